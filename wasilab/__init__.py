@@ -1,0 +1,80 @@
+"""wasilab: compile, grant, run, and see every WASI call, in Jupyter, IPython, a script or a terminal.
+
+The public names are resolved on first use, so `import wasilab` does nothing visible and costs nothing; nor does
+`%load_ext wasilab` until a cell is run.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .capabilities.clocks import Clocks
+    from .capabilities.entropy import Random
+    from .capabilities.hostdir import HostDir
+    from .capabilities.memdir import MemDir
+    from .capabilities.sockets import listen
+    from .engine.limits import Limits
+    from .grants.grants import Grants
+    from .module import Module, load
+    from .run import Instance, Run, compile, instantiate, run
+    from .trace.trace import Trace
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Clocks": "capabilities.clocks",
+    "Grants": "grants.grants",
+    "HostDir": "capabilities.hostdir",
+    "Instance": "run",
+    "Limits": "engine.limits",
+    "MemDir": "capabilities.memdir",
+    "Module": "module",
+    "Random": "capabilities.entropy",
+    "Run": "run",
+    "Trace": "trace.trace",
+    "compile": "run",
+    "instantiate": "run",
+    "listen": "capabilities.sockets",
+    "load": "module",
+    "run": "run",
+}
+
+__all__ = [
+    "Clocks",
+    "Grants",
+    "HostDir",
+    "Instance",
+    "Limits",
+    "MemDir",
+    "Module",
+    "Random",
+    "Run",
+    "Trace",
+    "compile",
+    "instantiate",
+    "listen",
+    "load",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'wasilab' has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """`%load_ext wasilab`: register the magics `%wasi`, `%%wasi` and `%%wasi_file`."""
+    from .magics import load
+
+    load(ipython)

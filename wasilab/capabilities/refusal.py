@@ -1,0 +1,50 @@
+"""How a capability says no: the error that carries its reason.
+
+A capability raises a plain `OSError` for what the operating system or the nature of the thing forbids (no such
+file, not a directory), and a `Refused` for what *the grant* forbids. The difference is what the trace's
+`denied_by` column shows. This file knows nothing of WASI; `wasi/types.py` maps both to WASI errnos.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class DeniedBy(IntEnum):
+    """Which part of the capability system refused a call (the trace's `denied_by` column)."""
+
+    NONE = 0
+    """Not refused."""
+    GRANT = 1
+    """Nothing that the guest was granted allows it: no such preopen, or one that is read-only."""
+    RIGHT = 2
+    """The descriptor lacks a right that the call needs (preview1's rights model)."""
+    PATH = 3
+    """The path leaves the directory that it is resolved in."""
+    HOST = 4
+    """The host's operating system refused (its own permissions)."""
+    REVOKED = 5
+    """The capability was granted, then taken back."""
+    QUOTA = 6
+    """A limit of the grants is used up."""
+    POLICY = 7
+    """A rule refused: a special file, an absolute link target, an override."""
+    ASK = 8
+    """A person was asked and said no."""
+
+
+class Refused(OSError):
+    """An operation that the grant behind a capability forbids.
+
+    `errno` is the POSIX number (from the `errno` module), `reason` one sentence for a person in which all
+    guest text is escaped, `by` the part that refused. `notcapable=True` asks for WASI's ENOTCAPABLE, for
+    which POSIX has no number.
+    """
+
+    def __init__(
+        self, errno: int, reason: str, by: DeniedBy = DeniedBy.GRANT, *, notcapable: bool = False
+    ) -> None:
+        super().__init__(errno, reason)
+        self.reason = reason
+        self.by = by
+        self.notcapable = notcapable

@@ -1,0 +1,1 @@
+"""What a guest is given: grants, policy files, advice (floor 3)."""

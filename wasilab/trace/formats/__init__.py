@@ -1,0 +1,1 @@
+"""The file formats of a trace, one file each."""

@@ -1,0 +1,1 @@
+"""What a person sees: timeline, plots, panel, report (floor 5)."""

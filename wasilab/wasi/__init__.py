@@ -1,0 +1,1 @@
+"""What WASI is and how each call behaves (floor 1)."""
