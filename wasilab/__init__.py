@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .engine.limits import Limits
     from .grants.grants import Grants
     from .module import Module, load
-    from .run import Instance, Run, compile, instantiate, run
+    from .runner import Instance, Run, compile, instantiate, run
     from .trace.trace import Trace
 
 __version__ = "0.1.0"
@@ -27,18 +27,18 @@ _HOME = {
     "Clocks": "capabilities.clocks",
     "Grants": "grants.grants",
     "HostDir": "capabilities.hostdir",
-    "Instance": "run",
+    "Instance": "runner",
     "Limits": "engine.limits",
     "MemDir": "capabilities.memdir",
     "Module": "module",
     "Random": "capabilities.entropy",
-    "Run": "run",
+    "Run": "runner",
     "Trace": "trace.trace",
-    "compile": "run",
-    "instantiate": "run",
+    "compile": "runner",
+    "instantiate": "runner",
     "listen": "capabilities.sockets",
     "load": "module",
-    "run": "run",
+    "run": "runner",
 }
 
 __all__ = [
