@@ -1,0 +1,68 @@
+"""How a run ended: the plain values that the engine hands up. Nothing here runs anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["exit", "trap", "limit", "interrupt", "error"]
+
+EXIT_TRAP = 134
+"""128 + SIGABRT: the guest did something that WebAssembly forbids."""
+EXIT_LIMIT = 137
+"""128 + SIGKILL: a limit of the grants ended the run."""
+EXIT_INTERRUPT = 130
+"""128 + SIGINT: a person stopped the run."""
+EXIT_ERROR = 1
+"""The run could not start, or the host failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of the guest's stack, the innermost first in a list of them.
+
+    `function` is demangled where the module names it (otherwise "function N"); `file` and `line` come from the
+    module's DWARF, `None` where there is none. `offset` is the byte offset of the instruction in the module,
+    `module` the module's name ("" when unknown).
+    """
+
+    function: str
+    file: str | None = None
+    line: int | None = None
+    offset: int = 0
+    module: str = ""
+
+    def __str__(self) -> str:
+        if self.file is not None:
+            return f"{self.function} at {self.file}:{self.line}"
+        return f"{self.function} at offset 0x{self.offset:x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a run.
+
+    `kind`: "exit" (returned from its start, or called proc_exit), "trap" (the guest broke a rule of WebAssembly or
+    handed the host a bad pointer), "limit" (a field of `Limits`), "interrupt" (a person), "error" (it could not be
+    started, or a bug of the host). `message` is one sentence for a person, "" for a plain exit. `frames` is the
+    guest's stack at a trap or limit, innermost first. `seconds` counts from the call of the entry point to its end,
+    `compile_seconds` what Wasmtime took before. `warnings` are sentences on imports that were answered with ENOSYS.
+    `detail` is a traceback of the host's own code where the host failed, for a bug report.
+    `results` are the values that an invoked export returned.
+    """
+
+    kind: Kind
+    exit_code: int
+    message: str = ""
+    frames: tuple[Frame, ...] = ()
+    seconds: float = 0.0
+    compile_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    detail: str = ""
+    fuel_used: int | None = None
+    results: tuple[int | float, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Whether the guest ended by itself with status 0."""
+        return self.kind == "exit" and self.exit_code == 0
