@@ -1,0 +1,194 @@
+"""WASI's error codes, and how an error of the host or of a capability becomes one.
+
+The numbers are the same in both snapshots. This file maps errors; which call raises which error, and when, is said
+in the tables of calls (`spec.py`) and done in the family files (`fd.py`, `path.py`, ...).
+"""
+
+from __future__ import annotations
+
+import errno as _posix
+from enum import IntEnum
+
+from ..capabilities.refusal import DeniedBy, Refused
+
+
+class Errno(IntEnum):
+    """`errno` of the WASI document; `.text` is the sentence strace would print, `.symbol` the C name.
+
+    `TOOBIG` is the document's `2big`, which is no Python name.
+    """
+
+    text: str
+
+    def __new__(cls, value: int, text: str) -> Errno:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+    SUCCESS = 0, "Success"
+    TOOBIG = 1, "Argument list too long"
+    ACCES = 2, "Permission denied"
+    ADDRINUSE = 3, "Address already in use"
+    ADDRNOTAVAIL = 4, "Address not available"
+    AFNOSUPPORT = 5, "Address family not supported"
+    AGAIN = 6, "Resource temporarily unavailable"
+    ALREADY = 7, "Operation already in progress"
+    BADF = 8, "Bad file descriptor"
+    BADMSG = 9, "Bad message"
+    BUSY = 10, "Device or resource busy"
+    CANCELED = 11, "Operation canceled"
+    CHILD = 12, "No child processes"
+    CONNABORTED = 13, "Connection aborted"
+    CONNREFUSED = 14, "Connection refused"
+    CONNRESET = 15, "Connection reset by peer"
+    DEADLK = 16, "Resource deadlock would occur"
+    DESTADDRREQ = 17, "Destination address required"
+    DOM = 18, "Argument outside the domain of the function"
+    DQUOT = 19, "Disk quota exceeded"
+    EXIST = 20, "File exists"
+    FAULT = 21, "Bad address"
+    FBIG = 22, "File too large"
+    HOSTUNREACH = 23, "Host is unreachable"
+    IDRM = 24, "Identifier removed"
+    ILSEQ = 25, "Illegal byte sequence"
+    INPROGRESS = 26, "Operation in progress"
+    INTR = 27, "Interrupted function"
+    INVAL = 28, "Invalid argument"
+    IO = 29, "Input/output error"
+    ISCONN = 30, "Socket is connected"
+    ISDIR = 31, "Is a directory"
+    LOOP = 32, "Too many levels of symbolic links"
+    MFILE = 33, "Too many open files"
+    MLINK = 34, "Too many links"
+    MSGSIZE = 35, "Message too large"
+    MULTIHOP = 36, "Multihop attempted"
+    NAMETOOLONG = 37, "File name too long"
+    NETDOWN = 38, "Network is down"
+    NETRESET = 39, "Connection reset by network"
+    NETUNREACH = 40, "Network is unreachable"
+    NFILE = 41, "Too many files open in system"
+    NOBUFS = 42, "No buffer space available"
+    NODEV = 43, "No such device"
+    NOENT = 44, "No such file or directory"
+    NOEXEC = 45, "Executable file format error"
+    NOLCK = 46, "No locks available"
+    NOLINK = 47, "Link has been severed"
+    NOMEM = 48, "Out of memory"
+    NOMSG = 49, "No message of the desired type"
+    NOPROTOOPT = 50, "Protocol not available"
+    NOSPC = 51, "No space left on device"
+    NOSYS = 52, "Function not supported"
+    NOTCONN = 53, "Socket is not connected"
+    NOTDIR = 54, "Not a directory"
+    NOTEMPTY = 55, "Directory not empty"
+    NOTRECOVERABLE = 56, "State not recoverable"
+    NOTSOCK = 57, "Not a socket"
+    NOTSUP = 58, "Operation not supported"
+    NOTTY = 59, "Inappropriate I/O control operation"
+    NXIO = 60, "No such device or address"
+    OVERFLOW = 61, "Value too large for its data type"
+    OWNERDEAD = 62, "Previous owner died"
+    PERM = 63, "Operation not permitted"
+    PIPE = 64, "Broken pipe"
+    PROTO = 65, "Protocol error"
+    PROTONOSUPPORT = 66, "Protocol not supported"
+    PROTOTYPE = 67, "Protocol wrong type for socket"
+    RANGE = 68, "Result too large"
+    ROFS = 69, "Read-only file system"
+    SPIPE = 70, "Illegal seek"
+    SRCH = 71, "No such process"
+    STALE = 72, "Stale file handle"
+    TIMEDOUT = 73, "Connection timed out"
+    TXTBSY = 74, "Text file busy"
+    XDEV = 75, "Cross-device link"
+    NOTCAPABLE = 76, "Capabilities insufficient"
+
+    @property
+    def symbol(self) -> str:
+        """The name as C programs know it: `ENOENT`, `E2BIG`, and plain `SUCCESS`."""
+        if self is Errno.SUCCESS:
+            return "SUCCESS"
+        return "E2BIG" if self is Errno.TOOBIG else f"E{self.name}"
+
+
+class WasiError(Exception):
+    """A call's failure: the errno for the guest, and for people the reason and which part refused.
+
+    `reason` is one sentence with all guest text escaped, or empty when the errno says everything.
+    """
+
+    def __init__(self, errno: Errno, reason: str = "", denied_by: DeniedBy = DeniedBy.NONE) -> None:
+        super().__init__(errno, reason)
+        self.errno = errno
+        self.reason = reason
+        self.denied_by = denied_by
+
+    def __str__(self) -> str:
+        return f"{self.errno.symbol} ({self.errno.text})" + (f": {self.reason}" if self.reason else "")
+
+
+def _posix_table() -> dict[int, Errno]:
+    """POSIX number -> WASI errno, for every name that this platform's `errno` module knows."""
+    table = {}
+    for member in Errno:
+        number = getattr(_posix, member.symbol, None)
+        if number is not None:
+            table[number] = member
+    # Names that WASI spells differently, folds together, or does not have.
+    for name, member in {
+        "EDQUOT": Errno.DQUOT,
+        "EOPNOTSUPP": Errno.NOTSUP,
+        "ENOTSUP": Errno.NOTSUP,
+        "EWOULDBLOCK": Errno.AGAIN,
+        "EDEADLOCK": Errno.DEADLK,
+        "ESHUTDOWN": Errno.PIPE,
+        "EMEDIUMTYPE": Errno.IO,
+        "ENOTBLK": Errno.INVAL,
+        "EUSERS": Errno.MFILE,
+    }.items():
+        number = getattr(_posix, name, None)
+        if number is not None:
+            table[number] = member
+    return table
+
+
+POSIX_TO_WASI = _posix_table()
+"""POSIX errno (of this platform) -> WASI errno; a number that is not in it becomes `Errno.IO`."""
+
+
+def errno_of(error: OSError) -> Errno:
+    """The WASI errno of an `OSError`, `Refused` included."""
+    if isinstance(error, Refused) and error.notcapable:
+        return Errno.NOTCAPABLE
+    if error.errno is None:
+        return Errno.INVAL if isinstance(error, ValueError) else Errno.IO
+    return POSIX_TO_WASI.get(error.errno, Errno.IO)
+
+
+_HOST_SAYS_NO = {_posix.EACCES, _posix.EPERM, _posix.EROFS}
+
+
+def explain(error: BaseException) -> WasiError | None:
+    """The failure that a guest sees for an exception raised below, or None when it is no failure of a call.
+
+    `OSError` keeps its errno; EACCES, EPERM and EROFS of the operating system are refusals by `DeniedBy.HOST`.
+    `UnicodeError` is ILSEQ (a path is not UTF-8), `ValueError` and `OverflowError` are INVAL, `MemoryError` is
+    NOMEM. Anything else (an exit, a trap, an interrupt, a bug) is not mapped.
+    """
+    if isinstance(error, WasiError):
+        return error
+    if isinstance(error, Refused):
+        return WasiError(errno_of(error), error.reason, error.by)
+    if isinstance(error, OSError):
+        if error.errno in _HOST_SAYS_NO:
+            code = errno_of(error)
+            return WasiError(code, f"the host's operating system says: {code.text.lower()}", DeniedBy.HOST)
+        return WasiError(errno_of(error))
+    if isinstance(error, UnicodeError):
+        return WasiError(Errno.ILSEQ, "a name or path is not valid UTF-8")
+    if isinstance(error, (ValueError, OverflowError)):
+        return WasiError(Errno.INVAL)
+    if isinstance(error, MemoryError):
+        return WasiError(Errno.NOMEM)
+    return None
