@@ -41,9 +41,7 @@ class Refused(OSError):
     which POSIX has no number.
     """
 
-    def __init__(
-        self, errno: int, reason: str, by: DeniedBy = DeniedBy.GRANT, *, notcapable: bool = False
-    ) -> None:
+    def __init__(self, errno: int, reason: str, by: DeniedBy = DeniedBy.GRANT, *, notcapable: bool = False) -> None:
         super().__init__(errno, reason)
         self.reason = reason
         self.by = by

@@ -1,0 +1,249 @@
+"""Streams that a guest can hold as stdin, stdout and stderr: files that have no position.
+
+All are character devices, as a terminal is. Nothing here touches the process's own standard streams, except
+`DescriptorInput`, which the command line may point at a duplicate of them. Decoding and showing text is not done here:
+streams carry bytes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Callable
+
+from .directory import BaseFile, Buffers, FileFlags, FileType
+from .waiting import Interrupt, wait_any
+
+
+class _Input(BaseFile):
+    """A stream to read from; writing to it is EBADF."""
+
+    filetype = FileType.CHARACTER_DEVICE
+
+
+class EmptyInput(_Input):
+    """An input at its end: every read gives 0 bytes."""
+
+    def read(self, buffers: Buffers) -> int:
+        return 0
+
+
+class BytesInput(_Input):
+    """An input of known bytes; it never blocks."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = memoryview(bytes(data))
+
+    def read(self, buffers: Buffers) -> int:
+        rest = self._rest
+        done = 0
+        for buffer in buffers:
+            piece = rest[done : done + len(buffer)]
+            buffer[: len(piece)] = piece
+            done += len(piece)
+            if done == len(rest):
+                break
+        self._rest = rest[done:]
+        return done
+
+    def available(self) -> int:
+        return len(self._rest)
+
+
+class QueueInput(_Input):
+    """An input that another thread feeds: `feed(bytes)`, then `end()` for the end of file.
+
+    A read with nothing buffered calls `on_wanted()` (from the reading thread, so it must be thread-safe and quick:
+    post a request and return) and waits until fed, ended or `interrupt` is set (`Interrupted`). A poll, seen as a
+    call of `fileno()`, wants input too. One request stands at a time: the next is made only after a `feed`.
+
+    `feed`, `end` and `close` may be called from any thread. A partial line stays buffered for the next read.
+    """
+
+    def __init__(self, on_wanted: Callable[[], None] | None = None, interrupt: Interrupt | None = None) -> None:
+        self._on_wanted = on_wanted
+        self._interrupt = interrupt
+        self._lock = threading.Lock()
+        self._data = bytearray()
+        self._ended = False
+        self._asked = False
+        self._nonblock = False
+        self._closed = False
+        # Holds one byte while a read would not wait: a level that poll(2) can see.
+        self._ready, self._signal = os.pipe()
+
+    def feed(self, data: bytes) -> None:
+        """Add `data` to what the guest can read; nothing happens after `end` or `close`."""
+        with self._lock:
+            self._asked = False
+            if not data or self._ended or self._closed:
+                return
+            if not self._data:
+                os.write(self._signal, b"+")
+            self._data += data
+
+    def end(self) -> None:
+        """No more will come: reads get what is buffered, then 0 bytes."""
+        with self._lock:
+            if not self._ended and not self._closed:
+                self._ended = True
+                if not self._data:
+                    os.write(self._signal, b"+")
+
+    def read(self, buffers: Buffers) -> int:
+        if not any(len(buffer) for buffer in buffers):
+            return 0
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+                if self._data or self._ended:
+                    return self._take(buffers)
+                if self._nonblock:
+                    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            self._want()
+            if self._interrupt is None:
+                self._interrupt = Interrupt()
+            wait_any((self._ready,), (), None, self._interrupt)
+
+    def _take(self, buffers: Buffers) -> int:
+        done = 0
+        for buffer in buffers:
+            piece = self._data[done : done + len(buffer)]
+            buffer[: len(piece)] = piece
+            done += len(piece)
+            if done == len(self._data):
+                break
+        del self._data[:done]
+        if done and not self._data and not self._ended:
+            os.read(self._ready, 1)
+        return done
+
+    def _want(self) -> None:
+        with self._lock:
+            if self._asked or self._data or self._ended:
+                return
+            self._asked = True
+        if self._on_wanted is not None:
+            self._on_wanted()
+
+    def available(self) -> int:
+        return len(self._data)
+
+    def fileno(self) -> int | None:
+        """The descriptor that is readable while a read would not wait; asking for it counts as wanting input."""
+        if self._closed:
+            return None
+        self._want()
+        return self._ready
+
+    def flags(self) -> FileFlags:
+        return FileFlags(nonblock=self._nonblock)
+
+    def set_flags(self, flags: FileFlags) -> None:
+        if flags != FileFlags(nonblock=flags.nonblock):
+            raise OSError(errno.EINVAL, "an input stream knows no flag but nonblock")
+        self._nonblock = flags.nonblock
+
+    def close(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._ready)
+                os.close(self._signal)
+
+
+class AskInput(QueueInput):
+    """A `QueueInput` whose reader asks for each line: `request()` is called when the guest wants input.
+
+    `request` posts to the thread that owns the input box and returns at once; that thread answers with `feed`
+    (a line with its newline) or `end`.
+    """
+
+    def __init__(self, request: Callable[[], None], interrupt: Interrupt) -> None:
+        super().__init__(request, interrupt)
+
+
+class DescriptorInput(_Input):
+    """An OS descriptor that is read without a position (a pipe, a terminal), duplicated so that it can be closed."""
+
+    def __init__(self, fd: int, interrupt: Interrupt) -> None:
+        self._fd = os.dup(fd)
+        self._interrupt = interrupt
+        self._nonblock = False
+
+    def read(self, buffers: Buffers) -> int:
+        filled = [buffer for buffer in buffers if len(buffer)]
+        if not filled:
+            return 0
+        if self._fd < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        ready, _ = wait_any((self._fd,), (), 0 if self._nonblock else None, self._interrupt)
+        if not ready:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return os.readv(self._fd, filled)
+
+    def fileno(self) -> int | None:
+        return self._fd if self._fd >= 0 else None
+
+    def flags(self) -> FileFlags:
+        return FileFlags(nonblock=self._nonblock)
+
+    def set_flags(self, flags: FileFlags) -> None:
+        if flags != FileFlags(nonblock=flags.nonblock):
+            raise OSError(errno.EINVAL, "an input stream knows no flag but nonblock")
+        self._nonblock = flags.nonblock
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class CallbackOutput(BaseFile):
+    """An output that hands the bytes of each write to `fn`, up to `limit` bytes in all.
+
+    Beyond the limit a write still succeeds, as a write to a closed window does, but its bytes are only counted:
+    `written` is all that the guest wrote, `cut` how much of it `fn` never saw. Append flags are accepted: a stream
+    always appends.
+    """
+
+    filetype = FileType.CHARACTER_DEVICE
+
+    def __init__(self, fn: Callable[[bytes], object], limit: int | None = None) -> None:
+        self._fn = fn
+        self._room = float("inf") if limit is None else limit
+        self._flags = FileFlags()
+        self.written = 0
+        self.cut = 0
+
+    def write(self, buffers: Buffers) -> int:
+        data = buffers[0].tobytes() if len(buffers) == 1 else b"".join(buffers)
+        size = len(data)
+        self.written += size
+        if size <= self._room:
+            self._room -= size
+            self._fn(data)
+        else:
+            room = int(self._room)
+            self._room = 0
+            self.cut += size - room
+            if room:
+                self._fn(data[:room])
+        return size
+
+    def flags(self) -> FileFlags:
+        return self._flags
+
+    def set_flags(self, flags: FileFlags) -> None:
+        self._flags = flags
+
+
+class Discard(BaseFile):
+    """An output that forgets: /dev/null."""
+
+    filetype = FileType.CHARACTER_DEVICE
+
+    def write(self, buffers: Buffers) -> int:
+        return sum(map(len, buffers))
