@@ -1,0 +1,435 @@
+"""The recorder: one fixed-size record for every WASI call, written while the guest waits.
+
+For: the hot path of a traced run. `Recorder.make_writer()` returns the function that the generated trampolines call;
+all it does is look a path up, pack 64 bytes into a preallocated buffer and append the payload to an arena. Raw integers
+only: decoding happens when a person looks (`decode.py`, `text.py`).
+
+Not for: reading a trace (`trace.py`), nor for the bytes of a trace file (`container.py`).
+
+A trace is a list of chunks. Each chunk is complete in itself (records, arena, paths, reasons, descriptor lives closed
+in it), so dropping or spooling the oldest one is all that a memory budget needs. One thread writes at a time (the
+guest's); any thread may take a `snapshot()` meanwhile: chunks only grow, and a record counts once `chunk.n` says so.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .container import Writer
+    from .trace import Trace
+
+RECORD = np.dtype(
+    [
+        ("t_start", "<u8"),  # ns since the run's start
+        ("dur", "<u8"),  # ns from entry to return
+        ("result", "<u8"),  # first scalar result: bytes moved, descriptor opened, time, ...
+        ("handle", "<u4"),  # life of the first fd argument (see `Life`); 0: none, or not an open fd
+        ("path", "<u4"),  # 1-based index into the chunk's paths: the first path argument; 0: none
+        ("stack", "<u4"),  # 1-based index into the recorder's stacks; 0: not taken
+        ("payload", "<u4"),  # offset / 4 + 1 into the chunk's arena; 0: none
+        ("call", "u1"),  # `Call.number` of the spec
+        ("errno", "u1"),  # WASI errno; DID_NOT_RETURN for a call that ended the guest
+        ("denied_by", "u1"),  # capabilities.refusal.DeniedBy
+        ("instance", "u1"),  # which instance of the run made the call (0: the program)
+        ("flags", "<u2"),  # Flag
+        ("tid", "<u2"),  # guest thread, 1 for the first
+        ("args", "<u4", (4,)),  # the first four 32-bit core words; an i64 is two, low word first
+    ]
+)
+"""The layout of one call: 64 bytes, little endian, no padding."""
+
+_PACK = struct.Struct("<QQQIIIIBBBBHHIIII")
+_HEADER = struct.Struct("<HHI")
+RECORD_BYTES = 64
+CHUNK_RECORDS = 8192
+CHUNK_BYTES = RECORD_BYTES * CHUNK_RECORDS
+SIDE_BYTES = 4 << 20
+"""A chunk is closed early once its arena or its paths reach this size, so that a budget has a grain."""
+PATH_BYTES = 4096
+"""Longer paths are cut to this (POSIX PATH_MAX) and the call is flagged TRUNCATED."""
+MAX_STACKS = 1 << 16
+MAX_FRAMES = 256
+DID_NOT_RETURN = 255
+
+assert RECORD.itemsize == _PACK.size == RECORD_BYTES
+
+
+class Flag(IntFlag):
+    """The record's `flags`."""
+
+    INJECTED = 1
+    """The result was made up by an injection rule or an override."""
+    TRUNCATED = 2
+    """Some bytes of the call (data, path, iovecs) were longer than what was kept."""
+    ASKED = 4
+    """A person was asked before the call was allowed or refused."""
+    UNSTABLE = 8
+    """A call of `wasi_unstable` (snapshot 0)."""
+    NOSYS = 16
+    """The host does not provide this call."""
+    OVERRIDE = 32
+    """Answered by a function of the grants' `overrides`."""
+    DETACHED = 64
+    """Made outside `_start` (an export called by Python)."""
+
+
+@dataclass(slots=True)
+class Life:
+    """One opening of a descriptor, from open to close.
+
+    `fd` numbers are reused; `life` is not. `generation` counts the openings of the same number, from 1.
+    `opened_seq` and `closed_seq` are the calls that did it: -1 stands for "before the first call" or "still open".
+    """
+
+    life: int
+    fd: int
+    generation: int
+    path: bytes
+    kind: int
+    opened_seq: int
+    closed_seq: int = -1
+    preopen: bytes | None = None
+
+
+class Chunk:
+    """Up to 8192 consecutive calls with all that is needed to read them."""
+
+    __slots__ = ("arena", "buf", "first", "lives", "n", "path_ids", "paths", "reason_ids", "reasons", "side")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        """`seq` of the first call."""
+        self.buf = bytearray(CHUNK_BYTES)
+        self.n = 0
+        """Records complete in `buf`."""
+        self.arena = bytearray()
+        self.paths: list[bytes] = []
+        self.path_ids: dict[bytes, int] = {}
+        self.reasons: list[str] = []
+        self.reason_ids: dict[str, int] = {}
+        self.lives: list[Life] = []
+        self.side = 0
+        """Bytes held by paths, reasons and lives, roughly."""
+
+    def nbytes(self) -> int:
+        """Bytes of memory that the chunk holds, roughly."""
+        return CHUNK_BYTES + len(self.arena) + self.side
+
+    def records(self) -> np.ndarray[Any, np.dtype[np.void]]:
+        """The complete records as a structured array (a copy, safe while the chunk grows)."""
+        return np.frombuffer(bytes(memoryview(self.buf)[: self.n * RECORD_BYTES]), RECORD)
+
+
+_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+
+
+def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (), reason: int = 0) -> bytes:
+    """Build a payload blob: what a call carries beyond its record.
+
+    `words`: the raw 32-bit core words after the fourth (all of them, so that their number is known from the spec).
+    `aux`: iovec array, result struct, second path, ... (at most 65535 bytes are kept; the caller sets TRUNCATED when it
+    gives less than there was). `data`: the bytes moved, already cut to the snap length. `reason`: from
+    `Recorder.intern_reason`, 0 for none. Layout: `<HHI` reason, len(aux), len(data); words; aux; data; zeros up to a
+    multiple of four bytes.
+    """
+    if len(aux) > 0xFFFF:
+        aux = aux[:0xFFFF]
+    if words:
+        blob = _HEADER.pack(reason, len(aux), len(data)) + struct.pack(f"<{len(words)}I", *words) + aux + data
+    else:
+        blob = _HEADER.pack(reason, len(aux), len(data)) + aux + data
+    return blob + _PADDING[len(blob) & 3]
+
+
+Write = Callable[..., None]
+
+
+class Recorder:
+    """Records the calls of one run.
+
+    `budget_bytes`: memory for chunks; over it the oldest chunk goes: to the `spool` file if one is named, else it is
+    dropped and counted in `dropped`. `snaplen`: bytes of data kept a call (None: all). `stacks`: whether the engine is to
+    take the guest's call stack at every call. `meta`: what the trace should know of its run (see `Trace.meta`).
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int = 256 << 20,
+        snaplen: int | None = 64,
+        stacks: bool = False,
+        *,
+        spool: str | Path | None = None,
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        if budget_bytes < 0:
+            raise ValueError(f"the trace budget must be 0 or more bytes, not {budget_bytes}")
+        if snaplen is not None and snaplen < 0:
+            raise ValueError(f"snaplen must be 0 or more bytes or None for all, not {snaplen}")
+        self.budget_bytes = budget_bytes
+        self.snaplen = snaplen
+        self.stacks = stacks
+        self.meta: dict[str, Any] = dict(meta or {})
+        self.origin_ns = time.perf_counter_ns()
+        """perf_counter_ns at the run's start; `make_writer` subtracts it from every `t_start`."""
+        self.meta.setdefault("start_epoch_ns", time.time_ns())
+        self.dropped = 0
+        """Calls no longer held, in memory or on disk."""
+        self.spool_error: str | None = None
+        """Why spooling stopped (a full disk, ...), once it did; from then on the oldest calls are dropped."""
+        self.chunk = Chunk(0)
+        self.chunks: list[Chunk] = [self.chunk]
+        self.open_lives: dict[int, Life] = {}
+        self.stack_table: list[tuple[tuple[str, int], ...]] = []
+        """Stack id - 1 -> frames, innermost first, each (function name, module offset)."""
+        self.stacks_dropped = 0
+        self._stack_ids: dict[tuple[tuple[str, int], ...], int] = {}
+        self._generations: dict[int, int] = {}
+        self._held = 0
+        self._spool_path = Path(spool) if spool is not None else None
+        self._spool: Writer | None = None
+        self.spooled = 0
+        """Calls written to the spool file."""
+        self._closed = False
+        self._reload: Callable[[], None]
+        self._writers = self._make_writers()
+
+    # -- writing: the guest's thread ---------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Calls seen so far, dropped and spooled ones included: the `seq` of the next one."""
+        return self.chunk.first + self.chunk.n
+
+    def make_writer(self, instance: int = 0, tid: int = 1) -> Write:
+        """The function that records one call; ask for it once and keep it.
+
+        record(t_start, dur, result, handle, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, stack=0)
+
+        `t_start` is a raw `time.perf_counter_ns()`; `dur` ns; `path` bytes or None; `payload` bytes from
+        `pack_payload` or None; all else integers within their column's range, unsigned. Raises nothing for such values.
+        """
+        return self._writers(instance, tid)
+
+    def record(self, *fields: Any, **more: Any) -> None:
+        """Record one call of instance 0 (see `make_writer`, which is quicker)."""
+        self.make_writer()(*fields, **more)
+
+    def _make_writers(self) -> Callable[[int, int], Write]:
+        recorder = self
+        chunk = self.chunk
+        buf = chunk.buf
+        path_ids = chunk.path_ids
+        arena = chunk.arena
+        origin = self.origin_ns
+        pack_into = _PACK.pack_into
+        side_limit = SIDE_BYTES
+
+        def load() -> None:
+            nonlocal chunk, buf, path_ids, arena
+            chunk = recorder.chunk
+            buf = chunk.buf
+            path_ids = chunk.path_ids
+            arena = chunk.arena
+
+        self._reload = load
+
+        def intern_path(path: bytes) -> int:
+            index = path_ids.get(path)
+            if index is None:
+                chunk.paths.append(path)
+                chunk.side += len(path) + 120
+                index = path_ids[path] = len(chunk.paths)
+            return index
+
+        def for_instance(instance: int, tid: int) -> Write:
+            def record(
+                t_start: int,
+                dur: int,
+                result: int,
+                handle: int,
+                path: bytes | None,
+                payload: bytes | None,
+                call: int,
+                errno: int,
+                denied_by: int,
+                flags: int,
+                w0: int,
+                w1: int,
+                w2: int,
+                w3: int,
+                stack: int = 0,
+            ) -> None:
+                n = chunk.n
+                if n == CHUNK_RECORDS:
+                    recorder._make_room()
+                    n = chunk.n
+                if path is None:
+                    path_id = 0
+                else:
+                    path_id = path_ids.get(path, 0)
+                    if not path_id:
+                        if len(path) > PATH_BYTES:
+                            path = path[:PATH_BYTES]
+                            flags |= 2
+                        path_id = intern_path(path)
+                if payload is None:
+                    where = 0
+                else:
+                    where = (len(arena) >> 2) + 1
+                    arena.extend(payload)
+                pack_into(
+                    buf, n << 6, t_start - origin, dur, result, handle, path_id, stack, where,
+                    call, errno, denied_by, instance, flags, tid, w0, w1, w2, w3,
+                )  # fmt: skip
+                chunk.n = n + 1
+                if where > side_limit >> 2 or chunk.side > side_limit:
+                    recorder._make_room(force=True)
+
+            return record
+
+        return for_instance
+
+    def intern_reason(self, reason: str) -> int:
+        """The number of a refusal's sentence, for the payload of the next record.
+
+        Makes room for that record first, so the number is valid for the next `record` and only for it.
+        """
+        self._make_room()
+        chunk = self.chunk
+        index = chunk.reason_ids.get(reason)
+        if index is None:
+            chunk.reasons.append(reason[:PATH_BYTES])
+            index = chunk.reason_ids[reason] = len(chunk.reasons)
+            chunk.side += 2 * len(reason) + 160
+        return index
+
+    def intern_stack(self, frames: Sequence[tuple[str, int]]) -> int:
+        """The number of a guest stack, innermost frame first, each (function name, module offset).
+
+        0 once 65536 different stacks are held (`stacks_dropped` counts the rest). Frames beyond 256 are cut.
+        """
+        key = tuple(frames[:MAX_FRAMES])
+        index = self._stack_ids.get(key)
+        if index is None:
+            if len(self.stack_table) >= MAX_STACKS:
+                self.stacks_dropped += 1
+                return 0
+            self.stack_table.append(key)
+            index = self._stack_ids[key] = len(self.stack_table)
+        return index
+
+    def on_open(self, descriptor: Any) -> None:
+        """Note that `descriptor` (wasi.fdtable.Descriptor) is open; hook of `FdTable`.
+
+        Before the first call this is a preopen or a standard stream. A life already known is a descriptor that moved
+        to another number (fd_renumber).
+        """
+        known = self.open_lives.get(descriptor.life)
+        if known is not None:
+            known.fd = descriptor.fd
+            return
+        generation = self._generations.get(descriptor.fd, 0) + 1
+        self._generations[descriptor.fd] = generation
+        seq = len(self)
+        preopen = descriptor.preopen
+        self.open_lives[descriptor.life] = Life(
+            descriptor.life,
+            descriptor.fd,
+            generation,
+            _as_bytes(descriptor.path),
+            int(getattr(descriptor.object, "filetype", 0)),
+            seq if seq and preopen is None else -1,
+            -1,
+            None if preopen is None else _as_bytes(preopen),
+        )
+
+    def on_close(self, descriptor: Any) -> None:
+        """Note that `descriptor` is closed by the call in progress; hook of `FdTable`."""
+        life = self.open_lives.pop(descriptor.life, None)
+        if life is not None:
+            life.closed_seq = len(self)
+            self.chunk.lives.append(life)
+            self.chunk.side += 240 + len(life.path)
+
+    # -- the budget --------------------------------------------------------------------------------------------------
+
+    def _make_room(self, force: bool = False) -> None:
+        """Begin a new chunk if the current one is full (or `force`), and keep to the budget."""
+        chunk = self.chunk
+        if chunk.n < CHUNK_RECORDS and not (force and chunk.n):
+            return
+        self._held += chunk.nbytes()
+        chunk.path_ids = {}
+        chunk.reason_ids = {}
+        self.chunk = Chunk(chunk.first + chunk.n)
+        self.chunks.append(self.chunk)
+        self._reload()
+        while self._held + CHUNK_BYTES > self.budget_bytes and len(self.chunks) > 1:
+            oldest = self.chunks[0]
+            if not self._spool_chunk(oldest):
+                self.dropped += oldest.n
+            del self.chunks[0]
+            self._held -= oldest.nbytes()
+
+    def _spool_chunk(self, chunk: Chunk) -> bool:
+        """Write a complete chunk to the spool file; False when there is none or it cannot be written."""
+        if self._spool_path is None or self.spool_error is not None:
+            return False
+        try:
+            if self._spool is None:
+                from .container import Writer
+
+                self._spool = Writer(self._spool_path)
+            self._spool.chunk(chunk)
+        except OSError as error:
+            self.spool_error = f"the trace could not be written to {self._spool_path}: {error.strerror or error}"
+            return False
+        self.spooled += chunk.n
+        return True
+
+    def close(self) -> None:
+        """End the recording: complete the spool file, if there is one. Closing twice does nothing.
+
+        A spool file that was begun ends up holding the whole trace and opens with `Trace.load`.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._spool_path is None or self.spool_error is not None:
+            return
+        for chunk in list(self.chunks):
+            if chunk.n and not self._spool_chunk(chunk):
+                return
+        if self._spool is None:
+            return
+        from .container import Tables
+
+        try:
+            self._spool.tables(Tables.of_recorder(self))
+            self._spool.close()
+        except OSError as error:
+            self.spool_error = f"the trace could not be written to {self._spool_path}: {error.strerror or error}"
+
+    # -- reading: any thread -----------------------------------------------------------------------------------------
+
+    def nbytes(self) -> int:
+        """Bytes of memory held for the trace now, roughly."""
+        return self._held + self.chunk.nbytes()
+
+    def snapshot(self) -> Trace:
+        """The calls recorded so far as a `Trace`; may be taken from any thread while the guest runs."""
+        from .trace import Trace
+
+        return Trace.of_recorder(self)
+
+
+def _as_bytes(path: bytes | str) -> bytes:
+    return path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
