@@ -1,0 +1,84 @@
+"""Asked for, granted, used: the three sides of a run beside each other, family by family.
+
+What a module asks for is the static list of its imports; what it has is its `Grants`; what it used is in the
+trace. The panel and the report draw these rows; nothing here draws.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..capabilities.directory import Directory
+from ..module import Module
+from ..trace.trace import Trace
+from ..wasi.spec import SNAPSHOT1
+from .grants import Grants
+
+FAMILIES = ("args", "environ", "clock", "random", "fd", "path", "poll", "proc", "sched", "sock")
+"""The families of WASI calls in the order in which a person meets them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One family of WASI calls: what was asked for, what is granted, what was used and what was refused."""
+
+    family: str
+    asked: tuple[str, ...]
+    """Calls of this family among the module's imports."""
+    granted: str
+    """What the grants give of this family, in words; "" when nothing."""
+    used: Mapping[str, int]
+    """Calls made, by name (whatever their result)."""
+    refused: Mapping[str, int]
+    """Calls that were refused, by name."""
+
+
+def compare(module: Module | None, grants: Grants, trace: Trace | None) -> list[Row]:
+    """The rows of every family that was asked for, granted or used. `trace=None`: before the first run."""
+    asked: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    for name in module.wasi_imports if module is not None else ():
+        if name in SNAPSHOT1:
+            asked[SNAPSHOT1[name].family].append(name)
+    used: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
+    refused: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
+    if trace is not None:
+        for name, count in trace.count("call").items():
+            used[SNAPSHOT1[name].family][name] = count
+        for name, count in trace.filter(denied=True).count("call").items():
+            refused[SNAPSHOT1[name].family][name] = count
+    words = describe(grants)
+    return [
+        Row(f, tuple(asked[f]), words[f], used[f], refused[f])
+        for f in FAMILIES
+        if asked[f] or words[f] or used[f]
+    ]
+
+
+def describe(grants: Grants) -> dict[str, str]:
+    """What the grants give, in words, by family of calls ("" for nothing)."""
+    stdio = [name for name, given in (("stdout", grants.stdout), ("stderr", grants.stderr)) if given]
+    if grants.stdin is not None:
+        kind = "asks the person" if grants.stdin == "ask" else "empty" if grants.stdin == b"" else "given"
+        stdio.insert(0, f"stdin ({kind})")
+    clocks = "" if grants.clocks.spec == "none" else grants.clocks.spec
+    return {
+        "args": "argv" if grants.args else "",
+        "environ": ", ".join(grants.env),
+        "clock": clocks,
+        "random": "" if grants.random.spec == "none" else grants.random.spec,
+        "fd": ", ".join(stdio),
+        "path": ", ".join(f"{guest} ({mode_of(directory)})" for guest, directory in grants.dirs.items()),
+        "poll": clocks and f"timers on {clocks} clocks",
+        "proc": "exit",
+        "sched": "yield",
+        "sock": ", ".join(f"listen {socket.address}" for socket in grants.sockets),
+    }
+
+
+def mode_of(directory: Directory) -> str:
+    """The mode of a granted directory in a word or two: ro, rw, copy, memory."""
+    mode = getattr(directory, "mode", None)
+    kind = "memory" if type(directory).__name__ == "MemDir" else "" if mode else type(directory).__name__
+    return " ".join(part for part in (kind, mode if isinstance(mode, str) else "") if part)

@@ -1,0 +1,278 @@
+"""Grants as command-line flags, both ways: the grammar that the CLI and the cell magic share, and its inverse.
+
+`add_options` puts the flags on an argparse parser, `from_options` builds the `Grants` that they mean, `to_flags`
+and `to_python` print the flags and the Python that mean the same as a value. Policy files named by `--policy` are
+merged first, in order; then `--deny-all` empties the rest; then every other flag adds to or replaces what stands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..capabilities.clocks import Clocks
+from ..capabilities.directory import Directory
+from ..capabilities.entropy import Random
+from ..capabilities.hostdir import HostDir
+from ..capabilities.memdir import MemDir
+from ..capabilities.sockets import listen
+from ..engine.limits import Limits
+from .grants import GrantError, Grants
+
+MODES = ("ro", "rw", "copy")
+
+LIMIT_FLAGS = {
+    "fuel": "--fuel",
+    "seconds": "--timeout",
+    "memory": "--max-memory",
+    "fds": "--max-fds",
+    "bytes_written": "--max-written",
+    "output": "--max-output",
+    "trace": "--max-trace",
+    "io": "--max-io",
+    "table_elements": "--max-table",
+    "instances": "--max-instances",
+}
+"""The flag of each field of `Limits`."""
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def size(text: str) -> int:
+    """A number of bytes: digits with an optional k, m or g (1024-based), such as 64m."""
+    match = re.fullmatch(r"(\d{1,18})([kmg]?)(?:i?b)?", text.strip().lower())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write digits with an optional k, m or g, such as 64m")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds."""
+    try:
+        value = float(text.removesuffix("s"))
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds: write for example 2.5")
+    return value
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Put every flag that grants or limits something on `parser`, in two groups of its help."""
+    give = parser.add_argument_group("grants (nothing else is there for the guest)")
+    add = give.add_argument
+    add("--dir", action="append", default=[], metavar="HOST[::GUEST][:ro|:rw|:copy]", dest="dir",
+        help="grant a host directory; ro (the default) to read, rw to change it, copy to change a copy in memory")
+    add("--mem", action="append", default=[], metavar="GUEST", help="grant an empty directory in memory")
+    add("--env", action="append", default=[], metavar="K=V", help="grant an environment variable")
+    add("--stdin", metavar="FILE", help="what the guest reads from stdin: a file, - for the person or pipe at hand, none")
+    add("--stdin-text", metavar="TEXT", help="the text that the guest reads from stdin")
+    add("--clock", metavar="KIND", help="real, frozen[:NS], stepped:NS, coarse:NS or none")
+    add("--random", metavar="KIND", help="real, seeded:N or none")
+    add("--listen", action="append", default=[], metavar="ADDRESS:PORT", help="grant a listening TCP socket")
+    for name, what in (("argv", "the program's arguments"), ("stdout", "stdout"), ("stderr", "stderr")):
+        add(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"whether the guest has {what}")
+    add("--policy", action="append", default=[], metavar="FILE", help="a policy file (TOML) to start from; repeatable")
+    add("--deny-all", action="store_true", help="start from nothing at all, without argv, stdio, clocks, randomness")
+    add("--rights", choices=("strict", "compat"), help="preview1's rights as specified, or as Wasmtime has them today")
+    bound = parser.add_argument_group("limits")
+    bound.add_argument("--fuel", type=int, metavar="N", help="instructions that the guest may execute")
+    bound.add_argument("--timeout", type=seconds, metavar="SECONDS", dest="seconds", help="wall-clock time of the run")
+    for name, flag in LIMIT_FLAGS.items():
+        if name not in ("fuel", "seconds"):
+            kind, metavar = (int, "N") if name in ("fds", "table_elements", "instances") else (size, "BYTES")
+            bound.add_argument(flag, type=kind, metavar=metavar, dest=name, help=_limit_help(name))
+
+
+def _limit_help(name: str) -> str:
+    default = next(f.default for f in fields(Limits) if f.name == name)
+    words = {
+        "memory": "linear memory", "fds": "open descriptors", "bytes_written": "bytes written in all",
+        "output": "output kept", "trace": "trace kept in memory", "io": "bytes that one call may move",
+        "table_elements": "elements of all tables", "instances": "instances in the run",
+    }[name]
+    return f"{words} (default {format_size(default) if isinstance(default, int) else default})"
+
+
+def format_size(number: int) -> str:
+    """The shortest text that `size` reads back as `number`."""
+    for unit in ("g", "m", "k"):
+        if number and number % _UNITS[unit] == 0:
+            return f"{number // _UNITS[unit]}{unit}"
+    return str(number)
+
+
+def parse_dir(text: str) -> tuple[str, HostDir]:
+    """`HOST[::GUEST][:ro|:rw|:copy]` -> (guest path, directory). The guest path defaults to the host path as given."""
+    body, mode = text, "ro"
+    head, colon, tail = text.rpartition(":")
+    if colon and not head.endswith(":") and tail in MODES:
+        body, mode = head, tail
+    elif colon and head and "::" not in text[len(head) - 1 :] and tail and "/" not in tail and not os.path.isdir(text):
+        raise GrantError(f"--dir {text}: the mode {tail!r} is not one of ro, rw, copy")
+    host, sep, guest = body.partition("::")
+    if sep and not guest:
+        raise GrantError(f"--dir {text}: the guest path after '::' is empty; write for example {host}::/data")
+    if not host:
+        raise GrantError(f"--dir {text}: the host directory is empty; write for example .::/data")
+    return (guest if sep else host.rstrip("/") or "/"), HostDir(host, mode=mode)  # type: ignore[arg-type]
+
+
+def parse_env(text: str) -> tuple[str, str]:
+    """`K=V` -> (K, V); `K` alone takes the value from the host's environment and fails when it is not set there."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        if name not in os.environ:
+            raise GrantError(f"--env {name}: not set in the host's environment; write --env {name}=VALUE")
+        value = os.environ[name]
+    return name, value
+
+
+def from_options(options: argparse.Namespace, base: Grants | None = None) -> Grants:
+    """The grants that parsed flags mean, on top of `base` (default: `Grants()`) and the policy files named.
+
+    Raises `GrantError` (or the `OSError` of a directory that cannot be opened) with one sentence naming the flag.
+    """
+    grants = base if base is not None else Grants()
+    if options.policy:
+        from .policy import merge_files
+
+        grants = merge_files(grants, options.policy)
+    if options.deny_all:
+        grants = Grants.nothing(limits=grants.limits, rights=grants.rights)
+    dirs: dict[str, Directory] = dict(grants.dirs)
+    for text in options.dir:
+        guest, directory = parse_dir(text)
+        dirs[guest] = directory
+    for guest in options.mem:
+        dirs[guest] = MemDir()
+    changes: dict[str, Any] = {"dirs": dirs, "env": {**grants.env, **dict(parse_env(t) for t in options.env)}}
+    if options.stdin is not None and options.stdin_text is not None:
+        raise GrantError("--stdin and --stdin-text: give one of them")
+    if options.stdin_text is not None:
+        changes["stdin"] = options.stdin_text.encode()
+    elif options.stdin is not None:
+        changes["stdin"] = _read_stdin(options.stdin)
+    if options.clock is not None:
+        changes["clocks"] = _spec("--clock", options.clock, Clocks.parse)
+    if options.random is not None:
+        changes["random"] = _spec("--random", options.random, Random.parse)
+    if options.listen:
+        changes["sockets"] = (*grants.sockets, *(listen(address) for address in options.listen))
+    for flag, name in (("argv", "args"), ("stdout", "stdout"), ("stderr", "stderr")):
+        if getattr(options, flag) is not None:
+            changes[name] = getattr(options, flag)
+    if options.rights is not None:
+        changes["rights"] = options.rights
+    bounds = {name: getattr(options, name) for name in LIMIT_FLAGS if getattr(options, name) is not None}
+    if bounds:
+        try:
+            changes["limits"] = replace(grants.limits, **bounds)
+        except ValueError as error:
+            raise GrantError(str(error)) from None
+    return grants.with_(**changes)
+
+
+def _spec(flag: str, text: str, parse: Any) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise GrantError(f"{flag} {text}: {error}") from None
+
+
+def _read_stdin(path: str) -> bytes | str | None:
+    if path == "-":
+        return "ask"
+    if path == "none":
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise GrantError(f"--stdin {path}: {error.strerror or error}") from None
+
+
+def to_flags(grants: Grants) -> list[str]:
+    """The shortest flags that `from_options` turns back into `grants`; `[]` for the default.
+
+    Raises `GrantError` for what flags cannot say: overrides, streams and directories of a class of your own.
+    """
+    default = Grants()
+    bare = not (grants.args or grants.stdout or grants.stderr) and grants.stdin is None
+    flags = ["--deny-all"] if bare else []
+    start = Grants.nothing() if bare else default
+    for guest, directory in grants.dirs.items():
+        flags += dir_flags(guest, directory)
+    for name, value in grants.env.items():
+        flags += ["--env", f"{name}={value}"]
+    if grants.stdin != start.stdin:
+        flags += _stdin_flags(grants.stdin)
+    if grants.clocks != start.clocks:
+        flags += ["--clock", grants.clocks.spec]
+    if grants.random != start.random:
+        flags += ["--random", grants.random.spec]
+    for socket in grants.sockets:
+        flags += ["--listen", socket.address]
+    for name, flag in (("args", "argv"), ("stdout", "stdout"), ("stderr", "stderr")):
+        if getattr(grants, name) != getattr(start, name):
+            flags.append(f"--{flag}" if getattr(grants, name) else f"--no-{flag}")
+    if grants.rights != "strict":
+        flags += ["--rights", grants.rights]
+    for name, flag in LIMIT_FLAGS.items():
+        value = getattr(grants.limits, name)
+        if value != getattr(default.limits, name) and value is not None:
+            sized = isinstance(value, int) and name not in ("fuel", "fds", "table_elements", "instances")
+            flags += [flag, format_size(value) if sized else str(value)]
+    if grants.overrides:
+        raise GrantError(f"the overrides ({', '.join(grants.overrides)}) are Python functions: flags cannot say them")
+    return flags
+
+
+def _stdin_flags(stdin: Any) -> list[str]:
+    if stdin is None:
+        return ["--stdin", "none"]
+    if stdin == "ask":
+        return ["--stdin", "-"]
+    if isinstance(stdin, bytes):
+        try:
+            return ["--stdin-text", stdin.decode()]
+        except UnicodeDecodeError:
+            raise GrantError("stdin is not UTF-8 text: save it to a file and write --stdin FILE") from None
+    raise GrantError(f"stdin is a {type(stdin).__name__}: flags cannot say it")
+
+
+def dir_flags(guest: str, directory: Directory) -> list[str]:
+    """The flags that grant `directory` at `guest`."""
+    if isinstance(directory, HostDir):
+        host = str(directory.path)
+        same = host == guest
+        return ["--dir", f"{host}{'' if same else f'::{guest}'}{'' if directory.mode == 'ro' else f':{directory.mode}'}"]
+    if isinstance(directory, MemDir):
+        return ["--mem", guest]
+    raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: flags cannot say it, Python can")
+
+
+def to_python(grants: Grants) -> str:
+    """A Python expression that builds `grants` (objects of your own classes print as their `repr`)."""
+    default = Grants()
+    parts: list[str] = []
+    for field in fields(Grants):
+        value = getattr(grants, field.name)
+        if value == getattr(default, field.name):
+            continue
+        if field.name == "limits":
+            changed = {f.name: getattr(value, f.name) for f in fields(Limits) if getattr(value, f.name) != f.default}
+            parts.append(f"limits=Limits({_keywords(changed.items())})")
+        elif field.name in ("dirs", "env", "overrides"):
+            parts.append(f"{field.name}={{{', '.join(f'{k!r}: {v!r}' for k, v in value.items())}}}")
+        else:
+            parts.append(f"{field.name}={value!r}")
+    return f"Grants({', '.join(parts)})"
+
+
+def _keywords(items: Iterable[tuple[str, Any]]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in items)

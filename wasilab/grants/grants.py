@@ -1,0 +1,169 @@
+"""`Grants`: everything that a guest is given, as one value that can be read, compared, printed and saved.
+
+A grant is a name and a capability object; what is not named here does not exist for the guest. The value is
+frozen: the panel, the flags of a cell and a policy file all build new ones. How a grant is written as flags and
+read from them is in `flags.py`, as a TOML file in `policy.py`; what a run used of it is in `compare.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal, Self
+
+from ..capabilities.clocks import Clocks
+from ..capabilities.directory import Directory, File
+from ..capabilities.entropy import Random
+from ..capabilities.hostdir import HostDir
+from ..capabilities.sockets import ListenSocket
+from ..engine.limits import Limits
+from ..wasi.spec import SNAPSHOT1
+
+Rights = Literal["strict", "compat"]
+
+
+class GrantError(ValueError):
+    """A grant that cannot be given: the message names it and says what to write instead."""
+
+
+@dataclass(frozen=True)
+class Grants:
+    """What a guest is given. `Grants()` is the default; `Grants.nothing()` is nothing at all.
+
+    The default holds argv, stdout, stderr, an empty stdin, real clocks and real randomness, because almost every
+    language's runtime needs them before `main`; no directory, environment variable or socket is ever there
+    unless it is named. Two values are equal when they give the same things.
+    """
+
+    dirs: Mapping[str, Directory] = field(default_factory=dict)
+    """Preopened directories by their guest path. A `str` value is short for `HostDir(value, mode="ro")`."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables."""
+    args: bool = True
+    """Whether the guest sees its argv (without, it sees no argument, not even argv[0])."""
+    stdin: bytes | File | Literal["ask"] | None = b""
+    """Descriptor 0: bytes, a file of your own, "ask" (the person at the notebook or terminal), or None: absent."""
+    stdout: bool = True
+    """Descriptor 1."""
+    stderr: bool = True
+    """Descriptor 2."""
+    clocks: Clocks = field(default_factory=Clocks.real)
+    """The four clocks: real, frozen, stepped, coarse or none."""
+    random: Random = field(default_factory=Random.real)
+    """The source behind random_get: real, seeded or none."""
+    sockets: tuple[ListenSocket, ...] = ()
+    """Listening sockets, preopened after the directories."""
+    limits: Limits = field(default_factory=Limits)
+    """How much of everything: fuel, memory, seconds, descriptors, bytes."""
+    rights: Rights = "strict"
+    """Preview1's rights model: "strict" as specified, "compat" as Wasmtime behaves today."""
+    overrides: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    """Python functions in place of calls: name -> function(original, *decoded arguments)."""
+
+    def __post_init__(self) -> None:
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen: the one way in)
+        dirs: dict[str, Directory] = {}
+        for guest, directory in self.dirs.items():
+            if isinstance(directory, str):
+                directory = HostDir(directory, mode="ro")
+            check_guest_path(guest)
+            if not isinstance(directory, Directory):
+                raise GrantError(
+                    f"dirs[{guest!r}] is {type(directory).__name__}, not a directory: give HostDir(path), MemDir(), "
+                    "or an object with the methods of wasilab.capabilities.directory.Directory"
+                )
+            dirs[guest] = directory
+        put("dirs", MappingProxyType(dirs))
+        for name, value in self.env.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise GrantError(f"env[{name!r}] must map a str to a str")
+            if not name or "=" in name or "\0" in name + value:
+                raise GrantError(f"environment variable {name!r}: a name is not empty and holds no '=' or NUL")
+        put("env", MappingProxyType(dict(self.env)))
+        if isinstance(self.stdin, str) and self.stdin != "ask":
+            raise GrantError(f"stdin={self.stdin!r}: give bytes, a file object, 'ask' or None (text: .encode())")
+        if self.rights not in ("strict", "compat"):
+            raise GrantError(f"rights={self.rights!r}: the modes are 'strict' and 'compat'")
+        put("sockets", tuple(self.sockets))
+        for call in self.overrides:
+            if call not in SNAPSHOT1:
+                raise GrantError(f"overrides[{call!r}]: no such WASI call{nearest(call, SNAPSHOT1)}")
+        put("overrides", MappingProxyType(dict(self.overrides)))
+
+    @classmethod
+    def nothing(cls, **given: Any) -> Self:
+        """No argv, no stdio, no clock, no randomness, nothing; then what is `given` by name."""
+        none: dict[str, Any] = {
+            "args": False,
+            "stdin": None,
+            "stdout": False,
+            "stderr": False,
+            "clocks": Clocks.nothing(),
+            "random": Random.nothing(),
+        }
+        return cls(**{**none, **given})
+
+    def with_(self, **changes: Any) -> Self:
+        """These grants with some fields replaced."""
+        return replace(self, **changes)
+
+    def with_dir(self, guest: str, directory: Directory | str) -> Self:
+        """These grants and one more directory (or another one at that guest path)."""
+        return self.with_(dirs={**self.dirs, guest: directory})
+
+    def without_dir(self, guest: str) -> Self:
+        """These grants without the directory at that guest path."""
+        if guest not in self.dirs:
+            raise GrantError(f"no directory is granted at {guest!r}{nearest(guest, self.dirs)}")
+        return self.with_(dirs={g: d for g, d in self.dirs.items() if g != guest})
+
+    def to_flags(self) -> list[str]:
+        """The same grants as command-line flags; raises `GrantError` for what only Python can say."""
+        from .flags import to_flags
+
+        return to_flags(self)
+
+    def to_toml(self) -> str:
+        """The same grants as a policy file."""
+        from .policy import to_toml
+
+        return to_toml(self)
+
+    def to_python(self) -> str:
+        """The same grants as a Python expression."""
+        from .flags import to_python
+
+        return to_python(self)
+
+    def save(self, path: str) -> None:
+        """Write a policy file (TOML)."""
+        from .policy import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, *paths: str) -> Grants:
+        """Read policy files; a later file adds to and overrides the earlier ones."""
+        from .policy import load
+
+        return load(*paths)
+
+
+def check_guest_path(guest: str) -> None:
+    """Raise `GrantError` unless `guest` can name a preopened directory."""
+    if not guest or "\0" in guest:
+        raise GrantError(f"guest path {guest!r}: it is not empty and holds no NUL; write for example '/data' or '.'")
+    if len(guest.encode("utf-8", "surrogatepass")) > 4096:
+        raise GrantError("a guest path has at most 4096 bytes")
+
+
+def nearest(word: str, valid: Any) -> str:
+    """`"; did you mean 'x'?"` for the valid name nearest to `word`, or the list of all when none is near."""
+    from difflib import get_close_matches
+
+    names = sorted(str(v) for v in valid)
+    close = get_close_matches(word, names, 1, 0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f" (valid: {', '.join(names)})" if 0 < len(names) <= 20 else ""
