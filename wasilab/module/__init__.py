@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from .wasm_types import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
+from .binary import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
 
 ModuleKind = Literal["command", "reactor", "component", "library"]
 
@@ -135,7 +135,7 @@ class Module:
 
         This is the static upper bound: a call that is not imported cannot be made.
         """
-        from .wasi.spec import MODULES
+        from ..wasi.spec import MODULES
 
         found: dict[str, list[str]] = {}
         for item in self.wasi_imports:

@@ -1,6 +1,6 @@
 """The bytes of the WebAssembly binary format: a bounded reader, and the types that imports and exports have.
 
-`module.py` uses this to look at a module. It knows no section but reads what stands in them: LEB128 numbers, names,
+`module` uses this to look at a module. It knows no section but reads what stands in them: LEB128 numbers, names,
 value types, limits, the type section (with the recursive groups, structs and arrays of the GC proposal, so that
 such a module can be looked at, even though only function types matter to WASI). Source: WebAssembly core 3.0, 5.2-5.5.
 """
