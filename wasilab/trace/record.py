@@ -157,8 +157,8 @@ class Recorder:
     """Records the calls of one run.
 
     `budget_bytes`: memory for chunks; over it the oldest chunk goes: to the `spool` file if one is named, else it is
-    dropped and counted in `dropped`. `snaplen`: bytes of data kept a call (None: all). `stacks`: whether the engine is to
-    take the guest's call stack at every call. `meta`: what the trace should know of its run (see `Trace.meta`).
+    dropped and counted in `dropped`. `snaplen`: bytes of data kept a call (None: all). `stacks`: whether the engine
+    is to take the guest's call stack at every call. `meta`: what the trace should know of its run (see `Trace.meta`).
     """
 
     def __init__(

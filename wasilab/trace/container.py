@@ -1,0 +1,375 @@
+r"""The bytes of a trace on disk: a sequence of checked blocks, appended while the guest runs or written at the end.
+
+For: the spool of a recorder and the `.wtrace` files of `formats/wtrace.py`, which are one format. NumPy and the
+standard library only; nothing in a file is executed (no pickle), and no length in it is believed before it is checked.
+Not for: what the numbers mean (`record.py`, `decode.py`).
+
+    file   = b"\x89WTRACE\n" block*
+    block  = kind 4s | codec u8, 3 zero bytes | crc32 u32, 4 zero bytes | stored u64 | raw u64 | body (padded to 8 bytes)
+    CHNK   = first seq u64 | n u32 | u32 x 4: bytes of arena, paths, reasons, lives | padding | records | these four
+    TABL   = JSON: meta, notes, dropped, stacks, frames | lives still open      (one, after the last CHNK)
+    TEND   = calls u64                                                          (the file is complete)
+
+Codec 0 is raw (records are mapped, not read); codec 1 is zlib over the body, in which the records were laid out column
+by column with `t_start` as differences. All numbers are little endian. The CRC is of the body as stored.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from .record import CHUNK_RECORDS, RECORD, RECORD_BYTES, Life
+
+if TYPE_CHECKING:
+    from .record import Chunk, Recorder
+
+Array = np.ndarray[Any, Any]
+
+MAGIC = b"\x89WTRACE\n"
+SUFFIX = ".wtrace"
+_BLOCK = struct.Struct("<4sB3xI4xQQ")
+_CHUNK = struct.Struct("<QI4I")
+_RAW, _ZLIB = 0, 1
+_EAGER_BYTES = 64 << 20
+"""Raw blocks of files up to this size are checked when opened; of larger ones when first read."""
+MAX_RECORDS = 1 << 16
+_MAX_BODY = 1 << 31
+MAX_INFLATED = 8 << 30
+"""A file whose compressed blocks claim to hold more bytes than this is refused."""
+
+LIFE = np.dtype(
+    [
+        ("life", "<u4"), ("fd", "<u4"), ("generation", "<u4"), ("kind", "u1"), ("has_preopen", "u1"), ("pad", "<u2"),
+        ("opened_seq", "<i8"), ("closed_seq", "<i8"),
+    ]
+)  # fmt: skip
+
+
+class TraceError(Exception):
+    """A trace file that cannot be read or written; the message names the file, what is wrong and what to do."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A complete run of consecutive calls, in memory or mapped from a file."""
+
+    first: int
+    n: int
+    records: Array
+    arena: bytes | bytearray | memoryview
+    paths: Sequence[bytes]
+    reasons: Sequence[str]
+    lives: Sequence[Life] | memoryview
+    """Descriptors closed in this part; packed (`pack_lives`) when it comes from a file, until somebody asks."""
+
+    def closed(self) -> Sequence[Life]:
+        """The descriptors closed in this part; TraceError if the file lies about them."""
+        if isinstance(self.lives, memoryview):
+            try:
+                self.lives = unpack_lives(self.lives)
+            except (ValueError, struct.error) as error:
+                raise TraceError(f"the trace file's table of descriptors is damaged ({error})") from None
+        return self.lives
+
+
+@dataclass(slots=True)
+class Tables:
+    """What a trace holds once, beside its calls."""
+
+    meta: dict[str, Any] = field(default_factory=dict)
+    dropped: int = 0
+    lives: list[Life] = field(default_factory=list)
+    """Descriptors still open at the end."""
+    stacks: list[list[int]] = field(default_factory=list)
+    """Stack id - 1 -> indices into `frames`, innermost first."""
+    frames: list[list[Any]] = field(default_factory=list)
+    """[function, module offset, file or None, line or 0] of each different frame."""
+    notes: list[list[Any]] = field(default_factory=list)
+    """[first seq, last seq, text] of each note."""
+
+    @classmethod
+    def of_recorder(cls, recorder: Recorder) -> Tables:
+        """The tables of a recording as it is now."""
+        stacks, frames = number_frames(list(recorder.stack_table))
+        meta = dict(recorder.meta)
+        if recorder.stacks_dropped:
+            meta["stacks_dropped"] = recorder.stacks_dropped
+        if recorder.spool_error:
+            meta["spool_error"] = recorder.spool_error
+        return cls(meta, recorder.dropped, list(recorder.open_lives.values()), stacks, frames, [])
+
+
+def number_frames(table: Sequence[Sequence[tuple[str, int]]]) -> tuple[list[list[int]], list[list[Any]]]:
+    """Stacks of (function, offset) as lists of frame numbers, and the frames."""
+    ids: dict[tuple[str, int], int] = {}
+    stacks = [[ids.setdefault(frame, len(ids)) for frame in stack] for stack in table]
+    return stacks, [[function, offset, None, 0] for function, offset in ids]
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+class Writer:
+    """Writes a container; raises OSError as the file system does."""
+
+    def __init__(self, target: str | Path | IO[bytes], *, compress: bool = False) -> None:
+        self._owned = isinstance(target, (str, Path))
+        self._file: IO[bytes] = open(target, "wb", buffering=0) if isinstance(target, (str, Path)) else target
+        self._codec = _ZLIB if compress else _RAW
+        self.calls = 0
+        self._file.write(MAGIC)
+
+    def chunk(self, chunk: Chunk | Part) -> None:
+        """Append a run of calls."""
+        n = chunk.n
+        records = memoryview(chunk.buf)[: n * RECORD_BYTES] if hasattr(chunk, "buf") else chunk.records.tobytes()
+        lists = pack_list(chunk.paths), pack_list([r.encode("utf-8", "surrogatepass") for r in chunk.reasons])
+        lives = chunk.lives if isinstance(chunk.lives, memoryview) else pack_lives(chunk.lives)
+        head = _CHUNK.pack(chunk.first, n, len(chunk.arena), len(lists[0]), len(lists[1]), len(lives))
+        head += bytes(-(len(head) + _BLOCK.size) & 7)
+        if self._codec == _ZLIB:
+            records = memoryview(_shuffle(np.frombuffer(records, RECORD)))
+        self._block(b"CHNK", [head, records, chunk.arena, *lists, lives], self._codec)
+        self.calls += n
+
+    def tables(self, tables: Tables) -> None:
+        """Append what is held once."""
+        document = {
+            "meta": tables.meta, "notes": tables.notes, "dropped": tables.dropped,
+            "stacks": tables.stacks, "frames": tables.frames,
+        }  # fmt: skip
+        text = json.dumps(document, ensure_ascii=True, default=str).encode()
+        self._block(b"TABL", [struct.pack("<Q", len(text)), text, pack_lives(tables.lives)], self._codec)
+
+    def close(self) -> None:
+        """Mark the file as complete and close it."""
+        self._block(b"TEND", [struct.pack("<Q", self.calls)], _RAW)
+        if self._owned:
+            self._file.close()
+
+    def _block(self, kind: bytes, parts: list[Any], codec: int) -> None:
+        raw = sum(len(part) for part in parts)
+        if codec == _ZLIB:
+            packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+            parts = [packer.compress(part) for part in parts]
+            parts.append(packer.flush())
+        crc = 0
+        for part in parts:
+            crc = zlib.crc32(part, crc)
+        stored = sum(len(part) for part in parts)
+        parts = [_BLOCK.pack(kind, codec, crc, stored, raw), *parts, bytes(-stored & 7)]
+        data = b"".join(parts)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+
+def _shuffle(records: Array) -> bytes:
+    columns = []
+    for name in RECORD.names or ():
+        column = records[name]
+        if name == "t_start":
+            column = np.diff(column, prepend=column.dtype.type(0))
+        raw = np.ascontiguousarray(column).view("u1")
+        columns.append(raw.reshape(len(records), -1).T.tobytes())
+    return b"".join(columns)
+
+
+def _unshuffle(data: memoryview, n: int) -> Array:
+    records = np.empty(n, RECORD)
+    at = 0
+    for name in RECORD.names or ():
+        kind = RECORD[name]
+        raw = np.frombuffer(data, "u1", n * kind.itemsize, at).reshape(kind.itemsize, n).T
+        column = np.ascontiguousarray(raw).view(kind.base)
+        if name == "t_start":
+            column = np.cumsum(column, axis=0, dtype="<u8")
+        records[name] = column.reshape(records[name].shape)
+        at += n * kind.itemsize
+    return records
+
+
+def pack_list(items: Sequence[bytes]) -> bytes:
+    """Byte strings as their number, their lengths (u32 each) and themselves."""
+    return struct.pack(f"<I{len(items)}I", len(items), *map(len, items)) + b"".join(items)
+
+
+def unpack_list(data: memoryview) -> list[bytes]:
+    """The inverse of `pack_list`; raises ValueError or struct.error when `data` is not one."""
+    (count,) = struct.unpack_from("<I", data)
+    if 4 + 4 * count > len(data):
+        raise ValueError("a list longer than its block")
+    found = []
+    at = 4 + 4 * count
+    for length in struct.unpack_from(f"<{count}I", data, 4):
+        found.append(bytes(data[at : at + length]))
+        at += length
+    if at != len(data):
+        raise ValueError("a list of another length than its block")
+    return found
+
+
+def pack_lives(lives: Sequence[Life]) -> bytes:
+    """Descriptor lives as a LIFE array, their paths and their preopen names."""
+    table = np.zeros(len(lives), LIFE)
+    for row, life in zip(table, lives, strict=True):
+        row["life"], row["fd"], row["generation"], row["kind"] = life.life, life.fd, life.generation, life.kind
+        row["opened_seq"], row["closed_seq"] = life.opened_seq, life.closed_seq
+        row["has_preopen"] = life.preopen is not None
+    paths = pack_list([part for life in lives for part in (life.path, life.preopen or b"")])
+    return struct.pack("<I", len(lives)) + table.tobytes() + paths
+
+
+def unpack_lives(data: memoryview) -> list[Life]:
+    """The inverse of `pack_lives`; raises ValueError or struct.error when `data` is not one."""
+    (count,) = struct.unpack_from("<I", data)
+    size = count * LIFE.itemsize
+    if 4 + size > len(data):
+        raise ValueError("a table longer than its block")
+    rows = np.frombuffer(data, LIFE, count, 4).tolist()
+    paths = unpack_list(data[4 + size :])
+    if len(paths) != 2 * count:
+        raise ValueError("a table of lives without their paths")
+    return [
+        Life(life, fd, generation, paths[2 * i], kind, opened, closed, paths[2 * i + 1] if has else None)
+        for i, (life, fd, generation, kind, has, _, opened, closed) in enumerate(rows)
+    ]
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read(path: str | Path, *, partial: bool = False) -> tuple[list[Part], Tables]:
+    """Open a container: its parts, mapped where they are raw, and its tables.
+
+    Raises TraceError for a foreign, damaged or unfinished file. `partial=True` opens the complete blocks of a file that
+    was cut short (a killed process, a full disk) and says so in `meta["partial"]`.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < len(MAGIC) or file.read(len(MAGIC)) != MAGIC:
+                raise TraceError(f"{path} is not a wasilab trace (.wtrace): it does not begin with the trace's mark")
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None
+    return _read(path, data, partial)
+
+
+def _read(path: Path, data: memoryview, partial: bool) -> tuple[list[Part], Tables]:
+    parts: list[Part] = []
+    tables: Tables | None = None
+    inflated = 0
+    complete = False
+    try:
+        for kind, codec, body, raw in _blocks(data, len(data) <= _EAGER_BYTES):
+            if codec == _ZLIB:
+                inflated += raw
+                if inflated > MAX_INFLATED:
+                    raise ValueError("it claims to hold more than 8 GiB of calls")
+                body = _inflate(body, raw)
+            if kind == b"CHNK":
+                parts.append(_part(body, codec))
+            elif kind == b"TABL":
+                tables = _tables(body)
+            elif kind == b"TEND":
+                complete = struct.unpack("<Q", body)[0] == sum(part.n for part in parts)
+    except (ValueError, struct.error, zlib.error, KeyError, TypeError, RecursionError) as error:
+        if not partial:
+            raise TraceError(_broken(path, parts, str(error))) from None
+    if (not complete or tables is None) and not partial:
+        raise TraceError(_broken(path, parts, "it ends too early"))
+    if tables is None:
+        tables = Tables()
+    if not complete:
+        tables.meta["partial"] = "the file was cut short; only its complete blocks are here"
+    return parts, tables
+
+
+def _broken(path: Path, parts: list[Part], why: str) -> str:
+    calls = sum(part.n for part in parts)
+    text = f"{path} is a damaged or unfinished trace ({why})"
+    if calls:
+        text += f"; its first {calls:,} calls are whole: Trace.load({path.name!r}, partial=True) opens them"
+    return text
+
+
+def _blocks(data: memoryview, check: bool) -> Iterator[tuple[bytes, int, memoryview, int]]:
+    at = len(MAGIC)
+    while at < len(data):
+        if at + _BLOCK.size > len(data):
+            raise ValueError("it ends in the middle of a block")
+        kind, codec, crc, stored, raw = _BLOCK.unpack_from(data, at)
+        at += _BLOCK.size
+        if stored > len(data) - at:
+            raise ValueError("it ends in the middle of a block")
+        if kind not in (b"CHNK", b"TABL", b"TEND") or codec not in (_RAW, _ZLIB) or raw > _MAX_BODY:
+            raise ValueError("it holds a block that is not a trace's")
+        body = data[at : at + stored]
+        if (check or codec == _ZLIB or kind != b"CHNK") and zlib.crc32(body) != crc:
+            raise ValueError("a block does not match its checksum")
+        yield kind, codec, body, raw
+        at += stored + (-stored & 7)
+
+
+def _inflate(body: memoryview, raw: int) -> memoryview:
+    if raw > 1040 * len(body) + 64:
+        raise ValueError("a block claims to hold more than it can")
+    unpacker = zlib.decompressobj(-15)
+    found = unpacker.decompress(body, raw) if raw else b""
+    if len(found) != raw or unpacker.unconsumed_tail:
+        raise ValueError("a block does not hold what it claims")
+    return memoryview(found)
+
+
+def _part(body: memoryview, codec: int) -> Part:
+    first, n, *lengths = _CHUNK.unpack_from(body)
+    if n > MAX_RECORDS:
+        raise ValueError("a block of too many calls")
+    at = _CHUNK.size + (-(_CHUNK.size + _BLOCK.size) & 7)
+    if at + n * RECORD_BYTES + sum(lengths) != len(body):
+        raise ValueError("a block's lengths do not add up")
+    raw = body[at : at + n * RECORD_BYTES]
+    records = np.frombuffer(raw, RECORD) if codec == _RAW else _unshuffle(raw, n)
+    at += n * RECORD_BYTES
+    sections = []
+    for length in lengths:
+        sections.append(body[at : at + length])
+        at += length
+    arena, paths, reasons, lives = sections
+    texts = [reason.decode("utf-8", "replace") for reason in unpack_list(reasons)]
+    return Part(first, n, records, arena, unpack_list(paths), texts, lives)
+
+
+def _tables(body: memoryview) -> Tables:
+    (length,) = struct.unpack_from("<Q", body)
+    document = json.loads(bytes(body[8 : 8 + length]))
+    meta, notes, dropped = document["meta"], document["notes"], document["dropped"]
+    stacks, frames = document["stacks"], document["frames"]
+    good = (
+        isinstance(meta, dict)
+        and isinstance(dropped, int)
+        and isinstance(stacks, list)
+        and all(isinstance(f, list) and len(f) == 4 and isinstance(f[0], str) and isinstance(f[1], int) for f in frames)
+        and all(isinstance(f[2], str | None) and isinstance(f[3], int) for f in frames)
+        and all(isinstance(i, int) and 0 <= i < len(frames) for stack in stacks for i in stack)
+        and all(len(note) == 3 and isinstance(note[2], str) and isinstance(note[0], int) for note in notes)
+        and all(isinstance(note[1], int) for note in notes)
+    )
+    if not good:
+        raise ValueError("its tables are not a trace's")
+    return Tables(meta, dropped, unpack_lives(body[8 + length :]), stacks, frames, notes)
+
+
+assert CHUNK_RECORDS <= MAX_RECORDS

@@ -1,0 +1,195 @@
+"""The columns behind a trace: parts in memory or mapped from a file, seen as one table.
+
+For: `Trace` and its views, which are selections of rows of one `Store`. Each column is gathered from the parts when it is
+first asked for and then kept, so that a filter on one column of ten million calls reads that column only. Numbers that
+are local to a part (paths) become global here. Not for: their meaning (`decode.py`).
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .container import Part, Tables
+from .record import RECORD, RECORD_BYTES, Life
+
+if TYPE_CHECKING:
+    from .record import Recorder
+
+Array = np.ndarray[Any, Any]
+_HEADER = struct.Struct("<HHI")
+
+Resolver = Callable[[int], tuple[str | None, str | None, int] | None]
+"""Module offset -> (function, file, line) from the module's DWARF, or None where it has nothing to say."""
+
+
+class Store:
+    """All calls of one trace. Columns are read-only; `notes` and `meta` may change."""
+
+    def __init__(self, parts: Sequence[Part], tables: Tables, resolver: Resolver | None = None) -> None:
+        self.parts = [part for part in parts if part.n]
+        self._all_parts = list(parts)
+        self.meta = tables.meta
+        self.dropped = tables.dropped
+        self.notes = [(int(first), int(last), str(text)) for first, last, text in tables.notes]
+        self.stacks = tables.stacks
+        self._frames = tables.frames
+        self._open = tables.lives
+        self.resolver = resolver
+        self._starts: list[int] = []
+        total = 0
+        for part in self.parts:
+            self._starts.append(total)
+            total += part.n
+        self.n = total
+        self._columns: dict[str, Array] = {}
+
+    @classmethod
+    def of_recorder(cls, recorder: Recorder, resolver: Resolver | None = None) -> Store:
+        """The calls recorded until now; the guest may go on meanwhile."""
+        chunks = list(recorder.chunks)
+        parts: list[Part] = []
+        if recorder.spooled:
+            parts = _spooled(recorder, chunks[0].first)
+        for chunk in chunks:
+            n = chunk.n
+            raw = bytes(memoryview(chunk.buf)[: n * RECORD_BYTES])
+            records = np.frombuffer(raw, RECORD)
+            parts.append(
+                Part(chunk.first, n, records, bytes(chunk.arena), list(chunk.paths), list(chunk.reasons),
+                     [replace(life) for life in list(chunk.lives)])
+            )  # fmt: skip
+        tables = Tables.of_recorder(recorder)
+        tables.lives = [replace(life) for life in tables.lives]
+        return cls(parts, tables, resolver)
+
+    def tables(self) -> Tables:
+        """What a file holds once, with frames resolved to source lines."""
+        notes = [list(note) for note in self.notes]
+        return Tables(dict(self.meta), self.dropped, list(self._open), self.stacks, [list(f) for f in self.frames], notes)
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    def column(self, name: str) -> Array:
+        """One column of all calls: a field of RECORD (`path` with global numbers), or `seq`."""
+        found = self._columns.get(name)
+        if found is None:
+            found = self._gather(name)
+            found.flags.writeable = False
+            self._columns[name] = found
+        return found
+
+    def _gather(self, name: str) -> Array:
+        if name == "seq":
+            pieces = [np.arange(part.first, part.first + part.n, dtype="<i8") for part in self.parts]
+        elif name == "path":
+            pieces = [self._global_paths(part) for part in self.parts]
+        else:
+            pieces = [part.records[name] for part in self.parts]
+        if not pieces:
+            kind = np.dtype("<i8") if name == "seq" else RECORD[name]
+            return np.zeros((0, *kind.shape), kind.base)
+        return np.ascontiguousarray(pieces[0]).copy() if len(pieces) == 1 else np.concatenate(pieces)
+
+    @cached_property
+    def _path_ids(self) -> dict[bytes, int]:
+        return {}
+
+    @cached_property
+    def paths(self) -> list[bytes]:
+        """Path number - 1 -> path, over all parts."""
+        self.column("path")
+        return list(self._path_ids)
+
+    def _global_paths(self, part: Part) -> Array:
+        ids = self._path_ids
+        table = np.zeros(len(part.paths) + 1, "<u4")
+        for local, path in enumerate(part.paths, 1):
+            table[local] = ids.setdefault(path, len(ids) + 1)
+        local_ids = part.records["path"]
+        if len(local_ids) and int(local_ids.max()) >= len(table):  # only in a file that lies
+            local_ids = np.where(local_ids < len(table), local_ids, 0)
+        return table[local_ids]
+
+    # -- payloads ----------------------------------------------------------------------------------------------------
+
+    def batches(self, rows: Array | None = None) -> Iterator[tuple[Part, Array, Array]]:
+        """(part, indices into the part, positions in `rows`) for rows in ascending order; `None` means all rows."""
+        for part, start in zip(self.parts, self._starts, strict=True):
+            if rows is None:
+                yield part, np.arange(part.n), np.arange(start, start + part.n)
+                continue
+            low, high = np.searchsorted(rows, (start, start + part.n))
+            if low < high:
+                yield part, rows[low:high] - start, np.arange(low, high)
+
+    def locate(self, row: int) -> tuple[Part, int]:
+        """The part that holds a row, and the index in it."""
+        index = bisect_right(self._starts, row) - 1
+        return self.parts[index], row - self._starts[index]
+
+    def reason(self, row: int) -> str:
+        """The sentence that a refused call was given, or ""."""
+        part, index = self.locate(row)
+        return reason_of(part, int(part.records["payload"][index]))
+
+    # -- tables ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def lives(self) -> dict[int, Life]:
+        """Every opening of a descriptor that the trace knows, by life number."""
+        found: dict[int, Life] = {}
+        for part in self._all_parts:
+            for life in part.closed():
+                found[life.life] = life
+        for life in self._open:
+            found.setdefault(life.life, life)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def frames(self) -> list[tuple[str, int, str | None, int]]:
+        """Every different frame: (function, module offset, file or None, line or 0)."""
+        found = []
+        for function, offset, file, line in self._frames:
+            if file is None and self.resolver is not None:
+                better = self.resolver(offset)
+                if better is not None:
+                    function, file, line = better[0] or function, better[1], better[2] or 0
+            found.append((function, offset, file, line))
+        return found
+
+    def stack(self, number: int) -> list[tuple[str, int, str | None, int]]:
+        """The frames of a stack, innermost first; [] for 0 or a number that the trace does not hold."""
+        if not 0 < number <= len(self.stacks):
+            return []
+        return [self.frames[index] for index in self.stacks[number - 1]]
+
+
+def _spooled(recorder: Recorder, before: int) -> list[Part]:
+    from .container import read
+
+    assert recorder._spool_path is not None
+    parts, _ = read(recorder._spool_path, partial=True)
+    return [part for part in parts if part.first < before]
+
+
+def header(part: Part, payload: int) -> tuple[int, int, int, int] | None:
+    """(offset after the header, reason, len(aux), len(data)) of a payload, or None where there is none."""
+    at = (payload - 1) << 2
+    if payload == 0 or at + 8 > len(part.arena):
+        return None
+    return (at + 8, *_HEADER.unpack_from(part.arena, at))
+
+
+def reason_of(part: Part, payload: int) -> str:
+    """The reason in a payload of `part`, or ""."""
+    found = header(part, payload)
+    if found is None or not 0 < found[1] <= len(part.reasons):
+        return ""
+    return part.reasons[found[1] - 1]
