@@ -1,0 +1,157 @@
+"""What every view reads of a trace: its columns as NumPy arrays, with the questions that pictures ask of them.
+
+The views draw time; here are the shared answers: which calls were refused, when the guest itself ran, how busy a
+lane was within each bin. This file draws nothing and knows no widget. Times are ns since the run's start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..wasi.spec import BY_NUMBER
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+NOT_RETURNED = 255
+"""The errno column of a call that did not return: it ended the run (proc_exit, a trap)."""
+INJECTED = 1
+"""Bit of the flags column: the result was injected by the person, not given by the host."""
+
+FAMILIES = ("args", "environ", "clock", "random", "path", "fd", "poll", "sched", "sock", "proc")
+"""The lanes of a timeline, in the order in which a program's life tends to meet them."""
+
+COLOURS: Mapping[str, str] = {
+    "args": "#8c7a4d", "environ": "#6f8f3d", "clock": "#8a63d2", "random": "#c05fb5", "path": "#0f9d7a",
+    "fd": "#2f7fd6", "poll": "#3aa5b8", "sched": "#5f7d95", "sock": "#4d63c9", "proc": "#7d6b5f",
+    "guest": "#9aa3ad", "refused": "#d6293e", "failed": "#d98a00", "injected": "#b000b8",
+}  # fmt: skip
+"""One colour a family, the same in every view; red and amber are kept for refusals and other failures."""
+
+
+def name_of(call: int) -> str:
+    """The name of the call with that number, such as "path_open"."""
+    return BY_NUMBER[call].name
+
+
+def family_of(call: int) -> str:
+    """The family of the call with that number, such as "path"."""
+    return BY_NUMBER[call].family
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one trace, in the order of the calls' start. All arrays have one entry a call."""
+
+    start: Ints
+    """ns since the run's start."""
+    dur: Ints
+    """ns from entry to return."""
+    call: npt.NDArray[np.uint8]
+    errno: npt.NDArray[np.uint8]
+    denied_by: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint16]
+    handle: npt.NDArray[np.uint32]
+    """The life (serial number of the opening) of the call's first descriptor; 0 for none."""
+    result: npt.NDArray[np.uint64]
+    dropped: int = 0
+    """Calls that were not kept, before the first one here."""
+    ended: int = 0
+    """ns since the run's start at which the guest ended; 0 when that is not known (a trace without its run)."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @classmethod
+    def of(cls, run_or_trace: Any) -> Columns:
+        """The columns of a `Run` or a `Trace`."""
+        trace = getattr(run_or_trace, "trace", run_or_trace)
+        records = records_of(trace)
+        start = records["t_start"].astype(np.int64)
+        order: Any = slice(None)
+        if len(start) > 1 and (np.diff(start) < 0).any():  # several threads: by start
+            order = np.argsort(start, kind="stable")
+        take = {name: np.ascontiguousarray(records[name])[order] for name in
+                ("call", "errno", "denied_by", "flags", "handle", "result")}  # fmt: skip
+        outcome = getattr(run_or_trace, "outcome", None)
+        ended = int(outcome.seconds * 1e9) if outcome is not None else 0
+        dur = records["dur"].astype(np.int64)[order]
+        return cls(start[order], dur, dropped=int(trace.dropped), ended=ended, **take)
+
+    @cached_property
+    def end(self) -> Ints:
+        return self.start + self.dur
+
+    @cached_property
+    def refused(self) -> Mask:
+        """Calls that a grant, a right, a path rule, the host's system, a quota or a person refused."""
+        return np.asarray(self.denied_by != 0)
+
+    @cached_property
+    def failed(self) -> Mask:
+        """Calls that returned an errno without being refused (no such file, bad descriptor...)."""
+        return np.asarray((self.errno != 0) & (self.errno != NOT_RETURNED) & ~self.refused)
+
+    @cached_property
+    def injected(self) -> Mask:
+        return np.asarray((self.flags & INJECTED) != 0)
+
+    @cached_property
+    def span(self) -> int:
+        """ns from the run's start to its end (at least the last call's end); at least 1: an axis needs a width."""
+        return max(int(self.end.max()) if len(self) else 0, self.ended, 1)
+
+    @cached_property
+    def host_ns(self) -> int:
+        """ns during which at least one call was in the host."""
+        left, right = merged(self.start, self.end)
+        return int((right - left).sum())
+
+    def gaps(self) -> tuple[Ints, Ints]:
+        """When the guest itself ran: (starts, ends) of the time in no call, from 0 to the run's end."""
+        left, right = merged(self.start, self.end)
+        starts, ends = np.concatenate(([0], right)), np.concatenate((left, [max(self.ended, 0)]))
+        keep = ends > starts
+        return starts[keep], ends[keep]
+
+    def families(self) -> dict[str, Mask]:
+        """Family -> mask of its calls, for the families that occur, in the order of `FAMILIES`."""
+        used = {int(number) for number in np.unique(self.call)}
+        table = {}
+        for family in FAMILIES:
+            numbers = [number for number in used if family_of(number) == family]
+            if numbers:
+                table[family] = np.isin(self.call, numbers)
+        return table
+
+
+def records_of(trace: Any) -> npt.NDArray[Any]:
+    """The structured array (`trace.record.RECORD`) behind a trace."""
+    return np.asarray(trace.records)
+
+
+def merged(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """The union of intervals sorted by start, as disjoint intervals (starts, ends)."""
+    if not len(start):
+        return start, end
+    reach = np.maximum.accumulate(end)
+    first = np.concatenate(([True], start[1:] > reach[:-1]))
+    last = np.concatenate((np.flatnonzero(first)[1:] - 1, [len(start) - 1]))
+    return start[first], reach[last]
+
+
+def busy(start: Ints, end: Ints, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """ns of each bin (between consecutive `edges`) that the intervals cover. Exact, in O(intervals + bins)."""
+    left, right = merged(start, end)
+    if not len(left):
+        return np.zeros(len(edges) - 1)
+    at = np.stack([left, right], axis=1).ravel().astype(np.float64)
+    done = np.cumsum(right - left)
+    covered = np.stack([done - (right - left), done], axis=1).ravel().astype(np.float64)
+    return np.diff(np.interp(edges, at, covered, left=0.0))

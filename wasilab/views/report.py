@@ -1,0 +1,145 @@
+"""The report of a run: what a cell shows, what a terminal shows, and the file that stands alone.
+
+`text` is for a terminal, `html` for a notebook (isolated, with a plain form for readers that strip frames), `page`
+for a file, `mimebundle` for IPython's display machinery. The words are in `verdict.py`, the fragments in
+`sections.py`, the pictures in `timeline.py`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from . import sections, timeline
+from .columns import Columns
+from .escape import cut_lines, html_text
+from .page import document, embedded
+from .tables import summary
+from .units import counted, duration, size
+from .verdict import RunLike, refusals, verdict
+
+TEXT_WIDTH = 100
+
+
+def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
+    """The report for a terminal: verdict, stack, refusals with their remedies, output, the costliest calls.
+
+    `output=False` leaves stdout and stderr out (where they were shown while the guest ran).
+    """
+    columns = Columns.of(run)
+    lines = textwrap.wrap(f"{sections.as_text(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
+    for frame in list(getattr(run.outcome, "frames", ()) or ())[:10]:
+        lines.append(f"    {sections.as_text(str(frame))}")
+    for refusal in refusals(run)[:10]:
+        times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
+        where = f" [{refusal.where}]" if refusal.where else ""
+        lines += textwrap.wrap(f"refused: {refusal.sentence}{times}{where}", width, subsequent_indent="  ",
+                               break_on_hyphens=False)  # fmt: skip
+        if refusal.remedy:
+            lines.append(f"  to allow it: {refusal.remedy}")
+    for name in ("stdout", "stderr") if output else ():
+        written = sections.as_text(getattr(run, name, b""))
+        if written:
+            shown, left = cut_lines(written, lines=12, characters=2000)
+            lines += [f"{name}:", *(f"  {line}" for line in shown.rstrip("\n").split("\n"))]
+            if left:
+                lines.append(f"  ... {counted(left, 'more line')} in run.{name}")
+    rows = summary(columns)
+    if rows:
+        lines.append(f"{'call':<24}{'calls':>9}{'refused':>9}{'errors':>8}{'total':>11}{'median':>11}{'bytes':>11}")
+    for row in rows[:10]:
+        lines.append(
+            f"{row.name:<24}{row.calls:>9,}{row.refused or '':>9}{row.errors or '':>8}{duration(row.total):>11}"
+            f"{duration(row.median):>11}{size(row.bytes) if row.bytes else '':>11}"
+        )
+    if len(rows) > 10:
+        lines.append(f"... {counted(len(rows) - 10, 'more call name')} in run.trace.summary()")
+    return "\n".join(lines)
+
+
+def body(run: RunLike, *, picture: bytes | None = None, output: bool = True) -> str:
+    """The whole report as an HTML fragment: everything that a reader without a kernel needs."""
+    columns = Columns.of(run)
+    shown = picture if picture is not None else timeline.png(timeline.figure(run))
+    return "".join(
+        (
+            sections.verdict_html(run),
+            sections.stack_html(run),
+            sections.refusals_html(run),
+            sections.output_html(run) if output else "",
+            "<h2>Timeline</h2>",
+            sections.image_html(shown, timeline_words(run, columns)),
+            "<details open><summary>Asked for, granted, used</summary>", sections.grants_html(run), "</details>",
+            "<details open><summary>Calls</summary>", sections.summary_html(columns), "</details>",
+        )
+    )  # fmt: skip
+
+
+def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
+    """The report in the few tags that every sanitiser lets through."""
+    columns = Columns.of(run)
+    groups = refusals(run)
+    items = "".join(
+        f"<li>{html_text(r.sentence)}"
+        + (f"<br>To allow it: <code>{html_text(r.remedy)}</code>" if r.remedy else "") + "</li>"
+        for r in groups[: sections.REFUSALS_SHOWN]
+    )  # fmt: skip
+    return (
+        f"<p><b>{html_text(run.name or 'run')}</b>: {html_text(verdict(run))}</p>"
+        + (f"<p>Refused:</p><ul>{items}</ul>" if items else "")
+        + (sections.output_html(run) if output else "")
+        + sections.image_html(picture, timeline_words(run, columns))
+        + sections.summary_html(columns)
+    )
+
+
+def html(run: RunLike, *, output: bool = True) -> str:
+    """The report for a notebook's output."""
+    picture = timeline.png(timeline.figure(run))
+    whole, simple = body(run, picture=picture, output=output), plain(run, picture, output=output)
+    return embedded(title(run), whole, simple, _height(run, output))
+
+
+def page(run: RunLike) -> str:
+    """The report as one HTML file: complete, self-contained, without scripts; light and dark."""
+    return document(title(run), body(run))
+
+
+def to_html(run: RunLike, path: str | PathLike[str]) -> None:
+    """Write `page(run)` to a file."""
+    Path(path).write_text(page(run), encoding="utf-8")
+
+
+def mimebundle(run: RunLike) -> dict[str, Any]:
+    """What IPython displays of a run: `text/plain` and `text/html`, the same content in both.
+
+    A run that says `streamed = True` showed its output in the cell already: it is not repeated.
+    """
+    output = not getattr(run, "streamed", False)
+    return {"text/plain": text(run, output=output), "text/html": html(run, output=output)}
+
+
+def title(run: RunLike) -> str:
+    """The page's title, as HTML text."""
+    return f"{html_text(run.name or 'run')}: WASI report"
+
+
+def timeline_words(run: RunLike, columns: Columns) -> str:
+    """What the timeline picture shows, for those who cannot see it."""
+    parts = [f"{lane.name} {duration(lane.busy_ns)}" for lane in timeline.lanes(columns, 50)]
+    return f"Timeline: {timeline.headline(run, columns)}. Time by lane: {', '.join(parts)}."
+
+
+def _height(run: RunLike, output: bool) -> int:
+    """A guess at the height in pixels of the embedded page (a frame without script cannot measure itself)."""
+    columns = Columns.of(run)
+    lanes = 1 + len(columns.families())
+    height = 130 + 46 * lanes + 70 + 24 * len(summary(columns)) + 70 + 36 * 8
+    height += 58 * min(len(refusals(run)), sections.REFUSALS_SHOWN)
+    for name in ("stdout", "stderr") if output else ():
+        lines = sections.as_text(getattr(run, name, b"")).count("\n")
+        height += 0 if not lines else min(50 + 19 * lines, 350)
+    height += 19 * min(len(getattr(run.outcome, "frames", ()) or ()), 14)
+    return min(height, 900)

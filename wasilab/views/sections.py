@@ -1,0 +1,134 @@
+"""The parts of a report as HTML: verdict, refusals, output, asked/granted/used, summary, source lines.
+
+Each function returns a fragment for `page.document` (and for the widget, which shows the same fragments). All guest
+text goes through `escape.html_text`; this is the only file that joins guest text and markup.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..grants.compare import compare
+from .columns import Columns
+from .escape import cut_lines, html_text, visible
+from .tables import CallRow, summary
+from .units import counted, duration, size
+from .verdict import RunLike, mood, refusals, verdict
+
+MARKS = {"good": "✔", "warn": "▲", "bad": "✖"}
+OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
+REFUSALS_SHOWN = 30
+
+
+def verdict_html(run: RunLike) -> str:
+    """The verdict line with its glyph."""
+    tone = mood(run)
+    return (
+        f'<div class="verdict {tone}" role="status"><span class="mark" aria-hidden="true">{MARKS[tone]}</span>'
+        f'<bdi>{html_text(getattr(run, "name", "") or "run")}</bdi>: {html_text(verdict(run))}</div>'
+    )
+
+
+def stack_html(run: RunLike) -> str:
+    """The guest's stack at a trap or limit, innermost frame first; "" when there is none."""
+    frames = list(getattr(run.outcome, "frames", ()) or ())
+    if not frames:
+        return ""
+    more = f"\n… {len(frames) - 40} more frames" if len(frames) > 40 else ""
+    lines = "\n".join(html_text(str(frame)) for frame in frames[:40])
+    return f"<h2>Where the guest was</h2><pre>{lines}{more}</pre>"
+
+
+def refusals_html(run: RunLike) -> str:
+    """The refusals, grouped, each with the smallest grant that would allow it; "" when there are none."""
+    groups = refusals(run)
+    if not groups:
+        return ""
+    items = []
+    for refusal in groups[:REFUSALS_SHOWN]:
+        times = f" <span class=dim>({refusal.count:,} times)</span>" if refusal.count > 1 else ""
+        where = f" <span class=dim>at {html_text(refusal.where)}</span>" if refusal.where else ""
+        if refusal.remedy:
+            remedy = f'<span class=remedy>To allow it: <code dir="ltr">{html_text(refusal.remedy)}</code></span>'
+        else:
+            remedy = ""
+        items.append(f"<li><bdi>{html_text(refusal.sentence)}</bdi>{times}{where}{remedy}</li>")
+    rest = len(groups) - REFUSALS_SHOWN
+    more = f"<p class=dim>… {counted(rest, 'more reason')}; all are in <code>run.denied</code></p>" if rest > 0 else ""
+    return f"<h2>Refused</h2><ul class=refusals>{''.join(items)}</ul>{more}"
+
+
+def output_html(run: RunLike) -> str:
+    """What the guest wrote, made visible and cut to a readable length."""
+    parts = []
+    for name in ("stdout", "stderr"):
+        text = as_text(getattr(run, name, b""))
+        if text:
+            shown, left = cut_lines(text, lines=OUTPUT_LINES, characters=OUTPUT_CHARACTERS)
+            more = f"<p class=dim>… {counted(left, 'more line')}; all is in <code>run.{name}</code></p>" if left else ""
+            parts.append(f'<h2>{name}</h2><pre dir="ltr">{html_text(shown, lines=True)}</pre>{more}')
+    return "".join(parts)
+
+
+def grants_html(run: RunLike) -> str:
+    """Asked for, granted, used, refused: a row a family."""
+    rows = []
+    for row in compare(run.module, run.grants, run.trace):
+        rows.append(
+            (
+                html_text(row.family),
+                html_text(", ".join(row.asked)) or "<span class=dim>not asked for</span>",
+                html_text(row.granted) or "<span class=dim>nothing</span>",
+                counted(sum(row.used.values()), "call") if row.used else "<span class=dim>unused</span>",
+                f"<span class=no>✖ {sum(row.refused.values()):,}</span>" if row.refused else "",
+            )
+        )
+    head = ("family", "asked for (imports)", "granted", "used", "refused")
+    return table(head, rows, words={1, 2}) if rows else "<p class=dim>The module asks for nothing of WASI.</p>"
+
+
+def summary_html(columns: Columns) -> str:
+    """A row a call name: calls, refusals, errors, time, bytes."""
+    rows = summary(columns)
+    if not rows:
+        return "<p class=dim>No WASI call was made.</p>"
+    return table(SUMMARY_HEAD, [summary_cells(row) for row in rows], numbers=set(range(1, 9)))
+
+
+SUMMARY_HEAD = ("call", "calls", "refused", "errors", "total", "median", "p99", "longest", "bytes")
+
+
+def summary_cells(row: CallRow) -> tuple[str, ...]:
+    """The cells of one summary row, as HTML."""
+    return (
+        f"<code>{html_text(row.name)}</code>", f"{row.calls:,}",
+        f"<span class=no>✖ {row.refused:,}</span>" if row.refused else "",
+        f"{row.errors:,}" if row.errors else "",
+        duration(row.total), duration(row.median), duration(row.p99), duration(row.longest),
+        size(row.bytes) if row.bytes else "",
+    )  # fmt: skip
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = (), words: Iterable[int] = ()
+) -> str:
+    """A table of HTML cells; columns in `numbers` are right-aligned, those in `words` may break anywhere."""
+    kind = dict.fromkeys(numbers, " class=n") | dict.fromkeys(words, " class=words")
+    top = "".join(f"<th scope=col{kind.get(i, '')}>{html_text(name)}</th>" for i, name in enumerate(head))
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind.get(i, '')}>{cell}</td>" for i, cell in enumerate(row)) + "</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def image_html(png: bytes, alt: str) -> str:
+    """A PNG inline."""
+    data = base64.b64encode(png).decode("ascii")
+    return f'<img alt="{html_text(alt)}" src="data:image/png;base64,{data}">'
+
+
+def as_text(output: Any) -> str:
+    """Output as the run kept it (bytes or text), made visible."""
+    return visible(output if isinstance(output, (str, bytes)) else bytes(output or b""))

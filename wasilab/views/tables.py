@@ -1,0 +1,51 @@
+"""The figures of a run as rows: the summary by call, as a report and the timeline's selection show it.
+
+Rows are plain values in raw units (ns, bytes); `units.py` words them. Nothing here draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .columns import Columns, Mask, name_of
+
+READS = frozenset({"fd_read", "fd_pread", "sock_recv"})
+WRITES = frozenset({"fd_write", "fd_pwrite", "sock_send"})
+"""The calls whose first result is a number of bytes moved."""
+
+
+@dataclass(frozen=True)
+class CallRow:
+    """All calls of one name. Times in ns; `bytes` moved by reads and writes, 0 for other calls."""
+
+    name: str
+    calls: int
+    refused: int
+    errors: int
+    total: int
+    median: int
+    p99: int
+    longest: int
+    bytes: int
+
+
+def summary(columns: Columns, within: Mask | None = None) -> list[CallRow]:
+    """One row a call name, the one that took most time first; `within` limits it to the masked calls."""
+    rows = []
+    for number in np.unique(columns.call if within is None else columns.call[within]):
+        mask = columns.call == number
+        if within is not None:
+            mask &= within
+        dur = columns.dur[mask]
+        name = name_of(int(number))
+        moved = int(columns.result[mask & (columns.errno == 0)].sum()) if name in READS | WRITES else 0
+        middle, high = np.percentile(dur, (50, 99))
+        rows.append(
+            CallRow(
+                name, int(mask.sum()), int((mask & columns.refused).sum()), int((mask & columns.failed).sum()),
+                int(dur.sum()), round(middle), round(high), int(dur.max()), moved,
+            )
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: -row.total)
