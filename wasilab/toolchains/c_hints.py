@@ -1,0 +1,70 @@
+"""What to say when C or C++ does not compile or link for WASI: the missing emulation, library or feature, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+# Symbols and headers of each emulation, as wasi-libc's headers and the linker name them.
+_EMULATED = {
+    "mman": ("mmap", "munmap", "mprotect", "madvise"),
+    "signal": ("signal", "raise", "psignal", "strsignal", "__SIG_IGN", "__SIG_ERR"),
+    "process-clocks": ("clock", "times", "getrusage", "__clock"),
+    "getpid": ("getpid",),
+}
+_ABSENT = ("sys/", "net", "arpa/", "pthread", "pwd", "grp", "dlfcn", "spawn", "termios", "setjmp", "linux/", "ucontext")
+_NO_PROCESSES = {"fork", "execve", "execvp", "execl", "wait", "waitpid", "system", "popen", "pipe", "kill", "vfork"}
+_NO_SOCKETS = {"socket", "connect", "bind", "listen", "getaddrinfo", "gethostbyname"}
+_NO_USERS = {"getuid", "geteuid", "getgid", "getpwuid", "getpwnam", "chmod", "fchmod", "chown", "umask"}
+_UNDEFINED = re.compile(
+    r"undefined symbol: `?([\w:~<>(), *&]+)"
+    r"|undeclared (?:identifier|function|library function) '(\w+)'"
+    r"|use of undeclared identifier '(\w+)'"
+    r"|call to undeclared (?:library )?function '(\w+)'"
+)
+
+
+def _emulation(name: str) -> str:
+    define = "_WASI_EMULATED_" + name.upper().replace("-", "_")
+    return f"-D{define} -lwasi-emulated-{name}"
+
+
+def hints(output: str) -> list[str]:
+    """Sentences for the errors in a compiler's output; empty if nothing is recognised."""
+    return list(_hints(output))
+
+
+def _hints(output: str) -> Iterator[str]:
+    missing = {next(filter(None, found)).strip() for found in _UNDEFINED.findall(output)}
+    for name, symbols in _EMULATED.items():
+        if missing.intersection(symbols) or f"-lwasi-emulated-{name}" in output:
+            yield f"WASI has no such call; wasi-libc emulates it within the module: add the flags {_emulation(name)}"
+    for library in re.findall(r"unable to find (?:library -l|(?:\w+ )?system library \")([\w+.-]+)", output):
+        yield (
+            f"there is no library {library!r} built for WASI on this machine; "
+            f"give its folder with -L, or leave out -l{library}"
+        )
+    for header in re.findall(r"'([\w/.+-]+)' file not found", output):
+        if header.startswith(_ABSENT):
+            yield f"wasi-libc has no {header}: WASI gives a module files, clocks and randomness, not the rest of POSIX"
+        elif "/" not in header or header.endswith((".h", ".hpp")):
+            yield f"put {header} beside the source with a %%wasi_file {header} cell, or add its folder with -I"
+    if missing & {"main", "__main_void", "__main_argc_argv", "__original_main"}:
+        yield "a program needs main(); a module of exported functions alone (a reactor): add -mexec-model=reactor"
+    if missing.intersection(_NO_PROCESSES):
+        yield "WASI has no processes: " + ", ".join(sorted(missing & _NO_PROCESSES)) + " cannot exist there"
+    if missing.intersection(_NO_SOCKETS):
+        yield "WASI preview 1 cannot open sockets; it can only accept on one that it was given (accept, recv, send)"
+    if missing.intersection(_NO_USERS):
+        yield "WASI has no users or permission bits: " + ", ".join(sorted(missing & _NO_USERS)) + " cannot exist there"
+    if any(symbol.startswith("__cxa_") or "exception" in symbol for symbol in missing) or (
+        "cannot use 'throw' with exceptions disabled" in output or "cannot use 'try' with exceptions disabled" in output
+    ):
+        yield "C++ exceptions do not link for WASI here: return an error, or end with std::abort()"
+    if (
+        missing & {"setjmp", "longjmp", "__wasm_setjmp", "__wasm_longjmp"}
+        or "Setjmp/longjmp support requires" in output
+    ):
+        yield "setjmp and longjmp need WebAssembly exceptions, which this libc is not built for"
+    if "pthread_create" in missing or "thread" in missing:
+        yield "this target has one thread; wasm32-wasi-threads would need a libc built for it"

@@ -1,0 +1,211 @@
+"""The compile cache on disk: modules by key, safe between kernels, bounded in size.
+
+One file an entry: a line of JSON about the module, then its bytes. It appears by an atomic rename, so a reader sees
+all of it or none. Compiles of one key are serialised by a file lock, so two kernels that run the same cell compile
+once. The oldest used entries go first when the limit is passed. Not here: what makes a key (`base`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from .diagnostics import CompileInterrupted, ToolchainError
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: the atomic rename alone keeps entries whole, two kernels may compile twice
+    fcntl = None  # type: ignore[assignment]
+
+DEFAULT_LIMIT = 512 * 1024 * 1024
+"""Bytes of modules that are kept, unless WASILAB_CACHE_LIMIT (bytes) says otherwise."""
+
+
+def cache_folder() -> Path:
+    """Where wasilab keeps compiled modules and what it learnt of compilers: WASILAB_CACHE_DIR or the user's cache."""
+    own = os.environ.get("WASILAB_CACHE_DIR")
+    return Path(own) if own else user_cache_path("wasilab")
+
+
+def cache_limit() -> int:
+    """The size limit in bytes. Raises `ToolchainError` if WASILAB_CACHE_LIMIT is not a number."""
+    text = os.environ.get("WASILAB_CACHE_LIMIT")
+    if text is None:
+        return DEFAULT_LIMIT
+    if not text.isascii() or not text.isdigit():
+        raise ToolchainError(f"WASILAB_CACHE_LIMIT is {text!r}; give a number of bytes")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A cached module and what was stored with it."""
+
+    meta: dict[str, Any]
+    wasm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSize:
+    """What the compile cache holds: files, bytes, the limit in bytes, and where."""
+
+    entries: int
+    bytes: int
+    limit: int
+    folder: Path
+
+
+def _entries_folder() -> Path:
+    return cache_folder() / "modules"
+
+
+def _path(key: str) -> Path:
+    return _entries_folder() / key[:2] / f"{key}.module"
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder that only this user may enter: another's file in it would be code that we run."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ToolchainError(
+            f"cannot make the cache folder {str(path)!r}: {error.strerror}; set WASILAB_CACHE_DIR to a writable folder"
+        ) from error
+    return path
+
+
+def load(key: str) -> Entry | None:
+    """The entry of a key, or None if there is none or it is damaged. A hit counts as a use."""
+    path = _path(key)
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return None
+    head, _, wasm = raw.partition(b"\n")
+    try:
+        meta = json.loads(head)
+        whole = len(wasm) == meta["size"] and zlib.crc32(wasm) == meta["crc32"]
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)
+    return Entry(meta, wasm)
+
+
+def write_atomic(path: Path, *parts: bytes) -> None:
+    """Make `path` hold `parts`, all at once for every reader."""
+    make_folder(path.parent)
+    fd, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            for part in parts:
+                file.write(part)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def store(key: str, meta: dict[str, Any], wasm: bytes) -> None:
+    """Keep a module, and make room by dropping the entries used longest ago.
+
+    A full or read-only disk costs the entry, not the compile.
+    """
+    head = json.dumps({**meta, "size": len(wasm), "crc32": zlib.crc32(wasm)}).encode("ascii")
+    with contextlib.suppress(OSError, ToolchainError):
+        write_atomic(_path(key), head, b"\n", wasm)
+    _evict(keep=key)
+
+
+def _files() -> Iterator[tuple[Path, os.stat_result]]:
+    with contextlib.suppress(OSError):
+        for shelf in os.scandir(_entries_folder()):
+            if shelf.is_dir(follow_symlinks=False):
+                for item in os.scandir(shelf.path):
+                    with contextlib.suppress(OSError):
+                        yield Path(item.path), item.stat(follow_symlinks=False)
+
+
+def _evict(keep: str) -> None:
+    limit = cache_limit()
+    files = sorted(_files(), key=lambda pair: pair[1].st_mtime_ns)
+    total = sum(stat.st_size for _, stat in files)
+    for path, stat in files:
+        stale = path.name.startswith(".new-") and time.time() - stat.st_mtime > 3600
+        if (total > limit and path.stem != keep and not path.name.startswith(".new-")) or stale:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= stat.st_size
+
+
+def size() -> CacheSize:
+    """How much the compile cache holds now."""
+    sizes = [stat.st_size for _, stat in _files()]
+    return CacheSize(len(sizes), sum(sizes), cache_limit(), cache_folder())
+
+
+def clear() -> CacheSize:
+    """Forget every module and every probe of a compiler; return what was there. The compilers' own caches stay."""
+    before = size()
+    for name in ("modules", "probes", "work"):
+        shutil.rmtree(cache_folder() / name, ignore_errors=True)
+    return before
+
+
+@contextlib.contextmanager
+def lock(key: str, cancelled: Callable[[], bool], waiting: Callable[[float], None]) -> Iterator[None]:
+    """Hold the lock of a key; `waiting(seconds)` is called while another process or thread holds it.
+
+    Raises `CompileInterrupted`. The lock dies with its process, however that ends.
+    """
+    if fcntl is None:
+        yield
+        return
+    # 256 locks for all keys: lock files cannot be removed without a race, so there is a fixed number of them.
+    path = make_folder(cache_folder() / "locks") / key[:2]
+    start = time.monotonic()
+    with open(path, "ab") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
+                    break  # a file system without locks: compile twice rather than not at all
+            if cancelled():
+                raise CompileInterrupted("the compile was interrupted")
+            waiting(time.monotonic() - start)
+            time.sleep(0.02)
+        yield
+
+
+@contextlib.contextmanager
+def work_folder(key: str) -> Iterator[Path]:
+    """A fresh folder to compile in, always the same for a key: paths in debug information do not change by run.
+
+    Only the holder of the key's lock may use it. It is gone at the end.
+    """
+    folder = cache_folder() / "work" / key[:24]
+    shutil.rmtree(folder, ignore_errors=True)
+    make_folder(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

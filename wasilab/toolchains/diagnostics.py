@@ -1,0 +1,160 @@
+"""What a compiler said: its diagnostics as values, and the errors that a failed compile raises.
+
+Every compiler writes its own format; `parse` reads the four that the seven languages use (GNU style for clang,
+zig, wasm-ld and Go; rustc's and asc's arrows; wasmtime's WAT arrows). It never changes the text: the text that a
+person sees stays the compiler's own. Not here: colours and carets (the views), or which compiler to run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One message of a compiler. `line` and `column` count from 1; 0 means the compiler named none."""
+
+    line: int
+    column: int
+    severity: str
+    """"error", "warning", "note", "help" or "info"."""
+    message: str
+    source_line: str = ""
+    """The text of that line of the source; empty where the line is not the cell's own."""
+    file: str = ""
+    """The file as the person knows it (`copy.c`, `util.h`); empty for messages of the linker."""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}: " if self.line else ""
+        return f"{where}{self.severity}: {self.message}"
+
+
+class ToolchainError(Exception):
+    """Anything that kept a source from becoming a module."""
+
+
+class CompileError(ToolchainError):
+    """The compiler refused the source. `str(error)` is the compiler's own output, with the cell's line numbers."""
+
+    def __init__(
+        self,
+        output: str,
+        diagnostics: Iterable[Diagnostic] = (),
+        *,
+        hints: Iterable[str] = (),
+        command: tuple[str, ...] = (),
+        toolchain: str = "",
+        source: str = "",
+    ) -> None:
+        super().__init__(output)
+        self.output = output
+        self.diagnostics = tuple(diagnostics)
+        self.hints = tuple(hints)
+        """Sentences of ours: the flag or the change that would help."""
+        self.command = command
+        self.toolchain = toolchain
+        self.source = source
+        """The source as it was compiled, so that line numbers index it."""
+
+    def __str__(self) -> str:
+        return "\n".join([self.output.rstrip("\n"), *(f"hint: {hint}" for hint in self.hints)])
+
+
+class ToolchainMissing(ToolchainError):
+    """No usable compiler for a language; the message holds the one line that installs it."""
+
+    def __init__(self, language: str, title: str, install: str, tried: Iterable[str] = ()) -> None:
+        self.language = language
+        self.install = install
+        self.tried = tuple(tried)
+        looked = "".join(f"\n  tried {line}" for line in self.tried)
+        super().__init__(f"no usable {title} compiler for WASI was found; install one with: {install}{looked}")
+
+
+class CompileInterrupted(ToolchainError):
+    """The compile was interrupted; its processes have ended and nothing was stored."""
+
+
+_SEVERITY = {
+    "error": "error",
+    "fatal error": "error",
+    "fatal": "error",
+    "warning": "warning",
+    "note": "note",
+    "remark": "info",
+    "info": "info",
+    "pedantic": "info",
+    "help": "help",
+}
+_GNU = re.compile(
+    r"^(?P<file>[^\s:][^:\n]*?):(?P<line>\d+):(?:(?P<col>\d+):)? "
+    r"(?:(?P<sev>fatal error|error|warning|note|remark): )?(?P<msg>.+)$"
+)
+_TOOL = re.compile(
+    r"^(?:[\w./+-]*(?:clang|zig|wasm-ld|ld|rust-lld)[\w.+-]*|error): "
+    r"(?:(?P<sev>fatal error|error|warning|note): )?(?P<msg>.+)$"
+)
+_RUSTC = re.compile(r"^(?P<sev>error|warning|note|help)(?:\[[A-Z]\d+\])?: (?P<msg>.+)$")
+_ARROW = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):(?P<col>\d+)\s*$")
+_ASC = re.compile(r"^(?P<sev>ERROR|WARNING|INFO|PEDANTIC)(?: [A-Z]+\d+)?: (?P<msg>.+?)\s*$")
+_ASC_AT = re.compile(r"^\s*└─ in (?P<file>.+?)\((?P<line>\d+),(?P<col>\d+)\)\s*$")
+
+
+def parse(text: str, sources: Mapping[str, str], style: str = "gnu") -> list[Diagnostic]:
+    """The diagnostics in a compiler's output, in its order.
+
+    `sources` maps the names of the files of the compile to their text, for `source_line`. `style` is "gnu"
+    (clang, zig, wasm-ld, Go), "rustc", "asc" or "wat". Lines that are not messages are left out.
+    """
+    lines = {name: body.splitlines() for name, body in sources.items()}
+    if style == "gnu":
+        return _parse_gnu(text, lines)
+    return _parse_arrows(text, lines, style)
+
+
+def _source_line(lines: Mapping[str, list[str]], file: str, line: int) -> str:
+    body = lines.get(file, [])
+    return body[line - 1] if 0 < line <= len(body) else ""
+
+
+def _plain(file: str) -> str:
+    return file[2:] if file.startswith("./") else file
+
+
+def _parse_gnu(text: str, lines: Mapping[str, list[str]]) -> list[Diagnostic]:
+    found = []
+    for row in text.splitlines():
+        if match := _GNU.match(row):
+            file, line = _plain(match["file"]), int(match["line"])
+            # Go names no severity: what it prints for the package is an error.
+            severity = _SEVERITY[match["sev"] or "error"]
+            found.append(
+                Diagnostic(line, int(match["col"] or 0), severity, match["msg"], _source_line(lines, file, line), file)
+            )
+        elif match := _TOOL.match(row):
+            found.append(Diagnostic(0, 0, _SEVERITY[match["sev"] or "error"], match["msg"]))
+    return found
+
+
+def _parse_arrows(text: str, lines: Mapping[str, list[str]], style: str) -> list[Diagnostic]:
+    """Formats that state the message first and the place on a later line."""
+    head, place = (_ASC, _ASC_AT) if style == "asc" else (_RUSTC, _ARROW)
+    found: list[Diagnostic] = []
+    pending: tuple[str, str] | None = None
+    for row in text.splitlines():
+        if match := head.match(row):
+            if pending:
+                found.append(Diagnostic(0, 0, *pending))
+            pending = (_SEVERITY[match["sev"].lower()], match["msg"])
+        elif match := place.match(row):
+            if pending is None and style != "wat":
+                continue
+            severity, message = pending or ("error", text.strip().splitlines()[0])
+            file, line = _plain(match["file"]), int(match["line"])
+            found.append(Diagnostic(line, int(match["col"]), severity, message, _source_line(lines, file, line), file))
+            pending = None
+    if pending:
+        found.append(Diagnostic(0, 0, *pending))
+    return found

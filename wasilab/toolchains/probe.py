@@ -1,0 +1,123 @@
+"""What is known of the compilers on this machine: each is tried once, and the answer is kept on disk.
+
+Presence on PATH misleads (a clang without a WASI libc, a rustc without the target), so a compiler counts only if
+its probe succeeded. A success is remembered until the executable changes (path, time, size); a failure for a
+minute, because the missing package may be installed meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from .cache import cache_folder, write_atomic
+from .diagnostics import ToolchainError
+
+FAILURE_LIFE = 60.0
+"""Seconds for which a failed probe is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A compiler that works."""
+
+    kind: str
+    """"clang", "zig", "rustc", "go", "asc" or "wasmtime"."""
+    argv: tuple[str, ...]
+    """The command's beginning, with what this compiler needs to reach WASI."""
+    version: str
+    path: str
+    """The executable."""
+    how: str
+    """How it was found: an environment variable, PATH, PyPI."""
+    extra: dict[str, str] = field(default_factory=dict)
+    """Facts of the probe that its language file needs later."""
+
+    @property
+    def name(self) -> str:
+        """For people: kind and version."""
+        return f"{self.kind} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A compiler that was found and does not do."""
+
+    path: str
+    why: str
+
+
+def fingerprint(paths: Iterable[str]) -> str:
+    """A text that changes when one of the files does: real path, time and size of each."""
+    parts = []
+    for path in paths:
+        real = os.path.realpath(path)
+        try:
+            stat = os.stat(real)
+            parts.append(f"{real}:{stat.st_mtime_ns}:{stat.st_size}")
+        except OSError:
+            parts.append(f"{real}:absent")
+    return "\n".join(parts)
+
+
+def remembered(
+    purpose: str, path: str, probe: Callable[[], Tool], *, watch: Sequence[str] = (), refresh: bool = False
+) -> Tool | Failure:
+    """The answer of `probe`, from the disk if it was asked before for the same `purpose` and executable.
+
+    `probe` raises `ToolchainError` with the reason when the compiler does not do. `watch` names further files
+    whose change makes the answer stale.
+    """
+    identity = f"1\n{purpose}\n{path}\n{fingerprint([path, *watch])}"
+    file = cache_folder() / "probes" / (hashlib.sha256(identity.encode()).hexdigest()[:32] + ".json")
+    if not refresh:
+        known = _read(file)
+        if known is not None:
+            return known
+    try:
+        answer: Tool | Failure = probe()
+    except ToolchainError as error:
+        answer = Failure(path, str(error))
+    with contextlib.suppress(OSError, ToolchainError):
+        record = {"tool": asdict(answer)} if isinstance(answer, Tool) else {"failure": answer.why, "path": answer.path}
+        write_atomic(file, json.dumps({**record, "time": time.time()}).encode())
+    return answer
+
+
+def _read(file: Path) -> Tool | Failure | None:
+    try:
+        record = json.loads(file.read_bytes())
+        if "tool" in record:
+            known = record["tool"]
+            return Tool(**{**known, "argv": tuple(known["argv"])})
+        if 0 <= time.time() - record["time"] < FAILURE_LIFE:
+            return Failure(record["path"], record["failure"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None
+
+
+def executables(names: Iterable[str], folders: Iterable[str] = ()) -> list[str]:
+    """The executables of these names on PATH and then in `folders`, in order, each file once (links resolved)."""
+    search = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *folders]
+    found: dict[tuple[str, str], str] = {}
+    for name in names:
+        for folder in search:
+            path = shutil.which(name, path=folder) if folder else None
+            if path is not None:
+                found.setdefault((name, os.path.realpath(path)), path)
+    return list(found.values())
+
+
+def python_scripts() -> list[str]:
+    """Where pip puts the commands of this Python's environment: not on PATH in a notebook server, often."""
+    import sysconfig
+
+    return [sysconfig.get_path("scripts")]
