@@ -91,6 +91,8 @@ class Module:
         self.source = source
         self.lang = lang
         self.source_name = source_name
+        self.compiler_output = ""
+        """What the compiler wrote although it succeeded (warnings); "" for a module that was loaded."""
         self.is_component = False
         self.types: list[FuncType | None] = []
         self.imports: list[Import] = []
