@@ -33,9 +33,8 @@ _WRITE_ERRORS = {
     E.NOTCAPABLE: "the right fd_write is missing (strict rights); a positioned write also needs fd_seek",
     E.BADF: "the descriptor is not open, or not for writing (compat rights)",
     E.INVAL: "more than 1024 buffers",
-    E.DQUOT: "the grant's limit of bytes written is used up",
     E.FBIG: "the file would grow beyond what its file system can hold",
-    E.NOSPC: "the device or the in-memory directory is full",
+    E.NOSPC: "the device or in-memory directory is full, or the limit of bytes written is used up",
 }
 
 CALLS = (

@@ -54,8 +54,7 @@ CALLS = (
             E.NOTCAPABLE: _RIGHT,
             E.INVAL: "a size of 2**63 or more, or a file that is not open for writing",
             E.FBIG: "the size is beyond what the file system can hold",
-            E.DQUOT: "the grant's limit of bytes written is used up",
-            E.BADF: "the descriptor is a directory",
+                    E.BADF: "the descriptor is a directory",
         },
     ),
     Call(

@@ -60,7 +60,6 @@ CALLS = (
         _TWO_PATHS,
         {
             **_RESOLVE, **_EXIST,
-            E.INVAL: "symlink_follow is asked for, or an undefined flag",
             E.XDEV: "the two directories are not on one file system",
             E.PERM: "a path leaves its directory, the old path is a directory, or a grant is read-only",
         },
@@ -85,7 +84,7 @@ CALLS = (
             E.NOTDIR: "directory is asked for and it is none",
             E.LOOP: "the last component is a symbolic link and symlink_follow is not set",
             E.MFILE: "the grant's limit of open descriptors is reached",
-            E.INVAL: "an undefined flag, creat together with directory",
+            E.INVAL: "an undefined flag, or directory together with creat, excl or trunc",
         },
     ),
     Call(

@@ -43,8 +43,7 @@ CALLS = (
         "writes u64 at result.resolution",
         {
             E.INVAL: "there is no such clock",
-            E.NOTCAPABLE: "the clock is not granted (strict rights)",
-            E.PERM: "the clock is not granted (compat rights)",
+            E.NOTCAPABLE: "the clock is not granted",
         },
     ),
     Call(
@@ -55,8 +54,7 @@ CALLS = (
         "writes u64 at result.time",
         {
             E.INVAL: "there is no such clock",
-            E.NOTCAPABLE: "the clock is not granted (strict rights)",
-            E.PERM: "the clock is not granted (compat rights)",
+            E.NOTCAPABLE: "the clock is not granted",
             E.OVERFLOW: "the time does not fit 64 bits",
         },
     ),
@@ -76,10 +74,10 @@ CALLS = (
         0        8     10     11       16      24     26       32
         |userdata|errno|type  |        |nbytes |flags |        |""",
         {
-            E.INVAL: "nsubscriptions is 0; in an event: an undefined type, clock or flag",
+            E.INVAL: "nsubscriptions is 0; in an event: an undefined type or flag, or a clock other than the realtime "
+            "and the monotonic one",
             E.BADF: "in an event: the descriptor is not open",
             E.NOTCAPABLE: "in an event: the right poll_fd_readwrite, fd_read or fd_write is missing",
-            E.NOTSUP: "in an event: a CPU-time clock cannot be waited for",
         },
     ),
     Call(
@@ -103,8 +101,7 @@ CALLS = (
         "Fill a buffer with bytes of the granted random source.",
         "writes buf_len bytes at buf",
         {
-            E.NOTCAPABLE: "randomness is not granted (strict rights)",
-            E.PERM: "randomness is not granted (compat rights)",
+            E.NOTCAPABLE: "randomness is not granted",
         },
     ),
 )  # fmt: skip

@@ -53,7 +53,7 @@ CALLS = (
     writes u32 at result.so_datalen""",
         {**_NOTSOCK, **_NOTCONN, E.INVAL: "a flag, more than 1024 buffers", E.PIPE: "the peer has closed",
          E.AGAIN: "the socket is non-blocking and its buffers are full",
-         E.DQUOT: "the grant's limit of bytes written is used up"},
+         E.NOSPC: "the limit of bytes written is used up"},
     ),
     Call(
         "sock_shutdown", "sock", 45, (Param("fd", s.FD_ARGUMENT, R.SOCK_SHUTDOWN), Param("how", s.SDFLAGS)), (),

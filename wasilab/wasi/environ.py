@@ -1,0 +1,18 @@
+"""Semantics of environ_*: the granted environment variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .host import Host
+
+
+def environ_get(host: Host) -> list[bytes]:
+    """The variables as `NAME=value`, without NULs; the engine lays them out."""
+    return host.environ
+
+
+def environ_sizes_get(host: Host) -> tuple[int, int]:
+    """Their number, and their bytes with a NUL each."""
+    return len(host.environ), sum(map(len, host.environ)) + len(host.environ)

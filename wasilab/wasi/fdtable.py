@@ -1,0 +1,160 @@
+"""The guest's descriptors: the table of small numbers and what stands behind each.
+
+The numbers are the guest's own; they are never descriptors of this process. What a call may do with a descriptor is
+decided in `rights.py` and `host.py`; how, in the family files.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from ..capabilities.directory import Directory, File
+from ..capabilities.refusal import DeniedBy
+from .errnos import Errno, WasiError
+from .rights import allowed
+
+FIRST = 3
+"""The lowest number given to what is opened, unless the guest itself closed 0, 1 or 2."""
+
+
+class Descriptor:
+    """An open descriptor. `life` tells two openings apart that have the same number after each other."""
+
+    __slots__ = (
+        "allowed", "entries", "fd", "fdflags", "filetype", "inheriting", "life", "object", "owned", "path", "preopen",
+        "rights", "strict", "withheld",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        obj: File | Directory,
+        rights: int,
+        inheriting: int,
+        path: str,
+        *,
+        strict: bool,
+        fdflags: int = 0,
+        preopen: str | None = None,
+        owned: bool = True,
+        withheld: int = 0,
+    ) -> None:
+        self.fd = -1
+        """Its number; -1 until it is in a table."""
+        self.life = 0
+        """Serial number of this opening, from 1."""
+        self.object: Any = obj
+        """The capability behind it: a File, a Directory or a socket."""
+        self.filetype = int(obj.filetype)
+        self.rights = rights
+        """The rights that `fd_fdstat_get` shows, as an integer of `Rights` bits."""
+        self.inheriting = inheriting
+        self.allowed = allowed(rights, self.filetype, strict=strict)
+        """The rights in force: what a call tests."""
+        self.strict = strict
+        self.withheld = withheld
+        """Rights that it lacks because the grant is read-only: for the reason in a refusal."""
+        self.fdflags = fdflags
+        """`Fdflags` bits."""
+        self.path = path
+        """The guest's name for it, such as "/data/a.txt" or "<stdin>", for people."""
+        self.preopen = preopen
+        """The name under which it was granted, None if the guest opened it."""
+        self.owned = owned
+        """Whether closing the descriptor closes the object: not for what the grants hold and other runs may use."""
+        self.entries: list[bytes] | None = None
+        """The listing that `fd_readdir` serves from: packed dirents, in order."""
+
+    def limit(self, rights: int, inheriting: int) -> None:
+        """Give up the rights that are not in `rights` and `inheriting`."""
+        self.rights &= rights
+        self.inheriting &= inheriting
+        self.allowed = allowed(self.rights, self.filetype, strict=self.strict)
+
+    def close(self) -> None:
+        """Let go of the object."""
+        self.entries = None
+        if self.owned:
+            self.object.close()
+
+    def __repr__(self) -> str:
+        return f"<Descriptor {self.fd} {self.path!r} life {self.life}>"
+
+
+class FdTable:
+    """The table. `entries` may be read directly; change it only through the methods.
+
+    The hooks `on_open(descriptor)` and `on_close(descriptor)` are called after the change; a renumbered descriptor
+    keeps its life, and `on_renumber(descriptor, old number)` says so.
+    """
+
+    def __init__(self, max_fds: int) -> None:
+        self.entries: dict[int, Descriptor] = {}
+        self.max_fds = max_fds
+        self.on_open: Callable[[Descriptor], object] | None = None
+        self.on_close: Callable[[Descriptor], object] | None = None
+        self.on_renumber: Callable[[Descriptor, int], object] | None = None
+        self._free: list[int] = []
+        self._next = FIRST
+        self._lives = 0
+
+    def require_room(self) -> None:
+        """Raise MFILE when no further descriptor may be opened."""
+        if len(self.entries) >= self.max_fds:
+            raise WasiError(
+                Errno.MFILE, f"the limit of {self.max_fds} open descriptors is reached; raise limits.fds",
+                DeniedBy.QUOTA,
+            )  # fmt: skip
+
+    def open(self, descriptor: Descriptor, fd: int | None = None) -> Descriptor:
+        """Put a descriptor in at the smallest free number, or at `fd`, which must be free."""
+        self.require_room()
+        if fd is None:
+            if self._free:
+                fd = heapq.heappop(self._free)
+            else:
+                fd = self._next
+                self._next += 1
+        elif fd >= self._next:
+            for skipped in range(self._next, fd):
+                heapq.heappush(self._free, skipped)
+            self._next = fd + 1
+        self._lives += 1
+        descriptor.fd = fd
+        descriptor.life = self._lives
+        self.entries[fd] = descriptor
+        if self.on_open is not None:
+            self.on_open(descriptor)
+        return descriptor
+
+    def close(self, descriptor: Descriptor) -> None:
+        """Take a descriptor out, free its number and close it. An error of closing is raised, the number free."""
+        del self.entries[descriptor.fd]
+        heapq.heappush(self._free, descriptor.fd)
+        if self.on_close is not None:
+            self.on_close(descriptor)
+        descriptor.close()
+
+    def renumber(self, source: Descriptor, target: Descriptor) -> None:
+        """Give `source` the number of `target`, which is closed; the same descriptor twice changes nothing."""
+        if source is target:
+            return
+        old, new = source.fd, target.fd
+        del self.entries[old]
+        heapq.heappush(self._free, old)
+        self.entries[new] = source
+        source.fd = new
+        if self.on_close is not None:
+            self.on_close(target)
+        if self.on_renumber is not None:
+            self.on_renumber(source, old)
+        target.close()
+
+    def close_all(self) -> None:
+        """Close every descriptor, whatever errors closing some of them raises."""
+        for descriptor in list(self.entries.values()):
+            try:
+                self.close(descriptor)
+            except OSError:
+                continue  # the number is free and the run is over: nobody is left to tell

@@ -1,0 +1,187 @@
+"""The WASI host of one run: what the guest holds, and the one place where rights are enforced.
+
+A `Host` is given capabilities and never looks for any itself. The calls are functions of the family files, gathered
+in `SEMANTICS`; each gets the host and its decoded arguments, and returns values or raises. No guest memory here, no
+engine, no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..capabilities.clocks import Clocks
+from ..capabilities.directory import Directory, File, FileType
+from ..capabilities.entropy import Random, RandomSource
+from ..capabilities.refusal import DeniedBy
+from ..capabilities.waiting import Interrupt
+from . import args as _args
+from . import clock as _clock
+from . import environ as _environ
+from . import fd as _fd
+from . import path as _path
+from . import poll as _poll
+from . import proc as _proc
+from . import random as _random
+from . import rights as r
+from . import sched as _sched
+from . import sock as _sock
+from .errnos import Errno, WasiError
+from .fdtable import Descriptor, FdTable
+from .spec import BY_NUMBER, UNSTABLE
+from .types import Rights
+
+_STDIO = ("<stdin>", "<stdout>", "<stderr>")
+_READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
+
+
+class Host:
+    """What one run of a guest holds.
+
+    `args` and `environ` are byte strings without NUL; `environ` entries are `NAME=value`. `preopens` maps the guest's
+    names ("/", "/data") to directories, which become descriptors 3, 4, ... in that order; `sockets` (listening)
+    follow them. A standard stream that is None is not open. `rights` is "strict" or "compat" (see `rights.py`).
+    `max_bytes_written` bounds the bytes written in all; None is unbounded.
+
+    Raises `ValueError` for arguments that cannot be passed to a guest.
+    """
+
+    def __init__(
+        self,
+        args: Sequence[bytes] = (),
+        environ: Sequence[bytes] = (),
+        preopens: Mapping[str, Directory] | None = None,
+        stdin: File | None = None,
+        stdout: File | None = None,
+        stderr: File | None = None,
+        clocks: Clocks | None = None,
+        random: RandomSource | None = None,
+        sockets: Sequence[Any] = (),
+        interrupt: Interrupt | None = None,
+        rights: str = "strict",
+        max_fds: int = 256,
+        max_bytes_written: int | None = None,
+    ) -> None:
+        if rights not in ("strict", "compat"):
+            raise ValueError(f'rights must be "strict" or "compat", not {rights!r}')
+        for text in (*args, *environ):
+            if b"\0" in text:
+                raise ValueError(f"{text!r} holds a NUL byte, which ends a string for the guest; take it out")
+        for variable in environ:
+            if variable.find(b"=") < 1:
+                raise ValueError(f"the environment entry {variable!r} is not NAME=value")
+        self.args = list(args)
+        self.environ = list(environ)
+        self.rights_mode = rights
+        self.strict = rights == "strict"
+        self.clocks = clocks if clocks is not None else Clocks.nothing()
+        self.clock_list = (self.clocks.realtime, self.clocks.monotonic, self.clocks.process, self.clocks.thread)
+        """The clocks by WASI's clock id."""
+        self.random: RandomSource = random if random is not None else Random.nothing()
+        self.interrupt = interrupt if interrupt is not None else Interrupt()
+        self.room = max_bytes_written if max_bytes_written is not None else 1 << 63
+        """Bytes that may still be written in all."""
+        self.max_bytes_written = max_bytes_written
+        self.notes: list[str] = []
+        """Things that a person should know although no call failed, such as names left out of a listing."""
+        self.fds = FdTable(max_fds)
+        self._open_granted(preopens or {}, (stdin, stdout, stderr), sockets)
+
+    def _open_granted(
+        self, preopens: Mapping[str, Directory], stdio: tuple[File | None, ...], sockets: Sequence[Any]
+    ) -> None:
+        wanted = sum(stream is not None for stream in stdio) + len(preopens) + len(sockets)
+        if wanted > self.fds.max_fds:
+            raise ValueError(
+                f"the grants alone take {wanted} descriptors and the limit is {self.fds.max_fds}; raise limits.fds"
+            )
+        for fd, stream in enumerate(stdio):
+            if stream is not None:
+                usual = r.of_type(stream.filetype) & ~(_READ if fd else _WRITE)
+                self.fds.open(Descriptor(stream, usual, 0, _STDIO[fd], strict=self.strict, owned=False), fd)
+        for name, directory in preopens.items():
+            withheld = 0 if directory.writable else r.CHANGES
+            base, inheriting = r.DIRECTORY & ~withheld, r.INHERITING & ~withheld
+            if not self.strict:  # as Wasmtime shows them
+                base, inheriting = r.DIRECTORY & ~int(Rights.PATH_FILESTAT_SET_SIZE), r.INHERITING
+            self.fds.open(
+                Descriptor(
+                    directory, base, inheriting, name, strict=self.strict, preopen=name, owned=False, withheld=withheld
+                )
+            )
+        for listener in sockets:
+            self.fds.open(
+                Descriptor(
+                    listener, r.LISTENER, r.SOCKET, f"<listen {listener.address}>", strict=self.strict, owned=False
+                )
+            )
+
+    def check(self, descriptor: Descriptor, needed: int) -> None:
+        """Raise `WasiError` unless `descriptor` has all the rights of `needed` in force.
+
+        What makes no sense for the type of file is NOTDIR or NOTSOCK. A missing right is NOTCAPABLE in strict mode,
+        and BADF in compat mode; it is a refusal by the grant if the grant is read-only, else by the right.
+        """
+        missing = int(needed) & ~descriptor.allowed
+        if not missing:
+            return
+        filetype = descriptor.filetype
+        if missing & r.ONLY_SOCKET and filetype not in (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM):
+            raise WasiError(Errno.NOTSOCK)
+        if missing & r.ONLY_DIRECTORY and filetype != FileType.DIRECTORY:
+            raise WasiError(Errno.NOTDIR)
+        what = f"descriptor {descriptor.fd} ({descriptor.path!r})"
+        if not self.strict:
+            raise WasiError(Errno.BADF, f"{what} is not open for {_verb(missing, filetype)}", DeniedBy.RIGHT)
+        if missing & descriptor.withheld:
+            raise WasiError(
+                Errno.NOTCAPABLE,
+                f"{what} lacks the right {r.names(missing)}, because it is granted read-only; grant it with :rw",
+                DeniedBy.GRANT,
+            )
+        if missing & ~r.of_type(filetype):
+            why = f"which {_KIND.get(FileType(filetype), 'a stream')} never has"
+        else:
+            why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
+        raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}", DeniedBy.RIGHT)
+
+    def close(self) -> None:
+        """End of the run: close what the guest left open."""
+        self.fds.close_all()
+
+
+_KIND = {
+    FileType.DIRECTORY: "a directory",
+    FileType.REGULAR_FILE: "a file",
+    FileType.SOCKET_STREAM: "a socket",
+    FileType.SOCKET_DGRAM: "a socket",
+}
+
+
+def _verb(missing: int, filetype: int) -> str:
+    if filetype == FileType.DIRECTORY:
+        return "that: it is a directory"
+    if missing & _WRITE:
+        return "writing"
+    return "reading" if missing & _READ else f"{r.names(missing)}"
+
+
+_FAMILY_FILES = {
+    "args": _args, "environ": _environ, "clock": _clock, "fd": _fd, "path": _path, "poll": _poll, "proc": _proc,
+    "sched": _sched, "random": _random, "sock": _sock,
+}  # fmt: skip
+
+SEMANTICS: dict[str, Callable[..., Any]] = {
+    call.name: getattr(_FAMILY_FILES[call.family], call.name) for call in BY_NUMBER
+}
+"""Call name -> function(host, *decoded arguments), returning None, one value, or a tuple of one value a result.
+
+It raises `WasiError`, `OSError` (with `Refused`), `ValueError`, `OverflowError` or `UnicodeError` for a failure that
+`errnos.explain` turns into an errno; `ProcExit` ends the guest; `Interrupted` says that the run was stopped while the
+call waited.
+"""
+
+SEMANTICS_UNSTABLE: dict[str, Callable[..., Any]] = {
+    **{name: SEMANTICS[name] for name in UNSTABLE}, "fd_seek": _fd.fd_seek_unstable,
+}  # fmt: skip
+"""The same for `wasi_unstable`, whose `whence` has another order."""

@@ -1,0 +1,158 @@
+"""Semantics of poll_oneoff: waiting for times and for descriptors, without ever spinning.
+
+Each subscription is judged once: it is an error, it is ready, it waits for a descriptor of the OS, or it waits for a
+time. What is ready is reported without waiting. A virtual clock is never slept on: when nothing else is ready, it is
+advanced to its earliest deadline and that is reported.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import TYPE_CHECKING
+
+from ..capabilities.directory import FileType
+from ..capabilities.waiting import wait_any
+from .errnos import Errno, WasiError, explain
+from .fdtable import Descriptor
+from .types import Event, Eventrwflags, Eventtype, Rights, Subscription
+
+if TYPE_CHECKING:
+    from .host import Host
+
+_CLOCK, _FD_READ, _FD_WRITE = (int(t) for t in Eventtype)
+_POLL = int(Rights.POLL_FD_READWRITE)
+_RIGHT = {_FD_READ: int(Rights.FD_READ), _FD_WRITE: int(Rights.FD_WRITE)}
+_ACCEPT = int(Rights.SOCK_ACCEPT)
+_HANGUP = int(Eventrwflags.FD_READWRITE_HANGUP)
+_SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
+_ALWAYS_READY = (FileType.REGULAR_FILE, FileType.DIRECTORY)
+
+
+class _Poll:
+    """One call: the subscriptions sorted by what they wait for."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.events: list[Event] = []
+        self.started = time.monotonic_ns()
+        self.sleeps: list[tuple[int, Subscription]] = []
+        """(ns from `started`, subscription) of clocks that run."""
+        self.jumps: list[tuple[int, int, Subscription]] = []
+        """(ns to go, deadline, subscription) of virtual clocks."""
+        self.waits: list[tuple[int, Descriptor, Subscription]] = []
+        """(descriptor of the OS, descriptor of the guest, subscription)."""
+
+    def take(self, sub: Subscription) -> None:
+        """Judge one subscription; a failure becomes its event."""
+        try:
+            if sub.type == _CLOCK:
+                self._take_clock(sub)
+            elif sub.type in (_FD_READ, _FD_WRITE):
+                self._take_fd(sub)
+            else:
+                raise WasiError(Errno.INVAL)
+        except (WasiError, OSError, ValueError) as error:
+            failure = explain(error) or WasiError(Errno.IO)
+            self.events.append(Event(sub.userdata, failure.errno, sub.type))
+
+    def _take_clock(self, sub: Subscription) -> None:
+        if sub.clock > 1 or sub.flags & ~1:
+            raise WasiError(Errno.INVAL)
+        clock = self.host.clock_list[sub.clock]
+        now = clock.now()
+        deadline = sub.timeout if sub.flags else now + sub.timeout
+        if deadline <= now:
+            self.events.append(Event(sub.userdata, 0, _CLOCK))
+        elif clock.virtual:
+            self.jumps.append((deadline - now, deadline, sub))
+        else:
+            self.sleeps.append((deadline - now, sub))
+
+    def _take_fd(self, sub: Subscription) -> None:
+        descriptor = self.host.fds.entries.get(sub.fd)
+        if descriptor is None:
+            raise WasiError(Errno.BADF)
+        # A listening socket is polled for reading to learn of a connection; it has no right to read.
+        listening = descriptor.allowed & _ACCEPT and sub.type == _FD_READ
+        self.host.check(descriptor, _POLL if listening else _POLL | _RIGHT[sub.type])
+        fileno = None if descriptor.filetype in _ALWAYS_READY else descriptor.object.fileno()
+        if fileno is None:
+            self.events.append(self._ready(descriptor, sub, 0))
+        else:
+            self.waits.append((fileno, descriptor, sub))
+
+    def _ready(self, descriptor: Descriptor, sub: Subscription, flags: int) -> Event:
+        count = 0
+        if sub.type == _FD_READ and descriptor.filetype != FileType.DIRECTORY:
+            if descriptor.filetype == FileType.REGULAR_FILE:
+                count = max(0, descriptor.object.stat().size - descriptor.object.tell())
+            else:
+                count = descriptor.object.available()
+        return Event(sub.userdata, 0, sub.type, count, flags)
+
+    def collect(self, timeout: float | None) -> None:
+        """Wait up to `timeout` seconds and add the events of descriptors that are ready."""
+        readers = [fd for fd, _, sub in self.waits if sub.type == _FD_READ]
+        writers = [fd for fd, _, sub in self.waits if sub.type == _FD_WRITE]
+        can_read, can_write = wait_any(readers, writers, timeout, self.host.interrupt)
+        for fd, descriptor, sub in self.waits:
+            if fd in (can_read if sub.type == _FD_READ else can_write):
+                flags = _HANGUP if descriptor.filetype in _SOCKETS and _hung_up(fd) else 0
+                try:
+                    self.events.append(self._ready(descriptor, sub, flags))
+                except OSError as error:
+                    failure = explain(error) or WasiError(Errno.IO)
+                    self.events.append(Event(sub.userdata, failure.errno, sub.type))
+
+    def due(self) -> None:
+        """Add the events of running clocks whose time has come."""
+        elapsed = time.monotonic_ns() - self.started
+        self.events += [Event(sub.userdata, 0, _CLOCK) for left, sub in self.sleeps if left <= elapsed]
+
+    def jump(self) -> None:
+        """Advance virtual time to the earliest deadline and report what falls on it."""
+        earliest = min(left for left, _, _ in self.jumps)
+        for left, deadline, sub in self.jumps:
+            if left == earliest:
+                self.host.clock_list[sub.clock].advance_to(deadline)
+                self.events.append(Event(sub.userdata, 0, _CLOCK))
+
+    def run(self) -> list[Event]:
+        """Wait, unless something is ready, and report."""
+        if self.events or self.jumps:
+            if self.waits:
+                self.collect(0)
+            self.due()
+            if not self.events:
+                self.jump()
+            return self.events
+        nearest = min((left for left, _ in self.sleeps), default=None)
+        while not self.events:
+            left = None
+            if nearest is not None:
+                left = max(0, nearest - (time.monotonic_ns() - self.started)) / 1e9
+            self.collect(left)
+            self.due()
+        return self.events
+
+
+def _hung_up(fd: int) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+    gone = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+    return any(events & gone for _, events in poller.poll(0))
+
+
+def poll_oneoff(host: Host, subscriptions: list[Subscription]) -> list[Event]:
+    """Wait until at least one subscription has happened or failed; at most one event for each.
+
+    Raises `Interrupted` when the run is stopped meanwhile, and INVAL for no subscriptions.
+    """
+    if not subscriptions:
+        raise WasiError(Errno.INVAL, "there are no subscriptions")
+    host.interrupt.check()
+    poll = _Poll(host)
+    for sub in subscriptions:
+        poll.take(sub)
+    return poll.run()

@@ -1,0 +1,92 @@
+"""The rights model of preview1: which rights a descriptor gets, and what a missing one means.
+
+Two modes, one check. In `strict` mode a descriptor may do what its rights say: they come from the grant and from what
+was asked for at `path_open`, limited by the directory's inheriting set, and only shrink. In `compat` mode, Wasmtime's
+behaviour today, requests count only as far as reading and writing go, and the rights shown are those of the type.
+Either way `Descriptor.allowed` holds the rights in force, so that a call tests one integer.
+"""
+
+from __future__ import annotations
+
+from ..capabilities.directory import FileType
+from .types import Rights as R
+
+ALL = (1 << 30) - 1
+"""Every right that preview1 defines."""
+
+FILE = int(
+    R.FD_DATASYNC | R.FD_READ | R.FD_SEEK | R.FD_FDSTAT_SET_FLAGS | R.FD_SYNC | R.FD_TELL | R.FD_WRITE | R.FD_ADVISE
+    | R.FD_ALLOCATE | R.FD_FILESTAT_GET | R.FD_FILESTAT_SET_SIZE | R.FD_FILESTAT_SET_TIMES | R.POLL_FD_READWRITE
+)  # fmt: skip
+"""What can be done with a regular file."""
+
+DIRECTORY = int(
+    R.FD_DATASYNC | R.FD_SYNC | R.PATH_CREATE_DIRECTORY | R.PATH_CREATE_FILE | R.PATH_LINK_SOURCE
+    | R.PATH_LINK_TARGET | R.PATH_OPEN | R.FD_READDIR | R.PATH_READLINK | R.PATH_RENAME_SOURCE | R.PATH_RENAME_TARGET
+    | R.PATH_FILESTAT_GET | R.PATH_FILESTAT_SET_SIZE | R.PATH_FILESTAT_SET_TIMES | R.FD_FILESTAT_GET
+    | R.FD_FILESTAT_SET_TIMES | R.PATH_SYMLINK | R.PATH_REMOVE_DIRECTORY | R.PATH_UNLINK_FILE | R.POLL_FD_READWRITE
+)  # fmt: skip
+"""What can be done with a directory itself."""
+
+STREAM = int(
+    R.FD_READ | R.FD_FDSTAT_SET_FLAGS | R.FD_WRITE | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE
+)  # fmt: skip
+"""What can be done with a stream. Without fd_seek and fd_tell, which is how wasi-libc's `isatty` knows a terminal."""
+
+SOCKET = STREAM | int(R.SOCK_SHUTDOWN)
+"""What can be done with a connected socket."""
+
+LISTENER = int(R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE | R.SOCK_ACCEPT)
+"""What can be done with a listening socket; it passes `SOCKET` on."""
+
+INHERITING = FILE | DIRECTORY
+"""What a granted directory passes on to what is opened beneath it."""
+
+CHANGES = int(
+    R.PATH_CREATE_DIRECTORY | R.PATH_CREATE_FILE | R.PATH_LINK_SOURCE | R.PATH_LINK_TARGET | R.PATH_RENAME_SOURCE
+    | R.PATH_RENAME_TARGET | R.PATH_FILESTAT_SET_SIZE | R.PATH_FILESTAT_SET_TIMES | R.FD_FILESTAT_SET_TIMES
+    | R.PATH_SYMLINK | R.PATH_REMOVE_DIRECTORY | R.PATH_UNLINK_FILE
+)  # fmt: skip
+"""The rights that a read-only grant withholds. Its inheriting set keeps fd_write and its like: wasi-libc asks only for
+rights in that set, so that a program that opens a file for writing would otherwise get one that it cannot write to, and
+learn it late; this way the opening itself is refused, with the reason."""
+
+WRITING = int(R.FD_WRITE | R.FD_ALLOCATE | R.FD_FILESTAT_SET_SIZE)
+"""Rights that make sense only for a file that is open for writing."""
+
+ONLY_DIRECTORY = int(
+    R.PATH_CREATE_DIRECTORY | R.PATH_CREATE_FILE | R.PATH_LINK_SOURCE | R.PATH_LINK_TARGET | R.PATH_OPEN | R.FD_READDIR
+    | R.PATH_READLINK | R.PATH_RENAME_SOURCE | R.PATH_RENAME_TARGET | R.PATH_FILESTAT_GET | R.PATH_FILESTAT_SET_SIZE
+    | R.PATH_FILESTAT_SET_TIMES | R.PATH_SYMLINK | R.PATH_REMOVE_DIRECTORY | R.PATH_UNLINK_FILE
+)  # fmt: skip
+ONLY_SOCKET = int(R.SOCK_SHUTDOWN | R.SOCK_ACCEPT)
+NEVER_DIRECTORY = int(R.FD_READ | R.FD_WRITE | R.FD_SEEK | R.FD_TELL | R.FD_ADVISE | R.FD_FDSTAT_SET_FLAGS) | WRITING
+
+_READ, _WRITE, _SEEK, _TELL = int(R.FD_READ), int(R.FD_WRITE), int(R.FD_SEEK), int(R.FD_TELL)
+_SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
+
+
+def of_type(filetype: int) -> int:
+    """The rights that make sense for a file type."""
+    if filetype == FileType.DIRECTORY:
+        return DIRECTORY
+    if filetype == FileType.REGULAR_FILE:
+        return FILE
+    if filetype in _SOCKETS:
+        return SOCKET
+    return STREAM
+
+
+def allowed(rights: int, filetype: int, *, strict: bool) -> int:
+    """The rights in force for a descriptor that has `rights`."""
+    if strict:
+        return rights | _TELL if rights & _SEEK else rights
+    inapplicable = NEVER_DIRECTORY if filetype == FileType.DIRECTORY else ONLY_DIRECTORY
+    if filetype not in _SOCKETS:
+        inapplicable |= ONLY_SOCKET
+    return ALL & ~inapplicable & ~((_READ | _WRITE) & ~rights)
+
+
+def names(rights: int) -> str:
+    """The rights as words, such as "fd_read, fd_seek"."""
+    return ", ".join((right.name or "").lower() for right in R if right & rights)
