@@ -240,21 +240,21 @@ def compile_source(
     lang: str,
     flags: Sequence[str] = (),
     *,
-    name: str = "cell",
+    name: str | None = None,
     files: Mapping[str, str] | None = None,
     first_line: int = 1,
     on_progress: Progress | None = None,
-    interrupt: Cancelled = never,
+    cancelled: Cancelled | None = None,
     use_cache: bool = True,
 ) -> Compiled:
     """Compile `source` of language `lang` (a name, an alias or a suffix) to a WASI module.
 
-    `flags` go to the compiler after the default ones. `name` names the cell or the file: diagnostics and DWARF say
-    `name.c`. `files` are further files by relative path, which the source may include; one that is itself a source
+    `flags` go to the compiler after the default ones. `name` names the cell or the file (none: `cell`):
+    diagnostics and DWARF say `name.c`. `files` are further files by relative path, which the source may include; one that is itself a source
     file to be compiled and linked is named among the flags. `first_line` is the line of the cell on which the
     source starts (2 under a `%%wasi` line): line numbers everywhere count from it.
 
-    `interrupt` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
+    `cancelled` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
     called about four times a second once half a second has passed.
 
     Raises `CompileError` (the compiler refused), `ToolchainMissing`, `CompileInterrupted`, and `ToolchainError` for
@@ -263,11 +263,12 @@ def compile_source(
     from .registry import toolchain_for
 
     start = time.monotonic()
+    stop = cancelled or never
     toolchain = toolchain_for(lang)
     if not 1 <= first_line <= 100_000:
         raise ToolchainError(f"first_line is {first_line}; a source starts on a line from 1 to 100000")
     checked = check_flags(flags, toolchain.refused_flags, toolchain.title)
-    file_name = toolchain.file_name(name)
+    file_name = toolchain.file_name(name or "cell")
     job = Job(
         source="\n" * (first_line - 1) + source,
         file_name=file_name,
@@ -292,13 +293,13 @@ def compile_source(
         if on_progress is not None and seconds >= 0.5:
             on_progress(time.monotonic() - start, f"waiting for another compile of {file_name}")
 
-    with cache.lock(key, interrupt, waiting):
+    with cache.lock(key, stop, waiting):
         if hit := from_cache():
             return hit
         with cache.work_folder(key) as folder:
             placed = Job(job.source, job.file_name, job.flags, job.files, folder)
             _write_files(placed)
-            wasm, output, command = toolchain.build(tool, placed, interrupt, on_progress)
+            wasm, output, command = toolchain.build(tool, placed, stop, on_progress)
             argv = tuple(part.replace(f"{folder}{os.sep}", "").replace(str(folder), "$WORK") for part in command.argv)
             if use_cache:
                 depends = [_stamp(path) for path in toolchain.dependencies(placed)]

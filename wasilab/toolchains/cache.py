@@ -1,6 +1,6 @@
 """The compile cache on disk: modules by key, safe between kernels, bounded in size.
 
-One file an entry: a line of JSON about the module, then its bytes. It appears by an atomic rename, so a reader sees
+One file an entry: the length of a JSON text about the module (4 bytes), the text, the module. It appears by an atomic rename, so a reader sees
 all of it or none. Compiles of one key are serialised by a file lock, so two kernels that run the same cell compile
 once. The oldest used entries go first when the limit is passed. Not here: what makes a key (`base`).
 """
@@ -90,10 +90,12 @@ def load(key: str) -> Entry | None:
     """The entry of a key, or None if there is none or it is damaged. A hit counts as a use."""
     path = _path(key)
     try:
-        raw = path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            head = os.pread(file.fileno(), 4, 0)
+            head = os.pread(file.fileno(), int.from_bytes(head, "little"), 4)
+            wasm = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 4 + len(head))
     except OSError:
         return None
-    head, _, wasm = raw.partition(b"\n")
     try:
         meta = json.loads(head)
         whole = len(wasm) == meta["size"] and zlib.crc32(wasm) == meta["crc32"]
@@ -130,7 +132,7 @@ def store(key: str, meta: dict[str, Any], wasm: bytes) -> None:
     """
     head = json.dumps({**meta, "size": len(wasm), "crc32": zlib.crc32(wasm)}).encode("ascii")
     with contextlib.suppress(OSError, ToolchainError):
-        write_atomic(_path(key), head, b"\n", wasm)
+        write_atomic(_path(key), len(head).to_bytes(4, "little"), head, wasm)
     _evict(keep=key)
 
 

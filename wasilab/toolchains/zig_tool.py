@@ -60,19 +60,29 @@ def zig_environment(folder: Path) -> dict[str, str]:
     return {"ZIG_GLOBAL_CACHE_DIR": str(global_cache()), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
 
 
-def _mark(tool: Tool, variant: str) -> Path:
-    identity = f"{tool.path}\n{tool.version}\n{global_cache()}\n{variant}"
+def _place(tool: Tool, variant: str, where: str) -> Path:
+    identity = f"{tool.path}\n{tool.version}\n{where}\n{variant}"
     return cache_folder() / "probes" / f"warm-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+
+
+def is_marked(tool: Tool, variant: str, where: str) -> bool:
+    """Whether `mark` was called for this compiler, variant and cache place."""
+    return _place(tool, variant, where).exists()
+
+
+def mark(tool: Tool, variant: str, where: str) -> None:
+    """Note that a compile of this variant succeeded, so that its libraries are built."""
+    path = _place(tool, variant, where)
+    if not path.exists():
+        with contextlib.suppress(OSError, ToolchainError):
+            write_atomic(path, variant.encode())
 
 
 def is_warm(tool: Tool, variant: str) -> bool:
     """Whether zig has built what this variant needs (and its cache is still there)."""
-    return _mark(tool, variant).exists() and global_cache().is_dir()
+    return is_marked(tool, variant, str(global_cache())) and global_cache().is_dir()
 
 
 def mark_warm(tool: Tool, variant: str) -> None:
-    """Note that a compile of this variant succeeded."""
-    mark = _mark(tool, variant)
-    if not mark.exists():
-        with contextlib.suppress(OSError, ToolchainError):
-            write_atomic(mark, variant.encode())
+    """Note that zig has built what this variant needs."""
+    mark(tool, variant, str(global_cache()))
