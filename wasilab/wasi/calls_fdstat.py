@@ -29,7 +29,7 @@ CALLS = (
         "Change the flags of an open descriptor, as fcntl(F_SETFL): append and nonblock; the sync flags only if the "
         "file can change them while it is open.",
         "",
-        {E.NOTCAPABLE: _RIGHT, E.INVAL: "an undefined flag, or one that this file cannot have"},
+        {E.NOTCAPABLE: _RIGHT, E.INVAL: "an undefined flag", E.NOTSUP: "a flag that this file cannot change"},
     ),
     Call(
         "fd_fdstat_set_rights", "fd", 12,

@@ -43,7 +43,8 @@ CALLS = (
         "writes u64 at result.resolution",
         {
             E.INVAL: "there is no such clock",
-            E.NOTCAPABLE: "the clock is not granted",
+            E.NOTCAPABLE: "the clock is not granted (strict rights)",
+            E.PERM: "the clock is not granted (compat rights)",
         },
     ),
     Call(
@@ -54,7 +55,8 @@ CALLS = (
         "writes u64 at result.time",
         {
             E.INVAL: "there is no such clock",
-            E.NOTCAPABLE: "the clock is not granted",
+            E.NOTCAPABLE: "the clock is not granted (strict rights)",
+            E.PERM: "the clock is not granted (compat rights)",
             E.OVERFLOW: "the time does not fit 64 bits",
         },
     ),
@@ -101,7 +103,8 @@ CALLS = (
         "Fill a buffer with bytes of the granted random source.",
         "writes buf_len bytes at buf",
         {
-            E.NOTCAPABLE: "randomness is not granted",
+            E.NOTCAPABLE: "randomness is not granted (strict rights)",
+            E.PERM: "randomness is not granted (compat rights)",
         },
     ),
 )  # fmt: skip

@@ -262,8 +262,9 @@ def _listing(host: Host, d: Descriptor) -> list[bytes]:
     """The directory now, as packed dirents; names that are not UTF-8 are left out and noted."""
     own = d.object.stat()
     entries = [(b".", own.ino, _DIRECTORY), (b"..", own.ino, _DIRECTORY)]
-    left_out = 0
-    for name, ino, filetype in d.object.list():
+    found = d.object.list()
+    left_out = getattr(d.object, "hidden", 0)
+    for name, ino, filetype in found:
         try:
             entries.append((name.encode(), ino, int(filetype)))
         except UnicodeEncodeError:

@@ -26,7 +26,7 @@ from . import random as _random
 from . import rights as r
 from . import sched as _sched
 from . import sock as _sock
-from .errnos import Errno, WasiError
+from .errnos import Errno, WasiError, explain
 from .fdtable import Descriptor, FdTable
 from .spec import BY_NUMBER, UNSTABLE
 from .types import Rights
@@ -41,7 +41,8 @@ class Host:
     `args` and `environ` are byte strings without NUL; `environ` entries are `NAME=value`. `preopens` maps the guest's
     names ("/", "/data") to directories, which become descriptors 3, 4, ... in that order; `sockets` (listening)
     follow them. A standard stream that is None is not open. `rights` is "strict" or "compat" (see `rights.py`).
-    `max_bytes_written` bounds the bytes written in all; None is unbounded.
+    `max_bytes_written` bounds the bytes written in all (None: unbounded), `max_io` those that one call moves: the
+    engine hands out no more of a guest's buffers, and reads and writes may be short.
 
     Raises `ValueError` for arguments that cannot be passed to a guest.
     """
@@ -61,6 +62,7 @@ class Host:
         rights: str = "strict",
         max_fds: int = 256,
         max_bytes_written: int | None = None,
+        max_io: int = 64 << 20,
     ) -> None:
         if rights not in ("strict", "compat"):
             raise ValueError(f'rights must be "strict" or "compat", not {rights!r}')
@@ -82,6 +84,7 @@ class Host:
         self.room = max_bytes_written if max_bytes_written is not None else 1 << 63
         """Bytes that may still be written in all."""
         self.max_bytes_written = max_bytes_written
+        self.max_io = max_io
         self.notes: list[str] = []
         """Things that a person should know although no call failed, such as names left out of a listing."""
         self.fds = FdTable(max_fds)
@@ -144,6 +147,13 @@ class Host:
         else:
             why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
         raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}", DeniedBy.RIGHT)
+
+    def explain(self, error: BaseException) -> WasiError | None:
+        """`errnos.explain`, with the errno of the rights mode: compat has PERM where strict has NOTCAPABLE."""
+        failure = explain(error)
+        if failure is not None and failure.errno is Errno.NOTCAPABLE and not self.strict:
+            return WasiError(Errno.PERM, failure.reason, failure.denied_by)
+        return failure
 
     def close(self) -> None:
         """End of the run: close what the guest left open."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..capabilities.directory import FileType
 from ..capabilities.waiting import wait_any
-from .errnos import Errno, WasiError, explain
+from .errnos import Errno, WasiError
 from .fdtable import Descriptor
 from .types import Event, Eventrwflags, Eventtype, Rights, Subscription
 
@@ -53,7 +53,7 @@ class _Poll:
             else:
                 raise WasiError(Errno.INVAL)
         except (WasiError, OSError, ValueError) as error:
-            failure = explain(error) or WasiError(Errno.IO)
+            failure = self.host.explain(error) or WasiError(Errno.IO)
             self.events.append(Event(sub.userdata, failure.errno, sub.type))
 
     def _take_clock(self, sub: Subscription) -> None:
@@ -102,7 +102,7 @@ class _Poll:
                 try:
                     self.events.append(self._ready(descriptor, sub, flags))
                 except OSError as error:
-                    failure = explain(error) or WasiError(Errno.IO)
+                    failure = self.host.explain(error) or WasiError(Errno.IO)
                     self.events.append(Event(sub.userdata, failure.errno, sub.type))
 
     def due(self) -> None:
