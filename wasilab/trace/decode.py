@@ -35,6 +35,10 @@ Array = np.ndarray[Any, Any]
 Values = list[Any]
 
 
+KEPT_SUBSCRIPTIONS = 256
+"""Poll subscriptions that the engine keeps; the events follow them."""
+
+
 class Iovec(NamedTuple):
     """One element of a scatter or gather list, with as much of its bytes as the trace kept."""
 
@@ -276,15 +280,16 @@ def _subscriptions(batch: Batch, field: Field) -> Values:
 
 
 def _events(batch: Batch, field: Field) -> Values:
-    """The events written: the last `result` times 32 bytes of aux."""
+    """The events written, which follow the subscriptions in aux; None where the trace does not hold them."""
+    size = (t.SUBSCRIPTION_UNSTABLE if batch.plan.call.module == "wasi_unstable" else t.SUBSCRIPTION).size
     found: Values = []
-    ok = (batch.errno == 0).tolist()
-    for aux, count, good in zip(batch.aux, batch.records["result"].tolist(), ok, strict=True):
-        size = count * t.EVENT.size
-        if not good or not 0 < size <= len(aux):
+    rows = zip(batch.aux, batch.word(2).tolist(), batch.records["result"].tolist(), batch.errno.tolist(), strict=True)
+    for aux, subscriptions, count, errno in rows:
+        events = aux[min(subscriptions, KEPT_SUBSCRIPTIONS) * size :]
+        if errno or not events or len(events) != count * t.EVENT.size:
             found.append(None)
-            continue
-        found.append([t.Event(*fields) for fields in t.EVENT.iter_unpack(aux[len(aux) - size :])])
+        else:
+            found.append([t.Event(*fields) for fields in t.EVENT.iter_unpack(events)])
     return found
 
 

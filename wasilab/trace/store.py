@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..wasi import spec
 from .container import Part, Tables
 from .record import RECORD, RECORD_BYTES, Life
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 _HEADER = struct.Struct("<HHI")
+_SYMLINK = spec.SNAPSHOT1["path_symlink"].number
 
 Resolver = Callable[[int], tuple[str | None, str | None, int] | None]
 """Module offset -> (function, file, line) from the module's DWARF, or None where it has nothing to say."""
@@ -117,6 +119,70 @@ class Store:
             local_ids = np.where(local_ids < len(table), local_ids, 0)
         return table[local_ids]
 
+    # -- where a call acted ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def where_ids(self) -> Array:
+        """For every call, the index into `wheres` of what it acted on: the path named, or the descriptor's."""
+        return self._where[0]
+
+    @cached_property
+    def wheres(self) -> list[tuple[str, str]]:
+        """(full path, path as the guest gave it) pairs; ("", "") is the first: a call about no file."""
+        return self._where[1]
+
+    @cached_property
+    def _where(self) -> tuple[Array, list[tuple[str, str]]]:
+        handles, paths = self.column("handle"), self.column("path")
+        width = len(self.paths) + 1
+        highest = int(handles.max(initial=0)) + 1
+        pairs = handles.astype("<u8") * np.uint64(width) + paths
+        if highest * width <= 4 * self.n + (1 << 20):  # few enough for a table; sorting a million pairs is slow
+            used = np.zeros(highest * width, bool)
+            used[pairs] = True
+            keys = np.flatnonzero(used)
+            number = np.zeros(len(used), "<u4")
+            number[keys] = np.arange(len(keys))
+            ids = number[pairs]
+        else:
+            keys, ids = np.unique(pairs, return_inverse=True)
+            ids = ids.astype("<u4")
+        found = [self._join(key // width, key % width) for key in keys.tolist()]
+        if not found or found[0] != ("", ""):
+            found.insert(0, ("", ""))
+            ids = ids + np.uint32(1)
+        return self._symlinks(ids, found)
+
+    def _join(self, handle: int, path: int) -> tuple[str, str]:
+        life = self.lives.get(handle)
+        base = "" if life is None else text_of(life.path)
+        if not path:
+            return base, ""
+        given = text_of(self.paths[path - 1])
+        if not base or given.startswith("/"):
+            return given, given
+        return base.rstrip("/") + "/" + given.removeprefix("./"), given
+
+    def _symlinks(self, ids: Array, found: list[tuple[str, str]]) -> tuple[Array, list[tuple[str, str]]]:
+        """A symlink's `path` column is the target's text, its second path is where it is made: use that."""
+        rows = np.flatnonzero(self.column("call") == _SYMLINK)
+        if not len(rows):
+            return ids, found
+        ids = ids.copy()
+        numbers = {pair: i for i, pair in enumerate(found)}
+        for part, index, at in self.batches(rows):
+            for row, record in zip(rows[at].tolist(), part.records[index], strict=True):
+                place = header(part, int(record["payload"]))
+                if place is None:
+                    continue
+                aux = place[0] + 4  # after the fifth of its five words
+                given = text_of(bytes(part.arena[aux : aux + place[2]]))
+                life = self.lives.get(int(record["handle"]))
+                base = "" if life is None else text_of(life.path)
+                pair = (base.rstrip("/") + "/" + given if base else given, given)
+                ids[row] = numbers.setdefault(pair, len(numbers))
+        return ids, list(numbers)
+
     # -- payloads ----------------------------------------------------------------------------------------------------
 
     def batches(self, rows: Array | None = None) -> Iterator[tuple[Part, Array, Array]]:
@@ -153,6 +219,14 @@ class Store:
         return dict(sorted(found.items()))
 
     @cached_property
+    def lives_by_number(self) -> dict[int, list[Life]]:
+        """fd number -> its lives in the order of opening."""
+        found: dict[int, list[Life]] = {}
+        for life in sorted(self.lives.values(), key=lambda life: (life.opened_seq, life.life)):
+            found.setdefault(life.fd, []).append(life)
+        return found
+
+    @cached_property
     def frames(self) -> list[tuple[str, int, str | None, int]]:
         """Every different frame: (function, module offset, file or None, line or 0)."""
         found = []
@@ -169,6 +243,11 @@ class Store:
         if not 0 < number <= len(self.stacks):
             return []
         return [self.frames[index] for index in self.stacks[number - 1]]
+
+
+def text_of(path: bytes) -> str:
+    """A path as text; bytes that are not UTF-8 as `\\xNN`. Not yet safe to print: see `show.plain`."""
+    return path.decode("utf-8", "backslashreplace")
 
 
 def _spooled(recorder: Recorder, before: int) -> list[Part]:

@@ -1,0 +1,352 @@
+"""Choosing calls: `Trace.filter("call=path_* errno!=0 path~'^/data' dur>1ms refused")` or by keyword arguments.
+
+An expression is a row of terms that must all hold; `or`, `not` and parentheses work as in Python.
+
+    call=path_open,fd_*      a name, a pattern, a family (path), or /regular expression/; commas mean "any of"
+    path=/data/*             the full path of what the call acted on, or the path as the guest gave it; ~ for a regex
+    errno=ENOENT  errno!=0   names with or without the E, or numbers; "?" for a call that did not return
+    dur>1ms  gap>=2s  t<0.5s a time needs a unit: ns, us, ms, s
+    bytes>4KiB  result=7  fd=3  generation  seq  line  tid  instance  handle
+    denied_by=right          grant, right, path, host, revoked, quota, policy, ask
+    refused  failed  ok  injected  truncated  asked  nosys  overridden  unstable  noted  unreturned
+
+Everything is evaluated on whole columns; texts are compared once for each different text. Not for: SQL (`table.py`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..capabilities.refusal import DeniedBy
+from ..wasi import spec
+from ..wasi import types as t
+from .decode import FAMILY_OF, NAMES
+from .record import DID_NOT_RETURN, Flag
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+class QueryError(ValueError):
+    """A filter that cannot be understood; the message says what is wrong and what would be right."""
+
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq, "==": operator.eq, "!=": operator.ne,
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+_TIMES = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_SIZES = {"": 1, "B": 1, "KB": 1000, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+_TIME_COLUMNS = {"t": "t_start", "t_start": "t_start", "t_end": "t_end", "dur": "dur", "gap": "gap"}
+_NUMBER_COLUMNS = {
+    "bytes": "nbytes", "nbytes": "nbytes", "result": "result", "fd": "fd", "generation": "generation", "seq": "seq",
+    "line": "line", "tid": "tid", "instance": "instance", "handle": "handle",
+}  # fmt: skip
+_TEXT_COLUMNS = ("call", "family", "path", "errno", "denied_by")
+COLUMNS = (*_TEXT_COLUMNS, *_TIME_COLUMNS, *_NUMBER_COLUMNS)
+"""The columns that a filter may name."""
+_FLAG_WORDS = {
+    "injected": Flag.INJECTED, "truncated": Flag.TRUNCATED, "asked": Flag.ASKED, "nosys": Flag.NOSYS,
+    "overridden": Flag.OVERRIDE, "unstable": Flag.UNSTABLE,
+}  # fmt: skip
+WORDS = ("refused", "denied", "failed", "ok", "noted", "unreturned", *_FLAG_WORDS)
+"""The words that a filter may use alone."""
+
+
+def select(trace: Trace, expression: str | None, conditions: dict[str, Any]) -> Mask:
+    """Which calls of `trace` satisfy the expression and all conditions. Raises QueryError."""
+    mask = np.ones(len(trace), bool)
+    if expression is not None and expression.strip():
+        mask &= _Parser(trace, expression).parse()
+    for name, wanted in conditions.items():
+        if wanted is not None:
+            mask &= _condition(trace, name, wanted)
+    return mask
+
+
+def _condition(trace: Trace, name: str, wanted: Any) -> Mask:
+    if name in WORDS:
+        if not isinstance(wanted, bool):
+            raise QueryError(f"{name}= is True or False, not {wanted!r}")
+        mask = word(trace, name)
+        return mask if wanted else ~mask
+    if isinstance(wanted, str):
+        found = re.match(r"\s*(<=|>=|!=|==|!~|=|<|>|~)\s*", wanted)
+        if found:
+            return compare(trace, name, found[1], wanted[found.end() :])
+        return compare(trace, name, "=", wanted)
+    if isinstance(wanted, range):
+        column = _number(trace, name)
+        return np.asarray((column >= wanted.start) & (column < wanted.stop))
+    values = wanted if isinstance(wanted, Sequence | set | frozenset) else [wanted]
+    mask = np.zeros(len(trace), bool)
+    for value in values:
+        if name in _TIME_COLUMNS and isinstance(value, int | float):
+            value = f"{value}ns"
+        mask |= compare(trace, name, "=", value.name if isinstance(value, DeniedBy) else str(value))
+    return mask
+
+
+# -- terms -------------------------------------------------------------------------------------------------------------
+
+
+def word(trace: Trace, name: str) -> Mask:
+    """The calls that a word such as `refused` stands for."""
+    if name in ("refused", "denied"):
+        return np.asarray(trace.column("denied_by") != 0)
+    if name == "failed":
+        errno = trace.column("errno")
+        return np.asarray((errno != 0) & (errno != DID_NOT_RETURN))
+    if name == "ok":
+        return np.asarray(trace.column("errno") == 0)
+    if name == "unreturned":
+        return np.asarray(trace.column("errno") == DID_NOT_RETURN)
+    if name == "noted":
+        seq = trace.column("seq")
+        mask = np.zeros(len(trace), bool)
+        for first, last, _ in trace.notes:
+            mask |= (seq >= first) & (seq <= last)
+        return mask
+    if name in _FLAG_WORDS:
+        return np.asarray(trace.column("flags") & int(_FLAG_WORDS[name]) != 0)
+    raise QueryError(f"{name!r} is no word of a filter; {_suggest(name, WORDS)}")
+
+
+def compare(trace: Trace, name: str, op: str, value: str) -> Mask:
+    """The calls whose column `name` stands in relation `op` to `value`."""
+    if name in ("call", "family"):
+        table = np.zeros(256, bool)
+        table[: len(NAMES)] = _call_table(value, regex="~" in op, family=name == "family")
+        return _negate(table[trace.column("call")], _equality(name, op))
+    if name == "errno":
+        if op in ("<", "<=", ">", ">="):
+            raise QueryError("an errno has no order; use errno=ENOENT or errno!=0")
+        table = np.zeros(256, bool)
+        table[[_errno(item) for item in value.split(",")]] = True
+        return _negate(table[trace.column("errno")], _equality(name, op, regex=False))
+    if name == "denied_by":
+        table = np.zeros(256, bool)
+        table[[_denied_by(item) for item in value.split(",")]] = True
+        return _negate(table[trace.column("denied_by")], _equality(name, op, regex=False))
+    if name == "path":
+        return _negate(_path(trace, value, regex="~" in op), _equality(name, op))
+    column = _number(trace, name)
+    if op not in _COMPARE:
+        raise QueryError(f"{name} is a number: compare it with = != < <= > >=, not with {op}")
+    parse = _time if name in _TIME_COLUMNS else _size
+    if op in ("=", "==", "!="):
+        mask = np.zeros(len(trace), bool)
+        for item in value.split(","):
+            mask |= column == parse(name, item)
+        return ~mask if op == "!=" else mask
+    return np.asarray(_COMPARE[op](column, parse(name, value)))
+
+
+def _equality(name: str, op: str, regex: bool = True) -> bool:
+    """Whether the operator negates; QueryError for one that a text does not have."""
+    allowed = ("=", "==", "!=", "~", "!~") if regex else ("=", "==", "!=")
+    if op not in allowed:
+        raise QueryError(f"{name} is compared with {' '.join(allowed)}, not with {op}")
+    return op.startswith("!")
+
+
+def _negate(mask: Any, negate: bool) -> Mask:
+    return np.asarray(~mask if negate else mask)
+
+
+def _number(trace: Trace, name: str) -> Any:
+    column = _TIME_COLUMNS.get(name) or _NUMBER_COLUMNS.get(name)
+    if column is None:
+        raise QueryError(f"there is no column {name!r}; {_suggest(name, (*COLUMNS, *WORDS))}")
+    return trace.column(column)
+
+
+def _suggest(name: str, valid: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, valid, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}valid are: {', '.join(dict.fromkeys(valid))}"
+
+
+def _regex(value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise QueryError(f"{value!r} is not a regular expression: {error}") from None
+
+
+def _call_table(value: str, *, regex: bool, family: bool = False) -> Mask:
+    texts = FAMILY_OF if family else NAMES
+    if regex:
+        pattern = _regex(value)
+        return np.array([bool(pattern.search(text)) for text in texts])
+    table = np.zeros(len(NAMES), bool)
+    for item in _split(value):
+        if len(item) > 2 and item[0] == item[-1] == "/":
+            table |= _call_table(item[1:-1], regex=True)
+            continue
+        found = np.array([fnmatch.fnmatchcase(text, item) for text in texts])
+        if not family and not found.any():
+            found = np.array([text == item for text in FAMILY_OF])
+        if not found.any() and not any(char in item for char in "*?["):
+            kind, valid = ("family", spec.FAMILIES) if family else ("call", (*NAMES, *spec.FAMILIES))
+            near = difflib.get_close_matches(item, valid, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"families are: {', '.join(spec.FAMILIES)}"
+            raise QueryError(f"WASI has no {kind} {item!r}; {hint}")
+        table |= found
+    return table
+
+
+def _split(value: str) -> list[str]:
+    """Split at commas, but not within /regular expressions/."""
+    return [item.strip() for item in re.findall(r"/(?:\\.|[^/\\])+/|[^,]+", value) if item.strip()]
+
+
+def _errno(item: str) -> int:
+    item = item.strip()
+    if item.isdecimal() and int(item) < 256:
+        return int(item)
+    name = item.upper()
+    if name in ("OK", "SUCCESS"):
+        return 0
+    if name == "?":
+        return DID_NOT_RETURN
+    if name in ("E2BIG", "2BIG"):
+        return int(t.Errno.TOOBIG)
+    for candidate in (name, name.removeprefix("E")):
+        if candidate in t.Errno.__members__:
+            return int(t.Errno[candidate])
+    raise QueryError(f"WASI has no errno {item!r}; {_suggest(name, [e.symbol for e in t.Errno])}")
+
+
+def _denied_by(item: str) -> int:
+    item = item.strip()
+    if item.isdecimal() and int(item) < 256:
+        return int(item)
+    if item.upper() in DeniedBy.__members__:
+        return int(DeniedBy[item.upper()])
+    raise QueryError(f"nothing is denied by {item!r}; {_suggest(item, [d.name.lower() for d in DeniedBy])}")
+
+
+def _path(trace: Trace, value: str, *, regex: bool) -> Mask:
+    if regex:
+        search = _regex(value).search
+        table = [bool(search(full)) or bool(given and search(given)) for full, given in trace.store.wheres]
+    else:
+        patterns = [re.compile(fnmatch.translate(item)).match for item in value.split(",")]
+        table = [any(bool(m(full)) or bool(given and m(given)) for m in patterns) for full, given in trace.store.wheres]
+    return np.asarray(np.array(table, bool)[trace.where_ids])
+
+
+def _time(name: str, value: str) -> float:
+    found = re.fullmatch(r"\s*([\d.]+(?:e-?\d+)?)\s*(ns|us|µs|ms|s)\s*", value)
+    if not found:
+        if value.strip() == "0":
+            return 0
+        raise QueryError(f"{name} is a time: write it with a unit, such as {name}>1ms (ns, us, ms, s), not {value!r}")
+    return _float(found[1]) * _TIMES[found[2]]
+
+
+def _size(name: str, value: str) -> float:
+    found = re.fullmatch(r"\s*(-?[\d.]+|0x[0-9a-fA-F]+)\s*([A-Za-z]*)\s*", value)
+    if not found or found[2].upper() not in _SIZES:
+        raise QueryError(f"{name} is a number, such as {name}=3, not {value!r}")
+    number = int(found[1], 16) if found[1].startswith("0x") else _float(found[1])
+    return number * _SIZES[found[2].upper()]
+
+
+def _float(text: str) -> float:
+    try:
+        return int(text) if text.lstrip("-").isdecimal() else float(text)
+    except ValueError:
+        raise QueryError(f"{text!r} is not a number") from None
+
+
+# -- expressions -------------------------------------------------------------------------------------------------------
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<op><=|>=|!=|==|!~|=|<|>|~)|(?P<paren>[()])|(?P<not>!)"""
+    r"""|"(?P<dq>(?:\\.|[^"\\])*)"|'(?P<sq>(?:\\.|[^'\\])*)'|(?P<bare>[^\s()=!<>~"']+))"""
+)
+_VALUE = re.compile(r"""\s*(?:"(?P<dq>(?:\\.|[^"\\])*)"|'(?P<sq>(?:\\.|[^'\\])*)'|(?P<bare>(?:/(?:\\.|[^/\s\\])+/|[^\s()])+))""")
+
+
+class _Parser:
+    """Recursive descent over an expression; each rule returns a mask."""
+
+    def __init__(self, trace: Trace, text: str) -> None:
+        self.trace = trace
+        self.text = text
+        self.at = 0
+        self.depth = 0
+
+    def parse(self) -> Mask:
+        mask = self._or()
+        if self.at < len(self.text.rstrip()):
+            raise QueryError(f"the filter has {self.text[self.at :].strip()!r} too much")
+        return mask
+
+    def _peek(self) -> re.Match[str] | None:
+        return _TOKEN.match(self.text, self.at)
+
+    def _or(self) -> Mask:
+        mask = self._and()
+        while (token := self._peek()) and (token["bare"] == "or" or token["bare"] == "||"):
+            self.at = token.end()
+            mask = mask | self._and()
+        return mask
+
+    def _and(self) -> Mask:
+        mask = self._not()
+        while (token := self._peek()) and token["paren"] != ")" and token["bare"] != "or":
+            if token["bare"] in ("and", "&&"):
+                self.at = token.end()
+            mask = mask & self._not()
+        return mask
+
+    def _not(self) -> Mask:
+        token = self._peek()
+        if token is None:
+            raise QueryError(f"the filter {self.text!r} ends where a term is expected, such as errno!=0")
+        if token["not"] or token["bare"] == "not":
+            self.at = token.end()
+            return ~self._not()
+        if token["paren"] == "(":
+            self.depth += 1
+            if self.depth > 100:
+                raise QueryError("the filter has too many parentheses")
+            self.at = token.end()
+            mask = self._or()
+            closing = self._peek()
+            if closing is None or closing["paren"] != ")":
+                raise QueryError(f"the filter {self.text!r} lacks a closing parenthesis")
+            self.at = closing.end()
+            self.depth -= 1
+            return mask
+        if token["bare"] is None:
+            raise QueryError(f"the filter has {token[0].strip()!r} where a term is expected, such as errno!=0")
+        return self._term(token)
+
+    def _term(self, token: re.Match[str]) -> Mask:
+        name = token["bare"]
+        self.at = token.end()
+        following = self._peek()
+        if following is None or following["op"] is None:
+            if name in WORDS:
+                return word(self.trace, name)
+            raise QueryError(f"{name!r} is neither a word of a filter nor compared with anything; {_suggest(name, (*WORDS, *COLUMNS))}")
+        value = _VALUE.match(self.text, following.end())
+        if value is None:
+            raise QueryError(f"{name}{following['op']} is compared with nothing")
+        self.at = value.end()
+        quoted = value["dq"] if value["dq"] is not None else value["sq"]
+        text = value["bare"] if quoted is None else re.sub(r"\\([\"'\\])", r"\1", quoted)
+        return compare(self.trace, name, following["op"], text)

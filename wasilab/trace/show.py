@@ -1,0 +1,312 @@
+r"""Values as text: strings quoted, flags and enums by name, structs in braces, and nothing of a guest left dangerous.
+
+For: everything that prints a value of a trace (`text.py`, exports, tables). All bytes of a trace are hostile: what is
+not printable (ESC, bidirectional controls, line ends, broken UTF-8) comes out as C escapes (`\n`, `\x1b`), so that no
+path or payload can move a cursor, reorder a line or forge one. HTML is escaped where it is made. Not for: a whole line
+(`text.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import IntEnum, IntFlag
+from typing import Any
+
+from ..wasi import signature as sig
+from ..wasi import types as t
+from ..wasi.signature import Type
+from .decode import Batch, Field, Iovec
+
+UNKNOWN = "?"
+STRING_BYTES = 64
+"""Bytes of a string that are shown unless asked otherwise."""
+
+_CACHE_ENTRIES = 1 << 16
+_quoted: dict[bytes, str] = {}
+
+
+def quote(data: bytes) -> str:
+    r"""Bytes in double quotes with C escapes; printable UTF-8 stays readable."""
+    found = _quoted.get(data)
+    if found is None:
+        found = _quoted[data] = _quote(data)
+        if len(_quoted) > _CACHE_ENTRIES:
+            _quoted.clear()
+    return found
+
+
+def _quote(data: bytes) -> str:
+    if not data.isascii():
+        try:
+            return '"' + plain(data.decode(), quotes=True) + '"'
+        except UnicodeDecodeError:
+            pass
+    body = repr(data)
+    if body[1] == '"':
+        return '"' + body[2:-1] + '"'
+    if '"' in body:
+        body = body.replace("\\'", "'").replace('"', '\\"')
+    return '"' + body[2:-1] + '"'
+
+
+def plain(text: str, *, quotes: bool = False) -> str:
+    """Text with everything unprintable escaped byte by byte; with `quotes`, also backslash and the double quote."""
+    if text.isprintable() and not (quotes and ("\\" in text or '"' in text)):
+        return text
+    out = []
+    for char in text:
+        if quotes and char in '\\"':
+            out.append("\\" + char)
+        elif char.isprintable():
+            out.append(char)
+        elif char in _NAMED:
+            out.append(_NAMED[char])
+        else:
+            out.append("".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape")))
+    return "".join(out)
+
+
+_NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def path_text(path: bytes) -> str:
+    """A guest's path without quotes, safe to print: printable UTF-8, all else escaped."""
+    return plain(path.decode("utf-8", "surrogateescape"))
+
+
+def clipped(data: bytes, limit: int, more: bool = False) -> str:
+    """Quoted, at most `limit` bytes, with "..." after the quote when there was more."""
+    if len(data) > limit:
+        return quote(data[:limit]) + "..."
+    return quote(data) + "..." if more else quote(data)
+
+
+# -- numbers by name ---------------------------------------------------------------------------------------------------
+
+_NEGATED_ABOVE = 15
+
+
+def flags_text(value: int, kind: type[IntFlag]) -> str:
+    """`A|B`, 0, or as strace does with sets, `~[A]` for "all but A" where that is shorter; undefined bits in hex."""
+    known = [(flag.name or "", flag.value) for flag in kind]
+    names = [name for name, bit in known if value & bit]
+    rest = value & ~sum(bit for _, bit in known)
+    if len(names) > _NEGATED_ABOVE:
+        names = ["~[" + "|".join(name for name, bit in known if not value & bit) + "]"]
+    if rest:
+        names.append(hex(rest))
+    return "|".join(names) or "0"
+
+
+def enum_text(value: int, kind: type[IntEnum]) -> str:
+    """The member's name, or the number when the enum has no such member."""
+    try:
+        return kind(value).name
+    except ValueError:
+        return str(value)
+
+
+class Names(dict[int, str]):
+    """Number -> name, filled as numbers are met and kept small whatever a guest passes."""
+
+    def __init__(self, kind: type[IntEnum] | type[IntFlag]) -> None:
+        super().__init__()
+        self._kind = kind
+
+    def __missing__(self, value: int) -> str:
+        if len(self) > 4096:
+            self.clear()
+        kind = self._kind
+        self[value] = text = flags_text(value, kind) if issubclass(kind, IntFlag) else enum_text(value, kind)
+        return text
+
+
+_names: dict[type[IntEnum] | type[IntFlag], Names] = {}
+
+
+def names_of(kind: type[IntEnum] | type[IntFlag]) -> Names:
+    """The shared table of names of an enum or flags class."""
+    return _names.setdefault(kind, Names(kind))
+
+
+def time_text(ns: int) -> str:
+    """Nanoseconds since the epoch as ISO 8601 in UTC with all nine digits."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    if seconds >= 253402300800:  # year 10000
+        return str(ns)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
+
+
+def duration_text(ns: float) -> str:
+    """A duration for people: "412 ns", "3.1 us", "12 ms", "1.5 s"."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}" if ns < 999 * size else f"{ns / size:,.0f} {unit}"
+    return f"{ns:.0f} ns"
+
+
+def bytes_text(count: int) -> str:
+    """A number of bytes for people: "512 B", "3.4 KiB"."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{count} B"
+
+
+# -- structs -----------------------------------------------------------------------------------------------------------
+
+
+def struct_text(value: Any) -> str:
+    """A struct of the spec (filestat, fdstat, prestat) in braces."""
+    if isinstance(value, t.Filestat):
+        head = f"dev={value.dev}, ino={value.ino}, filetype={names_of(t.Filetype)[int(value.filetype)]}"
+        times = ", ".join(f"{name}={time_text(getattr(value, name))}" for name in ("atim", "mtim", "ctim"))
+        return f"{{{head}, nlink={value.nlink}, size={value.size}, {times}}}"
+    if isinstance(value, t.Fdstat):
+        rights = names_of(t.Rights)
+        return (
+            f"{{filetype={names_of(t.Filetype)[value.filetype]}, flags={names_of(t.Fdflags)[value.flags]}, "
+            f"rights_base={rights[value.rights_base]}, rights_inheriting={rights[value.rights_inheriting]}}}"
+        )
+    if isinstance(value, t.Prestat):
+        return f"{{tag={names_of(t.Preopentype)[value.tag]}, name_len={value.name_len}}}"
+    return UNKNOWN
+
+
+def subscription_text(sub: t.Subscription) -> str:
+    """One poll subscription in braces."""
+    if sub.type == t.Eventtype.CLOCK:
+        flags = ", ABSTIME" if sub.flags & 1 else f", flags={sub.flags:#x}" if sub.flags else ""
+        clock = names_of(t.ClockId)[sub.clock]
+        return f"{{CLOCK {clock}, timeout={sub.timeout}{flags}, userdata={sub.userdata:#x}}}"
+    return f"{{{names_of(t.Eventtype)[sub.type]} fd={sub.fd}, userdata={sub.userdata:#x}}}"
+
+
+def event_text(event: t.Event) -> str:
+    """One poll event in braces."""
+    text = f"{{{names_of(t.Eventtype)[event.type]}, userdata={event.userdata:#x}"
+    if event.errno:
+        text += f", errno={t.Errno(event.errno).symbol if event.errno <= max(t.Errno) else event.errno}"
+    if event.type != t.Eventtype.CLOCK:
+        text += f", nbytes={event.nbytes}"
+        if event.flags:
+            text += f", flags={flags_text(event.flags, t.Eventrwflags)}"
+    return text + "}"
+
+
+def listed(values: list[Any] | None, one: Callable[[Any], str]) -> str:
+    """`[a, b]`, or ? for None."""
+    return UNKNOWN if values is None else "[" + ", ".join(map(one, values)) + "]"
+
+
+# -- columns -----------------------------------------------------------------------------------------------------------
+
+
+def parameter(batch: Batch, field: Field, limit: int, fds: Callable[[Batch, Field], list[str]]) -> list[str]:
+    """The text of one parameter in every call of a batch. `fds` writes the descriptors (with or without paths)."""
+    kind = field.kind
+    if kind == sig.FD:
+        return fds(batch, field)
+    if kind == sig.SCALAR:
+        return scalar(batch.values(field), field.type)
+    if kind == sig.STRING:
+        return [UNKNOWN if v is None else clipped(v, max(limit, 4096)) for v in batch.values(field)]
+    if kind in (sig.IOVECS, sig.CIOVECS):
+        return iovecs(batch, field, limit)
+    if kind == sig.OUTBUF:
+        return _buffer(batch, field, limit)
+    if kind == sig.OUTSTRINGS:
+        pointers = batch.word(field.word).tolist()
+        return [
+            f"{p:#x}" if v is None else listed(v, lambda b: clipped(b, limit))
+            for p, v in zip(pointers, batch.values(field), strict=True)
+        ]
+    if kind == sig.INSUBS:
+        return [listed(v, subscription_text) for v in batch.values(field)]
+    if kind == sig.OUTEVENTS:
+        pointers = batch.word(field.word).tolist()
+        values = batch.values(field)
+        return [f"{p:#x}" if v is None else listed(v, event_text) for p, v in zip(pointers, values, strict=True)]
+    return [UNKNOWN] * batch.n
+
+
+def scalar(values: list[int], kind: Type) -> list[str]:
+    """Numbers as text, named if their type has names."""
+    if kind.python is None:
+        return list(map(str, values))
+    return list(map(names_of(kind.python).__getitem__, values))
+
+
+def result(batch: Batch, field: Field) -> list[str]:
+    """The text of one result in every call; "?" where there is none."""
+    values = batch.results(field)
+    if field.type.record:
+        return [UNKNOWN if value is None else struct_text(value) for value in values]
+    if field.type.python is not None:
+        names = names_of(field.type.python)
+        return [UNKNOWN if value is None else names[value] for value in values]
+    return [UNKNOWN if value is None else str(value) for value in values]
+
+
+def iovecs(batch: Batch, field: Field, limit: int) -> list[str]:
+    """Scatter and gather lists with the bytes that moved."""
+    ok = (batch.errno == 0).tolist()
+    outgoing = batch.plan.writes
+    moved = batch.records["result"].tolist()
+    sizes = list(map(len, batch.aux))
+    if set(sizes) == {8}:
+        lengths = [int.from_bytes(aux[4:], "little") for aux in batch.aux]
+        whole = lengths if outgoing else [m if good else 0 for m, good in zip(moved, ok, strict=True)]
+        shown = [quote(d) if len(d) <= limit else clipped(d, limit) for d in batch.data]
+        return [
+            f"[{{buf={text}, len={length}}}]" if len(data) >= w or len(data) > limit else _short(data, text, length)
+            for text, length, data, w in zip(shown, lengths, batch.data, whole, strict=True)
+        ]
+    rows = zip(batch.values(field), ok, moved, strict=True)
+    return [_vectors(vectors, good, count, outgoing, limit) for vectors, good, count in rows]
+
+
+def _short(data: bytes, text: str, length: int) -> str:
+    return f"[{{buf={text}..., len={length}}}]" if data else f"[{{len={length}}}]"
+
+
+def _vectors(vectors: list[Iovec] | None, ok: bool, moved: int, outgoing: bool, limit: int) -> str:
+    if vectors is None:
+        return UNKNOWN
+    left = moved if ok and not outgoing else sum(v.len for v in vectors) if outgoing else 0
+    out = []
+    for vector in vectors:
+        whole = min(left, vector.len)
+        left -= whole
+        if whole and not vector.data:
+            out.append(f"{{len={vector.len}}}")
+        else:
+            out.append(f"{{buf={clipped(vector.data, limit, len(vector.data) < whole)}, len={vector.len}}}")
+    return "[" + ", ".join(out) + "]"
+
+
+def _buffer(batch: Batch, field: Field, limit: int) -> list[str]:
+    """An out buffer: what was written to it and its length; its address when the call failed."""
+    pointers, lengths = batch.word(field.word).tolist(), batch.word(field.word + 1).tolist()
+    if batch.plan.moves == "result":
+        written = batch.records["result"].tolist()
+    else:
+        written = lengths
+    texts = []
+    for value, pointer, length, count in zip(batch.values(field), pointers, lengths, written, strict=True):
+        if value is None:
+            text = f"{pointer:#x}"
+        elif isinstance(value, list):
+            text = "[" + ", ".join(
+                f"{{name={quote(e.name)}, type={names_of(t.Filetype)[e.filetype]}, ino={e.ino}, next={e.next}}}"
+                for e in value
+            )
+            used = sum(t.DIRENT.size + len(e.name) for e in value)
+            text += (", ...]" if value else "...]") if used < count else "]"
+        else:
+            text = clipped(value, limit, len(value) < count)
+        texts.append(f"{text}, {field.name}_len={length}")
+    return texts

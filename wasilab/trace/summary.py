@@ -1,0 +1,125 @@
+"""The figures of a trace by call, as `strace -c` prints them.
+
+For: `Trace.summary()`. Times in ns, computed with NumPy on whole columns. Not for: figures by source line (`lines.py`).
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .decode import call_name
+from .record import DID_NOT_RETURN
+from .show import bytes_text, duration_text
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """All calls of one name. Times in ns."""
+
+    call: str
+    calls: int
+    errors: int
+    """Calls that returned an errno, the refused ones included."""
+    refused: int
+    total: int
+    min: int
+    median: int
+    p99: int
+    max: int
+    bytes: int
+
+
+_HEAD = ("% time", "total", "calls", "errors", "refused", "min", "median", "p99", "bytes", "call")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row for each call that occurs, the one that took most time first."""
+
+    rows: tuple[Row, ...]
+    total: Row
+    dropped: int = 0
+
+    @classmethod
+    def of(cls, trace: Trace) -> Summary:
+        """The summary of the calls of `trace`."""
+        call, errno = trace.column("call"), trace.column("errno")
+        failed = (errno != 0) & (errno != DID_NOT_RETURN)
+        refused = trace.column("denied_by") != 0
+        counts = np.bincount(call, minlength=256)
+        order = np.argsort(call, kind="stable")  # a radix sort, on bytes
+        dur = trace.column("dur")[order]
+        errors = np.bincount(call[failed], minlength=256)
+        denied = np.bincount(call[refused], minlength=256)
+        moved = np.bincount(call, weights=trace.column("nbytes"), minlength=256)
+        rows = []
+        end = 0
+        for number in np.flatnonzero(counts).tolist():
+            start, end = end, end + int(counts[number])
+            rows.append(
+                _row(call_name(number), dur[start:end], int(errors[number]), int(denied[number]), int(moved[number]))
+            )
+        rows.sort(key=lambda row: (-row.total, row.call))
+        total = _row("total", dur, int(errors.sum()), int(denied.sum()), int(moved.sum()))
+        return cls(tuple(rows), total, trace.dropped)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Any:
+        return iter(self.rows)
+
+    def __getitem__(self, call: str) -> Row:
+        for row in self.rows:
+            if row.call == call:
+                return row
+        raise KeyError(f"no call {call!r} in this trace; it has {', '.join(sorted(row.call for row in self.rows))}")
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries, times in ns."""
+        return [asdict(row) for row in self.rows]
+
+    def _cells(self, row: Row) -> tuple[str, ...]:
+        share = 100 * row.total / self.total.total if self.total.total else 0.0
+        return (
+            f"{share:.1f}", duration_text(row.total), f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
+            f"{row.refused:,}" if row.refused else "", duration_text(row.min), duration_text(row.median),
+            duration_text(row.p99), bytes_text(row.bytes) if row.bytes else "", row.call,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        table = [_HEAD, *map(self._cells, self.rows), self._cells(self.total)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [" ".join([*(c.rjust(w) for c, w in zip(r[:-1], widths, strict=False)), r[-1]]) for r in table]
+        rule = " ".join("-" * width for width in widths)
+        lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+        if self.dropped:
+            lines.append(f"({self.dropped:,} earlier calls were dropped to keep to the trace's budget)")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        body = "".join(line(self._cells(row), "td") for row in (*self.rows, self.total))
+        note = f"<p>{self.dropped:,} earlier calls were dropped to keep to the trace's budget.</p>" if self.dropped else ""
+        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{note}"
+
+
+def _row(name: str, dur: Any, errors: int, refused: int, moved: int) -> Row:
+    n = len(dur)
+    if not n:
+        return Row(name, 0, errors, refused, 0, 0, 0, 0, 0, moved)
+    middle, high = (n - 1) // 2, min(n - 1, int(n * 0.99))
+    part = np.partition(dur, (middle, high))
+    total = int(dur.sum(dtype="<u8"))
+    return Row(name, n, errors, refused, total, int(dur.min()), int(part[middle]), int(part[high]), int(dur.max()), moved)
