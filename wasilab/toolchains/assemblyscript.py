@@ -59,8 +59,6 @@ class AssemblyScript(Toolchain):
         "--help": "it prints instead of compiling",
         "--version": "it prints instead of compiling",
     }
-    template = """console.log("Hello, WASI! " + (process.argv.length - 1).toString() + " argument(s)");
-"""
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         nodes = executables(["node", "nodejs"])

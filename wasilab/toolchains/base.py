@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,8 +106,6 @@ class Toolchain(ABC):
     """File name endings, the first being the one that a cell's file gets."""
     lexer: ClassVar[str]
     """Pygments' name of the language."""
-    template: ClassVar[str]
-    """A cell to start from."""
     install: ClassVar[str]
     """The one line that installs a compiler."""
     style: ClassVar[str] = "gnu"
@@ -123,6 +122,11 @@ class Toolchain(ABC):
     @abstractmethod
     def command(self, tool: Tool, job: Job) -> Command:
         """The command that compiles a job to `job.output_path`."""
+
+    @property
+    def template(self) -> str:
+        """A cell to start from: the bundled `hello` of this language."""
+        return (package_files("wasilab") / "examples" / f"hello{self.suffixes[0]}").read_text(encoding="utf-8")
 
     def find(self) -> Tool:
         """The compiler to use. Raises `ToolchainMissing`, which says how to install one."""
@@ -249,10 +253,10 @@ def compile_source(
 ) -> Compiled:
     """Compile `source` of language `lang` (a name, an alias or a suffix) to a WASI module.
 
-    `flags` go to the compiler after the default ones. `name` names the cell or the file (none: `cell`):
-    diagnostics and DWARF say `name.c`. `files` are further files by relative path, which the source may include; one that is itself a source
-    file to be compiled and linked is named among the flags. `first_line` is the line of the cell on which the
-    source starts (2 under a `%%wasi` line): line numbers everywhere count from it.
+    `flags` go to the compiler after the default ones. `name` names the cell or the file (none: `cell`): diagnostics
+    and DWARF say `name.c`. `files` are further files by relative path, which the source may include; one that is
+    itself a source file to be compiled and linked is named among the flags. `first_line` is the line of the cell on
+    which the source starts (2 under a `%%wasi` line): line numbers everywhere count from it.
 
     `cancelled` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
     called about four times a second once half a second has passed.

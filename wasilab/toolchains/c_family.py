@@ -237,13 +237,6 @@ class C(CFamily):
     variable = "WASILAB_CC"
     zig_word = "cc"
     install = "pip install 'wasilab[zig]'"
-    template = """#include <stdio.h>
-
-int main(int argc, char **argv) {
-    printf("Hello, WASI! %d argument(s)\\n", argc - 1);
-    return 0;
-}
-"""
 
 
 class Cxx(CFamily):
@@ -258,14 +251,6 @@ class Cxx(CFamily):
     zig_word = "c++"
     driver = ("--driver-mode=g++",)
     install = "pip install 'wasilab[zig]'"
-    template = """#include <iostream>
-#include <string>
-
-int main(int argc, char **argv) {
-    std::cout << "Hello, WASI! " << argc - 1 << " argument(s)\\n";
-    return 0;
-}
-"""
 
     def extra(self) -> tuple[str, ...]:
         return ("-fno-exceptions",)

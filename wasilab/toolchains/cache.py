@@ -1,8 +1,9 @@
 """The compile cache on disk: modules by key, safe between kernels, bounded in size.
 
-One file an entry: the length of a JSON text about the module (4 bytes), the text, the module. It appears by an atomic rename, so a reader sees
-all of it or none. Compiles of one key are serialised by a file lock, so two kernels that run the same cell compile
-once. The oldest used entries go first when the limit is passed. Not here: what makes a key (`base`).
+One file an entry: the length of a JSON text about the module (4 bytes), the text, the module. It appears by an
+atomic rename, so a reader sees all of it or none. Compiles of one key are serialised by a file lock, so two kernels
+that run the same cell compile once. The entries used longest ago go first when the limit is passed. Not here: what
+makes a key (`base`).
 """
 
 from __future__ import annotations

@@ -60,17 +60,6 @@ class Go(Toolchain):
         "-C": "the compile folder is wasilab's own",
         "-toolexec": "the compiler is wasilab's choice; set WASILAB_GO",
     }
-    template = """package main
-
-import (
-	"fmt"
-	"os"
-)
-
-func main() {
-	fmt.Println("Hello, WASI!", len(os.Args)-1, "argument(s)")
-}
-"""
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         places = []

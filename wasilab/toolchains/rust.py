@@ -51,12 +51,6 @@ class Rust(Toolchain):
         "--print": "it prints instead of compiling",
         "-": "a cell has no stdin; the source is the cell",
     }
-    template = """use std::env;
-
-fn main() {
-    println!("Hello, WASI! {} argument(s)", env::args().count().saturating_sub(1));
-}
-"""
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         places = [("PATH", path) for path in executables(["rustc"], ["/usr/bin", str(Path.home() / ".cargo" / "bin")])]

@@ -30,12 +30,6 @@ class Zig(Toolchain):
         "-fno-emit-bin": "a compile makes a module",
         "--cache-dir": "the compile folder is wasilab's own",
     }
-    template = """const std = @import("std");
-
-pub fn main() void {
-    std.debug.print("Hello, WASI!\\n", .{});
-}
-"""
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         found: list[Tool | Failure] = []
