@@ -361,15 +361,16 @@ def call_name(number: int) -> str:
     return NAMES[number] if number < len(NAMES) else f"unknown_{number}"
 
 
-def errno_name(number: int) -> str:
-    """`ENOENT`, "" for success, "?" for a call that did not return, "E123" for a number that WASI does not have."""
+def _errno_name(number: int) -> str:
     if number == 0:
         return ""
     if number == DID_NOT_RETURN:
         return "?"
-    return t.Errno(number).symbol if number <= max(t.Errno) else f"E{number}"
+    return t.Errno(number).symbol if number in _KNOWN else f"E{number}"
 
 
-def errno_text(number: int) -> str:
-    """What the errno means, in strace's words."""
-    return t.Errno(number).text if number <= max(t.Errno) else "unknown error"
+_KNOWN = {int(errno) for errno in t.Errno}
+ERRNO_NAMES: tuple[str, ...] = tuple(map(_errno_name, range(256)))
+"""`ENOENT`; "" for success, "?" for a call that did not return, "E123" for a number that WASI does not have."""
+ERRNO_TEXTS: tuple[str, ...] = tuple(t.Errno(n).text if n in _KNOWN else "unknown error" for n in range(256))
+"""What each errno means, in strace's words."""

@@ -17,7 +17,7 @@ import numpy as np
 from ..capabilities.refusal import DeniedBy
 from ..wasi import signature as sig
 from ..wasi import types as t
-from .decode import Batch, Field, bytes_moved, call_name, errno_name, is_unstable, plan
+from .decode import ERRNO_NAMES, Batch, Field, bytes_moved, call_name, is_unstable, plan
 from .record import DID_NOT_RETURN, Flag
 from .show import path_text
 from .store import reason_of, text_of
@@ -103,12 +103,12 @@ class CallEvent:
         number = int(self._record["errno"])
         if number == DID_NOT_RETURN:
             return None
-        return t.Errno(number) if number <= max(t.Errno) else number
+        return t.Errno(number) if number in t.Errno.__members__.values() else number
 
     @property
     def errno_name(self) -> str:
         """`ENOENT`, "" for success, "?" if it did not return."""
-        return errno_name(int(self._record["errno"]))
+        return ERRNO_NAMES[int(self._record["errno"])]
 
     @property
     def denied_by(self) -> DeniedBy | int:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 from typing import Any
 
 from ..wasi import signature as sig
 from ..wasi import types as t
 from ..wasi.signature import Type
-from .decode import Batch, Field, Iovec
+from .decode import ERRNO_NAMES, Batch, Field, Iovec
+from .record import DID_NOT_RETURN
 
 UNKNOWN = "?"
 STRING_BYTES = 64
@@ -133,9 +135,12 @@ def names_of(kind: type[IntEnum] | type[IntFlag]) -> Names:
 def time_text(ns: int) -> str:
     """Nanoseconds since the epoch as ISO 8601 in UTC with all nine digits."""
     seconds, rest = divmod(ns, 1_000_000_000)
-    if seconds >= 253402300800:  # year 10000
-        return str(ns)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
+    return str(ns) if seconds >= 253402300800 else f"{_second_text(seconds)}.{rest:09d}Z"  # year 10000
+
+
+@lru_cache(maxsize=4096)
+def _second_text(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 def duration_text(ns: float) -> str:
@@ -162,9 +167,11 @@ def bytes_text(count: int) -> str:
 def struct_text(value: Any) -> str:
     """A struct of the spec (filestat, fdstat, prestat) in braces."""
     if isinstance(value, t.Filestat):
-        head = f"dev={value.dev}, ino={value.ino}, filetype={names_of(t.Filetype)[int(value.filetype)]}"
-        times = ", ".join(f"{name}={time_text(getattr(value, name))}" for name in ("atim", "mtim", "ctim"))
-        return f"{{{head}, nlink={value.nlink}, size={value.size}, {times}}}"
+        return (
+            f"{{dev={value.dev}, ino={value.ino}, filetype={names_of(t.Filetype)[value.filetype]}, "
+            f"nlink={value.nlink}, size={value.size}, atim={time_text(value.atim)}, mtim={time_text(value.mtim)}, "
+            f"ctim={time_text(value.ctim)}}}"
+        )
     if isinstance(value, t.Fdstat):
         rights = names_of(t.Rights)
         return (
@@ -189,7 +196,7 @@ def event_text(event: t.Event) -> str:
     """One poll event in braces."""
     text = f"{{{names_of(t.Eventtype)[event.type]}, userdata={event.userdata:#x}"
     if event.errno:
-        text += f", errno={t.Errno(event.errno).symbol if event.errno <= max(t.Errno) else event.errno}"
+        text += f", errno={ERRNO_NAMES[event.errno] if event.errno < DID_NOT_RETURN else event.errno}"
     if event.type != t.Eventtype.CLOCK:
         text += f", nbytes={event.nbytes}"
         if event.flags:

@@ -148,9 +148,7 @@ class SourceMap:
 def _unit_ranges(ranges: Any, cu: Any, attributes: Any, low: int) -> list[tuple[int, int]]:
     attribute = attributes["DW_AT_ranges"]
     if cu.header.version >= 5:
-        entries = ranges.get_range_list_at_offset_ex(attribute.value) if False else ranges.get_range_list_at_offset(
-            attribute.value, cu
-        )
+        entries = ranges.get_range_list_at_offset(attribute.value, cu)
     else:
         entries = ranges.get_range_list_at_offset(attribute.value)
     found = []

@@ -19,7 +19,7 @@ import numpy as np
 from ..capabilities.refusal import DeniedBy
 from . import show
 from .container import Part
-from .decode import Batch, Field, Plan, call_name, errno_name, errno_text, plan
+from .decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan, call_name, plan
 from .record import DID_NOT_RETURN, Flag
 from .store import Store, reason_of
 
@@ -50,10 +50,10 @@ class Style:
 
 
 _MARKS = (
-    (Flag.NOSYS, " (NOT PROVIDED)"),
-    (Flag.INJECTED, " (INJECTED)"),
-    (Flag.OVERRIDE, " (OVERRIDDEN)"),
-    (Flag.ASKED, " (ASKED)"),
+    (int(Flag.NOSYS), " (NOT PROVIDED)"),
+    (int(Flag.INJECTED), " (INJECTED)"),
+    (int(Flag.OVERRIDE), " (OVERRIDDEN)"),
+    (int(Flag.ASKED), " (ASKED)"),
 )
 
 
@@ -150,24 +150,20 @@ class _Writer:
         else:
             ends = ["0"] * batch.n
         records = batch.records
-        plain = (records["errno"] == 0) & (records["denied_by"] == 0)
-        plain &= (records["flags"] & _SHOWN_FLAGS) == 0
-        for i in np.flatnonzero(~plain).tolist():
-            ends[i] = self._special(batch, i, ends[i])
+        errnos = records["errno"]
+        for i in np.flatnonzero(errnos).tolist():
+            ends[i] = _FAILED[errnos[i]]
+        marked = (records["flags"] & _SHOWN_FLAGS) | records["denied_by"]
+        for i in np.flatnonzero(marked).tolist():
+            ends[i] += self._marks(batch.part, records[i])
         return ends
 
-    def _special(self, batch: Batch, i: int, end: str) -> str:
-        record = batch.records[i]
-        errno = int(record["errno"])
-        if errno == DID_NOT_RETURN:
-            end = "?"
-        elif errno:
-            end = f"-1 {errno_name(errno)} ({errno_text(errno)})"
+    def _marks(self, part: Part, record: Any) -> str:
         flags = int(record["flags"])
-        end += "".join(mark for flag, mark in _MARKS if flags & flag)
+        end = "".join(mark for flag, mark in _MARKS if flags & flag)
         denied_by = int(record["denied_by"])
         if denied_by:
-            reason = reason_of(batch.part, int(record["payload"]))
+            reason = reason_of(part, int(record["payload"]))
             end += f" (DENIED: {show.plain(reason) or denied_name(denied_by)})"
         return end
 
@@ -212,7 +208,9 @@ class _Writer:
         return str(fd) if life is None else fd_text(fd, life.path)
 
 
-_SHOWN_FLAGS = sum(int(flag) for flag, _ in _MARKS)
+_SHOWN_FLAGS = sum(flag for flag, _ in _MARKS)
+_FAILED = [f"-1 {name} ({text})" for name, text in zip(ERRNO_NAMES, ERRNO_TEXTS, strict=True)]
+_FAILED[DID_NOT_RETURN] = "?"
 
 
 def fd_text(fd: int, path: bytes) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from ..wasi import signature as sig
 from . import query
 from .container import TraceError
-from .decode import FAMILY_OF, NAMES, bytes_moved, errno_name, plan
+from .decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
 from .event import CallEvent
 from .record import RECORD, Recorder
 from .store import Resolver, Store
@@ -198,7 +198,7 @@ class Trace:
         return _texts([*FAMILY_OF, *["unknown"] * (256 - len(FAMILY_OF))])[self.column("call")]
 
     def _column_errno_name(self) -> Array:
-        return _texts([errno_name(n) for n in range(256)])[self.column("errno")]
+        return _texts(list(ERRNO_NAMES))[self.column("errno")]
 
     def _column_full_path(self) -> Array:
         return _texts([full for full, _ in self.store.wheres])[self.where_ids]
