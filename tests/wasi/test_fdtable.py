@@ -1,0 +1,100 @@
+"""Claims on the descriptor table."""
+
+from __future__ import annotations
+
+import pytest
+
+from wasilab.capabilities.directory import BaseFile
+from wasilab.wasi.errnos import Errno, WasiError
+from wasilab.wasi.fdtable import Descriptor, FdTable
+
+
+class Thing(BaseFile):
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def descriptor(*, owned: bool = True) -> Descriptor:
+    return Descriptor(Thing(), 0, 0, "<thing>", strict=True, owned=owned)
+
+
+def test_the_smallest_free_number_is_given_first() -> None:
+    table = FdTable(10)
+    opened = [table.open(descriptor()) for _ in range(4)]
+    assert [d.fd for d in opened] == [3, 4, 5, 6]
+    table.close(opened[2])
+    table.close(opened[0])
+    assert [table.open(descriptor()).fd for _ in range(3)] == [3, 5, 7]
+
+
+def test_numbers_below_3_are_given_only_after_the_guest_closed_them() -> None:
+    table = FdTable(10)
+    stdout = table.open(descriptor(), 1)
+    assert table.open(descriptor()).fd == 3
+    table.close(stdout)
+    assert table.open(descriptor()).fd == 1
+
+
+def test_the_cap_is_mfile_and_closing_makes_room() -> None:
+    table = FdTable(2)
+    first = table.open(descriptor())
+    table.open(descriptor())
+    with pytest.raises(WasiError) as caught:
+        table.open(descriptor())
+    assert caught.value.errno == Errno.MFILE
+    assert "limit of 2" in caught.value.reason
+    table.close(first)
+    assert table.open(descriptor()).fd == 3
+
+
+def test_every_opening_has_a_life_of_its_own() -> None:
+    table = FdTable(10)
+    first = table.open(descriptor())
+    table.close(first)
+    second = table.open(descriptor())
+    assert first.fd == second.fd
+    assert (first.life, second.life) == (1, 2)
+
+
+def test_renumber_closes_the_target_and_frees_the_source() -> None:
+    table = FdTable(10)
+    heard: list[str] = []
+    table.on_close = lambda d: heard.append(f"close {d.life}")
+    table.on_renumber = lambda d, old: heard.append(f"{old} is {d.fd}")
+    source, target = table.open(descriptor()), table.open(descriptor())
+    table.renumber(source, target)
+    assert table.entries == {4: source}
+    assert (source.fd, target.object.closed) == (4, 1)
+    assert heard == ["close 2", "3 is 4"]
+    assert table.open(descriptor()).fd == 3
+
+
+def test_renumber_to_itself_changes_nothing() -> None:
+    table = FdTable(10)
+    only = table.open(descriptor())
+    table.renumber(only, only)
+    assert table.entries == {3: only}
+    assert only.object.closed == 0
+
+
+def test_what_the_grants_hold_is_not_closed() -> None:
+    table = FdTable(10)
+    granted, own = table.open(descriptor(owned=False)), table.open(descriptor())
+    table.close_all()
+    assert (granted.object.closed, own.object.closed) == (0, 1)
+    assert table.entries == {}
+
+
+def test_close_all_survives_errors_of_closing() -> None:
+    class Broken(Thing):
+        def close(self) -> None:
+            raise OSError(5, "I/O error")
+
+    table = FdTable(10)
+    table.open(Descriptor(Broken(), 0, 0, "<broken>", strict=True))
+    last = table.open(descriptor())
+    table.close_all()
+    assert table.entries == {}
+    assert last.object.closed == 1
