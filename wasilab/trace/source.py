@@ -140,7 +140,8 @@ class SourceMap:
             name, directory = files[state.file]
             rows.append((state.address, Location(name, state.line, directory) if name and state.line else None))
         # Line 0 marks code of no line (compiler made): it belongs to the line before.
-        rows.sort(key=lambda row: row[0])
+        # An end of a sequence may share its address with the start of the next one, which then counts.
+        rows.sort(key=lambda row: (row[0], row[1] is not None))
         unit.addresses = [address for address, _ in rows]
         unit.locations = [location for _, location in rows]
 

@@ -1,0 +1,369 @@
+"""The source of one trampoline per WASI call, written from the spec table as `dataclasses` writes `__init__`.
+
+A trampoline is what the guest calls: it reads the raw arguments, checks and decodes them as the table says, calls the
+semantic function (`wasi/`), writes the results into the guest's memory and records the call. Deciding all that at
+every call would cost more than the call; deciding it once, in text, leaves straight-line code. `source()` returns the
+text, so that it can be read, and a traceback through a trampoline shows it.
+
+A trampoline comes in variants: `raw` (a callback of the C API over an array of 16-byte slots) or public (Python
+integers through wasmtime-py), traced or not, with the guest's stack or not, the call overridden or not. Both
+interfaces share every line but the first and the last ones.
+
+The names it finds in its globals (see `link.py`): `now` the clock, `M` the `GuestMemory`, `CALLER(c)` access to it for
+the slow path, `FD` the lookup of descriptors, `CHECK(descriptor, right)`, `H` the host, `S_name` the semantic function,
+`RECORD` the recorder's writer, `SNAP` and `IO` the byte limits, `FAIL` for every exception, `TRAP()` or `STOP` to
+end the guest, `STACK(c)` the guest's stack as a number.
+"""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass
+from functools import cache
+from types import CodeType
+
+from ..wasi.signature import Call, Param, Result
+
+MAX_KEPT_IOVECS = 64
+"""Entries of an iovec array that a trace keeps; more are cut and the call is flagged TRUNCATED."""
+MAX_KEPT_SUBSCRIPTIONS = 256
+"""Poll subscriptions that a trace keeps."""
+MAX_KEPT_EVENTS = 1024
+"""Poll events that a trace keeps; if there are more it keeps none."""
+_EMPTY = "b''"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """How a trampoline is built."""
+
+    raw: bool = True
+    traced: bool = True
+    stacks: bool = False
+    overridden: bool = False
+
+
+class _Writer:
+    """Lines of code with indentation."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def put(self, depth: int, *lines: str) -> None:
+        self.lines += ["    " * depth + line for line in lines]
+
+
+class _Trampoline:
+    """Writes one function; each method adds the lines of one step."""
+
+    def __init__(self, call: Call, variant: Variant) -> None:
+        self.call = call
+        self.variant = variant
+        self.unstable = call.module == "wasi_unstable"
+        self.out = _Writer()
+        self.words: list[str] = []
+        """The 32-bit words of all arguments, in order, as expressions."""
+        self.arguments: list[str] = []
+        """What the semantic function gets."""
+        self.paths: list[str] = []
+        self.iovecs: str | None = None
+        self.outbuf: str | None = None
+        self.first_fd: str | None = None
+        self.deferred: list[str] = []
+        """Lines after the semantic call, before the results."""
+
+    # ---- the text
+
+    def text(self) -> str:
+        call, put = self.call, self.out.put
+        slots = [word for _, word in call.words]
+        if self.variant.raw:
+            put(0, f"def {call.name}(env, c, v, n):")
+        else:
+            put(0, f"def {call.name}({', '.join(['c', *(f'p{i}' for i in range(len(slots)))])}):")
+        if self.variant.traced:
+            put(1, "t0 = now()")
+        put(1, "d0 = s0 = None")
+        values = self._unpack(slots)
+        put(1, "try:")
+        self._parameters(values)
+        self._result_pointers(values)
+        self._body(values)
+        if self.variant.traced:
+            put(2, "t1 = now()")
+            self._record()
+        if not call.returns:
+            put(2, "raise NORETURN")
+        elif self.variant.raw:
+            put(2, "v[0] = 0", "return 0")
+        else:
+            put(2, "return 0")
+        put(1, "except BaseException as error:")
+        start = "t0" if self.variant.traced else "0"
+        words = ", ".join(self.words) + ("," if self.words else "")
+        put(2, f"code = FAIL(error, CALL_{self._id}, c, {start}, d0, s0, ({words}))")
+        if self.variant.raw:
+            put(2, "if code < 0:", "    return TRAP()", *(["v[0] = code"] if call.returns else []), "return 0")
+        else:
+            put(2, "if code < 0:", "    raise STOP", "return code" if call.returns else "return None")
+        return "\n".join(self.out.lines) + "\n"
+
+    @property
+    def _id(self) -> str:
+        return self.call.name + ("_0" if self.unstable else "")
+
+    def _unpack(self, slots: list[str]) -> list[str]:
+        """Read the core arguments into 32-bit words `w...`; return an expression for each argument's value."""
+        values = []
+        for slot, kind in enumerate(slots):
+            word = len(self.words)
+            low, high = f"w{word}", f"w{word + 1}"
+            if kind == "i32":
+                self.out.put(1, f"{low} = v[{4 * slot}]" if self.variant.raw else f"{low} = p{slot} & 0xffffffff")
+                self.words.append(low)
+                values.append(low)
+                continue
+            if self.variant.raw:
+                self.out.put(1, f"{low} = v[{4 * slot}]; {high} = v[{4 * slot + 1}]")
+            else:
+                self.out.put(1, f"{low} = p{slot} & 0xffffffff; {high} = p{slot} >> 32 & 0xffffffff")
+            self.words += [low, high]
+            values.append(f"({low} | {high} << 32)")
+        return values
+
+    def _parameters(self, values: list[str]) -> None:
+        slot = 0
+        for param in self.call.params:
+            count = len(param.type.words)
+            getattr(self, f"_take_{param.type.kind}")(param, *values[slot : slot + count])
+            slot += count
+
+    # ---- one method for each kind of parameter
+
+    def _take_fd(self, param: Param, word: str) -> None:
+        name = "d0" if self.first_fd is None else "d1"
+        self.first_fd = self.first_fd or name
+        put = self.out.put
+        put(2, f"{name} = FD({word})", f"if {name} is None:", f"    raise BADF({word})")
+        right = int(param.right)
+        if right:
+            put(2, f"if {right} & ~{name}.allowed:", f"    CHECK({name}, {right})")
+        self.arguments.append(name)
+
+    def _take_scalar(self, param: Param, value: str) -> None:
+        name = f"a{len(self.arguments)}"
+        if value.startswith("("):
+            self.out.put(2, f"{name} = {value[1:-1]}")
+            if param.type.signed:
+                self.out.put(2, f"if {name} >= 0x8000000000000000:", f"    {name} -= 0x10000000000000000")
+            self.arguments.append(name)
+        elif self.unstable and param.type.name == "whence":
+            self.out.put(2, f"{name} = (1, 2, 0)[{value}] if {value} < 3 else {value}")
+            self.arguments.append(name)
+        else:
+            self.arguments.append(value)
+
+    def _take_string(self, param: Param, pointer: str, length: str) -> None:
+        name = f"s{len(self.paths)}"
+        what = param.name
+        self.out.put(
+            2,
+            f"if {length} > 4096 or {pointer} + {length} > M.size:",
+            f"    {name} = M.string(CALLER(c), {pointer}, {length}, {self.call.name!r}, {what!r})",
+            "else:",
+            f"    {name} = M.view[{pointer}:{pointer} + {length}].tobytes()",
+        )
+        self.paths.append(name)
+        self.arguments.append(name)
+
+    def _take_iovecs(self, param: Param, pointer: str, count: str) -> None:
+        what = param.name
+        self.out.put(
+            2,
+            f"b = M.iovecs1({pointer}, IO) if {count} == 1 else None",
+            "if b is None:",
+            f"    b = M.iovecs(CALLER(c), {pointer}, {count}, IO, {self.call.name!r}, {what!r})",
+        )
+        if self.variant.traced:
+            self.out.put(2, f"x = M.view[{pointer}:{pointer} + ({count} << 3)].tobytes()")
+        self.iovecs = count
+        self.arguments.append("b")
+
+    _take_ciovecs = _take_iovecs
+
+    def _take_outbuf(self, param: Param, pointer: str, length: str) -> None:
+        what = param.name
+        self._check(pointer, length, 1, what)
+        self.out.put(2, f"b = M.view[{pointer}:{pointer} + {length}]")
+        self.outbuf = length
+        self.arguments.append("b")
+
+    def _take_outstrings(self, param: Param, array: str, buffer: str) -> None:
+        self.deferred.append(f"y = M.put_strings(CALLER(c), {array}, {buffer}, r, {self.call.name!r})")
+        self.deferred.append("r = 0")
+
+    def _take_insubs(self, param: Param, pointer: str) -> None:
+        size = 56 if self.unstable else 48
+        self.out.put(
+            2,
+            f"x = M.subscriptions(CALLER(c), {pointer}, {self._count_of_subscriptions()}, {size}, {self.call.name!r})",
+            f"subs = SUBS(x, unstable={self.unstable})",
+        )
+        self.arguments.append("subs")
+
+    def _take_outevents(self, param: Param, pointer: str) -> None:
+        self._check(pointer, f"({self._count_of_subscriptions()} << 5)", 8, "out")
+        self.deferred += [
+            "y = EVENTS(r)",
+            "r = len(r)",
+            f"if r > {self._count_of_subscriptions()}:",
+            "    raise TOOMANY",
+            f"M.view[{pointer}:{pointer} + len(y)] = y",
+        ]
+
+    def _count_of_subscriptions(self) -> str:
+        return f"w{[name for name, _ in self.call.words].index('nsubscriptions')}"
+
+    # ---- results
+
+    def _check(self, pointer: str, size: str | int, align: int, what: str) -> None:
+        misaligned = f"{pointer} & {align - 1} or " if align > 1 else ""
+        self.out.put(
+            2,
+            f"if {misaligned}{pointer} + {size} > M.size:",
+            f"    M.check(CALLER(c), {pointer}, {size}, {align}, {self.call.name!r}, {what!r})",
+        )
+
+    def _result_pointers(self, values: list[str]) -> None:
+        """Check them before anything is done, so that a bad one leaks no descriptor and moves no byte."""
+        for result, pointer in self._results(values):
+            self._check(pointer, result.type.size, result.type.align, f"result.{result.name}")
+
+    def _results(self, values: list[str]) -> list[tuple[Result, str]]:
+        results = self.call.results
+        return list(zip(results, values[len(values) - len(results) :], strict=True))
+
+    def _body(self, values: list[str]) -> None:
+        put = self.out.put
+        arguments = ", ".join(["H", *self._semantic_arguments()])
+        invoked = f"S_{self._id}({arguments})"
+        results = self._results(values)
+        if not results and not self.deferred:
+            put(2, invoked)
+        elif len(results) == 2:
+            put(2, f"r, r2 = {invoked}")
+        else:
+            put(2, f"r = {invoked}")
+        put(2, *self.deferred)
+        for name, (result, pointer) in zip(("r", "r2"), results, strict=False):
+            type_ = result.type
+            if type_.record:
+                put(2, f"PACK_{type_.name}{'_0' if self.unstable else ''}(M.view, {pointer}, *{name})")
+            elif type_.size == 4:
+                put(2, f"M.u32[{pointer} >> 2] = {name}")
+            elif type_.size == 8:
+                put(2, f"M.u64[{pointer} >> 3] = {name}")
+            else:
+                put(2, f"PACK_U16(M.view, {pointer}, {name})")
+
+    def _semantic_arguments(self) -> list[str]:
+        if self.call.name == "poll_oneoff":
+            return ["subs"]
+        return self.arguments
+
+    # ---- the record
+
+    def _record(self) -> None:
+        """Build the payload where the call has one, and record the call."""
+        call, put = self.call, self.out.put
+        flags = "8" if self.unstable else "0"
+        if self.variant.overridden:
+            flags = f"{flags} | S_{self._id}.flags" if self.unstable else f"S_{self._id}.flags"
+        aux = self._aux()
+        data = _EMPTY
+        if self.iovecs or self.outbuf or (call.family in ("args", "environ") and self.deferred):
+            put(2, f"f = {flags}")
+            flags = "f"
+        if self.iovecs is not None:
+            put(
+                2,
+                "k = r if r <= SNAP else SNAP",
+                "y = b[0][:k].tobytes() if len(b) == 1 else GATHER(b, k)",
+                f"if r > SNAP or {self.iovecs} > {MAX_KEPT_IOVECS}:",
+                f"    f |= 2; x = x[:{8 * MAX_KEPT_IOVECS}]",
+                *(["x += U32(r2)"] if len(call.results) == 2 else []),
+            )
+            data = "y"
+        elif self.outbuf is not None:
+            moved = "r" if call.results else self.outbuf
+            put(2, f"k = {moved}", "if k > SNAP:", "    k = SNAP; f |= 2", "y = b[:k].tobytes()")
+            data = "y"
+        elif flags == "f":
+            put(2, "if len(y) > SNAP:", "    y = y[:SNAP]; f |= 2")
+            data = "y"
+        extra = self.words[4:]
+        payload = "None"
+        if extra or aux != _EMPTY or data != _EMPTY:
+            sizes = f"{0 if aux == _EMPTY else f'len({aux})'}, {0 if data == _EMPTY else f'len({data})'}"
+            parts = [f"HEADER(0, {sizes})", *([f"WORDS{len(extra)}({', '.join(extra)})"] if extra else [])]
+            parts += [part for part in (aux, data) if part != _EMPTY]
+            put(2, f"z = {' + '.join(parts)}")
+            if aux != _EMPTY or data != _EMPTY:
+                put(2, "if len(z) & 3:", "    z += PAD[len(z) & 3]")
+            payload = "z"
+        first = [*self.words[:4], "0", "0", "0", "0"][:4]
+        stack = ", STACK(c)" if self.variant.stacks else ""
+        handle = "d0.life" if self.first_fd else "0"
+        path = self.paths[0] if self.paths else "None"
+        result = "r" if self._has_scalar_result() else "0"
+        put(
+            2,
+            f"RECORD(t0, t1 - t0, {result}, {handle}, {path}, {payload}, {call.number}, 0, 0, {flags}, "
+            f"{', '.join(first)}{stack})",
+        )
+
+    def _has_scalar_result(self) -> bool:
+        return bool(self.call.results) and not self.call.results[0].type.record
+
+    def _aux(self) -> str:
+        """The expression of the payload's auxiliary bytes."""
+        results = self.call.results
+        if self.iovecs is not None:
+            return "x"
+        if self.call.name == "poll_oneoff":
+            size = MAX_KEPT_SUBSCRIPTIONS * (56 if self.unstable else 48)
+            self.out.put(2, f"x = x[:{size}] + y if len(y) <= {MAX_KEPT_EVENTS * 32} else x[:{size}]")
+            return "x"
+        if len(self.paths) == 2:
+            return self.paths[1]
+        if len(results) == 2:
+            self.out.put(2, "x = U32(r2)")
+            return "x"
+        if results and results[0].type.record:
+            size = results[0].type.size
+            pointer = self.words[-1]
+            self.out.put(2, f"x = M.view[{pointer}:{pointer} + {size}].tobytes()")
+            return "x"
+        return _EMPTY
+
+
+def source(call: Call, variant: Variant) -> str:
+    """The Python text of the trampoline of `call`."""
+    return _Trampoline(call, variant).text()
+
+
+@cache
+def _compiled(module: str, name: str, variant: Variant) -> CodeType:
+    from ..wasi.spec import MODULES
+
+    text = source(MODULES[module][name], variant)
+    label = f"<wasilab trampoline {module}.{name} {variant}>"
+    linecache.cache[label] = (len(text), None, text.splitlines(True), label)
+    namespace = compile(text, label, "exec")
+    found = next(constant for constant in namespace.co_consts if isinstance(constant, CodeType))
+    return found
+
+
+def code(call: Call, variant: Variant) -> CodeType:
+    """The compiled trampoline, to be bound to a namespace with `types.FunctionType`."""
+    return _compiled(call.module, call.name, variant)

@@ -1,0 +1,375 @@
+"""Answers the imports of one instance: trampolines for WASI, exports of preloaded modules, ENOSYS for the rest of WASI.
+
+The functions are made from the module's own import types, so a module may import a name twice or with another
+signature than the table's. A WASI name that the snapshots do not have, or one with another signature, becomes a
+function that answers ENOSYS; it is recorded and listed in `Link.warnings`. An import from anywhere else that nothing
+provides is a `LinkError`.
+
+Two ways lead from the guest into Python, with the same behaviour: the C API's unchecked callback through ctypes
+("raw", `wasmtime._bindings`, an order of magnitude quicker) and wasmtime-py's public `Func`. No exception leaves a
+callback in either: an escaping one would corrupt the process. `FAIL` (`_Failures`) turns it into an errno, or keeps
+it in `Stop` and ends the guest with a trap.
+
+Not here: what a call does (`wasi/`), how a trampoline looks (`codegen.py`), running (`session.py`).
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import wasmtime
+
+from ..capabilities.waiting import Interrupted
+from ..module import Module
+from ..module.binary import FuncType
+from ..trace.record import DID_NOT_RETURN, Flag, Recorder, pack_payload
+from ..wasi import types as t
+from ..wasi.host import SEMANTICS, SEMANTICS_UNSTABLE, Host
+from ..wasi.signature import Call
+from ..wasi.spec import MODULES
+from . import raw as _raw
+from .codegen import MAX_KEPT_IOVECS, Variant, code
+from .memory import GuestMemory
+from .overrides import Override
+
+if TYPE_CHECKING:
+    from .stacks import StackTaker
+
+UNKNOWN_CALL = 254
+"""The `call` number that records a WASI name which no snapshot has."""
+_EVERYTHING = 1 << 62
+_VALTYPES = {
+    "i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64, "f32": wasmtime.ValType.f32,
+    "f64": wasmtime.ValType.f64,
+}  # fmt: skip
+_PAD = (b"", b"\0\0\0", b"\0\0", b"\0")
+_HEADER = struct.Struct("<HHI").pack
+_WORDS = {f"WORDS{n}": struct.Struct(f"<{n}I").pack for n in range(1, 9)}
+
+
+class LinkError(Exception):
+    """The module cannot be linked; the message is for people."""
+
+
+class HostStop(Exception):
+    """Raised inside a public callback to end the guest; the cause is in `Stop`."""
+
+
+_STOP = HostStop("wasilab ended the guest")
+
+
+class HostBug(Exception):
+    """The host failed in a way that no WASI errno describes: `detail` is the traceback, for a report."""
+
+    def __init__(self, call: str, error: BaseException) -> None:
+        super().__init__(f"wasilab failed in {call}: {type(error).__name__}: {error}. This is a bug of wasilab")
+        self.detail = "".join(traceback.format_exception(error))
+
+
+class Stop:
+    """Why the host ended the guest, shared by all instances of a run; `error` is None while it runs."""
+
+    __slots__ = ("error",)
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+
+def _bad_descriptor(number: int) -> t.WasiError:
+    return t.WasiError(t.Errno.BADF, f"descriptor {number} is not open")
+
+
+def _gather(buffers: Sequence[memoryview], size: int) -> bytes:
+    """The first `size` bytes of several buffers."""
+    parts = []
+    for buffer in buffers:
+        if size <= 0:
+            break
+        parts.append(buffer[:size].tobytes())
+        size -= len(parts[-1])
+    return b"".join(parts)
+
+
+class Link:
+    """The imports of one instance, answered.
+
+    `instance` numbers it in the trace (0 is the program). `overrides` maps names of calls to Python functions
+    `f(original, *decoded)`. Keep the `Link` as long as the store: the callbacks live in it.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        store: Any,
+        host: Host,
+        recorder: Recorder | None,
+        stop: Stop,
+        *,
+        instance: int = 0,
+        raw: bool = True,
+        overrides: Mapping[str, Callable[..., Any]] | None = None,
+        stacks: StackTaker | None = None,
+    ) -> None:
+        self.module = module
+        self.store = store
+        self.host = host
+        self.stop = stop
+        self.memory = GuestMemory(store)
+        self.warnings: list[str] = []
+        self.overrides: dict[str, Override] = {
+            name: Override(name, function, host) for name, function in (overrides or {}).items()
+        }
+        self._raw = raw and _raw.AVAILABLE
+        self._recorder = recorder
+        self._record = recorder.make_writer(instance=instance) if recorder is not None else None
+        self._stacks = stacks if recorder is not None and recorder.stacks else None
+        self._callbacks: list[Any] = []
+        self._functions: dict[tuple[str, str], FunctionType] = {}
+        self._types: dict[FuncType, Any] = {}
+        self._namespace = self._make_namespace()
+
+    # ---- imports
+
+    def imports(self, compiled: Any, provided: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+        """A value for each import of the module, in order. `provided`: module name -> exports of a preloaded module.
+
+        Raises `LinkError` naming every import that nothing provides.
+        """
+        answers: list[Any] = []
+        missing: list[str] = []
+        for position, item in enumerate(self.module.imports):
+            given = provided.get(item.module, {}).get(item.name)
+            if given is not None:
+                answers.append(given)
+            elif item.module in MODULES and isinstance(item.type, FuncType):
+                answers.append(self._wasi(item.module, item.name, item.type, compiled, position))
+            else:
+                kind = "function" if isinstance(item.type, FuncType) else str(item.type).split(" ")[0]
+                missing.append(f"{kind} {item.module}.{item.name}")
+        if missing:
+            raise LinkError(self._missing(missing))
+        return answers
+
+    def _missing(self, missing: list[str]) -> str:
+        shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8:,} more" if len(missing) > 8 else "")
+        first = next(item.module for item in self.module.imports if f"{item.module}.{item.name}" in missing[0])
+        hint = f"give a module that exports it with --preload {first}=FILE (preload={{{first!r}: module}})"
+        if first.startswith("wasi:"):
+            hint = "it is built for WASI 0.2; compile for wasm32-wasip1 instead"
+        elif first in ("wasi", "wasi_nn", "wasi_ephemeral_nn") or first.startswith("wasi_"):
+            hint = "only wasi_snapshot_preview1 and wasi_unstable are provided"
+        elif first == "env" and all(name.startswith("function emscripten") for name in missing[:1]):
+            hint = "it is built for JavaScript by Emscripten; compile for wasm32-wasi instead"
+        return f"{self.module.name} imports what nothing here provides: {shown}; {hint}"
+
+    def _wasi(self, module: str, name: str, wanted: FuncType, compiled: Any, position: int) -> Any:
+        call = MODULES[module].get(name)
+        if call is not None and wanted == FuncType(call.signature, ("i32",) if call.returns else ()):
+            key = (module, name)
+            function = self._functions.get(key)
+            if function is None:
+                function = self._functions[key] = self._trampoline(call)
+        else:
+            function = self._absent(module, name, call, wanted)
+        type_ = self._types.get(wanted)
+        if type_ is None:
+            type_ = self._types[wanted] = _function_type(wanted, compiled, position)
+        if self._raw:
+            function_, callback = _raw.function(self.store, type_, function)
+            self._callbacks.append(callback)
+            return function_
+        return wasmtime.Func(self.store, type_, function, access_caller=True)
+
+    # ---- functions
+
+    def _trampoline(self, call: Call) -> FunctionType:
+        override = self.overrides.get(call.name)
+        variant = Variant(
+            raw=self._raw,
+            traced=self._record is not None,
+            stacks=self._stacks is not None,
+            overridden=override is not None and self._record is not None,
+        )
+        suffix = "_0" if call.module == "wasi_unstable" else ""
+        semantic = (SEMANTICS_UNSTABLE if suffix else SEMANTICS)[call.name]
+        if override is not None:
+            semantic = override.prepare(call, semantic)
+        self._namespace[f"S_{call.name}{suffix}"] = semantic
+        self._namespace[f"CALL_{call.name}{suffix}"] = call
+        for result in call.results:
+            if result.type.record and result.type.struct is not None:
+                self._namespace[f"PACK_{result.type.name}{suffix}"] = result.type.struct.pack_into
+        return FunctionType(code(call, variant), self._namespace, call.name)
+
+    def _make_namespace(self) -> dict[str, Any]:
+        snaplen = _EVERYTHING
+        if self._recorder is not None and self._recorder.snaplen is not None:
+            snaplen = self._recorder.snaplen
+        return {
+            "M": self.memory,
+            "H": self.host,
+            "FD": self.host.fds.entries.get,
+            "CHECK": self.host.check,
+            "BADF": _bad_descriptor,
+            "CALLER": _raw.caller if self._raw else _same,
+            "FAIL": self._failed,
+            "TRAP": _raw.trap,
+            "STOP": _STOP,
+            "NORETURN": t.Trap("proc_exit returned"),
+            "TOOMANY": ValueError("poll_oneoff: more events than subscriptions"),
+            "RECORD": self._record,
+            "STACK": self._stack,
+            "SNAP": snaplen,
+            "IO": self.host.max_io,
+            "now": time.perf_counter_ns,
+            "HEADER": _HEADER,
+            "PAD": _PAD,
+            "GATHER": _gather,
+            "SUBS": t.decode_subscriptions,
+            "EVENTS": t.encode_events,
+            "PACK_U16": t.U16.pack_into,
+            "U32": t.U32.pack,
+            **_WORDS,
+        }
+
+    def _absent(self, module: str, name: str, call: Call | None, wanted: FuncType) -> Callable[..., Any]:
+        """A function for a WASI import that cannot be served: ENOSYS where it returns an errno, else a trap."""
+        if call is None:
+            why = f"{module}.{name} is no call of WASI preview 1"
+        else:
+            why = f"{module}.{name} is imported as {wanted}, not as {FuncType(call.signature, ('i32',))}"
+        if wanted.results == ("i32",):
+            self.warnings.append(f"{why}: it answers ENOSYS")
+        elif wanted.results:
+            self.warnings.append(f"{why}: calling it ends the program")
+        else:
+            self.warnings.append(f"{why}: it does nothing")
+        number = UNKNOWN_CALL if call is None else call.number
+        flags = Flag.NOSYS | (Flag.UNSTABLE if module == "wasi_unstable" else 0)
+        label = f"{module}.{name}".encode()[:256]
+        raw, results, params = self._raw, wanted.results, wanted.params
+
+        def absent(*arguments: Any) -> Any:
+            start = time.perf_counter_ns()
+            try:
+                if raw:
+                    slots = arguments[2]
+                    words = [slots[4 * i] if params[i] in ("i32", "i64") else 0 for i in range(min(4, len(params)))]
+                else:
+                    words = [a & 0xFFFFFFFF if isinstance(a, int) else 0 for a in arguments[1:5]]
+                words = [*words, 0, 0, 0, 0][:4]
+                ends = bool(results) and results != ("i32",)
+                self._note(
+                    start, arguments[1 if raw else 0], number, 0, label, DID_NOT_RETURN if ends else int(t.Errno.NOSYS),
+                    0, int(flags), why, b"", words,
+                )  # fmt: skip
+                if ends:
+                    raise t.Trap(why)
+                if not results:
+                    return 0 if raw else None
+                if not raw:
+                    return int(t.Errno.NOSYS)
+                slots[0] = int(t.Errno.NOSYS)
+                return 0
+            except BaseException as error:  # noqa: BLE001  nothing may leave a callback
+                self.stop.error = error if isinstance(error, t.Trap) else HostBug(name, error)
+                if raw:
+                    return _raw.trap()
+                raise _STOP from None
+
+        return absent
+
+    # ---- what goes wrong
+
+    def _stack(self, caller: Any) -> int:
+        return self._stacks.take() if self._stacks is not None else 0
+
+    def _failed(
+        self, error: BaseException, call: Call, caller: Any, start: int, descriptor: Any, path: bytes | None,
+        words: tuple[int, ...],
+    ) -> int:  # fmt: skip
+        """The errno of a call that raised, recorded; -1 when the guest is to end, with the cause in `Stop`."""
+        try:
+            known = self.host.explain(error)
+            if known is not None and call.returns:
+                errno, denied, reason = int(known.errno), int(known.denied_by), known.reason
+            else:
+                errno, denied, reason = DID_NOT_RETURN, 0, ""
+                if isinstance(error, (t.ProcExit, Interrupted)):
+                    self.stop.error = error
+                elif isinstance(error, t.Trap):
+                    self.stop.error, reason = error, str(error)
+                elif isinstance(error, KeyboardInterrupt):
+                    self.stop.error = Interrupted()
+                else:
+                    self.stop.error = HostBug(call.name, error)
+                    reason = str(self.stop.error)
+            if self._record is not None:
+                flags = 8 if call.module == "wasi_unstable" else 0
+                override = self.overrides.get(call.name)
+                if override is not None:
+                    flags |= override.flags
+                life = 0 if descriptor is None else descriptor.life
+                aux = self._attempted(call, words)
+                self._note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words)
+            return errno if errno != DID_NOT_RETURN else -1
+        except BaseException as worse:  # noqa: BLE001  nothing may leave a callback: the process would not survive it
+            self.stop.error = HostBug(call.name, worse)
+            return -1
+
+    def _note(
+        self, start: int, caller: Any, number: int, life: int, path: bytes | None, errno: int, denied: int, flags: int,
+        reason: str, aux: bytes, words: Sequence[int],
+    ) -> None:  # fmt: skip
+        """Record a call that failed or did not return."""
+        if self._record is None or self._recorder is None:
+            return
+        took = time.perf_counter_ns() - start
+        payload = None
+        if reason or aux or len(words) > 4:
+            index = self._recorder.intern_reason(reason) if reason else 0
+            payload = pack_payload(aux, b"", words[4:], index)
+        first = (*words[:4], 0, 0, 0, 0)[:4]
+        stack = self._stack(caller) if self._stacks is not None else 0
+        self._record(start, took, 0, life, path, payload, number, errno, denied, flags, *first, stack)
+
+    def _attempted(self, call: Call, words: tuple[int, ...]) -> bytes:
+        """The iovec array, second path or subscriptions of a failed call, where the guest's pointers can be read."""
+        word = 0
+        strings = 0
+        memory = self.memory
+        for param in call.params:
+            kind = param.type.kind
+            if kind in ("iovecs", "ciovecs"):
+                at, count = words[word], min(words[word + 1], MAX_KEPT_IOVECS)
+                return memory.view[at : at + 8 * count].tobytes() if at + 8 * count <= memory.size else b""
+            if kind == "string":
+                strings += 1
+                at, length = words[word], min(words[word + 1], 4096)
+                if strings == 2 and at + length <= memory.size:
+                    return memory.view[at : at + length].tobytes()
+            if kind == "insubs":
+                size = min(words[word + 2], 256) * (56 if call.module == "wasi_unstable" else 48)
+                at = words[word]
+                return memory.view[at : at + size].tobytes() if at + size <= memory.size else b""
+            word += sum(2 if w == "i64" else 1 for w in param.type.words)
+        return b""
+
+
+def _same(caller: Any) -> Any:
+    return caller
+
+
+def _function_type(wanted: FuncType, compiled: Any, position: int) -> Any:
+    """The `wasmtime.FuncType`; for types beyond numbers, the one that the compiled module holds."""
+    try:
+        return wasmtime.FuncType(
+            [_VALTYPES[name]() for name in wanted.params], [_VALTYPES[name]() for name in wanted.results]
+        )
+    except KeyError:
+        return compiled.imports[position].type

@@ -1,0 +1,60 @@
+"""The quick way from a guest into Python: an unchecked callback of Wasmtime's C API, through ctypes.
+
+Uses `wasmtime._bindings`, a private Python module over the stable C API (`wasmtime/func.h`,
+`wasmtime_func_new_unchecked`). Where it is missing, or shaped otherwise, `AVAILABLE` is False and `link.py` takes
+wasmtime-py's public functions; a test holds the two to the same trace.
+
+A callback gets the address of an array of 16-byte slots (`wasmtime_val_raw_t`): here as 32-bit words, so slot `i` is
+at `v[4 * i]`, an i64 in two words, low one first. The result overwrites slot 0. It returns 0, or a trap whose
+ownership passes to Wasmtime. An exception must never leave it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import wasmtime
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t, ctypes.POINTER(ctypes.c_uint32), ctypes.c_size_t
+)
+"""size_t callback(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *args_and_results, size_t length), with the
+pointers as plain numbers: making ctypes pointer objects of them costs more than the rest of the call."""
+
+_NO_FINALIZER = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
+
+try:
+    from wasmtime import _bindings
+    from wasmtime._func import Caller as _Caller
+
+    _new_unchecked = _bindings.wasmtime_func_new_unchecked
+    _callback_type = _bindings.wasmtime_func_unchecked_callback_t
+    _func_type = _bindings.wasmtime_func_t
+    _caller_pointer = ctypes.POINTER(_bindings.wasmtime_caller_t)
+    AVAILABLE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) == 16 and hasattr(wasmtime.Trap, "_consume")
+except (ImportError, AttributeError):
+    AVAILABLE = False
+"""Whether this wasmtime-py offers the quick way."""
+
+
+def function(store: Any, type_: Any, target: Callable[..., int]) -> tuple[Any, Any]:
+    """A `wasmtime.Func` that calls `target(env, caller, v, n)`, and the callback to keep alive beside the store."""
+    callback = _CALLBACK(target)
+    made = _func_type()
+    _new_unchecked(
+        store._context(), type_.ptr(), ctypes.cast(callback, _callback_type), None, _NO_FINALIZER, ctypes.byref(made)
+    )
+    return wasmtime.Func._from_raw(made), callback
+
+
+def caller(address: int) -> Any:
+    """The `wasmtime.Caller` behind a callback's second argument; valid until the callback returns."""
+    return _Caller(ctypes.cast(address, _caller_pointer))
+
+
+def trap() -> int:
+    """A new trap, to be returned by a callback: it ends the guest, and Wasmtime owns it from then on."""
+    made = wasmtime.Trap("wasilab ended the guest")._consume()
+    return ctypes.cast(made, ctypes.c_void_p).value or 0

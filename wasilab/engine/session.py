@@ -1,0 +1,342 @@
+"""One run's store, instances and entry point, on whatever thread calls it; threads and waiting are `worker.py`'s.
+
+A session is made (compiled), opened (linked and instantiated) and called, once for a command, any number of times
+for a library or reactor that is kept alive. Whatever happens comes out as an `Outcome`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import wasmtime
+
+from ..capabilities.waiting import Interrupted
+from ..module import Module
+from ..trace.record import Recorder
+from ..wasi.host import Host
+from ..wasi.types import ProcExit, Trap
+from . import engines
+from .limits import Limits
+from .link import HostBug, Link, LinkError, Stop
+from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
+from .stacks import StackTaker, trap_frames
+
+_WORDS: dict[str, str] = {
+    "UNREACHABLE": "the program executed 'unreachable': an abort, a failed assertion or a panic",
+    "MEMORY_OUT_OF_BOUNDS": "the program touched memory outside its linear memory",
+    "HEAP_MISALIGNED": "the program made an atomic access at a misaligned address",
+    "TABLE_OUT_OF_BOUNDS": "the program called or used a table entry that does not exist",
+    "INDIRECT_CALL_TO_NULL": "the program called a null function pointer",
+    "BAD_SIGNATURE": "the program called a function pointer of another type",
+    "INTEGER_OVERFLOW": "an integer division overflowed",
+    "INTEGER_DIVISION_BY_ZERO": "the program divided an integer by zero",
+    "BAD_CONVERSION_TO_INTEGER": "the program converted a number to an integer that cannot hold it",
+    "STACK_OVERFLOW": "the program's call stack is exhausted: endless recursion, most likely",
+}
+
+
+class InvokeError(Exception):
+    """The entry point cannot be called as asked; the message is for people."""
+
+
+class Session:
+    """A module with its preloads, compiled and then instantiated in one store."""
+
+    def __init__(
+        self,
+        module: Module,
+        host: Host,
+        recorder: Recorder | None,
+        limits: Limits,
+        *,
+        preload: Mapping[str, Module] | None = None,
+        overrides: Mapping[str, Callable[..., Any]] | None = None,
+        raw: bool = True,
+    ) -> None:
+        self.module = module
+        self.host = host
+        self.limits = limits
+        self.stop = Stop()
+        self.store: Any = None
+        self.engine: Any = None
+        self.instance: Any = None
+        self.links: list[Link] = []
+        self.compile_seconds = 0.0
+        self.stop_reason: str | None = None
+        """"interrupt" or "seconds" once somebody asked for the end (set by the worker before it bumps the epoch)."""
+        self._recorder = recorder
+        self._preload = dict(preload or {})
+        self._overrides = overrides or {}
+        self._raw = raw
+        self._lent: engines.Compiled | None = None
+        self._exports: dict[str, Any] = {}
+        self._preloaded: list[Any] = []
+
+    # ---- from bytes to an instance
+
+    def compile(self) -> None:
+        """Compile, or take from the pool. Raises `CompileError`, `LinkError`."""
+        for module in (self.module, *self._preload.values()):
+            if module.is_component:
+                raise LinkError(
+                    f"{module.name} is a component (WASI 0.2), not a core module: compile it for wasm32-wasip1 instead"
+                )
+        self._lent = engines.lend([self.module, *self._preload.values()], fuel=self.limits.fuel is not None)
+        self.engine = self._lent.engine
+        self.compile_seconds = self._lent.seconds
+
+    def open(self) -> None:
+        """Instantiate the preloads in order, then the module. May run guest code (start functions, `_initialize`)."""
+        assert self._lent is not None, "compile() first"
+        modules = [self.module, *self._preload.values()]
+        self.store = wasmtime.Store(self.engine)
+        self._set_limits(modules)
+        if self._recorder is not None:
+            self._listen(self._recorder)
+        provided: dict[str, dict[str, Any]] = {}
+        for number, (name, module) in enumerate(self._preload.items(), 1):
+            instance = self._instantiate(module, self._lent.modules[number], provided, number)
+            exports = dict(instance.exports(self.store))
+            provided[name] = exports
+            self._preloaded.append(instance)
+            self._call_if_there(exports, "_initialize")
+        self.instance = self._instantiate(self.module, self._lent.modules[0], provided, 0)
+        self._exports = dict(self.instance.exports(self.store))
+
+    def _instantiate(self, module: Module, compiled: Any, provided: Mapping[str, Any], number: int) -> Any:
+        stacks = None
+        if self._recorder is not None and self._recorder.stacks:
+            stacks = StackTaker(self.engine, self.store, module, self._recorder, raw=self._raw)
+        link = Link(
+            module, self.store, self.host, self._recorder, self.stop,
+            instance=min(number, 255), raw=self._raw, overrides=self._overrides, stacks=stacks,
+        )  # fmt: skip
+        self.links.insert(0, link) if number == 0 else self.links.append(link)
+        imports = link.imports(compiled, provided)
+        try:
+            return wasmtime.Instance(self.store, compiled, imports)
+        except wasmtime.WasmtimeError as error:
+            if self.stop.error is not None:
+                raise
+            raise LinkError(f"{module.name} cannot be instantiated: {engines._sentence(error)}") from None
+
+    def _set_limits(self, modules: Sequence[Module]) -> None:
+        limits = self.limits
+        memories = max(1, sum(len(m.memories) - _imported_memories(m) for m in modules))
+        share = limits.memory // memories
+        for module in modules:
+            largest = max((m.min_bytes for m in module.memories), default=0)
+            if largest > share:
+                note = "" if memories == 1 else f" (shared by {memories} memories)"
+                raise LimitReached(
+                    f"{module.name} starts with {largest:,} bytes of memory, above the limit of "
+                    f"{limits.memory:,} bytes{note}; raise it with --max-memory"
+                )
+        self.store.set_limits(
+            memory_size=share,
+            table_elements=limits.table_elements,
+            instances=limits.instances + 2 * len(modules),
+            tables=100 * len(modules),
+            memories=memories,
+        )
+        if limits.fuel is not None:
+            self.store.set_fuel(limits.fuel)
+        self.arm()
+
+    def arm(self) -> None:
+        """Let the next bump of the epoch end the guest. Raises `Interrupted` when the end was asked for before."""
+        self.store.set_epoch_deadline(1)
+        if self.stop_reason is not None:
+            raise Interrupted
+
+    def _listen(self, recorder: Recorder) -> None:
+        """Let the recorder follow the descriptors: those open now and every later opening and closing."""
+        fds = self.host.fds
+        for descriptor in list(fds.entries.values()):
+            recorder.on_open(descriptor)
+        fds.on_open = recorder.on_open
+        fds.on_close = recorder.on_close
+        fds.on_renumber = lambda descriptor, old: recorder.on_open(descriptor)
+
+    def _call_if_there(self, exports: Mapping[str, Any], name: str) -> None:
+        function = exports.get(name)
+        if isinstance(function, wasmtime.Func):
+            function(self.store)
+
+    # ---- calling
+
+    def entry(self, invoke: str | None) -> str:
+        """The export to call: `invoke`, or what the kind of module says. Raises `InvokeError`."""
+        kind = self.module.kind
+        if invoke is None:
+            if kind == "command":
+                return "_start"
+            if kind == "reactor":
+                return "_initialize"
+            raise InvokeError(f"{self.module.name} has no _start to run; {self._offer()}")
+        if not any(e.name == invoke and e.kind == "func" for e in self.module.exports):
+            raise InvokeError(f"{self.module.name} exports no function {invoke!r}; {self._offer()}")
+        return invoke
+
+    def _offer(self) -> str:
+        names = [e.name for e in self.module.exports if e.kind == "func" and not e.name.startswith("__")]
+        if not names:
+            return "it exports no function at all"
+        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+        return f"name a function with --invoke: {shown}"
+
+    def start(self, invoke: str | None, arguments: Sequence[Any]) -> Any:
+        """Run the program: `_start`, or `_initialize` and then the function asked for. Returns its results."""
+        name = self.entry(invoke)
+        if self.module.kind == "reactor" and name != "_initialize":
+            self._call_if_there(self._exports, "_initialize")
+        return self.call(name, arguments)
+
+    def call(self, name: str, arguments: Sequence[Any] = ()) -> Any:
+        """Call an export with Python numbers (text is read as numbers). Raises what the guest raises."""
+        function = self._exports.get(name)
+        if not isinstance(function, wasmtime.Func):
+            raise InvokeError(f"{self.module.name} exports no function {name!r}; {self._offer()}")
+        return function(self.store, *self._convert(name, function, arguments))
+
+    def _convert(self, name: str, function: Any, arguments: Sequence[Any]) -> list[Any]:
+        wanted = [str(p) for p in function.type(self.store).params]
+        if len(wanted) != len(arguments):
+            raise InvokeError(f"{name} takes {len(wanted)} arguments ({', '.join(wanted)}), not {len(arguments)}")
+        converted: list[Any] = []
+        for given, kind in zip(arguments, wanted, strict=True):
+            try:
+                if kind in ("i32", "i64"):
+                    bits = 32 if kind == "i32" else 64
+                    number = int(given, 0) if isinstance(given, str) else given.__index__()
+                    if not -(1 << (bits - 1)) <= number < 1 << bits:
+                        raise InvokeError(f"{name}: {given!r} does not fit {kind}")
+                    converted.append(number - (1 << bits) if number >= 1 << (bits - 1) else number)
+                elif kind in ("f32", "f64"):
+                    converted.append(float(given))
+                else:
+                    converted.append(given)
+            except (ValueError, TypeError, AttributeError):
+                raise InvokeError(f"{name}: {given!r} is no {kind}") from None
+        return converted
+
+    # ---- ends
+
+    def outcome(self, results: Any, error: BaseException | None, seconds: float) -> Outcome:
+        """How it ended, in words."""
+        common: dict[str, Any] = {
+            "seconds": seconds,
+            "compile_seconds": self.compile_seconds,
+            "warnings": self._warnings(),
+            "fuel_used": self._fuel_used(),
+        }
+        cause = self.stop.error
+        if cause is None and error is None:
+            values = () if results is None else tuple(results) if isinstance(results, list) else (results,)
+            return Outcome("exit", 0, results=values, **common)
+        if isinstance(cause, ProcExit):
+            return Outcome("exit", cause.code & 0xFFFFFFFF, **common)
+        frames = self._frames(error)
+        if isinstance(cause or error, Interrupted) or (cause is None and _code(error) == "INTERRUPT"):
+            return self._stopped(frames, common)
+        if isinstance(cause, Trap):
+            return Outcome("trap", EXIT_TRAP, str(cause), frames, **common)
+        if isinstance(cause, HostBug):
+            return Outcome("error", EXIT_ERROR, str(cause), frames, detail=cause.detail, **common)
+        if isinstance(error, LimitReached):
+            return Outcome("limit", EXIT_LIMIT, str(error), **common)
+        if isinstance(error, (engines.CompileError, LinkError, InvokeError)):
+            return Outcome("error", EXIT_ERROR, str(error), **common)
+        code = _code(error)
+        if code == "OUT_OF_FUEL":
+            return Outcome("limit", EXIT_LIMIT, f"the fuel of {self.limits.fuel:,} is used up", frames, **common)
+        if isinstance(error, (wasmtime.Trap, wasmtime.WasmtimeError)):
+            words = _WORDS.get(code or "") or f"the program trapped: {engines._sentence(error)}"
+            return Outcome("trap", EXIT_TRAP, words + self._memory_hint(), frames, **common)
+        assert error is not None
+        bug = HostBug("the engine", error)
+        return Outcome("error", EXIT_ERROR, str(bug), frames, detail=bug.detail, **common)
+
+    def _stopped(self, frames: tuple[Any, ...], common: dict[str, Any]) -> Outcome:
+        if self.stop_reason == "seconds":
+            words = f"the time limit of {self.limits.seconds:g} s is over"
+            return Outcome("limit", EXIT_LIMIT, words, frames, **common)
+        return Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted", frames, **common)
+
+    def _frames(self, error: BaseException | None) -> tuple[Any, ...]:
+        if isinstance(error, wasmtime.Trap):
+            return trap_frames(error, [self.module, *self._preload.values()])
+        return ()
+
+    def _memory_hint(self) -> str:
+        memory = self.links[0].memory if self.links else None
+        if memory is None or (not memory.refresh(self.store) and not memory.size):
+            return ""
+        if memory.size * 10 < self.limits.memory * 9:
+            return ""
+        return (
+            f" (its memory had grown to {memory.size:,} of the {self.limits.memory:,} bytes allowed; "
+            "raise it with --max-memory)"
+        )
+
+    def _warnings(self) -> tuple[str, ...]:
+        found: list[str] = []
+        for link in self.links:
+            found += link.warnings
+            found += [words for o in link.overrides.values() if (words := o.warning())]
+        return tuple(dict.fromkeys([*found, *self.host.notes]))
+
+    def _fuel_used(self) -> int | None:
+        if self.limits.fuel is None or self.store is None:
+            return None
+        try:
+            return self.limits.fuel - int(self.store.get_fuel())
+        except wasmtime.WasmtimeError:
+            return None
+
+    @property
+    def exports(self) -> Mapping[str, Any]:
+        """The instance's exports by name (wasmtime objects)."""
+        return self._exports
+
+    def release(self) -> None:
+        """Give the engine back. The store lives as long as somebody holds a view of its memory."""
+        if self._lent is not None:
+            engines.give_back(self._lent)
+            self._lent = None
+
+
+class LimitReached(Exception):
+    """A limit that is over before the run begins; the message is for people."""
+
+
+def run(session: Session, invoke: str | None, arguments: Sequence[Any]) -> Outcome:
+    """Open the session and run its program to the end, on this thread."""
+    results: Any = None
+    error: BaseException | None = None
+    start = time.perf_counter()
+    try:
+        session.entry(invoke)
+        session.open()
+        start = time.perf_counter()
+        results = session.start(invoke, arguments)
+    except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
+        error = caught
+    return session.outcome(results, error, time.perf_counter() - start)
+
+
+def _code(error: BaseException | None) -> str | None:
+    """The name of a Wasmtime trap's code, None for anything else."""
+    if not isinstance(error, wasmtime.Trap):
+        return None
+    try:
+        code = error.trap_code
+    except ValueError:
+        return None
+    return code.name if code is not None else None
+
+
+def _imported_memories(module: Module) -> int:
+    return sum(type(item.type).__name__ == "MemoryType" for item in module.imports)

@@ -1,0 +1,115 @@
+"""The guest's call stack: at a trap, and at every call of a run that records stacks.
+
+Wasmtime gives a stack only with a trap. So inside a host call a tiny function that executes `unreachable` is called:
+the trap it raises carries all frames of the guest below. Measured on two slow cores: about 25 us a call through the
+C API, 50 us through the public API; a stack that was seen before costs no more than reading its offsets. Wasmtime keeps
+the innermost 20 frames or so.
+
+Frames are (function name, offset in the module); the line of source is found when somebody looks (`trace/source.py`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import wasmtime
+
+from ..module import Module
+from ..trace.demangle import demangle
+from ..trace.record import Recorder
+from ..trace.source import SourceMap, source_map
+from .outcome import Frame
+
+_TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
+"""(module (func (export "t") unreachable))"""
+MAX_FRAMES = 128
+
+try:
+    from wasmtime import _bindings, _ffi
+
+    _call = _bindings._wasmtime_func_call_unchecked
+    _trace = _bindings._wasm_trap_trace
+    _offset = _ffi.dll.wasm_frame_module_offset
+    _delete_trap = _bindings._wasm_trap_delete
+    _delete_frames = _bindings._wasm_frame_vec_delete
+    _trap_pointer = ctypes.POINTER(_bindings.wasm_trap_t)
+    _Frames = _bindings.wasm_frame_vec_t
+    _RAW = True
+except (ImportError, AttributeError):
+    _RAW = False
+
+
+class StackTaker:
+    """Takes the stack of a guest that is inside a host call, as a stack number of the recorder."""
+
+    def __init__(self, engine: Any, store: Any, module: Module, recorder: Recorder, *, raw: bool = True) -> None:
+        self._store = store
+        self._module = module
+        self._recorder = recorder
+        self._function = wasmtime.Instance(store, wasmtime.Module(engine, _TRAPPER), []).exports(store)["t"]
+        self._known: dict[tuple[int, ...], int] = {}
+        self._raw = raw and _RAW
+        if self._raw:
+            self._slot = (_bindings.wasmtime_val_raw_t * 1)()
+
+    def take(self) -> int:
+        """The number of the stack of the guest now; 0 when there is none."""
+        return self._take_raw() if self._raw else self._intern(self._frames())
+
+    def _take_raw(self) -> int:
+        trap = _trap_pointer()
+        error = _call(
+            self._store._context(), ctypes.byref(self._function._func), self._slot, 0, ctypes.byref(trap)
+        )
+        if error or not trap:
+            return 0
+        frames = _Frames(0, None)
+        _trace(trap, ctypes.byref(frames))
+        try:
+            data = frames.data
+            offsets = tuple([_offset(data[i]) for i in range(1, min(frames.size, MAX_FRAMES))])
+        finally:
+            _delete_frames(ctypes.byref(frames))
+            _delete_trap(trap)
+        known = self._known.get(offsets)
+        if known is None:
+            known = self._known[offsets] = self._intern(self._frames())
+        return known
+
+    def _frames(self) -> list[tuple[str, int]]:
+        try:
+            self._function(self._store)
+        except wasmtime.Trap as trap:
+            return [(function_name(frame, self._module), frame.module_offset) for frame in trap.frames[1:MAX_FRAMES]]
+        return []
+
+    def _intern(self, frames: Sequence[tuple[str, int]]) -> int:
+        return self._recorder.intern_stack(frames) if frames else 0
+
+
+def function_name(frame: Any, module: Module) -> str:
+    """The demangled name of a Wasmtime frame's function, "function N" without a name section."""
+    name = frame.func_name or module.function_names.get(frame.func_index)
+    return demangle(name) if name else f"function {frame.func_index}"
+
+
+def trap_frames(trap: Any, modules: Sequence[Module]) -> tuple[Frame, ...]:
+    """The frames of a trap, innermost first, with source lines where the module has DWARF for them.
+
+    Wasmtime does not say which module a frame belongs to, except by the name in its name section: in a run of several
+    modules a frame is looked up in the first module that has a function of that index and name.
+    """
+    frames = []
+    for frame in trap.frames[:MAX_FRAMES]:
+        index, offset, name = frame.func_index, frame.module_offset, frame.func_name
+        module = next((m for m in modules if name and m.function_names.get(index) == name), modules[0])
+        found = _location(source_map(module), offset)
+        frames.append(Frame(function_name(frame, module), found[0], found[1], offset, module.name))
+    return tuple(frames)
+
+
+def _location(sources: SourceMap | None, offset: int) -> tuple[str | None, int | None]:
+    location = sources.locate(offset) if sources is not None else None
+    return (location.file, location.line) if location is not None else (None, None)

@@ -1,0 +1,326 @@
+"""Guests on worker threads, served by the thread that started them.
+
+Python sees no signal while its main thread is inside WebAssembly. So a guest runs on a thread of its own, and the
+starting thread stays in `Pump.serve`: it hands out what the guest prints, asks for the input the guest waits for, and
+turns an interrupt (Ctrl-C, the notebook's stop button) into the end of the run. A detached run has no pump: its
+`Running` handle is kept and asked.
+
+Two things end a guest early: bumping the engine's epoch stops WebAssembly code at its next loop or call, and the host's
+`Interrupt` stops a host call that waits. Both are always done together.
+
+`Thread.join` is never called here: on Python 3.11 an interrupted join marks a living thread as dead.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from ..capabilities.streams import QueueInput
+from ..capabilities.waiting import Interrupted
+from ..module import Module
+from ..trace.record import Recorder
+from ..wasi.host import Host
+from .limits import Limits
+from .outcome import EXIT_INTERRUPT, Outcome
+from .session import Session, run
+
+State = Literal["compiling", "running", "done"]
+
+POLL_SECONDS = 0.03
+"""How long output may wait in the pump to be handed out together: it bounds both the flood and the delay."""
+COMPILING_SECONDS = 0.5
+"""A compilation longer than this is reported through `on_compiling`."""
+STACK_BYTES = 16 << 20
+"""Stack of the guest's thread: Wasmtime takes up to 512 KiB of it, Python's host calls stand on top."""
+
+_stack_size_lock = threading.Lock()
+
+
+def spawn(target: Callable[[], object], name: str) -> None:
+    """Start a daemon thread with a deep stack, in a copy of this thread's context (so output finds its cell)."""
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=lambda: context.run(target), name=name, daemon=True)
+    with _stack_size_lock:
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            thread.start()
+        finally:
+            threading.stack_size(before)
+
+
+class Running:
+    """A guest on its worker thread. `outcome` is None until it is done."""
+
+    def __init__(self, session: Session, task: Callable[[], Outcome], name: str = "wasilab guest") -> None:
+        self.session = session
+        self.state: State = "compiling"
+        self.outcome: Outcome | None = None
+        self.done = threading.Event()
+        self.started = time.perf_counter()
+        self._task = task
+        self._name = name
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+
+    def begin(self) -> Running:
+        """Start the thread; return self."""
+        spawn(self._work, self._name)
+        return self
+
+    def on_done(self, listener: Callable[[], None]) -> None:
+        """Call `listener` (from the worker thread) when the run is over; at once if it is."""
+        with self._lock:
+            if not self.done.is_set():
+                self._listeners.append(listener)
+                return
+        listener()
+
+    def interrupt(self, reason: Literal["interrupt", "seconds"] = "interrupt") -> None:
+        """Ask for the end, from any thread. Waiting host calls and WebAssembly code both stop at once.
+
+        Compiling cannot be stopped: it goes on in the background and fills Wasmtime's cache, but the run is over.
+        """
+        session = self.session
+        with self._lock:
+            if self.done.is_set():
+                return
+            session.stop_reason = session.stop_reason or reason
+            session.host.interrupt.set()
+            if self.state == "compiling":
+                self._finish(Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted while it was compiled"))
+            elif session.engine is not None:
+                session.engine.increment_epoch()
+
+    def wait(self, timeout: float | None = None) -> Outcome | None:
+        """Wait for the end without serving anything (for detached runs and tests)."""
+        self.done.wait(timeout)
+        return self.outcome
+
+    # ---- the worker thread
+
+    def enter(self) -> None:
+        """Compiled: from now on the guest may run. Raises `Interrupted` when the run was given up meanwhile."""
+        with self._lock:
+            if self.done.is_set() or self.session.stop_reason is not None:
+                raise Interrupted
+            self.state = "running"
+        seconds = self.session.limits.seconds
+        if seconds is not None:
+            spawn(lambda: self._watch(seconds), "wasilab time limit")
+
+    def _watch(self, seconds: float) -> None:
+        if not self.done.wait(seconds):
+            self.interrupt("seconds")
+
+    def _work(self) -> None:
+        try:
+            outcome = self._task()
+        except Interrupted:
+            outcome = Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted")
+        except BaseException as error:  # noqa: BLE001  the end of a thread: what is not said here is lost
+            outcome = self.session.outcome(None, error, time.perf_counter() - self.started)
+        listeners: list[Callable[[], None]] = []
+        with self._lock:
+            if not self.done.is_set():
+                self._finish(outcome)
+                listeners = self._listeners
+        for listener in listeners:
+            listener()
+
+    def _finish(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.state = "done"
+        self.done.set()
+
+
+class Pump:
+    """Serves one run from the thread that started it.
+
+    `on_stdout(bytes)` and `on_stderr(bytes)` get what the guest prints, in order, collected for at most 30 ms.
+    `on_input()` is asked for a line when the guest waits for stdin: `str` (a newline is added), `bytes` (as they
+    are) or None for the end of input; an `EOFError` is the end too. `on_compiling(seconds)` is called now and then
+    while Wasmtime compiles for more than half a second. `on_tick()` is called every time round. All are called from
+    `serve`, never from the guest's thread; an exception in one ends the run and comes out of `serve`.
+    """
+
+    def __init__(
+        self,
+        on_stdout: Callable[[bytes], object] | None = None,
+        on_stderr: Callable[[bytes], object] | None = None,
+        on_input: Callable[[], str | bytes | None] | None = None,
+        on_compiling: Callable[[float], object] | None = None,
+        on_tick: Callable[[], object] | None = None,
+    ) -> None:
+        self.stdin: QueueInput | None = None
+        """The stream that answers go to; set it where the guest's stdin is an `AskInput(pump.want_input, ...)`."""
+        self._sinks = {1: on_stdout, 2: on_stderr}
+        self._on_input = on_input
+        self._on_compiling = on_compiling
+        self._on_tick = on_tick
+        self._pending: deque[tuple[int, bytes]] = deque()
+        self._wants_input = False
+        self._wake = threading.Event()
+
+    # ---- called from the guest's thread
+
+    def stdout(self, data: bytes) -> None:
+        """Take bytes of stdout (the `fn` of a `CallbackOutput`)."""
+        self._pending.append((1, data))
+
+    def stderr(self, data: bytes) -> None:
+        """Take bytes of stderr."""
+        self._pending.append((2, data))
+
+    def want_input(self) -> None:
+        """Post a request for a line of input (the `request` of an `AskInput`)."""
+        self._wants_input = True
+        self._wake.set()
+
+    # ---- called from the thread that serves
+
+    def serve(self, running: Running) -> Outcome:
+        """Serve until the run is over; return its outcome.
+
+        The first KeyboardInterrupt ends the run and waits for it; a second one stops waiting (a host call that
+        cannot be stopped, such as a blocking function of the person's own, is left to itself).
+        """
+        running.on_done(self._wake.set)
+        interrupts = 0
+        failure: BaseException | None = None
+        while True:
+            try:
+                if not running.done.is_set():
+                    self._wake.wait(POLL_SECONDS)
+                self._wake.clear()
+                over = running.done.is_set()
+                if failure is None:
+                    self._serve_once(running, interrupts > 0)
+                if over:
+                    break
+            except KeyboardInterrupt:
+                interrupts += 1
+                running.interrupt()
+                self._end_input()
+                if interrupts > 1:
+                    break
+            except BaseException as error:  # noqa: BLE001  re-raised below, once the guest is stopped
+                failure = error
+                running.interrupt()
+                self._end_input()
+        if failure is not None:
+            raise failure
+        if running.outcome is None:
+            return Outcome(
+                "interrupt", EXIT_INTERRUPT,
+                "the run was interrupted; a host call of it has not returned yet and is left to itself",
+            )  # fmt: skip
+        return running.outcome
+
+    def _serve_once(self, running: Running, interrupted: bool) -> None:
+        self._hand_out()
+        if running.state == "compiling" and self._on_compiling is not None:
+            elapsed = time.perf_counter() - running.started
+            if elapsed > COMPILING_SECONDS:
+                self._on_compiling(elapsed)
+        if self._on_tick is not None:
+            self._on_tick()
+        if self._wants_input:
+            self._wants_input = False
+            if interrupted or running.done.is_set():
+                self._end_input()
+            else:
+                self._ask()
+
+    def _hand_out(self) -> None:
+        """Deliver what is pending, neighbouring pieces of one stream as one."""
+        pending = self._pending
+        for _ in range(len(pending)):
+            if not pending:
+                break
+            stream, data = pending.popleft()
+            parts = [data]
+            while pending and pending[0][0] == stream:
+                parts.append(pending.popleft()[1])
+            sink = self._sinks[stream]
+            if sink is not None:
+                sink(b"".join(parts))
+
+    def _ask(self) -> None:
+        stream = self.stdin
+        if stream is None:
+            return
+        try:
+            answer = None if self._on_input is None else self._on_input()
+        except EOFError:
+            answer = None
+        if answer is None:
+            stream.end()
+        elif isinstance(answer, bytes):
+            stream.feed(answer) if answer else stream.end()
+        else:
+            stream.feed(answer.encode("utf-8", "surrogateescape") + b"\n")
+
+    def _end_input(self) -> None:
+        if self.stdin is not None:
+            self.stdin.end()
+
+
+def start(
+    module: Module,
+    host: Host,
+    recorder: Recorder | None = None,
+    limits: Limits | None = None,
+    *,
+    invoke: str | None = None,
+    invoke_args: Sequence[Any] = (),
+    preload: Mapping[str, Module] | None = None,
+    overrides: Mapping[str, Callable[..., Any]] | None = None,
+    raw: bool = True,
+) -> Running:
+    """Run a module on a worker thread, detached; `Running.outcome` says how it ended.
+
+    `invoke` is the export to call (None: `_start`, or a reactor's `_initialize`), `invoke_args` its numbers, or text
+    that is read as numbers. `preload` maps import module names to modules that are instantiated first, each with its
+    own memory. `overrides` maps call names to Python functions `f(original, *decoded arguments)`. `raw=False` uses
+    wasmtime-py's public functions instead of the C API. The host stays the caller's: close it when the run is over.
+    """
+    session = Session(
+        module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw
+    )
+
+    def task() -> Outcome:
+        try:
+            session.compile()
+            running.enter()
+            return run(session, invoke, invoke_args)
+        finally:
+            session.release()
+
+    running = Running(session, task, f"wasilab {module.name}"[:60])
+    return running.begin()
+
+
+def execute(
+    module: Module,
+    host: Host,
+    recorder: Recorder | None = None,
+    limits: Limits | None = None,
+    *,
+    invoke: str | None = None,
+    invoke_args: Sequence[Any] = (),
+    preload: Mapping[str, Module] | None = None,
+    overrides: Mapping[str, Callable[..., Any]] | None = None,
+    pump: Pump | None = None,
+    raw: bool = True,
+) -> Outcome:
+    """Run a module to its end and return how it ended; see `start`, and `Pump` for output, input and interrupts."""
+    running = start(
+        module, host, recorder, limits,
+        invoke=invoke, invoke_args=invoke_args, preload=preload, overrides=overrides, raw=raw,
+    )  # fmt: skip
+    return (pump or Pump()).serve(running)
