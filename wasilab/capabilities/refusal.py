@@ -8,6 +8,7 @@ file, not a directory), and a `Refused` for what *the grant* forbids. The differ
 from __future__ import annotations
 
 from enum import IntEnum
+from errno import EPERM
 
 
 class DeniedBy(IntEnum):
@@ -46,3 +47,12 @@ class Refused(OSError):
         self.reason = reason
         self.by = by
         self.notcapable = notcapable
+
+
+def refused_change(path: str) -> Refused:
+    """The refusal of creating or changing `path` in a folder that is granted read-only."""
+    return Refused(
+        EPERM,
+        f"{path!r} cannot be created or changed: its folder is granted read-only (grant it as rw or copy)",
+        notcapable=True,
+    )
