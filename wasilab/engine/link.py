@@ -169,6 +169,7 @@ class Link:
 
     def _wasi(self, module: str, name: str, wanted: FuncType, compiled: Any, position: int) -> Any:
         call = MODULES[module].get(name)
+        function: Any
         if call is not None and wanted == FuncType(call.signature, ("i32",) if call.returns else ()):
             key = (module, name)
             function = self._functions.get(key)

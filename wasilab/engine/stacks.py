@@ -48,7 +48,7 @@ class StackTaker:
         self._store = store
         self._module = module
         self._recorder = recorder
-        self._function = wasmtime.Instance(store, wasmtime.Module(engine, _TRAPPER), []).exports(store)["t"]
+        self._function: Any = wasmtime.Instance(store, wasmtime.Module(engine, _TRAPPER), []).exports(store)["t"]
         self._known: dict[tuple[int, ...], int] = {}
         self._raw = raw and _RAW
         if self._raw:
@@ -90,8 +90,8 @@ class StackTaker:
 
 
 def function_name(frame: Any, module: Module) -> str:
-    """The demangled name of a Wasmtime frame's function, "function N" without a name section."""
-    name = frame.func_name or module.function_names.get(frame.func_index)
+    """The demangled name of a Wasmtime frame's function; "function N" when nothing names it."""
+    name = frame.func_name or module.function_name(frame.func_index)
     return demangle(name) if name else f"function {frame.func_index}"
 
 

@@ -216,6 +216,13 @@ class Module:
             return names
         return names
 
+    def function_name(self, index: int) -> str | None:
+        """The name of function `index`: from the name section, else the name it is exported under, else None."""
+        name = self.function_names.get(index)
+        if name is None:
+            name = next((e.name for e in self.exports if e.kind == "func" and e.index == index), None)
+        return name
+
     # ---- the face
 
     def to_dict(self) -> dict[str, Any]:

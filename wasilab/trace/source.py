@@ -22,6 +22,8 @@ MAX_UNITS = 20_000
 """Compile units looked at; a program with more keeps those."""
 MAX_ROWS = 2_000_000
 """Line table rows of one unit that are decoded."""
+_PROLOGUE = 16
+"""A function's declaration of locals comes before its first row; a trap there is shown at that row."""
 _SECTIONS = (
     "info", "abbrev", "str", "line", "line_str", "ranges", "rnglists", "addr", "str_offsets", "aranges",
 )  # fmt: skip
@@ -120,7 +122,10 @@ class SourceMap:
             self._decode(unit)
         assert unit.addresses is not None
         row = bisect_right(unit.addresses, address) - 1
-        return unit.locations[row] if row >= 0 else None
+        found = unit.locations[row] if row >= 0 else None
+        if found is None and row + 1 < len(unit.addresses) and unit.addresses[row + 1] - address <= _PROLOGUE:
+            found = unit.locations[row + 1]
+        return found
 
     def _decode(self, unit: _Unit) -> None:
         rows: list[tuple[int, Location | None]] = []
@@ -138,8 +143,8 @@ class SourceMap:
             if state.file not in files:
                 files[state.file] = _file_name(program.header, state.file)
             name, directory = files[state.file]
-            rows.append((state.address, Location(name, state.line, directory) if name and state.line else None))
-        # Line 0 marks code of no line (compiler made): it belongs to the line before.
+            if state.line:  # line 0 marks code of no line (compiler made): it belongs to the line before
+                rows.append((state.address, Location(name, state.line, directory) if name else None))
         # An end of a sequence may share its address with the start of the next one, which then counts.
         rows.sort(key=lambda row: (row[0], row[1] is not None))
         unit.addresses = [address for address, _ in rows]
