@@ -5,8 +5,8 @@ standard library only; nothing in a file is executed (no pickle), and no length 
 Not for: what the numbers mean (`record.py`, `decode.py`).
 
     file   = b"\x89WTRACE\n" block*
-    block  = kind 4s | codec u8, 3 zero bytes | crc32 u32, 4 zero bytes | stored u64 | raw u64 | body (padded to 8 bytes)
-    CHNK   = first seq u64 | n u32 | u32 x 4: bytes of arena, paths, reasons, lives | padding | records | these four
+    block  = kind 4s | codec u8, 000 | crc32 u32, 0000 | stored u64 | raw u64 | body (padded to 8 bytes)
+    CHNK   = first seq u64 | n u32 | u32 x 5: bytes of arena, paths, reasons, lives, seqs | 0 | records | these
     TABL   = JSON: meta, notes, dropped, stacks, frames | lives still open      (one, after the last CHNK)
     TEND   = calls u64                                                          (the file is complete)
 
@@ -38,7 +38,7 @@ Array = np.ndarray[Any, Any]
 MAGIC = b"\x89WTRACE\n"
 SUFFIX = ".wtrace"
 _BLOCK = struct.Struct("<4sB3xI4xQQ")
-_CHUNK = struct.Struct("<QI4I")
+_CHUNK = struct.Struct("<QI5I")
 _RAW, _ZLIB = 0, 1
 _EAGER_BYTES = 64 << 20
 """Raw blocks of files up to this size are checked when opened; of larger ones when first read."""
@@ -55,13 +55,13 @@ LIFE = np.dtype(
 )  # fmt: skip
 
 
-class TraceError(Exception):
+class TraceError(ValueError):
     """A trace file that cannot be read or written; the message names the file, what is wrong and what to do."""
 
 
 @dataclass(slots=True)
 class Part:
-    """A complete run of consecutive calls, in memory or mapped from a file."""
+    """A run of calls, in memory or mapped from a file."""
 
     first: int
     n: int
@@ -69,8 +69,17 @@ class Part:
     arena: bytes | bytearray | memoryview
     paths: Sequence[bytes]
     reasons: Sequence[str]
-    lives: Sequence[Life] | memoryview
+    lives: Sequence[Life] | memoryview = ()
     """Descriptors closed in this part; packed (`pack_lives`) when it comes from a file, until somebody asks."""
+
+    seqs: Array | None = None
+    """`seq` of each call where they are not consecutive from `first` (a filtered trace)."""
+
+    def numbers(self, index: Array | None = None) -> Array:
+        """`seq` of the calls at `index` in the part, or of all."""
+        if self.seqs is not None:
+            return self.seqs if index is None else np.asarray(self.seqs[index])
+        return np.arange(self.first, self.first + self.n) if index is None else np.asarray(index + self.first)
 
     def closed(self) -> Sequence[Life]:
         """The descriptors closed in this part; TraceError if the file lies about them."""
@@ -124,7 +133,11 @@ class Writer:
 
     def __init__(self, target: str | Path | IO[bytes], *, compress: bool = False) -> None:
         self._owned = isinstance(target, (str, Path))
-        self._file: IO[bytes] = open(target, "wb", buffering=0) if isinstance(target, (str, Path)) else target
+        self._file: IO[bytes]
+        if isinstance(target, (str, Path)):
+            self._file = open(target, "wb", buffering=0)  # noqa: SIM115  closed by close()
+        else:
+            self._file = target
         self._codec = _ZLIB if compress else _RAW
         self.calls = 0
         self._file.write(MAGIC)
@@ -135,11 +148,14 @@ class Writer:
         records = memoryview(chunk.buf)[: n * RECORD_BYTES] if hasattr(chunk, "buf") else chunk.records.tobytes()
         lists = pack_list(chunk.paths), pack_list([r.encode("utf-8", "surrogatepass") for r in chunk.reasons])
         lives = chunk.lives if isinstance(chunk.lives, memoryview) else pack_lives(chunk.lives)
-        head = _CHUNK.pack(chunk.first, n, len(chunk.arena), len(lists[0]), len(lists[1]), len(lives))
+        seqs = getattr(chunk, "seqs", None)
+        numbers = b"" if seqs is None else seqs.astype("<i8").tobytes()
+        sizes = [len(section) for section in (chunk.arena, *lists, lives, numbers)]
+        head = _CHUNK.pack(chunk.first, n, *sizes)
         head += bytes(-(len(head) + _BLOCK.size) & 7)
         if self._codec == _ZLIB:
             records = memoryview(_shuffle(np.frombuffer(records, RECORD)))
-        self._block(b"CHNK", [head, records, chunk.arena, *lists, lives], self._codec)
+        self._block(b"CHNK", [head, records, chunk.arena, *lists, lives, numbers], self._codec)
         self.calls += n
 
     def tables(self, tables: Tables) -> None:
@@ -347,9 +363,12 @@ def _part(body: memoryview, codec: int) -> Part:
     for length in lengths:
         sections.append(body[at : at + length])
         at += length
-    arena, paths, reasons, lives = sections
+    arena, paths, reasons, lives, numbers = sections
+    seqs = np.frombuffer(numbers, "<i8") if numbers else None
+    if seqs is not None and len(seqs) != n:
+        raise ValueError("a block of calls without their numbers")
     texts = [reason.decode("utf-8", "replace") for reason in unpack_list(reasons)]
-    return Part(first, n, records, arena, unpack_list(paths), texts, lives)
+    return Part(first, n, records, arena, unpack_list(paths), texts, lives, seqs)
 
 
 def _tables(body: memoryview) -> Tables:

@@ -11,8 +11,8 @@ Where things lie (what the engine's trampolines write, besides the RECORD fields
 - vector calls: aux is the (pointer u32, length u32) array as read, at most 64 entries, and for `sock_recv` four
   more bytes with the roflags; data is what was moved;
 - out buffers (`random_get`, `fd_readdir`, `path_readlink`, `fd_prestat_dir_name`) and strings (`args_get`): data;
-- results: the first scalar in `result`; the second scalar as u32 in aux; a struct (filestat, fdstat, prestat) in aux as it
-  lies in guest memory; `poll_oneoff`: the subscriptions as read, then the events as written.
+- results: the first scalar in `result`; the second scalar as u32 in aux; a struct (filestat, fdstat, prestat) in aux as
+  it lies in guest memory; `poll_oneoff`: the subscriptions as read (at most 256), then the events as written.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def plan(number: int, unstable: bool = False) -> Plan:
         at += sum(2 if word == "i64" else 1 for word in param.type.words)
     results = tuple(Field(r.name, r.type, "result", -1, i) for i, r in enumerate(call.results))
     moves = "result" if call.name in _MOVED_IN_RESULT else "length" if call.name == "random_get" else ""
-    return Plan(call, at + len(call.results), tuple(params), results, moves, "write" in call.name or "send" in call.name)
+    writes = "write" in call.name or "send" in call.name
+    return Plan(call, at + len(call.results), tuple(params), results, moves, writes)
 
 
 class Batch:
@@ -261,11 +262,8 @@ def _buffer(batch: Batch, field: Field) -> Values:
 
 def _strings(batch: Batch, field: Field) -> Values:
     ok = (batch.errno == 0).tolist()
-    return [data.split(b"\0") if good and data else None for good, data in zip(ok, map(_unzero, batch.data), strict=True)]
-
-
-def _unzero(data: bytes) -> bytes:
-    return data[:-1] if data.endswith(b"\0") else data
+    rows = zip(ok, batch.data, strict=True)
+    return [data.removesuffix(b"\0").split(b"\0") if good and data else None for good, data in rows]
 
 
 def _subscriptions(batch: Batch, field: Field) -> Values:

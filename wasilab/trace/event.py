@@ -1,7 +1,7 @@
 """One call of a trace as a Python object, decoded when it is looked at.
 
-For: `trace[i]` and iteration. Arguments and results are typed by the spec: flags and enums as their classes, descriptors
-as `Fd` (an int that knows its path), paths as str, data as bytes. Not for: many calls (use columns).
+For: `trace[i]` and iteration. Arguments and results are typed by the spec: flags and enums as their classes,
+descriptors as `Fd` (an int that knows its path), paths as str, data as bytes. Not for: many calls (use columns).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..wasi import signature as sig
 from ..wasi import types as t
 from .decode import ERRNO_NAMES, Batch, Field, bytes_moved, call_name, is_unstable, plan
 from .record import DID_NOT_RETURN, Flag
-from .show import path_text
+from .show import plain
 from .store import reason_of, text_of
 from .text import life_at
 
@@ -38,7 +38,7 @@ class Fd(int):
         return self
 
     def __repr__(self) -> str:
-        return f"{int(self)}<{path_text(self.path.encode('utf-8', 'surrogateescape'))}>" if self.path else str(int(self))
+        return f"{int(self)}<{plain(self.path)}>" if self.path else str(int(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class CallEvent:
     def seq(self) -> int:
         """Its number in the run, from 0; dropped calls are counted."""
         part, index = self.trace.store.locate(self.row)
-        return part.first + index
+        return part.first + index if part.seqs is None else int(part.seqs[index])
 
     @property
     def name(self) -> str:
@@ -99,7 +99,7 @@ class CallEvent:
 
     @property
     def errno(self) -> t.Errno | int | None:
-        """Its errno (`Errno.SUCCESS` for success); None if it did not return; an int that WASI does not name as it is."""
+        """Its errno (`Errno.SUCCESS` for success; an int where WASI names none); None if it did not return."""
         number = int(self._record["errno"])
         if number == DID_NOT_RETURN:
             return None

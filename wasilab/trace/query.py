@@ -276,7 +276,10 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<op><=|>=|!=|==|!~|=|<|>|~)|(?P<paren>[()])|(?P<not>!)"""
     r"""|"(?P<dq>(?:\\.|[^"\\])*)"|'(?P<sq>(?:\\.|[^'\\])*)'|(?P<bare>[^\s()=!<>~"']+))"""
 )
-_VALUE = re.compile(r"""\s*(?:"(?P<dq>(?:\\.|[^"\\])*)"|'(?P<sq>(?:\\.|[^'\\])*)'|(?P<bare>(?:/(?:\\.|[^/\s\\])+/|[^\s()])+))""")
+_VALUE = re.compile(
+    r"""\s*(?:"(?P<dq>(?:\\.|[^"\\])*)"|'(?P<sq>(?:\\.|[^'\\])*)'"""
+    r"""|(?P<bare>(?:/(?:\\.|[^/\s\\])+/|[^\s()])+))"""
+)
 
 
 class _Parser:
@@ -316,13 +319,16 @@ class _Parser:
         token = self._peek()
         if token is None:
             raise QueryError(f"the filter {self.text!r} ends where a term is expected, such as errno!=0")
+        if self.depth > 100:
+            raise QueryError("the filter is nested too deeply")
         if token["not"] or token["bare"] == "not":
             self.at = token.end()
-            return ~self._not()
+            self.depth += 1
+            mask = ~self._not()
+            self.depth -= 1
+            return mask
         if token["paren"] == "(":
             self.depth += 1
-            if self.depth > 100:
-                raise QueryError("the filter has too many parentheses")
             self.at = token.end()
             mask = self._or()
             closing = self._peek()
@@ -342,7 +348,8 @@ class _Parser:
         if following is None or following["op"] is None:
             if name in WORDS:
                 return word(self.trace, name)
-            raise QueryError(f"{name!r} is neither a word of a filter nor compared with anything; {_suggest(name, (*WORDS, *COLUMNS))}")
+            hint = _suggest(name, (*WORDS, *COLUMNS))
+            raise QueryError(f"{name!r} is no word of a filter and is compared with nothing; {hint}")
         value = _VALUE.match(self.text, following.end())
         if value is None:
             raise QueryError(f"{name}{following['op']} is compared with nothing")

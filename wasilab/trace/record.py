@@ -183,6 +183,8 @@ class Recorder:
         self.meta.setdefault("start_epoch_ns", time.time_ns())
         self.dropped = 0
         """Calls no longer held, in memory or on disk."""
+        self.resolver: Callable[[int], Any] | None = None
+        """Module offset -> an object with `file` and `line`, or None (`source.SourceMap.locate`); set by the runner."""
         self.spool_error: str | None = None
         """Why spooling stopped (a full disk, ...), once it did; from then on the oldest calls are dropped."""
         self.chunk = Chunk(0)
@@ -412,8 +414,10 @@ class Recorder:
             return
         from .container import Tables
 
+        tables = Tables.of_recorder(self)
+        self._locate_frames(tables)
         try:
-            self._spool.tables(Tables.of_recorder(self))
+            self._spool.tables(tables)
             self._spool.close()
         except OSError as error:
             self.spool_error = f"the trace could not be written to {self._spool_path}: {error.strerror or error}"
@@ -429,6 +433,12 @@ class Recorder:
         from .trace import Trace
 
         return Trace.of_recorder(self)
+
+    def _locate_frames(self, tables: Any) -> None:
+        for frame in tables.frames:
+            found = self.resolver(frame[1]) if self.resolver is not None else None
+            if found is not None:
+                frame[2], frame[3] = str(found.file), int(found.line)
 
 
 def _as_bytes(path: bytes | str) -> bytes:

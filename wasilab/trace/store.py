@@ -1,8 +1,8 @@
 """The columns behind a trace: parts in memory or mapped from a file, seen as one table.
 
-For: `Trace` and its views, which are selections of rows of one `Store`. Each column is gathered from the parts when it is
-first asked for and then kept, so that a filter on one column of ten million calls reads that column only. Numbers that
-are local to a part (paths) become global here. Not for: their meaning (`decode.py`).
+For: `Trace` and its views, which are selections of rows of one `Store`. Each column is gathered from the parts when it
+is first asked for and then kept, so that a filter on one column of ten million calls reads that column only. Numbers
+that are local to a part (paths) become global here. Not for: their meaning (`decode.py`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Array = np.ndarray[Any, Any]
 _HEADER = struct.Struct("<HHI")
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
 
-Resolver = Callable[[int], tuple[str | None, str | None, int] | None]
-"""Module offset -> (function, file, line) from the module's DWARF, or None where it has nothing to say."""
+Resolver = Callable[[int], Any]
+"""Module offset -> an object with `file` and `line`, or None where there is no line (`source.SourceMap.locate`)."""
 
 
 class Store:
@@ -44,6 +44,7 @@ class Store:
         self._frames = tables.frames
         self._open = tables.lives
         self.resolver = resolver
+        """Finds source lines; None for a trace from a file, whose frames hold them."""
         self._starts: list[int] = []
         total = 0
         for part in self.parts:
@@ -69,12 +70,13 @@ class Store:
             )  # fmt: skip
         tables = Tables.of_recorder(recorder)
         tables.lives = [replace(life) for life in tables.lives]
-        return cls(parts, tables, resolver)
+        return cls(parts, tables, resolver or recorder.resolver)
 
     def tables(self) -> Tables:
         """What a file holds once, with frames resolved to source lines."""
         notes = [list(note) for note in self.notes]
-        return Tables(dict(self.meta), self.dropped, list(self._open), self.stacks, [list(f) for f in self.frames], notes)
+        frames = [list(frame) for frame in self.frames]
+        return Tables(dict(self.meta), self.dropped, list(self._open), self.stacks, frames, notes)
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
@@ -89,7 +91,7 @@ class Store:
 
     def _gather(self, name: str) -> Array:
         if name == "seq":
-            pieces = [np.arange(part.first, part.first + part.n, dtype="<i8") for part in self.parts]
+            pieces = [part.numbers() for part in self.parts]
         elif name == "path":
             pieces = [self._global_paths(part) for part in self.parts]
         else:
@@ -234,7 +236,7 @@ class Store:
             if file is None and self.resolver is not None:
                 better = self.resolver(offset)
                 if better is not None:
-                    function, file, line = better[0] or function, better[1], better[2] or 0
+                    file, line = str(better.file), int(better.line)
             found.append((function, offset, file, line))
         return found
 

@@ -111,7 +111,7 @@ class Summary:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(line(self._cells(row), "td") for row in (*self.rows, self.total))
-        note = f"<p>{self.dropped:,} earlier calls were dropped to keep to the trace's budget.</p>" if self.dropped else ""
+        note = f"<p>{self.dropped:,} earlier calls were dropped (the trace's budget).</p>" if self.dropped else ""
         return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{note}"
 
 
@@ -121,5 +121,5 @@ def _row(name: str, dur: Any, errors: int, refused: int, moved: int) -> Row:
         return Row(name, 0, errors, refused, 0, 0, 0, 0, 0, moved)
     middle, high = (n - 1) // 2, min(n - 1, int(n * 0.99))
     part = np.partition(dur, (middle, high))
-    total = int(dur.sum(dtype="<u8"))
-    return Row(name, n, errors, refused, total, int(dur.min()), int(part[middle]), int(part[high]), int(dur.max()), moved)
+    low, median, p99, top = int(dur.min()), int(part[middle]), int(part[high]), int(dur.max())
+    return Row(name, n, errors, refused, int(dur.sum(dtype="<u8")), low, median, p99, top, moved)

@@ -1,11 +1,11 @@
 """A trace as strace would print it.
 
-    1 1700000000.123456 path_open(fd=3</data>, dirflags=SYMLINK_FOLLOW, path="a.txt", ...) = 0 {fd=4</data/a.txt>} <0.000041>
-    1 1700000000.123900 path_open(fd=3</data>, ...) = -1 ENOTCAPABLE (Capabilities insufficient) (DENIED: why) <0.000020>
+    1 1700000000.123456 path_open(fd=3</data>, path="a.txt", ...) = 0 {fd=4</data/a.txt>} <0.000041>
+    1 1700000000.123900 path_open(...) = -1 ENOTCAPABLE (Capabilities insufficient) (DENIED: why) <0.000020>
 
-For: `Trace.text()`, `--strace`, the `.strace` export. The text is an interface (golden tests): one line a call, no banner,
-the thread first, epoch seconds with six digits. Lines are made a column at a time, because a million of them are
-asked for. Not for: single values (`show.py`) or choosing calls (`query.py`).
+For: `Trace.text()`, `--strace`, the `.strace` export. The text is an interface (golden tests): one line a call, no
+banner, the thread first, epoch seconds with six digits. Lines are made a column at a time, because a million of them
+are asked for. Not for: single values (`show.py`) or choosing calls (`query.py`).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def lines(trace: Trace, style: Style) -> Iterator[list[str]]:
         body = writer.bodies(part, index, records)
         starts = records["t_start"]
         if notes:
-            _add_notes(body, (index + part.first).tolist(), notes)
+            _add_notes(body, part.numbers(index).tolist(), notes)
         prefix: list[str] = [""] * len(index)
         if style.time == "epoch":
             prefix = decimals(starts.astype("<i8") + epoch)
@@ -173,7 +173,7 @@ class _Writer:
         fds = batch.results(field)
         if not self.style.fd_paths:
             return [show.UNKNOWN if fd is None else str(fd) for fd in fds]
-        seqs = (batch.index + batch.part.first).tolist()
+        seqs = batch.part.numbers(batch.index).tolist()
         return [
             show.UNKNOWN if fd is None else self._fd_at(fd, seq, opened=True) for fd, seq in zip(fds, seqs, strict=True)
         ]
@@ -184,7 +184,7 @@ class _Writer:
         if not self.style.fd_paths:
             return list(map(str, numbers))
         if field.order:
-            seqs = (batch.index + batch.part.first).tolist()
+            seqs = batch.part.numbers(batch.index).tolist()
             return [self._fd_at(fd, seq) for fd, seq in zip(numbers, seqs, strict=True)]
         known = self._fds
         handles = batch.records["handle"].tolist()

@@ -8,7 +8,8 @@ says what its method's options mean. Not for: drawing (`views/`).
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -20,7 +21,7 @@ from . import query
 from .container import TraceError
 from .decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
 from .event import CallEvent
-from .record import RECORD, Recorder
+from .record import RECORD, Life, Recorder
 from .store import Resolver, Store
 from .summary import Summary
 from .text import Style, lines
@@ -62,8 +63,8 @@ class Trace:
     def load(cls, path: str | Path, *, partial: bool = False) -> Trace:
         """Open a saved trace: `.wtrace`, `.parquet` or `.jsonl`.
 
-        Raises TraceError for a file that is not one, or is damaged or cut short; `partial=True` opens what is whole of a
-        `.wtrace` that was cut short.
+        Raises TraceError (a ValueError) for a file that is not one, or is damaged or cut short; `partial=True` opens
+        what is whole of a `.wtrace` that was cut short.
         """
         from .formats import load
 
@@ -184,10 +185,9 @@ class Trace:
         return np.array([lives[h].generation if h in lives else 0 for h in unique.tolist()], "<u4")[inverse]
 
     def _column_line(self) -> Array:
-        stacks = self.store.stacks
-        table = np.zeros(len(stacks) + 1, "<u4")
-        for number in range(1, len(stacks) + 1):
-            table[number] = next((frame[3] for frame in self.store.stack(number) if frame[3]), 0)
+        from .lines import places
+
+        table = np.array([place[1] if place else 0 for place in places(self)], "<u4")
         stack = self.column("stack")
         return table[np.where(stack < len(table), stack, 0)]
 
@@ -222,12 +222,33 @@ class Trace:
         found["path"] = self.column("path")
         return found
 
+    @property
+    def seq(self) -> Array:
+        """The number of each call in the run, from 0; dropped calls are counted."""
+        return self.column("seq")
+
+    def count(self, column: str) -> dict[str, int]:
+        """How often each value of a column occurs, the most frequent first; `call`, `errno` and paths as text."""
+        column = {"call": "name", "errno": "errno_name", "path": "full_path"}.get(column, column)
+        values = self.column(column).tolist()
+        return {str(value): n for value, n in Counter(values).most_common()}
+
     # -- what is known beside the calls ------------------------------------------------------------------------------
 
     @property
     def meta(self) -> dict[str, Any]:
         """What is known of the run: module, args, grants, versions, `start_epoch_ns`, exit status, source, ..."""
         return self.store.meta
+
+    @property
+    def lives(self) -> Mapping[int, Life]:
+        """Every opening of a descriptor, by its life number (the column `handle`)."""
+        return self.store.lives
+
+    @property
+    def paths(self) -> list[bytes]:
+        """The paths that calls named; the column `path` counts them from 1."""
+        return self.store.paths
 
     @property
     def dropped(self) -> int:
@@ -265,9 +286,9 @@ class Trace:
     ) -> str:
         """The calls as strace prints them, one line each, ending in a line end.
 
-        `trace="path,fd_*,/re/"` (--trace), `path` (-P), `successful` (-z), `failed` (-Z) choose calls; `count` (-c) gives
-        the summary instead; `limit` shows the first so many. The rest are fields of `text.Style`: `durations` (-T),
-        `time="relative"` (-r), `fd_paths` (-y), `stacks` (-k), `strings` (-s), `pid`, `notes`.
+        `trace="path,fd_*,/re/"` (--trace), `path` (-P), `successful` (-z), `failed` (-Z) choose calls; `count` (-c)
+        gives the summary instead; `limit` shows the first so many. The rest are fields of `text.Style`: `durations`
+        (-T), `time="relative"` (-r), `fd_paths` (-y), `stacks` (-k), `strings` (-s), `pid`, `notes`.
         """
         chosen = self
         if trace is not None or path is not None:

@@ -1,0 +1,202 @@
+"""Which line of the guest's source made which calls: figures by line, and the source with them in its margin.
+
+For: `Trace.by_line()` and `Trace.annotate()`. A call belongs to the innermost frame of its stack that lies in the
+person's own file (`meta["source_name"]`), or, when that is not known, to the innermost one with a line; without stacks
+or DWARF there is nothing to say and the tables say so. Not for: reading DWARF (`source.py`).
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .decode import call_name
+from .show import bytes_text, duration_text, plain
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+Place = tuple[str, int, str]
+"""(file, line, function)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """All calls that one line of source made. Time in ns."""
+
+    file: str
+    line: int
+    function: str
+    calls: int
+    errors: int
+    refused: int
+    bytes: int
+    time: int
+    names: tuple[str, ...]
+    """The calls' names, the most frequent first."""
+
+
+def places(trace: Trace) -> list[Place | None]:
+    """For every stack number (from 0: none) the place in the source that its calls are counted for."""
+    own = PurePosixPath(str(trace.meta.get("source_name") or "")).name
+    found: list[Place | None] = [None]
+    for number in range(1, len(trace.store.stacks) + 1):
+        frames = [frame for frame in trace.store.stack(number) if frame[2] and frame[3]]
+        best = next((f for f in frames if f[2] and PurePosixPath(f[2]).name == own), frames[0] if frames else None)
+        found.append((str(best[2]), best[3], best[0]) if best else None)
+    return found
+
+
+@dataclass(frozen=True)
+class Lines:
+    """One row for each line of source that made calls, by file and line."""
+
+    rows: tuple[Line, ...]
+    without: int
+    """Calls for which no line is known."""
+
+    @classmethod
+    def of(cls, trace: Trace) -> Lines:
+        """The figures of `trace` by line."""
+        table = places(trace)
+        keys: dict[Place, int] = {}
+        number = np.array([-1 if p is None else keys.setdefault(p, len(keys)) for p in table], "<i8")
+        stack = trace.column("stack")
+        where = number[np.where(stack < len(number), stack, 0)]
+        known = where >= 0
+        failed = (trace.column("errno") != 0) & (trace.column("errno") != 255)
+        n = len(keys)
+
+        def total(weights: Any) -> list[int]:
+            return np.bincount(where[known], weights=weights[known], minlength=n).astype("<i8").tolist()
+
+        calls, errors = total(np.ones(len(where))), total(failed)
+        refused, moved = total(trace.column("denied_by") != 0), total(trace.column("nbytes"))
+        times = total(trace.column("dur"))
+        pairs, counts = np.unique(where[known] << 8 | trace.column("call")[known], return_counts=True)
+        names: list[list[tuple[int, str]]] = [[] for _ in range(n)]
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            names[pair >> 8].append((-count, call_name(pair & 255)))
+        rows = [
+            Line(file, line, function, calls[i], errors[i], refused[i], moved[i], times[i],
+                 tuple(name for _, name in sorted(names[i])))
+            for (file, line, function), i in keys.items()
+            if calls[i]
+        ]  # fmt: skip
+        rows.sort(key=lambda row: (row.file, row.line, row.function))
+        return cls(tuple(rows), int(np.count_nonzero(~known)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Any:
+        return iter(self.rows)
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return (
+                f"no line is known for {self.without:,} calls: run with stacks (--stacks) "
+                "and a module compiled with debug information (-g)"
+            )
+        cells = [_HEAD, *map(_cells, self.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(_HEAD))]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if 1 <= i <= 5 else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in cells
+        ]
+        if self.without:
+            lines.append(f"({self.without:,} calls with no known line)")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return f"<p>{html.escape(str(self))}</p>"
+
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        body = "".join(line(_cells(row), "td") for row in self.rows)
+        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+_HEAD = ("line", "calls", "errors", "refused", "bytes", "time", "what")
+
+
+def _cells(row: Line) -> tuple[str, ...]:
+    return (
+        f"{plain(row.file)}:{row.line}", f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
+        f"{row.refused:,}" if row.refused else "", bytes_text(row.bytes) if row.bytes else "",
+        duration_text(row.time), ", ".join(row.names[:3]) + (", ..." if len(row.names) > 3 else ""),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The guest's source, each line with its calls, bytes and time; `!` marks lines that were refused something."""
+
+    source: str
+    lines: dict[int, list[Line]]
+    name: str
+
+    @classmethod
+    def of(cls, trace: Trace, source: str | None = None, file: str | None = None) -> Annotation:
+        """The source of `trace`, or the one given, with the figures of the lines of `file`.
+
+        Raises ValueError when neither the trace nor the caller has the source.
+        """
+        text = source if source is not None else trace.meta.get("source")
+        if not isinstance(text, str):
+            raise ValueError("the trace does not hold its program's source: give it as annotate(source=...)")
+        name = PurePosixPath(file or str(trace.meta.get("source_name") or "")).name
+        table: dict[int, list[Line]] = {}
+        for row in trace.by_line():
+            if not name or PurePosixPath(row.file).name == name:
+                table.setdefault(row.line, []).append(row)
+        return cls(text, table, name)
+
+    def _margin(self, number: int) -> tuple[str, str, str, bool, str]:
+        rows = self.lines.get(number, [])
+        if not rows:
+            return "", "", "", False, ""
+        moved = sum(row.bytes for row in rows)
+        names = ", ".join(dict.fromkeys(name for row in rows for name in row.names))
+        return (
+            f"{sum(row.calls for row in rows):,}", bytes_text(moved) if moved else "",
+            duration_text(sum(row.time for row in rows)), any(row.refused for row in rows), names,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        out = [f"{'calls':>8} {'bytes':>10} {'time':>9}    line"]
+        for number, text in enumerate(self.source.splitlines(), 1):
+            calls, moved, time, refused, _ = self._margin(number)
+            mark = "!" if refused else " "
+            out.append(f"{calls:>8} {moved:>10} {time:>9} {mark} {number:4}  {plain(text.expandtabs(4))}".rstrip())
+        return "\n".join(out)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        longest = max((sum(row.time for row in rows) for rows in self.lines.values()), default=0) or 1
+        body = []
+        for number, text in enumerate(self.source.splitlines(), 1):
+            calls, moved, time, refused, names = self._margin(number)
+            share = sum(row.time for row in self.lines.get(number, ())) / longest
+            shade = f"background:rgba(255,190,0,{share * 0.6:.2f});" if share else ""
+            mark = ' <span style="color:#c00" title="refused">refused</span>' if refused else ""
+            body.append(
+                f'<tr style="{shade}" title="{html.escape(names)}">'
+                + "".join(f'<td style="text-align:right">{cell}</td>' for cell in (calls, moved, time, str(number)))
+                + '<td style="text-align:left;white-space:pre;font-family:monospace" dir="ltr">'
+                + f"{html.escape(plain(text.expandtabs(4)))}{mark}</td></tr>"
+            )
+        head = "".join(f"<th>{name}</th>" for name in ("calls", "bytes", "time", "line", html.escape(plain(self.name))))
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"

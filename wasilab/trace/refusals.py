@@ -1,0 +1,230 @@
+"""Refused calls in words, each with the smallest grant that would have allowed it.
+
+For: `Trace.denied`, the report, `--refused`. The sentence is what the host or capability said when it refused (the
+payload's reason); here it gets the call, the path and a remedy in the words of the command line.
+
+A program that opens a file without any granted directory makes no call that could be refused: its C library asks
+`fd_prestat_get` for each granted directory, is told EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
+That search is reported here as a refusal of its own, derived from the trace. When directories *are* granted and the program
+opens a path outside all of them, the C library refuses by itself and nothing reaches the host: no trace can show it.
+"""
+
+from __future__ import annotations
+
+import html
+import posixpath
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..capabilities.refusal import DeniedBy
+from ..wasi import spec
+from .decode import call_name
+from .event import CallEvent
+from .show import plain
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+_PRESTAT = spec.SNAPSHOT1["fd_prestat_get"].number
+_BADF = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One refused call, or several of the same kind (`count`). All texts are safe to print."""
+
+    call: str
+    asked: str
+    """What the guest asked for, as it would write it: `path_open('/etc/passwd')`."""
+    denied_by: DeniedBy
+    sentence: str
+    remedy: str
+    """The smallest grant that would allow it, as command-line text; "" when no grant would."""
+    seq: int
+    """The (first) call."""
+    line: str = ""
+    """The source line of the call, `file:line`, where it is known."""
+    count: int = 1
+
+    def __str__(self) -> str:
+        times = f" ({self.count:,} times)" if self.count > 1 else ""
+        where = f" at {self.line}" if self.line else ""
+        remedy = f" To allow it: {self.remedy}" if self.remedy else ""
+        return f"{self.sentence}{times}{where}.{remedy}"
+
+
+class Refusals:
+    """The refused calls of a trace in order; equal ones (same call, path and reason) are one entry with a count."""
+
+    def __init__(self, entries: list[Refusal]) -> None:
+        self.entries = entries
+
+    @classmethod
+    def of(cls, trace: Trace) -> Refusals:
+        """The refusals among the calls of `trace`."""
+        rows = np.flatnonzero(trace.column("denied_by"))
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        calls, wheres = trace.column("call")[rows].tolist(), trace.where_ids[rows].tolist()
+        numbers = rows if trace.rows is None else trace.rows[rows]
+        for row, call, where in zip(numbers.tolist(), calls, wheres, strict=True):
+            groups.setdefault((call, where, trace.store.reason(row)), []).append(row)
+        entries = [_refusal(trace, same) for same in groups.values()]
+        derived = _searched_in_vain(trace)
+        if derived is not None:
+            entries.append(derived)
+        return cls(sorted(entries, key=lambda entry: entry.seq))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Refusal]:
+        return iter(self.entries)
+
+    def __getitem__(self, index: int) -> Refusal:
+        return self.entries[index]
+
+    def __eq__(self, other: object) -> bool:
+        return self.entries == (other.entries if isinstance(other, Refusals) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.entries)) or "nothing was refused"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        if not self.entries:
+            return "<p>Nothing was refused.</p>"
+        items = "".join(
+            f"<li>{html.escape(e.sentence)}{f' ({e.count:,} times)' if e.count > 1 else ''}"
+            + (f" at {html.escape(e.line)}" if e.line else "")
+            + (f"<br>To allow it: <code>{html.escape(e.remedy)}</code>" if e.remedy else "")
+            + "</li>"
+            for e in self.entries
+        )
+        return f"<ul>{items}</ul>"
+
+
+def _refusal(trace: Trace, rows: list[int]) -> Refusal:
+    event = CallEvent(trace, rows[0])
+    asked = _asked(event)
+    by = event.denied_by if isinstance(event.denied_by, DeniedBy) else DeniedBy.POLICY
+    reason = plain(event.reason).rstrip(".")
+    sentence = reason if reason.startswith(event.name) else f"{asked} was refused: {reason or _WHY[by]}"
+    return Refusal(event.name, asked, by, sentence, _remedy(event, by), event.seq, _line(event), len(rows))
+
+
+_WHY = {
+    DeniedBy.NONE: "it was not said why",
+    DeniedBy.GRANT: "nothing that was granted allows it",
+    DeniedBy.RIGHT: "the descriptor lacks the right",
+    DeniedBy.PATH: "the path leaves the directory that was granted",
+    DeniedBy.HOST: "the host's operating system does not allow it",
+    DeniedBy.REVOKED: "the grant was taken back",
+    DeniedBy.QUOTA: "a limit of the grants is used up",
+    DeniedBy.POLICY: "a rule forbids it",
+    DeniedBy.ASK: "a person was asked and said no",
+}
+
+
+def _asked(event: CallEvent) -> str:
+    args = event.args
+    paths = [value for name, value in args.items() if isinstance(value, str) and "path" in name]
+    if paths:
+        return f"{event.name}({', '.join(_quoted(path) for path in paths)})"
+    fd = event.fd
+    if fd is not None:
+        return f"{event.name}({fd!r})"
+    first = next(iter(args.values()), "")
+    return f"{event.name}({getattr(first, 'name', '') if isinstance(first, int) else ''})"
+
+
+def _quoted(path: str) -> str:
+    return "'" + plain(path).replace("'", "\\'") + "'"
+
+
+def _line(event: CallEvent) -> str:
+    for frame in event.stack:
+        if frame.file and frame.line:
+            return f"{plain(frame.file)}:{frame.line}"
+    return ""
+
+
+_NO_FAMILY_GRANT = {"clock": "--clock real", "random": "--random real", "sock": "--listen 127.0.0.1:0"}
+_BY_RIGHT_ONLY = frozenset({"fd_fdstat_set_rights"})
+
+
+def _remedy(event: CallEvent, by: DeniedBy) -> str:
+    """The smallest grant as flag text, or ""."""
+    if by == DeniedBy.GRANT and event.family in _NO_FAMILY_GRANT:
+        return _NO_FAMILY_GRANT[event.family]
+    if by == DeniedBy.PATH:
+        return _escaped(event)
+    if by == DeniedBy.GRANT:
+        return _writable(event)
+    if by == DeniedBy.RIGHT and event.name not in _BY_RIGHT_ONLY:
+        return "--rights compat"
+    if by == DeniedBy.QUOTA:
+        return "--max-fds N" if event.errno_name == "EMFILE" else "--max-written BYTES"
+    if by == DeniedBy.HOST:
+        return ""
+    return ""
+
+
+def _preopen_of(event: CallEvent) -> str:
+    """The guest name of the granted directory that the call's path lies in, "" if none does."""
+    path = event.path or (event.fd.path if event.fd is not None else "")
+    best = ""
+    for life in event.trace.lives.values():
+        if life.preopen is not None:
+            name = life.preopen.decode("utf-8", "backslashreplace")
+            if (path == name or path.startswith(name.rstrip("/") + "/")) and len(name) >= len(best):
+                best = name
+    return best
+
+
+def _writable(event: CallEvent) -> str:
+    guest = _preopen_of(event)
+    if not guest:
+        return "--dir HOST[::GUEST]"
+    return f"--dir {_host_of(event, guest)}::{shlex.quote(plain(guest))}:rw"
+
+
+def _host_of(event: CallEvent, guest: str) -> str:
+    """The host folder behind a granted directory, where the run said it (`meta["dirs"]`: guest -> host)."""
+    dirs = event.trace.meta.get("dirs")
+    host = dirs.get(guest) if isinstance(dirs, dict) else None
+    return shlex.quote(plain(host)) if isinstance(host, str) else "HOST"
+
+
+def _escaped(event: CallEvent) -> str:
+    """Where the path would have led, granted as a directory of its own (a lexical answer: links are not followed)."""
+    path = event.path
+    if not path.startswith("/"):
+        return "--dir HOST[::GUEST]"
+    parent = posixpath.dirname(posixpath.normpath(path))
+    return f"--dir HOST::{shlex.quote(plain(parent))}"
+
+
+def _searched_in_vain(trace: Trace) -> Refusal | None:
+    """The search of a C library for granted directories that found none, as a refusal; None where there was no such."""
+    if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
+        return None
+    calls = trace.column("call")
+    rows = np.flatnonzero((calls == _PRESTAT) & (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == 3))
+    if not len(rows) or (calls == spec.SNAPSHOT1["path_open"].number).any():
+        return None
+    event = trace[int(rows[0])]
+    if (calls[: int(rows[0])] == _PRESTAT).any():
+        return None
+    sentence = (
+        "the guest looked for granted directories and found none: it can open no file (its C library then answers "
+        "ENOENT or ENOTCAPABLE by itself, without a call)"
+    )
+    asked, remedy = "a granted directory", "--dir HOST[::GUEST]"
+    return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq, _line(event))
