@@ -1,0 +1,166 @@
+"""What a WASI call costs: wasilab traced and untraced, wasmtime-py's own WASI, Node's; and a bare os.write for scale.
+
+`python -m tests.bench` from the repository's root prints the table. Hosts take turns, call by call, in one run, so
+that a busy machine blurs all of them alike: trust the ratios. Nothing here asserts a time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import wasmtime
+
+from wasilab.capabilities.clocks import Clocks
+from wasilab.capabilities.hostdir import HostDir
+from wasilab.capabilities.streams import CallbackOutput
+from wasilab.engine.limits import Limits
+from wasilab.engine.worker import execute
+from wasilab.module import load
+from wasilab.trace.record import Recorder
+from wasilab.wasi.host import Host
+
+from .guests import CALLS, FILE, guest
+
+_NODE = """
+const { WASI } = require('node:wasi'); const fs = require('fs');
+const wasi = new WASI({ version: 'preview1', preopens: { '/d': process.argv[3] }, args: [], env: {} });
+WebAssembly.instantiate(fs.readFileSync(process.argv[2]), wasi.getImportObject()).then(r => wasi.start(r.instance));
+"""
+
+Measure = Callable[[bytes, Path], int | None]
+"""(wasm, folder) -> elapsed nanoseconds of the guest's loop, None where the host is absent."""
+
+
+def wasilab(wasm: bytes, folder: Path, *, traced: bool, raw: bool = True, stacks: bool = False) -> int:
+    """Under wasilab's host, over a HostDir granted rw."""
+    out = bytearray()
+    host = Host(
+        preopens={"/d": HostDir(str(folder), mode="rw")}, stdout=CallbackOutput(out.extend), clocks=Clocks.real()
+    )
+    recorder = Recorder(budget_bytes=1 << 30, stacks=stacks) if traced else None
+    outcome = execute(load(wasm), host, recorder, Limits(bytes_written=None), raw=raw)
+    host.close()
+    assert outcome.ok, outcome
+    return struct.unpack("<Q", out)[0]
+
+
+def wasmtime_own(wasm: bytes, folder: Path) -> int:
+    """Under the WASI that comes with wasmtime-py."""
+    engine = wasmtime.Engine()
+    linker = wasmtime.Linker(engine)
+    linker.define_wasi()
+    store = wasmtime.Store(engine)
+    config = wasmtime.WasiConfig()
+    config.preopen_dir(str(folder), "/d")
+    out = folder / "out.bin"
+    config.stdout_file = str(out)
+    store.set_wasi(config)
+    start = linker.instantiate(store, wasmtime.Module(engine, wasm)).exports(store)["_start"]
+    assert isinstance(start, wasmtime.Func)
+    start(store)
+    store.close()
+    return int(struct.unpack("<Q", out.read_bytes())[0])
+
+
+def node(wasm: bytes, folder: Path) -> int | None:
+    """Under Node's `node:wasi`, None where there is no Node."""
+    binary = shutil.which("node")
+    if binary is None:
+        return None
+    with tempfile.TemporaryDirectory() as temporary:
+        script, program = Path(temporary, "run.cjs"), Path(temporary, "guest.wasm")
+        script.write_text(_NODE)
+        program.write_bytes(wasm)
+        done = subprocess.run(
+            [binary, "--no-warnings", script, program, folder], capture_output=True, check=False, timeout=300
+        )
+    return int(struct.unpack("<Q", done.stdout)[0]) if len(done.stdout) == 8 else None
+
+
+def os_write(count: int) -> float:
+    """ns of one `os.write` of 16 bytes to a file, called from Python."""
+    with tempfile.TemporaryFile(buffering=0) as file:
+        fd, data, write = file.fileno(), b"sixteen bytes...", os.write
+        start = time.perf_counter_ns()
+        for _ in range(count):
+            write(fd, data)
+        return (time.perf_counter_ns() - start) / count
+
+
+HOSTS: dict[str, tuple[Measure, int]] = {
+    "wasilab traced": (lambda w, f: wasilab(w, f, traced=True), 100_000),
+    "wasilab untraced": (lambda w, f: wasilab(w, f, traced=False), 100_000),
+    "wasmtime-py's own": (wasmtime_own, 20_000),
+    "node:wasi": (node, 100_000),
+    "traced, public API": (lambda w, f: wasilab(w, f, traced=True, raw=False), 10_000),
+    "traced, with stacks": (lambda w, f: wasilab(w, f, traced=True, stacks=True), 10_000),
+}
+"""Label -> (measurement, calls made)."""
+
+
+def measure(call: str, label: str, rounds: int = 3) -> float | None:
+    """ns per call, the best of `rounds`; None where the host is absent."""
+    run, count = HOSTS[label]
+    wasm = bytes(wasmtime.wat2wasm(guest(call, count)))
+    best: float | None = None
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            (folder / FILE).write_bytes(bytes(16 * (count + 4000)))
+            elapsed = run(wasm, folder)
+        if elapsed is None:
+            return None
+        best = min(best or 1e18, elapsed / count)
+    return best
+
+
+def table(rounds: int = 3) -> list[str]:
+    """The table of all calls under all hosts, as lines of text."""
+    lines = [f"{'ns per call':<22}" + "".join(f"{call:>20}" for call in CALLS)]
+    figures: dict[str, list[float | None]] = {label: [] for label in HOSTS}
+    for call in CALLS:
+        for label in HOSTS:
+            figures[label].append(measure(call, label, rounds))
+    for label, row in figures.items():
+        lines.append(f"{label:<22}" + "".join(f"{'absent' if v is None else format(v, ',.0f'):>20}" for v in row))
+    lines.append(f"{'bare os.write 16 B':<22}{min(os_write(100_000) for _ in range(rounds)):>20,.0f}   (from Python)")
+    for label, base in (
+        ("wasilab traced", "wasmtime-py's own"),
+        ("wasilab traced", "node:wasi"),
+        ("wasilab traced", "wasilab untraced"),
+    ):
+        cells = []
+        for ours, theirs in zip(figures[label], figures[base], strict=True):
+            cells.append("absent" if ours is None or theirs is None else f"{ours / theirs:.2f}x")
+        lines.append(f"{'traced : ' + base:<22}"[:28].ljust(28)[:22] + "".join(f"{cell:>20}" for cell in cells))
+    cells = []
+    for on, off in zip(figures["wasilab traced"], figures["wasilab untraced"], strict=True):
+        cells.append("" if on is None or off is None else f"+{on - off:,.0f}")
+    lines.append(f"{'cost of recording':<22}" + "".join(f"{cell:>20}" for cell in cells))
+    return lines
+
+
+def bytes_per_event(count: int = 200_000) -> dict[str, float]:
+    """Bytes of trace memory for one recorded event, by call."""
+    found = {}
+    for call in CALLS:
+        recorder = Recorder(budget_bytes=1 << 30)
+        with tempfile.TemporaryDirectory() as temporary:
+            (Path(temporary) / FILE).write_bytes(bytes(16 * (count + 4000)))
+            host = Host(
+                preopens={"/d": HostDir(temporary, mode="rw")},
+                stdout=CallbackOutput(lambda data: None),
+                clocks=Clocks.real(),
+            )
+            wasm = bytes(wasmtime.wat2wasm(guest(call, count)))
+            assert execute(load(wasm), host, recorder, Limits(bytes_written=None)).ok
+            host.close()
+        found[call] = recorder.nbytes() / len(recorder)
+    return found

@@ -1,0 +1,67 @@
+"""The benchmark's guests: WebAssembly text that makes one WASI call many times and reports the nanoseconds it took.
+
+The same binary runs under every host. It opens `bench.dat` in its first preopened directory, makes the call 2,000
+times to warm up and then N times, each time checking for errno 0, and writes the elapsed nanoseconds by the
+monotonic clock as 8 bytes to stdout.
+"""
+
+from __future__ import annotations
+
+FILE = "bench.dat"
+
+_SIGNATURES = {
+    "clock_time_get": "i32 i64 i32",
+    "fd_tell": "i32 i32",
+    "fd_write": "i32 i32 i32 i32",
+    "fd_read": "i32 i32 i32 i32",
+    "path_filestat_get": "i32 i32 i32 i32 i32",
+    "path_open": "i32 i32 i32 i32 i32 i64 i64 i32 i32",
+}
+
+# The file's descriptor is in $fd; a 16-byte buffer at 4096 is described by the iovec at 64.
+CALLS = {
+    "clock_time_get": "(call $clock_time_get (i32.const 1) (i64.const 0) (i32.const 128))",
+    "fd_tell": "(call $fd_tell (local.get $fd) (i32.const 128))",
+    "fd_write 16 B": "(call $fd_write (local.get $fd) (i32.const 64) (i32.const 1) (i32.const 128))",
+    "fd_read 16 B": "(call $fd_read (local.get $fd) (i32.const 64) (i32.const 1) (i32.const 128))",
+    "path_filestat_get": (
+        "(call $path_filestat_get (i32.const 3) (i32.const 0) (i32.const 1024) (i32.const 9) (i32.const 256))"
+    ),
+}
+
+
+def guest(call: str, count: int) -> str:
+    """The text of the guest that makes `call` (a key of `CALLS`) `count` times."""
+    imports = "\n".join(
+        f'(import "wasi_snapshot_preview1" "{name}" (func ${name} (param {words}) (result i32)))'
+        for name, words in _SIGNATURES.items()
+    )
+    body = CALLS[call]
+
+    def loop(label: str, times: int) -> str:
+        return f"""
+        (local.set $i (i32.const {times}))
+        (loop ${label}
+          (if {body} (then unreachable))
+          (br_if ${label} (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"""
+
+    rights = (1 << 1) | (1 << 2) | (1 << 5) | (1 << 6)
+    return f"""(module
+      {imports}
+      (memory (export "memory") 2)
+      (data (i32.const 1024) "{FILE}")
+      (data (i32.const 4096) "sixteen bytes...")
+      (func $now (result i64)
+        (if (call $clock_time_get (i32.const 1) (i64.const 0) (i32.const 512)) (then unreachable))
+        (i64.load (i32.const 512)))
+      (func (export "_start") (local $fd i32) (local $i i32) (local $t i64)
+        (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 1024) (i32.const 9) (i32.const 0)
+              (i64.const {rights}) (i64.const 0) (i32.const 0) (i32.const 520)) (then unreachable))
+        (local.set $fd (i32.load (i32.const 520)))
+        (i32.store (i32.const 64) (i32.const 4096)) (i32.store (i32.const 68) (i32.const 16))
+        {loop("warm", 2000)}
+        (local.set $t (call $now))
+        {loop("measured", count)}
+        (i64.store (i32.const 600) (i64.sub (call $now) (local.get $t)))
+        (i32.store (i32.const 64) (i32.const 600)) (i32.store (i32.const 68) (i32.const 8))
+        (if (call $fd_write (i32.const 1) (i32.const 64) (i32.const 1) (i32.const 128)) (then unreachable))))"""
