@@ -43,7 +43,9 @@ class Guest:
     def call(self, name: str, *args: Any, unstable: bool = False) -> Answer:
         call = (UNSTABLE if unstable else SNAPSHOT1)[name]
         semantic = (SEMANTICS_UNSTABLE if unstable else SEMANTICS)[name]
-        params = [p for p in call.params if p.type.kind not in ("outstrings", "outevents") and p.name != "nsubscriptions"]
+        params = [
+            p for p in call.params if p.type.kind not in ("outstrings", "outevents") and p.name != "nsubscriptions"
+        ]
         assert len(params) == len(args), f"{name} takes {[p.name for p in params]}"
         try:
             decoded = []

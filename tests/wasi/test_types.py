@@ -49,7 +49,14 @@ def test_subscriptions_are_read_from_both_layouts(unstable: bool) -> None:
 
 def test_errnos_have_the_numbers_of_the_document() -> None:
     assert len(t.Errno) == 77
-    assert [t.Errno(n).name for n in (1, 8, 28, 44, 63, 76)] == ["TOOBIG", "BADF", "INVAL", "NOENT", "PERM", "NOTCAPABLE"]
+    assert [t.Errno(n).name for n in (1, 8, 28, 44, 63, 76)] == [
+        "TOOBIG",
+        "BADF",
+        "INVAL",
+        "NOENT",
+        "PERM",
+        "NOTCAPABLE",
+    ]
     assert t.Errno.TOOBIG.symbol == "E2BIG"
     assert t.Errno.NOTCAPABLE.text == "Capabilities insufficient"
     assert len({member.text for member in t.Errno}) == 77

@@ -179,7 +179,7 @@ def path_open(
             opened,
             kept,
             passed,
-            posixpath.normpath(f"{d.path}/{name}"),
+            posixpath.normpath(f"{d.path.rstrip('/')}/{name}"),
             strict=host.strict,
             # A directory has no flags of its own (POSIX lets O_NONBLOCK and the like pass unheard there).
             fdflags=0 if filetype == _DIRECTORY else fdflags,
