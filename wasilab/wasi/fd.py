@@ -40,6 +40,16 @@ def _cut(buffers: list[memoryview], limit: int) -> list[memoryview]:
     return kept
 
 
+def skip(buffers: list[memoryview], count: int) -> list[memoryview]:
+    """What is left of a list of buffers after `count` bytes."""
+    rest = []
+    for buffer in buffers:
+        if count < len(buffer):
+            rest.append(buffer[count:])
+        count = max(0, count - len(buffer))
+    return rest
+
+
 def _too_many() -> WasiError:
     return WasiError(Errno.INVAL, f"more than {MAX_BUFFERS} buffers in one call")
 

@@ -14,7 +14,7 @@ from ..capabilities.directory import FileType
 from ..capabilities.waiting import wait_any
 from . import rights as r
 from .errnos import Errno, WasiError
-from .fd import file_flags, readable, writable
+from .fd import file_flags, readable, skip, writable
 from .fdtable import Descriptor
 from .types import Fdflags, Riflags, Sdflags
 
@@ -59,6 +59,7 @@ def sock_accept(host: Host, d: Descriptor, flags: int) -> int:
     host.fds.require_room()
     stream = _patient(host, d, lambda: d.object.accept(True))
     try:
+        stream.interrupt = host.interrupt  # what stops fd_read and fd_write on it
         if flags:
             stream.set_flags(file_flags(flags))
         rights = r.SOCKET & d.inheriting if host.strict else r.SOCKET
@@ -70,13 +71,35 @@ def sock_accept(host: Host, d: Descriptor, flags: int) -> int:
 
 
 def sock_recv(host: Host, d: Descriptor, buffers: list[memoryview], flags: int) -> tuple[int, int]:
-    """Receive; the bytes received and `Roflags`."""
+    """Receive; the bytes received and `Roflags`.
+
+    With recv_waitall it goes on until the buffers are full, the peer has shut down or, on a non-blocking socket,
+    nothing more is there. Together with recv_peek it has no effect (POSIX leaves that open).
+    """
     if flags & ~(_PEEK | _WAITALL):
         raise WasiError(Errno.INVAL, f"undefined riflags in {flags:#x}")
     _socket(d)
     buffers = readable(buffers)
-    count, out = _patient(host, d, lambda: d.object.recv(buffers, bool(flags & _PEEK), bool(flags & _WAITALL)))
+    peek = bool(flags & _PEEK)
+    count, out = _patient(host, d, lambda: d.object.recv(buffers, peek, False))
+    if flags & _WAITALL and not peek and count:
+        count += _receive_rest(host, d, skip(buffers, count))
     return count, out
+
+
+def _receive_rest(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
+    done = 0
+    while buffers:
+        rest = buffers
+        try:
+            count, _ = _patient(host, d, lambda: d.object.recv(rest, False, False))  # noqa: B023  called at once
+        except BlockingIOError:
+            break
+        if not count:
+            break
+        done += count
+        buffers = skip(rest, count)
+    return done
 
 
 def sock_send(host: Host, d: Descriptor, buffers: list[memoryview], flags: int) -> int:
