@@ -79,6 +79,8 @@ def _path(key: str) -> Path:
 def make_folder(path: Path) -> Path:
     """Make a folder that only this user may enter: another's file in it would be code that we run."""
     try:
+        # `parents` would make the folders above with the common mode, so the top is made by itself.
+        cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ToolchainError(

@@ -1,0 +1,109 @@
+"""Running a compiler: its output is bounded, and it ends, with its children, when told to."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from wasilab.toolchains.diagnostics import CompileInterrupted, ToolchainError
+from wasilab.toolchains.process import OUTPUT_LIMIT, run_group
+
+SH = ["/bin/sh", "-c"]
+
+
+def _wait_for(path: Path) -> str:
+    for _ in range(3000):
+        if path.exists() and path.read_text().endswith("\n"):
+            return path.read_text()
+        time.sleep(0.01)
+    raise AssertionError(f"{path} was not written")
+
+
+def _ended(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    for _ in range(300):
+        try:
+            if "\nState:\tZ" in status.read_text():
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_output_and_status_come_back() -> None:
+    done = run_group([*SH, "echo out; echo err >&2; exit 3"])
+    assert (done.status, done.output) == (3, "out\nerr\n")
+
+
+def test_an_interrupt_ends_the_whole_group(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = f"sleep 1000 & child=$!; echo $$ $child > {pids}; wait"
+    stop = threading.Event()
+    caught: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run_group([*SH, script], cancelled=stop.is_set)
+        except CompileInterrupted as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    shell, child = (int(word) for word in _wait_for(pids).split())
+    stop.set()
+    thread.join(30)
+    assert len(caught) == 1
+    assert _ended(shell)
+    assert _ended(child)
+
+
+def test_whatever_a_callback_raises_leaves_no_process(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+
+    def interrupted(_seconds: float, _sentence: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_group([*SH, f"echo $$ > {pids}; exec sleep 1000"], on_progress=interrupted)
+    assert _ended(int(_wait_for(pids)))
+
+
+def test_a_child_that_keeps_the_pipe_open_does_not_keep_the_compile(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    done = run_group([*SH, f"sleep 1000 & echo $! > {pids}; echo done"], timeout=60)
+    assert done.output == "done\n"
+    assert _ended(int(_wait_for(pids)))
+
+
+def test_a_flood_is_cut_and_counted() -> None:
+    flood = "import sys; sys.stdout.write('x' * 3_000_000)"
+    done = run_group([sys.executable, "-c", flood])
+    assert done.output.startswith("x" * OUTPUT_LIMIT)
+    assert f"[{3_000_000 - OUTPUT_LIMIT} more bytes of compiler output left out]" in done.output
+    assert len(done.output) < OUTPUT_LIMIT + 100
+
+
+def test_output_that_is_not_utf8_is_shown_all_the_same() -> None:
+    assert run_group([*SH, r"printf 'a\377b'"]).output == "a\ufffdb"
+
+
+def test_progress_tells_seconds_and_the_sentence() -> None:
+    said: list[tuple[float, str]] = []
+    run_group([*SH, "sleep 0.8"], on_progress=lambda s, t: said.append((s, t)), sentence=lambda s: f"{s > 0.4}")
+    assert said
+    assert all(text == "True" and seconds >= 0.5 for seconds, text in said)
+
+
+def test_what_cannot_start_is_one_clear_error() -> None:
+    with pytest.raises(ToolchainError, match="cannot start '/no/such/compiler'"):
+        run_group(["/no/such/compiler"])
+
+
+def test_a_timeout_is_an_error_that_names_the_command() -> None:
+    with pytest.raises(ToolchainError, match=r"longer than 0\.2 s"):
+        run_group([*SH, "sleep 1000"], timeout=0.2)
