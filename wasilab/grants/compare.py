@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..capabilities.directory import Directory
 from ..module import Module
 from ..trace.trace import Trace
-from ..wasi.spec import SNAPSHOT1
+from ..wasi.spec import BY_NUMBER, SNAPSHOT1
 from .grants import Grants
 
 FAMILIES = ("args", "environ", "clock", "random", "fd", "path", "poll", "proc", "sched", "sock")
@@ -38,21 +40,20 @@ class Row:
 def compare(module: Module | None, grants: Grants, trace: Trace | None) -> list[Row]:
     """The rows of every family that was asked for, granted or used. `trace=None`: before the first run."""
     asked: dict[str, list[str]] = {family: [] for family in FAMILIES}
-    for name in module.wasi_imports if module is not None else ():
+    for name in dict.fromkeys(item.name for item in module.wasi_imports) if module is not None else ():
         if name in SNAPSHOT1:
             asked[SNAPSHOT1[name].family].append(name)
     used: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
     refused: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
     if trace is not None:
-        for name, count in trace.count("call").items():
-            used[SNAPSHOT1[name].family][name] = count
-        for name, count in trace.filter(denied=True).count("call").items():
-            refused[SNAPSHOT1[name].family][name] = count
+        numbers = trace.column("call")
+        for table, mask in ((used, slice(None)), (refused, trace.column("denied_by") != 0)):
+            for number, count in enumerate(np.bincount(numbers[mask], minlength=len(BY_NUMBER))[: len(BY_NUMBER)]):
+                if count:
+                    table[BY_NUMBER[number].family][BY_NUMBER[number].name] = int(count)
     words = describe(grants)
     return [
-        Row(f, tuple(asked[f]), words[f], used[f], refused[f])
-        for f in FAMILIES
-        if asked[f] or words[f] or used[f]
+        Row(f, tuple(asked[f]), words[f], used[f], refused[f]) for f in FAMILIES if asked[f] or words[f] or used[f]
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ..capabilities.hostdir import HostDir
 from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import listen
 from ..engine.limits import Limits
-from .grants import GrantError, Grants
+from .grants import GrantError, Grants, given, host_folder, memory_key
 
 MODES = ("ro", "rw", "copy")
 
@@ -40,14 +40,20 @@ LIMIT_FLAGS = {
 }
 """The flag of each field of `Limits`."""
 
+COUNTS = ("fuel", "fds", "table_elements", "instances")
+"""The limits that are plain numbers; the others are bytes, and `seconds`."""
+BOUNDLESS = ("fuel", "seconds", "bytes_written")
+"""The limits that can be taken away with "none"."""
+UNBOUNDED = "none"
+
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def size(text: str) -> int:
     """A number of bytes: digits with an optional k, m or g (1024-based), such as 64m."""
-    match = re.fullmatch(r"(\d{1,18})([kmg]?)(?:i?b)?", text.strip().lower())
+    match = re.fullmatch(r"([0-9]{1,18})([kmg]?)(?:i?b)?", text.strip().lower())
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write digits with an optional k, m or g, such as 64m")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write digits and k, m or g, such as 64m")
     return int(match[1]) * _UNITS[match[2]]
 
 
@@ -62,15 +68,35 @@ def seconds(text: str) -> float:
     return value
 
 
+def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """`read`, with "none" for no bound at all."""
+
+    def either(text: str) -> Any:
+        return UNBOUNDED if text == "none" else read(text)
+
+    return either
+
+
+def count(text: str) -> int:
+    """A whole number, digits only."""
+    if re.fullmatch(r"[0-9]{1,18}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number: write digits, such as 1000")
+    return int(text)
+
+
+class InMemory(str):
+    """The guest path of a `--mem`; it stands in one list with the `--dir`s, because order numbers descriptors."""
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Put every flag that grants or limits something on `parser`, in two groups of its help."""
     give = parser.add_argument_group("grants (nothing else is there for the guest)")
     add = give.add_argument
     add("--dir", action="append", default=[], metavar="HOST[::GUEST][:ro|:rw|:copy]", dest="dir",
         help="grant a host directory; ro (the default) to read, rw to change it, copy to change a copy in memory")
-    add("--mem", action="append", default=[], metavar="GUEST", help="grant an empty directory in memory")
+    add("--mem", action="append", type=InMemory, dest="dir", metavar="GUEST", help="grant an empty directory in memory")
     add("--env", action="append", default=[], metavar="K=V", help="grant an environment variable")
-    add("--stdin", metavar="FILE", help="what the guest reads from stdin: a file, - for the person or pipe at hand, none")
+    add("--stdin", metavar="FILE", help="what the guest reads: a file, - for you (or the pipe at hand), none")
     add("--stdin-text", metavar="TEXT", help="the text that the guest reads from stdin")
     add("--clock", metavar="KIND", help="real, frozen[:NS], stepped:NS, coarse:NS or none")
     add("--random", metavar="KIND", help="real, seeded:N or none")
@@ -80,12 +106,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--policy", action="append", default=[], metavar="FILE", help="a policy file (TOML) to start from; repeatable")
     add("--deny-all", action="store_true", help="start from nothing at all, without argv, stdio, clocks, randomness")
     add("--rights", choices=("strict", "compat"), help="preview1's rights as specified, or as Wasmtime has them today")
+    add("--ask", action=argparse.BooleanOptionalAction, default=None,
+        help="ask you when the program first uses something that is not granted (without you there: refuse)")
     bound = parser.add_argument_group("limits")
-    bound.add_argument("--fuel", type=int, metavar="N", help="instructions that the guest may execute")
-    bound.add_argument("--timeout", type=seconds, metavar="SECONDS", dest="seconds", help="wall-clock time of the run")
+    bound.add_argument("--fuel", type=_or_none(count), metavar="N", help="instructions that the guest may execute")
+    bound.add_argument(
+        "--timeout", type=_or_none(seconds), metavar="SECONDS", dest="seconds", help="wall-clock time of the run"
+    )
     for name, flag in LIMIT_FLAGS.items():
         if name not in ("fuel", "seconds"):
-            kind, metavar = (int, "N") if name in ("fds", "table_elements", "instances") else (size, "BYTES")
+            kind: Callable[[str], Any] = count if name in COUNTS else size
+            kind = _or_none(kind) if name in BOUNDLESS else kind
+            metavar = "N" if name in COUNTS else "BYTES"
             bound.add_argument(flag, type=kind, metavar=metavar, dest=name, help=_limit_help(name))
 
 
@@ -111,7 +143,7 @@ def parse_dir(text: str) -> tuple[str, HostDir]:
     """`HOST[::GUEST][:ro|:rw|:copy]` -> (guest path, directory). The guest path defaults to the host path as given."""
     body, mode = text, "ro"
     head, colon, tail = text.rpartition(":")
-    if colon and not head.endswith(":") and tail in MODES:
+    if colon and tail in MODES and ("::" in head or not head.endswith(":")):  # HOST::ro is a guest path
         body, mode = head, tail
     elif colon and head and "::" not in text[len(head) - 1 :] and tail and "/" not in tail and not os.path.isdir(text):
         raise GrantError(f"--dir {text}: the mode {tail!r} is not one of ro, rw, copy")
@@ -120,7 +152,7 @@ def parse_dir(text: str) -> tuple[str, HostDir]:
         raise GrantError(f"--dir {text}: the guest path after '::' is empty; write for example {host}::/data")
     if not host:
         raise GrantError(f"--dir {text}: the host directory is empty; write for example .::/data")
-    return (guest if sep else host.rstrip("/") or "/"), HostDir(host, mode=mode)  # type: ignore[arg-type]
+    return (guest if sep else host.rstrip("/") or "/"), host_folder(host, mode)
 
 
 def parse_env(text: str) -> tuple[str, str]:
@@ -146,36 +178,48 @@ def from_options(options: argparse.Namespace, base: Grants | None = None) -> Gra
     if options.deny_all:
         grants = Grants.nothing(limits=grants.limits, rights=grants.rights)
     dirs: dict[str, Directory] = dict(grants.dirs)
-    for text in options.dir:
-        guest, directory = parse_dir(text)
-        dirs[guest] = directory
-    for guest in options.mem:
-        dirs[guest] = MemDir()
-    changes: dict[str, Any] = {"dirs": dirs, "env": {**grants.env, **dict(parse_env(t) for t in options.env)}}
+    for given_dir in options.dir:
+        guest, directory = (given_dir, MemDir()) if isinstance(given_dir, InMemory) else parse_dir(_words(given_dir))
+        dirs[str(guest)] = directory
+    env = dict(grants.env)
+    for given_env in options.env:  # in a notebook, {a_mapping} gives several at once
+        env.update(given_env if isinstance(given_env, Mapping) else [parse_env(_words(given_env))])
+    changes: dict[str, Any] = {"dirs": dirs, "env": env}
     if options.stdin is not None and options.stdin_text is not None:
         raise GrantError("--stdin and --stdin-text: give one of them")
     if options.stdin_text is not None:
-        changes["stdin"] = options.stdin_text.encode()
+        text = options.stdin_text
+        changes["stdin"] = text if isinstance(text, bytes) else _words(text).encode()
     elif options.stdin is not None:
         changes["stdin"] = _read_stdin(options.stdin)
     if options.clock is not None:
-        changes["clocks"] = _spec("--clock", options.clock, Clocks.parse)
+        changes["clocks"] = _spec("--clock", _words(options.clock), Clocks.parse)
     if options.random is not None:
-        changes["random"] = _spec("--random", options.random, Random.parse)
+        changes["random"] = _spec("--random", _words(options.random), Random.parse)
     if options.listen:
-        changes["sockets"] = (*grants.sockets, *(listen(address) for address in options.listen))
+        changes["sockets"] = (*grants.sockets, *(_spec("--listen", _words(a), listen) for a in options.listen))
     for flag, name in (("argv", "args"), ("stdout", "stdout"), ("stderr", "stderr")):
         if getattr(options, flag) is not None:
             changes[name] = getattr(options, flag)
     if options.rights is not None:
         changes["rights"] = options.rights
-    bounds = {name: getattr(options, name) for name in LIMIT_FLAGS if getattr(options, name) is not None}
+    if options.ask is not None:
+        changes["ask"] = options.ask
+    asked = {name: getattr(options, name) for name in LIMIT_FLAGS}
+    bounds = {name: None if v == UNBOUNDED else v for name, v in asked.items() if v is not None}
     if bounds:
         try:
-            changes["limits"] = replace(grants.limits, **bounds)
+            changes["limits"] = replace(grants.limits, **bounds)  # type: ignore[arg-type]  # checked by Limits
         except ValueError as error:
             raise GrantError(str(error)) from None
     return grants.with_(**changes)
+
+
+def _words(given: object) -> str:
+    """An option's value as text: in a notebook `{expression}` may have given a path or a number."""
+    if isinstance(given, (str, os.PathLike, int, float)):
+        return os.fsdecode(given) if isinstance(given, os.PathLike) else str(given)
+    raise GrantError(f"{given!r:.80} is a {type(given).__name__}: text or a path can stand here")
 
 
 def _spec(flag: str, text: str, parse: Any) -> Any:
@@ -185,7 +229,10 @@ def _spec(flag: str, text: str, parse: Any) -> Any:
         raise GrantError(f"{flag} {text}: {error}") from None
 
 
-def _read_stdin(path: str) -> bytes | str | None:
+def _read_stdin(path: object) -> bytes | str | None:
+    if isinstance(path, bytes):
+        return path
+    path = _words(path)
     if path == "-":
         return "ask"
     if path == "none":
@@ -196,25 +243,26 @@ def _read_stdin(path: str) -> bytes | str | None:
         raise GrantError(f"--stdin {path}: {error.strerror or error}") from None
 
 
-def to_flags(grants: Grants) -> list[str]:
-    """The shortest flags that `from_options` turns back into `grants`; `[]` for the default.
+def to_flags(grants: Grants, *, bare: bool | None = None) -> list[str]:
+    """Flags that `from_options` turns back into `grants`; `[]` for the default.
 
-    Raises `GrantError` for what flags cannot say: overrides, streams and directories of a class of your own.
+    `bare`: whether they start from `--deny-all` (default: when that is how such grants are thought of: no argv, no
+    standard stream). Raises `GrantError` for what flags cannot say: overrides, contents of a directory in memory,
+    streams, clocks and directories of a class of your own.
     """
-    default = Grants()
-    bare = not (grants.args or grants.stdout or grants.stderr) and grants.stdin is None
+    if bare is None:
+        bare = not (grants.args or grants.stdout or grants.stderr) and grants.stdin is None
+    start = Grants.nothing() if bare else Grants()
     flags = ["--deny-all"] if bare else []
-    start = Grants.nothing() if bare else default
     for guest, directory in grants.dirs.items():
         flags += dir_flags(guest, directory)
     for name, value in grants.env.items():
-        flags += ["--env", f"{name}={value}"]
-    if grants.stdin != start.stdin:
+        flags += _option("--env", f"{name}={value}")
+    if not _same(grants.stdin, start.stdin):
         flags += _stdin_flags(grants.stdin)
-    if grants.clocks != start.clocks:
-        flags += ["--clock", grants.clocks.spec]
-    if grants.random != start.random:
-        flags += ["--random", grants.random.spec]
+    for flag, now, before in (("--clock", grants.clocks, start.clocks), ("--random", grants.random, start.random)):
+        if now != before:
+            flags += [flag, spec_of(now, "flags")]
     for socket in grants.sockets:
         flags += ["--listen", socket.address]
     for name, flag in (("args", "argv"), ("stdout", "stdout"), ("stderr", "stderr")):
@@ -222,14 +270,32 @@ def to_flags(grants: Grants) -> list[str]:
             flags.append(f"--{flag}" if getattr(grants, name) else f"--no-{flag}")
     if grants.rights != "strict":
         flags += ["--rights", grants.rights]
+    if grants.ask:
+        flags.append("--ask")
     for name, flag in LIMIT_FLAGS.items():
         value = getattr(grants.limits, name)
-        if value != getattr(default.limits, name) and value is not None:
-            sized = isinstance(value, int) and name not in ("fuel", "fds", "table_elements", "instances")
-            flags += [flag, format_size(value) if sized else str(value)]
+        if value != getattr(start.limits, name):
+            sized = isinstance(value, int) and name not in COUNTS
+            flags += [flag, UNBOUNDED if value is None else format_size(value) if sized else str(value)]
     if grants.overrides:
         raise GrantError(f"the overrides ({', '.join(grants.overrides)}) are Python functions: flags cannot say them")
     return flags
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
+def _option(flag: str, value: str) -> list[str]:
+    """The words of an option; a value that looks like an option itself is tied to it."""
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
+
+
+def spec_of(source: Clocks | Random, form: str) -> str:
+    """The textual form of clocks or randomness; raises `GrantError` where they are of a class of your own."""
+    if source.spec == "custom":
+        raise GrantError(f"{type(source).__name__} of your own: {form} cannot say it, Python can")
+    return source.spec
 
 
 def _stdin_flags(stdin: Any) -> list[str]:
@@ -239,20 +305,29 @@ def _stdin_flags(stdin: Any) -> list[str]:
         return ["--stdin", "-"]
     if isinstance(stdin, bytes):
         try:
-            return ["--stdin-text", stdin.decode()]
+            text = stdin.decode()
         except UnicodeDecodeError:
-            raise GrantError("stdin is not UTF-8 text: save it to a file and write --stdin FILE") from None
+            text = "\0"
+        if "\0" in text:
+            raise GrantError("stdin is not plain UTF-8 text: save it to a file and write --stdin FILE")
+        return _option("--stdin-text", text)
     raise GrantError(f"stdin is a {type(stdin).__name__}: flags cannot say it")
 
 
 def dir_flags(guest: str, directory: Directory) -> list[str]:
-    """The flags that grant `directory` at `guest`."""
+    """The flags that grant `directory` at `guest`; raises `GrantError` for what flags cannot say."""
     if isinstance(directory, HostDir):
         host = str(directory.path)
-        same = host == guest
-        return ["--dir", f"{host}{'' if same else f'::{guest}'}{'' if directory.mode == 'ro' else f':{directory.mode}'}"]
+        if "::" in host or host.endswith(":"):
+            raise GrantError(f"the folder {host!r}: flags cannot say its colons, a policy file can")
+        body = host if (host.rstrip("/") or "/") == guest else f"{host}::{guest}"
+        # The mode is left out where it is the default and nothing could be mistaken for one.
+        mode = "" if directory.mode == "ro" and ":" not in body.replace("::", "", 1) else f":{directory.mode}"
+        return _option("--dir", body + mode)
     if isinstance(directory, MemDir):
-        return ["--mem", guest]
+        if memory_key(directory) != memory_key(MemDir()):
+            raise GrantError(f"the directory in memory at {guest!r} has contents or limits: flags cannot say it")
+        return _option("--mem", guest)
     raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: flags cannot say it, Python can")
 
 
@@ -262,16 +337,32 @@ def to_python(grants: Grants) -> str:
     parts: list[str] = []
     for field in fields(Grants):
         value = getattr(grants, field.name)
-        if value == getattr(default, field.name):
+        if given(grants, field.name) == given(default, field.name):
             continue
         if field.name == "limits":
             changed = {f.name: getattr(value, f.name) for f in fields(Limits) if getattr(value, f.name) != f.default}
             parts.append(f"limits=Limits({_keywords(changed.items())})")
-        elif field.name in ("dirs", "env", "overrides"):
+        elif field.name == "dirs":
+            parts.append(f"dirs={{{', '.join(f'{guest!r}: {_directory(d)}' for guest, d in value.items())}}}")
+        elif field.name in ("env", "overrides"):
             parts.append(f"{field.name}={{{', '.join(f'{k!r}: {v!r}' for k, v in value.items())}}}")
+        elif field.name == "sockets":
+            parts.append(f"sockets=[{', '.join(f'listen({s.address!r})' for s in value)}]")
         else:
             parts.append(f"{field.name}={value!r}")
     return f"Grants({', '.join(parts)})"
+
+
+def _directory(directory: Directory) -> str:
+    if not isinstance(directory, MemDir):
+        return repr(directory)
+    files, max_bytes, max_names, writable = memory_key(directory)
+    _, usual_bytes, usual_names, _ = memory_key(MemDir())
+    parts = [repr(files)] if files else []
+    parts += [f"max_bytes={max_bytes}"] if max_bytes != usual_bytes else []
+    parts += [f"max_names={max_names}"] if max_names != usual_names else []
+    parts += [] if writable else ["mode='ro'"]
+    return f"MemDir({', '.join(parts)})"
 
 
 def _keywords(items: Iterable[tuple[str, Any]]) -> str:

@@ -8,14 +8,15 @@ read from them is in `flags.py`, as a TOML file in `policy.py`; what a run used 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.directory import Directory, File
 from ..capabilities.entropy import Random
-from ..capabilities.hostdir import HostDir
+from ..capabilities.hostdir import BadFolder, HostDir
+from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import ListenSocket
 from ..engine.limits import Limits
 from ..wasi.spec import SNAPSHOT1
@@ -27,7 +28,7 @@ class GrantError(ValueError):
     """A grant that cannot be given: the message names it and says what to write instead."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grants:
     """What a guest is given. `Grants()` is the default; `Grants.nothing()` is nothing at all.
 
@@ -58,15 +59,20 @@ class Grants:
     """How much of everything: fuel, memory, seconds, descriptors, bytes."""
     rights: Rights = "strict"
     """Preview1's rights model: "strict" as specified, "compat" as Wasmtime behaves today."""
+    ask: bool = False
+    """Whether what is not granted is asked for, on first use, of the person at the notebook or terminal; where there is
+    nobody to ask it is refused."""
     overrides: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     """Python functions in place of calls: name -> function(original, *decoded arguments)."""
 
     def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen: the one way in)
+        def put(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)  # frozen: this is the one way in
+
         dirs: dict[str, Directory] = {}
         for guest, directory in self.dirs.items():
             if isinstance(directory, str):
-                directory = HostDir(directory, mode="ro")
+                directory = host_folder(directory)
             check_guest_path(guest)
             if not isinstance(directory, Directory):
                 raise GrantError(
@@ -90,6 +96,15 @@ class Grants:
             if call not in SNAPSHOT1:
                 raise GrantError(f"overrides[{call!r}]: no such WASI call{nearest(call, SNAPSHOT1)}")
         put("overrides", MappingProxyType(dict(self.overrides)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Grants):
+            return NotImplemented
+        mine, theirs = ([given(g, f.name) for f in fields(Grants)] for g in (self, other))
+        return mine == theirs
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.dirs), tuple(self.env), self.args, self.stdout, self.stderr, self.rights, self.limits))
 
     @classmethod
     def nothing(cls, **given: Any) -> Self:
@@ -148,6 +163,30 @@ class Grants:
         from .policy import load
 
         return load(*paths)
+
+
+def given(grants: Grants, name: str) -> Any:
+    """What a field gives, as a value to compare: directories in memory by their contents and limits, in order."""
+    value = getattr(grants, name)
+    if name == "dirs":
+        return [(guest, memory_key(d) if isinstance(d, MemDir) else d) for guest, d in value.items()]
+    if name == "stdin":
+        return type(value).__name__, value
+    return value
+
+
+def memory_key(directory: MemDir) -> tuple[object, ...]:
+    """A directory in memory as a value: its contents, its quota in bytes and names, whether it can be changed."""
+    tree = directory._tree
+    return directory.files(), tree.max_bytes, tree.max_names, directory.writable
+
+
+def host_folder(path: str, mode: str = "ro") -> HostDir:
+    """The host directory `path`; raises `GrantError` with the reason and the remedy when it cannot be granted."""
+    try:
+        return HostDir(path, mode=mode)  # type: ignore[arg-type]
+    except BadFolder as error:
+        raise GrantError(str(error)) from None
 
 
 def check_guest_path(guest: str) -> None:

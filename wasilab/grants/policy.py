@@ -1,6 +1,7 @@
 """Policy files: grants as TOML, to keep beside a program and to hand to somebody else.
 
     rights = "strict"                                   # or "compat"
+    ask = false                                         # true: ask a person for what is not granted
     deny_all = true                                     # start from nothing; default: from the default grants
 
     [dirs]
@@ -49,7 +50,8 @@ from ..capabilities.hostdir import HostDir
 from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import listen
 from ..engine.limits import Limits
-from .grants import GrantError, Grants, nearest
+from .flags import BOUNDLESS, UNBOUNDED, spec_of
+from .grants import GrantError, Grants, host_folder, memory_key, nearest
 
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "stdio": ("argv", "stdin", "stdin_text", "stdin_file", "stdout", "stderr"),
@@ -58,7 +60,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "sockets": ("listen",),
     "limits": tuple(f.name for f in fields(Limits)),
 }
-_TOP = ("rights", "deny_all", "dirs", "env", *_TABLES)
+_TOP = ("rights", "deny_all", "ask", "dirs", "env", *_TABLES)
 _DIR = ("host", "mode", "memory", "max_bytes")
 
 
@@ -99,6 +101,8 @@ def _merge(grants: Grants, policy: dict[str, Any], folder: Path) -> Grants:
     changes: dict[str, Any] = {}
     if "rights" in policy:
         changes["rights"] = _kind(policy, "rights", str)
+    if "ask" in policy:
+        changes["ask"] = _kind(policy, "ask", bool)
     dirs: dict[str, Directory] = dict(grants.dirs)
     for guest, entry in _table(policy, "dirs").items():
         dirs[guest] = _directory(guest, entry, folder)
@@ -120,8 +124,10 @@ def _merge(grants: Grants, policy: dict[str, Any], folder: Path) -> Grants:
     addresses = _kind(_table(policy, "sockets"), "listen", list, [])
     if addresses:
         changes["sockets"] = (*grants.sockets, *(listen(str(address)) for address in addresses))
-    if _table(policy, "limits"):
-        changes["limits"] = replace(grants.limits, **policy["limits"])
+    bounds = _table(policy, "limits")
+    if bounds:
+        bounds = {k: None if k in BOUNDLESS and v == UNBOUNDED else v for k, v in bounds.items()}
+        changes["limits"] = replace(grants.limits, **bounds)
     return grants.with_(**changes)
 
 
@@ -156,7 +162,7 @@ def _directory(guest: str, entry: Any, folder: Path) -> Directory:
     if "host" not in entry or "max_bytes" in entry:
         raise GrantError(f'dirs.{guest!r}: write {{ host = "folder", mode = "ro" }} or {{ memory = true }}')
     host = Path(_kind(entry, "host", str)).expanduser()
-    return HostDir(str(host if host.is_absolute() else folder / host), mode=_kind(entry, "mode", str, "ro"))
+    return host_folder(str(host if host.is_absolute() else folder / host), _kind(entry, "mode", str, "ro"))
 
 
 def _stdin(key: str, value: str, folder: Path) -> bytes | str | None:
@@ -182,25 +188,27 @@ def to_toml(grants: Grants, *, folder: Path | None = None) -> str:
     Raises `GrantError` for what a policy cannot say (overrides, directories and streams of a class of your own).
     """
     if grants.overrides:
-        raise GrantError(f"the overrides ({', '.join(grants.overrides)}) are Python functions: a policy cannot say them")
+        raise GrantError(f"the overrides ({', '.join(grants.overrides)}) are Python: a policy cannot say them")
     bare = not (grants.args or grants.stdout or grants.stderr) and grants.stdin is None
     start = Grants.nothing() if bare else Grants()
     lines: list[str] = []
     if grants.rights != start.rights:
         lines.append(f"rights = {_toml(grants.rights)}")
+    if grants.ask:
+        lines.append("ask = true")
     if bare:
         lines.append("deny_all = true")
     tables: dict[str, dict[str, str]] = {
         "dirs": {_toml(guest): _dir_toml(guest, d, folder) for guest, d in grants.dirs.items()},
         "env": {_toml(name): _toml(value) for name, value in grants.env.items()},
         "stdio": _stdio_toml(grants, start),
-        "clocks": {"kind": _toml(grants.clocks.spec)} if grants.clocks != start.clocks else {},
-        "random": {"kind": _toml(grants.random.spec)} if grants.random != start.random else {},
+        "clocks": {"kind": _toml(spec_of(grants.clocks, "a policy"))} if grants.clocks != start.clocks else {},
+        "random": {"kind": _toml(spec_of(grants.random, "a policy"))} if grants.random != start.random else {},
         "sockets": {"listen": f"[{', '.join(_toml(s.address) for s in grants.sockets)}]"} if grants.sockets else {},
         "limits": {
-            f.name: _toml(getattr(grants.limits, f.name))
+            f.name: _toml(UNBOUNDED if getattr(grants.limits, f.name) is None else getattr(grants.limits, f.name))
             for f in fields(Limits)
-            if getattr(grants.limits, f.name) not in (f.default, None)
+            if getattr(grants.limits, f.name) != f.default
         },
     }
     for name, rows in tables.items():
@@ -211,7 +219,7 @@ def to_toml(grants: Grants, *, folder: Path | None = None) -> str:
 
 def _stdio_toml(grants: Grants, start: Grants) -> dict[str, str]:
     rows: dict[str, str] = {}
-    if grants.stdin != start.stdin:
+    if type(grants.stdin) is not type(start.stdin) or grants.stdin != start.stdin:
         if grants.stdin is None or grants.stdin == "ask":
             rows["stdin"] = _toml("none" if grants.stdin is None else "ask")
         elif isinstance(grants.stdin, bytes):
@@ -231,13 +239,22 @@ def _dir_toml(guest: str, directory: Directory, folder: Path | None) -> str:
     if isinstance(directory, HostDir):
         host = str(directory.path)
         if folder is not None and not os.path.isabs(host):
-            host = os.path.relpath(os.path.abspath(host), folder)
+            host = os.path.relpath(directory.real, folder)
         return f"{{ host = {_toml(host)}, mode = {_toml(directory.mode)} }}"
     if isinstance(directory, MemDir):
-        return "{ memory = true }"
+        files, max_bytes, *rest = memory_key(directory)
+        _, usual_bytes, *usual = memory_key(MemDir())
+        if files or rest != usual:
+            raise GrantError(f"the directory in memory at {guest!r} has contents or rules: a policy cannot say it")
+        return "{ memory = true" + (f", max_bytes = {max_bytes} }}" if max_bytes != usual_bytes else " }")
     raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: a policy cannot say it")
 
 
 def _toml(value: str | int | float | bool) -> str:
     # A JSON string is a TOML basic string, save DEL, which TOML wants escaped.
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise GrantError(f"{value!r} is not Unicode text: a policy cannot say it") from None
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,154 @@
+"""Grants as flags and Python: what is written is what is given, and it reads back."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
+from wasilab.grants.flags import add_options, format_size, from_options, parse_dir, size
+from wasilab.grants.grants import GrantError
+
+
+def parse(*words: str) -> Grants:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return from_options(parser.parse_args(list(words)))
+
+
+def test_the_default_gives_stdio_clocks_and_randomness_and_no_more() -> None:
+    grants = Grants()
+    assert (grants.args, grants.stdin, grants.stdout, grants.stderr) == (True, b"", True, True)
+    assert (grants.clocks.spec, grants.random.spec) == ("real", "real")
+    assert not grants.dirs
+    assert not grants.env
+    assert not grants.sockets
+    assert grants.to_flags() == []
+
+
+def test_nothing_takes_all_of_it_away_and_gives_only_what_is_named() -> None:
+    grants = Grants.nothing(stdout=True)
+    assert (grants.args, grants.stdin, grants.stdout, grants.stderr) == (False, None, True, False)
+    assert (grants.clocks.spec, grants.random.spec) == ("none", "none")
+    assert parse("--deny-all", "--stdout") == grants
+
+
+@pytest.mark.parametrize(
+    ("text", "guest", "mode"),
+    [
+        ("{}", "{}", "ro"),
+        ("{}:rw", "{}", "rw"),
+        ("{}::/data", "/data", "ro"),
+        ("{}::/data:copy", "/data", "copy"),
+        ("{}::a:b:rw", "a:b", "rw"),
+    ],
+)
+def test_dir_flag(tmp_path: Path, text: str, guest: str, mode: str) -> None:
+    got, directory = parse_dir(text.format(tmp_path))
+    assert (got, directory.mode, Path(directory.path)) == (guest.format(tmp_path), mode, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{}::", "the guest path after '::' is empty"),
+        ("::/data", "the host directory is empty"),
+        ("{}:wr", "the mode 'wr' is not one of ro, rw, copy"),
+        ("{}::/data:write", "write"),
+        ("{}/missing", "missing"),
+    ],
+)
+def test_a_wrong_dir_flag_says_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises((GrantError, OSError, ValueError), match=says):
+        parse_dir(text.format(tmp_path))
+
+
+def test_flags_read_back_as_the_same_grants(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    grants = Grants(
+        dirs={"/in": HostDir(str(tmp_path / "in")), "/out": HostDir(str(tmp_path), mode="rw")},
+        env={"LANG": "C", "EMPTY": ""},
+        stdin=b"two\nlines\n",
+        clocks=Clocks.stepped(1000),
+        random=Random.seeded(7),
+        stderr=False,
+        rights="compat",
+        limits=Limits(fuel=1000, seconds=2.5, memory=64 << 20, bytes_written=12345),
+    )
+    assert parse(*grants.to_flags()) == grants
+
+
+def test_flags_of_every_limit_read_back() -> None:
+    limits = Limits(1, 1 << 20, 0.5, 3, 4, 5 << 10, 6 << 20, 7 << 20, 8, 9)
+    assert parse(*Grants(limits=limits).to_flags()).limits == limits
+
+
+def test_python_text_evaluates_to_the_same_grants(tmp_path: Path) -> None:
+    grants = Grants(dirs={"/d": HostDir(str(tmp_path))}, env={"A": "b"}, clocks=Clocks.frozen(5), limits=Limits(fds=9))
+    names = {"Grants": Grants, "HostDir": HostDir, "Clocks": Clocks, "Limits": Limits, "Random": Random}
+    assert eval(grants.to_python(), names) == grants
+
+
+def test_what_flags_cannot_say_is_refused_by_name() -> None:
+    with pytest.raises(GrantError, match="random_get"):
+        Grants(overrides={"random_get": lambda original, buffer: None}).to_flags()
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("12", 12), ("64k", 65536), ("1G", 1 << 30), ("2MiB", 2 << 20)])
+def test_sizes(text: str, number: int) -> None:
+    assert size(text) == number
+    assert size(format_size(number)) == number
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5m", "1t", "٣", "1 0", "1kk", "9" * 30])
+def test_a_wrong_size_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a size"):
+        size(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--clock", "fast"], "--clock fast"),
+        (["--random", "seeded:x"], "--random seeded:x"),
+        (["--env", "NOT_SET_ANYWHERE_1234"], "not set in the host's environment"),
+        (["--env", "=x"], "not empty"),
+        (["--stdin", "/no/such/file"], "--stdin /no/such/file"),
+        (["--stdin", "-", "--stdin-text", "x"], "give one of them"),
+        (["--max-fds", "0"], "Limits.fds"),
+        (["--mem", ""], "guest path"),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence_that_names_it(words: list[str], says: str) -> None:
+    with pytest.raises(GrantError, match=says) as caught:
+        parse(*words)
+    assert "\n" not in str(caught.value)
+
+
+def test_grants_do_not_change_once_made() -> None:
+    grants = Grants(env={"A": "1"}, dirs={"/m": MemDir()})
+    with pytest.raises(AttributeError):
+        grants.stdout = False  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        grants.env["B"] = "2"  # type: ignore[index]
+    assert grants.without_dir("/m").dirs == {}
+    with pytest.raises(GrantError, match="valid: /m"):
+        grants.without_dir("/n")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Grants(dirs={"": MemDir()}), "guest path"),
+        (lambda: Grants(dirs={"/a": 3}), "not a directory"),  # type: ignore[dict-item]
+        (lambda: Grants(stdin="text"), "give bytes"),  # type: ignore[arg-type]
+        (lambda: Grants(rights="lax"), "'strict' and 'compat'"),  # type: ignore[arg-type]
+        (lambda: Grants(overrides={"clock_time_gett": print}), "did you mean 'clock_time_get'"),
+        (lambda: Grants(env={"A=B": "c"}), "'='"),
+    ],
+)
+def test_a_wrong_grant_is_refused_when_it_is_made(make: object, says: str) -> None:
+    with pytest.raises(GrantError, match=says):
+        make()  # type: ignore[operator]

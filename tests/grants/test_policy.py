@@ -1,0 +1,97 @@
+"""Policy files: they round-trip, merge in the stated order, and refuse what they do not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
+from wasilab.grants.grants import GrantError
+from wasilab.grants.policy import load, merge_text, save, to_toml
+
+
+def test_a_policy_reads_back_as_the_same_grants(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    grants = Grants(
+        dirs={"/data": HostDir(str(tmp_path / "data"), mode="rw")},
+        env={"GREETING": 'say "hi"\\\n\x7f\t€'},
+        stdin="ask",
+        stdout=False,
+        clocks=Clocks.coarse(1000),
+        random=Random.seeded(3),
+        limits=Limits(seconds=1.5, fuel=10),
+        rights="compat",
+    )
+    save(grants, tmp_path / "lab.toml")
+    assert load(tmp_path / "lab.toml") == grants
+
+
+def test_nothing_reads_back_as_nothing(tmp_path: Path) -> None:
+    save(Grants.nothing(stderr=False), tmp_path / "p.toml")
+    assert Grants.load(str(tmp_path / "p.toml")) == Grants.nothing()
+
+
+def test_host_paths_are_relative_to_the_policy_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lab" / "data").mkdir(parents=True)
+    (tmp_path / "lab" / "p.toml").write_text('[dirs]\n"/d" = { host = "data" }\n')
+    monkeypatch.chdir(tmp_path)
+    directory = load("lab/p.toml").dirs["/d"]
+    assert isinstance(directory, HostDir)
+    assert Path(directory.path).resolve() == tmp_path / "lab" / "data"
+    assert directory.mode == "ro"
+
+
+def test_a_later_file_adds_and_overrides(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('[env]\nA = "1"\nB = "1"\n[limits]\nfds = 9\nseconds = 3.0\n')
+    (tmp_path / "b.toml").write_text('[env]\nB = "2"\n[limits]\nfds = 10\n[dirs]\n"/m" = { memory = true }\n')
+    grants = load(tmp_path / "a.toml", tmp_path / "b.toml")
+    assert grants.env == {"A": "1", "B": "2"}
+    assert (grants.limits.fds, grants.limits.seconds) == (10, 3.0)
+    assert isinstance(grants.dirs["/m"], MemDir)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("dir = 1", "did you mean 'dirs'"),
+        ("[limits]\nsecond = 1", "did you mean 'seconds'"),
+        ("[limits]\nfds = 'many'", "Limits.fds"),
+        ("[stdio]\nstdin = 'asks'", "did you mean 'ask'"),
+        ("[stdio]\nstdout = 1", "must be a bool"),
+        ("[stdio]\nstdin = 'ask'\nstdin_text = 'x'", "give one of them"),
+        ("dirs = 3", "must be a table"),
+        ("[dirs]\n'/d' = 'x'", "memory = true"),
+        ("[dirs]\n'/d' = { host = '/no/such/folder' }", "/no/such/folder"),
+        ("[dirs]\n'/d' = { memory = true, host = 'x' }", "without host"),
+        ("[dirs]\n'/d' = { hosts = 'x' }", "did you mean 'host'"),
+        ("[env]\nA = 1", "env"),
+        ("rights = 'none'", "'strict' and 'compat'"),
+        ("[clocks]\nkind = 'slow'", "slow"),
+        ("deny_all = 'yes'", "must be a bool"),
+        ("not toml", "not TOML"),
+    ],
+)
+def test_a_wrong_policy_is_one_sentence_with_the_remedy(text: str, says: str) -> None:
+    with pytest.raises(GrantError, match=says) as caught:
+        merge_text(Grants(), text, name="lab.toml")
+    assert str(caught.value).startswith("policy lab.toml: ")
+
+
+def test_a_missing_policy_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GrantError, match=r"policy .*none\.toml: No such file"):
+        load(tmp_path / "none.toml")
+
+
+@given(
+    env=st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="=\0"), min_size=1),
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+        max_size=4,
+    )
+)
+def test_any_environment_survives_the_file(env: dict[str, str]) -> None:
+    grants = Grants(env=env)
+    assert merge_text(Grants(), to_toml(grants)) == grants

@@ -1,0 +1,344 @@
+"""Least privilege from what was seen: the smallest grants under which the same calls would succeed again.
+
+    >>> print(advise(run))                              # doctest: +SKIP
+    --dir data::/data --no-stderr --random none
+    ...
+
+`advise` reads runs or traces (`evidence.py`), keeps of each grant what the successful calls needed, and says for every
+line which calls it rests on. What was refused is listed beside it, as asked for and missing, and only added when that
+is asked. A trace is a lower bound: another input may need more; the text says so each time.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shlex
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..capabilities.clocks import Clocks
+from ..capabilities.directory import Directory
+from ..capabilities.entropy import Random
+from ..capabilities.hostdir import HostDir
+from ..capabilities.memdir import MemDir
+from ..engine.limits import Limits
+from ..trace.trace import Trace
+from .evidence import Evidence, Use, read
+from .flags import dir_flags, to_flags, to_python
+from .grants import GrantError, Grants
+from .missing import Missing, missing
+from .policy import merge_text, to_toml
+
+LOWER_BOUND = "a trace is a lower bound: with other input the program may need more than it did here"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One grant of the advice and why it stands there."""
+
+    flag: str
+    """The grant as a flag, "" for what the default gives without one."""
+    name: str
+    """What is granted: a guest path, "stdin", "clocks", ..."""
+    verdict: str
+    """"kept", "narrowed" or "dropped"."""
+    why: str
+    """The evidence in a sentence."""
+    calls: Counter[str] = field(default_factory=Counter)
+    """The successful calls that it rests on, by name."""
+    first: int = -1
+    """`seq` of the first of them, -1 for none."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The smallest grants for what was seen, with the evidence. `print` it, or take `flags()`, `toml()`, `python()`."""
+
+    grants: Grants
+    lines: tuple[Line, ...]
+    missing: tuple[Missing, ...]
+    """What was asked for and refused; not part of `grants` unless `advise(..., include_missing=True)`."""
+    evidence: Evidence
+    program: tuple[str, ...] = ()
+    """The words of a command line after the flags: the program and its arguments, where a run was given."""
+
+    def flags(self) -> list[str]:
+        """The grants as command-line flags, `--deny-all` first where that is shorter."""
+        return smallest_flags(self.grants)
+
+    def toml(self) -> str:
+        """The grants as a policy file."""
+        return "\n".join(f"# {line}" for line in self._remarks()) + "\n" + to_toml(self.grants)
+
+    def python(self) -> str:
+        """The grants as a Python expression."""
+        return to_python(self.grants)
+
+    def command(self) -> str:
+        """The least-privilege command line, quoted for a shell."""
+        return shlex.join(["wasilab", "run", *self.flags(), *(self.program or ("PROGRAM",))])
+
+    def _remarks(self) -> list[str]:
+        seen = self.evidence
+        remarks = [f"from {_many(seen.traces, 'run')} with {_many(seen.calls, 'call')}; {LOWER_BOUND}"]
+        if seen.dropped:
+            remarks.append(f"{_many(seen.dropped, 'call')} were dropped from the trace: what they used is not known")
+        return remarks
+
+    def __str__(self) -> str:
+        lines = [self.command(), ""]
+        width = max((len(line.flag or line.name) for line in self.lines), default=0)
+        lines += [f"  {line.flag or line.name:{width}}  {line.verdict}: {line.why}" for line in self.lines]
+        if self.missing:
+            lines += ["", "asked for, and missing:"]
+            lines += [f"  {lack.flag or '(no grant allows it)'}  {lack.why}" for lack in self.missing]
+        seen = self.evidence
+        lines += [
+            "",
+            f"observed: {_many(seen.fds, 'descriptor')} open at once, {_many(seen.written, 'byte')} written, "
+            f"{_many(seen.largest, 'byte')} in one call, {seen.seconds:.3g} s",
+            *self._remarks(),
+        ]
+        return "\n".join(lines)
+
+
+def advise(
+    *runs: Any,
+    narrow: bool = False,
+    limits: bool = False,
+    include_missing: bool = False,
+    base: Grants | None = None,
+    keep_copies: bool = True,
+) -> Advice:
+    """The smallest grants under which the successful calls of `runs` (`Run`s or `Trace`s) would succeed again.
+
+    narrow: replace a directory by the deepest one below it that holds all that was used, under the guest path that it
+        had all along (`/data` becomes `/data/in`): smaller, but another guest path than before, so it is never done
+        unasked.
+    limits: set descriptors and bytes to the peaks that were observed, rounded up to a power of two.
+    include_missing: add what was refused, with the smallest grant that allows it.
+    base: the grants that the traces were made under; needed only for traces that do not say.
+    keep_copies: a directory that was granted as a `copy` and changed stays a copy; False makes it `rw`.
+
+    Raises `GrantError` when a trace does not say what was granted and `base` is not given.
+    """
+    if not runs:
+        raise GrantError("advise() needs at least one run or trace")
+    traces = [_trace_of(run) for run in runs]
+    evidence = read(*traces)
+    granted = base
+    if granted is None:
+        granted = _merged(_grants_of(run, trace) for run, trace in zip(runs, traces, strict=True))
+    work = _Work(granted, evidence, narrow, keep_copies)
+    grants = work.grants()
+    lacking = tuple(missing(runs))
+    if include_missing:
+        for lack in lacking:
+            grants = lack.added_to(grants)
+    if limits:
+        grants = grants.with_(limits=_peaks(granted.limits, evidence))
+    return Advice(grants, tuple(work.lines), lacking, evidence, _program(runs[0]))
+
+
+class _Work:
+    """Decides grant by grant, and keeps the reasons."""
+
+    def __init__(self, granted: Grants, evidence: Evidence, narrow: bool, keep_copies: bool) -> None:
+        self.granted = granted
+        self.evidence = evidence
+        self.narrow = narrow
+        self.keep_copies = keep_copies
+        self.lines: list[Line] = []
+
+    def grants(self) -> Grants:
+        had = self.granted
+        dirs: dict[str, Directory] = {}
+        for guest, directory in had.dirs.items():
+            dirs.update(self._directory(guest, directory))
+        stdin = self._stdin()
+        return replace(
+            had,
+            dirs=dirs,
+            env=dict(had.env) if had.env and self._kept("env", self._env_flag(), "it is read as a whole") else {},
+            args=had.args and self._kept("argv", "--argv", ""),
+            stdin=stdin,
+            stdout=had.stdout and self._kept("stdout", "--stdout", "", looking=True),
+            stderr=had.stderr and self._kept("stderr", "--stderr", "", looking=True),
+            clocks=had.clocks
+            if had.clocks.spec != "none" and self._kept("clocks", f"--clock {had.clocks.spec}", "")
+            else Clocks.nothing(),
+            random=had.random
+            if had.random.spec != "none" and self._kept("random", f"--random {had.random.spec}", "")
+            else Random.nothing(),
+            sockets=tuple(
+                s for s in had.sockets if self._kept(f"listen {s.address}", f"--listen {s.address}", "", looking=True)
+            ),
+        )
+
+    def _env_flag(self) -> str:
+        return " ".join(shlex.join(["--env", f"{k}={v}"]) for k, v in self.granted.env.items())
+
+    def _kept(self, name: str, flag: str, remark: str, *, looking: bool = False) -> bool:
+        use = self.evidence.of(name)
+        keep = bool(use.used or (looking and use.looked))
+        why = _words(use.calls, use.first) if keep else "no successful call needed it"
+        if keep and remark:
+            why += f"; {remark}"
+        self.lines.append(Line(flag if keep else "", name, "kept" if keep else "dropped", why, use.calls, use.first))
+        return keep
+
+    def _stdin(self) -> Any:
+        had, use = self.granted.stdin, self.evidence.of("stdin")
+        if had is None:
+            return None
+        read_calls = Counter({name: n for name, n in use.calls.items() if name in ("fd_read", "fd_pread")})
+        if read_calls and had != b"":
+            self.lines.append(Line("", "stdin", "kept", _words(read_calls, use.first), use.calls, use.first))
+            return had
+        if sum(use.calls.values()):
+            verdict = "kept" if had == b"" else "narrowed"
+            why = "it was looked at, never read" if not read_calls else _words(read_calls, use.first)
+            self.lines.append(Line("", "stdin", verdict, f"{why}; empty is enough", use.calls, use.first))
+            return b""
+        self.lines.append(Line("", "stdin", "dropped", "no successful call needed it"))
+        return None
+
+    def _directory(self, guest: str, directory: Directory) -> dict[str, Directory]:
+        use = self.evidence.of(guest)
+        if not use.used:
+            self.lines.append(Line("", guest, "dropped", "nothing in it was used"))
+            return {}
+        smaller, verdict = self._attenuated(directory, use)
+        why = _words(use.calls, use.first)
+        if use.changes:
+            why += f"; changed by {_words(use.changes, use.first_change)}"
+        elif verdict == "narrowed":
+            why += "; nothing was changed, so ro is enough"
+        if self.narrow and isinstance(smaller, HostDir):
+            below = _deepest(guest, smaller, use)
+            if below:
+                guest = posixpath.join(guest, below)
+                smaller = HostDir(os.path.join(smaller.path, below), mode=smaller.mode)
+                verdict = "narrowed"
+                why += f"; all of it lies in {below!r}, so the guest path is now {guest}"
+        self.lines.append(Line(_flag(guest, smaller), guest, verdict, why, use.calls, use.first))
+        return {guest: smaller}
+
+    def _attenuated(self, directory: Directory, use: Use) -> tuple[Directory, str]:
+        if not isinstance(directory, HostDir):
+            return directory, "kept"
+        mode = directory.mode
+        if not use.changes:
+            wanted = "ro"
+        else:
+            wanted = "copy" if mode == "copy" and self.keep_copies else "rw"
+        if wanted == mode:
+            return directory, "kept"
+        return HostDir(directory.path, mode=wanted), "narrowed" if wanted == "ro" else "kept"  # type: ignore[arg-type]
+
+
+def _deepest(guest: str, directory: HostDir, use: Use) -> str:
+    """The deepest directory below `guest` that holds every path used, relative to it; "" when that is itself."""
+    root = posixpath.normpath(guest)
+    below = [posixpath.relpath(path, root) for path in use.paths]
+    if not below or any(path == ".." or path.startswith("../") for path in below):
+        return ""
+    # A file's own directory has to be granted; a directory that was opened is itself enough.
+    folders = [p if os.path.isdir(os.path.join(directory.path, p)) else posixpath.dirname(p) for p in below]
+    common = posixpath.commonpath(folders) if all(folders) else ""
+    return "" if common in ("", ".") else common
+
+
+def _flag(guest: str, directory: Directory) -> str:
+    try:
+        return shlex.join(dir_flags(guest, directory))
+    except GrantError:
+        return ""
+
+
+def smallest_flags(grants: Grants) -> list[str]:
+    """Flags that mean `grants`, from the default or from `--deny-all`, whichever takes fewer words."""
+    from_default = to_flags(grants)
+    from_nothing = to_flags(grants, bare=True)
+    return min(from_default, from_nothing, key=len)
+
+
+def _peaks(limits: Limits, evidence: Evidence) -> Limits:
+    def above(number: int, least: int) -> int:
+        return max(least, 1 << (number - 1).bit_length() if number > 1 else 1)
+
+    return replace(limits, fds=above(evidence.fds, 8), bytes_written=above(evidence.written, 4096))
+
+
+def _words(calls: Counter[str], first: int) -> str:
+    shown = [f"{name} {count:,}×" if count > 1 else name for name, count in calls.most_common(4)]
+    more = f" and {len(calls) - 4} other calls" if len(calls) > 4 else ""
+    return f"{', '.join(shown)}{more}" + (f" (first: call {first})" if first >= 0 else "")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _trace_of(run: Any) -> Trace:
+    trace = getattr(run, "trace", run)
+    if not isinstance(trace, Trace):
+        raise GrantError(f"advise() reads runs and traces, not {type(run).__name__}")
+    return trace
+
+
+def _program(run: Any) -> tuple[str, ...]:
+    module = getattr(run, "module", None)
+    args = getattr(run, "args", None)
+    meta = getattr(_trace_of(run), "meta", {})
+    name = getattr(module, "name", None) or meta.get("module") or ""
+    words = list(args) if args is not None else list(meta.get("args", ()))
+    return (str(name), *(str(word) for word in words)) if name else ()
+
+
+def _grants_of(run: Any, trace: Trace) -> Grants:
+    grants = getattr(run, "grants", None)
+    if isinstance(grants, Grants):
+        return grants
+    text = trace.meta.get("grants")
+    if isinstance(text, str):
+        return merge_text(Grants(), text, name="of the trace")
+    if any(life.preopen is not None for life in trace.store.lives.values()):
+        raise GrantError("the trace does not say which host folders were granted: give advise(..., base=Grants(...))")
+    return Grants()
+
+
+def _merged(several: Iterable[Grants]) -> Grants:
+    """What all of them had together; where two differ on one name, the wider of two modes, else the later."""
+    merged: Grants | None = None
+    for grants in several:
+        if merged is None:
+            merged = grants
+            continue
+        dirs = dict(merged.dirs)
+        for guest, directory in grants.dirs.items():
+            if guest not in dirs or _width(directory) >= _width(dirs[guest]):
+                dirs[guest] = directory
+        merged = replace(
+            grants,
+            dirs=dirs,
+            env={**merged.env, **grants.env},
+            args=merged.args or grants.args,
+            stdin=grants.stdin if grants.stdin not in (None, b"") else merged.stdin,
+            stdout=merged.stdout or grants.stdout,
+            stderr=merged.stderr or grants.stderr,
+            clocks=grants.clocks if grants.clocks.spec != "none" else merged.clocks,
+            random=grants.random if grants.random.spec != "none" else merged.random,
+            sockets=tuple(dict.fromkeys((*merged.sockets, *grants.sockets))),
+        )
+    assert merged is not None
+    return merged
+
+
+def _width(directory: Directory) -> int:
+    if isinstance(directory, MemDir):
+        return 0
+    return {"ro": 1, "copy": 2, "rw": 3}.get(str(getattr(directory, "mode", "")), 0)
