@@ -167,7 +167,7 @@ def test_an_interrupted_compile_leaves_no_process_and_no_entry(pretend_clang: Pr
 
     def work() -> None:
         try:
-            compile_source(SOURCE, "c", cancelled=stop.is_set)
+            compile_source(SOURCE, "c", interrupt=stop.is_set)
         except CompileInterrupted as error:
             caught.append(error)
 

@@ -248,7 +248,7 @@ def compile_source(
     files: Mapping[str, str] | None = None,
     first_line: int = 1,
     on_progress: Progress | None = None,
-    cancelled: Cancelled | None = None,
+    interrupt: Cancelled | None = None,
     use_cache: bool = True,
 ) -> Compiled:
     """Compile `source` of language `lang` (a name, an alias or a suffix) to a WASI module.
@@ -258,7 +258,7 @@ def compile_source(
     itself a source file to be compiled and linked is named among the flags. `first_line` is the line of the cell on
     which the source starts (2 under a `%%wasi` line): line numbers everywhere count from it.
 
-    `cancelled` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
+    `interrupt` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
     called about four times a second once half a second has passed.
 
     Raises `CompileError` (the compiler refused), `ToolchainMissing`, `CompileInterrupted`, and `ToolchainError` for
@@ -267,7 +267,7 @@ def compile_source(
     from .registry import toolchain_for
 
     start = time.monotonic()
-    stop = cancelled or never
+    stop = interrupt or never
     toolchain = toolchain_for(lang)
     if not 1 <= first_line <= 100_000:
         raise ToolchainError(f"first_line is {first_line}; a source starts on a line from 1 to 100000")

@@ -66,7 +66,7 @@ def report(*, refresh: bool = True) -> list[LanguageStatus]:
     return [status(language, refresh=refresh) for language in LANGUAGES]
 
 
-def warm(language: str, on_progress: Progress | None = None, cancelled: Cancelled | None = None) -> Compiled:
+def warm(language: str, on_progress: Progress | None = None, interrupt: Cancelled | None = None) -> Compiled:
     """Compile the language's template past the module cache, so that its compiler builds its libraries now.
 
     The flags are those of a plain cell, since zig builds its libraries once for each set of flags. Raises as
@@ -74,7 +74,7 @@ def warm(language: str, on_progress: Progress | None = None, cancelled: Cancelle
     """
     toolchain = toolchain_for(language)
     return compile_source(
-        toolchain.template, language, name="warm", on_progress=on_progress, cancelled=cancelled, use_cache=False
+        toolchain.template, language, name="warm", on_progress=on_progress, interrupt=interrupt, use_cache=False
     )
 
 
@@ -88,7 +88,7 @@ def warm_in_background(language: str) -> Callable[[], None]:
     def work() -> None:
         try:
             if status(language, refresh=False).cold is not None:
-                warm(language, cancelled=stop.is_set)
+                warm(language, interrupt=stop.is_set)
         except ToolchainError:
             return
 
