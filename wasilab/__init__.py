@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .engine.limits import Limits
     from .grants.grants import Grants
     from .module import Module, load
-    from .runner import Instance, Run, compile, instantiate, run
+    from .runner import compile, instantiate, run
+    from .runs import Instance, Run
     from .trace.trace import Trace
 
 __version__ = "0.1.0"
@@ -27,12 +28,12 @@ _HOME = {
     "Clocks": "capabilities.clocks",
     "Grants": "grants.grants",
     "HostDir": "capabilities.hostdir",
-    "Instance": "runner",
+    "Instance": "runs",
     "Limits": "engine.limits",
     "MemDir": "capabilities.memdir",
     "Module": "module",
     "Random": "capabilities.entropy",
-    "Run": "runner",
+    "Run": "runs",
     "Trace": "trace.trace",
     "compile": "runner",
     "instantiate": "runner",
@@ -62,6 +63,7 @@ __all__ = [
 
 _VIEWS = {
     "report": "views.report:mimebundle",
+    "text": "views.report:text",
     "html": "views.report:to_html",
     "plot": "views.plots:plot",
     "plots": "views.plots:plots",
@@ -70,7 +72,7 @@ _VIEWS = {
 
 
 def view(kind: str) -> Any:
-    """The function that draws a run in the way `kind` names: a table here, so that lower floors need not import views."""
+    """The function that draws a run in the way `kind` names; found here, so that lower floors need not import views."""
     home, _, name = _VIEWS[kind].partition(":")
     return getattr(import_module(f"{__name__}.{home}"), name)
 

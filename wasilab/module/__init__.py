@@ -91,7 +91,7 @@ class Module:
         self.source = source
         self.lang = lang
         self.source_name = source_name
-        self.compiler_output = ""
+        self.warnings = ""
         """What the compiler wrote although it succeeded (warnings); "" for a module that was loaded."""
         self.is_component = False
         self.types: list[FuncType | None] = []

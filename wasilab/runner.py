@@ -1,0 +1,319 @@
+"""One run from end to end: `run(module, grants=...)` puts a guest, what it was given and the recorder together.
+
+This is the only floor that knows all three. The engine runs, the capabilities act, the trace remembers; here they are
+built from the `Grants` for one run, and taken down again. `Run` (in `runs.py`) is what a person keeps of it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .capabilities.directory import Directory, File
+from .capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput
+from .capabilities.waiting import Interrupt
+from .engine.worker import Pump, start
+from .grants.grants import GrantError, Grants
+from .module import Module, load
+from .runs import Instance, Output, Run
+from .toolchains.base import compile_source
+from .trace.record import Recorder
+from .wasi.host import Host
+
+__all__ = ["Instance", "Program", "Run", "compile", "instantiate", "run"]
+
+Program = Module | bytes | str | os.PathLike[str]
+"""What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
+
+Ask = Callable[[], "str | bytes | None"]
+"""Asks the person for a line of input: `str` gets a newline, `bytes` is taken as it is, None is the end."""
+
+
+def compile(
+    source: str,
+    lang: str = "c",
+    *,
+    flags: Sequence[str] = (),
+    name: str = "cell",
+    files: Mapping[str, str] | None = None,
+    first_line: int = 1,
+    on_progress: Callable[[float, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Module:
+    """Compile `source` to a module; the result comes from the cache when nothing has changed.
+
+    `lang`: c, c++, zig, rust, go, assemblyscript or wat. `flags` go to the compiler. `files` are further sources,
+    name -> text, in the same folder. `first_line` is the line of the cell or file that the source begins on.
+    `on_progress(seconds, sentence)` is called while it takes long; `cancelled()` is asked often, and true ends it.
+    Raises `CompileError` (what the compiler wrote), `ToolchainMissing` (what to install), `CompileInterrupted`.
+    """
+    compiled = compile_source(
+        source,
+        lang,
+        flags,
+        name=name,
+        files=files,
+        first_line=first_line,
+        on_progress=on_progress,
+        interrupt=cancelled or (lambda: False),
+    )
+    module = Module(
+        compiled.wasm,
+        name,
+        source=compiled.source,
+        lang=compiled.language,
+        source_name=compiled.file_name,
+    )
+    module.warnings = compiled.warnings
+    return module
+
+
+def run(
+    program: Program,
+    args: Sequence[str | bytes] = (),
+    grants: Grants | None = None,
+    *,
+    name: str | None = None,
+    invoke: str | None = None,
+    preload: Mapping[str, Program] | None = None,
+    trace: bool = True,
+    stacks: bool = False,
+    snaplen: int | None = 64,
+    spool: str | os.PathLike[str] | None = None,
+    on_stdout: Callable[[bytes], object] | None = None,
+    on_stderr: Callable[[bytes], object] | None = None,
+    on_input: Ask | None = None,
+    own_stdin: Callable[[Interrupt], File | None] | None = None,
+    on_compiling: Callable[[float], object] | None = None,
+    on_tick: Callable[[], object] | None = None,
+    detach: bool = False,
+    raw: bool = True,
+) -> Run:
+    """Run a program under `grants` (default: `Grants()`, no directory, no variable, no socket) and record its calls.
+
+    `args` are the guest's arguments after argv[0], which is `name` (default: the module's name); with `invoke`, the
+    export of that name is called instead of `_start` and `args` are its numbers. `preload` maps import module names to
+    programs whose exports the module imports. `trace=False` records nothing; `stacks=True` takes the guest's call
+    stack at every call; `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go
+    to the file `spool`, if one is named.
+
+    `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
+    "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
+    `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that goes on.
+
+    An interrupt (Ctrl-C, the notebook's stop button) ends the run, not the caller: see `Run.outcome`. Raises
+    `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
+    """
+    module = load_program(program)
+    heard = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick)
+    prepared = Prepared(
+        module,
+        args if invoke is None else (),
+        grants or Grants(),
+        name=name,
+        listeners=None if detach else heard,
+        trace=trace,
+        stacks=stacks,
+        snaplen=snaplen,
+        spool=spool,
+    )
+    running = start(
+        module,
+        prepared.host,
+        prepared.recorder,
+        prepared.grants.limits,
+        invoke=invoke,
+        invoke_args=args if invoke is not None else (),
+        preload={key: load_program(value) for key, value in (preload or {}).items()},
+        overrides=prepared.grants.overrides,
+        raw=raw,
+    )
+    result = Run(module, tuple(_text(a) for a in args), prepared.grants, prepared.name, running, prepared)
+    running.on_done(prepared.release)
+    if not detach:
+        result.serve(prepared.pump)
+    return result
+
+
+def instantiate(
+    program: Program,
+    grants: Grants | None = None,
+    *,
+    args: Sequence[str | bytes] = (),
+    name: str | None = None,
+    preload: Mapping[str, Program] | None = None,
+    stacks: bool = False,
+    snaplen: int | None = 64,
+) -> Instance:
+    """Keep a reactor, a library or any module alive: its exports become Python functions.
+
+    `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
+    reactor's `_initialize` has been called. Raises `GuestError` when it cannot be instantiated.
+    """
+    module = load_program(program)
+    prepared = Prepared(module, args, grants or Grants(), name=name, stacks=stacks, snaplen=snaplen)
+    return Instance(module, prepared, {key: load_program(value) for key, value in (preload or {}).items()})
+
+
+def load_program(program: Program) -> Module:
+    """The module that `program` stands for."""
+    return program if isinstance(program, Module) else load(program)
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who hears of a run in the calling thread, and who answers it (see `run`)."""
+
+    on_stdout: Callable[[bytes], object] | None = None
+    on_stderr: Callable[[bytes], object] | None = None
+    on_input: Ask | None = None
+    own_stdin: Callable[[Interrupt], File | None] | None = None
+    on_compiling: Callable[[float], object] | None = None
+    on_tick: Callable[[], object] | None = None
+
+
+class Prepared:
+    """What one run is made of: host, recorder, output and pump, built from the grants and released after it."""
+
+    def __init__(
+        self,
+        module: Module,
+        args: Sequence[str | bytes],
+        grants: Grants,
+        *,
+        name: str | None = None,
+        listeners: Listeners | None = None,
+        trace: bool = True,
+        stacks: bool = False,
+        snaplen: int | None = 64,
+        spool: str | os.PathLike[str] | None = None,
+    ) -> None:
+        listeners = listeners or Listeners()
+        self.module = module
+        self.grants = grants
+        self.name = name or module.name
+        self.interrupt = Interrupt()
+        self.output = Output(grants.limits.output)
+        self.pump = ServedPump(self.output, listeners)
+        self._released = False
+        limits = grants.limits
+        try:
+            self.dirs: dict[str, Directory] = {guest: _fresh(d) for guest, d in grants.dirs.items()}
+            self.host = Host(
+                args=[_bytes(a) for a in (self.name, *args)] if grants.args else [],
+                environ=[f"{key}={value}".encode() for key, value in grants.env.items()],
+                preopens=self.dirs,
+                stdin=self._stdin(listeners.own_stdin),
+                stdout=CallbackOutput(self.pump.stdout) if grants.stdout else None,
+                stderr=CallbackOutput(self.pump.stderr) if grants.stderr else None,
+                clocks=grants.clocks.fresh(),
+                random=_fresh(grants.random),
+                sockets=grants.sockets,
+                interrupt=self.interrupt,
+                rights=grants.rights,
+                max_fds=limits.fds,
+                max_bytes_written=limits.bytes_written,
+                max_io=limits.io,
+            )
+        except (ValueError, OSError) as error:
+            self.interrupt.close()
+            raise GrantError(str(error)) from None
+        except BaseException:
+            self.interrupt.close()
+            raise
+        self.recorder: Recorder | None = None
+        if trace:
+            self.recorder = Recorder(
+                limits.trace,
+                snaplen,
+                stacks,
+                spool=None if spool is None else Path(spool),
+                meta=describe_run(module, args, grants, self.name),
+            )
+
+    def _stdin(self, own_stdin: Callable[[Interrupt], File | None] | None) -> File | None:
+        given = self.grants.stdin
+        if given is None or not isinstance(given, (str, bytes)):
+            return given
+        if isinstance(given, bytes):
+            return BytesInput(given) if given else EmptyInput()
+        own = own_stdin(self.interrupt) if own_stdin is not None else None
+        if own is not None:
+            self.pump.own = own
+            return own
+        asking = AskInput(self.pump.want_input, self.interrupt)
+        self.pump.stdin = asking
+        return asking
+
+    def release(self) -> None:
+        """Close what the run held: once, when the guest has ended."""
+        if self._released:
+            return
+        self._released = True
+        self.host.close()
+        if self.recorder is not None:
+            self.recorder.close()
+        for stream in (self.pump.stdin, self.pump.own):
+            if stream is not None:
+                stream.close()
+        self.interrupt.close()
+
+
+class ServedPump(Pump):
+    """The engine's pump, which keeps all output as well; what nobody listens to is kept and no more."""
+
+    def __init__(self, output: Output, listeners: Listeners) -> None:
+        super().__init__(
+            listeners.on_stdout, listeners.on_stderr, listeners.on_input, listeners.on_compiling, listeners.on_tick
+        )
+        self.own: File | None = None
+        """The person's own input, when it is read directly."""
+        self._output = output
+        self._listeners = listeners
+
+    def stdout(self, data: bytes) -> None:
+        kept = self._output.keep(1, data)
+        if kept and self._listeners.on_stdout is not None:
+            super().stdout(kept)
+
+    def stderr(self, data: bytes) -> None:
+        kept = self._output.keep(2, data)
+        if kept and self._listeners.on_stderr is not None:
+            super().stderr(kept)
+
+
+def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, Any]:
+    """What a trace says of its run (`Trace.meta`): plain values, as they go into files."""
+    from . import __version__
+    from .grants.flags import to_python
+
+    return {
+        "name": name,
+        "module": module.name,
+        "sha256": module.sha256,
+        "args": [_text(a) for a in args],
+        "grants": to_python(grants),
+        "source": module.source,
+        "lang": module.lang,
+        "source_name": module.source_name,
+        "wasilab": __version__,
+        "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+    }
+
+
+def _fresh(thing: Any) -> Any:
+    """A capability at its beginning, for one run, where it has a state of its own (`fresh()`)."""
+    fresh = getattr(thing, "fresh", None)
+    return thing if fresh is None else fresh()
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
+
+
+def _text(text: str | bytes) -> str:
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)

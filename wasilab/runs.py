@@ -1,0 +1,408 @@
+"""What a person keeps of a run: `Run`, and `Instance` for a module that stays alive.
+
+Both only hold and tell; how a run is put together is in `runner.py`. The pictures of a `Run` are drawn by `views/`, a
+floor above, which the package root finds by name (`wasilab.view`), so that nothing here imports them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from .capabilities.changes import Changes
+from .capabilities.copydir import CopyDir
+from .capabilities.streams import QueueInput
+from .engine.live import Live
+from .engine.outcome import Outcome
+from .engine.worker import Pump, Running
+from .grants.grants import Grants
+from .module import Module
+from .trace.refusals import Refusals
+from .trace.source import source_map
+from .trace.trace import Trace
+
+if TYPE_CHECKING:
+    from .runner import Prepared
+
+
+class RunError(RuntimeError):
+    """Something asked of a run that it cannot tell (yet); the message says why."""
+
+
+class Output:
+    """The bytes that a guest wrote to stdout and stderr, up to `limit` bytes of both together."""
+
+    def __init__(self, limit: int) -> None:
+        self._room = limit
+        self._parts: dict[int, list[bytes]] = {1: [], 2: []}
+        self.cut = 0
+        """Bytes beyond the limit: counted, not kept."""
+
+    def keep(self, stream: int, data: bytes) -> bytes:
+        """Keep what fits; returns it."""
+        if len(data) > self._room:
+            self.cut += len(data) - self._room
+            data = data[: self._room]
+        self._room -= len(data)
+        if data:
+            self._parts[stream].append(data)
+        return data
+
+    def bytes(self, stream: int) -> bytes:
+        """Everything kept of stream 1 or 2."""
+        parts = self._parts[stream]
+        if len(parts) > 1:
+            joined = b"".join(parts)
+            parts[:] = [joined, *parts[len(parts) :]]
+            return joined
+        return parts[0] if parts else b""
+
+
+class RunChanges(Mapping[str, Changes]):
+    """What a run changed in its `copy` directories: guest path -> `Changes`; true if anything did."""
+
+    def __init__(self, changes: Mapping[str, Changes]) -> None:
+        self._changes = dict(changes)
+
+    def __getitem__(self, guest: str) -> Changes:
+        return self._changes[guest]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._changes)
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def __bool__(self) -> bool:
+        return any(self._changes.values())
+
+    def __str__(self) -> str:
+        if not self._changes:
+            return "no directory was granted as copy (--dir HOST::GUEST:copy)"
+        return "\n".join(f"{guest}:\n{changes}" for guest, changes in self._changes.items())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    @property
+    def created(self) -> list[str]:
+        """Guest paths that the run created."""
+        return [f"{guest.rstrip('/')}/{path}" for guest, c in self._changes.items() for path in c.created]
+
+    @property
+    def modified(self) -> list[str]:
+        """Guest paths of files that the run modified; the differences are in `self[guest].modified`."""
+        return [f"{guest.rstrip('/')}/{file.path}" for guest, c in self._changes.items() for file in c.modified]
+
+    @property
+    def deleted(self) -> list[str]:
+        """Guest paths that the run deleted."""
+        return [f"{guest.rstrip('/')}/{path}" for guest, c in self._changes.items() for path in c.deleted]
+
+    @property
+    def renamed(self) -> list[tuple[str, str]]:
+        """(old, new) guest paths that the run renamed."""
+        return [
+            (f"{guest.rstrip('/')}/{old}", f"{guest.rstrip('/')}/{new}")
+            for guest, c in self._changes.items()
+            for old, new in c.renamed
+        ]
+
+    def apply(self) -> None:
+        """Write the changes to the host's folders (see `Changes.apply` for what it refuses)."""
+        for changes in self._changes.values():
+            if changes:
+                changes.apply()
+
+
+class Run:
+    """A run of a program: how it ended, what it printed, and the trace of its calls.
+
+    A detached run is a `Run` that goes on: `run.running`, `run.wait()`, `await run`, `run.stop()`; its `trace` grows.
+    """
+
+    streamed: bool = False
+    """Whether the output was already shown while it came, so that a report need not repeat it."""
+
+    def __init__(
+        self,
+        module: Module,
+        args: tuple[str, ...],
+        grants: Grants,
+        name: str,
+        running: Running,
+        prepared: Prepared,
+    ) -> None:
+        self.module = module
+        self.args = args
+        self.grants = grants
+        self.name = name
+        self._running = running
+        self._prepared = prepared
+        self._outcome: Outcome | None = None
+        self._trace: Trace | None = None
+
+    # ---- how it ended
+
+    @property
+    def running(self) -> bool:
+        """Whether the guest still runs (a detached run)."""
+        return self._outcome is None and not self._running.done.is_set()
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended: kind, exit code, message, the guest's stack. Raises `RunError` while it runs."""
+        outcome = self._outcome or self._running.outcome
+        if outcome is None:
+            raise RunError(f"{self.name} still runs: run.wait() waits for it, run.stop() ends it")
+        return outcome
+
+    @property
+    def exit_code(self) -> int:
+        """The guest's exit status; 134 after a trap, 137 when a limit ended it, 130 when it was interrupted."""
+        return self.outcome.exit_code
+
+    @property
+    def error(self) -> str | None:
+        """Why it ended, in a sentence, when it did not end by itself; else None."""
+        return None if self.outcome.kind == "exit" else self.outcome.message
+
+    # ---- what it did
+
+    @property
+    def stdout(self) -> str:
+        """What the guest wrote to stdout, as UTF-8 text (bad bytes replaced); `stdout_bytes` has the bytes."""
+        return self.stdout_bytes.decode("utf-8", "replace")
+
+    @property
+    def stderr(self) -> str:
+        """What the guest wrote to stderr, as UTF-8 text."""
+        return self.stderr_bytes.decode("utf-8", "replace")
+
+    @property
+    def stdout_bytes(self) -> bytes:
+        """What the guest wrote to stdout, up to `grants.limits.output`."""
+        return self._prepared.output.bytes(1)
+
+    @property
+    def stderr_bytes(self) -> bytes:
+        """What the guest wrote to stderr, up to `grants.limits.output`."""
+        return self._prepared.output.bytes(2)
+
+    @property
+    def output_cut(self) -> int:
+        """Bytes of output beyond the limit: counted, not kept."""
+        return self._prepared.output.cut
+
+    @property
+    def trace(self) -> Trace:
+        """The record of its calls; of those so far, while it runs. Raises `RunError` for a run without a trace."""
+        if self._trace is not None:
+            return self._trace
+        recorder = self._prepared.recorder
+        if recorder is None:
+            raise RunError(f"{self.name} was run with trace=False (--no-trace): nothing was recorded")
+        over = not self.running
+        if over:
+            recorder.meta["exit_code"] = self.outcome.exit_code
+            recorder.meta["outcome"] = self.outcome.kind
+            recorder.meta["message"] = self.outcome.message
+            recorder.meta["seconds"] = self.outcome.seconds
+        lines = source_map(self.module)
+        trace = Trace.of_recorder(recorder, None if lines is None else lines.locate)
+        if over:
+            self._trace = trace
+        return trace
+
+    @property
+    def traced(self) -> bool:
+        """Whether there is a trace."""
+        return self._prepared.recorder is not None
+
+    @property
+    def denied(self) -> Refusals:
+        """What was refused: the call, what it asked for, why, and the smallest grant that would allow it."""
+        return self.trace.denied
+
+    @property
+    def changes(self) -> RunChanges:
+        """What it changed in its `copy` directories, with `.apply()` to write it to the host."""
+        return RunChanges({guest: d.changes() for guest, d in self._prepared.dirs.items() if isinstance(d, CopyDir)})
+
+    # ---- a detached run
+
+    def serve(self, pump: Pump) -> None:
+        """Serve the run from this thread until it is over: output, input, interrupts."""
+        self._outcome = pump.serve(self._running)
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait for the end, at most `timeout` seconds; returns the run."""
+        self._running.wait(timeout)
+        return self
+
+    def stop(self, timeout: float | None = 5.0) -> Self:
+        """End the guest, at once, in whatever it does; waits for it at most `timeout` seconds."""
+        self._running.interrupt()
+        return self.wait(timeout)
+
+    def send(self, text: str | bytes) -> None:
+        """Give a detached run input, where its stdin is "ask"; `end_input()` ends it."""
+        self._asking().feed(text if isinstance(text, bytes) else text.encode())
+
+    def end_input(self) -> None:
+        """End the input of a detached run."""
+        self._asking().end()
+
+    def _asking(self) -> QueueInput:
+        stdin = self._prepared.pump.stdin
+        if stdin is None:
+            raise RunError(f'{self.name} takes no input: its stdin was not granted as "ask" (--stdin -)')
+        return stdin
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """`await run`: the notebook stays alive meanwhile."""
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+        def wake() -> None:
+            loop.call_soon_threadsafe(over.set)
+
+        self._running.on_done(wake)
+        yield from over.wait().__await__()
+        return self
+
+    # ---- how it looks
+
+    def __repr__(self) -> str:
+        return str(_view("text")(self))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle: dict[str, Any] = _view("report")(self)
+        return bundle
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole report as one self-contained HTML file."""
+        _view("html")(self, path)
+
+    def plot(self, kind: str = "timeline", ax: Any = None) -> Any:
+        """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all."""
+        return _view("plot")(self, kind, ax=ax)
+
+    def plots(self) -> Any:
+        """A one-page overview as a matplotlib `Figure`."""
+        return _view("plots")(self)
+
+    def timeline(self) -> Any:
+        """The interactive timeline as a widget."""
+        return _view("timeline")(self)
+
+    def annotate(self) -> Any:
+        """The source with calls, bytes and time in the margin (needs `stacks=True`)."""
+        return self.trace.annotate(self.module.source, self.module.source_name)
+
+
+class Exports:
+    """The functions that an instance exports, as attributes: `exports.add(1, 2)`, or `exports["add"](1, 2)`."""
+
+    def __init__(self, functions: Mapping[str, Any], name: str) -> None:
+        self._functions = functions
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._functions[name]
+        except KeyError:
+            offer = ", ".join(self._functions) or "none at all"
+            raise AttributeError(f"{self._name} exports no function {name!r}; it exports {offer}") from None
+
+    __getitem__ = __getattr__
+
+    def __dir__(self) -> list[str]:
+        return list(self._functions)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __repr__(self) -> str:
+        return f"<exports of {self._name}: {', '.join(self._functions)}>"
+
+
+class Instance:
+    """A module kept alive: `exports` to call, `memory` to read and write, `trace` of its WASI calls so far.
+
+    One call at a time. What ends the guest (a trap, proc_exit, a limit, an interrupt) raises `GuestError` out of the
+    call, whose `outcome` says how; the instance is over then. `close()` lets go of it; a context manager does too.
+    """
+
+    def __init__(self, module: Module, prepared: Prepared, preload: Mapping[str, Module]) -> None:
+        self.module = module
+        self.grants = prepared.grants
+        self.name = prepared.name
+        self._prepared = prepared
+        try:
+            self._live = Live.open(
+                module,
+                prepared.host,
+                prepared.recorder,
+                prepared.grants.limits,
+                preload=preload,
+                overrides=prepared.grants.overrides,
+                pump=lambda: prepared.pump,
+            )
+        except BaseException:
+            prepared.release()
+            raise
+        self.exports = Exports(self._live.exports, self.name)
+        """The exported functions: numbers in, a number, a list of numbers or None out."""
+        self.memory = self._live.memory
+        """`read(pointer, size) -> bytes`, `write(pointer, data)`; `IndexError` outside the memory."""
+
+    @property
+    def stdout(self) -> str:
+        """What the guest wrote to stdout so far, as UTF-8 text."""
+        return self._prepared.output.bytes(1).decode("utf-8", "replace")
+
+    @property
+    def stderr(self) -> str:
+        """What the guest wrote to stderr so far, as UTF-8 text."""
+        return self._prepared.output.bytes(2).decode("utf-8", "replace")
+
+    @property
+    def trace(self) -> Trace:
+        """The record of its WASI calls so far."""
+        recorder = self._prepared.recorder
+        assert recorder is not None, "an instance always records"
+        lines = source_map(self.module)
+        return Trace.of_recorder(recorder, None if lines is None else lines.locate)
+
+    @property
+    def denied(self) -> Refusals:
+        """What was refused so far."""
+        return self.trace.denied
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is over: closed, or ended by what the guest did."""
+        return self._live.outcome is not None
+
+    def close(self) -> None:
+        """Let go of the instance and of all that it held. Closing twice does nothing."""
+        self._live.close()
+        self._prepared.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else "alive"
+        return f"<instance of {self.name}, {state}: {', '.join(self.exports)}>"
+
+
+def _view(kind: str) -> Any:
+    from . import view
+
+    return view(kind)
