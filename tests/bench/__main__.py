@@ -12,7 +12,7 @@ from .felt import lines as felt
 
 def main() -> None:
     """Print the figures."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     print(f"Python {platform.python_version()}, wasmtime-py {version('wasmtime')}, {platform.machine()}\n")
     print("\n".join(table(rounds)))
     print("\nbytes of memory per event: " + ", ".join(f"{c} {b:.0f}" for c, b in bytes_per_event().items()))

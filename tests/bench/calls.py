@@ -95,55 +95,48 @@ def os_write(count: int) -> float:
 
 
 HOSTS: dict[str, tuple[Measure, int]] = {
-    "wasilab traced": (lambda w, f: wasilab(w, f, traced=True), 100_000),
-    "wasilab untraced": (lambda w, f: wasilab(w, f, traced=False), 100_000),
-    "wasmtime-py's own": (wasmtime_own, 20_000),
-    "node:wasi": (node, 100_000),
-    "traced, public API": (lambda w, f: wasilab(w, f, traced=True, raw=False), 10_000),
-    "traced, with stacks": (lambda w, f: wasilab(w, f, traced=True, stacks=True), 10_000),
+    "wasilab traced": (lambda w, f: wasilab(w, f, traced=True), 30_000),
+    "wasilab untraced": (lambda w, f: wasilab(w, f, traced=False), 30_000),
+    "wasmtime-py's own": (wasmtime_own, 5_000),
+    "node:wasi": (node, 30_000),
+    "traced, public API": (lambda w, f: wasilab(w, f, traced=True, raw=False), 5_000),
+    "traced, with stacks": (lambda w, f: wasilab(w, f, traced=True, stacks=True), 5_000),
 }
 """Label -> (measurement, calls made)."""
 
 
-def measure(call: str, label: str, rounds: int = 3) -> float | None:
-    """ns per call, the best of `rounds`; None where the host is absent."""
-    run, count = HOSTS[label]
-    wasm = bytes(wasmtime.wat2wasm(guest(call, count)))
-    best: float | None = None
+def measure(call: str, rounds: int) -> dict[str, float | None]:
+    """ns per call under each host, and of a bare os.write: the best of `rounds`, in which the hosts take turns."""
+    best: dict[str, float | None] = {}
+    programs = {label: bytes(wasmtime.wat2wasm(guest(call, count))) for label, (_, count) in HOSTS.items()}
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            (folder / FILE).write_bytes(bytes(16 * (count + 4000)))
-            elapsed = run(wasm, folder)
-        if elapsed is None:
-            return None
-        best = min(best or 1e18, elapsed / count)
+        for label, (run, count) in HOSTS.items():
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = Path(temporary)
+                # Growing a file and overwriting one cost differently: writes grow an empty one, as the bare
+                # os.write does.
+                (folder / FILE).write_bytes(b"" if "write" in call else bytes(16 * (count + 4000)))
+                elapsed = run(programs[label], folder)
+            best[label] = None if elapsed is None else min(best.get(label) or 1e18, elapsed / count)
+        best["bare os.write 16 B"] = min(best.get("bare os.write 16 B") or 1e18, os_write(30_000))
     return best
 
 
-def table(rounds: int = 3) -> list[str]:
+def table(rounds: int = 7) -> list[str]:
     """The table of all calls under all hosts, as lines of text."""
-    lines = [f"{'ns per call':<22}" + "".join(f"{call:>20}" for call in CALLS)]
-    figures: dict[str, list[float | None]] = {label: [] for label in HOSTS}
-    for call in CALLS:
-        for label in HOSTS:
-            figures[label].append(measure(call, label, rounds))
-    for label, row in figures.items():
-        lines.append(f"{label:<22}" + "".join(f"{'absent' if v is None else format(v, ',.0f'):>20}" for v in row))
-    lines.append(f"{'bare os.write 16 B':<22}{min(os_write(100_000) for _ in range(rounds)):>20,.0f}   (from Python)")
-    for label, base in (
-        ("wasilab traced", "wasmtime-py's own"),
-        ("wasilab traced", "node:wasi"),
-        ("wasilab traced", "wasilab untraced"),
-    ):
-        cells = []
-        for ours, theirs in zip(figures[label], figures[base], strict=True):
-            cells.append("absent" if ours is None or theirs is None else f"{ours / theirs:.2f}x")
-        lines.append(f"{'traced : ' + base:<22}"[:28].ljust(28)[:22] + "".join(f"{cell:>20}" for cell in cells))
-    cells = []
-    for on, off in zip(figures["wasilab traced"], figures["wasilab untraced"], strict=True):
-        cells.append("" if on is None or off is None else f"+{on - off:,.0f}")
-    lines.append(f"{'cost of recording':<22}" + "".join(f"{cell:>20}" for cell in cells))
+    lines = [f"{'ns per call':<30}" + "".join(f"{call:>19}" for call in CALLS)]
+    columns = [measure(call, rounds) for call in CALLS]
+    for label in columns[0]:
+        cells = [column[label] for column in columns]
+        lines.append(f"{label:<30}" + "".join(f"{'absent' if v is None else format(v, ',.0f'):>19}" for v in cells))
+    for base in ("wasmtime-py's own", "node:wasi", "bare os.write 16 B"):
+        ratios = []
+        for column in columns:
+            ours, theirs = column["wasilab traced"], column[base]
+            ratios.append("absent" if ours is None or theirs is None else f"{ours / theirs:.2f}x")
+        lines.append(f"{'traced : ' + base:<30}" + "".join(f"{ratio:>19}" for ratio in ratios))
+    costs = [(c["wasilab traced"] or 0) - (c["wasilab untraced"] or 0) for c in columns]
+    lines.append(f"{'recording adds':<30}" + "".join(f"{cost:>+19,.0f}" for cost in costs))
     return lines
 
 

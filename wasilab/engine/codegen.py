@@ -11,8 +11,8 @@ interfaces share every line but the first and the last ones.
 
 The names it finds in its globals (see `link.py`): `now` the clock, `M` the `GuestMemory`, `CALLER(c)` access to it for
 the slow path, `FD` the lookup of descriptors, `CHECK(descriptor, right)`, `H` the host, `S_name` the semantic function,
-`RECORD` the recorder's writer, `SNAP` and `IO` the byte limits, `FAIL` for every exception, `TRAP()` or `STOP` to
-end the guest, `STACK(c)` the guest's stack as a number.
+`REC` the recorder, `SNAP` and `IO` the byte limits, `FAIL` for every exception, `TRAP()` or
+`STOP` to end the guest, `STACK(c)` the guest's stack as a number.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import CodeType
 
+from ..trace.record import CHUNK_RECORDS, SIDE_BYTES
 from ..wasi.signature import Call, Param, Result
 
 MAX_KEPT_IOVECS = 64
@@ -69,6 +70,7 @@ class _Trampoline:
         self.iovecs: str | None = None
         self.outbuf: str | None = None
         self.first_fd: str | None = None
+        self.has_payload = False
         self.deferred: list[str] = []
         """Lines after the semantic call, before the results."""
 
@@ -177,17 +179,21 @@ class _Trampoline:
         self.arguments.append(name)
 
     def _take_iovecs(self, param: Param, pointer: str, count: str) -> None:
-        what = param.name
-        self.out.put(
-            2,
-            f"b = M.iovecs1({pointer}, IO) if {count} == 1 else None",
-            "if b is None:",
-            f"    b = M.iovecs(CALLER(c), {pointer}, {count}, IO, {self.call.name!r}, {what!r})",
-        )
-        if self.variant.traced:
-            self.out.put(2, f"x = M.view[{pointer}:{pointer} + ({count} << 3)].tobytes()")
         self.iovecs = count
         self.arguments.append("b")
+        # One buffer is the usual case: `p` and `l` are its pointer and length, and `b` stays None if it is not usual.
+        self.out.put(
+            2,
+            "b = None",
+            f"if {count} == 1 and not {pointer} & 3 and {pointer} + 8 <= M.size:",
+            f"    i = {pointer} >> 2; p = M.u32[i]; l = M.u32[i + 1]",
+            "    if 0 < l <= IO and p + l <= M.size:",
+            "        o = M.view[p:p + l]; b = [o]",
+            "if b is None:",
+            f"    b = M.iovecs(CALLER(c), {pointer}, {count}, IO, {self.call.name!r}, {param.name!r}); o = None",
+        )
+        if self.variant.traced:
+            self.out.put(2, f"    x = M.view[{pointer}:{pointer} + ({count} << 3)].tobytes()")
 
     _take_ciovecs = _take_iovecs
 
@@ -274,53 +280,87 @@ class _Trampoline:
     # ---- the record
 
     def _record(self) -> None:
-        """Build the payload where the call has one, and record the call."""
+        """Build the payload `z` where the call has one, then write the record.
+
+        Both are written here, straight into the recorder's chunk, as `Recorder.make_writer` does it: a function
+        call with fifteen arguments would cost as much again.
+        """
         call, put = self.call, self.out.put
-        flags = "8" if self.unstable else "0"
+        put(2, "h = REC.chunk; e = h.n", f"if e == {CHUNK_RECORDS}:", "    ROOM(); h = REC.chunk; e = h.n")
+        flags = self._payload()
+        where = "0"
+        if self.has_payload:
+            put(2, "a = h.arena", "w = (len(a) >> 2) + 1", "a += z")
+            where = "w"
+        path = "0"
+        if self.paths:
+            path = "q"
+            put(2, f"q = h.path_ids.get({self.paths[0]}) or PATH({self.paths[0]})")
+        meta = f"META_{self._id}"
         if self.variant.overridden:
-            flags = f"{flags} | S_{self._id}.flags" if self.unstable else f"S_{self._id}.flags"
-        aux = self._aux()
-        data = _EMPTY
-        if self.iovecs or self.outbuf or (call.family in ("args", "environ") and self.deferred):
-            put(2, f"f = {flags}")
-            flags = "f"
-        if self.iovecs is not None:
-            put(
-                2,
-                "k = r if r <= SNAP else SNAP",
-                "y = b[0][:k].tobytes() if len(b) == 1 else GATHER(b, k)",
-                f"if r > SNAP or {self.iovecs} > {MAX_KEPT_IOVECS}:",
-                f"    f |= 2; x = x[:{8 * MAX_KEPT_IOVECS}]",
-                *(["x += U32(r2)"] if len(call.results) == 2 else []),
-            )
-            data = "y"
-        elif self.outbuf is not None:
-            moved = "r" if call.results else self.outbuf
-            put(2, f"k = {moved}", "if k > SNAP:", "    k = SNAP; f |= 2", "y = b[:k].tobytes()")
-            data = "y"
-        elif flags == "f":
-            put(2, "if len(y) > SNAP:", "    y = y[:SNAP]; f |= 2")
-            data = "y"
-        extra = self.words[4:]
-        payload = "None"
-        if extra or aux != _EMPTY or data != _EMPTY:
-            sizes = f"{0 if aux == _EMPTY else f'len({aux})'}, {0 if data == _EMPTY else f'len({data})'}"
-            parts = [f"HEADER(0, {sizes})", *([f"WORDS{len(extra)}({', '.join(extra)})"] if extra else [])]
-            parts += [part for part in (aux, data) if part != _EMPTY]
-            put(2, f"z = {' + '.join(parts)}")
-            if aux != _EMPTY or data != _EMPTY:
-                put(2, "if len(z) & 3:", "    z += PAD[len(z) & 3]")
-            payload = "z"
+            meta += f" | S_{self._id}.flags << 32"
+        if flags:
+            meta = f"({meta} | f << 32)"
         first = [*self.words[:4], "0", "0", "0", "0"][:4]
-        stack = ", STACK(c)" if self.variant.stacks else ""
+        stack = "STACK(c)" if self.variant.stacks else "0"
         handle = "d0.life" if self.first_fd else "0"
-        path = self.paths[0] if self.paths else "None"
         result = "r" if self._has_scalar_result() else "0"
         put(
             2,
-            f"RECORD(t0, t1 - t0, {result}, {handle}, {path}, {payload}, {call.number}, 0, 0, {flags}, "
-            f"{', '.join(first)}{stack})",
+            f"PACK(h.buf, e << 6, t0 - ORIGIN, t1 - t0, {result}, {handle}, {path}, {stack}, {where}, {meta}, "
+            f"{', '.join(first)})",
+            "h.n = e + 1",
         )
+        if self.has_payload:
+            put(2, f"if w > {SIDE_BYTES >> 2}:", "    ROOM(True)")
+
+    def _payload(self) -> bool:
+        """Lines that build the payload `z`; returns whether flags of this very call are in `f`."""
+        call, put = self.call, self.out.put
+        extra = self.words[4:]
+        words = f"WORDS{len(extra)}({', '.join(extra)})" if extra else ""
+        aux = self._aux()
+        data = _EMPTY
+        self.has_payload = True
+        if self.iovecs is not None:
+            second = ", r2" if len(call.results) == 2 else ""
+            size = 12 if second else 8
+            put(
+                2,
+                "f = 0",
+                "if o is not None and r <= SNAP:",
+                f"    z = HEAD{2 + len(extra) + len(second.split())}(0, {size}, r, "
+                f"{', '.join([*extra, 'p', 'l'])}{second})",
+                "    z += o.tobytes() if r == l else o[:r].tobytes()",
+                "else:",
+                "    k = r if r <= SNAP else SNAP",
+                *(["    if o is not None:", "        x = U32(p) + U32(l)"]),
+                f"    if r > SNAP or {self.iovecs} > {MAX_KEPT_IOVECS}:",
+                f"        f = 2; x = x[:{8 * MAX_KEPT_IOVECS}]",
+                *(["    x += U32(r2)"] if second else []),
+                "    y = GATHER(b, k)",
+                f"    z = {' + '.join(filter(None, ['HEADER(0, len(x), len(y))', words, 'x', 'y']))}",
+                "if len(z) & 3:",
+                "    z += PAD[len(z) & 3]",
+            )
+            return True
+        flags = False
+        if self.outbuf is not None:
+            moved = "r" if call.results else self.outbuf
+            put(2, f"f = 0; k = {moved}", "if k > SNAP:", "    k = SNAP; f = 2", "y = b[:k].tobytes()")
+            data, flags = "y", True
+        elif call.family in ("args", "environ") and self.deferred:
+            put(2, "f = 0", "if len(y) > SNAP:", "    y = y[:SNAP]; f = 2")
+            data, flags = "y", True
+        if not extra and aux == _EMPTY and data == _EMPTY:
+            self.has_payload = False
+        elif aux == _EMPTY and data == _EMPTY:
+            put(2, f"z = HEAD{len(extra)}(0, 0, 0, {', '.join(extra)})")
+        else:
+            sizes = f"{0 if aux == _EMPTY else f'len({aux})'}, {0 if data == _EMPTY else f'len({data})'}"
+            parts = [f"HEADER(0, {sizes})", words, *(part for part in (aux, data) if part != _EMPTY)]
+            put(2, f"z = {' + '.join(filter(None, parts))}", "if len(z) & 3:", "    z += PAD[len(z) & 3]")
+        return flags
 
     def _has_scalar_result(self) -> bool:
         return bool(self.call.results) and not self.call.results[0].type.record
@@ -329,7 +369,7 @@ class _Trampoline:
         """The expression of the payload's auxiliary bytes."""
         results = self.call.results
         if self.iovecs is not None:
-            return "x"
+            return _EMPTY
         if self.call.name == "poll_oneoff":
             size = MAX_KEPT_SUBSCRIPTIONS * (56 if self.unstable else 48)
             self.out.put(2, f"x = x[:{size}] + y if len(y) <= {MAX_KEPT_EVENTS * 32} else x[:{size}]")

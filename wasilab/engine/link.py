@@ -49,6 +49,9 @@ _VALTYPES = {
 }  # fmt: skip
 _PAD = (b"", b"\0\0\0", b"\0\0", b"\0")
 _HEADER = struct.Struct("<HHI").pack
+_HEADS = {f"HEAD{n}": struct.Struct(f"<HHI{n}I").pack for n in range(1, 10)}
+_PACK = struct.Struct("<QQQIIIIQIIII").pack_into
+"""The layout `RECORD`, with its seven columns from `call` to `tid` as one number (`_meta`)."""
 _WORDS = {f"WORDS{n}": struct.Struct(f"<{n}I").pack for n in range(1, 9)}
 
 
@@ -124,6 +127,7 @@ class Link:
         self.overrides: dict[str, Override] = {
             name: Override(name, function, host) for name, function in (overrides or {}).items()
         }
+        self._instance = instance
         self._raw = raw and _raw.AVAILABLE
         self._recorder = recorder
         self._record = recorder.make_writer(instance=instance) if recorder is not None else None
@@ -202,6 +206,8 @@ class Link:
             semantic = override.prepare(call, semantic)
         self._namespace[f"S_{call.name}{suffix}"] = semantic
         self._namespace[f"CALL_{call.name}{suffix}"] = call
+        flags = int(Flag.UNSTABLE) if suffix else 0
+        self._namespace[f"META_{call.name}{suffix}"] = call.number | self._instance << 24 | flags << 32 | 1 << 48
         for result in call.results:
             if result.type.record and result.type.struct is not None:
                 self._namespace[f"PACK_{result.type.name}{suffix}"] = result.type.struct.pack_into
@@ -223,7 +229,11 @@ class Link:
             "STOP": _STOP,
             "NORETURN": t.Trap("proc_exit returned"),
             "TOOMANY": ValueError("poll_oneoff: more events than subscriptions"),
-            "RECORD": self._record,
+            "REC": self._recorder,
+            "ROOM": self._recorder._make_room if self._recorder is not None else None,
+            "PATH": self._intern_path,
+            "ORIGIN": self._recorder.origin_ns if self._recorder is not None else 0,
+            "PACK": _PACK,
             "STACK": self._stack,
             "SNAP": snaplen,
             "IO": self.host.max_io,
@@ -236,7 +246,17 @@ class Link:
             "PACK_U16": t.U16.pack_into,
             "U32": t.U32.pack,
             **_WORDS,
+            **_HEADS,
         }
+
+    def _intern_path(self, path: bytes) -> int:
+        """The number of a path that the current chunk has not seen; paths are at most 4096 bytes here."""
+        assert self._recorder is not None
+        chunk = self._recorder.chunk
+        chunk.paths.append(path)
+        chunk.side += len(path) + 120
+        index = chunk.path_ids[path] = len(chunk.paths)
+        return index
 
     def _absent(self, module: str, name: str, call: Call | None, wanted: FuncType) -> Callable[..., Any]:
         """A function for a WASI import that cannot be served: ENOSYS where it returns an errno, else a trap."""

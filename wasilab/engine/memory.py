@@ -116,17 +116,6 @@ class GuestMemory:
             raise WasiError(Errno.NAMETOOLONG, f"{call}: {what} has {length:,} bytes; a path has at most {MAX_PATH:,}")
         return self.view[pointer : pointer + length].tobytes()
 
-    def iovecs1(self, pointer: int, limit: int) -> list[memoryview] | None:
-        """The one buffer of an array of one (pointer u32, length u32): the common case, quickly; None if it is not."""
-        if pointer & 3 or pointer + 8 > self.size:
-            return None
-        index = pointer >> 2
-        at = self.u32[index]
-        length = self.u32[index + 1]
-        if not 0 < length <= limit or at + length > self.size:
-            return None
-        return [self.view[at : at + length]]
-
     def iovecs(self, caller: Any, pointer: int, count: int, limit: int, call: str, what: str) -> list[memoryview]:
         """The buffers that an array of (pointer u32, length u32) names, as views, at most `limit` bytes in all.
 
