@@ -1,0 +1,234 @@
+"""Sockets that a guest can hold: listening ones that the grants preopen, and the connections that it accepts on them.
+
+A guest cannot make a connection of its own: preview1 has no call for it. `listen("127.0.0.1:8080")` is the grant.
+Without a host only this machine can connect; to be reachable from outside, the address must be named ("0.0.0.0:80").
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+from collections.abc import Callable
+from typing import TypeVar
+
+from .directory import BaseFile, Buffers, FileFlags, FileType, Stat
+from .hostfile import host_stat
+from .resolve import fail
+from .waiting import Interrupt, wait_any
+
+T = TypeVar("T")
+_BACKLOG = 128
+_PIECE = 1 << 20
+"""Bytes received at a time at most."""
+
+
+class BadAddress(ValueError):
+    """An address that nothing can listen on; the message says what to write instead."""
+
+
+class _Socket(BaseFile):
+    """What both kinds share: the socket itself (never blocking), waiting, flags."""
+
+    filetype = FileType.SOCKET_STREAM
+    interrupt: Interrupt | None = None
+    """What stops a wait here; set by whoever runs the guest. The WASI host mostly waits itself, on `fileno()`."""
+    _nonblock = False
+
+    def _open(self) -> socket.socket:
+        raise fail(errno.EBADF)
+
+    def _wait(self, attempt: Callable[[], T], nonblock: bool, writing: bool = False) -> T:
+        """Try until it does not say EAGAIN, waiting for the socket and the interrupt in between."""
+        while True:
+            try:
+                return attempt()
+            except BlockingIOError:
+                if nonblock:
+                    raise
+            if self.interrupt is None:
+                self.interrupt = Interrupt()
+            fds = (self._open().fileno(),)
+            wait_any(() if writing else fds, fds if writing else (), None, self.interrupt)
+
+    def stat(self) -> Stat:
+        return host_stat(os.fstat(self._open().fileno()))
+
+    def flags(self) -> FileFlags:
+        return FileFlags(nonblock=self._nonblock)
+
+    def set_flags(self, flags: FileFlags) -> None:
+        if flags != FileFlags(nonblock=flags.nonblock):
+            raise fail(errno.ENOTSUP)
+        self._nonblock = flags.nonblock
+
+    def fileno(self) -> int | None:
+        return self._open().fileno()
+
+
+class ListenSocket(_Socket):
+    """A TCP socket listening at `address`: "127.0.0.1:8080", "[::1]:80", ":8080" for this machine; port 0 is any free.
+
+    The port is taken when it is first needed (`bind()`, or the first use), and kept for as long as this object lives:
+    `close()` by a guest does nothing, so a grant serves many runs. Equal when the addresses are.
+    Raises `BadAddress` for what is no address; `bind()` raises it when the port cannot be had.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        """The address as it was granted."""
+        self._host, self._port = _parse(address)
+        self._socket: socket.socket | None = None
+
+    def fresh(self, interrupt: Interrupt | None = None) -> ListenSocket:
+        """This socket for one run, which `interrupt` stops; bound now, so that a taken port is an error now."""
+        self.bind()
+        self.interrupt = interrupt
+        self._nonblock = False
+        return self
+
+    def bind(self) -> tuple[str, int]:
+        """Take the port, if not yet; return the (host, port) that a client connects to."""
+        if self._socket is None:
+            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+            made = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                made.bind((self._host, self._port))
+                made.listen(_BACKLOG)
+                made.setblocking(False)
+            except OSError as error:
+                made.close()
+                raise BadAddress(f"cannot listen on {self.address!r}: {error.strerror}; name another port") from None
+            self._socket = made
+        host, port = self._socket.getsockname()[:2]
+        return host, port
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on (taken now, if not yet)."""
+        return self.bind()[1]
+
+    def _open(self) -> socket.socket:
+        if self._socket is None:
+            self.bind()
+        assert self._socket is not None
+        return self._socket
+
+    def accept(self, nonblock: bool = False) -> StreamSocket:
+        """The next connection; EAGAIN if there is none and `nonblock` (or its flag) says not to wait."""
+        connection, _ = self._wait(self._open().accept, nonblock or self._nonblock)
+        return StreamSocket(connection, self.interrupt)
+
+    def release(self) -> None:
+        """Give the port back; the next use takes it again."""
+        made, self._socket = self._socket, None
+        if made is not None:
+            made.close()
+
+    def close(self) -> None:
+        return
+
+    def __del__(self) -> None:
+        if getattr(self, "_socket", None) is not None:
+            self.release()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ListenSocket) and self.address == other.address
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __repr__(self) -> str:
+        return f"listen({self.address!r})"
+
+
+class StreamSocket(_Socket):
+    """A TCP connection; takes over `connection`. Reading is `recv` and writing `send`, as POSIX has it for sockets."""
+
+    def __init__(self, connection: socket.socket, interrupt: Interrupt | None = None) -> None:
+        connection.setblocking(False)
+        self._socket: socket.socket | None = connection
+        self._held = bytearray()  # received by a waitall that still waits for the rest
+        self.interrupt = interrupt
+
+    def _open(self) -> socket.socket:
+        if self._socket is None:
+            raise fail(errno.EBADF)
+        return self._socket
+
+    def recv(self, buffers: Buffers, peek: bool = False, waitall: bool = False) -> tuple[int, int]:
+        """Receive into `buffers` without waiting (EAGAIN); return (bytes, WASI's roflags: 0, a stream cuts nothing).
+
+        0 bytes: the other side has shut down. `peek` leaves the bytes there. With `waitall` it is EAGAIN until the
+        buffers can be filled or the stream has ended; what has come meanwhile is held here and not lost.
+        """
+        waitall = waitall and not self._nonblock  # as Linux: what does not wait gets what is there
+        room = sum(map(len, buffers))
+        if waitall or self._held:
+            self._gather(room)
+            data = bytes(self._held[:room])
+            if not peek:
+                del self._held[:room]
+        else:
+            data = self._open().recv(min(room, _PIECE), socket.MSG_PEEK if peek else 0)
+        done = 0
+        for buffer in buffers:
+            piece = data[done : done + len(buffer)]
+            buffer[: len(piece)] = piece
+            done += len(piece)
+        return done, 0
+
+    def _gather(self, room: int) -> None:
+        """Hold `room` bytes, or all up to the stream's end; EAGAIN until then."""
+        while len(self._held) < room:
+            piece = self._open().recv(min(room - len(self._held), _PIECE))
+            if not piece:
+                return
+            self._held += piece
+
+    def send(self, buffers: Buffers) -> int:
+        """Send without waiting (EAGAIN); return the bytes taken. A connection that is gone is EPIPE."""
+        filled = [buffer for buffer in buffers if len(buffer)]
+        return self._open().sendmsg(filled) if filled else 0
+
+    def read(self, buffers: Buffers) -> int:
+        return self._wait(lambda: self.recv(buffers)[0], self._nonblock)
+
+    def write(self, buffers: Buffers) -> int:
+        return self._wait(lambda: self.send(buffers), self._nonblock, writing=True)
+
+    def shutdown(self, rd: bool, wr: bool) -> None:
+        """Close the receiving direction, the sending one, or both."""
+        if not (rd or wr):
+            raise fail(errno.EINVAL)
+        self._open().shutdown(socket.SHUT_RDWR if rd and wr else socket.SHUT_RD if rd else socket.SHUT_WR)
+
+    def available(self) -> int:
+        try:
+            return len(self._held) + len(self._open().recv(1 << 16, socket.MSG_PEEK))
+        except OSError:
+            return len(self._held)
+
+    def close(self) -> None:
+        connection, self._socket = self._socket, None
+        if connection is not None:
+            connection.close()
+
+
+def listen(address: str) -> ListenSocket:
+    """A listening TCP socket to grant, as in `listen("127.0.0.1:0")`; see `ListenSocket`."""
+    return ListenSocket(address)
+
+
+def _parse(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise BadAddress(f"{address!r} is no address to listen on: write HOST:PORT, as in 127.0.0.1:8080")
+    if host in ("", "localhost"):
+        return "127.0.0.1", int(port)
+    try:
+        return str(ipaddress.ip_address(host[1:-1] if host[0] + host[-1] == "[]" else host)), int(port)
+    except ValueError:
+        raise BadAddress(f"{address!r}: name the host by its number, as in 127.0.0.1:{port} or [::1]:{port}") from None
