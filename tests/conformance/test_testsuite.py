@@ -22,7 +22,6 @@ import pytest
 from wasilab.capabilities.hostdir import HostDir
 from wasilab.capabilities.memdir import Files, MemDir
 
-
 FOLDER = os.environ.get("WASI_TESTSUITE", "")
 if not FOLDER:
     pytest.skip(

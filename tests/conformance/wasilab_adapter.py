@@ -1,4 +1,4 @@
-"""An adapter for the runner of WebAssembly/wasi-testsuite, so that anybody can repeat our figures with the suite's tools.
+"""An adapter for the runner of WebAssembly/wasi-testsuite, so that anybody can repeat the figures with its own tools.
 
     python3 wasi-testsuite/run-tests --runtime tests/conformance/wasilab_adapter.py
 
