@@ -1,0 +1,151 @@
+"""Standing between a guest and a capability: the one mechanism under all of `patterns.py`.
+
+`interpose(thing, gate)` gives an object of the same kind (Directory, File, Clock, random source, socket) every
+operation of which is the call `gate(thing, operation, *args)`. The gate decides: it may refuse, look on, or do it, with
+`perform(thing, operation, *args)`. No other method of the thing can be called through the new object, and your own
+classes work like those of wasilab, because only the operations of the protocols count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
+
+from .clocks import Clock
+from .directory import Directory, File
+from .entropy import RandomSource
+
+T = TypeVar("T")
+
+
+def _operations(protocol: type) -> list[str]:
+    return [name for name, value in vars(protocol).items() if callable(value) and not name.startswith("_")]
+
+
+FILE_OPERATIONS = _operations(File)
+DIRECTORY_OPERATIONS = _operations(Directory)
+CLOCK_OPERATIONS = _operations(Clock)
+RANDOM_OPERATIONS = _operations(RandomSource)
+CONNECTION_OPERATIONS = [*FILE_OPERATIONS, "recv", "send", "shutdown"]
+LISTENER_OPERATIONS = [*FILE_OPERATIONS, "accept"]
+
+_CHANGING_FILES = ("write", "pwrite", "set_size", "allocate", "set_times", "send", "shutdown")
+_CHANGING_NAMES = ("mkdir", "rmdir", "unlink", "symlink", "rename", "rename_from", "link", "link_from")
+CHANGING = frozenset((*_CHANGING_FILES, *_CHANGING_NAMES, "set_times_path"))
+"""The operations that change something. `open` does when its `OpenHow.changes` says so."""
+
+OPENING = frozenset(("open", "accept"))
+"""The operations that hand out another capability."""
+
+
+class Gate(Protocol):
+    """What stands before a thing: every operation on it comes here."""
+
+    def __call__(self, thing: Any, operation: str, /, *args: Any) -> Any:
+        """Do `operation` on `thing`, or refuse it."""
+
+
+def perform(thing: Any, operation: str, *args: Any) -> Any:
+    """Do it: `thing.operation(*args)`."""
+    return getattr(thing, operation)(*args)
+
+
+class _Interposed:
+    """An object whose operations all go through a gate; its subclasses get theirs from the lists above."""
+
+    __slots__ = ("_gate", "_name", "_thing")
+
+    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+        self._thing = thing
+        self._gate = gate
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"{self._name}({self._thing!r})"
+
+
+def _through_the_gate(operation: str) -> Callable[..., Any]:
+    def method(self: _Interposed, *args: Any) -> Any:
+        return self._gate(self._thing, operation, *args)
+
+    method.__name__ = operation
+    return method
+
+
+class _File(_Interposed):
+    __slots__ = ("filetype",)
+
+    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+        super().__init__(thing, gate, name)
+        self.filetype = thing.filetype
+
+
+class _Connection(_File):
+    __slots__ = ()
+
+
+class _Listener(_File):
+    __slots__ = ("address",)
+
+    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+        super().__init__(thing, gate, name)
+        self.address = thing.address
+
+
+class _Directory(_Interposed):
+    __slots__ = ("filetype", "writable")
+
+    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+        super().__init__(thing, gate, name)
+        self.filetype = thing.filetype
+        self.writable = thing.writable
+
+    @property
+    def hidden(self) -> int:
+        """As `HostDir.hidden`: names left out of the last listing."""
+        return getattr(self._thing, "hidden", 0)
+
+
+class _Clock(_Interposed):
+    __slots__ = ("virtual",)
+
+    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+        super().__init__(thing, gate, name)
+        self.virtual = thing.virtual
+
+
+class _Random(_Interposed):
+    __slots__ = ()
+
+    @property
+    def spec(self) -> str:
+        """As `Random.spec`: what stands behind it, for showing."""
+        return getattr(self._thing, "spec", "custom")
+
+
+# By the operation that only this kind has, the more particular first.
+_KINDS: tuple[tuple[str, type[_Interposed], list[str]], ...] = (
+    ("mkdir", _Directory, DIRECTORY_OPERATIONS),
+    ("accept", _Listener, LISTENER_OPERATIONS),
+    ("recv", _Connection, CONNECTION_OPERATIONS),
+    ("pread", _File, FILE_OPERATIONS),
+    ("now", _Clock, CLOCK_OPERATIONS),
+    ("fill", _Random, RANDOM_OPERATIONS),
+)
+for _, _kind, _names in _KINDS:
+    for _operation in _names:
+        if _operation not in vars(_kind):
+            setattr(_kind, _operation, _through_the_gate(_operation))
+
+
+def interpose(thing: T, gate: Gate, name: str = "interposed") -> T:
+    """An object of the same kind as `thing` whose every operation goes through `gate`; `name` shows in its repr.
+
+    Raises `TypeError` for what is no capability.
+    """
+    for operation, kind, _ in _KINDS:
+        if hasattr(thing, operation):
+            return cast(T, kind(thing, gate, name))
+    raise TypeError(
+        f"{thing!r} is no capability: it has not the operations of a directory, file, clock, source or socket"
+    )

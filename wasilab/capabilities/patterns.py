@@ -1,0 +1,384 @@
+"""The object-capability patterns: how to give away less than one has, and how to take it back.
+
+Each is a function from a capability to a lesser one, in the vocabulary of the field, over any directory, file, stream,
+clock, random source or socket, wasilab's or your own; they compose. All stand on `interpose.py`. A pattern is shallow
+(about one thing) or deep (also about all that is opened through it); its first line says which.
+
+Read: J. Dennis, E. Van Horn 1966 (capabilities); N. Hardy 1988, "The Confused Deputy" (why names without authority are
+dangerous); M. Miller 2006, "Robust Composition" (these patterns).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from .directory import Directory, FileType, OpenHow
+from .interpose import CHANGING, OPENING, interpose, perform
+from .refusal import DeniedBy, Refused, refused_change
+
+T = TypeVar("T")
+
+
+def attenuate(thing: T, allows: Callable[[str, tuple[Any, ...]], bool], name: str = "attenuate") -> T:
+    """Deep attenuator: only operations for which `allows(operation, args)` is true; letting go (close) always is.
+
+    The general form of giving less: a proxy that passes on some messages and not others (Miller 2006, 9.3).
+
+    >>> from wasilab.capabilities.memdir import MemDir
+    >>> looking = attenuate(MemDir({"a": "text"}), lambda operation, args: operation in ("list", "stat_path"))
+    >>> [entry.name for entry in looking.list()]
+    ['a']
+    >>> looking.unlink("a")
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 1] the operation 'unlink' is not among what attenuate allows
+    """
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        if operation != "close" and not allows(operation, args):
+            raise _refused(f"the operation {operation!r} is not among what {name} allows")
+        result = perform(inner, operation, *args)
+        return interpose(result, gate, name) if operation in OPENING else result
+
+    return interpose(thing, gate, name)
+
+
+def facet(thing: T, *operations: str) -> T:
+    """Shallow facet: one side of a thing, the operations named; what is opened through it keeps its own powers.
+
+    An object shows different clients different faces of one state (Miller 2006; Morris 1973).
+
+    >>> from wasilab.capabilities.clocks import Clocks
+    >>> clock = facet(Clocks.frozen(5).realtime, "now")
+    >>> clock.now()
+    5
+    >>> clock.resolution()
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 1] this facet has no operation 'resolution'
+    """
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        if operation != "close" and operation not in operations:
+            raise _refused(f"this facet has no operation {operation!r}")
+        return perform(inner, operation, *args)
+
+    return interpose(thing, gate, f"facet[{', '.join(operations)}]")
+
+
+def read_only(thing: T) -> T:
+    """Deep attenuator to looking: nothing is changed through it, nor through anything opened through it.
+
+    The oldest of them: a capability with fewer rights than its parent (Dennis and Van Horn 1966).
+
+    >>> from wasilab.capabilities.memdir import MemDir
+    >>> folder = read_only(MemDir({"a": "text"}))
+    >>> folder.mkdir("b")
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 1] 'b' cannot be created or changed: its folder is granted read-only...
+    """
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        if operation in CHANGING:
+            raise _refused_change(args)
+        if operation == "open" and args[1].changes:
+            raise refused_change(args[0])
+        result = perform(inner, operation, *args)
+        return wrap(result) if operation in OPENING else result
+
+    def wrap(inner: Any) -> Any:
+        wrapped = interpose(inner, gate, "read_only")
+        if hasattr(wrapped, "writable"):
+            wrapped.writable = False
+        return wrapped
+
+    return wrap(thing)  # type: ignore[no-any-return]
+
+
+def subtree(directory: Directory, path: str) -> Directory:
+    """The directory at `path` as a capability of its own: what is above it and beside it does not exist.
+
+    Designation is authority: to hold the subtree is all that is needed, and all that one gets (Miller 2006, 3.3).
+
+    >>> from wasilab.capabilities.memdir import MemDir
+    >>> inner = subtree(MemDir({"a/b/c": "text", "secret": "x"}), "a/b")
+    >>> [entry.name for entry in inner.list()]
+    ['c']
+    >>> inner.stat_path("../../secret", True)
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 1] '../../secret' leaves the directory it was resolved in: ...
+    """
+    opened = directory.open(path, OpenHow(directory=True))
+    if opened.filetype is not FileType.DIRECTORY:
+        opened.close()
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return opened  # type: ignore[return-value]
+
+
+_NOT_APPENDING = CHANGING - {"write", "send", "mkdir", "symlink"}
+
+
+def append_only(thing: T) -> T:
+    """Deep attenuator to adding: new names, and writes at the end; what is there is neither changed nor removed.
+
+    The log that a program may write but not rewrite (the append right of Multics; Saltzer and Schroeder 1975).
+
+    >>> from wasilab.capabilities.memdir import MemDir
+    >>> folder = MemDir({"log": "one "})
+    >>> log = append_only(folder).open("log", OpenHow(write=True))
+    >>> log.write([memoryview(b"two")])
+    3
+    >>> folder.read_bytes("log")
+    b'one two'
+    >>> log.set_size(0)
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 1] this can only be added to: 'set_size' would change what is there
+    """
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        if operation in _NOT_APPENDING or (operation == "open" and args[1].truncate):
+            raise _refused(f"this can only be added to: {operation!r} would change what is there")
+        if operation == "open":
+            path, how = args
+            opened = inner.open(path, replace(how, append=True) if how.write else how)
+            return interpose(opened, gate, "append_only")
+        if operation == "set_flags":
+            args = (replace(args[0], append=inner.flags().append),)
+        if operation == "write" and inner.filetype is FileType.REGULAR_FILE:
+            inner.seek(0, os.SEEK_END)
+        result = perform(inner, operation, *args)
+        return interpose(result, gate, "append_only") if operation in OPENING else result
+
+    return interpose(thing, gate, "append_only")
+
+
+def quota(thing: T, max_bytes: int) -> T:
+    """Deep attenuator of quantity: at most `max_bytes` are written (or of a random source, made) through it in all.
+
+    Authority is also how much: a bank account and a purse (Miller, Morningstar, Frantz 2000). Reading is free. What
+    makes a file grow without writing (set_size, allocate) is paid for as well; nothing is ever paid back.
+
+    >>> from wasilab.capabilities.streams import Discard
+    >>> purse = quota(Discard(), 5)
+    >>> purse.write([memoryview(b"four")])
+    4
+    >>> purse.write([memoryview(b"two")])
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 122] 3 bytes are more than the 1 left of a quota of 5
+    """
+    left = max_bytes
+
+    def cost(inner: Any, operation: str, args: tuple[Any, ...]) -> int:
+        if operation in ("write", "pwrite", "send"):
+            return sum(len(buffer) for buffer in args[0])
+        if operation == "fill":
+            return len(args[0])
+        if operation in ("set_size", "allocate"):
+            return max(0, int(sum(args)) - int(inner.stat().size))  # both grow the file to the sum of their arguments
+        return 0
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        nonlocal left
+        price = cost(inner, operation, args)
+        if price > left:
+            raise Refused(
+                errno.EDQUOT, f"{price} bytes are more than the {left} left of a quota of {max_bytes}", DeniedBy.QUOTA
+            )
+        result = perform(inner, operation, *args)
+        left -= result if operation in ("write", "pwrite", "send") else price
+        return interpose(result, gate, "quota") if operation in OPENING else result
+
+    return interpose(thing, gate, f"quota[{max_bytes}]")
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One operation that went through `logged`: `result`, or the error that it raised."""
+
+    operation: str
+    args: tuple[Any, ...]
+    result: Any = None
+    error: BaseException | None = None
+
+
+def logged(thing: T, log: Callable[[LogEntry], object]) -> T:
+    """Deep observer: `log` is told of every operation when it is done; nothing is refused or changed.
+
+    Interposition without loss of authority: the client cannot tell (as in Horton; Miller, Donnelley, Karp 2007).
+
+    >>> from wasilab.capabilities.memdir import MemDir
+    >>> seen = []
+    >>> _ = logged(MemDir({"a": "text"}), seen.append).open("a", OpenHow()).tell()
+    >>> [entry.operation for entry in seen]
+    ['open', 'tell']
+    """
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        try:
+            result = perform(inner, operation, *args)
+        except BaseException as error:
+            log(LogEntry(operation, args, error=error))
+            raise
+        log(LogEntry(operation, args, result))
+        return interpose(result, gate, "logged") if operation in OPENING else result
+
+    return interpose(thing, gate, "logged")
+
+
+class Switch:
+    """The off switch of a revocable capability: `switch()` revokes at once, from any thread; `restore()` gives back."""
+
+    __slots__ = ("reason", "revoked")
+
+    def __init__(self, reason: str = "it was granted, then taken back") -> None:
+        self.revoked = False
+        self.reason = reason
+        """What a refused guest's trace says."""
+
+    def __call__(self) -> None:
+        """Revoke."""
+        self.revoked = True
+
+    def restore(self) -> None:
+        """Let it work again."""
+        self.revoked = False
+
+    def check(self) -> None:
+        """Raise `Refused` (EPERM, by REVOKED) if revoked."""
+        if self.revoked:
+            raise Refused(errno.EPERM, self.reason, DeniedBy.REVOKED, notcapable=True)
+
+
+def revocable(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
+    """Shallow caretaker: the capability and its off switch; what was opened through it goes on working.
+
+    A forwarder that its owner can sever (Redell 1974). That a file opened before lives on is the pattern's known limit,
+    and why there is a `membrane`.
+
+    >>> from wasilab.capabilities.memdir import MemDir
+    >>> folder, off = revocable(MemDir({"a": "text"}))
+    >>> file = folder.open("a", OpenHow())
+    >>> off()
+    >>> folder.list()
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 1] it was granted, then taken back
+    >>> file.stat().size
+    4
+    """
+    switch = switch or Switch()
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        if switch.revoked and operation != "close":
+            switch.check()
+        return getattr(inner, operation)(*args)
+
+    return interpose(thing, gate, "revocable"), switch
+
+
+def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
+    """Deep caretaker: the capability and an off switch for it and all that was ever opened through it.
+
+    Whatever crosses the membrane is wrapped in it, so one cut severs everything (Miller 2006, 9.3).
+
+    >>> from wasilab.capabilities.memdir import MemDir
+    >>> folder, off = membrane(MemDir({"a": "text"}))
+    >>> file = folder.open("a", OpenHow())
+    >>> off()
+    >>> file.stat()
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 1] it was granted, then taken back
+    """
+    switch = switch or Switch()
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        if switch.revoked and operation != "close":
+            switch.check()
+        result = getattr(inner, operation)(*args)
+        return interpose(result, gate, "membrane") if operation in OPENING else result
+
+    return interpose(thing, gate, "membrane"), switch
+
+
+def ask(thing: T, decide: Callable[[str], bool], what: str) -> T:
+    """Shallow, lazy grant: `decide(what)` is called at the first use; no is no for ever, yes is yes.
+
+    Permission by asking, as a browser does it for the camera (compare the powerbox, Stiegler and Miller 2006, where
+    choosing is granting and no question is needed).
+
+    >>> from wasilab.capabilities.clocks import Clocks
+    >>> clock = ask(Clocks.frozen(5).realtime, lambda what: False, "the time")
+    >>> clock.now()
+    Traceback (most recent call last):
+    wasilab.capabilities.refusal.Refused: [Errno 1] asked for the time, the answer was no
+    """
+    answer: bool | None = None
+
+    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        nonlocal answer
+        if answer is None and operation != "close":
+            answer = decide(what)
+        if not answer and operation != "close":
+            raise Refused(errno.EPERM, f"asked for {what}, the answer was no", DeniedBy.ASK, notcapable=True)
+        return perform(inner, operation, *args)
+
+    return interpose(thing, gate, "ask")
+
+
+class Box:
+    """A sealed box: it can be handed around by anyone, and opened by nobody but its unsealer."""
+
+    __slots__ = ("__weakref__",)
+
+    def __repr__(self) -> str:
+        return "<sealed box>"
+
+
+@dataclass(frozen=True, slots=True)
+class SealerPair(Generic[T]):
+    """What `sealer` makes: `seal` and `unseal`, each of which can be given away alone."""
+
+    seal: Callable[[T], Box]
+    unseal: Callable[[Box], T]
+
+
+def sealer() -> SealerPair[Any]:
+    """A sealer and its unsealer: who holds only the box has nothing, who holds box and unsealer has what is in it.
+
+    Rights amplification: two capabilities together give what neither gives alone (Morris 1973). It is how a file dialog
+    can pass a directory through code that must not use it.
+
+    >>> pair = sealer()
+    >>> box = pair.seal("the directory")
+    >>> box
+    <sealed box>
+    >>> pair.unseal(box)
+    'the directory'
+    >>> sealer().unseal(box)
+    Traceback (most recent call last):
+    PermissionError: this box was sealed by another sealer
+    """
+    contents: WeakKeyDictionary[Box, Any] = WeakKeyDictionary()
+
+    def seal(value: Any) -> Box:
+        box = Box()
+        contents[box] = value
+        return box
+
+    def unseal(box: Box) -> Any:
+        if box not in contents:
+            raise PermissionError("this box was sealed by another sealer")
+        return contents[box]
+
+    return SealerPair(seal, unseal)
+
+
+def _refused(reason: str) -> Refused:
+    return Refused(errno.EPERM, reason, notcapable=True)
+
+
+def _refused_change(args: tuple[Any, ...]) -> Refused:
+    names = [arg for arg in args if isinstance(arg, str)]
+    return refused_change(names[0]) if names else _refused("this cannot be changed: it is granted read-only")
