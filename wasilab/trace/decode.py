@@ -136,7 +136,7 @@ class Batch:
 
     @cached_property
     def _where(self) -> tuple[Array, Array, Array, Array]:
-        """(has a payload, offset of its words, offset of aux, offset of data, end) with impossible offsets left out."""
+        """(has a payload, offset of aux, offset of data, end of data); a payload that cannot be is none."""
         extra = 4 * max(self.plan.words - 4, 0)
         size = len(self.part.arena) & ~3
         head = (self.records["payload"].astype("<i8") - 1) << 2
@@ -155,6 +155,11 @@ class Batch:
     def has_payload(self) -> Array:
         """Which rows have a readable payload."""
         return self._where[0]
+
+    def extents(self) -> tuple[list[int], list[int], list[bool]]:
+        """(start of the header, end of the data, whether there is one) of each call's payload."""
+        good, aux, _, end = self._where
+        return (aux - 8 - 4 * max(self.plan.words - 4, 0)).tolist(), end.tolist(), good.tolist()
 
     def word(self, k: int) -> Array:
         """The k-th 32-bit word of each call's arguments (0 where the trace does not hold it)."""

@@ -5,8 +5,9 @@ payload's reason); here it gets the call, the path and a remedy in the words of 
 
 A program that opens a file without any granted directory makes no call that could be refused: its C library asks
 `fd_prestat_get` for each granted directory, is told EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
-That search is reported here as a refusal of its own, derived from the trace. When directories *are* granted and the program
-opens a path outside all of them, the C library refuses by itself and nothing reaches the host: no trace can show it.
+That search is reported here as a refusal of its own, derived from the trace. When directories *are* granted and the
+program opens a path outside all of them, the C library refuses by itself and nothing reaches the host: no trace can
+show it.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Store:
 
     def __init__(self, parts: Sequence[Part], tables: Tables, resolver: Resolver | None = None) -> None:
         self.parts = [part for part in parts if part.n]
-        self._all_parts = list(parts)
+        self.all_parts = list(parts)
         self.meta = tables.meta
         self.dropped = tables.dropped
         self.notes = [(int(first), int(last), str(text)) for first, last, text in tables.notes]
@@ -213,7 +213,7 @@ class Store:
     def lives(self) -> dict[int, Life]:
         """Every opening of a descriptor that the trace knows, by life number."""
         found: dict[int, Life] = {}
-        for part in self._all_parts:
+        for part in self.all_parts:
             for life in part.closed():
                 found[life.life] = life
         for life in self._open:

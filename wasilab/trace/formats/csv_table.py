@@ -1,0 +1,52 @@
+"""`.csv`: one row a call, for spreadsheets and scripts. Arguments are strace's text. Not for: loading again.
+
+A cell that a spreadsheet would take for a formula (it begins with =, +, -, @, a tab or a line end) gets an apostrophe
+before it: the text of a path is the guest's, and must not run in anybody's spreadsheet.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import IO, TYPE_CHECKING
+
+from ...capabilities.refusal import DeniedBy
+from ..show import plain
+from ..store import reason_of
+from ..text import Style, lines
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+COLUMNS = (
+    "seq", "t_start_ns", "dur_ns", "tid", "instance", "call", "family", "fd", "path", "errno", "result", "nbytes",
+    "denied_by", "reason", "flags", "line", "text",
+)  # fmt: skip
+
+
+def write(trace: Trace, file: IO[bytes]) -> None:
+    """Write the head row and one row a call."""
+    names = ("seq", "t_start", "dur", "tid", "instance", "name", "family", "fd", "full_path", "errno_name", "result",
+             "nbytes", "denied_by", "flags", "line")  # fmt: skip
+    columns = [trace.column(name).tolist() for name in names]
+    file.write((",".join(COLUMNS) + "\n").encode())
+    done = 0
+    texts = lines(trace, Style(pid=False, time="none", durations=False))
+    for (part, index, _), some in zip(trace.store.batches(trace.rows), texts, strict=True):
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        reasons = [reason_of(part, payload) for payload in part.records["payload"][index].tolist()]
+        for i, (reason, text) in enumerate(zip(reasons, some, strict=True), done):
+            row = [column[i] for column in columns]
+            row[8] = safe(plain(row[8]))
+            denied = row[12]
+            row[12] = DeniedBy(denied).name.lower() if 0 < denied <= max(DeniedBy) else ""
+            row.insert(13, safe(plain(reason)))
+            writer.writerow([*row, safe(text)])
+        done += len(some)
+        file.write(buffer.getvalue().encode())
+
+
+def safe(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return "'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and cell else cell

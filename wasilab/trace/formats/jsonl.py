@@ -1,0 +1,139 @@
+"""`.jsonl`: one JSON object a line, lossless and readable by anything.
+
+The first line is {"wasilab": 1, ...} with what is held once; every other line is one call with decoded `args` and
+`result` for people and tools, and `raw` (numbers and hex) from which the trace is rebuilt exactly. Not for: speed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...capabilities.refusal import DeniedBy
+from ..container import Part, Tables, TraceError, pack_lives, unpack_lives
+from ..decode import ERRNO_NAMES, call_name
+from ..record import RECORD
+from ..store import Store, reason_of
+from ..subset import blobs
+from ..values import decoded
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+VERSION = 1
+_PART = 8192
+_RAW = [name for name in (RECORD.names or ()) if name not in ("args", "path", "payload")]
+_LONGEST_LINE = 1 << 28
+
+
+def write(trace: Trace, file: IO[bytes]) -> None:
+    """Write the header line and one line a call."""
+    tables = trace.store.tables()
+    head = {
+        "wasilab": VERSION, "calls": len(trace), "meta": tables.meta, "dropped": tables.dropped,
+        "notes": tables.notes, "stacks": tables.stacks, "frames": tables.frames,
+        "lives": pack_lives(list(trace.store.lives.values())).hex(),
+    }  # fmt: skip
+    file.write(json.dumps(head, default=str).encode() + b"\n")
+    dumps = json.JSONEncoder(separators=(",", ":")).encode
+    full = trace.column("full_path").tolist()
+    nbytes = trace.column("nbytes").tolist()
+    for part, index, records, at, args, results in decoded(trace):
+        seqs = part.numbers(index).tolist()
+        payloads = blobs(part, index)
+        raws = zip(*(records[name].tolist() for name in _RAW), strict=True)
+        words = records["args"].tolist()
+        names = [None, *part.paths]
+        out = []
+        for i, raw in enumerate(raws):
+            record = records[i]
+            path = int(record["path"])
+            line: dict[str, Any] = {
+                "seq": seqs[i], "t_start": raw[0], "dur": raw[1], "call": call_name(int(record["call"])),
+                "errno": ERRNO_NAMES[int(record["errno"])], "path": full[at[i]], "nbytes": nbytes[at[i]],
+                "args": args[i], "result": results[i],
+            }  # fmt: skip
+            if record["denied_by"]:
+                line["denied_by"] = _denied(int(record["denied_by"]))
+                line["reason"] = reason_of(part, int(record["payload"]))
+            rest: dict[str, Any] = {"record": raw, "args": words[i]}
+            name = names[path] if 0 < path < len(names) else None
+            if name is not None:
+                rest["path"] = name.hex()
+            if payloads[i]:
+                rest["payload"] = payloads[i][2:].hex()
+            line["raw"] = rest
+            out.append(dumps(line))
+        file.write(("\n".join(out) + "\n").encode() if out else b"")
+
+
+def _denied(number: int) -> str | int:
+    return DeniedBy(number).name.lower() if number <= max(DeniedBy) else number
+
+
+def read(path: Path, *, partial: bool = False) -> Trace:
+    """Rebuild the trace from the `raw` of each line; raises TraceError."""
+    from ..trace import Trace
+
+    parts: list[Part] = []
+    lines: list[dict[str, Any]] = []
+    number = 1
+    try:
+        with open(path, "rb") as file:
+            head = json.loads(file.readline(_LONGEST_LINE))
+            if not isinstance(head, dict) or head.get("wasilab") != VERSION:
+                raise TraceError(f"{path} is not a wasilab trace: its first line lacks the mark")
+            tables = Tables(
+                dict(head["meta"]), int(head["dropped"]), unpack_lives(memoryview(bytes.fromhex(head["lives"]))),
+                [[int(i) for i in stack] for stack in head["stacks"]],
+                [[str(f), int(o), None if s is None else str(s), int(n)] for f, o, s, n in head["frames"]],
+                [[int(first), int(last), str(text)] for first, last, text in head["notes"]],
+            )  # fmt: skip
+            if any(not 0 <= i < len(tables.frames) for stack in tables.stacks for i in stack):
+                raise ValueError("a stack of frames that are not there")
+            while raw := file.readline(_LONGEST_LINE):
+                number += 1
+                lines.append(json.loads(raw))
+                if len(lines) == _PART:
+                    parts.append(_part(lines))
+                    lines = []
+            if lines:
+                parts.append(_part(lines))
+    except TraceError:
+        raise
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, AttributeError, IndexError) as error:
+        raise TraceError(f"{path} is a damaged trace, near line {number} ({type(error).__name__}: {error})") from None
+    calls = sum(part.n for part in parts)
+    if calls != head["calls"] and not partial:
+        raise TraceError(f"{path} is cut short: it holds {calls:,} of {head['calls']:,} calls")
+    return Trace(Store(parts, tables))
+
+
+def _part(lines: list[dict[str, Any]]) -> Part:
+    records = np.zeros(len(lines), RECORD)
+    raws = [line["raw"] for line in lines]
+    columns = list(zip(*(raw["record"] for raw in raws), strict=True))
+    if len(columns) != len(_RAW):
+        raise ValueError("a record of another length")
+    for name, column in zip(_RAW, columns, strict=True):
+        records[name] = np.array(column, RECORD[name])
+    records["args"] = np.array([raw["args"] for raw in raws], "<u4").reshape(len(lines), 4)
+    paths: dict[bytes, int] = {}
+    reasons: dict[str, int] = {}
+    arena = bytearray()
+    for i, (line, raw) in enumerate(zip(lines, raws, strict=True)):
+        if "path" in raw:
+            records["path"][i] = paths.setdefault(bytes.fromhex(raw["path"]), len(paths) + 1)
+        reason = str(line.get("reason") or "")
+        payload = bytes.fromhex(raw.get("payload", ""))
+        if payload:
+            number = reasons.setdefault(reason, len(reasons) + 1) if reason else 0
+            records["payload"][i] = (len(arena) >> 2) + 1
+            arena += number.to_bytes(2, "little") + payload + bytes(-(len(payload) + 2) & 3)
+    seqs = np.array([line["seq"] for line in lines], "<i8")
+    return Part(int(seqs[0]), len(lines), records, bytes(arena), list(paths), list(reasons), (), seqs)

@@ -1,0 +1,190 @@
+"""`.parquet`: lossless, columnar, a few bytes a call (extra `arrow`), and readable by DuckDB, pandas, Polars, ...
+
+The columns of `table.py` for everybody, and beside them what a lossless trace needs: the raw words (w0 to w3), the
+path as the guest gave it and the payload. What is held once is JSON in the file's metadata under the key `wasilab`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import table
+from ..container import Part, Tables, TraceError, pack_lives, unpack_lives
+from ..decode import NAMES
+from ..record import RECORD
+from ..store import Store
+from ..subset import blobs
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+Array = np.ndarray[Any, Any]
+VERSION = 1
+_KEY = b"wasilab"
+_SHOWN = ("seq", "t_start", "dur", "call", "family", "errno", "path", "fd", "result", "nbytes", "denied_by", "reason",
+          "line")  # fmt: skip
+_RAW = ("call", "errno", "denied_by", "instance", "flags", "tid", "handle", "stack")
+_PART = 1 << 15
+
+
+def write(trace: Trace, file: IO[bytes]) -> None:
+    """Write the trace; TraceError when pyarrow is not installed."""
+    pa = table.arrow()
+    import pyarrow.parquet as pq
+
+    columns = table.arrays(trace, _SHOWN)
+    for name in _RAW:
+        columns[f"raw_{name}"] = pa.array(trace.column(name))
+    words = trace.column("args")
+    for k in range(4):
+        columns[f"w{k}"] = pa.array(np.ascontiguousarray(words[:, k]))
+    numbers = trace.column("path").astype("<i4") - 1
+    given = pa.array(numbers, mask=numbers < 0)
+    columns["given_path"] = pa.DictionaryArray.from_arrays(given, pa.array(trace.paths, pa.binary()))
+    columns["payload"] = _payloads(trace)
+    tables = trace.store.tables()
+    head = {
+        "version": VERSION, "meta": tables.meta, "dropped": tables.dropped, "notes": tables.notes,
+        "stacks": tables.stacks, "frames": tables.frames, "lives": pack_lives(list(trace.lives.values())).hex(),
+    }  # fmt: skip
+    made = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(head, default=str).encode()})
+    dictionaries = [name for name in made.column_names if pa.types.is_dictionary(made.schema.field(name).type)]
+    small = [f"raw_{name}" for name in _RAW]
+    delta = dict.fromkeys(("seq", "t_start", "dur", "result"), "DELTA_BINARY_PACKED")
+    pq.write_table(
+        made, file, compression="zstd", compression_level=3, use_dictionary=[*dictionaries, *small, "fd", "w0", "w2"],
+        column_encoding=delta, row_group_size=1 << 18, write_statistics=["seq", "t_start", "dur"],
+    )  # fmt: skip
+
+
+def _payloads(trace: Trace) -> Any:
+    """The payloads without their reason numbers, as a binary column; made without a loop where they lie in order."""
+    pa = table.arrow()
+    pieces = []
+    for part, index, _ in trace.store.batches(trace.rows):
+        starts = part.records["payload"][index].astype("<i8")
+        has = starts > 0
+        first = (starts[has] - 1) << 2
+        whole = len(index) == part.n and len(first) and first[0] == 0 and bool((np.diff(first) >= 8).all())
+        if whole and first[-1] + 8 <= len(part.arena):
+            arena = np.frombuffer(part.arena, "u1").copy()
+            arena[first] = 0
+            arena[first + 1] = 0
+            offsets = np.empty(len(index) + 1, "<i4")
+            offsets[-1] = len(arena)
+            offsets[:-1] = np.where(has, (starts - 1) << 2, len(arena))
+            offsets = np.minimum.accumulate(offsets[::-1])[::-1]
+            buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(arena)]
+            pieces.append(pa.Array.from_buffers(pa.binary(), len(index), buffers))
+        else:
+            found = [b"\0\0" + blob[2:] + bytes(-len(blob) & 3) if blob else b"" for blob in blobs(part, index)]
+            pieces.append(pa.array(found, pa.binary()))
+    return pa.chunked_array(pieces, pa.binary())
+
+
+def read(path: Path, *, partial: bool = False) -> Trace:
+    """Open a file that `write` made; raises TraceError for any other."""
+    pa = table.arrow()
+    import pyarrow.parquet as pq
+
+    from ..trace import Trace
+
+    try:
+        with open(path, "rb") as file:
+            source = pq.ParquetFile(file)
+            head = _head(source.schema_arrow.metadata)
+            if head is None:
+                raise TraceError(f"{path} is a Parquet file, but not a wasilab trace")
+            wanted = ["seq", "t_start", "dur", "result", "reason", "given_path", "payload", "w0", "w1", "w2", "w3"]
+            found = source.read([*wanted, *(f"raw_{name}" for name in _RAW)])
+        tables = Tables(
+            dict(head["meta"]), int(head["dropped"]), unpack_lives(memoryview(bytes.fromhex(head["lives"]))),
+            [[int(i) for i in stack] for stack in head["stacks"]],
+            [[str(f), int(o), None if s is None else str(s), int(n)] for f, o, s, n in head["frames"]],
+            [[int(first), int(last), str(text)] for first, last, text in head["notes"]],
+        )  # fmt: skip
+        if any(not 0 <= i < len(tables.frames) for stack in tables.stacks for i in stack):
+            raise ValueError("a stack of frames that are not there")
+        parts = [_part(found.slice(at, _PART)) for at in range(0, found.num_rows, _PART)]
+    except TraceError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise TraceError(f"{path} is a damaged or unfinished trace ({str(error).splitlines()[0][:200]})") from None
+    return Trace(Store(parts, tables))
+
+
+def _head(metadata: dict[bytes, bytes] | None) -> dict[str, Any] | None:
+    if metadata is None or _KEY not in metadata:
+        return None
+    head = json.loads(metadata[_KEY])
+    if not isinstance(head, dict) or head.get("version") != VERSION:
+        raise ValueError("it is of another version of wasilab")
+    return head
+
+
+def _part(rows: Any) -> Part:
+    records = np.zeros(rows.num_rows, RECORD)
+    for name in ("t_start", "dur", "result"):
+        records[name] = _numbers(rows[name])
+    for name in _RAW:
+        records[name] = _numbers(rows[f"raw_{name}"])
+    if len(records) and records["call"].max() >= 255:
+        raise ValueError("calls that cannot be")
+    for k in range(4):
+        records["args"][:, k] = _numbers(rows[f"w{k}"])
+    ids, paths = _codes(rows["given_path"])
+    records["path"] = ids + 1
+    pa = table.arrow()
+    reason_ids, reasons = _codes(rows["reason"])
+    payload = rows["payload"].combine_chunks()
+    payload = payload.chunk(0) if isinstance(payload, pa.ChunkedArray) else payload
+    arena, starts, has = _arena(payload)
+    records["payload"] = np.where(has, (starts >> 2) + 1, 0)
+    where = starts[has]
+    numbers = (reason_ids + 1)[has].astype("<u2")
+    arena[where] = numbers & 0xFF
+    arena[where + 1] = numbers >> 8
+    seqs = _numbers(rows["seq"]).astype("<i8")
+    texts = [str(reason) for reason in reasons]
+    return Part(int(seqs[0]), len(records), records, arena.tobytes(), [bytes(p) for p in paths], texts, (), seqs)
+
+
+def _numbers(column: Any) -> Array:
+    found: Array = column.to_numpy()
+    if found.dtype.kind not in "iu":
+        raise ValueError("a column of numbers holds something else")
+    return found
+
+
+def _codes(column: Any) -> tuple[Array, list[Any]]:
+    """A text column as codes (-1: null) and its values."""
+    pa = table.arrow()
+    column = column.combine_chunks()
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype("<i8")
+    return codes, column.dictionary.to_pylist()
+
+
+def _arena(payload: Any) -> tuple[Array, Array, Array]:
+    """(the bytes of a part's payloads, where each begins, which rows have one)."""
+    pa = table.arrow()
+    payload = payload.cast(pa.binary())
+    if payload.null_count:
+        payload = payload.fill_null(b"")
+    buffers = payload.buffers()
+    offsets = np.frombuffer(buffers[1], "<i4", len(payload) + 1, payload.offset * 4).astype("<i8")
+    sizes = np.diff(offsets)
+    if (sizes & 3).any() or ((sizes > 0) & (sizes < 8)).any():
+        raise ValueError("payloads that are not a trace's")
+    data = np.frombuffer(buffers[2], "u1") if buffers[2] is not None else np.zeros(0, "u1")
+    return data[offsets[0] : offsets[-1]].copy(), offsets[:-1] - offsets[0], sizes > 0
+
+
+assert len(NAMES) < 255

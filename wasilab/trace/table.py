@@ -1,0 +1,197 @@
+"""A trace as a table for other libraries: Arrow and pandas (extra `arrow`).
+
+For: `to_arrow()`, `to_pandas()`, the Parquet file, SQL. Texts that repeat (calls, errnos, paths, reasons) are
+dictionaries, so a table of a million calls costs tens of megabytes. Not for: NumPy (`Trace.column`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..capabilities.refusal import DeniedBy
+from .container import TraceError
+from .decode import ERRNO_NAMES, FAMILY_OF, NAMES
+from .store import reason_of
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+Array = np.ndarray[Any, Any]
+Coded = tuple[Array, list[str]]
+"""A column of numbers into a list of texts; -1 for null."""
+
+_CALLS = [*NAMES, *(f"unknown_{n}" for n in range(len(NAMES), 256))]
+_FAMILIES = [*FAMILY_OF, *["unknown"] * (256 - len(FAMILY_OF))]
+_DENIED = [by.name.lower() for by in DeniedBy]
+
+NUMBERS = (
+    ("seq", "i8"), ("t_start", "i8"), ("dur", "i8"), ("fd", "i4"), ("result", "u8"), ("nbytes", "i8"), ("gap", "i8"),
+    ("generation", "u4"), ("flags", "u2"), ("tid", "u2"), ("instance", "u1"), ("handle", "u4"), ("stack", "u4"),
+    ("line", "u4"),
+)  # fmt: skip
+"""The columns that are numbers, and the NumPy type that they have in a table. Times in ns."""
+TEXTS = ("call", "family", "errno", "path", "denied_by", "reason")
+"""The columns that are texts; `path` is the full path of what the call acted on."""
+_FIRST = ("seq", "t_start", "dur", "call", "path", "errno", "fd", "result", "nbytes", "denied_by", "reason")
+COLUMNS = (*_FIRST, *(name for name in (*(n for n, _ in NUMBERS), *TEXTS) if name not in _FIRST))
+"""The columns of a table, in order."""
+
+
+def coded(trace: Trace, name: str) -> Coded:
+    """A text column as codes and texts."""
+    if name == "call":
+        return _used(trace.column("call"), _CALLS)
+    if name == "family":
+        return _used(trace.column("call"), _FAMILIES)
+    if name == "errno":
+        return _used(trace.column("errno"), list(ERRNO_NAMES))
+    if name == "denied_by":
+        by = trace.column("denied_by").astype("<i4")
+        return np.where((by > 0) & (by < len(_DENIED)), by, -1), _DENIED
+    if name == "path":
+        return trace.where_ids.astype("<i4"), [full for full, _ in trace.store.wheres]
+    return _reasons(trace)
+
+
+def _used(codes: Array, texts: list[str]) -> Coded:
+    """The same column with the texts that occur only."""
+    used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
+    ids: dict[str, int] = {}
+    table = np.zeros(len(texts), "<i4")
+    for number in used.tolist():
+        table[number] = ids.setdefault(texts[number], len(ids))
+    return table[codes], list(ids)
+
+
+def _reasons(trace: Trace) -> Coded:
+    codes = np.full(len(trace), -1, "<i4")
+    ids: dict[str, int] = {}
+    store = trace.store
+    failed = (trace.column("denied_by") != 0) | (trace.column("errno") != 0)
+    rows = np.flatnonzero(failed & (trace.column("payload") != 0))
+    numbers = rows if trace.rows is None else trace.rows[rows]
+    for part, index, at in store.batches(numbers):
+        payloads = part.records["payload"][index].tolist()
+        for row, payload in zip(rows[at].tolist(), payloads, strict=True):
+            reason = reason_of(part, payload)
+            if reason:
+                codes[row] = ids.setdefault(reason, len(ids))
+    return codes, list(ids)
+
+
+def arrow() -> Any:
+    """The pyarrow module; TraceError naming the extra when it is not installed."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise TraceError("this needs pyarrow: install it with  pip install 'wasilab[arrow]'") from None
+    return pa
+
+
+def arrays(trace: Trace, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """The columns as pyarrow arrays."""
+    pa = arrow()
+    found: dict[str, Any] = {}
+    for name, kind in NUMBERS:
+        if names is None or name in names:
+            found[name] = pa.array(np.ascontiguousarray(trace.column(name)).astype(kind))
+    for name in TEXTS:
+        if names is None or name in names:
+            codes, texts = coded(trace, name)
+            mask = codes < 0
+            indices = pa.array(codes.astype("<i4"), mask=mask if mask.any() else None)
+            found[name] = pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
+    return found
+
+
+def to_arrow(trace: Trace, *, text: bool = False) -> Any:
+    """A pyarrow.Table with the columns NUMBERS and TEXTS; with `text`, also `text`: the call as strace shows it."""
+    pa = arrow()
+    columns = arrays(trace)
+    made = {name: columns[name] for name in COLUMNS}
+    if text:
+        made["text"] = pa.array(call_texts(trace), pa.string())
+    return pa.table(made)
+
+
+def call_texts(trace: Trace) -> list[str]:
+    """Each call as strace shows it, without thread, time and duration."""
+    from .text import Style, lines
+
+    return [line for some in lines(trace, Style(pid=False, time="none", durations=False)) for line in some]
+
+
+def to_pandas(trace: Trace) -> Any:
+    """A pandas.DataFrame with the columns NUMBERS and TEXTS, texts as categories."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise TraceError("this needs pandas: install it with  pip install 'wasilab[arrow]'") from None
+    columns: dict[str, Any] = {name: trace.column(name).astype(kind) for name, kind in NUMBERS}
+    for name in TEXTS:
+        codes, texts = coded(trace, name)
+        codes, texts = _distinct(codes, texts)
+        columns[name] = pd.Categorical.from_codes(codes, texts)
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+def _distinct(codes: Array, texts: list[str]) -> Coded:
+    """The same column over distinct texts (two descriptors may have one path)."""
+    ids: dict[str, int] = {}
+    table = np.array([ids.setdefault(text, len(ids)) for text in texts] + [-1], "<i4")
+    return table[codes], list(ids)
+
+
+def fds_table(trace: Trace) -> Any:
+    """The descriptors' lives as a pyarrow.Table."""
+    pa = arrow()
+    rows = trace.fds().to_dicts()
+    names = [
+        "life", "fd", "generation", "path", "kind", "opened_by", "closed_by", "preopen", "calls", "reads", "writes",
+        "bytes_read", "bytes_written", "time", "leaked",
+    ]  # fmt: skip
+    kinds = {"path": pa.string(), "kind": pa.string(), "preopen": pa.bool_(), "leaked": pa.bool_()}
+    return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.int64())) for name in names})
+
+
+def paths_table(trace: Trace) -> Any:
+    """What was done with each path as a pyarrow.Table: calls, errors, refused, bytes, time."""
+    pa = arrow()
+    codes, texts = _distinct(*coded(trace, "path"))
+    n = len(texts)
+
+    def total(weights: Any) -> Any:
+        return pa.array(np.bincount(codes, weights=weights, minlength=n).astype("<i8"))
+
+    errno = trace.column("errno")
+    table = pa.table({
+        "path": pa.array(texts, pa.string()), "calls": total(np.ones(len(codes))),
+        "errors": total((errno != 0) & (errno != 255)), "refused": total(trace.column("denied_by") != 0),
+        "bytes": total(trace.column("nbytes")), "time": total(trace.column("dur")),
+    })  # fmt: skip
+    return table.filter(pa.array([text != "" for text in texts], pa.bool_()))
+
+
+def lines_table(trace: Trace) -> Any:
+    """The figures by source line as a pyarrow.Table."""
+    pa = arrow()
+    rows = list(trace.by_line())
+    texts = ("file", "function")
+    names = ("file", "line", "function", "calls", "errors", "refused", "bytes", "time")
+    return pa.table({
+        name: pa.array([getattr(row, name) for row in rows], pa.string() if name in texts else pa.int64())
+        for name in names
+    })  # fmt: skip
+
+
+def output_table(trace: Trace) -> Any:
+    """What the guest wrote to stdout and stderr, one row a call, as far as the trace kept it."""
+    pa = arrow()
+    chosen = trace.filter("call=fd_write ok (path='<stdout>' or path='<stderr>')")
+    rows = [(e.seq, e.t_start, e.path.strip("<>"), e.data.decode("utf-8", "replace"), e.truncated) for e in chosen]
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    kinds = (pa.int64(), pa.int64(), pa.string(), pa.string(), pa.bool_())
+    names = ("seq", "t_start", "stream", "text", "truncated")
+    return pa.table({n: pa.array(c, k) for n, c, k in zip(names, columns, kinds, strict=True)})
