@@ -81,6 +81,69 @@ def test_a_second_compile_is_a_hit_with_the_same_module(language: str) -> None:
     assert second.wasm == first.wasm
 
 
+REACTORS = {
+    "c": '__attribute__((export_name("add"))) int add(int a, int b) { return a + b; }\n',
+    "c++": 'extern "C" __attribute__((export_name("add"))) int add(int a, int b) { return a + b; }\n',
+    "zig": "export fn add(a: i32, b: i32) i32 {\n    return a + b;\n}\n",
+    "rust": '#[no_mangle]\npub extern "C" fn add(a: i32, b: i32) -> i32 {\n    a + b\n}\n',
+    "go": "package main\n\n//go:wasmexport add\nfunc add(a, b int32) int32 { return a + b }\n\nfunc main() {}\n",
+    "assemblyscript": "export function add(a: i32, b: i32): i32 {\n  return a + b;\n}\n",
+    "wat": '(module (func (export "add") (param i32 i32) (result i32)\n  (i32.add (local.get 0) (local.get 1))))\n',
+}
+
+
+def test_a_reactor_exports_its_functions_and_no_start(language: str) -> None:
+    flags = toolchain_for(language).reactor_flags
+    wasm = compile_source(REACTORS[language], language, flags, name="adder").wasm
+    engine = wasmtime.Engine()
+    store = wasmtime.Store(engine)
+    store.set_wasi(wasmtime.WasiConfig())
+    linker = wasmtime.Linker(engine)
+    linker.define_wasi()
+    exports = linker.instantiate(store, wasmtime.Module(engine, wasm)).exports(store)
+    assert "_start" not in exports
+    if "_initialize" in exports:
+        exports["_initialize"](store)
+    assert exports["add"](store, 40, 2) == 42
+
+
+TWO_FILES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
+    "c": (
+        "int util(void);\nint main(void) { return util(); }\n", "util.c", "int util(void) { return 7; }\n", ("util.c",),
+    ),
+    "c++": (
+        '#include "util.hpp"\nint main() { return util(); }\n', "util.hpp", "inline int util() { return 7; }\n", (),
+    ),
+    "zig": (
+        'const std = @import("std");\npub fn main() void {\n    std.process.exit(@import("util.zig").util());\n}\n',
+        "util.zig", "pub fn util() u8 {\n    return 7;\n}\n", (),
+    ),
+    "rust": (
+        "mod util;\nfn main() { std::process::exit(util::util()) }\n", "util.rs", "pub fn util() -> i32 { 7 }\n", (),
+    ),
+    "go": (
+        'package main\nimport "os"\nfunc main() { os.Exit(util()) }\n', "util.go",
+        "package main\nfunc util() int { return 7 }\n", ("util.go",),
+    ),
+    "assemblyscript": (
+        'import { util } from "./util";\nprocess.exit(util());\n', "util.ts",
+        "export function util(): i32 { return 7; }\n", (),
+    ),
+}  # fmt: skip
+
+
+def test_a_program_of_two_files(language: str, tmp_path: Path) -> None:
+    if language == "wat":
+        assert language not in TWO_FILES  # WAT has no way to name another file
+        return
+    source, name, text, flags = TWO_FILES[language]
+    wasm = compile_source(source, language, flags, files={name: text}).wasm
+    assert run(wasm, tmp_path, ["two"])[0] == 7
+    changed = compile_source(source, language, flags, files={name: text.replace("7", "8")})
+    assert not changed.cached
+    assert run(changed.wasm, tmp_path, ["two"])[0] == 8
+
+
 BROKEN = {
     "c": "int main(void) {\n  return missing;\n}\n",
     "c++": "int main() {\n  return missing;\n}\n",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wasilab.toolchains import probe
-from wasilab.toolchains.diagnostics import ToolchainError
+from wasilab.toolchains.diagnostics import CompileInterrupted, ToolchainError
 from wasilab.toolchains.probe import Failure, Tool, executables, remembered
 
 
@@ -75,6 +75,17 @@ def test_a_failure_is_believed_for_a_minute(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(probe.time, "time", lambda: later)
     counting.works = True
     assert isinstance(remembered("c", path, counting), Tool)
+
+
+def test_an_interrupted_probe_teaches_nothing(tmp_path: Path, cache_dir: Path) -> None:
+    path = str(_executable(tmp_path / "clang"))
+
+    def interrupted() -> Tool:
+        raise CompileInterrupted("stopped")
+
+    with pytest.raises(CompileInterrupted):
+        remembered("c", path, interrupted)
+    assert not (cache_dir / "probes").exists()
 
 
 @pytest.mark.parametrize("garbage", ["", "null", "[]", '{"tool": {}}', '{"tool": {"argv": 3}}', "\0\0"])

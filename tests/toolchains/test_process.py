@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wasilab.toolchains.diagnostics import CompileInterrupted, ToolchainError
-from wasilab.toolchains.process import OUTPUT_LIMIT, run_group
+from wasilab.toolchains.process import OUTPUT_LIMIT, interruptible, run_group
 
 SH = ["/bin/sh", "-c"]
 
@@ -60,6 +60,12 @@ def test_an_interrupt_ends_the_whole_group(tmp_path: Path) -> None:
     assert len(caught) == 1
     assert _ended(shell)
     assert _ended(child)
+
+
+def test_a_process_without_an_interrupt_of_its_own_heeds_the_one_around_it() -> None:
+    with pytest.raises(CompileInterrupted), interruptible(lambda: True):
+        run_group([*SH, "sleep 1000"])
+    assert run_group([*SH, "echo free"]).output == "free\n"
 
 
 def test_whatever_a_callback_raises_leaves_no_process(tmp_path: Path) -> None:

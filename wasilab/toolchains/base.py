@@ -21,7 +21,7 @@ from . import cache
 from .diagnostics import CompileError, CompileInterrupted, Diagnostic, ToolchainError, ToolchainMissing, parse
 from .names import check_files, check_flags, source_file_name
 from .probe import Failure, Tool
-from .process import Cancelled, Progress, never, run_group
+from .process import Cancelled, Progress, interruptible, never, run_group
 
 __all__ = [
     "Compiled",
@@ -280,7 +280,8 @@ def compile_source(
         files=check_files(files or {}, file_name),
         folder=Path(),
     )
-    tool = toolchain.find()
+    with interruptible(stop):
+        tool = toolchain.find()
     key = cache_key(toolchain, tool, job)
 
     def from_cache() -> Compiled | None:

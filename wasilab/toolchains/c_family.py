@@ -70,7 +70,7 @@ class CFamily(Toolchain):
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         found: list[Tool | Failure] = []
         for how, argv in self._places():
-            kind = "zig" if argv[-1] == self.zig_word else "clang"
+            kind = "zig" if len(argv) > 1 and argv[-1] == self.zig_word else "clang"
             found.append(self._try(kind, argv, how, refresh))
             if isinstance(found[-1], Tool) and not refresh:
                 return found
@@ -85,13 +85,14 @@ class CFamily(Toolchain):
                     words = tuple(shlex.split(command))
                 except ValueError as error:
                     raise ToolchainError(f"{variable}={command!r} is not a command: {error}") from error
-                if words[-1] in ("cc", "c++"):
+                if len(words) > 1 and words[-1] in ("cc", "c++"):  # zig cc, python -m ziglang cc
                     words = (*words[:-1], self.zig_word)
                 places.append((variable, words))
                 break
         if sdk := os.environ.get("WASI_SDK_PATH", "").strip():
-            clang = (str(Path(sdk) / "bin" / "clang"), f"--sysroot={Path(sdk) / 'share' / 'wasi-sysroot'}")
-            places.append(("WASI_SDK_PATH", clang))
+            sysroot = Path(sdk) / "share" / "wasi-sysroot"
+            flags = (f"--sysroot={sysroot}",) if sysroot.is_dir() else ()
+            places.append(("WASI_SDK_PATH", (str(Path(sdk) / "bin" / "clang"), *flags)))
         seen: set[str] = set()
         names = ["clang", *(f"clang-{n}" for n in range(40, 10, -1))]
         for path in executables(names, ["/opt/wasi-sdk/bin"]):
@@ -160,7 +161,7 @@ class CFamily(Toolchain):
         return ()
 
     def command(self, tool: Tool, job: Job) -> Command:
-        cwd = Path.cwd()
+        cwd = _current_folder(job)
         argv = [*tool.argv]
         env: dict[str, str | None] = {}
         if tool.kind == "zig":
@@ -176,7 +177,7 @@ class CFamily(Toolchain):
 
     def context(self, job: Job) -> list[str]:
         # Relative paths among the flags count from the person's folder.
-        folder = [str(Path.cwd())] if job.flags else []
+        folder = [str(_current_folder(job))] if job.flags else []
         return folder + [f"{name}={os.environ.get(name, '')}" for name in _INCLUDE_VARIABLES if os.environ.get(name)]
 
     def dependencies(self, job: Job) -> list[str]:
@@ -219,6 +220,13 @@ class CFamily(Toolchain):
         if tool.kind == "zig" and not is_warm(tool, self._variant(())):
             return "the first compile builds wasi-libc, about a minute, once"
         return None
+
+
+def _current_folder(job: Job) -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # the folder of the notebook was removed
+        return job.folder
 
 
 def _libraries(clang: str) -> list[str]:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .cache import cache_folder, write_atomic
-from .diagnostics import ToolchainError
+from .diagnostics import CompileInterrupted, ToolchainError
 
 FAILURE_LIFE = 60.0
 """Seconds for which a failed probe is believed."""
@@ -83,6 +83,8 @@ def remembered(
             return known
     try:
         answer: Tool | Failure = probe()
+    except CompileInterrupted:
+        raise  # nothing was learnt of the compiler
     except ToolchainError as error:
         answer = Failure(path, str(error))
     with contextlib.suppress(OSError, ToolchainError):

@@ -14,7 +14,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,19 @@ class Finished:
     seconds: float
 
 
+_ambient: ContextVar[Cancelled] = ContextVar("wasilab_compile_interrupt", default=never)
+
+
+@contextlib.contextmanager
+def interruptible(cancelled: Cancelled) -> Iterator[None]:
+    """Let `cancelled` stop the processes started within, too, that were not given an interrupt: the probes."""
+    token = _ambient.set(cancelled)
+    try:
+        yield
+    finally:
+        _ambient.reset(token)
+
+
 _alive: set[subprocess.Popen[bytes]] = set()
 
 
@@ -53,7 +67,7 @@ def run_group(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
-    cancelled: Cancelled = never,
+    cancelled: Cancelled | None = None,
     on_progress: Progress | None = None,
     sentence: Callable[[float], str] = lambda _seconds: "compiling",
     timeout: float | None = None,
@@ -63,6 +77,7 @@ def run_group(
     Raises `CompileInterrupted` when `cancelled` says so, `ToolchainError` when it cannot be started or takes
     longer than `timeout` seconds. Whatever is raised here (a KeyboardInterrupt too), no process of it is left.
     """
+    stop = cancelled or _ambient.get()
     start = time.monotonic()
     try:
         process = subprocess.Popen(
@@ -86,7 +101,7 @@ def run_group(
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             while True:
-                if cancelled():
+                if stop():
                     raise CompileInterrupted("the compile was interrupted")
                 elapsed = time.monotonic() - start
                 if timeout is not None and elapsed > timeout:
@@ -106,7 +121,7 @@ def run_group(
                 elif process.poll() is not None:
                     break  # ended, but something it left behind still holds the pipe
         while process.poll() is None:
-            if cancelled():
+            if stop():
                 raise CompileInterrupted("the compile was interrupted")
             time.sleep(0.002)
     finally:
