@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..wasi.spec import BY_NUMBER
+from ..engine.outcome import Outcome
+from ..trace.decode import FAMILY_OF, call_name
+from ..trace.record import Recorder
+from ..trace.trace import Trace
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -24,12 +27,13 @@ NOT_RETURNED = 255
 INJECTED = 1
 """Bit of the flags column: the result was injected by the person, not given by the host."""
 
-FAMILIES = ("args", "environ", "clock", "random", "path", "fd", "poll", "sched", "sock", "proc")
+FAMILIES = ("args", "environ", "clock", "random", "path", "fd", "poll", "sched", "sock", "proc", "unknown")
 """The lanes of a timeline, in the order in which a program's life tends to meet them."""
 
 COLOURS: Mapping[str, str] = {
     "args": "#8c7a4d", "environ": "#6f8f3d", "clock": "#8a63d2", "random": "#c05fb5", "path": "#0f9d7a",
     "fd": "#2f7fd6", "poll": "#3aa5b8", "sched": "#5f7d95", "sock": "#4d63c9", "proc": "#7d6b5f",
+    "unknown": "#777777",
     "guest": "#9aa3ad", "refused": "#d6293e", "failed": "#d98a00", "injected": "#b000b8",
 }  # fmt: skip
 """One colour a family, the same in every view; red and amber are kept for refusals and other failures."""
@@ -37,12 +41,30 @@ COLOURS: Mapping[str, str] = {
 
 def name_of(call: int) -> str:
     """The name of the call with that number, such as "path_open"."""
-    return BY_NUMBER[call].name
+    return call_name(call)
 
 
 def family_of(call: int) -> str:
     """The family of the call with that number, such as "path"."""
-    return BY_NUMBER[call].family
+    return FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"
+
+
+def trace_of(run_or_trace: Any) -> Trace:
+    """The trace of a run, or the trace itself; an empty one for a run that was not traced."""
+    if isinstance(run_or_trace, Trace):
+        return run_or_trace
+    if not getattr(run_or_trace, "traced", True):
+        return Trace.of_recorder(Recorder())
+    trace: Trace = run_or_trace.trace
+    return trace
+
+
+def outcome_of(run_or_trace: Any) -> Outcome | None:
+    """How the run ended; None while it goes on, and for a trace without its run."""
+    if isinstance(run_or_trace, Trace) or getattr(run_or_trace, "running", False):
+        return None
+    outcome: Outcome | None = getattr(run_or_trace, "outcome", None)
+    return outcome
 
 
 @dataclass(frozen=True)
@@ -59,7 +81,10 @@ class Columns:
     flags: npt.NDArray[np.uint16]
     handle: npt.NDArray[np.uint32]
     """The life (serial number of the opening) of the call's first descriptor; 0 for none."""
-    result: npt.NDArray[np.uint64]
+    nbytes: npt.NDArray[np.uint64]
+    """Bytes that the call moved; 0 for failed calls and those that move none."""
+    order: npt.NDArray[np.int64] | None = None
+    """The trace's row of each call, None when it is the same."""
     dropped: int = 0
     """Calls that were not kept, before the first one here."""
     ended: int = 0
@@ -71,18 +96,20 @@ class Columns:
     @classmethod
     def of(cls, run_or_trace: Any) -> Columns:
         """The columns of a `Run` or a `Trace`."""
-        trace = getattr(run_or_trace, "trace", run_or_trace)
-        records = records_of(trace)
-        start = records["t_start"].astype(np.int64)
-        order: Any = slice(None)
-        if len(start) > 1 and (np.diff(start) < 0).any():  # several threads: by start
+        trace = trace_of(run_or_trace)
+        start = np.asarray(trace.column("t_start")).astype(np.int64)
+        order = None
+        if len(start) > 1 and (np.diff(start) < 0).any():  # several threads end in another order than they start
             order = np.argsort(start, kind="stable")
-        take = {name: np.ascontiguousarray(records[name])[order] for name in
-                ("call", "errno", "denied_by", "flags", "handle", "result")}  # fmt: skip
-        outcome = getattr(run_or_trace, "outcome", None)
+            start = start[order]
+        taken = {}
+        for name in ("dur", "call", "errno", "denied_by", "flags", "handle", "nbytes"):
+            column = np.asarray(trace.column(name))
+            taken[name] = column if order is None else column[order]
+        taken["dur"] = taken["dur"].astype(np.int64)
+        outcome = outcome_of(run_or_trace)
         ended = int(outcome.seconds * 1e9) if outcome is not None else 0
-        dur = records["dur"].astype(np.int64)[order]
-        return cls(start[order], dur, dropped=int(trace.dropped), ended=ended, **take)
+        return cls(start, **taken, order=order, dropped=int(trace.dropped), ended=ended)
 
     @cached_property
     def end(self) -> Ints:
@@ -129,11 +156,6 @@ class Columns:
             if numbers:
                 table[family] = np.isin(self.call, numbers)
         return table
-
-
-def records_of(trace: Any) -> npt.NDArray[Any]:
-    """The structured array (`trace.record.RECORD`) behind a trace."""
-    return np.asarray(trace.records)
 
 
 def merged(start: Ints, end: Ints) -> tuple[Ints, Ints]:

@@ -16,7 +16,8 @@ from importlib.resources import files
 @cache
 def css() -> str:
     """The style sheet of the report's pages."""
-    return files(__package__).joinpath("page.css").read_text(encoding="utf-8")
+    folder = files(__package__)
+    return "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "fragments.css"))
 
 
 def document(title: str, body: str, *, auto_theme: bool = True) -> str:

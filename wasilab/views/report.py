@@ -7,13 +7,14 @@ for a file, `mimebundle` for IPython's display machinery. The words are in `verd
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from . import sections, timeline
-from .columns import Columns
+from .columns import Columns, outcome_of
 from .escape import cut_lines, html_text
 from .page import document, embedded
 from .tables import summary
@@ -30,7 +31,7 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     """
     columns = Columns.of(run)
     lines = textwrap.wrap(f"{sections.as_text(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
-    for frame in list(getattr(run.outcome, "frames", ()) or ())[:10]:
+    for frame in list(getattr(outcome_of(run), "frames", ()))[:10]:
         lines.append(f"    {sections.as_text(str(frame))}")
     for refusal in refusals(run)[:10]:
         times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
@@ -40,7 +41,7 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
         if refusal.remedy:
             lines.append(f"  to allow it: {refusal.remedy}")
     for name in ("stdout", "stderr") if output else ():
-        written = sections.as_text(getattr(run, name, b""))
+        written = sections.as_text(sections.written(run, name))
         if written:
             shown, left = cut_lines(written, lines=12, characters=2000)
             lines += [f"{name}:", *(f"  {line}" for line in shown.rstrip("\n").split("\n"))]
@@ -112,13 +113,26 @@ def to_html(run: RunLike, path: str | PathLike[str]) -> None:
     Path(path).write_text(page(run), encoding="utf-8")
 
 
-def mimebundle(run: RunLike) -> dict[str, Any]:
-    """What IPython displays of a run: `text/plain` and `text/html`, the same content in both.
+def mimebundle(run: RunLike, *, widget: bool | None = None) -> dict[str, Any]:
+    """What IPython displays of a run: `text/plain` and `text/html`, the same content in both, and the live widget.
 
-    A run that says `streamed = True` showed its output in the cell already: it is not repeated.
+    `widget`: whether to add the interactive timeline, by default where a kernel serves a front end. A run that says
+    `streamed = True` showed its output in the cell already: it is not repeated.
     """
     output = not getattr(run, "streamed", False)
-    return {"text/plain": text(run, output=output), "text/html": html(run, output=output)}
+    bundle: dict[str, Any] = {"text/plain": text(run, output=output), "text/html": html(run, output=output)}
+    if _in_kernel() if widget is None else widget:
+        from .widget import timeline as interactive
+
+        bundle.update(interactive(run).view())
+    return bundle
+
+
+def _in_kernel() -> bool:
+    """Whether this process is a Jupyter kernel: only there a widget has anybody to talk to."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def title(run: RunLike) -> str:
@@ -139,7 +153,7 @@ def _height(run: RunLike, output: bool) -> int:
     height = 130 + 46 * lanes + 70 + 24 * len(summary(columns)) + 70 + 36 * 8
     height += 58 * min(len(refusals(run)), sections.REFUSALS_SHOWN)
     for name in ("stdout", "stderr") if output else ():
-        lines = sections.as_text(getattr(run, name, b"")).count("\n")
+        lines = sections.as_text(sections.written(run, name)).count("\n")
         height += 0 if not lines else min(50 + 19 * lines, 350)
-    height += 19 * min(len(getattr(run.outcome, "frames", ()) or ()), 14)
+    height += 19 * min(len(getattr(outcome_of(run), "frames", ())), 14)
     return min(height, 900)

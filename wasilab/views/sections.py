@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..grants.compare import compare
-from .columns import Columns
+from .columns import Columns, outcome_of, trace_of
 from .escape import cut_lines, html_text, visible
 from .tables import CallRow, summary
 from .units import counted, duration, size
 from .verdict import RunLike, mood, refusals, verdict
 
-MARKS = {"good": "✔", "warn": "▲", "bad": "✖"}
+MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
 OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
 REFUSALS_SHOWN = 30
 
@@ -33,7 +33,7 @@ def verdict_html(run: RunLike) -> str:
 
 def stack_html(run: RunLike) -> str:
     """The guest's stack at a trap or limit, innermost frame first; "" when there is none."""
-    frames = list(getattr(run.outcome, "frames", ()) or ())
+    frames = list(getattr(outcome_of(run), "frames", ()))
     if not frames:
         return ""
     more = f"\n… {len(frames) - 40} more frames" if len(frames) > 40 else ""
@@ -41,17 +41,22 @@ def stack_html(run: RunLike) -> str:
     return f"<h2>Where the guest was</h2><pre>{lines}{more}</pre>"
 
 
-def refusals_html(run: RunLike) -> str:
-    """The refusals, grouped, each with the smallest grant that would allow it; "" when there are none."""
+def refusals_html(run: RunLike, *, buttons: bool = False) -> str:
+    """The refusals, grouped, each with the smallest grant that would allow it; "" when there are none.
+
+    `buttons` adds a button "grant and run again" to each (for the widget, which knows them by their number).
+    """
     groups = refusals(run)
     if not groups:
         return ""
     items = []
-    for refusal in groups[:REFUSALS_SHOWN]:
+    for index, refusal in enumerate(groups[:REFUSALS_SHOWN]):
         times = f" <span class=dim>({refusal.count:,} times)</span>" if refusal.count > 1 else ""
         where = f" <span class=dim>at {html_text(refusal.where)}</span>" if refusal.where else ""
         if refusal.remedy:
-            remedy = f'<span class=remedy>To allow it: <code dir="ltr">{html_text(refusal.remedy)}</code></span>'
+            button = f" <button data-grant={index}>grant and run again</button>" if buttons else ""
+            flag = f'<code dir="ltr">{html_text(refusal.remedy)}</code>'
+            remedy = f"<span class=remedy>To allow it: {flag}{button}</span>"
         else:
             remedy = ""
         items.append(f"<li><bdi>{html_text(refusal.sentence)}</bdi>{times}{where}{remedy}</li>")
@@ -64,7 +69,7 @@ def output_html(run: RunLike) -> str:
     """What the guest wrote, made visible and cut to a readable length."""
     parts = []
     for name in ("stdout", "stderr"):
-        text = as_text(getattr(run, name, b""))
+        text = as_text(written(run, name))
         if text:
             shown, left = cut_lines(text, lines=OUTPUT_LINES, characters=OUTPUT_CHARACTERS)
             more = f"<p class=dim>… {counted(left, 'more line')}; all is in <code>run.{name}</code></p>" if left else ""
@@ -75,7 +80,7 @@ def output_html(run: RunLike) -> str:
 def grants_html(run: RunLike) -> str:
     """Asked for, granted, used, refused: a row a family."""
     rows = []
-    for row in compare(run.module, run.grants, run.trace):
+    for row in compare(run.module, run.grants, trace_of(run)):
         rows.append(
             (
                 html_text(row.family),
@@ -127,6 +132,11 @@ def image_html(png: bytes, alt: str) -> str:
     """A PNG inline."""
     data = base64.b64encode(png).decode("ascii")
     return f'<img alt="{html_text(alt)}" src="data:image/png;base64,{data}">'
+
+
+def written(run: RunLike, name: str) -> Any:
+    """What the guest wrote to "stdout" or "stderr": its bytes where the run has them, else the text."""
+    return getattr(run, f"{name}_bytes", None) or getattr(run, name, b"")
 
 
 def as_text(output: Any) -> str:

@@ -11,10 +11,6 @@ import numpy as np
 
 from .columns import Columns, Mask, name_of
 
-READS = frozenset({"fd_read", "fd_pread", "sock_recv"})
-WRITES = frozenset({"fd_write", "fd_pwrite", "sock_send"})
-"""The calls whose first result is a number of bytes moved."""
-
 
 @dataclass(frozen=True)
 class CallRow:
@@ -40,7 +36,7 @@ def summary(columns: Columns, within: Mask | None = None) -> list[CallRow]:
             mask &= within
         dur = columns.dur[mask]
         name = name_of(int(number))
-        moved = int(columns.result[mask & (columns.errno == 0)].sum()) if name in READS | WRITES else 0
+        moved = int(columns.nbytes[mask].sum())
         middle, high = np.percentile(dur, (50, 99))
         rows.append(
             CallRow(

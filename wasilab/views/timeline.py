@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .columns import COLOURS, Columns, Ints, Mask, busy
+from .columns import COLOURS, Columns, Ints, Mask, busy, outcome_of
 from .escape import shorten, visible
 from .units import counted, duration, time_unit
 
@@ -108,7 +108,7 @@ def figure(run_or_trace: Any, *, title: str | None = None, width: float = 9.0, a
         loc="left", fontsize=10, parse_math=False,
     )  # fmt: skip
     draw(axes, columns, drawn)
-    ending = getattr(getattr(run_or_trace, "outcome", None), "kind", "exit")
+    ending = getattr(outcome_of(run_or_trace), "kind", "exit")
     if ending in ENDINGS:
         mark_end(axes, columns, ENDINGS[ending])
     return fig

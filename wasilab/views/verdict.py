@@ -6,11 +6,10 @@ it into a terminal or a page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .columns import Columns
+from .columns import Columns, outcome_of
 from .escape import visible
 from .units import counted, duration
 
@@ -60,65 +59,57 @@ ENDINGS = {"trap": "Trapped", "limit": "Stopped by a limit", "interrupt": "Stopp
 
 def verdict(run: RunLike) -> str:
     """One sentence: how the run ended, after how many calls and how long, and how many were refused."""
-    columns = Columns.of(run)
-    outcome = run.outcome
-    kind = getattr(outcome, "kind", "exit")
-    message = visible(str(getattr(outcome, "message", "") or ""), lines=False).rstrip(".")
-    seconds = float(getattr(outcome, "seconds", 0.0) or 0.0)
-    after = f"after {counted(len(columns) + columns.dropped, 'WASI call')} in {duration(seconds * 1e9)}"
-    if kind == "exit":
+    columns, outcome = Columns.of(run), outcome_of(run)
+    seconds = columns.span / 1e9 if outcome is None else outcome.seconds
+    traced = getattr(run, "traced", True)
+    calls = f"{counted(len(columns) + columns.dropped, 'WASI call')} in " if traced else ""
+    after = f"after {calls}{duration(seconds * 1e9)}"
+    message = visible(outcome.message, lines=False).rstrip(".") if outcome is not None else ""
+    if outcome is None:
+        head = "Still running"
+    elif outcome.kind == "exit":
         head = "Ended well (exit status 0)" if run.exit_code == 0 else f"Ended with exit status {run.exit_code}"
     else:
-        word = ENDINGS.get(kind, "Could not run")
-        head = word if not message or kind == "interrupt" else f"{word}: {message}"
-    refused = int(columns.refused.sum())
+        word = ENDINGS.get(outcome.kind, "Could not run")
+        head = word if not message or outcome.kind == "interrupt" else f"{word}: {message}"
+    if not traced:
+        return f"{head}, {after}; its calls were not recorded."
+    refused = _refused(run, columns)
     if not refused:
         return f"{head}, {after}; nothing was refused." if len(columns) else f"{head}, {after}."
     return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
 
 
 def mood(run: RunLike) -> str:
-    """ "good", "warn" (ended by itself, but something was refused or the status is not 0) or "bad"."""
-    if getattr(run.outcome, "kind", "exit") != "exit":
+    """ "good", "warn" (ended by itself, but something was refused or the status is not 0), "bad" or "busy"."""
+    outcome = outcome_of(run)
+    if outcome is None:
+        return "busy"
+    if outcome.kind != "exit":
         return "bad"
-    return "good" if run.exit_code == 0 and not Columns.of(run).refused.any() else "warn"
+    return "good" if run.exit_code == 0 and not _refused(run, Columns.of(run)) else "warn"
+
+
+def _refused(run: RunLike, columns: Columns) -> int:
+    """How many calls were refused, the searches that the trace's owner derived from others included."""
+    derived = sum(refusal.count for refusal in refusals(run)) if columns.dropped == 0 else 0
+    return max(int(columns.refused.sum()), derived)
 
 
 def refusals(run: RunLike) -> list[Refusal]:
     """The refused calls of a run, grouped by sentence, the most frequent first."""
     groups: dict[tuple[str, str], list[Any]] = {}
-    for denial in _items(run.denied):
-        sentence = visible(str(_first(denial, "sentence", "reason")), lines=False)
-        remedy = visible(str(_first(denial, "remedy", "grant", "flag") or ""), lines=False)
-        groups.setdefault((sentence, remedy), []).append(denial)
+    for denial in run.denied if getattr(run, "traced", True) else ():
+        key = visible(denial.sentence, lines=False), visible(denial.remedy, lines=False)
+        groups.setdefault(key, []).append(denial)
     found = [
         Refusal(
             sentence, remedy,
-            tuple(dict.fromkeys(str(_first(d, "call", "name")) for d in same)),
-            sum(int(getattr(d, "count", 1)) for d in same),
-            visible(str(_first(same[0], "where", "line") or ""), lines=False),
-            int(_seq(same[0])),
+            tuple(dict.fromkeys(str(denial.call) for denial in same)),
+            sum(int(denial.count) for denial in same),
+            visible(same[0].line, lines=False),
+            int(same[0].seq),
         )
         for (sentence, remedy), same in groups.items()
     ]  # fmt: skip
     return sorted(found, key=lambda refusal: -refusal.count)
-
-
-def _items(denied: Any) -> Iterable[Any]:
-    return denied if denied is not None else ()
-
-
-def _seq(denial: Any) -> int:
-    value = _first(denial, "first", "seq", "seqs")
-    if isinstance(value, (list, tuple)):
-        value = value[0] if value else -1
-    return -1 if value in ("", None) else int(value)
-
-
-def _first(thing: Any, *names: str) -> Any:
-    """The first attribute of these names that the thing has, "" when it has none."""
-    for name in names:
-        value = getattr(thing, name, None)
-        if value is not None:
-            return value
-    return ""

@@ -1,0 +1,180 @@
+"""Synthetic runs for the views, recorded by the real `Recorder`: a copy program, and any number of calls."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from wasilab.engine.outcome import Outcome
+from wasilab.grants.grants import Grants
+from wasilab.trace.record import Recorder, pack_payload
+from wasilab.trace.trace import Trace
+from wasilab.wasi.spec import SNAPSHOT1
+
+EVIL = "<script>alert(1)</script>\x1b[31mred\u202egpj.exe"
+SOURCE = """#include <stdio.h>
+
+int main(int argc, char **argv) {
+    FILE *in = fopen(argv[1], "r");
+    if (!in) { perror(argv[1]); return 1; }
+    char line[80];
+    while (fgets(line, sizeof line, in)) fputs(line, stdout);
+    fclose(in);
+}"""
+
+
+class Book:
+    """Writes calls into a recorder as the engine does, at times of its own."""
+
+    def __init__(self, stacks: bool = True) -> None:
+        self.recorder = Recorder(meta={"source": SOURCE, "source_name": "copy.c"})
+        self.write = self.recorder.make_writer()
+        self.now = 0
+        self.lives: dict[int, int] = {}
+        self.paths: dict[int, bytes] = {}
+        self.next_life = 1
+        self.stacks = stacks
+        for fd, path in ((0, b"<stdin>"), (1, b"<stdout>"), (2, b"<stderr>")):
+            self.open(fd, path)
+        self.open(3, b"/data", preopen="/data")
+
+    def open(self, fd: int, path: bytes, preopen: str | None = None) -> None:
+        self.lives[fd], self.paths[fd] = self.next_life, path
+        self.next_life += 1
+        self.recorder.on_open(self.descriptor(fd, preopen))
+
+    def close(self, fd: int) -> None:
+        self.recorder.on_close(self.descriptor(fd))
+        del self.lives[fd]
+
+    def descriptor(self, fd: int, preopen: str | None = None) -> Any:
+        thing = SimpleNamespace(filetype=4)
+        return SimpleNamespace(fd=fd, life=self.lives[fd], path=self.paths[fd], preopen=preopen, object=thing)
+
+    def call(
+        self, name: str, *words: int, fd: int = -1, gap: int = 2000, dur: int = 1500, result: int = 0, errno: int = 0,
+        by: int = 0, flags: int = 0, path: bytes | None = None, data: bytes = b"", aux: bytes = b"", reason: str = "",
+        line: int = 0, closing: bool = False,
+    ) -> None:  # fmt: skip
+        self.now += gap
+        more = words[4:]
+        payload = None
+        number = self.recorder.intern_reason(reason) if reason else 0
+        if data or aux or more or reason:
+            payload = pack_payload(aux, data[:64], more, number)
+        stack = self.recorder.intern_stack([(f"main copy.c:{line}", line * 10)]) if line and self.stacks else 0
+        w = [*words[:4], 0, 0, 0, 0]
+        life = self.lives.get(fd, 0)
+        if closing:
+            self.close(fd)
+        self.write(self.recorder.origin_ns + self.now, dur, result, life, path, payload,
+                   SNAPSHOT1[name].number, errno, by, flags, w[0], w[1], w[2], w[3], stack)  # fmt: skip
+        self.now += dur
+
+    def trace(self) -> Trace:
+        def resolver(offset: int) -> Any:
+            return SimpleNamespace(function="main", file="/cell/copy.c", line=offset // 10)
+
+        return Trace.of_recorder(self.recorder, resolver)
+
+
+def copied(evil: bool = False) -> Book:
+    """A program that copies a file line by line to stdout, after two refusals."""
+    book = Book()
+    book.call("args_sizes_get", 1, 2, dur=900)
+    book.call("clock_time_get", 0, 1, 0, 0, dur=400, result=10**18)
+    book.call("fd_prestat_get", 3, 100, fd=3, aux=bytes(8))
+    book.call("path_open", 3, 1, 200, 6, 0, 64, 0, 64, 0, 0, 300, fd=3, path=b"passwd", errno=76, by=1, line=4,
+              reason="path_open('../etc/passwd') was refused: no granted directory contains it")  # fmt: skip
+    name = EVIL.encode() if evil else b"out.txt"
+    book.call("path_open", 3, 1, 200, 6, 9, 64, 0, 64, 0, 0, 300, fd=3, path=name, errno=63, by=1, line=5,
+              reason=f"path_open({name.decode()!r}) was refused: /data is granted read-only")  # fmt: skip
+    book.open(4, b"/data/in.txt")
+    book.call("path_open", 3, 1, 200, 6, 0, 64, 0, 64, 0, 0, 300, fd=3, path=b"in.txt", result=4, line=4, dur=30000)
+    for i in range(12):
+        text = f"line {i} of the file{' ' + EVIL if evil and i == 3 else ''}\n".encode()
+        moved: dict[str, Any] = {"result": len(text), "data": text, "line": 7}
+        book.call("fd_read", 4, 64, 1, 80, fd=4, aux=struct.pack("<II", 64, 80), dur=2500, **moved)
+        book.call("fd_write", 1, 64, 1, 80, fd=1, aux=struct.pack("<II", 64, len(text)), **moved)
+    book.call("path_filestat_get", 3, 1, 20, 7, 400, fd=3, path=b"missing", errno=44)
+    book.call("fd_close", 4, fd=4, line=8, closing=True)
+    book.call("random_get", 100, 16, data=bytes(range(16)), flags=1)
+    book.call("proc_exit", 0, errno=255, dur=100)
+    return book
+
+
+def many(n: int, seed: int = 1) -> Book:
+    """`n` calls of ten kinds on eleven descriptors, some refused, with bursts and pauses."""
+    book = Book()
+    dice = random.Random(seed)
+    for fd in range(4, 12):
+        book.open(fd, f"/data/file{fd}.txt".encode())
+    kinds = [*["clock_time_get"] * 4, *["fd_read"] * 5, *["fd_write"] * 5, "fd_seek", *["path_open"] * 2, "random_get"]
+    choose, fraction = dice.choice, dice.random
+    origin, write, lives = book.recorder.origin_ns, book.write, book.lives
+    numbers = {name: SNAPSHOT1[name].number for name in set(kinds)}
+    now = 0
+    for i in range(n):
+        name = choose(kinds)
+        dur = int(600 / (fraction() + 0.02))
+        now += int(900 / (fraction() + 0.01)) + (2_000_000 if i % 5000 == 0 else 0)
+        fd = 3 if name == "path_open" else 4 + i % 8
+        refused = name == "path_open" and i % 997 == 0
+        missing = name == "path_open" and i % 61 == 0
+        life = lives[fd] if name.startswith(("fd_", "path_")) else 0
+        write(origin + now, dur, 64, life, b"some/file.txt" if fd == 3 else None, None, numbers[name],
+              76 if refused else 44 if missing else 0, 1 if refused else 0, 0, fd, 64, 1, 80)  # fmt: skip
+        now += dur
+    book.now = now
+    return book
+
+
+class PretendRun:
+    """What `runs.Run` has, given as it is."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+
+def run_of(book: Book | Trace, **given: Any) -> Any:
+    """A run as the views see it (`verdict.RunLike`)."""
+    trace = book if isinstance(book, Trace) else book.trace()
+    seconds = book.now / 1e9 if isinstance(book, Book) else 0.001
+    known: dict[str, Any] = {
+        "name": "copy.c", "exit_code": 0, "outcome": Outcome("exit", 0, seconds=seconds), "stdout": b"line 0\nline 1\n",
+        "stderr": b"", "trace": trace, "denied": trace.denied, "grants": Grants(), "module": None,
+    }  # fmt: skip
+    return PretendRun(**{**known, **given})
+
+
+@pytest.fixture(scope="session")
+def empty_run() -> Any:
+    return run_of(Book())
+
+
+@pytest.fixture(scope="session")
+def copy_run() -> Any:
+    return run_of(copied())
+
+
+@pytest.fixture(scope="session")
+def evil_run() -> Any:
+    output = {"stdout": f"out {EVIL}\n".encode(), "stderr": b"\xff\x00\x1b]0;title\x07"}
+    return run_of(copied(evil=True), name=f"evil {EVIL}", **output)
+
+
+@pytest.fixture(scope="session")
+def many_run() -> Callable[[int], Any]:
+    kept: dict[int, Any] = {}
+
+    def of(n: int) -> Any:
+        if n not in kept:
+            kept[n] = run_of(many(n))
+        return kept[n]
+
+    return of

@@ -1,0 +1,78 @@
+// The bar of controls above the timeline and the summary of a selected range. Plain HTML controls with labels: they work
+// by keyboard and with a screen reader as they are.
+
+import { CallStore, FAILED, INJECTED, REFUSED } from "./store.js";
+import { counted, duration, el, instant, number } from "./words.js";
+
+/**
+ * @param {any} view the TimelineView
+ */
+export function toolbar(view) {
+  const button = (/** @type {string} */ label, /** @type {string} */ title, /** @type {() => void} */ act, more = {}) =>
+    el("button", { title, "aria-label": title, onclick: act, ...more }, label);
+  const lanes = el("select", { "aria-label": "Lanes by", title: "Lanes by", onchange: () => {
+    view.arrangement = lanes.value;
+    view.navigator.view.scroll = 0;
+    view.arrangeLanes();
+  } }, el("option", { value: "family" }, "by family"), el("option", { value: "fd" }, "by descriptor"));
+  const quiet = (/** @type {KeyboardEvent} */ event) => event.stopPropagation();
+  const filter = el("input", { type: "search", class: "filter", placeholder: "filter, such as fd_* or refused", "aria-label": "Filter of calls", title: "The same expressions as --filter; Enter applies",
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      quiet(event);
+      if (event.key === "Enter") view.filter(filter.value);
+      if (event.key === "Escape") view.canvas.focus();
+    }, onsearch: () => view.filter(filter.value), oninput: () => { if (!filter.value) view.filter(""); } });
+  const mode = el("select", { "aria-label": "Calls that do not match", title: "Calls that do not match", onchange: () => { view.arrangeLanes(); view.table.refresh(); } },
+    el("option", { value: "highlight" }, "highlight"), el("option", { value: "hide" }, "hide others"));
+  const search = el("input", { type: "search", class: "search", placeholder: "/ search", "aria-label": "Search calls", title: "Name, path, errno or reason; Enter finds the next",
+    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+      quiet(event);
+      if (event.key === "Enter") view.search(search.value, event.shiftKey ? -1 : 1);
+      if (event.key === "Escape") view.canvas.focus();
+    } });
+  const exports = el("select", { "aria-label": "Export", title: "Export", onchange: () => {
+    const suffix = exports.value;
+    exports.value = "";
+    if (suffix) view.export(suffix);
+  } });
+  const stop = button("■ Stop", "Stop the guest", () => view.stop(), { class: "stop" });
+  const legend = el("span", { class: "legend quiet" });
+  const element = el("div", { class: "bar", role: "toolbar", "aria-label": "Timeline controls" },
+    button("Fit", "Show the whole run (F)", () => view.navigator.fit()),
+    button("+", "Zoom in (W)", () => view.navigator.zoom(0.6, view.navigator.middle)),
+    button("−", "Zoom out (S)", () => view.navigator.zoom(1 / 0.6, view.navigator.middle)),
+    lanes, filter, mode, search, exports, stop, legend);
+  const refresh = () => {
+    const { meta } = view.store;
+    stop.hidden = !meta.live;
+    const wanted = [["", "export…"], ...meta.exports, [".png", "picture (.png)"]];
+    if (exports.options.length !== wanted.length) exports.replaceChildren(...wanted.map(([value, label]) => el("option", { value }, label)));
+    let met = 0;
+    const { verdict, length, overview } = view.store;
+    for (let i = 0; i < length; i++) met |= verdict[i];
+    if (!length && overview) for (const flags of overview.flags) met |= flags;
+    legend.replaceChildren(
+      ...(met & REFUSED ? [el("span", { class: "refused" }, "✖ refused ")] : []),
+      ...(met & FAILED ? [el("span", { class: "failed" }, "▏other errno ")] : []),
+      ...(met & INJECTED ? [el("span", { class: "injected" }, "◆ injected ")] : []));
+  };
+  return { element, filter, mode, search, refresh };
+}
+
+/**
+ * What a range of time holds, as a table.
+ * @param {CallStore} store @param {[number, number]} range ns @param {() => void} zoom @param {() => void} close
+ * @returns {Node[]}
+ */
+export function summaryTable(store, [from, to], zoom, close) {
+  const rows = store.summary(from, to), wide = to - from;
+  const calls = rows.reduce((sum, row) => sum + row.calls, 0), total = rows.reduce((sum, row) => sum + row.total, 0);
+  const head = el("div", { class: "inspector-head" },
+    el("strong", {}, `${duration(wide)} from ${instant(from, Math.max(wide / 1000, 1))}: ${counted(calls, "call")}, ${duration(total)} in the host`), el("span", { class: "grow" }),
+    el("button", { onclick: zoom }, "Zoom to it"), el("button", { "aria-label": "Clear the selection", title: "Clear the selection (Escape)", onclick: close }, "×"));
+  if (!rows.length) return [head];
+  const line = (/** @type {string} */ tag, /** @type {string[]} */ cells) => el("tr", {}, ...cells.map((text, i) => el(tag, { class: i ? "n" : null }, text)));
+  return [head, el("div", { class: "wide" }, el("table", {},
+    el("thead", {}, line("th", ["call", "calls", "refused", "errors", "total", "median", "p99"])),
+    el("tbody", {}, ...rows.map((row) => line("td", [row.name, number(row.calls), row.refused ? `✖ ${number(row.refused)}` : "", row.failed ? number(row.failed) : "", duration(row.total), duration(row.median), duration(row.p99)])))))];
+}

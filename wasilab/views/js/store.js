@@ -1,0 +1,206 @@
+// The calls of one run as typed arrays, in the order of their start, and the questions that the views ask of them.
+// Filled by binary buffers from Python (views/feed.py): a saved snapshot first, then the columns. Draws nothing.
+
+/**
+ * @typedef {Object} Meta what is not a column; made by views/feed.py
+ * @property {number} calls       calls that the trace holds
+ * @property {number} dropped     calls before the first one held
+ * @property {number} span        ns from the start of the run to its end
+ * @property {string} ending      "" or the word for the mark at the end: "trap", "limit", "stopped"
+ * @property {string} title
+ * @property {string[]} families  the lanes, in order
+ * @property {[string, number, string, string][]} names  by call number: name, index of family, link, summary
+ * @property {string[]} errnos    by number
+ * @property {string[]} deniedBy  by number
+ * @property {Life[]} lives       openings of descriptors
+ * @property {[number, number, string, string][]} output  seq, ns, stream, text
+ * @property {boolean} live       the guest is still running
+ * @property {boolean} thin       the columns are not all in the snapshot: ask for them
+ * @property {[string, string][]} exports  suffix and name of each export
+ * @property {number} bins        bins of the overview, 0 when there is none
+ * @property {Record<string, string>} colours  by family and verdict
+ * @typedef {{life: number, label: string, from: number, to: number}} Life
+ */
+
+export const REFUSED = 1, FAILED = 2, INJECTED = 4;
+/** Bits of `verdict`. */
+
+const NOT_RETURNED = 255;
+
+export class CallStore {
+  constructor() {
+    /** @type {Meta} */
+    this.meta = { calls: 0, dropped: 0, span: 1, ending: "", title: "", families: [], names: [], errnos: [], deniedBy: [],
+      lives: [], output: [], live: false, thin: false, exports: [], bins: 0, colours: {} };
+    this.length = 0;
+    this.first = 0; // index in the trace of row 0 here
+    this.version = 0;
+    this.allocate(1024);
+    /** @type {Overview | null} */
+    this.overview = null;
+    /** @type {Uint8Array | null} 1 for calls that match the filter */
+    this.mask = null;
+    /** @type {Uint32Array | null} the rows that match */
+    this.matches = null;
+    this.maskFrom = 0;
+  }
+
+  /** @param {number} capacity */
+  allocate(capacity) {
+    const grown = /** @param {any} kind @param {any} old */ (kind, old) => {
+      const fresh = new kind(capacity);
+      if (old) fresh.set(old.subarray(0, this.length));
+      return fresh;
+    };
+    /** @type {Float64Array} ns since the start */
+    this.start = grown(Float64Array, this.start);
+    /** @type {Float32Array} ns */
+    this.dur = grown(Float32Array, this.dur);
+    /** @type {Uint32Array} the descriptor's life, 0 for none */
+    this.handle = grown(Uint32Array, this.handle);
+    /** @type {Uint8Array} */
+    this.call = grown(Uint8Array, this.call);
+    /** @type {Uint8Array} */
+    this.errno = grown(Uint8Array, this.errno);
+    /** @type {Uint8Array} */
+    this.denied = grown(Uint8Array, this.denied);
+    /** @type {Uint8Array} REFUSED | FAILED | INJECTED */
+    this.verdict = grown(Uint8Array, this.verdict);
+    this.capacity = capacity;
+  }
+
+  clear() {
+    this.length = 0;
+    this.mask = this.matches = null;
+    this.version += 1;
+  }
+
+  /**
+   * Append rows. The buffers are the columns in the order start, dur, handle, call, errno, denied, flags.
+   * @param {DataView[]} buffers @param {number} count
+   */
+  append(buffers, count) {
+    if (this.length + count > this.capacity) this.allocate(Math.max(this.length + count, Math.ceil(this.capacity * 1.7)));
+    const at = this.length;
+    /** @param {any} kind @param {DataView} view */
+    const read = (kind, view) =>
+      view.byteOffset % kind.BYTES_PER_ELEMENT === 0
+        ? new kind(view.buffer, view.byteOffset, count)
+        : new kind(view.buffer.slice(view.byteOffset, view.byteOffset + count * kind.BYTES_PER_ELEMENT));
+    this.start.set(read(Float64Array, buffers[0]), at);
+    this.dur.set(read(Float32Array, buffers[1]), at);
+    this.handle.set(read(Uint32Array, buffers[2]), at);
+    this.call.set(read(Uint8Array, buffers[3]), at);
+    this.errno.set(read(Uint8Array, buffers[4]), at);
+    this.denied.set(read(Uint8Array, buffers[5]), at);
+    const flags = read(Uint8Array, buffers[6]);
+    for (let i = 0; i < count; i++) {
+      const errno = this.errno[at + i], refused = this.denied[at + i] !== 0;
+      this.verdict[at + i] = (refused ? REFUSED : errno !== 0 && errno !== NOT_RETURNED ? FAILED : 0) | (flags[i] & 1 ? INJECTED : 0);
+    }
+    this.length += count;
+    this.version += 1;
+  }
+
+  /** Whether every call of the trace is here. */
+  get complete() {
+    return this.first === 0 && this.length >= this.meta.calls;
+  }
+
+  get span() {
+    const last = this.length - 1;
+    return Math.max(this.meta.span, last >= 0 ? this.start[last] + this.dur[last] : 0, 1);
+  }
+
+  /** @param {number} row */
+  nameOf(row) {
+    return this.meta.names[this.call[row]]?.[0] ?? `call ${this.call[row]}`;
+  }
+
+  /** @param {number} row */
+  familyOf(row) {
+    return this.meta.names[this.call[row]]?.[1] ?? 0;
+  }
+
+  /** @param {number} row */
+  end(row) {
+    return this.start[row] + this.dur[row];
+  }
+
+  /** @param {number} row @returns {string} "" for success */
+  errnoOf(row) {
+    const errno = this.errno[row];
+    return errno === 0 ? "" : errno === NOT_RETURNED ? "did not return" : this.meta.errnos[errno] ?? `errno ${errno}`;
+  }
+
+  /** @param {number} time ns @returns {number} the first row that starts at or after `time` */
+  firstAt(time) {
+    let low = 0, high = this.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.start[middle] < time) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /**
+   * @param {string | null} expression null clears the filter
+   * @param {Uint8Array | null} bits one bit a call, lowest first
+   */
+  setMask(expression, bits) {
+    if (expression === null || bits === null) {
+      this.mask = this.matches = null;
+    } else {
+      const mask = new Uint8Array(this.capacity);
+      let count = 0;
+      for (let i = 0; i < this.length; i++) count += mask[i] = (bits[(i + this.first) >> 3] >> ((i + this.first) & 7)) & 1;
+      const rows = new Uint32Array(count);
+      for (let i = 0, k = 0; i < this.length; i++) if (mask[i]) rows[k++] = i;
+      this.mask = mask;
+      this.matches = rows;
+    }
+    this.version += 1;
+  }
+
+  /**
+   * What a range of time holds, a row a call name.
+   * @param {number} from ns @param {number} to ns
+   */
+  summary(from, to) {
+    const low = this.firstAt(from), high = this.firstAt(to);
+    /** @type {Map<number, number[]>} */
+    const durations = new Map();
+    const refused = new Uint32Array(256), failed = new Uint32Array(256);
+    for (let i = low; i < high; i++) {
+      if (this.mask && !this.mask[i]) continue;
+      const call = this.call[i];
+      let list = durations.get(call);
+      if (!list) durations.set(call, (list = []));
+      list.push(this.dur[i]);
+      if (this.verdict[i] & REFUSED) refused[call] += 1;
+      else if (this.verdict[i] & FAILED) failed[call] += 1;
+    }
+    const rows = [...durations].map(([call, list]) => {
+      const sorted = Float32Array.from(list).sort();
+      let total = 0;
+      for (const value of sorted) total += value;
+      return { name: this.meta.names[call]?.[0] ?? String(call), calls: sorted.length, refused: refused[call], failed: failed[call],
+        total, median: sorted[sorted.length >> 1], p99: sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * 0.99))] };
+    });
+    return rows.sort((a, b) => b.total - a.total);
+  }
+}
+
+/** The saved picture of a run too large to be saved whole: bins over the whole span, a set for each family and the guest. */
+export class Overview {
+  /** @param {DataView} data @param {number} bins @param {number} lanes */
+  constructor(data, bins, lanes) {
+    this.bins = bins;
+    const cells = bins * lanes;
+    const copy = data.buffer.slice(data.byteOffset, data.byteOffset + cells * 9);
+    this.busy = new Float32Array(copy, 0, cells); // 0..1, the part of the bin in which the lane was busy
+    this.count = new Uint32Array(copy, cells * 4, cells);
+    this.flags = new Uint8Array(copy, cells * 8, cells); // verdict bits
+  }
+}

@@ -1,0 +1,417 @@
+// The timeline widget: puts store, painter, navigator, table and inspector together in one shadow root, and talks to
+// Python (views/widget.py). An ES module for anywidget; no library, no request to anywhere but the kernel.
+
+import { Asker, asView } from "./ask.js";
+import { arrange, Painter } from "./draw.js";
+import { Details, fillTooltip, Inspector } from "./inspector.js";
+import { LevelOfDetail } from "./lod.js";
+import { Navigator } from "./navigate.js";
+import { CallStore, Overview, REFUSED } from "./store.js";
+import { CallTable } from "./table.js";
+import { summaryTable, toolbar } from "./panels.js";
+import { counted, el, instant } from "./words.js";
+
+/** @typedef {import("./ask.js").Model} Model */
+
+/** One store for all views of a model, so that a second view costs no second copy. @type {WeakMap<object, Shared>} */
+const SHARED = new WeakMap();
+
+/** The calls of a model and who wants to know when they change. */
+class Shared {
+  /** @param {Model} model */
+  constructor(model) {
+    this.model = model;
+    this.store = new CallStore();
+    /** @type {Set<() => void>} */
+    this.watchers = new Set();
+    this.asked = false;
+    this.load();
+    model.on("change:_meta", () => this.load());
+    model.on("msg:custom", (/** @type {any} */ content, /** @type {any[]} */ buffers) => this.push(content, buffers));
+  }
+
+  /** Take what is saved in the notebook: the whole of a small run, an overview of a large one. */
+  load() {
+    const { model, store } = this, meta = model.get("_meta");
+    store.clear();
+    store.meta = { ...store.meta, ...meta };
+    store.first = 0;
+    const saved = model.get("_snapshot");
+    store.overview = null;
+    if (saved && saved.byteLength) {
+      const data = asView(saved);
+      if (meta.thin) store.overview = new Overview(data, meta.bins, meta.families.length + 1);
+      else store.append(split(data, meta.calls), meta.calls);
+    }
+    this.asked = false;
+    this.tell();
+  }
+
+  /** @param {any} content @param {any[]} buffers what Python sends unasked: calls, and a run that goes on */
+  push(content, buffers) {
+    if (!content || !content.push) return;
+    const { store } = this;
+    if (content.push === "calls") {
+      if (content.first === 0 && content.replace) store.clear();
+      if (content.first > store.first + store.length) return; // a part is missing: it is asked for again
+      const known = store.first + store.length - content.first;
+      if (known >= content.count) return; // another view asked for the same
+      if (known === 0) store.append(buffers.map(asView), content.count);
+    }
+    if (content.meta) {
+      store.meta = { ...store.meta, ...content.meta };
+      store.version += 1;
+    }
+    this.tell();
+  }
+
+  tell() {
+    for (const watcher of this.watchers) watcher();
+  }
+}
+
+/** @param {Model} model @returns {Shared} */
+function sharedOf(model) {
+  const known = SHARED.get(model);
+  if (known) return known;
+  const made = new Shared(model);
+  SHARED.set(model, made);
+  return made;
+}
+
+/** @param {DataView} data columns one after the other @param {number} n @returns {DataView[]} */
+function split(data, n) {
+  let at = data.byteOffset;
+  return [8, 4, 4, 1, 1, 1, 1].map((size) => {
+    const part = new DataView(data.buffer, at, size * n);
+    at += size * n;
+    return part;
+  });
+}
+
+class TimelineView {
+  /** @param {Model} model @param {HTMLElement} host */
+  constructor(model, host) {
+    this.model = model;
+    this.host = host;
+    this.shared = sharedOf(model);
+    this.store = this.shared.store;
+    this.arrangement = "family";
+    host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab's own keys must not act on ours
+    const root = host.attachShadow({ mode: "open" });
+    root.append(el("style", { textContent: model.get("_style") }));
+    this.status = el("div", { class: "status quiet", role: "status", "aria-live": "polite" });
+    this.asker = new Asker(model, (waiting) => this.say(waiting ? "Waiting for the kernel: it is busy, or not running. What was saved is shown." : ""));
+    this.details = new Details(this.store, this.asker, () => model.get("_details") ?? {});
+    this.canvas = el("canvas", { class: "main", tabIndex: 0, role: "application", "aria-label": "Timeline of WASI calls" });
+    this.minimap = el("canvas", { class: "minimap", "aria-hidden": "true" });
+    this.lod = new LevelOfDetail(this.store);
+    this.painter = new Painter(this.canvas, this.minimap, this.store, this.lod);
+    this.tip = el("div", { class: "tip", role: "tooltip", hidden: true });
+    this.table = new CallTable(this.store, this.asker, (row) => this.choose(row));
+    this.inspector = new Inspector(this.store, this.details, {
+      close: () => this.choose(-1), step: (by) => this.step(by), notes: () => model.get("notes") ?? {}, note: (row, text) => this.note(row, text) });
+    this.navigator = new Navigator(this.store, this.painter, {
+      changed: () => this.soon(), choose: (row) => this.choose(row), hovered: (row, x, y) => this.hover(row, x, y), selected: () => this.select(),
+      step: (by) => this.step(by), search: () => this.bar.search.focus(), escape: () => this.escape(), hint: () => this.hintWheel() });
+    this.bar = toolbar(this);
+    this.selection = el("section", { class: "selection", "aria-label": "Summary of the selected time", hidden: true });
+    this.head = el("div", { class: "head-html", onclick: (/** @type {MouseEvent} */ e) => this.grant(e) });
+    this.report = el("div", { class: "report-html" });
+    this.frame = el("div", { class: "stage" }, this.canvas, this.tip);
+    this.root = el("div", { class: "wasilab", role: "region", "aria-label": "WASI timeline" }, this.head, this.bar.element, this.minimap, this.frame, this.status,
+      this.selection, el("div", { class: "below" }, this.table.element, this.inspector.element), this.report);
+    root.append(this.root);
+    this.update = this.update.bind(this);
+    this.shared.watchers.add(this.update);
+    this.sizes = new ResizeObserver(() => this.resize());
+    this.sizes.observe(this.root);
+    this.themes = new MutationObserver(() => this.retheme());
+    for (const node of [document.documentElement, document.body]) this.themes.observe(node, { attributes: true });
+    for (const trait of ["_head", "_report"]) model.on(`change:${trait}`, this.update);
+    this.retheme();
+    this.update();
+    this.navigator.fit();
+    this.fetchCalls();
+  }
+
+  close() {
+    this.shared.watchers.delete(this.update);
+    for (const trait of ["_head", "_report"]) this.model.off(`change:${trait}`, this.update);
+    this.sizes.disconnect();
+    this.themes.disconnect();
+    this.asker.close();
+    cancelAnimationFrame(this.frameRequest ?? 0);
+  }
+
+  /** @param {string} words */
+  say(words) {
+    this.status.textContent = words || this.resting();
+  }
+
+  resting() {
+    const { store } = this, { meta } = store;
+    const parts = [counted(meta.calls, "call")];
+    if (meta.dropped) parts.push(`the first ${counted(meta.dropped, "call")} not kept`);
+    if (store.matches) parts.push(`${counted(store.matches.length, "call")} match`);
+    if (meta.live) parts.push("running");
+    else if (!store.complete && meta.calls) parts.push("an overview is shown; the calls come from the kernel");
+    return parts.join(" · ");
+  }
+
+  /** The calls or the report changed. */
+  update() {
+    const head = this.model.get("_head") ?? "", report = this.model.get("_report") ?? "";
+    if (this.headShown !== head) this.head.innerHTML = this.headShown = head; // made and escaped by views/sections.py
+    if (this.reportShown !== report) this.report.innerHTML = this.reportShown = report;
+    this.arrangeLanes();
+    this.bar.refresh();
+    this.table.refresh();
+    this.say("");
+    if (this.navigator.fitted) this.navigator.fit();
+    this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches.`);
+    this.soon();
+  }
+
+  arrangeLanes() {
+    const { lanes, laneOf } = arrange(this.store, this.arrangement);
+    this.painter.lanes = lanes;
+    this.painter.laneHeight = this.arrangement === "fd" ? 22 : 26;
+    this.lod.arrange(lanes.length, laneOf, this.arrangement);
+    this.lod.hide = this.bar.mode.value === "hide" && this.store.mask !== null;
+    if (this.store.mask && !this.lod.hide) {
+      this.painter.overlay ??= new LevelOfDetail(this.store);
+      this.painter.overlay.arrange(lanes.length, laneOf, this.arrangement);
+      this.painter.overlay.hide = true;
+    } else this.painter.overlay = null;
+    this.table.hide = this.lod.hide;
+    this.resize();
+  }
+
+  /** Ask for the calls that the notebook did not hold. */
+  async fetchCalls() {
+    const { store, shared } = this;
+    if (!store.meta.thin || store.complete || shared.asked) return;
+    shared.asked = true;
+    try {
+      while (!store.complete) {
+        const before = store.length, { content, buffers } = await this.asker.ask("calls", { first: store.length });
+        shared.push({ ...content, push: "calls" }, buffers);
+        if (store.length === before) break;
+      }
+    } catch (error) {
+      this.say(`An overview is shown: ${/** @type {Error} */ (error).message}.`);
+    }
+    shared.asked = store.complete;
+  }
+
+  resize() {
+    const width = Math.floor(this.frame.clientWidth);
+    if (width < 1) return;
+    const height = Math.min(this.painter.contentHeight, this.arrangement === "fd" ? 420 : 360);
+    this.root.classList.toggle("narrow", width < 720);
+    if (width !== this.painter.width || height !== this.painter.height || this.arrangement !== this.sized) {
+      this.sized = this.arrangement;
+      this.painter.resize(width, height, this.arrangement === "fd");
+    }
+    this.navigator.scrollBy(0);
+    this.table.refresh();
+    this.soon();
+  }
+
+  /** Follow the page around: the colour behind the widget decides between light and dark. */
+  retheme() {
+    let dark = false;
+    for (let node = /** @type {Element | null} */ (this.host); node; node = node.parentElement ?? /** @type {any} */ (node.getRootNode()).host ?? null) {
+      const parts = getComputedStyle(node).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
+      if (parts.length < 3 || parts[3] === 0) continue;
+      dark = parts[0] * 0.3 + parts[1] * 0.59 + parts[2] * 0.11 < 128;
+      break;
+    }
+    this.root.dataset.theme = dark ? "dark" : "light";
+    const style = getComputedStyle(this.root);
+    for (const name of ["bg", "fg", "dim", "line", "stripe", "select", "shade"]) this.painter.theme[name] = style.getPropertyValue(`--${name}`).trim();
+    this.painter.theme.font = "11px system-ui, sans-serif";
+    this.soon();
+  }
+
+  soon() {
+    this.frameRequest ??= requestAnimationFrame(() => {
+      this.frameRequest = undefined;
+      const begun = performance.now();
+      if (this.painter.width) this.painter.paint(this.navigator.view);
+      this.paintTimes.push(performance.now() - begun);
+      if (this.paintTimes.length > 600) this.paintTimes.shift();
+      this.root.dataset.painted = String(Math.round(performance.now()));
+    });
+  }
+
+  /** Milliseconds that the last frames took to draw, for measurements. @type {number[]} */
+  paintTimes = [];
+
+  /** @param {number} row @param {number} x @param {number} y */
+  hover(row, x, y) {
+    clearTimeout(this.tipTimer);
+    this.tip.hidden = row < 0;
+    if (row < 0) return;
+    fillTooltip(this.store, row, this.details.known(row), this.tip);
+    const room = this.painter.width, wide = Math.min(380, room - 16);
+    this.tip.style.maxWidth = `${wide}px`;
+    this.tip.style.left = `${Math.max(4, Math.min(x + 14, room - this.tip.offsetWidth - 6))}px`;
+    this.tip.style.top = `${y + 18}px`;
+    if (this.details.known(row)) return;
+    this.tipTimer = setTimeout(async () => {
+      try {
+        const detail = await this.details.get(row);
+        if (this.navigator.view.hover === row && !this.tip.hidden) fillTooltip(this.store, row, detail, this.tip);
+      } catch {
+        // without a kernel the columns are all there is to show
+      }
+    }, 90);
+  }
+
+  /** Pin a call everywhere, -1 for none. @param {number} row */
+  choose(row) {
+    if (row >= this.store.length) return;
+    this.navigator.view.pinned = row;
+    if (row >= 0) this.navigator.reveal(row);
+    this.table.pin(row);
+    this.inspector.show(row);
+    this.root.classList.toggle("inspecting", row >= 0);
+    if (row >= 0) this.status.textContent = `Call ${row + this.store.first}: ${this.store.nameOf(row)}${this.store.verdict[row] & REFUSED ? ", refused" : ""}`;
+    this.table.refresh();
+    this.soon();
+  }
+
+  /** The next or previous call that the filter lets through. @param {number} by */
+  step(by) {
+    const { pinned, from } = this.navigator.view, matches = this.store.matches;
+    let row = pinned < 0 ? this.store.firstAt(from) - (by > 0 ? 1 : 0) : pinned;
+    do row += by;
+    while (row >= 0 && row < this.store.length && matches && !this.store.mask?.[row]);
+    if (row >= 0 && row < this.store.length) this.choose(row);
+  }
+
+  escape() {
+    const { view } = this.navigator;
+    if (view.selection) {
+      view.selection = null;
+      this.select();
+    } else this.choose(-1);
+  }
+
+  /** Show what the selected time holds. */
+  select() {
+    const range = this.navigator.view.selection;
+    this.selection.hidden = !range;
+    if (range) this.selection.replaceChildren(...summaryTable(this.store, range, () => this.navigator.look(range[0], range[1]), () => this.escape()));
+    this.soon();
+  }
+
+  /** Filter by an expression of Trace.filter, evaluated by Python. @param {string} expression "" clears it */
+  async filter(expression) {
+    this.bar.filter.setCustomValidity("");
+    this.bar.filter.removeAttribute("aria-invalid");
+    if (!expression.trim()) this.store.setMask(null, null);
+    else
+      try {
+        const { buffers } = await this.asker.ask("filter", { expression });
+        this.store.setMask(expression, new Uint8Array(buffers[0].buffer, buffers[0].byteOffset, buffers[0].byteLength));
+      } catch (error) {
+        this.bar.filter.setAttribute("aria-invalid", "true");
+        return this.say(/** @type {Error} */ (error).message);
+      }
+    this.arrangeLanes();
+    this.table.refresh();
+    this.select();
+    this.say("");
+  }
+
+  /** Go to the next call whose name, path, errno or reason holds `text`. @param {string} text @param {number} by */
+  async search(text, by) {
+    if (!text.trim() || !this.store.length) return;
+    try {
+      const { content } = await this.asker.ask("search", { text, row: this.navigator.view.pinned + this.store.first, by });
+      if (content.row === null) this.say(`Nothing holds "${text}".`);
+      else this.choose(content.row - this.store.first);
+    } catch (error) {
+      this.say(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {number} row @param {string} text */
+  note(row, text) {
+    const notes = { ...(this.model.get("notes") ?? {}) }, key = String(row + this.store.first);
+    if (text.trim()) notes[key] = text.trim();
+    else delete notes[key];
+    this.model.set("notes", notes);
+    this.model.save_changes();
+    this.soon();
+  }
+
+  /** @param {string} suffix of the file, such as ".parquet" */
+  async export(suffix) {
+    if (suffix === ".png") return save(await (await fetch(this.canvas.toDataURL("image/png"))).blob(), "timeline.png");
+    try {
+      const { content, buffers } = await this.asker.ask("export", { suffix });
+      save(new Blob([/** @type {any} */ (buffers[0])]), content.name);
+      this.say(`Exported ${content.name}.`);
+    } catch (error) {
+      this.say(/** @type {Error} */ (error).message);
+    }
+  }
+
+  async stop() {
+    try {
+      await this.asker.ask("stop");
+    } catch (error) {
+      this.say(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** A click on "grant and run again" in the head. @param {MouseEvent} event */
+  async grant(event) {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("button[data-grant]"));
+    if (!button) return;
+    button.setAttribute("disabled", "");
+    this.say("Running again with that grant…");
+    try {
+      await this.asker.ask("grant", { refusal: Number(button.dataset.grant) });
+      this.navigator.fit();
+      this.fetchCalls();
+    } catch (error) {
+      button.removeAttribute("disabled");
+      this.say(/** @type {Error} */ (error).message);
+    }
+  }
+
+  hintWheel() {
+    this.say("Click the timeline to zoom with the wheel, or hold Ctrl.");
+  }
+
+  /** For tests and measurements. @param {number} ns @returns {string} */
+  at(ns) {
+    return instant(ns, 1);
+  }
+}
+
+/** @param {Blob} blob @param {string} name give it to the person as a file */
+function save(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+export default {
+  /** @param {{model: Model, el: HTMLElement}} context */
+  render({ model, el: element }) {
+    const host = document.createElement("div");
+    host.className = "wasilab-timeline";
+    element.append(host);
+    const view = new TimelineView(model, host);
+    /** @type {any} */ (host).timeline = view;
+    return () => view.close();
+  },
+};

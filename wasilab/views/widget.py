@@ -1,0 +1,171 @@
+"""The interactive timeline as a Jupyter widget: a thin carrier between `feed.py` and `js/timeline.js`.
+
+What is saved in a notebook are the traits: the module, a snapshot of the calls (all of a small run, an overview of a
+large one), a few details and the report's parts; under 1 MB for any run. Everything else is asked for by custom
+messages and answered by `Feed`. Callbacks may run on any thread and never print: an error is an answer in words.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+import traitlets
+
+from . import sections
+from .export import exported
+from .feed import CALLS_A_MESSAGE, Feed
+from .live import LiveFeed
+from .module_js import module, style
+
+_LOG = logging.getLogger("wasilab")
+
+_SHOWN: weakref.WeakKeyDictionary[Any, Timeline] = weakref.WeakKeyDictionary()
+"""The timeline of each run that was shown: a second display is a second view of it, not a second copy."""
+
+Rerun = Callable[[str], Any]
+"""Run the same program again with one more flag (a remedy); returns the new run."""
+
+
+class Timeline(anywidget.AnyWidget):
+    """The timeline of a run or trace. In a notebook, the last value of a cell shows it.
+
+    `rerun` puts a button "grant and run again" beside each refusal that a flag can remedy.
+    """
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _style = traitlets.Unicode().tag(sync=True)
+    _meta = traitlets.Dict().tag(sync=True)
+    _snapshot = traitlets.Bytes(b"").tag(sync=True)
+    _details = traitlets.Dict().tag(sync=True)
+    _head = traitlets.Unicode("").tag(sync=True)
+    _report = traitlets.Unicode("").tag(sync=True)
+    notes = traitlets.Dict().tag(sync=True)
+    """Notes by row of the trace (as text), as written in the inspector."""
+
+    def __init__(self, run_or_trace: Any, *, rerun: Rerun | None = None) -> None:
+        self._rerun = rerun
+        self._live: LiveFeed | None = None
+        super().__init__(_esm=module(), _style=style())
+        self.on_msg(self._answer)
+        self.observe(self._take_notes, "notes")
+        self.show(run_or_trace)
+
+    def show(self, run_or_trace: Any) -> None:
+        """Show another run in the same place; a run that goes on grows while it does."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+        self.run = run_or_trace
+        if LiveFeed.possible(run_or_trace):
+            self._live = LiveFeed(run_or_trace, self.send, self._finished)
+            self._put(self._live.feed(), live=True)
+            self._live.start()
+        else:
+            self._put(Feed(run_or_trace))
+
+    def view(self) -> dict[str, Any]:
+        """The MIME type and content that put this widget into an output."""
+        kind = "application/vnd.jupyter.widget-view+json"
+        return {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+
+    def _put(self, feed: Feed, *, live: bool = False) -> None:
+        """Take everything from `feed` in one update, so that no view sees half of it."""
+        self.feed = feed
+        notes = {str(first): text for first, _, text in feed.trace.notes if first < len(feed.columns)}
+        with self.hold_sync():
+            self._snapshot = feed.snapshot()
+            self._details = {} if live else feed.saved_details()
+            self._head, self._report = ("", "") if live else self._sections(feed.run)
+            self.notes = notes
+            self._meta = {**feed.meta(), "live": live, "thin": False} if live else feed.meta()
+
+    def _finished(self, run: Any) -> None:
+        """A live run ended: keep it as any other."""
+        self._live = None
+        self._put(Feed(run))
+
+    def _sections(self, run: Any) -> tuple[str, str]:
+        if run is None:
+            return "", ""
+        output = not getattr(run, "streamed", False)
+        head = (
+            sections.verdict_html(run) + sections.stack_html(run)
+            + sections.refusals_html(run, buttons=self._rerun is not None)
+        )  # fmt: skip
+        rest = (
+            (f"<details><summary>Output</summary>{sections.output_html(run)}</details>" if output else "")
+            + f"<details><summary>Asked for, granted, used</summary>{sections.grants_html(run)}</details>"
+            + f"<details><summary>Calls</summary>{sections.summary_html(self.feed.columns)}</details>"
+        )
+        return head, rest
+
+    def _take_notes(self, change: Any) -> None:
+        """Notes written in the browser become notes of the trace."""
+        store = self.feed.trace.store
+        ours = {int(row): str(text) for row, text in change["new"].items() if str(row).isdigit()}
+        offset = int(self.feed.trace.column("seq")[0]) if len(self.feed.columns) else 0
+        spans = [note for note in store.notes if note[0] != note[1]]
+        store.notes[:] = spans + [(row + offset, row + offset, text) for row, text in ours.items()]
+
+    def _answer(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """Answer one question of the browser; whatever goes wrong becomes words there, never a lost traceback."""
+        if not isinstance(content, dict) or "ask" not in content:
+            return
+        answer: dict[str, Any] = {"id": content.get("id")}
+        buffers: list[bytes] = []
+        try:
+            more, buffers = self._ask(str(content["ask"]), content)
+            answer.update(more)
+        except Exception as error:  # noqa: BLE001  (the browser shows it; a callback has nowhere else to put it)
+            _LOG.debug("the timeline's question failed", exc_info=True)
+            answer["error"] = str(error) or type(error).__name__
+        self.send(answer, buffers)
+
+    def _ask(self, ask: str, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        feed = self._live.feed() if self._live is not None and ask != "calls" else self.feed
+        match ask:
+            case "calls":
+                first = max(int(content["first"]), 0)
+                count = min(CALLS_A_MESSAGE, max(len(feed.columns) - first, 0))
+                return {"first": first, "count": count}, feed.calls(first, count)
+            case "rows":
+                return {"rows": feed.rows(int(content["first"]), int(content["count"]))}, []
+            case "detail":
+                return {"detail": feed.detail(int(content["row"]))}, []
+            case "filter":
+                return {}, [feed.matching(str(content["expression"]))]
+            case "search":
+                return {"row": feed.search(str(content["text"]), int(content["row"]), int(content["by"]))}, []
+            case "export":
+                name, data = exported(self.run if feed.run is not None else feed.trace, str(content["suffix"]))
+                return {"name": name}, [data]
+            case "stop":
+                if self._live is None:
+                    raise ValueError("the run has ended")
+                self._live.stop()
+                return {}, []
+            case "grant":
+                return self._grant(int(content["refusal"]))
+            case _:
+                raise ValueError(f"the timeline does not know the question {ask!r}")
+
+    def _grant(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
+        from .verdict import refusals
+
+        found = refusals(self.run)
+        if self._rerun is None or not 0 <= index < len(found) or not found[index].remedy:
+            raise ValueError("there is no grant to add for this refusal")
+        self.show(self._rerun(found[index].remedy))
+        return {}, []
+
+
+def timeline(run_or_trace: Any, *, rerun: Rerun | None = None) -> Timeline:
+    """The interactive timeline of a run or trace, to be shown in a notebook; the same one when asked again."""
+    known = _SHOWN.get(run_or_trace)
+    if known is None or rerun is not None:
+        known = _SHOWN[run_or_trace] = Timeline(run_or_trace, rerun=rerun)
+    return known
