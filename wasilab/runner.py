@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .capabilities.directory import Directory, File
+from .capabilities.hostdir import HostDir
 from .capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput
 from .capabilities.waiting import Interrupt
 from .engine.worker import Pump, start
@@ -289,7 +290,7 @@ class ServedPump(Pump):
 def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, Any]:
     """What a trace says of its run (`Trace.meta`): plain values, as they go into files."""
     from . import __version__
-    from .grants.flags import to_python
+    from .grants.python import to_python
 
     return {
         "name": name,
@@ -297,6 +298,7 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
         "sha256": module.sha256,
         "args": [_text(a) for a in args],
         "grants": to_python(grants),
+        "dirs": {guest: d.path for guest, d in grants.dirs.items() if isinstance(d, HostDir)},
         "source": module.source,
         "lang": module.lang,
         "source_name": module.source_name,

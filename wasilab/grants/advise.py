@@ -15,7 +15,7 @@ import os
 import posixpath
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,12 +26,15 @@ from ..capabilities.hostdir import HostDir
 from ..capabilities.memdir import MemDir
 from ..engine.limits import Limits
 from ..trace.trace import Trace
-from .evidence import Evidence, Use, read
-from .flags import dir_flags, to_flags, to_python
+from .evidence import DISCOVERY, Evidence, Use, read
+from .flags import dir_flags, to_flags
 from .grants import GrantError, Grants
 from .missing import Missing, missing
-from .policy import merge_text, to_toml
+from .policy import to_toml
+from .python import from_python, to_python
 
+MOST_PARTS = 8
+"""Folders that a directory is split into at most, when advice is narrowed."""
 LOWER_BOUND = "a trace is a lower bound: with other input the program may need more than it did here"
 
 
@@ -115,9 +118,9 @@ def advise(
 ) -> Advice:
     """The smallest grants under which the successful calls of `runs` (`Run`s or `Trace`s) would succeed again.
 
-    narrow: replace a directory by the deepest one below it that holds all that was used, under the guest path that it
-        had all along (`/data` becomes `/data/in`): smaller, but another guest path than before, so it is never done
-        unasked.
+    narrow: replace a directory by those below it that hold all that was used, each read-only unless it was changed,
+        under the guest paths that they had all along (`/data` becomes `/data/in`): smaller, but other preopens than
+        before, so it is never done unasked.
     limits: set descriptors and bytes to the peaks that were observed, rounded up to a power of two.
     include_missing: add what was refused, with the smallest grant that allows it.
     base: the grants that the traces were made under; needed only for traces that do not say.
@@ -211,45 +214,64 @@ class _Work:
         if not use.used:
             self.lines.append(Line("", guest, "dropped", "nothing in it was used"))
             return {}
-        smaller, verdict = self._attenuated(directory, use)
         why = _words(use.calls, use.first)
         if use.changes:
             why += f"; changed by {_words(use.changes, use.first_change)}"
-        elif verdict == "narrowed":
+        below = parts(guest, directory, use.paths) if self.narrow and isinstance(directory, HostDir) else {}
+        if below and isinstance(directory, HostDir):
+            narrowed: dict[str, Directory] = {}
+            for inner, changed in below.items():
+                name = posixpath.normpath(posixpath.join(guest, inner))
+                part = HostDir(os.path.normpath(os.path.join(directory.path, inner)), mode=self._mode(directory, changed))
+                narrowed[name] = part
+                seen = {path: c for path, c in use.paths.items() if path == name or path.startswith(name + "/")}
+                why_part = f"of {guest}, {_files(seen)} {'changed' if changed else 'read'}"
+                self.lines.append(Line(_flag(name, part), name, "narrowed", why_part, use.calls, use.first))
+            return narrowed
+        smaller, verdict = self._attenuated(directory, use)
+        if verdict == "narrowed":
             why += "; nothing was changed, so ro is enough"
-        if self.narrow and isinstance(smaller, HostDir):
-            below = _deepest(guest, smaller, use)
-            if below:
-                guest = posixpath.join(guest, below)
-                smaller = HostDir(os.path.join(smaller.path, below), mode=smaller.mode)
-                verdict = "narrowed"
-                why += f"; all of it lies in {below!r}, so the guest path is now {guest}"
+        if use.paths:
+            why += f"; all of it is granted, used: {_files(use.paths)}"
         self.lines.append(Line(_flag(guest, smaller), guest, verdict, why, use.calls, use.first))
         return {guest: smaller}
+
+    def _mode(self, directory: HostDir, changed: bool) -> Any:
+        if not changed:
+            return "ro"
+        return "copy" if directory.mode == "copy" and self.keep_copies else "rw"
 
     def _attenuated(self, directory: Directory, use: Use) -> tuple[Directory, str]:
         if not isinstance(directory, HostDir):
             return directory, "kept"
-        mode = directory.mode
-        if not use.changes:
-            wanted = "ro"
-        else:
-            wanted = "copy" if mode == "copy" and self.keep_copies else "rw"
-        if wanted == mode:
+        wanted = self._mode(directory, bool(use.changes))
+        if wanted == directory.mode:
             return directory, "kept"
-        return HostDir(directory.path, mode=wanted), "narrowed" if wanted == "ro" else "kept"  # type: ignore[arg-type]
+        return HostDir(directory.path, mode=wanted), "narrowed" if wanted == "ro" else "kept"
 
 
-def _deepest(guest: str, directory: HostDir, use: Use) -> str:
-    """The deepest directory below `guest` that holds every path used, relative to it; "" when that is itself."""
+def parts(guest: str, directory: HostDir, paths: Mapping[str, bool]) -> dict[str, bool]:
+    """The smallest folders below a directory that hold all `paths`, relative to it, and whether they were changed.
+
+    Empty where the directory itself is needed: something directly in it was used, or more than `MOST_PARTS` would be.
+    """
     root = posixpath.normpath(guest)
-    below = [posixpath.relpath(path, root) for path in use.paths]
-    if not below or any(path == ".." or path.startswith("../") for path in below):
-        return ""
-    # A file's own directory has to be granted; a directory that was opened is itself enough.
-    folders = [p if os.path.isdir(os.path.join(directory.path, p)) else posixpath.dirname(p) for p in below]
-    common = posixpath.commonpath(folders) if all(folders) else ""
-    return "" if common in ("", ".") else common
+    found: dict[str, bool] = {}
+    for path, changed in paths.items():
+        below = posixpath.relpath(path, root)
+        if below == ".." or below.startswith("../"):
+            return {}
+        # A file needs the folder that holds it; a folder that was opened is itself enough.
+        whole = not changed and os.path.isdir(os.path.join(directory.path, below))
+        folder = below if whole else posixpath.dirname(below)
+        if folder in ("", "."):
+            return {}
+        found[folder] = found.get(folder, False) or changed
+    for folder in sorted(found, key=len, reverse=True):  # one that lies in another goes into it
+        outer = next((f for f in found if f != folder and folder.startswith(f + "/")), None)
+        if outer is not None:
+            found[outer] = found[outer] or found.pop(folder)
+    return dict(sorted(found.items())) if len(found) <= MOST_PARTS else {}
 
 
 def _flag(guest: str, directory: Directory) -> str:
@@ -273,7 +295,15 @@ def _peaks(limits: Limits, evidence: Evidence) -> Limits:
     return replace(limits, fds=above(evidence.fds, 8), bytes_written=above(evidence.written, 4096))
 
 
+def _files(paths: Mapping[str, bool]) -> str:
+    """A few of the paths, escaped, and how many more."""
+    shown = [repr(path) for path in sorted(paths)[:3]]
+    return ", ".join(shown) + (f" and {len(paths) - 3:,} more" if len(paths) > 3 else "")
+
+
 def _words(calls: Counter[str], first: int) -> str:
+    needed = Counter({name: count for name, count in calls.items() if name not in DISCOVERY})
+    calls = needed or calls
     shown = [f"{name} {count:,}×" if count > 1 else name for name, count in calls.most_common(4)]
     more = f" and {len(calls) - 4} other calls" if len(calls) > 4 else ""
     return f"{', '.join(shown)}{more}" + (f" (first: call {first})" if first >= 0 else "")
@@ -305,7 +335,7 @@ def _grants_of(run: Any, trace: Trace) -> Grants:
         return grants
     text = trace.meta.get("grants")
     if isinstance(text, str):
-        return merge_text(Grants(), text, name="of the trace")
+        return from_python(text)
     if any(life.preopen is not None for life in trace.store.lives.values()):
         raise GrantError("the trace does not say which host folders were granted: give advise(..., base=Grants(...))")
     return Grants()

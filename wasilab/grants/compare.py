@@ -6,6 +6,8 @@ trace. The panel and the report draw these rows; nothing here draws.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..capabilities.directory import Directory
+from ..capabilities.hostdir import HostDir
 from ..module import Module
 from ..trace.trace import Trace
 from ..wasi.spec import BY_NUMBER, SNAPSHOT1
+from .evidence import read
 from .grants import Grants
 
 FAMILIES = ("args", "environ", "clock", "random", "fd", "path", "poll", "proc", "sched", "sock")
@@ -55,6 +59,76 @@ def compare(module: Module | None, grants: Grants, trace: Trace | None) -> list[
     return [
         Row(f, tuple(asked[f]), words[f], used[f], refused[f]) for f in FAMILIES if asked[f] or words[f] or used[f]
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One capability, one line of the panel: a directory, a stream, the clocks, ..."""
+
+    family: str
+    name: str
+    """How it is named everywhere: a guest path, "stdin", "env", "clocks", "random", "listen ADDRESS", "argv"."""
+    granted: str
+    """What is given, in words; "" when it is not granted."""
+    used: int
+    """Successful calls that needed it."""
+    refused: int
+    """Calls on it that were refused."""
+    warning: str = ""
+    """What a person should know before granting this, a sentence; mostly ""."""
+
+
+def items(grants: Grants, trace: Trace | None) -> list[Item]:
+    """Every capability that can be switched, in the order of `FAMILIES`, with its use in the last run."""
+    evidence = read(trace) if trace is not None else read()
+    words = describe(grants)
+
+    def item(family: str, name: str, granted: str, warning: str = "") -> Item:
+        use = evidence.of(name)
+        return Item(family, name, granted, use.used, sum(use.refused.values()), warning)
+
+    found = [item("args", "argv", words["args"]), item("environ", "env", words["environ"])]
+    found += [item("clock", "clocks", words["clock"]), item("random", "random", words["random"])]
+    found.append(item("fd", "stdin", stdin_words(grants)))
+    found += [item("fd", name, "given" if getattr(grants, name) else "") for name in ("stdout", "stderr")]
+    found += [item("path", guest, place_of(d), danger(d)) for guest, d in grants.dirs.items()]
+    found += [item("sock", f"listen {s.address}", s.address) for s in grants.sockets]
+    return found
+
+
+def stdin_words(grants: Grants) -> str:
+    """What the guest's stdin is: "empty", "you are asked", "12 bytes", ..., "" when it is absent."""
+    stdin = grants.stdin
+    if stdin is None:
+        return ""
+    if isinstance(stdin, bytes):
+        return f"{len(stdin):,} bytes" if stdin else "empty"
+    return "you are asked" if stdin == "ask" else type(stdin).__name__
+
+
+def place_of(directory: Directory) -> str:
+    """What stands behind a granted directory: the host folder and the mode, or "in memory"."""
+    if isinstance(directory, HostDir):
+        return f"{directory.path} ({directory.mode})"
+    return mode_of(directory) or type(directory).__name__
+
+
+def danger(directory: Directory) -> str:
+    """Why a writable folder is a way into the kernel itself, "" when it is not."""
+    if not isinstance(directory, HostDir) or directory.mode != "rw":
+        return ""
+    root = directory.real.rstrip("/") + "/"
+    places = [os.path.realpath(entry or os.curdir) for entry in (os.curdir, *sys.path)]
+    inside = [place for place in places if (place + "/").startswith(root)]
+    if inside:
+        return (
+            f"this Python imports from {os.path.basename(inside[0]) or inside[0]!r}: a guest that can write there can "
+            "leave code for the kernel to run; grant a folder of its own, or copy"
+        )
+    home = os.path.realpath(os.path.expanduser("~"))
+    if (home + "/").startswith(root):
+        return "this holds your home folder, with the files that your shell and programs run at their start"
+    return ""
 
 
 def describe(grants: Grants) -> dict[str, str]:

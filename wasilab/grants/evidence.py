@@ -19,7 +19,7 @@ from ..trace.decode import Batch, bytes_moved, plan
 from ..trace.record import DID_NOT_RETURN, Life
 from ..trace.trace import Trace
 from ..wasi.spec import BY_NUMBER, SNAPSHOT1
-from ..wasi.types import Eventtype, Fdflags, Oflags, Rights
+from ..wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
 
 DISCOVERY = frozenset({"fd_prestat_get", "fd_prestat_dir_name", "fd_fdstat_get"})
 """Calls by which every program looks at what it was given; they alone do not use a grant."""
@@ -34,13 +34,6 @@ CHANGING = frozenset({
 _KIND_OF_FAMILY = {"args": "argv", "environ": "env", "clock": "clocks", "random": "random"}
 _STREAMS = {b"<stdin>": "stdin", b"<stdout>": "stdout", b"<stderr>": "stderr"}
 _OPENING_CHANGES = int(Oflags.CREAT | Oflags.TRUNC)
-
-
-def _second_fd(name: str) -> int:
-    return [field.word for field in plan(SNAPSHOT1[name].number).params if field.kind == "fd"][1]
-
-
-_WORD_OF_TARGET = {name: _second_fd(name) for name in ("path_rename", "path_link")}
 
 
 @dataclass
@@ -59,8 +52,10 @@ class Use:
     """`seq` of the first call that succeeded and used it (not one that only looked), -1 for none."""
     first_change: int = -1
     """`seq` of the first changing call, -1 for none."""
-    paths: set[str] = field(default_factory=set)
-    """Guest paths that were used with success, below a directory."""
+    paths: dict[str, bool] = field(default_factory=dict)
+    """Guest paths that were used with success below a directory, and whether they were changed."""
+    absent: dict[str, bool] = field(default_factory=dict)
+    """Guest paths that were looked for below a directory and not there (ENOENT), and whether to change them."""
 
     @property
     def used(self) -> int:
@@ -101,11 +96,15 @@ class Evidence:
         self.calls += len(trace)
         self.dropped += int(trace.dropped)
         roots = _Roots(trace)
-        for row in _groups(trace, roots):
+        changing = _changing(trace)
+        for row in _groups(trace, roots, changing):
             self._take(*row)
-        for row in _targets(trace, roots):
-            self._take(*row)
-        self._paths(trace, roots)
+        self._paths(trace, roots, changing)
+        for name, life, path, seq in _targets(trace, roots):
+            self._path(roots, life, path, True)
+            target = roots.name(life)
+            if target is not None and name != "path_symlink":
+                self._take(target, name, True, False, True, 1, seq)
         self._peaks(trace)
 
     def _take(self, name: str, call: str, ok: bool, denied: bool, changing: bool, count: int, first: int) -> None:
@@ -122,17 +121,23 @@ class Evidence:
             if use.first_change < 0 or first < use.first_change:
                 use.first_change = first
 
-    def _paths(self, trace: Trace, roots: _Roots) -> None:
-        """The guest paths that calls with a path named, and descriptors that were opened."""
+    def _paths(self, trace: Trace, roots: _Roots, changing: Any) -> None:
+        """The guest paths that calls named, below which grant, and whether they were changed there."""
         records = trace.records
-        good = (records["errno"] == 0) & (records["path"] > 0)
-        pairs = np.unique(records["handle"][good].astype("<u8") << np.uint64(32) | records["path"][good])
-        for pair in pairs.tolist():
-            life, text = trace.store.lives.get(pair >> 32), trace.store.paths[(pair & 0xFFFFFFFF) - 1]
-            root = roots.name(pair >> 32)
-            if life is not None and root is not None:
-                full = posixpath.join(_text(life.path), _text(text))
-                self.of(root).paths.add(posixpath.normpath(full))
+        errno = records["errno"]
+        first_only = records["call"] != SNAPSHOT1["path_symlink"].number  # whose first path is the link's text
+        good = ((errno == 0) | (errno == int(Errno.NOENT))) & (records["path"] > 0) & first_only
+        keys = np.stack([records["handle"], records["path"], changing, errno != 0], axis=1)[good].astype("<i8")
+        for life, path, changed, absent in np.unique(keys, axis=0).tolist():
+            self._path(roots, life, trace.store.paths[path - 1], bool(changed), bool(absent))
+
+    def _path(self, roots: _Roots, number: int, path: bytes, changed: bool, absent: bool = False) -> None:
+        life, root = roots.lives.get(number), roots.name(number)
+        if life is not None and root is not None:
+            full = posixpath.normpath(posixpath.join(_text(life.path), _text(path)))
+            use = self.of(root)
+            table = use.absent if absent else use.paths
+            table[full] = table.get(full, False) or changed
 
     def _peaks(self, trace: Trace) -> None:
         records = trace.records
@@ -184,12 +189,12 @@ class _Roots:
             self._names[life] = self._find(life)
         return self._names[life]
 
-    def at(self, fd: int, seq: int) -> str | None:
-        """The name of the grant behind a descriptor number at one call."""
+    def at(self, fd: int, seq: int) -> int:
+        """The life behind a descriptor number at one call, 0 when it is not known."""
         for number, life in self.lives.items():
             if life.fd == fd and life.opened_seq < seq and not 0 <= life.closed_seq <= seq:
-                return self.name(number)
-        return None
+                return number
+        return 0
 
     def _find(self, number: int) -> str | None:
         life = self.lives.get(number)
@@ -209,10 +214,9 @@ class _Roots:
         return below[-1] if below else None
 
 
-def _groups(trace: Trace, roots: _Roots) -> Iterator[tuple[str, str, bool, bool, bool, int, int]]:
+def _groups(trace: Trace, roots: _Roots, changing: Any) -> Iterator[tuple[str, str, bool, bool, bool, int, int]]:
     """(grant, call, succeeded, refused, changed, count, first seq) of every kind of call on every grant."""
     records = trace.records
-    changing = _changing(trace)
     key = (
         records["handle"].astype("<u8") << np.uint64(16)
         | records["call"].astype("<u8") << np.uint64(8)
@@ -235,17 +239,17 @@ def _groups(trace: Trace, roots: _Roots) -> Iterator[tuple[str, str, bool, bool,
             yield name, call.name, ok, denied, changed, count, int(seqs[row])
 
 
-def _targets(trace: Trace, roots: _Roots) -> Iterator[tuple[str, str, bool, bool, bool, int, int]]:
-    """The grants that path_link and path_rename put something into: those of their second descriptor."""
-    for name, word in (("path_rename", _WORD_OF_TARGET["path_rename"]), ("path_link", _WORD_OF_TARGET["path_link"])):
-        number = SNAPSHOT1[name].number
-        rows = np.flatnonzero((trace.column("call") == number) & (trace.column("errno") == 0))
+def _targets(trace: Trace, roots: _Roots) -> Iterator[tuple[str, int, bytes, int]]:
+    """(call, life of the directory, path, seq) of what path_link, path_rename and path_symlink made."""
+    for name in ("path_rename", "path_link", "path_symlink"):
+        how = plan(SNAPSHOT1[name].number)
+        word = [field.word for field in how.params if field.kind == "fd"][-1]
+        rows = np.flatnonzero((trace.column("call") == how.call.number) & (trace.column("errno") == 0))
         seqs = trace.column("seq")[rows].tolist()
-        for part, index, where in trace.store.batches(rows):
-            for row, fd in zip(where.tolist(), Batch(part, index, plan(number)).word(word).tolist(), strict=True):
-                root = roots.at(fd, seqs[row])
-                if root is not None:
-                    yield root, name, True, False, True, 1, seqs[row]
+        for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
+            batch = Batch(part, index, how)
+            for row, fd, path in zip(where.tolist(), batch.word(word).tolist(), batch.aux, strict=True):
+                yield name, roots.at(fd, seqs[row]), path, seqs[row]
 
 
 def _changing(trace: Trace) -> Any:
@@ -257,7 +261,7 @@ def _changing(trace: Trace) -> Any:
     rows = np.flatnonzero(records["call"] == opens)
     if len(rows):
         at = {param.name: param.word for param in plan(opens).params}
-        for part, index, where in trace.store.batches(rows):
+        for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
             batch = Batch(part, index, plan(opens))
             asks = (batch.word(at["oflags"]) & _OPENING_CHANGES) != 0
             asks |= (batch.word64(at["fs_rights_base"]) & np.uint64(int(Rights.FD_WRITE))) != 0
@@ -270,7 +274,7 @@ def _timers(trace: Trace, found: Any) -> None:
     polls = plan(SNAPSHOT1["poll_oneoff"].number)
     field = next(param for param in polls.params if param.kind == "insubs")
     rows = np.flatnonzero(trace.column("call") == polls.call.number)
-    for part, index, where in trace.store.batches(rows):
+    for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
         for row, subscriptions in zip(where.tolist(), Batch(part, index, polls).values(field), strict=True):
             found[rows[row]] = any(sub.type == Eventtype.CLOCK for sub in subscriptions or ())
 

@@ -1,7 +1,7 @@
 """Grants as command-line flags, both ways: the grammar that the CLI and the cell magic share, and its inverse.
 
 `add_options` puts the flags on an argparse parser, `from_options` builds the `Grants` that they mean, `to_flags`
-and `to_python` print the flags and the Python that mean the same as a value. Policy files named by `--policy` are
+prints the flags that mean the same as a value. Policy files named by `--policy` are
 merged first, in order; then `--deny-all` empties the rest; then every other flag adds to or replaces what stands.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ..capabilities.hostdir import HostDir
 from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import listen
 from ..engine.limits import Limits
-from .grants import GrantError, Grants, given, host_folder, memory_key
+from .grants import GrantError, Grants, host_folder, memory_key
 
 MODES = ("ro", "rw", "copy")
 
@@ -329,41 +329,3 @@ def dir_flags(guest: str, directory: Directory) -> list[str]:
             raise GrantError(f"the directory in memory at {guest!r} has contents or limits: flags cannot say it")
         return _option("--mem", guest)
     raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: flags cannot say it, Python can")
-
-
-def to_python(grants: Grants) -> str:
-    """A Python expression that builds `grants` (objects of your own classes print as their `repr`)."""
-    default = Grants()
-    parts: list[str] = []
-    for field in fields(Grants):
-        value = getattr(grants, field.name)
-        if given(grants, field.name) == given(default, field.name):
-            continue
-        if field.name == "limits":
-            changed = {f.name: getattr(value, f.name) for f in fields(Limits) if getattr(value, f.name) != f.default}
-            parts.append(f"limits=Limits({_keywords(changed.items())})")
-        elif field.name == "dirs":
-            parts.append(f"dirs={{{', '.join(f'{guest!r}: {_directory(d)}' for guest, d in value.items())}}}")
-        elif field.name in ("env", "overrides"):
-            parts.append(f"{field.name}={{{', '.join(f'{k!r}: {v!r}' for k, v in value.items())}}}")
-        elif field.name == "sockets":
-            parts.append(f"sockets=[{', '.join(f'listen({s.address!r})' for s in value)}]")
-        else:
-            parts.append(f"{field.name}={value!r}")
-    return f"Grants({', '.join(parts)})"
-
-
-def _directory(directory: Directory) -> str:
-    if not isinstance(directory, MemDir):
-        return repr(directory)
-    files, max_bytes, max_names, writable = memory_key(directory)
-    _, usual_bytes, usual_names, _ = memory_key(MemDir())
-    parts = [repr(files)] if files else []
-    parts += [f"max_bytes={max_bytes}"] if max_bytes != usual_bytes else []
-    parts += [f"max_names={max_names}"] if max_names != usual_names else []
-    parts += [] if writable else ["mode='ro'"]
-    return f"MemDir({', '.join(parts)})"
-
-
-def _keywords(items: Iterable[tuple[str, Any]]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in items)

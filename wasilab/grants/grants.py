@@ -147,7 +147,7 @@ class Grants:
 
     def to_python(self) -> str:
         """The same grants as a Python expression."""
-        from .flags import to_python
+        from .python import to_python
 
         return to_python(self)
 
