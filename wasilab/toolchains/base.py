@@ -13,7 +13,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -126,7 +125,9 @@ class Toolchain(ABC):
     @property
     def template(self) -> str:
         """A cell to start from: the bundled `hello` of this language."""
-        return (package_files("wasilab") / "examples" / f"hello{self.suffixes[0]}").read_text(encoding="utf-8")
+        from importlib.resources import files
+
+        return (files("wasilab") / "examples" / f"hello{self.suffixes[0]}").read_text(encoding="utf-8")
 
     def find(self) -> Tool:
         """The compiler to use. Raises `ToolchainMissing`, which says how to install one."""
