@@ -1,0 +1,218 @@
+"""The command line by exit status, stdout and stderr, as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import wasilab
+
+from . import programs
+
+
+class Shell:
+    """`wasilab` in a folder of its own, with the programs as files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {
+            **os.environ,
+            "PYTHONPATH": str(Path(wasilab.__file__).parent.parent),
+            "WASILAB_CACHE_DIR": str(folder / ".cache"),
+        }
+
+    def program(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return name
+
+    def run(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, "-m", "wasilab", *words],
+            cwd=self.folder, env=self.env, input=stdin, capture_output=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "wasilab", *words],
+            cwd=self.folder, env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def test_the_guests_output_is_ours_byte_by_byte(shell: Shell) -> None:
+    done = shell.run("run", shell.program("hello.wat", programs.HELLO))
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"hello\n", b"oops\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "status", "said"),
+    [
+        ("EXIT_7", [], 7, ""),
+        ("TRAP", [], 134, "trap"),
+        ("LOOP", ["--fuel", "100000"], 137, "fuel"),
+        ("LOOP", ["--timeout", "0.3"], 137, "time"),
+        ("SLEEP", ["--timeout", "0.3"], 137, "time"),
+    ],
+)
+def test_the_exit_status_says_how_it_ended(shell: Shell, name: str, options: list[str], status: int, said: str) -> None:
+    done = shell.run("run", *options, shell.program("p.wat", getattr(programs, name)))
+    assert done.returncode == status
+    assert said in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_an_invoked_function_prints_its_result(shell: Shell) -> None:
+    done = shell.run("run", "--invoke", "add", shell.program("add.wat", programs.ADD), "40", "2")
+    assert (done.returncode, done.stdout.strip()) == (0, b"42")
+
+
+def test_the_real_stdin_is_the_guests(shell: Shell) -> None:
+    done = shell.run("run", shell.program("echo.wat", programs.ECHO), stdin=b"caf\xc3\xa9\x00\xff")
+    assert (done.returncode, done.stdout) == (0, b"ready\ncaf\xc3\xa9\x00\xff")
+
+
+def test_nothing_is_there_under_deny_all(shell: Shell) -> None:
+    done = shell.run("run", "--deny-all", shell.program("echo.wat", programs.ECHO), stdin=b"x")
+    assert done.returncode == 9
+    assert done.stdout == b""
+
+
+def test_ctrl_c_ends_a_computing_guest_with_130(shell: Shell) -> None:
+    for name in ("LOOP", "SLEEP", "ECHO"):
+        process = shell.start("run", shell.program("p.wat", getattr(programs, name)))
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 130, name
+        _, errors = process.communicate()
+        assert b"Traceback" not in errors
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(shell: Shell) -> None:
+    process = shell.start("run", shell.program("flood.wat", programs.FLOOD))
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"yyyyyyy\n"
+    process.stdout.close()
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    assert process.wait(timeout=30) == 141
+    assert errors == b""
+
+
+def test_a_refusal_is_explained_with_the_grant_that_would_allow_it(shell: Shell) -> None:
+    (shell.folder / "secret.txt").write_text("s")
+    name = shell.program("open.wat", programs.OPEN_SECRET)
+    refused = shell.run("run", "--explain", name)
+    assert refused.returncode != 0
+    assert "refused: " in refused.stderr.decode()
+    assert "--dir" in refused.stderr.decode()
+    assert shell.run("run", "--no-explain", name).stderr == b""
+    assert shell.run("run", "--dir", ".", name).returncode == 0
+
+
+def test_strace_summary_and_a_saved_trace_tell_the_same(shell: Shell) -> None:
+    name = shell.program("hello.wat", programs.HELLO)
+    done = shell.run("run", "--strace", "--summary", "--trace", "t.jsonl", name)
+    assert done.stdout == b"hello\n"
+    assert "fd_write(fd=1<stdout>" in done.stderr.decode()
+    shown = shell.run("trace", "t.jsonl")
+    assert shown.returncode == 0
+    assert shown.stdout.decode().count("fd_write(") == 2
+    only = shell.run("trace", "t.jsonl", "--filter", "fd=2")
+    assert only.stdout.decode().count("fd_write(") == 1
+    assert shell.run("trace", "t.jsonl", "--plot", "t.png").returncode == 0
+    assert (shell.folder / "t.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_trace_to_a_file_leaves_stderr_alone(shell: Shell) -> None:
+    done = shell.run("run", "--strace=out.txt", shell.program("hello.wat", programs.HELLO))
+    assert done.stderr == b"oops\n"
+    assert "fd_write(fd=1<stdout>" in (shell.folder / "out.txt").read_text()
+
+
+def test_inspect_says_what_a_module_can_ask_for(shell: Shell) -> None:
+    name = shell.program("hello.wat", programs.HELLO)
+    done = shell.run("inspect", name)
+    assert done.returncode == 0
+    assert "path_open" in done.stdout.decode()
+    facts = json.loads(shell.run("inspect", "--json", name).stdout)
+    assert facts["kind"] == "command"
+    assert "fd_write" in facts["asks"]["fd"]
+
+
+def test_doctor_knows_wat_everywhere(shell: Shell) -> None:
+    facts = json.loads(shell.run("doctor", "--json").stdout)
+    assert facts["languages"]["wat"]["uses"] is not None
+    assert set(facts["languages"]) == {"c", "c++", "zig", "rust", "go", "assemblyscript", "wat"}
+    assert all(language["install"] for language in facts["languages"].values())
+
+
+def test_the_cache_can_be_emptied(shell: Shell) -> None:
+    shell.run("run", shell.program("hello.wat", programs.HELLO))
+    assert shell.run("cache", "--clear").returncode == 0
+    assert shell.run("cache").stdout.decode().startswith("0 modules")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--starce", "x.wasm"], "did you mean --strace?"),
+        (["run", "--dir", "nowhere", "hello.wat"], "nowhere"),
+        (["run", "--dir", "hello.wat", "hello.wat"], "hello.wat"),
+        (["run", "--dir", ".:rx", "hello.wat"], "rx"),
+        (["run", "--clock", "sundial", "hello.wat"], "sundial"),
+        (["run", "--random", "dice", "hello.wat"], "dice"),
+        (["run", "--policy", "none.toml", "hello.wat"], "none.toml"),
+        (["run", "--listen", "everywhere", "hello.wat"], "everywhere"),
+        (["run", "--stdin", "none.txt", "hello.wat"], "none.txt"),
+        (["run", "--trace", "no/such/t.jsonl", "hello.wat"], "no/such"),
+        (["run", "hallo.wat"], "did you mean hello.wat?"),
+        (["run", "."], "folder"),
+        (["run", "text.txt"], "text.txt"),
+        (["run", "fake.wasm"], "not a WebAssembly module"),
+        (["run", "cut.wasm"], "damaged"),
+        (["inspect", "fake.wasm"], "not a WebAssembly module"),
+        (["trace", "fake.wasm"], "fake.wasm"),
+        (["trace", "none.jsonl"], "none.jsonl"),
+        (["compile", "none.c"], "none.c"),
+        (["compile", "hello.wat", "-o", "hello.wat"], "source itself"),
+        (["rnu", "hello.wat"], "did you mean run?"),
+        (["hello.wat"], "wasilab run hello.wat"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_status_2(shell: Shell, words: list[str], said: str) -> None:
+    shell.program("hello.wat", programs.HELLO)
+    shell.program("text.txt", "some text")
+    shell.program("fake.wasm", "#!/bin/sh\n")
+    (shell.folder / "cut.wasm").write_bytes(b"\0asm\1\0\0\0\1\xff")
+    done = shell.run(*words)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == 2, lines
+    assert len(lines) == 1, lines
+    assert said in lines[0]
+    assert lines[0].startswith("wasilab")
+
+
+def test_a_source_that_does_not_compile_shows_the_compilers_words(shell: Shell) -> None:
+    done = shell.run("run", shell.program("bad.wat", "(module\n  (func (export))\n)"))
+    assert done.returncode == 1
+    assert "bad.wat:2" in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_a_name_that_holds_escapes_is_shown_escaped(shell: Shell) -> None:
+    done = shell.run("run", "no\x1b[31m.wasm")
+    assert done.returncode == 2
+    assert b"\x1b" not in done.stderr

@@ -1,0 +1,79 @@
+"""What Tab offers on our lines, and that it offers nothing on others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wasilab.magics.completion import suggestions
+
+LANGUAGES = ["c", "c++", "zig", "wat"]
+
+
+def offered(text: str, names: tuple[str, ...] = ()) -> list[str]:
+    return suggestions(text, names, LANGUAGES)[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "prog.wasm").touch()
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "lab.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_commands_and_languages_come_first() -> None:
+    assert "run" in offered("%wasi r")
+    assert "inspect" not in offered("%wasi r")
+    assert offered("%%wasi z") == ["zig"]
+    assert offered("%%wasi ") == LANGUAGES
+
+
+def test_options_are_those_of_the_command() -> None:
+    assert "--dir" in offered("%%wasi c --d")
+    assert "--detach" in offered("%%wasi c --d")
+    assert "--into" in offered("%wasi demo --")
+    assert "--dir" not in offered("%wasi demo --")
+    assert offered("%%wasi c -- --d") == []
+
+
+def test_values_are_those_of_the_option(folder: Path) -> None:
+    assert offered("%%wasi c --rights ") == ["strict", "compat"]
+    assert offered("%%wasi c --clock f") == ["frozen:0"]
+    assert offered("%%wasi c --dir d") == ["data/"]
+    assert "data::/" in offered("%%wasi c --dir data")
+    assert "data:rw" in offered("%%wasi c --dir data")
+    assert offered("%%wasi c --dir data::/x") == ["data::/x:ro", "data::/x:rw", "data::/x:copy"]
+    assert offered("%%wasi c --policy ") == ["data/", "lab.toml"]
+    assert "notes.txt" in offered("%%wasi c --stdin n")
+
+
+def test_programs_are_names_and_files(folder: Path) -> None:
+    assert offered("%wasi run ", ("hello",)) == ["hello", "data/", "prog.wasm"]
+    assert offered("%wasi run h", ("hello", "other")) == ["hello"]
+
+
+def test_other_lines_and_broken_ones_get_nothing() -> None:
+    assert offered("import os") == []
+    assert offered("%%wasi c\nint main() {") == []
+    assert offered("%%wasi c --env 'open ") == []
+    assert offered("%wasi nonsense ") == []
+    assert offered("%%wasi_file u") == []
+
+
+def test_the_shell_asks_us() -> None:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from wasilab.magics import load
+
+    shell = InteractiveShell()
+    load(shell)
+    shell.Completer.use_jedi = False
+    line = "%%wasi c --stra"
+    _, found = shell.complete("--stra", line, len(line))
+    assert "--strace" in found
+    _, found = shell.complete("pri", "pri")
+    assert "print" in found

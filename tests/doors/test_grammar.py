@@ -1,0 +1,85 @@
+"""One grammar for both doors: what belongs to the guest, what to us, and what a wrong word is answered with."""
+
+from __future__ import annotations
+
+import pytest
+
+from wasilab.commands import grammar
+from wasilab.commands.grammar import parse, parse_cell
+from wasilab.commands.usage import HelpAsked, UsageProblem
+from wasilab.commands.words import Values, split
+
+
+def test_everything_after_the_program_belongs_to_the_guest() -> None:
+    request = parse(["run", "--dir", "in", "a.wasm", "--dir", "x", "-h", "--", "--strace"], "cli")
+    assert request.options.file == "a.wasm"
+    assert request.options.dir == ["in"]
+    assert request.rest == ["--dir", "x", "-h", "--", "--strace"]
+    assert not request.options.strace
+
+
+def test_strace_takes_a_file_only_behind_an_equals_sign() -> None:
+    request = parse(["run", "--strace", "a.wasm"], "cli")
+    assert request.options.strace
+    assert request.options.file == "a.wasm"
+    request = parse(["run", "--strace=out.txt", "a.wasm"], "cli")
+    assert request.options.strace_file == "out.txt"
+
+
+def test_compiler_flags_stand_after_two_dashes() -> None:
+    request = parse(["compile", "a.c", "-o", "b.wasm", "--", "-O2", "-o"], "cli")
+    assert (request.options.file, request.options.output, request.rest) == ("a.c", "b.wasm", ["-O2", "-o"])
+    cell = parse_cell(["c", "--name", "x", "--", "-lm"])
+    assert (cell.options.lang, cell.options.name, cell.rest) == ("c", "x", ["-lm"])
+
+
+def test_a_value_that_looks_like_an_option_stays_a_value() -> None:
+    values = Values()
+    line = "--dir {folder} --args {words}"
+    found = split(line, lambda source: {"folder": "--deny-all", "words": ["-x", "b c"]}[source], values)
+    options = parse_cell(found, values).options
+    assert options.dir == ["--deny-all"]
+    assert options.deny_all is False
+    assert options.args == ["-x", "b c"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--starce", "a.wasm"], "did you mean --strace?"),
+        (["run", "--dirr=in", "a.wasm"], "did you mean --dir?"),
+        (["run"], "FILE"),
+        (["run", "--fuel", "many", "a.wasm"], "--fuel"),
+        (["run", "--timeout", "-1", "a.wasm"], "--timeout"),
+        (["run", "--max-memory", "lots", "a.wasm"], "--max-memory"),
+        (["run", "--rights", "wide", "a.wasm"], "strict"),
+        (["run", "--preload", "env", "a.wasm"], "NAME=FILE"),
+        (["rnu", "a.wasm"], "did you mean run?"),
+        (["hello.wasm"], "wasilab run hello.wasm"),
+        (["--dir", "in", "run", "a.wasm"], "the command comes first"),
+        (["inspect", "a.wasm", "b.wasm"], "'b.wasm' is one argument too many"),
+        (["compile", "a.c", "-o"], "-o"),
+        (["trace", "x.parquet", "--sumary"], "did you mean --summary?"),
+        (["list"], "there is no command 'list'"),
+    ],
+)
+def test_a_wrong_word_is_one_line_with_the_nearest_valid_one(words: list[str], said: str) -> None:
+    with pytest.raises(UsageProblem) as caught:
+        parse(words, "cli")
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("door", ["cli", "notebook"])
+def test_every_command_has_help_that_names_its_options(door: grammar.Door) -> None:
+    for command in grammar.commands(door):
+        with pytest.raises(HelpAsked) as caught:
+            parse([command, "--help"], door)
+        assert caught.value.text.startswith("usage: ")
+    with pytest.raises(HelpAsked) as caught:
+        parse([], door)
+    assert all(command in caught.value.text for command in grammar.commands(door))
+    with pytest.raises(HelpAsked) as caught:
+        parse_cell(["--help"])
+    assert "%%wasi" in caught.value.text
+    assert "--detach" in caught.value.text

@@ -1,0 +1,170 @@
+"""`%%wasi` in a real kernel: output in its cell, input, Interrupt in every state, failures that stop "Run All"."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from . import programs
+from .conftest import Cell, Kernel
+
+pytestmark = pytest.mark.kernel
+
+GRACE = 5.0
+"""Seconds in which an interrupted cell must be over here; a loaded machine is allowed more than the 0.3 s aimed at."""
+
+
+def cell(source: str, line: str = "wat") -> str:
+    return f"%%wasi {line}\n{source}"
+
+
+def interrupt_once_it_prints(kernel: Kernel, code: str) -> tuple[Cell, float]:
+    sent = kernel.send(code)
+    at: list[float] = []
+
+    def stop(_: Cell) -> None:
+        if not at:
+            at.append(time.monotonic())
+            kernel.interrupt()
+
+    done = kernel.finish(sent, on_output=stop)
+    return done, time.monotonic() - at[0]
+
+
+def test_output_streams_into_the_cell_and_the_value_is_the_run(kernel: Kernel) -> None:
+    done = kernel.run(cell(programs.HELLO))
+    assert done.status == "ok"
+    assert done.stdout == "hello\n"
+    assert done.stderr == "oops\n"
+    assert "text/html" in done.results[0]
+    assert "exit status 0" in done.text
+    again = kernel.run("(_.exit_code, _.stdout, len(_.trace))")
+    assert again.text.startswith("(0, ")
+    assert again.text.endswith(", 2)")
+
+
+@pytest.mark.parametrize("name", ["LOOP", "SLEEP", "ECHO", "FLOOD"])
+def test_interrupt_ends_the_cell_in_every_state_and_fails_it(kernel: Kernel, name: str) -> None:
+    done, seconds = interrupt_once_it_prints(kernel, cell(getattr(programs, name), "wat --stdin -"))
+    assert done.status == "error"
+    assert "Interrupt" in done.ename
+    assert seconds < GRACE
+    assert kernel.run("1 + 1").text == "2"
+
+
+def test_a_second_interrupt_is_safe(kernel: Kernel) -> None:
+    def stop(_: Cell) -> None:
+        kernel.interrupt()
+        time.sleep(0.01)
+        kernel.interrupt()
+
+    done = kernel.finish(kernel.send(cell(programs.LOOP)), on_output=stop)
+    assert done.status == "error"
+    assert kernel.run("'alive'").text == "'alive'"
+
+
+def test_the_input_box_feeds_the_guest(kernel: Kernel) -> None:
+    done = kernel.finish(
+        kernel.send(cell(programs.ECHO, "wat --stdin -")),
+        answers=["first", "zweite äöü"],
+        on_output=lambda sofar: kernel.interrupt() if "äöü" in sofar.stdout else None,
+    )
+    assert "first\nzweite äöü\n" in done.stdout
+    assert done.prompts >= 2
+
+
+def test_without_anyone_to_ask_the_guest_reads_the_end(kernel: Kernel) -> None:
+    done = kernel.run(cell(programs.ECHO, "wat --stdin -"), stdin=False)
+    assert done.status == "ok"
+    assert done.stdout == "ready\n"
+
+
+def test_stdin_is_empty_unless_it_is_granted(kernel: Kernel) -> None:
+    done = kernel.run(cell(programs.ECHO))
+    assert (done.status, done.stdout, done.prompts) == ("ok", "ready\n", 0)
+
+
+def test_a_compile_error_fails_the_cell_in_the_compilers_words(kernel: Kernel) -> None:
+    done = kernel.run(cell("(module\n  (func (export))\n)"))
+    assert done.status == "error"
+    assert done.ename == "CompileFailed"
+    assert ":3:" in done.traceback
+    assert "Traceback" not in done.traceback
+    assert "wasilab/" not in done.traceback
+
+
+def test_a_usage_error_is_one_line(kernel: Kernel) -> None:
+    done = kernel.run(cell(programs.HELLO, "wat --starce"))
+    assert (done.status, done.ename) == ("error", "UsageError")
+    assert "did you mean --strace?" in done.evalue
+    assert kernel.run(cell("", "wat")).ename == "UsageError"
+    assert "did you mean zig?" in kernel.run(cell("x", "zag")).evalue
+
+
+def test_a_flood_is_capped_in_the_page_and_whole_in_the_run(kernel: Kernel) -> None:
+    done = kernel.run(cell(programs.LINES_50000))
+    assert len(done.stdout) < 50_000
+    assert "more lines not shown" in done.stdout
+    assert kernel.run("_.stdout.count('a line')").text == "50000"
+
+
+def test_a_named_module_runs_again_under_other_grants(kernel: Kernel, tmp_path: Any) -> None:
+    (tmp_path / "secret.txt").write_text("s")
+    first = kernel.run(cell(programs.OPEN_SECRET, "wat --name opener"))
+    assert first.status == "ok"
+    assert "refused" in first.text
+    assert "--dir" in first.text
+    kernel.run(f"folder = {str(tmp_path)!r}")
+    second = kernel.run("%wasi run --dir {folder} opener")
+    assert second.status == "ok"
+    assert "exit status 0" in second.text
+    assert "opener" in kernel.run("%wasi list").stdout
+
+
+def test_braces_expand_only_outside_quotes(kernel: Kernel) -> None:
+    kernel.run("n = 3")
+    done = kernel.run("%wasi run --invoke add '{n}'")
+    assert "there is no file '{n}'" in done.evalue
+    kernel.run(cell(programs.ADD, "wat --name adder --compile-only"))
+    done = kernel.run("%wasi run --invoke add adder {n} {n + 1}")
+    assert "7" in done.stdout
+
+
+def test_lines_are_commands(kernel: Kernel) -> None:
+    assert "inspect" in kernel.run("%wasi").stdout
+    assert "WAT" in kernel.run("%wasi doctor").stdout
+    kernel.run(cell(programs.HELLO, "wat --name hello --quiet"))
+    assert "fd_write" in kernel.run("%wasi inspect hello").stdout
+    assert kernel.run("%wasi trace hello").stdout.count("fd_write(") == 2
+    assert "fd_write" in kernel.run("%wasi trace --summary hello").stdout
+
+
+def test_help_is_the_docstring(kernel: Kernel) -> None:
+    kernel.send("%wasi?")
+    helped = kernel.run("get_ipython().inspector.info(get_ipython().find_magic('wasi'))['docstring']")
+    assert "COMPILER FLAGS" in helped.text
+
+
+def test_a_detached_run_returns_at_once_and_writes_into_its_own_cell(kernel: Kernel) -> None:
+    first = kernel.run(cell(programs.LOOP, "wat --detach"))
+    assert first.status == "ok"
+    kernel.run("run = _")
+    others = {first.id: first}
+    kernel.finish(kernel.send("import time; time.sleep(0.5)"), others=others)
+    assert "ready\n" in first.stdout
+    stopped = kernel.run("run.stop(); r = run.wait(10); (r.outcome.kind, r.exit_code)")
+    assert stopped.text == "('interrupt', 130)"
+
+
+def test_repeat_says_the_distribution(kernel: Kernel) -> None:
+    done = kernel.run(cell(programs.HELLO, "wat --repeat 3 --quiet"))
+    assert done.stdout == "hello\n"
+    assert "3 runs" in done.stderr
+    assert done.results == []
+
+
+def test_the_kernel_survives_all_of_it(kernel: Kernel) -> None:
+    kernel.run(cell(programs.TRAP))
+    assert kernel.alive()

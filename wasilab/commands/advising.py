@@ -1,0 +1,29 @@
+"""`advise`: the smallest grants under which the calls of some traces would succeed again, with the evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..grants.advise import advise as smallest
+from .door import Done, Door
+from .grammar import Request
+from .tracing import load_trace
+from .usage import UsageProblem
+
+
+def advise(request: Request, door: Door) -> Done:
+    """Print the advice, or write it as a policy file."""
+    options = request.options
+    traces = [load_trace(word, door) for word in options.files or [None]]
+    advice = smallest(*traces, narrow=options.narrow, limits=options.limits, include_missing=options.include_missing)
+    if options.output:
+        path = Path(options.output).expanduser()
+        try:
+            path.write_text(advice.toml(), encoding="utf-8")
+        except OSError as error:
+            raise UsageProblem(f"-o {options.output}: {error.strerror or error}") from None
+        door.note(f"{path}: a policy file; run with --deny-all --policy {path}")
+    forms = {"flags": lambda: str(advice), "toml": advice.toml, "python": advice.python}
+    if not options.output or options.form != "flags":
+        door.say(forms[options.form]())
+    return Done(0, None)

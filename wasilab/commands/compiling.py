@@ -1,0 +1,37 @@
+"""`compile`: a source file to a .wasm module on the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..views.units import size
+from .door import Done, Door
+from .grammar import Request
+from .program import compile_file
+from .usage import UsageProblem
+
+
+def compile(request: Request, door: Door) -> Done:
+    """Compile SOURCE, write OUT, pass the compiler's warnings on."""
+    options = request.options
+    path = Path(os.fspath(options.file)).expanduser()
+    if not path.is_file():
+        raise UsageProblem(f"there is no source file {str(path)!r}")
+    output = Path(options.output).expanduser() if options.output else path.with_suffix(".wasm")
+    if output.exists() and output.samefile(path):
+        raise UsageProblem(f"{str(output)!r} is the source itself; name another file with -o")
+    if output.is_dir():
+        output = output / path.with_suffix(".wasm").name
+    module = compile_file(path, door, lang=options.lang, flags=request.rest, quiet=options.quiet)
+    if module.warnings:
+        door.note(module.warnings)
+    try:
+        output.write_bytes(module.bytes)
+    except OSError as error:
+        raise UsageProblem(f"{str(output)!r} cannot be written: {error.strerror or error}") from None
+    if not options.quiet:
+        door.note(f"{output}: {size(len(module.bytes))}, {module.kind}")
+    if getattr(options, "name", None):
+        door.keep(options.name, module)
+    return Done(0, module)

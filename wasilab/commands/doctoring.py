@@ -1,0 +1,163 @@
+"""`doctor` and `cache`: what is on this machine, what is missing and how to get it, and what the compiles have kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from typing import Any
+
+from ..toolchains import cache as store
+from ..toolchains.base import Compiled
+from ..toolchains.diagnostics import ToolchainError
+from ..toolchains.doctor import SLOW_FIRST, LanguageStatus, report, status, warm
+from ..toolchains.probe import Tool
+from ..views.units import counted, size
+from .door import Done, Door
+from .grammar import Request
+
+PARTS = ("wasmtime", "numpy", "ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib")
+"""What wasilab needs."""
+OPTIONAL = {
+    "jupyterlab": "pip install 'wasilab[lab]'",
+    "pyarrow": "pip install 'wasilab[arrow]'",
+    "duckdb": "pip install 'wasilab[arrow]'",
+    "pandas": "pip install 'wasilab[arrow]'",
+    "perfetto": "pip install 'wasilab[perfetto]'",
+}
+"""What only some commands need, and the line that installs it."""
+
+
+def doctor(request: Request, door: Door) -> Done:
+    """Describe the machine; with `--warm`, build what the first compile of C and C++ would wait for."""
+    options = request.options
+    if options.warm:
+        return _warm(door)
+    with door.busy("trying the compilers", options.json):
+        facts = machine()
+    if options.json:
+        door.say(json.dumps(facts, indent=2))
+    else:
+        door.say(describe(facts))
+    return Done(0)
+
+
+def machine() -> dict[str, Any]:
+    """All that `doctor` knows, as plain JSON values."""
+    from .. import __version__
+
+    return {
+        "wasilab": __version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "parts": {name: _version(name) for name in PARTS},
+        "optional": {name: {"version": _version(name), "install": line} for name, line in OPTIONAL.items()},
+        "languages": {found.language: _language(found) for found in report()},
+        "cache": _cache_facts(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _language(found: LanguageStatus) -> dict[str, Any]:
+    """How one language stands here: the compiler used, whether it is warm, what else was found, the install line."""
+    return {
+        "title": found.title,
+        "uses": None if found.tool is None else _tool(found.tool),
+        "cold": found.cold,
+        "others": [_tool(one) for one in found.others],
+        "failed": [{"path": one.path, "why": one.why} for one in found.failures],
+        "install": found.install,
+    }
+
+
+def _tool(tool: Tool) -> dict[str, str]:
+    return {"name": tool.name, "path": tool.path, "how": tool.how}
+
+
+def _cache_facts() -> dict[str, Any]:
+    held = store.size()
+    return {"folder": str(held.folder), "modules": held.entries, "bytes": held.bytes, "limit": held.limit}
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """The same for a person."""
+    lines = [f"wasilab {facts['wasilab']}, Python {facts['python']}, {facts['platform']}"]
+    lines.append("  " + ", ".join(f"{name} {version or 'MISSING'}" for name, version in facts["parts"].items()))
+    lines += ["", "languages"]
+    for language in facts["languages"].values():
+        uses = language["uses"]
+        if uses is None:
+            lines.append(f"  {language['title']:16}missing; install with: {language['install']}")
+        else:
+            where = "" if not uses["path"] else f", {uses['path']}"
+            lines.append(f"  {language['title']:16}{uses['name']} ({uses['how']}{where})")
+            if language["cold"]:
+                lines.append(f"  {'':16}{language['cold']}; `wasilab doctor --warm` does it now")
+        lines += [f"  {'':16}also: {other['name']} ({other['how']}, {other['path']})" for other in language["others"]]
+        lines += [
+            f"  {'':16}not usable: {failed['path'] or 'its compiler'}: {_first_line(failed['why'])}"
+            for failed in language["failed"]
+        ]
+    lines += ["", "optional parts"]
+    for name, part in facts["optional"].items():
+        lines.append(f"  {name:16}{part['version'] or 'missing; install with: ' + part['install']}")
+    held = facts["cache"]
+    lines += [
+        "",
+        f"compile cache: {counted(held['modules'], 'module')}, {size(held['bytes'])} of at most {size(held['limit'])}, "
+        f"in {held['folder']}",
+    ]
+    return "\n".join(lines)
+
+
+def _first_line(text: str) -> str:
+    rows = [row for row in text.splitlines() if row.strip()]
+    return rows[0][:160] if rows else "it said nothing"
+
+
+def _warm(door: Door) -> Done:
+    """Let every compiler that is found and cold build its libraries now; C has to be there."""
+    failed = False
+    for language in SLOW_FIRST:
+        found = status(language)
+        if found.tool is None:
+            door.note(f"{found.title}: missing; install with: {found.install}")
+            failed |= language == "c"
+            continue
+        if found.cold is None:
+            door.say(f"{found.title}: {found.tool.name} is warm")
+            continue
+        try:
+            done = _warm_one(language, found.cold, door)
+        except ToolchainError as error:
+            door.note(f"{found.title}: {error}")
+            failed |= language == "c"
+        else:
+            door.say(f"{found.title}: {done.toolchain} is warm now, after {done.seconds:.0f} s")
+    return Done(1 if failed else 0)
+
+
+def _warm_one(language: str, cold: str, door: Door) -> Compiled:
+    with door.busy(cold) as busy:
+        return warm(language, on_progress=lambda seconds, sentence: busy.tick(sentence))
+
+
+def cache(request: Request, door: Door) -> Done:
+    """Show or empty the compile cache."""
+    if request.options.clear:
+        before = store.clear()
+        door.say(f"{counted(before.entries, 'module')}, {size(before.bytes)} removed from {before.folder}")
+        return Done(0)
+    held = store.size()
+    door.say(f"{counted(held.entries, 'module')}, {size(held.bytes)} of at most {size(held.limit)}, in {held.folder}")
+    zig = os.environ.get("ZIG_GLOBAL_CACHE_DIR")
+    if zig:
+        door.say(f"zig keeps its own in {zig}")
+    return Done(0)

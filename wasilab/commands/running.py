@@ -1,0 +1,200 @@
+"""`run`: a program under the grants that its options name, and what is shown and kept of it.
+
+The cell magic comes here too, with a module that it has compiled. The order of things shown is the same through both
+doors: the guest's own output as it comes, then how it ended when that was not by itself, what was refused, and what
+was asked for (`--strace`, `--summary`, `--time`). A notebook shows the report in place of the middle part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import runner
+from ..grants.flags import from_options
+from ..grants.grants import Grants
+from ..module import Module, load
+from ..runs import Run
+from ..views.escape import visible
+from ..views.units import counted, duration
+from ..views.verdict import ENDINGS, refusals
+from .door import Done, Door
+from .grammar import Request
+from .program import load_program
+from .usage import UsageProblem
+
+
+def run(request: Request, door: Door) -> Done:
+    """Load or compile FILE, run it, show what was asked for; the status is the guest's."""
+    options = request.options
+    started = time.perf_counter()
+    module = load_program(options.file, door, lang=options.lang, quiet=options.quiet)
+    return run_module(module, request.rest, options, door, compile_seconds=time.perf_counter() - started)
+
+
+def run_module(
+    module: Module, args: Sequence[str], options: argparse.Namespace, door: Door, *, compile_seconds: float = 0.0
+) -> Done:
+    """Run a module as `options` say."""
+    _check_outputs(options)
+    repeat: int = options.repeat or 1
+    name = getattr(options, "name", None)
+    runs: list[Run] = []
+    for turn in range(repeat):
+        run = run_once(module, args, options, door, quiet=turn > 0)
+        runs.append(run)
+        if run.outcome.kind == "interrupt":
+            break
+    last = runs[-1]
+    if name:
+        door.keep(name, module, last)
+    if module.warnings and not options.quiet:
+        _show_warnings(module, door)
+    after(last, options, door)
+    if options.time:
+        door.note(timing(runs, compile_seconds))
+    elif repeat > 1:
+        door.note(distribution(runs))
+    return Done(last.exit_code, last)
+
+
+def run_once(module: Module, args: Sequence[str], options: argparse.Namespace, door: Door, *, quiet: bool) -> Run:
+    """One run with its output passed on to the door (`quiet`: kept, not shown)."""
+    grants = grants_of(options, door)
+    streams = None if quiet else door.streams()
+    try:
+        with door.busy(f"Wasmtime compiles {module.name}", options.quiet or quiet) as busy:
+            return runner.run(
+                module,
+                args,
+                grants,
+                **run_settings(module, options),
+                on_stdout=None if streams is None else streams.stdout,
+                on_stderr=None if streams is None else streams.stderr,
+                on_input=door.read_line,
+                own_stdin=door.own_stdin,
+                on_compiling=lambda seconds: busy.tick(),
+            )
+    finally:
+        if streams is not None:
+            streams.close()
+
+
+def run_settings(module: Module, options: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of `runner.run` that the options name."""
+    return {
+        "name": getattr(options, "name", None) or module.name,
+        "invoke": options.invoke,
+        "preload": {name: load(path) for name, path in options.preloads},
+        "trace": not options.no_trace,
+        "stacks": options.stacks,
+        "snaplen": options.snaplen,
+    }
+
+
+def grants_of(options: argparse.Namespace, door: Door) -> Grants:
+    """The grants that the options name, on top of the door's default stdin (the terminal's own, or an empty one)."""
+    return from_options(options, Grants(stdin="ask" if door.kind == "cli" else b""))
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Fail before the run, not after it, when a file cannot be written."""
+    for flag, name in (("--trace", options.trace_file), ("--strace", options.strace_file)):
+        if name is None:
+            continue
+        folder = Path(name).expanduser().parent
+        if not folder.is_dir():
+            raise UsageProblem(f"{flag} {name}: there is no folder {str(folder)!r}")
+        if Path(name).expanduser().is_dir():
+            raise UsageProblem(f"{flag} {name}: that is a folder; name a file in it")
+    if options.no_trace and (options.trace_file or options.strace or options.strace_file or options.summary):
+        raise UsageProblem("--no-trace records nothing: leave out --trace, --strace and --summary")
+
+
+def after(run: Run, options: argparse.Namespace, door: Door) -> None:
+    """What is shown and kept once the guest has ended."""
+    if run.outcome.results:
+        door.say("\n".join(map(str, run.outcome.results)))
+    if door.kind == "cli":
+        for line in ending(run):
+            door.note(line)
+        if options.explain if options.explain is not None else _is_terminal():
+            for line in explanations(run):
+                door.note(line)
+    if options.strace:
+        (door.note if door.kind == "cli" else door.say)(run.trace.text())
+    if options.strace_file:
+        Path(options.strace_file).expanduser().write_text(_lines(run.trace.text()), encoding="utf-8")
+    if options.trace_file:
+        run.trace.save(options.trace_file)
+    if options.summary:
+        (door.note if door.kind == "cli" else door.say)(str(run.trace.summary()))
+
+
+def _lines(text: str) -> str:
+    return text if text.endswith("\n") or not text else text + "\n"
+
+
+def ending(run: Run) -> list[str]:
+    """How the run ended when it did not end by itself, and the guest's stack."""
+    outcome = run.outcome
+    lines = []
+    if outcome.kind != "exit":
+        message = visible(outcome.message or "", lines=False)
+        lines.append(
+            f"wasilab: {ENDINGS.get(outcome.kind, 'could not run').lower()}{': ' + message if message else ''}"
+        )
+        lines += [f"    at {visible(str(frame), lines=False)}" for frame in outcome.frames[:20]]
+    lines += [f"wasilab: {visible(warning, lines=False)}" for warning in outcome.warnings]
+    return lines
+
+
+def explanations(run: Run) -> list[str]:
+    """What was refused, in words, each with the smallest grant that would allow it."""
+    lines = []
+    for refusal in refusals(run) if run.traced else ():
+        times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
+        lines.append(f"refused: {refusal.sentence}{times}{f' [{refusal.where}]' if refusal.where else ''}")
+        if refusal.remedy:
+            lines.append(f"  to allow it: {refusal.remedy}")
+    return lines
+
+
+def _is_terminal() -> bool:
+    import sys
+
+    return sys.stderr.isatty()
+
+
+def _show_warnings(module: Module, door: Door) -> None:
+    if door.kind == "cli":
+        door.note(module.warnings)
+
+
+def timing(runs: Sequence[Run], compile_seconds: float) -> str:
+    """Where the time of one or several runs went."""
+    first = runs[0].outcome
+    lines = [
+        f"time: {duration(compile_seconds * 1e9)} to compile or read, "
+        f"{duration(first.compile_seconds * 1e9)} in Wasmtime's compiler, {duration(first.seconds * 1e9)} running"
+    ]
+    if len(runs) > 1:
+        lines.append(distribution(runs))
+    return "\n".join(lines)
+
+
+def distribution(runs: Sequence[Run]) -> str:
+    """The spread of wall time and of calls over several runs."""
+    times = sorted(run.outcome.seconds for run in runs)
+    calls = sorted(len(run.trace) if run.traced else 0 for run in runs)
+    codes = sorted({run.exit_code for run in runs})
+    middle = len(runs) // 2
+    return (
+        f"{counted(len(runs), 'run')}: time {duration(times[0] * 1e9)} at best, "
+        f"{duration(times[middle] * 1e9)} median, {duration(times[-1] * 1e9)} at worst; calls {calls[0]:,}"
+        + (f" to {calls[-1]:,}" if calls[0] != calls[-1] else " each")
+        + f"; exit status {', '.join(map(str, codes))}"
+    )

@@ -1,0 +1,126 @@
+"""`trace`, `diff`: what was recorded, as text, tables, pictures and other formats. Nothing is run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..trace.query import QueryError
+from ..trace.trace import Trace
+from ..views import timeline
+from ..views.escape import visible
+from ..views.units import counted
+from .door import Done, Door
+from .grammar import Request
+from .usage import UsageProblem, did_you_mean
+
+
+def load_trace(word: object, door: Door) -> Any:
+    """The trace that `word` names: a trace or a run, a run of the notebook, or a saved file."""
+    if isinstance(word, Trace):
+        return word
+    kept = getattr(word, "trace", None)
+    if isinstance(kept, Trace):
+        return kept
+    if word is not None and not isinstance(word, (str, os.PathLike)):
+        raise UsageProblem(f"a {type(word).__name__} is no trace: give a file, a Run or a Trace")
+    name = None if word is None else os.fspath(word)
+    run = door.run_named(name)
+    if run is not None:
+        if run.trace is None:
+            raise UsageProblem("that run recorded no trace (--no-trace)")
+        return run.trace
+    if name is None:
+        raise UsageProblem("nothing has run yet: give a saved trace, or run a %%wasi cell first")
+    path = Path(name).expanduser()
+    if not path.is_file():
+        names = [entry.name for entry in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
+        raise UsageProblem(f"there is no trace {name!r}{did_you_mean(path.name, names)}")
+    try:
+        return Trace.load(path)
+    except (ValueError, OSError) as error:
+        raise UsageProblem(f"{name!r} cannot be read as a trace: {error}") from None
+
+
+def trace(request: Request, door: Door) -> Done:
+    """Show a trace as strace text, or as the options say."""
+    options = request.options
+    whole = load_trace(options.file, door)
+    chosen = whole
+    try:
+        for expression in options.filters:
+            chosen = chosen.filter(expression)
+    except QueryError as error:
+        raise UsageProblem(f"--filter: {error}") from None
+    if options.refused:
+        chosen = chosen.filter("refused")
+    if options.head is not None:
+        chosen = chosen[: options.head]
+    if options.tail is not None:
+        chosen = chosen[-options.tail :]
+    done = False
+    if options.export:
+        _write(options.export, "--export", lambda path: chosen.save(path))
+        door.note(f"{options.export}: {counted(len(chosen), 'call')}")
+        done = True
+    if options.plot:
+        _write(options.plot, "--plot", lambda path: _picture(chosen, path))
+        door.note(f"{options.plot}: the timeline of {counted(len(chosen), 'call')}")
+        done = True
+    if options.sql:
+        door.say(_query(chosen, options.sql))
+        done = True
+    if options.summary:
+        door.say(str(chosen.summary()))
+        done = True
+    if not done:
+        if len(chosen):
+            door.say(chosen.text())
+        elif len(whole):
+            door.note(f"none of {counted(len(whole), 'call')} matches")
+        else:
+            door.note("the trace is empty: the guest made no call")
+    if whole.dropped:
+        door.note(f"{counted(whole.dropped, 'earlier call')} went over the trace's budget and are not in it")
+    return Done(0, None)
+
+
+def diff(request: Request, door: Door) -> Done:
+    """Compare two traces; the status says whether they do the same."""
+    first = load_trace(request.options.first, door)
+    second = load_trace(request.options.second, door)
+    found = first.diff(second)
+    text = str(found)
+    door.say(text)
+    return Done(0 if getattr(found, "same", not text) else 1, None)
+
+
+def _write(name: str, flag: str, write: Any) -> None:
+    path = Path(name).expanduser()
+    if not path.parent.is_dir():
+        raise UsageProblem(f"{flag} {name}: there is no folder {str(path.parent)!r}")
+    try:
+        write(path)
+    except (ValueError, ImportError) as error:
+        raise UsageProblem(f"{flag} {name}: {error}") from None
+    except OSError as error:
+        raise UsageProblem(f"{flag} {name}: {error.strerror or error}") from None
+
+
+def _picture(chosen: Any, path: Path) -> None:
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".svg", ".pdf"):
+        raise ValueError("a picture ends in .png, .svg or .pdf")
+    timeline.figure(chosen).savefig(path, format=suffix[1:])
+
+
+def _query(chosen: Any, query: str) -> str:
+    try:
+        return visible(str(chosen.sql(query)))
+    except ImportError as error:
+        raise UsageProblem(f"--sql: {error}") from None
+    except Exception as error:
+        if type(error).__module__.startswith(("duckdb", "_duckdb")):
+            raise UsageProblem(f"--sql: {str(error).splitlines()[0]}") from None
+        raise

@@ -1,0 +1,108 @@
+"""The magics `%wasi`, `%%wasi` and `%%wasi_file`: thin adapters from IPython to `commands/`.
+
+A line becomes words (`commands/words.py`), the words a request (`commands/grammar.py`), the request is carried out
+by the same function as on the command line, and its value is the cell's. What is only a notebook's is beside this
+file: names (`lab.py`), output and progress (`output.py`), failures without tracebacks (`failures.py`), Tab
+(`completion.py`), runs that outlive their cell (`detached.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
+
+
+@magics_class
+class WasiMagics(Magics):
+    """The two magics and the session that they share."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        from .lab import Lab
+
+        self.lab = Lab()
+
+    @no_var_expand
+    @line_cell_magic
+    def wasi(self, line: str, cell: str | None = None) -> Any:
+        """Compile a cell to WebAssembly and run it under grants; or run a wasilab command.
+
+        A cell:
+
+            %%wasi [LANG] [--name NAME] [--args 'ARG...'] [--dir HOST[::GUEST][:ro|:rw|:copy]]... [-- COMPILER FLAGS]
+            (the source)
+
+        LANG is c (the default), c++, zig, rust, go, assemblyscript or wat. The guest gets its arguments, stdout,
+        stderr, clocks and randomness, and nothing else unless an option grants it. Its output streams into the
+        cell, its stdin is the notebook's input box with `--stdin -`, and Interrupt stops it. The cell's value (`_`) is
+        the `Run`: `_.exit_code`, `_.stdout`, `_.trace`, `_.denied`.
+
+        A line:
+
+            %wasi COMMAND [OPTION]...        the same commands as `wasilab COMMAND` in a terminal
+            %wasi run NAME|FILE [ARG]...     run a named module (`--name`) or a file again, under other grants
+            %wasi                            lists the commands
+
+        `%%wasi --help` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its
+        Python value (`--dir {folder}::/data`, `--args {my_list}`); quoted text and everything else stays as it is.
+        """
+        from .cell import run_cell, run_line
+
+        if cell is None:
+            return run_line(self.shell, self.lab, line)
+        return run_cell(self.shell, self.lab, line, cell)
+
+    @no_var_expand
+    @cell_magic
+    def wasi_file(self, line: str, cell: str) -> None:
+        """Write the cell into the compile folder of the lab, for later `%%wasi` cells to include.
+
+            %%wasi_file util.h
+            int twice(int x);
+
+        The file is in memory; cells that are compiled afterwards see it, and are compiled again when it changes.
+        """
+        from ..commands.usage import UsageProblem
+        from ..commands.words import split
+
+        try:
+            words = split(line)
+            if len(words) != 1:
+                raise UsageProblem("%%wasi_file NAME: one file name, such as util.h")
+            self.lab.file(words[0], cell if cell.endswith("\n") else cell + "\n")
+        except UsageProblem as problem:
+            raise UsageError(problem.message) from None
+
+
+def load(shell: Any) -> None:
+    """Register the magics and their completion in an IPython shell; loading twice keeps the session."""
+    if any(isinstance(found, WasiMagics) for found in shell.magics_manager.registry.values()):
+        return
+    magics = WasiMagics(shell)
+    shell.register_magics(magics)
+    completer = getattr(shell, "Completer", None)
+    if completer is not None and hasattr(completer, "custom_matchers"):
+        completer.custom_matchers.append(_lazy_matcher(magics))
+
+
+def _lazy_matcher(magics: WasiMagics) -> Any:
+    """The completion matcher; its file is only imported when Tab is pressed on one of our lines."""
+    from IPython.core.completer import context_matcher
+
+    found: list[Any] = []
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def wasilab_matcher(context: Any) -> dict[str, Any]:
+        text = context.full_text
+        if "%wasi" not in text:
+            return {"completions": []}
+        if not found:
+            from .completion import language_names, matcher
+
+            found.append(matcher(lambda: list(magics.lab.kept), language_names))
+        answer: dict[str, Any] = found[0](context)
+        return answer
+
+    return wasilab_matcher

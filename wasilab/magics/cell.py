@@ -1,0 +1,153 @@
+"""From a magic's text to a command and back: words, the request, the command, and errors as a cell shows them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from ..commands import execute
+from ..commands.door import Done
+from ..commands.grammar import Request, parse, parse_cell
+from ..commands.program import compile_text
+from ..commands.running import run_module
+from ..commands.usage import HelpAsked, UsageProblem
+from ..commands.words import Values, split
+from ..grants.grants import GrantError
+from ..module import ModuleError
+from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError
+from ..toolchains.registry import language_name, toolchain_for
+from .failures import CellFailure, CellInterrupted, CompileFailed
+from .lab import Lab, check_name
+from .notebook import NotebookDoor
+
+
+def run_line(shell: Any, lab: Lab, line: str) -> Any:
+    """`%wasi COMMAND ...`: carry it out; returns the value to show."""
+    values = Values()
+    door = NotebookDoor(lab)
+
+    def carry_out() -> Done:
+        request = parse(split(line, lambda source: shell.ev(source), values), "notebook", values)
+        _check_name(request)
+        if request.command == "run" and request.options.detach:
+            return _detached(request, door)
+        done = execute(request, door)
+        return _finished(lab, request, done) if request.command == "run" else done
+
+    return _as_a_cell(carry_out, door)
+
+
+def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
+    """`%%wasi ...`: compile the body, run it; returns the `Run`."""
+    values = Values()
+    door = NotebookDoor(lab)
+
+    def carry_out() -> Done:
+        request = parse_cell(split(line, lambda source: shell.ev(source), values), values)
+        options = request.options
+        _check_name(request)
+        language = language_name(options.lang or "c")
+        if not cell.strip():
+            title = toolchain_for(language).title
+            raise UsageProblem(f"the cell is empty: write {title} below the %%wasi line")
+        started = time.perf_counter()
+        module = compile_text(
+            cell,
+            language,
+            door,
+            name=options.name or "cell",
+            flags=request.rest,
+            files=lab.files,
+            first_line=2,
+            quiet=options.quiet,
+        )
+        compiled = time.perf_counter() - started
+        if options.save:
+            _save(module.bytes, options.save)
+        if options.name:
+            lab.keep(options.name, module)
+        if options.compile_only:
+            return Done(0, module)
+        args = guest_args(options.args)
+        if options.detach:
+            from .detached import start
+
+            return Done(0, start(module, args, options, door))
+        return _finished(lab, request, run_module(module, args, options, door, compile_seconds=compiled))
+
+    return _as_a_cell(carry_out, door)
+
+
+def guest_args(given: Any) -> list[str]:
+    """The guest's arguments: a text that is split like a shell's, or the items of a Python list."""
+    if given is None:
+        return []
+    if isinstance(given, str):
+        return split(given)
+    if isinstance(given, (list, tuple)):
+        return [str(item) for item in given]
+    raise UsageProblem(f"--args is a {type(given).__name__}: give a text or a list")
+
+
+def _finished(lab: Lab, request: Request, done: Done) -> Done:
+    """Remember the run; a run that the person stopped fails the cell, so that queued cells wait."""
+    run = done.value
+    lab.last = run
+    run.streamed = True
+    if run.outcome.kind == "interrupt":
+        if not request.options.quiet:
+            from IPython.display import display
+
+            display(run)  # type: ignore[no-untyped-call]
+        raise CellInterrupted
+    return Done(done.status, None if request.options.quiet else run)
+
+
+def _check_name(request: Request) -> None:
+    name = getattr(request.options, "name", None)
+    if name is not None and request.command in ("run", "compile", "cell"):
+        check_name(name)
+
+
+def _save(data: bytes, path: str) -> None:
+    from pathlib import Path
+
+    target = Path(path).expanduser()
+    try:
+        target.write_bytes(data)
+    except OSError as error:
+        raise UsageProblem(f"--save {path}: {error.strerror or error}") from None
+
+
+def _detached(request: Request, door: NotebookDoor) -> Done:
+    from ..commands.program import load_program
+    from .detached import start
+
+    module = load_program(request.options.file, door, lang=request.options.lang, quiet=request.options.quiet)
+    return Done(0, start(module, request.rest, request.options, door))
+
+
+def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
+    """The value of `carry_out`, its errors turned into what a cell shows of them."""
+    try:
+        done: Done = carry_out()
+        return done.value
+    except HelpAsked as asked:
+        door.say(asked.text)
+        return None
+    except UsageProblem as problem:
+        raise UsageError(f"{problem.command}: {problem.message}" if problem.command else problem.message) from None
+    except (GrantError, ModuleError) as error:
+        raise UsageError(str(error)) from None
+    except CompileError as error:
+        raise CompileFailed(str(error)) from None
+    except CompileInterrupted:
+        raise CellInterrupted("the compile was stopped") from None
+    except ToolchainError as error:
+        raise CellFailure(str(error)) from None
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt, CellInterrupted):
+            raise
+        raise CellInterrupted from None

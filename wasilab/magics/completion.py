@@ -1,0 +1,156 @@
+"""What Tab offers on a `%wasi` or `%%wasi` line: commands, options, their values, languages, names and folders.
+
+It reads the same parsers as the magics do, so an option that exists is offered and no other. Nothing is run, and
+nothing outside the current folder's names is looked at. IPython calls `matcher` for every line; all but ours are
+answered with nothing at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..commands.grammar import Parser, build, build_cell, commands
+from ..commands.usage import UsageProblem
+from ..commands.words import split
+
+LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
+
+CLOCKS = ("real", "none", "frozen:0", "stepped:1000000", "coarse:1000000000")
+RANDOM = ("real", "none", "seeded:1")
+MODES = (":ro", ":rw", ":copy")
+SOURCES = (".wasm", ".wat", ".c", ".cc", ".cpp", ".zig", ".rs", ".go", ".ts")
+
+
+def suggestions(text: str, names: Iterable[str], languages: Iterable[str]) -> tuple[str, list[str]]:
+    """What can stand in place of the last word of `text`, a magic's line up to the cursor.
+
+    Returns that word as it stands and the candidates. `names` are the lab's named modules and runs.
+    """
+    match = LINE.match(text)
+    if match is None or "\n" in text.strip("\n"):
+        return "", []
+    magic, line = match[1], match[2]
+    word = re.search(r"\S*$", line)
+    current = word[0] if word else ""
+    try:
+        before = split(line[: len(line) - len(current)])
+    except UsageProblem:
+        return current, []
+    if magic == "%%wasi":
+        return _cell(before, current, names, languages)
+    if magic == "%wasi":
+        return _command(before, current, names, languages)
+    return current, []
+
+
+def _cell(before: list[str], current: str, names: Iterable[str], languages: Iterable[str]) -> tuple[str, list[str]]:
+    if "--" in before:
+        return current, []
+    parser = build_cell()
+    found = _of_option(parser, before, current, languages)
+    if found is None:
+        found = list(languages) if not before else []
+        found += _options(parser, current)
+    return current, _matching(found, current)
+
+
+def _command(before: list[str], current: str, names: Iterable[str], languages: Iterable[str]) -> tuple[str, list[str]]:
+    if not before:
+        return current, _matching(commands("notebook"), current)
+    if before[0] not in commands("notebook"):
+        return current, []
+    parser = build(before[0], "notebook")
+    found = _of_option(parser, before[1:], current, languages)
+    if found is None:
+        found = _options(parser, current) if current.startswith("-") else [*names, *_files(current)]
+    return current, _matching(found, current)
+
+
+def _options(parser: Parser, current: str) -> list[str]:
+    return sorted(name for name in parser.takes_value() if name.startswith("--")) if current.startswith("-") else []
+
+
+def _of_option(parser: Parser, before: list[str], current: str, languages: Iterable[str]) -> list[str] | None:
+    """The values of the option that the cursor stands behind; None when it stands behind none."""
+    option = before[-1] if before else ""
+    if not parser.takes_value().get(option):
+        return None
+    values: dict[str, Callable[[], list[str]]] = {
+        "--dir": lambda: _folders(current),
+        "--clock": lambda: list(CLOCKS),
+        "--random": lambda: list(RANDOM),
+        "--rights": lambda: ["strict", "compat"],
+        "--lang": lambda: list(languages),
+        "--mem": lambda: ["/tmp", "/data"],
+        "--stdin": lambda: ["-", "none", *_files(current, None)],
+        "--policy": lambda: _files(current, (".toml",)),
+        "--preload": list,
+    }
+    return values.get(option, lambda: _files(current, None))()
+
+
+def _matching(candidates: Iterable[str], current: str) -> list[str]:
+    return list(dict.fromkeys(c for c in candidates if c.startswith(current)))
+
+
+def _folders(current: str) -> list[str]:
+    host, sep, _ = current.partition("::")
+    if sep:
+        return [current + mode for mode in MODES] if not re.search(r":(ro|rw|copy)$", current) else []
+    folders = [entry + "/" for entry in _entries(host) if os.path.isdir(os.path.expanduser(entry))]
+    if os.path.isdir(host):
+        folders += [f"{host.rstrip('/')}{tail}" for tail in ("::/", *MODES)]
+    return folders
+
+
+def _files(current: str, suffixes: tuple[str, ...] | None = SOURCES) -> list[str]:
+    found = []
+    for entry in _entries(current):
+        if os.path.isdir(entry):
+            found.append(entry + "/")
+        elif suffixes is None or entry.endswith(suffixes):
+            found.append(entry)
+    return found
+
+
+def _entries(current: str) -> list[str]:
+    """The names in the folder that `current` begins in, hidden ones and those with spaces left out."""
+    folder, _, start = current.rpartition("/")
+    base = folder + "/" if folder or current.startswith("/") else ""
+    try:
+        names = sorted(os.listdir(base or "."))
+    except OSError:
+        return []
+    return [base + n for n in names if n.startswith(start) and not n.startswith(".") and not re.search(r"\s", n)][:200]
+
+
+def matcher(names: Callable[[], Iterable[str]], languages: Callable[[], Iterable[str]]) -> Any:
+    """An IPython completion matcher over the names and languages that the two functions give at the time."""
+    from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def wasi_matcher(context: CompletionContext) -> dict[str, Any]:
+        text = context.text_until_cursor
+        if context.cursor_line != 0 and text.lstrip().startswith("%%"):
+            return {"completions": []}
+        if not LINE.match(text):
+            return {"completions": []}
+        word, found = suggestions(text, names(), languages())
+        return {
+            "completions": [SimpleCompletion(text=f, type="magic") for f in found],
+            "matched_fragment": word,
+            "suppress": True,
+        }
+
+    wasi_matcher.matcher_identifier = "wasilab"
+    return wasi_matcher
+
+
+def language_names() -> list[str]:
+    """The languages that a cell can be in."""
+    from ..toolchains.registry import LANGUAGES
+
+    return list(LANGUAGES)

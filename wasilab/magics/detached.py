@@ -1,0 +1,64 @@
+"""Runs that outlive their cell: `--detach` returns at once, and the output still goes to the cell that started it.
+
+The guest runs on its worker thread as always; here a follower thread, in a copy of the cell's context (so that what it
+writes finds its own cell), shows what has come. The run itself answers `wait`, `await`, `stop` and `send`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import runner
+from ..commands.running import grants_of, run_settings
+from ..commands.usage import UsageProblem
+from ..engine.worker import spawn
+from ..module import Module
+from ..runs import Run
+from .lab import Lab
+from .notebook import CellStreams, NotebookDoor
+
+FOLLOW_SECONDS = 0.1
+"""How often the cell is brought up to date."""
+
+
+def start(module: Module, args: Sequence[str], options: argparse.Namespace, door: NotebookDoor) -> Run:
+    """Start a run that goes on by itself; its output follows into the cell."""
+    if options.repeat and options.repeat > 1:
+        raise UsageProblem("--detach starts one run: leave --repeat out")
+    for flag in ("strace", "strace_file", "trace_file", "summary", "time"):
+        if getattr(options, flag):
+            name = flag.removesuffix("_file")
+            raise UsageProblem(f"--detach returns before the end: leave --{name} out, and look at run.trace afterwards")
+    run = runner.run(module, args, grants_of(options, door), **run_settings(module, options), detach=True)
+    run.streamed = True
+    lab: Lab = door.lab
+    lab.last = run
+    if options.name:
+        lab.keep(options.name, module, run)
+    streams = CellStreams()
+    spawn(lambda: _follow(run, streams), f"wasilab follows {run.name}"[:60])
+    return run
+
+
+def _follow(run: Run, streams: CellStreams) -> None:
+    """Show what the run has written, until it is over."""
+    shown = [0, 0]
+    over = False
+    while not over:
+        over = not run.running
+        for at, (data, stream) in enumerate(((run.stdout_bytes, streams.stdout), (run.stderr_bytes, streams.stderr))):
+            if len(data) > shown[at]:
+                stream(data[shown[at] :])
+                shown[at] = len(data)
+        if not over:
+            run.wait(FOLLOW_SECONDS)
+    streams.close()
+    if not _is_plain_exit(run):
+        sys.stderr.write(f"{run.name}: {run.error or f'exit status {run.exit_code}'}\n")
+        sys.stderr.flush()
+
+
+def _is_plain_exit(run: Run) -> bool:
+    return run.outcome.kind == "exit" and run.exit_code == 0

@@ -1,0 +1,85 @@
+"""The notebook's front door: where the commands write, ask and keep things when they are called from a cell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from ..capabilities.directory import File
+from ..capabilities.waiting import Interrupt
+from ..commands.door import Busy
+from ..module import Module
+from .lab import Lab
+from .output import CellStream, Progress
+
+
+class CellStreams:
+    """The two output streams of one run, shown in the cell (or not at all when `quiet` hides nothing but these)."""
+
+    def __init__(self) -> None:
+        self.stdout = CellStream("stdout", sys.stdout)
+        self.stderr = CellStream("stderr", sys.stderr)
+
+    def close(self) -> None:
+        """Say what was not shown."""
+        self.stdout.close()
+        self.stderr.close()
+
+
+class NotebookDoor:
+    """`commands.door.Door` for a cell or a line magic."""
+
+    kind: Literal["cli", "notebook"] = "notebook"
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def say(self, text: str) -> None:
+        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stderr.flush()
+
+    @contextmanager
+    def busy(self, what: str, quiet: bool = False) -> Iterator[Busy]:
+        shown = Progress(what, quiet)
+        try:
+            yield shown
+        finally:
+            shown.close()
+
+    def streams(self, quiet: bool = False) -> CellStreams:
+        return CellStreams()
+
+    def own_stdin(self, interrupt: Interrupt) -> File | None:
+        return None
+
+    def read_line(self) -> str | None:
+        """A line from the input box; None where there is no one to ask (a headless kernel, the end of input)."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            return input()
+        except EOFError:
+            return None
+        except Exception as error:
+            if type(error).__name__ == "StdinNotImplementedError":
+                return None
+            raise
+
+    def find(self, name: str) -> Module | None:
+        kept = self.lab.kept.get(name)
+        return None if kept is None else kept.module
+
+    def run_named(self, name: str | None) -> Any:
+        return self.lab.run_named(name)
+
+    def keep(self, name: str, module: Module, run: Any = None) -> None:
+        self.lab.keep(name, module, run)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        return self.lab.rows()
