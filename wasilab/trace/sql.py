@@ -3,7 +3,7 @@
     trace.sql("select call, count(*), sum(dur) from calls where errno <> '' group by call order by 3 desc")
 
 The views: `calls` (one row a call; also called `trace`), `fds`, `paths`, `lines`, `output`. Times are ns.
-`calls.text`, the call as strace shows it, is there when the statement names `text`. Not for: quick choices (`Trace.filter`).
+`calls.text`, the call as strace shows it, is there when the statement names it. Not for: quick choices (`Trace.filter`).
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def _is_number(kind: Any) -> bool:
 
 
 def sql(trace: Trace, statement: str) -> Result:
-    """Run one statement; raises QueryError (what is wrong, the valid columns), TraceError for a missing extra."""
+    """Run one statement; QueryError says what is wrong and which columns there are, TraceError which extra is missing.
+    """
     try:
         import duckdb
     except ImportError:
