@@ -159,9 +159,6 @@ class _Trampoline:
             if param.type.signed:
                 self.out.put(2, f"if {name} >= 0x8000000000000000:", f"    {name} -= 0x10000000000000000")
             self.arguments.append(name)
-        elif self.unstable and param.type.name == "whence":
-            self.out.put(2, f"{name} = (1, 2, 0)[{value}] if {value} < 3 else {value}")
-            self.arguments.append(name)
         else:
             self.arguments.append(value)
 
@@ -285,7 +282,7 @@ class _Trampoline:
         Both are written here, straight into the recorder's chunk, as `Recorder.make_writer` does it: a function
         call with fifteen arguments would cost as much again.
         """
-        call, put = self.call, self.out.put
+        put = self.out.put
         put(2, "h = REC.chunk; e = h.n", f"if e == {CHUNK_RECORDS}:", "    ROOM(); h = REC.chunk; e = h.n")
         flags = self._payload()
         where = "0"
@@ -311,8 +308,9 @@ class _Trampoline:
             f"{', '.join(first)})",
             "h.n = e + 1",
         )
-        if self.has_payload:
-            put(2, f"if w > {SIDE_BYTES >> 2}:", "    ROOM(True)")
+        full = [f"w > {SIDE_BYTES >> 2}"] * self.has_payload + [f"h.side > {SIDE_BYTES}"] * bool(self.paths)
+        if full:
+            put(2, f"if {' or '.join(full)}:", "    ROOM(True)")
 
     def _payload(self) -> bool:
         """Lines that build the payload `z`; returns whether flags of this very call are in `f`."""

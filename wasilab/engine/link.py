@@ -20,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import wasmtime
 
@@ -36,9 +36,7 @@ from . import raw as _raw
 from .codegen import MAX_KEPT_IOVECS, Variant, code
 from .memory import GuestMemory
 from .overrides import Override
-
-if TYPE_CHECKING:
-    from .stacks import StackTaker
+from .stacks import StackTaker
 
 UNKNOWN_CALL = 254
 """The `call` number that records a WASI name which no snapshot has."""
@@ -77,10 +75,12 @@ class HostBug(Exception):
 class Stop:
     """Why the host ended the guest, shared by all instances of a run; `error` is None while it runs."""
 
-    __slots__ = ("error",)
+    __slots__ = ("error", "frames")
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
+        self.frames: list[Any] = []
+        """Where the guest was then: Wasmtime's frames, innermost first."""
 
 
 def _bad_descriptor(number: int) -> t.WasiError:
@@ -299,6 +299,7 @@ class Link:
                 return 0
             except BaseException as error:  # noqa: BLE001  nothing may leave a callback
                 self.stop.error = error if isinstance(error, t.Trap) else HostBug(name, error)
+                self.stop.frames = self._where()
                 if raw:
                     return _raw.trap()
                 raise _STOP from None
@@ -309,6 +310,14 @@ class Link:
 
     def _stack(self, caller: Any) -> int:
         return self._stacks.take() if self._stacks is not None else 0
+
+    def _where(self) -> list[Any]:
+        """The guest's frames now: a trap made by the host does not carry them."""
+        try:
+            taker = self._stacks or StackTaker(self.store, self.module, None)
+            return taker.frames()
+        except Exception:  # noqa: BLE001  a stack is a help, never a reason to fail
+            return []
 
     def _failed(
         self, error: BaseException, call: Call, caller: Any, start: int, descriptor: Any, path: bytes | None,
@@ -330,6 +339,8 @@ class Link:
                 else:
                     self.stop.error = HostBug(call.name, error)
                     reason = str(self.stop.error)
+                if not isinstance(error, t.ProcExit):
+                    self.stop.frames = self._where()
             if self._record is not None:
                 flags = 8 if call.module == "wasi_unstable" else 0
                 override = self.overrides.get(call.name)

@@ -21,7 +21,7 @@ from . import engines
 from .limits import Limits
 from .link import HostBug, Link, LinkError, Stop
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
-from .stacks import StackTaker, trap_frames
+from .stacks import StackTaker, located
 
 _WORDS: dict[str, str] = {
     "UNREACHABLE": "the program executed 'unreachable': an abort, a failed assertion or a panic",
@@ -108,7 +108,7 @@ class Session:
     def _instantiate(self, module: Module, compiled: Any, provided: Mapping[str, Any], number: int) -> Any:
         stacks = None
         if self._recorder is not None and self._recorder.stacks:
-            stacks = StackTaker(self.engine, self.store, module, self._recorder, raw=self._raw)
+            stacks = StackTaker(self.store, module, self._recorder, raw=self._raw)
         link = Link(
             module, self.store, self.host, self._recorder, self.stop,
             instance=min(number, 255), raw=self._raw, overrides=self._overrides, stacks=stacks,
@@ -266,9 +266,10 @@ class Session:
         return Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted", frames, **common)
 
     def _frames(self, error: BaseException | None) -> tuple[Any, ...]:
-        if isinstance(error, wasmtime.Trap):
-            return trap_frames(error, [self.module, *self._preload.values()])
-        return ()
+        frames = self.stop.frames
+        if not frames and isinstance(error, wasmtime.Trap):
+            frames = error.frames
+        return located(frames, [self.module, *self._preload.values()])
 
     def _memory_hint(self) -> str:
         memory = self.links[0].memory if self.links else None

@@ -44,11 +44,12 @@ except (ImportError, AttributeError):
 class StackTaker:
     """Takes the stack of a guest that is inside a host call, as a stack number of the recorder."""
 
-    def __init__(self, engine: Any, store: Any, module: Module, recorder: Recorder, *, raw: bool = True) -> None:
+    def __init__(self, store: Any, module: Module, recorder: Recorder | None, *, raw: bool = True) -> None:
         self._store = store
         self._module = module
         self._recorder = recorder
-        self._function: Any = wasmtime.Instance(store, wasmtime.Module(engine, _TRAPPER), []).exports(store)["t"]
+        compiled = wasmtime.Module(store.engine, _TRAPPER)
+        self._function: Any = wasmtime.Instance(store, compiled, []).exports(store)["t"]
         self._known: dict[tuple[int, ...], int] = {}
         self._raw = raw and _RAW
         if self._raw:
@@ -56,7 +57,7 @@ class StackTaker:
 
     def take(self) -> int:
         """The number of the stack of the guest now; 0 when there is none."""
-        return self._take_raw() if self._raw else self._intern(self._frames())
+        return self._take_raw() if self._raw else self._intern(self.frames())
 
     def _take_raw(self) -> int:
         trap = _trap_pointer()
@@ -75,18 +76,21 @@ class StackTaker:
             _delete_trap(trap)
         known = self._known.get(offsets)
         if known is None:
-            known = self._known[offsets] = self._intern(self._frames())
+            known = self._known[offsets] = self._intern(self.frames())
         return known
 
-    def _frames(self) -> list[tuple[str, int]]:
+    def frames(self) -> list[Any]:
+        """Wasmtime's frames of the guest now, innermost first."""
         try:
             self._function(self._store)
         except wasmtime.Trap as trap:
-            return [(function_name(frame, self._module), frame.module_offset) for frame in trap.frames[1:MAX_FRAMES]]
+            return trap.frames[1:MAX_FRAMES]
         return []
 
-    def _intern(self, frames: Sequence[tuple[str, int]]) -> int:
-        return self._recorder.intern_stack(frames) if frames else 0
+    def _intern(self, frames: Sequence[Any]) -> int:
+        if not frames or self._recorder is None:
+            return 0
+        return self._recorder.intern_stack([(function_name(f, self._module), f.module_offset) for f in frames])
 
 
 def function_name(frame: Any, module: Module) -> str:
@@ -95,14 +99,14 @@ def function_name(frame: Any, module: Module) -> str:
     return demangle(name) if name else f"function {frame.func_index}"
 
 
-def trap_frames(trap: Any, modules: Sequence[Module]) -> tuple[Frame, ...]:
-    """The frames of a trap, innermost first, with source lines where the module has DWARF for them.
+def located(raw_frames: Sequence[Any], modules: Sequence[Module]) -> tuple[Frame, ...]:
+    """Wasmtime's frames, innermost first, with source lines where the module has DWARF for them.
 
     Wasmtime does not say which module a frame belongs to, except by the name in its name section: in a run of several
     modules a frame is looked up in the first module that has a function of that index and name.
     """
     frames = []
-    for frame in trap.frames[:MAX_FRAMES]:
+    for frame in raw_frames[:MAX_FRAMES]:
         index, offset, name = frame.func_index, frame.module_offset, frame.func_name
         module = next((m for m in modules if name and m.function_names.get(index) == name), modules[0])
         found = _location(source_map(module), offset)

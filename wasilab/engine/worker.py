@@ -61,6 +61,8 @@ class Running:
         self.state: State = "compiling"
         self.outcome: Outcome | None = None
         self.done = threading.Event()
+        self.waker: Callable[[], object] | None = None
+        """Called last of all, once `done` is set."""
         self.started = time.perf_counter()
         self._task = task
         self._name = name
@@ -73,9 +75,12 @@ class Running:
         return self
 
     def on_done(self, listener: Callable[[], None]) -> None:
-        """Call `listener` (from the worker thread) when the run is over; at once if it is."""
+        """Call `listener` when the run is over, before `done` is set; at once if it is over already.
+
+        It is called from the worker's thread, or from the one that interrupted a compilation.
+        """
         with self._lock:
-            if not self.done.is_set():
+            if self.outcome is None:
                 self._listeners.append(listener)
                 return
         listener()
@@ -87,14 +92,15 @@ class Running:
         """
         session = self.session
         with self._lock:
-            if self.done.is_set():
+            if self.outcome is not None:
                 return
             session.stop_reason = session.stop_reason or reason
             session.host.interrupt.set()
-            if self.state == "compiling":
-                self._finish(Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted while it was compiled"))
-            elif session.engine is not None:
+            compiling = self.state == "compiling"
+            if not compiling and session.engine is not None:
                 session.engine.increment_epoch()
+        if compiling:
+            self._finish(Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted while it was compiled"))
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
         """Wait for the end without serving anything (for detached runs and tests)."""
@@ -106,7 +112,7 @@ class Running:
     def enter(self) -> None:
         """Compiled: from now on the guest may run. Raises `Interrupted` when the run was given up meanwhile."""
         with self._lock:
-            if self.done.is_set() or self.session.stop_reason is not None:
+            if self.outcome is not None or self.session.stop_reason is not None:
                 raise Interrupted
             self.state = "running"
         seconds = self.session.limits.seconds
@@ -124,18 +130,21 @@ class Running:
             outcome = Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted")
         except BaseException as error:  # noqa: BLE001  the end of a thread: what is not said here is lost
             outcome = self.session.outcome(None, error, time.perf_counter() - self.started)
-        listeners: list[Callable[[], None]] = []
-        with self._lock:
-            if not self.done.is_set():
-                self._finish(outcome)
-                listeners = self._listeners
-        for listener in listeners:
-            listener()
+        self._finish(outcome)
 
     def _finish(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        self.state = "done"
-        self.done.set()
+        with self._lock:
+            if self.outcome is not None:
+                return
+            self.outcome = outcome
+            self.state = "done"
+        try:
+            for listener in self._listeners:
+                listener()
+        finally:
+            self.done.set()
+            if self.waker is not None:
+                self.waker()
 
 
 class Pump:
@@ -189,7 +198,7 @@ class Pump:
         The first KeyboardInterrupt ends the run and waits for it; a second one stops waiting (a host call that
         cannot be stopped, such as a blocking function of the person's own, is left to itself).
         """
-        running.on_done(self._wake.set)
+        running.waker = self._wake.set
         interrupts = 0
         failure: BaseException | None = None
         while True:
@@ -203,9 +212,9 @@ class Pump:
                 if over:
                     break
             except KeyboardInterrupt:
+                # The input is not ended here: a guest that waits for it must find the interrupt, not an end of file.
                 interrupts += 1
                 running.interrupt()
-                self._end_input()
                 if interrupts > 1:
                     break
             except BaseException as error:  # noqa: BLE001  re-raised below, once the guest is stopped
@@ -231,9 +240,7 @@ class Pump:
             self._on_tick()
         if self._wants_input:
             self._wants_input = False
-            if interrupted or running.done.is_set():
-                self._end_input()
-            else:
+            if not interrupted and not running.done.is_set():
                 self._ask()
 
     def _hand_out(self) -> None:
@@ -294,14 +301,17 @@ def start(
     )
 
     def task() -> Outcome:
+        session.compile()
         try:
-            session.compile()
             running.enter()
-            return run(session, invoke, invoke_args)
-        finally:
+        except Interrupted:
             session.release()
+            raise
+        return run(session, invoke, invoke_args)
 
     running = Running(session, task, f"wasilab {module.name}"[:60])
+    # Not before the outcome stands: from then on no interrupt bumps the epoch of an engine that others may have.
+    running.on_done(session.release)
     return running.begin()
 
 
