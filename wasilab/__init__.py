@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .capabilities.memdir import MemDir
     from .capabilities.sockets import listen
     from .engine.limits import Limits
+    from .grants.advise import advise
     from .grants.grants import Grants
+    from .grants.overrides import override, remove_overrides
     from .module import Module, load
     from .runner import compile, instantiate, run
     from .runs import Instance, Run
@@ -35,10 +37,13 @@ _HOME = {
     "Random": "capabilities.entropy",
     "Run": "runs",
     "Trace": "trace.trace",
+    "advise": "grants.advise",
     "compile": "runner",
     "instantiate": "runner",
     "listen": "capabilities.sockets",
     "load": "module",
+    "override": "grants.overrides",
+    "remove_overrides": "grants.overrides",
     "run": "runner",
 }
 
@@ -53,10 +58,13 @@ __all__ = [
     "Random",
     "Run",
     "Trace",
+    "advise",
     "compile",
     "instantiate",
     "listen",
     "load",
+    "override",
+    "remove_overrides",
     "run",
 ]
 

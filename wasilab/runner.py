@@ -18,7 +18,12 @@ from .capabilities.hostdir import HostDir
 from .capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput
 from .capabilities.waiting import Interrupt
 from .engine.worker import Pump, start
+from .grants.ask import Asking, Question
+from .grants.desk import Desk, Reader
 from .grants.grants import GrantError, Grants
+from .grants.held import Held
+from .grants.live import LiveGrants
+from .grants.overrides import overrides
 from .module import Module, load
 from .runs import Instance, Output, Run
 from .toolchains.base import compile_source
@@ -91,6 +96,8 @@ def run(
     own_stdin: Callable[[Interrupt], File | None] | None = None,
     on_compiling: Callable[[float], object] | None = None,
     on_tick: Callable[[], object] | None = None,
+    on_question: Reader | None = None,
+    on_asked: Callable[[Question | None], object] | None = None,
     detach: bool = False,
     raw: bool = True,
 ) -> Run:
@@ -104,19 +111,25 @@ def run(
 
     `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
     "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
-    `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that goes on.
+    `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that goes on;
+    each of its grants has a switch, `run.live.revoke("/data")`.
+
+    Where `grants.ask` is set, `on_question(prompt)` returns what the person typed (`grants/desk.py`), in the calling
+    thread; or `on_asked(question)` is told of each question, on the guest's thread, and `run.answer(...)` answers it.
+    Without either there is nobody to ask, and what was not granted is refused.
 
     An interrupt (Ctrl-C, the notebook's stop button) ends the run, not the caller: see `Run.outcome`. Raises
     `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
     """
     module = load_program(program)
-    heard = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick)
+    heard = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, on_question, on_asked)
     prepared = Prepared(
         module,
         args if invoke is None else (),
         grants or Grants(),
         name=name,
-        listeners=None if detach else heard,
+        listeners=Listeners(on_asked=on_asked) if detach else heard,
+        live=detach,
         trace=trace,
         stacks=stacks,
         snaplen=snaplen,
@@ -130,7 +143,7 @@ def run(
         invoke=invoke,
         invoke_args=args if invoke is not None else (),
         preload={key: load_program(value) for key, value in (preload or {}).items()},
-        overrides=prepared.grants.overrides,
+        overrides=prepared.overrides,
         raw=raw,
     )
     result = Run(module, tuple(_text(a) for a in args), prepared.grants, prepared.name, running, prepared)
@@ -175,6 +188,8 @@ class Listeners:
     own_stdin: Callable[[Interrupt], File | None] | None = None
     on_compiling: Callable[[float], object] | None = None
     on_tick: Callable[[], object] | None = None
+    on_question: Reader | None = None
+    on_asked: Callable[[Question | None], object] | None = None
 
 
 class Prepared:
@@ -188,6 +203,7 @@ class Prepared:
         *,
         name: str | None = None,
         listeners: Listeners | None = None,
+        live: bool = False,
         trace: bool = True,
         stacks: bool = False,
         snaplen: int | None = 64,
@@ -200,20 +216,26 @@ class Prepared:
         self.interrupt = Interrupt()
         self.output = Output(grants.limits.output)
         self.pump = ServedPump(self.output, listeners)
+        self.asking: Asking | None = None
+        self.desk: Desk | None = None
+        self.overrides = {**overrides(), **grants.overrides}
         self._released = False
         limits = grants.limits
         try:
             self.dirs: dict[str, Directory] = {guest: _fresh(d) for guest, d in grants.dirs.items()}
+            held = self._held(listeners)
+            self.live = LiveGrants(held) if live else None
+            held = held if self.live is None else self.live.held
             self.host = Host(
                 args=[_bytes(a) for a in (self.name, *args)] if grants.args else [],
                 environ=[f"{key}={value}".encode() for key, value in grants.env.items()],
-                preopens=self.dirs,
-                stdin=self._stdin(listeners.own_stdin),
-                stdout=CallbackOutput(self.pump.stdout) if grants.stdout else None,
-                stderr=CallbackOutput(self.pump.stderr) if grants.stderr else None,
-                clocks=grants.clocks.fresh(),
-                random=_fresh(grants.random),
-                sockets=grants.sockets,
+                preopens=held.preopens,
+                stdin=held.stdin,
+                stdout=held.stdout,
+                stderr=held.stderr,
+                clocks=held.clocks,
+                random=held.random,
+                sockets=held.sockets,
                 interrupt=self.interrupt,
                 rights=grants.rights,
                 max_fds=limits.fds,
@@ -235,9 +257,34 @@ class Prepared:
                 spool=None if spool is None else Path(spool),
                 meta=describe_run(module, args, grants, self.name),
             )
+            if self.asking is not None:
+                self.asking.recorder = self.recorder
 
-    def _stdin(self, own_stdin: Callable[[Interrupt], File | None] | None) -> File | None:
-        given = self.grants.stdin
+    def _held(self, listeners: Listeners) -> Held:
+        """What the grants give, as the objects of this run; in ask mode with stand-ins for what they do not give."""
+        grants, pump = self.grants, self.pump
+        held = Held(
+            preopens=self.dirs,
+            stdin=self._stdin(grants.stdin, listeners.own_stdin),
+            stdout=CallbackOutput(pump.stdout) if grants.stdout else None,
+            stderr=CallbackOutput(pump.stderr) if grants.stderr else None,
+            clocks=grants.clocks.fresh(),
+            random=_fresh(grants.random),
+            sockets=tuple(socket.fresh(self.interrupt) for socket in grants.sockets),
+        )
+        if not grants.ask:
+            return held
+        pump.desk = self.desk = Desk(self.interrupt, listeners.on_asked)
+        there = listeners.on_question is not None or listeners.on_asked is not None
+        self.asking = Asking(self.desk.decide if there else None, self.name)
+        return self.asking.stand_ins(
+            held,
+            stdin=lambda: self._stdin("ask", listeners.own_stdin),
+            stdout=lambda: CallbackOutput(pump.stdout),
+            stderr=lambda: CallbackOutput(pump.stderr),
+        )
+
+    def _stdin(self, given: Any, own_stdin: Callable[[Interrupt], File | None] | None) -> File | None:
         if given is None or not isinstance(given, (str, bytes)):
             return given
         if isinstance(given, bytes):
@@ -269,12 +316,21 @@ class ServedPump(Pump):
 
     def __init__(self, output: Output, listeners: Listeners) -> None:
         super().__init__(
-            listeners.on_stdout, listeners.on_stderr, listeners.on_input, listeners.on_compiling, listeners.on_tick
+            listeners.on_stdout, listeners.on_stderr, listeners.on_input, listeners.on_compiling, self._tick
         )
         self.own: File | None = None
         """The person's own input, when it is read directly."""
+        self.desk: Desk | None = None
+        """Where questions of ask mode wait."""
         self._output = output
         self._listeners = listeners
+
+    def _tick(self) -> None:
+        listeners = self._listeners
+        if self.desk is not None and listeners.on_question is not None:
+            self.desk.serve(listeners.on_question)
+        if listeners.on_tick is not None:
+            listeners.on_tick()
 
     def stdout(self, data: bytes) -> None:
         kept = self._output.keep(1, data)

@@ -17,7 +17,9 @@ from .capabilities.streams import QueueInput
 from .engine.live import Live
 from .engine.outcome import Outcome
 from .engine.worker import Pump, Running
+from .grants.ask import Answer, Asked, Question
 from .grants.grants import Grants
+from .grants.live import LiveGrants
 from .module import Module
 from .trace.refusals import Refusals
 from .trace.source import source_map
@@ -53,10 +55,9 @@ class Output:
     def bytes(self, stream: int) -> bytes:
         """Everything kept of stream 1 or 2."""
         parts = self._parts[stream]
-        if len(parts) > 1:
-            joined = b"".join(parts)
-            parts[:] = [joined, *parts[len(parts) :]]
-            return joined
+        count = len(parts)  # the guest of a detached run may add more meanwhile
+        if count > 1:
+            parts[:count] = [b"".join(parts[:count])]
         return parts[0] if parts else b""
 
 
@@ -205,6 +206,8 @@ class Run:
         if recorder is None:
             raise RunError(f"{self.name} was run with trace=False (--no-trace): nothing was recorded")
         over = not self.running
+        if self._prepared.asking is not None:
+            self._prepared.asking.mark()
         if over:
             recorder.meta["exit_code"] = self.outcome.exit_code
             recorder.meta["outcome"] = self.outcome.kind
@@ -231,7 +234,31 @@ class Run:
         """What it changed in its `copy` directories, with `.apply()` to write it to the host."""
         return RunChanges({guest: d.changes() for guest, d in self._prepared.dirs.items() if isinstance(d, CopyDir)})
 
+    @property
+    def asked(self) -> list[Asked]:
+        """The questions of ask mode (`grants.ask`) and their answers, in order."""
+        asking = self._prepared.asking
+        return [] if asking is None else list(asking.asked)
+
     # ---- a detached run
+
+    @property
+    def live(self) -> LiveGrants:
+        """The switches of a detached run: `run.live.revoke("/data")` takes a grant back at once, `restore` gives it."""
+        if self._prepared.live is None:
+            raise RunError(f"{self.name} has no switches: start it with detach=True (--detach) to revoke while it runs")
+        return self._prepared.live
+
+    @property
+    def question(self) -> Question | None:
+        """The question that the guest waits for an answer to, in ask mode."""
+        desk = self._prepared.desk
+        return None if desk is None else desk.question
+
+    def answer(self, answer: Answer) -> bool:
+        """Answer the question that waits; returns whether there was one."""
+        desk = self._prepared.desk
+        return desk is not None and desk.answer(answer)
 
     def serve(self, pump: Pump) -> None:
         """Serve the run from this thread until it is over: output, input, interrupts."""
@@ -347,7 +374,7 @@ class Instance:
                 prepared.recorder,
                 prepared.grants.limits,
                 preload=preload,
-                overrides=prepared.grants.overrides,
+                overrides=prepared.overrides,
                 pump=lambda: prepared.pump,
             )
         except BaseException:

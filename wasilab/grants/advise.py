@@ -222,7 +222,8 @@ class _Work:
             narrowed: dict[str, Directory] = {}
             for inner, changed in below.items():
                 name = posixpath.normpath(posixpath.join(guest, inner))
-                part = HostDir(os.path.normpath(os.path.join(directory.path, inner)), mode=self._mode(directory, changed))
+                host = os.path.normpath(os.path.join(directory.path, inner))
+                part = HostDir(host, mode=self._mode(directory, changed))
                 narrowed[name] = part
                 seen = {path: c for path, c in use.paths.items() if path == name or path.startswith(name + "/")}
                 why_part = f"of {guest}, {_files(seen)} {'changed' if changed else 'read'}"

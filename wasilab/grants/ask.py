@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from ..capabilities.clocks import Clock, Clocks
 from ..capabilities.directory import Buffers, Directory, File
@@ -94,7 +94,7 @@ class Asking:
         """Every question so far, in order."""
         self._decide = decide
         self._program = repr(program)[1:-1]
-        self._recorder = recorder
+        self.recorder = recorder
         self._lock = threading.Lock()
         self._allowed: set[tuple[str, Access]] = set()
         self._denied: set[tuple[str, Access]] = set()
@@ -107,7 +107,7 @@ class Asking:
                 return
             if self._deny_all or (subject, access) in self._denied:
                 raise _refused(wants, "denied")
-            seq = len(self._recorder) if self._recorder is not None else -1
+            seq = len(self.recorder) if self.recorder is not None else -1
             question = Question(len(self.asked) + 1, self._program, wants, subject, access, flag)
             answer = self._decide(question) if self._decide is not None else None
             self.asked.append(Asked(question, answer, seq))
@@ -132,17 +132,17 @@ class Asking:
 
     def mark(self) -> None:
         """Set the flag ASKED on the calls in which something was asked; call it when they have been recorded."""
-        if self._recorder is None:
+        if self.recorder is None:
             return
         offset = RECORD.fields["flags"][1]  # type: ignore[index]
         for asked in self.asked:
-            for chunk in self._recorder.chunks:
+            for chunk in self.recorder.chunks:
                 if chunk.first <= asked.seq < chunk.first + chunk.n:
                     at = (asked.seq - chunk.first) * RECORD_BYTES + offset
                     chunk.buf[at] |= int(Flag.ASKED)
 
-    def stand_ins(self, held: Held, cwd: str | None = None) -> Held:
-        """`held` with a stand-in that asks for everything that it lacks."""
+    def stand_ins(self, held: Held, cwd: str | None = None, **streams: Callable[[], File | None]) -> Held:
+        """`held` with a stand-in that asks for everything that it lacks; `streams` make the standard ones."""
         from .askdir import AskDirectory
 
         preopens: dict[str, Directory] = dict(held.preopens)
@@ -155,13 +155,14 @@ class Asking:
             clocks = Clocks(*(AskClock(self, getattr(real, kind)) for kind in CLOCKS), spec="custom")
         if getattr(random, "spec", "") == "none":
             random = AskRandom(self)
-        return replace(held, preopens=preopens, clocks=clocks, random=random)
+        lacking = {name: make() for name, make in streams.items() if getattr(held, name) is None}
+        asking = {name: self._stream(name, stream) for name, stream in lacking.items() if stream is not None}
+        return replace(held, preopens=preopens, clocks=clocks, random=random, **asking)
 
-    def stream(self, name: str, stream: File) -> File:
-        """A standard stream that asks before its first use, to stand in for one that is not granted."""
+    def _stream(self, name: str, stream: File) -> Any:
         verb = "read from" if name == "stdin" else "write to"
         flag = "--stdin -" if name == "stdin" else f"--{name}"
-        return cast(File, AskFile(stream, lambda: self.require(f"{verb} {name}", name, "use", flag)))
+        return AskFile(stream, lambda: self.require(f"{verb} {name}", name, "use", flag))
 
 
 def _refused(wants: str, why: str) -> Refused:

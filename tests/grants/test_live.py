@@ -1,0 +1,154 @@
+"""Grants taken back while the guest runs: at once, all that was opened with them, and given again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wasilab import Clocks, Grants, HostDir, MemDir, Random, Run, run
+from wasilab.capabilities.refusal import DeniedBy
+from wasilab.grants.grants import GrantError
+from wasilab.runs import RunError
+from wasilab.wasi.types import Errno
+
+from .guests import SCRATCH, Guest, fd
+
+NOTCAPABLE = int(Errno.NOTCAPABLE)
+SEEK_0 = "(local.get $fd) (i64.const 0) (i32.const 0) (i32.const 5000)"
+
+
+@pytest.fixture
+def detached() -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
+
+    def start(guest: Guest, grants: Grants) -> Run:
+        started = run(guest.module(), (), grants, detach=True)
+        runs.append(started)
+        deadline = time.monotonic() + 30
+        while started.running and not len(started.trace) and time.monotonic() < deadline:
+            started.wait(0.01)
+        return started
+
+    yield start
+    for each in runs:
+        each.stop()
+
+
+def ends(started: Run) -> Run:
+    started.wait(20)
+    assert not started.running
+    return started
+
+
+def test_a_file_that_was_opened_dies_with_its_directory(detached: Callable[..., Run]) -> None:
+    guest = Guest().open("a.txt").again().call("fd_seek", SEEK_0).read()
+    started = detached(guest, Grants(dirs={"/data": MemDir({"a.txt": "text"})}))
+    assert started.running
+    assert started.live.works("/data")
+    started.live.revoke("/data")
+    ends(started)
+    assert started.exit_code == NOTCAPABLE
+    last = [call for call in started.trace if call.denied_by]
+    assert {call.denied_by for call in last} == {DeniedBy.REVOKED}
+    assert "'/data' was granted, then taken back" in last[0].reason
+
+
+def test_opening_again_is_refused_and_restoring_lets_it(detached: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    guest = Guest().again().open("a.txt").call("fd_close", "(local.get $fd)")
+    grants = Grants(dirs={"/data": HostDir(str(tmp_path))})
+    started = detached(guest, grants)
+    started.live.restore("/data")
+    assert started.running
+    started.live.revoke("/data")
+    assert ends(started).exit_code == NOTCAPABLE
+    assert run(Guest().open("a.txt").module(), (), grants).exit_code == 0, "the grants themselves are untouched"
+
+
+def test_what_was_opened_before_stays_dead_after_restoring() -> None:
+    from wasilab.capabilities.directory import OpenHow
+    from wasilab.capabilities.refusal import Refused
+    from wasilab.grants.held import Held
+    from wasilab.grants.live import LiveGrants
+
+    live = LiveGrants(Held(preopens={"/d": MemDir({"sub": {"a": "text"}})}))
+    folder = live.held.preopens["/d"]
+    inner = folder.open("sub", OpenHow(directory=True))
+    file = inner.open("a", OpenHow())
+    live.revoke("/d")
+    for use in (lambda: folder.list(), lambda: inner.list(), lambda: file.stat()):
+        with pytest.raises(Refused) as refused:
+            use()
+        assert refused.value.by is DeniedBy.REVOKED
+    live.restore("/d")
+    assert [entry.name for entry in folder.list()] == ["sub"]
+    assert folder.open("sub/a", OpenHow()).stat().size == 4
+    for use in (lambda: inner.list(), lambda: file.stat()):
+        with pytest.raises(Refused):
+            use()
+    file.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "guest"),
+    [
+        ("stdout", Guest().again().write(".", fd(1))),
+        ("stdin", Guest().again().read(fd(0))),
+        ("random", Guest().again().call("random_get", f"(i32.const {SCRATCH}) (i32.const 8)")),
+        ("clocks", Guest().again().call("clock_time_get", f"(i32.const 1) (i64.const 0) (i32.const {SCRATCH})")),
+    ],
+)
+def test_streams_clocks_and_randomness_can_be_revoked(
+    detached: Callable[..., Run], name: str, guest: Guest
+) -> None:
+    started = detached(guest, Grants())
+    assert started.running
+    started.live.revoke(name)
+    ends(started)
+    assert started.exit_code == NOTCAPABLE
+    assert {call.denied_by for call in started.trace[-2:] if call.denied_by} == {DeniedBy.REVOKED}
+
+
+def test_one_grant_is_revoked_and_the_others_work_on(detached: Callable[..., Run]) -> None:
+    guest = Guest().open("a", fd=4).again().call("fd_seek", SEEK_0).read()
+    started = detached(guest, Grants(dirs={"/one": MemDir(), "/two": MemDir({"a": "text"})}))
+    started.live.revoke("/one")
+    before = len(started.trace)
+    deadline = time.monotonic() + 20
+    while len(started.trace) <= before and time.monotonic() < deadline:
+        started.wait(0.01)
+    assert started.running
+    assert len(started.trace) > before
+
+
+def test_listeners_hear_each_change_once() -> None:
+    from wasilab.grants.held import Held
+    from wasilab.grants.live import LiveGrants
+
+    live = LiveGrants(Held(preopens={"/d": MemDir()}, clocks=Clocks.real(), random=Random.real()))
+    assert list(live) == ["/d", "clocks", "random"]
+    heard: list[tuple[str, bool]] = []
+    live.listen(lambda name, works: heard.append((name, works)))
+    threads = [threading.Thread(target=live.revoke, args=("/d",)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    live.restore("/d")
+    live.restore("/d")
+    assert heard == [("/d", False), ("/d", True)]
+
+
+def test_a_name_that_is_not_held_is_answered_with_the_nearest(detached: Callable[..., Run]) -> None:
+    started = detached(Guest().again().read(fd(0)), Grants())
+    with pytest.raises(GrantError, match="did you mean 'stdout'"):
+        started.live.revoke("stdoutt")
+
+
+def test_a_run_that_blocks_has_no_switches() -> None:
+    with pytest.raises(RunError, match="detach=True"):
+        _ = run(Guest().module()).live

@@ -1,0 +1,58 @@
+"""`@override("random_get")`: a function of the notebook in place of a WASI call, in all later runs until it is removed.
+
+    @wasilab.override("random_get")
+    def loaded_dice(original, buffer):
+        buffer[:] = b"\\4" * len(buffer)
+
+The function gets the ordinary behaviour as `original` and the call's decoded arguments; what it returns, and what
+happens when it fails, is in `engine/overrides.py`. Every call that it answers is flagged OVERRIDE in the trace. For
+one run only, name it in `Grants(overrides={...})`, which comes before what is registered here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from ..wasi.spec import SNAPSHOT1
+from .grants import GrantError, nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_lock = threading.Lock()
+_registered: dict[str, Callable[..., Any]] = {}
+
+
+def override(name: str) -> Callable[[F], F]:
+    """A decorator: the function answers the WASI call `name` in every run from now on; the last one registered counts.
+
+    Raises `GrantError` for what is no WASI call.
+    """
+    if name not in SNAPSHOT1:
+        raise GrantError(f"override({name!r}): no such WASI call{nearest(name, SNAPSHOT1)}")
+
+    def register(function: F) -> F:
+        if not callable(function):
+            raise GrantError(f"override({name!r}) goes above a function")
+        with _lock:
+            _registered[name] = function
+        return function
+
+    return register
+
+
+def remove_overrides(*names: str) -> None:
+    """Give the calls `names` (none named: all) their ordinary behaviour back. Raises `GrantError` for a wrong name."""
+    with _lock:
+        for name in names or tuple(_registered):
+            if name not in _registered:
+                raise GrantError(f"{name!r} is not overridden{nearest(name, _registered)}")
+            del _registered[name]
+
+
+def overrides() -> Mapping[str, Callable[..., Any]]:
+    """What is registered now: call -> function."""
+    with _lock:
+        return MappingProxyType(dict(_registered))
