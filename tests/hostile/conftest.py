@@ -1,0 +1,87 @@
+"""The yard in which hostile guests are let loose: a grant, things outside it that must stay as they are, and a count
+of the process's descriptors. Every test of this folder is checked against both when it ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .guests import Guest
+
+SECRET = b"the secret outside"
+
+
+@dataclass
+class Yard:
+    """`inside` is granted, `outside` is not; both lie in `base`."""
+
+    base: Path
+
+    @property
+    def inside(self) -> Path:
+        return self.base / "inside"
+
+    @property
+    def outside(self) -> Path:
+        return self.base / "outside"
+
+    def guest(self, **options: object) -> Guest:
+        """A hostile guest whose descriptor 3 is `inside`."""
+        return Guest(self, **options)  # type: ignore[arg-type]
+
+
+def picture(root: Path) -> list[tuple[object, ...]]:
+    """Everything that a guest could have changed in a tree: names, types, modes, owners, links, contents, mtimes."""
+    seen: list[tuple[object, ...]] = []
+    for folder, names, files in os.walk(root):
+        for name in sorted([*names, *files]):
+            path = Path(folder) / name
+            st = path.lstat()
+            what = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+            seen.append((str(path.relative_to(root)), st.st_mode, st.st_uid, st.st_nlink, st.st_mtime_ns, what))
+    return sorted(seen, key=str)
+
+
+def descriptors() -> dict[str, str]:
+    """The process's open descriptors and what they are, those of listing them left out."""
+    found: dict[str, str] = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            what = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if not what.startswith("/memfd:wasm"):  # the data segments of Wasmtime's pool of compiled modules
+            found[name] = what
+    return found
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Iterator[Yard]:
+    yard = Yard(tmp_path)
+    (yard.inside / "sub" / "deep").mkdir(parents=True)
+    (yard.inside / "file.txt").write_bytes(b"inside\n")
+    (yard.inside / "sub" / "file.txt").write_bytes(b"below\n")
+    yard.outside.mkdir()
+    (yard.outside / "secret.txt").write_bytes(SECRET)
+    (yard.outside / "folder").mkdir()
+    before = picture(yard.outside)
+    yield yard
+    assert picture(yard.outside) == before, "something outside the grant was changed"
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_descriptor() -> Iterator[None]:
+    import gc
+
+    from wasilab import runner  # the first import opens what stays open  # noqa: F401
+
+    gc.collect()
+    before = descriptors()
+    yield
+    gc.collect()
+    leaked = {fd: what for fd, what in descriptors().items() if fd not in before}
+    assert not leaked, f"descriptors left open: {leaked}"
