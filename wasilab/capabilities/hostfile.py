@@ -86,9 +86,13 @@ class HostFile:
         return os.writev(self._fd, buffers)
 
     def pread(self, buffers: Buffers, offset: int) -> int:
+        if offset < 0:  # preadv2(2), which Python calls, takes -1 for "at the position"
+            raise fail(errno.EINVAL)
         return os.preadv(self._fd, buffers, offset)
 
     def pwrite(self, buffers: Buffers, offset: int) -> int:
+        if offset < 0:
+            raise fail(errno.EINVAL)
         return os.pwritev(self._fd, buffers, offset)
 
     def seek(self, offset: int, whence: int) -> int:

@@ -308,9 +308,10 @@ class MemDir:
         old, new = source._find(path), self._find(target_path)
         if old.dots or new.dots:
             raise fail(errno.EBUSY)
-        node, there = lookup(old.parent, old.name), lookup(new.parent, new.name)
+        node = lookup(old.parent, old.name)
         if node is None:
             raise fail(errno.ENOENT)
+        there = lookup(new.parent, new.name)
         is_dir = isinstance(node, DirNode)
         if not is_dir and (old.must_be_dir or new.must_be_dir):
             raise fail(errno.ENOTDIR)

@@ -114,7 +114,10 @@ class Tree(Protocol[Place]):
 
 
 def walk(tree: Tree[Place], root: Place, path: str, follow: bool) -> Resolved[Place]:
-    """Resolve `path` beneath `root` one name at a time. A final link is followed if `follow`, or if a slash follows it.
+    """Resolve `path` beneath `root` one name at a time; a final link is followed only if `follow`.
+
+    A slash after a final link does not follow it here, for that depends on what is to be done: looking at "link/" does
+    (resolve again with `follow`), making or removing "link/" must not (`must_be_dir` says that the slash was there).
 
     Raises `Refused` (EPERM, by PATH) for what leads out: an absolute path, ".." above `root`, a link to either;
     ELOOP after 40 links; ENOENT, ENOTDIR, EACCES, ENAMETOOLONG as POSIX path resolution does.
@@ -159,7 +162,7 @@ def walk(tree: Tree[Place], root: Place, path: str, follow: bool) -> Resolved[Pl
                         _let_go(tree, above)
                     continue
             else:
-                text = tree.read_link(here, name) if follow or must_be_dir else None
+                text = tree.read_link(here, name) if follow else None
                 if text is None:
                     if above:
                         above.pop()
@@ -319,7 +322,7 @@ def resolve(root: int, path: str, follow: bool) -> Resolved[int]:
         found = Resolved(parent, name, bool(dots) or stripped != path, dots, HOST_TREE)
     else:
         found = Resolved(root, name, stripped != path)
-    if not dots and (follow or found.must_be_dir) and HOST_TREE.read_link(found.parent, name) is not None:
+    if follow and not dots and HOST_TREE.read_link(found.parent, name) is not None:
         found.close()
         return walk(HOST_TREE, root, path, follow)
     return found
