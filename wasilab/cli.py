@@ -103,6 +103,9 @@ class TerminalDoor:
         sys.stderr.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stderr.flush()
 
+    def fold(self, title: str, text: str) -> None:
+        self.note(text)
+
     @contextmanager
     def busy(self, what: str, quiet: bool = False) -> Iterator[TerminalBusy]:
         shown = TerminalBusy(what, quiet)
@@ -120,9 +123,14 @@ class TerminalDoor:
 
         return DescriptorInput(0, interrupt)
 
-    def read_line(self) -> None:
-        """Never asked: `own_stdin` reads by itself."""
-        return None
+    def read_line(self, prompt: str = "") -> str | None:
+        """A line typed at the terminal, prompted for on stderr; None where stdin or stderr is no terminal."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        sys.stdout.flush()
+        sys.stderr.write(prompt)
+        sys.stderr.flush()
+        return sys.stdin.readline().rstrip("\n") or None
 
     def find(self, name: str) -> None:
         return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from .door import Done, Door
 from .grammar import Request
 from .program import compile_text
 from .running import ending, explanations
+from .tracing import strace
 from .usage import UsageProblem
 
 TEXT = "Nothing is ambient: this file was copied because two folders were granted.\n"
@@ -52,7 +56,7 @@ def demo(request: Request, door: Door) -> Done:
     pictures = []
     for run, name in ((refused, "refused"), (granted, "granted")):
         picture = folder / f"timeline-{name}.png"
-        picture.write_bytes(timeline.png(timeline.figure(run)))
+        timeline.figure(run).savefig(picture)
         page = folder / f"report-{name}.html"
         report.to_html(run, page)
         pictures.append(f"  {picture}   {page}")
@@ -65,11 +69,22 @@ def demo(request: Request, door: Door) -> Done:
         return Done(1)
     door.say(
         f"\nThe copy is in {copied}. Go on in a notebook:\n"
-        "  jupyter lab notebooks/00-start-here.ipynb      (or, in any notebook: %load_ext wasilab, then %%wasi c)\n"
-        f"or here:\n  wasilab run --strace --dir {shlex.quote(str(source_folder))}::in "
+        f"  {_beside('jupyter')} lab notebooks/00-start-here.ipynb"
+        "      (or, in any notebook: %load_ext wasilab, then %%wasi c)\n"
+        f"or here:\n  {_beside('wasilab')} run --strace --dir {shlex.quote(str(source_folder))}::in "
         f"--dir {shlex.quote(str(target_folder))}::out:rw {shlex.quote(str(folder / 'copy.wasm'))} {' '.join(args)}"
     )
     return Done(0, granted)
+
+
+def _beside(command: str) -> str:
+    """A command of this environment as the person would type it: by name where PATH has it, else by its path."""
+    folder = os.path.dirname(sys.argv[0])
+    here = os.path.join(folder, command)
+    found = shutil.which(command)
+    if not os.path.isfile(here) or (found is not None and os.path.samefile(found, here)):
+        return command
+    return shlex.quote(here)
 
 
 def _folders(folder: Path) -> tuple[Path, Path]:
@@ -93,7 +108,7 @@ def _run(module: Module, args: list[str], grants: Grants, door: Door) -> Any:
         run = runner.run(module, args, grants, name="copy", on_stdout=streams.stdout, on_stderr=streams.stderr)
     finally:
         streams.close()
-    door.say(run.trace.text())
+    door.say(strace(run.trace, times="none"))
     for line in ending(run) + explanations(run):
         door.say(line)
     door.say(f"exit status {run.exit_code}, {len(run.trace)} WASI calls, {len(list(run.denied))} refused")

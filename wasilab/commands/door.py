@@ -57,6 +57,9 @@ class Door(Protocol):
     def note(self, text: str) -> None:
         """A remark beside the answer (stderr)."""
 
+    def fold(self, title: str, text: str) -> None:
+        """A longer remark, closed under its title where the door can do that."""
+
     def busy(self, what: str, quiet: bool = False) -> AbstractContextManager[Busy]:
         """Progress, shown once it takes long."""
 
@@ -66,7 +69,7 @@ class Door(Protocol):
     def own_stdin(self, interrupt: Interrupt) -> File | None:
         """The person's own input as a file that waits by itself; None: `read_line` is asked for each line."""
 
-    def read_line(self) -> str | None:
+    def read_line(self, prompt: str = "") -> str | None:
         """A line from the person without its newline; None at the end, or where there is no one to ask."""
 
     def find(self, name: str) -> Module | None:

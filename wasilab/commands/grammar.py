@@ -142,7 +142,9 @@ def add_run_options(parser: Parser) -> None:
         "--preload", dest="preloads", action="append", default=[], type=pair,
         metavar="NAME=FILE", help="a module whose exports the program imports as NAME",
     )  # fmt: skip
-    group.add_argument("--repeat", type=count, metavar="N", help="run N times; shows the distribution")
+    group.add_argument(
+        "--repeat", type=count, metavar="N", help="run N times, show the output once and the distribution"
+    )
     group.add_argument("--time", action="store_true", help="show where the time went: compile, load, run")
 
 
@@ -235,6 +237,11 @@ def _trace(parser: Parser, door: Door) -> None:
     )  # fmt: skip
     parser.add_argument("--head", type=count, metavar="N", help="the first N calls")
     parser.add_argument("--tail", type=count, metavar="N", help="the last N calls")
+    parser.add_argument(
+        "--times", choices=("run", "relative", "epoch", "none"), default="run",
+        help="the time before a call: since the run's start (default), since the call before, of the day, or none",
+    )  # fmt: skip
+    parser.add_argument("--stacks", action="store_true", help="the guest's stack under each call, where it was taken")
     parser.add_argument("--summary", action="store_true", help="calls, errors and time by name, as strace -c")
     parser.add_argument("--refused", action="store_true", help="what was refused, in words")
     parser.add_argument("--plot", metavar="OUT.png", help="write the timeline picture (.png .svg .pdf)")
@@ -353,6 +360,8 @@ def parse(words: Sequence[str], door: Door, values: Values | None = None) -> Req
     if not words or words[0] in ("-h", "--help", "help"):
         if len(words) > 1 and words[1] in commands(door):
             return parse([words[1], "--help"], door, values)
+        if words[1:2] == ["cell"] and door == "notebook":
+            raise HelpAsked(build_cell(values).format_help())
         raise HelpAsked(overview(door))
     if words[0] in ("-V", "--version"):
         from .. import __version__
@@ -434,5 +443,5 @@ def overview(door: Door) -> str:
     lines += [f"  {name:10}{SUMMARIES[name]}" for name in commands(door)]
     lines += ["", f"{prog} COMMAND --help describes a command."]
     if door == "notebook":
-        lines.append("A cell that begins with %%wasi [LANG] compiles and runs its body; %%wasi --help describes it.")
+        lines.append("A cell that begins with %%wasi [LANG] compiles and runs its body; %wasi help cell describes it.")
     return "\n".join(lines) + "\n"

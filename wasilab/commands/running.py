@@ -24,6 +24,7 @@ from ..views.verdict import ENDINGS, refusals
 from .door import Done, Door
 from .grammar import Request
 from .program import load_program
+from .tracing import strace
 from .usage import UsageProblem
 
 
@@ -40,6 +41,8 @@ def run_module(
 ) -> Done:
     """Run a module as `options` say."""
     _check_outputs(options)
+    if module.warnings and not options.quiet:
+        door.fold(f"the compiler warned of {module.name}", visible(module.warnings))
     repeat: int = options.repeat or 1
     name = getattr(options, "name", None)
     runs: list[Run] = []
@@ -51,8 +54,6 @@ def run_module(
     last = runs[-1]
     if name:
         door.keep(name, module, last)
-    if module.warnings and not options.quiet:
-        _show_warnings(module, door)
     after(last, options, door)
     if options.time:
         door.note(timing(runs, compile_seconds))
@@ -77,6 +78,7 @@ def run_once(module: Module, args: Sequence[str], options: argparse.Namespace, d
                 on_input=door.read_line,
                 own_stdin=door.own_stdin,
                 on_compiling=lambda seconds: busy.tick(),
+                on_question=door.read_line,
             )
     finally:
         if streams is not None:
@@ -125,9 +127,11 @@ def after(run: Run, options: argparse.Namespace, door: Door) -> None:
             for line in explanations(run):
                 door.note(line)
     if options.strace:
-        (door.note if door.kind == "cli" else door.say)(run.trace.text())
+        (door.note if door.kind == "cli" else door.say)(strace(run.trace, stacks=options.stacks))
     if options.strace_file:
-        Path(options.strace_file).expanduser().write_text(_lines(run.trace.text()), encoding="utf-8")
+        Path(options.strace_file).expanduser().write_text(
+            _lines(strace(run.trace, stacks=options.stacks)), encoding="utf-8"
+        )
     if options.trace_file:
         run.trace.save(options.trace_file)
     if options.summary:
@@ -167,11 +171,6 @@ def _is_terminal() -> bool:
     import sys
 
     return sys.stderr.isatty()
-
-
-def _show_warnings(module: Module, door: Door) -> None:
-    if door.kind == "cli":
-        door.note(module.warnings)
 
 
 def timing(runs: Sequence[Run], compile_seconds: float) -> str:

@@ -16,7 +16,7 @@ from .grammar import Request
 from .usage import UsageProblem, did_you_mean
 
 
-def load_trace(word: object, door: Door) -> Any:
+def load_trace(word: object, door: Door) -> Trace:
     """The trace that `word` names: a trace or a run, a run of the notebook, or a saved file."""
     if isinstance(word, Trace):
         return word
@@ -28,9 +28,10 @@ def load_trace(word: object, door: Door) -> Any:
     name = None if word is None else os.fspath(word)
     run = door.run_named(name)
     if run is not None:
-        if run.trace is None:
+        if not run.traced:
             raise UsageProblem("that run recorded no trace (--no-trace)")
-        return run.trace
+        found: Trace = run.trace
+        return found
     if name is None:
         raise UsageProblem("nothing has run yet: give a saved trace, or run a %%wasi cell first")
     path = Path(name).expanduser()
@@ -41,6 +42,12 @@ def load_trace(word: object, door: Door) -> Any:
         return Trace.load(path)
     except (ValueError, OSError) as error:
         raise UsageProblem(f"{name!r} cannot be read as a trace: {error}") from None
+
+
+def strace(chosen: Trace, *, times: str = "run", stacks: bool = False) -> str:
+    """The calls as strace text; the thread's number only where there are several."""
+    several = len(chosen) > 0 and bool((chosen.column("tid") != chosen.column("tid")[0]).any())
+    return chosen.text(time=times, pid=several, stacks=stacks)
 
 
 def trace(request: Request, door: Door) -> Done:
@@ -76,7 +83,7 @@ def trace(request: Request, door: Door) -> Done:
         done = True
     if not done:
         if len(chosen):
-            door.say(chosen.text())
+            door.say(strace(chosen, times=options.times, stacks=options.stacks))
         elif len(whole):
             door.note(f"none of {counted(len(whole), 'call')} matches")
         else:

@@ -45,7 +45,7 @@ class WasiMagics(Magics):
             %wasi run NAME|FILE [ARG]...     run a named module (`--name`) or a file again, under other grants
             %wasi                            lists the commands
 
-        `%%wasi --help` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its
+        `%wasi help cell` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its
         Python value (`--dir {folder}::/data`, `--args {my_list}`); quoted text and everything else stays as it is.
         """
         from .cell import run_cell, run_line

@@ -16,7 +16,7 @@ from ..commands.usage import HelpAsked, UsageProblem
 from ..commands.words import Values, split
 from ..grants.grants import GrantError
 from ..module import ModuleError
-from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError
+from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 from ..toolchains.registry import language_name, toolchain_for
 from .failures import CellFailure, CellInterrupted, CompileFailed
 from .lab import Lab, check_name
@@ -145,8 +145,10 @@ def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
         raise CompileFailed(str(error)) from None
     except CompileInterrupted:
         raise CellInterrupted("the compile was stopped") from None
-    except ToolchainError as error:
+    except ToolchainMissing as error:
         raise CellFailure(str(error)) from None
+    except ToolchainError as error:
+        raise UsageError(str(error)) from None
     except KeyboardInterrupt as interrupt:
         if isinstance(interrupt, CellInterrupted):
             raise

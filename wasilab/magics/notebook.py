@@ -11,6 +11,7 @@ from ..capabilities.directory import File
 from ..capabilities.waiting import Interrupt
 from ..commands.door import Busy
 from ..module import Module
+from ..views.escape import html_text
 from .lab import Lab
 from .output import CellStream, Progress
 
@@ -44,6 +45,12 @@ class NotebookDoor:
         sys.stderr.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stderr.flush()
 
+    def fold(self, title: str, text: str) -> None:
+        from IPython.display import display
+
+        shown = f"<details><summary>{html_text(title)}</summary><pre>{html_text(text, lines=True)}</pre></details>"
+        display({"text/plain": text, "text/html": shown}, raw=True)  # type: ignore[no-untyped-call]
+
     @contextmanager
     def busy(self, what: str, quiet: bool = False) -> Iterator[Busy]:
         shown = Progress(what, quiet)
@@ -58,12 +65,12 @@ class NotebookDoor:
     def own_stdin(self, interrupt: Interrupt) -> File | None:
         return None
 
-    def read_line(self) -> str | None:
+    def read_line(self, prompt: str = "") -> str | None:
         """A line from the input box; None where there is no one to ask (a headless kernel, the end of input)."""
         sys.stdout.flush()
         sys.stderr.flush()
         try:
-            return input()
+            return input(prompt)
         except EOFError:
             return None
         except Exception as error:
