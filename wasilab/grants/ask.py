@@ -98,13 +98,15 @@ class Asking:
         self._lock = threading.Lock()
         self._allowed: set[tuple[str, Access]] = set()
         self._denied: set[tuple[str, Access]] = set()
-        self._deny_all = False
+        self._deny_all = self._nobody = False
 
     def require(self, wants: str, subject: str, access: Access, flag: str) -> None:
         """Return if it is allowed; else raise `Refused` (by ASK), after asking where it has not been decided yet."""
         with self._lock:  # one question at a time; a second asker of the same thing finds the answer
             if self._covered(subject, access):
                 return
+            if self._nobody:
+                raise _refused(wants, f"there is nobody to ask; grant it with {flag}")
             if self._deny_all or (subject, access) in self._denied:
                 raise _refused(wants, "denied")
             seq = len(self.recorder) if self.recorder is not None else -1
@@ -115,8 +117,10 @@ class Asking:
                 self._allowed.add((subject, access))
             elif answer is Answer.DENY:
                 self._denied.add((subject, access))
-            elif answer is not Answer.ONCE:  # nobody there now: nobody later
+            elif answer is Answer.DENY_ALL:
                 self._deny_all = True
+            elif answer is None:  # nobody there now: nobody later
+                self._nobody = True
         if answer is None:
             raise _refused(wants, f"there is nobody to ask; grant it with {flag}")
         if not answer.allows:

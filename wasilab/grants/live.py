@@ -1,10 +1,10 @@
 """Grants that can be taken back while the guest runs: every capability of a run behind a switch of its own.
 
 `LiveGrants(held)` puts a membrane (`capabilities/patterns.py`) around each thing that the guest holds.
-`revoke("/data")` works at once and from any thread: the next call through it is refused, denied_by REVOKED, and so is every call on a
-descriptor that was ever opened through it. `restore("/data")` grants it anew: it can be opened again, but what was
-opened before the revocation stays dead, as it would if the grant were another one. A call that is waiting in the host
-at that moment ends as it would have.
+`revoke("/data")` works at once and from any thread: the next call through it is refused, denied_by REVOKED, and so is
+every call on a descriptor that was ever opened through it. `restore("/data")` grants it anew: it can be opened again,
+but what was opened before the revocation stays dead, as it would if the grant were another one. A call that is waiting
+in the host at that moment ends as it would have.
 
 A membrane costs each call on a descriptor a little (about half a microsecond), so only runs that somebody can switch
 have one: detached runs and those of the panel.

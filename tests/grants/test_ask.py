@@ -1,0 +1,228 @@
+"""Ask mode: what is not granted is asked for once, answered by a person, and refused where there is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wasilab import Grants, MemDir, Run, run
+from wasilab.capabilities.refusal import DeniedBy, Refused
+from wasilab.grants.ask import Answer, Asking, Question
+from wasilab.grants.desk import parse
+from wasilab.trace.record import Flag
+from wasilab.wasi.types import Errno
+
+from .guests import READ, SCRATCH, WRITE, Guest, fd
+
+NOTCAPABLE = int(Errno.NOTCAPABLE)
+
+
+class Person:
+    """Types the answers given, and keeps the prompts."""
+
+    def __init__(self, *answers: str | None) -> None:
+        self.answers = list(answers)
+        self.prompts: list[str] = []
+
+    def __call__(self, prompt: str) -> str | None:
+        self.prompts.append(prompt)
+        return self.answers.pop(0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.txt").write_text("text")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def go(guest: Guest, person: Person | None, grants: Grants | None = None) -> Run:
+    return run(guest.module(), (), grants or Grants(ask=True), on_question=person)
+
+
+def test_allow_once_asks_again(folder: Path) -> None:
+    person = Person("o", "d")
+    finished = go(Guest().open("a.txt").read().open("a.txt"), person)
+    assert finished.exit_code == NOTCAPABLE
+    assert len(person.prompts) == 2
+    assert person.prompts[0].startswith(f"guest wants to read '{folder / 'a.txt'}'. Allow it [o]nce")
+    assert [asked.answer for asked in finished.asked] == [Answer.ONCE, Answer.DENY]
+    opens = finished.trace.filter(call="path_open")
+    assert [bool(call.flags & Flag.ASKED) for call in opens] == [True, True]
+    assert [call.denied_by for call in opens] == [DeniedBy.NONE, DeniedBy.ASK]
+    assert not finished.trace.filter(call="fd_read")[0].flags & Flag.ASKED
+
+
+def test_allow_for_the_run_is_asked_once_and_is_not_the_power_to_change(folder: Path) -> None:
+    person = Person("r", "d")
+    finished = go(Guest().open("a.txt").open("a.txt").open("a.txt", rights=READ | WRITE), person)
+    assert finished.exit_code == NOTCAPABLE
+    assert [p.split(".txt'")[0].rsplit("/", 1)[0].removesuffix(str(folder)) for p in person.prompts] == [
+        "guest wants to read '",
+        "guest wants to create or change '",
+    ]
+
+
+def test_a_folder_allowed_for_the_run_covers_what_is_in_it(folder: Path) -> None:
+    person = Person("r")
+    guest = Guest().open("sub", oflags=2).open("sub/b.txt").read()
+    assert go(guest, person).exit_code == 0
+    assert "open the folder" in person.prompts[0]
+
+
+def test_denying_all_ends_the_questions(folder: Path) -> None:
+    person = Person("a")
+    guest = Guest().call("random_get", f"(i32.const {SCRATCH}) (i32.const 4)")
+    finished = go(guest, person, Grants.nothing(ask=True))
+    assert finished.exit_code == NOTCAPABLE
+    asking = Asking(lambda question: Answer.DENY_ALL)
+    for subject in ("x", "y"):
+        with pytest.raises(Refused):
+            asking.require("read it", subject, "read", "--dir x")
+    assert len(asking.asked) == 1
+
+
+def test_no_default_answer(folder: Path) -> None:
+    person = Person("", "yes", "R")
+    assert go(Guest().open("a.txt"), person).exit_code == 0
+    assert len(person.prompts) == 3
+    assert person.prompts[1].startswith("'' is no answer; type o, r, d or a.")
+
+
+@pytest.mark.parametrize("person", [None, Person(None)])
+def test_where_nobody_is_there_it_is_refused(folder: Path, person: Person | None) -> None:
+    finished = go(Guest().open("a.txt"), person)
+    assert finished.exit_code == NOTCAPABLE
+    assert "nobody to ask" in finished.trace[0].reason
+    assert f"--dir {folder}" in finished.trace[0].reason
+    asking = Asking(None if person is None else lambda question: None)
+    for subject in ("/x", "/y"):
+        with pytest.raises(Refused, match=f"nobody to ask; grant it with --dir {subject}"):
+            asking.require("read it", subject, "read", f"--dir {subject}")
+    assert len(asking.asked) == 1
+
+
+def test_what_is_granted_is_not_asked_for(folder: Path) -> None:
+    finished = go(Guest().open("a").read().write("x", fd(1)), Person(), Grants(dirs={".": MemDir({"a": "1"})}, ask=True))
+    assert finished.exit_code == 0
+    assert finished.asked == []
+
+
+def test_clocks_randomness_and_streams_are_asked_for(folder: Path) -> None:
+    guest = (
+        Guest()
+        .call("random_get", f"(i32.const {SCRATCH}) (i32.const 4)")
+        .call("clock_time_get", f"(i32.const 1) (i64.const 0) (i32.const {SCRATCH})")
+        .write("hello", fd(1))
+        .write("again", fd(1))
+    )
+    person = Person("r", "r", "r")
+    finished = go(guest, person, Grants.nothing(ask=True))
+    assert (finished.exit_code, finished.stdout) == (0, "helloagain")
+    assert [p.split(".")[0] for p in person.prompts] == [
+        "guest wants to draw random bytes",
+        "guest wants to know the time",
+        "guest wants to write to stdout",
+    ]
+
+
+def test_a_path_that_leaves_is_refused_without_a_question(folder: Path) -> None:
+    (folder / "out").symlink_to("/etc")
+    for path in ("../x", "out/passwd"):
+        finished = go(Guest().open(path), Person())
+        assert finished.exit_code == int(Errno.PERM)
+        assert finished.trace[0].denied_by is DeniedBy.PATH
+
+
+def test_a_link_is_named_by_where_it_leads(folder: Path) -> None:
+    (folder / "innocent").symlink_to("sub/b.txt")
+    person = Person("d")
+    go(Guest().open("innocent"), person)
+    assert f"'{folder / 'sub' / 'b.txt'}'" in person.prompts[0]
+
+
+def test_hostile_names_are_escaped(folder: Path) -> None:
+    person = Person("d")
+    go(Guest().open("a\n\x1b[2J\u202eIs it safe? [o]"), person)
+    assert "\n" not in person.prompts[0]
+    assert "\x1b" not in person.prompts[0]
+    assert "\u202e" not in person.prompts[0]
+    assert "\\n\\x1b[2J\\u202eIs" in person.prompts[0]
+
+
+def test_what_is_created_was_asked_for_and_lands_on_the_host(folder: Path) -> None:
+    guest = Guest().open("new", rights=READ | WRITE, oflags=1).write("made")
+    assert go(guest, Person("o")).exit_code == 0
+    assert (folder / "new").read_text() == "made"
+    person = Person("o", "o")
+    texts = Guest()
+    old, new = texts.text("new"), texts.text("newer")
+    assert go(texts.call("path_rename", f"{fd(3)} {old} {fd(3)} {new}"), person).exit_code == 0
+    verbs = [prompt.split("'")[0] for prompt in person.prompts]
+    assert verbs == ["guest wants to rename ", "guest wants to rename something to "]
+    assert (folder / "newer").exists()
+
+
+def test_a_detached_run_is_answered_by_another_thread(folder: Path) -> None:
+    posted: list[Question | None] = []
+    started = run(Guest().open("a.txt").read().module(), (), Grants(ask=True), on_asked=posted.append, detach=True)
+    _until(lambda: started.question is not None)
+    assert started.question is not None
+    assert started.question.subject == str(folder / "a.txt")
+    assert started.answer(Answer.ONCE)
+    started.wait(20)
+    assert started.exit_code == 0
+    assert not started.answer(Answer.ONCE)
+    assert posted[1:] == [None]
+
+
+def test_stopping_ends_a_question(folder: Path) -> None:
+    started = run(Guest().open("a.txt").module(), (), Grants(ask=True), on_asked=lambda question: None, detach=True)
+    _until(lambda: started.question is not None)
+    started.stop()
+    assert started.outcome.kind == "interrupt"
+
+
+def test_the_same_thing_is_asked_once_by_two_at_a_time() -> None:
+    asked: list[Question] = []
+
+    def decide(question: Question) -> Answer:
+        asked.append(question)
+        time.sleep(0.05)
+        return Answer.RUN
+
+    asking = Asking(decide)
+    threads = [threading.Thread(target=asking.require, args=("read it", "/x", "read", "--dir /")) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("o", Answer.ONCE),
+        (" R ", Answer.RUN),
+        ("deny", Answer.DENY),
+        ("deny all", Answer.DENY_ALL),
+        ("", None),
+        ("y", None),
+    ],
+)
+def test_typed_answers(line: str, answer: Answer | None) -> None:
+    assert parse(line) is answer
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert condition()
