@@ -272,13 +272,12 @@ class Session:
         return located(frames, [self.module, *self._preload.values()])
 
     def _memory_hint(self) -> str:
-        memory = self.links[0].memory if self.links else None
-        if memory is None or (not memory.refresh(self.store) and not memory.size):
-            return ""
-        if memory.size * 10 < self.limits.memory * 9:
+        memory = self._exports.get("memory")
+        size = memory.data_len(self.store) if isinstance(memory, wasmtime.Memory) else 0
+        if size * 10 < self.limits.memory * 9:
             return ""
         return (
-            f" (its memory had grown to {memory.size:,} of the {self.limits.memory:,} bytes allowed; "
+            f" (its memory had grown to {size:,} of the {self.limits.memory:,} bytes allowed; "
             "raise it with --max-memory)"
         )
 
