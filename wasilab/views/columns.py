@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,10 @@ def outcome_of(run_or_trace: Any) -> Outcome | None:
     return outcome
 
 
-@dataclass(frozen=True)
+_KEPT: WeakKeyDictionary[Trace, Columns] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
 class Columns:
     """The columns of one trace, in the order of the calls' start. All arrays have one entry a call."""
 
@@ -95,8 +99,17 @@ class Columns:
 
     @classmethod
     def of(cls, run_or_trace: Any) -> Columns:
-        """The columns of a `Run` or a `Trace`."""
+        """The columns of a `Run` or a `Trace`; kept as long as the trace is."""
         trace = trace_of(run_or_trace)
+        outcome = outcome_of(run_or_trace)
+        ended = int(outcome.seconds * 1e9) if outcome is not None else 0
+        known = _KEPT.get(trace)
+        if known is None or known.ended != ended:
+            known = _KEPT[trace] = cls._read(trace, ended)
+        return known
+
+    @classmethod
+    def _read(cls, trace: Trace, ended: int) -> Columns:
         start = np.asarray(trace.column("t_start")).astype(np.int64)
         order = None
         if len(start) > 1 and (np.diff(start) < 0).any():  # several threads end in another order than they start
@@ -107,8 +120,6 @@ class Columns:
             column = np.asarray(trace.column(name))
             taken[name] = column if order is None else column[order]
         taken["dur"] = taken["dur"].astype(np.int64)
-        outcome = outcome_of(run_or_trace)
-        ended = int(outcome.seconds * 1e9) if outcome is not None else 0
         return cls(start, **taken, order=order, dropped=int(trace.dropped), ended=ended)
 
     @cached_property
@@ -147,15 +158,17 @@ class Columns:
         keep = ends > starts
         return starts[keep], ends[keep]
 
+    @cached_property
     def families(self) -> dict[str, Mask]:
         """Family -> mask of its calls, for the families that occur, in the order of `FAMILIES`."""
-        used = {int(number) for number in np.unique(self.call)}
-        table = {}
-        for family in FAMILIES:
-            numbers = [number for number in used if family_of(number) == family]
-            if numbers:
-                table[family] = np.isin(self.call, numbers)
-        return table
+        used = {family_of(number) for number in self.numbers}
+        index = np.array([FAMILIES.index(family_of(number)) for number in range(256)], np.uint8)[self.call]
+        return {family: index == at for at, family in enumerate(FAMILIES) if family in used}
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The numbers of the calls that occur."""
+        return [int(number) for number in np.flatnonzero(np.bincount(self.call, minlength=256))]
 
 
 def merged(start: Ints, end: Ints) -> tuple[Ints, Ints]:

@@ -21,7 +21,7 @@ from ..trace.event import CallEvent
 from ..trace.text import fd_text, life_at
 from ..trace.trace import Trace
 from ..wasi import spec
-from .columns import COLOURS, FAMILIES, Columns, busy, family_of, outcome_of, trace_of
+from .columns import COLOURS, Columns, busy, outcome_of, trace_of
 from .escape import shorten, visible
 from .sources import source_lines
 from .timeline import ENDINGS, headline
@@ -54,7 +54,7 @@ class Feed:
     def meta(self) -> dict[str, Any]:
         """What is not a column (the typedef `Meta` of js/store.js); JSON."""
         columns = self.columns
-        families = list(columns.families())
+        families = list(columns.families)
         return {
             "calls": len(columns),
             "dropped": columns.dropped,
@@ -94,7 +94,7 @@ class Feed:
         parts = [busy(*columns.gaps(), edges) / width]
         counts = [np.zeros(BINS, np.int64)]
         flags = [np.zeros(BINS, np.uint8)]
-        for mask in columns.families().values():
+        for mask in columns.families.values():
             parts.append(busy(columns.start[mask], columns.end[mask], edges) / width)
             counts.append(np.bincount(where[mask], minlength=BINS))
             met = np.zeros(BINS, np.uint8)
@@ -249,12 +249,6 @@ def vocabulary(families: list[str]) -> dict[str, Any]:
         "deniedBy": [by.name.lower() for by in DeniedBy],
         "colours": dict(COLOURS),
     }
-
-
-def families_of(calls: Any) -> list[str]:
-    """The families of these call numbers, in the order of the lanes."""
-    met = {family_of(int(number)) for number in np.unique(calls)}
-    return [family for family in FAMILIES if family in met]
 
 
 def arguments(event: CallEvent, limit: int) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from typing import Any
 from . import sections, timeline
 from .columns import Columns, outcome_of
 from .escape import cut_lines, html_text
+from .ink import png
 from .page import document, embedded
 from .tables import summary
 from .units import counted, duration, size
@@ -63,7 +64,7 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
 def body(run: RunLike, *, picture: bytes | None = None, output: bool = True) -> str:
     """The whole report as an HTML fragment: everything that a reader without a kernel needs."""
     columns = Columns.of(run)
-    shown = picture if picture is not None else timeline.png(timeline.figure(run))
+    shown = picture if picture is not None else png(timeline.figure(run))
     return "".join(
         (
             sections.verdict_html(run),
@@ -98,7 +99,7 @@ def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
 
 def html(run: RunLike, *, output: bool = True) -> str:
     """The report for a notebook's output."""
-    picture = timeline.png(timeline.figure(run))
+    picture = png(timeline.figure(run))
     whole, simple = body(run, picture=picture, output=output), plain(run, picture, output=output)
     return embedded(title(run), whole, simple, _height(run, output))
 
@@ -142,14 +143,16 @@ def title(run: RunLike) -> str:
 
 def timeline_words(run: RunLike, columns: Columns) -> str:
     """What the timeline picture shows, for those who cannot see it."""
-    parts = [f"{lane.name} {duration(lane.busy_ns)}" for lane in timeline.lanes(columns, 50)]
+    guest = max(columns.span - columns.host_ns, 0) if columns.ended or len(columns) else 0
+    times = {"guest": guest, **{name: int(columns.dur[mask].sum()) for name, mask in columns.families.items()}}
+    parts = [f"{name} {duration(ns)}" for name, ns in times.items()]
     return f"Timeline: {timeline.headline(run, columns)}. Time by lane: {', '.join(parts)}."
 
 
 def _height(run: RunLike, output: bool) -> int:
     """A guess at the height in pixels of the embedded page (a frame without script cannot measure itself)."""
     columns = Columns.of(run)
-    lanes = 1 + len(columns.families())
+    lanes = 1 + len(columns.families)
     height = 130 + 46 * lanes + 70 + 24 * len(summary(columns)) + 70 + 36 * 8
     height += 58 * min(len(refusals(run)), sections.REFUSALS_SHOWN)
     for name in ("stdout", "stderr") if output else ():

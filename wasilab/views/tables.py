@@ -6,6 +6,7 @@ Rows are plain values in raw units (ns, bytes); `units.py` words them. Nothing h
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,11 +30,22 @@ class CallRow:
 
 def summary(columns: Columns, within: Mask | None = None) -> list[CallRow]:
     """One row a call name, the one that took most time first; `within` limits it to the masked calls."""
+    if within is None:
+        return list(_whole(columns))
+    return _rows(columns, within)
+
+
+@lru_cache(maxsize=4)
+def _whole(columns: Columns) -> tuple[CallRow, ...]:
+    return tuple(_rows(columns, np.ones(len(columns), bool)))
+
+
+def _rows(columns: Columns, within: Mask) -> list[CallRow]:
     rows = []
-    for number in np.unique(columns.call if within is None else columns.call[within]):
-        mask = columns.call == number
-        if within is not None:
-            mask &= within
+    for number in columns.numbers:
+        mask = (columns.call == number) & within
+        if not mask.any():
+            continue
         dur = columns.dur[mask]
         name = name_of(int(number))
         moved = int(columns.nbytes[mask].sum())

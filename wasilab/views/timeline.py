@@ -1,13 +1,11 @@
 """The static timeline: one picture of a run, a lane per family, that shows wherever a notebook is read.
 
-matplotlib's object-oriented `Figure` only (never pyplot: it is not thread-safe and leaks into the user's own
-figures). What is drawn is computed first, by `lanes`, as plain arrays: any number of calls becomes at most
+What is drawn is computed first, by `lanes`, as plain arrays: any number of calls becomes at most
 `bins` bars a lane. The interactive timeline is `widget.py`; other plots are in `plots.py`.
 """
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .columns import COLOURS, Columns, Ints, Mask, busy, outcome_of
-from .escape import shorten, visible
+from .ink import DIM, canvas, label, png
 from .units import counted, duration, time_unit
 
 if TYPE_CHECKING:
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Bars = npt.NDArray[np.float64]
+
+__all__ = ["ENDINGS", "GLYPHS", "Lane", "draw", "figure", "headline", "lanes", "png"]
 
 GLYPHS = {"refused": "X", "failed": "|", "injected": "D"}
 """The marker of each verdict: a shape beside the colour, for those who cannot tell the colours apart."""
@@ -52,7 +52,7 @@ def lanes(columns: Columns, bins: int = 1200) -> list[Lane]:
     """
     starts, ends = columns.gaps()
     found = [Lane("guest", 0, int((ends - starts).sum()), _bars(starts, ends, columns.span, bins), {})]
-    for family, mask in columns.families().items():
+    for family, mask in columns.families.items():
         start, end = columns.start[mask], columns.end[mask]
         marks = {
             verdict: _thinned(columns.start, mask & flagged, columns.span, bins // 4)
@@ -73,7 +73,7 @@ def _bars(start: Ints, end: Ints, span: int, bins: int) -> Bars:
         return np.stack([start.astype(float), right, np.ones(len(start))], axis=1)
     edges = np.linspace(0.0, float(span), bins + 1)
     part = np.clip(busy(start, end, edges) / np.diff(edges), 0.0, 1.0)
-    met = np.histogram(np.minimum(start, span), edges)[0] > 0
+    met = np.bincount(np.minimum(start * bins // max(span, 1), bins - 1), minlength=bins) > 0
     height = np.where(met | (part > 0), np.maximum(part, 0.25), 0.0)
     seen = height > 0
     return np.stack([edges[:-1][seen], edges[1:][seen], height[seen]], axis=1)
@@ -94,19 +94,11 @@ def figure(run_or_trace: Any, *, title: str | None = None, width: float = 9.0, a
     With `ax` it is drawn into those axes and their figure is returned. `title` defaults to the run's name, its
     calls and its time. An empty run gives a picture that says so.
     """
-    from matplotlib.figure import Figure
-
     columns = Columns.of(run_or_trace)
     drawn = lanes(columns)
-    if ax is None:
-        fig = Figure(figsize=(width, 1.25 + 0.34 * len(drawn)), dpi=110, layout="constrained")
-        axes = fig.subplots()
-    else:
-        axes, fig = ax, ax.get_figure(root=True)  # type: ignore[assignment]
-    axes.set_title(
-        shorten(visible(title if title is not None else headline(run_or_trace, columns), lines=False), 110),
-        loc="left", fontsize=10, parse_math=False,
-    )  # fmt: skip
+    fig, axes = canvas(ax, (width, 1.25 + 0.34 * len(drawn)))
+    words = title if title is not None else headline(run_or_trace, columns)
+    axes.set_title(label(words, 100), loc="left", fontsize=10)
     draw(axes, columns, drawn)
     ending = getattr(outcome_of(run_or_trace), "kind", "exit")
     if ending in ENDINGS:
@@ -146,7 +138,7 @@ def draw(axes: Axes, columns: Columns, drawn: list[Lane]) -> None:
         )  # fmt: skip
         note = duration(lane.busy_ns) if not lane.calls else f"{counted(lane.calls, 'call')}, {duration(lane.busy_ns)}"
         axes.annotate(note, (1.0, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-                      va="center", fontsize=8, color="#667")  # fmt: skip
+                      va="center", fontsize=8, color=DIM)  # fmt: skip
         for verdict, times in lane.marks.items():
             if len(times):
                 axes.plot(times / one, np.full(len(times), y), linestyle="none", marker=GLYPHS[verdict],
@@ -166,7 +158,7 @@ def draw(axes: Axes, columns: Columns, drawn: list[Lane]) -> None:
     if not len(columns):
         if not columns.ended:
             axes.set_xticks([])
-        axes.text(0.5, 0.5, "no WASI call was made", transform=axes.transAxes, ha="center", va="center", color="#667")
+        axes.text(0.5, 0.5, "no WASI call was made", transform=axes.transAxes, ha="center", va="center", color=DIM)
     _legend(axes, drawn)
 
 
@@ -192,10 +184,3 @@ def _legend(axes: Axes, drawn: list[Lane]) -> None:
             loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(used), frameon=False, fontsize=8,
             handletextpad=0.2, columnspacing=1.0, borderaxespad=0.1,
         )  # fmt: skip
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file, on white (a transparent one is unreadable on a dark page)."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", facecolor="white")
-    return out.getvalue()

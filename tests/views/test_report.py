@@ -1,0 +1,168 @@
+"""The report: complete in every form, isolated, and deaf to what guests write."""
+
+from __future__ import annotations
+
+import html
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wasilab.engine.outcome import Frame, Outcome
+from wasilab.views import report
+from wasilab.views.verdict import mood, refusals, verdict
+
+
+def changed(run: Any, **fields: Any) -> Any:
+    return type(run)(**{**run.__dict__, **fields})
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize(
+    ("outcome", "start", "tone"),
+    [
+        (Outcome("exit", 0, seconds=0.001), "Ended well (exit status 0), after 34 WASI calls in 1.00 ms; 2 c", "warn"),
+        (Outcome("exit", 3, seconds=0.001), "Ended with exit status 3, after 34 WASI calls", "warn"),
+        (Outcome("trap", 134, "unreachable was executed.", seconds=1), "Trapped: unreachable was executed, ", "bad"),
+        (Outcome("limit", 137, "the fuel is used up", seconds=1), "Stopped by a limit: the fuel is used up, ", "bad"),
+        (Outcome("interrupt", 130, "x", seconds=1), "Stopped by you, after 34 WASI calls in 1.00 s", "bad"),
+        (Outcome("error", 1, "import missing", seconds=0), "Could not run: import missing, after", "bad"),
+    ],
+)
+def test_the_verdict_says_in_words_how_the_run_ended(copy_run: Any, outcome: Outcome, start: str, tone: str) -> None:
+    run = changed(copy_run, outcome=outcome, exit_code=outcome.exit_code)
+    assert verdict(run).startswith(start)
+    assert mood(run) == tone
+
+
+def test_a_clean_run_is_good(many_run: Any) -> None:
+    run = many_run(7)
+    clean = changed(run, trace=run.trace.filter("ok"), denied=[])
+    assert verdict(clean).endswith("; nothing was refused.")
+    assert mood(clean) == "good"
+
+
+def test_a_run_that_goes_on_and_one_without_a_trace_have_a_report(copy_run: Any) -> None:
+    going = changed(copy_run, running=True)
+    assert verdict(going).startswith("Still running, after 34 WASI calls")
+    assert "Still running" in report.text(going)
+    untraced = changed(copy_run, traced=False, trace=None, denied=None)
+    assert "its calls were not recorded" in report.text(untraced)
+    assert "not recorded" in report.page(untraced)
+
+
+def test_refusals_are_grouped_with_their_remedy(copy_run: Any) -> None:
+    groups = refusals(copy_run)
+    assert [group.count for group in groups] == [1, 1]
+    assert "no granted directory contains it" in groups[0].sentence
+    text = report.text(copy_run)
+    assert "refused: path_open('../etc/passwd') was refused: no granted directory contains it" in text
+    assert "to allow it: --dir" in text
+
+
+def test_text_is_useful_in_a_terminal(copy_run: Any) -> None:
+    text = report.text(copy_run)
+    assert text.splitlines()[0].startswith("copy.c: Ended well")
+    assert re.search(r"^fd_read +12 ", text, re.MULTILINE)
+    assert "stdout:\n  line 0\n  line 1" in text
+    assert "stdout:" not in report.text(copy_run, output=False)
+
+
+def test_a_trap_shows_the_guests_stack(copy_run: Any) -> None:
+    frames = (Frame("crash", "/cell/a.c", 7), Frame("main", "/cell/a.c", 12))
+    run = changed(copy_run, outcome=Outcome("trap", 134, "unreachable", frames, seconds=1))
+    assert "crash at /cell/a.c:7" in report.text(run)
+    assert "main at /cell/a.c:12" in report.page(run)
+
+
+def test_the_page_is_complete_and_asks_nothing_of_the_network(copy_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    report.to_html(copy_run, path)
+    page = path.read_text(encoding="utf-8")
+    tags = Tags(page)
+    assert {"h2", "table", "img", "ul"} <= {tag for tag, _ in tags.found}
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in tags.found}
+    for _, attributes in tags.found:
+        for name in ("src", "href"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+    for words in ("Refused", "Asked for, granted, used", "fd_write", "line 0", "--dir", "real"):
+        assert words in tags.text
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_embedded_report_is_a_sandboxed_frame_with_a_plain_form_beside_it(copy_run: Any) -> None:
+    bundle = report.mimebundle(copy_run, widget=False)
+    assert set(bundle) == {"text/plain", "text/html"}
+    outer = Tags(bundle["text/html"])
+    frame = next(attributes for tag, attributes in outer.found if tag == "iframe")
+    assert frame["sandbox"] == ""
+    assert "Asked for, granted, used" in (frame["srcdoc"] or "")
+    without = re.sub(r"<style>.*?</style>|<iframe.*?</iframe>", "", bundle["text/html"], flags=re.DOTALL)
+    plain = Tags(without)
+    assert "Ended well" in plain.text
+    assert "To allow it" in plain.text
+    assert "fd_write" in plain.text
+    assert any(tag == "img" for tag, _ in plain.found)
+
+
+def test_streamed_output_is_not_repeated(copy_run: Any) -> None:
+    assert "line 1" not in report.mimebundle(changed(copy_run, streamed=True), widget=False)["text/html"]
+
+
+@pytest.mark.parametrize("form", ["page", "html", "text"])
+def test_no_guest_text_is_obeyed(evil_run: Any, form: str) -> None:
+    shown = getattr(report, form)(evil_run)
+    for layer in (shown, html.unescape(shown)) if form == "html" else (shown,):
+        assert "\x1b" not in layer
+        assert "\u202e" not in layer
+        assert "\x07" not in layer
+        assert "\0" not in layer
+    if form != "text":
+        assert "<script" not in shown
+        inner = html.unescape(re.search(r'srcdoc="([^"]*)"', shown)[1]) if form == "html" else shown  # type: ignore[index]
+        assert not any(tag == "script" for tag, _ in Tags(inner).found)
+        assert "\\u202egpj.exe" in inner
+    else:
+        assert "\\u202egpj.exe" in shown
+
+
+def test_long_output_is_cut_with_a_count_of_what_is_left(copy_run: Any) -> None:
+    run = changed(copy_run, stdout="".join(f"{i}\n" for i in range(100_000)).encode())
+    page = report.page(run)
+    assert len(page) < 200_000
+    assert "more lines; all is in <code>run.stdout</code>" in page
+
+
+def test_a_thousand_reasons_do_not_flood_the_report(copy_run: Any) -> None:
+    denials = [type(copy_run.denied[0])(
+        "path_open", "x", copy_run.denied[0].denied_by, f"reason {i}", "--dir x", i) for i in range(1000)]  # fmt: skip
+    page = report.page(changed(copy_run, denied=denials))
+    assert "970 more reasons" in page
+
+
+def test_a_path_of_4096_characters_stays_in_the_page(copy_run: Any) -> None:
+    denial = copy_run.denied[0]
+    long = type(denial)(denial.call, denial.asked, denial.denied_by, "path_open('" + "a" * 4096 + "')", "", 1)
+    page = report.page(changed(copy_run, denied=[long]))
+    assert "a" * 4096 in page
+    assert "overflow-wrap: anywhere" in page
+
+
+def test_the_widget_is_part_of_the_bundle_when_asked_for(copy_run: Any) -> None:
+    bundle = report.mimebundle(copy_run, widget=True)
+    assert "model_id" in bundle["application/vnd.jupyter.widget-view+json"]
