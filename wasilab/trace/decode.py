@@ -168,7 +168,7 @@ class Batch:
         good, aux, _, _ = self._where
         at = np.maximum(aux // 4 - (self.plan.words - 4) + k - 4, 0)
         words = self._words32
-        return np.where(good, words[np.minimum(at, len(words) - 1)], 0)
+        return np.asarray(np.where(good, words[np.minimum(at, len(words) - 1)], 0))
 
     def word64(self, k: int) -> Array:
         """Words k and k + 1 as one unsigned 64-bit number."""
@@ -219,15 +219,15 @@ class Batch:
 
 
 def _fd(batch: Batch, field: Field) -> Values:
-    return batch.word(field.word).astype("<i4").tolist()
+    return list(batch.word(field.word).astype("<i4").tolist())
 
 
 def _scalar(batch: Batch, field: Field) -> Values:
     if field.type.words == ("i64",):
         wide = batch.word64(field.word)
-        return (wide.view("<i8") if field.type.signed else wide).tolist()
+        return list((wide.view("<i8") if field.type.signed else wide).tolist())
     narrow = batch.word(field.word)
-    return (narrow.astype("<i4") if field.type.signed else narrow).tolist()
+    return list((narrow.astype("<i4") if field.type.signed else narrow).tolist())
 
 
 def _string(batch: Batch, field: Field) -> Values:
@@ -369,11 +369,12 @@ def _errno_name(number: int) -> str:
         return ""
     if number == DID_NOT_RETURN:
         return "?"
-    return t.Errno(number).symbol if number in _KNOWN else f"E{number}"
+    return KNOWN_ERRNOS[number].symbol if number in KNOWN_ERRNOS else f"E{number}"
 
 
-_KNOWN = {int(errno) for errno in t.Errno}
+KNOWN_ERRNOS: dict[int, t.Errno] = {int(errno): errno for errno in t.Errno}
+"""Number -> errno."""
 ERRNO_NAMES: tuple[str, ...] = tuple(map(_errno_name, range(256)))
 """`ENOENT`; "" for success, "?" for a call that did not return, "E123" for a number that WASI does not have."""
-ERRNO_TEXTS: tuple[str, ...] = tuple(t.Errno(n).text if n in _KNOWN else "unknown error" for n in range(256))
+ERRNO_TEXTS: tuple[str, ...] = tuple(KNOWN_ERRNOS[n].text if n in KNOWN_ERRNOS else "unknown error" for n in range(256))
 """What each errno means, in strace's words."""

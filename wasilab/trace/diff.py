@@ -249,7 +249,7 @@ class Diff:
         )
 
 
-_SHADE = {
+_SHADE: dict[int, str] = {
     Kind.SAME: "opacity:.65;",
     Kind.CHANGED: "background:rgba(255,180,0,.25);",
     Kind.REMOVED: "background:rgba(220,40,60,.18);",

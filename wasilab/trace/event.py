@@ -17,7 +17,7 @@ import numpy as np
 from ..capabilities.refusal import DeniedBy
 from ..wasi import signature as sig
 from ..wasi import types as t
-from .decode import ERRNO_NAMES, Batch, Field, bytes_moved, call_name, is_unstable, plan
+from .decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved, call_name, is_unstable, plan
 from .record import DID_NOT_RETURN, Flag
 from .show import plain
 from .store import reason_of, text_of
@@ -103,7 +103,7 @@ class CallEvent:
         number = int(self._record["errno"])
         if number == DID_NOT_RETURN:
             return None
-        return t.Errno(number) if number in t.Errno.__members__.values() else number
+        return KNOWN_ERRNOS.get(number, number)
 
     @property
     def errno_name(self) -> str:

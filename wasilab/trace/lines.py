@@ -72,7 +72,7 @@ class Lines:
         n = len(keys)
 
         def total(weights: Any) -> list[int]:
-            return np.bincount(where[known], weights=weights[known], minlength=n).astype("<i8").tolist()
+            return list(np.bincount(where[known], weights=weights[known], minlength=n).astype("<i8").tolist())
 
         calls, errors = total(np.ones(len(where))), total(failed)
         refused, moved = total(trace.column("denied_by") != 0), total(trace.column("nbytes"))

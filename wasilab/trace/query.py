@@ -80,7 +80,7 @@ def _condition(trace: Trace, name: str, wanted: Any) -> Mask:
         mask = word(trace, name)
         return mask if wanted else ~mask
     if isinstance(wanted, str):
-        found = re.match(r"\s*(<=|>=|!=|==|!~|=|<|>|~)\s*", wanted)
+        found = re.match(r"\s*(!=|==|!~|=|~)\s*" if name in _TEXT_COLUMNS else r"\s*(<=|>=|!=|==|=|<|>)\s*", wanted)
         if found:
             return compare(trace, name, found[1], wanted[found.end() :])
         return compare(trace, name, "=", wanted)

@@ -3,7 +3,8 @@
     trace.sql("select call, count(*), sum(dur) from calls where errno <> '' group by call order by 3 desc")
 
 The views: `calls` (one row a call; also called `trace`), `fds`, `paths`, `lines`, `output`. Times are ns.
-`calls.text`, the call as strace shows it, is there when the statement names it. Not for: quick choices (`Trace.filter`).
+`calls.text`, the call as strace shows it, is there when the statement names it. Not for: quick
+choices (`Trace.filter`).
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class Store:
         local_ids = part.records["path"]
         if len(local_ids) and int(local_ids.max()) >= len(table):  # only in a file that lies
             local_ids = np.where(local_ids < len(table), local_ids, 0)
-        return table[local_ids]
+        return np.asarray(table[local_ids])
 
     # -- where a call acted ------------------------------------------------------------------------------------------
 

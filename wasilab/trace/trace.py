@@ -146,7 +146,7 @@ class Trace:
         if found is None:
             if name in ("gap",) or name in (RECORD.names or ()) or name == "seq":
                 column = self._gaps() if name == "gap" else self.store.column(name)
-                found = column if self.rows is None else column[self.rows]
+                found = column if self.rows is None else np.asarray(column[self.rows])
             elif name in _DERIVED:
                 found = getattr(self, f"_column_{name}")()
             else:

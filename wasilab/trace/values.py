@@ -7,7 +7,8 @@ For: JSON lines, Chrome's and Perfetto's arguments. A column at a time, as `deco
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rows:
     """Some consecutive rows of a trace with their decoded values."""
 
     part: Part

@@ -41,7 +41,8 @@ def write(trace: Trace, file: IO[bytes]) -> None:
     dumps = json.JSONEncoder(separators=(",", ":")).encode
     full = trace.column("full_path").tolist()
     nbytes = trace.column("nbytes").tolist()
-    for part, index, records, at, args, results in decoded(trace):
+    for rows in decoded(trace):
+        part, index, records, at, args, results = rows.part, rows.index, rows.records, rows.at, rows.args, rows.results
         seqs = part.numbers(index).tolist()
         payloads = blobs(part, index)
         raws = zip(*(records[name].tolist() for name in _RAW), strict=True)
