@@ -260,6 +260,8 @@ class MemFile:
         if not (self._read and self._open):
             raise fail(errno.EBADF)
         _check_offset(offset)
+        if offset > MAX_FILE:
+            _check_offset(offset + sum(map(len, buffers)))
         data = self._node.data
         size = len(data)
         start = offset
@@ -295,6 +297,7 @@ class MemFile:
             return 0
         node = self._node
         end = offset + total
+        _check_offset(end)
         size = len(node.data)
         if end > MAX_FILE:
             raise fail(errno.EFBIG)
@@ -396,5 +399,6 @@ class MemFile:
 
 
 def _check_offset(offset: int) -> None:
+    """POSIX: an offset that is negative, or a range that ends beyond the largest one, is EINVAL."""
     if not 0 <= offset <= _LAST_OFFSET:
         raise fail(errno.EINVAL)
