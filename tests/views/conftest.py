@@ -53,7 +53,7 @@ class Book:
         del self.lives[fd]
 
     def descriptor(self, fd: int, preopen: str | None = None) -> Any:
-        thing = SimpleNamespace(filetype=4)
+        thing = SimpleNamespace(filetype=3 if preopen else 4)
         return SimpleNamespace(fd=fd, life=self.lives[fd], path=self.paths[fd], preopen=preopen, object=thing)
 
     def call(
@@ -178,3 +178,8 @@ def many_run() -> Callable[[int], Any]:
         return kept[n]
 
     return of
+
+
+@pytest.fixture
+def new_book() -> Callable[[], Book]:
+    return Book

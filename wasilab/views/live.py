@@ -95,8 +95,11 @@ class LiveFeed:
 
 def recorder_of(run: Any) -> Recorder | None:
     """The recorder that a run is being written to; None when it is not traced."""
-    recorder = getattr(run, "recorder", None) or getattr(getattr(run, "_prepared", None), "recorder", None)
-    return recorder if isinstance(recorder, Recorder) else None
+    for owner in (run, getattr(run, "_prepared", None)):
+        recorder = getattr(owner, "recorder", None)
+        if isinstance(recorder, Recorder):
+            return recorder
+    return None
 
 
 def grown(recorder: Recorder, since: int, most: int) -> Any:

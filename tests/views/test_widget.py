@@ -1,0 +1,187 @@
+"""The widget's Python side: questions get answers, errors in words, notes reach the trace, live runs grow."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wasilab.views.live import LiveFeed, columns, grown
+from wasilab.views.module_js import ORDER, module
+from wasilab.views.widget import Timeline, timeline
+
+JS = Path(__file__).parents[2] / "wasilab" / "views" / "js"
+
+
+class Talk:
+    """A widget whose messages are kept instead of sent."""
+
+    def __init__(self, run: Any, **options: Any) -> None:
+        self.widget = Timeline(run, **options)
+        self.sent: list[tuple[dict[str, Any], list[bytes]]] = []
+        self.widget.send = lambda content, buffers=None: self.sent.append((content, buffers or []))
+
+    def ask(self, ask: str, **more: Any) -> tuple[dict[str, Any], list[bytes]]:
+        self.widget._answer(None, {"id": "7", "ask": ask, **more}, [])
+        content, buffers = self.sent.pop()
+        assert content["id"] == "7"
+        json.dumps(content)
+        return content, buffers
+
+
+def test_every_question_is_answered(copy_run: Any) -> None:
+    talk = Talk(copy_run)
+    content, buffers = talk.ask("calls", first=0)
+    assert content["count"] == len(copy_run.trace)
+    assert len(buffers) == 7
+    assert len(talk.ask("rows", first=0, count=100)[0]["rows"]) == len(copy_run.trace)
+    assert talk.ask("detail", row=5)[0]["detail"]["call"] == "path_open"
+    assert len(talk.ask("filter", expression="refused")[1][0]) == (len(copy_run.trace) + 7) // 8
+    assert talk.ask("search", text="passwd", row=-1, by=1)[0]["row"] == 3
+    content, buffers = talk.ask("export", suffix=".strace")
+    assert content["name"] == "copy.c.strace"
+    assert b"path_open(" in buffers[0]
+    assert b"Asked for, granted, used" in talk.ask("export", suffix=".html")[1][0]
+
+
+@pytest.mark.parametrize(
+    ("ask", "more", "words"),
+    [
+        ("detail", {"row": 10**6}, "there is no call"),
+        ("filter", {"expression": "nonsense=1"}, "nonsense"),
+        ("export", {"suffix": ".exe"}, ".exe"),
+        ("stop", {}, "the run has ended"),
+        ("grant", {"refusal": 0}, "no grant to add"),
+        ("format-disk", {}, "does not know the question"),
+        ("rows", {"first": "x", "count": 1}, "invalid literal"),
+    ],
+)
+def test_what_goes_wrong_is_an_answer_in_words(copy_run: Any, ask: str, more: dict[str, Any], words: str) -> None:
+    assert words in Talk(copy_run).ask(ask, **more)[0]["error"]
+
+
+def test_messages_that_are_no_questions_are_ignored(copy_run: Any) -> None:
+    talk = Talk(copy_run)
+    for junk in ("text", None, {}, {"id": 3}):
+        talk.widget._answer(None, junk, [])
+    assert talk.sent == []
+
+
+def test_notes_written_in_the_browser_are_notes_of_the_trace(copy_run: Any) -> None:
+    talk = Talk(copy_run)
+    talk.widget.notes = {"5": "here it opens"}
+    assert copy_run.trace.notes == [(5, 5, "here it opens")]
+    assert talk.ask("detail", row=5)[0]["detail"]["note"] == "here it opens"
+    talk.widget.notes = {}
+    assert copy_run.trace.notes == []
+
+
+def test_grant_and_run_again_shows_the_new_run(copy_run: Any, many_run: Any) -> None:
+    asked: list[str] = []
+
+    def rerun(remedy: str) -> Any:
+        asked.append(remedy)
+        return many_run(7)
+
+    talk = Talk(copy_run, rerun=rerun)
+    assert talk.widget._head.count("grant and run again") == 2
+    assert "error" not in talk.ask("grant", refusal=0)[0]
+    assert asked[0].startswith("--dir")
+    assert talk.widget._meta["calls"] == 7
+
+
+def test_without_a_way_to_run_again_there_is_no_button(copy_run: Any) -> None:
+    assert "<button" not in Talk(copy_run).widget._head
+
+
+def test_the_same_run_has_one_widget(copy_run: Any) -> None:
+    assert timeline(copy_run) is timeline(copy_run)
+
+
+def test_what_is_put_as_html_is_escaped(evil_run: Any) -> None:
+    widget = Timeline(evil_run)
+    assert "<script" not in widget._head + widget._report
+    assert "&lt;script&gt;" in widget._head
+
+
+class GoingOn:
+    """A run that goes on until it is told to end."""
+
+    def __init__(self, book: Any) -> None:
+        self.recorder = book.recorder
+        self.running = True
+        self.stopped = 0
+        self.book = book
+
+    def stop(self, timeout: float) -> None:
+        self.stopped += 1
+        self.running = False
+
+
+def test_a_live_run_grows_and_becomes_a_run_like_any_other(
+    copy_run: Any, many_run: Callable[[int], Any], new_book: Callable[[], Any]
+) -> None:
+    book = new_book()
+    run: Any = GoingOn(book)
+    assert LiveFeed.possible(run)
+    assert not LiveFeed.possible(copy_run)
+    sent: list[tuple[dict[str, Any], list[bytes]]] = []
+    over = threading.Event()
+    feed = LiveFeed(run, lambda content, buffers: sent.append((content, buffers)), lambda _: over.set())
+    for _ in range(3):
+        book.call("clock_time_get", 0, 1, 0, 0)
+        feed._push()
+    feed._push()
+    assert [(content["first"], content["count"]) for content, _ in sent] == [(0, 1), (1, 1), (2, 1)]
+    assert sent[-1][0]["meta"]["span"] == book.now
+    assert np.frombuffer(sent[-1][1][0], "<f8").tolist() == book.trace()["t_start"][2:].tolist()
+    feed.start()
+    feed.stop()
+    assert over.wait(10)
+    assert run.stopped == 1
+
+
+def test_growth_is_read_across_chunks_without_gaps(new_book: Callable[[], Any]) -> None:
+    book = new_book()
+    for i in range(20_000):
+        book.call("clock_time_get", i, 1, 0, 0, dur=1, gap=1)
+    seen: list[int] = []
+    while True:
+        records = grown(book.recorder, len(seen), 3000)
+        if not len(records):
+            break
+        assert len(columns(records)) == 7
+        seen += records["args"][:, 0].tolist()
+    assert seen == list(range(20_000))
+
+
+def test_the_module_is_the_files_joined_without_imports_or_names_defined_twice() -> None:
+    text = module()
+    assert "import " not in re.sub(r"//.*|/\*.*?\*/| import\(\"", "", text, flags=re.DOTALL).split("export default")[0]
+    assert text.count("export ") - text.count("@") * 0 >= 1
+    assert {path.stem for path in JS.glob("*.js")} == set(ORDER)
+    names = re.findall(r"^(?:class|function|const|async function) (\w+)", text, re.MULTILINE)
+    assert len(names) == len(set(names))
+    assert "http" not in re.sub(r"https?://[^\s]*github[^\s]*", "", text)
+
+
+def test_the_module_is_valid_for_a_javascript_engine(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    assert node is not None, "node is needed to check the module: apt install nodejs"
+    path = tmp_path / "module.mjs"
+    path.write_text(module(), encoding="utf-8")
+    done = subprocess.run([node, "--check", str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_of_the_widget_have_a_readable_length() -> None:
+    for path in JS.iterdir():
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 430, path.name
