@@ -1,4 +1,4 @@
-"""Threads: interrupts, limits, output and input by the pump, detached runs, compiling; the process outlives all of it."""
+"""Threads: interrupts, limits, output and input by the pump, detached runs, compiling; the process outlives it all."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ SLEEP = """
   (i64.store (i32.const 0) (i64.const 1)) (i32.store (i32.const 16) (i32.const 1))
   (i64.store (i32.const 24) (i64.const 9223372036854775807))
   (drop (call $poll_oneoff (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))"""
+YIELDING = "(loop $l (drop (call $sched_yield)) (br $l))"
 READ = """
   (i32.store (i32.const 0) (i32.const 64)) (i32.store (i32.const 4) (i32.const 100))
   (drop (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))"""
@@ -45,15 +46,15 @@ class KeyboardAfter:
 
 
 @pytest.mark.parametrize(
-    ("names", "body", "function"),
-    [("", ENDLESS, "start"), ("poll_oneoff", SLEEP, "start"), ("sched_yield", "(loop $l (drop (call $sched_yield)) (br $l))", "start")],
+    ("names", "body"),
+    [("", ENDLESS), ("poll_oneoff", SLEEP), ("sched_yield", YIELDING)],
     ids=["loop", "sleep", "calls"],
-)  # fmt: skip
-def test_an_interrupt_ends_loops_and_waits_with_the_guests_stack(names: str, body: str, function: str) -> None:
+)
+def test_an_interrupt_ends_loops_and_waits_with_the_guests_stack(names: str, body: str) -> None:
     ran = run(wat(names, body), pump=Pump(on_tick=KeyboardAfter()))
     assert (ran.outcome.kind, ran.outcome.exit_code) == ("interrupt", 130)
     assert ran.outcome.message == "the run was interrupted"
-    assert ran.outcome.frames[0].function == function
+    assert ran.outcome.frames[0].function == "start"
 
 
 def test_a_real_sigint_in_the_main_thread_ends_the_run() -> None:
@@ -194,7 +195,8 @@ def test_an_error_of_the_listener_ends_the_run_and_comes_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"), [("grüße", "grüße\n".encode()), (b"raw", b"raw"), (None, b""), (b"", b""), (EOFError(), b"")]
+    ("answer", "expected"),
+    [("grüße", "grüße\n".encode()), (b"raw", b"raw"), (None, b""), (b"", b""), (EOFError(), b"")],
 )
 def test_input_is_asked_for_in_the_serving_thread(answer: Any, expected: bytes) -> None:
     asked = []

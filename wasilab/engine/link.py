@@ -213,6 +213,10 @@ class Link:
                 self._namespace[f"PACK_{result.type.name}{suffix}"] = result.type.struct.pack_into
         return FunctionType(code(call, variant), self._namespace, call.name)
 
+    def count_from(self, origin_ns: int) -> None:
+        """Let the trampolines count time from `origin_ns` (perf_counter_ns)."""
+        self._namespace["ORIGIN"] = origin_ns
+
     def _make_namespace(self) -> dict[str, Any]:
         snaplen = _EVERYTHING
         if self._recorder is not None and self._recorder.snaplen is not None:

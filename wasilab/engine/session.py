@@ -288,6 +288,13 @@ class Session:
             found += [words for o in link.overrides.values() if (words := o.warning())]
         return tuple(dict.fromkeys([*found, *self.host.notes]))
 
+    def start_clock(self) -> None:
+        """Let the trace's times count from here, where the guest is entered, not from the linking before."""
+        if self._recorder is not None:
+            origin = self._recorder.start_clock()
+            for link in self.links:
+                link.count_from(origin)
+
     def _fuel_used(self) -> int | None:
         if self.limits.fuel is None or self.store is None:
             return None
@@ -320,6 +327,7 @@ def run(session: Session, invoke: str | None, arguments: Sequence[Any]) -> Outco
     try:
         session.entry(invoke)
         session.open()
+        session.start_clock()
         start = time.perf_counter()
         results = session.start(invoke, arguments)
     except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome

@@ -143,7 +143,7 @@ class SourceMap:
             if state.file not in files:
                 files[state.file] = _file_name(program.header, state.file)
             name, directory = files[state.file]
-            if state.line:  # line 0 marks code of no line (compiler made): it belongs to the line before
+            if 0 < state.line < 1 << 24:  # line 0 marks code of no line (compiler made): it belongs to the line before
                 rows.append((state.address, Location(name, state.line, directory) if name else None))
         # An end of a sequence may share its address with the start of the next one, which then counts.
         rows.sort(key=lambda row: (row[0], row[1] is not None))

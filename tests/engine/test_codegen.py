@@ -1,0 +1,64 @@
+"""The trampolines' source: every call in every variant compiles, and reads as a person would write it."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+
+import pytest
+
+from wasilab.engine.codegen import Variant, code, source
+from wasilab.wasi.spec import MODULES
+
+CALLS = [call for module in MODULES.values() for call in module.values()]
+VARIANTS = [Variant(*flags) for flags in itertools.product([True, False], repeat=4)]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_every_call_has_a_trampoline_in_every_variant(variant: Variant) -> None:
+    for call in CALLS:
+        text = source(call, variant)
+        function = ast.parse(text).body[0]
+        assert isinstance(function, ast.FunctionDef)
+        expected = 4 if variant.raw else 1 + len(call.signature)
+        assert len(function.args.args) == expected
+        last = function.body[-1]
+        assert isinstance(last, ast.Try), "every line that can fail stands inside the try"
+        assert isinstance(last.handlers[0].type, ast.Name)
+        assert last.handlers[0].type.id == "BaseException"
+
+
+def test_an_untraced_trampoline_neither_reads_the_clock_nor_records() -> None:
+    for call in CALLS:
+        text = source(call, Variant(traced=False))
+        assert "now()" not in text
+        assert "PACK(" not in text
+
+
+def test_result_pointers_are_checked_before_anything_is_done() -> None:
+    for call in CALLS:
+        text = source(call, Variant())
+        for result in call.results:
+            assert 0 < text.index(f"'result.{result.name}'") < text.index(f"S_{call.name}")
+
+
+def test_code_is_made_once() -> None:
+    call = MODULES["wasi_snapshot_preview1"]["fd_write"]
+    assert code(call, Variant()) is code(call, Variant())
+    assert code(call, Variant()) is not code(call, Variant(traced=False))
+
+
+def test_the_text_of_a_short_one() -> None:
+    text = source(MODULES["wasi_snapshot_preview1"]["sched_yield"], Variant(raw=False, traced=False))
+    assert text == (
+        "def sched_yield(c):\n"
+        "    d0 = s0 = None\n"
+        "    try:\n"
+        "        S_sched_yield(H)\n"
+        "        return 0\n"
+        "    except BaseException as error:\n"
+        "        code = FAIL(error, CALL_sched_yield, c, 0, d0, s0, ())\n"
+        "        if code < 0:\n"
+        "            raise STOP\n"
+        "        return code\n"
+    )
