@@ -172,7 +172,7 @@ class Batch:
 
     def word64(self, k: int) -> Array:
         """Words k and k + 1 as one unsigned 64-bit number."""
-        return self.word(k).astype("<u8") | (self.word(k + 1).astype("<u8") << np.uint64(32))
+        return np.asarray(self.word(k).astype("<u8") | (self.word(k + 1).astype("<u8") << np.uint64(32)))
 
     @cached_property
     def aux(self) -> list[bytes]:

@@ -300,4 +300,5 @@ def _cut(text: str, width: int) -> str:
     outcome = text[at:] if at >= 0 else ""
     if len(outcome) > width // 2:
         outcome = outcome[: width // 2 - 3] + "..."
-    return text[: width - len(outcome) - 3] + "..." + outcome
+    room = width - len(outcome)
+    return text[:at] + outcome if 0 <= at <= room else text[: room - 3] + "..." + outcome

@@ -183,9 +183,14 @@ class CallEvent:
         }
 
     @property
+    def stack_id(self) -> int:
+        """The number of the guest's stack, 0 if it was not taken."""
+        return int(self._record["stack"])
+
+    @property
     def stack(self) -> list[Frame]:
         """The guest's stack at the call, innermost frame first; [] if it was not taken."""
-        return [Frame(*frame) for frame in self.trace.store.stack(int(self._record["stack"]))]
+        return [Frame(*frame) for frame in self.trace.store.stack(self.stack_id)]
 
     @property
     def notes(self) -> list[str]:

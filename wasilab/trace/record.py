@@ -210,6 +210,13 @@ class Recorder:
         """Calls seen so far, dropped and spooled ones included: the `seq` of the next one."""
         return self.chunk.first + self.chunk.n
 
+    def begin(self) -> None:
+        """Time counts from now: the guest starts, what was compiled before is not its time. No effect after a call."""
+        if not len(self):
+            self.origin_ns = time.perf_counter_ns()
+            self.meta["start_epoch_ns"] = time.time_ns()
+            self._reload()
+
     def make_writer(self, instance: int = 0, tid: int = 1) -> Write:
         """The function that records one call; ask for it once and keep it.
 
@@ -219,6 +226,14 @@ class Recorder:
         `pack_payload` or None; all else integers within their column's range, unsigned. Raises nothing for such values.
         """
         return self._writers(instance, tid)
+
+    def start_clock(self) -> int:
+        """Count time from now on: the guest is entered. Does nothing once a call is recorded. Returns `origin_ns`."""
+        if not len(self):
+            self.origin_ns = time.perf_counter_ns()
+            self.meta["start_epoch_ns"] = time.time_ns()
+            self._reload()
+        return self.origin_ns
 
     def record(self, *fields: Any, **more: Any) -> None:
         """Record one call of instance 0 (see `make_writer`, which is quicker)."""
@@ -235,7 +250,8 @@ class Recorder:
         side_limit = SIDE_BYTES
 
         def load() -> None:
-            nonlocal chunk, buf, path_ids, arena
+            nonlocal chunk, buf, path_ids, arena, origin
+            origin = recorder.origin_ns
             chunk = recorder.chunk
             buf = chunk.buf
             path_ids = chunk.path_ids
@@ -407,6 +423,9 @@ class Recorder:
         self._closed = True
         if self._spool_path is None or self.spool_error is not None:
             return
+        from .store import settled
+
+        self.chunk.lives = [settled(life, len(self)) for life in self.chunk.lives]
         for chunk in list(self.chunks):
             if chunk.n and not self._spool_chunk(chunk):
                 return

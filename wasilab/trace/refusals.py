@@ -25,6 +25,7 @@ from ..capabilities.refusal import DeniedBy
 from ..wasi import spec
 from .decode import call_name
 from .event import CallEvent
+from .lines import Place, places
 from .show import plain
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ class Refusals:
         numbers = rows if trace.rows is None else trace.rows[rows]
         for row, call, where in zip(numbers.tolist(), calls, wheres, strict=True):
             groups.setdefault((call, where, trace.store.reason(row)), []).append(row)
-        entries = [_refusal(trace, same) for same in groups.values()]
-        derived = _searched_in_vain(trace)
+        lines = places(trace)
+        entries = [_refusal(trace, same, lines) for same in groups.values()]
+        derived = _searched_in_vain(trace, lines)
         if derived is not None:
             entries.append(derived)
         return cls(sorted(entries, key=lambda entry: entry.seq))
@@ -111,13 +113,13 @@ class Refusals:
         return f"<ul>{items}</ul>"
 
 
-def _refusal(trace: Trace, rows: list[int]) -> Refusal:
+def _refusal(trace: Trace, rows: list[int], lines: list[Place | None]) -> Refusal:
     event = CallEvent(trace, rows[0])
     asked = _asked(event)
     by = event.denied_by if isinstance(event.denied_by, DeniedBy) else DeniedBy.POLICY
     reason = plain(event.reason).rstrip(".")
     sentence = reason if reason.startswith(event.name) else f"{asked} was refused: {reason or _WHY[by]}"
-    return Refusal(event.name, asked, by, sentence, _remedy(event, by), event.seq, _line(event), len(rows))
+    return Refusal(event.name, asked, by, sentence, _remedy(event, by), event.seq, _line(event, lines), len(rows))
 
 
 _WHY = {
@@ -136,6 +138,8 @@ _WHY = {
 def _asked(event: CallEvent) -> str:
     args = event.args
     paths = [value for name, value in args.items() if isinstance(value, str) and "path" in name]
+    if len(paths) == 1 and event.path:
+        return f"{event.name}({_quoted(event.path)})"
     if paths:
         return f"{event.name}({', '.join(_quoted(path) for path in paths)})"
     fd = event.fd
@@ -149,11 +153,9 @@ def _quoted(path: str) -> str:
     return "'" + plain(path).replace("'", "\\'") + "'"
 
 
-def _line(event: CallEvent) -> str:
-    for frame in event.stack:
-        if frame.file and frame.line:
-            return f"{plain(frame.file)}:{frame.line}"
-    return ""
+def _line(event: CallEvent, lines: list[Place | None]) -> str:
+    place = lines[event.stack_id] if event.stack_id < len(lines) else None
+    return f"{plain(place[0])}:{place[1]}" if place else ""
 
 
 _NO_FAMILY_GRANT = {"clock": "--clock real", "random": "--random real", "sock": "--listen 127.0.0.1:0"}
@@ -212,7 +214,7 @@ def _escaped(event: CallEvent) -> str:
     return f"--dir HOST::{shlex.quote(plain(parent))}"
 
 
-def _searched_in_vain(trace: Trace) -> Refusal | None:
+def _searched_in_vain(trace: Trace, lines: list[Place | None]) -> Refusal | None:
     """The search of a C library for granted directories that found none, as a refusal; None where there was no such."""
     if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
         return None
@@ -228,4 +230,4 @@ def _searched_in_vain(trace: Trace) -> Refusal | None:
         "ENOENT or ENOTCAPABLE by itself, without a call)"
     )
     asked, remedy = "a granted directory", "--dir HOST[::GUEST]"
-    return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq, _line(event))
+    return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq, _line(event, lines))

@@ -132,6 +132,30 @@ def names_of(kind: type[IntEnum] | type[IntFlag]) -> Names:
     return _names.setdefault(kind, Names(kind))
 
 
+_TELLING = t.Rights.FD_READ | t.Rights.FD_WRITE | t.Rights.FD_READDIR | t.Rights.PATH_OPEN | t.Rights.PATH_CREATE_FILE
+
+
+class _ShortRights(dict[int, str]):
+    """Rights as a reader wants them first: the telling ones by name and how many there are in all."""
+
+    def __missing__(self, value: int) -> str:
+        if len(self) > 4096:
+            self.clear()
+        count = (value & _ALL_RIGHTS).bit_count()
+        if count <= 4 or value & ~_ALL_RIGHTS:
+            text = flags_text(value, t.Rights)
+        else:
+            telling = flags_text(value & int(_TELLING), t.Rights)
+            text = f"...({count} rights)" if telling == "0" else f"{telling}|...({count} rights)"
+        self[value] = text
+        return text
+
+
+_ALL_RIGHTS = sum(right.value for right in t.Rights)
+SHORT_RIGHTS = _ShortRights()
+"""Rights -> text, abbreviated."""
+
+
 def time_text(ns: int) -> str:
     """Nanoseconds since the epoch as ISO 8601 in UTC with all nine digits."""
     seconds, rest = divmod(ns, 1_000_000_000)
@@ -164,8 +188,8 @@ def bytes_text(count: int) -> str:
 # -- structs -----------------------------------------------------------------------------------------------------------
 
 
-def struct_text(value: Any) -> str:
-    """A struct of the spec (filestat, fdstat, prestat) in braces."""
+def struct_text(value: Any, verbose: bool = True) -> str:
+    """A struct of the spec (filestat, fdstat, prestat) in braces; `verbose`: with all rights."""
     if isinstance(value, t.Filestat):
         return (
             f"{{dev={value.dev}, ino={value.ino}, filetype={names_of(t.Filetype)[value.filetype]}, "
@@ -173,7 +197,7 @@ def struct_text(value: Any) -> str:
             f"ctim={time_text(value.ctim)}}}"
         )
     if isinstance(value, t.Fdstat):
-        rights = names_of(t.Rights)
+        rights = names_of(t.Rights) if verbose else SHORT_RIGHTS
         return (
             f"{{filetype={names_of(t.Filetype)[value.filetype]}, flags={names_of(t.Fdflags)[value.flags]}, "
             f"rights_base={rights[value.rights_base]}, rights_inheriting={rights[value.rights_inheriting]}}}"
@@ -212,13 +236,18 @@ def listed(values: list[Any] | None, one: Callable[[Any], str]) -> str:
 # -- columns -----------------------------------------------------------------------------------------------------------
 
 
-def parameter(batch: Batch, field: Field, limit: int, fds: Callable[[Batch, Field], list[str]]) -> list[str]:
-    """The text of one parameter in every call of a batch. `fds` writes the descriptors (with or without paths)."""
+def parameter(
+    batch: Batch, field: Field, limit: int, fds: Callable[[Batch, Field], list[str]], verbose: bool = True
+) -> list[str]:
+    """The text of one parameter in every call of a batch.
+
+    `fds` writes the descriptors (with or without paths); `limit`: bytes of a buffer shown; `verbose`: all rights.
+    """
     kind = field.kind
     if kind == sig.FD:
         return fds(batch, field)
     if kind == sig.SCALAR:
-        return scalar(batch.values(field), field.type)
+        return scalar(batch.values(field), field.type, verbose)
     if kind == sig.STRING:
         return [UNKNOWN if v is None else clipped(v, max(limit, 4096)) for v in batch.values(field)]
     if kind in (sig.IOVECS, sig.CIOVECS):
@@ -240,18 +269,20 @@ def parameter(batch: Batch, field: Field, limit: int, fds: Callable[[Batch, Fiel
     return [UNKNOWN] * batch.n
 
 
-def scalar(values: list[int], kind: Type) -> list[str]:
+def scalar(values: list[int], kind: Type, verbose: bool = True) -> list[str]:
     """Numbers as text, named if their type has names."""
+    if kind.python is t.Rights and not verbose:
+        return list(map(SHORT_RIGHTS.__getitem__, values))
     if kind.python is None:
         return list(map(str, values))
     return list(map(names_of(kind.python).__getitem__, values))
 
 
-def result(batch: Batch, field: Field) -> list[str]:
+def result(batch: Batch, field: Field, verbose: bool = True) -> list[str]:
     """The text of one result in every call; "?" where there is none."""
     values = batch.results(field)
     if field.type.record:
-        return [UNKNOWN if value is None else struct_text(value) for value in values]
+        return [UNKNOWN if value is None else struct_text(value, verbose) for value in values]
     if field.type.python is not None:
         names = names_of(field.type.python)
         return [UNKNOWN if value is None else names[value] for value in values]

@@ -64,10 +64,10 @@ class Store:
             n = chunk.n
             raw = bytes(memoryview(chunk.buf)[: n * RECORD_BYTES])
             records = np.frombuffer(raw, RECORD)
+            lives = [settled(life, chunks[-1].first + chunks[-1].n) for life in list(chunk.lives)]
             parts.append(
-                Part(chunk.first, n, records, bytes(chunk.arena), list(chunk.paths), list(chunk.reasons),
-                     [replace(life) for life in list(chunk.lives)])
-            )  # fmt: skip
+                Part(chunk.first, n, records, bytes(chunk.arena), list(chunk.paths), list(chunk.reasons), lives)
+            )
         tables = Tables.of_recorder(recorder)
         tables.lives = [replace(life) for life in tables.lives]
         return cls(parts, tables, resolver or recorder.resolver)
@@ -171,7 +171,8 @@ class Store:
         if not len(rows):
             return ids, found
         ids = ids.copy()
-        numbers = {pair: i for i, pair in enumerate(found)}
+        found = list(found)
+        numbers: dict[tuple[str, str], int] = {}
         for part, index, at in self.batches(rows):
             for row, record in zip(rows[at].tolist(), part.records[index], strict=True):
                 place = header(part, int(record["payload"]))
@@ -182,8 +183,11 @@ class Store:
                 life = self.lives.get(int(record["handle"]))
                 base = "" if life is None else text_of(life.path)
                 pair = (base.rstrip("/") + "/" + given if base else given, given)
-                ids[row] = numbers.setdefault(pair, len(numbers))
-        return ids, list(numbers)
+                if pair not in numbers:
+                    numbers[pair] = len(found)
+                    found.append(pair)
+                ids[row] = numbers[pair]
+        return ids, found
 
     # -- payloads ----------------------------------------------------------------------------------------------------
 
@@ -245,6 +249,11 @@ class Store:
         if not 0 < number <= len(self.stacks):
             return []
         return [self.frames[index] for index in self.stacks[number - 1]]
+
+
+def settled(life: Life, calls: int) -> Life:
+    """A copy of a life; one that the host closed after the last call, when the run ended, counts as still open."""
+    return replace(life, closed_seq=-1) if life.closed_seq >= calls else replace(life)
 
 
 def text_of(path: bytes) -> str:

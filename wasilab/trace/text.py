@@ -45,6 +45,8 @@ class Style:
     """The guest's stack under each call (-k)."""
     strings: int = show.STRING_BYTES
     """Bytes of data shown a buffer (-s)."""
+    verbose: bool = False
+    """All rights by name, not only the telling ones (-v)."""
     notes: bool = True
     """Notes, as comments."""
 
@@ -137,7 +139,8 @@ class _Writer:
 
     def _calls(self, batch: Batch, number: int) -> list[str]:
         how = batch.plan
-        columns = [show.parameter(batch, field, self.style.strings, self.fds) for field in how.params]
+        style = self.style
+        columns = [show.parameter(batch, field, style.strings, self.fds, style.verbose) for field in how.params]
         names = ", ".join(f"{field.name}=%s" for field in how.params)
         ends = self._ends(batch, how)
         return list(map(f"{call_name(number)}({names}) = %s".__mod__, zip(*columns, ends, strict=True)))
@@ -169,7 +172,7 @@ class _Writer:
 
     def _result(self, batch: Batch, field: Field) -> list[str]:
         if field.type.name != "fd":
-            return show.result(batch, field)
+            return show.result(batch, field, self.style.verbose)
         fds = batch.results(field)
         if not self.style.fd_paths:
             return [show.UNKNOWN if fd is None else str(fd) for fd in fds]

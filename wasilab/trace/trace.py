@@ -148,11 +148,11 @@ class Trace:
                 column = self._gaps() if name == "gap" else self.store.column(name)
                 found = column if self.rows is None else np.asarray(column[self.rows])
             elif name in _DERIVED:
-                found = getattr(self, f"_column_{name}")()
+                found = np.asarray(getattr(self, f"_column_{name}")())
             else:
                 raise KeyError(f"there is no column {name!r}; the columns are {', '.join(COLUMNS)}")
             self._cache[name] = found
-        return found
+        return np.asarray(found)
 
     def _gaps(self) -> Array:
         start, dur = self.store.column("t_start").astype("<i8"), self.store.column("dur").astype("<i8")
@@ -288,7 +288,7 @@ class Trace:
 
         `trace="path,fd_*,/re/"` (--trace), `path` (-P), `successful` (-z), `failed` (-Z) choose calls; `count` (-c)
         gives the summary instead; `limit` shows the first so many. The rest are fields of `text.Style`: `durations`
-        (-T), `time="relative"` (-r), `fd_paths` (-y), `stacks` (-k), `strings` (-s), `pid`, `notes`.
+        (-T), `time="relative"` (-r), `fd_paths` (-y), `stacks` (-k), `strings` (-s), `verbose` (-v), `pid`, `notes`.
         """
         chosen = self
         if trace is not None or path is not None:
