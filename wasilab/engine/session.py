@@ -95,6 +95,7 @@ class Session:
         self._set_limits(modules)
         if self._recorder is not None:
             self._listen(self._recorder)
+            self._recorder.begin()
         provided: dict[str, dict[str, Any]] = {}
         for number, (name, module) in enumerate(self._preload.items(), 1):
             instance = self._instantiate(module, self._lent.modules[number], provided, number)
