@@ -109,7 +109,8 @@ def test_where_nobody_is_there_it_is_refused(folder: Path, person: Person | None
 
 
 def test_what_is_granted_is_not_asked_for(folder: Path) -> None:
-    finished = go(Guest().open("a").read().write("x", fd(1)), Person(), Grants(dirs={".": MemDir({"a": "1"})}, ask=True))
+    grants = Grants(dirs={".": MemDir({"a": "1"})}, ask=True)
+    finished = go(Guest().open("a").read().write("x", fd(1)), Person(), grants)
     assert finished.exit_code == 0
     assert finished.asked == []
 
@@ -138,6 +139,12 @@ def test_a_path_that_leaves_is_refused_without_a_question(folder: Path) -> None:
         finished = go(Guest().open(path), Person())
         assert finished.exit_code == int(Errno.PERM)
         assert finished.trace[0].denied_by is DeniedBy.PATH
+
+
+def test_a_path_elsewhere_on_the_host_is_asked_for_by_its_full_name(folder: Path) -> None:
+    person = Person("d")
+    go(Guest().open("etc/hostname"), person)
+    assert person.prompts[0].startswith("guest wants to read '/etc/hostname'")
 
 
 def test_a_link_is_named_by_where_it_leads(folder: Path) -> None:

@@ -70,7 +70,7 @@ def test_opening_again_is_refused_and_restoring_lets_it(detached: Callable[..., 
 
 
 def test_what_was_opened_before_stays_dead_after_restoring() -> None:
-    from wasilab.capabilities.directory import OpenHow
+    from wasilab.capabilities.directory import Directory, OpenHow
     from wasilab.capabilities.refusal import Refused
     from wasilab.grants.held import Held
     from wasilab.grants.live import LiveGrants
@@ -78,6 +78,7 @@ def test_what_was_opened_before_stays_dead_after_restoring() -> None:
     live = LiveGrants(Held(preopens={"/d": MemDir({"sub": {"a": "text"}})}))
     folder = live.held.preopens["/d"]
     inner = folder.open("sub", OpenHow(directory=True))
+    assert isinstance(inner, Directory)
     file = inner.open("a", OpenHow())
     live.revoke("/d")
     for use in (lambda: folder.list(), lambda: inner.list(), lambda: file.stat()):

@@ -1,7 +1,7 @@
 """Ask mode: what is not granted is asked for, the first time that the guest uses it, of the person who is there.
 
-With `Grants(ask=True)` (`--ask`) the guest also holds a stand-in for everything that it was not given: "/" and "." as
-directories in which every path is a question, and clocks, randomness and streams that ask before their first use. A
+With `Grants(ask=True)` (`--ask`) the guest also holds a stand-in for everything that it was not given: "/", a
+directory in which every path is a question, and clocks, randomness and streams that ask before their first use. A
 question is answered with allow once, allow for the run, deny or deny all; there is no default answer, and where nobody
 can answer it is a denial. The same thing is not asked for twice at a time, nor again once "for the run" or "deny" has
 been said. Every question and answer is kept, with the number of the call, and the call is flagged ASKED in the trace.
@@ -26,6 +26,7 @@ from ..capabilities.entropy import Random, RandomSource
 from ..capabilities.refusal import DeniedBy, Refused
 from ..trace.record import RECORD, RECORD_BYTES, Flag, Recorder
 from .held import CLOCKS, Held
+from .learn import ROOTS
 
 Access = Literal["read", "change", "use"]
 
@@ -147,12 +148,11 @@ class Asking:
 
     def stand_ins(self, held: Held, cwd: str | None = None, **streams: Callable[[], File | None]) -> Held:
         """`held` with a stand-in that asks for everything that it lacks; `streams` make the standard ones."""
-        from .askdir import AskDirectory
+        from .askdir import AskEverywhere
 
         preopens: dict[str, Directory] = dict(held.preopens)
-        for guest, host in ((".", os.path.realpath(cwd or os.curdir)), ("/", "/")):
-            if guest not in preopens:
-                preopens[guest] = AskDirectory(self, host)
+        if not any(root in preopens for root in ROOTS):
+            preopens["/"] = AskEverywhere(self, os.path.realpath(cwd or os.curdir))
         clocks, random = held.clocks, held.random
         if clocks.spec == "none":
             real = Clocks.real()

@@ -17,6 +17,7 @@ from ..capabilities.directory import BaseDirectory, Directory, Entry, File, Open
 from ..capabilities.hostdir import HostDir
 from ..capabilities.refusal import DeniedBy, Refused
 from .ask import Access, Asking
+from .learn import outside
 
 
 class AskDirectory(BaseDirectory):
@@ -110,6 +111,23 @@ class AskDirectory(BaseDirectory):
     def set_times_path(self, path: str, follow: bool, atim: int | None, mtim: int | None) -> None:
         folder, name = self._ask("change the times of", path, "change", follow=follow)
         folder.set_times_path(name, False, atim, mtim)
+
+
+class AskEverywhere(AskDirectory):
+    """Everything that no other preopen holds: the current folder, and behind it the host's root.
+
+    A WASI program has no current folder of its own; which of the two it means by "etc/passwd" is decided by
+    `learn.outside`, and the question says the absolute path.
+    """
+
+    def __init__(self, asking: Asking, here: str) -> None:
+        super().__init__(asking, here)
+
+    def _locate(self, path: str, follow: bool) -> str:
+        place = outside(posixpath.normpath(path), self._host)
+        if place is None:
+            return super()._locate(path, follow)
+        return AskDirectory(self._asking, "/")._locate(place.lstrip("/"), follow)
 
 
 def _host_folder(path: str, access: Access) -> HostDir:

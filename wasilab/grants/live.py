@@ -6,7 +6,7 @@ every call on a descriptor that was ever opened through it. `restore("/data")` g
 but what was opened before the revocation stays dead, as it would if the grant were another one. A call that is waiting
 in the host at that moment ends as it would have.
 
-A membrane costs each call on a descriptor a little (about half a microsecond), so only runs that somebody can switch
+A membrane costs each call on a descriptor a little (0.2 to 0.3 us, measured), so only runs that somebody can switch
 have one: detached runs and those of the panel.
 """
 

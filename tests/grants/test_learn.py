@@ -1,0 +1,76 @@
+"""Learn mode: nothing on the host changes, and the lesson is enough for the real run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wasilab import Grants, HostDir, run
+from wasilab.grants.learn import lesson, rehearsal
+
+from .guests import READ, SCRATCH, WRITE, Guest
+
+CREATE = 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("text")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def copier() -> Guest:
+    guest = Guest().open("in/a.txt").read().open("out/b", rights=READ | WRITE, oflags=CREATE).write("x")
+    return guest.call("random_get", f"(i32.const {SCRATCH}) (i32.const 4)")
+
+
+def test_the_rehearsal_changes_nothing_and_the_lesson_is_enough(folder: Path) -> None:
+    module = copier().module()
+    rehearsed = run(module, (), rehearsal(Grants()))
+    assert rehearsed.exit_code == 0
+    assert not (folder / "out" / "b").exists()
+    advice = lesson(rehearsed, Grants())
+    assert advice.grants.dirs == {".": HostDir(".", mode="rw")}
+    assert (advice.grants.random.spec, advice.grants.clocks.spec) == ("real", "none")
+    assert run(module, (), advice.grants).exit_code == 0
+    assert (folder / "out" / "b").read_text() == "x"
+    narrow = lesson(rehearsed, Grants(), narrow=True).grants
+    assert narrow.dirs == {"in": HostDir("in"), "out": HostDir("out", mode="rw")}
+
+
+def test_folders_that_were_named_are_the_ones_advised(folder: Path) -> None:
+    grants = Grants.nothing(dirs={"/data": HostDir("in", mode="rw")})
+    rehearsed = run(Guest().open("a.txt").read().module(), (), rehearsal(grants))
+    advice = lesson(rehearsed, grants)
+    assert advice.grants.dirs == {"/data": HostDir("in")}
+    assert not advice.missing
+
+
+def test_a_copy_stays_a_copy(folder: Path) -> None:
+    grants = Grants(dirs={"/data": HostDir("out", mode="copy")})
+    rehearsed = run(Guest().open("new", rights=WRITE, oflags=CREATE).module(), (), rehearsal(grants))
+    assert lesson(rehearsed, grants).grants.dirs == grants.dirs
+
+
+def test_what_was_looked_for_elsewhere_is_missing(folder: Path) -> None:
+    rehearsed = run(Guest().open("etc/secret").module(), (), rehearsal(Grants()))
+    advice = lesson(rehearsed, Grants())
+    assert advice.grants.dirs == {}
+    assert [(lack.flag, lack.why) for lack in advice.missing] == [("--dir /etc", "'/etc/secret' was looked for")]
+    changing = run(Guest().open("etc/new", rights=WRITE).module(), (), rehearsal(Grants()))
+    assert [lack.flag for lack in lesson(changing, Grants()).missing] == ["--dir /etc:rw"]
+
+
+def test_what_is_not_here_and_nowhere_else_is_not_called_missing(folder: Path) -> None:
+    for path in ("in/none", "none", "no-such-root/x"):
+        assert lesson(run(Guest().open(path).module(), (), rehearsal(Grants())), Grants()).missing == ()
+
+
+def test_one_root_is_never_hidden_by_another(folder: Path) -> None:
+    for root in (".", "/"):
+        grants = Grants(dirs={root: HostDir("in")})
+        assert list(rehearsal(grants).dirs) == [root]
