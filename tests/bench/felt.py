@@ -39,7 +39,7 @@ def cell_ms(lang: str, template: str, rounds: int = 7) -> float | None:
         except ToolchainMissing:
             return None
         run = wasilab.run(module)
-        run._repr_html_()
+        run._repr_mimebundle_()
         times.append(1000 * (time.perf_counter() - start))
         assert run.exit_code == 0, run.error
     return statistics.median(times[1:])

@@ -356,8 +356,11 @@ class _Trampoline:
             put(2, f"z = HEAD{len(extra)}(0, 0, 0, {', '.join(extra)})")
         else:
             sizes = f"{0 if aux == _EMPTY else f'len({aux})'}, {0 if data == _EMPTY else f'len({data})'}"
-            parts = [f"HEADER(0, {sizes})", words, *(part for part in (aux, data) if part != _EMPTY)]
-            put(2, f"z = {' + '.join(filter(None, parts))}", "if len(z) & 3:", "    z += PAD[len(z) & 3]")
+            head = f"HEAD{len(extra)}(0, {sizes}, {', '.join(extra)})" if extra else f"HEADER(0, {sizes})"
+            put(2, f"z = {' + '.join([head, *(part for part in (aux, data) if part != _EMPTY)])}")
+            whole = data == _EMPTY and len(self.paths) < 2  # structs and events are multiples of four bytes
+            if not whole:
+                put(2, "if len(z) & 3:", "    z += PAD[len(z) & 3]")
         return flags
 
     def _has_scalar_result(self) -> bool:

@@ -190,6 +190,16 @@ class Link:
             return function_
         return wasmtime.Func(self.store, type_, function, access_caller=True)
 
+    def release(self) -> None:
+        """Let go of the store, once nothing runs in it any more.
+
+        wasmtime-py keeps the functions of the public way in a global table until the store is gone: while they
+        hold the store in turn, neither ever goes, nor what the guest was granted.
+        """
+        self._namespace.clear()
+        self.store = self._stacks = None
+        self.memory = GuestMemory(None)
+
     # ---- functions
 
     def _trampoline(self, call: Call) -> FunctionType:

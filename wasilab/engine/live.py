@@ -73,6 +73,7 @@ class Live:
         self.warnings: tuple[str, ...] = ()
         self._pump = pump
         self._lock = threading.Lock()
+        self._running: Running | None = None
         self._results: Any = None
 
     @classmethod
@@ -139,7 +140,14 @@ class Live:
         with self._lock:
             if self.outcome is None:
                 self.outcome = Outcome("exit", 0, "the instance was closed")
+            self._release()
+
+    def _release(self) -> None:
+        """Release the session, but not before a call that was given up has returned."""
+        if self._running is None:
             self.session.release()
+        else:
+            self._running.on_done(self.session.release)
 
     def _run(self, work: Callable[[], None], *, compile_first: bool = False) -> None:
         if not self._lock.acquire(blocking=False):
@@ -164,14 +172,14 @@ class Live:
                     error = caught
                 return self.session.outcome(None, error, time.perf_counter() - start)
 
-            running = Running(self.session, task, f"wasilab {self.session.module.name}"[:60])
+            self._running = running = Running(self.session, task, f"wasilab {self.session.module.name}"[:60])
             outcome = self._pump().serve(running.begin())
             self.warnings = outcome.warnings
             if refused:
                 raise TypeError(str(refused[0]))
             if outcome.kind != "exit" or self.session.stop.error is not None:
                 self.outcome = outcome
-                self.session.release()
+                self._release()
                 raise GuestError(outcome)
         finally:
             self._lock.release()

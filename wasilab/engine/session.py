@@ -311,6 +311,8 @@ class Session:
 
     def release(self) -> None:
         """Give the engine back. The store lives as long as somebody holds a view of its memory."""
+        for link in self.links:
+            link.release()
         if self._lent is not None:
             engines.give_back(self._lent)
             self._lent = None
