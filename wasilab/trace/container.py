@@ -28,10 +28,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from .record import CHUNK_RECORDS, RECORD, RECORD_BYTES, Life
+from .layout import CHUNK_RECORDS, RECORD, RECORD_BYTES, Life
 
 if TYPE_CHECKING:
-    from .record import Chunk, Recorder
+    from .layout import Chunk
+    from .record import Recorder
 
 Array = np.ndarray[Any, Any]
 

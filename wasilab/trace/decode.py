@@ -29,7 +29,7 @@ from ..wasi import spec
 from ..wasi import types as t
 from ..wasi.signature import Call, Type
 from .container import Part
-from .record import DID_NOT_RETURN, Flag
+from .layout import DID_NOT_RETURN, Flag
 
 Array = np.ndarray[Any, Any]
 Values = list[Any]

@@ -18,7 +18,7 @@ from ..capabilities.refusal import DeniedBy
 from ..wasi import signature as sig
 from ..wasi import types as t
 from .decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved, call_name, is_unstable, plan
-from .record import DID_NOT_RETURN, Flag
+from .layout import DID_NOT_RETURN, Flag
 from .show import plain
 from .store import reason_of, text_of
 from .text import life_at
@@ -217,7 +217,7 @@ class CallEvent:
         if python is None or not isinstance(value, int):
             return value
         if issubclass(python, IntFlag):
-            return python(value)
+            return python(value) if len(python) else value  # siflags defines no flag, and such a class makes no value
         return _enum(python, value)
 
     def text(self) -> str:

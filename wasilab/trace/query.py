@@ -28,7 +28,7 @@ from ..capabilities.refusal import DeniedBy
 from ..wasi import spec
 from ..wasi import types as t
 from .decode import FAMILY_OF, NAMES
-from .record import DID_NOT_RETURN, Flag
+from .layout import DID_NOT_RETURN, Flag
 
 if TYPE_CHECKING:
     from .trace import Trace

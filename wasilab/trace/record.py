@@ -13,142 +13,36 @@ guest's); any thread may take a `snapshot()` meanwhile: chunks only grow, and a 
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import IntFlag
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from .layout import (
+    CHUNK_BYTES,
+    CHUNK_RECORDS,
+    DID_NOT_RETURN,
+    MAX_FRAMES,
+    MAX_STACKS,
+    PACK,
+    PATH_BYTES,
+    RECORD,
+    RECORD_BYTES,
+    SIDE_BYTES,
+    Chunk,
+    Flag,
+    Life,
+    pack_payload,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from .container import Writer
     from .trace import Trace
 
-RECORD = np.dtype(
-    [
-        ("t_start", "<u8"),  # ns since the run's start
-        ("dur", "<u8"),  # ns from entry to return
-        ("result", "<u8"),  # first scalar result: bytes moved, descriptor opened, time, ...
-        ("handle", "<u4"),  # life of the first fd argument (see `Life`); 0: none, or not an open fd
-        ("path", "<u4"),  # 1-based index into the chunk's paths: the first path argument; 0: none
-        ("stack", "<u4"),  # 1-based index into the recorder's stacks; 0: not taken
-        ("payload", "<u4"),  # offset / 4 + 1 into the chunk's arena; 0: none
-        ("call", "u1"),  # `Call.number` of the spec
-        ("errno", "u1"),  # WASI errno; DID_NOT_RETURN for a call that ended the guest
-        ("denied_by", "u1"),  # capabilities.refusal.DeniedBy
-        ("instance", "u1"),  # which instance of the run made the call (0: the program)
-        ("flags", "<u2"),  # Flag
-        ("tid", "<u2"),  # guest thread, 1 for the first
-        ("args", "<u4", (4,)),  # the first four 32-bit core words; an i64 is two, low word first
-    ]
-)
-"""The layout of one call: 64 bytes, little endian, no padding."""
-
-_PACK = struct.Struct("<QQQIIIIBBBBHHIIII")
-_HEADER = struct.Struct("<HHI")
-RECORD_BYTES = 64
-CHUNK_RECORDS = 8192
-CHUNK_BYTES = RECORD_BYTES * CHUNK_RECORDS
-SIDE_BYTES = 4 << 20
-"""A chunk is closed early once its arena or its paths reach this size, so that a budget has a grain."""
-PATH_BYTES = 4096
-"""Longer paths are cut to this (POSIX PATH_MAX) and the call is flagged TRUNCATED."""
-MAX_STACKS = 1 << 16
-MAX_FRAMES = 256
-DID_NOT_RETURN = 255
-
-assert RECORD.itemsize == _PACK.size == RECORD_BYTES
-
-
-class Flag(IntFlag):
-    """The record's `flags`."""
-
-    INJECTED = 1
-    """The result was made up by an injection rule or an override."""
-    TRUNCATED = 2
-    """Some bytes of the call (data, path, iovecs) were longer than what was kept."""
-    ASKED = 4
-    """A person was asked before the call was allowed or refused."""
-    UNSTABLE = 8
-    """A call of `wasi_unstable` (snapshot 0)."""
-    NOSYS = 16
-    """The host does not provide this call."""
-    OVERRIDE = 32
-    """Answered by a function of the grants' `overrides`."""
-    DETACHED = 64
-    """Made outside `_start` (an export called by Python)."""
-
-
-@dataclass(slots=True)
-class Life:
-    """One opening of a descriptor, from open to close.
-
-    `fd` numbers are reused; `life` is not. `generation` counts the openings of the same number, from 1.
-    `opened_seq` and `closed_seq` are the calls that did it: -1 stands for "before the first call" or "still open".
-    """
-
-    life: int
-    fd: int
-    generation: int
-    path: bytes
-    kind: int
-    opened_seq: int
-    closed_seq: int = -1
-    preopen: bytes | None = None
-
-
-class Chunk:
-    """Up to 8192 consecutive calls with all that is needed to read them."""
-
-    __slots__ = ("arena", "buf", "first", "lives", "n", "path_ids", "paths", "reason_ids", "reasons", "side")
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        """`seq` of the first call."""
-        self.buf = bytearray(CHUNK_BYTES)
-        self.n = 0
-        """Records complete in `buf`."""
-        self.arena = bytearray()
-        self.paths: list[bytes] = []
-        self.path_ids: dict[bytes, int] = {}
-        self.reasons: list[str] = []
-        self.reason_ids: dict[str, int] = {}
-        self.lives: list[Life] = []
-        self.side = 0
-        """Bytes held by paths, reasons and lives, roughly."""
-
-    def nbytes(self) -> int:
-        """Bytes of memory that the chunk holds, roughly."""
-        return CHUNK_BYTES + len(self.arena) + self.side
-
-    def records(self) -> np.ndarray[Any, np.dtype[np.void]]:
-        """The complete records as a structured array (a copy, safe while the chunk grows)."""
-        return np.frombuffer(bytes(memoryview(self.buf)[: self.n * RECORD_BYTES]), RECORD)
-
-
-_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
-
-
-def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (), reason: int = 0) -> bytes:
-    """Build a payload blob: what a call carries beyond its record.
-
-    `words`: the raw 32-bit core words after the fourth (all of them, so that their number is known from the spec).
-    `aux`: iovec array, result struct, second path, ... (at most 65535 bytes are kept; the caller sets TRUNCATED when it
-    gives less than there was). `data`: the bytes moved, already cut to the snap length. `reason`: from
-    `Recorder.intern_reason`, 0 for none. Layout: `<HHI` reason, len(aux), len(data); words; aux; data; zeros up to a
-    multiple of four bytes.
-    """
-    if len(aux) > 0xFFFF:
-        aux = aux[:0xFFFF]
-    if words:
-        blob = _HEADER.pack(reason, len(aux), len(data)) + struct.pack(f"<{len(words)}I", *words) + aux + data
-    else:
-        blob = _HEADER.pack(reason, len(aux), len(data)) + aux + data
-    return blob + _PADDING[len(blob) & 3]
-
+__all__ = [
+    "CHUNK_RECORDS", "DID_NOT_RETURN", "RECORD", "RECORD_BYTES", "SIDE_BYTES", "Chunk", "Flag", "Life", "Recorder",
+    "pack_payload",
+]  # fmt: skip
 
 Write = Callable[..., None]
 
@@ -211,11 +105,8 @@ class Recorder:
         return self.chunk.first + self.chunk.n
 
     def begin(self) -> None:
-        """Time counts from now: the guest starts, what was compiled before is not its time. No effect after a call."""
-        if not len(self):
-            self.origin_ns = time.perf_counter_ns()
-            self.meta["start_epoch_ns"] = time.time_ns()
-            self._reload()
+        """The same as `start_clock`: what was compiled and instantiated before is not the guest's time."""
+        self.start_clock()
 
     def make_writer(self, instance: int = 0, tid: int = 1) -> Write:
         """The function that records one call; ask for it once and keep it.
@@ -246,7 +137,7 @@ class Recorder:
         path_ids = chunk.path_ids
         arena = chunk.arena
         origin = self.origin_ns
-        pack_into = _PACK.pack_into
+        pack_into = PACK.pack_into
         side_limit = SIDE_BYTES
 
         def load() -> None:

@@ -18,7 +18,7 @@ from ..wasi import signature as sig
 from ..wasi import types as t
 from ..wasi.signature import Type
 from .decode import ERRNO_NAMES, Batch, Field, Iovec
-from .record import DID_NOT_RETURN
+from .layout import DID_NOT_RETURN
 
 UNKNOWN = "?"
 STRING_BYTES = 64

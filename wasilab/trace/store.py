@@ -7,7 +7,6 @@ that are local to a part (paths) become global here. Not for: their meaning (`de
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,13 +17,12 @@ import numpy as np
 
 from ..wasi import spec
 from .container import Part, Tables
-from .record import RECORD, RECORD_BYTES, Life
+from .layout import HEADER, RECORD, RECORD_BYTES, Life
 
 if TYPE_CHECKING:
     from .record import Recorder
 
 Array = np.ndarray[Any, Any]
-_HEADER = struct.Struct("<HHI")
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
 
 Resolver = Callable[[int], Any]
@@ -274,7 +272,7 @@ def header(part: Part, payload: int) -> tuple[int, int, int, int] | None:
     at = (payload - 1) << 2
     if payload == 0 or at + 8 > len(part.arena):
         return None
-    return (at + 8, *_HEADER.unpack_from(part.arena, at))
+    return (at + 8, *HEADER.unpack_from(part.arena, at))
 
 
 def reason_of(part: Part, payload: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .decode import call_name
-from .record import DID_NOT_RETURN
+from .layout import DID_NOT_RETURN
 from .show import bytes_text, duration_text
 
 if TYPE_CHECKING:

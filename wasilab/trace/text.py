@@ -20,7 +20,7 @@ from ..capabilities.refusal import DeniedBy
 from . import show
 from .container import Part
 from .decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan, call_name, plan
-from .record import DID_NOT_RETURN, Flag
+from .layout import DID_NOT_RETURN, Flag
 from .store import Store, reason_of
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from . import query
 from .container import TraceError
 from .decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
 from .event import CallEvent
-from .record import RECORD, Life, Recorder
+from .layout import RECORD, Life
+from .record import Recorder
 from .store import Resolver, Store
 from .summary import Summary
 from .text import Style, lines
@@ -152,12 +153,13 @@ class Trace:
             else:
                 raise KeyError(f"there is no column {name!r}; the columns are {', '.join(COLUMNS)}")
             self._cache[name] = found
-        return np.asarray(found)
+        return found
 
     def _gaps(self) -> Array:
         start, dur = self.store.column("t_start").astype("<i8"), self.store.column("dur").astype("<i8")
         reach = np.maximum.accumulate(start + dur) if len(start) else start
-        return np.maximum(start - np.concatenate((np.zeros(min(1, len(start)), "<i8"), reach[:-1])), 0)
+        before = np.concatenate((np.zeros(min(1, len(start)), "<i8"), reach[:-1]))
+        return np.asarray(np.maximum(start - before, 0))
 
     def _column_t_end(self) -> Array:
         return np.asarray(self.column("t_start") + self.column("dur"))

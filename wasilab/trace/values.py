@@ -17,7 +17,7 @@ from ..wasi import types as t
 from . import show
 from .container import Part
 from .decode import Batch, Field, Iovec, call_name, plan
-from .record import Flag
+from .layout import Flag
 
 if TYPE_CHECKING:
     from .trace import Trace

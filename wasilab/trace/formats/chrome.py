@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ..decode import ERRNO_NAMES, FAMILY_OF, call_name
-from ..record import DID_NOT_RETURN
+from ..layout import DID_NOT_RETURN
 from ..show import path_text, plain
 from ..store import reason_of
 from ..text import denied_name

@@ -15,7 +15,7 @@ import numpy as np
 from ...capabilities.refusal import DeniedBy
 from ..container import Part, Tables, TraceError, pack_lives, unpack_lives
 from ..decode import ERRNO_NAMES, call_name
-from ..record import RECORD
+from ..layout import RECORD
 from ..store import Store, reason_of
 from ..subset import blobs
 from ..values import decoded

@@ -15,7 +15,7 @@ import numpy as np
 from .. import table
 from ..container import Part, Tables, TraceError, pack_lives, unpack_lives
 from ..decode import NAMES
-from ..record import RECORD
+from ..layout import RECORD
 from ..store import Store
 from ..subset import blobs
 

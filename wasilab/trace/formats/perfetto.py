@@ -16,7 +16,7 @@ import numpy as np
 
 from ...wasi.spec import SNAPSHOT1
 from ..decode import ERRNO_NAMES, FAMILY_OF, Batch, call_name, plan
-from ..record import Flag
+from ..layout import Flag
 from ..show import path_text, plain
 from ..store import reason_of
 from ..text import denied_name
