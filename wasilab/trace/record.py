@@ -95,6 +95,7 @@ class Recorder:
         self.spooled = 0
         """Calls written to the spool file."""
         self._closed = False
+        self._begun = False
         self._reload: Callable[[], None]
         self._writers = self._make_writers()
 
@@ -119,7 +120,11 @@ class Recorder:
         return self._writers(instance, tid)
 
     def start_clock(self) -> int:
-        """Count time from now on: the guest is entered. Does nothing once a call is recorded. Returns `origin_ns`."""
+        """Count time from now on: the guest is entered. Returns `origin_ns`. Once a call is recorded it stays.
+
+        What is open by now was there from the start; what is opened later was opened by a call.
+        """
+        self._begun = True
         if not len(self):
             self.origin_ns = time.perf_counter_ns()
             self.meta["start_epoch_ns"] = time.time_ns()
@@ -255,7 +260,7 @@ class Recorder:
             generation,
             _as_bytes(descriptor.path),
             int(getattr(descriptor.object, "filetype", 0)),
-            seq if seq and preopen is None else -1,
+            seq if preopen is None and (seq or self._begun) else -1,
             -1,
             None if preopen is None else _as_bytes(preopen),
         )
@@ -281,7 +286,8 @@ class Recorder:
         self.chunk = Chunk(chunk.first + chunk.n)
         self.chunks.append(self.chunk)
         self._reload()
-        while self._held + CHUNK_BYTES > self.budget_bytes and len(self.chunks) > 1:
+        growth = CHUNK_BYTES + min(2 * SIDE_BYTES, self.budget_bytes // 4)  # what the new chunk may come to hold
+        while self._held + growth > self.budget_bytes and len(self.chunks) > 1:
             oldest = self.chunks[0]
             if not self._spool_chunk(oldest):
                 self.dropped += oldest.n

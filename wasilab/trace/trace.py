@@ -296,7 +296,7 @@ class Trace:
         if trace is not None or path is not None:
             chosen = chosen.filter(call=trace, path=path)
         if successful or failed:
-            chosen = chosen.filter(ok=successful) if successful != failed else chosen[:0]
+            chosen = chosen[:0] if successful and failed else chosen.filter("ok" if successful else "failed")
         if count:
             return f"{chosen.summary()}\n"
         left = len(chosen) if limit is None else limit
