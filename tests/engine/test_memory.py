@@ -194,3 +194,41 @@ def test_limits_io_cuts_a_read_short() -> None:
       (if (i32.ne (i32.load (i32.const 32)) (i32.const 100)) (then unreachable))"""
     ran = run(wat("fd_read", body), stdin=BytesInput(b"x" * 1000), max_io=100)
     assert ran.outcome.ok, ran.outcome
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize(
+    ("names", "body"),
+    [
+        ("random_get", "(drop (call $random_get (i32.const 0) (i32.const 8)))"),
+        ("proc_exit", "(call $proc_exit (i32.const 0))"),
+        ("random_get", "(drop (call $random_get (i32.const -1) (i32.const 8)))"),
+        ("fd_close", "(drop (call $fd_close (i32.const 50))) unreachable"),
+    ],
+    ids=["return", "exit", "bad pointer", "trap"],
+)
+def test_the_guests_memory_is_freed_with_the_run_without_the_garbage_collector(
+    names: str, body: str, raw: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import weakref
+
+    import wasmtime
+
+    stores: list[weakref.ref[Any]] = []
+    real = wasmtime.Store
+
+    class Watched(real):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            stores.append(weakref.ref(self))
+
+    monkeypatch.setattr(wasmtime, "Store", Watched)
+    gc.collect()
+    gc.disable()
+    try:
+        ran = run(wat(names, body), raw=raw, stacks=True)
+        assert ran.calls
+        assert len(stores) == 1
+        assert stores[0]() is None
+    finally:
+        gc.enable()

@@ -17,7 +17,7 @@ import wasmtime
 
 from ..module import Module
 
-POOL_BYTES = 256 << 20
+POOL_BYTES = 96 << 20
 """Wasm bytes whose compiled code is kept for the next run."""
 POOL_MODULES = 16
 

@@ -61,9 +61,6 @@ class HostStop(Exception):
     """Raised inside a public callback to end the guest; the cause is in `Stop`."""
 
 
-_STOP = HostStop("wasilab ended the guest")
-
-
 class HostBug(Exception):
     """The host failed in a way that no WASI errno describes: `detail` is the traceback, for a report."""
 
@@ -240,7 +237,7 @@ class Link:
             "CALLER": _raw.caller if self._raw else _same,
             "FAIL": self._failed,
             "TRAP": _raw.trap,
-            "STOP": _STOP,
+            "STOP": HostStop,
             "NORETURN": t.Trap("proc_exit returned"),
             "TOOMANY": ValueError("poll_oneoff: more events than subscriptions"),
             "REC": self._recorder,
@@ -316,9 +313,18 @@ class Link:
                 self.stop.frames = self._where()
                 if raw:
                     return _raw.trap()
-                raise _STOP from None
+                raise HostStop from None
 
         return absent
+
+    def close(self) -> None:
+        """Let go of everything that holds the store, once no guest code will run in it any more."""
+        self._namespace.clear()
+        self._functions.clear()
+        self._callbacks.clear()
+        self._stacks = None
+        self.memory = GuestMemory(None)
+        self.store = None
 
     # ---- what goes wrong
 

@@ -19,7 +19,7 @@ from ..trace.record import Recorder
 from ..wasi.host import Host
 from .limits import Limits
 from .outcome import Outcome
-from .session import InvokeError, Session
+from .session import InvokeError, Session, forget
 from .worker import Pump, Running
 
 
@@ -170,7 +170,11 @@ class Live:
                     refused.append(caught)
                 except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
                     error = caught
-                return self.session.outcome(None, error, time.perf_counter() - start)
+                try:
+                    return self.session.outcome(None, error, time.perf_counter() - start)
+                finally:
+                    forget(error)
+                    error = None
 
             self._running = running = Running(self.session, task, f"wasilab {self.session.module.name}"[:60])
             outcome = self._pump().serve(running.begin())

@@ -310,12 +310,19 @@ class Session:
         return self._exports
 
     def release(self) -> None:
-        """Give the engine back. The store lives as long as somebody holds a view of its memory."""
-        for link in self.links:
-            link.release()
+        """Give the engine back and let go of the store: the guest's memory is freed here and now, unless somebody
+        holds a view of it. No waiting for the garbage collector: a run may have touched gigabytes.
+        """
         if self._lent is not None:
             engines.give_back(self._lent)
             self._lent = None
+        for link in self.links:
+            link.close()
+        forget(self.stop.error)
+        self.stop.frames = []
+        self._exports = {}
+        self._preloaded = []
+        self.instance = self.store = None
 
 
 class LimitReached(Exception):
@@ -328,14 +335,25 @@ def run(session: Session, invoke: str | None, arguments: Sequence[Any]) -> Outco
     error: BaseException | None = None
     start = time.perf_counter()
     try:
-        session.entry(invoke)
-        session.open()
-        session.start_clock()
-        start = time.perf_counter()
-        results = session.start(invoke, arguments)
-    except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
-        error = caught
-    return session.outcome(results, error, time.perf_counter() - start)
+        try:
+            session.entry(invoke)
+            session.open()
+            start = time.perf_counter()
+            results = session.start(invoke, arguments)
+        except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
+            error = caught
+        return session.outcome(results, error, time.perf_counter() - start)
+    finally:
+        forget(error)
+        error = None
+
+
+def forget(error: BaseException | None) -> None:
+    """Cut an exception loose from the frames that it went through: they refer to it, and to the store."""
+    while error is not None:
+        error.__traceback__ = None
+        following, error.__context__, error.__cause__ = error.__context__, None, None
+        error = following
 
 
 def _code(error: BaseException | None) -> str | None:

@@ -84,6 +84,7 @@ class StackTaker:
         try:
             self._function(self._store)
         except wasmtime.Trap as trap:
+            trap.__traceback__ = None  # wasmtime-py's frames refer to the trap: a cycle that would hold the store
             return trap.frames[1:MAX_FRAMES]
         return []
 
