@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .runner import compile, instantiate, run
     from .runs import Instance, Run
     from .trace.trace import Trace
+    from .views.panel import panel
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ _HOME = {
     "listen": "capabilities.sockets",
     "load": "module",
     "override": "grants.overrides",
+    "panel": "views.panel",
     "remove_overrides": "grants.overrides",
     "run": "runner",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "listen",
     "load",
     "override",
+    "panel",
     "remove_overrides",
     "run",
 ]

@@ -353,7 +353,7 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
         "module": module.name,
         "sha256": module.sha256,
         "args": [_text(a) for a in args],
-        "grants": to_python(grants),
+        "grants": to_python(grants, contents=4096),
         "dirs": {guest: d.path for guest, d in grants.dirs.items() if isinstance(d, HostDir)},
         "source": module.source,
         "lang": module.lang,

@@ -30,8 +30,11 @@ _CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
-def to_python(grants: Grants) -> str:
-    """A Python expression that builds `grants` (objects of your own classes print as their `repr`)."""
+def to_python(grants: Grants, *, contents: int | None = None) -> str:
+    """A Python expression that builds `grants` (objects of your own classes print as their `repr`).
+
+    `contents`: the files of a directory in memory are left out where they take more characters than this.
+    """
     default = Grants()
     parts: list[str] = []
     for field in fields(Grants):
@@ -42,7 +45,7 @@ def to_python(grants: Grants) -> str:
             changed = {f.name: getattr(value, f.name) for f in fields(Limits) if getattr(value, f.name) != f.default}
             parts.append(f"limits=Limits({_keywords(changed.items())})")
         elif field.name == "dirs":
-            parts.append(f"dirs={{{', '.join(f'{guest!r}: {_directory(d)}' for guest, d in value.items())}}}")
+            parts.append(f"dirs={{{', '.join(f'{guest!r}: {_directory(d, contents)}' for guest, d in value.items())}}}")
         elif field.name in ("env", "overrides"):
             parts.append(f"{field.name}={{{', '.join(f'{k!r}: {v!r}' for k, v in value.items())}}}")
         elif field.name == "sockets":
@@ -52,12 +55,14 @@ def to_python(grants: Grants) -> str:
     return f"Grants({', '.join(parts)})"
 
 
-def _directory(directory: Directory) -> str:
+def _directory(directory: Directory, contents: int | None) -> str:
     if not isinstance(directory, MemDir):
         return repr(directory)
     files, max_bytes, max_names, writable = memory_key(directory)
     _, usual_bytes, usual_names, _ = memory_key(MemDir())
     parts = [repr(files)] if files else []
+    if contents is not None and sum(map(len, parts)) > contents:
+        parts = []
     parts += [f"max_bytes={max_bytes}"] if max_bytes != usual_bytes else []
     parts += [f"max_names={max_names}"] if max_names != usual_names else []
     parts += [] if writable else ["mode='ro'"]

@@ -1,0 +1,188 @@
+"""What the panel edits, without its widgets: a program, the grants for its next run, the run that goes on, undo.
+
+Every change makes a new `Grants`; while a detached run goes on, what was switched off or on is revoked or restored in
+it at once, and all other changes wait for the next run. Methods may be called from any thread and raise `GrantError`
+(or another `ValueError`) with one sentence, having changed nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from .. import runner
+from ..capabilities.directory import Directory
+from ..grants.advise import Advice, advise
+from ..grants.ask import Answer, Question
+from ..grants.grants import GrantError, Grants
+from ..grants.missing import Missing, missing
+from ..module import Module
+from ..runs import Run
+
+HISTORY = 100
+"""Changes that can be undone."""
+
+
+class PanelModel:
+    """`changed()` is called after every change, with the lock not held, from the thread that made it."""
+
+    def __init__(
+        self, module: Module | None, grants: Grants, args: tuple[str, ...] = (), run: Run | None = None
+    ) -> None:
+        self.module = module
+        self.args = args
+        self.run = run
+        """The last run, or the one that goes on."""
+        self.changed: Callable[[], object] = lambda: None
+        self.question: Question | None = None
+        """What the guest of a detached run waits to be allowed, in ask mode."""
+        self._lock = threading.RLock()
+        self._grants = grants
+        self._shelf: dict[str, Directory] = dict(grants.dirs)
+        self._history: list[Grants] = []
+
+    # ---- the grants
+
+    @property
+    def grants(self) -> Grants:
+        """The grants of the next run."""
+        return self._grants
+
+    @property
+    def shelf(self) -> dict[str, Directory]:
+        """All directories of the panel by guest path, in order, those switched off as well."""
+        return dict(self._shelf)
+
+    def edit(self, **changes: Any) -> None:
+        """Replace fields of the grants."""
+        self.put(self._grants.with_(**changes))
+
+    def limit(self, **changes: Any) -> None:
+        """Replace fields of the limits."""
+        try:
+            self.edit(limits=replace(self._grants.limits, **changes))
+        except ValueError as error:
+            raise GrantError(str(error)) from None
+
+    def put(self, grants: Grants) -> None:
+        """Take other grants, as one step that can be undone."""
+        with self._lock:
+            if grants == self._grants:
+                return
+            self._history = [*self._history, self._grants][-HISTORY:]
+            self._take(grants)
+        self.changed()
+
+    def _take(self, grants: Grants) -> None:
+        self._shelf = {guest: grants.dirs.get(guest, kept) for guest, kept in self._shelf.items()} | dict(grants.dirs)
+        self._grants = grants.with_(dirs={g: self._shelf[g] for g in self._shelf if g in grants.dirs})
+        self._follow()
+
+    def add(self, guest: str, directory: Directory) -> None:
+        """Grant a directory: choosing is granting."""
+        if guest in self._grants.dirs:
+            raise GrantError(f"something is granted at {guest!r} already: remove it, or choose another guest path")
+        with self._lock:
+            self._shelf.pop(guest, None)
+        self.edit(dirs={**self._grants.dirs, guest: directory})
+
+    def switch(self, guest: str, on: bool) -> None:
+        """Switch a directory of the shelf on or off; in a run that goes on too."""
+        dirs = {g: d for g, d in self._shelf.items() if (on if g == guest else g in self._grants.dirs)}
+        self.edit(dirs=dirs)
+
+    def remove(self, guest: str) -> None:
+        """Take a directory off the shelf."""
+        with self._lock:
+            self._shelf.pop(guest, None)
+        if guest in self._grants.dirs:
+            self.put(self._grants.without_dir(guest))
+        else:
+            self.changed()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to undo."""
+        return bool(self._history)
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        with self._lock:
+            if not self._history:
+                return
+            self._take(self._history.pop())
+        self.changed()
+
+    # ---- running
+
+    @property
+    def running(self) -> bool:
+        """Whether a detached run goes on."""
+        return self.run is not None and self.run.running
+
+    def start(self, *, detach: bool) -> Run:
+        """Run the program under the grants; detached, it goes on and its grants are live."""
+        if self.module is None:
+            raise GrantError("there is no program to run: wasilab.panel(module), or %wasi grants NAME")
+        if self.running:
+            raise GrantError("a run goes on: stop it first")
+        run = runner.run(self.module, self.args, self._grants, detach=detach, on_asked=self._asked if detach else None)
+        self.run = run
+        self.changed()
+        return run
+
+    def stop(self) -> None:
+        """End the run that goes on."""
+        if self.run is not None and self.run.running:
+            self.run.stop()
+
+    def works(self, name: str) -> bool | None:
+        """Whether a grant works in the run that goes on; None without one, or where the run does not hold it."""
+        if self.run is None or not self.run.running or name not in self.run.live:
+            return None
+        return self.run.live.works(name)
+
+    def _follow(self) -> None:
+        """Revoke and restore, in the run that goes on, what the grants no longer or again give."""
+        run, grants = self.run, self._grants
+        if run is None or not run.running:
+            return
+        gives = {
+            **dict.fromkeys(grants.dirs, True),
+            "stdin": grants.stdin is not None,
+            "stdout": grants.stdout,
+            "stderr": grants.stderr,
+            "clocks": grants.clocks.spec != "none",
+            "random": grants.random.spec != "none",
+            **{f"listen {socket.address}": True for socket in grants.sockets},
+        }
+        for name in run.live:
+            if gives.get(name, False) != run.live.works(name):
+                (run.live.restore if gives.get(name, False) else run.live.revoke)(name)
+
+    def _asked(self, question: Question | None) -> None:
+        self.question = question
+        self.changed()
+
+    def answer(self, answer: Answer) -> None:
+        """Answer the question that waits."""
+        if self.run is not None:
+            self.run.answer(answer)
+
+    # ---- what came of it
+
+    def advice(self) -> Advice:
+        """The smallest grants for what the last run did."""
+        if self.run is None or self.running or not self.run.traced:
+            raise GrantError("run the program first, to its end: what it used is known then")
+        return advise(self.run)
+
+    def use_advice(self) -> None:
+        """Grant only what the last run used."""
+        self.put(self.advice().grants)
+
+    def missing(self) -> list[Missing]:
+        """What the last run asked for and was refused."""
+        return missing([self.run]) if self.run is not None and self.run.traced else []

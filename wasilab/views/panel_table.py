@@ -1,0 +1,104 @@
+"""The panel's rows as a plain table: what a reader without a kernel sees, and the texts that the live panel shows.
+
+Asked for, granted, used, refused: a row a capability. All guest text goes through `escape.html_text`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ..grants.compare import Item, items
+from ..grants.grants import Grants
+from ..grants.python import to_python
+from ..module import Module
+from ..wasi.spec import SNAPSHOT1
+from .escape import html_text
+from .units import counted
+
+FAMILY_OF_ITEM = {"fd": ("fd", "poll"), "path": ("path",)}
+TITLES = {
+    "args": "arguments", "environ": "environment", "clock": "clocks", "random": "randomness", "fd": "streams",
+    "path": "directories", "sock": "sockets",
+}  # fmt: skip
+"""The sections of the panel by family, in their order."""
+SHOWN = 4
+
+
+@cache
+def css() -> str:
+    """The panel's style sheet."""
+    return files(__package__).joinpath("panel.css").read_text(encoding="utf-8")
+
+
+def asked(module: Module | None, family: str) -> list[str]:
+    """The calls of a family that the module imports."""
+    if module is None:
+        return []
+    names = dict.fromkeys(item.name for item in module.wasi_imports if item.name in SNAPSHOT1)
+    return [name for name in names if SNAPSHOT1[name].family in FAMILY_OF_ITEM.get(family, (family,))]
+
+
+def asked_html(module: Module | None, family: str) -> str:
+    """The cell "asked for": a few names, the rest in the tooltip."""
+    names = asked(module, family)
+    if not names:
+        return '<span class="wasilab-dim">not asked for</span>'
+    shown = ", ".join(html_text(name) for name in names[:SHOWN])
+    more = f" <b>+{len(names) - SHOWN}</b>" if len(names) > SHOWN else ""
+    return f'<span class="wasilab-names" title="{html_text(", ".join(names))}">{shown}{more}</span>'
+
+
+def used_html(item: Item, known: bool) -> str:
+    """The cell "used"; `known`: whether there was a run."""
+    if not known:
+        return '<span class="wasilab-dim">–</span>'
+    if not item.used:
+        return '<span class="wasilab-dim">unused</span>'
+    return f'<span class="wasilab-good">✔</span> {counted(item.used, "call")}'
+
+
+def refused_html(item: Item) -> str:
+    """The cell "refused"."""
+    return f'<span class="wasilab-bad">✖ {item.refused:,}</span>' if item.refused else ""
+
+
+def warning_html(text: str) -> str:
+    """A warning beside a grant."""
+    return f'<div class="wasilab-warning" role="note">▲ {html_text(text)}</div>' if text else ""
+
+
+def static_html(module: Module | None, grants: Grants, run: Any) -> str:
+    """The whole panel as a table, with the grants as a command line under it."""
+    trace = run.trace if run is not None and run.traced else None
+    rows = []
+    before = ""
+    for item in items(grants, trace):
+        first = item.family != before
+        before = item.family
+        granted = html_text(item.granted) or '<span class="wasilab-dim">nothing</span>'
+        rows.append(
+            f"<tr><th scope=row>{html_text(TITLES[item.family]) if first else ''}</th>"
+            f"<td>{html_text(item.name)}</td>"
+            f"<td>{asked_html(module, item.family) if first else ''}</td>"
+            f"<td>{granted}{warning_html(item.warning)}</td>"
+            f"<td>{used_html(item, trace is not None)}</td><td>{refused_html(item)}</td></tr>"
+        )
+    heads = "".join(f"<th scope=col>{name}</th>" for name in ("", "grant", "asked for", "granted", "used", "refused"))
+    title = f"Grants of <b>{html_text(module.name)}</b>" if module is not None else "Grants"
+    return (
+        f'<style>{css()}</style><div class="wasilab-panel wasilab-static" dir="ltr"><p>{title}</p>'
+        f'<div class="wasilab-wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f"<p><code>{html_text(command(grants, module))}</code></p></div>"
+    )
+
+
+def command(grants: Grants, module: Module | None) -> str:
+    """The grants as a command line, or as Python where flags cannot say them."""
+    import shlex
+
+    try:
+        return shlex.join(["wasilab", "run", *grants.to_flags(), module.name if module is not None else "PROGRAM"])
+    except ValueError:
+        return to_python(grants, contents=200)
