@@ -10,6 +10,7 @@ Not here: taking stacks (`engine/stacks.py`), showing annotated source (`views/`
 from __future__ import annotations
 
 import io
+import threading
 from bisect import bisect_right
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -55,32 +56,35 @@ class _Unit:
 
 
 class SourceMap:
-    """Source locations of one module. Made by `source_map`; safe to share between threads only for reading."""
+    """Source locations of one module. Made by `source_map`; reads nothing before the first `locate`.
+
+    Any thread may ask; one reads at a time.
+    """
 
     def __init__(self, module: Module) -> None:
+        self._module = module
         self._base = module.code_offset or 0
         self._own = PurePosixPath(module.source_name).name if module.source_name else None
         self._cache: dict[int, Location | None] = {}
         self._starts: list[int] = []
         self._ranges: list[tuple[int, int, _Unit]] = []
         self._dwarf: Any = None
-        try:
-            self._dwarf = _dwarf_info(module)
-            self._index()
-        except Exception:  # noqa: BLE001  pyelftools raises anything on damaged input: then there are no lines
-            self._ranges = []
-            self._starts = []
+        self._lock = threading.Lock()
 
     def locate(self, offset: int) -> Location | None:
         """The line of the instruction at byte `offset` of the module, None where there is none."""
         if offset in self._cache:
             return self._cache[offset]
-        try:
-            found = self._find(offset - self._base)
-        except Exception:  # noqa: BLE001  as above
-            found = None
-        if len(self._cache) < 1 << 20:
-            self._cache[offset] = found
+        with self._lock:
+            try:
+                if self._dwarf is None:
+                    self._dwarf = _dwarf_info(self._module)
+                    self._index()
+                found = self._find(offset - self._base)
+            except Exception:  # noqa: BLE001  pyelftools raises anything on damaged input: then there is no line
+                found = None
+            if len(self._cache) < 1 << 20:
+                self._cache[offset] = found
         return found
 
     def is_own(self, location: Location | None) -> bool:
