@@ -110,10 +110,10 @@ class Baseline:
         modified: dict[str, Modified] = {}
         for path, node in sorted(come.items()):
             if old_names.get(node):
-                old = old_names[node].pop(0)
-                renamed.append((old, path))
-                del gone[old]
-            elif isinstance(gone.get(path), FileNode) and isinstance(node, FileNode):
+                renamed.append((old_names[node].pop(0), path))
+                del gone[renamed[-1][0]], come[path]
+        for path, node in sorted(come.items()):
+            if isinstance(gone.get(path), FileNode) and isinstance(node, FileNode):
                 # Written beside and renamed over: another inode, but to a person the same file, modified.
                 before, after = self.contents[gone[path]], bytes(node.data)  # type: ignore[index]
                 del gone[path]

@@ -326,7 +326,7 @@ class MemDir:
                 raise fail(errno.ENOTDIR if is_dir else errno.EISDIR)
             if isinstance(there, DirNode) and there.entries:
                 raise fail(errno.ENOTEMPTY)
-        new.parent.check_new(new.name)
+        new.parent.check_new(new.name, node)
         if there is not None:
             new.parent.remove(new.name)
         node.nlink += 1  # keeps it alive while it has no name

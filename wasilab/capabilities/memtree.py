@@ -38,11 +38,7 @@ class MemTree:
         self.max_names = max_names
         self.used_bytes = 0
         self.used_names = 0
-        self._numbers = itertools.count(1)
-
-    def number(self) -> int:
-        """The next inode number."""
-        return next(self._numbers)
+        self.numbers = itertools.count(1)  # of inodes
 
     def charge(self, size: int) -> None:
         """Take `size` bytes of the quota; `Refused` (ENOSPC, by QUOTA) if there are no more."""
@@ -71,7 +67,7 @@ class Node:
 
     def __init__(self, tree: MemTree) -> None:
         self.tree = tree
-        self.ino = tree.number()
+        self.ino = next(tree.numbers)
         self.nlink = 0
         self.atim = self.mtim = self.ctim = tree.now()
 
@@ -174,9 +170,7 @@ class DirNode(Node):
 
     def add(self, name: str, node: Node) -> None:
         """Give `node` the free name `name` here."""
-        self.check_new(name)
-        if isinstance(node, DirNode):
-            self._check_depth(node)
+        self.check_new(name, node)
         if isinstance(node, LinkNode) and node.nlink == 0:
             self.tree.charge(node.size())
         self.tree.charge_name(node)
@@ -190,12 +184,14 @@ class DirNode(Node):
             node.nlink += 1
             node.ctim = self.mtim
 
-    def check_new(self, name: str) -> None:
-        """Raise what stands in the way of the new name `name`."""
+    def check_new(self, name: str, node: Node) -> None:
+        """Raise what stands in the way of the new name `name` for `node`."""
         if self.nlink == 0:  # removed, but still held open
             raise fail(errno.ENOENT)
         if len(name.encode()) > 255:
             raise fail(errno.ENAMETOOLONG)
+        if isinstance(node, DirNode):
+            self._check_depth(node)
 
     def _check_depth(self, node: DirNode) -> None:
         """Bound how deep directories nest: what walks a whole tree must not drown in a guest's tower of them."""
@@ -257,11 +253,9 @@ class MemFile:
         return done
 
     def pread(self, buffers: Buffers, offset: int) -> int:
+        _check_offset(offset if offset <= MAX_FILE else offset + sum(map(len, buffers)))
         if not (self._read and self._open):
             raise fail(errno.EBADF)
-        _check_offset(offset)
-        if offset > MAX_FILE:
-            _check_offset(offset + sum(map(len, buffers)))
         data = self._node.data
         size = len(data)
         start = offset
@@ -357,7 +351,7 @@ class MemFile:
             self._node.touch()
 
     def advise(self, offset: int, length: int, advice: int) -> None:
-        if not 0 <= advice <= 5 or offset < 0 or length < 0:
+        if not 0 <= advice <= 5 or min(offset, length) < 0:
             raise fail(errno.EINVAL)
 
     def set_times(self, atim: int | None, mtim: int | None) -> None:

@@ -1,0 +1,275 @@
+"""HostDir(mode="copy"): the host is left alone until the changes are applied, and then gets exactly them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from wasilab.capabilities.changes import ApplyError, Changes
+from wasilab.capabilities.copydir import CopyDir
+from wasilab.capabilities.directory import OpenHow
+from wasilab.capabilities.hostdir import BadFolder, HostDir
+from wasilab.capabilities.refusal import Refused
+
+
+def write(place: Any, path: str, data: bytes, how: OpenHow | None = None) -> None:
+    file = place.open(path, how or OpenHow(write=True, create=True, truncate=True))
+    file.write([memoryview(data)])
+    file.close()
+
+
+def contents(root: Path) -> dict[str, object]:
+    """Everything beneath `root`, without following links."""
+    found: dict[str, object] = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if path.is_symlink():
+            found[name] = os.readlink(path)
+        else:
+            found[name] = "directory" if path.is_dir() else path.read_bytes()
+    return found
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "text").write_text("one\ntwo\nthree\n")
+    (tmp_path / "data").write_bytes(b"\0\1\2")
+    (tmp_path / "sub" / "inner").mkdir(parents=True)
+    (tmp_path / "sub" / "f").write_text("f")
+    (tmp_path / "sub" / "inner" / "g").write_text("g")
+    os.symlink("sub/f", tmp_path / "link")
+    return tmp_path
+
+
+def copy(root: Path) -> CopyDir:
+    made = HostDir(root, "copy").fresh()
+    assert isinstance(made, CopyDir)
+    return made
+
+
+def test_the_copy_has_everything_with_its_times_and_hard_links(root: Path) -> None:
+    os.link(root / "text", root / "second")
+    os.utime(root / "text", ns=(1000, 2000))
+    os.utime(root / "sub", ns=(3000, 4000))
+    place = copy(root)
+    assert place.mode == "copy"
+    assert place.writable
+    assert place.readlink("link") == "sub/f"
+    text, second = place.stat_path("text", True), place.stat_path("second", True)
+    assert (text.ino, text.nlink, text.atim, text.mtim) == (second.ino, 2, 1000, 2000)
+    assert place.stat_path("sub", True)[5:7] == (3000, 4000)
+    assert sorted(entry.name for entry in place.list()) == ["data", "link", "second", "sub", "text"]
+    assert not place.changes()
+    assert str(place.changes()) == "nothing changed"
+
+
+def test_what_cannot_be_copied_is_said(root: Path) -> None:
+    os.mkfifo(root / "sub" / "fifo")
+    Path(os.fsdecode(os.fsencode(root) + b"/\xff")).write_text("")
+    place = copy(root)
+    assert place.skipped == {"sub/fifo": "it is a FIFO, device or socket", "\udcff": "its name is not UTF-8"}
+    assert not place.changes()
+
+
+def test_a_folder_beyond_the_bounds_is_not_copied(root: Path) -> None:
+    with pytest.raises(BadFolder, match=r"cannot copy .*limit of 10; grant a smaller folder, or this one as ro"):
+        CopyDir(root, max_bytes=10).memory()
+    with pytest.raises(BadFolder, match="limit of 2 names"):
+        CopyDir(root, max_names=2).memory()
+
+
+def test_a_link_out_of_the_folder_is_copied_as_a_link_and_leads_nowhere(root: Path) -> None:
+    os.symlink("/etc/passwd", root / "absolute")
+    place = copy(root)
+    with pytest.raises(Refused):
+        place.open("absolute", OpenHow())
+    with pytest.raises(Refused):
+        place.readlink("absolute")
+    assert not place.changes()
+
+
+def change_everything(place: CopyDir) -> None:
+    write(place, "text", b"one\nTWO\nthree\n")
+    write(place, "data", b"\0\1\3")
+    place.rename("sub", place, "moved")
+    write(place, "moved/inner/g", b"G")
+    place.unlink("moved/f")
+    place.mkdir("new")
+    write(place, "new/file", b"new")
+    place.symlink("file", "new/link")
+    place.unlink("link")
+
+
+def test_changes_say_what_was_created_modified_deleted_and_renamed(root: Path) -> None:
+    before = contents(root)
+    place = copy(root)
+    change_everything(place)
+    changes = place.changes()
+    assert changes
+    assert changes.created == ("new", "new/file", "new/link")
+    assert [change.path for change in changes.modified] == ["data", "moved/inner/g", "text"]
+    assert changes.deleted == ("link", "sub/f")
+    assert changes.renamed == (("sub", "moved"),)
+    assert changes.modified[2].diff == "--- a/text\n+++ b/text\n@@ -1,3 +1,3 @@\n one\n-two\n+TWO\n three\n"
+    assert changes.modified[0].diff == "(data: binary, 3 -> 3 bytes)\n"
+    assert "renamed  sub -> moved" in str(changes)
+    assert contents(root) == before
+
+
+def test_applying_makes_the_host_like_the_copy_and_starts_a_new_baseline(root: Path) -> None:
+    inode = (root / "sub").stat().st_ino
+    os.chmod(root / "text", 0o750)
+    place = copy(root)
+    change_everything(place)
+    place.changes().apply()
+    assert contents(root) == {
+        "data": b"\0\1\3",
+        "moved": "directory",
+        "moved/inner": "directory",
+        "moved/inner/g": b"G",
+        "new": "directory",
+        "new/file": b"new",
+        "new/link": "file",
+        "text": b"one\nTWO\nthree\n",
+    }
+    assert (root / "moved").stat().st_ino == inode
+    assert (root / "text").stat().st_mode & 0o777 == 0o750
+    assert not place.changes()
+    write(place, "text", b"again")
+    place.changes().apply()
+    assert (root / "text").read_bytes() == b"again"
+
+
+def test_a_file_saved_by_renaming_over_it_is_modified(root: Path) -> None:
+    place = copy(root)
+    write(place, "text~", b"one\ntwo\n3\n")
+    place.rename("text~", place, "text")
+    write(place, "data~", b"\0\1\2")
+    place.rename("data~", place, "data")
+    changes = place.changes()
+    assert [change.path for change in changes.modified] == ["text"]
+    assert (changes.created, changes.deleted, changes.renamed) == ((), (), ())
+    changes.apply()
+    assert (root / "text").read_bytes() == b"one\ntwo\n3\n"
+
+
+def test_two_files_that_change_places_are_renamed_on_the_host_as_well(root: Path) -> None:
+    place = copy(root)
+    for old, new in (("text", "aside"), ("data", "text"), ("aside", "data")):
+        place.rename(old, place, new)
+    changes = place.changes()
+    assert sorted(changes.renamed) == [("data", "text"), ("text", "data")]
+    changes.apply()
+    assert (root / "data").read_text() == "one\ntwo\nthree\n"
+    assert (root / "text").read_bytes() == b"\0\1\2"
+    assert not place.changes()
+
+
+@pytest.mark.parametrize("meddle", ["write", "remove", "occupy", "fill", "swap"])
+def test_nothing_is_applied_to_a_folder_that_has_changed_meanwhile(root: Path, meddle: str) -> None:
+    place = copy(root)
+    write(place, "text", b"mine")
+    write(place, "new", b"mine")
+    for path in ("sub/inner/g", "sub/f"):
+        place.unlink(path)
+    for path in ("sub/inner", "sub"):
+        place.rmdir(path)
+    if meddle == "write":
+        (root / "text").write_text("theirs")
+    elif meddle == "remove":
+        (root / "sub" / "f").unlink()
+    elif meddle == "occupy":
+        (root / "new").write_text("theirs")
+    elif meddle == "fill":
+        (root / "sub" / "theirs").write_text("theirs")
+    else:
+        (root / "text").unlink()
+        os.symlink("data", root / "text")
+    before = contents(root)
+    with pytest.raises(ApplyError, match="has changed since it was copied"):
+        place.changes().apply()
+    assert contents(root) == before
+
+
+def test_changes_of_no_folder_cannot_be_applied() -> None:
+    with pytest.raises(ApplyError):
+        Changes(created=("a",)).apply()
+
+
+def test_hostile_names_are_escaped_where_changes_are_shown(root: Path) -> None:
+    place = copy(root)
+    write(place, "\x1b[31m\n<b>", b"")
+    place.rename("text", place, "a\rb")
+    write(place, "a\rb", b"x")
+    shown = str(place.changes())
+    assert "\x1b" not in shown
+    assert "\r" not in shown
+    assert repr("\x1b[31m\n<b>") in shown
+
+
+def test_each_run_gets_a_fresh_copy(root: Path) -> None:
+    granted = HostDir(root, "copy")
+    assert isinstance(granted, CopyDir)
+    first = granted.fresh()
+    write(first, "text", b"changed")
+    second = granted.fresh()
+    assert second.memory().read_bytes("text") == b"one\ntwo\nthree\n"
+    assert granted == first == second
+    (root / "text").write_text("later")
+    assert granted.fresh().memory().read_bytes("text") == b"later"
+
+
+NAMES = st.sampled_from(["text", "data", "sub", "sub/f", "sub/inner", "sub/inner/g", "n", "n/m", "sub/n", "link"])
+STEPS = st.one_of(
+    st.tuples(st.just("write"), NAMES, st.binary(max_size=3)),
+    st.tuples(st.just("rename"), NAMES, NAMES),
+    st.tuples(st.just("rename"), NAMES, NAMES),
+    st.tuples(st.just("unlink"), NAMES),
+    st.tuples(st.just("rmdir"), NAMES),
+    st.tuples(st.just("mkdir"), NAMES),
+    st.tuples(st.just("symlink"), st.sampled_from(["x", "../y"]), NAMES),
+)
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=st.lists(STEPS, max_size=25))
+def test_applied_changes_always_leave_the_host_like_the_copy(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, ...]]
+) -> None:
+    root = tmp_path_factory.mktemp("root")
+    for path, text in (("text", "t"), ("data", "d"), ("sub/f", "f"), ("sub/inner/g", "g")):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    place = copy(root)
+    for operation, *args in steps:
+        try:
+            if operation == "write":
+                write(place, *args)
+            elif operation == "rename":
+                place.rename(args[0], place, args[1])
+            else:
+                getattr(place, operation)(*args)
+        except OSError:
+            continue  # an impossible step is no step
+    place.changes().apply()
+    assert contents(root) == contents_of_copy(place)
+    assert not place.changes()
+
+
+def contents_of_copy(place: CopyDir) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for path, what in place.memory().files().items():
+        parts = path.split("/")
+        for depth in range(1, len(parts)):
+            found["/".join(parts[:depth])] = "directory"
+        found[path] = what if isinstance(what, (bytes, str)) else "directory"
+    return found
