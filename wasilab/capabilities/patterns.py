@@ -159,7 +159,7 @@ def quota(thing: T, max_bytes: int) -> T:
     """Deep attenuator of quantity: at most `max_bytes` are written (or of a random source, made) through it in all.
 
     Authority is also how much: a bank account and a purse (Miller, Morningstar, Frantz 2000). Reading is free. What
-    makes a file grow without writing (set_size, allocate) is paid for as well; nothing is ever paid back.
+    makes a file grow without writing (set_size, allocate, a gap) is paid for as well; nothing is ever paid back.
 
     >>> from wasilab.capabilities.streams import Discard
     >>> purse = quota(Discard(), 5)
@@ -171,24 +171,29 @@ def quota(thing: T, max_bytes: int) -> T:
     """
     left = max_bytes
 
-    def cost(inner: Any, operation: str, args: tuple[Any, ...]) -> int:
-        if operation in ("write", "pwrite", "send"):
-            return sum(len(buffer) for buffer in args[0])
-        if operation == "fill":
-            return len(args[0])
-        if operation in ("set_size", "allocate"):
-            return max(0, int(sum(args)) - int(inner.stat().size))  # both grow the file to the sum of their arguments
-        return 0
+    def growth(inner: Any, operation: str, args: tuple[Any, ...]) -> int:
+        """Bytes by which a file grows without being written: up to a new size, or to where a write begins."""
+        if operation not in ("set_size", "allocate", "write", "pwrite") or inner.filetype is not FileType.REGULAR_FILE:
+            return 0
+        if operation == "write":
+            end = int(inner.tell())
+        else:
+            end = args[1] if operation == "pwrite" else sum(args)
+        return max(0, end - int(inner.stat().size))
 
     def gate(inner: Any, operation: str, /, *args: Any) -> Any:
         nonlocal left
-        price = cost(inner, operation, args)
-        if price > left:
+        writes = operation in ("write", "pwrite", "send")
+        price = sum(map(len, args[0])) if writes else len(args[0]) if operation == "fill" else 0
+        grown = growth(inner, operation, args)
+        if price + grown > left:
             raise Refused(
-                errno.EDQUOT, f"{price} bytes are more than the {left} left of a quota of {max_bytes}", DeniedBy.QUOTA
+                errno.EDQUOT,
+                f"{price + grown} bytes are more than the {left} left of a quota of {max_bytes}",
+                DeniedBy.QUOTA,
             )
         result = perform(inner, operation, *args)
-        left -= result if operation in ("write", "pwrite", "send") else price
+        left -= grown + (result if writes else price)
         return interpose(result, gate, "quota") if operation in OPENING else result
 
     return interpose(thing, gate, f"quota[{max_bytes}]")
