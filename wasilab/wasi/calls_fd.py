@@ -102,7 +102,7 @@ CALLS = (
         "The name under which a directory was preopened, without NUL.",
         "writes the name at path, at most path_len bytes",
         {
-            E.BADF: "the descriptor is not open, or was not preopened",
+            E.NOTDIR: "the descriptor was not preopened",
             E.NAMETOOLONG: "path_len is less than the name's length",
         },
     ),

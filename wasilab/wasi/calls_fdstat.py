@@ -26,10 +26,9 @@ CALLS = (
     Call(
         "fd_fdstat_set_flags", "fd", 11,
         (Param("fd", s.FD_ARGUMENT, R.FD_FDSTAT_SET_FLAGS), Param("flags", s.FDFLAGS)), (),
-        "Change the flags of an open descriptor, as fcntl(F_SETFL): append and nonblock; the sync flags only if the "
-        "file can change them while it is open.",
+        "Change the flags of an open descriptor, as fcntl(F_SETFL): append and nonblock.",
         "",
-        {E.NOTCAPABLE: _RIGHT, E.INVAL: "an undefined flag", E.NOTSUP: "a flag that this file cannot change"},
+        {E.NOTCAPABLE: _RIGHT, E.INVAL: "an undefined flag, or a change of dsync, rsync or sync"},
     ),
     Call(
         "fd_fdstat_set_rights", "fd", 12,

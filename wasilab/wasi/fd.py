@@ -26,6 +26,7 @@ _DIRECTORY = int(FileType.DIRECTORY)
 _SEEK, _CUR = int(Rights.FD_SEEK), 1
 _ATIM, _ATIM_NOW, _MTIM, _MTIM_NOW = (int(f) for f in Fstflags)
 _FDFLAGS = 31
+_SYNC_FLAGS = int(Fdflags.DSYNC | Fdflags.RSYNC | Fdflags.SYNC)
 _WHENCE_OF_UNSTABLE = (1, 2, 0)
 
 
@@ -191,6 +192,8 @@ def fd_fdstat_set_flags(host: Host, d: Descriptor, flags: int) -> None:
     """Change the flags; the capability says which of them it can change."""
     if flags & ~_FDFLAGS:
         raise WasiError(Errno.INVAL, f"undefined fdflags in {flags:#x}")
+    if (flags ^ d.fdflags) & _SYNC_FLAGS:
+        raise WasiError(Errno.INVAL, "dsync, rsync and sync can only be given when a file is opened")
     if flags != d.fdflags:
         d.object.set_flags(file_flags(flags))
         d.fdflags = flags
@@ -249,20 +252,20 @@ def fd_filestat_set_times(host: Host, d: Descriptor, atim: int, mtim: int, flags
     d.object.set_times(*times(host, atim, mtim, flags))
 
 
-def _preopen(d: Descriptor) -> bytes:
+def _preopened(d: Descriptor, missing: Errno) -> bytes:
     if d.preopen is None:
-        raise WasiError(Errno.BADF, "" if d.fd > 2 else "a standard stream is no preopened directory")
+        raise WasiError(missing, f"descriptor {d.fd} ({d.path!r}) was not preopened")
     return d.preopen.encode("utf-8", "surrogateescape")
 
 
 def fd_prestat_get(host: Host, d: Descriptor) -> Prestat:
     """What a granted directory is called, in bytes of length."""
-    return Prestat(0, len(_preopen(d)))
+    return Prestat(0, len(_preopened(d, Errno.BADF)))
 
 
 def fd_prestat_dir_name(host: Host, d: Descriptor, buffer: memoryview) -> None:
     """The granted directory's name, without NUL."""
-    name = _preopen(d)
+    name = _preopened(d, Errno.NOTDIR)
     if len(buffer) < len(name):
         raise WasiError(Errno.NAMETOOLONG, f"the name takes {len(name)} bytes and the buffer has {len(buffer)}")
     buffer[: len(name)] = name

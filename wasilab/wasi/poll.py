@@ -83,7 +83,7 @@ class _Poll:
             self.waits.append((fileno, descriptor, sub))
 
     def _ready(self, descriptor: Descriptor, sub: Subscription, flags: int) -> Event:
-        count = 0
+        count = 1 if sub.type == _FD_WRITE else 0  # how much fits is not known: at least something
         if sub.type == _FD_READ and descriptor.filetype != FileType.DIRECTORY:
             if descriptor.filetype == FileType.REGULAR_FILE:
                 count = max(0, descriptor.object.stat().size - descriptor.object.tell())

@@ -61,6 +61,7 @@ ONLY_DIRECTORY = int(
 )  # fmt: skip
 ONLY_SOCKET = int(R.SOCK_SHUTDOWN | R.SOCK_ACCEPT)
 NEVER_DIRECTORY = int(R.FD_READ | R.FD_WRITE | R.FD_SEEK | R.FD_TELL | R.FD_ADVISE | R.FD_FDSTAT_SET_FLAGS) | WRITING
+NEVER_STREAM = int(R.FD_DATASYNC | R.FD_SYNC | R.FD_ADVISE | R.FD_FILESTAT_SET_TIMES) | WRITING & ~int(R.FD_WRITE)
 
 _READ, _WRITE, _SEEK, _TELL = int(R.FD_READ), int(R.FD_WRITE), int(R.FD_SEEK), int(R.FD_TELL)
 _SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
@@ -82,6 +83,8 @@ def allowed(rights: int, filetype: int, *, strict: bool) -> int:
     if strict:
         return rights | _TELL if rights & _SEEK else rights
     inapplicable = NEVER_DIRECTORY if filetype == FileType.DIRECTORY else ONLY_DIRECTORY
+    if filetype not in (FileType.DIRECTORY, FileType.REGULAR_FILE):
+        inapplicable |= NEVER_STREAM
     if filetype not in _SOCKETS:
         inapplicable |= ONLY_SOCKET
     return ALL & ~inapplicable & ~((_READ | _WRITE) & ~rights)

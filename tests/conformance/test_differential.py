@@ -1,0 +1,95 @@
+"""The same calls under wasilab and under Wasmtime's own WASI: errnos, results, output and the directory left behind.
+
+Some 4,200 scenarios in nine families, each in a fresh directory, on a folder of the host and in memory, with strict and
+compat rights; those on paths also on a read-only grant. Where the hosts disagree, `differences.py` says why, or the
+test fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from .compare import Result, run_ours, run_theirs
+from .differences import DIFFERENCES, Difference
+from .scenarios import FAMILIES
+
+pytestmark = pytest.mark.slow
+
+Theirs = Callable[[str, str], dict[str, Result]]
+RUNS = [
+    *(pytest.param(family, "rw", id=family) for family in FAMILIES),
+    *(pytest.param(family, "ro", id=f"{family}-read-only") for family in ("path_one", "path_two")),
+]
+KINDS = ("host", "memory")
+RIGHTS = ("compat", "strict")
+
+_found: dict[tuple[str, str, str, str], set[Difference]] = {}
+"""(family, access, kind, rights) -> the entries that covered something."""
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Theirs:
+    """(family, access) -> results under Wasmtime, run once."""
+
+    @cache
+    def run(family: str, access: str) -> dict[str, Result]:
+        return run_theirs(family, tmp_path_factory.mktemp("theirs") / family, mutable=access == "rw")
+
+    return run
+
+
+def disagreement(ours: Result, theirs: Result) -> tuple[str, str, str] | None:
+    """(call, our errno, theirs) of the first call that came to something else, or what was left behind."""
+    for mine, other in zip(ours.log, theirs.log, strict=False):
+        if mine != other:
+            return mine[0].partition("(")[0], mine[1], other[1]
+    if ours != theirs:
+        return "what is left behind", "SUCCESS", "SUCCESS"
+    return None
+
+
+def compare(family: str, access: str, kind: str, rights: str, theirs: Theirs, folder: Path) -> list[tuple[object, ...]]:
+    """The disagreements that no entry covers."""
+    expected = theirs(family, access)
+    got = run_ours(family, folder / "ours", kind, rights, mutable=access == "rw")
+    assert list(got) == list(expected)
+    used = _found.setdefault((family, access, kind, rights), set())
+    unexplained: list[tuple[object, ...]] = []
+    for label in expected:
+        found = disagreement(got[label], expected[label])
+        if found is None:
+            continue
+        covering = [entry for entry in DIFFERENCES if entry.covers(label, kind, rights, access, *found)]
+        used.update(covering[:1])
+        if not covering:
+            unexplained.append((label, *found, got[label], expected[label]))
+    return unexplained
+
+
+@pytest.mark.parametrize("rights", RIGHTS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("family", "access"), RUNS)
+def test_family(family: str, access: str, kind: str, rights: str, theirs: Theirs, tmp_path: Path) -> None:
+    unexplained = compare(family, access, kind, rights, theirs, tmp_path)
+    assert not unexplained, f"{len(unexplained)} differences without a reason, first: {unexplained[0]}"
+
+
+def test_the_two_kinds_of_directory_agree_on_every_path(tmp_path: Path) -> None:
+    """What `HostDir` and `MemDir` do with names is the same in every scenario, not only where Wasmtime agrees."""
+    for family in ("path_one", "path_two"):
+        host = run_ours(family, tmp_path / family, "host", "strict")
+        assert run_ours(family, tmp_path / f"{family}-memory", "memory", "strict") == host
+
+
+def test_every_listed_difference_is_one(theirs: Theirs, tmp_path: Path) -> None:
+    for number, (run, kind, rights) in enumerate(product(RUNS, KINDS, RIGHTS)):
+        family, access = (str(value) for value in run.values)
+        if (family, access, kind, rights) not in _found:  # when this test is run alone
+            compare(family, access, kind, rights, theirs, tmp_path / str(number))
+    stale = set(DIFFERENCES).difference(*_found.values())
+    assert not stale, f"covers nothing any more: {stale}"
