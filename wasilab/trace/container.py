@@ -198,7 +198,7 @@ def _shuffle(records: Array) -> bytes:
         if name == "t_start":
             column = np.diff(column, prepend=column.dtype.type(0))
         raw = np.ascontiguousarray(column).view("u1")
-        columns.append(raw.reshape(len(records), -1).T.tobytes())
+        columns.append(raw.reshape(len(records), RECORD[name].itemsize).T.tobytes())
     return b"".join(columns)
 
 

@@ -51,12 +51,12 @@ def coded(trace: Trace, name: str) -> Coded:
         by = trace.column("denied_by").astype("<i4")
         return np.where((by > 0) & (by < len(_DENIED)), by, -1), _DENIED
     if name == "path":
-        return trace.where_ids.astype("<i4"), [full for full, _ in trace.store.wheres]
+        return _used(trace.where_ids, [full for full, _ in trace.store.wheres])
     return _reasons(trace)
 
 
 def _used(codes: Array, texts: list[str]) -> Coded:
-    """The same column with the texts that occur only."""
+    """The same column over the texts that occur, each once."""
     used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
     ids: dict[str, int] = {}
     table = np.zeros(len(texts), "<i4")
@@ -132,16 +132,8 @@ def to_pandas(trace: Trace) -> Any:
     columns: dict[str, Any] = {name: trace.column(name).astype(kind) for name, kind in NUMBERS}
     for name in TEXTS:
         codes, texts = coded(trace, name)
-        codes, texts = _distinct(codes, texts)
         columns[name] = pd.Categorical.from_codes(codes, texts)
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
-
-
-def _distinct(codes: Array, texts: list[str]) -> Coded:
-    """The same column over distinct texts (two descriptors may have one path)."""
-    ids: dict[str, int] = {}
-    table = np.array([ids.setdefault(text, len(ids)) for text in texts] + [-1], "<i4")
-    return table[codes], list(ids)
 
 
 def fds_table(trace: Trace) -> Any:
@@ -159,7 +151,7 @@ def fds_table(trace: Trace) -> Any:
 def paths_table(trace: Trace) -> Any:
     """What was done with each path as a pyarrow.Table: calls, errors, refused, bytes, time."""
     pa = arrow()
-    codes, texts = _distinct(*coded(trace, "path"))
+    codes, texts = coded(trace, "path")
     n = len(texts)
 
     def total(weights: Any) -> Any:

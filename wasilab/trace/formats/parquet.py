@@ -42,9 +42,10 @@ def write(trace: Trace, file: IO[bytes]) -> None:
     words = trace.column("args")
     for k in range(4):
         columns[f"w{k}"] = pa.array(np.ascontiguousarray(words[:, k]))
-    numbers = trace.column("path").astype("<i4") - 1
-    given = pa.array(numbers, mask=numbers < 0)
-    columns["given_path"] = pa.DictionaryArray.from_arrays(given, pa.array(trace.paths, pa.binary()))
+    used, numbers = np.unique(trace.column("path"), return_inverse=True)
+    given = pa.array(numbers.astype("<i4"), mask=trace.column("path") == 0)
+    paths = [trace.paths[number - 1] if number else b"" for number in used.tolist()]
+    columns["given_path"] = pa.DictionaryArray.from_arrays(given, pa.array(paths, pa.binary()))
     columns["payload"] = _payloads(trace)
     tables = trace.store.tables()
     head = {
