@@ -99,6 +99,15 @@ def test_the_raw_and_the_public_way_give_the_same_trace(module: str) -> None:
     assert rans[0].calls[0].stack[0].function == "start"
 
 
+def test_without_the_private_bindings_the_public_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_calls, "AVAILABLE", False)
+    monkeypatch.setattr(raw_calls, "function", None)
+    monkeypatch.setattr("wasilab.engine.stacks._RAW", False)
+    ran = run(wat("sched_yield proc_exit", "(call $proc_exit (call $sched_yield))"), stacks=True)
+    assert ran.outcome.ok
+    assert [call.stack[0].function for call in ran.calls] == ["start", "start"]
+
+
 def test_whence_is_numbered_otherwise_in_the_old_snapshot() -> None:
     body = """
       (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 128) (i32.const 5) (i32.const 0)

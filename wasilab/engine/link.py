@@ -99,7 +99,8 @@ class Link:
     """The imports of one instance, answered.
 
     `instance` numbers it in the trace (0 is the program). `overrides` maps names of calls to Python functions
-    `f(original, *decoded)`. Keep the `Link` as long as the store: the callbacks live in it.
+    `f(original, *decoded)`. `detached` flags the calls as made outside a program's run. Keep the `Link` as long as the
+    store: the callbacks live in it.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Link:
         raw: bool = True,
         overrides: Mapping[str, Callable[..., Any]] | None = None,
         stacks: StackTaker | None = None,
+        detached: bool = False,
     ) -> None:
         self.module = module
         self.store = store
@@ -125,6 +127,7 @@ class Link:
             name: Override(name, function, host) for name, function in (overrides or {}).items()
         }
         self._instance = instance
+        self._flags = int(Flag.DETACHED) if detached else 0
         self._raw = raw and _raw.AVAILABLE
         self._recorder = recorder
         self._record = recorder.make_writer(instance=instance) if recorder is not None else None
@@ -213,7 +216,7 @@ class Link:
             semantic = override.prepare(call, semantic)
         self._namespace[f"S_{call.name}{suffix}"] = semantic
         self._namespace[f"CALL_{call.name}{suffix}"] = call
-        flags = int(Flag.UNSTABLE) if suffix else 0
+        flags = self._flags | (int(Flag.UNSTABLE) if suffix else 0)
         self._namespace[f"META_{call.name}{suffix}"] = call.number | self._instance << 24 | flags << 32 | 1 << 48
         for result in call.results:
             if result.type.record and result.type.struct is not None:
@@ -382,6 +385,7 @@ class Link:
         if self._record is None or self._recorder is None:
             return
         took = time.perf_counter_ns() - start
+        flags |= self._flags
         payload = None
         if reason or aux or len(words) > 4:
             index = self._recorder.intern_reason(reason) if reason else 0

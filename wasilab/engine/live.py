@@ -94,7 +94,7 @@ class Live:
         `pump()` makes the pump that serves a call. Raises `GuestError` when any of that ends the guest.
         """
         session = Session(
-            module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw
+            module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw, detached=True
         )
         live = cls(session, pump)
 

@@ -54,6 +54,7 @@ class Session:
         preload: Mapping[str, Module] | None = None,
         overrides: Mapping[str, Callable[..., Any]] | None = None,
         raw: bool = True,
+        detached: bool = False,
     ) -> None:
         self.module = module
         self.host = host
@@ -70,6 +71,7 @@ class Session:
         self._preload = dict(preload or {})
         self._overrides = overrides or {}
         self._raw = raw
+        self._detached = detached
         self._lent: engines.Compiled | None = None
         self._exports: dict[str, Any] = {}
         self._preloaded: list[Any] = []
@@ -113,6 +115,7 @@ class Session:
         link = Link(
             module, self.store, self.host, self._recorder, self.stop,
             instance=min(number, 255), raw=self._raw, overrides=self._overrides, stacks=stacks,
+            detached=self._detached,
         )  # fmt: skip
         self.links.insert(0, link) if number == 0 else self.links.append(link)
         imports = link.imports(compiled, provided)
