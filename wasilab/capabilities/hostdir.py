@@ -116,6 +116,14 @@ class HostDir:
             raise
         return found, st
 
+    def _look_at(self, path: str, follow: bool) -> tuple[Resolved[int], os.stat_result]:
+        """Find what must be there, and be a directory if a slash says so: ENOENT, ENOTDIR."""
+        found, st = self._look(path, follow)
+        if st is None or (found.must_be_dir and not modes.S_ISDIR(st.st_mode)):
+            found.close()
+            raise fail(errno.ENOENT if st is None else errno.ENOTDIR)
+        return found, st
+
     def _lstat(self, found: Resolved[int]) -> os.stat_result | None:
         try:
             st = os.stat(found.name, dir_fd=found.parent, follow_symlinks=False)
@@ -204,12 +212,8 @@ class HostDir:
             st = os.stat(path, dir_fd=self._fd, follow_symlinks=False)
             if st.st_mode & 0o170000 != 0o120000 and st.st_dev in _plain_devices:
                 return host_stat(st)
-        found, looked = self._look(path, follow)
+        found, looked = self._look_at(path, follow)
         found.close()
-        if looked is None:
-            raise fail(errno.ENOENT)
-        if found.must_be_dir and not modes.S_ISDIR(looked.st_mode):
-            raise fail(errno.ENOTDIR)
         return host_stat(looked)
 
     def stat(self) -> Stat:
@@ -317,17 +321,12 @@ class HostDir:
         if not isinstance(source, HostDir):
             raise fail(errno.EXDEV)
         source._check_writable(path)
-        old, st = source._look(path, follow)
-        with old:
-            if st is None:
-                raise fail(errno.ENOENT)
-            if old.must_be_dir and not modes.S_ISDIR(st.st_mode):
-                raise fail(errno.ENOTDIR)
-            with self._find(target_path) as new:
-                if new.dots:
-                    raise fail(errno.EEXIST)
-                self._check_new_name(new)
-                os.link(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent, follow_symlinks=False)
+        old, _ = source._look_at(path, follow)
+        with old, self._find(target_path) as new:
+            if new.dots:
+                raise fail(errno.EEXIST)
+            self._check_new_name(new)
+            os.link(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent, follow_symlinks=False)
 
     def set_times(self, atim: int | None, mtim: int | None) -> None:
         self._check_writable(".")
@@ -335,12 +334,8 @@ class HostDir:
 
     def set_times_path(self, path: str, follow: bool, atim: int | None, mtim: int | None) -> None:
         self._check_writable(path)
-        found, st = self._look(path, follow)
+        found, st = self._look_at(path, follow)
         with found:
-            if st is None:
-                raise fail(errno.ENOENT)
-            if found.must_be_dir and not modes.S_ISDIR(st.st_mode):
-                raise fail(errno.ENOTDIR)
             os.utime(found.name, ns=host_times(st, atim, mtim), dir_fd=found.parent, follow_symlinks=False)
 
     def sync(self) -> None:

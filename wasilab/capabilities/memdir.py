@@ -169,8 +169,13 @@ class MemDir:
 
     def _find(self, path: str) -> Resolved[DirNode]:
         """(parent, name) of `path`, a final link not followed."""
-        if "/" not in path and path in self._node.entries:
-            return Resolved(self._node, path, False)
+        if len(path) < 1000:  # the common case: directories only, and a last name that is there
+            here: Node | None = self._node
+            *parents, name = path.split("/")
+            for parent in parents:
+                here = here.entries.get(parent) if isinstance(here, DirNode) else None
+            if isinstance(here, DirNode) and name in here.entries:
+                return Resolved(here, name, False)
         return walk(_NODES, self._node, path, False)
 
     def _look(self, path: str, follow: bool) -> tuple[Resolved[DirNode], Node | None]:
