@@ -283,7 +283,7 @@ def _listing(host: Host, d: Descriptor) -> list[bytes]:
         except UnicodeEncodeError:
             left_out += 1
     if left_out:
-        host.notes.append(f"fd_readdir({d.path!r}) left out {left_out} names that are not UTF-8")
+        host.note(f"fd_readdir({d.path!r}) left out {left_out} names that are not UTF-8")
     return [
         DIRENT.pack(cookie, ino & 0xFFFFFFFFFFFFFFFF, len(name), filetype) + name
         for cookie, (name, ino, filetype) in enumerate(entries, 1)

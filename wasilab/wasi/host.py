@@ -32,6 +32,7 @@ from .spec import BY_NUMBER, UNSTABLE
 from .types import Rights
 
 _STDIO = ("<stdin>", "<stdout>", "<stderr>")
+_MAX_NOTES = 100
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 
 
@@ -147,6 +148,11 @@ class Host:
         else:
             why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
         raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}", DeniedBy.RIGHT)
+
+    def note(self, sentence: str) -> None:
+        """Remember something worth telling; the same sentence once, and no more than a hundred."""
+        if sentence not in self.notes and len(self.notes) < _MAX_NOTES:
+            self.notes.append(sentence)
 
     def explain(self, error: BaseException) -> WasiError | None:
         """`errnos.explain`, with the errno of the rights mode: compat has PERM where strict has NOTCAPABLE."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ..capabilities.directory import FileType, OpenHow
@@ -140,6 +141,25 @@ def _rights(host: Host, d: Descriptor, filetype: int, how: OpenHow, base: int, i
     return base & of_type & d.inheriting, inheriting & d.inheriting
 
 
+@cache
+def _how(read: bool, write: bool, oflags: int, fdflags: int, follow: bool) -> OpenHow:
+    """The flags as a capability takes them; valid ones only, so there are no more than some thousand."""
+    return OpenHow(
+        read=read,
+        write=write,
+        create=oflags & _CREAT != 0,
+        exclusive=oflags & _EXCL != 0,
+        truncate=oflags & _TRUNC != 0,
+        directory=oflags & _ODIRECTORY != 0,
+        follow=follow,
+        append=fdflags & _APPEND != 0,
+        nonblock=fdflags & _NONBLOCK != 0,
+        dsync=fdflags & _DSYNC != 0,
+        rsync=fdflags & _RSYNC != 0,
+        sync=fdflags & _SYNC != 0,
+    )
+
+
 def path_open(
     host: Host, d: Descriptor, dirflags: int, path: bytes, oflags: int, base: int, inheriting: int, fdflags: int
 ) -> int:
@@ -155,20 +175,7 @@ def path_open(
         base &= d.inheriting
     host.fds.require_room()
     write = base & _WRITE != 0
-    how = OpenHow(
-        read=base & _READ != 0 or not write,
-        write=write,
-        create=oflags & _CREAT != 0,
-        exclusive=oflags & _EXCL != 0,
-        truncate=oflags & _TRUNC != 0,
-        directory=oflags & _ODIRECTORY != 0,
-        follow=dirflags == 1,
-        append=fdflags & _APPEND != 0,
-        nonblock=fdflags & _NONBLOCK != 0,
-        dsync=fdflags & _DSYNC != 0,
-        rsync=fdflags & _RSYNC != 0,
-        sync=fdflags & _SYNC != 0,
-    )
+    how = _how(base & _READ != 0 or not write, write, oflags, fdflags, dirflags == 1)
     opened = d.object.open(name, how)
     try:
         filetype = int(opened.filetype)
