@@ -44,16 +44,6 @@ class Variant:
     overridden: bool = False
 
 
-class _Writer:
-    """Lines of code with indentation."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def put(self, depth: int, *lines: str) -> None:
-        self.lines += ["    " * depth + line for line in lines]
-
-
 class _Trampoline:
     """Writes one function; each method adds the lines of one step."""
 
@@ -61,7 +51,7 @@ class _Trampoline:
         self.call = call
         self.variant = variant
         self.unstable = call.module == "wasi_unstable"
-        self.out = _Writer()
+        self.lines: list[str] = []
         self.words: list[str] = []
         """The 32-bit words of all arguments, in order, as expressions."""
         self.arguments: list[str] = []
@@ -76,8 +66,12 @@ class _Trampoline:
 
     # ---- the text
 
+    def put(self, depth: int, *lines: str) -> None:
+        """Add lines, indented by `depth` steps."""
+        self.lines += ["    " * depth + line for line in lines]
+
     def text(self) -> str:
-        call, put = self.call, self.out.put
+        call, put = self.call, self.put
         slots = [word for _, word in call.words]
         if self.variant.raw:
             put(0, f"def {call.name}(env, c, v, n):")
@@ -108,7 +102,7 @@ class _Trampoline:
             put(2, "if code < 0:", "    return TRAP()", *(["v[0] = code"] if call.returns else []), "return 0")
         else:
             put(2, "if code < 0:", "    raise STOP", "return code" if call.returns else "return None")
-        return "\n".join(self.out.lines) + "\n"
+        return "\n".join(self.lines) + "\n"
 
     @property
     def _id(self) -> str:
@@ -121,14 +115,14 @@ class _Trampoline:
             word = len(self.words)
             low, high = f"w{word}", f"w{word + 1}"
             if kind == "i32":
-                self.out.put(1, f"{low} = v[{4 * slot}]" if self.variant.raw else f"{low} = p{slot} & 0xffffffff")
+                self.put(1, f"{low} = v[{4 * slot}]" if self.variant.raw else f"{low} = p{slot} & 0xffffffff")
                 self.words.append(low)
                 values.append(low)
                 continue
             if self.variant.raw:
-                self.out.put(1, f"{low} = v[{4 * slot}]; {high} = v[{4 * slot + 1}]")
+                self.put(1, f"{low} = v[{4 * slot}]; {high} = v[{4 * slot + 1}]")
             else:
-                self.out.put(1, f"{low} = p{slot} & 0xffffffff; {high} = p{slot} >> 32 & 0xffffffff")
+                self.put(1, f"{low} = p{slot} & 0xffffffff; {high} = p{slot} >> 32 & 0xffffffff")
             self.words += [low, high]
             values.append(f"({low} | {high} << 32)")
         return values
@@ -145,7 +139,7 @@ class _Trampoline:
     def _take_fd(self, param: Param, word: str) -> None:
         name = "d0" if self.first_fd is None else "d1"
         self.first_fd = self.first_fd or name
-        put = self.out.put
+        put = self.put
         put(2, f"{name} = FD({word})", f"if {name} is None:", f"    raise BADF({word})")
         right = int(param.right)
         if right:
@@ -155,9 +149,9 @@ class _Trampoline:
     def _take_scalar(self, param: Param, value: str) -> None:
         name = f"a{len(self.arguments)}"
         if value.startswith("("):
-            self.out.put(2, f"{name} = {value[1:-1]}")
+            self.put(2, f"{name} = {value[1:-1]}")
             if param.type.signed:
-                self.out.put(2, f"if {name} >= 0x8000000000000000:", f"    {name} -= 0x10000000000000000")
+                self.put(2, f"if {name} >= 0x8000000000000000:", f"    {name} -= 0x10000000000000000")
             self.arguments.append(name)
         else:
             self.arguments.append(value)
@@ -165,7 +159,7 @@ class _Trampoline:
     def _take_string(self, param: Param, pointer: str, length: str) -> None:
         name = f"s{len(self.paths)}"
         what = param.name
-        self.out.put(
+        self.put(
             2,
             f"if {length} > 4096 or {pointer} + {length} > M.size:",
             f"    {name} = M.string(CALLER(c), {pointer}, {length}, {self.call.name!r}, {what!r})",
@@ -179,7 +173,7 @@ class _Trampoline:
         self.iovecs = count
         self.arguments.append("b")
         # One buffer is the usual case: `p` and `l` are its pointer and length, and `b` stays None if it is not usual.
-        self.out.put(
+        self.put(
             2,
             "b = None",
             f"if {count} == 1 and not {pointer} & 3 and {pointer} + 8 <= M.size:",
@@ -190,14 +184,14 @@ class _Trampoline:
             f"    b = M.iovecs(CALLER(c), {pointer}, {count}, IO, {self.call.name!r}, {param.name!r}); o = None",
         )
         if self.variant.traced:
-            self.out.put(2, f"    x = M.view[{pointer}:{pointer} + ({count} << 3)].tobytes()")
+            self.put(2, f"    x = M.view[{pointer}:{pointer} + ({count} << 3)].tobytes()")
 
     _take_ciovecs = _take_iovecs
 
     def _take_outbuf(self, param: Param, pointer: str, length: str) -> None:
         what = param.name
         self._check(pointer, length, 1, what)
-        self.out.put(2, f"b = M.view[{pointer}:{pointer} + {length}]")
+        self.put(2, f"b = M.view[{pointer}:{pointer} + {length}]")
         self.outbuf = length
         self.arguments.append("b")
 
@@ -207,7 +201,7 @@ class _Trampoline:
 
     def _take_insubs(self, param: Param, pointer: str) -> None:
         size = 56 if self.unstable else 48
-        self.out.put(
+        self.put(
             2,
             f"x = M.subscriptions(CALLER(c), {pointer}, {self._count_of_subscriptions()}, {size}, {self.call.name!r})",
             f"subs = SUBS(x, unstable={self.unstable})",
@@ -231,7 +225,7 @@ class _Trampoline:
 
     def _check(self, pointer: str, size: str | int, align: int, what: str) -> None:
         misaligned = f"{pointer} & {align - 1} or " if align > 1 else ""
-        self.out.put(
+        self.put(
             2,
             f"if {misaligned}{pointer} + {size} > M.size:",
             f"    M.check(CALLER(c), {pointer}, {size}, {align}, {self.call.name!r}, {what!r})",
@@ -247,8 +241,8 @@ class _Trampoline:
         return list(zip(results, values[len(values) - len(results) :], strict=True))
 
     def _body(self, values: list[str]) -> None:
-        put = self.out.put
-        arguments = ", ".join(["H", *self._semantic_arguments()])
+        put = self.put
+        arguments = ", ".join(["H", *(["subs"] if self.call.name == "poll_oneoff" else self.arguments)])
         invoked = f"S_{self._id}({arguments})"
         results = self._results(values)
         if not results and not self.deferred:
@@ -269,11 +263,6 @@ class _Trampoline:
             else:
                 put(2, f"PACK_U16(M.view, {pointer}, {name})")
 
-    def _semantic_arguments(self) -> list[str]:
-        if self.call.name == "poll_oneoff":
-            return ["subs"]
-        return self.arguments
-
     # ---- the record
 
     def _record(self) -> None:
@@ -282,7 +271,7 @@ class _Trampoline:
         Both are written here, straight into the recorder's chunk, as `Recorder.make_writer` does it: a function
         call with fifteen arguments would cost as much again.
         """
-        put = self.out.put
+        put = self.put
         put(2, "h = REC.chunk; e = h.n", f"if e == {CHUNK_RECORDS}:", "    ROOM(); h = REC.chunk; e = h.n")
         flags = self._payload()
         where = "0"
@@ -314,7 +303,7 @@ class _Trampoline:
 
     def _payload(self) -> bool:
         """Lines that build the payload `z`; returns whether flags of this very call are in `f`."""
-        call, put = self.call, self.out.put
+        call, put = self.call, self.put
         extra = self.words[4:]
         words = f"WORDS{len(extra)}({', '.join(extra)})" if extra else ""
         aux = self._aux()
@@ -373,17 +362,17 @@ class _Trampoline:
             return _EMPTY
         if self.call.name == "poll_oneoff":
             size = MAX_KEPT_SUBSCRIPTIONS * (56 if self.unstable else 48)
-            self.out.put(2, f"x = x[:{size}] + y if len(y) <= {MAX_KEPT_EVENTS * 32} else x[:{size}]")
+            self.put(2, f"x = x[:{size}] + y if len(y) <= {MAX_KEPT_EVENTS * 32} else x[:{size}]")
             return "x"
         if len(self.paths) == 2:
             return self.paths[1]
         if len(results) == 2:
-            self.out.put(2, "x = U32(r2)")
+            self.put(2, "x = U32(r2)")
             return "x"
         if results and results[0].type.record:
             size = results[0].type.size
             pointer = self.words[-1]
-            self.out.put(2, f"x = M.view[{pointer}:{pointer} + {size}].tobytes()")
+            self.put(2, f"x = M.view[{pointer}:{pointer} + {size}].tobytes()")
             return "x"
         return _EMPTY
 

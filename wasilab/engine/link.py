@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import struct
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
@@ -33,13 +32,13 @@ from ..wasi.host import SEMANTICS, SEMANTICS_UNSTABLE, Host
 from ..wasi.signature import Call
 from ..wasi.spec import MODULES
 from . import raw as _raw
+from .absent import absent_function
 from .codegen import MAX_KEPT_IOVECS, Variant, code
 from .memory import GuestMemory
 from .overrides import Override
 from .stacks import StackTaker
+from .stop import HostBug, HostStop, LinkError, Stop
 
-UNKNOWN_CALL = 254
-"""The `call` number that records a WASI name which no snapshot has."""
 _EVERYTHING = 1 << 62
 _VALTYPES = {
     "i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64, "f32": wasmtime.ValType.f32,
@@ -51,33 +50,6 @@ _HEADS = {f"HEAD{n}": struct.Struct(f"<HHI{n}I").pack for n in range(1, 10)}
 _PACK = struct.Struct("<QQQIIIIQIIII").pack_into
 """The layout `RECORD`, with its seven columns from `call` to `tid` as one number (`_meta`)."""
 _WORDS = {f"WORDS{n}": struct.Struct(f"<{n}I").pack for n in range(1, 9)}
-
-
-class LinkError(Exception):
-    """The module cannot be linked; the message is for people."""
-
-
-class HostStop(Exception):
-    """Raised inside a public callback to end the guest; the cause is in `Stop`."""
-
-
-class HostBug(Exception):
-    """The host failed in a way that no WASI errno describes: `detail` is the traceback, for a report."""
-
-    def __init__(self, call: str, error: BaseException) -> None:
-        super().__init__(f"wasilab failed in {call}: {type(error).__name__}: {error}. This is a bug of wasilab")
-        self.detail = "".join(traceback.format_exception(error))
-
-
-class Stop:
-    """Why the host ended the guest, shared by all instances of a run; `error` is None while it runs."""
-
-    __slots__ = ("error", "frames")
-
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
-        self.frames: list[Any] = []
-        """Where the guest was then: Wasmtime's frames, innermost first."""
 
 
 def _bad_descriptor(number: int) -> t.WasiError:
@@ -180,7 +152,7 @@ class Link:
             if function is None:
                 function = self._functions[key] = self._trampoline(call)
         else:
-            function = self._absent(module, name, call, wanted)
+            function = absent_function(self, module, name, call, wanted, raw=self._raw)
         type_ = self._types.get(wanted)
         if type_ is None:
             type_ = self._types[wanted] = _function_type(wanted, compiled, position)
@@ -272,54 +244,6 @@ class Link:
         index = chunk.path_ids[path] = len(chunk.paths)
         return index
 
-    def _absent(self, module: str, name: str, call: Call | None, wanted: FuncType) -> Callable[..., Any]:
-        """A function for a WASI import that cannot be served: ENOSYS where it returns an errno, else a trap."""
-        if call is None:
-            why = f"{module}.{name} is no call of WASI preview 1"
-        else:
-            why = f"{module}.{name} is imported as {wanted}, not as {FuncType(call.signature, ('i32',))}"
-        if wanted.results == ("i32",):
-            self.warnings.append(f"{why}: it answers ENOSYS")
-        elif wanted.results:
-            self.warnings.append(f"{why}: calling it ends the program")
-        else:
-            self.warnings.append(f"{why}: it does nothing")
-        number = UNKNOWN_CALL if call is None else call.number
-        flags = Flag.NOSYS | (Flag.UNSTABLE if module == "wasi_unstable" else 0)
-        label = f"{module}.{name}".encode()[:256]
-        raw, results, params = self._raw, wanted.results, wanted.params
-
-        def absent(*arguments: Any) -> Any:
-            start = time.perf_counter_ns()
-            try:
-                if raw:
-                    slots = arguments[2]
-                    words = [slots[4 * i] if params[i] in ("i32", "i64") else 0 for i in range(min(4, len(params)))]
-                else:
-                    words = [a & 0xFFFFFFFF if isinstance(a, int) else 0 for a in arguments[1:5]]
-                words = [*words, 0, 0, 0, 0][:4]
-                ends = bool(results) and results != ("i32",)
-                self._note(
-                    start, arguments[1 if raw else 0], number, 0, label, DID_NOT_RETURN if ends else int(t.Errno.NOSYS),
-                    0, int(flags), why, b"", words,
-                )  # fmt: skip
-                if ends:
-                    raise t.Trap(why)
-                if not results:
-                    return 0 if raw else None
-                if not raw:
-                    return int(t.Errno.NOSYS)
-                slots[0] = int(t.Errno.NOSYS)
-                return 0
-            except BaseException as error:  # noqa: BLE001  nothing may leave a callback
-                self.stop.error = error if isinstance(error, t.Trap) else HostBug(name, error)
-                self.stop.frames = self._where()
-                if raw:
-                    return _raw.trap()
-                raise HostStop from None
-
-        return absent
-
     def close(self) -> None:
         """Let go of everything that holds the store, once no guest code will run in it any more."""
         self._namespace.clear()
@@ -334,7 +258,7 @@ class Link:
     def _stack(self, caller: Any) -> int:
         return self._stacks.take() if self._stacks is not None else 0
 
-    def _where(self) -> list[Any]:
+    def where(self) -> list[Any]:
         """The guest's frames now: a trap made by the host does not carry them."""
         try:
             taker = self._stacks or StackTaker(self.store, self.module, None)
@@ -363,7 +287,7 @@ class Link:
                     self.stop.error = HostBug(call.name, error)
                     reason = str(self.stop.error)
                 if not isinstance(error, t.ProcExit):
-                    self.stop.frames = self._where()
+                    self.stop.frames = self.where()
             if self._record is not None:
                 flags = 8 if call.module == "wasi_unstable" else 0
                 override = self.overrides.get(call.name)
@@ -371,13 +295,13 @@ class Link:
                     flags |= override.flags
                 life = 0 if descriptor is None else descriptor.life
                 aux = self._attempted(call, words)
-                self._note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words)
+                self.note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words)
             return errno if errno != DID_NOT_RETURN else -1
         except BaseException as worse:  # noqa: BLE001  nothing may leave a callback: the process would not survive it
             self.stop.error = HostBug(call.name, worse)
             return -1
 
-    def _note(
+    def note(
         self, start: int, caller: Any, number: int, life: int, path: bytes | None, errno: int, denied: int, flags: int,
         reason: str, aux: bytes, words: Sequence[int],
     ) -> None:  # fmt: skip

@@ -19,9 +19,10 @@ from ..wasi.host import Host
 from ..wasi.types import ProcExit, Trap
 from . import engines
 from .limits import Limits
-from .link import HostBug, Link, LinkError, Stop
+from .link import Link
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
 from .stacks import StackTaker, located
+from .stop import HostBug, LinkError, Stop
 
 _WORDS: dict[str, str] = {
     "UNREACHABLE": "the program executed 'unreachable': an abort, a failed assertion or a panic",
