@@ -130,7 +130,8 @@ class TerminalDoor:
         sys.stdout.flush()
         sys.stderr.write(prompt)
         sys.stderr.flush()
-        return sys.stdin.readline().rstrip("\n") or None
+        line = sys.stdin.readline()
+        return line.rstrip("\n") if line else None
 
     def find(self, name: str) -> None:
         return None

@@ -142,6 +142,52 @@ def test_a_trace_to_a_file_leaves_stderr_alone(shell: Shell) -> None:
     assert "fd_write(fd=1<stdout>" in (shell.folder / "out.txt").read_text()
 
 
+def test_diff_says_by_its_status_whether_two_runs_do_the_same(shell: Shell) -> None:
+    hello = shell.program("hello.wat", programs.HELLO)
+    for trace, name in (("a.jsonl", hello), ("b.jsonl", hello), ("c.jsonl", shell.program("x.wat", programs.EXIT_7))):
+        shell.run("run", "--trace", trace, name)
+    assert shell.run("diff", "a.jsonl", "b.jsonl").returncode == 0
+    assert shell.run("diff", "a.jsonl", "c.jsonl").returncode == 1
+
+
+def test_advice_written_as_a_policy_lets_the_program_run_again(shell: Shell) -> None:
+    (shell.folder / "secret.txt").write_text("s")
+    name = shell.program("open.wat", programs.OPEN_SECRET)
+    assert shell.run("run", "--dir", ".", "--trace", "t.jsonl", name).returncode == 0
+    advice = shell.run("advise", "t.jsonl")
+    assert "--deny-all" in advice.stdout.decode()
+    assert shell.run("advise", "t.jsonl", "-o", "p.toml").returncode == 0
+    assert shell.run("run", "--policy", "p.toml", name).returncode == 0
+
+
+def test_learning_names_what_is_needed_and_changes_nothing(shell: Shell) -> None:
+    (shell.folder / "secret.txt").write_text("s")
+    done = shell.run("run", "--learn", shell.program("open.wat", programs.OPEN_SECRET))
+    assert "--dir ." in done.stderr.decode()
+
+
+def test_repeat_shows_the_output_once(shell: Shell) -> None:
+    done = shell.run("run", "--repeat", "3", "--time", shell.program("hello.wat", programs.HELLO))
+    assert done.stdout == b"hello\n"
+    assert "3 runs" in done.stderr.decode()
+
+
+def test_a_bad_query_or_picture_is_one_line(shell: Shell) -> None:
+    shell.run("run", "--trace", "t.jsonl", shell.program("hello.wat", programs.HELLO))
+    for words, said in (
+        (["--filter", "colour=red"], "colour"),
+        (["--filter", "dur>1parsec"], "parsec"),
+        (["--sql", "selekt"], "selekt"),
+        (["--plot", "t.doc"], ".png"),
+        (["--export", "t.doc"], ".jsonl"),
+        (["--export", "no/t.csv"], "no"),
+    ):
+        done = shell.run("trace", "t.jsonl", *words)
+        assert done.returncode == 2, words
+        assert len(done.stderr.decode().splitlines()) == 1
+        assert said in done.stderr.decode()
+
+
 def test_inspect_says_what_a_module_can_ask_for(shell: Shell) -> None:
     name = shell.program("hello.wat", programs.HELLO)
     done = shell.run("inspect", name)

@@ -22,7 +22,7 @@ def advise(request: Request, door: Door) -> Done:
             path.write_text(advice.toml(), encoding="utf-8")
         except OSError as error:
             raise UsageProblem(f"-o {options.output}: {error.strerror or error}") from None
-        door.note(f"{path}: a policy file; run with --deny-all --policy {path}")
+        door.note(f"{path}: a policy file; run with --policy {path}")
     forms = {"flags": lambda: str(advice), "toml": advice.toml, "python": advice.python}
     if not options.output or options.form != "flags":
         door.say(forms[options.form]())

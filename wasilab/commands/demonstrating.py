@@ -19,7 +19,7 @@ from ..views import report, timeline
 from .door import Done, Door
 from .grammar import Request
 from .program import compile_text
-from .running import ending, explanations
+from .running import ending, explanations, warnings
 from .tracing import strace
 from .usage import UsageProblem
 
@@ -109,7 +109,7 @@ def _run(module: Module, args: list[str], grants: Grants, door: Door) -> Any:
     finally:
         streams.close()
     door.say(strace(run.trace, times="none"))
-    for line in ending(run) + explanations(run):
+    for line in [*ending(run), *warnings(run), *explanations(run)]:
         door.say(line)
     door.say(f"exit status {run.exit_code}, {len(run.trace)} WASI calls, {len(list(run.denied))} refused")
     return run

@@ -20,6 +20,9 @@ from .words import Values
 
 Door = Literal["cli", "notebook"]
 
+OBJECTS = frozenset({"file", "files", "first", "second", "args", "of"})
+"""Arguments that take a Python object as well as a text: a module, a run, a trace, a list of words."""
+
 SUMMARIES = {
     "run": "compile if need be, run under the given grants, record every WASI call",
     "compile": "compile a source file to a .wasm module",
@@ -73,16 +76,16 @@ class Parser(argparse.ArgumentParser):
         return {name: action.nargs != 0 for name, action in self._option_string_actions.items()}
 
     def expanding(self) -> Parser:
-        """Make every option and argument take `{expression}`s: before its own conversion, marks become values.
+        """Make every option and argument take `{expression}`s: before its own conversion, marks become text.
 
-        One that has no conversion gets the value as the object it is when the word is an expression and no more.
+        Those in `OBJECTS` get the value as the object it is when the word is an expression and no more.
         """
         for action in self._actions:
             convert = action.type
-            if convert is None and action.nargs != 0:
+            if action.dest in OBJECTS:
                 action.type = self.values.object
-            elif callable(convert):
-                action.type = _after(self.values, convert)
+            elif action.nargs != 0:
+                action.type = _after(self.values, convert) if callable(convert) else self.values.text
         return self
 
 
@@ -145,6 +148,10 @@ def add_run_options(parser: Parser) -> None:
     group.add_argument(
         "--repeat", type=count, metavar="N", help="run N times, show the output once and the distribution"
     )
+    group.add_argument(
+        "--learn", action="store_true",
+        help="try it where it can do no harm (folders as copies, virtual clocks) and say what it would need",
+    )  # fmt: skip
     group.add_argument("--time", action="store_true", help="show where the time went: compile, load, run")
 
 
@@ -297,7 +304,7 @@ def _list(parser: Parser, door: Door) -> None:
 
 def _of_a_run(parser: Parser, door: Door) -> None:
     parser.description = "Of the last run, or of the one named NAME."
-    parser.add_argument("name", nargs="?", metavar="NAME")
+    parser.add_argument("of", nargs="?", metavar="NAME", help="the run's name")
 
 
 def _plot(parser: Parser, door: Door) -> None:

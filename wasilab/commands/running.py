@@ -16,6 +16,7 @@ from typing import Any
 from .. import runner
 from ..grants.flags import from_options
 from ..grants.grants import Grants
+from ..grants.learn import lesson, rehearsal
 from ..module import Module, load
 from ..runs import Run
 from ..views.escape import visible
@@ -26,6 +27,8 @@ from .grammar import Request
 from .program import load_program
 from .tracing import strace
 from .usage import UsageProblem
+
+WARNINGS_SHOWN = 10
 
 
 def run(request: Request, door: Door) -> Done:
@@ -46,8 +49,10 @@ def run_module(
     repeat: int = options.repeat or 1
     name = getattr(options, "name", None)
     runs: list[Run] = []
+    asked = grants_of(options, door)
+    grants = rehearsal(asked) if options.learn else asked
     for turn in range(repeat):
-        run = run_once(module, args, options, door, quiet=turn > 0)
+        run = run_once(module, args, grants, options, door, quiet=turn > 0)
         runs.append(run)
         if run.outcome.kind == "interrupt":
             break
@@ -55,6 +60,8 @@ def run_module(
     if name:
         door.keep(name, module, last)
     after(last, options, door)
+    if options.learn:
+        (door.note if door.kind == "cli" else door.say)(f"\n{lesson(last, asked)}")
     if options.time:
         door.note(timing(runs, compile_seconds))
     elif repeat > 1:
@@ -62,9 +69,10 @@ def run_module(
     return Done(last.exit_code, last)
 
 
-def run_once(module: Module, args: Sequence[str], options: argparse.Namespace, door: Door, *, quiet: bool) -> Run:
+def run_once(
+    module: Module, args: Sequence[str], grants: Grants, options: argparse.Namespace, door: Door, *, quiet: bool
+) -> Run:
     """One run with its output passed on to the door (`quiet`: kept, not shown)."""
-    grants = grants_of(options, door)
     streams = None if quiet else door.streams()
     try:
         with door.busy(f"Wasmtime compiles {module.name}", options.quiet or quiet) as busy:
@@ -112,20 +120,20 @@ def _check_outputs(options: argparse.Namespace) -> None:
             raise UsageProblem(f"{flag} {name}: there is no folder {str(folder)!r}")
         if Path(name).expanduser().is_dir():
             raise UsageProblem(f"{flag} {name}: that is a folder; name a file in it")
-    if options.no_trace and (options.trace_file or options.strace or options.strace_file or options.summary):
-        raise UsageProblem("--no-trace records nothing: leave out --trace, --strace and --summary")
+    wants = (options.trace_file, options.strace, options.strace_file, options.summary, options.stacks, options.learn)
+    if options.no_trace and any(wants):
+        raise UsageProblem("--no-trace records nothing: leave out --trace, --strace, --summary, --stacks and --learn")
 
 
 def after(run: Run, options: argparse.Namespace, door: Door) -> None:
     """What is shown and kept once the guest has ended."""
     if run.outcome.results:
         door.say("\n".join(map(str, run.outcome.results)))
-    if door.kind == "cli":
-        for line in ending(run):
-            door.note(line)
-        if options.explain if options.explain is not None else _is_terminal():
-            for line in explanations(run):
-                door.note(line)
+    for line in [*(ending(run) if door.kind == "cli" else ()), *warnings(run)]:
+        door.note(line)
+    explain = options.explain if options.explain is not None else _is_terminal()
+    for line in explanations(run) if door.kind == "cli" and explain else ():
+        door.note(line)
     if options.strace:
         (door.note if door.kind == "cli" else door.say)(strace(run.trace, stacks=options.stacks))
     if options.strace_file:
@@ -152,7 +160,15 @@ def ending(run: Run) -> list[str]:
             f"wasilab: {ENDINGS.get(outcome.kind, 'could not run').lower()}{': ' + message if message else ''}"
         )
         lines += [f"    at {visible(str(frame), lines=False)}" for frame in outcome.frames[:20]]
-    lines += [f"wasilab: {visible(warning, lines=False)}" for warning in outcome.warnings]
+    return lines
+
+
+def warnings(run: Run) -> list[str]:
+    """The sentences on imports that nothing answers, and the like; not more than a person reads."""
+    found = run.outcome.warnings
+    lines = [f"wasilab: {visible(warning, lines=False)}" for warning in found[:WARNINGS_SHOWN]]
+    if len(found) > len(lines):
+        lines.append(f"wasilab: ... and {counted(len(found) - len(lines), 'warning')} more")
     return lines
 
 

@@ -13,7 +13,7 @@ from .usage import UsageProblem
 
 
 def _run_of(request: Request, door: Door) -> Any:
-    name = request.options.name
+    name = request.options.of
     run = name if hasattr(name, "trace") else door.run_named(name)
     if run is None:
         raise UsageProblem(

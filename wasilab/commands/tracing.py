@@ -98,9 +98,8 @@ def diff(request: Request, door: Door) -> Done:
     first = load_trace(request.options.first, door)
     second = load_trace(request.options.second, door)
     found = first.diff(second)
-    text = str(found)
-    door.say(text)
-    return Done(0 if getattr(found, "same", not text) else 1, None)
+    door.say(str(found))
+    return Done(0 if found.same else 1, None)
 
 
 def _write(name: str, flag: str, write: Any) -> None:
@@ -122,12 +121,8 @@ def _picture(chosen: Any, path: Path) -> None:
     timeline.figure(chosen).savefig(path, format=suffix[1:])
 
 
-def _query(chosen: Any, query: str) -> str:
+def _query(chosen: Trace, query: str) -> str:
     try:
         return visible(str(chosen.sql(query)))
-    except ImportError as error:
+    except (ImportError, QueryError) as error:
         raise UsageProblem(f"--sql: {error}") from None
-    except Exception as error:
-        if type(error).__module__.startswith(("duckdb", "_duckdb")):
-            raise UsageProblem(f"--sql: {str(error).splitlines()[0]}") from None
-        raise

@@ -1,0 +1,88 @@
+"""Programs that no one should have to run: each is one clear sentence and an exit status, never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .test_cli import Shell
+
+WASI = '(import "wasi_snapshot_preview1"'
+
+TEXTS = {
+    "start-loops": (
+        '(module (memory (export "memory") 1) (start $f) (func $f (loop (br 0))) (func (export "_start")))',
+        137,
+        "time limit",
+    ),
+    "four-gib": ('(module (memory (export "memory") 65536) (func (export "_start")))', 137, "--max-memory"),
+    "no-start": ('(module (func (export "foo")))', 1, "--invoke: foo"),
+    "nothing": ("(module)", 1, "exports no function"),
+    "no-memory": (
+        f'(module {WASI} "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))'
+        '(func (export "_start") (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))',
+        134,
+        'under the name "memory"',
+    ),
+    "ten-thousand-imports": (
+        "(module " + " ".join(f'(import "env" "f{n}" (func))' for n in range(10_000)) + '(func (export "_start")))',
+        1,
+        "9,992 more",
+    ),
+    "endless-recursion": ('(module (func $f (call $f)) (func (export "_start") (call $f)))', 134, "recursion"),
+    "an-escape-in-a-name": (
+        '(module (import "\\1b[31mevil\\u{202e}" "\\0a<script>" (func)) (func (export "_start")))',
+        1,
+        "\\x1b[31mevil",
+    ),
+}
+
+BYTES = {
+    "empty": (b"", "empty"),
+    "magic-only": (b"\0asm", "damaged"),
+    "truncated": (b"\0asm\1\0\0\0\1\x7f", "damaged"),
+    "a-component": (b"\0asm\x0d\0\1\0", "component"),
+    "a-native-program": (b"\x7fELF" + bytes(100), "native Linux program"),
+    "a-hundred-megabytes": (bytes(100_000_000), "not a WebAssembly module"),
+    "a-section-without-end": (b"\0asm\1\0\0\0\2\xff\xff\xff\xff\x0f", "damaged"),
+}
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_hostile_program_ends_in_one_sentence(shell: Shell, name: str) -> None:
+    text, status, said = TEXTS[name]
+    done = shell.run("run", "--timeout", "2", shell.program("p.wat", text))
+    errors = done.stderr.decode()
+    assert done.returncode == status, errors
+    assert said in errors
+    assert errors.count("wasilab: ") == 1
+    assert "Traceback" not in errors
+    assert "\x1b" not in errors
+    assert "\u202e" not in errors
+
+
+@pytest.mark.parametrize("name", BYTES)
+def test_what_is_no_module_is_one_line(shell: Shell, name: str) -> None:
+    data, said = BYTES[name]
+    (shell.folder / "p.wasm").write_bytes(data)
+    done = shell.run("run", "p.wasm")
+    assert done.returncode != 0
+    assert len(done.stderr.decode().splitlines()) == 1
+    assert said in done.stderr.decode()
+
+
+def test_ten_thousand_unknown_wasi_names_are_a_short_warning(shell: Shell) -> None:
+    names = " ".join(f'{WASI} "f{n}" (func))' for n in range(10_000))
+    done = shell.run(
+        "run", shell.program("p.wat", f'(module {names} (memory (export "memory") 1) (func (export "_start")))')
+    )
+    assert done.returncode == 0
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 11
+    assert lines[-1] == "wasilab: ... and 9,990 warnings more"
