@@ -212,6 +212,19 @@ def test_hostile_names_are_escaped_where_changes_are_shown(root: Path) -> None:
     assert repr("\x1b[31m\n<b>") in shown
 
 
+def test_a_flood_of_changes_is_shown_in_part_and_a_huge_diff_not_at_all(root: Path) -> None:
+    place = copy(root)
+    for number in range(150):
+        write(place, f"n{number}", b"")
+    write(place, "text", b"line\n" * 6000)
+    write(place, "sub/f", b"x" * (1 << 21))
+    shown = str(place.changes())
+    assert shown.count("created ") == 100
+    assert "... and 50 more" in shown
+    assert "(text: 3 -> 6000 lines, too many for a line diff)" in shown
+    assert "(sub/f: 1 -> 2097152 bytes, too large for a line diff)" in shown
+
+
 def test_each_run_gets_a_fresh_copy(root: Path) -> None:
     granted = HostDir(root, "copy")
     assert isinstance(granted, CopyDir)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .directory import FileType, OpenHow
 from .memdir import walk_nodes
@@ -20,8 +20,12 @@ from .memtree import DirNode, FileNode, LinkNode, Node
 if TYPE_CHECKING:
     from .hostdir import HostDir
 
-_MAX_DIFF = 1 << 20
-"""Bytes of a file beyond which no line diff is made (its time grows with the square)."""
+T = TypeVar("T")
+
+_MAX_DIFF, _MAX_LINES = 1 << 20, 5000
+"""Bytes and lines of a file beyond which no line diff is made (its time can grow with their square)."""
+_MAX_SHOWN = 100
+"""Entries of a kind that are shown; a guest can make many."""
 
 
 class ApplyError(RuntimeError):
@@ -61,11 +65,10 @@ class Changes:
         return bool(self.created or self.modified or self.deleted or self.renamed)
 
     def __str__(self) -> str:
-        lines = [f"renamed  {_shown(old)} -> {_shown(new)}" for old, new in self.renamed]
-        lines += [f"deleted  {_shown(path)}" for path in self.deleted]
-        lines += [f"created  {_shown(path)}" for path in self.created]
-        for change in self.modified:
-            lines += [f"modified {_shown(change.path)}", change.diff.rstrip("\n")]
+        lines = _some(self.renamed, lambda pair: f"renamed  {_shown(pair[0])} -> {_shown(pair[1])}")
+        lines += _some(self.deleted, lambda path: f"deleted  {_shown(path)}")
+        lines += _some(self.created, lambda path: f"created  {_shown(path)}")
+        lines += _some(self.modified, lambda change: f"modified {_shown(change.path)}\n" + change.diff.rstrip("\n"))
         return "\n".join(lines) if lines else "nothing changed"
 
     def apply(self) -> None:
@@ -261,6 +264,12 @@ class _Applier:
             file.close()
 
 
+def _some(things: Sequence[T], line: Callable[[T], str]) -> list[str]:
+    """A line for each of the first things, and one that says how many more there are."""
+    more = len(things) - _MAX_SHOWN
+    return [line(thing) for thing in things[:_MAX_SHOWN]] + ([f"... and {more} more"] if more > 0 else [])
+
+
 def _shown(path: str) -> str:
     """A guest's file name for a person: as it is if harmless, quoted and escaped if not."""
     return path if path.isprintable() else repr(path)
@@ -274,6 +283,8 @@ def _diff(path: str, before: bytes, after: bytes) -> str:
         if b"\0" in before or b"\0" in after:
             raise UnicodeError
         old, new = before.decode().splitlines(), after.decode().splitlines()
+        if max(len(old), len(new)) > _MAX_LINES:
+            return f"({_shown(path)}: {len(old)} -> {len(new)} lines, too many for a line diff)\n"
     except UnicodeError:
         return f"({_shown(path)}: binary, {sizes})\n"
     lines = list(difflib.unified_diff(old, new, f"a/{_shown(path)}", f"b/{_shown(path)}", lineterm=""))
