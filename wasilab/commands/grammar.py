@@ -162,7 +162,7 @@ def add_view_options(parser: Parser, door: Door) -> None:
     group.add_argument("--strace-file", metavar="FILE", help="the strace text into a file (also --strace=FILE)")
     group.add_argument(
         "--trace", dest="trace_file", metavar="FILE",
-        help="save the trace: .parquet .npz .jsonl .csv .strace .json .pftrace, as installed",
+        help="save the trace; the suffix says how: .wtrace .jsonl .parquet .csv .strace .pftrace .json",
     )  # fmt: skip
     group.add_argument("--no-trace", action="store_true", help="record nothing (the quickest run)")
     group.add_argument(

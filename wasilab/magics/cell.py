@@ -52,6 +52,7 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         if not cell.strip():
             title = toolchain_for(language).title
             raise UsageProblem(f"the cell is empty: write {title} below the %%wasi line")
+        _warm_c(lab, language)
         started = time.perf_counter()
         module = compile_text(
             cell,
@@ -78,6 +79,16 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         return _finished(lab, request, run_module(module, args, options, door, compile_seconds=compiled))
 
     return _as_a_cell(carry_out, door)
+
+
+def _warm_c(lab: Lab, language: str) -> None:
+    """With the first cell of another language, let a cold C compiler build its library in the background."""
+    if not lab.warmed:
+        lab.warmed = True
+        if language != "c":
+            from ..toolchains.doctor import warm_in_background
+
+            warm_in_background("c")
 
 
 def guest_args(given: Any) -> list[str]:

@@ -11,9 +11,6 @@ from typing import Any
 from ..commands.usage import UsageProblem, did_you_mean
 from ..module import Module
 
-RUNS_KEPT = 20
-"""Runs without a name that stay reachable; each may hold a trace of many megabytes."""
-
 
 @dataclass
 class Kept:
@@ -30,7 +27,8 @@ class Lab:
     kept: dict[str, Kept] = field(default_factory=dict)
     last: Any = None
     files: dict[str, str] = field(default_factory=dict)
-    detached: list[Any] = field(default_factory=list)
+    warmed: bool = False
+    """Whether the session's first cell has been run."""
 
     def keep(self, name: str, module: Module, run: Any = None) -> None:
         """Keep a module, and its run, under `name`; raises `UsageProblem` for what cannot be a name."""
