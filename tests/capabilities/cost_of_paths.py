@@ -1,4 +1,4 @@
-"""What paths cost: `python tests/capabilities/cost_of_paths.py` prints CPU microseconds a call beside bare system calls.
+"""What paths cost: `python tests/capabilities/cost_of_paths.py` prints CPU microseconds a call beside system calls.
 
 "bare walk" opens each of the eight directories and the file with os.open and closes them all, which is what resolution
 without openat2 has to do at the least; "bare open" leaves the whole path to the kernel, unchecked.

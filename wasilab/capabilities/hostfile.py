@@ -72,12 +72,13 @@ class HostFile:
     """
 
     filetype = FileType.REGULAR_FILE
-    __slots__ = ("_fd", "_flags", "_writable")
+    __slots__ = ("_fd", "_flags", "_how", "_writable")
 
     def __init__(self, fd: int, how: OpenHow, writable: bool) -> None:
         self._fd = fd
         self._writable = writable
-        self._flags = FileFlags(how.append, how.nonblock, how.dsync, how.rsync, how.sync)
+        self._how = how
+        self._flags: FileFlags | None = None  # as in `how` until asked for: opening is hot
 
     def read(self, buffers: Buffers) -> int:
         return os.readv(self._fd, buffers)
@@ -130,11 +131,15 @@ class HostFile:
         getattr(os, "fdatasync", os.fsync)(self._fd)
 
     def flags(self) -> FileFlags:
+        if self._flags is None:
+            how = self._how
+            self._flags = FileFlags(how.append, how.nonblock, how.dsync, how.rsync, how.sync)
         return self._flags
 
     def set_flags(self, flags: FileFlags) -> None:
         """Only `append` and `nonblock` can change on an open file (Linux ignores the rest): ENOTSUP for the others."""
-        if replace(flags, append=self._flags.append, nonblock=self._flags.nonblock) != self._flags:
+        now_set = self.flags()
+        if replace(flags, append=now_set.append, nonblock=now_set.nonblock) != now_set:
             raise fail(errno.ENOTSUP)
         now = fcntl.fcntl(self._fd, fcntl.F_GETFL)
         fcntl.fcntl(self._fd, fcntl.F_SETFL, now | os.O_APPEND if flags.append else now & ~os.O_APPEND)
