@@ -13,7 +13,6 @@ import numpy as np
 from ..capabilities.refusal import DeniedBy
 from .container import TraceError
 from .decode import ERRNO_NAMES, FAMILY_OF, NAMES
-from .store import reason_of
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -68,16 +67,17 @@ def _used(codes: Array, texts: list[str]) -> Coded:
 def _reasons(trace: Trace) -> Coded:
     codes = np.full(len(trace), -1, "<i4")
     ids: dict[str, int] = {}
-    store = trace.store
-    failed = (trace.column("denied_by") != 0) | (trace.column("errno") != 0)
-    rows = np.flatnonzero(failed & (trace.column("payload") != 0))
-    numbers = rows if trace.rows is None else trace.rows[rows]
-    for part, index, at in store.batches(numbers):
-        payloads = part.records["payload"][index].tolist()
-        for row, payload in zip(rows[at].tolist(), payloads, strict=True):
-            reason = reason_of(part, payload)
-            if reason:
-                codes[row] = ids.setdefault(reason, len(ids))
+    for part, index, at in trace.store.batches(trace.rows):
+        if not part.reasons:
+            continue
+        halves = np.frombuffer(memoryview(part.arena)[: len(part.arena) & ~1], "<u2")
+        where = (part.records["payload"][index].astype("<i8") - 1) << 1
+        good = (where >= 0) & (where < len(halves))
+        numbers = np.where(good, halves[np.where(good, where, 0)], 0)
+        table = np.full(1 << 16, -1, "<i4")
+        for local in np.flatnonzero(np.bincount(numbers)[1 : len(part.reasons) + 1]).tolist():
+            table[local + 1] = ids.setdefault(part.reasons[local], len(ids))
+        codes[at] = table[numbers]
     return codes, list(ids)
 
 

@@ -42,9 +42,12 @@ def write(trace: Trace, file: IO[bytes]) -> None:
     words = trace.column("args")
     for k in range(4):
         columns[f"w{k}"] = pa.array(np.ascontiguousarray(words[:, k]))
-    used, numbers = np.unique(trace.column("path"), return_inverse=True)
-    given = pa.array(numbers.astype("<i4"), mask=trace.column("path") == 0)
-    paths = [trace.paths[number - 1] if number else b"" for number in used.tolist()]
+    numbers = trace.column("path")
+    used = np.flatnonzero(np.bincount(numbers, minlength=len(trace.paths) + 1)[1:])
+    table_of = np.zeros(len(trace.paths) + 1, "<i4")
+    table_of[used + 1] = np.arange(len(used))
+    given = pa.array(table_of[numbers], mask=numbers == 0)
+    paths = [trace.paths[number] for number in used.tolist()]
     columns["given_path"] = pa.DictionaryArray.from_arrays(given, pa.array(paths, pa.binary()))
     columns["payload"] = _payloads(trace)
     tables = trace.store.tables()

@@ -3,7 +3,7 @@
 One process (the run) with a thread track for each guest thread: a slice for each call, with arguments, and results at
 its end; refused calls say why. Beside it: descriptor lives (a slice a life, on a track a number), counters (open
 descriptors, bytes read and written), what the guest wrote as log messages, flows from the call that opened a descriptor
-to the one that closed it, guest stacks where they were taken, notes. The field numbers are those of Perfetto's
+to the one that closed it, guest stacks as arguments, notes. The field numbers are those of Perfetto's
 perfetto_trace.proto. Not for: loading again.
 """
 
@@ -68,9 +68,7 @@ def _packets(trace: Trace) -> Iterator[list[bytes]]:
             if seq in closes:
                 begin.append(fixed64(48, closes[seq]))
             if stack:
-                found = _callstack(trace, interned, stack)
-                if found:
-                    begin.append(number(56, found))
+                begin.append(_stack(trace, interned, stack))
             end = [number(9, _SLICE_END), track, *(_argument(interned, f"result.{k}", v) for k, v in results.items())]
             end.append(_argument(interned, "errno", ERRNO_NAMES[errno] or "SUCCESS"))
             if denied:
@@ -94,7 +92,7 @@ def _event(time: int, event: bytes, interned: _Interned) -> bytes:
 
 
 class _Interned:
-    """Texts and frames named by number: each is sent once, before it is first used (InternedData)."""
+    """Texts named by number: each is sent once, before it is first used (InternedData)."""
 
     def __init__(self) -> None:
         self._ids: dict[tuple[int, Any], int] = {}
@@ -109,18 +107,13 @@ class _Interned:
             self._new.append(block(field, number(1, found) + text(2, value)))
         return found
 
-    def message(self, field: int, key: Any, content: bytes) -> tuple[int, bool]:
-        """The number of something else, and whether it is known already; `content` follows its number."""
+    def message(self, field: int, key: Any, content: bytes) -> int:
+        """The number of something else; `content` follows its number."""
         found = self._ids.get((field, key))
-        if found is not None:
-            return found, True
-        found = self._ids[field, key] = len(self._ids) + 1
-        self._new.append(block(field, number(1, found) + content))
-        return found, False
-
-    def known(self, field: int, key: Any) -> int:
-        """The number of something interned, 0 if it is not."""
-        return self._ids.get((field, key), 0)
+        if found is None:
+            found = self._ids[field, key] = len(self._ids) + 1
+            self._new.append(block(field, number(1, found) + content))
+        return found
 
     def take(self) -> bytes:
         """What was named since the last time."""
@@ -150,22 +143,17 @@ def _value(value: Any) -> bytes:
     return text(6, str(value))
 
 
-def _callstack(trace: Trace, interned: _Interned, stack: int) -> int:
-    """The number of a guest stack (Callstack), its frames interned first, outermost first."""
-    found = interned.known(7, stack)
-    if found:
-        return found
-    ids = []
-    for function, offset, file, line in reversed(trace.store.stack(stack)):
-        name, _ = interned.message(5, function, block(2, plain(function).encode()))
-        content = number(2, name) + number(4, offset)
-        if file:
-            path, _ = interned.message(18, file, block(2, plain(file).encode()))
-            content += number(5, path) + number(6, line)
-        ids.append(interned.message(6, (function, offset, file, line), content)[0])
-    if not ids:
-        return 0
-    return interned.message(7, stack, b"".join([number(2, one) for one in ids]))[0]
+def _stack(trace: Trace, interned: _Interned, stack: int) -> bytes:
+    """A guest stack as an argument: a list of frames, innermost first.
+
+    Not as TrackEvent.callstack: the trace processors of today (v52) count that field as unknown, which is an error.
+    """
+    frames = []
+    for function, offset, file, line in trace.store.stack(stack):
+        shown = f"{plain(function)} {plain(file)}:{line}" if file else f"{plain(function)} [{offset:#x}]"
+        iid = interned.message(29, shown, block(2, shown.encode()))
+        frames.append(block(12, number(17, iid)))
+    return block(4, number(1, interned.of(3, "stack")) + b"".join(frames)) if frames else b""
 
 
 def _tracks(trace: Trace) -> Iterator[bytes]:
@@ -235,7 +223,7 @@ def _logs(trace: Trace, interned: _Interned) -> list[bytes]:
             columns = [records[column].tolist() for column in ("t_start", "tid", "flags")]
             for start, tid, flags, raw in zip(*columns, data, strict=True):
                 body = raw.decode("utf-8", "backslashreplace").rstrip("\n") + ("..." if flags & Flag.TRUNCATED else "")
-                iid, _ = interned.message(20, body, block(2, body.encode()))
+                iid = interned.message(20, body, block(2, body.encode()))
                 content = (
                     number(9, _INSTANT) + number(11, _FIRST_THREAD + tid) + number(3, interned.of(1, "wasi.output"))
                     + number(10, interned.of(2, name)) + block(21, number(2, iid) + number(3, priority))
