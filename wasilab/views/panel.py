@@ -123,7 +123,12 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.button_stop = button("Stop", "end the run", self.model.stop)
         self.button_used = button("Grant only what was used", "the least for what it did", self._use_advice)
         self.button_undo = button("Undo", "take the last change back", self.model.undo)
-        buttons = (self.button_run, self.button_detached, self.button_stop, self.button_used, self.button_undo)
+        self.button_timeline = w.ToggleButton(description="Timeline", tooltip="every call of the run, as it happens")
+        self.button_timeline.observe(lambda _: self._edit(self._show_timeline), "value")
+        buttons = (
+            self.button_run, self.button_detached, self.button_stop, self.button_used, self.button_undo,
+            self.button_timeline,
+        )  # fmt: skip
         return _classed(w.Box(buttons), "wasilab-bar")
 
     def _make_more(self) -> w.Box:
@@ -157,6 +162,8 @@ class Panel(w.VBox):  # type: ignore[misc]
     def _row(self, name: str, family: str, first: bool, control: w.Widget, title: str = "") -> w.Box:
         self._used[name], self._refused[name], self._warnings[name] = w.HTML(), w.HTML(), w.HTML()
         self._states[name] = w.HTML()
+        for html in (self._warnings[name], self._states[name]):
+            _put(html, "")
         shown = html_text(title or name)
         asked = table.asked_html(self.model.module, family) if first else ""
         granted = _classed(w.VBox([control, self._states[name], self._warnings[name]]), "wasilab-stack")
@@ -232,11 +239,9 @@ class Panel(w.VBox):  # type: ignore[misc]
             elif item.name in self._used:
                 self._used[item.name].value = table.used_html(item, trace is not None)
                 self._refused[item.name].value = table.refused_html(item)
-                self._warnings[item.name].value = self._warning(item.name)
                 works = self.model.works(item.name)
-                self._states[item.name].value = (
-                    '<span class="wasilab-revoked">revoked: the next call is refused</span>' if works is False else ""
-                )
+                _put(self._warnings[item.name], self._warning(item.name))
+                _put(self._states[item.name], REVOKED if works is False else "")
 
     def _warning(self, name: str) -> str:
         directory = self.grants.dirs.get(name)
@@ -320,14 +325,22 @@ class Panel(w.VBox):  # type: ignore[misc]
 
     def _start(self, detach: bool) -> None:
         run = self.model.start(detach=detach)
-        if self._picture is None:
-            self._picture = timeline(run)
-            self.picture.children = (self._picture,)
-        else:
-            self._picture.show(run)
+        self._show_timeline()
         if run.running:
             spawn(lambda: self._follow(run), "wasilab panel")
         self.refresh()
+
+    def _show_timeline(self) -> None:
+        """The timeline of the run, where it is asked for."""
+        run = self.run
+        if not self.button_timeline.value or run is None or not run.traced:
+            self.picture.children = ()
+            return
+        if self._picture is None:
+            self._picture = timeline(run)
+        elif self._picture.run is not run:
+            self._picture.show(run)
+        self.picture.children = (self._picture,)
 
     def _follow(self, run: Run) -> None:
         """Keep the figures of a run that goes on up to date, then show its end."""
@@ -356,8 +369,15 @@ class Panel(w.VBox):  # type: ignore[misc]
         self._say(f"saved: run with --policy {path}")
 
 
+REVOKED = '<span class="wasilab-revoked">revoked: the next call is refused</span>'
 TITLES = {"argv": "arguments", "env": "environment", "random": "randomness"}
 """What a row is called, where that is not its name."""
+
+
+def _put(html: w.HTML, text: str) -> None:
+    """Show a text; an empty one takes no room."""
+    html.value = text
+    html.layout.display = "" if text else "none"
 
 
 def _classed(widget: Any, name: str) -> Any:

@@ -34,8 +34,8 @@ class Chooser(w.VBox):  # type: ignore[misc]
         self._quiet = False
         self._guest_typed = False
         self.path = w.Text(continuous_update=False, placeholder="a folder of this computer")
-        self.path.add_class("wasilab-long")
-        self.list = w.Select(rows=7, layout=w.Layout(width="auto", max_width="32em"))
+        self.path.add_class("wasilab-path")
+        self.list = w.Select(rows=7, layout=w.Layout(width="auto", max_width="34em"))
         self.guest = w.Text(continuous_update=False)
         self.guest.add_class("wasilab-short")
         self.mode = w.Dropdown(options=[("read only", "ro"), ("read and change", "rw"), ("a copy in memory", "copy")])
@@ -68,8 +68,8 @@ class Chooser(w.VBox):  # type: ignore[misc]
         place = os.path.abspath(os.path.expanduser(folder.strip() or os.curdir))
         try:
             names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
-        except OSError as error:
-            self._said(f"{place!r}: {error.strerror or error}")
+        except (OSError, ValueError) as error:
+            self._said(f"{place!r}: {getattr(error, 'strerror', None) or error}")
             return
         hidden = [name for name in names if name.startswith(".")]
         shown = [name for name in names if name not in hidden] + hidden
@@ -115,6 +115,7 @@ class Chooser(w.VBox):  # type: ignore[misc]
 def guest_name(place: str) -> str:
     """The name that a program run in the current folder would use for `place`: ".", "data", or "/name" elsewhere."""
     here = os.getcwd()
+    place = os.path.abspath(place)
     below = os.path.relpath(place, here)
     if below != ".." and not below.startswith("../"):
         return below

@@ -1,0 +1,343 @@
+"""The panel without a browser: what its controls do to the grants, to the next run and to the run that goes on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, panel, run
+from wasilab.capabilities.refusal import DeniedBy
+from wasilab.grants.ask import Answer
+from wasilab.grants.grants import GrantError
+from wasilab.views.panel import Panel
+from wasilab.views.panel_chooser import Chooser, guest_name
+from wasilab.views.panel_table import static_html
+
+from ..grants.guests import READ, SCRATCH, WRITE, Guest, fd
+from .conftest import EVIL
+
+READER = Guest().open("a.txt").read().write("hello\n", fd(1))
+ENDLESS = Guest().again().open("a.txt").call("fd_close", "(local.get $fd)")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("text")
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def shown() -> Iterator[Callable[..., Panel]]:
+    panels: list[Panel] = []
+
+    def make(*given: Any, **more: Any) -> Panel:
+        panels.append(panel(*given, **more))
+        return panels[-1]
+
+    yield make
+    for each in panels:
+        if each.run is not None:
+            each.run.stop()
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+def going(it: Panel) -> Run:
+    """The panel's run."""
+    assert it.run is not None
+    return it.run
+
+
+def choose(it: Panel) -> Chooser:
+    it.add.click()
+    (chooser,) = it.chooser.children
+    assert isinstance(chooser, Chooser)
+    return chooser
+
+
+def test_switching_a_grant_changes_the_next_run(shown: Callable[..., Panel]) -> None:
+    it = shown(READER.module(), Grants(dirs={"/d": MemDir({"a.txt": "x"})}))
+    it.button_run.click()
+    assert "Ended well" in it.verdict.value
+    assert "hello" in it.output.value
+    assert "2 calls" in it._used["/d"].value
+    it._groups["/d"].box.value = False
+    assert it.grants.dirs == {}
+    assert list(it.model.shelf) == ["/d"]
+    it.button_run.click()
+    assert "exit status 8" in it.verdict.value
+    it._groups["/d"].box.value = True
+    it.button_run.click()
+    assert "Ended well" in it.verdict.value
+
+
+def test_revoking_while_it_runs_refuses_every_later_call(shown: Callable[..., Panel]) -> None:
+    it = shown(ENDLESS.module(), Grants(dirs={"/d": MemDir({"a.txt": "x"}), "/e": MemDir()}))
+    it.button_detached.click()
+    until(lambda: len(going(it).trace) > 10)
+    assert not it.button_stop.disabled
+    assert it.button_run.disabled
+    it._groups["/d"].box.value = False
+    at = len(going(it).trace)
+    until(lambda: not going(it).running)
+    opens = [call for call in going(it).trace[at + 1 :] if call.name == "path_open"]
+    assert all(call.denied_by is DeniedBy.REVOKED for call in opens)
+    assert going(it).trace.filter("refused")
+    until(lambda: "refused" in it.verdict.value)
+    until(lambda: "✖" in it._refused["/d"].value)
+    assert it.button_stop.disabled
+
+
+def test_a_switch_put_back_restores_and_undo_too(shown: Callable[..., Panel]) -> None:
+    idle = Guest().again().read(fd(0))
+    it = shown(idle.module(), Grants(dirs={"/d": MemDir()}))
+    it.button_detached.click()
+    live = going(it).live
+    it._groups["/d"].box.value = False
+    assert not live.works("/d")
+    until(lambda: "revoked" in it._states["/d"].value)
+    it.button_undo.click()
+    assert live.works("/d")
+    it._groups["random"].kind.value = "none"
+    assert not live.works("random")
+    it._groups["random"].kind.value = "seeded"
+    assert live.works("random"), "another kind waits for the next run"
+    it.button_stop.click()
+    until(lambda: not going(it).running)
+    assert going(it).outcome.kind == "interrupt"
+
+
+def test_grant_only_what_was_used_and_undo(shown: Callable[..., Panel]) -> None:
+    before = Grants(dirs={"/d": MemDir({"a.txt": "x"}), "/unused": MemDir()}, env={"A": "b"})
+    it = shown(READER.module(), before)
+    it.button_used.click()
+    assert "run the program first" in it.said.value
+    it.button_run.click()
+    it.button_used.click()
+    assert list(it.grants.dirs) == ["/d"]
+    assert (it.grants.env, it.grants.stderr, it.grants.random.spec) == ({}, False, "none")
+    it.button_run.click()
+    assert "Ended well" in it.verdict.value
+    it.button_undo.click()
+    assert it.grants == before
+    assert it.button_undo.disabled
+
+
+def test_choosing_a_folder_grants_it(shown: Callable[..., Panel], folder: Path) -> None:
+    it = shown(READER.module())
+    chooser = choose(it)
+    assert chooser.guest.value == "."
+    chooser.list.value = "data/"
+    assert chooser.path.value == str(folder / "data")
+    assert chooser.guest.value == "data"
+    assert it.grants.dirs == {}, "nothing is granted by looking"
+    chooser.grant.click()
+    assert it.grants.dirs == {"data": HostDir("data")}
+    assert it.chooser.children == ()
+    it.button_run.click()
+    assert "Ended well" in it.verdict.value
+
+
+@pytest.mark.parametrize("name", ["missing", "file", "closed", "data/nul\0"])
+def test_a_folder_that_cannot_be_granted_is_said_and_nothing_is_granted(
+    shown: Callable[..., Panel], folder: Path, name: str
+) -> None:
+    if name == "closed":
+        (folder / "closed").mkdir(mode=0)
+        if os.access(folder / "closed", os.R_OK):
+            (folder / "closed").rmdir()  # root may read anything: then it is only missing
+    it = shown(READER.module())
+    chooser = choose(it)
+    with_it = [*chooser.list.options]
+    chooser.path.value = name
+    assert name.split("/")[-1].strip("\0") in it.said.value
+    assert list(chooser.list.options) == with_it
+    chooser.grant.click()
+    assert it.grants.dirs == {}
+    assert it.chooser.children == (chooser,)
+    assert not it.model.can_undo
+
+
+def test_a_guest_path_is_given_once(shown: Callable[..., Panel], folder: Path) -> None:
+    it = shown(READER.module(), Grants(dirs={"data": MemDir()}))
+    chooser = choose(it)
+    chooser.list.value = "data/"
+    chooser.grant.click()
+    assert "granted at" in it.said.value
+    assert isinstance(it.grants.dirs["data"], MemDir)
+    chooser.guest.value = "/other"
+    chooser.memory.click()
+    assert list(it.grants.dirs) == ["data", "/other"]
+
+
+def test_names_that_programs_use(folder: Path) -> None:
+    names = {path: guest_name(str(folder / path)) for path in (".", "data", "..")}
+    assert names == {".": ".", "data": "data", "..": f"/{folder.parent.name}"}
+
+
+def test_writing_where_python_imports_from_is_warned_of(shown: Callable[..., Panel], folder: Path) -> None:
+    it = shown(READER.module(), Grants(dirs={"here": HostDir("."), "data": HostDir("data")}))
+    assert "wasilab-warning" not in it._warnings["here"].value
+    it._groups["here"].mode.value = "rw"
+    it._groups["data"].mode.value = "rw"
+    assert it.grants.dirs["here"] == HostDir(".", mode="rw")
+    assert "leave code for the kernel to run" in it._warnings["here"].value
+    assert "wasilab-warning" not in it._warnings["data"].value
+    it._groups["here"].mode.value = "copy"
+    assert "wasilab-warning" not in it._warnings["here"].value
+
+
+def test_a_refusal_is_granted_by_a_click(shown: Callable[..., Panel], folder: Path) -> None:
+    guest = Guest().open("new", rights=READ | WRITE, oflags=1)
+    guest.call("random_get", f"(i32.const {SCRATCH}) (i32.const 4)")
+    it = shown(guest.module(), Grants(dirs={"data": HostDir("data")}, random=Random.nothing()))
+    it.button_run.click()
+    (first,) = it.refusals.children
+    assert "read-only" in first.children[0].value
+    first.children[1].click()
+    assert it.grants.dirs == {"data": HostDir("data", mode="rw")}
+    it.button_run.click()
+    (second,) = it.refusals.children
+    assert "--random real" in second.children[0].value
+    second.children[1].click()
+    it.button_run.click()
+    assert it.refusals.children == ()
+    assert "Ended well" in it.verdict.value
+
+
+def test_every_control_makes_the_grants_that_it_says(shown: Callable[..., Panel]) -> None:
+    it = shown()
+    groups = it._groups
+    groups["argv"].box.value = False
+    groups["env"].new.value = "NAME=a=b"
+    groups["clocks"].kind.value = "coarse"
+    groups["clocks"].number.value = "500"
+    groups["random"].kind.value = "seeded"
+    groups["random"].number.value = "7"
+    groups["stdin"].kind.value = "text"
+    groups["stdin"].text.value = "typed"
+    groups["stderr"].box.value = False
+    groups["sockets"].new.value = "127.0.0.1:0"
+    it.limits.fields["seconds"].value = "2.5"
+    it.limits.fields["memory"].value = "64m"
+    it.limits.fields["bytes_written"].value = "none"
+    it.rights.value = "compat"
+    it.ask.value = True
+    from wasilab import listen
+
+    assert it.grants == Grants(
+        args=False,
+        env={"NAME": "a=b"},
+        clocks=Clocks.coarse(500),
+        random=Random.seeded(7),
+        stdin=b"typed",
+        stderr=False,
+        sockets=(listen("127.0.0.1:0"),),
+        limits=Limits(seconds=2.5, memory=64 << 20, bytes_written=None),
+        rights="compat",
+        ask=True,
+    )
+    assert it.said.value == ""
+    groups["env"].children[1].click()
+    groups["sockets"].children[1].click()
+    assert (it.grants.env, it.grants.sockets) == ({}, ())
+    for _ in range(30):
+        it.button_undo.click()
+    assert it.grants == Grants()
+    assert groups["clocks"].kind.value == "real"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [("memory", "lots", "is not a size"), ("seconds", "-1", "is not a number of seconds"), ("fds", "0", "Limits.fds")],
+)
+def test_a_wrong_limit_is_said_and_put_back(shown: Callable[..., Panel], name: str, text: str, says: str) -> None:
+    it = shown()
+    before = it.limits.fields[name].value
+    it.limits.fields[name].value = text
+    assert says in it.said.value
+    assert it.limits.fields[name].value == before
+    assert it.grants == Grants()
+
+
+def test_a_question_is_answered_by_a_button(shown: Callable[..., Panel], folder: Path) -> None:
+    it = shown(Guest().open("data/a.txt").read().module(), Grants(ask=True))
+    it.button_detached.click()
+    until(lambda: it.question.children)
+    (box,) = it.question.children
+    text, bar = box.children
+    assert f"guest wants to read &#x27;{folder}/data/a.txt&#x27;" in text.value
+    assert [button.description for button in bar.children] == [a.value.capitalize() for a in Answer]
+    bar.children[1].click()
+    until(lambda: not going(it).running)
+    until(lambda: "Ended well" in it.verdict.value)
+    assert it.question.children == ()
+    assert [asked.answer for asked in going(it).asked] == [Answer.RUN]
+
+
+def test_input_is_typed_into_a_run_that_goes_on(shown: Callable[..., Panel]) -> None:
+    it = shown(Guest().read(fd(0)).write("got it", fd(1)).module(), Grants(stdin="ask"))
+    it.button_detached.click()
+    assert it.line.layout.display == ""
+    it.line.children[0].value = "a line"
+    until(lambda: not going(it).running)
+    assert going(it).stdout == "got it"
+
+
+def test_the_policy_file_reads_back(shown: Callable[..., Panel], folder: Path) -> None:
+    it = shown(READER.module(), Grants(dirs={"data": HostDir("data")}, stderr=False))
+    it.file.value = "lab.toml"
+    it.policy.children[0].click()
+    assert "--policy lab.toml" in it.said.value
+    assert Grants.load("lab.toml") == it.grants
+    it.file.value = "no/such/folder/x.toml"
+    it.policy.children[0].click()
+    assert "No such file" in it.said.value
+
+
+def test_a_reader_without_a_kernel_sees_a_table(shown: Callable[..., Panel]) -> None:
+    it = shown(READER.module(), Grants(dirs={"/d": MemDir({"a.txt": "x"})}))
+    it.button_run.click()
+    bundle = it._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "application/vnd.jupyter.widget-view+json" in data
+    html = data["text/html"]
+    for word in ("<table>", "path_open", "/d", "2 calls", "asked for", "granted", "refused"):
+        assert word in html
+
+
+def test_hostile_text_stays_text(shown: Callable[..., Panel]) -> None:
+    module = READER.module(name=EVIL)
+    grants = Grants(dirs={EVIL: MemDir()}, env={"X": EVIL})
+    it = shown(module, grants, args=[EVIL])
+    it.button_run.click()
+    seen = [static_html(module, grants, it.run), it.title.value, it.verdict.value, it.output.value]
+    seen += [html.value for html in it._groups["env"].children[:1]]
+    seen += [child.value for row in it.rows.children for child in row.children if hasattr(child, "value")]
+    for html in seen:
+        assert "<script" not in html
+        assert "\x1b" not in html
+        assert "\u202e" not in html
+
+
+def test_the_panel_of_a_run_begins_with_what_it_was_given(shown: Callable[..., Panel]) -> None:
+    grants = Grants(dirs={"/d": MemDir({"a.txt": "x"})}, stderr=False)
+    it = shown(run(READER.module(), ["x"], grants))
+    assert it.grants == grants
+    assert it.model.args == ("x",)
+    assert "Ended well" in it.verdict.value
+    with pytest.raises(GrantError, match="no program"):
+        shown().model.start(detach=False)
