@@ -82,9 +82,23 @@ def load(shell: Any) -> None:
         return
     magics = WasiMagics(shell)
     shell.register_magics(magics)
+    _draw_for_pages_only(shell)
     completer = getattr(shell, "Completer", None)
     if completer is not None and hasattr(completer, "custom_matchers"):
         completer.custom_matchers.append(_lazy_matcher(magics))
+
+
+def _draw_for_pages_only(shell: Any) -> None:
+    """A terminal shows the text of a run and nothing else: do not draw its picture for it."""
+    formatter = getattr(shell, "display_formatter", None)
+    if formatter is not None and list(formatter.active_types) == ["text/plain"]:
+        formatter.mimebundle_formatter.for_type_by_name("wasilab.runs", "Run", _text_only)
+
+
+def _text_only(run: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    from .. import view
+
+    return {"text/plain": view("text")(run, output=not run.streamed)}
 
 
 def _lazy_matcher(magics: WasiMagics) -> Any:
