@@ -1,0 +1,168 @@
+"""Arrow, pandas, Parquet and SQL: checked by pyarrow and DuckDB themselves."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wasilab.trace import table
+from wasilab.trace.container import TraceError
+from wasilab.trace.query import QueryError
+from wasilab.trace.trace import Trace
+
+from .building import Builder, copying, many
+
+pa = pytest.importorskip("pyarrow")
+duckdb = pytest.importorskip("duckdb")
+
+
+def test_arrow_has_one_row_a_call_and_names_instead_of_numbers() -> None:
+    trace = many(3000)
+    found = trace.to_arrow()
+    assert found.num_rows == 3000
+    assert tuple(found.column_names) == table.COLUMNS
+    assert found["call"].to_pylist() == trace["name"].tolist()
+    assert found["errno"].to_pylist() == trace["errno_name"].tolist()
+    assert found["path"].to_pylist() == trace["full_path"].tolist()
+    assert found["dur"].to_pylist() == trace["dur"].tolist()
+    refused = found.filter(pa.compute.equal(found["denied_by"], "path"))
+    assert refused.num_rows == len(trace.filter("refused"))
+    assert set(refused["reason"].to_pylist()) == {"it leaves the directory"}
+
+
+def test_a_trace_is_an_arrow_stream() -> None:
+    trace = copying().trace()
+    assert pa.table(trace)["call"].to_pylist() == trace["name"].tolist()
+
+
+def test_pandas_has_the_same_columns() -> None:
+    pytest.importorskip("pandas")
+    trace = many(500)
+    frame = trace.to_pandas()
+    assert tuple(frame.columns) == table.COLUMNS
+    assert frame["call"].tolist() == trace["name"].tolist()
+    assert frame.groupby("call", observed=True)["dur"].sum()["fd_read"] == trace.summary()["fd_read"].total
+
+
+def test_a_filtered_trace_gives_its_rows() -> None:
+    trace = many(500).filter("call=fd_read")
+    assert trace.to_arrow()["seq"].to_pylist() == trace.seq.tolist()
+
+
+def test_parquet_is_readable_by_pyarrow_and_duckdb(tmp_path: Path) -> None:
+    trace = many(5000)
+    path = trace.save(tmp_path / "t.parquet")
+    import pyarrow.parquet as pq
+
+    read = pq.read_table(path)
+    assert read.num_rows == 5000
+    assert read["call"].to_pylist() == trace["name"].tolist()
+    rows = duckdb.sql(f"select call, count(*), sum(dur) from '{path}' group by call order by call").fetchall()
+    expected = sorted((row.call, row.calls, row.total) for row in trace.summary())
+    assert [tuple(map(str, row)) for row in rows] == [tuple(map(str, row)) for row in expected]
+
+
+def test_a_parquet_of_common_calls_takes_at_most_15_bytes_a_call(tmp_path: Path) -> None:
+    trace = many(30_000)
+    assert trace.save(tmp_path / "t.parquet").stat().st_size <= 15 * len(trace)
+
+
+def test_a_foreign_parquet_is_one_clear_error(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
+    with pytest.raises(TraceError, match="not a wasilab trace"):
+        Trace.load(tmp_path / "t.parquet")
+
+
+LIES: dict[str, Any] = {
+    "payload": lambda n: pa.array([b"abc"] * n, pa.binary()),
+    "raw_call": lambda n: pa.array(["x"] * n),
+    "w0": lambda n: pa.array([None] * n, pa.uint32()),
+    "dur": lambda n: pa.array([1.5] * n),
+}
+
+
+@pytest.mark.parametrize("column", LIES)
+def test_a_parquet_whose_columns_lie_is_one_clear_error(column: str, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path = copying().trace().save(tmp_path / "t.parquet")
+    good = pq.read_table(path)
+    at = good.column_names.index(column)
+    pq.write_table(good.set_column(at, column, LIES[column](good.num_rows)), path)
+    with pytest.raises(TraceError):
+        Trace.load(path)
+    pq.write_table(good.drop_columns([column]), path)
+    with pytest.raises(TraceError):
+        Trace.load(path)
+
+
+# -- SQL ---------------------------------------------------------------------------------------------------------
+
+
+def test_sql_over_all_views() -> None:
+    trace = copying().trace()
+    assert trace.sql("select call, count(*) n from calls group by call order by n desc, call").rows[0] == ("fd_read", 2)
+    assert trace.sql("select count(*) from trace").rows == [(6,)]
+    assert trace.sql("select fd, path, bytes_read from fds where not leaked and fd = 4").rows == [(4, "/data/a.txt", 6)]
+    assert trace.sql("select calls, bytes from paths where path = '/data/a.txt'").rows == [(4, 6)]
+    assert trace.sql("select stream, text from output").rows == [("stdout", "hello\n")]
+    assert trace.sql("select * from lines").columns[:3] == ["file", "line", "function"]
+    assert trace.sql("select text from calls where call = 'fd_close'").rows == [("fd_close(fd=4</data/a.txt>) = 0",)]
+
+
+def test_sql_agrees_with_numpy() -> None:
+    trace = many(4000)
+    rows = trace.sql("select call, median(dur) from calls where errno = '' group by call order by call").rows
+    ok = trace.filter("ok")
+    assert rows == [
+        (name, float(np.median(ok["dur"][ok["name"] == name]))) for name in sorted(set(ok["name"].tolist()))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("select colour from calls", "colour"),
+        ("select * from cals", "cals"),
+        ("selct 1", "syntax error"),
+    ],
+)
+def test_a_wrong_statement_names_it_and_shows_the_valid_ones(statement: str, says: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        copying().trace().sql(statement)
+    assert says in str(caught.value)
+    assert "calls, fds, paths, lines, output" in str(caught.value)
+    assert "denied_by" in str(caught.value)
+
+
+def test_a_result_shows_guest_text_safely() -> None:
+    b = Builder()
+    b.open(3, b"/\x1b[31m<script>", preopen="/")
+    b.path_open(3, b"x", errno=44)
+    result = b.trace().sql("select path from calls")
+    assert "\x1b" not in str(result)
+    assert "<script>" not in result._repr_html_()
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.split(".")[0] in ("pyarrow", "duckdb", "pandas"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    trace = copying().trace()
+    monkeypatch.setattr(builtins, "__import__", missing)
+    for use in (
+        trace.to_arrow, trace.to_pandas, lambda: trace.sql("select 1"), lambda: trace.save(tmp_path / "t.parquet")
+    ):  # fmt: skip
+        with pytest.raises(TraceError, match=r"wasilab\[arrow\]"):
+            use()
+    assert not list(tmp_path.iterdir())
