@@ -23,13 +23,13 @@ def source_of(run: Any, trace: Any) -> tuple[str, str]:
 def source_lines(run: Any, trace: Any, stack: Sequence[Any]) -> tuple[str, int, list[tuple[int, str]]] | None:
     """(file, line, [(number, text), ...]) of the innermost frame that lies in the guest's own source, else None.
 
-    Without the source's text the nearest frame with a line is named, with no lines.
+    When the source is not at hand, the innermost frame with a line is named, with no lines.
     """
     name, text = source_of(run, trace)
     known = [frame for frame in stack if frame.file and frame.line]
     own = [frame for frame in known if name and PurePosixPath(frame.file).name == PurePosixPath(name).name]
     if not own:
-        return (visible(known[0].file, lines=False), known[0].line, []) if known else None
+        return (visible(known[0].file, lines=False), known[0].line, []) if known and not name else None
     line = own[0].line
     lines = text.splitlines()
     first = max(line - AROUND, 1)

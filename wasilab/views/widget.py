@@ -126,7 +126,7 @@ class Timeline(anywidget.AnyWidget):
         self.send(answer, buffers)
 
     def _ask(self, ask: str, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-        feed = self._live.feed() if self._live is not None and ask != "calls" else self.feed
+        feed = self._live.feed() if self._live is not None else self.feed
         match ask:
             case "calls":
                 first = max(int(content["first"]), 0)

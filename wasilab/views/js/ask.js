@@ -10,6 +10,7 @@ export class Asker {
     this.onWaiting = onWaiting;
     this.prefix = Math.random().toString(36).slice(2);
     this.next = 0;
+    this.late = false;
     /** @type {Map<string, {resolve: Function, reject: Function, timer: any}>} */
     this.open = new Map();
     this.receive = this.receive.bind(this);
@@ -23,7 +24,10 @@ export class Asker {
   ask(ask, more = {}) {
     const id = `${this.prefix}-${this.next++}`;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.onWaiting(true), 2500);
+      const timer = setTimeout(() => {
+        this.late = true;
+        this.onWaiting(true);
+      }, 2500);
       this.open.set(id, { resolve, reject, timer });
       try {
         this.model.send({ id, ask, ...more });
@@ -39,7 +43,10 @@ export class Asker {
     const question = this.open.get(id);
     if (question) clearTimeout(question.timer);
     this.open.delete(id);
-    if (this.open.size === 0) this.onWaiting(false);
+    if (this.late && this.open.size === 0) {
+      this.late = false;
+      this.onWaiting(false);
+    }
     return question;
   }
 

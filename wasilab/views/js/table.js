@@ -19,7 +19,12 @@ export class CallTable {
     this.pages = new Map();
     /** @type {Set<number>} */
     this.asked = new Set();
-    this.body = el("div", { class: "rows", role: "rowgroup" });
+    this.firstShown = 0;
+    // One listener for all rows, by height: rows are replaced while a click is on its way.
+    this.body = el("div", { class: "rows", role: "rowgroup", onclick: (/** @type {MouseEvent} */ e) => {
+      const index = this.firstShown + Math.floor((e.clientY - this.body.getBoundingClientRect().top) / ROW);
+      if (index >= 0 && index < this.count) this.onChoose(this.rowAt(index));
+    } });
     this.spacer = el("div", { class: "spacer", role: "presentation" }, this.body);
     this.scroller = el("div", { class: "scroller", tabIndex: 0, role: "presentation", onscroll: () => this.paint(), onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.spacer);
     const head = el("div", { class: "row head", role: "row" }, ...["#", "time", "call", "arguments", "result", "took"].map((name, i) =>
@@ -80,6 +85,7 @@ export class CallTable {
     const shift = this.scroller.scrollTop, first = Math.max(0, Math.floor((shift * this.stretch) / ROW));
     const last = Math.min(this.count, first + Math.ceil(room / ROW) + 2);
     this.body.style.transform = `translateY(${this.stretch === 1 ? first * ROW : shift}px)`;
+    this.firstShown = first;
     /** @type {Node[]} */
     const rows = [];
     for (let index = first; index < last; index++) rows.push(this.makeRow(index));
@@ -98,8 +104,7 @@ export class CallTable {
     const dim = store.mask && !store.mask[row] ? " dim" : "";
     const cells = [number(row + store.first + store.meta.dropped), instant(store.start[row], Math.max(store.span / 1e5, 1)), store.nameOf(row), words[0],
       mark + result + (verdict & INJECTED ? " ◆ injected" : ""), duration(store.dur[row])];
-    return el("div", { class: `row${row === this.pinned ? " pinned" : ""}${tone}${dim}`, role: "row", "aria-rowindex": index + 2, "aria-selected": row === this.pinned,
-      onclick: () => this.onChoose(row) },
+    return el("div", { class: `row${row === this.pinned ? " pinned" : ""}${tone}${dim}`, role: "row", "aria-rowindex": index + 2, "aria-selected": row === this.pinned },
       ...cells.map((text, i) => el("span", { class: `cell c${i}`, role: "gridcell", title: i === 3 || i === 4 ? text : null }, text)));
   }
 

@@ -53,10 +53,12 @@ class Shared {
     const { store } = this;
     if (content.push === "calls") {
       if (content.first === 0 && content.replace) store.clear();
-      if (content.first > store.first + store.length) return; // a part is missing: it is asked for again
+      if (content.first > store.first + store.length) {
+        store.meta.calls = content.first + content.count; // a part was sent before anybody listened: it is asked for
+        return this.tell();
+      }
       const known = store.first + store.length - content.first;
-      if (known >= content.count) return; // another view asked for the same
-      if (known === 0) store.append(buffers.map(asView), content.count);
+      if (known < content.count) store.append(buffers.map((buffer, i) => after(asView(buffer), known * SIZES[i])), content.count - known);
     }
     if (content.meta) {
       store.meta = { ...store.meta, ...content.meta };
@@ -79,10 +81,18 @@ function sharedOf(model) {
   return made;
 }
 
+/** Bytes an entry of each column, in the order of the wire. */
+const SIZES = [8, 4, 4, 1, 1, 1, 1];
+
+/** @param {DataView} data @param {number} skip bytes that are known already @returns {DataView} */
+function after(data, skip) {
+  return new DataView(data.buffer, data.byteOffset + skip, data.byteLength - skip);
+}
+
 /** @param {DataView} data columns one after the other @param {number} n @returns {DataView[]} */
 function split(data, n) {
   let at = data.byteOffset;
-  return [8, 4, 4, 1, 1, 1, 1].map((size) => {
+  return SIZES.map((size) => {
     const part = new DataView(data.buffer, at, size * n);
     at += size * n;
     return part;
@@ -132,7 +142,6 @@ class TimelineView {
     this.retheme();
     this.update();
     this.navigator.fit();
-    this.fetchCalls();
   }
 
   close() {
@@ -169,6 +178,7 @@ class TimelineView {
     this.table.refresh();
     this.say("");
     if (this.navigator.fitted) this.navigator.fit();
+    this.fetchCalls();
     this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches.`);
     this.soon();
   }
@@ -191,7 +201,7 @@ class TimelineView {
   /** Ask for the calls that the notebook did not hold. */
   async fetchCalls() {
     const { store, shared } = this;
-    if (!store.meta.thin || store.complete || shared.asked) return;
+    if (store.complete || shared.asked) return;
     shared.asked = true;
     try {
       while (!store.complete) {
@@ -208,6 +218,7 @@ class TimelineView {
   resize() {
     const width = Math.floor(this.frame.clientWidth);
     if (width < 1) return;
+    if (!this.painter.theme.bg) this.retheme(); // there is no style before the widget is in the page
     const height = Math.min(this.painter.contentHeight, this.arrangement === "fd" ? 420 : 360);
     this.root.classList.toggle("narrow", width < 720);
     if (width !== this.painter.width || height !== this.painter.height || this.arrangement !== this.sized) {
@@ -242,7 +253,8 @@ class TimelineView {
       if (this.painter.width) this.painter.paint(this.navigator.view);
       this.paintTimes.push(performance.now() - begun);
       if (this.paintTimes.length > 600) this.paintTimes.shift();
-      this.root.dataset.painted = String(Math.round(performance.now()));
+      if (this.painter.width) this.firstPaint ??= performance.now();
+      this.root.dataset.painted = "yes";
     });
   }
 
