@@ -241,3 +241,41 @@ def test_a_run_is_shown_in_words_and_as_html(tmp_path: Path) -> None:
     assert {"text/plain", "text/html"} <= set(bundle)
     run.to_html(tmp_path / "report.html")
     assert "fd_write" in (tmp_path / "report.html").read_text()
+
+
+STATS = f"""(module
+  (import "{P1}" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "{P1}" "path_filestat_get" (func $stat (param i32 i32 i32 i32 i32) (result i32)))
+  (import "{P1}" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "{P1}" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 1) (data (i32.const 64) "new")
+  (func (export "_start")
+    (drop (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 3) (i32.const 1) (i64.const 64) (i64.const 0)
+      (i32.const 0) (i32.const 0)))
+    (drop (call $stat (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 3) (i32.const 128)))
+    (drop (call $random (i32.const 256) (i32.const 32)))
+    (drop (call $time (i32.const 0) (i64.const 0) (i32.const 512)))))"""
+
+
+def test_a_run_with_stepped_clocks_seeded_randomness_and_memory_repeats_to_the_bit() -> None:
+    def record() -> list[str]:
+        grants = Grants(
+            dirs={"/m": MemDir({"old": b"x"})},
+            clocks=wasilab.Clocks.stepped(1000, 1_700_000_000_000_000_000),
+            random=wasilab.Random.seeded(1),
+        )
+        run = wasilab.run(wat(STATS), grants=grants)
+        assert run.trace["errno"].tolist() == [0, 0, 0, 0]
+        return [f"{event.args} {event.result} {event.data!r}" for event in run.trace]
+
+    first = record()
+    assert "1700000000000" in first[1]
+    assert record() == first
+
+
+def test_what_a_copy_leaves_out_is_said(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    run = wasilab.run(exits(0), grants=Grants(dirs={"/w": HostDir(str(tmp_path), "copy")}))
+    assert any("'pipe'" in warning for warning in run.outcome.warnings)

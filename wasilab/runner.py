@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .capabilities.clocks import Clocks
+from .capabilities.copydir import CopyDir
 from .capabilities.directory import Directory, File
 from .capabilities.hostdir import HostDir
+from .capabilities.memdir import MemDir
+from .capabilities.sockets import ListenSocket
 from .capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput
 from .capabilities.waiting import Interrupt
 from .engine.worker import Pump, start
@@ -220,6 +224,7 @@ class Prepared:
         self.desk: Desk | None = None
         self.overrides = {**overrides(), **grants.overrides}
         self._released = False
+        self._sockets: tuple[ListenSocket, ...] = ()
         limits = grants.limits
         try:
             self.dirs: dict[str, Directory] = {guest: _fresh(d) for guest, d in grants.dirs.items()}
@@ -243,11 +248,12 @@ class Prepared:
                 max_io=limits.io,
             )
         except (ValueError, OSError) as error:
-            self.interrupt.close()
+            self._let_go()
             raise GrantError(str(error)) from None
         except BaseException:
-            self.interrupt.close()
+            self._let_go()
             raise
+        self._note_what_was_left_out()
         self.recorder: Recorder | None = None
         if trace:
             self.recorder = Recorder(
@@ -263,15 +269,19 @@ class Prepared:
     def _held(self, listeners: Listeners) -> Held:
         """What the grants give, as the objects of this run; in ask mode with stand-ins for what they do not give."""
         grants, pump = self.grants, self.pump
+        clocks = grants.clocks.fresh()
+        if clocks.realtime.virtual and clocks.spec != "none":
+            self._make_repeatable(clocks)
         held = Held(
             preopens=self.dirs,
             stdin=self._stdin(grants.stdin, listeners.own_stdin),
             stdout=CallbackOutput(pump.stdout) if grants.stdout else None,
             stderr=CallbackOutput(pump.stderr) if grants.stderr else None,
-            clocks=grants.clocks.fresh(),
+            clocks=clocks,
             random=_fresh(grants.random),
             sockets=tuple(socket.fresh(self.interrupt) for socket in grants.sockets),
         )
+        self._sockets = held.sockets
         if not grants.ask:
             return held
         pump.desk = self.desk = Desk(self.interrupt, listeners.on_asked)
@@ -305,10 +315,28 @@ class Prepared:
         self.host.close()
         if self.recorder is not None:
             self.recorder.close()
-        for stream in (self.pump.stdin, self.pump.own):
-            if stream is not None:
-                stream.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for thing in (self.pump.stdin, self.pump.own, *self._sockets):
+            if thing is not None:
+                thing.close()
         self.interrupt.close()
+
+    def _make_repeatable(self, clocks: Clocks) -> None:
+        """With a virtual clock, files in memory take their times from it too: the same run leaves the same trace."""
+        for device, directory in enumerate(self.dirs.values(), 1):
+            tree = directory.memory() if isinstance(directory, CopyDir) else directory
+            if isinstance(tree, MemDir):
+                tree.make_repeatable(clocks.realtime.now, device)
+
+    def _note_what_was_left_out(self) -> None:
+        for guest, directory in self.dirs.items():
+            skipped = list(directory.skipped.items()) if isinstance(directory, CopyDir) else []
+            for path, reason in skipped[:5]:
+                self.host.notes.append(f"the copy at {guest} is without {path!r}: {reason}")
+            if len(skipped) > 5:
+                self.host.notes.append(f"the copy at {guest} is without {len(skipped) - 5:,} more names")
 
 
 class ServedPump(Pump):
