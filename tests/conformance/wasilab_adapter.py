@@ -1,6 +1,6 @@
 """An adapter for the runner of WebAssembly/wasi-testsuite, so that anybody can repeat the figures with its own tools.
 
-    python3 wasi-testsuite/run-tests --runtime tests/conformance/wasilab_adapter.py
+    python3 wasi-testsuite/run-tests --runtime-adapter tests/conformance/wasilab_adapter.py
 
 `WASILAB` may name the command, with options: `WASILAB="wasilab run --rights compat"`.
 """
