@@ -175,7 +175,7 @@ def test_a_question_of_ask_mode_is_put_in_the_input_box(kernel: Kernel, tmp_path
 
 def test_what_a_run_shows_besides_its_report(kernel: Kernel) -> None:
     kernel.run(cell(programs.HELLO, "wat --name shown --quiet"))
-    assert "asked for" in kernel.run("%wasi grants shown").stdout
+    assert "asked for" in kernel.run("%wasi grants shown").results[0]["text/html"]
     assert "image/png" in kernel.run("%wasi plot latency shown").results[0]
     assert "application/vnd.jupyter.widget-view+json" in kernel.run("%wasi timeline shown").results[0]
     assert "did you mean" in kernel.run("%wasi plot latencies shown").evalue

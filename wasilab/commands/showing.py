@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import view
-from ..grants.compare import compare
-from ..views.escape import shorten, visible
 from .door import Done, Door
 from .grammar import Request
+from .program import load_program
 from .usage import UsageProblem
 
 
@@ -33,14 +32,15 @@ def list(request: Request, door: Door) -> Done:
 
 
 def grants(request: Request, door: Door) -> Done:
-    """What a run's module asks for, was granted and used, side by side."""
-    run = _run_of(request, door)
-    door.say(f"{'family':9}{'asked for':>10}  {'granted':42}{'used':>9}{'refused':>9}")
-    for row in compare(run.module, run.grants, run.trace):
-        granted = shorten(visible(row.granted, lines=False) or "nothing", 40)
-        used, refused = sum(row.used.values()), sum(row.refused.values())
-        door.say(f"{row.family:9}{len(row.asked):>10}  {granted:42}{used:>9,}{refused or '':>9}")
-    return Done(0)
+    """The panel: what a program asks for, is granted and used, with a switch for each (of a name, or the last run)."""
+    name = request.options.of
+    if hasattr(name, "trace"):
+        program = name
+    else:
+        program = door.run_named(name) if name is None or isinstance(name, str) else None
+        if program is None and name is not None:
+            program = load_program(name, door)
+    return Done(0, view("panel")(program))
 
 
 def timeline(request: Request, door: Door) -> Done:
