@@ -129,7 +129,8 @@ class QueueInput(_Input):
             self._on_wanted()
 
     def available(self) -> int:
-        return len(self._data)
+        with self._lock:  # a feed signals before it adds
+            return len(self._data)
 
     def fileno(self) -> int | None:
         """The descriptor that is readable while a read would not wait; asking for it counts as wanting input."""
