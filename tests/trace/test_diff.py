@@ -27,7 +27,7 @@ def longest(a: list[int], b: list[int]) -> int:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.integers(0, 5), max_size=40), st.lists(st.integers(0, 5), max_size=40), st.sampled_from([4, 50, 1 << 22])
+    st.lists(st.integers(0, 5), max_size=40), st.lists(st.integers(0, 5), max_size=40), st.sampled_from([4, 1 << 22])
 )  # fmt: skip
 def test_the_alignment_is_a_longest_common_subsequence(a: list[int], b: list[int], leaf: int) -> None:
     kept = aligning.LEAF

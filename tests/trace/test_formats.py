@@ -88,7 +88,7 @@ def test_a_filtered_trace_saves_its_calls_and_no_data_of_the_others(suffix: str,
     raw = path.read_bytes()
     if suffix == ".wtrace":
         blocks = container._blocks(memoryview(raw), True)
-        raw += b"".join(zlib.decompress(body, -15) for _, codec, body, _ in blocks if codec)
+        raw += b"".join(zlib.decompress(body, -15) for _, codec, body, _, _ in blocks if codec)
     assert b"SECRET" not in raw
     assert b"SECRET".hex().encode() not in raw
 
@@ -288,6 +288,22 @@ def test_tables_that_lie_are_refused(tmp_path: Path) -> None:
         body = struct.pack("<Q", len(text)) + text + struct.pack("<II", 0, 0)
         with pytest.raises(TraceError):
             Trace.load(wtrace(tmp_path, block(b"TABL", body), block(b"TEND", bytes(8))))
+
+
+def test_a_large_spool_is_checked_when_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "_EAGER_BYTES", 0)
+    spool = tmp_path / "run.wtrace"
+    b = Builder(budget=1 << 20, spool=spool)
+    for i in range(3 * CHUNK_RECORDS):
+        b.write_text(1, b"%016d" % i)
+    b.recorder.close()
+    assert Trace.load(spool).filter("call=fd_write").seq[-1] == 3 * CHUNK_RECORDS - 1
+    raw = bytearray(spool.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    spool.write_bytes(raw)
+    for use in (lambda t: t["dur"], lambda t: t.text(), lambda t: t[len(t) // 2].name):
+        with pytest.raises(TraceError, match="checksum"):
+            use(Trace.load(spool))
 
 
 def test_records_that_point_outside_their_part_show_nothing_foreign(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from .layout import CHUNK_RECORDS, RECORD, RECORD_BYTES, Life
+from .packing import pack_list, pack_lives, unpack_list, unpack_lives
 
 if TYPE_CHECKING:
     from .layout import Chunk
@@ -47,14 +48,6 @@ MAX_RECORDS = 1 << 16
 _MAX_BODY = 1 << 31
 MAX_INFLATED = 8 << 30
 """A file whose compressed blocks claim to hold more bytes than this is refused."""
-
-LIFE = np.dtype(
-    [
-        ("life", "<u4"), ("fd", "<u4"), ("generation", "<u4"), ("kind", "u1"), ("has_preopen", "u1"), ("pad", "<u2"),
-        ("opened_seq", "<i8"), ("closed_seq", "<i8"),
-    ]
-)  # fmt: skip
-
 
 class TraceError(ValueError):
     """A trace file that cannot be read or written; the message names the file, what is wrong and what to do."""
@@ -75,12 +68,23 @@ class Part:
 
     seqs: Array | None = None
     """`seq` of each call where they are not consecutive from `first` (a filtered trace)."""
+    unchecked: tuple[str, memoryview, int] | None = None
+    """(file, body, checksum) of a mapped part that was not read yet."""
 
     def numbers(self, index: Array | None = None) -> Array:
         """`seq` of the calls at `index` in the part, or of all."""
         if self.seqs is not None:
             return self.seqs if index is None else np.asarray(self.seqs[index])
         return np.arange(self.first, self.first + self.n) if index is None else np.asarray(index + self.first)
+
+    def checked(self) -> Part:
+        """This part, its checksum compared the first time; raises TraceError when it does not match."""
+        if self.unchecked is not None:
+            name, body, crc = self.unchecked
+            if zlib.crc32(body) != crc:
+                raise TraceError(f"{name} is damaged: the calls from {self.first:,} on do not match their checksum")
+            self.unchecked = None
+        return self
 
     def closed(self) -> Sequence[Life]:
         """The descriptors closed in this part; TraceError if the file lies about them."""
@@ -216,53 +220,6 @@ def _unshuffle(data: memoryview, n: int) -> Array:
     return records
 
 
-def pack_list(items: Sequence[bytes]) -> bytes:
-    """Byte strings as their number, their lengths (u32 each) and themselves."""
-    return struct.pack(f"<I{len(items)}I", len(items), *map(len, items)) + b"".join(items)
-
-
-def unpack_list(data: memoryview) -> list[bytes]:
-    """The inverse of `pack_list`; raises ValueError or struct.error when `data` is not one."""
-    (count,) = struct.unpack_from("<I", data)
-    if 4 + 4 * count > len(data):
-        raise ValueError("a list longer than its block")
-    found = []
-    at = 4 + 4 * count
-    for length in struct.unpack_from(f"<{count}I", data, 4):
-        found.append(bytes(data[at : at + length]))
-        at += length
-    if at != len(data):
-        raise ValueError("a list of another length than its block")
-    return found
-
-
-def pack_lives(lives: Sequence[Life]) -> bytes:
-    """Descriptor lives as a LIFE array, their paths and their preopen names."""
-    table = np.zeros(len(lives), LIFE)
-    for row, life in zip(table, lives, strict=True):
-        row["life"], row["fd"], row["generation"], row["kind"] = life.life, life.fd, life.generation, life.kind
-        row["opened_seq"], row["closed_seq"] = life.opened_seq, life.closed_seq
-        row["has_preopen"] = life.preopen is not None
-    paths = pack_list([part for life in lives for part in (life.path, life.preopen or b"")])
-    return struct.pack("<I", len(lives)) + table.tobytes() + paths
-
-
-def unpack_lives(data: memoryview) -> list[Life]:
-    """The inverse of `pack_lives`; raises ValueError or struct.error when `data` is not one."""
-    (count,) = struct.unpack_from("<I", data)
-    size = count * LIFE.itemsize
-    if 4 + size > len(data):
-        raise ValueError("a table longer than its block")
-    rows = np.frombuffer(data, LIFE, count, 4).tolist()
-    paths = unpack_list(data[4 + size :])
-    if len(paths) != 2 * count:
-        raise ValueError("a table of lives without their paths")
-    return [
-        Life(life, fd, generation, paths[2 * i], kind, opened, closed, paths[2 * i + 1] if has else None)
-        for i, (life, fd, generation, kind, has, _, opened, closed) in enumerate(rows)
-    ]
-
-
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -290,7 +247,8 @@ def _read(path: Path, data: memoryview, partial: bool) -> tuple[list[Part], Tabl
     inflated = 0
     complete = False
     try:
-        for kind, codec, body, raw in _blocks(data, len(data) <= _EAGER_BYTES):
+        eager = len(data) <= _EAGER_BYTES
+        for kind, codec, body, raw, crc in _blocks(data, eager):
             if codec == _ZLIB:
                 inflated += raw
                 if inflated > MAX_INFLATED:
@@ -298,6 +256,8 @@ def _read(path: Path, data: memoryview, partial: bool) -> tuple[list[Part], Tabl
                 body = _inflate(body, raw)
             if kind == b"CHNK":
                 parts.append(_part(body, codec))
+                if codec == _RAW and not eager:
+                    parts[-1].unchecked = (str(path), body, crc)
             elif kind == b"TABL":
                 tables = _tables(body)
             elif kind == b"TEND":
@@ -322,7 +282,7 @@ def _broken(path: Path, parts: list[Part], why: str) -> str:
     return text
 
 
-def _blocks(data: memoryview, check: bool) -> Iterator[tuple[bytes, int, memoryview, int]]:
+def _blocks(data: memoryview, check: bool) -> Iterator[tuple[bytes, int, memoryview, int, int]]:
     at = len(MAGIC)
     while at < len(data):
         if at + _BLOCK.size > len(data):
@@ -336,7 +296,7 @@ def _blocks(data: memoryview, check: bool) -> Iterator[tuple[bytes, int, memoryv
         body = data[at : at + stored]
         if (check or codec == _ZLIB or kind != b"CHNK") and zlib.crc32(body) != crc:
             raise ValueError("a block does not match its checksum")
-        yield kind, codec, body, raw
+        yield kind, codec, body, raw, crc
         at += stored + (-stored & 7)
 
 

@@ -88,6 +88,8 @@ class Store:
         return found
 
     def _gather(self, name: str) -> Array:
+        for part in self.parts:
+            part.checked()
         if name == "seq":
             pieces = [part.numbers() for part in self.parts]
         elif name == "path":
@@ -193,16 +195,18 @@ class Store:
         """(part, indices into the part, positions in `rows`) for rows in ascending order; `None` means all rows."""
         for part, start in zip(self.parts, self._starts, strict=True):
             if rows is None:
+                part.checked()
                 yield part, np.arange(part.n), np.arange(start, start + part.n)
                 continue
             low, high = np.searchsorted(rows, (start, start + part.n))
             if low < high:
+                part.checked()
                 yield part, rows[low:high] - start, np.arange(low, high)
 
     def locate(self, row: int) -> tuple[Part, int]:
         """The part that holds a row, and the index in it."""
         index = bisect_right(self._starts, row) - 1
-        return self.parts[index], row - self._starts[index]
+        return self.parts[index].checked(), row - self._starts[index]
 
     def reason(self, row: int) -> str:
         """The sentence that a refused call was given, or ""."""

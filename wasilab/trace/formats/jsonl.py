@@ -13,9 +13,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
-from ..container import Part, Tables, TraceError, pack_lives, unpack_lives
+from ..container import Part, Tables, TraceError
 from ..decode import ERRNO_NAMES, call_name
 from ..layout import RECORD
+from ..packing import pack_lives, unpack_lives
 from ..store import Store, reason_of
 from ..subset import blobs
 from ..values import decoded

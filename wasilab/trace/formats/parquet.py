@@ -13,9 +13,10 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from .. import table
-from ..container import Part, Tables, TraceError, pack_lives, unpack_lives
+from ..container import Part, Tables, TraceError
 from ..decode import NAMES
 from ..layout import RECORD
+from ..packing import pack_lives, unpack_lives
 from ..store import Store
 from ..subset import blobs
 

@@ -1,0 +1,68 @@
+"""Lists of byte strings and tables of descriptor lives as bytes, for the files of a trace.
+
+Reading believes nothing: a length is checked before it is used, and ValueError or struct.error says that the bytes are
+not what they should be. Not for: calls (`container.py`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from .layout import Life
+
+LIFE = np.dtype(
+    [
+        ("life", "<u4"), ("fd", "<u4"), ("generation", "<u4"), ("kind", "u1"), ("has_preopen", "u1"), ("pad", "<u2"),
+        ("opened_seq", "<i8"), ("closed_seq", "<i8"),
+    ]
+)  # fmt: skip
+
+
+def pack_list(items: Sequence[bytes]) -> bytes:
+    """Byte strings as their number, their lengths (u32 each) and themselves."""
+    return struct.pack(f"<I{len(items)}I", len(items), *map(len, items)) + b"".join(items)
+
+
+def unpack_list(data: memoryview) -> list[bytes]:
+    """The inverse of `pack_list`; raises ValueError or struct.error when `data` is not one."""
+    (count,) = struct.unpack_from("<I", data)
+    if 4 + 4 * count > len(data):
+        raise ValueError("a list longer than its block")
+    found = []
+    at = 4 + 4 * count
+    for length in struct.unpack_from(f"<{count}I", data, 4):
+        found.append(bytes(data[at : at + length]))
+        at += length
+    if at != len(data):
+        raise ValueError("a list of another length than its block")
+    return found
+
+
+def pack_lives(lives: Sequence[Life]) -> bytes:
+    """Descriptor lives as a LIFE array, their paths and their preopen names."""
+    table = np.zeros(len(lives), LIFE)
+    for row, life in zip(table, lives, strict=True):
+        row["life"], row["fd"], row["generation"], row["kind"] = life.life, life.fd, life.generation, life.kind
+        row["opened_seq"], row["closed_seq"] = life.opened_seq, life.closed_seq
+        row["has_preopen"] = life.preopen is not None
+    paths = pack_list([part for life in lives for part in (life.path, life.preopen or b"")])
+    return struct.pack("<I", len(lives)) + table.tobytes() + paths
+
+
+def unpack_lives(data: memoryview) -> list[Life]:
+    """The inverse of `pack_lives`; raises ValueError or struct.error when `data` is not one."""
+    (count,) = struct.unpack_from("<I", data)
+    size = count * LIFE.itemsize
+    if 4 + size > len(data):
+        raise ValueError("a table longer than its block")
+    rows = np.frombuffer(data, LIFE, count, 4).tolist()
+    paths = unpack_list(data[4 + size :])
+    if len(paths) != 2 * count:
+        raise ValueError("a table of lives without their paths")
+    return [
+        Life(life, fd, generation, paths[2 * i], kind, opened, closed, paths[2 * i + 1] if has else None)
+        for i, (life, fd, generation, kind, has, _, opened, closed) in enumerate(rows)
+    ]
