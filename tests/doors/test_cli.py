@@ -82,6 +82,12 @@ def test_the_real_stdin_is_the_guests(shell: Shell) -> None:
     assert (done.returncode, done.stdout) == (0, b"ready\ncaf\xc3\xa9\x00\xff")
 
 
+def test_a_free_port_is_told(shell: Shell) -> None:
+    done = shell.run("run", "--listen", "127.0.0.1:0", shell.program("hello.wat", programs.HELLO))
+    assert done.returncode == 0
+    assert done.stderr.decode().startswith("listening on 127.0.0.1:")
+
+
 def test_nothing_is_there_under_deny_all(shell: Shell) -> None:
     done = shell.run("run", "--deny-all", shell.program("echo.wat", programs.ECHO), stdin=b"x")
     assert done.returncode == 9

@@ -28,7 +28,7 @@ SUMMARIES = {
     "compile": "compile a source file to a .wasm module",
     "inspect": "what a module imports, exports and can ask for, without running it",
     "trace": "read a saved trace: strace text, filters, summary, plots, other formats",
-    "diff": "compare two traces or two modules",
+    "diff": "compare two traces, call by call",
     "advise": "the smallest grants under which the same calls would succeed",
     "demo": "see it work: one program, refused and then granted, and its timeline",
     "doctor": "compilers, versions and caches; what is missing and the line that installs it",

@@ -16,7 +16,6 @@ from typing import Any
 from .. import runner
 from ..grants.flags import from_options
 from ..grants.grants import Grants
-from ..grants.learn import lesson, rehearsal
 from ..module import Module, load
 from ..runs import Run
 from ..views.escape import visible
@@ -50,7 +49,8 @@ def run_module(
     name = getattr(options, "name", None)
     runs: list[Run] = []
     asked = grants_of(options, door)
-    grants = rehearsal(asked) if options.learn else asked
+    say_where_it_listens(asked, door)
+    grants = _rehearsal(asked) if options.learn else asked
     for turn in range(repeat):
         run = run_once(module, args, grants, options, door, quiet=turn > 0)
         runs.append(run)
@@ -61,6 +61,8 @@ def run_module(
         door.keep(name, module, last)
     after(last, options, door)
     if options.learn:
+        from ..grants.learn import lesson
+
         (door.note if door.kind == "cli" else door.say)(f"\n{lesson(last, asked)}")
     if options.time:
         door.note(timing(runs, compile_seconds))
@@ -108,6 +110,23 @@ def run_settings(module: Module, options: argparse.Namespace) -> dict[str, Any]:
 def grants_of(options: argparse.Namespace, door: Door) -> Grants:
     """The grants that the options name, on top of the door's default stdin (the terminal's own, or an empty one)."""
     return from_options(options, Grants(stdin="ask" if door.kind == "cli" else b""))
+
+
+def _rehearsal(asked: Grants) -> Grants:
+    from ..grants.learn import rehearsal
+
+    return rehearsal(asked)
+
+
+def say_where_it_listens(grants: Grants, door: Door) -> None:
+    """A free port (port 0) is of use only to those who know its number."""
+    for socket in grants.sockets:
+        try:
+            host, port = socket.bind()
+        except (ValueError, OSError) as error:
+            raise UsageProblem(f"--listen {socket.address}: {error}") from None
+        if str(port) != socket.address.rpartition(":")[2]:
+            door.note(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

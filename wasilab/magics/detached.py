@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import runner
-from ..commands.running import grants_of, run_settings
+from ..commands.running import grants_of, run_settings, say_where_it_listens
 from ..commands.usage import UsageProblem
 from ..engine.worker import spawn
 from ..module import Module
@@ -31,7 +31,9 @@ def start(module: Module, args: Sequence[str], options: argparse.Namespace, door
         if getattr(options, flag):
             name = flag.removesuffix("_file")
             raise UsageProblem(f"--detach returns before the end: leave --{name} out, and look at run.trace afterwards")
-    run = runner.run(module, args, grants_of(options, door), **run_settings(module, options), detach=True)
+    grants = grants_of(options, door)
+    say_where_it_listens(grants, door)
+    run = runner.run(module, args, grants, **run_settings(module, options), detach=True)
     run.streamed = True
     lab: Lab = door.lab
     lab.last = run
