@@ -188,6 +188,13 @@ class Batch:
         _, _, low, high = self._where
         return [arena[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
 
+    def single_lengths(self) -> list[int] | None:
+        """The length of the one buffer of each vector call; None if some call has none or several."""
+        good, aux, data, _ = self._where
+        if not good.all() or not (data - aux == 8).all():
+            return None
+        return list(self._words32[(aux >> 2) + 1].tolist())
+
     @cached_property
     def errno(self) -> Array:
         """The errno of each call."""

@@ -188,6 +188,7 @@ def bytes_text(count: int) -> str:
 # -- structs -----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def struct_text(value: Any, verbose: bool = True) -> str:
     """A struct of the spec (filestat, fdstat, prestat) in braces; `verbose`: with all rights."""
     if isinstance(value, t.Filestat):
@@ -294,9 +295,8 @@ def iovecs(batch: Batch, field: Field, limit: int) -> list[str]:
     ok = (batch.errno == 0).tolist()
     outgoing = batch.plan.writes
     moved = batch.records["result"].tolist()
-    sizes = list(map(len, batch.aux))
-    if set(sizes) == {8}:
-        lengths = [int.from_bytes(aux[4:], "little") for aux in batch.aux]
+    lengths = batch.single_lengths()
+    if lengths is not None:
         whole = lengths if outgoing else [m if good else 0 for m, good in zip(moved, ok, strict=True)]
         shown = [quote(d) if len(d) <= limit else clipped(d, limit) for d in batch.data]
         return [

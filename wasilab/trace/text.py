@@ -72,32 +72,38 @@ def lines(trace: Trace, style: Style) -> Iterator[list[str]]:
         starts = records["t_start"]
         if notes:
             _add_notes(body, part.numbers(index).tolist(), notes)
-        prefix: list[str] = [""] * len(index)
         if style.time == "epoch":
-            prefix = decimals(starts.astype("<i8") + epoch)
+            times = decimals(starts.astype("<i8") + epoch)
         elif style.time == "run":
-            prefix = decimals(starts.astype("<i8"))
+            times = decimals(starts.astype("<i8"))
         elif style.time == "relative":
             before = starts[0] if previous is None else previous
-            prefix = decimals(np.diff(starts.astype("<i8"), prepend=np.int64(before)))
+            times = decimals(np.diff(starts.astype("<i8"), prepend=np.int64(before)))
             previous = int(starts[-1])
-        if style.time != "none":
-            prefix = [p + " " for p in prefix]
-        if style.pid:
-            tids = records["tid"].tolist()
-            prefix = [f"{tid} {p}" for tid, p in zip(tids, prefix, strict=True)]
-        if style.durations:
-            found = [
-                f"{p}{b} <{d}>" for p, b, d in zip(prefix, body, decimals(records["dur"].astype("<i8")), strict=True)
-            ]
         else:
-            found = list(map(str.__add__, prefix, body))
+            times = []
+        tids = records["tid"].tolist() if style.pid else []
+        durations = decimals(records["dur"].astype("<i8")) if style.durations else []
+        found = _assembled(tids, times, body, durations)
         if style.stacks:
             found = [
                 line + stack_text(store, number)
                 for line, number in zip(found, records["stack"].tolist(), strict=True)
             ]
         yield found
+
+
+def _assembled(tids: list[int], times: list[str], body: list[str], durations: list[str]) -> list[str]:
+    """`tid time body <duration>`; an empty list leaves its part out."""
+    if tids and times and durations:  # the common case in one go
+        return [f"{p} {t} {b} <{d}>" for p, t, b, d in zip(tids, times, body, durations, strict=True)]
+    if times:
+        body = [f"{t} {b}" for t, b in zip(times, body, strict=True)]
+    if tids:
+        body = [f"{p} {b}" for p, b in zip(tids, body, strict=True)]
+    if durations:
+        body = [f"{b} <{d}>" for b, d in zip(body, durations, strict=True)]
+    return body
 
 
 def decimals(ns: Array) -> list[str]:
