@@ -35,6 +35,11 @@ def get_wasi_worlds() -> list[str]:
     return ["wasi:cli/command"]
 
 
+def get_timeout_seconds() -> float:
+    """How long the runner waits for one program: Python must start first, and the machine may be busy."""
+    return 60.0
+
+
 def compute_argv(
     test_path: str,
     args_env_root: tuple[list[str], dict[str, str], str | None],
