@@ -79,6 +79,7 @@ _VIEWS = {
     "plot": "views.plots:plot",
     "plots": "views.plots:plots",
     "timeline": "views.widget:timeline",
+    "panel": "views.panel:panel",
 }
 
 

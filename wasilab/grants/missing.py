@@ -48,17 +48,21 @@ class Missing:
         return from_options(parser.parse_args(shlex.split(self.flag)), grants)
 
 
-def missing(runs: Iterable[Any]) -> list[Missing]:
-    """What some runs or traces asked for and were refused, the most frequent first."""
+def missing(runs: Iterable[Any], *, every: bool = False) -> list[Missing]:
+    """What some runs or traces asked for and were refused, the most frequent first.
+
+    `every`: also what is not missing but was refused (revoked, or by the host's system), without a flag.
+    """
     found: dict[tuple[str, str], Missing] = {}
     for run in runs:
         for refusal in getattr(run, "trace", run).denied:
-            if refusal.denied_by in _NOT_MISSING:
+            if refusal.denied_by in _NOT_MISSING and not every:
                 continue
-            key = (refusal.remedy, "" if refusal.remedy else refusal.sentence)
+            flag = "" if refusal.denied_by in _NOT_MISSING else refusal.remedy
+            key = (flag, "" if flag else refusal.sentence)
             known = found.get(key)
             if known is None:
-                found[key] = Missing(refusal.remedy, refusal.sentence, refusal.count, refusal.seq)
+                found[key] = Missing(flag, refusal.sentence, refusal.count, refusal.seq)
             else:
                 found[key] = replace(known, count=known.count + refusal.count)
     return sorted(found.values(), key=lambda lack: -lack.count)

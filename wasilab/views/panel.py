@@ -22,7 +22,7 @@ from ..module import Module, ModuleError
 from ..runner import Program, load_program
 from ..runs import Run, RunError
 from . import panel_table as table
-from .escape import cut_lines, html_text
+from .escape import html_text
 from .panel_chooser import Chooser
 from .panel_model import PanelModel
 from .panel_rows import Bounds, Environment, Folder, Group, Kind, Sockets, Stdin, Switch, small
@@ -34,6 +34,8 @@ FOLLOW_SECONDS = 0.25
 SLOW_CALLS = 200_000
 """Calls beyond which they are only at its end: reading them would take longer than the wait."""
 ERRORS = (ValueError, OSError, argparse.ArgumentTypeError, GrantError, ModuleError, RunError)
+OUTPUT_LINES, OUTPUT_CHARACTERS = 10, 4000
+"""How much of the end of stdout and stderr is shown."""
 HEADS = ("", "asked for", "granted", "used", "refused")
 
 
@@ -281,7 +283,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         tone = {"good": "good", "warn": "bad", "bad": "bad"}[mood(run)]
         mark = "✔" if tone == "good" else "✖"
         self.verdict.value = f'<span class="wasilab-{tone}">{mark}</span> {html_text(verdict(run))}'
-        self.refusals.children = tuple(self._refusal(lack) for lack in self.model.missing()[:20])
+        self.refusals.children = tuple(self._refusal(lack) for lack in self.model.refused()[:20])
 
     def _refusal(self, lack: Any) -> w.Box:
         times = f" ({lack.count:,} times)" if lack.count > 1 else ""
@@ -389,8 +391,8 @@ def _output_html(run: Run | None) -> str:
     """The end of what the guest wrote."""
     parts = []
     for name in ("stdout", "stderr"):
-        text = getattr(run, name, "")[-4000:]
+        text = getattr(run, name, "")[-OUTPUT_CHARACTERS:]
         if text:
-            shown, _ = cut_lines(text, lines=100, characters=4000)
+            shown = "".join(text.splitlines(keepends=True)[-OUTPUT_LINES:])
             parts.append(f'{name}<pre class="wasilab-out" dir="ltr">{html_text(shown, lines=True)}</pre>')
     return "".join(parts)

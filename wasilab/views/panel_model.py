@@ -183,6 +183,6 @@ class PanelModel:
         """Grant only what the last run used."""
         self.put(self.advice().grants)
 
-    def missing(self) -> list[Missing]:
-        """What the last run asked for and was refused."""
-        return missing([self.run]) if self.run is not None and self.run.traced else []
+    def refused(self) -> list[Missing]:
+        """What the last run asked for and was refused, with the grant that would allow it where one would."""
+        return missing([self.run], every=True) if self.run is not None and self.run.traced else []

@@ -17,7 +17,8 @@ from ..wasi.spec import SNAPSHOT1
 from .escape import html_text
 from .units import counted
 
-FAMILY_OF_ITEM = {"fd": ("fd", "poll"), "path": ("path",)}
+FAMILIES_OF_ROW = {"clock": ("clock", "poll")}
+"""The families of calls that a row is about, where it is not just its own: a timer is a poll."""
 TITLES = {
     "args": "arguments", "environ": "environment", "clock": "clocks", "random": "randomness", "fd": "streams",
     "path": "directories", "sock": "sockets",
@@ -37,7 +38,7 @@ def asked(module: Module | None, family: str) -> list[str]:
     if module is None:
         return []
     names = dict.fromkeys(item.name for item in module.wasi_imports if item.name in SNAPSHOT1)
-    return [name for name in names if SNAPSHOT1[name].family in FAMILY_OF_ITEM.get(family, (family,))]
+    return [name for name in names if SNAPSHOT1[name].family in FAMILIES_OF_ROW.get(family, (family,))]
 
 
 def asked_html(module: Module | None, family: str) -> str:

@@ -1,0 +1,188 @@
+"""The classroom story in a browser: write, see what it asks for, be refused, read why, grant by a click, take it back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .lab import CHROMIUM, REPOSITORY, Lab, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+playwright = pytest.importorskip("playwright.sync_api", reason="the dev extra installs Playwright")
+
+PREPARE = """
+import pathlib
+pathlib.Path('data').mkdir(exist_ok=True); pathlib.Path('data/in.txt').write_text('hello from the file\\n')
+%load_ext wasilab
+"""
+PROGRAM = r"""%%wasi c --name reader --save reader.wasm
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(void) {
+    char line[80];
+    do {
+        FILE *file = fopen("/data/in.txt", "r");
+        if (!file) { perror("/data/in.txt"); return 1; }
+        if (fgets(line, sizeof line, file)) fputs(line, stdout);
+        fflush(stdout);
+        fclose(file);
+        usleep(20000);
+    } while (getenv("FOREVER"));
+    return 0;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as engine:
+        chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    server = Lab(tmp_path_factory.mktemp("lab"))
+    yield server
+    server.close()
+
+
+def shot(page: Page, name: str) -> None:
+    folder = os.environ.get("WASILAB_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.page.locator(".wasilab-panel").last.screenshot(path=str(Path(folder) / f"panel-{name}.png"))
+
+
+class Panel:
+    """The panel in a page."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.root = page.page.locator(".wasilab-panel:not(.wasilab-static)").last
+        self.root.locator(".wasilab-row").first.wait_for()
+
+    def click(self, name: str) -> None:
+        self.root.get_by_role("button", name=name, exact=True).click()
+
+    def row(self, name: str) -> Any:
+        mine = self.page.page.locator(".wasilab-name", has_text=name)
+        return self.root.locator(".wasilab-row").filter(has=mine).first
+
+    def says(self, text: str) -> None:
+        self.root.get_by_text(text).first.wait_for()
+
+
+def test_the_classroom_story(lab: Lab, browser: Any) -> None:
+    lab.write("story.ipynb", [PREPARE, PROGRAM, "%wasi grants reader"])
+    page = lab.open(browser, "story.ipynb", width=1250, height=1300)
+    page.run_all()
+    panel = Panel(page)
+    assert "path_open" in panel.row("directories").inner_text(), "what it asks for is known before it runs"
+    assert "not asked for" in panel.row("sockets").inner_text()
+    shot(page, "refused")
+
+    panel.says("the guest looked for granted directories and found none")
+    panel.says("--dir HOST[::GUEST]")
+    panel.click("Choose a folder…")
+    panel.says("Choose a folder to grant")
+    panel.root.locator("select[size]").select_option("data/")
+    page.page.wait_for_function(
+        "() => [...document.querySelectorAll('.wasilab-panel input')].some((i) => i.value.endsWith('/work/data'))"
+    )
+    shot(page, "chooser")
+    panel.click("Grant this folder")
+    panel.row("data").get_by_text("/work/data").wait_for()
+    panel.click("Run")
+    panel.says("Ended well")
+    panel.says("hello from the file")
+    assert "✔" in panel.row("data").inner_text()
+    shot(page, "granted")
+
+    variable = panel.row("environment").locator("input")
+    variable.fill("FOREVER=1")
+    variable.press("Enter")
+    panel.says("FOREVER=1")
+    panel.root.locator("button", has_text="Timeline").click()
+    panel.click("Run detached")
+    panel.says("every switch above is live")
+    page.page.wait_for_function(
+        "() => [...document.querySelectorAll('.wasilab-timeline')].some((t) => t.timeline?.store?.length > 30)"
+    )
+    shot(page, "running")
+    panel.row("data").get_by_role("checkbox").uncheck()
+    panel.says("exit status 1")
+    panel.says("was granted, then taken back")
+    assert "✖ 1" in panel.row("data").inner_text()
+    page.page.wait_for_function(
+        "() => [...document.querySelectorAll('.wasilab-timeline')].some((t) => t.timeline.store.denied.includes(5))"
+    )  # DeniedBy.REVOKED
+    shot(page, "revoked")
+    page.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
+    shot(page, "revoked-dark")
+    page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+
+    panel.row("data").get_by_role("checkbox").check()
+    panel.row("environment").get_by_role("button", name="×").click()
+    panel.row("environment").get_by_text("FOREVER=1").wait_for(state="detached")
+    panel.click("Run")
+    panel.says("Ended well")
+    panel.click("Grant only what was used")
+    page.page.wait_for_function(
+        "() => [...document.querySelectorAll('.wasilab-row select')].filter((s) => s.value === 'none').length >= 1"
+    )
+    panel.click("Save as a policy file")
+    panel.says("saved: run with --policy policy.toml")
+    policy = (lab.notebooks / "policy.toml").read_text()
+    assert 'mode = "ro"' in policy
+    assert "stderr = false" in policy
+    assert "random" in policy
+    shot(page, "least")
+
+    command = [sys.executable, "-m", "wasilab", "run", "--policy", "policy.toml", "reader.wasm"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=lab.notebooks, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "hello from the file\n"), done.stderr
+
+    page.command("application:toggle-left-area")
+    page.page.set_viewport_size({"width": 400, "height": 1300})
+    shot(page, "narrow")
+    wide = panel.root.evaluate(
+        "(e) => [...e.querySelectorAll('.wasilab-row *, .wasilab-bar *')].filter((c) => c.getBoundingClientRect().right > "
+        "e.getBoundingClientRect().right + 1).map((c) => c.className)"
+    )
+    assert wide == []
+    page.page.set_viewport_size({"width": 1250, "height": 1300})
+    page.save()
+    assert page.errors == []
+    page.close()
+
+    again = Page(lab, browser.new_page(viewport={"width": 1250, "height": 1300}), "story.ipynb")
+    again.page.locator(".wasilab-panel").last.wait_for()
+    assert "data" in again.page.locator(".wasilab-panel").last.inner_text()
+    shot(again, "reopened")
+    assert again.errors == []
+    again.close()
+
+
+def test_a_question_is_answered_by_a_button(lab: Lab, browser: Any) -> None:
+    cell = "import wasilab; wasilab.panel('reader.wasm', wasilab.Grants(ask=True))"
+    lab.write("ask.ipynb", [PREPARE, PROGRAM.replace("--name reader", "--compile-only"), cell])
+    page = lab.open(browser, "ask.ipynb", width=1250, height=1300)
+    page.run_all()
+    panel = Panel(page)
+    panel.click("Run detached")
+    panel.says("wants to read")
+    shot(page, "question")
+    panel.click("Allow for the run")
+    panel.says("Ended well")
+    assert page.errors == []
+    page.close()
