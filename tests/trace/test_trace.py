@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from wasilab.capabilities.refusal import DeniedBy
+from wasilab.trace import container
 from wasilab.trace.event import Frame
+from wasilab.trace.formats import WRITERS
 from wasilab.trace.record import Recorder
 from wasilab.wasi import types as t
 
@@ -188,6 +193,24 @@ def test_notes_label_calls_and_spans() -> None:
     assert trace.filter("noted").seq.tolist() == [1, 2, 3]
     with pytest.raises(ValueError, match="from 3 to 1"):
         trace.note(3, "x", until=1)
+
+
+def test_notes_are_in_every_view(tmp_path: Path) -> None:
+    trace = copying().trace()
+    trace.note(1, "here it leaks", until=2)
+    trace.note(2, "twice")
+    for suffix in WRITERS:
+        assert b"here it leaks" in _uncompressed(trace.save(tmp_path / f"t{suffix}")), suffix
+    pytest.importorskip("duckdb")
+    rows = trace.sql("select seq, note from calls where note is not null order by seq").rows
+    assert rows == [(1, "here it leaks"), (2, "here it leaks; twice")]
+
+
+def _uncompressed(path: Path) -> bytes:
+    if path.suffix != ".wtrace":
+        return path.read_bytes()
+    blocks = container._blocks(memoryview(path.read_bytes()), True)
+    return b"".join(zlib.decompress(body, -15) for _, codec, body, _, _ in blocks if codec)
 
 
 def test_counting_by_column() -> None:

@@ -31,7 +31,7 @@ NUMBERS = (
     ("line", "u4"),
 )  # fmt: skip
 """The columns that are numbers, and the NumPy type that they have in a table. Times in ns."""
-TEXTS = ("call", "family", "errno", "path", "denied_by", "reason")
+TEXTS = ("call", "family", "errno", "path", "denied_by", "reason", "note")
 """The columns that are texts; `path` is the full path of what the call acted on."""
 _FIRST = ("seq", "t_start", "dur", "call", "path", "errno", "fd", "result", "nbytes", "denied_by", "reason")
 COLUMNS = (*_FIRST, *(name for name in (*(n for n, _ in NUMBERS), *TEXTS) if name not in _FIRST))
@@ -51,7 +51,7 @@ def coded(trace: Trace, name: str) -> Coded:
         return np.where((by > 0) & (by < len(_DENIED)), by, -1), _DENIED
     if name == "path":
         return _used(trace.where_ids, [full for full, _ in trace.store.wheres])
-    return _reasons(trace)
+    return _notes(trace) if name == "note" else _reasons(trace)
 
 
 def _used(codes: Array, texts: list[str]) -> Coded:
@@ -62,6 +62,20 @@ def _used(codes: Array, texts: list[str]) -> Coded:
     for number in used.tolist():
         table[number] = ids.setdefault(texts[number], len(ids))
     return table[codes], list(ids)
+
+
+def _notes(trace: Trace) -> Coded:
+    """The notes on each call; several on one call are joined."""
+    codes = np.full(len(trace), -1, "<i4")
+    ids: dict[str, int] = {}
+    seqs = trace.seq
+    for first, last, text in trace.notes:
+        rows = np.flatnonzero((seqs >= first) & (seqs <= last))
+        texts = list(ids)
+        for code in np.unique(codes[rows]).tolist():
+            joined = text if code < 0 else f"{texts[code]}; {text}"
+            codes[rows[codes[rows] == code]] = ids.setdefault(joined, len(ids))
+    return codes, list(ids)
 
 
 def _reasons(trace: Trace) -> Coded:

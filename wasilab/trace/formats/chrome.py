@@ -47,6 +47,7 @@ def _meta(name: str, tid: int, value: str) -> dict[str, Any]:
 
 def _calls(trace: Trace) -> Any:
     total = 0
+    noted = trace.notes
     for rows in decoded(trace):
         records = rows.records
         names = ("t_start", "dur", "call", "errno", "denied_by", "tid", "payload")
@@ -61,6 +62,9 @@ def _calls(trace: Trace) -> Any:
             extra["errno"] = "?" if errno == DID_NOT_RETURN else ERRNO_NAMES[errno] or "SUCCESS"
             if results:
                 extra["result"] = results
+            notes = [plain(note) for first, last, note in noted if first <= seq <= last]
+            if notes:
+                extra["note"] = "; ".join(notes)
             if denied:
                 extra["denied"] = plain(reason_of(rows.part, payload)) or denied_name(denied)
             family = FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "seq", "t_start_ns", "dur_ns", "tid", "instance", "call", "family", "fd", "path", "errno", "result", "nbytes",
-    "denied_by", "reason", "flags", "line", "text",
+    "denied_by", "reason", "flags", "line", "text", "note",
 )  # fmt: skip
 
 
@@ -30,8 +30,9 @@ def write(trace: Trace, file: IO[bytes]) -> None:
              "nbytes", "denied_by", "flags", "line")  # fmt: skip
     columns = [trace.column(name).tolist() for name in names]
     file.write((",".join(COLUMNS) + "\n").encode())
+    notes = trace.notes
     done = 0
-    texts = lines(trace, Style(pid=False, time="none", durations=False))
+    texts = lines(trace, Style(pid=False, time="none", durations=False, notes=False))
     for (part, index, _), some in zip(trace.store.batches(trace.rows), texts, strict=True):
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
@@ -42,7 +43,8 @@ def write(trace: Trace, file: IO[bytes]) -> None:
             denied = row[12]
             row[12] = DeniedBy(denied).name.lower() if 0 < denied <= max(DeniedBy) else ""
             row.insert(13, safe(plain(reason)))
-            writer.writerow([*row, safe(text)])
+            note = "; ".join(plain(label) for first, last, label in notes if first <= row[0] <= last)
+            writer.writerow([*row, safe(text), safe(note)])
         done += len(some)
         file.write(buffer.getvalue().encode())
 
