@@ -3,7 +3,9 @@ of the process's descriptors. Every test of this folder is checked against both 
 
 from __future__ import annotations
 
+import gc
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +61,17 @@ def descriptors() -> dict[str, str]:
     return found
 
 
+def leaked_since(before: dict[str, str], seconds: float = 2.0) -> dict[str, str]:
+    """The descriptors opened since `before` that stay open, those of threads that are just ending given the time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        leaked = {fd: what for fd, what in descriptors().items() if before.get(fd) != what}
+        if not leaked or time.monotonic() > deadline:
+            return leaked
+        gc.collect()
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def yard(tmp_path: Path) -> Iterator[Yard]:
     yard = Yard(tmp_path)
@@ -75,13 +88,9 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
 
 @pytest.fixture(autouse=True)
 def _no_leaked_descriptor() -> Iterator[None]:
-    import gc
-
     from wasilab import runner  # the first import opens what stays open  # noqa: F401
 
-    gc.collect()
     before = descriptors()
     yield
-    gc.collect()
-    leaked = {fd: what for fd, what in descriptors().items() if fd not in before}
+    leaked = leaked_since(before)
     assert not leaked, f"descriptors left open: {leaked}"

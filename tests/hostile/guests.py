@@ -7,11 +7,12 @@ memory first. What it was answered is read from the trace, so a test asserts err
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import wasilab
 from wasilab.capabilities.refusal import DeniedBy
+from wasilab.module import from_wat
 from wasilab.trace.event import CallEvent
 from wasilab.wasi.spec import MODULES
 from wasilab.wasi.types import Errno
@@ -120,8 +121,27 @@ class Guest:
 
     def run(self, **options: Any) -> Judged:
         """Run it, in both ways in which the engine can link (`raw=False` for the public one)."""
-        module = wasilab.compile(self.wat(), "wat", name="hostile")
+        module = from_wat(self.wat(), name="hostile")
         return Judged(wasilab.run(module, ["hostile"], self.grants, raw=self.raw, **options))
+
+
+def program(
+    names: str, body: str, *, memory: str = '(memory (export "memory") 1)', extra: str = "",
+    module: str = "wasi_snapshot_preview1",
+) -> str:  # fmt: skip
+    """The text of a guest for what straight lines cannot say: `names` are imported as `$name`, `body` is `_start`."""
+    imports = []
+    for name in names.split():
+        call = MODULES[module][name]
+        result = "(result i32)" if call.returns else ""
+        params = " ".join(call.signature)
+        imports.append(f'(import "{module}" "{name}" (func ${name} (param {params}) {result}))')
+    return f'(module {" ".join(imports)} {memory} {extra} (func $start (export "_start") {body}))'
+
+
+def judged(text: str, grants: wasilab.Grants | None = None, *, args: Sequence[str | bytes] = (), **options: Any) -> Judged:
+    """Compile WebAssembly text, run it and judge it."""
+    return Judged(wasilab.run(from_wat(text, name="hostile"), args, grants, **options))
 
 
 def _signed(word: int, bits: int) -> int:
@@ -165,6 +185,3 @@ class Judged:
     def sees(self, data: bytes) -> bool:
         """Whether `data` reached the guest in any call that moved bytes."""
         return any(data in (event.data or b"") for event in self.run.trace)
-
-
-NO_GRANTS: Mapping[str, Any] = {}

@@ -118,4 +118,6 @@ def sock_shutdown(host: Host, d: Descriptor, how: int) -> None:
     _socket(d)
     if how & ~(_RD | _WR) or not how:
         raise WasiError(Errno.INVAL, f"how {how:#x} names no direction, or an undefined one")
+    if hasattr(d.object, "accept"):  # compat rights let the call come this far
+        raise WasiError(Errno.NOTCONN, f"{d.path!r} listens and is not connected")
     d.object.shutdown(bool(how & _RD), bool(how & _WR))

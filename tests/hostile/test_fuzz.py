@@ -1,0 +1,143 @@
+"""At least 200,000 calls with arguments that hypothesis and seeds make up; see `fuzz.py` for what must hold.
+
+The long form is `python -m tests.hostile.fuzz --calls 10000000`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from wasilab.wasi.spec import MODULES
+
+from . import fuzz
+from .conftest import descriptors
+from .surface import SIZE, Pools, footprint, interpreter
+
+CALLS = 200_000
+DRIVEN = 60
+"""Cases whose shape and seed hypothesis chooses (and shrinks); the rest follow from consecutive seeds."""
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[fuzz.Ground]:
+    ground = fuzz.Ground()
+    yield ground
+    ground.remove()
+
+
+SHAPES = st.builds(
+    fuzz.Shape,
+    module=st.sampled_from(sorted(MODULES)),
+    rights=st.sampled_from(["strict", "compat"]),
+    raw=st.booleans(),
+    wild=st.sampled_from([0, 1, 24]),
+    length=st.integers(1, 200),
+    sequences=st.integers(1, 4),
+    singles=st.integers(0, 8),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_call_does_what_it_must_not(ground: fuzz.Ground) -> None:
+    found = fuzz.Found()
+    fuzz.run_case(ground, 0, fuzz.Found())
+    before, base = descriptors(), fuzz.resident()
+
+    @settings(
+        max_examples=DRIVEN, deadline=None, database=None, suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )  # fmt: skip
+    @given(seed=st.integers(0, 1 << 32), shape=SHAPES)
+    def driven(seed: int, shape: fuzz.Shape) -> None:
+        this = fuzz.Found()
+        fuzz.run_case(ground, seed, this, shape)
+        found.calls += this.calls
+        found.names += this.names
+        assert not this.wrong, "\n".join(this.wrong)
+
+    driven()
+    seed = 0
+    while found.calls < CALLS:
+        seed += 1
+        fuzz.run_case(ground, seed, found)
+        assert not found.wrong, "\n".join(found.wrong)
+    fuzz.check_process(found, before, base, seed)
+    assert not found.wrong, "\n".join(found.wrong)
+    assert set(found.names) >= set(MODULES["wasi_snapshot_preview1"]) - {"proc_exit"}, "a call was never made"
+    assert found.errnos[0] > CALLS // 10, "hardly any call got past the first check"
+    assert len(found.errnos) > 20
+
+
+def test_a_case_is_repeatable(ground: fuzz.Ground) -> None:
+    shape = replace(fuzz.Shape.of(5), length=60, sequences=2, singles=0)
+    ends = []
+    for _ in range(2):
+        found = fuzz.Found()
+        fuzz.run_case(ground, 5, found, shape)
+        ends.append((found.calls, found.errnos, found.ends, found.wrong))
+    assert ends[0] == ends[1]
+
+
+def test_what_does_not_hold_is_noticed(ground: fuzz.Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host with holes, one for each property: the fuzzer must find every one of them."""
+    from wasilab.wasi import host
+
+    def broken(name: str, function: object) -> list[str]:
+        found = fuzz.Found()
+        with monkeypatch.context() as patch:
+            patch.setitem(host.SEMANTICS, name, function)
+            for seed in range(100, 103):
+                fuzz.run_case(ground, seed, found, fuzz.Shape(sequences=4, singles=0))
+        return found.wrong
+
+    outside = ground.base / "outside"
+
+    def crashes(host: object, *arguments: object) -> int:
+        raise RuntimeError("a bug")
+
+    def escapes(host: object, *arguments: object) -> None:
+        (outside / "made").write_bytes(b"")
+
+    def tells(host: object, descriptor: object, buffers: list[memoryview]) -> int:
+        data = fuzz.SECRET
+        for buffer in buffers:
+            if len(buffer) >= len(data):
+                buffer[: len(data)] = data
+                return len(data)
+        return 0
+
+    def strange(host: object, *arguments: object) -> None:
+        from wasilab.wasi.errnos import WasiError
+
+        raise WasiError(200)  # type: ignore[arg-type]
+
+    assert any("the host failed" in wrong for wrong in broken("fd_seek", crashes))
+    assert any("outside" in wrong for wrong in broken("path_create_directory", escapes))
+    assert any("a secret of the outside" in wrong for wrong in broken("fd_read", tells))
+    assert any("no errno" in wrong for wrong in broken("fd_sync", strange))
+    assert not broken("sched_yield", lambda host: None)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_the_interpreter_covers_every_call(module: str) -> None:
+    import random
+
+    text = interpreter(module)
+    pools = Pools(random.Random(1), module, 2)
+    drawn = set()
+    for _ in range(60):
+        _, operations = pools.sequence(200)
+        drawn |= {number for number, _ in operations}
+        for number, words in operations:
+            if number < len(pools.calls):
+                call = pools.calls[number]
+                assert len(words) == len(call.signature)
+                assert all(end >= start for start, end in footprint(call, words, bytes(SIZE)))
+    assert drawn >= set(range(len(pools.calls)))
+    assert all(f'"{name}"' in text for name in MODULES[module])
