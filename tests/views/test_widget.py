@@ -91,7 +91,7 @@ def test_grant_and_run_again_shows_the_new_run(copy_run: Any, many_run: Any) -> 
         asked.append(remedy)
         return many_run(7)
 
-    talk = Talk(copy_run, rerun=rerun)
+    talk = Talk(copy_run, again=rerun)
     assert talk.widget._head.count("grant and run again") == 2
     assert "error" not in talk.ask("grant", refusal=0)[0]
     assert asked[0].startswith("--dir")
@@ -184,4 +184,4 @@ def test_the_module_is_valid_for_a_javascript_engine(tmp_path: Path) -> None:
 
 def test_files_of_the_widget_have_a_readable_length() -> None:
     for path in JS.iterdir():
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 430, path.name
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path.name

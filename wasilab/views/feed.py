@@ -106,10 +106,12 @@ class Feed:
     def saved_details(self) -> dict[str, Any]:
         """Details that a reader without a kernel can still open: the refused calls, the first, the slowest."""
         columns = self.columns
+        if not len(columns):
+            return {}
         chosen = [
             *np.flatnonzero(columns.refused)[:100].tolist(),
             *range(min(60, len(columns))),
-            *np.argsort(columns.dur)[::-1][:20].tolist(),
+            *np.argpartition(columns.dur, -min(20, len(columns)))[-20:].tolist(),
         ]
         kept: dict[str, Any] = {}
         room = SAVED_DETAILS_BYTES

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..trace.record import RECORD, Recorder
 from ..trace.trace import Trace
-from .columns import FAMILIES
+from .columns import FAMILIES, family_of
 from .feed import LAYOUT, Feed, exports, packed, vocabulary
 
 PERIOD = 0.1
@@ -38,6 +38,7 @@ class LiveFeed:
         self._recorder = recorder
         self._base = self._recorder.chunks[0].first
         self._next = self._base
+        self._met: set[str] = set()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="wasilab-timeline", daemon=True)
         self._feed: tuple[float, Feed] | None = None
@@ -82,12 +83,13 @@ class LiveFeed:
         if records is None or not len(records):
             return
         first = self._next - self._base
+        self._met |= {family_of(int(number)) for number in np.flatnonzero(np.bincount(records["call"], minlength=256))}
         self._next += len(records)
         meta = {
             "calls": self._next - self._base,
             "span": int((records["t_start"] + records["dur"]).max()),
             "live": True,
-            **vocabulary([family for family in FAMILIES if family != "unknown"]),
+            **vocabulary([family for family in FAMILIES if family in self._met]),
             "exports": exports(),
         }
         self._send({"push": "calls", "first": first, "count": len(records), "meta": meta}, columns(records))

@@ -11,7 +11,9 @@ import re
 from functools import cache
 from importlib.resources import files
 
-ORDER = ("words", "store", "lod", "draw", "ask", "table", "inspector", "navigate", "panels", "timeline")
+ORDER = (
+    "words", "store", "lod", "lanes", "draw", "ask", "table", "inspector", "navigate", "panels", "shared", "timeline",
+)  # fmt: skip
 """Every file of `js/`, each after those that it imports."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./\w+\.js";\n', re.MULTILINE)

@@ -64,6 +64,7 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
 def body(run: RunLike, *, picture: bytes | None = None, output: bool = True) -> str:
     """The whole report as an HTML fragment: everything that a reader without a kernel needs."""
     columns = Columns.of(run)
+    lines = sections.lines_html(run)
     shown = picture if picture is not None else png(timeline.figure(run))
     return "".join(
         (
@@ -75,6 +76,7 @@ def body(run: RunLike, *, picture: bytes | None = None, output: bool = True) -> 
             sections.image_html(shown, timeline_words(run, columns)),
             "<details open><summary>Asked for, granted, used</summary>", sections.grants_html(run), "</details>",
             "<details open><summary>Calls</summary>", sections.summary_html(columns), "</details>",
+            f"<details open><summary>Lines of the source</summary>{lines}</details>" if lines else "",
         )
     )  # fmt: skip
 
@@ -91,7 +93,7 @@ def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
     return (
         f"<p><b>{html_text(run.name or 'run')}</b>: {html_text(verdict(run))}</p>"
         + (f"<p>Refused:</p><ul>{items}</ul>" if items else "")
-        + (sections.output_html(run) if output else "")
+        + (sections.output_html(run, "<p><b>{}</b></p>") if output else "")
         + sections.image_html(picture, timeline_words(run, columns))
         + sections.summary_html(columns)
     )

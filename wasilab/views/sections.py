@@ -7,19 +7,21 @@ text goes through `escape.html_text`; this is the only file that joins guest tex
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..grants.compare import compare
 from .columns import Columns, outcome_of, trace_of
-from .escape import cut_lines, html_text, visible
+from .escape import cut_lines, html_text, shorten, visible
+from .sources import source_of
 from .tables import CallRow, summary
 from .units import counted, duration, size
 from .verdict import RunLike, mood, refusals, verdict
 
 MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
 OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
-REFUSALS_SHOWN = 30
+REFUSALS_SHOWN, REFUSALS_OPEN = 30, 6
 
 
 def verdict_html(run: RunLike) -> str:
@@ -41,10 +43,10 @@ def stack_html(run: RunLike) -> str:
     return f"<h2>Where the guest was</h2><pre>{lines}{more}</pre>"
 
 
-def refusals_html(run: RunLike, *, buttons: bool = False) -> str:
+def refusals_html(run: RunLike, *, buttons: Callable[[str], bool] = lambda _: False) -> str:
     """The refusals, grouped, each with the smallest grant that would allow it; "" when there are none.
 
-    `buttons` adds a button "grant and run again" to each (for the widget, which knows them by their number).
+    `buttons(remedy)`: whether to put a button "grant and run again" there (for the widget, which knows them by number).
     """
     groups = refusals(run)
     if not groups:
@@ -54,7 +56,7 @@ def refusals_html(run: RunLike, *, buttons: bool = False) -> str:
         times = f" <span class=dim>({refusal.count:,} times)</span>" if refusal.count > 1 else ""
         where = f" <span class=dim>at {html_text(refusal.where)}</span>" if refusal.where else ""
         if refusal.remedy:
-            button = f" <button data-grant={index}>grant and run again</button>" if buttons else ""
+            button = f" <button data-grant={index}>grant and run again</button>" if buttons(refusal.remedy) else ""
             flag = f'<code dir="ltr">{html_text(refusal.remedy)}</code>'
             remedy = f"<span class=remedy>To allow it: {flag}{button}</span>"
         else:
@@ -62,18 +64,22 @@ def refusals_html(run: RunLike, *, buttons: bool = False) -> str:
         items.append(f"<li><bdi>{html_text(refusal.sentence)}</bdi>{times}{where}{remedy}</li>")
     rest = len(groups) - REFUSALS_SHOWN
     more = f"<p class=dim>… {counted(rest, 'more reason')}; all are in <code>run.denied</code></p>" if rest > 0 else ""
-    return f"<h2>Refused</h2><ul class=refusals>{''.join(items)}</ul>{more}"
+    shown = f"<h2>Refused</h2><ul class=refusals>{''.join(items[:REFUSALS_OPEN])}</ul>"
+    if len(items) <= REFUSALS_OPEN:
+        return shown
+    folded = f"<ul class=refusals>{''.join(items[REFUSALS_OPEN:])}</ul>{more}"
+    return f"{shown}<details><summary>{counted(len(groups) - REFUSALS_OPEN, 'more reason')}</summary>{folded}</details>"
 
 
-def output_html(run: RunLike) -> str:
-    """What the guest wrote, made visible and cut to a readable length."""
+def output_html(run: RunLike, head: str = "<h2>{}</h2>") -> str:
+    """What the guest wrote, made visible and cut to a readable length; `head` is the markup of a stream's name."""
     parts = []
     for name in ("stdout", "stderr"):
         text = as_text(written(run, name))
         if text:
             shown, left = cut_lines(text, lines=OUTPUT_LINES, characters=OUTPUT_CHARACTERS)
             more = f"<p class=dim>… {counted(left, 'more line')}; all is in <code>run.{name}</code></p>" if left else ""
-            parts.append(f'<h2>{name}</h2><pre dir="ltr">{html_text(shown, lines=True)}</pre>{more}')
+            parts.append(f'{head.format(name)}<pre dir="ltr">{html_text(shown, lines=True)}</pre>{more}')
     return "".join(parts)
 
 
@@ -100,6 +106,30 @@ def summary_html(columns: Columns) -> str:
     if not rows:
         return "<p class=dim>No WASI call was made.</p>"
     return table(SUMMARY_HEAD, [summary_cells(row) for row in rows], numbers=set(range(1, 9)))
+
+
+def lines_html(run: RunLike, most: int = 8) -> str:
+    """The source lines whose calls took most time; "" when no line is known."""
+    rows = sorted(trace_of(run).by_line().rows, key=lambda row: -row.time)[:most]
+    if not rows:
+        return ""
+    name, text = source_of(run, trace_of(run))
+    source = text.splitlines()
+
+    def code(row: Any) -> str:
+        own = name and PurePosixPath(row.file).name == PurePosixPath(name).name and row.line <= len(source)
+        return f"<code>{html_text(shorten(source[row.line - 1].strip(), 90))}</code>" if own else ""
+
+    cells = [
+        (
+            html_text(f"{PurePosixPath(row.file).name}:{row.line}"), code(row), f"{row.calls:,}",
+            f"<span class=no>✖ {row.refused:,}</span>" if row.refused else "", duration(row.time),
+            size(row.bytes) if row.bytes else "", html_text(", ".join(row.names[:3])),
+        )
+        for row in rows
+    ]  # fmt: skip
+    head = ("line", "source", "calls", "refused", "time", "bytes", "by")
+    return table(head, cells, numbers={2, 3, 4, 5}, words={1, 6})
 
 
 SUMMARY_HEAD = ("call", "calls", "refused", "errors", "total", "median", "p99", "longest", "bytes")

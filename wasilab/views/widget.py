@@ -20,6 +20,7 @@ from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
 from .module_js import module, style
+from .rerun import can_rerun, rerun
 
 _LOG = logging.getLogger("wasilab")
 
@@ -33,7 +34,8 @@ Rerun = Callable[[str], Any]
 class Timeline(anywidget.AnyWidget):
     """The timeline of a run or trace. In a notebook, the last value of a cell shows it.
 
-    `rerun` puts a button "grant and run again" beside each refusal that a flag can remedy.
+    A button "grant and run again" stands beside each refusal that a flag can remedy as it stands; `again` replaces what
+    it does. `self.run` is the run that is shown.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -46,8 +48,8 @@ class Timeline(anywidget.AnyWidget):
     notes = traitlets.Dict().tag(sync=True)
     """Notes by row of the trace (as text), as written in the inspector."""
 
-    def __init__(self, run_or_trace: Any, *, rerun: Rerun | None = None) -> None:
-        self._rerun = rerun
+    def __init__(self, run_or_trace: Any, *, again: Rerun | None = None) -> None:
+        self._rerun = again
         self._live: LiveFeed | None = None
         super().__init__(_esm=module(), _style=style())
         self.on_msg(self._answer)
@@ -92,14 +94,16 @@ class Timeline(anywidget.AnyWidget):
         if run is None:
             return "", ""
         output = not getattr(run, "streamed", False)
+        lines = sections.lines_html(run)
         head = (
             sections.verdict_html(run) + sections.stack_html(run)
-            + sections.refusals_html(run, buttons=self._rerun is not None)
+            + sections.refusals_html(run, buttons=self._may_rerun)
         )  # fmt: skip
         rest = (
             (f"<details><summary>Output</summary>{sections.output_html(run)}</details>" if output else "")
             + f"<details><summary>Asked for, granted, used</summary>{sections.grants_html(run)}</details>"
             + f"<details><summary>Calls</summary>{sections.summary_html(self.feed.columns)}</details>"
+            + (f"<details><summary>Lines of the source</summary>{lines}</details>" if lines else "")
         )
         return head, rest
 
@@ -157,15 +161,19 @@ class Timeline(anywidget.AnyWidget):
         from .verdict import refusals
 
         found = refusals(self.run)
-        if self._rerun is None or not 0 <= index < len(found) or not found[index].remedy:
+        if not 0 <= index < len(found) or not self._may_rerun(found[index].remedy):
             raise ValueError("there is no grant to add for this refusal")
-        self.show(self._rerun(found[index].remedy))
+        self.show(self._rerun(found[index].remedy) if self._rerun is not None else rerun(self.run, found[index].remedy))
         return {}, []
 
+    def _may_rerun(self, remedy: str) -> bool:
+        """Whether the program can be run again with that flag."""
+        return bool(remedy) if self._rerun is not None else can_rerun(self.run, remedy)
 
-def timeline(run_or_trace: Any, *, rerun: Rerun | None = None) -> Timeline:
+
+def timeline(run_or_trace: Any, *, again: Rerun | None = None) -> Timeline:
     """The interactive timeline of a run or trace, to be shown in a notebook; the same one when asked again."""
     known = _SHOWN.get(run_or_trace)
-    if known is None or rerun is not None:
-        known = _SHOWN[run_or_trace] = Timeline(run_or_trace, rerun=rerun)
+    if known is None or again is not None:
+        known = _SHOWN[run_or_trace] = Timeline(run_or_trace, again=again)
     return known

@@ -1,20 +1,16 @@
 // The timeline's canvas: ruler, lanes, bars, glyphs, selection, minimap. Reads the store and the view, changes neither.
 // What is where under the pointer is answered here too, because it is the drawing's own geometry.
 
-import { CallStore, FAILED, INJECTED, REFUSED } from "./store.js";
+import { glyph } from "./lanes.js";
 import { LevelOfDetail } from "./lod.js";
+import { CallStore, REFUSED } from "./store.js";
 import { duration, instant, roundStep } from "./words.js";
 
-export const RULER = 22, GUEST = 0, MOST_LANES = 400;
+export const RULER = 22, GUEST = 0;
+
+/** @typedef {import("./lanes.js").Lane} Lane */
 
 /**
- * @typedef {Object} Lane
- * @property {string} label
- * @property {string} colour
- * @property {number} [from] ns: a bar behind the calls, the life of a descriptor
- * @property {number} [to]
- * @property {boolean} [output] the lane of text
- *
  * @typedef {Object} View what part of the run is shown, and what is marked
  * @property {number} from  ns
  * @property {number} to    ns
@@ -24,29 +20,6 @@ export const RULER = 22, GUEST = 0, MOST_LANES = 400;
  * @property {[number, number] | null} selection ns
  * @property {number} cursor ns under the pointer, NaN for none
  */
-
-/** @param {CallStore} store @param {string} mode "family" or "fd" @returns {{lanes: Lane[], laneOf: (row: number) => number}} */
-export function arrange(store, mode) {
-  const { meta } = store, colours = meta.colours;
-  /** @type {Lane[]} */
-  const lanes = [{ label: "guest", colour: colours.guest }];
-  if (mode === "family") {
-    for (const family of meta.families) lanes.push({ label: family, colour: colours[family] });
-    if (meta.output.length) lanes.push({ label: "output", colour: colours.guest, output: true });
-    const families = Uint8Array.from(meta.names, (name) => name[1] + 1);
-    return { lanes, laneOf: (row) => families[store.call[row]] };
-  }
-  lanes.push({ label: "no descriptor", colour: colours.proc });
-  const laneOfLife = new Map([[0, 1]]);
-  for (const life of meta.lives.slice(0, MOST_LANES)) {
-    laneOfLife.set(life.life, lanes.length);
-    lanes.push({ label: life.label, colour: colours.fd, from: life.from, to: life.to });
-  }
-  if (meta.lives.length > MOST_LANES) lanes.push({ label: `${meta.lives.length - MOST_LANES} more`, colour: colours.fd });
-  const rest = meta.lives.length > MOST_LANES ? lanes.length - 1 : 1;
-  if (meta.output.length) lanes.push({ label: "output", colour: colours.guest, output: true });
-  return { lanes, laneOf: (row) => laneOfLife.get(store.handle[row]) ?? rest };
-}
 
 export class Painter {
   /** @param {HTMLCanvasElement} canvas @param {HTMLCanvasElement} minimap @param {CallStore} store @param {LevelOfDetail} lod */
@@ -66,6 +39,8 @@ export class Painter {
     this.minimapKey = "";
     /** @type {LevelOfDetail | null} only the calls that match the filter, drawn over the dimmed others */
     this.overlay = null;
+    /** @type {() => number[]} the rows that have a note */
+    this.noted = () => [];
   }
 
   /** @param {number} width @param {number} height @param {boolean} wideLabels CSS pixels */
@@ -260,6 +235,16 @@ export class Painter {
       g.lineWidth = wide;
       g.strokeRect(x0 - 1.5, RULER + lane * this.laneHeight - view.scroll + 2.5, x1 - x0 + 3, this.laneHeight - 5);
     }
+    g.fillStyle = theme.link;
+    for (const row of this.noted()) {
+      const x = row < store.length ? this.x(view, store.start[row]) : -1;
+      if (x < this.gutter) continue;
+      g.beginPath();
+      g.moveTo(x - 5, RULER);
+      g.lineTo(x + 5, RULER);
+      g.lineTo(x, RULER + 7);
+      g.fill();
+    }
     const end = this.x(view, store.span);
     if (store.meta.ending && end <= this.width + 1) {
       g.fillStyle = store.meta.colours.refused;
@@ -380,35 +365,4 @@ export class Painter {
 /** @param {HTMLCanvasElement} canvas @returns {CanvasRenderingContext2D} */
 export function context(canvas) {
   return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-}
-
-/**
- * The sign of a verdict: a cross for refused, a bar for another errno, a diamond for injected.
- * @param {CanvasRenderingContext2D} g @param {number} x @param {number} y @param {number} verdict
- * @param {Record<string, string>} colours @param {string} halo
- */
-export function glyph(g, x, y, verdict, colours, halo) {
-  const draw = (/** @type {string} */ style, /** @type {number} */ wide) => {
-    g.strokeStyle = style;
-    g.lineWidth = wide;
-    g.beginPath();
-    if (verdict & REFUSED) {
-      g.moveTo(x - 4, y - 4);
-      g.lineTo(x + 4, y + 4);
-      g.moveTo(x + 4, y - 4);
-      g.lineTo(x - 4, y + 4);
-    } else if (verdict & INJECTED) {
-      g.moveTo(x, y - 5);
-      g.lineTo(x + 4, y);
-      g.lineTo(x, y + 5);
-      g.lineTo(x - 4, y);
-      g.closePath();
-    } else if (verdict & FAILED) {
-      g.moveTo(x, y - 5);
-      g.lineTo(x, y + 5);
-    }
-    g.stroke();
-  };
-  draw(halo, 5);
-  draw(verdict & REFUSED ? colours.refused : verdict & INJECTED ? colours.injected : colours.failed, 2.4);
 }

@@ -8,8 +8,12 @@ import { duration, el, instant, number } from "./words.js";
 const ROW = 22, PAGE = 100, TALLEST = 8_000_000; // browsers clip elements at some 16 to 33 million pixels
 
 export class CallTable {
-  /** @param {CallStore} store @param {Asker} asker @param {(row: number) => void} onChoose */
-  constructor(store, asker, onChoose) {
+  /**
+   * @param {CallStore} store @param {Asker} asker @param {(row: number) => void} onChoose
+   * @param {(row: number) => string[] | null} saved arguments and result of a call that the notebook holds
+   */
+  constructor(store, asker, onChoose, saved) {
+    this.saved = saved;
     this.store = store;
     this.asker = asker;
     this.onChoose = onChoose;
@@ -97,7 +101,7 @@ export class CallTable {
   /** @param {number} index */
   makeRow(index) {
     const { store } = this, row = this.rowAt(index), verdict = store.verdict[row];
-    const words = this.pages.get(Math.floor(row / PAGE))?.[row % PAGE] ?? ["", ""];
+    const words = this.pages.get(Math.floor(row / PAGE))?.[row % PAGE] ?? this.saved(row) ?? ["", ""];
     const mark = verdict & REFUSED ? "✖ " : verdict & FAILED ? "▏" : "";
     const result = words[1] || store.errnoOf(row);
     const tone = verdict & REFUSED ? " refused" : verdict & FAILED ? " failed" : "";

@@ -1,103 +1,19 @@
 // The timeline widget: puts store, painter, navigator, table and inspector together in one shadow root, and talks to
 // Python (views/widget.py). An ES module for anywidget; no library, no request to anywhere but the kernel.
 
-import { Asker, asView } from "./ask.js";
-import { arrange, Painter } from "./draw.js";
+import { Asker } from "./ask.js";
+import { Painter } from "./draw.js";
 import { Details, fillTooltip, Inspector } from "./inspector.js";
+import { arrange } from "./lanes.js";
 import { LevelOfDetail } from "./lod.js";
 import { Navigator } from "./navigate.js";
-import { CallStore, Overview, REFUSED } from "./store.js";
+import { sharedOf } from "./shared.js";
+import { REFUSED } from "./store.js";
 import { CallTable } from "./table.js";
 import { summaryTable, toolbar } from "./panels.js";
 import { counted, el, instant } from "./words.js";
 
 /** @typedef {import("./ask.js").Model} Model */
-
-/** One store for all views of a model, so that a second view costs no second copy. @type {WeakMap<object, Shared>} */
-const SHARED = new WeakMap();
-
-/** The calls of a model and who wants to know when they change. */
-class Shared {
-  /** @param {Model} model */
-  constructor(model) {
-    this.model = model;
-    this.store = new CallStore();
-    /** @type {Set<() => void>} */
-    this.watchers = new Set();
-    this.asked = false;
-    this.load();
-    model.on("change:_meta", () => this.load());
-    model.on("msg:custom", (/** @type {any} */ content, /** @type {any[]} */ buffers) => this.push(content, buffers));
-  }
-
-  /** Take what is saved in the notebook: the whole of a small run, an overview of a large one. */
-  load() {
-    const { model, store } = this, meta = model.get("_meta");
-    store.clear();
-    store.meta = { ...store.meta, ...meta };
-    store.first = 0;
-    const saved = model.get("_snapshot");
-    store.overview = null;
-    if (saved && saved.byteLength) {
-      const data = asView(saved);
-      if (meta.thin) store.overview = new Overview(data, meta.bins, meta.families.length + 1);
-      else store.append(split(data, meta.calls), meta.calls);
-    }
-    this.asked = false;
-    this.tell();
-  }
-
-  /** @param {any} content @param {any[]} buffers what Python sends unasked: calls, and a run that goes on */
-  push(content, buffers) {
-    if (!content || !content.push) return;
-    const { store } = this;
-    if (content.push === "calls") {
-      if (content.first === 0 && content.replace) store.clear();
-      if (content.first > store.first + store.length) {
-        store.meta.calls = content.first + content.count; // a part was sent before anybody listened: it is asked for
-        return this.tell();
-      }
-      const known = store.first + store.length - content.first;
-      if (known < content.count) store.append(buffers.map((buffer, i) => after(asView(buffer), known * SIZES[i])), content.count - known);
-    }
-    if (content.meta) {
-      store.meta = { ...store.meta, ...content.meta };
-      store.version += 1;
-    }
-    this.tell();
-  }
-
-  tell() {
-    for (const watcher of this.watchers) watcher();
-  }
-}
-
-/** @param {Model} model @returns {Shared} */
-function sharedOf(model) {
-  const known = SHARED.get(model);
-  if (known) return known;
-  const made = new Shared(model);
-  SHARED.set(model, made);
-  return made;
-}
-
-/** Bytes an entry of each column, in the order of the wire. */
-const SIZES = [8, 4, 4, 1, 1, 1, 1];
-
-/** @param {DataView} data @param {number} skip bytes that are known already @returns {DataView} */
-function after(data, skip) {
-  return new DataView(data.buffer, data.byteOffset + skip, data.byteLength - skip);
-}
-
-/** @param {DataView} data columns one after the other @param {number} n @returns {DataView[]} */
-function split(data, n) {
-  let at = data.byteOffset;
-  return SIZES.map((size) => {
-    const part = new DataView(data.buffer, at, size * n);
-    at += size * n;
-    return part;
-  });
-}
 
 class TimelineView {
   /** @param {Model} model @param {HTMLElement} host */
@@ -117,8 +33,12 @@ class TimelineView {
     this.minimap = el("canvas", { class: "minimap", "aria-hidden": "true" });
     this.lod = new LevelOfDetail(this.store);
     this.painter = new Painter(this.canvas, this.minimap, this.store, this.lod);
+    this.painter.noted = () => Object.keys(model.get("notes") ?? {}).map((row) => Number(row) - this.store.first);
     this.tip = el("div", { class: "tip", role: "tooltip", hidden: true });
-    this.table = new CallTable(this.store, this.asker, (row) => this.choose(row));
+    this.table = new CallTable(this.store, this.asker, (row) => this.choose(row), (row) => {
+      const detail = this.details.known(row);
+      return detail ? [detail.args.map(([name, value]) => `${name}=${value}`).join(", "), detail.result] : null;
+    });
     this.inspector = new Inspector(this.store, this.details, {
       close: () => this.choose(-1), step: (by) => this.step(by), notes: () => model.get("notes") ?? {}, note: (row, text) => this.note(row, text) });
     this.navigator = new Navigator(this.store, this.painter, {
@@ -241,7 +161,7 @@ class TimelineView {
     }
     this.root.dataset.theme = dark ? "dark" : "light";
     const style = getComputedStyle(this.root);
-    for (const name of ["bg", "fg", "dim", "line", "stripe", "select", "shade"]) this.painter.theme[name] = style.getPropertyValue(`--${name}`).trim();
+    for (const name of ["bg", "fg", "dim", "line", "stripe", "select", "shade", "link"]) this.painter.theme[name] = style.getPropertyValue(`--${name}`).trim();
     this.painter.theme.font = "11px system-ui, sans-serif";
     this.soon();
   }

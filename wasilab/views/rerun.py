@@ -1,0 +1,44 @@
+"""Grant and run again: the same program once more with one more grant, from a button of the timeline.
+
+A remedy is the flag that the refusal names (`trace/refusals.py`). One that a person has to complete first (a host
+folder, a number) is shown, but has no button. The new run is detached: it grows in the timeline and can be stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from typing import Any
+
+from ..grants.flags import add_options, from_options
+from ..grants.grants import GrantError, Grants
+from ..runner import run as start
+
+_TO_COMPLETE = re.compile(r"\b(HOST|BYTES|SECONDS|N|K=V)\b|\[")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise GrantError(message)
+
+
+def can_rerun(run: Any, remedy: str) -> bool:
+    """Whether `run` can be repeated with that flag as it stands."""
+    if not remedy or _TO_COMPLETE.search(remedy) or getattr(run, "module", None) is None or not hasattr(run, "args"):
+        return False
+    return getattr(getattr(run, "grants", None), "stdin", "ask") != "ask"
+
+
+def with_remedy(grants: Grants, remedy: str) -> Grants:
+    """`grants` and what the flag adds. Raises `GrantError` in words."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    add_options(parser)
+    return from_options(parser.parse_args(shlex.split(remedy)), grants)
+
+
+def rerun(run: Any, remedy: str) -> Any:
+    """Start the program of `run` again, with the same arguments and one more grant; returns the detached run."""
+    grants = with_remedy(run.grants, remedy)
+    stacks = bool(run.trace.store.stacks)
+    return start(run.module, run.args, grants, name=run.name, stacks=stacks, detach=True)
