@@ -1,4 +1,4 @@
-"""The classroom story in a browser: write, see what it asks for, be refused, read why, grant by a click, take it back."""
+"""The classroom story in a browser: see what is asked for, be refused, read why, grant by a click, take it back."""
 
 from __future__ import annotations
 
@@ -156,8 +156,8 @@ def test_the_classroom_story(lab: Lab, browser: Any) -> None:
     page.page.set_viewport_size({"width": 400, "height": 1300})
     shot(page, "narrow")
     wide = panel.root.evaluate(
-        "(e) => [...e.querySelectorAll('.wasilab-row *, .wasilab-bar *')].filter((c) => c.getBoundingClientRect().right > "
-        "e.getBoundingClientRect().right + 1).map((c) => c.className)"
+        "(e) => [...e.querySelectorAll('.wasilab-row *, .wasilab-bar *')]"
+        ".filter((c) => c.getBoundingClientRect().right > e.getBoundingClientRect().right + 1).map((c) => c.className)"
     )
     assert wide == []
     page.page.set_viewport_size({"width": 1250, "height": 1300})

@@ -1,4 +1,4 @@
-"""The panel and live grants in a real kernel, driven as a front end drives them: by comm messages while cells run or not."""
+"""The panel and live grants in a real kernel, driven as a front end drives them: by comm messages."""
 
 from __future__ import annotations
 

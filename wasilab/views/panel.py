@@ -348,7 +348,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         """Keep the figures of a run that goes on up to date, then show its end."""
         while run.running:
             run.wait(FOLLOW_SECONDS)
-            if run.running and run.traced and len(run.trace) < SLOW_CALLS:
+            if run.running and run.recorder is not None and len(run.recorder) < SLOW_CALLS:
                 with self._lock:
                     self._figures()
                     self.output.value = _output_html(run)
