@@ -23,6 +23,7 @@ from ..runner import Program, load_program
 from ..runs import Run, RunError
 from . import panel_table as table
 from .escape import html_text
+from .live import recorder_of
 from .panel_chooser import Chooser
 from .panel_model import PanelModel
 from .panel_rows import Bounds, Environment, Folder, Group, Kind, Sockets, Stdin, Switch, small
@@ -348,7 +349,8 @@ class Panel(w.VBox):  # type: ignore[misc]
         """Keep the figures of a run that goes on up to date, then show its end."""
         while run.running:
             run.wait(FOLLOW_SECONDS)
-            if run.running and run.recorder is not None and len(run.recorder) < SLOW_CALLS:
+            recorder = recorder_of(run)
+            if run.running and recorder is not None and len(recorder) < SLOW_CALLS:
                 with self._lock:
                     self._figures()
                     self.output.value = _output_html(run)
