@@ -99,6 +99,17 @@ def test_the_two_columns_stand_side_by_side() -> None:
     assert all(len(line) <= 120 for line in lines)
 
 
+def test_a_loop_that_ran_more_often_is_one_line() -> None:
+    a, b = Builder(), Builder()
+    for _ in range(40):
+        a.call("sched_yield")
+    b.call("sched_yield")
+    lines = str(a.trace().diff(b.trace())).splitlines()
+    assert len(lines) < 8
+    assert any("... 38 more like it" in line for line in lines)
+    assert not any("more differences" in line for line in lines)
+
+
 def test_bytes_and_errno_that_differ_are_changes() -> None:
     a, b = Builder(), Builder()
     a.write_text(1, b"hello")

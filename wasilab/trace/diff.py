@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -194,7 +195,17 @@ class Diff:
             wanted = [int(side[row]) for row in rows if side[row] >= 0]
             made = iter(_pick(trace, np.array(wanted, "<i8")).text(**style).splitlines())
             sides.append([next(made) if side[row] >= 0 else "" for row in rows])
-        return [(int(self.kinds[row]), x, y) for row, x, y in zip(rows, *sides, strict=True)]
+        out: list[tuple[int, str, str]] = []
+        found = [(int(self.kinds[row]), x, y) for row, x, y in zip(rows, *sides, strict=True)]
+        for (kind, x, y), run in groupby(found):  # a loop that ran more often is one line
+            more = len(list(run)) - 1
+            out.append((kind, x, y))
+            if more > 2:
+                note = f"... {more:,} more like it"
+                out.append((kind, note if x else "", note if y else ""))
+            else:
+                out += [(kind, x, y)] * more
+        return out
 
     def text(self, width: int = 160, context: int = CONTEXT, limit: int = SHOWN) -> str:
         """Two aligned columns: `<` removed, `>` added, `|` changed."""
@@ -203,8 +214,8 @@ class Diff:
         shown = 0
         for run in self._hunks(context, limit):
             out.append(f"@@ call {_at(self.left, run)} | call {_at(self.right, run)} @@")
+            shown += int(np.count_nonzero(self.kinds[run]))
             for kind, left, right in self._texts(run):
-                shown += kind != Kind.SAME
                 out.append(f"{_cut(left, half):<{half}} {' |<>'[kind]} {_cut(right, half)}".rstrip())
         if shown < len(self):
             out.append(f"... {len(self) - shown:,} more differences")
@@ -231,8 +242,8 @@ class Diff:
                 '<tr><td colspan="2" style="color:#777;text-align:left;border-top:1px solid #999">'
                 f"call {_at(self.left, run)} · call {_at(self.right, run)}</td></tr>"
             )
+            shown += int(np.count_nonzero(self.kinds[run]))
             for kind, left, right in self._texts(run):
-                shown += kind != Kind.SAME
                 cells = "".join(
                     f'<td style="text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere;'
                     f'font-family:monospace;{_SHADE[kind] if text else ""}" dir="ltr">{html.escape(text)}</td>'
