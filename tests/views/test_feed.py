@@ -126,6 +126,22 @@ def test_search_finds_names_paths_errnos_and_reasons_in_turn(copy_run: Any) -> N
     assert feed.search("no such thing", 0, 1) is None
 
 
+def test_of_a_run_too_large_to_hold_a_window_is_sent(many_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wasilab.views.feed.WHOLE_CALLS", 10_000)
+    monkeypatch.setattr("wasilab.views.feed.WINDOW_CALLS", 4000)
+    feed = Feed(many_run(20_000))
+    assert feed.meta()["window"] == 4000
+    starts = feed.columns.start
+    first, count = feed.window(float(starts[9000]), float(starts[9500]))
+    assert count == 4000
+    assert first <= 9000
+    assert first + count >= 9500
+    assert feed.around(0) == (0, 4000)
+    assert feed.around(19_999) == (17_999, 2001)
+    assert feed.around(10**9)[1] <= 4000
+    assert Feed(many_run(7)).meta()["window"] == 0
+
+
 def test_output_is_a_lane_of_text(copy_run: Any) -> None:
     output = Feed(copy_run).meta()["output"]
     assert len(output) == 12

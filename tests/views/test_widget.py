@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wasilab.grants.grants import GrantError
 from wasilab.views.live import LiveFeed, columns, grown
 from wasilab.views.module_js import ORDER, module
+from wasilab.views.rerun import can_rerun, with_remedy
 from wasilab.views.widget import Timeline, timeline
 
 JS = Path(__file__).parents[2] / "wasilab" / "views" / "js"
@@ -59,7 +61,7 @@ def test_every_question_is_answered(copy_run: Any) -> None:
         ("filter", {"expression": "nonsense=1"}, "nonsense"),
         ("export", {"suffix": ".exe"}, ".exe"),
         ("stop", {}, "the run has ended"),
-        ("grant", {"refusal": 0}, "no grant to add"),
+        ("grant", {"refusal": 99}, "no grant to add"),
         ("format-disk", {}, "does not know the question"),
         ("rows", {"first": "x", "count": 1}, "invalid literal"),
     ],
@@ -96,6 +98,39 @@ def test_grant_and_run_again_shows_the_new_run(copy_run: Any, many_run: Any) -> 
     assert "error" not in talk.ask("grant", refusal=0)[0]
     assert asked[0].startswith("--dir")
     assert talk.widget._meta["calls"] == 7
+
+
+WAT = """(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (drop (call $random (i32.const 0) (i32.const 8)))))"""
+
+
+def test_a_refused_program_runs_again_with_the_flag_that_the_refusal_names() -> None:
+    import wasilab
+    from wasilab.capabilities.entropy import Random
+    from wasilab.views.verdict import refusals
+
+    run = wasilab.run(wasilab.compile(WAT, "wat"), grants=wasilab.Grants(random=Random.nothing()))
+    assert [refusal.remedy for refusal in refusals(run)] == ["--random real"]
+    talk = Talk(run)
+    assert talk.widget._head.count("grant and run again") == 1
+    assert "error" not in talk.ask("grant", refusal=0)[0]
+    again = talk.widget.run.wait()
+    assert again is not run
+    assert len(again.denied) == 0
+    assert again.grants.random.spec == "real"
+
+
+def test_a_remedy_that_a_person_has_to_complete_has_no_button() -> None:
+    import wasilab
+
+    run = wasilab.run(wasilab.compile(WAT, "wat"))
+    for remedy in ("--dir HOST[::GUEST]", "--max-fds N", "--max-written BYTES", ""):
+        assert not can_rerun(run, remedy)
+    assert can_rerun(run, "--dir in::/in:rw")
+    with pytest.raises(GrantError, match="no-such-flag"):
+        with_remedy(run.grants, "--no-such-flag")
 
 
 def test_without_a_way_to_run_again_there_is_no_button(copy_run: Any) -> None:

@@ -31,6 +31,9 @@ SAVED_CALLS = 12_000
 BINS = 2048
 """Bins of the overview over the whole span."""
 CALLS_A_MESSAGE = 1 << 18
+WHOLE_CALLS = 2_000_000
+"""The browser holds all calls of a run of at most so many; of a larger one, a window around what is looked at."""
+WINDOW_CALLS = 1_000_000
 SAVED_DETAILS_BYTES = 150_000
 MOST_LIVES, MOST_OUTPUTS = 2000, 500
 LAYOUT = (
@@ -67,6 +70,7 @@ class Feed:
             "live": False,
             "thin": len(columns) > SAVED_CALLS,
             "bins": BINS,
+            "window": WINDOW_CALLS if len(columns) > WHOLE_CALLS else 0,
             "exports": exports(),
         }
 
@@ -80,6 +84,16 @@ class Feed:
         """The columns of rows first to first + count, a buffer each, in the order that js/store.js reads them."""
         part = slice(first, first + count)
         return [packed(getattr(self.columns, name)[part], kind) for name, kind in LAYOUT]
+
+    def window(self, begin: float, end: float) -> tuple[int, int]:
+        """(first row, rows) of up to `WINDOW_CALLS` calls with those from `begin` to `end` ns in their middle."""
+        low, high = np.searchsorted(self.columns.start, (int(begin), int(end))).tolist()
+        return self.around((low + high) // 2)
+
+    def around(self, row: int) -> tuple[int, int]:
+        """(first row, rows) of up to `WINDOW_CALLS` calls with `row` in their middle."""
+        first = max(min(row, len(self.columns)) - WINDOW_CALLS // 2, 0)
+        return first, min(WINDOW_CALLS, len(self.columns) - first)
 
     def overview(self) -> bytes:
         """BINS bins over the span for the guest and each family: part busy f4, calls u4, verdicts u1, a table each."""

@@ -136,6 +136,12 @@ class Timeline(anywidget.AnyWidget):
                 first = max(int(content["first"]), 0)
                 count = min(CALLS_A_MESSAGE, max(len(feed.columns) - first, 0))
                 return {"first": first, "count": count}, feed.calls(first, count)
+            case "window":
+                if "row" in content:
+                    first, count = feed.around(int(content["row"]))
+                else:
+                    first, count = feed.window(float(content["from"]), float(content["to"]))
+                return {"first": first, "count": count}, feed.calls(first, count)
             case "rows":
                 return {"rows": feed.rows(int(content["first"]), int(content["count"]))}, []
             case "detail":

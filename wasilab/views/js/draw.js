@@ -86,7 +86,7 @@ export class Painter {
     g.textBaseline = "middle";
     const width = Math.ceil(this.plot);
     const { cells, low, high } = this.lod.view(view.from, view.to, width);
-    const single = high - low <= width * 1.5 && this.store.length > 0;
+    const single = high - low <= width * 1.5 && this.store.covers(view.from, view.to);
     const over = this.overlay && this.store.mask && !single ? this.overlay.view(view.from, view.to, width).cells : null;
     this.paintRuler(g, view);
     g.save();
@@ -102,6 +102,7 @@ export class Painter {
       if (over && lane !== GUEST) this.paintLane(g, view, lane, top, over, width, single, 1, glyphs);
     }
     if (single) this.paintCalls(g, view, low, high, glyphs);
+    glyphs.sort((a, b) => (a[2] & REFUSED) - (b[2] & REFUSED)); // refusals over all others
     for (const [x, y, verdict] of glyphs) glyph(g, x, y, verdict, this.store.meta.colours, theme.bg);
     this.paintMarks(g, view);
     g.restore();

@@ -52,7 +52,7 @@ export class LevelOfDetail {
     this.busy = new Float32Array(BASE * lanes);
     this.count = new Uint32Array(BASE * lanes);
     this.flags = new Uint8Array(BASE * lanes);
-    this.fill(0, n, 0, span, BASE, this.busy, this.count, this.flags);
+    if (!store.meta.window) this.fill(0, n, 0, span, BASE, this.busy, this.count, this.flags);
   }
 
   /**
@@ -63,7 +63,7 @@ export class LevelOfDetail {
   fill(low, high, from, to, width, busy, count, flags) {
     const { start, dur, verdict } = this.store;
     const rowLane = this.rowLane, scale = width / (to - from);
-    let guest = low > 0 ? Math.max(from, start[low - 1] + dur[low - 1]) : from;
+    let guest = low > 0 ? Math.max(from, start[low - 1] + dur[low - 1]) : this.store.first > 0 ? Math.max(from, start[0]) : from;
     for (let i = low; i < high; i++) {
       const begin = start[i], end = begin + dur[i];
       if (begin > guest) addSpan(busy, 0, width, (guest - from) * scale, (begin - from) * scale);
@@ -102,8 +102,8 @@ export class LevelOfDetail {
     const low = Math.max(0, store.firstAt(from) - 64), high = store.firstAt(to);
     const span = store.span, binsInView = ((to - from) / span) * BASE;
     const overview = store.overview;
-    if (overview && !store.length) this.resample(overview.busy, overview.count, overview.flags, overview.bins, from, to, width);
-    else if (binsInView >= width * 2 && high - low > 20000) this.resample(this.busy, this.count, this.flags, BASE, from, to, width);
+    if (overview && !store.covers(from, to)) this.resample(overview.busy, overview.count, overview.flags, overview.bins, from, to, width);
+    else if (!store.meta.window && binsInView >= width * 2 && high - low > 20000) this.resample(this.busy, this.count, this.flags, BASE, from, to, width);
     else this.fill(low, high, from, to, width, busy, count, flags);
     return { cells: this.cells, low, high, width };
   }

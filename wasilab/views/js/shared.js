@@ -28,7 +28,6 @@ export class Shared {
     const { model, store } = this, meta = model.get("_meta");
     store.clear();
     store.meta = { ...store.meta, ...meta };
-    store.first = 0;
     const saved = model.get("_snapshot");
     store.overview = null;
     if (saved && saved.byteLength) {
@@ -45,13 +44,17 @@ export class Shared {
     if (!content || !content.push) return;
     const { store } = this;
     if (content.push === "calls") {
-      if (content.first === 0 && content.replace) store.clear();
+      if (content.replace) {
+        store.length = 0;
+        store.first = content.first;
+      }
       if (content.first > store.first + store.length) {
         store.meta.calls = content.first + content.count; // a part was sent before anybody listened: it is asked for
         return this.tell();
       }
       const known = store.first + store.length - content.first;
       if (known < content.count) store.append(buffers.map((buffer, i) => after(asView(buffer), known * SIZES[i])), content.count - known);
+      if (store.bits) store.setMask("", store.bits);
     }
     if (content.meta) {
       store.meta = { ...store.meta, ...content.meta };

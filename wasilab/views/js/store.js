@@ -17,6 +17,7 @@
  * @property {boolean} live       the guest is still running
  * @property {boolean} thin       the columns are not all in the snapshot: ask for them
  * @property {[string, string][]} exports  suffix and name of each export
+ * @property {number} window      calls held of a run too large to hold, around what is looked at; 0 for all
  * @property {number} bins        bins of the overview, 0 when there is none
  * @property {Record<string, string>} colours  by family and verdict
  * @typedef {{life: number, label: string, from: number, to: number}} Life
@@ -31,7 +32,7 @@ export class CallStore {
   constructor() {
     /** @type {Meta} */
     this.meta = { calls: 0, dropped: 0, span: 1, ending: "", title: "", families: [], names: [], errnos: [], deniedBy: [],
-      lives: [], output: [], live: false, thin: false, exports: [], bins: 0, colours: {} };
+      lives: [], output: [], live: false, thin: false, window: 0, exports: [], bins: 0, colours: {} };
     this.length = 0;
     this.first = 0; // index in the trace of row 0 here
     this.version = 0;
@@ -42,7 +43,8 @@ export class CallStore {
     this.mask = null;
     /** @type {Uint32Array | null} the rows that match */
     this.matches = null;
-    this.maskFrom = 0;
+    /** @type {Uint8Array | null} the mask of the whole trace, a bit a call */
+    this.bits = null;
   }
 
   /** @param {number} capacity */
@@ -72,6 +74,7 @@ export class CallStore {
   clear() {
     this.length = 0;
     this.mask = this.matches = null;
+    this.first = 0;
     this.version += 1;
   }
 
@@ -100,6 +103,23 @@ export class CallStore {
     }
     this.length += count;
     this.version += 1;
+  }
+
+  /** Whether the calls of a range of time are here (the whole run, unless it is windowed). @param {number} from @param {number} to ns */
+  covers(from, to) {
+    if (!this.meta.window) return this.length > 0;
+    const last = this.first + this.length >= this.meta.calls;
+    return this.length > 0 && (this.first === 0 || this.start[0] <= from) && (last || this.start[this.length - 1] >= Math.min(to, this.meta.span));
+  }
+
+  /** How many calls lie in a range of time, by the overview. @param {number} from @param {number} to ns */
+  estimate(from, to) {
+    const { overview } = this;
+    if (!overview) return this.meta.calls;
+    const low = Math.max(0, Math.floor((from / this.span) * overview.bins)), high = Math.min(overview.bins, Math.ceil((to / this.span) * overview.bins));
+    let sum = 0;
+    for (let at = 0; at < overview.count.length; at += overview.bins) for (let bin = low; bin < high; bin++) sum += overview.count[at + bin];
+    return sum;
   }
 
   /** Whether every call of the trace is here. */
@@ -150,8 +170,10 @@ export class CallStore {
    */
   setMask(expression, bits) {
     if (expression === null || bits === null) {
+      this.bits = null;
       this.mask = this.matches = null;
     } else {
+      this.bits = bits;
       const mask = new Uint8Array(this.capacity);
       let count = 0;
       for (let i = 0; i < this.length; i++) count += mask[i] = (bits[(i + this.first) >> 3] >> ((i + this.first) & 7)) & 1;

@@ -83,6 +83,12 @@ export class CallTable {
     this.paint();
   }
 
+  /** Other calls are in the store: their words are not those of the rows before. */
+  forget() {
+    this.pages.clear();
+    this.asked.clear();
+  }
+
   paint() {
     const { store } = this, room = this.scroller.clientHeight;
     if (!room) return;
@@ -94,8 +100,15 @@ export class CallTable {
     const rows = [];
     for (let index = first; index < last; index++) rows.push(this.makeRow(index));
     this.body.replaceChildren(...rows);
-    if (!this.count) this.body.replaceChildren(el("div", { class: "empty" }, store.length ? "No call matches." : store.meta.calls ? "The calls are on their way from the kernel." : "No WASI call was made."));
+    if (!this.count) this.body.replaceChildren(el("div", { class: "empty" }, store.length ? "No call matches." : this.why()));
     this.want(first, last);
+  }
+
+  /** Why there is no row. */
+  why() {
+    const { meta } = this.store;
+    if (!meta.calls) return meta.live ? "No WASI call yet." : "No WASI call was made.";
+    return meta.window ? "Zoom in to see single calls." : "The calls are on their way from the kernel.";
   }
 
   /** @param {number} index */

@@ -84,6 +84,7 @@ class TimelineView {
     if (meta.dropped) parts.push(`the first ${counted(meta.dropped, "call")} not kept`);
     if (store.matches) parts.push(`${counted(store.matches.length, "call")} match`);
     if (meta.live) parts.push("running");
+    else if (meta.window) parts.push(store.length ? `the table holds calls ${(store.first + meta.dropped).toLocaleString("en-US")} to ${(store.first + meta.dropped + store.length - 1).toLocaleString("en-US")}` : "zoom in to see single calls");
     else if (!store.complete && meta.calls) parts.push("an overview is shown; the calls come from the kernel");
     return parts.join(" · ");
   }
@@ -121,7 +122,7 @@ class TimelineView {
   /** Ask for the calls that the notebook did not hold. */
   async fetchCalls() {
     const { store, shared } = this;
-    if (store.complete || shared.asked) return;
+    if (store.meta.window || store.complete || shared.asked) return;
     shared.asked = true;
     try {
       while (!store.complete) {
@@ -133,6 +134,31 @@ class TimelineView {
       this.say(`An overview is shown: ${/** @type {Error} */ (error).message}.`);
     }
     shared.asked = store.complete;
+  }
+
+  /** Of a run too large to hold: the calls in sight, once they are few enough. */
+  wantWindow() {
+    const { store } = this, { from, to } = this.navigator.view;
+    clearTimeout(this.windowTimer);
+    if (!store.meta.window || store.covers(Math.max(from, 0), to) || store.estimate(from, to) > store.meta.window * 0.8) return;
+    this.windowTimer = setTimeout(() => this.fetchWindow({ from: Math.max(from, 0), to }), 120);
+  }
+
+  /** @param {Record<string, number>} which {from, to} in ns, or {row} @returns {Promise<boolean>} whether it came */
+  async fetchWindow(which) {
+    try {
+      const { content, buffers } = await this.asker.ask("window", which), pinned = this.navigator.view.pinned + this.store.first;
+      this.table.forget();
+      this.details.cache.clear();
+      this.navigator.view.hover = -1;
+      this.shared.push({ ...content, push: "calls", replace: true }, buffers);
+      const row = pinned - this.store.first;
+      this.navigator.view.pinned = pinned >= 0 && row >= 0 && row < this.store.length ? row : -1;
+      return true;
+    } catch (error) {
+      this.say(`An overview is shown: ${/** @type {Error} */ (error).message}.`);
+      return false;
+    }
   }
 
   resize() {
@@ -170,6 +196,7 @@ class TimelineView {
     this.frameRequest ??= requestAnimationFrame(() => {
       this.frameRequest = undefined;
       const begun = performance.now();
+      this.wantWindow();
       if (this.painter.width) this.painter.paint(this.navigator.view);
       this.paintTimes.push(performance.now() - begun);
       if (this.paintTimes.length > 600) this.paintTimes.shift();
@@ -265,7 +292,10 @@ class TimelineView {
     try {
       const { content } = await this.asker.ask("search", { text, row: this.navigator.view.pinned + this.store.first, by });
       if (content.row === null) this.say(`Nothing holds "${text}".`);
-      else this.choose(content.row - this.store.first);
+      else {
+        const row = content.row - this.store.first;
+        if ((row >= 0 && row < this.store.length) || (await this.fetchWindow({ row: content.row }))) this.choose(content.row - this.store.first);
+      }
     } catch (error) {
       this.say(/** @type {Error} */ (error).message);
     }
