@@ -133,10 +133,8 @@ def test_a_folder_that_you_may_not_use_cannot_be_granted(root: Path, nobody: Non
     assert HostDir(visible, "ro").list() == []
 
 
-@pytest.mark.parametrize("path", ["/proc", "/proc/self", "/proc/self/fd", "/proc/self/cwd/../../proc"])
+@pytest.mark.parametrize("path", ["/proc", "/proc/self", "/proc/self/fd", "/proc/1/.."])
 def test_procfs_cannot_be_granted(path: str) -> None:
-    if path.endswith("proc") and os.path.realpath(path) == "/proc" and path != "/proc":
-        path = "/proc/1/.."
     with pytest.raises(BadFolder, match="procfs is never granted"):
         HostDir(path)
 
