@@ -95,6 +95,7 @@ def test_a_path_longer_than_path_max_is_cut_and_flagged() -> None:
     event = b.trace()[0]
     assert len(event.args["path"]) == 4096
     assert event.flags & Flag.TRUNCATED
+    assert b.trace().truncated == 1
 
 
 def test_a_reason_belongs_to_the_next_record_even_at_a_chunk_boundary() -> None:

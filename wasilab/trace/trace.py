@@ -21,7 +21,7 @@ from . import query
 from .container import TraceError
 from .decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
 from .event import CallEvent
-from .layout import RECORD, Life
+from .layout import RECORD, Flag, Life
 from .record import Recorder
 from .store import Resolver, Store
 from .summary import Summary
@@ -256,6 +256,11 @@ class Trace:
     def dropped(self) -> int:
         """Calls that were not kept, because the trace's budget was used up."""
         return self.store.dropped
+
+    @property
+    def truncated(self) -> int:
+        """Calls of which some bytes (data, path, buffers) were longer than what was kept."""
+        return int(np.count_nonzero(self.column("flags") & int(Flag.TRUNCATED)))
 
     @property
     def notes(self) -> list[tuple[int, int, str]]:
