@@ -92,7 +92,7 @@ class AssemblyScript(Toolchain):
             argv += ["--exportStart", "_start"]
         further = [flag for flag in job.flags if flag in job.files]
         flags = [flag for flag in job.flags if flag not in job.files]
-        argv += ["--debug", *flags, *further, "--outFile", job.output_path.name]
+        argv += ["--noColors", "--debug", *flags, *further, "--outFile", job.output_path.name]
         return Command(tuple(argv), Path(folder), {"NODE_OPTIONS": None})
 
     def clean(self, output: str, job: Job) -> str:
