@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from wasilab.commands import grammar
+from wasilab.commands import options
 from wasilab.commands.grammar import parse, parse_cell
+from wasilab.commands.parser import Door
 from wasilab.commands.usage import HelpAsked, UsageProblem
 from wasilab.commands.words import Values, split
 
@@ -71,14 +72,14 @@ def test_a_wrong_word_is_one_line_with_the_nearest_valid_one(words: list[str], s
 
 
 @pytest.mark.parametrize("door", ["cli", "notebook"])
-def test_every_command_has_help_that_names_its_options(door: grammar.Door) -> None:
-    for command in grammar.commands(door):
+def test_every_command_has_help_that_names_its_options(door: Door) -> None:
+    for command in options.commands(door):
         with pytest.raises(HelpAsked) as caught:
             parse([command, "--help"], door)
         assert caught.value.text.startswith("usage: ")
     with pytest.raises(HelpAsked) as caught:
         parse([], door)
-    assert all(command in caught.value.text for command in grammar.commands(door))
+    assert all(command in caught.value.text for command in options.commands(door))
     with pytest.raises(HelpAsked) as caught:
         parse_cell(["--help"])
     assert "%%wasi" in caught.value.text

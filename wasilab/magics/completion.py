@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..commands.grammar import Parser, build, build_cell, commands
+from ..commands.grammar import build, build_cell
+from ..commands.options import commands
+from ..commands.parser import Parser
 from ..commands.usage import UsageProblem
 from ..commands.words import split
 

@@ -1,0 +1,66 @@
+"""An argparse parser that raises instead of leaving the process, and that takes `{expression}`s as values.
+
+It knows no option; those are in `options.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NoReturn
+
+from .usage import HelpAsked, UsageProblem
+from .words import Values
+
+Door = Literal["cli", "notebook"]
+
+OBJECTS = frozenset({"file", "files", "first", "second", "args", "of"})
+"""Arguments that take a Python object as well as a text: a module, a run, a trace, a list of words."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises instead of leaving the process, and that knows which of its options take a value."""
+
+    def __init__(self, prog: str, values: Values, **more: Any) -> None:
+        super().__init__(
+            prog=prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **more
+        )
+        self.values = values
+        self.add_argument("-h", "--help", action=_Help, help="show this text")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageProblem(self.values.shown(message), command=self.prog)
+
+    def takes_value(self) -> dict[str, bool]:
+        """Every option by its spellings, and whether a value follows it."""
+        return {name: action.nargs != 0 for name, action in self._option_string_actions.items()}
+
+    def expanding(self) -> Parser:
+        """Make every option and argument take `{expression}`s: before its own conversion, marks become text.
+
+        Those in `OBJECTS` get the value as the object it is when the word is an expression and no more.
+        """
+        for action in self._actions:
+            convert = action.type
+            if action.dest in OBJECTS:
+                action.type = self.values.object
+            elif action.nargs != 0:
+                action.type = _after(self.values, convert) if callable(convert) else self.values.text
+        return self
+
+
+def _after(values: Values, convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(word: str) -> Any:
+        return convert(values.text(word))
+
+    return read
+
+
+class _Help(argparse.Action):
+    """`-h`: the help text, as an exception, so that a notebook is not left."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=more.get("help"))
+
+    def __call__(self, parser: argparse.ArgumentParser, *ignored: Any) -> NoReturn:
+        raise HelpAsked(parser.format_help())
