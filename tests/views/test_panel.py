@@ -171,6 +171,13 @@ def test_a_folder_that_cannot_be_granted_is_said_and_nothing_is_granted(
     assert not it.model.can_undo
 
 
+def test_a_link_is_shown_with_the_place_that_it_leads_to(shown: Callable[..., Panel], folder: Path) -> None:
+    (folder / "link").symlink_to("data")
+    it = shown(READER.module(), Grants(dirs={"link": HostDir("link"), "data": HostDir("data")}))
+    assert f"link → {folder / 'data'}" in it._groups["link"].where.value
+    assert "→" not in it._groups["data"].where.value
+
+
 def test_a_guest_path_is_given_once(shown: Callable[..., Panel], folder: Path) -> None:
     it = shown(READER.module(), Grants(dirs={"data": MemDir()}))
     chooser = choose(it)

@@ -186,3 +186,21 @@ def test_a_question_is_answered_by_a_button(lab: Lab, browser: Any) -> None:
     panel.says("Ended well")
     assert page.errors == []
     page.close()
+
+
+def test_a_question_is_answered_in_the_input_box(lab: Lab, browser: Any) -> None:
+    cell = PROGRAM.replace("--name reader --save reader.wasm", "--ask")
+    lab.write("box.ipynb", [PREPARE, cell, "print('the next cell')"])
+    page = lab.open(browser, "box.ipynb")
+    # Not awaited: the command is done when the cells are, and they wait for the answer.
+    page.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    box = page.page.locator(".jp-Stdin-input")
+    box.wait_for()
+    assert "wants to read" in page.page.locator(".jp-Stdin-prompt").inner_text()
+    box.fill("r")
+    box.press("Enter")
+    page.page.get_by_text("hello from the file", exact=True).wait_for()
+    page.page.get_by_text("the next cell", exact=True).wait_for()
+    page.idle()
+    assert page.errors == []
+    page.close()

@@ -109,8 +109,13 @@ def stdin_words(grants: Grants) -> str:
 def place_of(directory: Directory) -> str:
     """What stands behind a granted directory: the host folder and the mode, or "in memory"."""
     if isinstance(directory, HostDir):
-        return f"{directory.path} ({directory.mode})"
+        return f"{directory.path}{leads_to(directory)} ({directory.mode})"
     return mode_of(directory) or type(directory).__name__
+
+
+def leads_to(directory: HostDir) -> str:
+    """" → /real/place" where the folder was named by a link: what is granted is the place, "" otherwise."""
+    return f" → {directory.real}" if os.path.islink(os.path.expanduser(directory.path.rstrip("/"))) else ""
 
 
 def danger(directory: Directory) -> str:

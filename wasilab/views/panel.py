@@ -120,7 +120,7 @@ class Panel(w.VBox):  # type: ignore[misc]
             made.on_click(lambda _: self._edit(act))
             return made
 
-        self.button_run = button("Run", "run it to its end; the kernel waits", lambda: self._start(False), "primary")
+        self.button_run = button("Run", "run it to its end; the kernel waits", self._run, "primary")
         live = "run it beside the kernel; every switch is live"
         self.button_detached = button("Run detached", live, lambda: self._start(True))
         self.button_stop = button("Stop", "end the run", self.model.stop)
@@ -325,6 +325,10 @@ class Panel(w.VBox):  # type: ignore[misc]
     def _say(self, text: str, bad: bool = False) -> None:
         tone = "bad" if bad else "good"
         self.said.value = f'<span class="wasilab-{tone}" role="alert">{html_text(text)}</span>' if text else ""
+
+    def _run(self) -> None:
+        """Run to the end; beside the kernel where the person is needed meanwhile, who could not answer otherwise."""
+        self._start(self.grants.stdin == "ask" or self.grants.ask)
 
     def _start(self, detach: bool) -> None:
         run = self.model.start(detach=detach)

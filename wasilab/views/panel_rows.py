@@ -14,9 +14,11 @@ import ipywidgets as w
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.entropy import Random
+from ..capabilities.hostdir import HostDir
 from ..capabilities.sockets import listen
 from ..engine.limits import Limits
 from ..grants import flags
+from ..grants.compare import leads_to, place_of
 from ..grants.grants import Grants, host_folder
 from .escape import html_text
 from .panel_model import PanelModel
@@ -211,9 +213,10 @@ class Folder(Group):
         self.mode.layout.display = "" if mode is not None else "none"
         if mode is not None:
             self.mode.value = mode
-        path = getattr(directory, "path", None)
-        place = f"folder <code>{html_text(path)}</code>" if path is not None else "in memory"
-        self.where.value = place
+        if isinstance(directory, HostDir):
+            self.where.value = f"folder <code>{html_text(directory.path)}{html_text(leads_to(directory))}</code>"
+        else:
+            self.where.value = html_text(place_of(directory)) if directory is not None else ""
 
 
 class Bounds(Group):
