@@ -280,6 +280,51 @@ def test_what_is_saved_is_small_and_lives_again(opened: Any, lab: Lab, browser: 
     foreign.close()
 
 
+HOSTILE = r"""
+import wasilab, pathlib
+pathlib.Path('in').mkdir(exist_ok=True)
+source = r'''
+#include <stdio.h>
+int main(int argc, char **argv) {
+    fopen("/in/<img src=x onerror=hacked=1>\x1b[31m\xe2\x80\xaegpj.exe", "w");
+    printf("<script>hacked=1</script>\x1b]0;title\x07 \xe2\x80\xae\n");
+    return 0;
+}
+'''
+grants = wasilab.Grants(dirs={'/in': wasilab.HostDir('in')})
+module = wasilab.compile(source, 'c', name='<b onclick=hacked=1>x')
+wasilab.run(module, ['<img src=x onerror=hacked=1>'], grants=grants, stacks=True)
+"""
+
+
+def test_nothing_that_a_guest_writes_is_obeyed(opened: Any) -> None:
+    page = opened(HOSTILE)
+    line = page.timeline()
+    refused = line.js("view.store.verdict.findIndex((verdict) => verdict & 1)")
+    line.js("view.choose(arg)", refused)
+    line.host.locator("section.inspector", has_text="why").wait_for()
+    line.host.locator("details summary", has_text="Output").click()
+    line.js("view.hover(arg, 200, 100)", refused)
+    text = line.js("view.root.innerText")
+    assert "<img src=x onerror=hacked=1>\\x1b[31m\\u202egpj.exe" in text
+    assert "<script>hacked=1</script>" in text
+    for char in ("\x1b", "\u202e", "\x07"):
+        assert char not in text
+    assert page.page.evaluate("() => window.hacked === undefined")
+    assert line.js("view.root.querySelectorAll('img, script, b').length") == 0
+    shot(page.page, "lab-hostile")
+
+
+def test_one_click_grants_what_was_refused_and_runs_again(opened: Any) -> None:
+    page = opened(COPY)
+    line = page.timeline()
+    assert "1 call was refused" in line.host.locator(".verdict").inner_text()
+    line.host.locator("button[data-grant]").click()
+    line.until("!view.store.meta.live && view.root.querySelector('.verdict').innerText.includes('nothing was refused')")
+    assert line.host.locator("button[data-grant]").count() == 0
+    assert (page.lab.notebooks / "in" / "b.txt").exists()
+
+
 LIVE = """
 import wasilab
 wat = '''(module

@@ -28,9 +28,9 @@ def canvas(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     return fig, fig.subplots()
 
 
-def new_figure(size: tuple[float, float], dpi: int = 110) -> Figure:
+def new_figure(size: tuple[float, float], dpi: int = 110, layout: str | None = "constrained") -> Figure:
     """A figure of `size` inches that shows itself as a PNG where it is the last value of a cell."""
-    return _figure_class()(figsize=size, dpi=dpi, layout="constrained")
+    return _figure_class()(figsize=size, dpi=dpi, layout=layout)  # type: ignore[arg-type]
 
 
 @cache
@@ -98,6 +98,13 @@ def count_axis(axes: Axes) -> None:
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file, on white (a transparent one is unreadable on a dark page)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     out = io.BytesIO()
-    figure.savefig(out, format="png", facecolor="white")
+    figure.set_facecolor("white")
+    before = figure.canvas
+    try:
+        FigureCanvasAgg(figure).print_png(out)  # `savefig` would draw everything twice
+    finally:
+        figure.set_canvas(before)
     return out.getvalue()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .columns import COLOURS, Columns, Ints, Mask, busy, outcome_of
-from .ink import DIM, canvas, label, png
+from .ink import DIM, canvas, label, new_figure, png
 from .units import counted, duration, time_unit
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def figure(run_or_trace: Any, *, title: str | None = None, width: float = 9.0, a
     """
     columns = Columns.of(run_or_trace)
     drawn = lanes(columns)
-    fig, axes = canvas(ax, (width, 1.25 + 0.34 * len(drawn)))
+    fig, axes = _page(drawn, width) if ax is None else canvas(ax, (width, 1.0))
     words = title if title is not None else headline(run_or_trace, columns)
     axes.set_title(label(words, 100), loc="left", fontsize=10)
     draw(axes, columns, drawn)
@@ -104,6 +104,23 @@ def figure(run_or_trace: Any, *, title: str | None = None, width: float = 9.0, a
     if ending in ENDINGS:
         mark_end(axes, columns, ENDINGS[ending])
     return fig
+
+
+def _page(drawn: list[Lane], width: float) -> tuple[Figure, Axes]:
+    """A figure and axes whose margins fit the lanes' names and notes.
+
+    They are reckoned here: matplotlib's own layout measures every text, which takes longer than drawing them.
+    """
+    height = 1.25 + 0.34 * len(drawn)
+    fig = new_figure((width, height), layout=None)
+    left, right, bottom, top = 0.75, 0.25 + 0.068 * max(len(_note(lane)) for lane in drawn), 0.5, 0.32
+    return fig, fig.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
+
+
+def _note(lane: Lane) -> str:
+    """What stands at the right end of a lane."""
+    busy_time = duration(lane.busy_ns)
+    return f"{counted(lane.calls, 'call')}, {busy_time}" if lane.calls else busy_time
 
 
 def headline(run_or_trace: Any, columns: Columns) -> str:
@@ -136,8 +153,7 @@ def draw(axes: Axes, columns: Columns, drawn: list[Lane]) -> None:
                            alpha=0.55 if lane.name == "guest" else 1.0, label=lane.name),
             autolim=False,
         )  # fmt: skip
-        note = duration(lane.busy_ns) if not lane.calls else f"{counted(lane.calls, 'call')}, {duration(lane.busy_ns)}"
-        axes.annotate(note, (1.0, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+        axes.annotate(_note(lane), (1.0, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                       va="center", fontsize=8, color=DIM)  # fmt: skip
         for verdict, times in lane.marks.items():
             if len(times):

@@ -24,7 +24,7 @@ export class LevelOfDetail {
     /** @type {Float32Array} */ this.busy = new Float32Array(0);
     /** @type {Uint32Array} */ this.count = new Uint32Array(0);
     /** @type {Uint8Array} */ this.flags = new Uint8Array(0);
-    /** @type {Uint8Array} */ this.rowLane = new Uint8Array(0);
+    this.rowLane = new Uint16Array(0); // 0xffff: hidden by the filter
     this.cells = { busy: new Float32Array(0), count: new Uint32Array(0), flags: new Uint8Array(0) };
   }
 

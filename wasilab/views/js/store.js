@@ -36,7 +36,15 @@ export class CallStore {
     this.length = 0;
     this.first = 0; // index in the trace of row 0 here
     this.version = 0;
+    this.start = new Float64Array(0); // ns since the start of the run
+    this.dur = new Float32Array(0); // ns
+    this.handle = new Uint32Array(0); // the descriptor's life, 0 for none
+    this.call = new Uint8Array(0);
+    this.errno = new Uint8Array(0);
+    this.denied = new Uint8Array(0);
+    this.verdict = new Uint8Array(0); // REFUSED | FAILED | INJECTED
     this.allocate(1024);
+    this.capacity = 1024;
     /** @type {Overview | null} */
     this.overview = null;
     /** @type {Uint8Array | null} 1 for calls that match the filter */
@@ -51,22 +59,15 @@ export class CallStore {
   allocate(capacity) {
     const grown = /** @param {any} kind @param {any} old */ (kind, old) => {
       const fresh = new kind(capacity);
-      if (old) fresh.set(old.subarray(0, this.length));
+      fresh.set(old.subarray(0, this.length));
       return fresh;
     };
-    /** @type {Float64Array} ns since the start */
     this.start = grown(Float64Array, this.start);
-    /** @type {Float32Array} ns */
     this.dur = grown(Float32Array, this.dur);
-    /** @type {Uint32Array} the descriptor's life, 0 for none */
     this.handle = grown(Uint32Array, this.handle);
-    /** @type {Uint8Array} */
     this.call = grown(Uint8Array, this.call);
-    /** @type {Uint8Array} */
     this.errno = grown(Uint8Array, this.errno);
-    /** @type {Uint8Array} */
     this.denied = grown(Uint8Array, this.denied);
-    /** @type {Uint8Array} REFUSED | FAILED | INJECTED */
     this.verdict = grown(Uint8Array, this.verdict);
     this.capacity = capacity;
   }
@@ -198,7 +199,7 @@ export class CallStore {
       if (this.mask && !this.mask[i]) continue;
       const call = this.call[i];
       let list = durations.get(call);
-      if (!list) durations.set(call, (list = []));
+      if (!list) durations.set(call, (list = /** @type {number[]} */ ([])));
       list.push(this.dur[i]);
       if (this.verdict[i] & REFUSED) refused[call] += 1;
       else if (this.verdict[i] & FAILED) failed[call] += 1;

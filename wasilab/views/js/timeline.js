@@ -23,6 +23,10 @@ class TimelineView {
     this.shared = sharedOf(model);
     this.store = this.shared.store;
     this.arrangement = "family";
+    /** @type {number | undefined} */
+    this.frameRequest = undefined;
+    /** When the first picture was drawn, performance.now(). @type {number | undefined} */
+    this.firstPaint = undefined;
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab's own keys must not act on ours
     const root = host.attachShadow({ mode: "open" });
     root.append(el("style", { textContent: model.get("_style") }));
