@@ -104,7 +104,7 @@ def png(figure: Figure) -> bytes:
     figure.set_facecolor("white")
     before = figure.canvas
     try:
-        FigureCanvasAgg(figure).print_png(out)  # `savefig` would draw everything twice
+        FigureCanvasAgg(figure).print_png(out)  # type: ignore[no-untyped-call]  # `savefig` draws everything twice
     finally:
         figure.set_canvas(before)
     return out.getvalue()
