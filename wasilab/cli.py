@@ -9,6 +9,7 @@ itself writes about a guest (names, paths, refusals) is escaped.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -116,6 +117,16 @@ class TerminalDoor:
 
     def streams(self, quiet: bool = False) -> RawStreams:
         return RawStreams(sys.stdout.buffer, sys.stderr.buffer)
+
+    def has_person(self) -> bool:
+        return sys.stdin is not None and sys.stdin.isatty()
+
+    def input_at_hand(self) -> bool:
+        try:
+            mode = os.fstat(0).st_mode
+        except OSError:
+            return False
+        return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
     def own_stdin(self, interrupt: Interrupt) -> File:
         """The process's own stdin, read as the guest asks for it."""

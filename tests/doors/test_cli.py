@@ -77,9 +77,17 @@ def test_an_invoked_function_prints_its_result(shell: Shell) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, b"42")
 
 
-def test_the_real_stdin_is_the_guests(shell: Shell) -> None:
-    done = shell.run("run", shell.program("echo.wat", programs.ECHO), stdin=b"caf\xc3\xa9\x00\xff")
+def test_the_real_stdin_is_the_guests_when_it_is_granted(shell: Shell) -> None:
+    done = shell.run("run", "--stdin", "-", shell.program("echo.wat", programs.ECHO), stdin=b"caf\xc3\xa9\x00\xff")
     assert (done.returncode, done.stdout) == (0, b"ready\ncaf\xc3\xa9\x00\xff")
+
+
+def test_a_pipe_that_was_not_granted_stays_where_it_is_and_the_person_is_told(shell: Shell) -> None:
+    done = shell.run("run", shell.program("echo.wat", programs.ECHO), stdin=b"secret")
+    assert (done.returncode, done.stdout) == (0, b"ready\n")
+    assert b"write --stdin - to give it this input" in done.stderr
+    quiet = shell.run("run", "--stdin-text", "", shell.program("echo.wat", programs.ECHO), stdin=b"secret")
+    assert (quiet.stdout, quiet.stderr) == (b"ready\n", b"")
 
 
 def test_a_free_port_is_told(shell: Shell) -> None:
@@ -96,7 +104,7 @@ def test_nothing_is_there_under_deny_all(shell: Shell) -> None:
 
 def test_ctrl_c_ends_a_computing_guest_with_130(shell: Shell) -> None:
     for name in ("LOOP", "SLEEP", "ECHO"):
-        process = shell.start("run", shell.program("p.wat", getattr(programs, name)))
+        process = shell.start("run", "--stdin", "-", shell.program("p.wat", getattr(programs, name)))
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.1)

@@ -78,9 +78,15 @@ def test_without_anyone_to_ask_the_guest_reads_the_end(kernel: Kernel) -> None:
     assert done.stdout == "ready\n"
 
 
-def test_stdin_is_empty_unless_it_is_granted(kernel: Kernel) -> None:
-    done = kernel.run(cell(programs.ECHO))
-    assert (done.status, done.stdout, done.prompts) == ("ok", "ready\n", 0)
+def test_a_cell_asks_the_person_and_nobody_where_it_is_told_to(kernel: Kernel) -> None:
+    done = kernel.finish(
+        kernel.send(cell(programs.ECHO)),
+        answers=["typed"],
+        on_output=lambda sofar: kernel.interrupt() if "typed" in sofar.stdout else None,
+    )
+    assert "typed\n" in done.stdout
+    for options in ("wat --stdin none", "wat --stdin-text ''", "wat --deny-all --stdout"):
+        assert kernel.run(cell(programs.ECHO, options)).prompts == 0
 
 
 def test_a_compile_error_fails_the_cell_in_the_compilers_words(kernel: Kernel) -> None:

@@ -66,6 +66,12 @@ class Door(Protocol):
     def streams(self, quiet: bool = False) -> Streams:
         """Fresh streams for one run."""
 
+    def has_person(self) -> bool:
+        """Whether somebody sits there who can type the guest's input when it asks."""
+
+    def input_at_hand(self) -> bool:
+        """Whether a pipe or a file is at hand that could be the guest's input."""
+
     def own_stdin(self, interrupt: Interrupt) -> File | None:
         """The person's own input as a file that waits by itself; None: `read_line` is asked for each line."""
 

@@ -59,6 +59,8 @@ def run_module(
     last = runs[-1]
     if name:
         door.keep(name, module, last)
+    if _read_in_vain(last, options) and door.input_at_hand():
+        door.note("wasilab: the program read stdin, which is empty for it: write --stdin - to give it this input")
     after(last, options, door)
     if options.learn:
         from ..grants.learn import lesson
@@ -107,9 +109,19 @@ def run_settings(module: Module, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def grants_of(options: argparse.Namespace, door: Door) -> Grants:
-    """The grants that the options name, on top of the door's default stdin (the terminal's own, or an empty one)."""
-    return from_options(options, Grants(stdin="ask" if door.kind == "cli" else b""))
+def grants_of(options: argparse.Namespace, door: Door, *, attended: bool = True) -> Grants:
+    """The grants that the options name.
+
+    Where a person sits at the door, stdin asks them: what they type is given by typing it. A pipe or a file at hand is
+    not the guest's unless it is named (`--stdin -`); nor has a run that nobody attends to anyone to ask.
+    """
+    return from_options(options, Grants(stdin="ask" if attended and door.has_person() else b""))
+
+
+def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:
+    """Whether the program read a stdin that is empty because nobody said anything about it."""
+    silent = options.stdin is None and options.stdin_text is None and not options.deny_all
+    return silent and run.grants.stdin == b"" and run.traced and bool(len(run.trace.filter(call="fd_read", fd=0)))
 
 
 def _rehearsal(asked: Grants) -> Grants:

@@ -36,7 +36,7 @@ class WasiMagics(Magics):
 
         LANG is c (the default), c++, zig, rust, go, assemblyscript or wat. The guest gets its arguments, stdout,
         stderr, clocks and randomness, and nothing else unless an option grants it. Its output streams into the
-        cell, its stdin is the notebook's input box with `--stdin -`, and Interrupt stops it. The cell's value (`_`) is
+        cell, its stdin is the notebook's input box, and Interrupt stops it. The cell's value (`_`) is
         the `Run`: `_.exit_code`, `_.stdout`, `_.trace`, `_.denied`.
 
         A line:

@@ -31,7 +31,7 @@ def start(module: Module, args: Sequence[str], options: argparse.Namespace, door
         if getattr(options, flag):
             name = flag.removesuffix("_file")
             raise UsageProblem(f"--detach returns before the end: leave --{name} out, and look at run.trace afterwards")
-    grants = grants_of(options, door)
+    grants = grants_of(options, door, attended=False)
     say_where_it_listens(grants, door)
     run = runner.run(module, args, grants, **run_settings(module, options), detach=True)
     run.streamed = True

@@ -62,6 +62,12 @@ class NotebookDoor:
     def streams(self, quiet: bool = False) -> CellStreams:
         return CellStreams()
 
+    def has_person(self) -> bool:
+        return True
+
+    def input_at_hand(self) -> bool:
+        return False
+
     def own_stdin(self, interrupt: Interrupt) -> File | None:
         return None
 
