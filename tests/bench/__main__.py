@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 
 from .calls import bytes_per_event, table
+from .cells import lines as cells
 from .felt import lines as felt
 
 
@@ -17,6 +18,7 @@ def main() -> None:
     print("\n".join(table(rounds)))
     print("\nbytes of memory per event: " + ", ".join(f"{c} {b:.0f}" for c, b in bytes_per_event().items()))
     print("\n" + "\n".join(felt()))
+    print("\n" + "\n".join(cells(min(rounds, 5))))
 
 
 if __name__ == "__main__":
