@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wasilab import Grants, MemDir, Run, run
+from wasilab import Grants, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy, Refused
 from wasilab.grants.ask import Answer, Asking, Question
 from wasilab.grants.desk import parse
@@ -100,7 +100,7 @@ def test_where_nobody_is_there_it_is_refused(folder: Path, person: Person | None
     finished = go(Guest().open("a.txt"), person)
     assert finished.exit_code == NOTCAPABLE
     assert "nobody to ask" in finished.trace[0].reason
-    assert f"--dir {folder}" in finished.trace[0].reason
+    assert finished.trace[0].reason.endswith("grant it with --dir .")
     asking = Asking(None if person is None else lambda question: None)
     for subject in ("/x", "/y"):
         with pytest.raises(Refused, match=f"nobody to ask; grant it with --dir {subject}"):
@@ -233,3 +233,18 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)
     assert condition()
+
+
+def test_what_was_allowed_becomes_advice(folder: Path) -> None:
+    def guest(root: str) -> Guest:
+        # A C library finds the preopen that a path lies in; this guest has to be told.
+        opening = Guest().open(f"{root}b.txt").open(f"{root}new", rights=READ | WRITE, oflags=1)
+        return opening.call("random_get", f"(i32.const {SCRATCH}) (i32.const 4)").write("done", fd(1))
+
+    first = go(guest("sub/"), Person("r", "o", "o", "r"), Grants.nothing(ask=True))
+    assert first.exit_code == 0
+    advice = advise(first)
+    assert advice.flags() == ["--deny-all", "--dir", "sub:rw", "--random", "real", "--stdout"]
+    assert "you allowed it to" in str(advice)
+    again = run(guest("").module(), (), advice.grants)
+    assert (again.exit_code, again.stdout) == (0, "done")

@@ -137,6 +137,9 @@ def advise(
         granted = _merged(_grants_of(run, trace) for run, trace in zip(runs, traces, strict=True))
     work = _Work(granted, evidence, narrow, keep_copies)
     grants = work.grants()
+    for line, lack in allowed(runs):  # in ask mode, what a person allowed is what the calls needed
+        grants = lack.added_to(grants)
+        work.lines.append(line)
     lacking = tuple(missing(runs))
     if include_missing:
         for lack in lacking:
@@ -144,6 +147,21 @@ def advise(
     if limits:
         grants = grants.with_(limits=_peaks(granted.limits, evidence))
     return Advice(grants, tuple(work.lines), lacking, evidence, _program(runs[0]))
+
+
+def allowed(runs: Iterable[Any]) -> list[tuple[Line, Missing]]:
+    """What was asked for and allowed in runs under `ask`, each as a line of advice and as the grant in its place."""
+    flags: dict[str, list[Any]] = {}
+    for run in runs:
+        for asked in getattr(run, "asked", ()):
+            if asked.answer is not None and asked.answer.allows:
+                flags.setdefault(asked.question.flag, []).append(asked)
+    found = []
+    for flag, same in sorted(flags.items()):  # "x:rw" after "x": the wider of two grants of one folder counts
+        wants = ", ".join(dict.fromkeys(asked.question.wants for asked in same[:3]))
+        line = Line(flag, same[0].question.subject, "kept", f"you allowed it to {wants}", first=same[0].seq)
+        found.append((line, Missing(flag, line.why, len(same), same[0].seq)))
+    return found
 
 
 class _Work:
@@ -164,6 +182,7 @@ class _Work:
         stdin = self._stdin()
         return replace(
             had,
+            ask=False,
             dirs=dirs,
             env=dict(had.env) if had.env and self._kept("env", self._env_flag(), "it is read as a whole") else {},
             args=had.args and self._kept("argv", "--argv", ""),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -96,6 +97,9 @@ class Asking:
         self._decide = decide
         self._program = repr(program)[1:-1]
         self.recorder = recorder
+        """Where the calls are recorded, to know in which one a question was asked."""
+        self.here = os.path.realpath(os.curdir)
+        """The current folder: what lies in it is named relative to it in flags."""
         self._lock = threading.Lock()
         self._allowed: set[tuple[str, Access]] = set()
         self._denied: set[tuple[str, Access]] = set()
@@ -127,6 +131,12 @@ class Asking:
         if not answer.allows:
             raise _refused(wants, "denied")
 
+    def dir_flag(self, folder: str, access: Access) -> str:
+        """The flag that grants a host folder under the name that a program run here would use for it."""
+        below = os.path.relpath(folder, self.here)
+        name = folder if below == ".." or below.startswith("../") else below
+        return f"--dir {shlex.quote(name + (':rw' if access == 'change' else ''))}"
+
     def _covered(self, subject: str, access: Access) -> bool:
         """Whether it, or a folder that it lies in, was allowed for the run; what may be changed may be read."""
         wide: tuple[Access, ...] = (access, "change") if access == "read" else (access,)
@@ -151,8 +161,9 @@ class Asking:
         from .askdir import AskEverywhere
 
         preopens: dict[str, Directory] = dict(held.preopens)
+        self.here = os.path.realpath(cwd or os.curdir)
         if not any(root in preopens for root in ROOTS):
-            preopens["/"] = AskEverywhere(self, os.path.realpath(cwd or os.curdir))
+            preopens["/"] = AskEverywhere(self, self.here)
         clocks, random = held.clocks, held.random
         if clocks.spec == "none":
             real = Clocks.real()

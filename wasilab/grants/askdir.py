@@ -45,8 +45,7 @@ class AskDirectory(BaseDirectory):
         real = self._locate(path, follow)
         folder, name = posixpath.split(real)
         grant = real if os.path.isdir(real) else folder
-        mode = ":rw" if access == "change" else ""
-        self._asking.require(f"{verb} {real!r}", real, access, f"--dir {grant}{mode}")
+        self._asking.require(f"{verb} {real!r}", real, access, self._asking.dir_flag(grant, access))
         return _host_folder(folder, access), name or "."
 
     def open(self, path: str, how: OpenHow) -> File | Directory:
@@ -69,7 +68,8 @@ class AskDirectory(BaseDirectory):
         return folder.stat_path(name, False)
 
     def list(self) -> list[Entry]:
-        self._asking.require(f"list the folder {self._host!r}", self._host, "read", f"--dir {self._host}")
+        flag = self._asking.dir_flag(self._host, "read")
+        self._asking.require(f"list the folder {self._host!r}", self._host, "read", flag)
         return _host_folder(self._host, "read").list()
 
     def readlink(self, path: str) -> str:

@@ -35,8 +35,6 @@ FOLLOW_SECONDS = 0.25
 SLOW_CALLS = 200_000
 """Calls beyond which they are only at its end: reading them would take longer than the wait."""
 ERRORS = (ValueError, OSError, argparse.ArgumentTypeError, GrantError, ModuleError, RunError)
-OUTPUT_LINES, OUTPUT_CHARACTERS = 10, 4000
-"""How much of the end of stdout and stderr is shown."""
 HEADS = ("", "asked for", "granted", "used", "refused")
 
 
@@ -244,7 +242,7 @@ class Panel(w.VBox):  # type: ignore[misc]
                 self._refused[item.name].value = table.refused_html(item)
                 works = self.model.works(item.name)
                 _put(self._warnings[item.name], self._warning(item.name))
-                _put(self._states[item.name], REVOKED if works is False else "")
+                _put(self._states[item.name], table.REVOKED if works is False else "")
 
     def _warning(self, name: str) -> str:
         directory = self.grants.dirs.get(name)
@@ -273,7 +271,7 @@ class Panel(w.VBox):  # type: ignore[misc]
 
     def _outcome(self) -> None:
         run = self.run
-        self.output.value = _output_html(run)
+        self.output.value = table.output_html(run)
         if run is None:
             self.verdict.value = '<span class="wasilab-dim">not run yet</span>'
             self.refusals.children = ()
@@ -357,7 +355,7 @@ class Panel(w.VBox):  # type: ignore[misc]
             if run.running and recorder is not None and len(recorder) < SLOW_CALLS:
                 with self._lock:
                     self._figures()
-                    self.output.value = _output_html(run)
+                    self.output.value = table.output_html(run)
         self.model.question = None
         self.refresh()
 
@@ -377,7 +375,6 @@ class Panel(w.VBox):  # type: ignore[misc]
         self._say(f"saved: run with --policy {path}")
 
 
-REVOKED = '<span class="wasilab-revoked">revoked: the next call is refused</span>'
 TITLES = {"argv": "arguments", "env": "environment", "random": "randomness"}
 """What a row is called, where that is not its name."""
 
@@ -391,14 +388,3 @@ def _put(html: w.HTML, text: str) -> None:
 def _classed(widget: Any, name: str) -> Any:
     widget.add_class(name)
     return widget
-
-
-def _output_html(run: Run | None) -> str:
-    """The end of what the guest wrote."""
-    parts = []
-    for name in ("stdout", "stderr"):
-        text = getattr(run, name, "")[-OUTPUT_CHARACTERS:]
-        if text:
-            shown = "".join(text.splitlines(keepends=True)[-OUTPUT_LINES:])
-            parts.append(f'{name}<pre class="wasilab-out" dir="ltr">{html_text(shown, lines=True)}</pre>')
-    return "".join(parts)

@@ -25,6 +25,9 @@ TITLES = {
 }  # fmt: skip
 """The sections of the panel by family, in their order."""
 SHOWN = 4
+OUTPUT_LINES, OUTPUT_CHARACTERS = 10, 4000
+"""How much of the end of stdout and stderr is shown."""
+REVOKED = '<span class="wasilab-revoked">revoked: the next call is refused</span>'
 
 
 @cache
@@ -103,3 +106,14 @@ def command(grants: Grants, module: Module | None) -> str:
         return shlex.join(["wasilab", "run", *grants.to_flags(), module.name if module is not None else "PROGRAM"])
     except ValueError:
         return to_python(grants, contents=200)
+
+
+def output_html(run: Any) -> str:
+    """The end of what the guest wrote."""
+    parts = []
+    for name in ("stdout", "stderr"):
+        text = getattr(run, name, "")[-OUTPUT_CHARACTERS:]
+        if text:
+            shown = "".join(text.splitlines(keepends=True)[-OUTPUT_LINES:])
+            parts.append(f'{name}<pre class="wasilab-out" dir="ltr">{html_text(shown, lines=True)}</pre>')
+    return "".join(parts)
