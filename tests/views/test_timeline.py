@@ -113,3 +113,31 @@ def test_merged_intervals_are_disjoint_and_cover_the_same(spans: list[tuple[int,
     assert (left[1:] > right[:-1]).all()
     covered = {t for a, b in zip(left, right, strict=True) for t in range(a, b)}
     assert covered == {t for a, b in zip(start, end, strict=True) for t in range(a, b)}
+
+
+@pytest.mark.slow
+def test_ten_million_calls_make_a_picture_and_a_small_saved_form(new_book: Any) -> None:
+    from wasilab.trace.record import CHUNK_RECORDS, Chunk
+    from wasilab.views.feed import Feed
+
+    book = new_book()
+    for i in range(CHUNK_RECORDS):
+        book.call("fd_read" if i % 3 else "path_open", 3, fd=3, errno=76 * (i % 997 == 0), by=int(i % 997 == 0))
+    recorder = book.recorder
+    model = recorder.chunks[0].records()
+    recorder.chunks.clear()
+    for i in range(10_000_000 // CHUNK_RECORDS + 1):
+        chunk = Chunk(i * CHUNK_RECORDS)
+        moved = model.copy()
+        moved["t_start"] += i * book.now
+        chunk.buf[:] = moved.tobytes()
+        chunk.n = CHUNK_RECORDS
+        recorder.chunks.append(chunk)
+    recorder.chunk = recorder.chunks[-1]
+    trace = book.trace()
+    assert len(trace) > 10_000_000
+    feed = Feed(trace)
+    assert feed.meta()["window"] == 1_000_000
+    assert len(feed.snapshot()) < 200_000
+    assert sum(lane.calls for lane in lanes(Columns.of(trace))) == len(trace)
+    assert png(figure(trace)).startswith(b"\x89PNG")
