@@ -342,6 +342,7 @@ def run(session: Session, invoke: str | None, arguments: Sequence[Any]) -> Outco
         try:
             session.entry(invoke)
             session.open()
+            session.start_clock()
             start = time.perf_counter()
             results = session.start(invoke, arguments)
         except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
