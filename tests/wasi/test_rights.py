@@ -240,3 +240,17 @@ def test_allowed_is_what_each_mode_says() -> None:
     assert not r.allowed(READ, 4, strict=False) & WRITE
     assert not r.allowed(READ | WRITE, 3, strict=False) & (READ | WRITE | SEEK)
     assert r.names(READ | SEEK) == "fd_read, fd_seek"
+
+
+def test_what_no_grant_could_give_is_nobodys_refusal() -> None:
+    from wasilab.capabilities.refusal import DeniedBy
+    from wasilab.capabilities.streams import EmptyInput
+    from wasilab.wasi.errnos import Errno, WasiError
+    from wasilab.wasi.host import Host
+    from wasilab.wasi.types import Rights
+
+    host = Host(stdin=EmptyInput())
+    with pytest.raises(WasiError) as caught:
+        host.check(host.fds.entries[0], int(Rights.FD_SEEK))
+    assert (caught.value.errno, caught.value.denied_by) == (Errno.NOTCAPABLE, DeniedBy.NONE)
+    assert "which a stream never has" in caught.value.reason

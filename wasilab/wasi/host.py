@@ -143,10 +143,10 @@ class Host:
                 f"{what} lacks the right {r.names(missing)}, because it is granted read-only; grant it with :rw",
                 DeniedBy.GRANT,
             )
-        if missing & ~r.of_type(filetype):
+        if missing & ~r.of_type(filetype):  # nobody's refusal: no grant could give it (a seek on a stream, say)
             why = f"which {_KIND.get(FileType(filetype), 'a stream')} never has"
-        else:
-            why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
+            raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}")
+        why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
         raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}", DeniedBy.RIGHT)
 
     def note(self, sentence: str) -> None:
