@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -65,11 +64,10 @@ def differences(a, b):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prepared(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def prepared(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder: Path = tmp_path_factory.mktemp("granted")
     (folder / "text.txt").write_text(TEXT)
     assert kernel.run(f"granted = {str(folder)!r}\nruns = {{}}\n{FACTS}").status == "ok"
-    yield
 
 
 def installed(language: str) -> str:
@@ -93,7 +91,8 @@ def has_run(kernel: Kernel, language: str) -> None:
     """Let the program of `language` run once in the kernel, in a cell of its own."""
     if value(kernel, f"{language!r} in runs"):
         return
-    source = (resources.files("wasilab") / "examples" / f"words{toolchain_for(language).suffixes[0]}").read_text("utf-8")
+    suffix = toolchain_for(language).suffixes[0]
+    source = (resources.files("wasilab") / "examples" / f"words{suffix}").read_text("utf-8")
     line = f"{language} --name words --args /data/text.txt --dir {{granted}}::/data"
     done = kernel.run(f"%%wasi {line}\n{source}", patience=PATIENCE)
     assert done.status == "ok", done.traceback
