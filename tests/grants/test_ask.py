@@ -11,7 +11,7 @@ import pytest
 
 from wasilab import Grants, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy, Refused
-from wasilab.grants.ask import Answer, Asking, Question
+from wasilab.grants.ask import MOST_QUESTIONS, Answer, Asking, Question
 from wasilab.grants.desk import parse
 from wasilab.trace.record import Flag
 from wasilab.wasi.types import Errno
@@ -248,3 +248,12 @@ def test_what_was_allowed_becomes_advice(folder: Path) -> None:
     assert "you allowed it to" in str(advice)
     again = run(guest("").module(), (), advice.grants)
     assert (again.exit_code, again.stdout) == (0, "done")
+
+
+def test_a_guest_cannot_wear_a_person_down() -> None:
+    asking = Asking(lambda question: Answer.ONCE)
+    for number in range(MOST_QUESTIONS):
+        asking.require("read it", f"/x{number}", "read", "--dir /")
+    with pytest.raises(Refused, match="questions have been asked"):
+        asking.require("read it", "/y", "read", "--dir /")
+    assert len(asking.asked) == MOST_QUESTIONS

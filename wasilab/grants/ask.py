@@ -29,6 +29,8 @@ from ..trace.record import RECORD, RECORD_BYTES, Flag, Recorder
 from .held import CLOCKS, Held
 from .learn import ROOTS
 
+MOST_QUESTIONS = 200
+"""Questions of one run: a guest cannot wear a person down with more; what it asks then is denied."""
 Access = Literal["read", "change", "use"]
 
 
@@ -114,6 +116,8 @@ class Asking:
                 raise _refused(wants, f"there is nobody to ask; grant it with {flag}")
             if self._deny_all or (subject, access) in self._denied:
                 raise _refused(wants, "denied")
+            if len(self.asked) >= MOST_QUESTIONS:
+                raise _refused(wants, f"{MOST_QUESTIONS} questions have been asked; grant it with {flag}")
             seq = len(self.recorder) if self.recorder is not None else -1
             question = Question(len(self.asked) + 1, self._program, wants, subject, access, flag)
             answer = self._decide(question) if self._decide is not None else None
