@@ -356,7 +356,6 @@ def test_a_detached_run_grows_until_it_is_stopped(opened: Any) -> None:
 
 
 def test_notebook_7_shows_the_same(tmp_path: Path, browser: Any) -> None:
-    pytest.importorskip("notebook", reason="Notebook 7 is not installed")
     server = Lab(tmp_path / "nb7", "notebook")
     try:
         server.write("seven.ipynb", [COPY])
