@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..toolchains.registry import language_name, language_of_path
 from ..views.units import size
 from .door import Done, Door
 from .grammar import Request
-from .program import compile_file
+from .program import compile_file, compiler_flags
 from .usage import UsageProblem
 
 
@@ -23,7 +24,9 @@ def compile(request: Request, door: Door) -> Done:
         raise UsageProblem(f"{str(output)!r} is the source itself; name another file with -o")
     if output.is_dir():
         output = output / path.with_suffix(".wasm").name
-    module = compile_file(path, door, lang=options.lang, flags=request.rest, quiet=options.quiet)
+    language = language_name(options.lang) if options.lang is not None else language_of_path(str(path))
+    flags = compiler_flags(options, language, request.rest)
+    module = compile_file(path, door, lang=language, flags=flags, quiet=options.quiet)
     if module.warnings:
         door.note(module.warnings)
     try:

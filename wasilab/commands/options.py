@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from ..grants.flags import add_options, size
 from .parser import Door, Parser
@@ -58,6 +59,33 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def linked(text: str) -> tuple[str, str]:
+    """`FOLDER/lib.wasm` as (`lib`, itself); `NAME=FILE` as for --preload."""
+    if "=" in text:
+        return pair(text)
+    name = Path(text).stem
+    if not name:
+        raise argparse.ArgumentTypeError("name a module, such as lib.wasm")
+    return name, text
+
+
+def names(text: str) -> list[str]:
+    """`a,b` as a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def add_compile_options(parser: Parser) -> None:
+    """What the compiler is told in wasilab's words; its own flags stand behind `--`."""
+    group = parser.add_argument_group("the compiler")
+    group.add_argument(
+        "--reactor", action="store_true", help="a module of exported functions, without main (see --invoke)"
+    )
+    group.add_argument(
+        "--emulate", action="extend", default=[], type=names, metavar="NAME,...",
+        help="C, C++: what wasi-libc emulates: mman, signal, process-clocks, getpid",
+    )  # fmt: skip
+
+
 def add_run_options(parser: Parser) -> None:
     """What is run, and how often."""
     group = parser.add_argument_group("the program")
@@ -68,6 +96,10 @@ def add_run_options(parser: Parser) -> None:
     group.add_argument(
         "--preload", dest="preloads", action="append", default=[], type=pair,
         metavar="NAME=FILE", help="a module whose exports the program imports as NAME",
+    )  # fmt: skip
+    group.add_argument(
+        "--link", dest="preloads", action="append", default=[], type=linked,
+        metavar="LIB.wasm", help="the same, imported under the file's own name (lib)",
     )  # fmt: skip
     group.add_argument(
         "--repeat", type=count, metavar="N", help="run N times, show the output once and the distribution"
@@ -140,6 +172,7 @@ def _compile(parser: Parser, door: Door) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", help="the module (default: SOURCE with .wasm)")
     parser.add_argument("--lang", metavar="LANG", help=LANGUAGE_HELP)
     parser.add_argument("--quiet", action="store_true", help="no progress; compiler messages only")
+    add_compile_options(parser)
     if door == "notebook":
         parser.add_argument("--name", help="keep the module under this name")
 
@@ -248,6 +281,7 @@ def add_cell(parser: Parser) -> None:
     )
     parser.add_argument("--save", metavar="FILE", help="write the compiled module to FILE as well")
     parser.add_argument("--compile-only", action="store_true", help="compile and name it, do not run it")
+    add_compile_options(parser)
     add_options(parser)
     add_run_options(parser)
     add_view_options(parser, "notebook")

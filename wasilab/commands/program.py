@@ -6,14 +6,16 @@ asked (no such file, no known suffix) is a `UsageProblem` that names the file an
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .. import runner
 from ..module import Module, ModuleError, load
+from ..toolchains.c_family import emulation_flags
 from ..toolchains.diagnostics import ToolchainError
-from ..toolchains.registry import language_name, language_of_path
+from ..toolchains.registry import language_name, language_of_path, toolchain_for
 from .door import Door
 from .usage import UsageProblem, did_you_mean
 
@@ -65,6 +67,18 @@ def compile_file(
     return compile_text(
         source, language, door, name=path.name, flags=[*extra, *flags], files=files, first_line=1, quiet=quiet
     )
+
+
+def compiler_flags(options: argparse.Namespace, language: str, flags: Sequence[str]) -> list[str]:
+    """What `--reactor` and `--emulate` mean to the compiler of `language`, and then the person's own flags."""
+    found: list[str] = []
+    if options.reactor:
+        found += toolchain_for(language).reactor_flags
+    if options.emulate:
+        if language not in ("c", "c++"):
+            raise UsageProblem(f"--emulate is for C and C++, which have wasi-libc; this is {language}")
+        found += emulation_flags(*options.emulate)
+    return [*found, *flags]
 
 
 def compile_text(
@@ -129,4 +143,4 @@ def _absent(text: str, path: Path, door: Door) -> str:
     return what + guess
 
 
-__all__ = ["ModuleError", "ToolchainError", "compile_file", "compile_text", "load_program"]
+__all__ = ["ModuleError", "ToolchainError", "compile_file", "compile_text", "compiler_flags", "load_program"]

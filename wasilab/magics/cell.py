@@ -10,7 +10,7 @@ from IPython.core.error import UsageError
 from ..commands import execute
 from ..commands.door import Done
 from ..commands.grammar import Request, parse, parse_cell
-from ..commands.program import compile_text
+from ..commands.program import compile_text, compiler_flags
 from ..commands.running import run_module
 from ..commands.usage import HelpAsked, UsageProblem
 from ..commands.words import Values, split
@@ -59,7 +59,7 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
             language,
             door,
             name=options.name or "cell",
-            flags=request.rest,
+            flags=compiler_flags(options, language, request.rest),
             files=lab.files,
             first_line=2,
             quiet=options.quiet,

@@ -17,6 +17,7 @@ from ..commands.options import commands
 from ..commands.parser import Parser
 from ..commands.usage import UsageProblem
 from ..commands.words import split
+from ..toolchains.c_family import EMULATIONS
 
 LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
 
@@ -90,6 +91,8 @@ def _of_option(parser: Parser, before: list[str], current: str, languages: Itera
         "--stdin": lambda: ["-", "none", *_files(current, None)],
         "--policy": lambda: _files(current, (".toml",)),
         "--preload": list,
+        "--link": lambda: _files(current, (".wasm", ".wat")),
+        "--emulate": lambda: list(EMULATIONS),
     }
     return values.get(option, lambda: _files(current, None))()
 

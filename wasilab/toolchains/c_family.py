@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .base import Command, Job, Toolchain
-from .c_hints import hints
+from .c_hints import hints, unlinked
 from .diagnostics import ToolchainError
 from .probe import Failure, Tool, executables, remembered
 from .process import Cancelled, Progress, run_group
@@ -167,6 +167,8 @@ class CFamily(Toolchain):
         if tool.kind == "zig":
             argv.append(f"--target={TARGET}")
             env = {**zig_environment(job.folder)}
+        else:
+            env = {"TMPDIR": str(job.folder)}  # what the linker says of an object then names no folder of this machine
         sources = [str(job.folder / flag) if flag in job.files else flag for flag in job.flags]
         # The folder of the person is where -I and -L count from; the work folder is where quoted includes are found.
         argv += [*self.default_flags, *self.extra(), "-fno-color-diagnostics"]
@@ -202,8 +204,14 @@ class CFamily(Toolchain):
             mark_warm(tool, self._variant(job.flags))
         return result
 
+    def clean(self, output: str, job: Job) -> str:
+        """Without the folders and names that objects have on the way (clang's `cell-1a2b3c.o`, zig's cache)."""
+        plain = re.sub(r"([\w.+-]+)-[0-9a-f]{6,8}\.o\b", r"\1.o", super().clean(output, job))
+        return re.sub(r"\.zig-cache/o/[0-9a-f]{32}/", "", plain)
+
     def hints(self, output: str, job: Job) -> list[str]:
-        return hints(output)
+        beside = {name: text for name, text in job.files.items() if name.endswith(self.suffixes)}
+        return [*hints(output), *unlinked(output, {k: v for k, v in beside.items() if k not in job.flags})]
 
     def _variant(self, flags: Sequence[str]) -> str:
         """Zig builds its libc once for each of these: language and level of optimisation."""

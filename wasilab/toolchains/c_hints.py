@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 # Symbols and headers of each emulation, as wasi-libc's headers and the linker name them.
 _EMULATED = {
@@ -32,6 +32,14 @@ def _emulation(name: str) -> str:
 def hints(output: str) -> list[str]:
     """Sentences for the errors in a compiler's output; empty if nothing is recognised."""
     return list(_hints(output))
+
+
+def unlinked(output: str, sources: Mapping[str, str]) -> Iterator[str]:
+    """Sentences for undefined symbols that a source beside the cell defines; `sources` are those not linked yet."""
+    for symbol in re.findall(r"undefined symbol: `?(\w+)", output):
+        for name, text in sources.items():
+            if re.search(rf"\b{re.escape(symbol)}\s*\(", text):
+                yield f"{name} seems to define {symbol}: compile it too, with `-- {name}` at the end of the %%wasi line"
 
 
 def _hints(output: str) -> Iterator[str]:

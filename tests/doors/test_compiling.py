@@ -1,0 +1,108 @@
+"""What a cell, and `%wasi compile`, tell the compiler: reactors, emulations, modules to link, files beside the cell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+
+from wasilab.magics import load
+from wasilab.magics.failures import CompileFailed
+from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.registry import toolchain_for
+
+pytestmark = pytest.mark.toolchain
+
+ADD = '__attribute__((export_name("add"))) int add(int a, int b) { return a + b; }\n'
+EMULATED = {
+    "mman": (
+        "#include <sys/mman.h>\nint main(void) {\n"
+        "  return mmap(0, 9, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? 1 : 7; }\n"
+    ),
+    "signal": (
+        "#include <signal.h>\nstatic int got;\nstatic void note(int s) { got = s; }\n"
+        "int main(void) { signal(SIGINT, note); raise(SIGINT); return got == SIGINT ? 7 : 1; }\n"
+    ),
+    "process-clocks": "#include <time.h>\nint main(void) { return clock() == (clock_t)-1 ? 1 : 7; }\n",
+    "getpid": "#include <unistd.h>\nint main(void) { return getpid() > 0 ? 7 : 1; }\n",
+}
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    try:
+        toolchain_for("c").find()
+    except ToolchainMissing as missing:
+        pytest.skip(str(missing))
+    monkeypatch.chdir(tmp_path)
+    made = InteractiveShell()
+    load(made)
+    yield made
+    made.history_manager.enabled = False
+
+
+def wasi(shell: InteractiveShell, line: str, cell: str) -> Any:
+    return shell.run_cell_magic("wasi", line, cell)
+
+
+def test_a_reactor_needs_no_flag_of_the_compiler(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    run = wasi(shell, "c --reactor --invoke add --args '40 2'", ADD)
+    assert run.exit_code == 0
+    assert capsys.readouterr().out == "42\n"
+    Path("add.c").write_text(ADD)
+    assert shell.run_line_magic("wasi", "compile --reactor add.c").kind == "reactor"
+
+
+@pytest.mark.parametrize("name", EMULATED)
+def test_what_libc_emulates_is_named(shell: InteractiveShell, name: str) -> None:
+    try:
+        said = wasi(shell, "c", EMULATED[name]).module.warnings  # zig's libc links some of them all the same
+    except CompileFailed as failure:
+        said = str(failure)
+    assert f"-lwasi-emulated-{name}" in said
+    assert wasi(shell, f"c --emulate {name}", EMULATED[name]).exit_code == 7
+
+
+def test_an_emulation_that_does_not_exist_lists_those_that_do(shell: InteractiveShell) -> None:
+    with pytest.raises(UsageError, match="it has getpid, mman, process-clocks, signal"):
+        wasi(shell, "c --emulate mman,fork", "int main(void) { return 0; }\n")
+    with pytest.raises(UsageError, match="for C and C"):
+        wasi(shell, "wat --emulate mman", "(module)")
+
+
+def test_a_module_is_linked_under_its_files_name(shell: InteractiveShell) -> None:
+    wasi(
+        shell, "wat --compile-only --save lib.wasm",
+        '(module (func (export "twice") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2))))',
+    )  # fmt: skip
+    source = (
+        '__attribute__((import_module("lib"), import_name("twice"))) int twice(int);\n'
+        "int main(void) { return twice(21); }\n"
+    )
+    assert wasi(shell, "c --link lib.wasm", source).exit_code == 42
+    with pytest.raises(UsageError, match="none"):
+        wasi(shell, "c --link none.wasm", source)
+
+
+def test_a_source_of_the_lab_that_is_not_linked_is_named(shell: InteractiveShell) -> None:
+    shell.run_cell_magic("wasi_file", "util.c", "int three(void) { return 3; }\n")
+    source = "int three(void);\nint main(void) { return three(); }\n"
+    with pytest.raises(CompileFailed, match=r"util\.c seems to define three") as caught:
+        wasi(shell, "c", source)
+    assert not re.search(r"/\S*cell", str(caught.value)), "no folder of this machine is named"
+    assert "cell.o: undefined symbol: three" in str(caught.value)
+    assert wasi(shell, "c -- util.c", source).exit_code == 3
+    shell.run_cell_magic("wasi_file", "util.c", "int three(void) { return 4; }\n")
+    assert wasi(shell, "c -- util.c", source).exit_code == 4
+
+
+def test_a_file_is_compiled_and_runs_by_its_name(shell: InteractiveShell) -> None:
+    Path("answer.c").write_text("int main(void) { return ANSWER; }\n")
+    shell.run_line_magic("wasi", "compile answer.c --name answer -- -DANSWER=42")
+    assert shell.run_line_magic("wasi", "run answer").exit_code == 42
+    assert shell.run_line_magic("wasi", "run answer.wasm").exit_code == 42
