@@ -150,7 +150,7 @@ export class Painter {
       g.globalAlpha = 1;
     }
     if (what.output) return this.paintOutput(g, view, top);
-    if (single && lane !== GUEST) return;
+    if (single) return; // paintCalls draws them, and the guest's time between them
     g.fillStyle = what.colour;
     g.globalAlpha = lane === GUEST ? 0.55 : alpha;
     const least = lane === GUEST ? 0.04 : 0.28;
@@ -176,7 +176,12 @@ export class Painter {
   paintCalls(g, view, low, high, glyphs) {
     const { store, lod, laneHeight } = this, tall = laneHeight - 8;
     g.textAlign = "left";
-    for (let row = low; row < high; row++) {
+    let reach = low > 0 ? store.end(low - 1) : store.first > 0 ? store.start[0] : 0;
+    for (let row = low; row <= high; row++) {
+      const begin = row < store.length ? store.start[row] : store.meta.span;
+      if (begin > reach) this.paintGuest(g, view, reach, begin);
+      if (row === high) break;
+      reach = Math.max(reach, store.end(row));
       const lane = lod.rowLane[row];
       if (lane === 0xffff) continue;
       const x0 = this.x(view, store.start[row]), x1 = this.x(view, store.end(row));
@@ -196,6 +201,17 @@ export class Painter {
         g.fillText(words, left + (store.verdict[row] ? 17 : 3), top + laneHeight / 2 + 0.5);
       }
     }
+    g.globalAlpha = 1;
+  }
+
+  /** The guest's own time. @param {CanvasRenderingContext2D} g @param {View} view @param {number} from ns @param {number} to ns */
+  paintGuest(g, view, from, to) {
+    const top = RULER + GUEST * this.laneHeight - view.scroll;
+    const x0 = Math.max(this.x(view, from), this.gutter), x1 = Math.min(this.x(view, to), this.width);
+    if (x1 <= x0 || top + this.laneHeight < RULER) return;
+    g.globalAlpha = 0.55;
+    g.fillStyle = this.lanes[GUEST].colour;
+    g.fillRect(x0, top + 4, x1 - x0, this.laneHeight - 8);
     g.globalAlpha = 1;
   }
 
@@ -321,7 +337,8 @@ export class Painter {
     }
     g.clearRect(0, 0, this.width, 34);
     if (this.minimapImage) g.drawImage(this.minimapImage, this.gutter, 4);
-    const x0 = this.gutter + (view.from / store.span) * width, x1 = this.gutter + (view.to / store.span) * width;
+    const clamp = (/** @type {number} */ ns) => this.gutter + Math.max(0, Math.min(1, ns / store.span)) * (width - 1);
+    const x0 = clamp(view.from), x1 = clamp(view.to);
     g.fillStyle = theme.shade;
     g.fillRect(this.gutter, 2, Math.max(x0 - this.gutter, 0), 30);
     g.fillRect(x1, 2, Math.max(this.gutter + width - x1, 0), 30);

@@ -75,12 +75,17 @@ export class CallTable {
   /** @param {number} row bring it into sight and mark it */
   pin(row) {
     this.pinned = row;
-    if (row >= 0) {
+    if (row >= 0) this.reveal(row, this.scroller.clientHeight / 3);
+    this.paint();
+  }
+
+  /** @param {number} row scroll to it if it is out of sight @param {number} [above] pixels shown above it */
+  reveal(row, above = 0) {
+    if (row >= 0 && row < this.store.length) {
       const room = this.scroller.clientHeight, top = this.indexOf(row) * ROW;
       const seen = this.scroller.scrollTop * this.stretch;
-      if (top < seen || top > seen + room - ROW * 2) this.scroller.scrollTop = Math.max(0, top - room / 3) / this.stretch;
+      if (top < seen || top > seen + room - ROW * 2) this.scroller.scrollTop = Math.max(0, top - above) / this.stretch;
     }
-    this.paint();
   }
 
   /** Other calls are in the store: their words are not those of the rows before. */
@@ -119,7 +124,7 @@ export class CallTable {
     const result = words[1] || store.errnoOf(row);
     const tone = verdict & REFUSED ? " refused" : verdict & FAILED ? " failed" : "";
     const dim = store.mask && !store.mask[row] ? " dim" : "";
-    const cells = [number(row + store.first + store.meta.dropped), instant(store.start[row], Math.max(store.span / 1e5, 1)), store.nameOf(row), words[0],
+    const cells = [number(row + store.first + store.meta.dropped), instant(store.start[row], Math.max(store.span / 1e7, 1)), store.nameOf(row), words[0],
       mark + result + (verdict & INJECTED ? " ◆ injected" : ""), duration(store.dur[row])];
     return el("div", { class: `row${row === this.pinned ? " pinned" : ""}${tone}${dim}`, role: "row", "aria-rowindex": index + 2, "aria-selected": row === this.pinned },
       ...cells.map((text, i) => el("span", { class: `cell c${i}`, role: "gridcell", title: i === 3 || i === 4 ? text : null }, text)));

@@ -27,6 +27,7 @@ class TimelineView {
     this.frameRequest = undefined;
     /** When the first picture was drawn, performance.now(). @type {number | undefined} */
     this.firstPaint = undefined;
+    this.followed = ""; // the view that the table was last brought to
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab's own keys must not act on ours
     const root = host.attachShadow({ mode: "open" });
     root.append(el("style", { textContent: model.get("_style") }));
@@ -206,7 +207,18 @@ class TimelineView {
       if (this.paintTimes.length > 600) this.paintTimes.shift();
       if (this.painter.width) this.firstPaint ??= performance.now();
       this.root.dataset.painted = "yes";
+      this.followTable();
     });
+  }
+
+  /** Let the table show the calls in sight, unless the pinned one is. */
+  followTable() {
+    const { from, to, pinned } = this.navigator.view, key = `${from} ${to}`;
+    if (key === this.followed) return;
+    this.followed = key;
+    if (this.navigator.fitted || (pinned >= 0 && this.store.start[pinned] <= to && this.store.end(pinned) >= from)) return;
+    clearTimeout(this.followTimer);
+    this.followTimer = setTimeout(() => this.table.reveal(this.store.firstAt(from)), 150);
   }
 
   /** Milliseconds that the last frames took to draw, for measurements. @type {number[]} */
