@@ -56,7 +56,7 @@ class Line:
     """`seq` of the first of them, -1 for none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Advice:
     """The smallest grants for what was seen, with the evidence. `print` it, or take `flags()`, `toml()`, `python()`."""
 
@@ -106,6 +106,9 @@ class Advice:
             *self._remarks(),
         ]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def advise(
