@@ -106,3 +106,10 @@ def test_a_file_is_compiled_and_runs_by_its_name(shell: InteractiveShell) -> Non
     shell.run_line_magic("wasi", "compile answer.c --name answer -- -DANSWER=42")
     assert shell.run_line_magic("wasi", "run answer").exit_code == 42
     assert shell.run_line_magic("wasi", "run answer.wasm").exit_code == 42
+
+
+@pytest.mark.parametrize("language", ["c", "rust", "wat"])
+def test_an_empty_cell_is_offered_a_program(shell: InteractiveShell, language: str) -> None:
+    with pytest.raises(UsageError, match="the cell is empty"):
+        wasi(shell, f"{language} --name x", "  \n")
+    assert shell.rl_next_input == f"%%wasi {language} --name x\n{toolchain_for(language).template}".rstrip("\n")

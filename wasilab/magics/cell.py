@@ -50,8 +50,7 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         _check_name(request)
         language = language_name(options.lang or "c")
         if not cell.strip():
-            title = toolchain_for(language).title
-            raise UsageProblem(f"the cell is empty: write {title} below the %%wasi line")
+            raise UsageProblem(_offer_template(shell, line, language))
         _warm_c(lab, language)
         started = time.perf_counter()
         module = compile_text(
@@ -79,6 +78,13 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         return _finished(lab, request, run_module(module, args, options, door, compile_seconds=compiled))
 
     return _as_a_cell(carry_out, door)
+
+
+def _offer_template(shell: Any, line: str, language: str) -> str:
+    """Put the language's template into the empty cell, where the front end can; returns the sentence about it."""
+    toolchain = toolchain_for(language)
+    shell.set_next_input(f"%%wasi {line}\n{toolchain.template}".rstrip("\n"), replace=True)
+    return f"the cell is empty: write {toolchain.title} below the %%wasi line (a small program has been put there)"
 
 
 def _warm_c(lab: Lab, language: str) -> None:

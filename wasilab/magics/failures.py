@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 _RED, _YELLOW, _CYAN, _BOLD, _OFF = "\x1b[31m", "\x1b[33m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
-_SEVERITY = re.compile(r"\b(fatal error|error|ERROR|warning|WARNING|note|help|hint)(\[[A-Z]\d+\])?:")
+_SEVERITY = re.compile(r"\b(fatal error|error|ERROR|warning|WARNING|note|help|hint)(\[[A-Z]\d+\]| [A-Z]{2}\d+)?:")
 _COLOUR = {"warning": _YELLOW, "WARNING": _YELLOW, "note": _CYAN, "help": _CYAN, "hint": _CYAN}
 
 
