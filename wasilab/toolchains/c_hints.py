@@ -58,7 +58,10 @@ def _hints(output: str) -> Iterator[str]:
         elif "/" not in header or header.endswith((".h", ".hpp")):
             yield f"put {header} beside the source with a %%wasi_file {header} cell, or add its folder with -I"
     if missing & {"main", "__main_void", "__main_argc_argv", "__original_main"}:
-        yield "a program needs main(); a module of exported functions alone (a reactor): add -mexec-model=reactor (--reactor in a cell)"
+        yield (
+            "a program needs main(); a module of exported functions alone (a reactor): add -mexec-model=reactor "
+            "(in a cell: --reactor)"
+        )
     if missing.intersection(_NO_PROCESSES):
         yield "WASI has no processes: " + ", ".join(sorted(missing & _NO_PROCESSES)) + " cannot exist there"
     if missing.intersection(_NO_SOCKETS):

@@ -139,6 +139,7 @@ def headline(run_or_trace: Any, columns: Columns) -> str:
 def draw(axes: Axes, columns: Columns, drawn: list[Lane]) -> None:
     """Draw lanes into `axes`: bars, glyphs, names left, counts right, a time axis with its unit."""
     from matplotlib.collections import PolyCollection
+    from matplotlib.ticker import MaxNLocator
 
     one, unit = time_unit(columns.span)
     width = columns.span / one
@@ -166,6 +167,7 @@ def draw(axes: Axes, columns: Columns, drawn: list[Lane]) -> None:
     axes.set_yticks([len(drawn) - 1 - row for row in range(len(drawn))], [lane.name for lane in drawn], fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(6))  # each tick costs a millisecond
     axes.set_xlabel(f"time since the start of the run ({unit})", fontsize=8)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
