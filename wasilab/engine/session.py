@@ -98,7 +98,7 @@ class Session:
         self._set_limits(modules)
         if self._recorder is not None:
             self._listen(self._recorder)
-            self._recorder.begin()
+            self._recorder.start_clock()
         provided: dict[str, dict[str, Any]] = {}
         for number, (name, module) in enumerate(self._preload.items(), 1):
             instance = self._instantiate(module, self._lent.modules[number], provided, number)
@@ -129,6 +129,11 @@ class Session:
 
     def _set_limits(self, modules: Sequence[Module]) -> None:
         limits = self.limits
+        if len(modules) > limits.instances:
+            raise LimitReached(
+                f"the program and its preloads are {len(modules)} instances, above the limit of {limits.instances}; "
+                "raise limits.instances"
+            )
         memories = max(1, sum(len(m.memories) - _imported_memories(m) for m in modules))
         share = limits.memory // memories
         for module in modules:

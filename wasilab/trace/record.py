@@ -13,6 +13,7 @@ guest's); any thread may take a `snapshot()` meanwhile: chunks only grow, and a 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,14 +53,15 @@ class Recorder:
 
     `budget_bytes`: memory for chunks; over it the oldest chunk goes: to the `spool` file if one is named, else it is
     dropped and counted in `dropped`. `snaplen`: bytes of data kept a call (None: all). `stacks`: whether the engine
-    is to take the guest's call stack at every call. `meta`: what the trace should know of its run (see `Trace.meta`).
+    is to take the guest's call stack, True at every call, a number at the first so many calls and, beyond them, at the
+    first so many refused ones. `meta`: what the trace should know of its run (see `Trace.meta`).
     """
 
     def __init__(
         self,
         budget_bytes: int = 256 << 20,
         snaplen: int | None = 64,
-        stacks: bool = False,
+        stacks: bool | int = False,
         *,
         spool: str | Path | None = None,
         meta: dict[str, Any] | None = None,
@@ -70,8 +72,16 @@ class Recorder:
             raise ValueError(f"snaplen must be 0 or more bytes or None for all, not {snaplen}")
         self.budget_bytes = budget_bytes
         self.snaplen = snaplen
-        self.stacks = stacks
+        if stacks < 0:
+            raise ValueError(f"stacks is True, False or a number of calls, not {stacks}")
+        self.stacks = bool(stacks)
+        self.stacks_left = math.inf if stacks is True else int(stacks)
+        """Calls whose stack may still be taken."""
+        self.refused_stacks_left = self.stacks_left
+        """Refused calls whose stack may still be taken once `stacks_left` is used up."""
         self.meta: dict[str, Any] = dict(meta or {})
+        if self.stacks:
+            self.meta["stacks"] = "all" if stacks is True else int(stacks)
         self.origin_ns = time.perf_counter_ns()
         """perf_counter_ns at the run's start; `make_writer` subtracts it from every `t_start`."""
         self.meta.setdefault("start_epoch_ns", time.time_ns())
@@ -104,10 +114,6 @@ class Recorder:
     def __len__(self) -> int:
         """Calls seen so far, dropped and spooled ones included: the `seq` of the next one."""
         return self.chunk.first + self.chunk.n
-
-    def begin(self) -> None:
-        """The same as `start_clock`: what was compiled and instantiated before is not the guest's time."""
-        self.start_clock()
 
     def make_writer(self, instance: int = 0, tid: int = 1) -> Write:
         """The function that records one call; ask for it once and keep it.
