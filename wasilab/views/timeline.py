@@ -98,7 +98,7 @@ def figure(run_or_trace: Any, *, title: str | None = None, width: float = 9.0, a
     drawn = lanes(columns)
     fig, axes = _page(drawn, width) if ax is None else canvas(ax, (width, 1.0))
     words = title if title is not None else headline(run_or_trace, columns)
-    axes.set_title(label(words, 100), loc="left", fontsize=10)
+    axes.set_title(label(words, 100), loc="left", fontsize=10, y=None if ax is not None else 1.0)
     draw(axes, columns, drawn)
     ending = getattr(outcome_of(run_or_trace), "kind", "exit")
     if ending in ENDINGS:
@@ -109,12 +109,16 @@ def figure(run_or_trace: Any, *, title: str | None = None, width: float = 9.0, a
 def _page(drawn: list[Lane], width: float) -> tuple[Figure, Axes]:
     """A figure and axes whose margins fit the lanes' names and notes.
 
-    They are reckoned here: matplotlib's own layout measures every text, which takes longer than drawing them.
+    Margins, title and axis label stand where they are reckoned here: to place them, matplotlib would measure every
+    text, which takes longer than drawing them.
     """
     height = 1.25 + 0.34 * len(drawn)
     fig = new_figure((width, height), layout=None)
     left, right, bottom, top = 0.75, 0.25 + 0.068 * max(len(_note(lane)) for lane in drawn), 0.5, 0.32
-    return fig, fig.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
+    inner = height - bottom - top
+    axes = fig.add_axes((left / width, bottom / height, 1 - (left + right) / width, inner / height))
+    axes.xaxis.set_label_coords(0.5, -0.25 / inner)
+    return fig, axes
 
 
 def _note(lane: Lane) -> str:
