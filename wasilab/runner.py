@@ -19,7 +19,7 @@ from .capabilities.directory import Directory, File
 from .capabilities.hostdir import HostDir
 from .capabilities.memdir import MemDir
 from .capabilities.sockets import ListenSocket
-from .capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput
+from .capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput, QueueInput
 from .capabilities.waiting import Interrupt
 from .engine.worker import Pump, start
 from .grants.ask import Asking, Question
@@ -295,6 +295,8 @@ class Prepared:
         )
 
     def _stdin(self, given: Any, own_stdin: Callable[[Interrupt], File | None] | None) -> File | None:
+        if isinstance(given, QueueInput):
+            given.stopped_by(self.interrupt)
         if given is None or not isinstance(given, (str, bytes)):
             return given
         if isinstance(given, bytes):

@@ -73,6 +73,10 @@ class QueueInput(_Input):
         # Holds one byte while a read would not wait: a level that poll(2) can see.
         self._ready, self._signal = os.pipe()
 
+    def stopped_by(self, interrupt: Interrupt) -> None:
+        """From now on let `interrupt`, that of the run that reads it next, end a read that waits."""
+        self._interrupt = interrupt
+
     def feed(self, data: bytes) -> None:
         """Add `data` to what the guest can read; nothing happens after `end` or `close`."""
         with self._lock:
