@@ -13,7 +13,7 @@ from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.flags import add_options, from_options
 from wasilab.grants.missing import missing
 
-from .guests import READ, SCRATCH, WRITE, Guest
+from .guests import READ, SCRATCH, WRITE, Guest, fd
 
 CREATE, DIRECTORY, TRUNCATE = 1, 2, 8
 CLOCK = f"(i32.const 1) (i64.const 0) (i32.const {SCRATCH})"
@@ -41,6 +41,9 @@ GUESTS = {
     "truncating": Guest().open("a.txt", rights=WRITE, oflags=TRUNCATE),
     "in a folder below": Guest().open("sub/new", rights=WRITE, oflags=CREATE),
     "the clock": Guest().call("clock_time_get", CLOCK),
+    "stdout": Guest().write("x", fd(1)),
+    "stderr": Guest().write("x", fd(2)),
+    "stdin": Guest().read(fd(0)),
     "randomness": Guest().call("random_get", f"(i32.const {SCRATCH}) (i32.const 8)"),
 }
 
@@ -50,8 +53,9 @@ GUESTS = {
 def test_the_remedy_is_enough(name: str, rights: str, folder: Path) -> None:
     module = GUESTS[name].module()
     given = Grants(
-        dirs={"/data": HostDir(str(folder))}, clocks=Clocks.nothing(), random=Random.nothing(), rights=rights  # type: ignore[arg-type]
-    )
+        dirs={"/data": HostDir(str(folder))}, clocks=Clocks.nothing(), random=Random.nothing(),
+        stdin=None, stdout=False, stderr=False, rights=rights,  # type: ignore[arg-type]
+    )  # fmt: skip
     first = run(module, (), given)
     assert first.exit_code != 0
     assert len(first.denied) == 1
@@ -97,3 +101,13 @@ def test_revoked_is_not_missing(folder: Path) -> None:
     (shown,) = missing([started], every=True)
     assert shown.flag == ""
     assert "taken back" in shown.why
+
+
+def test_a_stream_is_refused_once_with_a_count_and_not_where_the_guest_closed_it() -> None:
+    module = Guest().call("fd_close", fd(1)).write("x", fd(1)).module()
+    assert list(run(module).denied) == []
+    import wasilab
+
+    twice = wasilab.compile('#include <unistd.h>\nint main() { write(1, "x", 1); write(1, "x", 1); }', "c")
+    (refusal,) = run(twice, (), Grants(stdout=False)).denied
+    assert (refusal.asked, refusal.remedy, refusal.count) == ("fd_write(1)", "--stdout", 2)

@@ -17,6 +17,14 @@ def test_a_write_through_a_read_only_grant_names_the_folder_to_grant() -> None:
     assert refusal.remedy == "--dir '/home/me/my data'::/data:rw"
 
 
+def test_the_remedy_names_a_folder_once_where_both_sides_call_it_the_same() -> None:
+    b = Builder(dirs={"my out": "my out/"})
+    b.open(3, "my out", preopen="my out", filetype=3)
+    b.path_open(3, b"new.txt", errno=76, denied=1, reason="it is granted read-only; grant it with :rw")
+    (refusal,) = b.trace().denied
+    assert refusal.remedy == "--dir 'my out/':rw"
+
+
 def test_a_path_that_leaves_its_directory_asks_for_the_one_it_reached_for() -> None:
     b = Builder()
     b.open(3, "/data", preopen="/data", filetype=3)

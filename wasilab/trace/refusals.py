@@ -7,7 +7,7 @@ A program that opens a file without any granted directory makes no call that cou
 `fd_prestat_get` for each granted directory, is told EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
 That search is reported here as a refusal of its own, derived from the trace. When directories *are* granted and the
 program opens a path outside all of them, the C library refuses by itself and nothing reaches the host: no trace can
-show it.
+show it. A standard stream that was not granted is derived as well: to the guest it is just not open (EBADF).
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ class Refusals:
         derived = _searched_in_vain(trace, lines)
         if derived is not None:
             entries.append(derived)
+        entries += _streams_missed(trace, lines)
         return cls(sorted(entries, key=lambda entry: entry.seq))
 
     def __len__(self) -> int:
@@ -195,14 +196,13 @@ def _writable(event: CallEvent) -> str:
     guest = _preopen_of(event)
     if not guest:
         return "--dir HOST[::GUEST]"
-    return f"--dir {_host_of(event, guest)}::{shlex.quote(plain(guest))}:rw"
-
-
-def _host_of(event: CallEvent, guest: str) -> str:
-    """The host folder behind a granted directory, where the run said it (`meta["dirs"]`: guest -> host)."""
     dirs = event.trace.meta.get("dirs")
     host = dirs.get(guest) if isinstance(dirs, dict) else None
-    return shlex.quote(plain(host)) if isinstance(host, str) else "HOST"
+    if not isinstance(host, str):
+        return f"--dir HOST::{shlex.quote(plain(guest))}:rw"
+    if (host.rstrip("/") or "/") == guest and "::" not in host:  # the guest path is the host's when none is named
+        return f"--dir {shlex.quote(plain(host))}:rw"
+    return f"--dir {shlex.quote(plain(host))}::{shlex.quote(plain(guest))}:rw"
 
 
 def _escaped(event: CallEvent) -> str:
@@ -231,3 +231,28 @@ def _searched_in_vain(trace: Trace, lines: list[Place | None]) -> Refusal | None
     )
     asked, remedy = "a granted directory", "--dir HOST[::GUEST]"
     return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq, _line(event, lines))
+
+
+_STREAMS = (
+    (0, "stdin", "fd_read", "--stdin -"), (1, "stdout", "fd_write", "--stdout"), (2, "stderr", "fd_write", "--stderr"),
+)  # fmt: skip
+
+
+def _streams_missed(trace: Trace, lines: list[Place | None]) -> list[Refusal]:
+    """Standard streams that were read or written and were never there, each as a refusal."""
+    if trace.dropped:
+        return []
+    calls, failed = trace.column("call"), trace.column("errno") == _BADF
+    known = {life.fd for life in trace.lives.values()} | {life.path for life in trace.lives.values()}
+    found = []
+    for fd, name, call, flag in _STREAMS:
+        if fd in known or f"<{name}>".encode() in known:
+            continue  # it was granted: what is closed now, the guest closed
+        rows = np.flatnonzero(failed & (calls == spec.SNAPSHOT1[call].number) & (trace.column("args")[:, 0] == fd))
+        if len(rows):
+            event = trace[int(rows[0])]
+            asked = f"{call}({fd})"
+            sentence = f"{asked} failed: {name} is not granted; grant it with {flag}"
+            where = _line(event, lines)
+            found.append(Refusal(call, asked, DeniedBy.GRANT, sentence, flag, event.seq, where, len(rows)))
+    return found
