@@ -201,3 +201,12 @@ def test_advice_needs_something_to_read() -> None:
         advise()
     with pytest.raises(GrantError, match="not int"):
         advise(3)
+
+
+def test_advice_that_flags_cannot_say_is_printed_as_python(folder: Path) -> None:
+    finished = run(Guest().open("a.txt").read().module(), (), Grants(dirs={"/m": MemDir({"a.txt": "text"})}))
+    advice = advise(finished)
+    assert str(advice).startswith("Grants(dirs={'/m': MemDir({'a.txt': b'text'})}")
+    assert "kept: " in str(advice)
+    with pytest.raises(GrantError, match="flags cannot say"):
+        advice.command()

@@ -92,7 +92,11 @@ class Advice:
         return remarks
 
     def __str__(self) -> str:
-        lines = [self.command(), ""]
+        try:
+            words = self.command()
+        except GrantError:  # a capability of one's own, contents in memory: only Python can say it
+            words = to_python(self.grants, contents=200)
+        lines = [words, ""]
         width = max((len(line.flag or line.name) for line in self.lines), default=0)
         lines += [f"  {line.flag or line.name:{width}}  {line.verdict}: {line.why}" for line in self.lines]
         if self.missing:

@@ -28,7 +28,7 @@ class GrantError(ValueError):
     """A grant that cannot be given: the message names it and says what to write instead."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grants:
     """What a guest is given. `Grants()` is the default; `Grants.nothing()` is nothing at all.
 
@@ -69,6 +69,12 @@ class Grants:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)  # frozen: this is the one way in
 
+        for name, example in (("dirs", '{"/data": HostDir("data")}'), ("env", '{"LANG": "C"}'), ("overrides", "{}")):
+            if not isinstance(getattr(self, name), Mapping):
+                raise GrantError(f"{name} is a {type(getattr(self, name)).__name__}, not a mapping: write {example}")
+        for name, kind, example in _KINDS:
+            if not isinstance(getattr(self, name), kind):
+                raise GrantError(f"{name}={getattr(self, name)!r:.80}: write for example {name}={example}")
         dirs: dict[str, Directory] = {}
         for guest, directory in self.dirs.items():
             if isinstance(directory, str):
@@ -87,15 +93,30 @@ class Grants:
             if not name or "=" in name or "\0" in name + value:
                 raise GrantError(f"environment variable {name!r}: a name is not empty and holds no '=' or NUL")
         put("env", MappingProxyType(dict(self.env)))
-        if isinstance(self.stdin, str) and self.stdin != "ask":
+        if (isinstance(self.stdin, str) and self.stdin != "ask") or not (
+            self.stdin is None or isinstance(self.stdin, (str, bytes)) or hasattr(self.stdin, "read")
+        ):
             raise GrantError(f"stdin={self.stdin!r}: give bytes, a file object, 'ask' or None (text: .encode())")
+        if not hasattr(self.random, "fill"):
+            raise GrantError(f"random={self.random!r:.80}: write for example random=Random.seeded(1)")
         if self.rights not in ("strict", "compat"):
             raise GrantError(f"rights={self.rights!r}: the modes are 'strict' and 'compat'")
         put("sockets", tuple(self.sockets))
-        for call in self.overrides:
+        for socket in self.sockets:
+            if not hasattr(socket, "address"):
+                raise GrantError(f"sockets: {socket!r:.80} is no socket: write [listen('127.0.0.1:8080')]")
+        for call, function in self.overrides.items():
+            if not callable(function):
+                raise GrantError(f"overrides[{call!r}] is a {type(function).__name__}, not a function")
             if call not in SNAPSHOT1:
                 raise GrantError(f"overrides[{call!r}]: no such WASI call{nearest(call, SNAPSHOT1)}")
         put("overrides", MappingProxyType(dict(self.overrides)))
+
+    def __repr__(self) -> str:
+        """A Python expression for it; the files of a directory in memory are left out where they are many."""
+        from .python import to_python
+
+        return to_python(self, contents=200)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Grants):
@@ -165,6 +186,14 @@ class Grants:
         return load(*paths)
 
 
+_KINDS: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
+    ("args", bool, "True"), ("stdout", bool, "True"), ("stderr", bool, "True"), ("ask", bool, "True"),
+    ("clocks", Clocks, "Clocks.stepped(1000)"),
+    ("limits", Limits, "Limits(seconds=5)"), ("sockets", (list, tuple), "[listen('127.0.0.1:8080')]"),
+)  # fmt: skip
+"""What fields must be, and how to write one."""
+
+
 def given(grants: Grants, name: str) -> Any:
     """What a field gives, as a value to compare: directories in memory by their contents and limits, in order."""
     value = getattr(grants, name)
@@ -191,7 +220,7 @@ def host_folder(path: str, mode: str = "ro") -> HostDir:
 
 def check_guest_path(guest: str) -> None:
     """Raise `GrantError` unless `guest` can name a preopened directory."""
-    if not guest or "\0" in guest:
+    if not isinstance(guest, str) or not guest or "\0" in guest:
         raise GrantError(f"guest path {guest!r}: it is not empty and holds no NUL; write for example '/data' or '.'")
     if len(guest.encode("utf-8", "surrogatepass")) > 4096:
         raise GrantError("a guest path has at most 4096 bytes")

@@ -1,0 +1,57 @@
+"""The value itself: what it prints as, and what it says of a field that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
+from wasilab.capabilities.patterns import quota
+from wasilab.grants.grants import GrantError
+from wasilab.grants.python import from_python
+
+from .guests import SCRATCH, Guest
+
+
+def test_it_prints_as_the_python_that_makes_it(tmp_path: Path) -> None:
+    grants = Grants(
+        dirs={"/data": HostDir(str(tmp_path)), "/m": MemDir({"a": "b"})}, env={"LANG": "C"}, stderr=False,
+        clocks=Clocks.stepped(5), random=Random.seeded(3), limits=Limits(seconds=5),
+    )  # fmt: skip
+    assert from_python(repr(grants)) == grants
+    assert repr(Grants()) == "Grants()"
+    assert len(repr(Grants(dirs={"/m": MemDir({"big": "x" * 10_000})}))) < 100
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"random": "real"}, "Random.seeded"),
+        ({"clocks": 3}, "Clocks.stepped"),
+        ({"limits": {"memory": 3}}, "Limits(seconds=5)"),
+        ({"overrides": {"random_get": 3}}, "not a function"),
+        ({"overrides": {"random_gte": print}}, "did you mean 'random_get'"),
+        ({"sockets": ["127.0.0.1:80"]}, "listen("),
+        ({"dirs": ["data"]}, "HostDir("),
+        ({"dirs": {3: MemDir()}}, "guest path 3"),
+        ({"dirs": {"/d": 3}}, "not a directory"),
+        ({"env": ["A=b"]}, "LANG"),
+        ({"args": "no"}, "args=True"),
+        ({"stdin": 3}, "give bytes"),
+        ({"stdin": "text"}, ".encode()"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_to_write(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(GrantError) as error:
+        Grants(**given)
+    assert says in str(error.value)
+
+
+def test_a_pattern_over_randomness_is_a_grant() -> None:
+    draw = f"(i32.const {SCRATCH}) (i32.const 8)"
+    finished = run(Guest().call("random_get", draw).call("random_get", draw).module(), (),
+                   Grants(random=quota(Random.seeded(1), 10)))  # type: ignore[arg-type]  # fmt: skip
+    (refusal,) = finished.denied
+    assert "quota of 10" in refusal.sentence
