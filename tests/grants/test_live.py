@@ -15,7 +15,7 @@ from wasilab.grants.grants import GrantError
 from wasilab.runs import RunError
 from wasilab.wasi.types import Errno
 
-from .guests import SCRATCH, Guest, fd
+from .guests import READ, SCRATCH, WRITE, Guest, fd
 
 NOTCAPABLE = int(Errno.NOTCAPABLE)
 SEEK_0 = "(local.get $fd) (i64.const 0) (i32.const 0) (i32.const 5000)"
@@ -112,6 +112,54 @@ def test_streams_clocks_and_randomness_can_be_revoked(
     ends(started)
     assert started.exit_code == NOTCAPABLE
     assert {call.denied_by for call in started.trace[-2:] if call.denied_by} == {DeniedBy.REVOKED}
+
+
+def test_writing_alone_is_taken_back_and_given_again(detached: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    guest = Guest().open("a.txt", rights=READ | WRITE).again().call("fd_seek", SEEK_0).read().write("x")
+    started = detached(guest, Grants(dirs={"/data": HostDir(str(tmp_path), mode="rw")}))
+    started.live.read_only("/data")
+    started.live.read_only("/data")
+    ends(started)
+    assert started.live.works("/data")
+    assert started.live.is_read_only("/data")
+    (last,) = [call for call in started.trace if call.denied_by]
+    assert (last.name, last.denied_by) == ("fd_write", DeniedBy.REVOKED)
+    assert "changing '/data' was granted, then taken back" in last.reason
+    with pytest.raises(GrantError, match="no directory 'stdout'"):
+        started.live.read_only("stdout")
+
+
+def test_a_folder_made_read_only_is_looked_at_and_opened_for_reading() -> None:
+    from wasilab.capabilities.directory import Directory, OpenHow
+    from wasilab.capabilities.refusal import Refused
+    from wasilab.grants.held import Held
+    from wasilab.grants.live import LiveGrants
+
+    live = LiveGrants(Held(preopens={"/d": MemDir({"sub": {"a": "text"}}), "/e": MemDir({"b": ""})}))
+    folder, other = live.held.preopens["/d"], live.held.preopens["/e"]
+    inner = folder.open("sub", OpenHow(directory=True))
+    assert isinstance(inner, Directory)
+    file = inner.open("a", OpenHow(write=True, read=True))
+    live.read_only("/d")
+    assert file.stat().size == 4
+    assert inner.open("a", OpenHow()).stat().size == 4
+    changes: list[Callable[[], object]] = [
+        lambda: file.write([memoryview(b"x")]), lambda: inner.unlink("a"), lambda: folder.mkdir("new"),
+        lambda: inner.open("a", OpenHow(write=True)), lambda: other.rename("b", folder, "b"),
+        lambda: inner.rename("a", other, "a"), lambda: file.set_size(0),
+    ]  # fmt: skip
+    for change in changes:
+        with pytest.raises(Refused) as refused:
+            change()
+        assert refused.value.by is DeniedBy.REVOKED
+    other.mkdir("elsewhere")
+    live.read_only("/d", False)
+    assert file.write([memoryview(b"x")]) == 1
+    live.revoke("/d")
+    live.restore("/d")
+    with pytest.raises(Refused):
+        file.stat()
 
 
 def test_one_grant_is_revoked_and_the_others_work_on(detached: Callable[..., Run]) -> None:

@@ -120,6 +120,69 @@ def test_a_switch_put_back_restores_and_undo_too(shown: Callable[..., Panel]) ->
     assert going(it).outcome.kind == "interrupt"
 
 
+def test_a_mode_is_a_live_switch_where_it_gives_less(shown: Callable[..., Panel], folder: Path) -> None:
+    guest = Guest().open("a.txt", rights=READ | WRITE).again().write("x")
+    it = shown(guest.module(), Grants(dirs={"data": HostDir("data", mode="rw")}))
+    it.button_detached.click()
+    until(lambda: len(going(it).trace) > 10)
+    it._groups["data"].mode.value = "ro"
+    until(lambda: not going(it).running)
+    assert going(it).trace.denied[0].denied_by is DeniedBy.REVOKED
+    size = (folder / "data" / "a.txt").stat().st_size
+    it.button_undo.click()
+    assert it.grants.dirs["data"] == HostDir("data", mode="rw")
+    assert (folder / "data" / "a.txt").stat().st_size == size
+
+
+def test_what_gives_more_or_other_things_waits_for_the_next_run_and_says_so(
+    shown: Callable[..., Panel], folder: Path
+) -> None:
+    it = shown(Guest().again().read(fd(0)).module(), Grants(dirs={"data": HostDir("data"), "w": HostDir(".", "rw")}))
+    it.button_detached.click()
+    live = going(it).live
+    it._groups["data"].mode.value = "rw"
+    it._groups["clocks"].kind.value = "coarse"
+    it._groups["argv"].box.value = False
+    it._groups["w"].mode.value = "copy"
+    it.refresh()
+    for name in ("data", "clocks", "argv"):
+        assert "next run" in it._states[name].value, name
+    assert live.works("data")
+    assert not live.is_read_only("data")
+    assert live.is_read_only("w"), "a copy gives no way to change the folder itself"
+    assert "writing revoked" in it._states["w"].value
+    assert it._states["random"].value == ""
+    it.model.remove("w")
+    assert not live.works("w")
+    it.model.add("w", HostDir("data"))
+    assert not live.works("w"), "another folder under the same name is another grant"
+    it.button_stop.click()
+    until(lambda: not going(it).running)
+    until(lambda: it._states["data"].value == "")
+
+
+def test_the_rights_of_a_directory_are_shown(shown: Callable[..., Panel], folder: Path) -> None:
+    it = shown(READER.module(), Grants(dirs={"data": HostDir("data")}))
+    rights = it._groups["data"].rights
+    assert "path_open, fd_readdir" in rights.value
+    assert "without path_create_directory" in rights.value
+    it._groups["data"].mode.value = "rw"
+    assert "without" not in rights.value
+    html = static_html(it.model.module, it.grants, None)
+    assert "path_create_directory" in html
+    assert "1g of memory" in html
+
+
+def test_a_refusal_by_the_programs_own_library_is_told(shown: Callable[..., Panel], folder: Path) -> None:
+    guest = Guest().write("out: Capabilities insufficient", fd(2)).open("missing")
+    it = shown(guest.module(), Grants(dirs={"data": HostDir("data")}))
+    it.button_run.click()
+    assert "the granted directories (data)" in it.verdict.value
+    it.model.put(Grants())
+    it.button_run.click()
+    assert "own library" not in it.verdict.value
+
+
 def test_grant_only_what_was_used_and_undo(shown: Callable[..., Panel]) -> None:
     before = Grants(dirs={"/d": MemDir({"a.txt": "x"}), "/unused": MemDir()}, env={"A": "b"})
     it = shown(READER.module(), before)

@@ -27,7 +27,7 @@ from .live import recorder_of
 from .panel_chooser import Chooser
 from .panel_model import PanelModel
 from .panel_rows import Bounds, Environment, Folder, Group, Kind, Sockets, Stdin, Switch, small
-from .verdict import mood, verdict
+from .verdict import mood, refused_by_its_library, verdict
 from .widget import timeline
 
 FOLLOW_SECONDS = 0.25
@@ -240,19 +240,20 @@ class Panel(w.VBox):  # type: ignore[misc]
             elif item.name in self._used:
                 self._used[item.name].value = table.used_html(item, trace is not None)
                 self._refused[item.name].value = table.refused_html(item)
-                works = self.model.works(item.name)
                 _put(self._warnings[item.name], self._warning(item.name))
-                _put(self._states[item.name], table.REVOKED if works is False else "")
+                _put(self._states[item.name], self._state(item.name))
 
     def _warning(self, name: str) -> str:
         directory = self.grants.dirs.get(name)
-        if directory is None:
-            return ""
-        pending = ""
-        run = self.run
-        if run is not None and run.running and run.grants.dirs.get(name) != directory:
-            pending = '<div class="wasilab-dim">this takes effect with the next run</div>'
-        return table.warning_html(danger(directory)) + pending
+        return "" if directory is None else table.warning_html(danger(directory))
+
+    def _state(self, name: str) -> str:
+        """What became of a grant in the run that goes on."""
+        if self.model.works(name) is False:
+            return table.REVOKED
+        if self.model.writing_revoked(name):
+            return table.WRITING_REVOKED
+        return table.WAITS if self.model.waits(name) else ""
 
     def _questions(self) -> None:
         question = self.model.question
@@ -283,6 +284,9 @@ class Panel(w.VBox):  # type: ignore[misc]
         mark = "✔" if tone == "good" else "✖"
         self.verdict.value = f'<span class="wasilab-{tone}">{mark}</span> {html_text(verdict(run))}'
         self.refusals.children = tuple(self._refusal(lack) for lack in self.model.refused()[:20])
+        unseen = refused_by_its_library(run)
+        if unseen:
+            self.verdict.value += f'<div class="wasilab-dim">{html_text(unseen)}</div>'
 
     def _refusal(self, lack: Any) -> w.Box:
         times = f" ({lack.count:,} times)" if lack.count > 1 else ""

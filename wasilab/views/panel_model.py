@@ -1,8 +1,8 @@
 """What the panel edits, without its widgets: a program, the grants for its next run, the run that goes on, undo.
 
 Every change makes a new `Grants`; while a detached run goes on, what was switched off or on is revoked or restored in
-it at once, and all other changes wait for the next run. Methods may be called from any thread and raise `GrantError`
-(or another `ValueError`) with one sentence, having changed nothing.
+it at once, a folder made read-only is so at once, and all other changes wait for the next run. Methods may be called
+from any thread and raise `GrantError` (or another `ValueError`) with one sentence, having changed nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import runner
 from ..capabilities.directory import Directory
+from ..capabilities.hostdir import HostDir
 from ..grants.advise import Advice, advise
 from ..grants.ask import Answer, Question
 from ..grants.grants import GrantError, Grants
@@ -144,13 +145,29 @@ class PanelModel:
             return None
         return self.run.live.works(name)
 
+    def writing_revoked(self, guest: str) -> bool:
+        """Whether the right to change a directory was taken back in the run that goes on."""
+        return bool(self.works(guest) and self.run is not None and self.run.live.is_read_only(guest))
+
+    def waits(self, name: str) -> bool:
+        """Whether the run that goes on was given something else under this name, and keeps it until its end."""
+        run = self.run
+        if run is None or not run.running or self.works(name) is False or self.writing_revoked(name):
+            return False
+        if name in self._shelf:
+            return run.grants.dirs.get(name) != self._grants.dirs.get(name)
+        field = {"argv": "args"}.get(name, name)
+        return bool(getattr(run.grants, field, None) != getattr(self._grants, field, None))
+
     def _follow(self) -> None:
         """Revoke and restore, in the run that goes on, what the grants no longer or again give."""
         run, grants = self.run, self._grants
         if run is None or not run.running:
             return
+        given = run.grants.dirs
+        same = {guest for guest, d in grants.dirs.items() if guest in given and same_place(d, given[guest])}
         gives = {
-            **dict.fromkeys(grants.dirs, True),
+            **dict.fromkeys(same, True),
             "stdin": grants.stdin is not None,
             "stdout": grants.stdout,
             "stderr": grants.stderr,
@@ -161,6 +178,8 @@ class PanelModel:
         for name in run.live:
             if gives.get(name, False) != run.live.works(name):
                 (run.live.restore if gives.get(name, False) else run.live.revoke)(name)
+        for guest in same:
+            run.live.read_only(guest, takes_writing_back(given[guest], grants.dirs[guest]))
 
     def _asked(self, question: Question | None) -> None:
         self.question = question
@@ -186,3 +205,20 @@ class PanelModel:
     def refused(self) -> list[Missing]:
         """What the last run asked for and was refused, with the grant that would allow it where one would."""
         return missing([self.run], every=True) if self.run is not None and self.run.traced else []
+
+
+def same_place(one: Directory, other: Directory) -> bool:
+    """Whether two grants are of one folder, whatever their modes."""
+    if isinstance(one, HostDir) and isinstance(other, HostDir):
+        return one.real == other.real
+    return one == other
+
+
+def takes_writing_back(before: Directory, now: Directory) -> bool:
+    """Whether `now` allows less of the folder than `before`: a copy of it leaves the folder itself as it is."""
+    return before.writable and (not now.writable or modes(before, now) == ("rw", "copy"))
+
+
+def modes(*directories: Directory) -> tuple[object, ...]:
+    """The modes of host folders, None for other directories."""
+    return tuple(getattr(directory, "mode", None) for directory in directories)

@@ -22,15 +22,12 @@ from ..grants.compare import leads_to, place_of
 from ..grants.grants import Grants, host_folder
 from .escape import html_text
 from .panel_model import PanelModel
+from .panel_table import LIMIT_WORDS, rights_html
 
 Edit = Callable[[Callable[[], object]], None]
 """Carries out a change and shows its error, if it has one."""
 
 CLOCK_NOTES = {"coarse": "ns a step", "stepped": "ns a reading", "frozen": "ns since 1970"}
-LIMIT_WORDS = {
-    "seconds": "seconds", "fuel": "instructions", "memory": "of memory", "fds": "descriptors",
-    "bytes_written": "written in all", "output": "of output", "io": "in one call",
-}  # fmt: skip
 
 
 class Group(w.Box):  # type: ignore[misc]
@@ -196,7 +193,8 @@ class Folder(Group):
         self.mode = w.Dropdown(options=[("read only", "ro"), ("read and change", "rw"), ("a copy", "copy")])
         self.where = w.HTML()
         self.away = small("×", f"take {guest} away")
-        super().__init__(model, edit, (self.box, self.mode, self.away, self.where))
+        self.rights = w.HTML()
+        super().__init__(model, edit, (self.box, self.mode, self.away, self.where, self.rights))
         self.on(self.box, lambda on: model.switch(guest, on))
         self.on(self.mode, self._put)
         self.away.on_click(lambda _: edit(lambda: model.remove(guest)))
@@ -217,6 +215,9 @@ class Folder(Group):
             self.where.value = f"folder <code>{html_text(directory.path)}{html_text(leads_to(directory))}</code>"
         else:
             self.where.value = html_text(place_of(directory)) if directory is not None else ""
+        rights = rights_html(grants, self.guest)
+        if self.rights.value != rights:  # else it would fold up under the reader's hand
+            self.rights.value = rights
 
 
 class Bounds(Group):

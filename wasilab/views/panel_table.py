@@ -9,10 +9,13 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from ..engine.limits import Limits
+from ..grants import flags
 from ..grants.compare import Item, items
 from ..grants.grants import Grants
 from ..grants.python import to_python
 from ..module import Module
+from ..wasi.rights import directory_rights, names
 from ..wasi.spec import SNAPSHOT1
 from .escape import html_text
 from .units import counted
@@ -24,10 +27,17 @@ TITLES = {
     "path": "directories", "sock": "sockets",
 }  # fmt: skip
 """The sections of the panel by family, in their order."""
+LIMIT_WORDS = {
+    "seconds": "seconds", "fuel": "instructions", "memory": "of memory", "fds": "descriptors",
+    "bytes_written": "written in all", "output": "of output", "io": "in one call",
+}  # fmt: skip
+"""The limits that the panel shows, and what stands behind their figures."""
 SHOWN = 4
 OUTPUT_LINES, OUTPUT_CHARACTERS = 10, 4000
 """How much of the end of stdout and stderr is shown."""
 REVOKED = '<span class="wasilab-revoked">revoked: the next call is refused</span>'
+WRITING_REVOKED = '<span class="wasilab-revoked">writing revoked: the next change is refused</span>'
+WAITS = '<span class="wasilab-dim">this takes effect with the next run</span>'
 
 
 @cache
@@ -68,6 +78,29 @@ def refused_html(item: Item) -> str:
     return f'<span class="wasilab-bad">✖ {item.refused:,}</span>' if item.refused else ""
 
 
+def rights_html(grants: Grants, guest: str) -> str:
+    """The rights of preview1 that the descriptor of a granted directory has, to be unfolded."""
+    directory = grants.dirs.get(guest)
+    if directory is None:
+        return ""
+    has, withheld = directory_rights(directory.writable, strict=grants.rights == "strict")
+    without = f"; without {names(withheld)}" if withheld else ""
+    return (
+        f'<details class="wasilab-dim"><summary>{has.bit_count()} of {(has | withheld).bit_count()} rights</summary>'
+        f'<span class="wasilab-names">{names(has)}{without}</span></details>'
+    )
+
+
+def limits_words(limits: Limits) -> str:
+    """All limits with their units."""
+    words = []
+    for name, what in LIMIT_WORDS.items():
+        value = getattr(limits, name)
+        if value is not None:
+            words.append(f"{value if name in flags.COUNTS or name == 'seconds' else flags.format_size(value)} {what}")
+    return ", ".join(words)
+
+
 def warning_html(text: str) -> str:
     """A warning beside a grant."""
     return f'<div class="wasilab-warning" role="note">▲ {html_text(text)}</div>' if text else ""
@@ -86,7 +119,7 @@ def static_html(module: Module | None, grants: Grants, run: Any) -> str:
             f"<tr><th scope=row>{html_text(TITLES[item.family]) if first else ''}</th>"
             f"<td>{html_text(item.name)}</td>"
             f"<td>{asked_html(module, item.family) if first else ''}</td>"
-            f"<td>{granted}{warning_html(item.warning)}</td>"
+            f"<td>{granted}{rights_html(grants, item.name)}{warning_html(item.warning)}</td>"
             f"<td>{used_html(item, trace is not None)}</td><td>{refused_html(item)}</td></tr>"
         )
     heads = "".join(f"<th scope=col>{name}</th>" for name in ("", "grant", "asked for", "granted", "used", "refused"))
@@ -94,6 +127,7 @@ def static_html(module: Module | None, grants: Grants, run: Any) -> str:
     return (
         f'<style>{css()}</style><div class="wasilab-panel wasilab-static" dir="ltr"><p>{title}</p>'
         f'<div class="wasilab-wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<p class="wasilab-dim">limits: {html_text(limits_words(grants.limits))}</p>'
         f"<p><code>{html_text(command(grants, module))}</code></p></div>"
     )
 

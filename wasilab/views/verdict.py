@@ -80,6 +80,25 @@ def verdict(run: RunLike) -> str:
     return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
 
 
+_LIBRARY_SAYS = ("capabilities insufficient", "pre-opened file descriptor")
+"""What wasi-libc and Rust's standard library say of a path outside every granted directory (ENOTCAPABLE)."""
+
+
+def refused_by_its_library(run: RunLike) -> str:
+    """A sentence where the program was refused a path by its own library, so that no call shows it; else ""."""
+    if not getattr(run, "traced", True) or not run.grants.dirs or run.exit_code == 0 or len(run.denied):
+        return ""
+    stderr = run.stderr if isinstance(run.stderr, str) else ""
+    if not any(words in stderr.lower() for words in _LIBRARY_SAYS):
+        return ""
+    granted = visible(", ".join(run.grants.dirs), lines=False)
+    return (
+        f"No call was refused: a path outside the granted directories ({granted}) is refused by the program's own "
+        "library, which asks nobody. Grant the folder that it is in, under the name that the program uses (--learn "
+        "finds it)."
+    )
+
+
 def mood(run: RunLike) -> str:
     """ "good", "warn" (ended by itself, but something was refused or the status is not 0), "bad" or "busy"."""
     outcome = outcome_of(run)

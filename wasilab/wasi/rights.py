@@ -67,6 +67,14 @@ _READ, _WRITE, _SEEK, _TELL = int(R.FD_READ), int(R.FD_WRITE), int(R.FD_SEEK), i
 _SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
 
 
+def directory_rights(writable: bool, *, strict: bool) -> tuple[int, int]:
+    """The rights in force of a granted directory's descriptor, and those that a read-only grant withholds."""
+    withheld = 0 if writable else CHANGES
+    if strict:
+        return DIRECTORY & ~withheld, withheld
+    return DIRECTORY & ~int(R.PATH_FILESTAT_SET_SIZE) & ~withheld, withheld & ~int(R.PATH_FILESTAT_SET_SIZE)
+
+
 def of_type(filetype: int) -> int:
     """The rights that make sense for a file type."""
     if filetype == FileType.DIRECTORY:
