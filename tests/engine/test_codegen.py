@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,25 @@ def test_the_text_of_a_short_one() -> None:
         "            raise STOP\n"
         "        return code\n"
     )
+
+
+def test_equal_structs_are_kept_once_and_read_back_for_every_call(tmp_path: Path) -> None:
+    import wasilab
+
+    (tmp_path / "a").write_bytes(b"12345")
+    wat = """(module
+      (import "wasi_snapshot_preview1" "path_filestat_get" (func $stat (param i32 i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 64) "a")
+      (func (export "_start") (local $i i32) (local.set $i (i32.const 1000))
+        (loop $again
+          (drop (call $stat (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))
+          (br_if $again (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))))"""
+    grants = wasilab.Grants(dirs={"/d": wasilab.HostDir(str(tmp_path))})
+    run = wasilab.run(wasilab.compile(wat, "wat"), grants=grants)
+    recorder = run._prepared.recorder
+    assert recorder is not None
+    assert len(recorder.chunk.arena) < 200
+    assert {event.result["filestat"].size for event in run.trace} == {5}
+    assert len(run.trace) == 1000
+    path = run.trace.filter("path=*a").save(tmp_path / "t.wtrace")
+    assert {event.result["filestat"].size for event in wasilab.Trace.load(path)} == {5}

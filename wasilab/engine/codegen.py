@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import CodeType
 
+from ..trace.layout import MAX_STRUCTS
 from ..trace.record import CHUNK_RECORDS, SIDE_BYTES
 from ..wasi.signature import Call, Param, Result
 
@@ -276,8 +277,13 @@ class _Trampoline:
         flags = self._payload()
         where = "0"
         if self.has_payload:
-            put(2, "a = h.arena", "w = (len(a) >> 2) + 1", "a += z")
             where = "w"
+            if any(result.type.record for result in self.call.results):
+                # A struct is often the same as before (a file looked at again): then the bytes are shared.
+                put(2, "g = h.structs; w = g.get(z)", "if w is None:", "    a = h.arena; w = (len(a) >> 2) + 1; a += z")
+                put(2, f"    if len(g) < {MAX_STRUCTS}:", "        g[z] = w; h.side += 240")
+            else:
+                put(2, "a = h.arena", "w = (len(a) >> 2) + 1", "a += z")
         path = "0"
         if self.paths:
             path = "q"

@@ -48,6 +48,8 @@ PATH_BYTES = 4096
 MAX_STACKS = 1 << 16
 MAX_FRAMES = 256
 DID_NOT_RETURN = 255
+MAX_STRUCTS = 256
+"""Payloads of a chunk that later calls may share; more would cost more than they save."""
 
 assert RECORD.itemsize == PACK.size == RECORD_BYTES
 
@@ -92,7 +94,9 @@ class Life:
 class Chunk:
     """Up to 8192 consecutive calls with all that is needed to read them."""
 
-    __slots__ = ("arena", "buf", "first", "lives", "n", "path_ids", "paths", "reason_ids", "reasons", "side")
+    __slots__ = (
+        "arena", "buf", "first", "lives", "n", "path_ids", "paths", "reason_ids", "reasons", "side", "structs",
+    )  # fmt: skip
 
     def __init__(self, first: int) -> None:
         self.first = first
@@ -105,6 +109,8 @@ class Chunk:
         self.path_ids: dict[bytes, int] = {}
         self.reasons: list[str] = []
         self.reason_ids: dict[str, int] = {}
+        self.structs: dict[bytes, int] = {}
+        """Payloads of struct results and where they lie (1-based, in words), so that equal ones are kept once."""
         self.lives: list[Life] = []
         self.side = 0
         """Bytes held by paths, reasons and lives, roughly."""

@@ -289,6 +289,7 @@ class Recorder:
         self._held += chunk.nbytes()
         chunk.path_ids = {}
         chunk.reason_ids = {}
+        chunk.structs = {}
         self.chunk = Chunk(chunk.first + chunk.n)
         self.chunks.append(self.chunk)
         self._reload()
