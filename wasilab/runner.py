@@ -91,7 +91,7 @@ def run(
     invoke: str | None = None,
     preload: Mapping[str, Program] | None = None,
     trace: bool = True,
-    stacks: bool = False,
+    stacks: bool | int = False,
     snaplen: int | None = 64,
     spool: str | os.PathLike[str] | None = None,
     on_stdout: Callable[[bytes], object] | None = None,
@@ -110,8 +110,9 @@ def run(
     `args` are the guest's arguments after argv[0], which is `name` (default: the module's name); with `invoke`, the
     export of that name is called instead of `_start` and `args` are its numbers. `preload` maps import module names to
     programs whose exports the module imports. `trace=False` records nothing; `stacks=True` takes the guest's call
-    stack at every call; `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go
-    to the file `spool`, if one is named.
+    stack at every call (25 us each), a number at the first so many calls and at as many refused ones beyond them;
+    `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go to the file `spool`,
+    if one is named.
 
     `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
     "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
@@ -164,7 +165,7 @@ def instantiate(
     args: Sequence[str | bytes] = (),
     name: str | None = None,
     preload: Mapping[str, Program] | None = None,
-    stacks: bool = False,
+    stacks: bool | int = False,
     snaplen: int | None = 64,
 ) -> Instance:
     """Keep a reactor, a library or any module alive: its exports become Python functions.
@@ -209,7 +210,7 @@ class Prepared:
         listeners: Listeners | None = None,
         live: bool = False,
         trace: bool = True,
-        stacks: bool = False,
+        stacks: bool | int = False,
         snaplen: int | None = 64,
         spool: str | os.PathLike[str] | None = None,
     ) -> None:

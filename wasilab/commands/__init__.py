@@ -18,6 +18,7 @@ _HOME = {
     "compile": "compiling",
     "inspect": "inspecting",
     "trace": "tracing",
+    "sql": "tracing",
     "diff": "tracing",
     "advise": "advising",
     "demo": "demonstrating",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..grants.flags import add_options, size
+from ..trace.show import STRING_BYTES
 from .parser import Door, Parser
 
 SUMMARIES = {
@@ -19,6 +20,7 @@ SUMMARIES = {
     "compile": "compile a source file to a .wasm module",
     "inspect": "what a module imports, exports and can ask for, without running it",
     "trace": "read a saved trace: strace text, filters, summary, plots, other formats",
+    "sql": "ask a trace in SQL: views calls, fds, paths, lines, output",
     "diff": "compare two traces, call by call",
     "advise": "the smallest grants under which the same calls would succeed",
     "demo": "see it work: one program, refused and then granted, and its timeline",
@@ -29,6 +31,8 @@ SUMMARIES = {
     "timeline": "the live timeline of a run",
     "plot": "a plot of a run: calls, bytes, latency",
 }
+CELL_STACKS = 1000
+"""Calls of a cell's run whose stack is taken unless it says otherwise, and as many refused ones: 25 ms at most each."""
 NOTEBOOK_ONLY = frozenset({"list", "grants", "timeline", "plot"})
 
 
@@ -67,6 +71,14 @@ def linked(text: str) -> tuple[str, str]:
     if not name:
         raise argparse.ArgumentTypeError("name a module, such as lib.wasm")
     return name, text
+
+
+def noted(text: str) -> tuple[int, int, str]:
+    """`7=here it leaks` or `7-12=...` as (first, last, text)."""
+    found = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?=(.+)", text, re.DOTALL)
+    if not found or int(found[2] or found[1]) < int(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form CALL=TEXT or FIRST-LAST=TEXT")
+    return int(found[1]), int(found[2] or found[1]), found[3]
 
 
 def names(text: str) -> list[str]:
@@ -111,6 +123,27 @@ def add_run_options(parser: Parser) -> None:
     group.add_argument("--time", action="store_true", help="show where the time went: compile, load, run")
 
 
+def add_strace_options(group: argparse._ActionsContainer) -> None:
+    """The letters of strace that choose calls; `-e trace=SPEC`, as strace has it, is read too."""
+    group.add_argument(
+        "-e", "--calls", type=calls, metavar="SPEC",
+        help="strace text of these calls only: names, patterns, families, /regex/: path,fd_*,/sync$/",
+    )  # fmt: skip
+    group.add_argument("-P", "--only-path", metavar="PATH", help="... of calls on this path (a pattern: '/data/*')")
+    which = group.add_mutually_exclusive_group()
+    which.add_argument("-z", "--successful", action="store_true", help="... of calls that succeeded")
+    which.add_argument("-Z", "--failed", action="store_true", help="... of calls that failed")
+    group.add_argument(
+        "-r", dest="times", action="store_const", const="relative", default="run",
+        help="... with the time since the call before it",
+    )  # fmt: skip
+
+
+def calls(text: str) -> str:
+    """A specification of calls, without strace's `trace=`."""
+    return text.removeprefix("trace=")
+
+
 def add_view_options(parser: Parser, door: Door) -> None:
     """What is shown and kept of a run."""
     group = parser.add_argument_group("what is shown and kept")
@@ -118,14 +151,19 @@ def add_view_options(parser: Parser, door: Door) -> None:
     group.add_argument("--strace-file", metavar="FILE", help="the strace text into a file (also --strace=FILE)")
     group.add_argument(
         "--trace", dest="trace_file", metavar="FILE",
-        help="save the trace; the suffix says how: .wtrace .jsonl .parquet .csv .strace .pftrace .json",
+        help="save the trace; the suffix says how: .wtrace .jsonl .parquet .csv .strace .pftrace .json (calls: -e)",
     )  # fmt: skip
     group.add_argument("--no-trace", action="store_true", help="record nothing (the quickest run)")
     group.add_argument(
         "--snaplen", type=snaplen, default=64, metavar="BYTES", help="bytes of data kept a call (default 64; all)"
     )
-    group.add_argument("--stacks", action="store_true", help="the guest's call stack and source line at every call")
-    group.add_argument("--summary", action="store_true", help="calls, errors and time by name, as strace -c")
+    kept = f"of the first {CELL_STACKS:,} calls and refusals" if door == "notebook" else "none"
+    group.add_argument(
+        "--stacks", action=argparse.BooleanOptionalAction, default=CELL_STACKS if door == "notebook" else False,
+        help=f"the guest's call stack and source line at every call (default: {kept})",
+    )  # fmt: skip
+    add_strace_options(group)
+    group.add_argument("-c", "--summary", action="store_true", help="calls, errors and time by name")
     group.add_argument(
         "--explain", action=argparse.BooleanOptionalAction, default=None,
         help="say in words what was refused and what would allow it"
@@ -205,12 +243,45 @@ def _trace(parser: Parser, door: Door) -> None:
         "--times", choices=("run", "relative", "epoch", "none"), default="run",
         help="the time before a call: since the run's start (default), since the call before, of the day, or none",
     )  # fmt: skip
-    parser.add_argument("--stacks", action="store_true", help="the guest's stack under each call, where it was taken")
-    parser.add_argument("--summary", action="store_true", help="calls, errors and time by name, as strace -c")
+    add_strace_options(parser)
+    parser.add_argument(
+        "-T", "--durations", action=argparse.BooleanOptionalAction, default=True, help="seconds in the call (default)"
+    )
+    parser.add_argument(
+        "-y", "--fd-paths", action=argparse.BooleanOptionalAction, default=True,
+        help="descriptors with their paths (default)",
+    )  # fmt: skip
+    parser.add_argument("-s", "--strings", type=count, default=STRING_BYTES, metavar="N", help="bytes shown a buffer")
+    parser.add_argument("-v", "--verbose", action="store_true", help="all rights by name")
+    parser.add_argument(
+        "-k", "--stacks", action="store_true", help="the guest's stack under each call, where it was taken"
+    )
+    parser.add_argument("-c", "--summary", action="store_true", help="calls, errors and time by name")
+    parser.add_argument("--fds", action="store_true", help="each descriptor's life: opened, moved, closed or leaked")
+    parser.add_argument("--by-line", action="store_true", help="calls, bytes and time by line of source")
+    parser.add_argument("--annotate", action="store_true", help="the source with those figures in the margin")
+    parser.add_argument(
+        "--note", dest="notes", action="append", default=[], type=noted, metavar="SEQ[-SEQ]=TEXT",
+        help="label a call or a span; saved into FILE",
+    )  # fmt: skip
     parser.add_argument("--refused", action="store_true", help="what was refused, in words")
     parser.add_argument("--plot", metavar="OUT.png", help="write the timeline picture (.png .svg .pdf)")
     parser.add_argument("--export", metavar="OUT", help="write another format, by suffix")
     parser.add_argument("--sql", metavar="QUERY", help="a query over the table 'trace' (needs duckdb)")
+
+
+def _sql(parser: Parser, door: Door) -> None:
+    where = "of the last run, or of the run or file TRACE" if door == "notebook" else "of a saved trace"
+    parser.description = (
+        f"Ask the trace {where} in SQL (DuckDB). The views: calls, fds, paths, lines, output; times are ns."
+    )
+    if door == "notebook":
+        parser.usage = "%(prog)s [--of TRACE] QUERY"
+        parser.add_argument("query", nargs="+", metavar="QUERY", help="select call, count(*) from calls group by call")
+        parser.add_argument("--of", dest="file", metavar="TRACE", help="a run's name or a file (default: the last run)")
+    else:
+        _file_argument(parser, "the trace")
+        parser.add_argument("query", metavar="QUERY", help="'select call, count(*) from calls group by call'")
 
 
 def _diff(parser: Parser, door: Door) -> None:
@@ -293,6 +364,7 @@ OF_COMMAND: dict[str, Callable[[Parser, Door], None]] = {
     "compile": _compile,
     "inspect": _inspect,
     "trace": _trace,
+    "sql": _sql,
     "diff": _diff,
     "advise": _advise,
     "demo": _demo,

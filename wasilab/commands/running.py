@@ -18,13 +18,14 @@ from ..grants.flags import from_options
 from ..grants.grants import Grants
 from ..module import Module, load
 from ..runs import Run
+from ..trace.formats import WRITERS
 from ..views.escape import visible
 from ..views.units import counted, duration
-from ..views.verdict import ENDINGS, refusals
+from ..views.verdict import ENDINGS, refusals, refused_by_its_library
 from .door import Done, Door
 from .grammar import Request
 from .program import load_program
-from .tracing import strace
+from .tracing import choose, strace
 from .usage import UsageProblem
 
 WARNINGS_SHOWN = 10
@@ -61,7 +62,12 @@ def run_module(
         door.keep(name, module, last)
     if _read_in_vain(last, options) and door.input_at_hand():
         door.note("wasilab: the program read stdin, which is empty for it: write --stdin - to give it this input")
-    after(last, options, door)
+    try:
+        after(last, options, door)
+    finally:
+        spool = _spool(options)
+        if spool is not None:  # what the trace has read of it stays
+            Path(spool).unlink(missing_ok=True)
     if options.learn:
         from ..grants.learn import lesson
 
@@ -105,8 +111,16 @@ def run_settings(module: Module, options: argparse.Namespace) -> dict[str, Any]:
         "preload": {name: load(path) for name, path in options.preloads},
         "trace": not options.no_trace,
         "stacks": options.stacks,
+        "spool": _spool(options),
         "snaplen": options.snaplen,
     }
+
+
+def _spool(options: argparse.Namespace) -> str | None:
+    """Where the calls go that are more than the trace's memory holds, until the trace is saved: beside its file."""
+    if not options.trace_file or (options.repeat or 1) > 1:
+        return None
+    return f"{Path(options.trace_file).expanduser()}.spool"
 
 
 def grants_of(options: argparse.Namespace, door: Door, *, attended: bool = True) -> Grants:
@@ -151,7 +165,17 @@ def _check_outputs(options: argparse.Namespace) -> None:
             raise UsageProblem(f"{flag} {name}: there is no folder {str(folder)!r}")
         if Path(name).expanduser().is_dir():
             raise UsageProblem(f"{flag} {name}: that is a folder; name a file in it")
-    wants = (options.trace_file, options.strace, options.strace_file, options.summary, options.stacks, options.learn)
+    if options.trace_file and Path(options.trace_file).suffix.lower() not in WRITERS:
+        raise UsageProblem(
+            f"--trace {options.trace_file}: a trace is saved in a file that ends in one of {', '.join(WRITERS)}; "
+            "to see some of the calls only, write -e"
+        )
+    if (options.calls or options.only_path or options.successful or options.failed) and not (
+        options.strace or options.strace_file
+    ):
+        options.strace = True
+    stacks = options.stacks is True
+    wants = (options.trace_file, options.strace, options.strace_file, options.summary, stacks, options.learn)
     if options.no_trace and any(wants):
         raise UsageProblem("--no-trace records nothing: leave out --trace, --strace, --summary, --stacks and --learn")
 
@@ -166,15 +190,20 @@ def after(run: Run, options: argparse.Namespace, door: Door) -> None:
     for line in explanations(run) if door.kind == "cli" and explain else ():
         door.note(line)
     if options.strace:
-        (door.note if door.kind == "cli" else door.say)(strace(run.trace, stacks=options.stacks))
+        (door.note if door.kind == "cli" else door.say)(_strace(run, options))
     if options.strace_file:
-        Path(options.strace_file).expanduser().write_text(
-            _lines(strace(run.trace, stacks=options.stacks)), encoding="utf-8"
-        )
+        Path(options.strace_file).expanduser().write_text(_lines(_strace(run, options)), encoding="utf-8")
     if options.trace_file:
-        run.trace.save(options.trace_file)
+        try:
+            run.trace.save(options.trace_file)
+        except ValueError as error:
+            raise UsageProblem(f"--trace {options.trace_file}: {error}") from None
     if options.summary:
         (door.note if door.kind == "cli" else door.say)(str(run.trace.summary()))
+
+
+def _strace(run: Run, options: argparse.Namespace) -> str:
+    return strace(choose(run.trace, options), time=options.times, stacks=options.stacks is True)
 
 
 def _lines(text: str) -> str:
@@ -211,7 +240,8 @@ def explanations(run: Run) -> list[str]:
         lines.append(f"refused: {refusal.sentence}{times}{f' [{refusal.where}]' if refusal.where else ''}")
         if refusal.remedy:
             lines.append(f"  to allow it: {refusal.remedy}")
-    return lines
+    unseen = refused_by_its_library(run)
+    return [*lines, f"wasilab: {unseen}"] if unseen else lines
 
 
 def _is_terminal() -> bool:

@@ -1,13 +1,14 @@
-"""`trace`, `diff`: what was recorded, as text, tables, pictures and other formats. Nothing is run."""
+"""`trace`, `sql`, `diff`: what was recorded, as text, tables, pictures and other formats. Nothing is run."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 from typing import Any
 
 from ..trace.query import QueryError
-from ..trace.trace import Trace
+from ..trace.trace import Trace, TraceError
 from ..views import timeline
 from ..views.escape import visible
 from ..views.units import counted
@@ -44,24 +45,32 @@ def load_trace(word: object, door: Door) -> Trace:
         raise UsageProblem(f"{name!r} cannot be read as a trace: {error}") from None
 
 
-def strace(chosen: Trace, *, times: str = "run", stacks: bool = False) -> str:
-    """The calls as strace text; the thread's number only where there are several."""
+def choose(whole: Trace, options: argparse.Namespace) -> Trace:
+    """The calls that the letters of strace name (`options.add_strace_options`)."""
+    try:
+        chosen = whole.filter(call=options.calls, path=options.only_path)
+    except QueryError as error:
+        raise UsageProblem(f"-e {options.calls}: {error}") from None
+    return chosen.filter("ok") if options.successful else chosen.filter("failed") if options.failed else chosen
+
+
+def strace(chosen: Trace, **style: Any) -> str:
+    """The calls as strace text; the thread's number only where there are several. `style`: see `trace/text.py`."""
     several = len(chosen) > 0 and bool((chosen.column("tid") != chosen.column("tid")[0]).any())
-    return chosen.text(time=times, pid=several, stacks=stacks)
+    return chosen.text(pid=several, **style)
 
 
 def trace(request: Request, door: Door) -> Done:
     """Show a trace as strace text, or as the options say."""
     options = request.options
     whole = load_trace(options.file, door)
-    chosen = whole
+    _note(whole, options)
+    chosen = choose(whole, options)
     try:
         for expression in options.filters:
             chosen = chosen.filter(expression)
     except QueryError as error:
         raise UsageProblem(f"--filter: {error}") from None
-    if options.refused:
-        chosen = chosen.filter("refused")
     if options.head is not None:
         chosen = chosen[: options.head]
     if options.tail is not None:
@@ -81,9 +90,21 @@ def trace(request: Request, door: Door) -> Done:
     if options.summary:
         door.say(str(chosen.summary()))
         done = True
-    if not done:
+    for wanted, tell in ((options.refused, _refused), (options.fds, Trace.fds), (options.by_line, Trace.by_line)):
+        if wanted:
+            door.say(str(tell(chosen)))
+            done = True
+    if options.annotate:
+        door.say(_annotated(chosen))
+        done = True
+    if not done and not (options.notes and request.options.file):
         if len(chosen):
-            door.say(strace(chosen, times=options.times, stacks=options.stacks))
+            door.say(
+                strace(
+                    chosen, time=options.times, stacks=options.stacks, durations=options.durations,
+                    fd_paths=options.fd_paths, strings=options.strings, verbose=options.verbose,
+                )
+            )  # fmt: skip
         elif len(whole):
             door.note(f"none of {counted(len(whole), 'call')} matches")
         else:
@@ -91,6 +112,18 @@ def trace(request: Request, door: Door) -> Done:
     if whole.dropped:
         door.note(f"{counted(whole.dropped, 'earlier call')} went over the trace's budget and are not in it")
     return Done(0, None)
+
+
+def sql(request: Request, door: Door) -> Done:
+    """Ask a trace in SQL; a notebook shows the answer as a table."""
+    options = request.options
+    chosen = load_trace(options.file, door)
+    query = options.query if isinstance(options.query, str) else " ".join(options.query)
+    found = _answer(chosen, query, "")
+    if door.kind == "notebook":
+        return Done(0, found)
+    door.say(visible(str(found)))
+    return Done(0)
 
 
 def diff(request: Request, door: Door) -> Done:
@@ -122,7 +155,32 @@ def _picture(chosen: Any, path: Path) -> None:
 
 
 def _query(chosen: Trace, query: str) -> str:
+    return visible(str(_answer(chosen, query, "--sql: ")))
+
+
+def _answer(chosen: Trace, query: str, told: str) -> Any:
     try:
-        return visible(str(chosen.sql(query)))
-    except (ImportError, QueryError) as error:
-        raise UsageProblem(f"--sql: {error}") from None
+        return chosen.sql(query)
+    except (ImportError, TraceError, QueryError) as error:
+        raise UsageProblem(f"{told}{error}") from None
+
+
+def _refused(chosen: Trace) -> Any:
+    return chosen.denied
+
+
+def _annotated(chosen: Trace) -> str:
+    try:
+        return str(chosen.annotate())
+    except ValueError as error:
+        raise UsageProblem(f"--annotate: {error}") from None
+
+
+def _note(whole: Trace, options: argparse.Namespace) -> None:
+    """Put the notes on the trace; one that came from a file is written back to it."""
+    for first, last, text in options.notes:
+        if last >= len(whole) + whole.dropped:
+            raise UsageProblem(f"--note: there is no call {last}: the last is {len(whole) + whole.dropped - 1}")
+        whole.note(first, text, until=last)
+    if options.notes and isinstance(options.file, (str, os.PathLike)) and Path(options.file).expanduser().is_file():
+        _write(os.fspath(options.file), "--note", lambda path: whole.save(path))

@@ -256,7 +256,23 @@ class Link:
     # ---- what goes wrong
 
     def _stack(self, caller: Any) -> int:
-        return self._stacks.take() if self._stacks is not None else 0
+        """The number of the guest's stack while the recorder's budget for stacks lasts; 0 after it, at no cost."""
+        recorder = self._recorder
+        if self._stacks is None or recorder is None:
+            return 0
+        if recorder.stacks_left <= 0:
+            self._namespace["STACK"] = _no_stack
+            return 0
+        recorder.stacks_left -= 1
+        return self._stacks.take()
+
+    def _refused_stack(self, caller: Any) -> int:
+        """The stack of a refused call: those are few and a person asks for their lines, so they have a budget too."""
+        recorder = self._recorder
+        if self._stacks is None or recorder is None or recorder.stacks_left > 0 or recorder.refused_stacks_left <= 0:
+            return self._stack(caller)
+        recorder.refused_stacks_left -= 1
+        return self._stacks.take()
 
     def where(self) -> list[Any]:
         """The guest's frames now: a trap made by the host does not carry them."""
@@ -315,7 +331,7 @@ class Link:
             index = self._recorder.intern_reason(reason) if reason else 0
             payload = pack_payload(aux, b"", words[4:], index)
         first = (*words[:4], 0, 0, 0, 0)[:4]
-        stack = self._stack(caller) if self._stacks is not None else 0
+        stack = self._refused_stack(caller) if denied else self._stack(caller)
         self._record(start, took, 0, life, path, payload, number, errno, denied, flags, *first, stack)
 
     def _attempted(self, call: Call, words: tuple[int, ...]) -> bytes:
@@ -339,6 +355,10 @@ class Link:
                 return memory.view[at : at + size].tobytes() if at + size <= memory.size else b""
             word += sum(2 if w == "i64" else 1 for w in param.type.words)
         return b""
+
+
+def _no_stack(caller: Any) -> int:
+    return 0
 
 
 def _same(caller: Any) -> Any:

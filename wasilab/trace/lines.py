@@ -8,6 +8,7 @@ or DWARF there is nothing to say and the tables say so. Not for: reading DWARF (
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -40,15 +41,37 @@ class Line:
     """The calls' names, the most frequent first."""
 
 
-def places(trace: Trace) -> list[Place | None]:
+def budget_words(trace: Trace) -> str:
+    """What is to be said of a run that recorded the stacks of its first calls only; "" otherwise."""
+    kept = trace.meta.get("stacks")
+    if not isinstance(kept, int) or isinstance(kept, bool) or trace.store.n + trace.dropped <= kept:
+        return ""
+    return f"; stacks were taken of the first {kept:,} calls and refusals: --stacks takes all"
+
+
+def places(trace: Trace) -> Places:
     """For every stack number (from 0: none) the place in the source that its calls are counted for."""
-    own = PurePosixPath(str(trace.meta.get("source_name") or "")).name
-    found: list[Place | None] = [None]
-    for number in range(1, len(trace.store.stacks) + 1):
-        frames = [frame for frame in trace.store.stack(number) if frame[2] and frame[3]]
-        best = next((f for f in frames if f[2] and PurePosixPath(f[2]).name == own), frames[0] if frames else None)
-        found.append((str(best[2]), best[3], best[0]) if best else None)
-    return found
+    return Places(trace)
+
+
+class Places(Sequence["Place | None"]):
+    """For every stack number (from 0: none) the place in the source that its calls are counted for.
+
+    Each is looked up when it is asked for.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._store = trace.store
+        self._own = PurePosixPath(str(trace.meta.get("source_name") or "")).name
+
+    def __len__(self) -> int:
+        return len(self._store.stacks) + 1
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        best = self._store.own_frame(number, self._own)
+        return (str(best[2]), best[3], best[0]) if best else None
 
 
 @dataclass(frozen=True)
@@ -58,6 +81,8 @@ class Lines:
     rows: tuple[Line, ...]
     without: int
     """Calls for which no line is known."""
+    budget: str = ""
+    """How many stacks were taken, in words; "" when all were."""
 
     @classmethod
     def of(cls, trace: Trace) -> Lines:
@@ -88,7 +113,7 @@ class Lines:
             if calls[i]
         ]  # fmt: skip
         rows.sort(key=lambda row: (row.file, row.line, row.function))
-        return cls(tuple(rows), int(np.count_nonzero(~known)))
+        return cls(tuple(rows), int(np.count_nonzero(~known)), budget_words(trace))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,7 +124,7 @@ class Lines:
     def __str__(self) -> str:
         if not self.rows:
             return (
-                f"no line is known for {self.without:,} calls: run with stacks (--stacks) "
+                f"no line is known for {self.without:,} calls: run with stacks (--stacks; stacks=True) "
                 "and a module compiled with debug information (-g)"
             )
         cells = [_HEAD, *map(_cells, self.rows)]
@@ -112,7 +137,7 @@ class Lines:
             for row in cells
         ]
         if self.without:
-            lines.append(f"({self.without:,} calls with no known line)")
+            lines.append(f"({self.without:,} calls with no known line{self.budget})")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -146,6 +171,7 @@ class Annotation:
     source: str
     lines: dict[int, list[Line]]
     name: str
+    remark: str = ""
 
     @classmethod
     def of(cls, trace: Trace, source: str | None = None, file: str | None = None) -> Annotation:
@@ -158,10 +184,12 @@ class Annotation:
             raise ValueError("the trace does not hold its program's source: give it as annotate(source=...)")
         name = PurePosixPath(file or str(trace.meta.get("source_name") or "")).name
         table: dict[int, list[Line]] = {}
-        for row in trace.by_line():
+        found = trace.by_line()
+        for row in found:
             if not name or PurePosixPath(row.file).name == name:
                 table.setdefault(row.line, []).append(row)
-        return cls(text, table, name)
+        remark = f"{found.without:,} calls have no known line{found.budget}" if found.budget else ""
+        return cls(text, table, name, remark if table else str(found))
 
     def _margin(self, number: int) -> tuple[str, str, str, bool, str]:
         rows = self.lines.get(number, [])
@@ -180,7 +208,9 @@ class Annotation:
             calls, moved, time, refused, _ = self._margin(number)
             mark = "!" if refused else " "
             out.append(f"{calls:>8} {moved:>10} {time:>9} {mark} {number:4}  {plain(text.expandtabs(4))}".rstrip())
-        return "\n".join(out)
+        if any(row.refused for rows in self.lines.values() for row in rows):
+            out.append("!: refused")
+        return "\n".join([*out, self.remark] if self.remark else out)
 
     __repr__ = __str__
 
@@ -199,4 +229,5 @@ class Annotation:
                 + f"{html.escape(plain(text.expandtabs(4)))}{mark}</td></tr>"
             )
         head = "".join(f"<th>{name}</th>" for name in ("calls", "bytes", "time", "line", html.escape(plain(self.name))))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        remark = f"<p>{html.escape(self.remark)}</p>" if self.remark else ""
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{remark}"

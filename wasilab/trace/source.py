@@ -16,6 +16,8 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .units import unit_heads
+
 if TYPE_CHECKING:
     from ..module import Module
 
@@ -47,9 +49,13 @@ class Location(NamedTuple):
 class _Unit:
     """One compile unit: its address ranges now, its rows when first asked for."""
 
-    __slots__ = ("addresses", "cu", "locations")
+    __slots__ = ("addresses", "cu", "locations", "name", "offset")
 
-    def __init__(self, cu: Any) -> None:
+    def __init__(self, offset: int, name: str | None, cu: Any = None) -> None:
+        self.offset = offset
+        """In `.debug_info`."""
+        self.name = name
+        """Its main file, None when that was not read."""
         self.cu = cu
         self.addresses: list[int] | None = None
         self.locations: list[Location | None] = []
@@ -77,15 +83,23 @@ class SourceMap:
             return self._cache[offset]
         with self._lock:
             try:
-                if self._dwarf is None:
-                    self._dwarf = _dwarf_info(self._module)
-                    self._index()
+                self._begin()
                 found = self._find(offset - self._base)
             except Exception:  # noqa: BLE001  pyelftools raises anything on damaged input: then there is no line
                 found = None
             if len(self._cache) < 1 << 20:
                 self._cache[offset] = found
         return found
+
+    def unit_name(self, offset: int) -> str | None:
+        """The main file of the compile unit that holds an instruction, None when it is not known; quick."""
+        with self._lock:
+            try:
+                self._begin()
+                unit = self._unit_at(offset - self._base)
+            except Exception:  # noqa: BLE001  as in locate
+                return None
+        return None if unit is None else unit.name
 
     def is_own(self, location: Location | None) -> bool:
         """Whether a location lies in the file that the person wrote (any file if it is not known which)."""
@@ -95,13 +109,39 @@ class SourceMap:
 
     # ---- reading
 
+    def _begin(self) -> None:
+        if self._dwarf is not None:
+            return
+        self._dwarf = _dwarf_info(self._module)
+        info, abbrev, text, ranges = (
+            self._module.custom(f".debug_{name}") or b"" for name in ("info", "abbrev", "str", "ranges")
+        )
+        heads = unit_heads(info, abbrev, text, ranges, MAX_UNITS)
+        if heads is None:
+            self._index()
+            return
+        self._keep([(begin, end, unit) for head in heads for unit in (_Unit(head.offset, head.name),)
+                    for begin, end in head.ranges])  # fmt: skip
+
+    def _keep(self, entries: list[tuple[int, int, _Unit]]) -> None:
+        # A linker leaves what it dropped at address 0 or at the top: the live range starts above.
+        self._ranges = sorted((e for e in entries if 0 < e[0] < e[1]), key=lambda e: e[0])
+        self._starts = [begin for begin, _, _ in self._ranges]
+
+    def _unit_at(self, address: int) -> _Unit | None:
+        at = bisect_right(self._starts, address) - 1
+        if at < 0:
+            return None
+        begin, end, unit = self._ranges[at]
+        return unit if begin <= address < end else None
+
     def _index(self) -> None:
         entries: list[tuple[int, int, _Unit]] = []
         ranges = self._dwarf.range_lists()
         for count, cu in enumerate(self._dwarf.iter_CUs()):
             if count >= MAX_UNITS:
                 break
-            unit = _Unit(cu)
+            unit = _Unit(cu.cu_offset, None, cu)
             top = cu.get_top_DIE()
             attributes = top.attributes
             low = attributes["DW_AT_low_pc"].value if "DW_AT_low_pc" in attributes else 0
@@ -111,16 +151,11 @@ class SourceMap:
                 high = attributes["DW_AT_high_pc"]
                 end = high.value if high.form == "DW_FORM_addr" else low + high.value
                 entries.append((low, end, unit))
-        # A linker leaves what it dropped at address 0 or at the top: the live range starts above.
-        self._ranges = sorted((e for e in entries if 0 < e[0] < e[1]), key=lambda e: e[0])
-        self._starts = [begin for begin, _, _ in self._ranges]
+        self._keep(entries)
 
     def _find(self, address: int) -> Location | None:
-        at = bisect_right(self._starts, address) - 1
-        if at < 0:
-            return None
-        begin, end, unit = self._ranges[at]
-        if not begin <= address < end:
+        unit = self._unit_at(address)
+        if unit is None:
             return None
         if unit.addresses is None:
             self._decode(unit)
@@ -133,6 +168,8 @@ class SourceMap:
 
     def _decode(self, unit: _Unit) -> None:
         rows: list[tuple[int, Location | None]] = []
+        if unit.cu is None:
+            unit.cu = self._dwarf.get_CU_at(unit.offset)
         program = self._dwarf.line_program_for_CU(unit.cu)
         files: dict[int, tuple[str, str]] = {}
         for count, entry in enumerate(program.get_entries() if program is not None else ()):

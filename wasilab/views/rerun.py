@@ -40,5 +40,6 @@ def with_remedy(grants: Grants, remedy: str) -> Grants:
 def rerun(run: Any, remedy: str) -> Any:
     """Start the program of `run` again, with the same arguments and one more grant; returns the detached run."""
     grants = with_remedy(run.grants, remedy)
-    stacks = bool(run.trace.store.stacks)
+    kept = run.trace.meta.get("stacks", False)
+    stacks = True if kept == "all" else int(kept)
     return start(run.module, run.args, grants, name=run.name, stacks=stacks, detach=True)
