@@ -307,9 +307,12 @@ class Run:
         """Write the whole report as one self-contained HTML file."""
         _view("html")(self, path)
 
-    def plot(self, kind: str = "timeline", ax: Any = None) -> Any:
-        """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all."""
-        return _view("plot")(self, kind, ax=ax)
+    def plot(self, kind: str = "timeline", ax: Any = None, **options: Any) -> Any:
+        """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all.
+
+        `options` are those of the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.
+        """
+        return _view("plot")(self, kind, ax=ax, **options)
 
     def plots(self) -> Any:
         """A one-page overview as a matplotlib `Figure`."""

@@ -13,6 +13,8 @@ from wasilab.engine.outcome import Outcome
 from wasilab.views.columns import Columns, busy, merged
 from wasilab.views.timeline import figure, lanes, png
 
+from .conftest import copied, run_of
+
 
 def by_name(run: Any, bins: int = 1200) -> dict[str, Any]:
     return {lane.name: lane for lane in lanes(Columns.of(run), bins)}
@@ -37,6 +39,16 @@ def test_guest_time_is_what_lies_between_the_calls(copy_run: Any) -> None:
     starts, ends = columns.gaps()
     assert int((ends - starts).sum()) + columns.host_ns == columns.span
     assert by_name(copy_run)["guest"].busy_ns == int((ends - starts).sum())
+
+
+def test_after_a_call_that_did_not_return_there_is_no_time_of_the_guest() -> None:
+    book = copied()
+    run = run_of(book, outcome=Outcome("exit", 0, seconds=book.now / 1e9 * 2))
+    columns = Columns.of(run)
+    assert columns.span == pytest.approx(book.now * 2, rel=1e-6)
+    _, ends = columns.gaps()
+    assert ends.max() == run.trace["t_start"][-1]
+    assert by_name(run)["guest"].bars[:, 1].max() < book.now
 
 
 def test_refusals_other_errnos_and_injected_calls_have_glyphs_of_their_own(copy_run: Any) -> None:

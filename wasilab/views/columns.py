@@ -141,6 +141,11 @@ class Columns:
         return np.asarray((self.flags & INJECTED) != 0)
 
     @cached_property
+    def unreturned(self) -> bool:
+        """Whether the last call never came back to the guest."""
+        return bool(len(self)) and int(self.errno[int(self.end.argmax())]) == NOT_RETURNED
+
+    @cached_property
     def span(self) -> int:
         """ns from the run's start to its end (at least the last call's end); at least 1: an axis needs a width."""
         return max(int(self.end.max()) if len(self) else 0, self.ended, 1)
@@ -152,9 +157,13 @@ class Columns:
         return int((right - left).sum())
 
     def gaps(self) -> tuple[Ints, Ints]:
-        """When the guest itself ran: (starts, ends) of the time in no call, from 0 to the run's end."""
+        """When the guest itself ran: (starts, ends) of the time in no call, from 0 to the run's end.
+
+        After a call that did not return (proc_exit, a host's trap) the stack is unwound: that is no time of the guest.
+        """
         left, right = merged(self.start, self.end)
-        starts, ends = np.concatenate(([0], right)), np.concatenate((left, [max(self.ended, 0)]))
+        last = 0 if self.unreturned else max(self.ended, 0)
+        starts, ends = np.concatenate(([0], right)), np.concatenate((left, [last]))
         keep = ends > starts
         return starts[keep], ends[keep]
 

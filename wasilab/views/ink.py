@@ -96,6 +96,16 @@ def count_axis(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
+def log_axis(axes: Axes) -> None:
+    """A logarithmic horizontal axis in plain numbers ("0.5", "20", "1,000"), also within one decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high / low < 3e3 else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a PNG file, on white (a transparent one is unreadable on a dark page)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -53,12 +53,12 @@ def plot(run_or_trace: Any, kind: str = "timeline", ax: Axes | None = None, **op
     """Draw one plot of a run or trace and return its Figure; with `ax`, into those axes.
 
     `options` go to the plot's function (`other=` for "compare", `by="bytes"` for "paths"). Raises PlotError for a kind
-    that does not exist, with the nearest name or the list of all.
+    that does not exist, with the nearest name and the list of all.
     """
     if kind not in KINDS:
         near = get_close_matches(kind, KINDS, 1, 0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"the kinds are {', '.join(KINDS)}"
-        raise PlotError(f"there is no plot {kind!r}; {hint}")
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        raise PlotError(f"there is no plot {kind!r}; {guess}the kinds are {', '.join(KINDS)}")
     return KINDS[kind][0](run_or_trace, ax=ax, **options)
 
 

@@ -6,12 +6,13 @@ drawn in the unit that reads best, named on the axis. The list of plots is in `p
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .columns import COLOURS, FAMILIES, Columns, busy, name_of, outcome_of, trace_of
-from .ink import bar_notes, canvas, finish, label, nothing
+from .ink import bar_notes, canvas, finish, label, log_axis, nothing
 from .tables import summary
 from .timeline import headline
 from .units import counted, duration, time_unit
@@ -68,12 +69,14 @@ def latency(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     for index, row in enumerate(rows):
         times, part = ecdf(columns, row.name)
         x, y = np.append(times[:1], times) / 1e3, np.append(0, part)
-        axes.step(x, y, where="post", label=f"{row.name} ({row.calls:,})", linewidth=1.5, color=colour_of(row.name),
+        # a colour a call, not a family: lines of one family cross each other
+        axes.step(x, y, where="post", label=f"{row.name} ({row.calls:,})", linewidth=1.5, color=f"C{index}",
                   linestyle=styles[index % 4])  # fmt: skip
     if rows:
         axes.set_xscale("log")
+        log_axis(axes)
         axes.set_ylim(0, 1.02)
-        axes.legend(fontsize=7, frameon=False, loc="lower right")
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         axes.grid(color="#8884", linewidth=0.5)
     finish(axes, "time in the host by call", "at most so long (µs, log)", "part of the calls")
     return fig
@@ -107,6 +110,7 @@ def box(run_or_trace: Any, ax: Axes | None = None) -> Figure:
                          medianprops={"color": "black"}, flierprops={"marker": "o", "markersize": 3})  # fmt: skip
         for patch, row in zip(drawn["boxes"], rows, strict=True):
             patch.set_facecolor(colour_of(row.name))
+        log_axis(axes)
         axes.grid(axis="x", color="#8884", linewidth=0.5)
     finish(axes, "time in the host by call", "µs (log); box: quartiles, whiskers: 1 % and 99 %")
     return fig
@@ -192,13 +196,14 @@ def following(columns: Columns, most: int = MOST) -> tuple[list[str], Any]:
 def refused(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     """Bars of the refused calls by reason, in words."""
     entries = sorted(trace_of(run_or_trace).denied, key=lambda entry: entry.count)[-MOST:]
-    fig, axes = canvas(ax, (8, 1.2 + 0.32 * max(len(entries), 2)))
+    fig, axes = canvas(ax, (9, 1.2 + 0.42 * max(len(entries), 2)))
     if not entries:
         nothing(axes, "nothing was refused")
     else:
         amounts = [e.count for e in entries]
         axes.barh(range(len(entries)), amounts, color=COLOURS["refused"], hatch="xx", edgecolor="white")
-        axes.set_yticks(range(len(entries)), [label(e.sentence, 70) for e in entries])
+        words = ["\n".join(textwrap.wrap(label(e.sentence, 110), 56, break_on_hyphens=False)) for e in entries]
+        axes.set_yticks(range(len(entries)), words)
         bar_notes(axes, amounts, [f"{e.count:,} ({e.denied_by.name.lower()})" for e in entries])
     finish(axes, f"refused: {counted(sum(e.count for e in entries), 'call')}", "calls")
     return fig
@@ -215,19 +220,21 @@ def compare(run_or_trace: Any, ax: Axes | None = None, *, other: Any = None) -> 
     fig, axes = canvas(ax, (8, 1.3 + 0.42 * max(len(names), 2)))
     if not names:
         nothing(axes, "neither run made a WASI call")
-    at = np.arange(len(names))
+    from matplotlib.patches import Patch
+
+    at, keys = np.arange(len(names)), []
     for offset, table, words, alpha in ((0.2, left, "first", 1.0), (-0.2, right, "second", 0.5)):
         values = [table[n].calls if n in table else 0 for n in names]
         no = [table[n].refused if n in table else 0 for n in names]
         axes.barh(at + offset, values, 0.38, color=[colour_of(n) for n in names], alpha=alpha)
         run = run_or_trace if words == "first" else other
-        axes.barh([], [], color="#444", alpha=alpha, label=_run_name(run, words))
+        keys.append(Patch(color="#444", alpha=alpha, label=_run_name(run, words)))
         if any(no):
             axes.barh(at + offset, no, 0.38, color=COLOURS["refused"], hatch="xx", edgecolor="white")
     if names:
         axes.set_yticks(at, names)
         bar_notes(axes, [most[n] for n in names], [_change(left.get(n), right.get(n)) for n in names])
-        axes.legend(fontsize=7, frameon=False, loc="lower right")
+        axes.legend(handles=keys, fontsize=7, frameon=False, loc="lower right")
     finish(axes, "two runs, calls by name (refused hatched)", "calls")
     return fig
 
