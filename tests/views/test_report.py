@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from wasilab.engine.outcome import Frame, Outcome
-from wasilab.views import report
+from wasilab.views import report, widget
 from wasilab.views.verdict import mood, refusals, verdict
 
 
@@ -166,3 +168,23 @@ def test_a_path_of_4096_characters_stays_in_the_page(copy_run: Any) -> None:
 def test_the_widget_is_part_of_the_bundle_when_asked_for(copy_run: Any) -> None:
     bundle = report.mimebundle(copy_run, widget=True)
     assert "model_id" in bundle["application/vnd.jupyter.widget-view+json"]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "server", "expected"),
+    [
+        (None, "", False),
+        (SimpleNamespace(_allow_stdin=True), "", True),
+        (SimpleNamespace(_allow_stdin=False), "", False),
+        (SimpleNamespace(_allow_stdin=False), "voila/0.5.8", True),
+    ],
+)
+def test_the_widget_is_for_a_person_and_the_report_for_a_page(
+    copy_run: Any, monkeypatch: pytest.MonkeyPatch, kernel: Any, server: str, expected: bool
+) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=kernel)))
+    monkeypatch.setenv("SERVER_SOFTWARE", server)
+    monkeypatch.setattr(widget, "timeline", lambda run: SimpleNamespace(view=lambda: {"view": 1}))
+    bundle = report.mimebundle(copy_run)
+    assert ("view" in bundle) is expected
+    assert "WASI calls in" in bundle["text/html"]

@@ -7,6 +7,7 @@ for a file, `mimebundle` for IPython's display machinery. The words are in `verd
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from os import PathLike
@@ -119,23 +120,31 @@ def to_html(run: RunLike, path: str | PathLike[str]) -> None:
 def mimebundle(run: RunLike, *, widget: bool | None = None) -> dict[str, Any]:
     """What IPython displays of a run: `text/plain` and `text/html`, the same content in both, and the live widget.
 
-    `widget`: whether to add the interactive timeline, by default where a kernel serves a front end. A run that says
+    `widget`: whether to add the interactive timeline, by default where a kernel serves a person. A run that says
     `streamed = True` showed its output in the cell already: it is not repeated.
     """
     output = not getattr(run, "streamed", False)
     bundle: dict[str, Any] = {"text/plain": text(run, output=output), "text/html": html(run, output=output)}
-    if _in_kernel() if widget is None else widget:
+    if _for_a_person() if widget is None else widget:
         from .widget import timeline as interactive
 
         bundle.update(interactive(run).view())
     return bundle
 
 
-def _in_kernel() -> bool:
-    """Whether this process is a Jupyter kernel: only there a widget has anybody to talk to."""
+def _for_a_person() -> bool:
+    """Whether this process is a Jupyter kernel whose front end can ask a person: only there a widget lives.
+
+    Who executes a notebook without anybody to answer (nbclient: `nbconvert --execute`, papermill, Jupyter Book) makes
+    a page of it, and a page would prefer the widget to the report and show nothing without the network. Voila executes
+    likewise, but serves the widgets.
+    """
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return False
+    return bool(getattr(kernel, "_allow_stdin", True)) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
 
 
 def title(run: RunLike) -> str:
@@ -145,7 +154,8 @@ def title(run: RunLike) -> str:
 
 def timeline_words(run: RunLike, columns: Columns) -> str:
     """What the timeline picture shows, for those who cannot see it."""
-    guest = max(columns.span - columns.host_ns, 0) if columns.ended or len(columns) else 0
+    begun, left = columns.gaps()
+    guest = int((left - begun).sum())
     times = {"guest": guest, **{name: int(columns.dur[mask].sum()) for name, mask in columns.families.items()}}
     parts = [f"{name} {duration(ns)}" for name, ns in times.items()]
     return f"Timeline: {timeline.headline(run, columns)}. Time by lane: {', '.join(parts)}."
