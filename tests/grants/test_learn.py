@@ -40,6 +40,12 @@ def test_the_rehearsal_changes_nothing_and_the_lesson_is_enough(folder: Path) ->
     assert (folder / "out" / "b").read_text() == "x"
     narrow = lesson(rehearsed, Grants(), narrow=True).grants
     assert narrow.dirs == {"in": HostDir("in"), "out": HostDir("out", mode="rw")}
+    assert "--dir in --dir out:rw " in str(advice).splitlines()[1]
+
+
+def test_there_is_no_narrower_command_where_the_folder_itself_is_used(folder: Path) -> None:
+    rehearsed = run(Guest().open("new", rights=WRITE, oflags=CREATE).module(), (), rehearsal(Grants()))
+    assert lesson(rehearsed, Grants()).narrower == ""
 
 
 def test_folders_that_were_named_are_the_ones_advised(folder: Path) -> None:

@@ -67,6 +67,8 @@ class Advice:
     evidence: Evidence
     program: tuple[str, ...] = ()
     """The words of a command line after the flags: the program and its arguments, where a run was given."""
+    narrower: str = ""
+    """The command line with only the folders that were used, where that is less: other preopens than were tried."""
 
     def flags(self) -> list[str]:
         """The grants as command-line flags, `--deny-all` first where that is shorter."""
@@ -87,16 +89,15 @@ class Advice:
     def _remarks(self) -> list[str]:
         seen = self.evidence
         remarks = [f"from {_many(seen.traces, 'run')} with {_many(seen.calls, 'call')}; {LOWER_BOUND}"]
-        if seen.dropped:
-            remarks.append(f"{_many(seen.dropped, 'call')} were dropped from the trace: what they used is not known")
-        return remarks
+        lost = f"{_many(seen.dropped, 'call')} were dropped from the trace: what they used is not known"
+        return [*remarks, lost] if seen.dropped else remarks
 
     def __str__(self) -> str:
         try:
             words = self.command()
-        except GrantError:  # a capability of one's own, contents in memory: only Python can say it
+        except GrantError:  # such as a capability of one's own
             words = to_python(self.grants, contents=200)
-        lines = [words, ""]
+        lines = [words, *([f"or, folder by folder: {self.narrower}"] if self.narrower else []), ""]
         width = max((len(line.flag or line.name) for line in self.lines), default=0)
         lines += [f"  {line.flag or line.name:{width}}  {line.verdict}: {line.why}" for line in self.lines]
         if self.missing:
@@ -310,9 +311,7 @@ def _flag(guest: str, directory: Directory) -> str:
 
 def smallest_flags(grants: Grants) -> list[str]:
     """Flags that mean `grants`, from the default or from `--deny-all`, whichever takes fewer words."""
-    from_default = to_flags(grants)
-    from_nothing = to_flags(grants, bare=True)
-    return min(from_default, from_nothing, key=len)
+    return min(to_flags(grants), to_flags(grants, bare=True), key=len)
 
 
 def _peaks(limits: Limits, evidence: Evidence) -> Limits:

@@ -21,7 +21,7 @@ from ..capabilities.entropy import Random
 from ..capabilities.hostdir import HostDir
 from .advise import Advice, advise
 from .evidence import Use
-from .grants import Grants
+from .grants import GrantError, Grants
 from .missing import Missing
 
 HERE = "."
@@ -68,7 +68,17 @@ def lesson(run: Any, grants: Grants, *, narrow: bool = False) -> Advice:
     found = []
     if isinstance(here, HostDir) and HERE not in grants.dirs:
         found = elsewhere(advice.evidence.of(HERE), here.real)
-    return replace(advice, grants=advice.grants.with_(dirs=dirs), missing=(*advice.missing, *found))
+    advice = replace(advice, grants=advice.grants.with_(dirs=dirs), missing=(*advice.missing, *found))
+    return advice if narrow else replace(advice, narrower=_narrower(run, grants, advice))
+
+
+def _narrower(run: Any, grants: Grants, advice: Advice) -> str:
+    """The command with the least folders, where that is another one and can be written as one."""
+    try:
+        command = lesson(run, grants, narrow=True).command()
+        return command if command != advice.command() else ""
+    except GrantError:
+        return ""
 
 
 def _asked_for_a_copy(grants: Grants, guest: str) -> bool:
