@@ -179,6 +179,55 @@ def test_a_run_is_explored_from_the_whole_to_one_byte_of_one_call(opened: Any) -
     line.until("Object.values(view.model.get('notes')).includes('look here')")
 
 
+def test_keys_and_fingers_move_the_view(opened: Any) -> None:
+    page = opened(COPY, width=420, height=900)
+    page.command("application:toggle-left-area")
+    line = page.timeline()
+    line.until("view.root.classList.contains('narrow')")
+    x, y = line.middle()
+    span = "(view.navigator.view.to - view.navigator.view.from)"
+    line.canvas.focus()
+    for key, moved in (("w", f"{span} < arg[1]"), ("d", "view.navigator.view.from > arg[0]"),
+                       ("a", "view.navigator.view.from < arg[0]"), ("s", f"{span} > arg[1]")):  # fmt: skip
+        before = line.js(f"[view.navigator.view.from, {span}]")
+        page.page.keyboard.press(key)
+        assert line.js(moved, before), key
+    page.page.keyboard.press("f")
+    assert line.js("view.navigator.fitted")
+    page.page.keyboard.press("ArrowRight")
+    assert line.js("view.navigator.view.pinned") == 0
+    page.page.keyboard.press("Escape")
+    assert line.js("view.navigator.view.pinned") == -1
+    page.page.keyboard.press("/")
+    assert line.js("view.host.shadowRoot.activeElement.className") == "search"
+    page.page.keyboard.press("Escape")
+
+    x, y = line.middle()
+    touch = page.page.context.new_cdp_session(page.page)
+
+    def fingers(kind: str, **across: float) -> None:
+        places = [{"x": at, "y": y, "id": "ab".index(name)} for name, at in across.items()]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    middle = x - line.js("view.canvas.getBoundingClientRect().left")
+    whole, held = line.js(f"[{span}, view.painter.time(view.navigator.view, arg)]", middle)
+    fingers("touchStart", a=x - 20)
+    fingers("touchStart", a=x - 20, b=x + 20)
+    for step in range(1, 9):
+        fingers("touchMove", a=x - 20 - 5 * step, b=x + 20 + 5 * step)
+    assert line.js(span) == pytest.approx(whole / 3, rel=0.1)
+    assert line.js("view.painter.time(view.navigator.view, arg)", middle) == pytest.approx(held, abs=whole * 0.02)
+    fingers("touchEnd")
+    assert line.js("view.navigator.pointers.size") == 0
+    assert line.js("view.navigator.view.pinned") == -1, "the finger that left last was no tap"
+    assert line.js(span) == pytest.approx(whole / 3, rel=0.1)
+    shot(page.page, "lab-pinched")
+
+    box = line.host.locator("canvas.minimap").bounding_box()
+    page.page.mouse.click(box["x"] + box["width"] - 6, box["y"] + 12)
+    assert line.js("view.navigator.view.to") == pytest.approx(line.js("view.store.span"), rel=0.03)
+
+
 def test_a_range_of_time_has_a_summary(opened: Any) -> None:
     page = opened(COPY)
     line = page.timeline()
@@ -256,7 +305,7 @@ def test_what_is_saved_is_small_and_lives_again(opened: Any, lab: Lab, browser: 
     saved = lab.notebooks / page.name
     book = json.loads(saved.read_text())
     print(f"\nsaved notebook with a small run and one of 114,306 calls: {saved.stat().st_size / 1e6:.2f} MB")
-    assert saved.stat().st_size < 2_000_000
+    assert saved.stat().st_size < 1_000_000
     assert "application/vnd.jupyter.widget-state+json" in book["metadata"].get("widgets", {})
 
     trusted = Page(lab, browser.new_page(viewport={"width": 1300, "height": 1000}), page.name)

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wasilab.engine.outcome import Outcome
 from wasilab.views.columns import Columns, busy
 from wasilab.views.feed import Feed
 from wasilab.views.units import duration, size
+
+from .conftest import copied, run_of
 
 JS = Path(__file__).parents[2] / "wasilab" / "views" / "js"
 
@@ -83,6 +86,14 @@ def test_zoomed_in_the_cells_are_those_of_the_calls_in_sight(many_run: Any) -> N
     )  # fmt: skip
     assert out[1] == 400
     assert 400 <= out[0] <= 464
+
+
+def test_the_guests_lane_ends_with_a_call_that_did_not_return() -> None:
+    book = copied()
+    run = run_of(book, outcome=Outcome("exit", 0, seconds=book.now / 1e9 * 2))
+    out = node(FILL + "out = [store.guestEnd, lod.view(0, store.span, 500).cells.busy.slice(260, 500)];", **of(run))
+    assert out[0] == book.now
+    assert not any(out[1].values())
 
 
 def test_a_call_of_no_time_has_a_cell() -> None:

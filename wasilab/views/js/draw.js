@@ -178,7 +178,7 @@ export class Painter {
     g.textAlign = "left";
     let reach = low > 0 ? store.end(low - 1) : store.first > 0 ? store.start[0] : 0;
     for (let row = low; row <= high; row++) {
-      const begin = row < store.length ? store.start[row] : store.meta.span;
+      const begin = row < store.length ? store.start[row] : store.guestEnd;
       if (begin > reach) this.paintGuest(g, view, reach, begin);
       if (row === high) break;
       reach = Math.max(reach, store.end(row));
@@ -267,6 +267,9 @@ export class Painter {
       g.fillStyle = store.meta.colours.refused;
       g.fillRect(end - 2, RULER, 2, this.height);
       g.textAlign = "right";
+      g.fillStyle = theme.bg; // the word stands over the lanes
+      g.fillRect(end - 9 - g.measureText(store.meta.ending).width, RULER + 1, 7 + g.measureText(store.meta.ending).width, 14);
+      g.fillStyle = store.meta.colours.refused;
       g.fillText(store.meta.ending, end - 5, RULER + 8);
       g.textAlign = "left";
     }

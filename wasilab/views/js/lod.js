@@ -79,7 +79,7 @@ export class LevelOfDetail {
       if (left >= 0 && right < cell + 1) busy[row + cell] += right - left;
       else addSpan(busy, row, width, left, right);
     }
-    const last = high < this.store.length ? Math.min(start[high], to) : Math.min(this.store.meta.span, to);
+    const last = high < this.store.length ? Math.min(start[high], to) : Math.min(this.store.guestEnd, to);
     if (last > guest) addSpan(busy, 0, width, (guest - from) * scale, (last - from) * scale);
   }
 

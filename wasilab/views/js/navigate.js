@@ -147,11 +147,11 @@ export class Navigator {
     }
     this.moved = (this.moved ?? 0) + Math.abs(point.x - before.x) + Math.abs(point.y - before.y);
     if (this.mode === "pinch" && this.pointers.size === 2) {
-      const [a, b] = [...this.pointers.values()], apart = Math.abs(a.x - b.x);
+      const [a, b] = [...this.pointers.values()], apart = Math.hypot(a.x - b.x, a.y - b.y);
       this.pointers.set(event.pointerId, point);
-      const [c, d] = [...this.pointers.values()], now = Math.abs(c.x - d.x);
-      if (apart > 8 && now > 8) this.zoom(apart / now, this.painter.time(this.view, (c.x + d.x) / 2));
-      this.pan((a.x + b.x - c.x - d.x) / 2);
+      const [c, d] = [...this.pointers.values()], now = Math.hypot(c.x - d.x, c.y - d.y);
+      if (apart > 8 && now > 8) this.zoom(apart / now, this.painter.time(this.view, (a.x + b.x) / 2));
+      this.pan((a.x + b.x - c.x - d.x) / 2); // what was between the fingers stays between them
     } else if (this.mode === "select" && this.moved > 3) {
       const here = this.painter.time(this.view, Math.max(point.x, this.painter.gutter));
       this.view.selection = [Math.min(this.anchor ?? here, here), Math.max(this.anchor ?? here, here)];
@@ -167,6 +167,11 @@ export class Navigator {
   up(event) {
     const point = at(event, this.painter.canvas), known = this.pointers.delete(event.pointerId);
     if (!known || event.type === "pointercancel") return;
+    if (this.mode === "pinch") {
+      this.mode = "pan"; // the finger that stays drags,
+      this.moved = Infinity; // and is no tap when it leaves
+      return;
+    }
     if ((this.moved ?? 0) <= 3 && this.mode === "pan") this.acts.choose(this.painter.rowAt(this.view, point.x, point.y));
     else if (this.mode === "select") {
       if ((this.moved ?? 0) <= 3) this.view.selection = null;

@@ -113,6 +113,12 @@ export class CallStore {
     return this.length > 0 && (this.first === 0 || this.start[0] <= from) && (last || this.start[this.length - 1] >= Math.min(to, this.meta.span));
   }
 
+  /** When the guest's own time is over, ns: after a call that did not return, the stack is only unwound. */
+  get guestEnd() {
+    const last = this.length - 1;
+    return last >= 0 && this.errno[last] === NOT_RETURNED ? this.end(last) : this.meta.span;
+  }
+
   /** How many calls lie in a range of time, by the overview. @param {number} from @param {number} to ns */
   estimate(from, to) {
     const { overview } = this;

@@ -31,9 +31,9 @@ export class CallTable {
     } });
     this.spacer = el("div", { class: "spacer", role: "presentation" }, this.body);
     this.scroller = el("div", { class: "scroller", tabIndex: 0, role: "presentation", onscroll: () => this.paint(), onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.spacer);
-    const head = el("div", { class: "row head", role: "row" }, ...["#", "time", "call", "arguments", "result", "took"].map((name, i) =>
+    this.head = el("div", { class: "row head", role: "row" }, ...["#", "time", "call", "arguments", "result", "took"].map((name, i) =>
       el("span", { class: `cell c${i}`, role: "columnheader" }, name)));
-    this.element = el("div", { class: "table", role: "grid", "aria-label": "Calls", "aria-readonly": "true" }, el("div", { role: "rowgroup" }, head), this.scroller);
+    this.element = el("div", { class: "table", role: "grid", "aria-label": "Calls", "aria-readonly": "true" }, el("div", { role: "rowgroup" }, this.head), this.scroller);
   }
 
   /** How many rows the table has: all, or those that match the filter. */
@@ -63,6 +63,7 @@ export class CallTable {
   refresh() {
     this.element.setAttribute("aria-rowcount", String(this.count + 1));
     this.spacer.style.height = `${Math.min(this.count * ROW, TALLEST)}px`;
+    this.head.style.paddingRight = `${6 + this.scroller.offsetWidth - this.scroller.clientWidth}px`; // beside the scrollbar
     this.paint();
   }
 

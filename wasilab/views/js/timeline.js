@@ -102,6 +102,7 @@ class TimelineView {
     this.arrangeLanes();
     this.bar.refresh();
     this.table.refresh();
+    this.root.style.setProperty("--calls", String(Math.min(this.store.meta.live ? 99 : this.store.meta.calls, 99)));
     this.say("");
     if (this.navigator.fitted) this.navigator.fit();
     this.fetchCalls();
@@ -253,7 +254,8 @@ class TimelineView {
     this.table.pin(row);
     this.inspector.show(row);
     this.root.classList.toggle("inspecting", row >= 0);
-    if (row >= 0) this.status.textContent = `Call ${row + this.store.first}: ${this.store.nameOf(row)}${this.store.verdict[row] & REFUSED ? ", refused" : ""}`;
+    if (row < 0) this.say("");
+    else this.status.textContent = `Call ${row + this.store.first + this.store.meta.dropped}: ${this.store.nameOf(row)}${this.store.verdict[row] & REFUSED ? ", refused" : ""}`;
     this.table.refresh();
     this.soon();
   }
