@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..capabilities.refusal import escaped
+
 Kind = Literal["exit", "trap", "limit", "interrupt", "error"]
 
 EXIT_TRAP = 134
@@ -34,8 +36,8 @@ class Frame:
 
     def __str__(self) -> str:
         if self.file is not None:
-            return f"{self.function} at {self.file}:{self.line}"
-        return f"{self.function} at offset 0x{self.offset:x}"
+            return escaped(f"{self.function} at {self.file}:{self.line}")
+        return escaped(f"{self.function} at offset 0x{self.offset:x}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ class Outcome:
     detail: str = ""
     fuel_used: int | None = None
     results: tuple[int | float, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        # Both quote names that the module's author chose.
+        object.__setattr__(self, "message", escaped(self.message))
+        object.__setattr__(self, "warnings", tuple(escaped(warning) for warning in self.warnings))
 
     @property
     def ok(self) -> bool:

@@ -32,9 +32,11 @@ def quote(data: bytes) -> str:
     r"""Bytes in double quotes with C escapes; printable UTF-8 stays readable."""
     found = _quoted.get(data)
     if found is None:
-        found = _quoted[data] = _quote(data)
-        if len(_quoted) > _CACHE_ENTRIES:
-            _quoted.clear()
+        found = _quote(data)
+        if len(data) <= STRING_BYTES:  # longer ones are rare, or a guest's way to fill the memory
+            _quoted[data] = found
+            if len(_quoted) > _CACHE_ENTRIES:
+                _quoted.clear()
     return found
 
 
