@@ -183,7 +183,7 @@ LANGUAGE_HELP = "c, c++, zig, rust, go, assemblyscript, wat (default: by the fil
 
 
 def _file_argument(parser: Parser, help: str, nargs: str | None = None, metavar: str = "FILE") -> None:
-    parser.add_argument("file" if nargs is None else "files", nargs=nargs, metavar=metavar, help=help)
+    parser.add_argument("files" if nargs in ("*", "+") else "file", nargs=nargs, metavar=metavar, help=help)
 
 
 def _run(parser: Parser, door: Door) -> None:
@@ -231,8 +231,6 @@ def _trace(parser: Parser, door: Door) -> None:
         "errno=ENOENT refused failed dur>1ms bytes>4KiB fd=3 t<0.5s"
     )
     _file_argument(parser, "the trace", nargs="?" if door == "notebook" else None)
-    if door == "notebook":
-        parser.set_defaults(file=None)
     parser.add_argument(
         "--filter", dest="filters", action="append", default=[], metavar="EXPR",
         help="only the calls that match (several: all must match)",
@@ -338,6 +336,7 @@ def _of_a_run(parser: Parser, door: Door) -> None:
 def _plot(parser: Parser, door: Door) -> None:
     parser.add_argument("kind", nargs="?", default="timeline", metavar="KIND")
     _of_a_run(parser, door)
+    parser.add_argument("other", nargs="?", metavar="OTHER", help="the second run of `plot compare NAME OTHER`")
 
 
 def add_cell(parser: Parser) -> None:

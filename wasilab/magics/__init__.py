@@ -43,6 +43,7 @@ class WasiMagics(Magics):
 
             %wasi COMMAND [OPTION]...        the same commands as `wasilab COMMAND` in a terminal
             %wasi run NAME|FILE [ARG]...     run a named module (`--name`) or a file again, under other grants
+            %wasi sql select ... from calls  ask the last run's trace in SQL (%%wasi sql: the cell is the query)
             %wasi                            lists the commands
 
         `%wasi help cell` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -29,7 +30,8 @@ def run_line(shell: Any, lab: Lab, line: str) -> Any:
     door = NotebookDoor(lab)
 
     def carry_out() -> Done:
-        request = parse(split(line, lambda source: shell.ev(source), values), "notebook", values)
+        words = _sql_words(line) or split(line, lambda source: shell.ev(source), values)
+        request = parse(words, "notebook", values)
         _check_name(request)
         if request.command == "run" and request.options.detach:
             return _detached(request, door)
@@ -41,6 +43,8 @@ def run_line(shell: Any, lab: Lab, line: str) -> Any:
 
 def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
     """`%%wasi ...`: compile the body, run it; returns the `Run`."""
+    if line.split()[:1] == ["sql"]:
+        return run_line(shell, lab, f"{line} {_plain_word(cell)}")
     values = Values()
     door = NotebookDoor(lab)
 
@@ -78,6 +82,20 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         return _finished(lab, request, run_module(module, args, options, door, compile_seconds=compiled))
 
     return _as_a_cell(carry_out, door)
+
+
+_STATEMENT = re.compile(r"\s*sql\s+((?:select|with|from|describe|show|summarize|pivot)\b.*)", re.IGNORECASE | re.DOTALL)
+
+
+def _sql_words(line: str) -> list[str]:
+    """The words of `%wasi sql select ...` written without quotes around it: the statement keeps its own."""
+    found = _STATEMENT.match(line)
+    return ["sql", "--", found[1].strip()] if found else []
+
+
+def _plain_word(text: str) -> str:
+    """`text` as one word for `split`, whatever quotes it holds."""
+    return "'" + text.strip().replace("'", "'\"'\"'") + "'"
 
 
 def _offer_template(shell: Any, line: str, language: str) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from .align import align
 from .decode import ERRNO_NAMES, call_name
 from .show import duration_text
+from .summary import noted_lines
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -219,7 +220,7 @@ class Diff:
                 out.append(f"{_cut(left, half):<{half}} {' |<>'[kind]} {_cut(right, half)}".rstrip())
         if shown < len(self):
             out.append(f"... {len(self) - shown:,} more differences")
-        out += self._shifts()
+        out += [*self._shifts(), *self._notes()]
         return "\n".join(out)
 
     def _shifts(self) -> list[str]:
@@ -228,6 +229,9 @@ class Diff:
             f"{one.call}: median time {duration_text(one.before)} -> {duration_text(one.after)} ({one.calls:,} calls)"
             for one in shifted
         ]
+
+    def _notes(self) -> list[str]:
+        return [f"{side}: {line}" for side, t in (("left", self.a), ("right", self.b)) for line in noted_lines(t)]
 
     __str__ = text
 
@@ -250,7 +254,7 @@ class Diff:
                     for text in (left, right)
                 )
                 body.append(f'<tr title="{Kind(kind).name.lower()}">{cells}</tr>')
-        notes = [*self._shifts()]
+        notes = [*self._shifts(), *self._notes()]
         if shown < len(self):
             notes.insert(0, f"{len(self) - shown:,} more differences")
         more = "".join(f"<p>{html.escape(note)}</p>" for note in notes)

@@ -189,7 +189,10 @@ class Annotation:
             if not name or PurePosixPath(row.file).name == name:
                 table.setdefault(row.line, []).append(row)
         remark = f"{found.without:,} calls have no known line{found.budget}" if found.budget else ""
-        return cls(text, table, name, remark if table else str(found))
+        if not table:
+            none = f"no call is known to come from {name or 'this source'}{found.budget}"
+            remark = none if found.rows else str(found)
+        return cls(text, table, name, remark)
 
     def _margin(self, number: int) -> tuple[str, str, str, bool, str]:
         rows = self.lines.get(number, [])

@@ -25,7 +25,7 @@ from ..capabilities.refusal import DeniedBy
 from ..wasi import spec
 from .decode import call_name
 from .event import CallEvent
-from .lines import Place, places
+from .lines import Places, places
 from .show import plain
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Refusals:
         return f"<ul>{items}</ul>"
 
 
-def _refusal(trace: Trace, rows: list[int], lines: list[Place | None]) -> Refusal:
+def _refusal(trace: Trace, rows: list[int], lines: Places) -> Refusal:
     event = CallEvent(trace, rows[0])
     asked = _asked(event)
     by = event.denied_by if isinstance(event.denied_by, DeniedBy) else DeniedBy.POLICY
@@ -154,7 +154,7 @@ def _quoted(path: str) -> str:
     return "'" + plain(path).replace("'", "\\'") + "'"
 
 
-def _line(event: CallEvent, lines: list[Place | None]) -> str:
+def _line(event: CallEvent, lines: Places) -> str:
     place = lines[event.stack_id] if event.stack_id < len(lines) else None
     return f"{plain(place[0])}:{place[1]}" if place else ""
 
@@ -214,7 +214,7 @@ def _escaped(event: CallEvent) -> str:
     return f"--dir HOST::{shlex.quote(plain(parent))}"
 
 
-def _searched_in_vain(trace: Trace, lines: list[Place | None]) -> Refusal | None:
+def _searched_in_vain(trace: Trace, lines: Places) -> Refusal | None:
     """The search of a C library for granted directories that found none, as a refusal; None where there was no such."""
     if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
         return None
@@ -238,7 +238,7 @@ _STREAMS = (
 )  # fmt: skip
 
 
-def _streams_missed(trace: Trace, lines: list[Place | None]) -> list[Refusal]:
+def _streams_missed(trace: Trace, lines: Places) -> list[Refusal]:
     """Standard streams that were read or written and were never there, each as a refusal."""
     if trace.dropped:
         return []

@@ -13,7 +13,7 @@ import numpy as np
 
 from .decode import call_name
 from .layout import DID_NOT_RETURN
-from .show import bytes_text, duration_text
+from .show import bytes_text, duration_text, plain
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -46,6 +46,11 @@ class Summary:
     rows: tuple[Row, ...]
     total: Row
     dropped: int = 0
+    guest: int = 0
+    """Time between the calls: the guest's own, in ns; 0 for a selection of calls."""
+    notes: tuple[str, ...] = ()
+    stacks: bool = False
+    """Whether stacks were taken, which costs time between calls."""
 
     @classmethod
     def of(cls, trace: Trace) -> Summary:
@@ -68,7 +73,8 @@ class Summary:
             )
         rows.sort(key=lambda row: (-row.total, row.call))
         total = _row("total", dur, int(errors.sum()), int(denied.sum()), int(moved.sum()))
-        return cls(tuple(rows), total, trace.dropped)
+        guest = int(trace.column("gap").sum(dtype="<i8")) if trace.rows is None else 0
+        return cls(tuple(rows), total, trace.dropped, guest, noted_lines(trace), bool(trace.store.stacks))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -86,6 +92,15 @@ class Summary:
         """The rows as dictionaries, times in ns."""
         return [asdict(row) for row in self.rows]
 
+    def _times(self) -> list[str]:
+        whole = self.total.total + self.guest
+        if not self.guest:
+            return []
+        share = 100 * self.total.total / whole
+        stacks = " (with the taking of stacks)" if self.stacks else ""
+        host, guest = duration_text(self.total.total), duration_text(self.guest)
+        return [f"in the host {host} ({share:.1f}%), in the guest {guest}{stacks}"]
+
     def _cells(self, row: Row) -> tuple[str, ...]:
         share = 100 * row.total / self.total.total if self.total.total else 0.0
         return (
@@ -99,7 +114,7 @@ class Summary:
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [" ".join([*(c.rjust(w) for c, w in zip(r[:-1], widths, strict=False)), r[-1]]) for r in table]
         rule = " ".join("-" * width for width in widths)
-        lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+        lines = [lines[0], rule, *lines[1:-1], rule, lines[-1], *self._times(), *self.notes]
         if self.dropped:
             lines.append(f"({self.dropped:,} earlier calls were dropped to keep to the trace's budget)")
         return "\n".join(lines)
@@ -111,8 +126,22 @@ class Summary:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(line(self._cells(row), "td") for row in (*self.rows, self.total))
+        words = "".join(f"<p>{html.escape(line)}</p>" for line in (*self._times(), *self.notes))
         note = f"<p>{self.dropped:,} earlier calls were dropped (the trace's budget).</p>" if self.dropped else ""
-        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{note}"
+        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{words}{note}"
+
+
+def noted_lines(trace: Trace) -> tuple[str, ...]:
+    """A person's notes on the calls of `trace`, a line each."""
+    if not trace.notes or not len(trace):
+        return ()
+    seq = trace.column("seq")
+    found = []
+    for first, last, text in trace.notes:
+        if np.searchsorted(seq, first) < np.searchsorted(seq, last, "right"):
+            span = f"call {first}" if last == first else f"calls {first} to {last}"
+            found.append(f"note on {span}: {plain(text)}")
+    return tuple(found)
 
 
 def _row(name: str, dur: Any, errors: int, refused: int, moved: int) -> Row:

@@ -63,7 +63,7 @@ def lines(trace: Trace, style: Style) -> Iterator[list[str]]:
     """The lines of a trace's calls, in order, some thousands at a time."""
     store = trace.store
     writer = _Writer(store, style)
-    notes = _notes(store) if style.notes else {}
+    notes = _notes(trace) if style.notes and store.notes else {}
     epoch = int(store.meta.get("start_epoch_ns", 0))
     previous: int | None = None
     for part, index, _ in store.batches(trace.rows):
@@ -258,11 +258,16 @@ def stack_text(store: Store, number: int) -> str:
     return "".join(out)
 
 
-def _notes(store: Store) -> dict[int, str]:
+def _notes(trace: Trace) -> dict[int, str]:
+    """Call -> its notes; that of a span stands at the first of its calls that is shown."""
     found: dict[int, str] = {}
-    for first, last, text in store.notes:
+    seqs = trace.column("seq")
+    for first, last, text in trace.notes:
         note = show.plain(f"{text} (until call {last})" if last != first else text)
-        found[first] = f"{found[first]}; {note}" if first in found else note
+        at = int(np.searchsorted(seqs, first))
+        if at < len(seqs) and seqs[at] <= last:
+            shown = int(seqs[at])
+            found[shown] = f"{found[shown]}; {note}" if shown in found else note
     return found
 
 
