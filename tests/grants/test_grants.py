@@ -52,6 +52,6 @@ def test_a_wrong_field_is_named_with_what_to_write(given: dict[str, Any], says: 
 def test_a_pattern_over_randomness_is_a_grant() -> None:
     draw = f"(i32.const {SCRATCH}) (i32.const 8)"
     finished = run(Guest().call("random_get", draw).call("random_get", draw).module(), (),
-                   Grants(random=quota(Random.seeded(1), 10)))  # type: ignore[arg-type]  # fmt: skip
+                   Grants(random=quota(Random.seeded(1), 10)))  # fmt: skip
     (refusal,) = finished.denied
     assert "quota of 10" in refusal.sentence

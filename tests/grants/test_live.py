@@ -141,6 +141,7 @@ def test_a_folder_made_read_only_is_looked_at_and_opened_for_reading() -> None:
     inner = folder.open("sub", OpenHow(directory=True))
     assert isinstance(inner, Directory)
     file = inner.open("a", OpenHow(write=True, read=True))
+    assert not isinstance(file, Directory)
     live.read_only("/d")
     assert file.stat().size == 4
     assert inner.open("a", OpenHow()).stat().size == 4

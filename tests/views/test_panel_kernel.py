@@ -85,6 +85,27 @@ def test_a_switch_revokes_in_a_run_that_goes_on(kernel: Kernel) -> None:
     assert float(late) < 0.3
 
 
+def test_a_mode_revokes_writing_in_a_run_that_goes_on(kernel: Kernel) -> None:
+    kernel.run(
+        "import tempfile; folder = tempfile.mkdtemp(); open(f'{folder}/a.txt', 'w').close()\n"
+        "writer = Guest().open('a.txt', rights=1 << 2 | 1 << 6).again()"
+        ".call('fd_seek', '(local.get $fd) (i64.const 0) (i32.const 0) (i32.const 5000)').write('x').module('writer')\n"
+        "p = wasilab.panel(writer, Grants(dirs={'/d': wasilab.HostDir(folder, mode='rw')}))"
+    )
+    click(kernel, "p.button_detached")
+    until(kernel, "p.run is not None and len(p.run.trace) > 100")
+    kernel.run(
+        "off = []\np._groups['/d'].mode.observe(lambda change: off.append(time.perf_counter_ns() - "
+        "p.run._prepared.recorder.origin_ns), 'value')"
+    )
+    index = kernel.run("[v for _, v in p._groups['/d'].mode.options].index('ro')").text
+    put(kernel, "p._groups['/d'].mode", index=int(index))
+    until(kernel, "not p.run.running")
+    assert kernel.run("(p.run.trace[-2].name, p.run.trace[-2].denied_by.name)").text == "('fd_write', 'REVOKED')"
+    late = kernel.run("(p.run.trace[-2].t_start - off[0]) / 1e9").text
+    assert float(late) < 0.3
+
+
 def test_a_switch_while_a_cell_sleeps_takes_effect_after_it_and_nothing_is_lost(kernel: Kernel) -> None:
     kernel.run("p = wasilab.panel(endless, given)")
     click(kernel, "p.button_detached")

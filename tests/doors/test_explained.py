@@ -1,0 +1,58 @@
+"""What `wasilab run --explain` says on stderr of what a program was not given, and that it is enough."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..grants.guests import READ, WRITE, Guest, fd
+
+
+def explained(folder: Path, guest: Guest, *flags: str) -> tuple[int, str]:
+    """The exit status of a guest and what was said on stderr."""
+    (folder / "guest.wasm").write_bytes(guest.module().bytes)
+    words = [sys.executable, "-m", "wasilab", "run", *flags, "guest.wasm"]
+    done = subprocess.run(
+        words, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("guest", "flags", "remedy"),
+    [
+        (Guest().open("new", rights=READ | WRITE, oflags=1), ["--dir", "out"], "--dir out:rw"),
+        (Guest().write("x", fd(1)), ["--no-stdout"], "--stdout"),
+        (Guest().read(fd(0)), ["--stdin", "none"], "--stdin -"),
+    ],
+)
+def test_the_remedy_is_the_shortest_flag_and_enough(
+    folder: Path, guest: Guest, flags: list[str], remedy: str
+) -> None:
+    status, said = explained(folder, guest, "--explain", *flags)
+    assert status != 0
+    assert said.splitlines()[-1] == f"  to allow it: {remedy}"
+    more = [word for word in flags if word != "--no-stdout"] if remedy == "--stdout" else flags
+    assert explained(folder, guest, *more, *shlex.split(remedy))[0] == 0
+
+
+def test_it_is_silent_unless_asked_where_stderr_is_no_terminal(folder: Path) -> None:
+    guest = Guest().open("new", rights=WRITE, oflags=1)
+    assert explained(folder, guest, "--dir", "out")[1] == ""
+
+
+def test_a_refusal_that_no_call_shows_is_told(folder: Path) -> None:
+    guest = Guest().write("in: Capabilities insufficient\n", fd(2)).read(fd(9))
+    status, said = explained(folder, guest, "--explain", "--dir", "out")
+    assert status != 0
+    assert "a path outside the granted directories (out) is refused by the program's own library" in said
