@@ -184,7 +184,9 @@ def test_what_a_run_shows_besides_its_report(kernel: Kernel) -> None:
     assert "asked for" in kernel.run("%wasi grants shown").results[0]["text/html"]
     assert "image/png" in kernel.run("%wasi plot latency shown").results[0]
     assert "application/vnd.jupyter.widget-view+json" in kernel.run("%wasi timeline shown").results[0]
-    assert "did you mean" in kernel.run("%wasi plot latencies shown").evalue
+    unknown = kernel.run("%wasi plot latencies shown")
+    assert "did you mean 'latency'? the kinds are timeline, counts" in unknown.evalue + unknown.stderr
+    assert "image/png" in kernel.run("%wasi plot compare shown shown").results[0]
     assert "--stdout" in kernel.run("%wasi advise shown").stdout
 
 

@@ -11,8 +11,8 @@ from .program import load_program
 from .usage import UsageProblem
 
 
-def _run_of(request: Request, door: Door) -> Any:
-    name = request.options.of
+def _run_of(request: Request, door: Door, option: str = "of") -> Any:
+    name = getattr(request.options, option)
     run = name if hasattr(name, "trace") else door.run_named(name)
     if run is None:
         raise UsageProblem(
@@ -49,5 +49,14 @@ def timeline(request: Request, door: Door) -> Done:
 
 
 def plot(request: Request, door: Door) -> Done:
-    """One plot of a run."""
-    return Done(0, view("plot")(_run_of(request, door), request.options.kind))
+    """One plot of a run, or of two beside each other (`plot compare NAME OTHER`)."""
+    from ..views.plots import PlotError
+
+    kind, run = request.options.kind, _run_of(request, door)
+    if (kind == "compare") != (request.options.other is not None):
+        raise UsageProblem("of the plots compare, and only it, needs two runs: %wasi plot compare NAME OTHER")
+    options = {} if request.options.other is None else {"other": _run_of(request, door, "other")}
+    try:
+        return Done(0, view("plot")(run, kind, **options))
+    except PlotError as error:
+        raise UsageProblem(str(error)) from None
