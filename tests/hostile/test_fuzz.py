@@ -131,7 +131,7 @@ def test_the_interpreter_covers_every_call(module: str) -> None:
     text = interpreter(module)
     pools = Pools(random.Random(1), module, 2)
     drawn = set()
-    for _ in range(60):
+    for _ in range(400):
         _, operations = pools.sequence(200)
         drawn |= {number for number, _ in operations}
         for number, words in operations:
