@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wasilab import Clocks, Grants, HostDir, Limits, Random, Run, run
+from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, run
+from wasilab.capabilities.patterns import quota
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.flags import add_options, from_options
 from wasilab.grants.missing import missing
@@ -81,6 +82,17 @@ def test_a_limit_is_named_by_its_flag(folder: Path) -> None:
     add_options(parser)
     more = from_options(parser.parse_args([flag, "8"]), finished.grants)
     assert run(guest.module(), (), more).exit_code == 0
+
+
+def test_a_quota_of_the_thing_itself_is_no_flags(folder: Path) -> None:
+    guest = Guest().open("new", rights=WRITE, oflags=CREATE).write("x" * 20)
+    for grants, remedy in (
+        (Grants(dirs={"/m": MemDir(max_bytes=10)}), ""),
+        (Grants(dirs={"/m": quota(MemDir(), 10)}), ""),
+        (Grants(dirs={"/m": MemDir()}, limits=Limits(bytes_written=0)), "--max-written BYTES"),
+    ):
+        (refusal,) = run(guest.module(), (), grants).denied
+        assert (refusal.denied_by, refusal.remedy) == (DeniedBy.QUOTA, remedy)
 
 
 def test_a_path_that_leaves_is_allowed_by_granting_where_it_leads(folder: Path) -> None:

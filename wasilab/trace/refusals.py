@@ -174,7 +174,9 @@ def _remedy(event: CallEvent, by: DeniedBy) -> str:
     if by == DeniedBy.RIGHT and event.name not in _BY_RIGHT_ONLY:
         return "--rights compat"
     if by == DeniedBy.QUOTA:
-        return "--max-fds N" if event.errno_name == "EMFILE" else "--max-written BYTES"
+        if event.errno_name == "EMFILE":
+            return "--max-fds N"
+        return "--max-written BYTES" if "limits.bytes_written" in event.reason else ""  # else it is the thing's own
     if by == DeniedBy.HOST:
         return ""
     return ""
