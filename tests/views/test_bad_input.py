@@ -72,7 +72,7 @@ def test_every_plot_has_its_title_and_no_axis_without_width(make: Any, kind: str
     axes = plot(run, kind, **({"other": run} if kind == "compare" else {})).axes[0]
     assert axes.get_title(loc="left")
     assert axes.get_xlim()[0] != axes.get_xlim()[1]
-    assert all(len(text.get_text()) <= 130 for text in axes.get_yticklabels())
+    assert all(len(text.get_text()) <= 180 for text in axes.get_yticklabels())
 
 
 @RUNS

@@ -188,3 +188,12 @@ def test_the_widget_is_for_a_person_and_the_report_for_a_page(
     bundle = report.mimebundle(copy_run)
     assert ("view" in bundle) is expected
     assert "WASI calls in" in bundle["text/html"]
+
+
+def test_a_remedy_with_blanks_says_what_goes_there(copy_run: Any) -> None:
+    denial = copy_run.denied[0]
+    blank, whole = (type(denial)(denial.call, denial.asked, denial.denied_by, f"refused {flag}", flag, 1)
+                    for flag in ("--dir HOST[::GUEST]", "--dir in::/in:rw"))  # fmt: skip
+    for form in (report.text, report.body):
+        assert "HOST is the folder to give, GUEST where the program looks" in form(changed(copy_run, denied=[blank]))
+        assert "is the folder to give" not in form(changed(copy_run, denied=[whole]))

@@ -202,7 +202,7 @@ def refused(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     else:
         amounts = [e.count for e in entries]
         axes.barh(range(len(entries)), amounts, color=COLOURS["refused"], hatch="xx", edgecolor="white")
-        words = ["\n".join(textwrap.wrap(label(e.sentence, 110), 56, break_on_hyphens=False)) for e in entries]
+        words = ["\n".join(textwrap.wrap(label(e.sentence, 170), 60, break_on_hyphens=False)) for e in entries]
         axes.set_yticks(range(len(entries)), words)
         bar_notes(axes, amounts, [f"{e.count:,} ({e.denied_by.name.lower()})" for e in entries])
     finish(axes, f"refused: {counted(sum(e.count for e in entries), 'call')}", "calls")

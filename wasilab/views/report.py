@@ -21,7 +21,7 @@ from .ink import png
 from .page import document, embedded
 from .tables import summary
 from .units import counted, duration, size
-from .verdict import RunLike, refusals, verdict
+from .verdict import RunLike, refusals, to_complete, verdict
 
 TEXT_WIDTH = 100
 
@@ -41,7 +41,8 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
         lines += textwrap.wrap(f"refused: {refusal.sentence}{times}{where}", width, subsequent_indent="  ",
                                break_on_hyphens=False)  # fmt: skip
         if refusal.remedy:
-            lines.append(f"  to allow it: {refusal.remedy}")
+            blank = to_complete(refusal.remedy)
+            lines.append(f"  to allow it: {refusal.remedy}" + (f" ({blank})" if blank else ""))
     for name in ("stdout", "stderr") if output else ():
         written = sections.as_text(sections.written(run, name))
         if written:

@@ -17,7 +17,7 @@ from .escape import cut_lines, html_text, shorten, visible
 from .sources import source_of
 from .tables import CallRow, summary
 from .units import counted, duration, size
-from .verdict import RunLike, mood, refusals, verdict
+from .verdict import RunLike, mood, refusals, to_complete, verdict
 
 MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
 OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
@@ -58,7 +58,9 @@ def refusals_html(run: RunLike, *, buttons: Callable[[str], bool] = lambda _: Fa
         if refusal.remedy:
             button = f" <button data-grant={index}>grant and run again</button>" if buttons(refusal.remedy) else ""
             flag = f'<code dir="ltr">{html_text(refusal.remedy)}</code>'
-            remedy = f"<span class=remedy>To allow it: {flag}{button}</span>"
+            blank = to_complete(refusal.remedy)
+            hint = f" <span class=dim>({blank})</span>" if blank else ""
+            remedy = f"<span class=remedy>To allow it: {flag}{button}{hint}</span>"
         else:
             remedy = ""
         items.append(f"<li><bdi>{html_text(refusal.sentence)}</bdi>{times}{where}{remedy}</li>")

@@ -54,6 +54,14 @@ class Refusal:
     """`seq` of the first one; -1 when it is not known."""
 
 
+def to_complete(remedy: str) -> str:
+    """What a person has to put into a remedy before it can be used; "" when it is complete."""
+    if "HOST" not in remedy:
+        return ""
+    guest = ", GUEST where the program looks for it" if "GUEST" in remedy else ""
+    return f"HOST is the folder to give{guest}"
+
+
 ENDINGS = {"trap": "Trapped", "limit": "Stopped by a limit", "interrupt": "Stopped by you"}
 
 
