@@ -6,7 +6,8 @@ For: `Trace.summary()`. Times in ns, computed with NumPy on whole columns. Not f
 from __future__ import annotations
 
 import html
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,11 +47,16 @@ class Summary:
     rows: tuple[Row, ...]
     total: Row
     dropped: int = 0
-    guest: int = 0
-    """Time between the calls: the guest's own, in ns; 0 for a selection of calls."""
     notes: tuple[str, ...] = ()
     stacks: bool = False
     """Whether stacks were taken, which costs time between calls."""
+    whole: Trace | None = field(default=None, repr=False, compare=False)
+    """The trace, unless the summary is of a selection of its calls."""
+
+    @cached_property
+    def guest(self) -> int:
+        """Time between the calls: the guest's own, in ns; 0 for a selection of calls. Computed when asked for."""
+        return 0 if self.whole is None else int(self.whole.column("gap").sum(dtype="<i8"))
 
     @classmethod
     def of(cls, trace: Trace) -> Summary:
@@ -73,8 +79,8 @@ class Summary:
             )
         rows.sort(key=lambda row: (-row.total, row.call))
         total = _row("total", dur, int(errors.sum()), int(denied.sum()), int(moved.sum()))
-        guest = int(trace.column("gap").sum(dtype="<i8")) if trace.rows is None else 0
-        return cls(tuple(rows), total, trace.dropped, guest, noted_lines(trace), bool(trace.store.stacks))
+        whole = trace if trace.rows is None else None
+        return cls(tuple(rows), total, trace.dropped, noted_lines(trace), bool(trace.store.stacks), whole)
 
     def __len__(self) -> int:
         return len(self.rows)
