@@ -321,7 +321,7 @@ class _Trampoline:
             put(
                 2,
                 "f = 0",
-                "if o is not None and r <= SNAP:",
+                "if o is not None and l >= r <= SNAP:",  # l >= r: unless somebody's own file lies
                 f"    z = HEAD{2 + len(extra) + len(second.split())}(0, {size}, r, "
                 f"{', '.join([*extra, 'p', 'l'])}{second})",
                 "    z += o.tobytes() if r == l else o[:r].tobytes()",
