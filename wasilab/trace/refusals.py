@@ -76,7 +76,7 @@ class Refusals:
             groups.setdefault((call, where, trace.store.reason(row)), []).append(row)
         lines = places(trace)
         entries = [_refusal(trace, same, lines) for same in groups.values()]
-        derived = _searched_in_vain(trace, lines)
+        derived = _searched_in_vain(trace)
         if derived is not None:
             entries.append(derived)
         entries += _streams_missed(trace, lines)
@@ -216,7 +216,7 @@ def _escaped(event: CallEvent) -> str:
     return f"--dir HOST::{shlex.quote(plain(parent))}"
 
 
-def _searched_in_vain(trace: Trace, lines: Places) -> Refusal | None:
+def _searched_in_vain(trace: Trace) -> Refusal | None:
     """The search of a C library for granted directories that found none, as a refusal; None where there was no such."""
     if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
         return None
@@ -232,7 +232,8 @@ def _searched_in_vain(trace: Trace, lines: Places) -> Refusal | None:
         "ENOENT or ENOTCAPABLE by itself, without a call)"
     )
     asked, remedy = "a granted directory", "--dir HOST[::GUEST]"
-    return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq, _line(event, lines))
+    # No line: the search is the C library's own, before main, and a line of its source would send nobody anywhere.
+    return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq)
 
 
 _STREAMS = (
