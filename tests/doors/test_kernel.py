@@ -94,6 +94,8 @@ def test_a_compile_error_fails_the_cell_in_the_compilers_words(kernel: Kernel) -
     assert done.status == "error"
     assert done.ename == "CompileFailed"
     assert ":3:" in done.traceback
+    number = int(kernel.run("len(In) - 1").text) - 1
+    assert f"Cell In[{number}], line 3" in done.traceback
     assert "Traceback" not in done.traceback
     assert "wasilab/" not in done.traceback
 

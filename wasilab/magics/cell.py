@@ -57,16 +57,20 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
             raise UsageProblem(_offer_template(shell, line, language))
         _warm_c(lab, language)
         started = time.perf_counter()
-        module = compile_text(
-            cell,
-            language,
-            door,
-            name=options.name or "cell",
-            flags=compiler_flags(options, language, request.rest),
-            files=lab.files,
-            first_line=2,
-            quiet=options.quiet,
-        )
+        try:
+            module = compile_text(
+                cell,
+                language,
+                door,
+                name=options.name or "cell",
+                flags=compiler_flags(options, language, request.rest),
+                files=lab.files,
+                first_line=2,
+                quiet=options.quiet,
+            )
+        except CompileError as error:
+            own = [d.line for d in error.diagnostics if d.line and d.severity == "error" and d.file not in lab.files]
+            raise CompileFailed(str(error), len(shell.history_manager.input_hist_raw) - 1, own) from None
         compiled = time.perf_counter() - started
         if options.save:
             _save(module.bytes, options.save)

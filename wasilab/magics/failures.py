@@ -7,6 +7,7 @@ stops there.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _RED, _YELLOW, _CYAN, _BOLD, _OFF = "\x1b[31m", "\x1b[33m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
 _SEVERITY = re.compile(r"\b(fatal error|error|ERROR|warning|WARNING|note|help|hint)(\[[A-Z]\d+\]| [A-Z]{2}\d+)?:")
@@ -21,10 +22,20 @@ class CellFailure(Exception):
 
 
 class CompileFailed(CellFailure):
-    """The compiler refused the cell; the text is the compiler's own, with the cell's line numbers."""
+    """The compiler refused the cell; the text is the compiler's own, with the cell's line numbers.
+
+    `lines` of the cell numbered `cell` are named once more below it, in the form of IPython's own tracebacks: front
+    ends that make those a link to the line (VS Code) do it here too.
+    """
+
+    def __init__(self, text: str, cell: int = 0, lines: Sequence[int] = ()) -> None:
+        super().__init__(text)
+        self.cell = cell
+        self.lines = tuple(dict.fromkeys(lines))[:5]
 
     def _render_traceback_(self) -> list[str]:
-        return [coloured(line) for line in str(self).splitlines()]
+        places = [f"{_CYAN}Cell In[{self.cell}], line {line}{_OFF}" for line in self.lines if self.cell]
+        return [*(coloured(line) for line in str(self).splitlines()), *places]
 
 
 class CellInterrupted(KeyboardInterrupt):
