@@ -302,7 +302,9 @@ class Case:
         for directory in prepared.dirs.values():
             if hasattr(directory, "changes"):
                 text += repr(directory.changes())
-        live = [c for c in set(text) if (c < " " and c not in "\n\t") or "\x7f" <= c <= "\x9f" or c in "\u202e\u202d\u2066"]
+        live = [
+            c for c in set(text) if (c < " " and c not in "\n\t") or "\x7f" <= c <= "\x9f" or c in "\u202e\u202d\u2066"
+        ]
         if live:
             self.wrong(f"control characters in the trace's text: {live}")
         for event in trace[-20:]:
@@ -314,7 +316,7 @@ def run_case(ground: Ground, seed: int, found: Found, shape: Shape | None = None
     case = Case(ground, seed, shape or Shape.of(seed), found)
     try:
         case.run()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whatever it is, it is a finding
         import traceback
 
         case.wrong("".join(traceback.format_exception(error)))

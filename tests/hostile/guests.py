@@ -1,4 +1,4 @@
-"""Hostile guests, written call by call: a list of WASI calls with any arguments becomes a module, is run, and is judged.
+"""Hostile guests, written call by call: a list of WASI calls with any arguments becomes a module, is run and judged.
 
 A guest is straight-line WebAssembly: each step is one call with constants for arguments; bytes are laid out in its
 memory first. What it was answered is read from the trace, so a test asserts errno, reason and `denied_by` together.
@@ -117,7 +117,8 @@ class Guest:
             if blob
         )
         memory = f'(memory (export "memory") {self.pages})' if self.memory else ""
-        return f"(module {' '.join(imports)} {memory} {data if self.memory else ''} (func (export \"_start\") {' '.join(body)}))"
+        data = data if self.memory else ""
+        return f'(module {" ".join(imports)} {memory} {data} (func (export "_start") {" ".join(body)}))'
 
     def run(self, **options: Any) -> Judged:
         """Run it, in both ways in which the engine can link (`raw=False` for the public one)."""
@@ -139,9 +140,16 @@ def program(
     return f'(module {" ".join(imports)} {memory} {extra} (func $start (export "_start") {body}))'
 
 
-def judged(text: str, grants: wasilab.Grants | None = None, *, args: Sequence[str | bytes] = (), **options: Any) -> Judged:
+def judged(
+    text: str, grants: wasilab.Grants | None = None, *, args: Sequence[str | bytes] = (), **options: Any
+) -> Judged:
     """Compile WebAssembly text, run it and judge it."""
     return Judged(wasilab.run(from_wat(text, name="hostile"), args, grants, **options))
+
+
+def i32(*numbers: int) -> str:
+    """The numbers as constants of WebAssembly text."""
+    return " ".join(f"(i32.const {number})" for number in numbers)
 
 
 def _signed(word: int, bits: int) -> int:
@@ -161,7 +169,8 @@ class Judged:
 
     def errnos(self) -> list[str]:
         """The answers in order, as names."""
-        return [Errno(e).name if e in set(Errno) else "-" for e in self.run.trace["errno"].tolist()]
+        names = {int(errno): errno.name for errno in Errno}
+        return [names.get(e, "-") for e in self.run.trace["errno"].tolist()]
 
     def answered(self, *names: str) -> Judged:
         """Assert the answers of all calls, in order."""

@@ -35,10 +35,12 @@ SECRET = b"\xf0secret-of-the-outside-" + bytes(range(200, 216))
 PATHS: tuple[bytes, ...] = (
     b"file.txt", b"sub", b"sub/deep", b"sub/file.txt", b"new", b"new2", b"sub/new", b"dir", b"dir/x", b"dir/y", b".",
     b"..", b"./", b"sub/", b"sub/..", b"sub/../file.txt", b"../outside/secret.txt", b"../outside", b"/", b"/etc/passwd",
-    b"/file.txt", b"out", b"out/", b"out/.", b"out/secret.txt", b"out/new", b"secret", b"absolute", b"absolute/secret.txt",
+    b"/file.txt", b"out", b"out/", b"out/.", b"out/secret.txt", b"out/new", b"secret",
+    b"absolute", b"absolute/secret.txt",
     b"parent", b"parent/outside/secret.txt", b"root", b"root/etc/passwd", b"dangling", b"dangling/", b"loop", b"loop/x",
     b"chain", b"chain/secret.txt", b"inner", b"inner/file.txt", b"file.txt/", b"file.txt/..", b"file.txt/x", b"", b"\0",
-    b"a\0b", b"\xff\xfe", b"\xed\xa0\x80", b"\xc3\xa9", b"n" * 255, b"n" * 256, b"d/" * 100, b"<script>alert(1)</script>",
+    b"a\0b", b"\xff\xfe", b"\xed\xa0\x80", b"\xc3\xa9", b"n" * 255, b"n" * 256, b"d/" * 100,
+    b"<script>alert(1)</script>",
     b"\x1b[31mred", b"\xe2\x80\xaetxt.exe", b"fifo", b"sub//deep///", b"dir/../../outside/secret.txt", b"self",
     b"../ro/file.txt", b"moved", b"linked", b"sub/deep/moved",
 )  # fmt: skip
@@ -102,7 +104,8 @@ _WEIGHTS = {
 
 _SCALARS: dict[str, tuple[int, ...]] = {
     "size": (1, 1, 1, 2, 3, 4, 8, 0, 16, 64),
-    "filesize": (0, 0, 1, 7, 10, 100, 4096, 1 << 16, 1 << 20, 1 << 31, 1 << 32, 1 << 40, 1 << 62, (1 << 63) - 1, 1 << 63, TOP64),
+    "filesize": (0, 0, 1, 7, 10, 100, 4096, 1 << 16, 1 << 20, 1 << 31, 1 << 32, 1 << 40, 1 << 62, (1 << 63) - 1,
+                 1 << 63, TOP64),
     "filedelta": (0, 0, 1, 5, 100, 1 << 20, 1 << 40, 1 << 62, (1 << 63) - 1, 1 << 63, TOP64, TOP64 - 4, TOP64 - 100),
     "timestamp": (0, 1, 1000, 10**9, 10**18, (1 << 63) - 1, 1 << 63, TOP64),
     "dircookie": (0, 0, 0, 1, 2, 3, 5, 9, 100, 1 << 32, 1 << 63, TOP64),
@@ -173,18 +176,30 @@ class Pools:
     def _wild_word(self) -> int:
         rng = self.rng
         near = SIZE + rng.randrange(-64, 64)
-        return rng.choice((0, 1, near, near, rng.randrange(SIZE), rng.getrandbits(32), TOP32, TOP32 - 7, 1 << 31, TOP32 - 3))
+        return rng.choice(
+            (0, 1, near, near, rng.randrange(SIZE), rng.getrandbits(32), TOP32, TOP32 - 7, 1 << 31, TOP32 - 3)
+        )
 
     def _make_fd(self) -> tuple[int, ...]:
         rng = self.rng
-        return (rng.randrange(3, 7) if rng.random() < 0.4 else rng.randrange(7, 16) if rng.random() < 0.8 else rng.randrange(24),)
+        return (
+            rng.randrange(3, 7)
+            if rng.random() < 0.4
+            else rng.randrange(7, 16)
+            if rng.random() < 0.8
+            else rng.randrange(24),
+        )
 
     def _make_closing(self) -> tuple[int, ...]:
         rng = self.rng
         return (rng.randrange(8, 24) if rng.random() < 0.97 else rng.randrange(8),)
 
     def _make_result(self) -> tuple[int, ...]:
-        return (RESULTS + 8 * self.rng.randrange(256) if self.rng.random() < 0.98 else 8 * self.rng.randrange(SIZE // 8 - 8),)
+        return (
+            RESULTS + 8 * self.rng.randrange(256)
+            if self.rng.random() < 0.98
+            else 8 * self.rng.randrange(SIZE // 8 - 8),
+        )
 
     def _make_string(self) -> tuple[int, ...]:
         rng = self.rng

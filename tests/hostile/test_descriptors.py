@@ -165,7 +165,9 @@ def test_a_directory_outlives_the_preopen_that_it_came_from(yard: Yard) -> None:
 def test_rights_only_shrink(yard: Yard, raw: bool) -> None:
     guest = buffered(yard, raw=raw).open("file.txt", rights=READ)
     guest.call("fd_fdstat_set_rights", 4, READ | WRITE, 0).call("fd_fdstat_set_rights", 4, READ, READ)
-    guest.call("fd_fdstat_set_rights", 4, 0, 0).call("fd_fdstat_set_rights", 4, READ, 0).call("fd_read", 4, IOVECS, 1, OUT)
+    guest.call("fd_fdstat_set_rights", 4, 0, 0).call("fd_fdstat_set_rights", 4, READ, 0).call(
+        "fd_read", 4, IOVECS, 1, OUT
+    )
     run = guest.run()
     run.answered("SUCCESS", "NOTCAPABLE", "NOTCAPABLE", "SUCCESS", "NOTCAPABLE", "NOTCAPABLE")
     run.refused(DeniedBy.RIGHT, "rights only shrink", call=1).refused(DeniedBy.RIGHT, "fd_read")
@@ -188,7 +190,9 @@ def test_a_child_of_a_child_has_no_right_that_was_not_passed_on(yard: Yard) -> N
 
 def test_rights_given_up_by_a_directory_are_lost_to_its_children(yard: Yard) -> None:
     guest = buffered(yard).call("fd_fdstat_set_rights", 3, PATH_OPEN, READ).open("file.txt", rights=READ | WRITE)
-    guest.call("fd_write", 4, IOVECS, 1, OUT).open("new", oflags=CREAT, rights=READ).call("path_unlink_file", 3, "file.txt")
+    guest.call("fd_write", 4, IOVECS, 1, OUT).open("new", oflags=CREAT, rights=READ).call(
+        "path_unlink_file", 3, "file.txt"
+    )
     run = guest.run()
     assert run.errnos()[2:] == ["NOTCAPABLE"] * 3
     assert (yard.inside / "file.txt").read_bytes() == b"inside\n"
@@ -221,7 +225,15 @@ def test_read_only_stays_read_only(yard: Yard, rights: str) -> None:
 def test_any_cookie_of_a_listing_comes_to_an_end(yard: Yard, kind: str, size: int) -> None:
     rng = random.Random(size)
     guest = buffered(yard, kind).open("file.txt")
-    for cookie in (*range(7), 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, *(rng.getrandbits(64) for _ in range(20))):
+    for cookie in (
+        *range(7),
+        1 << 31,
+        1 << 32,
+        (1 << 63) - 1,
+        1 << 63,
+        (1 << 64) - 1,
+        *(rng.getrandbits(64) for _ in range(20)),
+    ):
         guest.call("fd_readdir", 3, BUFFER, size, cookie, OUT)
     run = guest.run()
     assert set(run.errnos()) == {"SUCCESS"}
@@ -235,7 +247,9 @@ def test_a_listing_while_the_directory_changes_still_ends(yard: Yard) -> None:
     guest = buffered(yard)
     for number in range(20):
         guest.call("fd_readdir", 3, BUFFER, 60, number, OUT)
-        guest.open(f"new{number}", oflags=CREAT, rights=WRITE).call("path_unlink_file", 3, f"new{number - 1}" if number else "x")
+        guest.open(f"new{number}", oflags=CREAT, rights=WRITE).call(
+            "path_unlink_file", 3, f"new{number - 1}" if number else "x"
+        )
     run = guest.run()
     assert set(run.errnos()[::3]) == {"SUCCESS"}
     assert int(run[57].result["bufused"]) == 0
@@ -249,10 +263,14 @@ def test_a_directory_is_no_file_and_a_file_no_directory(yard: Yard, kind: str, r
         guest.call(name, 3, IOVECS, 1, OUT).call(name, 5, IOVECS, 1, OUT)
     guest.call("fd_seek", 3, 0, 0, OUT).call("fd_allocate", 3, 0, 1).call("fd_filestat_set_size", 3, 0)
     guest.call("fd_pread", 3, IOVECS, 1, 0, OUT).call("fd_readdir", 4, BUFFER, 100, 0, OUT).open("x", fd=4)
-    guest.call("path_create_directory", 4, "x").call("path_filestat_get", 4, 0, ".", OUT).open("file.txt", oflags=DIRECTORY)
+    guest.call("path_create_directory", 4, "x").call("path_filestat_get", 4, 0, ".", OUT).open(
+        "file.txt", oflags=DIRECTORY
+    )
     guest.call("path_rename", 4, "a", 3, "b").call("path_link", 3, 0, "a", 4, "b").call("sock_accept", 4, 0, OUT)
     guest.call("sock_recv", 3, IOVECS, 1, 0, OUT, OUT + 8).call("sock_shutdown", 3, 1).open("sub", rights=READ | WRITE)
-    guest.call("path_unlink_file", 3, "sub").call("path_remove_directory", 3, "file.txt").open("sub", oflags=TRUNC, rights=READ)
+    guest.call("path_unlink_file", 3, "sub").call("path_remove_directory", 3, "file.txt").open(
+        "sub", oflags=TRUNC, rights=READ
+    )
     before = picture(yard.inside)
     run = guest.run()
     assert run.errnos()[:2] == ["SUCCESS"] * 2

@@ -16,7 +16,7 @@ from wasilab.wasi.spec import MODULES
 
 from . import fuzz
 from .conftest import descriptors
-from .surface import SIZE, Pools, footprint, interpreter
+from .surface import SECRET, SIZE, Pools, footprint, interpreter
 
 CALLS = 200_000
 DRIVEN = 60
@@ -105,7 +105,7 @@ def test_what_does_not_hold_is_noticed(ground: fuzz.Ground, monkeypatch: pytest.
         (outside / "made").write_bytes(b"")
 
     def tells(host: object, descriptor: object, buffers: list[memoryview]) -> int:
-        data = fuzz.SECRET
+        data = SECRET
         for buffer in buffers:
             if len(buffer) >= len(data):
                 buffer[: len(data)] = data

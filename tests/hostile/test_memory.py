@@ -158,12 +158,16 @@ def test_more_than_4096_subscriptions_are_inval_where_there_is_room(yard: Yard) 
 def test_a_huge_buffer_is_refused(yard: Yard, call: str, length: int) -> None:
     definition = MODULES["wasi_snapshot_preview1"][call]
     words = good(definition)
-    index = next(n for n, (name, _) in enumerate(definition.words) if name in ("buf_len", "path_len") and words[n] == 64)
+    index = next(
+        n for n, (name, _) in enumerate(definition.words) if name in ("buf_len", "path_len") and words[n] == 64
+    )
     words[index] = length
     prepared(yard).call(call, *words).run().trapped(f"with {length:,} bytes")
 
 
-@pytest.mark.parametrize("pair", [(0xFFFFFFFF, 1), (END, 1), (END - 4, 5), (1, 0xFFFFFFFF), (0xFFFFFFF0, 0x20), (END + 1, 0)])
+@pytest.mark.parametrize(
+    "pair", [(0xFFFFFFFF, 1), (END, 1), (END - 4, 5), (1, 0xFFFFFFFF), (0xFFFFFFF0, 0x20), (END + 1, 0)]
+)
 @pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("call", ["fd_read", "fd_write"])
 def test_one_bad_buffer_among_good_ones_moves_nothing(yard: Yard, call: str, pair: tuple[int, int], place: int) -> None:
@@ -236,7 +240,9 @@ def test_pointers_beyond_2_gib_are_not_negative(raw: bool) -> None:
       (drop (call $random_get (i32.const -8) (i32.const 9)))"""
     grants = wasilab.Grants(limits=wasilab.Limits(memory=1 << 32))
     text = program("fd_write random_get", body, memory='(memory (export "memory") 65536)')
-    run = judged(text, grants, raw=raw).trapped("buf=0xfffffff8 with 9 bytes lies outside the memory of 4,294,967,296 bytes")
+    run = judged(text, grants, raw=raw).trapped(
+        "buf=0xfffffff8 with 9 bytes lies outside the memory of 4,294,967,296 bytes"
+    )
     assert run.run.stdout == "hi\n"
     assert run.errnos()[:2] == ["SUCCESS", "SUCCESS"]
 

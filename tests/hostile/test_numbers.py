@@ -39,7 +39,9 @@ KINDS = pytest.mark.parametrize("kind", ["host", "memory"])
 
 def opened(yard: Yard, kind: str = "host", module: str = "wasi_snapshot_preview1", **options: object) -> Guest:
     """A guest with a directory of either kind (3) and its file (4) open for everything."""
-    directory = wasilab.MemDir({"file.txt": "inside\n"}) if kind == "memory" else wasilab.HostDir(str(yard.inside), "rw")
+    directory = (
+        wasilab.MemDir({"file.txt": "inside\n"}) if kind == "memory" else wasilab.HostDir(str(yard.inside), "rw")
+    )
     grants = wasilab.Grants(dirs={"/d": directory}, **options)  # type: ignore[arg-type]
     return yard.guest(grants=grants, module=module).iovec(IOVECS, (BUFFER, 10)).open("file.txt", rights=ALL)
 
@@ -67,7 +69,9 @@ def test_the_last_offsets(yard: Yard, kind: str, offset: int) -> None:
 
 
 @KINDS
-@pytest.mark.parametrize(("size", "errnos"), [(1 << 62, {"FBIG"}), ((1 << 63) - 1, {"FBIG"}), (1 << 45, {"FBIG", "SUCCESS"})])
+@pytest.mark.parametrize(
+    ("size", "errnos"), [(1 << 62, {"FBIG"}), ((1 << 63) - 1, {"FBIG"}), (1 << 45, {"FBIG", "SUCCESS"})]
+)
 def test_sizes_that_no_file_has(yard: Yard, kind: str, size: int, errnos: set[str]) -> None:
     run = opened(yard, kind).call("fd_filestat_set_size", 4, size).call("fd_filestat_set_size", 4, 3).run()
     assert run.errnos()[1] in (errnos | {"NOSPC", "INVAL"} if kind == "memory" else errnos | {"INVAL"})
@@ -76,8 +80,12 @@ def test_sizes_that_no_file_has(yard: Yard, kind: str, size: int, errnos: set[st
 
 @KINDS
 def test_ranges_that_end_beyond_the_last_offset(yard: Yard, kind: str) -> None:
-    guest = opened(yard, kind).call("fd_allocate", 4, (1 << 63) - 1, (1 << 63) - 1).call("fd_allocate", 4, 1 << 62, 1 << 62)
-    guest.call("fd_allocate", 4, 0, 0).call("fd_allocate", 4, 0, 1 << 60).call("fd_advise", 4, (1 << 63) - 1, (1 << 63) - 1, 0)
+    guest = (
+        opened(yard, kind).call("fd_allocate", 4, (1 << 63) - 1, (1 << 63) - 1).call("fd_allocate", 4, 1 << 62, 1 << 62)
+    )
+    guest.call("fd_allocate", 4, 0, 0).call("fd_allocate", 4, 0, 1 << 60).call(
+        "fd_advise", 4, (1 << 63) - 1, (1 << 63) - 1, 0
+    )
     run = guest.run()
     assert run.errnos()[1:4] == ["FBIG", "FBIG", "INVAL"]
     assert run.errnos()[4] in ("NOTSUP", "FBIG", "NOSPC")
@@ -115,7 +123,9 @@ def test_whence_has_another_order_in_the_older_snapshot(yard: Yard) -> None:
 
 @pytest.mark.parametrize("advice", [6, 255, (1 << 32) - 1])
 def test_advice_that_there_is_not(yard: Yard, advice: int) -> None:
-    opened(yard).call("fd_advise", 4, 0, 0, advice).call("fd_advise", 4, 0, 0, 5).run().answered("SUCCESS", "INVAL", "SUCCESS")
+    opened(yard).call("fd_advise", 4, 0, 0, advice).call("fd_advise", 4, 0, 0, 5).run().answered(
+        "SUCCESS", "INVAL", "SUCCESS"
+    )
 
 
 @BOTH
@@ -128,7 +138,9 @@ def test_clocks_that_there_are_not(module: str, clock: int) -> None:
 
 @pytest.mark.parametrize("signal", [31, 255, (1 << 32) - 1, 1 << 31])
 def test_signals_that_there_are_not(signal: int) -> None:
-    Guest().call("proc_raise", signal).call("proc_raise", 9).call("proc_raise", 17).run().answered("INVAL", "NOTSUP", "SUCCESS")
+    Guest().call("proc_raise", signal).call("proc_raise", 9).call("proc_raise", 17).run().answered(
+        "INVAL", "NOTSUP", "SUCCESS"
+    )
 
 
 FLAGS = {"lookupflags": 1, "oflags": 4, "fdflags": 5, "fstflags": 4}
@@ -187,7 +199,9 @@ def test_undefined_flags_of_sockets(client: tuple[wasilab.Grants, socket.socket]
 def test_a_listening_socket_is_no_connection(client: tuple[wasilab.Grants, socket.socket], rights: str) -> None:
     """`sock_shutdown` on it was once a failure of the host, found by the fuzzer."""
     guest = Guest(grants=client[0].with_(rights=rights)).iovec(IOVECS, (BUFFER, 10))
-    guest.call("sock_shutdown", 3, 3).call("sock_recv", 3, IOVECS, 1, 0, OUT, OUT + 8).call("sock_send", 3, IOVECS, 1, 0, OUT)
+    guest.call("sock_shutdown", 3, 3).call("sock_recv", 3, IOVECS, 1, 0, OUT, OUT + 8).call(
+        "sock_send", 3, IOVECS, 1, 0, OUT
+    )
     guest.call("fd_read", 3, IOVECS, 1, OUT).call("fd_seek", 3, 0, 0, OUT).call("path_create_directory", 3, "x")
     run = guest.run()
     assert "SUCCESS" not in run.errnos()
@@ -201,7 +215,9 @@ TIMES = [0, 1, 10**9, (1 << 62), (1 << 63) - 1]
 def test_times_at_the_extremes(yard: Yard, kind: str, module: str) -> None:
     guest = opened(yard, kind, module)
     for when in (*TIMES, 1 << 63, TOP):
-        guest.call("fd_filestat_set_times", 4, when, when, 5).call("path_filestat_set_times", 3, FOLLOW, "file.txt", when, when, 5)
+        guest.call("fd_filestat_set_times", 4, when, when, 5).call(
+            "path_filestat_set_times", 3, FOLLOW, "file.txt", when, when, 5
+        )
         guest.call("fd_filestat_get", 4, OUT)
     run = guest.run()
     answers = run.errnos()[1:]

@@ -71,8 +71,16 @@ def test_an_override_that_raises_is_eio(kind: str, raw: bool) -> None:
     assert "\x1b" not in run.run.outcome.warnings[0] + repr(run.run) + run.run.trace.text()
 
 
-@pytest.mark.parametrize(("error", "errno"), [(OSError(13, "no"), "ACCES"), (OSError("odd"), "IO"), (OSError(99999, "odd"), "IO"),
-                                             (Refused(1, "not today", DeniedBy.POLICY), "PERM"), (FileNotFoundError(2, "x"), "NOENT")])  # fmt: skip
+REFUSALS = [
+    (OSError(13, "no"), "ACCES"),
+    (OSError("odd"), "IO"),
+    (OSError(99999, "odd"), "IO"),
+    (Refused(1, "not today", DeniedBy.POLICY), "PERM"),
+    (FileNotFoundError(2, "x"), "NOENT"),
+]
+
+
+@pytest.mark.parametrize(("error", "errno"), REFUSALS)
 def test_an_override_that_refuses_is_heard(error: OSError, errno: str) -> None:
     def refusing(original: Any, *arguments: Any) -> None:
         raise error
@@ -97,7 +105,8 @@ def test_an_override_that_wants_out_ends_the_run_alone(error: BaseException, raw
 GARBAGE: dict[str, Any] = {
     "None": None, "text": "x", "a float": 1.5, "negative": -1, "huge": 1 << 70, "a list": [1], "a tuple": (1, 2, 3),
     "nan": float("nan"), "a class": int, "an ellipsis": ..., "bytes": b"12345678", "a true": True, "a dict": {},
-    "itself": lambda: None, "2**64": 1 << 64, "a long tuple": tuple(range(1000)), "a lie": type("Lie", (), {"__index__": lambda s: 1 << 99})(),
+    "itself": lambda: None, "2**64": 1 << 64, "a long tuple": tuple(range(1000)),
+    "a lie": type("Lie", (), {"__index__": lambda s: 1 << 99})(),
 }  # fmt: skip
 
 
@@ -109,10 +118,11 @@ def test_an_override_that_answers_garbage_writes_none_of_it(kind: str) -> None:
         return GARBAGE[kind]
 
     calls = {
-        "clock_time_get": (1, 0, OUT), "fd_fdstat_get": (1, OUT), "fd_filestat_get": (1, OUT), "args_sizes_get": (OUT, OUT + 8),
-        "args_get": (0, BUFFER), "environ_get": (0, BUFFER), "fd_prestat_get": (1, OUT), "fd_write": (1, IOVECS, 1, OUT),
-        "fd_read": (0, IOVECS, 1, OUT), "fd_readdir": (3, BUFFER, 64, 0, OUT), "poll_oneoff": (SUBS, BUFFER, 1, OUT),
-        "fd_seek": (3, 0, 0, OUT), "path_open": (3, 0, BUFFER, 4, 0, 2, 0, 0, OUT), "path_readlink": (3, BUFFER, 4, BUFFER, 64, OUT),
+        "clock_time_get": (1, 0, OUT), "fd_fdstat_get": (1, OUT), "fd_filestat_get": (1, OUT),
+        "args_sizes_get": (OUT, OUT + 8), "args_get": (0, BUFFER), "environ_get": (0, BUFFER),
+        "fd_prestat_get": (1, OUT), "fd_write": (1, IOVECS, 1, OUT), "fd_read": (0, IOVECS, 1, OUT),
+        "fd_readdir": (3, BUFFER, 64, 0, OUT), "poll_oneoff": (SUBS, BUFFER, 1, OUT), "fd_seek": (3, 0, 0, OUT),
+        "path_open": (3, 0, BUFFER, 4, 0, 2, 0, 0, OUT), "path_readlink": (3, BUFFER, 4, BUFFER, 64, OUT),
     }  # fmt: skip
     grants = wasilab.Grants(dirs={"/m": wasilab.MemDir()}, overrides=dict.fromkeys(calls, answer), limits=LIMITS)
     guest = Guest(grants=grants).iovec(IOVECS, (BUFFER, 8)).put(BUFFER, b"name")
@@ -131,10 +141,14 @@ def test_an_override_that_claims_more_than_the_buffers_hold(count: int, raw: boo
     """nread beyond the buffers: the guest's own to believe, but the host must read nothing beyond them."""
     names = ("fd_read", "fd_write", "fd_readdir", "path_readlink", "fd_pread")
     grants = wasilab.Grants(
-        dirs={"/m": wasilab.MemDir({"f": "x"})}, overrides={name: lambda original, *given: count for name in names}, limits=LIMITS
+        dirs={"/m": wasilab.MemDir({"f": "x"})},
+        overrides={name: lambda original, *given: count for name in names},
+        limits=LIMITS,
     )
     guest = Guest(grants=grants, raw=raw).iovec(IOVECS, (BUFFER, 8)).put(BUFFER, b"f").open("f")
-    guest.call("fd_read", 4, IOVECS, 1, OUT).call("fd_write", 1, IOVECS, 1, OUT).call("fd_readdir", 3, BUFFER, 8, 0, OUT)
+    guest.call("fd_read", 4, IOVECS, 1, OUT).call("fd_write", 1, IOVECS, 1, OUT).call(
+        "fd_readdir", 3, BUFFER, 8, 0, OUT
+    )
     guest.call("path_readlink", 3, BUFFER, 1, BUFFER, 8, OUT).call("fd_pread", 4, IOVECS, 1, 0, OUT)
     for snaplen in (64, None, 0):
         run = wasilab.run(from_wat(guest.wat()), (), grants, raw=raw, snaplen=snaplen)
@@ -183,7 +197,11 @@ def test_an_override_that_calls_back_into_wasilab(way: str, raw: bool) -> None:
 
 def test_an_override_that_enters_the_instance_that_calls_it() -> None:
     module = from_wat(
-        program("random_get", "", extra='(func (export "again") (result i32) (call $random_get (i32.const 0) (i32.const 4)))')
+        program(
+            "random_get",
+            "",
+            extra='(func (export "again") (result i32) (call $random_get (i32.const 0) (i32.const 4)))',
+        )
     )
     held: list[wasilab.Instance] = []
     tried: list[str] = []
@@ -207,7 +225,11 @@ def test_an_override_that_enters_the_instance_that_calls_it() -> None:
 
 def test_an_override_that_closes_the_instance_that_calls_it() -> None:
     module = from_wat(
-        program("random_get", "", extra='(func (export "again") (result i32) (call $random_get (i32.const 0) (i32.const 4)))')
+        program(
+            "random_get",
+            "",
+            extra='(func (export "again") (result i32) (call $random_get (i32.const 0) (i32.const 4)))',
+        )
     )
     held: list[Any] = []
     outcome: list[str] = []
@@ -242,15 +264,17 @@ KEEPING = """
         original(buffer)
     text = '''(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
       (import "wasi_snapshot_preview1" "random_get" (func $r (param i32 i32) (result i32)))
-      (memory (export "memory") 1 200) (data (i32.const 0) "\\\\10\\\\00\\\\00\\\\00\\\\04\\\\00\\\\00\\\\00") (data (i32.const 16) "kept")
+      (memory (export "memory") 1 200) (data (i32.const 16) "kept")
+      (data (i32.const 0) "\\\\10\\\\00\\\\00\\\\00\\\\04\\\\00\\\\00\\\\00")
       (func (export "_start") (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
         (drop (call $r (i32.const 0) (i32.const 65536))) (drop (memory.grow (i32.const 100)))))'''
     module = from_wat(text)
     for raw in (True, False):
         for _ in range(5):
-            run = wasilab.run(module, (), wasilab.Grants(overrides={"fd_write": keep, "random_get": keep_buffer}), raw=raw)
+            grants = wasilab.Grants(overrides={"fd_write": keep, "random_get": keep_buffer})
+            run = wasilab.run(module, (), grants, raw=raw)
             assert run.exit_code == 0, run.outcome
-            del run
+            del run, grants
             gc.collect()
     from wasilab.engine import engines
     engines.clear()

@@ -40,7 +40,19 @@ def test_opening_a_path_that_leaves_the_directory_is_refused(yard: Yard, path: s
 @pytest.mark.parametrize("path", ["../outside/secret.txt", "/etc/passwd", "sub/../../outside/x"])
 @pytest.mark.parametrize(
     "call",
-    ["stat", "times", "mkdir", "rmdir", "unlink", "readlink", "symlink", "rename from", "rename to", "link from", "link to"],
+    [
+        "stat",
+        "times",
+        "mkdir",
+        "rmdir",
+        "unlink",
+        "readlink",
+        "symlink",
+        "rename from",
+        "rename to",
+        "link from",
+        "link to",
+    ],
 )
 def test_every_path_call_refuses_a_path_that_leaves_the_directory(yard: Yard, call: str, path: str) -> None:
     guest = yard.guest()
@@ -205,7 +217,9 @@ def test_a_file_cannot_be_carried_from_a_read_only_grant_into_a_writable_one(yar
 
 
 @pytest.mark.parametrize("mode", ["strict", "compat"])
-@pytest.mark.parametrize("call", ["create", "truncate", "write", "mkdir", "unlink", "times", "symlink", "rename", "link"])
+@pytest.mark.parametrize(
+    "call", ["create", "truncate", "write", "mkdir", "unlink", "times", "symlink", "rename", "link"]
+)
 def test_a_read_only_grant_stays_as_it_is(yard: Yard, call: str, mode: str) -> None:
     import wasilab
 

@@ -33,7 +33,7 @@ from wasilab.module import from_wat
 
 from .conftest import Yard
 from .fuzz import resident
-from .guests import ALL, CREAT, OUT, READ, WRITE, Guest, judged, program
+from .guests import ALL, CREAT, OUT, READ, WRITE, Guest, i32, judged, program
 from .test_memory import BUFFER, IOVECS, SUBS
 
 MIB = 1 << 20
@@ -56,7 +56,7 @@ ENDLESS = {
     "a loop": program("", LOOP),
     "a loop of calls": program("random_get", "(loop $l (drop (call $random_get (i32.const 0) (i32.const 8))) (br $l))"),
     "a start function": f'(module (memory (export "memory") 1) (func $s {LOOP}) (start $s) (func (export "_start")))',
-    "recursion without end of loops": '(module (memory (export "memory") 1) (func $f (loop $l (br $l))) (func (export "_start") (call $f)))',
+    "a loop in a function": program("", "(call $f)", extra=f"(func $f {LOOP})"),
 }
 
 
@@ -73,13 +73,16 @@ def test_an_endless_program_is_ended_by_seconds_and_by_fuel(kind: str, raw: bool
 
 def clock_subscription(timeout: int) -> str:
     """Lines that lay out a subscription to the monotonic clock at `SUBS`."""
-    return f"""(i32.store (i32.const {SUBS + 16}) (i32.const 1)) (i64.store (i32.const {SUBS + 24}) (i64.const {timeout}))"""
+    return f"(i32.store {i32(SUBS + 16, 1)}) (i64.store {i32(SUBS + 24)} (i64.const {timeout}))"
 
 
 @pytest.mark.parametrize("timeout", [(1 << 63) - 1, -1, 1 << 62])
 @RAW
 def test_a_sleep_of_centuries_is_ended(timeout: int, raw: bool) -> None:
-    body = clock_subscription(timeout) + f"(drop (call $poll_oneoff (i32.const {SUBS}) (i32.const {BUFFER}) (i32.const 1) (i32.const {OUT})))"
+    body = (
+        clock_subscription(timeout)
+        + f"(drop (call $poll_oneoff (i32.const {SUBS}) (i32.const {BUFFER}) (i32.const 1) (i32.const {OUT})))"
+    )
     run = judged(program("poll_oneoff", body), wasilab.Grants(limits=Limits(seconds=0.2)), raw=raw)
     assert run.run.outcome.kind == "limit"
     assert run.errnos() == ["-"]
@@ -87,7 +90,10 @@ def test_a_sleep_of_centuries_is_ended(timeout: int, raw: bool) -> None:
 
 def test_a_sleep_costs_no_processor_time() -> None:
     """A poll that wakes again and again would be seen here; half of what was slept is a wide margin."""
-    body = clock_subscription((1 << 63) - 1) + f"(drop (call $poll_oneoff (i32.const {SUBS}) (i32.const {BUFFER}) (i32.const 1) (i32.const {OUT})))"
+    body = (
+        clock_subscription((1 << 63) - 1)
+        + f"(drop (call $poll_oneoff (i32.const {SUBS}) (i32.const {BUFFER}) (i32.const 1) (i32.const {OUT})))"
+    )
     module = from_wat(program("poll_oneoff", body))
     wasilab.run(module, (), wasilab.Grants(limits=Limits(seconds=0.05)))
     before = time.process_time()
@@ -169,12 +175,18 @@ def test_many_memories_share_the_limit() -> None:
 
 def test_a_table_grows_to_its_limit() -> None:
     body = "(call $proc_exit (table.grow $t (ref.null func) (i32.const 2000000)))"
-    run = judged(program("proc_exit", body, extra="(table $t 1 funcref)"), wasilab.Grants(limits=Limits(table_elements=1000))).run
+    run = judged(
+        program("proc_exit", body, extra="(table $t 1 funcref)"), wasilab.Grants(limits=Limits(table_elements=1000))
+    ).run
     assert run.exit_code == 0xFFFFFFFF
 
 
 def test_a_table_that_starts_too_large() -> None:
-    run = wasilab.run(from_wat(program("", "", extra="(table 100000 funcref)")), (), wasilab.Grants(limits=Limits(table_elements=1000)))
+    run = wasilab.run(
+        from_wat(program("", "", extra="(table 100000 funcref)")),
+        (),
+        wasilab.Grants(limits=Limits(table_elements=1000)),
+    )
     assert run.outcome.kind in ("error", "limit")
     assert "table" in run.outcome.message
 
@@ -189,7 +201,7 @@ def test_more_instances_than_are_allowed() -> None:
     assert "5 instances, above the limit of 4" in run.outcome.message
 
 
-RECURSION = '(func $f (param i64 i64 i64) (call $f (i64.const 1) (i64.const 2) (i64.const 3)) (drop (i32.const 1)))'
+RECURSION = "(func $f (param i64 i64 i64) (call $f (i64.const 1) (i64.const 2) (i64.const 3)) (drop (i32.const 1)))"
 
 
 def test_recursion_without_end_is_a_trap() -> None:
@@ -202,8 +214,8 @@ def test_recursion_without_end_is_a_trap() -> None:
 @pytest.mark.parametrize("stacks", [False, True])
 def test_host_calls_at_the_end_of_the_stack(raw: bool, stacks: bool) -> None:
     """Every frame of an endless recursion calls the host, which must have room left at the deepest one."""
-    deep = f"""(func $f (param i32) (drop (call $fd_write (i32.const 1) (i32.const {IOVECS}) (i32.const 1) (i32.const {OUT})))
-      (drop (call $path_open (i32.const 3) (i32.const 1) (i32.const 0) (i32.const 9) (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const {OUT})))
+    deep = f"""(func $f (param i32) (drop (call $fd_write {i32(1, IOVECS, 1, OUT)}))
+      (drop (call $path_open {i32(3, 1, 0, 9, 0)} (i64.const 2) (i64.const 0) {i32(0, OUT)}))
       (if (i32.lt_u (local.get 0) (i32.const 100000)) (then (call $f (i32.add (local.get 0) (i32.const 1)))))
       (drop (i32.const 1)))"""
     text = program("fd_write path_open", "(call $f (i32.const 0))", extra=deep + '(data (i32.const 0) "../secret")')
@@ -219,7 +231,9 @@ def test_host_calls_at_the_end_of_the_stack(raw: bool, stacks: bool) -> None:
 def test_bytes_written_in_all(yard: Yard) -> None:
     grants = wasilab.Grants(dirs={"/d": wasilab.HostDir(str(yard.inside), "rw")}, limits=Limits(bytes_written=25))
     guest = yard.guest(grants=grants).iovec(IOVECS, (BUFFER, 10)).open("new", oflags=CREAT, rights=ALL)
-    guest.call("fd_write", 4, IOVECS, 1, OUT).call("fd_write", 1, IOVECS, 1, OUT).call("fd_pwrite", 4, IOVECS, 1, 100, OUT)
+    guest.call("fd_write", 4, IOVECS, 1, OUT).call("fd_write", 1, IOVECS, 1, OUT).call(
+        "fd_pwrite", 4, IOVECS, 1, 100, OUT
+    )
     guest.call("fd_write", 4, IOVECS, 1, OUT).call("fd_write", 2, IOVECS, 1, OUT)
     run = guest.run().answered(*["SUCCESS"] * 4, "NOSPC", "NOSPC")
     run.refused(DeniedBy.QUOTA, "the limit of 25 bytes written is used up; raise limits.bytes_written")
@@ -284,7 +298,7 @@ def test_the_trace_drops_the_oldest_and_says_how_many() -> None:
 def test_a_trace_of_long_paths_and_long_reasons_stays_within_its_budget() -> None:
     """Each of 30,000 refusals has a path of 4000 bytes of its own, which the reason repeats, escaped."""
     number = "".join(
-        f"(i32.store8 (i32.const {1010 + n}) (i32.add (i32.const 65) (i32.and (i32.const 15) (i32.shr_u (local.get $i) (i32.const {4 * n})))))"
+        f"(i32.store8 {i32(1010 + n)} (i32.add {i32(65)} (i32.and {i32(15)} (i32.shr_u (local.get $i) {i32(4 * n)}))))"
         for n in range(4)
     )
     call = """(call $path_open (i32.const 3) (i32.const 0) (i32.const 1000) (i32.const 4000) (i32.const 0) (i64.const 2)
@@ -303,7 +317,7 @@ def test_a_trace_of_long_paths_and_long_reasons_stays_within_its_budget() -> Non
 
 
 def writing(times: int, size: int) -> str:
-    """A guest that opens `new` in directory 3 and writes `size` bytes `times` times; the exit code is the last errno."""
+    """A guest that opens `new` in directory 3 and writes `size` bytes `times` times; it exits with the last errno."""
     return program(
         "path_open fd_write proc_exit",
         f"""(local $i i32) (local $e i32)
@@ -330,7 +344,11 @@ def test_a_folder_in_memory_has_a_quota() -> None:
 @pytest.mark.parametrize("how", ["size", "allocate", "hole"])
 def test_holes_count_against_the_quota(how: str) -> None:
     memory = wasilab.MemDir(max_bytes=100_000)
-    guest = Guest(grants=wasilab.Grants(dirs={"/m": memory})).iovec(IOVECS, (BUFFER, 10)).open("new", oflags=CREAT, rights=ALL)
+    guest = (
+        Guest(grants=wasilab.Grants(dirs={"/m": memory}))
+        .iovec(IOVECS, (BUFFER, 10))
+        .open("new", oflags=CREAT, rights=ALL)
+    )
     for size in (1 << 20, 1 << 30, 1 << 43):
         if how == "size":
             guest.call("fd_filestat_set_size", 4, size)
@@ -348,7 +366,9 @@ def test_what_is_unlinked_but_open_counts_until_it_is_closed() -> None:
     memory = wasilab.MemDir(max_bytes=10_000)
     guest = Guest(grants=wasilab.Grants(dirs={"/m": memory}))
     for fd in (4, 5):
-        guest.open("new", oflags=CREAT, rights=ALL).call("fd_filestat_set_size", fd, 8000).call("path_unlink_file", 3, "new")
+        guest.open("new", oflags=CREAT, rights=ALL).call("fd_filestat_set_size", fd, 8000).call(
+            "path_unlink_file", 3, "new"
+        )
     guest.call("fd_close", 4).call("fd_filestat_set_size", 5, 8000)
     guest.run().answered("SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "NOSPC", "SUCCESS", "SUCCESS", "SUCCESS")
 
@@ -356,12 +376,13 @@ def test_what_is_unlinked_but_open_counts_until_it_is_closed() -> None:
 @pytest.mark.parametrize("what", ["files", "directories", "links", "hard links"])
 def test_names_in_memory_are_bounded(what: str) -> None:
     memory = wasilab.MemDir({"file": ""}, max_names=100, max_bytes=100_000)
-    name = "(i32.store (i32.const 32) (i32.add (i32.const 0x30303030) (i32.or (i32.and (local.get $i) (i32.const 15)) (i32.shl (i32.shr_u (local.get $i) (i32.const 4)) (i32.const 8)))))"
+    name = f"""(i32.store {i32(32)} (i32.add {i32(0x30303030)} (i32.or (i32.and (local.get $i) {i32(15)})
+      (i32.shl (i32.shr_u (local.get $i) {i32(4)}) {i32(8)}))))"""
     call = {
-        "files": "(call $path_open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 4) (i32.const 1) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 8))",
+        "files": f"(call $path_open {i32(3, 0, 32, 4, 1)} (i64.const 2) (i64.const 0) {i32(0, 8)})",
         "directories": "(call $path_create_directory (i32.const 3) (i32.const 32) (i32.const 4))",
         "links": "(call $path_symlink (i32.const 1024) (i32.const 900) (i32.const 3) (i32.const 32) (i32.const 4))",
-        "hard links": "(call $path_link (i32.const 3) (i32.const 0) (i32.const 48) (i32.const 4) (i32.const 3) (i32.const 32) (i32.const 4))",
+        "hard links": f"(call $path_link {i32(3, 0, 48, 4, 3, 32, 4)})",
     }[what]  # fmt: skip
     close = "(drop (call $fd_close (i32.const 4)))" if what == "files" else ""
     body = counted(f"(block (result i32) {name} {call} {close})", 300)
@@ -380,7 +401,8 @@ def test_directories_nested_without_end(yard: Yard) -> None:
     """Down through descriptors, so that no path is long; what walks over the tree afterwards must not break."""
     body = counted(
         """(block (result i32) (drop (call $path_create_directory (i32.const 3) (i32.const 32) (i32.const 1)))
-        (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 1) (i32.const 2) (i64.const 0x1fffffbf)
+        (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 1) (i32.const 2)
+          (i64.const 0x1fffffbf)
           (i64.const 0x1fffffff) (i32.const 0) (i32.const 8)))
         (call $fd_renumber (i32.load (i32.const 8)) (i32.const 3)))""",
         5000,
@@ -402,7 +424,9 @@ def test_a_copy_larger_than_its_bound_is_not_begun(yard: Yard) -> None:
 
     before = resident()
     with pytest.raises((GrantError, ValueError), match="grant a smaller folder"):
-        wasilab.run(from_wat(program("", "")), (), wasilab.Grants(dirs={"/c": wasilab.HostDir(str(yard.inside), "copy")}))
+        wasilab.run(
+            from_wat(program("", "")), (), wasilab.Grants(dirs={"/c": wasilab.HostDir(str(yard.inside), "copy")})
+        )
     assert resident() - before < 300 * MIB
 
 
@@ -472,7 +496,9 @@ def test_opening_and_closing_without_end_leaves_nothing(yard: Yard, rights: int)
         (i64.const 0) (i32.const 0) (i32.const 8))) (call $fd_close (i32.const 4)))"""
     text = program("path_open fd_close", counted(call, 20_000), extra='(data (i32.const 32) "file.txt")')
     before = resident()
-    run = judged(text, wasilab.Grants(dirs={"/d": wasilab.HostDir(str(yard.inside), "rw")}, limits=Limits(trace=2 * MIB)))
+    run = judged(
+        text, wasilab.Grants(dirs={"/d": wasilab.HostDir(str(yard.inside), "rw")}, limits=Limits(trace=2 * MIB))
+    )
     assert set(run.errnos()) == {"SUCCESS"}
     assert run.run.trace.dropped > 20_000
     assert resident() - before < 60 * MIB

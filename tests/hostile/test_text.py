@@ -41,7 +41,7 @@ TEXTS: dict[str, bytes] = {
     "c1": b"\xc2\x9b31m\xc2\x9d0;x\xc2\x9c",
     "cursor": b"\x1b[2J\x1b[1;1H",
     "return": b"real\rforged",
-    "lines": b"a\n1 path_open(\"forged\") = 0\nb",
+    "lines": b'a\n1 path_open("forged") = 0\nb',
     "backspace": b"evil\x08\x08\x08\x08good",
     "bidi": "\u202etxt.exe\u2066\u2069\u200f".encode(),
     "hidden": "zero\u200bwidth\ufeff\u2060".encode(),
@@ -64,7 +64,7 @@ LIVE = re.compile(
 def dead(text: str, where: str) -> None:
     """Assert that nothing in a text is obeyed by a terminal."""
     found = LIVE.search(text)
-    assert found is None, f"{where}: {found.group()!r} in {text[max(0, found.start() - 60):found.end() + 60]!r}"
+    assert found is None, f"{where}: {found.group()!r} in {text[max(0, found.start() - 60) : found.end() + 60]!r}"
 
 
 class _Tags(HTMLParser):
@@ -244,11 +244,18 @@ def test_the_command_line_s_own_words(yard: Yard, tmp_path: Path) -> None:
         guest.open(text).open(b"../" + text[:1000])
     guest.call("proc_exit", 3)
     (tmp_path / "guest.wasm").write_bytes(from_wat(guest.wat()).bytes)
-    done = command("run", "--dir", f"{yard.inside}::/d", "--strace", "--summary", "--trace", "t.wtrace", "guest.wasm", cwd=tmp_path)
+    done = command(
+        "run", "--dir", f"{yard.inside}::/d", "--strace", "--summary", "--trace", "t.wtrace", "guest.wasm", cwd=tmp_path
+    )
     assert done.returncode == 3, done.stderr[-2000:]
     dead(done.stderr.decode(), "stderr")
     assert done.stdout == b""
-    for words in (["trace", "t.wtrace"], ["trace", "t.wtrace", "--summary"], ["advise", "t.wtrace"], ["diff", "t.wtrace", "t.wtrace"]):
+    for words in (
+        ["trace", "t.wtrace"],
+        ["trace", "t.wtrace", "--summary"],
+        ["advise", "t.wtrace"],
+        ["diff", "t.wtrace", "t.wtrace"],
+    ):
         done = command(*words, cwd=tmp_path)
         assert done.returncode in (0, 1), (words, done.stderr[-2000:])
         dead(done.stdout.decode() + done.stderr.decode(), words[0])
@@ -260,7 +267,9 @@ def test_the_command_line_on_modules_with_such_names(tmp_path: Path, kind: str) 
     (tmp_path / "trap.wasm").write_bytes(named(text, "unreachable").bytes)
     (tmp_path / "link.wasm").write_bytes(named(text, "", f"(import {quoted(text)} {quoted(text)} (func))").bytes)
     (tmp_path / "wasi.wasm").write_bytes(
-        named(text, "(drop (call $x))", f'(import "wasi_snapshot_preview1" {quoted(text)} (func $x (result i32)))').bytes
+        named(
+            text, "(drop (call $x))", f'(import "wasi_snapshot_preview1" {quoted(text)} (func $x (result i32)))'
+        ).bytes
     )
     for file in ("trap.wasm", "link.wasm", "wasi.wasm"):
         for words in (["run", file], ["inspect", file], ["inspect", "--json", file]):
