@@ -15,6 +15,7 @@ a directory as a file and vice versa   an errno
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 
@@ -22,6 +23,7 @@ import pytest
 
 import wasilab
 from wasilab.capabilities.refusal import DeniedBy
+from wasilab.capabilities.streams import QueueInput
 from wasilab.wasi.spec import MODULES
 
 from .conftest import Yard, descriptors, picture
@@ -143,6 +145,27 @@ def test_guest_numbers_are_never_the_process_s(yard: Yard) -> None:
         assert set(guest.run().errnos()) == {"BADF"}
     finally:
         os.close(secret)
+
+
+def test_what_nobody_closed_gives_its_descriptors_back() -> None:
+    """Inputs, interrupts, hosts and folders that were made and forgotten: a notebook makes many."""
+    from wasilab.capabilities.streams import DescriptorInput
+    from wasilab.capabilities.waiting import Interrupt
+    from wasilab.wasi.host import Host
+
+    before = len(descriptors())
+    for _ in range(50):
+        made = [
+            Interrupt(),
+            QueueInput(),
+            Host(stdin=QueueInput()),
+            wasilab.HostDir("."),
+            DescriptorInput(0, Interrupt()),
+        ]
+        assert len(made) == 5
+    del made
+    gc.collect()
+    assert len(descriptors()) <= before
 
 
 @KINDS

@@ -158,6 +158,10 @@ class QueueInput(_Input):
                 os.close(self._ready)
                 os.close(self._signal)
 
+    def __del__(self) -> None:
+        if hasattr(self, "_signal"):
+            self.close()
+
 
 class AskInput(QueueInput):
     """A `QueueInput` whose reader asks for each line: `request()` is called when the guest wants input.
@@ -204,6 +208,10 @@ class DescriptorInput(_Input):
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            self.close()
 
 
 class CallbackOutput(BaseFile):

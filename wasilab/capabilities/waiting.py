@@ -63,6 +63,10 @@ class Interrupt:
                 os.close(self._read)
                 os.close(self._write)
 
+    def __del__(self) -> None:
+        if hasattr(self, "_closed"):  # an interrupt whose pipe could not be made has none to give back
+            self.close()
+
 
 def wait_any(
     readers: tuple[int, ...] | list[int],
