@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+import wasilab
+
 from .guests import Guest
 
 SECRET = b"the secret outside"
+PYTHON_HERE = {**os.environ, "PYTHONPATH": str(Path(wasilab.__file__).parent.parent)}
+"""The environment of a process that is to import the very wasilab that is tested."""
 
 
 @dataclass

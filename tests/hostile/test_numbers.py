@@ -193,6 +193,7 @@ def test_undefined_flags_of_sockets(client: tuple[wasilab.Grants, socket.socket]
         guest.call("sock_shutdown", 4, how)
     run = guest.run()
     assert run.errnos() == ["INVAL", "INVAL", "NOTSUP", "SUCCESS", *["INVAL"] * 10]
+    assert run[8].args["si_flags"] == 1  # once a TypeError, found by the fuzzer: no siflag is defined
 
 
 @pytest.mark.parametrize("rights", ["strict", "compat"])

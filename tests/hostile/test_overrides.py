@@ -22,7 +22,7 @@ from wasilab.capabilities.refusal import DeniedBy, Refused
 from wasilab.module import from_wat
 from wasilab.trace.record import Flag
 
-from .conftest import Yard
+from .conftest import PYTHON_HERE, Yard
 from .guests import ALL, CREAT, OUT, READ, Guest, program
 from .test_memory import BUFFER, IOVECS, SUBS
 
@@ -299,7 +299,7 @@ def test_memoryviews_kept_after_the_run_do_not_crash(tmp_path: Path) -> None:
     script.write_text(textwrap.dedent(KEEPING))
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", str(script)], capture_output=True, text=True, timeout=120, check=False,
-        cwd=Path(wasilab.__file__).parent.parent,
+        env=PYTHON_HERE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.startswith("alive 20 <Descriptor ")

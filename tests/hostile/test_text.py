@@ -25,7 +25,7 @@ import wasilab
 from wasilab import Limits
 from wasilab.module import ModuleError, from_wat, load
 
-from .conftest import Yard
+from .conftest import PYTHON_HERE, Yard
 from .guests import ALL, CREAT, OUT, Guest
 from .test_memory import BUFFER, IOVECS
 
@@ -233,7 +233,12 @@ def test_a_module_that_does_not_load_is_named_harmlessly() -> None:
 def command(*words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """The command line in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "wasilab", *words], capture_output=True, timeout=120, check=False, **options
+        [sys.executable, "-m", "wasilab", *words],
+        capture_output=True,
+        timeout=120,
+        check=False,
+        env=PYTHON_HERE,
+        **options,
     )
 
 
