@@ -73,7 +73,11 @@ def test_a_file_imports_only_its_own_floor_and_lower_ones(path: Path) -> None:
 
 
 def test_capabilities_and_toolchains_know_nothing_of_wasi_or_each_other() -> None:
-    strangers = {"capabilities": ("wasi", "toolchains"), "toolchains": ("wasi", "capabilities"), "wasi": ("toolchains",)}
+    strangers = {
+        "capabilities": ("wasi", "toolchains"),
+        "toolchains": ("wasi", "capabilities"),
+        "wasi": ("toolchains",),
+    }
     wrong = [
         f"{path}:{line} imports {name}"
         for path in FILES

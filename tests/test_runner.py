@@ -250,8 +250,8 @@ STATS = f"""(module
   (import "{P1}" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
   (memory (export "memory") 1) (data (i32.const 64) "new")
   (func (export "_start")
-    (drop (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 3) (i32.const 1) (i64.const 64) (i64.const 0)
-      (i32.const 0) (i32.const 0)))
+    (drop (call $open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 3) (i32.const 1) (i64.const 64)
+      (i64.const 0) (i32.const 0) (i32.const 0)))
     (drop (call $stat (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 3) (i32.const 128)))
     (drop (call $random (i32.const 256) (i32.const 32)))
     (drop (call $time (i32.const 0) (i64.const 0) (i32.const 512)))))"""
