@@ -8,6 +8,7 @@ import pytest
 
 from wasilab.trace.layout import Flag
 from wasilab.trace.record import Recorder
+from wasilab.trace.text import Style, StyleOptions
 from wasilab.wasi import types as t
 
 from .building import Builder, copying
@@ -198,6 +199,15 @@ def test_times_can_be_relative_from_the_start_or_left_out() -> None:
         "1 0.000000 sched_yield() = 0 <0.001500>",
         "1 0.002000 sched_yield() = 0 <0.000000>",
     ]
+
+
+def test_an_option_that_text_does_not_have_is_named_with_those_it_has() -> None:
+    assert set(StyleOptions.__annotations__) == set(Style.__dataclass_fields__)
+    trace = copying().trace()
+    with pytest.raises(TypeError, match="text has no option 'times'; it has pid, time, "):
+        trace.text(times="none")  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="time='day' is not a time; it is one of 'epoch', 'relative', 'run', 'none'"):
+        trace.text(time="day")  # type: ignore[arg-type]
 
 
 def test_durations_of_different_widths_line_up_with_their_numbers() -> None:

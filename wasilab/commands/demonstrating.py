@@ -108,7 +108,7 @@ def _run(module: Module, args: list[str], grants: Grants, door: Door) -> Any:
         run = runner.run(module, args, grants, name="copy", on_stdout=streams.stdout, on_stderr=streams.stderr)
     finally:
         streams.close()
-    door.say(strace(run.trace, times="none"))
+    door.say(strace(run.trace, time="none"))
     for line in [*ending(run), *warnings(run), *explanations(run)]:
         door.say(line)
     door.say(f"exit status {run.exit_code}, {len(run.trace)} WASI calls, {len(list(run.denied))} refused")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from ..trace.query import QueryError
+from ..trace.text import StyleOptions
 from ..trace.trace import Trace, TraceError
 from ..views import timeline
 from ..views.escape import visible
@@ -54,10 +55,11 @@ def choose(whole: Trace, options: argparse.Namespace) -> Trace:
     return chosen.filter("ok") if options.successful else chosen.filter("failed") if options.failed else chosen
 
 
-def strace(chosen: Trace, **style: Any) -> str:
+def strace(chosen: Trace, **style: Unpack[StyleOptions]) -> str:
     """The calls as strace text; the thread's number only where there are several. `style`: see `trace/text.py`."""
     several = len(chosen) > 0 and bool((chosen.column("tid") != chosen.column("tid")[0]).any())
-    return chosen.text(pid=several, **style)
+    style.setdefault("pid", several)
+    return chosen.text(**style)
 
 
 def trace(request: Request, door: Door) -> Done:

@@ -23,6 +23,7 @@ from .align import align
 from .decode import ERRNO_NAMES, call_name
 from .show import duration_text
 from .summary import noted_lines
+from .text import StyleOptions
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -190,7 +191,7 @@ class Diff:
             yield run.tolist()
 
     def _texts(self, rows: list[int]) -> list[tuple[int, str, str]]:
-        style: dict[str, Any] = {"pid": False, "time": "none", "durations": False, "strings": 24}
+        style: StyleOptions = {"pid": False, "time": "none", "durations": False, "strings": 24}
         sides = []
         for trace, side in ((self.a, self.left), (self.b, self.right)):
             wanted = [int(side[row]) for row in rows if side[row] >= 0]

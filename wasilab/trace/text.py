@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 Array = np.ndarray[Any, Any]
+Time = Literal["epoch", "relative", "run", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Style:
 
     pid: bool = True
     """The thread's number first (-f)."""
-    time: str = "epoch"
+    time: Time = "epoch"
     """"epoch" seconds (-ttt), "relative" to the previous call shown (-r), "run": since the run's start, or "none"."""
     durations: bool = True
     """Seconds spent in the call, in angle brackets (-T)."""
@@ -49,6 +50,31 @@ class Style:
     """All rights by name, not only the telling ones (-v)."""
     notes: bool = True
     """Notes, as comments."""
+
+    def __post_init__(self) -> None:
+        if self.time not in get_args(Time):
+            raise ValueError(f"time={self.time!r} is not a time; it is one of {', '.join(map(repr, get_args(Time)))}")
+
+    @classmethod
+    def of(cls, options: StyleOptions) -> Style:
+        """The style that keyword arguments name; TypeError names a wrong one and the right ones."""
+        wrong = sorted(set(options) - set(cls.__dataclass_fields__))
+        if wrong:
+            raise TypeError(f"text has no option {wrong[0]!r}; it has {', '.join(cls.__dataclass_fields__)}")
+        return cls(**options)
+
+
+class StyleOptions(TypedDict, total=False):
+    """The fields of `Style` as keyword arguments, so that a type checker knows a wrong one at the caller."""
+
+    pid: bool
+    time: Time
+    durations: bool
+    fd_paths: bool
+    stacks: bool
+    strings: int
+    verbose: bool
+    notes: bool
 
 
 _MARKS = (

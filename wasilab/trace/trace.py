@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from .layout import RECORD, Flag, Life
 from .record import Recorder
 from .store import Resolver, Store
 from .summary import Summary
-from .text import Style, lines
+from .text import Style, StyleOptions, lines
 
 if TYPE_CHECKING:
     from .diff import Diff
@@ -289,7 +289,7 @@ class Trace:
         failed: bool = False,
         count: bool = False,
         limit: int | None = None,
-        **style: Any,
+        **style: Unpack[StyleOptions],
     ) -> str:
         """The calls as strace prints them, one line each, ending in a line end.
 
@@ -306,7 +306,7 @@ class Trace:
             return f"{chosen.summary()}\n"
         left = len(chosen) if limit is None else limit
         out: list[str] = []
-        for some in lines(chosen[:left], Style(**style)):
+        for some in lines(chosen[:left], Style.of(style)):
             out.extend(some)
         if len(chosen) > left:
             out.append(f"... {len(chosen) - left:,} more calls")
