@@ -387,7 +387,7 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
         "grants": to_python(grants, contents=4096),
         "dirs": {guest: d.path for guest, d in grants.dirs.items() if isinstance(d, HostDir)},
         "source": module.source,
-        "lang": module.lang,
+        "lang": module.lang or ("go" if "go:buildid" in module.custom_sections else None),
         "source_name": module.source_name,
         "wasilab": __version__,
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",

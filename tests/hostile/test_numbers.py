@@ -291,6 +291,20 @@ def test_descriptor_numbers_that_are_not_open(yard: Yard, module: str, number: i
     assert all("is not open" in (run[n].reason or "") for n in range(1, tried + 1))
 
 
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
+def test_a_path_beside_a_bad_descriptor_is_in_the_record_where_it_can_be_read(yard: Yard, raw: bool) -> None:
+    """It is asked of no directory, and a pointer out of the memory or a length beyond 4096 is not followed."""
+    none = 0xFFFFFFFF
+    guest = yard.guest(raw=raw).open("in/the\x1b record", fd=none)
+    for pointer, length in ((none, 4), (131072 - 3, 4), (4, none), (0, 4097), (131072, 0), (0x80000000, 0x80000000)):
+        guest.call("path_open", none, 0, pointer, length, 0, READ, 0, 0, OUT)
+    run = guest.run()
+    assert set(run.errnos()) == {"BADF"}
+    assert [event.path for event in run.run.trace] == ["in/the\x1b record", *[""] * 6]
+    assert "in/the\\x1b record" in str(run.run.denied)
+    assert "\x1b" not in str(run.run.denied)
+
+
 @pytest.mark.parametrize("code", [0, 1, 125, 126, 127, 128, 255, 256, 1 << 31, (1 << 32) - 1])
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
 def test_exit_codes_are_reported_as_they_are(code: int, raw: bool) -> None:

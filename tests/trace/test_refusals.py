@@ -74,6 +74,23 @@ def test_a_search_that_ends_after_some_directories_is_no_refusal() -> None:
     assert len(b.trace().denied) == 0
 
 
+def test_what_go_asks_for_outside_every_directory_is_refused_and_its_search_alone_is_not() -> None:
+    quiet = Builder(lang="go")
+    quiet.call("fd_prestat_get", 3, 64, errno=8)
+    assert quiet.trace().denied == []
+    for grant in (False, True):
+        b = Builder(lang="go")
+        if grant:
+            b.open(3, "/data", preopen="/data", filetype=3)
+        for path in (b"x/y", b"z", b"x/y"):
+            b.path_open(0xFFFFFFFF, path, errno=8)
+        b.path_open(9, b"x/y", errno=8)  # a descriptor that was closed: no refusal
+        denied = b.trace().denied
+        assert [(r.asked, r.count, r.seq) for r in denied] == [("path_open('x/y')", 2, 0), ("path_open('z')", 1, 1)]
+        assert denied[0].sentence == "path_open('x/y') failed: no granted directory holds this path"
+        assert denied[0].remedy == "--dir HOST[::GUEST]"
+
+
 def test_nothing_refused_says_so() -> None:
     denied = copying().trace().denied
     assert (len(denied), str(denied)) == (0, "nothing was refused")

@@ -15,6 +15,7 @@ Not here: what a call does (`wasi/`), how a trampoline looks (`codegen.py`), run
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -311,6 +312,8 @@ class Link:
                     flags |= override.flags
                 life = 0 if descriptor is None else descriptor.life
                 aux = self._attempted(call, words)
+                if path is None:
+                    path = self._asked_path(call, caller, words)
                 self.note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words)
             return errno if errno != DID_NOT_RETURN else -1
         except BaseException as worse:  # noqa: BLE001  nothing may leave a callback: the process would not survive it
@@ -333,6 +336,18 @@ class Link:
         first = (*words[:4], 0, 0, 0, 0)[:4]
         stack = self._refused_stack(caller) if denied else self._stack(caller)
         self._record(start, took, 0, life, path, payload, number, errno, denied, flags, *first, stack)
+
+    def _asked_path(self, call: Call, caller: Any, words: tuple[int, ...]) -> bytes | None:
+        """The path of a call that failed before it was read (its descriptor is none), where it can be read."""
+        word = 0
+        for param in call.params:
+            if param.type.kind == "string":
+                inside = self._namespace["CALLER"](caller)
+                with contextlib.suppress(t.WasiError, t.Trap):
+                    return self.memory.string(inside, words[word], words[word + 1], call.name, param.name)
+                return None
+            word += sum(2 if w == "i64" else 1 for w in param.type.words)
+        return None
 
     def _attempted(self, call: Call, words: tuple[int, ...]) -> bytes:
         """The iovec array, second path or subscriptions of a failed call, where the guest's pointers can be read."""

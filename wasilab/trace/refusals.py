@@ -5,9 +5,11 @@ payload's reason); here it gets the call, the path and a remedy in the words of 
 
 A program that opens a file without any granted directory makes no call that could be refused: its C library asks
 `fd_prestat_get` for each granted directory, is told EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
-That search is reported here as a refusal of its own, derived from the trace. When directories *are* granted and the
-program opens a path outside all of them, the C library refuses by itself and nothing reaches the host: no trace can
-show it. A standard stream that was not granted is derived as well: to the guest it is just not open (EBADF).
+That search is reported here as a refusal of its own, derived from the trace. Go's library searches at the start of
+every program, and asks for a file outside all of them by a descriptor that cannot be (-1): there the search alone
+tells nothing, and those calls are the refusals. When directories *are* granted and the program opens a path outside all
+of them, a C library refuses by itself and nothing reaches the host: no trace can show it. A standard stream that was
+not granted is derived as well: to the guest it is just not open (EBADF).
 """
 
 from __future__ import annotations
@@ -79,6 +81,7 @@ class Refusals:
         derived = _searched_in_vain(trace)
         if derived is not None:
             entries.append(derived)
+        entries += _outside_every_directory(trace, lines)
         entries += _streams_missed(trace, lines)
         return cls(sorted(entries, key=lambda entry: entry.seq))
 
@@ -222,7 +225,7 @@ def _searched_in_vain(trace: Trace) -> Refusal | None:
         return None
     calls = trace.column("call")
     rows = np.flatnonzero((calls == _PRESTAT) & (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == 3))
-    if not len(rows) or (calls == spec.SNAPSHOT1["path_open"].number).any():
+    if not len(rows) or trace.meta.get("lang") == "go" or (calls == spec.SNAPSHOT1["path_open"].number).any():
         return None
     event = trace[int(rows[0])]
     if (calls[: int(rows[0])] == _PRESTAT).any():
@@ -234,6 +237,27 @@ def _searched_in_vain(trace: Trace) -> Refusal | None:
     asked, remedy = "a granted directory", "--dir HOST[::GUEST]"
     # No line: the search is the C library's own, before main, and a line of its source would send nobody anywhere.
     return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq)
+
+
+_NO_DIRECTORY = 0xFFFFFFFF
+_PATH_CALLS = [call.number for call in spec.SNAPSHOT1.values() if call.family == "path"]
+
+
+def _outside_every_directory(trace: Trace, lines: Places) -> Iterator[Refusal]:
+    """Paths asked for relative to descriptor -1: so Go's library asks for what no granted directory holds."""
+    lost = (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == _NO_DIRECTORY)
+    rows = np.flatnonzero(lost & np.isin(trace.column("call"), _PATH_CALLS))
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, call, where in zip(rows.tolist(), trace.column("call")[rows], trace.where_ids[rows], strict=True):
+        groups.setdefault((int(call), int(where)), []).append(row)
+    for same in groups.values():
+        event = trace[same[0]]
+        asked = _asked(event)
+        sentence = f"{asked} failed: no granted directory holds this path"
+        where_from = _line(event, lines)
+        yield Refusal(
+            event.name, asked, DeniedBy.GRANT, sentence, "--dir HOST[::GUEST]", event.seq, where_from, len(same)
+        )
 
 
 _STREAMS = (
