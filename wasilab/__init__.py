@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .capabilities.memdir import MemDir
     from .capabilities.sockets import listen
     from .engine.limits import Limits
+    from .engine.live import GuestError
     from .grants.advise import advise
     from .grants.grants import Grants
     from .grants.overrides import override, remove_overrides
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Clocks": "capabilities.clocks",
     "Grants": "grants.grants",
+    "GuestError": "engine.live",
     "HostDir": "capabilities.hostdir",
     "Instance": "runs",
     "Limits": "engine.limits",
@@ -52,6 +54,7 @@ _HOME = {
 __all__ = [
     "Clocks",
     "Grants",
+    "GuestError",
     "HostDir",
     "Instance",
     "Limits",

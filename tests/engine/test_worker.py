@@ -15,7 +15,8 @@ from wasilab.capabilities.streams import AskInput, CallbackOutput, QueueInput
 from wasilab.capabilities.waiting import Interrupt
 from wasilab.engine import engines
 from wasilab.engine.limits import Limits
-from wasilab.engine.worker import Pump, Running, start
+from wasilab.engine.threads import Worker
+from wasilab.engine.worker import MAX_PIECES, Pump, Running, start
 from wasilab.module import load
 from wasilab.wasi.host import Host
 
@@ -338,9 +339,33 @@ def test_a_task_that_fails_is_an_outcome() -> None:
         raise RuntimeError("boom")
 
     host = Host()
-    running = Running(Session(wat("", ""), host, None, Limits()), task).begin()
+    worker = Worker("test")
+    running = Running(Session(wat("", ""), host, None, Limits()), task, worker, None).begin()
     outcome = running.wait(10)
+    worker.end()
     assert outcome is not None
     assert (outcome.kind, "RuntimeError: boom" in outcome.message) == ("error", True)
     assert "boom" in outcome.detail
+    host.close()
+
+
+def test_output_that_nobody_takes_yet_costs_its_bytes_and_keeps_each_streams_order() -> None:
+    """A guest that prints one byte at a time, to both streams in turn, while the pump waits for a person."""
+    seen: list[tuple[int, bytes]] = []
+    pump = Pump(on_stdout=lambda data: seen.append((1, data)), on_stderr=lambda data: seen.append((2, data)))
+    out, err = b"", b""
+    for number in range(3 * MAX_PIECES):
+        pump.stdout(b"")
+        pump.stdout(bytes([number & 255]))
+        pump.stderr(bytes([number >> 4 & 255]))
+        out += bytes([number & 255])
+        err += bytes([number >> 4 & 255])
+    assert len(pump._pending) == MAX_PIECES
+    host = Host()
+    running = start(wat("", ""), host)
+    assert pump.serve(running).ok
+    assert b"".join(data for stream, data in seen if stream == 1) == out
+    assert b"".join(data for stream, data in seen if stream == 2) == err
+    assert seen[:3] == [(1, b"\0"), (2, b"\0"), (1, b"\1")]
+    assert len(seen) == MAX_PIECES
     host.close()

@@ -208,6 +208,8 @@ def test_recursion_without_end_is_a_trap() -> None:
     run = judged(program("", "(call $f (i64.const 0) (i64.const 0) (i64.const 0))", extra=RECURSION)).run
     assert run.outcome.kind == "trap"
     assert "recursion" in run.outcome.message
+    assert [str(frame)[:11] for frame in run.outcome.frames[:2]] == ["f", "f at offset"]
+    assert all(frame.offset < len(run.module.bytes) for frame in run.outcome.frames)
 
 
 @RAW

@@ -45,6 +45,8 @@ _VALTYPES = {
     "i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64, "f32": wasmtime.ValType.f32,
     "f64": wasmtime.ValType.f64,
 }  # fmt: skip
+PASSED = frozenset({*_VALTYPES, "externref", "funcref"})
+"""The types of functions that wasmtime-py can make; the C API makes them all."""
 _PAD = (b"", b"\0\0\0", b"\0\0", b"\0")
 _HEADER = struct.Struct("<HHI").pack
 _HEADS = {f"HEAD{n}": struct.Struct(f"<HHI{n}I").pack for n in range(1, 10)}
@@ -146,6 +148,14 @@ class Link:
 
     def _wasi(self, module: str, name: str, wanted: FuncType, compiled: Any, position: int) -> Any:
         call = MODULES[module].get(name)
+        strange = [kind for kind in (*wanted.params, *wanted.results) if kind not in PASSED]
+        raw = self._raw or bool(strange and _raw.AVAILABLE)
+        if strange and not raw:
+            raise LinkError(
+                f"{self.module.name} imports {module}.{name} as {wanted}, and this wasmtime-py cannot pass "
+                f"{strange[0]}: no call of WASI has it, so take the import out, or install the wasmtime that wasilab "
+                "is tested with"
+            )
         function: Any
         if call is not None and wanted == FuncType(call.signature, ("i32",) if call.returns else ()):
             key = (module, name)
@@ -153,11 +163,11 @@ class Link:
             if function is None:
                 function = self._functions[key] = self._trampoline(call)
         else:
-            function = absent_function(self, module, name, call, wanted, raw=self._raw)
+            function = absent_function(self, module, name, call, wanted, raw=raw)
         type_ = self._types.get(wanted)
         if type_ is None:
             type_ = self._types[wanted] = _function_type(wanted, compiled, position)
-        if self._raw:
+        if raw:
             function_, callback = _raw.function(self.store, type_, function)
             self._callbacks.append(callback)
             return function_

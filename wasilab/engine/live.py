@@ -1,14 +1,15 @@
 """A module kept alive: its exports called from Python, its memory read and written, until it is closed or ends itself.
 
-Every call runs on a worker thread with a pump, as a whole run does, so it can be interrupted and prints where it was
-called. One call at a time. What ends a program (a trap, `proc_exit`, a limit, an interrupt) ends the instance: the call
-raises `GuestError` with the outcome, and so does every later one.
+Every call runs on the instance's own worker thread with a pump, as a whole run does, so it can be interrupted and
+prints where it was called. One call at a time. What ends a program (a trap, `proc_exit`, a limit, an interrupt) ends
+the instance: the call raises `GuestError` with the outcome, and so does every later one.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,9 +18,11 @@ import wasmtime
 from ..module import Module
 from ..trace.record import Recorder
 from ..wasi.host import Host
+from .entry import InvokeError
 from .limits import Limits
 from .outcome import Outcome
-from .session import InvokeError, Session, forget
+from .session import Session, forget
+from .threads import TimeLimit, Worker
 from .worker import Pump, Running
 
 
@@ -75,6 +78,11 @@ class Live:
         self._lock = threading.Lock()
         self._running: Running | None = None
         self._results: Any = None
+        self._worker = Worker(f"wasilab {session.module.name}"[:60])
+        seconds = session.limits.seconds
+        self._time_limit = TimeLimit(seconds) if seconds is not None else None
+        if self._time_limit is not None:
+            weakref.finalize(self, self._time_limit.close).atexit = False
 
     @classmethod
     def open(
@@ -144,6 +152,9 @@ class Live:
 
     def _release(self) -> None:
         """Release the session, but not before a call that was given up has returned."""
+        if self._time_limit is not None:
+            self._time_limit.close()
+        self._worker.end()
         if self._running is None:
             self.session.release()
         else:
@@ -176,7 +187,7 @@ class Live:
                     forget(error)
                     error = None
 
-            self._running = running = Running(self.session, task, f"wasilab {self.session.module.name}"[:60])
+            self._running = running = Running(self.session, task, self._worker, self._time_limit)
             outcome = self._pump().serve(running.begin())
             self.warnings = outcome.warnings
             if refused:

@@ -24,8 +24,9 @@ class Frame:
     """One frame of the guest's stack, the innermost first in a list of them.
 
     `function` is demangled where the module names it (otherwise "function N"); `file` and `line` come from the
-    module's DWARF, `None` where there is none. `offset` is the byte offset of the instruction in the module,
-    `module` the module's name ("" when unknown).
+    module's DWARF, `None` where there is none. `offset` is the byte offset of the instruction in the module, 0 where
+    there is none (the stack ran out before a function's first instruction), `module` the module's name ("" when
+    unknown).
     """
 
     function: str
@@ -37,7 +38,7 @@ class Frame:
     def __str__(self) -> str:
         if self.file is not None:
             return escaped(f"{self.function} at {self.file}:{self.line}")
-        return escaped(f"{self.function} at offset 0x{self.offset:x}")
+        return escaped(f"{self.function} at offset 0x{self.offset:x}" if self.offset else self.function)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""The quick way from a guest into Python: an unchecked callback of Wasmtime's C API, through ctypes.
+"""The quick ways between a guest and Python: unchecked callbacks and calls of Wasmtime's C API, through ctypes.
 
 Uses `wasmtime._bindings`, a private Python module over the stable C API (`wasmtime/func.h`,
-`wasmtime_func_new_unchecked`). Where it is missing, or shaped otherwise, `AVAILABLE` is False and `link.py` takes
-wasmtime-py's public functions; a test holds the two to the same trace.
+`wasmtime_func_new_unchecked`, `wasmtime_func_call_unchecked`). Where it is missing, or shaped otherwise, `AVAILABLE`
+is False and `link.py` takes wasmtime-py's public functions; a test holds the two to the same trace.
 
 A callback gets the address of an array of 16-byte slots (`wasmtime_val_raw_t`): here as 32-bit words, so slot `i` is
 at `v[4 * i]`, an i64 in two words, low one first. The result overwrites slot 0. It returns 0, or a trap whose
@@ -12,7 +12,8 @@ ownership passes to Wasmtime. An exception must never leave it.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import wasmtime
@@ -33,7 +34,12 @@ try:
     _callback_type = _bindings.wasmtime_func_unchecked_callback_t
     _func_type = _bindings.wasmtime_func_t
     _caller_pointer = ctypes.POINTER(_bindings.wasmtime_caller_t)
-    AVAILABLE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) == 16 and hasattr(wasmtime.Trap, "_consume")
+    _call_unchecked = _bindings._wasmtime_func_call_unchecked
+    _slot = _bindings.wasmtime_val_raw_t
+    _trap_pointer = ctypes.POINTER(_bindings.wasm_trap_t)
+    AVAILABLE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) == 16 and all(
+        hasattr(wasmtime.Trap, name) for name in ("_consume", "_from_ptr")
+    )
 except (ImportError, AttributeError):
     AVAILABLE = False
 """Whether this wasmtime-py offers the quick way."""
@@ -58,3 +64,37 @@ def trap() -> int:
     """A new trap, to be returned by a callback: it ends the guest, and Wasmtime owns it from then on."""
     made = wasmtime.Trap("wasilab ended the guest")._consume()
     return ctypes.cast(made, ctypes.c_void_p).value or 0
+
+
+_SLOTS = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
+"""How a number lies in a slot of 16 bytes."""
+
+
+def entry(store: Any, function: Any, params: Sequence[str], results: Sequence[str]) -> Callable[..., Any] | None:
+    """`function` (a `wasmtime.Func`) as a Python function of its numbers; None where it deals in other things.
+
+    It returns None, a number or a list of numbers, and raises `wasmtime.Trap` or `WasmtimeError`, as the public call
+    does at ten times the cost. i32 and i64 are signed. Not to be entered twice at once, nor
+    once the store is gone.
+    """
+    if not AVAILABLE or any(kind not in _SLOTS for kind in (*params, *results)):
+        return None
+    given = struct.Struct("<" + "".join(_SLOTS[kind] for kind in params))
+    gotten = struct.Struct("<" + "".join(_SLOTS[kind] for kind in results))
+    count = max(len(params), len(results), 1)
+    slots = (_slot * count)()
+    context, address = store._context(), ctypes.byref(function._func)
+    pack_into, unpack_from, call, single = given.pack_into, gotten.unpack_from, _call_unchecked, len(results) == 1
+
+    def enter(*numbers: Any) -> Any:
+        pack_into(slots, 0, *numbers)
+        trap = _trap_pointer()
+        error = call(context, address, slots, count, ctypes.byref(trap))
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(error)
+        if trap:
+            raise wasmtime.Trap._from_ptr(trap)
+        found = unpack_from(slots)
+        return found[0] if single else list(found) or None
+
+    return enter

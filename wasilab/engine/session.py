@@ -18,6 +18,7 @@ from ..trace.record import Recorder
 from ..wasi.host import Host
 from ..wasi.types import ProcExit, Trap
 from . import engines
+from .entry import Entries, InvokeError, offer
 from .limits import Limits
 from .link import Link
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
@@ -36,10 +37,6 @@ _WORDS: dict[str, str] = {
     "BAD_CONVERSION_TO_INTEGER": "the program converted a number to an integer that cannot hold it",
     "STACK_OVERFLOW": "the program's call stack is exhausted: endless recursion, most likely",
 }
-
-
-class InvokeError(Exception):
-    """The entry point cannot be called as asked; the message is for people."""
 
 
 class Session:
@@ -74,7 +71,7 @@ class Session:
         self._raw = raw
         self._detached = detached
         self._lent: engines.Compiled | None = None
-        self._exports: dict[str, Any] = {}
+        self._entries = Entries(module, None, {}, raw=raw)
         self._preloaded: list[Any] = []
 
     # ---- from bytes to an instance
@@ -102,12 +99,16 @@ class Session:
         provided: dict[str, dict[str, Any]] = {}
         for number, (name, module) in enumerate(self._preload.items(), 1):
             instance = self._instantiate(module, self._lent.modules[number], provided, number)
-            exports = dict(instance.exports(self.store))
-            provided[name] = exports
+            entries = self._enter(module, instance)
+            provided[name] = dict(entries.exports)
             self._preloaded.append(instance)
-            self._call_if_there(exports, "_initialize")
+            if "_initialize" in entries:
+                entries.call("_initialize")
         self.instance = self._instantiate(self.module, self._lent.modules[0], provided, 0)
-        self._exports = dict(self.instance.exports(self.store))
+        self._entries = self._enter(self.module, self.instance)
+
+    def _enter(self, module: Module, instance: Any) -> Entries:
+        return Entries(module, self.store, dict(instance.exports(self.store)), raw=self._raw)
 
     def _instantiate(self, module: Module, compiled: Any, provided: Mapping[str, Any], number: int) -> Any:
         stacks = None
@@ -170,11 +171,6 @@ class Session:
         fds.on_close = recorder.on_close
         fds.on_renumber = lambda descriptor, old: recorder.on_open(descriptor)
 
-    def _call_if_there(self, exports: Mapping[str, Any], name: str) -> None:
-        function = exports.get(name)
-        if isinstance(function, wasmtime.Func):
-            function(self.store)
-
     # ---- calling
 
     def entry(self, invoke: str | None) -> str:
@@ -185,52 +181,21 @@ class Session:
                 return "_start"
             if kind == "reactor":
                 return "_initialize"
-            raise InvokeError(f"{self.module.name} has no _start to run; {self._offer()}")
+            raise InvokeError(f"{self.module.name} has no _start to run; {offer(self.module)}")
         if not any(e.name == invoke and e.kind == "func" for e in self.module.exports):
-            raise InvokeError(f"{self.module.name} exports no function {invoke!r}; {self._offer()}")
+            raise InvokeError(f"{self.module.name} exports no function {invoke!r}; {offer(self.module)}")
         return invoke
-
-    def _offer(self) -> str:
-        names = [e.name for e in self.module.exports if e.kind == "func" and not e.name.startswith("__")]
-        if not names:
-            return "it exports no function at all"
-        shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-        return f"name a function with --invoke: {shown}"
 
     def start(self, invoke: str | None, arguments: Sequence[Any]) -> Any:
         """Run the program: `_start`, or `_initialize` and then the function asked for. Returns its results."""
         name = self.entry(invoke)
         if self.module.kind == "reactor" and name != "_initialize":
-            self._call_if_there(self._exports, "_initialize")
+            self._entries.call("_initialize")
         return self.call(name, arguments)
 
     def call(self, name: str, arguments: Sequence[Any] = ()) -> Any:
         """Call an export with Python numbers (text is read as numbers). Raises what the guest raises."""
-        function = self._exports.get(name)
-        if not isinstance(function, wasmtime.Func):
-            raise InvokeError(f"{self.module.name} exports no function {name!r}; {self._offer()}")
-        return function(self.store, *self._convert(name, function, arguments))
-
-    def _convert(self, name: str, function: Any, arguments: Sequence[Any]) -> list[Any]:
-        wanted = [str(p) for p in function.type(self.store).params]
-        if len(wanted) != len(arguments):
-            raise InvokeError(f"{name} takes {len(wanted)} arguments ({', '.join(wanted)}), not {len(arguments)}")
-        converted: list[Any] = []
-        for given, kind in zip(arguments, wanted, strict=True):
-            try:
-                if kind in ("i32", "i64"):
-                    bits = 32 if kind == "i32" else 64
-                    number = int(given, 0) if isinstance(given, str) else given.__index__()
-                    if not -(1 << (bits - 1)) <= number < 1 << bits:
-                        raise InvokeError(f"{name}: {given!r} does not fit {kind}")
-                    converted.append(number - (1 << bits) if number >= 1 << (bits - 1) else number)
-                elif kind in ("f32", "f64"):
-                    converted.append(float(given))
-                else:
-                    converted.append(given)
-            except (ValueError, TypeError, AttributeError):
-                raise InvokeError(f"{name}: {given!r} is no {kind}") from None
-        return converted
+        return self._entries.call(name, arguments)
 
     # ---- ends
 
@@ -282,7 +247,7 @@ class Session:
         return located(frames, [self.module, *self._preload.values()])
 
     def _memory_hint(self) -> str:
-        memory = self._exports.get("memory")
+        memory = self._entries.exports.get("memory")
         size = memory.data_len(self.store) if isinstance(memory, wasmtime.Memory) else 0
         if size * 10 < self.limits.memory * 9:
             return ""
@@ -316,7 +281,7 @@ class Session:
     @property
     def exports(self) -> Mapping[str, Any]:
         """The instance's exports by name (wasmtime objects)."""
-        return self._exports
+        return self._entries.exports
 
     def release(self) -> None:
         """Give the engine back and let go of the store: the guest's memory is freed here and now, unless somebody
@@ -329,7 +294,7 @@ class Session:
             link.close()
         forget(self.stop.error)
         self.stop.frames = []
-        self._exports = {}
+        self._entries = Entries(self.module, None, {}, raw=self._raw)
         self._preloaded = []
         self.instance = self.store = None
 

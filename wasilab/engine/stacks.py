@@ -25,6 +25,7 @@ from .outcome import Frame
 _TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
 """(module (func (export "t") unreachable))"""
 MAX_FRAMES = 128
+_NO_OFFSET = 1 << 32
 
 try:
     from wasmtime import _bindings, _ffi
@@ -91,7 +92,15 @@ class StackTaker:
     def _intern(self, frames: Sequence[Any]) -> int:
         if not frames or self._recorder is None:
             return 0
-        return self._recorder.intern_stack([(function_name(f, self._module), f.module_offset) for f in frames])
+        return self._recorder.intern_stack([(function_name(f, self._module), offset_of(f)) for f in frames])
+
+
+def offset_of(frame: Any) -> int:
+    """The byte offset in the module of a Wasmtime frame's instruction; 0 where Wasmtime knows none (it says 2**64-1
+    of a function that ran out of stack on entry).
+    """
+    offset = int(frame.module_offset)
+    return offset if offset < _NO_OFFSET else 0
 
 
 def function_name(frame: Any, module: Module) -> str:
@@ -108,7 +117,7 @@ def located(raw_frames: Sequence[Any], modules: Sequence[Module]) -> tuple[Frame
     """
     frames = []
     for frame in raw_frames[:MAX_FRAMES]:
-        index, offset, name = frame.func_index, frame.module_offset, frame.func_name
+        index, offset, name = frame.func_index, offset_of(frame), frame.func_name
         module = next((m for m in modules if name and m.function_names.get(index) == name), modules[0])
         found = _location(source_map(module), offset)
         frames.append(Frame(function_name(frame, module), found[0], found[1], offset, module.name))
@@ -116,5 +125,5 @@ def located(raw_frames: Sequence[Any], modules: Sequence[Module]) -> tuple[Frame
 
 
 def _location(sources: SourceMap | None, offset: int) -> tuple[str | None, int | None]:
-    location = sources.locate(offset) if sources is not None else None
+    location = sources.locate(offset) if sources is not None and offset else None
     return (location.file, location.line) if location is not None else (None, None)

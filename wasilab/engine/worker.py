@@ -13,7 +13,6 @@ Two things end a guest early: bumping the engine's epoch stops WebAssembly code 
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import time
 from collections import deque
@@ -28,35 +27,24 @@ from ..wasi.host import Host
 from .limits import Limits
 from .outcome import EXIT_INTERRUPT, Outcome
 from .session import Session, run
+from .threads import TimeLimit, Worker
 
 State = Literal["compiling", "running", "done"]
 
 POLL_SECONDS = 0.03
 """How long output may wait in the pump to be handed out together: it bounds both the flood and the delay."""
+MAX_PIECES = 4096
+"""Turns between stdout and stderr that the pump keeps in order; see `Pump._post`."""
 COMPILING_SECONDS = 0.5
 """A compilation longer than this is reported through `on_compiling`."""
-STACK_BYTES = 16 << 20
-"""Stack of the guest's thread: Wasmtime takes up to 512 KiB of it, Python's host calls stand on top."""
-
-_stack_size_lock = threading.Lock()
-
-
-def spawn(target: Callable[[], object], name: str) -> None:
-    """Start a daemon thread with a deep stack, in a copy of this thread's context (so output finds its cell)."""
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=lambda: context.run(target), name=name, daemon=True)
-    with _stack_size_lock:
-        before = threading.stack_size(STACK_BYTES)
-        try:
-            thread.start()
-        finally:
-            threading.stack_size(before)
 
 
 class Running:
     """A guest on its worker thread. `outcome` is None until it is done."""
 
-    def __init__(self, session: Session, task: Callable[[], Outcome], name: str = "wasilab guest") -> None:
+    def __init__(
+        self, session: Session, task: Callable[[], Outcome], worker: Worker, time_limit: TimeLimit | None
+    ) -> None:
         self.session = session
         self.state: State = "compiling"
         self.outcome: Outcome | None = None
@@ -65,13 +53,14 @@ class Running:
         """Called last of all, once `done` is set."""
         self.started = time.perf_counter()
         self._task = task
-        self._name = name
+        self._worker = worker
+        self._time_limit = time_limit
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
 
     def begin(self) -> Running:
-        """Start the thread; return self."""
-        spawn(self._work, self._name)
+        """Give the task to the worker; return self."""
+        self._worker.do(self._work)
         return self
 
     def on_done(self, listener: Callable[[], None]) -> None:
@@ -115,13 +104,8 @@ class Running:
             if self.outcome is not None or self.session.stop_reason is not None:
                 raise Interrupted
             self.state = "running"
-        seconds = self.session.limits.seconds
-        if seconds is not None:
-            spawn(lambda: self._watch(seconds), "wasilab time limit")
-
-    def _watch(self, seconds: float) -> None:
-        if not self.done.wait(seconds):
-            self.interrupt("seconds")
+        if self._time_limit is not None:
+            self._time_limit.arm(lambda: self.interrupt("seconds"))
 
     def _work(self) -> None:
         try:
@@ -138,6 +122,8 @@ class Running:
                 return
             self.outcome = outcome
             self.state = "done"
+        if self._time_limit is not None:
+            self._time_limit.disarm()
         try:
             for listener in self._listeners:
                 listener()
@@ -171,7 +157,8 @@ class Pump:
         self._on_input = on_input
         self._on_compiling = on_compiling
         self._on_tick = on_tick
-        self._pending: deque[tuple[int, bytes]] = deque()
+        self._pending: deque[tuple[int, bytearray]] = deque()
+        self._pending_lock = threading.Lock()
         self._wants_input = False
         self._wake = threading.Event()
 
@@ -179,11 +166,26 @@ class Pump:
 
     def stdout(self, data: bytes) -> None:
         """Take bytes of stdout (the `fn` of a `CallbackOutput`)."""
-        self._pending.append((1, data))
+        self._post(1, data)
 
     def stderr(self, data: bytes) -> None:
         """Take bytes of stderr."""
-        self._pending.append((2, data))
+        self._post(2, data)
+
+    def _post(self, stream: int, data: bytes) -> None:
+        """Add to what is pending. Nobody may be serving just now (a person thinks about an answer), so a byte must
+        not cost an object: neighbours of one stream are one piece, and there are at most `MAX_PIECES`.
+        """
+        if not data:
+            return
+        with self._pending_lock:
+            pending = self._pending
+            if pending and pending[-1][0] == stream:
+                pending[-1][1].extend(data)
+            elif len(pending) < MAX_PIECES:
+                pending.append((stream, bytearray(data)))
+            else:  # the piece before the last is this stream's: the order of the two streams is given up, theirs is not
+                pending[-2][1].extend(data)
 
     def want_input(self) -> None:
         """Post a request for a line of input (the `request` of an `AskInput`)."""
@@ -244,18 +246,13 @@ class Pump:
                 self._ask()
 
     def _hand_out(self) -> None:
-        """Deliver what is pending, neighbouring pieces of one stream as one."""
-        pending = self._pending
-        for _ in range(len(pending)):
-            if not pending:
-                break
-            stream, data = pending.popleft()
-            parts = [data]
-            while pending and pending[0][0] == stream:
-                parts.append(pending.popleft()[1])
+        """Deliver what is pending."""
+        for _ in range(len(self._pending)):
+            with self._pending_lock:
+                stream, data = self._pending.popleft()
             sink = self._sinks[stream]
             if sink is not None:
-                sink(b"".join(parts))
+                sink(bytes(data))
 
     def _ask(self) -> None:
         stream = self.stdin
@@ -309,7 +306,12 @@ def start(
             raise
         return run(session, invoke, invoke_args)
 
-    running = Running(session, task, f"wasilab {module.name}"[:60])
+    worker = Worker(f"wasilab {module.name}"[:60])
+    time_limit = TimeLimit(session.limits.seconds) if session.limits.seconds is not None else None
+    running = Running(session, task, worker, time_limit)
+    running.on_done(worker.end)
+    if time_limit is not None:
+        running.on_done(time_limit.close)
     # Not before the outcome stands: from then on no interrupt bumps the epoch of an engine that others may have.
     running.on_done(session.release)
     return running.begin()

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from .. import runner
 from ..commands.running import grants_of, run_settings, say_where_it_listens
 from ..commands.usage import UsageProblem
-from ..engine.worker import spawn
+from ..engine.threads import spawn
 from ..module import Module
 from ..runs import Run
 from .lab import Lab

@@ -14,7 +14,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from ..engine.worker import spawn
+from ..engine.threads import spawn
 from ..grants.ask import Answer
 from ..grants.compare import danger, items
 from ..grants.grants import GrantError, Grants

@@ -1,0 +1,134 @@
+"""Exports that cannot be called from Python: types that wasmtime-py ends the whole process over, on the way in and out.
+
+==============================================  ============================================================
+guest                                           answer
+==============================================  ============================================================
+an export of vectors or garbage-collected types  one sentence that names the type and the remedy
+`_start` or `_initialize` of such types          the same, and nothing of the guest runs
+the same as an import of WASI                    ENOSYS, by the C API even where the public one is asked for
+==============================================  ============================================================
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import wasilab
+from wasilab.engine import raw as raw_way
+from wasilab.engine.live import Live
+from wasilab.module import from_wat
+from wasilab.wasi.host import Host
+
+from .guests import judged
+
+RAW = pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
+VALUES = {
+    "v128": "(v128.const i64x2 1 2)",
+    "funcref": "(ref.func $nothing)",
+    "anyref": "(ref.i31 (i32.const 5))",
+    "eqref": "(struct.new_default $pair)",
+    "i31ref": "(ref.i31 (i32.const 5))",
+    "structref": "(struct.new_default $pair)",
+    "exnref": "(ref.null exn)",
+    "nullref": "(ref.null none)",
+    "(ref null $none)": "(ref.func $nothing)",
+}
+"""A type, and an expression of it."""
+TYPES = "(type $none (func)) (type $pair (struct (field i32))) (func $nothing) (elem declare func $nothing)"
+
+
+def functions(kind: str, name: str = "f") -> str:
+    """A module that exports a function that returns a `kind`, and one that takes it."""
+    return f"""(module {TYPES}
+      (func (export "{name}") (result {kind}) {VALUES[kind]})
+      (func (export "takes") (param {kind}) (result i32) (i32.const 3))
+      (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))"""
+
+
+@RAW
+@pytest.mark.parametrize("kind", VALUES)
+def test_an_export_of_a_type_that_cannot_pass_is_one_sentence(kind: str, raw: bool) -> None:
+    host = Host()
+    inst = Live.open(from_wat(functions(kind)), host, raw=raw)
+    for name, arguments in (("f", ()), ("takes", (1,)), ("takes", (None,)), ("takes", (b"\0" * 16,))):
+        with pytest.raises(TypeError, match=f"{name} takes or returns .*cannot pass between Python and WebAssembly"):
+            inst.call(name, *arguments)
+    assert inst.call("add", 1, 2) == 3
+    inst.close()
+    host.close()
+
+
+@RAW
+@pytest.mark.parametrize("kind", VALUES)
+def test_invoking_one_is_an_error_of_the_run(kind: str, raw: bool) -> None:
+    run = wasilab.run(from_wat(functions(kind)), invoke="f", raw=raw)
+    assert (run.outcome.kind, run.exit_code) == ("error", 1)
+    assert "export a function of numbers (i32, i64, f32, f64) that calls it" in run.outcome.message
+
+
+@RAW
+@pytest.mark.parametrize("name", ["_start", "_initialize"])
+def test_an_entry_point_of_vectors_does_not_end_the_process(name: str, raw: bool) -> None:
+    module = from_wat(functions("v128", name))
+    assert "takes or returns v128" in wasilab.run(module, raw=raw).outcome.message
+    user = from_wat(
+        '(module (import "lib" "add" (func $a (param i32 i32) (result i32)))'
+        ' (func (export "_start") (drop (call $a (i32.const 1) (i32.const 2)))))'
+    )
+    run = wasilab.run(user, preload={"lib": module}, raw=raw)
+    assert run.outcome.kind == ("error" if name == "_initialize" else "exit")
+
+
+@RAW
+@pytest.mark.parametrize("kind", VALUES)
+def test_such_an_import_of_wasi_is_enosys_either_way(kind: str, raw: bool) -> None:
+    text = f"""(module {TYPES.replace("(func $nothing)", "", 1)}
+      (import "wasi_snapshot_preview1" "fd_write" (func $f (param {kind}) (result i32)))
+      (import "wasi_snapshot_preview1" "proc_exit" (func $x (param i32)))
+      (func $nothing)
+      (func (export "_start") (call $x (call $f {VALUES[kind]}))))"""
+    run = judged(text, raw=raw)
+    assert run.run.exit_code == 52
+    assert run.errnos() == ["NOSYS", "-"]
+
+
+def test_without_the_c_api_such_an_import_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_way, "AVAILABLE", False)
+    text = """(module (import "wasi_snapshot_preview1" "fd_write" (func $f (param v128) (result i32)))
+      (func (export "_start")))"""
+    run = wasilab.run(from_wat(text, name="vectors"), raw=False)
+    assert run.outcome.kind == "error"
+    assert run.outcome.message == (
+        "vectors imports wasi_snapshot_preview1.fd_write as (v128) -> (i32), and this wasmtime-py cannot pass v128: "
+        "no call of WASI has it, so take the import out, or install the wasmtime that wasilab is tested with"
+    )
+
+
+@RAW
+def test_numbers_at_their_edges_pass_alike_both_ways(raw: bool) -> None:
+    module = from_wat(
+        """(module (func (export "i") (param i32 i64 f32 f64) (result f64 f32 i64 i32)
+             (local.get 3) (local.get 2) (local.get 1) (local.get 0))
+           (func (export "none")) (func (export "one") (param f32) (result f32) (local.get 0))
+           (func (export "ref") (param externref) (result externref) (local.get 0))
+           (func (export "null") (result externref) (ref.null extern)))"""
+    )
+    host = Host()
+    inst = Live.open(module, host, raw=raw)
+    assert inst.call("i", 2**32 - 1, 2**64 - 1, 1e300, -0.0) == [-0.0, math.inf, -1, -1]
+    assert inst.call("i", -(2**31), -(2**63), "-inf", "1e-400") == [0.0, -math.inf, -(2**63), -(2**31)]
+    assert math.isnan(inst.call("one", "nan"))
+    assert inst.call("one", 0.1) == pytest.approx(0.1, abs=1e-8)
+    assert inst.call("none") is None
+    assert inst.call("null") is None
+    thing = object()
+    assert inst.call("ref", thing) is thing
+    for bad in (2**32, "one", None, 1.5, 10**400):
+        with pytest.raises(TypeError, match="i: "):
+            inst.call("i", bad, 0, 0, 0)
+    with pytest.raises(TypeError, match="is no f64"):
+        inst.call("i", 0, 0, 0, 10**400)
+    inst.close()
+    host.close()
