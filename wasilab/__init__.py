@@ -1,7 +1,7 @@
 """wasilab: compile, grant, run, and see every WASI call, in Jupyter, IPython, a script or a terminal.
 
-The public names are resolved on first use, so `import wasilab` does nothing visible and costs nothing; nor does
-`%load_ext wasilab` until a cell is run.
+The public names are resolved on first use, so `import wasilab` does nothing visible and costs nothing; `%load_ext
+wasilab` makes the rest ready in the background, where somebody sits at the notebook or the prompt.
 """
 
 from __future__ import annotations

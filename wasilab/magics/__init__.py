@@ -3,7 +3,7 @@
 A line becomes words (`commands/words.py`), the words a request (`commands/grammar.py`), the request is carried out
 by the same function as on the command line, and its value is the cell's. What is only a notebook's is beside this
 file: names (`lab.py`), output and progress (`output.py`), failures without tracebacks (`failures.py`), Tab
-(`completion.py`), runs that outlive their cell (`detached.py`).
+(`completion.py`), runs that outlive their cell (`detached.py`), what is made ready while a person types (`ahead.py`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ class WasiMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
+        from .ahead import Ahead, for_cells
         from .lab import Lab
 
         self.lab = Lab()
+        self.ahead = Ahead(lambda: for_cells(widgets=getattr(shell, "kernel", None) is not None))
 
     @no_var_expand
     @line_cell_magic
@@ -49,6 +51,7 @@ class WasiMagics(Magics):
         `%wasi help cell` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its
         Python value (`--dir {folder}::/data`, `--args {my_list}`); quoted text and everything else stays as it is.
         """
+        self.ahead.settle()
         from .cell import run_cell, run_line
 
         if cell is None:
@@ -87,6 +90,10 @@ def load(shell: Any) -> None:
     completer = getattr(shell, "Completer", None)
     if completer is not None and hasattr(completer, "custom_matchers"):
         completer.custom_matchers.append(_lazy_matcher(magics))
+    from .ahead import wanted
+
+    if wanted(shell):
+        magics.ahead.begin()
 
 
 def _draw_for_pages_only(shell: Any) -> None:

@@ -2,7 +2,7 @@
 
 `text` is for a terminal, `html` for a notebook (isolated, with a plain form for readers that strip frames), `page`
 for a file, `mimebundle` for IPython's display machinery. The words are in `verdict.py`, the fragments in
-`sections.py`, the pictures in `timeline.py`.
+`sections.py`, the picture in `picture.py`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from . import sections, timeline
 from .columns import Columns, outcome_of
 from .escape import cut_lines, html_text
-from .ink import png
 from .page import document, embedded
+from .picture import picture as drawn_picture
 from .tables import summary
 from .units import counted, duration, size
 from .verdict import RunLike, refusals, to_complete, verdict
@@ -67,7 +67,7 @@ def body(run: RunLike, *, picture: bytes | None = None, output: bool = True) -> 
     """The whole report as an HTML fragment: everything that a reader without a kernel needs."""
     columns = Columns.of(run)
     lines = sections.lines_html(run)
-    shown = picture if picture is not None else png(timeline.figure(run))
+    shown = picture if picture is not None else drawn_picture(run)
     return "".join(
         (
             sections.verdict_html(run),
@@ -103,7 +103,7 @@ def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
 
 def html(run: RunLike, *, output: bool = True) -> str:
     """The report for a notebook's output."""
-    picture = png(timeline.figure(run))
+    picture = drawn_picture(run)
     whole, simple = body(run, picture=picture, output=output), plain(run, picture, output=output)
     return embedded(title(run), whole, simple, _height(run, output))
 

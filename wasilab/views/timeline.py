@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Bars = npt.NDArray[np.float64]
 
-__all__ = ["ENDINGS", "GLYPHS", "Lane", "draw", "figure", "headline", "lanes", "png"]
+__all__ = ["ENDINGS", "GLYPHS", "Lane", "draw", "figure", "headline", "lanes", "note", "png"]
 
 GLYPHS = {"refused": "X", "failed": "|", "injected": "D"}
 """The marker of each verdict: a shape beside the colour, for those who cannot tell the colours apart."""
@@ -114,14 +114,14 @@ def _page(drawn: list[Lane], width: float) -> tuple[Figure, Axes]:
     """
     height = 1.25 + 0.34 * len(drawn)
     fig = new_figure((width, height), layout=None)
-    left, right, bottom, top = 0.75, 0.25 + 0.068 * max(len(_note(lane)) for lane in drawn), 0.5, 0.32
+    left, right, bottom, top = 0.75, 0.25 + 0.068 * max(len(note(lane)) for lane in drawn), 0.5, 0.32
     inner = height - bottom - top
     axes = fig.add_axes((left / width, bottom / height, 1 - (left + right) / width, inner / height))
     axes.xaxis.set_label_coords(0.5, -0.25 / inner)
     return fig, axes
 
 
-def _note(lane: Lane) -> str:
+def note(lane: Lane) -> str:
     """What stands at the right end of a lane."""
     busy_time = duration(lane.busy_ns)
     return f"{counted(lane.calls, 'call')}, {busy_time}" if lane.calls else busy_time
@@ -158,7 +158,7 @@ def draw(axes: Axes, columns: Columns, drawn: list[Lane]) -> None:
                            alpha=0.55 if lane.name == "guest" else 1.0, label=lane.name),
             autolim=False,
         )  # fmt: skip
-        axes.annotate(_note(lane), (1.0, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+        axes.annotate(note(lane), (1.0, y), (6, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                       va="center", fontsize=8, color=DIM)  # fmt: skip
         for verdict, times in lane.marks.items():
             if len(times):
