@@ -226,6 +226,7 @@ class Prepared:
         self.overrides = {**overrides(), **grants.overrides}
         self._released = False
         self._sockets: tuple[ListenSocket, ...] = ()
+        self._endings: list[Callable[[], None]] = []
         limits = grants.limits
         try:
             self.dirs: dict[str, Directory] = {guest: _fresh(d) for guest, d in grants.dirs.items()}
@@ -324,6 +325,8 @@ class Prepared:
         for thing in (self.pump.stdin, self.pump.own, *self._sockets):
             if thing is not None:
                 thing.close()
+        for end in self._endings:
+            end()
         self.interrupt.close()
 
     def _make_repeatable(self, clocks: Clocks) -> None:
@@ -331,7 +334,7 @@ class Prepared:
         for device, directory in enumerate(self.dirs.values(), 1):
             tree = directory.memory() if isinstance(directory, CopyDir) else directory
             if isinstance(tree, MemDir):
-                tree.make_repeatable(clocks.realtime.now, device)
+                self._endings.append(tree.make_repeatable(clocks.realtime.now, device))
 
     def _note_what_was_left_out(self) -> None:
         for guest, directory in self.dirs.items():

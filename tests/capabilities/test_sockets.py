@@ -151,10 +151,10 @@ def test_accepting_waits_unless_nonblocking_and_can_be_interrupted(listener: Lis
     with pytest.raises(BlockingIOError):
         listener.accept()
     interrupt = Interrupt()
-    listener.fresh(interrupt)
+    mine = listener.fresh(interrupt)
     threading.Timer(0.02, interrupt.set).start()
     with pytest.raises(Interrupted):
-        listener.accept()
+        mine.accept()
 
 
 def test_shutdown_ends_the_directions_named(pair: tuple[StreamSocket, socket.socket]) -> None:
@@ -183,3 +183,26 @@ def test_nothing_leaks_and_a_closed_connection_is_ebadf(held: Callable[[], set[i
     client.close()
     del listener
     assert not held() - before
+
+
+def test_each_run_has_its_own_stop_and_flags_of_one_port(listener: ListenSocket) -> None:
+    first_stop, second_stop = Interrupt(), Interrupt()
+    first, second = listener.fresh(first_stop), listener.fresh(second_stop)
+    assert first == second == listener
+    assert first.bind() == second.bind() == listener.bind()
+    first.set_flags(FileFlags(nonblock=True))
+    assert not second.flags().nonblock
+    first_stop.set()
+    client = socket.create_connection(listener.bind())
+    ours = second.accept()  # the other run's interrupt is not this one's
+    assert ours.interrupt is second_stop
+    with pytest.raises(BlockingIOError):
+        first.accept()
+    first.set_flags(FileFlags())
+    with pytest.raises(Interrupted):
+        first.accept()
+    first.release()
+    del first
+    assert second.port == listener.port
+    ours.close()
+    client.close()

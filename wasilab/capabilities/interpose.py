@@ -83,6 +83,15 @@ class _File(_Interposed):
 class _Connection(_File):
     __slots__ = ()
 
+    @property
+    def interrupt(self) -> Any:
+        """As `StreamSocket.interrupt`: what stops a wait on it."""
+        return self._thing.interrupt
+
+    @interrupt.setter
+    def interrupt(self, interrupt: Any) -> None:
+        self._thing.interrupt = interrupt
+
 
 class _Listener(_File):
     __slots__ = ("address",)

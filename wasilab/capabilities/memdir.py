@@ -8,6 +8,7 @@ inodes and open files are in `memtree.py`, the walk over paths in `resolve.py`.
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, TypeAlias, Union
 
@@ -153,17 +154,24 @@ class MemDir:
         """The bytes of the quota in use."""
         return self._tree.used_bytes
 
-    def make_repeatable(self, now: Callable[[], int], device: int) -> None:
+    def make_repeatable(self, now: Callable[[], int], device: int) -> Callable[[], None]:
         """Make what a guest can see of it depend on nothing outside: for runs that are compared bit for bit.
 
         From now on times come from `now` (ns since the epoch; a virtual clock's), all present ones are set to one
-        reading of it, and `device` is the tree's st_dev (give each tree of a run another).
+        reading of it, and `device` is the tree's st_dev (give each tree of a run another). Returns what ends this: call
+        it when the run is over, for the tree may serve another one, whose times are not that clock's.
         """
-        self._tree.now = now
-        self._tree.device = device
+        tree = self._tree
+        tree.now, tree.device = now, device
         start = now()
         for node in [self._node, *(node for _, node in walk_nodes(self._node))]:
             node.atim = node.mtim = node.ctim = start
+
+        def end() -> None:
+            if tree.now is now:  # unless a later run has taken it over meanwhile
+                tree.now, tree.device = time.time_ns, tree.own_device
+
+        return end
 
     # -- finding ----------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class MemTree:
     """
 
     def __init__(self, max_bytes: int, max_names: int) -> None:
-        self.device = next(_devices)
+        self.device = self.own_device = next(_devices)
         self.now: Callable[[], int] = time.time_ns
         self.max_bytes = max_bytes
         self.max_names = max_names

@@ -80,16 +80,22 @@ class ListenSocket(_Socket):
         """The address as it was granted."""
         self._host, self._port = _parse(address)
         self._socket: socket.socket | None = None
+        self._granted: ListenSocket | None = None  # whose port it is, for one run's own
 
     def fresh(self, interrupt: Interrupt | None = None) -> ListenSocket:
-        """This socket for one run, which `interrupt` stops; bound now, so that a taken port is an error now."""
+        """This socket for one run, which `interrupt` stops: the same port, but flags and a stop of its own, so two runs
+        at once wait on it side by side. Bound now, so that a taken port is an error now.
+        """
         self.bind()
-        self.interrupt = interrupt
-        self._nonblock = False
-        return self
+        mine = ListenSocket(self.address)
+        mine._granted = self if self._granted is None else self._granted
+        mine.interrupt = interrupt
+        return mine
 
     def bind(self) -> tuple[str, int]:
         """Take the port, if not yet; return the (host, port) that a client connects to."""
+        if self._granted is not None:
+            return self._granted.bind()
         if self._socket is None:
             family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
             made = socket.socket(family, socket.SOCK_STREAM)
@@ -111,6 +117,8 @@ class ListenSocket(_Socket):
         return self.bind()[1]
 
     def _open(self) -> socket.socket:
+        if self._granted is not None:
+            return self._granted._open()
         if self._socket is None:
             self.bind()
         assert self._socket is not None
@@ -122,7 +130,7 @@ class ListenSocket(_Socket):
         return StreamSocket(connection, self.interrupt)
 
     def release(self) -> None:
-        """Give the port back; the next use takes it again."""
+        """Give the port back; the next use takes it again. One run's own has none to give."""
         made, self._socket = self._socket, None
         if made is not None:
             made.close()
