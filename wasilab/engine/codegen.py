@@ -6,8 +6,8 @@ every call would cost more than the call; deciding it once, in text, leaves stra
 text, so that it can be read, and a traceback through a trampoline shows it.
 
 A trampoline comes in variants: `raw` (a callback of the C API over an array of 16-byte slots) or public (Python
-integers through wasmtime-py), traced or not, with the guest's stack or not, the call overridden or not. Both
-interfaces share every line but the first and the last ones.
+integers through wasmtime-py), traced or not, with the guest's stack or not, the call overridden or not, callable by
+other instances or not. Both interfaces share every line but the first and the last ones.
 
 The names it finds in its globals (see `link.py`): `now` the clock, `M` the `GuestMemory`, `CALLER(c)` access to it for
 the slow path, `FD` the lookup of descriptors, `CHECK(descriptor, right)`, `H` the host, `S_name` the semantic function,
@@ -43,6 +43,7 @@ class Variant:
     traced: bool = True
     stacks: bool = False
     overridden: bool = False
+    foreign: bool = False
 
 
 class _Trampoline:
@@ -83,6 +84,8 @@ class _Trampoline:
         put(1, "d0 = s0 = None")
         values = self._unpack(slots)
         put(1, "try:")
+        if self.variant.foreign:
+            put(2, "M.forget()")
         self._parameters(values)
         self._result_pointers(values)
         self._body(values)

@@ -37,6 +37,7 @@ from .absent import absent_function
 from .codegen import MAX_KEPT_IOVECS, Variant, code
 from .memory import GuestMemory
 from .overrides import Override
+from .preloads import Origins
 from .stacks import StackTaker
 from .stop import HostBug, HostStop, LinkError, Stop
 
@@ -74,8 +75,9 @@ class Link:
     """The imports of one instance, answered.
 
     `instance` numbers it in the trace (0 is the program). `overrides` maps names of calls to Python functions
-    `f(original, *decoded)`. `detached` flags the calls as made outside a program's run. Keep the `Link` as long as the
-    store: the callbacks live in it.
+    `f(original, *decoded)`. `detached` flags the calls as made outside a program's run. `foreign` says that another
+    instance may call the functions, in whose memory they then work. Keep the `Link` as long as the store: the callbacks
+    live in it.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Link:
         overrides: Mapping[str, Callable[..., Any]] | None = None,
         stacks: StackTaker | None = None,
         detached: bool = False,
+        foreign: bool = False,
     ) -> None:
         self.module = module
         self.store = store
@@ -104,6 +107,7 @@ class Link:
         self._instance = instance
         self._flags = int(Flag.DETACHED) if detached else 0
         self._raw = raw and _raw.AVAILABLE
+        self._foreign = foreign
         self._recorder = recorder
         self._record = recorder.make_writer(instance=instance) if recorder is not None else None
         self._stacks = stacks if recorder is not None and recorder.stacks else None
@@ -114,8 +118,11 @@ class Link:
 
     # ---- imports
 
-    def imports(self, compiled: Any, provided: Mapping[str, Mapping[str, Any]]) -> list[Any]:
-        """A value for each import of the module, in order. `provided`: module name -> exports of a preloaded module.
+    def imports(
+        self, compiled: Any, provided: Mapping[str, Mapping[str, Any]], origins: Origins | None = None
+    ) -> list[Any]:
+        """A value for each import of the module, in order. `provided`: module name -> exports of a preloaded module;
+        `origins`: those of them that are WASI functions, of which this instance gets its own.
 
         Raises `LinkError` naming every import that nothing provides.
         """
@@ -123,7 +130,10 @@ class Link:
         missing: list[str] = []
         for position, item in enumerate(self.module.imports):
             given = provided.get(item.module, {}).get(item.name)
-            if given is not None:
+            origin = (origins or {}).get((item.module, item.name))
+            if origin is not None and origin[2] == item.type:
+                answers.append(self._wasi(*origin, compiled, position))
+            elif given is not None:
                 answers.append(given)
             elif item.module in MODULES and isinstance(item.type, FuncType):
                 answers.append(self._wasi(item.module, item.name, item.type, compiled, position))
@@ -173,16 +183,6 @@ class Link:
             return function_
         return wasmtime.Func(self.store, type_, function, access_caller=True)
 
-    def release(self) -> None:
-        """Let go of the store, once nothing runs in it any more.
-
-        wasmtime-py keeps the functions of the public way in a global table until the store is gone: while they
-        hold the store in turn, neither ever goes, nor what the guest was granted.
-        """
-        self._namespace.clear()
-        self.store = self._stacks = None
-        self.memory = GuestMemory(None)
-
     # ---- functions
 
     def _trampoline(self, call: Call) -> FunctionType:
@@ -192,6 +192,7 @@ class Link:
             traced=self._record is not None,
             stacks=self._stacks is not None,
             overridden=override is not None and self._record is not None,
+            foreign=self._foreign,
         )
         suffix = "_0" if call.module == "wasi_unstable" else ""
         semantic = (SEMANTICS_UNSTABLE if suffix else SEMANTICS)[call.name]
@@ -256,7 +257,11 @@ class Link:
         return index
 
     def close(self) -> None:
-        """Let go of everything that holds the store, once no guest code will run in it any more."""
+        """Let go of everything that holds the store, once no guest code will run in it any more.
+
+        wasmtime-py keeps the functions of the public way in a global table until the store is gone: while they
+        hold the store in turn, neither ever goes, nor what the guest was granted.
+        """
         self._namespace.clear()
         self._functions.clear()
         self._callbacks.clear()

@@ -37,6 +37,9 @@ class _Region(ctypes.c_char * (1 << 32)):  # type: ignore[misc]  # mypy: a compu
     owner: Any
 
 
+_NOTHING = memoryview(b""), memoryview(b"").cast("I"), memoryview(b"").cast("Q")
+
+
 class GuestMemory:
     """The memory that the calling instance exports as "memory".
 
@@ -51,14 +54,13 @@ class GuestMemory:
         self._store = store
         self._memory: Any = None
         self.size = 0
-        self.view = memoryview(b"")
-        self.u32 = memoryview(b"").cast("I")
-        self.u64 = memoryview(b"").cast("Q")
+        self.view, self.u32, self.u64 = _NOTHING
 
-    def bind(self, memory: Any) -> None:
-        """Use `memory` (a `wasmtime.Memory`), as known from an instance's exports."""
-        self._memory = memory
-        self.refresh(self._store)
+    def forget(self) -> None:
+        """Let the next access find the memory anew: that of the instance which calls then, perhaps another one."""
+        self._memory = None
+        self.size = 0
+        self.view, self.u32, self.u64 = _NOTHING
 
     def refresh(self, context: Any) -> bool:
         """Cover what the memory has grown to; `context` is a store or a caller. Returns whether it had grown."""

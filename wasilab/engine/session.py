@@ -22,6 +22,7 @@ from .entry import Entries, InvokeError, offer
 from .limits import Limits
 from .link import Link
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
+from .preloads import Origins, reexported, references_pass
 from .stacks import StackTaker, located
 from .stop import HostBug, LinkError, Stop
 
@@ -73,6 +74,8 @@ class Session:
         self._lent: engines.Compiled | None = None
         self._entries = Entries(module, None, {}, raw=raw)
         self._preloaded: list[Any] = []
+        self._origins: Origins = {}
+        self._foreign = False
 
     # ---- from bytes to an instance
 
@@ -97,9 +100,11 @@ class Session:
             self._listen(self._recorder)
             self._recorder.start_clock()
         provided: dict[str, dict[str, Any]] = {}
+        self._foreign = references_pass(modules, self._preload)
         for number, (name, module) in enumerate(self._preload.items(), 1):
             instance = self._instantiate(module, self._lent.modules[number], provided, number)
             entries = self._enter(module, instance)
+            self._origins = {**self._origins, **reexported(name, module, provided, self._origins)}
             provided[name] = dict(entries.exports)
             self._preloaded.append(instance)
             if "_initialize" in entries:
@@ -117,10 +122,10 @@ class Session:
         link = Link(
             module, self.store, self.host, self._recorder, self.stop,
             instance=min(number, 255), raw=self._raw, overrides=self._overrides, stacks=stacks,
-            detached=self._detached,
+            detached=self._detached, foreign=self._foreign,
         )  # fmt: skip
         self.links.insert(0, link) if number == 0 else self.links.append(link)
-        imports = link.imports(compiled, provided)
+        imports = link.imports(compiled, provided, self._origins)
         try:
             return wasmtime.Instance(self.store, compiled, imports)
         except wasmtime.WasmtimeError as error:

@@ -1,0 +1,49 @@
+"""WASI functions that reach an instance through another one: whose memory they work in.
+
+Wasmtime gives a WASI call the memory of the instance that calls, not of the one that imported the function. A
+preloaded module may export a WASI function that it imports; then the importer gets one of its own (`reexported`).
+Where references to functions can pass between instances, in a table, a global or an argument, nobody can say
+beforehand who will call, and the trampolines look at every call (`references_pass`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..module import Module
+from ..module.binary import FuncType
+from ..wasi.spec import MODULES
+
+Origins = Mapping[tuple[str, str], tuple[str, str, FuncType]]
+"""(preload's name, export) -> (WASI module, call, type as it was imported)."""
+
+
+def reexported(name: str, module: Module, provided: Mapping[str, Mapping[str, object]], known: Origins) -> Origins:
+    """The exports of the preload `name` that are WASI functions which it imports, perhaps from another preload."""
+    imported = [item for item in module.imports if isinstance(item.type, FuncType)]
+    found = {}
+    for export in module.exports:
+        if export.kind != "func" or export.index >= len(imported):
+            continue
+        item = imported[export.index]
+        origin = known.get((item.module, item.name))
+        if origin is None and item.module in MODULES and item.name not in provided.get(item.module, {}):
+            assert isinstance(item.type, FuncType)
+            origin = item.module, item.name, item.type
+        if origin is not None:
+            found[name, export.name] = origin
+    return found
+
+
+def references_pass(modules: Sequence[Module], preloads: Mapping[str, Module]) -> bool:
+    """Whether a reference to a function can get from one of these instances into another one."""
+    return any(
+        item.module in preloads and (_is_reference(item.type) if isinstance(item.type, FuncType | str) else False)
+        for module in modules
+        for item in module.imports
+    )
+
+
+def _is_reference(type_: FuncType | str) -> bool:
+    kinds = (*type_.params, *type_.results) if isinstance(type_, FuncType) else (type_.split(" ", 1)[0], type_)
+    return any(kind == "table" or "ref" in kind for kind in kinds)
