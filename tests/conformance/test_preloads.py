@@ -1,4 +1,4 @@
-"""WASI functions that reach a program through another module: they work in the memory of whoever calls, as in Wasmtime."""
+"""WASI functions that reach a program through another module work in the memory of whoever calls, as in Wasmtime."""
 
 from __future__ import annotations
 

@@ -172,19 +172,19 @@ class Judged:
         names = {int(errno): errno.name for errno in Errno}
         return [names.get(e, "-") for e in self.run.trace["errno"].tolist()]
 
-    def answered(self, *names: str) -> Judged:
+    def assert_answered(self, *names: str) -> Judged:
         """Assert the answers of all calls, in order."""
         assert self.errnos() == list(names), "\n" + self.run.trace.text()
         return self
 
-    def refused(self, by: DeniedBy, reason: str, *, call: int = -1) -> Judged:
+    def assert_refused(self, by: DeniedBy, reason: str, *, call: int = -1) -> Judged:
         """Assert who refused a call (the last by default), and a part of the sentence in the trace."""
         event = self.run.trace[call if call >= 0 else len(self.run.trace) + call]
         assert DeniedBy(event.denied_by) is by, f"denied by {event.denied_by!r}: {event}"
         assert reason in (event.reason or ""), event.reason
         return self
 
-    def trapped(self, message: str) -> Judged:
+    def assert_trapped(self, message: str) -> Judged:
         """Assert that the guest was trapped, and a part of the message; the trace's last row is that call."""
         assert self.run.outcome.kind == "trap", f"{self.run.outcome}\n{self.run.trace.text()}"
         assert message in self.run.outcome.message, self.run.outcome.message

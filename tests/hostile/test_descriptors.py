@@ -60,13 +60,13 @@ def test_a_full_table_is_mfile_and_the_process_keeps_its_own(yard: Yard, kind: s
         guest.open("file.txt")
     run = guest.run()
     assert run.errnos() == ["SUCCESS"] * 4 + ["MFILE"] * 36
-    run.refused(DeniedBy.QUOTA, "the limit of 8 open descriptors is reached; raise limits.fds")
+    run.assert_refused(DeniedBy.QUOTA, "the limit of 8 open descriptors is reached; raise limits.fds")
     assert set(before) <= set(descriptors())
 
 
 def test_a_full_table_creates_and_truncates_nothing(yard: Yard) -> None:
     guest = buffered(yard, limits=wasilab.Limits(fds=4)).open("new.txt", oflags=CREAT, rights=ALL)
-    guest.open("file.txt", oflags=TRUNC, rights=ALL).run().answered("MFILE", "MFILE")
+    guest.open("file.txt", oflags=TRUNC, rights=ALL).run().assert_answered("MFILE", "MFILE")
     assert not (yard.inside / "new.txt").exists()
     assert (yard.inside / "file.txt").read_bytes() == b"inside\n"
 
@@ -94,7 +94,7 @@ def test_renumbering(yard: Yard, raw: bool) -> None:
     guest.call("fd_renumber", 4, 4).call("fd_renumber", 4, 9).call("fd_renumber", 9, 4).call("fd_renumber", 4, 5)
     guest.call("fd_read", 4, IOVECS, 1, OUT).call("fd_read", 5, IOVECS, 1, OUT).call("fd_renumber", 4, 5)
     run = guest.run()
-    run.answered("SUCCESS", "SUCCESS", "SUCCESS", "BADF", "BADF", "SUCCESS", "BADF", "SUCCESS", "BADF")
+    run.assert_answered("SUCCESS", "SUCCESS", "SUCCESS", "BADF", "BADF", "SUCCESS", "BADF", "SUCCESS", "BADF")
     assert run[7].data == b"inside\n"
 
 
@@ -111,7 +111,7 @@ def test_renumbering_over_a_standard_stream_leaves_the_process_its_own(yard: Yar
     before = {n: os.fstat(n) for n in (0, 1, 2)}
     guest = buffered(yard).open("file.txt", rights=ALL).call("fd_renumber", 4, target)
     guest.call("fd_write", target, IOVECS, 1, OUT).call("fd_close", target).call("fd_write", target, IOVECS, 1, OUT)
-    run = guest.run().answered("SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "BADF")
+    run = guest.run().assert_answered("SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "BADF")
     assert (run.run.stdout, run.run.stderr) == ("", "")
     assert {n: os.fstat(n)[:6] for n in (0, 1, 2)} == {n: st[:6] for n, st in before.items()}
 
@@ -181,7 +181,8 @@ def test_use_after_close(yard: Yard, kind: str) -> None:
 
 def test_a_directory_outlives_the_preopen_that_it_came_from(yard: Yard) -> None:
     guest = buffered(yard).open("sub", oflags=DIRECTORY, rights=ALL & ~WRITE, inheriting=ALL).call("fd_close", 3)
-    guest.open("file.txt", fd=4).open("../file.txt", fd=4).run().answered("SUCCESS", "SUCCESS", "SUCCESS", "PERM")
+    run = guest.open("file.txt", fd=4).open("../file.txt", fd=4).run()
+    run.assert_answered("SUCCESS", "SUCCESS", "SUCCESS", "PERM")
 
 
 @RAW
@@ -192,8 +193,8 @@ def test_rights_only_shrink(yard: Yard, raw: bool) -> None:
         "fd_read", 4, IOVECS, 1, OUT
     )
     run = guest.run()
-    run.answered("SUCCESS", "NOTCAPABLE", "NOTCAPABLE", "SUCCESS", "NOTCAPABLE", "NOTCAPABLE")
-    run.refused(DeniedBy.RIGHT, "rights only shrink", call=1).refused(DeniedBy.RIGHT, "fd_read")
+    run.assert_answered("SUCCESS", "NOTCAPABLE", "NOTCAPABLE", "SUCCESS", "NOTCAPABLE", "NOTCAPABLE")
+    run.assert_refused(DeniedBy.RIGHT, "rights only shrink", call=1).assert_refused(DeniedBy.RIGHT, "fd_read")
 
 
 def test_a_child_of_a_child_has_no_right_that_was_not_passed_on(yard: Yard) -> None:

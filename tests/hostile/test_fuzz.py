@@ -5,8 +5,11 @@ The long form is `python -m tests.hostile.fuzz --calls 10000000`.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 from wasilab.wasi.spec import MODULES
 
 from . import fuzz
-from .conftest import descriptors
+from .conftest import PYTHON_HERE, descriptors
 from .surface import SECRET, SIZE, Pools, footprint, interpreter
 
 CALLS = 200_000
@@ -82,6 +85,40 @@ def test_a_case_is_repeatable(ground: fuzz.Ground) -> None:
         fuzz.run_case(ground, 5, found, shape)
         ends.append((found.calls, found.errnos, found.ends, found.wrong))
     assert ends[0] == ends[1]
+
+
+_TOLD = """
+import hashlib, random
+from dataclasses import replace
+from tests.hostile import fuzz
+from tests.hostile.surface import Pools
+
+made = hashlib.sha256()
+for module in ("wasi_snapshot_preview1", "wasi_unstable"):
+    for seed in (1, 77):
+        pools = Pools(random.Random(seed), module, 1)
+        for _ in range(3):
+            made.update(pools.image())
+            made.update(pools.sequence(200)[0])
+found, ground = fuzz.Found(), fuzz.Ground()
+fuzz.run_case(ground, 6, found, replace(fuzz.Shape.of(6), sequences=3, singles=2))
+ground.remove()
+print(made.hexdigest(), found.calls, sorted(found.errnos.items()), sorted(found.ends.items()), found.wrong)
+"""
+
+
+def test_a_seed_means_the_same_in_every_process() -> None:
+    """A finding in CI must be a finding at home: the same calls, arguments and answers whatever Python hashes by."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", _TOLD],
+            capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2], timeout=120,
+            env={**PYTHON_HERE, "PYTHONHASHSEED": hashing},
+        ).stdout
+        for hashing in ("0", "1", "4711")
+    }  # fmt: skip
+    assert len(told) == 1
+    assert int(told.pop().split()[1]) > 300
 
 
 def test_what_does_not_hold_is_noticed(ground: fuzz.Ground, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def test_every_bad_pointer_of_every_call_ends_the_guest(yard: Yard, module: str,
                 continue
             words = good(call)
             words[index] = value
-            run = prepared(yard, module, raw=tried % 2 == 0).call(call.name, *words).run().trapped(call.name)
+            run = prepared(yard, module, raw=tried % 2 == 0).call(call.name, *words).run().assert_trapped(call.name)
             assert f"0x{value:x}" in (run[1].reason or ""), (name, kind, run[1].reason)
             assert run[0].errno == 0
             assert (yard.inside / "file.txt").read_bytes() == b"inside\n"
@@ -117,10 +117,10 @@ def test_the_same_call_with_good_pointers_does_not(yard: Yard, call: Call) -> No
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
 def test_a_bad_result_pointer_of_path_open_opens_and_creates_nothing(yard: Yard, raw: bool) -> None:
     guest = yard.guest(raw=raw).open("new.txt", oflags=CREAT, rights=READ | WRITE, out=0xFFFFFFFC)
-    guest.run().trapped("path_open: result.opened_fd=0xfffffffc")
+    guest.run().assert_trapped("path_open: result.opened_fd=0xfffffffc")
     assert not (yard.inside / "new.txt").exists()
     guest = yard.guest(raw=raw).open("file.txt", oflags=TRUNC, rights=READ | WRITE, out=2)
-    guest.run().trapped("not aligned")
+    guest.run().assert_trapped("not aligned")
     assert (yard.inside / "file.txt").read_bytes() == b"inside\n"
 
 
@@ -129,7 +129,7 @@ def test_a_bad_result_pointer_of_path_open_opens_and_creates_nothing(yard: Yard,
 def test_a_huge_array_of_buffers_is_refused_before_it_is_read(yard: Yard, call: str, count: int) -> None:
     words = good(MODULES["wasi_snapshot_preview1"][call])
     words[2] = count
-    prepared(yard).call(call, *words).run().trapped(f"with {count * 8:,} bytes")
+    prepared(yard).call(call, *words).run().assert_trapped(f"with {count * 8:,} bytes")
 
 
 def test_an_array_of_buffers_that_fits_but_is_too_long_is_inval(yard: Yard) -> None:
@@ -144,12 +144,12 @@ def test_an_array_of_buffers_that_fits_but_is_too_long_is_inval(yard: Yard) -> N
 
 @pytest.mark.parametrize("count", [1 << 28, 0xFFFFFFFF, 5000, 89478486])
 def test_a_huge_number_of_subscriptions_is_refused(yard: Yard, count: int) -> None:
-    yard.guest().call("poll_oneoff", SUBS, BUFFER, count, OUT).run().trapped("poll_oneoff: in=0x200")
+    yard.guest().call("poll_oneoff", SUBS, BUFFER, count, OUT).run().assert_trapped("poll_oneoff: in=0x200")
 
 
 def test_more_than_4096_subscriptions_are_inval_where_there_is_room(yard: Yard) -> None:
     guest = yard.guest(pages=16).call("poll_oneoff", 0, 1 << 19, 4097, OUT)
-    run = guest.run().answered("INVAL")
+    run = guest.run().assert_answered("INVAL")
     assert "4,097 subscriptions are too many" in (run[0].reason or "")
 
 
@@ -162,7 +162,7 @@ def test_a_huge_buffer_is_refused(yard: Yard, call: str, length: int) -> None:
         n for n, (name, _) in enumerate(definition.words) if name in ("buf_len", "path_len") and words[n] == 64
     )
     words[index] = length
-    prepared(yard).call(call, *words).run().trapped(f"with {length:,} bytes")
+    prepared(yard).call(call, *words).run().assert_trapped(f"with {length:,} bytes")
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,14 @@ def test_one_bad_buffer_among_good_ones_moves_nothing(yard: Yard, call: str, pai
     pairs = [(BUFFER, 4)]
     pairs.insert(place, pair)
     guest = prepared(yard).iovec(IOVECS, *pairs).call(call, FILE, IOVECS, 2, OUT)
-    guest.run().trapped(f"0x{pair[0]:x}")
+    guest.run().assert_trapped(f"0x{pair[0]:x}")
     assert (yard.inside / "file.txt").read_bytes() == b"inside\n"
 
 
 def test_buffers_that_overlap_each_other_are_filled_in_order(yard: Yard) -> None:
     guest = prepared(yard).iovec(IOVECS, (BUFFER, 4), (BUFFER + 2, 3)).call("fd_read", FILE, IOVECS, 2, OUT)
     guest.iovec(IOVECS + 64, (BUFFER, 5)).call("fd_write", 1, IOVECS + 64, 1, OUT)
-    run = guest.run().answered(*["SUCCESS"] * 3)
+    run = guest.run().assert_answered(*["SUCCESS"] * 3)
     assert run.run.stdout == "inde\n"
 
 
@@ -192,14 +192,14 @@ def test_a_buffer_over_its_own_array_of_buffers_changes_nothing_of_the_call(yard
     guest = prepared(yard, raw=raw).open("evil", rights=READ)
     guest.iovec(IOVECS, (IOVECS + 8, 8), (BUFFER, 4)).call("fd_read", 6, IOVECS, 2, OUT)
     guest.iovec(IOVECS + 64, (BUFFER, 4)).call("fd_write", 1, IOVECS + 64, 1, OUT)
-    run = guest.run().answered(*["SUCCESS"] * 4)
+    run = guest.run().assert_answered(*["SUCCESS"] * 4)
     assert run.run.stdout == "tail"
     assert run[2].result["nread"] == 12
 
 
 def test_a_result_pointer_into_the_array_of_buffers_is_only_written_at_the_end(yard: Yard) -> None:
     guest = prepared(yard).call("fd_read", FILE, IOVECS, 1, IOVECS).call("fd_read", FILE, IOVECS, 1, OUT)
-    guest.run().answered(*["SUCCESS"] * 3)
+    guest.run().assert_answered(*["SUCCESS"] * 3)
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
@@ -208,12 +208,12 @@ def test_poll_with_events_over_its_subscriptions(yard: Yard, module: str) -> Non
     clock = struct.pack("<QB7xQ" if size == 56 else "<QB7x", 7, 0, *([0] if size == 56 else []))
     clock += struct.pack("<IxxxxQQHxxxxxx", 1, 0, 0, 0)
     guest = prepared(yard, module).put(SUBS, clock * 3).call("poll_oneoff", SUBS, SUBS, 3, OUT)
-    run = guest.run().answered("SUCCESS", "SUCCESS")
+    run = guest.run().assert_answered("SUCCESS", "SUCCESS")
     assert run[1].result["nevents"] == 3
 
 
 def test_arguments_over_their_own_array(yard: Yard) -> None:
-    prepared(yard).call("args_get", 0, 0).call("environ_get", 4, 1).call("args_get", END - 8, 0).run().answered(
+    prepared(yard).call("args_get", 0, 0).call("environ_get", 4, 1).call("args_get", END - 8, 0).run().assert_answered(
         "SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS"
     )
 
@@ -226,7 +226,7 @@ def test_memory_that_grows_between_calls_is_seen(raw: bool) -> None:
     run = judged(program("random_get", body), raw=raw)
     assert run.errnos() == ["SUCCESS"] * 6
     body += call.format((6 << 16) + 61440)
-    judged(program("random_get", body), raw=raw).trapped("outside the memory of 393,216 bytes")
+    judged(program("random_get", body), raw=raw).assert_trapped("outside the memory of 393,216 bytes")
 
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
@@ -240,7 +240,7 @@ def test_pointers_beyond_2_gib_are_not_negative(raw: bool) -> None:
       (drop (call $random_get (i32.const -8) (i32.const 9)))"""
     grants = wasilab.Grants(limits=wasilab.Limits(memory=1 << 32))
     text = program("fd_write random_get", body, memory='(memory (export "memory") 65536)')
-    run = judged(text, grants, raw=raw).trapped(
+    run = judged(text, grants, raw=raw).assert_trapped(
         "buf=0xfffffff8 with 9 bytes lies outside the memory of 4,294,967,296 bytes"
     )
     assert run.run.stdout == "hi\n"
@@ -265,7 +265,7 @@ def test_a_module_without_a_memory_for_wasi(kind: str, raw: bool) -> None:
     yields = "(drop (call $sched_yield))"
     read = "(drop (call $random_get (i32.const 0) (i32.const 4)))"
     run = judged(program("random_get sched_yield", yields + read + yields, memory=memory), raw=raw)
-    run.trapped(words)
+    run.assert_trapped(words)
     assert run.errnos() == ["SUCCESS", "-"]
     assert words in (run[1].reason or "")
 

@@ -202,7 +202,7 @@ def test_a_start_function_that_traps_calls_or_exits() -> None:
     trap = '(module (memory (export "memory") 1) (func $s unreachable) (start $s) (func (export "_start")))'
     assert "unreachable" in told(from_wat(trap).bytes)
     bad = "(func $s (drop (call $random_get (i32.const -1) (i32.const 4)))) (start $s)"
-    judged(program("random_get", "", extra=bad)).trapped("random_get")
+    judged(program("random_get", "", extra=bad)).assert_trapped("random_get")
     run = judged(program("proc_exit", "", extra="(func $s (call $proc_exit (i32.const 9))) (start $s)")).run
     assert run.exit_code == 9
 

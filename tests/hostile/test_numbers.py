@@ -54,7 +54,7 @@ def test_offsets_of_2_63_and_more(yard: Yard, kind: str, module: str, offset: in
     guest.call("fd_pread", 4, IOVECS, 1, offset, OUT).call("fd_pwrite", 4, IOVECS, 1, offset, OUT)
     guest.call("fd_advise", 4, offset, 1, 0).call("fd_advise", 4, 0, offset, 0)
     guest.call("fd_allocate", 4, offset, 1).call("fd_allocate", 4, 0, offset).call("fd_filestat_set_size", 4, offset)
-    run = guest.run().answered("SUCCESS", *["INVAL"] * 7)
+    run = guest.run().assert_answered("SUCCESS", *["INVAL"] * 7)
     assert "2**63" in (run[1].reason or "")
 
 
@@ -110,20 +110,20 @@ def test_seeks_that_overflow(yard: Yard, kind: str) -> None:
 @BOTH
 @pytest.mark.parametrize("whence", [3, 255, 256, 1 << 31, (1 << 32) - 1])
 def test_whence_that_there_is_not(yard: Yard, module: str, whence: int) -> None:
-    run = opened(yard, module=module).call("fd_seek", 4, 0, whence, OUT).run().answered("SUCCESS", "INVAL")
+    run = opened(yard, module=module).call("fd_seek", 4, 0, whence, OUT).run().assert_answered("SUCCESS", "INVAL")
     assert run[1].reason == f"there is no whence {whence}"
 
 
 def test_whence_has_another_order_in_the_older_snapshot(yard: Yard) -> None:
     guest = opened(yard, module="wasi_unstable")
     guest.call("fd_seek", 4, 2, 2, OUT).call("fd_seek", 4, 2, 0, OUT).call("fd_seek", 4, -1, 1, OUT)
-    run = guest.run().answered(*["SUCCESS"] * 4)
+    run = guest.run().assert_answered(*["SUCCESS"] * 4)
     assert [run[n].result["newoffset"] for n in (1, 2, 3)] == [2, 4, 6]
 
 
 @pytest.mark.parametrize("advice", [6, 255, (1 << 32) - 1])
 def test_advice_that_there_is_not(yard: Yard, advice: int) -> None:
-    opened(yard).call("fd_advise", 4, 0, 0, advice).call("fd_advise", 4, 0, 0, 5).run().answered(
+    opened(yard).call("fd_advise", 4, 0, 0, advice).call("fd_advise", 4, 0, 0, 5).run().assert_answered(
         "SUCCESS", "INVAL", "SUCCESS"
     )
 
@@ -132,13 +132,13 @@ def test_advice_that_there_is_not(yard: Yard, advice: int) -> None:
 @pytest.mark.parametrize("clock", [4, 255, 1 << 31, (1 << 32) - 1])
 def test_clocks_that_there_are_not(module: str, clock: int) -> None:
     guest = Guest(module=module).call("clock_time_get", clock, 0, OUT).call("clock_res_get", clock, OUT)
-    run = guest.run().answered("INVAL", "INVAL")
+    run = guest.run().assert_answered("INVAL", "INVAL")
     assert run[0].reason == f"there is no clock {clock}"
 
 
 @pytest.mark.parametrize("signal", [31, 255, (1 << 32) - 1, 1 << 31])
 def test_signals_that_there_are_not(signal: int) -> None:
-    Guest().call("proc_raise", signal).call("proc_raise", 9).call("proc_raise", 17).run().answered(
+    Guest().call("proc_raise", signal).call("proc_raise", 9).call("proc_raise", 17).run().assert_answered(
         "INVAL", "NOTSUP", "SUCCESS"
     )
 
@@ -238,7 +238,7 @@ def test_times_before_1970_and_far_in_the_future_can_be_read(yard: Yard) -> None
     guest = opened(yard)
     for name in ("old", "older", "new"):
         guest.call("path_filestat_get", 3, 0, name, OUT)
-    run = guest.run().answered(*["SUCCESS"] * 4)
+    run = guest.run().assert_answered(*["SUCCESS"] * 4)
     assert run[1].result["filestat"].mtim == 0
 
 
@@ -253,7 +253,7 @@ def test_both_given_and_now_is_inval(yard: Yard) -> None:
     guest = opened(yard)
     for flags in (3, 7, 11, 12, 13, 14, 15):
         guest.call("fd_filestat_set_times", 4, 0, 0, flags)
-    guest.run().answered("SUCCESS", *["INVAL"] * 7)
+    guest.run().assert_answered("SUCCESS", *["INVAL"] * 7)
 
 
 @BOTH
@@ -320,7 +320,7 @@ def test_random_bytes_of_any_size(module: str, raw: bool) -> None:
     sizes = [0, 1, 255, 256, 257, 65535, 65536, (1 << 20) + 1, 31 << 16]
     body = "".join(f"(drop (call $random_get (i32.const {n}) (i32.const {size})))" for n, size in enumerate(sizes))
     text = program("random_get", body, memory='(memory (export "memory") 32)', module=module)
-    run = judged(text, wasilab.Grants(random=Random.seeded(7)), raw=raw).answered(*["SUCCESS"] * len(sizes))
+    run = judged(text, wasilab.Grants(random=Random.seeded(7)), raw=raw).assert_answered(*["SUCCESS"] * len(sizes))
     assert len(set(run[6].data)) > 20
 
 

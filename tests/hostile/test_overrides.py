@@ -64,7 +64,7 @@ def test_an_override_that_raises_is_eio(kind: str, raw: bool) -> None:
 
     grants = wasilab.Grants(overrides={"random_get": broken}, limits=LIMITS)
     run = Guest(grants=grants, raw=raw).call("random_get", BUFFER, 8).call("sched_yield").run()
-    run.answered("IO", "SUCCESS").refused(DeniedBy.POLICY, "the override of random_get failed", call=0)
+    run.assert_answered("IO", "SUCCESS").assert_refused(DeniedBy.POLICY, "the override of random_get failed", call=0)
     assert run[0].flags & Flag.OVERRIDE
     assert len(run[0].reason or "") < 1000
     assert run.run.outcome.warnings
@@ -85,7 +85,8 @@ def test_an_override_that_refuses_is_heard(error: OSError, errno: str) -> None:
     def refusing(original: Any, *arguments: Any) -> None:
         raise error
 
-    Guest(grants=wasilab.Grants(overrides={"random_get": refusing})).call("random_get", BUFFER, 8).run().answered(errno)
+    run = Guest(grants=wasilab.Grants(overrides={"random_get": refusing})).call("random_get", BUFFER, 8).run()
+    run.assert_answered(errno)
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=lambda e: type(e).__name__)
@@ -191,7 +192,7 @@ def test_an_override_that_calls_back_into_wasilab(way: str, raw: bool) -> None:
         original(buffer)
 
     grants = wasilab.Grants(overrides={"random_get": nested}, limits=LIMITS)
-    Guest(grants=grants, raw=raw).call("random_get", BUFFER, 8).run().answered("SUCCESS")
+    Guest(grants=grants, raw=raw).call("random_get", BUFFER, 8).run().assert_answered("SUCCESS")
     assert said == [0]
 
 

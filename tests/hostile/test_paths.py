@@ -34,7 +34,7 @@ ESCAPES = [
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
 def test_opening_a_path_that_leaves_the_directory_is_refused(yard: Yard, path: str, raw: bool) -> None:
     guest = yard.guest(raw=raw).open(path)
-    guest.run().answered("PERM").refused(DeniedBy.PATH, repr(path)[1:8])
+    guest.run().assert_answered("PERM").assert_refused(DeniedBy.PATH, repr(path)[1:8])
 
 
 @pytest.mark.parametrize("path", ["../outside/secret.txt", "/etc/passwd", "sub/../../outside/x"])
@@ -75,7 +75,7 @@ def test_every_path_call_refuses_a_path_that_leaves_the_directory(yard: Yard, ca
         guest.call("path_link", 3, 0, path, 3, "mine.txt")
     else:
         guest.call("path_link", 3, 0, "file.txt", 3, path)
-    guest.run().answered("PERM").refused(DeniedBy.PATH, "")
+    guest.run().assert_answered("PERM").assert_refused(DeniedBy.PATH, "")
     assert (yard.inside / "file.txt").read_bytes() == b"inside\n"
     assert not (yard.inside / "mine.txt").exists()
 
@@ -111,7 +111,7 @@ def test_a_link_on_the_host_that_leaves_the_directory_is_not_followed(yard: Yard
 def test_creating_through_a_dangling_link_makes_nothing_outside(yard: Yard, oflags: int) -> None:
     os.symlink("../outside/new.txt", yard.inside / "dangling")
     guest = yard.guest().open("dangling", oflags=oflags, rights=READ | WRITE)
-    guest.run().answered("PERM").refused(DeniedBy.PATH, "dangling")
+    guest.run().assert_answered("PERM").assert_refused(DeniedBy.PATH, "dangling")
 
 
 @pytest.mark.parametrize("call", ["path_create_directory", "path_remove_directory", "path_unlink_file"])
@@ -124,7 +124,7 @@ def test_changing_things_through_a_link_that_leaves_is_refused(yard: Yard, call:
 
 def test_a_link_made_by_the_guest_must_stay_relative(yard: Yard) -> None:
     guest = yard.guest().call("path_symlink", "/etc/passwd", 3, "absolute")
-    guest.run().answered("PERM").refused(DeniedBy.PATH, "/etc/passwd")
+    guest.run().assert_answered("PERM").assert_refused(DeniedBy.PATH, "/etc/passwd")
     assert not (yard.inside / "absolute").is_symlink()
 
 
@@ -132,13 +132,13 @@ def test_a_link_that_the_guest_makes_to_the_outside_leads_nowhere(yard: Yard) ->
     guest = yard.guest().call("path_symlink", "../outside/secret.txt", 3, "made").open("made")
     judged = guest.run()
     assert judged.errnos()[-1] == "PERM"
-    judged.refused(DeniedBy.PATH, "")
+    judged.assert_refused(DeniedBy.PATH, "")
 
 
 def test_the_text_of_an_absolute_link_is_not_told(yard: Yard) -> None:
     os.symlink(str(yard.outside), yard.inside / "absolute")
     guest = yard.guest().call("path_readlink", 3, "absolute", BUFFER, 500, OUT)
-    judged = guest.run().answered("PERM").refused(DeniedBy.PATH, "absolute")
+    judged = guest.run().assert_answered("PERM").assert_refused(DeniedBy.PATH, "absolute")
     assert not judged.sees(b"outside")
 
 
@@ -147,7 +147,7 @@ def test_endless_links_end(yard: Yard) -> None:
     os.symlink("a", yard.inside / "b")
     for depth in range(45):
         os.symlink(f"chain{depth + 1}" if depth < 44 else "file.txt", yard.inside / f"chain{depth}")
-    yard.guest().open("a").open("a/x").open("chain0").run().answered("LOOP", "LOOP", "LOOP")
+    yard.guest().open("a").open("a/x").open("chain0").run().assert_answered("LOOP", "LOOP", "LOOP")
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,12 @@ def test_endless_links_end(yard: Yard) -> None:
     ids=["nul", "only nul", "no utf-8", "surrogate", "overlong dots", "long name", "long path", "empty"],
 )
 def test_a_name_that_cannot_be_one_is_refused(yard: Yard, path: bytes, errno: str) -> None:
-    yard.guest().open(path).call("path_create_directory", 3, path).run().answered(errno, errno)
+    yard.guest().open(path).call("path_create_directory", 3, path).run().assert_answered(errno, errno)
 
 
 def test_a_backslash_and_a_colon_are_letters(yard: Yard) -> None:
-    yard.guest().open("..\\outside\\secret.txt").open("C:\\x").open("file.txt:stream").run().answered(*["NOENT"] * 3)
+    run = yard.guest().open("..\\outside\\secret.txt").open("C:\\x").open("file.txt:stream").run()
+    run.assert_answered(*["NOENT"] * 3)
 
 
 def test_a_trailing_slash_does_not_follow_a_link_to_a_file(yard: Yard) -> None:
@@ -180,7 +181,7 @@ def test_a_trailing_slash_does_not_follow_a_link_to_a_file(yard: Yard) -> None:
 
 def test_a_final_link_is_not_followed_unless_asked(yard: Yard) -> None:
     os.symlink("file.txt", yard.inside / "link")
-    yard.guest().open("link", follow=0).open("link").run().answered("LOOP", "SUCCESS")
+    yard.guest().open("link", follow=0).open("link").run().assert_answered("LOOP", "SUCCESS")
 
 
 @pytest.mark.parametrize("how", ["unlink", "rename", "rename over"])
@@ -193,7 +194,7 @@ def test_acting_on_a_link_acts_on_the_link_and_not_its_target(yard: Yard, how: s
         guest.call("path_rename", 3, "link", 3, "elsewhere")
     else:
         guest.call("path_rename", 3, "file.txt", 3, "link")
-    guest.run().answered("SUCCESS")
+    guest.run().assert_answered("SUCCESS")
     assert not (yard.inside / "link").is_symlink()
 
 

@@ -237,8 +237,8 @@ def test_bytes_written_in_all(yard: Yard) -> None:
         "fd_pwrite", 4, IOVECS, 1, 100, OUT
     )
     guest.call("fd_write", 4, IOVECS, 1, OUT).call("fd_write", 2, IOVECS, 1, OUT)
-    run = guest.run().answered(*["SUCCESS"] * 4, "NOSPC", "NOSPC")
-    run.refused(DeniedBy.QUOTA, "the limit of 25 bytes written is used up; raise limits.bytes_written")
+    run = guest.run().assert_answered(*["SUCCESS"] * 4, "NOSPC", "NOSPC")
+    run.assert_refused(DeniedBy.QUOTA, "the limit of 25 bytes written is used up; raise limits.bytes_written")
     assert [run[n].result["nwritten"] for n in (1, 2, 3)] == [10, 10, 5]
     assert (yard.inside / "new").stat().st_size == 105
 
@@ -250,7 +250,7 @@ def test_a_call_moves_at_most_io(yard: Yard, raw: bool) -> None:
     guest = yard.guest(grants=grants, raw=raw).iovec(IOVECS, *[(BUFFER, 400)] * 5).open("big", rights=ALL)
     guest.iovec(IOVECS + 64, (BUFFER, 1 << 16))
     guest.call("fd_read", 4, IOVECS, 5, OUT).call("fd_read", 4, IOVECS + 64, 1, OUT).call("fd_write", 1, IOVECS, 5, OUT)
-    run = guest.run().answered(*["SUCCESS"] * 4)
+    run = guest.run().assert_answered(*["SUCCESS"] * 4)
     assert [run[n].result.get("nread", run[n].result.get("nwritten")) for n in (1, 2, 3)] == [1000] * 3
 
 
@@ -339,7 +339,7 @@ def test_a_folder_in_memory_has_a_quota() -> None:
     memory = wasilab.MemDir({"there": "x" * 100}, max_bytes=100_000)
     run = judged(writing(1000, 1000), wasilab.Grants(dirs={"/m": memory}))
     assert run.run.exit_code == 51
-    run.refused(DeniedBy.QUOTA, "limit of 100000", call=len(run.run.trace) - 2)
+    run.assert_refused(DeniedBy.QUOTA, "limit of 100000", call=len(run.run.trace) - 2)
     assert 98_000 < len(memory.files()["new"]) <= 100_000
 
 
@@ -359,7 +359,7 @@ def test_holes_count_against_the_quota(how: str) -> None:
         else:
             guest.call("fd_pwrite", 4, IOVECS, 1, size, OUT)
     before = resident()
-    run = guest.run().answered("SUCCESS", *["NOSPC"] * 3).refused(DeniedBy.QUOTA, "full")
+    run = guest.run().assert_answered("SUCCESS", *["NOSPC"] * 3).assert_refused(DeniedBy.QUOTA, "full")
     assert resident() - before < 50 * MIB
     assert run[1].reason
 
@@ -372,7 +372,7 @@ def test_what_is_unlinked_but_open_counts_until_it_is_closed() -> None:
             "path_unlink_file", 3, "new"
         )
     guest.call("fd_close", 4).call("fd_filestat_set_size", 5, 8000)
-    guest.run().answered("SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "NOSPC", "SUCCESS", "SUCCESS", "SUCCESS")
+    guest.run().assert_answered("SUCCESS", "SUCCESS", "SUCCESS", "SUCCESS", "NOSPC", "SUCCESS", "SUCCESS", "SUCCESS")
 
 
 @pytest.mark.parametrize("what", ["files", "directories", "links", "hard links"])
@@ -437,7 +437,7 @@ def test_a_sparse_file_of_the_host_is_read_within_io(yard: Yard) -> None:
         huge.truncate(1 << 40)
     guest = yard.guest().iovec(IOVECS, (BUFFER, 1 << 16)).open("huge")
     guest.call("fd_pread", 4, IOVECS, 1, 1 << 39, OUT).call("fd_seek", 4, 0, 2, OUT).call("fd_read", 4, IOVECS, 1, OUT)
-    guest.run().answered(*["SUCCESS"] * 4)
+    guest.run().assert_answered(*["SUCCESS"] * 4)
 
 
 # ---- descriptors, polls, randomness
@@ -451,7 +451,8 @@ def test_connections_count_as_descriptors() -> None:
     guest = Guest(grants=wasilab.Grants(sockets=(listener,), limits=Limits(fds=6, seconds=20)))
     for _ in range(4):
         guest.call("sock_accept", 3, 0, OUT)
-    run = guest.run().answered("SUCCESS", "SUCCESS", "MFILE", "MFILE").refused(DeniedBy.QUOTA, "limit of 6")
+    run = guest.run().assert_answered("SUCCESS", "SUCCESS", "MFILE", "MFILE")
+    run.assert_refused(DeniedBy.QUOTA, "limit of 6")
     for client in clients:
         client.close()
     listener.release()
@@ -464,7 +465,7 @@ def test_a_poll_of_thousands(tag: int) -> None:
     entry = bytes(8) + bytes([tag]) + bytes(7) + (1).to_bytes(4, "little") + bytes(28)
     grants = wasilab.Grants(limits=Limits(seconds=30))
     guest = Guest(grants=grants, pages=8).put(0, entry * 4096).call("poll_oneoff", 0, 256 << 10, 4096, 500 << 10)
-    run = guest.run().answered("SUCCESS")
+    run = guest.run().assert_answered("SUCCESS")
     assert run[0].result["nevents"] == 4096
 
 
