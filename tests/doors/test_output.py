@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.magics.failures import CompileFailed, coloured
+from wasilab.magics.failures import LINES_SHOWN, CompileFailed
 from wasilab.magics.output import CellStream, Progress
 
 
@@ -85,4 +85,13 @@ def test_a_compiler_error_has_no_traceback_of_ours_and_no_live_escape() -> None:
     assert "\x1b]" not in rows[0]
     assert "error:" in rows[0]
     assert "cell.c:3:5" in rows[0]
-    assert coloured("    ^").endswith("^\x1b[0m")
+
+
+def test_a_thousand_lines_of_a_compiler_are_cut_and_the_hints_stay() -> None:
+    failure = CompileFailed("\n".join(f"cell.cpp:2:{n}: note: candidate {n}" for n in range(1000)), 7, [2], ["do this"])
+    rows = failure._render_traceback_()
+    assert len(rows) == LINES_SHOWN + 3
+    assert "880 more lines" in rows[-3]
+    assert rows[-2].endswith("do this")
+    assert "Cell In[7], line 2" in rows[-1]
+    assert "candidate 999" in str(failure)

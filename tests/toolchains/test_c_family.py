@@ -36,7 +36,7 @@ def test_an_emulation_is_suggested_and_the_suggestion_works() -> None:
     with pytest.raises(CompileError) as caught:
         compile_source(source, "c")
     (hint,) = caught.value.hints
-    assert hint.endswith("add the flags -D_WASI_EMULATED_MMAN -lwasi-emulated-mman")
+    assert hint.endswith("add --emulate mman (flags -D_WASI_EMULATED_MMAN -lwasi-emulated-mman)")
     assert compile_source(source, "c", emulation_flags("mman")).wasm.startswith(b"\0asm")
 
 
@@ -138,6 +138,16 @@ def test_flags_that_make_no_module_are_refused_in_words(flag: str) -> None:
 )
 def test_known_troubles_have_a_remedy(output: str, says: str) -> None:
     assert says in " ".join(hints(output))
+
+
+def test_what_is_defined_nowhere_is_named_with_its_line() -> None:
+    with pytest.raises(CompileError) as caught:
+        compile_source("int deflate(int);\nint main(void) {\n    return deflate(1);\n}\n", "c", first_line=2)
+    (hint,) = caught.value.hints
+    assert hint.startswith("deflate is used (line 4) and defined nowhere: ")
+    with pytest.raises(CompileError) as caught:
+        compile_source("namespace a { int f(int); }\nint main() { return a::f(1); }\n", "c++")
+    assert caught.value.hints[0].startswith("f is used (line 2) and defined nowhere: ")
 
 
 def test_plain_errors_have_no_hint() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.toolchains.diagnostics import CompileError, Diagnostic, ToolchainMissing, parse
+from wasilab.toolchains.diagnostics import CompileError, Diagnostic, ToolchainMissing, parse, with_source
 
 SOURCE = {"cell.x": "one\ntwo\nthree\n"}
 
@@ -41,6 +41,17 @@ def test_zig_and_go() -> None:
     assert _short(parse("# command-line-arguments\n./cell.x:2:2: undefined: x\n", SOURCE)) == [
         ("cell.x", 2, 2, "error", "undefined: x")
     ]
+
+
+def test_a_place_alone_gets_its_line_and_a_caret_below_the_column() -> None:
+    sources = {"cell.go": "package main\n\tx := \"ä\" + y\n"}
+    text = "./cell.go:2:14: undefined: y\ncell.go:9:1: beyond\nother.go:1:1: not here\ncell.go:1:2: warning: w\nplain\n"
+    shown = with_source(text, sources).splitlines()
+    assert shown[:3] == ["cell.go:2:14: error: undefined: y", '    2 | \tx := "ä" + y', "      | \t           ^"]
+    assert shown[3:] == text.splitlines()[1:]
+    assert _short(parse("\n".join(shown), sources))[0] == ("cell.go", 2, 14, "error", "undefined: y")
+    assert with_source("cell.go:1: no column\n", sources) == "cell.go:1: error: no column\n    1 | package main\n"
+    assert with_source("", sources) == ""
 
 
 def test_rustc() -> None:

@@ -45,7 +45,7 @@ def run_module(
     """Run a module as `options` say."""
     _check_outputs(options)
     if module.warnings and not options.quiet:
-        door.fold(f"the compiler warned of {module.name}", visible(module.warnings))
+        door.fold(f"compiled with warnings: {module.name}", visible(module.warnings))
     repeat: int = options.repeat or 1
     name = getattr(options, "name", None)
     runs: list[Run] = []

@@ -69,8 +69,10 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
                 quiet=options.quiet,
             )
         except CompileError as error:
-            own = [d.line for d in error.diagnostics if d.line and d.severity == "error" and d.file not in lab.files]
-            raise CompileFailed(str(error), len(shell.history_manager.input_hist_raw) - 1, own) from None
+            file = toolchain_for(language).file_name(options.name or "cell")
+            own = [d.line for d in error.diagnostics if d.line and d.severity == "error" and d.file == file]
+            number = len(shell.history_manager.input_hist_raw) - 1
+            raise CompileFailed(error.output, number, own, error.hints) from None
         compiled = time.perf_counter() - started
         if options.save:
             _save(module.bytes, options.save)
@@ -181,7 +183,7 @@ def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
     except (GrantError, ModuleError) as error:
         raise UsageError(str(error)) from None
     except CompileError as error:
-        raise CompileFailed(str(error)) from None
+        raise CompileFailed(error.output, hints=error.hints) from None
     except CompileInterrupted:
         raise CellInterrupted("the compile was stopped") from None
     except ToolchainMissing as error:

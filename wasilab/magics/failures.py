@@ -6,12 +6,14 @@ stops there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-_RED, _YELLOW, _CYAN, _BOLD, _OFF = "\x1b[31m", "\x1b[33m", "\x1b[36m", "\x1b[1m", "\x1b[0m"
-_SEVERITY = re.compile(r"\b(fatal error|error|ERROR|warning|WARNING|note|help|hint)(\[[A-Z]\d+\]| [A-Z]{2}\d+)?:")
-_COLOUR = {"warning": _YELLOW, "WARNING": _YELLOW, "note": _CYAN, "help": _CYAN, "hint": _CYAN}
+from ..views.units import counted
+from .paint import ansi
+
+LINES_SHOWN = 120
+"""Lines of a compiler's text that a cell shows: one mistake in a template can make a thousand."""
+_CYAN, _YELLOW, _OFF = "\x1b[1;36m", "\x1b[33m", "\x1b[0m"
 
 
 class CellFailure(Exception):
@@ -24,18 +26,28 @@ class CellFailure(Exception):
 class CompileFailed(CellFailure):
     """The compiler refused the cell; the text is the compiler's own, with the cell's line numbers.
 
-    `lines` of the cell numbered `cell` are named once more below it, in the form of IPython's own tracebacks: front
-    ends that make those a link to the line (VS Code) do it here too.
+    `hints` stand below it, and `lines` of the cell numbered `cell` are named once more at the end, in the form of
+    IPython's own tracebacks: front ends that make those a link to the line (VS Code) do it here too.
     """
 
-    def __init__(self, text: str, cell: int = 0, lines: Sequence[int] = ()) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, cell: int = 0, lines: Sequence[int] = (), hints: Sequence[str] = ()) -> None:
+        super().__init__("\n".join([text.rstrip("\n"), *(f"hint: {hint}" for hint in hints)]))
+        self.text = text.rstrip("\n")
         self.cell = cell
         self.lines = tuple(dict.fromkeys(lines))[:5]
+        self.hints = tuple(hints)
 
     def _render_traceback_(self) -> list[str]:
+        shown = ansi(self.text)
+        if len(shown) > LINES_SHOWN + 20:
+            left = len(shown) - LINES_SHOWN
+            shown = [
+                *shown[:LINES_SHOWN],
+                f"[... {counted(left, 'more line')} of the compiler's; mend the first error]",
+            ]
+        hints = ansi("\n".join(f"hint: {hint}" for hint in self.hints)) if self.hints else []
         places = [f"{_CYAN}Cell In[{self.cell}], line {line}{_OFF}" for line in self.lines if self.cell]
-        return [*(coloured(line) for line in str(self).splitlines()), *places]
+        return [*shown, *hints, *places]
 
 
 class CellInterrupted(KeyboardInterrupt):
@@ -43,11 +55,3 @@ class CellInterrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         return [f"{_YELLOW}Interrupted{_OFF}{': ' + str(self) if str(self) else ''}"]
-
-
-def coloured(line: str) -> str:
-    """A line of compiler output with its severity and its caret line in colour; other escapes are taken out."""
-    line = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", re.sub(r"\x1b\[[0-9;]*m", "", line))
-    if re.fullmatch(r"\s*(\|\s*)?[~^ ]*\^[~^ ]*.*", line) and "^" in line and not re.search(r"\w", line.split("^")[0]):
-        return f"{_RED}{line}{_OFF}"
-    return _SEVERITY.sub(lambda m: f"{_BOLD}{_COLOUR.get(m[1], _RED)}{m[0]}{_OFF}", line, count=1)

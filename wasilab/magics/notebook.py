@@ -14,6 +14,7 @@ from ..module import Module
 from ..views.escape import html_text
 from .lab import Lab
 from .output import CellStream, Progress
+from .paint import html as painted
 
 
 class CellStreams:
@@ -48,7 +49,7 @@ class NotebookDoor:
     def fold(self, title: str, text: str) -> None:
         from IPython.display import display
 
-        shown = f"<details><summary>{html_text(title)}</summary><pre>{html_text(text, lines=True)}</pre></details>"
+        shown = f"<details><summary>{html_text(title)}</summary><pre>{painted(text)}</pre></details>"
         display({"text/plain": text, "text/html": shown}, raw=True)  # type: ignore[no-untyped-call]
 
     @contextmanager

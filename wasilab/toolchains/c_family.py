@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from .base import Command, Job, Toolchain
-from .c_hints import hints, unlinked
+from .c_hints import hints, nowhere, unlinked
 from .diagnostics import ToolchainError
 from .probe import Failure, Tool, executables, remembered
 from .process import Cancelled, Progress, run_group
@@ -211,7 +211,8 @@ class CFamily(Toolchain):
 
     def hints(self, output: str, job: Job) -> list[str]:
         beside = {name: text for name, text in job.files.items() if name.endswith(self.suffixes)}
-        return [*hints(output), *unlinked(output, {k: v for k, v in beside.items() if k not in job.flags})]
+        said = [*hints(output), *unlinked(output, {k: v for k, v in beside.items() if k not in job.flags})]
+        return said or list(nowhere(output, job.source))
 
     def _variant(self, flags: Sequence[str]) -> str:
         """Zig builds its libc once for each of these: language and level of optimisation."""

@@ -42,11 +42,24 @@ def unlinked(output: str, sources: Mapping[str, str]) -> Iterator[str]:
                 yield f"{name} seems to define {symbol}: compile it too, with `-- {name}` at the end of the %%wasi line"
 
 
+def nowhere(output: str, source: str) -> Iterator[str]:
+    """Sentences for undefined symbols of which nothing better is known: where the source uses them."""
+    for symbol in dict.fromkeys(re.findall(r"undefined symbol: `?([^\n`]+)", output)):
+        name = re.split(r"[(<]", symbol)[0].rpartition("::")[2].strip()
+        lines = [at for at, row in enumerate(source.splitlines(), 1) if re.search(rf"\b{re.escape(name)}\s*\(", row)]
+        where = f" (line {lines[-1]})" if name and lines else ""
+        yield (
+            f"{name or symbol} is used{where} and defined nowhere: write it, or add the file or library that has it, "
+            "`-- util.c` or `-- -L FOLDER -l NAME`"
+        )
+
+
 def _hints(output: str) -> Iterator[str]:
     missing = {next(filter(None, found)).strip() for found in _UNDEFINED.findall(output)}
     for name, symbols in _EMULATED.items():
         if missing.intersection(symbols) or f"-lwasi-emulated-{name}" in output:
-            yield f"WASI has no such call; wasi-libc emulates it within the module: add the flags {_emulation(name)}"
+            flags = _emulation(name)
+            yield f"WASI has no such call; wasi-libc emulates it within the module: add --emulate {name} (flags {flags})"
     for library in re.findall(r"unable to find (?:library -l|(?:\w+ )?system library \")([\w+.-]+)", output):
         yield (
             f"there is no library {library!r} built for WASI on this machine; "

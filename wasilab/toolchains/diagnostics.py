@@ -1,8 +1,9 @@
 """What a compiler said: its diagnostics as values, and the errors that a failed compile raises.
 
 Every compiler writes its own format; `parse` reads the four that the seven languages use (GNU style for clang,
-zig, wasm-ld and Go; rustc's and asc's arrows; wasmtime's WAT arrows). It never changes the text: the text that a
-person sees stays the compiler's own. Not here: colours and carets (the views), or which compiler to run.
+zig, wasm-ld and Go; rustc's and asc's arrows; wasmtime's WAT arrows). The text that a person sees stays the
+compiler's own; only Go's, which names places and shows nothing, gets the lines that it names (`with_source`). Not here:
+colours, or which compiler to run.
 """
 
 from __future__ import annotations
@@ -112,6 +113,28 @@ def parse(text: str, sources: Mapping[str, str], style: str = "gnu") -> list[Dia
     if style == "gnu":
         return _parse_gnu(text, lines)
     return _parse_arrows(text, lines, style)
+
+
+def with_source(text: str, sources: Mapping[str, str]) -> str:
+    """`text` with severity, source line and caret in the way of clang, for a compiler that writes only the place.
+
+    Rows that name a severity already, or no line of `sources`, stay as they are.
+    """
+    lines = {name: body.splitlines() for name, body in sources.items()}
+    rows = []
+    for row in text.splitlines():
+        match = _GNU.match(row)
+        body = lines.get(_plain(match["file"]), []) if match else []
+        if match is None or match["sev"] or not 0 < (line := int(match["line"])) <= len(body):
+            rows.append(row)
+            continue
+        column = int(match["col"] or 0)
+        place = f"{_plain(match['file'])}:{line}:" + (f"{column}:" if column else "")
+        rows += [f"{place} error: {match['msg']}", f"{line:5} | {body[line - 1]}"]
+        if column:
+            before = body[line - 1].encode()[: column - 1].decode("utf-8", "replace")
+            rows.append("      | " + "".join("\t" if char == "\t" else " " for char in before) + "^")
+    return "".join(row + "\n" for row in rows)
 
 
 def _source_line(lines: Mapping[str, list[str]], file: str, line: int) -> str:

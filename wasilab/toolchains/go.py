@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from .base import Command, Job, Toolchain
 from .cache import cache_folder
-from .diagnostics import ToolchainError
+from .diagnostics import ToolchainError, with_source
 from .names import source_file_name
 from .probe import Failure, Tool, executables, python_scripts, remembered
 from .process import Cancelled, Progress, run_group
@@ -89,8 +89,8 @@ class Go(Toolchain):
         return Command(tuple(argv), job.folder, _environment())
 
     def clean(self, output: str, job: Job) -> str:
-        output = super().clean(output, job)
-        return re.sub(r"^\./", "", output, flags=re.MULTILINE)
+        output = re.sub(r"^\./|^# command-line-arguments\n", "", super().clean(output, job), flags=re.MULTILINE)
+        return with_source(output, {**job.files, job.file_name: job.source})
 
     def build(
         self, tool: Tool, job: Job, cancelled: Cancelled, on_progress: Progress | None

@@ -42,5 +42,5 @@ class Wat(Toolchain):
         try:
             return bytes(wasmtime.wat2wasm(job.source)), "", command
         except wasmtime.WasmtimeError as error:
-            output = re.sub(r"<anon>", job.file_name, str(error)).rstrip() + "\n"
+            output = "error: " + re.sub(r"<anon>", job.file_name, str(error)).rstrip() + "\n"
             raise self.error(tool, job, output, command) from None
