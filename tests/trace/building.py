@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from pathlib import Path
 from types import SimpleNamespace
@@ -151,3 +152,38 @@ def many(n: int, seed: int = 1) -> Trace:
         else:
             b.path_open(3, b"../etc/passwd", errno=63, denied=3, reason="it leaves the directory", dur=dur)
     return b.trace()
+
+
+def anything(n: int, seed: int = 0, *, unstable: bool = False) -> Builder:
+    """Calls of all kinds with all kinds of words, payloads and outcomes, as a file that lies may hold them."""
+    r = random.Random(seed)
+    b = Builder(unstable=unstable)
+    b.open(3, "/d", preopen="/d", filetype=3)
+    b.open(4, b"/d/\xff\x1b")
+    for _ in range(n):
+        name = r.choice(list(b.calls))
+        spec = b.calls[name]
+        total = sum(2 if word == "i64" else 1 for _, word in spec.words)
+        words = [r.choice([0, 1, 3, 4, r.getrandbits(32), r.getrandbits(5)]) for _ in range(total)]
+        kinds = {param.type.kind for param in spec.params}
+        aux, data = bytes(r.choice([0, 3])), r.randbytes(r.choice([0, 8, 40]))
+        if kinds & {"iovecs", "ciovecs"}:
+            lengths = [r.choice([0, 1, 5, 16, 100]) for _ in range(r.choice([0, 1, 1, 2, 2, 3, 9]))]
+            aux = b"".join(struct.pack("<II", r.getrandbits(16), length) for length in lengths)
+            data = bytes(r.choices(b'ab"\n\\\xff%', k=r.choice([0, 3, 6, 64])))
+        elif name == "poll_oneoff":
+            words[2] = r.randint(0, 3)
+            aux = b"".join(r.randbytes(8) + bytes([r.randint(0, 3)]) + r.randbytes(39) for _ in range(words[2]))
+            aux += r.randbytes(32 * r.randint(0, 2))
+        elif spec.results and spec.results[0].type.record:
+            aux = r.randbytes(spec.results[0].type.size if r.random() < 0.9 else 0)
+        elif len(spec.results) == 2:
+            aux = r.randbytes(4)
+        b.call(
+            name, *words, path=r.choice([None, b"a.txt", b"%s", "\u202e".encode()]), aux=aux, data=data,
+            result=r.choice([0, 1, 2, 3, r.getrandbits(64)]), errno=r.choice([0, 0, 0, 0, 8, 44, 255, 99]),
+            denied=r.choice([*[0] * 9, 1, 7, 200]), reason=r.choice(["", "no %s"]),
+            flags=r.choice([*[0] * 9, 1, 2, 4, 16, 32, 55]), dur=r.choice([0, 500, 12 * 10**9]),
+            gap=r.choice([1, 10**6, 10**10]),
+        )  # fmt: skip
+    return b

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import pytest
 
+from wasilab.trace import show
 from wasilab.trace.layout import Flag
 from wasilab.trace.record import Recorder
 from wasilab.trace.text import Style, StyleOptions
 from wasilab.wasi import types as t
 
-from .building import Builder, copying
+from .building import Builder, anything, copying
 
 ALL = (1 << 30) - 1
 
@@ -186,6 +188,52 @@ def test_a_poll_whose_events_were_not_kept_shows_where_they_went() -> None:
     b = data()
     b.call("poll_oneoff", 16, 32, 1, 64, aux=t.SUBSCRIPTION.pack(7, 0, 1, 5, 0, 0), result=5000, flags=Flag.TRUNCATED)
     assert "out=0x20" in line(b)
+
+
+@pytest.mark.parametrize("unstable", [False, True])
+@pytest.mark.parametrize(
+    "style",
+    [{}, {"strings": 5}, {"fd_paths": False, "verbose": True}, {"time": "run", "pid": False}, {"durations": False}],
+)
+def test_a_line_is_the_same_alone_and_among_others(style: StyleOptions, unstable: bool) -> None:
+    trace = anything(700, unstable=unstable).trace()
+    alone = [trace[i : i + 1].text(**style) for i in range(len(trace))]
+    assert trace.text(**style) == "".join(alone)
+    assert all(line.count("\n") == 1 and line[:-1].isprintable() for line in alone)
+
+
+def test_more_texts_than_are_few_are_all_right() -> None:
+    b = data()
+    lives = []
+    for i in range(3000):
+        b.call("fd_seek", 4, i * 70_000 & 0xFFFFFFFF, 0, i % 3, 64, result=i * 99_991)
+        lives.append(b.open(5 + i, f"/data/{i}"))
+        b.call("fd_tell", 5 + i, 64, result=i)
+    texts = b.trace().text(pid=False, time="none", durations=False).splitlines()
+    for i in range(3000):
+        whence = ("SET", "CUR", "END")[i % 3]
+        assert f"offset={i * 70_000}, whence={whence}) = 0 {{newoffset={i * 99_991}}}" in texts[2 * i]
+        assert texts[2 * i + 1] == f"fd_tell(fd={5 + i}</data/{i}>) = 0 {{offset={i}}}"
+
+
+def test_dates_of_files_keep_all_their_digits() -> None:
+    b = data()
+    times = [0, 1, 999_999_999, 10**9, 1_700_000_000_123_456_789, (1 << 64) - 1]
+    for time in times:
+        b.call("fd_filestat_get", 4, 64, aux=t.FILESTAT.pack(1, 2, 4, 1, 100, time, 5, time))
+    found = [re.findall(r"[amc]tim=([^,}]+)", text) for text in b.trace().text().splitlines()]
+    assert found == [[show.time_text(time), show.time_text(5), show.time_text(time)] for time in times]
+    assert found[-1][0] == "2554-07-21T23:34:33.709551615Z"
+
+
+def test_a_number_opened_thousands_of_times_is_known_by_its_path_each_time() -> None:
+    b = data()
+    for i in range(2000):
+        b.path_open(3, b"f%d" % i, opened=5)
+        b.close(5)
+        b.call("fd_close", 5)
+    texts = b.trace().text(pid=False, time="none", durations=False).splitlines()
+    assert all(texts[2 * i].endswith(f"{{opened_fd=5</data/f{i}>}}") for i in range(2000))
 
 
 def test_times_can_be_relative_from_the_start_or_left_out() -> None:

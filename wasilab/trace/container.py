@@ -77,6 +77,10 @@ class Part:
             return self.seqs if index is None else np.asarray(self.seqs[index])
         return np.arange(self.first, self.first + self.n) if index is None else np.asarray(index + self.first)
 
+    def rows(self, index: Array) -> Array:
+        """The records at `index` (ascending), without a copy when that is all of them."""
+        return self.records if len(index) == self.n else np.asarray(self.records[index])
+
     def checked(self) -> Part:
         """This part, its checksum compared the first time; raises TraceError when it does not match."""
         if self.unchecked is not None:

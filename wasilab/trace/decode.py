@@ -116,11 +116,11 @@ def plan(number: int, unstable: bool = False) -> Plan:
 class Batch:
     """Some calls of one kind from one part, read column by column."""
 
-    def __init__(self, part: Part, index: Array, how: Plan) -> None:
+    def __init__(self, part: Part, index: Array, how: Plan, records: Array | None = None) -> None:
         self.part = part
         self.index = index
         self.plan = how
-        self.records = part.records[index]
+        self.records = part.records[index] if records is None else records
         self.n = len(index)
 
     @cached_property
@@ -130,20 +130,22 @@ class Batch:
         return arena if isinstance(arena, bytes) else bytes(arena)
 
     @cached_property
-    def _words32(self) -> Array:
+    def words32(self) -> Array:
+        """The part's payloads as 32-bit words."""
         whole = len(self.part.arena) & ~3
         return np.frombuffer(memoryview(self.part.arena)[:whole], "<u4") if whole else np.zeros(1, "<u4")
 
     @cached_property
-    def _where(self) -> tuple[Array, Array, Array, Array]:
-        """(has a payload, offset of aux, offset of data, end of data); a payload that cannot be is none."""
+    def places(self) -> tuple[Array, Array, Array, Array]:
+        """Of each payload (whether it is there, offset of aux, offset of data, end of data); an impossible one is not.
+        """
         extra = 4 * max(self.plan.words - 4, 0)
         size = len(self.part.arena) & ~3
         head = (self.records["payload"].astype("<i8") - 1) << 2
         good = (head >= 0) & (head + 8 + extra <= size)
         head = np.where(good, head, 0)
         index = head >> 2
-        words = self._words32
+        words = self.words32
         last = len(words) - 1
         first, data_len = words[np.minimum(index, last)], words[np.minimum(index + 1, last)].astype("<i8")
         aux = head + 8 + extra
@@ -154,20 +156,20 @@ class Batch:
     @property
     def has_payload(self) -> Array:
         """Which rows have a readable payload."""
-        return self._where[0]
+        return self.places[0]
 
     def extents(self) -> tuple[list[int], list[int], list[bool]]:
         """(start of the header, end of the data, whether there is one) of each call's payload."""
-        good, aux, _, end = self._where
+        good, aux, _, end = self.places
         return (aux - 8 - 4 * max(self.plan.words - 4, 0)).tolist(), end.tolist(), good.tolist()
 
     def word(self, k: int) -> Array:
         """The k-th 32-bit word of each call's arguments (0 where the trace does not hold it)."""
         if k < 4:
             return np.asarray(self.records["args"][:, k])
-        good, aux, _, _ = self._where
+        good, aux, _, _ = self.places
         at = np.maximum(aux // 4 - (self.plan.words - 4) + k - 4, 0)
-        words = self._words32
+        words = self.words32
         return np.asarray(np.where(good, words[np.minimum(at, len(words) - 1)], 0))
 
     def word64(self, k: int) -> Array:
@@ -178,27 +180,28 @@ class Batch:
     def aux(self) -> list[bytes]:
         """The aux bytes of each call."""
         arena = self.arena
-        _, low, high, _ = self._where
+        _, low, high, _ = self.places
         return [arena[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
 
     @cached_property
     def data(self) -> list[bytes]:
         """The data bytes of each call."""
         arena = self.arena
-        _, _, low, high = self._where
+        _, _, low, high = self.places
         return [arena[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-
-    def single_lengths(self) -> list[int] | None:
-        """The length of the one buffer of each vector call; None if some call has none or several."""
-        good, aux, data, _ = self._where
-        if not good.all() or not (data - aux == 8).all():
-            return None
-        return list(self._words32[(aux >> 2) + 1].tolist())
 
     @cached_property
     def errno(self) -> Array:
         """The errno of each call."""
         return np.asarray(self.records["errno"])
+
+    def numbers(self, field: Field) -> Array:
+        """A scalar parameter of each call."""
+        if field.type.words == ("i64",):
+            wide = self.word64(field.word)
+            return wide.view("<i8") if field.type.signed else wide
+        narrow = self.word(field.word)
+        return narrow.astype("<i4") if field.type.signed else narrow
 
     # -- one parameter or result of all calls -------------------------------------------------------------------------
 
@@ -230,11 +233,7 @@ def _fd(batch: Batch, field: Field) -> Values:
 
 
 def _scalar(batch: Batch, field: Field) -> Values:
-    if field.type.words == ("i64",):
-        wide = batch.word64(field.word)
-        return list((wide.view("<i8") if field.type.signed else wide).tolist())
-    narrow = batch.word(field.word)
-    return list((narrow.astype("<i4") if field.type.signed else narrow).tolist())
+    return list(batch.numbers(field).tolist())
 
 
 def _string(batch: Batch, field: Field) -> Values:

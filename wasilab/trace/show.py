@@ -14,10 +14,8 @@ from enum import IntEnum, IntFlag
 from functools import lru_cache
 from typing import Any
 
-from ..wasi import signature as sig
 from ..wasi import types as t
-from ..wasi.signature import Type
-from .decode import ERRNO_NAMES, Batch, Field, Iovec
+from .decode import ERRNO_NAMES
 from .layout import DID_NOT_RETURN
 
 UNKNOWN = "?"
@@ -25,19 +23,33 @@ STRING_BYTES = 64
 """Bytes of a string that are shown unless asked otherwise."""
 
 _CACHE_ENTRIES = 1 << 16
-_quoted: dict[bytes, str] = {}
+
+
+class _Quotes(dict[bytes, str]):
+    """Bytes -> their quoted text, filled as bytes are met. Long ones are not kept: they are rare, or a guest's way to
+    fill the memory.
+    """
+
+    def __missing__(self, data: bytes) -> str:
+        text = _quote(data)
+        if len(data) <= STRING_BYTES:
+            if len(self) >= _CACHE_ENTRIES:
+                self.clear()
+            self[data] = text
+        return text
+
+
+_quotes = _Quotes()
 
 
 def quote(data: bytes) -> str:
     r"""Bytes in double quotes with C escapes; printable UTF-8 stays readable."""
-    found = _quoted.get(data)
-    if found is None:
-        found = _quote(data)
-        if len(data) <= STRING_BYTES:  # longer ones are rare, or a guest's way to fill the memory
-            _quoted[data] = found
-            if len(_quoted) > _CACHE_ENTRIES:
-                _quoted.clear()
-    return found
+    return _quotes[data]
+
+
+def quoted(column: list[bytes]) -> list[str]:
+    """`quote` of each."""
+    return list(map(_quotes.__getitem__, column))
 
 
 def _quote(data: bytes) -> str:
@@ -159,13 +171,14 @@ SHORT_RIGHTS = _ShortRights()
 
 
 def time_text(ns: int) -> str:
-    """Nanoseconds since the epoch as ISO 8601 in UTC with all nine digits."""
+    """Nanoseconds since the epoch (u64: they end in the year 2554) as ISO 8601 in UTC with all nine digits."""
     seconds, rest = divmod(ns, 1_000_000_000)
-    return str(ns) if seconds >= 253402300800 else f"{_second_text(seconds)}.{rest:09d}Z"  # year 10000
+    return f"{second_text(seconds)}.{rest:09d}Z"
 
 
 @lru_cache(maxsize=4096)
-def _second_text(seconds: int) -> str:
+def second_text(seconds: int) -> str:
+    """A second since the epoch as ISO 8601 in UTC, without the Z."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
@@ -210,12 +223,16 @@ def struct_text(value: Any, verbose: bool = True) -> str:
     return UNKNOWN
 
 
+def clock_flags(flags: int) -> str:
+    """The flags of a clock's subscription, with the comma before them."""
+    return ", ABSTIME" if flags & 1 else f", flags={flags:#x}" if flags else ""
+
+
 def subscription_text(sub: t.Subscription) -> str:
     """One poll subscription in braces."""
     if sub.type == t.Eventtype.CLOCK:
-        flags = ", ABSTIME" if sub.flags & 1 else f", flags={sub.flags:#x}" if sub.flags else ""
         clock = names_of(t.ClockId)[sub.clock]
-        return f"{{CLOCK {clock}, timeout={sub.timeout}{flags}, userdata={sub.userdata:#x}}}"
+        return f"{{CLOCK {clock}, timeout={sub.timeout}{clock_flags(sub.flags)}, userdata={sub.userdata:#x}}}"
     return f"{{{names_of(t.Eventtype)[sub.type]} fd={sub.fd}, userdata={sub.userdata:#x}}}"
 
 
@@ -234,119 +251,3 @@ def event_text(event: t.Event) -> str:
 def listed(values: list[Any] | None, one: Callable[[Any], str]) -> str:
     """`[a, b]`, or ? for None."""
     return UNKNOWN if values is None else "[" + ", ".join(map(one, values)) + "]"
-
-
-# -- columns -----------------------------------------------------------------------------------------------------------
-
-
-def parameter(
-    batch: Batch, field: Field, limit: int, fds: Callable[[Batch, Field], list[str]], verbose: bool = True
-) -> list[str]:
-    """The text of one parameter in every call of a batch.
-
-    `fds` writes the descriptors (with or without paths); `limit`: bytes of a buffer shown; `verbose`: all rights.
-    """
-    kind = field.kind
-    if kind == sig.FD:
-        return fds(batch, field)
-    if kind == sig.SCALAR:
-        return scalar(batch.values(field), field.type, verbose)
-    if kind == sig.STRING:
-        return [UNKNOWN if v is None else clipped(v, max(limit, 4096)) for v in batch.values(field)]
-    if kind in (sig.IOVECS, sig.CIOVECS):
-        return iovecs(batch, field, limit)
-    if kind == sig.OUTBUF:
-        return _buffer(batch, field, limit)
-    if kind == sig.OUTSTRINGS:
-        pointers = batch.word(field.word).tolist()
-        return [
-            f"{p:#x}" if v is None else listed(v, lambda b: clipped(b, limit))
-            for p, v in zip(pointers, batch.values(field), strict=True)
-        ]
-    if kind == sig.INSUBS:
-        return [listed(v, subscription_text) for v in batch.values(field)]
-    if kind == sig.OUTEVENTS:
-        pointers = batch.word(field.word).tolist()
-        values = batch.values(field)
-        return [f"{p:#x}" if v is None else listed(v, event_text) for p, v in zip(pointers, values, strict=True)]
-    return [UNKNOWN] * batch.n
-
-
-def scalar(values: list[int], kind: Type, verbose: bool = True) -> list[str]:
-    """Numbers as text, named if their type has names."""
-    if kind.python is t.Rights and not verbose:
-        return list(map(SHORT_RIGHTS.__getitem__, values))
-    if kind.python is None:
-        return list(map(str, values))
-    return list(map(names_of(kind.python).__getitem__, values))
-
-
-def result(batch: Batch, field: Field, verbose: bool = True) -> list[str]:
-    """The text of one result in every call; "?" where there is none."""
-    values = batch.results(field)
-    if field.type.record:
-        return [UNKNOWN if value is None else struct_text(value, verbose) for value in values]
-    if field.type.python is not None:
-        names = names_of(field.type.python)
-        return [UNKNOWN if value is None else names[value] for value in values]
-    return [UNKNOWN if value is None else str(value) for value in values]
-
-
-def iovecs(batch: Batch, field: Field, limit: int) -> list[str]:
-    """Scatter and gather lists with the bytes that moved."""
-    ok = (batch.errno == 0).tolist()
-    outgoing = batch.plan.writes
-    moved = batch.records["result"].tolist()
-    lengths = batch.single_lengths()
-    if lengths is not None:
-        whole = lengths if outgoing else [m if good else 0 for m, good in zip(moved, ok, strict=True)]
-        shown = [quote(d) if len(d) <= limit else clipped(d, limit) for d in batch.data]
-        return [
-            f"[{{buf={text}, len={length}}}]" if len(data) >= w or len(data) > limit else _short(data, text, length)
-            for text, length, data, w in zip(shown, lengths, batch.data, whole, strict=True)
-        ]
-    rows = zip(batch.values(field), ok, moved, strict=True)
-    return [_vectors(vectors, good, count, outgoing, limit) for vectors, good, count in rows]
-
-
-def _short(data: bytes, text: str, length: int) -> str:
-    return f"[{{buf={text}..., len={length}}}]" if data else f"[{{len={length}}}]"
-
-
-def _vectors(vectors: list[Iovec] | None, ok: bool, moved: int, outgoing: bool, limit: int) -> str:
-    if vectors is None:
-        return UNKNOWN
-    left = moved if ok and not outgoing else sum(v.len for v in vectors) if outgoing else 0
-    out = []
-    for vector in vectors:
-        whole = min(left, vector.len)
-        left -= whole
-        if whole and not vector.data:
-            out.append(f"{{len={vector.len}}}")
-        else:
-            out.append(f"{{buf={clipped(vector.data, limit, len(vector.data) < whole)}, len={vector.len}}}")
-    return "[" + ", ".join(out) + "]"
-
-
-def _buffer(batch: Batch, field: Field, limit: int) -> list[str]:
-    """An out buffer: what was written to it and its length; its address when the call failed."""
-    pointers, lengths = batch.word(field.word).tolist(), batch.word(field.word + 1).tolist()
-    if batch.plan.moves == "result":
-        written = batch.records["result"].tolist()
-    else:
-        written = lengths
-    texts = []
-    for value, pointer, length, count in zip(batch.values(field), pointers, lengths, written, strict=True):
-        if value is None:
-            text = f"{pointer:#x}"
-        elif isinstance(value, list):
-            text = "[" + ", ".join(
-                f"{{name={quote(e.name)}, type={names_of(t.Filetype)[e.filetype]}, ino={e.ino}, next={e.next}}}"
-                for e in value
-            )
-            used = sum(t.DIRENT.size + len(e.name) for e in value)
-            text += (", ...]" if value else "...]") if used < count else "]"
-        else:
-            text = clipped(value, limit, len(value) < count)
-        texts.append(f"{text}, {field.name}_len={length}")
-    return texts

@@ -10,17 +10,21 @@ are asked for. Not for: single values (`show.py`) or choosing calls (`query.py`)
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import add, attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 import numpy as np
 
 from ..capabilities.refusal import DeniedBy
-from . import show
+from . import arguments, show
 from .container import Part
 from .decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan, call_name, plan
 from .layout import DID_NOT_RETURN, Flag
+from .pieces import Piece, distinct, numbered, texts
+from .stamps import after, before
 from .store import Store, reason_of
 
 if TYPE_CHECKING:
@@ -87,68 +91,49 @@ _MARKS = (
 
 def lines(trace: Trace, style: Style) -> Iterator[list[str]]:
     """The lines of a trace's calls, in order, some thousands at a time."""
+    for columns in _columns(trace, style):
+        some = [column for column in columns if column]
+        yield some[0] if len(some) == 1 else list(map("".join, zip(*some, strict=True)))
+
+
+def blocks(trace: Trace, style: Style) -> Iterator[str]:
+    """The same lines as text, each with its line end."""
+    for heads, bodies, tails in _columns(trace, style, "\n"):
+        pieces = [""] * (3 * len(bodies))
+        if heads:
+            pieces[0::3] = heads
+        pieces[1::3] = bodies
+        pieces[2::3] = tails or ["\n"] * len(bodies)
+        yield "".join(pieces)
+
+
+def _columns(trace: Trace, style: Style, end: str = "") -> Iterator[tuple[list[str], list[str], list[str]]]:
+    """What stands before the call, the call, and what stands after it, of some thousands of lines at a time.
+
+    An empty list stands for nothing; `end` is added to what stands after, if anything does.
+    """
     store = trace.store
     writer = _Writer(store, style)
     notes = _notes(trace) if style.notes and store.notes else {}
     epoch = int(store.meta.get("start_epoch_ns", 0))
     previous: int | None = None
     for part, index, _ in store.batches(trace.rows):
-        records = part.records[index]
-        body = writer.bodies(part, index, records)
-        starts = records["t_start"]
+        records = part.rows(index)
+        bodies = writer.bodies(part, index, records)
         if notes:
-            _add_notes(body, part.numbers(index).tolist(), notes)
-        if style.time == "epoch":
-            times = decimals(starts.astype("<i8") + epoch)
-        elif style.time == "run":
-            times = decimals(starts.astype("<i8"))
-        elif style.time == "relative":
-            before = starts[0] if previous is None else previous
-            times = decimals(np.diff(starts.astype("<i8"), prepend=np.int64(before)))
+            _add_notes(bodies, part.numbers(index).tolist(), notes)
+        starts = records["t_start"].astype("<i8")
+        if style.time == "relative":
+            times = np.diff(starts, prepend=starts[0] if previous is None else previous)
             previous = int(starts[-1])
         else:
-            times = []
-        tids = records["tid"].tolist() if style.pid else []
-        durations = decimals(records["dur"].astype("<i8")) if style.durations else []
-        found = _assembled(tids, times, body, durations)
+            times = starts + epoch if style.time == "epoch" else starts
+        heads = before(records["tid"] if style.pid else None, None if style.time == "none" else times)
+        tails = after(records["dur"].astype("<i8"), "" if style.stacks else end) if style.durations else []
         if style.stacks:
-            found = [
-                line + stack_text(store, number)
-                for line, number in zip(found, records["stack"].tolist(), strict=True)
-            ]
-        yield found
-
-
-def _assembled(tids: list[int], times: list[str], body: list[str], durations: list[str]) -> list[str]:
-    """`tid time body <duration>`; an empty list leaves its part out."""
-    if tids and times and durations:  # the common case in one go
-        return [f"{p} {t} {b} <{d}>" for p, t, b, d in zip(tids, times, body, durations, strict=True)]
-    if times:
-        body = [f"{t} {b}" for t, b in zip(times, body, strict=True)]
-    if tids:
-        body = [f"{p} {b}" for p, b in zip(tids, body, strict=True)]
-    if durations:
-        body = [f"{b} <{d}>" for b, d in zip(body, durations, strict=True)]
-    return body
-
-
-def decimals(ns: Array) -> list[str]:
-    """Nanoseconds as decimal seconds with six digits, rounded down; negative ones (a clock set back) as 0."""
-    us = np.maximum(ns, 0) // 1000
-    if not len(us):
-        return []
-    whole = int(us.max()) // 1_000_000
-    width = len(str(whole))
-    if width > 1 and int(us.min()) // 1_000_000 < 10 ** (width - 1):  # integer parts of different widths
-        return [f"{v // 1_000_000}.{v % 1_000_000:06d}" for v in us.tolist()]
-    digits = np.empty((len(us), width + 7), "<u4")
-    digits[:, width] = ord(".")
-    for column in (*range(width + 6, width, -1), *range(width - 1, -1, -1)):
-        rest = us // 10
-        digits[:, column] = us - rest * 10 + 48
-        us = rest
-    texts: list[str] = digits.view(f"<U{width + 7}").ravel().tolist()
-    return texts
+            stacks = [stack_text(store, number) + end for number in records["stack"].tolist()]
+            tails = list(map(add, tails, stacks)) if tails else stacks
+        yield heads, bodies, tails
 
 
 class _Writer:
@@ -157,41 +142,48 @@ class _Writer:
     def __init__(self, store: Store, style: Style) -> None:
         self.store = store
         self.style = style
-        self._fds: dict[int, str] = {}
-        self._by_number: dict[int, list[Any]] | None = None
 
     def bodies(self, part: Part, index: Array, records: Array) -> list[str]:
-        keys = records["call"].astype("<u2") | ((records["flags"] & int(Flag.UNSTABLE)) << 8)
+        keys = records["call"].astype("<u4") | records["errno"].astype("<u4") << 8
+        keys |= (records["flags"] & int(Flag.UNSTABLE)).astype("<u4") << 16
+        few = distinct(keys)
+        codes, kinds = few if few is not None else np.unique(keys, return_inverse=True)[::-1]
+        if len(kinds) == 1:
+            return self._calls(Batch(part, index, _plan_of(kinds[0])), int(kinds[0]))
+        order = np.argsort(codes, kind="stable")
+        index, records = index[order], records[order]
+        made: list[str] = []
+        for key, count in zip(kinds.tolist(), np.bincount(codes).tolist(), strict=True):
+            some = slice(len(made), len(made) + count)
+            made += self._calls(Batch(part, index[some], _plan_of(key), records[some]), key)
         out = np.empty(len(index), object)
-        for key in np.unique(keys).tolist():
-            chosen = np.flatnonzero(keys == key)
-            out[chosen] = self._calls(Batch(part, index[chosen], plan(key & 0xFF, bool(key >> 8))), key & 0xFF)
+        out[order] = made
         found: list[str] = out.tolist()
         return found
 
-    def _calls(self, batch: Batch, number: int) -> list[str]:
-        how = batch.plan
+    def _calls(self, batch: Batch, key: int) -> list[str]:
+        """Calls of one kind that ended with the same errno."""
         style = self.style
-        columns = [show.parameter(batch, field, style.strings, self.fds, style.verbose) for field in how.params]
-        names = ", ".join(f"{field.name}=%s" for field in how.params)
-        ends = self._ends(batch, how)
-        return list(map(f"{call_name(number)}({names}) = %s".__mod__, zip(*columns, ends, strict=True)))
+        pieces: list[Piece] = [f"{call_name(key & 0xFF)}("]
+        for i, field in enumerate(batch.plan.params):
+            pieces.append(f", {field.name}=" if i else f"{field.name}=")
+            pieces += arguments.parameter(batch, field, style.strings, self.fds, style.verbose)
+        pieces.append(") = ")
+        errno = key >> 8 & 0xFF
+        pieces += [_FAILED[errno]] if errno else self._succeeded(batch)
+        marked = (batch.records["flags"] & _SHOWN_FLAGS) | batch.records["denied_by"]
+        if marked.any():
+            marks = [""] * batch.n
+            for i in np.flatnonzero(marked).tolist():
+                marks[i] = self._marks(batch.part, batch.records[i])
+            pieces.append(marks)
+        return texts(pieces, batch.n)
 
-    def _ends(self, batch: Batch, how: Plan) -> list[str]:
-        if how.results:
-            columns = [self._result(batch, field) for field in how.results]
-            names = ", ".join(f"{field.name}=%s" for field in how.results)
-            ends = list(map(f"0 {{{names}}}".__mod__, zip(*columns, strict=True)))
-        else:
-            ends = ["0"] * batch.n
-        records = batch.records
-        errnos = records["errno"]
-        for i in np.flatnonzero(errnos).tolist():
-            ends[i] = _FAILED[errnos[i]]
-        marked = (records["flags"] & _SHOWN_FLAGS) | records["denied_by"]
-        for i in np.flatnonzero(marked).tolist():
-            ends[i] += self._marks(batch.part, records[i])
-        return ends
+    def _succeeded(self, batch: Batch) -> list[Piece]:
+        pieces: list[Piece] = ["0"]
+        for i, field in enumerate(batch.plan.results):
+            pieces += [f", {field.name}=" if i else f" {{{field.name}=", *self._result(batch, field)]
+        return [*pieces, "}"] if batch.plan.results else pieces
 
     def _marks(self, part: Part, record: Any) -> str:
         flags = int(record["flags"])
@@ -202,45 +194,45 @@ class _Writer:
             end += f" (DENIED: {show.plain(reason) or denied_name(denied_by)})"
         return end
 
-    def _result(self, batch: Batch, field: Field) -> list[str]:
-        if field.type.name != "fd":
-            return show.result(batch, field, self.style.verbose)
-        fds = batch.results(field)
-        if not self.style.fd_paths:
-            return [show.UNKNOWN if fd is None else str(fd) for fd in fds]
+    def _result(self, batch: Batch, field: Field) -> list[Piece]:
+        if field.type.name != "fd" or not self.style.fd_paths:
+            return arguments.result(batch, field, self.style.verbose)
         seqs = batch.part.numbers(batch.index).tolist()
-        return [
-            show.UNKNOWN if fd is None else self._fd_at(fd, seq, opened=True) for fd, seq in zip(fds, seqs, strict=True)
-        ]
+        fds = zip(batch.results(field), seqs, strict=True)
+        return [[show.UNKNOWN if fd is None else self._fd_at(fd, seq, opened=True) for fd, seq in fds]]
 
-    def fds(self, batch: Batch, field: Field) -> list[str]:
+    def fds(self, batch: Batch, field: Field) -> Piece:
         """A descriptor parameter: `3</data>`, its path taken when the call was made."""
-        numbers = batch.values(field)
+        numbers = batch.word(field.word).astype("<i4")
         if not self.style.fd_paths:
-            return list(map(str, numbers))
+            return numbered(numbers, str)
         if field.order:
             seqs = batch.part.numbers(batch.index).tolist()
-            return [self._fd_at(fd, seq) for fd, seq in zip(numbers, seqs, strict=True)]
-        known = self._fds
-        handles = batch.records["handle"].tolist()
-        try:
-            return [known[handle << 32 | fd] for handle, fd in zip(handles, numbers, strict=True)]
-        except KeyError:
-            return [self._fd(handle, fd) for handle, fd in zip(handles, numbers, strict=True)]
+            return [self._fd_at(fd, seq) for fd, seq in zip(numbers.tolist(), seqs, strict=True)]
+        handles = batch.records["handle"]
+        few = distinct(handles)
+        if few is None:
+            return list(map(self._fd, handles.tolist(), numbers.tolist()))
+        codes, lives = few
+        numbers = numbers.astype("<i8")
+        low = int(numbers.min())
+        known = lives.tolist()
+        width = len(known)
+        return numbered(
+            (numbers - low) * width + codes, lambda pair: self._fd(known[pair % width], pair // width + low)
+        )
 
     def _fd(self, handle: int, fd: int) -> str:
-        key = handle << 32 | fd
-        text = self._fds.get(key)
-        if text is None:
-            if len(self._fds) > 1 << 18:
-                self._fds.clear()
-            life = self.store.lives.get(handle)
-            text = self._fds[key] = str(fd) if life is None else fd_text(fd, life.path)
-        return text
+        life = self.store.lives.get(handle)
+        return str(fd) if life is None else fd_text(fd, life.path)
 
     def _fd_at(self, fd: int, seq: int, opened: bool = False) -> str:
         life = life_at(self.store, fd, seq, opened)
         return str(fd) if life is None else fd_text(fd, life.path)
+
+
+def _plan_of(key: int) -> Plan:
+    return plan(int(key) & 0xFF, bool(int(key) >> 16))
 
 
 _SHOWN_FLAGS = sum(flag for flag, _ in _MARKS)
@@ -256,15 +248,13 @@ def fd_text(fd: int, path: bytes) -> str:
 
 def life_at(store: Store, fd: int, seq: int, opened: bool = False) -> Any:
     """The descriptor life that number `fd` stood for at call `seq` (with `opened`, the one that the call opened)."""
-    by_number = store.lives_by_number
-    best = None
-    for life in by_number.get(fd, ()):
-        if life.opened_seq > seq or (life.opened_seq == seq and not opened):
-            break
-        best = life
-    if best is None or (best.closed_seq != -1 and best.closed_seq < seq):
-        return None
-    return best
+    lives = store.lives_by_number.get(fd, [])
+    at = (bisect_right if opened else bisect_left)(lives, seq, key=_opened_seq)
+    best = lives[at - 1] if at else None
+    return None if best is None or -1 < best.closed_seq < seq else best
+
+
+_opened_seq = attrgetter("opened_seq")
 
 
 def denied_name(number: int) -> str:

@@ -25,7 +25,7 @@ from .layout import RECORD, Flag, Life
 from .record import Recorder
 from .store import Resolver, Store
 from .summary import Summary
-from .text import Style, StyleOptions, lines
+from .text import Style, StyleOptions, blocks
 
 if TYPE_CHECKING:
     from .diff import Diff
@@ -305,12 +305,10 @@ class Trace:
         if count:
             return f"{chosen.summary()}\n"
         left = len(chosen) if limit is None else limit
-        out: list[str] = []
-        for some in lines(chosen[:left], Style.of(style)):
-            out.extend(some)
+        out = list(blocks(chosen[:left] if left < len(chosen) else chosen, Style.of(style)))
         if len(chosen) > left:
-            out.append(f"... {len(chosen) - left:,} more calls")
-        return "\n".join(out) + "\n" if out else ""
+            out.append(f"... {len(chosen) - left:,} more calls\n")
+        return "".join(out)
 
     def fds(self) -> Fds:
         """Each descriptor's life: opened by which call, path, reads, writes, bytes, closed or leaked."""

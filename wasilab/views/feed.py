@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..capabilities.refusal import DeniedBy
-from ..trace import show
+from ..trace.arguments import parameter
+from ..trace.arguments import result as result_text
 from ..trace.decode import ERRNO_NAMES, Field, call_name
 from ..trace.event import CallEvent
+from ..trace.pieces import texts
 from ..trace.text import fd_text, life_at
 from ..trace.trace import Trace
 from ..wasi import spec
@@ -277,7 +279,7 @@ def arguments(event: CallEvent, limit: int) -> list[tuple[str, str]]:
         life = life_at(store, number, event.seq) if field.order else store.lives.get(int(event._record["handle"]))
         return [str(number) if life is None else fd_text(number, life.path)]
 
-    return [(field.name, show.parameter(batch, field, limit, fds)[0]) for field in batch.plan.params]
+    return [(field.name, texts(parameter(batch, field, limit, fds), 1)[0]) for field in batch.plan.params]
 
 
 def result(event: CallEvent) -> str:
@@ -285,7 +287,7 @@ def result(event: CallEvent) -> str:
     if event.errno_name:
         return "did not return" if event.errno_name == "?" else event.errno_name
     batch = event._batch
-    words = [(field.name, show.result(batch, field)[0]) for field in batch.plan.results]
+    words = [(field.name, texts(result_text(batch, field), 1)[0]) for field in batch.plan.results]
     if len(words) == 1:
         name, value = words[0]
         if isinstance(path := getattr(event.result.get(name), "path", None), str) and path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from ..text import Style, lines
+from ..text import Style, blocks
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def write(trace: Trace, file: IO[bytes]) -> None:
     """Write one line a call."""
-    for some in lines(trace, Style()):
-        file.write(("\n".join(some) + "\n").encode())
+    for some in blocks(trace, Style()):
+        file.write(some.encode())

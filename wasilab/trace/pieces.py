@@ -1,0 +1,132 @@
+"""Text made a column at a time: what most rows share is written once.
+
+A line of a trace is a row of pieces. A piece is the same text in every row (a `str`), one of few texts (`Coded`), or a
+text of its own in each row (a `list`). `joined` puts rows together: neighbours that have few texts become one piece
+with few texts, so that a call of ten arguments, of which only the data differs from row to row, costs three pieces a
+row and not thirty. Not for: what the texts say (`arguments.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import add
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+FEW = 1 << 10
+"""So many different texts are still few: more are made row by row."""
+_RANGE = 1 << 16
+"""Numbers that lie closer together than this are told apart with a table; sorting them would cost more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """One of few texts in each row: `texts[codes[row]]`."""
+
+    codes: Array
+    texts: list[str]
+
+    def rows(self) -> list[str]:
+        """The text of each row."""
+        table = np.empty(len(self.texts), object)
+        table[:] = self.texts
+        found: list[str] = table[self.codes].tolist()
+        return found
+
+
+Piece = str | Coded | list[str]
+
+
+def distinct(numbers: Array) -> tuple[Array, Array] | None:
+    """(code of each row, the different numbers), or None where they are not few."""
+    if not len(numbers):
+        return None
+    first = numbers[0]
+    if (numbers == first).all():
+        return np.zeros(len(numbers), "<i8"), numbers[:1]
+    low = numbers.min()
+    spread = int(numbers.max()) - int(low)
+    if spread >= _RANGE:
+        return None
+    offsets = (numbers - low).astype("<i8")
+    used = np.flatnonzero(np.bincount(offsets, minlength=spread + 1))
+    if len(used) > FEW:
+        return None
+    table = np.empty(spread + 1, "<i8")
+    table[used] = np.arange(len(used))
+    return table[offsets], used.astype(numbers.dtype) + low
+
+
+def numbered(numbers: Array, text: Callable[[int], str]) -> Piece:
+    """The text of a number in each row."""
+    few = distinct(numbers)
+    if few is None:
+        return list(map(text, numbers.tolist()))
+    codes, values = few
+    texts = list(map(text, values.tolist()))
+    return texts[0] if len(texts) == 1 else Coded(codes, texts)
+
+
+def chosen(piece: Piece, rows: Array) -> Piece:
+    """The piece at some rows."""
+    if isinstance(piece, str):
+        return piece
+    if isinstance(piece, Coded):
+        return Coded(piece.codes[rows], piece.texts)
+    return [piece[row] for row in rows.tolist()]
+
+
+def texts(pieces: Iterable[Piece], n: int) -> list[str]:
+    """The pieces of each of `n` rows as one text."""
+    parts = _merged(pieces)
+    rows = [part if isinstance(part, list) else part.rows() for part in parts if not isinstance(part, str)]
+    if not rows:
+        return ["".join(part for part in parts if isinstance(part, str))] * n
+    if len(rows) == len(parts):
+        if len(rows) == 1:
+            return rows[0]
+        if len(rows) == 2:
+            return list(map(add, *rows))
+        return list(map("".join, zip(*rows, strict=True)))
+    template = "".join(part.replace("%", "%%") if isinstance(part, str) else "%s" for part in parts)
+    return list(map(template.__mod__, zip(*rows, strict=True)))
+
+
+def _merged(pieces: Iterable[Piece]) -> list[Piece]:
+    """The same rows in fewer pieces: no two neighbours have few texts, and a `str` stands alone or not at all."""
+    out: list[Piece] = []
+    few: str | Coded = ""
+    for piece in pieces:
+        if isinstance(piece, list):
+            if few != "":
+                out.append(few)
+            out.append(piece)
+            few = ""
+        else:
+            both = _both(few, piece)
+            if both is None:
+                out += [few, piece]
+                few = ""
+            else:
+                few = both
+    if few != "" or not out:
+        out.append(few)
+    return out
+
+
+def _both(a: str | Coded, b: str | Coded) -> str | Coded | None:
+    """Two neighbours as one, None when that would make too many texts."""
+    if isinstance(a, str):
+        return a + b if isinstance(b, str) else Coded(b.codes, [a + text for text in b.texts])
+    if isinstance(b, str):
+        return Coded(a.codes, [text + b for text in a.texts])
+    width = len(b.texts)
+    few = distinct(a.codes * width + b.codes)
+    if few is None:
+        return None
+    codes, pairs = few
+    return Coded(codes, [a.texts[pair // width] + b.texts[pair % width] for pair in pairs.tolist()])
