@@ -1,56 +1,67 @@
 """The longest common subsequence of two long sequences of numbers, quickly.
 
-For: `diff.py`, which asks it of 100,000 calls against 100,000. One row of the dynamic programme is one Python integer,
-a bit a column (the recurrence is Hyyro's, "Bit-parallel LCS-length computation revisited", 2004), and the rows that
-would not fit in memory are found again by Hirschberg's halving. So the worst case, two long traces with nothing in
-their favour, costs three seconds. Long sequences are first cut at runs that occur once in both.
+For: `diff.py`, which asks it of 100,000 calls against 100,000. In this order: what both have in common at both ends is
+matched; numbers that only one of them has are left out, since they match nothing; long sequences are cut at runs that
+occur once in both, as a person would; and each stretch between is aligned in a band around the diagonal that is widened
+until no better alignment can lie outside it (Ukkonen 1985), a bit a column, a row of the dynamic programme being one
+Python integer (Hyyro, "Bit-parallel LCS-length computation revisited", 2004). So the time grows with the number of
+differences, not with the product of the lengths. A stretch that would need a band of more than `CELLS` is aligned as
+well as a band of that size can: still a common subsequence, perhaps not a longest one.
 Not for: what the numbers mean.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
+from collections import deque
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-LEAF = 1 << 22
-"""Cells (length of a times length of b) below which all rows are kept and walked back."""
-ANCHORED = 1 << 26
-"""Cells above which the sequences are first cut where a run of eight numbers occurs once in both, as a person would:
-then the result is a common subsequence that may be a little shorter than the longest."""
-LIMIT = 1 << 35
-"""Cells above which sequences without such runs are cut into windows."""
-_WINDOW = 1 << 16
+Pairs = list[tuple[Array, Array]]
+Block = tuple[int, int, int, int]
+"""Of a band: (first row, row after the last, first column, column after the last)."""
+
+ANCHORED = 1 << 24
+"""Cells (length of a times length of b) above which the sequences are first cut where a run of eight numbers occurs
+once in both: then the result may be a little shorter than the longest."""
+CELLS = 1 << 30
+"""Cells of the widest band: some 0.2 s."""
+SLACK = 1 << 16
+"""A stretch whose lengths differ by more than this is cut into several of the same proportion."""
+_BAND = 1 << 9
+_ROWS = 1 << 11
+"""Rows whose bits are kept at a time to walk back."""
+_SPARSE = 12
+"""Bits of a mask that are quicker set one by one."""
+_PIECE = 256
+"""Calls between two places to cut, at least: most such pieces are then alike to the last call."""
 _GRAM = 8
-_MASKS = 64 << 20
 
 
 def align(a: Array, b: Array) -> tuple[Array, Array]:
     """Indices (into a, into b) of a longest common subsequence, ascending. `a` and `b` are integer arrays."""
-    pairs: list[tuple[Array, Array]] = []
+    pairs: Pairs = []
     work = [(0, len(a), 0, len(b))]
     while work:
-        alo, ahi, blo, bhi = work.pop()
-        alo, ahi, blo, bhi = _trim(a, b, alo, ahi, blo, bhi, pairs)
+        alo, ahi, blo, bhi = _trim(a, b, *work.pop(), pairs)
         cells = (ahi - alo) * (bhi - blo)
         if not cells:
             continue
-        if cells <= LEAF:
-            ia, ib = _leaf(a[alo:ahi], b[blo:bhi])
-            pairs.append((ia + alo, ib + blo))
-        elif cells > ANCHORED and (cuts := _cuts(a, b, alo, ahi, blo, bhi)):
-            work += [(*x, *y) for x, y in cuts]
-        elif bhi - blo == 1:
-            found = np.flatnonzero(a[alo:ahi] == b[blo])[:1]
-            pairs.append((found + alo, np.full(len(found), blo)))
-        else:
-            middle = (blo + bhi) // 2
-            split = alo + _split(a[alo:ahi], b[blo:middle], b[middle:bhi])
-            work += [(alo, split, blo, middle), (split, ahi, middle, bhi)]
+        if cells > ANCHORED and (cuts := _cuts(a, b, alo, ahi, blo, bhi)):
+            work += cuts
+            continue
+        # Only numbers that both have can match; and a row of bits is best the longer one.
+        ia, ib = _common(a[alo:ahi], b[blo:bhi])
+        x, y = a[alo:ahi][ia], b[blo:bhi][ib]
+        pieces = abs(len(x) - len(y)) // SLACK + 1
+        for k in range(pieces):
+            xlo, xhi, ylo, yhi = (len(z) * n // pieces for z in (x, y) for n in (k, k + 1))
+            i, j = _banded(x[xlo:xhi], y[ylo:yhi])
+            pairs.append((ia[i + xlo] + alo, ib[j + ylo] + blo))
     if not pairs:
         empty = np.zeros(0, "<i8")
         return empty, empty
@@ -59,9 +70,7 @@ def align(a: Array, b: Array) -> tuple[Array, Array]:
     return ia[order], ib[order]
 
 
-def _trim(
-    a: Array, b: Array, alo: int, ahi: int, blo: int, bhi: int, pairs: list[tuple[Array, Array]]
-) -> tuple[int, int, int, int]:
+def _trim(a: Array, b: Array, alo: int, ahi: int, blo: int, bhi: int, pairs: Pairs) -> tuple[int, int, int, int]:
     """Match what the ranges have in common at both ends; return what is left."""
     n = min(ahi - alo, bhi - blo)
     differ = np.flatnonzero(a[alo : alo + n] != b[blo : blo + n])
@@ -77,132 +86,185 @@ def _trim(
     return alo, ahi, blo, bhi
 
 
-class _Masks:
-    """For each number, an integer with a bit set at every place where it stands in a sequence."""
+def _common(a: Array, b: Array) -> tuple[Array, Array]:
+    """Where each holds a number that the other has, too."""
+    return np.flatnonzero(np.isin(a, b)), np.flatnonzero(np.isin(b, a))
 
-    def __init__(self, a: Array) -> None:
-        order = np.argsort(a, kind="stable")
-        values, starts = np.unique(a[order], return_index=True)
-        ends = np.append(starts[1:], len(a))
-        self._places = dict(zip(values.tolist(), zip(starts.tolist(), ends.tolist(), strict=True), strict=True))
-        self._order = order
-        self._size = len(a) // 8 + 1
-        self._made: dict[int, int] = {}
 
-    def __getitem__(self, value: int) -> int:
-        mask = self._made.get(value)
-        if mask is None:
-            where = self._places.get(value)
-            if where is None:
-                return 0
-            places = self._order[where[0] : where[1]]
-            if len(places) <= 4:
-                mask = sum(1 << place for place in places.tolist())
+# -- a band around the diagonal ----------------------------------------------------------------------------------------
+
+
+def _banded(a: Array, b: Array) -> tuple[Array, Array]:
+    """The alignment of `a` with `b` in a band that is widened until it cannot miss a better one.
+
+    For a no shorter than b, the band holds the cells (i, j) of b and a with -t <= j - i <= len(a) - len(b) + t. An
+    alignment that leaves it has at least len(a) - len(b) + 2 * t + 2 calls without a partner.
+    """
+    if len(a) < len(b):
+        ib, ia = _banded(b, a)
+        return ia, ib
+    n, m = len(a), len(b)
+    t = _BAND
+    while True:
+        band = _Band(a, b, t)
+        needed = m - band.length()  # the band that cannot miss a better alignment than this one
+        if t >= min(needed, m) or m * (n - m + 8 * t + _ROWS) > CELLS:
+            return band.aligned()
+        t = min(4 * t, needed)
+
+
+class _Band:
+    """The dynamic programme of `a` against `b`, of which the cells in a band may match.
+
+    Rows of bits are kept for some thousands of rows at a time: in a first pass only the row before each such block, in
+    a second, from the last block to the first, the rows of the block that is walked back through. A block's window is
+    as many columns of `a` as the band crosses in it.
+    """
+
+    def __init__(self, a: Array, b: Array, t: int) -> None:
+        self.a, self.b = a, b
+        self.blocks: list[Block] = []
+        slack = len(a) - len(b)
+        for row in range(0, len(b), _ROWS):
+            end = min(row + _ROWS, len(b))
+            self.blocks.append((row, end, max(row - t, 0), min(end + slack + t, len(a))))
+        self.before: list[int] = []
+        """The row of bits before each block."""
+
+    def length(self) -> int:
+        """How long the longest common subsequence within the band is."""
+        row, start, end = 0, 0, 0
+        zeros = 0
+        for block in self.blocks:
+            _, _, low, high = block
+            zeros += (low - start) - (row & ((1 << (low - start)) - 1)).bit_count()
+            # Columns new to the window have no matches yet: their bits are 1.
+            row = row >> (low - start) | ((1 << (high - end)) - 1) << (end - low)
+            self.before.append(row)
+            row = deque(self._rows(block, row), maxlen=1).pop()
+            start, end = low, high
+        return zeros + (end - start) - row.bit_count()
+
+    def aligned(self) -> tuple[Array, Array]:
+        """Indices (into a, into b) of a longest common subsequence within the band, once its length was asked for."""
+        i, j = len(self.b), len(self.a)
+        found: list[tuple[int, int]] = []
+        for block, row in zip(reversed(self.blocks), reversed(self.before), strict=True):
+            i, j = self._walk(block, row, i, j, found)
+        pairs = np.array(found[::-1], "<i8").reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
+
+    def _rows(self, block: Block, row: int) -> Iterator[int]:
+        """The row of bits after each row of a block: bit j is 0 where a match makes the subsequence longer."""
+        first, last, low, high = block
+        full = (1 << (high - low)) - 1
+        masks = self._masks(block)
+        for value in self.b[first:last].tolist():
+            hits = row & masks[value]
+            if hits:
+                row = ((row + hits) | (row ^ hits)) & full
+            yield row
+
+    def _masks(self, block: Block) -> dict[int, int]:
+        """For each number in the rows of a block, an integer with a bit set where the window holds it."""
+        first, last, low, high = block
+        window = self.a[low:high]
+        order = np.argsort(window, kind="stable")
+        values = np.unique(self.b[first:last])
+        starts = np.searchsorted(window[order], values).tolist()
+        ends = np.searchsorted(window[order], values, "right").tolist()
+        places = order.tolist()
+        masks: dict[int, int] = {}
+        for value, start, end in zip(values.tolist(), starts, ends, strict=True):
+            if end - start <= _SPARSE:
+                mask = 0
+                for place in places[start:end]:
+                    mask |= 1 << place
             else:
-                bits = np.zeros(self._size * 8, "u1")
-                bits[places] = 1
+                bits = np.zeros(len(window) + -len(window) % 8, "u1")
+                bits[order[start:end]] = 1
                 mask = int.from_bytes(np.packbits(bits, bitorder="little").tobytes(), "little")
-            if len(self._made) * self._size > _MASKS:
-                self._made.clear()
-            self._made[value] = mask
-        return mask
+            masks[value] = mask
+        return masks
+
+    def _walk(
+        self, block: Block, row: int, i: int, j: int, found: list[tuple[int, int]]
+    ) -> tuple[int, int]:
+        """Walk back through a block from (row i, column j), noting the matches; where that ends."""
+        first, _, low, high = block
+        size = (high - low + 7) // 8
+        rows = [one.to_bytes(size, "little") for one in self._rows(block, row)]
+        left, right = self.a[low:high].tolist(), self.b[first:i].tolist()
+        i, j = i - first, min(j, high) - low  # beyond the window, this block's rows match nothing
+        while i and j:
+            if left[j - 1] == right[i - 1]:
+                i, j = i - 1, j - 1
+                found.append((j + low, i + first))
+            elif rows[i - 1][(j - 1) >> 3] >> ((j - 1) & 7) & 1:
+                j -= 1
+            else:
+                i -= 1
+        return first, j + low
 
 
-def _last_row(a: Array, b: Array) -> int:
-    """The last row of the programme: bit j is 0 where the LCS of b and a[: j + 1] is longer than that of a[:j]."""
-    masks = _Masks(a)
-    full = (1 << len(a)) - 1
-    row = full
-    for i, value in enumerate(b.tolist()):
-        hits = row & masks[value]
-        if hits:
-            row = (row + hits) | (row ^ hits)
-            if not i & 63:  # a carry makes the row at most a bit longer: it need not be cut each time
-                row &= full
-    return row & full
+# -- places to cut -----------------------------------------------------------------------------------------------------
 
 
-def _lengths(row: int, n: int) -> Array:
-    """LCS length for every prefix of a, from a row of bits."""
-    bits = np.unpackbits(np.frombuffer(row.to_bytes(n // 8 + 1, "little"), "u1"), bitorder="little")[:n]
-    return np.concatenate(([0], np.cumsum(1 - bits.astype("<i8"))))
-
-
-def _split(a: Array, first: Array, second: Array) -> int:
-    """Where to cut a so that the LCS of both halves together is longest (Hirschberg 1975)."""
-    n = len(a)
-    forward = _lengths(_last_row(a, first), n)
-    backward = _lengths(_last_row(a[::-1], second[::-1]), n)[::-1]
-    return int(np.argmax(forward + backward))
-
-
-def _leaf(a: Array, b: Array) -> tuple[Array, Array]:
-    masks = _Masks(a)
-    full = (1 << len(a)) - 1
-    row = full
-    rows = [row]
-    left, right = a.tolist(), b.tolist()
-    for value in right:
-        hits = row & masks[value]
-        row = ((row + hits) | (row ^ hits)) & full
-        rows.append(row)
-    i, j = len(right), len(left)
-    found: list[tuple[int, int]] = []
-    while i and j:
-        if left[j - 1] == right[i - 1]:
-            i -= 1
-            j -= 1
-            found.append((j, i))
-        elif rows[i] >> (j - 1) & 1:
-            j -= 1
-        else:
-            i -= 1
-    pairs = np.array(found[::-1], "<i8").reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
-
-
-Ranges = list[tuple[tuple[int, int], tuple[int, int]]]
-
-
-def _cuts(a: Array, b: Array, alo: int, ahi: int, blo: int, bhi: int) -> Ranges:
-    """Smaller ranges of both, [] when there is no need and no good place to cut."""
+def _cuts(a: Array, b: Array, alo: int, ahi: int, blo: int, bhi: int) -> list[tuple[int, int, int, int]]:
+    """Smaller ranges of both, [] when there is no good place to cut."""
     points = [(alo + i, blo + j) for i, j in _anchors(a[alo:ahi], b[blo:bhi])]
-    if not points and (ahi - alo) * (bhi - blo) > LIMIT:
-        count = max((ahi - alo) // _WINDOW, (bhi - blo) // _WINDOW, 2)
-        points = [(alo + (ahi - alo) * k // count, blo + (bhi - blo) * k // count) for k in range(1, count)]
     if not points:
         return []
-    points = [(alo, blo), *points, (ahi, bhi)]
-    return [((p[0], q[0]), (p[1], q[1])) for p, q in pairwise(points)]
+    return [(p[0], q[0], p[1], q[1]) for p, q in pairwise([(alo, blo), *points, (ahi, bhi)])]
 
 
 def _anchors(a: Array, b: Array) -> list[tuple[int, int]]:
     """Places of runs that occur once in a and once in b, as a longest ascending chain (patience)."""
     if min(len(a), len(b)) < 2 * _GRAM:
         return []
-    grams_a, grams_b = _grams(a), _grams(b)
-    once_a = {g for g, n in Counter(grams_a).items() if n == 1}
-    once = {g for g, n in Counter(grams_b).items() if n == 1} & once_a
-    where = {g: i for i, g in enumerate(grams_b) if g in once}
-    chain = _ascending([(i, where[g]) for i, g in enumerate(grams_a) if g in once])
+    values_a, places_a = _once(_grams(a))
+    values_b, places_b = _once(_grams(b))
+    _, ia, ib = np.intersect1d(values_a, values_b, assume_unique=True, return_indices=True)
+    order = np.argsort(places_a[ia])
+    chain = _ascending(places_a[ia][order].tolist(), places_b[ib][order].tolist())
     if 8 * len(chain) < min(len(a), len(b)):  # a few coincidences in otherwise different sequences: no place to cut
         return []
-    return [(i, j) for i, j in chain if i or j]  # one at both starts would cut nothing off
+    return _spread(chain)
 
 
-def _grams(a: Array) -> list[int]:
+def _spread(chain: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Some of the places: as many as make ranges that are quick to align, and both sides of each jump."""
+    found = [(0, 0)]
+    before = found[0]
+    for i, j in chain:
+        if i - found[-1][0] >= _PIECE or j - found[-1][1] >= _PIECE:
+            if before != found[-1]:
+                found.append(before)
+            if (i, j) != found[-1]:
+                found.append((i, j))
+        before = i, j
+    return found[1:]
+
+
+def _once(grams: Array) -> tuple[Array, Array]:
+    """The runs that occur once, and where."""
+    values, places, counts = np.unique(grams, return_index=True, return_counts=True)
+    return values[counts == 1], places[counts == 1]
+
+
+def _grams(a: Array) -> Array:
     mixed = np.zeros(len(a) - _GRAM + 1, "<u8")
     for k in range(_GRAM):
         mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + a[k : len(a) - _GRAM + 1 + k].astype("<u8") + np.uint64(1)
-    return mixed.tolist()
+    return mixed
 
 
-def _ascending(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The longest chain of pairs (sorted by the first) in which the second ascends."""
+def _ascending(first: list[int], second: list[int]) -> list[tuple[int, int]]:
+    """The longest chain of pairs (the first ascends) in which the second ascends, too."""
     tops: list[int] = []
     at: list[int] = []
-    before = [-1] * len(pairs)
-    for i, (_, j) in enumerate(pairs):
+    before = [-1] * len(first)
+    for i, j in enumerate(second):
         k = bisect_left(tops, j)
         if k == len(tops):
             tops.append(j)
@@ -213,6 +275,6 @@ def _ascending(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
     chain = []
     i = at[-1] if at else -1
     while i >= 0:
-        chain.append(pairs[i])
+        chain.append((first[i], second[i]))
         i = before[i]
     return chain[::-1]
