@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import CodeType
 
-from ..trace.layout import MAX_STRUCTS
+from ..trace.layout import MAX_STRUCTS, STRUCT_COST
 from ..trace.record import CHUNK_RECORDS, SIDE_BYTES
 from ..wasi.signature import Call, Param, Result
 
@@ -284,7 +284,7 @@ class _Trampoline:
             if any(result.type.record for result in self.call.results):
                 # A struct is often the same as before (a file looked at again): then the bytes are shared.
                 put(2, "g = h.structs; w = g.get(z)", "if w is None:", "    a = h.arena; w = (len(a) >> 2) + 1; a += z")
-                put(2, f"    if len(g) < {MAX_STRUCTS}:", "        g[z] = w; h.side += 240")
+                put(2, f"    if len(g) < {MAX_STRUCTS}:", f"        g[z] = w; h.side += {STRUCT_COST}")
             else:
                 put(2, "a = h.arena", "w = (len(a) >> 2) + 1", "a += z")
         path = "0"

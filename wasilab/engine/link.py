@@ -27,6 +27,7 @@ import wasmtime
 from ..capabilities.waiting import Interrupted
 from ..module import Module
 from ..module.binary import FuncType
+from ..trace.layout import PATH_COST
 from ..trace.record import DID_NOT_RETURN, Flag, Recorder, pack_payload
 from ..wasi import types as t
 from ..wasi.host import SEMANTICS, SEMANTICS_UNSTABLE, Host
@@ -252,7 +253,7 @@ class Link:
         assert self._recorder is not None
         chunk = self._recorder.chunk
         chunk.paths.append(path)
-        chunk.side += len(path) + 120
+        chunk.side += len(path) + PATH_COST
         index = chunk.path_ids[path] = len(chunk.paths)
         return index
 

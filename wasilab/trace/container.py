@@ -159,12 +159,13 @@ class Writer:
         lives = chunk.lives if isinstance(chunk.lives, memoryview) else pack_lives(chunk.lives)
         seqs = getattr(chunk, "seqs", None)
         numbers = b"" if seqs is None else seqs.astype("<i8").tobytes()
-        sizes = [len(section) for section in (chunk.arena, *lists, lives, numbers)]
+        arena = chunk.payloads() if hasattr(chunk, "payloads") else chunk.arena
+        sizes = [len(section) for section in (arena, *lists, lives, numbers)]
         head = _CHUNK.pack(chunk.first, n, *sizes)
         head += bytes(-(len(head) + _BLOCK.size) & 7)
         if self._codec == _ZLIB:
             records = memoryview(_shuffle(np.frombuffer(records, RECORD)))
-        self._block(b"CHNK", [head, records, chunk.arena, *lists, lives, numbers], self._codec)
+        self._block(b"CHNK", [head, records, arena, *lists, lives, numbers], self._codec)
         self.calls += n
 
     def tables(self, tables: Tables) -> None:

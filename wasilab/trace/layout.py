@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from .compact import CompactArena, compacted
+
 RECORD = np.dtype(
     [
         ("t_start", "<u8"),  # ns since the run's start
@@ -47,6 +49,12 @@ PATH_BYTES = 4096
 """Longer paths are cut to this (POSIX PATH_MAX) and the call is flagged TRUNCATED."""
 MAX_STACKS = 1 << 16
 MAX_FRAMES = 256
+STRUCT_COST = 240
+"""Bytes that the table of shared structs takes for each."""
+PATH_COST = 120
+"""Bytes that a path costs beside its own while its chunk is written."""
+_PATH_IDS = 80
+"""Of these, what the table of numbers costs, which goes when the chunk is full."""
 DID_NOT_RETURN = 255
 MAX_STRUCTS = 256
 """Payloads of a chunk that later calls may share; more would cost more than they save."""
@@ -95,7 +103,8 @@ class Chunk:
     """Up to 8192 consecutive calls with all that is needed to read them."""
 
     __slots__ = (
-        "arena", "buf", "first", "lives", "n", "path_ids", "paths", "reason_ids", "reasons", "side", "structs",
+        "arena", "buf", "compact", "first", "lives", "n", "path_ids", "paths", "reason_ids", "reasons", "side",
+        "structs",
     )  # fmt: skip
 
     def __init__(self, first: int) -> None:
@@ -105,6 +114,8 @@ class Chunk:
         self.n = 0
         """Records complete in `buf`."""
         self.arena = bytearray()
+        self.compact: CompactArena | None = None
+        """The payloads of a full chunk, instead of `arena`, where that takes less memory."""
         self.paths: list[bytes] = []
         self.path_ids: dict[bytes, int] = {}
         self.reasons: list[str] = []
@@ -117,7 +128,20 @@ class Chunk:
 
     def nbytes(self) -> int:
         """Bytes of memory that the chunk holds, roughly."""
-        return CHUNK_BYTES + len(self.arena) + self.side
+        return CHUNK_BYTES + (len(self.arena) if self.compact is None else self.compact.nbytes) + self.side
+
+    def close(self) -> None:
+        """Give back what only writing needs: no call is added any more."""
+        self.side -= STRUCT_COST * len(self.structs) + _PATH_IDS * len(self.paths)
+        self.path_ids, self.reason_ids, self.structs = {}, {}, {}
+        self.compact = compacted(self.arena, self.records())
+        if self.compact is not None:
+            self.arena = bytearray()
+
+    def payloads(self) -> bytes:
+        """The payloads; any thread may ask, also while the chunk is closed."""
+        arena, compact = self.arena, self.compact  # in this order: `close` sets the second before it empties the first
+        return bytes(arena) if compact is None else bytes(compact)
 
     def records(self) -> np.ndarray[Any, np.dtype[np.void]]:
         """The complete records as a structured array (a copy, safe while the chunk grows)."""

@@ -28,6 +28,7 @@ from .layout import (
     MAX_STACKS,
     PACK,
     PATH_BYTES,
+    PATH_COST,
     RECORD,
     RECORD_BYTES,
     SIDE_BYTES,
@@ -166,7 +167,7 @@ class Recorder:
             index = path_ids.get(path)
             if index is None:
                 chunk.paths.append(path)
-                chunk.side += len(path) + 120
+                chunk.side += len(path) + PATH_COST
                 index = path_ids[path] = len(chunk.paths)
             return index
 
@@ -287,10 +288,8 @@ class Recorder:
         chunk = self.chunk
         if chunk.n < CHUNK_RECORDS and not (force and chunk.n):
             return
+        chunk.close()
         self._held += chunk.nbytes()
-        chunk.path_ids = {}
-        chunk.reason_ids = {}
-        chunk.structs = {}
         self.chunk = Chunk(chunk.first + chunk.n)
         self.chunks.append(self.chunk)
         self._reload()

@@ -66,7 +66,7 @@ class Store:
             records = np.frombuffer(raw, RECORD)
             lives = [settled(life, chunks[-1].first + chunks[-1].n) for life in list(chunk.lives)]
             parts.append(
-                Part(chunk.first, n, records, bytes(chunk.arena), list(chunk.paths), list(chunk.reasons), lives)
+                Part(chunk.first, n, records, chunk.payloads(), list(chunk.paths), list(chunk.reasons), lives)
             )
         tables = Tables.of_recorder(recorder)
         tables.lives = [replace(life) for life in tables.lives]

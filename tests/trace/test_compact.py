@@ -1,0 +1,87 @@
+"""Structs of a full chunk kept in fewer bytes, and all of them given back."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from wasilab.trace.compact import WORTH, compacted
+from wasilab.trace.layout import RECORD
+from wasilab.trace.record import CHUNK_RECORDS
+from wasilab.wasi import types as t
+
+from .building import Builder, anything
+
+
+def stats(n: int, *, others: int = 0, seed: int = 0) -> Builder:
+    """Looks at `n` files that are all different, as in a tree of files; after each, `others` other calls."""
+    r = random.Random(seed)
+    b = Builder()
+    b.open(3, "/data", preopen="/data", filetype=3)
+    for i in range(n):
+        times = [10**18 + r.getrandbits(50) for _ in range(3)]
+        aux = t.FILESTAT.pack(2049, 1_000_000 + r.getrandbits(20), 4, 1, r.getrandbits(22), *times)
+        b.call("path_filestat_get", 3, 1, 16, 5, 64, path=b"f%d" % i, aux=aux)
+        for k in range(others):
+            b.write_text(1, b"%d of %d" % (k, i))
+    return b
+
+
+@pytest.mark.parametrize("others", [0, 1, 5])
+def test_structs_that_are_all_different_take_less_and_come_back_whole(others: int) -> None:
+    n = CHUNK_RECORDS // (1 + others) + 50
+    b = stats(n, others=others)
+    chunk = b.recorder.chunks[0]
+    assert len(b.recorder.chunks) == 2
+    assert chunk.compact is not None
+    trace = b.trace()
+    seen = [event.result["filestat"] for event in trace.filter("call=path_filestat_get")]
+    r = random.Random(0)
+    for stat in seen:
+        times = tuple(10**18 + r.getrandbits(50) for _ in range(3))
+        assert (stat.ino, stat.size) == (1_000_000 + r.getrandbits(20), r.getrandbits(22))
+        assert (stat.dev, stat.filetype, stat.nlink, stat.atim, stat.mtim, stat.ctim) == (2049, 4, 1, *times)
+    assert len(seen) == n
+    if not others:
+        assert 64 + chunk.compact.nbytes / CHUNK_RECORDS <= 100
+        assert 64 + len(chunk.payloads()) / CHUNK_RECORDS == 140
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_arena_comes_back_byte_for_byte(seed: int) -> None:
+    r = np.random.default_rng(seed)
+    for chunk in (anything(5000, seed).recorder.chunk, stats(300, others=seed).recorder.chunk):
+        whole = compacted(chunk.arena, chunk.records())
+        assert whole is None or bytes(whole) == bytes(chunk.arena)
+        # The offsets of a chunk are the engine's own; wrong ones must still give back the same bytes.
+        records = chunk.records().copy()
+        records["payload"] = r.integers(0, (len(chunk.arena) >> 2) + 2, len(records))
+        torn = compacted(chunk.arena, records)
+        assert torn is None or bytes(torn) == bytes(chunk.arena)
+
+
+def test_few_structs_and_those_that_share_nothing_stay_as_they_are() -> None:
+    assert compacted(bytearray(), np.zeros(0, RECORD)) is None
+    chunk = stats(WORTH - 1).recorder.chunk
+    assert compacted(chunk.arena, chunk.records()) is None
+    b = Builder()
+    for seed in range(WORTH * 2):
+        b.call("fd_filestat_get", 3, 64, aux=random.Random(seed).randbytes(64))
+    assert compacted(b.recorder.chunk.arena, b.recorder.chunk.records()) is None
+
+
+def test_a_saved_and_a_spooled_trace_hold_what_was_recorded(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    b = stats(2 * CHUNK_RECORDS)
+    lines = b.trace().text()
+    for suffix in (".wtrace", ".parquet", ".jsonl"):
+        trace = b.trace()
+        assert type(trace).load(trace.save(tmp_path / f"t{suffix}")).text() == lines
+    spooled = Builder(1 << 20, spool=tmp_path / "run.wtrace")
+    aux = [t.FILESTAT.pack(1, i, 4, 1, i * i, 10**18 + i, i, i) for i in range(3 * CHUNK_RECORDS)]
+    for one in aux:
+        spooled.call("fd_filestat_get", 3, 64, aux=one)
+    spooled.recorder.close()
+    trace = type(b.trace()).load(tmp_path / "run.wtrace")
+    assert [event.result["filestat"].size for event in trace[::1000]] == [i * i for i in range(len(aux))][::1000]
