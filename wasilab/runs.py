@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
 from .capabilities.changes import Changes
 from .capabilities.copydir import CopyDir
@@ -27,6 +27,21 @@ from .trace.trace import Trace
 
 if TYPE_CHECKING:
     from .runner import Prepared
+
+
+class PlotOptions(TypedDict, total=False):
+    """What `Run.plot` takes beside the kind of plot."""
+
+    other: Any
+    """A second run or trace ("compare")."""
+    by: Literal["calls", "bytes"]
+    """What is counted ("paths")."""
+    bins: int
+    """Columns of the picture ("time")."""
+    title: str | None
+    """The title ("timeline"; default: how the run ended)."""
+    width: float
+    """Inches ("timeline")."""
 
 
 class RunError(RuntimeError):
@@ -307,7 +322,7 @@ class Run:
         """Write the whole report as one self-contained HTML file."""
         _view("html")(self, path)
 
-    def plot(self, kind: str = "timeline", ax: Any = None, **options: Any) -> Any:
+    def plot(self, kind: str = "timeline", ax: Any = None, **options: Unpack[PlotOptions]) -> Any:
         """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all.
 
         `options` are those of the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.

@@ -9,7 +9,7 @@ import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
 from wasilab.capabilities.patterns import quota
-from wasilab.grants.grants import GrantError
+from wasilab.grants.grants import GrantError, GrantFields
 from wasilab.grants.python import from_python
 
 from .guests import SCRATCH, Guest
@@ -55,3 +55,12 @@ def test_a_pattern_over_randomness_is_a_grant() -> None:
                    Grants(random=quota(Random.seeded(1), 10)))  # fmt: skip
     (refusal,) = finished.denied
     assert "quota of 10" in refusal.sentence
+
+
+def test_a_field_that_grants_do_not_have_is_named_with_the_nearest() -> None:
+    assert set(GrantFields.__annotations__) == set(Grants.__dataclass_fields__)
+    with pytest.raises(TypeError, match="grants have no field 'dir'; did you mean 'dirs'"):
+        Grants().with_(dir={})  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="grants have no field 'clock'; did you mean 'clocks'"):
+        Grants.nothing(clock=Clocks.real())  # type: ignore[call-arg]
+    assert Grants.nothing(stdout=True, args=True) == Grants.nothing().with_(stdout=True, args=True)

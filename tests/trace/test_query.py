@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.trace.layout import Flag
-from wasilab.trace.query import QueryError
+from wasilab.trace.query import COLUMNS, WORDS, Conditions, QueryError
 from wasilab.trace.trace import Trace
 
 from .building import Builder, many
@@ -155,3 +155,9 @@ def test_any_text_is_a_filter_or_a_query_error(trace: Trace, text: str) -> None:
     except QueryError:
         chosen = 0
     assert chosen <= len(trace)
+
+
+def test_every_column_and_word_is_a_keyword_that_a_type_checker_knows() -> None:
+    assert set(Conditions.__annotations__) == {*COLUMNS, *WORDS}
+    with pytest.raises(QueryError, match="there is no column 'erno'; did you mean 'errno'"):
+        many(3).filter(erno="ENOENT")  # type: ignore[call-arg]

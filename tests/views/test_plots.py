@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
 import pytest
 
+from wasilab.runs import PlotOptions
 from wasilab.views import plots_calls, plots_things
 from wasilab.views.columns import Columns
 from wasilab.views.ink import canvas, label, png
@@ -158,3 +160,12 @@ def test_drawing_leaves_pyplot_alone(copy_run: Any) -> None:
     code = "import sys, wasilab.views.plots, wasilab.views.report; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_an_option_that_a_kind_does_not_have_is_named_with_those_it_has(copy_run: Any) -> None:
+    known = {name for draw, _ in KINDS.values() for name in signature(draw).parameters} - {"run_or_trace", "ax"}
+    assert set(PlotOptions.__annotations__) == known
+    with pytest.raises(PlotError, match="the plot 'paths' has no option 'other'; it has by"):
+        plot(copy_run, "paths", other=copy_run)
+    with pytest.raises(PlotError, match="the plot 'counts' has no option 'by'; it has none"):
+        plot(copy_run, "counts", by="bytes")

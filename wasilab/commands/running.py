@@ -11,7 +11,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from .. import runner
 from ..grants.flags import from_options
@@ -103,7 +103,19 @@ def run_once(
             streams.close()
 
 
-def run_settings(module: Module, options: argparse.Namespace) -> dict[str, Any]:
+class RunSettings(TypedDict):
+    """The keyword arguments of `runner.run` that options name."""
+
+    name: str
+    invoke: str | None
+    preload: dict[str, Module]
+    trace: bool
+    stacks: bool | int
+    spool: str | None
+    snaplen: int | None
+
+
+def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
     """The keyword arguments of `runner.run` that the options name."""
     return {
         "name": getattr(options, "name", None) or module.name,

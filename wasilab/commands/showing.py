@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import view
+from ..runs import PlotOptions
 from .door import Done, Door
 from .grammar import Request
 from .program import load_program
@@ -55,7 +56,7 @@ def plot(request: Request, door: Door) -> Done:
     kind, run = request.options.kind, _run_of(request, door)
     if (kind == "compare") != (request.options.other is not None):
         raise UsageProblem("of the plots compare, and only it, needs two runs: %wasi plot compare NAME OTHER")
-    options = {} if request.options.other is None else {"other": _run_of(request, door, "other")}
+    options: PlotOptions = {} if request.options.other is None else {"other": _run_of(request, door, "other")}
     try:
         return Done(0, view("plot")(run, kind, **options))
     except PlotError as error:

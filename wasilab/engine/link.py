@@ -349,9 +349,9 @@ class Link:
         if reason or aux or len(words) > 4:
             index = self._recorder.intern_reason(reason) if reason else 0
             payload = pack_payload(aux, b"", words[4:], index)
-        first = (*words[:4], 0, 0, 0, 0)[:4]
+        w0, w1, w2, w3 = (*words[:4], 0, 0, 0, 0)[:4]
         stack = self._refused_stack(caller) if denied else self._stack(caller)
-        self._record(start, took, 0, life, path, payload, number, errno, denied, flags, *first, stack)
+        self._record(start, took, 0, life, path, payload, number, errno, denied, flags, w0, w1, w2, w3, stack)
 
     def _asked_path(self, call: Call, caller: Any, words: tuple[int, ...]) -> bytes | None:
         """The path of a call that failed before it was read (its descriptor is none), where it can be read."""

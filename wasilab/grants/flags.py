@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.directory import Directory
@@ -22,7 +22,7 @@ from ..capabilities.hostdir import HostDir
 from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import listen
 from ..engine.limits import Limits
-from .grants import GrantError, Grants, host_folder, memory_key
+from .grants import GrantError, GrantFields, Grants, host_folder, memory_key
 
 MODES = ("ro", "rw", "copy")
 
@@ -184,7 +184,7 @@ def from_options(options: argparse.Namespace, base: Grants | None = None) -> Gra
     env = dict(grants.env)
     for given_env in options.env:  # in a notebook, {a_mapping} gives several at once
         env.update(given_env if isinstance(given_env, Mapping) else [parse_env(_words(given_env))])
-    changes: dict[str, Any] = {"dirs": dirs, "env": env}
+    changes: GrantFields = {"dirs": dirs, "env": env}
     if options.stdin is not None and options.stdin_text is not None:
         raise GrantError("--stdin and --stdin-text: give one of them")
     if options.stdin_text is not None:
@@ -198,9 +198,12 @@ def from_options(options: argparse.Namespace, base: Grants | None = None) -> Gra
         changes["random"] = _spec("--random", _words(options.random), Random.parse)
     if options.listen:
         changes["sockets"] = (*grants.sockets, *(_spec("--listen", _words(a), listen) for a in options.listen))
-    for flag, name in (("argv", "args"), ("stdout", "stdout"), ("stderr", "stderr")):
-        if getattr(options, flag) is not None:
-            changes[name] = getattr(options, flag)
+    if options.argv is not None:
+        changes["args"] = options.argv
+    if options.stdout is not None:
+        changes["stdout"] = options.stdout
+    if options.stderr is not None:
+        changes["stderr"] = options.stderr
     if options.rights is not None:
         changes["rights"] = options.rights
     if options.ask is not None:
@@ -229,7 +232,7 @@ def _spec(flag: str, text: str, parse: Any) -> Any:
         raise GrantError(f"{flag} {text}: {error}") from None
 
 
-def _read_stdin(path: object) -> bytes | str | None:
+def _read_stdin(path: object) -> bytes | Literal["ask"] | None:
     if isinstance(path, bytes):
         return path
     path = _words(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.directory import Directory, File
@@ -26,6 +26,24 @@ Rights = Literal["strict", "compat"]
 
 class GrantError(ValueError):
     """A grant that cannot be given: the message names it and says what to write instead."""
+
+
+class GrantFields(TypedDict, total=False):
+    """The fields of `Grants` as keyword arguments, so that a type checker knows a wrong one at the caller."""
+
+    dirs: Mapping[str, Directory]
+    env: Mapping[str, str]
+    args: bool
+    stdin: bytes | File | Literal["ask"] | None
+    stdout: bool
+    stderr: bool
+    clocks: Clocks
+    random: Random
+    sockets: tuple[ListenSocket, ...]
+    limits: Limits
+    rights: Rights
+    ask: bool
+    overrides: Mapping[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,9 +146,10 @@ class Grants:
         return hash((tuple(self.dirs), tuple(self.env), self.args, self.stdout, self.stderr, self.rights, self.limits))
 
     @classmethod
-    def nothing(cls, **given: Any) -> Self:
+    def nothing(cls, **given: Unpack[GrantFields]) -> Self:
         """No argv, no stdio, no clock, no randomness, nothing; then what is `given` by name."""
-        none: dict[str, Any] = {
+        _check_names(given)
+        none: GrantFields = {
             "args": False,
             "stdin": None,
             "stdout": False,
@@ -138,15 +157,18 @@ class Grants:
             "clocks": Clocks.nothing(),
             "random": Random.nothing(),
         }
-        return cls(**{**none, **given})
+        none.update(given)
+        return cls(**none)
 
-    def with_(self, **changes: Any) -> Self:
+    def with_(self, **changes: Unpack[GrantFields]) -> Self:
         """These grants with some fields replaced."""
+        _check_names(changes)
         return replace(self, **changes)
 
     def with_dir(self, guest: str, directory: Directory | str) -> Self:
         """These grants and one more directory (or another one at that guest path)."""
-        return self.with_(dirs={**self.dirs, guest: directory})
+        given = host_folder(directory) if isinstance(directory, str) else directory
+        return self.with_(dirs={**self.dirs, guest: given})
 
     def without_dir(self, guest: str) -> Self:
         """These grants without the directory at that guest path."""
@@ -202,6 +224,12 @@ def given(grants: Grants, name: str) -> Any:
     if name == "stdin":
         return type(value).__name__, value
     return value
+
+
+def _check_names(given: GrantFields) -> None:
+    wrong = [name for name in given if name not in Grants.__dataclass_fields__]
+    if wrong:
+        raise TypeError(f"grants have no field {wrong[0]!r}{nearest(wrong[0], Grants.__dataclass_fields__)}")
 
 
 def memory_key(directory: MemDir) -> tuple[object, ...]:

@@ -41,7 +41,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.directory import Directory
@@ -51,7 +51,7 @@ from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import listen
 from ..engine.limits import Limits
 from .flags import BOUNDLESS, UNBOUNDED, spec_of
-from .grants import GrantError, Grants, host_folder, memory_key, nearest
+from .grants import GrantError, GrantFields, Grants, host_folder, memory_key, nearest
 
 _TABLES: Mapping[str, tuple[str, ...]] = {
     "stdio": ("argv", "stdin", "stdin_text", "stdin_file", "stdout", "stderr"),
@@ -98,7 +98,7 @@ def _merge(grants: Grants, policy: dict[str, Any], folder: Path) -> Grants:
         _only(_table(policy, table), keys, f"[{table}] ")
     if _kind(policy, "deny_all", bool, False):
         grants = Grants.nothing(limits=grants.limits, rights=grants.rights)
-    changes: dict[str, Any] = {}
+    changes: GrantFields = {}
     if "rights" in policy:
         changes["rights"] = _kind(policy, "rights", str)
     if "ask" in policy:
@@ -109,9 +109,12 @@ def _merge(grants: Grants, policy: dict[str, Any], folder: Path) -> Grants:
     changes["dirs"] = dirs
     changes["env"] = {**grants.env, **_table(policy, "env")}
     stdio = _table(policy, "stdio")
-    for key, field in (("argv", "args"), ("stdout", "stdout"), ("stderr", "stderr")):
-        if key in stdio:
-            changes[field] = _kind(stdio, key, bool)
+    if "argv" in stdio:
+        changes["args"] = _kind(stdio, "argv", bool)
+    if "stdout" in stdio:
+        changes["stdout"] = _kind(stdio, "stdout", bool)
+    if "stderr" in stdio:
+        changes["stderr"] = _kind(stdio, "stderr", bool)
     given = [key for key in ("stdin", "stdin_text", "stdin_file") if key in stdio]
     if len(given) > 1:
         raise GrantError(f"[stdio] {' and '.join(given)}: give one of them")
@@ -165,12 +168,12 @@ def _directory(guest: str, entry: Any, folder: Path) -> Directory:
     return host_folder(str(host if host.is_absolute() else folder / host), _kind(entry, "mode", str, "ro"))
 
 
-def _stdin(key: str, value: str, folder: Path) -> bytes | str | None:
+def _stdin(key: str, value: str, folder: Path) -> bytes | Literal["ask"] | None:
     if key == "stdin_text":
         return value.encode()
     if key == "stdin_file":
         return (folder / value).read_bytes()
-    kinds: dict[str, bytes | str | None] = {"empty": b"", "ask": "ask", "none": None}
+    kinds: dict[str, bytes | Literal["ask"] | None] = {"empty": b"", "ask": "ask", "none": None}
     if value not in kinds:
         raise GrantError(f"[stdio] stdin = {value!r}{nearest(value, kinds)}")
     return kinds[value]

@@ -19,8 +19,8 @@ import difflib
 import fnmatch
 import operator
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence, Set
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -34,6 +34,49 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+Text = str | Sequence[str | int] | Set[str | int] | int | None
+"""A condition on names or paths: one (before it an operator, if not `=`: "!=path_open") or several."""
+Number = str | float | range | Sequence[float] | Set[float] | None
+"""A condition on a number or a time: "<10", ">1ms", a number (of ns, where it is a time), a range, any of several."""
+
+
+class Conditions(TypedDict, total=False):
+    """What `Trace.filter` takes by keyword: the columns and words of an expression. None: no condition."""
+
+    call: Text
+    family: Text
+    path: Text
+    errno: Text
+    denied_by: Text | DeniedBy | Sequence[DeniedBy]
+    t: Number
+    t_start: Number
+    t_end: Number
+    dur: Number
+    gap: Number
+    bytes: Number
+    nbytes: Number
+    result: Number
+    fd: Number
+    generation: Number
+    seq: Number
+    line: Number
+    tid: Number
+    instance: Number
+    handle: Number
+    refused: bool | None
+    denied: bool | None
+    failed: bool | None
+    ok: bool | None
+    noted: bool | None
+    unreturned: bool | None
+    truncated: bool | None
+    injected: bool | None
+    asked: bool | None
+    nosys: bool | None
+    overridden: bool | None
+    unstable: bool | None
 
 
 class QueryError(ValueError):
@@ -62,7 +105,7 @@ WORDS = ("refused", "denied", "failed", "ok", "noted", "unreturned", *_FLAG_WORD
 """The words that a filter may use alone."""
 
 
-def select(trace: Trace, expression: str | None, conditions: dict[str, Any]) -> Mask:
+def select(trace: Trace, expression: str | None, conditions: Conditions) -> Mask:
     """Which calls of `trace` satisfy the expression and all conditions. Raises QueryError."""
     mask = np.ones(len(trace), bool)
     if expression is not None and expression.strip():
@@ -87,7 +130,7 @@ def _condition(trace: Trace, name: str, wanted: Any) -> Mask:
     if isinstance(wanted, range):
         column = _number(trace, name)
         return np.asarray((column >= wanted.start) & (column < wanted.stop))
-    values = wanted if isinstance(wanted, Sequence | set | frozenset) else [wanted]
+    values = wanted if isinstance(wanted, Sequence | Set) else [wanted]
     mask = np.zeros(len(trace), bool)
     for value in values:
         if name in _TIME_COLUMNS and isinstance(value, int | float):

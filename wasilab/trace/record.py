@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..capabilities.refusal import escaped
 from .layout import (
@@ -47,7 +47,14 @@ __all__ = [
     "pack_payload",
 ]  # fmt: skip
 
-Write = Callable[..., None]
+
+class Write(Protocol):
+    """Records one call; see `Recorder.make_writer`."""
+
+    def __call__(
+        self, t_start: int, dur: int, result: int, handle: int, path: bytes | None, payload: bytes | None, call: int,
+        errno: int, denied_by: int, flags: int, w0: int, w1: int, w2: int, w3: int, stack: int = 0,
+    ) -> None: ...  # fmt: skip
 
 
 class Recorder:
@@ -139,9 +146,10 @@ class Recorder:
             self._reload()
         return self.origin_ns
 
-    def record(self, *fields: Any, **more: Any) -> None:
-        """Record one call of instance 0 (see `make_writer`, which is quicker)."""
-        self.make_writer()(*fields, **more)
+    @property
+    def record(self) -> Write:
+        """Records one call of instance 0 (see `make_writer`: ask once and keep it)."""
+        return self.make_writer()
 
     def _make_writers(self) -> Callable[[int, int], Write]:
         recorder = self

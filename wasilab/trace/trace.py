@@ -123,7 +123,7 @@ class Trace:
         rows = np.flatnonzero(mask)
         return Trace(self.store, rows if self.rows is None else self.rows[rows])
 
-    def filter(self, expression: str | None = None, /, **conditions: Any) -> Trace:
+    def filter(self, expression: str | None = None, /, **conditions: Unpack[query.Conditions]) -> Trace:
         """The calls that satisfy an expression and all keyword conditions.
 
         `trace.filter("call=path_* errno!=0 dur>1ms refused")`, `trace.filter(call=["fd_read", "fd_write"], fd=3)`,

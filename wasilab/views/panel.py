@@ -322,7 +322,7 @@ class Panel(w.VBox):  # type: ignore[misc]
 
     def _set(self, field: str, value: object) -> None:
         if value != getattr(self.grants, field):
-            self._edit(lambda: self.model.edit(**{field: value}))
+            self._edit(lambda: self.model.set_field(field, value))
 
     def _say(self, text: str, bad: bool = False) -> None:
         tone = "bad" if bad else "good"

@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from .. import runner
 from ..capabilities.directory import Directory
 from ..capabilities.hostdir import HostDir
 from ..grants.advise import Advice, advise
 from ..grants.ask import Answer, Question
-from ..grants.grants import GrantError, Grants
+from ..grants.grants import GrantError, GrantFields, Grants
 from ..grants.missing import Missing, missing
 from ..module import Module
 from ..runs import Run
@@ -56,14 +56,20 @@ class PanelModel:
         """All directories of the panel by guest path, in order, those switched off as well."""
         return dict(self._shelf)
 
-    def edit(self, **changes: Any) -> None:
+    def edit(self, **changes: Unpack[GrantFields]) -> None:
         """Replace fields of the grants."""
         self.put(self._grants.with_(**changes))
 
-    def limit(self, **changes: Any) -> None:
-        """Replace fields of the limits."""
+    def set_field(self, name: str, value: object) -> None:
+        """Replace one field of the grants, where its name is known only when the program runs."""
+        fields: dict[str, Any] = {name: value}
+        self.put(replace(self._grants, **fields))
+
+    def limit(self, name: str, value: float | None) -> None:
+        """Replace one of the limits."""
+        fields: dict[str, Any] = {name: value}
         try:
-            self.edit(limits=replace(self._grants.limits, **changes))
+            self.edit(limits=replace(self._grants.limits, **fields))
         except ValueError as error:
             raise GrantError(str(error)) from None
 

@@ -68,7 +68,7 @@ class Switch(Group):
         self.field = field
         self.box = w.Checkbox(description=words, indent=False)
         super().__init__(model, edit, (self.box,))
-        self.on(self.box, lambda value: model.edit(**{field: value}))
+        self.on(self.box, lambda value: model.set_field(field, value))
 
     def take(self, grants: Grants) -> None:
         self.box.value = getattr(grants, self.field)
@@ -92,7 +92,7 @@ class Kind(Group):
         parse = Clocks.parse if self.field == "clocks" else Random.parse
         usual = {"coarse": "1000000", "stepped": "1000", "seeded": "1", "frozen": "0"}.get(kind, "")
         number = number.strip() or usual
-        self.model.edit(**{self.field: parse(f"{kind}:{number}" if number else kind)})
+        self.model.set_field(self.field, parse(f"{kind}:{number}" if number else kind))
 
     def take(self, grants: Grants) -> None:
         kind, _, number = getattr(grants, self.field).spec.partition(":")
@@ -234,10 +234,10 @@ class Bounds(Group):
         text = text.strip()
         if text in ("", "none"):
             default = {f: getattr(Limits(), f) for f in LIMIT_WORDS}[name]
-            self.model.limit(**{name: None if name in flags.BOUNDLESS and text == "none" else default})
+            self.model.limit(name, None if name in flags.BOUNDLESS and text == "none" else default)
             return
         read: Callable[[str], Any] = flags.count if name in flags.COUNTS else flags.size
-        self.model.limit(**{name: (flags.seconds if name == "seconds" else read)(text)})
+        self.model.limit(name, (flags.seconds if name == "seconds" else read)(text))
 
     def take(self, grants: Grants) -> None:
         for name, field in self.fields.items():

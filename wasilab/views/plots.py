@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Unpack
 
+from ..runs import PlotOptions
 from . import plots_calls, plots_things, timeline
 from .columns import Columns
 from .ink import label, new_figure
@@ -49,17 +51,22 @@ def kinds() -> dict[str, str]:
     return {name: words for name, (_, words) in KINDS.items()}
 
 
-def plot(run_or_trace: Any, kind: str = "timeline", ax: Axes | None = None, **options: Any) -> Figure:
+def plot(run_or_trace: Any, kind: str = "timeline", ax: Axes | None = None, **options: Unpack[PlotOptions]) -> Figure:
     """Draw one plot of a run or trace and return its Figure; with `ax`, into those axes.
 
     `options` go to the plot's function (`other=` for "compare", `by="bytes"` for "paths"). Raises PlotError for a kind
-    that does not exist, with the nearest name and the list of all.
+    that does not exist, with the nearest name and the list of all, and for an option that the kind does not have.
     """
     if kind not in KINDS:
         near = get_close_matches(kind, KINDS, 1, 0.5)
         guess = f"did you mean {near[0]!r}? " if near else ""
         raise PlotError(f"there is no plot {kind!r}; {guess}the kinds are {', '.join(KINDS)}")
-    return KINDS[kind][0](run_or_trace, ax=ax, **options)
+    draw = KINDS[kind][0]
+    known = [name for name in signature(draw).parameters if name not in ("run_or_trace", "ax")]
+    wrong = [name for name in options if name not in known]
+    if wrong:
+        raise PlotError(f"the plot {kind!r} has no option {wrong[0]!r}; it has {', '.join(known) or 'none'}")
+    return draw(run_or_trace, ax=ax, **options)
 
 
 def plots(run_or_trace: Any) -> Figure:
