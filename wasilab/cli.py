@@ -1,20 +1,21 @@
 """`wasilab` on the command line: arguments in, an exit status out. What the commands do is in `commands/`.
 
 Exit status: the guest's own; 134 after a trap, 137 when a limit ended the run, 130 when interrupted, 141 when the
-reader of stdout went away, 2 when the request was wrong, 1 when a compile failed. The guest's stdout and stderr are
-passed through byte by byte, as with any program: what it writes to a terminal reaches the terminal. What wasilab
-itself writes about a guest (names, paths, refusals) is escaped.
+reader of stdout went away, 2 when the request was wrong, 1 when a compile failed or the output could not be written.
+The guest's stdout and stderr are passed through byte by byte, as with any program: what it writes to a terminal
+reaches the terminal. What wasilab itself writes about a guest (names, paths, refusals) is escaped.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO
 
 from .commands.usage import HelpAsked, UsageProblem
 
@@ -28,36 +29,94 @@ EXIT_INTERRUPT = 130
 EXIT_BROKEN_PIPE = 141
 
 
+class OutputLost(Exception):
+    """What is written to stdout or stderr goes nowhere: the reader has left, the disk is full."""
+
+    def __init__(self, stream: TextIO, error: OSError) -> None:
+        super().__init__(str(error))
+        self.stream = stream
+        self.error = error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command line (default: the process's own); returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
+    command = f"wasilab {words[0]}" if words and not words[0].startswith("-") else "wasilab"
     try:
-        status = _carry_out(words)
-        sys.stdout.flush()
+        _stand_in_for_closed_streams()
+        _write_any_character()
+        status = _carry_out(words, command)
+        _write(sys.stdout, "")
         return status
-    except BrokenPipeError:
-        # Python would complain once more when it flushes at exit: let it flush into nothing.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+    except OutputLost as lost:
+        return _give_up(lost, command)
     except KeyboardInterrupt:
         return EXIT_INTERRUPT
 
 
-def _carry_out(words: list[str]) -> int:
+def _stand_in_for_closed_streams() -> None:
+    """Let /dev/null stand for a standard stream that was closed (`>&-`).
+
+    Its number would go to the next file that is opened, a host folder for example, and the guest's output into that.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is this one
+            os.set_inheritable(number, True)
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(number, mode, closefd=False, encoding="utf-8"))  # noqa: SIM115
+
+
+def _write_any_character() -> None:
+    """Escape what the terminal's encoding lacks instead of failing on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Write text through to the outside; raises `OutputLost`."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        raise OutputLost(stream, error) from None
+
+
+def _give_up(lost: OutputLost, command: str) -> int:
+    """Say that the output could not be written, where somebody can still read it; returns the exit status."""
+    # Python would complain once more when it flushes at exit: let it flush into nothing.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), lost.stream.fileno())
+    if isinstance(lost.error, BrokenPipeError):
+        return EXIT_BROKEN_PIPE
+    if lost.stream is not sys.stderr:
+        with suppress(OSError):
+            sys.stderr.write(f"{command}: stdout cannot be written: {lost.error.strerror or lost.error}\n")
+    return EXIT_FAILED
+
+
+def _carry_out(words: list[str], command: str) -> int:
     from .commands.grammar import parse
 
-    command = f"wasilab {words[0]}" if words and not words[0].startswith("-") else "wasilab"
     try:
         request = parse(words, "cli")
         from .commands import execute
 
         return execute(request, TerminalDoor()).status
     except HelpAsked as asked:
-        sys.stdout.write(asked.text)
+        _write(sys.stdout, asked.text)
         return 0
     except UsageProblem as problem:
         return _complain(problem.command or command, problem.message, EXIT_USAGE)
+    except OutputLost:
+        raise
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _complain(command, f"{error.filename!r}: {error.strerror or error}", EXIT_USAGE)
     except Exception as error:
         status = _status_of(error)
         if status is None:
@@ -81,12 +140,11 @@ def _status_of(error: Exception) -> int | None:
 
 
 def _complain(command: str, message: str, status: int) -> int:
-    sys.stdout.flush()
+    _write(sys.stdout, "")
     lines = message.rstrip("\n").split("\n")
     # A compiler's own text stands for itself; a sentence of ours says who speaks.
     text = message if len(lines) > 1 else f"{command}: {message}"
-    sys.stderr.write(text.rstrip("\n") + "\n")
-    sys.stderr.flush()
+    _write(sys.stderr, text.rstrip("\n") + "\n")
     return status
 
 
@@ -96,13 +154,11 @@ class TerminalDoor:
     kind: Literal["cli", "notebook"] = "cli"
 
     def say(self, text: str) -> None:
-        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
-        sys.stdout.flush()
+        _write(sys.stdout, text if text.endswith("\n") or not text else text + "\n")
 
     def note(self, text: str) -> None:
-        sys.stdout.flush()
-        sys.stderr.write(text if text.endswith("\n") or not text else text + "\n")
-        sys.stderr.flush()
+        _write(sys.stdout, "")
+        _write(sys.stderr, text if text.endswith("\n") or not text else text + "\n")
 
     def fold(self, title: str, text: str) -> None:
         self.note(text)
@@ -116,7 +172,7 @@ class TerminalDoor:
             shown.close()
 
     def streams(self, quiet: bool = False) -> RawStreams:
-        return RawStreams(sys.stdout.buffer, sys.stderr.buffer)
+        return RawStreams()
 
     def has_person(self) -> bool:
         return sys.stdin is not None and sys.stdin.isatty()
@@ -138,9 +194,8 @@ class TerminalDoor:
         """A line typed at the terminal, prompted for on stderr; None where stdin or stderr is no terminal."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
-        sys.stdout.flush()
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
+        _write(sys.stdout, "")
+        _write(sys.stderr, prompt)
         line = sys.stdin.readline()
         return line.rstrip("\n") if line else None
 
@@ -158,18 +213,21 @@ class TerminalDoor:
 
 
 class RawStreams:
-    """The guest's streams, passed through as they are."""
-
-    def __init__(self, stdout: BinaryIO, stderr: BinaryIO) -> None:
-        self._stdout, self._stderr = stdout, stderr
+    """The guest's streams, passed through as they are; a write raises `OutputLost`."""
 
     def stdout(self, data: bytes) -> None:
-        self._stdout.write(data)
-        self._stdout.flush()
+        self._pass(data, sys.stdout)
 
     def stderr(self, data: bytes) -> None:
-        self._stderr.write(data)
-        self._stderr.flush()
+        self._pass(data, sys.stderr)
+
+    def _pass(self, data: bytes, stream: TextIO) -> None:
+        raw: BinaryIO = stream.buffer
+        try:
+            raw.write(data)
+            raw.flush()
+        except OSError as error:
+            raise OutputLost(stream, error) from None
 
     def close(self) -> None:
         return
@@ -196,14 +254,12 @@ class TerminalBusy:
         text = f"{self._what} ... {now - self._start:.0f} s"
         self._next = now + (0.5 if self._terminal else 10.0)
         self._shown = True
-        sys.stderr.write(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
-        sys.stderr.flush()
+        _write(sys.stderr, f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
 
     def close(self) -> None:
         """Take the line away."""
         if self._shown and self._terminal:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            _write(sys.stderr, "\r\x1b[K")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..grants.advise import advise as smallest
 from .door import Done, Door
+from .files import write_file
 from .grammar import Request
 from .tracing import load_trace
-from .usage import UsageProblem
 
 
 def advise(request: Request, door: Door) -> Done:
@@ -17,11 +15,8 @@ def advise(request: Request, door: Door) -> Done:
     traces = [load_trace(word, door) for word in options.files or [None]]
     advice = smallest(*traces, narrow=options.narrow, limits=options.limits, include_missing=options.include_missing)
     if options.output:
-        path = Path(options.output).expanduser()
-        try:
-            path.write_text(advice.toml(), encoding="utf-8")
-        except OSError as error:
-            raise UsageProblem(f"-o {options.output}: {error.strerror or error}") from None
+        text = advice.toml().encode("utf-8")
+        path = write_file("-o", options.output, lambda file: file.write_bytes(text))
         door.note(f"{path}: a policy file; run with --policy {path}")
     forms = {"flags": lambda: str(advice), "toml": advice.toml, "python": advice.python}
     if not options.output or options.form != "flags":

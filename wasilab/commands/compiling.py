@@ -9,16 +9,19 @@ from ..toolchains.registry import language_name, language_of_path
 from ..views.units import size
 from .door import Done, Door
 from .grammar import Request
-from .program import compile_file, compiler_flags
+from .program import absent, compile_file, compiler_flags
 from .usage import UsageProblem
 
 
 def compile(request: Request, door: Door) -> Done:
     """Compile SOURCE, write OUT, pass the compiler's warnings on."""
     options = request.options
-    path = Path(os.fspath(options.file)).expanduser()
-    if not path.is_file():
-        raise UsageProblem(f"there is no source file {str(path)!r}")
+    named = os.fspath(options.file)
+    path = Path(named).expanduser()
+    if not named or path.is_dir():
+        raise UsageProblem(f"{named!r} is a folder; name the source file in it" if named else "name a source file")
+    if not path.exists():
+        raise UsageProblem(absent(named, path, door))
     output = Path(options.output).expanduser() if options.output else path.with_suffix(".wasm")
     if output.exists() and output.samefile(path):
         raise UsageProblem(f"{str(output)!r} is the source itself; name another file with -o")

@@ -28,6 +28,8 @@ TEXT = "Nothing is ambient: this file was copied because two folders were grante
 
 def demo(request: Request, door: Door) -> Done:
     """Compile the bundled copy.c, run it without grants and with them, write the pictures."""
+    if not request.options.into:
+        raise UsageProblem("--into: the name is empty; name a folder, which is made where it is missing")
     folder = Path(request.options.into).expanduser()
     source_folder, target_folder = _folders(folder)
     source = (resources.files("wasilab") / "examples" / "copy.c").read_text(encoding="utf-8")

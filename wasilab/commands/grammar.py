@@ -55,10 +55,10 @@ def parse(words: Sequence[str], door: Door, values: Values | None = None) -> Req
     values = values or Values()
     prog = "wasilab" if door == "cli" else "%wasi"
     if not words or words[0] in ("-h", "--help", "help"):
-        if len(words) > 1 and words[1] in commands(door):
-            return parse([words[1], "--help"], door, values)
         if words[1:2] == ["cell"] and door == "notebook":
             raise HelpAsked(build_cell(values).format_help())
+        if len(words) > 1 and (words[0] == "help" or words[1] in commands(door)):
+            return parse([words[1], "--help"], door, values)
         raise HelpAsked(overview(door))
     if words[0] in ("-V", "--version"):
         from .. import __version__
@@ -136,7 +136,7 @@ def _no_such_command(word: str, door: Door) -> str:
 def overview(door: Door) -> str:
     """The help text of the door itself."""
     prog = "wasilab" if door == "cli" else "%wasi"
-    lines = [f"usage: {prog} COMMAND [OPTION]... ", ""]
+    lines = [f"usage: {prog} COMMAND [OPTION]...", ""]
     lines += [f"  {name:10}{SUMMARIES[name]}" for name in commands(door)]
     lines += ["", f"{prog} COMMAND --help describes a command."]
     if door == "notebook":

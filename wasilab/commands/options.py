@@ -223,6 +223,7 @@ def _inspect(parser: Parser, door: Door) -> None:
 
 
 def _trace(parser: Parser, door: Door) -> None:
+    parser.usage = "%(prog)s [OPTION]... " + ("[FILE]" if door == "notebook" else "FILE")
     parser.description = (
         "Read a saved trace"
         + (" or that of a named run" if door == "notebook" else "")
@@ -269,9 +270,9 @@ def _trace(parser: Parser, door: Door) -> None:
 
 
 def _sql(parser: Parser, door: Door) -> None:
-    where = "of the last run, or of the run or file TRACE" if door == "notebook" else "of a saved trace"
+    which = "the trace of the last run, or of the run or file TRACE," if door == "notebook" else "a saved trace"
     parser.description = (
-        f"Ask the trace {where} in SQL (DuckDB). The views: calls, fds, paths, lines, output; times are ns."
+        f"Ask {which} in SQL (DuckDB). The views: calls, fds, paths, lines, output; times are ns."
     )
     if door == "notebook":
         parser.usage = "%(prog)s [--of TRACE] QUERY"
@@ -289,6 +290,7 @@ def _diff(parser: Parser, door: Door) -> None:
 
 
 def _advise(parser: Parser, door: Door) -> None:
+    parser.usage = "%(prog)s [OPTION]... " + ("[TRACE]..." if door == "notebook" else "TRACE...")
     parser.description = "The smallest grants under which the same calls would succeed. A trace is a lower bound."
     nargs = "*" if door == "notebook" else "+"
     _file_argument(parser, "saved traces" + (" or named runs" if door == "notebook" else ""), nargs, "TRACE")
@@ -320,8 +322,9 @@ def _doctor(parser: Parser, door: Door) -> None:
 
 def _cache(parser: Parser, door: Door) -> None:
     parser.description = "The compile cache."
-    parser.add_argument("--size", action="store_true", help="how big it is (the default)")
-    parser.add_argument("--clear", action="store_true", help="empty it")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--size", action="store_true", help="how big it is (the default)")
+    which.add_argument("--clear", action="store_true", help="empty it")
 
 
 def _list(parser: Parser, door: Door) -> None:

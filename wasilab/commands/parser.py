@@ -29,6 +29,10 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action=_Help, help="show this text")
 
     def error(self, message: str) -> NoReturn:
+        required = "the following arguments are required: "
+        if message.startswith(required):
+            usage = " ".join(self.format_usage().removeprefix("usage: ").split())
+            message = f"{message.removeprefix(required).replace(', ', ' and ')} missing: {usage}"
         raise UsageProblem(self.values.shown(message), command=self.prog)
 
     def takes_value(self) -> dict[str, bool]:

@@ -37,9 +37,11 @@ def load_program(
     named = door.find(text)
     if named is not None:
         return named
+    if not text:
+        raise UsageProblem("the program's name is empty; name a .wasm, .wat or source file")
     path = Path(text).expanduser()
     if not path.exists():
-        raise UsageProblem(_absent(text, path, door))
+        raise UsageProblem(absent(text, path, door))
     if path.is_dir():
         raise UsageProblem(f"{text!r} is a folder; name the program in it")
     if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):
@@ -131,7 +133,8 @@ def _is_module(path: Path) -> bool:
         return False
 
 
-def _absent(text: str, path: Path, door: Door) -> str:
+def absent(text: str, path: Path, door: Door) -> str:
+    """The sentence for a file that is not there, with the nearest that is."""
     folder = path.parent
     names = [entry.name for entry in folder.iterdir()][:1000] if folder.is_dir() else []
     guess = did_you_mean(path.name, names)

@@ -18,11 +18,13 @@ from ..grants.flags import from_options
 from ..grants.grants import Grants
 from ..module import Module, load
 from ..runs import Run
-from ..trace.formats import WRITERS
+from ..trace.container import TraceError
+from ..trace.formats import WRITERS, check
 from ..views.escape import visible
 from ..views.units import counted, duration
 from ..views.verdict import ENDINGS, refusals, refused_by_its_library
 from .door import Done, Door
+from .files import check_writable, write_file
 from .grammar import Request
 from .program import load_program
 from .tracing import choose, strace
@@ -169,19 +171,18 @@ def say_where_it_listens(grants: Grants, door: Door) -> None:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Fail before the run, not after it, when a file cannot be written."""
-    for flag, name in (("--trace", options.trace_file), ("--strace", options.strace_file)):
-        if name is None:
-            continue
-        folder = Path(name).expanduser().parent
-        if not folder.is_dir():
-            raise UsageProblem(f"{flag} {name}: there is no folder {str(folder)!r}")
-        if Path(name).expanduser().is_dir():
-            raise UsageProblem(f"{flag} {name}: that is a folder; name a file in it")
-    if options.trace_file and Path(options.trace_file).suffix.lower() not in WRITERS:
-        raise UsageProblem(
-            f"--trace {options.trace_file}: a trace is saved in a file that ends in one of {', '.join(WRITERS)}; "
-            "to see some of the calls only, write -e"
-        )
+    if options.trace_file:
+        if Path(options.trace_file).suffix.lower() not in WRITERS:
+            raise UsageProblem(
+                f"--trace {options.trace_file}: a trace is saved in a file that ends in one of {', '.join(WRITERS)}; "
+                "to see some of the calls only, write -e"
+            )
+        try:
+            check(options.trace_file)
+        except TraceError as error:
+            raise UsageProblem(f"--trace: {error}") from None
+    if options.strace_file:
+        check_writable("--strace", options.strace_file)
     if (options.calls or options.only_path or options.successful or options.failed) and not (
         options.strace or options.strace_file
     ):
@@ -204,7 +205,8 @@ def after(run: Run, options: argparse.Namespace, door: Door) -> None:
     if options.strace:
         (door.note if door.kind == "cli" else door.say)(_strace(run, options))
     if options.strace_file:
-        Path(options.strace_file).expanduser().write_text(_lines(_strace(run, options)), encoding="utf-8")
+        text = _lines(_strace(run, options)).encode("utf-8", "backslashreplace")
+        write_file("--strace", options.strace_file, lambda path: path.write_bytes(text))
     if options.trace_file:
         try:
             run.trace.save(options.trace_file)

@@ -14,6 +14,7 @@ from ..views import timeline
 from ..views.escape import visible
 from ..views.units import counted
 from .door import Done, Door
+from .files import write_file
 from .grammar import Request
 from .usage import UsageProblem, did_you_mean
 
@@ -37,6 +38,8 @@ def load_trace(word: object, door: Door) -> Trace:
     if name is None:
         raise UsageProblem("nothing has run yet: give a saved trace, or run a %%wasi cell first")
     path = Path(name).expanduser()
+    if path.is_dir():
+        raise UsageProblem(f"{name!r} is a folder; name the trace in it")
     if not path.is_file():
         names = [entry.name for entry in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
         raise UsageProblem(f"there is no trace {name!r}{did_you_mean(path.name, names)}")
@@ -79,11 +82,11 @@ def trace(request: Request, door: Door) -> Done:
         chosen = chosen[-options.tail :]
     done = False
     if options.export:
-        _write(options.export, "--export", lambda path: chosen.save(path))
+        write_file("--export", options.export, chosen.save)
         door.note(f"{options.export}: {counted(len(chosen), 'call')}")
         done = True
     if options.plot:
-        _write(options.plot, "--plot", lambda path: _picture(chosen, path))
+        write_file("--plot", options.plot, lambda path: _picture(chosen, path))
         door.note(f"{options.plot}: the timeline of {counted(len(chosen), 'call')}")
         done = True
     if options.sql:
@@ -137,18 +140,6 @@ def diff(request: Request, door: Door) -> Done:
     return Done(0 if found.same else 1, None)
 
 
-def _write(name: str, flag: str, write: Any) -> None:
-    path = Path(name).expanduser()
-    if not path.parent.is_dir():
-        raise UsageProblem(f"{flag} {name}: there is no folder {str(path.parent)!r}")
-    try:
-        write(path)
-    except (ValueError, ImportError) as error:
-        raise UsageProblem(f"{flag} {name}: {error}") from None
-    except OSError as error:
-        raise UsageProblem(f"{flag} {name}: {error.strerror or error}") from None
-
-
 def _picture(chosen: Any, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):
@@ -185,4 +176,4 @@ def _note(whole: Trace, options: argparse.Namespace) -> None:
             raise UsageProblem(f"--note: there is no call {last}: the last is {len(whole) + whole.dropped - 1}")
         whole.note(first, text, until=last)
     if options.notes and isinstance(options.file, (str, os.PathLike)) and Path(options.file).expanduser().is_file():
-        _write(os.fspath(options.file), "--note", lambda path: whole.save(path))
+        write_file("--note", os.fspath(options.file), whole.save)

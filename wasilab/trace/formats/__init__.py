@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..container import MAGIC, TraceError
+from ..table import arrow
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -40,11 +41,8 @@ def save(trace: Trace, path: str | Path) -> Path:
 
     Raises TraceError for an unknown suffix, an extra that is not installed, or a file that cannot be written.
     """
-    path = Path(path).expanduser()
-    name = WRITERS.get(path.suffix.lower())
-    if name is None:
-        raise TraceError(f"{path.name}: a trace is saved as one of {', '.join(WRITERS)}, by the suffix of its name")
-    write = import_module(f"{__name__}.{name}").write
+    path = check(path)
+    write = import_module(f"{__name__}.{WRITERS[path.suffix.lower()]}").write
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
@@ -57,6 +55,22 @@ def save(trace: Trace, path: str | Path) -> Path:
             raise
     except OSError as error:
         raise TraceError(f"{path} cannot be written: {error.strerror or error}") from None
+    return path
+
+
+def check(path: str | Path) -> Path:
+    """Raise the TraceError that `save` would, for what can be known before there is a trace; returns the path."""
+    path = Path(path).expanduser()
+    if path.suffix.lower() not in WRITERS:
+        raise TraceError(f"{path.name}: a trace is saved as one of {', '.join(WRITERS)}, by the suffix of its name")
+    if path.suffix.lower() == ".parquet":
+        arrow()
+    if path.is_dir():
+        raise TraceError(f"{path} cannot be written: that is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise TraceError(f"{path} cannot be written: there is no folder {str(path.parent)!r}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise TraceError(f"{path} cannot be written: the folder {str(path.parent)!r} is not yours to write to")
     return path
 
 
