@@ -62,7 +62,10 @@ class HostDir:
         self.path = os.fspath(path)
         self.mode = mode
         self.writable = mode != "ro"
-        self.real = os.path.realpath(os.path.expanduser(self.path)) if "\0" not in self.path else self.path
+        try:
+            self.real = os.path.realpath(os.path.expanduser(self.path)) if "\0" not in self.path else self.path
+        except OSError as error:  # a relative path, and the working directory is gone
+            raise BadFolder(f"cannot grant the folder {self.path!r}: {_why(error)}") from None
         """The absolute path that it stands for, links resolved when it was granted."""
         self._granted = True
         self._fd = self._open_folder()

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..toolchains.registry import language_name, language_of_path
 from ..views.units import size
 from .door import Done, Door
+from .files import check_writable, write_file
 from .grammar import Request
 from .program import absent, compile_file, compiler_flags
 from .usage import UsageProblem
@@ -27,15 +28,13 @@ def compile(request: Request, door: Door) -> Done:
         raise UsageProblem(f"{str(output)!r} is the source itself; name another file with -o")
     if output.is_dir():
         output = output / path.with_suffix(".wasm").name
+    check_writable("-o", str(output))
     language = language_name(options.lang) if options.lang is not None else language_of_path(str(path))
     flags = compiler_flags(options, language, request.rest)
     module = compile_file(path, door, lang=language, flags=flags, quiet=options.quiet)
     if module.warnings:
         door.note(module.warnings)
-    try:
-        output.write_bytes(module.bytes)
-    except OSError as error:
-        raise UsageProblem(f"{str(output)!r} cannot be written: {error.strerror or error}") from None
+    write_file("-o", str(output), lambda file: file.write_bytes(module.bytes))
     if not options.quiet:
         door.note(f"{output}: {size(len(module.bytes))}, {module.kind}")
     if getattr(options, "name", None):

@@ -18,11 +18,15 @@ def check_writable(flag: str, name: str) -> Path:
         raise UsageProblem(f"{flag} {name}: that is a folder; name a file in it")
     if not path.parent.is_dir():
         raise UsageProblem(f"{flag} {name}: there is no folder {str(path.parent)!r}")
-    if path.exists() and not os.access(path, os.W_OK):
+    if path.exists() and not _may(path, os.W_OK):
         raise UsageProblem(f"{flag} {name}: that file is not yours to write to; name another")
-    if not path.exists() and not os.access(path.parent, os.W_OK | os.X_OK):
+    if not path.exists() and not _may(path.parent, os.W_OK | os.X_OK):
         raise UsageProblem(f"{flag} {name}: the folder {str(path.parent)!r} is not yours to write to; name another")
     return path
+
+
+def _may(path: Path, what: int) -> bool:
+    return os.access(path, what, effective_ids=os.access in os.supports_effective_ids)
 
 
 def write_file(flag: str, name: str, write: Callable[[Path], object]) -> Path:

@@ -40,6 +40,8 @@ def load_trace(word: object, door: Door) -> Trace:
     path = Path(name).expanduser()
     if path.is_dir():
         raise UsageProblem(f"{name!r} is a folder; name the trace in it")
+    if path.exists() and not path.is_file():
+        raise UsageProblem(f"{name!r} is no regular file, which a saved trace is")
     if not path.is_file():
         names = [entry.name for entry in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
         raise UsageProblem(f"there is no trace {name!r}{did_you_mean(path.name, names)}")

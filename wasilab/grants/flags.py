@@ -46,6 +46,9 @@ BOUNDLESS = ("fuel", "seconds", "bytes_written")
 """The limits that can be taken away with "none"."""
 UNBOUNDED = "none"
 
+STDIN_BYTES = 1 << 30
+"""The longest file that is read into memory to be a guest's stdin."""
+
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -241,9 +244,20 @@ def _read_stdin(path: object) -> bytes | Literal["ask"] | None:
     if path == "none":
         return None
     try:
-        return Path(path).read_bytes()
+        return read_input(Path(path).expanduser())
     except OSError as error:
         raise GrantError(f"--stdin {path}: {error.strerror or error}") from None
+    except GrantError as error:
+        raise GrantError(f"--stdin {error}") from None
+
+
+def read_input(path: Path) -> bytes:
+    """What a file holds, for a guest to read as its stdin; raises `OSError`, `GrantError` for one that is too long."""
+    with path.open("rb") as file:
+        data = file.read(STDIN_BYTES + 1)
+    if len(data) > STDIN_BYTES:
+        raise GrantError(f"{path}: that is more than {format_size(STDIN_BYTES)}; ask for stdin (-) and pipe it in")
+    return data
 
 
 def to_flags(grants: Grants, *, bare: bool | None = None) -> list[str]:

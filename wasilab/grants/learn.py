@@ -21,7 +21,7 @@ from ..capabilities.entropy import Random
 from ..capabilities.hostdir import HostDir
 from .advise import Advice, advise
 from .evidence import Use
-from .grants import GrantError, Grants
+from .grants import GrantError, Grants, host_folder
 from .missing import Missing
 
 HERE = "."
@@ -35,10 +35,10 @@ SUGGESTED = 20
 def rehearsal(grants: Grants, cwd: str | None = None) -> Grants:
     """`grants` made harmless, with stand-ins for what they lack (`cwd`: the current folder, if another)."""
     dirs: dict[str, Directory] = {
-        guest: HostDir(d.path, mode="copy") if isinstance(d, HostDir) else d for guest, d in grants.dirs.items()
+        guest: host_folder(d.path, "copy") if isinstance(d, HostDir) else d for guest, d in grants.dirs.items()
     }
     if not any(root in dirs for root in ROOTS):
-        dirs[HERE] = HostDir(cwd or os.curdir, mode="copy")
+        dirs[HERE] = host_folder(cwd or os.curdir, "copy")
     return grants.with_(
         dirs=dirs,
         args=True,

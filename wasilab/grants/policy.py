@@ -50,7 +50,7 @@ from ..capabilities.hostdir import HostDir
 from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import listen
 from ..engine.limits import Limits
-from .flags import BOUNDLESS, UNBOUNDED, spec_of
+from .flags import BOUNDLESS, UNBOUNDED, read_input, spec_of
 from .grants import GrantError, GrantFields, Grants, host_folder, memory_key, nearest
 
 _TABLES: Mapping[str, tuple[str, ...]] = {
@@ -172,7 +172,7 @@ def _stdin(key: str, value: str, folder: Path) -> bytes | Literal["ask"] | None:
     if key == "stdin_text":
         return value.encode()
     if key == "stdin_file":
-        return (folder / value).read_bytes()
+        return read_input(folder / value)
     kinds: dict[str, bytes | Literal["ask"] | None] = {"empty": b"", "ask": "ask", "none": None}
     if value not in kinds:
         raise GrantError(f"[stdio] stdin = {value!r}{nearest(value, kinds)}")

@@ -190,6 +190,10 @@ def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
         raise CellFailure(str(error)) from None
     except ToolchainError as error:
         raise UsageError(str(error)) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise UsageError(f"{error.filename!r}: {error.strerror or error}") from None
     except KeyboardInterrupt as interrupt:
         if isinstance(interrupt, CellInterrupted):
             raise

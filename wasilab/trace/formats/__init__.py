@@ -69,7 +69,7 @@ def check(path: str | Path) -> Path:
         raise TraceError(f"{path} cannot be written: that is a folder; name a file in it")
     if not path.parent.is_dir():
         raise TraceError(f"{path} cannot be written: there is no folder {str(path.parent)!r}")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
+    if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise TraceError(f"{path} cannot be written: the folder {str(path.parent)!r} is not yours to write to")
     return path
 
