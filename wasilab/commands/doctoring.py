@@ -17,16 +17,17 @@ from ..views.units import counted, size
 from .door import Done, Door
 from .grammar import Request
 
-PARTS = ("wasmtime", "numpy", "ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib")
+PARTS = (
+    "wasmtime", "numpy", "ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib", "platformdirs", "pyelftools",
+)  # fmt: skip
 """What wasilab needs."""
 OPTIONAL = {
-    "jupyterlab": "pip install 'wasilab[lab]'",
-    "pyarrow": "pip install 'wasilab[arrow]'",
-    "duckdb": "pip install 'wasilab[arrow]'",
-    "pandas": "pip install 'wasilab[arrow]'",
-    "perfetto": "pip install 'wasilab[perfetto]'",
+    "jupyterlab": ("notebooks in the browser", "pip install jupyterlab"),
+    "pyarrow": ("traces as .parquet and Arrow tables", "pip install pyarrow"),
+    "duckdb": ("traces in SQL", "pip install duckdb pyarrow"),
+    "pandas": ("traces as DataFrames", "pip install pandas pyarrow"),
 }
-"""What only some commands need, and the line that installs it."""
+"""What is needed for some things only: for which, and the line that installs it."""
 
 
 def doctor(request: Request, door: Door) -> Done:
@@ -52,7 +53,9 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "parts": {name: _version(name) for name in PARTS},
-        "optional": {name: {"version": _version(name), "install": line} for name, line in OPTIONAL.items()},
+        "optional": {
+            name: {"version": _version(name), "for": what, "install": line} for name, (what, line) in OPTIONAL.items()
+        },
         "languages": {found.language: _language(found) for found in report()},
         "cache": _cache_facts(),
     }
@@ -107,7 +110,8 @@ def describe(facts: dict[str, Any]) -> str:
         ]
     lines += ["", "optional parts"]
     for name, part in facts["optional"].items():
-        lines.append(f"  {name:16}{part['version'] or 'missing; install with: ' + part['install']}")
+        state = part["version"] or "missing; install with: " + part["install"]
+        lines.append(f"  {name:16}{state} ({part['for']})")
     held = facts["cache"]
     lines += [
         "",

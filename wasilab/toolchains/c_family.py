@@ -253,7 +253,7 @@ class C(CFamily):
     lexer = "c"
     variable = "WASILAB_CC"
     zig_word = "cc"
-    install = "pip install 'wasilab[zig]'"
+    install = "pip install ziglang"
 
 
 class Cxx(CFamily):
@@ -267,7 +267,7 @@ class Cxx(CFamily):
     variable = "WASILAB_CXX"
     zig_word = "c++"
     driver = ("--driver-mode=g++",)
-    install = "pip install 'wasilab[zig]'"
+    install = "pip install ziglang"
 
     def extra(self) -> tuple[str, ...]:
         return ("-fno-exceptions",)

@@ -23,7 +23,7 @@ class Zig(Toolchain):
     title = "Zig"
     suffixes = (".zig",)
     lexer = "zig"
-    install = "pip install 'wasilab[zig]'"
+    install = "pip install ziglang"
     reactor_flags = ("-fno-entry", "-rdynamic")
     refused_flags = {  # noqa: RUF012
         "-o": "the module's place is set by wasilab",

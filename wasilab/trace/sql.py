@@ -115,7 +115,7 @@ def sql(trace: Trace, statement: str) -> Result:
     try:
         import duckdb
     except ImportError:
-        raise TraceError("this needs DuckDB: install it with  pip install 'wasilab[arrow]'") from None
+        raise TraceError("this needs DuckDB: install it with: pip install duckdb pyarrow") from None
     words = set(re.findall(r"\w+", statement.lower()))
     connection = duckdb.connect(":memory:")
     try:

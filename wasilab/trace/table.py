@@ -100,7 +100,7 @@ def arrow() -> Any:
     try:
         import pyarrow as pa
     except ImportError:
-        raise TraceError("this needs pyarrow: install it with  pip install 'wasilab[arrow]'") from None
+        raise TraceError("this needs pyarrow: install it with: pip install pyarrow") from None
     return pa
 
 
@@ -142,7 +142,7 @@ def to_pandas(trace: Trace) -> Any:
     try:
         import pandas as pd
     except ImportError:
-        raise TraceError("this needs pandas: install it with  pip install 'wasilab[arrow]'") from None
+        raise TraceError("this needs pandas: install it with: pip install pandas pyarrow") from None
     columns: dict[str, Any] = {name: trace.column(name).astype(kind) for name, kind in NUMBERS}
     for name in TEXTS:
         codes, texts = coded(trace, name)
