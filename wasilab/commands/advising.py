@@ -14,11 +14,11 @@ def advise(request: Request, door: Door) -> Done:
     options = request.options
     traces = [load_trace(word, door) for word in options.files or [None]]
     advice = smallest(*traces, narrow=options.narrow, limits=options.limits, include_missing=options.include_missing)
-    if options.output:
+    if options.output is not None:
         text = advice.toml().encode("utf-8")
         path = write_file("-o", options.output, lambda file: file.write_bytes(text))
         door.note(f"{path}: a policy file; run with --policy {path}")
     forms = {"flags": lambda: str(advice), "toml": advice.toml, "python": advice.python}
-    if not options.output or options.form != "flags":
+    if options.output is None or options.form != "flags":
         door.say(forms[options.form]())
     return Done(0, None)

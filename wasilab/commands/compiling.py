@@ -23,7 +23,9 @@ def compile(request: Request, door: Door) -> Done:
         raise UsageProblem(f"{named!r} is a folder; name the source file in it" if named else "name a source file")
     if not path.exists():
         raise UsageProblem(absent(named, path, door))
-    output = Path(options.output).expanduser() if options.output else path.with_suffix(".wasm")
+    if options.output == "":
+        raise UsageProblem("-o: the name is empty; name a file")
+    output = Path(options.output).expanduser() if options.output is not None else path.with_suffix(".wasm")
     if output.exists() and output.samefile(path):
         raise UsageProblem(f"{str(output)!r} is the source itself; name another file with -o")
     if output.is_dir():

@@ -171,7 +171,7 @@ def say_where_it_listens(grants: Grants, door: Door) -> None:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Fail before the run, not after it, when a file cannot be written."""
-    if options.trace_file:
+    if options.trace_file is not None:
         if Path(options.trace_file).suffix.lower() not in WRITERS:
             raise UsageProblem(
                 f"--trace {options.trace_file}: a trace is saved in a file that ends in one of {', '.join(WRITERS)}; "
@@ -181,7 +181,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
             check(options.trace_file)
         except TraceError as error:
             raise UsageProblem(f"--trace: {error}") from None
-    if options.strace_file:
+    if options.strace_file is not None:
         check_writable("--strace", options.strace_file)
     if (options.calls or options.only_path or options.successful or options.failed) and not (
         options.strace or options.strace_file

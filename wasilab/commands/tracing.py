@@ -83,15 +83,15 @@ def trace(request: Request, door: Door) -> Done:
     if options.tail is not None:
         chosen = chosen[-options.tail :]
     done = False
-    if options.export:
+    if options.export is not None:
         write_file("--export", options.export, chosen.save)
         door.note(f"{options.export}: {counted(len(chosen), 'call')}")
         done = True
-    if options.plot:
+    if options.plot is not None:
         write_file("--plot", options.plot, lambda path: _picture(chosen, path))
         door.note(f"{options.plot}: the timeline of {counted(len(chosen), 'call')}")
         done = True
-    if options.sql:
+    if options.sql is not None:
         door.say(_query(chosen, options.sql))
         done = True
     if options.summary:
