@@ -28,6 +28,7 @@ from .grants.grants import GrantError, Grants
 from .grants.held import Held
 from .grants.live import LiveGrants
 from .grants.overrides import overrides
+from .grants.withheld import masks
 from .module import Module, load
 from .runs import Instance, Output, Run
 from .toolchains.base import compile_source
@@ -248,6 +249,7 @@ class Prepared:
                 max_fds=limits.fds,
                 max_bytes_written=limits.bytes_written,
                 max_io=limits.io,
+                withheld=masks(grants),
             )
         except (ValueError, OSError) as error:
             self._let_go()
@@ -389,6 +391,7 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
         "args": [_text(a) for a in args],
         "grants": to_python(grants, contents=4096),
         "dirs": {guest: d.path for guest, d in grants.dirs.items() if isinstance(d, HostDir)},
+        "withheld": {guest: list(names) for guest, names in grants.withheld.items()},
         "source": module.source,
         "lang": module.lang or ("go" if "go:buildid" in module.custom_sections else None),
         "source_name": module.source_name,

@@ -16,6 +16,8 @@ from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
 from wasilab.grants.advise import smallest_flags
 from wasilab.grants.flags import add_options, from_options, to_flags
 from wasilab.grants.policy import load, merge_text, save, to_toml
+from wasilab.grants.python import from_python
+from wasilab.wasi.rights import of_directories
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 NAME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="=\0"), min_size=1, max_size=12)
@@ -63,8 +65,11 @@ def all_grants(draw: Any, root: Path) -> Grants:
         table_elements=positive,
         instances=positive,
     )
+    dirs = draw(st.dictionaries(guest, st.one_of(host, st.builds(MemDir)), max_size=3))
+    rights = st.lists(st.sampled_from(list(of_directories())), max_size=4)
     return Grants(
-        dirs=draw(st.dictionaries(guest, st.one_of(host, st.builds(MemDir)), max_size=3)),
+        dirs=dirs,
+        withheld=draw(st.fixed_dictionaries({}, optional=dict.fromkeys(dirs, rights))),
         env=draw(st.dictionaries(NAME, TEXT, max_size=3)),
         args=draw(st.booleans()),
         stdin=draw(st.one_of(st.none(), st.just("ask"), st.builds(str.encode, TEXT))),
@@ -111,6 +116,7 @@ def test_python_reads_back(root: Path, data: Any) -> None:
     names = {"Grants": Grants, "HostDir": HostDir, "MemDir": MemDir, "Clocks": Clocks, "Limits": Limits}
     grants = data.draw(all_grants(root))
     assert eval(grants.to_python(), {**names, "Random": Random}) == grants
+    assert from_python(grants.to_python()) == grants
 
 
 def test_contents_of_memory_are_python_only(root: Path) -> None:

@@ -1,6 +1,6 @@
 """Standing between a guest and a capability: the one mechanism under all of `patterns.py`.
 
-`interpose(thing, gate)` gives an object of the same kind (Directory, File, Clock, random source, socket) every
+`interpose(thing, gate)` gives an object of the same kind (Directory, File, Clock, random source, strings, socket) every
 operation of which is the call `gate(thing, operation, *args)`. The gate decides: it may refuse, look on, or do it, with
 `perform(thing, operation, *args)`. No other method of the thing can be called through the new object, and your own
 classes work like those of wasilab, because only the operations of the protocols count.
@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar, cast
 from .clocks import Clock
 from .directory import Directory, File
 from .entropy import RandomSource
+from .strings import Strings
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ FILE_OPERATIONS = _operations(File)
 DIRECTORY_OPERATIONS = _operations(Directory)
 CLOCK_OPERATIONS = _operations(Clock)
 RANDOM_OPERATIONS = _operations(RandomSource)
+STRINGS_OPERATIONS = _operations(Strings)
 CONNECTION_OPERATIONS = [*FILE_OPERATIONS, "recv", "send", "shutdown"]
 LISTENER_OPERATIONS = [*FILE_OPERATIONS, "accept"]
 
@@ -132,6 +134,10 @@ class _Random(_Interposed):
         return getattr(self._thing, "spec", "custom")
 
 
+class _Strings(_Interposed):
+    __slots__ = ()
+
+
 # By the operation that only this kind has, the more particular first.
 _KINDS: tuple[tuple[str, type[_Interposed], list[str]], ...] = (
     ("mkdir", _Directory, DIRECTORY_OPERATIONS),
@@ -140,6 +146,7 @@ _KINDS: tuple[tuple[str, type[_Interposed], list[str]], ...] = (
     ("pread", _File, FILE_OPERATIONS),
     ("now", _Clock, CLOCK_OPERATIONS),
     ("fill", _Random, RANDOM_OPERATIONS),
+    ("sizes", _Strings, STRINGS_OPERATIONS),
 )
 for _, _kind, _names in _KINDS:
     for _operation in _names:
@@ -156,5 +163,5 @@ def interpose(thing: T, gate: Gate, name: str = "interposed") -> T:
         if hasattr(thing, operation):
             return cast(T, kind(thing, gate, name))
     raise TypeError(
-        f"{thing!r} is no capability: it has not the operations of a directory, file, clock, source or socket"
+        f"{thing!r} is no capability: it has not the operations of a directory, file, clock, source, strings or socket"
     )

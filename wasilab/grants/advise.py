@@ -23,7 +23,6 @@ from ..capabilities.clocks import Clocks
 from ..capabilities.directory import Directory
 from ..capabilities.entropy import Random
 from ..capabilities.hostdir import HostDir
-from ..capabilities.memdir import MemDir
 from ..engine.limits import Limits
 from ..trace.trace import Trace
 from .evidence import DISCOVERY, Evidence, Use, read
@@ -32,6 +31,7 @@ from .grants import GrantError, Grants
 from .missing import Missing, missing
 from .policy import to_toml
 from .python import from_python, to_python
+from .together import merged
 
 MOST_PARTS = 8
 """Folders that a directory is split into at most, when advice is narrowed."""
@@ -142,7 +142,7 @@ def advise(
     evidence = read(*traces)
     granted = base
     if granted is None:
-        granted = _merged(_grants_of(run, trace) for run, trace in zip(runs, traces, strict=True))
+        granted = merged(_grants_of(run, trace) for run, trace in zip(runs, traces, strict=True))
     work = _Work(granted, evidence, narrow, keep_copies)
     grants = work.grants()
     for line, lack in allowed(runs):  # in ask mode, what a person allowed is what the calls needed
@@ -185,13 +185,17 @@ class _Work:
     def grants(self) -> Grants:
         had = self.granted
         dirs: dict[str, Directory] = {}
+        withheld: dict[str, Iterable[str]] = {}
         for guest, directory in had.dirs.items():
-            dirs.update(self._directory(guest, directory))
+            kept = self._directory(guest, directory)
+            dirs.update(kept)
+            withheld.update(dict.fromkeys(kept, had.withheld.get(guest, ())))
         stdin = self._stdin()
         return replace(
             had,
             ask=False,
             dirs=dirs,
+            withheld=withheld,
             env=dict(had.env) if had.env and self._kept("env", self._env_flag(), "it is read as a whole") else {},
             args=had.args and self._kept("argv", "--argv", ""),
             stdin=stdin,
@@ -365,36 +369,3 @@ def _grants_of(run: Any, trace: Trace) -> Grants:
     if any(life.preopen is not None for life in trace.store.lives.values()):
         raise GrantError("the trace does not say which host folders were granted: give advise(..., base=Grants(...))")
     return Grants()
-
-
-def _merged(several: Iterable[Grants]) -> Grants:
-    """What all of them had together; where two differ on one name, the wider of two modes, else the later."""
-    merged: Grants | None = None
-    for grants in several:
-        if merged is None:
-            merged = grants
-            continue
-        dirs = dict(merged.dirs)
-        for guest, directory in grants.dirs.items():
-            if guest not in dirs or _width(directory) >= _width(dirs[guest]):
-                dirs[guest] = directory
-        merged = replace(
-            grants,
-            dirs=dirs,
-            env={**merged.env, **grants.env},
-            args=merged.args or grants.args,
-            stdin=grants.stdin if grants.stdin not in (None, b"") else merged.stdin,
-            stdout=merged.stdout or grants.stdout,
-            stderr=merged.stderr or grants.stderr,
-            clocks=grants.clocks if grants.clocks.spec != "none" else merged.clocks,
-            random=grants.random if grants.random.spec != "none" else merged.random,
-            sockets=tuple(dict.fromkeys((*merged.sockets, *grants.sockets))),
-        )
-    assert merged is not None
-    return merged
-
-
-def _width(directory: Directory) -> int:
-    if isinstance(directory, MemDir):
-        return 0
-    return {"ro": 1, "copy": 2, "rw": 3}.get(str(getattr(directory, "mode", "")), 0)

@@ -91,7 +91,9 @@ def items(grants: Grants, trace: Trace | None) -> list[Item]:
     found += [item("clock", "clocks", words["clock"]), item("random", "random", words["random"])]
     found.append(item("fd", "stdin", stdin_words(grants)))
     found += [item("fd", name, "given" if getattr(grants, name) else "") for name in ("stdout", "stderr")]
-    found += [item("path", guest, place_of(d), danger(d)) for guest, d in grants.dirs.items()]
+    found += [
+        item("path", guest, place_of(d) + lacking(grants, guest), danger(d)) for guest, d in grants.dirs.items()
+    ]
     found += [item("sock", f"listen {s.address}", s.address) for s in grants.sockets]
     return found
 
@@ -111,6 +113,12 @@ def place_of(directory: Directory) -> str:
     if isinstance(directory, HostDir):
         return f"{directory.path}{leads_to(directory)} ({directory.mode})"
     return mode_of(directory) or type(directory).__name__
+
+
+def lacking(grants: Grants, guest: str) -> str:
+    """", without fd_readdir" where the grant withholds rights from a directory, else ""."""
+    names = grants.withheld.get(guest, ())
+    return f", without {', '.join(names)}" if names else ""
 
 
 def leads_to(directory: HostDir) -> str:
@@ -149,7 +157,7 @@ def describe(grants: Grants) -> dict[str, str]:
         "clock": clocks,
         "random": "" if grants.random.spec == "none" else grants.random.spec,
         "fd": ", ".join(stdio),
-        "path": ", ".join(f"{guest} ({mode_of(directory)})" for guest, directory in grants.dirs.items()),
+        "path": ", ".join(f"{guest} ({mode_of(d)}{lacking(grants, guest)})" for guest, d in grants.dirs.items()),
         "poll": clocks and f"timers on {clocks} clocks",
         "proc": "exit",
         "sched": "yield",

@@ -23,6 +23,7 @@ from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import listen
 from ..engine.limits import Limits
 from .grants import GrantError, GrantFields, Grants, host_folder, memory_key
+from .withheld import in_flags, parse_withheld
 
 MODES = ("ro", "rw", "copy")
 
@@ -98,6 +99,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--dir", action="append", default=[], metavar="HOST[::GUEST][:ro|:rw|:copy]", dest="dir",
         help="grant a host directory; ro (the default) to read, rw to change it, copy to change a copy in memory")
     add("--mem", action="append", type=InMemory, dest="dir", metavar="GUEST", help="grant an empty directory in memory")
+    add("--withhold", action="append", default=[], metavar="GUEST:RIGHT[,RIGHT...]",
+        help="withhold preview1 rights, such as path_unlink_file, from a granted directory and all beneath it; or none")
     add("--env", action="append", default=[], metavar="K=V", help="grant an environment variable")
     add("--stdin", metavar="FILE", help="what the guest reads: a file, - for you (or the pipe at hand), none")
     add("--stdin-text", metavar="TEXT", help="the text that the guest reads from stdin")
@@ -187,7 +190,11 @@ def from_options(options: argparse.Namespace, base: Grants | None = None) -> Gra
     env = dict(grants.env)
     for given_env in options.env:  # in a notebook, {a_mapping} gives several at once
         env.update(given_env if isinstance(given_env, Mapping) else [parse_env(_words(given_env))])
-    changes: GrantFields = {"dirs": dirs, "env": env}
+    withheld: dict[str, tuple[str, ...]] = {}
+    for given_rights in options.withhold:
+        guest, names = parse_withheld(_words(given_rights))
+        withheld[guest] = (*withheld.get(guest, ()), *names)
+    changes: GrantFields = {"dirs": dirs, "env": env, "withheld": {**grants.withheld, **withheld}}
     if options.stdin is not None and options.stdin_text is not None:
         raise GrantError("--stdin and --stdin-text: give one of them")
     if options.stdin_text is not None:
@@ -273,6 +280,8 @@ def to_flags(grants: Grants, *, bare: bool | None = None) -> list[str]:
     flags = ["--deny-all"] if bare else []
     for guest, directory in grants.dirs.items():
         flags += dir_flags(guest, directory)
+    for value in in_flags(grants.withheld):
+        flags += _option("--withhold", value)
     for name, value in grants.env.items():
         flags += _option("--env", f"{name}={value}")
     if not _same(grants.stdin, start.stdin):

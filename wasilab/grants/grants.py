@@ -7,7 +7,7 @@ read from them is in `flags.py`, as a TOML file in `policy.py`; what a run used 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypedDict, Unpack
@@ -20,6 +20,7 @@ from ..capabilities.memdir import MemDir
 from ..capabilities.sockets import ListenSocket
 from ..engine.limits import Limits
 from ..wasi.spec import SNAPSHOT1
+from .withheld import checked
 
 Rights = Literal["strict", "compat"]
 
@@ -32,6 +33,7 @@ class GrantFields(TypedDict, total=False):
     """The fields of `Grants` as keyword arguments, so that a type checker knows a wrong one at the caller."""
 
     dirs: Mapping[str, Directory]
+    withheld: Mapping[str, Iterable[str]]
     env: Mapping[str, str]
     args: bool
     stdin: bytes | File | Literal["ask"] | None
@@ -57,6 +59,8 @@ class Grants:
 
     dirs: Mapping[str, Directory] = field(default_factory=dict)
     """Preopened directories by their guest path. A `str` value is short for `HostDir(value, mode="ro")`."""
+    withheld: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    """Rights of preview1, by name, that a directory and all beneath it lack: guest path -> names (`withheld.py`)."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment variables."""
     args: bool = True
@@ -87,7 +91,7 @@ class Grants:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)  # frozen: this is the one way in
 
-        for name, example in (("dirs", '{"/data": HostDir("data")}'), ("env", '{"LANG": "C"}'), ("overrides", "{}")):
+        for name, example in _MAPPINGS:
             if not isinstance(getattr(self, name), Mapping):
                 raise GrantError(f"{name} is a {type(getattr(self, name)).__name__}, not a mapping: write {example}")
         for name, kind, example in _KINDS:
@@ -105,6 +109,7 @@ class Grants:
                 )
             dirs[guest] = directory
         put("dirs", MappingProxyType(dirs))
+        put("withheld", MappingProxyType(checked(dirs, self.withheld)))
         for name, value in self.env.items():
             if not isinstance(name, str) or not isinstance(value, str):
                 raise GrantError(f"env[{name!r}] must map a str to a str")
@@ -161,12 +166,14 @@ class Grants:
         return cls(**none)
 
     def with_(self, **changes: Unpack[GrantFields]) -> Self:
-        """These grants with some fields replaced."""
+        """These grants with some fields replaced; what was withheld from a directory goes when the directory goes."""
         _check_names(changes)
+        if "dirs" in changes and "withheld" not in changes:
+            changes["withheld"] = {g: names for g, names in self.withheld.items() if g in changes["dirs"]}
         return replace(self, **changes)
 
     def with_dir(self, guest: str, directory: Directory | str) -> Self:
-        """These grants and one more directory (or another one at that guest path)."""
+        """These grants and one more directory (or another one at that guest path, from which the same is withheld)."""
         given = host_folder(directory) if isinstance(directory, str) else directory
         return self.with_(dirs={**self.dirs, guest: given})
 
@@ -208,6 +215,10 @@ class Grants:
         return load(*paths)
 
 
+_MAPPINGS = (
+    ("dirs", '{"/data": HostDir("data")}'), ("env", '{"LANG": "C"}'), ("overrides", "{}"),
+    ("withheld", '{"/data": ["path_unlink_file"]}'),
+)  # fmt: skip
 _KINDS: tuple[tuple[str, type | tuple[type, ...], str], ...] = (
     ("args", bool, "True"), ("stdout", bool, "True"), ("stderr", bool, "True"), ("ask", bool, "True"),
     ("clocks", Clocks, "Clocks.stepped(1000)"),

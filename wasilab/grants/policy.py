@@ -7,6 +7,7 @@
     [dirs]
     "/data" = { host = "data", mode = "ro" }            # host paths are relative to the policy file
     "/tmp" = { memory = true, max_bytes = 1048576 }
+    "/out" = { host = "out", mode = "rw", withhold = ["path_unlink_file"] }    # rights that it lacks
 
     [env]
     LANG = "C"
@@ -61,7 +62,7 @@ _TABLES: Mapping[str, tuple[str, ...]] = {
     "limits": tuple(f.name for f in fields(Limits)),
 }
 _TOP = ("rights", "deny_all", "ask", "dirs", "env", *_TABLES)
-_DIR = ("host", "mode", "memory", "max_bytes")
+_DIR = ("host", "mode", "memory", "max_bytes", "withhold")
 
 
 def load(*paths: str | os.PathLike[str]) -> Grants:
@@ -104,9 +105,11 @@ def _merge(grants: Grants, policy: dict[str, Any], folder: Path) -> Grants:
     if "ask" in policy:
         changes["ask"] = _kind(policy, "ask", bool)
     dirs: dict[str, Directory] = dict(grants.dirs)
+    withheld = dict(grants.withheld)
     for guest, entry in _table(policy, "dirs").items():
         dirs[guest] = _directory(guest, entry, folder)
-    changes["dirs"] = dirs
+        withheld[guest] = _kind(entry, "withhold", list, [])
+    changes["dirs"], changes["withheld"] = dirs, withheld
     changes["env"] = {**grants.env, **_table(policy, "env")}
     stdio = _table(policy, "stdio")
     if "argv" in stdio:
@@ -202,7 +205,7 @@ def to_toml(grants: Grants, *, folder: Path | None = None) -> str:
     if bare:
         lines.append("deny_all = true")
     tables: dict[str, dict[str, str]] = {
-        "dirs": {_toml(guest): _dir_toml(guest, d, folder) for guest, d in grants.dirs.items()},
+        "dirs": {_toml(g): _dir_toml(g, d, folder, grants.withheld.get(g, ())) for g, d in grants.dirs.items()},
         "env": {_toml(name): _toml(value) for name, value in grants.env.items()},
         "stdio": _stdio_toml(grants, start),
         "clocks": {"kind": _toml(spec_of(grants.clocks, "a policy"))} if grants.clocks != start.clocks else {},
@@ -238,18 +241,20 @@ def _stdio_toml(grants: Grants, start: Grants) -> dict[str, str]:
     return rows
 
 
-def _dir_toml(guest: str, directory: Directory, folder: Path | None) -> str:
+def _dir_toml(guest: str, directory: Directory, folder: Path | None, withheld: Iterable[str]) -> str:
+    lacks = f", withhold = [{', '.join(map(_toml, withheld))}]" if withheld else ""
     if isinstance(directory, HostDir):
         host = str(directory.path)
         if folder is not None and not os.path.isabs(host):
             host = os.path.relpath(directory.real, folder)
-        return f"{{ host = {_toml(host)}, mode = {_toml(directory.mode)} }}"
+        return f"{{ host = {_toml(host)}, mode = {_toml(directory.mode)}{lacks} }}"
     if isinstance(directory, MemDir):
         files, max_bytes, *rest = memory_key(directory)
         _, usual_bytes, *usual = memory_key(MemDir())
         if files or rest != usual:
             raise GrantError(f"the directory in memory at {guest!r} has contents or rules: a policy cannot say it")
-        return "{ memory = true" + (f", max_bytes = {max_bytes} }}" if max_bytes != usual_bytes else " }")
+        bound = f", max_bytes = {max_bytes}" if max_bytes != usual_bytes else ""
+        return f"{{ memory = true{bound}{lacks} }}"
     raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: a policy cannot say it")
 
 

@@ -46,6 +46,8 @@ def to_python(grants: Grants, *, contents: int | None = None) -> str:
             parts.append(f"limits=Limits({_keywords(changed.items())})")
         elif field.name == "dirs":
             parts.append(f"dirs={{{', '.join(f'{guest!r}: {_directory(d, contents)}' for guest, d in value.items())}}}")
+        elif field.name == "withheld":
+            parts.append(f"withheld={{{', '.join(f'{guest!r}: {list(names)!r}' for guest, names in value.items())}}}")
         elif field.name in ("env", "overrides"):
             parts.append(f"{field.name}={{{', '.join(f'{k!r}: {v!r}' for k, v in value.items())}}}")
         elif field.name == "sockets":

@@ -173,7 +173,7 @@ def _remedy(event: CallEvent, by: DeniedBy) -> str:
     if by == DeniedBy.PATH:
         return _escaped(event)
     if by == DeniedBy.GRANT:
-        return _writable(event)
+        return _lifted(event) if event.reason.endswith(_WITHHELD) else _writable(event)
     if by == DeniedBy.RIGHT and event.name not in _BY_RIGHT_ONLY:
         return "--rights compat"
     if by == DeniedBy.QUOTA:
@@ -183,6 +183,21 @@ def _remedy(event: CallEvent, by: DeniedBy) -> str:
     if by == DeniedBy.HOST:
         return ""
     return ""
+
+
+_WITHHELD = "which its grant withholds (--withhold)"
+
+
+def _lifted(event: CallEvent) -> str:
+    """The same grant with no more than the refused rights given back."""
+    guest, withheld = _preopen_of(event), event.trace.meta.get("withheld")
+    names = withheld.get(guest) if isinstance(withheld, dict) else None
+    if not isinstance(names, (list, tuple)):
+        return ""
+    # What the guest chose stands before the last "the right", never after it.
+    refused = event.reason.rpartition("the right ")[2].removesuffix(_WITHHELD).strip(" ,").split(", ")
+    left = [name for name in names if isinstance(name, str) and name not in refused]
+    return f"--withhold {shlex.quote(plain(guest) + ':' + plain(','.join(left) or 'none'))}"
 
 
 def _preopen_of(event: CallEvent) -> str:

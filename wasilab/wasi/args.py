@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def args_get(host: Host) -> list[bytes]:
-    """The arguments, without NULs; the engine lays them out."""
-    return host.args
+    """The arguments, without NULs; the engine lays them out. Refused if they changed since their size was asked."""
+    return host.args.get()
 
 
 def args_sizes_get(host: Host) -> tuple[int, int]:
     """Their number, and their bytes with a NUL each."""
-    return len(host.args), sum(map(len, host.args)) + len(host.args)
+    return host.args.sizes()

@@ -9,10 +9,11 @@ if TYPE_CHECKING:
 
 
 def environ_get(host: Host) -> list[bytes]:
-    """The variables as `NAME=value`, without NULs; the engine lays them out."""
-    return host.environ
+    """The variables as `NAME=value`, without NULs; the engine lays them out. Refused if they changed since their size
+    was asked."""
+    return host.environ.get()
 
 
 def environ_sizes_get(host: Host) -> tuple[int, int]:
     """Their number, and their bytes with a NUL each."""
-    return len(host.environ), sum(map(len, host.environ)) + len(host.environ)
+    return host.environ.sizes()

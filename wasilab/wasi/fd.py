@@ -66,14 +66,15 @@ def writable(host: Host, buffers: list[memoryview]) -> list[memoryview]:
     """The buffers of one writing call, within what the grants allow in all; NOSPC when that is used up."""
     if len(buffers) > MAX_BUFFERS:
         raise _too_many()
-    if sum(map(len, buffers)) > host.room:
-        if host.room <= 0:
+    room = host.most_written - host.written
+    if sum(map(len, buffers)) > room:
+        if room <= 0:
             raise WasiError(
                 Errno.NOSPC,
-                f"the limit of {host.max_bytes_written} bytes written is used up; raise limits.bytes_written",
+                f"the limit of {host.most_written} bytes written is used up; raise limits.bytes_written",
                 DeniedBy.QUOTA,
             )
-        return _cut(buffers, host.room)
+        return _cut(buffers, room)
     return buffers
 
 
@@ -91,7 +92,7 @@ def fd_read(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
 def fd_write(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
     """Write at the position; the bytes written."""
     count: int = d.object.write(writable(host, buffers))
-    host.room -= count
+    host.written += count
     return count
 
 
@@ -106,7 +107,7 @@ def fd_pwrite(host: Host, d: Descriptor, buffers: list[memoryview], offset: int)
     """Write at an offset; the bytes written."""
     _position(offset)
     count: int = d.object.pwrite(writable(host, buffers), offset)
-    host.room -= count
+    host.written += count
     return count
 
 
@@ -208,7 +209,7 @@ def fd_fdstat_set_rights(host: Host, d: Descriptor, base: int, inheriting: int) 
         raise WasiError(
             Errno.NOTCAPABLE,
             f"descriptor {d.fd} ({d.path!r}) cannot gain the rights {r.names(added) or hex(added)}: rights only shrink",
-            DeniedBy.GRANT if added & d.withheld else DeniedBy.RIGHT,
+            DeniedBy.GRANT if added & (d.withheld.read_only | d.withheld.named) else DeniedBy.RIGHT,
         )
     d.limit(base, inheriting)
 

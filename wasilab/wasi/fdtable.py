@@ -7,24 +7,52 @@ decided in `rights.py` and `host.py`; how, in the family files.
 from __future__ import annotations
 
 import heapq
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from ..capabilities.directory import Directory, File
 from ..capabilities.refusal import DeniedBy
 from .errnos import Errno, WasiError
-from .rights import allowed
+from .rights import ALL, allowed
 
 FIRST = 3
 """The lowest number given to what is opened, unless the guest itself closed 0, 1 or 2."""
+
+_settling = threading.Lock()
+
+
+class Withheld:
+    """The rights that a grant withholds from a directory: one object for it and all that is opened beneath it.
+
+    It may change while the guest runs (`Host.regrant`), and the descriptors that share it are settled then.
+    """
+
+    __slots__ = ("named", "read_only", "revoked")
+
+    def __init__(self, read_only: int = 0, named: int = 0) -> None:
+        self.read_only = read_only
+        """Because the directory is granted read-only; the directory itself refuses as well."""
+        self.named = named
+        """By their names, whatever the rights mode."""
+        self.revoked = 0
+        """Granted, then taken back."""
+
+    @property
+    def cut(self) -> int:
+        """What no descriptor may do, whatever its own rights say."""
+        return self.named | self.revoked
+
+
+_NOTHING = Withheld()
 
 
 class Descriptor:
     """An open descriptor. `life` tells two openings apart that have the same number after each other."""
 
     __slots__ = (
-        "allowed", "entries", "fd", "fdflags", "filetype", "inheriting", "life", "object", "owned", "path", "preopen",
-        "rights", "strict", "withheld",
+        "allowed", "entries", "fd", "fdflags", "filetype", "inheriting", "life", "most", "most_inheriting", "object",
+        "owned", "path", "preopen", "rights", "strict", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -38,7 +66,7 @@ class Descriptor:
         fdflags: int = 0,
         preopen: str | None = None,
         owned: bool = True,
-        withheld: int = 0,
+        withheld: Withheld = _NOTHING,
     ) -> None:
         self.fd = -1
         """Its number; -1 until it is in a table."""
@@ -50,11 +78,13 @@ class Descriptor:
         self.rights = rights
         """The rights that `fd_fdstat_get` shows, as an integer of `Rights` bits."""
         self.inheriting = inheriting
-        self.allowed = allowed(rights, self.filetype, strict=strict)
+        self.most = self.most_inheriting = ALL
+        """What the guest left itself when it gave up rights."""
+        self.allowed = allowed(rights, self.filetype, strict=strict) & ~withheld.cut
         """The rights in force: what a call tests."""
         self.strict = strict
         self.withheld = withheld
-        """Rights that it lacks because the grant is read-only: for the reason in a refusal."""
+        """What the grant that it comes from withholds."""
         self.fdflags = fdflags
         """`Fdflags` bits."""
         self.path = path
@@ -68,9 +98,23 @@ class Descriptor:
 
     def limit(self, rights: int, inheriting: int) -> None:
         """Give up the rights that are not in `rights` and `inheriting`."""
-        self.rights &= rights
-        self.inheriting &= inheriting
-        self.allowed = allowed(self.rights, self.filetype, strict=self.strict)
+        with _settling:
+            self.most &= ~(self.rights & ~rights)
+            self.most_inheriting &= ~(self.inheriting & ~inheriting)
+            self.rights &= rights
+            self.inheriting &= inheriting
+            self._settle()
+
+    def settle(self, offered: tuple[int, int] | None = None) -> None:
+        """Put in force what is withheld now; `offered`: the rights and inheriting set that the grant gives from now on,
+        of which the guest gets what it has not given up itself. From any thread."""
+        with _settling:
+            if offered is not None:
+                self.rights, self.inheriting = offered[0] & self.most, offered[1] & self.most_inheriting
+            self._settle()
+
+    def _settle(self) -> None:
+        self.allowed = allowed(self.rights, self.filetype, strict=self.strict) & ~self.withheld.cut
 
     def close(self) -> None:
         """Let go of the object."""
@@ -124,6 +168,8 @@ class FdTable:
         descriptor.fd = fd
         descriptor.life = self._lives
         self.entries[fd] = descriptor
+        if descriptor.withheld.revoked:
+            descriptor.settle()  # taken back while it was being opened, by another thread that did not see it yet
         if self.on_open is not None:
             self.on_open(descriptor)
         return descriptor
@@ -141,9 +187,9 @@ class FdTable:
         if source is target:
             return
         old, new = source.fd, target.fd
+        self.entries[new] = source  # before it leaves its old place: whoever takes rights back must find it in one
         del self.entries[old]
         heapq.heappush(self._free, old)
-        self.entries[new] = source
         source.fd = new
         if self.on_close is not None:
             self.on_close(target)

@@ -14,6 +14,7 @@ from ..capabilities.clocks import Clocks
 from ..capabilities.directory import Directory, File, FileType
 from ..capabilities.entropy import Random, RandomSource
 from ..capabilities.refusal import DeniedBy
+from ..capabilities.strings import GivenStrings, Strings
 from ..capabilities.waiting import Interrupt
 from . import args as _args
 from . import clock as _clock
@@ -27,21 +28,25 @@ from . import rights as r
 from . import sched as _sched
 from . import sock as _sock
 from .errnos import Errno, WasiError, explain
-from .fdtable import Descriptor, FdTable
+from .fdtable import Descriptor, FdTable, Withheld
 from .spec import BY_NUMBER, UNSTABLE
 from .types import Rights
 
 _STDIO = ("<stdin>", "<stdout>", "<stderr>")
 _MAX_NOTES = 100
+UNBOUNDED = 1 << 63
+"""More bytes than anything can hold: no limit."""
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 
 
 class Host:
     """What one run of a guest holds.
 
-    `args` and `environ` are byte strings without NUL; `environ` entries are `NAME=value`. `preopens` maps the guest's
+    `args` and `environ` are byte strings without NUL (or `Strings` of your own); `environ` entries are `NAME=value`.
+    `preopens` maps the guest's
     names ("/", "/data") to directories, which become descriptors 3, 4, ... in that order; `sockets` (listening)
-    follow them. A standard stream that is None is not open. `rights` is "strict" or "compat" (see `rights.py`).
+    follow them. A standard stream that is None is not open. `rights` is "strict" or "compat" (see `rights.py`);
+    `withheld` names, as `Rights` bits by guest path, what a directory and all beneath it lack in either mode.
     `max_bytes_written` bounds the bytes written in all (None: unbounded), `max_io` those that one call moves: the
     engine hands out no more of a guest's buffers, and reads and writes may be short.
 
@@ -50,8 +55,8 @@ class Host:
 
     def __init__(
         self,
-        args: Sequence[bytes] = (),
-        environ: Sequence[bytes] = (),
+        args: Sequence[bytes] | Strings = (),
+        environ: Sequence[bytes] | Strings = (),
         preopens: Mapping[str, Directory] | None = None,
         stdin: File | None = None,
         stdout: File | None = None,
@@ -64,35 +69,43 @@ class Host:
         max_fds: int = 256,
         max_bytes_written: int | None = None,
         max_io: int = 64 << 20,
+        withheld: Mapping[str, int] | None = None,
     ) -> None:
         if rights not in ("strict", "compat"):
             raise ValueError(f'rights must be "strict" or "compat", not {rights!r}')
-        for text in (*args, *environ):
-            if b"\0" in text:
-                raise ValueError(f"{text!r} holds a NUL byte, which ends a string for the guest; take it out")
-        for variable in environ:
-            if variable.find(b"=") < 1:
-                raise ValueError(f"the environment entry {variable!r} is not NAME=value")
-        self.args = list(args)
-        self.environ = list(environ)
+        if not isinstance(environ, Strings):
+            for variable in environ:
+                if variable.find(b"=") < 1:
+                    raise ValueError(f"the environment entry {variable!r} is not NAME=value")
+        self.args: Strings = args if isinstance(args, Strings) else GivenStrings(args)
+        self.environ: Strings = environ if isinstance(environ, Strings) else GivenStrings(environ)
         self.rights_mode = rights
         self.strict = rights == "strict"
-        self.clocks = clocks if clocks is not None else Clocks.nothing()
-        self.clock_list = (self.clocks.realtime, self.clocks.monotonic, self.clocks.process, self.clocks.thread)
-        """The clocks by WASI's clock id."""
+        self.use_clocks(clocks if clocks is not None else Clocks.nothing())
         self.random: RandomSource = random if random is not None else Random.nothing()
         self.interrupt = interrupt if interrupt is not None else Interrupt()
-        self.room = max_bytes_written if max_bytes_written is not None else 1 << 63
-        """Bytes that may still be written in all."""
-        self.max_bytes_written = max_bytes_written
+        self.written = 0
+        """Bytes written so far, in all."""
+        self.most_written = max_bytes_written if max_bytes_written is not None else UNBOUNDED
+        """Bytes that may be written in all; it may be changed while the guest runs."""
         self.max_io = max_io
         self.notes: list[str] = []
         """Things that a person should know although no call failed, such as names left out of a listing."""
         self.fds = FdTable(max_fds)
-        self._open_granted(preopens or {}, (stdin, stdout, stderr), sockets)
+        self._withheld: dict[str, Withheld] = {}
+        self._open_granted(preopens or {}, (stdin, stdout, stderr), sockets, withheld or {})
+
+    def use_clocks(self, clocks: Clocks) -> None:
+        """Give the guest these clocks from the next call on."""
+        self.clock_list = (clocks.realtime, clocks.monotonic, clocks.process, clocks.thread)
+        """The clocks by WASI's clock id."""
 
     def _open_granted(
-        self, preopens: Mapping[str, Directory], stdio: tuple[File | None, ...], sockets: Sequence[Any]
+        self,
+        preopens: Mapping[str, Directory],
+        stdio: tuple[File | None, ...],
+        sockets: Sequence[Any],
+        withheld: Mapping[str, int],
     ) -> None:
         wanted = sum(stream is not None for stream in stdio) + len(preopens) + len(sockets)
         if wanted > self.fds.max_fds:
@@ -104,13 +117,12 @@ class Host:
                 usual = r.of_type(stream.filetype) & ~(_READ if fd else _WRITE)
                 self.fds.open(Descriptor(stream, usual, 0, _STDIO[fd], strict=self.strict, owned=False), fd)
         for name, directory in preopens.items():
-            withheld = 0 if directory.writable else r.CHANGES
-            base, inheriting = r.DIRECTORY & ~withheld, r.INHERITING & ~withheld
-            if not self.strict:  # as Wasmtime shows them
-                base, inheriting = r.DIRECTORY & ~int(Rights.PATH_FILESTAT_SET_SIZE), r.INHERITING
+            lacks = Withheld(0 if directory.writable else r.CHANGES, withheld.get(name, 0))
+            self._withheld[name] = lacks
+            base, inheriting = self._offered(lacks)
             self.fds.open(
                 Descriptor(
-                    directory, base, inheriting, name, strict=self.strict, preopen=name, owned=False, withheld=withheld
+                    directory, base, inheriting, name, strict=self.strict, preopen=name, owned=False, withheld=lacks
                 )
             )
         for listener in sockets:
@@ -119,6 +131,41 @@ class Host:
                     listener, r.LISTENER, r.SOCKET, f"<listen {listener.address}>", strict=self.strict, owned=False
                 )
             )
+
+    def _offered(self, lacks: Withheld) -> tuple[int, int]:
+        """The rights that the descriptor of a granted directory shows, and what it passes on."""
+        if not self.strict:  # as Wasmtime shows them
+            return r.DIRECTORY & ~int(Rights.PATH_FILESTAT_SET_SIZE) & ~lacks.named, r.INHERITING & ~lacks.named
+        # To read or write what is opened stays among what is passed on, so that the opening is refused (see CHANGES).
+        return (
+            r.DIRECTORY & ~lacks.read_only & ~lacks.named,
+            r.INHERITING & ~lacks.read_only & ~(lacks.named & ~(_READ | _WRITE)),
+        )
+
+    def regrant(self, name: str, withheld: int, *, writable: bool) -> None:
+        """Withhold other rights from the directory granted at `name`, from any thread, while the guest runs.
+
+        What is withheld anew is taken back, also from what was opened beneath it; what no longer is, the directory
+        itself has again, and what was opened before stays as it was opened. `writable` gives the rights that a
+        read-only grant lacks (to take these back is the capability's affair: `grants/live.py`).
+        """
+        lacks = self._withheld[name]
+        if writable:
+            lacks.read_only = 0
+        lacks.named &= withheld
+        lacks.revoked = withheld & ~lacks.named
+        for descriptor in list(self.fds.entries.values()):
+            if descriptor.withheld is lacks:
+                descriptor.settle(self._offered(lacks) if descriptor.preopen is not None else None)
+
+    def withheld(self, what: str, rights: int, descriptor: Descriptor) -> WasiError:
+        """The refusal of `rights` that the grant behind `descriptor` withholds."""
+        taken_back = rights & descriptor.withheld.revoked
+        if taken_back:
+            why, by = "which was granted, then taken back", DeniedBy.REVOKED
+        else:
+            why, by = "which its grant withholds (--withhold)", DeniedBy.GRANT
+        return WasiError(Errno.NOTCAPABLE, f"{what} the right {r.names(taken_back or rights)}, {why}", by)
 
     def check(self, descriptor: Descriptor, needed: int) -> None:
         """Raise `WasiError` unless `descriptor` has all the rights of `needed` in force.
@@ -135,9 +182,11 @@ class Host:
         if missing & r.ONLY_DIRECTORY and filetype != FileType.DIRECTORY:
             raise WasiError(Errno.NOTDIR)
         what = f"descriptor {descriptor.fd} ({descriptor.path!r})"
+        if missing & descriptor.withheld.cut:
+            raise self.withheld(f"{what} lacks", missing & descriptor.withheld.cut, descriptor)
         if not self.strict:
             raise WasiError(Errno.BADF, f"{what} is not open for {_verb(missing, filetype)}", DeniedBy.RIGHT)
-        if missing & descriptor.withheld:
+        if missing & descriptor.withheld.read_only:
             raise WasiError(
                 Errno.NOTCAPABLE,
                 f"{what} lacks the right {r.names(missing)}, because it is granted read-only; grant it with :rw",

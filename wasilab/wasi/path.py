@@ -117,7 +117,7 @@ def _check_rights(host: Host, d: Descriptor, name: str, oflags: int, base: int, 
     needed = (_CREATE_FILE if oflags & _CREAT else 0) | (_SET_SIZE if oflags & _TRUNC else 0)
     if needed & ~d.allowed:
         host.check(d, needed)
-    if base & _WRITE and d.withheld:
+    if base & _WRITE and d.withheld.read_only:
         raise WasiError(
             Errno.NOTCAPABLE,
             f"{name!r} was asked to be opened for writing, and {d.path!r} is granted read-only; grant it with :rw",
@@ -130,6 +130,15 @@ def _check_rights(host: Host, d: Descriptor, name: str, oflags: int, base: int, 
         )
 
 
+def _check_withheld(host: Host, d: Descriptor, name: str, oflags: int, base: int, cut: int) -> None:
+    """In any mode: nothing is opened to do what the grant withholds (`cut`). A directory is opened to be looked at with
+    fd_read among the rights (wasi-libc does), which means nothing there."""
+    asked = (_CREATE_FILE if oflags & _CREAT else 0) | (_SET_SIZE if oflags & _TRUNC else 0)
+    asked |= base & (_WRITE if oflags & _ODIRECTORY else _READ | _WRITE)
+    if asked & cut:
+        raise host.withheld(f"{name!r} in {d.path!r} was asked to be opened with", asked & cut, d)
+
+
 def _rights(host: Host, d: Descriptor, filetype: int, how: OpenHow, base: int, inheriting: int) -> tuple[int, int]:
     """The rights of what has been opened beneath `d`."""
     of_type = r.of_type(filetype)
@@ -138,7 +147,7 @@ def _rights(host: Host, d: Descriptor, filetype: int, how: OpenHow, base: int, i
         return kept & ~_SET_SIZE, r.INHERITING if filetype == _DIRECTORY else 0
     if filetype == _REGULAR and not how.write:
         of_type &= ~r.WRITING
-    return base & of_type & d.inheriting, inheriting & d.inheriting
+    return base & of_type & d.inheriting & ~d.withheld.named, inheriting & d.inheriting
 
 
 @cache
@@ -170,6 +179,9 @@ def path_open(
     """
     _check_flags(dirflags, oflags, fdflags)
     name = _name(path)
+    cut = d.withheld.cut
+    if cut:
+        _check_withheld(host, d, name, oflags, base, cut)
     if host.strict:
         _check_rights(host, d, name, oflags, base, fdflags)
         base &= d.inheriting

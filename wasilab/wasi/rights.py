@@ -8,6 +8,8 @@ Either way `Descriptor.allowed` holds the rights in force, so that a call tests 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..capabilities.directory import FileType
 from .types import Rights as R
 
@@ -67,9 +69,10 @@ _READ, _WRITE, _SEEK, _TELL = int(R.FD_READ), int(R.FD_WRITE), int(R.FD_SEEK), i
 _SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
 
 
-def directory_rights(writable: bool, *, strict: bool) -> tuple[int, int]:
-    """The rights in force of a granted directory's descriptor, and those that a read-only grant withholds."""
-    withheld = 0 if writable else CHANGES
+def directory_rights(writable: bool, *, strict: bool, named: int = 0) -> tuple[int, int]:
+    """The rights in force of a granted directory's descriptor, and those that a grant withholds: a read-only one, and
+    one that names rights (`named`)."""
+    withheld = (0 if writable else CHANGES) | named & DIRECTORY
     if strict:
         return DIRECTORY & ~withheld, withheld
     return DIRECTORY & ~int(R.PATH_FILESTAT_SET_SIZE) & ~withheld, withheld & ~int(R.PATH_FILESTAT_SET_SIZE)
@@ -96,6 +99,18 @@ def allowed(rights: int, filetype: int, *, strict: bool) -> int:
     if filetype not in _SOCKETS:
         inapplicable |= ONLY_SOCKET
     return ALL & ~inapplicable & ~((_READ | _WRITE) & ~rights)
+
+
+def of_directories() -> dict[str, int]:
+    """The rights that a granted directory, or what is opened beneath it, can have, by name, in the order of their bits:
+    those that a grant can withhold."""
+    return {name: int(right) for right in R if int(right) & INHERITING and (name := (right.name or "").lower())}
+
+
+def bits(given: Iterable[str]) -> int:
+    """Rights by their names. Raises `KeyError` for a name that is none of a directory's."""
+    known = of_directories()
+    return sum(known[name] for name in set(given))
 
 
 def names(rights: int) -> str:

@@ -109,7 +109,7 @@ def sock_send(host: Host, d: Descriptor, buffers: list[memoryview], flags: int) 
     _socket(d)
     buffers = writable(host, buffers)
     count = _patient(host, d, lambda: d.object.send(buffers), writing=True)
-    host.room -= count
+    host.written += count
     return int(count)
 
 

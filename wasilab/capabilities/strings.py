@@ -1,0 +1,59 @@
+"""Strings that a guest can be given to read: its arguments, its environment.
+
+WASI hands them over in two calls: the guest asks how many there are and how large, makes room, and asks for them.
+Whoever changes them in between must not make the second answer larger than the room: `GivenStrings` refuses it then.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+from .refusal import DeniedBy, Refused
+
+
+@runtime_checkable
+class Strings(Protocol):
+    """A list of byte strings without NUL, as a capability."""
+
+    def sizes(self) -> tuple[int, int]:
+        """How many there are, and their bytes with a NUL after each."""
+
+    def get(self) -> list[bytes]:
+        """The strings, as many and as large as the last `sizes()` said."""
+
+
+class GivenStrings:
+    """Strings that their owner may replace (`put`, from any thread) while the guest runs.
+
+    Raises `ValueError` for a string with a NUL byte.
+    """
+
+    def __init__(self, strings: Iterable[bytes] = ()) -> None:
+        self._strings: tuple[bytes, ...] = ()
+        self._announced: tuple[bytes, ...] | None = None
+        self.put(strings)
+
+    def put(self, strings: Iterable[bytes]) -> None:
+        """Give these from now on."""
+        given = tuple(strings)
+        for text in given:
+            if b"\0" in text:
+                raise ValueError(f"{text!r} holds a NUL byte, which ends a string for the guest; take it out")
+        self._strings = given
+
+    def sizes(self) -> tuple[int, int]:
+        strings = self._announced = self._strings
+        return len(strings), sum(map(len, strings)) + len(strings)
+
+    def get(self) -> list[bytes]:
+        strings = self._strings
+        if self._announced is not None and self._announced != strings:
+            raise Refused(
+                errno.EPERM,
+                "they were changed since the guest asked for their size: what it made room for is no longer given",
+                DeniedBy.REVOKED,
+                notcapable=True,
+            )
+        return list(strings)
