@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,22 @@ from .capabilities.hostdir import HostDir
 from .capabilities.memdir import MemDir
 from .capabilities.sockets import ListenSocket
 from .capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput, QueueInput
+from .capabilities.strings import GivenStrings
 from .capabilities.waiting import Interrupt
-from .engine.worker import Pump, start
+from .engine.limits import Limits
+from .engine.output import Output
+from .engine.worker import Running, start
 from .grants.ask import Asking, Question
 from .grants.desk import Desk, Reader
 from .grants.grants import GrantError, Grants
 from .grants.held import Held
 from .grants.live import LiveGrants
 from .grants.overrides import overrides
+from .grants.regrant import Regranting
+from .grants.served import Ask, Listeners, ServedPump
 from .grants.withheld import masks
 from .module import Module, load
-from .runs import Instance, Output, Run
+from .runs import Instance, Run
 from .toolchains.base import compile_source
 from .trace.record import Recorder
 from .wasi.host import Host
@@ -39,9 +43,6 @@ __all__ = ["Instance", "Program", "Run", "compile", "instantiate", "run"]
 
 Program = Module | bytes | str | os.PathLike[str]
 """What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
-
-Ask = Callable[[], "str | bytes | None"]
-"""Asks the person for a line of input: `str` gets a newline, `bytes` is taken as it is, None is the end."""
 
 
 def compile(
@@ -152,6 +153,8 @@ def run(
         overrides=prepared.overrides,
         raw=raw,
     )
+    if detach:
+        prepared.make_regrantable(running)
     result = Run(module, tuple(_text(a) for a in args), prepared.grants, prepared.name, running, prepared)
     running.on_done(prepared.release)
     if not detach:
@@ -182,20 +185,6 @@ def instantiate(
 def load_program(program: Program) -> Module:
     """The module that `program` stands for."""
     return program if isinstance(program, Module) else load(program)
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """Who hears of a run in the calling thread, and who answers it (see `run`)."""
-
-    on_stdout: Callable[[bytes], object] | None = None
-    on_stderr: Callable[[bytes], object] | None = None
-    on_input: Ask | None = None
-    own_stdin: Callable[[Interrupt], File | None] | None = None
-    on_compiling: Callable[[float], object] | None = None
-    on_tick: Callable[[], object] | None = None
-    on_question: Reader | None = None
-    on_asked: Callable[[Question | None], object] | None = None
 
 
 class Prepared:
@@ -229,14 +218,19 @@ class Prepared:
         self._sockets: tuple[ListenSocket, ...] = ()
         self._endings: list[Callable[[], None]] = []
         limits = grants.limits
+        self.regranting: Regranting | None = None
+        """What other grants reach into the run with, while it goes on."""
+        self._words = [_bytes(a) for a in (self.name, *args)]
         try:
+            self._argv = GivenStrings(self._words if grants.args else ())
+            self._environ = GivenStrings(f"{key}={value}".encode() for key, value in grants.env.items())
             self.dirs: dict[str, Directory] = {guest: _fresh(d) for guest, d in grants.dirs.items()}
             held = self._held(listeners)
             self.live = LiveGrants(held) if live else None
             held = held if self.live is None else self.live.held
             self.host = Host(
-                args=[_bytes(a) for a in (self.name, *args)] if grants.args else [],
-                environ=[f"{key}={value}".encode() for key, value in grants.env.items()],
+                args=held.args or (),
+                environ=held.environ or (),
                 preopens=held.preopens,
                 stdin=held.stdin,
                 stdout=held.stdout,
@@ -257,6 +251,8 @@ class Prepared:
         except BaseException:
             self._let_go()
             raise
+        if self.live is not None:
+            self.live.host = self.host
         self._note_what_was_left_out()
         self.recorder: Recorder | None = None
         if trace:
@@ -277,6 +273,8 @@ class Prepared:
         if clocks.realtime.virtual and clocks.spec != "none":
             self._make_repeatable(clocks)
         held = Held(
+            args=self._argv,
+            environ=self._environ,
             preopens=self.dirs,
             stdin=self._stdin(grants.stdin, listeners.own_stdin),
             stdout=CallbackOutput(pump.stdout) if grants.stdout else None,
@@ -313,6 +311,19 @@ class Prepared:
         self.pump.stdin = asking
         return asking
 
+    def make_regrantable(self, running: Running) -> None:
+        """From now on the run can be given other grants."""
+        assert self.live is not None, "a run with switches"
+
+        def limit(limits: Limits) -> None:
+            self.output.limit = limits.output
+            running.relimit(limits)
+
+        self.regranting = Regranting(
+            self.grants, self.live, self.host, self.dirs, self._words, argv=self._argv, environ=self._environ,
+            stdin=lambda given: self._stdin(given, None), limit=limit,
+        )  # fmt: skip
+
     def release(self) -> None:
         """Close what the run held: once, when the guest has ended."""
         if self._released:
@@ -345,38 +356,6 @@ class Prepared:
                 self.host.notes.append(f"the copy at {guest} is without {path!r}: {reason}")
             if len(skipped) > 5:
                 self.host.notes.append(f"the copy at {guest} is without {len(skipped) - 5:,} more names")
-
-
-class ServedPump(Pump):
-    """The engine's pump, which keeps all output as well; what nobody listens to is kept and no more."""
-
-    def __init__(self, output: Output, listeners: Listeners) -> None:
-        super().__init__(
-            listeners.on_stdout, listeners.on_stderr, listeners.on_input, listeners.on_compiling, self._tick
-        )
-        self.own: File | None = None
-        """The person's own input, when it is read directly."""
-        self.desk: Desk | None = None
-        """Where questions of ask mode wait."""
-        self._output = output
-        self._listeners = listeners
-
-    def _tick(self) -> None:
-        listeners = self._listeners
-        if self.desk is not None and listeners.on_question is not None:
-            self.desk.serve(listeners.on_question)
-        if listeners.on_tick is not None:
-            listeners.on_tick()
-
-    def stdout(self, data: bytes) -> None:
-        kept = self._output.keep(1, data)
-        if kept and self._listeners.on_stdout is not None:
-            super().stdout(kept)
-
-    def stderr(self, data: bytes) -> None:
-        kept = self._output.keep(2, data)
-        if kept and self._listeners.on_stderr is not None:
-            super().stderr(kept)
 
 
 def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from .engine.worker import Pump, Running
 from .grants.ask import Answer, Asked, Question
 from .grants.grants import Grants
 from .grants.live import LiveGrants
+from .grants.regrant import Regranting
 from .module import Module
 from .trace.refusals import Refusals
 from .trace.source import source_map
@@ -46,29 +47,6 @@ class PlotOptions(TypedDict, total=False):
 
 class RunError(RuntimeError):
     """Something asked of a run that it cannot tell (yet); the message says why."""
-
-
-class Output:
-    """The bytes that a guest wrote to stdout and stderr, up to `limit` bytes of both together."""
-
-    def __init__(self, limit: int) -> None:
-        self._room = limit
-        self._kept = {1: bytearray(), 2: bytearray()}  # an object for each write would cost 40 times a byte
-        self.cut = 0
-        """Bytes beyond the limit: counted, not kept."""
-
-    def keep(self, stream: int, data: bytes) -> bytes:
-        """Keep what fits; returns it."""
-        if len(data) > self._room:
-            self.cut += len(data) - self._room
-            data = data[: self._room]
-        self._room -= len(data)
-        self._kept[stream] += data
-        return data
-
-    def bytes(self, stream: int) -> bytes:
-        """Everything kept of stream 1 or 2."""
-        return bytes(self._kept[stream])
 
 
 class RunChanges(Mapping[str, Changes]):
@@ -258,6 +236,25 @@ class Run:
         if self._prepared.live is None:
             raise RunError(f"{self.name} has no switches: start it with detach=True (--detach) to revoke while it runs")
         return self._prepared.live
+
+    def regrant(self, grants: Grants) -> dict[str, str]:
+        """Give a detached run other grants while it goes on; what gives less is refused from the next call on.
+
+        Returns what cannot change before its end, by name, with the reason (`grants/regrant.py`); empty for nothing.
+        Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
+        """
+        return self._regranting.become(grants)
+
+    @property
+    def fixed(self) -> dict[str, str]:
+        """What `regrant` cannot change in a detached run, by name, with the reason."""
+        return dict(self._regranting.fixed)
+
+    @property
+    def _regranting(self) -> Regranting:
+        _ = self.live
+        assert self._prepared.regranting is not None, "whoever has switches has hands"
+        return self._prepared.regranting
 
     @property
     def question(self) -> Question | None:

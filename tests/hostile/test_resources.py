@@ -279,7 +279,7 @@ def test_a_flood_of_a_million_tiny_writes(listening: bool) -> None:
 
 
 def test_output_that_is_kept_costs_its_size() -> None:
-    from wasilab.runs import Output
+    from wasilab.engine.output import Output
 
     output = Output(64 * MIB)
     before = resident()

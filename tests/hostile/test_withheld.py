@@ -130,6 +130,23 @@ def test_rights_are_taken_back_from_whatever_is_being_opened_moved_or_limited() 
     assert wrong == []
 
 
+def test_rights_are_taken_back_between_the_opening_and_the_table() -> None:
+    made = host(0)
+    room = made.fds.require_room
+    asked: list[int] = []
+
+    def no_better_moment() -> None:
+        asked.append(1)
+        if len(asked) == 2:  # the descriptor is made, and stands in no table yet
+            made.regrant("/d", int(Rights.FD_READ), writable=True)
+        room()
+
+    made.fds.require_room = no_better_moment  # type: ignore[method-assign]
+    fd = attempt(made, "path_open", made.fds.entries[3], 1, b"a.txt", 0, ALL, ALL, 0)
+    assert len(asked) == 2
+    assert not made.fds.entries[fd].allowed & int(Rights.FD_READ)
+
+
 def test_a_drop_box_takes_and_never_shows() -> None:
     made = host(int(Rights.FD_READ | Rights.FD_READDIR | Rights.PATH_FILESTAT_SET_SIZE))
     root = made.fds.entries[3]

@@ -257,6 +257,11 @@ class Link:
         index = chunk.path_ids[path] = len(chunk.paths)
         return index
 
+    def limit_io(self, count: int) -> None:
+        """Let one call move at most so many bytes, from the next call on."""
+        if "IO" in self._namespace:
+            self._namespace["IO"] = count
+
     def close(self) -> None:
         """Let go of everything that holds the store, once no guest code will run in it any more.
 

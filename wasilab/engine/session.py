@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import wasmtime
@@ -15,7 +16,7 @@ import wasmtime
 from ..capabilities.waiting import Interrupted
 from ..module import Module
 from ..trace.record import Recorder
-from ..wasi.host import Host
+from ..wasi.host import UNBOUNDED, Host
 from ..wasi.types import ProcExit, Trap
 from . import engines
 from .entry import Entries, InvokeError, offer
@@ -166,6 +167,20 @@ class Session:
         self.store.set_epoch_deadline(1)
         if self.stop_reason is not None:
             raise Interrupted
+
+    def relimit(self, limits: Limits) -> None:
+        """Put the limits in force that the host looks at in each call; from any thread, while the guest runs.
+
+        `seconds` is the worker's to watch. What the engine set at the start stays: fuel, memory, tables, instances.
+        """
+        keep = {name: getattr(self.limits, name) for name in ("fuel", "memory", "trace", "table_elements", "instances")}
+        self.limits = replace(limits, **keep)
+        host = self.host
+        host.fds.max_fds = limits.fds
+        host.most_written = UNBOUNDED if limits.bytes_written is None else limits.bytes_written
+        host.max_io = limits.io
+        for link in list(self.links):
+            link.limit_io(limits.io)
 
     def _listen(self, recorder: Recorder) -> None:
         """Let the recorder follow the descriptors: those open now and every later opening and closing."""

@@ -52,6 +52,7 @@ class Running:
         self.waker: Callable[[], object] | None = None
         """Called last of all, once `done` is set."""
         self.started = time.perf_counter()
+        self._entered = 0.0
         self._task = task
         self._worker = worker
         self._time_limit = time_limit
@@ -104,8 +105,31 @@ class Running:
             if self.outcome is not None or self.session.stop_reason is not None:
                 raise Interrupted
             self.state = "running"
-        if self._time_limit is not None:
-            self._time_limit.arm(lambda: self.interrupt("seconds"))
+            self._entered = time.monotonic()
+            if self._time_limit is not None:
+                self._time_limit.arm(lambda: self.interrupt("seconds"))
+
+    def relimit(self, limits: Limits) -> None:
+        """Put other limits in force while the guest runs, from any thread (see `Session.relimit`).
+
+        Seconds count from the guest's start: a limit that is over already ends it now.
+        """
+        before = self.session.limits.seconds
+        self.session.relimit(limits)
+        if limits.seconds == before:
+            return
+        with self._lock:
+            former, watch = self._time_limit, None
+            if limits.seconds is not None:
+                gone = time.monotonic() - self._entered if self.state == "running" else 0.0
+                watch = TimeLimit(max(0.0, limits.seconds - gone))
+            self._time_limit = watch
+            if watch is not None and self.state == "running":
+                watch.arm(lambda: self.interrupt("seconds"))
+        if former is not None:
+            former.close()
+        if watch is not None:
+            self.on_done(watch.close)
 
     def _work(self) -> None:
         try:

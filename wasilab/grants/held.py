@@ -14,6 +14,7 @@ from typing import Any
 from ..capabilities.clocks import Clock, Clocks
 from ..capabilities.directory import Directory, File
 from ..capabilities.entropy import Random, RandomSource
+from ..capabilities.strings import Strings
 
 STREAMS = ("stdin", "stdout", "stderr")
 CLOCKS = ("realtime", "monotonic", "process", "thread")
@@ -23,6 +24,8 @@ CLOCKS = ("realtime", "monotonic", "process", "thread")
 class Held:
     """The capabilities of one run. The fields are what `wasi.host.Host` takes."""
 
+    args: Strings | None = None
+    environ: Strings | None = None
     preopens: Mapping[str, Directory] = field(default_factory=dict)
     stdin: File | None = None
     stdout: File | None = None
@@ -32,11 +35,12 @@ class Held:
     sockets: tuple[Any, ...] = ()
 
     def names(self) -> list[str]:
-        """What is held, by the names that a person switches: guest paths, "stdin", "clocks", "listen ADDRESS", ..."""
+        """What is held, by the names that a person switches: "argv", guest paths, "stdin", "listen ADDRESS", ..."""
+        strings = [name for name, held in (("argv", self.args), ("env", self.environ)) if held is not None]
         streams = [name for name in STREAMS if getattr(self, name) is not None]
         clocks = ["clocks"] if getattr(self.clocks, "spec", "") != "none" else []
         random = ["random"] if getattr(self.random, "spec", "") != "none" else []
-        return [*self.preopens, *streams, *clocks, *random, *(socket_name(s) for s in self.sockets)]
+        return [*strings, *self.preopens, *streams, *clocks, *random, *(socket_name(s) for s in self.sockets)]
 
     def mapped(
         self,
@@ -45,6 +49,7 @@ class Held:
         clock: Callable[[str, Clock], Clock] = lambda name, thing: thing,
         random: Callable[[str, RandomSource], RandomSource] = lambda name, thing: thing,
         socket: Callable[[str, Any], Any] = lambda name, thing: thing,
+        strings: Callable[[str, Strings], Strings] = lambda name, thing: thing,
     ) -> Held:
         """The same with everything that is held replaced by what the function of its kind makes of (name, thing)."""
         names = self.names()
@@ -54,6 +59,8 @@ class Held:
             clocks = Clocks(*(clock("clocks", getattr(clocks, kind)) for kind in CLOCKS), spec=clocks.spec)
         return replace(
             self,
+            args=None if self.args is None else strings("argv", self.args),
+            environ=None if self.environ is None else strings("env", self.environ),
             preopens={name: directory(name, thing) for name, thing in self.preopens.items()},
             clocks=clocks,
             random=random("random", self.random) if "random" in names else self.random,
