@@ -11,6 +11,7 @@ import pytest
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, run
 from wasilab.capabilities.patterns import quota
 from wasilab.capabilities.refusal import DeniedBy
+from wasilab.grants.compare import items
 from wasilab.grants.flags import add_options, from_options
 from wasilab.grants.missing import missing
 
@@ -123,3 +124,12 @@ def test_a_stream_is_refused_once_with_a_count_and_not_where_the_guest_closed_it
     twice = wasilab.compile('#include <unistd.h>\nint main() { write(1, "x", 1); write(1, "x", 1); }', "c")
     (refusal,) = run(twice, (), Grants(stdout=False)).denied
     assert (refusal.asked, refusal.remedy, refusal.count) == ("fd_write(1)", "--stdout", 2)
+
+
+def test_a_stream_that_was_not_granted_counts_as_refused_beside_its_grant() -> None:
+    grants = Grants(stdout=False, stdin=None)
+    ran = run(Guest().write("x", fd(1)).module(), (), grants)
+    counts = {item.name: (item.used, item.refused) for item in items(grants, ran.trace)}
+    assert (counts["stdout"], counts["stdin"], counts["stderr"]) == ((0, 1), (0, 0), (0, 0))
+    written = run(Guest().write("x", fd(1)).module(), (), Grants())
+    assert {item.name: item.refused for item in items(Grants(), written.trace)}["stdout"] == 0

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from wasilab import panel
 from wasilab.engine.outcome import Outcome
 from wasilab.grants.grants import Grants
 from wasilab.trace.record import Recorder, pack_payload
 from wasilab.trace.trace import Trace
+from wasilab.views.panel import Panel
 from wasilab.wasi.spec import SNAPSHOT1
 
 EVIL = "<script>alert(1)</script>\x1b[31mred\u202egpj.exe"
@@ -183,3 +186,26 @@ def many_run() -> Callable[[int], Any]:
 @pytest.fixture
 def new_book() -> Callable[[], Book]:
     return Book
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("text")
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def shown() -> Iterator[Callable[..., Panel]]:
+    panels: list[Panel] = []
+
+    def make(*given: Any, **more: Any) -> Panel:
+        panels.append(panel(*given, **more))
+        return panels[-1]
+
+    yield make
+    for each in panels:
+        if each.run is not None:
+            each.run.stop()

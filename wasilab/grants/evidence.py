@@ -17,6 +17,7 @@ import numpy as np
 
 from ..trace.decode import Batch, bytes_moved, plan
 from ..trace.record import DID_NOT_RETURN, Life
+from ..trace.refusals import missed_streams
 from ..trace.trace import Trace
 from ..wasi.spec import BY_NUMBER, SNAPSHOT1
 from ..wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
@@ -100,6 +101,8 @@ class Evidence:
         for row in _groups(trace, roots, changing):
             self._take(*row)
         self._paths(trace, roots, changing)
+        for name, call, _, rows in missed_streams(trace):  # to the guest they are just not open
+            self.of(name).refused[call] += len(rows)
         for name, life, path, seq in _targets(trace, roots):
             self._path(roots, life, path, True)
             target = roots.name(life)

@@ -280,21 +280,23 @@ _STREAMS = (
 )  # fmt: skip
 
 
-def _streams_missed(trace: Trace, lines: Places) -> list[Refusal]:
-    """Standard streams that were read or written and were never there, each as a refusal."""
+def missed_streams(trace: Trace) -> Iterator[tuple[str, str, str, Any]]:
+    """(name, call, flag, rows) of each standard stream that was read or written and was never there."""
     if trace.dropped:
-        return []
+        return
     calls, failed = trace.column("call"), trace.column("errno") == _BADF
     known = {life.fd for life in trace.lives.values()} | {life.path for life in trace.lives.values()}
-    found = []
     for fd, name, call, flag in _STREAMS:
         if fd in known or f"<{name}>".encode() in known:
             continue  # it was granted: what is closed now, the guest closed
         rows = np.flatnonzero(failed & (calls == spec.SNAPSHOT1[call].number) & (trace.column("args")[:, 0] == fd))
         if len(rows):
-            event = trace[int(rows[0])]
-            asked = f"{call}({fd})"
-            sentence = f"{asked} failed: {name} is not granted; grant it with {flag}"
-            where = _line(event, lines)
-            found.append(Refusal(call, asked, DeniedBy.GRANT, sentence, flag, event.seq, where, len(rows)))
-    return found
+            yield name, call, flag, rows
+
+
+def _streams_missed(trace: Trace, lines: Places) -> Iterator[Refusal]:
+    for name, call, flag, rows in missed_streams(trace):
+        event = trace[int(rows[0])]
+        asked = f"{call}({int(trace.column('args')[rows[0], 0])})"
+        sentence = f"{asked} failed: {name} is not granted; grant it with {flag}"
+        yield Refusal(call, asked, DeniedBy.GRANT, sentence, flag, event.seq, _line(event, lines), len(rows))

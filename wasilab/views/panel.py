@@ -15,18 +15,19 @@ from typing import Any
 import ipywidgets as w
 
 from ..engine.threads import spawn
-from ..grants.ask import Answer
 from ..grants.compare import danger, items
 from ..grants.grants import GrantError, Grants
+from ..grants.missing import Missing
 from ..module import Module, ModuleError
 from ..runner import Program, load_program
 from ..runs import Run, RunError
 from . import panel_table as table
 from .escape import html_text
 from .live import recorder_of
+from .panel_boxes import classed, put, question_box, refusal_box, small
 from .panel_chooser import Chooser
 from .panel_model import PanelModel
-from .panel_rows import Bounds, Environment, Folder, Group, Kind, Sockets, Stdin, Switch, small
+from .panel_rows import Bounds, Environment, Folder, Group, Kind, Sockets, Stdin, Switch, hold
 from .verdict import mood, refused_by_its_library, verdict
 from .widget import timeline
 
@@ -67,13 +68,12 @@ class Panel(w.VBox):  # type: ignore[misc]
         self._states: dict[str, w.HTML] = {}
         self._shown: list[str] = []
         self._picture: Any = None
-        self.said = w.HTML()
-        self.said.add_class("wasilab-said")
+        self.said = classed(w.HTML(), "wasilab-said")
         self.title = w.HTML()
         self.verdict = w.HTML()
         self.output = w.HTML()
         self.bar = self._make_bar()
-        self.rows = _classed(w.VBox(), "wasilab-rows")
+        self.rows = classed(w.VBox(), "wasilab-rows")
         self.chooser = w.VBox()
         self.refusals = w.VBox()
         self.question = w.VBox()
@@ -130,14 +130,15 @@ class Panel(w.VBox):  # type: ignore[misc]
             self.button_run, self.button_detached, self.button_stop, self.button_used, self.button_undo,
             self.button_timeline,
         )  # fmt: skip
-        return _classed(w.Box(buttons), "wasilab-bar")
+        return classed(w.Box(buttons), "wasilab-bar")
 
     def _make_more(self) -> w.Box:
         self.rights = w.Dropdown(options=[("rights: as specified", "strict"), ("rights: as Wasmtime", "compat")])
         self.ask = w.Checkbox(description="ask me for what is not granted", indent=False)
         for field, widget in (("rights", self.rights), ("ask", self.ask)):
             widget.observe(lambda change, field=field: self._set(field, change["new"]), "value")
-        return _classed(w.Box((self.rights, self.ask)), "wasilab-cell")
+        self._fixed_words = w.HTML()
+        return classed(w.Box((self.rights, self.ask, self._fixed_words)), "wasilab-cell")
 
     def _make_line(self) -> w.Box:
         field = w.Text(placeholder="a line for the program's stdin", continuous_update=False)
@@ -151,25 +152,25 @@ class Panel(w.VBox):  # type: ignore[misc]
         field.observe(send, "value")
         end = small("end of input", "the program reads no more")
         end.on_click(lambda _: self._edit(lambda: self.run.end_input() if self.run is not None else None))
-        return _classed(w.Box((field, end)), "wasilab-cell")
+        return classed(w.Box((field, end)), "wasilab-cell")
 
     def _make_policy(self) -> w.Box:
         self.file = w.Text(value="policy.toml", continuous_update=False)
         self.file.add_class("wasilab-short")
         save = small("Save as a policy file", "write these grants as TOML, for --policy")
         save.on_click(lambda _: self._edit(self._save))
-        return _classed(w.Box((save, self.file)), "wasilab-cell")
+        return classed(w.Box((save, self.file)), "wasilab-cell")
 
     def _row(self, name: str, family: str, first: bool, control: w.Widget, title: str = "") -> w.Box:
         self._used[name], self._refused[name], self._warnings[name] = w.HTML(), w.HTML(), w.HTML()
         self._states[name] = w.HTML()
         for html in (self._warnings[name], self._states[name]):
-            _put(html, "")
+            put(html, "")
         shown = html_text(title or name)
         asked = table.asked_html(self.model.module, family) if first else ""
-        granted = _classed(w.VBox([control, self._states[name], self._warnings[name]]), "wasilab-stack")
+        granted = classed(w.VBox([control, self._states[name], self._warnings[name]]), "wasilab-stack")
         cells = (w.HTML(f'<span class="wasilab-name">{shown}</span>'), w.HTML(asked), granted)
-        return _classed(w.Box((*cells, self._used[name], self._refused[name])), "wasilab-row")
+        return classed(w.Box((*cells, self._used[name], self._refused[name])), "wasilab-row")
 
     def _build_rows(self, shelf: list[str]) -> None:
         """Make the rows anew when directories or sockets came or went; the others stay as they are."""
@@ -190,7 +191,7 @@ class Panel(w.VBox):  # type: ignore[misc]
             self.add = small("+ grant a folder…", "choose a folder: choosing is granting")
             self.add.on_click(lambda _: self._choose())
             self._adding = self._row("+", "path", True, self.add, "directories")
-            self._head = _classed(w.Box([w.HTML(head) for head in HEADS]), "wasilab-row")
+            self._head = classed(w.Box([w.HTML(head) for head in HEADS]), "wasilab-row")
             self._head.add_class("wasilab-head")
         rows = []
         for guest in shelf:
@@ -211,7 +212,10 @@ class Panel(w.VBox):  # type: ignore[misc]
                 self._build_rows(shelf)
             for group in (*self._groups.values(), self.limits):
                 group.show(grants)
-            self.rights.value, self.ask.value = grants.rights, grants.ask
+            for row, group in self._groups.items():
+                group.fix(model.fixed(row))
+            self.limits.fix("")
+            self._show_more()
             name = html_text(model.module.name) if model.module is not None else "no program yet"
             args = " ".join(html_text(arg) for arg in model.args)
             self.title.value = f'<span class="wasilab-title">Grants of {name}</span> <code>{args}</code>'
@@ -220,6 +224,14 @@ class Panel(w.VBox):  # type: ignore[misc]
             self._questions()
             self._outcome()
 
+    def _show_more(self) -> None:
+        model, grants = self.model, self.grants
+        self.rights.value, self.ask.value = grants.rights, grants.ask
+        for name, widget in (("rights", self.rights), ("ask", self.ask), ("dirs", self.add)):
+            hold(widget, model.fixed(name))
+        put(self._fixed_words, "".join(f"<div>{table.fixed_html(why)}</div>" for why in dict.fromkeys(
+            filter(None, (model.fixed("rights"), model.fixed("ask"))))))
+
     def _buttons(self) -> None:
         running, program = self.model.running, self.model.module is not None
         over = self.run is not None and not running and self.run.traced
@@ -227,7 +239,8 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.button_stop.disabled = not running
         self.button_used.disabled = not over
         self.button_undo.disabled = not self.model.can_undo
-        self.line.layout.display = "" if running and self.run is not None and self.run.grants.stdin == "ask" else "none"
+        types = running and self.grants.stdin == "ask" and not self.model.fixed("stdin")
+        self.line.layout.display = "" if types else "none"
 
     def _figures(self) -> None:
         """Used and refused, by capability, and what of a run that goes on is revoked."""
@@ -240,8 +253,9 @@ class Panel(w.VBox):  # type: ignore[misc]
             elif item.name in self._used:
                 self._used[item.name].value = table.used_html(item, trace is not None)
                 self._refused[item.name].value = table.refused_html(item)
-                _put(self._warnings[item.name], self._warning(item.name))
-                _put(self._states[item.name], self._state(item.name))
+                put(self._warnings[item.name], self._warning(item.name))
+        for name in self._states:
+            put(self._states[name], self._state(name))
 
     def _warning(self, name: str) -> str:
         directory = self.grants.dirs.get(name)
@@ -249,26 +263,32 @@ class Panel(w.VBox):  # type: ignore[misc]
 
     def _state(self, name: str) -> str:
         """What became of a grant in the run that goes on."""
-        if self.model.works(name) is False:
-            return table.REVOKED
-        if self.model.writing_revoked(name):
+        model = self.model
+        if model.waits(name):
+            return table.waits_html(model.waits(name))
+        why = model.fixed("dirs" if name == "+" else name)
+        if why:
+            return table.fixed_html(why)
+        if model.works(name) is False:
+            # What it was never given is not revoked.
+            return table.REVOKED if model.differs(name) else ""
+        if model.writing_revoked(name):
             return table.WRITING_REVOKED
-        return table.WAITS if self.model.waits(name) else ""
+        lacks = model.rights_revoked(name)
+        if lacks:
+            return table.rights_revoked_html(", ".join(lacks))
+        if not model.differs(name):
+            return ""
+        return table.CHANGED + (f"; {table.READ_ONCE}" if name in ("argv", "env") else "")
 
     def _questions(self) -> None:
         question = self.model.question
         if question is None:
             self.question.children = ()
             return
-        buttons = []
-        for answer in Answer:
-            button = w.Button(description=answer.value.capitalize())
-            button.on_click(lambda _, answer=answer: self._edit(lambda: self.model.answer(answer)))
-            buttons.append(button)
-        text = w.HTML(f'<b dir="ltr">{html_text(str(question))}</b>')
-        box = _classed(w.VBox([text, _classed(w.Box(buttons), "wasilab-bar")]), "wasilab-box")
-        box.add_class("wasilab-question")
-        self.question.children = (box,)
+        self.question.children = (
+            question_box(question, lambda answer: self._edit(lambda: self.model.answer(answer))),
+        )
 
     def _outcome(self) -> None:
         run = self.run
@@ -278,7 +298,7 @@ class Panel(w.VBox):  # type: ignore[misc]
             self.refusals.children = ()
             return
         if run.running:
-            self.verdict.value = "<b>running</b>: every switch above is live"
+            self.verdict.value = "<b>running</b>: every switch above is live; what is greyed says why it is not"
             return
         tone = {"good": "good", "warn": "bad", "bad": "bad"}[mood(run)]
         mark = "✔" if tone == "good" else "✖"
@@ -288,22 +308,10 @@ class Panel(w.VBox):  # type: ignore[misc]
         if unseen:
             self.verdict.value += f'<div class="wasilab-dim">{html_text(unseen)}</div>'
 
-    def _refusal(self, lack: Any) -> w.Box:
-        times = f" ({lack.count:,} times)" if lack.count > 1 else ""
-        flag = f"<br>to allow it: <code>{html_text(lack.flag)}</code>" if lack.flag else ""
-        text = w.HTML(f'<span class="wasilab-bad">✖</span> <bdi>{html_text(lack.why)}</bdi>{times}{flag}')
-        children: list[w.Widget] = [text]
-        if lack.complete:
-            button = small("Grant it", lack.flag)
-            button.on_click(lambda _: self._edit(lambda: self.model.put(lack.added_to(self.grants))))
-            children.append(button)
-        elif "--dir" in lack.flag:
-            button = small("Choose a folder…", "choosing is granting")
-            button.on_click(lambda _: self._choose())
-            children.append(button)
-        box = _classed(w.Box(children), "wasilab-bar")
-        box.add_class("wasilab-refusal")
-        return box
+    def _refusal(self, lack: Missing) -> w.Box:
+        return refusal_box(
+            lack, lambda: self._edit(lambda: self.model.put(lack.added_to(self.grants))), self._choose
+        )
 
     # ---- what the buttons do
 
@@ -381,14 +389,3 @@ class Panel(w.VBox):  # type: ignore[misc]
 
 TITLES = {"argv": "arguments", "env": "environment", "random": "randomness"}
 """What a row is called, where that is not its name."""
-
-
-def _put(html: w.HTML, text: str) -> None:
-    """Show a text; an empty one takes no room."""
-    html.value = text
-    html.layout.display = "" if text else "none"
-
-
-def _classed(widget: Any, name: str) -> Any:
-    widget.add_class(name)
-    return widget

@@ -1,20 +1,19 @@
 """What the panel edits, without its widgets: a program, the grants for its next run, the run that goes on, undo.
 
-Every change makes a new `Grants`; while a detached run goes on, what was switched off or on is revoked or restored in
-it at once, a folder made read-only is so at once, and all other changes wait for the next run. Methods may be called
-from any thread and raise `GrantError` (or another `ValueError`) with one sentence, having changed nothing.
+Every change makes a new `Grants`, and a detached run that goes on is brought to it at once (`grants/regrant.py`); what
+a run cannot be given before its end is known beforehand (`fixed`). Methods may be called from any thread and raise
+`GrantError` (or another `ValueError`) with one sentence, having changed nothing.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Unpack
 
 from .. import runner
 from ..capabilities.directory import Directory
-from ..capabilities.hostdir import HostDir
 from ..grants.advise import Advice, advise
 from ..grants.ask import Answer, Question
 from ..grants.grants import GrantError, GrantFields, Grants
@@ -42,7 +41,9 @@ class PanelModel:
         self._lock = threading.RLock()
         self._grants = grants
         self._shelf: dict[str, Directory] = dict(grants.dirs)
+        self._withheld: dict[str, tuple[str, ...]] = dict(withheld_by(grants))
         self._history: list[Grants] = []
+        self._waiting: dict[str, str] = {}
 
     # ---- the grants
 
@@ -78,14 +79,19 @@ class PanelModel:
         with self._lock:
             if grants == self._grants:
                 return
-            self._history = [*self._history, self._grants][-HISTORY:]
+            before = self._grants
             self._take(grants)
+            self._history = [*self._history, before][-HISTORY:]
         self.changed()
 
     def _take(self, grants: Grants) -> None:
-        self._shelf = {guest: grants.dirs.get(guest, kept) for guest, kept in self._shelf.items()} | dict(grants.dirs)
-        self._grants = grants.with_(dirs={g: self._shelf[g] for g in self._shelf if g in grants.dirs})
-        self._follow()
+        """Bring the run that goes on to `grants`, which may fail, and then take them."""
+        shelf = {guest: grants.dirs.get(guest, kept) for guest, kept in self._shelf.items()} | dict(grants.dirs)
+        taken = grants.with_(dirs={g: shelf[g] for g in shelf if g in grants.dirs})
+        if self.run is not None and self.run.running:
+            self._waiting = self.run.regrant(taken)
+        self._grants, self._shelf = taken, shelf
+        self._withheld |= {guest: tuple(taken.withheld.get(guest, ())) for guest in taken.dirs}
 
     def add(self, guest: str, directory: Directory) -> None:
         """Grant a directory: choosing is granting."""
@@ -93,12 +99,21 @@ class PanelModel:
             raise GrantError(f"something is granted at {guest!r} already: remove it, or choose another guest path")
         with self._lock:
             self._shelf.pop(guest, None)
+            self._withheld.pop(guest, None)
         self.edit(dirs={**self._grants.dirs, guest: directory})
 
     def switch(self, guest: str, on: bool) -> None:
         """Switch a directory of the shelf on or off; in a run that goes on too."""
         dirs = {g: d for g, d in self._shelf.items() if (on if g == guest else g in self._grants.dirs)}
-        self.edit(dirs=dirs)
+        self.edit(dirs=dirs, withheld={g: self.withheld(g) for g in dirs})
+
+    def withheld(self, guest: str) -> tuple[str, ...]:
+        """The rights withheld from a directory of the shelf, also while it is switched off."""
+        return self._withheld.get(guest, ())
+
+    def withhold(self, guest: str, names: Iterable[str]) -> None:
+        """Withhold these rights, by name, from a granted directory."""
+        self.edit(withheld={**self._grants.withheld, guest: tuple(names)})
 
     def remove(self, guest: str) -> None:
         """Take a directory off the shelf."""
@@ -119,7 +134,8 @@ class PanelModel:
         with self._lock:
             if not self._history:
                 return
-            self._take(self._history.pop())
+            self._take(self._history[-1])
+            self._history.pop()
         self.changed()
 
     # ---- running
@@ -136,7 +152,7 @@ class PanelModel:
         if self.running:
             raise GrantError("a run goes on: stop it first")
         run = runner.run(self.module, self.args, self._grants, detach=detach, on_asked=self._asked if detach else None)
-        self.run = run
+        self.run, self._waiting = run, {}
         self.changed()
         return run
 
@@ -155,37 +171,34 @@ class PanelModel:
         """Whether the right to change a directory was taken back in the run that goes on."""
         return bool(self.works(guest) and self.run is not None and self.run.live.is_read_only(guest))
 
-    def waits(self, name: str) -> bool:
-        """Whether the run that goes on was given something else under this name, and keeps it until its end."""
+    def fixed(self, name: str) -> str:
+        """Why this cannot be changed in the run that goes on, "" where it can; `name`: a row of the panel, a limit, or
+        "dirs" for adding one."""
         run = self.run
-        if run is None or not run.running or self.works(name) is False or self.writing_revoked(name):
+        if run is None or not run.running:
+            return ""
+        return run.fixed.get("dirs" if name in self._shelf and name not in run.grants.dirs else name, "")
+
+    def waits(self, name: str) -> str:
+        """Why what is chosen here comes with the next run only, "" where the run that goes on has it."""
+        return self._waiting.get(name, "") if self.running else ""
+
+    def rights_revoked(self, guest: str) -> tuple[str, ...]:
+        """The rights of a directory that were taken back in the run that goes on."""
+        run = self.run
+        if run is None or not run.running or guest not in run.grants.dirs:
+            return ()
+        return tuple(name for name in self.withheld(guest) if name not in run.grants.withheld.get(guest, ()))
+
+    def differs(self, name: str) -> bool:
+        """Whether the run that goes on was started with something else here."""
+        run = self.run
+        if run is None or not run.running:
             return False
-        if name in self._shelf:
-            return run.grants.dirs.get(name) != self._grants.dirs.get(name)
+        if name in run.grants.dirs:
+            return bool(run.grants.dirs[name] != self._grants.dirs.get(name))
         field = {"argv": "args"}.get(name, name)
         return bool(getattr(run.grants, field, None) != getattr(self._grants, field, None))
-
-    def _follow(self) -> None:
-        """Revoke and restore, in the run that goes on, what the grants no longer or again give."""
-        run, grants = self.run, self._grants
-        if run is None or not run.running:
-            return
-        given = run.grants.dirs
-        same = {guest for guest, d in grants.dirs.items() if guest in given and same_place(d, given[guest])}
-        gives = {
-            **dict.fromkeys(same, True),
-            "stdin": grants.stdin is not None,
-            "stdout": grants.stdout,
-            "stderr": grants.stderr,
-            "clocks": grants.clocks.spec != "none",
-            "random": grants.random.spec != "none",
-            **{f"listen {socket.address}": True for socket in grants.sockets},
-        }
-        for name in run.live:
-            if gives.get(name, False) != run.live.works(name):
-                (run.live.restore if gives.get(name, False) else run.live.revoke)(name)
-        for guest in same:
-            run.live.read_only(guest, takes_writing_back(given[guest], grants.dirs[guest]))
 
     def _asked(self, question: Question | None) -> None:
         self.question = question
@@ -213,18 +226,6 @@ class PanelModel:
         return missing([self.run], every=True) if self.run is not None and self.run.traced else []
 
 
-def same_place(one: Directory, other: Directory) -> bool:
-    """Whether two grants are of one folder, whatever their modes."""
-    if isinstance(one, HostDir) and isinstance(other, HostDir):
-        return one.real == other.real
-    return one == other
-
-
-def takes_writing_back(before: Directory, now: Directory) -> bool:
-    """Whether `now` allows less of the folder than `before`: a copy of it leaves the folder itself as it is."""
-    return before.writable and (not now.writable or modes(before, now) == ("rw", "copy"))
-
-
-def modes(*directories: Directory) -> tuple[object, ...]:
-    """The modes of host folders, None for other directories."""
-    return tuple(getattr(directory, "mode", None) for directory in directories)
+def withheld_by(grants: Grants) -> dict[str, tuple[str, ...]]:
+    """What is withheld, by guest path."""
+    return {guest: tuple(names) for guest, names in grants.withheld.items()}

@@ -21,8 +21,10 @@ from ..grants import flags
 from ..grants.compare import leads_to, place_of
 from ..grants.grants import Grants, host_folder
 from .escape import html_text
+from .panel_boxes import small
 from .panel_model import PanelModel
-from .panel_table import LIMIT_WORDS, rights_html
+from .panel_rights import Rights
+from .panel_table import LIMIT_WORDS
 
 Edit = Callable[[Callable[[], object]], None]
 """Carries out a change and shows its error, if it has one."""
@@ -51,6 +53,11 @@ class Group(w.Box):  # type: ignore[misc]
     def take(self, grants: Grants) -> None:
         """Set the widgets."""
 
+    def fix(self, why: str) -> None:
+        """While a run goes on: what cannot change before its end cannot be changed here ("" gives it free)."""
+        for widget in self.children:
+            hold(widget, why)
+
     def on(self, widget: w.Widget, change: Callable[[Any], object]) -> None:
         """Call `change(value)` when the person changes `widget`."""
 
@@ -59,6 +66,17 @@ class Group(w.Box):  # type: ignore[misc]
                 self.edit(lambda: change(event["new"]))
 
         widget.observe(heard, "value")
+
+
+def hold(widget: w.Widget, why: str) -> None:
+    """Disable a control and say why in its tooltip; "" enables it again."""
+    if not hasattr(widget, "disabled"):
+        return
+    if why and not widget.disabled:
+        widget.own_tooltip = widget.tooltip
+        widget.disabled, widget.tooltip = True, why
+    elif not why and widget.disabled:
+        widget.disabled, widget.tooltip = False, getattr(widget, "own_tooltip", None)
 
 
 class Switch(Group):
@@ -183,6 +201,9 @@ class Sockets(Group):
             shown += [w.HTML(f"<code>{html_text(socket.address)}</code>"), button]
         self.children = (*shown, self.new)
 
+    def fix(self, why: str) -> None:
+        hold(self.new, why)  # one that is there can be taken away
+
 
 class Folder(Group):
     """A directory: a switch, what stands behind it, its mode, a button to take it away."""
@@ -193,7 +214,7 @@ class Folder(Group):
         self.mode = w.Dropdown(options=[("read only", "ro"), ("read and change", "rw"), ("a copy", "copy")])
         self.where = w.HTML()
         self.away = small("×", f"take {guest} away")
-        self.rights = w.HTML()
+        self.rights = Rights(model, edit, guest)
         super().__init__(model, edit, (self.box, self.mode, self.away, self.where, self.rights))
         self.on(self.box, lambda on: model.switch(guest, on))
         self.on(self.mode, self._put)
@@ -215,9 +236,11 @@ class Folder(Group):
             self.where.value = f"folder <code>{html_text(directory.path)}{html_text(leads_to(directory))}</code>"
         else:
             self.where.value = html_text(place_of(directory)) if directory is not None else ""
-        rights = rights_html(grants, self.guest)
-        if self.rights.value != rights:  # else it would fold up under the reader's hand
-            self.rights.value = rights
+        self.rights.show(grants)
+
+    def fix(self, why: str) -> None:
+        for widget in (self.box, self.mode):
+            hold(widget, why)
 
 
 class Bounds(Group):
@@ -225,7 +248,8 @@ class Bounds(Group):
 
     def __init__(self, model: PanelModel, edit: Edit) -> None:
         self.fields = {name: w.Text(continuous_update=False, layout=w.Layout(width="7em")) for name in LIMIT_WORDS}
-        pairs = [w.HBox((field, w.HTML(LIMIT_WORDS[name]))) for name, field in self.fields.items()]
+        self.words = {name: w.HTML(words) for name, words in LIMIT_WORDS.items()}
+        pairs = [w.HBox((field, self.words[name])) for name, field in self.fields.items()]
         super().__init__(model, edit, tuple(pairs))
         for name, field in self.fields.items():
             self.on(field, partial(self._put, name))
@@ -250,8 +274,9 @@ class Bounds(Group):
                 field.value = str(value) if name in flags.COUNTS else flags.format_size(value)
 
 
-def small(text: str, tooltip: str) -> w.Button:
-    """A small button."""
-    button = w.Button(description=text, tooltip=tooltip)
-    button.add_class("wasilab-tiny")
-    return button
+    def fix(self, why: str) -> None:
+        for name, field in self.fields.items():
+            fixed = self.model.fixed(name)
+            hold(field, fixed)
+            note = f' <span class="wasilab-dim">({html_text(fixed)})</span>' if fixed else ""
+            self.words[name].value = LIMIT_WORDS[name] + note

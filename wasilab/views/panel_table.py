@@ -14,8 +14,9 @@ from ..grants import flags
 from ..grants.compare import Item, items
 from ..grants.grants import Grants
 from ..grants.python import to_python
+from ..grants.withheld import masks
 from ..module import Module
-from ..wasi.rights import directory_rights, names
+from ..wasi.rights import INHERITING, names, of_read_only
 from ..wasi.spec import SNAPSHOT1
 from .escape import html_text
 from .units import counted
@@ -37,7 +38,8 @@ OUTPUT_LINES, OUTPUT_CHARACTERS = 10, 4000
 """How much of the end of stdout and stderr is shown."""
 REVOKED = '<span class="wasilab-revoked">revoked: the next call is refused</span>'
 WRITING_REVOKED = '<span class="wasilab-revoked">writing revoked: the next change is refused</span>'
-WAITS = '<span class="wasilab-dim">this takes effect with the next run</span>'
+CHANGED = '<span class="wasilab-good">changed: in force from the next call on</span>'
+READ_ONCE = '<span class="wasilab-dim">most programs read this once, when they start</span>'
 
 
 @cache
@@ -78,15 +80,25 @@ def refused_html(item: Item) -> str:
     return f'<span class="wasilab-bad">✖ {item.refused:,}</span>' if item.refused else ""
 
 
+def rights_of(grants: Grants, guest: str, writable: bool) -> int:
+    """The rights of preview1 that a granted directory gives, to itself or to what is opened beneath it."""
+    return INHERITING & ~(0 if writable else of_read_only()) & ~masks(grants).get(guest, 0)
+
+
+def rights_words(has: int) -> str:
+    """How many of the rights those are."""
+    return f"{has.bit_count()} of {INHERITING.bit_count()} rights"
+
+
 def rights_html(grants: Grants, guest: str) -> str:
-    """The rights of preview1 that the descriptor of a granted directory has, to be unfolded."""
+    """The rights of preview1 that a granted directory gives, to be unfolded."""
     directory = grants.dirs.get(guest)
     if directory is None:
         return ""
-    has, withheld = directory_rights(directory.writable, strict=grants.rights == "strict")
-    without = f"; without {names(withheld)}" if withheld else ""
+    has = rights_of(grants, guest, directory.writable)
+    without = f"; without {names(INHERITING & ~has)}" if has != INHERITING else ""
     return (
-        f'<details class="wasilab-dim"><summary>{has.bit_count()} of {(has | withheld).bit_count()} rights</summary>'
+        f'<details class="wasilab-dim"><summary>{rights_words(has)}</summary>'
         f'<span class="wasilab-names">{names(has)}{without}</span></details>'
     )
 
@@ -99,6 +111,21 @@ def limits_words(limits: Limits) -> str:
         if value is not None:
             words.append(f"{value if name in flags.COUNTS or name == 'seconds' else flags.format_size(value)} {what}")
     return ", ".join(words)
+
+
+def fixed_html(why: str) -> str:
+    """Why something waits for the next run."""
+    return f'<span class="wasilab-dim">not while it runs: {html_text(why)}</span>'
+
+
+def waits_html(why: str) -> str:
+    """What was changed and comes with the next run only."""
+    return f'<span class="wasilab-waits">from the next run on: {html_text(why)}</span>'
+
+
+def rights_revoked_html(names: str) -> str:
+    """Rights that were taken back while it runs."""
+    return f'<span class="wasilab-revoked">revoked: {html_text(names)}; the next such call is refused</span>'
 
 
 def warning_html(text: str) -> str:

@@ -69,13 +69,9 @@ _READ, _WRITE, _SEEK, _TELL = int(R.FD_READ), int(R.FD_WRITE), int(R.FD_SEEK), i
 _SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
 
 
-def directory_rights(writable: bool, *, strict: bool, named: int = 0) -> tuple[int, int]:
-    """The rights in force of a granted directory's descriptor, and those that a grant withholds: a read-only one, and
-    one that names rights (`named`)."""
-    withheld = (0 if writable else CHANGES) | named & DIRECTORY
-    if strict:
-        return DIRECTORY & ~withheld, withheld
-    return DIRECTORY & ~int(R.PATH_FILESTAT_SET_SIZE) & ~withheld, withheld & ~int(R.PATH_FILESTAT_SET_SIZE)
+def of_read_only() -> int:
+    """The rights that come to nothing in a directory that is granted read-only."""
+    return CHANGES | WRITING
 
 
 def of_type(filetype: int) -> int:
