@@ -163,6 +163,9 @@ class TerminalDoor:
     def fold(self, title: str, text: str) -> None:
         self.note(text)
 
+    def offer(self, line: str, source: str) -> None:
+        self.say(source)
+
     @contextmanager
     def busy(self, what: str, quiet: bool = False) -> Iterator[TerminalBusy]:
         shown = TerminalBusy(what, quiet)

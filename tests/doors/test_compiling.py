@@ -11,10 +11,10 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from wasilab.magics import load
+from wasilab.magics import keep_empty_cell, load
 from wasilab.magics.failures import CompileFailed
 from wasilab.toolchains.base import ToolchainMissing
-from wasilab.toolchains.registry import toolchain_for
+from wasilab.toolchains.registry import LANGUAGES, toolchain_for
 
 pytestmark = pytest.mark.toolchain
 
@@ -109,7 +109,26 @@ def test_a_file_is_compiled_and_runs_by_its_name(shell: InteractiveShell) -> Non
 
 
 @pytest.mark.parametrize("language", ["c", "rust", "wat"])
-def test_an_empty_cell_is_offered_a_program(shell: InteractiveShell, language: str) -> None:
-    with pytest.raises(UsageError, match="the cell is empty"):
-        wasi(shell, f"{language} --name x", "  \n")
+def test_an_empty_cell_is_given_a_program(
+    shell: InteractiveShell, language: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell.run_cell(f"%%wasi {language} --name x").success
+    assert "the cell was empty" in capsys.readouterr().err
     assert shell.rl_next_input == f"%%wasi {language} --name x\n{toolchain_for(language).template}".rstrip("\n")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("program", ["hello", "words"])
+def test_a_template_is_a_new_cell(shell: InteractiveShell, language: str, program: str) -> None:
+    shell.run_line_magic("wasi", f"template {language} {program}")
+    line, _, source = shell.rl_next_input.partition("\n")
+    assert line.startswith(f"%%wasi {language}")
+    assert source == toolchain_for(language).example(program).rstrip("\n")
+
+
+def test_help_of_a_cell_needs_no_body(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shell.run_cell("%%wasi --help").success
+    assert "usage: %%wasi" in capsys.readouterr().out
+    assert keep_empty_cell(["%%wasi c\n", "int main;\n"]) == ["%%wasi c\n", "int main;\n"]
+    assert keep_empty_cell(["%%wasi_file x.h\n"]) == ["%%wasi_file x.h\n"]
+    assert keep_empty_cell([]) == []

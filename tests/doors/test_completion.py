@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from wasilab.magics.completion import suggestions
+from wasilab.magics.completion import paths_of, suggestions
 
 LANGUAGES = ["c", "c++", "zig", "wat"]
 
 
-def offered(text: str, names: tuple[str, ...] = ()) -> list[str]:
-    return suggestions(text, names, LANGUAGES)[1]
+def offered(text: str, names: tuple[str, ...] = (), paths: tuple[str, ...] = ()) -> list[str]:
+    return suggestions(text, names, LANGUAGES, lambda: list(paths))[1]
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def test_values_are_those_of_the_option(folder: Path) -> None:
     assert "data::/" in offered("%%wasi c --dir data")
     assert "data:rw" in offered("%%wasi c --dir data")
     assert offered("%%wasi c --dir data::/x") == ["data::/x:ro", "data::/x:rw", "data::/x:copy"]
+    assert offered("%%wasi c --dir ") == [".", "data/"]
     assert offered("%%wasi c --policy ") == ["data/", "lab.toml"]
     assert "notes.txt" in offered("%%wasi c --stdin n")
 
@@ -54,6 +56,32 @@ def test_values_are_those_of_the_option(folder: Path) -> None:
 def test_programs_are_names_and_files(folder: Path) -> None:
     assert offered("%wasi run ", ("hello",)) == ["hello", "data/", "prog.wasm"]
     assert offered("%wasi run h", ("hello", "other")) == ["hello"]
+
+
+def test_guest_paths_are_those_that_the_last_run_asked_for() -> None:
+    paths = ("/books/a.txt", "relative.txt", "/books/b.txt")
+    assert offered("%%wasi c --dir .::", paths=paths) == [".::/books", ".::/", ".::/data", ".::/tmp"]
+    assert offered("%%wasi c --dir .::/b", paths=paths)[0] == ".::/books"
+    assert offered("%wasi run --mem ", paths=paths) == ["/books", "/", "/data", "/tmp"]
+    assert offered("%%wasi c -P /books/b", paths=paths) == ["/books/b.txt"]
+
+
+def test_paths_of_a_run_are_safe_to_type() -> None:
+    paths = ("/a", "<stdout>", "", "/b c", "/x\x1b[31m", "/q'", "/a", "/d.e")
+    run = SimpleNamespace(traced=True, trace=[SimpleNamespace(path=path) for path in paths])
+    assert paths_of(run) == ["/a", "/d.e"]
+    assert paths_of(None) == []
+    assert paths_of(SimpleNamespace(traced=False)) == []
+
+
+def test_arguments_are_those_of_the_command(folder: Path) -> None:
+    (folder / "t.wtrace").touch()
+    assert offered("%wasi template ") == LANGUAGES
+    assert offered("%wasi template c w") == ["words"]
+    assert "latency" in offered("%wasi plot l")
+    assert offered("%wasi plot latency ", ("hello",)) == ["hello"]
+    assert offered("%wasi trace t", ("hello",)) == ["t.wtrace"]
+    assert offered("%wasi doctor ") == []
 
 
 def test_other_lines_and_broken_ones_get_nothing() -> None:

@@ -71,6 +71,33 @@ def test_a_wrong_word_is_one_line_with_the_nearest_valid_one(words: list[str], s
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--dir"], "--dir needs a value: --dir HOST[::GUEST][:ro|:rw|:copy]"),
+        (["--dir", "--mem", "/tmp"], "--dir needs a value: --dir HOST[::GUEST][:ro|:rw|:copy]"),
+        (["--args", "-v"], "--args needs a value: --args 'ARG...' (one that begins with -: --args=-x)"),
+        (["--name"], "--name needs a value: --name NAME"),
+        (["--rights", "loose"], "--rights loose: choose strict or compat"),
+        (["--repeat", "0"], "--repeat: '0' is no whole number of at least 1"),
+        (["c", "a b.c"], "'a b.c' is one argument too many; the program's own arguments: --args 'a b.c'"),
+        (["--frobnicate"], "there is no option --frobnicate (%%wasi --help lists them)"),
+        (["--trcae"], "there is no option --trcae; did you mean --trace?"),
+    ],
+)
+def test_a_cells_line_says_what_is_missing_and_what_may_stand_there(words: list[str], said: str) -> None:
+    with pytest.raises(UsageProblem) as caught:
+        parse_cell(words)
+    assert caught.value.message == said
+
+
+def test_a_missing_argument_is_named_with_the_whole_line() -> None:
+    with pytest.raises(UsageProblem, match=r"^SOURCE missing: %wasi compile SOURCE \[-o OUT\]"):
+        parse(["compile"], "notebook")
+    with pytest.raises(UsageProblem, match=r"^PROGRAM wrods: choose hello or words$"):
+        parse(["template", "c", "wrods"], "cli")
+
+
 @pytest.mark.parametrize("door", ["cli", "notebook"])
 def test_every_command_has_help_that_names_its_options(door: Door) -> None:
     for command in options.commands(door):

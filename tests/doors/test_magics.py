@@ -103,7 +103,6 @@ def test_save_writes_the_module(shell: InteractiveShell, tmp_path: Path) -> None
     [
         ("wat --dirr x", "(module)", "did you mean --dir?"),
         ("wta", "(module)", "did you mean wat?"),
-        ("wat", "   \n", "the cell is empty"),
         ("wat --name a.b", "(module)", "--name"),
         ("wat --name -x", "(module)", "--name"),
         ("wat extra", "(module)", "one argument too many"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from wasilab.toolchains.base import Toolchain
@@ -32,6 +34,15 @@ def test_an_unknown_language_is_told_with_a_suggestion() -> None:
         toolchain_for("rusty")
     with pytest.raises(ToolchainError, match=r"unknown language 'brainfuck' \(known"):
         toolchain_for("brainfuck")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("typescript", "assemblyscript"), ("tinygo", "go"), ("gcc", "c"), ("g++", "c++"), ("wasm", "wat")],
+)
+def test_a_neighbouring_language_is_answered_with_the_one_that_is_here(name: str, meant: str) -> None:
+    with pytest.raises(ToolchainError, match=rf"did you mean {re.escape(meant)}\? "):
+        language_name(name)
 
 
 @pytest.mark.parametrize("path", ["a.py", "Makefile", "a.h", "a.", ""])

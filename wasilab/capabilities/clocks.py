@@ -216,6 +216,8 @@ class Clocks:
             try:
                 return maker(*(int(text.replace("_", "")) for text in texts))
             except ValueError as error:
+                if "int()" in str(error):
+                    error = ValueError("write a whole number of nanoseconds behind the colon")
                 raise ValueError(f"clock {spec!r}: {error}") from None
         raise ValueError(f"clock {spec!r} is not known: use real, frozen:NS, stepped:NS, coarse:NS or none")
 

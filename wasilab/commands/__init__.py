@@ -22,6 +22,7 @@ _HOME = {
     "diff": "tracing",
     "advise": "advising",
     "demo": "demonstrating",
+    "template": "templating",
     "doctor": "doctoring",
     "cache": "doctoring",
     "list": "showing",

@@ -60,6 +60,9 @@ class Door(Protocol):
     def fold(self, title: str, text: str) -> None:
         """A longer remark, closed under its title where the door can do that."""
 
+    def offer(self, line: str, source: str) -> None:
+        """Hand a program over: `source`, with the `%%wasi` line that runs it where there are cells."""
+
     def busy(self, what: str, quiet: bool = False) -> AbstractContextManager[Busy]:
         """Progress, shown once it takes long."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -120,7 +121,8 @@ def _options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
             parser.error(
                 f"there is no option {name}{did_you_mean(name, takes_value, f' ({parser.prog} --help lists them)')}"
             )
-        parser.error(f"{word!r} is one argument too many")
+        guest = f"; the program's own arguments: --args {shlex.quote(word)}" if parser.prog == "%%wasi" else ""
+        parser.error(f"{word!r} is one argument too many{guest}")
     return options
 
 

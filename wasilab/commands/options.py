@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..grants.flags import add_options, size
+from ..toolchains.base import PROGRAMS
 from ..trace.show import STRING_BYTES
 from .parser import Door, Parser
 
@@ -24,6 +25,7 @@ SUMMARIES = {
     "diff": "compare two traces, call by call",
     "advise": "the smallest grants under which the same calls would succeed",
     "demo": "see it work: one program, refused and then granted, and its timeline",
+    "template": "a small program to start from, in any language",
     "doctor": "compilers, versions and caches; what is missing and the line that installs it",
     "cache": "the compile cache: where it is, its size, clear it",
     "list": "the modules and runs named in this notebook",
@@ -310,6 +312,13 @@ def _demo(parser: Parser, door: Door) -> None:
     )
 
 
+def _template(parser: Parser, door: Door) -> None:
+    where = "as a new cell" if door == "notebook" else "on stdout"
+    parser.description = f"A small program to start from, {where}: hello greets, words counts those of a file."
+    parser.add_argument("lang", nargs="?", default="c", metavar="LANG", help=LANGUAGE_HELP.split(" (")[0])
+    parser.add_argument("program", nargs="?", default="hello", choices=PROGRAMS, metavar="PROGRAM", help="hello, words")
+
+
 def _doctor(parser: Parser, door: Door) -> None:
     parser.description = (
         "Which compilers were found and work, versions and caches; what is missing, with its install line."
@@ -370,6 +379,7 @@ OF_COMMAND: dict[str, Callable[[Parser, Door], None]] = {
     "diff": _diff,
     "advise": _advise,
     "demo": _demo,
+    "template": _template,
     "doctor": _doctor,
     "cache": _cache,
     "list": _list,

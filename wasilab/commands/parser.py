@@ -6,6 +6,7 @@ It knows no option; those are in `options.py`.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NoReturn
 
@@ -29,11 +30,26 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("-h", "--help", action=_Help, help="show this text")
 
     def error(self, message: str) -> NoReturn:
-        required = "the following arguments are required: "
-        if message.startswith(required):
+        raise UsageProblem(self.values.shown(self._plainly(message)), command=self.prog)
+
+    def _plainly(self, message: str) -> str:
+        """argparse's sentence in the words of the person, with what is missing or may stand there."""
+        if missing := re.fullmatch(r"the following arguments are required: (.+)", message):
             usage = " ".join(self.format_usage().removeprefix("usage: ").split())
-            message = f"{message.removeprefix(required).replace(', ', ' and ')} missing: {usage}"
-        raise UsageProblem(self.values.shown(message), command=self.prog)
+            return f"{missing[1].replace(', ', ' and ')} missing: {usage}"
+        found = re.fullmatch(r"argument (\S+?)(?:/--[\w-]+)?: (.*)", message, re.DOTALL)
+        if found is None:
+            return message
+        name, rest = found.groups()
+        action = self._option_string_actions.get(name)
+        if rest == "expected one argument" and action is not None:
+            dashed = f" (one that begins with -: {name}=-x)" if name == "--args" else ""
+            return f"{name} needs a value: {name} {action.metavar or action.dest.upper()}{dashed}"
+        action = action or next((one for one in self._actions if one.metavar == name), None)
+        if rest.startswith("invalid choice: ") and action is not None and action.choices:
+            given = rest.removeprefix("invalid choice: ").rpartition(" (choose from")[0]
+            return f"{name} {given.strip(chr(39))}: choose {' or '.join(map(str, action.choices))}"
+        return f"{name}: {rest}"
 
     def takes_value(self) -> dict[str, bool]:
         """Every option by its spellings, and whether a value follows it."""

@@ -32,5 +32,6 @@ def did_you_mean(word: str, valid: Iterable[str], otherwise: str = "") -> str:
     """`"; did you mean X?"` for the valid word nearest to `word`, else `otherwise`."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, sorted(valid), 1, 0.55)
-    return f"; did you mean {close[0]}?" if close else otherwise
+    plain = {name.lstrip("-"): name for name in sorted(valid)}  # two dashes in common are no likeness
+    close = get_close_matches(word.lstrip("-"), plain, 1, 0.55)
+    return f"; did you mean {plain[close[0]]}?" if close else otherwise

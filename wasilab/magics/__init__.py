@@ -8,6 +8,7 @@ file: names (`lab.py`), output and progress (`output.py`), failures without trac
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -46,6 +47,7 @@ class WasiMagics(Magics):
             %wasi COMMAND [OPTION]...        the same commands as `wasilab COMMAND` in a terminal
             %wasi run NAME|FILE [ARG]...     run a named module (`--name`) or a file again, under other grants
             %wasi sql select ... from calls  ask the last run's trace in SQL (%%wasi sql: the cell is the query)
+            %wasi template LANG              a new cell with a small program to start from
             %wasi                            lists the commands
 
         `%wasi help cell` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its
@@ -87,6 +89,9 @@ def load(shell: Any) -> None:
     magics = WasiMagics(shell)
     shell.register_magics(magics)
     _draw_for_pages_only(shell)
+    transformers = getattr(shell, "input_transformers_cleanup", None)
+    if transformers is not None:
+        transformers.append(keep_empty_cell)
     completer = getattr(shell, "Completer", None)
     if completer is not None and hasattr(completer, "custom_matchers"):
         completer.custom_matchers.append(_lazy_matcher(magics))
@@ -94,6 +99,13 @@ def load(shell: Any) -> None:
 
     if wanted(shell):
         magics.ahead.begin()
+
+
+def keep_empty_cell(lines: list[str]) -> list[str]:
+    """Let a `%%wasi LANG` line alone reach us: IPython refuses a cell magic without a body, we put a template there."""
+    first = lines[0] if lines else ""
+    alone = re.match(r"%%wasi(?:\s|$)", first) and not "".join(lines[1:]).strip()
+    return [first.rstrip("\n") + "\n", " \n"] if alone else lines
 
 
 def _draw_for_pages_only(shell: Any) -> None:
@@ -121,9 +133,11 @@ def _lazy_matcher(magics: WasiMagics) -> Any:
         if "%wasi" not in text:
             return {"completions": []}
         if not found:
-            from .completion import language_names, matcher
+            magics.ahead.settle()
+            from .completion import language_names, matcher, paths_of
 
-            found.append(matcher(lambda: list(magics.lab.kept), language_names))
+            lab = magics.lab
+            found.append(matcher(lambda: list(lab.kept), language_names, lambda: paths_of(lab.last)))
         answer: dict[str, Any] = found[0](context)
         return answer
 

@@ -27,7 +27,7 @@ from .notebook import NotebookDoor
 def run_line(shell: Any, lab: Lab, line: str) -> Any:
     """`%wasi COMMAND ...`: carry it out; returns the value to show."""
     values = Values()
-    door = NotebookDoor(lab)
+    door = NotebookDoor(lab, shell)
 
     def carry_out() -> Done:
         words = _sql_words(line) or split(line, lambda source: shell.ev(source), values)
@@ -46,7 +46,7 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
     if line.split()[:1] == ["sql"]:
         return run_line(shell, lab, f"{line} {_plain_word(cell)}")
     values = Values()
-    door = NotebookDoor(lab)
+    door = NotebookDoor(lab, shell)
 
     def carry_out() -> Done:
         request = parse_cell(split(line, lambda source: shell.ev(source), values), values)
@@ -54,7 +54,8 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         _check_name(request)
         language = language_name(options.lang or "c")
         if not cell.strip():
-            raise UsageProblem(_offer_template(shell, line, language))
+            door.note(_offer_template(shell, line, language))
+            return Done()
         _warm_c(lab, language)
         started = time.perf_counter()
         try:
@@ -105,10 +106,13 @@ def _plain_word(text: str) -> str:
 
 
 def _offer_template(shell: Any, line: str, language: str) -> str:
-    """Put the language's template into the empty cell, where the front end can; returns the sentence about it."""
+    """Put the language's template into the empty cell; returns the sentence about it.
+
+    The cell succeeds: JupyterLab takes nothing of a cell that failed.
+    """
     toolchain = toolchain_for(language)
     shell.set_next_input(f"%%wasi {line}\n{toolchain.template}".rstrip("\n"), replace=True)
-    return f"the cell is empty: write {toolchain.title} below the %%wasi line (a small program has been put there)"
+    return f"the cell was empty: it holds a small {toolchain.title} program now, to change and to run"
 
 
 def _warm_c(lab: Lab, language: str) -> None:

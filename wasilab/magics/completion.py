@@ -8,6 +8,7 @@ answered with nothing at once.
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,6 +18,7 @@ from ..commands.options import commands
 from ..commands.parser import Parser
 from ..commands.usage import UsageProblem
 from ..commands.words import split
+from ..toolchains.base import PROGRAMS
 from ..toolchains.c_family import EMULATIONS
 
 LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
@@ -25,12 +27,20 @@ CLOCKS = ("real", "none", "frozen:0", "stepped:1000000", "coarse:1000000000")
 RANDOM = ("real", "none", "seeded:1")
 MODES = (":ro", ":rw", ":copy")
 SOURCES = (".wasm", ".wat", ".c", ".cc", ".cpp", ".zig", ".rs", ".go", ".ts")
+TRACES = (".wtrace", ".jsonl", ".parquet")
+GUESTS = ("/", "/data", "/tmp")
+"""Guest paths that programs ask for, where no run has said better."""
+PATH_CALLS = 2000
+"""Calls of the last run whose paths are looked at."""
 
 
-def suggestions(text: str, names: Iterable[str], languages: Iterable[str]) -> tuple[str, list[str]]:
+def suggestions(
+    text: str, names: Iterable[str], languages: Iterable[str], paths: Callable[[], list[str]] = list
+) -> tuple[str, list[str]]:
     """What can stand in place of the last word of `text`, a magic's line up to the cursor.
 
-    Returns that word as it stands and the candidates. `names` are the lab's named modules and runs.
+    Returns that word as it stands and the candidates. `names` are the lab's named modules and runs, `paths` gives the
+    guest paths that the last run used or asked for.
     """
     match = LINE.match(text)
     if match is None or "\n" in text.strip("\n"):
@@ -43,51 +53,82 @@ def suggestions(text: str, names: Iterable[str], languages: Iterable[str]) -> tu
     except UsageProblem:
         return current, []
     if magic == "%%wasi":
-        return _cell(before, current, names, languages)
+        return _cell(before, current, languages, paths)
     if magic == "%wasi":
-        return _command(before, current, names, languages)
+        return _command(before, current, names, languages, paths)
     return current, []
 
 
-def _cell(before: list[str], current: str, names: Iterable[str], languages: Iterable[str]) -> tuple[str, list[str]]:
+def _cell(
+    before: list[str], current: str, languages: Iterable[str], paths: Callable[[], list[str]]
+) -> tuple[str, list[str]]:
     if "--" in before:
         return current, []
     parser = build_cell()
-    found = _of_option(parser, before, current, languages)
+    found = _of_option(parser, before, current, languages, paths)
     if found is None:
         found = list(languages) if not before else []
         found += _options(parser, current)
     return current, _matching(found, current)
 
 
-def _command(before: list[str], current: str, names: Iterable[str], languages: Iterable[str]) -> tuple[str, list[str]]:
+def _command(
+    before: list[str], current: str, names: Iterable[str], languages: Iterable[str], paths: Callable[[], list[str]]
+) -> tuple[str, list[str]]:
     if not before:
         return current, _matching(commands("notebook"), current)
-    if before[0] not in commands("notebook"):
+    command, given = before[0], before[1:]
+    if command not in commands("notebook"):
         return current, []
-    parser = build(before[0], "notebook")
-    found = _of_option(parser, before[1:], current, languages)
+    parser = build(command, "notebook")
+    found = _of_option(parser, given, current, languages, paths)
     if found is None:
-        found = _options(parser, current) if current.startswith("-") else [*names, *_files(current)]
+        found = (
+            _options(parser, current)
+            if current.startswith("-")
+            else _arguments(command, given, current, names, languages)
+        )
     return current, _matching(found, current)
+
+
+def _arguments(
+    command: str, given: list[str], current: str, names: Iterable[str], languages: Iterable[str]
+) -> list[str]:
+    """What a command takes that is no option; `given` are the words before the cursor."""
+    if command == "template":
+        return list(languages) if not given else list(PROGRAMS)
+    if command == "plot" and not given:
+        from ..views.plots import kinds
+
+        return list(kinds())
+    if command in ("list", "grants", "timeline", "plot"):
+        return list(names)
+    if command in ("doctor", "cache", "demo", "sql"):
+        return []
+    suffixes = TRACES if command in ("trace", "diff", "advise") else SOURCES
+    return [*names, *_files(current, suffixes)]
 
 
 def _options(parser: Parser, current: str) -> list[str]:
     return sorted(name for name in parser.takes_value() if name.startswith("--")) if current.startswith("-") else []
 
 
-def _of_option(parser: Parser, before: list[str], current: str, languages: Iterable[str]) -> list[str] | None:
+def _of_option(
+    parser: Parser, before: list[str], current: str, languages: Iterable[str], paths: Callable[[], list[str]]
+) -> list[str] | None:
     """The values of the option that the cursor stands behind; None when it stands behind none."""
     option = before[-1] if before else ""
     if not parser.takes_value().get(option):
         return None
     values: dict[str, Callable[[], list[str]]] = {
-        "--dir": lambda: _folders(current),
+        "--dir": lambda: _folders(current, paths()),
         "--clock": lambda: list(CLOCKS),
         "--random": lambda: list(RANDOM),
         "--rights": lambda: ["strict", "compat"],
         "--lang": lambda: list(languages),
-        "--mem": lambda: ["/tmp", "/data"],
+        "--mem": lambda: _guests(paths()),
+        "-P": lambda: paths(),
+        "--only-path": lambda: paths(),
         "--stdin": lambda: ["-", "none", *_files(current, None)],
         "--policy": lambda: _files(current, (".toml",)),
         "--preload": list,
@@ -101,14 +142,22 @@ def _matching(candidates: Iterable[str], current: str) -> list[str]:
     return list(dict.fromkeys(c for c in candidates if c.startswith(current)))
 
 
-def _folders(current: str) -> list[str]:
-    host, sep, _ = current.partition("::")
+def _folders(current: str, paths: list[str]) -> list[str]:
+    host, sep, guest = current.partition("::")
     if sep:
-        return [current + mode for mode in MODES] if not re.search(r":(ro|rw|copy)$", current) else []
+        modes = [current + mode for mode in MODES] if guest and not re.search(r":(ro|rw|copy)?$", guest) else []
+        return [f"{host}::{path}" for path in _guests(paths) if path != guest] + modes
     folders = [entry + "/" for entry in _entries(host) if os.path.isdir(os.path.expanduser(entry))]
+    if not host:
+        return [".", *folders]
     if os.path.isdir(host):
         folders += [f"{host.rstrip('/')}{tail}" for tail in ("::/", *MODES)]
     return folders
+
+
+def _guests(paths: list[str]) -> list[str]:
+    """Guest folders: those of the absolute paths that the last run asked for, and the usual ones."""
+    return list(dict.fromkeys([*(posixpath.dirname(path) for path in paths if path.startswith("/")), *GUESTS]))
 
 
 def _files(current: str, suffixes: tuple[str, ...] | None = SOURCES) -> list[str]:
@@ -132,8 +181,18 @@ def _entries(current: str) -> list[str]:
     return [base + n for n in names if n.startswith(start) and not n.startswith(".") and not re.search(r"\s", n)][:200]
 
 
-def matcher(names: Callable[[], Iterable[str]], languages: Callable[[], Iterable[str]]) -> Any:
-    """An IPython completion matcher over the names and languages that the two functions give at the time."""
+def paths_of(run: Any) -> list[str]:
+    """The guest paths that the first calls of a run named; what a shell would read otherwise is left out."""
+    if run is None or not getattr(run, "traced", False):
+        return []
+    found = dict.fromkeys(event.path for event in run.trace[:PATH_CALLS])
+    return [path for path in found if path and not path.startswith("<") and re.fullmatch(r"[\w/.+@%,:-]{1,200}", path)]
+
+
+def matcher(
+    names: Callable[[], Iterable[str]], languages: Callable[[], Iterable[str]], paths: Callable[[], list[str]]
+) -> Any:
+    """An IPython completion matcher over the names, languages and guest paths that the functions give at the time."""
     from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
     @context_matcher()  # type: ignore[untyped-decorator]
@@ -143,7 +202,7 @@ def matcher(names: Callable[[], Iterable[str]], languages: Callable[[], Iterable
             return {"completions": []}
         if not LINE.match(text):
             return {"completions": []}
-        word, found = suggestions(text, names(), languages())
+        word, found = suggestions(text, names(), languages(), paths)
         return {
             "completions": [SimpleCompletion(text=f, type="magic") for f in found],
             "matched_fragment": word,

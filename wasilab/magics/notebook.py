@@ -35,8 +35,9 @@ class NotebookDoor:
 
     kind: Literal["cli", "notebook"] = "notebook"
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, shell: Any) -> None:
         self.lab = lab
+        self._shell = shell
 
     def say(self, text: str) -> None:
         sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
@@ -51,6 +52,9 @@ class NotebookDoor:
 
         shown = f"<details><summary>{html_text(title)}</summary><pre>{painted(text)}</pre></details>"
         display({"text/plain": text, "text/html": shown}, raw=True)  # type: ignore[no-untyped-call]
+
+    def offer(self, line: str, source: str) -> None:
+        self._shell.set_next_input(f"{line}\n{source}".rstrip("\n"), replace=False)
 
     @contextmanager
     def busy(self, what: str, quiet: bool = False) -> Iterator[Busy]:

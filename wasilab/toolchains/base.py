@@ -35,6 +35,8 @@ __all__ = [
     "compile_source",
 ]
 
+PROGRAMS = ("hello", "words")
+"""The programs that are bundled in every language: a greeting, and one that counts the words of a file."""
 FORMAT = "1"
 """Part of every cache key: raise it when a change here makes old entries wrong."""
 
@@ -125,9 +127,13 @@ class Toolchain(ABC):
     @property
     def template(self) -> str:
         """A cell to start from: the bundled `hello` of this language."""
+        return self.example("hello")
+
+    def example(self, program: str) -> str:
+        """The source of a bundled program, one of `PROGRAMS`, in this language."""
         from importlib.resources import files
 
-        return (files("wasilab") / "examples" / f"hello{self.suffixes[0]}").read_text(encoding="utf-8")
+        return (files("wasilab") / "examples" / f"{program}{self.suffixes[0]}").read_text(encoding="utf-8")
 
     def find(self) -> Tool:
         """The compiler to use. Raises `ToolchainMissing`, which says how to install one."""

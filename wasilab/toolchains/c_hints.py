@@ -59,7 +59,7 @@ def _hints(output: str) -> Iterator[str]:
     for name, symbols in _EMULATED.items():
         if missing.intersection(symbols) or f"-lwasi-emulated-{name}" in output:
             flags = _emulation(name)
-            yield f"WASI has no such call; wasi-libc emulates it within the module: add --emulate {name} (flags {flags})"
+            yield f"WASI has no such call; wasi-libc emulates it in the module: add --emulate {name} (flags {flags})"
     for library in re.findall(r"unable to find (?:library -l|(?:\w+ )?system library \")([\w+.-]+)", output):
         yield (
             f"there is no library {library!r} built for WASI on this machine; "

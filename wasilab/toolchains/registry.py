@@ -23,6 +23,12 @@ _ALIASES = {
     "cpp": "c++", "cxx": "c++", "cc": "c++", "h": "c", "rs": "rust", "golang": "go",
     "as": "assemblyscript", "asc": "assemblyscript", "ts": "assemblyscript", "wast": "wat",
 }  # fmt: skip
+_NEAREST = {
+    "typescript": "assemblyscript", "javascript": "assemblyscript", "js": "assemblyscript", "tinygo": "go",
+    "clang": "c", "gcc": "c", "clang++": "c++", "g++": "c++", "cplusplus": "c++", "wasm": "wat", "webassembly": "wat",
+    "rustc": "rust", "cargo": "rust",
+}  # fmt: skip
+"""What a person may mean who writes another name."""
 LANGUAGES: tuple[str, ...] = tuple(_HOME)
 """The names of the languages, in the order in which they are listed."""
 NAMES: tuple[str, ...] = (*_HOME, *_ALIASES)
@@ -46,7 +52,7 @@ def language_name(name: str) -> str:
     plain = _ALIASES.get(plain, plain)
     if plain in _HOME:
         return plain
-    near = difflib.get_close_matches(plain, NAMES, n=1)
+    near = [_NEAREST[plain]] if plain in _NEAREST else difflib.get_close_matches(plain, NAMES, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""
     raise ToolchainError(f"unknown language {name!r}{guess} (known: {', '.join(LANGUAGES)})")
 
