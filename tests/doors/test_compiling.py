@@ -132,3 +132,9 @@ def test_help_of_a_cell_needs_no_body(shell: InteractiveShell, capsys: pytest.Ca
     assert keep_empty_cell(["%%wasi c\n", "int main;\n"]) == ["%%wasi c\n", "int main;\n"]
     assert keep_empty_cell(["%%wasi_file x.h\n"]) == ["%%wasi_file x.h\n"]
     assert keep_empty_cell([]) == []
+
+
+def test_a_cell_that_is_being_typed_in_a_terminal_goes_on_until_an_empty_line(shell: InteractiveShell) -> None:
+    for typed in ("%%wasi c", "%%wasi c\nint main(void) {"):
+        assert shell.check_complete(typed)[0] == "incomplete"
+    assert shell.check_complete("%%wasi c\nint main(void) { return 0; }\n\n")[0] == "complete"

@@ -108,6 +108,10 @@ def keep_empty_cell(lines: list[str]) -> list[str]:
     return [first.rstrip("\n") + "\n", " \n"] if alone else lines
 
 
+keep_empty_cell.has_side_effects = True  # type: ignore[attr-defined]
+# IPython must not try it on a line that is being typed: with its empty line the cell would look complete.
+
+
 def _draw_for_pages_only(shell: Any) -> None:
     """A terminal shows the text of a run and nothing else: do not draw its picture for it."""
     formatter = getattr(shell, "display_formatter", None)

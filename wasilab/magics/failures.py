@@ -6,14 +6,23 @@ stops there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from ..views.units import counted
-from .paint import ansi
+from .paint import ansi, plain
 
 LINES_SHOWN = 120
 """Lines of a compiler's text that a cell shows: one mistake in a template can make a thousand."""
 _CYAN, _YELLOW, _OFF = "\x1b[1;36m", "\x1b[33m", "\x1b[0m"
+
+
+def _in_colour() -> bool:
+    """Whether the shell shows colours (`--colors=nocolor` and NO_COLOR say no)."""
+    from IPython import get_ipython
+
+    wanted = str(getattr(get_ipython(), "colors", "")).lower()
+    return wanted != "nocolor" and not os.environ.get("NO_COLOR")
 
 
 class CellFailure(Exception):
@@ -47,11 +56,13 @@ class CompileFailed(CellFailure):
             ]
         hints = ansi("\n".join(f"hint: {hint}" for hint in self.hints)) if self.hints else []
         places = [f"{_CYAN}Cell In[{self.cell}], line {line}{_OFF}" for line in self.lines if self.cell]
-        return [*shown, *hints, *places]
+        rows = [*shown, *hints, *places]
+        return rows if _in_colour() else [plain(row) for row in rows]
 
 
 class CellInterrupted(KeyboardInterrupt):
     """The person stopped the cell: queued cells do not run."""
 
     def _render_traceback_(self) -> list[str]:
-        return [f"{_YELLOW}Interrupted{_OFF}{': ' + str(self) if str(self) else ''}"]
+        row = f"{_YELLOW}Interrupted{_OFF}{': ' + str(self) if str(self) else ''}"
+        return [row if _in_colour() else plain(row)]

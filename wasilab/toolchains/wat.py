@@ -23,7 +23,7 @@ class Wat(Toolchain):
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         from importlib.metadata import version
 
-        return [Tool("wasmtime", ("wat2wasm",), version("wasmtime"), "wasmtime", "PyPI wasmtime")]
+        return [Tool("wasmtime", ("wat2wasm",), version("wasmtime"), "", "PyPI wasmtime")]
 
     def tune(self, flags: tuple[str, ...]) -> tuple[str, ...]:
         if flags:
