@@ -31,9 +31,9 @@ def demo(request: Request, door: Door) -> Done:
     if not request.options.into:
         raise UsageProblem("--into: the name is empty; name a folder, which is made where it is missing")
     folder = Path(request.options.into).expanduser()
-    source_folder, target_folder = _folders(folder)
     source = (resources.files("wasilab") / "examples" / "copy.c").read_text(encoding="utf-8")
-    door.say("== 1. Compile: wasilab/examples/copy.c, a program that copies a file")
+    source_folder, target_folder = _folders(folder, source)
+    door.say(f"== 1. Compile: {folder}/copy.c, a program that copies a file")
     try:
         module = compile_text(source, "c", door, name="copy")
     except ToolchainMissing as missing:
@@ -89,13 +89,14 @@ def _beside(command: str) -> str:
     return shlex.quote(here)
 
 
-def _folders(folder: Path) -> tuple[Path, Path]:
-    """`folder/in` with the text to copy, and an empty `folder/out`."""
+def _folders(folder: Path, example: str) -> tuple[Path, Path]:
+    """`folder/in` with the text to copy, an empty `folder/out`, and beside them the program's source."""
     source, target = folder / "in", folder / "out"
     try:
         source.mkdir(parents=True, exist_ok=True)
         target.mkdir(exist_ok=True)
-        (source / "hello.txt").write_text(TEXT)
+        (source / "hello.txt").write_text(TEXT, encoding="utf-8")
+        (folder / "copy.c").write_text(example, encoding="utf-8")
         (target / "hello.txt").unlink(missing_ok=True)
     except OSError as error:
         raise UsageProblem(
