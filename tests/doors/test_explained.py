@@ -56,3 +56,16 @@ def test_a_refusal_that_no_call_shows_is_told(folder: Path) -> None:
     status, said = explained(folder, guest, "--explain", "--dir", "out")
     assert status != 0
     assert "a path outside the granted directories (out) is refused by the program's own library" in said
+
+
+def test_a_path_that_no_call_asked_for_is_named_where_it_is_outside_every_grant(folder: Path) -> None:
+    def said(message: str) -> str:
+        return explained(folder, Guest().write(message, fd(2)).read(fd(9)), "--explain", "--dir", "out::/out")[1]
+
+    for message in ("opening /tmp/a-0/x.lib: No such file or directory\n", "/tmp/a-0/x.lib: no such file or directory"):
+        assert "No call was refused: /tmp/a-0/x.lib is outside the granted directories (/out)" in said(message)
+        assert "--mem GUEST" in said(message)
+    for message in ("/out/x: No such file or directory\n", "out/x: No such file or directory\n", "/tmp is full\n"):
+        assert "No call was refused" not in said(message)
+    hostile = "/tmp/\x1b[31m/x\u202e: No such file or directory " + "/a" * 5000
+    assert "\x1b" not in said(hostile).split("No such file")[-1]

@@ -6,6 +6,8 @@ it into a terminal or a page.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -92,14 +94,36 @@ _LIBRARY_SAYS = ("capabilities insufficient", "pre-opened file descriptor")
 """What wasi-libc and Rust's standard library say of a path outside every granted directory (ENOTCAPABLE)."""
 
 
+_ABSOLUTE = re.compile(r"(?<![\w/.])/[\w.+@-]+(?:/[\w.+@-]+){0,40}")
+_ERRORS_READ = 10_000
+
+
+def _missed_outside(stderr: str, granted: Iterable[str]) -> str:
+    """A path below no granted directory of which an error message says that it is not there; "" where there is none."""
+    roots = [name.rstrip("/") for name in granted if name.startswith("/")]
+    for line in stderr[-_ERRORS_READ:].splitlines():
+        if "no such file or directory" in line.lower():
+            for path in _ABSOLUTE.findall(line):
+                if not any(path == root or path.startswith(f"{root}/") for root in roots):
+                    return str(path)
+    return ""
+
+
 def refused_by_its_library(run: RunLike) -> str:
     """A sentence where the program was refused a path by its own library, so that no call shows it; else ""."""
     if not getattr(run, "traced", True) or not run.grants.dirs or run.exit_code == 0 or len(run.denied):
         return ""
     stderr = run.stderr if isinstance(run.stderr, str) else ""
+    granted = visible(", ".join(run.grants.dirs), lines=False)
+    missed = _missed_outside(stderr, run.grants.dirs)
+    if missed:
+        return (
+            f"No call was refused: {visible(missed, lines=False)} is outside the granted directories ({granted}), and "
+            "the program's own library found nothing there without asking. Grant the folder that it is in (--dir "
+            "HOST::GUEST, or --mem GUEST for an empty one)."
+        )
     if not any(words in stderr.lower() for words in _LIBRARY_SAYS):
         return ""
-    granted = visible(", ".join(run.grants.dirs), lines=False)
     return (
         f"No call was refused: a path outside the granted directories ({granted}) is refused by the program's own "
         "library, which asks nobody. Grant the folder that it is in, under the name that the program uses (--learn "
