@@ -49,7 +49,7 @@ class Builder:
     def call(
         self, name: str, *words: int, path: bytes | None = None, aux: bytes = b"", data: bytes = b"", result: int = 0,
         errno: int = 0, denied: int = 0, reason: str = "", flags: int = 0, dur: int = 500, fd: int | None = None,
-        stack: int = 0, gap: int = 1000,
+        stack: int = 0, gap: int = 1000, handle: int = 0,
     ) -> int:  # fmt: skip
         """Record a call with these 32-bit words; return its seq."""
         spec = self.calls[name]
@@ -58,8 +58,7 @@ class Builder:
         head = [*full, 0, 0, 0, 0][:4]
         index = self.recorder.intern_reason(reason) if reason else 0
         payload = pack_payload(aux, data, full[4:], index) if aux or data or index or total > 4 else None
-        handle = 0
-        if (spec.params and spec.params[0].type.kind == "fd") or fd is not None:
+        if not handle and ((spec.params and spec.params[0].type.kind == "fd") or fd is not None):
             descriptor = self.fds.get(words[0] if fd is None else fd)
             handle = descriptor.life if descriptor is not None else 0
         seq = len(self.recorder)

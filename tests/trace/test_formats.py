@@ -19,6 +19,7 @@ from wasilab.trace.container import TraceError
 from wasilab.trace.formats import READERS, WRITERS
 from wasilab.trace.layout import CHUNK_RECORDS
 from wasilab.trace.record import Recorder
+from wasilab.trace.tables import Tables
 from wasilab.trace.trace import Trace
 
 from .building import Builder, copying, many
@@ -319,7 +320,7 @@ def test_records_that_point_outside_their_part_show_nothing_foreign(tmp_path: Pa
             with open(tmp_path / "lie.wtrace", "wb") as file:
                 writer = container.Writer(file)
                 writer.chunk(lie)
-                writer.tables(container.Tables())
+                writer.tables(Tables())
                 writer.close()
             trace = Trace.load(tmp_path / "lie.wtrace")
             assert trace.text().count("\n") == 1

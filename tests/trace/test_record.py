@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wasilab.trace.layout import CHUNK_RECORDS, RECORD, Flag
+from wasilab.trace.layout import CHUNK_RECORDS, MAX_MOVES, RECORD, Flag
 from wasilab.trace.record import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 
@@ -141,13 +141,50 @@ def test_what_the_host_closes_after_the_last_call_counts_as_open() -> None:
     assert [life.closed_seq for life in b.trace().lives.values() if life.fd == 4] == [-1]
 
 
-def test_a_renumbered_descriptor_keeps_its_life() -> None:
+def renumbered() -> Builder:
+    """/x is opened as 5 and moved to 9, which was /y: dup2 of a shell's redirection."""
     b = Builder()
-    b.open(5, "/x")
-    b.fds[5].fd = 9
-    b.recorder.on_open(b.fds[5])
-    life = b.trace().lives[b.fds[5].life]
-    assert (life.fd, life.path, life.generation) == (9, b"/x", 1)
+    b.open(3, "/d", preopen="/d", filetype=3)
+    b.path_open(3, b"y", opened=9)
+    b.path_open(3, b"x", opened=5)
+    b.write_text(9, b"to y")
+    b.write_text(5, b"to x")
+    b.close(9)
+    b.fds[9] = b.fds.pop(5)
+    b.fds[9].fd = 9
+    b.recorder.on_open(b.fds[9])
+    b.call("fd_renumber", 5, 9, handle=b.fds[9].life)
+    b.write_text(9, b"to x by 9")
+    b.path_open(3, b"z", opened=5)
+    b.call("path_rename", 5, 16, 1, 9, 32, 1, path=b"a", aux=b"b")
+    return b
+
+
+def test_a_renumbered_descriptor_keeps_its_life_and_all_its_numbers(tmp_path: Path) -> None:
+    trace = renumbered().trace()
+    for suffix in ("", ".wtrace", ".jsonl", ".parquet"):
+        again = Trace.load(trace.save(tmp_path / f"t{suffix}")) if suffix else trace
+        y, x, z = (row for row in again.fds() if row.opened_by >= 0)
+        assert (x.path, x.fd, x.last_fd, x.moved, x.closed_by) == ("/d/x", 5, 9, "5 -> 9", -1)
+        assert (y.fd, y.last_fd, y.closed_by, z.fd, z.generation) == (9, 9, 4, 5, 2)
+        assert "5 -> 9" in str(again.fds())
+        assert again["full_path"][[2, 3, 5]].tolist() == ["/d/y", "/d/x", "/d/x"]
+        identities = list(zip(again["fd"].tolist(), again["generation"].tolist(), strict=True))
+        assert identities[2:6] == [(9, 1), (5, 1), (5, 1), (9, 2)]
+        assert "fd_renumber(fd=5</d/x>, to=9</d/y>) = 0" in again.text()
+        assert "path_rename(fd=5</d/z>, old_path=\"a\", new_fd=9</d/x>" in again.text()
+
+
+def test_a_descriptor_that_is_moved_for_ever_holds_little() -> None:
+    b = Builder()
+    life = b.open(5, "/x")
+    descriptor = b.fds[5]
+    for i in range(10_000):
+        descriptor.fd = 5 + i % 2
+        b.recorder.on_open(descriptor)
+        b.call("fd_renumber", 6 - i % 2, 5 + i % 2, handle=life)
+    moves = b.trace().lives[life].moves
+    assert (len(moves), moves[-1]) == (MAX_MOVES, (9999, 6, 5000))
 
 
 def test_a_snapshot_taken_while_the_guest_runs_is_whole() -> None:

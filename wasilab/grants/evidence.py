@@ -195,7 +195,7 @@ class _Roots:
     def at(self, fd: int, seq: int) -> int:
         """The life behind a descriptor number at one call, 0 when it is not known."""
         for number, life in self.lives.items():
-            if life.fd == fd and life.opened_seq < seq and not 0 <= life.closed_seq <= seq:
+            if life.number_at(seq)[0] == fd and life.opened_seq < seq and not 0 <= life.closed_seq <= seq:
                 return number
         return 0
 

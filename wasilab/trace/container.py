@@ -22,7 +22,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,10 +30,10 @@ import numpy as np
 
 from .layout import CHUNK_RECORDS, RECORD, RECORD_BYTES, Life
 from .packing import pack_list, pack_lives, unpack_list, unpack_lives
+from .tables import Tables
 
 if TYPE_CHECKING:
     from .layout import Chunk
-    from .record import Recorder
 
 Array = np.ndarray[Any, Any]
 
@@ -46,6 +46,7 @@ _EAGER_BYTES = 64 << 20
 """Raw blocks of files up to this size are checked when opened; of larger ones when first read."""
 MAX_RECORDS = 1 << 16
 _MAX_BODY = 1 << 31
+_LAST_SEQ = 1 << 62
 MAX_INFLATED = 8 << 30
 """A file whose compressed blocks claim to hold more bytes than this is refused."""
 
@@ -100,40 +101,6 @@ class Part:
         return self.lives
 
 
-@dataclass(slots=True)
-class Tables:
-    """What a trace holds once, beside its calls."""
-
-    meta: dict[str, Any] = field(default_factory=dict)
-    dropped: int = 0
-    lives: list[Life] = field(default_factory=list)
-    """Descriptors still open at the end."""
-    stacks: list[list[int]] = field(default_factory=list)
-    """Stack id - 1 -> indices into `frames`, innermost first."""
-    frames: list[list[Any]] = field(default_factory=list)
-    """[function, module offset, file or None, line or 0] of each different frame."""
-    notes: list[list[Any]] = field(default_factory=list)
-    """[first seq, last seq, text] of each note."""
-
-    @classmethod
-    def of_recorder(cls, recorder: Recorder) -> Tables:
-        """The tables of a recording as it is now."""
-        stacks, frames = number_frames(list(recorder.stack_table))
-        meta = dict(recorder.meta)
-        if recorder.stacks_dropped:
-            meta["stacks_dropped"] = recorder.stacks_dropped
-        if recorder.spool_error:
-            meta["spool_error"] = recorder.spool_error
-        return cls(meta, recorder.dropped, list(recorder.open_lives.values()), stacks, frames, [])
-
-
-def number_frames(table: Sequence[Sequence[tuple[str, int]]]) -> tuple[list[list[int]], list[list[Any]]]:
-    """Stacks of (function, offset) as lists of frame numbers, and the frames."""
-    ids: dict[tuple[str, int], int] = {}
-    stacks = [[ids.setdefault(frame, len(ids)) for frame in stack] for stack in table]
-    return stacks, [[function, offset, None, 0] for function, offset in ids]
-
-
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -170,11 +137,7 @@ class Writer:
 
     def tables(self, tables: Tables) -> None:
         """Append what is held once."""
-        document = {
-            "meta": tables.meta, "notes": tables.notes, "dropped": tables.dropped,
-            "stacks": tables.stacks, "frames": tables.frames,
-        }  # fmt: skip
-        text = json.dumps(document, ensure_ascii=True, default=str).encode()
+        text = json.dumps(tables.document(), ensure_ascii=True, default=str).encode()
         self._block(b"TABL", [struct.pack("<Q", len(text)), text, pack_lives(tables.lives)], self._codec)
 
     def close(self) -> None:
@@ -330,31 +293,25 @@ def _part(body: memoryview, codec: int) -> Part:
         sections.append(body[at : at + length])
         at += length
     arena, paths, reasons, lives, numbers = sections
-    seqs = np.frombuffer(numbers, "<i8") if numbers else None
+    if first > _LAST_SEQ:
+        raise ValueError("a block of calls with numbers that cannot be")
+    seqs = ascending(np.frombuffer(numbers, "<i8")) if numbers else None
     if seqs is not None and len(seqs) != n:
         raise ValueError("a block of calls without their numbers")
     texts = [reason.decode("utf-8", "replace") for reason in unpack_list(reasons)]
     return Part(first, n, records, arena, unpack_list(paths), texts, lives, seqs)
 
 
+def ascending(seqs: Array) -> Array:
+    """The numbers of calls as they are; ValueError if they cannot be such."""
+    if len(seqs) and (seqs[0] < 0 or seqs[-1] > _LAST_SEQ or not (np.diff(seqs) > 0).all()):
+        raise ValueError("calls whose numbers do not ascend")
+    return seqs
+
+
 def _tables(body: memoryview) -> Tables:
     (length,) = struct.unpack_from("<Q", body)
-    document = json.loads(bytes(body[8 : 8 + length]))
-    meta, notes, dropped = document["meta"], document["notes"], document["dropped"]
-    stacks, frames = document["stacks"], document["frames"]
-    good = (
-        isinstance(meta, dict)
-        and isinstance(dropped, int)
-        and isinstance(stacks, list)
-        and all(isinstance(f, list) and len(f) == 4 and isinstance(f[0], str) and isinstance(f[1], int) for f in frames)
-        and all(isinstance(f[2], str | None) and isinstance(f[3], int) for f in frames)
-        and all(isinstance(i, int) and 0 <= i < len(frames) for stack in stacks for i in stack)
-        and all(len(note) == 3 and isinstance(note[2], str) and isinstance(note[0], int) for note in notes)
-        and all(isinstance(note[1], int) for note in notes)
-    )
-    if not good:
-        raise ValueError("its tables are not a trace's")
-    return Tables(meta, dropped, unpack_lives(body[8 + length :]), stacks, frames, notes)
+    return Tables.of_document(json.loads(bytes(body[8 : 8 + length])), body[8 + length :])
 
 
 assert CHUNK_RECORDS <= MAX_RECORDS

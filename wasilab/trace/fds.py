@@ -15,6 +15,7 @@ import numpy as np
 from ..wasi.spec import SNAPSHOT1
 from ..wasi.types import Filetype
 from .show import bytes_text, duration_text, names_of, path_text
+from .summary import totals
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -29,6 +30,7 @@ class FdLife:
 
     life: int
     fd: int
+    """The number that it was opened as."""
     generation: int
     path: str
     kind: str
@@ -43,6 +45,10 @@ class FdLife:
     bytes_read: int
     bytes_written: int
     time: int
+    last_fd: int
+    """The number that it ended with: another than `fd` after fd_renumber."""
+    moved: str = ""
+    """All its numbers, `4 -> 7`, when it had several."""
 
     @property
     def leaked(self) -> bool:
@@ -66,18 +72,20 @@ class Fds:
         reads, writes = np.isin(call, _READS), np.isin(call, _WRITES)
 
         def total(weights: Any) -> dict[int, int]:
-            sums = np.bincount(number, weights=weights, minlength=n).astype("<i8")
-            return dict(zip(used.tolist(), sums.tolist(), strict=True))
+            return dict(zip(used.tolist(), totals(number, weights, n).tolist(), strict=True))
 
         figures = [
             total(weights)
             for weights in (np.ones(len(call)), reads, writes, moved * reads, moved * writes, trace.column("dur"))
         ]
         kinds = names_of(Filetype)
+        names = ("calls", "reads", "writes", "bytes_read", "bytes_written", "time")
         rows = [
             FdLife(
                 life.life, life.fd, life.generation, path_text(life.path), kinds[life.kind].lower(), life.opened_seq,
-                life.closed_seq, life.preopen is not None, *(figure.get(life.life, 0) for figure in figures),
+                life.closed_seq, life.preopen is not None, last_fd=life.numbers[-1],
+                moved=" -> ".join(map(str, life.numbers)) if life.moves else "",
+                **{name: figure.get(life.life, 0) for name, figure in zip(names, figures, strict=True)},
             )
             for life in trace.store.lives.values()
         ]  # fmt: skip
@@ -126,7 +134,7 @@ _LEFT = (1, 2, 3, 4)
 
 def _cells(row: FdLife) -> tuple[str, ...]:
     return (
-        f"{row.fd}" if row.generation == 1 else f"{row.fd} ({row.generation})", row.path, row.kind,
+        (row.moved or f"{row.fd}") + (f" ({row.generation})" if row.generation > 1 else ""), row.path, row.kind,
         "preopen" if row.preopen else "start" if row.opened_by < 0 else f"call {row.opened_by}",
         f"call {row.closed_by}" if row.closed_by >= 0 else "LEAKED" if row.leaked else "",
         f"{row.calls:,}", f"{row.reads:,}" if row.reads else "", bytes_text(row.bytes_read) if row.reads else "",

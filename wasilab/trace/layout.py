@@ -56,6 +56,7 @@ PATH_COST = 120
 _PATH_IDS = 80
 """Of these, what the table of numbers costs, which goes when the chunk is full."""
 DID_NOT_RETURN = 255
+MAX_MOVES = 64
 MAX_STRUCTS = 256
 """Payloads of a chunk that later calls may share; more would cost more than they save."""
 
@@ -85,7 +86,8 @@ class Flag(IntFlag):
 class Life:
     """One opening of a descriptor, from open to close.
 
-    `fd` numbers are reused; `life` is not. `generation` counts the openings of the same number, from 1.
+    `fd` is the number that it was opened as: numbers are reused; `life` is not. `generation` counts the openings of
+    the same number (and the moves to it), from 1.
     `opened_seq` and `closed_seq` are the calls that did it: -1 stands for "before the first call" or "still open".
     """
 
@@ -97,6 +99,22 @@ class Life:
     opened_seq: int
     closed_seq: int = -1
     preopen: bytes | None = None
+    moves: tuple[tuple[int, int, int], ...] = ()
+    """(seq, number, generation) for each time that fd_renumber gave it another number, the newest MAX_MOVES of them."""
+
+    def number_at(self, seq: int) -> tuple[int, int]:
+        """(number, generation) before call `seq`."""
+        found = self.fd, self.generation
+        for when, fd, generation in self.moves:
+            if when >= seq:
+                break
+            found = fd, generation
+        return found
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers that it had, one after the other."""
+        return [self.fd, *(fd for _, fd, _ in self.moves)]
 
 
 class Chunk:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .decode import call_name
 from .show import bytes_text, duration_text, plain
+from .summary import totals
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -97,7 +98,7 @@ class Lines:
         n = len(keys)
 
         def total(weights: Any) -> list[int]:
-            return list(np.bincount(where[known], weights=weights[known], minlength=n).astype("<i8").tolist())
+            return list(totals(where[known], weights[known], n).tolist())
 
         calls, errors = total(np.ones(len(where))), total(failed)
         refused, moved = total(trace.column("denied_by") != 0), total(trace.column("nbytes"))

@@ -6,6 +6,7 @@ not what they should be. Not for: calls (`container.py`).
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Sequence
 
@@ -19,6 +20,10 @@ LIFE = np.dtype(
         ("opened_seq", "<i8"), ("closed_seq", "<i8"),
     ]
 )  # fmt: skip
+
+
+_MOVE = struct.Struct("<qII")
+"""One of `Life.moves`."""
 
 
 def pack_list(items: Sequence[bytes]) -> bytes:
@@ -42,13 +47,14 @@ def unpack_list(data: memoryview) -> list[bytes]:
 
 
 def pack_lives(lives: Sequence[Life]) -> bytes:
-    """Descriptor lives as a LIFE array, their paths and their preopen names."""
+    """Descriptor lives as a LIFE array, their paths, their preopen names and their moves."""
     table = np.zeros(len(lives), LIFE)
     for row, life in zip(table, lives, strict=True):
         row["life"], row["fd"], row["generation"], row["kind"] = life.life, life.fd, life.generation, life.kind
         row["opened_seq"], row["closed_seq"] = life.opened_seq, life.closed_seq
         row["has_preopen"] = life.preopen is not None
-    paths = pack_list([part for life in lives for part in (life.path, life.preopen or b"")])
+    moves = (b"".join(itertools.starmap(_MOVE.pack, life.moves)) for life in lives)
+    paths = pack_list([p for life, m in zip(lives, moves, strict=True) for p in (life.path, life.preopen or b"", m)])
     return struct.pack("<I", len(lives)) + table.tobytes() + paths
 
 
@@ -60,9 +66,10 @@ def unpack_lives(data: memoryview) -> list[Life]:
         raise ValueError("a table longer than its block")
     rows = np.frombuffer(data, LIFE, count, 4).tolist()
     paths = unpack_list(data[4 + size :])
-    if len(paths) != 2 * count:
+    if len(paths) != 3 * count:
         raise ValueError("a table of lives without their paths")
     return [
-        Life(life, fd, generation, paths[2 * i], kind, opened, closed, paths[2 * i + 1] if has else None)
+        Life(life, fd, generation, paths[3 * i], kind, opened, closed, paths[3 * i + 1] if has else None,
+             tuple(_MOVE.iter_unpack(paths[3 * i + 2])))
         for i, (life, fd, generation, kind, has, _, opened, closed) in enumerate(rows)
-    ]
+    ]  # fmt: skip

@@ -25,6 +25,7 @@ from .layout import (
     CHUNK_RECORDS,
     DID_NOT_RETURN,
     MAX_FRAMES,
+    MAX_MOVES,
     MAX_STACKS,
     PACK,
     PATH_BYTES,
@@ -262,13 +263,13 @@ class Recorder:
         Before the first call this is a preopen or a standard stream. A life already known is a descriptor that moved
         to another number (fd_renumber).
         """
-        known = self.open_lives.get(descriptor.life)
-        if known is not None:
-            known.fd = descriptor.fd
-            return
+        seq = len(self)
         generation = self._generations.get(descriptor.fd, 0) + 1
         self._generations[descriptor.fd] = generation
-        seq = len(self)
+        known = self.open_lives.get(descriptor.life)
+        if known is not None:
+            known.moves = (*known.moves, (seq, descriptor.fd, generation))[-MAX_MOVES:]
+            return
         preopen = descriptor.preopen
         self.open_lives[descriptor.life] = Life(
             descriptor.life,
@@ -343,7 +344,7 @@ class Recorder:
                 return
         if self._spool is None:
             return
-        from .container import Tables
+        from .tables import Tables
 
         tables = Tables.of_recorder(self)
         self._locate_frames(tables)

@@ -79,8 +79,13 @@ def plain(text: str, *, quotes: bool = False) -> str:
         elif char in _NAMED:
             out.append(_NAMED[char])
         else:
-            out.append("".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape")))
+            out.append("".join(f"\\x{byte:02x}" for byte in _bytes_of(char)))
     return "".join(out)
+
+
+def _bytes_of(char: str) -> bytes:
+    """The bytes of a character; of half a surrogate pair the byte that it stands for, or else its own three."""
+    return char.encode("utf-8", "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass")
 
 
 _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..wasi import spec
-from .container import Part, Tables
+from .container import Part
 from .layout import HEADER, RECORD, RECORD_BYTES, Life
+from .tables import Tables
 
 if TYPE_CHECKING:
     from .record import Recorder
@@ -229,11 +230,14 @@ class Store:
         return dict(sorted(found.items()))
 
     @cached_property
-    def lives_by_number(self) -> dict[int, list[Life]]:
-        """fd number -> its lives in the order of opening."""
-        found: dict[int, list[Life]] = {}
-        for life in sorted(self.lives.values(), key=lambda life: (life.opened_seq, life.life)):
-            found.setdefault(life.fd, []).append(life)
+    def lives_by_number(self) -> dict[int, list[tuple[int, Life]]]:
+        """fd number -> (the call that gave it that number, life) in order; -1 for the start."""
+        found: dict[int, list[tuple[int, Life]]] = {}
+        for life in self.lives.values():
+            for seq, fd in ((life.opened_seq, life.fd), *((seq, fd) for seq, fd, _ in life.moves)):
+                found.setdefault(fd, []).append((seq, life))
+        for entries in found.values():
+            entries.sort(key=lambda entry: (entry[0], entry[1].life))
         return found
 
     @property

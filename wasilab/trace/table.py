@@ -13,6 +13,7 @@ import numpy as np
 from ..capabilities.refusal import DeniedBy
 from .container import TraceError
 from .decode import ERRNO_NAMES, FAMILY_OF, NAMES
+from .summary import totals
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -156,7 +157,7 @@ def fds_table(trace: Trace) -> Any:
     rows = trace.fds().to_dicts()
     names = [
         "life", "fd", "generation", "path", "kind", "opened_by", "closed_by", "preopen", "calls", "reads", "writes",
-        "bytes_read", "bytes_written", "time", "leaked",
+        "bytes_read", "bytes_written", "time", "leaked", "last_fd",
     ]  # fmt: skip
     kinds = {"path": pa.string(), "kind": pa.string(), "preopen": pa.bool_(), "leaked": pa.bool_()}
     return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.int64())) for name in names})
@@ -169,7 +170,7 @@ def paths_table(trace: Trace) -> Any:
     n = len(texts)
 
     def total(weights: Any) -> Any:
-        return pa.array(np.bincount(codes, weights=weights, minlength=n).astype("<i8"))
+        return pa.array(totals(codes, weights, n))
 
     errno = trace.column("errno")
     table = pa.table({

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import add, attrgetter
+from operator import add, itemgetter
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 import numpy as np
@@ -22,7 +22,7 @@ from ..capabilities.refusal import DeniedBy
 from . import arguments, show
 from .container import Part
 from .decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan, call_name, plan
-from .layout import DID_NOT_RETURN, Flag
+from .layout import DID_NOT_RETURN, Flag, Life
 from .pieces import Piece, distinct, numbered, texts
 from .stamps import after, before
 from .store import Store, reason_of
@@ -246,15 +246,15 @@ def fd_text(fd: int, path: bytes) -> str:
     return f"{fd}{name}" if name.startswith("<") and name.endswith(">") else f"{fd}<{name}>"
 
 
-def life_at(store: Store, fd: int, seq: int, opened: bool = False) -> Any:
+def life_at(store: Store, fd: int, seq: int, opened: bool = False) -> Life | None:
     """The descriptor life that number `fd` stood for at call `seq` (with `opened`, the one that the call opened)."""
-    lives = store.lives_by_number.get(fd, [])
-    at = (bisect_right if opened else bisect_left)(lives, seq, key=_opened_seq)
-    best = lives[at - 1] if at else None
-    return None if best is None or -1 < best.closed_seq < seq else best
-
-
-_opened_seq = attrgetter("opened_seq")
+    entries = store.lives_by_number.get(fd, [])
+    at = (bisect_right if opened else bisect_left)(entries, seq, key=itemgetter(0))
+    if not at:
+        return None
+    life: Life = entries[at - 1][1]
+    gone = -1 < life.closed_seq < seq or life.number_at(seq + opened)[0] != fd
+    return None if gone else life
 
 
 def denied_name(number: int) -> str:

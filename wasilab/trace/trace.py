@@ -25,6 +25,7 @@ from .layout import RECORD, Flag, Life
 from .record import Recorder
 from .store import Resolver, Store
 from .summary import Summary
+from .tables import encodable
 from .text import Style, StyleOptions, blocks
 
 if TYPE_CHECKING:
@@ -184,7 +185,11 @@ class Trace:
         handles = self.column("handle")
         lives = self.store.lives
         unique, inverse = np.unique(handles, return_inverse=True)
-        return np.array([lives[h].generation if h in lives else 0 for h in unique.tolist()], "<u4")[inverse]
+        found = np.array([lives[h].generation if h in lives else 0 for h in unique.tolist()], "<u4")[inverse]
+        for life in [lives[h] for h in unique.tolist() if h in lives and lives[h].moves]:
+            rows = np.flatnonzero(handles == life.life)
+            found[rows] = [life.number_at(seq)[1] for seq in self.seq[rows].tolist()]
+        return found
 
     def _column_line(self) -> Array:
         from .lines import places
@@ -272,7 +277,7 @@ class Trace:
         last = int(seq) if until is None else int(until)
         if last < seq or seq < 0:
             raise ValueError(f"a note spans calls from a first to a last one, not from {seq} to {last}")
-        self.store.notes.append((int(seq), last, str(text)))
+        self.store.notes.append((int(seq), last, encodable(str(text))))
 
     # -- views -------------------------------------------------------------------------------------------------------
 

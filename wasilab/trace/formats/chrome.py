@@ -94,7 +94,8 @@ def _lives(trace: Trace) -> list[dict[str, Any]]:
         opened, closed = _row(seqs, life.opened_seq), _row(seqs, life.closed_seq)
         begin = int(ends[opened]) if opened >= 0 else 0
         end = max(begin, int(starts[closed])) if closed >= 0 else last
-        event = {"cat": "wasi.descriptor", "name": f"fd {life.fd} {path_text(life.path)}", "pid": _PID, "tid": 0,
+        name = f"fd {' -> '.join(map(str, life.numbers))} {path_text(life.path)}"
+        event = {"cat": "wasi.descriptor", "name": name, "pid": _PID, "tid": 0,
                  "id2": {"local": hex(life.life)}}  # fmt: skip
         out.append({"ph": "b", "ts": begin / 1000, "args": {"generation": life.generation}, **event})
         out.append({"ph": "e", "ts": end / 1000, **event})

@@ -13,12 +13,12 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
-from ..container import Part, Tables, TraceError
+from ..container import Part, TraceError, ascending
 from ..decode import ERRNO_NAMES, call_name
 from ..layout import RECORD
-from ..packing import pack_lives, unpack_lives
 from ..store import Store, reason_of
 from ..subset import blobs
+from ..tables import Tables, encodable
 from ..values import decoded
 
 if TYPE_CHECKING:
@@ -33,11 +33,8 @@ _LONGEST_LINE = 1 << 28
 def write(trace: Trace, file: IO[bytes]) -> None:
     """Write the header line and one line a call."""
     tables = trace.store.tables()
-    head = {
-        "wasilab": VERSION, "calls": len(trace), "meta": tables.meta, "dropped": tables.dropped,
-        "notes": tables.notes, "stacks": tables.stacks, "frames": tables.frames,
-        "lives": pack_lives(list(trace.store.lives.values())).hex(),
-    }  # fmt: skip
+    lives = tables.packed_lives(list(trace.store.lives.values()))
+    head = {"wasilab": VERSION, "calls": len(trace), **tables.document(), "lives": lives}
     file.write(json.dumps(head, default=str).encode() + b"\n")
     dumps = json.JSONEncoder(separators=(",", ":")).encode
     full = trace.column("full_path").tolist()
@@ -88,14 +85,8 @@ def read(path: Path, *, partial: bool = False) -> Trace:
             head = json.loads(file.readline(_LONGEST_LINE))
             if not isinstance(head, dict) or head.get("wasilab") != VERSION:
                 raise TraceError(f"{path} is not a wasilab trace: its first line lacks the mark")
-            tables = Tables(
-                dict(head["meta"]), int(head["dropped"]), unpack_lives(memoryview(bytes.fromhex(head["lives"]))),
-                [[int(i) for i in stack] for stack in head["stacks"]],
-                [[str(f), int(o), None if s is None else str(s), int(n)] for f, o, s, n in head["frames"]],
-                [[int(first), int(last), str(text)] for first, last, text in head["notes"]],
-            )  # fmt: skip
-            if any(not 0 <= i < len(tables.frames) for stack in tables.stacks for i in stack):
-                raise ValueError("a stack of frames that are not there")
+            tables = Tables.of_document(head, str(head["lives"]))
+            claimed = int(head["calls"])
             while raw := file.readline(_LONGEST_LINE):
                 number += 1
                 lines.append(json.loads(raw))
@@ -111,8 +102,8 @@ def read(path: Path, *, partial: bool = False) -> Trace:
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError, AttributeError, IndexError) as error:
         raise TraceError(f"{path} is a damaged trace, near line {number} ({type(error).__name__}: {error})") from None
     calls = sum(part.n for part in parts)
-    if calls != head["calls"] and not partial:
-        raise TraceError(f"{path} is cut short: it holds {calls:,} of {head['calls']:,} calls")
+    if calls != claimed and not partial:
+        raise TraceError(f"{path} is cut short: it holds {calls:,} of {claimed:,} calls")
     return Trace(Store(parts, tables))
 
 
@@ -131,11 +122,11 @@ def _part(lines: list[dict[str, Any]]) -> Part:
     for i, (line, raw) in enumerate(zip(lines, raws, strict=True)):
         if "path" in raw:
             records["path"][i] = paths.setdefault(bytes.fromhex(raw["path"]), len(paths) + 1)
-        reason = str(line.get("reason") or "")
+        reason = encodable(str(line.get("reason") or ""))
         payload = bytes.fromhex(raw.get("payload", ""))
         if payload:
             number = reasons.setdefault(reason, len(reasons) + 1) if reason else 0
             records["payload"][i] = (len(arena) >> 2) + 1
             arena += number.to_bytes(2, "little") + payload + bytes(-(len(payload) + 2) & 3)
-    seqs = np.array([line["seq"] for line in lines], "<i8")
+    seqs = ascending(np.array([line["seq"] for line in lines], "<i8"))
     return Part(int(seqs[0]), len(lines), records, bytes(arena), list(paths), list(reasons), (), seqs)

@@ -13,12 +13,12 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from .. import table
-from ..container import Part, Tables, TraceError
+from ..container import Part, TraceError, ascending
 from ..decode import NAMES
 from ..layout import RECORD
-from ..packing import pack_lives, unpack_lives
 from ..store import Store
 from ..subset import blobs
+from ..tables import Tables
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -52,10 +52,8 @@ def write(trace: Trace, file: IO[bytes]) -> None:
     columns["given_path"] = pa.DictionaryArray.from_arrays(given, pa.array(paths, pa.binary()))
     columns["payload"] = _payloads(trace)
     tables = trace.store.tables()
-    head = {
-        "version": VERSION, "meta": tables.meta, "dropped": tables.dropped, "notes": tables.notes,
-        "stacks": tables.stacks, "frames": tables.frames, "lives": pack_lives(list(trace.lives.values())).hex(),
-    }  # fmt: skip
+    lives = tables.packed_lives(list(trace.lives.values()))
+    head = {"version": VERSION, **tables.document(), "lives": lives}
     made = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(head, default=str).encode()})
     dictionaries = [name for name in made.column_names if pa.types.is_dictionary(made.schema.field(name).type)]
     small = [f"raw_{name}" for name in _RAW]
@@ -106,14 +104,7 @@ def read(path: Path, *, partial: bool = False) -> Trace:
                 raise TraceError(f"{path} is a Parquet file, but not a wasilab trace")
             wanted = ["seq", "t_start", "dur", "result", "reason", "given_path", "payload", "w0", "w1", "w2", "w3"]
             found = source.read([*wanted, *(f"raw_{name}" for name in _RAW)])
-        tables = Tables(
-            dict(head["meta"]), int(head["dropped"]), unpack_lives(memoryview(bytes.fromhex(head["lives"]))),
-            [[int(i) for i in stack] for stack in head["stacks"]],
-            [[str(f), int(o), None if s is None else str(s), int(n)] for f, o, s, n in head["frames"]],
-            [[int(first), int(last), str(text)] for first, last, text in head["notes"]],
-        )  # fmt: skip
-        if any(not 0 <= i < len(tables.frames) for stack in tables.stacks for i in stack):
-            raise ValueError("a stack of frames that are not there")
+        tables = Tables.of_document(head, str(head["lives"]))
         parts = [_part(found.slice(at, _PART)) for at in range(0, found.num_rows, _PART)]
     except TraceError:
         raise
@@ -153,7 +144,7 @@ def _part(rows: Any) -> Part:
     numbers = (reason_ids + 1)[has].astype("<u2")
     arena[where] = numbers & 0xFF
     arena[where + 1] = numbers >> 8
-    seqs = _numbers(rows["seq"]).astype("<i8")
+    seqs = ascending(_numbers(rows["seq"]).astype("<i8"))
     texts = [str(reason) for reason in reasons]
     return Part(int(seqs[0]), len(records), records, arena.tobytes(), [bytes(p) for p in paths], texts, (), seqs)
 

@@ -173,7 +173,7 @@ def _tracks(trace: Trace) -> Iterator[bytes]:
     for rank, (uuid, title, unit) in enumerate(counters, 2):
         track = number(1, uuid) + number(5, _PROCESS) + text(2, title)
         yield _SEQUENCE + block(60, track + block(8, text(6, unit)) + number(12, rank))
-    for fd in sorted({life.fd for life in trace.lives.values()}):
+    for fd in sorted({fd for life in trace.lives.values() for fd in life.numbers}):
         track = number(1, _FIRST_FD + fd) + number(5, _FDS) + text(2, f"fd {fd}")
         yield _SEQUENCE + block(60, track + number(12, min(fd, 1 << 30)))
 
@@ -233,7 +233,7 @@ def _logs(trace: Trace, interned: _Interned) -> list[bytes]:
 
 
 def _lives(trace: Trace, interned: _Interned) -> list[bytes]:
-    """A slice for each descriptor's life, on the track of its number, and the count of open ones."""
+    """A slice for each descriptor's life, on the track of each number it had, and the count of open ones."""
     seqs = trace.seq
     if not len(seqs):
         return []
@@ -245,11 +245,15 @@ def _lives(trace: Trace, interned: _Interned) -> list[bytes]:
         opened = _time(seqs, ends, life.opened_seq, 0)
         closed = _time(seqs, starts, life.closed_seq, last) if life.closed_seq >= 0 else last
         closed = max(opened, closed)
-        track = number(11, _FIRST_FD + life.fd)
-        begin = number(9, _SLICE_BEGIN) + track + number(3, interned.of(1, "wasi.descriptor"))
-        begin += text(23, path_text(life.path)) + _argument(interned, "generation", life.generation)
-        out.append(_event(opened, begin, interned))
-        out.append(_event(closed, number(9, _SLICE_END) + track, interned))
+        moves = [(_time(seqs, ends, seq, opened), fd, generation) for seq, fd, generation in life.moves]
+        for (start, fd, generation), end in zip(
+            [(opened, life.fd, life.generation), *moves], [*(move[0] for move in moves), closed], strict=True
+        ):
+            track = number(11, _FIRST_FD + fd)
+            begin = number(9, _SLICE_BEGIN) + track + number(3, interned.of(1, "wasi.descriptor"))
+            begin += text(23, path_text(life.path)) + _argument(interned, "generation", generation)
+            out.append(_event(start, begin, interned))
+            out.append(_event(max(start, end), number(9, _SLICE_END) + track, interned))
         steps.append((opened, 1))
         if life.closed_seq >= 0:
             steps.append((closed, -1))
