@@ -88,6 +88,7 @@ CASES = {
     "run --policy": ("run --policy policy.toml vars.wat", "run vars.wat", "status 1"),
     "run --deny-all": ("run --deny-all hello.wat", "run hello.wat", "!hello\n"),
     "run --rights": ("run --rights compat --dir . mkdir.wat", "run --dir . mkdir.wat", "!status 76"),
+    "run --withhold": ("run --dir . --withhold .:path_open open.wat", "run --dir . open.wat", "status 76"),
     "run --ask": ("run --explain --ask open.wat", "run --explain open.wat", "nobody"),
     "run --no-ask": ("run --explain --ask --no-ask open.wat", "run --explain --ask open.wat", "!nobody"),
     "run --fuel": ("run --fuel 1000 loop.wat", "run hello.wat", "status 137"),
@@ -247,6 +248,8 @@ def test_an_option_does_what_its_help_says(
     assert option.split()[1] in shlex.split(with_it)
     first, second = answer(without_it, folder, capfd), answer(with_it, folder, capfd)
     here, there = (first, second) if mark.startswith("!") else (second, first)
+    if mark.startswith("!"):
+        assert not re.search(r"^wasilab \w+: ", second, re.MULTILINE), second  # what is not there is not so by mistake
     mark = mark.removeprefix("!")
     assert re.search(mark, here, re.MULTILINE), here
     assert not re.search(mark, there, re.MULTILINE), there
