@@ -114,6 +114,8 @@ class Run:
 
     streamed: bool = False
     """Whether the output was already shown while it came, so that a report need not repeat it."""
+    repeats: tuple[float, ...] = ()
+    """The seconds of each run of `--repeat N`; this is the last of them."""
 
     def __init__(
         self,

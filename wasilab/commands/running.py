@@ -21,12 +21,13 @@ from ..runs import Run
 from ..trace.container import TraceError
 from ..trace.formats import WRITERS, check
 from ..views.escape import visible
-from ..views.units import counted, duration
+from ..views.units import counted
 from ..views.verdict import ENDINGS, refusals, refused_by_its_library
 from .door import Done, Door
 from .files import check_writable, write_file
 from .grammar import Request
 from .program import load_program
+from .repeating import Turn, distribution, timing
 from .tracing import choose, strace
 from .usage import UsageProblem
 
@@ -50,16 +51,17 @@ def run_module(
         door.fold(f"compiled with warnings: {module.name}", visible(module.warnings))
     repeat: int = options.repeat or 1
     name = getattr(options, "name", None)
-    runs: list[Run] = []
     asked = grants_of(options, door)
     say_where_it_listens(asked, door)
     grants = _rehearsal(asked) if options.learn else asked
-    for turn in range(repeat):
-        run = run_once(module, args, grants, options, door, quiet=turn > 0)
-        runs.append(run)
-        if run.outcome.kind == "interrupt":
-            break
-    last = runs[-1]
+    last = run_once(module, args, grants, options, door, quiet=False)
+    first, turns = last.outcome, [Turn.of(last)] if repeat > 1 else []
+    with door.busy(f"run 2 of {repeat:,}", options.quiet) as busy:
+        while len(turns) < repeat > 1 and last.outcome.kind != "interrupt":
+            last = run_once(module, args, grants, options, door, quiet=True)
+            turns.append(Turn.of(last))
+            busy.tick(f"run {len(turns) + 1:,} of {repeat:,}")
+    last.repeats = tuple(turn.seconds for turn in turns)
     if name:
         door.keep(name, module, last)
     if _read_in_vain(last, options) and door.input_at_hand():
@@ -75,9 +77,9 @@ def run_module(
 
         (door.note if door.kind == "cli" else door.say)(f"\n{lesson(last, asked)}")
     if options.time:
-        door.note(timing(runs, compile_seconds))
-    elif repeat > 1:
-        door.note(distribution(runs))
+        door.note(timing(first, compile_seconds))
+    if turns:
+        door.note(distribution(turns))
     return Done(last.exit_code, last)
 
 
@@ -262,29 +264,3 @@ def _is_terminal() -> bool:
     import sys
 
     return sys.stderr.isatty()
-
-
-def timing(runs: Sequence[Run], compile_seconds: float) -> str:
-    """Where the time of one or several runs went."""
-    first = runs[0].outcome
-    lines = [
-        f"time: {duration(compile_seconds * 1e9)} to compile or read, "
-        f"{duration(first.compile_seconds * 1e9)} in Wasmtime's compiler, {duration(first.seconds * 1e9)} running"
-    ]
-    if len(runs) > 1:
-        lines.append(distribution(runs))
-    return "\n".join(lines)
-
-
-def distribution(runs: Sequence[Run]) -> str:
-    """The spread of wall time and of calls over several runs."""
-    times = sorted(run.outcome.seconds for run in runs)
-    calls = sorted(len(run.trace) if run.traced else 0 for run in runs)
-    codes = sorted({run.exit_code for run in runs})
-    middle = len(runs) // 2
-    return (
-        f"{counted(len(runs), 'run')}: time {duration(times[0] * 1e9)} at best, "
-        f"{duration(times[middle] * 1e9)} median, {duration(times[-1] * 1e9)} at worst; calls {calls[0]:,}"
-        + (f" to {calls[-1]:,}" if calls[0] != calls[-1] else " each")
-        + f"; exit status {', '.join(map(str, codes))}"
-    )

@@ -7,11 +7,12 @@ it into a terminal or a page.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .columns import Columns, outcome_of
+from .columns import Columns, outcome_of, trace_of
 from .escape import visible
 from .units import counted, duration
 
@@ -70,7 +71,7 @@ ENDINGS = {"trap": "Trapped", "limit": "Stopped by a limit", "interrupt": "Stopp
 def verdict(run: RunLike) -> str:
     """One sentence: how the run ended, after how many calls and how long, and how many were refused."""
     columns, outcome = Columns.of(run), outcome_of(run)
-    seconds = columns.span / 1e9 if outcome is None else outcome.seconds
+    seconds = _so_far(run, columns) if outcome is None else outcome.seconds
     traced = getattr(run, "traced", True)
     calls = f"{counted(len(columns) + columns.dropped, 'WASI call')} in " if traced else ""
     after = f"after {calls}{duration(seconds * 1e9)}"
@@ -86,8 +87,16 @@ def verdict(run: RunLike) -> str:
         return f"{head}, {after}; its calls were not recorded."
     refused = _refused(run, columns)
     if not refused:
-        return f"{head}, {after}; nothing was refused." if len(columns) else f"{head}, {after}."
+        yet = " so far" if outcome is None else ""
+        return f"{head}, {after}; nothing was refused{yet}." if len(columns) else f"{head}, {after}."
     return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
+
+
+def _so_far(run: RunLike, columns: Columns) -> float:
+    """Seconds for which a run has been going on."""
+    begun = trace_of(run).meta.get("start_epoch_ns")
+    passed = time.time_ns() - begun if isinstance(begun, int) else 0
+    return max(passed, int(columns.end.max()) if len(columns) else 0) / 1e9
 
 
 _LIBRARY_SAYS = ("capabilities insufficient", "pre-opened file descriptor")
