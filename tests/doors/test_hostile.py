@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import Kernel
 from .test_cli import Shell
 
 WASI = '(import "wasi_snapshot_preview1"'
@@ -86,3 +87,30 @@ def test_ten_thousand_unknown_wasi_names_are_a_short_warning(shell: Shell) -> No
     lines = done.stderr.decode().splitlines()
     assert len(lines) == 11
     assert lines[-1] == "wasilab: ... and 9,990 warnings more"
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_hostile_cell_ends_in_one_sentence_of_its_report(kernel: Kernel, name: str) -> None:
+    text, status, said = TEXTS[name]
+    done = kernel.run(f"%%wasi wat --timeout 2\n{text}\n")
+    assert (done.status, done.traceback) == ("ok", "")
+    verdict = " ".join(done.text.split())
+    assert said in verdict
+    assert verdict.count("cell: ") == 1
+    for shown in (done.text, done.results[0]["text/html"], done.stderr):
+        assert "\x1b" not in shown
+        assert "\u202e" not in shown
+    assert kernel.run("_.exit_code").text == str(status)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("name", BYTES)
+def test_what_is_no_module_is_one_line_of_a_cell(kernel: Kernel, name: str, tmp_path: Path) -> None:
+    data, said = BYTES[name]
+    (tmp_path / "p.wasm").write_bytes(data)
+    done = kernel.run(f"%wasi run {tmp_path}/p.wasm")
+    told = done.stderr + done.text
+    assert said in told
+    assert len(told.strip().splitlines()) <= 2
+    assert done.traceback == ""

@@ -83,6 +83,8 @@ def verdict(run: RunLike) -> str:
     else:
         word = ENDINGS.get(outcome.kind, "Could not run")
         head = word if not message or outcome.kind == "interrupt" else f"{word}: {message}"
+    if outcome is not None and outcome.kind == "error" and not len(columns):
+        return f"{head}."
     if not traced:
         return f"{head}, {after}; its calls were not recorded."
     refused = _refused(run, columns)
