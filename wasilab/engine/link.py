@@ -35,7 +35,8 @@ from ..wasi.signature import Call
 from ..wasi.spec import MODULES
 from . import raw as _raw
 from .absent import absent_function
-from .codegen import MAX_KEPT_IOVECS, Variant, code
+from .codegen import code
+from .codegen_record import MAX_KEPT_IOVECS, Variant
 from .memory import GuestMemory
 from .overrides import Override
 from .preloads import Origins

@@ -85,13 +85,15 @@ def _position(offset: int) -> None:
 
 def fd_read(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
     """Read at the position; the bytes read."""
-    count: int = d.object.read(readable(buffers))
+    count: int = d.object.read(buffers if len(buffers) == 1 else readable(buffers))
     return count
 
 
 def fd_write(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
     """Write at the position; the bytes written."""
-    count: int = d.object.write(writable(host, buffers))
+    if len(buffers) != 1 or len(buffers[0]) > host.most_written - host.written:
+        buffers = writable(host, buffers)
+    count: int = d.object.write(buffers)
     host.written += count
     return count
 
