@@ -14,7 +14,7 @@ import stat as modes
 from typing import Literal
 
 from .directory import Directory, Entry, File, FileType, OpenHow, Stat
-from .hostfile import HostFile, host_filetype, host_stat, host_times
+from .hostfile import HostFile, host_filetype, host_stat, host_times, leave_some
 from .refusal import DeniedBy, Refused, refused_change
 from .resolve import LINUX, Resolved, _plain_devices, check_link_text, escape, fail, refuse_procfs, resolve
 
@@ -177,6 +177,7 @@ class HostDir:
     def _open_directory(self, found: Resolved[int]) -> HostDir:
         fd = os.open(found.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
         try:
+            leave_some(fd)
             refuse_procfs(os.fstat(fd).st_dev, fd)
         except OSError:
             os.close(fd)
@@ -201,6 +202,7 @@ class HostDir:
         )
         fd = os.open(found.name, flags, 0o666, dir_fd=found.parent)
         try:  # what was looked at may have been swapped since: what counts is what was opened
+            leave_some(fd)
             st = os.fstat(fd)
             if not modes.S_ISREG(st.st_mode):
                 raise _special(path)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 import stat as modes
 from dataclasses import replace
 
 from .directory import Buffers, FileFlags, FileType, OpenHow, Stat
-from .refusal import Refused
+from .refusal import DeniedBy, Refused
 from .resolve import fail
 
 _TYPES = {
@@ -62,6 +63,36 @@ _ADVICE = tuple(
     )
 )
 """POSIX's numbers in the order of WASI's `advice`."""
+
+
+RESERVED = 64
+"""Descriptors of this process that no guest gets: Python, the notebook's sockets and the next run need some."""
+
+
+def _ceiling() -> int:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1 << 30 if limit == resource.RLIM_INFINITY else limit - min(RESERVED, limit // 2)
+
+
+_known_ceiling = _ceiling()
+
+
+def leave_some(fd: int) -> None:
+    """Raise EMFILE (`Refused`, by QUOTA) if `fd`, opened for a guest, is one of the process's last; close it then.
+
+    The lowest free number is given to what is opened, so a high one means that few are left. Each run has its own
+    limit, but several runs at once share the process's.
+    """
+    global _known_ceiling
+    if fd >= _known_ceiling:
+        _known_ceiling = _ceiling()
+        if fd >= _known_ceiling:
+            raise Refused(
+                errno.EMFILE,
+                f"the process may open {_known_ceiling} descriptors for guests and has done so; let other runs end, "
+                "or raise the system's limit (ulimit -n)",
+                DeniedBy.QUOTA,
+            )
 
 
 class HostFile:

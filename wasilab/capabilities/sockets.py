@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .directory import BaseFile, Buffers, FileFlags, FileType, Stat
-from .hostfile import host_stat
+from .hostfile import host_stat, leave_some
 from .resolve import fail
 from .waiting import Interrupt, wait_any
 
@@ -127,6 +127,11 @@ class ListenSocket(_Socket):
     def accept(self, nonblock: bool = False) -> StreamSocket:
         """The next connection; EAGAIN if there is none and `nonblock` (or its flag) says not to wait."""
         connection, _ = self._wait(self._open().accept, nonblock or self._nonblock)
+        try:
+            leave_some(connection.fileno())
+        except OSError:
+            connection.close()
+            raise
         return StreamSocket(connection, self.interrupt)
 
     def release(self) -> None:

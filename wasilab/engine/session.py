@@ -41,6 +41,9 @@ _WORDS: dict[str, str] = {
 }
 
 
+_HEAP_FULL = "GC heap out of memory"
+
+
 class Session:
     """A module with its preloads, compiled and then instantiated in one store."""
 
@@ -77,6 +80,7 @@ class Session:
         self._preloaded: list[Any] = []
         self._origins: Origins = {}
         self._foreign = False
+        self._memory_share = limits.memory
 
     # ---- from bytes to an instance
 
@@ -86,6 +90,11 @@ class Session:
             if module.is_component:
                 raise LinkError(
                     f"{module.name} is a component (WASI 0.2), not a core module: compile it for wasm32-wasip1 instead"
+                )
+            if any(memory.shared for memory in module.memories):
+                raise LinkError(
+                    f"{module.name} has a memory that threads share, and there are no threads in WASI preview 1: compile "
+                    "it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
                 )
         self._lent = engines.lend([self.module, *self._preload.values()], fuel=self.limits.fuel is not None)
         self.engine = self._lent.engine
@@ -142,7 +151,9 @@ class Session:
                 "raise limits.instances"
             )
         memories = max(1, sum(len(m.memories) - _imported_memories(m) for m in modules))
-        share = limits.memory // memories
+        # Structs and arrays, no function types, live in a collected heap, which Wasmtime counts as one more memory.
+        memories += any(None in m.types for m in modules)
+        share = self._memory_share = limits.memory // memories
         for module in modules:
             largest = max((m.min_bytes for m in module.memories), default=0)
             if largest > share:
@@ -153,7 +164,7 @@ class Session:
                 )
         self.store.set_limits(
             memory_size=share,
-            table_elements=limits.table_elements,
+            table_elements=limits.table_elements // max(1, sum(m.tables for m in modules)),  # it counts each by itself
             instances=limits.instances + 2 * len(modules),
             tables=100 * len(modules),
             memories=memories,
@@ -247,6 +258,10 @@ class Session:
         code = _code(error)
         if code == "OUT_OF_FUEL":
             return Outcome("limit", EXIT_LIMIT, f"the fuel of {self.limits.fuel:,} is used up", frames, **common)
+        if _HEAP_FULL in str(error) and isinstance(error, wasmtime.WasmtimeError):
+            words = "the program's garbage-collected heap is full: it may take "
+            words += f"{self._memory_share:,} bytes, its part of the memory allowed; raise it with --max-memory"
+            return Outcome("trap", EXIT_TRAP, words, frames, **common)
         if isinstance(error, (wasmtime.Trap, wasmtime.WasmtimeError)):
             words = _WORDS.get(code or "") or f"the program trapped: {engines._sentence(error)}"
             return Outcome("trap", EXIT_TRAP, words + self._memory_hint(), frames, **common)

@@ -103,6 +103,8 @@ class Module:
         self.exports: list[Export] = []
         self.memories: list[MemoryType] = []
         """All memories, the imported ones first (the index space of memories)."""
+        self.tables = 0
+        """How many tables the module defines (imported ones not counted)."""
         self.functions: list[int] = []
         """The type index of each function that the module defines (imported ones not counted)."""
         self.start: int | None = None
@@ -284,6 +286,8 @@ class Module:
                 self.imports = list(self._read_imports(body))
             elif section == 3:
                 function_payload = body
+            elif section == 4:
+                self.tables = body.count(2)
             elif section == 5:
                 self.memories += [MemoryType(*read_limits(body)) for _ in range(body.count(2))]
             elif section == 7:

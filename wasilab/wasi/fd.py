@@ -296,11 +296,13 @@ def _listing(host: Host, d: Descriptor) -> list[bytes]:
 def fd_readdir(host: Host, d: Descriptor, buffer: memoryview, cookie: int) -> int:
     """Fill the buffer with entries from the cookie on, cutting the last one; the bytes used.
 
-    The listing is that of the last call with cookie 0, so the cookies of one walk agree with each other.
+    The listing is that of the last call with cookie 0, so the cookies of one walk agree with each other (unless it had
+    to make room for those of other descriptors, see `FdTable.keep_listing`).
     """
     entries = d.entries
     if entries is None or cookie == 0:
-        entries = d.entries = _listing(host, d)
+        entries = _listing(host, d)
+        host.fds.keep_listing(d, entries)
     used, size = 0, len(buffer)
     for entry in entries[cookie:] if cookie < len(entries) else ():
         piece = entry[: size - used]

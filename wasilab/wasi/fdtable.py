@@ -16,6 +16,8 @@ from ..capabilities.refusal import DeniedBy
 from .errnos import Errno, WasiError
 from .rights import ALL, allowed
 
+MAX_LISTED = 32 << 20
+"""Bytes of the listings that open directories keep for `fd_readdir`, roughly and all together."""
 FIRST = 3
 """The lowest number given to what is opened, unless the guest itself closed 0, 1 or 2."""
 
@@ -139,6 +141,7 @@ class FdTable:
         self.on_open: Callable[[Descriptor], object] | None = None
         self.on_close: Callable[[Descriptor], object] | None = None
         self.on_renumber: Callable[[Descriptor, int], object] | None = None
+        self._listed: dict[Descriptor, int] = {}  # who keeps a listing, the oldest first, and its bytes
         self._free: list[int] = []
         self._next = FIRST
         self._lives = 0
@@ -174,10 +177,25 @@ class FdTable:
             self.on_open(descriptor)
         return descriptor
 
+    def keep_listing(self, descriptor: Descriptor, entries: list[bytes]) -> None:
+        """Let a directory keep its listing; the oldest ones go when all of them together pass `MAX_LISTED`.
+
+        One that went is made anew when it is asked for again: a guest that lists huge directories through many
+        descriptors gets slower, not larger.
+        """
+        self._listed.pop(descriptor, None)
+        self._listed[descriptor] = sum(map(len, entries)) + 48 * len(entries)
+        descriptor.entries = entries
+        while len(self._listed) > 1 and sum(self._listed.values()) > MAX_LISTED:
+            oldest = next(iter(self._listed))
+            del self._listed[oldest]
+            oldest.entries = None
+
     def close(self, descriptor: Descriptor) -> None:
         """Take a descriptor out, free its number and close it. An error of closing is raised, the number free."""
         del self.entries[descriptor.fd]
         heapq.heappush(self._free, descriptor.fd)
+        self._listed.pop(descriptor, None)
         if self.on_close is not None:
             self.on_close(descriptor)
         descriptor.close()
@@ -191,6 +209,7 @@ class FdTable:
         del self.entries[old]
         heapq.heappush(self._free, old)
         source.fd = new
+        self._listed.pop(target, None)
         if self.on_close is not None:
             self.on_close(target)
         if self.on_renumber is not None:
