@@ -93,8 +93,8 @@ class Session:
                 )
             if any(memory.shared for memory in module.memories):
                 raise LinkError(
-                    f"{module.name} has a memory that threads share, and there are no threads in WASI preview 1: compile "
-                    "it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
+                    f"{module.name} has a memory that threads share, and there are no threads in WASI preview 1: "
+                    "compile it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
                 )
         self._lent = engines.lend([self.module, *self._preload.values()], fuel=self.limits.fuel is not None)
         self.engine = self._lent.engine
