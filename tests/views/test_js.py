@@ -168,3 +168,24 @@ def test_a_hexdump_shows_offsets_bytes_and_ascii() -> None:
         "0000  68 65 6c 6c 6f 20 00 ff  3c 62 3e 0a 30 31 32 33  hello ..<b>.0123",
         "0010  34 35 36 37 38                                    45678",
     ]
+
+
+@pytest.mark.parametrize(
+    ("now", "key", "count", "leads"),
+    [
+        (-1, "ArrowDown", 3, 0), (0, "ArrowDown", 3, 1), (2, "ArrowDown", 3, 2), (-1, "ArrowUp", 3, 0),
+        (1, "Home", 3, 0), (0, "End", 3, 2), (-1, "End", 3, 2), (0, "PageDown", 20, 8), (19, "PageUp", 20, 11),
+        (0, "ArrowDown", 0, -1),
+    ],
+)  # fmt: skip
+def test_the_arrow_keys_in_a_list_of_folders(now: int, key: str, count: int, leads: int) -> None:
+    code = 'const { moved } = await load("../panel_folders"); out = moved(given.now, given.key, given.count);'
+    assert node(code, now=now, key=key, count=count) == leads
+
+
+def test_typing_the_beginning_of_a_folder_finds_it() -> None:
+    names = ["alpha", "Beta", "beton", "gamma"]
+    code = 'const { found } = await load("../panel_folders"); out = given.tries.map((t) => found(given.names, ...t));'
+    tries = [["b", -1], ["b", 1], ["b", 2], ["bet", 1], ["beto", 1], ["z", 3], ["a", 3]]
+    assert node(code, names=names, tries=tries) == [1, 2, 1, 1, 2, 3, 0]
+    assert node(code, names=[], tries=[["a", -1]]) == [-1]

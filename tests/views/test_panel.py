@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
 from wasilab.grants.ask import Answer
 from wasilab.grants.grants import GrantError
 from wasilab.views.panel import Panel
-from wasilab.views.panel_chooser import guest_name
+from wasilab.views.panel_chooser import Chooser, guest_name
 from wasilab.views.panel_table import static_html
 
 from ..grants.guests import READ, SCRATCH, WRITE, Guest, fd
@@ -74,10 +75,13 @@ def test_grant_only_what_was_used_and_undo(shown: Callable[..., Panel]) -> None:
 def test_choosing_a_folder_grants_it(shown: Callable[..., Panel], folder: Path) -> None:
     it = shown(READER.module())
     chooser = choose(it)
-    assert chooser.guest.value == "."
-    chooser.list.value = "data/"
+    assert (chooser.guest.value, chooser.target) == (".", str(folder))
+    assert chooser.list.entries == [["data", ""]]
+    assert chooser.list.summary == "1 folder and 1 file here"
+    chooser.list.chosen = 0
     assert chooser.path.value == str(folder / "data")
     assert chooser.guest.value == "data"
+    assert chooser.grant.description == "Grant data"
     assert it.grants.dirs == {}, "nothing is granted by looking"
     chooser.grant.click()
     assert it.grants.dirs == {"data": HostDir("data")}
@@ -96,11 +100,12 @@ def test_a_folder_that_cannot_be_granted_is_said_and_nothing_is_granted(
             (folder / "closed").rmdir()  # root may read anything: then it is only missing
     it = shown(READER.module())
     chooser = choose(it)
-    with_it = [*chooser.list.options]
+    with_it = [*chooser.list.entries]
     chooser.path.value = name
-    assert name.split("/")[-1].strip("\0") in it.said.value
-    assert list(chooser.list.options) == with_it
+    assert name.split("/")[-1].strip("\0") in chooser.said.value
+    assert list(chooser.list.entries) == with_it
     chooser.grant.click()
+    assert "nothing is granted" in chooser.said.value
     assert it.grants.dirs == {}
     assert it.chooser.children == (chooser,)
     assert not it.model.can_undo
@@ -116,13 +121,70 @@ def test_a_link_is_shown_with_the_place_that_it_leads_to(shown: Callable[..., Pa
 def test_a_guest_path_is_given_once(shown: Callable[..., Panel], folder: Path) -> None:
     it = shown(READER.module(), Grants(dirs={"data": MemDir()}))
     chooser = choose(it)
-    chooser.list.value = "data/"
+    chooser.list.chosen = 0
     chooser.grant.click()
-    assert "granted at" in it.said.value
+    assert "granted at" in chooser.said.value
     assert isinstance(it.grants.dirs["data"], MemDir)
     chooser.guest.value = "/other"
     chooser.memory.click()
     assert list(it.grants.dirs) == ["data", "/other"]
+
+
+def tell(chooser: Chooser, message: Any) -> None:
+    """What the page sends."""
+    chooser.list._handle_custom_msg(message, [])
+
+
+def test_the_chooser_walks_up_and_down(shown: Callable[..., Panel], folder: Path) -> None:
+    (folder / "data" / "inner").mkdir()
+    (folder / ".hidden").mkdir()
+    (folder / "\x1b[31mred\u202e").mkdir()
+    chooser = choose(shown(READER.module()))
+    names = [name for name, _ in chooser.list.entries]
+    assert names[-1] == ".hidden", "hidden ones last"
+    assert "\x1b" not in "".join(names)
+    assert "\u202e" not in "".join(names)
+    tell(chooser, {"open": names.index("data")})
+    assert (chooser.place, chooser.names) == (str(folder / "data"), ["inner"])
+    assert chooser.list.crumbs[-2:] == [folder.name, "data"]
+    tell(chooser, {"up": True})
+    assert chooser.place == str(folder)
+    tell(chooser, {"crumb": 0})
+    assert (chooser.place, chooser.list.crumbs) == ("/", ["/"])
+    tell(chooser, {"up": True})
+    assert chooser.place == "/"
+    before = (chooser.place, chooser.names)
+    for nonsense in ({"open": 10**6}, {"open": -1}, {"crumb": 7}, {"open": "data"}, {}, "open", None):
+        tell(chooser, nonsense)
+    assert (chooser.place, chooser.names) == before
+    chooser.list.chosen = 10**6
+    assert chooser.target == "/"
+
+
+def test_a_wrong_path_is_put_right(shown: Callable[..., Panel], folder: Path) -> None:
+    it = shown(READER.module())
+    chooser = choose(it)
+    chooser.path.value = "file"
+    assert "is a file: choose the folder that holds it" in chooser.said.value
+    chooser.guest.value = "/data"
+    chooser.grant.click()
+    assert it.grants.dirs == {}
+    chooser.path.value = "data"
+    assert chooser.said.value == ""
+    chooser.grant.click()
+    assert it.grants.dirs == {"/data": HostDir("data")}
+
+
+def test_a_link_and_a_closed_folder_are_remarked_in_the_list(shown: Callable[..., Panel], folder: Path) -> None:
+    (folder / "link").symlink_to("/")
+    (folder / "dangling").symlink_to("nowhere")
+    (folder / "closed").mkdir(mode=0)
+    chooser = choose(shown(READER.module()))
+    remarks = dict(chooser.list.entries)
+    assert remarks["link"] == "→ /"
+    assert "dangling" not in remarks
+    assert remarks["closed"] == ("" if os.access(folder / "closed", os.R_OK) else "you may not look into it")
+    (folder / "closed").rmdir()
 
 
 def test_names_that_programs_use(folder: Path) -> None:

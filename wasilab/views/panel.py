@@ -379,7 +379,7 @@ class Panel(w.VBox):  # type: ignore[misc]
             self.chooser.children = ()
             self._say("")
 
-        self.chooser.children = (Chooser(self.model, lambda text: self._say(text, bad=True), closed),)
+        self.chooser.children = (Chooser(self.model, closed),)
 
     def _save(self) -> None:
         path = self.file.value.strip() or "policy.toml"

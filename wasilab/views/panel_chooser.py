@@ -2,102 +2,174 @@
 
 The person designates a folder of the host, and by that alone it is granted; the guest never sees the names that were
 looked through (Stiegler and Miller 2006, "How Emily Tamed the Caml"; CapDesk's powerbox). Nothing is granted until the
-button is pressed, and only what is shown then.
+button is pressed, and only what the button says then.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
+import anywidget
 import ipywidgets as w
+import traitlets
 
 from ..capabilities.memdir import MemDir
 from ..grants.flags import MODES
 from ..grants.grants import GrantError, host_folder
-from .escape import visible
+from .escape import html_text, visible
+from .panel_boxes import classed, put
 from .panel_model import PanelModel
+from .units import counted
 
 ENTRIES = 500
 """Folders listed at most."""
-UP = ".. (the folder above)"
+
+
+@cache
+def _script() -> str:
+    return files(__package__).joinpath("panel_folders.js").read_text(encoding="utf-8")
+
+
+class Folders(anywidget.AnyWidget):
+    """The list in the page: what it shows are its traits; what is done there comes as messages (`panel_folders.js`)."""
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    crumbs = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    """The folder that is looked into and those above it, from the root on."""
+    entries: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
+    """(name, remark) of each folder in it."""
+    chosen = traitlets.Int(-1).tag(sync=True)
+    """The entry that is highlighted, -1 for none."""
+    summary = traitlets.Unicode("").tag(sync=True)
 
 
 class Chooser(w.VBox):  # type: ignore[misc]
-    """Browses folders from the current one on; `said(text)` shows what went wrong; `closed()` is called at the end."""
+    """Browses folders from the current one on; `closed()` is called at the end. What goes wrong is said in it."""
 
-    def __init__(self, model: PanelModel, said: Callable[[str], object], closed: Callable[[], object]) -> None:
+    def __init__(self, model: PanelModel, closed: Callable[[], object]) -> None:
         self._model = model
-        self._said = said
         self._closed = closed
-        self._names: dict[str, str] = {}
         self._quiet = False
         self._guest_typed = False
-        self.path = w.Text(continuous_update=False, placeholder="a folder of this computer")
-        self.path.add_class("wasilab-path")
-        self.list = w.Select(rows=7, layout=w.Layout(width="auto", max_width="34em"))
-        self.guest = w.Text(continuous_update=False)
-        self.guest.add_class("wasilab-short")
+        self._wrong = ""
+        """Why the path that stands there was not gone to: until it is put right, nothing is granted."""
+        self.place = ""
+        """The folder that is looked into."""
+        self.names: list[str] = []
+        """The folders in it, as they are called on the disk."""
+        self.path = classed(w.Text(continuous_update=False, placeholder="or type the path of a folder"), "wasilab-path")
+        self.list = Folders(_esm=_script())
+        self.said = classed(w.HTML(), "wasilab-said")
+        self.guest = classed(w.Text(continuous_update=False), "wasilab-short")
         self.mode = w.Dropdown(options=[("read only", "ro"), ("read and change", "rw"), ("a copy in memory", "copy")])
         assert {value for _, value in self.mode.options} == set(MODES)
-        self.grant = w.Button(description="Grant this folder", button_style="primary")
+        self.grant = w.Button(button_style="primary")
         self.memory = w.Button(description="Grant an empty one in memory")
         self.cancel = w.Button(description="Cancel")
         for button in (self.grant, self.memory, self.cancel):
             button.add_class("wasilab-tiny")
         super().__init__([
-            w.HTML("<b>Choose a folder to grant</b>"),
-            self.path,
-            self.list,
-            _bar(w.HTML("the guest sees it as"), self.guest, w.HTML("to"), self.mode),
+            w.HTML("<b>Choose a folder to grant</b>"), self.list, self.path, self.said,
+            _bar(w.HTML("the program sees it as"), self.guest, w.HTML("and may"), self.mode),
             _bar(self.grant, self.memory, self.cancel),
         ])  # fmt: skip
         self.add_class("wasilab-box")
-        self.path.observe(lambda change: self.go(change["new"]), "value")
-        self.list.observe(self._picked, "value")
+        self.path.observe(lambda change: self._heard(lambda: self.go(change["new"])), "value")
+        self.list.observe(lambda _: self._heard(self._aim), "chosen")
+        self.list.on_msg(lambda _, message, buffers: self._told(message))
         self.guest.observe(self._typed, "value")
         self.grant.on_click(lambda _: self._grant())
         self.memory.on_click(lambda _: self._memory())
         self.cancel.on_click(lambda _: closed())
+        self.say("")
         self.go(os.getcwd())
+
+    @property
+    def target(self) -> str:
+        """The folder that the button grants: the one highlighted, else the one that is looked into."""
+        chosen = self.list.chosen
+        return os.path.join(self.place, self.names[chosen]) if 0 <= chosen < len(self.names) else self.place
+
+    def say(self, text: str) -> None:
+        """Say what went wrong."""
+        put(self.said, f'<span class="wasilab-bad" role="alert">{html_text(text)}</span>' if text else "")
 
     def go(self, folder: str) -> None:
         """Look into a folder; one that cannot be looked into is said, and nothing changes."""
-        if self._quiet:
-            return
-        place = os.path.abspath(os.path.expanduser(folder.strip() or os.curdir))
+        place = os.path.normpath(os.path.join(self.place or os.curdir, os.path.expanduser(folder.strip() or os.curdir)))
         try:
-            names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+            place = os.path.abspath(place)
+            with os.scandir(place) as found:
+                entries = [(entry.name, _is_folder(entry)) for entry in found]
         except (OSError, ValueError) as error:
-            self._said(f"{place!r}: {getattr(error, 'strerror', None) or error}")
+            self._wrong = _why(place, error)
+            self.say(self._wrong)
             return
-        hidden = [name for name in names if name.startswith(".")]
-        shown = [name for name in names if name not in hidden] + hidden
-        self._names = {UP: os.path.dirname(place)}
-        self._names |= {f"{visible(name, lines=False)}/": os.path.join(place, name) for name in shown[:ENTRIES]}
-        self._quiet = True
-        self.path.value = place
-        self.list.options = list(self._names)
-        self.list.value = None
-        self._quiet = False
-        if not self._guest_typed:
-            self._set_guest(guest_name(place))
+        names = sorted((name for name, folder_ in entries if folder_), key=lambda name: (name.startswith("."), name))
+        self.place, self.names = place, [name for name in names if _is_text(name)][:ENTRIES]
+        above = _above(place)
+        rest = len(names) - len(self.names)
+        with self.list.hold_sync():
+            self._quiet = True
+            self.list.chosen = -1
+            self.list.crumbs = [visible(os.path.basename(each) or each, lines=False) for each in above]
+            self.list.entries = [[visible(n, lines=False), _remark(os.path.join(place, n))] for n in self.names]
+            self.list.summary = (
+                f"{counted(len(names), 'folder')} and {counted(len(entries) - len(names), 'file')} here"
+                + (f"; {rest:,} more folders are not listed: type the path" if rest else "")
+            )
+            self._quiet = False
+        self._aim()
 
-    def _picked(self, change: dict[str, object]) -> None:
-        if not self._quiet and isinstance(change["new"], str):
-            self.go(self._names[change["new"]])
+    def _heard(self, act: Callable[[], object]) -> None:
+        if not self._quiet:
+            act()
+
+    def _told(self, message: Any) -> None:
+        """What was done in the page. Whatever else may come is not for us."""
+        if not isinstance(message, dict):
+            return
+        opened, crumb = message.get("open"), message.get("crumb")
+        above = _above(self.place)
+        if isinstance(opened, int) and 0 <= opened < len(self.names):
+            self.go(self.names[opened])
+        elif isinstance(crumb, int) and 0 <= crumb < len(above):
+            self.go(above[crumb])
+        elif message.get("up"):
+            self.go(os.path.dirname(self.place))
+
+    def _aim(self) -> None:
+        """Show what would be granted, and under which name."""
+        self._wrong = ""
+        self.say("")
+        self._show()
+
+    def _show(self) -> None:
+        target = self.target
+        name = visible(os.path.basename(target) or target, lines=False)
+        self.grant.description = f"Grant {name if len(name) < 40 else name[:37] + '…'}"
+        self.grant.tooltip = f"give the program the folder {visible(target, lines=False)}"
+        self._quiet = True
+        self.path.value = target
+        if not self._guest_typed:
+            self.guest.value = guest_name(target)
+        self._quiet = False
 
     def _typed(self, change: dict[str, object]) -> None:
         if not self._quiet:
-            self._guest_typed = True
-
-    def _set_guest(self, name: str) -> None:
-        self._quiet = True
-        self.guest.value = name
-        self._quiet = False
+            self._guest_typed = bool(change["new"])
+            if not self._guest_typed:
+                self._show()
 
     def _grant(self) -> None:
-        self._add(lambda: self._model.add(self.guest.value, host_folder(self.path.value, self.mode.value)))
+        if self._wrong:
+            self.say(f"nothing is granted: {self._wrong}")
+            return
+        self._add(lambda: self._model.add(self.guest.value, host_folder(self.target, self.mode.value)))
 
     def _memory(self) -> None:
         name = self.guest.value if self._guest_typed else "/tmp"
@@ -107,7 +179,7 @@ class Chooser(w.VBox):  # type: ignore[misc]
         try:
             add()
         except (GrantError, ValueError, OSError) as error:
-            self._said(str(error))
+            self.say(str(error))
             return
         self._closed()
 
@@ -122,7 +194,47 @@ def guest_name(place: str) -> str:
     return "/" + os.path.basename(place)
 
 
+def _above(place: str) -> list[str]:
+    """A folder and those above it, from the root on."""
+    found = [place]
+    while os.path.dirname(found[0]) != found[0]:
+        found.insert(0, os.path.dirname(found[0]))
+    return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link into a place that may not be looked into
+        return False
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8: no other can be sent to the page, or be written into a policy."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _remark(path: str) -> str:
+    """What a person should know of a folder before opening or granting it."""
+    if os.path.islink(path):
+        return f"→ {visible(os.path.realpath(path), lines=False)}"
+    return "" if os.access(path, os.R_OK | os.X_OK) else "you may not look into it"
+
+
+def _why(place: str, error: OSError | ValueError) -> str:
+    shown = visible(place, lines=False)
+    if isinstance(error, FileNotFoundError):
+        return f"there is no folder {shown!r}"
+    if isinstance(error, NotADirectoryError):
+        return f"{shown!r} is a file: choose the folder that holds it"
+    if isinstance(error, PermissionError):
+        return f"you may not look into {shown!r}: ask its owner for permission, or choose another folder"
+    return f"{shown!r}: {getattr(error, 'strerror', None) or error}"
+
+
 def _bar(*children: w.Widget) -> w.Box:
-    bar = w.Box(children)
-    bar.add_class("wasilab-bar")
-    return bar
+    return classed(w.Box(children), "wasilab-bar")
