@@ -13,7 +13,7 @@ from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
 from wasilab.grants.ask import Answer
 from wasilab.grants.grants import GrantError
 from wasilab.views.panel import Panel
-from wasilab.views.panel_chooser import Chooser, guest_name
+from wasilab.views.panel_chooser import Chooser, guest_name, name_for
 from wasilab.views.panel_table import static_html
 
 from ..grants.guests import READ, SCRATCH, WRITE, Guest, fd
@@ -50,10 +50,46 @@ def test_a_refusal_by_the_programs_own_library_is_told(shown: Callable[..., Pane
     guest = Guest().write("out: Capabilities insufficient", fd(2)).open("missing")
     it = shown(guest.module(), Grants(dirs={"data": HostDir("data")}))
     it.button_run.click()
-    assert "the granted directories (data)" in it.verdict.value
+    assert "no call was refused" in it.verdict.value
+    (box,) = it.refusals.children
+    assert "the granted directories (data)" in box.children[0].value
+    assert "?" in box.children[0].value, "only its words are known"
     it.model.put(Grants())
     it.button_run.click()
-    assert "own library" not in it.verdict.value
+    assert "own library" not in "".join(box.children[0].value for box in it.refusals.children)
+
+
+def test_a_path_that_the_library_refused_leads_to_its_folder(shown: Callable[..., Panel], folder: Path) -> None:
+    (folder / "other").mkdir()
+    guest = Guest().write("/input/a.txt: Capabilities insufficient", fd(2)).read(fd(9))
+    it = shown(guest.module(), Grants(dirs={"other": HostDir("other")}))
+    it.button_run.click()
+    (box,) = it.refusals.children
+    assert "✖" in box.children[0].value
+    assert "--dir HOST::/input" in box.children[0].value
+    assert "✖ 1" in it._refused["+"].value
+    box.children[1].click()
+    (chooser,) = it.chooser.children
+    assert "the program looked for" in chooser.children[0].value
+    assert "/input/a.txt" in chooser.children[0].value
+    assert chooser.guest.value == ".", "this folder does not hold it"
+    chooser.list.chosen = chooser.names.index("data")
+    assert chooser.guest.value == "/input", "this one does, under that name"
+    chooser.grant.click()
+    assert it.grants.dirs["/input"] == HostDir("data")
+
+
+@pytest.mark.parametrize(
+    ("looked_for", "place", "name"),
+    [
+        ("/data/a.txt", ".", "/"), ("data/a.txt", ".", "."), ("/data/a.txt", "data", "/data"), ("x/a.txt", "data", "x"),
+        ("/x/none", "data", ""), ("../a.txt", "data", ""), ("", "data", ""), ("/", "data", ""), ("a\0b", "data", ""),
+    ],
+)  # fmt: skip
+def test_the_name_under_which_a_folder_holds_what_is_wanted(
+    folder: Path, looked_for: str, place: str, name: str
+) -> None:
+    assert name_for(str(folder / place), looked_for) == name
 
 
 def test_grant_only_what_was_used_and_undo(shown: Callable[..., Panel]) -> None:

@@ -77,6 +77,11 @@ class Panel:
         mine = self.page.page.locator(".wasilab-name", has_text=name)
         return self.root.locator(".wasilab-row").filter(has=mine).first
 
+    def choose(self, folder: str) -> None:
+        """Highlight a folder in the chooser, and wait until it is what would be granted."""
+        self.root.get_by_role("option").filter(has_text=folder).first.click()
+        self.root.get_by_role("button", name=f"Grant {folder}", exact=True).wait_for()
+
     def says(self, text: str) -> None:
         self.root.get_by_text(text).first.wait_for()
 
@@ -92,14 +97,13 @@ def test_the_classroom_story(lab: Lab, browser: Any) -> None:
 
     panel.says("the guest looked for granted directories and found none")
     panel.says("--dir HOST[::GUEST]")
+    assert "✖ 1" in panel.row("directories").inner_text()
     panel.click("Choose a folder…")
-    panel.says("Choose a folder to grant")
-    panel.root.locator("select[size]").select_option("data/")
-    page.page.wait_for_function(
-        "() => [...document.querySelectorAll('.wasilab-panel input')].some((i) => i.value.endsWith('/work/data'))"
-    )
+    panel.says("the program looked for")
+    panel.choose("data")
     shot(page, "chooser")
-    panel.click("Grant this folder")
+    assert panel.root.locator(".wasilab-box .wasilab-short input").input_value() == "/data"
+    panel.click("Grant data")
     panel.row("data").get_by_text("/work/data").wait_for()
     panel.click("Run")
     panel.says("Ended well")
@@ -117,8 +121,18 @@ def test_the_classroom_story(lab: Lab, browser: Any) -> None:
     page.page.wait_for_function(
         "() => [...document.querySelectorAll('.wasilab-timeline')].some((t) => t.timeline?.store?.length > 30)"
     )
+    assert panel.root.get_by_role("button", name="+ grant a folder…").is_disabled()
+    panel.row("directories").get_by_text("a program learns the names of its folders when it starts").wait_for()
+    panel.row("clocks").locator("select").select_option("coarse")
+    panel.row("clocks").get_by_text("in force from the next call").wait_for()
+    panel.row("data").get_by_role("button", name="rights").click()
+    panel.row("data").get_by_label("fd_readdir", exact=True).uncheck()
+    panel.row("data").get_by_text("revoked: fd_readdir").wait_for()
+    assert panel.root.get_by_text("every switch above is live").is_visible(), "it lists nothing, and runs on"
     shot(page, "running")
-    panel.row("data").get_by_role("checkbox").uncheck()
+    panel.row("data").get_by_label("fd_readdir", exact=True).check()
+    panel.row("clocks").locator("select").select_option("real")
+    panel.row("data").get_by_label("granted", exact=True).uncheck()
     panel.says("exit status 1")
     panel.says("was granted, then taken back")
     assert "✖ 1" in panel.row("data").inner_text()
@@ -130,7 +144,8 @@ def test_the_classroom_story(lab: Lab, browser: Any) -> None:
     shot(page, "revoked-dark")
     page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
 
-    panel.row("data").get_by_role("checkbox").check()
+    panel.row("data").get_by_label("granted", exact=True).check()
+    panel.row("data").get_by_label("path_readlink", exact=True).uncheck()
     panel.row("environment").get_by_role("button", name="×").click()
     panel.row("environment").get_by_text("FOREVER=1").wait_for(state="detached")
     panel.click("Run")
@@ -142,7 +157,7 @@ def test_the_classroom_story(lab: Lab, browser: Any) -> None:
     panel.click("Save as a policy file")
     panel.says("saved: run with --policy policy.toml")
     policy = (lab.notebooks / "policy.toml").read_text()
-    assert 'mode = "ro"' in policy
+    assert 'mode = "ro", withhold = ["path_readlink"]' in policy
     assert "stderr = false" in policy
     assert "random" in policy
     shot(page, "least")
@@ -170,6 +185,41 @@ def test_the_classroom_story(lab: Lab, browser: Any) -> None:
     shot(again, "reopened")
     assert again.errors == []
     again.close()
+
+
+def test_a_folder_is_chosen_with_the_keyboard_alone(lab: Lab, browser: Any) -> None:
+    folders = "import os; [os.makedirs(f'keys/{name}/inner', exist_ok=True) for name in ('alpha', 'beta', 'delta')]"
+    lab.write("keys.ipynb", [f"{folders}\nos.chdir('keys')\nimport wasilab; wasilab.panel()"])
+    page = lab.open(browser, "keys.ipynb", width=1250, height=1000)
+    page.run_all()
+    panel = Panel(page)
+    cells = page.page.locator(".jp-CodeCell").count()
+    keyboard = page.page.keyboard
+    panel.root.get_by_role("button", name="+ grant a folder…").focus()
+    keyboard.press("Enter")
+    page.page.wait_for_function("() => document.activeElement?.getAttribute('role') === 'listbox'")
+    for key in ("d", "d", "a", "b"):  # JupyterLab's own keys would delete a cell and insert two
+        keyboard.press(key)
+    panel.root.get_by_role("button", name="Grant delta", exact=True).wait_for()
+    assert page.page.locator(".jp-CodeCell").count() == cells
+    keyboard.press("Home")
+    keyboard.press("ArrowDown")
+    panel.root.get_by_role("button", name="Grant beta", exact=True).wait_for()
+    assert panel.root.locator('[role="option"][aria-selected="true"]').inner_text().startswith("beta")
+    keyboard.press("Enter")
+    panel.root.get_by_role("option").filter(has_text="inner").wait_for()
+    keyboard.press("ArrowDown")
+    panel.root.get_by_role("button", name="Grant inner", exact=True).wait_for()
+    keyboard.press("Backspace")
+    panel.root.get_by_role("option").filter(has_text="alpha").wait_for()
+    keyboard.press("End")
+    panel.root.get_by_role("button", name="Grant delta", exact=True).wait_for()
+    panel.root.get_by_role("button", name="Grant delta", exact=True).focus()
+    keyboard.press("Enter")
+    panel.row("delta").get_by_text("keys/delta").wait_for()
+    assert panel.root.locator(".wasilab-box").count() == 0
+    assert page.errors == []
+    page.close()
 
 
 def test_a_question_is_answered_by_a_button(lab: Lab, browser: Any) -> None:

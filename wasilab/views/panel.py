@@ -28,7 +28,7 @@ from .panel_boxes import classed, put, question_box, refusal_box, small
 from .panel_chooser import Chooser
 from .panel_model import PanelModel
 from .panel_rows import Bounds, Environment, Folder, Group, Kind, Sockets, Stdin, Switch, hold
-from .verdict import mood, refused_by_its_library, verdict
+from .verdict import mood, unasked_of, verdict
 from .widget import timeline
 
 FOLLOW_SECONDS = 0.25
@@ -298,20 +298,28 @@ class Panel(w.VBox):  # type: ignore[misc]
             self.refusals.children = ()
             return
         if run.running:
+            self._refused["+"].value = ""
             self.verdict.value = "<b>running</b>: every switch above is live; what is greyed says why it is not"
             return
         tone = {"good": "good", "warn": "bad", "bad": "bad"}[mood(run)]
         mark = "✔" if tone == "good" else "✖"
         self.verdict.value = f'<span class="wasilab-{tone}">{mark}</span> {html_text(verdict(run))}'
-        self.refusals.children = tuple(self._refusal(lack) for lack in self.model.refused()[:20])
-        unseen = refused_by_its_library(run)
-        if unseen:
-            self.verdict.value += f'<div class="wasilab-dim">{html_text(unseen)}</div>'
+        lacks = self.model.refused()
+        boxes = [self._refusal(lack) for lack in lacks[:20]]
+        outside = sum(lack.count for lack in lacks if "--dir HOST" in lack.flag)
+        unseen = unasked_of(run)
+        if unseen is not None:
+            boxes.append(self._refusal(Missing(unseen.flag, unseen.sentence, 1, -1), sure=unseen.sure))
+            outside += unseen.sure
+        self.refusals.children = tuple(boxes)
+        # What lies in no granted directory has no row of its own: it stands where directories are granted.
+        self._refused["+"].value = table.count_html(outside)
 
-    def _refusal(self, lack: Missing) -> w.Box:
-        return refusal_box(
-            lack, lambda: self._edit(lambda: self.model.put(lack.added_to(self.grants))), self._choose
-        )
+    def _refusal(self, lack: Missing, *, sure: bool = True) -> w.Box:
+        def grant() -> None:
+            self._edit(lambda: self.model.put(lack.added_to(self.grants)))
+
+        return refusal_box(lack, grant, self._choose, sure=sure)
 
     # ---- what the buttons do
 
@@ -379,7 +387,7 @@ class Panel(w.VBox):  # type: ignore[misc]
             self.chooser.children = ()
             self._say("")
 
-        self.chooser.children = (Chooser(self.model, closed),)
+        self.chooser.children = (Chooser(self.model, closed, self.model.looked_for()),)
 
     def _save(self) -> None:
         path = self.file.value.strip() or "policy.toml"

@@ -41,12 +41,15 @@ def question_box(question: Question, answer: Callable[[Answer], object]) -> w.Bo
     return classed(w.VBox([text, classed(w.Box(buttons), "wasilab-bar")]), "wasilab-box", "wasilab-question")
 
 
-def refusal_box(lack: Missing, grant: Callable[[], object], choose: Callable[[], object]) -> w.Box:
+def refusal_box(
+    lack: Missing, grant: Callable[[], object], choose: Callable[[], object], *, sure: bool = True
+) -> w.Box:
     """What was refused and why, and a button that grants it, or chooses the folder that it is about."""
+    mark = '<span class="wasilab-bad">✖</span>' if sure else '<span class="wasilab-warn">?</span>'
     times = f" ({lack.count:,} times)" if lack.count > 1 else ""
     flag = f"<br>to allow it: <code>{html_text(lack.flag)}</code>" if lack.flag else ""
     children: list[w.Widget] = [
-        w.HTML(f'<span class="wasilab-bad">✖</span> <bdi>{html_text(lack.why)}</bdi>{times}{flag}')
+        w.HTML(f"{mark} <bdi>{html_text(lack.why)}</bdi>{times}{flag}")
     ]
     if lack.complete:
         button = small("Grant it", lack.flag)

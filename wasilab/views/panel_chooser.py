@@ -48,10 +48,14 @@ class Folders(anywidget.AnyWidget):
 
 
 class Chooser(w.VBox):  # type: ignore[misc]
-    """Browses folders from the current one on; `closed()` is called at the end. What goes wrong is said in it."""
+    """Browses folders from the current one on; `closed()` is called at the end. What goes wrong is said in it.
 
-    def __init__(self, model: PanelModel, closed: Callable[[], object]) -> None:
+    `looked_for`: a path that the program wanted, which tells the name under which a folder that holds it is to be seen.
+    """
+
+    def __init__(self, model: PanelModel, closed: Callable[[], object], looked_for: str = "") -> None:
         self._model = model
+        self._looked_for = looked_for
         self._closed = closed
         self._quiet = False
         self._guest_typed = False
@@ -73,7 +77,7 @@ class Chooser(w.VBox):  # type: ignore[misc]
         for button in (self.grant, self.memory, self.cancel):
             button.add_class("wasilab-tiny")
         super().__init__([
-            w.HTML("<b>Choose a folder to grant</b>"), self.list, self.path, self.said,
+            w.HTML(f"<b>Choose a folder to grant</b>{_wanted(looked_for)}"), self.list, self.path, self.said,
             _bar(w.HTML("the program sees it as"), self.guest, w.HTML("and may"), self.mode),
             _bar(self.grant, self.memory, self.cancel),
         ])  # fmt: skip
@@ -156,7 +160,7 @@ class Chooser(w.VBox):  # type: ignore[misc]
         self._quiet = True
         self.path.value = target
         if not self._guest_typed:
-            self.guest.value = guest_name(target)
+            self.guest.value = name_for(target, self._looked_for) or guest_name(target)
         self._quiet = False
 
     def _typed(self, change: dict[str, object]) -> None:
@@ -192,6 +196,24 @@ def guest_name(place: str) -> str:
     if below != ".." and not below.startswith("../"):
         return below
     return "/" + os.path.basename(place)
+
+
+def name_for(place: str, looked_for: str) -> str:
+    """The name under which the folder `place` holds the path that a program looked for; "" where it does not."""
+    parts = [part for part in looked_for.split("/") if part not in ("", ".")]
+    root = "/" if looked_for.startswith("/") else ""
+    if ".." in parts or "\0" in looked_for:
+        return ""
+    for at in range(len(parts)):
+        if os.path.exists(os.path.join(place, *parts[at:])):
+            return root + "/".join(parts[:at]) or "."
+    return ""
+
+
+def _wanted(looked_for: str) -> str:
+    if not looked_for:
+        return ""
+    return f': the program looked for <code dir="ltr">{html_text(looked_for)}</code>'
 
 
 def _above(place: str) -> list[str]:

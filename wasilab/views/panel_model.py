@@ -20,6 +20,7 @@ from ..grants.grants import GrantError, GrantFields, Grants
 from ..grants.missing import Missing, missing
 from ..module import Module
 from ..runs import Run
+from ..trace.unasked import spoken_of
 
 HISTORY = 100
 """Changes that can be undone."""
@@ -224,6 +225,13 @@ class PanelModel:
     def refused(self) -> list[Missing]:
         """What the last run asked for and was refused, with the grant that would allow it where one would."""
         return missing([self.run], every=True) if self.run is not None and self.run.traced else []
+
+    def looked_for(self) -> str:
+        """A path that the last run failed over and that no directory held, as far as it shows; else ""."""
+        run = self.run
+        if run is None or run.running or not run.traced or run.exit_code == 0:
+            return ""
+        return spoken_of(run.trace, run.stderr)
 
 
 def withheld_by(grants: Grants) -> dict[str, tuple[str, ...]]:

@@ -27,7 +27,7 @@ GROUPS = {
     "make names": (
         "path_create_file", "path_create_directory", "path_symlink", "path_link_target", "path_rename_target",
     ),
-    "remove and move": ("path_unlink_file", "path_remove_directory", "path_rename_source", "path_link_source"),
+    "remove, move": ("path_unlink_file", "path_remove_directory", "path_rename_source", "path_link_source"),
     "set times": ("path_filestat_set_times", "fd_filestat_set_times"),
 }  # fmt: skip
 """Every right of a directory and of the files in it, by what it is for."""

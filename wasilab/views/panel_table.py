@@ -77,7 +77,12 @@ def used_html(item: Item, known: bool) -> str:
 
 def refused_html(item: Item) -> str:
     """The cell "refused"."""
-    return f'<span class="wasilab-bad">✖ {item.refused:,}</span>' if item.refused else ""
+    return count_html(item.refused)
+
+
+def count_html(refused: int) -> str:
+    """How many calls were refused, "" for none."""
+    return f'<span class="wasilab-bad">✖ {refused:,}</span>' if refused else ""
 
 
 def rights_of(grants: Grants, guest: str, writable: bool) -> int:

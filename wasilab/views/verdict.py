@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..trace.unasked import Unasked, unasked
 from .columns import Columns, outcome_of, trace_of
 from .escape import visible
 from .units import counted, duration
@@ -89,8 +90,9 @@ def verdict(run: RunLike) -> str:
         return f"{head}, {after}; its calls were not recorded."
     refused = _refused(run, columns)
     if not refused:
+        nothing = "no call" if outcome is not None and unasked_of(run) is not None else "nothing"
         yet = " so far" if outcome is None else ""
-        return f"{head}, {after}; nothing was refused{yet}." if len(columns) else f"{head}, {after}."
+        return f"{head}, {after}; {nothing} was refused{yet}." if len(columns) else f"{head}, {after}."
     return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
 
 
@@ -101,45 +103,17 @@ def _so_far(run: RunLike, columns: Columns) -> float:
     return max(passed, int(columns.end.max()) if len(columns) else 0) / 1e9
 
 
-_LIBRARY_SAYS = ("capabilities insufficient", "pre-opened file descriptor")
-"""What wasi-libc and Rust's standard library say of a path outside every granted directory (ENOTCAPABLE)."""
-
-
-_ABSOLUTE = re.compile(r"(?<![\w/.])/[\w.+@-]+(?:/[\w.+@-]+){0,40}")
-_ERRORS_READ = 10_000
-
-
-def _missed_outside(stderr: str, granted: Iterable[str]) -> str:
-    """A path below no granted directory of which an error message says that it is not there; "" where there is none."""
-    roots = [name.rstrip("/") for name in granted if name.startswith("/")]
-    for line in stderr[-_ERRORS_READ:].splitlines():
-        if "no such file or directory" in line.lower():
-            for path in _ABSOLUTE.findall(line):
-                if not any(path == root or path.startswith(f"{root}/") for root in roots):
-                    return str(path)
-    return ""
+def unasked_of(run: RunLike) -> Unasked | None:
+    """What the program's own library refused, so that no call shows it; None where the run does not point to that."""
+    if not getattr(run, "traced", True) or run.exit_code == 0 or len(run.denied):
+        return None
+    return unasked(run.trace, run.stderr if isinstance(run.stderr, str) else "")
 
 
 def refused_by_its_library(run: RunLike) -> str:
-    """A sentence where the program was refused a path by its own library, so that no call shows it; else ""."""
-    if not getattr(run, "traced", True) or not run.grants.dirs or run.exit_code == 0 or len(run.denied):
-        return ""
-    stderr = run.stderr if isinstance(run.stderr, str) else ""
-    granted = visible(", ".join(run.grants.dirs), lines=False)
-    missed = _missed_outside(stderr, run.grants.dirs)
-    if missed:
-        return (
-            f"No call was refused: {visible(missed, lines=False)} is outside the granted directories ({granted}), and "
-            "the program's own library found nothing there without asking. Grant the folder that it is in (--dir "
-            "HOST::GUEST, or --mem GUEST for an empty one)."
-        )
-    if not any(words in stderr.lower() for words in _LIBRARY_SAYS):
-        return ""
-    return (
-        f"No call was refused: a path outside the granted directories ({granted}) is refused by the program's own "
-        "library, which asks nobody. Grant the folder that it is in, under the name that the program uses (--learn "
-        "finds it)."
-    )
+    """The same as a sentence, "" where there is none."""
+    found = unasked_of(run)
+    return f"{found.sentence} To allow it: {found.flag}" if found is not None else ""
 
 
 def mood(run: RunLike) -> str:
