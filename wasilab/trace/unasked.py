@@ -3,8 +3,8 @@
 Where directories are granted and a program names a path outside all of them, wasi-libc (and what stands on it, such as
 Rust's standard library) compares the path with the directories' names and answers ENOTCAPABLE by itself: no call is
 made. What a run does show: whether the library's words stand in stderr although the host never answered so; which
-paths the program was given or complained of, that lie in no granted directory and that no call ever named; and whether it
-looked its directories up only then. Each finding says on what it rests, and none of them says more.
+paths the program was given or complained of, that lie in no granted directory and that no call ever named; and whether
+it looked its directories up only then. Each finding says on what it rests, and none of them says more.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def _told(path: str, source: str, granted: str, said: bool, late: bool) -> Unask
     if source == ABSENT:
         sentence = (
             f"No call was refused: {path} is outside the granted directories ({granted}), and the program's own "
-            "library found nothing there without asking. Grant the folder that it is in, or --mem GUEST for an empty one."
+            "library found nothing there without asking. Grant the folder that it is in, or --mem GUEST for an empty "
+            "one."
         )
     elif late:
         sentence = (
