@@ -13,6 +13,8 @@ from wasilab.trace import container
 from wasilab.trace.event import Frame
 from wasilab.trace.formats import WRITERS
 from wasilab.trace.record import Recorder
+from wasilab.trace.source import Location
+from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
 
 from .building import Builder, copying, many
@@ -162,6 +164,35 @@ def test_calls_belong_to_the_innermost_line_of_the_persons_own_file() -> None:
     ]
     assert lines.without == 2
     assert stacked().snapshot().by_line().rows[-1].file == "write.c"
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "read"),
+    [
+        ("prog.rs/@/prog.7rc-cgu.0", "library/std/src/lib.rs/@/std.c8f-cgu.0", {2, 3, 99}),
+        ("prog.c", "/src/libc/write.c", {2, 3, 99}),  # 99: a stack with nothing of the program in it
+        ("prog.zig", "std.zig", {1, 2, 3, 99}),
+        ("prog.rs/@/prog.7rc-cgu.0", None, {1, 2, 3, 99}),
+    ],
+)
+def test_the_units_of_another_crate_or_c_file_are_not_read_for_a_line(
+    own: str, others: str | None, read: set[int]
+) -> None:
+    name = own.partition("/")[0]
+    asked: list[int] = []
+
+    class Lines:
+        def unit_name(self, offset: int) -> str | None:
+            return own if offset in (2, 3) else others
+
+        def locate(self, offset: int) -> Location | None:
+            asked.append(offset)
+            return Location(name, offset) if offset in (2, 3) else None
+
+    recorder = stacked(source_name=name)
+    trace = Trace.of_recorder(recorder, Lines().locate)
+    assert [(row.line, row.calls) for row in trace.by_line()] == [(2, 2), (3, 1)]
+    assert set(asked) == read
 
 
 def test_annotated_source_shows_figures_and_marks_refusals() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from wasilab.engine.outcome import Outcome
 from wasilab.views.columns import COLOURS, Columns
-from wasilab.views.picture import LEFT, WIDTH, picture, ticks
+from wasilab.views.picture import LEFT, WIDTH, drawable, picture, ticks
 
 
 def pixels(data: bytes) -> Image.Image:
@@ -98,10 +98,20 @@ def test_ticks_are_round_and_few(span: float) -> None:
     assert all(float(f"{value:.3g}") == pytest.approx(value) for value in values)
 
 
+def test_what_the_font_lacks_is_written_as_its_number() -> None:
+    assert drawable("2 calls in 3 µs, ñ € → ▲ \U0001f980 \uac00 \u202e \n$x$") == (
+        "2 calls in 3 µs, ñ € → ▲ \\u1f980 \\uac00 \\u202e \\n$x$"
+    )
+    assert len(drawable("x" * 1000)) == 100
+
+
 def test_a_report_does_not_wait_for_matplotlib() -> None:
     code = (
         "import sys, wasilab\n"
-        "run = wasilab.run(wasilab.compile('(module (func (export \"_start\")))', lang='wat'))\n"
+        "name = 'a b \\u00b5 \\u20ac \\U0001f980'\n"
+        "module = wasilab.compile('(module (func (export \"_start\") (drop (i32.const 1))))', lang='wat')\n"
+        "run = wasilab.run(module, name=name)\n"
+        "assert '\\u00b5s' in str(run)\n"
         "assert 'image/png' in run._repr_mimebundle_()['text/html']\n"
         "print('matplotlib' in sys.modules)"
     )

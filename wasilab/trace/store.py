@@ -267,9 +267,10 @@ class Store:
         unit = getattr(getattr(self.resolver, "__self__", None), "unit_name", None)
         for index in indices:
             if unit is not None and name and index not in self._located:
-                of_unit = unit(self._frames[index][1])
-                if of_unit is not None and of_unit.endswith(_C_FILES) and PurePosixPath(of_unit).name != name:
-                    continue  # of another C file; units of other languages hold code of several files
+                of_unit = unit(self._frames[index][1]) or ""
+                root, of_crate, _ = of_unit.partition("/@/")  # rustc names a unit by its crate's first file
+                if (of_crate or of_unit.endswith(_C_FILES)) and PurePosixPath(root).name != name:
+                    continue  # of another C file or crate; units of other languages hold code of several files
             frame = self._frame(index)
             if frame[3] and frame[2] and PurePosixPath(frame[2]).name == name:
                 return frame

@@ -48,16 +48,11 @@ def _figure_class() -> type[Figure]:
 
 def label(text: str | bytes, limit: int = 60) -> str:
     """Guest text as one line that matplotlib draws as it is: no mathematics, no character that the font lacks."""
-    return drawable(text, limit).replace("$", r"\$")
-
-
-def drawable(text: str | bytes, limit: int = 60) -> str:
-    """Guest text as one line, without a character that the font lacks."""
     shown = shorten(visible(text, lines=False), limit)
     if not shown.isascii():
         known = _characters()
         shown = "".join(c if ord(c) in known else f"\\u{ord(c):04x}" for c in shown)
-    return shown
+    return shown.replace("$", r"\$")
 
 
 @cache

@@ -18,7 +18,8 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from .columns import COLOURS, Columns, outcome_of
-from .ink import DIM, drawable
+from .escape import shorten, visible
+from .ink import DIM
 from .timeline import ENDINGS, Lane, headline, lanes, note
 from .units import time_unit
 
@@ -46,7 +47,7 @@ def picture(run_or_trace: Any) -> bytes:
     page.axis()
     for row, lane in enumerate(drawn):
         page.lane(row, lane)
-    page.title(drawable(headline(run_or_trace, columns), 100), drawn)
+    page.title(drawable(headline(run_or_trace, columns)), drawn)
     ending = getattr(outcome_of(run_or_trace), "kind", "exit")
     if ending in ENDINGS:
         page.end(ENDINGS[ending])
@@ -141,6 +142,19 @@ class _Page:
         red, x = COLOURS["refused"], round(self.at(self.columns.span))
         self._draw.line((x, TOP, x, self.bottom), fill=red, width=3)
         self.text((x - 6, self.bottom - 4), word, anchor="rb", colour=red, bold=True)
+
+
+def drawable(text: str, limit: int = 100) -> str:
+    """Guest text as one line, without a character that the font lacks."""
+    shown = shorten(visible(text, lines=False), limit)
+    return "".join(c if c < "\u0180" or _has(c) else f"\\u{ord(c):04x}" for c in shown)
+
+
+@cache
+def _has(char: str) -> bool:
+    """Whether the font has a character: what it lacks is drawn as the same box as one that cannot be."""
+    font = _font(15)
+    return bytes(font.getmask(char)) != bytes(font.getmask("\U0010ffff"))
 
 
 def ticks(span: float, most: int = 6) -> list[float]:
