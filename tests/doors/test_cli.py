@@ -276,3 +276,40 @@ def test_a_name_that_holds_escapes_is_shown_escaped(shell: Shell) -> None:
     done = shell.run("run", "no\x1b[31m.wasm")
     assert done.returncode == 2
     assert b"\x1b" not in done.stderr
+
+
+def test_changes_to_a_copy_are_shown_and_written_only_when_asked(shell: Shell) -> None:
+    (shell.folder / "d").mkdir()
+    program = shell.program("make.wat", programs.MAKE_FILE)
+    done = shell.run("run", "--explain", "--dir", "d:copy", program)
+    assert done.returncode == 0
+    assert b"changed in the copy of d: 1 created; the folder itself is as it was\n  created  made.txt" in done.stderr
+    assert b"--apply" in done.stderr
+    assert list((shell.folder / "d").iterdir()) == []
+    done = shell.run("run", "--apply", "--dir", "d:copy", program)
+    assert (done.returncode, done.stderr) == (0, b"wasilab: written to the folder of d: 1 created\n")
+    assert [path.name for path in (shell.folder / "d").iterdir()] == ["made.txt"]
+
+
+def test_changes_of_a_program_that_failed_are_not_written(shell: Shell) -> None:
+    (shell.folder / "d").mkdir()
+    done = shell.run("run", "--apply", "--dir", "d:copy", shell.program("make.wat", programs.MAKE_FILE), "x")
+    assert done.returncode == 1
+    assert b"created  made.txt" in done.stderr
+    assert done.stderr.endswith(b"--apply wrote nothing to the host, because the program failed\n")
+    assert list((shell.folder / "d").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--apply"], b"--apply writes what changed in a copied folder: grant one with --dir HOST::GUEST:copy"),
+        (["--apply", "--dir", ".:rw"], b"--apply writes what changed in a copied folder"),
+        (["--apply", "--learn", "--dir", ".:copy"], b"--learn changes nothing on the host: leave --apply out"),
+    ],
+)
+def test_apply_says_what_it_needs(shell: Shell, options: list[str], said: bytes) -> None:
+    done = shell.run("run", *options, shell.program("hello.wat", programs.HELLO))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == b""

@@ -130,6 +130,7 @@ CASES = {
     "run -c": ("run -c hello.wat", "run hello.wat", "% time"),
     "run --explain": ("run --explain open.wat", "run open.wat", "refused: .*\n  to allow it: --dir"),
     "run --no-explain": ("run --explain --no-explain open.wat", "run --explain open.wat", "!refused: "),
+    "run --apply": ("run --apply --dir .:copy mkdir.wat", "run --dir .:copy mkdir.wat", r"files .*\bd\b"),
     "run --quiet": ("run --quiet warns.c", "run warns.c", "!unused"),
     "compile -o": ("compile hello.wat -o x.wasm", "compile hello.wat", r"files .*x\.wasm"),
     "compile --lang": ("compile --lang wat hello.txt", "compile hello.txt", "status 0"),

@@ -171,6 +171,10 @@ def add_view_options(parser: Parser, door: Door) -> None:
         help="say in words what was refused and what would allow it"
         + (" (default: when stderr is a terminal)" if door == "cli" else ""),
     )  # fmt: skip
+    group.add_argument(
+        "--apply", action="store_true",
+        help="write what changed in the copied folders (--dir HOST:copy) to the host, if the exit status is 0",
+    )  # fmt: skip
     group.add_argument("--quiet", action="store_true", help="no progress and no report; the guest's own output only")
 
 

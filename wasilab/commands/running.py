@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import TypedDict
 
 from .. import runner
+from ..capabilities.changes import ApplyError
+from ..capabilities.hostdir import HostDir
 from ..grants.flags import from_options
 from ..grants.grants import Grants
 from ..module import Module, load
 from ..runs import Run
 from ..trace.container import TraceError
 from ..trace.formats import WRITERS, check
+from ..views import changed
 from ..views.escape import visible
 from ..views.units import counted
 from ..views.verdict import ENDINGS, refusals, refused_by_its_library
@@ -53,6 +56,8 @@ def run_module(
     name = getattr(options, "name", None)
     asked = grants_of(options, door)
     say_where_it_listens(asked, door)
+    if options.apply:
+        _check_copies(asked, learning=options.learn)
     grants = _rehearsal(asked) if options.learn else asked
     last = run_once(module, args, grants, options, door, quiet=False)
     first, turns = last.outcome, [Turn.of(last)] if repeat > 1 else []
@@ -202,7 +207,10 @@ def after(run: Run, options: argparse.Namespace, door: Door) -> None:
     for line in [*(ending(run) if door.kind == "cli" else ()), *warnings(run)]:
         door.note(line)
     explain = options.explain if options.explain is not None else _is_terminal()
-    for line in explanations(run) if door.kind == "cli" and explain else ():
+    if door.kind == "cli" and explain:
+        for line in [*explanations(run), *([] if options.apply else unapplied(run))]:
+            door.note(line)
+    for line in applied(run) if options.apply else ():
         door.note(line)
     if options.strace:
         (door.note if door.kind == "cli" else door.say)(_strace(run, options))
@@ -258,6 +266,36 @@ def explanations(run: Run) -> list[str]:
             lines.append(f"  to allow it: {refusal.remedy}")
     unseen = refused_by_its_library(run)
     return [*lines, f"wasilab: {unseen}"] if unseen else lines
+
+
+def _check_copies(grants: Grants, *, learning: bool) -> None:
+    """`--apply` needs a copied folder, and a run that is not a rehearsal."""
+    if learning:
+        raise UsageProblem("--learn changes nothing on the host: leave --apply out")
+    if not any(isinstance(folder, HostDir) and folder.mode == "copy" for folder in grants.dirs.values()):
+        raise UsageProblem("--apply writes what changed in a copied folder: grant one with --dir HOST::GUEST:copy")
+
+
+def unapplied(run: Run) -> list[str]:
+    """What changed in the copied folders of a run, and how to have it."""
+    lines = changed.text(run)
+    return [*lines, "  to write it to the host: --apply"] if lines else []
+
+
+def applied(run: Run) -> list[str]:
+    """Write what changed in the copied folders to the host, and say so; not if the program failed."""
+    copies = changed.copies(run)
+    if copies and (run.outcome.kind != "exit" or run.exit_code != 0):
+        return [*changed.text(run), "wasilab: --apply wrote nothing to the host, because the program failed"]
+    lines = []
+    for guest, changes in copies.items():
+        name = visible(guest, lines=False)
+        try:
+            changes.apply()
+        except (ApplyError, OSError) as error:
+            raise UsageProblem(f"--apply to {name}: {error}") from None
+        lines.append(f"wasilab: written to the folder of {name}: {changed.count(changes)}")
+    return lines
 
 
 def _is_terminal() -> bool:

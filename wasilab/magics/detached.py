@@ -27,7 +27,7 @@ def start(module: Module, args: Sequence[str], options: argparse.Namespace, door
     """Start a run that goes on by itself; its output follows into the cell."""
     if options.repeat and options.repeat > 1:
         raise UsageProblem("--detach starts one run: leave --repeat out")
-    for flag in ("strace", "strace_file", "trace_file", "summary", "time", "learn"):
+    for flag in ("strace", "strace_file", "trace_file", "summary", "time", "learn", "apply"):
         if getattr(options, flag):
             name = flag.removesuffix("_file")
             raise UsageProblem(f"--detach returns before the end: leave --{name} out, and look at run.trace afterwards")

@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from . import sections, timeline
+from . import changed, sections, timeline
 from .columns import Columns, outcome_of
 from .escape import cut_lines, html_text
 from .page import document, embedded
@@ -50,6 +50,7 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
             lines += [f"{name}:", *(f"  {line}" for line in shown.rstrip("\n").split("\n"))]
             if left:
                 lines.append(f"  ... {counted(left, 'more line')} in run.{name}")
+    lines += changed.text(run)
     rows = summary(columns)
     if rows:
         lines.append(f"{'call':<24}{'calls':>9}{'refused':>9}{'errors':>8}{'total':>11}{'median':>11}{'bytes':>11}")
@@ -74,6 +75,7 @@ def body(run: RunLike, *, picture: bytes | None = None, output: bool = True) -> 
             sections.stack_html(run),
             sections.refusals_html(run),
             sections.output_html(run) if output else "",
+            changed.html(run),
             "<h2>Timeline</h2>",
             sections.image_html(shown, timeline_words(run, columns)),
             "<details open><summary>Asked for, granted, used</summary>", sections.grants_html(run), "</details>",
@@ -96,6 +98,7 @@ def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
         f"<p><b>{html_text(run.name or 'run')}</b>: {html_text(verdict(run))}</p>"
         + (f"<p>Refused:</p><ul>{items}</ul>" if items else "")
         + (sections.output_html(run, "<p><b>{}</b></p>") if output else "")
+        + changed.html(run)
         + sections.image_html(picture, timeline_words(run, columns))
         + sections.summary_html(columns)
     )
@@ -171,5 +174,6 @@ def _height(run: RunLike, output: bool) -> int:
     for name in ("stdout", "stderr") if output else ():
         lines = sections.as_text(sections.written(run, name)).count("\n")
         height += 0 if not lines else min(50 + 19 * lines, 350)
+    height += 60 * min(len(changed.copies(run)), 4)
     height += 19 * min(len(getattr(outcome_of(run), "frames", ())), 14)
     return min(height, 900)
