@@ -13,6 +13,7 @@ from wasilab import Grants, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy, Refused
 from wasilab.grants.ask import MOST_QUESTIONS, Answer, Asking, Question
 from wasilab.grants.desk import parse
+from wasilab.grants.desk import parse
 from wasilab.trace.record import Flag
 from wasilab.wasi.types import Errno
 
@@ -93,6 +94,19 @@ def test_no_default_answer(folder: Path) -> None:
     assert go(Guest().open("a.txt"), person).exit_code == 0
     assert len(person.prompts) == 3
     assert person.prompts[1].startswith("'' is no answer; type o, r, d or a.")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("o", Answer.ONCE), (" Once ", Answer.ONCE), ("allow once", Answer.ONCE),
+        ("run", Answer.RUN), ("for  the run", Answer.RUN), ("DENY", Answer.DENY), ("d", Answer.DENY),
+        ("all", Answer.DENY_ALL), ("deny all", Answer.DENY_ALL),
+        ("", None), ("y", None), ("yes", None), ("allow", None), ("on", None), ("once more", None), ("0", None),
+    ],
+)  # fmt: skip
+def test_an_answer_is_its_letter_or_its_words_and_nothing_else(typed: str, meant: Answer | None) -> None:
+    assert parse(typed) is meant
 
 
 @pytest.mark.parametrize("person", [None, Person(None)])

@@ -82,6 +82,10 @@ class Desk:
 
 def parse(line: str) -> Answer | None:
     """The answer that a typed line means: its letter, or its words; None for anything else, an empty line included."""
-    word = line.strip().lower()
-    words = {answer.value: answer for answer in Answer} | KEYS
+    word = " ".join(line.lower().split())
+    words = {answer.value: answer for answer in Answer} | KEYS | _SHORT
     return words.get(word)
+
+
+_SHORT = {"once": Answer.ONCE, "run": Answer.RUN, "for the run": Answer.RUN, "all": Answer.DENY_ALL}
+"""The words whose first letters the question puts into brackets."""
