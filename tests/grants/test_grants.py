@@ -64,3 +64,10 @@ def test_a_field_that_grants_do_not_have_is_named_with_the_nearest() -> None:
     with pytest.raises(TypeError, match="grants have no field 'clock'; did you mean 'clocks'"):
         Grants.nothing(clock=Clocks.real())  # type: ignore[call-arg]
     assert Grants.nothing(stdout=True, args=True) == Grants.nothing().with_(stdout=True, args=True)
+
+
+def test_a_directory_cannot_have_the_name_of_another_grant() -> None:
+    for name in ("env", "argv", "clocks", "random", "stdin", "stdout", "stderr"):
+        with pytest.raises(GrantError, match=f"write './{name}'"):
+            Grants(dirs={name: MemDir()})
+        assert list(Grants(dirs={f"./{name}": MemDir(), f"/{name}": MemDir()}).dirs) == [f"./{name}", f"/{name}"]

@@ -226,6 +226,7 @@ def test_a_link_and_a_closed_folder_are_remarked_in_the_list(shown: Callable[...
 def test_names_that_programs_use(folder: Path) -> None:
     names = {path: guest_name(str(folder / path)) for path in (".", "data", "..")}
     assert names == {".": ".", "data": "data", "..": f"/{folder.parent.name}"}
+    assert guest_name(str(folder / "env")) == "./env", "env is what the environment is called"
 
 
 def test_writing_where_python_imports_from_is_warned_of(shown: Callable[..., Panel], folder: Path) -> None:

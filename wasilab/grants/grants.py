@@ -257,8 +257,17 @@ def host_folder(path: str, mode: str = "ro") -> HostDir:
         raise GrantError(str(error)) from None
 
 
+TAKEN = frozenset(("argv", "env", "clocks", "random", "stdin", "stdout", "stderr", "sockets", "+"))
+"""The names of the other grants, by which they are switched and counted: a directory cannot have one of them."""
+
+
 def check_guest_path(guest: str) -> None:
     """Raise `GrantError` unless `guest` can name a preopened directory."""
+    if guest in TAKEN:
+        raise GrantError(
+            f"guest path {guest!r}: this is the name of another grant; write './{guest}', which C and Rust programs "
+            f"take for the same (--dir {guest}::./{guest})"
+        )
     if not isinstance(guest, str) or not guest or "\0" in guest:
         raise GrantError(f"guest path {guest!r}: it is not empty and holds no NUL; write for example '/data' or '.'")
     if len(guest.encode("utf-8", "surrogatepass")) > 4096:

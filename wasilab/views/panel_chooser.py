@@ -19,7 +19,7 @@ import traitlets
 
 from ..capabilities.memdir import MemDir
 from ..grants.flags import MODES
-from ..grants.grants import GrantError, host_folder
+from ..grants.grants import TAKEN, GrantError, host_folder
 from .escape import html_text, visible
 from .panel_boxes import classed, put
 from .panel_model import PanelModel
@@ -194,7 +194,7 @@ def guest_name(place: str) -> str:
     place = os.path.abspath(place)
     below = os.path.relpath(place, here)
     if below != ".." and not below.startswith("../"):
-        return below
+        return f"./{below}" if below in TAKEN else below
     return "/" + os.path.basename(place)
 
 
