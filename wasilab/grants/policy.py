@@ -183,9 +183,17 @@ def _stdin(key: str, value: str, folder: Path) -> bytes | Literal["ask"] | None:
 
 
 def save(grants: Grants, path: str | os.PathLike[str]) -> None:
-    """Write `grants` as a policy file; relative host paths are rewritten to be relative to it."""
-    folder = Path(path).resolve().parent
-    Path(path).write_text(to_toml(grants, folder=folder), encoding="utf-8")
+    """Write `grants` as a policy file; relative host paths are rewritten to be relative to it.
+
+    Raises `GrantError` for what a policy cannot say, and for a file that cannot be written.
+    """
+    try:
+        folder = Path(path).resolve().parent
+        Path(path).write_text(to_toml(grants, folder=folder), encoding="utf-8")
+    except OSError as error:
+        folder_there = isinstance(error, IsADirectoryError)
+        what = "that is a folder: name a file in it" if folder_there else error.strerror or error
+        raise GrantError(f"cannot write the policy file {os.fspath(path)!r}: {what}") from None
 
 
 def to_toml(grants: Grants, *, folder: Path | None = None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ipywidgets as w
@@ -122,7 +123,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         live = "run it beside the kernel; every switch is live"
         self.button_detached = button("Run detached", live, lambda: self._start(True))
         self.button_stop = button("Stop", "end the run", self.model.stop)
-        self.button_used = button("Grant only what was used", "the least for what it did", self._use_advice)
+        self.button_used = button("Grant only what was used", "the least for what it did", self.model.use_advice)
         self.button_undo = button("Undo", "take the last change back", self.model.undo)
         self.button_timeline = w.ToggleButton(description="Timeline", tooltip="every call of the run, as it happens")
         self.button_timeline.observe(lambda _: self._edit(self._show_timeline), "value")
@@ -158,8 +159,9 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.file = w.Text(value="policy.toml", continuous_update=False)
         self.file.add_class("wasilab-short")
         save = small("Save as a policy file", "write these grants as TOML, for --policy")
-        save.on_click(lambda _: self._edit(self._save))
-        return classed(w.Box((save, self.file)), "wasilab-cell")
+        save.on_click(lambda _: self._save())
+        self.saved = classed(w.HTML(), "wasilab-said")
+        return classed(w.Box((save, self.file, self.saved)), "wasilab-cell")
 
     def _row(self, name: str, family: str, first: bool, control: w.Widget, title: str = "") -> w.Box:
         self._used[name], self._refused[name], self._warnings[name] = w.HTML(), w.HTML(), w.HTML()
@@ -316,9 +318,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         self._refused["+"].value = table.count_html(outside)
 
     def _refusal(self, lack: Missing, *, sure: bool = True) -> w.Box:
-        def grant() -> None:
-            self._edit(lambda: self.model.put(lack.added_to(self.grants)))
-
+        grant = partial(self._edit, lambda: self.model.put(lack.added_to(self.grants)))
         return refusal_box(lack, grant, self._choose, sure=sure)
 
     # ---- what the buttons do
@@ -333,16 +333,16 @@ class Panel(w.VBox):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001  in a callback nobody else would say it
             self._say(f"{type(error).__name__}: {error}", bad=True)
         else:
-            if change != self._save:
-                self._say("")
+            self._say("")
 
     def _set(self, field: str, value: object) -> None:
         if value != getattr(self.grants, field):
             self._edit(lambda: self.model.set_field(field, value))
 
-    def _say(self, text: str, bad: bool = False) -> None:
+    def _say(self, text: str, bad: bool = False, where: w.HTML | None = None) -> None:
         tone = "bad" if bad else "good"
-        self.said.value = f'<span class="wasilab-{tone}" role="alert">{html_text(text)}</span>' if text else ""
+        said = f'<span class="wasilab-{tone}" role="alert">{html_text(text)}</span>' if text else ""
+        (where or self.said).value = said
 
     def _run(self) -> None:
         """Run to the end; beside the kernel where the person is needed meanwhile, who could not answer otherwise."""
@@ -379,9 +379,6 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.model.question = None
         self.refresh()
 
-    def _use_advice(self) -> None:
-        self.model.use_advice()
-
     def _choose(self) -> None:
         def closed() -> None:
             self.chooser.children = ()
@@ -391,8 +388,12 @@ class Panel(w.VBox):  # type: ignore[misc]
 
     def _save(self) -> None:
         path = self.file.value.strip() or "policy.toml"
-        self.grants.save(path)
-        self._say(f"saved: run with --policy {path}")
+        try:
+            self.grants.save(path)
+        except ERRORS as error:
+            self._say(str(error), bad=True, where=self.saved)
+        else:
+            self._say(f"saved: run with --policy {path}", where=self.saved)
 
 
 TITLES = {"argv": "arguments", "env": "environment", "random": "randomness"}

@@ -19,7 +19,7 @@ from ..capabilities.sockets import listen
 from ..engine.limits import Limits
 from ..grants import flags
 from ..grants.compare import leads_to, place_of
-from ..grants.grants import Grants, host_folder
+from ..grants.grants import GrantError, Grants, host_folder
 from .escape import html_text
 from .panel_boxes import small
 from .panel_model import PanelModel
@@ -160,14 +160,16 @@ class Environment(Group):
     def _add(self, text: str) -> None:
         if not text.strip():
             return
-        name, value = flags.parse_env(text)
-        self.model.edit(env={**self.model.grants.env, name: value})
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise GrantError(f"{text!r} is no variable: write NAME=value, such as LANG=C")
+        self.model.edit(env={**self.model.grants.env, name.strip(): value})
+        self.new.value = ""
 
     def _remove(self, name: str) -> None:
         self.model.edit(env={key: value for key, value in self.model.grants.env.items() if key != name})
 
     def take(self, grants: Grants) -> None:
-        self.new.value = ""
         shown = []
         for name, value in grants.env.items():
             button = small("×", f"take {name} away")
@@ -188,12 +190,12 @@ class Sockets(Group):
     def _add(self, text: str) -> None:
         if text.strip():
             self.model.edit(sockets=(*self.model.grants.sockets, listen(text.strip())))
+            self.new.value = ""
 
     def _remove(self, address: str) -> None:
         self.model.edit(sockets=tuple(s for s in self.model.grants.sockets if s.address != address))
 
     def take(self, grants: Grants) -> None:
-        self.new.value = ""
         shown = []
         for socket in grants.sockets:
             button = small("×", f"take {socket.address} away")
