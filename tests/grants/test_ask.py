@@ -13,7 +13,6 @@ from wasilab import Grants, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy, Refused
 from wasilab.grants.ask import MOST_QUESTIONS, Answer, Asking, Question
 from wasilab.grants.desk import parse
-from wasilab.grants.desk import parse
 from wasilab.trace.record import Flag
 from wasilab.wasi.types import Errno
 
