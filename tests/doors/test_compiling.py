@@ -101,6 +101,17 @@ def test_a_source_of_the_lab_that_is_not_linked_is_named(shell: InteractiveShell
     assert wasi(shell, "c -- util.c", source).exit_code == 4
 
 
+def test_an_error_names_the_cell_and_the_line_in_which_the_file_was_written(shell: InteractiveShell) -> None:
+    cells = ("1 + 1", "%%wasi_file broken.h\nint fine;\nint broken(int x) { return y; }\n")
+    for cell in cells:
+        assert shell.run_cell(cell, store_history=True).success
+    failed = shell.run_cell(
+        '%%wasi c\n#include "broken.h"\nint main(void) {\n  return missing;\n}\n', store_history=True
+    )
+    assert isinstance(failed.error_in_exec, CompileFailed)
+    assert failed.error_in_exec.places == ((2, 3), (3, 4))
+
+
 def test_a_file_is_compiled_and_runs_by_its_name(shell: InteractiveShell) -> None:
     Path("answer.c").write_text("int main(void) { return ANSWER; }\n")
     shell.run_line_magic("wasi", "compile answer.c --name answer -- -DANSWER=42")

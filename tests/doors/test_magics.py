@@ -160,7 +160,7 @@ def test_a_file_of_the_lab_is_seen_by_later_cells_and_its_change_too(shell: Inte
 def test_an_error_names_the_cell_and_the_line_as_ipython_does() -> None:
     from wasilab.magics.failures import CompileFailed
 
-    shown = CompileFailed("cell.c:3:5: error: no", 7, [3, 3, 9])._render_traceback_()
+    shown = CompileFailed("cell.c:3:5: error: no", [(7, 3), (7, 3), (6, 9)])._render_traceback_()
     assert [line for line in shown if "Cell In[7], line 3" in line]
     assert len(shown) == 3
-    assert CompileFailed("out of a file", 0, [3])._render_traceback_() == ["out of a file"]
+    assert CompileFailed("out of a file", [(0, 3)])._render_traceback_() == ["out of a file"]

@@ -88,7 +88,8 @@ def test_a_compiler_error_has_no_traceback_of_ours_and_no_live_escape() -> None:
 
 
 def test_a_thousand_lines_of_a_compiler_are_cut_and_the_hints_stay() -> None:
-    failure = CompileFailed("\n".join(f"cell.cpp:2:{n}: note: candidate {n}" for n in range(1000)), 7, [2], ["do this"])
+    text = "\n".join(f"cell.cpp:2:{n}: note: candidate {n}" for n in range(1000))
+    failure = CompileFailed(text, [(7, 2)], ["do this"])
     rows = failure._render_traceback_()
     assert len(rows) == LINES_SHOWN + 3
     assert "880 more lines" in rows[-3]

@@ -72,12 +72,13 @@ class WasiMagics(Magics):
         """
         from ..commands.usage import UsageProblem
         from ..commands.words import split
+        from .lab import cell_number
 
         try:
             words = split(line)
             if len(words) != 1:
                 raise UsageProblem("%%wasi_file NAME: one file name, such as util.h")
-            self.lab.file(words[0], cell if cell.endswith("\n") else cell + "\n")
+            self.lab.file(words[0], cell if cell.endswith("\n") else cell + "\n", cell_number(self.shell))
         except UsageProblem as problem:
             raise UsageError(problem.message) from None
 

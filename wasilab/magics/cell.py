@@ -20,7 +20,7 @@ from ..module import ModuleError
 from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 from ..toolchains.registry import language_name, toolchain_for
 from .failures import CellFailure, CellInterrupted, CompileFailed
-from .lab import Lab, check_name
+from .lab import Lab, cell_number, check_name
 from .notebook import NotebookDoor
 
 
@@ -71,9 +71,8 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
             )
         except CompileError as error:
             file = toolchain_for(language).file_name(options.name or "cell")
-            own = [d.line for d in error.diagnostics if d.line and d.severity == "error" and d.file == file]
-            number = len(shell.history_manager.input_hist_raw) - 1
-            raise CompileFailed(error.output, number, own, error.hints) from None
+            places = _places(error, lab, file, cell_number(shell))
+            raise CompileFailed(error.output, places, error.hints) from None
         compiled = time.perf_counter() - started
         if options.save:
             _save(module.bytes, options.save)
@@ -89,6 +88,18 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         return _finished(lab, request, run_module(module, args, options, door, compile_seconds=compiled))
 
     return _as_a_cell(carry_out, door)
+
+
+def _places(error: CompileError, lab: Lab, file: str, number: int) -> list[tuple[int, int]]:
+    """(cell, line) of each error that lies in a cell: this one, or the `%%wasi_file` cell of the file that it is in."""
+    found = []
+    for one in error.diagnostics:
+        if one.severity == "error" and one.line:
+            if one.file == file:
+                found.append((number, one.line))
+            elif one.file in lab.cells:
+                found.append((lab.cells[one.file], one.line + 1))
+    return found
 
 
 _STATEMENT = re.compile(r"\s*sql\s+((?:select|with|from|describe|show|summarize|pivot)\b.*)", re.IGNORECASE | re.DOTALL)

@@ -35,15 +35,14 @@ class CellFailure(Exception):
 class CompileFailed(CellFailure):
     """The compiler refused the cell; the text is the compiler's own, with the cell's line numbers.
 
-    `hints` stand below it, and `lines` of the cell numbered `cell` are named once more at the end, in the form of
-    IPython's own tracebacks: front ends that make those a link to the line (VS Code) do it here too.
+    `hints` stand below it, and `places`, each a cell's number and a line in it, are named once more at the end, in the
+    form of IPython's own tracebacks: front ends that make those a link to the line (VS Code) do it here too.
     """
 
-    def __init__(self, text: str, cell: int = 0, lines: Sequence[int] = (), hints: Sequence[str] = ()) -> None:
+    def __init__(self, text: str, places: Sequence[tuple[int, int]] = (), hints: Sequence[str] = ()) -> None:
         super().__init__("\n".join([text.rstrip("\n"), *(f"hint: {hint}" for hint in hints)]))
         self.text = text.rstrip("\n")
-        self.cell = cell
-        self.lines = tuple(dict.fromkeys(lines))[:5]
+        self.places = tuple(dict.fromkeys(places))[:5]
         self.hints = tuple(hints)
 
     def _render_traceback_(self) -> list[str]:
@@ -55,7 +54,7 @@ class CompileFailed(CellFailure):
                 f"[... {counted(left, 'more line')} of the compiler's; mend the first error]",
             ]
         hints = ansi("\n".join(f"hint: {hint}" for hint in self.hints)) if self.hints else []
-        places = [f"{_CYAN}Cell In[{self.cell}], line {line}{_OFF}" for line in self.lines if self.cell]
+        places = [f"{_CYAN}Cell In[{cell}], line {line}{_OFF}" for cell, line in self.places if cell]
         rows = [*shown, *hints, *places]
         return rows if _in_colour() else [plain(row) for row in rows]
 

@@ -27,6 +27,8 @@ class Lab:
     kept: dict[str, Kept] = field(default_factory=dict)
     last: Any = None
     files: dict[str, str] = field(default_factory=dict)
+    cells: dict[str, int] = field(default_factory=dict)
+    """The number of the cell that wrote each file; its text begins on that cell's second line."""
     warmed: bool = False
     """Whether the session's first cell has been run."""
 
@@ -43,11 +45,12 @@ class Lab:
         kept = self.kept.get(name)
         return None if kept is None else kept.run
 
-    def file(self, name: str, text: str) -> None:
-        """Write a file into the compile folder of the lab."""
+    def file(self, name: str, text: str, cell: int = 0) -> None:
+        """Write a file, from the cell of that number, into the compile folder of the lab."""
         if not name or name.startswith(("/", "-")) or ".." in name.split("/") or "\0" in name or "\\" in name:
             raise UsageProblem(f"{name!r} cannot be a file of the lab: write a relative name such as util.h")
         self.files[name] = text
+        self.cells[name] = cell
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(name, module, last run) of everything kept, for `%wasi list`."""
@@ -60,6 +63,12 @@ class Lab:
     def missing(self, name: str) -> str:
         """The sentence for a name that is not kept."""
         return f"nothing is named {name!r}{did_you_mean(name, self.kept, ' (%%wasi --name NAME names a cell)')}"
+
+
+def cell_number(shell: Any) -> int:
+    """The number of the cell that runs, as in `In[7]`; 0 in a shell that keeps no history."""
+    history = shell.history_manager
+    return len(history.input_hist_raw) - 1 if history is not None else 0
 
 
 def check_name(name: str) -> None:
