@@ -78,6 +78,10 @@ CHOICES = {
     "call=path (refused or errno=ENOENT)": [3, 4],
     "call=path and not (refused or errno=ENOENT)": [0],
     "not call=path not call=fd": [5, 6, 7],
+    "path_*": [0, 3, 4],
+    "path_open,fd": [0, 1, 2, 3],
+    "fd_read or ENOENT": [1, 4],
+    "path not refused": [0, 4],
     "": [0, 1, 2, 3, 4, 5, 6, 7],
 }
 
@@ -107,6 +111,8 @@ def test_filters_compose_with_slices() -> None:
 
 
 WRONG = {
+    "nothing_*": "no word of a filter",
+    "ENOTHING": "no word of a filter",
     "patth=3": "did you mean 'path'",
     "call=path_opn": "did you mean 'path_open'",
     "family=pth": "did you mean 'path'",

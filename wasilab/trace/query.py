@@ -9,6 +9,7 @@ An expression is a row of terms that must all hold; `or`, `not` and parentheses 
     bytes>4KiB  result=7  fd=3  generation  seq  line  tid  instance  handle
     denied_by=right          grant, right, path, host, revoked, quota, policy, ask
     refused  failed  ok  injected  truncated  asked  nosys  overridden  unstable  noted  unreturned
+    fd_*  path_open,fd  ENOENT   on their own: call=fd_*, call=path_open,fd, errno=ENOENT
 
 Everything is evaluated on whole columns; texts are compared once for each different text. Not for: SQL (`table.py`).
 """
@@ -248,6 +249,18 @@ def _call_table(value: str, *, regex: bool, family: bool = False) -> Mask:
     return table
 
 
+def _column_of(name: str) -> str:
+    """The column that a word on its own is compared with: "call" for a call's name, a pattern of names or a family,
+    "errno" for an errno; "" for anything else."""
+    try:
+        if re.fullmatch("E[A-Z0-9]+", name):
+            _errno(name)
+            return "errno"
+        return "call" if _call_table(name, regex=False).any() else ""
+    except QueryError:
+        return ""
+
+
 def _split(value: str) -> list[str]:
     """Split at commas, but not within /regular expressions/."""
     return [item.strip() for item in re.findall(r"/(?:\\.|[^/\\])+/|[^,]+", value) if item.strip()]
@@ -391,6 +404,8 @@ class _Parser:
         if following is None or following["op"] is None:
             if name in WORDS:
                 return word(self.trace, name)
+            if column := _column_of(name):
+                return compare(self.trace, column, "=", name)
             hint = _suggest(name, (*WORDS, *COLUMNS))
             raise QueryError(f"{name!r} is no word of a filter and is compared with nothing; {hint}")
         value = _VALUE.match(self.text, following.end())
