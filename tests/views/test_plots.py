@@ -132,7 +132,7 @@ def test_paths_sum_what_lies_below(copy_run: Any) -> None:
 def test_compare_says_what_only_one_run_did(copy_run: Any, many_run: Any) -> None:
     axes = plot(copy_run, "compare", other=many_run(7)).axes[0]
     notes = [text.get_text() for text in axes.texts]
-    assert "only in the first" in notes
+    assert "only in the first: 1" in notes
     with pytest.raises(ValueError, match="needs a second run"):
         plot(copy_run, "compare")
 

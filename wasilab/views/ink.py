@@ -28,7 +28,7 @@ def canvas(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
     return fig, fig.subplots()
 
 
-def new_figure(size: tuple[float, float], dpi: int = 110, layout: str | None = "constrained") -> Figure:
+def new_figure(size: tuple[float, float], dpi: int = 120, layout: str | None = "constrained") -> Figure:
     """A figure of `size` inches that shows itself as a PNG where it is the last value of a cell."""
     return _figure_class()(figsize=size, dpi=dpi, layout=layout)  # type: ignore[arg-type]
 
@@ -65,10 +65,10 @@ def _characters() -> frozenset[int]:
 
 def finish(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     """Title, axis labels and the quiet frame that all plots share."""
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.set_xlabel(x, fontsize=8)
-    axes.set_ylabel(y, fontsize=8)
-    axes.tick_params(labelsize=8)
+    axes.set_title(title, loc="left", fontsize=10.5)
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 
@@ -85,7 +85,19 @@ def bar_notes(axes: Axes, values: Any, words: list[str]) -> None:
     for row, (value, text) in enumerate(zip(values, words, strict=True)):
         axes.annotate(text, (float(value), row), (4, 0), textcoords="offset points", va="center", fontsize=8, color=DIM)
     axes.margins(x=0.18)
+    axes.set_ylim(min(-0.6, len(words) / 2 - 1.6), max(len(words) - 0.4, len(words) / 2 + 0.6))  # few bars stay slim
     count_axis(axes)
+
+
+def legend_above(axes: Axes) -> None:
+    """The legend in one row above the axes on the right, beside the title: no bar can lie under it."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, fontsize=8, frameon=False, borderaxespad=0.2,
+                handletextpad=0.4, columnspacing=1.2)  # fmt: skip
+
+
+def legend_beside(axes: Axes, *, reverse: bool = False) -> None:
+    """The legend right of the axes, where no line can cross it."""
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False, reverse=reverse)
 
 
 def count_axis(axes: Axes) -> None:

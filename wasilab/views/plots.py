@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..runs import PlotOptions
 from . import plots_calls, plots_things, timeline
-from .columns import Columns
+from .columns import Columns, trace_of
 from .ink import label, new_figure
+from .moment import settled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,8 @@ KINDS: dict[str, tuple[Plot, str]] = {
 }
 """Name -> (function, what it shows)."""
 
-OVERVIEW = ("timeline", "counts", "latency", "time", "bytes", "gantt", "paths", "transitions")
+OVERVIEW = ("timeline", "counts", "latency", "gantt", "time", "paths", "bytes", "transitions")
+"""Plots with a legend beside them stand in one column."""
 
 
 class PlotError(ValueError):
@@ -66,15 +68,19 @@ def plot(run_or_trace: Any, kind: str = "timeline", ax: Axes | None = None, **op
     wrong = [name for name in options if name not in known]
     if wrong:
         raise PlotError(f"the plot {kind!r} has no option {wrong[0]!r}; it has {', '.join(known) or 'none'}")
-    return draw(run_or_trace, ax=ax, **options)
+    return draw(settled(run_or_trace), ax=ax, **options)
 
 
 def plots(run_or_trace: Any) -> Figure:
     """A page with the most telling plots of a run."""
+    run_or_trace = settled(run_or_trace)
     columns = Columns.of(run_or_trace)
-    fig = new_figure((11, 13), dpi=100)
+    calls, lives = min(len(columns.numbers), plots_calls.MOST), len(trace_of(run_or_trace).store.lives)
+    rows = (calls, min(lives, plots_things.MOST), plots_things.MOST // 2)
+    heights = [0.9 + 0.34 * (1 + len(columns.families)), *(max(2.3, 0.8 + 0.17 * n) for n in rows), 1.6 + 0.22 * calls]
+    fig = new_figure((12, sum(heights) + 0.4), dpi=100)
     fig.suptitle(label(timeline.headline(run_or_trace, columns), 110), fontsize=12, x=0.01, ha="left")
-    grid = fig.add_gridspec(5, 2, height_ratios=(1.1, 1, 1, 1, 1.1))
+    grid = fig.add_gridspec(5, 2, height_ratios=heights)
     places = [grid[0, :], *(grid[row, column] for row in (1, 2, 3) for column in (0, 1)), grid[4, :]]
     for kind, place in zip(OVERVIEW, places, strict=True):
         plot(run_or_trace, kind, fig.add_subplot(place))

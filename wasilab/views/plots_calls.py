@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .columns import COLOURS, FAMILIES, Columns, busy, name_of, outcome_of, trace_of
-from .ink import bar_notes, canvas, finish, label, log_axis, nothing
-from .tables import summary
+from .ink import bar_notes, canvas, finish, label, legend_above, legend_beside, log_axis, nothing
+from .tables import CallRow, summary
 from .timeline import headline
 from .units import counted, duration, time_unit
 
@@ -35,7 +35,7 @@ def counts(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     """Bars of the number of calls by name: succeeded, other errno, refused."""
     columns = Columns.of(run_or_trace)
     rows = sorted(summary(columns), key=lambda row: row.calls)[-MOST:]
-    fig, axes = canvas(ax, (7, 1.2 + 0.3 * max(len(rows), 2)))
+    fig, axes = canvas(ax, (6.4, 1.2 + 0.28 * max(len(rows), 3)))
     if not rows:
         nothing(axes, "no WASI call was made")
     at = np.arange(len(rows))
@@ -46,15 +46,22 @@ def counts(run_or_trace: Any, ax: Axes | None = None) -> Figure:
         ("refused", [r.refused for r in rows], COLOURS["refused"], "xx"),
     ):
         if any(values):
-            axes.barh(at, values, left=left, color=colours, hatch=hatch, edgecolor="white", linewidth=0.4, label=words)
+            axes.barh(at, values, left=left, color=colours, hatch=hatch, edgecolor="white", linewidth=0.4,
+                      label=words if hatch else None)  # fmt: skip
             left += np.array(values)
     if rows:
         axes.set_yticks(at, [row.name for row in rows])
-        bar_notes(axes, left, [f"{row.calls:,}" for row in rows])
+        bar_notes(axes, left, [counted_as(row) for row in rows])
         if any(row.errors or row.refused for row in rows):
-            axes.legend(fontsize=7, frameon=False, loc="lower right")
+            legend_above(axes)
     finish(axes, "calls by name", "calls")
     return fig
+
+
+def counted_as(row: CallRow) -> str:
+    """How often a call was made, and how many of those were refused or failed: too few to see in a bar, maybe."""
+    parts = [f"{row.refused:,} refused"] * bool(row.refused) + [f"{row.errors:,} other errno"] * bool(row.errors)
+    return f"{row.calls:,}" + (f" ({', '.join(parts)})" if parts and row.calls > 1 else "")
 
 
 def latency(run_or_trace: Any, ax: Axes | None = None) -> Figure:
@@ -62,7 +69,7 @@ def latency(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     columns = Columns.of(run_or_trace)
     rows = summary(columns)
     rows = ([row for row in rows if row.calls > 1] or rows)[:8]
-    fig, axes = canvas(ax, (7, 3.6))
+    fig, axes = canvas(ax, (6.4, 3.4))
     if not rows:
         nothing(axes, "no WASI call was made")
     styles = ("-", "--", "-.", ":")
@@ -76,9 +83,9 @@ def latency(run_or_trace: Any, ax: Axes | None = None) -> Figure:
         axes.set_xscale("log")
         log_axis(axes)
         axes.set_ylim(0, 1.02)
-        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        legend_beside(axes)
         axes.grid(color="#8884", linewidth=0.5)
-    finish(axes, "time in the host by call", "at most so long (µs, log)", "part of the calls")
+    finish(axes, "latency by call, cumulative", "time in the host (µs, log scale)", "part of the calls, at most")
     return fig
 
 
@@ -100,7 +107,7 @@ def box(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     """A box a call: median, quartiles, whiskers at 1 % and 99 %, the longest as a point; logarithmic."""
     columns = Columns.of(run_or_trace)
     rows = summary(columns)[:MOST][::-1]
-    fig, axes = canvas(ax, (7, 1.2 + 0.34 * max(len(rows), 2)))
+    fig, axes = canvas(ax, (6.4, 1.2 + 0.3 * max(len(rows), 3)))
     if not rows:
         nothing(axes, "no WASI call was made")
     else:
@@ -112,7 +119,8 @@ def box(run_or_trace: Any, ax: Axes | None = None) -> Figure:
             patch.set_facecolor(colour_of(row.name))
         log_axis(axes)
         axes.grid(axis="x", color="#8884", linewidth=0.5)
-    finish(axes, "time in the host by call", "µs (log); box: quartiles, whiskers: 1 % and 99 %")
+    key = "box: quartiles, whiskers: 1 % and 99 %, point: longest"
+    finish(axes, "latency by call, quartiles", f"time in the host (µs, log scale)\n{key}")
     return fig
 
 
@@ -128,7 +136,7 @@ def quartiles(columns: Columns, name: str) -> dict[str, Any]:
 def host_and_guest(run_or_trace: Any, ax: Axes | None = None, bins: int = 200) -> Figure:
     """The part of each moment spent in the host, by family, the rest in the guest."""
     columns = Columns.of(run_or_trace)
-    fig, axes = canvas(ax, (7, 3.2))
+    fig, axes = canvas(ax, (6.4, 3.2))
     edges, layers = shares(columns, bins)
     one, unit = time_unit(columns.span)
     if not len(columns):
@@ -139,7 +147,7 @@ def host_and_guest(run_or_trace: Any, ax: Axes | None = None, bins: int = 200) -
                        colors=[COLOURS[name] for name in layers])  # fmt: skip
         axes.set_ylim(0, 1)
         axes.set_xlim(0, edges[-1] / one)
-        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, reverse=True)
+        legend_beside(axes, reverse=True)
     guest = total(columns, "guest")
     finish(axes, f"host {duration(columns.host_ns)}, guest {duration(guest)}", f"time ({unit})", "part of the time")
     return fig
@@ -177,7 +185,7 @@ def transitions(run_or_trace: Any, ax: Axes | None = None) -> Figure:
                       color="white" if part[row, column] > 0.55 else "black")  # fmt: skip
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
-    finish(axes, "which call follows which (% of the row)", "", "")
+    finish(axes, "which call follows which (% of the row)", "next call" if names else "", "call" if names else "")
     return fig
 
 
@@ -196,15 +204,16 @@ def following(columns: Columns, most: int = MOST) -> tuple[list[str], Any]:
 def refused(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     """Bars of the refused calls by reason, in words."""
     entries = sorted(trace_of(run_or_trace).denied, key=lambda entry: entry.count)[-MOST:]
-    fig, axes = canvas(ax, (9, 1.2 + 0.42 * max(len(entries), 2)))
+    fig, axes = canvas(ax, (8, 1.2 + 0.42 * max(len(entries), 2)))
     if not entries:
         nothing(axes, "nothing was refused")
     else:
         amounts = [e.count for e in entries]
-        axes.barh(range(len(entries)), amounts, color=COLOURS["refused"], hatch="xx", edgecolor="white")
+        axes.barh(range(len(entries)), amounts, height=0.6, color=COLOURS["refused"], hatch="xx",
+                  edgecolor="#ffffff88", linewidth=0)  # fmt: skip
         words = ["\n".join(textwrap.wrap(label(e.sentence, 170), 60, break_on_hyphens=False)) for e in entries]
         axes.set_yticks(range(len(entries)), words)
-        bar_notes(axes, amounts, [f"{e.count:,} ({e.denied_by.name.lower()})" for e in entries])
+        bar_notes(axes, amounts, [f"{e.count:,}, by {e.denied_by.name.lower()}" for e in entries])
     finish(axes, f"refused: {counted(sum(e.count for e in entries), 'call')}", "calls")
     return fig
 
@@ -217,7 +226,7 @@ def compare(run_or_trace: Any, ax: Axes | None = None, *, other: Any = None) -> 
     right = {row.name: row for row in summary(Columns.of(other))}
     most = {n: max(table[n].calls for table in (left, right) if n in table) for n in {*left, *right}}
     names = sorted(most, key=lambda n: (most[n], n))[-MOST:]
-    fig, axes = canvas(ax, (8, 1.3 + 0.42 * max(len(names), 2)))
+    fig, axes = canvas(ax, (7, 1.6 + 0.4 * max(len(names), 2)))
     if not names:
         nothing(axes, "neither run made a WASI call")
     from matplotlib.patches import Patch
@@ -230,12 +239,15 @@ def compare(run_or_trace: Any, ax: Axes | None = None, *, other: Any = None) -> 
         run = run_or_trace if words == "first" else other
         keys.append(Patch(color="#444", alpha=alpha, label=_run_name(run, words)))
         if any(no):
-            axes.barh(at + offset, no, 0.38, color=COLOURS["refused"], hatch="xx", edgecolor="white")
+            axes.barh(at + offset, no, 0.38, left=np.subtract(values, no), color=COLOURS["refused"], hatch="xx",
+                      edgecolor="white")  # fmt: skip
     if names:
         axes.set_yticks(at, names)
         bar_notes(axes, [most[n] for n in names], [_change(left.get(n), right.get(n)) for n in names])
-        axes.legend(handles=keys, fontsize=7, frameon=False, loc="lower right")
-    finish(axes, "two runs, calls by name (refused hatched)", "calls")
+    finish(axes, "two runs, calls by name (refused hatched)", "calls; noted: calls and total time, first → second")
+    if names:
+        inches = axes.get_figure(root=True).get_figheight()  # type: ignore[union-attr]
+        axes.legend(handles=keys, fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0.0, -0.6 / inches))
     return fig
 
 
@@ -248,5 +260,5 @@ def _run_name(run: Any, words: str) -> str:
 
 def _change(first: Any, second: Any) -> str:
     if first is None or second is None:
-        return "only in the second" if first is None else "only in the first"
+        return f"only in the second: {second.calls:,}" if first is None else f"only in the first: {first.calls:,}"
     return f"{first.calls:,} → {second.calls:,}, {duration(first.total)} → {duration(second.total)}"

@@ -16,7 +16,7 @@ from ..trace.text import fd_text
 from ..wasi.spec import SNAPSHOT1
 from .columns import COLOURS, Columns, Ints, trace_of
 from .escape import visible
-from .ink import bar_notes, canvas, finish, label, nothing
+from .ink import bar_notes, canvas, finish, label, legend_beside, nothing
 from .units import counted, size, size_unit, time_unit
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 16
+FLOWS = 6
 POINTS = 1000
 _READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread", "sock_recv", "fd_readdir")]
 _WRITES = [SNAPSHOT1[name].number for name in ("fd_write", "fd_pwrite", "sock_send")]
@@ -58,23 +59,23 @@ def moved(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     """Bytes read (solid) and written (dashed) over time, added up, a line a descriptor."""
     columns = Columns.of(run_or_trace)
     lines = flows(run_or_trace)
-    fig, axes = canvas(ax, (7, 3.4))
+    fig, axes = canvas(ax, (6.4, 3.2))
     one, unit = time_unit(columns.span)
     most, bytes_unit = size_unit(max((int(flow.total[-1]) for flow in lines), default=0))
     if not lines:
         nothing(axes, "no bytes were read or written")
-    for index, flow in enumerate(lines[:8]):
+    for index, flow in enumerate(lines[:FLOWS]):
         keep = np.unique(np.linspace(0, len(flow.times) - 1, min(len(flow.times), POINTS)).astype(int))
         times = np.concatenate(([0], flow.times[keep], [columns.span])) / one
         total = np.concatenate(([0], flow.total[keep], flow.total[-1:])) / most
         way = "written" if flow.writes else "read"
         axes.step(times, total, where="post", linestyle="--" if flow.writes else "-", color=f"C{index}", linewidth=1.6,
-                  label=label(f"{flow.name} {way} {size(int(flow.total[-1]))}", 46))  # fmt: skip
+                  label=f"{label(flow.name, 24)}\n{way} {size(int(flow.total[-1]))}")  # fmt: skip
     if lines:
-        axes.legend(fontsize=7, frameon=False, loc="upper left")
+        legend_beside(axes)
         axes.set_xlim(0, columns.span / one)
         axes.set_ylim(bottom=0)
-    more = f" (the 8 largest of {len(lines)})" if len(lines) > 8 else ""
+    more = f" (the {FLOWS} largest of {len(lines)})" if len(lines) > FLOWS else ""
     finish(axes, f"bytes moved{more}", f"time ({unit})", bytes_unit)
     return fig
 
@@ -98,12 +99,12 @@ def open_descriptors(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     """The number of open descriptors over time; what is left open at the end is said."""
     columns = Columns.of(run_or_trace)
     times, counts = open_counts(run_or_trace)
-    fig, axes = canvas(ax, (7, 2.8))
+    fig, axes = canvas(ax, (6.4, 2.6))
     one, unit = time_unit(columns.span)
     axes.step(np.append(times, columns.span) / one, np.append(counts, counts[-1]), where="post", color=COLOURS["fd"])
     axes.fill_between(np.append(times, columns.span) / one, np.append(counts, counts[-1]), step="post", alpha=0.2,
                       color=COLOURS["fd"])  # fmt: skip
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max(int(counts.max()), 1))
     axes.set_xlim(0, columns.span / one)
     axes.yaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
     leaked = len(trace_of(run_or_trace).fds().leaked)
@@ -118,7 +119,7 @@ def gantt(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     lives = list(trace.store.lives.values())
     busiest = np.bincount(columns.handle, minlength=max((life.life for life in lives), default=0) + 1)
     chosen = sorted(sorted(lives, key=lambda life: -int(busiest[life.life]))[:MOST], key=lambda life: life.life)[::-1]
-    fig, axes = canvas(ax, (8, 1.2 + 0.28 * max(len(chosen), 2)))
+    fig, axes = canvas(ax, (7, 1.2 + 0.26 * max(len(chosen), 3)))
     one, unit = time_unit(columns.span)
     if not chosen:
         nothing(axes, "no descriptor was open")
@@ -129,7 +130,7 @@ def gantt(run_or_trace: Any, ax: Axes | None = None) -> Figure:
         times = columns.start[columns.handle == life.life]
         if len(times) > POINTS:
             times = times[np.unique(times * POINTS // columns.span, return_index=True)[1]]
-        axes.plot(times / one, np.full(len(times), row), "|", color=COLOURS["fd"], markersize=8)
+        axes.vlines(times / one, row - 0.31, row + 0.31, color=COLOURS["fd"], linewidth=1)
         if life.closed_seq < 0 and life.opened_seq >= 0:
             axes.annotate("never closed", (columns.span / one, row), (-3, 0), textcoords="offset points", ha="right",
                           va="center", fontsize=7, color=COLOURS["failed"])  # fmt: skip
@@ -178,7 +179,7 @@ def paths(run_or_trace: Any, ax: Axes | None = None, *, by: str = "calls") -> Fi
         raise ValueError(f"paths are plotted by 'calls' or by 'bytes', not by {by!r}")
     found = branches(directories(run_or_trace, by))
     kept = sorted(sorted(found, key=lambda path: -found[path])[:MOST])[::-1]
-    fig, axes = canvas(ax, (7, 1.2 + 0.28 * max(len(kept), 2)))
+    fig, axes = canvas(ax, (6.4, 1.2 + 0.28 * max(len(kept), 2)))
     if not kept:
         nothing(axes, "no path was used")
     else:
