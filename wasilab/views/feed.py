@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -140,21 +140,20 @@ class Feed:
         return kept
 
     def lives(self) -> list[dict[str, Any]]:
-        """The openings of descriptors as bars: life, label, from and to in ns."""
+        """The openings of descriptors as bars: life, label, from and to in ns (None: open, and the run goes on)."""
         columns, store = self.columns, self.trace.store
-        end = columns.span
-        starts = self.trace.column("t_start")
-        first = int(self.trace.column("seq")[0]) if len(columns) else 0
+        end, going_on = columns.span, getattr(self.run, "running", False)
 
         def at(seq: int, otherwise: int) -> int:
-            return int(starts[seq - first]) if 0 <= seq - first < len(starts) else otherwise
+            row = self.row_of(seq)
+            return otherwise if row is None else int(columns.start[row])
 
         return [
             {
                 "life": life.life,
                 "label": shorten(fd_text(life.fd, life.path), 120),
                 "from": at(life.opened_seq, 0),
-                "to": end if life.closed_seq < 0 else at(life.closed_seq, end),
+                "to": (None if going_on else end) if life.closed_seq < 0 else at(life.closed_seq, end),
             }
             for life in list(store.lives.values())[:MOST_LIVES]
         ]
@@ -168,6 +167,33 @@ class Feed:
             text = visible(self.event(row).data, lines=True).strip().replace("\n", " ⏎ ")
             stream = "stderr" if streams[int(columns.handle[row])] == 2 else "stdout"
             yield row, int(columns.start[row]), stream, shorten(text, 120)
+
+    # -- rows and calls ----------------------------------------------------------------------------------------------
+
+    def seq_of(self, row: int) -> int:
+        """The `seq` of the call of a row: calls are numbered as they ended, rows as they began."""
+        return int(self.trace.column("seq")[row if self.columns.order is None else self.columns.order[row]])
+
+    def row_of(self, seq: int) -> int | None:
+        """The row of a call; None where the trace does not hold it."""
+        seqs = self.trace.column("seq")
+        at = int(np.searchsorted(seqs, seq))
+        if seq < 0 or at >= len(seqs) or int(seqs[at]) != seq:
+            return None
+        return at if self.columns.order is None else int(np.flatnonzero(self.columns.order == at)[0])
+
+    def notes(self) -> dict[str, str]:
+        """The notes on single calls, by row as text (a note on a range shows in the details of its calls)."""
+        rows = ((self.row_of(first), text) for first, last, text in self.trace.notes if first == last)
+        return {str(row): visible(text, lines=False) for row, text in rows if row is not None}
+
+    def take_notes(self, notes: Mapping[str, str]) -> None:
+        """Make `notes` the notes on single calls of the trace; those on ranges and on calls not held stay."""
+        store, known = self.trace.store, range(len(self.columns))
+        kept = [note for note in store.notes if note[0] != note[1] or self.row_of(note[0]) is None]
+        rows = {int(row): str(text) for row, text in notes.items() if str(row).isdigit()}
+        ours = [(self.seq_of(row), self.seq_of(row), text) for row, text in rows.items() if row in known]
+        store.notes[:] = kept + ours
 
     # -- what is asked for -------------------------------------------------------------------------------------------
 

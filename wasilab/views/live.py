@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 
 from ..trace.record import RECORD, Recorder
-from ..trace.trace import Trace
 from .columns import FAMILIES, family_of
 from .feed import LAYOUT, Feed, exports, packed, vocabulary
+from .moment import settled
 
 PERIOD = 0.1
 """Seconds between two updates."""
+QUIET_PERIOD = 0.5
+"""Seconds between two updates while the guest makes no call: time goes on."""
+WORDS_PERIOD = 1.0
+"""Seconds, at least, between two lists of descriptors and lines of output."""
 MOST_CALLS = 1 << 17
 """Calls sent in one update; the rest follow in the next ones."""
 MOST_LIVE = 2_000_000
@@ -39,6 +43,8 @@ class LiveFeed:
         self._base = self._recorder.chunks[0].first
         self._next = self._base
         self._met: set[str] = set()
+        self._sent = self._tell_at = 0.0
+        self._told = -1
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="wasilab-timeline", daemon=True)
         self._feed: tuple[float, Feed] | None = None
@@ -64,7 +70,7 @@ class LiveFeed:
         """What is known until now (at most a second old), to answer questions about it."""
         now = time.monotonic()
         if self._feed is None or now - self._feed[0] > 1.0:
-            self._feed = (now, Feed(Trace.of_recorder(self._recorder)))
+            self._feed = (now, Feed(settled(self.run)))
         return self._feed[1]
 
     def _follow(self) -> None:
@@ -78,21 +84,36 @@ class LiveFeed:
             self._on_end(self.run)
 
     def _push(self) -> None:
-        """Send the calls since the last time, and how far the run is."""
-        records = grown(self._recorder, self._next, MOST_CALLS) if self._next - self._base < MOST_LIVE else None
-        if records is None or not len(records):
+        """Send the calls since the last time, and how far the run is; now and then also when it made none."""
+        records = grown(self._recorder, self._next, MOST_CALLS if self._next - self._base < MOST_LIVE else 0)
+        if not len(records) and time.monotonic() - self._sent < QUIET_PERIOD:
             return
+        self._sent = time.monotonic()
         first = self._next - self._base
         self._met |= {family_of(int(number)) for number in np.flatnonzero(np.bincount(records["call"], minlength=256))}
         self._next += len(records)
+        last = int((records["t_start"] + records["dur"]).max()) if len(records) else 0
         meta = {
             "calls": self._next - self._base,
-            "span": int((records["t_start"] + records["dur"]).max()),
+            "span": max(last, time.perf_counter_ns() - self._recorder.origin_ns),
             "live": True,
             **vocabulary([family for family in FAMILIES if family in self._met]),
+            **self._words(),
             "exports": exports(),
         }
         self._send({"push": "calls", "first": first, "count": len(records), "meta": meta}, columns(records))
+
+    def _words(self) -> dict[str, Any]:
+        """The descriptors and the output so far, when they may have changed and it is time for them again."""
+        begun = time.monotonic()
+        if self._next == self._told or begun < self._tell_at:
+            return {}
+        self._feed = None
+        feed = self.feed()
+        words = {"lives": feed.lives(), "output": list(feed.outputs())}
+        self._told = self._next
+        self._tell_at = begun + max(WORDS_PERIOD, 20 * (time.monotonic() - begun))  # they need the whole trace
+        return words
 
 
 def recorder_of(run: Any) -> Recorder | None:

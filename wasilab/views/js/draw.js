@@ -112,6 +112,7 @@ export class Painter {
 
   /** @param {CanvasRenderingContext2D} g @param {View} view */
   paintRuler(g, view) {
+    if (this.store.span <= 1) return; // nothing happened yet
     const step = roundStep(view.to - view.from, this.plot / 90);
     g.strokeStyle = this.theme.line;
     g.fillStyle = this.theme.dim;
@@ -122,7 +123,7 @@ export class Painter {
       const x = Math.round(this.x(view, at)) + 0.5;
       g.moveTo(x, 14);
       g.lineTo(x, this.height);
-      const words = instant(at, step);
+      const words = instant(at, step, view.to);
       if (x + g.measureText(words).width + 4 < this.width) g.fillText(words, x + 3, 9);
     }
     g.stroke();
@@ -208,7 +209,7 @@ export class Painter {
   paintGuest(g, view, from, to) {
     const top = RULER + GUEST * this.laneHeight - view.scroll;
     const x0 = Math.max(this.x(view, from), this.gutter), x1 = Math.min(this.x(view, to), this.width);
-    if (x1 <= x0 || top + this.laneHeight < RULER) return;
+    if (x1 <= x0 || top + this.laneHeight < RULER || this.store.span <= 1) return;
     g.globalAlpha = 0.55;
     g.fillStyle = this.lanes[GUEST].colour;
     g.fillRect(x0, top + 4, x1 - x0, this.laneHeight - 8);
@@ -307,7 +308,7 @@ export class Painter {
     }
     g.restore();
     g.fillStyle = theme.dim;
-    g.fillText(duration(view.to - view.from), 2, 9);
+    if (this.store.span > 1) g.fillText(duration(view.to - view.from), 2, 9);
   }
 
   /** The whole run small, with the view as a window in it. @param {View} view */

@@ -1,9 +1,9 @@
 // One call in full: the tooltip under the pointer and the inspector of the pinned call. What is known from the columns
 // shows at once, decoded arguments, payload, stack and source line when Python answers. All text is set as text.
 
-import { CallStore, FAILED, REFUSED } from "./store.js";
+import { CallStore, FAILED, INJECTED, REFUSED } from "./store.js";
 import { Asker } from "./ask.js";
-import { bytes, counted, duration, el, instant } from "./words.js";
+import { breakable, bytes, counted, duration, el, instant } from "./words.js";
 
 /**
  * @typedef {Object} Detail made by views/feed.py
@@ -46,7 +46,8 @@ export class Details {
 export function ending(store, row) {
   const verdict = store.verdict[row], errno = store.errnoOf(row);
   if (verdict & REFUSED) return { tone: "refused", words: `✖ refused (${store.meta.deniedBy[store.denied[row]] ?? "?"}) ${errno}`.trim() };
-  return verdict & FAILED ? { tone: "failed", words: `▏${errno}` } : { tone: "ok", words: errno || "succeeded" };
+  const injected = verdict & INJECTED ? " ◆ injected" : "";
+  return verdict & FAILED ? { tone: "failed", words: `┃ ${errno}${injected}` } : { tone: injected ? "injected" : "ok", words: (errno || "succeeded") + injected };
 }
 
 /** @param {CallStore} store @param {number} row @param {Detail | undefined} detail @param {HTMLElement} box fill the tooltip */
@@ -54,10 +55,10 @@ export function fillTooltip(store, row, detail, box) {
   const end = ending(store, row);
   box.replaceChildren(
     el("div", { class: "tip-name" }, `${store.nameOf(row)}`, el("span", { class: "quiet" }, `  #${row + store.first + store.meta.dropped}`)),
-    ...(detail ? [el("div", { class: "mono args" }, `(${detail.args.map(([name, value]) => `${name}=${value}`).join(", ")})`)] : []),
+    ...(detail?.args.length ? [el("dl", { class: "mono args" }, ...detail.args.slice(0, 8).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, ...breakable(value.slice(0, 300)))]))] : []),
     el("div", { class: end.tone }, detail && detail.result && !detail.errno ? `= ${detail.result}` : end.words),
-    ...(detail?.reason ? [el("div", { class: "refused" }, detail.reason)] : []),
-    el("div", { class: "quiet" }, `${duration(store.dur[row])} in the host, at ${instant(store.start[row], Math.max(store.span / 1e5, 1))}`),
+    ...(detail?.reason ? [el("div", { class: "refused reason" }, detail.reason)] : []),
+    el("div", { class: "quiet" }, `${duration(store.dur[row])} in the host, at ${instant(store.start[row], Math.max(store.span / 1e5, 1), store.span)}`),
     ...(detail?.capability ? [el("div", { class: "quiet" }, `through ${detail.capability}`)] : []),
     ...(detail?.source ? [el("div", { class: "quiet" }, `${detail.source[0]}:${detail.source[1]}`)] : []),
   );
@@ -106,17 +107,17 @@ export class Inspector {
         el("button", { title: "Close (Escape)", "aria-label": "Close", onclick: () => this.acts.close() }, "×")),
       el("dl", {},
         ...line("verdict", el("span", { class: end.tone }, end.words)),
-        ...(detail?.reason ? line("why", el("span", { class: "refused" }, detail.reason)) : []),
+        ...(detail?.reason ? line("why", el("div", { class: "refused why" }, detail.reason)) : []),
         ...(detail?.meaning ? line("meaning", detail.meaning) : []),
         ...(detail?.result && !detail.errno ? line("result", el("code", {}, detail.result)) : []),
         ...(detail?.path ? line("path", el("code", {}, detail.path)) : []),
         ...(detail?.capability ? line("through", detail.capability) : []),
-        ...line("time", `${instant(store.start[row], Math.max(store.span / 1e6, 1))}, took ${duration(store.dur[row])}`),
+        ...line("time", `${instant(store.start[row], Math.max(store.span / 1e6, 1), store.span)}, took ${duration(store.dur[row])}`),
         ...(detail?.moved ? line("moved", bytes(detail.moved)) : [])),
     ];
     if (status) parts.push(el("p", { class: "quiet" }, status));
     if (detail?.args.length)
-      parts.push(el("h3", {}, "Arguments"), el("dl", { class: "mono" }, ...detail.args.flatMap(([name, value]) => line(name, value))));
+      parts.push(el("h3", {}, "Arguments"), el("dl", { class: "mono" }, ...detail.args.flatMap(([name, value]) => line(name, ...breakable(value)))));
     if (detail?.source) parts.push(el("h3", {}, `Source: ${detail.source[0]}, line ${detail.source[1]}`), sourceLines(detail.source));
     if (detail?.stack.length)
       parts.push(el("h3", {}, "Guest stack"), el("ol", { class: "mono stack" }, ...detail.stack.map(([name, file, at]) =>
@@ -130,7 +131,14 @@ export class Inspector {
     parts.push(el("h3", {}, "Note"), el("input", { class: "note", type: "text", value: note, maxLength: 500, placeholder: "a note on this call, kept with the trace", "aria-label": "Note on this call",
       onchange: (/** @type {any} */ e) => this.acts.note(row, e.target.value) }));
     if (meta?.[2]) parts.push(el("p", { class: "quiet" }, `${meta[3]} `, el("a", { href: meta[2], target: "_blank", rel: "noopener noreferrer" }, "WASI's document")));
+    const root = /** @type {ShadowRoot} */ (this.element.getRootNode()), had = this.element.contains(root.activeElement) ? root.activeElement : null;
+    const typed = had?.className === "note" && this.filled === row ? had.value : null;
+    this.filled = row;
     this.element.replaceChildren(...parts);
+    if (!had) return;
+    const same = this.element.querySelector(`[aria-label="${had.getAttribute("aria-label")}"]`); // who uses the keyboard stays there
+    if (same && typed !== null) same.value = typed;
+    same?.focus({ preventScroll: true });
   }
 }
 

@@ -24,11 +24,11 @@ export function arrange(store, mode) {
     const families = Uint8Array.from(meta.names, (name) => name[1] + 1);
     return { lanes, laneOf: (row) => families[store.call[row]] };
   }
-  lanes.push({ label: "no descriptor", colour: colours.proc });
+  lanes.push({ label: "no fd", colour: colours.proc });
   const laneOfLife = new Map([[0, 1]]);
   for (const life of meta.lives.slice(0, MOST_LANES)) {
     laneOfLife.set(life.life, lanes.length);
-    lanes.push({ label: life.label, colour: colours.fd, from: life.from, to: life.to });
+    lanes.push({ label: life.label, colour: colours.fd, from: life.from, to: life.to ?? Infinity });
   }
   if (meta.lives.length > MOST_LANES) lanes.push({ label: `${meta.lives.length - MOST_LANES} more`, colour: colours.fd });
   const rest = meta.lives.length > MOST_LANES ? lanes.length - 1 : 1;

@@ -179,12 +179,18 @@ export class Navigator {
     }
   }
 
+  /** Select the time in sight. */
+  mark() {
+    this.view.selection = [Math.max(this.view.from, 0), Math.min(this.view.to, this.store.span)];
+    this.acts.selected();
+  }
+
   /** @param {KeyboardEvent} event */
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const act = {
       w: () => this.zoom(0.7, this.middle), s: () => this.zoom(1 / 0.7, this.middle), "+": () => this.zoom(0.7, this.middle), "-": () => this.zoom(1 / 0.7, this.middle),
-      a: () => this.pan(-80), d: () => this.pan(80), f: () => this.fit(), "/": () => this.acts.search(),
+      a: () => this.pan(-80), d: () => this.pan(80), f: () => this.fit(), "/": () => this.acts.search(), m: () => this.mark(),
       ArrowLeft: () => this.acts.step(-1), ArrowRight: () => this.acts.step(1), Home: () => this.fit(),
       ArrowUp: () => this.scrollBy(-this.painter.laneHeight), ArrowDown: () => this.scrollBy(this.painter.laneHeight), Escape: () => this.acts.escape(),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];

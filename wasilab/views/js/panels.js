@@ -4,6 +4,10 @@
 import { CallStore, FAILED, INJECTED, REFUSED } from "./store.js";
 import { counted, duration, el, instant, number } from "./words.js";
 
+/** What the keys and the pointer do on the timeline. @type {[string, string][]} */
+const KEYS = [["W S", "zoom"], ["A D", "pan"], ["F", "fit"], ["← →", "previous and next call"], ["/", "search"], ["M", "select the time in sight"], ["Esc", "let go"],
+  ["drag", "pan"], ["wheel", "zoom (Ctrl before the first click)"], ["double click", "zoom in"], ["Shift+drag, or drag on the times", "select a range"], ["click", "pin a call"]];
+
 /**
  * @param {any} view the TimelineView
  */
@@ -17,7 +21,7 @@ export function toolbar(view) {
   } }, el("option", { value: "family" }, "by family"), el("option", { value: "fd" }, "by descriptor"));
   const quiet = (/** @type {KeyboardEvent} */ event) => event.stopPropagation();
   const filter = el("input", { type: "search", class: "filter", placeholder: "filter, such as fd_* or refused", "aria-label": "Filter of calls", title: "The same expressions as --filter; Enter applies",
-    onkeydown: (/** @type {KeyboardEvent} */ event) => {
+    "aria-describedby": "status", onkeydown: (/** @type {KeyboardEvent} */ event) => {
       quiet(event);
       if (event.key === "Enter") view.filter(filter.value);
       if (event.key === "Escape") view.canvas.focus();
@@ -37,11 +41,16 @@ export function toolbar(view) {
   } });
   const stop = button("■ Stop", "Stop the guest", () => view.stop(), { class: "stop" });
   const legend = el("span", { class: "legend quiet" });
+  const help = el("p", { class: "help quiet", id: "help", hidden: true }, ...KEYS.map(([key, does]) => el("span", {}, el("kbd", {}, key), ` ${does}`)));
+  const ask = button("?", "Keys and gestures", () => {
+    help.hidden = !help.hidden;
+    ask.setAttribute("aria-expanded", String(!help.hidden));
+  }, { "aria-expanded": "false", "aria-controls": "help" });
   const element = el("div", { class: "bar", role: "toolbar", "aria-label": "Timeline controls" },
     button("Fit", "Show the whole run (F)", () => view.navigator.fit()),
     button("+", "Zoom in (W)", () => view.navigator.zoom(0.6, view.navigator.middle)),
     button("−", "Zoom out (S)", () => view.navigator.zoom(1 / 0.6, view.navigator.middle)),
-    lanes, filter, mode, search, exports, stop, legend);
+    lanes, filter, mode, search, exports, stop, ask, legend, help);
   const refresh = () => {
     const { meta } = view.store;
     stop.hidden = !meta.live;
@@ -53,10 +62,19 @@ export function toolbar(view) {
     if (!length && overview) for (const flags of overview.flags) met |= flags;
     legend.replaceChildren(
       ...(met & REFUSED ? [el("span", { class: "refused" }, "✖ refused ")] : []),
-      ...(met & FAILED ? [el("span", { class: "failed" }, "▏other errno ")] : []),
+      ...(met & FAILED ? [el("span", { class: "failed" }, "┃ other errno ")] : []),
       ...(met & INJECTED ? [el("span", { class: "injected" }, "◆ injected ")] : []));
   };
   return { element, filter, mode, search, refresh };
+}
+
+/** @param {Blob} blob @param {string} name give it to the person as a file */
+export function save(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 /**
@@ -68,7 +86,7 @@ export function summaryTable(store, [from, to], zoom, close) {
   const rows = store.summary(from, to), wide = to - from;
   const calls = rows.reduce((sum, row) => sum + row.calls, 0), total = rows.reduce((sum, row) => sum + row.total, 0);
   const head = el("div", { class: "inspector-head" },
-    el("strong", {}, `${duration(wide)} from ${instant(from, Math.max(wide / 1000, 1))}: ${counted(calls, "call")}, ${duration(total)} in the host`), el("span", { class: "grow" }),
+    el("strong", {}, `${duration(wide)} from ${instant(from, Math.max(wide / 1000, 1), store.span)}: ${counted(calls, "call")}, ${duration(total)} in the host`), el("span", { class: "grow" }),
     el("button", { onclick: zoom }, "Zoom to it"), el("button", { "aria-label": "Clear the selection", title: "Clear the selection (Escape)", onclick: close }, "×"));
   if (!rows.length) return [head];
   const line = (/** @type {string} */ tag, /** @type {string[]} */ cells) => el("tr", {}, ...cells.map((text, i) => el(tag, { class: i ? "n" : null }, text)));

@@ -20,7 +20,7 @@
  * @property {number} window      calls held of a run too large to hold, around what is looked at; 0 for all
  * @property {number} bins        bins of the overview, 0 when there is none
  * @property {Record<string, string>} colours  by family and verdict
- * @typedef {{life: number, label: string, from: number, to: number}} Life
+ * @typedef {{life: number, label: string, from: number, to: number | null}} Life  ns; null: still open
  */
 
 export const REFUSED = 1, FAILED = 2, INJECTED = 4;
@@ -116,6 +116,7 @@ export class CallStore {
   /** When the guest's own time is over, ns: after a call that did not return, the stack is only unwound. */
   get guestEnd() {
     const last = this.length - 1;
+    if (this.meta.live) return last >= 0 ? this.end(last) : 0; // it may be in a call that has not come back
     return last >= 0 && this.errno[last] === NOT_RETURNED ? this.end(last) : this.meta.span;
   }
 

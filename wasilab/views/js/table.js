@@ -30,10 +30,11 @@ export class CallTable {
       if (index >= 0 && index < this.count) this.onChoose(this.rowAt(index));
     } });
     this.spacer = el("div", { class: "spacer", role: "presentation" }, this.body);
-    this.scroller = el("div", { class: "scroller", tabIndex: 0, role: "presentation", onscroll: () => this.paint(), onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.spacer);
+    this.scroller = el("div", { class: "scroller", tabIndex: -1, role: "presentation", onscroll: () => this.paint() }, this.spacer);
     this.head = el("div", { class: "row head", role: "row" }, ...["#", "time", "call", "arguments", "result", "took"].map((name, i) =>
       el("span", { class: `cell c${i}`, role: "columnheader" }, name)));
-    this.element = el("div", { class: "table", role: "grid", "aria-label": "Calls", "aria-readonly": "true" }, el("div", { role: "rowgroup" }, this.head), this.scroller);
+    this.element = el("div", { class: "table", role: "grid", tabIndex: 0, "aria-label": "Calls; the arrow keys choose one", "aria-readonly": "true",
+      onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, el("div", { role: "rowgroup" }, this.head), this.scroller);
   }
 
   /** How many rows the table has: all, or those that match the filter. */
@@ -62,7 +63,9 @@ export class CallTable {
   /** The calls changed: forget nothing that is still true, draw again. */
   refresh() {
     this.element.setAttribute("aria-rowcount", String(this.count + 1));
+    const { scroller } = this, follow = this.store.meta.live && this.pinned < 0 && scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - ROW;
     this.spacer.style.height = `${Math.min(this.count * ROW, TALLEST)}px`;
+    if (follow) scroller.scrollTop = scroller.scrollHeight; // who has not scrolled away sees the newest calls
     this.head.style.paddingRight = `${6 + this.scroller.offsetWidth - this.scroller.clientWidth}px`; // beside the scrollbar
     this.paint();
   }
@@ -106,6 +109,9 @@ export class CallTable {
     const rows = [];
     for (let index = first; index < last; index++) rows.push(this.makeRow(index));
     this.body.replaceChildren(...rows);
+    const pinned = this.pinned < 0 ? -1 : this.indexOf(this.pinned);
+    if (pinned >= first && pinned < last) this.element.setAttribute("aria-activedescendant", `row-${pinned}`);
+    else this.element.removeAttribute("aria-activedescendant");
     if (!this.count) this.body.replaceChildren(el("div", { class: "empty" }, store.length ? "No call matches." : this.why()));
     this.want(first, last);
   }
@@ -121,13 +127,13 @@ export class CallTable {
   makeRow(index) {
     const { store } = this, row = this.rowAt(index), verdict = store.verdict[row];
     const words = this.pages.get(Math.floor(row / PAGE))?.[row % PAGE] ?? this.saved(row) ?? ["", ""];
-    const mark = verdict & REFUSED ? "✖ " : verdict & FAILED ? "▏" : "";
+    const mark = verdict & REFUSED ? "✖ " : verdict & FAILED ? "┃ " : "";
     const result = words[1] || store.errnoOf(row);
     const tone = verdict & REFUSED ? " refused" : verdict & FAILED ? " failed" : "";
     const dim = store.mask && !store.mask[row] ? " dim" : "";
-    const cells = [number(row + store.first + store.meta.dropped), instant(store.start[row], Math.max(store.span / 1e7, 1)), store.nameOf(row), words[0],
+    const cells = [number(row + store.first + store.meta.dropped), instant(store.start[row], Math.max(store.span / 1e7, 1), store.span), store.nameOf(row), words[0],
       mark + result + (verdict & INJECTED ? " ◆ injected" : ""), duration(store.dur[row])];
-    return el("div", { class: `row${row === this.pinned ? " pinned" : ""}${tone}${dim}`, role: "row", "aria-rowindex": index + 2, "aria-selected": row === this.pinned },
+    return el("div", { class: `row${row === this.pinned ? " pinned" : ""}${tone}${dim}`, role: "row", id: `row-${index}`, "aria-rowindex": index + 2, "aria-selected": String(row === this.pinned) },
       ...cells.map((text, i) => el("span", { class: `cell c${i}`, role: "gridcell", title: i === 3 || i === 4 ? text : null }, text)));
   }
 

@@ -10,7 +10,7 @@ import { Navigator } from "./navigate.js";
 import { sharedOf } from "./shared.js";
 import { REFUSED } from "./store.js";
 import { CallTable } from "./table.js";
-import { summaryTable, toolbar } from "./panels.js";
+import { save, summaryTable, toolbar } from "./panels.js";
 import { counted, el, instant } from "./words.js";
 
 /** @typedef {import("./ask.js").Model} Model */
@@ -31,7 +31,7 @@ class TimelineView {
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab's own keys must not act on ours
     const root = host.attachShadow({ mode: "open" });
     root.append(el("style", { textContent: model.get("_style") }));
-    this.status = el("div", { class: "status quiet", role: "status", "aria-live": "polite" });
+    this.status = el("div", { class: "status quiet", id: "status", role: "status", "aria-live": "polite" });
     this.asker = new Asker(model, (waiting) => this.say(waiting ? "Waiting for the kernel: it is busy, or not running. What was saved is shown." : ""));
     this.details = new Details(this.store, this.asker, () => model.get("_details") ?? {});
     this.canvas = el("canvas", { class: "main", tabIndex: 0, role: "application", "aria-label": "Timeline of WASI calls" });
@@ -54,7 +54,7 @@ class TimelineView {
     this.head = el("div", { class: "head-html", onclick: (/** @type {MouseEvent} */ e) => this.grant(e) });
     this.report = el("div", { class: "report-html" });
     this.frame = el("div", { class: "stage" }, this.canvas, this.tip);
-    this.root = el("div", { class: "wasilab", role: "region", "aria-label": "WASI timeline" }, this.head, this.bar.element, this.minimap, this.frame, this.status,
+    this.root = el("div", { class: "wasilab", role: "region", "aria-label": "WASI timeline", onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.head, this.bar.element, this.minimap, this.frame, this.status,
       this.selection, el("div", { class: "below" }, this.table.element, this.inspector.element), this.report);
     root.append(this.root);
     this.update = this.update.bind(this);
@@ -78,9 +78,10 @@ class TimelineView {
     cancelAnimationFrame(this.frameRequest ?? 0);
   }
 
-  /** @param {string} words */
-  say(words) {
+  /** @param {string} words "" for what there is to say of the run @param {boolean} [wrong] something did not work */
+  say(words, wrong = false) {
     this.status.textContent = words || this.resting();
+    this.status.classList.toggle("wrong", wrong);
   }
 
   resting() {
@@ -106,7 +107,7 @@ class TimelineView {
     this.say("");
     if (this.navigator.fitted) this.navigator.fit();
     this.fetchCalls();
-    this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches.`);
+    this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches, M selects the time in sight, Escape lets go.`);
     this.soon();
   }
 
@@ -232,14 +233,15 @@ class TimelineView {
     if (row < 0) return;
     fillTooltip(this.store, row, this.details.known(row), this.tip);
     const room = this.painter.width, wide = Math.min(380, room - 16);
-    this.tip.style.maxWidth = `${wide}px`;
+    Object.assign(this.tip.style, { maxWidth: `${wide}px`, left: "0" }); // it is measured where it has room
     this.tip.style.left = `${Math.max(4, Math.min(x + 14, room - this.tip.offsetWidth - 6))}px`;
-    this.tip.style.top = `${y + 18}px`;
+    const tall = this.tip.offsetHeight, bottom = this.root.getBoundingClientRect().bottom - this.frame.getBoundingClientRect().top;
+    this.tip.style.top = `${y + 22 + tall < bottom ? y + 18 : Math.max(y - tall - 12, bottom - this.root.offsetHeight + 4)}px`; // nothing shows outside the widget
     if (this.details.known(row)) return;
     this.tipTimer = setTimeout(async () => {
       try {
         const detail = await this.details.get(row);
-        if (this.navigator.view.hover === row && !this.tip.hidden) fillTooltip(this.store, row, detail, this.tip);
+        if (this.navigator.view.hover === row && !this.tip.hidden && detail) this.hover(row, x, y);
       } catch {
         // without a kernel the columns are all there is to show
       }
@@ -255,7 +257,7 @@ class TimelineView {
     this.inspector.show(row);
     this.root.classList.toggle("inspecting", row >= 0);
     if (row < 0) this.say("");
-    else this.status.textContent = `Call ${row + this.store.first + this.store.meta.dropped}: ${this.store.nameOf(row)}${this.store.verdict[row] & REFUSED ? ", refused" : ""}`;
+    else this.say(`Call ${row + this.store.first + this.store.meta.dropped}: ${this.store.nameOf(row)}${this.store.verdict[row] & REFUSED ? ", refused" : ""}`);
     this.table.refresh();
     this.soon();
   }
@@ -267,6 +269,13 @@ class TimelineView {
     do row += by;
     while (row >= 0 && row < this.store.length && matches && !this.store.mask?.[row]);
     if (row >= 0 && row < this.store.length) this.choose(row);
+  }
+
+  /** Escape in the table or the inspector goes back to the timeline. @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key !== "Escape" || event.defaultPrevented) return;
+    this.escape();
+    this.canvas.focus({ preventScroll: true });
   }
 
   escape() {
@@ -296,7 +305,7 @@ class TimelineView {
         this.store.setMask(expression, new Uint8Array(buffers[0].buffer, buffers[0].byteOffset, buffers[0].byteLength));
       } catch (error) {
         this.bar.filter.setAttribute("aria-invalid", "true");
-        return this.say(/** @type {Error} */ (error).message);
+        return this.say(/** @type {Error} */ (error).message, true);
       }
     this.arrangeLanes();
     this.table.refresh();
@@ -315,7 +324,7 @@ class TimelineView {
         if ((row >= 0 && row < this.store.length) || (await this.fetchWindow({ row: content.row }))) this.choose(content.row - this.store.first);
       }
     } catch (error) {
-      this.say(/** @type {Error} */ (error).message);
+      this.say(/** @type {Error} */ (error).message, true);
     }
   }
 
@@ -337,7 +346,7 @@ class TimelineView {
       save(new Blob([/** @type {any} */ (buffers[0])]), content.name);
       this.say(`Exported ${content.name}.`);
     } catch (error) {
-      this.say(/** @type {Error} */ (error).message);
+      this.say(/** @type {Error} */ (error).message, true);
     }
   }
 
@@ -345,7 +354,7 @@ class TimelineView {
     try {
       await this.asker.ask("stop");
     } catch (error) {
-      this.say(/** @type {Error} */ (error).message);
+      this.say(/** @type {Error} */ (error).message, true);
     }
   }
 
@@ -361,7 +370,7 @@ class TimelineView {
       this.fetchCalls();
     } catch (error) {
       button.removeAttribute("disabled");
-      this.say(/** @type {Error} */ (error).message);
+      this.say(/** @type {Error} */ (error).message, true);
     }
   }
 
@@ -375,20 +384,12 @@ class TimelineView {
   }
 }
 
-/** @param {Blob} blob @param {string} name give it to the person as a file */
-function save(blob, name) {
-  const link = el("a", { href: URL.createObjectURL(blob), download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
 export default {
   /** @param {{model: Model, el: HTMLElement}} context */
   render({ model, el: element }) {
     const host = document.createElement("div");
     host.className = "wasilab-timeline";
+    host.dataset.key = model.get("_key") ?? ""; // the report beside it hides while it is here (views/page.py)
     element.append(host);
     const view = new TimelineView(model, host);
     /** @type {any} */ (host).timeline = view;

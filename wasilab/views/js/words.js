@@ -16,10 +16,12 @@ export function duration(ns) {
 
 /**
  * A point in time, with as many figures as tell points `step` ns apart from each other.
- * @param {number} ns @param {number} step @returns {string}
+ * @param {number} ns @param {number} step
+ * @param {number} [of] the time that chooses the unit: the end of the axis or column that this one stands in
+ * @returns {string}
  */
-export function instant(ns, step) {
-  const top = Math.max(Math.abs(ns), step);
+export function instant(ns, step, of = ns) {
+  const top = Math.max(Math.abs(of), step);
   const [unit, size] = top < 1e3 ? ["ns", 1] : top < 1e6 ? ["µs", 1e3] : top < 1e9 ? ["ms", 1e6] : ["s", 1e9];
   const figures = Math.max(0, Math.min(9, Math.ceil(-Math.log10(step / Number(size)) - 1e-9)));
   return `${(ns / Number(size)).toFixed(figures)} ${unit}`;
@@ -52,6 +54,11 @@ export function roundStep(span, most) {
   const power = 10 ** Math.floor(Math.log10(Math.max(least, 1e-9)));
   for (const factor of [1, 2, 5, 10]) if (factor * power >= least) return factor * power;
   return 10 * power;
+}
+
+/** @param {string} text such as "FD_READ|FD_SEEK" @returns {(Node | string)[]} that may be broken after each bar */
+export function breakable(text) {
+  return text.split(/(?<=\|)/).flatMap((part, i) => (i ? [document.createElement("wbr"), part] : [part]));
 }
 
 /**
