@@ -77,6 +77,7 @@ __all__ = [
 
 _VIEWS = {
     "report": "views.report:mimebundle",
+    "show": "views.report:show",
     "text": "views.report:text",
     "html": "views.report:to_html",
     "plot": "views.plots:plot",

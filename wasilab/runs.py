@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
 
@@ -149,6 +150,12 @@ class Run:
         if outcome is None:
             raise RunError(f"{self.name} still runs: run.wait() waits for it, run.stop() ends it")
         return outcome
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that it took; those until now, while it runs."""
+        outcome = self._outcome or self._running.outcome
+        return outcome.seconds if outcome is not None else time.perf_counter() - self._running.started
 
     @property
     def exit_code(self) -> int:
@@ -312,6 +319,9 @@ class Run:
 
     def __repr__(self) -> str:
         return str(_view("text")(self))
+
+    def _ipython_display_(self) -> None:
+        _view("show")(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle: dict[str, Any] = _view("report")(self)

@@ -43,6 +43,27 @@ _OUTER = """<style>
 </style>"""
 
 
+_LATE = """<style>
+@keyframes wasilab-late { from, to { max-height: 0; opacity: 0 } }
+.wasilab-static { overflow: hidden; animation: wasilab-late 1s }
+body:has(.wasilab-timeline[data-key="KEY"]) .wasilab-static[data-key="KEY"] { display: none }
+.jp-OutputArea-child:has(.wasilab-static[data-key="KEY"]) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*))
+  { font-size: 0 }
+.jp-OutputArea-child:has(.wasilab-static[data-key="KEY"]) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*))::after
+  { content: "The timeline that moves comes back when the cell is run again."; font-size: 12px; opacity: .7 }
+</style>"""
+
+
+def unless_alive(key: str, content: str) -> str:
+    """`content` for an output beside the widget of that `key`: hidden while the widget lives in the same page.
+
+    A front end shows a widget in preference to anything else in the same output, also when it cannot (a notebook opened
+    again without its kernel): hence two outputs. `content` waits a second, for the widget comes a moment after it; what
+    JupyterLab says in place of a lost widget is put in better words.
+    """
+    return f'{_LATE.replace("KEY", key)}<div class="wasilab-static" data-key="{key}">{content}</div>'
+
+
 def embedded(title: str, body: str, plain: str, height: int) -> str:
     """`body` in a sandboxed frame of `height` pixels, with `plain` (simple HTML) for readers that strip frames.
 

@@ -1,8 +1,8 @@
 """The report of a run: what a cell shows, what a terminal shows, and the file that stands alone.
 
 `text` is for a terminal, `html` for a notebook (isolated, with a plain form for readers that strip frames), `page`
-for a file, `mimebundle` for IPython's display machinery. The words are in `verdict.py`, the fragments in
-`sections.py`, the picture in `picture.py`.
+for a file, `mimebundle` and `show` for IPython's display machinery. The words are in `verdict.py`, the fragments in
+`sections.py`, the timeline of the page in `strip.py`, the picture for readers that strip pages in `picture.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Any
 
 from . import changed, sections, timeline
 from .columns import Columns, outcome_of
-from .escape import cut_lines, html_text
+from .escape import html_text, shorten
+from .moment import settled
 from .page import document, embedded
 from .picture import picture as drawn_picture
+from .strip import strip_html
 from .tables import summary
 from .units import counted, duration, size
 from .verdict import RunLike, refusals, to_complete, verdict
@@ -31,6 +33,7 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
 
     `output=False` leaves stdout and stderr out (where they were shown while the guest ran).
     """
+    run = settled(run)
     columns = Columns.of(run)
     lines = textwrap.wrap(f"{sections.as_text(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
     for frame in list(getattr(outcome_of(run), "frames", ()))[:10]:
@@ -44,13 +47,13 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
             blank = to_complete(refusal.remedy)
             lines.append(f"  to allow it: {refusal.remedy}" + (f" ({blank})" if blank else ""))
     for name in ("stdout", "stderr") if output else ():
-        written = sections.as_text(sections.written(run, name))
-        if written:
-            shown, left = cut_lines(written, lines=12, characters=2000)
+        shown, left = sections.output_start(run, name, 12, 2000)
+        if shown:
             lines += [f"{name}:", *(f"  {line}" for line in shown.rstrip("\n").split("\n"))]
             if left:
-                lines.append(f"  ... {counted(left, 'more line')} in run.{name}")
+                lines.append(f"  ... {left}: run.{name}")
     lines += changed.text(run)
+    lines += sections.notes_text(run)
     rows = summary(columns)
     if rows:
         lines.append(f"{'call':<24}{'calls':>9}{'refused':>9}{'errors':>8}{'total':>11}{'median':>11}{'bytes':>11}")
@@ -64,11 +67,10 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     return "\n".join(lines)
 
 
-def body(run: RunLike, *, picture: bytes | None = None, output: bool = True) -> str:
+def body(run: RunLike, *, output: bool = True) -> str:
     """The whole report as an HTML fragment: everything that a reader without a kernel needs."""
     columns = Columns.of(run)
     lines = sections.lines_html(run)
-    shown = picture if picture is not None else drawn_picture(run)
     return "".join(
         (
             sections.verdict_html(run),
@@ -77,7 +79,8 @@ def body(run: RunLike, *, picture: bytes | None = None, output: bool = True) -> 
             sections.output_html(run) if output else "",
             changed.html(run),
             "<h2>Timeline</h2>",
-            sections.image_html(shown, timeline_words(run, columns)),
+            strip_html(run, columns, timeline_words(run, columns)),
+            sections.notes_html(run),
             "<details open><summary>Asked for, granted, used</summary>", sections.grants_html(run), "</details>",
             "<details open><summary>Calls</summary>", sections.summary_html(columns), "</details>",
             f"<details open><summary>Lines of the source</summary>{lines}</details>" if lines else "",
@@ -90,7 +93,7 @@ def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
     columns = Columns.of(run)
     groups = refusals(run)
     items = "".join(
-        f"<li>{html_text(r.sentence)}"
+        f"<li>{html_text(shorten(r.sentence, sections.LONG))}"
         + (f"<br>To allow it: <code>{html_text(r.remedy)}</code>" if r.remedy else "") + "</li>"
         for r in groups[: sections.REFUSALS_SHOWN]
     )  # fmt: skip
@@ -100,20 +103,21 @@ def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
         + (sections.output_html(run, "<p><b>{}</b></p>") if output else "")
         + changed.html(run)
         + sections.image_html(picture, timeline_words(run, columns))
+        + sections.notes_html(run, "<p><b>{}</b></p>")
         + sections.summary_html(columns)
     )
 
 
 def html(run: RunLike, *, output: bool = True) -> str:
     """The report for a notebook's output."""
-    picture = drawn_picture(run)
-    whole, simple = body(run, picture=picture, output=output), plain(run, picture, output=output)
+    run = settled(run)
+    whole, simple = body(run, output=output), plain(run, drawn_picture(run), output=output)
     return embedded(title(run), whole, simple, _height(run, output))
 
 
 def page(run: RunLike) -> str:
     """The report as one HTML file: complete, self-contained, without scripts; light and dark."""
-    return document(title(run), body(run))
+    return document(title(run), body(settled(run)))
 
 
 def to_html(run: RunLike, path: str | PathLike[str]) -> None:
@@ -121,19 +125,29 @@ def to_html(run: RunLike, path: str | PathLike[str]) -> None:
     Path(path).write_text(page(run), encoding="utf-8")
 
 
-def mimebundle(run: RunLike, *, widget: bool | None = None) -> dict[str, Any]:
-    """What IPython displays of a run: `text/plain` and `text/html`, the same content in both, and the live widget.
+def mimebundle(run: RunLike) -> dict[str, Any]:
+    """What IPython displays of a run where no widget lives: `text/plain` and `text/html`, the same content in both.
 
-    `widget`: whether to add the interactive timeline, by default where a kernel serves a person. A run that says
-    `streamed = True` showed its output in the cell already: it is not repeated.
+    A run that says `streamed = True` showed its output in the cell already: it is not repeated.
     """
     output = not getattr(run, "streamed", False)
-    bundle: dict[str, Any] = {"text/plain": text(run, output=output), "text/html": html(run, output=output)}
-    if _for_a_person() if widget is None else widget:
-        from .widget import timeline as interactive
-
-        bundle.update(interactive(run).view())
+    bundle: dict[str, Any] = {"text/plain": text(run, output=output)}
+    formatter = getattr(_shell(), "display_formatter", None)
+    if formatter is None or "text/html" in formatter.active_types:  # a terminal would throw it away
+        bundle["text/html"] = html(run, output=output)
     return bundle
+
+
+def show(run: RunLike) -> None:
+    """Display a run where a kernel serves a person: the report, and the live timeline, which hides it while it lives.
+
+    Raises NotImplementedError elsewhere, which lets IPython take `mimebundle`.
+    """
+    if not _for_a_person():
+        raise NotImplementedError("no widget lives here")
+    from .widget import timeline as interactive
+
+    interactive(run).display(mimebundle(run))
 
 
 def _for_a_person() -> bool:
@@ -143,12 +157,16 @@ def _for_a_person() -> bool:
     a page of it, and a page would prefer the widget to the report and show nothing without the network. Voila executes
     likewise, but serves the widgets.
     """
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    kernel = getattr(shell, "kernel", None)
+    kernel = getattr(_shell(), "kernel", None)
     if kernel is None:
         return False
     return bool(getattr(kernel, "_allow_stdin", True)) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+
+
+def _shell() -> Any:
+    """IPython's shell, where there is one."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
 
 
 def title(run: RunLike) -> str:
@@ -172,7 +190,7 @@ def _height(run: RunLike, output: bool) -> int:
     height = 130 + 46 * lanes + 70 + 24 * len(summary(columns)) + 70 + 36 * 8
     height += 58 * min(len(refusals(run)), sections.REFUSALS_SHOWN)
     for name in ("stdout", "stderr") if output else ():
-        lines = sections.as_text(sections.written(run, name)).count("\n")
+        lines = sections.output_start(run, name, 20, 2000)[0].count("\n")
         height += 0 if not lines else min(50 + 19 * lines, 350)
     height += 60 * min(len(changed.copies(run)), 4)
     height += 19 * min(len(getattr(outcome_of(run), "frames", ())), 14)

@@ -22,6 +22,9 @@ from .verdict import RunLike, mood, refusals, to_complete, verdict
 MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
 OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
 REFUSALS_SHOWN, REFUSALS_OPEN = 30, 6
+NOTES_SHOWN = 100
+LONG = 600
+"""Characters of a sentence that is shown in a box of its own, which scrolls."""
 
 
 def verdict_html(run: RunLike) -> str:
@@ -29,7 +32,16 @@ def verdict_html(run: RunLike) -> str:
     tone = mood(run)
     return (
         f'<div class="verdict {tone}" role="status"><span class="mark" aria-hidden="true">{MARKS[tone]}</span>'
-        f'<bdi>{html_text(getattr(run, "name", "") or "run")}</bdi>: {html_text(verdict(run))}</div>'
+        f"<bdi>{html_text(getattr(run, 'name', '') or 'run')}</bdi>: {html_text(verdict(run))}</div>"
+    )
+
+
+def running_html(run: Any) -> str:
+    """The line in the verdict's place while the run goes on."""
+    name = html_text(getattr(run, "name", "") or "run")
+    return (
+        f'<div class="verdict busy" role="status"><span class="mark" aria-hidden="true">{MARKS["busy"]}</span>'
+        f"<bdi>{name}</bdi>: running; its calls appear as it makes them.</div>"
     )
 
 
@@ -63,7 +75,8 @@ def refusals_html(run: RunLike, *, buttons: Callable[[str], bool] = lambda _: Fa
             remedy = f"<span class=remedy>To allow it: {flag}{button}{hint}</span>"
         else:
             remedy = ""
-        items.append(f"<li><bdi>{html_text(refusal.sentence)}</bdi>{times}{where}{remedy}</li>")
+        long = " class=long" if len(refusal.sentence) > LONG else ""
+        items.append(f"<li><bdi{long}>{html_text(refusal.sentence)}</bdi>{times}{where}{remedy}</li>")
     rest = len(groups) - REFUSALS_SHOWN
     more = f"<p class=dim>… {counted(rest, 'more reason')}; all are in <code>run.denied</code></p>" if rest > 0 else ""
     shown = f"<h2>Refused</h2><ul class=refusals>{''.join(items[:REFUSALS_OPEN])}</ul>"
@@ -77,12 +90,47 @@ def output_html(run: RunLike, head: str = "<h2>{}</h2>") -> str:
     """What the guest wrote, made visible and cut to a readable length; `head` is the markup of a stream's name."""
     parts = []
     for name in ("stdout", "stderr"):
-        text = as_text(written(run, name))
-        if text:
-            shown, left = cut_lines(text, lines=OUTPUT_LINES, characters=OUTPUT_CHARACTERS)
-            more = f"<p class=dim>… {counted(left, 'more line')}; all is in <code>run.{name}</code></p>" if left else ""
+        shown, left = output_start(run, name, OUTPUT_LINES, OUTPUT_CHARACTERS)
+        if shown:
+            more = f"<p class=dim>… {left}; all is in <code>run.{name}</code></p>" if left else ""
             parts.append(f'{head.format(name)}<pre dir="ltr">{html_text(shown, lines=True)}</pre>{more}')
     return "".join(parts)
+
+
+def notes_html(run: Any, head: str = "<h2>{}</h2>") -> str:
+    """A person's notes on the calls of the trace, in the order of the calls; "" when there are none."""
+    notes = _notes(run)
+    if not notes:
+        return ""
+    items = "".join(
+        f"<li><span class=dim>{calls} <code>{html_text(name)}</code>:</span> <bdi>{html_text(text)}</bdi></li>"
+        for calls, name, text in notes[:NOTES_SHOWN]
+    )
+    rest = len(notes) - NOTES_SHOWN
+    more = (
+        f"<p class=dim>… {counted(rest, 'more note')}; all are in <code>run.trace.notes</code></p>" if rest > 0 else ""
+    )
+    return f"{head.format('Notes')}<ul>{items}</ul>{more}"
+
+
+def notes_text(run: Any) -> list[str]:
+    """The notes for a terminal, a line each."""
+    notes = _notes(run)
+    lines = [f"note on {calls} ({name}): {visible(text, lines=False)}" for calls, name, text in notes[:10]]
+    return lines + [f"... {counted(len(notes) - 10, 'more note')} in run.trace.notes"] * (len(notes) > 10)
+
+
+def _notes(run: Any) -> list[tuple[str, str, str]]:
+    """(calls, name of the first, text) of each note."""
+    trace = trace_of(run)
+    seqs = trace.column("seq")
+    found = []
+    for first, last, text in trace.notes:
+        at = int(seqs.searchsorted(first))
+        if at < len(seqs) and int(seqs[at]) <= last:
+            calls = f"call {first:,}" if first == last else f"calls {first:,} to {last:,}"
+            found.append((calls, trace[at].name, text))
+    return found
 
 
 def grants_html(run: RunLike) -> str:
@@ -164,6 +212,22 @@ def image_html(png: bytes, alt: str) -> str:
     """A PNG inline."""
     data = base64.b64encode(png).decode("ascii")
     return f'<img alt="{html_text(alt)}" src="data:image/png;base64,{data}">'
+
+
+def output_start(run: RunLike, name: str, lines: int, characters: int) -> tuple[str, str]:
+    """The beginning of what the guest wrote to a stream, made visible, and in words what is left out ("" nothing).
+
+    Only what is shown is decoded: the output may be as long as the run's limit allows.
+    """
+    whole = written(run, name) or b""
+    whole = whole.encode("utf-8", "surrogateescape") if isinstance(whole, str) else bytes(whole)
+    shown, left = cut_lines(as_text(whole[: 4 * characters]), lines=lines, characters=characters)
+    if len(whole) > 4 * characters:
+        left = whole.count(b"\n") + (not whole.endswith(b"\n")) - shown.count("\n") - (not shown.endswith("\n"))
+    if left > 0:
+        return shown, counted(left, "more line")
+    rest = len(whole) - len(shown.encode())
+    return shown, f"{counted(rest, 'more byte')} of this line" if rest > 0 and len(shown) == characters else ""
 
 
 def written(run: RunLike, name: str) -> Any:

@@ -131,7 +131,11 @@ def headline(run_or_trace: Any, columns: Columns) -> str:
     """The line above the picture: name, calls, time, and what was refused or dropped."""
     name = str(getattr(run_or_trace, "name", "") or "")
     text = f"{name}: " if name else ""
-    text += f"{counted(len(columns), 'call')} in {duration(columns.span if len(columns) else 0)}"
+    if getattr(run_or_trace, "running", False):
+        text += f"{counted(len(columns), 'call')}, still running"
+    else:
+        span = f" in {duration(columns.span)}" if len(columns) or columns.ended else ""
+        text += f"{counted(len(columns), 'call')}{span}"
     refused = int(columns.refused.sum())
     if refused:
         text += f", {refused:,} refused"

@@ -6,12 +6,11 @@ it into a terminal or a page.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..trace.unasked import Unasked, unasked
-from .columns import Columns, outcome_of, trace_of
+from .columns import Columns, outcome_of
 from .escape import visible
 from .units import counted, duration
 
@@ -70,7 +69,7 @@ ENDINGS = {"trap": "Trapped", "limit": "Stopped by a limit", "interrupt": "Stopp
 def verdict(run: RunLike) -> str:
     """One sentence: how the run ended, after how many calls and how long, and how many were refused."""
     columns, outcome = Columns.of(run), outcome_of(run)
-    seconds = _so_far(run, columns) if outcome is None else outcome.seconds
+    seconds = outcome.seconds if outcome is not None else getattr(run, "seconds", columns.span / 1e9)
     traced = getattr(run, "traced", True)
     calls = f"{counted(len(columns) + columns.dropped, 'WASI call')} in " if traced else ""
     after = f"after {calls}{duration(seconds * 1e9)}"
@@ -92,13 +91,6 @@ def verdict(run: RunLike) -> str:
         yet = " so far" if outcome is None else ""
         return f"{head}, {after}; {nothing} was refused{yet}." if len(columns) else f"{head}, {after}."
     return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
-
-
-def _so_far(run: RunLike, columns: Columns) -> float:
-    """Seconds for which a run has been going on."""
-    begun = trace_of(run).meta.get("start_epoch_ns")
-    passed = time.time_ns() - begun if isinstance(begun, int) else 0
-    return max(passed, int(columns.end.max()) if len(columns) else 0) / 1e9
 
 
 def unasked_of(run: RunLike) -> Unasked | None:

@@ -8,6 +8,7 @@ messages and answered by `Feed`. Callbacks may run on any thread and never print
 from __future__ import annotations
 
 import logging
+import secrets
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +17,16 @@ import anywidget
 import traitlets
 
 from . import sections
+from .escape import visible
 from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
 from .module_js import module, style
+from .page import unless_alive
+from .picture import picture as drawn_picture
 from .rerun import can_rerun, rerun
+from .sections import image_html
+from .timeline import headline
 
 _LOG = logging.getLogger("wasilab")
 
@@ -39,6 +45,7 @@ class Timeline(anywidget.AnyWidget):
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
+    _key = traitlets.Unicode().tag(sync=True)
     _style = traitlets.Unicode().tag(sync=True)
     _meta = traitlets.Dict().tag(sync=True)
     _snapshot = traitlets.Bytes(b"").tag(sync=True)
@@ -51,7 +58,7 @@ class Timeline(anywidget.AnyWidget):
     def __init__(self, run_or_trace: Any, *, again: Rerun | None = None) -> None:
         self._rerun = again
         self._live: LiveFeed | None = None
-        super().__init__(_esm=module(), _style=style())
+        super().__init__(_esm=module(), _style=style(), _key=secrets.token_hex(8))
         self.on_msg(self._answer)
         self.observe(self._take_notes, "notes")
         self.show(run_or_trace)
@@ -69,26 +76,36 @@ class Timeline(anywidget.AnyWidget):
         else:
             self._put(Feed(run_or_trace))
 
-    def view(self) -> dict[str, Any]:
-        """The MIME type and content that put this widget into an output."""
+    def display(self, report: dict[str, Any]) -> None:
+        """Show the widget in the cell, after `report` (a MIME bundle), which is seen where the widget is not alive."""
+        from IPython.display import display
+
         kind = "application/vnd.jupyter.widget-view+json"
-        return {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        view = {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        for bundle in ({**report, "text/html": unless_alive(self._key, report["text/html"])}, view):
+            display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+    def _ipython_display_(self) -> None:
+        words = headline(self.run, self.feed.columns)
+        picture = image_html(drawn_picture(self.run), f"Timeline: {words}")
+        self.display({"text/plain": f"<Timeline of {visible(words, lines=False)}>", "text/html": picture})
 
     def _put(self, feed: Feed, *, live: bool = False) -> None:
         """Take everything from `feed` in one update, so that no view sees half of it."""
         self.feed = feed
-        notes = {str(first): text for first, _, text in feed.trace.notes if first < len(feed.columns)}
         with self.hold_sync():
             self._snapshot = feed.snapshot()
             self._details = {} if live else feed.saved_details()
-            self._head, self._report = ("", "") if live else self._sections(feed.run)
-            self.notes = notes
+            self._head, self._report = (sections.running_html(feed.run), "") if live else self._sections(feed.run)
+            self.notes = feed.notes()
             self._meta = {**feed.meta(), "live": live, "thin": False} if live else feed.meta()
 
     def _finished(self, run: Any) -> None:
-        """A live run ended: keep it as any other."""
+        """A live run ended: keep it as any other, with the notes that were written meanwhile."""
         self._live = None
-        self._put(Feed(run))
+        feed = Feed(run)
+        feed.take_notes(self.notes)
+        self._put(feed)
 
     def _sections(self, run: Any) -> tuple[str, str]:
         if run is None:
@@ -109,11 +126,7 @@ class Timeline(anywidget.AnyWidget):
 
     def _take_notes(self, change: Any) -> None:
         """Notes written in the browser become notes of the trace."""
-        store = self.feed.trace.store
-        ours = {int(row): str(text) for row, text in change["new"].items() if str(row).isdigit()}
-        offset = int(self.feed.trace.column("seq")[0]) if len(self.feed.columns) else 0
-        spans = [note for note in store.notes if note[0] != note[1]]
-        store.notes[:] = spans + [(row + offset, row + offset, text) for row, text in ours.items()]
+        self.feed.take_notes(change["new"])
 
     def _answer(self, _widget: Any, content: Any, _buffers: Any) -> None:
         """Answer one question of the browser; whatever goes wrong becomes words there, never a lost traceback."""
