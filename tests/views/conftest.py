@@ -1,4 +1,4 @@
-"""Synthetic runs for the views, recorded by the real `Recorder`: a copy program, and any number of calls."""
+"""Synthetic runs for the views, recorded by the real `Recorder`: a copy program, and any number of calls; a browser."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from wasilab.trace.record import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.views.panel import Panel
 from wasilab.wasi.spec import SNAPSHOT1
+
+from .lab import CHROMIUM, Lab, Page
 
 EVIL = "<script>alert(1)</script>\x1b[31mred\u202egpj.exe"
 SOURCE = """#include <stdio.h>
@@ -209,3 +211,39 @@ def shown() -> Iterator[Callable[..., Panel]]:
     for each in panels:
         if each.run is not None:
             each.run.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the dev extra installs Playwright")
+    with playwright.sync_playwright() as engine:
+        chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    server = Lab(tmp_path_factory.mktemp("lab"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def opened(lab: Lab, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A function that writes a notebook, opens it and runs it; closes it and checks for page errors after the test."""
+    pages: list[Page] = []
+
+    def make(*cells: str, run: bool = True, **size: int) -> Page:
+        name = f"{request.node.name.split('[')[0]}-{len(pages)}.ipynb"
+        lab.write(name, cells)
+        page = lab.open(browser, name, **size)
+        pages.append(page)
+        if run:
+            page.run_all()
+        return page
+
+    yield make
+    for page in pages:
+        page.close()
+        assert page.errors == []

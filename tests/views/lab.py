@@ -1,6 +1,6 @@
 """A JupyterLab of one's own for the browser tests: private folders, a free port, Debian's Chromium.
 
-Not a test: `test_browser.py` drives it. Waits are for conditions (a kernel that is idle, an element that is there),
+Not a test: `test_browser*.py` drive it. Waits are for conditions (a kernel that is idle, an element that is there),
 never for time.
 """
 
@@ -21,6 +21,41 @@ import nbformat
 
 REPOSITORY = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+
+COPY = """
+import wasilab, pathlib
+pathlib.Path('in').mkdir(exist_ok=True); pathlib.Path('out').mkdir(exist_ok=True)
+pathlib.Path('in/a.txt').write_text('one\\ntwo\\nthree\\n' * 500)
+source = '''
+#include <stdio.h>
+int main(int argc, char **argv) {
+    char line[80];
+    FILE *from = fopen("/in/a.txt", "r");
+    if (!from) { perror("/in/a.txt"); return 1; }
+    FILE *to = fopen("/in/b.txt", "w");
+    if (!to) perror("/in/b.txt");
+    to = fopen("/out/b.txt", "w");
+    int n = 0;
+    while (fgets(line, sizeof line, from)) { fputs(line, to); if (n++ < 5) { fputs(line, stdout); fflush(stdout); } }
+    fclose(to);
+    fclose(from);
+    return 0;
+}
+'''
+module = wasilab.compile(source, 'c', name='copy')
+grants = wasilab.Grants(dirs={'/in': wasilab.HostDir('in'), '/out': wasilab.HostDir('out', mode='rw')})
+run = wasilab.run(module, grants=grants, stacks=True)
+run
+"""
+"""A program that copies a file line by line, and is refused a write: the cell that most browser tests run."""
+
+
+def shot(page: Any, name: str) -> None:
+    """Keep a screenshot in the folder that WASILAB_SCREENSHOTS names, if it names one."""
+    folder = os.environ.get("WASILAB_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
 class Lab:

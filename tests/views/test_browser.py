@@ -1,110 +1,19 @@
-"""The timeline and the report in a real JupyterLab, in Debian's Chromium. Figures are printed: see them with `-s`.
+"""The timeline's controls in a real JupyterLab, in Debian's Chromium: pointer, wheel, fingers, keys, themes.
 
-Screenshots of every state go to the folder that WASILAB_SCREENSHOTS names (none are kept without it).
+Runs, saved notebooks and figures are in `test_browser_runs.py`. Screenshots go to the folder that WASILAB_SCREENSHOTS
+names (none are kept without it).
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .lab import CHROMIUM, Lab, Page
+from .lab import COPY, shot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-playwright = pytest.importorskip("playwright.sync_api", reason="the dev extra installs Playwright")
-
-COPY = """
-import wasilab, pathlib
-pathlib.Path('in').mkdir(exist_ok=True); pathlib.Path('out').mkdir(exist_ok=True)
-pathlib.Path('in/a.txt').write_text('one\\ntwo\\nthree\\n' * 500)
-source = '''
-#include <stdio.h>
-int main(int argc, char **argv) {
-    char line[80];
-    FILE *from = fopen("/in/a.txt", "r");
-    if (!from) { perror("/in/a.txt"); return 1; }
-    FILE *to = fopen("/in/b.txt", "w");
-    if (!to) perror("/in/b.txt");
-    to = fopen("/out/b.txt", "w");
-    int n = 0;
-    while (fgets(line, sizeof line, from)) { fputs(line, to); if (n++ < 5) { fputs(line, stdout); fflush(stdout); } }
-    fclose(to);
-    fclose(from);
-    return 0;
-}
-'''
-module = wasilab.compile(source, 'c', name='copy')
-grants = wasilab.Grants(dirs={'/in': wasilab.HostDir('in'), '/out': wasilab.HostDir('out', mode='rw')})
-run = wasilab.run(module, grants=grants, stacks=True)
-run
-"""
-
-MANY = """
-import wasilab
-wat = '''(module
-  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (func (export "_start") (local $i i32)
-    (loop $again
-      (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 64)))
-      (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 7)))
-        (then (drop (call $read (i32.const 0) (i32.const 128) (i32.const 0) (i32.const 96)))))
-      (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 5000)))
-        (then (drop (call $write (i32.const 9) (i32.const 128) (i32.const 0) (i32.const 96)))))
-      (local.set $i (i32.add (local.get $i) (i32.const 1)))
-      (br_if $again (i32.lt_u (local.get $i) (i32.const %d))))))'''
-run = wasilab.run(wasilab.compile(wat % COUNT, 'wat', name='many'))
-print(len(run.trace))
-"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as engine:
-        chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    server = Lab(tmp_path_factory.mktemp("lab"))
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def opened(lab: Lab, browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A function that writes a notebook, opens it and runs it; closes it and checks for page errors after the test."""
-    pages: list[Page] = []
-
-    def make(*cells: str, run: bool = True, **size: int) -> Page:
-        name = f"{request.node.name.split('[')[0]}-{len(pages)}.ipynb"
-        lab.write(name, cells)
-        page = lab.open(browser, name, **size)
-        pages.append(page)
-        if run:
-            page.run_all()
-        return page
-
-    yield make
-    for page in pages:
-        page.close()
-        assert page.errors == []
-
-
-def shot(page: Any, name: str) -> None:
-    folder = os.environ.get("WASILAB_SCREENSHOTS")
-    if folder:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
 def test_a_run_is_explored_from_the_whole_to_one_byte_of_one_call(opened: Any) -> None:
@@ -138,7 +47,7 @@ def test_a_run_is_explored_from_the_whole_to_one_byte_of_one_call(opened: Any) -
     page.page.mouse.up()
     assert line.js("view.navigator.view.from") > from_
 
-    line.host.locator("input.filter").fill("call=fd_write")
+    line.host.locator("input.filter").fill("fd_write")
     line.host.locator("input.filter").press("Enter")
     line.until("view.store.matches !== null")
     matching = line.js("view.store.matches.length")
@@ -223,6 +132,24 @@ def test_keys_and_fingers_move_the_view(opened: Any) -> None:
     assert line.js(span) == pytest.approx(whole / 3, rel=0.1)
     shot(page.page, "lab-pinched")
 
+    fingers("touchStart", a=x - 40)
+    fingers("touchStart", a=x - 40, b=x + 40)
+    fingers("touchMove", a=x - 50, b=x + 50)
+    narrowed, left = line.js(f"[{span}, view.navigator.view.from]")
+    held = line.js("[...view.navigator.pointers.keys()]")
+    fingers("touchEnd", b=x + 50)  # one finger leaves in the middle of the pinch
+    assert line.js("[...view.navigator.pointers.keys()]") == held[:1]
+    for step in range(1, 6):
+        fingers("touchMove", a=x - 50 - 6 * step)
+    assert line.js(span) == pytest.approx(narrowed, rel=1e-6), "the finger that stays drags, it does not zoom"
+    line.until(f"view.navigator.view.from > {left}")
+    fingers("touchStart", a=x - 80, b=x + 40)  # and the other comes back: a pinch again
+    for step in range(1, 4):
+        fingers("touchMove", a=x - 80 + 10 * step, b=x + 40 - 10 * step)
+    line.until(f"{span} > {narrowed * 1.2}")
+    fingers("touchEnd")
+    assert line.js("[view.navigator.pointers.size, view.navigator.view.pinned]") == [0, -1]
+
     box = line.host.locator("canvas.minimap").bounding_box()
     page.page.mouse.click(box["x"] + box["width"] - 6, box["y"] + 12)
     assert line.js("view.navigator.view.to") == pytest.approx(line.js("view.store.span"), rel=0.03)
@@ -246,6 +173,54 @@ def test_a_range_of_time_has_a_summary(opened: Any) -> None:
     summary.wait_for(state="hidden")
 
 
+def test_every_control_is_reached_and_worked_by_keyboard(opened: Any) -> None:
+    page = opened(COPY)
+    line = page.timeline()
+    line.host.locator("button[data-grant]").focus()
+    seen = []
+    for _ in range(24):
+        page.page.keyboard.press("Tab")
+        who, outlined = line.js(
+            """(() => { const at = view.host.shadowRoot.activeElement; if (!at) return ["", true];
+            const name = at.getAttribute("aria-label") ?? at.textContent;
+            return [name, getComputedStyle(at).outlineStyle !== "none"]; })()"""
+        )
+        if not who:
+            break
+        assert outlined, f"{who} does not show its focus"
+        seen.append(who)
+    wanted = ("Show the whole run (F)", "Zoom in (W)", "Zoom out (S)", "Lanes by", "Filter of calls",
+              "Calls that do not match", "Search calls", "Export", "Keys and gestures", "Timeline of 42 calls",
+              "Calls; the arrow keys choose one", "Output", "Asked for, granted, used", "Calls",
+              "Lines of the source")  # fmt: skip
+    assert [next((who for who in seen if who.startswith(name)), None) is not None for name in wanted] == [True] * 15
+    assert len(seen) == 15, seen
+
+    table = line.host.locator(".table")
+    table.focus()
+    for key, row in (("ArrowDown", 0), ("ArrowDown", 1), ("End", 41), ("ArrowUp", 40), ("Home", 0)):
+        page.page.keyboard.press(key)
+        assert line.js("view.navigator.view.pinned") == row
+    assert line.js("view.root.querySelector('#' + arg).getAttribute('aria-selected')",
+                   table.get_attribute("aria-activedescendant")) == "true"  # fmt: skip
+    inspector = line.host.locator("section.inspector")
+    inspector.locator("text=Arguments").wait_for()
+    inspector.locator("button[aria-label='Next call']").focus()
+    for row in (1, 2, 3):
+        page.page.keyboard.press("Enter")
+        line.until(f"view.navigator.view.pinned === {row}")
+        assert line.js("view.host.shadowRoot.activeElement.getAttribute('aria-label')") == "Next call"
+    page.page.keyboard.press("Escape")
+    assert line.js("view.navigator.view.pinned") == -1
+    assert line.js("view.host.shadowRoot.activeElement === view.canvas")
+    page.page.keyboard.press("m")
+    line.host.locator("section.selection").wait_for()
+    assert "42 calls" in line.host.locator("section.selection").inner_text()
+    page.page.keyboard.press("Escape")
+    line.host.locator("button[aria-label='Keys and gestures']").press("Enter")
+    line.host.locator(".help", has_text="select the time in sight").wait_for()
+
+
 def test_dark_and_narrow(opened: Any) -> None:
     page = opened(COPY, width=560, height=1100)
     page.command("application:toggle-left-area")
@@ -258,75 +233,6 @@ def test_dark_and_narrow(opened: Any) -> None:
     shot(page.page, "lab-dark-narrow")
     page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
     line.until("view.root.dataset.theme === 'light'")
-
-
-def test_a_million_calls_paint_within_a_second_and_move_at_fifty_frames(opened: Any) -> None:
-    page = opened(MANY.replace("COUNT", "875_000"), "import time; t = time.perf_counter(); view = run.timeline(); "
-                  "print(f'made in {time.perf_counter() - t:.2f} s')", "view", run=False)  # fmt: skip
-    page.page.evaluate(
-        """() => { window.seen = {}; new MutationObserver(() => {
-            const host = document.querySelector('.wasilab-timeline');
-            if (host && !window.seen.mounted) window.seen.mounted = performance.now();
-            if (host?.timeline?.root.dataset.painted && !window.seen.painted) window.seen.painted = performance.now();
-        }).observe(document.body, {subtree: true, childList: true, attributes: true}); }"""
-    )
-    page.run_all()
-    line = page.timeline()
-    first = line.js("view.firstPaint - window.seen.mounted")
-    print(f"\n1,000,175 calls: {page.page.locator('.jp-OutputArea-output').nth(1).inner_text().strip()}; "
-          f"first paint {first:.0f} ms after the widget is there", end="")  # fmt: skip
-    line.until("view.store.complete", 60_000)
-    assert line.js("view.store.length") == 1_000_175
-    frames = line.js(
-        """await (async () => { const times = [], span = view.store.span; view.paintTimes.length = 0;
-        let last = await new Promise(requestAnimationFrame);
-        for (let i = 0; i < 240; i++) {
-          const wide = span * Math.pow(0.94, i % 120), middle = span * (0.3 + 0.001 * i);
-          view.navigator.look(middle - wide / 2, middle + wide / 2);
-          const now = await new Promise(requestAnimationFrame); times.push(now - last); last = now;
-        }
-        const sorted = (list) => [...list].sort((a, b) => a - b), t = sorted(times), p = sorted(view.paintTimes);
-        return { frame: t[t.length >> 1], frame95: t[Math.floor(t.length * 0.95)],
-                 paint: p[p.length >> 1], paint95: p[Math.floor(p.length * 0.95)], paintMost: p[p.length - 1] }; })()"""
-    )
-    print("; " + ", ".join(f"{name} {value:.1f} ms" for name, value in frames.items()))
-    assert frames["paint"] < 20
-    line.js("view.navigator.fit()")
-    line.host.locator("input.filter").fill("refused or call=fd_write")
-    line.host.locator("input.filter").press("Enter")
-    line.until("view.store.matches?.length === 175")
-    shot(page.page, "lab-million")
-
-
-def test_what_is_saved_is_small_and_lives_again(opened: Any, lab: Lab, browser: Any) -> None:
-    page = opened(COPY, MANY.replace("COUNT", "100_000") + "\nrun")
-    page.timeline(1)
-    page.save()
-    saved = lab.notebooks / page.name
-    book = json.loads(saved.read_text())
-    print(f"\nsaved notebook with a small run and one of 114,306 calls: {saved.stat().st_size / 1e6:.2f} MB")
-    assert saved.stat().st_size < 1_000_000
-    assert "application/vnd.jupyter.widget-state+json" in book["metadata"].get("widgets", {})
-
-    trusted = Page(lab, browser.new_page(viewport={"width": 1300, "height": 1000}), page.name)
-    line = trusted.timeline()
-    assert line.js("view.store.length") > 20
-    shot(trusted.page, "lab-reopened-trusted")
-    trusted.close()
-
-    copied = lab.notebooks / "foreign.ipynb"
-    for cell in book["cells"]:
-        cell["metadata"].pop("trusted", None)
-    book["cells"][0]["source"] += "\n# changed elsewhere"
-    copied.write_text(json.dumps(book))
-    foreign = Page(lab, browser.new_page(viewport={"width": 1300, "height": 1000}), "foreign.ipynb")
-    foreign.page.wait_for_selector(".jp-RenderedHTMLCommon img")
-    assert foreign.page.locator(".wasilab-timeline").count() == 0
-    text = foreign.page.locator(".jp-RenderedHTMLCommon").first.inner_text()
-    assert "WASI calls in" in text
-    shot(foreign.page, "lab-untrusted")
-    assert foreign.errors == []
-    foreign.close()
 
 
 HOSTILE = r"""
@@ -362,60 +268,3 @@ def test_nothing_that_a_guest_writes_is_obeyed(opened: Any) -> None:
     assert page.page.evaluate("() => window.hacked === undefined")
     assert line.js("view.root.querySelectorAll('img, script, b').length") == 0
     shot(page.page, "lab-hostile")
-
-
-def test_one_click_grants_what_was_refused_and_runs_again(opened: Any) -> None:
-    page = opened(COPY)
-    line = page.timeline()
-    assert "1 call was refused" in line.host.locator(".verdict").inner_text()
-    line.host.locator("button[data-grant]").click()
-    line.until("!view.store.meta.live && view.root.querySelector('.verdict').innerText.includes('nothing was refused')")
-    assert line.host.locator("button[data-grant]").count() == 0
-    assert (page.lab.notebooks / "in" / "b.txt").exists()
-
-
-LIVE = """
-import wasilab
-wat = '''(module
-  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
-  (memory (export "memory") 1)
-  (func (export "_start") (local $i i32)
-    (loop $again
-      (local.set $i (i32.const 0))
-      (loop $work (local.set $i (i32.add (local.get $i) (i32.const 1)))
-        (br_if $work (i32.lt_u (local.get $i) (i32.const 200000))))
-      (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 64)))
-      (br $again))))'''
-run = wasilab.run(wasilab.compile(wat, 'wat', name='endless'), detach=True)
-run.timeline()
-"""
-
-
-def test_a_detached_run_grows_until_it_is_stopped(opened: Any) -> None:
-    page = opened(LIVE)
-    line = page.timeline()
-    line.until("view.store.length > 50")
-    seen = line.js("view.store.length")
-    line.until(f"view.store.length > {seen + 50}")
-    shot(page.page, "lab-live")
-    line.host.locator("button.stop").click()
-    line.until("!view.store.meta.live")
-    assert line.js("view.store.meta.ending") == "stopped"
-    assert "Stopped by you" in line.host.locator(".verdict").inner_text()
-
-
-def test_notebook_7_shows_the_same(tmp_path: Path, browser: Any) -> None:
-    server = Lab(tmp_path / "nb7", "notebook")
-    try:
-        server.write("seven.ipynb", [COPY])
-        page = server.open(browser, "seven.ipynb")
-        own = list(page.errors)  # Notebook 7.6 has one of its own while it starts
-        page.run_all()
-        line = page.timeline()
-        assert line.js("view.store.length") > 20
-        line.canvas.scroll_into_view_if_needed()
-        shot(page.page, "notebook7")
-        assert page.errors == own
-        page.close()
-    finally:
-        server.close()

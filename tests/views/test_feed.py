@@ -63,7 +63,7 @@ def test_what_a_notebook_saves_stays_under_a_megabyte(many_run: Any, calls: int)
     state = timeline(run).get_state()
     kept = [value for name, value in state.items() if name != "layout"]
     size = sum(len(value) * 4 / 3 if isinstance(value, bytes) else len(json.dumps(value)) for value in kept)
-    assert size + len(json.dumps(mimebundle(run, widget=False))) < 1_000_000
+    assert size + len(json.dumps(mimebundle(run))) < 1_000_000
 
 
 def test_details_decode_one_call_to_its_bytes_and_source_line(copy_run: Any) -> None:

@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from wasilab.engine.outcome import Frame, Outcome
+from wasilab.grants.grants import Grants
 from wasilab.views import report, widget
+from wasilab.views.columns import Columns
+from wasilab.views.moment import settled
 from wasilab.views.verdict import mood, refusals, verdict
 
 
@@ -97,7 +100,7 @@ def test_the_page_is_complete_and_asks_nothing_of_the_network(copy_run: Any, tmp
     report.to_html(copy_run, path)
     page = path.read_text(encoding="utf-8")
     tags = Tags(page)
-    assert {"h2", "table", "img", "ul"} <= {tag for tag, _ in tags.found}
+    assert {"h2", "table", "svg", "ul"} <= {tag for tag, _ in tags.found}
     assert not {"script", "link", "iframe"} & {tag for tag, _ in tags.found}
     for _, attributes in tags.found:
         for name in ("src", "href"):
@@ -108,7 +111,7 @@ def test_the_page_is_complete_and_asks_nothing_of_the_network(copy_run: Any, tmp
 
 
 def test_the_embedded_report_is_a_sandboxed_frame_with_a_plain_form_beside_it(copy_run: Any) -> None:
-    bundle = report.mimebundle(copy_run, widget=False)
+    bundle = report.mimebundle(copy_run)
     assert set(bundle) == {"text/plain", "text/html"}
     outer = Tags(bundle["text/html"])
     frame = next(attributes for tag, attributes in outer.found if tag == "iframe")
@@ -123,7 +126,7 @@ def test_the_embedded_report_is_a_sandboxed_frame_with_a_plain_form_beside_it(co
 
 
 def test_streamed_output_is_not_repeated(copy_run: Any) -> None:
-    assert "line 1" not in report.mimebundle(changed(copy_run, streamed=True), widget=False)["text/html"]
+    assert "line 1" not in report.mimebundle(changed(copy_run, streamed=True))["text/html"]
 
 
 @pytest.mark.parametrize("form", ["page", "html", "text"])
@@ -150,6 +153,85 @@ def test_long_output_is_cut_with_a_count_of_what_is_left(copy_run: Any) -> None:
     assert "more lines; all is in <code>run.stdout</code>" in page
 
 
+def test_only_what_is_shown_of_the_output_is_read(copy_run: Any) -> None:
+    line = changed(copy_run, stdout=b"out \x1b[31m" + b"x" * 1_000_000)
+    page = report.page(line)
+    assert len(page) < 100_000
+    assert "more bytes of this line; all is in <code>run.stdout</code>" in page
+    assert "more bytes of this line: run.stdout" in report.text(line)
+    many = changed(copy_run, stdout=("\u05d0\u202e" * 20 + "\n").encode() * 50_000)
+    assert "49,988 more lines: run.stdout" in report.text(many)
+    assert "\u202e" not in report.page(many)
+    for whole in (b"a\nb\n", b"a\nb", "a\u00e9\n", b"\xff" * 100):
+        assert " more " not in report.text(changed(copy_run, stdout=whole))
+
+
+def test_right_to_left_letters_stay_in_their_place(copy_run: Any) -> None:
+    denial = copy_run.denied[0]
+    hebrew = type(denial)(
+        denial.call, denial.asked, denial.denied_by, "path_open('\u05e9\u05dc\u05d5\u05dd')", "--dir x", 1
+    )
+    page = report.page(changed(copy_run, denied=[hebrew], stdout="\u05e9\u05dc\u05d5\u05dd 123 end\n".encode()))
+    assert "<bdi>path_open(&#x27;\u05e9\u05dc\u05d5\u05dd&#x27;)</bdi>" in page
+    assert '<pre dir="ltr">\u05e9\u05dc\u05d5\u05dd 123 end' in page
+    assert "unicode-bidi: isolate" in page
+
+
+def test_notes_are_in_every_form_of_the_report(copy_run: Any) -> None:
+    copy_run.trace.note(5, "it opens <its> input")
+    copy_run.trace.note(8, "the loop", until=12)
+    try:
+        for form in (report.page(copy_run), report.plain(copy_run, b"")):
+            assert "it opens &lt;its&gt; input" in form
+            assert "calls 8 to 12 <code>fd_read</code>" in form
+        assert "note on call 5 (path_open): it opens <its> input" in report.text(copy_run)
+    finally:
+        copy_run.trace.store.notes.clear()
+    assert "Notes" not in report.page(copy_run)
+
+
+def test_a_run_that_goes_on_is_told_as_of_one_moment(new_book: Any) -> None:
+    book = new_book()
+    book.call("clock_time_get", 0, 1, 0, 0)
+
+    class Going:
+        name, running, grants, module, exit_code, stdout, stderr = "going", True, Grants(), None, 0, b"", b""
+        seconds = 2.5
+
+        @property
+        def trace(self) -> Any:
+            book.call("clock_time_get", 0, 1, 0, 0)  # it makes a call whenever it is looked at
+            return book.trace()
+
+    assert verdict(settled(Going())) == "Still running, after 2 WASI calls in 2.50 s; nothing was refused."
+    page = report.html(Going())
+    assert "3 WASI calls in 2.50 s" in page
+    assert "3 calls, still running" in page
+    assert "4 calls" not in page
+    assert settled(copied_run := object()) is copied_run
+
+
+def test_a_terminal_is_given_text_only(copy_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(display_formatter=SimpleNamespace(active_types=["text/plain"]))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: terminal))
+    assert list(report.mimebundle(copy_run)) == ["text/plain"]
+
+
+def test_the_pages_timeline_tells_what_the_picture_tells(copy_run: Any, many_run: Any) -> None:
+    page = report.page(copy_run)
+    tags = Tags(page)
+    tracks = [attributes for tag, attributes in tags.found if tag == "path"]
+    assert len(tracks) == 1 + len(Columns.of(copy_run).families)
+    assert page.count('<i class="sign-refused"') == 2
+    assert page.count('<i class="sign-injected"') == 1
+    for words in ("guest", "26 calls, ", "150 µs", "refused", "other errno"):
+        assert words in tags.text, words
+    trapped = report.page(changed(copy_run, outcome=Outcome("trap", 134, "unreachable", seconds=1e-3)))
+    assert 'class="lanes ended"' in trapped
+    assert "┃ trap" in trapped
+    assert len(report.page(many_run(60_000))) < 60_000
+
+
 def test_a_thousand_reasons_do_not_flood_the_report(copy_run: Any) -> None:
     denials = [type(copy_run.denied[0])(
         "path_open", "x", copy_run.denied[0].denied_by, f"reason {i}", "--dir x", i) for i in range(1000)]  # fmt: skip
@@ -163,11 +245,6 @@ def test_a_path_of_4096_characters_stays_in_the_page(copy_run: Any) -> None:
     page = report.page(changed(copy_run, denied=[long]))
     assert "a" * 4096 in page
     assert "overflow-wrap: anywhere" in page
-
-
-def test_the_widget_is_part_of_the_bundle_when_asked_for(copy_run: Any) -> None:
-    bundle = report.mimebundle(copy_run, widget=True)
-    assert "model_id" in bundle["application/vnd.jupyter.widget-view+json"]
 
 
 @pytest.mark.parametrize(
@@ -184,10 +261,14 @@ def test_the_widget_is_for_a_person_and_the_report_for_a_page(
 ) -> None:
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=kernel)))
     monkeypatch.setenv("SERVER_SOFTWARE", server)
-    monkeypatch.setattr(widget, "timeline", lambda run: SimpleNamespace(view=lambda: {"view": 1}))
-    bundle = report.mimebundle(copy_run)
-    assert ("view" in bundle) is expected
-    assert "WASI calls in" in bundle["text/html"]
+    shown: list[Any] = []
+    monkeypatch.setattr(widget, "timeline", lambda run: SimpleNamespace(display=shown.append))
+    if expected:
+        report.show(copy_run)
+        assert "WASI calls in" in shown[0]["text/html"]
+    else:
+        with pytest.raises(NotImplementedError):  # IPython takes the bundle then
+            report.show(copy_run)
 
 
 def test_a_remedy_with_blanks_says_what_goes_there(copy_run: Any) -> None:

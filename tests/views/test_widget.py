@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from wasilab.grants.grants import GrantError
+from wasilab.views import live
 from wasilab.views.live import LiveFeed, columns, grown
 from wasilab.views.module_js import ORDER, module
 from wasilab.views.rerun import can_rerun, with_remedy
@@ -86,6 +87,20 @@ def test_notes_written_in_the_browser_are_notes_of_the_trace(copy_run: Any) -> N
     assert copy_run.trace.notes == []
 
 
+def test_notes_are_told_by_their_call_also_where_calls_were_dropped(many_run: Callable[[int], Any]) -> None:
+    trace = many_run(500).trace[100:200]
+    trace.note(120, "one call")
+    trace.note(130, "a range", until=140)
+    trace.note(7, "not in this part")
+    talk = Talk(trace)
+    assert talk.widget.notes == {"20": "one call"}
+    assert sorted(trace.store.notes) == [(7, 7, "not in this part"), (120, 120, "one call"), (130, 140, "a range")]
+    talk.widget.notes = {"20": "said otherwise", "99": "the last", "100": "beyond"}
+    kept = {(7, 7, "not in this part"), (130, 140, "a range")}
+    assert set(trace.store.notes) == kept | {(120, 120, "said otherwise"), (199, 199, "the last")}
+    trace.store.notes.clear()
+
+
 def test_grant_and_run_again_shows_the_new_run(copy_run: Any, many_run: Any) -> None:
     asked: list[str] = []
 
@@ -155,6 +170,12 @@ class GoingOn:
         self.running = True
         self.stopped = 0
         self.book = book
+        self.seconds = 1.0
+        self.grants = self.module = None
+
+    @property
+    def trace(self) -> Any:
+        return self.book.trace()
 
     def stop(self, timeout: float) -> None:
         self.stopped += 1
@@ -176,12 +197,53 @@ def test_a_live_run_grows_and_becomes_a_run_like_any_other(
         feed._push()
     feed._push()
     assert [(content["first"], content["count"]) for content, _ in sent] == [(0, 1), (1, 1), (2, 1)]
-    assert sent[-1][0]["meta"]["span"] == book.now
+    assert sent[-1][0]["meta"]["span"] >= book.now
     assert np.frombuffer(sent[-1][1][0], "<f8").tolist() == book.trace()["t_start"][2:].tolist()
     feed.start()
     feed.stop()
     assert over.wait(10)
     assert run.stopped == 1
+
+
+def test_a_live_run_tells_its_descriptors_its_output_and_that_time_goes_on(
+    new_book: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "QUIET_PERIOD", 0.0)
+    monkeypatch.setattr(live, "WORDS_PERIOD", 0.0)
+    book = new_book()
+    sent: list[dict[str, Any]] = []
+    feed = LiveFeed(GoingOn(book), lambda content, buffers: sent.append(content), lambda _: None)
+    book.call("fd_write", 1, 64, 1, 80, fd=1, result=3, data=b"hi\n")
+    feed._push()
+    assert [(stream, text) for _, _, stream, text in sent[-1]["meta"]["output"]] == [("stdout", "hi")]
+    assert [life["to"] for life in sent[-1]["meta"]["lives"]] == [None] * 4
+    feed._tell_at = 0.0
+    book.open(4, b"/data/in.txt")
+    book.call("fd_close", 4, fd=4, closing=True)
+    feed._push()
+    assert [life["label"] for life in sent[-1]["meta"]["lives"] if life["to"] is not None] == ["4</data/in.txt>"]
+    feed._push()
+    assert (sent[-1]["count"], "lives" in sent[-1]["meta"]) == (0, False)
+    assert sent[-1]["meta"]["span"] > sent[-2]["meta"]["span"]
+
+
+def test_notes_written_while_a_run_goes_on_are_kept_at_its_end(new_book: Callable[[], Any], many_run: Any) -> None:
+    book = new_book()
+    book.call("clock_time_get", 0, 1, 0, 0)
+    widget = Timeline(many_run(7))
+    widget.send = lambda *_: None
+    widget.feed.trace.store.notes.clear()
+    going: Any = GoingOn(book)
+    widget.show(going)
+    assert "running; its calls appear" in widget._head
+    widget.notes = {"0": "the first"}
+    assert widget._live is not None
+    widget._live.close()
+    ended = many_run(7)
+    widget._finished(ended)
+    assert ended.trace.notes == [(0, 0, "the first")]
+    assert widget.notes == {"0": "the first"}
+    ended.trace.store.notes.clear()
 
 
 def test_growth_is_read_across_chunks_without_gaps(new_book: Callable[[], Any]) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 
 from .columns import COLOURS, Columns, outcome_of
 from .escape import html_text
+from .picture import MARK_WORDS, ticks
 from .timeline import ENDINGS, Lane, lanes
-from .units import counted, duration, round_step, time_unit
+from .units import counted, duration, time_unit
 
-SIGNS = {"refused": ("✖", "refused"), "failed": ("┃", "other errno"), "injected": ("◆", "injected")}
-"""Verdict -> its glyph (as in the interactive timeline) and its words."""
+SIGNS = {"refused": "✖", "failed": "┃", "injected": "◆"}
+"""Verdict -> its glyph, as in the interactive timeline."""
 BINS, SIGNS_SHOWN, TICKS = 1000, 100, 5
 
 
@@ -26,7 +27,7 @@ def strip_html(run_or_trace: Any, columns: Columns, words: str) -> str:
     ending = ENDINGS.get(getattr(outcome_of(run_or_trace), "kind", "exit"), "")
     rows = "".join(_row(lane, columns) for lane in drawn)
     met = [verdict for verdict in SIGNS if any(len(lane.marks.get(verdict, ())) for lane in drawn)]
-    legend = "".join(f'<span class="sign-{v}">{SIGNS[v][0]} {SIGNS[v][1]}</span> ' for v in met)
+    legend = "".join(f'<span class="sign-{v}">{SIGNS[v]} {MARK_WORDS[v]}</span> ' for v in met)
     stopped = f'<span class="sign-refused">┃ {html_text(ending)}</span>' if ending else ""
     key = f'<div class="lane-key">{legend}{stopped}</div>' if met or ending else ""
     return (
@@ -46,7 +47,7 @@ def _row(lane: Lane, columns: Columns) -> str:
     )
     signs = "".join(
         f'<i class="sign-{verdict}" style="left:{100 * at / columns.span:.2f}%" '
-        f'title="{SIGNS[verdict][1]} at {duration(at)}">{SIGNS[verdict][0]}</i>'
+        f'title="{MARK_WORDS[verdict]} at {duration(at)}">{SIGNS[verdict]}</i>'
         for verdict in SIGNS
         for at in _apart(lane.marks.get(verdict, np.zeros(0, np.int64)), columns.span)
     )
@@ -80,10 +81,9 @@ def _axis(columns: Columns) -> str:
         return '<span></span><span class="lane-note">no WASI call was made</span><span></span>'
     one, unit = time_unit(columns.span)
     span = columns.span / one
-    step = round_step(span, TICKS)
-    ticks = [step * i for i in range(int(span / step * (1 + 1e-9)) + 1)]
+    values = ticks(span, TICKS)
     marks = "".join(
-        f'<span style="left:{100 * at / span:.2f}%">{at:,.10g}{" " + unit if at == ticks[-1] else ""}</span>'
-        for at in ticks
+        f'<span style="left:{100 * at / span:.2f}%">{at:,.10g}{" " + unit if at == values[-1] else ""}</span>'
+        for at in values
     )
     return f'<span></span><span class="lane-axis">{marks}</span><span></span>'

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 
 def duration(ns: float) -> str:
     """A duration in ns as text of three figures: "830 ns", "1.24 ms", "2.50 s", "3 min 20 s"."""
@@ -27,13 +25,6 @@ def time_unit(span_ns: float) -> tuple[float, str]:
         if span_ns >= 2 * size:
             return size, unit
     return 1.0, "ns"
-
-
-def round_step(span: float, most: int) -> float:
-    """A round step for an axis of `span` with at most `most` steps: 1, 2 or 5 times a power of ten."""
-    least = span / max(most, 1)
-    power = 10.0 ** math.floor(math.log10(max(least, 1e-9)))
-    return next((factor * power for factor in (1, 2, 5) if factor * power >= least), 10 * power)
 
 
 def size(count: float) -> str:

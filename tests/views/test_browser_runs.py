@@ -1,0 +1,183 @@
+"""Runs in a real JupyterLab and Notebook 7: a million calls, a run that goes on, one click that grants, what is saved.
+
+Figures are printed: see them with `-s`. The timeline's controls are in `test_browser.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .lab import COPY, Lab, Page, shot
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+MANY = """
+import wasilab
+wat = '''(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $i i32)
+    (loop $again
+      (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 64)))
+      (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 7)))
+        (then (drop (call $read (i32.const 0) (i32.const 128) (i32.const 0) (i32.const 96)))))
+      (if (i32.eqz (i32.rem_u (local.get $i) (i32.const 5000)))
+        (then (drop (call $write (i32.const 9) (i32.const 128) (i32.const 0) (i32.const 96)))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $i) (i32.const %d))))))'''
+run = wasilab.run(wasilab.compile(wat % COUNT, 'wat', name='many'))
+print(len(run.trace))
+"""
+
+
+def test_a_million_calls_paint_within_a_second_and_move_at_fifty_frames(opened: Any) -> None:
+    page = opened(MANY.replace("COUNT", "875_000"), "import time; t = time.perf_counter(); view = run.timeline(); "
+                  "print(f'made in {time.perf_counter() - t:.2f} s')", "view", run=False)  # fmt: skip
+    page.page.evaluate(
+        """() => { window.seen = {}; new MutationObserver(() => {
+            const host = document.querySelector('.wasilab-timeline');
+            if (host && !window.seen.mounted) window.seen.mounted = performance.now();
+            if (host?.timeline?.root.dataset.painted && !window.seen.painted) window.seen.painted = performance.now();
+        }).observe(document.body, {subtree: true, childList: true, attributes: true}); }"""
+    )
+    page.run_all()
+    line = page.timeline()
+    first = line.js("view.firstPaint - window.seen.mounted")
+    print(f"\n1,000,175 calls: {page.page.locator('.jp-OutputArea-output').nth(1).inner_text().strip()}; "
+          f"first paint {first:.0f} ms after the widget is there", end="")  # fmt: skip
+    line.until("view.store.complete", 60_000)
+    assert line.js("view.store.length") == 1_000_175
+    frames = line.js(
+        """await (async () => { const times = [], span = view.store.span; view.paintTimes.length = 0;
+        let last = await new Promise(requestAnimationFrame);
+        for (let i = 0; i < 240; i++) {
+          const wide = span * Math.pow(0.94, i % 120), middle = span * (0.3 + 0.001 * i);
+          view.navigator.look(middle - wide / 2, middle + wide / 2);
+          const now = await new Promise(requestAnimationFrame); times.push(now - last); last = now;
+        }
+        const sorted = (list) => [...list].sort((a, b) => a - b), t = sorted(times), p = sorted(view.paintTimes);
+        return { frame: t[t.length >> 1], frame95: t[Math.floor(t.length * 0.95)],
+                 paint: p[p.length >> 1], paint95: p[Math.floor(p.length * 0.95)], paintMost: p[p.length - 1] }; })()"""
+    )
+    print("; " + ", ".join(f"{name} {value:.1f} ms" for name, value in frames.items()))
+    assert frames["paint"] < 20
+    line.js("view.navigator.fit()")
+    line.host.locator("input.filter").fill("refused or call=fd_write")
+    line.host.locator("input.filter").press("Enter")
+    line.until("view.store.matches?.length === 175")
+    shot(page.page, "lab-million")
+
+
+def test_what_is_saved_is_small_and_lives_again(opened: Any, lab: Lab, browser: Any) -> None:
+    page = opened(COPY, MANY.replace("COUNT", "100_000") + "\nrun")
+    page.timeline(1)
+    page.save()
+    saved = lab.notebooks / page.name
+    book = json.loads(saved.read_text())
+    print(f"\nsaved notebook with a small run and one of 114,306 calls: {saved.stat().st_size / 1e6:.2f} MB")
+    assert saved.stat().st_size < 1_000_000
+    assert "application/vnd.jupyter.widget-state+json" in book["metadata"].get("widgets", {})
+
+    trusted = Page(lab, browser.new_page(viewport={"width": 1300, "height": 1000}), page.name)
+    line = trusted.timeline()
+    assert line.js("view.store.length") > 20
+    assert trusted.page.locator(".wasilab-static").first.is_hidden(), "the report is there for where no widget lives"
+    shot(trusted.page, "lab-reopened-trusted")
+    for cell in book["cells"]:
+        cell["metadata"]["trusted"] = True
+    book["metadata"].pop("widgets")  # JupyterLab saves it only where its setting says so
+    trusted.page.evaluate(
+        """(content) => window.jupyterapp.serviceManager.contents.save("lost.ipynb",
+        {type: "notebook", format: "json", content})""", book)  # fmt: skip
+    trusted.close()
+    lost = Page(lab, browser.new_page(viewport={"width": 1300, "height": 1000}), "lost.ipynb")
+    static = lost.page.locator(".wasilab-static").first
+    static.wait_for()
+    frame = static.locator("iframe").content_frame
+    assert "WASI calls in" in frame.locator(".verdict").inner_text()
+    assert frame.locator(".lanes svg").count() > 3
+    assert lost.page.locator(".wasilab-timeline").count() == 0
+    said = lost.page.locator(".jp-OutputArea-output.jupyter-widgets").first
+    assert said.inner_text() == "Error displaying widget: model not found"
+    assert said.evaluate("(node) => getComputedStyle(node).fontSize") == "0px"
+    assert "when the cell is run again" in said.evaluate("(node) => getComputedStyle(node, '::after').content")
+    shot(lost.page, "lab-reopened-without-state")
+    assert lost.errors == []
+    lost.close()
+
+    copied = lab.notebooks / "foreign.ipynb"
+    for cell in book["cells"]:
+        cell["metadata"].pop("trusted", None)
+    book["cells"][0]["source"] += "\n# changed elsewhere"
+    copied.write_text(json.dumps(book))
+    foreign = Page(lab, browser.new_page(viewport={"width": 1300, "height": 1000}), "foreign.ipynb")
+    foreign.page.wait_for_selector(".jp-RenderedHTMLCommon img")
+    assert foreign.page.locator(".wasilab-timeline").count() == 0
+    text = foreign.page.locator(".jp-RenderedHTMLCommon").first.inner_text()
+    assert "WASI calls in" in text
+    shot(foreign.page, "lab-untrusted")
+    assert foreign.errors == []
+    foreign.close()
+
+
+def test_one_click_grants_what_was_refused_and_runs_again(opened: Any) -> None:
+    page = opened(COPY)
+    line = page.timeline()
+    assert "1 call was refused" in line.host.locator(".verdict").inner_text()
+    line.host.locator("button[data-grant]").click()
+    line.until("!view.store.meta.live && view.root.querySelector('.verdict').innerText.includes('nothing was refused')")
+    assert line.host.locator("button[data-grant]").count() == 0
+    assert (page.lab.notebooks / "in" / "b.txt").exists()
+
+
+LIVE = """
+import wasilab
+wat = '''(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $i i32)
+    (loop $again
+      (local.set $i (i32.const 0))
+      (loop $work (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $work (i32.lt_u (local.get $i) (i32.const 200000))))
+      (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 64)))
+      (br $again))))'''
+run = wasilab.run(wasilab.compile(wat, 'wat', name='endless'), detach=True)
+run.timeline()
+"""
+
+
+def test_a_detached_run_grows_until_it_is_stopped(opened: Any) -> None:
+    page = opened(LIVE)
+    line = page.timeline()
+    line.until("view.store.length > 50")
+    seen = line.js("view.store.length")
+    line.until(f"view.store.length > {seen + 50}")
+    shot(page.page, "lab-live")
+    line.host.locator("button.stop").click()
+    line.until("!view.store.meta.live")
+    assert line.js("view.store.meta.ending") == "stopped"
+    assert "Stopped by you" in line.host.locator(".verdict").inner_text()
+
+
+def test_notebook_7_shows_the_same(tmp_path: Path, browser: Any) -> None:
+    server = Lab(tmp_path / "nb7", "notebook")
+    try:
+        server.write("seven.ipynb", [COPY])
+        page = server.open(browser, "seven.ipynb")
+        own = list(page.errors)  # Notebook 7.6 has one of its own while it starts
+        page.run_all()
+        line = page.timeline()
+        assert line.js("view.store.length") > 20
+        line.canvas.scroll_into_view_if_needed()
+        shot(page.page, "notebook7")
+        assert page.errors == own
+        page.close()
+    finally:
+        server.close()
