@@ -38,7 +38,12 @@ class Cell:
     @property
     def text(self) -> str:
         """The plain text of the cell's value."""
-        return "\n".join(str(bundle.get("text/plain", "")) for bundle in self.results)
+        return str(self.value.get("text/plain", ""))
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The MIME types of the cell's value, in one output or in the several that a run displays itself in."""
+        return {kind: data for bundle in [*self.displays, *self.results] for kind, data in bundle.items()}
 
 
 class Kernel:

@@ -97,7 +97,7 @@ def has_run(kernel: Kernel, language: str) -> None:
     done = kernel.run(f"%%wasi {line}\n{source}", patience=PATIENCE)
     assert done.status == "ok", done.traceback
     assert (done.stdout, done.stderr) == (LINE, "")
-    assert "text/html" in done.results[0]
+    assert "text/html" in done.value
     assert kernel.run(f"runs[{language!r}] = _").status == "ok"
 
 

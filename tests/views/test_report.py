@@ -203,7 +203,7 @@ def test_a_run_that_goes_on_is_told_as_of_one_moment(new_book: Any) -> None:
             book.call("clock_time_get", 0, 1, 0, 0)  # it makes a call whenever it is looked at
             return book.trace()
 
-    assert verdict(settled(Going())) == "Still running, after 2 WASI calls in 2.50 s; nothing was refused."
+    assert verdict(settled(Going())) == "Still running, after 2 WASI calls in 2.50 s; nothing was refused so far."
     page = report.html(Going())
     assert "3 WASI calls in 2.50 s" in page
     assert "3 calls, still running" in page
