@@ -12,25 +12,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from . import itanium
+from .itanium_types import NotUnderstood
+
 _RUST_HASH = re.compile(r"h[0-9a-f]{16}\Z")
 _RUST_ESCAPES = {
     "$SP$": "@", "$BP$": "*", "$RF$": "&", "$LT$": "<", "$GT$": ">", "$LP$": "(", "$RP$": ")", "$C$": ",",
 }  # fmt: skip
-_OPERATORS = {
-    "nw": " new", "na": " new[]", "dl": " delete", "da": " delete[]", "pl": "+", "mi": "-", "ml": "*", "dv": "/",
-    "rm": "%", "an": "&", "or": "|", "eo": "^", "aS": "=", "pL": "+=", "mI": "-=", "mL": "*=", "dV": "/=", "ls": "<<",
-    "rs": ">>", "eq": "==", "ne": "!=", "lt": "<", "gt": ">", "le": "<=", "ge": ">=", "nt": "!", "aa": "&&", "oo": "||",
-    "pp": "++", "mm": "--", "cl": "()", "ix": "[]", "pt": "->", "ss": "<=>", "de": "*", "ad": "&", "co": "~", "cm": ",",
-}  # fmt: skip
-_STD = {
-    "St": "std", "Sa": "std::allocator", "Sb": "std::basic_string", "Ss": "std::string", "Si": "std::istream",
-    "So": "std::ostream", "Sd": "std::iostream",
-}  # fmt: skip
 MAX_NAME = 4096
-
-
-class _NotUnderstood(Exception):
-    """The name uses a part of the scheme that is not read here."""
 
 
 @lru_cache(maxsize=8192)
@@ -42,10 +31,10 @@ def demangle(name: str) -> str:
         if name.startswith("_ZN") and (found := _rust_legacy(name)):
             return found
         if name.startswith("_Z"):
-            return _Itanium(name).read()
+            return itanium.demangle(name)
         if name.startswith("_R"):
             return _RustV0(name).read()
-    except (_NotUnderstood, IndexError, ValueError, RecursionError):
+    except (NotUnderstood, IndexError, ValueError, RecursionError):
         return name
     return name
 
@@ -96,136 +85,15 @@ class _Cursor:
         while self.peek().isdigit():
             self.at += 1
         if start == self.at:
-            raise _NotUnderstood
+            raise NotUnderstood
         return int(self.text[start : self.at])
 
     def text_of(self, size: int) -> str:
         found = self.text[self.at : self.at + size]
         if len(found) != size:
-            raise _NotUnderstood
+            raise NotUnderstood
         self.at += size
         return found
-
-
-class _Itanium(_Cursor):
-    """The name part of an Itanium mangled name; template arguments are shown as `<...>`."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text, 2)
-
-    def read(self) -> str:
-        for special, words in (("TV", "vtable for "), ("TI", "typeinfo for "), ("GV", "guard variable for ")):
-            if self.take(special):
-                return words + self._name()
-        if self.take("Th") or self.take("Tv"):
-            while self.peek() and self.peek() != "_":
-                self.at += 1
-            self.at += 1
-            return "thunk to " + self._name()
-        return self._name()
-
-    def _name(self) -> str:
-        if self.take("N"):
-            return self._nested()
-        if self.take("Z"):
-            outer = self._name()
-            depth = 0
-            while self.peek():  # the enclosing function's parameter types, up to the E that ends them
-                if self.peek() in "NI":
-                    depth += 1
-                elif self.peek() == "E":
-                    if depth == 0:
-                        break
-                    depth -= 1
-                elif self.peek().isdigit():
-                    self.text_of(self.number())
-                    continue
-                self.at += 1
-            if not self.take("E"):
-                raise _NotUnderstood
-            return f"{outer}::{self._name() if not self.take('s') else 'string literal'}"
-        found = self._unqualified("")
-        return found + ("<...>" if self._skip_template() else "")
-
-    def _nested(self) -> str:
-        while self.peek() and self.peek() in "rVKRO":
-            self.at += 1
-        parts: list[str] = []
-        while not self.take("E"):
-            if self._skip_template():
-                if not parts:
-                    raise _NotUnderstood
-                parts[-1] += "<...>"
-                continue
-            parts.append(self._unqualified(parts[-1] if parts else ""))
-            if len(parts) > 64:
-                raise _NotUnderstood
-        if not parts:
-            raise _NotUnderstood
-        return "::".join(parts)
-
-    def _unqualified(self, enclosing: str) -> str:
-        if self.take("L"):
-            return self._unqualified(enclosing)
-        two = self.peek(2)
-        if two == "St":
-            self.at += 2
-            return "std" if self.text[2] == "N" else f"std::{self._unqualified('')}"
-        if two in _STD:
-            self.at += 2
-            return _STD[two]
-        if two and two[0] == "S":
-            raise _NotUnderstood  # a substitution needs the whole grammar to be resolved
-        if self.peek().isdigit():
-            found = self.text_of(self.number())
-            if found.startswith("_GLOBAL__N"):
-                found = "(anonymous namespace)"
-            while self.take("B"):
-                self.text_of(self.number())
-            return found
-        plain = enclosing.split("<")[0].split("::")[-1]
-        if two in ("C1", "C2", "C3"):
-            self.at += 2
-            return plain
-        if two in ("D0", "D1", "D2"):
-            self.at += 2
-            return f"~{plain}"
-        if two == "Ul" or two == "Ut":
-            end = self.text.index("_", self.at)
-            self.at = end + 1
-            return "{lambda}" if two == "Ul" else "{unnamed}"
-        if two in _OPERATORS:
-            self.at += 2
-            return f"operator{_OPERATORS[two]}"
-        raise _NotUnderstood
-
-    def _skip_template(self) -> bool:
-        """Step over `I ... E`, minding what is nested in it."""
-        if not self.take("I"):
-            return False
-        depth = 1
-        while depth:
-            letter = self.peek()
-            if not letter:
-                raise _NotUnderstood
-            if letter.isdigit():
-                self.text_of(self.number())
-                continue
-            if letter == "L":  # a literal: a type, a value, E
-                self.at = self.text.index("E", self.at) + 1
-                continue
-            if letter == "S":  # a substitution: S_, S0_, St, ...
-                self.at += 1
-                while self.peek().isdigit() or self.peek().isupper():
-                    self.at += 1
-                self.at += 1
-                continue
-            if letter in "INXJF":
-                depth += 1
-            elif letter == "E":
-                depth -= 1
-            self.at += 1
-        return True
 
 
 class _RustV0(_Cursor):
@@ -243,7 +111,7 @@ class _RustV0(_Cursor):
     def _path(self) -> str:
         self._depth += 1
         if self._depth > 100:
-            raise _NotUnderstood
+            raise NotUnderstood
         try:
             tag = self.text_of(1)
             if tag == "C":
@@ -259,7 +127,7 @@ class _RustV0(_Cursor):
                 return self._path()
             if tag == "B":
                 return self._back()
-            raise _NotUnderstood
+            raise NotUnderstood
         finally:
             self._depth -= 1
 
@@ -267,7 +135,7 @@ class _RustV0(_Cursor):
         target = self._base62()
         here = self.at
         if target + 2 >= here:
-            raise _NotUnderstood
+            raise NotUnderstood
         self.at = target + 2
         found = self._path()
         self.at = here
@@ -286,7 +154,7 @@ class _RustV0(_Cursor):
         if self.take("s"):
             self._base62()
         if self.peek() == "u":
-            raise _NotUnderstood
+            raise NotUnderstood
         size = self.number()
         self.take("_")
         return self.text_of(size)
