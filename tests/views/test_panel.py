@@ -242,3 +242,27 @@ def test_what_is_typed_wrong_stays_to_be_put_right(shown: Callable[..., Panel], 
     field.value = "127.0.0.1:0" if name == "sockets" else "LANG=C"
     assert (field.value, it.said.value) == ("", "")
     assert it.grants != Grants()
+
+
+def test_the_column_refused_holds_the_reasons(shown: Callable[..., Panel], folder: Path) -> None:
+    guest = Guest().write("x", fd(1)).open("new", rights=READ | WRITE, oflags=1)
+    it = shown(guest.module(), Grants(dirs={"data": HostDir("data")}))
+    it.button_run.click()
+    assert 'title="path_open: ' in it._refused["data"].value
+    assert "granted read-only" in it._refused["data"].value
+    html = static_html(it.model.module, it.grants, it.run)
+    assert "granted read-only" in html.split("<th scope=row>directories</th>")[1], "a reader without a kernel reads why"
+    it.model.edit(stdout=False)
+    it.button_run.click()
+    assert "✖ 1" in it._refused["stdout"].value
+    assert "stdout is not granted" in it._refused["stdout"].value
+
+
+def test_a_refusal_names_the_line(shown: Callable[..., Panel], folder: Path) -> None:
+    from wasilab import compile
+
+    module = compile('#include <stdio.h>\nint main(void) {\n  return !fopen("data/new", "w");\n}\n', "c", name="writer")
+    it = shown(module, Grants(dirs={"data": HostDir("data")}))
+    it.button_run.click()
+    (box,) = it.refusals.children
+    assert "at <code>writer.c:3</code>" in box.children[0].value

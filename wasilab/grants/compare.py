@@ -76,6 +76,8 @@ class Item:
     """Calls on it that were refused."""
     warning: str = ""
     """What a person should know before granting this, a sentence; mostly ""."""
+    reasons: tuple[str, ...] = ()
+    """Why calls on it were refused, one reason a kind of call."""
 
 
 def items(grants: Grants, trace: Trace | None) -> list[Item]:
@@ -85,7 +87,8 @@ def items(grants: Grants, trace: Trace | None) -> list[Item]:
 
     def item(family: str, name: str, granted: str, warning: str = "") -> Item:
         use = evidence.of(name)
-        return Item(family, name, granted, use.used, sum(use.refused.values()), warning)
+        reasons = tuple(dict.fromkeys(f"{call}: {reason}" for call, reason in use.reasons.items()))
+        return Item(family, name, granted, use.used, sum(use.refused.values()), warning, reasons)
 
     found = [item("args", "argv", words["args"]), item("environ", "env", words["environ"])]
     found += [item("clock", "clocks", words["clock"]), item("random", "random", words["random"])]

@@ -18,6 +18,7 @@ import numpy as np
 from ..trace.decode import Batch, bytes_moved, plan
 from ..trace.record import DID_NOT_RETURN, Life
 from ..trace.refusals import missed_streams
+from ..trace.show import plain
 from ..trace.trace import Trace
 from ..wasi.spec import BY_NUMBER, SNAPSHOT1
 from ..wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
@@ -49,6 +50,8 @@ class Use:
     """Those of them that a read-only grant would have refused."""
     refused: Counter[str] = field(default_factory=Counter)
     """Calls that were refused."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why the first of them was refused, by the name of the call; safe to print."""
     first: int = -1
     """`seq` of the first call that succeeded and used it (not one that only looked), -1 for none."""
     first_change: int = -1
@@ -98,11 +101,14 @@ class Evidence:
         self.dropped += int(trace.dropped)
         roots = _Roots(trace)
         changing = _changing(trace)
-        for row in _groups(trace, roots, changing):
+        for row, reason in _groups(trace, roots, changing):
             self._take(*row)
+            if reason:
+                self.of(row[0]).reasons.setdefault(row[1], reason)
         self._paths(trace, roots, changing)
         for name, call, _, rows in missed_streams(trace):  # to the guest they are just not open
             self.of(name).refused[call] += len(rows)
+            self.of(name).reasons.setdefault(call, f"{name} is not granted")
         for name, life, path, seq in _targets(trace, roots):
             self._path(roots, life, path, True)
             target = roots.name(life)
@@ -217,8 +223,11 @@ class _Roots:
         return below[-1] if below else None
 
 
-def _groups(trace: Trace, roots: _Roots, changing: Any) -> Iterator[tuple[str, str, bool, bool, bool, int, int]]:
-    """(grant, call, succeeded, refused, changed, count, first seq) of every kind of call on every grant."""
+def _groups(
+    trace: Trace, roots: _Roots, changing: Any
+) -> Iterator[tuple[tuple[str, str, bool, bool, bool, int, int], str]]:
+    """(grant, call, succeeded, refused, changed, count, first seq) of every kind of call on every grant, and the reason
+    of the first that was refused."""
     records = trace.records
     key = (
         records["handle"].astype("<u8") << np.uint64(16)
@@ -239,7 +248,8 @@ def _groups(trace: Trace, roots: _Roots, changing: Any) -> Iterator[tuple[str, s
         if call.name == "poll_oneoff" and changed:
             name = "clocks"
         if name is not None:
-            yield name, call.name, ok, denied, changed, count, int(seqs[row])
+            reason = trace.store.reason(row if trace.rows is None else int(trace.rows[row])) if denied else ""
+            yield (name, call.name, ok, denied, changed, count, int(seqs[row])), plain(reason)
 
 
 def _targets(trace: Trace, roots: _Roots) -> Iterator[tuple[str, int, bytes, int]]:

@@ -33,6 +33,8 @@ class Missing:
     """How many calls were refused for want of it."""
     first: int
     """`seq` of the first of them."""
+    line: str = ""
+    """The source line of the first of them, `file:line`, where it is known."""
 
     @property
     def complete(self) -> bool:
@@ -62,7 +64,7 @@ def missing(runs: Iterable[Any], *, every: bool = False) -> list[Missing]:
             key = (flag, "" if flag else refusal.sentence)
             known = found.get(key)
             if known is None:
-                found[key] = Missing(flag, refusal.sentence, refusal.count, refusal.seq)
+                found[key] = Missing(flag, refusal.sentence, refusal.count, refusal.seq, refusal.line)
             else:
                 found[key] = replace(known, count=known.count + refusal.count)
     return sorted(found.values(), key=lambda lack: -lack.count)

@@ -47,9 +47,10 @@ def refusal_box(
     """What was refused and why, and a button that grants it, or chooses the folder that it is about."""
     mark = '<span class="wasilab-bad">✖</span>' if sure else '<span class="wasilab-warn">?</span>'
     times = f" ({lack.count:,} times)" if lack.count > 1 else ""
+    line = f" at <code>{html_text(lack.line)}</code>" if lack.line else ""
     flag = f"<br>to allow it: <code>{html_text(lack.flag)}</code>" if lack.flag else ""
     children: list[w.Widget] = [
-        w.HTML(f"{mark} <bdi>{html_text(lack.why)}</bdi>{times}{flag}")
+        w.HTML(f"{mark} <bdi>{html_text(lack.why)}</bdi>{times}{line}{flag}")
     ]
     if lack.complete:
         button = small("Grant it", lack.flag)

@@ -22,6 +22,8 @@ from ..module import Module
 from ..runs import Run
 from ..trace.unasked import spoken_of
 
+STACKS = 1000
+"""Calls at which the guest's stack is taken, and refused calls beyond them: 25 us each, so that each has its line."""
 HISTORY = 100
 """Changes that can be undone."""
 
@@ -152,7 +154,8 @@ class PanelModel:
             raise GrantError("there is no program to run: wasilab.panel(module), or %wasi grants NAME")
         if self.running:
             raise GrantError("a run goes on: stop it first")
-        run = runner.run(self.module, self.args, self._grants, detach=detach, on_asked=self._asked if detach else None)
+        asked = self._asked if detach else None
+        run = runner.run(self.module, self.args, self._grants, stacks=STACKS, detach=detach, on_asked=asked)
         self.run, self._waiting = run, {}
         self.changed()
         return run

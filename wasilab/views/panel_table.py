@@ -75,14 +75,16 @@ def used_html(item: Item, known: bool) -> str:
     return f'<span class="wasilab-good">✔</span> {counted(item.used, "call")}'
 
 
-def refused_html(item: Item) -> str:
-    """The cell "refused"."""
-    return count_html(item.refused)
+def refused_html(item: Item, *, spelled: bool = False) -> str:
+    """The cell "refused": the count with the reasons in its tooltip, or under it where they stand nowhere else."""
+    reasons = "".join(f'<div class="wasilab-why">{html_text(reason)}</div>' for reason in item.reasons)
+    return count_html(item.refused, "\n".join(item.reasons)) + (reasons if spelled else "")
 
 
-def count_html(refused: int) -> str:
+def count_html(refused: int, why: str = "") -> str:
     """How many calls were refused, "" for none."""
-    return f'<span class="wasilab-bad">✖ {refused:,}</span>' if refused else ""
+    title = f' title="{html_text(why, lines=True)}"' if why else ""
+    return f'<span class="wasilab-bad"{title}>✖ {refused:,}</span>' if refused else ""
 
 
 def rights_of(grants: Grants, guest: str, writable: bool) -> int:
@@ -152,7 +154,7 @@ def static_html(module: Module | None, grants: Grants, run: Any) -> str:
             f"<td>{html_text(item.name)}</td>"
             f"<td>{asked_html(module, item.family) if first else ''}</td>"
             f"<td>{granted}{rights_html(grants, item.name)}{warning_html(item.warning)}</td>"
-            f"<td>{used_html(item, trace is not None)}</td><td>{refused_html(item)}</td></tr>"
+            f"<td>{used_html(item, trace is not None)}</td><td>{refused_html(item, spelled=True)}</td></tr>"
         )
     heads = "".join(f"<th scope=col>{name}</th>" for name in ("", "grant", "asked for", "granted", "used", "refused"))
     title = f"Grants of <b>{html_text(module.name)}</b>" if module is not None else "Grants"
