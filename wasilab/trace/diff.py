@@ -251,6 +251,7 @@ class Diff:
             for kind, left, right in self._texts(run):
                 cells = "".join(
                     f'<td style="text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere;'
+                    'word-wrap:break-word;'  # the older name, which a notebook that is not trusted keeps
                     f'font-family:monospace;{_SHADE[kind] if text else ""}" dir="ltr">{html.escape(text)}</td>'
                     for text in (left, right)
                 )
