@@ -22,7 +22,8 @@ from wasilab.trace.record import Recorder
 from wasilab.trace.tables import Tables
 from wasilab.trace.trace import Trace
 
-from .building import Builder, copying, many
+from .building import Builder, anything, copying, many
+from .strace_grammar import Line, parse
 
 LOSSLESS = sorted(READERS)
 
@@ -161,13 +162,61 @@ def test_csv_is_a_table_in_which_no_cell_is_a_formula(tmp_path: Path) -> None:
     assert not any(cell[:1] in tuple("=+-@\t\r\n") and cell != "-1" for row in rows for cell in row.values() if cell)
 
 
-STRACE = re.compile(r"^\d+ \d+\.\d{6} [a-z_0-9]+\(.*\) = (-?\d+|\?)( .*)? <\d+\.\d{6}>$")
+def imported(trace: Trace, folder: Path) -> list[Line]:
+    """The calls that Perfetto's importer finds in the export; every line must be one."""
+    text = trace.save(folder / "t.strace").read_text("utf-8")
+    assert text.endswith("\n")  # the importer takes a line by its end
+    found = [parse(line) for line in text.removesuffix("\n").split("\n")]
+    assert [line for line in found if isinstance(line, str)] == []
+    return [line for line in found if isinstance(line, Line)]
 
 
-def test_strace_text_has_the_shape_that_its_readers_parse(tmp_path: Path) -> None:
-    lines = rich().save(tmp_path / "t.strace").read_text("utf-8").splitlines()
-    assert len(lines) == len(rich())
-    assert all(STRACE.match(line) for line in lines)
+def test_strace_text_is_what_perfetto_imports(tmp_path: Path) -> None:
+    for trace in (rich(), copying().trace(), anything(1500).trace()):
+        found = imported(trace, tmp_path)
+        assert [line.syscall for line in found] == trace["name"].tolist()
+        assert [line.pid for line in found] == trace["tid"].tolist()
+        assert [line.epoch_ns for line in found] == (
+            (trace["t_start"].astype("<i8") + trace.meta["start_epoch_ns"]) // 1000 * 1000
+        ).tolist()
+        outcomes = trace["errno_name"].tolist()
+        for line, errno in zip(found, outcomes, strict=True):
+            assert line.ret is not None
+            assert line.ret.startswith("? " if errno == "?" else f"-1 {errno} (" if errno else "0 ")
+            assert re.search(r" <\d+\.\d{6}>$", line.ret)
+    assert imported(copying().trace(), tmp_path)[4] == Line(
+        1, 1700000000123463000, "fd_close", "fd=4</data/a.txt>", "0 <0.000000>"
+    )
+
+
+FORGED = [
+    b"x) = 0 <0.1>", b"<unfinished ...>", b"<... fd_read resumed>) = 3", b") \t= 1", b"a)=b", b")  = 5",
+    b"\n1 1.0 evil() = 0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORGED)
+def test_no_text_of_a_guest_ends_a_call_early_or_leaves_it_open(text: bytes, tmp_path: Path) -> None:
+    b = Builder()
+    b.open(3, b"/d/" + text, preopen="/d", filetype=3)
+    b.path_open(3, text, errno=44)
+    b.path_open(3, text, errno=76, denied=1, reason=f"not {text.decode()}")
+    b.write_text(3, text)
+    trace = b.trace()
+    trace.note(2, f"see {text.decode()}")
+    found = imported(trace, tmp_path)
+    assert [line.syscall for line in found] == ["path_open", "path_open", "fd_write"]
+    assert [(line.ret or "").split(" ")[:2][0] for line in found] == ["-1", "-1", "0"]
+    assert [line.args.endswith(("fdflags=0", "}]")) for line in found] == [True] * 3
+
+
+def test_the_grammar_knows_what_it_refuses() -> None:
+    aligned = parse("1000 1700000052.000007 close(3)       = 0")
+    assert aligned == Line(1000, 1700000052000007000, "close", "3", "0")
+    assert parse("1 1700000000 read(3, <unfinished ...>") == Line(1, 1700000000 * 10**9, "read", "3", None)
+    assert parse("1700000000.1 close(3) = 0") == "strace_missing_pid"
+    assert parse("1 14:32:01 close(3) = 0") == "strace_unsupported_timestamp_format"
+    assert parse("1 1.2 close") == parse("+++ exited with 0 +++") == "strace_parse_failure"
 
 
 def test_chrome_json_has_an_event_for_each_call(tmp_path: Path) -> None:

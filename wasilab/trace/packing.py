@@ -66,6 +66,8 @@ def unpack_lives(data: memoryview) -> list[Life]:
         raise ValueError("a table longer than its block")
     rows = np.frombuffer(data, LIFE, count, 4).tolist()
     paths = unpack_list(data[4 + size :])
+    if len(paths) == 2 * count:  # of a version that kept no moves
+        paths = [text for i in range(count) for text in (paths[2 * i], paths[2 * i + 1], b"")]
     if len(paths) != 3 * count:
         raise ValueError("a table of lives without their paths")
     return [

@@ -10,6 +10,7 @@ are asked for. Not for: single values (`show.py`) or choosing calls (`query.py`)
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,9 +97,12 @@ def lines(trace: Trace, style: Style) -> Iterator[list[str]]:
         yield some[0] if len(some) == 1 else list(map("".join, zip(*some, strict=True)))
 
 
-def blocks(trace: Trace, style: Style) -> Iterator[str]:
-    """The same lines as text, each with its line end."""
-    for heads, bodies, tails in _columns(trace, style, "\n"):
+def blocks(trace: Trace, style: Style, *, guarded: bool = False) -> Iterator[str]:
+    """The same lines as text, each with its line end.
+
+    `guarded`: no argument holds what a reader of strace text takes for the end of the arguments, `) =`.
+    """
+    for heads, bodies, tails in _columns(trace, style, "\n", guarded):
         pieces = [""] * (3 * len(bodies))
         if heads:
             pieces[0::3] = heads
@@ -107,7 +111,9 @@ def blocks(trace: Trace, style: Style) -> Iterator[str]:
         yield "".join(pieces)
 
 
-def _columns(trace: Trace, style: Style, end: str = "") -> Iterator[tuple[list[str], list[str], list[str]]]:
+def _columns(
+    trace: Trace, style: Style, end: str = "", guarded: bool = False
+) -> Iterator[tuple[list[str], list[str], list[str]]]:
     """What stands before the call, the call, and what stands after it, of some thousands of lines at a time.
 
     An empty list stands for nothing; `end` is added to what stands after, if anything does.
@@ -120,6 +126,8 @@ def _columns(trace: Trace, style: Style, end: str = "") -> Iterator[tuple[list[s
     for part, index, _ in store.batches(trace.rows):
         records = part.rows(index)
         bodies = writer.bodies(part, index, records)
+        if guarded and _ends_early("\n".join(bodies), len(bodies)):
+            bodies = _Writer(store, style, guarded=True).bodies(part, index, records)
         if notes:
             _add_notes(bodies, part.numbers(index).tolist(), notes)
         starts = records["t_start"].astype("<i8")
@@ -139,9 +147,10 @@ def _columns(trace: Trace, style: Style, end: str = "") -> Iterator[tuple[list[s
 class _Writer:
     """Writes `name(arguments) = result` for the calls of one trace."""
 
-    def __init__(self, store: Store, style: Style) -> None:
+    def __init__(self, store: Store, style: Style, *, guarded: bool = False) -> None:
         self.store = store
         self.style = style
+        self.guarded = guarded
 
     def bodies(self, part: Part, index: Array, records: Array) -> list[str]:
         keys = records["call"].astype("<u4") | records["errno"].astype("<u4") << 8
@@ -167,7 +176,8 @@ class _Writer:
         pieces: list[Piece] = [f"{call_name(key & 0xFF)}("]
         for i, field in enumerate(batch.plan.params):
             pieces.append(f", {field.name}=" if i else f"{field.name}=")
-            pieces += arguments.parameter(batch, field, style.strings, self.fds, style.verbose)
+            made = arguments.parameter(batch, field, style.strings, self.fds, style.verbose)
+            pieces += [[_guard(text) for text in texts(made, batch.n)]] if self.guarded else made
         pieces.append(") = ")
         errno = key >> 8 & 0xFF
         pieces += [_FAILED[errno]] if errno else self._succeeded(batch)
@@ -229,6 +239,18 @@ class _Writer:
     def _fd_at(self, fd: int, seq: int, opened: bool = False) -> str:
         life = life_at(self.store, fd, seq, opened)
         return str(fd) if life is None else fd_text(fd, life.path)
+
+
+_END = re.compile(r"\)(?=\s*=)")
+
+
+def _ends_early(lines: str, count: int) -> bool:
+    """Whether some of `count` lines may hold the end of its arguments, `) =`, more than once."""
+    return lines.count(") =") != count or ")=" in lines or ")  " in lines
+
+
+def _guard(argument: str) -> str:
+    return _END.sub(r"\\x29", argument)
 
 
 def _plan_of(key: int) -> Plan:

@@ -1,4 +1,9 @@
-"""`.strace`: the text of `text.py` as strace-reading tools take it: thread, epoch seconds, duration, no banner."""
+"""`.strace`: the text of `text.py` as strace-reading tools take it: thread, epoch seconds, duration, no banner.
+
+Perfetto's importer takes the first `)` before an equals sign for the end of the arguments, and `<unfinished ...>`
+anywhere in a line for a call that did not return (src/trace_processor/plugins/strace/strace_trace_tokenizer.cc); so
+where a guest's path or data hold such text, one character of it is an escape here. Not for: loading again.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,10 @@ from ..text import Style, blocks
 if TYPE_CHECKING:
     from ..trace import Trace
 
+_UNFINISHED = "<unfinished ...>"
+
 
 def write(trace: Trace, file: IO[bytes]) -> None:
     """Write one line a call."""
-    for some in blocks(trace, Style()):
-        file.write(some.encode())
+    for some in blocks(trace, Style(), guarded=True):
+        file.write(some.replace(_UNFINISHED, f"\\x3c{_UNFINISHED[1:]}").encode())
