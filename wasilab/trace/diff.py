@@ -22,7 +22,7 @@ import numpy as np
 from .align import align
 from .decode import ERRNO_NAMES, call_name
 from .show import duration_text
-from .summary import noted_lines
+from .summary import noted_lines, notes_html
 from .text import StyleOptions
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class Diff:
         notes = [*self._shifts(), *self._notes()]
         if shown < len(self):
             notes.insert(0, f"{len(self) - shown:,} more differences")
-        more = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+        more = notes_html(notes)
         return (
             f"<p>{html.escape(self.headline())}</p>"
             f'<table style="table-layout:fixed;width:100%"><tbody>{"".join(body)}</tbody></table>{more}'

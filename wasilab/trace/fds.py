@@ -15,7 +15,7 @@ import numpy as np
 from ..wasi.spec import SNAPSHOT1
 from ..wasi.types import Filetype
 from .show import bytes_text, duration_text, names_of, path_text
-from .summary import totals
+from .summary import noted_lines, notes_html, totals
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -61,6 +61,8 @@ class Fds:
     """The descriptors of a trace in the order of their opening."""
 
     rows: tuple[FdLife, ...]
+    notes: tuple[str, ...] = ()
+    """A person's notes on the calls, a line each."""
 
     @classmethod
     def of(cls, trace: Trace) -> Fds:
@@ -89,7 +91,7 @@ class Fds:
             )
             for life in trace.store.lives.values()
         ]  # fmt: skip
-        return cls(tuple(rows))
+        return cls(tuple(rows), noted_lines(trace))
 
     @property
     def leaked(self) -> list[FdLife]:
@@ -116,7 +118,7 @@ class Fds:
         for row in table:
             pairs = enumerate(zip(row, widths, strict=True))
             lines.append("  ".join(c.ljust(w) if i in _LEFT else c.rjust(w) for i, (c, w) in pairs).rstrip())
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
     __repr__ = __str__
 
@@ -125,7 +127,7 @@ class Fds:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(line(_cells(row), "td") for row in self.rows)
-        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>"
+        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{notes_html(self.notes)}"
 
 
 _HEAD = ("fd", "path", "kind", "opened by", "closed by", "calls", "reads", "read", "writes", "written", "time")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from .decode import call_name
 from .show import bytes_text, duration_text, plain
-from .summary import totals
+from .summary import noted_lines, notes_html, totals
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -84,6 +84,8 @@ class Lines:
     """Calls for which no line is known."""
     budget: str = ""
     """How many stacks were taken, in words; "" when all were."""
+    notes: tuple[str, ...] = ()
+    """A person's notes on the calls, a line each."""
 
     @classmethod
     def of(cls, trace: Trace) -> Lines:
@@ -114,7 +116,7 @@ class Lines:
             if calls[i]
         ]  # fmt: skip
         rows.sort(key=lambda row: (row.file, row.line, row.function))
-        return cls(tuple(rows), int(np.count_nonzero(~known)), budget_words(trace))
+        return cls(tuple(rows), int(np.count_nonzero(~known)), budget_words(trace), noted_lines(trace))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -127,7 +129,7 @@ class Lines:
             return (
                 f"no line is known for {self.without:,} calls: run with stacks (--stacks; stacks=True) "
                 "and a module compiled with debug information (-g)"
-            )
+            ) + "".join(f"\n{note}" for note in self.notes)
         cells = [_HEAD, *map(_cells, self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(_HEAD))]
         lines = [
@@ -139,7 +141,7 @@ class Lines:
         ]
         if self.without:
             lines.append(f"({self.without:,} calls with no known line{self.budget})")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
     __repr__ = __str__
 
@@ -151,7 +153,7 @@ class Lines:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(line(_cells(row), "td") for row in self.rows)
-        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>"
+        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{notes_html(self.notes)}"
 
 
 _HEAD = ("line", "calls", "errors", "refused", "bytes", "time", "what")
@@ -165,6 +167,21 @@ def _cells(row: Line) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _notes_by_line(trace: Trace, name: str) -> dict[int, tuple[str, ...]]:
+    """The notes by the line of file `name` (any, if "") that made the first call they are on; else in 0."""
+    table, seqs, stacks = places(trace), trace.seq, trace.column("stack")
+    found: dict[int, tuple[str, ...]] = {}
+    for first, last, text in trace.notes:
+        row = int(np.searchsorted(seqs, first))
+        if row < len(seqs) and seqs[row] <= last:
+            stack = int(stacks[row])
+            place = table[stack] if stack < len(table) else None
+            line = place[1] if place and (not name or PurePosixPath(place[0]).name == name) else 0
+            span = f"call {first}" if last == first else f"calls {first} to {last}"
+            found[line] = (*found.get(line, ()), f"{span}: {plain(text)}" if line else f"note on {span}: {plain(text)}")
+    return found
+
+
 @dataclass(frozen=True)
 class Annotation:
     """The guest's source, each line with its calls, bytes and time; `!` marks lines that were refused something."""
@@ -173,6 +190,8 @@ class Annotation:
     lines: dict[int, list[Line]]
     name: str
     remark: str = ""
+    notes: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """A person's notes by the line whose call they are on; those on no known line are in 0."""
 
     @classmethod
     def of(cls, trace: Trace, source: str | None = None, file: str | None = None) -> Annotation:
@@ -193,7 +212,7 @@ class Annotation:
         if not table:
             none = f"no call is known to come from {name or 'this source'}{found.budget}"
             remark = none if found.rows else str(found)
-        return cls(text, table, name, remark)
+        return cls(text, table, name, remark, _notes_by_line(trace, name))
 
     def _margin(self, number: int) -> tuple[str, str, str, bool, str]:
         rows = self.lines.get(number, [])
@@ -212,9 +231,10 @@ class Annotation:
             calls, moved, time, refused, _ = self._margin(number)
             mark = "!" if refused else " "
             out.append(f"{calls:>8} {moved:>10} {time:>9} {mark} {number:4}  {plain(text.expandtabs(4))}".rstrip())
+            out += [f"{'':>8} {'':>10} {'note':>9}         ^ {note}" for note in self.notes.get(number, ())]
         if any(row.refused for rows in self.lines.values() for row in rows):
             out.append("!: refused")
-        return "\n".join([*out, self.remark] if self.remark else out)
+        return "\n".join([*out, *filter(None, [self.remark]), *self.notes.get(0, ())])
 
     __repr__ = __str__
 
@@ -232,6 +252,12 @@ class Annotation:
                 + '<td style="text-align:left;white-space:pre;font-family:monospace" dir="ltr">'
                 + f"{html.escape(plain(text.expandtabs(4)))}{mark}</td></tr>"
             )
+            body += [
+                f'<tr><td colspan="4" style="text-align:right">note</td><td style="text-align:left">'
+                f"<em>{html.escape(note)}</em></td></tr>"
+                for note in self.notes.get(number, ())
+            ]
         head = "".join(f"<th>{name}</th>" for name in ("calls", "bytes", "time", "line", html.escape(plain(self.name))))
         remark = f"<p>{html.escape(self.remark)}</p>" if self.remark else ""
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{remark}"
+        rest = notes_html(self.notes.get(0, ()))
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{remark}{rest}"

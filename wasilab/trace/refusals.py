@@ -29,6 +29,7 @@ from .decode import call_name
 from .event import CallEvent
 from .lines import Places, places
 from .show import plain
+from .summary import noted_lines, notes_html
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -64,8 +65,10 @@ class Refusal:
 class Refusals:
     """The refused calls of a trace in order; equal ones (same call, path and reason) are one entry with a count."""
 
-    def __init__(self, entries: list[Refusal]) -> None:
+    def __init__(self, entries: list[Refusal], notes: tuple[str, ...] = ()) -> None:
         self.entries = entries
+        self.notes = notes
+        """A person's notes on the calls, a line each."""
 
     @classmethod
     def of(cls, trace: Trace) -> Refusals:
@@ -83,7 +86,7 @@ class Refusals:
             entries.append(derived)
         entries += _outside_every_directory(trace, lines)
         entries += _streams_missed(trace, lines)
-        return cls(sorted(entries, key=lambda entry: entry.seq))
+        return cls(sorted(entries, key=lambda entry: entry.seq), noted_lines(trace))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -100,13 +103,13 @@ class Refusals:
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.entries)) or "nothing was refused"
+        return "\n".join([*(map(str, self.entries) if self.entries else ["nothing was refused"]), *self.notes])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         if not self.entries:
-            return "<p>Nothing was refused.</p>"
+            return f"<p>Nothing was refused.</p>{notes_html(self.notes)}"
         items = "".join(
             f"<li>{html.escape(e.sentence)}{f' ({e.count:,} times)' if e.count > 1 else ''}"
             + (f" at {html.escape(e.line)}" if e.line else "")
@@ -114,7 +117,7 @@ class Refusals:
             + "</li>"
             for e in self.entries
         )
-        return f"<ul>{items}</ul>"
+        return f"<ul>{items}</ul>{notes_html(self.notes)}"
 
 
 def _refusal(trace: Trace, rows: list[int], lines: Places) -> Refusal:

@@ -6,6 +6,7 @@ For: `Trace.summary()`. Times in ns, computed with NumPy on whole columns. Not f
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ class Summary:
             return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(line(self._cells(row), "td") for row in (*self.rows, self.total))
-        words = "".join(f"<p>{html.escape(line)}</p>" for line in (*self._times(), *self.notes))
+        words = notes_html([*self._times(), *self.notes])
         note = f"<p>{self.dropped:,} earlier calls were dropped (the trace's budget).</p>" if self.dropped else ""
         return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{words}{note}"
 
@@ -148,6 +149,11 @@ def noted_lines(trace: Trace) -> tuple[str, ...]:
             span = f"call {first}" if last == first else f"calls {first} to {last}"
             found.append(f"note on {span}: {plain(text)}")
     return tuple(found)
+
+
+def notes_html(notes: Sequence[str]) -> str:
+    """Such lines as paragraphs."""
+    return "".join(f"<p>{html.escape(line)}</p>" for line in notes)
 
 
 def totals(codes: Any, weights: Any, n: int) -> Any:

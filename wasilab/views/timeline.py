@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .columns import COLOURS, Columns, Ints, Mask, busy, outcome_of
+from .columns import COLOURS, Columns, Ints, Mask, busy, outcome_of, trace_of
 from .ink import DIM, canvas, label, new_figure, png
 from .units import counted, duration, time_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ..trace.trace import Trace
 
 Bars = npt.NDArray[np.float64]
 
@@ -29,6 +31,8 @@ GLYPHS = {"refused": "X", "failed": "|", "injected": "D"}
 
 ENDINGS = {"trap": "trap", "limit": "limit", "interrupt": "stopped"}
 """The word beside the mark at the end of a run that did not end by itself."""
+MOST_NOTES = 12
+"""Notes that are marked in the picture."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ def figure(run_or_trace: Any, *, title: str | None = None, width: float = 9.0, a
     words = title if title is not None else headline(run_or_trace, columns)
     axes.set_title(label(words, 100), loc="left", fontsize=10, y=None if ax is not None else 1.0)
     draw(axes, columns, drawn)
+    mark_notes(axes, columns, trace_of(run_or_trace))
     ending = getattr(outcome_of(run_or_trace), "kind", "exit")
     if ending in ENDINGS:
         mark_end(axes, columns, ENDINGS[ending])
@@ -194,6 +199,21 @@ def mark_end(axes: Axes, columns: Columns, word: str) -> None:
     axes.axvline(end, color=COLOURS["refused"], linewidth=2, zorder=6)
     axes.annotate(word, (end, 0.0), (-4, 3), xycoords=("data", "axes fraction"), textcoords="offset points", ha="right",
                   va="bottom", fontsize=8, color=COLOURS["refused"], fontweight="bold")  # fmt: skip
+
+
+def mark_notes(axes: Axes, columns: Columns, trace: Trace) -> None:
+    """A dotted line at each call that a person noted (the first of a span), with the note's beginning."""
+    one, _ = time_unit(columns.span)
+    seqs, starts = trace.seq, trace.column("t_start")
+    for first, last, text in trace.notes[:MOST_NOTES]:
+        row = int(np.searchsorted(seqs, first))
+        if row < len(seqs) and seqs[row] <= last:
+            at = int(starts[row]) / one
+            axes.axvline(at, color=DIM, linestyle=":", linewidth=1.2, zorder=4)
+            right = at > 0.7 * columns.span / one
+            axes.annotate(label(text, 32), (at, 1.0), (-3 if right else 3, -2), xycoords=("data", "axes fraction"),
+                          textcoords="offset points", ha="right" if right else "left", va="top", fontsize=8,
+                          color=DIM, style="italic")  # fmt: skip
 
 
 def _legend(axes: Axes, drawn: list[Lane]) -> None:

@@ -39,6 +39,7 @@ def write(trace: Trace, file: IO[bytes]) -> None:
     dumps = json.JSONEncoder(separators=(",", ":")).encode
     full = trace.column("full_path").tolist()
     nbytes = trace.column("nbytes").tolist()
+    noted = trace.notes
     for rows in decoded(trace):
         part, index, records, at, args, results = rows.part, rows.index, rows.records, rows.at, rows.args, rows.results
         seqs = part.numbers(index).tolist()
@@ -58,6 +59,9 @@ def write(trace: Trace, file: IO[bytes]) -> None:
             if record["denied_by"]:
                 line["denied_by"] = _denied(int(record["denied_by"]))
                 line["reason"] = reason_of(part, int(record["payload"]))
+            notes = [text for first, last, text in noted if first <= seqs[i] <= last]
+            if notes:
+                line["notes"] = notes
             rest: dict[str, Any] = {"record": raw, "args": words[i]}
             name = names[path] if 0 < path < len(names) else None
             if name is not None:
