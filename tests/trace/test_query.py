@@ -11,7 +11,7 @@ from wasilab.trace.layout import Flag
 from wasilab.trace.query import COLUMNS, WORDS, Conditions, QueryError
 from wasilab.trace.trace import Trace
 
-from .building import Builder, many
+from .building import Builder, copying, many
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +167,41 @@ def test_every_column_and_word_is_a_keyword_that_a_type_checker_knows() -> None:
     assert set(Conditions.__annotations__) == {*COLUMNS, *WORDS}
     with pytest.raises(QueryError, match="there is no column 'erno'; did you mean 'errno'"):
         many(3).filter(erno="ENOENT")  # type: ignore[call-arg]
+
+
+MESSAGES = {
+    "durr>1ms": "there is no column 'durr'; did you mean 'dur'? valid are: call, family, path, errno, denied_by, t,",
+    "latency>1ms": "there is no column 'latency'; did you mean 'dur'? valid are: call,",
+    "name=fd_read": "there is no column 'name'; did you mean 'call'? valid are: call,",
+    "dur>1": "dur is a time: write it with a unit, such as dur>1ms (ns, us, ms, s), not '1'",
+    "dur<>1ms": "dur cannot be compared with '<>'; use one of = == != < <= > >= ~ !~",
+    "call": "call is compared with nothing: write call=path_*",
+    "line": "line is compared with nothing: write line=3",
+    "call=path_*|fd_*": "no call is called 'path_*|fd_*': any of several is written with commas, path_*,fd_*",
+    "call=path_opn": "WASI has no call 'path_opn'; did you mean 'path_open'?",
+    "path~[": "path is compared with '[', which is no regular expression: unterminated character set at position 0",
+    "seq=1..3": "seq is compared with '1..3', which is no number",
+    "fd=three": "fd is a number, such as fd=3, not 'three'",
+    "line~3": "line is a number: compare it with = != < <= > >=, not with ~",
+    "errno>3": "an errno has no order; use errno=ENOENT or errno!=0",
+    "ok and": "the filter 'ok and' ends where a term is expected, such as errno!=0",
+    "and ok": "the filter has 'and' where a term is expected, such as errno!=0",
+    "refusedd": "'refusedd' is no word of a filter and is compared with nothing; did you mean 'refused'? valid are:",
+    "x" * 5000: f"'{'x' * 57}...' is no word of a filter",
+}
+
+
+@pytest.mark.parametrize("expression", MESSAGES)
+def test_a_filter_typed_wrong_is_told_what_is_right(expression: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        copying().trace().filter(expression)
+    said = str(caught.value)
+    assert said.startswith(MESSAGES[expression])
+    assert len(said) < 1000
+    assert said.isprintable()
+
+
+def test_a_range_is_its_numbers() -> None:
+    trace = copying().trace()
+    for numbers in (range(1, 5), range(0, 6, 2), range(1, 6, 3), range(4, 0, -2), range(3, 3)):
+        assert sorted(trace.filter(seq=numbers).seq.tolist()) == sorted(numbers)

@@ -166,3 +166,33 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch, t
         with pytest.raises(TraceError, match=r"^this needs \w+: install it with: pip install \w+"):
             use()
     assert not list(tmp_path.iterdir())
+
+
+SQL_WRONG = {
+    "select durr from calls": ('"durr"', '"dur"', "calls has seq, t_start, dur, call,"),
+    "select fdd from fds": ('"fdd"', '"fd"', "fds has life, fd, generation, path,"),
+    "select * from callz": ("there is no view 'callz'; did you mean 'calls'?", "the views are calls, fds, paths, lines"),
+    "selec 1 from lines": ('"selec"', "lines has file, line, function,"),
+    "select sum(call) from calls": ("sum(VARCHAR)", "calls has"),
+    "select": ("the views are calls, fds, paths, lines, output",),
+    "": ("the statement gives no rows: ask with select",),
+    "drop table calls": ("calls has",),
+    "select * from read_csv('pyproject.toml')": ("a statement asks of the trace only",),
+    "copy calls to 'out.csv'": ("a statement asks of the trace only",),
+    "attach 'new.db'": ("a statement asks of the trace only",),
+    "install httpfs": ("a statement asks of the trace only",),
+}
+
+
+@pytest.mark.parametrize("statement", SQL_WRONG)
+def test_sql_typed_wrong_is_told_what_is_right(
+    statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(QueryError) as caught:
+        copying().trace().sql(statement)
+    said = str(caught.value)
+    assert all(part in said for part in SQL_WRONG[statement])
+    assert said.isprintable()
+    assert len(said) < 900
+    assert not list(tmp_path.iterdir())

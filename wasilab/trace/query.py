@@ -11,99 +11,40 @@ An expression is a row of terms that must all hold; `or`, `not` and parentheses 
     refused  failed  ok  injected  truncated  asked  nosys  overridden  unstable  noted  unreturned
     fd_*  path_open,fd  ENOENT   on their own: call=fd_*, call=path_open,fd, errno=ENOENT
 
-Everything is evaluated on whole columns; texts are compared once for each different text. Not for: SQL (`table.py`).
+Not for: what one term means (`terms.py`), or SQL (`sql.py`).
 """
 
 from __future__ import annotations
 
-import difflib
-import fnmatch
-import operator
 import re
-from collections.abc import Callable, Sequence, Set
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..capabilities.refusal import DeniedBy
-from ..wasi import spec
-from ..wasi import types as t
-from .decode import FAMILY_OF, NAMES
-from .layout import DID_NOT_RETURN, Flag
+from .terms import (
+    COLUMNS,
+    COMPARE,
+    EXAMPLES,
+    TEXT_COLUMNS,
+    TIME_COLUMNS,
+    WORDS,
+    Conditions,
+    Mask,
+    QueryError,
+    column_of,
+    compare,
+    number_column,
+    shown,
+    suggest,
+    word,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from .trace import Trace
 
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
-
-
-Text = str | Sequence[str | int] | Set[str | int] | int | None
-"""A condition on names or paths: one (before it an operator, if not `=`: "!=path_open") or several."""
-Number = str | float | range | Sequence[float] | Set[float] | None
-"""A condition on a number or a time: "<10", ">1ms", a number (of ns, where it is a time), a range, any of several."""
-
-
-class Conditions(TypedDict, total=False):
-    """What `Trace.filter` takes by keyword: the columns and words of an expression. None: no condition."""
-
-    call: Text
-    family: Text
-    path: Text
-    errno: Text
-    denied_by: Text | DeniedBy | Sequence[DeniedBy]
-    t: Number
-    t_start: Number
-    t_end: Number
-    dur: Number
-    gap: Number
-    bytes: Number
-    nbytes: Number
-    result: Number
-    fd: Number
-    generation: Number
-    seq: Number
-    line: Number
-    tid: Number
-    instance: Number
-    handle: Number
-    refused: bool | None
-    denied: bool | None
-    failed: bool | None
-    ok: bool | None
-    noted: bool | None
-    unreturned: bool | None
-    truncated: bool | None
-    injected: bool | None
-    asked: bool | None
-    nosys: bool | None
-    overridden: bool | None
-    unstable: bool | None
-
-
-class QueryError(ValueError):
-    """A filter that cannot be understood; the message says what is wrong and what would be right."""
-
-
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq, "==": operator.eq, "!=": operator.ne,
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
-_TIMES = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-_SIZES = {"": 1, "B": 1, "KB": 1000, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
-_TIME_COLUMNS = {"t": "t_start", "t_start": "t_start", "t_end": "t_end", "dur": "dur", "gap": "gap"}
-_NUMBER_COLUMNS = {
-    "bytes": "nbytes", "nbytes": "nbytes", "result": "result", "fd": "fd", "generation": "generation", "seq": "seq",
-    "line": "line", "tid": "tid", "instance": "instance", "handle": "handle",
-}  # fmt: skip
-_TEXT_COLUMNS = ("call", "family", "path", "errno", "denied_by")
-COLUMNS = (*_TEXT_COLUMNS, *_TIME_COLUMNS, *_NUMBER_COLUMNS)
-"""The columns that a filter may name."""
-_FLAG_WORDS = {
-    "injected": Flag.INJECTED, "truncated": Flag.TRUNCATED, "asked": Flag.ASKED, "nosys": Flag.NOSYS,
-    "overridden": Flag.OVERRIDE, "unstable": Flag.UNSTABLE,
-}  # fmt: skip
-WORDS = ("refused", "denied", "failed", "ok", "noted", "unreturned", *_FLAG_WORDS)
-"""The words that a filter may use alone."""
+__all__ = ["COLUMNS", "WORDS", "Conditions", "QueryError", "select"]
 
 
 def select(trace: Trace, expression: str | None, conditions: Conditions) -> Mask:
@@ -124,206 +65,23 @@ def _condition(trace: Trace, name: str, wanted: Any) -> Mask:
         mask = word(trace, name)
         return mask if wanted else ~mask
     if isinstance(wanted, str):
-        found = re.match(r"\s*(!=|==|!~|=|~)\s*" if name in _TEXT_COLUMNS else r"\s*(<=|>=|!=|==|=|<|>)\s*", wanted)
+        found = re.match(r"\s*(!=|==|!~|=|~)\s*" if name in TEXT_COLUMNS else r"\s*(<=|>=|!=|==|=|<|>)\s*", wanted)
         if found:
             return compare(trace, name, found[1], wanted[found.end() :])
         return compare(trace, name, "=", wanted)
     if isinstance(wanted, range):
-        column = _number(trace, name)
-        return np.asarray((column >= wanted.start) & (column < wanted.stop))
+        column = number_column(trace, name)
+        ascending = wanted if wanted.step > 0 else wanted[::-1]
+        within = (column >= ascending.start) & (column < ascending.stop)
+        step = ascending.step
+        return np.asarray(within if step == 1 else within & ((column - ascending.start) % step == 0))
     values = wanted if isinstance(wanted, Sequence | Set) else [wanted]
     mask = np.zeros(len(trace), bool)
     for value in values:
-        if name in _TIME_COLUMNS and isinstance(value, int | float):
+        if name in TIME_COLUMNS and isinstance(value, int | float):
             value = f"{value}ns"
         mask |= compare(trace, name, "=", value.name if isinstance(value, DeniedBy) else str(value))
     return mask
-
-
-# -- terms -------------------------------------------------------------------------------------------------------------
-
-
-def word(trace: Trace, name: str) -> Mask:
-    """The calls that a word such as `refused` stands for."""
-    if name in ("refused", "denied"):
-        return np.asarray(trace.column("denied_by") != 0)
-    if name == "failed":
-        errno = trace.column("errno")
-        return np.asarray((errno != 0) & (errno != DID_NOT_RETURN))
-    if name == "ok":
-        return np.asarray(trace.column("errno") == 0)
-    if name == "unreturned":
-        return np.asarray(trace.column("errno") == DID_NOT_RETURN)
-    if name == "noted":
-        seq = trace.column("seq")
-        mask = np.zeros(len(trace), bool)
-        for first, last, _ in trace.notes:
-            mask |= (seq >= first) & (seq <= last)
-        return mask
-    if name in _FLAG_WORDS:
-        return np.asarray(trace.column("flags") & int(_FLAG_WORDS[name]) != 0)
-    raise QueryError(f"{name!r} is no word of a filter; {_suggest(name, WORDS)}")
-
-
-def compare(trace: Trace, name: str, op: str, value: str) -> Mask:
-    """The calls whose column `name` stands in relation `op` to `value`."""
-    if name in ("call", "family"):
-        table = np.zeros(256, bool)
-        table[: len(NAMES)] = _call_table(value, regex="~" in op, family=name == "family")
-        return _negate(table[trace.column("call")], _equality(name, op))
-    if name == "errno":
-        if op in ("<", "<=", ">", ">="):
-            raise QueryError("an errno has no order; use errno=ENOENT or errno!=0")
-        table = np.zeros(256, bool)
-        table[[_errno(item) for item in value.split(",")]] = True
-        return _negate(table[trace.column("errno")], _equality(name, op, regex=False))
-    if name == "denied_by":
-        table = np.zeros(256, bool)
-        table[[_denied_by(item) for item in value.split(",")]] = True
-        return _negate(table[trace.column("denied_by")], _equality(name, op, regex=False))
-    if name == "path":
-        return _negate(_path(trace, value, regex="~" in op), _equality(name, op))
-    column = _number(trace, name)
-    if op not in _COMPARE:
-        raise QueryError(f"{name} is a number: compare it with = != < <= > >=, not with {op}")
-    parse = _time if name in _TIME_COLUMNS else _size
-    if op in ("=", "==", "!="):
-        mask = np.zeros(len(trace), bool)
-        for item in value.split(","):
-            mask |= column == parse(name, item)
-        return ~mask if op == "!=" else mask
-    return np.asarray(_COMPARE[op](column, parse(name, value)))
-
-
-def _equality(name: str, op: str, regex: bool = True) -> bool:
-    """Whether the operator negates; QueryError for one that a text does not have."""
-    allowed = ("=", "==", "!=", "~", "!~") if regex else ("=", "==", "!=")
-    if op not in allowed:
-        raise QueryError(f"{name} is compared with {' '.join(allowed)}, not with {op}")
-    return op.startswith("!")
-
-
-def _negate(mask: Any, negate: bool) -> Mask:
-    return np.asarray(~mask if negate else mask)
-
-
-def _number(trace: Trace, name: str) -> Any:
-    column = _TIME_COLUMNS.get(name) or _NUMBER_COLUMNS.get(name)
-    if column is None:
-        raise QueryError(f"there is no column {name!r}; {_suggest(name, (*COLUMNS, *WORDS))}")
-    return trace.column(column)
-
-
-def _suggest(name: str, valid: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, valid, 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}valid are: {', '.join(dict.fromkeys(valid))}"
-
-
-def _regex(value: str) -> re.Pattern[str]:
-    try:
-        return re.compile(value)
-    except re.error as error:
-        raise QueryError(f"{value!r} is not a regular expression: {error}") from None
-
-
-def _call_table(value: str, *, regex: bool, family: bool = False) -> Mask:
-    texts = FAMILY_OF if family else NAMES
-    if regex:
-        pattern = _regex(value)
-        return np.array([bool(pattern.search(text)) for text in texts])
-    table = np.zeros(len(NAMES), bool)
-    for item in _split(value):
-        if len(item) > 2 and item[0] == item[-1] == "/":
-            table |= _call_table(item[1:-1], regex=True)
-            continue
-        found = np.array([fnmatch.fnmatchcase(text, item) for text in texts])
-        if not family and not found.any():
-            found = np.array([text == item for text in FAMILY_OF])
-        if not found.any() and not any(char in item for char in "*?["):
-            kind, valid = ("family", spec.FAMILIES) if family else ("call", (*NAMES, *spec.FAMILIES))
-            near = difflib.get_close_matches(item, valid, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"families are: {', '.join(spec.FAMILIES)}"
-            raise QueryError(f"WASI has no {kind} {item!r}; {hint}")
-        table |= found
-    return table
-
-
-def _column_of(name: str) -> str:
-    """The column that a word on its own is compared with: "call" for a call's name, a pattern of names or a family,
-    "errno" for an errno; "" for anything else."""
-    try:
-        if re.fullmatch("E[A-Z0-9]+", name):
-            _errno(name)
-            return "errno"
-        return "call" if _call_table(name, regex=False).any() else ""
-    except QueryError:
-        return ""
-
-
-def _split(value: str) -> list[str]:
-    """Split at commas, but not within /regular expressions/."""
-    return [item.strip() for item in re.findall(r"/(?:\\.|[^/\\])+/|[^,]+", value) if item.strip()]
-
-
-def _errno(item: str) -> int:
-    item = item.strip()
-    if item.isdecimal() and int(item) < 256:
-        return int(item)
-    name = item.upper()
-    if name in ("OK", "SUCCESS"):
-        return 0
-    if name == "?":
-        return DID_NOT_RETURN
-    if name in ("E2BIG", "2BIG"):
-        return int(t.Errno.TOOBIG)
-    for candidate in (name, name.removeprefix("E")):
-        if candidate in t.Errno.__members__:
-            return int(t.Errno[candidate])
-    raise QueryError(f"WASI has no errno {item!r}; {_suggest(name, [e.symbol for e in t.Errno])}")
-
-
-def _denied_by(item: str) -> int:
-    item = item.strip()
-    if item.isdecimal() and int(item) < 256:
-        return int(item)
-    if item.upper() in DeniedBy.__members__:
-        return int(DeniedBy[item.upper()])
-    raise QueryError(f"nothing is denied by {item!r}; {_suggest(item, [d.name.lower() for d in DeniedBy])}")
-
-
-def _path(trace: Trace, value: str, *, regex: bool) -> Mask:
-    if regex:
-        search = _regex(value).search
-        table = [bool(search(full)) or bool(given and search(given)) for full, given in trace.store.wheres]
-    else:
-        patterns = [re.compile(fnmatch.translate(item)).match for item in value.split(",")]
-        table = [any(bool(m(full)) or bool(given and m(given)) for m in patterns) for full, given in trace.store.wheres]
-    return np.asarray(np.array(table, bool)[trace.where_ids])
-
-
-def _time(name: str, value: str) -> float:
-    found = re.fullmatch(r"\s*([\d.]+(?:e-?\d+)?)\s*(ns|us|µs|ms|s)\s*", value)
-    if not found:
-        if value.strip() == "0":
-            return 0
-        raise QueryError(f"{name} is a time: write it with a unit, such as {name}>1ms (ns, us, ms, s), not {value!r}")
-    return _float(found[1]) * _TIMES[found[2]]
-
-
-def _size(name: str, value: str) -> float:
-    found = re.fullmatch(r"\s*(-?[\d.]+|0x[0-9a-fA-F]+)\s*([A-Za-z]*)\s*", value)
-    if not found or found[2].upper() not in _SIZES:
-        raise QueryError(f"{name} is a number, such as {name}=3, not {value!r}")
-    number = int(found[1], 16) if found[1].startswith("0x") else _float(found[1])
-    return number * _SIZES[found[2].upper()]
-
-
-def _float(text: str) -> float:
-    try:
-        return int(text) if text.lstrip("-").isdecimal() else float(text)
-    except ValueError:
-        raise QueryError(f"{text!r} is not a number") from None
 
 
 # -- expressions -------------------------------------------------------------------------------------------------------
@@ -404,13 +162,20 @@ class _Parser:
         if following is None or following["op"] is None:
             if name in WORDS:
                 return word(self.trace, name)
-            if column := _column_of(name):
+            if column := column_of(name):
                 return compare(self.trace, column, "=", name)
-            hint = _suggest(name, (*WORDS, *COLUMNS))
-            raise QueryError(f"{name!r} is no word of a filter and is compared with nothing; {hint}")
+            if name in COLUMNS:
+                raise QueryError(f"{name} is compared with nothing: write {EXAMPLES.get(name, f'{name}=3')}")
+            if name in ("and", "or", "&&", "||"):
+                raise QueryError(f"the filter has {name!r} where a term is expected, such as errno!=0")
+            hint = suggest(name, (*WORDS, *COLUMNS))
+            raise QueryError(f"{shown(name)} is no word of a filter and is compared with nothing; {hint}")
         value = _VALUE.match(self.text, following.end())
         if value is None:
             raise QueryError(f"{name}{following['op']} is compared with nothing")
+        if value["bare"] is not None and value["bare"][0] in "=<>~!":
+            wrong = following["op"] + value["bare"][0]
+            raise QueryError(f"{name} cannot be compared with {wrong!r}; use one of {' '.join(COMPARE)} ~ !~")
         self.at = value.end()
         quoted = value["dq"] if value["dq"] is not None else value["sq"]
         text = value["bare"] if quoted is None else re.sub(r"\\([\"'\\])", r"\1", quoted)

@@ -9,6 +9,7 @@ choices (`Trace.filter`).
 
 from __future__ import annotations
 
+import difflib
 import html
 import re
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _VIEWS = {
     "calls": table.to_arrow, "fds": table.fds_table, "paths": table.paths_table, "lines": table.lines_table,
     "output": table.output_table,
 }  # fmt: skip
+MESSAGE = 300
+"""Characters of DuckDB's complaint that are shown."""
 SHOWN = 100
 """Rows of a result that are printed."""
 
@@ -117,12 +120,15 @@ def sql(trace: Trace, statement: str) -> Result:
     except ImportError:
         raise TraceError("this needs DuckDB: install it with: pip install duckdb pyarrow") from None
     words = set(re.findall(r"\w+", statement.lower()))
-    connection = duckdb.connect(":memory:")
+    # The statement asks of the trace: it reads and writes no file and fetches no extension.
+    connection = duckdb.connect(":memory:", config={"enable_external_access": "false"})
+    shown: dict[str, list[str]] = {}
     try:
         for name, make in _VIEWS.items():
             if name in words or (name == "calls" and "trace" in words):
                 found = table.to_arrow(trace, text="text" in words) if name == "calls" else make(trace)
                 connection.register(name, found)
+                shown[name] = [*found.column_names, *(["text"] if name == "calls" and "text" not in words else [])]
                 if name == "calls":
                     connection.execute("create view trace as select * from calls")
         relation = connection.sql(statement)
@@ -130,11 +136,21 @@ def sql(trace: Trace, statement: str) -> Result:
             raise QueryError("the statement gives no rows: ask with select")
         return Result(relation.to_arrow_table())
     except duckdb.Error as error:
-        raise QueryError(_explained(str(error))) from None
+        raise QueryError(_explained(str(error), shown)) from None
     finally:
         connection.close()
 
 
-def _explained(message: str) -> str:
-    first = plain(message.split("\n\n")[0].strip().replace("\n", " "))
-    return f"{first} (the views are {', '.join(_VIEWS)}; calls has {', '.join(table.COLUMNS)}, text)"
+def _explained(message: str, shown: dict[str, list[str]]) -> str:
+    """DuckDB's complaint in one sentence, and the views and the columns of those that the statement names."""
+    if "file system operations are disabled" in message or "disabled by configuration" in message:
+        return "a statement asks of the trace only: it reads and writes no other file"
+    said = " ".join(re.split(r"\n\n|Candidate functions:", message)[0].split())
+    first = plain(re.sub(r"^(Parser|Binder|Catalog) Error: ", "", said))[:MESSAGE]
+    missing = re.search(r"Table with name (\S+) does not exist", first)
+    if missing:
+        near = difflib.get_close_matches(missing[1].lower(), _VIEWS, 1)
+        first = f"there is no view {missing[1]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    named = shown or {"calls": [*table.COLUMNS, "text"]}
+    columns = "".join(f"; {name} has {', '.join(names)}" for name, names in named.items())
+    return f"{first} (the views are {', '.join(_VIEWS)}{columns})"
