@@ -160,6 +160,9 @@ class TerminalDoor:
         _write(sys.stdout, "")
         _write(sys.stderr, text if text.endswith("\n") or not text else text + "\n")
 
+    def remark(self, text: str) -> None:
+        self.note(text)
+
     def fold(self, title: str, text: str) -> None:
         self.note(text)
 

@@ -104,7 +104,7 @@ def test_a_usage_error_is_one_line(kernel: Kernel) -> None:
     done = kernel.run(cell(programs.HELLO, "wat --starce"))
     assert (done.status, done.ename) == ("error", "UsageError")
     assert "did you mean --strace?" in done.evalue
-    assert "it holds a small WAT program now" in kernel.run(cell("", "wat")).stderr
+    assert "it holds a small WAT program now" in kernel.run(cell("", "wat")).displays[0]["text/plain"]
     assert "did you mean zig?" in kernel.run(cell("x", "zag")).evalue
 
 
@@ -200,12 +200,13 @@ def test_what_a_run_shows_besides_its_report(kernel: Kernel) -> None:
 def test_repeat_says_the_distribution(kernel: Kernel) -> None:
     done = kernel.run(cell(programs.HELLO, "wat --repeat 3 --quiet"))
     assert done.stdout == "hello\n"
-    assert "3 runs" in done.stderr
-    assert done.value == {}
+    assert done.stderr == "oops\n"
+    assert done.displays[0]["text/plain"].startswith("3 runs: ")
+    assert done.results == []
     many = kernel.run(cell(programs.HELLO, "wat --repeat 20"))
     assert many.stderr.count("oops") == 1
-    assert "20 runs" in many.stderr
-    assert "▁" in many.stderr or "█" in many.stderr
+    assert many.displays[0]["text/plain"].startswith("20 runs: ")
+    assert "█" in many.displays[0]["text/plain"]
     assert kernel.run("len(_.repeats)").text == "20"
 
 

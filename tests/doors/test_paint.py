@@ -65,7 +65,7 @@ def test_a_source_line_is_left_as_it_is() -> None:
 @given(st.text(alphabet=st.sampled_from("ab:^~|│ \t\n\x1b[0m31;error:warning<&12-->=.c\x07\x9b")))
 def test_no_text_is_lost_and_no_escape_of_its_own_lives(text: str) -> None:
     shown = "\n".join(ansi(text))
-    ours = re.compile(r"\x1b\[(?:1;3[136]|1|0)m")
+    ours = re.compile(r"\x1b\[(?:1;3[36]|1;38;5;196|1|0)m")
     assert ours.sub("", shown) == plain(text).rstrip("\n")
     assert "\x1b" not in ours.sub("", shown)
     page = html(text)

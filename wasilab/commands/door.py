@@ -57,6 +57,9 @@ class Door(Protocol):
     def note(self, text: str) -> None:
         """A remark beside the answer (stderr)."""
 
+    def remark(self, text: str) -> None:
+        """A fact beside the answer that is no warning: figures, where a socket listens."""
+
     def fold(self, title: str, text: str) -> None:
         """A longer remark, closed under its title where the door can do that."""
 

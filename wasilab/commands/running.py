@@ -82,9 +82,9 @@ def run_module(
 
         (door.note if door.kind == "cli" else door.say)(f"\n{lesson(last, asked)}")
     if options.time:
-        door.note(timing(first, compile_seconds))
+        door.remark(timing(first, compile_seconds))
     if turns:
-        door.note(distribution(turns))
+        door.remark(distribution(turns))
     return Done(last.exit_code, last)
 
 
@@ -173,7 +173,7 @@ def say_where_it_listens(grants: Grants, door: Door) -> None:
         except (ValueError, OSError) as error:
             raise UsageProblem(f"--listen {socket.address}: {error}") from None
         if str(port) != socket.address.rpartition(":")[2]:
-            door.note(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+            door.remark(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

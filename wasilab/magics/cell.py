@@ -20,6 +20,7 @@ from ..module import ModuleError
 from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 from ..toolchains.registry import language_name, toolchain_for
 from .failures import CellFailure, CellInterrupted, CompileFailed
+from .interrupts import settle_after_interrupt
 from .lab import Lab, cell_number, check_name
 from .notebook import NotebookDoor
 
@@ -54,7 +55,7 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         _check_name(request)
         language = language_name(options.lang or "c")
         if not cell.strip():
-            door.note(_offer_template(shell, line, language))
+            door.remark(_offer_template(shell, line, language))
             return Done()
         _warm_c(lab, language)
         started = time.perf_counter()
@@ -153,6 +154,7 @@ def _finished(lab: Lab, request: Request, done: Done) -> Done:
     lab.last = run
     run.streamed = True
     if run.outcome.kind == "interrupt":
+        settle_after_interrupt()
         if not request.options.quiet:
             from IPython.display import display
 
@@ -200,6 +202,7 @@ def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
     except CompileError as error:
         raise CompileFailed(error.output, hints=error.hints) from None
     except CompileInterrupted:
+        settle_after_interrupt()
         raise CellInterrupted("the compile was stopped") from None
     except ToolchainMissing as error:
         raise CellFailure(str(error)) from None
@@ -210,6 +213,7 @@ def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
             raise
         raise UsageError(f"{error.filename!r}: {error.strerror or error}") from None
     except KeyboardInterrupt as interrupt:
+        settle_after_interrupt()
         if isinstance(interrupt, CellInterrupted):
             raise
         raise CellInterrupted from None

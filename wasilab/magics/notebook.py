@@ -13,7 +13,7 @@ from ..commands.door import Busy
 from ..module import Module
 from ..views.escape import html_text
 from .lab import Lab
-from .output import CellStream, Progress
+from .output import CellStream, Progress, in_kernel
 from .paint import html as painted
 
 
@@ -46,6 +46,16 @@ class NotebookDoor:
     def note(self, text: str) -> None:
         sys.stderr.write(text if text.endswith("\n") or not text else text + "\n")
         sys.stderr.flush()
+
+    def remark(self, text: str) -> None:
+        """Shown as a value is, not as stderr, which a notebook paints red; in a terminal it is stderr all the same."""
+        if not in_kernel():
+            self.note(text)
+            return
+        from IPython.display import display
+
+        sys.stdout.flush()
+        display({"text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
 
     def fold(self, title: str, text: str) -> None:
         from IPython.display import display

@@ -15,7 +15,8 @@ from ..views.escape import html_text
 Piece = tuple[str, str]
 """(style, text); style is "error", "warning", "note", "place" or "" for plain."""
 
-_ANSI = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m", "place": "\x1b[1m"}
+# Pure red: front ends set a cell's errors on pink or on dark red, and on both of them their own red is hard to read.
+_ANSI = {"error": "\x1b[1;38;5;196m", "warning": "\x1b[1;33m", "note": "\x1b[1;36m", "place": "\x1b[1m"}
 _HTML = {
     "error": "color:#d6293e;font-weight:600",
     "warning": "color:#b07500;font-weight:600",
