@@ -96,7 +96,7 @@ def watch() -> None:
         return done
 
     cell.run_module = run_module
-    Run._repr_mimebundle_ = _wrapped("report", Run._repr_mimebundle_)
+    Run._ipython_display_ = _wrapped("report", Run._ipython_display_)
     begun = [0.0]
 
     def before(info: Any) -> None:
@@ -123,7 +123,7 @@ def spent() -> Split:
 class Bench:
     """A kernel whose cells are timed, with a compile cache of its own that begins empty."""
 
-    def __init__(self, cache: str) -> None:
+    def __init__(self, cache: str, *, watched: bool = True) -> None:
         from jupyter_client.manager import KernelManager
 
         self._manager = KernelManager()
@@ -135,19 +135,20 @@ class Bench:
         self._client.start_channels()
         self._client.wait_for_ready(timeout=120)
         self.run("%load_ext wasilab")
-        self.run("import tests.bench.cells as bench; bench.watch()")
+        if watched:
+            self.run("import tests.bench.cells as bench; bench.watch()")
 
     def run(self, code: str) -> tuple[float, str, str]:
         """(milliseconds until the last output, text of the value, the error) of a cell."""
         start = time.perf_counter()
-        asked = self._client.execute(code, allow_stdin=False)
+        asked = self._client.execute(code, allow_stdin=True)  # as for a person: with the live timeline
         text, error, last = "", "", 0.0
         while True:
             message = self._client.get_iopub_msg(timeout=600)
             if message["parent_header"].get("msg_id") != asked:
                 continue
             kind, content = message["msg_type"], message["content"]
-            if kind in ("execute_result", "stream", "error"):
+            if kind in ("execute_result", "display_data", "stream", "error"):
                 last = 1000 * (time.perf_counter() - start)
             if kind == "execute_result":
                 text = content["data"]["text/plain"]
@@ -204,6 +205,18 @@ def by_hand(lang: str, body: str) -> tuple[float, float]:
         return 1000 * (compiled - start), 1000 * (time.perf_counter() - compiled)
 
 
+def first_cell(pause: float) -> str:
+    """The first cell of a kernel, `pause` seconds after `%load_ext`: imports and all, unless they came ahead of it."""
+    with tempfile.TemporaryDirectory() as cache:
+        bench = Bench(cache, watched=False)
+        try:
+            time.sleep(pause)
+            wall, _, error = bench.run(f"%%wasi wat\n{stamped(SOURCES['wat'])}")
+        finally:
+            bench.close()
+    return f"the first cell of a kernel, wat, {pause:g} s after %load_ext: {error or f'{wall:.0f} ms'}"
+
+
 def cython(bench: Bench, rounds: int) -> str:
     """`%%cython` for a hello, the quickest of several changed cells; or that it is not there."""
     if bench.run("%load_ext Cython")[2]:
@@ -230,6 +243,7 @@ def lines(rounds: int = 5) -> list[str]:
             found.append(cython(bench, min(rounds, 3)))
         finally:
             bench.close()
+    found += [first_cell(pause) for pause in (0.0, 3.0)]
     for lang, source in SOURCES.items():
         try:
             pairs = [by_hand(lang, stamped(source)) for _ in range(min(rounds, 3))]
