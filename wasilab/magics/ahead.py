@@ -1,8 +1,8 @@
 """What the first cell would wait for, done while the person types it: imports, Wasmtime's start, the fonts.
 
 After `%load_ext wasilab` in a notebook or an IPython terminal a thread of its own waits a moment, imports what a cell
-needs and runs an empty module once. It shows nothing, makes no widget and touches no file but the caches. The first
-magic waits for it rather than importing the same beside it, or calls it off when it has not begun.
+needs and runs a small program once. It shows nothing, makes no widget and writes nothing but its program in the compile
+cache. The first magic waits for it rather than importing the same beside it, or calls it off when it has not begun.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ class Ahead:
 def for_cells(widgets: bool) -> None:
     """Import what a cell needs and do once, unseen, what a cell does; `widgets`: what a front end needs, too."""
     from .. import runner, view
-    from ..module import from_wat
+    from ..toolchains.registry import toolchain_for
     from . import cell
 
     assert cell is not None
-    run = runner.run(from_wat('(module (memory (export "memory") 1) (func (export "_start")))', name="ahead"))
-    view("report")(run, widget=False)
+    run = runner.run(runner.compile(toolchain_for("wat").template, "wat", name="ahead"), stacks=1)
+    view("report")(run)
     if widgets:
         view("timeline")
 
