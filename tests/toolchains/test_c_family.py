@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.toolchains.base import CompileError, ToolchainError, compile_source
+from wasilab.toolchains.base import CompileError, Job, ToolchainError, compile_source
 from wasilab.toolchains.c_family import emulation_flags
 from wasilab.toolchains.c_hints import hints
+from wasilab.toolchains.probe import Tool
+from wasilab.toolchains.registry import toolchain_for
 
 pytestmark = pytest.mark.toolchain
 
@@ -89,6 +91,32 @@ def test_relative_folders_count_from_the_persons_folder(tmp_path: Path, monkeypa
     source = "#include <own.h>\nint main(void) { return X; }\n"
     assert compile_source(source, "c", ["-Iinclude"]).wasm.startswith(b"\0asm")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["include"]
+
+
+def test_zig_runs_apart_where_its_own_library_lies_below_the_persons_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zig = tmp_path / ".venv" / "ziglang" / "zig"
+    tool = Tool("zig", (str(zig), "cc"), "0.17.1", str(zig), "PyPI ziglang")
+    for name in ("include", "notebooks", "work"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "util.c").write_text("")
+    flags = ("-Iinclude", "-L", "lib", "-I/abs", "-lm", "-O1", "util.c", "cell.c", "-include", "own.h")
+    job = Job("", "main.c", flags, {"cell.c": ""}, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "notebooks")
+    beside = toolchain_for("c").command(tool, job)
+    assert beside.cwd == tmp_path / "notebooks"
+    assert {"-Iinclude", "lib", "util.c"} <= set(beside.argv)
+    monkeypatch.chdir(tmp_path)
+    above = toolchain_for("c").command(tool, job)
+    assert above.cwd == job.folder
+    at = above.argv.index(f"-I{tmp_path}/include")
+    assert above.argv[at : at + 10] == (
+        f"-I{tmp_path}/include", "-L", f"{tmp_path}/lib", "-I/abs", "-lm", "-O1", f"{tmp_path}/util.c",
+        f"{tmp_path}/work/cell.c", "-include", f"{tmp_path}/own.h",
+    )  # fmt: skip
+    clang = Tool("clang", ("clang",), "22", str(zig), "PATH")
+    assert toolchain_for("c").command(clang, job).cwd == tmp_path
 
 
 def test_a_reactor_has_initialize_and_its_exports() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -169,13 +169,19 @@ class CFamily(Toolchain):
             env = {**zig_environment(job.folder)}
         else:
             env = {"TMPDIR": str(job.folder)}  # what the linker says of an object then names no folder of this machine
-        sources = [str(job.folder / flag) if flag in job.files else flag for flag in job.flags]
+        flags = job.flags
+        where = cwd
+        if tool.kind == "zig" and Path(os.path.realpath(tool.path)).is_relative_to(os.path.realpath(cwd)):
+            # Zig knows its own library by the path from where it runs, if that is above it (the folder that holds
+            # .venv): it would build the library once more for such a folder. So it runs beside the source.
+            flags, where = counted_from(cwd, flags, job.files), job.folder
+        sources = [str(job.folder / flag) if flag in job.files else flag for flag in flags]
         # The folder of the person is where -I and -L count from; the work folder is where quoted includes are found.
         argv += [*self.default_flags, *self.extra(), "-fno-color-diagnostics"]
         argv += [f"-ffile-prefix-map={cwd}=.", f"-ffile-prefix-map={job.folder}=.", "-fdebug-compilation-dir=."]
         argv += ["-MMD", "-MF", str(job.folder / "deps.d")]
         argv += [str(job.source_path), *sources, "-o", str(job.output_path)]
-        return Command(tuple(argv), cwd, env)
+        return Command(tuple(argv), where, env)
 
     def context(self, job: Job) -> list[str]:
         # Relative paths among the flags count from the person's folder.
@@ -229,6 +235,28 @@ class CFamily(Toolchain):
         if tool.kind == "zig" and not is_warm(tool, self._variant(())):
             return "the first compile builds wasi-libc, about a minute, once"
         return None
+
+
+_WITH_PATH = ("-I", "-L", "-isystem", "-iquote", "-idirafter", "-include", "-imacros")
+"""Flags of the compiler that a path follows, joined or as the next word."""
+
+
+def counted_from(folder: Path, flags: Sequence[str], cell_files: Collection[str] = ()) -> tuple[str, ...]:
+    """`flags` with the paths in them counted from `folder`, for a compiler that runs elsewhere.
+
+    Names among `cell_files` stay: they lie beside the source.
+    """
+    found: list[str] = []
+    for at, flag in enumerate(flags):
+        start = next((word for word in _WITH_PATH if flag.startswith(word)), "")
+        if at and flags[at - 1] in _WITH_PATH:
+            flag = str(folder / flag)
+        elif start and flag != start:
+            flag = start + str(folder / flag[len(start) :])
+        elif not flag.startswith("-") and flag not in cell_files and (folder / flag).is_file():
+            flag = str(folder / flag)
+        found.append(flag)
+    return tuple(found)
 
 
 def _current_folder(job: Job) -> Path:
