@@ -130,3 +130,36 @@ def test_a_time_limit_fires_once_and_not_when_disarmed_or_closed() -> None:
     limit.arm(lambda: fired.append("after"))
     assert gone("wasilab time limit")
     assert fired == ["armed"]
+
+
+def test_a_call_that_was_given_up_lets_go_when_it_returns() -> None:
+    """A host call that cannot be stopped: two interrupts leave it to itself, and its thread ends with it."""
+    begun, leave = threading.Event(), threading.Event()
+
+    def stuck(original: Any, buffer: memoryview) -> None:
+        begun.set()
+        leave.wait(20)
+
+    text = """(module (import "wasi_snapshot_preview1" "random_get" (func $r (param i32 i32) (result i32)))
+      (memory (export "memory") 1) (func (export "ask") (drop (call $r (i32.const 0) (i32.const 8)))))"""
+    inst = wasilab.instantiate(
+        from_wat(text, name="stuck"), wasilab.Grants(overrides={"random_get": stuck}),
+    )  # fmt: skip
+
+    def twice() -> None:
+        assert begun.wait(10)
+        for _ in range(2):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            time.sleep(0.15)
+
+    other = threading.Thread(target=twice)
+    other.start()
+    with pytest.raises(wasilab.GuestError, match="has not returned yet and is left to itself"):
+        inst.exports.ask()
+    other.join(10)
+    assert inst.closed
+    assert len(named("wasilab stuck")) == 1
+    inst.close()
+    assert len(named("wasilab stuck")) == 1
+    leave.set()
+    assert gone("wasilab stuck")
