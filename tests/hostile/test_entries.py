@@ -12,6 +12,7 @@ the same as an import of WASI                    ENOSYS, by the C API even where
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
@@ -130,5 +131,50 @@ def test_numbers_at_their_edges_pass_alike_both_ways(raw: bool) -> None:
             inst.call("i", bad, 0, 0, 0)
     with pytest.raises(TypeError, match="is no f64"):
         inst.call("i", 0, 0, 0, 10**400)
+    inst.close()
+    host.close()
+
+
+@RAW
+def test_a_hundred_thousand_exports_do_not_hold_the_run_up(raw: bool) -> None:
+    """wasmtime-py lists them in time that grows with the square: this was five minutes, past every limit."""
+    names = " ".join(f'(export "f{number}" (func $f))' for number in range(100_000))
+    text = f'(module (func $f (result i32) (i32.const 7)) {names} (memory 1) (func (export "_start")))'
+    module = from_wat(text, name="many")
+    before = time.process_time()
+    grants = wasilab.Grants(limits=wasilab.Limits(seconds=20))
+    assert wasilab.run(module, (), grants, raw=raw).outcome.ok
+    assert wasilab.run(module, (), grants, invoke="f99999", raw=raw).outcome.results == (7,)
+    user = from_wat(
+        '(module (import "many" "f77777" (func $f (result i32))) (import "wasi_snapshot_preview1" "proc_exit"'
+        ' (func $x (param i32))) (func (export "_start") (call $x (call $f))))'
+    )
+    assert wasilab.run(user, (), grants, preload={"many": module}, raw=raw).exit_code == 7
+    assert time.process_time() - before < 60
+
+
+@RAW
+@pytest.mark.parametrize("available", [True, False])
+def test_exports_are_found_by_name_with_and_without_the_c_api(
+    raw: bool, available: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_way, "AVAILABLE", available)
+    module = from_wat(
+        """(module (func (export "\\22 \\c3\\a9") (result i32) (i32.const 1))
+           (func (export "") (result i32) (i32.const 2))
+           (memory (export "m") 1) (table (export "t") 1 funcref) (global (export "g") i32 (i32.const 1)))"""
+    )
+    host = Host()
+    inst = Live.open(module, host, raw=raw)
+    assert list(inst.exports) == ['" \u00e9', ""]
+    assert (inst.exports['" \u00e9'](), inst.exports[""]()) == (1, 2)
+    assert sorted(inst.session.exports) == ["", '" \u00e9', "g", "m", "t"]
+    assert inst.session.exports["m"].data_len(inst.session.store) == 65536
+    for missing in ("f", "g\0", "m\0m"):
+        assert missing not in inst.session.exports
+        with pytest.raises(TypeError, match="exports no function"):
+            inst.call(missing)
+    with pytest.raises(TypeError, match="exports no function 'm'"):
+        inst.call("m")
     inst.close()
     host.close()

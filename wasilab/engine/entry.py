@@ -8,7 +8,7 @@ Not here: what the guest's end means (`session.py`), and threads (`worker.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ctypes import c_float
 from functools import partial
 from typing import Any
@@ -34,11 +34,44 @@ def offer(module: Module) -> str:
     return f"name a function with --invoke: {shown}"
 
 
-class Entries:
-    """The functions that one instance exports; `exports` are its wasmtime objects by name. Drop it with the store."""
+class Exported(Mapping[str, Any]):
+    """The exports of an instance by name, as wasmtime objects, each made when it is asked for.
 
-    def __init__(self, module: Module, store: Any, exports: Mapping[str, Any], *, raw: bool) -> None:
-        self.exports = exports
+    wasmtime-py makes all of them at once, in time that grows with the square of their number: five minutes for
+    the 100,000 that fit into a megabyte. `instance` None has none.
+    """
+
+    def __init__(self, module: Module, store: Any, instance: Any) -> None:
+        self._names = {} if instance is None else {e.name: e.kind for e in module.exports}
+        self._store = store
+        self._instance = instance
+        self._known: dict[str, Any] = {}
+        if instance is not None and not _raw.AVAILABLE:
+            self._known = dict(instance.exports(store))
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            if name not in self._names:
+                raise KeyError(name)
+            self._known[name] = _raw.export(self._store, self._instance, name)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def functions(self) -> list[str]:
+        """The names of those that are functions."""
+        return [name for name, kind in self._names.items() if kind == "func"]
+
+
+class Entries:
+    """The functions that one instance exports; `exports` are all its exports. Drop it with the store."""
+
+    def __init__(self, module: Module, store: Any, instance: Any, *, raw: bool) -> None:
+        self.exports = Exported(module, store, instance)
         self._module = module
         self._store = store
         self._raw = raw
@@ -78,7 +111,8 @@ class Entries:
 
 def _converted(name: str, wanted: Sequence[str], arguments: Sequence[Any]) -> list[Any]:
     if len(wanted) != len(arguments):
-        raise InvokeError(f"{name} takes {len(wanted)} arguments ({', '.join(wanted)}), not {len(arguments)}")
+        shown = ", ".join(wanted[:20]) + (", ..." if len(wanted) > 20 else "")
+        raise InvokeError(f"{name} takes {len(wanted)} arguments ({shown}), not {len(arguments)}")
     converted: list[Any] = []
     for given, kind in zip(arguments, wanted, strict=True):
         try:

@@ -117,11 +117,7 @@ class Live:
     @property
     def exports(self) -> dict[str, Callable[..., Any]]:
         """The exported functions, callable with numbers."""
-        return {
-            name: self._caller(name)
-            for name, value in self.session.exports.items()
-            if isinstance(value, wasmtime.Func)
-        }
+        return {name: self._caller(name) for name in self.session.exports.functions()}
 
     def _caller(self, name: str) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:

@@ -28,6 +28,7 @@ _NO_FINALIZER = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
 
 try:
     from wasmtime import _bindings
+    from wasmtime._extern import wrap_extern as _wrap_extern
     from wasmtime._func import Caller as _Caller
 
     _new_unchecked = _bindings.wasmtime_func_new_unchecked
@@ -37,6 +38,8 @@ try:
     _call_unchecked = _bindings._wasmtime_func_call_unchecked
     _slot = _bindings.wasmtime_val_raw_t
     _trap_pointer = ctypes.POINTER(_bindings.wasm_trap_t)
+    _export_get = _bindings._wasmtime_instance_export_get
+    _extern = _bindings.wasmtime_extern_t
     AVAILABLE = ctypes.sizeof(_bindings.wasmtime_val_raw_t) == 16 and all(
         hasattr(wasmtime.Trap, name) for name in ("_consume", "_from_ptr")
     )
@@ -98,3 +101,12 @@ def entry(store: Any, function: Any, params: Sequence[str], results: Sequence[st
         return found[0] if single else list(found) or None
 
     return enter
+
+
+def export(store: Any, instance: Any, name: str) -> Any:
+    """The export `name` of an instance as a wasmtime object; None if there is none."""
+    text, item = name.encode(), _extern()
+    buffer = ctypes.create_string_buffer(text, len(text))
+    if not _export_get(store._context(), ctypes.byref(instance._instance), buffer, len(text), ctypes.byref(item)):
+        return None
+    return _wrap_extern(item)

@@ -19,7 +19,7 @@ from ..trace.record import Recorder
 from ..wasi.host import UNBOUNDED, Host
 from ..wasi.types import ProcExit, Trap
 from . import engines
-from .entry import Entries, InvokeError, offer
+from .entry import Entries, Exported, InvokeError, offer
 from .limits import Limits
 from .link import Link
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
@@ -39,9 +39,6 @@ _WORDS: dict[str, str] = {
     "BAD_CONVERSION_TO_INTEGER": "the program converted a number to an integer that cannot hold it",
     "STACK_OVERFLOW": "the program's call stack is exhausted: endless recursion, most likely",
 }
-
-
-_HEAP_FULL = "GC heap out of memory"
 
 
 class Session:
@@ -76,7 +73,7 @@ class Session:
         self._raw = raw
         self._detached = detached
         self._lent: engines.Compiled | None = None
-        self._entries = Entries(module, None, {}, raw=raw)
+        self._entries = Entries(module, None, None, raw=raw)
         self._preloaded: list[Any] = []
         self._origins: Origins = {}
         self._foreign = False
@@ -109,13 +106,13 @@ class Session:
         if self._recorder is not None:
             self._listen(self._recorder)
             self._recorder.start_clock()
-        provided: dict[str, dict[str, Any]] = {}
+        provided: dict[str, Mapping[str, Any]] = {}
         self._foreign = references_pass(modules, self._preload)
         for number, (name, module) in enumerate(self._preload.items(), 1):
             instance = self._instantiate(module, self._lent.modules[number], provided, number)
             entries = self._enter(module, instance)
             self._origins = {**self._origins, **reexported(name, module, provided, self._origins)}
-            provided[name] = dict(entries.exports)
+            provided[name] = entries.exports
             self._preloaded.append(instance)
             if "_initialize" in entries:
                 entries.call("_initialize")
@@ -123,7 +120,7 @@ class Session:
         self._entries = self._enter(self.module, self.instance)
 
     def _enter(self, module: Module, instance: Any) -> Entries:
-        return Entries(module, self.store, dict(instance.exports(self.store)), raw=self._raw)
+        return Entries(module, self.store, instance, raw=self._raw)
 
     def _instantiate(self, module: Module, compiled: Any, provided: Mapping[str, Any], number: int) -> Any:
         stacks = None
@@ -258,16 +255,24 @@ class Session:
         code = _code(error)
         if code == "OUT_OF_FUEL":
             return Outcome("limit", EXIT_LIMIT, f"the fuel of {self.limits.fuel:,} is used up", frames, **common)
-        if _HEAP_FULL in str(error) and isinstance(error, wasmtime.WasmtimeError):
-            words = "the program's garbage-collected heap is full: it may take "
-            words += f"{self._memory_share:,} bytes, its part of the memory allowed; raise it with --max-memory"
-            return Outcome("trap", EXIT_TRAP, words, frames, **common)
         if isinstance(error, (wasmtime.Trap, wasmtime.WasmtimeError)):
-            words = _WORDS.get(code or "") or f"the program trapped: {engines._sentence(error)}"
+            words = _WORDS.get(code or "") or self._cause(str(error))
             return Outcome("trap", EXIT_TRAP, words + self._memory_hint(), frames, **common)
         assert error is not None
         bug = HostBug("the engine", error)
         return Outcome("error", EXIT_ERROR, str(bug), frames, detail=bug.detail, **common)
+
+    def _cause(self, text: str) -> str:
+        """Wasmtime's text for an end that has no code of its own, in words: its last cause, without the backtrace."""
+        if "GC heap out of memory" in text:
+            return (
+                f"the program's garbage-collected heap is full: it may take {self._memory_share:,} bytes, its part of "
+                "the memory allowed; raise it with --max-memory"
+            )
+        if "thrown Wasm exception" in text:
+            return "the program threw an exception that nothing caught"
+        lines = text.rsplit("Caused by:", 1)[-1].split("\n")
+        return f"the program trapped: {' '.join(line.strip() for line in lines if line.strip())[:600]}"
 
     def _stopped(self, frames: tuple[Any, ...], common: dict[str, Any]) -> Outcome:
         if self.stop_reason == "seconds":
@@ -314,7 +319,7 @@ class Session:
             return None
 
     @property
-    def exports(self) -> Mapping[str, Any]:
+    def exports(self) -> Exported:
         """The instance's exports by name (wasmtime objects)."""
         return self._entries.exports
 
@@ -329,7 +334,7 @@ class Session:
             link.close()
         forget(self.stop.error)
         self.stop.frames = []
-        self._entries = Entries(self.module, None, {}, raw=self._raw)
+        self._entries = Entries(self.module, None, None, raw=self._raw)
         self._preloaded = []
         self.instance = self.store = None
 
