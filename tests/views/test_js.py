@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from wasilab.engine.outcome import Outcome
-from wasilab.views.columns import Columns, busy
+from wasilab.views.columns import COLOURS, Columns, busy
 from wasilab.views.feed import Feed
 from wasilab.views.units import duration, size
 
@@ -159,6 +159,18 @@ def test_numbers_are_worded_as_in_python() -> None:
     code = 'const words = await load("words"); out = [given.times.map(words.duration), given.sizes.map(words.bytes)];'
     out = node(code, times=times, sizes=sizes)
     assert out == [[duration(ns) for ns in times], [size(count) for count in sizes]]
+
+
+def test_every_text_on_a_lane_can_be_read() -> None:
+    def light(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        r, g, b = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    inks = node('const { inkOn } = await load("draw"); out = given.colours.map(inkOn);', colours=list(COLOURS.values()))
+    for colour, ink in zip(COLOURS.values(), inks, strict=True):
+        dark, bright = sorted((light(colour), 1.0 if ink == "#fff" else 0.0))
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5, f"{ink} on {colour}"
 
 
 def test_a_hexdump_shows_offsets_bytes_and_ascii() -> None:

@@ -37,7 +37,8 @@ def document(title: str, body: str, *, auto_theme: bool = True) -> str:
 
 _OUTER = """<style>
 .wasilab-plain { display: none }
-.wasilab-frame { width: 100%; border: 1px solid #8884; border-radius: 8px; resize: vertical; background: #fff }
+.wasilab-frame { width: 100%; box-sizing: border-box; border: 1px solid #8884; border-radius: 8px; resize: vertical;
+  background: #fff }
 [data-jp-theme-light="false"] .wasilab-frame, .vscode-dark .wasilab-frame, html[theme="dark"] .wasilab-frame
   { filter: invert(0.92) hue-rotate(180deg) }
 </style>"""

@@ -41,13 +41,13 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     for refusal in refusals(run)[:10]:
         times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
         where = f" [{refusal.where}]" if refusal.where else ""
-        lines += textwrap.wrap(f"refused: {refusal.sentence}{times}{where}", width, subsequent_indent="  ",
-                               break_on_hyphens=False)  # fmt: skip
+        sentence = f"refused: {shorten(refusal.sentence, sections.LONG)}{times}{where}"
+        lines += textwrap.wrap(sentence, width, subsequent_indent="  ", break_on_hyphens=False)
         if refusal.remedy:
             blank = to_complete(refusal.remedy)
             lines.append(f"  to allow it: {refusal.remedy}" + (f" ({blank})" if blank else ""))
     for name in ("stdout", "stderr") if output else ():
-        shown, left = sections.output_start(run, name, 12, 2000)
+        shown, left = sections.output_start(run, name, 12, 12 * width)
         if shown:
             lines += [f"{name}:", *(f"  {line}" for line in shown.rstrip("\n").split("\n"))]
             if left:

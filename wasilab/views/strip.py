@@ -37,13 +37,12 @@ def strip_html(run_or_trace: Any, columns: Columns, words: str) -> str:
 
 
 def _row(lane: Lane, columns: Columns) -> str:
-    alpha = ' fill-opacity=".6"' if lane.name == "guest" else ""
-    colour = COLOURS[lane.name]
+    colour = "var(--guest)" if lane.name == "guest" else COLOURS[lane.name]
     # the stroke keeps a bar visible that is narrower than a pixel
     bars = (
         '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">'
-        f'<path fill="{colour}"{alpha} stroke="{colour}" stroke-width="1"'
-        f'{alpha.replace("fill", "stroke")} vector-effect="non-scaling-stroke" d="{_path(lane, columns.span)}"/></svg>'
+        f'<path style="fill:{colour};stroke:{colour}" stroke-width="1" vector-effect="non-scaling-stroke" '
+        f'd="{_path(lane, columns.span)}"/></svg>'
     )
     signs = "".join(
         f'<i class="sign-{verdict}" style="left:{100 * at / columns.span:.2f}%" '

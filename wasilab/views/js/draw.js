@@ -198,7 +198,7 @@ export class Painter {
       if (store.verdict[row]) glyphs.push([left + Math.min(wide / 2, 8), top + laneHeight / 2, store.verdict[row]]);
       const words = store.nameOf(row), room = wide - (store.verdict[row] ? 20 : 6);
       if (room > 30 && g.measureText(words).width < room) {
-        g.fillStyle = "#fff";
+        g.fillStyle = inkOn(colour);
         g.fillText(words, left + (store.verdict[row] ? 17 : 3), top + laneHeight / 2 + 0.5);
       }
     }
@@ -218,7 +218,7 @@ export class Painter {
 
   /** @param {CanvasRenderingContext2D} g @param {View} view @param {number} top */
   paintOutput(g, view, top) {
-    const { output, colours } = this.store.meta;
+    const { output } = this.store.meta;
     let free = this.gutter;
     for (let i = 0; i < output.length; i++) {
       const [, at, stream, text] = output[i];
@@ -226,7 +226,7 @@ export class Painter {
       if (x > this.width) break;
       if (x < this.gutter - 200) continue;
       const next = i + 1 < output.length ? this.x(view, output[i + 1][1]) : this.width;
-      g.fillStyle = stream === "stderr" ? colours.failed : this.theme.dim;
+      g.fillStyle = stream === "stderr" ? this.theme.warn : this.theme.dim;
       g.fillRect(Math.max(x, this.gutter), top + 4, 2, this.laneHeight - 8);
       const from = Math.max(x + 5, free), room = Math.min(next, this.width) - from;
       if (room < 26 || x < this.gutter) continue;
@@ -382,6 +382,12 @@ export class Painter {
     }
     return best;
   }
+}
+
+/** @param {string} colour "#rrggbb" @returns {string} black or white, whichever is read better on it (WCAG's contrast) */
+export function inkOn(colour) {
+  const light = [1, 3, 5].map((at) => (parseInt(colour.slice(at, at + 2), 16) / 255) ** 2.2);
+  return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] > 0.18 ? "#000" : "#fff";
 }
 
 /** @param {HTMLCanvasElement} canvas @returns {CanvasRenderingContext2D} */

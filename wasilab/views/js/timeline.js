@@ -194,7 +194,7 @@ class TimelineView {
     }
     this.root.dataset.theme = dark ? "dark" : "light";
     const style = getComputedStyle(this.root);
-    for (const name of ["bg", "fg", "dim", "line", "stripe", "select", "shade", "link"]) this.painter.theme[name] = style.getPropertyValue(`--${name}`).trim();
+    for (const name of ["bg", "fg", "dim", "warn", "line", "stripe", "select", "shade", "link"]) this.painter.theme[name] = style.getPropertyValue(`--${name}`).trim();
     this.painter.theme.font = "11px system-ui, sans-serif";
     this.soon();
   }
