@@ -54,6 +54,10 @@ GOLDEN = {
         lambda b: b.call("args_get", 16, 32, data=b"prog\0a b\0\xff\0"),
         'args_get(argv=["prog", "a b", "\\xff"]) = 0',
     ),
+    "arguments beyond the snap length": (
+        lambda b: b.call("args_get", 16, 32, data=b"prog\0a lo", flags=Flag.TRUNCATED),
+        'args_get(argv=["prog", "a lo"...]) = 0',
+    ),
     "args_sizes_get": (
         lambda b: b.call("args_sizes_get", 16, 32, result=2, aux=struct.pack("<I", 9)),
         "args_sizes_get() = 0 {argc=2, argv_buf_size=9}",

@@ -17,6 +17,7 @@ from ..wasi import signature as sig
 from ..wasi import types as t
 from ..wasi.signature import Type
 from .decode import KEPT_SUBSCRIPTIONS, Batch, Field, Iovec
+from .layout import Flag
 from .pieces import Piece, distinct, numbered, texts
 from .show import (
     SHORT_RIGHTS,
@@ -56,7 +57,7 @@ def parameter(batch: Batch, field: Field, limit: int, fds: Fds, verbose: bool = 
     if kind == sig.OUTBUF:
         return [_buffer(batch, field, limit)]
     if kind == sig.OUTSTRINGS:
-        return [_at_pointers(batch, field, lambda text: clipped(text, limit))]
+        return [_strings(batch, field, limit)]
     if kind == sig.INSUBS:
         return [_subscriptions(batch, field)]
     if kind == sig.OUTEVENTS:
@@ -146,6 +147,18 @@ def _string(batch: Batch, field: Field, limit: int) -> Piece:
     return numbered(
         batch.records["path"], lambda i: clipped(paths[i - 1], most) if 0 < i <= len(paths) else UNKNOWN
     )
+
+
+def _strings(batch: Batch, field: Field, limit: int) -> Piece:
+    """The arguments or variables that the guest was given; the last with "..." where the trace kept no more of them."""
+    pointers = batch.word(field.word).tolist()
+    cut = (batch.records["flags"] & int(Flag.TRUNCATED) != 0).tolist()
+    rows = zip(pointers, batch.values(field), cut, strict=True)
+    return [
+        f"{p:#x}" if v is None
+        else "[" + ", ".join(clipped(text, limit, more and i == len(v)) for i, text in enumerate(v, 1)) + "]"
+        for p, v, more in rows
+    ]  # fmt: skip
 
 
 def _at_pointers(batch: Batch, field: Field, one: Callable[[Any], str]) -> Piece:
