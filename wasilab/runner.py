@@ -112,9 +112,9 @@ def run(
     `args` are the guest's arguments after argv[0], which is `name` (default: the module's name); with `invoke`, the
     export of that name is called instead of `_start` and `args` are its numbers. `preload` maps import module names to
     programs whose exports the module imports. `trace=False` records nothing; `stacks=True` takes the guest's call
-    stack at every call (25 us each), a number at the first so many calls and at as many refused ones beyond them;
-    `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go to the file `spool`,
-    if one is named.
+    stack at every call (15 to 30 us each, by their depth), a number at the first so many calls and at as many refused
+    ones beyond them; `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go to
+    the file `spool`, if one is named.
 
     `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
     "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.

@@ -124,11 +124,19 @@ def recording(n: int = 500_000) -> list[str]:
     for _ in range(8192):
         add(now, 100, 16, 2, None, pack_payload(vector, data), 26, 0, 0, 0, 1, 2, 3, 4)
     size = 64 + len(one.chunks[0].arena) / 8192
+    files = Recorder()
+    add, random = files.make_writer(), np.random.default_rng(0)
+    for ino, length, *times in random.integers((1 << 40) - 1, size=(8193, 5)).tolist():
+        struct_ = t.FILESTAT.pack(2049, ino & 0xFFFFF, 4, 1, length & 0xFFFFF, *(10**18 + time for time in times))
+        add(now, 100, 0, 2, None, pack_payload(struct_, b"", (0x3000,)), 33, 0, 0, 0, 3, 1, 0x5000, 6)
+    compact = files.chunks[0].compact
+    assert compact is not None
     return [
         line("record a call without payload", f"{costs[0]:.0f} ns", "at most 1000 ns"),
         line("record a 16-byte fd_write with its data", f"{costs[1]:.0f} ns", "at most 1000 ns"),
         line("(a bare os.write of 16 bytes here)", f"{scale:.0f} ns"),
         line("bytes of that fd_write in memory", f"{size:.0f} B", "at most 100 B"),
+        line("bytes of a path_filestat_get, all structs new", f"{64 + compact.nbytes / 8192:.0f} B", "at most 100 B"),
     ]
 
 
@@ -148,6 +156,33 @@ def asking(trace: Trace) -> list[str]:
         line("text()", f"{n / text:,.0f} lines/s", "300,000 lines/s"),
         line("  of", f"{len(shown) / n:.0f} B a line"),
     ]
+
+
+def printing(n: int = 200_000) -> list[str]:
+    """Text of the calls that have most to print, every line different."""
+
+    def written(i: int) -> bytes:
+        return pack_payload(struct.pack("<II", 0x1000, 30), b"a line %10d and more text" % i)
+
+    def gathered(i: int) -> bytes:
+        return pack_payload(struct.pack("<IIII", 0x1000, 10, 0x2000, 20), b"%10d, and 12345678901" % i)
+
+    def looked_at(i: int) -> bytes:
+        return pack_payload(t.FILESTAT.pack(1, i, 4, 1, 7 * i, 10**18 + 99_991 * i, 10**18, 10**18 + i), b"", (0x3000,))
+
+    out = []
+    for name, call, words, make in (
+        ("fd_write", "fd_write", (1, 0x2000, 1, 0x3000), written),
+        ("fd_write of two buffers", "fd_write", (1, 0x2000, 2, 0x3000), gathered),
+        ("path_filestat_get", "path_filestat_get", (3, 1, 0x5000, 6), looked_at),
+    ):
+        recorder = Recorder(8 << 30)
+        write = recorder.make_writer()
+        for i in range(n):
+            write(recorder.origin_ns + i, 100, 30, 0, None, make(i), SNAPSHOT1[call].number, 0, 0, 0, *words)
+        took, _ = timed(recorder.snapshot().text, 2)
+        out.append(line(f"text() of {n:,} different {name}", f"{n / took:,.0f} lines/s", "300,000 lines/s"))
+    return out
 
 
 def files(trace: Trace, folder: Path) -> list[str]:
@@ -249,7 +284,7 @@ def lines(n: int = 1_000_000) -> list[str]:
         folder = Path(name)
         out = [*recording(), ""]
         trace = record(n).snapshot()
-        out += [f"{n:,} calls:", *asking(trace), *files(trace, folder), ""]
+        out += [f"{n:,} calls:", *asking(trace), *files(trace, folder), "", *printing(), ""]
         del trace
         return [*out, *comparing(100_000), "", *spooling(folder)]
 

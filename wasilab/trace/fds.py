@@ -6,7 +6,6 @@ has its figures. Not for: descriptor semantics (`wasi/fdtable.py`).
 
 from __future__ import annotations
 
-import html
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from ..wasi.spec import SNAPSHOT1
 from ..wasi.types import Filetype
 from .show import bytes_text, duration_text, names_of, path_text
-from .summary import noted_lines, notes_html, totals
+from .summary import noted_lines, notes_html, table_html, totals
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -123,11 +122,7 @@ class Fds:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def line(cells: tuple[str, ...], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        body = "".join(line(_cells(row), "td") for row in self.rows)
-        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{notes_html(self.notes)}"
+        return table_html(_HEAD, list(map(_cells, self.rows))) + notes_html(self.notes)
 
 
 _HEAD = ("fd", "path", "kind", "opened by", "closed by", "calls", "reads", "read", "writes", "written", "time")

@@ -17,7 +17,7 @@ import numpy as np
 
 from .decode import call_name
 from .show import bytes_text, duration_text, plain
-from .summary import noted_lines, notes_html, totals
+from .summary import noted_lines, notes_html, table_html, totals
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -149,11 +149,7 @@ class Lines:
         if not self.rows:
             return f"<p>{html.escape(str(self))}</p>"
 
-        def line(cells: tuple[str, ...], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        body = "".join(line(_cells(row), "td") for row in self.rows)
-        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{notes_html(self.notes)}"
+        return table_html(_HEAD, list(map(_cells, self.rows))) + notes_html(self.notes)
 
 
 _HEAD = ("line", "calls", "errors", "refused", "bytes", "time", "what")
@@ -165,6 +161,11 @@ def _cells(row: Line) -> tuple[str, ...]:
         f"{row.refused:,}" if row.refused else "", bytes_text(row.bytes) if row.bytes else "",
         duration_text(row.time), ", ".join(row.names[:3]) + (", ..." if len(row.names) > 3 else ""),
     )  # fmt: skip
+
+
+_FIGURE = "text-align:right;white-space:nowrap"
+_REFUSED = "background:#b3261e;color:#fff;border-radius:3px;padding:0 .4em"
+"""Of a word that is to be seen on a light page and on a dark one."""
 
 
 def _notes_by_line(trace: Trace, name: str) -> dict[int, tuple[str, ...]]:
@@ -244,11 +245,11 @@ class Annotation:
         for number, text in enumerate(self.source.splitlines(), 1):
             calls, moved, time, refused, names = self._margin(number)
             share = sum(row.time for row in self.lines.get(number, ())) / longest
-            shade = f"background:rgba(255,190,0,{share * 0.6:.2f});" if share else ""
-            mark = ' <span style="color:#c00" title="refused">refused</span>' if refused else ""
+            shade = f"background:rgba(255,170,0,{share * 0.35:.2f});" if share else ""  # text stays readable on it
+            mark = f' <span style="{_REFUSED}" title="refused">refused</span>' if refused else ""
             body.append(
                 f'<tr style="{shade}" title="{html.escape(names)}">'
-                + "".join(f'<td style="text-align:right">{cell}</td>' for cell in (calls, moved, time, str(number)))
+                + "".join(f'<td style="{_FIGURE}">{cell}</td>' for cell in (calls, moved, time, str(number)))
                 + '<td style="text-align:left;white-space:pre;font-family:monospace" dir="ltr">'
                 + f"{html.escape(plain(text.expandtabs(4)))}{mark}</td></tr>"
             )
@@ -257,7 +258,9 @@ class Annotation:
                 f"<em>{html.escape(note)}</em></td></tr>"
                 for note in self.notes.get(number, ())
             ]
-        head = "".join(f"<th>{name}</th>" for name in ("calls", "bytes", "time", "line", html.escape(plain(self.name))))
+        head = "".join(f"<th>{name}</th>" for name in ("calls", "bytes", "time", "line"))
+        head += f'<th style="text-align:left" dir="ltr">{html.escape(plain(self.name))}</th>'
         remark = f"<p>{html.escape(self.remark)}</p>" if self.remark else ""
         rest = notes_html(self.notes.get(0, ()))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{remark}{rest}"
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        return f'<div style="overflow-x:auto">{table}</div>{remark}{rest}'

@@ -10,7 +10,6 @@ choices (`Trace.filter`).
 from __future__ import annotations
 
 import difflib
-import html
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from . import table
 from .container import TraceError
 from .query import QueryError
 from .show import plain
+from .summary import table_html
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -90,13 +90,8 @@ class Result:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def line(cells: list[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        body = "".join(line(row, "td") for row in self._shown())
         more = f"<p>… {len(self) - SHOWN:,} more rows</p>" if len(self) > SHOWN else ""
-        head = line([plain(name) for name in self.columns], "th")
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>{more}"
+        return table_html([plain(name) for name in self.columns], self._shown()) + more
 
 
 def _cell(value: Any) -> str:

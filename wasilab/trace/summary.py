@@ -129,13 +129,10 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def line(cells: tuple[str, ...], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        body = "".join(line(self._cells(row), "td") for row in (*self.rows, self.total))
+        table = table_html(_HEAD, [self._cells(row) for row in (*self.rows, self.total)])
         words = notes_html([*self._times(), *self.notes])
         note = f"<p>{self.dropped:,} earlier calls were dropped (the trace's budget).</p>" if self.dropped else ""
-        return f"<table><thead>{line(_HEAD, 'th')}</thead><tbody>{body}</tbody></table>{words}{note}"
+        return f"{table}{words}{note}"
 
 
 def noted_lines(trace: Trace) -> tuple[str, ...]:
@@ -149,6 +146,19 @@ def noted_lines(trace: Trace) -> tuple[str, ...]:
             span = f"call {first}" if last == first else f"calls {first} to {last}"
             found.append(f"note on {span}: {plain(text)}")
     return tuple(found)
+
+
+def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of texts that may be a guest's; a narrow page scrolls it and breaks no figure from its unit."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "".join(line(row, "td") for row in rows)
+    return (
+        '<div style="overflow-x:auto"><table style="white-space:nowrap">'
+        f"<thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def notes_html(notes: Sequence[str]) -> str:
