@@ -128,7 +128,8 @@ def recording(n: int = 500_000) -> list[str]:
     add, random = files.make_writer(), np.random.default_rng(0)
     for ino, length, *times in random.integers((1 << 40) - 1, size=(8193, 5)).tolist():
         struct_ = t.FILESTAT.pack(2049, ino & 0xFFFFF, 4, 1, length & 0xFFFFF, *(10**18 + time for time in times))
-        add(now, 100, 0, 2, None, pack_payload(struct_, b"", (0x3000,)), 33, 0, 0, 0, 3, 1, 0x5000, 6)
+        data = pack_payload(struct_, b"", (0x3000,))
+        add(files.origin_ns, 100, 0, 2, None, data, SNAPSHOT1["path_filestat_get"].number, 0, 0, 0, 3, 1, 0x5000, 6)
     compact = files.chunks[0].compact
     assert compact is not None
     return [
