@@ -15,6 +15,7 @@ import math
 import time
 
 import pytest
+import wasmtime
 
 import wasilab
 from wasilab.engine import raw as raw_way
@@ -178,3 +179,24 @@ def test_exports_are_found_by_name_with_and_without_the_c_api(
         inst.call("m")
     inst.close()
     host.close()
+
+
+@RAW
+def test_imports_of_many_odd_types_are_looked_at_once(raw: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """wasmtime-py makes the list of all imports anew at each look; once every type of its own cost one."""
+    looks = []
+    imports = wasmtime.Module.imports
+
+    def counted(module: wasmtime.Module) -> object:
+        looks.append(module)
+        return imports.__get__(module)
+
+    monkeypatch.setattr(wasmtime.Module, "imports", property(counted))
+    odd = " ".join(
+        f'(import "wasi_snapshot_preview1" "f{n}" (func (param {"externref " * n}) (result i32)))'
+        for n in range(1, 200)
+    )
+    run = wasilab.run(from_wat(f'(module {odd} (func (export "_start")))'), raw=raw)
+    assert run.outcome.ok
+    assert len(run.outcome.warnings) == 199
+    assert len(looks) == 1

@@ -35,8 +35,9 @@ from ..wasi.signature import Call
 from ..wasi.spec import MODULES
 from . import raw as _raw
 from .absent import absent_function
+from .attempted import attempted
 from .codegen import code
-from .codegen_record import MAX_KEPT_IOVECS, Variant
+from .codegen_record import Variant
 from .memory import GuestMemory
 from .overrides import Override
 from .preloads import Origins
@@ -116,6 +117,7 @@ class Link:
         self._callbacks: list[Any] = []
         self._functions: dict[tuple[str, str], FunctionType] = {}
         self._types: dict[FuncType, Any] = {}
+        self._compiled_imports: Sequence[Any] | None = None
         self._namespace = self._make_namespace()
 
     # ---- imports
@@ -178,7 +180,9 @@ class Link:
             function = absent_function(self, module, name, call, wanted, raw=raw)
         type_ = self._types.get(wanted)
         if type_ is None:
-            type_ = self._types[wanted] = _function_type(wanted, compiled, position)
+            if self._compiled_imports is None and not _VALTYPES.keys() >= {*wanted.params, *wanted.results}:
+                self._compiled_imports = compiled.imports  # made anew at each look: once is enough
+            type_ = self._types[wanted] = _function_type(wanted, self._compiled_imports or (), position)
         if raw:
             function_, callback = _raw.function(self.store, type_, function)
             self._callbacks.append(callback)
@@ -272,7 +276,7 @@ class Link:
         self._namespace.clear()
         self._functions.clear()
         self._callbacks.clear()
-        self._stacks = None
+        self._compiled_imports = self._stacks = None
         self.memory = GuestMemory(None)
         self.store = None
 
@@ -333,7 +337,7 @@ class Link:
                 if override is not None:
                     flags |= override.flags
                 life = 0 if descriptor is None else descriptor.life
-                aux = self._attempted(call, words)
+                aux = attempted(call, words, self.memory)
                 if path is None:
                     path = self._asked_path(call, caller, words)
                 self.note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words)
@@ -371,28 +375,6 @@ class Link:
             word += sum(2 if w == "i64" else 1 for w in param.type.words)
         return None
 
-    def _attempted(self, call: Call, words: tuple[int, ...]) -> bytes:
-        """The iovec array, second path or subscriptions of a failed call, where the guest's pointers can be read."""
-        word = 0
-        strings = 0
-        memory = self.memory
-        for param in call.params:
-            kind = param.type.kind
-            if kind in ("iovecs", "ciovecs"):
-                at, count = words[word], min(words[word + 1], MAX_KEPT_IOVECS)
-                return memory.view[at : at + 8 * count].tobytes() if at + 8 * count <= memory.size else b""
-            if kind == "string":
-                strings += 1
-                at, length = words[word], min(words[word + 1], 4096)
-                if strings == 2 and at + length <= memory.size:
-                    return memory.view[at : at + length].tobytes()
-            if kind == "insubs":
-                size = min(words[word + 2], 256) * (56 if call.module == "wasi_unstable" else 48)
-                at = words[word]
-                return memory.view[at : at + size].tobytes() if at + size <= memory.size else b""
-            word += sum(2 if w == "i64" else 1 for w in param.type.words)
-        return b""
-
 
 def _no_stack(caller: Any) -> int:
     return 0
@@ -402,11 +384,10 @@ def _same(caller: Any) -> Any:
     return caller
 
 
-def _function_type(wanted: FuncType, compiled: Any, position: int) -> Any:
+def _function_type(wanted: FuncType, imports: Sequence[Any], position: int) -> Any:
     """The `wasmtime.FuncType`; for types beyond numbers, the one that the compiled module holds."""
-    try:
-        return wasmtime.FuncType(
-            [_VALTYPES[name]() for name in wanted.params], [_VALTYPES[name]() for name in wanted.results]
-        )
-    except KeyError:
-        return compiled.imports[position].type
+    if imports and not _VALTYPES.keys() >= {*wanted.params, *wanted.results}:
+        return imports[position].type
+    return wasmtime.FuncType(
+        [_VALTYPES[name]() for name in wanted.params], [_VALTYPES[name]() for name in wanted.results]
+    )
