@@ -180,6 +180,14 @@ def test_learning_names_what_is_needed_and_changes_nothing(shell: Shell) -> None
     assert "--dir ." in done.stderr.decode()
 
 
+def test_a_template_is_a_program_that_runs(shell: Shell) -> None:
+    written = shell.run("template", "wat")
+    assert written.returncode == 0
+    (shell.folder / "mine.wat").write_bytes(written.stdout)
+    assert shell.run("run", "mine.wat").stdout == b"Hello, WASI!\n"
+    assert shell.run("template", "cobol").returncode == 2
+
+
 def test_repeat_shows_the_output_once(shell: Shell) -> None:
     done = shell.run("run", "--repeat", "3", "--time", shell.program("hello.wat", programs.HELLO))
     assert done.stdout == b"hello\n"
