@@ -98,7 +98,7 @@ def test_a_hostile_cell_ends_in_one_sentence_of_its_report(kernel: Kernel, name:
     verdict = " ".join(done.text.split())
     assert said in verdict
     assert verdict.count("cell: ") == 1
-    for shown in (done.text, done.results[0]["text/html"], done.stderr):
+    for shown in (done.text, done.value["text/html"], done.stderr):
         assert "\x1b" not in shown
         assert "\u202e" not in shown
     assert kernel.run("_.exit_code").text == str(status)

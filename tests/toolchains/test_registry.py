@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 
 import pytest
 
@@ -20,6 +21,16 @@ def test_every_language_is_whole(language: str) -> None:
     assert "install" in toolchain.install or "rustup" in toolchain.install
     assert all(language_name(alias) == language for alias in toolchain.aliases)
     assert all(language_of_path("x" + suffix) == language for suffix in toolchain.suffixes if suffix != ".c++")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_install_line_can_be_pasted_into_a_shell(language: str) -> None:
+    line = toolchain_for(language).install
+    if line.startswith("install rustup"):  # there is no one command for it
+        assert "https://rustup.rs" in line
+        return
+    checked = subprocess.run(["sh", "-n", "-c", line], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, ""), line
 
 
 def test_names_aliases_and_suffixes() -> None:

@@ -36,7 +36,7 @@ def _install_line() -> str:
     folder = str(own_folder())
     home = str(Path.home())
     shown = "~" + folder[len(home) :] if folder.startswith(home + os.sep) else folder
-    return f"npm install --prefix {shown} assemblyscript @assemblyscript/wasi-shim   (Node.js 20 or later)"
+    return f"npm install --prefix {shown} assemblyscript @assemblyscript/wasi-shim  # Node.js 20 or later"
 
 
 class AssemblyScript(Toolchain):
