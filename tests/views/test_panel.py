@@ -266,3 +266,17 @@ def test_a_refusal_names_the_line(shown: Callable[..., Panel], folder: Path) -> 
     it.button_run.click()
     (box,) = it.refusals.children
     assert "at <code>writer.c:3</code>" in box.children[0].value
+
+
+def test_directories_that_were_asked_for_stand_in_the_table_though_none_is_granted(folder: Path) -> None:
+    from wasilab import run
+
+    before = static_html(READER.module(), Grants(), None)
+    assert "<th scope=row>directories</th>" in before
+    assert "path_open" in before.split("<th scope=row>directories</th>")[1]
+    assert "<th scope=row>sockets</th>" not in before, "it asks for none"
+    searching = Guest().call("fd_prestat_get", f"(i32.const 3) (i32.const {SCRATCH})")
+    ran = run(searching.module(), (), Grants())
+    after = static_html(ran.module, Grants(), ran).split("<th scope=row>directories</th>")[1]
+    assert "✖ 1" in after
+    assert "looked for granted directories and found none" in after

@@ -145,7 +145,7 @@ def static_html(module: Module | None, grants: Grants, run: Any) -> str:
     trace = run.trace if run is not None and run.traced else None
     rows = []
     before = ""
-    for item in items(grants, trace):
+    for item in [*items(grants, trace), *_ungranted(module, grants, trace)]:
         first = item.family != before
         before = item.family
         granted = html_text(item.granted) or '<span class="wasilab-dim">nothing</span>'
@@ -164,6 +164,18 @@ def static_html(module: Module | None, grants: Grants, run: Any) -> str:
         f'<p class="wasilab-dim">limits: {html_text(limits_words(grants.limits))}</p>'
         f"<p><code>{html_text(command(grants, module))}</code></p></div>"
     )
+
+
+def _ungranted(module: Module | None, grants: Grants, trace: Any) -> list[Item]:
+    """A line for directories and for sockets where the program asks for them and none is granted."""
+    found = []
+    if not grants.dirs and asked(module, "path"):
+        lacks = [] if trace is None else [refusal for refusal in trace.denied if "--dir HOST" in refusal.remedy]
+        reasons = tuple(refusal.sentence for refusal in lacks)
+        found.append(Item("path", "", "", 0, sum(refusal.count for refusal in lacks), reasons=reasons))
+    if not grants.sockets and asked(module, "sock"):
+        found.append(Item("sock", "", "", 0, 0))
+    return found
 
 
 def command(grants: Grants, module: Module | None) -> str:
