@@ -74,13 +74,16 @@ class Rights(w.VBox):  # type: ignore[misc]
         self.show(self._model.grants)
 
     def _make(self) -> None:
+        directory = self._model.shelf[self._guest]
+        has = rights_of(self._model.grants, self._guest, directory.writable)
         rows = []
         for group, names in GROUPS.items():
             whole = w.Button(description=group, tooltip=f"all or none of: {', '.join(names)}")
             whole.add_class("wasilab-tiny")
             whole.on_click(lambda _, names=names: self._edit(lambda: self._all_or_none(names)))
             for name in names:
-                box = self.boxes[name] = w.Checkbox(description=name, indent=False)
+                given = bool(has & bits([name]))
+                box = self.boxes[name] = w.Checkbox(given, description=name, indent=False)
                 box.observe(partial(self._heard, name), "value")
             boxes = w.Box([self.boxes[name] for name in names])
             boxes.add_class("wasilab-right-boxes")
