@@ -184,7 +184,7 @@ export class Painter {
       if (row === high) break;
       reach = Math.max(reach, store.end(row));
       const lane = lod.rowLane[row];
-      if (lane === 0xffff) continue;
+      if (lane === 0xffff || !this.lanes[lane]) continue; // of a live run: not laid out yet
       const x0 = this.x(view, store.start[row]), x1 = this.x(view, store.end(row));
       if (x1 < this.gutter) continue;
       const top = RULER + lane * laneHeight - view.scroll;
