@@ -136,6 +136,29 @@ def test_one_click_grants_what_was_refused_and_runs_again(opened: Any) -> None:
     assert (page.lab.notebooks / "in" / "b.txt").exists()
 
 
+CELL = """%%wasi c --name writer --dir in
+#include <stdio.h>
+int main(void) {
+    FILE *to = fopen("in/c.txt", "w");
+    if (!to) { perror("in/c.txt"); return 1; }
+    fputs("written", to);
+    return fclose(to);
+}"""
+
+
+def test_one_click_works_in_a_cell_too(opened: Any) -> None:
+    prepare = (
+        "import pathlib; pathlib.Path('in').mkdir(exist_ok=True); pathlib.Path('in/c.txt').unlink(missing_ok=True)"
+    )
+    page = opened(f"%load_ext wasilab\n{prepare}", CELL)
+    line = page.timeline()
+    assert "exit status 1" in line.host.locator(".verdict").inner_text()
+    line.host.locator("button[data-grant]").click()
+    line.until("!view.store.meta.live && view.root.querySelector('.verdict').innerText.includes('nothing was refused')")
+    assert (page.lab.notebooks / "in" / "c.txt").read_text() == "written"
+    shot(page.page, "lab-granted")
+
+
 LIVE = """
 import wasilab
 wat = '''(module

@@ -137,6 +137,31 @@ def test_a_refused_program_runs_again_with_the_flag_that_the_refusal_names() -> 
     assert again.grants.random.spec == "real"
 
 
+READS = WAT.replace(
+    "(memory",
+    """(import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory""",
+).replace(
+    "(i32.const 8)))))",
+    """(i32.const 8)))
+  (drop (call $read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 64)))))""",
+)
+
+
+def test_a_program_that_asked_nobody_is_repeated_with_an_empty_stdin() -> None:
+    import wasilab
+    from wasilab.capabilities.entropy import Random
+
+    grants = wasilab.Grants(random=Random.nothing(), stdin="ask")
+    silent, asking = (wasilab.run(wasilab.compile(wat, "wat"), grants=grants) for wat in (WAT, READS))
+    assert can_rerun(silent, "--random real")
+    assert not can_rerun(asking, "--random real"), "what was typed cannot be typed again"
+    again = Talk(silent)
+    assert "error" not in again.ask("grant", refusal=0)[0]
+    assert again.widget.run.wait().grants.stdin == b""
+    assert len(again.widget.run.denied) == 0
+
+
 def test_a_remedy_that_a_person_has_to_complete_has_no_button() -> None:
     import wasilab
 

@@ -9,12 +9,18 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ..grants.flags import add_options, from_options
 from ..grants.grants import GrantError, Grants
 from ..runner import run as start
+from ..wasi.spec import SNAPSHOT1
+from .columns import Columns, trace_of
 
+_READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread")]
 _TO_COMPLETE = re.compile(r"\b(HOST|BYTES|SECONDS|N|K=V)\b|\[")
 
 
@@ -27,7 +33,14 @@ def can_rerun(run: Any, remedy: str) -> bool:
     """Whether `run` can be repeated with that flag as it stands."""
     if not remedy or _TO_COMPLETE.search(remedy) or getattr(run, "module", None) is None or not hasattr(run, "args"):
         return False
-    return getattr(getattr(run, "grants", None), "stdin", "ask") != "ask"
+    return getattr(getattr(run, "grants", None), "stdin", "ask") != "ask" or not _read_stdin(run)
+
+
+def _read_stdin(run: Any) -> bool:
+    """Whether the program read its stdin, as far as the trace can tell: what a person typed cannot be repeated."""
+    columns = Columns.of(run)
+    stdin = [life.life for life in trace_of(run).store.lives.values() if life.fd == 0]
+    return columns.dropped > 0 or bool((np.isin(columns.handle, stdin) & np.isin(columns.call, _READS)).any())
 
 
 def with_remedy(grants: Grants, remedy: str) -> Grants:
@@ -40,6 +53,8 @@ def with_remedy(grants: Grants, remedy: str) -> Grants:
 def rerun(run: Any, remedy: str) -> Any:
     """Start the program of `run` again, with the same arguments and one more grant; returns the detached run."""
     grants = with_remedy(run.grants, remedy)
+    if grants.stdin == "ask":
+        grants = replace(grants, stdin=b"")  # nobody was asked the first time, and nobody is there to be asked now
     kept = run.trace.meta.get("stacks", False)
     stacks = True if kept == "all" else int(kept)
     return start(run.module, run.args, grants, name=run.name, stacks=stacks, detach=True)
