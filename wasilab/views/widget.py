@@ -110,14 +110,14 @@ class Timeline(anywidget.AnyWidget):
     def _sections(self, run: Any) -> tuple[str, str]:
         if run is None:
             return "", ""
-        output = not getattr(run, "streamed", False)
+        output = "" if getattr(run, "streamed", False) else sections.output_html(run)
         lines = sections.lines_html(run)
         head = (
             sections.verdict_html(run) + sections.stack_html(run)
             + sections.refusals_html(run, buttons=self._may_rerun)
         )  # fmt: skip
         rest = (
-            (f"<details><summary>Output</summary>{sections.output_html(run)}</details>" if output else "")
+            (f"<details><summary>Output</summary>{output}</details>" if output else "")
             + f"<details><summary>Asked for, granted, used</summary>{sections.grants_html(run)}</details>"
             + f"<details><summary>Calls</summary>{sections.summary_html(self.feed.columns)}</details>"
             + (f"<details><summary>Lines of the source</summary>{lines}</details>" if lines else "")
