@@ -17,7 +17,7 @@ FLOORS = {
     "capabilities": 1, "wasi": 1, "toolchains": 1,
     "trace": 2, "module": 2,
     "engine": 3, "grants": 3,
-    "runner": 4, "runs": 4,
+    "runner": 4, "prepared": 4, "runs": 4, "instances": 4,
     "views": 5, "commands": 5,
     "cli": 6, "magics": 6, "__main__": 6,
 }  # fmt: skip

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from .grants.advise import advise
     from .grants.grants import Grants
     from .grants.overrides import override, remove_overrides
+    from .instances import Instance
     from .module import Module, load
     from .runner import compile, instantiate, run
-    from .runs import Instance, Run
+    from .runs import Run
     from .trace.trace import Trace
     from .views.panel import panel
 
@@ -33,7 +34,7 @@ _HOME = {
     "Grants": "grants.grants",
     "GuestError": "engine.live",
     "HostDir": "capabilities.hostdir",
-    "Instance": "runs",
+    "Instance": "instances",
     "Limits": "engine.limits",
     "MemDir": "capabilities.memdir",
     "Module": "module",

@@ -32,7 +32,7 @@ from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.entropy import Random
 from wasilab.capabilities.sockets import listen
 from wasilab.engine.live import GuestError, Live
-from wasilab.runner import Prepared
+from wasilab.prepared import Prepared
 
 from .conftest import descriptors, leaked_since, picture
 from .surface import BUFFERS, OPS, SECRET, SIZE, Pools, footprint, interpreter

@@ -21,7 +21,7 @@ import pytest
 import wasilab
 from wasilab.capabilities import resolve
 from wasilab.engine.live import Live
-from wasilab.runner import Prepared
+from wasilab.prepared import Prepared
 from wasilab.wasi.spec import SNAPSHOT1
 
 from .conftest import SECRET, Yard
