@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import doctest
 import errno
 import os
@@ -56,7 +57,9 @@ def refused(call: Callable[[], object], by: DeniedBy) -> Refused:
     return caught.value
 
 
-def test_every_docstring_shows_what_is_so() -> None:
+def test_every_docstring_shows_what_is_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    # An example that shows a value leaves it in builtins, and an IPython of a later test would then keep out of `_`.
+    monkeypatch.setattr(builtins, "_", None, raising=False)
     results = doctest.testmod(patterns, optionflags=doctest.ELLIPSIS)
     assert results.failed == 0
     assert results.attempted >= 30
