@@ -37,17 +37,25 @@ def test_a_cell_waits_for_what_has_begun() -> None:
     assert done == ["worked"]
 
 
-def test_what_fails_ahead_is_left_to_the_cell() -> None:
+def test_what_fails_ahead_is_left_to_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, untold = threading.Event(), []
+    monkeypatch.setattr(threading, "excepthook", untold.append)
+
     def work() -> None:
+        tried.set()
         raise ImportError("no such thing")
 
     ahead = Ahead(work, pause=0.0)
     ahead.begin()
+    tried.wait()
     ahead.settle()
+    assert untold == []
 
 
 def test_without_begin_nothing_is_waited_for() -> None:
-    Ahead(lambda: None).settle()
+    done: list[str] = []
+    Ahead(lambda: done.append("worked")).settle()
+    assert done == []
 
 
 def test_it_is_for_kernels_and_prompts() -> None:

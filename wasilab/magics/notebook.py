@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+from IPython.core.error import StdinNotImplementedError
+
 from ..capabilities.directory import File
 from ..capabilities.waiting import Interrupt
 from ..commands.door import Busy
@@ -92,12 +94,8 @@ class NotebookDoor:
         sys.stderr.flush()
         try:
             return input(prompt)
-        except EOFError:
+        except (EOFError, StdinNotImplementedError):
             return None
-        except Exception as error:
-            if type(error).__name__ == "StdinNotImplementedError":
-                return None
-            raise
 
     def find(self, name: str) -> Module | None:
         kept = self.lab.kept.get(name)

@@ -1,7 +1,7 @@
 """The static timeline as HTML: the lanes of `timeline.py`, as wide as the page, with its words in the page's letters.
 
 For the report's own page, light or dark, wide or narrow. A reader that strips all but the simplest tags gets the PNG
-of `timeline.figure` instead. No script: the picture is SVG that stretches, with names, signs and times as text over it.
+of `picture.py` instead. No script: the picture is SVG that stretches, with names, signs and times as text over it.
 """
 
 from __future__ import annotations
