@@ -14,11 +14,12 @@ PACKAGE = Path(__file__).resolve().parent.parent / "wasilab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = {
+    "text": 0,
     "capabilities": 1, "wasi": 1, "toolchains": 1,
     "trace": 2, "module": 2,
     "engine": 3, "grants": 3,
-    "runner": 4, "prepared": 4, "runs": 4, "instances": 4,
-    "views": 5, "commands": 5,
+    "runs": 4,
+    "views": 5, "panel": 5, "commands": 5,
     "cli": 6, "magics": 6, "__main__": 6,
 }  # fmt: skip
 
@@ -26,10 +27,10 @@ FLOORS = {
 HOMES = {
     "wasmtime": {"engine", "module", "toolchains"},
     "matplotlib": {"views"},
-    "ipywidgets": {"views", "magics"},
-    "anywidget": {"views"},
+    "ipywidgets": {"views", "panel", "magics"},
+    "anywidget": {"views", "panel"},
     "IPython": {"views", "magics"},
-    "elftools": {"trace"},
+    "elftools": {"module"},
     "pyarrow": {"trace"},
     "duckdb": {"trace"},
     "pandas": {"trace"},

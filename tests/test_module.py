@@ -12,8 +12,8 @@ import wasmtime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.module import Module, ModuleError, from_wat, load
 from wasilab.module.binary import FuncType, Reader, WasmFormatError
+from wasilab.module.module import Module, ModuleError, from_wat, load
 
 WAT = """(module $hello
   (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))

@@ -10,8 +10,8 @@ import pytest
 import wasilab
 from wasilab import Grants, HostDir, Limits, MemDir
 from wasilab.grants.grants import GrantError
-from wasilab.module import ModuleError
-from wasilab.runs import RunError
+from wasilab.module.module import ModuleError
+from wasilab.runs.run import RunError
 
 P1 = "wasi_snapshot_preview1"
 
@@ -195,7 +195,7 @@ def test_a_reactor_is_kept_alive_and_called() -> None:
 
 
 def test_a_trap_ends_an_instance() -> None:
-    from wasilab.engine.live import GuestError
+    from wasilab.engine.instances import GuestError
 
     inst = wasilab.instantiate(wat(ADD))
     with pytest.raises(GuestError, match="unreachable"):

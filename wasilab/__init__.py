@@ -11,45 +11,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .capabilities.clocks import Clocks
-    from .capabilities.entropy import Random
-    from .capabilities.hostdir import HostDir
-    from .capabilities.memdir import MemDir
+    from .capabilities.host.hostdir import HostDir
+    from .capabilities.memory.memdir import MemDir
+    from .capabilities.random import Random
     from .capabilities.sockets import listen
+    from .engine.instances import GuestError
     from .engine.limits import Limits
-    from .engine.live import GuestError
-    from .grants.advise import advise
+    from .grants.advice.advise import advise
     from .grants.grants import Grants
     from .grants.overrides import override, remove_overrides
-    from .instances import Instance
-    from .module import Module, load
-    from .runner import compile, instantiate, run
-    from .runs import Run
+    from .module.module import Module, load
+    from .panel.panel import panel
+    from .runs.instance import Instance
+    from .runs.run import Run
+    from .runs.runner import compile, instantiate, run
     from .trace.trace import Trace
-    from .views.panel import panel
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Clocks": "capabilities.clocks",
     "Grants": "grants.grants",
-    "GuestError": "engine.live",
-    "HostDir": "capabilities.hostdir",
-    "Instance": "instances",
+    "GuestError": "engine.instances",
+    "HostDir": "capabilities.host.hostdir",
+    "Instance": "runs.instance",
     "Limits": "engine.limits",
-    "MemDir": "capabilities.memdir",
-    "Module": "module",
-    "Random": "capabilities.entropy",
-    "Run": "runs",
+    "MemDir": "capabilities.memory.memdir",
+    "Module": "module.module",
+    "Random": "capabilities.random",
+    "Run": "runs.run",
     "Trace": "trace.trace",
-    "advise": "grants.advise",
-    "compile": "runner",
-    "instantiate": "runner",
+    "advise": "grants.advice.advise",
+    "compile": "runs.runner",
+    "instantiate": "runs.runner",
     "listen": "capabilities.sockets",
-    "load": "module",
+    "load": "module.module",
     "override": "grants.overrides",
-    "panel": "views.panel",
+    "panel": "panel.panel",
     "remove_overrides": "grants.overrides",
-    "run": "runner",
+    "run": "runs.runner",
 }
 
 __all__ = [
@@ -77,14 +77,14 @@ __all__ = [
 
 
 _VIEWS = {
-    "report": "views.report:mimebundle",
-    "show": "views.report:show",
-    "text": "views.report:text",
-    "html": "views.report:to_html",
-    "plot": "views.plots:plot",
-    "plots": "views.plots:plots",
-    "timeline": "views.widget:timeline",
-    "panel": "views.panel:panel",
+    "report": "views.report.report:mimebundle",
+    "show": "views.report.report:show",
+    "text": "views.report.report:text",
+    "html": "views.report.report:to_html",
+    "plot": "views.plots.plots:plot",
+    "plots": "views.plots.plots:plots",
+    "timeline": "views.timeline.widget:timeline",
+    "panel": "panel.panel:panel",
 }
 
 

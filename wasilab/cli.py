@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO
 
-from .commands.usage import HelpAsked, UsageProblem
+from .commands.line.usage import HelpAsked, UsageProblem
 
 if TYPE_CHECKING:
-    from .capabilities.directory import File
+    from .capabilities.protocols import File
     from .capabilities.waiting import Interrupt
 
 EXIT_USAGE = 2
@@ -99,7 +99,7 @@ def _give_up(lost: OutputLost, command: str) -> int:
 
 
 def _carry_out(words: list[str], command: str) -> int:
-    from .commands.grammar import parse
+    from .commands.line.grammar import parse
 
     try:
         request = parse(words, "cli")
@@ -127,7 +127,7 @@ def _carry_out(words: list[str], command: str) -> int:
 def _status_of(error: Exception) -> int | None:
     """The exit status for an error that is the person's to mend; None for a bug of ours."""
     from .grants.grants import GrantError
-    from .module import ModuleError
+    from .module.module import ModuleError
     from .toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 
     if isinstance(error, CompileInterrupted):

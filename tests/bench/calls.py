@@ -22,12 +22,12 @@ from pathlib import Path
 import wasmtime
 
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.hostdir import HostDir
+from wasilab.capabilities.host.hostdir import HostDir
 from wasilab.capabilities.streams import CallbackOutput
 from wasilab.engine.limits import Limits
 from wasilab.engine.worker import execute
-from wasilab.module import load
-from wasilab.trace.record import Recorder
+from wasilab.module.module import load
+from wasilab.trace.record.recorder import Recorder
 from wasilab.wasi.host import Host
 
 from .guests import BATCH, CALLS, FILE, guest

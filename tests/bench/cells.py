@@ -82,7 +82,7 @@ def watch() -> None:
     from IPython import get_ipython
 
     import wasilab.magics.cell as cell
-    from wasilab.runs import Run
+    from wasilab.runs.run import Run
 
     cell.split = _wrapped("parse", cell.split)
     cell.parse_cell = _wrapped("parse", cell.parse_cell)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from wasilab.trace.record import Recorder, pack_payload
+from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
 from wasilab.wasi.spec import SNAPSHOT1

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from wasilab.capabilities.directory import OpenHow
-from wasilab.capabilities.hostdir import HostDir
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.host.resolve import HOST_TREE, walk
+from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.patterns import membrane
-from wasilab.capabilities.resolve import HOST_TREE, walk
+from wasilab.capabilities.protocols import OpenHow
 
 DEEP = "a/b/c/d/e/f/g/file"
 READ = OpenHow()

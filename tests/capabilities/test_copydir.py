@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wasilab.capabilities.changes import ApplyError, Changes
-from wasilab.capabilities.copydir import CopyDir
-from wasilab.capabilities.directory import OpenHow
-from wasilab.capabilities.hostdir import BadFolder, HostDir
+from wasilab.capabilities.host.hostdir import BadFolder, HostDir
+from wasilab.capabilities.memory.changes import ApplyError, Changes
+from wasilab.capabilities.memory.copydir import CopyDir
+from wasilab.capabilities.protocols import OpenHow
 from wasilab.capabilities.refusal import Refused
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.capabilities.entropy import CHUNK, Random, RandomSource
+from wasilab.capabilities.random import CHUNK, Random, RandomSource
 from wasilab.capabilities.refusal import Refused
 
 

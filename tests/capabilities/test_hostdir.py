@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from wasilab.capabilities import resolve as resolving
-from wasilab.capabilities.directory import Directory, File, FileFlags, FileType, OpenHow
-from wasilab.capabilities.hostdir import BadFolder, HostDir
+from wasilab.capabilities.host import resolve as resolving
+from wasilab.capabilities.host.hostdir import BadFolder, HostDir
+from wasilab.capabilities.protocols import Directory, File, FileFlags, FileType, OpenHow
 from wasilab.capabilities.refusal import DeniedBy, Refused
 
 READ = OpenHow()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from wasilab.capabilities.directory import Directory, File, FileFlags, FileType, OpenHow
-from wasilab.capabilities.memdir import MemDir, Symlink
-from wasilab.capabilities.memtree import MAX_DEPTH, MAX_FILE
+from wasilab.capabilities.memory.memdir import MemDir, Symlink
+from wasilab.capabilities.memory.memtree import MAX_DEPTH, MAX_FILE
+from wasilab.capabilities.protocols import Directory, File, FileFlags, FileType, OpenHow
 from wasilab.capabilities.refusal import DeniedBy, Refused
 
 WRITE = OpenHow(write=True, create=True)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wasilab.capabilities.directory import Directory, File, FileFlags, FileType, OpenHow
-from wasilab.capabilities.hostdir import HostDir
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.protocols import Directory, File, FileFlags, FileType, OpenHow
 from wasilab.capabilities.refusal import Refused
 
 NAMES = ["a", "b", "c", "d"]

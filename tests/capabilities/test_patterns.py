@@ -16,20 +16,9 @@ from hypothesis import strategies as st
 
 from wasilab.capabilities import patterns
 from wasilab.capabilities.clocks import Clock, Clocks
-from wasilab.capabilities.directory import (
-    BaseDirectory,
-    BaseFile,
-    Buffers,
-    Directory,
-    File,
-    FileFlags,
-    FileType,
-    OpenHow,
-)
-from wasilab.capabilities.entropy import Random, RandomSource
-from wasilab.capabilities.hostdir import HostDir
+from wasilab.capabilities.host.hostdir import HostDir
 from wasilab.capabilities.interpose import CHANGING, DIRECTORY_OPERATIONS, FILE_OPERATIONS, interpose, perform
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.patterns import (
     LogEntry,
     Switch,
@@ -45,6 +34,17 @@ from wasilab.capabilities.patterns import (
     sealer,
     subtree,
 )
+from wasilab.capabilities.protocols import (
+    BaseDirectory,
+    BaseFile,
+    Buffers,
+    Directory,
+    File,
+    FileFlags,
+    FileType,
+    OpenHow,
+)
+from wasilab.capabilities.random import Random, RandomSource
 from wasilab.capabilities.refusal import DeniedBy, Refused
 from wasilab.capabilities.sockets import listen
 from wasilab.capabilities.streams import BytesInput, CallbackOutput, Discard

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wasilab.capabilities import resolve as resolving
+from wasilab.capabilities.host import resolve as resolving
+from wasilab.capabilities.host.resolve import HOST_TREE, Resolved, open_beneath, resolve, walk
 from wasilab.capabilities.refusal import DeniedBy, Refused
-from wasilab.capabilities.resolve import HOST_TREE, Resolved, open_beneath, resolve, walk
 
 Tree: TypeAlias = dict[str, Union[str, "Tree", None]]
 """A directory: names to a file (None), a link (its text) or a directory."""

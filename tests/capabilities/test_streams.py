@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from wasilab.capabilities.directory import File, FileFlags, FileType
+from wasilab.capabilities.protocols import File, FileFlags, FileType
 from wasilab.capabilities.streams import (
     AskInput,
     BytesInput,

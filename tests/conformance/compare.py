@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wasilab.capabilities.directory import Directory, FileType, OpenHow
-from wasilab.capabilities.hostdir import HostDir
-from wasilab.capabilities.memdir import MemDir, Symlink
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.memory.memdir import MemDir, Symlink
+from wasilab.capabilities.protocols import Directory, FileType, OpenHow
 
 from .relay import Caller, Handle, Ours, Theirs
 from .scenarios import FAMILIES, TREE

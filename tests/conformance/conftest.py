@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.entropy import Random
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.streams import CallbackOutput, EmptyInput
 from wasilab.engine.limits import Limits
 from wasilab.engine.worker import execute
-from wasilab.module import Module
+from wasilab.module.module import Module
 from wasilab.wasi.host import Host
 
 

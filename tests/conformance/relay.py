@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import wasmtime
 
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.entropy import Random
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.streams import CallbackOutput, EmptyInput
 from wasilab.engine.limits import Limits
 from wasilab.engine.session import Session
-from wasilab.module import Module
+from wasilab.module.module import Module
 from wasilab.wasi.host import Host
 from wasilab.wasi.spec import MODULES
 from wasilab.wasi.types import EVENT, SUBSCRIPTION, Errno, ProcExit, Subscription

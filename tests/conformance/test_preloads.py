@@ -8,7 +8,7 @@ import pytest
 import wasmtime
 
 import wasilab
-from wasilab.module import from_wat
+from wasilab.module.module import from_wat
 
 LENDER = """(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1) (data (i32.const 0) "\\08\\00\\00\\00\\05\\00\\00\\00fromA")

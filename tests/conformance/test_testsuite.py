@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.capabilities.hostdir import HostDir
-from wasilab.capabilities.memdir import Files, MemDir
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.memory.memdir import Files, MemDir
 
 FOLDER = os.environ.get("WASI_TESTSUITE", "")
 if not FOLDER:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.capabilities.directory import Directory
-from wasilab.capabilities.hostdir import HostDir
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.protocols import Directory
 
 from .relay import Ours
 

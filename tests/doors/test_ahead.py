@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wasilab.magics.ahead import Ahead, wanted
+from wasilab.magics.preload import Ahead, wanted
 
 from .conftest import Kernel
 
@@ -70,7 +70,8 @@ def test_a_kernel_gets_ready_unseen(kernel: Kernel) -> None:
     asked = (
         "import sys, threading, time\n"
         "while any(t.name == 'wasilab-ahead' for t in threading.enumerate()): time.sleep(0.05)\n"
-        "[name in sys.modules for name in ('wasilab.views.report', 'wasilab.views.widget', 'matplotlib')]"
+        "[name in sys.modules"
+        " for name in ('wasilab.views.report.report', 'wasilab.views.timeline.widget', 'matplotlib')]"
     )
     done = kernel.run(asked)
     assert done.text == "[True, True, False]"

@@ -12,7 +12,7 @@ import shlex
 import tomllib
 from pathlib import Path
 
-from wasilab.commands.grammar import parse
+from wasilab.commands.line.grammar import parse
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from wasilab.commands import options
-from wasilab.commands.grammar import parse, parse_cell
-from wasilab.commands.parser import Door
-from wasilab.commands.usage import HelpAsked, UsageProblem
-from wasilab.commands.words import Values, split
+from wasilab.commands.line import options
+from wasilab.commands.line.grammar import parse, parse_cell
+from wasilab.commands.line.parser import Door
+from wasilab.commands.line.usage import HelpAsked, UsageProblem
+from wasilab.commands.line.words import Values, split
 
 
 def test_everything_after_the_program_belongs_to_the_guest() -> None:

@@ -50,7 +50,7 @@ def facts(run):
     }
 
 def differences(a, b):
-    from wasilab.trace.diff import Kind
+    from wasilab.trace.answers.diff import Kind
     diff = a.trace.diff(b.trace)
     lone = [*diff.added, *diff.removed]
     opened = [int(k) for k, i in zip(diff.kinds, diff.left) if i >= 0 and a.trace[int(i)].name == "path_open"]

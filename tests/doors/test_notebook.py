@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from wasilab.commands.grammar import build_cell
+from wasilab.commands.line.grammar import build_cell
 from wasilab.toolchains.base import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 

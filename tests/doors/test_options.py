@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from wasilab.cli import main
-from wasilab.commands import options
-from wasilab.commands.grammar import build
+from wasilab.commands.line import options
+from wasilab.commands.line.grammar import build
 from wasilab.toolchains.base import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 

@@ -15,8 +15,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from wasilab.cli import main
-from wasilab.commands import options
-from wasilab.commands.grammar import build, build_cell
+from wasilab.commands.line import options
+from wasilab.commands.line.grammar import build, build_cell
 from wasilab.toolchains.base import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
@@ -132,7 +132,7 @@ def test_every_option_that_the_readme_names_exists() -> None:
 def test_every_file_that_the_readme_names_is_there() -> None:
     named = set(re.findall(r"`((?:tests|wasilab|notebooks|binder|\.ci)/[\w./-]*)`", README))
     named |= set(re.findall(r"\]\(([\w./-]+)\)", README))
-    named |= {f"wasilab/{name}" for name in re.findall(r"`((?:engine|wasi|capabilities|trace)/\w+\.py)`", README)}
+    named |= {f"wasilab/{name}" for name in re.findall(r"`((?:engine|wasi|capabilities|trace)/[\w/]+\.py)`", README)}
     named |= set(re.findall(r"^(wasilab/[\w./]+)  ", README, re.MULTILINE))
     assert len(named) > 15
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

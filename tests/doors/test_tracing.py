@@ -12,7 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import wasilab
 from wasilab import Trace
-from wasilab.commands.options import CELL_STACKS
+from wasilab.commands.line.options import CELL_STACKS
 from wasilab.magics import load
 
 from . import programs

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.commands.usage import UsageProblem
-from wasilab.commands.words import Values, split
+from wasilab.commands.line.usage import UsageProblem
+from wasilab.commands.line.words import Values, split
 
 
 def words(line: str, **names: Any) -> list[object]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.entropy import Random
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.streams import CallbackOutput
 from wasilab.engine.limits import Limits
 from wasilab.engine.outcome import Outcome
 from wasilab.engine.worker import Pump, execute
-from wasilab.module import Module, load
-from wasilab.trace.record import Recorder
+from wasilab.module.module import Module, load
+from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.trace import Trace
 from wasilab.wasi.host import Host
 from wasilab.wasi.spec import MODULES

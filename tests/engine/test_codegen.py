@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.engine.codegen import code, source
-from wasilab.engine.codegen_record import Variant
+from wasilab.engine.calls.codegen import code, source
+from wasilab.engine.calls.record_lines import Variant
 from wasilab.wasi.spec import MODULES
 
 CALLS = [call for module in MODULES.values() for call in module.values()]

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.entropy import Random
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.streams import BytesInput
-from wasilab.engine import raw as raw_calls
-from wasilab.module import load
-from wasilab.trace.record import Flag
+from wasilab.engine.calls import raw as raw_calls
+from wasilab.module.module import load
+from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno, ProcExit, WasiError
 
 from .guests import imports, run, wat
@@ -102,7 +102,7 @@ def test_the_raw_and_the_public_way_give_the_same_trace(module: str) -> None:
 def test_without_the_private_bindings_the_public_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raw_calls, "AVAILABLE", False)
     monkeypatch.setattr(raw_calls, "function", None)
-    monkeypatch.setattr("wasilab.engine.stacks._RAW", False)
+    monkeypatch.setattr("wasilab.engine.calls.stacks._RAW", False)
     ran = run(wat("sched_yield proc_exit", "(call $proc_exit (call $sched_yield))"), stacks=True)
     assert ran.outcome.ok
     assert [call.stack[0].function for call in ran.calls] == ["start", "start"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wasilab.module import Module
+from wasilab.module.module import Module
 
 from .guests import run, wat
 
@@ -133,7 +133,7 @@ def test_a_buffer_over_its_own_array_is_read_from_a_snapshot() -> None:
 
 
 def test_a_path_longer_than_4096_bytes_is_nametoolong_and_not_copied() -> None:
-    from wasilab.capabilities.memdir import MemDir
+    from wasilab.capabilities.memory.memdir import MemDir
 
     ran = run(
         call_with("path_create_directory", "(i32.const 3) (i32.const 0) (i32.const 4097)"), preopens={"/": MemDir()}
@@ -143,7 +143,7 @@ def test_a_path_longer_than_4096_bytes_is_nametoolong_and_not_copied() -> None:
 
 
 def test_a_module_without_memory_may_make_calls_without_pointers_only() -> None:
-    from wasilab.module import load
+    from wasilab.module.module import load
 
     from .guests import imports
 
@@ -156,7 +156,7 @@ def test_a_module_without_memory_may_make_calls_without_pointers_only() -> None:
 
 
 def test_a_64_bit_memory_is_refused_when_it_is_used() -> None:
-    from wasilab.module import load
+    from wasilab.module.module import load
 
     from .guests import imports
 

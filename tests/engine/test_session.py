@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from wasilab.engine.instances import GuestError, Live
 from wasilab.engine.limits import Limits
-from wasilab.engine.live import GuestError, Live
 from wasilab.engine.outcome import Frame, Outcome
-from wasilab.module import Module, load
+from wasilab.module.module import Module, load
 from wasilab.wasi.host import Host
 
 from .guests import imports, run, wat
@@ -146,7 +146,7 @@ def test_nothing_to_invoke_is_said() -> None:
 
 
 def live(module: Module = LIBRARY, **more: Any) -> Live:
-    from wasilab.capabilities.entropy import Random
+    from wasilab.capabilities.random import Random
 
     return Live.open(module, Host(random=Random.seeded(1)), **more)
 
@@ -180,8 +180,8 @@ def test_the_memory_is_read_and_written_within_its_bounds() -> None:
 
 
 def test_calls_of_a_kept_instance_are_flagged_in_the_trace() -> None:
-    from wasilab.capabilities.entropy import Random
-    from wasilab.trace.record import Flag, Recorder
+    from wasilab.capabilities.random import Random
+    from wasilab.trace.record.recorder import Flag, Recorder
 
     recorder = Recorder()
     inst = Live.open(LIBRARY, Host(random=Random.seeded(1)), recorder)

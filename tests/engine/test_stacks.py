@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wasilab.module import load
-from wasilab.trace.source import source_map
+from wasilab.module.dwarf import source_map
+from wasilab.module.module import load
 
 from .guests import imports, run, wat
 

@@ -13,7 +13,7 @@ import pytest
 
 import wasilab
 from wasilab.engine.threads import TimeLimit, Worker
-from wasilab.module import from_wat
+from wasilab.module.module import from_wat
 
 LIBRARY = from_wat(
     """(module

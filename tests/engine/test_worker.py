@@ -17,7 +17,7 @@ from wasilab.engine import engines
 from wasilab.engine.limits import Limits
 from wasilab.engine.threads import Worker
 from wasilab.engine.worker import MAX_PIECES, Pump, Running, start
-from wasilab.module import load
+from wasilab.module.module import load
 from wasilab.wasi.host import Host
 
 from .guests import run, wat

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wasilab.module import Module, from_wat
+from wasilab.module.module import Module, from_wat
 
 _IMPORTS = """
 (import "wasi_snapshot_preview1" "path_open"

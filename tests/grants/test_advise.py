@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, Trace, advise, run
-from wasilab.grants.flags import add_options, from_options
+from wasilab.grants.forms.flags import add_options, from_options
+from wasilab.grants.forms.python import from_python
+from wasilab.grants.forms.toml import merge_text
 from wasilab.grants.grants import GrantError
-from wasilab.grants.policy import merge_text
-from wasilab.grants.python import from_python
 
 from .guests import READ, SCRATCH, WRITE, Guest, fd
 

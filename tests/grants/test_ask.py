@@ -11,9 +11,9 @@ import pytest
 
 from wasilab import Grants, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy, Refused
-from wasilab.grants.ask import MOST_QUESTIONS, Answer, Asking, Question
-from wasilab.grants.desk import parse
-from wasilab.trace.record import Flag
+from wasilab.grants.live.ask import MOST_QUESTIONS, Answer, Asking, Question
+from wasilab.grants.live.questions import parse
+from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno
 
 from .guests import READ, SCRATCH, WRITE, Guest, fd

@@ -11,8 +11,8 @@ import pytest
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, run
 from wasilab.capabilities.patterns import quota
 from wasilab.capabilities.refusal import DeniedBy
-from wasilab.grants.compare import items
-from wasilab.grants.flags import add_options, from_options
+from wasilab.grants.advice.compare import items
+from wasilab.grants.forms.flags import add_options, from_options
 from wasilab.grants.missing import missing
 
 from .guests import READ, SCRATCH, WRITE, Guest, fd

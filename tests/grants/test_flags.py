@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
-from wasilab.grants.flags import add_options, format_size, from_options, parse_dir, size
+from wasilab.grants.forms.flags import add_options, format_size, from_options, parse_dir, size
 from wasilab.grants.grants import GrantError
 
 

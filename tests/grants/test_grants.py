@@ -9,8 +9,8 @@ import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
 from wasilab.capabilities.patterns import quota
+from wasilab.grants.forms.python import from_python
 from wasilab.grants.grants import GrantError, GrantFields
-from wasilab.grants.python import from_python
 
 from .guests import SCRATCH, Guest
 

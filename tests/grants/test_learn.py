@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wasilab import Grants, HostDir, run
-from wasilab.grants.learn import lesson, rehearsal
+from wasilab.grants.advice.learn import lesson, rehearsal
 
 from .guests import READ, SCRATCH, WRITE, Guest
 

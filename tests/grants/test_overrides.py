@@ -10,7 +10,7 @@ import pytest
 from wasilab import Grants, override, remove_overrides, run
 from wasilab.grants.grants import GrantError
 from wasilab.grants.overrides import overrides
-from wasilab.trace.record import Flag
+from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno
 
 from .guests import SCRATCH, Guest, fd

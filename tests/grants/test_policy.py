@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
+from wasilab.grants.forms.toml import load, merge_text, save, to_toml
 from wasilab.grants.grants import GrantError
-from wasilab.grants.policy import load, merge_text, save, to_toml
 
 
 def test_a_policy_reads_back_as_the_same_grants(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
-from wasilab.grants.advise import smallest_flags
-from wasilab.grants.flags import add_options, from_options, to_flags
-from wasilab.grants.policy import load, merge_text, save, to_toml
-from wasilab.grants.python import from_python
+from wasilab.grants.advice.advise import smallest_flags
+from wasilab.grants.forms.flags import add_options, from_options, to_flags
+from wasilab.grants.forms.python import from_python
+from wasilab.grants.forms.toml import load, merge_text, save, to_toml
 from wasilab.wasi.rights import of_directories
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)

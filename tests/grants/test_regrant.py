@@ -12,7 +12,7 @@ import pytest
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, listen, run
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.grants import GrantError
-from wasilab.runs import RunError
+from wasilab.runs.run import RunError
 from wasilab.wasi.host import SEMANTICS
 from wasilab.wasi.spec import SNAPSHOT1
 from wasilab.wasi.types import Errno, Oflags, Rights
@@ -215,7 +215,7 @@ def test_a_copy_that_is_too_large_changes_nothing(detached: Callable[..., Run], 
     (tmp_path / "a.txt").write_text("text")
     grants = Grants(dirs={"/d": HostDir(tmp_path)})
     started = detached(IDLE, grants)
-    from wasilab.capabilities.copydir import CopyDir
+    from wasilab.capabilities.memory.copydir import CopyDir
 
     small = CopyDir(tmp_path, max_bytes=1)
     with pytest.raises(GrantError, match="cannot copy the folder"):

@@ -10,12 +10,12 @@ import pytest
 
 from wasilab import Grants, HostDir, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy
-from wasilab.grants.compare import describe, items
-from wasilab.grants.flags import add_options, from_options
+from wasilab.grants.advice.compare import describe, items
+from wasilab.grants.advice.learn import rehearsal
+from wasilab.grants.forms.flags import add_options, from_options
+from wasilab.grants.forms.toml import merge_text
 from wasilab.grants.grants import GrantError
-from wasilab.grants.learn import rehearsal
 from wasilab.grants.missing import missing
-from wasilab.grants.policy import merge_text
 from wasilab.wasi.types import Errno
 
 from .guests import READ, WRITE, Guest

@@ -94,7 +94,7 @@ def yard(tmp_path: Path) -> Iterator[Yard]:
 
 @pytest.fixture(autouse=True)
 def _no_leaked_descriptor() -> Iterator[None]:
-    from wasilab import runner  # the first import opens what stays open  # noqa: F401
+    from wasilab.runs import runner  # the first import opens what stays open  # noqa: F401
 
     before = descriptors()
     yield

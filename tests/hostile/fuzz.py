@@ -29,10 +29,10 @@ from typing import Any
 
 import wasilab
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.entropy import Random
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.sockets import listen
-from wasilab.engine.live import GuestError, Live
-from wasilab.prepared import Prepared
+from wasilab.engine.instances import GuestError, Live
+from wasilab.runs.prepare import Prepared
 
 from .conftest import descriptors, leaked_since, picture
 from .surface import BUFFERS, OPS, SECRET, SIZE, Pools, footprint, interpreter

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import wasilab
 from wasilab.capabilities.refusal import DeniedBy
-from wasilab.module import from_wat
-from wasilab.trace.event import CallEvent
+from wasilab.module.module import from_wat
+from wasilab.trace.answers.event import CallEvent
 from wasilab.wasi.spec import MODULES
 from wasilab.wasi.types import Errno
 

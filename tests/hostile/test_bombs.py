@@ -28,8 +28,8 @@ import pytest
 
 import wasilab
 from wasilab import Limits
-from wasilab.capabilities.memdir import Symlink
-from wasilab.module import from_wat
+from wasilab.capabilities.memory.memdir import Symlink
+from wasilab.module.module import from_wat
 from wasilab.wasi import fdtable
 
 from .conftest import PYTHON_HERE, Yard
@@ -97,7 +97,7 @@ _STARVE = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (150, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 import wasilab
-from wasilab.module import from_wat
+from wasilab.module.module import from_wat
 from tests.hostile.guests import *
 kind = sys.argv[2]
 guest = Guest(grants=wasilab.Grants(dirs={"/d": wasilab.HostDir(sys.argv[1], "rw")}, overrides={

@@ -18,9 +18,9 @@ import pytest
 import wasmtime
 
 import wasilab
-from wasilab.engine import raw as raw_way
-from wasilab.engine.live import Live
-from wasilab.module import from_wat
+from wasilab.engine.calls import raw as raw_way
+from wasilab.engine.instances import Live
+from wasilab.module.module import from_wat
 from wasilab.wasi.host import Host
 
 from .guests import judged

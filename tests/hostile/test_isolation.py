@@ -24,9 +24,9 @@ import pytest
 
 import wasilab
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.entropy import Random
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.sockets import listen
-from wasilab.module import from_wat
+from wasilab.module.module import from_wat
 from wasilab.wasi.types import Errno
 
 from .conftest import Yard

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import wasilab
 from wasilab import Limits
-from wasilab.engine.live import GuestError
-from wasilab.module import Module, ModuleError, from_wat, load
-from wasilab.trace.source import source_map
+from wasilab.engine.instances import GuestError
+from wasilab.module.dwarf import source_map
+from wasilab.module.module import Module, ModuleError, from_wat, load
 
 from .fuzz import resident
 from .guests import judged, program

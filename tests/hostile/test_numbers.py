@@ -24,7 +24,7 @@ import pytest
 
 import wasilab
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.entropy import Random
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.sockets import listen
 from wasilab.wasi.spec import MODULES, Call
 

@@ -17,10 +17,10 @@ import pytest
 
 import wasilab
 from wasilab import Limits
-from wasilab.capabilities.directory import BaseFile, Buffers, FileType, OpenHow, Stat
+from wasilab.capabilities.protocols import BaseFile, Buffers, FileType, OpenHow, Stat
 from wasilab.capabilities.refusal import DeniedBy, Refused
-from wasilab.module import from_wat
-from wasilab.trace.record import Flag
+from wasilab.module.module import from_wat
+from wasilab.trace.record.recorder import Flag
 
 from .conftest import PYTHON_HERE, Yard
 from .guests import ALL, CREAT, OUT, READ, Guest, program
@@ -255,7 +255,7 @@ def test_an_override_that_closes_the_instance_that_calls_it() -> None:
 KEEPING = """
     import gc, sys
     import wasilab
-    from wasilab.module import from_wat
+    from wasilab.module.module import from_wat
     kept, descriptors, originals = [], [], []
     def keep(original, descriptor, buffers):
         kept.extend(buffers); descriptors.append(descriptor); originals.append(original)

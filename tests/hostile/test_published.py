@@ -26,10 +26,10 @@ from typing import Any
 import pytest
 
 import wasilab
-from wasilab.capabilities import hostdir
-from wasilab.capabilities.directory import OpenHow
+from wasilab.capabilities.host import hostdir
+from wasilab.capabilities.protocols import OpenHow
 from wasilab.capabilities.refusal import DeniedBy, Refused
-from wasilab.module import from_wat
+from wasilab.module.module import from_wat
 
 from .conftest import SECRET, Yard, picture
 from .guests import ALL, CREAT, DIRECTORY, EXCL, FOLLOW, OUT, READ, SEEK, TRUNC, WRITE, program

@@ -29,7 +29,7 @@ from wasilab import Limits
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.capabilities.sockets import listen
 from wasilab.capabilities.streams import QueueInput
-from wasilab.module import from_wat
+from wasilab.module.module import from_wat
 
 from .conftest import Yard
 from .fuzz import resident

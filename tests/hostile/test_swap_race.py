@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import wasilab
-from wasilab.capabilities import resolve
-from wasilab.engine.live import Live
-from wasilab.prepared import Prepared
+from wasilab.capabilities.host import resolve
+from wasilab.engine.instances import Live
+from wasilab.runs.prepare import Prepared
 from wasilab.wasi.spec import SNAPSHOT1
 
 from .conftest import SECRET, Yard

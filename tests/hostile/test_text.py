@@ -23,7 +23,7 @@ import pytest
 
 import wasilab
 from wasilab import Limits
-from wasilab.module import ModuleError, from_wat, load
+from wasilab.module.module import ModuleError, from_wat, load
 
 from .conftest import PYTHON_HERE, Yard
 from .guests import ALL, CREAT, OUT, Guest

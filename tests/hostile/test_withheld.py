@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wasilab.capabilities.directory import OpenHow
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.protocols import OpenHow
 from wasilab.wasi import rights as r
 from wasilab.wasi.fdtable import Descriptor
 from wasilab.wasi.host import SEMANTICS, Host

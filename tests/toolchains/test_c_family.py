@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from wasilab.toolchains.base import CompileError, Job, ToolchainError, compile_source
-from wasilab.toolchains.c_family import emulation_flags
-from wasilab.toolchains.c_hints import hints
+from wasilab.toolchains.languages.c_family import emulation_flags
+from wasilab.toolchains.languages.c_hints import hints
 from wasilab.toolchains.probe import Tool
 from wasilab.toolchains.registry import toolchain_for
 

@@ -23,11 +23,11 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.delenv("WASILAB_ASC", raising=False)
     for module in ("zig_tool", "go"):
-        monkeypatch.setattr(f"wasilab.toolchains.{module}.find_spec", lambda _name: None)
-    monkeypatch.setattr("wasilab.toolchains.go.python_scripts", list)
-    monkeypatch.setattr("wasilab.toolchains.c_family.executables", lambda _names, _folders=(): [])
-    monkeypatch.setattr("wasilab.toolchains.rust.executables", lambda _names, _folders=(): [])
-    monkeypatch.setattr("wasilab.toolchains.go.executables", lambda _names, _folders=(): [])
+        monkeypatch.setattr(f"wasilab.toolchains.languages.{module}.find_spec", lambda _name: None)
+    monkeypatch.setattr("wasilab.toolchains.languages.go.python_scripts", list)
+    monkeypatch.setattr("wasilab.toolchains.languages.c_family.executables", lambda _names, _folders=(): [])
+    monkeypatch.setattr("wasilab.toolchains.languages.rust.executables", lambda _names, _folders=(): [])
+    monkeypatch.setattr("wasilab.toolchains.languages.go.executables", lambda _names, _folders=(): [])
     return tmp_path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from wasilab.trace.record import Recorder, pack_payload
+from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
 from wasilab.wasi.spec import MODULES

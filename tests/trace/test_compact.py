@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 
-from wasilab.trace.compact import WORTH, compacted
-from wasilab.trace.layout import RECORD
-from wasilab.trace.record import CHUNK_RECORDS
+from wasilab.trace.record.compact import WORTH, compacted
+from wasilab.trace.record.layout import RECORD
+from wasilab.trace.record.recorder import CHUNK_RECORDS
 from wasilab.wasi import types as t
 
 from .building import Builder, anything

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.trace.demangle import demangle
+from wasilab.module.symbols import demangle
 
 
 @pytest.mark.parametrize(

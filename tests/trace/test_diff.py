@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wasilab.trace import align as aligning
-from wasilab.trace.align import align
-from wasilab.trace.diff import Kind
+from wasilab.trace.answers import align as aligning
+from wasilab.trace.answers.align import align
+from wasilab.trace.answers.diff import Kind
 
 from .building import Builder, copying, many
 

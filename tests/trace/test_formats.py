@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wasilab.trace import container
-from wasilab.trace.container import TraceError
 from wasilab.trace.formats import READERS, WRITERS
-from wasilab.trace.layout import CHUNK_RECORDS
-from wasilab.trace.record import Recorder
-from wasilab.trace.tables import Tables
+from wasilab.trace.record import container
+from wasilab.trace.record.container import TraceError
+from wasilab.trace.record.layout import CHUNK_RECORDS
+from wasilab.trace.record.recorder import Recorder
+from wasilab.trace.record.tables import Tables
 from wasilab.trace.trace import Trace
 
 from .building import Builder, anything, copying, many

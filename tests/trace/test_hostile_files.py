@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wasilab.trace import container
+from wasilab.trace.columns.subset import parts_of
 from wasilab.trace.formats import READERS, WRITERS
-from wasilab.trace.subset import parts_of
+from wasilab.trace.record import container
 from wasilab.trace.trace import Trace, TraceError
 
 from .building import Builder, anything

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from wasilab.trace.formats import WRITERS
-from wasilab.trace.record import Recorder
+from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.trace import Trace
-from wasilab.views import timeline
+from wasilab.views.timeline.figure import figure as timeline
 
 from .building import copying
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wasilab.trace.formats import protobuf
-from wasilab.trace.record import Recorder
+from wasilab.trace.record.recorder import Recorder
 
 from . import processor
 from .building import Builder, copying, many

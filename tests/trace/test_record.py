@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wasilab.trace.layout import CHUNK_RECORDS, MAX_MOVES, RECORD, Flag
-from wasilab.trace.record import Recorder, pack_payload
+from wasilab.trace.record.layout import CHUNK_RECORDS, MAX_MOVES, RECORD, Flag
+from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 
 from .building import Builder, copying

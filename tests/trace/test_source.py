@@ -7,8 +7,8 @@ import random
 import pytest
 
 import wasilab
-from wasilab.module import Module
-from wasilab.trace.source import SourceMap, source_map
+from wasilab.module.dwarf import SourceMap, source_map
+from wasilab.module.module import Module
 
 C = """#include <stdio.h>
 #include <stdlib.h>

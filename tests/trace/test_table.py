@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wasilab.trace import table
-from wasilab.trace.container import TraceError
-from wasilab.trace.query import QueryError
+from wasilab.trace.answers import arrow as table
+from wasilab.trace.columns.query import QueryError
+from wasilab.trace.record.container import TraceError
 from wasilab.trace.trace import Trace
 
 from .building import Builder, copying, many

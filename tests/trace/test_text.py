@@ -7,10 +7,10 @@ import struct
 
 import pytest
 
-from wasilab.trace import show
-from wasilab.trace.layout import Flag
-from wasilab.trace.record import Recorder
-from wasilab.trace.text import Style, StyleOptions
+from wasilab.trace.record.layout import Flag
+from wasilab.trace.record.recorder import Recorder
+from wasilab.trace.strace import show
+from wasilab.trace.strace.lines import Style, StyleOptions
 from wasilab.wasi import types as t
 
 from .building import Builder, anything, copying

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from wasilab.capabilities.refusal import DeniedBy
-from wasilab.trace import container
-from wasilab.trace.event import Frame
+from wasilab.module.dwarf import Location
+from wasilab.trace.answers.event import Frame
 from wasilab.trace.formats import WRITERS
-from wasilab.trace.record import Recorder
-from wasilab.trace.source import Location
+from wasilab.trace.record import container
+from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wasilab import Grants, HostDir, MemDir, Run, run
-from wasilab.trace.unasked import Unasked, unasked
+from wasilab.trace.answers.library_refusals import Unasked, unasked
 
 from ..grants.guests import READ, Guest, fd
 

@@ -7,8 +7,8 @@ import random
 import pytest
 
 import wasilab
-from wasilab.trace.source import SourceMap, _dwarf_info
-from wasilab.trace.units import unit_heads
+from wasilab.module.compile_units import unit_heads
+from wasilab.module.dwarf import SourceMap, _dwarf_info
 
 C = '#include <stdio.h>\nint main(void) {\n  puts("one");\n  return 0;\n}\n'
 SECTIONS = ("info", "abbrev", "str", "ranges")

@@ -14,9 +14,9 @@ import pytest
 from wasilab import panel
 from wasilab.engine.outcome import Outcome
 from wasilab.grants.grants import Grants
-from wasilab.trace.record import Recorder, pack_payload
+from wasilab.panel.panel import Panel
+from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
-from wasilab.views.panel import Panel
 from wasilab.wasi.spec import SNAPSHOT1
 
 from .lab import CHROMIUM, Lab, Page

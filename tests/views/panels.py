@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from wasilab import Run
-from wasilab.views.panel import Panel
-from wasilab.views.panel_chooser import Chooser
+from wasilab.panel.chooser import Chooser
+from wasilab.panel.panel import Panel
 
 from ..grants.guests import Guest, fd
 

@@ -10,9 +10,9 @@ import pytest
 
 import wasilab
 from wasilab import Grants, HostDir
-from wasilab.capabilities.changes import Changes, Modified
+from wasilab.capabilities.memory.changes import Changes, Modified
 from wasilab.engine.outcome import Outcome
-from wasilab.views import changed, report
+from wasilab.views.report import changed, report
 
 WRITES = """(module
   (import "wasi_snapshot_preview1" "path_open"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.views.escape import cut_lines, html_text, shorten, visible
+from wasilab.text.escape import cut_lines, html_text, shorten, visible
 
 
 @pytest.mark.parametrize(

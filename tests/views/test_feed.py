@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wasilab.trace.query import QueryError
-from wasilab.views.feed import BINS, LAYOUT, SAVED_CALLS, Feed
+from wasilab.trace.columns.query import QueryError
+from wasilab.views.timeline.feed import BINS, LAYOUT, SAVED_CALLS, Feed
 
 
 def read(buffers: list[bytes]) -> dict[str, Any]:
@@ -56,8 +56,8 @@ def test_the_overview_keeps_counts_times_and_verdicts(many_run: Any) -> None:
 
 @pytest.mark.parametrize("calls", [0, 1, SAVED_CALLS, 200_000])
 def test_what_a_notebook_saves_stays_under_a_megabyte(many_run: Any, calls: int) -> None:
-    from wasilab.views.report import mimebundle
-    from wasilab.views.widget import timeline
+    from wasilab.views.report.report import mimebundle
+    from wasilab.views.timeline.widget import timeline
 
     run = many_run(calls)
     state = timeline(run).get_state()
@@ -127,8 +127,8 @@ def test_search_finds_names_paths_errnos_and_reasons_in_turn(copy_run: Any) -> N
 
 
 def test_of_a_run_too_large_to_hold_a_window_is_sent(many_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wasilab.views.feed.WHOLE_CALLS", 10_000)
-    monkeypatch.setattr("wasilab.views.feed.WINDOW_CALLS", 4000)
+    monkeypatch.setattr("wasilab.views.timeline.feed.WHOLE_CALLS", 10_000)
+    monkeypatch.setattr("wasilab.views.timeline.feed.WINDOW_CALLS", 4000)
     feed = Feed(many_run(20_000))
     assert feed.meta()["window"] == 4000
     starts = feed.columns.start
@@ -164,7 +164,7 @@ def test_a_row_that_is_not_there_is_an_error_in_words(copy_run: Any) -> None:
 
 
 def test_calls_of_several_threads_are_in_the_order_of_their_start() -> None:
-    from wasilab.trace.record import Recorder
+    from wasilab.trace.record.recorder import Recorder
     from wasilab.trace.trace import Trace
 
     recorder = Recorder()

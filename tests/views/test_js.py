@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from wasilab.engine.outcome import Outcome
-from wasilab.views.columns import COLOURS, Columns, busy
-from wasilab.views.feed import Feed
-from wasilab.views.units import duration, size
+from wasilab.text.numbers import duration, size
+from wasilab.views.timeline.columns import COLOURS, Columns, busy
+from wasilab.views.timeline.feed import Feed
 
 from .conftest import copied, run_of
 
-JS = Path(__file__).parents[2] / "wasilab" / "views" / "js"
+JS = Path(__file__).parents[2] / "wasilab" / "views" / "timeline" / "js"
 
 
 def node(code: str, **given: Any) -> Any:
@@ -97,7 +97,7 @@ def test_the_guests_lane_ends_with_a_call_that_did_not_return() -> None:
 
 
 def test_a_call_of_no_time_has_a_cell() -> None:
-    from wasilab.trace.record import Recorder
+    from wasilab.trace.record.recorder import Recorder
     from wasilab.trace.trace import Trace
 
     recorder = Recorder()
@@ -191,13 +191,16 @@ def test_a_hexdump_shows_offsets_bytes_and_ascii() -> None:
     ],
 )  # fmt: skip
 def test_the_arrow_keys_in_a_list_of_folders(now: int, key: str, count: int, leads: int) -> None:
-    code = 'const { moved } = await load("../panel_folders"); out = moved(given.now, given.key, given.count);'
+    code = 'const { moved } = await load("../../../panel/folders"); out = moved(given.now, given.key, given.count);'
     assert node(code, now=now, key=key, count=count) == leads
 
 
 def test_typing_the_beginning_of_a_folder_finds_it() -> None:
     names = ["alpha", "Beta", "beton", "gamma"]
-    code = 'const { found } = await load("../panel_folders"); out = given.tries.map((t) => found(given.names, ...t));'
+    code = (
+        'const { found } = await load("../../../panel/folders");'
+        "out = given.tries.map((t) => found(given.names, ...t));"
+    )
     tries = [["b", -1], ["b", 1], ["b", 2], ["bet", 1], ["beto", 1], ["z", 3], ["a", 3]]
     assert node(code, names=names, tries=tries) == [1, 2, 1, 1, 2, 3, 0]
     assert node(code, names=[], tries=[["a", -1]]) == [-1]

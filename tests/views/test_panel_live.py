@@ -10,7 +10,7 @@ import pytest
 from wasilab import Grants, HostDir, MemDir
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.grants import GrantError
-from wasilab.views.panel import Panel
+from wasilab.panel.panel import Panel
 from wasilab.wasi.rights import of_directories
 
 from ..grants.guests import READ, WRITE, Guest, fd
@@ -126,7 +126,7 @@ def test_what_a_run_cannot_be_given_is_greyed_and_says_why(shown: Callable[..., 
 
 
 def test_a_copy_that_fails_while_it_runs_changes_nothing(shown: Callable[..., Panel], folder: Path) -> None:
-    from wasilab.capabilities.copydir import CopyDir
+    from wasilab.capabilities.memory.copydir import CopyDir
 
     it = shown(Guest().again().read(fd(0)).module(), Grants(dirs={"data": HostDir("data")}))
     it.button_detached.click()

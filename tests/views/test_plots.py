@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wasilab.runs import PlotOptions
-from wasilab.views import plots_calls, plots_things
-from wasilab.views.columns import Columns
-from wasilab.views.ink import canvas, label, png
-from wasilab.views.plots import KINDS, PlotError, kinds, plot, plots
+from wasilab.runs.run import PlotOptions
+from wasilab.views.plots import calls as plots_calls
+from wasilab.views.plots import things as plots_things
+from wasilab.views.plots.ink import canvas, label, png
+from wasilab.views.plots.plots import KINDS, PlotError, kinds, plot, plots
+from wasilab.views.timeline.columns import Columns
 
 ALONE = [kind for kind in KINDS if kind != "compare"]
 
@@ -157,7 +158,7 @@ def test_drawing_leaves_pyplot_alone(copy_run: Any) -> None:
     import subprocess
     import sys
 
-    code = "import sys, wasilab.views.plots, wasilab.views.report; print('matplotlib' in sys.modules)"
+    code = "import sys, wasilab.views.plots.plots, wasilab.views.report.report; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -14,10 +14,11 @@ import pytest
 
 from wasilab.engine.outcome import Frame, Outcome
 from wasilab.grants.grants import Grants
-from wasilab.views import report, widget
-from wasilab.views.columns import Columns
 from wasilab.views.moment import settled
-from wasilab.views.verdict import mood, refusals, verdict
+from wasilab.views.report import report
+from wasilab.views.report.verdict import mood, refusals, verdict
+from wasilab.views.timeline import widget
+from wasilab.views.timeline.columns import Columns
 
 
 def changed(run: Any, **fields: Any) -> Any:

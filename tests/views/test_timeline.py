@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasilab.engine.outcome import Outcome
-from wasilab.views.columns import Columns, busy, merged
-from wasilab.views.timeline import figure, lanes, png
+from wasilab.views.timeline.columns import Columns, busy, merged
+from wasilab.views.timeline.figure import figure, lanes, png
 
 from .conftest import copied, run_of
 
@@ -129,8 +129,8 @@ def test_merged_intervals_are_disjoint_and_cover_the_same(spans: list[tuple[int,
 
 @pytest.mark.slow
 def test_ten_million_calls_make_a_picture_and_a_small_saved_form(new_book: Any) -> None:
-    from wasilab.trace.record import CHUNK_RECORDS, Chunk
-    from wasilab.views.feed import Feed
+    from wasilab.trace.record.recorder import CHUNK_RECORDS, Chunk
+    from wasilab.views.timeline.feed import Feed
 
     book = new_book()
     for i in range(CHUNK_RECORDS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wasilab.views.units import counted, duration, size, size_unit, time_unit
+from wasilab.text.numbers import counted, duration, size, size_unit, time_unit
 
 
 @pytest.mark.parametrize(

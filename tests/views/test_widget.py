@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from wasilab.grants.grants import GrantError
-from wasilab.views import live
-from wasilab.views.live import LiveFeed, columns, grown
-from wasilab.views.module_js import ORDER, module
 from wasilab.views.rerun import can_rerun, with_remedy
-from wasilab.views.widget import Timeline, timeline
+from wasilab.views.timeline import live
+from wasilab.views.timeline.live import LiveFeed, columns, grown
+from wasilab.views.timeline.module_js import ORDER, module
+from wasilab.views.timeline.widget import Timeline, timeline
 
-JS = Path(__file__).parents[2] / "wasilab" / "views" / "js"
+JS = Path(__file__).parents[2] / "wasilab" / "views" / "timeline" / "js"
 
 
 class Talk:
@@ -123,8 +123,8 @@ WAT = """(module
 
 def test_a_refused_program_runs_again_with_the_flag_that_the_refusal_names() -> None:
     import wasilab
-    from wasilab.capabilities.entropy import Random
-    from wasilab.views.verdict import refusals
+    from wasilab.capabilities.random import Random
+    from wasilab.views.report.verdict import refusals
 
     run = wasilab.run(wasilab.compile(WAT, "wat"), grants=wasilab.Grants(random=Random.nothing()))
     assert [refusal.remedy for refusal in refusals(run)] == ["--random real"]
@@ -150,7 +150,7 @@ READS = WAT.replace(
 
 def test_a_program_that_asked_nobody_is_repeated_with_an_empty_stdin() -> None:
     import wasilab
-    from wasilab.capabilities.entropy import Random
+    from wasilab.capabilities.random import Random
 
     grants = wasilab.Grants(random=Random.nothing(), stdin="ask")
     silent, asking = (wasilab.run(wasilab.compile(wat, "wat"), grants=grants) for wat in (WAT, READS))

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.entropy import Random
-from wasilab.capabilities.hostdir import HostDir
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.wasi.host import SEMANTICS, SEMANTICS_UNSTABLE, Host
 from wasilab.wasi.spec import SNAPSHOT1, UNSTABLE

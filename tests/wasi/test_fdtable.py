@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wasilab.capabilities.directory import BaseFile
+from wasilab.capabilities.protocols import BaseFile
 from wasilab.wasi.errnos import Errno, WasiError
 from wasilab.wasi.fdtable import Descriptor, FdTable
 

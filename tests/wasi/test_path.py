@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.capabilities.directory import BaseDirectory, BaseFile, FileType, OpenHow
-from wasilab.capabilities.hostdir import HostDir
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.protocols import BaseDirectory, BaseFile, FileType, OpenHow
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.wasi.types import Errno, Fstflags, Oflags, Rights
 

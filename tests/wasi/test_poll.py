@@ -9,8 +9,8 @@ import time
 import pytest
 
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.directory import BaseFile, FileType
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.protocols import BaseFile, FileType
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.capabilities.streams import BytesInput, CallbackOutput, QueueInput
 from wasilab.capabilities.waiting import Interrupt, Interrupted

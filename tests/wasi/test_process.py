@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from wasilab.capabilities.clocks import Clocks
-from wasilab.capabilities.directory import BaseDirectory
-from wasilab.capabilities.entropy import Random
+from wasilab.capabilities.protocols import BaseDirectory
+from wasilab.capabilities.random import Random
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.capabilities.waiting import Interrupt, Interrupted
 from wasilab.wasi.host import Host

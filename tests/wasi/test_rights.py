@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.capabilities.hostdir import HostDir
-from wasilab.capabilities.memdir import MemDir
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.capabilities.streams import BytesInput, CallbackOutput
 from wasilab.wasi import rights as r

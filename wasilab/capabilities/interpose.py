@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
 from .clocks import Clock
-from .directory import Directory, File
-from .entropy import RandomSource
+from .protocols import Directory, File
+from .random import RandomSource
 from .strings import Strings
 
 T = TypeVar("T")

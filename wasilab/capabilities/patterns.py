@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from .directory import Directory, FileType, OpenHow
 from .interpose import CHANGING, OPENING, interpose, perform
+from .protocols import Directory, FileType, OpenHow
 from .refusal import DeniedBy, Refused, refused_change
 
 T = TypeVar("T")

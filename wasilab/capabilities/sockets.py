@@ -13,9 +13,9 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar
 
-from .directory import BaseFile, Buffers, FileFlags, FileType, Stat
-from .hostfile import host_stat, leave_some
-from .resolve import fail
+from .host.hostfile import host_stat, leave_some
+from .host.resolve import fail
+from .protocols import BaseFile, Buffers, FileFlags, FileType, Stat
 from .waiting import Interrupt, wait_any
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from .directory import BaseFile, Buffers, FileFlags, FileType
+from .protocols import BaseFile, Buffers, FileFlags, FileType
 from .waiting import Interrupt, wait_any
 
 

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .door import Done, Door
-    from .grammar import Request
+    from .line.frontend import Done, Door
+    from .line.grammar import Request
 
 _HOME = {
     "run": "running",

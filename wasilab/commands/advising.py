@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..grants.advise import advise as smallest
-from .door import Done, Door
-from .files import write_file
-from .grammar import Request
+from ..grants.advice.advise import advise as smallest
+from .line.files import write_file
+from .line.frontend import Done, Door
+from .line.grammar import Request
 from .tracing import load_trace
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..text.numbers import size
 from ..toolchains.registry import language_name, language_of_path
-from ..views.units import size
-from .door import Done, Door
-from .files import check_writable, write_file
-from .grammar import Request
-from .program import absent, compile_file, compiler_flags
-from .usage import UsageProblem
+from .line.files import check_writable, write_file
+from .line.frontend import Done, Door
+from .line.grammar import Request
+from .line.program import absent, compile_file, compiler_flags
+from .line.usage import UsageProblem
 
 
 def compile(request: Request, door: Door) -> Done:

@@ -10,18 +10,19 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .. import runner
-from ..capabilities.hostdir import HostDir
+from ..capabilities.host.hostdir import HostDir
 from ..grants.grants import Grants
-from ..module import Module
+from ..module.module import Module
+from ..runs import runner
 from ..toolchains.diagnostics import ToolchainMissing
-from ..views import report, timeline
-from .door import Done, Door
-from .grammar import Request
-from .program import compile_text
+from ..views.report import report
+from ..views.timeline import figure as timeline
+from .line.frontend import Done, Door
+from .line.grammar import Request
+from .line.program import compile_text
+from .line.usage import UsageProblem
 from .running import ending, explanations, warnings
 from .tracing import strace
-from .usage import UsageProblem
 
 TEXT = "Nothing is ambient: this file was copied because two folders were granted.\n"
 

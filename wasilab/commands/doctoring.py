@@ -8,14 +8,14 @@ import os
 import platform
 from typing import Any
 
+from ..text.numbers import counted, size
 from ..toolchains import cache as store
 from ..toolchains.base import Compiled
 from ..toolchains.diagnostics import ToolchainError
 from ..toolchains.doctor import SLOW_FIRST, LanguageStatus, report, status, warm
 from ..toolchains.probe import Tool
-from ..views.units import counted, size
-from .door import Done, Door
-from .grammar import Request
+from .line.frontend import Done, Door
+from .line.grammar import Request
 
 PARTS = (
     "wasmtime", "numpy", "ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib", "platformdirs", "pyelftools",

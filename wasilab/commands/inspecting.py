@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from ..module import Module
 from ..module.binary import FuncType
-from ..views.escape import shorten, visible
-from ..views.units import counted, size
-from .door import Done, Door
-from .grammar import Request
-from .program import load_program
+from ..module.module import Module
+from ..text.escape import shorten, visible
+from ..text.numbers import counted, size
+from .line.frontend import Done, Door
+from .line.grammar import Request
+from .line.program import load_program
 
 FAMILY_WORDS = {
     "args": "its arguments",

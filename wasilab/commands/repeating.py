@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..engine.outcome import Outcome
-from ..runs import Run
-from ..views.units import counted, duration
+from ..runs.run import Run
+from ..text.numbers import counted, duration
 
 BARS = "▁▂▃▄▅▆▇█"
 BINS = 32

@@ -13,26 +13,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
-from .. import runner
-from ..capabilities.changes import ApplyError
-from ..capabilities.hostdir import HostDir
-from ..grants.flags import from_options
+from ..capabilities.host.hostdir import HostDir
+from ..capabilities.memory.changes import ApplyError
+from ..grants.forms.flags import from_options
 from ..grants.grants import Grants
-from ..module import Module, load
-from ..runs import Run
-from ..trace.container import TraceError
+from ..module.module import Module, load
+from ..runs import runner
+from ..runs.run import Run
+from ..text.escape import visible
+from ..text.numbers import counted
 from ..trace.formats import WRITERS, check
-from ..views import changed
-from ..views.escape import visible
-from ..views.units import counted
-from ..views.verdict import ENDINGS, refusals, refused_by_its_library
-from .door import Done, Door
-from .files import check_writable, write_file
-from .grammar import Request
-from .program import load_program
+from ..trace.record.container import TraceError
+from ..views.report import changed
+from ..views.report.verdict import ENDINGS, refusals, refused_by_its_library
+from .line.files import check_writable, write_file
+from .line.frontend import Done, Door
+from .line.grammar import Request
+from .line.program import load_program
+from .line.usage import UsageProblem
 from .repeating import Turn, distribution, timing
 from .tracing import choose, strace
-from .usage import UsageProblem
 
 WARNINGS_SHOWN = 10
 
@@ -78,7 +78,7 @@ def run_module(
         if spool is not None:  # what the trace has read of it stays
             Path(spool).unlink(missing_ok=True)
     if options.learn:
-        from ..grants.learn import lesson
+        from ..grants.advice.learn import lesson
 
         (door.note if door.kind == "cli" else door.say)(f"\n{lesson(last, asked)}")
     if options.time:
@@ -160,7 +160,7 @@ def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:
 
 
 def _rehearsal(asked: Grants) -> Grants:
-    from ..grants.learn import rehearsal
+    from ..grants.advice.learn import rehearsal
 
     return rehearsal(asked)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .. import view
-from ..runs import PlotOptions
-from .door import Done, Door
-from .grammar import Request
-from .program import load_program
-from .usage import UsageProblem
+from ..runs.run import PlotOptions
+from .line.frontend import Done, Door
+from .line.grammar import Request
+from .line.program import load_program
+from .line.usage import UsageProblem
 
 
 def _run_of(request: Request, door: Door, option: str = "of") -> Any:
@@ -51,7 +51,7 @@ def timeline(request: Request, door: Door) -> Done:
 
 def plot(request: Request, door: Door) -> Done:
     """One plot of a run, or of two beside each other (`plot compare NAME OTHER`)."""
-    from ..views.plots import PlotError
+    from ..views.plots.plots import PlotError
 
     kind, run = request.options.kind, _run_of(request, door)
     if (kind == "compare") != (request.options.other is not None):

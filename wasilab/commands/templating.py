@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..toolchains.registry import language_name, toolchain_for
-from .door import Done, Door
-from .grammar import Request
+from .line.frontend import Done, Door
+from .line.grammar import Request
 
 OF_PROGRAM = {"hello": "", "words": " --name words --dir .::/data --args /data/FILE"}
 """What a `%%wasi` line says of each program, behind the language."""

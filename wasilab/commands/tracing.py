@@ -7,16 +7,16 @@ import os
 from pathlib import Path
 from typing import Any, Unpack
 
-from ..trace.query import QueryError
-from ..trace.text import StyleOptions
+from ..text.escape import visible
+from ..text.numbers import counted
+from ..trace.columns.query import QueryError
+from ..trace.strace.lines import StyleOptions
 from ..trace.trace import Trace, TraceError
-from ..views import timeline
-from ..views.escape import visible
-from ..views.units import counted
-from .door import Done, Door
-from .files import write_file
-from .grammar import Request
-from .usage import UsageProblem, did_you_mean
+from ..views.timeline import figure as timeline
+from .line.files import write_file
+from .line.frontend import Done, Door
+from .line.grammar import Request
+from .line.usage import UsageProblem, did_you_mean
 
 
 def load_trace(word: object, door: Door) -> Trace:

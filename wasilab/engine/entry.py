@@ -15,8 +15,8 @@ from typing import Any
 
 import wasmtime
 
-from ..module import Module
-from . import raw as _raw
+from ..module.module import Module
+from .calls import raw as _raw
 
 NUMBERS = frozenset({"i32", "i64", "f32", "f64"})
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..module import Module
 from ..module.binary import FuncType
+from ..module.module import Module
 from ..wasi.spec import MODULES
 
 Origins = Mapping[tuple[str, str], tuple[str, str, FuncType]]

@@ -14,17 +14,17 @@ from typing import Any
 import wasmtime
 
 from ..capabilities.waiting import Interrupted
-from ..module import Module
-from ..trace.record import Recorder
+from ..module.module import Module
+from ..trace.record.recorder import Recorder
 from ..wasi.host import UNBOUNDED, Host
 from ..wasi.types import ProcExit, Trap
 from . import engines
+from .calls.link import Link
+from .calls.stacks import StackTaker, located
 from .entry import Entries, Exported, InvokeError, offer
 from .limits import Limits
-from .link import Link
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
 from .preloads import Origins, reexported, references_pass
-from .stacks import StackTaker, located
 from .stop import HostBug, LinkError, Stop
 
 _WORDS: dict[str, str] = {

@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 from ..capabilities.streams import QueueInput
 from ..capabilities.waiting import Interrupted
-from ..module import Module
-from ..trace.record import Recorder
+from ..module.module import Module
+from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
 from .limits import Limits
 from .outcome import EXIT_INTERRUPT, Outcome

@@ -13,14 +13,14 @@ from types import MappingProxyType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from ..capabilities.clocks import Clocks
-from ..capabilities.directory import Directory, File
-from ..capabilities.entropy import Random
-from ..capabilities.hostdir import BadFolder, HostDir
-from ..capabilities.memdir import MemDir
+from ..capabilities.host.hostdir import BadFolder, HostDir
+from ..capabilities.memory.memdir import MemDir
+from ..capabilities.protocols import Directory, File
+from ..capabilities.random import Random
 from ..capabilities.sockets import ListenSocket
 from ..engine.limits import Limits
 from ..wasi.spec import SNAPSHOT1
-from .withheld import checked
+from .forms.withheld import checked
 
 Rights = Literal["strict", "compat"]
 
@@ -137,7 +137,7 @@ class Grants:
 
     def __repr__(self) -> str:
         """A Python expression for it; the files of a directory in memory are left out where they are many."""
-        from .python import to_python
+        from .forms.python import to_python
 
         return to_python(self, contents=200)
 
@@ -185,32 +185,32 @@ class Grants:
 
     def to_flags(self) -> list[str]:
         """The same grants as command-line flags; raises `GrantError` for what only Python can say."""
-        from .flags import to_flags
+        from .forms.flags import to_flags
 
         return to_flags(self)
 
     def to_toml(self) -> str:
         """The same grants as a policy file."""
-        from .policy import to_toml
+        from .forms.toml import to_toml
 
         return to_toml(self)
 
     def to_python(self) -> str:
         """The same grants as a Python expression."""
-        from .python import to_python
+        from .forms.python import to_python
 
         return to_python(self)
 
     def save(self, path: str) -> None:
         """Write a policy file (TOML)."""
-        from .policy import save
+        from .forms.toml import save
 
         save(self, path)
 
     @classmethod
     def load(cls, *paths: str) -> Grants:
         """Read policy files; a later file adds to and overrides the earlier ones."""
-        from .policy import load
+        from .forms.toml import load
 
         return load(*paths)
 

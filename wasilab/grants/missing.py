@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..capabilities.refusal import DeniedBy
-from .flags import add_options, from_options
+from .forms.flags import add_options, from_options
 from .grants import Grants
 
 _PLACES = ("HOST", "GUEST", "BYTES", " N")

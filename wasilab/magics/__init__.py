@@ -21,8 +21,8 @@ class WasiMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        from .ahead import Ahead, for_cells
         from .lab import Lab
+        from .preload import Ahead, for_cells
 
         self.lab = Lab()
         self.ahead = Ahead(lambda: for_cells(widgets=getattr(shell, "kernel", None) is not None))
@@ -70,8 +70,8 @@ class WasiMagics(Magics):
 
         The file is in memory; cells that are compiled afterwards see it, and are compiled again when it changes.
         """
-        from ..commands.usage import UsageProblem
-        from ..commands.words import split
+        from ..commands.line.usage import UsageProblem
+        from ..commands.line.words import split
         from .lab import cell_number
 
         try:
@@ -96,7 +96,7 @@ def load(shell: Any) -> None:
     completer = getattr(shell, "Completer", None)
     if completer is not None and hasattr(completer, "custom_matchers"):
         completer.custom_matchers.append(_lazy_matcher(magics))
-    from .ahead import wanted
+    from .preload import wanted
 
     if wanted(shell):
         magics.ahead.begin()

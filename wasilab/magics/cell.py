@@ -9,14 +9,14 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from ..commands import execute
-from ..commands.door import Done
-from ..commands.grammar import Request, parse, parse_cell
-from ..commands.program import compile_text, compiler_flags
+from ..commands.line.frontend import Done
+from ..commands.line.grammar import Request, parse, parse_cell
+from ..commands.line.program import compile_text, compiler_flags
+from ..commands.line.usage import HelpAsked, UsageProblem
+from ..commands.line.words import Values, split
 from ..commands.running import run_module
-from ..commands.usage import HelpAsked, UsageProblem
-from ..commands.words import Values, split
 from ..grants.grants import GrantError
-from ..module import ModuleError
+from ..module.module import ModuleError
 from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 from ..toolchains.registry import language_name, toolchain_for
 from .failures import CellFailure, CellInterrupted, CompileFailed
@@ -180,7 +180,7 @@ def _save(data: bytes, path: str) -> None:
 
 
 def _detached(request: Request, door: NotebookDoor) -> Done:
-    from ..commands.program import load_program
+    from ..commands.line.program import load_program
     from .detached import start
 
     module = load_program(request.options.file, door, lang=request.options.lang, quiet=request.options.quiet)

@@ -13,13 +13,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..commands.grammar import build, build_cell
-from ..commands.options import commands
-from ..commands.parser import Parser
-from ..commands.usage import UsageProblem
-from ..commands.words import split
+from ..commands.line.grammar import build, build_cell
+from ..commands.line.options import commands
+from ..commands.line.parser import Parser
+from ..commands.line.usage import UsageProblem
+from ..commands.line.words import split
 from ..toolchains.base import PROGRAMS
-from ..toolchains.c_family import EMULATIONS
+from ..toolchains.languages.c_family import EMULATIONS
 
 LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
 
@@ -98,7 +98,7 @@ def _arguments(
     if command == "template":
         return list(languages) if not given else list(PROGRAMS)
     if command == "plot" and not given:
-        from ..views.plots import kinds
+        from ..views.plots.plots import kinds
 
         return list(kinds())
     if command in ("list", "grants", "timeline", "plot"):

@@ -10,12 +10,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .. import runner
+from ..commands.line.usage import UsageProblem
 from ..commands.running import grants_of, run_settings, say_where_it_listens
-from ..commands.usage import UsageProblem
 from ..engine.threads import spawn
-from ..module import Module
-from ..runs import Run
+from ..module.module import Module
+from ..runs import runner
+from ..runs.run import Run
 from .lab import Lab
 from .notebook import CellStreams, NotebookDoor
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..commands.usage import UsageProblem, did_you_mean
-from ..module import Module
+from ..commands.line.usage import UsageProblem, did_you_mean
+from ..module.module import Module
 
 
 @dataclass

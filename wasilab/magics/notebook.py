@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from IPython.core.error import StdinNotImplementedError
 
-from ..capabilities.directory import File
+from ..capabilities.protocols import File
 from ..capabilities.waiting import Interrupt
-from ..commands.door import Busy
-from ..module import Module
-from ..views.escape import html_text
+from ..commands.line.frontend import Busy
+from ..module.module import Module
+from ..text.escape import html_text
 from .lab import Lab
 from .output import CellStream, Progress, in_kernel
 from .paint import html as painted

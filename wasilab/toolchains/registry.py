@@ -38,7 +38,7 @@ NAMES: tuple[str, ...] = (*_HOME, *_ALIASES)
 @cache
 def _load(language: str) -> Toolchain:
     module, name = _HOME[language]
-    made = getattr(import_module(f".{module}", __package__), name)()
+    made = getattr(import_module(f".languages.{module}", __package__), name)()
     assert isinstance(made, Toolchain)
     return made
 

@@ -17,22 +17,22 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import numpy as np
 
 from ..wasi import signature as sig
-from . import query
-from .container import TraceError
-from .decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
-from .event import CallEvent
-from .layout import RECORD, Flag, Life
-from .record import Recorder
-from .store import Resolver, Store
-from .summary import Summary
-from .tables import encodable
-from .text import Style, StyleOptions, blocks
+from .answers.event import CallEvent
+from .answers.summary import Summary
+from .columns import query
+from .columns.decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
+from .columns.store import Resolver, Store
+from .record.container import TraceError
+from .record.layout import RECORD, Flag, Life
+from .record.recorder import Recorder
+from .record.tables import encodable
+from .strace.lines import Style, StyleOptions, blocks
 
 if TYPE_CHECKING:
-    from .diff import Diff
-    from .fds import Fds
-    from .lines import Annotation, Lines
-    from .refusals import Refusals
+    from .answers.descriptors import Fds
+    from .answers.diff import Diff
+    from .answers.refusals import Refusals
+    from .answers.source_lines import Annotation, Lines
 
 __all__ = ["Trace", "TraceError"]
 
@@ -192,7 +192,7 @@ class Trace:
         return found
 
     def _column_line(self) -> Array:
-        from .lines import places
+        from .answers.source_lines import places
 
         table = np.array([place[1] if place else 0 for place in places(self)], "<u4")
         stack = self.column("stack")
@@ -317,26 +317,26 @@ class Trace:
 
     def fds(self) -> Fds:
         """Each descriptor's life: opened by which call, path, reads, writes, bytes, closed or leaked."""
-        from .fds import Fds
+        from .answers.descriptors import Fds
 
         return Fds.of(self)
 
     @cached_property
     def denied(self) -> Refusals:
         """The refused calls, each with a sentence and the smallest grant that would allow it."""
-        from .refusals import Refusals
+        from .answers.refusals import Refusals
 
         return Refusals.of(self)
 
     def diff(self, other: Trace) -> Diff:
         """How `other` differs from this trace: calls added, removed, and those with another outcome."""
-        from .diff import Diff
+        from .answers.diff import Diff
 
         return Diff.of(self, other)
 
     def by_line(self) -> Lines:
         """Calls, bytes and time by source line of the guest (needs stacks and DWARF)."""
-        from .lines import Lines
+        from .answers.source_lines import Lines
 
         return Lines.of(self)
 
@@ -345,7 +345,7 @@ class Trace:
 
         `source` is by default what the trace's metadata holds.
         """
-        from .lines import Annotation
+        from .answers.source_lines import Annotation
 
         return Annotation.of(self, source, file)
 
@@ -353,7 +353,7 @@ class Trace:
 
     def to_arrow(self) -> Any:
         """A pyarrow.Table, one row a call (see `table.SCHEMA`); needs the extra `arrow`."""
-        from .table import to_arrow
+        from .answers.arrow import to_arrow
 
         return to_arrow(self)
 
@@ -362,13 +362,13 @@ class Trace:
 
     def to_pandas(self) -> Any:
         """A pandas.DataFrame, one row a call; needs the extra `arrow`."""
-        from .table import to_pandas
+        from .answers.arrow import to_pandas
 
         return to_pandas(self)
 
     def sql(self, statement: str) -> Any:
         """Ask in SQL, through DuckDB, of the views `calls, fds, paths, lines, output`; needs the extra `arrow`."""
-        from .sql import sql
+        from .answers.sql import sql
 
         return sql(self, statement)
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..grants.flags import add_options, from_options
+from ..grants.forms.flags import add_options, from_options
 from ..grants.grants import GrantError, Grants
-from ..runner import run as start
+from ..runs.runner import run as start
 from ..wasi.spec import SNAPSHOT1
-from .columns import Columns, trace_of
+from .timeline.columns import Columns, trace_of
 
 _READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread")]
 _TO_COMPLETE = re.compile(r"\b(HOST|BYTES|SECONDS|N|K=V)\b|\[")

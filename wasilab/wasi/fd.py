@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..capabilities.directory import FileFlags, FileType
+from ..capabilities.protocols import FileFlags, FileType
 from ..capabilities.refusal import DeniedBy
 from . import rights as r
 from .errnos import Errno, WasiError

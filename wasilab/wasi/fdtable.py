@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from ..capabilities.directory import Directory, File
+from ..capabilities.protocols import Directory, File
 from ..capabilities.refusal import DeniedBy
 from .errnos import Errno, WasiError
 from .rights import ALL, allowed

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..capabilities.clocks import Clocks
-from ..capabilities.directory import Directory, File, FileType
-from ..capabilities.entropy import Random, RandomSource
+from ..capabilities.protocols import Directory, File, FileType
+from ..capabilities.random import Random, RandomSource
 from ..capabilities.refusal import DeniedBy
 from ..capabilities.strings import GivenStrings, Strings
 from ..capabilities.waiting import Interrupt

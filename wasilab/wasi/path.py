@@ -12,7 +12,7 @@ import posixpath
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ..capabilities.directory import FileType, OpenHow
+from ..capabilities.protocols import FileType, OpenHow
 from ..capabilities.refusal import DeniedBy
 from . import rights as r
 from .errnos import Errno, WasiError

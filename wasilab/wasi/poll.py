@@ -11,7 +11,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from ..capabilities.directory import FileType
+from ..capabilities.protocols import FileType
 from ..capabilities.waiting import wait_any
 from .errnos import Errno, WasiError
 from .fdtable import Descriptor

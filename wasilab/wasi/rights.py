@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..capabilities.directory import FileType
+from ..capabilities.protocols import FileType
 from .types import Rights as R
 
 ALL = (1 << 30) - 1

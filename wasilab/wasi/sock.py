@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from ..capabilities.directory import FileType
+from ..capabilities.protocols import FileType
 from ..capabilities.waiting import wait_any
 from . import rights as r
 from .errnos import Errno, WasiError

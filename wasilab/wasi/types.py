@@ -11,8 +11,8 @@ import struct
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
-from ..capabilities.directory import FileType as Filetype
-from ..capabilities.directory import Stat as Filestat
+from ..capabilities.protocols import FileType as Filetype
+from ..capabilities.protocols import Stat as Filestat
 from ..capabilities.refusal import DeniedBy
 from .errnos import Errno, WasiError, errno_of, explain
 

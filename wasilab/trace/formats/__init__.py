@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..container import MAGIC, TraceError
-from ..table import arrow
+from ..answers.arrow import arrow
+from ..record.container import MAGIC, TraceError
 
 if TYPE_CHECKING:
     from ..trace import Trace

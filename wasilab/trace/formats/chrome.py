@@ -12,12 +12,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..decode import ERRNO_NAMES, FAMILY_OF, call_name
-from ..layout import DID_NOT_RETURN
-from ..show import path_text, plain
-from ..store import reason_of
-from ..text import denied_name
-from ..values import decoded
+from ..columns.decode import ERRNO_NAMES, FAMILY_OF, call_name
+from ..columns.store import reason_of
+from ..record.layout import DID_NOT_RETURN
+from ..strace.lines import denied_name
+from ..strace.show import path_text, plain
+from .plain import decoded
 
 if TYPE_CHECKING:
     from ..trace import Trace

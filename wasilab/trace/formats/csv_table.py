@@ -11,9 +11,9 @@ import io
 from typing import IO, TYPE_CHECKING
 
 from ...capabilities.refusal import DeniedBy
-from ..show import plain
-from ..store import reason_of
-from ..text import Style, lines
+from ..columns.store import reason_of
+from ..strace.lines import Style, lines
+from ..strace.show import plain
 
 if TYPE_CHECKING:
     from ..trace import Trace

@@ -13,13 +13,13 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
-from ..container import Part, TraceError, ascending
-from ..decode import ERRNO_NAMES, call_name
-from ..layout import RECORD
-from ..store import Store, reason_of
-from ..subset import blobs
-from ..tables import Tables, encodable
-from ..values import decoded
+from ..columns.decode import ERRNO_NAMES, call_name
+from ..columns.store import Store, reason_of
+from ..columns.subset import blobs
+from ..record.container import Part, TraceError, ascending
+from ..record.layout import RECORD
+from ..record.tables import Tables, encodable
+from .plain import decoded
 
 if TYPE_CHECKING:
     from ..trace import Trace

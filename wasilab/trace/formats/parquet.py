@@ -12,13 +12,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import table
-from ..container import Part, TraceError, ascending
-from ..decode import NAMES
-from ..layout import RECORD
-from ..store import Store
-from ..subset import blobs
-from ..tables import Tables
+from ..answers import arrow as table
+from ..columns.decode import NAMES
+from ..columns.store import Store
+from ..columns.subset import blobs
+from ..record.container import Part, TraceError, ascending
+from ..record.layout import RECORD
+from ..record.tables import Tables
 
 if TYPE_CHECKING:
     from ..trace import Trace

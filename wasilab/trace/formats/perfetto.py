@@ -15,12 +15,12 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ...wasi.spec import SNAPSHOT1
-from ..decode import ERRNO_NAMES, FAMILY_OF, Batch, call_name, plan
-from ..layout import Flag
-from ..show import path_text, plain
-from ..store import reason_of
-from ..text import denied_name
-from ..values import decoded
+from ..columns.decode import ERRNO_NAMES, FAMILY_OF, Batch, call_name, plan
+from ..columns.store import reason_of
+from ..record.layout import Flag
+from ..strace.lines import denied_name
+from ..strace.show import path_text, plain
+from .plain import decoded
 from .protobuf import block, fixed64, number, text, varint
 
 if TYPE_CHECKING:

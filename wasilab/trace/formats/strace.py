@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from ..text import Style, blocks
+from ..strace.lines import Style, blocks
 
 if TYPE_CHECKING:
     from ..trace import Trace

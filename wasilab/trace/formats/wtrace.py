@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from .. import container
-from ..subset import parts_of
+from ..columns.subset import parts_of
+from ..record import container
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -24,7 +24,7 @@ def write(trace: Trace, file: IO[bytes]) -> None:
 
 def read(path: Path, *, partial: bool = False) -> Trace:
     """Open a file; raw blocks (of a spool) stay on disk and are mapped. Raises TraceError."""
-    from ..store import Store
+    from ..columns.store import Store
     from ..trace import Trace
 
     parts, tables = container.read(path, partial=partial)

@@ -1,0 +1,197 @@
+"""A regular file of the host, open: the guest's power over one file.
+
+`HostDir.open` makes these after it has seen that the descriptor is a regular file; FIFOs, devices and sockets never
+come this far. Which directory the file was found in, and whether it may be opened so, is decided there, not here.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import resource
+import stat as modes
+from dataclasses import replace
+
+from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
+from ..refusal import DeniedBy, Refused
+from .resolve import fail
+
+_TYPES = {
+    modes.S_IFREG: FileType.REGULAR_FILE,
+    modes.S_IFDIR: FileType.DIRECTORY,
+    modes.S_IFLNK: FileType.SYMBOLIC_LINK,
+    modes.S_IFCHR: FileType.CHARACTER_DEVICE,
+    modes.S_IFBLK: FileType.BLOCK_DEVICE,
+    modes.S_IFSOCK: FileType.SOCKET_STREAM,
+}  # a FIFO has no number in WASI: UNKNOWN
+
+
+def host_filetype(mode: int) -> FileType:
+    """The file type in an st_mode."""
+    return _TYPES.get(modes.S_IFMT(mode), FileType.UNKNOWN)
+
+
+def host_stat(st: os.stat_result, _of: type[Stat] = Stat, _types: dict[int, FileType] = _TYPES) -> Stat:
+    """The `Stat` of an `os.stat_result`."""
+    return _of(
+        st.st_dev,
+        st.st_ino,
+        _types.get(st.st_mode & 0o170000, FileType.UNKNOWN),
+        st.st_nlink,
+        st.st_size,
+        st.st_atime_ns,
+        st.st_mtime_ns,
+        st.st_ctime_ns,
+    )
+
+
+def host_times(st: os.stat_result, atim: int | None, mtim: int | None) -> tuple[int, int]:
+    """Both times for `os.utime(ns=)`, which cannot leave one of them as it is (UTIME_OMIT)."""
+    return (st.st_atime_ns if atim is None else atim, st.st_mtime_ns if mtim is None else mtim)
+
+
+_ADVICE = tuple(
+    getattr(os, name, 0)
+    for name in (
+        "POSIX_FADV_NORMAL",
+        "POSIX_FADV_SEQUENTIAL",
+        "POSIX_FADV_RANDOM",
+        "POSIX_FADV_WILLNEED",
+        "POSIX_FADV_DONTNEED",
+        "POSIX_FADV_NOREUSE",
+    )
+)
+"""POSIX's numbers in the order of WASI's `advice`."""
+
+
+RESERVED = 64
+"""Descriptors of this process that no guest gets: Python, the notebook's sockets and the next run need some."""
+
+
+def _ceiling() -> int:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1 << 30 if limit == resource.RLIM_INFINITY else limit - min(RESERVED, limit // 2)
+
+
+_known_ceiling = _ceiling()
+
+
+def leave_some(fd: int) -> None:
+    """Raise EMFILE (`Refused`, by QUOTA) if `fd`, opened for a guest, is one of the process's last; close it then.
+
+    The lowest free number is given to what is opened, so a high one means that few are left. Each run has its own
+    limit, but several runs at once share the process's.
+    """
+    global _known_ceiling
+    if fd >= _known_ceiling:
+        _known_ceiling = _ceiling()
+        if fd >= _known_ceiling:
+            raise Refused(
+                errno.EMFILE,
+                f"the process may open {_known_ceiling} descriptors for guests and has done so; let other runs end, "
+                "or raise the system's limit (ulimit -n)",
+                DeniedBy.QUOTA,
+            )
+
+
+class HostFile:
+    """An open regular file of the host; takes over `fd`, closes it on `close` or when forgotten.
+
+    `writable` says whether the directory that it was found in may be changed: without it, its size and times are
+    refused even where the operating system would let a descriptor do that.
+    """
+
+    filetype = FileType.REGULAR_FILE
+    __slots__ = ("_fd", "_flags", "_how", "_writable")
+
+    def __init__(self, fd: int, how: OpenHow, writable: bool) -> None:
+        self._fd = fd
+        self._writable = writable
+        self._how = how
+        self._flags: FileFlags | None = None  # as in `how` until asked for: opening is hot
+
+    def read(self, buffers: Buffers) -> int:
+        return os.readv(self._fd, buffers)
+
+    def write(self, buffers: Buffers) -> int:
+        # One buffer is the usual case, and write(2) the quicker call for it.
+        return os.write(self._fd, buffers[0]) if len(buffers) == 1 else os.writev(self._fd, buffers)
+
+    def pread(self, buffers: Buffers, offset: int) -> int:
+        if offset < 0:  # preadv2(2), which Python calls, takes -1 for "at the position"
+            raise fail(errno.EINVAL)
+        return os.preadv(self._fd, buffers, offset)
+
+    def pwrite(self, buffers: Buffers, offset: int) -> int:
+        if offset < 0:
+            raise fail(errno.EINVAL)
+        return os.pwritev(self._fd, buffers, offset)
+
+    def seek(self, offset: int, whence: int) -> int:
+        return os.lseek(self._fd, offset, whence)
+
+    def tell(self) -> int:
+        return os.lseek(self._fd, 0, os.SEEK_CUR)
+
+    def stat(self) -> Stat:
+        return host_stat(os.fstat(self._fd))
+
+    def set_size(self, size: int) -> None:
+        self._check_writable("size")
+        os.ftruncate(self._fd, size)
+
+    def allocate(self, offset: int, length: int) -> None:
+        """Refused with ENOTSUP: few file systems can, and WASI lets a host say so."""
+        self._check_writable("size")
+        raise fail(errno.ENOTSUP)
+
+    def advise(self, offset: int, length: int, advice: int) -> None:
+        if not 0 <= advice < len(_ADVICE):
+            raise fail(errno.EINVAL)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._fd, offset, length, _ADVICE[advice])
+
+    def set_times(self, atim: int | None, mtim: int | None) -> None:
+        self._check_writable("times")
+        os.utime(self._fd, ns=host_times(os.fstat(self._fd), atim, mtim))
+
+    def sync(self) -> None:
+        os.fsync(self._fd)
+
+    def datasync(self) -> None:
+        getattr(os, "fdatasync", os.fsync)(self._fd)
+
+    def flags(self) -> FileFlags:
+        if self._flags is None:
+            how = self._how
+            self._flags = FileFlags(how.append, how.nonblock, how.dsync, how.rsync, how.sync)
+        return self._flags
+
+    def set_flags(self, flags: FileFlags) -> None:
+        """Only `append` and `nonblock` can change on an open file (Linux ignores the rest): ENOTSUP for the others."""
+        now_set = self.flags()
+        if replace(flags, append=now_set.append, nonblock=now_set.nonblock) != now_set:
+            raise fail(errno.ENOTSUP)
+        now = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, now | os.O_APPEND if flags.append else now & ~os.O_APPEND)
+        self._flags = flags
+
+    def fileno(self) -> int | None:
+        return None  # a regular file never blocks
+
+    def available(self) -> int:
+        return max(0, os.fstat(self._fd).st_size - self.tell())
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _check_writable(self, what: str) -> None:
+        if not self._writable:
+            raise Refused(errno.EPERM, f"the file's {what} cannot be changed: its folder is granted read-only")
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()

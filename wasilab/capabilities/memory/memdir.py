@@ -1,0 +1,389 @@
+"""A directory tree in memory with the full manners of a POSIX file system, bounded by a quota.
+
+It answers as `HostDir` does (a test runs the same operations on both): hard links, links, renames over other names,
+files unlinked while open, directories removed while open. Nothing in it reaches the host, so nothing can leave it. The
+inodes and open files are in `memtree.py`, the walk over paths in `resolve.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, TypeAlias, Union
+
+from ..host.resolve import Resolved, check_link_text, escape, fail, walk
+from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
+from ..refusal import Refused, refused_change
+from .memtree import DirNode, FileNode, LinkNode, MemFile, MemTree, Node
+
+MAX_BYTES = 64 << 20
+"""The default quota: 64 MiB of file contents."""
+MAX_NAMES = 100_000
+"""The default bound on names in the whole tree."""
+
+
+class Symlink(str):
+    """The text of a symbolic link, as a value in the mapping that a `MemDir` is made from."""
+
+
+Files: TypeAlias = Mapping[str, Union[bytes, str, Symlink, "Files"]]
+"""What a tree is made from: names to bytes, text (stored as UTF-8), `Symlink`, or the mapping of a directory."""
+
+
+class _Nodes:
+    """The tree in memory, for `walk`: a place is a `DirNode`."""
+
+    most_open = 1 << 30
+
+    def enter(self, place: DirNode, name: str) -> DirNode:
+        node = lookup(place, name)
+        if node is None:
+            raise fail(errno.ENOENT)
+        if not isinstance(node, DirNode):
+            raise fail(errno.ENOTDIR)
+        return node
+
+    def read_link(self, place: DirNode, name: str) -> str | None:
+        node = lookup(place, name)
+        return node.text if isinstance(node, LinkNode) else None
+
+    def search(self, place: DirNode) -> None:
+        return  # memory has no permission bits
+
+    def leave(self, place: DirNode) -> None:
+        return
+
+
+_NODES = _Nodes()
+
+
+def lookup(place: DirNode, name: str) -> Node | None:
+    """What `name` names in `place` ("." is the place itself), None if nothing."""
+    node = place.entries.get(name)
+    if node is not None:
+        return node
+    if name == ".":
+        return place
+    if len(name) > 63 and len(name.encode()) > 255:  # a character is at most four bytes
+        raise fail(errno.ENAMETOOLONG)
+    return None
+
+
+class MemDir:
+    """A directory in memory holding `files` (`{"a.txt": "text", "sub": {"b.bin": b"..."}}`; "sub/b.bin" works too).
+
+    `max_bytes` bounds the contents (64 MiB unless said), `max_names` the number of names: beyond either a guest gets
+    ENOSPC. `mode="ro"` lets it only look. The tree lives as long as this object, over many runs: `close()` on it does
+    nothing. Directories opened beneath share the tree. Raises `ValueError` for a name that no file can have.
+    """
+
+    filetype = FileType.DIRECTORY
+    writable: bool
+
+    def __init__(
+        self,
+        files: Files | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_names: int = MAX_NAMES,
+        mode: Literal["ro", "rw"] = "rw",
+    ) -> None:
+        if mode not in ("ro", "rw"):
+            raise ValueError(f"mode {mode!r} of a folder in memory is not known: use ro or rw")
+        self._tree = MemTree(max_bytes, max_names)
+        self._node = DirNode(self._tree, None)
+        self.writable = mode == "rw"
+        try:
+            self._fill(self._node, files or {})
+        except Refused as error:
+            raise ValueError(f"{error.reason} (max_bytes={max_bytes}, max_names={max_names})") from None
+
+    # -- for its owner, not for a guest -----------------------------------------------------------------------------
+
+    def _fill(self, place: DirNode, files: Files) -> None:
+        for path, value in files.items():
+            *parents, name = path.split("/")
+            here = place
+            for parent in parents:
+                here = self._folder(here, parent)
+            if isinstance(value, Mapping):
+                self._fill(self._folder(here, name), value)
+            elif isinstance(value, Symlink):
+                self._put(here, name, LinkNode(self._tree, str(value)))
+            else:
+                self._put(here, name, FileNode(self._tree, value.encode() if isinstance(value, str) else bytes(value)))
+
+    def _folder(self, place: DirNode, name: str) -> DirNode:
+        node = place.entries.get(name)
+        if node is None:
+            node = DirNode(self._tree, place)
+            self._put(place, name, node)
+        if not isinstance(node, DirNode):
+            raise ValueError(f"{name!r} is named both as a file and as a folder")
+        return node
+
+    def _put(self, place: DirNode, name: str, node: Node) -> None:
+        if name in ("", ".", "..") or "\0" in name or len(name.encode(errors="replace")) > 255:
+            raise ValueError(f"{name!r} cannot be the name of a file: 1 to 255 bytes, no NUL, not '.' or '..'")
+        if name in place.entries:
+            raise ValueError(f"{name!r} is named twice")
+        place.add(name, node)
+
+    def files(self) -> dict[str, bytes | Symlink | dict[str, bytes]]:
+        """What is in it now, by path, in the form that it can be made from; an empty directory is `{}`."""
+        contents: dict[str, bytes | Symlink | dict[str, bytes]] = {}
+        for path, node in walk_nodes(self._node):
+            if isinstance(node, FileNode):
+                contents[path] = bytes(node.data)
+            elif isinstance(node, LinkNode):
+                contents[path] = Symlink(node.text)
+            elif isinstance(node, DirNode) and not node.entries:
+                contents[path] = {}
+        return contents
+
+    def read_bytes(self, path: str) -> bytes:
+        """The contents of the file `path` now, links followed."""
+        node = self._look(path, True)[1]
+        if not isinstance(node, FileNode):
+            raise fail(errno.ENOENT if node is None else errno.EISDIR)
+        return bytes(node.data)
+
+    @property
+    def used_bytes(self) -> int:
+        """The bytes of the quota in use."""
+        return self._tree.used_bytes
+
+    def make_repeatable(self, now: Callable[[], int], device: int) -> Callable[[], None]:
+        """Make what a guest can see of it depend on nothing outside: for runs that are compared bit for bit.
+
+        From now on times come from `now` (ns since the epoch; a virtual clock's), all present ones are set to one
+        reading of it, and `device` is the tree's st_dev (give each tree of a run another). Returns what ends this: call
+        it when the run is over, for the tree may serve another one, whose times are not that clock's.
+        """
+        tree = self._tree
+        tree.now, tree.device = now, device
+        start = now()
+        for node in [self._node, *(node for _, node in walk_nodes(self._node))]:
+            node.atim = node.mtim = node.ctim = start
+
+        def end() -> None:
+            if tree.now is now:  # unless a later run has taken it over meanwhile
+                tree.now, tree.device = time.time_ns, tree.own_device
+
+        return end
+
+    # -- finding ----------------------------------------------------------------------------------------------------
+
+    def _find(self, path: str) -> Resolved[DirNode]:
+        """(parent, name) of `path`, a final link not followed."""
+        if len(path) < 1000:  # the common case: directories only, and a last name that is there
+            here: Node | None = self._node
+            *parents, name = path.split("/")
+            for parent in parents:
+                here = here.entries.get(parent) if isinstance(here, DirNode) else None
+            if isinstance(here, DirNode) and name in here.entries:
+                return Resolved(here, name, False)
+        return walk(_NODES, self._node, path, False)
+
+    def _look(self, path: str, follow: bool) -> tuple[Resolved[DirNode], Node | None]:
+        """Find `path` and what is there, following a final link if `follow` or a slash says so."""
+        found = self._find(path)
+        node = lookup(found.parent, found.name)
+        if isinstance(node, LinkNode) and (follow or found.must_be_dir):
+            found = walk(_NODES, self._node, path, True)
+            node = lookup(found.parent, found.name)
+        return found, node
+
+    def _get(self, path: str, follow: bool) -> Node:
+        found, node = self._look(path, follow)
+        if node is None:
+            raise fail(errno.ENOENT)
+        if found.must_be_dir and not isinstance(node, DirNode):
+            raise fail(errno.ENOTDIR)
+        return node
+
+    def _check_writable(self, path: str) -> None:
+        if not self.writable:
+            raise refused_change(path)
+
+    def _child(self, node: DirNode) -> MemDir:
+        child = object.__new__(MemDir)
+        child._tree, child._node, child.writable = self._tree, node, self.writable
+        return child
+
+    # -- opening and looking ----------------------------------------------------------------------------------------
+
+    def open(self, path: str, how: OpenHow) -> File | Directory:
+        if how.changes:
+            self._check_writable(path)
+        if how.create and how.directory:
+            raise fail(errno.EINVAL)
+        found, node = self._look(path, how.follow and not (how.create and how.exclusive))
+        if how.create and found.must_be_dir and not found.dots:
+            raise fail(errno.EISDIR)
+        if node is None:
+            if not how.create:
+                raise fail(errno.ENOENT)
+            node = FileNode(self._tree)
+            found.parent.add(found.name, node)
+        elif how.create and how.exclusive:
+            raise fail(errno.EEXIST)
+        if isinstance(node, DirNode):
+            if how.write or how.create or how.truncate:
+                raise fail(errno.EISDIR)
+            return self._child(node)
+        if how.directory or found.must_be_dir:
+            raise fail(errno.ENOTDIR)
+        if not isinstance(node, FileNode):
+            raise fail(errno.ELOOP)
+        if how.truncate:
+            node.resize(0)
+            node.touch()
+        return MemFile(node, how, self.writable)
+
+    def stat_path(self, path: str, follow: bool) -> Stat:
+        node = self._node.entries.get(path)
+        if node is None or isinstance(node, LinkNode):
+            node = self._get(path, follow)
+        return node.stat()
+
+    def stat(self) -> Stat:
+        return self._node.stat()
+
+    def list(self) -> list[Entry]:
+        return [Entry(name, node.ino, node.filetype) for name, node in self._node.entries.items()]
+
+    def readlink(self, path: str) -> str:
+        node = self._get(path, False)
+        if not isinstance(node, LinkNode):
+            raise fail(errno.EINVAL)
+        if node.text[:1] == "/":
+            raise escape(path, "it is a link with an absolute target")
+        return node.text
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+
+    def _new_name(self, path: str, directory: bool) -> Resolved[DirNode]:
+        """The place for a new name: EEXIST if it is taken; only a directory's may be followed by a slash."""
+        self._check_writable(path)
+        found = self._find(path)
+        node = None if found.dots else lookup(found.parent, found.name)
+        if found.must_be_dir and not directory and isinstance(node, FileNode):
+            raise fail(errno.ENOTDIR)
+        if found.dots or node is not None:
+            raise fail(errno.EEXIST)
+        if found.must_be_dir and not directory:
+            raise fail(errno.ENOENT)
+        return found
+
+    def mkdir(self, path: str) -> None:
+        found = self._new_name(path, True)
+        found.parent.add(found.name, DirNode(self._tree, found.parent))
+
+    def symlink(self, target: str, path: str) -> None:
+        self._check_writable(path)
+        check_link_text(target)
+        found = self._new_name(path, False)
+        found.parent.add(found.name, LinkNode(self._tree, target))
+
+    def rmdir(self, path: str) -> None:
+        self._check_writable(path)
+        found = self._find(path)
+        if found.dots:
+            raise fail(errno.EINVAL if found.dots == "." else errno.ENOTEMPTY)
+        node = lookup(found.parent, found.name)
+        if not isinstance(node, DirNode):
+            raise fail(errno.ENOENT if node is None else errno.ENOTDIR)
+        if node.entries:
+            raise fail(errno.ENOTEMPTY)
+        found.parent.remove(found.name)
+
+    def unlink(self, path: str) -> None:
+        self._check_writable(path)
+        found = self._find(path)
+        node = lookup(found.parent, found.name)
+        if node is None or isinstance(node, DirNode):
+            raise fail(errno.ENOENT if node is None else errno.EISDIR)
+        if found.must_be_dir:
+            raise fail(errno.ENOTDIR)
+        found.parent.remove(found.name)
+
+    def rename(self, path: str, target: Directory, target_path: str) -> None:
+        self._check_writable(path)
+        target.rename_from(self, path, target_path)
+
+    def rename_from(self, source: Directory, path: str, target_path: str) -> None:
+        self._check_writable(target_path)
+        if not isinstance(source, MemDir) or source._tree is not self._tree:
+            raise fail(errno.EXDEV)
+        source._check_writable(path)
+        old, new = source._find(path), self._find(target_path)
+        if old.dots or new.dots:
+            raise fail(errno.EBUSY)
+        node = lookup(old.parent, old.name)
+        if node is None:
+            raise fail(errno.ENOENT)
+        there = lookup(new.parent, new.name)
+        is_dir = isinstance(node, DirNode)
+        if not is_dir and (old.must_be_dir or new.must_be_dir):
+            raise fail(errno.ENOTDIR)
+        if new.parent.is_beneath(node):
+            raise fail(errno.EINVAL)
+        if there is not None and old.parent.is_beneath(there):
+            raise fail(errno.ENOTEMPTY)
+        if there is node:
+            return  # two names of one file: POSIX does nothing
+        if there is not None:
+            if is_dir != isinstance(there, DirNode):
+                raise fail(errno.ENOTDIR if is_dir else errno.EISDIR)
+            if isinstance(there, DirNode) and there.entries:
+                raise fail(errno.ENOTEMPTY)
+        new.parent.check_new(new.name, node)
+        if there is not None:
+            new.parent.remove(new.name)
+        node.nlink += 1  # keeps it alive while it has no name
+        old.parent.remove(old.name)
+        new.parent.add(new.name, node)
+        if not is_dir:
+            node.nlink -= 1
+
+    def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
+        self._check_writable(path)  # another name in a writable folder would be the power to change it
+        target.link_from(self, path, target_path, follow)
+
+    def link_from(self, source: Directory, path: str, target_path: str, follow: bool) -> None:
+        self._check_writable(target_path)
+        if not isinstance(source, MemDir) or source._tree is not self._tree:
+            raise fail(errno.EXDEV)
+        source._check_writable(path)
+        node = source._get(path, follow)
+        found = self._new_name(target_path, False)
+        if isinstance(node, DirNode):
+            raise fail(errno.EPERM)
+        found.parent.add(found.name, node)
+
+    def set_times(self, atim: int | None, mtim: int | None) -> None:
+        self._check_writable(".")
+        self._node.set_times(atim, mtim)
+
+    def set_times_path(self, path: str, follow: bool, atim: int | None, mtim: int | None) -> None:
+        self._check_writable(path)
+        self._get(path, follow).set_times(atim, mtim)
+
+    def sync(self) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
+def walk_nodes(root: DirNode) -> Iterator[tuple[str, Node]]:
+    """Every path and node beneath `root`, a directory before what is in it; without recursion, however deep."""
+    places = [("", root)]
+    while places:
+        prefix, place = places.pop()
+        for name, node in place.entries.items():
+            yield prefix + name, node
+            if isinstance(node, DirNode):
+                places.append((f"{prefix}{name}/", node))

@@ -1,0 +1,398 @@
+"""The nodes of a tree of files in memory, their quota, and files opened on them.
+
+`MemDir` (`memdir.py`) gives names to these and holds the rules of paths; here are the inodes: what a file, directory
+and link are made of, what they cost, and reading and writing at a position. Nothing touches the host.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import time
+from collections.abc import Callable
+
+from ..host.resolve import fail
+from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
+from ..refusal import DeniedBy, Refused
+
+MAX_FILE = 2**44 - 4096
+"""The largest size of a file in bytes (as ext4's); beyond it is EFBIG."""
+MAX_DEPTH = 1000
+"""How deep directories may nest."""
+_LAST_OFFSET = 2**63 - 1
+
+_devices = itertools.count(0x57415349)
+
+
+class MemTree:
+    """One tree: its device number, the quota that all its files share, and its source of times.
+
+    `max_bytes` bounds the bytes in files and link texts, `max_names` the names in all directories.
+    """
+
+    def __init__(self, max_bytes: int, max_names: int) -> None:
+        self.device = self.own_device = next(_devices)
+        self.now: Callable[[], int] = time.time_ns
+        self.max_bytes = max_bytes
+        self.max_names = max_names
+        self.used_bytes = 0
+        self.used_names = 0
+        self.numbers = itertools.count(1)  # of inodes
+
+    def charge(self, size: int) -> None:
+        """Take `size` bytes of the quota; `Refused` (ENOSPC, by QUOTA) if there are no more."""
+        if size > 0 and self.used_bytes + size > self.max_bytes:
+            raise Refused(
+                errno.ENOSPC,
+                f"the in-memory folder is full: {size} bytes more than its {self.used_bytes} would pass "
+                f"its limit of {self.max_bytes}",
+                DeniedBy.QUOTA,
+            )
+        self.used_bytes += size
+
+    def charge_name(self, node: Node) -> None:
+        """Take one name of the quota, for `node`."""
+        if self.used_names >= self.max_names:
+            node.dropped()
+            raise Refused(errno.ENOSPC, f"the in-memory folder has its limit of {self.max_names} names", DeniedBy.QUOTA)
+        self.used_names += 1
+
+
+class Node:
+    """An inode: what is there, whatever names it has. Times in ns since the epoch."""
+
+    __slots__ = ("atim", "ctim", "ino", "mtim", "nlink", "tree")
+    filetype: FileType
+
+    def __init__(self, tree: MemTree) -> None:
+        self.tree = tree
+        self.ino = next(tree.numbers)
+        self.nlink = 0
+        self.atim = self.mtim = self.ctim = tree.now()
+
+    def size(self) -> int:
+        """Bytes, as stat(2) tells it."""
+        return 0
+
+    def touch(self) -> None:
+        """Its contents changed: mtim and ctim are now."""
+        self.mtim = self.ctim = self.tree.now()
+
+    def set_times(self, atim: int | None, mtim: int | None) -> None:
+        """Set its times; ctim is now."""
+        self.atim = self.atim if atim is None else atim
+        self.mtim = self.mtim if mtim is None else mtim
+        self.ctim = self.tree.now()
+
+    def dropped(self) -> None:
+        """A name or an open handle of it is gone: give back what nobody can reach."""
+
+    def stat(self) -> Stat:
+        """Its attributes."""
+        return Stat(self.tree.device, self.ino, self.filetype, self.nlink, self.size(), self.atim, self.mtim, self.ctim)
+
+
+class FileNode(Node):
+    """A regular file: its bytes, and how many handles are open on it.
+
+    `data` stays the very `bytes` that the file was made from until it is first changed (`own`): a copied folder costs
+    its size once, and what was never written to is known by identity.
+    """
+
+    __slots__ = ("data", "opens")
+    filetype = FileType.REGULAR_FILE
+
+    def __init__(self, tree: MemTree, data: bytes = b"") -> None:
+        super().__init__(tree)
+        tree.charge(len(data))
+        self.data: bytes | bytearray = data
+        self.opens = 0
+
+    def own(self) -> bytearray:
+        """Its bytes to change in place."""
+        data = self.data
+        if type(data) is not bytearray:
+            data = self.data = bytearray(data)
+        return data
+
+    def size(self) -> int:
+        return len(self.data)
+
+    def resize(self, size: int) -> None:
+        """Cut it, or extend it with zeros, within the quota."""
+        if size > MAX_FILE:
+            raise fail(errno.EFBIG)
+        self.tree.charge(size - len(self.data))
+        data = self.own()
+        if size < len(data):
+            del data[size:]
+        else:
+            data.extend(bytes(size - len(data)))
+
+    def dropped(self) -> None:
+        if self.nlink == 0 and self.opens == 0:
+            self.resize(0)
+
+
+class LinkNode(Node):
+    """A symbolic link."""
+
+    __slots__ = ("text",)
+    filetype = FileType.SYMBOLIC_LINK
+
+    def __init__(self, tree: MemTree, text: str) -> None:
+        super().__init__(tree)
+        self.text = text
+
+    def size(self) -> int:
+        return len(self.text.encode())
+
+    def dropped(self) -> None:
+        if self.nlink == 0:
+            self.tree.charge(-self.size())
+
+
+class DirNode(Node):
+    """A directory: names in the order of their making, and the directory that holds it (None for a root)."""
+
+    __slots__ = ("entries", "parent")
+    filetype = FileType.DIRECTORY
+
+    def __init__(self, tree: MemTree, parent: DirNode | None) -> None:
+        super().__init__(tree)
+        self.entries: dict[str, Node] = {}
+        self.parent = parent
+        self.nlink = 2 if parent is None else 0  # "." and the name; each subdirectory's ".." adds one
+
+    def size(self) -> int:
+        return len(self.entries)
+
+    def add(self, name: str, node: Node) -> None:
+        """Give `node` the free name `name` here."""
+        self.check_new(name, node)
+        if isinstance(node, LinkNode) and node.nlink == 0:
+            self.tree.charge(node.size())
+        self.tree.charge_name(node)
+        self.entries[name] = node
+        self.touch()
+        if isinstance(node, DirNode):
+            node.nlink = 2 + sum(isinstance(child, DirNode) for child in node.entries.values())
+            node.parent = self
+            self.nlink += 1
+        else:
+            node.nlink += 1
+            node.ctim = self.mtim
+
+    def check_new(self, name: str, node: Node) -> None:
+        """Raise what stands in the way of the new name `name` for `node`."""
+        if self.nlink == 0:  # removed, but still held open
+            raise fail(errno.ENOENT)
+        if len(name.encode()) > 255:
+            raise fail(errno.ENAMETOOLONG)
+        if isinstance(node, DirNode):
+            self._check_depth(node)
+
+    def _check_depth(self, node: DirNode) -> None:
+        """Bound how deep directories nest: what walks a whole tree must not drown in a guest's tower of them."""
+        depth, here = 1, self.parent
+        while here is not None:
+            depth, here = depth + 1, here.parent
+        level = [node]
+        while level:
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise Refused(
+                    errno.ENOSPC, f"the in-memory folder nests at most {MAX_DEPTH} directories", DeniedBy.QUOTA
+                )
+            level = [child for place in level for child in place.entries.values() if isinstance(child, DirNode)]
+
+    def remove(self, name: str) -> None:
+        """Take the name `name` away."""
+        node = self.entries.pop(name)
+        self.tree.used_names -= 1
+        self.touch()
+        if isinstance(node, DirNode):
+            node.nlink = 0
+            node.parent = None
+            self.nlink -= 1
+        else:
+            node.nlink -= 1
+            node.ctim = self.mtim
+        node.dropped()
+
+    def is_beneath(self, other: Node) -> bool:
+        """Whether `other` is this directory or one of its ancestors."""
+        here: DirNode | None = self
+        while here is not None:
+            if here is other:
+                return True
+            here = here.parent
+        return False
+
+
+class MemFile:
+    """An open file in memory, with a position of its own. Reading leaves atim alone (a noatime mount)."""
+
+    filetype = FileType.REGULAR_FILE
+    __slots__ = ("_flags", "_node", "_open", "_position", "_read", "_writable", "_write")
+
+    def __init__(self, node: FileNode, how: OpenHow, writable: bool) -> None:
+        self._node = node
+        self._read = how.read or not how.write
+        self._write = how.write
+        self._writable = writable
+        self._flags = FileFlags(how.append, how.nonblock, how.dsync, how.rsync, how.sync)
+        self._position = 0
+        self._open = True
+        node.opens += 1
+
+    def read(self, buffers: Buffers) -> int:
+        done = self.pread(buffers, self._position)
+        self._position += done
+        return done
+
+    def pread(self, buffers: Buffers, offset: int) -> int:
+        _check_offset(offset if offset <= MAX_FILE else offset + sum(map(len, buffers)))
+        if not (self._read and self._open):
+            raise fail(errno.EBADF)
+        data = self._node.data
+        size = len(data)
+        start = offset
+        for buffer in buffers:
+            room = len(buffer)
+            if start + room <= size:
+                buffer[:] = data[start : start + room]
+                start += room
+            elif start < size:
+                buffer[: size - start] = data[start:]
+                return size - offset
+            else:
+                break
+        return start - offset
+
+    def write(self, buffers: Buffers) -> int:
+        if self._flags.append:
+            self._position = len(self._node.data)
+        done = self._write_at(buffers, self._position)
+        self._position += done
+        return done
+
+    def pwrite(self, buffers: Buffers, offset: int) -> int:
+        """Write at `offset`; with the append flag at the end all the same, as Linux does."""
+        _check_offset(offset)
+        return self._write_at(buffers, len(self._node.data) if self._flags.append else offset)
+
+    def _write_at(self, buffers: Buffers, offset: int) -> int:
+        if not (self._write and self._open):
+            raise fail(errno.EBADF)
+        total = sum(map(len, buffers))
+        if not total:
+            return 0
+        node = self._node
+        end = offset + total
+        _check_offset(end)
+        size = len(node.data)
+        if end > MAX_FILE:
+            raise fail(errno.EFBIG)
+        if offset == size:
+            node.tree.charge(total)  # growing at the end is the common case: no zeros first
+            data = node.own()
+            for buffer in buffers:
+                data += buffer
+        else:
+            if end > size:
+                node.resize(end)
+            data = node.own()
+            for buffer in buffers:
+                data[offset : offset + len(buffer)] = buffer
+                offset += len(buffer)
+        node.touch()
+        return total
+
+    def seek(self, offset: int, whence: int) -> int:
+        if not self._open:
+            raise fail(errno.EBADF)
+        position = offset
+        if whence == os.SEEK_CUR:
+            position += self._position
+        elif whence == os.SEEK_END:
+            position += len(self._node.data)
+        if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END) or not 0 <= position <= _LAST_OFFSET:
+            raise fail(errno.EINVAL)
+        self._position = position
+        return position
+
+    def tell(self) -> int:
+        if not self._open:
+            raise fail(errno.EBADF)
+        return self._position
+
+    def stat(self) -> Stat:
+        if not self._open:
+            raise fail(errno.EBADF)
+        return self._node.stat()
+
+    def set_size(self, size: int) -> None:
+        self._check_writable("size")
+        if not self._write or size < 0:
+            raise fail(errno.EINVAL)
+        self._node.resize(size)
+        self._node.touch()
+
+    def allocate(self, offset: int, length: int) -> None:
+        self._check_writable("size")
+        if not self._write:
+            raise fail(errno.EBADF)
+        if offset < 0 or length <= 0:
+            raise fail(errno.EINVAL)
+        if offset + length > len(self._node.data):
+            self._node.resize(offset + length)
+            self._node.touch()
+
+    def advise(self, offset: int, length: int, advice: int) -> None:
+        if not 0 <= advice <= 5 or min(offset, length) < 0:
+            raise fail(errno.EINVAL)
+
+    def set_times(self, atim: int | None, mtim: int | None) -> None:
+        self._check_writable("times")
+        self._node.set_times(atim, mtim)
+
+    def sync(self) -> None:
+        return
+
+    datasync = sync
+
+    def flags(self) -> FileFlags:
+        return self._flags
+
+    def set_flags(self, flags: FileFlags) -> None:
+        self._flags = flags
+
+    def fileno(self) -> int | None:
+        return None  # memory never blocks
+
+    def available(self) -> int:
+        return max(0, len(self._node.data) - self._position)
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._node.opens -= 1
+            self._node.dropped()
+
+    def _check_writable(self, what: str) -> None:
+        if not self._open:
+            raise fail(errno.EBADF)
+        if not self._writable:
+            raise Refused(errno.EPERM, f"the file's {what} cannot be changed: its folder is granted read-only")
+
+    def __del__(self) -> None:
+        if getattr(self, "_open", False):
+            self.close()
+
+
+def _check_offset(offset: int) -> None:
+    """POSIX: an offset that is negative, or a range that ends beyond the largest one, is EINVAL."""
+    if not 0 <= offset <= _LAST_OFFSET:
+        raise fail(errno.EINVAL)

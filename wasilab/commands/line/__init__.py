@@ -1,0 +1,1 @@
+"""The grammar that the command line and the magics share."""

@@ -1,0 +1,1 @@
+"""How a WASI call of the guest reaches the host and returns."""

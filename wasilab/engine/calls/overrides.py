@@ -1,0 +1,106 @@
+"""A WASI call answered by a Python function of the grants: `f(original, *decoded arguments)`.
+
+The function gets what a semantic function gets (numbers, bytes, memoryviews, an open `Descriptor`), may call
+`original(*arguments)` for the ordinary behaviour, and returns what that returns: nothing, one value, or a tuple, by
+the call's results. It may raise `WasiError` or `OSError` to refuse. Any other exception, or a value of the wrong
+shape, gives the guest EIO; the error is kept in `errors` for display. Nothing that it does can end the process.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from ...capabilities.waiting import Interrupted
+from ...trace.record.recorder import Flag
+from ...wasi.signature import Call
+from ...wasi.types import DeniedBy, Errno, ProcExit, Trap, WasiError, encode_events
+
+_PASSED_ON = (WasiError, OSError, ProcExit, Trap, Interrupted)
+MAX_ERRORS = 20
+"""Tracebacks kept of one override."""
+MAX_TRACEBACK = 20_000
+"""Characters kept of each, the last ones."""
+
+
+def _said(error: Exception) -> str:
+    """An exception in words, whatever its own text does."""
+    try:
+        return f"{type(error).__name__}: {error}"[:400]
+    except Exception:  # noqa: BLE001  a person's own class: its text may fail as well
+        return f"{type(error).__name__} (which has no text: its __str__ fails)"
+
+
+class Override:
+    """One overridden call: callable in place of its semantic function."""
+
+    def __init__(self, name: str, function: Callable[..., Any], host: Any) -> None:
+        self.name = name
+        self.flags = int(Flag.OVERRIDE)
+        """Flags of the call in progress: INJECTED is added when the function did not ask the original."""
+        self.errors: list[str] = []
+        """Tracebacks of the function's own failures, the first 20."""
+        self.failures = 0
+        self._function = function
+        self._host = host
+
+    def prepare(self, call: Call, semantic: Callable[..., Any]) -> Override:
+        """Bind to the call that it stands for (either snapshot's: they share semantics); return self."""
+        self._call = call
+        self._semantic = semantic
+        return self
+
+    def __call__(self, host: Any, *arguments: Any) -> Any:
+        self.flags = int(Flag.OVERRIDE | Flag.INJECTED)
+
+        def original(*given: Any) -> Any:
+            self.flags = int(Flag.OVERRIDE)
+            return self._semantic(host, *given)
+
+        try:
+            return self._checked(self._function(original, *arguments), arguments)
+        except _PASSED_ON:
+            raise
+        except Exception as error:  # noqa: BLE001  a person's own code: whatever it raises is shown, not fatal
+            self.failures += 1
+            said = _said(error)
+            if len(self.errors) < MAX_ERRORS:
+                self.errors.append("".join(traceback.format_exception(error))[-MAX_TRACEBACK:])
+            raise WasiError(Errno.IO, f"the override of {self.name} failed: {said}", DeniedBy.POLICY) from None
+
+    def _checked(self, value: Any, arguments: tuple[Any, ...]) -> Any:
+        """The value, if it has the shape that the call's results ask for."""
+        call = self._call
+        if call.name == "poll_oneoff":
+            if not isinstance(value, list):
+                raise TypeError(f"it must return a list of events, not {value!r}")
+            encode_events(value)
+            return value
+        if any(p.type.kind == "outstrings" for p in call.params):
+            if not isinstance(value, list) or not all(isinstance(one, bytes) for one in value):
+                raise TypeError(f"it must return a list of bytes, not {value!r}")
+            return value
+        if not call.results:
+            return None
+        values = value if len(call.results) == 2 else (value,)
+        if not isinstance(values, tuple) or len(values) != len(call.results):
+            names = ", ".join(result.name for result in call.results)
+            raise TypeError(f"it must return ({names}), not {value!r}")
+        for result, one in zip(call.results, values, strict=True):
+            layout = result.type.struct
+            if layout is not None:
+                layout.pack(*one) if result.type.record else layout.pack(one)
+        for param, given in zip(call.params, arguments, strict=False):
+            kind = param.type.kind
+            room = len(given) if kind == "outbuf" else sum(map(len, given)) if kind in ("iovecs", "ciovecs") else None
+            if room is not None and values[0] > room:
+                raise ValueError(f"it must return at most the {room} bytes that the buffers hold, not {values[0]!r}")
+        return value
+
+    def warning(self) -> str | None:
+        """One sentence on its failures, None when there were none."""
+        if not self.failures:
+            return None
+        last = (self.errors[0].strip().splitlines() or ["?"])[-1][:400]
+        return f"the override of {self.name} failed {self.failures:,} times (first: {last}); the guest was told EIO"

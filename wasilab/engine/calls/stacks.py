@@ -1,0 +1,130 @@
+"""The guest's call stack: at a trap, and at every call of a run that records stacks.
+
+Wasmtime gives a stack only with a trap. So inside a host call a tiny function that executes `unreachable` is called:
+the trap it raises carries all frames of the guest below. Measured on two busy cores, through the C API: 20 us a call
+with three frames, 30 us with seventeen; of these 13 to 18 us are Wasmtime's making of the trap, and half a microsecond
+a frame the reading of its offset. Through the public API it is about twice as much. A stack that was seen before costs
+no more than that. Wasmtime keeps the innermost 20 frames or so.
+
+Frames are (function name, offset in the module); the line of source is found when somebody looks (`trace/source.py`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import wasmtime
+
+from ...module.dwarf import SourceMap, source_map
+from ...module.module import Module
+from ...module.symbols import demangle
+from ...trace.record.recorder import Recorder
+from ..outcome import Frame
+
+_TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
+"""(module (func (export "t") unreachable))"""
+MAX_FRAMES = 128
+_NO_OFFSET = 1 << 32
+
+try:
+    from wasmtime import _bindings, _ffi
+
+    _call = _bindings._wasmtime_func_call_unchecked
+    _trace = _bindings._wasm_trap_trace
+    _offset = _ffi.dll.wasm_frame_module_offset
+    _delete_trap = _bindings._wasm_trap_delete
+    _delete_frames = _bindings._wasm_frame_vec_delete
+    _trap_pointer = ctypes.POINTER(_bindings.wasm_trap_t)
+    _Frames = _bindings.wasm_frame_vec_t
+    _RAW = True
+except (ImportError, AttributeError):
+    _RAW = False
+
+
+class StackTaker:
+    """Takes the stack of a guest that is inside a host call, as a stack number of the recorder."""
+
+    def __init__(self, store: Any, module: Module, recorder: Recorder | None, *, raw: bool = True) -> None:
+        self._store = store
+        self._module = module
+        self._recorder = recorder
+        compiled = wasmtime.Module(store.engine, _TRAPPER)
+        self._function: Any = wasmtime.Instance(store, compiled, []).exports(store)["t"]
+        self._known: dict[tuple[int, ...], int] = {}
+        self._raw = raw and _RAW
+        if self._raw:
+            self._slot = (_bindings.wasmtime_val_raw_t * 1)()
+
+    def take(self) -> int:
+        """The number of the stack of the guest now; 0 when there is none."""
+        return self._take_raw() if self._raw else self._intern(self.frames())
+
+    def _take_raw(self) -> int:
+        trap = _trap_pointer()
+        error = _call(
+            self._store._context(), ctypes.byref(self._function._func), self._slot, 0, ctypes.byref(trap)
+        )
+        if error or not trap:
+            return 0
+        frames = _Frames(0, None)
+        _trace(trap, ctypes.byref(frames))
+        try:
+            data = frames.data
+            offsets = tuple([_offset(data[i]) for i in range(1, min(frames.size, MAX_FRAMES))])
+        finally:
+            _delete_frames(ctypes.byref(frames))
+            _delete_trap(trap)
+        known = self._known.get(offsets)
+        if known is None:
+            known = self._known[offsets] = self._intern(self.frames())
+        return known
+
+    def frames(self) -> list[Any]:
+        """Wasmtime's frames of the guest now, innermost first."""
+        try:
+            self._function(self._store)
+        except wasmtime.Trap as trap:
+            trap.__traceback__ = None  # wasmtime-py's frames refer to the trap: a cycle that would hold the store
+            return trap.frames[1:MAX_FRAMES]
+        return []
+
+    def _intern(self, frames: Sequence[Any]) -> int:
+        if not frames or self._recorder is None:
+            return 0
+        return self._recorder.intern_stack([(function_name(f, self._module), offset_of(f)) for f in frames])
+
+
+def offset_of(frame: Any) -> int:
+    """The byte offset in the module of a Wasmtime frame's instruction; 0 where Wasmtime knows none (it says 2**64-1
+    of a function that ran out of stack on entry).
+    """
+    offset = int(frame.module_offset)
+    return offset if offset < _NO_OFFSET else 0
+
+
+def function_name(frame: Any, module: Module) -> str:
+    """The demangled name of a Wasmtime frame's function; "function N" when nothing names it."""
+    name = frame.func_name or module.function_name(frame.func_index)
+    return demangle(name) if name else f"function {frame.func_index}"
+
+
+def located(raw_frames: Sequence[Any], modules: Sequence[Module]) -> tuple[Frame, ...]:
+    """Wasmtime's frames, innermost first, with source lines where the module has DWARF for them.
+
+    Wasmtime does not say which module a frame belongs to, except by the name in its name section: in a run of several
+    modules a frame is looked up in the first module that has a function of that index and name.
+    """
+    frames = []
+    for frame in raw_frames[:MAX_FRAMES]:
+        index, offset, name = frame.func_index, offset_of(frame), frame.func_name
+        module = next((m for m in modules if name and m.function_names.get(index) == name), modules[0])
+        found = _location(source_map(module), offset)
+        frames.append(Frame(function_name(frame, module), found[0], found[1], offset, module.name))
+    return tuple(frames)
+
+
+def _location(sources: SourceMap | None, offset: int) -> tuple[str | None, int | None]:
+    location = sources.locate(offset) if sources is not None and offset else None
+    return (location.file, location.line) if location is not None else (None, None)

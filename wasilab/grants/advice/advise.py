@@ -1,0 +1,371 @@
+"""Least privilege from what was seen: the smallest grants under which the same calls would succeed again.
+
+    >>> print(advise(run))                              # doctest: +SKIP
+    --dir data::/data --no-stderr --random none
+    ...
+
+`advise` reads runs or traces (`evidence.py`), keeps of each grant what the successful calls needed, and says for every
+line which calls it rests on. What was refused is listed beside it, as asked for and missing, and only added when that
+is asked. A trace is a lower bound: another input may need more; the text says so each time.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...capabilities.clocks import Clocks
+from ...capabilities.host.hostdir import HostDir
+from ...capabilities.protocols import Directory
+from ...capabilities.random import Random
+from ...engine.limits import Limits
+from ...trace.trace import Trace
+from ..forms.flags import dir_flags, to_flags
+from ..forms.python import from_python, to_python
+from ..forms.toml import to_toml
+from ..grants import GrantError, Grants
+from ..missing import Missing, missing
+from .evidence import DISCOVERY, Evidence, Use, read
+from .together import merged
+
+MOST_PARTS = 8
+"""Folders that a directory is split into at most, when advice is narrowed."""
+LOWER_BOUND = "a trace is a lower bound: with other input the program may need more than it did here"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One grant of the advice and why it stands there."""
+
+    flag: str
+    """The grant as a flag, "" for what the default gives without one."""
+    name: str
+    """What is granted: a guest path, "stdin", "clocks", ..."""
+    verdict: str
+    """"kept", "narrowed" or "dropped"."""
+    why: str
+    """The evidence in a sentence."""
+    calls: Counter[str] = field(default_factory=Counter)
+    """The successful calls that it rests on, by name."""
+    first: int = -1
+    """`seq` of the first of them, -1 for none."""
+
+
+@dataclass(frozen=True, repr=False)
+class Advice:
+    """The smallest grants for what was seen, with the evidence. `print` it, or take `flags()`, `toml()`, `python()`."""
+
+    grants: Grants
+    lines: tuple[Line, ...]
+    missing: tuple[Missing, ...]
+    """What was asked for and refused; not part of `grants` unless `advise(..., include_missing=True)`."""
+    evidence: Evidence
+    program: tuple[str, ...] = ()
+    """The words of a command line after the flags: the program and its arguments, where a run was given."""
+    narrower: str = ""
+    """The command line with only the folders that were used, where that is less: other preopens than were tried."""
+
+    def flags(self) -> list[str]:
+        """The grants as command-line flags, `--deny-all` first where that is shorter."""
+        return smallest_flags(self.grants)
+
+    def toml(self) -> str:
+        """The grants as a policy file."""
+        return "\n".join(f"# {line}" for line in self._remarks()) + "\n" + to_toml(self.grants)
+
+    def python(self) -> str:
+        """The grants as a Python expression."""
+        return to_python(self.grants)
+
+    def command(self) -> str:
+        """The least-privilege command line, quoted for a shell."""
+        return shlex.join(["wasilab", "run", *self.flags(), *(self.program or ("PROGRAM",))])
+
+    def _remarks(self) -> list[str]:
+        seen = self.evidence
+        remarks = [f"from {_many(seen.traces, 'run')} with {_many(seen.calls, 'call')}; {LOWER_BOUND}"]
+        lost = f"{_many(seen.dropped, 'call')} were dropped from the trace: what they used is not known"
+        return [*remarks, lost] if seen.dropped else remarks
+
+    def __str__(self) -> str:
+        try:
+            words = self.command()
+        except GrantError:  # such as a capability of one's own
+            words = to_python(self.grants, contents=200)
+        lines = [words, *([f"or, folder by folder: {self.narrower}"] if self.narrower else []), ""]
+        width = max((len(line.flag or line.name) for line in self.lines), default=0)
+        lines += [f"  {line.flag or line.name:{width}}  {line.verdict}: {line.why}" for line in self.lines]
+        if self.missing:
+            lines += ["", "asked for, and missing:"]
+            lines += [f"  {lack.flag or '(no grant allows it)'}  {lack.why}" for lack in self.missing]
+        seen = self.evidence
+        lines += [
+            "",
+            f"observed: {_many(seen.fds, 'descriptor')} open at once, {_many(seen.written, 'byte')} written, "
+            f"{_many(seen.largest, 'byte')} in one call, {seen.seconds:.3g} s",
+            *self._remarks(),
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def advise(
+    *runs: Any,
+    narrow: bool = False,
+    limits: bool = False,
+    include_missing: bool = False,
+    base: Grants | None = None,
+    keep_copies: bool = True,
+) -> Advice:
+    """The smallest grants under which the successful calls of `runs` (`Run`s or `Trace`s) would succeed again.
+
+    narrow: replace a directory by those below it that hold all that was used, each read-only unless it was changed,
+        under the guest paths that they had all along (`/data` becomes `/data/in`): smaller, but other preopens than
+        before, so it is never done unasked.
+    limits: set descriptors and bytes to the peaks that were observed, rounded up to a power of two.
+    include_missing: add what was refused, with the smallest grant that allows it.
+    base: the grants that the traces were made under; needed only for traces that do not say.
+    keep_copies: a directory that was granted as a `copy` and changed stays a copy; False makes it `rw`.
+
+    Raises `GrantError` when a trace does not say what was granted and `base` is not given.
+    """
+    if not runs:
+        raise GrantError("advise() needs at least one run or trace")
+    traces = [_trace_of(run) for run in runs]
+    evidence = read(*traces)
+    granted = base
+    if granted is None:
+        granted = merged(_grants_of(run, trace) for run, trace in zip(runs, traces, strict=True))
+    work = _Work(granted, evidence, narrow, keep_copies)
+    grants = work.grants()
+    for line, lack in allowed(runs):  # in ask mode, what a person allowed is what the calls needed
+        grants = lack.added_to(grants)
+        work.lines.append(line)
+    lacking = tuple(missing(runs))
+    if include_missing:
+        for lack in lacking:
+            grants = lack.added_to(grants)
+    if limits:
+        grants = grants.with_(limits=_peaks(granted.limits, evidence))
+    return Advice(grants, tuple(work.lines), lacking, evidence, _program(runs[0]))
+
+
+def allowed(runs: Iterable[Any]) -> list[tuple[Line, Missing]]:
+    """What was asked for and allowed in runs under `ask`, each as a line of advice and as the grant in its place."""
+    flags: dict[str, list[Any]] = {}
+    for run in runs:
+        for asked in getattr(run, "asked", ()):
+            if asked.answer is not None and asked.answer.allows:
+                flags.setdefault(asked.question.flag, []).append(asked)
+    found = []
+    for flag, same in sorted(flags.items()):  # "x:rw" after "x": the wider of two grants of one folder counts
+        wants = ", ".join(dict.fromkeys(asked.question.wants for asked in same[:3]))
+        line = Line(flag, same[0].question.subject, "kept", f"you allowed it to {wants}", first=same[0].seq)
+        found.append((line, Missing(flag, line.why, len(same), same[0].seq)))
+    return found
+
+
+class _Work:
+    """Decides grant by grant, and keeps the reasons."""
+
+    def __init__(self, granted: Grants, evidence: Evidence, narrow: bool, keep_copies: bool) -> None:
+        self.granted = granted
+        self.evidence = evidence
+        self.narrow = narrow
+        self.keep_copies = keep_copies
+        self.lines: list[Line] = []
+
+    def grants(self) -> Grants:
+        had = self.granted
+        dirs: dict[str, Directory] = {}
+        withheld: dict[str, Iterable[str]] = {}
+        for guest, directory in had.dirs.items():
+            kept = self._directory(guest, directory)
+            dirs.update(kept)
+            withheld.update(dict.fromkeys(kept, had.withheld.get(guest, ())))
+        stdin = self._stdin()
+        return replace(
+            had,
+            ask=False,
+            dirs=dirs,
+            withheld=withheld,
+            env=dict(had.env) if had.env and self._kept("env", self._env_flag(), "it is read as a whole") else {},
+            args=had.args and self._kept("argv", "--argv", ""),
+            stdin=stdin,
+            stdout=had.stdout and self._kept("stdout", "--stdout", "", looking=True),
+            stderr=had.stderr and self._kept("stderr", "--stderr", "", looking=True),
+            clocks=had.clocks
+            if had.clocks.spec != "none" and self._kept("clocks", f"--clock {had.clocks.spec}", "")
+            else Clocks.nothing(),
+            random=had.random
+            if had.random.spec != "none" and self._kept("random", f"--random {had.random.spec}", "")
+            else Random.nothing(),
+            sockets=tuple(
+                s for s in had.sockets if self._kept(f"listen {s.address}", f"--listen {s.address}", "", looking=True)
+            ),
+        )
+
+    def _env_flag(self) -> str:
+        return " ".join(shlex.join(["--env", f"{k}={v}"]) for k, v in self.granted.env.items())
+
+    def _kept(self, name: str, flag: str, remark: str, *, looking: bool = False) -> bool:
+        use = self.evidence.of(name)
+        keep = bool(use.used or (looking and use.looked))
+        why = _words(use.calls, use.first) if keep else "no successful call needed it"
+        if keep and remark:
+            why += f"; {remark}"
+        self.lines.append(Line(flag if keep else "", name, "kept" if keep else "dropped", why, use.calls, use.first))
+        return keep
+
+    def _stdin(self) -> Any:
+        had, use = self.granted.stdin, self.evidence.of("stdin")
+        if had is None:
+            return None
+        read_calls = Counter({name: n for name, n in use.calls.items() if name in ("fd_read", "fd_pread")})
+        if read_calls and had != b"":
+            self.lines.append(Line("", "stdin", "kept", _words(read_calls, use.first), use.calls, use.first))
+            return had
+        if sum(use.calls.values()):
+            verdict = "kept" if had == b"" else "narrowed"
+            why = "it was looked at, never read" if not read_calls else _words(read_calls, use.first)
+            self.lines.append(Line("", "stdin", verdict, f"{why}; empty is enough", use.calls, use.first))
+            return b""
+        self.lines.append(Line("", "stdin", "dropped", "no successful call needed it"))
+        return None
+
+    def _directory(self, guest: str, directory: Directory) -> dict[str, Directory]:
+        use = self.evidence.of(guest)
+        if not use.used:
+            self.lines.append(Line("", guest, "dropped", "nothing in it was used"))
+            return {}
+        why = _words(use.calls, use.first)
+        if use.changes:
+            why += f"; changed by {_words(use.changes, use.first_change)}"
+        below = parts(guest, directory, use.paths) if self.narrow and isinstance(directory, HostDir) else {}
+        if below and isinstance(directory, HostDir):
+            narrowed: dict[str, Directory] = {}
+            for inner, changed in below.items():
+                name = posixpath.normpath(posixpath.join(guest, inner))
+                host = os.path.normpath(os.path.join(directory.path, inner))
+                part = HostDir(host, mode=self._mode(directory, changed))
+                narrowed[name] = part
+                seen = {path: c for path, c in use.paths.items() if path == name or path.startswith(name + "/")}
+                why_part = f"of {guest}, {_files(seen)} {'changed' if changed else 'read'}"
+                self.lines.append(Line(_flag(name, part), name, "narrowed", why_part, use.calls, use.first))
+            return narrowed
+        smaller, verdict = self._attenuated(directory, use)
+        if verdict == "narrowed":
+            why += "; nothing was changed, so ro is enough"
+        if use.paths:
+            why += f"; all of it is granted, used: {_files(use.paths)}"
+        self.lines.append(Line(_flag(guest, smaller), guest, verdict, why, use.calls, use.first))
+        return {guest: smaller}
+
+    def _mode(self, directory: HostDir, changed: bool) -> Any:
+        if not changed:
+            return "ro"
+        return "copy" if directory.mode == "copy" and self.keep_copies else "rw"
+
+    def _attenuated(self, directory: Directory, use: Use) -> tuple[Directory, str]:
+        if not isinstance(directory, HostDir):
+            return directory, "kept"
+        wanted = self._mode(directory, bool(use.changes))
+        if wanted == directory.mode:
+            return directory, "kept"
+        return HostDir(directory.path, mode=wanted), "narrowed" if wanted == "ro" else "kept"
+
+
+def parts(guest: str, directory: HostDir, paths: Mapping[str, bool]) -> dict[str, bool]:
+    """The smallest folders below a directory that hold all `paths`, relative to it, and whether they were changed.
+
+    Empty where the directory itself is needed: something directly in it was used, or more than `MOST_PARTS` would be.
+    """
+    root = posixpath.normpath(guest)
+    found: dict[str, bool] = {}
+    for path, changed in paths.items():
+        below = posixpath.relpath(path, root)
+        if below == ".." or below.startswith("../"):
+            return {}
+        # A file needs the folder that holds it; a folder that was opened is itself enough.
+        whole = not changed and os.path.isdir(os.path.join(directory.path, below))
+        folder = below if whole else posixpath.dirname(below)
+        if folder in ("", "."):
+            return {}
+        found[folder] = found.get(folder, False) or changed
+    for folder in sorted(found, key=len, reverse=True):  # one that lies in another goes into it
+        outer = next((f for f in found if f != folder and folder.startswith(f + "/")), None)
+        if outer is not None:
+            found[outer] = found[outer] or found.pop(folder)
+    return dict(sorted(found.items())) if len(found) <= MOST_PARTS else {}
+
+
+def _flag(guest: str, directory: Directory) -> str:
+    try:
+        return shlex.join(dir_flags(guest, directory))
+    except GrantError:
+        return ""
+
+
+def smallest_flags(grants: Grants) -> list[str]:
+    """Flags that mean `grants`, from the default or from `--deny-all`, whichever takes fewer words."""
+    return min(to_flags(grants), to_flags(grants, bare=True), key=len)
+
+
+def _peaks(limits: Limits, evidence: Evidence) -> Limits:
+    def above(number: int, least: int) -> int:
+        return max(least, 1 << (number - 1).bit_length() if number > 1 else 1)
+
+    return replace(limits, fds=above(evidence.fds, 8), bytes_written=above(evidence.written, 4096))
+
+
+def _files(paths: Mapping[str, bool]) -> str:
+    """A few of the paths, escaped, and how many more."""
+    shown = [repr(path) for path in sorted(paths)[:3]]
+    return ", ".join(shown) + (f" and {len(paths) - 3:,} more" if len(paths) > 3 else "")
+
+
+def _words(calls: Counter[str], first: int) -> str:
+    needed = Counter({name: count for name, count in calls.items() if name not in DISCOVERY})
+    calls = needed or calls
+    shown = [f"{name} {count:,}×" if count > 1 else name for name, count in calls.most_common(4)]
+    more = f" and {len(calls) - 4} other calls" if len(calls) > 4 else ""
+    return f"{', '.join(shown)}{more}" + (f" (first: call {first})" if first >= 0 else "")
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _trace_of(run: Any) -> Trace:
+    trace = getattr(run, "trace", run)
+    if not isinstance(trace, Trace):
+        raise GrantError(f"advise() reads runs and traces, not {type(run).__name__}")
+    return trace
+
+
+def _program(run: Any) -> tuple[str, ...]:
+    module = getattr(run, "module", None)
+    args = getattr(run, "args", None)
+    meta = getattr(_trace_of(run), "meta", {})
+    name = getattr(module, "name", None) or meta.get("module") or ""
+    words = list(args) if args is not None else list(meta.get("args", ()))
+    return (str(name), *(str(word) for word in words)) if name else ()
+
+
+def _grants_of(run: Any, trace: Trace) -> Grants:
+    grants = getattr(run, "grants", None)
+    if isinstance(grants, Grants):
+        return grants
+    text = trace.meta.get("grants")
+    if isinstance(text, str):
+        return from_python(text)
+    if any(life.preopen is not None for life in trace.store.lives.values()):
+        raise GrantError("the trace does not say which host folders were granted: give advise(..., base=Grants(...))")
+    return Grants()

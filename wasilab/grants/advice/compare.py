@@ -1,0 +1,175 @@
+"""Asked for, granted, used: the three sides of a run beside each other, family by family.
+
+What a module asks for is the static list of its imports; what it has is its `Grants`; what it used is in the
+trace. The panel and the report draw these rows; nothing here draws.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...capabilities.host.hostdir import HostDir
+from ...capabilities.protocols import Directory
+from ...module.module import Module
+from ...trace.trace import Trace
+from ...wasi.spec import BY_NUMBER, SNAPSHOT1
+from ..grants import Grants
+from .evidence import read
+
+FAMILIES = ("args", "environ", "clock", "random", "fd", "path", "poll", "proc", "sched", "sock")
+"""The families of WASI calls in the order in which a person meets them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One family of WASI calls: what was asked for, what is granted, what was used and what was refused."""
+
+    family: str
+    asked: tuple[str, ...]
+    """Calls of this family among the module's imports."""
+    granted: str
+    """What the grants give of this family, in words; "" when nothing."""
+    used: Mapping[str, int]
+    """Calls made, by name (whatever their result)."""
+    refused: Mapping[str, int]
+    """Calls that were refused, by name."""
+
+
+def compare(module: Module | None, grants: Grants, trace: Trace | None) -> list[Row]:
+    """The rows of every family that was asked for, granted or used. `trace=None`: before the first run."""
+    asked: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    for name in dict.fromkeys(item.name for item in module.wasi_imports) if module is not None else ():
+        if name in SNAPSHOT1:
+            asked[SNAPSHOT1[name].family].append(name)
+    used: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
+    refused: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
+    if trace is not None:
+        numbers = trace.column("call")
+        for table, mask in ((used, slice(None)), (refused, trace.column("denied_by") != 0)):
+            for number, count in enumerate(np.bincount(numbers[mask], minlength=len(BY_NUMBER))[: len(BY_NUMBER)]):
+                if count:
+                    table[BY_NUMBER[number].family][BY_NUMBER[number].name] = int(count)
+    words = describe(grants)
+    return [
+        Row(f, tuple(asked[f]), words[f], used[f], refused[f]) for f in FAMILIES if asked[f] or words[f] or used[f]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One capability, one line of the panel: a directory, a stream, the clocks, ..."""
+
+    family: str
+    name: str
+    """How it is named everywhere: a guest path, "stdin", "env", "clocks", "random", "listen ADDRESS", "argv"."""
+    granted: str
+    """What is given, in words; "" when it is not granted."""
+    used: int
+    """Successful calls that needed it."""
+    refused: int
+    """Calls on it that were refused."""
+    warning: str = ""
+    """What a person should know before granting this, a sentence; mostly ""."""
+    reasons: tuple[str, ...] = ()
+    """Why calls on it were refused, one reason a kind of call."""
+
+
+def items(grants: Grants, trace: Trace | None) -> list[Item]:
+    """Every capability that can be switched, in the order of `FAMILIES`, with its use in the last run."""
+    evidence = read(trace) if trace is not None else read()
+    words = describe(grants)
+
+    def item(family: str, name: str, granted: str, warning: str = "") -> Item:
+        use = evidence.of(name)
+        reasons = tuple(dict.fromkeys(f"{call}: {reason}" for call, reason in use.reasons.items()))
+        return Item(family, name, granted, use.used, sum(use.refused.values()), warning, reasons)
+
+    found = [item("args", "argv", words["args"]), item("environ", "env", words["environ"])]
+    found += [item("clock", "clocks", words["clock"]), item("random", "random", words["random"])]
+    found.append(item("fd", "stdin", stdin_words(grants)))
+    found += [item("fd", name, "given" if getattr(grants, name) else "") for name in ("stdout", "stderr")]
+    found += [
+        item("path", guest, place_of(d) + lacking(grants, guest), danger(d)) for guest, d in grants.dirs.items()
+    ]
+    found += [item("sock", f"listen {s.address}", s.address) for s in grants.sockets]
+    return found
+
+
+def stdin_words(grants: Grants) -> str:
+    """What the guest's stdin is: "empty", "you are asked", "12 bytes", ..., "" when it is absent."""
+    stdin = grants.stdin
+    if stdin is None:
+        return ""
+    if isinstance(stdin, bytes):
+        return f"{len(stdin):,} bytes" if stdin else "empty"
+    return "you are asked" if stdin == "ask" else type(stdin).__name__
+
+
+def place_of(directory: Directory) -> str:
+    """What stands behind a granted directory: the host folder and the mode, or "in memory"."""
+    if isinstance(directory, HostDir):
+        return f"{directory.path}{leads_to(directory)} ({directory.mode})"
+    return mode_of(directory) or type(directory).__name__
+
+
+def lacking(grants: Grants, guest: str) -> str:
+    """", without fd_readdir" where the grant withholds rights from a directory, else ""."""
+    names = grants.withheld.get(guest, ())
+    return f", without {', '.join(names)}" if names else ""
+
+
+def leads_to(directory: HostDir) -> str:
+    """" → /real/place" where the folder was named by a link: what is granted is the place, "" otherwise."""
+    return f" → {directory.real}" if os.path.islink(os.path.expanduser(directory.path.rstrip("/"))) else ""
+
+
+def danger(directory: Directory) -> str:
+    """Why a writable folder is a way into the kernel itself, "" when it is not."""
+    if not isinstance(directory, HostDir) or directory.mode != "rw":
+        return ""
+    root = directory.real.rstrip("/") + "/"
+    places = [os.path.realpath(entry or os.curdir) for entry in (os.curdir, *sys.path)]
+    inside = [place for place in places if (place + "/").startswith(root)]
+    if inside:
+        return (
+            f"this Python imports from {os.path.basename(inside[0]) or inside[0]!r}: a guest that can write there can "
+            "leave code for the kernel to run; grant a folder of its own, or copy"
+        )
+    home = os.path.realpath(os.path.expanduser("~"))
+    if (home + "/").startswith(root):
+        return "this holds your home folder, with the files that your shell and programs run at their start"
+    return ""
+
+
+def describe(grants: Grants) -> dict[str, str]:
+    """What the grants give, in words, by family of calls ("" for nothing)."""
+    stdio = [name for name, given in (("stdout", grants.stdout), ("stderr", grants.stderr)) if given]
+    if grants.stdin is not None:
+        kind = "asks the person" if grants.stdin == "ask" else "empty" if grants.stdin == b"" else "given"
+        stdio.insert(0, f"stdin ({kind})")
+    clocks = "" if grants.clocks.spec == "none" else grants.clocks.spec
+    return {
+        "args": "argv" if grants.args else "",
+        "environ": ", ".join(grants.env),
+        "clock": clocks,
+        "random": "" if grants.random.spec == "none" else grants.random.spec,
+        "fd": ", ".join(stdio),
+        "path": ", ".join(f"{guest} ({mode_of(d)}{lacking(grants, guest)})" for guest, d in grants.dirs.items()),
+        "poll": clocks and f"timers on {clocks} clocks",
+        "proc": "exit",
+        "sched": "yield",
+        "sock": ", ".join(f"listen {socket.address}" for socket in grants.sockets),
+    }
+
+
+def mode_of(directory: Directory) -> str:
+    """The mode of a granted directory in a word or two: ro, rw, copy, memory."""
+    mode = getattr(directory, "mode", None)
+    kind = "memory" if type(directory).__name__ == "MemDir" else "" if mode else type(directory).__name__
+    return " ".join(part for part in (kind, mode if isinstance(mode, str) else "") if part)

@@ -1,0 +1,296 @@
+"""What a trace shows of how grants were used: which grant each call went through, and whether the call changed it.
+
+Every call acts on a grant: the preopened directory, stream or socket that its descriptor descends from, or one of the
+kinds without a descriptor ("argv", "env", "clocks", "random"). `read` sums a trace up by grant, a column at a
+time, so that a million calls take well under a second. What follows from it is in `advise.py`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...trace.answers.refusals import missed_streams
+from ...trace.columns.decode import Batch, bytes_moved, plan
+from ...trace.record.recorder import DID_NOT_RETURN, Life
+from ...trace.strace.show import plain
+from ...trace.trace import Trace
+from ...wasi.spec import BY_NUMBER, SNAPSHOT1
+from ...wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
+
+DISCOVERY = frozenset({"fd_prestat_get", "fd_prestat_dir_name", "fd_fdstat_get"})
+"""Calls by which every program looks at what it was given; they alone do not use a grant."""
+
+CHANGING = frozenset({
+    "path_create_directory", "path_filestat_set_times", "path_link", "path_remove_directory", "path_rename",
+    "path_symlink", "path_unlink_file", "fd_filestat_set_times", "fd_filestat_set_size", "fd_allocate", "fd_write",
+    "fd_pwrite",
+})  # fmt: skip
+"""Calls that a read-only directory refuses; path_open is one when it asks to write, create or truncate."""
+
+_KIND_OF_FAMILY = {"args": "argv", "environ": "env", "clock": "clocks", "random": "random"}
+_STREAMS = {b"<stdin>": "stdin", b"<stdout>": "stdout", b"<stderr>": "stderr"}
+_OPENING_CHANGES = int(Oflags.CREAT | Oflags.TRUNC)
+
+
+@dataclass
+class Use:
+    """How one grant was used in the traces read: counts of calls that succeeded and that were refused, by name."""
+
+    name: str
+    """The guest path of a directory, or "stdin", "stdout", "stderr", "listen ADDRESS", "argv", "env", "clocks", ..."""
+    calls: Counter[str] = field(default_factory=Counter)
+    """Calls that succeeded."""
+    changes: Counter[str] = field(default_factory=Counter)
+    """Those of them that a read-only grant would have refused."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Calls that were refused."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why the first of them was refused, by the name of the call; safe to print."""
+    first: int = -1
+    """`seq` of the first call that succeeded and used it (not one that only looked), -1 for none."""
+    first_change: int = -1
+    """`seq` of the first changing call, -1 for none."""
+    paths: dict[str, bool] = field(default_factory=dict)
+    """Guest paths that were used with success below a directory, and whether they were changed."""
+    absent: dict[str, bool] = field(default_factory=dict)
+    """Guest paths that were looked for below a directory and not there (ENOENT), and whether to change them."""
+
+    @property
+    def used(self) -> int:
+        """Calls that needed the grant."""
+        return sum(count for name, count in self.calls.items() if name not in DISCOVERY)
+
+    @property
+    def looked(self) -> int:
+        """Calls that succeeded but only looked at the descriptor."""
+        return sum(self.calls.values()) - self.used
+
+
+@dataclass
+class Evidence:
+    """The uses of one or several traces, by grant, and the peaks that `Limits` could be set to."""
+
+    uses: dict[str, Use] = field(default_factory=dict)
+    traces: int = 0
+    calls: int = 0
+    dropped: int = 0
+    """Calls that the traces no longer hold: what they used is not known."""
+    fds: int = 0
+    """The most descriptors open at once."""
+    written: int = 0
+    """The most bytes that one run wrote."""
+    largest: int = 0
+    """The most bytes that one call moved."""
+    seconds: float = 0.0
+    """The longest run, from its first call to its last."""
+
+    def of(self, name: str) -> Use:
+        """The use of a grant, empty where it was not used."""
+        return self.uses.setdefault(name, Use(name))
+
+    def add(self, trace: Trace) -> None:
+        """Read another trace into this evidence."""
+        self.traces += 1
+        self.calls += len(trace)
+        self.dropped += int(trace.dropped)
+        roots = _Roots(trace)
+        changing = _changing(trace)
+        for row, reason in _groups(trace, roots, changing):
+            self._take(*row)
+            if reason:
+                self.of(row[0]).reasons.setdefault(row[1], reason)
+        self._paths(trace, roots, changing)
+        for name, call, _, rows in missed_streams(trace):  # to the guest they are just not open
+            self.of(name).refused[call] += len(rows)
+            self.of(name).reasons.setdefault(call, f"{name} is not granted")
+        for name, life, path, seq in _targets(trace, roots):
+            self._path(roots, life, path, True)
+            target = roots.name(life)
+            if target is not None and name != "path_symlink":
+                self._take(target, name, True, False, True, 1, seq)
+        self._peaks(trace)
+
+    def _take(self, name: str, call: str, ok: bool, denied: bool, changing: bool, count: int, first: int) -> None:
+        use = self.of(name)
+        if denied:
+            use.refused[call] += count
+        if not ok:
+            return
+        use.calls[call] += count
+        if call not in DISCOVERY and (use.first < 0 or first < use.first):
+            use.first = first
+        if changing:
+            use.changes[call] += count
+            if use.first_change < 0 or first < use.first_change:
+                use.first_change = first
+
+    def _paths(self, trace: Trace, roots: _Roots, changing: Any) -> None:
+        """The guest paths that calls named, below which grant, and whether they were changed there."""
+        records = trace.records
+        errno = records["errno"]
+        first_only = records["call"] != SNAPSHOT1["path_symlink"].number  # whose first path is the link's text
+        good = ((errno == 0) | (errno == int(Errno.NOENT))) & (records["path"] > 0) & first_only
+        keys = np.stack([records["handle"], records["path"], changing, errno != 0], axis=1)[good].astype("<i8")
+        for life, path, changed, absent in np.unique(keys, axis=0).tolist():
+            self._path(roots, life, trace.store.paths[path - 1], bool(changed), bool(absent))
+
+    def _path(self, roots: _Roots, number: int, path: bytes, changed: bool, absent: bool = False) -> None:
+        life, root = roots.lives.get(number), roots.name(number)
+        if life is not None and root is not None:
+            full = posixpath.normpath(posixpath.join(_text(life.path), _text(path)))
+            use = self.of(root)
+            table = use.absent if absent else use.paths
+            table[full] = table.get(full, False) or changed
+
+    def _peaks(self, trace: Trace) -> None:
+        records = trace.records
+        if len(records):
+            end = records["t_start"] + records["dur"]
+            self.seconds = max(self.seconds, float(int(end.max()) - int(records["t_start"].min())) / 1e9)
+        moved = bytes_moved(records["call"], records["errno"], records["result"], records["args"])
+        self.largest = max(self.largest, int(moved.max()) if len(moved) else 0)
+        writing = np.isin(records["call"], [SNAPSHOT1[n].number for n in ("fd_write", "fd_pwrite", "sock_send")])
+        self.written = max(self.written, int(moved[writing].sum()))
+        events = sorted(
+            [(life.opened_seq, 1) for life in trace.store.lives.values()]
+            + [(life.closed_seq, -1) for life in trace.store.lives.values() if life.closed_seq >= 0]
+        )
+        now = 0
+        for _, step in events:
+            now += step
+            self.fds = max(self.fds, now)
+
+
+def read(*traces: Trace) -> Evidence:
+    """The evidence of some traces together."""
+    evidence = Evidence()
+    for trace in traces:
+        evidence.add(trace)
+    return evidence
+
+
+class _Roots:
+    """From the life of a descriptor to the name of the grant that it descends from."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.lives: Mapping[int, Life] = trace.store.lives
+        records = trace.records
+        self._opener: dict[int, int] = {}
+        """seq of a call -> life of its first descriptor, for the calls that opened something."""
+        openers = np.isin(records["call"], [SNAPSHOT1["path_open"].number, SNAPSHOT1["sock_accept"].number])
+        rows = np.flatnonzero(openers & (records["errno"] == 0))
+        seqs = np.asarray(trace.column("seq"))[rows].tolist()
+        self._opener = dict(zip(seqs, records["handle"][rows].tolist(), strict=True))
+        self._names: dict[int, str | None] = {0: None}
+        # Where the opening call was dropped, the longest granted path that is a prefix has to do.
+        self._granted = sorted((_text(x.preopen) for x in self.lives.values() if x.preopen is not None), key=len)
+
+    def name(self, life: int) -> str | None:
+        """The name of the grant, None when the life is not known or came from nowhere."""
+        if life not in self._names:
+            self._names[life] = None  # a file that lies may hold a cycle
+            self._names[life] = self._find(life)
+        return self._names[life]
+
+    def at(self, fd: int, seq: int) -> int:
+        """The life behind a descriptor number at one call, 0 when it is not known."""
+        for number, life in self.lives.items():
+            if life.number_at(seq)[0] == fd and life.opened_seq < seq and not 0 <= life.closed_seq <= seq:
+                return number
+        return 0
+
+    def _find(self, number: int) -> str | None:
+        life = self.lives.get(number)
+        if life is None:
+            return None
+        if life.preopen is not None:
+            return _text(life.preopen)
+        if life.path in _STREAMS and life.opened_seq < 0:
+            return _STREAMS[life.path]
+        if life.path.startswith(b"<listen ") and life.opened_seq < 0:
+            return "listen " + _text(life.path)[8:-1]
+        parent = self._opener.get(life.opened_seq)
+        if parent is not None:
+            return self.name(parent)
+        path = _text(life.path)
+        below = [g for g in self._granted if path == g or path.startswith(g.rstrip("/") + "/")]
+        return below[-1] if below else None
+
+
+def _groups(
+    trace: Trace, roots: _Roots, changing: Any
+) -> Iterator[tuple[tuple[str, str, bool, bool, bool, int, int], str]]:
+    """(grant, call, succeeded, refused, changed, count, first seq) of every kind of call on every grant, and the reason
+    of the first that was refused."""
+    records = trace.records
+    key = (
+        records["handle"].astype("<u8") << np.uint64(16)
+        | records["call"].astype("<u8") << np.uint64(8)
+        | (np.isin(records["errno"], (0, DID_NOT_RETURN)).astype("<u8") << np.uint64(2))
+        | ((records["denied_by"] != 0).astype("<u8") << np.uint64(1))
+        | changing.astype("<u8")
+    )
+    kinds, first, counts = np.unique(key, return_index=True, return_counts=True)
+    seqs = np.asarray(trace.column("seq"))
+    for kind, row, count in zip(kinds.tolist(), first.tolist(), counts.tolist(), strict=True):
+        number = kind >> 8 & 0xFF
+        if number >= len(BY_NUMBER):
+            continue
+        call = BY_NUMBER[number]
+        ok, denied, changed = bool(kind & 4), bool(kind & 2), bool(kind & 1)
+        name = _KIND_OF_FAMILY.get(call.family) or roots.name(kind >> 16)
+        if call.name == "poll_oneoff" and changed:
+            name = "clocks"
+        if name is not None:
+            reason = trace.store.reason(row if trace.rows is None else int(trace.rows[row])) if denied else ""
+            yield (name, call.name, ok, denied, changed, count, int(seqs[row])), plain(reason)
+
+
+def _targets(trace: Trace, roots: _Roots) -> Iterator[tuple[str, int, bytes, int]]:
+    """(call, life of the directory, path, seq) of what path_link, path_rename and path_symlink made."""
+    for name in ("path_rename", "path_link", "path_symlink"):
+        how = plan(SNAPSHOT1[name].number)
+        word = [field.word for field in how.params if field.kind == "fd"][-1]
+        rows = np.flatnonzero((trace.column("call") == how.call.number) & (trace.column("errno") == 0))
+        seqs = trace.column("seq")[rows].tolist()
+        for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
+            batch = Batch(part, index, how)
+            for row, fd, path in zip(where.tolist(), batch.word(word).tolist(), batch.aux, strict=True):
+                yield name, roots.at(fd, seqs[row]), path, seqs[row]
+
+
+def _changing(trace: Trace) -> Any:
+    """Which calls a read-only grant would refuse (a boolean a row); of polls, which wait for a time."""
+    records = trace.records
+    found = np.isin(records["call"], [SNAPSHOT1[name].number for name in CHANGING])
+    _timers(trace, found)
+    opens = SNAPSHOT1["path_open"].number
+    rows = np.flatnonzero(records["call"] == opens)
+    if len(rows):
+        at = {param.name: param.word for param in plan(opens).params}
+        for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
+            batch = Batch(part, index, plan(opens))
+            asks = (batch.word(at["oflags"]) & _OPENING_CHANGES) != 0
+            asks |= (batch.word64(at["fs_rights_base"]) & np.uint64(int(Rights.FD_WRITE))) != 0
+            asks |= (batch.word(at["fdflags"]) & int(Fdflags.APPEND)) != 0
+            found[rows[where]] = asks
+    return found
+
+
+def _timers(trace: Trace, found: Any) -> None:
+    polls = plan(SNAPSHOT1["poll_oneoff"].number)
+    field = next(param for param in polls.params if param.kind == "insubs")
+    rows = np.flatnonzero(trace.column("call") == polls.call.number)
+    for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
+        for row, subscriptions in zip(where.tolist(), Batch(part, index, polls).values(field), strict=True):
+            found[rows[row]] = any(sub.type == Eventtype.CLOCK for sub in subscriptions or ())
+
+
+def _text(path: bytes | str) -> str:
+    return path if isinstance(path, str) else path.decode("utf-8", "surrogateescape")

@@ -1,0 +1,115 @@
+"""Learn mode: run a program where it can do no harm, see what it asks for, and say what it would need.
+
+`rehearsal(grants)` are grants to try a program under: every folder a copy in memory, the current folder (copied) as "."
+for all other paths, virtual clocks, seeded randomness. Nothing is changed on the host, and no file outside the folders
+named and the current one is read. `lesson(run, grants)` is the advice for the real thing: copies that were changed
+become `rw`, virtual clocks and randomness real ones, and what was looked for where nothing was granted is listed as
+missing. One rehearsal may not reach far: a program that misses a file stops early.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from dataclasses import replace
+from typing import Any
+
+from ...capabilities.clocks import Clocks
+from ...capabilities.host.hostdir import HostDir
+from ...capabilities.protocols import Directory
+from ...capabilities.random import Random
+from ..grants import GrantError, Grants, host_folder
+from ..missing import Missing
+from .advise import Advice, advise
+from .evidence import Use
+
+HERE = "."
+ROOTS = (".", "/", "./", "")
+"""Guest paths below which wasi-libc looks for every path that no other preopen holds, absolute or not: to it they are
+one, and the last one given wins. So only one of them is ever there."""
+SUGGESTED = 20
+"""Folders that are suggested at most."""
+
+
+def rehearsal(grants: Grants, cwd: str | None = None) -> Grants:
+    """`grants` made harmless, with stand-ins for what they lack (`cwd`: the current folder, if another)."""
+    dirs: dict[str, Directory] = {
+        guest: host_folder(d.path, "copy") if isinstance(d, HostDir) else d for guest, d in grants.dirs.items()
+    }
+    if not any(root in dirs for root in ROOTS):
+        dirs[HERE] = host_folder(cwd or os.curdir, "copy")
+    return grants.with_(
+        dirs=dirs,
+        args=True,
+        stdin=b"" if grants.stdin is None else grants.stdin,
+        stdout=True,
+        stderr=True,
+        clocks=Clocks.stepped(1000, time.time_ns()),
+        random=Random.seeded(0),
+        ask=False,
+    )
+
+
+def lesson(run: Any, grants: Grants, *, narrow: bool = False) -> Advice:
+    """What the program of a rehearsal `run` would need. `grants` are those that the rehearsal was made from."""
+    real: dict[str, Any] = {"clocks": Clocks.real(), "random": Random.real()}
+    for name, value in real.items():
+        given = getattr(grants, name)
+        real[name] = value if given.spec == "none" else given
+    base = run.grants.with_(**real)
+    advice = advise(run, base=base, keep_copies=False, narrow=narrow)
+    # A folder that was granted by name keeps the mode that it was named with, unless less is enough.
+    dirs = {
+        guest: grants.dirs[guest] if _asked_for_a_copy(grants, guest) and d.writable else d
+        for guest, d in advice.grants.dirs.items()
+    }
+    here = run.grants.dirs.get(HERE)
+    found = []
+    if isinstance(here, HostDir) and HERE not in grants.dirs:
+        found = elsewhere(advice.evidence.of(HERE), here.real)
+    advice = replace(advice, grants=advice.grants.with_(dirs=dirs), missing=(*advice.missing, *found))
+    return advice if narrow else replace(advice, narrower=_narrower(run, grants, advice))
+
+
+def _narrower(run: Any, grants: Grants, advice: Advice) -> str:
+    """The command with the least folders, where that is another one and can be written as one."""
+    try:
+        command = lesson(run, grants, narrow=True).command()
+        return command if command != advice.command() else ""
+    except GrantError:
+        return ""
+
+
+def _asked_for_a_copy(grants: Grants, guest: str) -> bool:
+    return getattr(grants.dirs.get(guest), "mode", None) == "copy"
+
+
+def elsewhere(use: Use, here: str) -> list[Missing]:
+    """What was looked for in the stand-in folder `here` and is, by its name, somewhere else on the host."""
+    wanted: dict[str, tuple[bool, list[str]]] = {}
+    for path, changed in use.absent.items():
+        place = outside(path, here)
+        if place is not None:
+            folder = place if os.path.isdir(place) else os.path.dirname(place)
+            known, paths = wanted.get(folder, (False, []))
+            wanted[folder] = (known or changed, [*paths, place])
+    found = []
+    for folder, (changed, paths) in sorted(wanted.items())[:SUGGESTED]:
+        shown = ", ".join(map(repr, paths[:3])) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+        flag = f"--dir {shlex.quote(folder)}{':rw' if changed else ''}"
+        what = "to be made or changed" if changed else "looked for"
+        found.append(Missing(flag, f"{shown} was {what}", len(paths), -1))
+    return found
+
+
+def outside(path: str, here: str) -> str | None:
+    """The absolute host path that a guest means by `path`, where it is not one in the folder `here`; else None.
+
+    To a WASI program without a current folder "etc/passwd" and "/etc/passwd" are one: it is the first where `here` has
+    an "etc", and the second where the host has an "/etc". A name alone is one in `here`.
+    """
+    first, slash, _ = path.lstrip("/").partition("/")
+    if not slash or os.path.lexists(os.path.join(here, first)) or not os.path.isdir("/" + first):
+        return None
+    return "/" + path.lstrip("/")

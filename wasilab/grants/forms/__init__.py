@@ -1,0 +1,1 @@
+"""Grants as text: flags, TOML, Python."""

@@ -1,0 +1,1 @@
+"""Grants of a running guest: switches, updates, questions."""

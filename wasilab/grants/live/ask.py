@@ -1,0 +1,248 @@
+"""Ask mode: what is not granted is asked for, the first time that the guest uses it, of the person who is there.
+
+With `Grants(ask=True)` (`--ask`) the guest also holds a stand-in for everything that it was not given: "/", a
+directory in which every path is a question, and clocks, randomness and streams that ask before their first use. A
+question is answered with allow once, allow for the run, deny or deny all; there is no default answer, and where nobody
+can answer it is a denial. The same thing is not asked for twice at a time, nor again once "for the run" or "deny" has
+been said. Every question and answer is kept, with the number of the call, and the call is flagged ASKED in the trace.
+
+Who is asked is somebody else's business: a `Decider` is given (the cell's input box, the panel's buttons, a terminal).
+Not asked for: the environment and argv, which a guest takes as a whole before its first line runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Literal
+
+from ...capabilities.clocks import Clock, Clocks
+from ...capabilities.protocols import Buffers, Directory, File
+from ...capabilities.random import Random, RandomSource
+from ...capabilities.refusal import DeniedBy, Refused
+from ...trace.record.recorder import RECORD, RECORD_BYTES, Flag, Recorder
+from ..advice.learn import ROOTS
+from .capabilities import CLOCKS, Held
+
+MOST_QUESTIONS = 200
+"""Questions of one run: a guest cannot wear a person down with more; what it asks then is denied."""
+Access = Literal["read", "change", "use"]
+
+
+class Answer(Enum):
+    """What a person can say to a question."""
+
+    ONCE = "allow once"
+    RUN = "allow for the run"
+    DENY = "deny"
+    DENY_ALL = "deny all"
+
+    @property
+    def allows(self) -> bool:
+        """Whether the call goes on."""
+        return self in (Answer.ONCE, Answer.RUN)
+
+
+KEYS = {"o": Answer.ONCE, "r": Answer.RUN, "d": Answer.DENY, "a": Answer.DENY_ALL}
+"""The letter of each answer, where one is typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question. All guest text in it is escaped (as by `repr`), so it can be shown anywhere as plain text."""
+
+    number: int
+    """1 for the first of the run."""
+    program: str
+    """The program's name, escaped."""
+    wants: str
+    """What it wants to do: "read '/etc/hosts'", "use the clocks"."""
+    subject: str
+    """The thing itself: an absolute host path, "clocks", "stdin"."""
+    access: Access
+    flag: str
+    """The grant that would have made the question unnecessary, as a flag."""
+
+    def __str__(self) -> str:
+        return f"{self.program} wants to {self.wants}"
+
+    @property
+    def prompt(self) -> str:
+        """The question with its answers, for an input box."""
+        return f"{self}. Allow it [o]nce, for the [r]un, [d]eny, deny [a]ll? "
+
+
+Decider = Callable[[Question], "Answer | None"]
+"""Answers a question, on the guest's thread, waiting as long as it takes; None: there is nobody to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, its answer, and the call (`seq`) that it was asked in."""
+
+    question: Question
+    answer: Answer | None
+    seq: int
+
+
+class Asking:
+    """The questions of one run: who decides, and what has been decided."""
+
+    def __init__(self, decide: Decider | None, program: str = "the program", recorder: Recorder | None = None) -> None:
+        self.asked: list[Asked] = []
+        """Every question so far, in order."""
+        self._decide = decide
+        self._program = repr(program)[1:-1]
+        self.recorder = recorder
+        """Where the calls are recorded, to know in which one a question was asked."""
+        self.here = os.path.realpath(os.curdir)
+        """The current folder: what lies in it is named relative to it in flags."""
+        self._lock = threading.Lock()
+        self._allowed: set[tuple[str, Access]] = set()
+        self._denied: set[tuple[str, Access]] = set()
+        self._deny_all = self._nobody = False
+
+    def require(self, wants: str, subject: str, access: Access, flag: str) -> None:
+        """Return if it is allowed; else raise `Refused` (by ASK), after asking where it has not been decided yet."""
+        with self._lock:  # one question at a time; a second asker of the same thing finds the answer
+            if self._covered(subject, access):
+                return
+            if self._nobody:
+                raise _refused(wants, f"there is nobody to ask; grant it with {flag}")
+            if self._deny_all or (subject, access) in self._denied:
+                raise _refused(wants, "denied")
+            if len(self.asked) >= MOST_QUESTIONS:
+                raise _refused(wants, f"{MOST_QUESTIONS} questions have been asked; grant it with {flag}")
+            seq = len(self.recorder) if self.recorder is not None else -1
+            question = Question(len(self.asked) + 1, self._program, wants, subject, access, flag)
+            answer = self._decide(question) if self._decide is not None else None
+            self.asked.append(Asked(question, answer, seq))
+            if answer is Answer.RUN:
+                self._allowed.add((subject, access))
+            elif answer is Answer.DENY:
+                self._denied.add((subject, access))
+            elif answer is Answer.DENY_ALL:
+                self._deny_all = True
+            elif answer is None:  # nobody there now: nobody later
+                self._nobody = True
+        if answer is None:
+            raise _refused(wants, f"there is nobody to ask; grant it with {flag}")
+        if not answer.allows:
+            raise _refused(wants, "denied")
+
+    def dir_flag(self, folder: str, access: Access) -> str:
+        """The flag that grants a host folder under the name that a program run here would use for it."""
+        below = os.path.relpath(folder, self.here)
+        name = folder if below == ".." or below.startswith("../") else below
+        return f"--dir {shlex.quote(name + (':rw' if access == 'change' else ''))}"
+
+    def _covered(self, subject: str, access: Access) -> bool:
+        """Whether it, or a folder that it lies in, was allowed for the run; what may be changed may be read."""
+        wide: tuple[Access, ...] = (access, "change") if access == "read" else (access,)
+        for known, how in self._allowed:
+            if how in wide and (known == subject or subject.startswith(known.rstrip("/") + "/")):
+                return True
+        return False
+
+    def mark(self) -> None:
+        """Set the flag ASKED on the calls in which something was asked; call it when they have been recorded."""
+        if self.recorder is None:
+            return
+        offset = RECORD.fields["flags"][1]  # type: ignore[index]
+        for asked in self.asked:
+            for chunk in self.recorder.chunks:
+                if chunk.first <= asked.seq < chunk.first + chunk.n:
+                    at = (asked.seq - chunk.first) * RECORD_BYTES + offset
+                    chunk.buf[at] |= int(Flag.ASKED)
+
+    def stand_ins(self, held: Held, cwd: str | None = None, **streams: Callable[[], File | None]) -> Held:
+        """`held` with a stand-in that asks for everything that it lacks; `streams` make the standard ones."""
+        from .ask_paths import AskEverywhere
+
+        preopens: dict[str, Directory] = dict(held.preopens)
+        self.here = os.path.realpath(cwd or os.curdir)
+        if not any(root in preopens for root in ROOTS):
+            preopens["/"] = AskEverywhere(self, self.here)
+        clocks, random = held.clocks, held.random
+        if clocks.spec == "none":
+            real = Clocks.real()
+            clocks = Clocks(*(AskClock(self, getattr(real, kind)) for kind in CLOCKS), spec="custom")
+        if getattr(random, "spec", "") == "none":
+            random = AskRandom(self)
+        lacking = {name: make() for name, make in streams.items() if getattr(held, name) is None}
+        asking = {name: self._stream(name, stream) for name, stream in lacking.items() if stream is not None}
+        return replace(held, preopens=preopens, clocks=clocks, random=random, **asking)
+
+    def _stream(self, name: str, stream: File) -> Any:
+        verb = "read from" if name == "stdin" else "write to"
+        flag = "--stdin -" if name == "stdin" else f"--{name}"
+        return AskFile(stream, lambda: self.require(f"{verb} {name}", name, "use", flag))
+
+
+def _refused(wants: str, why: str) -> Refused:
+    return Refused(errno.EPERM, f"to {wants}: {why}", DeniedBy.ASK, notcapable=True)
+
+
+class AskClock:
+    """A real clock that asks before it tells the time."""
+
+    virtual = False
+
+    def __init__(self, asking: Asking, clock: Clock) -> None:
+        self._asking = asking
+        self._clock = clock
+
+    def _ask(self) -> None:
+        self._asking.require("know the time", "clocks", "use", "--clock real")
+
+    def resolution(self) -> int:
+        self._ask()
+        return self._clock.resolution()
+
+    def now(self) -> int:
+        self._ask()
+        return self._clock.now()
+
+    def advance_to(self, deadline: int) -> None:
+        self._ask()
+
+
+class AskRandom(Random):
+    """The system's randomness, once it is allowed."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._source: RandomSource = Random.real()
+
+    def fill(self, buffer: memoryview) -> None:
+        self._asking.require("draw random bytes", "random", "use", "--random real")
+        self._source.fill(buffer)
+
+
+class AskFile:
+    """A stream whose `read`, `write` and polling ask first; the rest is the stream's own."""
+
+    def __init__(self, stream: File, ask: Callable[[], None]) -> None:
+        self._stream = stream
+        self._ask = ask
+        self.filetype = stream.filetype
+
+    def read(self, buffers: Buffers) -> int:
+        self._ask()
+        return self._stream.read(buffers)
+
+    def write(self, buffers: Buffers) -> int:
+        self._ask()
+        return self._stream.write(buffers)
+
+    def fileno(self) -> int | None:
+        self._ask()
+        return self._stream.fileno()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

@@ -1,0 +1,62 @@
+"""Who hears of a run, and the pump that serves them: the engine's, which also keeps all output and puts questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...capabilities.protocols import File
+from ...capabilities.waiting import Interrupt
+from ...engine.output import Output
+from ...engine.worker import Pump
+from .ask import Question
+from .questions import Desk, Reader
+
+Ask = Callable[[], "str | bytes | None"]
+"""Asks the person for a line of input: `str` gets a newline, `bytes` is taken as it is, None is the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Who hears of a run in the calling thread, and who answers it (see `run`)."""
+
+    on_stdout: Callable[[bytes], object] | None = None
+    on_stderr: Callable[[bytes], object] | None = None
+    on_input: Ask | None = None
+    own_stdin: Callable[[Interrupt], File | None] | None = None
+    on_compiling: Callable[[float], object] | None = None
+    on_tick: Callable[[], object] | None = None
+    on_question: Reader | None = None
+    on_asked: Callable[[Question | None], object] | None = None
+
+
+class ServedPump(Pump):
+    """The engine's pump, which keeps all output as well; what nobody listens to is kept and no more."""
+
+    def __init__(self, output: Output, listeners: Listeners) -> None:
+        super().__init__(
+            listeners.on_stdout, listeners.on_stderr, listeners.on_input, listeners.on_compiling, self._tick
+        )
+        self.own: File | None = None
+        """The person's own input, when it is read directly."""
+        self.desk: Desk | None = None
+        """Where questions of ask mode wait."""
+        self._output = output
+        self._listeners = listeners
+
+    def _tick(self) -> None:
+        listeners = self._listeners
+        if self.desk is not None and listeners.on_question is not None:
+            self.desk.serve(listeners.on_question)
+        if listeners.on_tick is not None:
+            listeners.on_tick()
+
+    def stdout(self, data: bytes) -> None:
+        kept = self._output.keep(1, data)
+        if kept and self._listeners.on_stdout is not None:
+            super().stdout(kept)
+
+    def stderr(self, data: bytes) -> None:
+        kept = self._output.keep(2, data)
+        if kept and self._listeners.on_stderr is not None:
+            super().stderr(kept)

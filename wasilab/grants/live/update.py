@@ -1,0 +1,182 @@
+"""Other grants for a run that goes on: what each difference means to a guest that has begun, and what it cannot mean.
+
+`Regranting.become(grants)` brings a detached run to other grants. What gives less takes effect with the next call,
+which is refused as revoked; what gives other things or more is there from the next call on: another mode of a folder,
+another kind of clock, a variable, more seconds. Some things a guest has only at its start, because it asks for them
+once or the engine sets them then: `fixed` names them with the reason, and `become` leaves them and says so.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...capabilities.host.hostdir import HostDir
+from ...capabilities.protocols import Directory, File
+from ...capabilities.strings import GivenStrings
+from ...engine.limits import Limits
+from ...wasi.host import Host
+from ..forms.withheld import masks
+from ..grants import GrantError, Grants, given
+from .switches import LiveGrants
+
+AT_THE_START = {
+    "dirs": "a program learns the names of its folders when it starts",
+    "sockets": "listening sockets are numbered when a program starts",
+    "rights": "the rights mode is set when a program starts",
+    "ask": "what asks is put in place when a program starts",
+    "overrides": "calls are linked when a program starts",
+    "fuel": "instructions are counted from the start",
+    "memory": "the engine sets it when a program starts",
+}
+"""What a run that goes on keeps until its end, and why."""
+NO_STREAM = "the program was started without it"
+LIVE_LIMITS = ("seconds", "fds", "bytes_written", "output", "io")
+"""The limits that can be raised and lowered while a guest runs."""
+
+
+class Regranting:
+    """The hands that other grants need to reach into a run that goes on. `now` is what it has."""
+
+    def __init__(
+        self,
+        grants: Grants,
+        live: LiveGrants,
+        host: Host,
+        dirs: dict[str, Directory],
+        words: Sequence[bytes],
+        *,
+        argv: GivenStrings,
+        environ: GivenStrings,
+        stdin: Callable[[Any], File | None],
+        limit: Callable[[Limits], None],
+    ) -> None:
+        """`dirs`: the directories of the run, which are kept up to date; `words`: argv, should it be granted; `stdin`
+        makes the stream that a `Grants.stdin` means; `limit` puts limits in force."""
+        self.now = self._start = grants
+        self.live = live
+        self._host = host
+        self._dirs = dirs
+        self._words = words
+        self._argv = argv
+        self._environ = environ
+        self._stdin = stdin
+        self._limit = limit
+        self._behind = dict(grants.dirs)
+        """The grant of the directory behind each name, less what was taken back by `LiveGrants.read_only`."""
+        self._lock = threading.RLock()
+        self.fixed: dict[str, str] = dict(AT_THE_START)
+        """What cannot be changed in this run, with the reason: fields of `Grants` and `Limits`, and streams. "dirs" is
+        about further ones."""
+        self.fixed |= {name: NO_STREAM for name in ("stdin", "stdout", "stderr") if name not in live}
+
+    def become(self, grants: Grants) -> dict[str, str]:
+        """Bring the run to `grants`. Returns what stays as it was until its end, by name, with the reason.
+
+        Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
+        """
+        with self._lock:
+            fresh = self._fresh(grants)
+            self._directories(grants, fresh)
+            self._streams(grants)
+            self._values(grants)
+            if grants.limits != self.now.limits:
+                self._limit(grants.limits)
+            self.now = grants
+        return self._left(grants)
+
+    # ---- directories
+
+    def _fresh(self, grants: Grants) -> dict[str, Directory]:
+        """The directories that are to stand behind a name in place of others, made for this run."""
+        made = {}
+        for name, directory in grants.dirs.items():
+            former = self._behind.get(name)
+            if former is not None and former is not directory and former != directory and not _one(former, directory):
+                try:
+                    make = getattr(directory, "fresh", None)
+                    made[name] = directory if make is None else make()
+                except (ValueError, OSError) as error:
+                    raise GrantError(str(error)) from None
+        return made
+
+    def _directories(self, grants: Grants, fresh: dict[str, Directory]) -> None:
+        withheld = masks(grants)
+        for name, former in self._behind.items():
+            directory = grants.dirs.get(name)
+            if directory is None:
+                self.live.revoke(name)
+                continue
+            if name in fresh:
+                self.live.put(name, fresh[name])
+                self._dirs[name] = fresh[name]
+                self._behind[name] = directory
+            elif directory.writable and not former.writable:
+                self.live.put(name, directory, keep=True)
+                self._behind[name] = directory
+            else:
+                self.live.restore(name)
+            self.live.read_only(name, self._behind[name].writable and not directory.writable)
+            self._host.regrant(name, withheld.get(name, 0), writable=self._behind[name].writable)
+
+    # ---- everything else
+
+    def _streams(self, grants: Grants) -> None:
+        for name in ("stdout", "stderr"):
+            if name in self.live:
+                (self.live.restore if getattr(grants, name) else self.live.revoke)(name)
+        for name in self.live:
+            if name.startswith("listen "):
+                wanted = any(name == f"listen {socket.address}" for socket in grants.sockets)
+                (self.live.restore if wanted else self.live.revoke)(name)
+        if "stdin" not in self.live:
+            return
+        if grants.stdin is None:
+            self.live.revoke("stdin")
+        elif given(grants, "stdin") != given(self.now, "stdin"):
+            self.live.put("stdin", self._stdin(grants.stdin))
+
+    def _values(self, grants: Grants) -> None:
+        for name in ("clocks", "random"):
+            wanted = getattr(grants, name)
+            if wanted.spec == "none":
+                if self.live.works(name):
+                    self.live.revoke(name)
+            elif wanted != getattr(self.now, name):
+                make = getattr(wanted, "fresh", None)
+                self.live.put(name, wanted if make is None else make())
+        self._strings("argv", self._argv, self._words if grants.args else (), self.now.args)
+        variables = [f"{name}={value}".encode() for name, value in grants.env.items()]
+        self._strings("env", self._environ, variables, bool(self.now.env))
+
+    def _strings(self, name: str, strings: GivenStrings, wanted: Sequence[bytes], had: bool) -> None:
+        if wanted:
+            strings.put(wanted)
+            self.live.restore(name)
+        elif had:
+            self.live.revoke(name)
+
+    def _left(self, grants: Grants) -> dict[str, str]:
+        """What of `grants` this run has not got."""
+        left = {guest: AT_THE_START["dirs"] for guest in grants.dirs if guest not in self._behind}
+        for name in ("stdin", "stdout", "stderr"):
+            if name in self.fixed and getattr(grants, name) not in (None, False):
+                left[name] = NO_STREAM
+        if any(f"listen {socket.address}" not in self.live for socket in grants.sockets):
+            left["sockets"] = AT_THE_START["sockets"]
+        start = self._start
+        for name in ("rights", "ask", "overrides"):
+            if getattr(grants, name) != getattr(start, name):
+                left[name] = AT_THE_START[name]
+        for name in ("fuel", "memory"):
+            if getattr(grants.limits, name) != getattr(start.limits, name):
+                left[name] = AT_THE_START[name]
+        return left
+
+
+def _one(former: Directory, directory: Directory) -> bool:
+    """Whether two grants are of one folder of the host itself, whatever may be done with it."""
+    if not isinstance(former, HostDir) or not isinstance(directory, HostDir):
+        return False
+    return former.real == directory.real and "copy" not in (former.mode, directory.mode)

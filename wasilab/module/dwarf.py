@@ -1,0 +1,248 @@
+"""From a place in a module's code to a line of source: DWARF, read lazily.
+
+A stack frame is an offset in the module; minus the offset of the code section's payload it is a DWARF address. Only the
+compile units that are asked for are decoded: all of a C library's line tables take seconds, one unit's milliseconds.
+Nothing is read until somebody looks, and damaged DWARF gives no lines, never an error: it is a stranger's data.
+
+Not here: taking stacks (`engine/stacks.py`), showing annotated source (`views/`).
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from bisect import bisect_right
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .compile_units import unit_heads
+
+if TYPE_CHECKING:
+    from .module import Module
+
+MAX_UNITS = 20_000
+"""Compile units looked at; a program with more keeps those."""
+MAX_ROWS = 2_000_000
+"""Line table rows of one unit that are decoded."""
+_PROLOGUE = 16
+"""A function's declaration of locals comes before its first row; a trap there is shown at that row."""
+_SECTIONS = (
+    "info", "abbrev", "str", "line", "line_str", "ranges", "rnglists", "addr", "str_offsets", "aranges",
+)  # fmt: skip
+_ALL = (
+    "debug_info_sec", "debug_aranges_sec", "debug_abbrev_sec", "debug_frame_sec", "eh_frame_sec", "debug_str_sec",
+    "debug_loc_sec", "debug_ranges_sec", "debug_line_sec", "debug_pubtypes_sec", "debug_pubnames_sec",
+    "debug_addr_sec", "debug_str_offsets_sec", "debug_line_str_sec", "debug_loclists_sec", "debug_rnglists_sec",
+    "debug_sup_sec", "gnu_debugaltlink_sec", "debug_types_sec",
+)  # fmt: skip
+
+
+class Location(NamedTuple):
+    """A line of source: `file` as the compiler was told it (its name only), the directory, the line from 1."""
+
+    file: str
+    line: int
+    directory: str = ""
+
+
+class _Unit:
+    """One compile unit: its address ranges now, its rows when first asked for."""
+
+    __slots__ = ("addresses", "cu", "locations", "name", "offset")
+
+    def __init__(self, offset: int, name: str | None, cu: Any = None) -> None:
+        self.offset = offset
+        """In `.debug_info`."""
+        self.name = name
+        """Its main file, None when that was not read."""
+        self.cu = cu
+        self.addresses: list[int] | None = None
+        self.locations: list[Location | None] = []
+
+
+class SourceMap:
+    """Source locations of one module. Made by `source_map`; reads nothing before the first `locate`.
+
+    Any thread may ask; one reads at a time.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self._module = module
+        self._base = module.code_offset or 0
+        self._own = PurePosixPath(module.source_name).name if module.source_name else None
+        self._cache: dict[int, Location | None] = {}
+        self._starts: list[int] = []
+        self._ranges: list[tuple[int, int, _Unit]] = []
+        self._dwarf: Any = None
+        self._lock = threading.Lock()
+
+    def locate(self, offset: int) -> Location | None:
+        """The line of the instruction at byte `offset` of the module, None where there is none."""
+        if offset in self._cache:
+            return self._cache[offset]
+        with self._lock:
+            try:
+                self._begin()
+                found = self._find(offset - self._base)
+            except Exception:  # noqa: BLE001  pyelftools raises anything on damaged input: then there is no line
+                found = None
+            if len(self._cache) < 1 << 20:
+                self._cache[offset] = found
+        return found
+
+    def unit_name(self, offset: int) -> str | None:
+        """The main file of the compile unit that holds an instruction, None when it is not known; quick."""
+        with self._lock:
+            try:
+                self._begin()
+                unit = self._unit_at(offset - self._base)
+            except Exception:  # noqa: BLE001  as in locate
+                return None
+        return None if unit is None else unit.name
+
+    def is_own(self, location: Location | None) -> bool:
+        """Whether a location lies in the file that the person wrote (any file if it is not known which)."""
+        if location is None:
+            return False
+        return self._own is None or location.file == self._own
+
+    # ---- reading
+
+    def _begin(self) -> None:
+        if self._dwarf is not None:
+            return
+        self._dwarf = _dwarf_info(self._module)
+        info, abbrev, text, ranges = (
+            self._module.custom(f".debug_{name}") or b"" for name in ("info", "abbrev", "str", "ranges")
+        )
+        heads = unit_heads(info, abbrev, text, ranges, MAX_UNITS)
+        if heads is None:
+            self._index()
+            return
+        self._keep([(begin, end, unit) for head in heads for unit in (_Unit(head.offset, head.name),)
+                    for begin, end in head.ranges])  # fmt: skip
+
+    def _keep(self, entries: list[tuple[int, int, _Unit]]) -> None:
+        # A linker leaves what it dropped at address 0 or at the top: the live range starts above.
+        self._ranges = sorted((e for e in entries if 0 < e[0] < e[1]), key=lambda e: e[0])
+        self._starts = [begin for begin, _, _ in self._ranges]
+
+    def _unit_at(self, address: int) -> _Unit | None:
+        at = bisect_right(self._starts, address) - 1
+        if at < 0:
+            return None
+        begin, end, unit = self._ranges[at]
+        return unit if begin <= address < end else None
+
+    def _index(self) -> None:
+        entries: list[tuple[int, int, _Unit]] = []
+        ranges = self._dwarf.range_lists()
+        for count, cu in enumerate(self._dwarf.iter_CUs()):
+            if count >= MAX_UNITS:
+                break
+            unit = _Unit(cu.cu_offset, None, cu)
+            top = cu.get_top_DIE()
+            attributes = top.attributes
+            low = attributes["DW_AT_low_pc"].value if "DW_AT_low_pc" in attributes else 0
+            if "DW_AT_ranges" in attributes and ranges is not None:
+                entries += [(begin, end, unit) for begin, end in _unit_ranges(ranges, cu, attributes, low)]
+            elif "DW_AT_high_pc" in attributes:
+                high = attributes["DW_AT_high_pc"]
+                end = high.value if high.form == "DW_FORM_addr" else low + high.value
+                entries.append((low, end, unit))
+        self._keep(entries)
+
+    def _find(self, address: int) -> Location | None:
+        unit = self._unit_at(address)
+        if unit is None:
+            return None
+        if unit.addresses is None:
+            self._decode(unit)
+        assert unit.addresses is not None
+        row = bisect_right(unit.addresses, address) - 1
+        found = unit.locations[row] if row >= 0 else None
+        if found is None and row + 1 < len(unit.addresses) and unit.addresses[row + 1] - address <= _PROLOGUE:
+            found = unit.locations[row + 1]
+        return found
+
+    def _decode(self, unit: _Unit) -> None:
+        rows: list[tuple[int, Location | None]] = []
+        if unit.cu is None:
+            unit.cu = self._dwarf.get_CU_at(unit.offset)
+        program = self._dwarf.line_program_for_CU(unit.cu)
+        files: dict[int, tuple[str, str]] = {}
+        for count, entry in enumerate(program.get_entries() if program is not None else ()):
+            state = entry.state
+            if state is None:
+                continue
+            if count > MAX_ROWS:
+                break
+            if state.end_sequence:
+                rows.append((state.address, None))
+                continue
+            if state.file not in files:
+                files[state.file] = _file_name(program.header, state.file)
+            name, directory = files[state.file]
+            if 0 < state.line < 1 << 24:  # line 0 marks code of no line (compiler made): it belongs to the line before
+                rows.append((state.address, Location(name, state.line, directory) if name else None))
+        # An end of a sequence may share its address with the start of the next one, which then counts.
+        rows.sort(key=lambda row: (row[0], row[1] is not None))
+        unit.addresses = [address for address, _ in rows]
+        unit.locations = [location for _, location in rows]
+
+
+def _unit_ranges(ranges: Any, cu: Any, attributes: Any, low: int) -> list[tuple[int, int]]:
+    attribute = attributes["DW_AT_ranges"]
+    if cu.header.version >= 5:
+        entries = ranges.get_range_list_at_offset(attribute.value, cu)
+    else:
+        entries = ranges.get_range_list_at_offset(attribute.value)
+    found = []
+    base = low
+    for entry in entries:
+        if hasattr(entry, "base_address"):
+            base = entry.base_address
+            continue
+        begin, end = entry.begin_offset, entry.end_offset
+        if not getattr(entry, "is_absolute", False):
+            begin, end = begin + base, end + base
+        found.append((begin, end))
+    return found
+
+
+def _file_name(header: Any, index: int) -> tuple[str, str]:
+    """(name, directory) of a line program's file number, "" when it is not there."""
+    entries = header["file_entry"]
+    five = header["version"] >= 5
+    at = index if five else index - 1
+    if not 0 <= at < len(entries):
+        return "", ""
+    entry = entries[at]
+    directories = header["include_directory"]
+    chosen = entry.dir_index if five else entry.dir_index - 1
+    directory = directories[chosen] if 0 <= chosen < len(directories) else b""
+    return PurePosixPath(_text(entry.name)).name, _text(directory)
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+
+
+def _dwarf_info(module: Module) -> Any:
+    from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+
+    sections: dict[str, Any] = dict.fromkeys(_ALL)
+    for name in _SECTIONS:
+        payload = module.custom(f".debug_{name}")
+        if payload:
+            sections[f"debug_{name}_sec"] = DebugSectionDescriptor(
+                io.BytesIO(payload), f".debug_{name}", 0, len(payload), 0
+            )
+    return DWARFInfo(DwarfConfig(True, "wasm", 4), **sections)
+
+
+@lru_cache(maxsize=16)
+def source_map(module: Module) -> SourceMap | None:
+    """The module's source map, None when it holds no line tables. Cached by the module's bytes."""
+    return SourceMap(module) if module.has_dwarf else None

@@ -1,0 +1,400 @@
+"""A .wasm looked at, not run: its imports and exports, what it asks of WASI, its memories, names and debug sections.
+
+The section parser here reads only what a person wants to know before running a module (types, imports, exports,
+memories, the start function, custom sections); function bodies are skipped, so a module of 100 MB costs little more
+than its reading. Wasmtime validates the whole when the module is compiled for a run (`engine/`). Every byte is
+hostile: each length is checked against what is left before it is used. Source: WebAssembly core 3.0, chapter 5
+(binary format), and the appendix on the name section.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from ..capabilities.refusal import escaped
+from .binary import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
+
+ModuleKind = Literal["command", "reactor", "component", "library"]
+
+MAX_BYTES = 1 << 30
+"""The largest file that is read: 1 GiB."""
+
+_MAGIC = b"\0asm"
+_EXTERNS = ("func", "table", "memory", "global", "tag")
+_LOOKALIKES = (
+    (b"\x7fELF", "a native Linux program: compile it for the target wasm32-wasi"),
+    (b"\xcf\xfa\xed\xfe", "a native macOS program: compile it for the target wasm32-wasi"),
+    (b"MZ", "a native Windows program: compile it for the target wasm32-wasi"),
+    (b"!<arch>", "a library archive: link it into a .wasm first"),
+    (b"BC\xc0\xde", "LLVM bitcode: link it into a .wasm first"),
+    (b"PK\x03\x04", "a zip file: unpack it first"),
+    (b"\x1f\x8b", "a gzip file: unpack it first"),
+    (b"#!", "a script"),
+)
+
+
+class ModuleError(ValueError):
+    """A file or text that is not a WebAssembly module; the message is one sentence for a person, its names escaped."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(escaped(message, lines=True))
+
+
+class Import:
+    """One import: the `module` and `name` it is asked under, and its `type` (`FuncType` for functions)."""
+
+    __slots__ = ("module", "name", "type")
+
+    def __init__(self, module: str, name: str, type: ExternType) -> None:
+        self.module = module
+        self.name = name
+        self.type = type
+
+    def __repr__(self) -> str:
+        return f"Import({self.module!r}, {self.name!r}, {self.type})"
+
+
+class Export:
+    """One export: its `name`, its `kind` ("func", "table", "memory", "global", "tag"), the `index` in that space."""
+
+    __slots__ = ("index", "kind", "name")
+
+    def __init__(self, name: str, kind: str, index: int) -> None:
+        self.name = name
+        self.kind = kind
+        self.index = index
+
+    def __repr__(self) -> str:
+        return f"Export({self.name!r}, {self.kind})"
+
+
+class Module:
+    """A WebAssembly module with the source it came from, when it was compiled here.
+
+    `data` are the bytes of the binary, `name` what reports call it. `source`, `lang` and `source_name` are the text
+    it was compiled from, its language ("c", "wat", ...) and the name that the compiler saw (it stands in the DWARF).
+    Raises `ModuleError` when the bytes are not a module.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        name: str = "module",
+        *,
+        source: str | None = None,
+        lang: str | None = None,
+        source_name: str | None = None,
+    ) -> None:
+        self.bytes = bytes(data)
+        self.name = name
+        self.source = source
+        self.lang = lang
+        self.source_name = source_name
+        self.warnings = ""
+        """What the compiler wrote although it succeeded (warnings); "" for a module that was loaded."""
+        self.is_component = False
+        self.types: list[FuncType | None] = []
+        self.imports: list[Import] = []
+        self.exports: list[Export] = []
+        self.memories: list[MemoryType] = []
+        """All memories, the imported ones first (the index space of memories)."""
+        self.tables = 0
+        """How many tables the module defines (imported ones not counted)."""
+        self.functions: list[int] = []
+        """The type index of each function that the module defines (imported ones not counted)."""
+        self.start: int | None = None
+        """The index of the start function, run at instantiation; None if there is none."""
+        self.code_offset: int | None = None
+        """Byte offset of the code section's payload: DWARF addresses count from here. None without code."""
+        self._custom: list[tuple[str, int, int]] = []
+        _check_head(self.bytes[:16], name)
+        try:
+            self._parse()
+        except WasmFormatError as error:
+            raise ModuleError(f"{name} is a damaged WebAssembly module: {error}") from None
+
+    # ---- what a person asks
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of the binary, in hexadecimal."""
+        return hashlib.sha256(self.bytes).hexdigest()
+
+    @cached_property
+    def kind(self) -> ModuleKind:
+        """"command" (has `_start`), "reactor" (has `_initialize`), "component" (another format), or "library"."""
+        if self.is_component:
+            return "component"
+        functions = {export.name for export in self.exports if export.kind == "func"}
+        return "command" if "_start" in functions else "reactor" if "_initialize" in functions else "library"
+
+    @cached_property
+    def wasi_imports(self) -> list[Import]:
+        """The imports under the names of WASI preview 1 and of its predecessor `wasi_unstable`."""
+        return [item for item in self.imports if item.module in ("wasi_snapshot_preview1", "wasi_unstable")]
+
+    def asks(self) -> dict[str, list[str]]:
+        """What the module can ask of WASI: call names by family; family "unknown" for names outside the snapshots.
+
+        This is the static upper bound: a call that is not imported cannot be made.
+        """
+        from ..wasi.spec import MODULES
+
+        found: dict[str, list[str]] = {}
+        for item in self.wasi_imports:
+            call = MODULES[item.module].get(item.name)
+            names = found.setdefault("unknown" if call is None else call.family, [])
+            if item.name not in names:
+                names.append(item.name)
+        return {family: sorted(found[family]) for family in sorted(found)}
+
+    @property
+    def memory(self) -> MemoryType | None:
+        """The memory exported as "memory", which WASI works in; None when there is none."""
+        for export in self.exports:
+            if export.kind == "memory" and export.name == "memory" and export.index < len(self.memories):
+                return self.memories[export.index]
+        return None
+
+    def function_type(self, index: int) -> FuncType | None:
+        """The type of function `index` (imports first), None when it is out of range or not a function type."""
+        imported = [item.type for item in self.imports if isinstance(item.type, FuncType)]
+        if 0 <= index < len(imported):
+            return imported[index]
+        index -= len(imported)
+        if 0 <= index < len(self.functions) and self.functions[index] < len(self.types):
+            return self.types[self.functions[index]]
+        return None
+
+    @property
+    def imported_functions(self) -> int:
+        """How many functions are imported: the index of the first function that the module defines."""
+        return sum(isinstance(item.type, FuncType) for item in self.imports)
+
+    # ---- custom sections
+
+    @property
+    def custom_sections(self) -> dict[str, int]:
+        """The custom sections' names and sizes in bytes (of the first of each name)."""
+        sizes: dict[str, int] = {}
+        for name, begin, end in self._custom:
+            sizes.setdefault(name, end - begin)
+        return sizes
+
+    def custom(self, name: str) -> bytes | None:
+        """The payload of the first custom section of that name, None when there is none."""
+        for found, begin, end in self._custom:
+            if found == name:
+                return self.bytes[begin:end]
+        return None
+
+    @property
+    def has_dwarf(self) -> bool:
+        """Whether the module holds line tables, so that addresses can be mapped to source lines."""
+        sizes = self.custom_sections
+        return ".debug_line" in sizes and ".debug_info" in sizes
+
+    @cached_property
+    def function_names(self) -> dict[int, str]:
+        """Function index to name, as the name section has it (mangled names stay so); empty when it is missing.
+
+        A damaged name section gives the names before the damage: names are debug information, never needed to run.
+        """
+        names: dict[int, str] = {}
+        payload = self.custom("name")
+        if payload is None:
+            return names
+        reader = Reader(payload)
+        try:
+            while not reader.at_end:
+                part = reader.byte()
+                body = reader.sub(reader.u32())
+                if part == 1:
+                    for _ in range(body.count(2)):
+                        index = body.u32()
+                        names[index] = body.name()
+        except WasmFormatError:
+            return names
+        return names
+
+    def function_name(self, index: int) -> str | None:
+        """The name of function `index`: from the name section, else the name it is exported under, else None."""
+        name = self.function_names.get(index)
+        if name is None:
+            name = next((e.name for e in self.exports if e.kind == "func" and e.index == index), None)
+        return name
+
+    # ---- the face
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain JSON values (`wasilab inspect --json`)."""
+        memory = self.memory
+        return {
+            "name": self.name,
+            "bytes": len(self.bytes),
+            "sha256": self.sha256,
+            "kind": self.kind,
+            "lang": self.lang,
+            "asks": self.asks(),
+            "imports": [{"module": i.module, "name": i.name, "type": str(i.type)} for i in self.imports],
+            "exports": [
+                {"name": e.name, "kind": e.kind, "type": str(self.function_type(e.index)) if e.kind == "func" else None}
+                for e in self.exports
+            ],
+            "memory": None if memory is None else {"min": memory.min_bytes, "max": memory.max_bytes},
+            "start": self.start is not None,
+            "dwarf": self.has_dwarf,
+            "custom_sections": self.custom_sections,
+        }
+
+    def __repr__(self) -> str:
+        asked = len({item.name for item in self.wasi_imports})
+        return f"<Module {self.name}: {self.kind}, {len(self.bytes):,} bytes, imports {asked} WASI calls>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Module) and self.bytes == other.bytes
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    # ---- reading the binary
+
+    def _parse(self) -> None:
+        if self.bytes[4:8] in (b"\x0d\x00\x01\x00", b"\x0a\x00\x01\x00"):
+            self.is_component = True
+            return
+        if self.bytes[4:8] != b"\x01\x00\x00\x00":
+            raise WasmFormatError(f"version {int.from_bytes(self.bytes[4:8], 'little')} of the format is not known")
+        reader = Reader(self.bytes, 8)
+        function_payload: Reader | None = None
+        while not reader.at_end:
+            section = reader.byte()
+            size = reader.u32()
+            begin = reader.position
+            body = reader.sub(size)
+            if section == 0:
+                label = body.name()
+                self._custom.append((label, body.position, begin + size))
+            elif section == 1:
+                self.types = read_types(body)
+            elif section == 2:
+                self.imports = list(self._read_imports(body))
+            elif section == 3:
+                function_payload = body
+            elif section == 4:
+                self.tables = body.count(2)
+            elif section == 5:
+                self.memories += [MemoryType(*read_limits(body)) for _ in range(body.count(2))]
+            elif section == 7:
+                self.exports = list(_read_exports(body))
+            elif section == 8:
+                self.start = body.u32()
+            elif section == 10:
+                self.code_offset = begin
+            elif section > 13:
+                raise WasmFormatError(f"section {section} at byte {begin} is not known")
+        if function_payload is not None:
+            self.functions = [function_payload.u32() for _ in range(function_payload.count(1))]
+
+    def _read_imports(self, body: Reader) -> Iterator[Import]:
+        for _ in range(body.count(4)):
+            module, name, kind = body.name(), body.name(), body.byte()
+            found: ExternType
+            if kind == 0:
+                index = body.u32()
+                signature = self.types[index] if index < len(self.types) else None
+                if signature is None:
+                    raise WasmFormatError(f"import {module}.{name} names type {index}, which is no function type")
+                found = signature
+            elif kind == 1:
+                found = f"table of {value_type(body)} {_bounds(read_limits(body))}"
+            elif kind == 2:
+                found = MemoryType(*read_limits(body))
+                self.memories.append(found)
+            elif kind == 3:
+                described = value_type(body)
+                found = f"global {'mut ' if body.byte() else ''}{described}"
+            elif kind == 4:
+                body.byte()
+                found = f"tag of type {body.u32()}"
+            else:
+                raise WasmFormatError(f"import {module}.{name} is of the unknown kind {kind}")
+            yield Import(module, name, found)
+
+
+def _read_exports(body: Reader) -> Iterator[Export]:
+    for _ in range(body.count(3)):
+        name, kind, index = body.name(), body.byte(), body.u32()
+        if kind >= len(_EXTERNS):
+            raise WasmFormatError(f"export {name!r} is of the unknown kind {kind}")
+        yield Export(name, _EXTERNS[kind], index)
+
+
+def _bounds(limits: tuple[int, int | None, bool, bool, int]) -> str:
+    return f"{limits[0]}..{'' if limits[1] is None else limits[1]}"
+
+
+def _check_head(head: bytes, name: str) -> None:
+    if head[:4] == _MAGIC:
+        if len(head) < 8:
+            raise ModuleError(f"{name} is a damaged WebAssembly module: it ends after {len(head)} bytes")
+        return
+    if not head:
+        raise ModuleError(f"{name} is empty: not a WebAssembly module")
+    for start, what in _LOOKALIKES:
+        if head.startswith(start):
+            raise ModuleError(f"{name} is not a WebAssembly module but {what}")
+    raise ModuleError(f"{name} is not a WebAssembly module: it begins with {head[:8]!r}, not with b'\\x00asm'")
+
+
+def load(source: str | os.PathLike[str] | bytes, *, name: str | None = None) -> Module:
+    """A `Module` from a .wasm or .wat file, or from the bytes of either.
+
+    `source` is a path (`str` or `Path`) or `bytes`; bytes that begin with "(" or ";;" are text and are assembled by
+    Wasmtime. `name` is what reports call it (default: the file's name). Raises `ModuleError` with one sentence.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        data, label = bytes(source), name or "module"
+    else:
+        path = Path(source)
+        label = name or path.name
+        data = _read(path)
+    if data[:4] != _MAGIC and _is_text(data):
+        return from_wat(data.decode("utf-8", "replace"), name=label)
+    return Module(data, label)
+
+
+def from_wat(text: str, *, name: str = "module", source_name: str | None = None) -> Module:
+    """Assemble WebAssembly text; a mistake raises `ModuleError` with the assembler's message (line, column, text)."""
+    from wasmtime import WasmtimeError, wat2wasm
+
+    try:
+        data = wat2wasm(text)
+    except WasmtimeError as error:
+        raise ModuleError(f"{name} does not assemble:\n{error}") from None
+    return Module(bytes(data), name, source=text, lang="wat", source_name=source_name or name)
+
+
+def _is_text(data: bytes) -> bool:
+    return data[:4096].lstrip().startswith((b"(", b";;"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise ModuleError(f"{path} is a directory, not a WebAssembly module")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ModuleError(f"{path} has {size:,} bytes; modules above {MAX_BYTES:,} bytes are not read")
+        with path.open("rb") as file:
+            head = file.read(4096)
+            if not (_is_text(head) and head[:4] != _MAGIC):
+                _check_head(head[:16], str(path))
+            return head + file.read(MAX_BYTES)
+    except OSError as error:
+        raise ModuleError(f"{path} cannot be read: {error.strerror or error}") from None

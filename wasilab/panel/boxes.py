@@ -1,0 +1,63 @@
+"""The boxes that come and go in the panel: a question that waits, and a refusal with the grant that would allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as w
+
+from ..grants.live.ask import Answer, Question
+from ..grants.missing import Missing
+from ..text.escape import html_text
+
+
+def classed(widget: Any, *names: str) -> Any:
+    """The widget, with classes of the style sheet."""
+    for name in names:
+        widget.add_class(name)
+    return widget
+
+
+def put(html: w.HTML, text: str) -> None:
+    """Show a text; an empty one takes no room."""
+    html.value = text
+    html.layout.display = "" if text else "none"
+
+
+def small(text: str, tooltip: str) -> w.Button:
+    """A small button."""
+    return classed(w.Button(description=text, tooltip=tooltip), "wasilab-tiny")
+
+
+def question_box(question: Question, answer: Callable[[Answer], object]) -> w.Box:
+    """What the guest waits to be allowed, with a button for each answer; none of them is the default."""
+    buttons = []
+    for each in Answer:
+        button = w.Button(description=each.value.capitalize())
+        button.on_click(lambda _, each=each: answer(each))
+        buttons.append(button)
+    text = w.HTML(f'<b dir="ltr">{html_text(str(question))}</b>')
+    return classed(w.VBox([text, classed(w.Box(buttons), "wasilab-bar")]), "wasilab-box", "wasilab-question")
+
+
+def refusal_box(
+    lack: Missing, grant: Callable[[], object], choose: Callable[[], object], *, sure: bool = True
+) -> w.Box:
+    """What was refused and why, and a button that grants it, or chooses the folder that it is about."""
+    mark = '<span class="wasilab-bad">✖</span>' if sure else '<span class="wasilab-warn">?</span>'
+    times = f" ({lack.count:,} times)" if lack.count > 1 else ""
+    line = f" at <code>{html_text(lack.line)}</code>" if lack.line else ""
+    flag = f"<br>to allow it: <code>{html_text(lack.flag)}</code>" if lack.flag else ""
+    children: list[w.Widget] = [
+        w.HTML(f"{mark} <bdi>{html_text(lack.why)}</bdi>{times}{line}{flag}")
+    ]
+    if lack.complete:
+        button = small("Grant it", lack.flag)
+        button.on_click(lambda _: grant())
+        children.append(button)
+    elif "--dir" in lack.flag:
+        button = small("Choose a folder…", "choosing is granting")
+        button.on_click(lambda _: choose())
+        children.append(button)
+    return classed(w.Box(children), "wasilab-bar", "wasilab-refusal")

@@ -1,0 +1,400 @@
+"""The grants panel: asked for, granted, used, refused, side by side, with a switch for every capability.
+
+`panel(program_or_run)` shows it; `%wasi grants` is the same. What it edits is in `panel_model.py`, the controls in
+`panel_rows.py`, choosing a folder in `panel_chooser.py`, the table for readers without a kernel in `panel_table.py`.
+Callbacks may run on any thread and never print: what goes wrong is said in the panel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ipywidgets as w
+
+from ..engine.threads import spawn
+from ..grants.advice.compare import danger, items
+from ..grants.grants import GrantError, Grants
+from ..grants.missing import Missing
+from ..module.module import Module, ModuleError
+from ..runs.run import Run, RunError
+from ..runs.runner import Program, load_program
+from ..text.escape import html_text
+from ..views.report.verdict import mood, unasked_of, verdict
+from ..views.timeline.live import recorder_of
+from ..views.timeline.widget import timeline
+from . import table
+from .boxes import classed, put, question_box, refusal_box, small
+from .chooser import Chooser
+from .model import PanelModel
+from .rows import Bounds, Environment, Folder, Group, Kind, Sockets, Stdin, Switch, hold
+
+FOLLOW_SECONDS = 0.25
+"""How often the figures of a run that goes on are brought up to date."""
+SLOW_CALLS = 200_000
+"""Calls beyond which they are only at its end: reading them would take longer than the wait."""
+ERRORS = (ValueError, OSError, argparse.ArgumentTypeError, GrantError, ModuleError, RunError)
+HEADS = ("", "asked for", "granted", "used", "refused")
+
+
+def panel(
+    program: Program | Run | None = None, grants: Grants | None = None, args: tuple[str, ...] | list[str] = ()
+) -> Panel:
+    """The panel of a program (a `Module`, its bytes or path) or of a run: what it asks for, is given, and used.
+
+    `grants`: what it starts with (default: the run's, or `Grants()`). `args`: the program's arguments (default: the
+    run's). Without a program, the panel only edits grants: `panel().grants`.
+    """
+    if isinstance(program, Run):
+        return Panel(program.module, grants or program.grants, tuple(args) or program.args, program)
+    module = None if program is None else load_program(program)
+    return Panel(module, grants or Grants(), tuple(args))
+
+
+class Panel(w.VBox):  # type: ignore[misc]
+    """The widget. `.grants` is the value that it edits, `.run` the last run, `.model` everything behind it."""
+
+    def __init__(
+        self, module: Module | None, grants: Grants, args: tuple[str, ...] = (), run: Run | None = None
+    ) -> None:
+        self.model = PanelModel(module, grants, args, run)
+        self._lock = threading.RLock()
+        self._groups: dict[str, Group] = {}
+        self._used: dict[str, w.HTML] = {}
+        self._refused: dict[str, w.HTML] = {}
+        self._warnings: dict[str, w.HTML] = {}
+        self._states: dict[str, w.HTML] = {}
+        self._shown: list[str] = []
+        self._picture: Any = None
+        self.said = classed(w.HTML(), "wasilab-said")
+        self.title = w.HTML()
+        self.verdict = w.HTML()
+        self.output = w.HTML()
+        self.bar = self._make_bar()
+        self.rows = classed(w.VBox(), "wasilab-rows")
+        self.chooser = w.VBox()
+        self.refusals = w.VBox()
+        self.question = w.VBox()
+        self.line = self._make_line()
+        self.policy = self._make_policy()
+        self.limits = Bounds(self.model, self._edit)
+        more = w.Accordion([w.VBox([self.limits, self._make_more()])], titles=("limits and rights",))
+        self.picture = w.VBox()
+        super().__init__([
+            w.HTML(f"<style>{table.css()}</style>"), self.title, self.bar, self.question, self.said, self.rows,
+            self.chooser, more, self.verdict, self.refusals, self.line, self.output, self.policy, self.picture,
+        ])  # fmt: skip
+        self.add_class("wasilab-panel")
+        self.model.changed = self.refresh
+        self.refresh()
+
+    # ---- what a notebook asks of it
+
+    @property
+    def grants(self) -> Grants:
+        """The grants as they stand."""
+        return self.model.grants
+
+    @property
+    def run(self) -> Run | None:
+        """The last run, or the one that goes on."""
+        return self.model.run
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        bundle = super()._repr_mimebundle_(**options)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None:
+            data["text/html"] = table.static_html(self.model.module, self.grants, self.run)
+            data["text/plain"] = f"<Panel: {table.command(self.grants, self.model.module)}>"
+        return bundle
+
+    # ---- making it
+
+    def _make_bar(self) -> w.Box:
+        def button(text: str, tooltip: str, act: Callable[[], object], style: str = "") -> w.Button:
+            made = w.Button(description=text, tooltip=tooltip, button_style=style)
+            made.on_click(lambda _: self._edit(act))
+            return made
+
+        self.button_run = button("Run", "run it to its end; the kernel waits", self._run, "primary")
+        live = "run it beside the kernel; every switch is live"
+        self.button_detached = button("Run detached", live, lambda: self._start(True))
+        self.button_stop = button("Stop", "end the run", self.model.stop)
+        self.button_used = button("Grant only what was used", "the least for what it did", self.model.use_advice)
+        self.button_undo = button("Undo", "take the last change back", self.model.undo)
+        self.button_timeline = w.ToggleButton(description="Timeline", tooltip="every call of the run, as it happens")
+        self.button_timeline.observe(lambda _: self._edit(self._show_timeline), "value")
+        buttons = (
+            self.button_run, self.button_detached, self.button_stop, self.button_used, self.button_undo,
+            self.button_timeline,
+        )  # fmt: skip
+        return classed(w.Box(buttons), "wasilab-bar")
+
+    def _make_more(self) -> w.Box:
+        self.rights = w.Dropdown(options=[("rights: as specified", "strict"), ("rights: as Wasmtime", "compat")])
+        self.ask = w.Checkbox(description="ask me for what is not granted", indent=False)
+        for field, widget in (("rights", self.rights), ("ask", self.ask)):
+            widget.observe(lambda change, field=field: self._set(field, change["new"]), "value")
+        self._fixed_words = w.HTML()
+        return classed(w.Box((self.rights, self.ask, self._fixed_words)), "wasilab-cell")
+
+    def _make_line(self) -> w.Box:
+        field = w.Text(placeholder="a line for the program's stdin", continuous_update=False)
+        field.add_class("wasilab-long")
+
+        def send(change: dict[str, Any]) -> None:
+            if change["new"] and self.run is not None:
+                self._edit(lambda: self.run.send(change["new"] + "\n") if self.run is not None else None)
+                field.value = ""
+
+        field.observe(send, "value")
+        end = small("end of input", "the program reads no more")
+        end.on_click(lambda _: self._edit(lambda: self.run.end_input() if self.run is not None else None))
+        return classed(w.Box((field, end)), "wasilab-cell")
+
+    def _make_policy(self) -> w.Box:
+        self.file = w.Text(value="policy.toml", continuous_update=False)
+        self.file.add_class("wasilab-short")
+        save = small("Save as a policy file", "write these grants as TOML, for --policy")
+        save.on_click(lambda _: self._save())
+        self.saved = classed(w.HTML(), "wasilab-said")
+        return classed(w.Box((save, self.file, self.saved)), "wasilab-cell")
+
+    def _row(self, name: str, family: str, first: bool, control: w.Widget, title: str = "") -> w.Box:
+        self._used[name], self._refused[name], self._warnings[name] = w.HTML(), w.HTML(), w.HTML()
+        self._states[name] = w.HTML()
+        for html in (self._warnings[name], self._states[name]):
+            put(html, "")
+        shown = html_text(title or name)
+        asked = table.asked_html(self.model.module, family) if first else ""
+        granted = classed(w.VBox([control, self._states[name], self._warnings[name]]), "wasilab-stack")
+        cells = (w.HTML(f'<span class="wasilab-name">{shown}</span>'), w.HTML(asked), granted)
+        return classed(w.Box((*cells, self._used[name], self._refused[name])), "wasilab-row")
+
+    def _build_rows(self, shelf: list[str]) -> None:
+        """Make the rows anew when directories or sockets came or went; the others stay as they are."""
+        model, edit, groups = self.model, self._edit, self._groups
+        if not groups:
+            groups.update(
+                argv=Switch(model, edit, "args", "the program sees them"), env=Environment(model, edit),
+                clocks=Kind(model, edit, "clocks"), random=Kind(model, edit, "random"), stdin=Stdin(model, edit),
+                stdout=Switch(model, edit, "stdout", "granted"), stderr=Switch(model, edit, "stderr", "granted"),
+                sockets=Sockets(model, edit),
+            )  # fmt: skip
+            families = {"argv": "args", "env": "environ", "clocks": "clock", "random": "random", "stdin": "fd"}
+            self._fixed = [
+                self._row(name, families.get(name, "fd"), name in families, groups[name], TITLES.get(name, ""))
+                for name in ("argv", "env", "clocks", "random", "stdin", "stdout", "stderr")
+            ]
+            self._sockets = self._row("sockets", "sock", True, groups["sockets"], "sockets")
+            self.add = small("+ grant a folder…", "choose a folder: choosing is granting")
+            self.add.on_click(lambda _: self._choose())
+            self._adding = self._row("+", "path", True, self.add, "directories")
+            self._head = classed(w.Box([w.HTML(head) for head in HEADS]), "wasilab-row")
+            self._head.add_class("wasilab-head")
+        rows = []
+        for guest in shelf:
+            if guest not in groups:
+                groups[guest] = Folder(model, edit, guest)
+            rows.append(self._row(guest, "path", False, groups[guest]))
+        self.rows.children = (self._head, *self._fixed, self._adding, *rows, self._sockets)
+        self._shown = shelf
+
+    # ---- bringing it up to date
+
+    def refresh(self) -> None:
+        """Show the state of the model; from any thread."""
+        with self._lock:
+            model, grants = self.model, self.grants
+            shelf = list(model.shelf)
+            if shelf != self._shown or not self._groups:
+                self._build_rows(shelf)
+            for group in (*self._groups.values(), self.limits):
+                group.show(grants)
+            for row, group in self._groups.items():
+                group.fix(model.fixed(row))
+            self.limits.fix("")
+            self._show_more()
+            name = html_text(model.module.name) if model.module is not None else "no program yet"
+            args = " ".join(html_text(arg) for arg in model.args)
+            self.title.value = f'<span class="wasilab-title">Grants of {name}</span> <code>{args}</code>'
+            self._buttons()
+            self._figures()
+            self._questions()
+            self._outcome()
+
+    def _show_more(self) -> None:
+        model, grants = self.model, self.grants
+        self.rights.value, self.ask.value = grants.rights, grants.ask
+        for name, widget in (("rights", self.rights), ("ask", self.ask), ("dirs", self.add)):
+            hold(widget, model.fixed(name))
+        put(self._fixed_words, "".join(f"<div>{table.fixed_html(why)}</div>" for why in dict.fromkeys(
+            filter(None, (model.fixed("rights"), model.fixed("ask"))))))
+
+    def _buttons(self) -> None:
+        running, program = self.model.running, self.model.module is not None
+        over = self.run is not None and not running and self.run.traced
+        self.button_run.disabled = self.button_detached.disabled = running or not program
+        self.button_stop.disabled = not running
+        self.button_used.disabled = not over
+        self.button_undo.disabled = not self.model.can_undo
+        types = running and self.grants.stdin == "ask" and not self.model.fixed("stdin")
+        self.line.layout.display = "" if types else "none"
+
+    def _figures(self) -> None:
+        """Used and refused, by capability, and what of a run that goes on is revoked."""
+        run = self.run
+        trace = run.trace if run is not None and run.traced else None
+        sockets = [0, 0]
+        for item in items(self.grants.with_(dirs=self.model.shelf), trace):
+            if item.family == "sock":
+                sockets = [sockets[0] + item.used, sockets[1] + item.refused]
+            elif item.name in self._used:
+                self._used[item.name].value = table.used_html(item, trace is not None)
+                self._refused[item.name].value = table.refused_html(item)
+                put(self._warnings[item.name], self._warning(item.name))
+        for name in self._states:
+            put(self._states[name], self._state(name))
+
+    def _warning(self, name: str) -> str:
+        directory = self.grants.dirs.get(name)
+        return "" if directory is None else table.warning_html(danger(directory))
+
+    def _state(self, name: str) -> str:
+        """What became of a grant in the run that goes on."""
+        model = self.model
+        if model.waits(name):
+            return table.waits_html(model.waits(name))
+        why = model.fixed("dirs" if name == "+" else name)
+        if why:
+            return table.fixed_html(why)
+        if model.works(name) is False:
+            # What it was never given is not revoked.
+            return table.REVOKED if model.differs(name) else ""
+        if model.writing_revoked(name):
+            return table.WRITING_REVOKED
+        lacks = model.rights_revoked(name)
+        if lacks:
+            return table.rights_revoked_html(", ".join(lacks))
+        if not model.differs(name):
+            return ""
+        return table.CHANGED + (f"; {table.READ_ONCE}" if name in ("argv", "env") else "")
+
+    def _questions(self) -> None:
+        question = self.model.question
+        if question is None:
+            self.question.children = ()
+            return
+        self.question.children = (
+            question_box(question, lambda answer: self._edit(lambda: self.model.answer(answer))),
+        )
+
+    def _outcome(self) -> None:
+        run = self.run
+        self.output.value = table.output_html(run)
+        if run is None:
+            self.verdict.value = '<span class="wasilab-dim">not run yet</span>'
+            self.refusals.children = ()
+            return
+        if run.running:
+            self._refused["+"].value = ""
+            self.verdict.value = "<b>running</b>: every switch above is live; what is greyed says why it is not"
+            return
+        tone = {"good": "good", "warn": "bad", "bad": "bad"}[mood(run)]
+        mark = "✔" if tone == "good" else "✖"
+        self.verdict.value = f'<span class="wasilab-{tone}">{mark}</span> {html_text(verdict(run))}'
+        lacks = self.model.refused()
+        boxes = [self._refusal(lack) for lack in lacks[:20]]
+        outside = sum(lack.count for lack in lacks if "--dir HOST" in lack.flag)
+        unseen = unasked_of(run)
+        if unseen is not None:
+            boxes.append(self._refusal(Missing(unseen.flag, unseen.sentence, 1, -1), sure=unseen.sure))
+            outside += unseen.sure
+        self.refusals.children = tuple(boxes)
+        # What lies in no granted directory has no row of its own: it stands where directories are granted.
+        self._refused["+"].value = table.count_html(outside)
+
+    def _refusal(self, lack: Missing, *, sure: bool = True) -> w.Box:
+        grant = partial(self._edit, lambda: self.model.put(lack.added_to(self.grants)))
+        return refusal_box(lack, grant, self._choose, sure=sure)
+
+    # ---- what the buttons do
+
+    def _edit(self, change: Callable[[], object]) -> None:
+        """Carry out a change; say what went wrong and show the state as it is."""
+        try:
+            change()
+        except ERRORS as error:
+            self._say(str(error), bad=True)
+            self.refresh()
+        except Exception as error:  # noqa: BLE001  in a callback nobody else would say it
+            self._say(f"{type(error).__name__}: {error}", bad=True)
+        else:
+            self._say("")
+
+    def _set(self, field: str, value: object) -> None:
+        if value != getattr(self.grants, field):
+            self._edit(lambda: self.model.set_field(field, value))
+
+    def _say(self, text: str, bad: bool = False, where: w.HTML | None = None) -> None:
+        tone = "bad" if bad else "good"
+        said = f'<span class="wasilab-{tone}" role="alert">{html_text(text)}</span>' if text else ""
+        (where or self.said).value = said
+
+    def _run(self) -> None:
+        """Run to the end; beside the kernel where the person is needed meanwhile, who could not answer otherwise."""
+        self._start(self.grants.stdin == "ask" or self.grants.ask)
+
+    def _start(self, detach: bool) -> None:
+        run = self.model.start(detach=detach)
+        self._show_timeline()
+        if run.running:
+            spawn(lambda: self._follow(run), "wasilab panel")
+        self.refresh()
+
+    def _show_timeline(self) -> None:
+        """The timeline of the run, where it is asked for."""
+        run = self.run
+        if not self.button_timeline.value or run is None or not run.traced:
+            self.picture.children = ()
+            return
+        if self._picture is None:
+            self._picture = timeline(run)
+        elif self._picture.run is not run:
+            self._picture.show(run)
+        self.picture.children = (self._picture,)
+
+    def _follow(self, run: Run) -> None:
+        """Keep the figures of a run that goes on up to date, then show its end."""
+        while run.running:
+            run.wait(FOLLOW_SECONDS)
+            recorder = recorder_of(run)
+            if run.running and recorder is not None and len(recorder) < SLOW_CALLS:
+                with self._lock:
+                    self._figures()
+                    self.output.value = table.output_html(run)
+        self.model.question = None
+        self.refresh()
+
+    def _choose(self) -> None:
+        def closed() -> None:
+            self.chooser.children = ()
+            self._say("")
+
+        self.chooser.children = (Chooser(self.model, closed, self.model.looked_for()),)
+
+    def _save(self) -> None:
+        path = self.file.value.strip() or "policy.toml"
+        try:
+            self.grants.save(path)
+        except ERRORS as error:
+            self._say(str(error), bad=True, where=self.saved)
+        else:
+            self._say(f"saved: run with --policy {path}", where=self.saved)
+
+
+TITLES = {"argv": "arguments", "env": "environment", "random": "randomness"}
+"""What a row is called, where that is not its name."""

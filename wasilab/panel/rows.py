@@ -1,0 +1,284 @@
+"""The controls of the panel's column "granted": one small group of widgets for each kind of capability.
+
+Each group knows how to show a `Grants` (`show`) and hands every change of the person's to the model through `edit`,
+which says in words what went wrong. Setting a value from here never counts as a change of the person's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import ipywidgets as w
+
+from ..capabilities.clocks import Clocks
+from ..capabilities.host.hostdir import HostDir
+from ..capabilities.random import Random
+from ..capabilities.sockets import listen
+from ..engine.limits import Limits
+from ..grants.advice.compare import leads_to, place_of
+from ..grants.forms import flags
+from ..grants.grants import GrantError, Grants, host_folder
+from ..text.escape import html_text
+from .boxes import small
+from .model import PanelModel
+from .rights import Rights
+from .table import LIMIT_WORDS
+
+Edit = Callable[[Callable[[], object]], None]
+"""Carries out a change and shows its error, if it has one."""
+
+CLOCK_NOTES = {"coarse": "ns a step", "stepped": "ns a reading", "frozen": "ns since 1970"}
+
+
+class Group(w.Box):  # type: ignore[misc]
+    """Widgets side by side that wrap where there is no room."""
+
+    def __init__(self, model: PanelModel, edit: Edit, children: tuple[w.Widget, ...] = ()) -> None:
+        self.model = model
+        self.edit = edit
+        self.setting = False
+        super().__init__(children)
+        self.add_class("wasilab-cell")
+
+    def show(self, grants: Grants) -> None:
+        """Show what `grants` give."""
+        self.setting = True
+        try:
+            self.take(grants)
+        finally:
+            self.setting = False
+
+    def take(self, grants: Grants) -> None:
+        """Set the widgets."""
+
+    def fix(self, why: str) -> None:
+        """While a run goes on: what cannot change before its end cannot be changed here ("" gives it free)."""
+        for widget in self.children:
+            hold(widget, why)
+
+    def on(self, widget: w.Widget, change: Callable[[Any], object]) -> None:
+        """Call `change(value)` when the person changes `widget`."""
+
+        def heard(event: dict[str, Any]) -> None:
+            if not self.setting:
+                self.edit(lambda: change(event["new"]))
+
+        widget.observe(heard, "value")
+
+
+def hold(widget: w.Widget, why: str) -> None:
+    """Disable a control and say why in its tooltip; "" enables it again."""
+    if not hasattr(widget, "disabled"):
+        return
+    if why and not widget.disabled:
+        widget.own_tooltip = widget.tooltip
+        widget.disabled, widget.tooltip = True, why
+    elif not why and widget.disabled:
+        widget.disabled, widget.tooltip = False, getattr(widget, "own_tooltip", None)
+
+
+class Switch(Group):
+    """A checkbox for one field that is true or false."""
+
+    def __init__(self, model: PanelModel, edit: Edit, field: str, words: str) -> None:
+        self.field = field
+        self.box = w.Checkbox(description=words, indent=False)
+        super().__init__(model, edit, (self.box,))
+        self.on(self.box, lambda value: model.set_field(field, value))
+
+    def take(self, grants: Grants) -> None:
+        self.box.value = getattr(grants, self.field)
+
+
+class Kind(Group):
+    """A dropdown of kinds and a number for those that have one: clocks, randomness."""
+
+    def __init__(self, model: PanelModel, edit: Edit, field: str) -> None:
+        self.field = field
+        kinds = ["real", "coarse", "stepped", "frozen", "none"] if field == "clocks" else ["real", "seeded", "none"]
+        self.kind = w.Dropdown(options=kinds)
+        self.number = w.Text(continuous_update=False)
+        self.number.add_class("wasilab-short")
+        self.note = w.HTML()
+        super().__init__(model, edit, (self.kind, self.number, self.note))
+        self.on(self.kind, lambda kind: self._put(kind, ""))
+        self.on(self.number, lambda number: self._put(self.kind.value, number))
+
+    def _put(self, kind: str, number: str) -> None:
+        parse = Clocks.parse if self.field == "clocks" else Random.parse
+        usual = {"coarse": "1000000", "stepped": "1000", "seeded": "1", "frozen": "0"}.get(kind, "")
+        number = number.strip() or usual
+        self.model.set_field(self.field, parse(f"{kind}:{number}" if number else kind))
+
+    def take(self, grants: Grants) -> None:
+        kind, _, number = getattr(grants, self.field).spec.partition(":")
+        if kind in self.kind.options:
+            self.kind.value = kind
+        self.number.value = number
+        self.number.layout.display = "" if number else "none"
+        self.note.value = CLOCK_NOTES.get(kind, "the seed" if kind == "seeded" else "")
+
+
+class Stdin(Group):
+    """What the guest reads: nothing, an empty stream, a text, or what the person types while it runs."""
+
+    def __init__(self, model: PanelModel, edit: Edit) -> None:
+        self.kind = w.Dropdown(options=[("empty", "empty"), ("a text", "text"), ("I type it", "ask"), ("none", "none")])
+        self.text = w.Textarea(rows=2, continuous_update=False, placeholder="the text that it reads")
+        self.text.add_class("wasilab-long")
+        super().__init__(model, edit, (self.kind, self.text))
+        self.on(self.kind, self._put)
+        self.on(self.text, lambda text: model.edit(stdin=text.encode()))
+
+    def _put(self, kind: str) -> None:
+        self.text.layout.display = "" if kind == "text" else "none"
+        values: dict[str, Any] = {"empty": b"", "ask": "ask", "none": None, "text": self.text.value.encode()}
+        self.model.edit(stdin=values[kind])
+
+    def take(self, grants: Grants) -> None:
+        stdin = grants.stdin
+        if isinstance(stdin, bytes) and stdin:
+            self.kind.value, self.text.value = "text", stdin.decode("utf-8", "replace")
+        elif isinstance(stdin, bytes):
+            self.kind.value = "text" if self.kind.value == "text" and not self.text.value else "empty"
+        elif stdin is None or stdin == "ask":
+            self.kind.value = "none" if stdin is None else "ask"
+        self.text.layout.display = "" if self.kind.value == "text" else "none"
+
+
+class Environment(Group):
+    """Variables: NAME=value, one button each to take it away, one field to add."""
+
+    def __init__(self, model: PanelModel, edit: Edit) -> None:
+        self.new = w.Text(placeholder="NAME=value", continuous_update=False)
+        self.new.add_class("wasilab-short")
+        super().__init__(model, edit, (self.new,))
+        self.on(self.new, self._add)
+
+    def _add(self, text: str) -> None:
+        if not text.strip():
+            return
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise GrantError(f"{text!r} is no variable: write NAME=value, such as LANG=C")
+        self.model.edit(env={**self.model.grants.env, name.strip(): value})
+        self.new.value = ""
+
+    def _remove(self, name: str) -> None:
+        self.model.edit(env={key: value for key, value in self.model.grants.env.items() if key != name})
+
+    def take(self, grants: Grants) -> None:
+        shown = []
+        for name, value in grants.env.items():
+            button = small("×", f"take {name} away")
+            button.on_click(lambda _, name=name: self.edit(lambda: self._remove(name)))
+            shown += [w.HTML(f"<code>{html_text(name)}={html_text(value)}</code>"), button]
+        self.children = (*shown, self.new)
+
+
+class Sockets(Group):
+    """Listening sockets, by address."""
+
+    def __init__(self, model: PanelModel, edit: Edit) -> None:
+        self.new = w.Text(placeholder="127.0.0.1:8080", continuous_update=False)
+        self.new.add_class("wasilab-short")
+        super().__init__(model, edit, (self.new,))
+        self.on(self.new, self._add)
+
+    def _add(self, text: str) -> None:
+        if text.strip():
+            self.model.edit(sockets=(*self.model.grants.sockets, listen(text.strip())))
+            self.new.value = ""
+
+    def _remove(self, address: str) -> None:
+        self.model.edit(sockets=tuple(s for s in self.model.grants.sockets if s.address != address))
+
+    def take(self, grants: Grants) -> None:
+        shown = []
+        for socket in grants.sockets:
+            button = small("×", f"take {socket.address} away")
+            button.on_click(lambda _, address=socket.address: self.edit(lambda: self._remove(address)))
+            shown += [w.HTML(f"<code>{html_text(socket.address)}</code>"), button]
+        self.children = (*shown, self.new)
+
+    def fix(self, why: str) -> None:
+        hold(self.new, why)  # one that is there can be taken away
+
+
+class Folder(Group):
+    """A directory: a switch, what stands behind it, its mode, a button to take it away."""
+
+    def __init__(self, model: PanelModel, edit: Edit, guest: str) -> None:
+        self.guest = guest
+        self.box = w.Checkbox(description="granted", indent=False)
+        self.mode = w.Dropdown(options=[("read only", "ro"), ("read and change", "rw"), ("a copy", "copy")])
+        self.where = w.HTML()
+        self.away = small("×", f"take {guest} away")
+        self.rights = Rights(model, edit, guest)
+        super().__init__(model, edit, (self.box, self.mode, self.away, self.where, self.rights))
+        self.on(self.box, lambda on: model.switch(guest, on))
+        self.on(self.mode, self._put)
+        self.away.on_click(lambda _: edit(lambda: model.remove(guest)))
+
+    def _put(self, mode: str) -> None:
+        path = getattr(self.model.shelf[self.guest], "path", None)
+        if path is not None:
+            self.model.put(self.model.grants.with_dir(self.guest, host_folder(path, mode)))
+
+    def take(self, grants: Grants) -> None:
+        directory = self.model.shelf.get(self.guest)
+        mode = getattr(directory, "mode", None)
+        self.box.value = self.guest in grants.dirs
+        self.mode.layout.display = "" if mode is not None else "none"
+        if mode is not None:
+            self.mode.value = mode
+        if isinstance(directory, HostDir):
+            self.where.value = f"folder <code>{html_text(directory.path)}{html_text(leads_to(directory))}</code>"
+        else:
+            self.where.value = html_text(place_of(directory)) if directory is not None else ""
+        self.rights.show(grants)
+
+    def fix(self, why: str) -> None:
+        for widget in (self.box, self.mode):
+            hold(widget, why)
+
+
+class Bounds(Group):
+    """The limits, each as a text that may hold a unit (64m) and "none"."""
+
+    def __init__(self, model: PanelModel, edit: Edit) -> None:
+        self.fields = {name: w.Text(continuous_update=False, layout=w.Layout(width="7em")) for name in LIMIT_WORDS}
+        self.words = {name: w.HTML(words) for name, words in LIMIT_WORDS.items()}
+        pairs = [w.HBox((field, self.words[name])) for name, field in self.fields.items()]
+        super().__init__(model, edit, tuple(pairs))
+        for name, field in self.fields.items():
+            self.on(field, partial(self._put, name))
+
+    def _put(self, name: str, text: str) -> None:
+        text = text.strip()
+        if text in ("", "none"):
+            default = {f: getattr(Limits(), f) for f in LIMIT_WORDS}[name]
+            self.model.limit(name, None if name in flags.BOUNDLESS and text == "none" else default)
+            return
+        read: Callable[[str], Any] = flags.count if name in flags.COUNTS else flags.size
+        self.model.limit(name, (flags.seconds if name == "seconds" else read)(text))
+
+    def take(self, grants: Grants) -> None:
+        for name, field in self.fields.items():
+            value = getattr(grants.limits, name)
+            if value is None:
+                field.value = "none"
+            elif name == "seconds":
+                field.value = f"{value:g}"
+            else:
+                field.value = str(value) if name in flags.COUNTS else flags.format_size(value)
+
+
+    def fix(self, why: str) -> None:
+        for name, field in self.fields.items():
+            fixed = self.model.fixed(name)
+            hold(field, fixed)
+            note = f' <span class="wasilab-dim">({html_text(fixed)})</span>' if fixed else ""
+            self.words[name].value = LIMIT_WORDS[name] + note

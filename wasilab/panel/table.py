@@ -1,0 +1,199 @@
+"""The panel's rows as a plain table: what a reader without a kernel sees, and the texts that the live panel shows.
+
+Asked for, granted, used, refused: a row a capability. All guest text goes through `escape.html_text`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from ..engine.limits import Limits
+from ..grants.advice.compare import Item, items
+from ..grants.forms import flags
+from ..grants.forms.python import to_python
+from ..grants.forms.withheld import masks
+from ..grants.grants import Grants
+from ..module.module import Module
+from ..text.escape import html_text
+from ..text.numbers import counted
+from ..wasi.rights import INHERITING, names, of_read_only
+from ..wasi.spec import SNAPSHOT1
+
+FAMILIES_OF_ROW = {"clock": ("clock", "poll")}
+"""The families of calls that a row is about, where it is not just its own: a timer is a poll."""
+TITLES = {
+    "args": "arguments", "environ": "environment", "clock": "clocks", "random": "randomness", "fd": "streams",
+    "path": "directories", "sock": "sockets",
+}  # fmt: skip
+"""The sections of the panel by family, in their order."""
+LIMIT_WORDS = {
+    "seconds": "seconds", "fuel": "instructions", "memory": "of memory", "fds": "descriptors",
+    "bytes_written": "written in all", "output": "of output", "io": "in one call",
+}  # fmt: skip
+"""The limits that the panel shows, and what stands behind their figures."""
+SHOWN = 4
+OUTPUT_LINES, OUTPUT_CHARACTERS = 10, 4000
+"""How much of the end of stdout and stderr is shown."""
+REVOKED = '<span class="wasilab-revoked">revoked: the next call is refused</span>'
+WRITING_REVOKED = '<span class="wasilab-revoked">writing revoked: the next change is refused</span>'
+CHANGED = '<span class="wasilab-good">changed: in force from the next call on</span>'
+READ_ONCE = '<span class="wasilab-dim">most programs read this once, when they start</span>'
+
+
+@cache
+def css() -> str:
+    """The panel's style sheet."""
+    return files(__package__).joinpath("panel.css").read_text(encoding="utf-8")
+
+
+def asked(module: Module | None, family: str) -> list[str]:
+    """The calls of a family that the module imports."""
+    if module is None:
+        return []
+    names = dict.fromkeys(item.name for item in module.wasi_imports if item.name in SNAPSHOT1)
+    return [name for name in names if SNAPSHOT1[name].family in FAMILIES_OF_ROW.get(family, (family,))]
+
+
+def asked_html(module: Module | None, family: str) -> str:
+    """The cell "asked for": a few names, the rest in the tooltip."""
+    names = asked(module, family)
+    if not names:
+        return '<span class="wasilab-dim">not asked for</span>'
+    shown = ", ".join(html_text(name) for name in names[:SHOWN])
+    more = f" <b>+{len(names) - SHOWN}</b>" if len(names) > SHOWN else ""
+    return f'<span class="wasilab-names" title="{html_text(", ".join(names))}">{shown}{more}</span>'
+
+
+def used_html(item: Item, known: bool) -> str:
+    """The cell "used"; `known`: whether there was a run."""
+    if not known:
+        return '<span class="wasilab-dim">–</span>'
+    if not item.used:
+        return '<span class="wasilab-dim">unused</span>'
+    return f'<span class="wasilab-good">✔</span> {counted(item.used, "call")}'
+
+
+def refused_html(item: Item, *, spelled: bool = False) -> str:
+    """The cell "refused": the count with the reasons in its tooltip, or under it where they stand nowhere else."""
+    reasons = "".join(f'<div class="wasilab-why">{html_text(reason)}</div>' for reason in item.reasons)
+    return count_html(item.refused, "\n".join(item.reasons)) + (reasons if spelled else "")
+
+
+def count_html(refused: int, why: str = "") -> str:
+    """How many calls were refused, "" for none."""
+    title = f' title="{html_text(why, lines=True)}"' if why else ""
+    return f'<span class="wasilab-bad"{title}>✖ {refused:,}</span>' if refused else ""
+
+
+def rights_of(grants: Grants, guest: str, writable: bool) -> int:
+    """The rights of preview1 that a granted directory gives, to itself or to what is opened beneath it."""
+    return INHERITING & ~(0 if writable else of_read_only()) & ~masks(grants).get(guest, 0)
+
+
+def rights_words(has: int) -> str:
+    """How many of the rights those are."""
+    return f"{has.bit_count()} of {INHERITING.bit_count()} rights"
+
+
+def rights_html(grants: Grants, guest: str) -> str:
+    """The rights of preview1 that a granted directory gives, to be unfolded."""
+    directory = grants.dirs.get(guest)
+    if directory is None:
+        return ""
+    has = rights_of(grants, guest, directory.writable)
+    without = f"; without {names(INHERITING & ~has)}" if has != INHERITING else ""
+    return (
+        f'<details class="wasilab-dim"><summary>{rights_words(has)}</summary>'
+        f'<span class="wasilab-names">{names(has)}{without}</span></details>'
+    )
+
+
+def limits_words(limits: Limits) -> str:
+    """All limits with their units."""
+    words = []
+    for name, what in LIMIT_WORDS.items():
+        value = getattr(limits, name)
+        if value is not None:
+            words.append(f"{value if name in flags.COUNTS or name == 'seconds' else flags.format_size(value)} {what}")
+    return ", ".join(words)
+
+
+def fixed_html(why: str) -> str:
+    """Why something waits for the next run."""
+    return f'<span class="wasilab-dim">not while it runs: {html_text(why)}</span>'
+
+
+def waits_html(why: str) -> str:
+    """What was changed and comes with the next run only."""
+    return f'<span class="wasilab-waits">from the next run on: {html_text(why)}</span>'
+
+
+def rights_revoked_html(names: str) -> str:
+    """Rights that were taken back while it runs."""
+    return f'<span class="wasilab-revoked">revoked: {html_text(names)}; the next such call is refused</span>'
+
+
+def warning_html(text: str) -> str:
+    """A warning beside a grant."""
+    return f'<div class="wasilab-warning" role="note">▲ {html_text(text)}</div>' if text else ""
+
+
+def static_html(module: Module | None, grants: Grants, run: Any) -> str:
+    """The whole panel as a table, with the grants as a command line under it."""
+    trace = run.trace if run is not None and run.traced else None
+    rows = []
+    before = ""
+    for item in [*items(grants, trace), *_ungranted(module, grants, trace)]:
+        first = item.family != before
+        before = item.family
+        granted = html_text(item.granted) or '<span class="wasilab-dim">nothing</span>'
+        rows.append(
+            f"<tr><th scope=row>{html_text(TITLES[item.family]) if first else ''}</th>"
+            f"<td>{html_text(item.name)}</td>"
+            f"<td>{asked_html(module, item.family) if first else ''}</td>"
+            f"<td>{granted}{rights_html(grants, item.name)}{warning_html(item.warning)}</td>"
+            f"<td>{used_html(item, trace is not None)}</td><td>{refused_html(item, spelled=True)}</td></tr>"
+        )
+    heads = "".join(f"<th scope=col>{name}</th>" for name in ("", "grant", "asked for", "granted", "used", "refused"))
+    title = f"Grants of <b>{html_text(module.name)}</b>" if module is not None else "Grants"
+    return (
+        f'<style>{css()}</style><div class="wasilab-panel wasilab-static" dir="ltr"><p>{title}</p>'
+        f'<div class="wasilab-wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<p class="wasilab-dim">limits: {html_text(limits_words(grants.limits))}</p>'
+        f"<p><code>{html_text(command(grants, module))}</code></p></div>"
+    )
+
+
+def _ungranted(module: Module | None, grants: Grants, trace: Any) -> list[Item]:
+    """A line for directories and for sockets where the program asks for them and none is granted."""
+    found = []
+    if not grants.dirs and asked(module, "path"):
+        lacks = [] if trace is None else [refusal for refusal in trace.denied if "--dir HOST" in refusal.remedy]
+        reasons = tuple(refusal.sentence for refusal in lacks)
+        found.append(Item("path", "", "", 0, sum(refusal.count for refusal in lacks), reasons=reasons))
+    if not grants.sockets and asked(module, "sock"):
+        found.append(Item("sock", "", "", 0, 0))
+    return found
+
+
+def command(grants: Grants, module: Module | None) -> str:
+    """The grants as a command line, or as Python where flags cannot say them."""
+    import shlex
+
+    try:
+        return shlex.join(["wasilab", "run", *grants.to_flags(), module.name if module is not None else "PROGRAM"])
+    except ValueError:
+        return to_python(grants, contents=200)
+
+
+def output_html(run: Any) -> str:
+    """The end of what the guest wrote."""
+    parts = []
+    for name in ("stdout", "stderr"):
+        text = getattr(run, name, "")[-OUTPUT_CHARACTERS:]
+        if text:
+            shown = "".join(text.splitlines(keepends=True)[-OUTPUT_LINES:])
+            parts.append(f'{name}<pre class="wasilab-out" dir="ltr">{html_text(shown, lines=True)}</pre>')
+    return "".join(parts)

@@ -1,0 +1,1 @@
+"""One run from end to end: prepare, run, hold the result."""

@@ -1,0 +1,245 @@
+"""What one run is made of: host, recorder, output and pump, built from the `Grants` and taken down after it.
+
+The only file that knows the engine, the capabilities and the trace together. `runner.py` says when; a `Run` or an
+`Instance` keeps what comes of it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..capabilities.clocks import Clocks
+from ..capabilities.host.hostdir import HostDir
+from ..capabilities.memory.copydir import CopyDir
+from ..capabilities.memory.memdir import MemDir
+from ..capabilities.protocols import Directory, File
+from ..capabilities.sockets import ListenSocket
+from ..capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput, QueueInput
+from ..capabilities.strings import GivenStrings
+from ..capabilities.waiting import Interrupt
+from ..engine.limits import Limits
+from ..engine.output import Output
+from ..engine.worker import Running
+from ..grants.forms.withheld import masks
+from ..grants.grants import GrantError, Grants
+from ..grants.live.ask import Asking
+from ..grants.live.capabilities import Held
+from ..grants.live.pump import Listeners, ServedPump
+from ..grants.live.questions import Desk
+from ..grants.live.switches import LiveGrants
+from ..grants.live.update import Regranting
+from ..grants.overrides import overrides
+from ..module.module import Module
+from ..trace.record.recorder import Recorder
+from ..wasi.host import Host
+
+
+class Prepared:
+    """What one run is made of: host, recorder, output and pump, built from the grants and released after it."""
+
+    def __init__(
+        self,
+        module: Module,
+        args: Sequence[str | bytes],
+        grants: Grants,
+        *,
+        name: str | None = None,
+        listeners: Listeners | None = None,
+        live: bool = False,
+        trace: bool = True,
+        stacks: bool | int = False,
+        snaplen: int | None = 64,
+        spool: str | os.PathLike[str] | None = None,
+    ) -> None:
+        listeners = listeners or Listeners()
+        self.module = module
+        self.grants = grants
+        self.name = name or module.name
+        self.interrupt = Interrupt()
+        self.output = Output(grants.limits.output)
+        self.pump = ServedPump(self.output, listeners)
+        self.asking: Asking | None = None
+        self.desk: Desk | None = None
+        self.overrides = {**overrides(), **grants.overrides}
+        self._released = False
+        self._sockets: tuple[ListenSocket, ...] = ()
+        self._endings: list[Callable[[], None]] = []
+        limits = grants.limits
+        self.regranting: Regranting | None = None
+        """What other grants reach into the run with, while it goes on."""
+        self._words = [_bytes(a) for a in (self.name, *args)]
+        try:
+            self._argv = GivenStrings(self._words if grants.args else ())
+            self._environ = GivenStrings(f"{key}={value}".encode() for key, value in grants.env.items())
+            self.dirs: dict[str, Directory] = {guest: _fresh(d) for guest, d in grants.dirs.items()}
+            held = self._held(listeners)
+            self.live = LiveGrants(held) if live else None
+            held = held if self.live is None else self.live.held
+            self.host = Host(
+                args=held.args or (),
+                environ=held.environ or (),
+                preopens=held.preopens,
+                stdin=held.stdin,
+                stdout=held.stdout,
+                stderr=held.stderr,
+                clocks=held.clocks,
+                random=held.random,
+                sockets=held.sockets,
+                interrupt=self.interrupt,
+                rights=grants.rights,
+                max_fds=limits.fds,
+                max_bytes_written=limits.bytes_written,
+                max_io=limits.io,
+                withheld=masks(grants),
+            )
+        except (ValueError, OSError) as error:
+            self._let_go()
+            raise GrantError(str(error)) from None
+        except BaseException:
+            self._let_go()
+            raise
+        if self.live is not None:
+            self.live.host = self.host
+        self._note_what_was_left_out()
+        self.recorder: Recorder | None = None
+        if trace:
+            self.recorder = Recorder(
+                limits.trace,
+                snaplen,
+                stacks,
+                spool=None if spool is None else Path(spool),
+                meta=describe_run(module, args, grants, self.name),
+            )
+            if self.asking is not None:
+                self.asking.recorder = self.recorder
+
+    def _held(self, listeners: Listeners) -> Held:
+        """What the grants give, as the objects of this run; in ask mode with stand-ins for what they do not give."""
+        grants, pump = self.grants, self.pump
+        clocks = grants.clocks.fresh()
+        if clocks.realtime.virtual and clocks.spec != "none":
+            self._make_repeatable(clocks)
+        held = Held(
+            args=self._argv,
+            environ=self._environ,
+            preopens=self.dirs,
+            stdin=self._stdin(grants.stdin, listeners.own_stdin),
+            stdout=CallbackOutput(pump.stdout) if grants.stdout else None,
+            stderr=CallbackOutput(pump.stderr) if grants.stderr else None,
+            clocks=clocks,
+            random=_fresh(grants.random),
+            sockets=tuple(socket.fresh(self.interrupt) for socket in grants.sockets),
+        )
+        self._sockets = held.sockets
+        if not grants.ask:
+            return held
+        pump.desk = self.desk = Desk(self.interrupt, listeners.on_asked)
+        there = listeners.on_question is not None or listeners.on_asked is not None
+        self.asking = Asking(self.desk.decide if there else None, self.name)
+        return self.asking.stand_ins(
+            held,
+            stdin=lambda: self._stdin("ask", listeners.own_stdin),
+            stdout=lambda: CallbackOutput(pump.stdout),
+            stderr=lambda: CallbackOutput(pump.stderr),
+        )
+
+    def _stdin(self, given: Any, own_stdin: Callable[[Interrupt], File | None] | None) -> File | None:
+        if isinstance(given, QueueInput):
+            given.stopped_by(self.interrupt)
+        if given is None or not isinstance(given, (str, bytes)):
+            return given
+        if isinstance(given, bytes):
+            return BytesInput(given) if given else EmptyInput()
+        own = own_stdin(self.interrupt) if own_stdin is not None else None
+        if own is not None:
+            self.pump.own = own
+            return own
+        asking = AskInput(self.pump.want_input, self.interrupt)
+        self.pump.stdin = asking
+        return asking
+
+    def make_regrantable(self, running: Running) -> None:
+        """From now on the run can be given other grants."""
+        assert self.live is not None, "a run with switches"
+
+        def limit(limits: Limits) -> None:
+            self.output.limit = limits.output
+            running.relimit(limits)
+
+        self.regranting = Regranting(
+            self.grants, self.live, self.host, self.dirs, self._words, argv=self._argv, environ=self._environ,
+            stdin=lambda given: self._stdin(given, None), limit=limit,
+        )  # fmt: skip
+
+    def release(self) -> None:
+        """Close what the run held: once, when the guest has ended."""
+        if self._released:
+            return
+        self._released = True
+        self.host.close()
+        if self.recorder is not None:
+            self.recorder.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for thing in (self.pump.stdin, self.pump.own, *self._sockets):
+            if thing is not None:
+                thing.close()
+        for end in self._endings:
+            end()
+        self.interrupt.close()
+
+    def _make_repeatable(self, clocks: Clocks) -> None:
+        """With a virtual clock, files in memory take their times from it too: the same run leaves the same trace."""
+        for device, directory in enumerate(self.dirs.values(), 1):
+            tree = directory.memory() if isinstance(directory, CopyDir) else directory
+            if isinstance(tree, MemDir):
+                self._endings.append(tree.make_repeatable(clocks.realtime.now, device))
+
+    def _note_what_was_left_out(self) -> None:
+        for guest, directory in self.dirs.items():
+            skipped = list(directory.skipped.items()) if isinstance(directory, CopyDir) else []
+            for path, reason in skipped[:5]:
+                self.host.notes.append(f"the copy at {guest} is without {path!r}: {reason}")
+            if len(skipped) > 5:
+                self.host.notes.append(f"the copy at {guest} is without {len(skipped) - 5:,} more names")
+
+
+def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, Any]:
+    """What a trace says of its run (`Trace.meta`): plain values, as they go into files."""
+    from .. import __version__
+    from ..grants.forms.python import to_python
+
+    return {
+        "name": name,
+        "module": module.name,
+        "sha256": module.sha256,
+        "args": [text_of(a) for a in args],
+        "grants": to_python(grants, contents=4096),
+        "dirs": {guest: d.path for guest, d in grants.dirs.items() if isinstance(d, HostDir)},
+        "withheld": {guest: list(names) for guest, names in grants.withheld.items()},
+        "source": module.source,
+        "lang": module.lang or ("go" if "go:buildid" in module.custom_sections else None),
+        "source_name": module.source_name,
+        "wasilab": __version__,
+        "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+    }
+
+
+def _fresh(thing: Any) -> Any:
+    """A capability at its beginning, for one run, where it has a state of its own (`fresh()`)."""
+    fresh = getattr(thing, "fresh", None)
+    return thing if fresh is None else fresh()
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
+
+
+def text_of(text: str | bytes) -> str:
+    """An argument as a trace keeps it: text, bad bytes replaced."""
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)

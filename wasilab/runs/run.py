@@ -1,0 +1,356 @@
+"""What a person keeps of a run.
+
+A `Run` only holds and tells; how a run is put together is in `prepared.py`. Its pictures are drawn by `views/`, a
+floor above, which the package root finds by name (`wasilab.view`), so that nothing here imports them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Generator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
+
+from ..capabilities.memory.changes import Changes
+from ..capabilities.memory.copydir import CopyDir
+from ..capabilities.streams import QueueInput
+from ..engine.outcome import Outcome
+from ..engine.worker import Pump, Running
+from ..grants.grants import Grants
+from ..grants.live.ask import Answer, Asked, Question
+from ..grants.live.switches import LiveGrants
+from ..grants.live.update import Regranting
+from ..module.dwarf import source_map
+from ..module.module import Module
+from ..trace.answers.refusals import Refusals
+from ..trace.trace import Trace
+
+if TYPE_CHECKING:
+    from .prepare import Prepared
+
+
+class PlotOptions(TypedDict, total=False):
+    """What `Run.plot` takes beside the kind of plot."""
+
+    other: Any
+    """A second run or trace ("compare")."""
+    by: Literal["calls", "bytes"]
+    """What is counted ("paths")."""
+    bins: int
+    """Columns of the picture ("time")."""
+    title: str | None
+    """The title ("timeline"; default: how the run ended)."""
+    width: float
+    """Inches ("timeline")."""
+
+
+class RunError(RuntimeError):
+    """Something asked of a run that it cannot tell (yet); the message says why."""
+
+
+class RunChanges(Mapping[str, Changes]):
+    """What a run changed in its `copy` directories: guest path -> `Changes`; true if anything did."""
+
+    def __init__(self, changes: Mapping[str, Changes]) -> None:
+        self._changes = dict(changes)
+
+    def __getitem__(self, guest: str) -> Changes:
+        return self._changes[guest]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._changes)
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def __bool__(self) -> bool:
+        return any(self._changes.values())
+
+    def __str__(self) -> str:
+        if not self._changes:
+            return "no directory was granted as copy (--dir HOST::GUEST:copy)"
+        return "\n".join(f"{guest}:\n{changes}" for guest, changes in self._changes.items())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    @property
+    def created(self) -> list[str]:
+        """Guest paths that the run created."""
+        return [f"{guest.rstrip('/')}/{path}" for guest, c in self._changes.items() for path in c.created]
+
+    @property
+    def modified(self) -> list[str]:
+        """Guest paths of files that the run modified; the differences are in `self[guest].modified`."""
+        return [f"{guest.rstrip('/')}/{file.path}" for guest, c in self._changes.items() for file in c.modified]
+
+    @property
+    def deleted(self) -> list[str]:
+        """Guest paths that the run deleted."""
+        return [f"{guest.rstrip('/')}/{path}" for guest, c in self._changes.items() for path in c.deleted]
+
+    @property
+    def renamed(self) -> list[tuple[str, str]]:
+        """(old, new) guest paths that the run renamed."""
+        return [
+            (f"{guest.rstrip('/')}/{old}", f"{guest.rstrip('/')}/{new}")
+            for guest, c in self._changes.items()
+            for old, new in c.renamed
+        ]
+
+    def apply(self) -> None:
+        """Write the changes to the host's folders (see `Changes.apply` for what it refuses)."""
+        for changes in self._changes.values():
+            if changes:
+                changes.apply()
+
+
+class Run:
+    """A run of a program: how it ended, what it printed, and the trace of its calls.
+
+    A detached run is a `Run` that goes on: `run.running`, `run.wait()`, `await run`, `run.stop()`; its `trace` grows.
+    """
+
+    streamed: bool = False
+    """Whether the output was already shown while it came, so that a report need not repeat it."""
+    repeats: tuple[float, ...] = ()
+    """The seconds of each run of `--repeat N`; this is the last of them."""
+
+    def __init__(
+        self,
+        module: Module,
+        args: tuple[str, ...],
+        grants: Grants,
+        name: str,
+        running: Running,
+        prepared: Prepared,
+    ) -> None:
+        self.module = module
+        self.args = args
+        self.grants = grants
+        self.name = name
+        self._running = running
+        self._prepared = prepared
+        self._outcome: Outcome | None = None
+        self._trace: Trace | None = None
+
+    # ---- how it ended
+
+    @property
+    def running(self) -> bool:
+        """Whether the guest still runs (a detached run)."""
+        return self._outcome is None and not self._running.done.is_set()
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended: kind, exit code, message, the guest's stack. Raises `RunError` while it runs."""
+        outcome = self._outcome or self._running.outcome
+        if outcome is None:
+            raise RunError(f"{self.name} still runs: run.wait() waits for it, run.stop() ends it")
+        return outcome
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that it took; those until now, while it runs."""
+        outcome = self._outcome or self._running.outcome
+        return outcome.seconds if outcome is not None else time.perf_counter() - self._running.started
+
+    @property
+    def exit_code(self) -> int:
+        """The guest's exit status; 134 after a trap, 137 when a limit ended it, 130 when it was interrupted."""
+        return self.outcome.exit_code
+
+    @property
+    def error(self) -> str | None:
+        """Why it ended, in a sentence, when it did not end by itself; else None."""
+        return None if self.outcome.kind == "exit" else self.outcome.message
+
+    # ---- what it did
+
+    @property
+    def stdout(self) -> str:
+        """What the guest wrote to stdout, as UTF-8 text (bad bytes replaced); `stdout_bytes` has the bytes."""
+        return self.stdout_bytes.decode("utf-8", "replace")
+
+    @property
+    def stderr(self) -> str:
+        """What the guest wrote to stderr, as UTF-8 text."""
+        return self.stderr_bytes.decode("utf-8", "replace")
+
+    @property
+    def stdout_bytes(self) -> bytes:
+        """What the guest wrote to stdout, up to `grants.limits.output`."""
+        return self._prepared.output.bytes(1)
+
+    @property
+    def stderr_bytes(self) -> bytes:
+        """What the guest wrote to stderr, up to `grants.limits.output`."""
+        return self._prepared.output.bytes(2)
+
+    @property
+    def output_cut(self) -> int:
+        """Bytes of output beyond the limit: counted, not kept."""
+        return self._prepared.output.cut
+
+    @property
+    def trace(self) -> Trace:
+        """The record of its calls; of those so far, while it runs. Raises `RunError` for a run without a trace."""
+        if self._trace is not None:
+            return self._trace
+        recorder = self._prepared.recorder
+        if recorder is None:
+            raise RunError(f"{self.name} was run with trace=False (--no-trace): nothing was recorded")
+        over = not self.running
+        if self._prepared.asking is not None:
+            self._prepared.asking.mark()
+        if over:
+            recorder.meta["exit_code"] = self.outcome.exit_code
+            recorder.meta["outcome"] = self.outcome.kind
+            recorder.meta["message"] = self.outcome.message
+            recorder.meta["seconds"] = self.outcome.seconds
+        lines = source_map(self.module)
+        trace = Trace.of_recorder(recorder, None if lines is None else lines.locate)
+        if over:
+            self._trace = trace
+        return trace
+
+    @property
+    def traced(self) -> bool:
+        """Whether there is a trace."""
+        return self._prepared.recorder is not None
+
+    @property
+    def denied(self) -> Refusals:
+        """What was refused: the call, what it asked for, why, and the smallest grant that would allow it."""
+        return self.trace.denied
+
+    @property
+    def changes(self) -> RunChanges:
+        """What it changed in its `copy` directories, with `.apply()` to write it to the host."""
+        return RunChanges({guest: d.changes() for guest, d in self._prepared.dirs.items() if isinstance(d, CopyDir)})
+
+    @property
+    def asked(self) -> list[Asked]:
+        """The questions of ask mode (`grants.ask`) and their answers, in order."""
+        asking = self._prepared.asking
+        return [] if asking is None else list(asking.asked)
+
+    # ---- a detached run
+
+    @property
+    def live(self) -> LiveGrants:
+        """The switches of a detached run: `run.live.revoke("/data")` takes a grant back at once, `restore` gives it."""
+        if self._prepared.live is None:
+            raise RunError(f"{self.name} has no switches: start it with detach=True (--detach) to revoke while it runs")
+        return self._prepared.live
+
+    def regrant(self, grants: Grants) -> dict[str, str]:
+        """Give a detached run other grants while it goes on; what gives less is refused from the next call on.
+
+        Returns what cannot change before its end, by name, with the reason (`grants/regrant.py`); empty for nothing.
+        Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
+        """
+        return self._regranting.become(grants)
+
+    @property
+    def fixed(self) -> dict[str, str]:
+        """What `regrant` cannot change in a detached run, by name, with the reason."""
+        return dict(self._regranting.fixed)
+
+    @property
+    def _regranting(self) -> Regranting:
+        _ = self.live
+        assert self._prepared.regranting is not None, "whoever has switches has hands"
+        return self._prepared.regranting
+
+    @property
+    def question(self) -> Question | None:
+        """The question that the guest waits for an answer to, in ask mode."""
+        desk = self._prepared.desk
+        return None if desk is None else desk.question
+
+    def answer(self, answer: Answer) -> bool:
+        """Answer the question that waits; returns whether there was one."""
+        desk = self._prepared.desk
+        return desk is not None and desk.answer(answer)
+
+    def serve(self, pump: Pump) -> None:
+        """Serve the run from this thread until it is over: output, input, interrupts."""
+        self._outcome = pump.serve(self._running)
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait for the end, at most `timeout` seconds; returns the run."""
+        self._running.wait(timeout)
+        return self
+
+    def stop(self, timeout: float | None = 5.0) -> Self:
+        """End the guest, at once, in whatever it does; waits for it at most `timeout` seconds."""
+        self._running.interrupt()
+        return self.wait(timeout)
+
+    def send(self, text: str | bytes) -> None:
+        """Give a detached run input, where its stdin is "ask"; `end_input()` ends it."""
+        self._asking().feed(text if isinstance(text, bytes) else text.encode())
+
+    def end_input(self) -> None:
+        """End the input of a detached run."""
+        self._asking().end()
+
+    def _asking(self) -> QueueInput:
+        stdin = self._prepared.pump.stdin
+        if stdin is None:
+            raise RunError(f'{self.name} takes no input: its stdin was not granted as "ask" (--stdin -)')
+        return stdin
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """`await run`: the notebook stays alive meanwhile."""
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+        def wake() -> None:
+            loop.call_soon_threadsafe(over.set)
+
+        self._running.on_done(wake)
+        yield from over.wait().__await__()
+        return self
+
+    # ---- how it looks
+
+    def __repr__(self) -> str:
+        return str(_view("text")(self))
+
+    def _ipython_display_(self) -> None:
+        _view("show")(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle: dict[str, Any] = _view("report")(self)
+        return bundle
+
+    def to_html(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole report as one self-contained HTML file."""
+        _view("html")(self, path)
+
+    def plot(self, kind: str = "timeline", ax: Any = None, **options: Unpack[PlotOptions]) -> Any:
+        """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all.
+
+        `options` are those of the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.
+        """
+        return _view("plot")(self, kind, ax=ax, **options)
+
+    def plots(self) -> Any:
+        """A one-page overview as a matplotlib `Figure`."""
+        return _view("plots")(self)
+
+    def timeline(self) -> Any:
+        """The interactive timeline as a widget."""
+        return _view("timeline")(self)
+
+    def annotate(self) -> Any:
+        """The source with calls, bytes and time in the margin (needs `stacks=True`)."""
+        return self.trace.annotate(self.module.source, self.module.source_name)
+
+
+def _view(kind: str) -> Any:
+    from .. import view
+
+    return view(kind)

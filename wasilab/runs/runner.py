@@ -1,0 +1,170 @@
+"""One run from end to end: `run(module, grants=...)` puts a guest, what it was given and the recorder together.
+
+What a run is made of stands in `prepared.py`; `Run` (in `runs.py`) and `Instance` (in `instances.py`) are what a
+person keeps of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from ..capabilities.protocols import File
+from ..capabilities.waiting import Interrupt
+from ..engine.worker import start
+from ..grants.grants import Grants
+from ..grants.live.ask import Question
+from ..grants.live.pump import Ask, Listeners
+from ..grants.live.questions import Reader
+from ..module.module import Module, load
+from ..toolchains.base import compile_source
+from .instance import Instance
+from .prepare import Prepared, text_of
+from .run import Run
+
+__all__ = ["Program", "compile", "instantiate", "load_program", "run"]
+
+Program = Module | bytes | str | os.PathLike[str]
+"""What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
+
+
+def compile(
+    source: str,
+    lang: str = "c",
+    *,
+    flags: Sequence[str] = (),
+    name: str = "cell",
+    files: Mapping[str, str] | None = None,
+    first_line: int = 1,
+    on_progress: Callable[[float, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Module:
+    """Compile `source` to a module; the result comes from the cache when nothing has changed.
+
+    `lang`: c, c++, zig, rust, go, assemblyscript or wat. `flags` go to the compiler. `files` are further sources,
+    name -> text, in the same folder. `first_line` is the line of the cell or file that the source begins on.
+    `on_progress(seconds, sentence)` is called while it takes long; `cancelled()` is asked often, and true ends it.
+    Raises `CompileError` (what the compiler wrote), `ToolchainMissing` (what to install), `CompileInterrupted`.
+    """
+    compiled = compile_source(
+        source,
+        lang,
+        flags,
+        name=name,
+        files=files,
+        first_line=first_line,
+        on_progress=on_progress,
+        interrupt=cancelled or (lambda: False),
+    )
+    module = Module(
+        compiled.wasm,
+        name,
+        source=compiled.source,
+        lang=compiled.language,
+        source_name=compiled.file_name,
+    )
+    module.warnings = compiled.warnings
+    return module
+
+
+def run(
+    program: Program,
+    args: Sequence[str | bytes] = (),
+    grants: Grants | None = None,
+    *,
+    name: str | None = None,
+    invoke: str | None = None,
+    preload: Mapping[str, Program] | None = None,
+    trace: bool = True,
+    stacks: bool | int = False,
+    snaplen: int | None = 64,
+    spool: str | os.PathLike[str] | None = None,
+    on_stdout: Callable[[bytes], object] | None = None,
+    on_stderr: Callable[[bytes], object] | None = None,
+    on_input: Ask | None = None,
+    own_stdin: Callable[[Interrupt], File | None] | None = None,
+    on_compiling: Callable[[float], object] | None = None,
+    on_tick: Callable[[], object] | None = None,
+    on_question: Reader | None = None,
+    on_asked: Callable[[Question | None], object] | None = None,
+    detach: bool = False,
+    raw: bool = True,
+) -> Run:
+    """Run a program under `grants` (default: `Grants()`, no directory, no variable, no socket) and record its calls.
+
+    `args` are the guest's arguments after argv[0], which is `name` (default: the module's name); with `invoke`, the
+    export of that name is called instead of `_start` and `args` are its numbers. `preload` maps import module names to
+    programs whose exports the module imports. `trace=False` records nothing; `stacks=True` takes the guest's call
+    stack at every call (15 to 30 us each, by their depth), a number at the first so many calls and at as many refused
+    ones beyond them; `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go to
+    the file `spool`, if one is named.
+
+    `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
+    "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
+    `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that goes on;
+    each of its grants has a switch, `run.live.revoke("/data")`.
+
+    Where `grants.ask` is set, `on_question(prompt)` returns what the person typed (`grants/desk.py`), in the calling
+    thread; or `on_asked(question)` is told of each question, on the guest's thread, and `run.answer(...)` answers it.
+    Without either there is nobody to ask, and what was not granted is refused.
+
+    An interrupt (Ctrl-C, the notebook's stop button) ends the run, not the caller: see `Run.outcome`. Raises
+    `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
+    """
+    module = load_program(program)
+    heard = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, on_question, on_asked)
+    prepared = Prepared(
+        module,
+        args if invoke is None else (),
+        grants or Grants(),
+        name=name,
+        listeners=Listeners(on_asked=on_asked) if detach else heard,
+        live=detach,
+        trace=trace,
+        stacks=stacks,
+        snaplen=snaplen,
+        spool=spool,
+    )
+    running = start(
+        module,
+        prepared.host,
+        prepared.recorder,
+        prepared.grants.limits,
+        invoke=invoke,
+        invoke_args=args if invoke is not None else (),
+        preload={key: load_program(value) for key, value in (preload or {}).items()},
+        overrides=prepared.overrides,
+        raw=raw,
+    )
+    if detach:
+        prepared.make_regrantable(running)
+    result = Run(module, tuple(text_of(a) for a in args), prepared.grants, prepared.name, running, prepared)
+    running.on_done(prepared.release)
+    if not detach:
+        result.serve(prepared.pump)
+    return result
+
+
+def instantiate(
+    program: Program,
+    grants: Grants | None = None,
+    *,
+    args: Sequence[str | bytes] = (),
+    name: str | None = None,
+    preload: Mapping[str, Program] | None = None,
+    stacks: bool | int = False,
+    snaplen: int | None = 64,
+) -> Instance:
+    """Keep a reactor, a library or any module alive: its exports become Python functions.
+
+    `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
+    reactor's `_initialize` has been called. Raises `GuestError` when it cannot be instantiated.
+    """
+    module = load_program(program)
+    prepared = Prepared(module, args, grants or Grants(), name=name, stacks=stacks, snaplen=snaplen)
+    return Instance(module, prepared, {key: load_program(value) for key, value in (preload or {}).items()})
+
+
+def load_program(program: Program) -> Module:
+    """The module that `program` stands for."""
+    return program if isinstance(program, Module) else load(program)

@@ -1,0 +1,1 @@
+"""Words for people: escaping, numbers with units, nearest names."""

@@ -1,0 +1,1 @@
+"""One file a language: from its source to a WASI module."""

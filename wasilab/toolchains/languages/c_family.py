@@ -1,0 +1,301 @@
+"""C and C++: clang with a WASI libc where there is one, else zig's clang, which brings its own libc.
+
+Order: WASILAB_CC (C++: WASILAB_CXX), WASI_SDK_PATH, a clang that links for wasm32-wasi, a zig on PATH, PyPI's
+ziglang. Default flags keep DWARF and compile fast; paths in DWARF are mapped so that it names the cell and the
+module is the same wherever it is compiled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from ..base import Command, Job, Toolchain
+from ..diagnostics import ToolchainError
+from ..probe import Failure, Tool, executables, remembered
+from ..process import Cancelled, Progress, run_group
+from .c_hints import hints, nowhere, unlinked
+from .zig_tool import find_zigs, is_warm, mark_warm, zig_environment, zig_version
+
+PROBE_TIMEOUT = 60.0
+TARGET = "wasm32-wasi"
+"""Not wasm32-wasip1: Debian's libc stands under the old name, and every clang knows it."""
+EMULATIONS = ("getpid", "mman", "process-clocks", "signal")
+"""What wasi-libc emulates when asked to."""
+
+_PROBE = {
+    "c": '#include <stdio.h>\nint main(void) { puts("ok"); return 0; }\n',
+    "c++": "#include <string>\n#include <cstdio>\n"
+    "int main(int n, char**) { std::string s(n, 'x'); std::puts(s.c_str()); return 0; }\n",
+}
+_INCLUDE_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
+_NO_MODULE = "a compile makes one linked module"
+
+
+def emulation_flags(*names: str) -> tuple[str, ...]:
+    """The flags for wasi-libc's emulations, by name ("mman", "signal", "process-clocks", "getpid")."""
+    flags: list[str] = []
+    for name in names:
+        plain = name.lower().replace("_", "-")
+        if plain not in EMULATIONS:
+            raise ToolchainError(f"wasi-libc has no emulation {name!r}; it has {', '.join(EMULATIONS)}")
+        flags += [f"-D_WASI_EMULATED_{plain.upper().replace('-', '_')}", f"-lwasi-emulated-{plain}"]
+    return tuple(flags)
+
+
+class CFamily(Toolchain):
+    """What C and C++ share."""
+
+    default_flags: ClassVar[tuple[str, ...]] = ("-g", "-O1", "-Wall")
+    variable: ClassVar[str]
+    zig_word: ClassVar[str]
+    driver: ClassVar[tuple[str, ...]] = ()
+    reactor_flags = ("-mexec-model=reactor",)
+    refused_flags: ClassVar[dict[str, str]] = {
+        "-o": "the module's place is set by wasilab (wasilab compile -o, --save)",
+        "-c": _NO_MODULE,
+        "-S": _NO_MODULE,
+        "-E": _NO_MODULE,
+        "-fsyntax-only": _NO_MODULE,
+        "-M": _NO_MODULE,
+        "-MM": _NO_MODULE,
+        "-MF": "the dependency file is wasilab's own",
+        "-": "a cell has no stdin; the source is the cell",
+    }
+
+    def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
+        found: list[Tool | Failure] = []
+        for how, argv in self._places():
+            kind = "zig" if len(argv) > 1 and argv[-1] == self.zig_word else "clang"
+            found.append(self._try(kind, argv, how, refresh))
+            if isinstance(found[-1], Tool) and not refresh:
+                return found
+        return found
+
+    def _places(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Every compiler that might do, in order, lazily enough that a hit costs only a few stats."""
+        places: list[tuple[str, tuple[str, ...]]] = []
+        for variable in dict.fromkeys((self.variable, "WASILAB_CC")):
+            if command := os.environ.get(variable, "").strip():
+                try:
+                    words = tuple(shlex.split(command))
+                except ValueError as error:
+                    raise ToolchainError(f"{variable}={command!r} is not a command: {error}") from error
+                if len(words) > 1 and words[-1] in ("cc", "c++"):  # zig cc, python -m ziglang cc
+                    words = (*words[:-1], self.zig_word)
+                places.append((variable, words))
+                break
+        if sdk := os.environ.get("WASI_SDK_PATH", "").strip():
+            sysroot = Path(sdk) / "share" / "wasi-sysroot"
+            flags = (f"--sysroot={sysroot}",) if sysroot.is_dir() else ()
+            places.append(("WASI_SDK_PATH", (str(Path(sdk) / "bin" / "clang"), *flags)))
+        seen: set[str] = set()
+        names = ["clang", *(f"clang-{n}" for n in range(40, 10, -1))]
+        for path in executables(names, ["/opt/wasi-sdk/bin"]):
+            if (real := os.path.realpath(path)) not in seen:
+                seen.add(real)
+                places.append(("PATH", (path,)))
+        for how, zig in find_zigs():
+            places.append((how, (zig, self.zig_word)))
+        return places
+
+    def _try(self, kind: str, argv: tuple[str, ...], how: str, refresh: bool) -> Tool | Failure:
+        path = executables([argv[0]])[0] if os.sep not in argv[0] and executables([argv[0]]) else argv[0]
+        watch = [] if kind == "zig" else ["/usr/include/wasm32-wasi", "/usr/lib/wasm32-wasi", *_libraries(path)]
+        purpose = "\0".join([self.language, kind, how, *argv])
+
+        def probe() -> Tool:
+            if kind == "zig":
+                # Zig carries its libc: linking would build it, a minute's work that belongs to `warm`.
+                return Tool("zig", (path, *argv[1:]), zig_version(argv[:-1]), path, how)
+            return self._probe_clang((path, *argv[1:]), path, how)
+
+        return remembered(purpose, path, probe, watch=watch, refresh=refresh)
+
+    def _probe_clang(self, argv: tuple[str, ...], path: str, how: str) -> Tool:
+        import tempfile
+
+        if not os.access(path, os.X_OK):
+            raise ToolchainError(f"{path} is not an executable file")
+        stated = run_group([*argv, "--version"], timeout=PROBE_TIMEOUT)
+        match = re.search(r"version (\d+[\w.+~-]*)", stated.output)
+        if stated.status != 0 or match is None or "clang" not in stated.output:
+            raise ToolchainError("it is not clang (its --version says nothing of clang)")
+        full = (*argv, *self.driver, f"--target={TARGET}")
+        full = (*full, *self._own_headers(full))
+        with tempfile.TemporaryDirectory(prefix="wasilab-") as folder:
+            source = Path(folder, "probe" + self.suffixes[0])
+            source.write_text(_PROBE[self.language])
+            output = Path(folder, "probe.wasm")
+            quiet: tuple[str, ...] = ()
+            done = run_group([*full, *self.extra(), str(source), "-o", str(output)], timeout=PROBE_TIMEOUT)
+            if done.status != 0 or not output.exists():
+                reason = next((row for row in done.output.splitlines() if "error" in row), done.output.strip()[:200])
+                raise ToolchainError(f"it does not link for {TARGET}: {reason.replace(folder + '/', '')}")
+            if "is deprecated, use --target=" in done.output:
+                # clang 21 and later complain of the target's name on every compile.
+                quiet = ("-Wno-deprecated", "-Wdeprecated-declarations")
+        return Tool("clang", (*full, *quiet), match[1], path, how)
+
+    def _own_headers(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """Keep the host's headers out: Debian's clang looks in /usr/include, too, where <setjmp.h> is Linux's."""
+        stated = run_group(
+            [*argv, "-x", self.zig_word.replace("cc", "c"), "-E", "-v", os.devnull], timeout=PROBE_TIMEOUT
+        )
+        searched = re.findall(r"^ (/\S+)$", stated.output, re.MULTILINE)
+        own = [path for path in searched if "wasm32" in path and os.path.isdir(path)]
+        if stated.status != 0 or "/usr/include" not in searched or not own:
+            return ()
+        flags = ["-nostdlibinc"]
+        for path in own:
+            # libc++ wraps the compiler's headers and stands before them; libc stands behind them.
+            flags += ["-isystem" if "/c++/" in path else "-idirafter", path]
+        return tuple(flags)
+
+    def extra(self) -> tuple[str, ...]:
+        """Flags that the language needs on WASI, before the person's."""
+        return ()
+
+    def command(self, tool: Tool, job: Job) -> Command:
+        cwd = _current_folder(job)
+        argv = [*tool.argv]
+        env: dict[str, str | None] = {}
+        if tool.kind == "zig":
+            argv.append(f"--target={TARGET}")
+            env = {**zig_environment(job.folder)}
+        else:
+            env = {"TMPDIR": str(job.folder)}  # what the linker says of an object then names no folder of this machine
+        flags = job.flags
+        where = cwd
+        if tool.kind == "zig" and Path(os.path.realpath(tool.path)).is_relative_to(os.path.realpath(cwd)):
+            # Zig knows its own library by the path from where it runs, if that is above it (the folder that holds
+            # .venv): it would build the library once more for such a folder. So it runs beside the source.
+            flags, where = counted_from(cwd, flags, job.files), job.folder
+        sources = [str(job.folder / flag) if flag in job.files else flag for flag in flags]
+        # The folder of the person is where -I and -L count from; the work folder is where quoted includes are found.
+        argv += [*self.default_flags, *self.extra(), "-fno-color-diagnostics"]
+        argv += [f"-ffile-prefix-map={cwd}=.", f"-ffile-prefix-map={job.folder}=.", "-fdebug-compilation-dir=."]
+        argv += ["-MMD", "-MF", str(job.folder / "deps.d")]
+        argv += [str(job.source_path), *sources, "-o", str(job.output_path)]
+        return Command(tuple(argv), where, env)
+
+    def context(self, job: Job) -> list[str]:
+        # Relative paths among the flags count from the person's folder.
+        folder = [str(_current_folder(job))] if job.flags else []
+        return folder + [f"{name}={os.environ.get(name, '')}" for name in _INCLUDE_VARIABLES if os.environ.get(name)]
+
+    def dependencies(self, job: Job) -> list[str]:
+        found = [flag for flag in job.flags if os.path.isfile(flag)]
+        try:
+            listed = shlex.split((job.folder / "deps.d").read_text().replace("\\\n", " ").split(":", 1)[1])
+        except (OSError, ValueError, IndexError):
+            listed = []
+        inside = str(job.folder) + os.sep
+        found += [path for path in listed if not path.startswith(inside)]
+        places = [flag[2:] for flag in job.flags if flag.startswith("-L") and len(flag) > 2]
+        for flag in job.flags:
+            if flag.startswith("-l"):
+                found += [lib for place in places if os.path.isfile(lib := os.path.join(place, f"lib{flag[2:]}.a"))]
+        return [os.path.abspath(path) for path in dict.fromkeys(found)]
+
+    def build(
+        self, tool: Tool, job: Job, cancelled: Cancelled, on_progress: Progress | None
+    ) -> tuple[bytes, str, Command]:
+        result = super().build(tool, job, cancelled, on_progress)
+        if tool.kind == "zig":
+            mark_warm(tool, self._variant(job.flags))
+        return result
+
+    def clean(self, output: str, job: Job) -> str:
+        """Without the folders and names that objects have on the way (clang's `cell-1a2b3c.o`, zig's cache)."""
+        plain = re.sub(r"([\w.+-]+)-[0-9a-f]{6,8}\.o\b", r"\1.o", super().clean(output, job))
+        return re.sub(r"\.zig-cache/o/[0-9a-f]{32}/", "", plain)
+
+    def hints(self, output: str, job: Job) -> list[str]:
+        beside = {name: text for name, text in job.files.items() if name.endswith(self.suffixes)}
+        said = [*hints(output), *unlinked(output, {k: v for k, v in beside.items() if k not in job.flags})]
+        return said or list(nowhere(output, job.source))
+
+    def _variant(self, flags: Sequence[str]) -> str:
+        """Zig builds its libc once for each of these: language and level of optimisation."""
+        level = [flag for flag in (*self.default_flags, *flags) if flag.startswith("-O")][-1]
+        return " ".join([self.language, level, *(["-s"] if "-s" in flags else [])])
+
+    def sentence(self, tool: Tool, job: Job, elapsed: float) -> str:
+        if tool.kind == "zig" and not is_warm(tool, self._variant(job.flags)):
+            libraries = "wasi-libc" if self.language == "c" else "wasi-libc and libc++"
+            return f"first compile: zig builds {libraries} for these flags, about a minute, once"
+        return super().sentence(tool, job, elapsed)
+
+    def cold(self, tool: Tool) -> str | None:
+        if tool.kind == "zig" and not is_warm(tool, self._variant(())):
+            return "the first compile builds wasi-libc, about a minute, once"
+        return None
+
+
+_WITH_PATH = ("-I", "-L", "-isystem", "-iquote", "-idirafter", "-include", "-imacros")
+"""Flags of the compiler that a path follows, joined or as the next word."""
+
+
+def counted_from(folder: Path, flags: Sequence[str], cell_files: Collection[str] = ()) -> tuple[str, ...]:
+    """`flags` with the paths in them counted from `folder`, for a compiler that runs elsewhere.
+
+    Names among `cell_files` stay: they lie beside the source.
+    """
+    found: list[str] = []
+    for at, flag in enumerate(flags):
+        start = next((word for word in _WITH_PATH if flag.startswith(word)), "")
+        if at and flags[at - 1] in _WITH_PATH:
+            flag = str(folder / flag)
+        elif start and flag != start:
+            flag = start + str(folder / flag[len(start) :])
+        elif not flag.startswith("-") and flag not in cell_files and (folder / flag).is_file():
+            flag = str(folder / flag)
+        found.append(flag)
+    return tuple(found)
+
+
+def _current_folder(job: Job) -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # the folder of the notebook was removed
+        return job.folder
+
+
+def _libraries(clang: str) -> list[str]:
+    """Folders whose change may make a clang able, or unable, to link for WASI."""
+    home = Path(os.path.realpath(clang)).parent.parent
+    return [str(path) for path in sorted(home.glob("lib/clang/*/lib"))] + [str(home / "bin")]
+
+
+class C(CFamily):
+    """C."""
+
+    language = "c"
+    title = "C"
+    suffixes = (".c",)
+    lexer = "c"
+    variable = "WASILAB_CC"
+    zig_word = "cc"
+    install = "pip install ziglang"
+
+
+class Cxx(CFamily):
+    """C++, without exceptions: neither libc++ for WASI nor zig's links them."""
+
+    language = "c++"
+    title = "C++"
+    aliases = ("cpp", "cxx", "cc")
+    suffixes = (".cpp", ".cc", ".cxx", ".c++")
+    lexer = "cpp"
+    variable = "WASILAB_CXX"
+    zig_word = "c++"
+    driver = ("--driver-mode=g++",)
+    install = "pip install ziglang"
+
+    def extra(self) -> tuple[str, ...]:
+        return ("-fno-exceptions",)

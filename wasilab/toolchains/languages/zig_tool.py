@@ -1,0 +1,88 @@
+"""Finding zig and keeping account of what it has built; used for C, C++ and the Zig language.
+
+Zig builds libc, libc++ and its runtime from source at the first use of a set of flags. Its own cache
+(ZIG_GLOBAL_CACHE_DIR, else in the user's cache folder) keeps them; here is only a mark that says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..cache import cache_folder, write_atomic
+from ..diagnostics import ToolchainError
+from ..probe import Tool, executables
+from ..process import run_group
+
+
+def find_zigs() -> Iterator[tuple[str, str]]:
+    """How found and executable, in order: WASILAB_ZIG, PATH, the PyPI package ziglang beside this Python."""
+    if own := os.environ.get("WASILAB_ZIG", "").strip():
+        yield "WASILAB_ZIG", own
+    for path in executables(["zig"]):
+        yield "PATH", path
+    try:
+        spec = find_spec("ziglang")
+    except (ImportError, ValueError):
+        spec = None
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        for name in ("zig", "zig.exe"):
+            if os.path.isfile(path := os.path.join(place, name)):
+                yield "PyPI ziglang", path
+
+
+def zig_version(argv: Sequence[str]) -> str:
+    """The version of a zig. Raises `ToolchainError` if it is none."""
+    done = run_group([*argv, "version"], timeout=60)
+    version = done.output.strip()
+    if done.status != 0 or not version[:1].isdigit():
+        raise ToolchainError(f"it does not answer `zig version`: {version[:100] or 'no output'}")
+    return version
+
+
+def global_cache() -> Path:
+    """Zig's own cache folder, by its rules."""
+    if own := os.environ.get("ZIG_GLOBAL_CACHE_DIR"):
+        return Path(own)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "zig"
+    if home := os.environ.get("HOME"):
+        return Path(home) / ".cache" / "zig"
+    return cache_folder() / "zig"  # without a HOME zig itself gives up
+
+
+def zig_environment(folder: Path) -> dict[str, str]:
+    """Variables for a compile in `folder`: libraries go to the shared cache, the cell's objects do not."""
+    return {"ZIG_GLOBAL_CACHE_DIR": str(global_cache()), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
+
+
+def _place(tool: Tool, variant: str, where: str) -> Path:
+    identity = f"{tool.path}\n{tool.version}\n{where}\n{variant}"
+    return cache_folder() / "probes" / f"warm-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+
+
+def is_marked(tool: Tool, variant: str, where: str) -> bool:
+    """Whether `mark` was called for this compiler, variant and cache place."""
+    return _place(tool, variant, where).exists()
+
+
+def mark(tool: Tool, variant: str, where: str) -> None:
+    """Note that a compile of this variant succeeded, so that its libraries are built."""
+    path = _place(tool, variant, where)
+    if not path.exists():
+        with contextlib.suppress(OSError, ToolchainError):
+            write_atomic(path, variant.encode())
+
+
+def is_warm(tool: Tool, variant: str) -> bool:
+    """Whether zig has built what this variant needs (and its cache is still there)."""
+    return is_marked(tool, variant, str(global_cache())) and global_cache().is_dir()
+
+
+def mark_warm(tool: Tool, variant: str) -> None:
+    """Note that zig has built what this variant needs."""
+    mark(tool, variant, str(global_cache()))

@@ -1,0 +1,204 @@
+"""A trace as a table for other libraries: Arrow and pandas (extra `arrow`).
+
+For: `to_arrow()`, `to_pandas()`, the Parquet file, SQL. Texts that repeat (calls, errnos, paths, reasons) are
+dictionaries, so a table of a million calls costs tens of megabytes. Not for: NumPy (`Trace.column`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...capabilities.refusal import DeniedBy
+from ..columns.decode import ERRNO_NAMES, FAMILY_OF, NAMES
+from ..record.container import TraceError
+from .summary import totals
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+Array = np.ndarray[Any, Any]
+Coded = tuple[Array, list[str]]
+"""A column of numbers into a list of texts; -1 for null."""
+
+_CALLS = [*NAMES, *(f"unknown_{n}" for n in range(len(NAMES), 256))]
+_FAMILIES = [*FAMILY_OF, *["unknown"] * (256 - len(FAMILY_OF))]
+_DENIED = [by.name.lower() for by in DeniedBy]
+
+NUMBERS = (
+    ("seq", "i8"), ("t_start", "i8"), ("dur", "i8"), ("fd", "i4"), ("result", "u8"), ("nbytes", "i8"), ("gap", "i8"),
+    ("generation", "u4"), ("flags", "u2"), ("tid", "u2"), ("instance", "u1"), ("handle", "u4"), ("stack", "u4"),
+    ("line", "u4"),
+)  # fmt: skip
+"""The columns that are numbers, and the NumPy type that they have in a table. Times in ns."""
+TEXTS = ("call", "family", "errno", "path", "denied_by", "reason", "note")
+"""The columns that are texts; `path` is the full path of what the call acted on."""
+_FIRST = ("seq", "t_start", "dur", "call", "path", "errno", "fd", "result", "nbytes", "denied_by", "reason")
+COLUMNS = (*_FIRST, *(name for name in (*(n for n, _ in NUMBERS), *TEXTS) if name not in _FIRST))
+"""The columns of a table, in order."""
+
+
+def coded(trace: Trace, name: str) -> Coded:
+    """A text column as codes and texts."""
+    if name == "call":
+        return _used(trace.column("call"), _CALLS)
+    if name == "family":
+        return _used(trace.column("call"), _FAMILIES)
+    if name == "errno":
+        return _used(trace.column("errno"), list(ERRNO_NAMES))
+    if name == "denied_by":
+        by = trace.column("denied_by").astype("<i4")
+        return np.where((by > 0) & (by < len(_DENIED)), by, -1), _DENIED
+    if name == "path":
+        return _used(trace.where_ids, [full for full, _ in trace.store.wheres])
+    return _notes(trace) if name == "note" else _reasons(trace)
+
+
+def _used(codes: Array, texts: list[str]) -> Coded:
+    """The same column over the texts that occur, each once."""
+    used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
+    ids: dict[str, int] = {}
+    table = np.zeros(len(texts), "<i4")
+    for number in used.tolist():
+        table[number] = ids.setdefault(texts[number], len(ids))
+    return table[codes], list(ids)
+
+
+def _notes(trace: Trace) -> Coded:
+    """The notes on each call; several on one call are joined."""
+    codes = np.full(len(trace), -1, "<i4")
+    ids: dict[str, int] = {}
+    seqs = trace.seq
+    for first, last, text in trace.notes:
+        rows = np.flatnonzero((seqs >= first) & (seqs <= last))
+        texts = list(ids)
+        for code in np.unique(codes[rows]).tolist():
+            joined = text if code < 0 else f"{texts[code]}; {text}"
+            codes[rows[codes[rows] == code]] = ids.setdefault(joined, len(ids))
+    return codes, list(ids)
+
+
+def _reasons(trace: Trace) -> Coded:
+    codes = np.full(len(trace), -1, "<i4")
+    ids: dict[str, int] = {}
+    for part, index, at in trace.store.batches(trace.rows):
+        if not part.reasons:
+            continue
+        halves = np.frombuffer(memoryview(part.arena)[: len(part.arena) & ~1], "<u2")
+        where = (part.records["payload"][index].astype("<i8") - 1) << 1
+        good = (where >= 0) & (where < len(halves))
+        numbers = np.where(good, halves[np.where(good, where, 0)], 0)
+        table = np.full(1 << 16, -1, "<i4")
+        for local in np.flatnonzero(np.bincount(numbers)[1 : len(part.reasons) + 1]).tolist():
+            table[local + 1] = ids.setdefault(part.reasons[local], len(ids))
+        codes[at] = table[numbers]
+    return codes, list(ids)
+
+
+def arrow() -> Any:
+    """The pyarrow module; TraceError naming the extra when it is not installed."""
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise TraceError("this needs pyarrow: install it with: pip install pyarrow") from None
+    return pa
+
+
+def arrays(trace: Trace, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """The columns as pyarrow arrays."""
+    pa = arrow()
+    found: dict[str, Any] = {}
+    for name, kind in NUMBERS:
+        if names is None or name in names:
+            found[name] = pa.array(np.ascontiguousarray(trace.column(name)).astype(kind))
+    for name in TEXTS:
+        if names is None or name in names:
+            codes, texts = coded(trace, name)
+            mask = codes < 0
+            indices = pa.array(codes.astype("<i4"), mask=mask if mask.any() else None)
+            found[name] = pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
+    return found
+
+
+def to_arrow(trace: Trace, *, text: bool = False) -> Any:
+    """A pyarrow.Table with the columns NUMBERS and TEXTS; with `text`, also `text`: the call as strace shows it."""
+    pa = arrow()
+    columns = arrays(trace)
+    made = {name: columns[name] for name in COLUMNS}
+    if text:
+        made["text"] = pa.array(call_texts(trace), pa.string())
+    return pa.table(made)
+
+
+def call_texts(trace: Trace) -> list[str]:
+    """Each call as strace shows it, without thread, time and duration."""
+    from ..strace.lines import Style, lines
+
+    return [line for some in lines(trace, Style(pid=False, time="none", durations=False)) for line in some]
+
+
+def to_pandas(trace: Trace) -> Any:
+    """A pandas.DataFrame with the columns NUMBERS and TEXTS, texts as categories."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise TraceError("this needs pandas: install it with: pip install pandas pyarrow") from None
+    columns: dict[str, Any] = {name: trace.column(name).astype(kind) for name, kind in NUMBERS}
+    for name in TEXTS:
+        codes, texts = coded(trace, name)
+        columns[name] = pd.Categorical.from_codes(codes, texts)
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+def fds_table(trace: Trace) -> Any:
+    """The descriptors' lives as a pyarrow.Table."""
+    pa = arrow()
+    rows = trace.fds().to_dicts()
+    names = [
+        "life", "fd", "generation", "path", "kind", "opened_by", "closed_by", "preopen", "calls", "reads", "writes",
+        "bytes_read", "bytes_written", "time", "leaked", "last_fd",
+    ]  # fmt: skip
+    kinds = {"path": pa.string(), "kind": pa.string(), "preopen": pa.bool_(), "leaked": pa.bool_()}
+    return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.int64())) for name in names})
+
+
+def paths_table(trace: Trace) -> Any:
+    """What was done with each path as a pyarrow.Table: calls, errors, refused, bytes, time."""
+    pa = arrow()
+    codes, texts = coded(trace, "path")
+    n = len(texts)
+
+    def total(weights: Any) -> Any:
+        return pa.array(totals(codes, weights, n))
+
+    errno = trace.column("errno")
+    table = pa.table({
+        "path": pa.array(texts, pa.string()), "calls": total(np.ones(len(codes))),
+        "errors": total((errno != 0) & (errno != 255)), "refused": total(trace.column("denied_by") != 0),
+        "bytes": total(trace.column("nbytes")), "time": total(trace.column("dur")),
+    })  # fmt: skip
+    return table.filter(pa.array([text != "" for text in texts], pa.bool_()))
+
+
+def lines_table(trace: Trace) -> Any:
+    """The figures by source line as a pyarrow.Table."""
+    pa = arrow()
+    rows = list(trace.by_line())
+    texts = ("file", "function")
+    names = ("file", "line", "function", "calls", "errors", "refused", "bytes", "time")
+    return pa.table({
+        name: pa.array([getattr(row, name) for row in rows], pa.string() if name in texts else pa.int64())
+        for name in names
+    })  # fmt: skip
+
+
+def output_table(trace: Trace) -> Any:
+    """What the guest wrote to stdout and stderr, one row a call, as far as the trace kept it."""
+    pa = arrow()
+    chosen = trace.filter("call=fd_write ok (path='<stdout>' or path='<stderr>')")
+    rows = [(e.seq, e.t_start, e.path.strip("<>"), e.data.decode("utf-8", "replace"), e.truncated) for e in chosen]
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    kinds = (pa.int64(), pa.int64(), pa.string(), pa.string(), pa.bool_())
+    names = ("seq", "t_start", "stream", "text", "truncated")
+    return pa.table({n: pa.array(c, k) for n, c, k in zip(names, columns, kinds, strict=True)})

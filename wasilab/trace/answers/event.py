@@ -1,0 +1,238 @@
+"""One call of a trace as a Python object, decoded when it is looked at.
+
+For: `trace[i]` and iteration. Arguments and results are typed by the spec: flags and enums as their classes,
+descriptors as `Fd` (an int that knows its path), paths as str, data as bytes. Not for: many calls (use columns).
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...capabilities.refusal import DeniedBy
+from ...wasi import signature as sig
+from ...wasi import types as t
+from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved, call_name, is_unstable, plan
+from ..columns.store import reason_of, text_of
+from ..record.layout import DID_NOT_RETURN, Flag
+from ..strace.lines import life_at
+from ..strace.show import plain
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+
+class Fd(int):
+    """A descriptor number that remembers the path it was opened as ("" if the number was not open)."""
+
+    path: str
+
+    def __new__(cls, number: int, path: str = "") -> Fd:
+        self = super().__new__(cls, number)
+        self.path = path
+        return self
+
+    def __repr__(self) -> str:
+        return f"{int(self)}<{plain(self.path)}>" if self.path else str(int(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of the guest's stack."""
+
+    function: str
+    offset: int
+    """Offset in the module's bytes."""
+    file: str | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class CallEvent:
+    """One WASI call. Times in ns since the run's start, `dur` in ns, `nbytes` in bytes."""
+
+    trace: Trace = field(repr=False)
+    row: int
+    """Row of the trace's store."""
+
+    @cached_property
+    def _record(self) -> Any:
+        part, index = self.trace.store.locate(self.row)
+        return part.records[index]
+
+    @cached_property
+    def _batch(self) -> Batch:
+        part, index = self.trace.store.locate(self.row)
+        how = plan(int(self._record["call"]), bool(is_unstable(int(self._record["flags"]))))
+        return Batch(part, np.array([index]), how)
+
+    @property
+    def seq(self) -> int:
+        """Its number in the run, from 0; dropped calls are counted."""
+        part, index = self.trace.store.locate(self.row)
+        return part.first + index if part.seqs is None else int(part.seqs[index])
+
+    @property
+    def name(self) -> str:
+        """`path_open`, ..."""
+        return call_name(int(self._record["call"]))
+
+    @property
+    def family(self) -> str:
+        """`path`, `fd`, ..."""
+        return self._batch.plan.call.family
+
+    @property
+    def t_start(self) -> int:
+        """When it was entered."""
+        return int(self._record["t_start"])
+
+    @property
+    def dur(self) -> int:
+        """How long it took."""
+        return int(self._record["dur"])
+
+    @property
+    def errno(self) -> t.Errno | int | None:
+        """Its errno (`Errno.SUCCESS` for success; an int where WASI names none); None if it did not return."""
+        number = int(self._record["errno"])
+        if number == DID_NOT_RETURN:
+            return None
+        return KNOWN_ERRNOS.get(number, number)
+
+    @property
+    def errno_name(self) -> str:
+        """`ENOENT`, "" for success, "?" if it did not return."""
+        return ERRNO_NAMES[int(self._record["errno"])]
+
+    @property
+    def denied_by(self) -> DeniedBy | int:
+        """Which part of the capability system refused it."""
+        number = int(self._record["denied_by"])
+        return DeniedBy(number) if number <= max(DeniedBy) else number
+
+    @property
+    def reason(self) -> str:
+        """Why it was refused, in a sentence, or ""."""
+        return reason_of(self._batch.part, int(self._record["payload"]))
+
+    @property
+    def flags(self) -> Flag:
+        """Injected, truncated, ..."""
+        return Flag(int(self._record["flags"]))
+
+    @property
+    def tid(self) -> int:
+        """The guest thread that made it."""
+        return int(self._record["tid"])
+
+    @property
+    def instance(self) -> int:
+        """The instance of the run that made it."""
+        return int(self._record["instance"])
+
+    @property
+    def path(self) -> str:
+        """The full path of what it acted on, or ""."""
+        store = self.trace.store
+        return store.wheres[int(store.where_ids[self.row])][0]
+
+    @property
+    def fd(self) -> Fd | None:
+        """Its first descriptor argument, if it has one."""
+        for one in self._batch.plan.params:
+            if one.kind == sig.FD:
+                return self._fd(one, self._batch.values(one)[0])
+        return None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it read or wrote."""
+        records = self._batch.records
+        return int(bytes_moved(records["call"], records["errno"], records["result"], records["args"])[0])
+
+    @property
+    def data(self) -> bytes:
+        """The bytes that it moved, as far as the trace kept them (see `truncated`)."""
+        return self._batch.data[0] if self._batch.has_payload[0] else b""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether some of its bytes were not kept."""
+        return bool(self.flags & Flag.TRUNCATED)
+
+    @cached_property
+    def args(self) -> dict[str, Any]:
+        """Its parameters by name; None where the trace does not hold one (an unreadable pointer, a failed read)."""
+        return {one.name: self._typed(one, self._batch.values(one)[0]) for one in self._batch.plan.params}
+
+    @cached_property
+    def result(self) -> dict[str, Any]:
+        """Its results by name; {} unless it succeeded."""
+        if int(self._record["errno"]):
+            return {}
+        found = {one.name: self._typed(one, self._batch.results(one)[0]) for one in self._batch.plan.results}
+        return {
+            name: Fd(value, self._opened(value)) if one.type.name == "fd" and value is not None else value
+            for one, (name, value) in zip(self._batch.plan.results, found.items(), strict=True)
+        }
+
+    @property
+    def stack_id(self) -> int:
+        """The number of the guest's stack, 0 if it was not taken."""
+        return int(self._record["stack"])
+
+    @property
+    def stack(self) -> list[Frame]:
+        """The guest's stack at the call, innermost frame first; [] if it was not taken."""
+        return [Frame(*frame) for frame in self.trace.store.stack(self.stack_id)]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person noted on it."""
+        return [text for first, last, text in self.trace.notes if first <= self.seq <= last]
+
+    def _opened(self, fd: int) -> str:
+        life = life_at(self.trace.store, fd, self.seq, opened=True)
+        return "" if life is None else text_of(life.path)
+
+    def _fd(self, one: Field, number: int) -> Fd:
+        store = self.trace.store
+        life = life_at(store, number, self.seq) if one.order else store.lives.get(int(self._record["handle"]))
+        return Fd(number, "" if life is None else text_of(life.path))
+
+    def _typed(self, one: Field, value: Any) -> Any:
+        if value is None:
+            return None
+        if one.kind == sig.FD:
+            return self._fd(one, value)
+        if one.kind == sig.STRING:
+            return text_of(value)
+        python = one.type.python
+        if python is None or not isinstance(value, int):
+            return value
+        if issubclass(python, IntFlag):
+            return python(value) if len(python) else value  # siflags defines no flag, and such a class makes no value
+        return _enum(python, value)
+
+    def text(self) -> str:
+        """Its line of `Trace.text()` without thread and time."""
+        return self.trace.at(self.row).text(pid=False, time="none").rstrip("\n")
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def _repr_html_(self) -> str:
+        return f"<code>{html.escape(self.text())}</code>"
+
+
+def _enum(kind: type[IntEnum], value: int) -> int:
+    try:
+        return kind(value)
+    except ValueError:
+        return value

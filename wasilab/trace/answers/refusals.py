@@ -1,0 +1,305 @@
+"""Refused calls in words, each with the smallest grant that would have allowed it.
+
+For: `Trace.denied`, the report, `--refused`. The sentence is what the host or capability said when it refused (the
+payload's reason); here it gets the call, the path and a remedy in the words of the command line.
+
+A program that opens a file without any granted directory makes no call that could be refused: its C library asks
+`fd_prestat_get` for each granted directory, is told EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
+That search is reported here as a refusal of its own, derived from the trace. Go's library searches at the start of
+every program, and asks for a file outside all of them by a descriptor that cannot be (-1): there the search alone
+tells nothing, and those calls are the refusals. When directories *are* granted and the program opens a path outside all
+of them, a C library refuses by itself and nothing reaches the host: no trace can show it. A standard stream that was
+not granted is derived as well: to the guest it is just not open (EBADF).
+"""
+
+from __future__ import annotations
+
+import html
+import posixpath
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...capabilities.refusal import DeniedBy
+from ...wasi import spec
+from ..columns.decode import call_name
+from ..strace.show import plain
+from .event import CallEvent
+from .source_lines import Places, places
+from .summary import noted_lines, notes_html
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+_PRESTAT = spec.SNAPSHOT1["fd_prestat_get"].number
+_BADF = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One refused call, or several of the same kind (`count`). All texts are safe to print."""
+
+    call: str
+    asked: str
+    """What the guest asked for, as it would write it: `path_open('/etc/passwd')`."""
+    denied_by: DeniedBy
+    sentence: str
+    remedy: str
+    """The smallest grant that would allow it, as command-line text; "" when no grant would."""
+    seq: int
+    """The (first) call."""
+    line: str = ""
+    """The source line of the call, `file:line`, where it is known."""
+    count: int = 1
+
+    def __str__(self) -> str:
+        times = f" ({self.count:,} times)" if self.count > 1 else ""
+        where = f" at {self.line}" if self.line else ""
+        remedy = f" To allow it: {self.remedy}" if self.remedy else ""
+        return f"{self.sentence}{times}{where}.{remedy}"
+
+
+class Refusals:
+    """The refused calls of a trace in order; equal ones (same call, path and reason) are one entry with a count."""
+
+    def __init__(self, entries: list[Refusal], notes: tuple[str, ...] = ()) -> None:
+        self.entries = entries
+        self.notes = notes
+        """A person's notes on the calls, a line each."""
+
+    @classmethod
+    def of(cls, trace: Trace) -> Refusals:
+        """The refusals among the calls of `trace`."""
+        rows = np.flatnonzero(trace.column("denied_by"))
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        calls, wheres = trace.column("call")[rows].tolist(), trace.where_ids[rows].tolist()
+        numbers = rows if trace.rows is None else trace.rows[rows]
+        for row, call, where in zip(numbers.tolist(), calls, wheres, strict=True):
+            groups.setdefault((call, where, trace.store.reason(row)), []).append(row)
+        lines = places(trace)
+        entries = [_refusal(trace, same, lines) for same in groups.values()]
+        derived = _searched_in_vain(trace)
+        if derived is not None:
+            entries.append(derived)
+        entries += _outside_every_directory(trace, lines)
+        entries += _streams_missed(trace, lines)
+        return cls(sorted(entries, key=lambda entry: entry.seq), noted_lines(trace))
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Refusal]:
+        return iter(self.entries)
+
+    def __getitem__(self, index: int) -> Refusal:
+        return self.entries[index]
+
+    def __eq__(self, other: object) -> bool:
+        return self.entries == (other.entries if isinstance(other, Refusals) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return "\n".join([*(map(str, self.entries) if self.entries else ["nothing was refused"]), *self.notes])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        if not self.entries:
+            return f"<p>Nothing was refused.</p>{notes_html(self.notes)}"
+        items = "".join(
+            f"<li>{html.escape(e.sentence)}{f' ({e.count:,} times)' if e.count > 1 else ''}"
+            + (f" at {html.escape(e.line)}" if e.line else "")
+            + (f"<br>To allow it: <code>{html.escape(e.remedy)}</code>" if e.remedy else "")
+            + "</li>"
+            for e in self.entries
+        )
+        return f"<ul>{items}</ul>{notes_html(self.notes)}"
+
+
+def _refusal(trace: Trace, rows: list[int], lines: Places) -> Refusal:
+    event = CallEvent(trace, rows[0])
+    asked = _asked(event)
+    by = event.denied_by if isinstance(event.denied_by, DeniedBy) else DeniedBy.POLICY
+    reason = plain(event.reason).rstrip(".")
+    sentence = reason if reason.startswith(event.name) else f"{asked} was refused: {reason or _WHY[by]}"
+    return Refusal(event.name, asked, by, sentence, _remedy(event, by), event.seq, _line(event, lines), len(rows))
+
+
+_WHY = {
+    DeniedBy.NONE: "it was not said why",
+    DeniedBy.GRANT: "nothing that was granted allows it",
+    DeniedBy.RIGHT: "the descriptor lacks the right",
+    DeniedBy.PATH: "the path leaves the directory that was granted",
+    DeniedBy.HOST: "the host's operating system does not allow it",
+    DeniedBy.REVOKED: "the grant was taken back",
+    DeniedBy.QUOTA: "a limit of the grants is used up",
+    DeniedBy.POLICY: "a rule forbids it",
+    DeniedBy.ASK: "a person was asked and said no",
+}
+
+
+def _asked(event: CallEvent) -> str:
+    args = event.args
+    paths = [value for name, value in args.items() if isinstance(value, str) and "path" in name]
+    if len(paths) == 1 and event.path:
+        return f"{event.name}({_quoted(event.path)})"
+    if paths:
+        return f"{event.name}({', '.join(_quoted(path) for path in paths)})"
+    fd = event.fd
+    if fd is not None:
+        return f"{event.name}({fd!r})"
+    first = next(iter(args.values()), "")
+    return f"{event.name}({getattr(first, 'name', '') if isinstance(first, int) else ''})"
+
+
+def _quoted(path: str) -> str:
+    return "'" + plain(path).replace("'", "\\'") + "'"
+
+
+def _line(event: CallEvent, lines: Places) -> str:
+    place = lines[event.stack_id] if event.stack_id < len(lines) else None
+    return f"{plain(place[0])}:{place[1]}" if place else ""
+
+
+_NO_FAMILY_GRANT = {"clock": "--clock real", "random": "--random real", "sock": "--listen 127.0.0.1:0"}
+_BY_RIGHT_ONLY = frozenset({"fd_fdstat_set_rights"})
+
+
+def _remedy(event: CallEvent, by: DeniedBy) -> str:
+    """The smallest grant as flag text, or ""."""
+    if by == DeniedBy.GRANT and event.family in _NO_FAMILY_GRANT:
+        return _NO_FAMILY_GRANT[event.family]
+    if by == DeniedBy.PATH:
+        return _escaped(event)
+    if by == DeniedBy.GRANT:
+        return _lifted(event) if event.reason.endswith(_WITHHELD) else _writable(event)
+    if by == DeniedBy.RIGHT and event.name not in _BY_RIGHT_ONLY:
+        return "--rights compat"
+    if by == DeniedBy.QUOTA:
+        if event.errno_name == "EMFILE":
+            return "--max-fds N"
+        return "--max-written BYTES" if "limits.bytes_written" in event.reason else ""  # else it is the thing's own
+    if by == DeniedBy.HOST:
+        return ""
+    return ""
+
+
+_WITHHELD = "which its grant withholds (--withhold)"
+
+
+def _lifted(event: CallEvent) -> str:
+    """The same grant with no more than the refused rights given back."""
+    guest, withheld = _preopen_of(event), event.trace.meta.get("withheld")
+    names = withheld.get(guest) if isinstance(withheld, dict) else None
+    if not isinstance(names, (list, tuple)):
+        return ""
+    # What the guest chose stands before the last "the right", never after it.
+    refused = event.reason.rpartition("the right ")[2].removesuffix(_WITHHELD).strip(" ,").split(", ")
+    left = [name for name in names if isinstance(name, str) and name not in refused]
+    return f"--withhold {shlex.quote(plain(guest) + ':' + plain(','.join(left) or 'none'))}"
+
+
+def _preopen_of(event: CallEvent) -> str:
+    """The guest name of the granted directory that the call's path lies in, "" if none does."""
+    path = event.path or (event.fd.path if event.fd is not None else "")
+    best = ""
+    for life in event.trace.lives.values():
+        if life.preopen is not None:
+            name = life.preopen.decode("utf-8", "backslashreplace")
+            if (path == name or path.startswith(name.rstrip("/") + "/")) and len(name) >= len(best):
+                best = name
+    return best
+
+
+def _writable(event: CallEvent) -> str:
+    guest = _preopen_of(event)
+    if not guest:
+        return "--dir HOST[::GUEST]"
+    dirs = event.trace.meta.get("dirs")
+    host = dirs.get(guest) if isinstance(dirs, dict) else None
+    if not isinstance(host, str):
+        return f"--dir HOST::{shlex.quote(plain(guest))}:rw"
+    if (host.rstrip("/") or "/") == guest and "::" not in host:  # the guest path is the host's when none is named
+        return f"--dir {shlex.quote(plain(host))}:rw"
+    return f"--dir {shlex.quote(plain(host))}::{shlex.quote(plain(guest))}:rw"
+
+
+def _escaped(event: CallEvent) -> str:
+    """Where the path would have led, granted as a directory of its own (a lexical answer: links are not followed)."""
+    path = event.path
+    if not path.startswith("/"):
+        return "--dir HOST[::GUEST]"
+    parent = posixpath.dirname(posixpath.normpath(path))
+    return f"--dir HOST::{shlex.quote(plain(parent))}"
+
+
+def _searched_in_vain(trace: Trace) -> Refusal | None:
+    """The search of a C library for granted directories that found none, as a refusal; None where there was no such."""
+    if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
+        return None
+    calls = trace.column("call")
+    rows = np.flatnonzero((calls == _PRESTAT) & (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == 3))
+    if not len(rows) or trace.meta.get("lang") == "go" or (calls == spec.SNAPSHOT1["path_open"].number).any():
+        return None
+    event = trace[int(rows[0])]
+    if (calls[: int(rows[0])] == _PRESTAT).any():
+        return None
+    sentence = (
+        "the guest looked for granted directories and found none: it can open no file (its C library then answers "
+        "ENOENT or ENOTCAPABLE by itself, without a call)"
+    )
+    asked, remedy = "a granted directory", "--dir HOST[::GUEST]"
+    # No line: the search is the C library's own, before main, and a line of its source would send nobody anywhere.
+    return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq)
+
+
+_NO_DIRECTORY = 0xFFFFFFFF
+_PATH_CALLS = [call.number for call in spec.SNAPSHOT1.values() if call.family == "path"]
+
+
+def _outside_every_directory(trace: Trace, lines: Places) -> Iterator[Refusal]:
+    """Paths asked for relative to descriptor -1: so Go's library asks for what no granted directory holds."""
+    lost = (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == _NO_DIRECTORY)
+    rows = np.flatnonzero(lost & np.isin(trace.column("call"), _PATH_CALLS))
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, call, where in zip(rows.tolist(), trace.column("call")[rows], trace.where_ids[rows], strict=True):
+        groups.setdefault((int(call), int(where)), []).append(row)
+    for same in groups.values():
+        event = trace[same[0]]
+        asked = _asked(event)
+        sentence = f"{asked} failed: no granted directory holds this path"
+        where_from = _line(event, lines)
+        yield Refusal(
+            event.name, asked, DeniedBy.GRANT, sentence, "--dir HOST[::GUEST]", event.seq, where_from, len(same)
+        )
+
+
+_STREAMS = (
+    (0, "stdin", "fd_read", "--stdin -"), (1, "stdout", "fd_write", "--stdout"), (2, "stderr", "fd_write", "--stderr"),
+)  # fmt: skip
+
+
+def missed_streams(trace: Trace) -> Iterator[tuple[str, str, str, Any]]:
+    """(name, call, flag, rows) of each standard stream that was read or written and was never there."""
+    if trace.dropped:
+        return
+    calls, failed = trace.column("call"), trace.column("errno") == _BADF
+    known = {life.fd for life in trace.lives.values()} | {life.path for life in trace.lives.values()}
+    for fd, name, call, flag in _STREAMS:
+        if fd in known or f"<{name}>".encode() in known:
+            continue  # it was granted: what is closed now, the guest closed
+        rows = np.flatnonzero(failed & (calls == spec.SNAPSHOT1[call].number) & (trace.column("args")[:, 0] == fd))
+        if len(rows):
+            yield name, call, flag, rows
+
+
+def _streams_missed(trace: Trace, lines: Places) -> Iterator[Refusal]:
+    for name, call, flag, rows in missed_streams(trace):
+        event = trace[int(rows[0])]
+        asked = f"{call}({int(trace.column('args')[rows[0], 0])})"
+        sentence = f"{asked} failed: {name} is not granted; grant it with {flag}"
+        yield Refusal(call, asked, DeniedBy.GRANT, sentence, flag, event.seq, _line(event, lines), len(rows))

@@ -1,0 +1,266 @@
+"""Which line of the guest's source made which calls: figures by line, and the source with them in its margin.
+
+For: `Trace.by_line()` and `Trace.annotate()`. A call belongs to the innermost frame of its stack that lies in the
+person's own file (`meta["source_name"]`), or, when that is not known, to the innermost one with a line; without stacks
+or DWARF there is nothing to say and the tables say so. Not for: reading DWARF (`source.py`).
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..columns.decode import call_name
+from ..strace.show import bytes_text, duration_text, plain
+from .summary import noted_lines, notes_html, table_html, totals
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+Place = tuple[str, int, str]
+"""(file, line, function)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """All calls that one line of source made. Time in ns."""
+
+    file: str
+    line: int
+    function: str
+    calls: int
+    errors: int
+    refused: int
+    bytes: int
+    time: int
+    names: tuple[str, ...]
+    """The calls' names, the most frequent first."""
+
+
+def budget_words(trace: Trace) -> str:
+    """What is to be said of a run that recorded the stacks of its first calls only; "" otherwise."""
+    kept = trace.meta.get("stacks")
+    if not isinstance(kept, int) or isinstance(kept, bool) or trace.store.n + trace.dropped <= kept:
+        return ""
+    return f"; stacks were taken of the first {kept:,} calls and refusals: --stacks takes all"
+
+
+def places(trace: Trace) -> Places:
+    """For every stack number (from 0: none) the place in the source that its calls are counted for."""
+    return Places(trace)
+
+
+class Places(Sequence["Place | None"]):
+    """For every stack number (from 0: none) the place in the source that its calls are counted for.
+
+    Each is looked up when it is asked for.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._store = trace.store
+        self._own = PurePosixPath(str(trace.meta.get("source_name") or "")).name
+
+    def __len__(self) -> int:
+        return len(self._store.stacks) + 1
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        best = self._store.own_frame(number, self._own)
+        return (str(best[2]), best[3], best[0]) if best else None
+
+
+@dataclass(frozen=True)
+class Lines:
+    """One row for each line of source that made calls, by file and line."""
+
+    rows: tuple[Line, ...]
+    without: int
+    """Calls for which no line is known."""
+    budget: str = ""
+    """How many stacks were taken, in words; "" when all were."""
+    notes: tuple[str, ...] = ()
+    """A person's notes on the calls, a line each."""
+
+    @classmethod
+    def of(cls, trace: Trace) -> Lines:
+        """The figures of `trace` by line."""
+        table = places(trace)
+        keys: dict[Place, int] = {}
+        number = np.array([-1 if p is None else keys.setdefault(p, len(keys)) for p in table], "<i8")
+        stack = trace.column("stack")
+        where = number[np.where(stack < len(number), stack, 0)]
+        known = where >= 0
+        failed = (trace.column("errno") != 0) & (trace.column("errno") != 255)
+        n = len(keys)
+
+        def total(weights: Any) -> list[int]:
+            return list(totals(where[known], weights[known], n).tolist())
+
+        calls, errors = total(np.ones(len(where))), total(failed)
+        refused, moved = total(trace.column("denied_by") != 0), total(trace.column("nbytes"))
+        times = total(trace.column("dur"))
+        pairs, counts = np.unique(where[known] << 8 | trace.column("call")[known], return_counts=True)
+        names: list[list[tuple[int, str]]] = [[] for _ in range(n)]
+        for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            names[pair >> 8].append((-count, call_name(pair & 255)))
+        rows = [
+            Line(file, line, function, calls[i], errors[i], refused[i], moved[i], times[i],
+                 tuple(name for _, name in sorted(names[i])))
+            for (file, line, function), i in keys.items()
+            if calls[i]
+        ]  # fmt: skip
+        rows.sort(key=lambda row: (row.file, row.line, row.function))
+        return cls(tuple(rows), int(np.count_nonzero(~known)), budget_words(trace), noted_lines(trace))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Any:
+        return iter(self.rows)
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return (
+                f"no line is known for {self.without:,} calls: run with stacks (--stacks; stacks=True) "
+                "and a module compiled with debug information (-g)"
+            ) + "".join(f"\n{note}" for note in self.notes)
+        cells = [_HEAD, *map(_cells, self.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(_HEAD))]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if 1 <= i <= 5 else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in cells
+        ]
+        if self.without:
+            lines.append(f"({self.without:,} calls with no known line{self.budget})")
+        return "\n".join([*lines, *self.notes])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return f"<p>{html.escape(str(self))}</p>"
+
+        return table_html(_HEAD, list(map(_cells, self.rows))) + notes_html(self.notes)
+
+
+_HEAD = ("line", "calls", "errors", "refused", "bytes", "time", "what")
+
+
+def _cells(row: Line) -> tuple[str, ...]:
+    return (
+        f"{plain(row.file)}:{row.line}", f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
+        f"{row.refused:,}" if row.refused else "", bytes_text(row.bytes) if row.bytes else "",
+        duration_text(row.time), ", ".join(row.names[:3]) + (", ..." if len(row.names) > 3 else ""),
+    )  # fmt: skip
+
+
+_FIGURE = "text-align:right;white-space:nowrap"
+_REFUSED = "background:#b3261e;color:#fff;border-radius:3px;padding:0 .4em"
+"""Of a word that is to be seen on a light page and on a dark one."""
+
+
+def _notes_by_line(trace: Trace, name: str) -> dict[int, tuple[str, ...]]:
+    """The notes by the line of file `name` (any, if "") that made the first call they are on; else in 0."""
+    table, seqs, stacks = places(trace), trace.seq, trace.column("stack")
+    found: dict[int, tuple[str, ...]] = {}
+    for first, last, text in trace.notes:
+        row = int(np.searchsorted(seqs, first))
+        if row < len(seqs) and seqs[row] <= last:
+            stack = int(stacks[row])
+            place = table[stack] if stack < len(table) else None
+            line = place[1] if place and (not name or PurePosixPath(place[0]).name == name) else 0
+            span = f"call {first}" if last == first else f"calls {first} to {last}"
+            found[line] = (*found.get(line, ()), f"{span}: {plain(text)}" if line else f"note on {span}: {plain(text)}")
+    return found
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The guest's source, each line with its calls, bytes and time; `!` marks lines that were refused something."""
+
+    source: str
+    lines: dict[int, list[Line]]
+    name: str
+    remark: str = ""
+    notes: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """A person's notes by the line whose call they are on; those on no known line are in 0."""
+
+    @classmethod
+    def of(cls, trace: Trace, source: str | None = None, file: str | None = None) -> Annotation:
+        """The source of `trace`, or the one given, with the figures of the lines of `file`.
+
+        Raises ValueError when neither the trace nor the caller has the source.
+        """
+        text = source if source is not None else trace.meta.get("source")
+        if not isinstance(text, str):
+            raise ValueError("the trace does not hold its program's source: give it as annotate(source=...)")
+        name = PurePosixPath(file or str(trace.meta.get("source_name") or "")).name
+        table: dict[int, list[Line]] = {}
+        found = trace.by_line()
+        for row in found:
+            if not name or PurePosixPath(row.file).name == name:
+                table.setdefault(row.line, []).append(row)
+        remark = f"{found.without:,} calls have no known line{found.budget}" if found.budget else ""
+        if not table:
+            none = f"no call is known to come from {name or 'this source'}{found.budget}"
+            remark = none if found.rows else str(found)
+        return cls(text, table, name, remark, _notes_by_line(trace, name))
+
+    def _margin(self, number: int) -> tuple[str, str, str, bool, str]:
+        rows = self.lines.get(number, [])
+        if not rows:
+            return "", "", "", False, ""
+        moved = sum(row.bytes for row in rows)
+        names = ", ".join(dict.fromkeys(name for row in rows for name in row.names))
+        return (
+            f"{sum(row.calls for row in rows):,}", bytes_text(moved) if moved else "",
+            duration_text(sum(row.time for row in rows)), any(row.refused for row in rows), names,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        out = [f"{'calls':>8} {'bytes':>10} {'time':>9}    line"]
+        for number, text in enumerate(self.source.splitlines(), 1):
+            calls, moved, time, refused, _ = self._margin(number)
+            mark = "!" if refused else " "
+            out.append(f"{calls:>8} {moved:>10} {time:>9} {mark} {number:4}  {plain(text.expandtabs(4))}".rstrip())
+            out += [f"{'':>8} {'':>10} {'note':>9}         ^ {note}" for note in self.notes.get(number, ())]
+        if any(row.refused for rows in self.lines.values() for row in rows):
+            out.append("!: refused")
+        return "\n".join([*out, *filter(None, [self.remark]), *self.notes.get(0, ())])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        longest = max((sum(row.time for row in rows) for rows in self.lines.values()), default=0) or 1
+        body = []
+        for number, text in enumerate(self.source.splitlines(), 1):
+            calls, moved, time, refused, names = self._margin(number)
+            share = sum(row.time for row in self.lines.get(number, ())) / longest
+            shade = f"background:rgba(255,170,0,{share * 0.35:.2f});" if share else ""  # text stays readable on it
+            mark = f' <span style="{_REFUSED}" title="refused">refused</span>' if refused else ""
+            body.append(
+                f'<tr style="{shade}" title="{html.escape(names)}">'
+                + "".join(f'<td style="{_FIGURE}">{cell}</td>' for cell in (calls, moved, time, str(number)))
+                + '<td style="text-align:left;white-space:pre;font-family:monospace" dir="ltr">'
+                + f"{html.escape(plain(text.expandtabs(4)))}{mark}</td></tr>"
+            )
+            body += [
+                f'<tr><td colspan="4" style="text-align:right">note</td><td style="text-align:left">'
+                f"<em>{html.escape(note)}</em></td></tr>"
+                for note in self.notes.get(number, ())
+            ]
+        head = "".join(f"<th>{name}</th>" for name in ("calls", "bytes", "time", "line"))
+        head += f'<th style="text-align:left" dir="ltr">{html.escape(plain(self.name))}</th>'
+        remark = f"<p>{html.escape(self.remark)}</p>" if self.remark else ""
+        rest = notes_html(self.notes.get(0, ()))
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+        return f'<div style="overflow-x:auto">{table}</div>{remark}{rest}'

@@ -1,0 +1,386 @@
+"""From raw records to typed values, a column at a time, by the spec table.
+
+For: every view that shows arguments or results. A `Plan` says where each parameter of a call lies (record words, path,
+payload); `Batch` reads one parameter of many calls at once with NumPy, so that decoding a row costs well under a
+microsecond. Not for: turning values into text (`show.py`).
+
+Where things lie (what the engine's trampolines write, besides the RECORD fields):
+
+- words beyond the fourth, then aux, then data, in the payload (`record.pack_payload`);
+- the first string argument in the record's `path`, the second (link, rename, symlink) in aux;
+- vector calls: aux is the (pointer u32, length u32) array as read, at most 64 entries, and for `sock_recv` four
+  more bytes with the roflags; data is what was moved;
+- out buffers (`random_get`, `fd_readdir`, `path_readlink`, `fd_prestat_dir_name`) and strings (`args_get`): data;
+- results: the first scalar in `result`; the second scalar as u32 in aux; a struct (filestat, fdstat, prestat) in aux as
+  it lies in guest memory; `poll_oneoff`: the subscriptions as read (at most 256), then the events as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...wasi import signature as sig
+from ...wasi import spec
+from ...wasi import types as t
+from ...wasi.signature import Call, Type
+from ..record.container import Part
+from ..record.layout import DID_NOT_RETURN, Flag
+
+Array = np.ndarray[Any, Any]
+Values = list[Any]
+
+
+KEPT_SUBSCRIPTIONS = 256
+"""Poll subscriptions that the engine keeps; the events follow them."""
+
+
+class Iovec(NamedTuple):
+    """One element of a scatter or gather list, with as much of its bytes as the trace kept."""
+
+    ptr: int
+    len: int
+    data: bytes
+
+
+class DirEntry(NamedTuple):
+    """One entry that `fd_readdir` wrote; `name` is cut where the trace's snap length ended."""
+
+    next: int
+    ino: int
+    filetype: int
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One parameter or result and where it lies."""
+
+    name: str
+    type: Type
+    kind: str
+    word: int = -1
+    """Index of its first 32-bit word among the call's; -1 for a result."""
+    order: int = 0
+    """Which of the strings, fds or results it is, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the calls of one kind are read."""
+
+    call: Call
+    words: int
+    """32-bit words of all parameters."""
+    params: tuple[Field, ...]
+    results: tuple[Field, ...]
+    moves: str
+    """What `nbytes` counts: "result" (the first result), "length" (the buffer's length) or "" for nothing."""
+    writes: bool
+    """Whether the bytes moved leave the guest."""
+
+
+_MOVED_IN_RESULT = {
+    "fd_read", "fd_pread", "fd_write", "fd_pwrite", "fd_readdir", "path_readlink", "sock_recv", "sock_send",
+}  # fmt: skip
+_UNKNOWN = Call("unknown", "unknown", 254, (), (), "A call that this version of wasilab does not know.")
+
+
+@lru_cache(maxsize=512)
+def plan(number: int, unstable: bool = False) -> Plan:
+    """The plan of the call with this number; an empty one for a number that the spec does not have."""
+    if number >= len(spec.BY_NUMBER):
+        return Plan(_UNKNOWN, 0, (), (), "", False)
+    call = spec.BY_NUMBER[number]
+    if unstable:
+        call = spec.UNSTABLE.get(call.name, call)
+    at = 0
+    params: list[Field] = []
+    seen: dict[str, int] = {}
+    for param in call.params:
+        kind = param.type.kind
+        order = seen.get(kind, 0)
+        seen[kind] = order + 1
+        params.append(Field(param.name, param.type, kind, at, order))
+        at += sum(2 if word == "i64" else 1 for word in param.type.words)
+    results = tuple(Field(r.name, r.type, "result", -1, i) for i, r in enumerate(call.results))
+    moves = "result" if call.name in _MOVED_IN_RESULT else "length" if call.name == "random_get" else ""
+    writes = "write" in call.name or "send" in call.name
+    return Plan(call, at + len(call.results), tuple(params), results, moves, writes)
+
+
+class Batch:
+    """Some calls of one kind from one part, read column by column."""
+
+    def __init__(self, part: Part, index: Array, how: Plan, records: Array | None = None) -> None:
+        self.part = part
+        self.index = index
+        self.plan = how
+        self.records = part.records[index] if records is None else records
+        self.n = len(index)
+
+    @cached_property
+    def arena(self) -> bytes:
+        """The part's payloads as bytes."""
+        arena = self.part.arena
+        return arena if isinstance(arena, bytes) else bytes(arena)
+
+    @cached_property
+    def words32(self) -> Array:
+        """The part's payloads as 32-bit words."""
+        whole = len(self.part.arena) & ~3
+        return np.frombuffer(memoryview(self.part.arena)[:whole], "<u4") if whole else np.zeros(1, "<u4")
+
+    @cached_property
+    def places(self) -> tuple[Array, Array, Array, Array]:
+        """Of each payload (whether it is there, offset of aux, offset of data, end of data); an impossible one is not.
+        """
+        extra = 4 * max(self.plan.words - 4, 0)
+        size = len(self.part.arena) & ~3
+        head = (self.records["payload"].astype("<i8") - 1) << 2
+        good = (head >= 0) & (head + 8 + extra <= size)
+        head = np.where(good, head, 0)
+        index = head >> 2
+        words = self.words32
+        last = len(words) - 1
+        first, data_len = words[np.minimum(index, last)], words[np.minimum(index + 1, last)].astype("<i8")
+        aux = head + 8 + extra
+        data = aux + (first >> 16)
+        good &= data + data_len <= size
+        return good, np.where(good, aux, 0), np.where(good, data, 0), np.where(good, data + data_len, 0)
+
+    @property
+    def has_payload(self) -> Array:
+        """Which rows have a readable payload."""
+        return self.places[0]
+
+    def extents(self) -> tuple[list[int], list[int], list[bool]]:
+        """(start of the header, end of the data, whether there is one) of each call's payload."""
+        good, aux, _, end = self.places
+        return (aux - 8 - 4 * max(self.plan.words - 4, 0)).tolist(), end.tolist(), good.tolist()
+
+    def word(self, k: int) -> Array:
+        """The k-th 32-bit word of each call's arguments (0 where the trace does not hold it)."""
+        if k < 4:
+            return np.asarray(self.records["args"][:, k])
+        good, aux, _, _ = self.places
+        at = np.maximum(aux // 4 - (self.plan.words - 4) + k - 4, 0)
+        words = self.words32
+        return np.asarray(np.where(good, words[np.minimum(at, len(words) - 1)], 0))
+
+    def word64(self, k: int) -> Array:
+        """Words k and k + 1 as one unsigned 64-bit number."""
+        return np.asarray(self.word(k).astype("<u8") | (self.word(k + 1).astype("<u8") << np.uint64(32)))
+
+    @cached_property
+    def aux(self) -> list[bytes]:
+        """The aux bytes of each call."""
+        arena = self.arena
+        _, low, high, _ = self.places
+        return [arena[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+
+    @cached_property
+    def data(self) -> list[bytes]:
+        """The data bytes of each call."""
+        arena = self.arena
+        _, _, low, high = self.places
+        return [arena[a:b] for a, b in zip(low.tolist(), high.tolist(), strict=True)]
+
+    @cached_property
+    def errno(self) -> Array:
+        """The errno of each call."""
+        return np.asarray(self.records["errno"])
+
+    def numbers(self, field: Field) -> Array:
+        """A scalar parameter of each call."""
+        if field.type.words == ("i64",):
+            wide = self.word64(field.word)
+            return wide.view("<i8") if field.type.signed else wide
+        narrow = self.word(field.word)
+        return narrow.astype("<i4") if field.type.signed else narrow
+
+    # -- one parameter or result of all calls -------------------------------------------------------------------------
+
+    def values(self, field: Field) -> Values:
+        """The parameter's value in each call (see `_READERS`)."""
+        return _READERS[field.kind](self, field)
+
+    def results(self, field: Field) -> Values:
+        """The result's value in each call; None where the call failed or did not return."""
+        layout = field.type.struct
+        ok = (self.errno == 0).tolist()
+        if field.type.record and layout is not None:
+            size, unpack = layout.size, layout.unpack
+            make = _MAKERS.get((field.type.name, size), tuple)
+            return [
+                make(unpack(aux[:size])) if good and len(aux) >= size else None
+                for good, aux in zip(ok, self.aux, strict=True)
+            ]
+        if field.order == 0:
+            return [value if good else None for good, value in zip(ok, self.records["result"].tolist(), strict=True)]
+        return [
+            int.from_bytes(aux[-4:], "little") if good and len(aux) & 7 == 4 else None
+            for good, aux in zip(ok, self.aux, strict=True)
+        ]
+
+
+def _fd(batch: Batch, field: Field) -> Values:
+    return list(batch.word(field.word).astype("<i4").tolist())
+
+
+def _scalar(batch: Batch, field: Field) -> Values:
+    return list(batch.numbers(field).tolist())
+
+
+def _string(batch: Batch, field: Field) -> Values:
+    """First string: the record's path; second: aux. None where the trace has none (an unreadable pointer)."""
+    if field.order:
+        good = batch.has_payload.tolist()
+        return [aux if has else None for has, aux in zip(good, batch.aux, strict=True)]
+    paths = [None, *batch.part.paths]
+    return [paths[i] if i < len(paths) else None for i in batch.records["path"].tolist()]
+
+
+def _iovecs(batch: Batch, field: Field) -> Values:
+    """A list of Iovec for each call; None where the array could not be read."""
+    found: Values = []
+    for aux, data, has in zip(batch.aux, batch.data, batch.has_payload.tolist(), strict=True):
+        if not has:
+            found.append(None)
+            continue
+        words = memoryview(aux[: len(aux) & ~7]).cast("I")
+        vectors = []
+        at = 0
+        for i in range(0, len(words), 2):
+            length = words[i + 1]
+            vectors.append(Iovec(words[i], length, data[at : at + length]))
+            at += length
+        found.append(vectors)
+    return found
+
+
+def _buffer(batch: Batch, field: Field) -> Values:
+    """The bytes written to the buffer (directory entries for fd_readdir), None where the call failed."""
+    ok = (batch.errno == 0).tolist()
+    if batch.plan.call.name == "fd_readdir":
+        return [dirents(data) if good else None for good, data in zip(ok, batch.data, strict=True)]
+    return [data if good else None for good, data in zip(ok, batch.data, strict=True)]
+
+
+def _strings(batch: Batch, field: Field) -> Values:
+    ok = (batch.errno == 0).tolist()
+    rows = zip(ok, batch.data, strict=True)
+    return [data.removesuffix(b"\0").split(b"\0") if good and data else None for good, data in rows]
+
+
+def _subscriptions(batch: Batch, field: Field) -> Values:
+    unstable = batch.plan.call.module == "wasi_unstable"
+    size = (t.SUBSCRIPTION_UNSTABLE if unstable else t.SUBSCRIPTION).size
+    found = []
+    counts = batch.word(2).tolist()
+    for aux, count, has in zip(batch.aux, counts, batch.has_payload.tolist(), strict=True):
+        whole = min(len(aux) // size, count) * size
+        found.append(t.decode_subscriptions(aux[:whole], unstable=unstable) if has else None)
+    return found
+
+
+def _events(batch: Batch, field: Field) -> Values:
+    """The events written, which follow the subscriptions in aux; None where the trace does not hold them."""
+    size = (t.SUBSCRIPTION_UNSTABLE if batch.plan.call.module == "wasi_unstable" else t.SUBSCRIPTION).size
+    found: Values = []
+    rows = zip(batch.aux, batch.word(2).tolist(), batch.records["result"].tolist(), batch.errno.tolist(), strict=True)
+    for aux, subscriptions, count, errno in rows:
+        events = aux[min(subscriptions, KEPT_SUBSCRIPTIONS) * size :]
+        if errno or not events or len(events) != count * t.EVENT.size:
+            found.append(None)
+        else:
+            found.append([t.Event(*fields) for fields in t.EVENT.iter_unpack(events)])
+    return found
+
+
+_READERS: dict[str, Callable[[Batch, Field], Values]] = {
+    sig.FD: _fd,
+    sig.SCALAR: _scalar,
+    sig.STRING: _string,
+    sig.IOVECS: _iovecs,
+    sig.CIOVECS: _iovecs,
+    sig.OUTBUF: _buffer,
+    sig.OUTSTRINGS: _strings,
+    sig.INSUBS: _subscriptions,
+    sig.OUTEVENTS: _events,
+}
+
+
+def dirents(data: bytes) -> list[DirEntry]:
+    """The directory entries in `data`, the last one cut short if `data` is."""
+    found = []
+    at = 0
+    while at + t.DIRENT.size <= len(data):
+        following, ino, length, filetype = t.DIRENT.unpack_from(data, at)
+        at += t.DIRENT.size
+        found.append(DirEntry(following, ino, filetype, data[at : at + length]))
+        at += length
+    return found
+
+
+def _filestat(fields: tuple[int, ...]) -> t.Filestat:
+    dev, ino, filetype, nlink, size, atim, mtim, ctim = fields
+    return t.Filestat(dev, ino, filetype, nlink, size, atim, mtim, ctim)  # type: ignore[arg-type]
+
+
+_MAKERS: dict[tuple[str, int], Callable[[tuple[int, ...]], Any]] = {
+    ("filestat", 64): _filestat,
+    ("filestat", 56): _filestat,
+    ("fdstat", 24): lambda fields: t.Fdstat(*fields),
+    ("prestat", 8): lambda fields: t.Prestat(*fields),
+}
+
+
+def bytes_moved(call: Array, errno: Array, result: Array, args: Array) -> Array:
+    """How many bytes each call moved, u64: 0 for failed calls and those that move none."""
+    by_result = np.zeros(256, bool)
+    by_length = np.zeros(256, bool)
+    for number in range(len(spec.BY_NUMBER)):
+        by_result[number] = plan(number).moves == "result"
+        by_length[number] = plan(number).moves == "length"
+    moved = np.where(by_result[call] & (errno == 0), result, np.uint64(0))
+    lengths = by_length[call] & (errno == 0)
+    if lengths.any():
+        moved[lengths] = args[lengths, 1]
+    return moved
+
+
+def is_unstable(flags: Array | int) -> Any:
+    """Whether calls are of `wasi_unstable`."""
+    return (flags & int(Flag.UNSTABLE)) != 0
+
+
+NAMES: tuple[str, ...] = tuple(call.name for call in spec.BY_NUMBER)
+"""Names of the calls by number."""
+FAMILY_OF: tuple[str, ...] = tuple(call.family for call in spec.BY_NUMBER)
+"""Families of the calls by number."""
+
+
+def call_name(number: int) -> str:
+    """The name of a call, "unknown_N" for a number that the spec does not have."""
+    return NAMES[number] if number < len(NAMES) else f"unknown_{number}"
+
+
+def _errno_name(number: int) -> str:
+    if number == 0:
+        return ""
+    if number == DID_NOT_RETURN:
+        return "?"
+    return KNOWN_ERRNOS[number].symbol if number in KNOWN_ERRNOS else f"E{number}"
+
+
+KNOWN_ERRNOS: dict[int, t.Errno] = {int(errno): errno for errno in t.Errno}
+"""Number -> errno."""
+ERRNO_NAMES: tuple[str, ...] = tuple(map(_errno_name, range(256)))
+"""`ENOENT`; "" for success, "?" for a call that did not return, "E123" for a number that WASI does not have."""
+ERRNO_TEXTS: tuple[str, ...] = tuple(KNOWN_ERRNOS[n].text if n in KNOWN_ERRNOS else "unknown error" for n in range(256))
+"""What each errno means, in strace's words."""

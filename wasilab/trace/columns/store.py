@@ -1,0 +1,321 @@
+"""The columns behind a trace: parts in memory or mapped from a file, seen as one table.
+
+For: `Trace` and its views, which are selections of rows of one `Store`. Each column is gathered from the parts when it
+is first asked for and then kept, so that a filter on one column of ten million calls reads that column only. Numbers
+that are local to a part (paths) become global here. Not for: their meaning (`decode.py`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...wasi import spec
+from ..record.container import Part
+from ..record.layout import HEADER, RECORD, RECORD_BYTES, Life
+from ..record.tables import Tables
+
+if TYPE_CHECKING:
+    from ..record.recorder import Recorder
+
+Array = np.ndarray[Any, Any]
+_SYMLINK = spec.SNAPSHOT1["path_symlink"].number
+
+Resolver = Callable[[int], Any]
+"""Module offset -> an object with `file` and `line`, or None where there is no line (`source.SourceMap.locate`)."""
+
+
+class Store:
+    """All calls of one trace. Columns are read-only; `notes` and `meta` may change."""
+
+    def __init__(self, parts: Sequence[Part], tables: Tables, resolver: Resolver | None = None) -> None:
+        self.parts = [part for part in parts if part.n]
+        self.all_parts = list(parts)
+        self.meta = tables.meta
+        self.dropped = tables.dropped
+        self.notes = [(int(first), int(last), str(text)) for first, last, text in tables.notes]
+        self.stacks = tables.stacks
+        self._frames = tables.frames
+        self._located: dict[int, tuple[str, int, str | None, int]] = {}
+        self._open = tables.lives
+        self.resolver = resolver
+        """Finds source lines; None for a trace from a file, whose frames hold them."""
+        self._starts: list[int] = []
+        total = 0
+        for part in self.parts:
+            self._starts.append(total)
+            total += part.n
+        self.n = total
+        self._columns: dict[str, Array] = {}
+
+    @classmethod
+    def of_recorder(cls, recorder: Recorder, resolver: Resolver | None = None) -> Store:
+        """The calls recorded until now; the guest may go on meanwhile."""
+        chunks = list(recorder.chunks)
+        parts: list[Part] = []
+        if recorder.spooled:
+            parts = _spooled(recorder, chunks[0].first)
+        for chunk in chunks:
+            n = chunk.n
+            raw = bytes(memoryview(chunk.buf)[: n * RECORD_BYTES])
+            records = np.frombuffer(raw, RECORD)
+            lives = [settled(life, chunks[-1].first + chunks[-1].n) for life in list(chunk.lives)]
+            parts.append(
+                Part(chunk.first, n, records, chunk.payloads(), list(chunk.paths), list(chunk.reasons), lives)
+            )
+        tables = Tables.of_recorder(recorder)
+        tables.lives = [replace(life) for life in tables.lives]
+        return cls(parts, tables, resolver or recorder.resolver)
+
+    def tables(self) -> Tables:
+        """What a file holds once, with frames resolved to source lines."""
+        notes = [list(note) for note in self.notes]
+        frames = [list(frame) for frame in self.frames]
+        return Tables(dict(self.meta), self.dropped, list(self._open), self.stacks, frames, notes)
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    def column(self, name: str) -> Array:
+        """One column of all calls: a field of RECORD (`path` with global numbers), or `seq`."""
+        found = self._columns.get(name)
+        if found is None:
+            found = self._gather(name)
+            found.flags.writeable = False
+            self._columns[name] = found
+        return found
+
+    def _gather(self, name: str) -> Array:
+        for part in self.parts:
+            part.checked()
+        if name == "seq":
+            pieces = [part.numbers() for part in self.parts]
+        elif name == "path":
+            pieces = [self._global_paths(part) for part in self.parts]
+        else:
+            pieces = [part.records[name] for part in self.parts]
+        if not pieces:
+            kind = np.dtype("<i8") if name == "seq" else RECORD[name]
+            return np.zeros((0, *kind.shape), kind.base)
+        return np.ascontiguousarray(pieces[0]).copy() if len(pieces) == 1 else np.concatenate(pieces)
+
+    @cached_property
+    def _path_ids(self) -> dict[bytes, int]:
+        return {}
+
+    @cached_property
+    def paths(self) -> list[bytes]:
+        """Path number - 1 -> path, over all parts."""
+        self.column("path")
+        return list(self._path_ids)
+
+    def _global_paths(self, part: Part) -> Array:
+        ids = self._path_ids
+        table = np.zeros(len(part.paths) + 1, "<u4")
+        for local, path in enumerate(part.paths, 1):
+            table[local] = ids.setdefault(path, len(ids) + 1)
+        local_ids = part.records["path"]
+        if len(local_ids) and int(local_ids.max()) >= len(table):  # only in a file that lies
+            local_ids = np.where(local_ids < len(table), local_ids, 0)
+        return np.asarray(table[local_ids])
+
+    # -- where a call acted ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def where_ids(self) -> Array:
+        """For every call, the index into `wheres` of what it acted on: the path named, or the descriptor's."""
+        return self._where[0]
+
+    @cached_property
+    def wheres(self) -> list[tuple[str, str]]:
+        """(full path, path as the guest gave it) pairs; ("", "") is the first: a call about no file."""
+        return self._where[1]
+
+    @cached_property
+    def _where(self) -> tuple[Array, list[tuple[str, str]]]:
+        handles, paths = self.column("handle"), self.column("path")
+        width = len(self.paths) + 1
+        highest = int(handles.max(initial=0)) + 1
+        pairs = handles.astype("<u8") * np.uint64(width) + paths
+        if highest * width <= 4 * self.n + (1 << 20):  # few enough for a table; sorting a million pairs is slow
+            used = np.zeros(highest * width, bool)
+            used[pairs] = True
+            keys = np.flatnonzero(used)
+            number = np.zeros(len(used), "<u4")
+            number[keys] = np.arange(len(keys))
+            ids = number[pairs]
+        else:
+            keys, ids = np.unique(pairs, return_inverse=True)
+            ids = ids.astype("<u4")
+        found = [self._join(key // width, key % width) for key in keys.tolist()]
+        if not found or found[0] != ("", ""):
+            found.insert(0, ("", ""))
+            ids = ids + np.uint32(1)
+        return self._symlinks(ids, found)
+
+    def _join(self, handle: int, path: int) -> tuple[str, str]:
+        life = self.lives.get(handle)
+        base = "" if life is None else text_of(life.path)
+        if not path:
+            return base, ""
+        given = text_of(self.paths[path - 1])
+        if not base or given.startswith("/"):
+            return given, given
+        return base.rstrip("/") + "/" + given.removeprefix("./"), given
+
+    def _symlinks(self, ids: Array, found: list[tuple[str, str]]) -> tuple[Array, list[tuple[str, str]]]:
+        """A symlink's `path` column is the target's text, its second path is where it is made: use that."""
+        rows = np.flatnonzero(self.column("call") == _SYMLINK)
+        if not len(rows):
+            return ids, found
+        ids = ids.copy()
+        found = list(found)
+        numbers: dict[tuple[str, str], int] = {}
+        for part, index, at in self.batches(rows):
+            for row, record in zip(rows[at].tolist(), part.records[index], strict=True):
+                place = header(part, int(record["payload"]))
+                if place is None:
+                    continue
+                aux = place[0] + 4  # after the fifth of its five words
+                given = text_of(bytes(part.arena[aux : aux + place[2]]))
+                life = self.lives.get(int(record["handle"]))
+                base = "" if life is None else text_of(life.path)
+                pair = (base.rstrip("/") + "/" + given if base else given, given)
+                if pair not in numbers:
+                    numbers[pair] = len(found)
+                    found.append(pair)
+                ids[row] = numbers[pair]
+        return ids, found
+
+    # -- payloads ----------------------------------------------------------------------------------------------------
+
+    def batches(self, rows: Array | None = None) -> Iterator[tuple[Part, Array, Array]]:
+        """(part, indices into the part, positions in `rows`) for rows in ascending order; `None` means all rows."""
+        for part, start in zip(self.parts, self._starts, strict=True):
+            if rows is None:
+                part.checked()
+                yield part, np.arange(part.n), np.arange(start, start + part.n)
+                continue
+            low, high = np.searchsorted(rows, (start, start + part.n))
+            if low < high:
+                part.checked()
+                yield part, rows[low:high] - start, np.arange(low, high)
+
+    def locate(self, row: int) -> tuple[Part, int]:
+        """The part that holds a row, and the index in it."""
+        index = bisect_right(self._starts, row) - 1
+        return self.parts[index].checked(), row - self._starts[index]
+
+    def reason(self, row: int) -> str:
+        """The sentence that a refused call was given, or ""."""
+        part, index = self.locate(row)
+        return reason_of(part, int(part.records["payload"][index]))
+
+    # -- tables ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def lives(self) -> dict[int, Life]:
+        """Every opening of a descriptor that the trace knows, by life number."""
+        found: dict[int, Life] = {}
+        for part in self.all_parts:
+            for life in part.closed():
+                found[life.life] = life
+        for life in self._open:
+            found.setdefault(life.life, life)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def lives_by_number(self) -> dict[int, list[tuple[int, Life]]]:
+        """fd number -> (the call that gave it that number, life) in order; -1 for the start."""
+        found: dict[int, list[tuple[int, Life]]] = {}
+        for life in self.lives.values():
+            for seq, fd in ((life.opened_seq, life.fd), *((seq, fd) for seq, fd, _ in life.moves)):
+                found.setdefault(fd, []).append((seq, life))
+        for entries in found.values():
+            entries.sort(key=lambda entry: (entry[0], entry[1].life))
+        return found
+
+    @property
+    def frames(self) -> list[tuple[str, int, str | None, int]]:
+        """Every different frame: (function, module offset, file or None, line or 0)."""
+        return [self._frame(index) for index in range(len(self._frames))]
+
+    def _frame(self, index: int) -> tuple[str, int, str | None, int]:
+        found = self._located.get(index)
+        if found is None:
+            function, offset, file, line = self._frames[index]
+            if file is None and self.resolver is not None:
+                better = self.resolver(offset)
+                if better is not None:
+                    file, line = str(better.file), int(better.line)
+            found = self._located[index] = (function, offset, file, line)
+        return found
+
+    def own_frame(self, number: int, name: str) -> tuple[str, int, str | None, int] | None:
+        """The innermost frame of a stack in the file `name`, else the innermost with a line; None without any.
+
+        Reads no more debug information than it needs: the units of a C library cost milliseconds each.
+        """
+        if not 0 < number <= len(self.stacks):
+            return None
+        indices = self.stacks[number - 1]
+        unit = getattr(getattr(self.resolver, "__self__", None), "unit_name", None)
+        for index in indices:
+            if unit is not None and name and index not in self._located:
+                of_unit = unit(self._frames[index][1]) or ""
+                root, of_crate, _ = of_unit.partition("/@/")  # rustc names a unit by its crate's first file
+                if (of_crate or of_unit.endswith(_C_FILES)) and PurePosixPath(root).name != name:
+                    continue  # of another C file or crate; units of other languages hold code of several files
+            frame = self._frame(index)
+            if frame[3] and frame[2] and PurePosixPath(frame[2]).name == name:
+                return frame
+        frames = map(self._frame, indices)
+        return next((frame for frame in frames if frame[2] and frame[3]), None)
+
+    def stack(self, number: int) -> list[tuple[str, int, str | None, int]]:
+        """The frames of a stack, innermost first; [] for 0 or a number that the trace does not hold."""
+        if not 0 < number <= len(self.stacks):
+            return []
+        return [self._frame(index) for index in self.stacks[number - 1]]
+
+
+_C_FILES = (".c", ".s", ".S")
+
+
+def settled(life: Life, calls: int) -> Life:
+    """A copy of a life; one that the host closed after the last call, when the run ended, counts as still open."""
+    return replace(life, closed_seq=-1) if life.closed_seq >= calls else replace(life)
+
+
+def text_of(path: bytes) -> str:
+    """A path as text; bytes that are not UTF-8 as `\\xNN`. Not yet safe to print: see `show.plain`."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def _spooled(recorder: Recorder, before: int) -> list[Part]:
+    from ..record.container import read
+
+    assert recorder._spool_path is not None
+    parts, _ = read(recorder._spool_path, partial=True)
+    return [part for part in parts if part.first < before]
+
+
+def header(part: Part, payload: int) -> tuple[int, int, int, int] | None:
+    """(offset after the header, reason, len(aux), len(data)) of a payload, or None where there is none."""
+    at = (payload - 1) << 2
+    if payload == 0 or at + 8 > len(part.arena):
+        return None
+    return (at + 8, *HEADER.unpack_from(part.arena, at))
+
+
+def reason_of(part: Part, payload: int) -> str:
+    """The reason in a payload of `part`, or ""."""
+    found = header(part, payload)
+    if found is None or not 0 < found[1] <= len(part.reasons):
+        return ""
+    return part.reasons[found[1] - 1]

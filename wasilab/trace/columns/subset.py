@@ -1,0 +1,75 @@
+"""Some calls of a trace as parts of their own, for saving a slice or a filtered trace.
+
+Only what the chosen calls need goes along: their payloads, paths and reasons are copied out, so that a file made of
+some calls does not hold the data of the others. Not for: choosing (`query.py`).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+
+from ..record.container import Part
+from .decode import Batch, plan
+from .store import Store
+
+Array = np.ndarray[Any, Any]
+
+
+def parts_of(store: Store, rows: Array | None) -> list[Part]:
+    """The parts that hold `rows` (ascending; None: all) and nothing else but all descriptor lives."""
+    if rows is None:
+        return store.all_parts
+    found = []
+    for part, index, _ in store.batches(rows):
+        found.append(part if len(index) == part.n else _pick(part, index))
+    whole = {id(part) for part in found}
+    lives = [life for part in store.all_parts if id(part) not in whole for life in part.closed()]
+    empty = np.zeros(0, store.all_parts[0].records.dtype) if store.all_parts else np.zeros(0)
+    if lives:
+        found.append(Part(0, 0, empty, b"", [], [], lives))
+    return found
+
+
+def _pick(part: Part, index: Array) -> Part:
+    records = part.records[index].copy()
+    payloads = blobs(part, index)
+    arena = bytearray()
+    reasons: dict[str, int] = {}
+    for i, blob in enumerate(payloads):
+        if not blob:
+            records["payload"][i] = 0
+            continue
+        records["payload"][i] = (len(arena) >> 2) + 1
+        number = int.from_bytes(blob[:2], "little")
+        if 0 < number <= len(part.reasons):
+            number = reasons.setdefault(part.reasons[number - 1], len(reasons) + 1)
+        else:
+            number = 0
+        arena += struct.pack("<H", number) + blob[2:] + bytes(-len(blob) & 3)
+    used = np.unique(records["path"])
+    used = used[(used > 0) & (used <= len(part.paths))]
+    numbers = np.zeros(max(len(part.paths), int(records["path"].max(initial=0))) + 1, "<u4")
+    numbers[used] = np.arange(1, len(used) + 1)
+    records["path"] = numbers[records["path"]]
+    paths = [part.paths[i - 1] for i in used.tolist()]
+    seqs = part.numbers(index)
+    return Part(int(seqs[0]), len(index), records, bytes(arena), paths, list(reasons), (), seqs)
+
+
+def blobs(part: Part, index: Array) -> list[bytes]:
+    """The payload of each call, header included; b"" where there is none that is whole."""
+    out: list[bytes] = [b""] * len(index)
+    records = part.records[index]
+    keys = records["call"].astype("<u2") | ((records["flags"] & 8) << 8)
+    for key in np.unique(keys).tolist():
+        chosen = np.flatnonzero(keys == key)
+        batch = Batch(part, index[chosen], plan(key & 0xFF, bool(key >> 8)))
+        arena = batch.arena
+        starts, ends, good = batch.extents()
+        for i, start, end, has in zip(chosen.tolist(), starts, ends, good, strict=True):
+            if has:
+                out[i] = arena[start:end]
+    return out

@@ -1,0 +1,300 @@
+"""One term of a filter: a column compared with a value, or a word such as `refused`, as the calls that satisfy it.
+
+For: `query.py`, which reads expressions. Everything is evaluated on whole columns; texts are compared once for each
+different text. Messages name the column and show what would be valid.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import operator
+import re
+from collections.abc import Callable, Sequence, Set
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from ...capabilities.refusal import DeniedBy
+from ...wasi import spec
+from ...wasi import types as t
+from ..record.layout import DID_NOT_RETURN, Flag
+from .decode import FAMILY_OF, NAMES
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+Text = str | Sequence[str | int] | Set[str | int] | int | None
+"""A condition on names or paths: one (before it an operator, if not `=`: "!=path_open") or several."""
+Number = str | float | range | Sequence[float] | Set[float] | None
+"""A condition on a number or a time: "<10", ">1ms", a number (of ns, where it is a time), a range, any of several."""
+
+
+class Conditions(TypedDict, total=False):
+    """What `Trace.filter` takes by keyword: the columns and words of an expression. None: no condition."""
+
+    call: Text
+    family: Text
+    path: Text
+    errno: Text
+    denied_by: Text | DeniedBy | Sequence[DeniedBy]
+    t: Number
+    t_start: Number
+    t_end: Number
+    dur: Number
+    gap: Number
+    bytes: Number
+    nbytes: Number
+    result: Number
+    fd: Number
+    generation: Number
+    seq: Number
+    line: Number
+    tid: Number
+    instance: Number
+    handle: Number
+    refused: bool | None
+    denied: bool | None
+    failed: bool | None
+    ok: bool | None
+    noted: bool | None
+    unreturned: bool | None
+    truncated: bool | None
+    injected: bool | None
+    asked: bool | None
+    nosys: bool | None
+    overridden: bool | None
+    unstable: bool | None
+
+
+class QueryError(ValueError):
+    """A filter that cannot be understood; the message says what is wrong and what would be right."""
+
+
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "=": operator.eq, "==": operator.eq, "!=": operator.ne,
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+_TIMES = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_SIZES = {"": 1, "B": 1, "KB": 1000, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+TIME_COLUMNS = {"t": "t_start", "t_start": "t_start", "t_end": "t_end", "dur": "dur", "gap": "gap"}
+_NUMBER_COLUMNS = {
+    "bytes": "nbytes", "nbytes": "nbytes", "result": "result", "fd": "fd", "generation": "generation", "seq": "seq",
+    "line": "line", "tid": "tid", "instance": "instance", "handle": "handle",
+}  # fmt: skip
+TEXT_COLUMNS = ("call", "family", "path", "errno", "denied_by")
+COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, *_NUMBER_COLUMNS)
+"""The columns that a filter may name."""
+_FLAG_WORDS = {
+    "injected": Flag.INJECTED, "truncated": Flag.TRUNCATED, "asked": Flag.ASKED, "nosys": Flag.NOSYS,
+    "overridden": Flag.OVERRIDE, "unstable": Flag.UNSTABLE,
+}  # fmt: skip
+_ALSO_CALLED = {
+    "name": "call", "syscall": "call", "error": "errno", "err": "errno", "file": "path", "filename": "path",
+    "size": "bytes", "len": "bytes", "length": "bytes", "latency": "dur", "duration": "dur", "time": "t",
+    "start": "t", "thread": "tid", "pid": "tid", "ret": "result", "return": "result", "denied": "denied_by",
+}  # fmt: skip
+"""What other tools call a column -> its name here."""
+EXAMPLES = {
+    "call": "call=path_*", "family": "family=path", "path": "path=/data/*", "errno": "errno=ENOENT",
+    "denied_by": "denied_by=grant", "bytes": "bytes>4KiB", "nbytes": "nbytes>4KiB",
+    **{name: f"{name}>1ms" for name in TIME_COLUMNS},
+}  # fmt: skip
+WORDS = ("refused", "denied", "failed", "ok", "noted", "unreturned", *_FLAG_WORDS)
+"""The words that a filter may use alone."""
+
+
+
+def word(trace: Trace, name: str) -> Mask:
+    """The calls that a word such as `refused` stands for."""
+    if name in ("refused", "denied"):
+        return np.asarray(trace.column("denied_by") != 0)
+    if name == "failed":
+        errno = trace.column("errno")
+        return np.asarray((errno != 0) & (errno != DID_NOT_RETURN))
+    if name == "ok":
+        return np.asarray(trace.column("errno") == 0)
+    if name == "unreturned":
+        return np.asarray(trace.column("errno") == DID_NOT_RETURN)
+    if name == "noted":
+        seq = trace.column("seq")
+        mask = np.zeros(len(trace), bool)
+        for first, last, _ in trace.notes:
+            mask |= (seq >= first) & (seq <= last)
+        return mask
+    if name in _FLAG_WORDS:
+        return np.asarray(trace.column("flags") & int(_FLAG_WORDS[name]) != 0)
+    raise QueryError(f"{name!r} is no word of a filter; {suggest(name, WORDS)}")
+
+
+def compare(trace: Trace, name: str, op: str, value: str) -> Mask:
+    """The calls whose column `name` stands in relation `op` to `value`."""
+    if name in ("call", "family"):
+        table = np.zeros(256, bool)
+        table[: len(NAMES)] = _call_table(value, regex="~" in op, family=name == "family")
+        return _negate(table[trace.column("call")], _equality(name, op))
+    if name == "errno":
+        if op in ("<", "<=", ">", ">="):
+            raise QueryError("an errno has no order; use errno=ENOENT or errno!=0")
+        table = np.zeros(256, bool)
+        table[[_errno(item) for item in value.split(",")]] = True
+        return _negate(table[trace.column("errno")], _equality(name, op, regex=False))
+    if name == "denied_by":
+        table = np.zeros(256, bool)
+        table[[_denied_by(item) for item in value.split(",")]] = True
+        return _negate(table[trace.column("denied_by")], _equality(name, op, regex=False))
+    if name == "path":
+        return _negate(_path(trace, value, regex="~" in op), _equality(name, op))
+    column = number_column(trace, name)
+    if op not in COMPARE:
+        raise QueryError(f"{name} is a number: compare it with = != < <= > >=, not with {op}")
+    parse = _time if name in TIME_COLUMNS else _size
+    if op in ("=", "==", "!="):
+        mask = np.zeros(len(trace), bool)
+        for item in value.split(","):
+            mask |= column == parse(name, item)
+        return ~mask if op == "!=" else mask
+    return np.asarray(COMPARE[op](column, parse(name, value)))
+
+
+def _equality(name: str, op: str, regex: bool = True) -> bool:
+    """Whether the operator negates; QueryError for one that a text does not have."""
+    allowed = ("=", "==", "!=", "~", "!~") if regex else ("=", "==", "!=")
+    if op not in allowed:
+        raise QueryError(f"{name} is compared with {' '.join(allowed)}, not with {op}")
+    return op.startswith("!")
+
+
+def _negate(mask: Any, negate: bool) -> Mask:
+    return np.asarray(~mask if negate else mask)
+
+
+def number_column(trace: Trace, name: str) -> Any:
+    column = TIME_COLUMNS.get(name) or _NUMBER_COLUMNS.get(name)
+    if column is None:
+        raise QueryError(f"there is no column {shown(name)}; {suggest(name, (*COLUMNS, *WORDS))}")
+    return trace.column(column)
+
+
+def suggest(name: str, valid: Sequence[str]) -> str:
+    other = _ALSO_CALLED.get(name.lower(), name.lower())
+    near = [other] if other in valid else difflib.get_close_matches(name, valid, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}valid are: {', '.join(dict.fromkeys(valid))}"
+
+
+def _regex(name: str, value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise QueryError(f"{name} is compared with {shown(value)}, which is no regular expression: {error}") from None
+
+
+def shown(text: str) -> str:
+    """What a person typed, in quotes, not longer than a message should be."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def _call_table(value: str, *, regex: bool, family: bool = False) -> Mask:
+    texts = FAMILY_OF if family else NAMES
+    if regex:
+        pattern = _regex("family" if family else "call", value)
+        return np.array([bool(pattern.search(text)) for text in texts])
+    table = np.zeros(len(NAMES), bool)
+    for item in _split(value):
+        if len(item) > 2 and item[0] == item[-1] == "/":
+            table |= _call_table(item[1:-1], regex=True)
+            continue
+        found = np.array([fnmatch.fnmatchcase(text, item) for text in texts])
+        if not family and not found.any():
+            found = np.array([text == item for text in FAMILY_OF])
+        if not found.any() and not any(char in item for char in "*?["):
+            kind, valid = ("family", spec.FAMILIES) if family else ("call", (*NAMES, *spec.FAMILIES))
+            near = difflib.get_close_matches(item, valid, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"families are: {', '.join(spec.FAMILIES)}"
+            raise QueryError(f"WASI has no {kind} {shown(item)}; {hint}")
+        if not found.any() and "|" in item:
+            raise QueryError(f"no call is called {shown(item)}: any of several is written with commas, path_*,fd_*")
+        table |= found
+    return table
+
+
+def column_of(name: str) -> str:
+    """The column that a word on its own is compared with: "call" for a call's name, a pattern of names or a family,
+    "errno" for an errno; "" for anything else."""
+    try:
+        if re.fullmatch("E[A-Z0-9]+", name):
+            _errno(name)
+            return "errno"
+        return "call" if _call_table(name, regex=False).any() else ""
+    except QueryError:
+        return ""
+
+
+def _split(value: str) -> list[str]:
+    """Split at commas, but not within /regular expressions/."""
+    return [item.strip() for item in re.findall(r"/(?:\\.|[^/\\])+/|[^,]+", value) if item.strip()]
+
+
+def _errno(item: str) -> int:
+    item = item.strip()
+    if item.isdecimal() and int(item) < 256:
+        return int(item)
+    name = item.upper()
+    if name in ("OK", "SUCCESS"):
+        return 0
+    if name == "?":
+        return DID_NOT_RETURN
+    if name in ("E2BIG", "2BIG"):
+        return int(t.Errno.TOOBIG)
+    for candidate in (name, name.removeprefix("E")):
+        if candidate in t.Errno.__members__:
+            return int(t.Errno[candidate])
+    raise QueryError(f"WASI has no errno {shown(item)}; {suggest(name, [e.symbol for e in t.Errno])}")
+
+
+def _denied_by(item: str) -> int:
+    item = item.strip()
+    if item.isdecimal() and int(item) < 256:
+        return int(item)
+    if item.upper() in DeniedBy.__members__:
+        return int(DeniedBy[item.upper()])
+    raise QueryError(f"nothing is denied by {shown(item)}; {suggest(item, [d.name.lower() for d in DeniedBy])}")
+
+
+def _path(trace: Trace, value: str, *, regex: bool) -> Mask:
+    if regex:
+        search = _regex("path", value).search
+        table = [bool(search(full)) or bool(given and search(given)) for full, given in trace.store.wheres]
+    else:
+        patterns = [re.compile(fnmatch.translate(item)).match for item in value.split(",")]
+        table = [any(bool(m(full)) or bool(given and m(given)) for m in patterns) for full, given in trace.store.wheres]
+    return np.asarray(np.array(table, bool)[trace.where_ids])
+
+
+def _time(name: str, value: str) -> float:
+    found = re.fullmatch(r"\s*([\d.]+(?:e-?\d+)?)\s*(ns|us|µs|ms|s)\s*", value)
+    if not found:
+        if value.strip() == "0":
+            return 0
+        units = f"write it with a unit, such as {name}>1ms (ns, us, ms, s)"
+        raise QueryError(f"{name} is a time: {units}, not {shown(value)}")
+    return _float(name, found[1]) * _TIMES[found[2]]
+
+
+def _size(name: str, value: str) -> float:
+    found = re.fullmatch(r"\s*(0x[0-9a-fA-F]+|-?[\d.]+(?:e\d+)?)\s*([A-Za-z]*)\s*", value)
+    if not found or found[2].upper() not in _SIZES:
+        raise QueryError(f"{name} is a number, such as {name}=3, not {shown(value)}")
+    number = int(found[1], 16) if found[1].startswith("0x") else _float(name, found[1])
+    return number * _SIZES[found[2].upper()]
+
+
+def _float(name: str, text: str) -> float:
+    try:
+        return int(text) if text.lstrip("-").isdecimal() else float(text)
+    except ValueError:
+        raise QueryError(f"{name} is compared with {shown(text)}, which is no number") from None

@@ -1,0 +1,106 @@
+"""Every call's arguments and results as plain values (numbers, names, strings, lists), for formats that hold such.
+
+For: JSON lines, Chrome's and Perfetto's arguments. A column at a time, as `decode.py` gives them. Not for: text lines
+(`text.py`) or typed Python objects (`event.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...wasi import signature as sig
+from ...wasi import types as t
+from ..columns.decode import Batch, Field, Iovec, call_name, plan
+from ..record.container import Part
+from ..record.layout import Flag
+from ..strace import show
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some consecutive rows of a trace with their decoded values."""
+
+    part: Part
+    index: Array
+    records: Array
+    at: Array
+    """Positions in the trace."""
+    args: list[dict[str, Any]]
+    results: list[dict[str, Any]]
+
+
+def decoded(trace: Trace) -> Iterator[Rows]:
+    """All calls of a trace, some thousands at a time."""
+    for part, index, at in trace.store.batches(trace.rows):
+        records = part.records[index]
+        args = np.empty(len(index), object)
+        results = np.empty(len(index), object)
+        keys = records["call"].astype("<u2") | ((records["flags"] & int(Flag.UNSTABLE)) << 8)
+        for key in np.unique(keys).tolist():
+            chosen = np.flatnonzero(keys == key)
+            batch = Batch(part, index[chosen], plan(key & 0xFF, bool(key >> 8)))
+            args[chosen] = _dicts(batch.plan.params, [_plain(batch.values(f), f) for f in batch.plan.params], batch.n)
+            found = [_plain(batch.results(f), f) for f in batch.plan.results]
+            rows = _dicts(batch.plan.results, found, batch.n)
+            results[chosen] = [{k: v for k, v in row.items() if v is not None} for row in rows]
+        yield Rows(part, index, records, at, args.tolist(), results.tolist())
+
+
+def _dicts(fields: tuple[Field, ...], columns: list[list[Any]], n: int) -> list[dict[str, Any]]:
+    names = [field.name for field in fields]
+    if not names:
+        return [{} for _ in range(n)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _plain(values: list[Any], field: Field) -> list[Any]:
+    kind = field.kind
+    if kind == sig.FD:
+        return values
+    if field.type.python is not None:
+        names = show.names_of(field.type.python)
+        return [None if value is None else names[value] for value in values]
+    if values and isinstance(values[0], int):
+        return values
+    return [_value(value) for value in values]
+
+
+def _value(value: Any) -> Any:
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, bytes):
+        return text(value)
+    if isinstance(value, list):
+        return [_value(one) for one in value]
+    if isinstance(value, Iovec):
+        return {"len": value.len, "data": text(value.data)}
+    if isinstance(value, t.Fdstat):
+        rights = show.names_of(t.Rights)
+        return {
+            "filetype": show.names_of(t.Filetype)[value.filetype], "flags": show.names_of(t.Fdflags)[value.flags],
+            "rights_base": rights[value.rights_base], "rights_inheriting": rights[value.rights_inheriting],
+        }  # fmt: skip
+    if isinstance(value, t.Filestat):
+        return value._asdict() | {"filetype": show.names_of(t.Filetype)[value.filetype]}
+    if hasattr(value, "_asdict"):
+        return {name: _value(one) for name, one in value._asdict().items()}
+    return str(value)
+
+
+def text(data: bytes) -> str:
+    """Bytes as text without quotes: printable UTF-8 as it is, the rest as C escapes."""
+    return show.quote(data)[1:-1]
+
+
+def name_of(record: Any) -> str:
+    """The call's name of a record."""
+    return call_name(int(record["call"]))

@@ -1,0 +1,85 @@
+"""The payloads of a full chunk in fewer bytes: of structs, only the bytes that differ from call to call.
+
+A program that looks at a thousand files gets a thousand 64-byte structs, of which device, type, link count and the high
+bytes of all numbers are the same. So when a chunk is full, the payloads of its struct results are put under each other
+and the columns of bytes that never change are kept once. Nothing is lost: `bytes(arena)` are the payloads as they were.
+It is done for thousands of calls at once, outside the call. Not for: files (`container.py`), which are compressed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...wasi import spec
+
+Array = np.ndarray[Any, Any]
+
+WORTH = 64
+"""Fewer structs of one size than this stay as they are."""
+_STRUCTS = np.zeros(256, bool)
+_STRUCTS[[call.number for call in spec.BY_NUMBER if any(result.type.record for result in call.results)]] = True
+
+
+class CompactArena:
+    """An arena of which some payloads of one size are kept as the columns of bytes in which they differ."""
+
+    __slots__ = ("_columns", "_first", "_rest", "_starts", "_steps", "_varies")
+
+    def __init__(self, rest: bytes, first: bytes, varies: Array, columns: bytes, starts: Array) -> None:
+        self._rest = rest
+        """All bytes that are not of these payloads."""
+        self._first = first
+        """The first such payload."""
+        self._varies = np.flatnonzero(varies).astype("<u2")
+        self._columns = columns
+        """The bytes that differ, payload by payload."""
+        steps = np.diff(starts)
+        kind = np.min_scalar_type(int(steps.max(initial=0)))
+        self._starts, self._steps = int(starts[0]), steps.astype(kind)
+        """Where the first payload begins and how far it is to each other, in 32-bit words."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it holds."""
+        return len(self._rest) + len(self._first) + len(self._columns) + self._steps.nbytes + self._varies.nbytes
+
+    def __bytes__(self) -> bytes:
+        starts = np.cumsum(np.concatenate(([self._starts], self._steps)), dtype="<i8")
+        size = len(self._first)
+        payloads = np.empty((len(starts), size), "u1")
+        payloads[:] = np.frombuffer(self._first, "u1")
+        payloads[:, self._varies] = np.frombuffer(self._columns, "u1").reshape(len(starts), -1)
+        words = np.empty((len(self._rest) >> 2) + (payloads.size >> 2), "<u4")
+        places = starts[:, None] + np.arange(size >> 2)
+        others = np.ones(len(words), bool)
+        others[places] = False
+        words[places] = payloads.view("<u4")
+        words[others] = np.frombuffer(self._rest, "<u4")
+        return words.tobytes()
+
+
+def compacted(arena: bytearray, records: Array) -> CompactArena | None:
+    """The arena of a full chunk with these records in fewer bytes, None where little would be saved."""
+    chosen = _STRUCTS[records["call"]] & (records["errno"] == 0) & (records["payload"] > 0)
+    if np.count_nonzero(chosen) < WORTH or len(arena) & 3:
+        return None
+    words = np.frombuffer(bytes(arena), "<u4")
+    every = np.unique(np.append(records["payload"][records["payload"] > 0] - 1, len(words)))
+    starts = np.unique(records["payload"][chosen]) - 1  # equal structs share a payload
+    sizes = every[np.searchsorted(every, starts) + 1] - starts
+    size = int(np.bincount(sizes).argmax())
+    starts = starts[sizes == size].astype("<i8")
+    if len(starts) < WORTH or int(starts[-1]) + size > len(words):
+        return None
+    places = starts[:, None] + np.arange(size)
+    payloads = words[places]
+    varies = np.bitwise_or.reduce(payloads ^ payloads[0], axis=0).view("u1") != 0
+    if 4 * np.count_nonzero(varies) > 3 * len(varies):
+        return None
+    others = np.ones(len(words), bool)
+    others[places] = False
+    rest = words[others].tobytes()
+    columns = payloads.view("u1").take(np.flatnonzero(varies), axis=1)
+    return CompactArena(rest, payloads[0].tobytes(), varies, columns.tobytes(), starts)

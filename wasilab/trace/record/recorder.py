@@ -1,0 +1,377 @@
+"""The recorder: one fixed-size record for every WASI call, written while the guest waits.
+
+For: the hot path of a traced run. `Recorder.make_writer()` returns the function that the generated trampolines call;
+all it does is look a path up, pack 64 bytes into a preallocated buffer and append the payload to an arena. Raw integers
+only: decoding happens when a person looks (`decode.py`, `text.py`).
+
+Not for: reading a trace (`trace.py`), nor for the bytes of a trace file (`container.py`).
+
+A trace is a list of chunks. Each chunk is complete in itself (records, arena, paths, reasons, descriptor lives closed
+in it), so dropping or spooling the oldest one is all that a memory budget needs. One thread writes at a time (the
+guest's); any thread may take a `snapshot()` meanwhile: chunks only grow, and a record counts once `chunk.n` says so.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...capabilities.refusal import escaped
+from .layout import (
+    CHUNK_BYTES,
+    CHUNK_RECORDS,
+    DID_NOT_RETURN,
+    MAX_FRAMES,
+    MAX_MOVES,
+    MAX_STACKS,
+    PACK,
+    PATH_BYTES,
+    PATH_COST,
+    RECORD,
+    RECORD_BYTES,
+    SIDE_BYTES,
+    Chunk,
+    Flag,
+    Life,
+    pack_payload,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+    from .container import Writer
+
+__all__ = [
+    "CHUNK_RECORDS", "DID_NOT_RETURN", "RECORD", "RECORD_BYTES", "SIDE_BYTES", "Chunk", "Flag", "Life", "Recorder",
+    "pack_payload",
+]  # fmt: skip
+
+
+class Write(Protocol):
+    """Records one call; see `Recorder.make_writer`."""
+
+    def __call__(
+        self, t_start: int, dur: int, result: int, handle: int, path: bytes | None, payload: bytes | None, call: int,
+        errno: int, denied_by: int, flags: int, w0: int, w1: int, w2: int, w3: int, stack: int = 0,
+    ) -> None: ...  # fmt: skip
+
+
+class Recorder:
+    """Records the calls of one run.
+
+    `budget_bytes`: memory for chunks; over it the oldest chunk goes: to the `spool` file if one is named, else it is
+    dropped and counted in `dropped`. `snaplen`: bytes of data kept a call (None: all). `stacks`: whether the engine
+    is to take the guest's call stack, True at every call, a number at the first so many calls and, beyond them, at the
+    first so many refused ones. `meta`: what the trace should know of its run (see `Trace.meta`).
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int = 256 << 20,
+        snaplen: int | None = 64,
+        stacks: bool | int = False,
+        *,
+        spool: str | Path | None = None,
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        if budget_bytes < 0:
+            raise ValueError(f"the trace budget must be 0 or more bytes, not {budget_bytes}")
+        if snaplen is not None and snaplen < 0:
+            raise ValueError(f"snaplen must be 0 or more bytes or None for all, not {snaplen}")
+        self.budget_bytes = budget_bytes
+        self.snaplen = snaplen
+        if stacks < 0:
+            raise ValueError(f"stacks is True, False or a number of calls, not {stacks}")
+        self.stacks = bool(stacks)
+        self.stacks_left = math.inf if stacks is True else int(stacks)
+        """Calls whose stack may still be taken."""
+        self.refused_stacks_left = self.stacks_left
+        """Refused calls whose stack may still be taken once `stacks_left` is used up."""
+        self.meta: dict[str, Any] = dict(meta or {})
+        if self.stacks:
+            self.meta["stacks"] = "all" if stacks is True else int(stacks)
+        self.origin_ns = time.perf_counter_ns()
+        """perf_counter_ns at the run's start; `make_writer` subtracts it from every `t_start`."""
+        self.meta.setdefault("start_epoch_ns", time.time_ns())
+        self.dropped = 0
+        """Calls no longer held, in memory or on disk."""
+        self.resolver: Callable[[int], Any] | None = None
+        """Module offset -> an object with `file` and `line`, or None (`source.SourceMap.locate`); set by the runner."""
+        self.spool_error: str | None = None
+        """Why spooling stopped (a full disk, ...), once it did; from then on the oldest calls are dropped."""
+        self.chunk = Chunk(0)
+        self.chunks: list[Chunk] = [self.chunk]
+        self.open_lives: dict[int, Life] = {}
+        self.stack_table: list[tuple[tuple[str, int], ...]] = []
+        """Stack id - 1 -> frames, innermost first, each (function name, module offset)."""
+        self.stacks_dropped = 0
+        self._stack_ids: dict[tuple[tuple[str, int], ...], int] = {}
+        self._generations: dict[int, int] = {}
+        self._held = 0
+        self._spool_path = Path(spool) if spool is not None else None
+        self._spool: Writer | None = None
+        self.spooled = 0
+        """Calls written to the spool file."""
+        self._closed = False
+        self._begun = False
+        self._reload: Callable[[], None]
+        self._writers = self._make_writers()
+
+    # -- writing: the guest's thread ---------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Calls seen so far, dropped and spooled ones included: the `seq` of the next one."""
+        return self.chunk.first + self.chunk.n
+
+    def make_writer(self, instance: int = 0, tid: int = 1) -> Write:
+        """The function that records one call; ask for it once and keep it.
+
+        record(t_start, dur, result, handle, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, stack=0)
+
+        `t_start` is a raw `time.perf_counter_ns()`; `dur` ns; `path` bytes or None; `payload` bytes from
+        `pack_payload` or None; all else integers within their column's range, unsigned. Raises nothing for such values.
+        """
+        return self._writers(instance, tid)
+
+    def start_clock(self) -> int:
+        """Count time from now on: the guest is entered. Returns `origin_ns`. Once a call is recorded it stays.
+
+        What is open by now was there from the start; what is opened later was opened by a call.
+        """
+        self._begun = True
+        if not len(self):
+            self.origin_ns = time.perf_counter_ns()
+            self.meta["start_epoch_ns"] = time.time_ns()
+            self._reload()
+        return self.origin_ns
+
+    @property
+    def record(self) -> Write:
+        """Records one call of instance 0 (see `make_writer`: ask once and keep it)."""
+        return self.make_writer()
+
+    def _make_writers(self) -> Callable[[int, int], Write]:
+        recorder = self
+        chunk = self.chunk
+        buf = chunk.buf
+        path_ids = chunk.path_ids
+        arena = chunk.arena
+        origin = self.origin_ns
+        pack_into = PACK.pack_into
+        side_limit = SIDE_BYTES
+
+        def load() -> None:
+            nonlocal chunk, buf, path_ids, arena, origin
+            origin = recorder.origin_ns
+            chunk = recorder.chunk
+            buf = chunk.buf
+            path_ids = chunk.path_ids
+            arena = chunk.arena
+
+        self._reload = load
+
+        def intern_path(path: bytes) -> int:
+            index = path_ids.get(path)
+            if index is None:
+                chunk.paths.append(path)
+                chunk.side += len(path) + PATH_COST
+                index = path_ids[path] = len(chunk.paths)
+            return index
+
+        def for_instance(instance: int, tid: int) -> Write:
+            def record(
+                t_start: int,
+                dur: int,
+                result: int,
+                handle: int,
+                path: bytes | None,
+                payload: bytes | None,
+                call: int,
+                errno: int,
+                denied_by: int,
+                flags: int,
+                w0: int,
+                w1: int,
+                w2: int,
+                w3: int,
+                stack: int = 0,
+            ) -> None:
+                n = chunk.n
+                if n == CHUNK_RECORDS:
+                    recorder._make_room()
+                    n = chunk.n
+                if path is None:
+                    path_id = 0
+                else:
+                    path_id = path_ids.get(path, 0)
+                    if not path_id:
+                        if len(path) > PATH_BYTES:
+                            path = path[:PATH_BYTES]
+                            flags |= 2
+                        path_id = intern_path(path)
+                if payload is None:
+                    where = 0
+                else:
+                    where = (len(arena) >> 2) + 1
+                    arena.extend(payload)
+                pack_into(
+                    buf, n << 6, t_start - origin, dur, result, handle, path_id, stack, where,
+                    call, errno, denied_by, instance, flags, tid, w0, w1, w2, w3,
+                )  # fmt: skip
+                chunk.n = n + 1
+                if where > side_limit >> 2 or chunk.side > side_limit:
+                    recorder._make_room(force=True)
+
+            return record
+
+        return for_instance
+
+    def intern_reason(self, reason: str) -> int:
+        """The number of a refusal's sentence, for the payload of the next record.
+
+        Makes room for that record first, so the number is valid for the next `record` and only for it.
+        """
+        self._make_room()
+        chunk = self.chunk
+        index = chunk.reason_ids.get(reason)
+        if index is None:
+            chunk.reasons.append(escaped(reason[:PATH_BYTES])[:PATH_BYTES])
+            index = chunk.reason_ids[reason] = len(chunk.reasons)
+            chunk.side += 2 * len(reason) + 160
+        return index
+
+    def intern_stack(self, frames: Sequence[tuple[str, int]]) -> int:
+        """The number of a guest stack, innermost frame first, each (function name, module offset).
+
+        0 once 65536 different stacks are held (`stacks_dropped` counts the rest). Frames beyond 256 are cut.
+        """
+        key = tuple(frames[:MAX_FRAMES])
+        index = self._stack_ids.get(key)
+        if index is None:
+            if len(self.stack_table) >= MAX_STACKS:
+                self.stacks_dropped += 1
+                return 0
+            self.stack_table.append(key)
+            index = self._stack_ids[key] = len(self.stack_table)
+        return index
+
+    def on_open(self, descriptor: Any) -> None:
+        """Note that `descriptor` (wasi.fdtable.Descriptor) is open; hook of `FdTable`.
+
+        Before the first call this is a preopen or a standard stream. A life already known is a descriptor that moved
+        to another number (fd_renumber).
+        """
+        seq = len(self)
+        generation = self._generations.get(descriptor.fd, 0) + 1
+        self._generations[descriptor.fd] = generation
+        known = self.open_lives.get(descriptor.life)
+        if known is not None:
+            known.moves = (*known.moves, (seq, descriptor.fd, generation))[-MAX_MOVES:]
+            return
+        preopen = descriptor.preopen
+        self.open_lives[descriptor.life] = Life(
+            descriptor.life,
+            descriptor.fd,
+            generation,
+            _as_bytes(descriptor.path),
+            int(getattr(descriptor.object, "filetype", 0)),
+            seq if preopen is None and (seq or self._begun) else -1,
+            -1,
+            None if preopen is None else _as_bytes(preopen),
+        )
+
+    def on_close(self, descriptor: Any) -> None:
+        """Note that `descriptor` is closed by the call in progress; hook of `FdTable`."""
+        life = self.open_lives.pop(descriptor.life, None)
+        if life is not None:
+            life.closed_seq = len(self)
+            self.chunk.lives.append(life)
+            self.chunk.side += 240 + len(life.path)
+
+    # -- the budget --------------------------------------------------------------------------------------------------
+
+    def _make_room(self, force: bool = False) -> None:
+        """Begin a new chunk if the current one is full (or `force`), and keep to the budget."""
+        chunk = self.chunk
+        if chunk.n < CHUNK_RECORDS and not (force and chunk.n):
+            return
+        chunk.close()
+        self._held += chunk.nbytes()
+        self.chunk = Chunk(chunk.first + chunk.n)
+        self.chunks.append(self.chunk)
+        self._reload()
+        growth = CHUNK_BYTES + min(2 * SIDE_BYTES, self.budget_bytes // 4)  # what the new chunk may come to hold
+        while self._held + growth > self.budget_bytes and len(self.chunks) > 1:
+            oldest = self.chunks[0]
+            if not self._spool_chunk(oldest):
+                self.dropped += oldest.n
+            del self.chunks[0]
+            self._held -= oldest.nbytes()
+
+    def _spool_chunk(self, chunk: Chunk) -> bool:
+        """Write a complete chunk to the spool file; False when there is none or it cannot be written."""
+        if self._spool_path is None or self.spool_error is not None:
+            return False
+        try:
+            if self._spool is None:
+                from .container import Writer
+
+                self._spool = Writer(self._spool_path)
+            self._spool.chunk(chunk)
+        except OSError as error:
+            self.spool_error = f"the trace could not be written to {self._spool_path}: {error.strerror or error}"
+            return False
+        self.spooled += chunk.n
+        return True
+
+    def close(self) -> None:
+        """End the recording: complete the spool file, if there is one. Closing twice does nothing.
+
+        A spool file that was begun ends up holding the whole trace and opens with `Trace.load`.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._spool_path is None or self.spool_error is not None:
+            return
+        from ..columns.store import settled
+
+        self.chunk.lives = [settled(life, len(self)) for life in self.chunk.lives]
+        for chunk in list(self.chunks):
+            if chunk.n and not self._spool_chunk(chunk):
+                return
+        if self._spool is None:
+            return
+        from .tables import Tables
+
+        tables = Tables.of_recorder(self)
+        self._locate_frames(tables)
+        try:
+            self._spool.tables(tables)
+            self._spool.close()
+        except OSError as error:
+            self.spool_error = f"the trace could not be written to {self._spool_path}: {error.strerror or error}"
+
+    # -- reading: any thread -----------------------------------------------------------------------------------------
+
+    def nbytes(self) -> int:
+        """Bytes of memory held for the trace now, roughly."""
+        return self._held + self.chunk.nbytes()
+
+    def snapshot(self) -> Trace:
+        """The calls recorded so far as a `Trace`; may be taken from any thread while the guest runs."""
+        from ..trace import Trace
+
+        return Trace.of_recorder(self)
+
+    def _locate_frames(self, tables: Any) -> None:
+        for frame in tables.frames:
+            found = self.resolver(frame[1]) if self.resolver is not None else None
+            if found is not None:
+                frame[2], frame[3] = str(found.file), int(found.line)
+
+
+def _as_bytes(path: bytes | str) -> bytes:
+    return path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")

@@ -1,0 +1,164 @@
+"""What a trace holds once, beside its calls: metadata, notes, stacks, and how all formats write and read them.
+
+The document is the same in `.wtrace`, `.jsonl` and `.parquet`. Reading believes nothing: whatever is not as the writer
+makes it is a ValueError that says what. Not for: calls (`container.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .layout import Life
+from .packing import pack_lives, unpack_lives
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
+
+_TEXTS = ("name", "module", "sha256", "grants", "source", "lang", "source_name", "wasilab", "platform", "message")
+"""Metadata that is text, or None."""
+_LAST_NS = (1 << 63) - 1
+_MOST_STACK = 1 << 12
+"""Frames of one stack in a file; a recorder keeps fewer."""
+
+
+@dataclass(slots=True)
+class Tables:
+    """What a trace holds once, beside its calls."""
+
+    meta: dict[str, Any] = field(default_factory=dict)
+    dropped: int = 0
+    lives: list[Life] = field(default_factory=list)
+    """Descriptors still open at the end."""
+    stacks: list[list[int]] = field(default_factory=list)
+    """Stack id - 1 -> indices into `frames`, innermost first."""
+    frames: list[list[Any]] = field(default_factory=list)
+    """[function, module offset, file or None, line or 0] of each different frame."""
+    notes: list[list[Any]] = field(default_factory=list)
+    """[first seq, last seq, text] of each note."""
+
+    @classmethod
+    def of_recorder(cls, recorder: Recorder) -> Tables:
+        """The tables of a recording as it is now."""
+        stacks, frames = number_frames(list(recorder.stack_table))
+        meta = dict(recorder.meta)
+        if recorder.stacks_dropped:
+            meta["stacks_dropped"] = recorder.stacks_dropped
+        if recorder.spool_error:
+            meta["spool_error"] = recorder.spool_error
+        return cls(meta, recorder.dropped, list(recorder.open_lives.values()), stacks, frames, [])
+
+    def document(self) -> dict[str, Any]:
+        """All but the lives as values that JSON has."""
+        return {
+            "meta": self.meta, "notes": self.notes, "dropped": self.dropped, "stacks": self.stacks,
+            "frames": self.frames,
+        }  # fmt: skip
+
+    @classmethod
+    def of_document(cls, document: Any, lives: Sequence[Life] | bytes | memoryview | str) -> Tables:
+        """The tables that `document` describes; `lives` as they are, packed, or packed in hex.
+
+        Raises ValueError, which says what is wrong.
+        """
+        if not isinstance(document, dict):
+            raise ValueError("its tables are not a trace's")
+        try:
+            meta, dropped = _meta(document["meta"]), _number(document["dropped"], "dropped calls")
+            frames = [_frame(frame) for frame in _rows(document["frames"], "frames")]
+            stacks = [_stack(stack, len(frames)) for stack in _rows(document["stacks"], "stacks")]
+            notes = [_note(note) for note in _rows(document["notes"], "notes")]
+        except KeyError as missing:
+            raise ValueError(f"its tables lack {missing}") from None
+        if isinstance(lives, str):
+            lives = bytes.fromhex(lives)
+        if isinstance(lives, bytes | memoryview):
+            try:
+                lives = unpack_lives(memoryview(lives))
+            except struct.error:
+                raise ValueError("its table of descriptors is cut short") from None
+        return cls(meta, dropped, list(lives), stacks, frames, notes)
+
+    def packed_lives(self, lives: Sequence[Life]) -> str:
+        """Lives as `of_document` takes them, in hex."""
+        return pack_lives(lives).hex()
+
+
+def number_frames(table: Sequence[Sequence[tuple[str, int]]]) -> tuple[list[list[int]], list[list[Any]]]:
+    """Stacks of (function, offset) as lists of frame numbers, and the frames."""
+    ids: dict[tuple[str, int], int] = {}
+    stacks = [[ids.setdefault(frame, len(ids)) for frame in stack] for stack in table]
+    return stacks, [[function, offset, None, 0] for function, offset in ids]
+
+
+def encodable(text: str) -> str:
+    """Text that every format can hold: half of a surrogate pair, which UTF-8 has no bytes for, as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+# -- reading what a stranger wrote -------------------------------------------------------------------------------------
+
+
+def _meta(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ValueError("its metadata are not a table")
+    for name in _TEXTS:
+        if not isinstance(found.get(name), str | None):
+            raise ValueError(f"its metadata name no text as {name!r}")
+    _number(found.get("start_epoch_ns", 0), "the time of its start")
+    if not isinstance(found.get("args", []), list) or not all(isinstance(arg, str) for arg in found.get("args", [])):
+        raise ValueError("its metadata hold arguments that are no texts")
+    seconds = found.get("seconds")
+    if not isinstance(seconds, int | float | None) or not math.isfinite(seconds or 0):
+        raise ValueError("its metadata hold a duration that is no number")
+    cleaned: dict[str, Any] = _cleaned(found)
+    return cleaned
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value]
+    if isinstance(value, dict):
+        return {encodable(str(key)): _cleaned(one) for key, one in value.items()}
+    return value
+
+
+def _rows(found: Any, what: str) -> list[Any]:
+    if not isinstance(found, list):
+        raise ValueError(f"its {what} are not a list")
+    return found
+
+
+def _number(found: Any, what: str) -> int:
+    if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= _LAST_NS:
+        raise ValueError(f"{what} cannot be {str(found)[:40]!r}")
+    return found
+
+
+def _frame(found: Any) -> list[Any]:
+    if not isinstance(found, list) or len(found) != 4 or not isinstance(found[0], str):
+        raise ValueError("a frame of a stack is not one")
+    function, offset, file, line = found
+    if not isinstance(file, str | None):
+        raise ValueError("a frame of a stack names no file")
+    where = None if file is None else encodable(file)
+    return [encodable(function), _number(offset, "an offset"), where, _number(line, "a line")]
+
+
+def _stack(found: Any, frames: int) -> list[int]:
+    if not isinstance(found, list) or len(found) > _MOST_STACK:
+        raise ValueError("a stack is not one")
+    if not all(type(index) is int and 0 <= index < frames for index in found):
+        raise ValueError("a stack of frames that are not there")
+    return found
+
+
+def _note(found: Any) -> list[Any]:
+    if not isinstance(found, list) or len(found) != 3 or not isinstance(found[2], str):
+        raise ValueError("a note is not one")
+    return [_number(found[0], "a note's call"), _number(found[1], "a note's call"), encodable(found[2])]

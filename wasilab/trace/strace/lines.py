@@ -1,0 +1,315 @@
+"""A trace as strace would print it.
+
+    1 1700000000.123456 path_open(fd=3</data>, path="a.txt", ...) = 0 {fd=4</data/a.txt>} <0.000041>
+    1 1700000000.123900 path_open(...) = -1 ENOTCAPABLE (Capabilities insufficient) (DENIED: why) <0.000020>
+
+For: `Trace.text()`, `--strace`, the `.strace` export. The text is an interface (golden tests): one line a call, no
+banner, the thread first, epoch seconds with six digits. Lines are made a column at a time, because a million of them
+are asked for. Not for: single values (`show.py`) or choosing calls (`query.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import add, itemgetter
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+
+import numpy as np
+
+from ...capabilities.refusal import DeniedBy
+from ..columns.decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan, call_name, plan
+from ..columns.store import Store, reason_of
+from ..record.container import Part
+from ..record.layout import DID_NOT_RETURN, Flag, Life
+from . import arguments, show
+from .pieces import Piece, distinct, numbered, texts
+from .stamps import after, before
+
+if TYPE_CHECKING:
+    from ..trace import Trace
+
+Array = np.ndarray[Any, Any]
+Time = Literal["epoch", "relative", "run", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a line shows, with the letters of strace's options."""
+
+    pid: bool = True
+    """The thread's number first (-f)."""
+    time: Time = "epoch"
+    """"epoch" seconds (-ttt), "relative" to the previous call shown (-r), "run": since the run's start, or "none"."""
+    durations: bool = True
+    """Seconds spent in the call, in angle brackets (-T)."""
+    fd_paths: bool = True
+    """Descriptors with the path they were opened as (-y)."""
+    stacks: bool = False
+    """The guest's stack under each call (-k)."""
+    strings: int = show.STRING_BYTES
+    """Bytes of data shown a buffer (-s)."""
+    verbose: bool = False
+    """All rights by name, not only the telling ones (-v)."""
+    notes: bool = True
+    """Notes, as comments."""
+
+    def __post_init__(self) -> None:
+        if self.time not in get_args(Time):
+            raise ValueError(f"time={self.time!r} is not a time; it is one of {', '.join(map(repr, get_args(Time)))}")
+
+    @classmethod
+    def of(cls, options: StyleOptions) -> Style:
+        """The style that keyword arguments name; TypeError names a wrong one and the right ones."""
+        wrong = sorted(set(options) - set(cls.__dataclass_fields__))
+        if wrong:
+            raise TypeError(f"text has no option {wrong[0]!r}; it has {', '.join(cls.__dataclass_fields__)}")
+        return cls(**options)
+
+
+class StyleOptions(TypedDict, total=False):
+    """The fields of `Style` as keyword arguments, so that a type checker knows a wrong one at the caller."""
+
+    pid: bool
+    time: Time
+    durations: bool
+    fd_paths: bool
+    stacks: bool
+    strings: int
+    verbose: bool
+    notes: bool
+
+
+_MARKS = (
+    (int(Flag.NOSYS), " (NOT PROVIDED)"),
+    (int(Flag.INJECTED), " (INJECTED)"),
+    (int(Flag.OVERRIDE), " (OVERRIDDEN)"),
+    (int(Flag.ASKED), " (ASKED)"),
+)
+
+
+def lines(trace: Trace, style: Style) -> Iterator[list[str]]:
+    """The lines of a trace's calls, in order, some thousands at a time."""
+    for columns in _columns(trace, style):
+        some = [column for column in columns if column]
+        yield some[0] if len(some) == 1 else list(map("".join, zip(*some, strict=True)))
+
+
+def blocks(trace: Trace, style: Style, *, guarded: bool = False) -> Iterator[str]:
+    """The same lines as text, each with its line end.
+
+    `guarded`: no argument holds what a reader of strace text takes for the end of the arguments, `) =`.
+    """
+    for heads, bodies, tails in _columns(trace, style, "\n", guarded):
+        pieces = [""] * (3 * len(bodies))
+        if heads:
+            pieces[0::3] = heads
+        pieces[1::3] = bodies
+        pieces[2::3] = tails or ["\n"] * len(bodies)
+        yield "".join(pieces)
+
+
+def _columns(
+    trace: Trace, style: Style, end: str = "", guarded: bool = False
+) -> Iterator[tuple[list[str], list[str], list[str]]]:
+    """What stands before the call, the call, and what stands after it, of some thousands of lines at a time.
+
+    An empty list stands for nothing; `end` is added to what stands after, if anything does.
+    """
+    store = trace.store
+    writer = _Writer(store, style)
+    notes = _notes(trace) if style.notes and store.notes else {}
+    epoch = int(store.meta.get("start_epoch_ns", 0))
+    previous: int | None = None
+    for part, index, _ in store.batches(trace.rows):
+        records = part.rows(index)
+        bodies = writer.bodies(part, index, records)
+        if guarded and _ends_early("\n".join(bodies), len(bodies)):
+            bodies = _Writer(store, style, guarded=True).bodies(part, index, records)
+        if notes:
+            _add_notes(bodies, part.numbers(index).tolist(), notes)
+        starts = records["t_start"].astype("<i8")
+        if style.time == "relative":
+            times = np.diff(starts, prepend=starts[0] if previous is None else previous)
+            previous = int(starts[-1])
+        else:
+            times = starts + epoch if style.time == "epoch" else starts
+        heads = before(records["tid"] if style.pid else None, None if style.time == "none" else times)
+        tails = after(records["dur"].astype("<i8"), "" if style.stacks else end) if style.durations else []
+        if style.stacks:
+            stacks = [stack_text(store, number) + end for number in records["stack"].tolist()]
+            tails = list(map(add, tails, stacks)) if tails else stacks
+        yield heads, bodies, tails
+
+
+class _Writer:
+    """Writes `name(arguments) = result` for the calls of one trace."""
+
+    def __init__(self, store: Store, style: Style, *, guarded: bool = False) -> None:
+        self.store = store
+        self.style = style
+        self.guarded = guarded
+
+    def bodies(self, part: Part, index: Array, records: Array) -> list[str]:
+        keys = records["call"].astype("<u4") | records["errno"].astype("<u4") << 8
+        keys |= (records["flags"] & int(Flag.UNSTABLE)).astype("<u4") << 16
+        few = distinct(keys)
+        codes, kinds = few if few is not None else np.unique(keys, return_inverse=True)[::-1]
+        if len(kinds) == 1:
+            return self._calls(Batch(part, index, _plan_of(kinds[0])), int(kinds[0]))
+        order = np.argsort(codes, kind="stable")
+        index, records = index[order], records[order]
+        made: list[str] = []
+        for key, count in zip(kinds.tolist(), np.bincount(codes).tolist(), strict=True):
+            some = slice(len(made), len(made) + count)
+            made += self._calls(Batch(part, index[some], _plan_of(key), records[some]), key)
+        out = np.empty(len(index), object)
+        out[order] = made
+        found: list[str] = out.tolist()
+        return found
+
+    def _calls(self, batch: Batch, key: int) -> list[str]:
+        """Calls of one kind that ended with the same errno."""
+        style = self.style
+        pieces: list[Piece] = [f"{call_name(key & 0xFF)}("]
+        for i, field in enumerate(batch.plan.params):
+            pieces.append(f", {field.name}=" if i else f"{field.name}=")
+            made = arguments.parameter(batch, field, style.strings, self.fds, style.verbose)
+            pieces += [[_guard(text) for text in texts(made, batch.n)]] if self.guarded else made
+        pieces.append(") = ")
+        errno = key >> 8 & 0xFF
+        pieces += [_FAILED[errno]] if errno else self._succeeded(batch)
+        marked = (batch.records["flags"] & _SHOWN_FLAGS) | batch.records["denied_by"]
+        if marked.any():
+            marks = [""] * batch.n
+            for i in np.flatnonzero(marked).tolist():
+                marks[i] = self._marks(batch.part, batch.records[i])
+            pieces.append(marks)
+        return texts(pieces, batch.n)
+
+    def _succeeded(self, batch: Batch) -> list[Piece]:
+        pieces: list[Piece] = ["0"]
+        for i, field in enumerate(batch.plan.results):
+            pieces += [f", {field.name}=" if i else f" {{{field.name}=", *self._result(batch, field)]
+        return [*pieces, "}"] if batch.plan.results else pieces
+
+    def _marks(self, part: Part, record: Any) -> str:
+        flags = int(record["flags"])
+        end = "".join(mark for flag, mark in _MARKS if flags & flag)
+        denied_by = int(record["denied_by"])
+        if denied_by:
+            reason = reason_of(part, int(record["payload"]))
+            end += f" (DENIED: {show.plain(reason) or denied_name(denied_by)})"
+        return end
+
+    def _result(self, batch: Batch, field: Field) -> list[Piece]:
+        if field.type.name != "fd" or not self.style.fd_paths:
+            return arguments.result(batch, field, self.style.verbose)
+        seqs = batch.part.numbers(batch.index).tolist()
+        fds = zip(batch.results(field), seqs, strict=True)
+        return [[show.UNKNOWN if fd is None else self._fd_at(fd, seq, opened=True) for fd, seq in fds]]
+
+    def fds(self, batch: Batch, field: Field) -> Piece:
+        """A descriptor parameter: `3</data>`, its path taken when the call was made."""
+        numbers = batch.word(field.word).astype("<i4")
+        if not self.style.fd_paths:
+            return numbered(numbers, str)
+        if field.order:
+            seqs = batch.part.numbers(batch.index).tolist()
+            return [self._fd_at(fd, seq) for fd, seq in zip(numbers.tolist(), seqs, strict=True)]
+        handles = batch.records["handle"]
+        few = distinct(handles)
+        if few is None:
+            return list(map(self._fd, handles.tolist(), numbers.tolist()))
+        codes, lives = few
+        numbers = numbers.astype("<i8")
+        low = int(numbers.min())
+        known = lives.tolist()
+        width = len(known)
+        return numbered(
+            (numbers - low) * width + codes, lambda pair: self._fd(known[pair % width], pair // width + low)
+        )
+
+    def _fd(self, handle: int, fd: int) -> str:
+        life = self.store.lives.get(handle)
+        return str(fd) if life is None else fd_text(fd, life.path)
+
+    def _fd_at(self, fd: int, seq: int, opened: bool = False) -> str:
+        life = life_at(self.store, fd, seq, opened)
+        return str(fd) if life is None else fd_text(fd, life.path)
+
+
+_END = re.compile(r"\)(?=\s*=)")
+
+
+def _ends_early(lines: str, count: int) -> bool:
+    """Whether some of `count` lines may hold the end of its arguments, `) =`, more than once."""
+    return lines.count(") =") != count or ")=" in lines or ")  " in lines
+
+
+def _guard(argument: str) -> str:
+    return _END.sub(r"\\x29", argument)
+
+
+def _plan_of(key: int) -> Plan:
+    return plan(int(key) & 0xFF, bool(int(key) >> 16))
+
+
+_SHOWN_FLAGS = sum(flag for flag, _ in _MARKS)
+_FAILED = [f"-1 {name} ({text})" for name, text in zip(ERRNO_NAMES, ERRNO_TEXTS, strict=True)]
+_FAILED[DID_NOT_RETURN] = "?"
+
+
+def fd_text(fd: int, path: bytes) -> str:
+    """`3</data>`; a standard stream's own brackets are not doubled."""
+    name = show.path_text(path)
+    return f"{fd}{name}" if name.startswith("<") and name.endswith(">") else f"{fd}<{name}>"
+
+
+def life_at(store: Store, fd: int, seq: int, opened: bool = False) -> Life | None:
+    """The descriptor life that number `fd` stood for at call `seq` (with `opened`, the one that the call opened)."""
+    entries = store.lives_by_number.get(fd, [])
+    at = (bisect_right if opened else bisect_left)(entries, seq, key=itemgetter(0))
+    if not at:
+        return None
+    life: Life = entries[at - 1][1]
+    gone = -1 < life.closed_seq < seq or life.number_at(seq + opened)[0] != fd
+    return None if gone else life
+
+
+def denied_name(number: int) -> str:
+    """What refused, for a refusal without a sentence."""
+    try:
+        return DeniedBy(number).name.lower()
+    except ValueError:
+        return f"refused ({number})"
+
+
+def stack_text(store: Store, number: int) -> str:
+    """The guest's stack as lines of its own, innermost frame first."""
+    out = []
+    for function, offset, file, line in store.stack(number):
+        where = f" at {show.plain(file)}:{line}" if file else ""
+        out.append(f"\n > {show.plain(function) or '?'}(){where} [{offset:#x}]")
+    return "".join(out)
+
+
+def _notes(trace: Trace) -> dict[int, str]:
+    """Call -> its notes; that of a span stands at the first of its calls that is shown."""
+    found: dict[int, str] = {}
+    seqs = trace.column("seq")
+    for first, last, text in trace.notes:
+        note = show.plain(f"{text} (until call {last})" if last != first else text)
+        at = int(np.searchsorted(seqs, first))
+        if at < len(seqs) and seqs[at] <= last:
+            shown = int(seqs[at])
+            found[shown] = f"{found[shown]}; {note}" if shown in found else note
+    return found
+
+
+def _add_notes(body: list[str], seqs: list[int], notes: dict[int, str]) -> None:
+    for i, seq in enumerate(seqs):
+        if seq in notes:
+            body[i] += f" /* {notes[seq].replace('*/', '* /')} */"

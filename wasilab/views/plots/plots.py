@@ -1,0 +1,90 @@
+"""The plots of a run by name, and a page of the most telling ones.
+
+`plot(run, "latency")` returns a matplotlib `Figure`; `kinds()` lists the names. What each plot shows is in
+`plots_calls.py` (calls and time) and `plots_things.py` (descriptors and paths); each is one function that draws into
+the axes it is given or into a figure of its own, and returns the Figure. In a notebook a Figure shows itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Unpack
+
+from ...runs.run import PlotOptions
+from ..moment import settled
+from ..timeline import figure as timeline
+from ..timeline.columns import Columns, trace_of
+from . import calls as plots_calls
+from . import things as plots_things
+from .ink import label, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Plot = Callable[..., "Figure"]
+
+KINDS: dict[str, tuple[Plot, str]] = {
+    "timeline": (timeline.figure, "what the program did when, a lane a family"),
+    "counts": (plots_calls.counts, "how often each call was made, and how it ended"),
+    "latency": (plots_calls.latency, "how long calls took: the part that took at most so long (log scale)"),
+    "box": (plots_calls.box, "how long calls took: median, quartiles and extremes by call"),
+    "time": (plots_calls.host_and_guest, "time in the host against time in the guest, over the run"),
+    "transitions": (plots_calls.transitions, "which call follows which"),
+    "refusals": (plots_calls.refused, "refused calls by reason"),
+    "compare": (plots_calls.compare, "two runs beside each other, call by call (other=run2)"),
+    "bytes": (plots_things.moved, "bytes read and written over time, by descriptor"),
+    "fds": (plots_things.open_descriptors, "open descriptors over time"),
+    "gantt": (plots_things.gantt, "the life of each descriptor, and its calls"),
+    "paths": (plots_things.paths, "calls or bytes by directory"),
+}
+"""Name -> (function, what it shows)."""
+
+OVERVIEW = ("timeline", "counts", "latency", "gantt", "time", "paths", "bytes", "transitions")
+"""Plots with a legend beside them stand in one column."""
+
+
+class PlotError(ValueError):
+    """A plot that cannot be drawn; the message says what to ask for instead."""
+
+
+def kinds() -> dict[str, str]:
+    """Every kind of plot and what it shows."""
+    return {name: words for name, (_, words) in KINDS.items()}
+
+
+def plot(run_or_trace: Any, kind: str = "timeline", ax: Axes | None = None, **options: Unpack[PlotOptions]) -> Figure:
+    """Draw one plot of a run or trace and return its Figure; with `ax`, into those axes.
+
+    `options` go to the plot's function (`other=` for "compare", `by="bytes"` for "paths"). Raises PlotError for a kind
+    that does not exist, with the nearest name and the list of all, and for an option that the kind does not have.
+    """
+    if kind not in KINDS:
+        near = get_close_matches(kind, KINDS, 1, 0.5)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        raise PlotError(f"there is no plot {kind!r}; {guess}the kinds are {', '.join(KINDS)}")
+    draw = KINDS[kind][0]
+    known = [name for name in signature(draw).parameters if name not in ("run_or_trace", "ax")]
+    wrong = [name for name in options if name not in known]
+    if wrong:
+        raise PlotError(f"the plot {kind!r} has no option {wrong[0]!r}; it has {', '.join(known) or 'none'}")
+    return draw(settled(run_or_trace), ax=ax, **options)
+
+
+def plots(run_or_trace: Any) -> Figure:
+    """A page with the most telling plots of a run."""
+    run_or_trace = settled(run_or_trace)
+    columns = Columns.of(run_or_trace)
+    calls, lives = min(len(columns.numbers), plots_calls.MOST), len(trace_of(run_or_trace).store.lives)
+    rows = (calls, min(lives, plots_things.MOST), plots_things.MOST // 2)
+    heights = [0.9 + 0.34 * (1 + len(columns.families)), *(max(2.3, 0.8 + 0.17 * n) for n in rows), 1.6 + 0.22 * calls]
+    fig = new_figure((12, sum(heights) + 0.4), dpi=100)
+    fig.suptitle(label(timeline.headline(run_or_trace, columns), 110), fontsize=12, x=0.01, ha="left")
+    grid = fig.add_gridspec(5, 2, height_ratios=heights)
+    places = [grid[0, :], *(grid[row, column] for row in (1, 2, 3) for column in (0, 1)), grid[4, :]]
+    for kind, place in zip(OVERVIEW, places, strict=True):
+        plot(run_or_trace, kind, fig.add_subplot(place))
+    fig.axes[0].set_title("timeline", loc="left", fontsize=10)
+    return fig

@@ -1,0 +1,207 @@
+"""Plots of the things that a program touches: descriptors and paths.
+
+Each function computes plain arrays, draws them into `ax` (or a figure of its own) and returns the Figure. The list of
+plots is in `plots.py`; plots of calls and time are in `plots_calls.py`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...text.escape import visible
+from ...text.numbers import counted, size, size_unit, time_unit
+from ...trace.strace.lines import fd_text
+from ...wasi.spec import SNAPSHOT1
+from ..timeline.columns import COLOURS, Columns, Ints, trace_of
+from .ink import bar_notes, canvas, finish, label, legend_beside, nothing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST = 16
+FLOWS = 6
+POINTS = 1000
+_READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread", "sock_recv", "fd_readdir")]
+_WRITES = [SNAPSHOT1[name].number for name in ("fd_write", "fd_pwrite", "sock_send")]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The bytes through one descriptor: `total` bytes moved until each of `times` (ns)."""
+
+    name: str
+    writes: bool
+    times: Ints
+    total: Ints
+
+
+def flows(run_or_trace: Any) -> list[Flow]:
+    """A flow for each descriptor and direction that moved bytes, the largest first."""
+    columns, store = Columns.of(run_or_trace), trace_of(run_or_trace).store
+    found = []
+    for writes, numbers in ((False, _READS), (True, _WRITES)):
+        mask = np.isin(columns.call, numbers) & (columns.nbytes > 0)
+        for handle in np.unique(columns.handle[mask]).tolist():
+            rows = np.flatnonzero(mask & (columns.handle == handle))
+            life = store.lives.get(handle)
+            name = fd_text(life.fd, life.path) if life is not None else "unknown descriptor"
+            total = np.cumsum(columns.nbytes[rows].astype(np.int64))
+            found.append(Flow(name, writes, columns.end[rows], total))
+    return sorted(found, key=lambda flow: -int(flow.total[-1]))
+
+
+def moved(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+    """Bytes read (solid) and written (dashed) over time, added up, a line a descriptor."""
+    columns = Columns.of(run_or_trace)
+    lines = flows(run_or_trace)
+    fig, axes = canvas(ax, (6.4, 3.2))
+    one, unit = time_unit(columns.span)
+    most, bytes_unit = size_unit(max((int(flow.total[-1]) for flow in lines), default=0))
+    if not lines:
+        nothing(axes, "no bytes were read or written")
+    for index, flow in enumerate(lines[:FLOWS]):
+        keep = np.unique(np.linspace(0, len(flow.times) - 1, min(len(flow.times), POINTS)).astype(int))
+        times = np.concatenate(([0], flow.times[keep], [columns.span])) / one
+        total = np.concatenate(([0], flow.total[keep], flow.total[-1:])) / most
+        way = "written" if flow.writes else "read"
+        axes.step(times, total, where="post", linestyle="--" if flow.writes else "-", color=f"C{index}", linewidth=1.6,
+                  label=f"{label(flow.name, 24)}\n{way} {size(int(flow.total[-1]))}")  # fmt: skip
+    if lines:
+        legend_beside(axes)
+        axes.set_xlim(0, columns.span / one)
+        axes.set_ylim(bottom=0)
+    more = f" (the {FLOWS} largest of {len(lines)})" if len(lines) > FLOWS else ""
+    finish(axes, f"bytes moved{more}", f"time ({unit})", bytes_unit)
+    return fig
+
+
+def open_counts(run_or_trace: Any) -> tuple[Ints, Ints]:
+    """(ns, descriptors open from then on), the start included."""
+    trace, columns = trace_of(run_or_trace), Columns.of(run_or_trace)
+    times, steps = [0], [0]
+    for life in trace.store.lives.values():
+        opened, closed = _span(trace, columns, life)
+        times.append(opened)
+        steps.append(1)
+        if life.closed_seq >= 0:
+            times.append(closed)
+            steps.append(-1)
+    order = np.argsort(np.array(times), kind="stable")
+    return np.array(times)[order], np.cumsum(np.array(steps)[order])
+
+
+def open_descriptors(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+    """The number of open descriptors over time; what is left open at the end is said."""
+    columns = Columns.of(run_or_trace)
+    times, counts = open_counts(run_or_trace)
+    fig, axes = canvas(ax, (6.4, 2.6))
+    one, unit = time_unit(columns.span)
+    axes.step(np.append(times, columns.span) / one, np.append(counts, counts[-1]), where="post", color=COLOURS["fd"])
+    axes.fill_between(np.append(times, columns.span) / one, np.append(counts, counts[-1]), step="post", alpha=0.2,
+                      color=COLOURS["fd"])  # fmt: skip
+    axes.set_ylim(0, 1.08 * max(int(counts.max()), 1))
+    axes.set_xlim(0, columns.span / one)
+    axes.yaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
+    leaked = len(trace_of(run_or_trace).fds().leaked)
+    more = f", {leaked} opened and never closed" if leaked else ""
+    finish(axes, f"open descriptors: at most {int(counts.max())}{more}", f"time ({unit})", "open")
+    return fig
+
+
+def gantt(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+    """A bar for each descriptor from open to close, with its calls as ticks."""
+    trace, columns = trace_of(run_or_trace), Columns.of(run_or_trace)
+    lives = list(trace.store.lives.values())
+    busiest = np.bincount(columns.handle, minlength=max((life.life for life in lives), default=0) + 1)
+    chosen = sorted(sorted(lives, key=lambda life: -int(busiest[life.life]))[:MOST], key=lambda life: life.life)[::-1]
+    fig, axes = canvas(ax, (7, 1.2 + 0.26 * max(len(chosen), 3)))
+    one, unit = time_unit(columns.span)
+    if not chosen:
+        nothing(axes, "no descriptor was open")
+    for row, life in enumerate(chosen):
+        opened, closed = _span(trace, columns, life)
+        axes.barh(row, max(closed - opened, columns.span / 400) / one, left=opened / one, height=0.62,
+                  color=COLOURS["fd"], alpha=0.25)  # fmt: skip
+        times = columns.start[columns.handle == life.life]
+        if len(times) > POINTS:
+            times = times[np.unique(times * POINTS // columns.span, return_index=True)[1]]
+        axes.vlines(times / one, row - 0.31, row + 0.31, color=COLOURS["fd"], linewidth=1)
+        if life.closed_seq < 0 and life.opened_seq >= 0:
+            axes.annotate("never closed", (columns.span / one, row), (-3, 0), textcoords="offset points", ha="right",
+                          va="center", fontsize=7, color=COLOURS["failed"])  # fmt: skip
+    if chosen:
+        axes.set_yticks(range(len(chosen)), [label(fd_text(life.fd, life.path), 40) for life in chosen])
+        axes.set_xlim(0, columns.span / one)
+    more = f" (the {MOST} busiest of {len(lives):,})" if len(lives) > MOST else ""
+    finish(axes, f"descriptors{more}", f"time ({unit})")
+    return fig
+
+
+def directories(run_or_trace: Any, by: str = "calls") -> dict[str, int]:
+    """Directory -> calls (or bytes) on it and on what lies in it, directly; directories above sum those below."""
+    trace, columns = trace_of(run_or_trace), Columns.of(run_or_trace)
+    ids = trace.where_ids if columns.order is None else trace.where_ids[columns.order]
+    weights = np.ones(len(columns)) if by == "calls" else columns.nbytes.astype(float)
+    totals = np.bincount(ids, weights=weights, minlength=len(trace.store.wheres)) if len(ids) else np.zeros(0)
+    known = {visible(life.path, lines=False) for life in trace.store.lives.values() if life.kind == 3 or life.preopen}
+    found: dict[str, int] = {}
+    for (full, _), amount in zip(trace.store.wheres, totals.tolist(), strict=False):
+        if not full or not amount or full.startswith("<"):
+            continue
+        full = visible(full, lines=False)
+        folder = full if full in known else posixpath.dirname(full) or full
+        while True:
+            found[folder] = found.get(folder, 0) + int(amount)
+            above = posixpath.dirname(folder)
+            if above in (folder, ""):
+                break
+            folder = above
+    return found
+
+
+def branches(found: dict[str, int]) -> dict[str, int]:
+    """`found` without the directories that only lead to one other (the same figure would be drawn twice)."""
+    totals: dict[str, set[int]] = {}
+    for path, amount in found.items():
+        if path != "/":
+            totals.setdefault(posixpath.dirname(path), set()).add(amount)
+    return {path: amount for path, amount in found.items() if amount not in totals.get(path, ())}
+
+
+def paths(run_or_trace: Any, ax: Axes | None = None, *, by: str = "calls") -> Figure:
+    """The tree of directories with the calls (or `by="bytes"`) on each as heat; a directory includes those below."""
+    if by not in ("calls", "bytes"):
+        raise ValueError(f"paths are plotted by 'calls' or by 'bytes', not by {by!r}")
+    found = branches(directories(run_or_trace, by))
+    kept = sorted(sorted(found, key=lambda path: -found[path])[:MOST])[::-1]
+    fig, axes = canvas(ax, (6.4, 1.2 + 0.28 * max(len(kept), 2)))
+    if not kept:
+        nothing(axes, "no path was used")
+    else:
+        import matplotlib
+
+        most = max(found[path] for path in kept)
+        heat = matplotlib.colormaps["YlOrRd"]
+        values = [found[path] for path in kept]
+        axes.barh(range(len(kept)), values, color=[heat(0.15 + 0.8 * v / most) for v in values], edgecolor="#8886")
+        axes.set_yticks(range(len(kept)), [label(path, 46) for path in kept])
+        bar_notes(axes, values, [size(v) if by == "bytes" else counted(v, "call") for v in values])
+    more = f" (the {MOST} hottest of {len(found):,})" if len(found) > MOST else ""
+    finish(axes, f"{by} by directory{more}", by)
+    return fig
+
+
+def _span(trace: Any, columns: Columns, life: Any) -> tuple[int, int]:
+    """(ns opened, ns closed) of a descriptor; the run's start and end where the trace does not have them."""
+    seqs, ends = trace.column("seq"), trace.column("t_end")
+    first = int(seqs[0]) if len(seqs) else 0
+
+    def at(seq: int, otherwise: int) -> int:
+        return int(ends[seq - first]) if 0 <= seq - first < len(ends) else otherwise
+
+    return at(life.opened_seq, 0), at(life.closed_seq, columns.span) if life.closed_seq >= 0 else columns.span

@@ -1,0 +1,78 @@
+"""A page that stands alone, and its place in a notebook: isolated, themed, and readable even when sanitised.
+
+`document` makes a complete HTML file (no script, no request to anywhere). `embedded` puts such a file into a notebook
+output as a sandboxed `<iframe srcdoc>` with a plain form beside it: a front end that strips frames and styles
+(GitHub, an untrusted notebook) strips both the frame and the rule that hides the plain form, so something readable
+always remains. What stands in the page is made by `sections.py`.
+"""
+
+from __future__ import annotations
+
+import html
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def css() -> str:
+    """The style sheet of the report's pages."""
+    folder = files("wasilab.views")
+    return "".join(folder.joinpath(name).read_text(encoding="utf-8") for name in ("report/page.css", "fragments.css"))
+
+
+def document(title: str, body: str, *, auto_theme: bool = True) -> str:
+    """A complete HTML document. `title` and `body` are HTML (escaped by the caller).
+
+    `auto_theme`: dark where the reader's system is; an embedded page is always light inside (its frame is inverted
+    by the dark notebook around it, see `embedded`).
+    """
+    return (
+        f'<!doctype html><html lang="en" class="{"auto" if auto_theme else "light"}"><head><meta charset="utf-8">'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{css()}</style></head><body>{body}</body></html>"
+    )
+
+
+_OUTER = """<style>
+.wasilab-plain { display: none }
+.wasilab-frame { width: 100%; box-sizing: border-box; border: 1px solid #8884; border-radius: 8px; resize: vertical;
+  background: #fff }
+[data-jp-theme-light="false"] .wasilab-frame, .vscode-dark .wasilab-frame, html[theme="dark"] .wasilab-frame
+  { filter: invert(0.92) hue-rotate(180deg) }
+</style>"""
+
+
+_LATE = """<style>
+@keyframes wasilab-late { from, to { max-height: 0; opacity: 0 } }
+.wasilab-static { overflow: hidden; animation: wasilab-late 1s }
+body:has(.wasilab-timeline[data-key="KEY"]) .wasilab-static[data-key="KEY"] { display: none }
+.jp-OutputArea-child:has(.wasilab-static[data-key="KEY"]) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*))
+  { font-size: 0 }
+.jp-OutputArea-child:has(.wasilab-static[data-key="KEY"]) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*))::after
+  { content: "The timeline that moves comes back when the cell is run again."; font-size: 12px; opacity: .7 }
+</style>"""
+
+
+def unless_alive(key: str, content: str) -> str:
+    """`content` for an output beside the widget of that `key`: hidden while the widget lives in the same page.
+
+    A front end shows a widget in preference to anything else in the same output, also when it cannot (a notebook opened
+    again without its kernel): hence two outputs. `content` waits a second, for the widget comes a moment after it; what
+    JupyterLab says in place of a lost widget is put in better words.
+    """
+    return f'{_LATE.replace("KEY", key)}<div class="wasilab-static" data-key="{key}">{content}</div>'
+
+
+def embedded(title: str, body: str, plain: str, height: int) -> str:
+    """`body` in a sandboxed frame of `height` pixels, with `plain` (simple HTML) for readers that strip frames.
+
+    The frame runs no script and has an origin of its own. A frame without script cannot see the notebook's theme, so
+    the sheet outside inverts it (hues kept) where the notebook says that it is dark.
+    """
+    page = html.escape(document(title, body, auto_theme=False), quote=True)
+    return (
+        f'{_OUTER}<iframe class="wasilab-frame" sandbox="" title="{title}" height="{height}" srcdoc="{page}"></iframe>'
+        f'<div class="wasilab-plain">{plain}</div>'
+    )

@@ -1,0 +1,198 @@
+"""The report of a run: what a cell shows, what a terminal shows, and the file that stands alone.
+
+`text` is for a terminal, `html` for a notebook (isolated, with a plain form for readers that strip frames), `page`
+for a file, `mimebundle` and `show` for IPython's display machinery. The words are in `verdict.py`, the fragments in
+`sections.py`, the timeline of the page in `strip.py`, the picture for readers that strip pages in `picture.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from ...text.escape import html_text, shorten
+from ...text.numbers import counted, duration, size
+from ..moment import settled
+from ..timeline import figure as timeline
+from ..timeline.columns import Columns, outcome_of
+from ..timeline.png import picture as drawn_picture
+from ..timeline.svg import strip_html
+from . import changed, sections
+from .page import document, embedded
+from .summary import summary
+from .verdict import RunLike, refusals, to_complete, verdict
+
+TEXT_WIDTH = 100
+
+
+def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
+    """The report for a terminal: verdict, stack, refusals with their remedies, output, the costliest calls.
+
+    `output=False` leaves stdout and stderr out (where they were shown while the guest ran).
+    """
+    run = settled(run)
+    columns = Columns.of(run)
+    lines = textwrap.wrap(f"{sections.as_text(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
+    for frame in list(getattr(outcome_of(run), "frames", ()))[:10]:
+        lines.append(f"    {sections.as_text(str(frame))}")
+    for refusal in refusals(run)[:10]:
+        times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
+        where = f" [{refusal.where}]" if refusal.where else ""
+        sentence = f"refused: {shorten(refusal.sentence, sections.LONG)}{times}{where}"
+        lines += textwrap.wrap(sentence, width, subsequent_indent="  ", break_on_hyphens=False)
+        if refusal.remedy:
+            blank = to_complete(refusal.remedy)
+            lines.append(f"  to allow it: {refusal.remedy}" + (f" ({blank})" if blank else ""))
+    for name in ("stdout", "stderr") if output else ():
+        shown, left = sections.output_start(run, name, 12, 12 * width)
+        if shown:
+            lines += [f"{name}:", *(f"  {line}" for line in shown.rstrip("\n").split("\n"))]
+            if left:
+                lines.append(f"  ... {left}: run.{name}")
+    lines += changed.text(run)
+    lines += sections.notes_text(run)
+    rows = summary(columns)
+    if rows:
+        lines.append(f"{'call':<24}{'calls':>9}{'refused':>9}{'errors':>8}{'total':>11}{'median':>11}{'bytes':>11}")
+    for row in rows[:10]:
+        lines.append(
+            f"{row.name:<24}{row.calls:>9,}{row.refused or '':>9}{row.errors or '':>8}{duration(row.total):>11}"
+            f"{duration(row.median):>11}{size(row.bytes) if row.bytes else '':>11}"
+        )
+    if len(rows) > 10:
+        lines.append(f"... {counted(len(rows) - 10, 'more call name')} in run.trace.summary()")
+    return "\n".join(lines)
+
+
+def body(run: RunLike, *, output: bool = True) -> str:
+    """The whole report as an HTML fragment: everything that a reader without a kernel needs."""
+    columns = Columns.of(run)
+    lines = sections.lines_html(run)
+    return "".join(
+        (
+            sections.verdict_html(run),
+            sections.stack_html(run),
+            sections.refusals_html(run),
+            sections.output_html(run) if output else "",
+            changed.html(run),
+            "<h2>Timeline</h2>",
+            strip_html(run, columns, timeline_words(run, columns)),
+            sections.notes_html(run),
+            "<details open><summary>Asked for, granted, used</summary>", sections.grants_html(run), "</details>",
+            "<details open><summary>Calls</summary>", sections.summary_html(columns), "</details>",
+            f"<details open><summary>Lines of the source</summary>{lines}</details>" if lines else "",
+        )
+    )  # fmt: skip
+
+
+def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
+    """The report in the few tags that every sanitiser lets through."""
+    columns = Columns.of(run)
+    groups = refusals(run)
+    items = "".join(
+        f"<li>{html_text(shorten(r.sentence, sections.LONG))}"
+        + (f"<br>To allow it: <code>{html_text(r.remedy)}</code>" if r.remedy else "") + "</li>"
+        for r in groups[: sections.REFUSALS_SHOWN]
+    )  # fmt: skip
+    return (
+        f"<p><b>{html_text(run.name or 'run')}</b>: {html_text(verdict(run))}</p>"
+        + (f"<p>Refused:</p><ul>{items}</ul>" if items else "")
+        + (sections.output_html(run, "<p><b>{}</b></p>") if output else "")
+        + changed.html(run)
+        + sections.image_html(picture, timeline_words(run, columns))
+        + sections.notes_html(run, "<p><b>{}</b></p>")
+        + sections.summary_html(columns)
+    )
+
+
+def html(run: RunLike, *, output: bool = True) -> str:
+    """The report for a notebook's output."""
+    run = settled(run)
+    whole, simple = body(run, output=output), plain(run, drawn_picture(run), output=output)
+    return embedded(title(run), whole, simple, _height(run, output))
+
+
+def page(run: RunLike) -> str:
+    """The report as one HTML file: complete, self-contained, without scripts; light and dark."""
+    return document(title(run), body(settled(run)))
+
+
+def to_html(run: RunLike, path: str | PathLike[str]) -> None:
+    """Write `page(run)` to a file."""
+    Path(path).write_text(page(run), encoding="utf-8")
+
+
+def mimebundle(run: RunLike) -> dict[str, Any]:
+    """What IPython displays of a run where no widget lives: `text/plain` and `text/html`, the same content in both.
+
+    A run that says `streamed = True` showed its output in the cell already: it is not repeated.
+    """
+    output = not getattr(run, "streamed", False)
+    bundle: dict[str, Any] = {"text/plain": text(run, output=output)}
+    formatter = getattr(_shell(), "display_formatter", None)
+    if formatter is None or "text/html" in formatter.active_types:  # a terminal would throw it away
+        bundle["text/html"] = html(run, output=output)
+    return bundle
+
+
+def show(run: RunLike) -> None:
+    """Display a run where a kernel serves a person: the report, and the live timeline, which hides it while it lives.
+
+    Raises NotImplementedError elsewhere, which lets IPython take `mimebundle`.
+    """
+    if not _for_a_person():
+        raise NotImplementedError("no widget lives here")
+    from ..timeline.widget import timeline as interactive
+
+    interactive(run).display(mimebundle(run))
+
+
+def _for_a_person() -> bool:
+    """Whether this process is a Jupyter kernel whose front end can ask a person: only there a widget lives.
+
+    Who executes a notebook without anybody to answer (nbclient: `nbconvert --execute`, papermill, Jupyter Book) makes
+    a page of it, and a page would prefer the widget to the report and show nothing without the network. Voila executes
+    likewise, but serves the widgets.
+    """
+    kernel = getattr(_shell(), "kernel", None)
+    if kernel is None:
+        return False
+    return bool(getattr(kernel, "_allow_stdin", True)) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+
+
+def _shell() -> Any:
+    """IPython's shell, where there is one."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def title(run: RunLike) -> str:
+    """The page's title, as HTML text."""
+    return f"{html_text(run.name or 'run')}: WASI report"
+
+
+def timeline_words(run: RunLike, columns: Columns) -> str:
+    """What the timeline picture shows, for those who cannot see it."""
+    begun, left = columns.gaps()
+    guest = int((left - begun).sum())
+    times = {"guest": guest, **{name: int(columns.dur[mask].sum()) for name, mask in columns.families.items()}}
+    parts = [f"{name} {duration(ns)}" for name, ns in times.items()]
+    return f"Timeline: {timeline.headline(run, columns)}. Time by lane: {', '.join(parts)}."
+
+
+def _height(run: RunLike, output: bool) -> int:
+    """A guess at the height in pixels of the embedded page (a frame without script cannot measure itself)."""
+    columns = Columns.of(run)
+    lanes = 1 + len(columns.families)
+    height = 130 + 46 * lanes + 70 + 24 * len(summary(columns)) + 70 + 36 * 8
+    height += 58 * min(len(refusals(run)), sections.REFUSALS_SHOWN)
+    for name in ("stdout", "stderr") if output else ():
+        lines = sections.output_start(run, name, 20, 2000)[0].count("\n")
+        height += 0 if not lines else min(50 + 19 * lines, 350)
+    height += 60 * min(len(changed.copies(run)), 4)
+    height += 19 * min(len(getattr(outcome_of(run), "frames", ())), 14)
+    return min(height, 900)

@@ -1,0 +1,240 @@
+"""The parts of a report as HTML: verdict, refusals, output, asked/granted/used, summary, source lines.
+
+Each function returns a fragment for `page.document` (and for the widget, which shows the same fragments). All guest
+text goes through `escape.html_text`; this is the only file that joins guest text and markup.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from ...grants.advice.compare import compare
+from ...text.escape import cut_lines, html_text, shorten, visible
+from ...text.numbers import counted, duration, size
+from ..timeline.columns import Columns, outcome_of, trace_of
+from .sources import source_of
+from .summary import CallRow, summary
+from .verdict import RunLike, mood, refusals, to_complete, verdict
+
+MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
+OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
+REFUSALS_SHOWN, REFUSALS_OPEN = 30, 6
+NOTES_SHOWN = 100
+LONG = 600
+"""Characters of a sentence that is shown in a box of its own, which scrolls."""
+
+
+def verdict_html(run: RunLike) -> str:
+    """The verdict line with its glyph."""
+    tone = mood(run)
+    return (
+        f'<div class="verdict {tone}" role="status"><span class="mark" aria-hidden="true">{MARKS[tone]}</span>'
+        f"<bdi>{html_text(getattr(run, 'name', '') or 'run')}</bdi>: {html_text(verdict(run))}</div>"
+    )
+
+
+def running_html(run: Any) -> str:
+    """The line in the verdict's place while the run goes on."""
+    name = html_text(getattr(run, "name", "") or "run")
+    return (
+        f'<div class="verdict busy" role="status"><span class="mark" aria-hidden="true">{MARKS["busy"]}</span>'
+        f"<bdi>{name}</bdi>: running; its calls appear as it makes them.</div>"
+    )
+
+
+def stack_html(run: RunLike) -> str:
+    """The guest's stack at a trap or limit, innermost frame first; "" when there is none."""
+    frames = list(getattr(outcome_of(run), "frames", ()))
+    if not frames:
+        return ""
+    more = f"\n… {len(frames) - 40} more frames" if len(frames) > 40 else ""
+    lines = "\n".join(html_text(str(frame)) for frame in frames[:40])
+    return f"<h2>Where the guest was</h2><pre>{lines}{more}</pre>"
+
+
+def refusals_html(run: RunLike, *, buttons: Callable[[str], bool] = lambda _: False) -> str:
+    """The refusals, grouped, each with the smallest grant that would allow it; "" when there are none.
+
+    `buttons(remedy)`: whether to put a button "grant and run again" there (for the widget, which knows them by number).
+    """
+    groups = refusals(run)
+    if not groups:
+        return ""
+    items = []
+    for index, refusal in enumerate(groups[:REFUSALS_SHOWN]):
+        times = f" <span class=dim>({refusal.count:,} times)</span>" if refusal.count > 1 else ""
+        where = f" <span class=dim>at {html_text(refusal.where)}</span>" if refusal.where else ""
+        if refusal.remedy:
+            button = f" <button data-grant={index}>grant and run again</button>" if buttons(refusal.remedy) else ""
+            flag = f'<code dir="ltr">{html_text(refusal.remedy)}</code>'
+            blank = to_complete(refusal.remedy)
+            hint = f" <span class=dim>({blank})</span>" if blank else ""
+            remedy = f"<span class=remedy>To allow it: {flag}{button}{hint}</span>"
+        else:
+            remedy = ""
+        long = " class=long" if len(refusal.sentence) > LONG else ""
+        items.append(f"<li><bdi{long}>{html_text(refusal.sentence)}</bdi>{times}{where}{remedy}</li>")
+    rest = len(groups) - REFUSALS_SHOWN
+    more = f"<p class=dim>… {counted(rest, 'more reason')}; all are in <code>run.denied</code></p>" if rest > 0 else ""
+    shown = f"<h2>Refused</h2><ul class=refusals>{''.join(items[:REFUSALS_OPEN])}</ul>"
+    if len(items) <= REFUSALS_OPEN:
+        return shown
+    folded = f"<ul class=refusals>{''.join(items[REFUSALS_OPEN:])}</ul>{more}"
+    return f"{shown}<details><summary>{counted(len(groups) - REFUSALS_OPEN, 'more reason')}</summary>{folded}</details>"
+
+
+def output_html(run: RunLike, head: str = "<h2>{}</h2>") -> str:
+    """What the guest wrote, made visible and cut to a readable length; `head` is the markup of a stream's name."""
+    parts = []
+    for name in ("stdout", "stderr"):
+        shown, left = output_start(run, name, OUTPUT_LINES, OUTPUT_CHARACTERS)
+        if shown:
+            more = f"<p class=dim>… {left}; all is in <code>run.{name}</code></p>" if left else ""
+            parts.append(f'{head.format(name)}<pre dir="ltr">{html_text(shown, lines=True)}</pre>{more}')
+    return "".join(parts)
+
+
+def notes_html(run: Any, head: str = "<h2>{}</h2>") -> str:
+    """A person's notes on the calls of the trace, in the order of the calls; "" when there are none."""
+    notes = _notes(run)
+    if not notes:
+        return ""
+    items = "".join(
+        f"<li><span class=dim>{calls} <code>{html_text(name)}</code>:</span> <bdi>{html_text(text)}</bdi></li>"
+        for calls, name, text in notes[:NOTES_SHOWN]
+    )
+    rest = len(notes) - NOTES_SHOWN
+    more = (
+        f"<p class=dim>… {counted(rest, 'more note')}; all are in <code>run.trace.notes</code></p>" if rest > 0 else ""
+    )
+    return f"{head.format('Notes')}<ul>{items}</ul>{more}"
+
+
+def notes_text(run: Any) -> list[str]:
+    """The notes for a terminal, a line each."""
+    notes = _notes(run)
+    lines = [f"note on {calls} ({name}): {visible(text, lines=False)}" for calls, name, text in notes[:10]]
+    return lines + [f"... {counted(len(notes) - 10, 'more note')} in run.trace.notes"] * (len(notes) > 10)
+
+
+def _notes(run: Any) -> list[tuple[str, str, str]]:
+    """(calls, name of the first, text) of each note."""
+    trace = trace_of(run)
+    seqs = trace.column("seq")
+    found = []
+    for first, last, text in trace.notes:
+        at = int(seqs.searchsorted(first))
+        if at < len(seqs) and int(seqs[at]) <= last:
+            calls = f"call {first:,}" if first == last else f"calls {first:,} to {last:,}"
+            found.append((calls, trace[at].name, text))
+    return found
+
+
+def grants_html(run: RunLike) -> str:
+    """Asked for, granted, used, refused: a row a family."""
+    rows = []
+    for row in compare(run.module, run.grants, trace_of(run)):
+        rows.append(
+            (
+                html_text(row.family),
+                html_text(", ".join(row.asked)) or "<span class=dim>not asked for</span>",
+                html_text(row.granted) or "<span class=dim>nothing</span>",
+                counted(sum(row.used.values()), "call") if row.used else "<span class=dim>unused</span>",
+                f"<span class=no>✖ {sum(row.refused.values()):,}</span>" if row.refused else "",
+            )
+        )
+    head = ("family", "asked for (imports)", "granted", "used", "refused")
+    return table(head, rows, words={1, 2}) if rows else "<p class=dim>The module asks for nothing of WASI.</p>"
+
+
+def summary_html(columns: Columns) -> str:
+    """A row a call name: calls, refusals, errors, time, bytes."""
+    rows = summary(columns)
+    if not rows:
+        return "<p class=dim>No WASI call was made.</p>"
+    return table(SUMMARY_HEAD, [summary_cells(row) for row in rows], numbers=set(range(1, 9)))
+
+
+def lines_html(run: RunLike, most: int = 8) -> str:
+    """The source lines whose calls took most time; "" when no line is known."""
+    rows = sorted(trace_of(run).by_line().rows, key=lambda row: -row.time)[:most]
+    if not rows:
+        return ""
+    name, text = source_of(run, trace_of(run))
+    source = text.splitlines()
+
+    def code(row: Any) -> str:
+        own = name and PurePosixPath(row.file).name == PurePosixPath(name).name and row.line <= len(source)
+        return f"<code>{html_text(shorten(source[row.line - 1].strip(), 90))}</code>" if own else ""
+
+    cells = [
+        (
+            html_text(f"{PurePosixPath(row.file).name}:{row.line}"), code(row), f"{row.calls:,}",
+            f"<span class=no>✖ {row.refused:,}</span>" if row.refused else "", duration(row.time),
+            size(row.bytes) if row.bytes else "", html_text(", ".join(row.names[:3])),
+        )
+        for row in rows
+    ]  # fmt: skip
+    head = ("line", "source", "calls", "refused", "time", "bytes", "by")
+    return table(head, cells, numbers={2, 3, 4, 5}, words={1, 6})
+
+
+SUMMARY_HEAD = ("call", "calls", "refused", "errors", "total", "median", "p99", "longest", "bytes")
+
+
+def summary_cells(row: CallRow) -> tuple[str, ...]:
+    """The cells of one summary row, as HTML."""
+    return (
+        f"<code>{html_text(row.name)}</code>", f"{row.calls:,}",
+        f"<span class=no>✖ {row.refused:,}</span>" if row.refused else "",
+        f"{row.errors:,}" if row.errors else "",
+        duration(row.total), duration(row.median), duration(row.p99), duration(row.longest),
+        size(row.bytes) if row.bytes else "",
+    )  # fmt: skip
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = (), words: Iterable[int] = ()
+) -> str:
+    """A table of HTML cells; columns in `numbers` are right-aligned, those in `words` may break anywhere."""
+    kind = dict.fromkeys(numbers, " class=n") | dict.fromkeys(words, " class=words")
+    top = "".join(f"<th scope=col{kind.get(i, '')}>{html_text(name)}</th>" for i, name in enumerate(head))
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind.get(i, '')}>{cell}</td>" for i, cell in enumerate(row)) + "</tr>" for row in rows
+    )
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def image_html(png: bytes, alt: str) -> str:
+    """A PNG inline."""
+    data = base64.b64encode(png).decode("ascii")
+    return f'<img alt="{html_text(alt)}" src="data:image/png;base64,{data}">'
+
+
+def output_start(run: RunLike, name: str, lines: int, characters: int) -> tuple[str, str]:
+    """The beginning of what the guest wrote to a stream, made visible, and in words what is left out ("" nothing).
+
+    Only what is shown is decoded: the output may be as long as the run's limit allows.
+    """
+    whole = written(run, name) or b""
+    whole = whole.encode("utf-8", "surrogateescape") if isinstance(whole, str) else bytes(whole)
+    shown, left = cut_lines(as_text(whole[: 4 * characters]), lines=lines, characters=characters)
+    if len(whole) > 4 * characters:
+        left = whole.count(b"\n") + (not whole.endswith(b"\n")) - shown.count("\n") - (not shown.endswith("\n"))
+    if left > 0:
+        return shown, counted(left, "more line")
+    rest = len(whole) - len(shown.encode())
+    return shown, f"{counted(rest, 'more byte')} of this line" if rest > 0 and len(shown) == characters else ""
+
+
+def written(run: RunLike, name: str) -> Any:
+    """What the guest wrote to "stdout" or "stderr": its bytes where the run has them, else the text."""
+    return getattr(run, f"{name}_bytes", None) or getattr(run, name, b"")
+
+
+def as_text(output: Any) -> str:
+    """Output as the run kept it (bytes or text), made visible."""
+    return visible(output if isinstance(output, (str, bytes)) else bytes(output or b""))

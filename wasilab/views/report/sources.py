@@ -1,0 +1,38 @@
+"""Where in the guest's source a call came from: the line and its neighbours. `trace/source.py` finds the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from ...text.escape import visible
+
+AROUND = 4
+"""Lines shown before and after the marked one."""
+
+
+def source_of(run: Any, trace: Any) -> tuple[str, str]:
+    """(file name, text) of the guest's source, ("", "") when it is not at hand."""
+    module = getattr(run, "module", None)
+    text = getattr(module, "source", None) or trace.meta.get("source") or ""
+    name = getattr(module, "source_name", None) or trace.meta.get("source_name") or ""
+    return (str(name), str(text)) if isinstance(text, str) else ("", "")
+
+
+def source_lines(run: Any, trace: Any, stack: Sequence[Any]) -> tuple[str, int, list[tuple[int, str]]] | None:
+    """(file, line, [(number, text), ...]) of the innermost frame that lies in the guest's own source, else None.
+
+    When the source is not at hand, the innermost frame with a line is named, with no lines.
+    """
+    name, text = source_of(run, trace)
+    known = [frame for frame in stack if frame.file and frame.line]
+    own = [frame for frame in known if name and PurePosixPath(frame.file).name == PurePosixPath(name).name]
+    if not own:
+        return (visible(known[0].file, lines=False), known[0].line, []) if known and not name else None
+    line = own[0].line
+    lines = text.splitlines()
+    first = max(line - AROUND, 1)
+    shown = [(at, visible(lines[at - 1], lines=False).replace("\\t", "    ")[:300])
+             for at in range(first, min(line + AROUND, len(lines)) + 1)]  # fmt: skip
+    return visible(PurePosixPath(name).name, lines=False), line, shown

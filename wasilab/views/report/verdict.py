@@ -1,0 +1,141 @@
+"""How a run ended, in words: the verdict line, and the refusals grouped with the smallest grant for each.
+
+Everything here is plain text with guest text already made visible (`escape.visible`); the report (`report.py`) puts
+it into a terminal or a page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ...text.escape import visible
+from ...text.numbers import counted, duration
+from ...trace.answers.library_refusals import Unasked, unasked
+from ..timeline.columns import Columns, outcome_of
+
+
+class RunLike(Protocol):
+    """What a report reads of a run (`runner.Run` is one; a notebook may pass its own)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def exit_code(self) -> int: ...
+    @property
+    def outcome(self) -> Any: ...
+    @property
+    def stdout(self) -> Any: ...
+    @property
+    def stderr(self) -> Any: ...
+    @property
+    def trace(self) -> Any: ...
+    @property
+    def denied(self) -> Any: ...
+    @property
+    def grants(self) -> Any: ...
+    @property
+    def module(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Calls that were refused for the same reason, as one thing to read."""
+
+    sentence: str
+    """What was asked and why it was refused."""
+    remedy: str
+    """The smallest grant that would have allowed it, as a flag; "" where no grant can."""
+    calls: tuple[str, ...]
+    """The names of the refused calls."""
+    count: int
+    where: str
+    """The guest's source line of the first one, "" when it is not known."""
+    first: int
+    """`seq` of the first one; -1 when it is not known."""
+
+
+def to_complete(remedy: str) -> str:
+    """What a person has to put into a remedy before it can be used; "" when it is complete."""
+    if "HOST" not in remedy:
+        return ""
+    guest = ", GUEST where the program looks for it" if "GUEST" in remedy else ""
+    return f"HOST is the folder to give{guest}"
+
+
+ENDINGS = {"trap": "Trapped", "limit": "Stopped by a limit", "interrupt": "Stopped by you"}
+
+
+def verdict(run: RunLike) -> str:
+    """One sentence: how the run ended, after how many calls and how long, and how many were refused."""
+    columns, outcome = Columns.of(run), outcome_of(run)
+    seconds = outcome.seconds if outcome is not None else getattr(run, "seconds", columns.span / 1e9)
+    traced = getattr(run, "traced", True)
+    calls = f"{counted(len(columns) + columns.dropped, 'WASI call')} in " if traced else ""
+    after = f"after {calls}{duration(seconds * 1e9)}"
+    message = visible(outcome.message, lines=False).rstrip(".") if outcome is not None else ""
+    if outcome is None:
+        head = "Still running"
+    elif outcome.kind == "exit":
+        head = "Ended well (exit status 0)" if run.exit_code == 0 else f"Ended with exit status {run.exit_code}"
+    else:
+        word = ENDINGS.get(outcome.kind, "Could not run")
+        head = word if not message or outcome.kind == "interrupt" else f"{word}: {message}"
+    if outcome is not None and outcome.kind == "error" and not len(columns):
+        return f"{head}."
+    if not traced:
+        return f"{head}, {after}; its calls were not recorded."
+    refused = _refused(run, columns)
+    if not refused:
+        nothing = "no call" if outcome is not None and unasked_of(run) is not None else "nothing"
+        yet = " so far" if outcome is None else ""
+        return f"{head}, {after}; {nothing} was refused{yet}." if len(columns) else f"{head}, {after}."
+    return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
+
+
+def unasked_of(run: RunLike) -> Unasked | None:
+    """What the program's own library refused, so that no call shows it; None where the run does not point to that."""
+    if not getattr(run, "traced", True) or run.exit_code == 0 or len(run.denied):
+        return None
+    return unasked(run.trace, run.stderr if isinstance(run.stderr, str) else "")
+
+
+def refused_by_its_library(run: RunLike) -> str:
+    """The same as a sentence, "" where there is none."""
+    found = unasked_of(run)
+    return f"{found.sentence} To allow it: {found.flag}" if found is not None else ""
+
+
+def mood(run: RunLike) -> str:
+    """ "good", "warn" (ended by itself, but something was refused or the status is not 0), "bad" or "busy"."""
+    outcome = outcome_of(run)
+    if outcome is None:
+        return "busy"
+    if outcome.kind != "exit":
+        return "bad"
+    return "good" if run.exit_code == 0 and not _refused(run, Columns.of(run)) else "warn"
+
+
+def _refused(run: RunLike, columns: Columns) -> int:
+    """How many calls were refused, the searches that the trace's owner derived from others included."""
+    derived = sum(refusal.count for refusal in refusals(run)) if columns.dropped == 0 else 0
+    return max(int(columns.refused.sum()), derived)
+
+
+def refusals(run: RunLike) -> list[Refusal]:
+    """The refused calls of a run, grouped by sentence, the most frequent first."""
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for denial in run.denied if getattr(run, "traced", True) else ():
+        key = visible(denial.sentence, lines=False), visible(denial.remedy, lines=False)
+        groups.setdefault(key, []).append(denial)
+    found = [
+        Refusal(
+            sentence, remedy,
+            tuple(dict.fromkeys(str(denial.call) for denial in same)),
+            sum(int(denial.count) for denial in same),
+            visible(same[0].line, lines=False),
+            int(same[0].seq),
+        )
+        for (sentence, remedy), same in groups.items()
+    ]  # fmt: skip
+    return sorted(found, key=lambda refusal: -refusal.count)

@@ -1,0 +1,1 @@
+"""The timeline: static pictures and the interactive widget."""

@@ -1,0 +1,212 @@
+"""What every view reads of a trace: its columns as NumPy arrays, with the questions that pictures ask of them.
+
+The views draw time; here are the shared answers: which calls were refused, when the guest itself ran, how busy a
+lane was within each bin. This file draws nothing and knows no widget. Times are ns since the run's start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from ...engine.outcome import Outcome
+from ...trace.columns.decode import FAMILY_OF, call_name
+from ...trace.record.recorder import Recorder
+from ...trace.trace import Trace
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+NOT_RETURNED = 255
+"""The errno column of a call that did not return: it ended the run (proc_exit, a trap)."""
+INJECTED = 1
+"""Bit of the flags column: the result was injected by the person, not given by the host."""
+
+FAMILIES = ("args", "environ", "clock", "random", "path", "fd", "poll", "sched", "sock", "proc", "unknown")
+"""The lanes of a timeline, in the order in which a program's life tends to meet them."""
+
+COLOURS: Mapping[str, str] = {
+    "args": "#8c7a4d", "environ": "#6f8f3d", "clock": "#8a63d2", "random": "#c05fb5", "path": "#0f9d7a",
+    "fd": "#2f7fd6", "poll": "#3aa5b8", "sched": "#5f7d95", "sock": "#4d63c9", "proc": "#7d6b5f",
+    "unknown": "#777777",
+    "guest": "#9aa3ad", "refused": "#d6293e", "failed": "#d98a00", "injected": "#b000b8",
+}  # fmt: skip
+"""One colour a family, the same in every view; red and amber are kept for refusals and other failures."""
+
+
+def name_of(call: int) -> str:
+    """The name of the call with that number, such as "path_open"."""
+    return call_name(call)
+
+
+def family_of(call: int) -> str:
+    """The family of the call with that number, such as "path"."""
+    return FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"
+
+
+def trace_of(run_or_trace: Any) -> Trace:
+    """The trace of a run, or the trace itself; an empty one for a run that was not traced."""
+    if isinstance(run_or_trace, Trace):
+        return run_or_trace
+    if not getattr(run_or_trace, "traced", True):
+        return Trace.of_recorder(Recorder())
+    trace: Trace = run_or_trace.trace
+    return trace
+
+
+def outcome_of(run_or_trace: Any) -> Outcome | None:
+    """How the run ended; None while it goes on, and for a trace without its run."""
+    if isinstance(run_or_trace, Trace) or getattr(run_or_trace, "running", False):
+        return None
+    outcome: Outcome | None = getattr(run_or_trace, "outcome", None)
+    return outcome
+
+
+_KEPT: WeakKeyDictionary[Trace, Columns] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The columns of one trace, in the order of the calls' start. All arrays have one entry a call."""
+
+    start: Ints
+    """ns since the run's start."""
+    dur: Ints
+    """ns from entry to return."""
+    call: npt.NDArray[np.uint8]
+    errno: npt.NDArray[np.uint8]
+    denied_by: npt.NDArray[np.uint8]
+    flags: npt.NDArray[np.uint16]
+    handle: npt.NDArray[np.uint32]
+    """The life (serial number of the opening) of the call's first descriptor; 0 for none."""
+    nbytes: npt.NDArray[np.uint64]
+    """Bytes that the call moved; 0 for failed calls and those that move none."""
+    order: npt.NDArray[np.int64] | None = None
+    """The trace's row of each call, None when it is the same."""
+    dropped: int = 0
+    """Calls that were not kept, before the first one here."""
+    ended: int = 0
+    """ns since the run's start at which the guest ended; 0 when that is not known (a trace without its run)."""
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @classmethod
+    def of(cls, run_or_trace: Any) -> Columns:
+        """The columns of a `Run` or a `Trace`; kept as long as the trace is."""
+        trace = trace_of(run_or_trace)
+        outcome = outcome_of(run_or_trace)
+        ended = int(outcome.seconds * 1e9) if outcome is not None else 0
+        known = _KEPT.get(trace)
+        if known is None or known.ended != ended:
+            known = _KEPT[trace] = cls._read(trace, ended)
+        return known
+
+    @classmethod
+    def _read(cls, trace: Trace, ended: int) -> Columns:
+        start = np.asarray(trace.column("t_start")).astype(np.int64)
+        order = None
+        if len(start) > 1 and (np.diff(start) < 0).any():  # several threads end in another order than they start
+            order = np.argsort(start, kind="stable")
+            start = start[order]
+        taken = {}
+        for name in ("dur", "call", "errno", "denied_by", "flags", "handle", "nbytes"):
+            column = np.asarray(trace.column(name))
+            taken[name] = column if order is None else column[order]
+        taken["dur"] = taken["dur"].astype(np.int64)
+        return cls(start, **taken, order=order, dropped=int(trace.dropped), ended=ended)
+
+    @cached_property
+    def end(self) -> Ints:
+        return self.start + self.dur
+
+    @cached_property
+    def refused(self) -> Mask:
+        """Calls that a grant, a right, a path rule, the host's system, a quota or a person refused."""
+        return np.asarray(self.denied_by != 0)
+
+    @cached_property
+    def failed(self) -> Mask:
+        """Calls that returned an errno without being refused (no such file, bad descriptor...)."""
+        return np.asarray((self.errno != 0) & (self.errno != NOT_RETURNED) & ~self.refused)
+
+    @cached_property
+    def injected(self) -> Mask:
+        return np.asarray((self.flags & INJECTED) != 0)
+
+    @cached_property
+    def unreturned(self) -> bool:
+        """Whether the last call never came back to the guest."""
+        return bool(len(self)) and int(self.errno[int(self.end.argmax())]) == NOT_RETURNED
+
+    @cached_property
+    def span(self) -> int:
+        """ns from the run's start to its end (at least the last call's end); at least 1: an axis needs a width."""
+        return max(int(self.end.max()) if len(self) else 0, self.ended, 1)
+
+    @cached_property
+    def host_ns(self) -> int:
+        """ns during which at least one call was in the host."""
+        left, right = merged(self.start, self.end)
+        return int((right - left).sum())
+
+    def gaps(self) -> tuple[Ints, Ints]:
+        """When the guest itself ran: (starts, ends) of the time in no call, from 0 to the run's end.
+
+        After a call that did not return (proc_exit, a host's trap) the stack is unwound: that is no time of the guest.
+        """
+        left, right = merged(self.start, self.end)
+        last = 0 if self.unreturned else max(self.ended, 0)
+        starts, ends = np.concatenate(([0], right)), np.concatenate((left, [last]))
+        keep = ends > starts
+        return starts[keep], ends[keep]
+
+    @cached_property
+    def families(self) -> dict[str, Mask]:
+        """Family -> mask of its calls, for the families that occur, in the order of `FAMILIES`."""
+        used = {family_of(number) for number in self.numbers}
+        index = np.array([FAMILIES.index(family_of(number)) for number in range(256)], np.uint8)[self.call]
+        return {family: index == at for at, family in enumerate(FAMILIES) if family in used}
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The numbers of the calls that occur."""
+        return [int(number) for number in np.flatnonzero(np.bincount(self.call, minlength=256))]
+
+
+def merged(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """The union of intervals sorted by start, as disjoint intervals (starts, ends)."""
+    if not len(start) or (start[1:] > end[:-1]).all():
+        return start, end
+    reach = np.maximum.accumulate(end)
+    first = np.concatenate(([True], start[1:] > reach[:-1]))
+    last = np.concatenate((np.flatnonzero(first)[1:] - 1, [len(start) - 1]))
+    return start[first], reach[last]
+
+
+def busy(start: Ints, end: Ints, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """ns of each bin that the intervals cover; `edges` are evenly spaced. Exact, in O(intervals + bins)."""
+    left, right = merged(start, end)
+    bins = len(edges) - 1
+    scale = bins / (edges[-1] - edges[0])
+    first = np.clip(((left - edges[0]) * scale).astype(np.int64), 0, bins - 1)
+    last = np.clip(((right - edges[0]) * scale).astype(np.int64), 0, bins - 1)
+    inside = (first == last) & (left >= edges[0]) & (right <= edges[-1])  # nearly all, when there are many
+    covered = np.bincount(first[inside], weights=(right - left)[inside], minlength=bins)
+    return covered + _across(left[~inside], right[~inside], edges)
+
+
+def _across(left: Ints, right: Ints, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`busy` of disjoint intervals that reach from one bin into another."""
+    if not len(left):
+        return np.zeros(len(edges) - 1)
+    at = np.stack([left, right], axis=1).ravel().astype(np.float64)
+    done = np.cumsum(right - left)
+    covered = np.stack([done - (right - left), done], axis=1).ravel().astype(np.float64)
+    return np.diff(np.interp(edges, at, covered, left=0.0))

@@ -1,0 +1,347 @@
+"""What the timeline widget sends to the browser: binary columns, the saved snapshot, and answers to its questions.
+
+Plain functions of a run or trace, without any widget, so that each can be tested by itself. Numbers go as columns of
+little-endian binary, decoded text only for the rows that are looked at, and all guest text is made visible before it
+leaves. `widget.py` carries it, `js/store.js` reads it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...capabilities.refusal import DeniedBy
+from ...text.escape import shorten, visible
+from ...trace.answers.event import CallEvent
+from ...trace.columns.decode import ERRNO_NAMES, Field, call_name
+from ...trace.strace.arguments import parameter
+from ...trace.strace.arguments import result as result_text
+from ...trace.strace.lines import fd_text, life_at
+from ...trace.strace.pieces import texts
+from ...trace.trace import Trace
+from ...wasi import spec
+from ..report.sources import source_lines
+from .columns import COLOURS, Columns, busy, outcome_of, trace_of
+from .figure import ENDINGS, headline
+
+SAVED_CALLS = 12_000
+"""A run of at most so many calls is saved in the notebook whole; a larger one as an overview."""
+BINS = 2048
+"""Bins of the overview over the whole span."""
+CALLS_A_MESSAGE = 1 << 18
+WHOLE_CALLS = 2_000_000
+"""The browser holds all calls of a run of at most so many; of a larger one, a window around what is looked at."""
+WINDOW_CALLS = 1_000_000
+SAVED_DETAILS_BYTES = 150_000
+MOST_LIVES, MOST_OUTPUTS = 2000, 500
+LAYOUT = (
+    ("start", "<f8"), ("dur", "<f4"), ("handle", "<u4"), ("call", "u1"), ("errno", "u1"), ("denied_by", "u1"),
+    ("flags", "u1"),
+)  # fmt: skip
+"""The columns on the wire, 20 bytes a call; js/store.js reads them in this order."""
+REFUSED, FAILED, INJECTED = 1, 2, 4
+
+
+class Feed:
+    """Everything that the browser may want to know of one run or trace. Rows count from 0, in the order of start."""
+
+    def __init__(self, run_or_trace: Any) -> None:
+        self.run = None if isinstance(run_or_trace, Trace) else run_or_trace
+        self.trace = trace_of(run_or_trace)
+        self.columns = Columns.of(run_or_trace)
+
+    # -- what is sent at once and saved -----------------------------------------------------------------------------
+
+    def meta(self) -> dict[str, Any]:
+        """What is not a column (the typedef `Meta` of js/store.js); JSON."""
+        columns = self.columns
+        families = list(columns.families)
+        return {
+            "calls": len(columns),
+            "dropped": columns.dropped,
+            "span": columns.span,
+            "ending": ENDINGS.get(getattr(outcome_of(self.run), "kind", "exit"), ""),
+            "title": shorten(visible(headline(self.run or self.trace, columns), lines=False), 200),
+            **vocabulary(families),
+            "lives": self.lives(),
+            "output": list(self.outputs()),
+            "live": False,
+            "thin": len(columns) > SAVED_CALLS,
+            "bins": BINS,
+            "window": WINDOW_CALLS if len(columns) > WHOLE_CALLS else 0,
+            "exports": exports(),
+        }
+
+    def snapshot(self) -> bytes:
+        """What a saved notebook holds of the calls: all columns of a small run, an overview of a large one."""
+        if len(self.columns) <= SAVED_CALLS:
+            return b"".join(self.calls(0, len(self.columns)))
+        return self.overview()
+
+    def calls(self, first: int, count: int = CALLS_A_MESSAGE) -> list[bytes]:
+        """The columns of rows first to first + count, a buffer each, in the order that js/store.js reads them."""
+        part = slice(first, first + count)
+        return [packed(getattr(self.columns, name)[part], kind) for name, kind in LAYOUT]
+
+    def window(self, begin: float, end: float) -> tuple[int, int]:
+        """(first row, rows) of up to `WINDOW_CALLS` calls with those from `begin` to `end` ns in their middle."""
+        low, high = np.searchsorted(self.columns.start, (int(begin), int(end))).tolist()
+        return self.around((low + high) // 2)
+
+    def around(self, row: int) -> tuple[int, int]:
+        """(first row, rows) of up to `WINDOW_CALLS` calls with `row` in their middle."""
+        first = max(min(row, len(self.columns)) - WINDOW_CALLS // 2, 0)
+        return first, min(WINDOW_CALLS, len(self.columns) - first)
+
+    def overview(self) -> bytes:
+        """BINS bins over the span for the guest and each family: part busy f4, calls u4, verdicts u1, a table each."""
+        columns = self.columns
+        edges = np.linspace(0.0, float(columns.span), BINS + 1)
+        width = columns.span / BINS
+        where = np.minimum((columns.start / width).astype(np.int64), BINS - 1)
+        verdict = (
+            np.where(columns.refused, REFUSED, 0) | np.where(columns.failed, FAILED, 0)
+            | np.where(columns.injected, INJECTED, 0)
+        ).astype(np.uint8)  # fmt: skip
+        parts = [busy(*columns.gaps(), edges) / width]
+        counts = [np.zeros(BINS, np.int64)]
+        flags = [np.zeros(BINS, np.uint8)]
+        for mask in columns.families.values():
+            parts.append(busy(columns.start[mask], columns.end[mask], edges) / width)
+            counts.append(np.bincount(where[mask], minlength=BINS))
+            met = np.zeros(BINS, np.uint8)
+            np.bitwise_or.at(met, where[mask & (verdict != 0)], verdict[mask & (verdict != 0)])
+            flags.append(met)
+        tables = (np.concatenate(parts).astype("<f4"), np.concatenate(counts).astype("<u4"), np.concatenate(flags))
+        return b"".join(table.tobytes() for table in tables)
+
+    def saved_details(self) -> dict[str, Any]:
+        """Details that a reader without a kernel can still open: the refused calls, the first, the slowest."""
+        columns = self.columns
+        if not len(columns):
+            return {}
+        chosen = [
+            *np.flatnonzero(columns.refused)[:100].tolist(),
+            *range(min(60, len(columns))),
+            *np.argpartition(columns.dur, -min(20, len(columns)))[-20:].tolist(),
+        ]
+        kept: dict[str, Any] = {}
+        room = SAVED_DETAILS_BYTES
+        for row in dict.fromkeys(chosen):
+            detail = self.detail(row)
+            room -= len(json.dumps(detail))
+            if room < 0:
+                break
+            kept[str(row)] = detail
+        return kept
+
+    def lives(self) -> list[dict[str, Any]]:
+        """The openings of descriptors as bars: life, label, from and to in ns (None: open, and the run goes on)."""
+        columns, store = self.columns, self.trace.store
+        end, going_on = columns.span, getattr(self.run, "running", False)
+
+        def at(seq: int, otherwise: int) -> int:
+            row = self.row_of(seq)
+            return otherwise if row is None else int(columns.start[row])
+
+        return [
+            {
+                "life": life.life,
+                "label": shorten(fd_text(life.fd, life.path), 120),
+                "from": at(life.opened_seq, 0),
+                "to": (None if going_on else end) if life.closed_seq < 0 else at(life.closed_seq, end),
+            }
+            for life in list(store.lives.values())[:MOST_LIVES]
+        ]
+
+    def outputs(self) -> Iterator[tuple[int, int, str, str]]:
+        """(row, ns, stream, text) of the writes to stdout and stderr, the first `MOST_OUTPUTS` of them."""
+        streams = {life.life: life.fd for life in self.trace.store.lives.values() if life.fd in (1, 2)}
+        columns = self.columns
+        wanted = np.isin(columns.handle, list(streams)) & (columns.call == spec.SNAPSHOT1["fd_write"].number)
+        for row in np.flatnonzero(wanted & (columns.errno == 0))[:MOST_OUTPUTS].tolist():
+            text = visible(self.event(row).data, lines=True).strip().replace("\n", " ⏎ ")
+            stream = "stderr" if streams[int(columns.handle[row])] == 2 else "stdout"
+            yield row, int(columns.start[row]), stream, shorten(text, 120)
+
+    # -- rows and calls ----------------------------------------------------------------------------------------------
+
+    def seq_of(self, row: int) -> int:
+        """The `seq` of the call of a row: calls are numbered as they ended, rows as they began."""
+        return int(self.trace.column("seq")[row if self.columns.order is None else self.columns.order[row]])
+
+    def row_of(self, seq: int) -> int | None:
+        """The row of a call; None where the trace does not hold it."""
+        seqs = self.trace.column("seq")
+        at = int(np.searchsorted(seqs, seq))
+        if seq < 0 or at >= len(seqs) or int(seqs[at]) != seq:
+            return None
+        return at if self.columns.order is None else int(np.flatnonzero(self.columns.order == at)[0])
+
+    def notes(self) -> dict[str, str]:
+        """The notes on single calls, by row as text (a note on a range shows in the details of its calls)."""
+        rows = ((self.row_of(first), text) for first, last, text in self.trace.notes if first == last)
+        return {str(row): visible(text, lines=False) for row, text in rows if row is not None}
+
+    def take_notes(self, notes: Mapping[str, str]) -> None:
+        """Make `notes` the notes on single calls of the trace; those on ranges and on calls not held stay."""
+        store, known = self.trace.store, range(len(self.columns))
+        kept = [note for note in store.notes if note[0] != note[1] or self.row_of(note[0]) is None]
+        rows = {int(row): str(text) for row, text in notes.items() if str(row).isdigit()}
+        ours = [(self.seq_of(row), self.seq_of(row), text) for row, text in rows.items() if row in known]
+        store.notes[:] = kept + ours
+
+    # -- what is asked for -------------------------------------------------------------------------------------------
+
+    def event(self, row: int) -> CallEvent:
+        """The call of a row. Raises ValueError for a row that the run does not have."""
+        if not 0 <= row < len(self.columns):
+            raise ValueError(f"there is no call {row:,}; the trace holds {len(self.columns):,}")
+        return self.trace[row if self.columns.order is None else int(self.columns.order[row])]
+
+    def rows(self, first: int, count: int) -> list[list[str]]:
+        """Arguments and result in words of `count` rows, for the table."""
+        last = min(first + min(count, 1000), len(self.columns))
+        found = []
+        for row in range(max(first, 0), last):
+            event = self.event(row)
+            args = ", ".join(f"{name}={value}" for name, value in arguments(event, 24))
+            found.append([shorten(args, 300), shorten(result(event), 160)])
+        return found
+
+    def detail(self, row: int) -> dict[str, Any]:
+        """Everything on one call (the typedef `Detail` of js/inspector.js); JSON."""
+        event = self.event(row)
+        call = spec.SNAPSHOT1.get(event.name)
+        errno = event.errno_name
+        meaning = next((text for code, text in call.errors.items() if code == event.errno), "") if call else ""
+        denied = event.denied_by
+        stack = [(visible(f.function, lines=False), visible(f.file or "", lines=False), f.line) for f in event.stack]
+        data = event.data[:4096]
+        return {
+            "call": event.name,
+            "args": [(name, shorten(value, 2000)) for name, value in arguments(event, 256)],
+            "result": shorten(result(event), 2000),
+            "errno": errno,
+            "meaning": meaning,
+            "reason": visible(event.reason, lines=False),
+            "deniedBy": denied.name.lower() if isinstance(denied, DeniedBy) else str(denied),
+            "path": shorten(visible(event.path, lines=False), 4200),
+            "capability": capability(self.run, event),
+            "moved": event.nbytes,
+            "data": base64.b64encode(data).decode("ascii"),
+            "cut": event.truncated or len(event.data) > len(data),
+            "stack": stack[:64],
+            "source": source_lines(self.run, self.trace, event.stack),
+            "note": "; ".join(visible(note, lines=False) for note in event.notes),
+        }
+
+    def matching(self, expression: str) -> bytes:
+        """The calls that satisfy a filter expression, a bit a row, lowest first. Raises QueryError in words."""
+        chosen = self.trace.filter(expression)
+        mask = np.zeros(len(self.columns), bool)
+        rows = chosen.rows
+        if rows is None:
+            mask[:] = True
+        elif self.trace.rows is None:
+            mask[rows] = True
+        else:
+            mask[np.searchsorted(self.trace.rows, rows)] = True
+        if self.columns.order is not None:
+            mask = mask[self.columns.order]
+        return np.packbits(mask, bitorder="little").tobytes()
+
+    def search(self, text: str, row: int, by: int) -> int | None:
+        """The next row after `row` (before it for a negative `by`) whose name, path, errno or reason holds `text`."""
+        needle = text.casefold().strip()
+        trace, columns = self.trace, self.columns
+        names = [number for number in range(256) if needle in call_name(number).casefold()]
+        errnos = [number for number in range(256) if needle in ERRNO_NAMES[number].casefold()]
+        wheres = [i for i, (full, _) in enumerate(trace.store.wheres) if needle in full.casefold()]
+        mask = np.isin(columns.call, names)
+        if errnos and len(errnos) < 200:
+            mask |= np.isin(columns.errno, errnos)
+        where_ids = trace.where_ids if columns.order is None else trace.where_ids[columns.order]
+        mask |= np.isin(where_ids, wheres)
+        for refused in np.flatnonzero(columns.refused & ~mask)[:20_000].tolist():
+            mask[refused] = needle in self.event(refused).reason.casefold()
+        found = np.flatnonzero(mask)
+        if not len(found):
+            return None
+        if by < 0:
+            return int(found[np.searchsorted(found, row) - 1])
+        return int(found[np.searchsorted(found, row, side="right") % len(found)])
+
+
+def packed(column: Any, kind: str) -> bytes:
+    """A column as the bytes of another dtype (flags beyond a byte are cut: the browser knows the low ones)."""
+    data: bytes = (column & 0xFF if kind == "u1" else column).astype(kind).tobytes()
+    return data
+
+
+def vocabulary(families: list[str]) -> dict[str, Any]:
+    """The words that the numbers of the columns stand for. `families` are the lanes, in order."""
+    order = {family: index for index, family in enumerate(families)}
+    return {
+        "families": families,
+        "names": [[c.name, order.get(c.family, 0), c.url, c.summary] for c in spec.BY_NUMBER],
+        "errnos": [*ERRNO_NAMES[:77]],
+        "deniedBy": [by.name.lower() for by in DeniedBy],
+        "colours": dict(COLOURS),
+    }
+
+
+def arguments(event: CallEvent, limit: int) -> list[tuple[str, str]]:
+    """(name, value in words) of each argument; of buffers at most `limit` bytes."""
+    batch = event._batch
+
+    def fds(_: Any, field: Field) -> list[str]:
+        number = int(event.args[field.name])
+        store = event.trace.store
+        life = life_at(store, number, event.seq) if field.order else store.lives.get(int(event._record["handle"]))
+        return [str(number) if life is None else fd_text(number, life.path)]
+
+    return [(field.name, texts(parameter(batch, field, limit, fds), 1)[0]) for field in batch.plan.params]
+
+
+def result(event: CallEvent) -> str:
+    """The result in words: the errno's name, or the values returned."""
+    if event.errno_name:
+        return "did not return" if event.errno_name == "?" else event.errno_name
+    batch = event._batch
+    words = [(field.name, texts(result_text(batch, field), 1)[0]) for field in batch.plan.results]
+    if len(words) == 1:
+        name, value = words[0]
+        if isinstance(path := getattr(event.result.get(name), "path", None), str) and path:
+            return fd_text(int(value), path.encode("utf-8", "surrogateescape"))
+        return value
+    return ", ".join(f"{name}={value}" for name, value in words) or "0"
+
+
+def capability(run: Any, event: CallEvent) -> str:
+    """The grant that the call went through, in words; "" when the run's grants are not at hand."""
+    grants = getattr(run, "grants", None)
+    if grants is None:
+        return ""
+    from ...grants.advice.compare import describe, mode_of
+
+    if event.family in ("path", "fd") and event.fd is not None:
+        path = event.fd.path
+        inside = [g for g in grants.dirs if path == g or path.startswith(g.rstrip("/") + "/")]
+        if inside:
+            guest = max(inside, key=len)
+            return visible(f"directory {guest} ({mode_of(grants.dirs[guest])})", lines=False)
+        return visible(path.strip("<>"), lines=False)
+    words = describe(grants).get(event.family, "")
+    return visible(f"{event.family}: {words}", lines=False) if words else ""
+
+
+def exports() -> list[tuple[str, str]]:
+    """(suffix, words) of every format that a trace can be written in here."""
+    from ...trace.formats import WRITERS
+
+    return [(suffix, f"{suffix.lstrip('.')}") for suffix in WRITERS]

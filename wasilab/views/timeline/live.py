@@ -1,0 +1,144 @@
+"""A run that still goes on, for the timeline: the calls that were added, at most ten times a second.
+
+Reads the recorder's chunks as they grow (a record counts once its chunk says so) and sends only what is new, so the
+cost follows the calls and not the trace. The end of the run is the widget's affair (`on_end`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...trace.record.recorder import RECORD, Recorder
+from ..moment import settled
+from .columns import FAMILIES, family_of
+from .feed import LAYOUT, Feed, exports, packed, vocabulary
+
+PERIOD = 0.1
+"""Seconds between two updates."""
+QUIET_PERIOD = 0.5
+"""Seconds between two updates while the guest makes no call: time goes on."""
+WORDS_PERIOD = 1.0
+"""Seconds, at least, between two lists of descriptors and lines of output."""
+MOST_CALLS = 1 << 17
+"""Calls sent in one update; the rest follow in the next ones."""
+MOST_LIVE = 2_000_000
+"""Calls sent while the run goes on; what follows is shown when it has ended."""
+
+
+class LiveFeed:
+    """Sends the growth of `run` through `send(content, buffers)` from a thread of its own."""
+
+    def __init__(self, run: Any, send: Callable[..., None], on_end: Callable[[Any], None]) -> None:
+        self.run = run
+        self._send = send
+        self._on_end = on_end
+        recorder = recorder_of(run)
+        assert recorder is not None, "asked only of a run that `possible` said yes to"
+        self._recorder = recorder
+        self._base = self._recorder.chunks[0].first
+        self._next = self._base
+        self._met: set[str] = set()
+        self._sent = self._tell_at = 0.0
+        self._told = -1
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="wasilab-timeline", daemon=True)
+        self._feed: tuple[float, Feed] | None = None
+
+    @staticmethod
+    def possible(run: Any) -> bool:
+        """Whether `run` is one that still goes on."""
+        return bool(getattr(run, "running", False)) and recorder_of(run) is not None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._closed.set()
+
+    def stop(self) -> None:
+        """Stop the guest, as an interrupt does."""
+        self.run.stop(0.0)
+
+    def feed(self) -> Feed:
+        """What is known until now (at most a second old), to answer questions about it."""
+        now = time.monotonic()
+        if self._feed is None or now - self._feed[0] > 1.0:
+            self._feed = (now, Feed(settled(self.run)))
+        return self._feed[1]
+
+    def _follow(self) -> None:
+        while not self._closed.is_set():
+            ended = not self.run.running
+            self._push()
+            if ended:
+                break
+            self._closed.wait(PERIOD)
+        if not self._closed.is_set():
+            self._on_end(self.run)
+
+    def _push(self) -> None:
+        """Send the calls since the last time, and how far the run is; now and then also when it made none."""
+        records = grown(self._recorder, self._next, MOST_CALLS if self._next - self._base < MOST_LIVE else 0)
+        if not len(records) and time.monotonic() - self._sent < QUIET_PERIOD:
+            return
+        self._sent = time.monotonic()
+        first = self._next - self._base
+        self._met |= {family_of(int(number)) for number in np.flatnonzero(np.bincount(records["call"], minlength=256))}
+        self._next += len(records)
+        last = int((records["t_start"] + records["dur"]).max()) if len(records) else 0
+        meta = {
+            "calls": self._next - self._base,
+            "span": max(last, time.perf_counter_ns() - self._recorder.origin_ns),
+            "live": True,
+            **vocabulary([family for family in FAMILIES if family in self._met]),
+            **self._words(),
+            "exports": exports(),
+        }
+        self._send({"push": "calls", "first": first, "count": len(records), "meta": meta}, columns(records))
+
+    def _words(self) -> dict[str, Any]:
+        """The descriptors and the output so far, when they may have changed and it is time for them again."""
+        begun = time.monotonic()
+        if self._next == self._told or begun < self._tell_at:
+            return {}
+        self._feed = None
+        feed = self.feed()
+        words = {"lives": feed.lives(), "output": list(feed.outputs())}
+        self._told = self._next
+        self._tell_at = begun + max(WORDS_PERIOD, 20 * (time.monotonic() - begun))  # they need the whole trace
+        return words
+
+
+def recorder_of(run: Any) -> Recorder | None:
+    """The recorder that a run is being written to; None when it is not traced."""
+    for owner in (run, getattr(run, "_prepared", None)):
+        recorder = getattr(owner, "recorder", None)
+        if isinstance(recorder, Recorder):
+            return recorder
+    return None
+
+
+def grown(recorder: Recorder, since: int, most: int) -> Any:
+    """The records from call `since` on, at most `most`, as one structured array."""
+    found: list[Any] = []
+    for chunk in list(recorder.chunks):
+        if most <= 0 or chunk.first + chunk.n <= since:
+            continue
+        part = chunk.records()[max(since - chunk.first, 0) :][:most]
+        if chunk.first > since and not found:  # calls in between were dropped: the rows stay in step by a gap
+            since = chunk.first
+        found.append(part)
+        most -= len(part)
+    return np.concatenate(found) if found else np.zeros(0, RECORD)
+
+
+def columns(records: Any) -> list[bytes]:
+    """The buffers of `Feed.calls` for raw records."""
+    return [packed(records["t_start" if name == "start" else name], kind) for name, kind in LAYOUT]

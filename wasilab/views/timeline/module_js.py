@@ -1,0 +1,39 @@
+"""The timeline's JavaScript as one ES module: the files of `js/` joined in the order of their imports.
+
+anywidget takes one module as text, and a module made of text cannot import its neighbours. The files stay plain ES
+modules that a browser runs as they are (the tests' harness page does); joining drops the `import` lines between
+them and the word `export` before declarations. Not a bundler: nothing is parsed, renamed or rewritten.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+ORDER = (
+    "words", "store", "lod", "lanes", "draw", "ask", "table", "inspector", "navigate", "panels", "shared", "timeline",
+)  # fmt: skip
+"""Every file of `js/`, each after those that it imports."""
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./\w+\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=class |function |const |async )", re.MULTILINE)
+
+
+@cache
+def module() -> str:
+    """The whole module; its default export is the anywidget definition."""
+    folder = files(__package__).joinpath("js")
+    parts = []
+    for name in ORDER:
+        text = folder.joinpath(f"{name}.js").read_text(encoding="utf-8")
+        parts.append(f"// ---- {name}.js\n{_EXPORT.sub('', _IMPORT.sub('', text))}")
+    return "\n".join(parts)
+
+
+@cache
+def style() -> str:
+    """The style sheet inside the widget's shadow root."""
+    folder = files(__package__)
+    report = files("wasilab.views").joinpath("fragments.css").read_text(encoding="utf-8")
+    return report + folder.joinpath("js").joinpath("timeline.css").read_text(encoding="utf-8")

@@ -1,0 +1,198 @@
+"""The interactive timeline as a Jupyter widget: a thin carrier between `feed.py` and `js/timeline.js`.
+
+What is saved in a notebook are the traits: the module, a snapshot of the calls (all of a small run, an overview of a
+large one), a few details and the report's parts; under 1 MB for any run. Everything else is asked for by custom
+messages and answered by `Feed`. Callbacks may run on any thread and never print: an error is an answer in words.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ...text.escape import visible
+from ..report import sections
+from ..report.page import unless_alive
+from ..report.sections import image_html
+from ..rerun import can_rerun, rerun
+from .export import exported
+from .feed import CALLS_A_MESSAGE, Feed
+from .figure import headline
+from .live import LiveFeed
+from .module_js import module, style
+from .png import picture as drawn_picture
+
+_LOG = logging.getLogger("wasilab")
+
+_SHOWN: weakref.WeakKeyDictionary[Any, Timeline] = weakref.WeakKeyDictionary()
+"""The timeline of each run that was shown: a second display is a second view of it, not a second copy."""
+
+Rerun = Callable[[str], Any]
+"""Run the same program again with one more flag (a remedy); returns the new run."""
+
+
+class Timeline(anywidget.AnyWidget):
+    """The timeline of a run or trace. In a notebook, the last value of a cell shows it.
+
+    A button "grant and run again" stands beside each refusal that a flag can remedy as it stands; `again` replaces what
+    it does. `self.run` is the run that is shown.
+    """
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _key = traitlets.Unicode().tag(sync=True)
+    _style = traitlets.Unicode().tag(sync=True)
+    _meta = traitlets.Dict().tag(sync=True)
+    _snapshot = traitlets.Bytes(b"").tag(sync=True)
+    _details = traitlets.Dict().tag(sync=True)
+    _head = traitlets.Unicode("").tag(sync=True)
+    _report = traitlets.Unicode("").tag(sync=True)
+    notes = traitlets.Dict().tag(sync=True)
+    """Notes by row of the trace (as text), as written in the inspector."""
+
+    def __init__(self, run_or_trace: Any, *, again: Rerun | None = None) -> None:
+        self._rerun = again
+        self._live: LiveFeed | None = None
+        super().__init__(_esm=module(), _style=style(), _key=secrets.token_hex(8))
+        self.on_msg(self._answer)
+        self.observe(self._take_notes, "notes")
+        self.show(run_or_trace)
+
+    def show(self, run_or_trace: Any) -> None:
+        """Show another run in the same place; a run that goes on grows while it does."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+        self.run = run_or_trace
+        if LiveFeed.possible(run_or_trace):
+            self._live = LiveFeed(run_or_trace, self.send, self._finished)
+            self._put(self._live.feed(), live=True)
+            self._live.start()
+        else:
+            self._put(Feed(run_or_trace))
+
+    def display(self, report: dict[str, Any]) -> None:
+        """Show the widget in the cell, after `report` (a MIME bundle), which is seen where the widget is not alive."""
+        from IPython.display import display
+
+        kind = "application/vnd.jupyter.widget-view+json"
+        view = {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
+        for bundle in ({**report, "text/html": unless_alive(self._key, report["text/html"])}, view):
+            display(bundle, raw=True)  # type: ignore[no-untyped-call]
+
+    def _ipython_display_(self) -> None:
+        words = headline(self.run, self.feed.columns)
+        picture = image_html(drawn_picture(self.run), f"Timeline: {words}")
+        self.display({"text/plain": f"<Timeline of {visible(words, lines=False)}>", "text/html": picture})
+
+    def _put(self, feed: Feed, *, live: bool = False) -> None:
+        """Take everything from `feed` in one update, so that no view sees half of it."""
+        self.feed = feed
+        with self.hold_sync():
+            self._snapshot = feed.snapshot()
+            self._details = {} if live else feed.saved_details()
+            self._head, self._report = (sections.running_html(feed.run), "") if live else self._sections(feed.run)
+            self.notes = feed.notes()
+            self._meta = {**feed.meta(), "live": live, "thin": False} if live else feed.meta()
+
+    def _finished(self, run: Any) -> None:
+        """A live run ended: keep it as any other, with the notes that were written meanwhile."""
+        self._live = None
+        feed = Feed(run)
+        feed.take_notes(self.notes)
+        self._put(feed)
+
+    def _sections(self, run: Any) -> tuple[str, str]:
+        if run is None:
+            return "", ""
+        output = "" if getattr(run, "streamed", False) else sections.output_html(run)
+        lines = sections.lines_html(run)
+        head = (
+            sections.verdict_html(run) + sections.stack_html(run)
+            + sections.refusals_html(run, buttons=self._may_rerun)
+        )  # fmt: skip
+        rest = (
+            (f"<details><summary>Output</summary>{output}</details>" if output else "")
+            + f"<details><summary>Asked for, granted, used</summary>{sections.grants_html(run)}</details>"
+            + f"<details><summary>Calls</summary>{sections.summary_html(self.feed.columns)}</details>"
+            + (f"<details><summary>Lines of the source</summary>{lines}</details>" if lines else "")
+        )
+        return head, rest
+
+    def _take_notes(self, change: Any) -> None:
+        """Notes written in the browser become notes of the trace."""
+        self.feed.take_notes(change["new"])
+
+    def _answer(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        """Answer one question of the browser; whatever goes wrong becomes words there, never a lost traceback."""
+        if not isinstance(content, dict) or "ask" not in content:
+            return
+        answer: dict[str, Any] = {"id": content.get("id")}
+        buffers: list[bytes] = []
+        try:
+            more, buffers = self._ask(str(content["ask"]), content)
+            answer.update(more)
+        except Exception as error:  # noqa: BLE001  (the browser shows it; a callback has nowhere else to put it)
+            _LOG.debug("the timeline's question failed", exc_info=True)
+            answer["error"] = str(error) or type(error).__name__
+        self.send(answer, buffers)
+
+    def _ask(self, ask: str, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+        feed = self._live.feed() if self._live is not None else self.feed
+        match ask:
+            case "calls":
+                first = max(int(content["first"]), 0)
+                count = min(CALLS_A_MESSAGE, max(len(feed.columns) - first, 0))
+                return {"first": first, "count": count}, feed.calls(first, count)
+            case "window":
+                if "row" in content:
+                    first, count = feed.around(int(content["row"]))
+                else:
+                    first, count = feed.window(float(content["from"]), float(content["to"]))
+                return {"first": first, "count": count}, feed.calls(first, count)
+            case "rows":
+                return {"rows": feed.rows(int(content["first"]), int(content["count"]))}, []
+            case "detail":
+                return {"detail": feed.detail(int(content["row"]))}, []
+            case "filter":
+                return {}, [feed.matching(str(content["expression"]))]
+            case "search":
+                return {"row": feed.search(str(content["text"]), int(content["row"]), int(content["by"]))}, []
+            case "export":
+                name, data = exported(self.run if feed.run is not None else feed.trace, str(content["suffix"]))
+                return {"name": name}, [data]
+            case "stop":
+                if self._live is None:
+                    raise ValueError("the run has ended")
+                self._live.stop()
+                return {}, []
+            case "grant":
+                return self._grant(int(content["refusal"]))
+            case _:
+                raise ValueError(f"the timeline does not know the question {ask!r}")
+
+    def _grant(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
+        from ..report.verdict import refusals
+
+        found = refusals(self.run)
+        if not 0 <= index < len(found) or not self._may_rerun(found[index].remedy):
+            raise ValueError("there is no grant to add for this refusal")
+        self.show(self._rerun(found[index].remedy) if self._rerun is not None else rerun(self.run, found[index].remedy))
+        return {}, []
+
+    def _may_rerun(self, remedy: str) -> bool:
+        """Whether the program can be run again with that flag."""
+        return bool(remedy) if self._rerun is not None else can_rerun(self.run, remedy)
+
+
+def timeline(run_or_trace: Any, *, again: Rerun | None = None) -> Timeline:
+    """The interactive timeline of a run or trace, to be shown in a notebook; the same one when asked again."""
+    known = _SHOWN.get(run_or_trace)
+    if known is None or again is not None:
+        known = _SHOWN[run_or_trace] = Timeline(run_or_trace, again=again)
+    return known
