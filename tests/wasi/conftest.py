@@ -12,7 +12,7 @@ from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.host.hostdir import HostDir
 from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.random import Random
-from wasilab.capabilities.refusal import DeniedBy
+from wasilab.capabilities.refusal import DeniedBy, Need
 from wasilab.wasi.host import SEMANTICS, SEMANTICS_UNSTABLE, Host
 from wasilab.wasi.spec import SNAPSHOT1, UNSTABLE
 from wasilab.wasi.types import Errno, Rights, WasiError
@@ -32,6 +32,7 @@ class Answer(NamedTuple):
     value: Any
     reason: str
     denied_by: DeniedBy
+    need: Need | None = None
 
 
 class Guest:
@@ -47,6 +48,7 @@ class Guest:
             p for p in call.params if p.type.kind not in ("outstrings", "outevents") and p.name != "nsubscriptions"
         ]
         assert len(params) == len(args), f"{name} takes {[p.name for p in params]}"
+        first: Any = None  # the descriptor that the trampoline names when it explains a failure
         try:
             decoded = []
             for param, arg in zip(params, args, strict=True):
@@ -57,6 +59,7 @@ class Guest:
                         raise WasiError(Errno.BADF)
                     if int(param.right) & ~descriptor.allowed:
                         self.host.check(descriptor, int(param.right))
+                    first = first or descriptor
                     arg = descriptor
                 elif kind in ("iovecs", "ciovecs"):
                     arg = [memoryview(buffer) for buffer in arg]
@@ -67,10 +70,10 @@ class Guest:
                 decoded.append(arg)
             value = semantic(self.host, *decoded)
         except Exception as error:
-            failure = self.host.explain(error)
+            failure = self.host.explain(error, first)
             if failure is None:
                 raise
-            return Answer(failure.errno, None, failure.reason, failure.denied_by)
+            return Answer(failure.errno, None, failure.reason, failure.denied_by, failure.need)
         return Answer(Errno.SUCCESS, value, "", DeniedBy.NONE)
 
     def do(self, name: str, *args: Any, unstable: bool = False) -> Any:

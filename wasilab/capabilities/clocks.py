@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from .refusal import Refused
+from .refusal import Need, NeedKind, Refused
 
 
 @runtime_checkable
@@ -125,7 +125,9 @@ class NoClock:
     virtual = True  # so that nobody sleeps on it: `advance_to` refuses too
 
     def _refuse(self) -> Refused:
-        return Refused(errno.EPERM, "no clock is granted; grant one with --clock real", notcapable=True)
+        return Refused(
+            errno.EPERM, "no clock is granted; grant one with --clock real", need=Need(NeedKind.CLOCK), notcapable=True
+        )
 
     def resolution(self) -> int:
         raise self._refuse()

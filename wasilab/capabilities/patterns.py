@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 
 from .interpose import CHANGING, OPENING, interpose, perform
 from .protocols import Directory, FileType, OpenHow
-from .refusal import DeniedBy, Refused, refused_change
+from .refusal import DeniedBy, Need, NeedKind, Refused, refused_change
 
 T = TypeVar("T")
 
@@ -191,6 +191,7 @@ def quota(thing: T, max_bytes: int) -> T:
                 errno.EDQUOT,
                 f"{price + grown} bytes are more than the {left} left of a quota of {max_bytes}",
                 DeniedBy.QUOTA,
+                Need(NeedKind.QUOTA, limit="max_bytes"),
             )
         result = perform(inner, operation, *args)
         left -= grown + (result if writes else price)
@@ -380,10 +381,12 @@ def sealer() -> SealerPair[Any]:
     return SealerPair(seal, unseal)
 
 
-def _refused(reason: str) -> Refused:
-    return Refused(errno.EPERM, reason, notcapable=True)
+def _refused(reason: str, need: Need | None = None) -> Refused:
+    return Refused(errno.EPERM, reason, need=need, notcapable=True)
 
 
 def _refused_change(args: tuple[Any, ...]) -> Refused:
     names = [arg for arg in args if isinstance(arg, str)]
-    return refused_change(names[0]) if names else _refused("this cannot be changed: it is granted read-only")
+    if names:
+        return refused_change(names[0])
+    return _refused("this cannot be changed: it is granted read-only", Need(NeedKind.WRITE))

@@ -11,7 +11,7 @@ import hashlib
 import os
 from typing import Protocol, runtime_checkable
 
-from .refusal import Refused
+from .refusal import Need, NeedKind, Refused
 
 CHUNK = 1 << 20
 """Bytes made at a time (1 MiB), so that a request of any size needs little memory of the host's."""
@@ -73,7 +73,12 @@ class Random:
 
     def fill(self, buffer: memoryview) -> None:
         """Overwrite all of `buffer` with random bytes."""
-        raise Refused(errno.EPERM, "no randomness is granted; grant it with --random real", notcapable=True)
+        raise Refused(
+            errno.EPERM,
+            "no randomness is granted; grant it with --random real",
+            need=Need(NeedKind.RANDOM),
+            notcapable=True,
+        )
 
     def __eq__(self, other: object) -> bool:
         if self.spec == "custom" or not isinstance(other, Random):

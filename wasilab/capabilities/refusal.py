@@ -2,12 +2,14 @@
 
 A capability raises a plain `OSError` for what the operating system or the nature of the thing forbids (no such
 file, not a directory), and a `Refused` for what *the grant* forbids. The difference is what the trace's
-`denied_by` column shows. This file knows nothing of WASI; `wasi/types.py` maps both to WASI errnos.
+`denied_by` column shows. A `Refused` also carries what was needed (`Need`): a value, from which others make words, a
+flag or a change of the grants. This file knows nothing of WASI; `wasi/errnos.py` maps both errors to WASI errnos.
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
 from errno import EPERM
 
 
@@ -34,18 +36,70 @@ class DeniedBy(IntEnum):
     """A person was asked and said no."""
 
 
+class NeedKind(StrEnum):
+    """The kinds of `Need`. The values are written to trace files and do not change."""
+
+    DIRECTORY = "directory"
+    """A directory that holds `guest`, which no granted directory does."""
+    WRITE = "write"
+    """The directory granted at `guest`, with the permission to change it."""
+    RIGHTS = "rights"
+    """The preview1 rights `rights`, which the grant of the directory at `guest` withholds."""
+    COMPAT = "compat"
+    """The rights mode "compat": in "strict" mode the descriptor lacks a right that it was not opened with."""
+    CLOCK = "clock"
+    """A clock."""
+    RANDOM = "random"
+    """A source of randomness."""
+    STDIN = "stdin"
+    STDOUT = "stdout"
+    STDERR = "stderr"
+    """A standard stream."""
+    LIMIT = "limit"
+    """More of the limit `limit`, a field of `engine.limits.Limits`."""
+    QUOTA = "quota"
+    """A larger bound `limit` ("max_bytes", "max_names") of the directory itself that is granted at `guest`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What would have to be granted for a refused call to succeed: a value, without a word of a command line.
+
+    A refusal that no grant can lift (a rule, the host's operating system, a person's no) has no `Need`.
+    """
+
+    kind: NeedKind
+    guest: str = ""
+    """The guest path that `kind` speaks of, "" where it is not known.
+
+    A capability does not know under which name it was granted: in a `Refused` this is the path as it was asked for,
+    relative to the capability. `wasi.host.Host.explain` puts the whole path in its place.
+    """
+    rights: tuple[str, ...] = ()
+    limit: str = ""
+
+
 class Refused(OSError):
     """An operation that the grant behind a capability forbids.
 
     `errno` is the POSIX number (from the `errno` module), `reason` one sentence for a person in which all
-    guest text is escaped, `by` the part that refused. `notcapable=True` asks for WASI's ENOTCAPABLE, for
-    which POSIX has no number.
+    guest text is escaped, `by` the part that refused, `need` what would have allowed it (None: nothing would).
+    `notcapable=True` asks for WASI's ENOTCAPABLE, for which POSIX has no number.
     """
 
-    def __init__(self, errno: int, reason: str, by: DeniedBy = DeniedBy.GRANT, *, notcapable: bool = False) -> None:
+    def __init__(
+        self,
+        errno: int,
+        reason: str,
+        by: DeniedBy = DeniedBy.GRANT,
+        need: Need | None = None,
+        *,
+        notcapable: bool = False,
+    ) -> None:
         super().__init__(errno, reason)
         self.reason = reason
         self.by = by
+        self.need = need
         self.notcapable = notcapable
 
 
@@ -64,5 +118,6 @@ def refused_change(path: str) -> Refused:
     return Refused(
         EPERM,
         f"{path!r} cannot be created or changed: its folder is granted read-only (grant it as rw or copy)",
+        need=Need(NeedKind.WRITE, path),
         notcapable=True,
     )

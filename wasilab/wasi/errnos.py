@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno as _posix
 from enum import IntEnum
 
-from ..capabilities.refusal import DeniedBy, Refused
+from ..capabilities.refusal import DeniedBy, Need, Refused
 
 
 class Errno(IntEnum):
@@ -115,14 +115,18 @@ class Errno(IntEnum):
 class WasiError(Exception):
     """A call's failure: the errno for the guest, and for people the reason and which part refused.
 
-    `reason` is one sentence with all guest text escaped, or empty when the errno says everything.
+    `reason` is one sentence with all guest text escaped, or empty when the errno says everything. `need` is what
+    would have allowed the call, with whole guest paths; None where no grant would.
     """
 
-    def __init__(self, errno: Errno, reason: str = "", denied_by: DeniedBy = DeniedBy.NONE) -> None:
+    def __init__(
+        self, errno: Errno, reason: str = "", denied_by: DeniedBy = DeniedBy.NONE, need: Need | None = None
+    ) -> None:
         super().__init__(errno, reason)
         self.errno = errno
         self.reason = reason
         self.denied_by = denied_by
+        self.need = need
 
     def __str__(self) -> str:
         return f"{self.errno.symbol} ({self.errno.text})" + (f": {self.reason}" if self.reason else "")
@@ -179,7 +183,7 @@ def explain(error: BaseException) -> WasiError | None:
     if isinstance(error, WasiError):
         return error
     if isinstance(error, Refused):
-        return WasiError(errno_of(error), error.reason, error.by)
+        return WasiError(errno_of(error), error.reason, error.by, error.need)
     if isinstance(error, OSError):
         if error.errno in _HOST_SAYS_NO:
             code = errno_of(error)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..capabilities.protocols import FileFlags, FileType
-from ..capabilities.refusal import DeniedBy
+from ..capabilities.refusal import DeniedBy, Need, NeedKind
 from . import rights as r
 from .errnos import Errno, WasiError
 from .fdtable import Descriptor
@@ -73,6 +73,7 @@ def writable(host: Host, buffers: list[memoryview]) -> list[memoryview]:
                 Errno.NOSPC,
                 f"the limit of {host.most_written} bytes written is used up; raise limits.bytes_written",
                 DeniedBy.QUOTA,
+                Need(NeedKind.LIMIT, limit="bytes_written"),
             )
         return _cut(buffers, room)
     return buffers
@@ -211,9 +212,19 @@ def fd_fdstat_set_rights(host: Host, d: Descriptor, base: int, inheriting: int) 
         raise WasiError(
             Errno.NOTCAPABLE,
             f"descriptor {d.fd} ({d.path!r}) cannot gain the rights {r.names(added) or hex(added)}: rights only shrink",
-            DeniedBy.GRANT if added & (d.withheld.read_only | d.withheld.named) else DeniedBy.RIGHT,
+            *_of_the_grant(d, added),
         )
     d.limit(base, inheriting)
+
+
+def _of_the_grant(d: Descriptor, added: int) -> tuple[DeniedBy, Need | None]:
+    """Who refused rights that a descriptor cannot gain, and what would give them: its grant, or nothing."""
+    if added & d.withheld.named:
+        need = Need(NeedKind.RIGHTS, d.withheld.guest, tuple(r.listed(added & d.withheld.named)))
+        return DeniedBy.GRANT, need
+    if added & d.withheld.read_only:
+        return DeniedBy.GRANT, Need(NeedKind.WRITE, d.withheld.guest)
+    return DeniedBy.RIGHT, None
 
 
 def filestat(stat: Filestat) -> Filestat:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..capabilities.protocols import Directory, File
-from ..capabilities.refusal import DeniedBy
+from ..capabilities.refusal import DeniedBy, Need, NeedKind
 from .errnos import Errno, WasiError
 from .rights import ALL, allowed
 
@@ -30,9 +30,11 @@ class Withheld:
     It may change while the guest runs (`Host.regrant`), and the descriptors that share it are settled then.
     """
 
-    __slots__ = ("named", "read_only", "revoked")
+    __slots__ = ("guest", "named", "read_only", "revoked")
 
-    def __init__(self, read_only: int = 0, named: int = 0) -> None:
+    def __init__(self, read_only: int = 0, named: int = 0, guest: str = "") -> None:
+        self.guest = guest
+        """The guest path at which the directory is granted; "" for what no directory was granted for."""
         self.read_only = read_only
         """Because the directory is granted read-only; the directory itself refuses as well."""
         self.named = named
@@ -151,7 +153,7 @@ class FdTable:
         if len(self.entries) >= self.max_fds:
             raise WasiError(
                 Errno.MFILE, f"the limit of {self.max_fds} open descriptors is reached; raise limits.fds",
-                DeniedBy.QUOTA,
+                DeniedBy.QUOTA, Need(NeedKind.LIMIT, limit="fds"),
             )  # fmt: skip
 
     def open(self, descriptor: Descriptor, fd: int | None = None) -> Descriptor:

@@ -7,13 +7,14 @@ engine, no trace.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.protocols import Directory, File, FileType
 from ..capabilities.random import Random, RandomSource
-from ..capabilities.refusal import DeniedBy
+from ..capabilities.refusal import DeniedBy, Need, NeedKind, Refused
 from ..capabilities.strings import GivenStrings, Strings
 from ..capabilities.waiting import Interrupt
 from . import args as _args
@@ -117,7 +118,7 @@ class Host:
                 usual = r.of_type(stream.filetype) & ~(_READ if fd else _WRITE)
                 self.fds.open(Descriptor(stream, usual, 0, _STDIO[fd], strict=self.strict, owned=False), fd)
         for name, directory in preopens.items():
-            lacks = Withheld(0 if directory.writable else r.CHANGES, withheld.get(name, 0))
+            lacks = Withheld(0 if directory.writable else r.CHANGES, withheld.get(name, 0), name)
             self._withheld[name] = lacks
             base, inheriting = self._offered(lacks)
             self.fds.open(
@@ -162,10 +163,11 @@ class Host:
         """The refusal of `rights` that the grant behind `descriptor` withholds."""
         taken_back = rights & descriptor.withheld.revoked
         if taken_back:
-            why, by = "which was granted, then taken back", DeniedBy.REVOKED
-        else:
-            why, by = "which its grant withholds (--withhold)", DeniedBy.GRANT
-        return WasiError(Errno.NOTCAPABLE, f"{what} the right {r.names(taken_back or rights)}, {why}", by)
+            reason = f"{what} the right {r.names(taken_back)}, which was granted, then taken back"
+            return WasiError(Errno.NOTCAPABLE, reason, DeniedBy.REVOKED)
+        reason = f"{what} the right {r.names(rights)}, which its grant withholds (--withhold)"
+        need = Need(NeedKind.RIGHTS, descriptor.withheld.guest, tuple(r.listed(rights)))
+        return WasiError(Errno.NOTCAPABLE, reason, DeniedBy.GRANT, need)
 
     def check(self, descriptor: Descriptor, needed: int) -> None:
         """Raise `WasiError` unless `descriptor` has all the rights of `needed` in force.
@@ -191,28 +193,50 @@ class Host:
                 Errno.NOTCAPABLE,
                 f"{what} lacks the right {r.names(missing)}, because it is granted read-only; grant it with :rw",
                 DeniedBy.GRANT,
+                Need(NeedKind.WRITE, descriptor.withheld.guest),
             )
         if missing & ~r.of_type(filetype):  # nobody's refusal: no grant could give it (a seek on a stream, say)
             why = f"which {_KIND.get(FileType(filetype), 'a stream')} never has"
             raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}")
         why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
-        raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}", DeniedBy.RIGHT)
+        reason = f"{what} lacks the right {r.names(missing)}, {why}"
+        raise WasiError(Errno.NOTCAPABLE, reason, DeniedBy.RIGHT, Need(NeedKind.COMPAT))
 
     def note(self, sentence: str) -> None:
         """Remember something worth telling; the same sentence once, and no more than a hundred."""
         if sentence not in self.notes and len(self.notes) < _MAX_NOTES:
             self.notes.append(sentence)
 
-    def explain(self, error: BaseException) -> WasiError | None:
-        """`errnos.explain`, with the errno of the rights mode: compat has PERM where strict has NOTCAPABLE."""
+    def explain(self, error: BaseException, descriptor: Descriptor | None = None) -> WasiError | None:
+        """`errnos.explain`, with the errno of the rights mode: compat has PERM where strict has NOTCAPABLE.
+
+        `descriptor` is what the call was made on: a capability does not know the name that it was granted under, so
+        the guest path of its `Need` is made whole here.
+        """
         failure = explain(error)
-        if failure is not None and failure.errno is Errno.NOTCAPABLE and not self.strict:
-            return WasiError(Errno.PERM, failure.reason, failure.denied_by)
+        if failure is None:
+            return None
+        if isinstance(error, Refused) and failure.need is not None:
+            failure.need = _placed(failure.need, descriptor)
+        if failure.errno is Errno.NOTCAPABLE and not self.strict:
+            return WasiError(Errno.PERM, failure.reason, failure.denied_by, failure.need)
         return failure
 
     def close(self) -> None:
         """End of the run: close what the guest left open."""
         self.fds.close_all()
+
+
+def _placed(need: Need, descriptor: Descriptor | None) -> Need | None:
+    """What a capability needed, with the whole guest path; None where the path is not known and nothing can be said."""
+    if need.kind is NeedKind.DIRECTORY:
+        path = "" if descriptor is None else posixpath.normpath(posixpath.join(descriptor.path, need.guest))
+        # A lexical answer: links are not followed. Where a relative path leads, only the program knows.
+        return Need(need.kind, path if path.startswith("/") else "")
+    if need.kind in (NeedKind.WRITE, NeedKind.QUOTA):
+        guest = "" if descriptor is None else descriptor.withheld.guest
+        return Need(need.kind, guest, need.rights, need.limit) if guest else None
+    return need
 
 
 _KIND = {

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ..capabilities.protocols import FileType, OpenHow
-from ..capabilities.refusal import DeniedBy
+from ..capabilities.refusal import DeniedBy, Need, NeedKind, Refused
 from . import rights as r
 from .errnos import Errno, WasiError
 from .fd import filestat, times
@@ -73,7 +73,11 @@ def path_filestat_set_times(
 def path_link(host: Host, old: Descriptor, old_flags: int, old_path: bytes, new: Descriptor, new_path: bytes) -> None:
     """Create a hard link."""
     follow = _follow(old_flags)
-    old.object.link(_name(old_path), new.object, _name(new_path), follow)
+    name, new_name = _name(old_path), _name(new_path)
+    try:
+        old.object.link(name, new.object, new_name, follow)
+    except Refused as error:
+        raise _of_two(host, error, old, name, new, new_name) from None
 
 
 def path_readlink(host: Host, d: Descriptor, path: bytes, buffer: memoryview) -> int:
@@ -90,7 +94,21 @@ def path_remove_directory(host: Host, d: Descriptor, path: bytes) -> None:
 
 def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, new_path: bytes) -> None:
     """Rename or move."""
-    old.object.rename(_name(old_path), new.object, _name(new_path))
+    name, new_name = _name(old_path), _name(new_path)
+    try:
+        old.object.rename(name, new.object, new_name)
+    except Refused as error:
+        raise _of_two(host, error, old, name, new, new_name) from None
+
+
+def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descriptor, new_name: str) -> BaseException:
+    """The failure of a call on two directories, explained by the directory that refused."""
+    need, writable = error.need, bool(old.object.writable)
+    if need is not None and need.kind is NeedKind.WRITE and writable != bool(new.object.writable):
+        second = writable
+    else:
+        second = need is not None and need.guest == new_name != name
+    return host.explain(error, new if second else old) or error
 
 
 def path_symlink(host: Host, target: bytes, d: Descriptor, path: bytes) -> None:
@@ -122,11 +140,15 @@ def _check_rights(host: Host, d: Descriptor, name: str, oflags: int, base: int, 
             Errno.NOTCAPABLE,
             f"{name!r} was asked to be opened for writing, and {d.path!r} is granted read-only; grant it with :rw",
             DeniedBy.GRANT,
+            Need(NeedKind.WRITE, d.withheld.guest),
         )
     passed = (_FD_DATASYNC if fdflags & _DSYNC else 0) | (_FD_SYNC if fdflags & (_SYNC | _RSYNC) else 0)
     if passed & ~d.inheriting:
         raise WasiError(
-            Errno.NOTCAPABLE, f"{d.path!r} does not pass on the right {r.names(passed & ~d.inheriting)}", DeniedBy.RIGHT
+            Errno.NOTCAPABLE,
+            f"{d.path!r} does not pass on the right {r.names(passed & ~d.inheriting)}",
+            DeniedBy.RIGHT,
+            Need(NeedKind.COMPAT),
         )
 
 

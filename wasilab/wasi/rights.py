@@ -109,6 +109,11 @@ def bits(given: Iterable[str]) -> int:
     return sum(known[name] for name in set(given))
 
 
+def listed(rights: int) -> list[str]:
+    """The names of the rights, in the order of their bits."""
+    return [(right.name or "").lower() for right in R if right & rights]
+
+
 def names(rights: int) -> str:
     """The rights as words, such as "fd_read, fd_seek"."""
-    return ", ".join((right.name or "").lower() for right in R if right & rights)
+    return ", ".join(listed(rights))

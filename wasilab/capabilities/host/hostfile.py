@@ -14,7 +14,7 @@ import stat as modes
 from dataclasses import replace
 
 from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
-from ..refusal import DeniedBy, Refused
+from ..refusal import DeniedBy, Need, NeedKind, Refused
 from .resolve import fail
 
 _TYPES = {
@@ -190,7 +190,8 @@ class HostFile:
 
     def _check_writable(self, what: str) -> None:
         if not self._writable:
-            raise Refused(errno.EPERM, f"the file's {what} cannot be changed: its folder is granted read-only")
+            reason = f"the file's {what} cannot be changed: its folder is granted read-only"
+            raise Refused(errno.EPERM, reason, need=Need(NeedKind.WRITE))
 
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:

@@ -20,7 +20,7 @@ import sys
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
-from ..refusal import DeniedBy, Refused
+from ..refusal import DeniedBy, Need, NeedKind, Refused
 
 MAX_LINKS = 40
 """Links followed in one resolution; one more is ELOOP (Linux's MAXSYMLINKS)."""
@@ -37,7 +37,8 @@ def fail(number: int) -> OSError:
 
 def escape(path: str, how: str) -> Refused:
     """The refusal of a path that leaves its directory; `how` says by what step."""
-    return Refused(errno.EPERM, f"{path!r} leaves the directory it was resolved in: {how}", DeniedBy.PATH)
+    reason = f"{path!r} leaves the directory it was resolved in: {how}"
+    return Refused(errno.EPERM, reason, DeniedBy.PATH, Need(NeedKind.DIRECTORY, path))
 
 
 def check_path(path: str) -> None:

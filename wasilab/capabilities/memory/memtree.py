@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from ..host.resolve import fail
 from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
-from ..refusal import DeniedBy, Refused
+from ..refusal import DeniedBy, Need, NeedKind, Refused
 
 MAX_FILE = 2**44 - 4096
 """The largest size of a file in bytes (as ext4's); beyond it is EFBIG."""
@@ -48,6 +48,7 @@ class MemTree:
                 f"the in-memory folder is full: {size} bytes more than its {self.used_bytes} would pass "
                 f"its limit of {self.max_bytes}",
                 DeniedBy.QUOTA,
+                Need(NeedKind.QUOTA, limit="max_bytes"),
             )
         self.used_bytes += size
 
@@ -55,7 +56,8 @@ class MemTree:
         """Take one name of the quota, for `node`."""
         if self.used_names >= self.max_names:
             node.dropped()
-            raise Refused(errno.ENOSPC, f"the in-memory folder has its limit of {self.max_names} names", DeniedBy.QUOTA)
+            reason = f"the in-memory folder has its limit of {self.max_names} names"
+            raise Refused(errno.ENOSPC, reason, DeniedBy.QUOTA, Need(NeedKind.QUOTA, limit="max_names"))
         self.used_names += 1
 
 
@@ -385,7 +387,8 @@ class MemFile:
         if not self._open:
             raise fail(errno.EBADF)
         if not self._writable:
-            raise Refused(errno.EPERM, f"the file's {what} cannot be changed: its folder is granted read-only")
+            reason = f"the file's {what} cannot be changed: its folder is granted read-only"
+            raise Refused(errno.EPERM, reason, need=Need(NeedKind.WRITE))
 
     def __del__(self) -> None:
         if getattr(self, "_open", False):

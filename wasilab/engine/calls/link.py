@@ -315,7 +315,7 @@ class Link:
     ) -> int:  # fmt: skip
         """The errno of a call that raised, recorded; -1 when the guest is to end, with the cause in `Stop`."""
         try:
-            known = self.host.explain(error)
+            known = self.host.explain(error, descriptor)
             if known is not None and call.returns:
                 errno, denied, reason = int(known.errno), int(known.denied_by), known.reason
             else:
