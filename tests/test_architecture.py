@@ -24,8 +24,8 @@ DEBT_FILE = ROOT / "tests" / "architecture_debt.txt"
 
 # A room imports only from itself and from the rooms before it.
 ORDER = (
-    "text", "capabilities", "wasi", "toolchains", "module", "trace", "engine", "grants", "views", "runs", "panel",
-    "course", "commands", "magics", "cli", "__main__", "__init__",
+    "version", "text", "capabilities", "wasi", "toolchains", "module", "trace", "engine", "grants", "views", "runs",
+    "panel", "course", "commands", "magics", "cli", "__main__", "__init__",
 )  # fmt: skip
 
 MAX_FILES_IN_A_FOLDER = 12

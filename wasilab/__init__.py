@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .capabilities.clocks import Clocks
     from .capabilities.host.hostdir import HostDir
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from .runs.run import Run
     from .runs.runner import compile, instantiate, run
     from .trace.trace import Trace
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Clocks": "capabilities.clocks",
@@ -74,24 +74,6 @@ __all__ = [
     "remove_overrides",
     "run",
 ]
-
-
-_VIEWS = {
-    "report": "views.report.report:mimebundle",
-    "show": "views.report.report:show",
-    "text": "views.report.report:text",
-    "html": "views.report.report:to_html",
-    "plot": "views.plots.plots:plot",
-    "plots": "views.plots.plots:plots",
-    "timeline": "views.timeline.widget:timeline",
-    "panel": "panel.panel:panel",
-}
-
-
-def view(kind: str) -> Any:
-    """The function that draws a run in the way `kind` names; found here, so that lower floors need not import views."""
-    home, _, name = _VIEWS[kind].partition(":")
-    return getattr(import_module(f"{__name__}.{home}"), name)
 
 
 def __getattr__(name: str) -> Any:

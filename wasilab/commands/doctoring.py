@@ -14,6 +14,7 @@ from ..toolchains.base import Compiled
 from ..toolchains.diagnostics import ToolchainError
 from ..toolchains.doctor import SLOW_FIRST, LanguageStatus, report, status, warm
 from ..toolchains.probe import Tool
+from ..version import __version__
 from .line.frontend import Done, Door
 from .line.grammar import Request
 
@@ -46,8 +47,6 @@ def doctor(request: Request, door: Door) -> Done:
 
 def machine() -> dict[str, Any]:
     """All that `doctor` knows, as plain JSON values."""
-    from .. import __version__
-
     return {
         "wasilab": __version__,
         "python": platform.python_version(),

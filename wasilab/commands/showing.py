@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import view
 from ..runs.run import PlotOptions
 from .line.frontend import Done, Door
 from .line.grammar import Request
@@ -41,23 +40,27 @@ def grants(request: Request, door: Door) -> Done:
         program = door.run_named(name) if name is None or isinstance(name, str) else None
         if program is None and name is not None:
             program = load_program(name, door)
-    return Done(0, view("panel")(program))
+    from ..panel.panel import panel
+
+    return Done(0, panel(program))
 
 
 def timeline(request: Request, door: Door) -> Done:
     """The live timeline of a run."""
-    return Done(0, view("timeline")(_run_of(request, door)))
+    from ..views.timeline import widget
+
+    return Done(0, widget.timeline(_run_of(request, door)))
 
 
 def plot(request: Request, door: Door) -> Done:
     """One plot of a run, or of two beside each other (`plot compare NAME OTHER`)."""
-    from ..views.plots.plots import PlotError
+    from ..views.plots import plots
 
     kind, run = request.options.kind, _run_of(request, door)
     if (kind == "compare") != (request.options.other is not None):
         raise UsageProblem("of the plots compare, and only it, needs two runs: %wasi plot compare NAME OTHER")
     options: PlotOptions = {} if request.options.other is None else {"other": _run_of(request, door, "other")}
     try:
-        return Done(0, view("plot")(run, kind, **options))
-    except PlotError as error:
+        return Done(0, plots.plot(run, kind, **options))
+    except plots.PlotError as error:
         raise UsageProblem(str(error)) from None

@@ -121,9 +121,9 @@ def _draw_for_pages_only(shell: Any) -> None:
 
 
 def _text_only(run: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    from .. import view
+    from ..views.report import report
 
-    return {"text/plain": view("text")(run, output=not run.streamed)}
+    return {"text/plain": report.text(run, output=not run.streamed)}
 
 
 def _lazy_matcher(magics: WasiMagics) -> Any:

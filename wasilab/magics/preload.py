@@ -48,16 +48,18 @@ class Ahead:
 
 def for_cells(widgets: bool) -> None:
     """Import what a cell needs and do once, unseen, what a cell does; `widgets`: what a front end needs, too."""
-    from .. import view
     from ..runs import runner
     from ..toolchains.registry import toolchain_for
+    from ..views.report import report
     from . import cell
 
     assert cell is not None
     run = runner.run(runner.compile(toolchain_for("wat").template, "wat", name="ahead"), stacks=1)
-    view("report")(run)
+    report.mimebundle(run)
     if widgets:
-        view("timeline")
+        from ..views.timeline import widget
+
+        assert widget is not None
 
 
 def wanted(shell: Any) -> bool:

@@ -35,6 +35,7 @@ from ..grants.live.update import Regranting
 from ..grants.overrides import overrides
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
+from ..version import __version__
 from ..wasi.host import Host
 
 
@@ -211,7 +212,6 @@ class Prepared:
 
 def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, Any]:
     """What a trace says of its run (`Trace.meta`): plain values, as they go into files."""
-    from .. import __version__
     from ..grants.forms.python import to_python
 
     return {

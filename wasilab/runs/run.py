@@ -1,7 +1,7 @@
 """What a person keeps of a run.
 
-A `Run` only holds and tells; how a run is put together is in `prepared.py`. Its pictures are drawn by `views/`, a
-floor above, which the package root finds by name (`wasilab.view`), so that nothing here imports them.
+A `Run` holds what came of the run and answers questions about it; `prepare.py` puts a run together. The views are
+imported when a run is shown.
 """
 
 from __future__ import annotations
@@ -317,40 +317,47 @@ class Run:
     # ---- how it looks
 
     def __repr__(self) -> str:
-        return str(_view("text")(self))
+        from ..views.report import report
+
+        return report.text(self)
 
     def _ipython_display_(self) -> None:
-        _view("show")(self)
+        from ..views.report import report
+
+        report.show(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = _view("report")(self)
-        return bundle
+        from ..views.report import report
+
+        return report.mimebundle(self)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the whole report as one self-contained HTML file."""
-        _view("html")(self, path)
+        from ..views.report import report
+
+        report.to_html(self, path)
 
     def plot(self, kind: str = "timeline", ax: Any = None, **options: Unpack[PlotOptions]) -> Any:
         """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all.
 
         `options` are those of the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.
         """
-        return _view("plot")(self, kind, ax=ax, **options)
+        from ..views.plots import plots
+
+        return plots.plot(self, kind, ax=ax, **options)
 
     def plots(self) -> Any:
         """A one-page overview as a matplotlib `Figure`."""
-        return _view("plots")(self)
+        from ..views.plots import plots
+
+        return plots.plots(self)
 
     def timeline(self) -> Any:
         """The interactive timeline as a widget."""
-        return _view("timeline")(self)
+        from ..views.timeline.widget import timeline
+
+        return timeline(self)
 
     def annotate(self) -> Any:
         """The source with calls, bytes and time in the margin (needs `stacks=True`)."""
         return self.trace.annotate(self.module.source, self.module.source_name)
-
-
-def _view(kind: str) -> Any:
-    from .. import view
-
-    return view(kind)

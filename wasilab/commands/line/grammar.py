@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ...version import __version__
 from .options import OF_COMMAND, SUMMARIES, add_cell, commands
 from .parser import Door, Parser
 from .usage import HelpAsked, UsageProblem, did_you_mean
@@ -62,8 +63,6 @@ def parse(words: Sequence[str], door: Door, values: Values | None = None) -> Req
             return parse([words[1], "--help"], door, values)
         raise HelpAsked(overview(door))
     if words[0] in ("-V", "--version"):
-        from ... import __version__
-
         raise HelpAsked(f"wasilab {__version__}\n")
     command = ALIASES.get(words[0], words[0])
     if command not in commands(door):
