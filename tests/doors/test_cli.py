@@ -236,7 +236,7 @@ def test_the_cache_can_be_emptied(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "--starce", "x.wasm"], "did you mean --strace?"),
+        (["run", "--starce", "x.wasm"], "did you mean '--strace'?"),
         (["run", "--dir", "nowhere", "hello.wat"], "nowhere"),
         (["run", "--dir", "hello.wat", "hello.wat"], "hello.wat"),
         (["run", "--dir", ".:rx", "hello.wat"], "rx"),
@@ -246,7 +246,7 @@ def test_the_cache_can_be_emptied(shell: Shell) -> None:
         (["run", "--listen", "everywhere", "hello.wat"], "everywhere"),
         (["run", "--stdin", "none.txt", "hello.wat"], "none.txt"),
         (["run", "--trace", "no/such/t.jsonl", "hello.wat"], "no/such"),
-        (["run", "hallo.wat"], "did you mean hello.wat?"),
+        (["run", "hallo.wat"], "did you mean 'hello.wat'?"),
         (["run", "."], "folder"),
         (["run", "text.txt"], "text.txt"),
         (["run", "fake.wasm"], "not a WebAssembly module"),
@@ -256,7 +256,7 @@ def test_the_cache_can_be_emptied(shell: Shell) -> None:
         (["trace", "none.jsonl"], "none.jsonl"),
         (["compile", "none.c"], "none.c"),
         (["compile", "hello.wat", "-o", "hello.wat"], "source itself"),
-        (["rnu", "hello.wat"], "did you mean run?"),
+        (["rnu", "hello.wat"], "did you mean 'run'?"),
         (["hello.wat"], "wasilab run hello.wat"),
     ],
 )

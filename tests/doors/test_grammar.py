@@ -47,20 +47,20 @@ def test_a_value_that_looks_like_an_option_stays_a_value() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "--starce", "a.wasm"], "did you mean --strace?"),
-        (["run", "--dirr=in", "a.wasm"], "did you mean --dir?"),
+        (["run", "--starce", "a.wasm"], "did you mean '--strace'?"),
+        (["run", "--dirr=in", "a.wasm"], "did you mean '--dir'?"),
         (["run"], "FILE"),
         (["run", "--fuel", "many", "a.wasm"], "--fuel"),
         (["run", "--timeout", "-1", "a.wasm"], "--timeout"),
         (["run", "--max-memory", "lots", "a.wasm"], "--max-memory"),
         (["run", "--rights", "wide", "a.wasm"], "strict"),
         (["run", "--preload", "env", "a.wasm"], "NAME=FILE"),
-        (["rnu", "a.wasm"], "did you mean run?"),
+        (["rnu", "a.wasm"], "did you mean 'run'?"),
         (["hello.wasm"], "wasilab run hello.wasm"),
         (["--dir", "in", "run", "a.wasm"], "the command comes first"),
         (["inspect", "a.wasm", "b.wasm"], "'b.wasm' is one argument too many"),
         (["compile", "a.c", "-o"], "-o"),
-        (["trace", "x.parquet", "--sumary"], "did you mean --summary?"),
+        (["trace", "x.parquet", "--sumary"], "did you mean '--summary'?"),
         (["list"], "there is no command 'list'"),
     ],
 )
@@ -79,10 +79,10 @@ def test_a_wrong_word_is_one_line_with_the_nearest_valid_one(words: list[str], s
         (["--args", "-v"], "--args needs a value: --args 'ARG...' (one that begins with -: --args=-x)"),
         (["--name"], "--name needs a value: --name NAME"),
         (["--rights", "loose"], "--rights loose: choose strict or compat"),
-        (["--repeat", "0"], "--repeat: '0' is no whole number of at least 1"),
+        (["--repeat", "0"], "--repeat: '0' is not a whole number of at least 1: write digits, such as 1000 or 10M"),
         (["c", "a b.c"], "'a b.c' is one argument too many; the program's own arguments: --args 'a b.c'"),
         (["--frobnicate"], "there is no option --frobnicate (%%wasi --help lists them)"),
-        (["--trcae"], "there is no option --trcae; did you mean --trace?"),
+        (["--trcae"], "there is no option --trcae; did you mean '--trace'?"),
     ],
 )
 def test_a_cells_line_says_what_is_missing_and_what_may_stand_there(words: list[str], said: str) -> None:

@@ -103,9 +103,9 @@ def test_a_compile_error_fails_the_cell_in_the_compilers_words(kernel: Kernel) -
 def test_a_usage_error_is_one_line(kernel: Kernel) -> None:
     done = kernel.run(cell(programs.HELLO, "wat --starce"))
     assert (done.status, done.ename) == ("error", "UsageError")
-    assert "did you mean --strace?" in done.evalue
+    assert "did you mean '--strace'?" in done.evalue
     assert "it holds a small WAT program now" in kernel.run(cell("", "wat")).displays[0]["text/plain"]
-    assert "did you mean zig?" in kernel.run(cell("x", "zag")).evalue
+    assert "did you mean 'zig'?" in kernel.run(cell("x", "zag")).evalue
 
 
 def test_a_flood_is_capped_in_the_page_and_whole_in_the_run(kernel: Kernel) -> None:

@@ -101,8 +101,8 @@ def test_save_writes_the_module(shell: InteractiveShell, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("line", "body", "said"),
     [
-        ("wat --dirr x", "(module)", "did you mean --dir?"),
-        ("wta", "(module)", "did you mean wat?"),
+        ("wat --dirr x", "(module)", "did you mean '--dir'?"),
+        ("wta", "(module)", "did you mean 'wat'?"),
         ("wat --name a.b", "(module)", "--name"),
         ("wat --name -x", "(module)", "--name"),
         ("wat extra", "(module)", "one argument too many"),

@@ -90,7 +90,7 @@ WRONG = [
     ("compile hello.wat -o shared", "shared/hello.wasm"),
     ("compile hello.wat -o nowhere/x.wasm", "nowhere"),
     ("compile shared", "folder"),
-    ("compile halo.wat", "did you mean hello.wat?"),
+    ("compile halo.wat", "did you mean 'hello.wat'?"),
     ("trace locked.jsonl", "locked.jsonl"),
     ("trace closed/t.jsonl", "closed/t.jsonl"),
     ("trace shared", "folder"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
-from wasilab.grants.forms.flags import add_options, format_size, from_options, parse_dir, size
+from wasilab.grants.forms.flags import add_options, from_options, parse_dir
 from wasilab.grants.grants import GrantError
 
 
@@ -96,16 +96,12 @@ def test_what_flags_cannot_say_is_refused_by_name() -> None:
         Grants(overrides={"random_get": lambda original, buffer: None}).to_flags()
 
 
-@pytest.mark.parametrize(("text", "number"), [("0", 0), ("12", 12), ("64k", 65536), ("1G", 1 << 30), ("2MiB", 2 << 20)])
-def test_sizes(text: str, number: int) -> None:
-    assert size(text) == number
-    assert size(format_size(number)) == number
-
-
-@pytest.mark.parametrize("text", ["", "-1", "1.5m", "1t", "٣", "1 0", "1kk", "9" * 30])
-def test_a_wrong_size_is_refused(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is not a size"):
-        size(text)
+def test_a_wrong_size_is_refused_by_the_parser(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--max-memory", "1.5"])
+    assert "'1.5' is not a size: it is not a whole number of bytes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_names_aliases_and_suffixes() -> None:
 
 
 def test_an_unknown_language_is_told_with_a_suggestion() -> None:
-    with pytest.raises(ToolchainError, match=r"unknown language 'rusty'; did you mean rust\? \(known: c, c\+\+, zig"):
+    with pytest.raises(ToolchainError, match=r"unknown language 'rusty'; did you mean 'rust'\? \(known: c, c\+\+, zig"):
         toolchain_for("rusty")
     with pytest.raises(ToolchainError, match=r"unknown language 'brainfuck' \(known"):
         toolchain_for("brainfuck")
@@ -52,7 +52,7 @@ def test_an_unknown_language_is_told_with_a_suggestion() -> None:
     [("typescript", "assemblyscript"), ("tinygo", "go"), ("gcc", "c"), ("g++", "c++"), ("wasm", "wat")],
 )
 def test_a_neighbouring_language_is_answered_with_the_one_that_is_here(name: str, meant: str) -> None:
-    with pytest.raises(ToolchainError, match=rf"did you mean {re.escape(meant)}\? "):
+    with pytest.raises(ToolchainError, match=rf"did you mean '{re.escape(meant)}'\? "):
         language_name(name)
 
 

@@ -47,7 +47,7 @@ VIEWS = {
     "pandas": lambda t: t.to_pandas().to_string(),
     "arrow": lambda t: str(t.to_arrow()["note"].to_pylist()),
     "filter": lambda t: t.filter("noted").text(),
-    "picture": lambda t: str([text.get_text() for text in timeline.figure(t).axes[0].texts]),
+    "picture": lambda t: str([text.get_text() for text in timeline(t).axes[0].texts]),
 }  # fmt: skip
 
 

@@ -103,16 +103,6 @@ class Refused(OSError):
         self.notcapable = notcapable
 
 
-def escaped(text: str, *, lines: bool = False) -> str:
-    """`text` with all that is not printable escaped (`\\x1b`, `\\u202e`), so that a guest's words in a sentence of ours
-    move no cursor, reorder nothing and forge no line. With `lines`, line ends and tabs of our own stay.
-    """
-    if text.isprintable():
-        return text
-    kept = "\n\t" if lines else ""
-    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
-
-
 def refused_change(path: str) -> Refused:
     """The refusal of creating or changing `path` in a folder that is granted read-only."""
     return Refused(

@@ -52,7 +52,7 @@ def inspect(request: Request, door: Door) -> Done:
 
 def describe(module: Module) -> Iterator[str]:
     """The lines of the description."""
-    yield f"{visible(module.name, lines=False)}: {KIND_WORDS[module.kind]}"
+    yield f"{visible(module.name)}: {KIND_WORDS[module.kind]}"
     yield f"  size      {size(len(module.bytes))}" + (
         "; with source lines (DWARF)" if module.has_dwarf else "; without source lines"
     )
@@ -73,13 +73,13 @@ def describe(module: Module) -> Iterator[str]:
         yield "it can ask for"
         for family, names in asks.items():
             yield f"  {family:9} {FAMILY_WORDS[family]}"
-            yield from _wrapped("            ", [visible(n, lines=False) for n in names])
+            yield from _wrapped("            ", [visible(n) for n in names])
     ours = set(map(id, module.wasi_imports))
     others = [item for item in module.imports if id(item) not in ours]
     if others:
         yield "it imports from elsewhere (--preload NAME=FILE gives such a module)"
         for item in others[:EXPORTS_SHOWN]:
-            name = visible(f"{item.module}.{item.name}", lines=False)
+            name = visible(f"{item.module}.{item.name}")
             yield f"  {shorten(name, NAMES_WIDTH)} {shorten(str(item.type), NAMES_WIDTH)}"
         yield from _more(len(others))
     yield "it exports" if module.exports else "it exports nothing"
@@ -87,7 +87,7 @@ def describe(module: Module) -> Iterator[str]:
         kind: object = export.kind
         if export.kind == "func":
             kind = module.function_type(export.index) or FuncType((), ())
-        yield f"  {shorten(visible(export.name, lines=False), NAMES_WIDTH)} {kind}"
+        yield f"  {shorten(visible(export.name), NAMES_WIDTH)} {kind}"
     yield from _more(len(module.exports))
 
 

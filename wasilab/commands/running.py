@@ -51,7 +51,7 @@ def run_module(
     """Run a module as `options` say."""
     _check_outputs(options)
     if module.warnings and not options.quiet:
-        door.fold(f"compiled with warnings: {module.name}", visible(module.warnings))
+        door.fold(f"compiled with warnings: {module.name}", visible(module.warnings, lines=True))
     repeat: int = options.repeat or 1
     name = getattr(options, "name", None)
     asked = grants_of(options, door)
@@ -239,18 +239,18 @@ def ending(run: Run) -> list[str]:
     outcome = run.outcome
     lines = []
     if outcome.kind != "exit":
-        message = visible(outcome.message or "", lines=False)
+        message = visible(outcome.message or "")
         lines.append(
             f"wasilab: {ENDINGS.get(outcome.kind, 'could not run').lower()}{': ' + message if message else ''}"
         )
-        lines += [f"    at {visible(str(frame), lines=False)}" for frame in outcome.frames[:20]]
+        lines += [f"    at {visible(str(frame))}" for frame in outcome.frames[:20]]
     return lines
 
 
 def warnings(run: Run) -> list[str]:
     """The sentences on imports that nothing answers, and the like; not more than a person reads."""
     found = run.outcome.warnings
-    lines = [f"wasilab: {visible(warning, lines=False)}" for warning in found[:WARNINGS_SHOWN]]
+    lines = [f"wasilab: {visible(warning)}" for warning in found[:WARNINGS_SHOWN]]
     if len(found) > len(lines):
         lines.append(f"wasilab: ... and {counted(len(found) - len(lines), 'warning')} more")
     return lines
@@ -289,7 +289,7 @@ def applied(run: Run) -> list[str]:
         return [*changed.text(run), "wasilab: --apply wrote nothing to the host, because the program failed"]
     lines = []
     for guest, changes in copies.items():
-        name = visible(guest, lines=False)
+        name = visible(guest)
         try:
             changes.apply()
         except (ApplyError, OSError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from ..text.escape import visible
+from ..text.nearest import did_you_mean
 from ..text.numbers import counted
 from ..trace.columns.query import QueryError
 from ..trace.strace.lines import StyleOptions
@@ -16,7 +17,7 @@ from ..views.timeline import figure as timeline
 from .line.files import write_file
 from .line.frontend import Done, Door
 from .line.grammar import Request
-from .line.usage import UsageProblem, did_you_mean
+from .line.usage import UsageProblem
 
 
 def load_trace(word: object, door: Door) -> Trace:
@@ -129,7 +130,7 @@ def sql(request: Request, door: Door) -> Done:
     found = _answer(chosen, query, "")
     if door.kind == "notebook":
         return Done(0, found)
-    door.say(visible(str(found)))
+    door.say(visible(str(found), lines=True))
     return Done(0)
 
 
@@ -150,7 +151,7 @@ def _picture(chosen: Any, path: Path) -> None:
 
 
 def _query(chosen: Trace, query: str) -> str:
-    return visible(str(_answer(chosen, query, "--sql: ")))
+    return visible(str(_answer(chosen, query, "--sql: ")), lines=True)
 
 
 def _answer(chosen: Trace, query: str, told: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..capabilities.refusal import escaped
+from ..text.escape import visible
 
 Kind = Literal["exit", "trap", "limit", "interrupt", "error"]
 
@@ -37,8 +37,8 @@ class Frame:
 
     def __str__(self) -> str:
         if self.file is not None:
-            return escaped(f"{self.function} at {self.file}:{self.line}")
-        return escaped(f"{self.function} at offset 0x{self.offset:x}" if self.offset else self.function)
+            return visible(f"{self.function} at {self.file}:{self.line}")
+        return visible(f"{self.function} at offset 0x{self.offset:x}" if self.offset else self.function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Outcome:
 
     def __post_init__(self) -> None:
         # Both quote names that the module's author chose.
-        object.__setattr__(self, "message", escaped(self.message))
-        object.__setattr__(self, "warnings", tuple(escaped(warning) for warning in self.warnings))
+        object.__setattr__(self, "message", visible(self.message))
+        object.__setattr__(self, "warnings", tuple(visible(warning) for warning in self.warnings))
 
     @property
     def ok(self) -> bool:

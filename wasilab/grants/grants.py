@@ -19,6 +19,7 @@ from ..capabilities.protocols import Directory, File
 from ..capabilities.random import Random
 from ..capabilities.sockets import ListenSocket
 from ..engine.limits import Limits
+from ..text.nearest import did_you_mean
 from ..wasi.spec import SNAPSHOT1
 from .forms.withheld import checked
 
@@ -276,10 +277,5 @@ def check_guest_path(guest: str) -> None:
 
 def nearest(word: str, valid: Any) -> str:
     """`"; did you mean 'x'?"` for the valid name nearest to `word`, or the list of all when none is near."""
-    from difflib import get_close_matches
-
     names = sorted(str(v) for v in valid)
-    close = get_close_matches(word, names, 1, 0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f" (valid: {', '.join(names)})" if 0 < len(names) <= 20 else ""
+    return did_you_mean(word, names, f" (valid: {', '.join(names)})" if 0 < len(names) <= 20 else "")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..commands.line.usage import UsageProblem, did_you_mean
+from ..commands.line.usage import UsageProblem
 from ..module.module import Module
+from ..text.nearest import did_you_mean
 
 
 @dataclass

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from ..capabilities.refusal import escaped
+from ..text.escape import visible
 from .binary import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
 
 ModuleKind = Literal["command", "reactor", "component", "library"]
@@ -42,7 +42,7 @@ class ModuleError(ValueError):
     """A file or text that is not a WebAssembly module; the message is one sentence for a person, its names escaped."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(escaped(message, lines=True))
+        super().__init__(visible(message, lines=True))
 
 
 class Import:

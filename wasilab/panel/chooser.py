@@ -120,8 +120,8 @@ class Chooser(w.VBox):  # type: ignore[misc]
         with self.list.hold_sync():
             self._quiet = True
             self.list.chosen = -1
-            self.list.crumbs = [visible(os.path.basename(each) or each, lines=False) for each in above]
-            self.list.entries = [[visible(n, lines=False), _remark(os.path.join(place, n))] for n in self.names]
+            self.list.crumbs = [visible(os.path.basename(each) or each) for each in above]
+            self.list.entries = [[visible(n), _remark(os.path.join(place, n))] for n in self.names]
             self.list.summary = (
                 f"{counted(len(names), 'folder')} and {counted(len(entries) - len(names), 'file')} here"
                 + (f"; {rest:,} more folders are not listed: type the path" if rest else "")
@@ -154,9 +154,9 @@ class Chooser(w.VBox):  # type: ignore[misc]
 
     def _show(self) -> None:
         target = self.target
-        name = visible(os.path.basename(target) or target, lines=False)
+        name = visible(os.path.basename(target) or target)
         self.grant.description = f"Grant {name if len(name) < 40 else name[:37] + '…'}"
-        self.grant.tooltip = f"give the program the folder {visible(target, lines=False)}"
+        self.grant.tooltip = f"give the program the folder {visible(target)}"
         self._quiet = True
         self.path.value = target
         if not self._guest_typed:
@@ -243,12 +243,12 @@ def _is_text(name: str) -> bool:
 def _remark(path: str) -> str:
     """What a person should know of a folder before opening or granting it."""
     if os.path.islink(path):
-        return f"→ {visible(os.path.realpath(path), lines=False)}"
+        return f"→ {visible(os.path.realpath(path))}"
     return "" if os.access(path, os.R_OK | os.X_OK) else "you may not look into it"
 
 
 def _why(place: str, error: OSError | ValueError) -> str:
-    shown = visible(place, lines=False)
+    shown = visible(place)
     if isinstance(error, FileNotFoundError):
         return f"there is no folder {shown!r}"
     if isinstance(error, NotADirectoryError):

@@ -21,6 +21,7 @@ from ..grants.advice.compare import leads_to, place_of
 from ..grants.forms import flags
 from ..grants.grants import GrantError, Grants, host_folder
 from ..text.escape import html_text
+from ..text.numbers import exact_size
 from .boxes import small
 from .model import PanelModel
 from .rights import Rights
@@ -273,7 +274,7 @@ class Bounds(Group):
             elif name == "seconds":
                 field.value = f"{value:g}"
             else:
-                field.value = str(value) if name in flags.COUNTS else flags.format_size(value)
+                field.value = str(value) if name in flags.COUNTS else exact_size(value)
 
 
     def fix(self, why: str) -> None:

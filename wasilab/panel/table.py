@@ -17,7 +17,7 @@ from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
 from ..module.module import Module
 from ..text.escape import html_text
-from ..text.numbers import counted
+from ..text.numbers import counted, exact_size
 from ..wasi.rights import INHERITING, names, of_read_only
 from ..wasi.spec import SNAPSHOT1
 
@@ -116,7 +116,7 @@ def limits_words(limits: Limits) -> str:
     for name, what in LIMIT_WORDS.items():
         value = getattr(limits, name)
         if value is not None:
-            words.append(f"{value if name in flags.COUNTS or name == 'seconds' else flags.format_size(value)} {what}")
+            words.append(f"{value if name in flags.COUNTS or name == 'seconds' else exact_size(value)} {what}")
     return ", ".join(words)
 
 

@@ -1,1 +1,1 @@
-"""Words for people: escaping, numbers with units, nearest names."""
+"""Text for people: escaping, numbers with units, nearest words."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from importlib import import_module
 from pathlib import PurePath
 
+from ..text.nearest import did_you_mean
 from .base import Toolchain
 from .diagnostics import ToolchainError
 
@@ -52,9 +52,8 @@ def language_name(name: str) -> str:
     plain = _ALIASES.get(plain, plain)
     if plain in _HOME:
         return plain
-    near = [_NEAREST[plain]] if plain in _NEAREST else difflib.get_close_matches(plain, NAMES, n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
-    raise ToolchainError(f"unknown language {name!r}{guess} (known: {', '.join(LANGUAGES)})")
+    known = ", ".join(LANGUAGES)
+    raise ToolchainError(f"unknown language {name!r}{did_you_mean(plain, NAMES, also=_NEAREST)} (known: {known})")
 
 
 def toolchain_for(name: str) -> Toolchain:

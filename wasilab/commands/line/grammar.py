@@ -14,10 +14,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ...text.nearest import did_you_mean
 from ...version import __version__
 from .options import OF_COMMAND, SUMMARIES, add_cell, commands
 from .parser import Door, Parser
-from .usage import HelpAsked, UsageProblem, did_you_mean
+from .usage import HelpAsked, UsageProblem
 from .words import Values
 
 ALIASES = {"ls": "list", "strace": "trace", "exec": "run", "build": "compile"}

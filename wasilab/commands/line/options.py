@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...grants.forms.flags import add_options, size
+from ...text.numbers import parse_count
 from ...toolchains.base import PROGRAMS
 from ...trace.strace.show import STRING_BYTES
 from .parser import Door, Parser
@@ -44,12 +45,11 @@ def commands(door: Door) -> list[str]:
 
 
 def count(text: str) -> int:
-    """A whole number of at least 1; `_` and a multiplier k or M are read too (`10M`)."""
-    match = re.fullmatch(r"([0-9][0-9_]*)([kMG]?)", text)
-    number = int(match[1].replace("_", "")) * 1000 ** " kMG".index(match[2] or " ") if match else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
-    return number
+    """A whole number of at least 1, such as 1000 or 10M (`text.numbers.parse_count`)."""
+    try:
+        return parse_count(text, least=1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def snaplen(text: str) -> int | None:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from ...module.module import Module, ModuleError, load
 from ...runs import runner
+from ...text.nearest import did_you_mean
 from ...toolchains.diagnostics import ToolchainError
 from ...toolchains.languages.c_family import emulation_flags
 from ...toolchains.registry import language_name, language_of_path, toolchain_for
 from .frontend import Door
-from .usage import UsageProblem, did_you_mean
+from .usage import UsageProblem
 
 NEIGHBOUR_BYTES = 2_000_000
 """Neighbouring sources that a compile takes along, in bytes altogether."""

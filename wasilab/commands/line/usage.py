@@ -5,8 +5,6 @@ The command line prints it to stderr and exits with status 2; a notebook raises 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 
 class UsageProblem(Exception):
     """A request that cannot be understood or carried out as it stands.
@@ -26,12 +24,3 @@ class HelpAsked(Exception):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
-
-
-def did_you_mean(word: str, valid: Iterable[str], otherwise: str = "") -> str:
-    """`"; did you mean X?"` for the valid word nearest to `word`, else `otherwise`."""
-    from difflib import get_close_matches
-
-    plain = {name.lstrip("-"): name for name in sorted(valid)}  # two dashes in common are no likeness
-    close = get_close_matches(word.lstrip("-"), plain, 1, 0.55)
-    return f"; did you mean {plain[close[0]]}?" if close else otherwise

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from ...text.escape import visible
 from ...trace.answers.refusals import missed_streams
 from ...trace.columns.decode import Batch, bytes_moved, plan
 from ...trace.record.recorder import DID_NOT_RETURN, Life
-from ...trace.strace.show import plain
 from ...trace.trace import Trace
 from ...wasi.spec import BY_NUMBER, SNAPSHOT1
 from ...wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
@@ -249,7 +249,7 @@ def _groups(
             name = "clocks"
         if name is not None:
             reason = trace.store.reason(row if trace.rows is None else int(trace.rows[row])) if denied else ""
-            yield (name, call.name, ok, denied, changed, count, int(seqs[row])), plain(reason)
+            yield (name, call.name, ok, denied, changed, count, int(seqs[row])), visible(reason)
 
 
 def _targets(trace: Trace, roots: _Roots) -> Iterator[tuple[str, int, bytes, int]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
 from ...capabilities.sockets import listen
 from ...engine.limits import Limits
+from ...text.numbers import exact_size, parse_count, parse_size
 from ..grants import GrantError, GrantFields, Grants, host_folder, memory_key
 from .withheld import in_flags, parse_withheld
 
@@ -50,15 +50,13 @@ UNBOUNDED = "none"
 STDIN_BYTES = 1 << 30
 """The longest file that is read into memory to be a guest's stdin."""
 
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-
 
 def size(text: str) -> int:
-    """A number of bytes: digits with an optional k, m or g (1024-based), such as 64m."""
-    match = re.fullmatch(r"([0-9]{1,18})([kmg]?)(?:i?b)?", text.strip().lower())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size: write digits and k, m or g, such as 64m")
-    return int(match[1]) * _UNITS[match[2]]
+    """A number of bytes, such as 64m (`text.numbers.parse_size`)."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def seconds(text: str) -> float:
@@ -82,10 +80,11 @@ def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def count(text: str) -> int:
-    """A whole number, digits only."""
-    if re.fullmatch(r"[0-9]{1,18}", text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number: write digits, such as 1000")
-    return int(text)
+    """A whole number, such as 1000 or 10M (`text.numbers.parse_count`)."""
+    try:
+        return parse_count(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 class InMemory(str):
@@ -134,15 +133,7 @@ def _limit_help(name: str) -> str:
         "output": "output kept", "trace": "trace kept in memory", "io": "bytes that one call may move",
         "table_elements": "elements of all tables", "instances": "instances in the run",
     }[name]
-    return f"{words} (default {format_size(default) if isinstance(default, int) else default})"
-
-
-def format_size(number: int) -> str:
-    """The shortest text that `size` reads back as `number`."""
-    for unit in ("g", "m", "k"):
-        if number and number % _UNITS[unit] == 0:
-            return f"{number // _UNITS[unit]}{unit}"
-    return str(number)
+    return f"{words} (default {exact_size(default) if isinstance(default, int) else default})"
 
 
 def parse_dir(text: str) -> tuple[str, HostDir]:
@@ -263,7 +254,7 @@ def read_input(path: Path) -> bytes:
     with path.open("rb") as file:
         data = file.read(STDIN_BYTES + 1)
     if len(data) > STDIN_BYTES:
-        raise GrantError(f"{path}: that is more than {format_size(STDIN_BYTES)}; ask for stdin (-) and pipe it in")
+        raise GrantError(f"{path}: that is more than {exact_size(STDIN_BYTES)}; ask for stdin (-) and pipe it in")
     return data
 
 
@@ -302,7 +293,7 @@ def to_flags(grants: Grants, *, bare: bool | None = None) -> list[str]:
         value = getattr(grants.limits, name)
         if value != getattr(start.limits, name):
             sized = isinstance(value, int) and name not in COUNTS
-            flags += [flag, UNBOUNDED if value is None else format_size(value) if sized else str(value)]
+            flags += [flag, UNBOUNDED if value is None else exact_size(value) if sized else str(value)]
     if grants.overrides:
         raise GrantError(f"the overrides ({', '.join(grants.overrides)}) are Python functions: flags cannot say them")
     return flags

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...text.escape import visible
+from ...text.numbers import duration, size
 from ...wasi.spec import SNAPSHOT1
 from ...wasi.types import Filetype
-from ..strace.show import bytes_text, duration_text, names_of, path_text
+from ..strace.show import names_of
 from .summary import noted_lines, notes_html, table_html, totals
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class Fds:
         names = ("calls", "reads", "writes", "bytes_read", "bytes_written", "time")
         rows = [
             FdLife(
-                life.life, life.fd, life.generation, path_text(life.path), kinds[life.kind].lower(), life.opened_seq,
+                life.life, life.fd, life.generation, visible(life.path), kinds[life.kind].lower(), life.opened_seq,
                 life.closed_seq, life.preopen is not None, last_fd=life.numbers[-1],
                 moved=" -> ".join(map(str, life.numbers)) if life.moves else "",
                 **{name: figure.get(life.life, 0) for name, figure in zip(names, figures, strict=True)},
@@ -134,7 +136,7 @@ def _cells(row: FdLife) -> tuple[str, ...]:
         (row.moved or f"{row.fd}") + (f" ({row.generation})" if row.generation > 1 else ""), row.path, row.kind,
         "preopen" if row.preopen else "start" if row.opened_by < 0 else f"call {row.opened_by}",
         f"call {row.closed_by}" if row.closed_by >= 0 else "LEAKED" if row.leaked else "",
-        f"{row.calls:,}", f"{row.reads:,}" if row.reads else "", bytes_text(row.bytes_read) if row.reads else "",
-        f"{row.writes:,}" if row.writes else "", bytes_text(row.bytes_written) if row.writes else "",
-        duration_text(row.time),
+        f"{row.calls:,}", f"{row.reads:,}" if row.reads else "", size(row.bytes_read) if row.reads else "",
+        f"{row.writes:,}" if row.writes else "", size(row.bytes_written) if row.writes else "",
+        duration(row.time),
     )  # fmt: skip

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...text.numbers import duration
 from ..columns.decode import ERRNO_NAMES, call_name
 from ..strace.lines import StyleOptions
-from ..strace.show import duration_text
 from .align import align
 from .summary import noted_lines, notes_html
 
@@ -227,7 +227,7 @@ class Diff:
     def _shifts(self) -> list[str]:
         shifted = [one for one in self.latency if one.calls >= 10 and not 0.5 < one.ratio < 2]
         return [
-            f"{one.call}: median time {duration_text(one.before)} -> {duration_text(one.after)} ({one.calls:,} calls)"
+            f"{one.call}: median time {duration(one.before)} -> {duration(one.after)} ({one.calls:,} calls)"
             for one in shifted
         ]
 

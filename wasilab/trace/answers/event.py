@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ...text.escape import visible
 from ...wasi import signature as sig
 from ...wasi import types as t
 from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved, call_name, is_unstable, plan
 from ..columns.store import reason_of, text_of
 from ..record.layout import DID_NOT_RETURN, Flag
 from ..strace.lines import life_at
-from ..strace.show import plain
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -38,7 +38,7 @@ class Fd(int):
         return self
 
     def __repr__(self) -> str:
-        return f"{int(self)}<{plain(self.path)}>" if self.path else str(int(self))
+        return f"{int(self)}<{visible(self.path)}>" if self.path else str(int(self))
 
 
 @dataclass(frozen=True, slots=True)

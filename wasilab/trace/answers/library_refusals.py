@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...text.escape import visible
 from ...wasi.spec import SNAPSHOT1
 from ...wasi.types import Errno
-from ..strace.show import plain
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -69,12 +69,12 @@ def unasked(trace: Trace, stderr: str) -> Unasked | None:
     said = any(words in stderr.lower() for words in _SAYINGS)
     if (trace.column("errno") == int(Errno.NOTCAPABLE)).any():
         said = False  # the host did answer so: the words may be about that
-    names = plain(", ".join(name.decode("utf-8", "backslashreplace") for name in granted))
+    names = visible(", ".join(name.decode("utf-8", "backslashreplace") for name in granted))
     asked = {_normal(path.decode("utf-8", "replace")) for path in trace.store.paths}
     late = _looked_up_late(trace)
     for path, source in _candidates(trace, stderr):
         if not _held(path, granted) and _normal(path) not in asked:
-            return _told(plain(path), source, names, said, late)
+            return _told(visible(path), source, names, said, late)
     if not said:
         return None
     sentence = (
@@ -88,7 +88,7 @@ def unasked(trace: Trace, stderr: str) -> Unasked | None:
 def spoken_of(trace: Trace, stderr: str) -> str:
     """A path that the program was given or speaks of and that no granted directory holds; "" where there is none."""
     granted = _granted(trace)
-    return next((plain(path) for path, _ in _candidates(trace, stderr) if not _held(path, granted)), "")
+    return next((visible(path) for path, _ in _candidates(trace, stderr) if not _held(path, granted)), "")
 
 
 def _granted(trace: Trace) -> list[bytes]:

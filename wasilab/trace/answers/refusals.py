@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ...text.escape import visible
 from ...wasi import spec
 from ..columns.decode import call_name
-from ..strace.show import plain
 from .event import CallEvent
 from .source_lines import Places, places
 from .summary import noted_lines, notes_html
@@ -124,7 +124,7 @@ def _refusal(trace: Trace, rows: list[int], lines: Places) -> Refusal:
     event = CallEvent(trace, rows[0])
     asked = _asked(event)
     by = event.denied_by if isinstance(event.denied_by, DeniedBy) else DeniedBy.POLICY
-    reason = plain(event.reason).rstrip(".")
+    reason = visible(event.reason).rstrip(".")
     sentence = reason if reason.startswith(event.name) else f"{asked} was refused: {reason or _WHY[by]}"
     return Refusal(event.name, asked, by, sentence, _remedy(event, by), event.seq, _line(event, lines), len(rows))
 
@@ -157,12 +157,12 @@ def _asked(event: CallEvent) -> str:
 
 
 def _quoted(path: str) -> str:
-    return "'" + plain(path).replace("'", "\\'") + "'"
+    return "'" + visible(path).replace("'", "\\'") + "'"
 
 
 def _line(event: CallEvent, lines: Places) -> str:
     place = lines[event.stack_id] if event.stack_id < len(lines) else None
-    return f"{plain(place[0])}:{place[1]}" if place else ""
+    return f"{visible(place[0])}:{place[1]}" if place else ""
 
 
 _NO_FAMILY_GRANT = {"clock": "--clock real", "random": "--random real", "sock": "--listen 127.0.0.1:0"}
@@ -200,7 +200,7 @@ def _lifted(event: CallEvent) -> str:
     # What the guest chose stands before the last "the right", never after it.
     refused = event.reason.rpartition("the right ")[2].removesuffix(_WITHHELD).strip(" ,").split(", ")
     left = [name for name in names if isinstance(name, str) and name not in refused]
-    return f"--withhold {shlex.quote(plain(guest) + ':' + plain(','.join(left) or 'none'))}"
+    return f"--withhold {shlex.quote(visible(guest) + ':' + visible(','.join(left) or 'none'))}"
 
 
 def _preopen_of(event: CallEvent) -> str:
@@ -222,10 +222,10 @@ def _writable(event: CallEvent) -> str:
     dirs = event.trace.meta.get("dirs")
     host = dirs.get(guest) if isinstance(dirs, dict) else None
     if not isinstance(host, str):
-        return f"--dir HOST::{shlex.quote(plain(guest))}:rw"
+        return f"--dir HOST::{shlex.quote(visible(guest))}:rw"
     if (host.rstrip("/") or "/") == guest and "::" not in host:  # the guest path is the host's when none is named
-        return f"--dir {shlex.quote(plain(host))}:rw"
-    return f"--dir {shlex.quote(plain(host))}::{shlex.quote(plain(guest))}:rw"
+        return f"--dir {shlex.quote(visible(host))}:rw"
+    return f"--dir {shlex.quote(visible(host))}::{shlex.quote(visible(guest))}:rw"
 
 
 def _escaped(event: CallEvent) -> str:
@@ -234,7 +234,7 @@ def _escaped(event: CallEvent) -> str:
     if not path.startswith("/"):
         return "--dir HOST[::GUEST]"
     parent = posixpath.dirname(posixpath.normpath(path))
-    return f"--dir HOST::{shlex.quote(plain(parent))}"
+    return f"--dir HOST::{shlex.quote(visible(parent))}"
 
 
 def _searched_in_vain(trace: Trace) -> Refusal | None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...text.escape import html_text, visible
+from ...text.numbers import duration, size
 from ..columns.decode import call_name
-from ..strace.show import bytes_text, duration_text, plain
 from .summary import noted_lines, notes_html, table_html, totals
 
 if TYPE_CHECKING:
@@ -157,9 +158,9 @@ _HEAD = ("line", "calls", "errors", "refused", "bytes", "time", "what")
 
 def _cells(row: Line) -> tuple[str, ...]:
     return (
-        f"{plain(row.file)}:{row.line}", f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
-        f"{row.refused:,}" if row.refused else "", bytes_text(row.bytes) if row.bytes else "",
-        duration_text(row.time), ", ".join(row.names[:3]) + (", ..." if len(row.names) > 3 else ""),
+        f"{visible(row.file)}:{row.line}", f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
+        f"{row.refused:,}" if row.refused else "", size(row.bytes) if row.bytes else "",
+        duration(row.time), ", ".join(row.names[:3]) + (", ..." if len(row.names) > 3 else ""),
     )  # fmt: skip
 
 
@@ -179,7 +180,8 @@ def _notes_by_line(trace: Trace, name: str) -> dict[int, tuple[str, ...]]:
             place = table[stack] if stack < len(table) else None
             line = place[1] if place and (not name or PurePosixPath(place[0]).name == name) else 0
             span = f"call {first}" if last == first else f"calls {first} to {last}"
-            found[line] = (*found.get(line, ()), f"{span}: {plain(text)}" if line else f"note on {span}: {plain(text)}")
+            span = span if line else f"note on {span}"
+            found[line] = (*found.get(line, ()), f"{span}: {visible(text)}")
     return found
 
 
@@ -222,8 +224,8 @@ class Annotation:
         moved = sum(row.bytes for row in rows)
         names = ", ".join(dict.fromkeys(name for row in rows for name in row.names))
         return (
-            f"{sum(row.calls for row in rows):,}", bytes_text(moved) if moved else "",
-            duration_text(sum(row.time for row in rows)), any(row.refused for row in rows), names,
+            f"{sum(row.calls for row in rows):,}", size(moved) if moved else "",
+            duration(sum(row.time for row in rows)), any(row.refused for row in rows), names,
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -231,7 +233,7 @@ class Annotation:
         for number, text in enumerate(self.source.splitlines(), 1):
             calls, moved, time, refused, _ = self._margin(number)
             mark = "!" if refused else " "
-            out.append(f"{calls:>8} {moved:>10} {time:>9} {mark} {number:4}  {plain(text.expandtabs(4))}".rstrip())
+            out.append(f"{calls:>8} {moved:>10} {time:>9} {mark} {number:4}  {visible(text.expandtabs(4))}".rstrip())
             out += [f"{'':>8} {'':>10} {'note':>9}         ^ {note}" for note in self.notes.get(number, ())]
         if any(row.refused for rows in self.lines.values() for row in rows):
             out.append("!: refused")
@@ -251,7 +253,7 @@ class Annotation:
                 f'<tr style="{shade}" title="{html.escape(names)}">'
                 + "".join(f'<td style="{_FIGURE}">{cell}</td>' for cell in (calls, moved, time, str(number)))
                 + '<td style="text-align:left;white-space:pre;font-family:monospace" dir="ltr">'
-                + f"{html.escape(plain(text.expandtabs(4)))}{mark}</td></tr>"
+                + f"{html_text(text.expandtabs(4))}{mark}</td></tr>"
             )
             body += [
                 f'<tr><td colspan="4" style="text-align:right">note</td><td style="text-align:left">'
@@ -259,7 +261,7 @@ class Annotation:
                 for note in self.notes.get(number, ())
             ]
         head = "".join(f"<th>{name}</th>" for name in ("calls", "bytes", "time", "line"))
-        head += f'<th style="text-align:left" dir="ltr">{html.escape(plain(self.name))}</th>'
+        head += f'<th style="text-align:left" dir="ltr">{html_text(self.name)}</th>'
         remark = f"<p>{html.escape(self.remark)}</p>" if self.remark else ""
         rest = notes_html(self.notes.get(0, ()))
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"

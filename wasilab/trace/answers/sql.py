@@ -9,14 +9,14 @@ choices (`Trace.filter`).
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...text.escape import visible
+from ...text.nearest import did_you_mean
 from ..columns.query import QueryError
 from ..record.container import TraceError
-from ..strace.show import plain
 from . import arrow as table
 from .summary import table_html
 
@@ -72,7 +72,7 @@ class Result:
         return [list(row) for row in zip(*columns, strict=True)]
 
     def __str__(self) -> str:
-        rows = [[plain(name) for name in self.columns], *self._shown()]
+        rows = [[visible(name) for name in self.columns], *self._shown()]
         widths = [min(max(map(len, column)), 80) for column in zip(*rows, strict=True)]
         numbers = [_is_number(kind) for kind in self.arrow.schema.types]
         lines = [
@@ -91,7 +91,7 @@ class Result:
 
     def _repr_html_(self) -> str:
         more = f"<p>… {len(self) - SHOWN:,} more rows</p>" if len(self) > SHOWN else ""
-        return table_html([plain(name) for name in self.columns], self._shown()) + more
+        return table_html([visible(name) for name in self.columns], self._shown()) + more
 
 
 def _cell(value: Any) -> str:
@@ -99,7 +99,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return plain(str(value))
+    return visible(str(value))
 
 
 def _is_number(kind: Any) -> bool:
@@ -141,11 +141,10 @@ def _explained(message: str, shown: dict[str, list[str]]) -> str:
     if "file system operations are disabled" in message or "disabled by configuration" in message:
         return "a statement asks of the trace only: it reads and writes no other file"
     said = " ".join(re.split(r"\n\n|Candidate functions:", message)[0].split())
-    first = plain(re.sub(r"^(Parser|Binder|Catalog) Error: ", "", said))[:MESSAGE]
+    first = visible(re.sub(r"^(Parser|Binder|Catalog) Error: ", "", said))[:MESSAGE]
     missing = re.search(r"Table with name (\S+) does not exist", first)
     if missing:
-        near = difflib.get_close_matches(missing[1].lower(), _VIEWS, 1)
-        first = f"there is no view {missing[1]!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        first = f"there is no view {missing[1]!r}{did_you_mean(missing[1], _VIEWS)}"
     named = shown or {"calls": [*table.COLUMNS, "text"]}
     columns = "".join(f"; {name} has {', '.join(names)}" for name, names in named.items())
     return f"{first} (the views are {', '.join(_VIEWS)}{columns})"

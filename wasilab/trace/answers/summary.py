@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...text.escape import visible
+from ...text.numbers import duration, size
 from ..columns.decode import call_name
 from ..record.layout import DID_NOT_RETURN
-from ..strace.show import bytes_text, duration_text, plain
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -105,15 +106,15 @@ class Summary:
             return []
         share = 100 * self.total.total / whole
         stacks = " (with the taking of stacks)" if self.stacks else ""
-        host, guest = duration_text(self.total.total), duration_text(self.guest)
+        host, guest = duration(self.total.total), duration(self.guest)
         return [f"in the host {host} ({share:.1f}%), in the guest {guest}{stacks}"]
 
     def _cells(self, row: Row) -> tuple[str, ...]:
         share = 100 * row.total / self.total.total if self.total.total else 0.0
         return (
-            f"{share:.1f}", duration_text(row.total), f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
-            f"{row.refused:,}" if row.refused else "", duration_text(row.min), duration_text(row.median),
-            duration_text(row.p99), bytes_text(row.bytes) if row.bytes else "", row.call,
+            f"{share:.1f}", duration(row.total), f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
+            f"{row.refused:,}" if row.refused else "", duration(row.min), duration(row.median),
+            duration(row.p99), size(row.bytes) if row.bytes else "", row.call,
         )  # fmt: skip
 
     def __str__(self) -> str:
@@ -144,7 +145,7 @@ def noted_lines(trace: Trace) -> tuple[str, ...]:
     for first, last, text in trace.notes:
         if np.searchsorted(seq, first) < np.searchsorted(seq, last, "right"):
             span = f"call {first}" if last == first else f"calls {first} to {last}"
-            found.append(f"note on {span}: {plain(text)}")
+            found.append(f"note on {span}: {visible(text)}")
     return tuple(found)
 
 

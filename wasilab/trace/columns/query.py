@@ -169,7 +169,7 @@ class _Parser:
             if name in ("and", "or", "&&", "||"):
                 raise QueryError(f"the filter has {name!r} where a term is expected, such as errno!=0")
             hint = suggest(name, (*WORDS, *COLUMNS))
-            raise QueryError(f"{shown(name)} is no word of a filter and is compared with nothing; {hint}")
+            raise QueryError(f"{shown(name)} is no word of a filter and is compared with nothing{hint}")
         value = _VALUE.match(self.text, following.end())
         if value is None:
             raise QueryError(f"{name}{following['op']} is compared with nothing")

@@ -6,7 +6,6 @@ different text. Messages name the column and show what would be valid.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import operator
 import re
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ...text.nearest import did_you_mean
+from ...text.numbers import SIZE_UNITS, parse_duration
 from ...wasi import spec
 from ...wasi import types as t
 from ..record.layout import DID_NOT_RETURN, Flag
@@ -78,8 +79,6 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "==": operator.eq, "!=": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip
-_TIMES = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-_SIZES = {"": 1, "B": 1, "KB": 1000, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 TIME_COLUMNS = {"t": "t_start", "t_start": "t_start", "t_end": "t_end", "dur": "dur", "gap": "gap"}
 _NUMBER_COLUMNS = {
     "bytes": "nbytes", "nbytes": "nbytes", "result": "result", "fd": "fd", "generation": "generation", "seq": "seq",
@@ -127,7 +126,7 @@ def word(trace: Trace, name: str) -> Mask:
         return mask
     if name in _FLAG_WORDS:
         return np.asarray(trace.column("flags") & int(_FLAG_WORDS[name]) != 0)
-    raise QueryError(f"{name!r} is no word of a filter; {suggest(name, WORDS)}")
+    raise QueryError(f"{name!r} is no word of a filter{suggest(name, WORDS)}")
 
 
 def compare(trace: Trace, name: str, op: str, value: str) -> Mask:
@@ -175,15 +174,12 @@ def _negate(mask: Any, negate: bool) -> Mask:
 def number_column(trace: Trace, name: str) -> Any:
     column = TIME_COLUMNS.get(name) or _NUMBER_COLUMNS.get(name)
     if column is None:
-        raise QueryError(f"there is no column {shown(name)}; {suggest(name, (*COLUMNS, *WORDS))}")
+        raise QueryError(f"there is no column {shown(name)}{suggest(name, (*COLUMNS, *WORDS))}")
     return trace.column(column)
 
 
 def suggest(name: str, valid: Sequence[str]) -> str:
-    other = _ALSO_CALLED.get(name.lower(), name.lower())
-    near = [other] if other in valid else difflib.get_close_matches(name, valid, 1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}valid are: {', '.join(dict.fromkeys(valid))}"
+    return f"{did_you_mean(name, valid, ';', _ALSO_CALLED)} valid are: {', '.join(dict.fromkeys(valid))}"
 
 
 def _regex(name: str, value: str) -> re.Pattern[str]:
@@ -213,9 +209,8 @@ def _call_table(value: str, *, regex: bool, family: bool = False) -> Mask:
             found = np.array([text == item for text in FAMILY_OF])
         if not found.any() and not any(char in item for char in "*?["):
             kind, valid = ("family", spec.FAMILIES) if family else ("call", (*NAMES, *spec.FAMILIES))
-            near = difflib.get_close_matches(item, valid, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"families are: {', '.join(spec.FAMILIES)}"
-            raise QueryError(f"WASI has no {kind} {shown(item)}; {hint}")
+            hint = did_you_mean(item, valid, f"; families are: {', '.join(spec.FAMILIES)}")
+            raise QueryError(f"WASI has no {kind} {shown(item)}{hint}")
         if not found.any() and "|" in item:
             raise QueryError(f"no call is called {shown(item)}: any of several is written with commas, path_*,fd_*")
         table |= found
@@ -253,7 +248,7 @@ def _errno(item: str) -> int:
     for candidate in (name, name.removeprefix("E")):
         if candidate in t.Errno.__members__:
             return int(t.Errno[candidate])
-    raise QueryError(f"WASI has no errno {shown(item)}; {suggest(name, [e.symbol for e in t.Errno])}")
+    raise QueryError(f"WASI has no errno {shown(item)}{suggest(name, [e.symbol for e in t.Errno])}")
 
 
 def _denied_by(item: str) -> int:
@@ -262,7 +257,7 @@ def _denied_by(item: str) -> int:
         return int(item)
     if item.upper() in DeniedBy.__members__:
         return int(DeniedBy[item.upper()])
-    raise QueryError(f"nothing is denied by {shown(item)}; {suggest(item, [d.name.lower() for d in DeniedBy])}")
+    raise QueryError(f"nothing is denied by {shown(item)}{suggest(item, [d.name.lower() for d in DeniedBy])}")
 
 
 def _path(trace: Trace, value: str, *, regex: bool) -> Mask:
@@ -276,21 +271,19 @@ def _path(trace: Trace, value: str, *, regex: bool) -> Mask:
 
 
 def _time(name: str, value: str) -> float:
-    found = re.fullmatch(r"\s*([\d.]+(?:e-?\d+)?)\s*(ns|us|µs|ms|s)\s*", value)
-    if not found:
-        if value.strip() == "0":
-            return 0
+    try:
+        return parse_duration(value)
+    except ValueError:
         units = f"write it with a unit, such as {name}>1ms (ns, us, ms, s)"
-        raise QueryError(f"{name} is a time: {units}, not {shown(value)}")
-    return _float(name, found[1]) * _TIMES[found[2]]
+        raise QueryError(f"{name} is a time: {units}, not {shown(value)}") from None
 
 
 def _size(name: str, value: str) -> float:
     found = re.fullmatch(r"\s*(0x[0-9a-fA-F]+|-?[\d.]+(?:e\d+)?)\s*([A-Za-z]*)\s*", value)
-    if not found or found[2].upper() not in _SIZES:
+    if not found or found[2].lower() not in SIZE_UNITS:
         raise QueryError(f"{name} is a number, such as {name}=3, not {shown(value)}")
     number = int(found[1], 16) if found[1].startswith("0x") else _float(name, found[1])
-    return number * _SIZES[found[2].upper()]
+    return number * SIZE_UNITS[found[2].lower()]
 
 
 def _float(name: str, text: str) -> float:

@@ -12,11 +12,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...text.escape import visible
 from ..columns.decode import ERRNO_NAMES, FAMILY_OF, call_name
 from ..columns.store import reason_of
 from ..record.layout import DID_NOT_RETURN
 from ..strace.lines import denied_name
-from ..strace.show import path_text, plain
 from .plain import decoded
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _PID = 1
 def write(trace: Trace, file: IO[bytes]) -> None:
     """Write {"traceEvents": [...]} some thousands of events at a time."""
     encode = json.JSONEncoder(separators=(",", ":")).encode
-    name = plain(str(trace.meta.get("module") or trace.meta.get("name") or "wasm module"))
+    name = visible(str(trace.meta.get("module") or trace.meta.get("name") or "wasm module"))
     head = [_meta("process_name", 0, name)]
     head += [
         _meta("thread_name", tid, "guest" if tid == 1 else f"guest thread {tid}")
@@ -62,11 +62,11 @@ def _calls(trace: Trace) -> Any:
             extra["errno"] = "?" if errno == DID_NOT_RETURN else ERRNO_NAMES[errno] or "SUCCESS"
             if results:
                 extra["result"] = results
-            notes = [plain(note) for first, last, note in noted if first <= seq <= last]
+            notes = [visible(note) for first, last, note in noted if first <= seq <= last]
             if notes:
                 extra["note"] = "; ".join(notes)
             if denied:
-                extra["denied"] = plain(reason_of(rows.part, payload)) or denied_name(denied)
+                extra["denied"] = visible(reason_of(rows.part, payload)) or denied_name(denied)
             family = FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"
             out.append({
                 "ph": "X", "name": call_name(call), "cat": f"wasi,wasi.{family}", "pid": _PID, "tid": tid,
@@ -94,7 +94,7 @@ def _lives(trace: Trace) -> list[dict[str, Any]]:
         opened, closed = _row(seqs, life.opened_seq), _row(seqs, life.closed_seq)
         begin = int(ends[opened]) if opened >= 0 else 0
         end = max(begin, int(starts[closed])) if closed >= 0 else last
-        name = f"fd {' -> '.join(map(str, life.numbers))} {path_text(life.path)}"
+        name = f"fd {' -> '.join(map(str, life.numbers))} {visible(life.path)}"
         event = {"cat": "wasi.descriptor", "name": name, "pid": _PID, "tid": 0,
                  "id2": {"local": hex(life.life)}}  # fmt: skip
         out.append({"ph": "b", "ts": begin / 1000, "args": {"generation": life.generation}, **event})

@@ -11,9 +11,9 @@ import io
 from typing import IO, TYPE_CHECKING
 
 from ...capabilities.refusal import DeniedBy
+from ...text.escape import visible
 from ..columns.store import reason_of
 from ..strace.lines import Style, lines
-from ..strace.show import plain
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -39,11 +39,11 @@ def write(trace: Trace, file: IO[bytes]) -> None:
         reasons = [reason_of(part, payload) for payload in part.records["payload"][index].tolist()]
         for i, (reason, text) in enumerate(zip(reasons, some, strict=True), done):
             row = [column[i] for column in columns]
-            row[8] = safe(plain(row[8]))
+            row[8] = safe(visible(row[8]))
             denied = row[12]
             row[12] = DeniedBy(denied).name.lower() if 0 < denied <= max(DeniedBy) else ""
-            row.insert(13, safe(plain(reason)))
-            note = "; ".join(plain(label) for first, last, label in notes if first <= row[0] <= last)
+            row.insert(13, safe(visible(reason)))
+            note = "; ".join(visible(label) for first, last, label in notes if first <= row[0] <= last)
             writer.writerow([*row, safe(text), safe(note)])
         done += len(some)
         file.write(buffer.getvalue().encode())

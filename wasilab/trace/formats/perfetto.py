@@ -14,12 +14,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...text.escape import visible
 from ...wasi.spec import SNAPSHOT1
 from ..columns.decode import ERRNO_NAMES, FAMILY_OF, Batch, call_name, plan
 from ..columns.store import reason_of
 from ..record.layout import Flag
 from ..strace.lines import denied_name
-from ..strace.show import path_text, plain
 from .plain import decoded
 from .protobuf import block, fixed64, number, text, varint
 
@@ -72,10 +72,10 @@ def _packets(trace: Trace) -> Iterator[list[bytes]]:
             end = [number(9, _SLICE_END), track, *(_argument(interned, f"result.{k}", v) for k, v in results.items())]
             end.append(_argument(interned, "errno", ERRNO_NAMES[errno] or "SUCCESS"))
             if denied:
-                end.append(_argument(interned, "denied", plain(reason_of(rows.part, payload)) or denied_name(denied)))
+                end.append(_argument(interned, "denied", visible(reason_of(rows.part, payload)) or denied_name(denied)))
             for first, last, note in notes:
                 if first <= seq <= last:
-                    begin.append(_argument(interned, "note", plain(note)))
+                    begin.append(_argument(interned, "note", visible(note)))
             out.append(_event(start, b"".join(begin), interned))
             out.append(_event(start + dur, b"".join(end), interned))
         yield out
@@ -150,7 +150,7 @@ def _stack(trace: Trace, interned: _Interned, stack: int) -> bytes:
     """
     frames = []
     for function, offset, file, line in trace.store.stack(stack):
-        shown = f"{plain(function)} {plain(file)}:{line}" if file else f"{plain(function)} [{offset:#x}]"
+        shown = f"{visible(function)} {visible(file)}:{line}" if file else f"{visible(function)} [{offset:#x}]"
         iid = interned.message(29, shown, block(2, shown.encode()))
         frames.append(block(12, number(17, iid)))
     return block(4, number(1, interned.of(3, "stack")) + b"".join(frames)) if frames else b""
@@ -159,7 +159,7 @@ def _stack(trace: Trace, interned: _Interned, stack: int) -> bytes:
 def _tracks(trace: Trace) -> Iterator[bytes]:
     """The descriptors of all tracks; the first packet resets the sequence's state."""
     meta = trace.meta
-    name = plain(str(meta.get("module") or meta.get("name") or "wasm module"))
+    name = visible(str(meta.get("module") or meta.get("name") or "wasm module"))
     run = number(1, _PROCESS) + block(3, number(1, _PID) + text(6, name)) + number(11, 3)
     yield _SEQUENCE + number(13, 3) + block(60, run)  # SEQ_INCREMENTAL_STATE_CLEARED | SEQ_NEEDS_INCREMENTAL_STATE
     for tid in np.unique(trace.column("tid")).tolist():
@@ -251,7 +251,7 @@ def _lives(trace: Trace, interned: _Interned) -> list[bytes]:
         ):
             track = number(11, _FIRST_FD + fd)
             begin = number(9, _SLICE_BEGIN) + track + number(3, interned.of(1, "wasi.descriptor"))
-            begin += text(23, path_text(life.path)) + _argument(interned, "generation", generation)
+            begin += text(23, visible(life.path)) + _argument(interned, "generation", generation)
             out.append(_event(start, begin, interned))
             out.append(_event(max(start, end), number(9, _SLICE_END) + track, interned))
         steps.append((opened, 1))

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...capabilities.refusal import escaped
+from ...text.escape import visible
 from .layout import (
     CHUNK_BYTES,
     CHUNK_RECORDS,
@@ -237,7 +237,7 @@ class Recorder:
         chunk = self.chunk
         index = chunk.reason_ids.get(reason)
         if index is None:
-            chunk.reasons.append(escaped(reason[:PATH_BYTES])[:PATH_BYTES])
+            chunk.reasons.append(visible(reason[:PATH_BYTES])[:PATH_BYTES])
             index = chunk.reason_ids[reason] = len(chunk.reasons)
             chunk.side += 2 * len(reason) + 160
         return index

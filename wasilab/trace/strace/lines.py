@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ...text.escape import visible
 from ..columns.decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan, call_name, plan
 from ..columns.store import Store, reason_of
 from ..record.container import Part
@@ -201,7 +202,7 @@ class _Writer:
         denied_by = int(record["denied_by"])
         if denied_by:
             reason = reason_of(part, int(record["payload"]))
-            end += f" (DENIED: {show.plain(reason) or denied_name(denied_by)})"
+            end += f" (DENIED: {visible(reason) or denied_name(denied_by)})"
         return end
 
     def _result(self, batch: Batch, field: Field) -> list[Piece]:
@@ -291,8 +292,8 @@ def stack_text(store: Store, number: int) -> str:
     """The guest's stack as lines of its own, innermost frame first."""
     out = []
     for function, offset, file, line in store.stack(number):
-        where = f" at {show.plain(file)}:{line}" if file else ""
-        out.append(f"\n > {show.plain(function) or '?'}(){where} [{offset:#x}]")
+        where = f" at {visible(file)}:{line}" if file else ""
+        out.append(f"\n > {visible(function) or '?'}(){where} [{offset:#x}]")
     return "".join(out)
 
 
@@ -301,7 +302,7 @@ def _notes(trace: Trace) -> dict[int, str]:
     found: dict[int, str] = {}
     seqs = trace.column("seq")
     for first, last, text in trace.notes:
-        note = show.plain(f"{text} (until call {last})" if last != first else text)
+        note = visible(f"{text} (until call {last})" if last != first else text)
         at = int(np.searchsorted(seqs, first))
         if at < len(seqs) and seqs[at] <= last:
             shown = int(seqs[at])

@@ -55,7 +55,7 @@ def quoted(column: list[bytes]) -> list[str]:
 def _quote(data: bytes) -> str:
     if not data.isascii():
         try:
-            return '"' + plain(data.decode(), quotes=True) + '"'
+            return '"' + _escaped(data.decode(), quotes=True) + '"'
         except UnicodeDecodeError:
             pass
     body = repr(data)
@@ -66,7 +66,7 @@ def _quote(data: bytes) -> str:
     return '"' + body[2:-1] + '"'
 
 
-def plain(text: str, *, quotes: bool = False) -> str:
+def _escaped(text: str, *, quotes: bool = False) -> str:
     """Text with everything unprintable escaped byte by byte; with `quotes`, also backslash and the double quote."""
     if text.isprintable() and not (quotes and ("\\" in text or '"' in text)):
         return text
@@ -92,8 +92,8 @@ _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def path_text(path: bytes) -> str:
-    """A guest's path without quotes, safe to print: printable UTF-8, all else escaped."""
-    return plain(path.decode("utf-8", "surrogateescape"))
+    """A guest's path without quotes, as strace writes it after a descriptor: printable UTF-8, all else escaped."""
+    return _escaped(path.decode("utf-8", "surrogateescape"))
 
 
 def clipped(data: bytes, limit: int, more: bool = False) -> str:
@@ -185,24 +185,6 @@ def time_text(ns: int) -> str:
 def second_text(seconds: int) -> str:
     """A second since the epoch as ISO 8601 in UTC, without the Z."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-
-
-def duration_text(ns: float) -> str:
-    """A duration for people: "412 ns", "3.1 us", "12 ms", "1.5 s"."""
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}" if ns < 999 * size else f"{ns / size:,.0f} {unit}"
-    return f"{ns:.0f} ns"
-
-
-def bytes_text(count: int) -> str:
-    """A number of bytes for people: "512 B", "3.4 KiB"."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
-            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{count} B"
 
 
 # -- structs -----------------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def _figure_class() -> type[Figure]:
 
 def label(text: str | bytes, limit: int = 60) -> str:
     """Guest text as one line that matplotlib draws as it is: no mathematics, no character that the font lacks."""
-    shown = shorten(visible(text, lines=False), limit)
+    shown = shorten(visible(text), limit)
     if any(ord(c) > 0x17F for c in shown if c != "…"):  # every font of ours has the Latin letters, and the µ of "µs"
         known = _characters()
         shown = "".join(c if ord(c) in known else f"\\u{ord(c):04x}" for c in shown)

@@ -8,11 +8,11 @@ the axes it is given or into a figure of its own, and returns the Figure. In a n
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ...runs.run import PlotOptions
+from ...text.nearest import did_you_mean
 from ..moment import settled
 from ..timeline import figure as timeline
 from ..timeline.columns import Columns, trace_of
@@ -62,9 +62,7 @@ def plot(run_or_trace: Any, kind: str = "timeline", ax: Axes | None = None, **op
     that does not exist, with the nearest name and the list of all, and for an option that the kind does not have.
     """
     if kind not in KINDS:
-        near = get_close_matches(kind, KINDS, 1, 0.5)
-        guess = f"did you mean {near[0]!r}? " if near else ""
-        raise PlotError(f"there is no plot {kind!r}; {guess}the kinds are {', '.join(KINDS)}")
+        raise PlotError(f"unknown plot {kind!r}{did_you_mean(kind, KINDS, ';')} the kinds are {', '.join(KINDS)}")
     draw = KINDS[kind][0]
     known = [name for name in signature(draw).parameters if name not in ("run_or_trace", "ax")]
     wrong = [name for name in options if name not in known]

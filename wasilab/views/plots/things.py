@@ -148,12 +148,12 @@ def directories(run_or_trace: Any, by: str = "calls") -> dict[str, int]:
     ids = trace.where_ids if columns.order is None else trace.where_ids[columns.order]
     weights = np.ones(len(columns)) if by == "calls" else columns.nbytes.astype(float)
     totals = np.bincount(ids, weights=weights, minlength=len(trace.store.wheres)) if len(ids) else np.zeros(0)
-    known = {visible(life.path, lines=False) for life in trace.store.lives.values() if life.kind == 3 or life.preopen}
+    known = {visible(life.path) for life in trace.store.lives.values() if life.kind == 3 or life.preopen}
     found: dict[str, int] = {}
     for (full, _), amount in zip(trace.store.wheres, totals.tolist(), strict=False):
         if not full or not amount or full.startswith("<"):
             continue
-        full = visible(full, lines=False)
+        full = visible(full)
         folder = full if full in known else posixpath.dirname(full) or full
         while True:
             found[folder] = found.get(folder, 0) + int(amount)

@@ -45,7 +45,7 @@ def text(run: Any) -> list[str]:
     """The changes as lines for a terminal; none if nothing changed."""
     lines = []
     for guest, changes in copies(run).items():
-        lines.append(f"changed in the copy of {visible(guest, lines=False)}: {count(changes)}; {KEPT}")
+        lines.append(f"changed in the copy of {visible(guest)}: {count(changes)}; {KEPT}")
         for entry in list(entries(changes))[:NAMES]:
             lines.append(f"  {entry.how:<8} {entry.name}")
             shown, left = cut_lines(entry.diff, lines=LINES_SHOWN, characters=LINES_SHOWN * 200)
@@ -104,7 +104,7 @@ def entries(changes: Changes) -> Iterator[Entry]:
 
 
 def _name(path: str) -> str:
-    return shorten(visible(path, lines=False), 120)
+    return shorten(visible(path), 120)
 
 
 def _sizes(file: Modified) -> str:
@@ -117,4 +117,4 @@ def _difference(file: Modified) -> str:
     if any(len(side) > DIFF_BYTES or side.count(b"\n") > DIFF_LINES or b"\0" in side for side in sides):
         return ""
     lines = file.diff.splitlines()
-    return visible("\n".join(lines[2:])) if lines and lines[0].startswith("--- ") else ""
+    return visible("\n".join(lines[2:]), lines=True) if lines and lines[0].startswith("--- ") else ""

@@ -116,7 +116,7 @@ def notes_html(run: Any, head: str = "<h2>{}</h2>") -> str:
 def notes_text(run: Any) -> list[str]:
     """The notes for a terminal, a line each."""
     notes = _notes(run)
-    lines = [f"note on {calls} ({name}): {visible(text, lines=False)}" for calls, name, text in notes[:10]]
+    lines = [f"note on {calls} ({name}): {visible(text)}" for calls, name, text in notes[:10]]
     return lines + [f"... {counted(len(notes) - 10, 'more note')} in run.trace.notes"] * (len(notes) > 10)
 
 
@@ -237,4 +237,4 @@ def written(run: RunLike, name: str) -> Any:
 
 def as_text(output: Any) -> str:
     """Output as the run kept it (bytes or text), made visible."""
-    return visible(output if isinstance(output, (str, bytes)) else bytes(output or b""))
+    return visible(output if isinstance(output, (str, bytes)) else bytes(output or b""), lines=True)

@@ -29,10 +29,10 @@ def source_lines(run: Any, trace: Any, stack: Sequence[Any]) -> tuple[str, int, 
     known = [frame for frame in stack if frame.file and frame.line]
     own = [frame for frame in known if name and PurePosixPath(frame.file).name == PurePosixPath(name).name]
     if not own:
-        return (visible(known[0].file, lines=False), known[0].line, []) if known and not name else None
+        return (visible(known[0].file), known[0].line, []) if known and not name else None
     line = own[0].line
     lines = text.splitlines()
     first = max(line - AROUND, 1)
-    shown = [(at, visible(lines[at - 1], lines=False).replace("\\t", "    ")[:300])
+    shown = [(at, visible(lines[at - 1]).replace("\\t", "    ")[:300])
              for at in range(first, min(line + AROUND, len(lines)) + 1)]  # fmt: skip
-    return visible(PurePosixPath(name).name, lines=False), line, shown
+    return visible(PurePosixPath(name).name), line, shown

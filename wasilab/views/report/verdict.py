@@ -73,7 +73,7 @@ def verdict(run: RunLike) -> str:
     traced = getattr(run, "traced", True)
     calls = f"{counted(len(columns) + columns.dropped, 'WASI call')} in " if traced else ""
     after = f"after {calls}{duration(seconds * 1e9)}"
-    message = visible(outcome.message, lines=False).rstrip(".") if outcome is not None else ""
+    message = visible(outcome.message).rstrip(".") if outcome is not None else ""
     if outcome is None:
         head = "Still running"
     elif outcome.kind == "exit":
@@ -126,14 +126,14 @@ def refusals(run: RunLike) -> list[Refusal]:
     """The refused calls of a run, grouped by sentence, the most frequent first."""
     groups: dict[tuple[str, str], list[Any]] = {}
     for denial in run.denied if getattr(run, "traced", True) else ():
-        key = visible(denial.sentence, lines=False), visible(denial.remedy, lines=False)
+        key = visible(denial.sentence), visible(denial.remedy)
         groups.setdefault(key, []).append(denial)
     found = [
         Refusal(
             sentence, remedy,
             tuple(dict.fromkeys(str(denial.call) for denial in same)),
             sum(int(denial.count) for denial in same),
-            visible(same[0].line, lines=False),
+            visible(same[0].line),
             int(same[0].seq),
         )
         for (sentence, remedy), same in groups.items()

@@ -65,7 +65,7 @@ class Feed:
             "dropped": columns.dropped,
             "span": columns.span,
             "ending": ENDINGS.get(getattr(outcome_of(self.run), "kind", "exit"), ""),
-            "title": shorten(visible(headline(self.run or self.trace, columns), lines=False), 200),
+            "title": shorten(visible(headline(self.run or self.trace, columns)), 200),
             **vocabulary(families),
             "lives": self.lives(),
             "output": list(self.outputs()),
@@ -185,7 +185,7 @@ class Feed:
     def notes(self) -> dict[str, str]:
         """The notes on single calls, by row as text (a note on a range shows in the details of its calls)."""
         rows = ((self.row_of(first), text) for first, last, text in self.trace.notes if first == last)
-        return {str(row): visible(text, lines=False) for row, text in rows if row is not None}
+        return {str(row): visible(text) for row, text in rows if row is not None}
 
     def take_notes(self, notes: Mapping[str, str]) -> None:
         """Make `notes` the notes on single calls of the trace; those on ranges and on calls not held stay."""
@@ -220,7 +220,7 @@ class Feed:
         errno = event.errno_name
         meaning = next((text for code, text in call.errors.items() if code == event.errno), "") if call else ""
         denied = event.denied_by
-        stack = [(visible(f.function, lines=False), visible(f.file or "", lines=False), f.line) for f in event.stack]
+        stack = [(visible(f.function), visible(f.file or ""), f.line) for f in event.stack]
         data = event.data[:4096]
         return {
             "call": event.name,
@@ -228,16 +228,16 @@ class Feed:
             "result": shorten(result(event), 2000),
             "errno": errno,
             "meaning": meaning,
-            "reason": visible(event.reason, lines=False),
+            "reason": visible(event.reason),
             "deniedBy": denied.name.lower() if isinstance(denied, DeniedBy) else str(denied),
-            "path": shorten(visible(event.path, lines=False), 4200),
+            "path": shorten(visible(event.path), 4200),
             "capability": capability(self.run, event),
             "moved": event.nbytes,
             "data": base64.b64encode(data).decode("ascii"),
             "cut": event.truncated or len(event.data) > len(data),
             "stack": stack[:64],
             "source": source_lines(self.run, self.trace, event.stack),
-            "note": "; ".join(visible(note, lines=False) for note in event.notes),
+            "note": "; ".join(visible(note) for note in event.notes),
         }
 
     def matching(self, expression: str) -> bytes:
@@ -334,10 +334,10 @@ def capability(run: Any, event: CallEvent) -> str:
         inside = [g for g in grants.dirs if path == g or path.startswith(g.rstrip("/") + "/")]
         if inside:
             guest = max(inside, key=len)
-            return visible(f"directory {guest} ({mode_of(grants.dirs[guest])})", lines=False)
-        return visible(path.strip("<>"), lines=False)
+            return visible(f"directory {guest} ({mode_of(grants.dirs[guest])})")
+        return visible(path.strip("<>"))
     words = describe(grants).get(event.family, "")
-    return visible(f"{event.family}: {words}", lines=False) if words else ""
+    return visible(f"{event.family}: {words}") if words else ""
 
 
 def exports() -> list[tuple[str, str]]:

@@ -146,7 +146,7 @@ class _Page:
 
 def drawable(text: str, limit: int = 100) -> str:
     """Guest text as one line, without a character that the font lacks."""
-    shown = shorten(visible(text, lines=False), limit)
+    shown = shorten(visible(text), limit)
     return "".join(c if c < "\u0180" or _has(c) else f"\\u{ord(c):04x}" for c in shown)
 
 

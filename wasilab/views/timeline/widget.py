@@ -88,7 +88,7 @@ class Timeline(anywidget.AnyWidget):
     def _ipython_display_(self) -> None:
         words = headline(self.run, self.feed.columns)
         picture = image_html(drawn_picture(self.run), f"Timeline: {words}")
-        self.display({"text/plain": f"<Timeline of {visible(words, lines=False)}>", "text/html": picture})
+        self.display({"text/plain": f"<Timeline of {visible(words)}>", "text/html": picture})
 
     def _put(self, feed: Feed, *, live: bool = False) -> None:
         """Take everything from `feed` in one update, so that no view sees half of it."""

@@ -1,5 +1,5 @@
 // Numbers and names as a person reads them. The same wording as views/units.py.
-// Not for guest text: that arrives already made visible by views/escape.py and is only ever set as textContent.
+// Not for guest text: that arrives already made visible by text/escape.py and is only ever set as textContent.
 
 /** @param {number} ns @returns {string} a duration, three figures: "830 ns", "1.24 ms" */
 export function duration(ns) {

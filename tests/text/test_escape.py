@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 import pytest
@@ -24,6 +25,7 @@ from wasilab.text.escape import cut_lines, html_text, shorten, visible
         ("line\u2028separator", "line\\u2028separator"),
         ("tag\U000e0041", "tag\\U000e0041"),
         (b"\xff\xfe", "\\xff\\xfe"),
+        (os.fsdecode(b"caf\xe9"), "caf\\xe9"),
     ],
 )
 def test_what_is_invisible_or_active_is_shown_as_an_escape(text: str | bytes, shown: str) -> None:
@@ -31,13 +33,13 @@ def test_what_is_invisible_or_active_is_shown_as_an_escape(text: str | bytes, sh
 
 
 def test_newlines_stay_in_blocks_and_are_escaped_in_one_line() -> None:
-    assert visible("a\tb\nc\rd") == "a\tb\nc\\rd"
-    assert visible("a\tb\nc\rd", lines=False) == "a\\tb\\nc\\rd"
+    assert visible("a\tb\nc\rd", lines=True) == "a\tb\nc\\rd"
+    assert visible("a\tb\nc\rd") == "a\\tb\\nc\\rd"
 
 
 @given(st.text())
 def test_no_control_format_or_surrogate_character_is_left(text: str) -> None:
-    for char in visible(text, lines=False):
+    for char in visible(text):
         assert unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 
 
