@@ -17,10 +17,12 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import selectors
 import shutil
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -33,6 +35,7 @@ from wasilab.capabilities.random import Random
 from wasilab.capabilities.sockets import listen
 from wasilab.engine.instances import GuestError, Live
 from wasilab.runs.prepare import Prepared
+from wasilab.wasi.spec import MODULES
 
 from .conftest import descriptors, leaked_since, picture
 from .surface import BUFFERS, OPS, SECRET, SIZE, Pools, footprint, interpreter
@@ -40,6 +43,8 @@ from .surface import BUFFERS, OPS, SECRET, SIZE, Pools, footprint, interpreter
 ERRNOS = range(77)
 SECONDS = 20.0
 """A sequence that takes longer hangs."""
+CLIENTS = 20
+"""Connections that wait to be accepted: nearly as many as descriptors are free, so that accepting waits rarely."""
 GROWTH = 200 << 20
 """Bytes that the process may have grown by after a case."""
 
@@ -58,7 +63,8 @@ class Shape:
     singles: int = 8
     """Calls made one by one, with every byte of memory compared."""
     listening: bool = False
-    """Whether a listening socket is granted (a call may then wait, and is ended)."""
+    """Whether a listening socket is granted, with a first connection accepted from it (a call may then wait, and is
+    ended)."""
 
     @classmethod
     def of(cls, seed: int) -> Shape:
@@ -84,6 +90,8 @@ class Found:
     ends: Counter[str] = field(default_factory=Counter)
     errnos: Counter[int] = field(default_factory=Counter)
     names: Counter[str] = field(default_factory=Counter)
+    succeeded: Counter[str] = field(default_factory=Counter)
+    """Calls by name that were answered 0."""
     wrong: list[str] = field(default_factory=list)
     """What did not hold, each with its seed."""
 
@@ -125,10 +133,9 @@ class Ground:
         """What nobody may change: all but the writable folder."""
         return [picture(self.base / name) for name in ("outside", "ro", "copy")] + [sorted(os.listdir(self.base))]
 
-    def grants(self, shape: Shape, seed: int) -> tuple[wasilab.Grants, list[Any]]:
-        """Four directories at 3 to 6, and the sockets to be closed."""
-        sockets = [listen("127.0.0.1:0")] if shape.listening else []
-        grants = wasilab.Grants(
+    def grants(self, shape: Shape, seed: int) -> wasilab.Grants:
+        """Four directories at 3 to 6, and the listening socket at 7."""
+        return wasilab.Grants(
             dirs={
                 "/rw": wasilab.HostDir(str(self.base / "rw"), "rw"),
                 "/ro": wasilab.HostDir(str(self.base / "ro")),
@@ -139,18 +146,70 @@ class Ground:
             stdin=b"input " * 100,
             clocks=Clocks.stepped(1000),
             random=Random.seeded(seed),
-            sockets=tuple(sockets),
+            sockets=(listen("127.0.0.1:0"),) if shape.listening else (),
             rights=shape.rights,  # type: ignore[arg-type]
             limits=wasilab.Limits(
                 fds=24, io=1 << 20, bytes_written=32 << 20, output=1 << 20, trace=4 << 20,
                 seconds=0.3 if shape.listening else SECONDS,
             ),
         )  # fmt: skip
-        return grants, sockets
 
     def remove(self) -> None:
         """Leave nothing behind."""
         shutil.rmtree(self.base)
+
+
+class Peers:
+    """Clients of a listening socket, on a thread of their own: each sends without end and reads all that comes.
+
+    So no send or receive of a guest has to wait for them, however much it moves.
+    """
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._lock = threading.Lock()
+        self._ended = False
+        threading.Thread(target=self._serve, name="fuzz peers", daemon=True).start()
+
+    def connect(self, address: tuple[str, int]) -> None:
+        """One more client."""
+        client = socket.create_connection(address)
+        client.setblocking(False)
+        with self._lock:
+            self._selector.register(client, selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def close(self) -> None:
+        """Disconnect all of them, now."""
+        with self._lock:
+            self._ended = True
+            for key in list(self._selector.get_map().values()):
+                self._leave(key.fileobj)
+            self._selector.close()
+
+    def _leave(self, client: Any) -> None:
+        self._selector.unregister(client)
+        client.close()
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                if self._ended:
+                    return
+                ready = self._selector.select(0.001) if self._selector.get_map() else []
+                for key, events in ready:
+                    client = key.fileobj
+                    assert isinstance(client, socket.socket)
+                    try:
+                        if events & selectors.EVENT_READ and not client.recv(1 << 16):
+                            self._leave(client)
+                            continue
+                        if events & selectors.EVENT_WRITE:
+                            client.send(b"from a client " * 64)
+                    except BlockingIOError:
+                        continue
+                    except OSError:
+                        self._leave(client)
+            time.sleep(0.0005)
 
 
 _modules: dict[str, wasilab.Module] = {}
@@ -177,7 +236,9 @@ class Case:
         self.calls = self.pools.calls
         self._instance: Live | None = None
         self._prepared: Prepared | None = None
-        self._clients: list[socket.socket] = []
+        self._peers: Peers | None = None
+        self._accepts = False
+        """Whether a client waits to be accepted before the next sequence."""
 
     def wrong(self, what: str) -> None:
         """Note that something did not hold."""
@@ -192,7 +253,7 @@ class Case:
         self.found.cases += 1
 
     def _run(self) -> None:
-        grants, sockets = self.ground.grants(self.shape, self.seed)
+        grants = self.ground.grants(self.shape, self.seed)
         try:
             for _ in range(self.shape.sequences):
                 self._sequence(self._open(grants))
@@ -200,10 +261,6 @@ class Case:
                 self._single(self._open(grants))
         finally:
             self._close()
-            for client in self._clients:
-                client.close()
-            for one in sockets:
-                one.release()
 
     def _open(self, grants: wasilab.Grants) -> Live:
         if self._instance is None:
@@ -213,10 +270,10 @@ class Case:
                 module, prepared.host, prepared.recorder, grants.limits, pump=lambda: prepared.pump, raw=self.shape.raw
             )
             for one in grants.sockets:
-                for _ in range(3):
-                    client = socket.create_connection(one.bind())
-                    client.sendall(b"from a client")
-                    self._clients.append(client)
+                self._peers = Peers()
+                for _ in range(CLIENTS):
+                    self._peers.connect(one.bind())
+                self._accepts = "sock_accept" in MODULES[self.shape.module]
         return self._instance
 
     def _call(self, live: Live, length: int) -> bool:
@@ -242,7 +299,8 @@ class Case:
         return wasilab.Trace.of_recorder(self._prepared.recorder)[-5:].text()
 
     def _sequence(self, live: Live) -> None:
-        data, operations = self.pools.sequence(self.shape.length)
+        data, operations = self.pools.sequence(self.shape.length, accepts=self._accepts)
+        self._accepts = False
         live.memory.write(0, self.pools.image())
         live.memory.write(OPS, data)
         alive = self._call(live, len(operations))
@@ -283,12 +341,19 @@ class Case:
         prepared, self._prepared = self._prepared, None
         self._instance.close()
         self._instance = None
+        if self._peers is not None:  # and nobody of the next instance finds a connection of this one
+            self._peers.close()
+            self._peers = None
+        for one in prepared.grants.sockets:
+            one.release()
         recorder = prepared.recorder
         assert recorder is not None
         trace = wasilab.Trace.of_recorder(recorder)
         errnos = Counter(trace["errno"].tolist())
         self.found.errnos.update(errnos)
         self.found.calls += len(trace) + recorder.dropped
+        names = {call.number: call.name for call in MODULES["wasi_snapshot_preview1"].values()}
+        self.found.succeeded.update(names[number] for number in trace["call"][trace["errno"] == 0].tolist())
         strange = [errno for errno in errnos if errno not in ERRNOS and errno != 255]
         if strange:
             self.wrong(f"errnos in the trace that there are not: {strange}")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable
 
 import numpy as np
 
@@ -31,6 +30,11 @@ _VECTORS = 1536
 TOP32, TOP64 = (1 << 32) - 1, (1 << 64) - 1
 SECRET = b"\xf0secret-of-the-outside-" + bytes(range(200, 216))
 """What the files outside hold: must never be seen in the guest's memory."""
+
+LISTENER, CONNECTION = 7, 8
+"""The descriptors of the listening socket, behind the four directories, and of what is opened first."""
+NONBLOCK = 4
+"""The flag of a descriptor that does not block."""
 
 PATHS: tuple[bytes, ...] = (
     b"file.txt", b"sub", b"sub/deep", b"sub/file.txt", b"new", b"new2", b"sub/new", b"dir", b"dir/x", b"dir/y", b".",
@@ -123,8 +127,8 @@ _SCALARS: dict[str, tuple[int, ...]] = {
     "siflags": (0, 0, 0, 1, TOP32),
     "sdflags": (1, 2, 3, 0, 4, TOP32),
 }  # fmt: skip
-
-Pick = Callable[[], tuple[int, ...]]
+_SOCKETS = {"sock_accept": "listener", "sock_recv": "connection", "sock_send": "connection"}
+"""Calls of which every other one gets the descriptor that it is made for."""
 
 
 class Pools:
@@ -149,7 +153,7 @@ class Pools:
         for param in call.params:
             kind = param.type.kind
             if kind == "fd":
-                keys.append("closing" if closing else "fd")
+                keys.append("closing" if closing else _SOCKETS.get(call.name, "fd"))
             elif kind == "scalar":
                 keys.append(param.type.name)
             else:
@@ -157,6 +161,9 @@ class Pools:
         return keys + ["result"] * len(call.results)
 
     def _pool(self, key: str) -> list[tuple[int, ...]]:
+        if key in ("listener", "connection"):
+            usual = (LISTENER,) if key == "listener" else (CONNECTION,)
+            return [usual if n & 1 else any_other for n, any_other in enumerate(self._pool("fd"))]
         if key not in self._pools:
             make = getattr(self, f"_make_{key}", None)
             if make is None:
@@ -290,9 +297,15 @@ class Pools:
                 made.append((number, [fd, 1, *self.places[place], int(place == 4), rights, rights, 0, RESULTS]))
         return made
 
-    def sequence(self, length: int) -> tuple[bytes, list[tuple[int, list[int]]]]:
-        """`length` operations, as bytes to lie at `OPS` and as they are."""
-        operations = self._openings() if length > 10 else []
+    def _accepting(self) -> list[tuple[int, list[int]]]:
+        """Take a connection from the listening socket, which waits for nobody afterwards."""
+        number = next(i for i, c in enumerate(self.calls) if c.name == "sock_accept")
+        return [(number, [LISTENER, NONBLOCK, RESULTS])]
+
+    def sequence(self, length: int, *, accepts: bool = False) -> tuple[bytes, list[tuple[int, list[int]]]]:
+        """`length` operations, as bytes to lie at `OPS` and as they are; `accepts`: the first is a sock_accept."""
+        operations = self._accepting() if accepts else []
+        operations += self._openings() if length > 10 else []
         operations += [self.operation() for _ in range(length - len(operations))]
         return b"".join(OP.pack(n, 0, *words, *[0] * (9 - len(words))) for n, words in operations), operations
 

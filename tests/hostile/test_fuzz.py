@@ -77,6 +77,16 @@ def test_no_call_does_what_it_must_not(ground: fuzz.Ground) -> None:
     assert len(found.errnos) > 20
 
 
+@pytest.mark.parametrize("raw", [True, False], ids=["raw", "public"])
+def test_connections_whose_peer_talks_are_fuzzed(ground: fuzz.Ground, raw: bool) -> None:
+    found = fuzz.Found()
+    for seed in (1, 2, 3):
+        fuzz.run_case(ground, seed, found, fuzz.Shape(raw=raw, wild=0, listening=True, sequences=8, singles=0))
+    assert not found.wrong, "\n".join(found.wrong)
+    assert {"sock_accept", "sock_recv", "sock_send"} <= set(found.succeeded), found.succeeded
+    assert found.succeeded["sock_recv"] > 5, found.succeeded
+
+
 def test_a_case_is_repeatable(ground: fuzz.Ground) -> None:
     shape = replace(fuzz.Shape.of(5), length=60, sequences=2, singles=0)
     ends = []

@@ -118,15 +118,15 @@ class RecordLines:
 
         One buffer whose bytes are all kept is the usual case: no intermediate bytes are made for it.
         """
-        second = ", r2" if len(self.call.results) == 2 else ""
+        second = ["r2"] * (len(self.call.results) == 2)
         size, extra = (12 if second else 8), self.words[4:]
         words = f"WORDS{len(extra)}({', '.join(extra)})" if extra else ""
+        packed = [*extra, "p", "l", *second]
         self.put(
             2,
             "a = h.arena; w = (len(a) >> 2) + 1",
             "if o is not None and l >= r <= SNAP:",  # l >= r: unless somebody's own file lies
-            f"    a += HEAD{2 + len(extra) + len(second.split())}(0, {size}, r, "
-            f"{', '.join([*extra, 'p', 'l'])}{second})",
+            f"    a += HEAD{len(packed)}(0, {size}, r, {', '.join(packed)})",
             "    a += o if r == l else o[:r]",
             "    if r & 3:",
             "        a += PAD[r & 3]",
