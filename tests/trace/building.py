@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from wasilab.capabilities.refusal import Need
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
@@ -49,14 +50,14 @@ class Builder:
     def call(
         self, name: str, *words: int, path: bytes | None = None, aux: bytes = b"", data: bytes = b"", result: int = 0,
         errno: int = 0, denied: int = 0, reason: str = "", flags: int = 0, dur: int = 500, fd: int | None = None,
-        stack: int = 0, gap: int = 1000, handle: int = 0,
+        stack: int = 0, gap: int = 1000, handle: int = 0, need: Need | None = None,
     ) -> int:  # fmt: skip
         """Record a call with these 32-bit words; return its seq."""
         spec = self.calls[name]
         total = sum(2 if word == "i64" else 1 for _, word in spec.words)
         full = [*words, *[0x100] * (total - len(words))]
         head = [*full, 0, 0, 0, 0][:4]
-        index = self.recorder.intern_reason(reason) if reason else 0
+        index = self.recorder.intern_reason(reason, need) if reason else 0
         payload = pack_payload(aux, data, full[4:], index) if aux or data or index or total > 4 else None
         if not handle and ((spec.params and spec.params[0].type.kind == "fd") or fd is not None):
             descriptor = self.fds.get(words[0] if fd is None else fd)

@@ -24,6 +24,7 @@ from typing import Any
 
 import wasmtime
 
+from ...capabilities.refusal import Need
 from ...capabilities.waiting import Interrupted
 from ...module.binary import FuncType
 from ...module.module import Module
@@ -317,9 +318,9 @@ class Link:
         try:
             known = self.host.explain(error, descriptor)
             if known is not None and call.returns:
-                errno, denied, reason = int(known.errno), int(known.denied_by), known.reason
+                errno, denied, reason, need = int(known.errno), int(known.denied_by), known.reason, known.need
             else:
-                errno, denied, reason = DID_NOT_RETURN, 0, ""
+                errno, denied, reason, need = DID_NOT_RETURN, 0, "", None
                 if isinstance(error, (t.ProcExit, Interrupted)):
                     self.stop.error = error
                 elif isinstance(error, t.Trap):
@@ -340,7 +341,7 @@ class Link:
                 aux = attempted(call, words, self.memory)
                 if path is None:
                     path = self._asked_path(call, caller, words)
-                self.note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words)
+                self.note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words, need)
             return errno if errno != DID_NOT_RETURN else -1
         except BaseException as worse:  # noqa: BLE001  nothing may leave a callback: the process would not survive it
             self.stop.error = HostBug(call.name, worse)
@@ -348,7 +349,7 @@ class Link:
 
     def note(
         self, start: int, caller: Any, number: int, life: int, path: bytes | None, errno: int, denied: int, flags: int,
-        reason: str, aux: bytes, words: Sequence[int],
+        reason: str, aux: bytes, words: Sequence[int], need: Need | None = None,
     ) -> None:  # fmt: skip
         """Record a call that failed or did not return."""
         if self._record is None or self._recorder is None:
@@ -357,7 +358,7 @@ class Link:
         flags |= self._flags
         payload = None
         if reason or aux or len(words) > 4:
-            index = self._recorder.intern_reason(reason) if reason else 0
+            index = self._recorder.intern_reason(reason, need) if reason else 0
             payload = pack_payload(aux, b"", words[4:], index)
         w0, w1, w2, w3 = (*words[:4], 0, 0, 0, 0)[:4]
         stack = self._refused_stack(caller) if denied else self._stack(caller)

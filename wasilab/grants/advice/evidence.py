@@ -248,7 +248,7 @@ def _groups(
         if call.name == "poll_oneoff" and changed:
             name = "clocks"
         if name is not None:
-            reason = trace.store.reason(row if trace.rows is None else int(trace.rows[row])) if denied else ""
+            reason = trace.store.reason(row if trace.rows is None else int(trace.rows[row])).text if denied else ""
             yield (name, call.name, ok, denied, changed, count, int(seqs[row])), visible(reason)
 
 

@@ -6,19 +6,22 @@ dictionaries, so a table of a million calls costs tens of megabytes. Not for: Nu
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
 from ..columns.decode import ERRNO_NAMES, FAMILY_OF, NAMES
 from ..record.container import TraceError
+from ..record.reasons import Reason
 from .summary import totals
 
 if TYPE_CHECKING:
     from ..trace import Trace
 
 Array = np.ndarray[Any, Any]
+K = TypeVar("K", bound=Hashable)
 Coded = tuple[Array, list[str]]
 """A column of numbers into a list of texts; -1 for null."""
 
@@ -52,7 +55,7 @@ def coded(trace: Trace, name: str) -> Coded:
         return np.where((by > 0) & (by < len(_DENIED)), by, -1), _DENIED
     if name == "path":
         return _used(trace.where_ids, [full for full, _ in trace.store.wheres])
-    return _notes(trace) if name == "note" else _reasons(trace)
+    return _notes(trace) if name == "note" else reasons(trace, lambda reason: reason.text)
 
 
 def _used(codes: Array, texts: list[str]) -> Coded:
@@ -79,9 +82,10 @@ def _notes(trace: Trace) -> Coded:
     return codes, list(ids)
 
 
-def _reasons(trace: Trace) -> Coded:
+def reasons(trace: Trace, key: Callable[[Reason], K | None]) -> tuple[Array, list[K]]:
+    """A code a row (-1 for none) and what each code stands for: `key` of the reasons of refused and failed calls."""
     codes = np.full(len(trace), -1, "<i4")
-    ids: dict[str, int] = {}
+    ids: dict[K, int] = {}
     for part, index, at in trace.store.batches(trace.rows):
         if not part.reasons:
             continue
@@ -91,7 +95,9 @@ def _reasons(trace: Trace) -> Coded:
         numbers = np.where(good, halves[np.where(good, where, 0)], 0)
         table = np.full(1 << 16, -1, "<i4")
         for local in np.flatnonzero(np.bincount(numbers)[1 : len(part.reasons) + 1]).tolist():
-            table[local + 1] = ids.setdefault(part.reasons[local], len(ids))
+            found = key(part.reasons[local])
+            if found is not None:
+                table[local + 1] = ids.setdefault(found, len(ids))
         codes[at] = table[numbers]
     return codes, list(ids)
 

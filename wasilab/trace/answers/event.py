@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...capabilities.refusal import DeniedBy
+from ...capabilities.refusal import DeniedBy, Need
 from ...text.escape import visible
 from ...wasi import signature as sig
 from ...wasi import types as t
@@ -119,7 +119,12 @@ class CallEvent:
     @property
     def reason(self) -> str:
         """Why it was refused, in a sentence, or ""."""
-        return reason_of(self._batch.part, int(self._record["payload"]))
+        return reason_of(self._batch.part, int(self._record["payload"])).text
+
+    @property
+    def need(self) -> Need | None:
+        """What would have allowed it; None where nothing that can be granted would, or it was not refused."""
+        return reason_of(self._batch.part, int(self._record["payload"])).need
 
     @property
     def flags(self) -> Flag:

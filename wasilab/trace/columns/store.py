@@ -19,6 +19,7 @@ import numpy as np
 from ...wasi import spec
 from ..record.container import Part
 from ..record.layout import HEADER, RECORD, RECORD_BYTES, Life
+from ..record.reasons import Reason
 from ..record.tables import Tables
 
 if TYPE_CHECKING:
@@ -211,8 +212,8 @@ class Store:
         index = bisect_right(self._starts, row) - 1
         return self.parts[index].checked(), row - self._starts[index]
 
-    def reason(self, row: int) -> str:
-        """The sentence that a refused call was given, or ""."""
+    def reason(self, row: int) -> Reason:
+        """Why a call was refused: its sentence ("" where it has none) and what was needed."""
         part, index = self.locate(row)
         return reason_of(part, int(part.records["payload"][index]))
 
@@ -313,9 +314,12 @@ def header(part: Part, payload: int) -> tuple[int, int, int, int] | None:
     return (at + 8, *HEADER.unpack_from(part.arena, at))
 
 
-def reason_of(part: Part, payload: int) -> str:
-    """The reason in a payload of `part`, or ""."""
+_NO_REASON = Reason("")
+
+
+def reason_of(part: Part, payload: int) -> Reason:
+    """The reason in a payload of `part`; one without a sentence where there is none."""
     found = header(part, payload)
     if found is None or not 0 < found[1] <= len(part.reasons):
-        return ""
+        return _NO_REASON
     return part.reasons[found[1] - 1]

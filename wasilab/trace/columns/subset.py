@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..record.container import Part
+from ..record.reasons import Reason
 from .decode import Batch, plan
 from .store import Store
 
@@ -37,7 +38,7 @@ def _pick(part: Part, index: Array) -> Part:
     records = part.records[index].copy()
     payloads = blobs(part, index)
     arena = bytearray()
-    reasons: dict[str, int] = {}
+    reasons: dict[Reason, int] = {}
     for i, blob in enumerate(payloads):
         if not blob:
             records["payload"][i] = 0

@@ -66,7 +66,7 @@ def _calls(trace: Trace) -> Any:
             if notes:
                 extra["note"] = "; ".join(notes)
             if denied:
-                extra["denied"] = visible(reason_of(rows.part, payload)) or denied_name(denied)
+                extra["denied"] = visible(reason_of(rows.part, payload).text) or denied_name(denied)
             family = FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"
             out.append({
                 "ph": "X", "name": call_name(call), "cat": f"wasi,wasi.{family}", "pid": _PID, "tid": tid,

@@ -36,7 +36,7 @@ def write(trace: Trace, file: IO[bytes]) -> None:
     for (part, index, _), some in zip(trace.store.batches(trace.rows), texts, strict=True):
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        reasons = [reason_of(part, payload) for payload in part.records["payload"][index].tolist()]
+        reasons = [reason_of(part, payload).text for payload in part.records["payload"][index].tolist()]
         for i, (reason, text) in enumerate(zip(reasons, some, strict=True), done):
             row = [column[i] for column in columns]
             row[8] = safe(visible(row[8]))

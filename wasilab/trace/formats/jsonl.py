@@ -18,6 +18,7 @@ from ..columns.store import Store, reason_of
 from ..columns.subset import blobs
 from ..record.container import Part, TraceError, ascending
 from ..record.layout import RECORD
+from ..record.reasons import Reason, need_from_value, need_value
 from ..record.tables import Tables, encodable
 from .plain import decoded
 
@@ -58,7 +59,10 @@ def write(trace: Trace, file: IO[bytes]) -> None:
             }  # fmt: skip
             if record["denied_by"]:
                 line["denied_by"] = _denied(int(record["denied_by"]))
-                line["reason"] = reason_of(part, int(record["payload"]))
+                reason = reason_of(part, int(record["payload"]))
+                line["reason"] = reason.text
+                if reason.need is not None:
+                    line["need"] = need_value(reason.need)
             notes = [text for first, last, text in noted if first <= seqs[i] <= last]
             if notes:
                 line["notes"] = notes
@@ -121,15 +125,15 @@ def _part(lines: list[dict[str, Any]]) -> Part:
         records[name] = np.array(column, RECORD[name])
     records["args"] = np.array([raw["args"] for raw in raws], "<u4").reshape(len(lines), 4)
     paths: dict[bytes, int] = {}
-    reasons: dict[str, int] = {}
+    reasons: dict[Reason, int] = {}
     arena = bytearray()
     for i, (line, raw) in enumerate(zip(lines, raws, strict=True)):
         if "path" in raw:
             records["path"][i] = paths.setdefault(bytes.fromhex(raw["path"]), len(paths) + 1)
-        reason = encodable(str(line.get("reason") or ""))
+        reason = Reason(encodable(str(line.get("reason") or "")), need_from_value(line.get("need")))
         payload = bytes.fromhex(raw.get("payload", ""))
         if payload:
-            number = reasons.setdefault(reason, len(reasons) + 1) if reason else 0
+            number = reasons.setdefault(reason, len(reasons) + 1) if reason.text else 0
             records["payload"][i] = (len(arena) >> 2) + 1
             arena += number.to_bytes(2, "little") + payload + bytes(-(len(payload) + 2) & 3)
     seqs = ascending(np.array([line["seq"] for line in lines], "<i8"))

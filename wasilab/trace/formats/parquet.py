@@ -18,6 +18,7 @@ from ..columns.store import Store
 from ..columns.subset import blobs
 from ..record.container import Part, TraceError, ascending
 from ..record.layout import RECORD
+from ..record.reasons import Reason, need_from_text, need_text
 from ..record.tables import Tables
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def write(trace: Trace, file: IO[bytes]) -> None:
     given = pa.array(table_of[numbers], mask=numbers == 0)
     paths = [trace.paths[number] for number in used.tolist()]
     columns["given_path"] = pa.DictionaryArray.from_arrays(given, pa.array(paths, pa.binary()))
+    columns["need"] = _needs(trace)
     columns["payload"] = _payloads(trace)
     tables = trace.store.tables()
     lives = tables.packed_lives(list(trace.lives.values()))
@@ -62,6 +64,14 @@ def write(trace: Trace, file: IO[bytes]) -> None:
         made, file, compression="zstd", compression_level=3, use_dictionary=[*dictionaries, *small, "fd", "w0", "w2"],
         column_encoding=delta, row_group_size=1 << 18, write_statistics=["seq", "t_start", "dur"],
     )  # fmt: skip
+
+
+def _needs(trace: Trace) -> Any:
+    """What refused calls needed (`record.reasons`), as JSON text; null where nothing is known."""
+    pa = table.arrow()
+    codes, needs = table.reasons(trace, lambda reason: reason.need)
+    texts = pa.array([need_text(need) for need in needs], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts)
 
 
 def _payloads(trace: Trace) -> Any:
@@ -103,7 +113,8 @@ def read(path: Path, *, partial: bool = False) -> Trace:
             if head is None:
                 raise TraceError(f"{path} is a Parquet file, but not a wasilab trace")
             wanted = ["seq", "t_start", "dur", "result", "reason", "given_path", "payload", "w0", "w1", "w2", "w3"]
-            found = source.read([*wanted, *(f"raw_{name}" for name in _RAW)])
+            since = [name for name in ("need",) if name in source.schema_arrow.names]  # not in files of older versions
+            found = source.read([*wanted, *since, *(f"raw_{name}" for name in _RAW)])
         tables = Tables.of_document(head, str(head["lives"]))
         parts = [_part(found.slice(at, _PART)) for at in range(0, found.num_rows, _PART)]
     except TraceError:
@@ -135,7 +146,7 @@ def _part(rows: Any) -> Part:
     ids, paths = _codes(rows["given_path"])
     records["path"] = ids + 1
     pa = table.arrow()
-    reason_ids, reasons = _codes(rows["reason"])
+    reason_ids, reasons = _reasons(rows)
     payload = rows["payload"].combine_chunks()
     payload = payload.chunk(0) if isinstance(payload, pa.ChunkedArray) else payload
     arena, starts, has = _arena(payload)
@@ -145,8 +156,23 @@ def _part(rows: Any) -> Part:
     arena[where] = numbers & 0xFF
     arena[where + 1] = numbers >> 8
     seqs = ascending(_numbers(rows["seq"]).astype("<i8"))
-    texts = [str(reason) for reason in reasons]
-    return Part(int(seqs[0]), len(records), records, arena.tobytes(), [bytes(p) for p in paths], texts, (), seqs)
+    return Part(int(seqs[0]), len(records), records, arena.tobytes(), [bytes(p) for p in paths], reasons, (), seqs)
+
+
+def _reasons(rows: Any) -> tuple[Array, list[Reason]]:
+    """A code for each row (-1: none) and the reasons: the different pairs of a sentence and a need."""
+    texts, sentences = _codes(rows["reason"])
+    if "need" not in rows.column_names:
+        return texts, [Reason(str(sentence)) for sentence in sentences]
+    needs, values = _codes(rows["need"])
+    pairs, codes = np.unique(texts * (len(values) + 1) + needs, return_inverse=True)
+    known = [need_from_text(str(value)) for value in values] + [None]  # the last one stands for -1
+    found = [(int(pair) + 1) // (len(values) + 1) for pair in pairs.tolist()]
+    reasons = [
+        Reason(str(sentences[text]) if text >= 0 else "", known[int(pair) - text * (len(values) + 1)])
+        for pair, text in zip(pairs.tolist(), found, strict=True)
+    ]
+    return np.where(texts < 0, -1, codes), reasons
 
 
 def _numbers(column: Any) -> Array:

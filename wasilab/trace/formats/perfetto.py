@@ -72,7 +72,8 @@ def _packets(trace: Trace) -> Iterator[list[bytes]]:
             end = [number(9, _SLICE_END), track, *(_argument(interned, f"result.{k}", v) for k, v in results.items())]
             end.append(_argument(interned, "errno", ERRNO_NAMES[errno] or "SUCCESS"))
             if denied:
-                end.append(_argument(interned, "denied", visible(reason_of(rows.part, payload)) or denied_name(denied)))
+                reason = visible(reason_of(rows.part, payload).text) or denied_name(denied)
+                end.append(_argument(interned, "denied", reason))
             for first, last, note in notes:
                 if first <= seq <= last:
                     begin.append(_argument(interned, "note", visible(note)))

@@ -30,6 +30,7 @@ import numpy as np
 
 from .layout import CHUNK_RECORDS, RECORD, RECORD_BYTES, Life
 from .packing import pack_list, pack_lives, unpack_list, unpack_lives
+from .reasons import Reason, pack_reason, unpack_reason
 from .tables import Tables
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Part:
     records: Array
     arena: bytes | bytearray | memoryview
     paths: Sequence[bytes]
-    reasons: Sequence[str]
+    reasons: Sequence[Reason]
     lives: Sequence[Life] | memoryview = ()
     """Descriptors closed in this part; packed (`pack_lives`) when it comes from a file, until somebody asks."""
 
@@ -122,7 +123,7 @@ class Writer:
         """Append a run of calls."""
         n = chunk.n
         records = memoryview(chunk.buf)[: n * RECORD_BYTES] if hasattr(chunk, "buf") else chunk.records.tobytes()
-        lists = pack_list(chunk.paths), pack_list([r.encode("utf-8", "surrogatepass") for r in chunk.reasons])
+        lists = pack_list(chunk.paths), pack_list([pack_reason(reason) for reason in chunk.reasons])
         lives = chunk.lives if isinstance(chunk.lives, memoryview) else pack_lives(chunk.lives)
         seqs = getattr(chunk, "seqs", None)
         numbers = b"" if seqs is None else seqs.astype("<i8").tobytes()
@@ -298,8 +299,8 @@ def _part(body: memoryview, codec: int) -> Part:
     seqs = ascending(np.frombuffer(numbers, "<i8")) if numbers else None
     if seqs is not None and len(seqs) != n:
         raise ValueError("a block of calls without their numbers")
-    texts = [reason.decode("utf-8", "replace") for reason in unpack_list(reasons)]
-    return Part(first, n, records, arena, unpack_list(paths), texts, lives, seqs)
+    table = [unpack_reason(entry) for entry in unpack_list(reasons)]
+    return Part(first, n, records, arena, unpack_list(paths), table, lives, seqs)
 
 
 def ascending(seqs: Array) -> Array:

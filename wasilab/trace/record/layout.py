@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .compact import CompactArena, compacted
+from .reasons import Reason
 
 RECORD = np.dtype(
     [
@@ -136,8 +137,8 @@ class Chunk:
         """The payloads of a full chunk, instead of `arena`, where that takes less memory."""
         self.paths: list[bytes] = []
         self.path_ids: dict[bytes, int] = {}
-        self.reasons: list[str] = []
-        self.reason_ids: dict[str, int] = {}
+        self.reasons: list[Reason] = []
+        self.reason_ids: dict[Reason, int] = {}
         self.structs: dict[bytes, int] = {}
         """Payloads of struct results and where they lie (1-based, in words), so that equal ones are kept once."""
         self.lives: list[Life] = []

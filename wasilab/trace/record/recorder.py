@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ...capabilities.refusal import Need
 from ...text.escape import visible
 from .layout import (
     CHUNK_BYTES,
@@ -38,6 +39,7 @@ from .layout import (
     Life,
     pack_payload,
 )  # fmt: skip
+from .reasons import Reason
 
 if TYPE_CHECKING:
     from ..trace import Trace
@@ -228,18 +230,19 @@ class Recorder:
 
         return for_instance
 
-    def intern_reason(self, reason: str) -> int:
-        """The number of a refusal's sentence, for the payload of the next record.
+    def intern_reason(self, text: str, need: Need | None = None) -> int:
+        """The number of a refusal's sentence and need, for the payload of the next record.
 
         Makes room for that record first, so the number is valid for the next `record` and only for it.
         """
         self._make_room()
         chunk = self.chunk
-        index = chunk.reason_ids.get(reason)
+        key = Reason(text, need)
+        index = chunk.reason_ids.get(key)
         if index is None:
-            chunk.reasons.append(visible(reason[:PATH_BYTES])[:PATH_BYTES])
-            index = chunk.reason_ids[reason] = len(chunk.reasons)
-            chunk.side += 2 * len(reason) + 160
+            chunk.reasons.append(Reason(visible(text[:PATH_BYTES])[:PATH_BYTES], need))
+            index = chunk.reason_ids[key] = len(chunk.reasons)
+            chunk.side += 2 * len(text) + (160 if need is None else 480 + len(need.guest))
         return index
 
     def intern_stack(self, frames: Sequence[tuple[str, int]]) -> int:

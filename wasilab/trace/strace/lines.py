@@ -201,7 +201,7 @@ class _Writer:
         end = "".join(mark for flag, mark in _MARKS if flags & flag)
         denied_by = int(record["denied_by"])
         if denied_by:
-            reason = reason_of(part, int(record["payload"]))
+            reason = reason_of(part, int(record["payload"])).text
             end += f" (DENIED: {visible(reason) or denied_name(denied_by)})"
         return end
 
