@@ -13,12 +13,12 @@ import pytest
 
 from wasilab import panel
 from wasilab.engine.outcome import Outcome
-from wasilab.grants.grants import Grants
 from wasilab.panel.panel import Panel
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.wasi.spec import SNAPSHOT1
 
+from .fakes import FakeRun
 from .lab import CHROMIUM, Lab, Page
 
 EVIL = "<script>alert(1)</script>\x1b[31mred\u202egpj.exe"
@@ -139,22 +139,12 @@ def many(n: int, seed: int = 1) -> Book:
     return book
 
 
-class PretendRun:
-    """What `runs.Run` has, given as it is."""
-
-    def __init__(self, **fields: Any) -> None:
-        self.__dict__.update(fields)
-
-
-def run_of(book: Book | Trace, **given: Any) -> Any:
-    """A run as the views see it (`verdict.RunLike`)."""
+def run_of(book: Book | Trace, **given: Any) -> FakeRun:
+    """A run of the calls in `book`, which ended well unless `given` says otherwise."""
     trace = book if isinstance(book, Trace) else book.trace()
     seconds = book.now / 1e9 if isinstance(book, Book) else 0.001
-    known: dict[str, Any] = {
-        "name": "copy.c", "exit_code": 0, "outcome": Outcome("exit", 0, seconds=seconds), "stdout": b"line 0\nline 1\n",
-        "stderr": b"", "trace": trace, "denied": trace.denied, "grants": Grants(), "module": None,
-    }  # fmt: skip
-    return PretendRun(**{**known, **given})
+    return FakeRun(**{"trace": trace, "outcome": Outcome("exit", 0, seconds=seconds), **given})
+
 
 
 @pytest.fixture(scope="session")
@@ -169,7 +159,7 @@ def copy_run() -> Any:
 
 @pytest.fixture(scope="session")
 def evil_run() -> Any:
-    output = {"stdout": f"out {EVIL}\n".encode(), "stderr": b"\xff\x00\x1b]0;title\x07"}
+    output = {"stdout_bytes": f"out {EVIL}\n".encode(), "stderr_bytes": b"\xff\x00\x1b]0;title\x07"}
     return run_of(copied(evil=True), name=f"evil {EVIL}", **output)
 
 

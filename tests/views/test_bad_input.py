@@ -33,7 +33,7 @@ def one_call() -> Any:
 
 
 def trapped_at_once() -> Any:
-    return run_of(Book(), outcome=TRAP, exit_code=134)
+    return run_of(Book(), outcome=TRAP)
 
 
 def no_time() -> Any:
@@ -58,7 +58,7 @@ RUNS = pytest.mark.parametrize("make", [empty, one_call, trapped_at_once, no_tim
 def test_the_report_is_short_and_says_how_it_ended(make: Any) -> None:
     run = make()
     text = report.text(run)
-    assert ("Trapped" if run.exit_code else "Ended well") in text
+    assert ("Trapped" if run.outcome.exit_code else "Ended well") in text
     assert max(map(len, text.splitlines())) <= report.TEXT_WIDTH
     assert len(text) < 6_000
     for form in (report.html(run), report.page(run)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,11 @@ import wasilab
 from wasilab import Grants, HostDir
 from wasilab.capabilities.memory.changes import Changes, Modified
 from wasilab.engine.outcome import Outcome
+from wasilab.trace.record.recorder import Recorder
+from wasilab.trace.trace import Trace
 from wasilab.views.report import changed, report
+
+from .fakes import FakeRun
 
 WRITES = """(module
   (import "wasi_snapshot_preview1" "path_open"
@@ -32,7 +36,7 @@ WRITES = """(module
 
 
 def ended(changes: dict[str, Changes], **more: Any) -> Any:
-    return SimpleNamespace(outcome=Outcome("exit", 0, seconds=0.1), changes=changes, **more)
+    return FakeRun(Trace.of_recorder(Recorder()), Outcome("exit", 0, seconds=0.1), changes=changes, **more)
 
 
 @pytest.fixture
@@ -62,8 +66,7 @@ def test_what_is_applied_or_did_not_change_is_not_shown(run: Any, tmp_path: Any)
 
 
 def test_a_run_that_goes_on_is_not_looked_into() -> None:
-    going = ended({"/d": Changes(created=("a",))})
-    going.outcome = None
+    going = replace(ended({"/d": Changes(created=("a",))}), outcome=None, running=True)
     assert changed.text(going) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,10 +32,6 @@ def amount(image: Image.Image, name: str, box: tuple[int, int, int, int] | None 
     return sum(n for n, found in counts if max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= near)
 
 
-def changed(run: Any, **more: Any) -> Any:
-    return type(run)(**{**run.__dict__, **more})
-
-
 def test_each_family_that_made_a_call_is_drawn_in_its_colour_and_no_other(copy_run: Any) -> None:
     image = pixels(picture(copy_run))
     assert image.width == WIDTH
@@ -59,7 +56,7 @@ def test_what_was_refused_has_its_glyph_and_the_legend_names_it(copy_run: Any, e
 @pytest.mark.parametrize("kind", ["trap", "limit", "interrupt"])
 def test_an_end_that_was_not_the_guests_own_is_marked_at_the_right_edge(copy_run: Any, kind: str) -> None:
     plain = pixels(picture(copy_run))
-    marked = pixels(picture(changed(copy_run, outcome=Outcome(kind, 134, "x", seconds=0.001))))  # type: ignore[arg-type]
+    marked = pixels(picture(replace(copy_run, outcome=Outcome(kind, 134, "x", seconds=0.001))))  # type: ignore[arg-type]
     assert amount(marked, "refused") > amount(plain, "refused") + 200
 
 
@@ -84,7 +81,7 @@ def test_a_call_stands_where_its_time_is(many_run: Any) -> None:
 
 def test_a_hostile_name_is_drawn_and_does_not_push_the_rest_out(copy_run: Any) -> None:
     for name in ("a$x^{2}$\x1b \U0001f980\u202e" * 50, "\n" * 500, "", "W" * 10_000):
-        image = pixels(picture(changed(copy_run, name=name)))
+        image = pixels(picture(replace(copy_run, name=name)))
         assert image.width == WIDTH
         assert amount(image, "fd") > 20
 

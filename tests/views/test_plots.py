@@ -164,7 +164,7 @@ def test_drawing_leaves_pyplot_alone(copy_run: Any) -> None:
 
 
 def test_an_option_that_a_kind_does_not_have_is_named_with_those_it_has(copy_run: Any) -> None:
-    known = {name for draw, _ in KINDS.values() for name in signature(draw).parameters} - {"run_or_trace", "ax"}
+    known = {name for draw, _ in KINDS.values() for name in signature(draw).parameters} - {"run", "ax"}
     assert set(PlotOptions.__annotations__) == known
     with pytest.raises(PlotError, match="the plot 'paths' has no option 'other'; it has by"):
         plot(copy_run, "paths", other=copy_run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,16 +14,15 @@ from typing import Any
 import pytest
 
 from wasilab.engine.outcome import Frame, Outcome
-from wasilab.grants.grants import Grants
-from wasilab.views.moment import settled
+from wasilab.trace.answers.refusals import Refusals
+from wasilab.views import display
 from wasilab.views.report import report
 from wasilab.views.report.verdict import mood, refusals, verdict
-from wasilab.views.timeline import widget
+from wasilab.views.subject import snapshot
 from wasilab.views.timeline.columns import Columns
 
-
-def changed(run: Any, **fields: Any) -> Any:
-    return type(run)(**{**run.__dict__, **fields})
+from .conftest import run_of
+from .fakes import FakeRun
 
 
 class Tags(HTMLParser):
@@ -51,23 +51,23 @@ class Tags(HTMLParser):
     ],
 )
 def test_the_verdict_says_in_words_how_the_run_ended(copy_run: Any, outcome: Outcome, start: str, tone: str) -> None:
-    run = changed(copy_run, outcome=outcome, exit_code=outcome.exit_code)
+    run = replace(copy_run, outcome=outcome)
     assert verdict(run).startswith(start)
     assert mood(run) == tone
 
 
 def test_a_clean_run_is_good(many_run: Any) -> None:
     run = many_run(7)
-    clean = changed(run, trace=run.trace.filter("ok"), denied=[])
+    clean = replace(run, trace=run.trace.filter("ok"), refused=Refusals([]))
     assert verdict(clean).endswith("; nothing was refused.")
     assert mood(clean) == "good"
 
 
 def test_a_run_that_goes_on_and_one_without_a_trace_have_a_report(copy_run: Any) -> None:
-    going = changed(copy_run, running=True)
+    going = replace(copy_run, running=True, outcome=None)
     assert verdict(going).startswith("Still running, after 34 WASI calls")
     assert "Still running" in report.text(going)
-    untraced = changed(copy_run, traced=False, trace=None, denied=None)
+    untraced = replace(copy_run, traced=False)
     assert "its calls were not recorded" in report.text(untraced)
     assert "not recorded" in report.page(untraced)
 
@@ -91,7 +91,7 @@ def test_text_is_useful_in_a_terminal(copy_run: Any) -> None:
 
 def test_a_trap_shows_the_guests_stack(copy_run: Any) -> None:
     frames = (Frame("crash", "/cell/a.c", 7), Frame("main", "/cell/a.c", 12))
-    run = changed(copy_run, outcome=Outcome("trap", 134, "unreachable", frames, seconds=1))
+    run = replace(copy_run, outcome=Outcome("trap", 134, "unreachable", frames, seconds=1))
     assert "crash at /cell/a.c:7" in report.text(run)
     assert "main at /cell/a.c:12" in report.page(run)
 
@@ -127,7 +127,7 @@ def test_the_embedded_report_is_a_sandboxed_frame_with_a_plain_form_beside_it(co
 
 
 def test_streamed_output_is_not_repeated(copy_run: Any) -> None:
-    assert "line 1" not in report.mimebundle(changed(copy_run, streamed=True))["text/html"]
+    assert "line 1" not in report.mimebundle(replace(copy_run, streamed=True))["text/html"]
 
 
 @pytest.mark.parametrize("form", ["page", "html", "text"])
@@ -148,23 +148,23 @@ def test_no_guest_text_is_obeyed(evil_run: Any, form: str) -> None:
 
 
 def test_long_output_is_cut_with_a_count_of_what_is_left(copy_run: Any) -> None:
-    run = changed(copy_run, stdout="".join(f"{i}\n" for i in range(100_000)).encode())
+    run = replace(copy_run, stdout_bytes="".join(f"{i}\n" for i in range(100_000)).encode())
     page = report.page(run)
     assert len(page) < 200_000
     assert "more lines; all is in <code>run.stdout</code>" in page
 
 
 def test_only_what_is_shown_of_the_output_is_read(copy_run: Any) -> None:
-    line = changed(copy_run, stdout=b"out \x1b[31m" + b"x" * 1_000_000)
+    line = replace(copy_run, stdout_bytes=b"out \x1b[31m" + b"x" * 1_000_000)
     page = report.page(line)
     assert len(page) < 100_000
     assert "more bytes of this line; all is in <code>run.stdout</code>" in page
     assert "more bytes of this line: run.stdout" in report.text(line)
-    many = changed(copy_run, stdout=("\u05d0\u202e" * 10 + "\n").encode() * 50_000)
+    many = replace(copy_run, stdout_bytes=("\u05d0\u202e" * 10 + "\n").encode() * 50_000)
     assert "49,988 more lines: run.stdout" in report.text(many)
     assert "\u202e" not in report.page(many)
     for whole in (b"a\nb\n", b"a\nb", "a\u00e9\n", b"\xff" * 100):
-        assert " more " not in report.text(changed(copy_run, stdout=whole))
+        assert " more " not in report.text(replace(copy_run, stdout_bytes=whole))
 
 
 def test_right_to_left_letters_stay_in_their_place(copy_run: Any) -> None:
@@ -172,7 +172,8 @@ def test_right_to_left_letters_stay_in_their_place(copy_run: Any) -> None:
     hebrew = type(denial)(
         denial.call, denial.asked, denial.denied_by, "path_open('\u05e9\u05dc\u05d5\u05dd')", "--dir x", 1
     )
-    page = report.page(changed(copy_run, denied=[hebrew], stdout="\u05e9\u05dc\u05d5\u05dd 123 end\n".encode()))
+    output = "\u05e9\u05dc\u05d5\u05dd 123 end\n".encode()
+    page = report.page(replace(copy_run, refused=Refusals([hebrew]), stdout_bytes=output))
     assert "<bdi>path_open(&#x27;\u05e9\u05dc\u05d5\u05dd&#x27;)</bdi>" in page
     assert '<pre dir="ltr">\u05e9\u05dc\u05d5\u05dd 123 end' in page
     assert "unicode-bidi: isolate" in page
@@ -195,21 +196,22 @@ def test_a_run_that_goes_on_is_told_as_of_one_moment(new_book: Any) -> None:
     book = new_book()
     book.call("clock_time_get", 0, 1, 0, 0)
 
-    class Going:
-        name, running, grants, module, exit_code, stdout, stderr = "going", True, Grants(), None, 0, b"", b""
-        seconds = 2.5
-
+    class Growing(FakeRun):
         @property
         def trace(self) -> Any:
             book.call("clock_time_get", 0, 1, 0, 0)  # it makes a call whenever it is looked at
             return book.trace()
 
-    assert verdict(settled(Going())) == "Still running, after 2 WASI calls in 2.50 s; nothing was refused so far."
-    page = report.html(Going())
+        @trace.setter
+        def trace(self, value: Any) -> None: ...
+
+    growing = Growing(book.trace(), None, name="growing", running=True, so_far=2.5)
+    assert verdict(snapshot(growing)) == "Still running, after 2 WASI calls in 2.50 s; nothing was refused so far."
+    page = report.html(growing)
     assert "3 WASI calls in 2.50 s" in page
     assert "3 calls, still running" in page
     assert "4 calls" not in page
-    assert settled(copied_run := object()) is copied_run
+    assert snapshot(ended := run_of(book)) is ended
 
 
 def test_a_terminal_is_given_text_only(copy_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +229,7 @@ def test_the_pages_timeline_tells_what_the_picture_tells(copy_run: Any, many_run
     assert page.count('<i class="sign-injected"') == 1
     for words in ("guest", "26 calls, ", "150 µs", "refused", "other errno"):
         assert words in tags.text, words
-    trapped = report.page(changed(copy_run, outcome=Outcome("trap", 134, "unreachable", seconds=1e-3)))
+    trapped = report.page(replace(copy_run, outcome=Outcome("trap", 134, "unreachable", seconds=1e-3)))
     assert 'class="lanes ended"' in trapped
     assert "┃ trap" in trapped
     assert len(report.page(many_run(60_000))) < 60_000
@@ -236,14 +238,14 @@ def test_the_pages_timeline_tells_what_the_picture_tells(copy_run: Any, many_run
 def test_a_thousand_reasons_do_not_flood_the_report(copy_run: Any) -> None:
     denials = [type(copy_run.denied[0])(
         "path_open", "x", copy_run.denied[0].denied_by, f"reason {i}", "--dir x", i) for i in range(1000)]  # fmt: skip
-    page = report.page(changed(copy_run, denied=denials))
+    page = report.page(replace(copy_run, refused=Refusals(denials)))
     assert "970 more reasons" in page
 
 
 def test_a_path_of_4096_characters_stays_in_the_page(copy_run: Any) -> None:
     denial = copy_run.denied[0]
     long = type(denial)(denial.call, denial.asked, denial.denied_by, "path_open('" + "a" * 4096 + "')", "", 1)
-    page = report.page(changed(copy_run, denied=[long]))
+    page = report.page(replace(copy_run, refused=Refusals([long])))
     assert "a" * 4096 in page
     assert "overflow-wrap: anywhere" in page
 
@@ -263,13 +265,13 @@ def test_the_widget_is_for_a_person_and_the_report_for_a_page(
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=kernel)))
     monkeypatch.setenv("SERVER_SOFTWARE", server)
     shown: list[Any] = []
-    monkeypatch.setattr(widget, "timeline", lambda run: SimpleNamespace(display=shown.append))
+    monkeypatch.setattr(display, "timeline", lambda run: SimpleNamespace(display=shown.append))
     if expected:
-        report.show(copy_run)
+        display.show(copy_run)
         assert "WASI calls in" in shown[0]["text/html"]
     else:
         with pytest.raises(NotImplementedError):  # IPython takes the bundle then
-            report.show(copy_run)
+            display.show(copy_run)
 
 
 def test_a_remedy_with_blanks_says_what_goes_there(copy_run: Any) -> None:
@@ -277,5 +279,6 @@ def test_a_remedy_with_blanks_says_what_goes_there(copy_run: Any) -> None:
     blank, whole = (type(denial)(denial.call, denial.asked, denial.denied_by, f"refused {flag}", flag, 1)
                     for flag in ("--dir HOST[::GUEST]", "--dir in::/in:rw"))  # fmt: skip
     for form in (report.text, report.body):
-        assert "HOST is the folder to give, GUEST where the program looks" in form(changed(copy_run, denied=[blank]))
-        assert "is the folder to give" not in form(changed(copy_run, denied=[whole]))
+        incomplete = form(replace(copy_run, refused=Refusals([blank])))
+        assert "HOST is the folder to give, GUEST where the program looks" in incomplete
+        assert "is the folder to give" not in form(replace(copy_run, refused=Refusals([whole])))

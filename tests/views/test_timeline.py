@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasilab.engine.outcome import Outcome
+from wasilab.views.subject import as_subject
 from wasilab.views.timeline.columns import Columns, busy, merged
 from wasilab.views.timeline.figure import figure, lanes, png
 
@@ -148,8 +149,9 @@ def test_ten_million_calls_make_a_picture_and_a_small_saved_form(new_book: Any) 
     recorder.chunk = recorder.chunks[-1]
     trace = book.trace()
     assert len(trace) > 10_000_000
-    feed = Feed(trace)
+    run = as_subject(trace)
+    feed = Feed(run)
     assert feed.meta()["window"] == 1_000_000
     assert len(feed.snapshot()) < 200_000
-    assert sum(lane.calls for lane in lanes(Columns.of(trace))) == len(trace)
+    assert sum(lane.calls for lane in lanes(Columns.of(run))) == len(trace)
     assert png(figure(trace)).startswith(b"\x89PNG")

@@ -21,6 +21,8 @@ from wasilab.views.timeline.live import LiveFeed, columns, grown
 from wasilab.views.timeline.module_js import ORDER, module
 from wasilab.views.timeline.widget import Timeline, timeline
 
+from .fakes import FakeRun
+
 JS = Path(__file__).parents[2] / "wasilab" / "views" / "timeline" / "js"
 
 
@@ -187,31 +189,32 @@ def test_what_is_put_as_html_is_escaped(evil_run: Any) -> None:
     assert "&lt;script&gt;" in widget._head
 
 
-class GoingOn:
-    """A run that goes on until it is told to end."""
+class Unending(FakeRun):
+    """A run that runs until it is told to end."""
+
+    stopped = 0
 
     def __init__(self, book: Any) -> None:
-        self.recorder = book.recorder
-        self.running = True
-        self.stopped = 0
-        self.book = book
-        self.seconds = 1.0
-        self.grants = self.module = None
+        super().__init__(book.trace(), None, recorder=book.recorder, running=True, so_far=1.0)
+        object.__setattr__(self, "book", book)
 
     @property
     def trace(self) -> Any:
-        return self.book.trace()
+        return self.__dict__["book"].trace()
 
-    def stop(self, timeout: float) -> None:
-        self.stopped += 1
-        self.running = False
+    @trace.setter
+    def trace(self, value: Any) -> None: ...
+
+    def stop(self, timeout: float | None = None) -> None:
+        object.__setattr__(self, "stopped", self.stopped + 1)
+        object.__setattr__(self, "running", False)
 
 
 def test_a_live_run_grows_and_becomes_a_run_like_any_other(
     copy_run: Any, many_run: Callable[[int], Any], new_book: Callable[[], Any]
 ) -> None:
     book = new_book()
-    run: Any = GoingOn(book)
+    run: Any = Unending(book)
     assert LiveFeed.possible(run)
     assert not LiveFeed.possible(copy_run)
     sent: list[tuple[dict[str, Any], list[bytes]]] = []
@@ -237,7 +240,7 @@ def test_a_live_run_tells_its_descriptors_its_output_and_that_time_goes_on(
     monkeypatch.setattr(live, "WORDS_PERIOD", 0.0)
     book = new_book()
     sent: list[dict[str, Any]] = []
-    feed = LiveFeed(GoingOn(book), lambda content, buffers: sent.append(content), lambda _: None)
+    feed = LiveFeed(Unending(book), lambda content, buffers: sent.append(content), lambda _: None)
     book.call("fd_write", 1, 64, 1, 80, fd=1, result=3, data=b"hi\n")
     feed._push()
     assert [(stream, text) for _, _, stream, text in sent[-1]["meta"]["output"]] == [("stdout", "hi")]
@@ -258,7 +261,7 @@ def test_notes_written_while_a_run_goes_on_are_kept_at_its_end(new_book: Callabl
     widget = Timeline(many_run(7))
     widget.send = lambda *_: None
     widget.feed.trace.store.notes.clear()
-    going: Any = GoingOn(book)
+    going: Any = Unending(book)
     widget.show(going)
     assert "running; its calls appear" in widget._head
     widget.notes = {"0": "the first"}

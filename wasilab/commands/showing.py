@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..runs.run import PlotOptions
+from ..panel.panel import panel
+from ..views.display import timeline as interactive
+from ..views.plots import plots
+from ..views.plots.options import PlotOptions
 from .line.frontend import Done, Door
 from .line.grammar import Request
 from .line.program import load_program
@@ -40,22 +43,16 @@ def grants(request: Request, door: Door) -> Done:
         program = door.run_named(name) if name is None or isinstance(name, str) else None
         if program is None and name is not None:
             program = load_program(name, door)
-    from ..panel.panel import panel
-
     return Done(0, panel(program))
 
 
 def timeline(request: Request, door: Door) -> Done:
     """The live timeline of a run."""
-    from ..views.timeline import widget
-
-    return Done(0, widget.timeline(_run_of(request, door)))
+    return Done(0, interactive(_run_of(request, door)))
 
 
 def plot(request: Request, door: Door) -> Done:
     """One plot of a run, or of two beside each other (`plot compare NAME OTHER`)."""
-    from ..views.plots import plots
-
     kind, run = request.options.kind, _run_of(request, door)
     if (kind == "compare") != (request.options.other is not None):
         raise UsageProblem("of the plots compare, and only it, needs two runs: %wasi plot compare NAME OTHER")

@@ -50,16 +50,15 @@ def for_cells(widgets: bool) -> None:
     """Import what a cell needs and do once, unseen, what a cell does; `widgets`: what a front end needs, too."""
     from ..runs import runner
     from ..toolchains.registry import toolchain_for
-    from ..views.report import report
     from . import cell
 
     assert cell is not None
     run = runner.run(runner.compile(toolchain_for("wat").template, "wat", name="ahead"), stacks=1)
-    report.mimebundle(run)
+    run._repr_mimebundle_()
     if widgets:
-        from ..views.timeline import widget
+        from ..views import display
 
-        assert widget is not None
+        assert display is not None
 
 
 def wanted(shell: Any) -> bool:

@@ -24,7 +24,6 @@ from ..runs.run import Run, RunError
 from ..runs.runner import Program, load_program
 from ..text.escape import html_text
 from ..views.report.verdict import mood, unasked_of, verdict
-from ..views.timeline.live import recorder_of
 from ..views.timeline.widget import timeline
 from . import table
 from .boxes import classed, put, question_box, refusal_box, small
@@ -371,7 +370,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         """Keep the figures of a run that goes on up to date, then show its end."""
         while run.running:
             run.wait(FOLLOW_SECONDS)
-            recorder = recorder_of(run)
+            recorder = run.recorder
             if run.running and recorder is not None and len(recorder) < SLOW_CALLS:
                 with self._lock:
                     self._figures()

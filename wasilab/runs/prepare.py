@@ -1,14 +1,15 @@
 """What one run is made of: host, recorder, output and pump, built from the `Grants` and taken down after it.
 
 The only file that knows the engine, the capabilities and the trace together. `runner.py` says when; a `Run` or an
-`Instance` keeps what comes of it.
+`Instance` keeps the result.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..capabilities.waiting import Interrupt
 from ..engine.limits import Limits
 from ..engine.output import Output
 from ..engine.worker import Running
+from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
 from ..grants.grants import GrantError, Grants
 from ..grants.live.ask import Asking
@@ -39,6 +41,24 @@ from ..version import __version__
 from ..wasi.host import Host
 
 
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How a program is started and recorded, beside its arguments and grants (see `runner.run`)."""
+
+    name: str | None = None
+    """argv[0], and what the run is called; None: the module's name."""
+    invoke: str | None = None
+    """The export to call instead of `_start`."""
+    preload: Mapping[str, Module] = field(default_factory=dict)
+    """Import module name -> the module whose exports are linked under it."""
+    trace: bool = True
+    stacks: bool | int = False
+    snaplen: int | None = 64
+    spool: str | os.PathLike[str] | None = None
+    raw: bool = True
+    """Whether the engine may use Wasmtime's raw callbacks, where they are available."""
+
+
 class Prepared:
     """What one run is made of: host, recorder, output and pump, built from the grants and released after it."""
 
@@ -47,19 +67,15 @@ class Prepared:
         module: Module,
         args: Sequence[str | bytes],
         grants: Grants,
-        *,
-        name: str | None = None,
+        options: RunOptions,
         listeners: Listeners | None = None,
+        *,
         live: bool = False,
-        trace: bool = True,
-        stacks: bool | int = False,
-        snaplen: int | None = 64,
-        spool: str | os.PathLike[str] | None = None,
     ) -> None:
         listeners = listeners or Listeners()
         self.module = module
         self.grants = grants
-        self.name = name or module.name
+        self.name = options.name or module.name
         self.interrupt = Interrupt()
         self.output = Output(grants.limits.output)
         self.pump = ServedPump(self.output, listeners)
@@ -107,12 +123,12 @@ class Prepared:
             self.live.host = self.host
         self._note_what_was_left_out()
         self.recorder: Recorder | None = None
-        if trace:
+        if options.trace:
             self.recorder = Recorder(
                 limits.trace,
-                snaplen,
-                stacks,
-                spool=None if spool is None else Path(spool),
+                options.snaplen,
+                options.stacks,
+                spool=None if options.spool is None else Path(options.spool),
                 meta=describe_run(module, args, grants, self.name),
             )
             if self.asking is not None:
@@ -212,8 +228,6 @@ class Prepared:
 
 def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, Any]:
     """What a trace says of its run (`Trace.meta`): plain values, as they go into files."""
-    from ..grants.forms.python import to_python
-
     return {
         "name": name,
         "module": module.name,

@@ -1,7 +1,8 @@
 """What a person keeps of a run.
 
-A `Run` holds what came of the run and answers questions about it; `prepare.py` puts a run together. The views are
-imported when a run is shown.
+A `Run` is the face over an outcome, a trace and the views that draw them; how a run is put together is in `prepare.py`.
+The views are imported when the run is first drawn (`_report`, `_plots`, `_display`): numpy, Pillow and the widgets cost
+a program that only runs more than the run itself.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, Unpack
+from collections.abc import Callable, Generator, Iterator, Mapping
+from types import ModuleType
+from typing import Any, Self, Unpack
 
 from ..capabilities.memory.changes import Changes
 from ..capabilities.memory.copydir import CopyDir
@@ -24,25 +26,10 @@ from ..grants.live.update import Regranting
 from ..module.dwarf import source_map
 from ..module.module import Module
 from ..trace.answers.refusals import Refusals
+from ..trace.record.recorder import Recorder
 from ..trace.trace import Trace
-
-if TYPE_CHECKING:
-    from .prepare import Prepared
-
-
-class PlotOptions(TypedDict, total=False):
-    """What `Run.plot` takes beside the kind of plot."""
-
-    other: Any
-    """A second run or trace ("compare")."""
-    by: Literal["calls", "bytes"]
-    """What is counted ("paths")."""
-    bins: int
-    """Columns of the picture ("time")."""
-    title: str | None
-    """The title ("timeline"; default: how the run ended)."""
-    width: float
-    """Inches ("timeline")."""
+from ..views.plots.options import PlotOptions
+from .prepare import Prepared
 
 
 class RunError(RuntimeError):
@@ -125,12 +112,14 @@ class Run:
         name: str,
         running: Running,
         prepared: Prepared,
+        again: Callable[[Grants], Run],
     ) -> None:
         self.module = module
         self.args = args
         self.grants = grants
         self.name = name
         self._running = running
+        self._again = again
         self._prepared = prepared
         self._outcome: Outcome | None = None
         self._trace: Trace | None = None
@@ -221,6 +210,11 @@ class Run:
         return self._prepared.recorder is not None
 
     @property
+    def recorder(self) -> Recorder | None:
+        """What its calls are written to while it runs; None without a trace."""
+        return self._prepared.recorder
+
+    @property
     def denied(self) -> Refusals:
         """What was refused: the call, what it asked for, why, and the smallest grant that would allow it."""
         return self.trace.denied
@@ -235,6 +229,10 @@ class Run:
         """The questions of ask mode (`grants.ask`) and their answers, in order."""
         asking = self._prepared.asking
         return [] if asking is None else list(asking.asked)
+
+    def again(self, grants: Grants) -> Run:
+        """Start the same program with the same arguments and options under other grants; returns the detached run."""
+        return self._again(grants)
 
     # ---- a detached run
 
@@ -317,47 +315,52 @@ class Run:
     # ---- how it looks
 
     def __repr__(self) -> str:
-        from ..views.report import report
-
-        return report.text(self)
+        return str(_report().text(self))
 
     def _ipython_display_(self) -> None:
-        from ..views.report import report
-
-        report.show(self)
+        _display().show(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from ..views.report import report
-
-        return report.mimebundle(self)
+        bundle: dict[str, Any] = _report().mimebundle(self)
+        return bundle
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the whole report as one self-contained HTML file."""
-        from ..views.report import report
-
-        report.to_html(self, path)
+        _report().to_html(self, path)
 
     def plot(self, kind: str = "timeline", ax: Any = None, **options: Unpack[PlotOptions]) -> Any:
         """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all.
 
         `options` are those of the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.
         """
-        from ..views.plots import plots
-
-        return plots.plot(self, kind, ax=ax, **options)
+        return _plots().plot(self, kind, ax=ax, **options)
 
     def plots(self) -> Any:
         """A one-page overview as a matplotlib `Figure`."""
-        from ..views.plots import plots
-
-        return plots.plots(self)
+        return _plots().plots(self)
 
     def timeline(self) -> Any:
         """The interactive timeline as a widget."""
-        from ..views.timeline.widget import timeline
-
-        return timeline(self)
+        return _display().timeline(self)
 
     def annotate(self) -> Any:
         """The source with calls, bytes and time in the margin (needs `stacks=True`)."""
         return self.trace.annotate(self.module.source, self.module.source_name)
+
+
+def _report() -> ModuleType:
+    from ..views.report import report
+
+    return report
+
+
+def _plots() -> ModuleType:
+    from ..views.plots import plots
+
+    return plots
+
+
+def _display() -> ModuleType:
+    from ..views import display
+
+    return display

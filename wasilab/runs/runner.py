@@ -1,13 +1,14 @@
 """One run from end to end: `run(module, grants=...)` puts a guest, what it was given and the recorder together.
 
-What a run is made of stands in `prepared.py`; `Run` (in `runs.py`) and `Instance` (in `instances.py`) are what a
-person keeps of it.
+What a run is made of stands in `prepare.py`; `Run` (`run.py`) and `Instance` (`instance.py`) are what a person keeps.
+`run` takes everything as keywords; `start_run` takes the same as three values: grants, options, listeners.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ..capabilities.protocols import File
 from ..capabilities.waiting import Interrupt
@@ -19,10 +20,10 @@ from ..grants.live.questions import Reader
 from ..module.module import Module, load
 from ..toolchains.base import compile_source
 from .instance import Instance
-from .prepare import Prepared, text_of
+from .prepare import Prepared, RunOptions, text_of
 from .run import Run
 
-__all__ = ["Program", "compile", "instantiate", "load_program", "run"]
+__all__ = ["Program", "compile", "instantiate", "load_program", "run", "start_run"]
 
 Program = Module | bytes | str | os.PathLike[str]
 """What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
@@ -104,41 +105,57 @@ def run(
     `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that goes on;
     each of its grants has a switch, `run.live.revoke("/data")`.
 
-    Where `grants.ask` is set, `on_question(prompt)` returns what the person typed (`grants/desk.py`), in the calling
-    thread; or `on_asked(question)` is told of each question, on the guest's thread, and `run.answer(...)` answers it.
+    Where `grants.ask` is set, `on_question(prompt)` returns what the person typed, in the calling thread; or
+    `on_asked(question)` is told of each question, on the guest's thread, and `run.answer(...)` answers it.
     Without either there is nobody to ask, and what was not granted is refused.
 
     An interrupt (Ctrl-C, the notebook's stop button) ends the run, not the caller: see `Run.outcome`. Raises
     `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
     """
-    module = load_program(program)
-    heard = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, on_question, on_asked)
+    preloads = {key: load_program(value) for key, value in (preload or {}).items()}
+    options = RunOptions(name, invoke, preloads, trace, stacks, snaplen, spool, raw)
+    listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, on_question, on_asked)
+    return start_run(load_program(program), args, grants or Grants(), options, listeners, detach=detach)
+
+
+def start_run(
+    module: Module,
+    args: Sequence[str | bytes],
+    grants: Grants,
+    options: RunOptions,
+    listeners: Listeners,
+    *,
+    detach: bool = False,
+) -> Run:
+    """`run`, with the module loaded and the keyword arguments put together."""
+    invoked = options.invoke is not None
     prepared = Prepared(
         module,
-        args if invoke is None else (),
-        grants or Grants(),
-        name=name,
-        listeners=Listeners(on_asked=on_asked) if detach else heard,
+        () if invoked else args,
+        grants,
+        options,
+        Listeners(on_asked=listeners.on_asked) if detach else listeners,
         live=detach,
-        trace=trace,
-        stacks=stacks,
-        snaplen=snaplen,
-        spool=spool,
     )
     running = start(
         module,
         prepared.host,
         prepared.recorder,
         prepared.grants.limits,
-        invoke=invoke,
-        invoke_args=args if invoke is not None else (),
-        preload={key: load_program(value) for key, value in (preload or {}).items()},
+        invoke=options.invoke,
+        invoke_args=args if invoked else (),
+        preload=options.preload,
         overrides=prepared.overrides,
-        raw=raw,
+        raw=options.raw,
     )
     if detach:
         prepared.make_regrantable(running)
-    result = Run(module, tuple(text_of(a) for a in args), prepared.grants, prepared.name, running, prepared)
+
+    def again(grants: Grants) -> Run:
+        return start_run(module, args, grants, replace(options, spool=None), Listeners(), detach=True)
+
+    words = tuple(text_of(a) for a in args)
+    result = Run(module, words, prepared.grants, prepared.name, running, prepared, again)
     running.on_done(prepared.release)
     if not detach:
         result.serve(prepared.pump)
@@ -161,7 +178,7 @@ def instantiate(
     reactor's `_initialize` has been called. Raises `GuestError` when it cannot be instantiated.
     """
     module = load_program(program)
-    prepared = Prepared(module, args, grants or Grants(), name=name, stacks=stacks, snaplen=snaplen)
+    prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
     return Instance(module, prepared, {key: load_program(value) for key, value in (preload or {}).items()})
 
 

@@ -10,33 +10,33 @@ import argparse
 import re
 import shlex
 from dataclasses import replace
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 
 from ..grants.forms.flags import add_options, from_options
 from ..grants.grants import GrantError, Grants
-from ..runs.runner import run as start
 from ..wasi.spec import SNAPSHOT1
-from .timeline.columns import Columns, trace_of
+from .subject import Subject, trace_of
+from .timeline.columns import Columns
 
 _READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread")]
 _TO_COMPLETE = re.compile(r"\b(HOST|BYTES|SECONDS|N|K=V)\b|\[")
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
+    def error(self, message: str) -> NoReturn:
         raise GrantError(message)
 
 
-def can_rerun(run: Any, remedy: str) -> bool:
+def can_rerun(run: Subject, remedy: str) -> bool:
     """Whether `run` can be repeated with that flag as it stands."""
-    if not remedy or _TO_COMPLETE.search(remedy) or getattr(run, "module", None) is None or not hasattr(run, "args"):
+    if not remedy or _TO_COMPLETE.search(remedy) or run.again is None or run.grants is None:
         return False
-    return getattr(getattr(run, "grants", None), "stdin", "ask") != "ask" or not _read_stdin(run)
+    return run.grants.stdin != "ask" or not _read_stdin(run)
 
 
-def _read_stdin(run: Any) -> bool:
+def _read_stdin(run: Subject) -> bool:
     """Whether the program read its stdin, as far as the trace can tell: what a person typed cannot be repeated."""
     columns = Columns.of(run)
     stdin = [life.life for life in trace_of(run).store.lives.values() if life.fd == 0]
@@ -50,11 +50,14 @@ def with_remedy(grants: Grants, remedy: str) -> Grants:
     return from_options(parser.parse_args(shlex.split(remedy)), grants)
 
 
-def rerun(run: Any, remedy: str) -> Any:
-    """Start the program of `run` again, with the same arguments and one more grant; returns the detached run."""
+def rerun(run: Subject, remedy: str) -> Subject:
+    """Start the program of `run` again, with the same arguments and one more grant; returns the detached run.
+
+    Asked only of a run for which `can_rerun` is true.
+    """
+    assert run.again is not None
+    assert run.grants is not None
     grants = with_remedy(run.grants, remedy)
     if grants.stdin == "ask":
         grants = replace(grants, stdin=b"")  # nobody was asked the first time, and nobody is there to be asked now
-    kept = run.trace.meta.get("stacks", False)
-    stacks = True if kept == "all" else int(kept)
-    return start(run.module, run.args, grants, name=run.name, stacks=stacks, detach=True)
+    return run.again(grants)

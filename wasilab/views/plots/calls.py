@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...text.numbers import counted, duration, time_unit
+from ...trace.trace import Trace
 from ..report.summary import CallRow, summary
-from ..timeline.columns import COLOURS, FAMILIES, Columns, busy, name_of, outcome_of, trace_of
+from ..subject import Subject, as_subject, outcome_of, trace_of
+from ..timeline.columns import COLOURS, FAMILIES, Columns, busy, name_of
 from ..timeline.figure import headline
 from .ink import bar_notes, canvas, finish, label, legend_above, legend_beside, log_axis, nothing
 
@@ -31,9 +33,9 @@ def colour_of(call: str) -> str:
     return COLOURS[family]
 
 
-def counts(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+def counts(run: Subject, ax: Axes | None = None) -> Figure:
     """Bars of the number of calls by name: succeeded, other errno, refused."""
-    columns = Columns.of(run_or_trace)
+    columns = Columns.of(run)
     rows = sorted(summary(columns), key=lambda row: row.calls)[-MOST:]
     fig, axes = canvas(ax, (6.4, 1.2 + 0.28 * max(len(rows), 3)))
     if not rows:
@@ -64,9 +66,9 @@ def counted_as(row: CallRow) -> str:
     return f"{row.calls:,}" + (f" ({', '.join(parts)})" if parts and row.calls > 1 else "")
 
 
-def latency(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+def latency(run: Subject, ax: Axes | None = None) -> Figure:
     """For each call the part of its calls (0 to 1) that took at most so long; the time axis is logarithmic."""
-    columns = Columns.of(run_or_trace)
+    columns = Columns.of(run)
     rows = summary(columns)
     rows = ([row for row in rows if row.calls > 1] or rows)[:8]
     fig, axes = canvas(ax, (6.4, 3.4))
@@ -103,9 +105,9 @@ def ecdf(columns: Columns, name: str, points: int = 500) -> tuple[Any, Any]:
     return times, part
 
 
-def box(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+def box(run: Subject, ax: Axes | None = None) -> Figure:
     """A box a call: median, quartiles, whiskers at 1 % and 99 %, the longest as a point; logarithmic."""
-    columns = Columns.of(run_or_trace)
+    columns = Columns.of(run)
     rows = summary(columns)[:MOST][::-1]
     fig, axes = canvas(ax, (6.4, 1.2 + 0.3 * max(len(rows), 3)))
     if not rows:
@@ -133,9 +135,9 @@ def quartiles(columns: Columns, name: str) -> dict[str, Any]:
             "fliers": [times.max()]}  # fmt: skip
 
 
-def host_and_guest(run_or_trace: Any, ax: Axes | None = None, bins: int = 200) -> Figure:
+def host_and_guest(run: Subject, ax: Axes | None = None, bins: int = 200) -> Figure:
     """The part of each moment spent in the host, by family, the rest in the guest."""
-    columns = Columns.of(run_or_trace)
+    columns = Columns.of(run)
     fig, axes = canvas(ax, (6.4, 3.2))
     edges, layers = shares(columns, bins)
     one, unit = time_unit(columns.span)
@@ -170,9 +172,9 @@ def total(columns: Columns, name: str) -> int:
     return int(columns.dur[columns.families[name]].sum())
 
 
-def transitions(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+def transitions(run: Subject, ax: Axes | None = None) -> Figure:
     """A matrix: how often the call of the column followed the call of the row, as a part of the row."""
-    columns = Columns.of(run_or_trace)
+    columns = Columns.of(run)
     names, matrix = following(columns)
     fig, axes = canvas(ax, (1.9 + 0.42 * max(len(names), 4), 1.5 + 0.36 * max(len(names), 3)))
     if not matrix.any():
@@ -201,9 +203,9 @@ def following(columns: Columns, most: int = MOST) -> tuple[list[str], Any]:
     return [name_of(n) for n in frequent], matrix
 
 
-def refused(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+def refused(run: Subject, ax: Axes | None = None) -> Figure:
     """Bars of the refused calls by reason, in words."""
-    entries = sorted(trace_of(run_or_trace).denied, key=lambda entry: entry.count)[-MOST:]
+    entries = sorted(trace_of(run).denied, key=lambda entry: entry.count)[-MOST:]
     fig, axes = canvas(ax, (8, 1.2 + 0.42 * max(len(entries), 2)))
     if not entries:
         nothing(axes, "nothing was refused")
@@ -218,12 +220,13 @@ def refused(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     return fig
 
 
-def compare(run_or_trace: Any, ax: Axes | None = None, *, other: Any = None) -> Figure:
+def compare(run: Subject, ax: Axes | None = None, *, other: Subject | Trace | None = None) -> Figure:
     """Calls by name of two runs beside each other, with the change of their total time as a note."""
     if other is None:
         raise ValueError("a comparison needs a second run: plot(run, 'compare', other=run2)")
-    left = {row.name: row for row in summary(Columns.of(run_or_trace))}
-    right = {row.name: row for row in summary(Columns.of(other))}
+    second = as_subject(other)
+    left = {row.name: row for row in summary(Columns.of(run))}
+    right = {row.name: row for row in summary(Columns.of(second))}
     most = {n: max(table[n].calls for table in (left, right) if n in table) for n in {*left, *right}}
     names = sorted(most, key=lambda n: (most[n], n))[-MOST:]
     fig, axes = canvas(ax, (7, 1.6 + 0.4 * max(len(names), 2)))
@@ -236,8 +239,8 @@ def compare(run_or_trace: Any, ax: Axes | None = None, *, other: Any = None) -> 
         values = [table[n].calls if n in table else 0 for n in names]
         no = [table[n].refused if n in table else 0 for n in names]
         axes.barh(at + offset, values, 0.38, color=[colour_of(n) for n in names], alpha=alpha)
-        run = run_or_trace if words == "first" else other
-        keys.append(Patch(color="#444", alpha=alpha, label=_run_name(run, words)))
+        which = run if words == "first" else second
+        keys.append(Patch(color="#444", alpha=alpha, label=_run_name(which, words)))
         if any(no):
             axes.barh(at + offset, no, 0.38, left=np.subtract(values, no), color=COLOURS["refused"], hatch="xx",
                       edgecolor="white")  # fmt: skip
@@ -251,14 +254,16 @@ def compare(run_or_trace: Any, ax: Axes | None = None, *, other: Any = None) -> 
     return fig
 
 
-def _run_name(run: Any, words: str) -> str:
+def _run_name(run: Subject, words: str) -> str:
     columns = Columns.of(run)
     outcome = outcome_of(run)
     status = f", exit {outcome.exit_code}" if outcome is not None else ""
     return label(f"{words}: {headline(run, columns)}{status}", 60)
 
 
-def _change(first: Any, second: Any) -> str:
-    if first is None or second is None:
-        return f"only in the second: {second.calls:,}" if first is None else f"only in the first: {first.calls:,}"
+def _change(first: CallRow | None, second: CallRow | None) -> str:
+    if first is None:
+        return "" if second is None else f"only in the second: {second.calls:,}"
+    if second is None:
+        return f"only in the first: {first.calls:,}"
     return f"{first.calls:,} → {second.calls:,}, {duration(first.total)} → {duration(second.total)}"

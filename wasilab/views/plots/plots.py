@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from ...runs.run import PlotOptions
 from ...text.nearest import did_you_mean
-from ..moment import settled
+from ...trace.trace import Trace
+from ..subject import Subject, as_subject, snapshot, trace_of
 from ..timeline import figure as timeline
-from ..timeline.columns import Columns, trace_of
+from ..timeline.columns import Columns
 from . import calls as plots_calls
 from . import things as plots_things
 from .ink import label, new_figure
+from .options import PlotOptions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,9 @@ def kinds() -> dict[str, str]:
     return {name: words for name, (_, words) in KINDS.items()}
 
 
-def plot(run_or_trace: Any, kind: str = "timeline", ax: Axes | None = None, **options: Unpack[PlotOptions]) -> Figure:
+def plot(
+    run_or_trace: Subject | Trace, kind: str = "timeline", ax: Axes | None = None, **options: Unpack[PlotOptions]
+) -> Figure:
     """Draw one plot of a run or trace and return its Figure; with `ax`, into those axes.
 
     `options` go to the plot's function (`other=` for "compare", `by="bytes"` for "paths"). Raises PlotError for a kind
@@ -64,25 +67,25 @@ def plot(run_or_trace: Any, kind: str = "timeline", ax: Axes | None = None, **op
     if kind not in KINDS:
         raise PlotError(f"unknown plot {kind!r}{did_you_mean(kind, KINDS, ';')} the kinds are {', '.join(KINDS)}")
     draw = KINDS[kind][0]
-    known = [name for name in signature(draw).parameters if name not in ("run_or_trace", "ax")]
+    known = [name for name in signature(draw).parameters if name not in ("run", "ax")]
     wrong = [name for name in options if name not in known]
     if wrong:
         raise PlotError(f"the plot {kind!r} has no option {wrong[0]!r}; it has {', '.join(known) or 'none'}")
-    return draw(settled(run_or_trace), ax=ax, **options)
+    return draw(snapshot(as_subject(run_or_trace)), ax=ax, **options)
 
 
-def plots(run_or_trace: Any) -> Figure:
+def plots(run_or_trace: Subject | Trace) -> Figure:
     """A page with the most telling plots of a run."""
-    run_or_trace = settled(run_or_trace)
-    columns = Columns.of(run_or_trace)
-    calls, lives = min(len(columns.numbers), plots_calls.MOST), len(trace_of(run_or_trace).store.lives)
+    run = snapshot(as_subject(run_or_trace))
+    columns = Columns.of(run)
+    calls, lives = min(len(columns.numbers), plots_calls.MOST), len(trace_of(run).store.lives)
     rows = (calls, min(lives, plots_things.MOST), plots_things.MOST // 2)
     heights = [0.9 + 0.34 * (1 + len(columns.families)), *(max(2.3, 0.8 + 0.17 * n) for n in rows), 1.6 + 0.22 * calls]
     fig = new_figure((12, sum(heights) + 0.4), dpi=100)
-    fig.suptitle(label(timeline.headline(run_or_trace, columns), 110), fontsize=12, x=0.01, ha="left")
+    fig.suptitle(label(timeline.headline(run, columns), 110), fontsize=12, x=0.01, ha="left")
     grid = fig.add_gridspec(5, 2, height_ratios=heights)
     places = [grid[0, :], *(grid[row, column] for row in (1, 2, 3) for column in (0, 1)), grid[4, :]]
     for kind, place in zip(OVERVIEW, places, strict=True):
-        plot(run_or_trace, kind, fig.add_subplot(place))
+        plot(run, kind, fig.add_subplot(place))
     fig.axes[0].set_title("timeline", loc="left", fontsize=10)
     return fig

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...text.escape import visible
 from ...text.numbers import counted, size, size_unit, time_unit
+from ...trace.record.recorder import Life
 from ...trace.strace.lines import fd_text
+from ...trace.trace import Trace
 from ...wasi.spec import SNAPSHOT1
-from ..timeline.columns import COLOURS, Columns, Ints, trace_of
+from ..subject import Subject, trace_of
+from ..timeline.columns import COLOURS, Columns, Ints
 from .ink import bar_notes, canvas, finish, label, legend_beside, nothing
 
 if TYPE_CHECKING:
@@ -40,9 +43,9 @@ class Flow:
     total: Ints
 
 
-def flows(run_or_trace: Any) -> list[Flow]:
+def flows(run: Subject) -> list[Flow]:
     """A flow for each descriptor and direction that moved bytes, the largest first."""
-    columns, store = Columns.of(run_or_trace), trace_of(run_or_trace).store
+    columns, store = Columns.of(run), trace_of(run).store
     found = []
     for writes, numbers in ((False, _READS), (True, _WRITES)):
         mask = np.isin(columns.call, numbers) & (columns.nbytes > 0)
@@ -55,10 +58,10 @@ def flows(run_or_trace: Any) -> list[Flow]:
     return sorted(found, key=lambda flow: -int(flow.total[-1]))
 
 
-def moved(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+def moved(run: Subject, ax: Axes | None = None) -> Figure:
     """Bytes read (solid) and written (dashed) over time, added up, a line a descriptor."""
-    columns = Columns.of(run_or_trace)
-    lines = flows(run_or_trace)
+    columns = Columns.of(run)
+    lines = flows(run)
     fig, axes = canvas(ax, (6.4, 3.2))
     one, unit = time_unit(columns.span)
     most, bytes_unit = size_unit(max((int(flow.total[-1]) for flow in lines), default=0))
@@ -80,9 +83,9 @@ def moved(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     return fig
 
 
-def open_counts(run_or_trace: Any) -> tuple[Ints, Ints]:
+def open_counts(run: Subject) -> tuple[Ints, Ints]:
     """(ns, descriptors open from then on), the start included."""
-    trace, columns = trace_of(run_or_trace), Columns.of(run_or_trace)
+    trace, columns = trace_of(run), Columns.of(run)
     times, steps = [0], [0]
     for life in trace.store.lives.values():
         opened, closed = _span(trace, columns, life)
@@ -95,10 +98,10 @@ def open_counts(run_or_trace: Any) -> tuple[Ints, Ints]:
     return np.array(times)[order], np.cumsum(np.array(steps)[order])
 
 
-def open_descriptors(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+def open_descriptors(run: Subject, ax: Axes | None = None) -> Figure:
     """The number of open descriptors over time; what is left open at the end is said."""
-    columns = Columns.of(run_or_trace)
-    times, counts = open_counts(run_or_trace)
+    columns = Columns.of(run)
+    times, counts = open_counts(run)
     fig, axes = canvas(ax, (6.4, 2.6))
     one, unit = time_unit(columns.span)
     axes.step(np.append(times, columns.span) / one, np.append(counts, counts[-1]), where="post", color=COLOURS["fd"])
@@ -107,15 +110,15 @@ def open_descriptors(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     axes.set_ylim(0, 1.08 * max(int(counts.max()), 1))
     axes.set_xlim(0, columns.span / one)
     axes.yaxis.get_major_locator().set_params(integer=True)  # type: ignore[call-arg]
-    leaked = len(trace_of(run_or_trace).fds().leaked)
+    leaked = len(trace_of(run).fds().leaked)
     more = f", {leaked} opened and never closed" if leaked else ""
     finish(axes, f"open descriptors: at most {int(counts.max())}{more}", f"time ({unit})", "open")
     return fig
 
 
-def gantt(run_or_trace: Any, ax: Axes | None = None) -> Figure:
+def gantt(run: Subject, ax: Axes | None = None) -> Figure:
     """A bar for each descriptor from open to close, with its calls as ticks."""
-    trace, columns = trace_of(run_or_trace), Columns.of(run_or_trace)
+    trace, columns = trace_of(run), Columns.of(run)
     lives = list(trace.store.lives.values())
     busiest = np.bincount(columns.handle, minlength=max((life.life for life in lives), default=0) + 1)
     chosen = sorted(sorted(lives, key=lambda life: -int(busiest[life.life]))[:MOST], key=lambda life: life.life)[::-1]
@@ -142,9 +145,9 @@ def gantt(run_or_trace: Any, ax: Axes | None = None) -> Figure:
     return fig
 
 
-def directories(run_or_trace: Any, by: str = "calls") -> dict[str, int]:
+def directories(run: Subject, by: str = "calls") -> dict[str, int]:
     """Directory -> calls (or bytes) on it and on what lies in it, directly; directories above sum those below."""
-    trace, columns = trace_of(run_or_trace), Columns.of(run_or_trace)
+    trace, columns = trace_of(run), Columns.of(run)
     ids = trace.where_ids if columns.order is None else trace.where_ids[columns.order]
     weights = np.ones(len(columns)) if by == "calls" else columns.nbytes.astype(float)
     totals = np.bincount(ids, weights=weights, minlength=len(trace.store.wheres)) if len(ids) else np.zeros(0)
@@ -173,11 +176,11 @@ def branches(found: dict[str, int]) -> dict[str, int]:
     return {path: amount for path, amount in found.items() if amount not in totals.get(path, ())}
 
 
-def paths(run_or_trace: Any, ax: Axes | None = None, *, by: str = "calls") -> Figure:
+def paths(run: Subject, ax: Axes | None = None, *, by: str = "calls") -> Figure:
     """The tree of directories with the calls (or `by="bytes"`) on each as heat; a directory includes those below."""
     if by not in ("calls", "bytes"):
         raise ValueError(f"paths are plotted by 'calls' or by 'bytes', not by {by!r}")
-    found = branches(directories(run_or_trace, by))
+    found = branches(directories(run, by))
     kept = sorted(sorted(found, key=lambda path: -found[path])[:MOST])[::-1]
     fig, axes = canvas(ax, (6.4, 1.2 + 0.28 * max(len(kept), 2)))
     if not kept:
@@ -196,7 +199,7 @@ def paths(run_or_trace: Any, ax: Axes | None = None, *, by: str = "calls") -> Fi
     return fig
 
 
-def _span(trace: Any, columns: Columns, life: Any) -> tuple[int, int]:
+def _span(trace: Trace, columns: Columns, life: Life) -> tuple[int, int]:
     """(ns opened, ns closed) of a descriptor; the run's start and end where the trace does not have them."""
     seqs, ends = trace.column("seq"), trace.column("t_end")
     first = int(seqs[0]) if len(seqs) else 0

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ...capabilities.memory.changes import Changes, Modified
 from ...text.escape import cut_lines, html_text, shorten, visible
 from ...text.numbers import counted, size
-from ..timeline.columns import outcome_of
+from ..subject import Subject, outcome_of
 
 NAMES, DIFFS = 30, 8
 """Entries shown of a directory, and differences shown line by line."""
@@ -34,14 +33,14 @@ class Entry:
     """The difference line by line, made visible; "" where there is none to show."""
 
 
-def copies(run: Any) -> dict[str, Changes]:
+def copies(run: Subject) -> dict[str, Changes]:
     """The copied directories of a run that has ended in which something changed: guest path -> changes."""
     if outcome_of(run) is None:
         return {}
-    return {guest: changes for guest, changes in (getattr(run, "changes", None) or {}).items() if changes}
+    return {guest: changes for guest, changes in run.changes.items() if changes}
 
 
-def text(run: Any) -> list[str]:
+def text(run: Subject) -> list[str]:
     """The changes as lines for a terminal; none if nothing changed."""
     lines = []
     for guest, changes in copies(run).items():
@@ -57,7 +56,7 @@ def text(run: Any) -> list[str]:
     return lines
 
 
-def html(run: Any) -> str:
+def html(run: Subject) -> str:
     """The changes as an HTML fragment; "" if nothing changed."""
     parts = []
     for guest, changes in copies(run).items():

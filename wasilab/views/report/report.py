@@ -7,38 +7,37 @@ for a file, `mimebundle` and `show` for IPython's display machinery. The words a
 
 from __future__ import annotations
 
-import os
 import sys
 import textwrap
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ...text.escape import html_text, shorten
+from ...text.escape import html_text, shorten, visible
 from ...text.numbers import counted, duration, size
-from ..moment import settled
+from ..subject import Subject, snapshot
 from ..timeline import figure as timeline
-from ..timeline.columns import Columns, outcome_of
+from ..timeline.columns import Columns
 from ..timeline.png import picture as drawn_picture
 from ..timeline.svg import strip_html
 from . import changed, sections
 from .page import document, embedded
 from .summary import summary
-from .verdict import RunLike, refusals, to_complete, verdict
+from .verdict import frames_of, refusals, to_complete, verdict
 
 TEXT_WIDTH = 100
 
 
-def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
+def text(run: Subject, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     """The report for a terminal: verdict, stack, refusals with their remedies, output, the costliest calls.
 
     `output=False` leaves stdout and stderr out (where they were shown while the guest ran).
     """
-    run = settled(run)
+    run = snapshot(run)
     columns = Columns.of(run)
-    lines = textwrap.wrap(f"{sections.as_text(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
-    for frame in list(getattr(outcome_of(run), "frames", ()))[:10]:
-        lines.append(f"    {sections.as_text(str(frame))}")
+    lines = textwrap.wrap(f"{visible(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
+    for frame in frames_of(run)[:10]:
+        lines.append(f"    {visible(str(frame))}")
     for refusal in refusals(run)[:10]:
         times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
         where = f" [{refusal.where}]" if refusal.where else ""
@@ -68,10 +67,10 @@ def text(run: RunLike, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     return "\n".join(lines)
 
 
-def body(run: RunLike, *, output: bool = True) -> str:
+def body(run: Subject, *, output: bool = True) -> str:
     """The whole report as an HTML fragment: everything that a reader without a kernel needs."""
     columns = Columns.of(run)
-    lines = sections.lines_html(run)
+    lines, grants = sections.lines_html(run), sections.grants_html(run)
     return "".join(
         (
             sections.verdict_html(run),
@@ -82,14 +81,14 @@ def body(run: RunLike, *, output: bool = True) -> str:
             "<h2>Timeline</h2>",
             strip_html(run, columns, timeline_words(run, columns)),
             sections.notes_html(run),
-            "<details open><summary>Asked for, granted, used</summary>", sections.grants_html(run), "</details>",
+            f"<details open><summary>Asked for, granted, used</summary>{grants}</details>" if grants else "",
             "<details open><summary>Calls</summary>", sections.summary_html(columns), "</details>",
             f"<details open><summary>Lines of the source</summary>{lines}</details>" if lines else "",
         )
     )  # fmt: skip
 
 
-def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
+def plain(run: Subject, picture: bytes, *, output: bool = True) -> str:
     """The report in the few tags that every sanitiser lets through."""
     columns = Columns.of(run)
     groups = refusals(run)
@@ -109,73 +108,48 @@ def plain(run: RunLike, picture: bytes, *, output: bool = True) -> str:
     )
 
 
-def html(run: RunLike, *, output: bool = True) -> str:
+def html(run: Subject, *, output: bool = True) -> str:
     """The report for a notebook's output."""
-    run = settled(run)
+    run = snapshot(run)
     whole, simple = body(run, output=output), plain(run, drawn_picture(run), output=output)
     return embedded(title(run), whole, simple, _height(run, output))
 
 
-def page(run: RunLike) -> str:
+def page(run: Subject) -> str:
     """The report as one HTML file: complete, self-contained, without scripts; light and dark."""
-    return document(title(run), body(settled(run)))
+    return document(title(run), body(snapshot(run)))
 
 
-def to_html(run: RunLike, path: str | PathLike[str]) -> None:
+def to_html(run: Subject, path: str | PathLike[str]) -> None:
     """Write `page(run)` to a file."""
     Path(path).write_text(page(run), encoding="utf-8")
 
 
-def mimebundle(run: RunLike) -> dict[str, Any]:
+def mimebundle(run: Subject) -> dict[str, Any]:
     """What IPython displays of a run where no widget lives: `text/plain` and `text/html`, the same content in both.
 
     A run that says `streamed = True` showed its output in the cell already: it is not repeated.
     """
-    output = not getattr(run, "streamed", False)
+    output = not run.streamed
     bundle: dict[str, Any] = {"text/plain": text(run, output=output)}
-    formatter = getattr(_shell(), "display_formatter", None)
+    formatter = getattr(shell(), "display_formatter", None)
     if formatter is None or "text/html" in formatter.active_types:  # a terminal would throw it away
         bundle["text/html"] = html(run, output=output)
     return bundle
 
 
-def show(run: RunLike) -> None:
-    """Display a run where a kernel serves a person: the report, and the live timeline, which hides it while it lives.
-
-    Raises NotImplementedError elsewhere, which lets IPython take `mimebundle`.
-    """
-    if not _for_a_person():
-        raise NotImplementedError("no widget lives here")
-    from ..timeline.widget import timeline as interactive
-
-    interactive(run).display(mimebundle(run))
-
-
-def _for_a_person() -> bool:
-    """Whether this process is a Jupyter kernel whose front end can ask a person: only there a widget lives.
-
-    Who executes a notebook without anybody to answer (nbclient: `nbconvert --execute`, papermill, Jupyter Book) makes
-    a page of it, and a page would prefer the widget to the report and show nothing without the network. Voila executes
-    likewise, but serves the widgets.
-    """
-    kernel = getattr(_shell(), "kernel", None)
-    if kernel is None:
-        return False
-    return bool(getattr(kernel, "_allow_stdin", True)) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
-
-
-def _shell() -> Any:
+def shell() -> Any:
     """IPython's shell, where there is one."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None
 
 
-def title(run: RunLike) -> str:
+def title(run: Subject) -> str:
     """The page's title, as HTML text."""
     return f"{html_text(run.name or 'run')}: WASI report"
 
 
-def timeline_words(run: RunLike, columns: Columns) -> str:
+def timeline_words(run: Subject, columns: Columns) -> str:
     """What the timeline picture shows, for those who cannot see it."""
     begun, left = columns.gaps()
     guest = int((left - begun).sum())
@@ -184,7 +158,7 @@ def timeline_words(run: RunLike, columns: Columns) -> str:
     return f"Timeline: {timeline.headline(run, columns)}. Time by lane: {', '.join(parts)}."
 
 
-def _height(run: RunLike, output: bool) -> int:
+def _height(run: Subject, output: bool) -> int:
     """A guess at the height in pixels of the embedded page (a frame without script cannot measure itself)."""
     columns = Columns.of(run)
     lanes = 1 + len(columns.families)
@@ -194,5 +168,5 @@ def _height(run: RunLike, output: bool) -> int:
         lines = sections.output_start(run, name, 20, 2000)[0].count("\n")
         height += 0 if not lines else min(50 + 19 * lines, 350)
     height += 60 * min(len(changed.copies(run)), 4)
-    height += 19 * min(len(getattr(outcome_of(run), "frames", ())), 14)
+    height += 19 * min(len(frames_of(run)), 14)
     return min(height, 900)

@@ -14,10 +14,11 @@ from typing import Any
 from ...grants.advice.compare import compare
 from ...text.escape import cut_lines, html_text, shorten, visible
 from ...text.numbers import counted, duration, size
-from ..timeline.columns import Columns, outcome_of, trace_of
+from ..subject import Subject, trace_of
+from ..timeline.columns import Columns
 from .sources import source_of
 from .summary import CallRow, summary
-from .verdict import RunLike, mood, refusals, to_complete, verdict
+from .verdict import frames_of, mood, refusals, to_complete, verdict
 
 MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
 OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
@@ -27,27 +28,27 @@ LONG = 600
 """Characters of a sentence that is shown in a box of its own, which scrolls."""
 
 
-def verdict_html(run: RunLike) -> str:
+def verdict_html(run: Subject) -> str:
     """The verdict line with its glyph."""
     tone = mood(run)
     return (
         f'<div class="verdict {tone}" role="status"><span class="mark" aria-hidden="true">{MARKS[tone]}</span>'
-        f"<bdi>{html_text(getattr(run, 'name', '') or 'run')}</bdi>: {html_text(verdict(run))}</div>"
+        f"<bdi>{html_text(run.name or 'run')}</bdi>: {html_text(verdict(run))}</div>"
     )
 
 
-def running_html(run: Any) -> str:
+def running_html(run: Subject) -> str:
     """The line in the verdict's place while the run goes on."""
-    name = html_text(getattr(run, "name", "") or "run")
+    name = html_text(run.name or "run")
     return (
         f'<div class="verdict busy" role="status"><span class="mark" aria-hidden="true">{MARKS["busy"]}</span>'
         f"<bdi>{name}</bdi>: running; its calls appear as it makes them.</div>"
     )
 
 
-def stack_html(run: RunLike) -> str:
+def stack_html(run: Subject) -> str:
     """The guest's stack at a trap or limit, innermost frame first; "" when there is none."""
-    frames = list(getattr(outcome_of(run), "frames", ()))
+    frames = frames_of(run)
     if not frames:
         return ""
     more = f"\n… {len(frames) - 40} more frames" if len(frames) > 40 else ""
@@ -55,7 +56,7 @@ def stack_html(run: RunLike) -> str:
     return f"<h2>Where the guest was</h2><pre>{lines}{more}</pre>"
 
 
-def refusals_html(run: RunLike, *, buttons: Callable[[str], bool] = lambda _: False) -> str:
+def refusals_html(run: Subject, *, buttons: Callable[[str], bool] = lambda _: False) -> str:
     """The refusals, grouped, each with the smallest grant that would allow it; "" when there are none.
 
     `buttons(remedy)`: whether to put a button "grant and run again" there (for the widget, which knows them by number).
@@ -86,7 +87,7 @@ def refusals_html(run: RunLike, *, buttons: Callable[[str], bool] = lambda _: Fa
     return f"{shown}<details><summary>{counted(len(groups) - REFUSALS_OPEN, 'more reason')}</summary>{folded}</details>"
 
 
-def output_html(run: RunLike, head: str = "<h2>{}</h2>") -> str:
+def output_html(run: Subject, head: str = "<h2>{}</h2>") -> str:
     """What the guest wrote, made visible and cut to a readable length; `head` is the markup of a stream's name."""
     parts = []
     for name in ("stdout", "stderr"):
@@ -97,7 +98,7 @@ def output_html(run: RunLike, head: str = "<h2>{}</h2>") -> str:
     return "".join(parts)
 
 
-def notes_html(run: Any, head: str = "<h2>{}</h2>") -> str:
+def notes_html(run: Subject, head: str = "<h2>{}</h2>") -> str:
     """A person's notes on the calls of the trace, in the order of the calls; "" when there are none."""
     notes = _notes(run)
     if not notes:
@@ -113,14 +114,14 @@ def notes_html(run: Any, head: str = "<h2>{}</h2>") -> str:
     return f"{head.format('Notes')}<ul>{items}</ul>{more}"
 
 
-def notes_text(run: Any) -> list[str]:
+def notes_text(run: Subject) -> list[str]:
     """The notes for a terminal, a line each."""
     notes = _notes(run)
     lines = [f"note on {calls} ({name}): {visible(text)}" for calls, name, text in notes[:10]]
     return lines + [f"... {counted(len(notes) - 10, 'more note')} in run.trace.notes"] * (len(notes) > 10)
 
 
-def _notes(run: Any) -> list[tuple[str, str, str]]:
+def _notes(run: Subject) -> list[tuple[str, str, str]]:
     """(calls, name of the first, text) of each note."""
     trace = trace_of(run)
     seqs = trace.column("seq")
@@ -133,8 +134,10 @@ def _notes(run: Any) -> list[tuple[str, str, str]]:
     return found
 
 
-def grants_html(run: RunLike) -> str:
-    """Asked for, granted, used, refused: a row a family."""
+def grants_html(run: Subject) -> str:
+    """Asked for, granted, used, refused: a row a family; "" where only the trace is at hand."""
+    if run.grants is None:
+        return ""
     rows = []
     for row in compare(run.module, run.grants, trace_of(run)):
         rows.append(
@@ -158,12 +161,12 @@ def summary_html(columns: Columns) -> str:
     return table(SUMMARY_HEAD, [summary_cells(row) for row in rows], numbers=set(range(1, 9)))
 
 
-def lines_html(run: RunLike, most: int = 8) -> str:
+def lines_html(run: Subject, most: int = 8) -> str:
     """The source lines whose calls took most time; "" when no line is known."""
     rows = sorted(trace_of(run).by_line().rows, key=lambda row: -row.time)[:most]
     if not rows:
         return ""
-    name, text = source_of(run, trace_of(run))
+    name, text = source_of(run)
     source = text.splitlines()
 
     def code(row: Any) -> str:
@@ -214,27 +217,16 @@ def image_html(png: bytes, alt: str) -> str:
     return f'<img alt="{html_text(alt)}" src="data:image/png;base64,{data}">'
 
 
-def output_start(run: RunLike, name: str, lines: int, characters: int) -> tuple[str, str]:
+def output_start(run: Subject, name: str, lines: int, characters: int) -> tuple[str, str]:
     """The beginning of what the guest wrote to a stream, made visible, and in words what is left out ("" nothing).
 
     Only what is shown is decoded: the output may be as long as the run's limit allows.
     """
-    whole = written(run, name) or b""
-    whole = whole.encode("utf-8", "surrogateescape") if isinstance(whole, str) else bytes(whole)
-    shown, left = cut_lines(as_text(whole[: 4 * characters]), lines=lines, characters=characters)
+    whole = run.stdout_bytes if name == "stdout" else run.stderr_bytes
+    shown, left = cut_lines(visible(whole[: 4 * characters], lines=True), lines=lines, characters=characters)
     if len(whole) > 4 * characters:
         left = whole.count(b"\n") + (not whole.endswith(b"\n")) - shown.count("\n") - (not shown.endswith("\n"))
     if left > 0:
         return shown, counted(left, "more line")
     rest = len(whole) - len(shown.encode())
     return shown, f"{counted(rest, 'more byte')} of this line" if rest > 0 and len(shown) == characters else ""
-
-
-def written(run: RunLike, name: str) -> Any:
-    """What the guest wrote to "stdout" or "stderr": its bytes where the run has them, else the text."""
-    return getattr(run, f"{name}_bytes", None) or getattr(run, name, b"")
-
-
-def as_text(output: Any) -> str:
-    """Output as the run kept it (bytes or text), made visible."""
-    return visible(output if isinstance(output, (str, bytes)) else bytes(output or b""), lines=True)

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 from ...text.escape import visible
+from ...trace.answers.event import Frame
+from ..subject import Subject, trace_of
 
 AROUND = 4
 """Lines shown before and after the marked one."""
 
 
-def source_of(run: Any, trace: Any) -> tuple[str, str]:
+def source_of(run: Subject) -> tuple[str, str]:
     """(file name, text) of the guest's source, ("", "") when it is not at hand."""
-    module = getattr(run, "module", None)
-    text = getattr(module, "source", None) or trace.meta.get("source") or ""
-    name = getattr(module, "source_name", None) or trace.meta.get("source_name") or ""
+    meta = trace_of(run).meta
+    text = (run.module.source if run.module is not None else None) or meta.get("source") or ""
+    name = (run.module.source_name if run.module is not None else None) or meta.get("source_name") or ""
     return (str(name), str(text)) if isinstance(text, str) else ("", "")
 
 
-def source_lines(run: Any, trace: Any, stack: Sequence[Any]) -> tuple[str, int, list[tuple[int, str]]] | None:
+def source_lines(run: Subject, stack: Sequence[Frame]) -> tuple[str, int, list[tuple[int, str]]] | None:
     """(file, line, [(number, text), ...]) of the innermost frame that lies in the guest's own source, else None.
 
     When the source is not at hand, the innermost frame with a line is named, with no lines.
     """
-    name, text = source_of(run, trace)
+    name, text = source_of(run)
     known = [frame for frame in stack if frame.file and frame.line]
-    own = [frame for frame in known if name and PurePosixPath(frame.file).name == PurePosixPath(name).name]
+    own = [frame for frame in known if name and PurePosixPath(frame.file or "").name == PurePosixPath(name).name]
     if not own:
-        return (visible(known[0].file), known[0].line, []) if known and not name else None
+        return (visible(known[0].file or ""), known[0].line, []) if known and not name else None
     line = own[0].line
     lines = text.splitlines()
     first = max(line - AROUND, 1)

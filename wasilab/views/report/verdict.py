@@ -7,35 +7,15 @@ it into a terminal or a page.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Literal
 
+from ...engine.outcome import Frame
 from ...text.escape import visible
 from ...text.numbers import counted, duration
 from ...trace.answers.library_refusals import Unasked, unasked
-from ..timeline.columns import Columns, outcome_of
-
-
-class RunLike(Protocol):
-    """What a report reads of a run (`runner.Run` is one; a notebook may pass its own)."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def exit_code(self) -> int: ...
-    @property
-    def outcome(self) -> Any: ...
-    @property
-    def stdout(self) -> Any: ...
-    @property
-    def stderr(self) -> Any: ...
-    @property
-    def trace(self) -> Any: ...
-    @property
-    def denied(self) -> Any: ...
-    @property
-    def grants(self) -> Any: ...
-    @property
-    def module(self) -> Any: ...
+from ...trace.answers.refusals import Refusal as Denial
+from ..subject import Subject, outcome_of
+from ..timeline.columns import Columns
 
 
 @dataclass(frozen=True)
@@ -66,18 +46,18 @@ def to_complete(remedy: str) -> str:
 ENDINGS = {"trap": "Trapped", "limit": "Stopped by a limit", "interrupt": "Stopped by you"}
 
 
-def verdict(run: RunLike) -> str:
+def verdict(run: Subject) -> str:
     """One sentence: how the run ended, after how many calls and how long, and how many were refused."""
     columns, outcome = Columns.of(run), outcome_of(run)
-    seconds = outcome.seconds if outcome is not None else getattr(run, "seconds", columns.span / 1e9)
-    traced = getattr(run, "traced", True)
+    seconds = outcome.seconds if outcome is not None else run.seconds
+    traced = run.traced
     calls = f"{counted(len(columns) + columns.dropped, 'WASI call')} in " if traced else ""
     after = f"after {calls}{duration(seconds * 1e9)}"
     message = visible(outcome.message).rstrip(".") if outcome is not None else ""
     if outcome is None:
         head = "Still running"
     elif outcome.kind == "exit":
-        head = "Ended well (exit status 0)" if run.exit_code == 0 else f"Ended with exit status {run.exit_code}"
+        head = "Ended well (exit status 0)" if outcome.ok else f"Ended with exit status {outcome.exit_code}"
     else:
         word = ENDINGS.get(outcome.kind, "Could not run")
         head = word if not message or outcome.kind == "interrupt" else f"{word}: {message}"
@@ -93,39 +73,49 @@ def verdict(run: RunLike) -> str:
     return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
 
 
-def unasked_of(run: RunLike) -> Unasked | None:
+def unasked_of(run: Subject) -> Unasked | None:
     """What the program's own library refused, so that no call shows it; None where the run does not point to that."""
-    if not getattr(run, "traced", True) or run.exit_code == 0 or len(run.denied):
+    outcome = outcome_of(run)
+    if outcome is None or outcome.exit_code == 0 or not run.traced or len(run.denied):
         return None
-    return unasked(run.trace, run.stderr if isinstance(run.stderr, str) else "")
+    return unasked(run.trace, run.stderr_bytes.decode("utf-8", "replace"))
 
 
-def refused_by_its_library(run: RunLike) -> str:
+def refused_by_its_library(run: Subject) -> str:
     """The same as a sentence, "" where there is none."""
     found = unasked_of(run)
     return f"{found.sentence} To allow it: {found.flag}" if found is not None else ""
 
 
-def mood(run: RunLike) -> str:
-    """ "good", "warn" (ended by itself, but something was refused or the status is not 0), "bad" or "busy"."""
+Mood = Literal["good", "warn", "bad", "busy"]
+
+
+def mood(run: Subject) -> Mood:
+    """How the run went: "warn" ended by itself, but something was refused or the status is not 0; "busy" still runs."""
     outcome = outcome_of(run)
     if outcome is None:
         return "busy"
     if outcome.kind != "exit":
         return "bad"
-    return "good" if run.exit_code == 0 and not _refused(run, Columns.of(run)) else "warn"
+    return "good" if outcome.ok and not _refused(run, Columns.of(run)) else "warn"
 
 
-def _refused(run: RunLike, columns: Columns) -> int:
+def frames_of(run: Subject) -> tuple[Frame, ...]:
+    """The guest's stack where a trap or a limit ended it, innermost frame first."""
+    outcome = outcome_of(run)
+    return () if outcome is None else outcome.frames
+
+
+def _refused(run: Subject, columns: Columns) -> int:
     """How many calls were refused, the searches that the trace's owner derived from others included."""
     derived = sum(refusal.count for refusal in refusals(run)) if columns.dropped == 0 else 0
     return max(int(columns.refused.sum()), derived)
 
 
-def refusals(run: RunLike) -> list[Refusal]:
+def refusals(run: Subject) -> list[Refusal]:
     """The refused calls of a run, grouped by sentence, the most frequent first."""
-    groups: dict[tuple[str, str], list[Any]] = {}
-    for denial in run.denied if getattr(run, "traced", True) else ():
+    groups: dict[tuple[str, str], list[Denial]] = {}
+    for denial in run.denied if run.traced else ():
         key = visible(denial.sentence), visible(denial.remedy)
         groups.setdefault(key, []).append(denial)
     found = [

@@ -9,24 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from ...engine.outcome import Outcome
 from ...trace.columns.decode import FAMILY_OF, call_name
-from ...trace.record.recorder import Recorder
+from ...trace.record.layout import DID_NOT_RETURN, Flag
 from ...trace.trace import Trace
+from ..subject import Subject, outcome_of, trace_of
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-
-NOT_RETURNED = 255
-"""The errno column of a call that did not return: it ended the run (proc_exit, a trap)."""
-INJECTED = 1
-"""Bit of the flags column: the result was injected by the person, not given by the host."""
 
 FAMILIES = ("args", "environ", "clock", "random", "path", "fd", "poll", "sched", "sock", "proc", "unknown")
 """The lanes of a timeline, in the order in which a program's life tends to meet them."""
@@ -48,24 +42,6 @@ def name_of(call: int) -> str:
 def family_of(call: int) -> str:
     """The family of the call with that number, such as "path"."""
     return FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"
-
-
-def trace_of(run_or_trace: Any) -> Trace:
-    """The trace of a run, or the trace itself; an empty one for a run that was not traced."""
-    if isinstance(run_or_trace, Trace):
-        return run_or_trace
-    if not getattr(run_or_trace, "traced", True):
-        return Trace.of_recorder(Recorder())
-    trace: Trace = run_or_trace.trace
-    return trace
-
-
-def outcome_of(run_or_trace: Any) -> Outcome | None:
-    """How the run ended; None while it goes on, and for a trace without its run."""
-    if isinstance(run_or_trace, Trace) or getattr(run_or_trace, "running", False):
-        return None
-    outcome: Outcome | None = getattr(run_or_trace, "outcome", None)
-    return outcome
 
 
 _KEPT: WeakKeyDictionary[Trace, Columns] = WeakKeyDictionary()
@@ -98,10 +74,9 @@ class Columns:
         return len(self.start)
 
     @classmethod
-    def of(cls, run_or_trace: Any) -> Columns:
-        """The columns of a `Run` or a `Trace`; kept as long as the trace is."""
-        trace = trace_of(run_or_trace)
-        outcome = outcome_of(run_or_trace)
+    def of(cls, run: Subject) -> Columns:
+        """The columns of a run's trace; kept as long as the trace is."""
+        trace, outcome = trace_of(run), outcome_of(run)
         ended = int(outcome.seconds * 1e9) if outcome is not None else 0
         known = _KEPT.get(trace)
         if known is None or known.ended != ended:
@@ -134,16 +109,16 @@ class Columns:
     @cached_property
     def failed(self) -> Mask:
         """Calls that returned an errno without being refused (no such file, bad descriptor...)."""
-        return np.asarray((self.errno != 0) & (self.errno != NOT_RETURNED) & ~self.refused)
+        return np.asarray((self.errno != 0) & (self.errno != DID_NOT_RETURN) & ~self.refused)
 
     @cached_property
     def injected(self) -> Mask:
-        return np.asarray((self.flags & INJECTED) != 0)
+        return np.asarray((self.flags & Flag.INJECTED) != 0)
 
     @cached_property
     def unreturned(self) -> bool:
         """Whether the last call never came back to the guest."""
-        return bool(len(self)) and int(self.errno[int(self.end.argmax())]) == NOT_RETURNED
+        return bool(len(self)) and int(self.errno[int(self.end.argmax())]) == DID_NOT_RETURN
 
     @cached_property
     def span(self) -> int:

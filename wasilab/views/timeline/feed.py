@@ -15,18 +15,20 @@ from typing import Any
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ...grants.advice.compare import describe, mode_of
 from ...text.escape import shorten, visible
-from ...trace.answers.event import CallEvent
+from ...trace.answers.event import CallEvent, Fd
 from ...trace.columns.decode import ERRNO_NAMES, Field, call_name
+from ...trace.formats import WRITERS
 from ...trace.strace.arguments import parameter
 from ...trace.strace.arguments import result as result_text
 from ...trace.strace.lines import fd_text, life_at
 from ...trace.strace.pieces import texts
-from ...trace.trace import Trace
 from ...wasi import spec
 from ..report.sources import source_lines
-from .columns import COLOURS, Columns, busy, outcome_of, trace_of
-from .figure import ENDINGS, headline
+from ..subject import Subject, trace_of
+from .columns import COLOURS, Columns, busy
+from .figure import ending_of, headline
 
 SAVED_CALLS = 12_000
 """A run of at most so many calls is saved in the notebook whole; a larger one as an overview."""
@@ -47,12 +49,12 @@ REFUSED, FAILED, INJECTED = 1, 2, 4
 
 
 class Feed:
-    """Everything that the browser may want to know of one run or trace. Rows count from 0, in the order of start."""
+    """Everything that the browser may want to know of one run. Rows count from 0, in the order of start."""
 
-    def __init__(self, run_or_trace: Any) -> None:
-        self.run = None if isinstance(run_or_trace, Trace) else run_or_trace
-        self.trace = trace_of(run_or_trace)
-        self.columns = Columns.of(run_or_trace)
+    def __init__(self, run: Subject) -> None:
+        self.run = run
+        self.trace = trace_of(run)
+        self.columns = Columns.of(run)
 
     # -- what is sent at once and saved -----------------------------------------------------------------------------
 
@@ -64,8 +66,8 @@ class Feed:
             "calls": len(columns),
             "dropped": columns.dropped,
             "span": columns.span,
-            "ending": ENDINGS.get(getattr(outcome_of(self.run), "kind", "exit"), ""),
-            "title": shorten(visible(headline(self.run or self.trace, columns)), 200),
+            "ending": ending_of(self.run),
+            "title": shorten(visible(headline(self.run, columns)), 200),
             **vocabulary(families),
             "lives": self.lives(),
             "output": list(self.outputs()),
@@ -142,7 +144,7 @@ class Feed:
     def lives(self) -> list[dict[str, Any]]:
         """The openings of descriptors as bars: life, label, from and to in ns (None: open, and the run goes on)."""
         columns, store = self.columns, self.trace.store
-        end, going_on = columns.span, getattr(self.run, "running", False)
+        end, going_on = columns.span, self.run.running
 
         def at(seq: int, otherwise: int) -> int:
             row = self.row_of(seq)
@@ -236,7 +238,7 @@ class Feed:
             "data": base64.b64encode(data).decode("ascii"),
             "cut": event.truncated or len(event.data) > len(data),
             "stack": stack[:64],
-            "source": source_lines(self.run, self.trace, event.stack),
+            "source": source_lines(self.run, event.stack),
             "note": "; ".join(visible(note) for note in event.notes),
         }
 
@@ -316,19 +318,18 @@ def result(event: CallEvent) -> str:
     words = [(field.name, texts(result_text(batch, field), 1)[0]) for field in batch.plan.results]
     if len(words) == 1:
         name, value = words[0]
-        if isinstance(path := getattr(event.result.get(name), "path", None), str) and path:
-            return fd_text(int(value), path.encode("utf-8", "surrogateescape"))
+        given = event.result.get(name)
+        if isinstance(given, Fd) and given.path:
+            return fd_text(int(given), given.path.encode("utf-8", "surrogateescape"))
         return value
     return ", ".join(f"{name}={value}" for name, value in words) or "0"
 
 
-def capability(run: Any, event: CallEvent) -> str:
+def capability(run: Subject, event: CallEvent) -> str:
     """The grant that the call went through, in words; "" when the run's grants are not at hand."""
-    grants = getattr(run, "grants", None)
+    grants = run.grants
     if grants is None:
         return ""
-    from ...grants.advice.compare import describe, mode_of
-
     if event.family in ("path", "fd") and event.fd is not None:
         path = event.fd.path
         inside = [g for g in grants.dirs if path == g or path.startswith(g.rstrip("/") + "/")]
@@ -342,6 +343,4 @@ def capability(run: Any, event: CallEvent) -> str:
 
 def exports() -> list[tuple[str, str]]:
     """(suffix, words) of every format that a trace can be written in here."""
-    from ...trace.formats import WRITERS
-
     return [(suffix, f"{suffix.lstrip('.')}") for suffix in WRITERS]

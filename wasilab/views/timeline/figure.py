@@ -7,20 +7,21 @@ What is drawn is computed first, by `lanes`, as plain arrays: any number of call
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ...text.numbers import counted, duration, time_unit
+from ...trace.trace import Trace
 from ..plots.ink import DIM, canvas, label, new_figure, png
-from .columns import COLOURS, Columns, Ints, Mask, busy, outcome_of, trace_of
+from ..subject import Subject, as_subject, outcome_of, trace_of
+from .columns import COLOURS, Columns, Ints, Mask, busy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ...trace.trace import Trace
 
 Bars = npt.NDArray[np.float64]
 
@@ -31,6 +32,14 @@ GLYPHS = {"refused": "X", "failed": "|", "injected": "D"}
 
 ENDINGS = {"trap": "trap", "limit": "limit", "interrupt": "stopped"}
 """The word beside the mark at the end of a run that did not end by itself."""
+
+
+def ending_of(run: Subject) -> str:
+    """That word for a run, "" for one that ended by itself, still runs, or whose end is not known."""
+    outcome = outcome_of(run)
+    return ENDINGS.get(outcome.kind, "") if outcome is not None else ""
+
+
 MOST_NOTES = 12
 """Notes that are marked in the picture."""
 
@@ -92,22 +101,25 @@ def _thinned(start: Ints, mask: Mask, span: int, bins: int) -> Ints:
     return times[first]
 
 
-def figure(run_or_trace: Any, *, title: str | None = None, width: float = 9.0, ax: Axes | None = None) -> Figure:
+def figure(
+    run: Subject | Trace, *, title: str | None = None, width: float = 9.0, ax: Axes | None = None
+) -> Figure:
     """The timeline of a run or trace as a Figure, `width` inches wide.
 
     With `ax` it is drawn into those axes and their figure is returned. `title` defaults to the run's name, its
     calls and its time. An empty run gives a picture that says so.
     """
-    columns = Columns.of(run_or_trace)
+    run = as_subject(run)
+    columns = Columns.of(run)
     drawn = lanes(columns)
     fig, axes = _page(drawn, width) if ax is None else canvas(ax, (width, 1.0))
-    words = title if title is not None else headline(run_or_trace, columns)
+    words = title if title is not None else headline(run, columns)
     axes.set_title(label(words, 100), loc="left", fontsize=10, y=None if ax is not None else 1.0)
     draw(axes, columns, drawn)
-    mark_notes(axes, columns, trace_of(run_or_trace))
-    ending = getattr(outcome_of(run_or_trace), "kind", "exit")
-    if ending in ENDINGS:
-        mark_end(axes, columns, ENDINGS[ending])
+    mark_notes(axes, columns, trace_of(run))
+    ending = ending_of(run)
+    if ending:
+        mark_end(axes, columns, ending)
     return fig
 
 
@@ -132,11 +144,10 @@ def note(lane: Lane) -> str:
     return f"{counted(lane.calls, 'call')}, {busy_time}" if lane.calls else busy_time
 
 
-def headline(run_or_trace: Any, columns: Columns) -> str:
+def headline(run: Subject, columns: Columns) -> str:
     """The line above the picture: name, calls, time, and what was refused or dropped."""
-    name = str(getattr(run_or_trace, "name", "") or "")
-    text = f"{name}: " if name else ""
-    if getattr(run_or_trace, "running", False):
+    text = f"{run.name}: " if run.name else ""
+    if run.running:
         text += f"{counted(len(columns), 'call')}, still running"
     else:
         span = f" in {duration(columns.span)}" if len(columns) or columns.ended else ""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...trace.record.recorder import RECORD, Recorder
-from ..moment import settled
+from ..subject import Subject, snapshot
 from .columns import FAMILIES, family_of
 from .feed import LAYOUT, Feed, exports, packed, vocabulary
 
@@ -33,13 +33,12 @@ MOST_LIVE = 2_000_000
 class LiveFeed:
     """Sends the growth of `run` through `send(content, buffers)` from a thread of its own."""
 
-    def __init__(self, run: Any, send: Callable[..., None], on_end: Callable[[Any], None]) -> None:
+    def __init__(self, run: Subject, send: Callable[..., None], on_end: Callable[[Subject], None]) -> None:
         self.run = run
         self._send = send
         self._on_end = on_end
-        recorder = recorder_of(run)
-        assert recorder is not None, "asked only of a run that `possible` said yes to"
-        self._recorder = recorder
+        assert run.recorder is not None, "a run for which `possible` is true"
+        self._recorder = run.recorder
         self._base = self._recorder.chunks[0].first
         self._next = self._base
         self._met: set[str] = set()
@@ -50,9 +49,9 @@ class LiveFeed:
         self._feed: tuple[float, Feed] | None = None
 
     @staticmethod
-    def possible(run: Any) -> bool:
-        """Whether `run` is one that still goes on."""
-        return bool(getattr(run, "running", False)) and recorder_of(run) is not None
+    def possible(run: Subject) -> bool:
+        """Whether `run` still runs and is recorded."""
+        return run.running and run.recorder is not None
 
     def start(self) -> None:
         """Begin to send."""
@@ -70,7 +69,7 @@ class LiveFeed:
         """What is known until now (at most a second old), to answer questions about it."""
         now = time.monotonic()
         if self._feed is None or now - self._feed[0] > 1.0:
-            self._feed = (now, Feed(settled(self.run)))
+            self._feed = (now, Feed(snapshot(self.run)))
         return self._feed[1]
 
     def _follow(self) -> None:
@@ -114,15 +113,6 @@ class LiveFeed:
         self._told = self._next
         self._tell_at = begun + max(WORDS_PERIOD, 20 * (time.monotonic() - begun))  # they need the whole trace
         return words
-
-
-def recorder_of(run: Any) -> Recorder | None:
-    """The recorder that a run is being written to; None when it is not traced."""
-    for owner in (run, getattr(run, "_prepared", None)):
-        recorder = getattr(owner, "recorder", None)
-        if isinstance(recorder, Recorder):
-            return recorder
-    return None
 
 
 def grown(recorder: Recorder, since: int, most: int) -> Any:

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from ...text.escape import shorten, visible
 from ...text.numbers import time_unit
 from ..plots.ink import DIM
-from .columns import COLOURS, Columns, outcome_of
-from .figure import ENDINGS, Lane, headline, lanes, note
+from ..subject import Subject
+from .columns import COLOURS, Columns
+from .figure import Lane, ending_of, headline, lanes, note
 
 WIDTH = 990
 """Pixels, as wide as the figure of nine inches."""
@@ -39,18 +39,18 @@ _SHAPES = {
 """The outline of each verdict's glyph in a square of 100."""
 
 
-def picture(run_or_trace: Any) -> bytes:
-    """The timeline of a run or trace as a PNG file."""
-    columns = Columns.of(run_or_trace)
+def picture(run: Subject) -> bytes:
+    """The timeline of a run as a PNG file."""
+    columns = Columns.of(run)
     drawn = lanes(columns)
     page = _Page(columns, drawn)
     page.axis()
     for row, lane in enumerate(drawn):
         page.lane(row, lane)
-    page.title(drawable(headline(run_or_trace, columns)), drawn)
-    ending = getattr(outcome_of(run_or_trace), "kind", "exit")
-    if ending in ENDINGS:
-        page.end(ENDINGS[ending])
+    page.title(drawable(headline(run, columns)), drawn)
+    ending = ending_of(run)
+    if ending:
+        page.end(ending)
     if not len(columns):
         page.text(((page.left + page.right) / 2, page.middle(0)), "no WASI call was made", anchor="mm")
     out = io.BytesIO()

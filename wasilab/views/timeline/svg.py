@@ -6,14 +6,13 @@ of `picture.py` instead. No script: the picture is SVG that stretches, with name
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ...text.escape import html_text
 from ...text.numbers import counted, duration, time_unit
-from .columns import COLOURS, Columns, outcome_of
-from .figure import ENDINGS, Lane, lanes
+from ..subject import Subject
+from .columns import COLOURS, Columns, Ints
+from .figure import Lane, ending_of, lanes
 from .png import MARK_WORDS, ticks
 
 SIGNS = {"refused": "✖", "failed": "┃", "injected": "◆"}
@@ -21,10 +20,10 @@ SIGNS = {"refused": "✖", "failed": "┃", "injected": "◆"}
 BINS, SIGNS_SHOWN, TICKS = 1000, 100, 5
 
 
-def strip_html(run_or_trace: Any, columns: Columns, words: str) -> str:
+def strip_html(run: Subject, columns: Columns, words: str) -> str:
     """The timeline as a fragment; `words` tell the same to those who cannot see it."""
     drawn = lanes(columns, BINS)
-    ending = ENDINGS.get(getattr(outcome_of(run_or_trace), "kind", "exit"), "")
+    ending = ending_of(run)
     rows = "".join(_row(lane, columns) for lane in drawn)
     met = [verdict for verdict in SIGNS if any(len(lane.marks.get(verdict, ())) for lane in drawn)]
     legend = "".join(f'<span class="sign-{v}">{SIGNS[v]} {MARK_WORDS[v]}</span> ' for v in met)
@@ -69,7 +68,7 @@ def _path(lane: Lane, span: int) -> str:
     return "".join(f"M{x0:g} 100V{100 - 100 * tall:.0f}H{x1:g}V100z" for x0, x1, tall in joined)
 
 
-def _apart(times: Any, span: int) -> list[int]:
+def _apart(times: Ints, span: int) -> list[int]:
     """At most `SIGNS_SHOWN` of the times, far enough from each other to be told apart."""
     _, first = np.unique(times * SIGNS_SHOWN // max(span, 1), return_index=True)
     return [int(at) for at in times[first]]

@@ -17,10 +17,13 @@ import anywidget
 import traitlets
 
 from ...text.escape import visible
+from ...trace.trace import Trace
 from ..report import sections
 from ..report.page import unless_alive
 from ..report.sections import image_html
+from ..report.verdict import refusals
 from ..rerun import can_rerun, rerun
+from ..subject import Subject, as_subject, outcome_of
 from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .figure import headline
@@ -33,7 +36,7 @@ _LOG = logging.getLogger("wasilab")
 _SHOWN: weakref.WeakKeyDictionary[Any, Timeline] = weakref.WeakKeyDictionary()
 """The timeline of each run that was shown: a second display is a second view of it, not a second copy."""
 
-Rerun = Callable[[str], Any]
+Rerun = Callable[[str], Subject]
 """Run the same program again with one more flag (a remedy); returns the new run."""
 
 
@@ -55,26 +58,26 @@ class Timeline(anywidget.AnyWidget):
     notes = traitlets.Dict().tag(sync=True)
     """Notes by row of the trace (as text), as written in the inspector."""
 
-    def __init__(self, run_or_trace: Any, *, again: Rerun | None = None) -> None:
+    def __init__(self, run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> None:
         self._rerun = again
         self._live: LiveFeed | None = None
         super().__init__(_esm=module(), _style=style(), _key=secrets.token_hex(8))
         self.on_msg(self._answer)
         self.observe(self._take_notes, "notes")
-        self.show(run_or_trace)
+        self.show(as_subject(run_or_trace))
 
-    def show(self, run_or_trace: Any) -> None:
+    def show(self, run: Subject) -> None:
         """Show another run in the same place; a run that goes on grows while it does."""
         if self._live is not None:
             self._live.close()
             self._live = None
-        self.run = run_or_trace
-        if LiveFeed.possible(run_or_trace):
-            self._live = LiveFeed(run_or_trace, self.send, self._finished)
+        self.run = run
+        if LiveFeed.possible(run):
+            self._live = LiveFeed(run, self.send, self._finished)
             self._put(self._live.feed(), live=True)
             self._live.start()
         else:
-            self._put(Feed(run_or_trace))
+            self._put(Feed(run))
 
     def display(self, report: dict[str, Any]) -> None:
         """Show the widget in the cell, after `report` (a MIME bundle), which is seen where the widget is not alive."""
@@ -100,25 +103,23 @@ class Timeline(anywidget.AnyWidget):
             self.notes = feed.notes()
             self._meta = {**feed.meta(), "live": live, "thin": False} if live else feed.meta()
 
-    def _finished(self, run: Any) -> None:
+    def _finished(self, run: Subject) -> None:
         """A live run ended: keep it as any other, with the notes that were written meanwhile."""
         self._live = None
         feed = Feed(run)
         feed.take_notes(self.notes)
         self._put(feed)
 
-    def _sections(self, run: Any) -> tuple[str, str]:
-        if run is None:
-            return "", ""
-        output = "" if getattr(run, "streamed", False) else sections.output_html(run)
-        lines = sections.lines_html(run)
+    def _sections(self, run: Subject) -> tuple[str, str]:
+        output = "" if run.streamed else sections.output_html(run)
+        lines, grants = sections.lines_html(run), sections.grants_html(run)
         head = (
-            sections.verdict_html(run) + sections.stack_html(run)
+            (sections.verdict_html(run) if outcome_of(run) is not None else "") + sections.stack_html(run)
             + sections.refusals_html(run, buttons=self._may_rerun)
         )  # fmt: skip
         rest = (
             (f"<details><summary>Output</summary>{output}</details>" if output else "")
-            + f"<details><summary>Asked for, granted, used</summary>{sections.grants_html(run)}</details>"
+            + (f"<details><summary>Asked for, granted, used</summary>{grants}</details>" if grants else "")
             + f"<details><summary>Calls</summary>{sections.summary_html(self.feed.columns)}</details>"
             + (f"<details><summary>Lines of the source</summary>{lines}</details>" if lines else "")
         )
@@ -164,7 +165,7 @@ class Timeline(anywidget.AnyWidget):
             case "search":
                 return {"row": feed.search(str(content["text"]), int(content["row"]), int(content["by"]))}, []
             case "export":
-                name, data = exported(self.run if feed.run is not None else feed.trace, str(content["suffix"]))
+                name, data = exported(self.run, str(content["suffix"]))
                 return {"name": name}, [data]
             case "stop":
                 if self._live is None:
@@ -177,8 +178,6 @@ class Timeline(anywidget.AnyWidget):
                 raise ValueError(f"the timeline does not know the question {ask!r}")
 
     def _grant(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
-        from ..report.verdict import refusals
-
         found = refusals(self.run)
         if not 0 <= index < len(found) or not self._may_rerun(found[index].remedy):
             raise ValueError("there is no grant to add for this refusal")
@@ -190,7 +189,7 @@ class Timeline(anywidget.AnyWidget):
         return bool(remedy) if self._rerun is not None else can_rerun(self.run, remedy)
 
 
-def timeline(run_or_trace: Any, *, again: Rerun | None = None) -> Timeline:
+def timeline(run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> Timeline:
     """The interactive timeline of a run or trace, to be shown in a notebook; the same one when asked again."""
     known = _SHOWN.get(run_or_trace)
     if known is None or again is not None:

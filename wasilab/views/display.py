@@ -1,0 +1,37 @@
+"""How a run shows itself in a notebook: the report, and beside it the timeline that lives while the kernel does.
+
+Imported when a run is first displayed, since it brings in the widgets; `report/report.py` alone does for a terminal.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .report.report import mimebundle, shell
+from .subject import Subject
+from .timeline.widget import timeline
+
+__all__ = ["show", "timeline"]
+
+
+def show(run: Subject) -> None:
+    """Display a run where a kernel serves a person: the report, and the live timeline, which hides it while it lives.
+
+    Raises NotImplementedError elsewhere, which lets IPython take `mimebundle`.
+    """
+    if not _serves_a_person():
+        raise NotImplementedError("no widget lives here")
+    timeline(run).display(mimebundle(run))
+
+
+def _serves_a_person() -> bool:
+    """Whether this process is a Jupyter kernel whose front end can ask a person: only there a widget lives.
+
+    Programs that execute a notebook with nobody to answer (nbclient: `nbconvert --execute`, papermill, Jupyter Book)
+    make a page of it, and a page would prefer the widget to the report and show nothing without the network. Voila
+    executes in the same way, but serves the widgets.
+    """
+    kernel = getattr(shell(), "kernel", None)
+    if kernel is None:
+        return False
+    return bool(getattr(kernel, "_allow_stdin", True)) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
