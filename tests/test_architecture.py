@@ -35,7 +35,10 @@ MAX_ANY = 300
 MAX_PRIVATE_REACH_INS = 30
 
 # Imports inside functions, `file -> module`: reason.
-LATE: dict[str, str] = {}
+LATE: dict[str, str] = {
+    "runs.run -> views.static": "a program that only runs needs neither numpy nor Pillow",
+    "runs.run -> views.display": "only a notebook needs the widgets",
+}
 
 # Third-party packages and the rooms that may import them. A room with a path names the only files.
 HOMES: dict[str, tuple[str, ...]] = {

@@ -7,7 +7,7 @@ from typing import Any
 from ..panel.panel import panel
 from ..views.display import timeline as interactive
 from ..views.plots import plots
-from ..views.plots.options import PlotOptions
+from ..views.plots.plot_options import PlotOptions
 from .line.frontend import Done, Door
 from .line.grammar import Request
 from .line.program import load_program

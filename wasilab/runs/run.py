@@ -1,7 +1,7 @@
 """What a person keeps of a run.
 
 A `Run` is the face over an outcome, a trace and the views that draw them; how a run is put together is in `prepare.py`.
-The views are imported when the run is first drawn (`_report`, `_plots`, `_display`): numpy, Pillow and the widgets cost
+The views are imported when the run is first drawn (`_static`, `_display`): numpy, Pillow and the widgets cost
 a program that only runs more than the run itself.
 """
 
@@ -28,7 +28,7 @@ from ..module.module import Module
 from ..trace.answers.refusals import Refusals
 from ..trace.record.recorder import Recorder
 from ..trace.trace import Trace
-from ..views.plots.options import PlotOptions
+from ..views.plots.plot_options import PlotOptions
 from .prepare import Prepared
 
 
@@ -315,29 +315,29 @@ class Run:
     # ---- how it looks
 
     def __repr__(self) -> str:
-        return str(_report().text(self))
+        return str(_static().text(self))
 
     def _ipython_display_(self) -> None:
         _display().show(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = _report().mimebundle(self)
+        bundle: dict[str, Any] = _static().mimebundle(self)
         return bundle
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the whole report as one self-contained HTML file."""
-        _report().to_html(self, path)
+        _static().to_html(self, path)
 
     def plot(self, kind: str = "timeline", ax: Any = None, **options: Unpack[PlotOptions]) -> Any:
         """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all.
 
         `options` are those of the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.
         """
-        return _plots().plot(self, kind, ax=ax, **options)
+        return _static().plot(self, kind, ax=ax, **options)
 
     def plots(self) -> Any:
         """A one-page overview as a matplotlib `Figure`."""
-        return _plots().plots(self)
+        return _static().plots(self)
 
     def timeline(self) -> Any:
         """The interactive timeline as a widget."""
@@ -348,16 +348,10 @@ class Run:
         return self.trace.annotate(self.module.source, self.module.source_name)
 
 
-def _report() -> ModuleType:
-    from ..views.report import report
+def _static() -> ModuleType:
+    from ..views import static
 
-    return report
-
-
-def _plots() -> ModuleType:
-    from ..views.plots import plots
-
-    return plots
+    return static
 
 
 def _display() -> ModuleType:

@@ -19,7 +19,7 @@ from ..timeline.columns import Columns
 from . import calls as plots_calls
 from . import things as plots_things
 from .ink import label, new_figure
-from .options import PlotOptions
+from .plot_options import PlotOptions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
