@@ -51,9 +51,9 @@ HOMES: dict[str, tuple[str, ...]] = {
     "traitlets": ("views/timeline", "panel"),
     "IPython": ("views/timeline", "magics"),
     "elftools": ("module/dwarf.py",),
-    "pyarrow": ("trace",),
-    "duckdb": ("trace/answers/sql.py",),
-    "pandas": ("trace/answers/arrow.py",),
+    "pyarrow": ("trace/extras.py",),
+    "duckdb": ("trace/extras.py",),
+    "pandas": ("trace/extras.py",),
     "platformdirs": ("toolchains",),
 }
 

@@ -181,7 +181,7 @@ def printing(n: int = 200_000) -> list[str]:
         write = recorder.make_writer()
         for i in range(n):
             write(recorder.origin_ns + i, 100, 30, 0, None, make(i), SNAPSHOT1[call].number, 0, 0, 0, *words)
-        took, _ = timed(recorder.snapshot().text, 2)
+        took, _ = timed(Trace.from_recorder(recorder).text, 2)
         out.append(line(f"text() of {n:,} different {name}", f"{n / took:,.0f} lines/s", "300,000 lines/s"))
     return out
 
@@ -213,7 +213,7 @@ def files(trace: Trace, folder: Path) -> list[str]:
 
 def comparing(n: int) -> list[str]:
     """Two traces of `n` calls: alike but for 3%, and as unlike as can be."""
-    a, b = record(n).snapshot(), record(n, seed=2).snapshot()
+    a, b = Trace.from_recorder(record(n)), Trace.from_recorder(record(n, seed=2))
     random = np.random.default_rng(0)
     fewer = b.where(random.random(n) > 0.03)
     mixed = Trace(a.store, np.sort(random.permutation(n)[: n * 9 // 10]))
@@ -284,7 +284,7 @@ def lines(n: int = 1_000_000) -> list[str]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         out = [*recording(), ""]
-        trace = record(n).snapshot()
+        trace = Trace.from_recorder(record(n))
         out += [f"{n:,} calls:", *asking(trace), *files(trace, folder), "", *printing(), ""]
         del trace
         return [*out, *comparing(100_000), "", *spooling(folder)]

@@ -112,7 +112,7 @@ def test_python_works_without_the_extras_and_names_what_it_needs(shell: Shell) -
         shell,
         code="""
 import wasilab
-from wasilab.trace.trace import TraceError
+from wasilab.trace.errors import TraceError
 run = wasilab.run("hello.wat")
 run.to_html("report.html"), run.plot(), run.plots(), repr(run), run._repr_mimebundle_(), wasilab.advise(run)
 for name in wasilab.__all__:

@@ -79,6 +79,6 @@ def run(
         module, made, recorder, limits, raw=raw, preload=preload, overrides=overrides, invoke=invoke,
         invoke_args=invoke_args, pump=pump,
     )  # fmt: skip
-    trace = recorder.snapshot()
+    trace = Trace.from_recorder(recorder)
     made.close()
     return Ran(outcome, bytes(out), bytes(err), trace, recorder, made, list(trace))

@@ -182,13 +182,14 @@ def test_the_memory_is_read_and_written_within_its_bounds() -> None:
 def test_calls_of_a_kept_instance_are_flagged_in_the_trace() -> None:
     from wasilab.capabilities.random import Random
     from wasilab.trace.record.recorder import Flag, Recorder
+    from wasilab.trace.trace import Trace
 
     recorder = Recorder()
     inst = Live.open(LIBRARY, Host(random=Random.seeded(1)), recorder)
     assert inst.call("fill", 0, 8) == 0
     with pytest.raises(GuestError):
         inst.call("fill", -1, 8)
-    assert [call.flags for call in recorder.snapshot()] == [Flag.DETACHED, Flag.DETACHED]
+    assert [call.flags for call in Trace.from_recorder(recorder)] == [Flag.DETACHED, Flag.DETACHED]
 
 
 def test_wrong_arguments_leave_the_instance_alive_and_a_trap_ends_it() -> None:

@@ -296,7 +296,7 @@ class Case:
     def _last(self) -> str:
         assert self._prepared is not None
         assert self._prepared.recorder is not None
-        return wasilab.Trace.of_recorder(self._prepared.recorder)[-5:].text()
+        return wasilab.Trace.from_recorder(self._prepared.recorder)[-5:].text()
 
     def _sequence(self, live: Live) -> None:
         data, operations = self.pools.sequence(self.shape.length, accepts=self._accepts)
@@ -348,7 +348,7 @@ class Case:
             one.release()
         recorder = prepared.recorder
         assert recorder is not None
-        trace = wasilab.Trace.of_recorder(recorder)
+        trace = wasilab.Trace.from_recorder(recorder)
         errnos = Counter(trace["errno"].tolist())
         self.found.errnos.update(errnos)
         self.found.calls += len(trace) + recorder.dropped

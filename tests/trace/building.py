@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -108,7 +109,22 @@ class Builder:
 
     def trace(self) -> Trace:
         """What was recorded."""
-        return self.recorder.snapshot()
+        return Trace.from_recorder(self.recorder)
+
+
+class Lines:
+    """Finds source lines in a table: module offset -> (file, line)."""
+
+    def __init__(self, table: Mapping[int, tuple[str, int]], units: Mapping[int, str] | None = None) -> None:
+        self.table = table
+        self.units = units or {}
+
+    def locate(self, offset: int) -> Any:
+        found = self.table.get(offset)
+        return None if found is None else SimpleNamespace(file=found[0], line=found[1])
+
+    def unit_name(self, offset: int) -> str | None:
+        return self.units.get(offset)
 
 
 def copying(*, granted: bool = True, **meta: Any) -> Builder:

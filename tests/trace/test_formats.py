@@ -14,24 +14,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wasilab.trace.formats import READERS, WRITERS
+import wasilab.trace
+from wasilab.trace.columns import container_reader
+from wasilab.trace.columns.part import Part
+from wasilab.trace.columns.records import records_of
+from wasilab.trace.errors import TraceError
+from wasilab.trace.formats.suffixes import READABLE, WRITABLE
 from wasilab.trace.record import container
-from wasilab.trace.record.container import TraceError
 from wasilab.trace.record.layout import CHUNK_RECORDS
 from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.record.tables import Tables
 from wasilab.trace.trace import Trace
 
-from .building import Builder, anything, copying, many
+from .building import Builder, Lines, anything, copying, many
 from .strace_grammar import Line, parse
 
-LOSSLESS = sorted(READERS)
+LOSSLESS = sorted(READABLE)
 
 
 def rich() -> Trace:
     """A trace with everything that a file must keep."""
     b = Builder(module="prog.wasm", sha256="00ff", source="int main(){}\n", args=["prog", "\u00fc"])
-    b.recorder.resolver = lambda offset: type("Line", (), {"file": "prog.c", "line": offset})()
+    b.recorder.resolver = Lines({5: ("prog.c", 5), 6: ("prog.c", 6)})
     number = b.recorder.intern_stack([("write", 5), ("main", 6)])
     b.open(3, b"/data/\xff\x1b", preopen="/data", filetype=3)
     b.call("path_open", 3, 1, 0x4000, 5, 0, 2, 0, 0, 0, 0, 0x3000, path=b"\xff\n\x1b", fd=3, errno=44, stack=number)
@@ -89,7 +93,7 @@ def test_a_filtered_trace_saves_its_calls_and_no_data_of_the_others(suffix: str,
     assert loaded.seq.tolist() == chosen.seq.tolist()
     raw = path.read_bytes()
     if suffix == ".wtrace":
-        blocks = container._blocks(memoryview(raw), True)
+        blocks = container_reader.blocks(memoryview(raw), True)
         raw += b"".join(zlib.decompress(body, -15) for _, codec, body, _, _ in blocks if codec)
     assert b"SECRET" not in raw
     assert b"SECRET".hex().encode() not in raw
@@ -118,7 +122,7 @@ def test_a_wtrace_of_common_calls_takes_at_most_15_bytes_a_call(tmp_path: Path) 
 
 
 def test_a_suffix_finds_its_format_and_an_unknown_one_names_all(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match=re.escape(", ".join(WRITERS))):
+    with pytest.raises(TraceError, match=re.escape(", ".join(WRITABLE))):
         rich().save(tmp_path / "t.xyz")
     assert not list(tmp_path.iterdir())
 
@@ -302,7 +306,7 @@ def test_a_killed_run_leaves_a_spool_whose_complete_calls_open(tmp_path: Path) -
 
 
 def block(kind: bytes, body: bytes, codec: int = 0, raw: int | None = None, crc: int | None = None) -> bytes:
-    head = container._BLOCK.pack(
+    head = container.BLOCK.pack(
         kind, codec, zlib.crc32(body) if crc is None else crc, len(body), len(body) if raw is None else raw
     )
     return head + body + bytes(-len(body) & 7)
@@ -341,7 +345,7 @@ def test_tables_that_lie_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_large_spool_is_checked_when_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "_EAGER_BYTES", 0)
+    monkeypatch.setattr(container_reader, "EAGER_BYTES", 0)
     spool = tmp_path / "run.wtrace"
     b = Builder(budget=1 << 20, spool=spool)
     for i in range(3 * CHUNK_RECORDS):
@@ -363,12 +367,12 @@ def test_records_that_point_outside_their_part_show_nothing_foreign(tmp_path: Pa
     chunk = recorder.chunk
     for payload in (2, 1000, (1 << 32) - 1):
         for path in (5, (1 << 32) - 1):
-            records = chunk.records().copy()
+            records = records_of(chunk).copy()
             records["payload"], records["path"], records["stack"] = payload, path, 77
-            lie = container.Part(0, 1, records, bytes(chunk.arena), chunk.paths, chunk.reasons, ())
+            lie = Part(0, 1, records, bytes(chunk.arena), chunk.paths, chunk.reasons, ())
             with open(tmp_path / "lie.wtrace", "wb") as file:
                 writer = container.Writer(file)
-                writer.chunk(lie)
+                writer.chunk(lie.section(compress=False))
                 writer.tables(Tables())
                 writer.close()
             trace = Trace.load(tmp_path / "lie.wtrace")
@@ -376,14 +380,12 @@ def test_records_that_point_outside_their_part_show_nothing_foreign(tmp_path: Pa
             assert trace.text(stacks=True)
             assert trace[0].args is not None
             assert (trace[0].reason, trace[0].data, trace[0].stack) == ("", b"", [])
-            for suffix in WRITERS:
+            for suffix in WRITABLE:
                 trace.save(tmp_path / f"again{suffix}")
 
 
 def test_nothing_in_a_file_is_executed() -> None:
-    folder = Path(container.__file__).parent
-    sources = [*folder.glob("*.py"), *(folder / "formats").glob("*.py")]
-    for source in sources:
+    for source in Path(wasilab.trace.__file__).parent.rglob("*.py"):
         text = source.read_text().replace("(no pickle)", "")
         assert not re.search(r"\bpickle|\beval\(|\bexec\(|allow_pickle=True", text), source.name
 

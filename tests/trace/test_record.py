@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wasilab.trace.record.layout import CHUNK_RECORDS, MAX_MOVES, RECORD, Flag
+from wasilab.trace.columns.records import RECORD
+from wasilab.trace.record.layout import CHUNK_RECORDS, MAX_MOVES, Flag
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 
@@ -33,7 +34,7 @@ def test_every_column_comes_back_as_it_was_written() -> None:
     recorder.make_writer(instance=7, tid=9)(
         recorder.origin_ns + 5, 6, (1 << 64) - 1, top, b"p", None, 45, 254, 8, 0xFFFF, top, 1, 2, top, top
     )
-    row = recorder.snapshot().records[0]
+    row = Trace.from_recorder(recorder).records[0]
     assert row["t_start"] == 5
     assert row["dur"] == 6
     assert row["result"] == (1 << 64) - 1

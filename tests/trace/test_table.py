@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from wasilab.trace.answers import arrow as table
-from wasilab.trace.columns.query import QueryError
-from wasilab.trace.record.container import TraceError
+from wasilab.trace.errors import QueryError, TraceError
 from wasilab.trace.trace import Trace
 
 from .building import Builder, copying, many

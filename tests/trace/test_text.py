@@ -10,7 +10,8 @@ import pytest
 from wasilab.trace.record.layout import Flag
 from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.strace import show
-from wasilab.trace.strace.lines import Style, StyleOptions
+from wasilab.trace.strace.style import Style, StyleOptions
+from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
 
 from .building import Builder, anything, copying
@@ -291,7 +292,7 @@ def test_stacks_stand_under_their_calls() -> None:
     recorder = Recorder(stacks=True)
     number = recorder.intern_stack([("evil\x1bname", 16), ("main", 32)])
     recorder.record(recorder.origin_ns, 1, 0, 0, None, None, 40, 0, 0, 0, 0, 0, 0, 0, stack=number)
-    text = recorder.snapshot().text(stacks=True, pid=False, time="none", durations=False)
+    text = Trace.from_recorder(recorder).text(stacks=True, pid=False, time="none", durations=False)
     assert text == "sched_yield() = 0\n > evil\\x1bname() [0x10]\n > main() [0x20]\n"
 
 

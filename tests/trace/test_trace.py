@@ -11,13 +11,13 @@ import pytest
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.module.dwarf import Location
 from wasilab.trace.answers.event import Frame
-from wasilab.trace.formats import WRITERS
-from wasilab.trace.record import container
+from wasilab.trace.columns import container_reader
+from wasilab.trace.formats.suffixes import WRITABLE
 from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
 
-from .building import Builder, copying, many
+from .building import Builder, Lines, copying, many
 
 
 def test_slices_share_the_store_and_compose() -> None:
@@ -140,13 +140,7 @@ def test_each_descriptor_has_a_life_with_its_traffic() -> None:
 
 def stacked(**meta: object) -> Recorder:
     recorder = Recorder(stacks=True, meta=meta)
-
-    class Line:
-        def __init__(self, file: str, line: int) -> None:
-            self.file, self.line = file, line
-
-    table = {1: Line("write.c", 900), 2: Line("prog.c", 3), 3: Line("prog.c", 7)}
-    recorder.resolver = table.get
+    recorder.resolver = Lines({1: ("write.c", 900), 2: ("prog.c", 3), 3: ("prog.c", 7)})
     write = recorder.make_writer()
     inner = recorder.intern_stack([("write", 1), ("main", 2)])
     other = recorder.intern_stack([("main", 3)])
@@ -157,13 +151,13 @@ def stacked(**meta: object) -> Recorder:
 
 
 def test_calls_belong_to_the_innermost_line_of_the_persons_own_file() -> None:
-    lines = stacked(source_name="prog.c").snapshot().by_line()
+    lines = Trace.from_recorder(stacked(source_name="prog.c")).by_line()
     assert [(row.file, row.line, row.calls, row.time, row.refused) for row in lines] == [
         ("prog.c", 3, 2, 30, 0),
         ("prog.c", 7, 1, 5, 1),
     ]
     assert lines.without == 2
-    assert stacked().snapshot().by_line().rows[-1].file == "write.c"
+    assert Trace.from_recorder(stacked()).by_line().rows[-1].file == "write.c"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +175,7 @@ def test_the_units_of_another_crate_or_c_file_are_not_read_for_a_line(
     name = own.partition("/")[0]
     asked: list[int] = []
 
-    class Lines:
+    class Units:
         def unit_name(self, offset: int) -> str | None:
             return own if offset in (2, 3) else others
 
@@ -190,20 +184,20 @@ def test_the_units_of_another_crate_or_c_file_are_not_read_for_a_line(
             return Location(name, offset) if offset in (2, 3) else None
 
     recorder = stacked(source_name=name)
-    trace = Trace.of_recorder(recorder, Lines().locate)
+    trace = Trace.from_recorder(recorder, Units())
     assert [(row.line, row.calls) for row in trace.by_line()] == [(2, 2), (3, 1)]
     assert set(asked) == read
 
 
 def test_annotated_source_shows_figures_and_marks_refusals() -> None:
     source = "\n".join(f"line {n}; <i>" for n in range(1, 9))
-    trace = stacked(source_name="prog.c", source=source).snapshot()
+    trace = Trace.from_recorder(stacked(source_name="prog.c", source=source))
     shown = str(trace.annotate()).splitlines()
     assert shown[3].split() == ["2", "30", "ns", "3", "line", "3;", "<i>"]
     assert "!" in shown[7]
     assert "<i>" not in trace.annotate()._repr_html_()
     with pytest.raises(ValueError, match="source"):
-        stacked().snapshot().annotate()
+        Trace.from_recorder(stacked()).annotate()
 
 
 def test_without_stacks_by_line_says_what_to_do() -> None:
@@ -211,9 +205,9 @@ def test_without_stacks_by_line_says_what_to_do() -> None:
 
 
 def test_frames_of_a_call() -> None:
-    event = stacked().snapshot()[0]
+    event = Trace.from_recorder(stacked())[0]
     assert event.stack == [Frame("write", 1, "write.c", 900), Frame("main", 2, "prog.c", 3)]
-    assert stacked().snapshot()[4].stack == []
+    assert Trace.from_recorder(stacked())[4].stack == []
 
 
 def test_notes_label_calls_and_spans() -> None:
@@ -230,7 +224,7 @@ def test_notes_are_in_every_view(tmp_path: Path) -> None:
     trace = copying().trace()
     trace.note(1, "here it leaks", until=2)
     trace.note(2, "twice")
-    for suffix in WRITERS:
+    for suffix in WRITABLE:
         assert b"here it leaks" in _uncompressed(trace.save(tmp_path / f"t{suffix}")), suffix
     pytest.importorskip("duckdb")
     rows = trace.sql("select seq, note from calls where note is not null order by seq").rows
@@ -240,7 +234,7 @@ def test_notes_are_in_every_view(tmp_path: Path) -> None:
 def _uncompressed(path: Path) -> bytes:
     if path.suffix != ".wtrace":
         return path.read_bytes()
-    blocks = container._blocks(memoryview(path.read_bytes()), True)
+    blocks = container_reader.blocks(memoryview(path.read_bytes()), True)
     return b"".join(zlib.decompress(body, -15) for _, codec, body, _, _ in blocks if codec)
 
 
@@ -262,7 +256,7 @@ def test_calls_and_numbers_that_the_spec_lacks_are_shown_raw(call: int) -> None:
     recorder = Recorder()
     lie = b"\1\0\xff\xff\xff\xff\xff\xff"
     recorder.record(recorder.origin_ns, 1, 2, 3, b"p", lie, call, 200, 99, 0xFFFF, 1, 2, 3, 4)
-    trace = recorder.snapshot()
+    trace = Trace.from_recorder(recorder)
     assert trace.text().count("\n") == 1
     assert trace[0].args is not None
     assert len(trace.denied) == 1

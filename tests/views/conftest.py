@@ -82,10 +82,17 @@ class Book:
         self.now += dur
 
     def trace(self) -> Trace:
-        def resolver(offset: int) -> Any:
-            return SimpleNamespace(function="main", file="/cell/copy.c", line=offset // 10)
+        return Trace.from_recorder(self.recorder, _Lines())
 
-        return Trace.of_recorder(self.recorder, resolver)
+
+class _Lines:
+    """Finds the line that the frame's offset is made of."""
+
+    def locate(self, offset: int) -> Any:
+        return SimpleNamespace(file="/cell/copy.c", line=offset // 10)
+
+    def unit_name(self, offset: int) -> str | None:
+        return None
 
 
 def copied(evil: bool = False) -> Book:

@@ -36,7 +36,7 @@ WRITES = """(module
 
 
 def ended(changes: dict[str, Changes], **more: Any) -> Any:
-    return FakeRun(Trace.of_recorder(Recorder()), Outcome("exit", 0, seconds=0.1), changes=changes, **more)
+    return FakeRun(Trace.from_recorder(Recorder()), Outcome("exit", 0, seconds=0.1), changes=changes, **more)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wasilab.trace.columns.query import QueryError
+from wasilab.trace.errors import QueryError
 from wasilab.views.subject import as_subject
 from wasilab.views.timeline.feed import BINS, LAYOUT, SAVED_CALLS, Feed
 
@@ -172,7 +172,7 @@ def test_calls_of_several_threads_are_in_the_order_of_their_start() -> None:
     write, origin = recorder.make_writer(), recorder.origin_ns
     for start, dur, call in ((500, 10, 1), (100, 900, 2), (700, 5, 3)):
         write(origin + start, dur, 0, 0, None, None, call, 0, 0, 0, 0, 0, 0, 0)
-    feed = Feed(as_subject(Trace.of_recorder(recorder)))
+    feed = Feed(as_subject(Trace.from_recorder(recorder)))
     assert read(feed.calls(0))["call"].tolist() == [2, 1, 3]
     assert feed.event(0).t_start == 100
     bits = feed.matching("t<200ns")

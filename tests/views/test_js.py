@@ -108,7 +108,7 @@ def test_a_call_of_no_time_has_a_cell() -> None:
     out = node(
         FILL + """const { cells } = lod.view(0, store.span * 1.01, 101);
         out = [[...cells.count.subarray(101, 202)], [...cells.flags.subarray(101, 202)]];""",
-        **of(as_subject(Trace.of_recorder(recorder))),
+        **of(as_subject(Trace.from_recorder(recorder))),
     )
     assert (out[0][50], out[0][100]) == (1, 1)
     assert (out[1][50], out[1][100]) == (0, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wasilab.runs.run import PlotOptions
-from wasilab.views.plots import calls as plots_calls
+from wasilab.views.plots import by_call
 from wasilab.views.plots import things as plots_things
 from wasilab.views.plots.ink import canvas, label, png
 from wasilab.views.plots.plots import KINDS, PlotError, kinds, plot, plots
@@ -67,25 +67,25 @@ def test_latency_ends_at_one_and_at_the_longest_call(many_run: Any) -> None:
         longest = run.trace.summary()[name].max
         assert line.get_xdata()[-1] == pytest.approx(longest / 1e3)
         assert line.get_ydata()[-1] == 1
-        times, part = plots_calls.ecdf(columns, name, points=50)
+        times, part = by_call.ecdf(columns, name, points=50)
         assert len(times) <= 51
         assert (np.diff(part) > 0).all()
 
 
 def test_box_has_the_median_of_the_trace(many_run: Any) -> None:
     run = many_run(20_000)
-    figures = plots_calls.quartiles(Columns.of(run), "fd_read")
+    figures = by_call.quartiles(Columns.of(run), "fd_read")
     assert figures["med"] * 1e3 == pytest.approx(np.median(run.trace.filter("call=fd_read")["dur"]))
 
 
 def test_host_and_guest_time_fill_every_moment(copy_run: Any) -> None:
-    _, layers = plots_calls.shares(Columns.of(copy_run), 50)
+    _, layers = by_call.shares(Columns.of(copy_run), 50)
     assert np.allclose(sum(layers.values()), 1.0)
     assert set(layers) == {"args", "clock", "random", "path", "fd", "proc", "guest"}
 
 
 def test_transitions_count_each_pair_of_neighbours(copy_run: Any) -> None:
-    names, matrix = plots_calls.following(Columns.of(copy_run))
+    names, matrix = by_call.following(Columns.of(copy_run))
     assert matrix.sum() == len(copy_run.trace) - 1
     assert matrix[names.index("fd_read"), names.index("fd_write")] == 12
 

@@ -130,6 +130,7 @@ def test_merged_intervals_are_disjoint_and_cover_the_same(spans: list[tuple[int,
 
 @pytest.mark.slow
 def test_ten_million_calls_make_a_picture_and_a_small_saved_form(new_book: Any) -> None:
+    from wasilab.trace.columns.records import records_of
     from wasilab.trace.record.recorder import CHUNK_RECORDS, Chunk
     from wasilab.views.timeline.feed import Feed
 
@@ -137,7 +138,7 @@ def test_ten_million_calls_make_a_picture_and_a_small_saved_form(new_book: Any) 
     for i in range(CHUNK_RECORDS):
         book.call("fd_read" if i % 3 else "path_open", 3, fd=3, errno=76 * (i % 997 == 0), by=int(i % 997 == 0))
     recorder = book.recorder
-    model = recorder.chunks[0].records()
+    model = records_of(recorder.chunks[0])
     recorder.chunks.clear()
     for i in range(10_000_000 // CHUNK_RECORDS + 1):
         chunk = Chunk(i * CHUNK_RECORDS)

@@ -22,8 +22,8 @@ from ..runs import runner
 from ..runs.run import Run
 from ..text.escape import visible
 from ..text.numbers import counted
-from ..trace.formats import WRITERS, check
-from ..trace.record.container import TraceError
+from ..trace.errors import TraceError
+from ..trace.formats.suffixes import WRITABLE, check
 from ..views.report import changed
 from ..views.report.verdict import ENDINGS, refusals, refused_by_its_library
 from .line.files import check_writable, write_file
@@ -179,9 +179,9 @@ def say_where_it_listens(grants: Grants, door: Door) -> None:
 def _check_outputs(options: argparse.Namespace) -> None:
     """Fail before the run, not after it, when a file cannot be written."""
     if options.trace_file is not None:
-        if Path(options.trace_file).suffix.lower() not in WRITERS:
+        if Path(options.trace_file).suffix.lower() not in WRITABLE:
             raise UsageProblem(
-                f"--trace {options.trace_file}: a trace is saved in a file that ends in one of {', '.join(WRITERS)}; "
+                f"--trace {options.trace_file}: a trace is saved in a file that ends in one of {', '.join(WRITABLE)}; "
                 "to see some of the calls only, write -e"
             )
         try:

@@ -10,8 +10,8 @@ from typing import Any, Unpack
 from ..text.escape import visible
 from ..text.nearest import did_you_mean
 from ..text.numbers import counted
-from ..trace.columns.query import QueryError
-from ..trace.strace.lines import StyleOptions
+from ..trace.errors import QueryError
+from ..trace.strace.style import StyleOptions
 from ..trace.trace import Trace, TraceError
 from ..views.timeline import figure as timeline
 from .line.files import write_file

@@ -85,7 +85,7 @@ class Instance:
         recorder = self._prepared.recorder
         assert recorder is not None, "an instance always records"
         lines = source_map(self.module)
-        return Trace.of_recorder(recorder, None if lines is None else lines.locate)
+        return Trace.from_recorder(recorder, lines)
 
     @property
     def denied(self) -> Refusals:

@@ -199,7 +199,7 @@ class Run:
             recorder.meta["message"] = self.outcome.message
             recorder.meta["seconds"] = self.outcome.seconds
         lines = source_map(self.module)
-        trace = Trace.of_recorder(recorder, None if lines is None else lines.locate)
+        trace = Trace.from_recorder(recorder, lines)
         if over:
             self._trace = trace
         return trace

@@ -168,7 +168,7 @@ def _outcome(meta: Mapping[str, Any]) -> Outcome | None:
 
 def trace_of(run: Subject) -> Trace:
     """The trace of a run; an empty one for a run that was not traced."""
-    return run.trace if run.traced else Trace.of_recorder(Recorder())
+    return run.trace if run.traced else Trace.from_recorder(Recorder())
 
 
 def outcome_of(run: Subject) -> Outcome | None:

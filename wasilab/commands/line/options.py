@@ -14,7 +14,7 @@ from pathlib import Path
 from ...grants.forms.flags import add_options, size
 from ...text.numbers import parse_count
 from ...toolchains.base import PROGRAMS
-from ...trace.strace.show import STRING_BYTES
+from ...trace.strace.style import STRING_BYTES
 from .parser import Door, Parser
 
 SUMMARIES = {

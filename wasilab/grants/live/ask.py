@@ -25,7 +25,7 @@ from ...capabilities.clocks import Clock, Clocks
 from ...capabilities.protocols import Buffers, Directory, File
 from ...capabilities.random import Random, RandomSource
 from ...capabilities.refusal import DeniedBy, Refused
-from ...trace.record.recorder import RECORD, RECORD_BYTES, Flag, Recorder
+from ...trace.record.recorder import Flag, Recorder
 from ..advice.learn import ROOTS
 from .capabilities import CLOCKS, Held
 
@@ -153,12 +153,8 @@ class Asking:
         """Set the flag ASKED on the calls in which something was asked; call it when they have been recorded."""
         if self.recorder is None:
             return
-        offset = RECORD.fields["flags"][1]  # type: ignore[index]
         for asked in self.asked:
-            for chunk in self.recorder.chunks:
-                if chunk.first <= asked.seq < chunk.first + chunk.n:
-                    at = (asked.seq - chunk.first) * RECORD_BYTES + offset
-                    chunk.buf[at] |= int(Flag.ASKED)
+            self.recorder.add_flag(asked.seq, Flag.ASKED)
 
     def stand_ins(self, held: Held, cwd: str | None = None, **streams: Callable[[], File | None]) -> Held:
         """`held` with a stand-in that asks for everything that it lacks; `streams` make the standard ones."""

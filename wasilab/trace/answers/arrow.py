@@ -7,18 +7,22 @@ dictionaries, so a table of a million calls costs tens of megabytes. Not for: Nu
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, FAMILY_OF, NAMES
-from ..record.container import TraceError
+from ..extras import pandas, pyarrow
+from ..filter.query import matching
 from ..record.reasons import Reason
+from ..strace.lines import lines
+from ..strace.style import Style
+from .descriptors import Fds
+from .event import events
+from .source_lines import Lines
 from .summary import totals
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 Array = np.ndarray[Any, Any]
 K = TypeVar("K", bound=Hashable)
@@ -42,7 +46,7 @@ COLUMNS = (*_FIRST, *(name for name in (*(n for n, _ in NUMBERS), *TEXTS) if nam
 """The columns of a table, in order."""
 
 
-def coded(trace: Trace, name: str) -> Coded:
+def coded(trace: Calls, name: str) -> Coded:
     """A text column as codes and texts."""
     if name == "call":
         return _used(trace.column("call"), _CALLS)
@@ -54,7 +58,7 @@ def coded(trace: Trace, name: str) -> Coded:
         by = trace.column("denied_by").astype("<i4")
         return np.where((by > 0) & (by < len(_DENIED)), by, -1), _DENIED
     if name == "path":
-        return _used(trace.where_ids, [full for full, _ in trace.store.wheres])
+        return _used(trace.target_ids, [full for full, _ in trace.store.targets])
     return _notes(trace) if name == "note" else reasons(trace, lambda reason: reason.text)
 
 
@@ -68,7 +72,7 @@ def _used(codes: Array, texts: list[str]) -> Coded:
     return table[codes], list(ids)
 
 
-def _notes(trace: Trace) -> Coded:
+def _notes(trace: Calls) -> Coded:
     """The notes on each call; several on one call are joined."""
     codes = np.full(len(trace), -1, "<i4")
     ids: dict[str, int] = {}
@@ -82,7 +86,7 @@ def _notes(trace: Trace) -> Coded:
     return codes, list(ids)
 
 
-def reasons(trace: Trace, key: Callable[[Reason], K | None]) -> tuple[Array, list[K]]:
+def reasons(trace: Calls, key: Callable[[Reason], K | None]) -> tuple[Array, list[K]]:
     """A code a row (-1 for none) and what each code stands for: `key` of the reasons of refused and failed calls."""
     codes = np.full(len(trace), -1, "<i4")
     ids: dict[K, int] = {}
@@ -102,18 +106,9 @@ def reasons(trace: Trace, key: Callable[[Reason], K | None]) -> tuple[Array, lis
     return codes, list(ids)
 
 
-def arrow() -> Any:
-    """The pyarrow module; TraceError naming the extra when it is not installed."""
-    try:
-        import pyarrow as pa
-    except ImportError:
-        raise TraceError("this needs pyarrow: install it with: pip install pyarrow") from None
-    return pa
-
-
-def arrays(trace: Trace, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+def arrays(trace: Calls, names: tuple[str, ...] | None = None) -> dict[str, Any]:
     """The columns as pyarrow arrays."""
-    pa = arrow()
+    pa = pyarrow()
     found: dict[str, Any] = {}
     for name, kind in NUMBERS:
         if names is None or name in names:
@@ -127,9 +122,9 @@ def arrays(trace: Trace, names: tuple[str, ...] | None = None) -> dict[str, Any]
     return found
 
 
-def to_arrow(trace: Trace, *, text: bool = False) -> Any:
+def to_arrow(trace: Calls, *, text: bool = False) -> Any:
     """A pyarrow.Table with the columns NUMBERS and TEXTS; with `text`, also `text`: the call as strace shows it."""
-    pa = arrow()
+    pa = pyarrow()
     columns = arrays(trace)
     made = {name: columns[name] for name in COLUMNS}
     if text:
@@ -137,19 +132,14 @@ def to_arrow(trace: Trace, *, text: bool = False) -> Any:
     return pa.table(made)
 
 
-def call_texts(trace: Trace) -> list[str]:
+def call_texts(trace: Calls) -> list[str]:
     """Each call as strace shows it, without thread, time and duration."""
-    from ..strace.lines import Style, lines
-
     return [line for some in lines(trace, Style(pid=False, time="none", durations=False)) for line in some]
 
 
-def to_pandas(trace: Trace) -> Any:
+def to_pandas(trace: Calls) -> Any:
     """A pandas.DataFrame with the columns NUMBERS and TEXTS, texts as categories."""
-    try:
-        import pandas as pd
-    except ImportError:
-        raise TraceError("this needs pandas: install it with: pip install pandas pyarrow") from None
+    pd = pandas()
     columns: dict[str, Any] = {name: trace.column(name).astype(kind) for name, kind in NUMBERS}
     for name in TEXTS:
         codes, texts = coded(trace, name)
@@ -157,10 +147,10 @@ def to_pandas(trace: Trace) -> Any:
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
 
 
-def fds_table(trace: Trace) -> Any:
+def fds_table(trace: Calls) -> Any:
     """The descriptors' lives as a pyarrow.Table."""
-    pa = arrow()
-    rows = trace.fds().to_dicts()
+    pa = pyarrow()
+    rows = Fds.from_calls(trace).to_dicts()
     names = [
         "life", "fd", "generation", "path", "kind", "opened_by", "closed_by", "preopen", "calls", "reads", "writes",
         "bytes_read", "bytes_written", "time", "leaked", "last_fd",
@@ -169,9 +159,9 @@ def fds_table(trace: Trace) -> Any:
     return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.int64())) for name in names})
 
 
-def paths_table(trace: Trace) -> Any:
+def paths_table(trace: Calls) -> Any:
     """What was done with each path as a pyarrow.Table: calls, errors, refused, bytes, time."""
-    pa = arrow()
+    pa = pyarrow()
     codes, texts = coded(trace, "path")
     n = len(texts)
 
@@ -187,10 +177,10 @@ def paths_table(trace: Trace) -> Any:
     return table.filter(pa.array([text != "" for text in texts], pa.bool_()))
 
 
-def lines_table(trace: Trace) -> Any:
+def lines_table(trace: Calls) -> Any:
     """The figures by source line as a pyarrow.Table."""
-    pa = arrow()
-    rows = list(trace.by_line())
+    pa = pyarrow()
+    rows = list(Lines.from_calls(trace))
     texts = ("file", "function")
     names = ("file", "line", "function", "calls", "errors", "refused", "bytes", "time")
     return pa.table({
@@ -199,11 +189,13 @@ def lines_table(trace: Trace) -> Any:
     })  # fmt: skip
 
 
-def output_table(trace: Trace) -> Any:
+def output_table(trace: Calls) -> Any:
     """What the guest wrote to stdout and stderr, one row a call, as far as the trace kept it."""
-    pa = arrow()
-    chosen = trace.filter("call=fd_write ok (path='<stdout>' or path='<stderr>')")
-    rows = [(e.seq, e.t_start, e.path.strip("<>"), e.data.decode("utf-8", "replace"), e.truncated) for e in chosen]
+    pa = pyarrow()
+    chosen = trace.select(matching(trace, "call=fd_write ok (path='<stdout>' or path='<stderr>')"))
+    rows = [
+        (e.seq, e.t_start, e.path.strip("<>"), e.data.decode("utf-8", "replace"), e.truncated) for e in events(chosen)
+    ]
     columns = list(zip(*rows, strict=True)) or [()] * 5
     kinds = (pa.int64(), pa.int64(), pa.string(), pa.string(), pa.bool_())
     names = ("seq", "t_start", "stream", "text", "truncated")

@@ -7,7 +7,7 @@ has its figures. Not for: descriptor semantics (`wasi/fdtable.py`).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,9 @@ from ...text.escape import visible
 from ...text.numbers import duration, size
 from ...wasi.spec import SNAPSHOT1
 from ...wasi.types import Filetype
+from ..calls import Calls
 from ..strace.show import names_of
 from .summary import noted_lines, notes_html, table_html, totals
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 _READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread", "sock_recv", "fd_readdir")]
 _WRITES = [SNAPSHOT1[name].number for name in ("fd_write", "fd_pwrite", "sock_send")]
@@ -66,7 +64,7 @@ class Fds:
     """A person's notes on the calls, a line each."""
 
     @classmethod
-    def of(cls, trace: Trace) -> Fds:
+    def from_calls(cls, trace: Calls) -> Fds:
         """The descriptors that `trace` knows."""
         handle = trace.column("handle")
         used, number = np.unique(handle, return_inverse=True)

@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...text.numbers import duration
+from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, call_name
-from ..strace.lines import StyleOptions
+from ..strace.lines import blocks
+from ..strace.style import Style
 from .align import align
 from .summary import noted_lines, notes_html
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 Array = np.ndarray[Any, Any]
 CONTEXT = 2
@@ -86,7 +85,7 @@ class Latency:
 class Diff:
     """The differences between trace `a` and trace `b`, as rows in which either side may be missing (-1)."""
 
-    def __init__(self, a: Trace, b: Trace, left: Array, right: Array) -> None:
+    def __init__(self, a: Calls, b: Calls, left: Array, right: Array) -> None:
         self.a, self.b = a, b
         self.left, self.right = left, right
         """Index of the call in `a` and in `b` for each row; -1 where there is none."""
@@ -108,7 +107,7 @@ class Diff:
             self.kinds[changed] = Kind.CHANGED
 
     @classmethod
-    def of(cls, a: Trace, b: Trace) -> Diff:
+    def from_calls(cls, a: Calls, b: Calls) -> Diff:
         """Compare two traces."""
         ia, ib = align(*_keys(a, b))
         return cls(a, b, *_rows(ia, ib, len(a), len(b)))
@@ -119,12 +118,12 @@ class Diff:
         return not self.kinds.any()
 
     @property
-    def added(self) -> Trace:
+    def added(self) -> Calls:
         """The calls that only the second trace has."""
         return _pick(self.b, self.right[self.kinds == Kind.ADDED])
 
     @property
-    def removed(self) -> Trace:
+    def removed(self) -> Calls:
         """The calls that only the first trace has."""
         return _pick(self.a, self.left[self.kinds == Kind.REMOVED])
 
@@ -134,13 +133,13 @@ class Diff:
         sets = {name: set(rows.tolist()) for name, rows in self._differ.items()}
         denied = [t.column("denied_by") != 0 for t in (self.a, self.b)]
         errno, moved = ([t.column(name) for t in (self.a, self.b)] for name in ("errno", "nbytes"))
-        wheres = self.a.store.wheres
+        targets = self.a.store.targets
         found = []
         for row in np.flatnonzero(self.kinds == Kind.CHANGED).tolist():
             i, j = int(self.left[row]), int(self.right[row])
             found.append(
                 Change(
-                    call_name(int(self.a.column("call")[i])), wheres[int(self.a.where_ids[i])][0], i, j,
+                    call_name(int(self.a.column("call")[i])), targets[int(self.a.target_ids[i])][0], i, j,
                     (bool(denied[0][i]), bool(denied[1][j])) if row in sets["verdict"] else None,
                     (ERRNO_NAMES[errno[0][i]], ERRNO_NAMES[errno[1][j]]) if row in sets["errno"] else None,
                     (int(moved[0][i]), int(moved[1][j])) if row in sets["bytes"] else None,
@@ -191,11 +190,11 @@ class Diff:
             yield run.tolist()
 
     def _texts(self, rows: list[int]) -> list[tuple[int, str, str]]:
-        style: StyleOptions = {"pid": False, "time": "none", "durations": False, "strings": 24}
+        style = Style(pid=False, time="none", durations=False, strings=24)
         sides = []
         for trace, side in ((self.a, self.left), (self.b, self.right)):
             wanted = [int(side[row]) for row in rows if side[row] >= 0]
-            made = iter(_pick(trace, np.array(wanted, "<i8")).text(**style).splitlines())
+            made = iter("".join(blocks(_pick(trace, np.array(wanted, "<i8")), style)).splitlines())
             sides.append([next(made) if side[row] >= 0 else "" for row in rows])
         out: list[tuple[int, str, str]] = []
         found = [(int(self.kinds[row]), x, y) for row, x, y in zip(rows, *sides, strict=True)]
@@ -274,13 +273,13 @@ _SHADE: dict[int, str] = {
 }
 
 
-def _keys(a: Trace, b: Trace) -> tuple[Array, Array]:
+def _keys(a: Calls, b: Calls) -> tuple[Array, Array]:
     """A number for what each call is: its name and the path that it acted on."""
     ids: dict[str, int] = {}
     keys = []
     for trace in (a, b):
-        table = np.array([ids.setdefault(full, len(ids)) for full, _ in trace.store.wheres], "<i8")
-        keys.append(table[trace.where_ids] << 8 | trace.column("call"))
+        table = np.array([ids.setdefault(full, len(ids)) for full, _ in trace.store.targets], "<i8")
+        keys.append(table[trace.target_ids] << 8 | trace.column("call"))
     return keys[0], keys[1]
 
 
@@ -298,10 +297,10 @@ def _rows(ia: Array, ib: Array, n: int, m: int) -> tuple[Array, Array]:
     return left, right
 
 
-def _pick(trace: Trace, indices: Array) -> Trace:
+def _pick(trace: Calls, indices: Array) -> Calls:
     mask = np.zeros(len(trace), bool)
     mask[indices] = True
-    return trace.where(mask)
+    return trace.select(mask)
 
 
 def _at(side: Array, run: list[int]) -> str:

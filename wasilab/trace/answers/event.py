@@ -7,10 +7,11 @@ descriptors as `Fd` (an int that knows its path), paths as str, data as bytes. N
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +19,12 @@ from ...capabilities.refusal import DeniedBy, Need
 from ...text.escape import visible
 from ...wasi import signature as sig
 from ...wasi import types as t
+from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved, call_name, is_unstable, plan
 from ..columns.store import reason_of, text_of
 from ..record.layout import DID_NOT_RETURN, Flag
-from ..strace.lines import life_at
-
-if TYPE_CHECKING:
-    from ..trace import Trace
+from ..strace.lines import blocks, life_at
+from ..strace.style import Style
 
 
 class Fd(int):
@@ -56,7 +56,7 @@ class Frame:
 class CallEvent:
     """One WASI call. Times in ns since the run's start, `dur` in ns, `nbytes` in bytes."""
 
-    trace: Trace = field(repr=False)
+    trace: Calls = field(repr=False)
     row: int
     """Row of the trace's store."""
 
@@ -145,7 +145,7 @@ class CallEvent:
     def path(self) -> str:
         """The full path of what it acted on, or ""."""
         store = self.trace.store
-        return store.wheres[int(store.where_ids[self.row])][0]
+        return store.targets[int(store.target_ids[self.row])][0]
 
     @property
     def fd(self) -> Fd | None:
@@ -227,13 +227,19 @@ class CallEvent:
 
     def text(self) -> str:
         """Its line of `Trace.text()` without thread and time."""
-        return self.trace.at(self.row).text(pid=False, time="none").rstrip("\n")
+        return "".join(blocks(self.trace.at(self.row), Style(pid=False, time="none"))).rstrip("\n")
 
     def __repr__(self) -> str:
         return self.text()
 
     def _repr_html_(self) -> str:
         return f"<code>{html.escape(self.text())}</code>"
+
+
+def events(trace: Calls) -> Iterator[CallEvent]:
+    """The calls one by one."""
+    for row in range(trace.store.n) if trace.rows is None else trace.rows.tolist():
+        yield CallEvent(trace, row)
 
 
 def _enum(kind: type[IntEnum], value: int) -> int:

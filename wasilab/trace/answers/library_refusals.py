@@ -14,14 +14,11 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ...text.escape import visible
 from ...wasi.spec import SNAPSHOT1
 from ...wasi.types import Errno
-
-if TYPE_CHECKING:
-    from ..trace import Trace
+from ..calls import Calls
 
 _SAYINGS = ("capabilities insufficient", "pre-opened file descriptor")
 """What wasi-libc and Rust's standard library say of ENOTCAPABLE, and of a path that no directory holds."""
@@ -57,7 +54,7 @@ class Unasked:
         return f"--dir HOST::{shlex.quote(posixpath.dirname(self.path) or '.')}" if self.path else "--dir HOST[::GUEST]"
 
 
-def unasked(trace: Trace, stderr: str) -> Unasked | None:
+def unasked(trace: Calls, stderr: str) -> Unasked | None:
     """What the program's library refused by itself in a run that failed, None where nothing points to it.
 
     `stderr`: what the program wrote to it. A trace that lost calls shows nothing, nor does one in which the host
@@ -85,13 +82,13 @@ def unasked(trace: Trace, stderr: str) -> Unasked | None:
     return Unasked("", False, sentence)
 
 
-def spoken_of(trace: Trace, stderr: str) -> str:
+def spoken_of(trace: Calls, stderr: str) -> str:
     """A path that the program was given or speaks of and that no granted directory holds; "" where there is none."""
     granted = _granted(trace)
     return next((visible(path) for path, _ in _candidates(trace, stderr) if not _held(path, granted)), "")
 
 
-def _granted(trace: Trace) -> list[bytes]:
+def _granted(trace: Calls) -> list[bytes]:
     return [life.preopen for life in trace.lives.values() if life.preopen is not None]
 
 
@@ -127,7 +124,7 @@ def _told(path: str, source: str, granted: str, said: bool, late: bool) -> Unask
     return Unasked(path, sure, sentence)
 
 
-def _candidates(trace: Trace, stderr: str) -> Iterator[tuple[str, str]]:
+def _candidates(trace: Calls, stderr: str) -> Iterator[tuple[str, str]]:
     """(path, where it was found) of the paths that the program spoke of or was given, the surest first."""
     stderr = stderr[-MOST:]
     for match in _RUST.finditer(stderr):
@@ -172,7 +169,7 @@ def _held(path: str, granted: list[bytes]) -> bool:
     return False
 
 
-def _looked_up_late(trace: Trace) -> bool:
+def _looked_up_late(trace: Calls) -> bool:
     """Whether the directories were looked up after the program had begun, and no path was asked for then.
 
     Newer libraries do so at the first use of a path, older ones always at the start, which tells nothing.

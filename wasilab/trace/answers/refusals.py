@@ -19,20 +19,18 @@ import posixpath
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
 from ...text.escape import visible
 from ...wasi import spec
+from ..calls import Calls
 from ..columns.decode import call_name
+from ..columns.places import Places
 from .event import CallEvent
-from .source_lines import Places, places
 from .summary import noted_lines, notes_html
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 _PRESTAT = spec.SNAPSHOT1["fd_prestat_get"].number
 _BADF = 8
@@ -71,15 +69,15 @@ class Refusals:
         """A person's notes on the calls, a line each."""
 
     @classmethod
-    def of(cls, trace: Trace) -> Refusals:
+    def from_calls(cls, trace: Calls) -> Refusals:
         """The refusals among the calls of `trace`."""
         rows = np.flatnonzero(trace.column("denied_by"))
         groups: dict[tuple[Any, ...], list[int]] = {}
-        calls, wheres = trace.column("call")[rows].tolist(), trace.where_ids[rows].tolist()
+        calls, targets = trace.column("call")[rows].tolist(), trace.target_ids[rows].tolist()
         numbers = rows if trace.rows is None else trace.rows[rows]
-        for row, call, where in zip(numbers.tolist(), calls, wheres, strict=True):
-            groups.setdefault((call, where, trace.store.reason(row)), []).append(row)
-        lines = places(trace)
+        for row, call, target in zip(numbers.tolist(), calls, targets, strict=True):
+            groups.setdefault((call, target, trace.store.reason(row)), []).append(row)
+        lines = Places(trace.store)
         entries = [_refusal(trace, same, lines) for same in groups.values()]
         derived = _searched_in_vain(trace)
         if derived is not None:
@@ -120,7 +118,7 @@ class Refusals:
         return f"<ul>{items}</ul>{notes_html(self.notes)}"
 
 
-def _refusal(trace: Trace, rows: list[int], lines: Places) -> Refusal:
+def _refusal(trace: Calls, rows: list[int], lines: Places) -> Refusal:
     event = CallEvent(trace, rows[0])
     asked = _asked(event)
     by = event.denied_by if isinstance(event.denied_by, DeniedBy) else DeniedBy.POLICY
@@ -161,7 +159,7 @@ def _quoted(path: str) -> str:
 
 
 def _line(event: CallEvent, lines: Places) -> str:
-    place = lines[event.stack_id] if event.stack_id < len(lines) else None
+    place = lines.get(event.stack_id)
     return f"{visible(place[0])}:{place[1]}" if place else ""
 
 
@@ -237,7 +235,7 @@ def _escaped(event: CallEvent) -> str:
     return f"--dir HOST::{shlex.quote(visible(parent))}"
 
 
-def _searched_in_vain(trace: Trace) -> Refusal | None:
+def _searched_in_vain(trace: Calls) -> Refusal | None:
     """The search of a C library for granted directories that found none, as a refusal; None where there was no such."""
     if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
         return None
@@ -245,7 +243,7 @@ def _searched_in_vain(trace: Trace) -> Refusal | None:
     rows = np.flatnonzero((calls == _PRESTAT) & (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == 3))
     if not len(rows) or trace.meta.get("lang") == "go" or (calls == spec.SNAPSHOT1["path_open"].number).any():
         return None
-    event = trace[int(rows[0])]
+    event = CallEvent(trace, trace.row(int(rows[0])))
     if (calls[: int(rows[0])] == _PRESTAT).any():
         return None
     sentence = (
@@ -261,21 +259,19 @@ _NO_DIRECTORY = 0xFFFFFFFF
 _PATH_CALLS = [call.number for call in spec.SNAPSHOT1.values() if call.family == "path"]
 
 
-def _outside_every_directory(trace: Trace, lines: Places) -> Iterator[Refusal]:
+def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
     """Paths asked for relative to descriptor -1: so Go's library asks for what no granted directory holds."""
     lost = (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == _NO_DIRECTORY)
     rows = np.flatnonzero(lost & np.isin(trace.column("call"), _PATH_CALLS))
     groups: dict[tuple[int, int], list[int]] = {}
-    for row, call, where in zip(rows.tolist(), trace.column("call")[rows], trace.where_ids[rows], strict=True):
-        groups.setdefault((int(call), int(where)), []).append(row)
+    for row, call, target in zip(rows.tolist(), trace.column("call")[rows], trace.target_ids[rows], strict=True):
+        groups.setdefault((int(call), int(target)), []).append(row)
     for same in groups.values():
-        event = trace[same[0]]
+        event = CallEvent(trace, trace.row(same[0]))
         asked = _asked(event)
         sentence = f"{asked} failed: no granted directory holds this path"
-        where_from = _line(event, lines)
-        yield Refusal(
-            event.name, asked, DeniedBy.GRANT, sentence, "--dir HOST[::GUEST]", event.seq, where_from, len(same)
-        )
+        line = _line(event, lines)
+        yield Refusal(event.name, asked, DeniedBy.GRANT, sentence, "--dir HOST[::GUEST]", event.seq, line, len(same))
 
 
 _STREAMS = (
@@ -283,7 +279,7 @@ _STREAMS = (
 )  # fmt: skip
 
 
-def missed_streams(trace: Trace) -> Iterator[tuple[str, str, str, Any]]:
+def missed_streams(trace: Calls) -> Iterator[tuple[str, str, str, Any]]:
     """(name, call, flag, rows) of each standard stream that was read or written and was never there."""
     if trace.dropped:
         return
@@ -297,9 +293,9 @@ def missed_streams(trace: Trace) -> Iterator[tuple[str, str, str, Any]]:
             yield name, call, flag, rows
 
 
-def _streams_missed(trace: Trace, lines: Places) -> Iterator[Refusal]:
+def _streams_missed(trace: Calls, lines: Places) -> Iterator[Refusal]:
     for name, call, flag, rows in missed_streams(trace):
-        event = trace[int(rows[0])]
+        event = CallEvent(trace, trace.row(int(rows[0])))
         asked = f"{call}({int(trace.column('args')[rows[0], 0])})"
         sentence = f"{asked} failed: {name} is not granted; grant it with {flag}"
         yield Refusal(call, asked, DeniedBy.GRANT, sentence, flag, event.seq, _line(event, lines), len(rows))

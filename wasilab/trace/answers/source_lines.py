@@ -1,30 +1,24 @@
 """Which line of the guest's source made which calls: figures by line, and the source with them in its margin.
 
-For: `Trace.by_line()` and `Trace.annotate()`. A call belongs to the innermost frame of its stack that lies in the
-person's own file (`meta["source_name"]`), or, when that is not known, to the innermost one with a line; without stacks
-or DWARF there is nothing to say and the tables say so. Not for: reading DWARF (`source.py`).
+For: `Trace.by_line()` and `Trace.annotate()`. `columns/places.py` says which
+line a call is counted for; without stacks or DWARF there is none and the tables say so.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...text.escape import html_text, visible
 from ...text.numbers import duration, size
+from ..calls import Calls
 from ..columns.decode import call_name
+from ..columns.places import Place, Places
 from .summary import noted_lines, notes_html, table_html, totals
-
-if TYPE_CHECKING:
-    from ..trace import Trace
-
-Place = tuple[str, int, str]
-"""(file, line, function)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +37,12 @@ class Line:
     """The calls' names, the most frequent first."""
 
 
-def budget_words(trace: Trace) -> str:
+def budget_words(trace: Calls) -> str:
     """What is to be said of a run that recorded the stacks of its first calls only; "" otherwise."""
     kept = trace.meta.get("stacks")
     if not isinstance(kept, int) or isinstance(kept, bool) or trace.store.n + trace.dropped <= kept:
         return ""
     return f"; stacks were taken of the first {kept:,} calls and refusals: --stacks takes all"
-
-
-def places(trace: Trace) -> Places:
-    """For every stack number (from 0: none) the place in the source that its calls are counted for."""
-    return Places(trace)
-
-
-class Places(Sequence["Place | None"]):
-    """For every stack number (from 0: none) the place in the source that its calls are counted for.
-
-    Each is looked up when it is asked for.
-    """
-
-    def __init__(self, trace: Trace) -> None:
-        self._store = trace.store
-        self._own = PurePosixPath(str(trace.meta.get("source_name") or "")).name
-
-    def __len__(self) -> int:
-        return len(self._store.stacks) + 1
-
-    def __getitem__(self, number: Any) -> Any:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        best = self._store.own_frame(number, self._own)
-        return (str(best[2]), best[3], best[0]) if best else None
 
 
 @dataclass(frozen=True)
@@ -89,9 +58,9 @@ class Lines:
     """A person's notes on the calls, a line each."""
 
     @classmethod
-    def of(cls, trace: Trace) -> Lines:
+    def from_calls(cls, trace: Calls) -> Lines:
         """The figures of `trace` by line."""
-        table = places(trace)
+        table = Places(trace.store)
         keys: dict[Place, int] = {}
         number = np.array([-1 if p is None else keys.setdefault(p, len(keys)) for p in table], "<i8")
         stack = trace.column("stack")
@@ -169,15 +138,14 @@ _REFUSED = "background:#b3261e;color:#fff;border-radius:3px;padding:0 .4em"
 """Of a word that is to be seen on a light page and on a dark one."""
 
 
-def _notes_by_line(trace: Trace, name: str) -> dict[int, tuple[str, ...]]:
+def _notes_by_line(trace: Calls, name: str) -> dict[int, tuple[str, ...]]:
     """The notes by the line of file `name` (any, if "") that made the first call they are on; else in 0."""
-    table, seqs, stacks = places(trace), trace.seq, trace.column("stack")
+    table, seqs, stacks = Places(trace.store), trace.seq, trace.column("stack")
     found: dict[int, tuple[str, ...]] = {}
     for first, last, text in trace.notes:
         row = int(np.searchsorted(seqs, first))
         if row < len(seqs) and seqs[row] <= last:
-            stack = int(stacks[row])
-            place = table[stack] if stack < len(table) else None
+            place = table.get(int(stacks[row]))
             line = place[1] if place and (not name or PurePosixPath(place[0]).name == name) else 0
             span = f"call {first}" if last == first else f"calls {first} to {last}"
             span = span if line else f"note on {span}"
@@ -197,7 +165,7 @@ class Annotation:
     """A person's notes by the line whose call they are on; those on no known line are in 0."""
 
     @classmethod
-    def of(cls, trace: Trace, source: str | None = None, file: str | None = None) -> Annotation:
+    def from_calls(cls, trace: Calls, source: str | None = None, file: str | None = None) -> Annotation:
         """The source of `trace`, or the one given, with the figures of the lines of `file`.
 
         Raises ValueError when neither the trace nor the caller has the source.
@@ -207,7 +175,7 @@ class Annotation:
             raise ValueError("the trace does not hold its program's source: give it as annotate(source=...)")
         name = PurePosixPath(file or str(trace.meta.get("source_name") or "")).name
         table: dict[int, list[Line]] = {}
-        found = trace.by_line()
+        found = Lines.from_calls(trace)
         for row in found:
             if not name or PurePosixPath(row.file).name == name:
                 table.setdefault(row.line, []).append(row)

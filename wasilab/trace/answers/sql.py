@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...text.escape import visible
 from ...text.nearest import did_you_mean
-from ..columns.query import QueryError
-from ..record.container import TraceError
+from .. import extras
+from ..calls import Calls
+from ..errors import QueryError
 from . import arrow as table
 from .summary import table_html
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 _VIEWS = {
     "calls": table.to_arrow, "fds": table.fds_table, "paths": table.paths_table, "lines": table.lines_table,
@@ -103,17 +101,14 @@ def _cell(value: Any) -> str:
 
 
 def _is_number(kind: Any) -> bool:
-    pa = table.arrow()
+    pa = extras.pyarrow()
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def sql(trace: Trace, statement: str) -> Result:
+def sql(trace: Calls, statement: str) -> Result:
     """Run one statement; QueryError says what is wrong and which columns there are, TraceError which extra is missing.
     """
-    try:
-        import duckdb
-    except ImportError:
-        raise TraceError("this needs DuckDB: install it with: pip install duckdb pyarrow") from None
+    duckdb = extras.duckdb()
     words = set(re.findall(r"\w+", statement.lower()))
     # The statement asks of the trace: it reads and writes no file and fetches no extension.
     connection = duckdb.connect(":memory:", config={"enable_external_access": "false"})

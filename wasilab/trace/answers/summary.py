@@ -9,17 +9,15 @@ import html
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...text.escape import visible
 from ...text.numbers import duration, size
+from ..calls import Calls
 from ..columns.decode import call_name
 from ..record.layout import DID_NOT_RETURN
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class Summary:
     notes: tuple[str, ...] = ()
     stacks: bool = False
     """Whether stacks were taken, which costs time between calls."""
-    whole: Trace | None = field(default=None, repr=False, compare=False)
+    whole: Calls | None = field(default=None, repr=False, compare=False)
     """The trace, unless the summary is of a selection of its calls."""
 
     @cached_property
@@ -61,7 +59,7 @@ class Summary:
         return 0 if self.whole is None else int(self.whole.column("gap").sum(dtype="<i8"))
 
     @classmethod
-    def of(cls, trace: Trace) -> Summary:
+    def from_calls(cls, trace: Calls) -> Summary:
         """The summary of the calls of `trace`."""
         call, errno = trace.column("call"), trace.column("errno")
         failed = (errno != 0) & (errno != DID_NOT_RETURN)
@@ -136,7 +134,7 @@ class Summary:
         return f"{table}{words}{note}"
 
 
-def noted_lines(trace: Trace) -> tuple[str, ...]:
+def noted_lines(trace: Calls) -> tuple[str, ...]:
     """A person's notes on the calls of `trace`, a line each."""
     if not trace.notes or not len(trace):
         return ()

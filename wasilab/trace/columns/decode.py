@@ -28,8 +28,8 @@ from ...wasi import signature as sig
 from ...wasi import spec
 from ...wasi import types as t
 from ...wasi.signature import Call, Type
-from ..record.container import Part
 from ..record.layout import DID_NOT_RETURN, Flag
+from .part import Part
 
 Array = np.ndarray[Any, Any]
 Values = list[Any]

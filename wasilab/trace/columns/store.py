@@ -8,29 +8,25 @@ that are local to a part (paths) become global here. Not for: their meaning (`de
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...wasi import spec
-from ..record.container import Part
-from ..record.layout import HEADER, RECORD, RECORD_BYTES, Life
+from ..record.layout import Life, settled
+from ..record.payload import HEADER
 from ..record.reasons import Reason
-from ..record.tables import Tables
-
-if TYPE_CHECKING:
-    from ..record.recorder import Recorder
+from ..record.recorder import Recorder
+from ..record.tables import Resolver, Tables
+from .container_reader import read
+from .part import Part
+from .records import RECORD, records_of
 
 Array = np.ndarray[Any, Any]
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
-
-Resolver = Callable[[int], Any]
-"""Module offset -> an object with `file` and `line`, or None where there is no line (`source.SourceMap.locate`)."""
-
 
 class Store:
     """All calls of one trace. Columns are read-only; `notes` and `meta` may change."""
@@ -56,23 +52,18 @@ class Store:
         self._columns: dict[str, Array] = {}
 
     @classmethod
-    def of_recorder(cls, recorder: Recorder, resolver: Resolver | None = None) -> Store:
+    def from_recorder(cls, recorder: Recorder, resolver: Resolver | None = None) -> Store:
         """The calls recorded until now; the guest may go on meanwhile."""
         chunks = list(recorder.chunks)
         parts: list[Part] = []
         if recorder.spooled:
             parts = _spooled(recorder, chunks[0].first)
         for chunk in chunks:
-            n = chunk.n
-            raw = bytes(memoryview(chunk.buf)[: n * RECORD_BYTES])
-            records = np.frombuffer(raw, RECORD)
+            records = records_of(chunk)
             lives = [settled(life, chunks[-1].first + chunks[-1].n) for life in list(chunk.lives)]
-            parts.append(
-                Part(chunk.first, n, records, chunk.payloads(), list(chunk.paths), list(chunk.reasons), lives)
-            )
-        tables = Tables.of_recorder(recorder)
-        tables.lives = [replace(life) for life in tables.lives]
-        return cls(parts, tables, resolver or recorder.resolver)
+            paths, reasons = list(chunk.paths), list(chunk.reasons)
+            parts.append(Part(chunk.first, len(records), records, chunk.payloads(), paths, reasons, lives))
+        return cls(parts, recorder.tables(), resolver or recorder.resolver)
 
     def tables(self) -> Tables:
         """What a file holds once, with frames resolved to source lines."""
@@ -128,17 +119,17 @@ class Store:
     # -- where a call acted ------------------------------------------------------------------------------------------
 
     @cached_property
-    def where_ids(self) -> Array:
-        """For every call, the index into `wheres` of what it acted on: the path named, or the descriptor's."""
-        return self._where[0]
+    def target_ids(self) -> Array:
+        """For every call, the index into `targets` of what it acted on: the path named, or the descriptor's."""
+        return self._targets[0]
 
     @cached_property
-    def wheres(self) -> list[tuple[str, str]]:
+    def targets(self) -> list[tuple[str, str]]:
         """(full path, path as the guest gave it) pairs; ("", "") is the first: a call about no file."""
-        return self._where[1]
+        return self._targets[1]
 
     @cached_property
-    def _where(self) -> tuple[Array, list[tuple[str, str]]]:
+    def _targets(self) -> tuple[Array, list[tuple[str, str]]]:
         handles, paths = self.column("handle"), self.column("path")
         width = len(self.paths) + 1
         highest = int(handles.max(initial=0)) + 1
@@ -251,7 +242,7 @@ class Store:
         if found is None:
             function, offset, file, line = self._frames[index]
             if file is None and self.resolver is not None:
-                better = self.resolver(offset)
+                better = self.resolver.locate(offset)
                 if better is not None:
                     file, line = str(better.file), int(better.line)
             found = self._located[index] = (function, offset, file, line)
@@ -265,10 +256,9 @@ class Store:
         if not 0 < number <= len(self.stacks):
             return None
         indices = self.stacks[number - 1]
-        unit = getattr(getattr(self.resolver, "__self__", None), "unit_name", None)
         for index in indices:
-            if unit is not None and name and index not in self._located:
-                of_unit = unit(self._frames[index][1]) or ""
+            if self.resolver is not None and name and index not in self._located:
+                of_unit = self.resolver.unit_name(self._frames[index][1]) or ""
                 root, of_crate, _ = of_unit.partition("/@/")  # rustc names a unit by its crate's first file
                 if (of_crate or of_unit.endswith(_C_FILES)) and PurePosixPath(root).name != name:
                     continue  # of another C file or crate; units of other languages hold code of several files
@@ -288,21 +278,14 @@ class Store:
 _C_FILES = (".c", ".s", ".S")
 
 
-def settled(life: Life, calls: int) -> Life:
-    """A copy of a life; one that the host closed after the last call, when the run ended, counts as still open."""
-    return replace(life, closed_seq=-1) if life.closed_seq >= calls else replace(life)
-
-
 def text_of(path: bytes) -> str:
     """A path as text; bytes that are not UTF-8 as `\\xNN`. Not yet safe to print: see `show.plain`."""
     return path.decode("utf-8", "backslashreplace")
 
 
 def _spooled(recorder: Recorder, before: int) -> list[Part]:
-    from ..record.container import read
-
-    assert recorder._spool_path is not None
-    parts, _ = read(recorder._spool_path, partial=True)
+    assert recorder.spool_path is not None
+    parts, _ = read(recorder.spool_path, partial=True)
     return [part for part in parts if part.first < before]
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ..record.container import Part
 from ..record.reasons import Reason
 from .decode import Batch, plan
+from .part import Part
 from .store import Store
 
 Array = np.ndarray[Any, Any]

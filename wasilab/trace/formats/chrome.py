@@ -8,24 +8,22 @@ counters (`C`). Not for: loading again.
 from __future__ import annotations
 
 import json
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from ...text.escape import visible
+from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, FAMILY_OF, call_name
 from ..columns.store import reason_of
 from ..record.layout import DID_NOT_RETURN
 from ..strace.lines import denied_name
 from .plain import decoded
 
-if TYPE_CHECKING:
-    from ..trace import Trace
-
 _PID = 1
 
 
-def write(trace: Trace, file: IO[bytes]) -> None:
+def write(trace: Calls, file: IO[bytes]) -> None:
     """Write {"traceEvents": [...]} some thousands of events at a time."""
     encode = json.JSONEncoder(separators=(",", ":")).encode
     name = visible(str(trace.meta.get("module") or trace.meta.get("name") or "wasm module"))
@@ -45,7 +43,7 @@ def _meta(name: str, tid: int, value: str) -> dict[str, Any]:
     return {"ph": "M", "name": name, "pid": _PID, "tid": tid, "args": {"name": value}}
 
 
-def _calls(trace: Trace) -> Any:
+def _calls(trace: Calls) -> Any:
     total = 0
     noted = trace.notes
     for rows in decoded(trace):
@@ -82,7 +80,7 @@ def _counter(name: str, time: int, value: int) -> dict[str, Any]:
     return {"ph": "C", "name": name, "pid": _PID, "ts": time / 1000, "args": {name: value}}
 
 
-def _lives(trace: Trace) -> list[dict[str, Any]]:
+def _lives(trace: Calls) -> list[dict[str, Any]]:
     seqs, starts, ends = trace.seq, trace.column("t_start"), trace.column("t_end")
     if not len(seqs):
         return []

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from ...capabilities.refusal import DeniedBy
 from ...text.escape import visible
+from ..calls import Calls
 from ..columns.store import reason_of
-from ..strace.lines import Style, lines
-
-if TYPE_CHECKING:
-    from ..trace import Trace
+from ..strace.lines import lines
+from ..strace.style import Style
 
 COLUMNS = (
     "seq", "t_start_ns", "dur_ns", "tid", "instance", "call", "family", "fd", "path", "errno", "result", "nbytes",
@@ -24,7 +23,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write(trace: Trace, file: IO[bytes]) -> None:
+def write(trace: Calls, file: IO[bytes]) -> None:
     """Write the head row and one row a call."""
     names = ("seq", "t_start", "dur", "tid", "instance", "name", "family", "fd", "full_path", "errno_name", "result",
              "nbytes", "denied_by", "flags", "line")  # fmt: skip

@@ -8,30 +8,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, call_name
+from ..columns.part import Part, ascending
+from ..columns.records import COLUMN_NAMES, RECORD
 from ..columns.store import Store, reason_of
 from ..columns.subset import blobs
-from ..record.container import Part, TraceError, ascending
-from ..record.layout import RECORD
+from ..errors import TraceError
 from ..record.reasons import Reason, need_from_value, need_value
 from ..record.tables import Tables, encodable
 from .plain import decoded
 
-if TYPE_CHECKING:
-    from ..trace import Trace
-
 VERSION = 1
 _PART = 8192
-_RAW = [name for name in (RECORD.names or ()) if name not in ("args", "path", "payload")]
+_RAW = [name for name in COLUMN_NAMES if name not in ("args", "path", "payload")]
 _LONGEST_LINE = 1 << 28
 
 
-def write(trace: Trace, file: IO[bytes]) -> None:
+def write(trace: Calls, file: IO[bytes]) -> None:
     """Write the header line and one line a call."""
     tables = trace.store.tables()
     lives = tables.packed_lives(list(trace.store.lives.values()))
@@ -81,10 +80,8 @@ def _denied(number: int) -> str | int:
     return DeniedBy(number).name.lower() if number <= max(DeniedBy) else number
 
 
-def read(path: Path, *, partial: bool = False) -> Trace:
+def read(path: Path, *, partial: bool = False) -> Store:
     """Rebuild the trace from the `raw` of each line; raises TraceError."""
-    from ..trace import Trace
-
     parts: list[Part] = []
     lines: list[dict[str, Any]] = []
     number = 1
@@ -93,7 +90,7 @@ def read(path: Path, *, partial: bool = False) -> Trace:
             head = json.loads(file.readline(_LONGEST_LINE))
             if not isinstance(head, dict) or head.get("wasilab") != VERSION:
                 raise TraceError(f"{path} is not a wasilab trace: its first line lacks the mark")
-            tables = Tables.of_document(head, str(head["lives"]))
+            tables = Tables.from_document(head, str(head["lives"]))
             claimed = int(head["calls"])
             while raw := file.readline(_LONGEST_LINE):
                 number += 1
@@ -112,7 +109,7 @@ def read(path: Path, *, partial: bool = False) -> Trace:
     calls = sum(part.n for part in parts)
     if calls != claimed and not partial:
         raise TraceError(f"{path} is cut short: it holds {calls:,} of {claimed:,} calls")
-    return Trace(Store(parts, tables))
+    return Store(parts, tables)
 
 
 def _part(lines: list[dict[str, Any]]) -> Part:

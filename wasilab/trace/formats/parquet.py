@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
+from .. import extras
 from ..answers import arrow as table
+from ..calls import Calls
 from ..columns.decode import NAMES
+from ..columns.part import Part, ascending
+from ..columns.records import RECORD
 from ..columns.store import Store
 from ..columns.subset import blobs
-from ..record.container import Part, TraceError, ascending
-from ..record.layout import RECORD
+from ..errors import TraceError
 from ..record.reasons import Reason, need_from_text, need_text
 from ..record.tables import Tables
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 Array = np.ndarray[Any, Any]
 VERSION = 1
@@ -33,11 +33,10 @@ _RAW = ("call", "errno", "denied_by", "instance", "flags", "tid", "handle", "sta
 _PART = 1 << 15
 
 
-def write(trace: Trace, file: IO[bytes]) -> None:
+def write(trace: Calls, file: IO[bytes]) -> None:
     """Write the trace; TraceError when pyarrow is not installed."""
-    pa = table.arrow()
-    import pyarrow.parquet as pq
-
+    pa = extras.pyarrow()
+    pq = extras.parquet()
     columns = table.arrays(trace, _SHOWN)
     for name in _RAW:
         columns[f"raw_{name}"] = pa.array(trace.column(name))
@@ -66,17 +65,17 @@ def write(trace: Trace, file: IO[bytes]) -> None:
     )  # fmt: skip
 
 
-def _needs(trace: Trace) -> Any:
+def _needs(trace: Calls) -> Any:
     """What refused calls needed (`record.reasons`), as JSON text; null where nothing is known."""
-    pa = table.arrow()
+    pa = extras.pyarrow()
     codes, needs = table.reasons(trace, lambda reason: reason.need)
     texts = pa.array([need_text(need) for need in needs], pa.string())
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts)
 
 
-def _payloads(trace: Trace) -> Any:
+def _payloads(trace: Calls) -> Any:
     """The payloads without their reason numbers, as a binary column; made without a loop where they lie in order."""
-    pa = table.arrow()
+    pa = extras.pyarrow()
     pieces = []
     for part, index, _ in trace.store.batches(trace.rows):
         starts = part.records["payload"][index].astype("<i8")
@@ -99,13 +98,10 @@ def _payloads(trace: Trace) -> Any:
     return pa.chunked_array(pieces, pa.binary())
 
 
-def read(path: Path, *, partial: bool = False) -> Trace:
+def read(path: Path, *, partial: bool = False) -> Store:
     """Open a file that `write` made; raises TraceError for any other."""
-    pa = table.arrow()
-    import pyarrow.parquet as pq
-
-    from ..trace import Trace
-
+    pa = extras.pyarrow()
+    pq = extras.parquet()
     try:
         with open(path, "rb") as file:
             source = pq.ParquetFile(file)
@@ -115,13 +111,13 @@ def read(path: Path, *, partial: bool = False) -> Trace:
             wanted = ["seq", "t_start", "dur", "result", "reason", "given_path", "payload", "w0", "w1", "w2", "w3"]
             since = [name for name in ("need",) if name in source.schema_arrow.names]  # not in files of older versions
             found = source.read([*wanted, *since, *(f"raw_{name}" for name in _RAW)])
-        tables = Tables.of_document(head, str(head["lives"]))
+        tables = Tables.from_document(head, str(head["lives"]))
         parts = [_part(found.slice(at, _PART)) for at in range(0, found.num_rows, _PART)]
     except TraceError:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise TraceError(f"{path} is a damaged or unfinished trace ({str(error).splitlines()[0][:200]})") from None
-    return Trace(Store(parts, tables))
+    return Store(parts, tables)
 
 
 def _head(metadata: dict[bytes, bytes] | None) -> dict[str, Any] | None:
@@ -145,7 +141,7 @@ def _part(rows: Any) -> Part:
         records["args"][:, k] = _numbers(rows[f"w{k}"])
     ids, paths = _codes(rows["given_path"])
     records["path"] = ids + 1
-    pa = table.arrow()
+    pa = extras.pyarrow()
     reason_ids, reasons = _reasons(rows)
     payload = rows["payload"].combine_chunks()
     payload = payload.chunk(0) if isinstance(payload, pa.ChunkedArray) else payload
@@ -184,7 +180,7 @@ def _numbers(column: Any) -> Array:
 
 def _codes(column: Any) -> tuple[Array, list[Any]]:
     """A text column as codes (-1: null) and its values."""
-    pa = table.arrow()
+    pa = extras.pyarrow()
     column = column.combine_chunks()
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
@@ -196,7 +192,7 @@ def _codes(column: Any) -> tuple[Array, list[Any]]:
 
 def _arena(payload: Any) -> tuple[Array, Array, Array]:
     """(the bytes of a part's payloads, where each begins, which rows have one)."""
-    pa = table.arrow()
+    pa = extras.pyarrow()
     payload = payload.cast(pa.binary())
     if payload.null_count:
         payload = payload.fill_null(b"")

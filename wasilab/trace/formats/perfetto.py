@@ -10,21 +10,20 @@ perfetto_trace.proto. Not for: loading again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from ...text.escape import visible
 from ...wasi.spec import SNAPSHOT1
+from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, FAMILY_OF, Batch, call_name, plan
 from ..columns.store import reason_of
+from ..filter.query import matching
 from ..record.layout import Flag
 from ..strace.lines import denied_name
 from .plain import decoded
 from .protobuf import block, fixed64, number, text, varint
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 _SEQUENCE = number(10, 1)  # TracePacket.trusted_packet_sequence_id
 _NEEDS_STATE = number(13, 2)  # TracePacket.sequence_flags = SEQ_NEEDS_INCREMENTAL_STATE
@@ -34,13 +33,13 @@ _SLICE_BEGIN, _SLICE_END, _INSTANT, _COUNTER = 1, 2, 3, 4
 _INFO, _ERROR = 4, 6  # AndroidLogPriority
 
 
-def write(trace: Trace, file: IO[bytes]) -> None:
+def write(trace: Calls, file: IO[bytes]) -> None:
     """Write the whole file, some thousands of calls at a time."""
     for packets in _packets(trace):
         file.write(b"".join([block(1, packet) for packet in packets]))  # Trace.packet
 
 
-def _packets(trace: Trace) -> Iterator[list[bytes]]:
+def _packets(trace: Calls) -> Iterator[list[bytes]]:
     interned = _Interned()
     yield list(_tracks(trace))
     counters = _Counters()
@@ -144,7 +143,7 @@ def _value(value: Any) -> bytes:
     return text(6, str(value))
 
 
-def _stack(trace: Trace, interned: _Interned, stack: int) -> bytes:
+def _stack(trace: Calls, interned: _Interned, stack: int) -> bytes:
     """A guest stack as an argument: a list of frames, innermost first.
 
     Not as TrackEvent.callstack: the trace processors of today (v52) count that field as unknown, which is an error.
@@ -157,7 +156,7 @@ def _stack(trace: Trace, interned: _Interned, stack: int) -> bytes:
     return block(4, number(1, interned.of(3, "stack")) + b"".join(frames)) if frames else b""
 
 
-def _tracks(trace: Trace) -> Iterator[bytes]:
+def _tracks(trace: Calls) -> Iterator[bytes]:
     """The descriptors of all tracks; the first packet resets the sequence's state."""
     meta = trace.meta
     name = visible(str(meta.get("module") or meta.get("name") or "wasm module"))
@@ -187,7 +186,7 @@ class _Counters:
         names = ("fd_read", "fd_pread", "sock_recv"), ("fd_write", "fd_pwrite", "sock_send")
         self._reads, self._writes = ([SNAPSHOT1[name].number for name in side] for side in names)
 
-    def packets(self, trace: Trace, rows: Any, interned: _Interned) -> list[bytes]:
+    def packets(self, trace: Calls, rows: Any, interned: _Interned) -> list[bytes]:
         """One value after each call that moved bytes."""
         records = rows.records
         moved = trace.column("nbytes")[rows.at]
@@ -206,18 +205,18 @@ class _Counters:
         return out
 
 
-def _flows(trace: Trace) -> tuple[dict[int, int], dict[int, int]]:
+def _flows(trace: Calls) -> tuple[dict[int, int], dict[int, int]]:
     """seq of the opening call -> flow, seq of the closing call -> flow, for lives with both among the calls."""
     seqs = set(trace.seq.tolist())
     lives = [v for v in trace.lives.values() if v.opened_seq in seqs and v.closed_seq in seqs]
     return {v.opened_seq: v.life for v in lives}, {v.closed_seq: v.life for v in lives}
 
 
-def _logs(trace: Trace, interned: _Interned) -> list[bytes]:
+def _logs(trace: Calls, interned: _Interned) -> list[bytes]:
     """What the guest wrote to stdout and stderr, as log messages (they land in Perfetto's log tab)."""
     out = []
     for name, priority in (("stdout", _INFO), ("stderr", _ERROR)):
-        chosen = trace.filter("call=fd_write ok", path=f"<{name}>")
+        chosen = trace.select(matching(trace, "call=fd_write ok", {"path": f"<{name}>"}))
         for part, index, _ in trace.store.batches(chosen.rows):
             records = part.records[index]
             data = Batch(part, index, plan(SNAPSHOT1["fd_write"].number)).data
@@ -233,7 +232,7 @@ def _logs(trace: Trace, interned: _Interned) -> list[bytes]:
     return out
 
 
-def _lives(trace: Trace, interned: _Interned) -> list[bytes]:
+def _lives(trace: Calls, interned: _Interned) -> list[bytes]:
     """A slice for each descriptor's life, on the track of each number it had, and the count of open ones."""
     seqs = trace.seq
     if not len(seqs):

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...wasi import signature as sig
 from ...wasi import types as t
+from ..calls import Calls
 from ..columns.decode import Batch, Field, Iovec, call_name, plan
-from ..record.container import Part
+from ..columns.part import Part
 from ..record.layout import Flag
 from ..strace import show
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +36,7 @@ class Rows:
     results: list[dict[str, Any]]
 
 
-def decoded(trace: Trace) -> Iterator[Rows]:
+def decoded(trace: Calls) -> Iterator[Rows]:
     """All calls of a trace, some thousands at a time."""
     for part, index, at in trace.store.batches(trace.rows):
         records = part.records[index]

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
+from ..calls import Calls
+from ..columns.container_reader import read as read_container
+from ..columns.store import Store
 from ..columns.subset import parts_of
-from ..record import container
-
-if TYPE_CHECKING:
-    from ..trace import Trace
+from ..record.container import Writer
 
 
-def write(trace: Trace, file: IO[bytes]) -> None:
+def write(trace: Calls, file: IO[bytes]) -> None:
     """Write all that the trace knows, compressed."""
-    writer = container.Writer(file, compress=True)
+    writer = Writer(file, compress=True)
     for part in parts_of(trace.store, trace.rows):
         if part.n or part.lives:
-            writer.chunk(part)
+            writer.chunk(part.section(compress=True))
     writer.tables(trace.store.tables())
     writer.close()
 
 
-def read(path: Path, *, partial: bool = False) -> Trace:
+def read(path: Path, *, partial: bool = False) -> Store:
     """Open a file; raw blocks (of a spool) stay on disk and are mapped. Raises TraceError."""
-    from ..columns.store import Store
-    from ..trace import Trace
-
-    parts, tables = container.read(path, partial=partial)
-    return Trace(Store(parts, tables))
+    parts, tables = read_container(path, partial=partial)
+    return Store(parts, tables)

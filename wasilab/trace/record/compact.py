@@ -3,23 +3,23 @@
 A program that looks at a thousand files gets a thousand 64-byte structs, of which device, type, link count and the high
 bytes of all numbers are the same. So when a chunk is full, the payloads of its struct results are put under each other
 and the columns of bytes that never change are kept once. Nothing is lost: `bytes(arena)` are the payloads as they were.
-It is done for thousands of calls at once, outside the call. Not for: files (`container.py`), which are compressed.
+It is done for thousands of calls at once, outside the call, with NumPy, which is imported then: a short run records
+without it. Not for: files (`container.py`), which are compressed.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ...wasi import spec
-
-Array = np.ndarray[Any, Any]
 
 WORTH = 64
 """Fewer structs of one size than this stay as they are."""
-_STRUCTS = np.zeros(256, bool)
-_STRUCTS[[call.number for call in spec.BY_NUMBER if any(result.type.record for result in call.results)]] = True
+_PAYLOAD_WORD = 9
+"""Which 32-bit word of a record `payload` is."""
+_CALL_AT = 40
+"""Where in a record `call` is."""
+_STRUCTS = bytes(call.number for call in spec.BY_NUMBER if any(result.type.record for result in call.results))
 
 
 class CompactArena:
@@ -27,7 +27,9 @@ class CompactArena:
 
     __slots__ = ("_columns", "_first", "_rest", "_starts", "_steps", "_varies")
 
-    def __init__(self, rest: bytes, first: bytes, varies: Array, columns: bytes, starts: Array) -> None:
+    def __init__(self, rest: bytes, first: bytes, varies: Any, columns: bytes, starts: Any) -> None:
+        import numpy as np
+
         self._rest = rest
         """All bytes that are not of these payloads."""
         self._first = first
@@ -43,9 +45,12 @@ class CompactArena:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that it holds."""
-        return len(self._rest) + len(self._first) + len(self._columns) + self._steps.nbytes + self._varies.nbytes
+        tables: int = self._steps.nbytes + self._varies.nbytes
+        return len(self._rest) + len(self._first) + len(self._columns) + tables
 
     def __bytes__(self) -> bytes:
+        import numpy as np
+
         starts = np.cumsum(np.concatenate(([self._starts], self._steps)), dtype="<i8")
         size = len(self._first)
         payloads = np.empty((len(starts), size), "u1")
@@ -60,14 +65,24 @@ class CompactArena:
         return words.tobytes()
 
 
-def compacted(arena: bytearray, records: Array) -> CompactArena | None:
+def compacted(arena: bytearray, records: memoryview) -> CompactArena | None:
     """The arena of a full chunk with these records in fewer bytes, None where little would be saved."""
-    chosen = _STRUCTS[records["call"]] & (records["errno"] == 0) & (records["payload"] > 0)
+    calls = records[_CALL_AT::64].tobytes()
+    if len(calls) - len(calls.translate(None, _STRUCTS)) < WORTH:
+        return None
+    import numpy as np
+
+    numbers = np.frombuffer(records, "<u4").reshape(-1, 16)
+    payload = numbers[:, _PAYLOAD_WORD]
+    kinds = numbers[:, _PAYLOAD_WORD + 1]  # call, errno, denied_by and instance, a byte each
+    structs = np.zeros(256, bool)
+    structs[list(_STRUCTS)] = True
+    chosen = structs[kinds & 0xFF] & (kinds & 0xFF00 == 0) & (payload > 0)
     if np.count_nonzero(chosen) < WORTH or len(arena) & 3:
         return None
     words = np.frombuffer(bytes(arena), "<u4")
-    every = np.unique(np.append(records["payload"][records["payload"] > 0] - 1, len(words)))
-    starts = np.unique(records["payload"][chosen]) - 1  # equal structs share a payload
+    every = np.unique(np.append(payload[payload > 0] - 1, len(words)))
+    starts = np.unique(payload[chosen]) - 1  # equal structs share a payload
     sizes = every[np.searchsorted(every, starts) + 1] - starts
     size = int(np.bincount(sizes).argmax())
     starts = starts[sizes == size].astype("<i8")

@@ -1,47 +1,42 @@
-"""How a recorded call lies in memory: the 64-byte record, its payload, and the chunk that holds both.
+"""How a recorded call lies in memory: the 64-byte record, and the chunk that holds records and their payloads.
 
-For: the recorder and everything that reads its bytes. One dtype, so that a compiled callback could fill the same buffer
-one day. Not for: writing (`record.py`), or the meaning of arguments (`decode.py`).
+For: the recorder and everything that reads its bytes. Nothing here needs NumPy, so that recording starts quickly and
+works where NumPy does not exist; `columns/records.py` makes a NumPy dtype of `FIELDS`. Not for: what a payload holds
+(`payload.py`), writing (`recorder.py`), or the meaning of arguments (`columns/decode.py`).
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
-from typing import Any
-
-import numpy as np
 
 from .compact import CompactArena, compacted
 from .reasons import Reason
 
-RECORD = np.dtype(
-    [
-        ("t_start", "<u8"),  # ns since the run's start
-        ("dur", "<u8"),  # ns from entry to return
-        ("result", "<u8"),  # first scalar result: bytes moved, descriptor opened, time, ...
-        ("handle", "<u4"),  # life of the first fd argument (see `Life`); 0: none, or not an open fd
-        ("path", "<u4"),  # 1-based index into the chunk's paths: the first path argument; 0: none
-        ("stack", "<u4"),  # 1-based index into the recorder's stacks; 0: not taken
-        ("payload", "<u4"),  # offset / 4 + 1 into the chunk's arena; 0: none
-        ("call", "u1"),  # `Call.number` of the spec
-        ("errno", "u1"),  # WASI errno; DID_NOT_RETURN for a call that ended the guest
-        ("denied_by", "u1"),  # capabilities.refusal.DeniedBy
-        ("instance", "u1"),  # which instance of the run made the call (0: the program)
-        ("flags", "<u2"),  # Flag
-        ("tid", "<u2"),  # guest thread, 1 for the first
-        ("args", "<u4", (4,)),  # the first four 32-bit core words; an i64 is two, low word first
-    ]
+FIELDS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("t_start", "<u8", ()),  # ns since the run's start
+    ("dur", "<u8", ()),  # ns from entry to return
+    ("result", "<u8", ()),  # first scalar result: bytes moved, descriptor opened, time, ...
+    ("handle", "<u4", ()),  # life of the first fd argument (see `Life`); 0: none, or not an open fd
+    ("path", "<u4", ()),  # 1-based index into the chunk's paths: the first path argument; 0: none
+    ("stack", "<u4", ()),  # 1-based index into the recorder's stacks; 0: not taken
+    ("payload", "<u4", ()),  # offset / 4 + 1 into the chunk's arena; 0: none
+    ("call", "u1", ()),  # `Call.number` of the spec
+    ("errno", "u1", ()),  # WASI errno; DID_NOT_RETURN for a call that ended the guest
+    ("denied_by", "u1", ()),  # capabilities.refusal.DeniedBy
+    ("instance", "u1", ()),  # which instance of the run made the call (0: the program)
+    ("flags", "<u2", ()),  # Flag
+    ("tid", "<u2", ()),  # guest thread, 1 for the first
+    ("args", "<u4", (4,)),  # the first four 32-bit core words; an i64 is two, low word first
 )
-"""The layout of one call: 64 bytes, little endian, no padding."""
+"""The layout of one call, as (name, NumPy type, shape): 64 bytes, little endian, no padding."""
 
 PACK = struct.Struct("<QQQIIIIBBBBHHIIII")
-"""RECORD for the struct module."""
-HEADER = struct.Struct("<HHI")
-"""The head of a payload: reason, bytes of aux, bytes of data."""
+"""The same for the struct module."""
 RECORD_BYTES = 64
+FLAGS_AT = 44
+"""Where a record's `flags` begin."""
 CHUNK_RECORDS = 8192
 CHUNK_BYTES = RECORD_BYTES * CHUNK_RECORDS
 SIDE_BYTES = 4 << 20
@@ -57,11 +52,12 @@ PATH_COST = 120
 _PATH_IDS = 80
 """Of these, what the table of numbers costs, which goes when the chunk is full."""
 DID_NOT_RETURN = 255
+"""The `errno` of a call that ended the guest."""
 MAX_MOVES = 64
 MAX_STRUCTS = 256
 """Payloads of a chunk that later calls may share; more would cost more than they save."""
 
-assert RECORD.itemsize == PACK.size == RECORD_BYTES
+assert PACK.size == RECORD_BYTES
 
 
 class Flag(IntFlag):
@@ -118,6 +114,11 @@ class Life:
         return [self.fd, *(fd for _, fd, _ in self.moves)]
 
 
+def settled(life: Life, calls: int) -> Life:
+    """A copy of a life; one that the host closed after the last call, when the run ended, counts as still open."""
+    return replace(life, closed_seq=-1) if life.closed_seq >= calls else replace(life)
+
+
 class Chunk:
     """Up to 8192 consecutive calls with all that is needed to read them."""
 
@@ -152,8 +153,8 @@ class Chunk:
     def close(self) -> None:
         """Give back what only writing needs: no call is added any more."""
         self.side -= STRUCT_COST * len(self.structs) + _PATH_IDS * len(self.paths)
+        self.compact = compacted(self.arena, memoryview(self.buf)[: self.n * RECORD_BYTES])
         self.path_ids, self.reason_ids, self.structs = {}, {}, {}
-        self.compact = compacted(self.arena, self.records())
         if self.compact is not None:
             self.arena = bytearray()
 
@@ -161,28 +162,3 @@ class Chunk:
         """The payloads; any thread may ask, also while the chunk is closed."""
         arena, compact = self.arena, self.compact  # in this order: `close` sets the second before it empties the first
         return bytes(arena) if compact is None else bytes(compact)
-
-    def records(self) -> np.ndarray[Any, np.dtype[np.void]]:
-        """The complete records as a structured array (a copy, safe while the chunk grows)."""
-        return np.frombuffer(bytes(memoryview(self.buf)[: self.n * RECORD_BYTES]), RECORD)
-
-
-_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
-
-
-def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (), reason: int = 0) -> bytes:
-    """Build a payload blob: what a call carries beyond its record.
-
-    `words`: the raw 32-bit core words after the fourth (all of them, so that their number is known from the spec).
-    `aux`: iovec array, result struct, second path, ... (at most 65535 bytes are kept; the caller sets TRUNCATED when it
-    gives less than there was). `data`: the bytes moved, already cut to the snap length. `reason`: from
-    `Recorder.intern_reason`, 0 for none. Layout: `<HHI` reason, len(aux), len(data); words; aux; data; zeros up to a
-    multiple of four bytes.
-    """
-    if len(aux) > 0xFFFF:
-        aux = aux[:0xFFFF]
-    if words:
-        blob = HEADER.pack(reason, len(aux), len(data)) + struct.pack(f"<{len(words)}I", *words) + aux + data
-    else:
-        blob = HEADER.pack(reason, len(aux), len(data)) + aux + data
-    return blob + _PADDING[len(blob) & 3]

@@ -10,18 +10,10 @@ import itertools
 import struct
 from collections.abc import Sequence
 
-import numpy as np
-
 from .layout import Life
 
-LIFE = np.dtype(
-    [
-        ("life", "<u4"), ("fd", "<u4"), ("generation", "<u4"), ("kind", "u1"), ("has_preopen", "u1"), ("pad", "<u2"),
-        ("opened_seq", "<i8"), ("closed_seq", "<i8"),
-    ]
-)  # fmt: skip
-
-
+_LIFE = struct.Struct("<IIIBBxxqq")
+"""Of a `Life`: life, fd, generation, kind, whether there is a preopen name, opened_seq, closed_seq."""
 _MOVE = struct.Struct("<qII")
 """One of `Life.moves`."""
 
@@ -47,24 +39,25 @@ def unpack_list(data: memoryview) -> list[bytes]:
 
 
 def pack_lives(lives: Sequence[Life]) -> bytes:
-    """Descriptor lives as a LIFE array, their paths, their preopen names and their moves."""
-    table = np.zeros(len(lives), LIFE)
-    for row, life in zip(table, lives, strict=True):
-        row["life"], row["fd"], row["generation"], row["kind"] = life.life, life.fd, life.generation, life.kind
-        row["opened_seq"], row["closed_seq"] = life.opened_seq, life.closed_seq
-        row["has_preopen"] = life.preopen is not None
+    """Descriptor lives as an array of fixed-size entries, their paths, their preopen names and their moves."""
+    table = b"".join(
+        _LIFE.pack(
+            life.life, life.fd, life.generation, life.kind, life.preopen is not None, life.opened_seq, life.closed_seq
+        )
+        for life in lives
+    )
     moves = (b"".join(itertools.starmap(_MOVE.pack, life.moves)) for life in lives)
     paths = pack_list([p for life, m in zip(lives, moves, strict=True) for p in (life.path, life.preopen or b"", m)])
-    return struct.pack("<I", len(lives)) + table.tobytes() + paths
+    return struct.pack("<I", len(lives)) + table + paths
 
 
 def unpack_lives(data: memoryview) -> list[Life]:
     """The inverse of `pack_lives`; raises ValueError or struct.error when `data` is not one."""
     (count,) = struct.unpack_from("<I", data)
-    size = count * LIFE.itemsize
+    size = count * _LIFE.size
     if 4 + size > len(data):
         raise ValueError("a table longer than its block")
-    rows = np.frombuffer(data, LIFE, count, 4).tolist()
+    rows = _LIFE.iter_unpack(data[4 : 4 + size])
     paths = unpack_list(data[4 + size :])
     if len(paths) == 2 * count:  # of a version that kept no moves
         paths = [text for i in range(count) for text in (paths[2 * i], paths[2 * i + 1], b"")]
@@ -73,5 +66,5 @@ def unpack_lives(data: memoryview) -> list[Life]:
     return [
         Life(life, fd, generation, paths[3 * i], kind, opened, closed, paths[3 * i + 1] if has else None,
              tuple(_MOVE.iter_unpack(paths[3 * i + 2])))
-        for i, (life, fd, generation, kind, has, _, opened, closed) in enumerate(rows)
+        for i, (life, fd, generation, kind, has, opened, closed) in enumerate(rows)
     ]  # fmt: skip

@@ -8,7 +8,8 @@ Not for: reading a trace (`trace.py`), nor for the bytes of a trace file (`conta
 
 A trace is a list of chunks. Each chunk is complete in itself (records, arena, paths, reasons, descriptor lives closed
 in it), so dropping or spooling the oldest one is all that a memory budget needs. One thread writes at a time (the
-guest's); any thread may take a `snapshot()` meanwhile: chunks only grow, and a record counts once `chunk.n` says so.
+guest's). Any thread may read meanwhile (`Trace.from_recorder`): chunks only grow, and a record counts once `chunk.n`
+says so.
 """
 
 from __future__ import annotations
@@ -16,39 +17,36 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ...capabilities.refusal import Need
 from ...text.escape import visible
+from .container import Section, Writer
 from .layout import (
     CHUNK_BYTES,
     CHUNK_RECORDS,
     DID_NOT_RETURN,
+    FLAGS_AT,
     MAX_FRAMES,
     MAX_MOVES,
     MAX_STACKS,
     PACK,
     PATH_BYTES,
     PATH_COST,
-    RECORD,
     RECORD_BYTES,
     SIDE_BYTES,
     Chunk,
     Flag,
     Life,
-    pack_payload,
+    settled,
 )  # fmt: skip
+from .payload import pack_payload
 from .reasons import Reason
+from .tables import Resolver, Tables, number_frames
 
-if TYPE_CHECKING:
-    from ..trace import Trace
-    from .container import Writer
-
-__all__ = [
-    "CHUNK_RECORDS", "DID_NOT_RETURN", "RECORD", "RECORD_BYTES", "SIDE_BYTES", "Chunk", "Flag", "Life", "Recorder",
-    "pack_payload",
-]  # fmt: skip
+__all__ = ["CHUNK_RECORDS", "DID_NOT_RETURN", "SIDE_BYTES", "Chunk", "Flag", "Life", "Recorder", "pack_payload"]
 
 
 class Write(Protocol):
@@ -99,8 +97,8 @@ class Recorder:
         self.meta.setdefault("start_epoch_ns", time.time_ns())
         self.dropped = 0
         """Calls no longer held, in memory or on disk."""
-        self.resolver: Callable[[int], Any] | None = None
-        """Module offset -> an object with `file` and `line`, or None (`source.SourceMap.locate`); set by the runner."""
+        self.resolver: Resolver | None = None
+        """Finds source lines; set by the runner."""
         self.spool_error: str | None = None
         """Why spooling stopped (a full disk, ...), once it did; from then on the oldest calls are dropped."""
         self.chunk = Chunk(0)
@@ -319,10 +317,8 @@ class Recorder:
             return False
         try:
             if self._spool is None:
-                from .container import Writer
-
                 self._spool = Writer(self._spool_path)
-            self._spool.chunk(chunk)
+            self._spool.chunk(Section.of_chunk(chunk))
         except OSError as error:
             self.spool_error = f"the trace could not be written to {self._spool_path}: {error.strerror or error}"
             return False
@@ -339,18 +335,15 @@ class Recorder:
         self._closed = True
         if self._spool_path is None or self.spool_error is not None:
             return
-        from ..columns.store import settled
-
         self.chunk.lives = [settled(life, len(self)) for life in self.chunk.lives]
         for chunk in list(self.chunks):
             if chunk.n and not self._spool_chunk(chunk):
                 return
         if self._spool is None:
             return
-        from .tables import Tables
-
-        tables = Tables.of_recorder(self)
-        self._locate_frames(tables)
+        tables = self.tables()
+        if self.resolver is not None:
+            tables.locate(self.resolver)
         try:
             self._spool.tables(tables)
             self._spool.close()
@@ -363,17 +356,26 @@ class Recorder:
         """Bytes of memory held for the trace now, roughly."""
         return self._held + self.chunk.nbytes()
 
-    def snapshot(self) -> Trace:
-        """The calls recorded so far as a `Trace`; may be taken from any thread while the guest runs."""
-        from ..trace import Trace
+    @property
+    def spool_path(self) -> Path | None:
+        """The spool file, if one was named."""
+        return self._spool_path
 
-        return Trace.of_recorder(self)
+    def tables(self) -> Tables:
+        """What the trace holds once, as it is now: metadata, stacks, open descriptors."""
+        stacks, frames = number_frames(list(self.stack_table))
+        meta = dict(self.meta)
+        if self.stacks_dropped:
+            meta["stacks_dropped"] = self.stacks_dropped
+        if self.spool_error:
+            meta["spool_error"] = self.spool_error
+        return Tables(meta, self.dropped, [replace(life) for life in list(self.open_lives.values())], stacks, frames)
 
-    def _locate_frames(self, tables: Any) -> None:
-        for frame in tables.frames:
-            found = self.resolver(frame[1]) if self.resolver is not None else None
-            if found is not None:
-                frame[2], frame[3] = str(found.file), int(found.line)
+    def add_flag(self, seq: int, flag: Flag) -> None:
+        """Set a flag of the call `seq`, if memory still holds it; a spooled or dropped call stays as it is."""
+        for chunk in list(self.chunks):
+            if chunk.first <= seq < chunk.first + chunk.n:
+                chunk.buf[(seq - chunk.first) * RECORD_BYTES + FLAGS_AT] |= int(flag) & 0xFF
 
 
 def _as_bytes(path: bytes | str) -> bytes:

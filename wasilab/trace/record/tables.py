@@ -10,19 +10,37 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .layout import Life
 from .packing import pack_lives, unpack_lives
-
-if TYPE_CHECKING:
-    from .recorder import Recorder
 
 _TEXTS = ("name", "module", "sha256", "grants", "source", "lang", "source_name", "wasilab", "platform", "message")
 """Metadata that is text, or None."""
 _LAST_NS = (1 << 63) - 1
 _MOST_STACK = 1 << 12
 """Frames of one stack in a file; a recorder keeps fewer."""
+
+
+class SourceLine(Protocol):
+    """A line of source."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def line(self) -> int: ...
+
+
+class Resolver(Protocol):
+    """Finds the source of an offset in the module (`module/dwarf.py`)."""
+
+    def locate(self, offset: int) -> SourceLine | None:
+        """The line of source, None where there is none."""
+        ...
+
+    def unit_name(self, offset: int) -> str | None:
+        """The name of the compile unit that the offset lies in, None where it is not known."""
+        ...
 
 
 @dataclass(slots=True)
@@ -40,16 +58,12 @@ class Tables:
     notes: list[list[Any]] = field(default_factory=list)
     """[first seq, last seq, text] of each note."""
 
-    @classmethod
-    def of_recorder(cls, recorder: Recorder) -> Tables:
-        """The tables of a recording as it is now."""
-        stacks, frames = number_frames(list(recorder.stack_table))
-        meta = dict(recorder.meta)
-        if recorder.stacks_dropped:
-            meta["stacks_dropped"] = recorder.stacks_dropped
-        if recorder.spool_error:
-            meta["spool_error"] = recorder.spool_error
-        return cls(meta, recorder.dropped, list(recorder.open_lives.values()), stacks, frames, [])
+    def locate(self, resolver: Resolver) -> None:
+        """Give each frame the line of source that the resolver knows."""
+        for frame in self.frames:
+            found = resolver.locate(frame[1])
+            if found is not None:
+                frame[2], frame[3] = str(found.file), int(found.line)
 
     def document(self) -> dict[str, Any]:
         """All but the lives as values that JSON has."""
@@ -59,7 +73,7 @@ class Tables:
         }  # fmt: skip
 
     @classmethod
-    def of_document(cls, document: Any, lives: Sequence[Life] | bytes | memoryview | str) -> Tables:
+    def from_document(cls, document: Any, lives: Sequence[Life] | bytes | memoryview | str) -> Tables:
         """The tables that `document` describes; `lives` as they are, packed, or packed in hex.
 
         Raises ValueError, which says what is wrong.
@@ -83,7 +97,7 @@ class Tables:
         return cls(meta, dropped, list(lives), stacks, frames, notes)
 
     def packed_lives(self, lives: Sequence[Life]) -> str:
-        """Lives as `of_document` takes them, in hex."""
+        """Lives as `from_document` takes them, in hex."""
         return pack_lives(lives).hex()
 
 

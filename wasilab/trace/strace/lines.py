@@ -13,74 +13,24 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from operator import add, itemgetter
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+from typing import Any
 
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
 from ...text.escape import visible
+from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan, call_name, plan
+from ..columns.part import Part
 from ..columns.store import Store, reason_of
-from ..record.container import Part
 from ..record.layout import DID_NOT_RETURN, Flag, Life
 from . import arguments, show
 from .pieces import Piece, distinct, numbered, texts
 from .stamps import after, before
-
-if TYPE_CHECKING:
-    from ..trace import Trace
+from .style import Style
 
 Array = np.ndarray[Any, Any]
-Time = Literal["epoch", "relative", "run", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """What a line shows, with the letters of strace's options."""
-
-    pid: bool = True
-    """The thread's number first (-f)."""
-    time: Time = "epoch"
-    """"epoch" seconds (-ttt), "relative" to the previous call shown (-r), "run": since the run's start, or "none"."""
-    durations: bool = True
-    """Seconds spent in the call, in angle brackets (-T)."""
-    fd_paths: bool = True
-    """Descriptors with the path they were opened as (-y)."""
-    stacks: bool = False
-    """The guest's stack under each call (-k)."""
-    strings: int = show.STRING_BYTES
-    """Bytes of data shown a buffer (-s)."""
-    verbose: bool = False
-    """All rights by name, not only the telling ones (-v)."""
-    notes: bool = True
-    """Notes, as comments."""
-
-    def __post_init__(self) -> None:
-        if self.time not in get_args(Time):
-            raise ValueError(f"time={self.time!r} is not a time; it is one of {', '.join(map(repr, get_args(Time)))}")
-
-    @classmethod
-    def of(cls, options: StyleOptions) -> Style:
-        """The style that keyword arguments name; TypeError names a wrong one and the right ones."""
-        wrong = sorted(set(options) - set(cls.__dataclass_fields__))
-        if wrong:
-            raise TypeError(f"text has no option {wrong[0]!r}; it has {', '.join(cls.__dataclass_fields__)}")
-        return cls(**options)
-
-
-class StyleOptions(TypedDict, total=False):
-    """The fields of `Style` as keyword arguments, so that a type checker knows a wrong one at the caller."""
-
-    pid: bool
-    time: Time
-    durations: bool
-    fd_paths: bool
-    stacks: bool
-    strings: int
-    verbose: bool
-    notes: bool
 
 
 _MARKS = (
@@ -91,14 +41,14 @@ _MARKS = (
 )
 
 
-def lines(trace: Trace, style: Style) -> Iterator[list[str]]:
+def lines(trace: Calls, style: Style) -> Iterator[list[str]]:
     """The lines of a trace's calls, in order, some thousands at a time."""
     for columns in _columns(trace, style):
         some = [column for column in columns if column]
         yield some[0] if len(some) == 1 else list(map("".join, zip(*some, strict=True)))
 
 
-def blocks(trace: Trace, style: Style, *, guarded: bool = False) -> Iterator[str]:
+def blocks(trace: Calls, style: Style, *, guarded: bool = False) -> Iterator[str]:
     """The same lines as text, each with its line end.
 
     `guarded`: no argument holds what a reader of strace text takes for the end of the arguments, `) =`.
@@ -113,7 +63,7 @@ def blocks(trace: Trace, style: Style, *, guarded: bool = False) -> Iterator[str
 
 
 def _columns(
-    trace: Trace, style: Style, end: str = "", guarded: bool = False
+    trace: Calls, style: Style, end: str = "", guarded: bool = False
 ) -> Iterator[tuple[list[str], list[str], list[str]]]:
     """What stands before the call, the call, and what stands after it, of some thousands of lines at a time.
 
@@ -297,7 +247,7 @@ def stack_text(store: Store, number: int) -> str:
     return "".join(out)
 
 
-def _notes(trace: Trace) -> dict[int, str]:
+def _notes(trace: Calls) -> dict[int, str]:
     """Call -> its notes; that of a span stands at the first of its calls that is shown."""
     found: dict[int, str] = {}
     seqs = trace.column("seq")

@@ -17,10 +17,9 @@ from typing import Any
 from ...wasi import types as t
 from ..columns.decode import ERRNO_NAMES
 from ..record.layout import DID_NOT_RETURN
+from .style import STRING_BYTES
 
 UNKNOWN = "?"
-STRING_BYTES = 64
-"""Bytes of a string that are shown unless asked otherwise."""
 
 _CACHE_ENTRIES = 1 << 16
 

@@ -1,7 +1,7 @@
 """The plots of a run by name, and a page of the most telling ones.
 
 `plot(run, "latency")` returns a matplotlib `Figure`; `kinds()` lists the names. What each plot shows is in
-`plots_calls.py` (calls and time) and `plots_things.py` (descriptors and paths); each is one function that draws into
+`by_call.py` (calls and time) and `things.py` (descriptors and paths); each is one function that draws into
 the axes it is given or into a figure of its own, and returns the Figure. In a notebook a Figure shows itself.
 """
 
@@ -16,7 +16,7 @@ from ...trace.trace import Trace
 from ..subject import Subject, as_subject, snapshot, trace_of
 from ..timeline import figure as timeline
 from ..timeline.columns import Columns
-from . import calls as plots_calls
+from . import by_call
 from . import things as plots_things
 from .ink import label, new_figure
 from .plot_options import PlotOptions
@@ -29,13 +29,13 @@ Plot = Callable[..., "Figure"]
 
 KINDS: dict[str, tuple[Plot, str]] = {
     "timeline": (timeline.figure, "what the program did when, a lane a family"),
-    "counts": (plots_calls.counts, "how often each call was made, and how it ended"),
-    "latency": (plots_calls.latency, "how long calls took: the part that took at most so long (log scale)"),
-    "box": (plots_calls.box, "how long calls took: median, quartiles and extremes by call"),
-    "time": (plots_calls.host_and_guest, "time in the host against time in the guest, over the run"),
-    "transitions": (plots_calls.transitions, "which call follows which"),
-    "refusals": (plots_calls.refused, "refused calls by reason"),
-    "compare": (plots_calls.compare, "two runs beside each other, call by call (other=run2)"),
+    "counts": (by_call.counts, "how often each call was made, and how it ended"),
+    "latency": (by_call.latency, "how long calls took: the part that took at most so long (log scale)"),
+    "box": (by_call.box, "how long calls took: median, quartiles and extremes by call"),
+    "time": (by_call.host_and_guest, "time in the host against time in the guest, over the run"),
+    "transitions": (by_call.transitions, "which call follows which"),
+    "refusals": (by_call.refused, "refused calls by reason"),
+    "compare": (by_call.compare, "two runs beside each other, call by call (other=run2)"),
     "bytes": (plots_things.moved, "bytes read and written over time, by descriptor"),
     "fds": (plots_things.open_descriptors, "open descriptors over time"),
     "gantt": (plots_things.gantt, "the life of each descriptor, and its calls"),
@@ -78,7 +78,7 @@ def plots(run_or_trace: Subject | Trace) -> Figure:
     """A page with the most telling plots of a run."""
     run = snapshot(as_subject(run_or_trace))
     columns = Columns.of(run)
-    calls, lives = min(len(columns.numbers), plots_calls.MOST), len(trace_of(run).store.lives)
+    calls, lives = min(len(columns.numbers), by_call.MOST), len(trace_of(run).store.lives)
     rows = (calls, min(lives, plots_things.MOST), plots_things.MOST // 2)
     heights = [0.9 + 0.34 * (1 + len(columns.families)), *(max(2.3, 0.8 + 0.17 * n) for n in rows), 1.6 + 0.22 * calls]
     fig = new_figure((12, sum(heights) + 0.4), dpi=100)

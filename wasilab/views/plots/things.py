@@ -148,12 +148,12 @@ def gantt(run: Subject, ax: Axes | None = None) -> Figure:
 def directories(run: Subject, by: str = "calls") -> dict[str, int]:
     """Directory -> calls (or bytes) on it and on what lies in it, directly; directories above sum those below."""
     trace, columns = trace_of(run), Columns.of(run)
-    ids = trace.where_ids if columns.order is None else trace.where_ids[columns.order]
+    ids = trace.target_ids if columns.order is None else trace.target_ids[columns.order]
     weights = np.ones(len(columns)) if by == "calls" else columns.nbytes.astype(float)
-    totals = np.bincount(ids, weights=weights, minlength=len(trace.store.wheres)) if len(ids) else np.zeros(0)
+    totals = np.bincount(ids, weights=weights, minlength=len(trace.store.targets)) if len(ids) else np.zeros(0)
     known = {visible(life.path) for life in trace.store.lives.values() if life.kind == 3 or life.preopen}
     found: dict[str, int] = {}
-    for (full, _), amount in zip(trace.store.wheres, totals.tolist(), strict=False):
+    for (full, _), amount in zip(trace.store.targets, totals.tolist(), strict=False):
         if not full or not amount or full.startswith("<"):
             continue
         full = visible(full)

@@ -19,7 +19,7 @@ from ...grants.advice.compare import describe, mode_of
 from ...text.escape import shorten, visible
 from ...trace.answers.event import CallEvent, Fd
 from ...trace.columns.decode import ERRNO_NAMES, Field, call_name
-from ...trace.formats import WRITERS
+from ...trace.formats.suffixes import WRITABLE
 from ...trace.strace.arguments import parameter
 from ...trace.strace.arguments import result as result_text
 from ...trace.strace.lines import fd_text, life_at
@@ -263,12 +263,12 @@ class Feed:
         trace, columns = self.trace, self.columns
         names = [number for number in range(256) if needle in call_name(number).casefold()]
         errnos = [number for number in range(256) if needle in ERRNO_NAMES[number].casefold()]
-        wheres = [i for i, (full, _) in enumerate(trace.store.wheres) if needle in full.casefold()]
+        wheres = [i for i, (full, _) in enumerate(trace.store.targets) if needle in full.casefold()]
         mask = np.isin(columns.call, names)
         if errnos and len(errnos) < 200:
             mask |= np.isin(columns.errno, errnos)
-        where_ids = trace.where_ids if columns.order is None else trace.where_ids[columns.order]
-        mask |= np.isin(where_ids, wheres)
+        target_ids = trace.target_ids if columns.order is None else trace.target_ids[columns.order]
+        mask |= np.isin(target_ids, wheres)
         for refused in np.flatnonzero(columns.refused & ~mask)[:20_000].tolist():
             mask[refused] = needle in self.event(refused).reason.casefold()
         found = np.flatnonzero(mask)
@@ -343,4 +343,4 @@ def capability(run: Subject, event: CallEvent) -> str:
 
 def exports() -> list[tuple[str, str]]:
     """(suffix, words) of every format that a trace can be written in here."""
-    return [(suffix, f"{suffix.lstrip('.')}") for suffix in WRITERS]
+    return [(suffix, f"{suffix.lstrip('.')}") for suffix in WRITABLE]

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ...trace.record.recorder import RECORD, Recorder
+from ...trace.columns.records import RECORD, records_of
+from ...trace.record.recorder import Recorder
 from ..subject import Subject, snapshot
 from .columns import FAMILIES, family_of
 from .feed import LAYOUT, Feed, exports, packed, vocabulary
@@ -121,7 +122,7 @@ def grown(recorder: Recorder, since: int, most: int) -> Any:
     for chunk in list(recorder.chunks):
         if most <= 0 or chunk.first + chunk.n <= since:
             continue
-        part = chunk.records()[max(since - chunk.first, 0) :][:most]
+        part = records_of(chunk)[max(since - chunk.first, 0) :][:most]
         if chunk.first > since and not found:  # calls in between were dropped: the rows stay in step by a gap
             since = chunk.first
         found.append(part)

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ..calls import Calls
+from ..errors import QueryError
 from .terms import (
     COLUMNS,
     COMPARE,
@@ -32,7 +34,6 @@ from .terms import (
     WORDS,
     Conditions,
     Mask,
-    QueryError,
     column_of,
     compare,
     number_column,
@@ -41,24 +42,21 @@ from .terms import (
     word,
 )  # fmt: skip
 
-if TYPE_CHECKING:
-    from ..trace import Trace
-
-__all__ = ["COLUMNS", "WORDS", "Conditions", "QueryError", "select"]
+__all__ = ["COLUMNS", "WORDS", "Conditions", "QueryError", "matching"]
 
 
-def select(trace: Trace, expression: str | None, conditions: Conditions) -> Mask:
+def matching(trace: Calls, expression: str | None, conditions: Conditions | None = None) -> Mask:
     """Which calls of `trace` satisfy the expression and all conditions. Raises QueryError."""
     mask = np.ones(len(trace), bool)
     if expression is not None and expression.strip():
         mask &= _Parser(trace, expression).parse()
-    for name, wanted in conditions.items():
+    for name, wanted in (conditions or {}).items():
         if wanted is not None:
             mask &= _condition(trace, name, wanted)
     return mask
 
 
-def _condition(trace: Trace, name: str, wanted: Any) -> Mask:
+def _condition(trace: Calls, name: str, wanted: Any) -> Mask:
     if name in WORDS:
         if not isinstance(wanted, bool):
             raise QueryError(f"{name}= is True or False, not {wanted!r}")
@@ -99,7 +97,7 @@ _VALUE = re.compile(
 class _Parser:
     """Recursive descent over an expression; each rule returns a mask."""
 
-    def __init__(self, trace: Trace, text: str) -> None:
+    def __init__(self, trace: Calls, text: str) -> None:
         self.trace = trace
         self.text = text
         self.at = 0

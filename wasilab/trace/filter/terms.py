@@ -10,7 +10,7 @@ import fnmatch
 import operator
 import re
 from collections.abc import Callable, Sequence, Set
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -19,11 +19,10 @@ from ...text.nearest import did_you_mean
 from ...text.numbers import SIZE_UNITS, parse_duration
 from ...wasi import spec
 from ...wasi import types as t
+from ..calls import Calls
+from ..columns.decode import FAMILY_OF, NAMES
+from ..errors import QueryError
 from ..record.layout import DID_NOT_RETURN, Flag
-from .decode import FAMILY_OF, NAMES
-
-if TYPE_CHECKING:
-    from ..trace import Trace
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -71,10 +70,6 @@ class Conditions(TypedDict, total=False):
     unstable: bool | None
 
 
-class QueryError(ValueError):
-    """A filter that cannot be understood; the message says what is wrong and what would be right."""
-
-
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "==": operator.eq, "!=": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -107,7 +102,7 @@ WORDS = ("refused", "denied", "failed", "ok", "noted", "unreturned", *_FLAG_WORD
 
 
 
-def word(trace: Trace, name: str) -> Mask:
+def word(trace: Calls, name: str) -> Mask:
     """The calls that a word such as `refused` stands for."""
     if name in ("refused", "denied"):
         return np.asarray(trace.column("denied_by") != 0)
@@ -129,7 +124,7 @@ def word(trace: Trace, name: str) -> Mask:
     raise QueryError(f"{name!r} is no word of a filter{suggest(name, WORDS)}")
 
 
-def compare(trace: Trace, name: str, op: str, value: str) -> Mask:
+def compare(trace: Calls, name: str, op: str, value: str) -> Mask:
     """The calls whose column `name` stands in relation `op` to `value`."""
     if name in ("call", "family"):
         table = np.zeros(256, bool)
@@ -171,7 +166,7 @@ def _negate(mask: Any, negate: bool) -> Mask:
     return np.asarray(~mask if negate else mask)
 
 
-def number_column(trace: Trace, name: str) -> Any:
+def number_column(trace: Calls, name: str) -> Any:
     column = TIME_COLUMNS.get(name) or _NUMBER_COLUMNS.get(name)
     if column is None:
         raise QueryError(f"there is no column {shown(name)}{suggest(name, (*COLUMNS, *WORDS))}")
@@ -260,14 +255,15 @@ def _denied_by(item: str) -> int:
     raise QueryError(f"nothing is denied by {shown(item)}{suggest(item, [d.name.lower() for d in DeniedBy])}")
 
 
-def _path(trace: Trace, value: str, *, regex: bool) -> Mask:
+def _path(trace: Calls, value: str, *, regex: bool) -> Mask:
     if regex:
         search = _regex("path", value).search
-        table = [bool(search(full)) or bool(given and search(given)) for full, given in trace.store.wheres]
+        table = [bool(search(full)) or bool(given and search(given)) for full, given in trace.store.targets]
     else:
         patterns = [re.compile(fnmatch.translate(item)).match for item in value.split(",")]
-        table = [any(bool(m(full)) or bool(given and m(given)) for m in patterns) for full, given in trace.store.wheres]
-    return np.asarray(np.array(table, bool)[trace.where_ids])
+        targets = trace.store.targets
+        table = [any(bool(m(full)) or bool(given and m(given)) for m in patterns) for full, given in targets]
+    return np.asarray(np.array(table, bool)[trace.target_ids])
 
 
 def _time(name: str, value: str) -> float:

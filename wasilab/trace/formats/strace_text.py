@@ -7,17 +7,16 @@ where a guest's path or data hold such text, one character of it is an escape he
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-from ..strace.lines import Style, blocks
-
-if TYPE_CHECKING:
-    from ..trace import Trace
+from ..calls import Calls
+from ..strace.lines import blocks
+from ..strace.style import Style
 
 _UNFINISHED = "<unfinished ...>"
 
 
-def write(trace: Trace, file: IO[bytes]) -> None:
+def write(trace: Calls, file: IO[bytes]) -> None:
     """Write one line a call."""
     for some in blocks(trace, Style(), guarded=True):
         file.write(some.replace(_UNFINISHED, f"\\x3c{_UNFINISHED[1:]}").encode())

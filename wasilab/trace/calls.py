@@ -1,0 +1,222 @@
+"""The core of a trace: some calls of a run, as columns.
+
+For: everything that reads calls (text, summary, diff, files). `Calls` is a selection of rows of a `Store`; it knows its
+columns and nothing of its readers. Selecting again gives another selection of the same store and copies nothing.
+Not for: the methods that a person uses (`trace.py`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+
+from ..wasi import signature as sig
+from .columns.decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
+from .columns.places import Places
+from .columns.records import COLUMN_NAMES, RECORD
+from .columns.store import Store
+from .record.layout import Flag, Life
+from .record.tables import encodable
+
+Array = np.ndarray[Any, Any]
+
+_DERIVED = (
+    "seq", "t_end", "gap", "nbytes", "fd", "generation", "line", "name", "family", "errno_name", "full_path",
+)  # fmt: skip
+COLUMNS = (*COLUMN_NAMES, *_DERIVED)
+"""The columns of `Calls.column`."""
+
+
+class Calls:
+    """Some WASI calls of one run, in the order in which they ended."""
+
+    def __init__(self, store: Store, rows: Array | None = None) -> None:
+        self.store = store
+        self.rows = rows
+        """Rows of the store, ascending; None for all."""
+
+    # -- selection ---------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self.store.n if self.rows is None else len(self.rows)
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+    def row(self, index: int) -> int:
+        """The store's row of the call at `index`; a negative index counts from the end. Raises IndexError."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"the trace has {len(self):,} calls; there is no call {index}")
+        index %= len(self)
+        return index if self.rows is None else int(self.rows[index])
+
+    def slice(self, key: slice) -> Self:
+        """The calls at these positions; ValueError for a step that is not positive."""
+        start, stop, step = key.indices(len(self))
+        if step < 0:
+            raise ValueError("a trace is in the order of its calls: slice it with a positive step")
+        rows = np.arange(start, max(start, stop), step)
+        return type(self)(self.store, rows if self.rows is None else self.rows[rows])
+
+    def at(self, row: int) -> Self:
+        """The call at one row of the store."""
+        return type(self)(self.store, np.array([row]))
+
+    def select(self, mask: Array) -> Self:
+        """The calls for which `mask` (one bool a call) is true."""
+        rows = np.flatnonzero(mask)
+        return type(self)(self.store, rows if self.rows is None else self.rows[rows])
+
+    # -- columns -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _cache(self) -> dict[str, Array]:
+        return {}
+
+    def column(self, name: str) -> Array:
+        """One column, an entry a call: the fields of `RECORD` (`path` numbers into `store.paths`, from 1), and `seq`,
+        `t_end`, `gap` (ns of guest time since the call before it ended), `nbytes`, `fd` (-1: none), `generation`,
+        `line` (0: unknown), `name`, `family`, `errno_name`, `full_path` (text). Raises KeyError.
+        """
+        found = self._cache.get(name)
+        if found is None:
+            if name in COLUMN_NAMES or name in ("gap", "seq"):
+                column = self._gaps() if name == "gap" else self.store.column(name)
+                found = column if self.rows is None else np.asarray(column[self.rows])
+            elif name in _DERIVED:
+                found = np.asarray(getattr(self, f"_column_{name}")())
+            else:
+                raise KeyError(f"there is no column {name!r}; the columns are {', '.join(COLUMNS)}")
+            self._cache[name] = found
+        return found
+
+    def _gaps(self) -> Array:
+        start, dur = self.store.column("t_start").astype("<i8"), self.store.column("dur").astype("<i8")
+        reach = np.maximum.accumulate(start + dur) if len(start) else start
+        before = np.concatenate((np.zeros(min(1, len(start)), "<i8"), reach[:-1]))
+        return np.asarray(np.maximum(start - before, 0))
+
+    def _column_t_end(self) -> Array:
+        return np.asarray(self.column("t_start") + self.column("dur"))
+
+    def _column_nbytes(self) -> Array:
+        return bytes_moved(self.column("call"), self.column("errno"), self.column("result"), self.column("args"))
+
+    def _column_fd(self) -> Array:
+        word = np.full(256, -1)
+        for number in range(len(NAMES)):
+            word[number] = next((f.word for f in plan(number).params if f.kind == sig.FD), -1)
+        words = word[self.column("call")]
+        args = self.column("args")
+        found = args[:, 0].astype("<i8")
+        odd = words > 0
+        if odd.any():
+            found[odd] = args[odd, words[odd]]
+        found[words < 0] = -1
+        return found
+
+    def _column_generation(self) -> Array:
+        handles = self.column("handle")
+        lives = self.store.lives
+        unique, inverse = np.unique(handles, return_inverse=True)
+        found = np.array([lives[h].generation if h in lives else 0 for h in unique.tolist()], "<u4")[inverse]
+        for life in [lives[h] for h in unique.tolist() if h in lives and lives[h].moves]:
+            rows = np.flatnonzero(handles == life.life)
+            found[rows] = [life.number_at(seq)[1] for seq in self.seq[rows].tolist()]
+        return found
+
+    def _column_line(self) -> Array:
+        table = np.array([place[1] if place else 0 for place in Places(self.store)], "<u4")
+        stack = self.column("stack")
+        return table[np.where(stack < len(table), stack, 0)]
+
+    def _column_name(self) -> Array:
+        return _texts([*NAMES, *(f"unknown_{n}" for n in range(len(NAMES), 256))])[self.column("call")]
+
+    def _column_family(self) -> Array:
+        return _texts([*FAMILY_OF, *["unknown"] * (256 - len(FAMILY_OF))])[self.column("call")]
+
+    def _column_errno_name(self) -> Array:
+        return _texts(list(ERRNO_NAMES))[self.column("errno")]
+
+    def _column_full_path(self) -> Array:
+        return _texts([full for full, _ in self.store.targets])[self.target_ids]
+
+    @property
+    def target_ids(self) -> Array:
+        """For every call the index into `store.targets` of what it acted on."""
+        ids = self.store.target_ids
+        return ids if self.rows is None else ids[self.rows]
+
+    @cached_property
+    def records(self) -> Array:
+        """All calls as one structured array of dtype `RECORD`, with `path` as a number into `store.paths`.
+
+        `payload` has a meaning only within the store.
+        """
+        pieces = [part.records[index] for part, index, _ in self.store.batches(self.rows)]
+        found = np.concatenate(pieces) if pieces else np.zeros(0, RECORD)
+        if pieces and not found.flags.writeable:
+            found = found.copy()
+        found["path"] = self.column("path")
+        return found
+
+    @property
+    def seq(self) -> Array:
+        """The number of each call in the run, from 0; dropped calls are counted."""
+        return self.column("seq")
+
+    def count(self, column: str) -> dict[str, int]:
+        """How often each value of a column occurs, the most frequent first; `call`, `errno` and paths as text."""
+        column = {"call": "name", "errno": "errno_name", "path": "full_path"}.get(column, column)
+        values = self.column(column).tolist()
+        return {str(value): n for value, n in Counter(values).most_common()}
+
+    # -- what is known beside the calls ------------------------------------------------------------------------------
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What is known of the run: module, args, grants, versions, `start_epoch_ns`, exit status, source, ..."""
+        return self.store.meta
+
+    @property
+    def lives(self) -> Mapping[int, Life]:
+        """Every opening of a descriptor, by its life number (the column `handle`)."""
+        return self.store.lives
+
+    @property
+    def paths(self) -> list[bytes]:
+        """The paths that calls named; the column `path` counts them from 1."""
+        return self.store.paths
+
+    @property
+    def dropped(self) -> int:
+        """Calls that were not kept, because the trace's budget was used up."""
+        return self.store.dropped
+
+    @property
+    def truncated(self) -> int:
+        """Calls of which some bytes (data, path, buffers) were longer than what was kept."""
+        return int(np.count_nonzero(self.column("flags") & int(Flag.TRUNCATED)))
+
+    @property
+    def notes(self) -> list[tuple[int, int, str]]:
+        """(first seq, last seq, text) of each note, in order."""
+        return sorted(self.store.notes)
+
+    def note(self, seq: int, text: str, *, until: int | None = None) -> None:
+        """Label a call, or the span of calls from `seq` to `until`; saved with the trace and shown in every view."""
+        last = int(seq) if until is None else int(until)
+        if last < seq or seq < 0:
+            raise ValueError(f"a note spans calls from a first to a last one, not from {seq} to {last}")
+        self.store.notes.append((int(seq), last, encodable(str(text))))
+
+
+def _texts(values: list[str]) -> Array:
+    table = np.empty(len(values), object)
+    table[:] = values
+    return table

@@ -1,0 +1,45 @@
+"""The optional libraries (extra `arrow`), each imported here and only when it is needed.
+
+They take up to a second to import, and the core works without them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .errors import TraceError
+
+
+def pyarrow() -> Any:
+    """The pyarrow module; TraceError naming the command that installs it."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise TraceError("this needs pyarrow: install it with: pip install pyarrow") from None
+    return pyarrow
+
+
+def parquet() -> Any:
+    """The pyarrow.parquet module; TraceError naming the command that installs it."""
+    pyarrow()
+    from pyarrow import parquet
+
+    return parquet
+
+
+def duckdb() -> Any:
+    """The duckdb module; TraceError naming the command that installs it."""
+    try:
+        import duckdb
+    except ImportError:
+        raise TraceError("this needs DuckDB: install it with: pip install duckdb pyarrow") from None
+    return duckdb
+
+
+def pandas() -> Any:
+    """The pandas module; TraceError naming the command that installs it."""
+    try:
+        import pandas
+    except ImportError:
+        raise TraceError("this needs pandas: install it with: pip install pandas pyarrow") from None
+    return pandas

@@ -1,0 +1,1 @@
+"""Choosing calls by an expression or by conditions."""

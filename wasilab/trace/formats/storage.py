@@ -1,0 +1,82 @@
+"""Saving a trace to a file and opening one again, in the format of the file's suffix or content.
+
+Not for: the formats themselves, one file each beside this one.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from ..calls import Calls
+from ..columns.store import Store
+from ..errors import TraceError
+from ..record.container import MAGIC
+from . import chrome, csv_table, jsonl, parquet, perfetto, strace_text, wtrace
+from .suffixes import READABLE, WRITABLE, check
+
+WRITERS: dict[str, Callable[[Calls, IO[bytes]], None]] = {
+    ".wtrace": wtrace.write,
+    ".jsonl": jsonl.write,
+    ".parquet": parquet.write,
+    ".csv": csv_table.write,
+    ".strace": strace_text.write,
+    ".pftrace": perfetto.write,
+    ".json": chrome.write,
+}
+_READERS: dict[str, Callable[..., Store]] = {
+    ".wtrace": wtrace.read, ".jsonl": jsonl.read, ".parquet": parquet.read,
+}  # fmt: skip
+_MARKS = ((MAGIC, ".wtrace"), (b"PAR1", ".parquet"), (b'{"wasilab"', ".jsonl"))
+"""How the files begin, whatever their name is."""
+assert tuple(WRITERS) == WRITABLE
+assert tuple(_READERS) == READABLE
+
+
+def save(trace: Calls, path: str | Path) -> Path:
+    """Write `trace` to `path` in the format of its suffix; the file appears only when it is whole.
+
+    Raises TraceError for an unknown suffix, an extra that is not installed, or a file that cannot be written.
+    """
+    path = check(path)
+    write = WRITERS[path.suffix.lower()]
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                write(trace, file)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise TraceError(f"{path} cannot be written: {error.strerror or error}") from None
+    return path
+
+
+def load(path: str | Path, *, partial: bool = False) -> Store:
+    """The calls of a saved trace; raises TraceError."""
+    path = Path(path).expanduser()
+    try:
+        with open(path, "rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None
+    if not start:
+        raise TraceError(f"{path} is empty: it is not a trace")
+    suffix = next((known for mark, known in _MARKS if start.startswith(mark)), path.suffix.lower())
+    if suffix not in _READERS:
+        known = ", ".join(READABLE)
+        more = f" (a {path.suffix} file can be written but not read back)" if suffix in WRITABLE else ""
+        raise TraceError(f"{path} is not a trace that wasilab can read ({known}){more}")
+    return _READERS[suffix](path, partial=partial)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
