@@ -4,15 +4,8 @@ For: every view that shows arguments or results. A `Plan` says where each parame
 payload); `Batch` reads one parameter of many calls at once with NumPy, so that decoding a row costs well under a
 microsecond. Not for: turning values into text (`show.py`).
 
-Where things lie (what the engine's trampolines write, besides the RECORD fields):
-
-- words beyond the fourth, then aux, then data, in the payload (`record.pack_payload`);
-- the first string argument in the record's `path`, the second (link, rename, symlink) in aux;
-- vector calls: aux is the (pointer u32, length u32) array as read, at most 64 entries, and for `sock_recv` four
-  more bytes with the roflags; data is what was moved;
-- out buffers (`random_get`, `fd_readdir`, `path_readlink`, `fd_prestat_dir_name`) and strings (`args_get`): data;
-- results: the first scalar in `result`; the second scalar as u32 in aux; a struct (filestat, fdstat, prestat) in aux as
-  it lies in guest memory; `poll_oneoff`: the subscriptions as read (at most 256), then the events as written.
+The record holds the first four core words, the first path and the first scalar result; everything else lies in the
+payload, of which `record/payload.py` has the schema.
 """
 
 from __future__ import annotations
@@ -29,14 +22,11 @@ from ...wasi import spec
 from ...wasi import types as t
 from ...wasi.signature import Call, Type
 from ..record.layout import DID_NOT_RETURN, Flag
+from ..record.payload import HEADER, MAX_KEPT_SUBSCRIPTIONS, RECORD_WORDS, Aux, Schema, schema
 from .part import Part
 
 Array = np.ndarray[Any, Any]
 Values = list[Any]
-
-
-KEPT_SUBSCRIPTIONS = 256
-"""Poll subscriptions that the engine keeps; the events follow them."""
 
 
 class Iovec(NamedTuple):
@@ -74,8 +64,7 @@ class Plan:
     """How the calls of one kind are read."""
 
     call: Call
-    words: int
-    """32-bit words of all parameters."""
+    payload: Schema
     params: tuple[Field, ...]
     results: tuple[Field, ...]
     moves: str
@@ -94,7 +83,7 @@ _UNKNOWN = Call("unknown", "unknown", 254, (), (), "A call that this version of 
 def plan(number: int, unstable: bool = False) -> Plan:
     """The plan of the call with this number; an empty one for a number that the spec does not have."""
     if number >= len(spec.BY_NUMBER):
-        return Plan(_UNKNOWN, 0, (), (), "", False)
+        return Plan(_UNKNOWN, schema(_UNKNOWN), (), (), "", False)
     call = spec.BY_NUMBER[number]
     if unstable:
         call = spec.UNSTABLE.get(call.name, call)
@@ -110,7 +99,7 @@ def plan(number: int, unstable: bool = False) -> Plan:
     results = tuple(Field(r.name, r.type, "result", -1, i) for i, r in enumerate(call.results))
     moves = "result" if call.name in _MOVED_IN_RESULT else "length" if call.name == "random_get" else ""
     writes = "write" in call.name or "send" in call.name
-    return Plan(call, at + len(call.results), tuple(params), results, moves, writes)
+    return Plan(call, schema(call), tuple(params), results, moves, writes)
 
 
 class Batch:
@@ -139,16 +128,16 @@ class Batch:
     def places(self) -> tuple[Array, Array, Array, Array]:
         """Of each payload (whether it is there, offset of aux, offset of data, end of data); an impossible one is not.
         """
-        extra = 4 * max(self.plan.words - 4, 0)
+        words_bytes = 4 * self.plan.payload.further_words
         size = len(self.part.arena) & ~3
         head = (self.records["payload"].astype("<i8") - 1) << 2
-        good = (head >= 0) & (head + 8 + extra <= size)
+        good = (head >= 0) & (head + HEADER.size + words_bytes <= size)
         head = np.where(good, head, 0)
         index = head >> 2
         words = self.words32
         last = len(words) - 1
         first, data_len = words[np.minimum(index, last)], words[np.minimum(index + 1, last)].astype("<i8")
-        aux = head + 8 + extra
+        aux = head + HEADER.size + words_bytes
         data = aux + (first >> 16)
         good &= data + data_len <= size
         return good, np.where(good, aux, 0), np.where(good, data, 0), np.where(good, data + data_len, 0)
@@ -161,14 +150,15 @@ class Batch:
     def extents(self) -> tuple[list[int], list[int], list[bool]]:
         """(start of the header, end of the data, whether there is one) of each call's payload."""
         good, aux, _, end = self.places
-        return (aux - 8 - 4 * max(self.plan.words - 4, 0)).tolist(), end.tolist(), good.tolist()
+        head = aux - HEADER.size - 4 * self.plan.payload.further_words
+        return head.tolist(), end.tolist(), good.tolist()
 
     def word(self, k: int) -> Array:
         """The k-th 32-bit word of each call's arguments (0 where the trace does not hold it)."""
-        if k < 4:
+        if k < RECORD_WORDS:
             return np.asarray(self.records["args"][:, k])
         good, aux, _, _ = self.places
-        at = np.maximum(aux // 4 - (self.plan.words - 4) + k - 4, 0)
+        at = np.maximum(aux // 4 - self.plan.payload.further_words + k - RECORD_WORDS, 0)
         words = self.words32
         return np.asarray(np.where(good, words[np.minimum(at, len(words) - 1)], 0))
 
@@ -213,7 +203,7 @@ class Batch:
         """The result's value in each call; None where the call failed or did not return."""
         layout = field.type.struct
         ok = (self.errno == 0).tolist()
-        if field.type.record and layout is not None:
+        if self.plan.payload.aux is Aux.STRUCT and layout is not None:
             size, unpack = layout.size, layout.unpack
             make = _MAKERS.get((field.type.name, size), tuple)
             return [
@@ -279,7 +269,7 @@ def _strings(batch: Batch, field: Field) -> Values:
 
 def _subscriptions(batch: Batch, field: Field) -> Values:
     unstable = batch.plan.call.module == "wasi_unstable"
-    size = (t.SUBSCRIPTION_UNSTABLE if unstable else t.SUBSCRIPTION).size
+    size = batch.plan.payload.subscription_bytes
     found = []
     counts = batch.word(2).tolist()
     for aux, count, has in zip(batch.aux, counts, batch.has_payload.tolist(), strict=True):
@@ -290,11 +280,11 @@ def _subscriptions(batch: Batch, field: Field) -> Values:
 
 def _events(batch: Batch, field: Field) -> Values:
     """The events written, which follow the subscriptions in aux; None where the trace does not hold them."""
-    size = (t.SUBSCRIPTION_UNSTABLE if batch.plan.call.module == "wasi_unstable" else t.SUBSCRIPTION).size
+    size = batch.plan.payload.subscription_bytes
     found: Values = []
     rows = zip(batch.aux, batch.word(2).tolist(), batch.records["result"].tolist(), batch.errno.tolist(), strict=True)
     for aux, subscriptions, count, errno in rows:
-        events = aux[min(subscriptions, KEPT_SUBSCRIPTIONS) * size :]
+        events = aux[min(subscriptions, MAX_KEPT_SUBSCRIPTIONS) * size :]
         if errno or not events or len(events) != count * t.EVENT.size:
             found.append(None)
         else:

@@ -1,27 +1,112 @@
-"""What a call carries beyond its record: the bytes of its payload. Not for: what the record holds (`layout.py`)."""
+"""What a call carries beyond its record, the payload: one schema for those who write it and those who read it.
+
+A payload is `<HHI` reason, bytes of aux, bytes of data; then the call's 32-bit core words after the fourth; then the
+auxiliary bytes; then the data; then zeros up to a multiple of four bytes. `schema(call)` says what the two byte strings
+are. The engine's trampolines write payloads by it, `columns/decode.py` reads them by it.
+
+Of a call that failed, aux is what it was asked to work on (`Aux.VECTORS` without the result, `Aux.PATH`, the
+subscriptions of `Aux.POLL`) as far as the guest's pointers could be read, and data is empty. Not for: what the record
+itself holds (`layout.py`).
+"""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ...wasi import signature as sig
+from ...wasi import types as t
+from ...wasi.signature import Call
 
 HEADER = struct.Struct("<HHI")
-"""The head of a payload: reason, bytes of aux, bytes of data."""
+"""The head of a payload: reason (a number of the chunk's table, 0 for none), bytes of aux, bytes of data."""
+RECORD_WORDS = 4
+"""Core words of a call that stand in its record; the others stand in its payload."""
+MAX_AUX = 0xFFFF
+MAX_KEPT_VECTORS = 64
+"""Entries of an iovec array that are kept; if there were more, the call is flagged TRUNCATED."""
+VECTOR_BYTES = 8
+"""One entry: pointer u32, length u32."""
+MAX_KEPT_SUBSCRIPTIONS = 256
+"""Poll subscriptions that are kept."""
+MAX_KEPT_EVENTS = 1024
+"""Poll events that are kept; if there are more, none is."""
+
+
+class Aux(Enum):
+    """What the auxiliary bytes of a payload are."""
+
+    NOTHING = "nothing"
+    VECTORS = "the array of buffers as read, then the second result (u32) where the call has one"
+    PATH = "the second path; the first stands in the record"
+    RESULT = "the second result, a u32; the first stands in the record"
+    STRUCT = "the result, a struct, as it lies in guest memory"
+    POLL = "the subscriptions as read, then the events as written"
+
+
+class Data(Enum):
+    """What the data of a payload is, cut to the trace's snap length."""
+
+    NOTHING = "nothing"
+    MOVED = "the bytes that the call moved through its array of buffers"
+    BUFFER = "the bytes that the call wrote to its buffer"
+    STRINGS = "the arguments or variables that the call wrote, each with its NUL"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """How the payloads of one call are laid out."""
+
+    words: int
+    """Core words of the call, those of the record included; an i64 is two, low word first."""
+    aux: Aux
+    data: Data
+    subscription_bytes: int
+    """Bytes of one poll subscription in the call's module."""
+
+    @property
+    def further_words(self) -> int:
+        """Core words that stand in the payload."""
+        return max(self.words - RECORD_WORDS, 0)
+
+
+def schema(call: Call) -> Schema:
+    """The layout of the payloads of `call`."""
+    kinds = [param.type.kind for param in call.params]
+    words = sum(2 if word == "i64" else 1 for word in call.signature)
+    aux, data = Aux.NOTHING, Data.NOTHING
+    if sig.IOVECS in kinds or sig.CIOVECS in kinds:
+        aux, data = Aux.VECTORS, Data.MOVED
+    elif sig.INSUBS in kinds:
+        aux = Aux.POLL
+    elif kinds.count(sig.STRING) == 2:
+        aux = Aux.PATH
+    elif len(call.results) == 2:
+        aux = Aux.RESULT
+    elif call.results and call.results[0].type.record:
+        aux = Aux.STRUCT
+    if sig.OUTBUF in kinds:
+        data = Data.BUFFER
+    elif sig.OUTSTRINGS in kinds:
+        data = Data.STRINGS
+    size = (t.SUBSCRIPTION_UNSTABLE if call.module == "wasi_unstable" else t.SUBSCRIPTION).size
+    return Schema(words, aux, data, size)
+
 
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
 def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (), reason: int = 0) -> bytes:
-    """Build a payload blob: what a call carries beyond its record.
+    """The bytes of a payload.
 
-    `words`: the raw 32-bit core words after the fourth (all of them, so that their number is known from the spec).
-    `aux`: iovec array, result struct, second path, ... (at most 65535 bytes are kept; the caller sets TRUNCATED when it
-    gives less than there was). `data`: the bytes moved, already cut to the snap length. `reason`: from
-    `Recorder.intern_reason`, 0 for none. Layout: `<HHI` reason, len(aux), len(data); words; aux; data; zeros up to a
-    multiple of four bytes.
+    `words`: the core words after the fourth, all of them. `aux`: at most 65535 bytes are kept; the caller sets
+    TRUNCATED when it gives less than there was. `data`: already cut to the snap length. `reason`: from
+    `Recorder.intern_reason`, 0 for none.
     """
-    if len(aux) > 0xFFFF:
-        aux = aux[:0xFFFF]
+    if len(aux) > MAX_AUX:
+        aux = aux[:MAX_AUX]
     if words:
         blob = HEADER.pack(reason, len(aux), len(data)) + struct.pack(f"<{len(words)}I", *words) + aux + data
     else:

@@ -16,8 +16,9 @@ import numpy as np
 from ...wasi import signature as sig
 from ...wasi import types as t
 from ...wasi.signature import Type
-from ..columns.decode import KEPT_SUBSCRIPTIONS, Batch, Field, Iovec
+from ..columns.decode import Batch, Field, Iovec
 from ..record.layout import Flag
+from ..record.payload import MAX_KEPT_SUBSCRIPTIONS
 from .pieces import Piece, distinct, numbered, texts
 from .show import (
     SHORT_RIGHTS,
@@ -193,7 +194,7 @@ def _subscriptions(batch: Batch, field: Field) -> Piece:
 def _events(batch: Batch, field: Field) -> Piece:
     """The events written, which follow the subscriptions; the address where they went if the trace lacks them."""
     good, aux, data, _ = batch.places
-    kept = np.minimum(batch.word(2), KEPT_SUBSCRIPTIONS).astype("<i8") * t.SUBSCRIPTION.size
+    kept = np.minimum(batch.word(2), MAX_KEPT_SUBSCRIPTIONS).astype("<i8") * t.SUBSCRIPTION.size
     counts = batch.records["result"]
     whole = good & (data - aux - kept == counts.astype("<i8") * t.EVENT.size) & (counts > 0)
     if batch.plan.call.module == "wasi_unstable" or batch.errno.any() or not whole.all():

@@ -1,7 +1,7 @@
 """Plots of the things that a program touches: descriptors and paths.
 
 Each function computes plain arrays, draws them into `ax` (or a figure of its own) and returns the Figure. The list of
-plots is in `plots.py`; plots of calls and time are in `plots_calls.py`.
+plots is in `plots.py`; plots of calls and time are in `by_call.py`.
 """
 
 from __future__ import annotations
