@@ -21,8 +21,8 @@ export class CallTable {
     this.pinned = -1;
     /** @type {Map<number, string[][]>} page -> rows of [arguments, result] */
     this.pages = new Map();
-    /** @type {Set<number>} */
-    this.asked = new Set();
+    /** @type {Map<number, number>} page -> how many of its rows were asked for: more are asked for only when it has grown */
+    this.asked = new Map();
     this.firstShown = 0;
     // One listener for all rows, by height: rows are replaced while a click is on its way.
     this.body = el("div", { class: "rows", role: "rowgroup", onclick: (/** @type {MouseEvent} */ e) => {
@@ -143,13 +143,16 @@ export class CallTable {
     this.timer = setTimeout(() => {
       const pages = new Set();
       for (let index = first; index < last; index++) pages.add(Math.floor(this.rowAt(index) / PAGE));
-      for (const page of pages) if (!this.asked.has(page)) this.fetch(page);
+      for (const page of pages) {
+        const rows = Math.min(PAGE, this.store.length - page * PAGE);
+        if ((this.asked.get(page) ?? 0) < rows) this.fetch(page, rows);
+      }
     }, 60);
   }
 
-  /** @param {number} page */
-  async fetch(page) {
-    this.asked.add(page);
+  /** @param {number} page @param {number} rows how many the page has now */
+  async fetch(page, rows) {
+    this.asked.set(page, rows);
     try {
       const { content } = await this.asker.ask("rows", { first: page * PAGE + this.store.first, count: PAGE });
       this.pages.set(page, content.rows);
@@ -158,8 +161,13 @@ export class CallTable {
         this.pages.delete(oldest);
         this.asked.delete(oldest);
       }
-      if (content.rows.length < PAGE) this.asked.delete(page); // the last page of a run that grows
+      // The kernel's answer on a running run may be a second old: the next update, not this paint, asks for the rest.
+      const behind = this.store.meta.live && content.rows.length < rows;
       this.paint();
+      if (behind) {
+        clearTimeout(this.timer);
+        this.asked.set(page, content.rows.length);
+      }
     } catch {
       this.asked.delete(page); // the kernel is gone: the columns stay
     }

@@ -1,0 +1,46 @@
+"""A notebook at rest asks its kernel nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+FEW_CALLS = """
+import wasilab
+module = wasilab.compile('''(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $i i32)
+    (loop $more
+      (drop (call $random (i32.const 0) (i32.const 8)))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $more (i32.lt_u (local.get $i) (i32.const 7))))))''', 'wat')
+wasilab.run(module)
+"""
+
+COUNT = """() => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  window.sent = [];
+  kernel.anyMessage.connect((_, { msg, direction }) => {
+    if (direction === 'send') window.sent.push(msg.header.msg_type);
+  });
+}"""
+
+
+def test_finished_timelines_send_the_kernel_nothing(opened: Any) -> None:
+    page = opened(FEW_CALLS, FEW_CALLS)
+    for index in (0, 1):
+        line = page.timeline(index)
+        line.host.scroll_into_view_if_needed()
+        line.until("view.table.pages.size > 0")  # the words of the rows in sight have come
+    page.idle()
+    page.page.evaluate(COUNT)
+    page.page.wait_for_timeout(3000)  # the time looked at, not a wait for anything
+    assert page.page.evaluate("window.sent") == []
+    page.page.mouse.wheel(0, 5)
+    line.js("view.table.paint()")
+    page.page.wait_for_timeout(500)
+    assert page.page.evaluate("window.sent") == []
