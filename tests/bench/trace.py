@@ -24,7 +24,7 @@ import numpy as np
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
-from wasilab.wasi.spec import SNAPSHOT1
+from wasilab.wasi.preview1.spec import SNAPSHOT1
 
 T = TypeVar("T")
 SPOOLED = 10_000_000

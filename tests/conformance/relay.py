@@ -22,7 +22,7 @@ from wasilab.engine.limits import Limits
 from wasilab.engine.session import Session
 from wasilab.module.module import Module
 from wasilab.wasi.host import Host
-from wasilab.wasi.spec import MODULES
+from wasilab.wasi.preview1.spec import MODULES
 from wasilab.wasi.types import EVENT, SUBSCRIPTION, Errno, ProcExit, Subscription
 
 ARGS = ["relay", "one", "", "zwei drei"]

@@ -16,7 +16,7 @@ from wasilab.module.module import Module, load
 from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.trace import Trace
 from wasilab.wasi.host import Host
-from wasilab.wasi.spec import MODULES
+from wasilab.wasi.preview1.spec import MODULES
 
 
 def imports(*names: str, module: str = "wasi_snapshot_preview1") -> str:

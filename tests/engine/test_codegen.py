@@ -10,7 +10,7 @@ import pytest
 
 from wasilab.engine.calls.codegen import code, source
 from wasilab.engine.calls.record_lines import Variant
-from wasilab.wasi.spec import MODULES
+from wasilab.wasi.preview1.spec import MODULES
 
 CALLS = [call for module in MODULES.values() for call in module.values()]
 VARIANTS = [Variant(*flags) for flags in itertools.product([True, False], repeat=4)]

@@ -19,7 +19,7 @@ from wasilab.engine.worker import execute
 from wasilab.module.module import Module, load
 from wasilab.trace.record.recorder import DID_NOT_RETURN, Flag
 from wasilab.wasi.host import Host
-from wasilab.wasi.spec import MODULES
+from wasilab.wasi.preview1.spec import MODULES
 
 from .guests import Ran, imports, run
 

@@ -13,8 +13,7 @@ from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, listen
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.grants import GrantError
 from wasilab.runs.run import RunError
-from wasilab.wasi.host import SEMANTICS
-from wasilab.wasi.spec import SNAPSHOT1
+from wasilab.wasi.preview1.spec import SNAPSHOT1
 from wasilab.wasi.types import Errno, Oflags, Rights
 
 from .guests import READ, SCRATCH, WRITE, Guest, fd
@@ -62,7 +61,7 @@ def call(started: Run, name: str, *args: Any) -> Any:
         for param, value in zip(params, values, strict=False):
             if int(param.right) and int(param.right) & ~value.allowed:
                 host.check(value, int(param.right))
-        return SEMANTICS[name](host, *values)
+        return SNAPSHOT1[name].function(host, *values)
     except Exception as error:
         known = host.explain(error)
         if known is None:

@@ -35,7 +35,7 @@ from wasilab.capabilities.random import Random
 from wasilab.capabilities.sockets import listen
 from wasilab.engine.instances import GuestError, Live
 from wasilab.runs.prepare import Prepared
-from wasilab.wasi.spec import MODULES
+from wasilab.wasi.preview1.spec import MODULES
 
 from .conftest import descriptors, leaked_since, picture
 from .surface import BUFFERS, OPS, SECRET, SIZE, Pools, footprint, interpreter

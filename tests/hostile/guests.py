@@ -14,7 +14,7 @@ import wasilab
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.module.module import from_wat
 from wasilab.trace.answers.event import CallEvent
-from wasilab.wasi.spec import MODULES
+from wasilab.wasi.preview1.spec import MODULES
 from wasilab.wasi.types import Errno
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import struct
 
 import numpy as np
 
-from wasilab.wasi.spec import MODULES, Call
+from wasilab.wasi.preview1.spec import MODULES, Call
 
 PAGE = 1 << 16
 PAGES = 4

@@ -24,7 +24,7 @@ import pytest
 import wasilab
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.capabilities.streams import QueueInput
-from wasilab.wasi.spec import MODULES
+from wasilab.wasi.preview1.spec import MODULES
 
 from .conftest import Yard, descriptors, picture
 from .guests import ALL, CREAT, DIRECTORY, OUT, READ, SEEK, TRUNC, WRITE, Guest

@@ -22,7 +22,7 @@ import pytest
 
 import wasilab
 from wasilab.capabilities.sockets import listen
-from wasilab.wasi.spec import MODULES, Call
+from wasilab.wasi.preview1.spec import MODULES, Call
 
 from .conftest import Yard
 from .guests import ALL, CREAT, OUT, READ, TRUNC, WRITE, Guest, judged, program

@@ -26,7 +26,7 @@ import wasilab
 from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.random import Random
 from wasilab.capabilities.sockets import listen
-from wasilab.wasi.spec import MODULES, Call
+from wasilab.wasi.preview1.spec import MODULES, Call
 
 from .conftest import Yard
 from .guests import ALL, FOLLOW, OUT, READ, SEEK, WRITE, Guest, judged, program

@@ -22,7 +22,7 @@ import wasilab
 from wasilab.capabilities.host import resolve
 from wasilab.engine.instances import Live
 from wasilab.runs.prepare import Prepared
-from wasilab.wasi.spec import SNAPSHOT1
+from wasilab.wasi.preview1.spec import SNAPSHOT1
 
 from .conftest import SECRET, Yard
 from .fuzz import _module

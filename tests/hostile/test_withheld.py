@@ -14,8 +14,8 @@ from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.protocols import OpenHow
 from wasilab.wasi import rights as r
 from wasilab.wasi.fdtable import Descriptor
-from wasilab.wasi.host import SEMANTICS, Host
-from wasilab.wasi.spec import SNAPSHOT1
+from wasilab.wasi.host import Host
+from wasilab.wasi.preview1.spec import SNAPSHOT1
 from wasilab.wasi.types import Errno, Oflags, Rights, WasiError
 
 ALL = 2**64 - 1
@@ -35,7 +35,7 @@ def attempt(made: Host, name: str, *args: Any) -> Any:
         for param, value in zip(SNAPSHOT1[name].params, args, strict=False):
             if isinstance(value, Descriptor) and int(param.right) & ~value.allowed:
                 made.check(value, int(param.right))
-        return SEMANTICS[name](made, *args)
+        return SNAPSHOT1[name].function(made, *args)
     except (WasiError, OSError, ValueError) as error:
         if made.explain(error) is None:
             raise
@@ -172,16 +172,16 @@ def test_strings_that_change_between_two_calls_never_outgrow_their_room() -> Non
 
     given_ = GivenStrings([b"A=1", b"B=2"])
     made = Host(environ=given_)
-    assert SEMANTICS["environ_sizes_get"](made) == (2, 8)
+    assert SNAPSHOT1["environ_sizes_get"].function(made) == (2, 8)
     given_.put([b"A=" + b"x" * 1000])
     assert attempt(made, "environ_get") is None
-    assert SEMANTICS["environ_sizes_get"](made) == (1, 1003)
-    assert SEMANTICS["environ_get"](made) == [b"A=" + b"x" * 1000]
+    assert SNAPSHOT1["environ_sizes_get"].function(made) == (1, 1003)
+    assert SNAPSHOT1["environ_get"].function(made) == [b"A=" + b"x" * 1000]
     given_.put([b"A=" + b"x" * 1000])
-    assert SEMANTICS["environ_get"](made) == [b"A=" + b"x" * 1000], "the same is no change"
+    assert SNAPSHOT1["environ_get"].function(made) == [b"A=" + b"x" * 1000], "the same is no change"
     with pytest.raises(ValueError, match="NUL"):
         given_.put([b"A=\0"])
-    assert SEMANTICS["environ_get"](made) == [b"A=" + b"x" * 1000]
+    assert SNAPSHOT1["environ_get"].function(made) == [b"A=" + b"x" * 1000]
 
 
 def test_open_how_is_not_asked_of_the_directory_when_a_right_is_withheld() -> None:

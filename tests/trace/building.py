@@ -13,7 +13,7 @@ from wasilab.capabilities.refusal import Need
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
-from wasilab.wasi.spec import MODULES
+from wasilab.wasi.preview1.spec import MODULES
 
 START = 1_700_000_000_123_456_000
 

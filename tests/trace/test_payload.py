@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wasilab.trace.record.payload import HEADER, MAX_AUX, Aux, Data, pack_payload, schema
-from wasilab.wasi.spec import MODULES, SNAPSHOT1
+from wasilab.wasi.preview1.spec import MODULES, SNAPSHOT1
 
 AUX = {
     Aux.VECTORS: {"fd_pread", "fd_pwrite", "fd_read", "fd_write", "sock_recv", "sock_send"},

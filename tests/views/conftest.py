@@ -16,7 +16,7 @@ from wasilab.engine.outcome import Outcome
 from wasilab.panel.panel import Panel
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
-from wasilab.wasi.spec import SNAPSHOT1
+from wasilab.wasi.preview1.spec import SNAPSHOT1
 
 from .fakes import FakeRun
 from .lab import CHROMIUM, Lab, Page

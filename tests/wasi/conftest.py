@@ -13,8 +13,8 @@ from wasilab.capabilities.host.hostdir import HostDir
 from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.random import Random
 from wasilab.capabilities.refusal import DeniedBy, Need
-from wasilab.wasi.host import SEMANTICS, SEMANTICS_UNSTABLE, Host
-from wasilab.wasi.spec import SNAPSHOT1, UNSTABLE
+from wasilab.wasi.host import Host
+from wasilab.wasi.preview1.spec import SNAPSHOT1, UNSTABLE
 from wasilab.wasi.types import Errno, Rights, WasiError
 
 ALL_RIGHTS = (1 << 30) - 1
@@ -43,10 +43,7 @@ class Guest:
 
     def call(self, name: str, *args: Any, unstable: bool = False) -> Answer:
         call = (UNSTABLE if unstable else SNAPSHOT1)[name]
-        semantic = (SEMANTICS_UNSTABLE if unstable else SEMANTICS)[name]
-        params = [
-            p for p in call.params if p.type.kind not in ("outstrings", "outevents") and p.name != "nsubscriptions"
-        ]
+        params = call.arguments
         assert len(params) == len(args), f"{name} takes {[p.name for p in params]}"
         first: Any = None  # the descriptor that the trampoline names when it explains a failure
         try:
@@ -68,7 +65,7 @@ class Guest:
                 elif kind == "string" and isinstance(arg, str):
                     arg = arg.encode()
                 decoded.append(arg)
-            value = semantic(self.host, *decoded)
+            value = call.function(self.host, *decoded)
         except Exception as error:
             failure = self.host.explain(error, first)
             if failure is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
-from wasilab.wasi import signature as s
-from wasilab.wasi.host import SEMANTICS, SEMANTICS_UNSTABLE
-from wasilab.wasi.spec import BY_NUMBER, FAMILIES, MODULES, SNAPSHOT1, UNSTABLE
-from wasilab.wasi.types import Rights
+from wasilab.wasi.operations import FAMILIES, Operation
+from wasilab.wasi.preview1 import signature as s
+from wasilab.wasi.preview1.spec import BY_NUMBER, SNAPSHOT1, UNSTABLE
+from wasilab.wasi.types import Errno, Rights
 
 # The core signatures as the witx ABI lowers them, i = i32, l = i64; the order is the document's.
 SIGNATURES = """
@@ -52,21 +54,62 @@ def test_unstable_differs_in_filestat_and_whence() -> None:
 
 
 def test_every_call_has_semantics_and_only_proc_exit_does_not_return() -> None:
-    assert set(SEMANTICS) == set(SNAPSHOT1)
-    assert set(SEMANTICS_UNSTABLE) == set(UNSTABLE)
+    assert all(call.function.__name__ == call.name for call in BY_NUMBER)
+    changed = [name for name, call in UNSTABLE.items() if call.function is not SNAPSHOT1[name].function]
+    assert changed == ["fd_seek"]
     assert [call.name for call in BY_NUMBER if not call.returns] == ["proc_exit"]
 
 
-@pytest.mark.parametrize("call", [c for calls in MODULES.values() for c in calls.values()], ids=lambda c: c.name)
+WIDTHS = {2: "u16", 4: "u32", 8: "u64"}
+
+
+@pytest.mark.parametrize("call", BY_NUMBER, ids=lambda c: c.name)
 def test_every_call_is_documented(call: s.Call) -> None:
     assert call.summary.endswith(".")
-    assert call.url.endswith("#" + call.name)
-    assert call.url in call.doc
+    assert f"WASI: {call.url}\n" in call.doc + "\n"
+    assert call.url.endswith("/preview1/docs.md#" + call.name)
     assert len(call.words) == len(call.signature)
-    if call.results or any(p.type.kind not in ("scalar", "fd") for p in call.params):
-        assert "reads" in call.memory or "writes" in call.memory, "the bytes are not drawn"
+    for param in call.params:
+        if param.type.kind not in ("scalar", "fd"):
+            assert f" at {param.name}" in call.memory or f" {param.name}" in call.memory, "its bytes are not drawn"
+    for result in call.results:
+        drawn = f"{result.type.size} bytes at" if result.type.record else f"{WIDTHS[result.type.size]} at"
+        assert f"{drawn} result.{result.name}" in call.memory
+    own = " ".join(call.doc.split())
     for code, condition in call.errors.items():
-        assert f"{code.symbol}: {condition}" in call.doc
+        assert f"{code.symbol}: {condition}" in own or call.common_errors[code] == condition
+
+
+def test_the_links_of_unstable_lead_to_its_own_document() -> None:
+    assert UNSTABLE["fd_seek"].url.endswith("/preview0/docs.md#fd_seek")
+    assert UNSTABLE["fd_seek"].doc == SNAPSHOT1["fd_seek"].doc
+
+
+def test_an_error_of_a_call_comes_before_the_common_one() -> None:
+    errors = SNAPSHOT1["path_open"].errors
+    assert errors[Errno.INVAL] == "an undefined flag, or directory together with creat, excl or trunc"
+    assert errors[Errno.NOTCAPABLE].endswith("writing is asked for in a read-only grant (strict rights)")
+    assert errors[Errno.NOENT] == SNAPSHOT1["path_symlink"].errors[Errno.NOENT]
+
+
+def test_a_function_gets_neither_the_count_of_an_array_nor_what_it_returns() -> None:
+    assert [p.name for p in SNAPSHOT1["poll_oneoff"].arguments] == ["in"]
+    assert SNAPSHOT1["args_get"].arguments == ()
+    assert [p.name for p in SNAPSHOT1["fd_pread"].arguments] == ["fd", "iovs", "offset"]
+
+
+@pytest.mark.parametrize("call", BY_NUMBER, ids=lambda c: c.name)
+def test_a_function_takes_the_host_and_the_arguments_of_its_declaration(call: s.Call) -> None:
+    assert len(inspect.signature(call.function).parameters) == 1 + len(call.arguments)
+
+
+def test_calls_that_do_the_same_have_one_operation() -> None:
+    of = {operation: [c.name for c in BY_NUMBER if c.operation is operation] for operation in Operation}
+    assert of[Operation.READ] == ["fd_pread", "fd_read"]
+    assert of[Operation.STAT] == ["fd_filestat_get", "path_filestat_get"]
+    assert of[Operation.REMOVE] == ["path_remove_directory", "path_unlink_file"]
+    # Only components have a call that connects, and one that sleeps and does nothing else.
+    assert [op for op, calls in of.items() if not calls] == [Operation.SLEEP, Operation.CONNECT, Operation.UNKNOWN]
 
 
 @pytest.mark.parametrize("call", BY_NUMBER, ids=lambda c: c.name)

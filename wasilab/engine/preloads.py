@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ..module.binary import FuncType
 from ..module.module import Module
-from ..wasi.spec import MODULES
+from ..wasi.preview1.spec import MODULES
 
 Origins = Mapping[tuple[str, str], tuple[str, str, FuncType]]
 """(preload's name, export) -> (WASI module, call, type as it was imported)."""

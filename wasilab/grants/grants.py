@@ -20,7 +20,7 @@ from ..capabilities.random import Random
 from ..capabilities.sockets import ListenSocket
 from ..engine.limits import Limits
 from ..text.nearest import did_you_mean
-from ..wasi.spec import SNAPSHOT1
+from ..wasi.preview1.spec import SNAPSHOT1
 from .forms.withheld import checked
 
 Rights = Literal["strict", "compat"]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from ..wasi.spec import SNAPSHOT1
+from ..wasi.preview1.spec import SNAPSHOT1
 from .grants import GrantError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..text.escape import visible
+from ..wasi.preview1.spec import MODULES
 from .binary import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
 
 ModuleKind = Literal["command", "reactor", "component", "library"]
@@ -143,8 +144,6 @@ class Module:
 
         This is the static upper bound: a call that is not imported cannot be made.
         """
-        from ..wasi.spec import MODULES
-
         found: dict[str, list[str]] = {}
         for item in self.wasi_imports:
             call = MODULES[item.module].get(item.name)

@@ -18,8 +18,8 @@ from ..grants.grants import Grants
 from ..module.module import Module
 from ..text.escape import html_text
 from ..text.numbers import counted, exact_size
+from ..wasi.preview1.spec import SNAPSHOT1
 from ..wasi.rights import INHERITING, names, of_read_only
-from ..wasi.spec import SNAPSHOT1
 
 FAMILIES_OF_ROW = {"clock": ("clock", "poll")}
 """The families of calls that a row is about, where it is not just its own: a timer is a poll."""

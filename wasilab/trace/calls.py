@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..wasi import signature as sig
+from ..wasi.preview1 import signature as sig
 from .columns.decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
 from .columns.places import Places
 from .columns.records import COLUMN_NAMES, RECORD

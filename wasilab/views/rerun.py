@@ -16,7 +16,7 @@ import numpy as np
 
 from ..grants.forms.flags import add_options, from_options
 from ..grants.grants import GrantError, Grants
-from ..wasi.spec import SNAPSHOT1
+from ..wasi.preview1.spec import SNAPSHOT1
 from .subject import Subject, trace_of
 from .timeline.columns import Columns
 

@@ -1,10 +1,9 @@
-"""What WASI is and how each call behaves (floor 1).
+"""What WASI is and how each call behaves.
 
-- `types.py`, `errnos.py`: the values and how they lie in memory; `signature.py`, `spec.py`, `calls_*.py`: the table of
-  all calls, from which everything else is derived.
+- `types.py`, `errnos.py`: the values and how they lie in memory; `operations.py`: what calls are for, in words that all
+  versions of WASI share.
 - `host.py`: what one run holds, and where rights are enforced; `fdtable.py`: its descriptors; `rights.py`: the model.
-- One file per family for what the calls do: `args.py clock.py environ.py fd.py path.py poll.py proc.py random.py
-  sched.py sock.py`.
+- `preview1/`: the calls, each declared above the function that does it, and the table of all of them.
 
 It sees the things that a guest holds only through `capabilities/`, and knows neither the engine nor the trace.
 """

@@ -1,14 +1,13 @@
 """The WASI host of one run: what the guest holds, and the one place where rights are enforced.
 
-A `Host` is given capabilities and never looks for any itself. The calls are functions of the family files, gathered
-in `SEMANTICS`; each gets the host and its decoded arguments, and returns values or raises. No guest memory here, no
-engine, no trace.
+A `Host` is given capabilities and never looks for any itself. The calls are functions that get it as their first
+argument (`preview1/`). No guest memory here, no engine, no trace.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..capabilities.clocks import Clocks
@@ -17,20 +16,9 @@ from ..capabilities.random import Random, RandomSource
 from ..capabilities.refusal import DeniedBy, Need, NeedKind, Refused
 from ..capabilities.strings import GivenStrings, Strings
 from ..capabilities.waiting import Interrupt
-from . import args as _args
-from . import clock as _clock
-from . import environ as _environ
-from . import fd as _fd
-from . import path as _path
-from . import poll as _poll
-from . import proc as _proc
-from . import random as _random
 from . import rights as r
-from . import sched as _sched
-from . import sock as _sock
 from .errnos import Errno, WasiError, explain
 from .fdtable import Descriptor, FdTable, Withheld
-from .spec import BY_NUMBER, UNSTABLE
 from .types import Rights
 
 _STDIO = ("<stdin>", "<stdout>", "<stderr>")
@@ -253,24 +241,3 @@ def _verb(missing: int, filetype: int) -> str:
     if missing & _WRITE:
         return "writing"
     return "reading" if missing & _READ else f"{r.names(missing)}"
-
-
-_FAMILY_FILES = {
-    "args": _args, "environ": _environ, "clock": _clock, "fd": _fd, "path": _path, "poll": _poll, "proc": _proc,
-    "sched": _sched, "random": _random, "sock": _sock,
-}  # fmt: skip
-
-SEMANTICS: dict[str, Callable[..., Any]] = {
-    call.name: getattr(_FAMILY_FILES[call.family], call.name) for call in BY_NUMBER
-}
-"""Call name -> function(host, *decoded arguments), returning None, one value, or a tuple of one value a result.
-
-It raises `WasiError`, `OSError` (with `Refused`), `ValueError`, `OverflowError` or `UnicodeError` for a failure that
-`errnos.explain` turns into an errno; `ProcExit` ends the guest; `Interrupted` says that the run was stopped while the
-call waited.
-"""
-
-SEMANTICS_UNSTABLE: dict[str, Callable[..., Any]] = {
-    **{name: SEMANTICS[name] for name in UNSTABLE}, "fd_seek": _fd.fd_seek_unstable,
-}  # fmt: skip
-"""The same for `wasi_unstable`, whose `whence` has another order."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...module.binary import FuncType
 from ...trace.record.recorder import DID_NOT_RETURN, Flag
 from ...wasi import types as t
-from ...wasi.signature import Call
+from ...wasi.preview1.signature import Call
 from ..stop import HostBug, HostStop
 from . import raw as _raw
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...wasi.signature import Call
+from ...wasi.preview1.signature import Call
 from .memory import GuestMemory
 from .record_lines import MAX_KEPT_IOVECS
 

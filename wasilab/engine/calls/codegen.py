@@ -21,7 +21,8 @@ import linecache
 from functools import cache
 from types import CodeType
 
-from ...wasi.signature import Call, Param, Result
+from ...wasi.preview1.signature import Call, Param, Result
+from ...wasi.preview1.spec import MODULES
 from .record_lines import RecordLines, Variant
 
 
@@ -106,6 +107,8 @@ class _Trampoline(RecordLines):
 
     def _take_scalar(self, param: Param, value: str) -> None:
         name = f"a{len(self.arguments)}"
+        if param not in self.call.arguments:
+            return
         if value.startswith("("):
             self.put(2, f"{name} = {value[1:-1]}")
             if param.type.signed:
@@ -161,23 +164,25 @@ class _Trampoline(RecordLines):
         size = 56 if self.unstable else 48
         self.put(
             2,
-            f"x = M.subscriptions(CALLER(c), {pointer}, {self._count_of_subscriptions()}, {size}, {self.call.name!r})",
+            f"x = M.subscriptions(CALLER(c), {pointer}, {self._count(param)}, {size}, {self.call.name!r})",
             f"subs = SUBS(x, unstable={self.unstable})",
         )
         self.arguments.append("subs")
 
     def _take_outevents(self, param: Param, pointer: str) -> None:
-        self._check(pointer, f"({self._count_of_subscriptions()} << 5)", 8, "out")
+        count = self._count(param)
+        self._check(pointer, f"({count} << 5)", 8, param.name)
         self.deferred += [
             "y = EVENTS(r)",
             "r = len(r)",
-            f"if r > {self._count_of_subscriptions()}:",
+            f"if r > {count}:",
             "    raise TOOMANY",
             f"M.view[{pointer}:{pointer} + len(y)] = y",
         ]
 
-    def _count_of_subscriptions(self) -> str:
-        return f"w{[name for name, _ in self.call.words].index('nsubscriptions')}"
+    def _count(self, array: Param) -> str:
+        """The word that holds the number of entries of an array."""
+        return f"w{[name for name, _ in self.call.words].index(array.type.count)}"
 
     # ---- results
 
@@ -200,7 +205,7 @@ class _Trampoline(RecordLines):
 
     def _body(self, values: list[str]) -> None:
         put = self.put
-        arguments = ", ".join(["H", *(["subs"] if self.call.name == "poll_oneoff" else self.arguments)])
+        arguments = ", ".join(["H", *self.arguments])
         invoked = f"S_{self._id}({arguments})"
         results = self._results(values)
         if not results and not self.deferred:
@@ -229,8 +234,6 @@ def source(call: Call, variant: Variant) -> str:
 
 @cache
 def _compiled(module: str, name: str, variant: Variant) -> CodeType:
-    from ...wasi.spec import MODULES
-
     text = source(MODULES[module][name], variant)
     label = f"<wasilab trampoline {module}.{name} {variant}>"
     linecache.cache[label] = (len(text), None, text.splitlines(True), label)

@@ -31,9 +31,9 @@ from ...module.module import Module
 from ...trace.record.layout import PATH_COST
 from ...trace.record.recorder import DID_NOT_RETURN, Flag, Recorder, pack_payload
 from ...wasi import types as t
-from ...wasi.host import SEMANTICS, SEMANTICS_UNSTABLE, Host
-from ...wasi.signature import Call
-from ...wasi.spec import MODULES
+from ...wasi.host import Host
+from ...wasi.preview1.signature import Call
+from ...wasi.preview1.spec import MODULES
 from ..preloads import Origins
 from ..stop import HostBug, HostStop, LinkError, Stop
 from . import raw as _raw
@@ -202,7 +202,7 @@ class Link:
             foreign=self._foreign,
         )
         suffix = "_0" if call.module == "wasi_unstable" else ""
-        semantic = (SEMANTICS_UNSTABLE if suffix else SEMANTICS)[call.name]
+        semantic = call.function
         if override is not None:
             semantic = override.prepare(call, semantic)
         self._namespace[f"S_{call.name}{suffix}"] = semantic

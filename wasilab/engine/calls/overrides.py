@@ -14,7 +14,7 @@ from typing import Any
 
 from ...capabilities.waiting import Interrupted
 from ...trace.record.recorder import Flag
-from ...wasi.signature import Call
+from ...wasi.preview1.signature import Call
 from ...wasi.types import DeniedBy, Errno, ProcExit, Trap, WasiError, encode_events
 
 _PASSED_ON = (WasiError, OSError, ProcExit, Trap, Interrupted)
@@ -72,7 +72,7 @@ class Override:
     def _checked(self, value: Any, arguments: tuple[Any, ...]) -> Any:
         """The value, if it has the shape that the call's results ask for."""
         call = self._call
-        if call.name == "poll_oneoff":
+        if any(p.type.kind == "outevents" for p in call.params):
             if not isinstance(value, list):
                 raise TypeError(f"it must return a list of events, not {value!r}")
             encode_events(value)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ...trace.record.layout import MAX_STRUCTS, STRUCT_COST
 from ...trace.record.recorder import CHUNK_RECORDS, SIDE_BYTES
-from ...wasi.signature import Call
+from ...wasi.preview1.signature import Call
 
 MAX_KEPT_IOVECS = 64
 """Entries of an iovec array that a trace keeps; more are cut and the call is flagged TRUNCATED."""
@@ -179,7 +179,7 @@ class RecordLines:
     def _aux(self) -> str:
         """The expression of the payload's auxiliary bytes."""
         results = self.call.results
-        if self.call.name == "poll_oneoff":
+        if any(param.type.kind == "insubs" for param in self.call.params):
             size = MAX_KEPT_SUBSCRIPTIONS * (56 if self.unstable else 48)
             self.put(2, f"x = x[:{size}] + y if len(y) <= {MAX_KEPT_EVENTS * 32} else x[:{size}]")
             return "x"

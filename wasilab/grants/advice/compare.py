@@ -18,12 +18,10 @@ from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
 from ...module.module import Module
 from ...trace.trace import Trace
-from ...wasi.spec import BY_NUMBER, SNAPSHOT1
+from ...wasi.operations import FAMILIES
+from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
 from ..grants import Grants
 from .evidence import read
-
-FAMILIES = ("args", "environ", "clock", "random", "fd", "path", "poll", "proc", "sched", "sock")
-"""The families of WASI calls in the order in which a person meets them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from ...trace.answers.refusals import missed_streams
 from ...trace.columns.decode import Batch, bytes_moved, plan
 from ...trace.record.recorder import DID_NOT_RETURN, Life
 from ...trace.trace import Trace
-from ...wasi.spec import BY_NUMBER, SNAPSHOT1
+from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
 from ...wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
 
 DISCOVERY = frozenset({"fd_prestat_get", "fd_prestat_dir_name", "fd_fdstat_get"})

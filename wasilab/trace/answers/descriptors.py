@@ -13,7 +13,7 @@ import numpy as np
 
 from ...text.escape import visible
 from ...text.numbers import duration, size
-from ...wasi.spec import SNAPSHOT1
+from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Filetype
 from ..calls import Calls
 from ..strace.show import names_of

@@ -17,8 +17,8 @@ import numpy as np
 
 from ...capabilities.refusal import DeniedBy, Need
 from ...text.escape import visible
-from ...wasi import signature as sig
 from ...wasi import types as t
+from ...wasi.preview1 import signature as sig
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved, call_name, is_unstable, plan
 from ..columns.store import reason_of, text_of

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...text.escape import visible
-from ...wasi.spec import SNAPSHOT1
+from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Errno
 from ..calls import Calls
 

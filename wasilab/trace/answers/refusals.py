@@ -25,7 +25,7 @@ import numpy as np
 
 from ...capabilities.refusal import DeniedBy
 from ...text.escape import visible
-from ...wasi import spec
+from ...wasi.preview1 import spec
 from ..calls import Calls
 from ..columns.decode import call_name
 from ..columns.places import Places

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...wasi import signature as sig
-from ...wasi import spec
 from ...wasi import types as t
-from ...wasi.signature import Call, Type
+from ...wasi.preview1 import signature as sig
+from ...wasi.preview1 import spec
+from ...wasi.preview1.signature import Call, Type
 from ..record.layout import DID_NOT_RETURN, Flag
 from ..record.payload import HEADER, MAX_KEPT_SUBSCRIPTIONS, RECORD_WORDS, Aux, Schema, schema
 from .part import Part
@@ -76,14 +76,13 @@ class Plan:
 _MOVED_IN_RESULT = {
     "fd_read", "fd_pread", "fd_write", "fd_pwrite", "fd_readdir", "path_readlink", "sock_recv", "sock_send",
 }  # fmt: skip
-_UNKNOWN = Call("unknown", "unknown", 254, (), (), "A call that this version of wasilab does not know.")
 
 
 @lru_cache(maxsize=512)
 def plan(number: int, unstable: bool = False) -> Plan:
     """The plan of the call with this number; an empty one for a number that the spec does not have."""
     if number >= len(spec.BY_NUMBER):
-        return Plan(_UNKNOWN, schema(_UNKNOWN), (), (), "", False)
+        return Plan(spec.UNKNOWN, schema(spec.UNKNOWN), (), (), "", False)
     call = spec.BY_NUMBER[number]
     if unstable:
         call = spec.UNSTABLE.get(call.name, call)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...wasi import spec
+from ...wasi.preview1 import spec
 from ..record.layout import Life, settled
 from ..record.payload import HEADER
 from ..record.reasons import Reason

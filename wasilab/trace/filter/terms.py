@@ -17,8 +17,8 @@ import numpy as np
 from ...capabilities.refusal import DeniedBy
 from ...text.nearest import did_you_mean
 from ...text.numbers import SIZE_UNITS, parse_duration
-from ...wasi import spec
 from ...wasi import types as t
+from ...wasi.operations import FAMILIES
 from ..calls import Calls
 from ..columns.decode import FAMILY_OF, NAMES
 from ..errors import QueryError
@@ -203,8 +203,8 @@ def _call_table(value: str, *, regex: bool, family: bool = False) -> Mask:
         if not family and not found.any():
             found = np.array([text == item for text in FAMILY_OF])
         if not found.any() and not any(char in item for char in "*?["):
-            kind, valid = ("family", spec.FAMILIES) if family else ("call", (*NAMES, *spec.FAMILIES))
-            hint = did_you_mean(item, valid, f"; families are: {', '.join(spec.FAMILIES)}")
+            kind, valid = ("family", FAMILIES) if family else ("call", (*NAMES, *FAMILIES))
+            hint = did_you_mean(item, valid, f"; families are: {', '.join(FAMILIES)}")
             raise QueryError(f"WASI has no {kind} {shown(item)}{hint}")
         if not found.any() and "|" in item:
             raise QueryError(f"no call is called {shown(item)}: any of several is written with commas, path_*,fd_*")

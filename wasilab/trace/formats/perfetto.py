@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from ...text.escape import visible
-from ...wasi.spec import SNAPSHOT1
+from ...wasi.preview1.spec import SNAPSHOT1
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, FAMILY_OF, Batch, call_name, plan
 from ..columns.store import reason_of

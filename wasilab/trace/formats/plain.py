@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ...wasi import signature as sig
 from ...wasi import types as t
+from ...wasi.preview1 import signature as sig
 from ..calls import Calls
 from ..columns.decode import Batch, Field, Iovec, call_name, plan
 from ..columns.part import Part

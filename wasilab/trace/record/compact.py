@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...wasi import spec
+from ...wasi.preview1 import spec
 
 WORTH = 64
 """Fewer structs of one size than this stay as they are."""

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ...wasi import signature as sig
 from ...wasi import types as t
-from ...wasi.signature import Call
+from ...wasi.preview1 import signature as sig
+from ...wasi.preview1.signature import Call
 
 HEADER = struct.Struct("<HHI")
 """The head of a payload: reason (a number of the chunk's table, 0 for none), bytes of aux, bytes of data."""

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ...wasi import signature as sig
 from ...wasi import types as t
-from ...wasi.signature import Type
+from ...wasi.preview1 import signature as sig
+from ...wasi.preview1.signature import Type
 from ..columns.decode import Batch, Field, Iovec
 from ..record.layout import Flag
 from ..record.payload import MAX_KEPT_SUBSCRIPTIONS

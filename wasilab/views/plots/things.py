@@ -17,7 +17,7 @@ from ...text.numbers import counted, size, size_unit, time_unit
 from ...trace.record.recorder import Life
 from ...trace.strace.lines import fd_text
 from ...trace.trace import Trace
-from ...wasi.spec import SNAPSHOT1
+from ...wasi.preview1.spec import SNAPSHOT1
 from ..subject import Subject, trace_of
 from ..timeline.columns import COLOURS, Columns, Ints
 from .ink import bar_notes, canvas, finish, label, legend_beside, nothing

@@ -17,12 +17,13 @@ import numpy.typing as npt
 from ...trace.columns.decode import FAMILY_OF, call_name
 from ...trace.record.layout import DID_NOT_RETURN, Flag
 from ...trace.trace import Trace
+from ...wasi import operations
 from ..subject import Subject, outcome_of, trace_of
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-FAMILIES = ("args", "environ", "clock", "random", "path", "fd", "poll", "sched", "sock", "proc", "unknown")
+FAMILIES = (*operations.FAMILIES, "unknown")
 """The lanes of a timeline, in the order in which a program's life tends to meet them."""
 
 COLOURS: Mapping[str, str] = {

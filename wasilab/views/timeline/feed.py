@@ -24,7 +24,7 @@ from ...trace.strace.arguments import parameter
 from ...trace.strace.arguments import result as result_text
 from ...trace.strace.lines import fd_text, life_at
 from ...trace.strace.pieces import texts
-from ...wasi import spec
+from ...wasi.preview1 import spec
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
 from .columns import COLOURS, Columns, busy

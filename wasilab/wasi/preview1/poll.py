@@ -1,4 +1,4 @@
-"""Semantics of poll_oneoff: waiting for times and for descriptors, without ever spinning.
+"""The call that waits: `poll_oneoff`, for times and for descriptors, without ever spinning.
 
 Each subscription is judged once: it is an error, it is ready, it waits for a descriptor of the OS, or it waits for a
 time. What is ready is reported without waiting. A virtual clock is never slept on: when nothing else is ready, it is
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import select
 import time
-from typing import TYPE_CHECKING
 
-from ..capabilities.protocols import FileType
-from ..capabilities.waiting import wait_any
-from .errnos import Errno, WasiError
-from .fdtable import Descriptor
-from .types import Event, Eventrwflags, Eventtype, Rights, Subscription
-
-if TYPE_CHECKING:
-    from .host import Host
+from ...capabilities.protocols import FileType
+from ...capabilities.waiting import wait_any
+from ..errnos import Errno, WasiError
+from ..fdtable import Descriptor
+from ..host import Host
+from ..operations import Operation as Op
+from ..types import Event, Eventrwflags, Eventtype, Rights, Subscription
+from . import signature as s
+from .signature import Param, Result, call
 
 _CLOCK, _FD_READ, _FD_WRITE = (int(t) for t in Eventtype)
 _POLL = int(Rights.POLL_FD_READWRITE)
@@ -27,6 +27,44 @@ _ACCEPT = int(Rights.SOCK_ACCEPT)
 _HANGUP = int(Eventrwflags.FD_READWRITE_HANGUP)
 _SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
 _ALWAYS_READY = (FileType.REGULAR_FILE, FileType.DIRECTORY)
+
+
+@call(
+    37, Op.POLL, Param("in", s.SUBSCRIPTIONS), Param("out", s.EVENTS), Param("nsubscriptions", s.SIZE),
+    results=(Result("nevents", s.SIZE),),
+)  # fmt: skip
+def poll_oneoff(host: Host, subscriptions: list[Subscription]) -> list[Event]:
+    """Wait until at least one of several things happens: a time is reached, a descriptor can be read or written.
+
+    A subscription that cannot be served yields an event with its error at once; the others are still served. Regular
+    files and directories are always ready. At most one event for each subscription. Raises `Interrupted` when the run
+    is stopped meanwhile.
+
+    Memory:
+        reads nsubscriptions x 48 bytes at in (56 in wasi_unstable: an unused u64 before id):
+            0        8     9       16      20      24       32         40     42     48
+            |userdata|tag 0|       |id u32 |       |timeout |precision |flags |      |   clock, ns
+            |userdata|tag 1|       |fd u32 |                                         |   fd_read (tag 2: fd_write)
+        writes nevents x 32 bytes at out, u32 at result.nevents:
+            0        8     10     11       16      24     26       32
+            |userdata|errno|type  |        |nbytes |flags |        |
+
+    Errors:
+        EINVAL: nsubscriptions is 0; in an event: an undefined type or flag, or a clock other than the realtime and the
+            monotonic one
+        EBADF: in an event: the descriptor is not open
+        ENOTCAPABLE: in an event: the right poll_fd_readwrite, fd_read or fd_write is missing
+
+    WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#poll_oneoff
+    POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/poll.html
+    """
+    if not subscriptions:
+        raise WasiError(Errno.INVAL, "there are no subscriptions")
+    host.interrupt.check()
+    poll = _Poll(host)
+    for sub in subscriptions:
+        poll.take(sub)
+    return poll.run()
 
 
 class _Poll:
@@ -142,17 +180,3 @@ def _hung_up(fd: int) -> bool:
     poller.register(fd, select.POLLIN | getattr(select, "POLLRDHUP", 0))
     gone = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
     return any(events & gone for _, events in poller.poll(0))
-
-
-def poll_oneoff(host: Host, subscriptions: list[Subscription]) -> list[Event]:
-    """Wait until at least one subscription has happened or failed; at most one event for each.
-
-    Raises `Interrupted` when the run is stopped meanwhile, and INVAL for no subscriptions.
-    """
-    if not subscriptions:
-        raise WasiError(Errno.INVAL, "there are no subscriptions")
-    host.interrupt.check()
-    poll = _Poll(host)
-    for sub in subscriptions:
-        poll.take(sub)
-    return poll.run()

@@ -1,20 +1,28 @@
-"""The vocabulary in which the calls are declared: types, parameters, results and calls.
+"""The vocabulary in which the calls of preview1 are declared: types, parameters, results, and `@call`.
 
-The tables (`calls_*.py`) are written in it, `spec.py` assembles them, and everything else reads it: the engine
-decodes arguments and writes results by it, the recorder and the strace text name arguments by it, the panel lists
-rights and families by it. Pure data, no behaviour of a call.
+`@call` stands above the function of each call, in the file of its family; the function's docstring is the call's
+documentation. `spec.py` gathers the declarations, and everything else reads them there: the engine decodes arguments
+and writes results by them, the recorder and the strace text name arguments by them, the panel lists rights and
+families by them.
 """
 
 from __future__ import annotations
 
+import inspect
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
-from . import types as t
-from .errnos import Errno
+from .. import types as t
+from ..errnos import Errno
+from ..operations import Operation
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 NO_RIGHT = t.Rights(0)
 I32 = ("i32",)
@@ -42,8 +50,8 @@ class Type:
     `iovecs`      array, count        `list[memoryview]` to write into
     `outbuf`      pointer, length     a writable `memoryview`
     `outstrings`  pointers, buffer    nothing: the function returns `list[bytes]`, the engine lays them out
-    `insubs`      pointer             `list[Subscription]`; the count is the parameter `nsubscriptions`
-    `outevents`   pointer             nothing: the function returns `list[Event]`, at most `nsubscriptions`
+    `insubs`      pointer             `list[Subscription]`, as many as `count` says
+    `outevents`   pointer             nothing: the function returns `list[Event]`, at most as many as `count` says
     ============  ==================  ==========================================================================
     """
 
@@ -59,6 +67,8 @@ class Type:
     """Whether the value is a tuple, to be packed field by field."""
     align: int = 0
     """Alignment in memory, bytes, when it is a result."""
+    count: str = ""
+    """The parameter that holds the number of entries of an array. The engine uses it; the function does not get it."""
 
     @property
     def size(self) -> int:
@@ -93,23 +103,29 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a WASI module."""
+    """One call of a WASI module: its signature, its function and its documentation."""
 
     name: str
-    family: str
     number: int
     """Stable index, in the order of the witx document of preview1: the trace's `call` column."""
+    operation: Operation
     params: tuple[Param, ...]
     results: tuple[Result, ...]
-    summary: str
-    """What it does, in a sentence or two."""
-    memory: str = ""
-    """The bytes that it reads and writes, drawn."""
-    errors: Mapping[Errno, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Errno -> the condition under which it is returned (besides BADF for an unopened descriptor)."""
+    function: Callable[..., Any] = field(compare=False)
+    """What the call does: `function(host, *decoded arguments)`, returning None, one value, or a tuple of one value a
+    result. It raises `WasiError`, `OSError` (with `Refused`), `ValueError`, `OverflowError` or `UnicodeError` for a
+    failure that `errnos.explain` turns into an errno; `ProcExit` ends the guest; `Interrupted` says that the run was
+    stopped while the call waited."""
+    common_errors: Mapping[Errno, str] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+    """Errors that the call shares with others of its family; its docstring has the rest."""
     module: str = "wasi_snapshot_preview1"
     returns: bool = True
     """False for `proc_exit`, which ends the program and has no errno."""
+
+    @property
+    def family(self) -> str:
+        """The group of calls that it belongs to, such as "fd" (see `operations.FAMILIES`)."""
+        return self.name.partition("_")[0]
 
     @property
     def signature(self) -> tuple[str, ...]:
@@ -124,6 +140,14 @@ class Call:
         return (*named, *((f"result.{result.name}", "i32") for result in self.results))
 
     @property
+    def arguments(self) -> tuple[Param, ...]:
+        """The parameters that the function gets, decoded: not those that it answers by its return value, and not the
+        number of entries of an array."""
+        counts = {param.type.count for param in self.params}
+        returned = (OUTSTRINGS, OUTEVENTS)
+        return tuple(p for p in self.params if p.type.kind not in returned and p.name not in counts)
+
+    @property
     def url(self) -> str:
         """Where the WASI document describes the call."""
         base = "https://github.com/WebAssembly/WASI/blob/wasi-0.1"
@@ -132,13 +156,72 @@ class Call:
 
     @property
     def doc(self) -> str:
-        """Everything a reader wants to know of it: meaning, bytes drawn, errnos, link."""
-        parts = [self.summary]
-        if self.memory:
-            parts.append(self.memory.strip("\n"))
-        if self.errors:
-            parts.append("\n".join(f"{code.symbol}: {condition}" for code, condition in self.errors.items()))
-        return "\n\n".join([*parts, self.url])
+        """The documentation of the call: meaning, bytes drawn, errors, links."""
+        return inspect.cleandoc(self.function.__doc__ or "")
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a sentence or two."""
+        return _documentation(self.function).summary
+
+    @property
+    def memory(self) -> str:
+        """The bytes that it reads and writes, drawn."""
+        return _documentation(self.function).memory
+
+    @property
+    def errors(self) -> Mapping[Errno, str]:
+        """Errno -> the condition under which it is returned (besides EBADF for an unopened descriptor)."""
+        return {**self.common_errors, **_documentation(self.function).errors}
+
+
+DECLARED: dict[str, Call] = {}
+"""The calls declared so far, by name. `@call` fills it; read it through `spec.py`, which imports every family."""
+
+
+def call(
+    number: int,
+    operation: Operation,
+    *params: Param,
+    results: tuple[Result, ...] = (),
+    errors: Mapping[Errno, str] | None = None,
+    returns: bool = True,
+) -> Callable[[F], F]:
+    """Declare the function below as the WASI call of its name; the function itself is unchanged.
+
+    Its docstring has a summary, then, where they apply, the section "Memory:" with the bytes that are read and written,
+    the section "Errors:" with a line such as "EINVAL: the size is 2**63 or more" for each errno, and the links.
+    `errors` are those that the call shares with others.
+    """
+
+    def declare(function: F) -> F:
+        name = function.__name__
+        DECLARED[name] = Call(
+            name, number, operation, params, results, function, MappingProxyType(dict(errors or {})), returns=returns
+        )
+        return function
+
+    return declare
+
+
+class _Documentation(NamedTuple):
+    summary: str
+    memory: str
+    errors: Mapping[Errno, str]
+
+
+_SYMBOLS = {code.symbol: code for code in Errno}
+
+
+@lru_cache(maxsize=128)
+def _documentation(function: Callable[..., Any]) -> _Documentation:
+    """The parts of a call's docstring; all empty where Python runs without docstrings (-OO)."""
+    text = inspect.cleandoc(function.__doc__ or "")
+    head, *sections = re.split(r"^(Memory|Errors|WASI|POSIX)[^\n:]*:", text, flags=re.MULTILINE)
+    parts = dict(zip(sections[::2], sections[1::2], strict=True))
+    found = re.findall(r"^    (E[A-Z0-9]+): (.+(?:\n     .+)*)", parts.get("Errors", ""), re.MULTILINE)
+    errors = {_SYMBOLS[symbol]: " ".join(condition.split()) for symbol, condition in found}
+    return _Documentation(" ".join(head.split("\n\n")[0].split()), parts.get("Memory", "").strip("\n"), errors)
 
 
 def _scalar(name: str, word: tuple[str, ...], layout: struct.Struct | None = None, **more: object) -> Type:
@@ -174,8 +257,8 @@ CIOVEC_ARRAY = Type("ciovec_array", CIOVECS, POINTER_AND_LENGTH)
 IOVEC_ARRAY = Type("iovec_array", IOVECS, POINTER_AND_LENGTH)
 BUFFER = Type("buffer", OUTBUF, POINTER_AND_LENGTH)
 STRINGS = Type("strings", OUTSTRINGS, POINTER_AND_LENGTH)
-SUBSCRIPTIONS = Type("subscriptions", INSUBS, I32)
-EVENTS = Type("events", OUTEVENTS, I32)
+SUBSCRIPTIONS = Type("subscriptions", INSUBS, I32, count="nsubscriptions")
+EVENTS = Type("events", OUTEVENTS, I32, count="nsubscriptions")
 
 FDSTAT = Type("fdstat", SCALAR, I32, struct=t.FDSTAT, record=True, align=8)
 PRESTAT = Type("prestat", SCALAR, I32, struct=t.PRESTAT, record=True, align=4)
