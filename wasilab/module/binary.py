@@ -176,13 +176,15 @@ def read_types(reader: Reader) -> list[FuncType | None]:
     """The type section: function types by index, None where the type is a struct or an array."""
     types: list[FuncType | None] = []
     for _ in range(reader.count(1)):
-        form = reader.byte()
-        if form == 0x4E:
-            for _ in range(reader.count(2)):
-                types.append(_subtype(reader, reader.byte()))
-        else:
-            types.append(_subtype(reader, form))
+        types += read_type_group(reader, reader.byte())
     return types
+
+
+def read_type_group(reader: Reader, form: int) -> list[FuncType | None]:
+    """One type that begins with the byte `form`, or the types of a recursive group."""
+    if form == 0x4E:
+        return [_subtype(reader, reader.byte()) for _ in range(reader.count(2))]
+    return [_subtype(reader, form)]
 
 
 def _subtype(reader: Reader, form: int) -> FuncType | None:

@@ -1,0 +1,1 @@
+"""The canonical ABI: value types, their layout in memory, and the code that lifts and lowers them."""

@@ -1,0 +1,287 @@
+"""Calling core functions: straight on this stack, or on a fiber of Wasmtime's that can be left and resumed.
+
+A component function of async type may wait in the middle of WebAssembly code while other tasks go on. Wasmtime's C API
+runs such a call on a stack of its own (`wasmtime_func_call_async`): it is polled, and returns early when a host
+function that is *blocking* (`BlockingFunctions`) has nothing to answer yet. Several fibers of one store may be left
+half way and resumed in any order. Nothing of Python's is ever on a fiber that is left: the callback of a blocking
+function returns before the fiber is.
+
+Three rules, each of them measured: a blocking host function that is reached outside a fiber aborts the process, so
+whoever links one calls all core functions on fibers; within a fiber a further call on the same stack must be an
+unchecked one; a fiber that has ended must not be polled again.
+
+Core words are unsigned integers, floats as their bits. Source: `wasmtime/async.h` of the C API.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Callable, Sequence
+
+import wasmtime
+
+from ...calls import raw as _raw
+from ..abi.value_types import EngineObject
+
+_PACK = {"i32": "I12x", "f32": "I12x", "i64": "Q8x", "f64": "Q8x"}
+_KINDS = {"i32": 0, "i64": 1, "f32": 2, "f64": 3}
+_WIDE = frozenset({"i64", "f64"})
+
+try:
+    from wasmtime import _bindings
+
+    _call_async = _bindings.wasmtime_func_call_async
+    _poll = _bindings.wasmtime_call_future_poll
+    _delete_future = _bindings.wasmtime_call_future_delete
+    _define_async = _bindings.wasmtime_linker_define_async_func
+    _instantiate_async = _bindings.wasmtime_linker_instantiate_async
+    _async_callback = _bindings.wasmtime_func_async_callback_t
+    _continuation_callback = _bindings.wasmtime_func_async_continuation_callback_t
+    _linker_define = _bindings.wasmtime_linker_define
+    _value = _bindings.wasmtime_val_t
+    _trap_pointer = ctypes.POINTER(_bindings.wasm_trap_t)
+    _error_pointer = ctypes.POINTER(_bindings.wasmtime_error_t)
+    AVAILABLE = _raw.AVAILABLE
+except (ImportError, AttributeError):
+    AVAILABLE = False
+"""Whether this wasmtime-py offers fibers."""
+
+if AVAILABLE:
+    _ready = _continuation_callback(lambda env: True)
+
+_VALUE_TYPES = {
+    "i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64, "f32": wasmtime.ValType.f32,
+    "f64": wasmtime.ValType.f64,
+}  # fmt: skip
+
+
+def function_type(params: Sequence[str], results: Sequence[str]) -> EngineObject:
+    """The `wasmtime.FuncType` of core types by name."""
+    return wasmtime.FuncType([_VALUE_TYPES[name]() for name in params], [_VALUE_TYPES[name]() for name in results])
+
+
+class CoreFunction:
+    """A core function with its types. `call(*words)` runs it on this stack and returns a word or None.
+
+    `on_fiber`: it can reach a blocking function, so on a stack that is no fiber's it must be run by a `Fiber`.
+    """
+
+    __slots__ = ("call", "function", "on_fiber", "params", "results", "store")
+
+    def __init__(
+        self,
+        store: EngineObject,
+        function: EngineObject,
+        params: Sequence[str],
+        results: Sequence[str],
+        *,
+        on_fiber: bool = False,
+    ) -> None:
+        self.store = store
+        self.function = function
+        self.params = tuple(params)
+        self.results = tuple(results)
+        self.on_fiber = on_fiber
+        self.call = _raw_entry(store, function, params, results)
+
+
+def _raw_entry(
+    store: EngineObject, function: EngineObject, params: Sequence[str], results: Sequence[str]
+) -> Callable[..., int | None]:
+    given = struct.Struct("<" + "".join(_PACK[kind] for kind in params))
+    gotten = struct.Struct("<" + "".join(_PACK[kind] for kind in results))
+    count = max(len(params), len(results), 1)
+    slots = (_raw._slot * count)()
+    context, address = store._context(), ctypes.byref(function._func)
+    pack_into, unpack_from, call, single = given.pack_into, gotten.unpack_from, _raw._call_unchecked, bool(results)
+
+    def enter(*words: int) -> int | None:
+        pack_into(slots, 0, *words)
+        trap = _trap_pointer()
+        error = call(context, address, slots, count, ctypes.byref(trap))
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(error)
+        if trap:
+            raise wasmtime.Trap._from_ptr(trap)
+        return unpack_from(slots)[0] if single else None
+
+    return enter
+
+
+class Fiber:
+    """One call of a core function on a stack of its own. `poll` until it is done, then `result`."""
+
+    __slots__ = ("_args", "_error", "_function", "_future", "_results", "_trap", "done")
+
+    def __init__(self, function: CoreFunction, words: Sequence[int]) -> None:
+        self._function = function
+        self._args = (_value * max(1, len(words)))()
+        for slot, word, kind in zip(self._args, words, function.params, strict=False):
+            slot.kind = _KINDS[kind]
+            if kind in _WIDE:
+                slot.of.i64 = word
+            else:
+                slot.of.i32 = word
+        self._results = (_value * max(1, len(function.results)))()
+        self._trap = _trap_pointer()
+        self._error = _error_pointer()
+        self.done = False
+        self._future: EngineObject = _call_async(
+            function.store._context(), ctypes.byref(function.function._func), self._args, len(words), self._results,
+            len(function.results), ctypes.byref(self._trap), ctypes.byref(self._error),
+        )  # fmt: skip
+
+    def poll(self) -> bool:
+        """Run until it ends or waits; returns whether it has ended."""
+        if not self.done and _poll(self._future):
+            self.done = True
+            self.drop()
+        return self.done
+
+    def result(self) -> int | None:
+        """The word that it returned, None for none. Raises `wasmtime.Trap` or `WasmtimeError`."""
+        if self._error:
+            error, self._error = self._error, _error_pointer()
+            raise wasmtime.WasmtimeError._from_ptr(error)
+        if self._trap:
+            trap, self._trap = self._trap, _trap_pointer()
+            raise wasmtime.Trap._from_ptr(trap)
+        if not self._function.results:
+            return None
+        if self._function.results[0] in _WIDE:
+            return int(self._results[0].of.i64) & 0xFFFFFFFFFFFFFFFF
+        return int(self._results[0].of.i32) & 0xFFFFFFFF
+
+    def drop(self) -> None:
+        """Let go of its stack; what still runs on it is unwound."""
+        future, self._future = self._future, None
+        if future is not None:
+            _delete_future(future)
+
+
+class Blocked:
+    """What a blocking function returns when it has no answer yet.
+
+    The fiber is left then. Once `released` is set, its next poll calls `finish()`, whose word goes to the guest.
+    """
+
+    __slots__ = ("_keep", "finish", "released")
+
+    def __init__(self, finish: Callable[[], int | None]) -> None:
+        self.finish = finish
+        self.released = False
+        self._keep: EngineObject = None
+
+
+class BlockingFunctions:
+    """Makes the host functions of a store that may leave the fiber that calls them.
+
+    `failed(error)` is told of an exception and makes the trap that ends the guest.
+    """
+
+    def __init__(self, store: EngineObject, failed: Callable[[BaseException], int]) -> None:
+        self._store = store
+        self._linker: EngineObject = wasmtime.Linker(store.engine)
+        self._failed = failed
+        self._callbacks: list[EngineObject] = []
+
+    def make(
+        self, params: Sequence[str], results: Sequence[str], target: Callable[..., int | Blocked | None]
+    ) -> EngineObject:
+        """A `wasmtime.Func` that calls `target(*words)`, which returns a word, None or `Blocked`."""
+        wide = [kind in _WIDE for kind in params]
+        kind = results[0] if results else None
+        failed = self._failed
+
+        def put(slots: EngineObject, word: int | None) -> None:
+            if kind is not None and word is not None:
+                slots[0].kind = _KINDS[kind]
+                if kind in _WIDE:
+                    slots[0].of.i64 = word
+                else:
+                    slots[0].of.i32 = word
+
+        def trapped(error: BaseException, trap_return: EngineObject) -> None:
+            address = failed(error)
+            trap_return[0] = ctypes.cast(address, _trap_pointer)
+
+        def callback(
+            env: EngineObject,
+            caller: EngineObject,
+            args: EngineObject,
+            nargs: int,
+            slots: EngineObject,
+            nresults: int,
+            trap_return: EngineObject,
+            then: EngineObject,
+        ) -> None:
+            try:
+                then[0].callback = _ready  # the continuation must always be there
+                words = [
+                    args[i].of.i64 & 0xFFFFFFFFFFFFFFFF if wide[i] else args[i].of.i32 & 0xFFFFFFFF
+                    for i in range(nargs)
+                ]
+                answer = target(*words)
+                if not isinstance(answer, Blocked):
+                    put(slots, answer)
+                    return
+                blocked = answer
+
+                def resume(env: EngineObject) -> bool:
+                    if not blocked.released:
+                        return False
+                    try:
+                        put(slots, blocked.finish())
+                    except BaseException as error:  # noqa: BLE001  nothing may leave a callback
+                        trapped(error, trap_return)
+                    return True
+
+                blocked._keep = then[0].callback = _continuation_callback(resume)
+                then[0].env = None
+            except BaseException as error:  # noqa: BLE001  nothing may leave a callback
+                trapped(error, trap_return)
+
+        made = _async_callback(callback)
+        self._callbacks.append(made)
+        name = str(len(self._callbacks))
+        text = ctypes.create_string_buffer(name.encode())
+        type_ = function_type(params, results)  # must live until the call is over
+        error = _define_async(
+            self._linker.ptr(), ctypes.create_string_buffer(b"h"), 1, text, len(name),
+            type_.ptr(), made, None, _raw._NO_FINALIZER,
+        )  # fmt: skip
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(error)
+        return self._linker.get(self._store, "h", name)
+
+    def close(self) -> None:
+        """Let go of the callbacks, once no guest runs any more."""
+        self._callbacks.clear()
+        self._linker = None
+
+
+def instantiate_on_fiber(store: EngineObject, compiled: EngineObject, imports: Sequence[EngineObject]) -> EngineObject:
+    """Instantiate a core module whose start function may reach blocking functions: on a fiber, run to its end.
+
+    Raises `wasmtime.Trap` or `WasmtimeError`.
+    """
+    linker = wasmtime.Linker(store.engine)
+    linker.allow_shadowing = True
+    for wanted, given in zip(compiled.imports, imports, strict=True):
+        linker.define(store, wanted.module, wanted.name or "", given)
+    made = _bindings.wasmtime_instance_t()
+    trap, error = _trap_pointer(), _error_pointer()
+    future = _instantiate_async(
+        linker.ptr(), store._context(), compiled.ptr(), ctypes.byref(made), ctypes.byref(trap), ctypes.byref(error)
+    )
+    try:
+        if not _poll(future):
+            raise wasmtime.WasmtimeError("a start function cannot wait")
+    finally:
+        _delete_future(future)
+    if error:
+        raise wasmtime.WasmtimeError._from_ptr(error)
+    if trap:
+        raise wasmtime.Trap._from_ptr(trap)
+    return wasmtime.Instance._from_raw(made)
