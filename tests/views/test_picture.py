@@ -13,7 +13,8 @@ from PIL import Image
 
 from wasilab.engine.outcome import Outcome
 from wasilab.views.timeline.columns import COLOURS, Columns
-from wasilab.views.timeline.png import LEFT, WIDTH, drawable, picture, ticks
+from wasilab.views.timeline.png import LEFT, WIDTH, drawable, picture
+from wasilab.views.timeline.scene import tick_values
 
 
 def pixels(data: bytes) -> Image.Image:
@@ -88,7 +89,7 @@ def test_a_hostile_name_is_drawn_and_does_not_push_the_rest_out(copy_run: Any) -
 
 @pytest.mark.parametrize("span", [1e-9, 0.3, 1, 6, 7, 99.9, 1234.5, 8e12])
 def test_ticks_are_round_and_few(span: float) -> None:
-    values = ticks(span)
+    values = tick_values(span)
     assert values[0] == 0
     assert span / 3 < values[-1] <= span * (1 + 1e-9)
     assert 2 < len(values) <= 7

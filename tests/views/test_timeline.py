@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasilab.engine.outcome import Outcome
+from wasilab.views.plots.ink import png
 from wasilab.views.subject import as_subject
 from wasilab.views.timeline.columns import Columns, busy, merged
-from wasilab.views.timeline.figure import figure, lanes, png
+from wasilab.views.timeline.figure import figure
+from wasilab.views.timeline.scene import lanes
 
 from .conftest import copied, run_of
 
@@ -84,7 +87,7 @@ def test_any_number_of_calls_makes_a_picture(many_run: Any, calls: int) -> None:
 
 
 def test_the_end_of_a_trap_is_marked(copy_run: Any) -> None:
-    run = type(copy_run)(**{**copy_run.__dict__, "outcome": Outcome("trap", 134, "unreachable", seconds=0.001)})
+    run = replace(copy_run, outcome=Outcome("trap", 134, "unreachable", seconds=0.001))
     words = [text.get_text() for text in figure(run).axes[0].texts]
     assert "trap" in words
 
@@ -94,7 +97,7 @@ def test_a_run_without_calls_says_so(empty_run: Any) -> None:
 
 
 def test_the_title_is_text_and_never_mathematics(copy_run: Any) -> None:
-    run = type(copy_run)(**{**copy_run.__dict__, "name": "a$x^{2}$\x1b \U0001f980"})
+    run = replace(copy_run, name="a$x^{2}$\x1b \U0001f980")
     title = figure(run).axes[0].get_title(loc="left")
     assert title.startswith(r"a\$x^{2}\$\x1b \u1f980: ")
     assert png(figure(run)).startswith(b"\x89PNG")

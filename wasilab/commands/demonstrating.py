@@ -16,7 +16,7 @@ from ..module.module import Module
 from ..runs import runner
 from ..toolchains.diagnostics import ToolchainMissing
 from ..views.report import report
-from ..views.timeline import figure as timeline
+from ..views.timeline.figure import figure
 from .line.frontend import Done, Door
 from .line.grammar import Request
 from .line.program import compile_text
@@ -59,7 +59,7 @@ def demo(request: Request, door: Door) -> Done:
     pictures = []
     for run, name in ((refused, "refused"), (granted, "granted")):
         picture = folder / f"timeline-{name}.png"
-        timeline.figure(run).savefig(picture)
+        figure(run).savefig(picture)
         page = folder / f"report-{name}.html"
         report.to_html(run, page)
         pictures.append(f"  {picture}   {page}")

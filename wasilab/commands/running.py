@@ -24,8 +24,9 @@ from ..text.escape import visible
 from ..text.numbers import counted
 from ..trace.errors import TraceError
 from ..trace.formats.suffixes import WRITABLE, check
+from ..views.endings import ENDINGS
 from ..views.report import changed
-from ..views.report.verdict import ENDINGS, refusals, refused_by_its_library
+from ..views.report.verdict import refusals, refused_by_its_library
 from .line.files import check_writable, write_file
 from .line.frontend import Done, Door
 from .line.grammar import Request
@@ -241,7 +242,7 @@ def ending(run: Run) -> list[str]:
     if outcome.kind != "exit":
         message = visible(outcome.message or "")
         lines.append(
-            f"wasilab: {ENDINGS.get(outcome.kind, 'could not run').lower()}{': ' + message if message else ''}"
+            f"wasilab: {ENDINGS[outcome.kind].verdict.lower()}{': ' + message if message else ''}"
         )
         lines += [f"    at {visible(str(frame))}" for frame in outcome.frames[:20]]
     return lines

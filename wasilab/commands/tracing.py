@@ -13,7 +13,7 @@ from ..text.numbers import counted
 from ..trace.errors import QueryError
 from ..trace.strace.style import StyleOptions
 from ..trace.trace import Trace, TraceError
-from ..views.timeline import figure as timeline
+from ..views.timeline.figure import figure
 from .line.files import write_file
 from .line.frontend import Done, Door
 from .line.grammar import Request
@@ -147,7 +147,7 @@ def _picture(chosen: Any, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):
         raise ValueError("a picture ends in .png, .svg or .pdf")
-    timeline.figure(chosen).savefig(path, format=suffix[1:])
+    figure(chosen).savefig(path, format=suffix[1:])
 
 
 def _query(chosen: Trace, query: str) -> str:

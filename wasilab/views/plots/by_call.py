@@ -16,7 +16,7 @@ from ...trace.trace import Trace
 from ..report.summary import CallRow, summary
 from ..subject import Subject, as_subject, outcome_of, trace_of
 from ..timeline.columns import COLOURS, FAMILIES, Columns, busy, name_of
-from ..timeline.figure import headline
+from ..timeline.scene import headline
 from .ink import bar_notes, canvas, finish, label, legend_above, legend_beside, log_axis, nothing
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Unpack
 from ...text.nearest import did_you_mean
 from ...trace.trace import Trace
 from ..subject import Subject, as_subject, snapshot, trace_of
-from ..timeline import figure as timeline
 from ..timeline.columns import Columns
+from ..timeline.figure import figure
+from ..timeline.scene import headline
 from . import by_call
 from . import things as plots_things
 from .ink import label, new_figure
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Plot = Callable[..., "Figure"]
 
 KINDS: dict[str, tuple[Plot, str]] = {
-    "timeline": (timeline.figure, "what the program did when, a lane a family"),
+    "timeline": (figure, "what the program did when, a lane a family"),
     "counts": (by_call.counts, "how often each call was made, and how it ended"),
     "latency": (by_call.latency, "how long calls took: the part that took at most so long (log scale)"),
     "box": (by_call.box, "how long calls took: median, quartiles and extremes by call"),
@@ -82,7 +83,7 @@ def plots(run_or_trace: Subject | Trace) -> Figure:
     rows = (calls, min(lives, plots_things.MOST), plots_things.MOST // 2)
     heights = [0.9 + 0.34 * (1 + len(columns.families)), *(max(2.3, 0.8 + 0.17 * n) for n in rows), 1.6 + 0.22 * calls]
     fig = new_figure((12, sum(heights) + 0.4), dpi=100)
-    fig.suptitle(label(timeline.headline(run, columns), 110), fontsize=12, x=0.01, ha="left")
+    fig.suptitle(label(headline(run, columns), 110), fontsize=12, x=0.01, ha="left")
     grid = fig.add_gridspec(5, 2, height_ratios=heights)
     places = [grid[0, :], *(grid[row, column] for row in (1, 2, 3) for column in (0, 1)), grid[4, :]]
     for kind, place in zip(OVERVIEW, places, strict=True):

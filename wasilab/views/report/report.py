@@ -16,9 +16,9 @@ from typing import Any
 from ...text.escape import html_text, shorten, visible
 from ...text.numbers import counted, duration, size
 from ..subject import Subject, snapshot
-from ..timeline import figure as timeline
 from ..timeline.columns import Columns
 from ..timeline.png import picture as drawn_picture
+from ..timeline.scene import headline
 from ..timeline.svg import strip_html
 from . import changed, sections
 from .page import document, embedded
@@ -79,7 +79,7 @@ def body(run: Subject, *, output: bool = True) -> str:
             sections.output_html(run) if output else "",
             changed.html(run),
             "<h2>Timeline</h2>",
-            strip_html(run, columns, timeline_words(run, columns)),
+            strip_html(run, timeline_words(run, columns)),
             sections.notes_html(run),
             f"<details open><summary>Asked for, granted, used</summary>{grants}</details>" if grants else "",
             "<details open><summary>Calls</summary>", sections.summary_html(columns), "</details>",
@@ -155,7 +155,7 @@ def timeline_words(run: Subject, columns: Columns) -> str:
     guest = int((left - begun).sum())
     times = {"guest": guest, **{name: int(columns.dur[mask].sum()) for name, mask in columns.families.items()}}
     parts = [f"{name} {duration(ns)}" for name, ns in times.items()]
-    return f"Timeline: {timeline.headline(run, columns)}. Time by lane: {', '.join(parts)}."
+    return f"Timeline: {headline(run, columns)}. Time by lane: {', '.join(parts)}."
 
 
 def _height(run: Subject, output: bool) -> int:

@@ -14,6 +14,7 @@ from ...text.escape import visible
 from ...text.numbers import counted, duration
 from ...trace.answers.library_refusals import Unasked, unasked
 from ...trace.answers.refusals import Refusal as Denial
+from ..endings import ENDINGS
 from ..subject import Subject, outcome_of
 from ..timeline.columns import Columns
 
@@ -43,9 +44,6 @@ def to_complete(remedy: str) -> str:
     return f"HOST is the folder to give{guest}"
 
 
-ENDINGS = {"trap": "Trapped", "limit": "Stopped by a limit", "interrupt": "Stopped by you"}
-
-
 def verdict(run: Subject) -> str:
     """One sentence: how the run ended, after how many calls and how long, and how many were refused."""
     columns, outcome = Columns.of(run), outcome_of(run)
@@ -59,7 +57,7 @@ def verdict(run: Subject) -> str:
     elif outcome.kind == "exit":
         head = "Ended well (exit status 0)" if outcome.ok else f"Ended with exit status {outcome.exit_code}"
     else:
-        word = ENDINGS.get(outcome.kind, "Could not run")
+        word = ENDINGS[outcome.kind].verdict
         head = word if not message or outcome.kind == "interrupt" else f"{word}: {message}"
     if outcome is not None and outcome.kind == "error" and not len(columns):
         return f"{head}."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,11 @@ from ...trace.strace.arguments import result as result_text
 from ...trace.strace.lines import fd_text, life_at
 from ...trace.strace.pieces import texts
 from ...wasi.preview1 import spec
+from ..endings import mark_of
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
 from .columns import COLOURS, Columns, busy
-from .figure import ending_of, headline
+from .scene import SIGNS, headline
 
 SAVED_CALLS = 12_000
 """A run of at most so many calls is saved in the notebook whole; a larger one as an overview."""
@@ -66,7 +68,7 @@ class Feed:
             "calls": len(columns),
             "dropped": columns.dropped,
             "span": columns.span,
-            "ending": ending_of(self.run),
+            "ending": mark_of(self.run),
             "title": shorten(visible(headline(self.run, columns)), 200),
             **vocabulary(families),
             "lives": self.lives(),
@@ -294,6 +296,7 @@ def vocabulary(families: list[str]) -> dict[str, Any]:
         "errnos": [*ERRNO_NAMES[:77]],
         "deniedBy": [by.name.lower() for by in DeniedBy],
         "colours": dict(COLOURS),
+        "signs": {verdict: asdict(sign) for verdict, sign in SIGNS.items()},
     }
 
 

@@ -1,8 +1,7 @@
-"""The timeline picture of a report, drawn straight into a bitmap.
+"""The static timeline as a PNG, drawn straight into a bitmap, for readers that strip pages down to pictures.
 
-It shows what `timeline.figure` shows, from the same lanes. A cell draws one after every run, and a matplotlib figure
-costs 45 ms each, and half a second of imports for the first one; this costs a few milliseconds. Whoever wants a figure
-to change, to print or to put beside others takes `run.plot()`.
+A cell draws one after every run: a matplotlib figure costs 45 ms each, and half a second of imports for the first one;
+this costs a few milliseconds. For a figure to change, to print or to put beside others there is `run.plot()`.
 """
 
 from __future__ import annotations
@@ -11,17 +10,15 @@ import io
 import math
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, distribution
 
 from PIL import Image, ImageDraw, ImageFont
 
 from ...text.escape import shorten, visible
-from ...text.numbers import time_unit
 from ..plots.ink import DIM
 from ..subject import Subject
-from .columns import COLOURS, Columns
-from .figure import Lane, ending_of, headline, lanes, note
+from .columns import COLOURS
+from .scene import SIGNS, Bars, Scene, note, scene
 
 WIDTH = 990
 """Pixels, as wide as the figure of nine inches."""
@@ -29,30 +26,12 @@ LEFT, TOP, BOTTOM, ROW = 84, 34, 54, 37
 """Pixels: room for the lanes' names, for the title, for the axis, and the height of a lane."""
 INK, GRID, PALE = "#1a1d21", "#dedede", "#c7ccd1"
 """Text, the grid's lines, and the guest's own lane."""
-MARK_WORDS = {"refused": "refused", "failed": "other errno", "injected": "injected"}
-_SHAPES = {
-    "refused": [(0, 25), (25, 0), (50, 25), (75, 0), (100, 25), (75, 50), (100, 75), (75, 100), (50, 75), (25, 100),
-                (0, 75), (25, 50)],
-    "failed": [(32, 0), (68, 0), (68, 100), (32, 100)],
-    "injected": [(50, 0), (100, 50), (50, 100), (0, 50)],
-}  # fmt: skip
-"""The outline of each verdict's glyph in a square of 100."""
 
 
 def picture(run: Subject) -> bytes:
     """The timeline of a run as a PNG file."""
-    columns = Columns.of(run)
-    drawn = lanes(columns)
-    page = _Page(columns, drawn)
-    page.axis()
-    for row, lane in enumerate(drawn):
-        page.lane(row, lane)
-    page.title(drawable(headline(run, columns)), drawn)
-    ending = ending_of(run)
-    if ending:
-        page.end(ending)
-    if not len(columns):
-        page.text(((page.left + page.right) / 2, page.middle(0)), "no WASI call was made", anchor="mm")
+    page = _Page(scene(run))
+    page.draw()
     out = io.BytesIO()
     # A hundred colours are all that is in it, smooth edges included: half the bytes, and quicker packed.
     few = page.image.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
@@ -70,13 +49,36 @@ def _colours(palette: list[int]) -> Iterator[tuple[int, int, int]]:
 class _Page:
     """The bitmap and where things stand in it."""
 
-    def __init__(self, columns: Columns, drawn: list[Lane]) -> None:
-        widest = max(_font(12).getlength(note(lane)) for lane in drawn)
-        self.columns = columns
+    def __init__(self, drawn: Scene) -> None:
+        widest = max(_font(12).getlength(note(drawn, row)) for row in range(drawn.rows))
+        self.scene = drawn
         self.left, self.right = LEFT, WIDTH - 14 - math.ceil(widest)
-        self.bottom = TOP + 8 + ROW * len(drawn)
+        self.bottom = TOP + 8 + ROW * drawn.rows
         self.image = Image.new("RGB", (WIDTH, self.bottom + BOTTOM), "white")
         self._draw = ImageDraw.Draw(self.image)
+
+    def draw(self) -> None:
+        """Draw the whole scene, from the back to the front."""
+        for line in self.scene.lines:
+            if line.role == "tick":
+                x = round(self.at(line.x))
+                self._draw.line((x, TOP, x, self.bottom), fill=GRID)
+                self._draw.line((x, self.bottom, x, self.bottom + 5), fill=INK)
+        for bars in self.scene.bars:
+            self.bars(bars)
+        self._draw.line((self.left, self.bottom, self.right, self.bottom), fill=INK)
+        for line in self.scene.lines:
+            x = round(self.at(line.x))
+            if line.role == "note":
+                for y in range(TOP, self.bottom, 4):
+                    self._draw.line((x, y, x, y + 1), fill=DIM)
+            elif line.role == "ending":
+                self._draw.line((x, TOP, x, self.bottom), fill=COLOURS["refused"], width=3)
+        for glyphs in self.scene.glyphs:
+            for ns in glyphs.times.tolist():
+                self.glyph((self.at(ns), self.middle(glyphs.row)), glyphs.verdict)
+        self.words()
+        self.title(drawable(self.scene.word("title")))
 
     def middle(self, row: int) -> float:
         """The height of the middle of a lane."""
@@ -84,39 +86,45 @@ class _Page:
 
     def at(self, ns: float) -> float:
         """Where a time stands."""
-        return self.left + ns / self.columns.span * (self.right - self.left - 1)
+        return self.left + ns / self.scene.span * (self.right - self.left - 1)
 
     def text(self, place: tuple[float, float], words: str, *, size: int = 12, anchor: str = "lm", colour: str = DIM,
              bold: bool = False) -> None:  # fmt: skip
         """Write `words`; `anchor` says which point of them stands at `place`, as Pillow has it."""
         self._draw.text(place, words, fill=colour, font=_font(size, bold), anchor=anchor)
 
-    def axis(self) -> None:
-        """The time axis with its unit, and a line up from each of its marks."""
-        one, unit = time_unit(self.columns.span)
-        for value in ticks(self.columns.span / one):
-            x = round(self.at(value * one))
-            self._draw.line((x, TOP, x, self.bottom), fill=GRID)
-            self._draw.line((x, self.bottom, x, self.bottom + 5), fill=INK)
-            self.text((x, self.bottom + 9), f"{value:g}", anchor="mt", colour=INK)
-        self._draw.line((self.left, self.bottom, self.right, self.bottom), fill=INK)
-        words = f"time since the start of the run ({unit})"
-        self.text(((self.left + self.right) / 2, self.bottom + 33), words, anchor="mt", colour=INK)
+    def words(self) -> None:
+        """Every text but the title."""
+        middle = (self.left + self.right) / 2
+        for text in self.scene.texts:
+            match text.role:
+                case "lane":
+                    self.text((self.left - 8, self.middle(text.row)), text.words, size=14, anchor="rm", colour=INK)
+                case "time":
+                    self.text((self.right + 8, self.middle(text.row)), note(self.scene, text.row))
+                case "tick":
+                    self.text((round(self.at(text.x)), self.bottom + 9), text.words, anchor="mt", colour=INK)
+                case "axis":
+                    words = f"time since the start of the run ({text.words})"
+                    self.text((middle, self.bottom + 33), words, anchor="mt", colour=INK)
+                case "empty":
+                    self.text((middle, self.middle(0)), text.words, anchor="mm")
+                case "note":
+                    right = text.x > 0.7 * self.scene.span
+                    x = self.at(text.x) + (-4 if right else 4)
+                    self.text((x, TOP + 2), drawable(text.words, 32), size=11, anchor="rt" if right else "lt")
+                case "ending":
+                    x, red = self.at(text.x) - 6, COLOURS["refused"]
+                    self.text((x, self.bottom - 4), text.words, anchor="rb", colour=red, bold=True)
 
-    def lane(self, row: int, lane: Lane) -> None:
-        """One lane: its name, its bars, its glyphs, its note."""
-        y = self.middle(row)
-        self.text((self.left - 8, y), lane.name, size=14, anchor="rm", colour=INK)
-        self.text((self.right + 8, y), note(lane))
-        colour = PALE if lane.name == "guest" else COLOURS[lane.name]
-        scale = (self.right - self.left - 1) / self.columns.span
-        low = round(y + 13)
-        for start, end, height in lane.bars.tolist():
+    def bars(self, bars: Bars) -> None:
+        """The bars of a lane."""
+        colour = PALE if bars.lane == "guest" else COLOURS[bars.lane]
+        scale = (self.right - self.left - 1) / self.scene.span
+        low = round(self.middle(bars.row) + 13)
+        for start, end, height in bars.spans.tolist():
             x, beyond = self.left + round(start * scale), self.left + round(end * scale)
             self._draw.rectangle((x, low - round(26 * height), max(x, beyond - 1), low), colour)
-        for verdict, times in lane.marks.items():
-            for ns in times.tolist():
-                self.glyph((self.at(ns), y), verdict)
 
     def glyph(self, place: tuple[float, float], verdict: str, size: int = 14) -> None:
         """The glyph of a verdict around `place`."""
@@ -124,24 +132,17 @@ class _Page:
         x, y = round(place[0] - stamp.width / 2), round(place[1] - stamp.height / 2)
         self.image.paste(stamp, (x, y), stamp)
 
-    def title(self, words: str, drawn: list[Lane]) -> None:
+    def title(self, words: str) -> None:
         """The line above, and on its right the names of the glyphs that occur."""
         x = float(self.right)
-        for verdict in reversed(MARK_WORDS):
-            if any(len(lane.marks.get(verdict, ())) for lane in drawn):
-                x -= _font(12).getlength(MARK_WORDS[verdict])
-                self.text((x, TOP / 2), MARK_WORDS[verdict], colour=INK)
-                self.glyph((x - 12, TOP / 2), verdict, 12)
-                x -= 34
+        for verdict in reversed(self.scene.verdicts):
+            x -= _font(12).getlength(SIGNS[verdict].words)
+            self.text((x, TOP / 2), SIGNS[verdict].words, colour=INK)
+            self.glyph((x - 12, TOP / 2), verdict, 12)
+            x -= 34
         while _font(15).getlength(words) > x - self.left and len(words) > 10:
             words = words[:-2] + "…"
         self.text((self.left, TOP / 2), words, size=15, colour=INK)
-
-    def end(self, word: str) -> None:
-        """Mark the end of a run that a trap, a limit or a person ended: a line and its word."""
-        red, x = COLOURS["refused"], round(self.at(self.columns.span))
-        self._draw.line((x, TOP, x, self.bottom), fill=red, width=3)
-        self.text((x - 6, self.bottom - 4), word, anchor="rb", colour=red, bold=True)
 
 
 def drawable(text: str, limit: int = 100) -> str:
@@ -157,29 +158,34 @@ def _has(char: str) -> bool:
     return bytes(font.getmask(char)) != bytes(font.getmask("\U0010ffff"))
 
 
-def ticks(span: float, most: int = 6) -> list[float]:
-    """Round values from 0 to `span`, at most `most` steps of 1, 2, 2.5 or 5 times a power of ten apart."""
-    power = 10.0 ** math.floor(math.log10(span / most))
-    step = next(power * k for k in (1, 2, 2.5, 5, 10, 20) if span / (power * k) <= most)
-    return [step * n for n in range(int(span / step * (1 + 1e-12)) + 1)]
-
-
 @cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font of matplotlib's pictures, found without importing it."""
-    spec = find_spec("matplotlib")
-    for home in (spec.submodule_search_locations or ()) if spec else ():
-        file = Path(home, "mpl-data", "fonts", "ttf", "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")
-        if file.is_file():
-            return ImageFont.truetype(str(file), size)
-    return ImageFont.load_default(size)
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, the font that `plots` draws with too, so that every picture of a run shows the same characters."""
+    return ImageFont.truetype(_font_file("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), size)
+
+
+def _font_file(name: str) -> str:
+    """Where matplotlib, which is always installed with us, keeps a font of its own.
+
+    Its installed files are asked first, because importing matplotlib takes half a second. Where its packager put the
+    fonts elsewhere, matplotlib itself is asked.
+    """
+    try:
+        file = distribution("matplotlib").locate_file(f"matplotlib/mpl-data/fonts/ttf/{name}")
+        with open(str(file), "rb"):
+            return str(file)
+    except (PackageNotFoundError, OSError):
+        from matplotlib.font_manager import FontProperties, findfont
+
+        weight = "bold" if "Bold" in name else "normal"
+        return findfont(FontProperties(family="DejaVu Sans", weight=weight))
 
 
 @cache
 def _glyph(verdict: str, size: int) -> Image.Image:
     """A glyph in its colour with a white rim, smooth at its edges."""
     fine = 8 * size
-    shape = [(fine * (0.1 + 0.008 * x), fine * (0.1 + 0.008 * y)) for x, y in _SHAPES[verdict]]
+    shape = [(fine * (0.5 + 0.4 * x), fine * (0.5 + 0.4 * y)) for x, y in SIGNS[verdict].outline]
     large = Image.new("RGBA", (fine, fine), (255, 255, 255, 0))
     draw = ImageDraw.Draw(large)
     draw.polygon(shape, fill=COLOURS[verdict])

@@ -1,65 +1,62 @@
-"""The static timeline as HTML: the lanes of `timeline.py`, as wide as the page, with its words in the page's letters.
+"""The static timeline as HTML: lanes as wide as the page, bars as SVG that stretches, words in the page's letters.
 
 For the report's own page, light or dark, wide or narrow. A reader that strips all but the simplest tags gets the PNG
-of `picture.py` instead. No script: the picture is SVG that stretches, with names, signs and times as text over it.
+of `png.py` instead. No script.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...text.escape import html_text
-from ...text.numbers import counted, duration, time_unit
+from ...text.escape import html_text, shorten
+from ...text.numbers import duration
 from ..subject import Subject
-from .columns import COLOURS, Columns, Ints
-from .figure import Lane, ending_of, lanes
-from .png import MARK_WORDS, ticks
+from .columns import COLOURS, Ints
+from .scene import SIGNS, Bars, Glyphs, Scene, scene
 
-SIGNS = {"refused": "✖", "failed": "┃", "injected": "◆"}
-"""Verdict -> its glyph, as in the interactive timeline."""
 BINS, SIGNS_SHOWN, TICKS = 1000, 100, 5
 
 
-def strip_html(run: Subject, columns: Columns, words: str) -> str:
-    """The timeline as a fragment; `words` tell the same to those who cannot see it."""
-    drawn = lanes(columns, BINS)
-    ending = ending_of(run)
-    rows = "".join(_row(lane, columns) for lane in drawn)
-    met = [verdict for verdict in SIGNS if any(len(lane.marks.get(verdict, ())) for lane in drawn)]
-    legend = "".join(f'<span class="sign-{v}">{SIGNS[v]} {MARK_WORDS[v]}</span> ' for v in met)
+def strip_html(run: Subject, alternative: str) -> str:
+    """The timeline as a fragment; `alternative` tells the same to those who cannot see it."""
+    drawn = scene(run, bins=BINS, ticks=TICKS)
+    legend = "".join(f'<span class="sign-{v}">{SIGNS[v].char} {SIGNS[v].words}</span> ' for v in drawn.verdicts)
+    ending = drawn.word("ending")
     stopped = f'<span class="sign-refused">┃ {html_text(ending)}</span>' if ending else ""
-    key = f'<div class="lane-key">{legend}{stopped}</div>' if met or ending else ""
+    key = f'<div class="lane-key">{legend}{stopped}</div>' if legend or stopped else ""
+    rows = "".join(_row(drawn, bars) for bars in drawn.bars)
     return (
-        f'{key}<div class="lanes{" ended" if ending else ""}" role="img" aria-label="{html_text(words)}">'
-        f"{rows}{_axis(columns)}</div>"
+        f'{key}<div class="lanes{" ended" if ending else ""}" role="img" aria-label="{html_text(alternative)}">'
+        f"{rows}{_axis(drawn)}</div>"
     )
 
 
-def _row(lane: Lane, columns: Columns) -> str:
-    colour = "var(--guest)" if lane.name == "guest" else COLOURS[lane.name]
+def _row(drawn: Scene, bars: Bars) -> str:
+    colour = "var(--guest)" if bars.lane == "guest" else COLOURS[bars.lane]
     # the stroke keeps a bar visible that is narrower than a pixel
-    bars = (
+    shapes = (
         '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">'
         f'<path style="fill:{colour};stroke:{colour}" stroke-width="1" vector-effect="non-scaling-stroke" '
-        f'd="{_path(lane, columns.span)}"/></svg>'
+        f'd="{_path(bars, drawn.span)}"/></svg>'
     )
-    signs = "".join(
-        f'<i class="sign-{verdict}" style="left:{100 * at / columns.span:.2f}%" '
-        f'title="{MARK_WORDS[verdict]} at {duration(at)}">{SIGNS[verdict]}</i>'
-        for verdict in SIGNS
-        for at in _apart(lane.marks.get(verdict, np.zeros(0, np.int64)), columns.span)
+    notes = "".join(
+        f'<b style="left:{100 * text.x / drawn.span:.2f}%" title="{html_text(shorten(text.words, 300))}"></b>'
+        for text in drawn.words("note")
     )
-    calls = f'<span class="lane-calls">{counted(lane.calls, "call")}, </span>' if lane.calls else ""
+    signs = "".join(_signs(each, drawn.span) for each in drawn.glyphs if each.row == bars.row)
+    calls = next((text.words for text in drawn.words("calls") if text.row == bars.row), "")
+    time = next(text.words for text in drawn.words("time") if text.row == bars.row)
     return (
-        f'<span class="lane-name">{html_text(lane.name)}</span><span class="lane-track">{bars}{signs}</span>'
-        f'<span class="lane-note">{calls}{duration(lane.busy_ns)}</span>'
+        f'<span class="lane-name">{html_text(bars.lane)}</span>'
+        f'<span class="lane-track">{shapes}{notes}{signs}</span>'
+        f'<span class="lane-note">{f"<span class=lane-calls>{calls}, </span>" if calls else ""}{time}</span>'
     )
 
 
-def _path(lane: Lane, span: int) -> str:
+def _path(bars: Bars, span: int) -> str:
     """The bars as an SVG path; those that touch and are about as tall are one."""
     scale, joined = 1000 / span, list[list[float]]()
-    for x0, x1, height in lane.bars.tolist():
+    for x0, x1, height in bars.spans.tolist():
         left, right, tall = round(x0 * scale, 1), round(min(x1 * scale, 1000), 1), round(height * 12) / 12
         if joined and left <= joined[-1][1] and tall == joined[-1][2]:
             joined[-1][1] = max(right, joined[-1][1])
@@ -68,20 +65,28 @@ def _path(lane: Lane, span: int) -> str:
     return "".join(f"M{x0:g} 100V{100 - 100 * tall:.0f}H{x1:g}V100z" for x0, x1, tall in joined)
 
 
+def _signs(glyphs: Glyphs, span: int) -> str:
+    sign = SIGNS[glyphs.verdict]
+    return "".join(
+        f'<i class="sign-{glyphs.verdict}" style="left:{100 * at / span:.2f}%" '
+        f'title="{sign.words} at {duration(at)}">{sign.char}</i>'
+        for at in _apart(glyphs.times, span)
+    )
+
+
 def _apart(times: Ints, span: int) -> list[int]:
     """At most `SIGNS_SHOWN` of the times, far enough from each other to be told apart."""
     _, first = np.unique(times * SIGNS_SHOWN // max(span, 1), return_index=True)
     return [int(at) for at in times[first]]
 
 
-def _axis(columns: Columns) -> str:
-    if not len(columns) and not columns.ended:
-        return '<span></span><span class="lane-note">no WASI call was made</span><span></span>'
-    one, unit = time_unit(columns.span)
-    span = columns.span / one
-    values = ticks(span, TICKS)
+def _axis(drawn: Scene) -> str:
+    ticks = drawn.words("tick")
+    if not ticks:
+        return f'<span></span><span class="lane-note">{drawn.word("empty")}</span><span></span>'
     marks = "".join(
-        f'<span style="left:{100 * at / span:.2f}%">{at:,.10g}{" " + unit if at == values[-1] else ""}</span>'
-        for at in values
+        f'<span style="left:{100 * tick.x / drawn.span:.2f}%">{tick.words}'
+        f"{' ' + drawn.word('axis') if tick is ticks[-1] else ''}</span>"
+        for tick in ticks
     )
     return f'<span></span><span class="lane-axis">{marks}</span><span></span>'

@@ -26,10 +26,10 @@ from ..rerun import can_rerun, rerun
 from ..subject import Subject, as_subject, outcome_of
 from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
-from .figure import headline
 from .live import LiveFeed
 from .module_js import module, style
 from .png import picture as drawn_picture
+from .scene import headline
 
 _LOG = logging.getLogger("wasilab")
 

@@ -103,7 +103,7 @@ export class Painter {
     }
     if (single) this.paintCalls(g, view, low, high, glyphs);
     glyphs.sort((a, b) => (a[2] & REFUSED) - (b[2] & REFUSED)); // refusals over all others
-    for (const [x, y, verdict] of glyphs) glyph(g, x, y, verdict, this.store.meta.colours, theme.bg);
+    for (const [x, y, verdict] of glyphs) glyph(g, x, y, verdict, this.store.meta, theme.bg);
     this.paintMarks(g, view);
     g.restore();
     this.paintGutter(g, view);

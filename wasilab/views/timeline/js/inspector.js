@@ -45,9 +45,9 @@ export class Details {
 /** @param {CallStore} store @param {number} row @returns {{tone: string, words: string}} how the call ended */
 export function ending(store, row) {
   const verdict = store.verdict[row], errno = store.errnoOf(row);
-  if (verdict & REFUSED) return { tone: "refused", words: `✖ refused (${store.meta.deniedBy[store.denied[row]] ?? "?"}) ${errno}`.trim() };
-  const injected = verdict & INJECTED ? " ◆ injected" : "";
-  return verdict & FAILED ? { tone: "failed", words: `┃ ${errno}${injected}` } : { tone: injected ? "injected" : "ok", words: (errno || "succeeded") + injected };
+  if (verdict & REFUSED) return { tone: "refused", words: `${store.mark(verdict)}refused (${store.meta.deniedBy[store.denied[row]] ?? "?"}) ${errno}`.trim() };
+  const injected = store.injected(verdict);
+  return verdict & FAILED ? { tone: "failed", words: `${store.mark(verdict)}${errno}${injected}` } : { tone: injected ? "injected" : "ok", words: (errno || "succeeded") + injected };
 }
 
 /** @param {CallStore} store @param {number} row @param {Detail | undefined} detail @param {HTMLElement} box fill the tooltip */

@@ -1,6 +1,6 @@
-// The lanes of the timeline, by family or by descriptor, and the signs of verdicts. Where they are drawn is draw.js's affair.
+// The lanes of the timeline, by family or by descriptor, and the signs of verdicts. draw.js decides where they are drawn.
 
-import { CallStore, FAILED, INJECTED, REFUSED } from "./store.js";
+import { CallStore, INJECTED, REFUSED } from "./store.js";
 
 const MOST_LANES = 400;
 
@@ -37,32 +37,18 @@ export function arrange(store, mode) {
 }
 
 /**
- * The sign of a verdict: a cross for refused, a bar for another errno, a diamond for injected.
+ * The sign of a verdict, in its colour on a halo.
  * @param {CanvasRenderingContext2D} g @param {number} x @param {number} y @param {number} verdict
- * @param {Record<string, string>} colours @param {string} halo
+ * @param {CallStore["meta"]} meta @param {string} halo
  */
-export function glyph(g, x, y, verdict, colours, halo) {
-  const draw = (/** @type {string} */ style, /** @type {number} */ wide) => {
-    g.strokeStyle = style;
-    g.lineWidth = wide;
-    g.beginPath();
-    if (verdict & REFUSED) {
-      g.moveTo(x - 4, y - 4);
-      g.lineTo(x + 4, y + 4);
-      g.moveTo(x + 4, y - 4);
-      g.lineTo(x - 4, y + 4);
-    } else if (verdict & INJECTED) {
-      g.moveTo(x, y - 5);
-      g.lineTo(x + 4, y);
-      g.lineTo(x, y + 5);
-      g.lineTo(x - 4, y);
-      g.closePath();
-    } else if (verdict & FAILED) {
-      g.moveTo(x, y - 5);
-      g.lineTo(x, y + 5);
-    }
-    g.stroke();
-  };
-  draw(halo, 5);
-  draw(verdict & REFUSED ? colours.refused : verdict & INJECTED ? colours.injected : colours.failed, 2.4);
+export function glyph(g, x, y, verdict, meta, halo) {
+  const kind = verdict & REFUSED ? "refused" : verdict & INJECTED ? "injected" : "failed";
+  g.beginPath();
+  for (const [px, py] of meta.signs[kind].outline) g.lineTo(x + 5 * px, y + 5 * py);
+  g.closePath();
+  g.strokeStyle = halo;
+  g.lineWidth = 2.5;
+  g.stroke();
+  g.fillStyle = meta.colours[kind];
+  g.fill();
 }

@@ -60,10 +60,10 @@ export function toolbar(view) {
     const { verdict, length, overview } = view.store;
     for (let i = 0; i < length; i++) met |= verdict[i];
     if (!length && overview) for (const flags of overview.flags) met |= flags;
-    legend.replaceChildren(
-      ...(met & REFUSED ? [el("span", { class: "refused" }, "✖ refused ")] : []),
-      ...(met & FAILED ? [el("span", { class: "failed" }, "┃ other errno ")] : []),
-      ...(met & INJECTED ? [el("span", { class: "injected" }, "◆ injected ")] : []));
+    legend.replaceChildren(...[["refused", REFUSED], ["failed", FAILED], ["injected", INJECTED]].flatMap(([kind, bit]) => {
+      const sign = meta.signs[kind];
+      return met & Number(bit) ? [el("span", { class: kind }, `${sign.char} ${sign.words} `)] : [];
+    }));
   };
   return { element, filter, mode, search, refresh };
 }
@@ -92,5 +92,5 @@ export function summaryTable(store, [from, to], zoom, close) {
   const line = (/** @type {string} */ tag, /** @type {string[]} */ cells) => el("tr", {}, ...cells.map((text, i) => el(tag, { class: i ? "n" : null }, text)));
   return [head, el("div", { class: "wide" }, el("table", {},
     el("thead", {}, line("th", ["call", "calls", "refused", "errors", "total", "median", "p99"])),
-    el("tbody", {}, ...rows.map((row) => line("td", [row.name, number(row.calls), row.refused ? `✖ ${number(row.refused)}` : "", row.failed ? number(row.failed) : "", duration(row.total), duration(row.median), duration(row.p99)])))))];
+    el("tbody", {}, ...rows.map((row) => line("td", [row.name, number(row.calls), row.refused ? store.mark(REFUSED) + number(row.refused) : "", row.failed ? number(row.failed) : "", duration(row.total), duration(row.median), duration(row.p99)])))))];
 }

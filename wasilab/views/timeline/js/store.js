@@ -20,6 +20,8 @@
  * @property {number} window      calls held of a run too large to hold, around what is looked at; 0 for all
  * @property {number} bins        bins of the overview, 0 when there is none
  * @property {Record<string, string>} colours  by family and verdict
+ * @property {Record<string, Sign>} signs  by verdict: "refused", "failed", "injected"
+ * @typedef {{words: string, char: string, outline: [number, number][]}} Sign  a polygon from -1 to 1, y downwards
  * @typedef {{life: number, label: string, from: number, to: number | null}} Life  ns; null: still open
  */
 
@@ -32,7 +34,7 @@ export class CallStore {
   constructor() {
     /** @type {Meta} */
     this.meta = { calls: 0, dropped: 0, span: 1, ending: "", title: "", families: [], names: [], errnos: [], deniedBy: [],
-      lives: [], output: [], live: false, thin: false, window: 0, exports: [], bins: 0, colours: {} };
+      lives: [], output: [], live: false, thin: false, window: 0, exports: [], bins: 0, colours: {}, signs: {} };
     this.length = 0;
     this.first = 0; // index in the trace of row 0 here
     this.version = 0;
@@ -53,6 +55,18 @@ export class CallStore {
     this.matches = null;
     /** @type {Uint8Array | null} the mask of the whole trace, a bit a call */
     this.bits = null;
+  }
+
+  /** @param {number} verdict @returns {string} the character of a refusal or failure, with a space; "" for neither */
+  mark(verdict) {
+    const kind = verdict & REFUSED ? "refused" : verdict & FAILED ? "failed" : "";
+    return kind ? `${this.meta.signs[kind].char} ` : "";
+  }
+
+  /** @param {number} verdict @returns {string} "" or the mark and word of an injected result */
+  injected(verdict) {
+    const { char, words } = this.meta.signs.injected ?? {};
+    return verdict & INJECTED ? ` ${char} ${words}` : "";
   }
 
   /** @param {number} capacity */

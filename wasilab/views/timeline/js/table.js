@@ -127,12 +127,11 @@ export class CallTable {
   makeRow(index) {
     const { store } = this, row = this.rowAt(index), verdict = store.verdict[row];
     const words = this.pages.get(Math.floor(row / PAGE))?.[row % PAGE] ?? this.saved(row) ?? ["", ""];
-    const mark = verdict & REFUSED ? "✖ " : verdict & FAILED ? "┃ " : "";
     const result = words[1] || store.errnoOf(row);
     const tone = verdict & REFUSED ? " refused" : verdict & FAILED ? " failed" : "";
     const dim = store.mask && !store.mask[row] ? " dim" : "";
     const cells = [number(row + store.first + store.meta.dropped), instant(store.start[row], Math.max(store.span / 1e7, 1), store.span), store.nameOf(row), words[0],
-      mark + result + (verdict & INJECTED ? " ◆ injected" : ""), duration(store.dur[row])];
+      store.mark(verdict) + result + store.injected(verdict), duration(store.dur[row])];
     return el("div", { class: `row${row === this.pinned ? " pinned" : ""}${tone}${dim}`, role: "row", id: `row-${index}`, "aria-rowindex": index + 2, "aria-selected": String(row === this.pinned) },
       ...cells.map((text, i) => el("span", { class: `cell c${i}`, role: "gridcell", title: i === 3 || i === 4 ? text : null }, text)));
   }

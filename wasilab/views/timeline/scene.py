@@ -1,0 +1,260 @@
+"""The static timeline as shapes: what is drawn and where, for every back end.
+
+`scene` turns a run into bars, glyphs, texts and lines: x in ns since the run's start, y in lanes from the top. The back
+ends place them: `svg.py` in a page, `png.py` in a bitmap, `figure.py` in a matplotlib figure. Any number of calls
+becomes at most `bins` bars a lane, so the work of drawing has a bound. The interactive timeline is `widget.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ...text.numbers import counted, duration, time_unit
+from ..endings import mark_of
+from ..subject import Subject, trace_of
+from .columns import Columns, Ints, Mask, busy
+
+Spans = npt.NDArray[np.float64]
+
+MOST_NOTES = 12
+"""Notes of a person that are marked in the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """How a verdict on a call is shown: a shape beside the colour, for those who cannot tell the colours apart."""
+
+    words: str
+    char: str
+    """The glyph as a character, for pages; the interactive timeline writes the same."""
+    outline: tuple[tuple[float, float], ...]
+    """The glyph as a polygon in the square from -1 to 1, y downwards."""
+
+
+SIGNS: Mapping[str, Sign] = {
+    "refused": Sign("refused", "✖", (
+        (-1, -.5), (-.5, -1), (0, -.5), (.5, -1), (1, -.5), (.5, 0), (1, .5), (.5, 1), (0, .5), (-.5, 1), (-1, .5),
+        (-.5, 0),
+    )),
+    "failed": Sign("other errno", "┃", ((-.3, -1), (.3, -1), (.3, 1), (-.3, 1))),
+    "injected": Sign("injected", "◆", ((0, -1), (1, 0), (0, 1), (-1, 0))),
+}  # fmt: skip
+"""Verdict -> its sign, the most telling first."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One lane of calls, or the guest's own."""
+
+    name: str
+    """The family, or "guest" for the time between calls."""
+    calls: int
+    busy_ns: int
+    bars: Spans
+    """(k, 3): start ns, end ns, height 0..1 (the part of that time in which the lane was busy)."""
+    marks: dict[str, Ints]
+    """Verdict -> ns at which to put its glyph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """The bars of one lane, standing on the lane's floor."""
+
+    row: int
+    lane: str
+    """The lane's name, which gives the colour."""
+    spans: Spans
+    """(k, 3): start ns, end ns, height 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """The glyphs of one verdict in one lane, in the middle of the lane's height."""
+
+    row: int
+    verdict: str
+    times: Ints
+    """ns."""
+
+
+Role = Literal["title", "lane", "calls", "time", "tick", "axis", "ending", "note", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Words and what they are for, which says where they stand.
+
+    "title" above the picture; "lane" left of a row, "calls" and "time" right of it; "tick" at `x` under the axis,
+    "axis" below it; "ending" and "note" at their lines; "empty" in the middle of a picture without calls. A title or
+    note may hold text of a guest or a person: the back end makes it visible.
+    """
+
+    role: Role
+    words: str
+    row: int = 0
+    x: float = 0.0
+    """ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A vertical line through all lanes: a tick of the axis, the end that a run came to, or a person's note."""
+
+    role: Literal["tick", "ending", "note"]
+    x: float
+    """ns."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a static timeline shows."""
+
+    span: int
+    """ns from left to right."""
+    rows: int
+    bars: tuple[Bars, ...]
+    glyphs: tuple[Glyphs, ...]
+    texts: tuple[Label, ...]
+    lines: tuple[Rule, ...]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """The verdicts that occur, for the legend, in the order of `SIGNS`."""
+        met = {each.verdict for each in self.glyphs}
+        return [verdict for verdict in SIGNS if verdict in met]
+
+    def words(self, role: Role) -> list[Label]:
+        """The texts of one role."""
+        return [text for text in self.texts if text.role == role]
+
+    def word(self, role: Role) -> str:
+        """The text of a role that occurs once, "" where it does not."""
+        return next((text.words for text in self.texts if text.role == role), "")
+
+
+def scene(run: Subject, *, bins: int = 1200, ticks: int = 6) -> Scene:
+    """The timeline of a run: `bins` bars a lane at most, `ticks` steps of the axis at most."""
+    columns = Columns.of(run)
+    drawn = lanes(columns, bins)
+    texts = [Label("title", headline(run, columns))]
+    for row, lane in enumerate(drawn):
+        texts += [Label("lane", lane.name, row), Label("time", duration(lane.busy_ns), row)]
+        if lane.calls:
+            texts.append(Label("calls", counted(lane.calls, "call"), row))
+    lines = []
+    one, unit = time_unit(columns.span)
+    if len(columns) or columns.ended:
+        for value in tick_values(columns.span / one, ticks):
+            lines.append(Rule("tick", value * one))
+            texts.append(Label("tick", f"{value:,.10g}", x=value * one))
+    texts.append(Label("axis", unit))
+    if not len(columns):
+        texts.append(Label("empty", "no WASI call was made"))
+    for at, words in _notes(run):
+        lines.append(Rule("note", at))
+        texts.append(Label("note", words, x=at))
+    ending = mark_of(run)
+    if ending:
+        lines.append(Rule("ending", columns.span))
+        texts.append(Label("ending", ending, x=columns.span))
+    return Scene(
+        columns.span,
+        len(drawn),
+        tuple(Bars(row, lane.name, lane.bars) for row, lane in enumerate(drawn)),
+        tuple(
+            Glyphs(row, verdict, times)
+            for row, lane in enumerate(drawn)
+            for verdict, times in lane.marks.items()
+            if len(times)
+        ),
+        tuple(texts),
+        tuple(lines),
+    )
+
+
+def note(scene: Scene, row: int) -> str:
+    """What stands at the right end of a lane: "12 calls, 3.1 ms"."""
+    return ", ".join(text.words for role in ("calls", "time") for text in scene.words(role) if text.row == row)
+
+
+def lanes(columns: Columns, bins: int = 1200) -> list[Lane]:
+    """The lanes of a run: the guest's own time, then each family that made a call.
+
+    Up to `bins` calls a lane are drawn as they are; more are binned.
+    """
+    starts, ends = columns.gaps()
+    found = [Lane("guest", 0, int((ends - starts).sum()), _bars(starts, ends, columns.span, bins), {})]
+    flagged = {"failed": columns.failed, "injected": columns.injected, "refused": columns.refused}
+    for family, mask in columns.families.items():
+        start, end = columns.start[mask], columns.end[mask]
+        marks = {v: _thinned(columns.start, mask & flags, columns.span, bins // 4) for v, flags in flagged.items()}
+        total = int(columns.dur[mask].sum())
+        found.append(Lane(family, int(mask.sum()), total, _bars(start, end, columns.span, bins), marks))
+    return found
+
+
+def _bars(start: Ints, end: Ints, span: int, bins: int) -> Spans:
+    """At most `bins` bars for these intervals; a bar is at least a 1/bins of the width, so that it can be seen."""
+    if len(start) <= bins:
+        least = span / bins
+        right = np.maximum(end, start + least)
+        return np.stack([start.astype(float), right, np.ones(len(start))], axis=1)
+    edges = np.linspace(0.0, float(span), bins + 1)
+    part = np.clip(busy(start, end, edges) / np.diff(edges), 0.0, 1.0)
+    met = np.bincount(np.minimum(start * bins // max(span, 1), bins - 1), minlength=bins) > 0
+    height = np.where(met | (part > 0), np.maximum(part, 0.25), 0.0)
+    seen = height > 0
+    return np.stack([edges[:-1][seen], edges[1:][seen], height[seen]], axis=1)
+
+
+def _thinned(start: Ints, mask: Mask, span: int, bins: int) -> Ints:
+    """The starts of the masked calls, at most one in each of `bins` equal parts of the span."""
+    times = start[mask]
+    if len(times) <= 1:
+        return times
+    _, first = np.unique(times * bins // max(span, 1), return_index=True)
+    return times[first]
+
+
+def _notes(run: Subject) -> list[tuple[float, str]]:
+    """(ns, text) of the first notes of a person: each stands at the first call that it is about."""
+    trace = trace_of(run)
+    found: list[tuple[float, str]] = []
+    for first, last, text in trace.notes[:MOST_NOTES]:
+        row = int(np.searchsorted(trace.seq, first))
+        if row < len(trace) and trace.seq[row] <= last:
+            found.append((float(trace.column("t_start")[row]), text))
+    return found
+
+
+def headline(run: Subject, columns: Columns) -> str:
+    """The line above the picture: name, calls, time, and what was refused or dropped."""
+    return f"{run.name}: {figures(run, columns)}" if run.name else figures(run, columns)
+
+
+def figures(run: Subject, columns: Columns) -> str:
+    """`headline` without the name, which a guest's author chose."""
+    if run.running:
+        text = f"{counted(len(columns), 'call')}, still running"
+    else:
+        span = f" in {duration(columns.span)}" if len(columns) or columns.ended else ""
+        text = f"{counted(len(columns), 'call')}{span}"
+    refused = int(columns.refused.sum())
+    if refused:
+        text += f", {refused:,} refused"
+    if columns.dropped:
+        text += f" (the first {counted(columns.dropped, 'call')} not kept)"
+    return text
+
+
+def tick_values(span: float, most: int = 6) -> list[float]:
+    """Round values from 0 to `span`, at most `most` steps of 1, 2, 2.5 or 5 times a power of ten apart."""
+    power = 10.0 ** math.floor(math.log10(span / most))
+    step = next(power * k for k in (1, 2, 2.5, 5, 10, 20) if span / (power * k) <= most)
+    return [step * n for n in range(int(span / step * (1 + 1e-12)) + 1)]
