@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -356,6 +357,49 @@ def test_the_nearest_name_is_looked_for_in_one_file() -> None:
 
 def test_each_dependency_is_imported_in_its_home_only() -> None:
     check("stranger")
+
+
+# Texts made for people that carry a value beside them (`Need`, `Remedy`).
+MADE_FOR_PEOPLE = {"reason", "sentence", "remedy", "flag", "why", "hint"}
+READS_TEXT = {
+    "startswith", "endswith", "partition", "rpartition", "split", "removeprefix", "removesuffix", "find", "index",
+}  # fmt: skip
+MAY_READ = {"views.timeline.feed": "a person searches in what is shown"}
+
+
+def test_nothing_is_read_out_of_a_sentence_or_a_flag() -> None:
+    """What a refusal needs is a value: only `grants/remedy.py` knows how it is written."""
+
+    def of_people(node: ast.AST) -> bool:
+        return any(isinstance(part, ast.Attribute) and part.attr in MADE_FOR_PEOPLE for part in ast.walk(node))
+
+    found = set()
+    for module, path in modules().items():
+        if room(module) in ("toolchains", "module", "text") or module in ("grants.remedy", *MAY_READ):
+            continue
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Compare) and any(isinstance(op, (ast.In, ast.NotIn)) for op in node.ops):
+                if any(of_people(side) for side in node.comparators):
+                    found.add(f"{module}:{node.lineno}")
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                arguments = node.args if ast.unparse(node.func.value) in ("re", "shlex") else []
+                target = [node.func.value] if node.func.attr in READS_TEXT else arguments
+                if any(of_people(part) for part in target):
+                    found.add(f"{module}:{node.lineno}")
+    assert not found
+
+
+def test_the_rooms_below_the_command_line_know_no_flag_of_it() -> None:
+    found = []
+    for module, path in modules().items():
+        if room(module) not in ("capabilities", "wasi", "trace"):
+            continue
+        docstrings = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
+        texts = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+        for node in texts:
+            if isinstance(node.value, str) and re.search(r"(^|[\s(])--[a-z]", node.value):
+                found.append(f"{module}:{node.lineno}: {node.value!r}")
+    assert not found, "\n".join(found)
 
 
 def test_views_do_not_ask_a_run_by_name_what_it_has() -> None:

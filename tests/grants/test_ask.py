@@ -13,6 +13,7 @@ from wasilab import Grants, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy, Refused
 from wasilab.grants.live.ask import MOST_QUESTIONS, Answer, Asking, Question
 from wasilab.grants.live.questions import parse
+from wasilab.grants.remedy import folder_remedy
 from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno
 
@@ -117,7 +118,7 @@ def test_where_nobody_is_there_it_is_refused(folder: Path, person: Person | None
     asking = Asking(None if person is None else lambda question: None)
     for subject in ("/x", "/y"):
         with pytest.raises(Refused, match=f"nobody to ask; grant it with --dir {subject}"):
-            asking.require("read it", subject, "read", f"--dir {subject}")
+            asking.require("read it", subject, "read", folder_remedy(subject))
     assert len(asking.asked) == 1
 
 
@@ -266,7 +267,7 @@ def test_what_was_allowed_becomes_advice(folder: Path) -> None:
 def test_a_guest_cannot_wear_a_person_down() -> None:
     asking = Asking(lambda question: Answer.ONCE)
     for number in range(MOST_QUESTIONS):
-        asking.require("read it", f"/x{number}", "read", "--dir /")
+        asking.require("read it", f"/x{number}", "read", folder_remedy("/"))
     with pytest.raises(Refused, match="questions have been asked"):
-        asking.require("read it", "/y", "read", "--dir /")
+        asking.require("read it", "/y", "read", folder_remedy("/"))
     assert len(asking.asked) == MOST_QUESTIONS

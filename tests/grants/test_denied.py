@@ -13,7 +13,7 @@ from wasilab.capabilities.patterns import quota
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.advice.compare import items
 from wasilab.grants.forms.flags import add_options, from_options
-from wasilab.grants.missing import missing
+from wasilab.grants.remedy import missing_grants
 
 from .guests import READ, SCRATCH, WRITE, Guest, fd
 
@@ -31,9 +31,9 @@ def folder(tmp_path: Path) -> Path:
 def mended(finished: Run) -> Grants:
     """The run's grants with every remedy of its refusals."""
     grants = finished.grants
-    for lack in missing([finished]):
-        assert lack.complete, lack
-        grants = lack.added_to(grants)
+    for missing in missing_grants([finished]):
+        assert missing.remedy is not None
+        grants = missing.remedy.apply(grants)
     return grants
 
 
@@ -88,8 +88,8 @@ def test_a_limit_is_named_by_its_flag(folder: Path) -> None:
 def test_a_quota_of_the_thing_itself_is_no_flags(folder: Path) -> None:
     guest = Guest().open("new", rights=WRITE, oflags=CREATE).write("x" * 20)
     for grants, remedy in (
-        (Grants(dirs={"/m": MemDir(max_bytes=10)}), ""),
-        (Grants(dirs={"/m": quota(MemDir(), 10)}), ""),
+        (Grants(dirs={"/m": MemDir(max_bytes=10)}), "grant a larger max_bytes to the directory at '/m'"),
+        (Grants(dirs={"/m": quota(MemDir(), 10)}), "grant a larger max_bytes to the directory at '/m'"),
         (Grants(dirs={"/m": MemDir()}, limits=Limits(bytes_written=0)), "--max-written BYTES"),
     ):
         (refusal,) = run(guest.module(), (), grants).denied
@@ -110,9 +110,9 @@ def test_revoked_is_not_missing(folder: Path) -> None:
     started = run(guest.module(), (), Grants(dirs={"/data": HostDir(str(folder))}), detach=True)
     started.live.revoke("/data")
     started.wait(20)
-    assert missing([started]) == []
-    (shown,) = missing([started], every=True)
-    assert shown.flag == ""
+    assert missing_grants([started]) == []
+    (shown,) = missing_grants([started], every=True)
+    assert shown.remedy is None
     assert "taken back" in shown.why
 
 

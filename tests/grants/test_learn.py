@@ -66,9 +66,9 @@ def test_what_was_looked_for_elsewhere_is_missing(folder: Path) -> None:
     rehearsed = run(Guest().open("etc/secret").module(), (), rehearsal(Grants()))
     advice = lesson(rehearsed, Grants())
     assert advice.grants.dirs == {}
-    assert [(lack.flag, lack.why) for lack in advice.missing] == [("--dir /etc", "'/etc/secret' was looked for")]
+    assert [(each.text, each.why) for each in advice.missing] == [("--dir /etc", "'/etc/secret' was looked for")]
     changing = run(Guest().open("etc/new", rights=WRITE).module(), (), rehearsal(Grants()))
-    assert [lack.flag for lack in lesson(changing, Grants()).missing] == ["--dir /etc:rw"]
+    assert [each.text for each in lesson(changing, Grants()).missing] == ["--dir /etc:rw"]
 
 
 def test_what_is_not_here_and_nowhere_else_is_not_called_missing(folder: Path) -> None:

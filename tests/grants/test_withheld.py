@@ -15,7 +15,7 @@ from wasilab.grants.advice.learn import rehearsal
 from wasilab.grants.forms.flags import add_options, from_options
 from wasilab.grants.forms.toml import merge_text
 from wasilab.grants.grants import GrantError
-from wasilab.grants.missing import missing
+from wasilab.grants.remedy import missing_grants
 from wasilab.wasi.types import Errno
 
 from .guests import READ, WRITE, Guest
@@ -63,10 +63,11 @@ def test_what_a_refusal_proposes_gives_back_that_right_alone(tmp_path: Path) -> 
     (tmp_path / "a.txt").write_text("text")
     grants = Grants(dirs={"/d": HostDir(tmp_path, "rw")}, withheld={"/d": ["path_unlink_file", "fd_readdir"]})
     refused = run(unlinks().module(), (), grants)
-    (lack,) = missing([refused])
-    assert lack.flag == "--withhold /d:fd_readdir"
+    (missing,) = missing_grants([refused])
+    assert missing.remedy is not None
+    assert missing.text == "--withhold /d:fd_readdir"
     assert (tmp_path / "a.txt").exists()
-    allowed = lack.added_to(grants)
+    allowed = missing.remedy.apply(grants)
     assert allowed.withheld == {"/d": ("fd_readdir",)}
     assert run(unlinks().module(), (), allowed).exit_code == 0
 

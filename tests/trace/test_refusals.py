@@ -1,37 +1,42 @@
-"""Refusals in words: what was asked, why not, and the smallest grant that would allow it."""
+"""Refusals in words: what was asked, why not, and what was needed."""
 
 from __future__ import annotations
 
-from wasilab.capabilities.refusal import DeniedBy
+from wasilab.capabilities.refusal import DeniedBy, Need, NeedKind
 
 from .building import Builder, copying
 
 
-def test_a_write_through_a_read_only_grant_names_the_folder_to_grant() -> None:
-    b = Builder(dirs={"/data": "/home/me/my data"})
-    b.open(3, "/data", preopen="/data", filetype=3)
-    b.path_open(3, b"new.txt", errno=76, denied=1, reason="it is granted read-only; grant it with :rw")
-    (refusal,) = b.trace().denied
-    assert refusal.denied_by is DeniedBy.GRANT
-    assert refusal.sentence == "path_open('/data/new.txt') was refused: it is granted read-only; grant it with :rw"
-    assert refusal.remedy == "--dir '/home/me/my data'::/data:rw"
-
-
-def test_the_remedy_names_a_folder_once_where_both_sides_call_it_the_same() -> None:
-    b = Builder(dirs={"my out": "my out/"})
-    b.open(3, "my out", preopen="my out", filetype=3)
-    b.path_open(3, b"new.txt", errno=76, denied=1, reason="it is granted read-only; grant it with :rw")
-    (refusal,) = b.trace().denied
-    assert refusal.remedy == "--dir 'my out/':rw"
-
-
-def test_a_path_that_leaves_its_directory_asks_for_the_one_it_reached_for() -> None:
+def test_a_refusal_has_the_sentence_and_the_need_of_its_call() -> None:
     b = Builder()
     b.open(3, "/data", preopen="/data", filetype=3)
-    b.path_open(3, b"../etc/passwd", errno=63, denied=3, reason="it leaves /data")
+    need = Need(NeedKind.WRITE, "/data")
+    b.path_open(3, b"new.txt", errno=76, denied=1, reason="it is granted read-only", need=need)
     (refusal,) = b.trace().denied
-    assert refusal.asked == "path_open('/data/../etc/passwd')"
-    assert refusal.remedy == "--dir HOST::/etc"
+    assert (refusal.denied_by, refusal.need) == (DeniedBy.GRANT, need)
+    assert refusal.sentence == "path_open('/data/new.txt') was refused: it is granted read-only"
+
+
+def test_a_trace_by_itself_says_no_remedy_and_takes_the_text_of_others() -> None:
+    b = Builder()
+    b.path_open(3, b"x", errno=76, denied=1, reason="no", need=Need(NeedKind.CLOCK))
+    b.path_open(3, b"y", errno=76, denied=1, reason="no")
+    denied = b.trace().denied
+    assert [refusal.remedy for refusal in denied] == ["", ""]
+    assert "To allow it" not in str(denied)
+    told = denied.with_remedies(lambda need: f"<{need.kind}>")
+    assert [refusal.remedy for refusal in told] == ["<clock>", ""]
+    assert "To allow it: <clock>" in str(told)
+    assert "&lt;clock&gt;" in told._repr_html_()
+
+
+def test_equal_sentences_with_other_needs_are_entries_of_their_own() -> None:
+    b = Builder()
+    for guest in ("/a", "/b", "/a"):
+        b.path_open(3, b"x", errno=76, denied=1, reason="no", need=Need(NeedKind.WRITE, guest))
+    assert [(refusal.need, refusal.count) for refusal in b.trace().denied] == [
+        (Need(NeedKind.WRITE, "/a"), 2), (Need(NeedKind.WRITE, "/b"), 1),
+    ]  # fmt: skip
 
 
 def test_equal_refusals_are_one_entry_with_a_count() -> None:
@@ -44,25 +49,13 @@ def test_equal_refusals_are_one_entry_with_a_count() -> None:
     assert "(3 times)" in str(denied)
 
 
-def test_remedies_of_the_other_kinds() -> None:
-    b = Builder()
-    b.open(3, "/data", preopen="/data", filetype=3)
-    b.call("clock_time_get", 0, 0, 0, 0, errno=76, denied=1, reason="clocks are not granted")
-    b.call("random_get", 16, 8, errno=76, denied=1, reason="randomness is not granted")
-    b.call("fd_write", 0, 16, 1, 32, errno=76, denied=2, reason="it lacks the right fd_write")
-    b.path_open(3, b"x", errno=33, denied=6, reason="no more descriptors")
-    b.path_open(3, b"y", errno=2, denied=4, reason="the host says no")
-    remedies = [r.remedy for r in b.trace().denied]
-    assert remedies == ["--clock real", "--random real", "--rights compat", "--max-fds N", ""]
-
-
 def test_a_search_for_directories_that_finds_none_is_reported() -> None:
     b = Builder()
     b.call("fd_prestat_get", 3, 64, errno=8)
     b.write_text(2, b"open: no such file\n")
     (refusal,) = b.trace().denied
     assert refusal.sentence.startswith("the guest looked for granted directories and found none")
-    assert refusal.remedy == "--dir HOST[::GUEST]"
+    assert refusal.need == Need(NeedKind.DIRECTORY)
     assert refusal.seq == 0
 
 
@@ -88,7 +81,7 @@ def test_what_go_asks_for_outside_every_directory_is_refused_and_its_search_alon
         denied = b.trace().denied
         assert [(r.asked, r.count, r.seq) for r in denied] == [("path_open('x/y')", 2, 0), ("path_open('z')", 1, 1)]
         assert denied[0].sentence == "path_open('x/y') failed: no granted directory holds this path"
-        assert denied[0].remedy == "--dir HOST[::GUEST]"
+        assert denied[0].need == Need(NeedKind.DIRECTORY)
 
 
 def test_nothing_refused_says_so() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from wasilab import Grants, HostDir, MemDir, Run, run
+from wasilab.capabilities.refusal import Need, NeedKind
 from wasilab.trace.answers.library_refusals import Unasked, unasked
 
 from ..grants.guests import READ, Guest, fd
@@ -41,7 +42,7 @@ def test_the_librarys_own_words_with_the_path_are_sure(text: str) -> None:
     assert (told.path, told.sure) == ("/etc/app.conf", True)
     assert "says so in stderr" in told.sentence
     assert "(data)" in told.sentence
-    assert told.flag == "--dir HOST::/etc"
+    assert told.need == Need(NeedKind.DIRECTORY, "/etc/app.conf")
 
 
 def test_a_label_is_no_path_and_an_argument_is_most_likely_it() -> None:
@@ -53,7 +54,7 @@ def test_a_label_is_no_path_and_an_argument_is_most_likely_it() -> None:
     assert unknown is not None
     assert (unknown.path, unknown.sure) == ("", False)
     assert "refused by the program's own library" in unknown.sentence
-    assert unknown.flag == "--dir HOST[::GUEST]"
+    assert unknown.need == Need(NeedKind.DIRECTORY)
 
 
 def test_a_path_that_nobody_asked_for_is_likely_and_no_more() -> None:
@@ -113,7 +114,7 @@ def test_hostile_words_stay_words() -> None:
 def test_an_error_message_that_speaks_of_a_path_nobody_asked_for() -> None:
     told = found(says("opening /tmp/a/x.lib: No such file or directory"))
     assert told is not None
-    assert (told.path, told.sure, told.flag) == ("/tmp/a/x.lib", True, "--dir HOST::/tmp/a")
+    assert (told.path, told.sure) == ("/tmp/a/x.lib", True)
     vague = found(says("error: could not read '/etc/app.conf'"))
     assert vague is not None
     assert not vague.sure

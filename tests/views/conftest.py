@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from wasilab import panel
+from wasilab.capabilities.refusal import Need, NeedKind
 from wasilab.engine.outcome import Outcome
 from wasilab.panel.panel import Panel
 from wasilab.trace.record.recorder import Recorder, pack_payload
@@ -37,7 +38,7 @@ class Book:
     """Writes calls into a recorder as the engine does, at times of its own."""
 
     def __init__(self, stacks: bool = True) -> None:
-        self.recorder = Recorder(meta={"source": SOURCE, "source_name": "copy.c"})
+        self.recorder = Recorder(meta={"source": SOURCE, "source_name": "copy.c", "dirs": {"/data": "data"}})
         self.write = self.recorder.make_writer()
         self.now = 0
         self.lives: dict[int, int] = {}
@@ -64,12 +65,12 @@ class Book:
     def call(
         self, name: str, *words: int, fd: int = -1, gap: int = 2000, dur: int = 1500, result: int = 0, errno: int = 0,
         by: int = 0, flags: int = 0, path: bytes | None = None, data: bytes = b"", aux: bytes = b"", reason: str = "",
-        line: int = 0, closing: bool = False,
+        line: int = 0, closing: bool = False, need: Need | None = None,
     ) -> None:  # fmt: skip
         self.now += gap
         more = words[4:]
         payload = None
-        number = self.recorder.intern_reason(reason) if reason else 0
+        number = self.recorder.intern_reason(reason, need) if reason else 0
         if data or aux or more or reason:
             payload = pack_payload(aux, data[:64], more, number)
         stack = self.recorder.intern_stack([(f"main copy.c:{line}", line * 10)]) if line and self.stacks else 0
@@ -102,10 +103,10 @@ def copied(evil: bool = False) -> Book:
     book.call("clock_time_get", 0, 1, 0, 0, dur=400, result=10**18)
     book.call("fd_prestat_get", 3, 100, fd=3, aux=bytes(8))
     book.call("path_open", 3, 1, 200, 6, 0, 64, 0, 64, 0, 0, 300, fd=3, path=b"passwd", errno=76, by=1, line=4,
-              reason="path_open('../etc/passwd') was refused: no granted directory contains it")  # fmt: skip
+              need=Need(NeedKind.DIRECTORY, "/etc/passwd"), reason="no granted directory contains it")  # fmt: skip
     name = EVIL.encode() if evil else b"out.txt"
     book.call("path_open", 3, 1, 200, 6, 9, 64, 0, 64, 0, 0, 300, fd=3, path=name, errno=63, by=1, line=5,
-              reason=f"path_open({name.decode()!r}) was refused: /data is granted read-only")  # fmt: skip
+              need=Need(NeedKind.WRITE, "/data"), reason=f"{name.decode()!r}: /data is granted read-only")  # fmt: skip
     book.open(4, b"/data/in.txt")
     book.call("path_open", 3, 1, 200, 6, 0, 64, 0, 64, 0, 0, 300, fd=3, path=b"in.txt", result=4, line=4, dur=30000)
     for i in range(12):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from wasilab.capabilities.refusal import Need, NeedKind
 from wasilab.engine.outcome import Frame, Outcome
 from wasilab.trace.answers.refusals import Refusals
 from wasilab.views import display
@@ -77,8 +78,9 @@ def test_refusals_are_grouped_with_their_remedy(copy_run: Any) -> None:
     assert [group.count for group in groups] == [1, 1]
     assert "no granted directory contains it" in groups[0].sentence
     text = report.text(copy_run)
-    assert "refused: path_open('../etc/passwd') was refused: no granted directory contains it" in text
-    assert "to allow it: --dir" in text
+    assert "refused: path_open('/data/passwd') was refused: no granted directory contains it" in text
+    assert "to allow it: --dir HOST::/etc (HOST is the folder to give)\n" in text
+    assert "to allow it: --dir data::/data:rw\n" in text
 
 
 def test_text_is_useful_in_a_terminal(copy_run: Any) -> None:
@@ -170,7 +172,7 @@ def test_only_what_is_shown_of_the_output_is_read(copy_run: Any) -> None:
 def test_right_to_left_letters_stay_in_their_place(copy_run: Any) -> None:
     denial = copy_run.denied[0]
     hebrew = type(denial)(
-        denial.call, denial.asked, denial.denied_by, "path_open('\u05e9\u05dc\u05d5\u05dd')", "--dir x", 1
+        denial.call, denial.asked, denial.denied_by, "path_open('\u05e9\u05dc\u05d5\u05dd')", None, 1
     )
     output = "\u05e9\u05dc\u05d5\u05dd 123 end\n".encode()
     page = report.page(replace(copy_run, refused=Refusals([hebrew]), stdout_bytes=output))
@@ -237,14 +239,14 @@ def test_the_pages_timeline_tells_what_the_picture_tells(copy_run: Any, many_run
 
 def test_a_thousand_reasons_do_not_flood_the_report(copy_run: Any) -> None:
     denials = [type(copy_run.denied[0])(
-        "path_open", "x", copy_run.denied[0].denied_by, f"reason {i}", "--dir x", i) for i in range(1000)]  # fmt: skip
+        "path_open", "x", copy_run.denied[0].denied_by, f"reason {i}", None, i) for i in range(1000)]  # fmt: skip
     page = report.page(replace(copy_run, refused=Refusals(denials)))
     assert "970 more reasons" in page
 
 
 def test_a_path_of_4096_characters_stays_in_the_page(copy_run: Any) -> None:
     denial = copy_run.denied[0]
-    long = type(denial)(denial.call, denial.asked, denial.denied_by, "path_open('" + "a" * 4096 + "')", "", 1)
+    long = type(denial)(denial.call, denial.asked, denial.denied_by, "path_open('" + "a" * 4096 + "')", None, 1)
     page = report.page(replace(copy_run, refused=Refusals([long])))
     assert "a" * 4096 in page
     assert "overflow-wrap: anywhere" in page
@@ -276,8 +278,7 @@ def test_the_widget_is_for_a_person_and_the_report_for_a_page(
 
 def test_a_remedy_with_blanks_says_what_goes_there(copy_run: Any) -> None:
     denial = copy_run.denied[0]
-    blank, whole = (type(denial)(denial.call, denial.asked, denial.denied_by, f"refused {flag}", flag, 1)
-                    for flag in ("--dir HOST[::GUEST]", "--dir in::/in:rw"))  # fmt: skip
+    blank, whole = (replace(denial, need=need) for need in (Need(NeedKind.DIRECTORY), Need(NeedKind.WRITE, "/data")))
     for form in (report.text, report.body):
         incomplete = form(replace(copy_run, refused=Refusals([blank])))
         assert "HOST is the folder to give, GUEST where the program looks" in incomplete

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wasilab.grants.grants import GrantError
-from wasilab.views.rerun import can_rerun, with_remedy
+from wasilab.capabilities.refusal import NeedKind
+from wasilab.grants.remedy import Remedy
+from wasilab.views.rerun import can_rerun
 from wasilab.views.timeline import live
 from wasilab.views.timeline.live import LiveFeed, columns, grown
 from wasilab.views.timeline.module_js import ORDER, module
@@ -104,16 +105,17 @@ def test_notes_are_told_by_their_call_also_where_calls_were_dropped(many_run: Ca
 
 
 def test_grant_and_run_again_shows_the_new_run(copy_run: Any, many_run: Any) -> None:
-    asked: list[str] = []
+    asked: list[Remedy] = []
 
-    def rerun(remedy: str) -> Any:
+    def rerun(remedy: Remedy) -> Any:
         asked.append(remedy)
         return many_run(7)
 
     talk = Talk(copy_run, again=rerun)
-    assert talk.widget._head.count("grant and run again") == 2
-    assert "error" not in talk.ask("grant", refusal=0)[0]
-    assert asked[0].startswith("--dir")
+    assert talk.widget._head.count("grant and run again") == 1
+    assert "error" in talk.ask("grant", refusal=0)[0], "a folder has to be chosen first"
+    assert "error" not in talk.ask("grant", refusal=1)[0]
+    assert asked == [Remedy(NeedKind.WRITE, "/data", "data", "rw")]
     assert talk.widget._meta["calls"] == 7
 
 
@@ -129,7 +131,7 @@ def test_a_refused_program_runs_again_with_the_flag_that_the_refusal_names() -> 
     from wasilab.views.report.verdict import refusals
 
     run = wasilab.run(wasilab.compile(WAT, "wat"), grants=wasilab.Grants(random=Random.nothing()))
-    assert [refusal.remedy for refusal in refusals(run)] == ["--random real"]
+    assert [refusal.remedy for refusal in refusals(run)] == [Remedy(NeedKind.RANDOM)]
     talk = Talk(run)
     assert talk.widget._head.count("grant and run again") == 1
     assert "error" not in talk.ask("grant", refusal=0)[0]
@@ -156,8 +158,8 @@ def test_a_program_that_asked_nobody_is_repeated_with_an_empty_stdin() -> None:
 
     grants = wasilab.Grants(random=Random.nothing(), stdin="ask")
     silent, asking = (wasilab.run(wasilab.compile(wat, "wat"), grants=grants) for wat in (WAT, READS))
-    assert can_rerun(silent, "--random real")
-    assert not can_rerun(asking, "--random real"), "what was typed cannot be typed again"
+    assert can_rerun(silent, Remedy(NeedKind.RANDOM))
+    assert not can_rerun(asking, Remedy(NeedKind.RANDOM)), "what was typed cannot be typed again"
     again = Talk(silent)
     assert "error" not in again.ask("grant", refusal=0)[0]
     assert again.widget.run.wait().grants.stdin == b""
@@ -168,11 +170,9 @@ def test_a_remedy_that_a_person_has_to_complete_has_no_button() -> None:
     import wasilab
 
     run = wasilab.run(wasilab.compile(WAT, "wat"))
-    for remedy in ("--dir HOST[::GUEST]", "--max-fds N", "--max-written BYTES", ""):
+    for remedy in (Remedy(NeedKind.DIRECTORY, "/in"), Remedy(NeedKind.LIMIT, limit="fds")):
         assert not can_rerun(run, remedy)
-    assert can_rerun(run, "--dir in::/in:rw")
-    with pytest.raises(GrantError, match="no-such-flag"):
-        with_remedy(run.grants, "--no-such-flag")
+    assert can_rerun(run, Remedy(NeedKind.WRITE, "/in", "in", "rw"))
 
 
 def test_without_a_way_to_run_again_there_is_no_button(copy_run: Any) -> None:

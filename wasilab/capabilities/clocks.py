@@ -125,9 +125,7 @@ class NoClock:
     virtual = True  # so that nobody sleeps on it: `advance_to` refuses too
 
     def _refuse(self) -> Refused:
-        return Refused(
-            errno.EPERM, "no clock is granted; grant one with --clock real", need=Need(NeedKind.CLOCK), notcapable=True
-        )
+        return Refused(errno.EPERM, "no clock is granted", need=Need(NeedKind.CLOCK), notcapable=True)
 
     def resolution(self) -> int:
         raise self._refuse()

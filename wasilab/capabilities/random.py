@@ -73,12 +73,7 @@ class Random:
 
     def fill(self, buffer: memoryview) -> None:
         """Overwrite all of `buffer` with random bytes."""
-        raise Refused(
-            errno.EPERM,
-            "no randomness is granted; grant it with --random real",
-            need=Need(NeedKind.RANDOM),
-            notcapable=True,
-        )
+        raise Refused(errno.EPERM, "no randomness is granted", need=Need(NeedKind.RANDOM), notcapable=True)
 
     def __eq__(self, other: object) -> bool:
         if self.spec == "custom" or not isinstance(other, Random):

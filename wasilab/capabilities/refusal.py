@@ -107,7 +107,7 @@ def refused_change(path: str) -> Refused:
     """The refusal of creating or changing `path` in a folder that is granted read-only."""
     return Refused(
         EPERM,
-        f"{path!r} cannot be created or changed: its folder is granted read-only (grant it as rw or copy)",
+        f"{path!r} cannot be created or changed: its folder is granted read-only",
         need=Need(NeedKind.WRITE, path),
         notcapable=True,
     )

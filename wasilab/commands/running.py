@@ -263,8 +263,8 @@ def explanations(run: Run) -> list[str]:
     for refusal in refusals(run) if run.traced else ():
         times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
         lines.append(f"refused: {refusal.sentence}{times}{f' [{refusal.where}]' if refusal.where else ''}")
-        if refusal.remedy:
-            lines.append(f"  to allow it: {refusal.remedy}")
+        if refusal.remedy is not None:
+            lines.append(f"  to allow it: {refusal.remedy.text}")
     unseen = refused_by_its_library(run)
     return [*lines, f"wasilab: {unseen}"] if unseen else lines
 

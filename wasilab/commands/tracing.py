@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Unpack
 
+from ..grants.remedy import denied
 from ..text.escape import visible
 from ..text.nearest import did_you_mean
 from ..text.numbers import counted
@@ -162,7 +163,7 @@ def _answer(chosen: Trace, query: str, told: str) -> Any:
 
 
 def _refused(chosen: Trace) -> Any:
-    return chosen.denied
+    return denied(chosen)
 
 
 def _annotated(chosen: Trace) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as w
 
 from ..grants.live.ask import Answer, Question
-from ..grants.missing import Missing
+from ..grants.remedy import MissingGrant
 from ..text.escape import html_text
 
 
@@ -42,21 +42,21 @@ def question_box(question: Question, answer: Callable[[Answer], object]) -> w.Bo
 
 
 def refusal_box(
-    lack: Missing, grant: Callable[[], object], choose: Callable[[], object], *, sure: bool = True
+    missing: MissingGrant, grant: Callable[[], object], choose: Callable[[], object], *, sure: bool = True
 ) -> w.Box:
     """What was refused and why, and a button that grants it, or chooses the folder that it is about."""
     mark = '<span class="wasilab-bad">✖</span>' if sure else '<span class="wasilab-warn">?</span>'
-    times = f" ({lack.count:,} times)" if lack.count > 1 else ""
-    line = f" at <code>{html_text(lack.line)}</code>" if lack.line else ""
-    flag = f"<br>to allow it: <code>{html_text(lack.flag)}</code>" if lack.flag else ""
+    times = f" ({missing.count:,} times)" if missing.count > 1 else ""
+    line = f" at <code>{html_text(missing.line)}</code>" if missing.line else ""
+    text = f"<br>to allow it: <code>{html_text(missing.text)}</code>" if missing.text else ""
     children: list[w.Widget] = [
-        w.HTML(f"{mark} <bdi>{html_text(lack.why)}</bdi>{times}{line}{flag}")
+        w.HTML(f"{mark} <bdi>{html_text(missing.why)}</bdi>{times}{line}{text}")
     ]
-    if lack.complete:
-        button = small("Grant it", lack.flag)
+    if missing.complete:
+        button = small("Grant it", missing.text)
         button.on_click(lambda _: grant())
         children.append(button)
-    elif "--dir" in lack.flag:
+    elif missing.asks_for_a_folder:
         button = small("Choose a folder…", "choosing is granting")
         button.on_click(lambda _: choose())
         children.append(button)

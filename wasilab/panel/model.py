@@ -16,7 +16,7 @@ from ..capabilities.protocols import Directory
 from ..grants.advice.advise import Advice, advise
 from ..grants.grants import GrantError, GrantFields, Grants
 from ..grants.live.ask import Answer, Question
-from ..grants.missing import Missing, missing
+from ..grants.remedy import MissingGrant, missing_grants
 from ..module.module import Module
 from ..runs import runner
 from ..runs.run import Run
@@ -226,9 +226,9 @@ class PanelModel:
         """Grant only what the last run used."""
         self.put(self.advice().grants)
 
-    def refused(self) -> list[Missing]:
+    def refused(self) -> list[MissingGrant]:
         """What the last run asked for and was refused, with the grant that would allow it where one would."""
-        return missing([self.run], every=True) if self.run is not None and self.run.traced else []
+        return missing_grants([self.run], every=True) if self.run is not None and self.run.traced else []
 
     def looked_for(self) -> str:
         """A path that the last run failed over and that no directory held, as far as it shows; else ""."""

@@ -18,12 +18,12 @@ import ipywidgets as w
 from ..engine.threads import spawn
 from ..grants.advice.compare import danger, items
 from ..grants.grants import GrantError, Grants
-from ..grants.missing import Missing
+from ..grants.remedy import MissingGrant
 from ..module.module import Module, ModuleError
 from ..runs.run import Run, RunError
 from ..runs.runner import Program, load_program
 from ..text.escape import html_text
-from ..views.report.verdict import mood, unasked_of, verdict
+from ..views.report.verdict import mood, remedy_of, unasked_of, verdict
 from ..views.timeline.widget import timeline
 from . import table
 from .boxes import classed, put, question_box, refusal_box, small
@@ -305,20 +305,24 @@ class Panel(w.VBox):  # type: ignore[misc]
         tone = {"good": "good", "warn": "bad", "bad": "bad"}[mood(run)]
         mark = "✔" if tone == "good" else "✖"
         self.verdict.value = f'<span class="wasilab-{tone}">{mark}</span> {html_text(verdict(run))}'
-        lacks = self.model.refused()
-        boxes = [self._refusal(lack) for lack in lacks[:20]]
-        outside = sum(lack.count for lack in lacks if "--dir HOST" in lack.flag)
+        refused = self.model.refused()
+        boxes = [self._refusal(missing) for missing in refused[:20]]
+        outside = sum(missing.count for missing in refused if missing.asks_for_a_folder)
         unseen = unasked_of(run)
         if unseen is not None:
-            boxes.append(self._refusal(Missing(unseen.flag, unseen.sentence, 1, -1), sure=unseen.sure))
+            remedy = remedy_of(run, unseen.need)
+            boxes.append(self._refusal(MissingGrant(remedy, unseen.sentence, 1, -1), sure=unseen.sure))
             outside += unseen.sure
         self.refusals.children = tuple(boxes)
         # What lies in no granted directory has no row of its own: it stands where directories are granted.
         self._refused["+"].value = table.count_html(outside)
 
-    def _refusal(self, lack: Missing, *, sure: bool = True) -> w.Box:
-        grant = partial(self._edit, lambda: self.model.put(lack.added_to(self.grants)))
-        return refusal_box(lack, grant, self._choose, sure=sure)
+    def _refusal(self, missing: MissingGrant, *, sure: bool = True) -> w.Box:
+        def grant() -> None:
+            if missing.remedy is not None:
+                self.model.put(missing.remedy.apply(self.grants))
+
+        return refusal_box(missing, partial(self._edit, grant), self._choose, sure=sure)
 
     # ---- what the buttons do
 

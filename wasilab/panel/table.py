@@ -15,6 +15,7 @@ from ..grants.forms import flags
 from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
+from ..grants.remedy import missing_grants
 from ..module.module import Module
 from ..text.escape import html_text
 from ..text.numbers import counted, exact_size
@@ -170,9 +171,9 @@ def _ungranted(module: Module | None, grants: Grants, trace: Any) -> list[Item]:
     """A line for directories and for sockets where the program asks for them and none is granted."""
     found = []
     if not grants.dirs and asked(module, "path"):
-        lacks = [] if trace is None else [refusal for refusal in trace.denied if "--dir HOST" in refusal.remedy]
-        reasons = tuple(refusal.sentence for refusal in lacks)
-        found.append(Item("path", "", "", 0, sum(refusal.count for refusal in lacks), reasons=reasons))
+        outside = [] if trace is None else [each for each in missing_grants([trace]) if each.asks_for_a_folder]
+        reasons = tuple(each.why for each in outside)
+        found.append(Item("path", "", "", 0, sum(each.count for each in outside), reasons=reasons))
     if not grants.sockets and asked(module, "sock"):
         found.append(Item("sock", "", "", 0, 0))
     return found

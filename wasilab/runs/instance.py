@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 from ..engine.instances import Live
+from ..grants.remedy import denied
 from ..module.dwarf import source_map
 from ..module.module import Module
 from ..trace.answers.refusals import Refusals
@@ -90,7 +91,7 @@ class Instance:
     @property
     def denied(self) -> Refusals:
         """What was refused so far."""
-        return self.trace.denied
+        return denied(self.trace, self.grants)
 
     @property
     def closed(self) -> bool:

@@ -23,6 +23,7 @@ from ..grants.grants import Grants
 from ..grants.live.ask import Answer, Asked, Question
 from ..grants.live.switches import LiveGrants
 from ..grants.live.update import Regranting
+from ..grants.remedy import denied
 from ..module.dwarf import source_map
 from ..module.module import Module
 from ..trace.answers.refusals import Refusals
@@ -217,7 +218,7 @@ class Run:
     @property
     def denied(self) -> Refusals:
         """What was refused: the call, what it asked for, why, and the smallest grant that would allow it."""
-        return self.trace.denied
+        return denied(self.trace, self.grants)
 
     @property
     def changes(self) -> RunChanges:

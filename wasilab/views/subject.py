@@ -13,6 +13,7 @@ from typing import Any, Protocol, get_args
 from ..capabilities.memory.changes import Changes
 from ..engine.outcome import Kind, Outcome
 from ..grants.grants import Grants
+from ..grants.remedy import denied
 from ..module.module import Module
 from ..trace.answers.refusals import Refusals
 from ..trace.record.recorder import Recorder
@@ -97,7 +98,7 @@ class TraceSubject:
 
     @property
     def denied(self) -> Refusals:
-        return self.trace.denied
+        return denied(self.trace)
 
     @property
     def seconds(self) -> float:
@@ -122,7 +123,7 @@ class RunSnapshot:
         self.seconds = run.seconds
         self.traced = run.traced
         self.trace = trace_of(run)
-        self.denied = self.trace.denied
+        self.denied = denied(self.trace, run.grants)
         self.stdout_bytes = run.stdout_bytes
         self.stderr_bytes = run.stderr_bytes
         self.name = run.name

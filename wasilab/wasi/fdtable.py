@@ -152,7 +152,7 @@ class FdTable:
         """Raise MFILE when no further descriptor may be opened."""
         if len(self.entries) >= self.max_fds:
             raise WasiError(
-                Errno.MFILE, f"the limit of {self.max_fds} open descriptors is reached; raise limits.fds",
+                Errno.MFILE, f"the limit of {self.max_fds} open descriptors is reached",
                 DeniedBy.QUOTA, Need(NeedKind.LIMIT, limit="fds"),
             )  # fmt: skip
 

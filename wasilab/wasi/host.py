@@ -153,7 +153,7 @@ class Host:
         if taken_back:
             reason = f"{what} the right {r.names(taken_back)}, which was granted, then taken back"
             return WasiError(Errno.NOTCAPABLE, reason, DeniedBy.REVOKED)
-        reason = f"{what} the right {r.names(rights)}, which its grant withholds (--withhold)"
+        reason = f"{what} the right {r.names(rights)}, which its grant withholds"
         need = Need(NeedKind.RIGHTS, descriptor.withheld.guest, tuple(r.listed(rights)))
         return WasiError(Errno.NOTCAPABLE, reason, DeniedBy.GRANT, need)
 
@@ -179,7 +179,7 @@ class Host:
         if missing & descriptor.withheld.read_only:
             raise WasiError(
                 Errno.NOTCAPABLE,
-                f"{what} lacks the right {r.names(missing)}, because it is granted read-only; grant it with :rw",
+                f"{what} lacks the right {r.names(missing)}, because it is granted read-only",
                 DeniedBy.GRANT,
                 Need(NeedKind.WRITE, descriptor.withheld.guest),
             )

@@ -29,7 +29,8 @@ from ..forms.flags import dir_flags, to_flags
 from ..forms.python import from_python, to_python
 from ..forms.toml import to_toml
 from ..grants import GrantError, Grants
-from ..missing import Missing, missing
+from ..live.ask import Asked
+from ..remedy import MissingGrant, Remedy, missing_grants
 from .evidence import DISCOVERY, Evidence, Use, read
 from .together import merged
 
@@ -62,7 +63,7 @@ class Advice:
 
     grants: Grants
     lines: tuple[Line, ...]
-    missing: tuple[Missing, ...]
+    missing: tuple[MissingGrant, ...]
     """What was asked for and refused; not part of `grants` unless `advise(..., include_missing=True)`."""
     evidence: Evidence
     program: tuple[str, ...] = ()
@@ -102,7 +103,7 @@ class Advice:
         lines += [f"  {line.flag or line.name:{width}}  {line.verdict}: {line.why}" for line in self.lines]
         if self.missing:
             lines += ["", "asked for, and missing:"]
-            lines += [f"  {lack.flag or '(no grant allows it)'}  {lack.why}" for lack in self.missing]
+            lines += [f"  {each.text or '(no grant allows it)'}  {each.why}" for each in self.missing]
         seen = self.evidence
         lines += [
             "",
@@ -145,31 +146,32 @@ def advise(
         granted = merged(_grants_of(run, trace) for run, trace in zip(runs, traces, strict=True))
     work = _Work(granted, evidence, narrow, keep_copies)
     grants = work.grants()
-    for line, lack in allowed(runs):  # in ask mode, what a person allowed is what the calls needed
-        grants = lack.added_to(grants)
+    for line, remedy in allowed(runs):  # in ask mode, what a person allowed is what the calls needed
+        grants = remedy.apply(grants)
         work.lines.append(line)
-    lacking = tuple(missing(runs))
+    missing = tuple(missing_grants(runs))
     if include_missing:
-        for lack in lacking:
-            grants = lack.added_to(grants)
+        for each in missing:
+            if each.remedy is not None and each.complete:
+                grants = each.remedy.apply(grants)
     if limits:
         grants = grants.with_(limits=_peaks(granted.limits, evidence))
-    return Advice(grants, tuple(work.lines), lacking, evidence, _program(runs[0]))
+    return Advice(grants, tuple(work.lines), missing, evidence, _program(runs[0]))
 
 
-def allowed(runs: Iterable[Any]) -> list[tuple[Line, Missing]]:
+def allowed(runs: Iterable[Any]) -> list[tuple[Line, Remedy]]:
     """What was asked for and allowed in runs under `ask`, each as a line of advice and as the grant in its place."""
-    flags: dict[str, list[Any]] = {}
+    remedies: dict[Remedy, list[Asked]] = {}
     for run in runs:
         for asked in getattr(run, "asked", ()):
             if asked.answer is not None and asked.answer.allows:
-                flags.setdefault(asked.question.flag, []).append(asked)
+                remedies.setdefault(asked.question.remedy, []).append(asked)
     found = []
-    for flag, same in sorted(flags.items()):  # "x:rw" after "x": the wider of two grants of one folder counts
+    for remedy, same in sorted(remedies.items(), key=lambda item: item[0].flag):
         wants = ", ".join(dict.fromkeys(asked.question.wants for asked in same[:3]))
-        line = Line(flag, same[0].question.subject, "kept", f"you allowed it to {wants}", first=same[0].seq)
-        found.append((line, Missing(flag, line.why, len(same), same[0].seq)))
-    return found
+        line = Line(remedy.flag, same[0].question.subject, "kept", f"you allowed it to {wants}", first=same[0].seq)
+        found.append((line, remedy))
+    return sorted(found, key=lambda item: item[1].mode == "rw")  # of two grants of one folder the wider one counts
 
 
 class _Work:

@@ -106,9 +106,9 @@ class Evidence:
             if reason:
                 self.of(row[0]).reasons.setdefault(row[1], reason)
         self._paths(trace, roots, changing)
-        for name, call, _, rows in missed_streams(trace):  # to the guest they are just not open
-            self.of(name).refused[call] += len(rows)
-            self.of(name).reasons.setdefault(call, f"{name} is not granted")
+        for stream, call, rows in missed_streams(trace):  # to the guest they are just not open
+            self.of(stream).refused[call] += len(rows)
+            self.of(stream).reasons.setdefault(call, f"{stream} is not granted")
         for name, life, path, seq in _targets(trace, roots):
             self._path(roots, life, path, True)
             target = roots.name(life)

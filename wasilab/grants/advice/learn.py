@@ -10,7 +10,6 @@ missing. One rehearsal may not reach far: a program that misses a file stops ear
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from dataclasses import replace
 from typing import Any
@@ -20,14 +19,11 @@ from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
 from ..grants import GrantError, Grants, host_folder
-from ..missing import Missing
+from ..guest_paths import HERE, ROOTS, outside
+from ..remedy import MissingGrant, folder_remedy
 from .advise import Advice, advise
 from .evidence import Use
 
-HERE = "."
-ROOTS = (".", "/", "./", "")
-"""Guest paths below which wasi-libc looks for every path that no other preopen holds, absolute or not: to it they are
-one, and the last one given wins. So only one of them is ever there."""
 SUGGESTED = 20
 """Folders that are suggested at most."""
 
@@ -85,7 +81,7 @@ def _asked_for_a_copy(grants: Grants, guest: str) -> bool:
     return getattr(grants.dirs.get(guest), "mode", None) == "copy"
 
 
-def elsewhere(use: Use, here: str) -> list[Missing]:
+def elsewhere(use: Use, here: str) -> list[MissingGrant]:
     """What was looked for in the stand-in folder `here` and is, by its name, somewhere else on the host."""
     wanted: dict[str, tuple[bool, list[str]]] = {}
     for path, changed in use.absent.items():
@@ -97,19 +93,7 @@ def elsewhere(use: Use, here: str) -> list[Missing]:
     found = []
     for folder, (changed, paths) in sorted(wanted.items())[:SUGGESTED]:
         shown = ", ".join(map(repr, paths[:3])) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
-        flag = f"--dir {shlex.quote(folder)}{':rw' if changed else ''}"
+        remedy = folder_remedy(folder, mode="rw" if changed else "ro")
         what = "to be made or changed" if changed else "looked for"
-        found.append(Missing(flag, f"{shown} was {what}", len(paths), -1))
+        found.append(MissingGrant(remedy, f"{shown} was {what}", len(paths), -1))
     return found
-
-
-def outside(path: str, here: str) -> str | None:
-    """The absolute host path that a guest means by `path`, where it is not one in the folder `here`; else None.
-
-    To a WASI program without a current folder "etc/passwd" and "/etc/passwd" are one: it is the first where `here` has
-    an "etc", and the second where the host has an "/etc". A name alone is one in `here`.
-    """
-    first, slash, _ = path.lstrip("/").partition("/")
-    if not slash or os.path.lexists(os.path.join(here, first)) or not os.path.isdir("/" + first):
-        return None
-    return "/" + path.lstrip("/")

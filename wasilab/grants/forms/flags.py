@@ -334,15 +334,19 @@ def _stdin_flags(stdin: Any) -> list[str]:
 def dir_flags(guest: str, directory: Directory) -> list[str]:
     """The flags that grant `directory` at `guest`; raises `GrantError` for what flags cannot say."""
     if isinstance(directory, HostDir):
-        host = str(directory.path)
-        if "::" in host or host.endswith(":"):
-            raise GrantError(f"the folder {host!r}: flags cannot say its colons, a policy file can")
-        body = host if (host.rstrip("/") or "/") == guest else f"{host}::{guest}"
-        # The mode is left out where it is the default and nothing could be mistaken for one.
-        mode = "" if directory.mode == "ro" and ":" not in body.replace("::", "", 1) else f":{directory.mode}"
-        return _option("--dir", body + mode)
+        return folder_words(guest, directory.path, directory.mode)
     if isinstance(directory, MemDir):
         if memory_key(directory) != memory_key(MemDir()):
             raise GrantError(f"the directory in memory at {guest!r} has contents or limits: flags cannot say it")
         return _option("--mem", guest)
     raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: flags cannot say it, Python can")
+
+
+def folder_words(guest: str, host: str, mode: str) -> list[str]:
+    """The words that grant the folder `host` of the host at `guest`; raises `GrantError` for what flags cannot say."""
+    if "::" in host or host.endswith(":"):
+        raise GrantError(f"the folder {host!r}: flags cannot say its colons, a policy file can")
+    body = host if (host.rstrip("/") or "/") == guest else f"{host}::{guest}"
+    # The mode is left out where it is the default and nothing could be mistaken for one.
+    usual = mode == "ro" and ":" not in body.replace("::", "", 1)
+    return _option("--dir", body if usual else f"{body}:{mode}")

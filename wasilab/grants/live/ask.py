@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,9 +23,10 @@ from typing import Any, Literal
 from ...capabilities.clocks import Clock, Clocks
 from ...capabilities.protocols import Buffers, Directory, File
 from ...capabilities.random import Random, RandomSource
-from ...capabilities.refusal import DeniedBy, Refused
+from ...capabilities.refusal import DeniedBy, NeedKind, Refused
 from ...trace.record.recorder import Flag, Recorder
-from ..advice.learn import ROOTS
+from ..guest_paths import ROOTS
+from ..remedy import Remedy, folder_remedy
 from .capabilities import CLOCKS, Held
 
 MOST_QUESTIONS = 200
@@ -65,8 +65,8 @@ class Question:
     subject: str
     """The thing itself: an absolute host path, "clocks", "stdin"."""
     access: Access
-    flag: str
-    """The grant that would have made the question unnecessary, as a flag."""
+    remedy: Remedy
+    """The grant that would have made the question unnecessary."""
 
     def __str__(self) -> str:
         return f"{self.program} wants to {self.wants}"
@@ -107,19 +107,19 @@ class Asking:
         self._denied: set[tuple[str, Access]] = set()
         self._deny_all = self._nobody = False
 
-    def require(self, wants: str, subject: str, access: Access, flag: str) -> None:
+    def require(self, wants: str, subject: str, access: Access, remedy: Remedy) -> None:
         """Return if it is allowed; else raise `Refused` (by ASK), after asking where it has not been decided yet."""
         with self._lock:  # one question at a time; a second asker of the same thing finds the answer
             if self._covered(subject, access):
                 return
             if self._nobody:
-                raise _refused(wants, f"there is nobody to ask; grant it with {flag}")
+                raise _refused(wants, f"there is nobody to ask; grant it with {remedy.flag}")
             if self._deny_all or (subject, access) in self._denied:
                 raise _refused(wants, "denied")
             if len(self.asked) >= MOST_QUESTIONS:
-                raise _refused(wants, f"{MOST_QUESTIONS} questions have been asked; grant it with {flag}")
+                raise _refused(wants, f"{MOST_QUESTIONS} questions have been asked; grant it with {remedy.flag}")
             seq = len(self.recorder) if self.recorder is not None else -1
-            question = Question(len(self.asked) + 1, self._program, wants, subject, access, flag)
+            question = Question(len(self.asked) + 1, self._program, wants, subject, access, remedy)
             answer = self._decide(question) if self._decide is not None else None
             self.asked.append(Asked(question, answer, seq))
             if answer is Answer.RUN:
@@ -131,15 +131,15 @@ class Asking:
             elif answer is None:  # nobody there now: nobody later
                 self._nobody = True
         if answer is None:
-            raise _refused(wants, f"there is nobody to ask; grant it with {flag}")
+            raise _refused(wants, f"there is nobody to ask; grant it with {remedy.flag}")
         if not answer.allows:
             raise _refused(wants, "denied")
 
-    def dir_flag(self, folder: str, access: Access) -> str:
-        """The flag that grants a host folder under the name that a program run here would use for it."""
+    def folder(self, folder: str, access: Access) -> Remedy:
+        """The grant of a host folder under the name that a program run here would use for it."""
         below = os.path.relpath(folder, self.here)
         name = folder if below == ".." or below.startswith("../") else below
-        return f"--dir {shlex.quote(name + (':rw' if access == 'change' else ''))}"
+        return folder_remedy(name, mode="rw" if access == "change" else "ro")
 
     def _covered(self, subject: str, access: Access) -> bool:
         """Whether it, or a folder that it lies in, was allowed for the run; what may be changed may be read."""
@@ -176,8 +176,8 @@ class Asking:
 
     def _stream(self, name: str, stream: File) -> Any:
         verb = "read from" if name == "stdin" else "write to"
-        flag = "--stdin -" if name == "stdin" else f"--{name}"
-        return AskFile(stream, lambda: self.require(f"{verb} {name}", name, "use", flag))
+        remedy = Remedy(NeedKind(name))
+        return AskFile(stream, lambda: self.require(f"{verb} {name}", name, "use", remedy))
 
 
 def _refused(wants: str, why: str) -> Refused:
@@ -194,7 +194,7 @@ class AskClock:
         self._clock = clock
 
     def _ask(self) -> None:
-        self._asking.require("know the time", "clocks", "use", "--clock real")
+        self._asking.require("know the time", "clocks", "use", Remedy(NeedKind.CLOCK))
 
     def resolution(self) -> int:
         self._ask()
@@ -216,7 +216,7 @@ class AskRandom(Random):
         self._source: RandomSource = Random.real()
 
     def fill(self, buffer: memoryview) -> None:
-        self._asking.require("draw random bytes", "random", "use", "--random real")
+        self._asking.require("draw random bytes", "random", "use", Remedy(NeedKind.RANDOM))
         self._source.fill(buffer)
 
 

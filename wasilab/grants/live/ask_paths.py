@@ -16,7 +16,7 @@ from dataclasses import replace
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import BaseDirectory, Directory, Entry, File, OpenHow, Stat
 from ...capabilities.refusal import DeniedBy, Refused
-from ..advice.learn import outside
+from ..guest_paths import outside
 from .ask import Access, Asking
 
 
@@ -45,7 +45,7 @@ class AskDirectory(BaseDirectory):
         real = self._locate(path, follow)
         folder, name = posixpath.split(real)
         grant = real if os.path.isdir(real) else folder
-        self._asking.require(f"{verb} {real!r}", real, access, self._asking.dir_flag(grant, access))
+        self._asking.require(f"{verb} {real!r}", real, access, self._asking.folder(grant, access))
         return _host_folder(folder, access), name or "."
 
     def open(self, path: str, how: OpenHow) -> File | Directory:
@@ -68,8 +68,8 @@ class AskDirectory(BaseDirectory):
         return folder.stat_path(name, False)
 
     def list(self) -> list[Entry]:
-        flag = self._asking.dir_flag(self._host, "read")
-        self._asking.require(f"list the folder {self._host!r}", self._host, "read", flag)
+        remedy = self._asking.folder(self._host, "read")
+        self._asking.require(f"list the folder {self._host!r}", self._host, "read", remedy)
         return _host_folder(self._host, "read").list()
 
     def readlink(self, path: str) -> str:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...capabilities.refusal import Need, NeedKind
 from ...text.escape import visible
 from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Errno
@@ -49,9 +49,9 @@ class Unasked:
     """What happened, and on what that rests."""
 
     @property
-    def flag(self) -> str:
-        """The grant that would allow it, as a flag; HOST stands for a folder to choose."""
-        return f"--dir HOST::{shlex.quote(posixpath.dirname(self.path) or '.')}" if self.path else "--dir HOST[::GUEST]"
+    def need(self) -> Need:
+        """What would have to be granted."""
+        return Need(NeedKind.DIRECTORY, self.path)
 
 
 def unasked(trace: Calls, stderr: str) -> Unasked | None:
@@ -77,7 +77,7 @@ def unasked(trace: Calls, stderr: str) -> Unasked | None:
     sentence = (
         f"No call was refused: a path outside the granted directories ({names}) is refused by the program's own "
         "library, which asks nobody, and its words are in stderr. Grant the folder that it is in, under the name that "
-        "the program uses (--learn finds it)."
+        "the program uses."
     )
     return Unasked("", False, sentence)
 
@@ -98,8 +98,7 @@ def _told(path: str, source: str, granted: str, said: bool, late: bool) -> Unask
     if source == ABSENT:
         sentence = (
             f"No call was refused: {path} is outside the granted directories ({granted}), and the program's own "
-            "library found nothing there without asking. Grant the folder that it is in, or --mem GUEST for an empty "
-            "one."
+            "library found nothing there without asking. Grant the folder that it is in, or an empty one in memory."
         )
     elif late:
         sentence = (

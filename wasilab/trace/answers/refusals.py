@@ -1,7 +1,8 @@
-"""Refused calls in words, each with the smallest grant that would have allowed it.
+"""Refused calls in words, each with what was needed.
 
 For: `Trace.denied`, the report, `--refused`. The sentence is what the host or capability said when it refused (the
-payload's reason); here it gets the call, the path and a remedy in the words of the command line.
+payload's reason); here it gets the call and the path. What was needed is a value (`Need`): how it is granted is said in
+`grants/remedy.py`.
 
 A program that opens a file without any granted directory makes no call that could be refused: its C library asks
 `fd_prestat_get` for each granted directory, is told EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
@@ -15,15 +16,13 @@ not granted is derived as well: to the guest it is just not open (EBADF).
 from __future__ import annotations
 
 import html
-import posixpath
-import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ...capabilities.refusal import DeniedBy
+from ...capabilities.refusal import DeniedBy, Need, NeedKind
 from ...text.escape import visible
 from ...wasi.preview1 import spec
 from ..calls import Calls
@@ -45,13 +44,15 @@ class Refusal:
     """What the guest asked for, as it would write it: `path_open('/etc/passwd')`."""
     denied_by: DeniedBy
     sentence: str
-    remedy: str
-    """The smallest grant that would allow it, as command-line text; "" when no grant would."""
+    need: Need | None
+    """What would have to be granted for it to succeed; None when no grant would do, or the trace does not say."""
     seq: int
     """The (first) call."""
     line: str = ""
     """The source line of the call, `file:line`, where it is known."""
     count: int = 1
+    remedy: str = ""
+    """The smallest grant that would allow it as text, where somebody said so (`Refusals.with_remedies`)."""
 
     def __str__(self) -> str:
         times = f" ({self.count:,} times)" if self.count > 1 else ""
@@ -85,6 +86,11 @@ class Refusals:
         entries += _outside_every_directory(trace, lines)
         entries += _streams_missed(trace, lines)
         return cls(sorted(entries, key=lambda entry: entry.seq), noted_lines(trace))
+
+    def with_remedies(self, text: Callable[[Need], str]) -> Refusals:
+        """The same, each with the `text` of what would meet its need: a trace does not know how that is written."""
+        entries = [each if each.need is None else replace(each, remedy=text(each.need)) for each in self.entries]
+        return Refusals(entries, self.notes)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -123,8 +129,8 @@ def _refusal(trace: Calls, rows: list[int], lines: Places) -> Refusal:
     asked = _asked(event)
     by = event.denied_by if isinstance(event.denied_by, DeniedBy) else DeniedBy.POLICY
     reason = visible(event.reason).rstrip(".")
-    sentence = reason if reason.startswith(event.name) else f"{asked} was refused: {reason or _WHY[by]}"
-    return Refusal(event.name, asked, by, sentence, _remedy(event, by), event.seq, _line(event, lines), len(rows))
+    sentence = f"{asked} was refused: {reason or _WHY[by]}"
+    return Refusal(event.name, asked, by, sentence, event.need, event.seq, _line(event, lines), len(rows))
 
 
 _WHY = {
@@ -163,78 +169,6 @@ def _line(event: CallEvent, lines: Places) -> str:
     return f"{visible(place[0])}:{place[1]}" if place else ""
 
 
-_NO_FAMILY_GRANT = {"clock": "--clock real", "random": "--random real", "sock": "--listen 127.0.0.1:0"}
-_BY_RIGHT_ONLY = frozenset({"fd_fdstat_set_rights"})
-
-
-def _remedy(event: CallEvent, by: DeniedBy) -> str:
-    """The smallest grant as flag text, or ""."""
-    if by == DeniedBy.GRANT and event.family in _NO_FAMILY_GRANT:
-        return _NO_FAMILY_GRANT[event.family]
-    if by == DeniedBy.PATH:
-        return _escaped(event)
-    if by == DeniedBy.GRANT:
-        return _lifted(event) if event.reason.endswith(_WITHHELD) else _writable(event)
-    if by == DeniedBy.RIGHT and event.name not in _BY_RIGHT_ONLY:
-        return "--rights compat"
-    if by == DeniedBy.QUOTA:
-        if event.errno_name == "EMFILE":
-            return "--max-fds N"
-        return "--max-written BYTES" if "limits.bytes_written" in event.reason else ""  # else it is the thing's own
-    if by == DeniedBy.HOST:
-        return ""
-    return ""
-
-
-_WITHHELD = "which its grant withholds (--withhold)"
-
-
-def _lifted(event: CallEvent) -> str:
-    """The same grant with no more than the refused rights given back."""
-    guest, withheld = _preopen_of(event), event.trace.meta.get("withheld")
-    names = withheld.get(guest) if isinstance(withheld, dict) else None
-    if not isinstance(names, (list, tuple)):
-        return ""
-    # What the guest chose stands before the last "the right", never after it.
-    refused = event.reason.rpartition("the right ")[2].removesuffix(_WITHHELD).strip(" ,").split(", ")
-    left = [name for name in names if isinstance(name, str) and name not in refused]
-    return f"--withhold {shlex.quote(visible(guest) + ':' + visible(','.join(left) or 'none'))}"
-
-
-def _preopen_of(event: CallEvent) -> str:
-    """The guest name of the granted directory that the call's path lies in, "" if none does."""
-    path = event.path or (event.fd.path if event.fd is not None else "")
-    best = ""
-    for life in event.trace.lives.values():
-        if life.preopen is not None:
-            name = life.preopen.decode("utf-8", "backslashreplace")
-            if (path == name or path.startswith(name.rstrip("/") + "/")) and len(name) >= len(best):
-                best = name
-    return best
-
-
-def _writable(event: CallEvent) -> str:
-    guest = _preopen_of(event)
-    if not guest:
-        return "--dir HOST[::GUEST]"
-    dirs = event.trace.meta.get("dirs")
-    host = dirs.get(guest) if isinstance(dirs, dict) else None
-    if not isinstance(host, str):
-        return f"--dir HOST::{shlex.quote(visible(guest))}:rw"
-    if (host.rstrip("/") or "/") == guest and "::" not in host:  # the guest path is the host's when none is named
-        return f"--dir {shlex.quote(visible(host))}:rw"
-    return f"--dir {shlex.quote(visible(host))}::{shlex.quote(visible(guest))}:rw"
-
-
-def _escaped(event: CallEvent) -> str:
-    """Where the path would have led, granted as a directory of its own (a lexical answer: links are not followed)."""
-    path = event.path
-    if not path.startswith("/"):
-        return "--dir HOST[::GUEST]"
-    parent = posixpath.dirname(posixpath.normpath(path))
-    return f"--dir HOST::{shlex.quote(visible(parent))}"
-
-
 def _searched_in_vain(trace: Calls) -> Refusal | None:
     """The search of a C library for granted directories that found none, as a refusal; None where there was no such."""
     if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
@@ -250,9 +184,9 @@ def _searched_in_vain(trace: Calls) -> Refusal | None:
         "the guest looked for granted directories and found none: it can open no file (its C library then answers "
         "ENOENT or ENOTCAPABLE by itself, without a call)"
     )
-    asked, remedy = "a granted directory", "--dir HOST[::GUEST]"
+    need = Need(NeedKind.DIRECTORY)
     # No line: the search is the C library's own, before main, and a line of its source would send nobody anywhere.
-    return Refusal(call_name(_PRESTAT), asked, DeniedBy.GRANT, sentence, remedy, event.seq)
+    return Refusal(call_name(_PRESTAT), "a granted directory", DeniedBy.GRANT, sentence, need, event.seq)
 
 
 _NO_DIRECTORY = 0xFFFFFFFF
@@ -271,31 +205,30 @@ def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
         asked = _asked(event)
         sentence = f"{asked} failed: no granted directory holds this path"
         line = _line(event, lines)
-        yield Refusal(event.name, asked, DeniedBy.GRANT, sentence, "--dir HOST[::GUEST]", event.seq, line, len(same))
+        need = Need(NeedKind.DIRECTORY, event.path if event.path.startswith("/") else "")
+        yield Refusal(event.name, asked, DeniedBy.GRANT, sentence, need, event.seq, line, len(same))
 
 
-_STREAMS = (
-    (0, "stdin", "fd_read", "--stdin -"), (1, "stdout", "fd_write", "--stdout"), (2, "stderr", "fd_write", "--stderr"),
-)  # fmt: skip
+_STREAMS = ((0, NeedKind.STDIN, "fd_read"), (1, NeedKind.STDOUT, "fd_write"), (2, NeedKind.STDERR, "fd_write"))
 
 
-def missed_streams(trace: Calls) -> Iterator[tuple[str, str, str, Any]]:
-    """(name, call, flag, rows) of each standard stream that was read or written and was never there."""
+def missed_streams(trace: Calls) -> Iterator[tuple[NeedKind, str, np.ndarray[Any, Any]]]:
+    """(stream, call, rows) of each standard stream that was read or written and was never there."""
     if trace.dropped:
         return
     calls, failed = trace.column("call"), trace.column("errno") == _BADF
     known = {life.fd for life in trace.lives.values()} | {life.path for life in trace.lives.values()}
-    for fd, name, call, flag in _STREAMS:
+    for fd, name, call in _STREAMS:
         if fd in known or f"<{name}>".encode() in known:
             continue  # it was granted: what is closed now, the guest closed
         rows = np.flatnonzero(failed & (calls == spec.SNAPSHOT1[call].number) & (trace.column("args")[:, 0] == fd))
         if len(rows):
-            yield name, call, flag, rows
+            yield name, call, rows
 
 
 def _streams_missed(trace: Calls, lines: Places) -> Iterator[Refusal]:
-    for name, call, flag, rows in missed_streams(trace):
+    for stream, call, rows in missed_streams(trace):
         event = CallEvent(trace, trace.row(int(rows[0])))
         asked = f"{call}({int(trace.column('args')[rows[0], 0])})"
-        sentence = f"{asked} failed: {name} is not granted; grant it with {flag}"
-        yield Refusal(call, asked, DeniedBy.GRANT, sentence, flag, event.seq, _line(event, lines), len(rows))
+        sentence = f"{asked} failed: {stream} is not granted"
+        yield Refusal(call, asked, DeniedBy.GRANT, sentence, Need(stream), event.seq, _line(event, lines), len(rows))

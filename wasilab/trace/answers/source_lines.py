@@ -42,7 +42,7 @@ def budget_words(trace: Calls) -> str:
     kept = trace.meta.get("stacks")
     if not isinstance(kept, int) or isinstance(kept, bool) or trace.store.n + trace.dropped <= kept:
         return ""
-    return f"; stacks were taken of the first {kept:,} calls and refusals: --stacks takes all"
+    return f"; stacks were taken of the first {kept:,} calls and refusals only: run with stacks=True for all"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Lines:
     def __str__(self) -> str:
         if not self.rows:
             return (
-                f"no line is known for {self.without:,} calls: run with stacks (--stacks; stacks=True) "
+                f"no line is known for {self.without:,} calls: run with stacks=True "
                 "and a module compiled with debug information (-g)"
             ) + "".join(f"\n{note}" for note in self.notes)
         cells = [_HEAD, *map(_cells, self.rows)]

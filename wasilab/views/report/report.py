@@ -23,7 +23,7 @@ from ..timeline.svg import strip_html
 from . import changed, sections
 from .page import document, embedded
 from .summary import summary
-from .verdict import frames_of, refusals, to_complete, verdict
+from .verdict import frames_of, refusals, verdict
 
 TEXT_WIDTH = 100
 
@@ -43,9 +43,9 @@ def text(run: Subject, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
         where = f" [{refusal.where}]" if refusal.where else ""
         sentence = f"refused: {shorten(refusal.sentence, sections.LONG)}{times}{where}"
         lines += textwrap.wrap(sentence, width, subsequent_indent="  ", break_on_hyphens=False)
-        if refusal.remedy:
-            blank = to_complete(refusal.remedy)
-            lines.append(f"  to allow it: {refusal.remedy}" + (f" ({blank})" if blank else ""))
+        if refusal.remedy is not None:
+            hint = f" ({refusal.remedy.hint})" if refusal.remedy.hint else ""
+            lines.append(f"  to allow it: {refusal.remedy.text}{hint}")
     for name in ("stdout", "stderr") if output else ():
         shown, left = sections.output_start(run, name, 12, 12 * width)
         if shown:
@@ -94,7 +94,7 @@ def plain(run: Subject, picture: bytes, *, output: bool = True) -> str:
     groups = refusals(run)
     items = "".join(
         f"<li>{html_text(shorten(r.sentence, sections.LONG))}"
-        + (f"<br>To allow it: <code>{html_text(r.remedy)}</code>" if r.remedy else "") + "</li>"
+        + (f"<br>To allow it: <code>{html_text(r.remedy.text)}</code>" if r.remedy is not None else "") + "</li>"
         for r in groups[: sections.REFUSALS_SHOWN]
     )  # fmt: skip
     return (

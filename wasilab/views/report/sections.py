@@ -12,13 +12,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ...grants.advice.compare import compare
+from ...grants.remedy import Remedy
 from ...text.escape import cut_lines, html_text, shorten, visible
 from ...text.numbers import counted, duration, size
 from ..subject import Subject, trace_of
 from ..timeline.columns import Columns
 from .sources import source_of
 from .summary import CallRow, summary
-from .verdict import frames_of, mood, refusals, to_complete, verdict
+from .verdict import frames_of, mood, refusals, verdict
 
 MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
 OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
@@ -56,7 +57,7 @@ def stack_html(run: Subject) -> str:
     return f"<h2>Where the guest was</h2><pre>{lines}{more}</pre>"
 
 
-def refusals_html(run: Subject, *, buttons: Callable[[str], bool] = lambda _: False) -> str:
+def refusals_html(run: Subject, *, buttons: Callable[[Remedy], bool] = lambda _: False) -> str:
     """The refusals, grouped, each with the smallest grant that would allow it; "" when there are none.
 
     `buttons(remedy)`: whether to put a button "grant and run again" there (for the widget, which knows them by number).
@@ -68,11 +69,10 @@ def refusals_html(run: Subject, *, buttons: Callable[[str], bool] = lambda _: Fa
     for index, refusal in enumerate(groups[:REFUSALS_SHOWN]):
         times = f" <span class=dim>({refusal.count:,} times)</span>" if refusal.count > 1 else ""
         where = f" <span class=dim>at {html_text(refusal.where)}</span>" if refusal.where else ""
-        if refusal.remedy:
+        if refusal.remedy is not None:
             button = f" <button data-grant={index}>grant and run again</button>" if buttons(refusal.remedy) else ""
-            flag = f'<code dir="ltr">{html_text(refusal.remedy)}</code>'
-            blank = to_complete(refusal.remedy)
-            hint = f" <span class=dim>({blank})</span>" if blank else ""
+            flag = f'<code dir="ltr">{html_text(refusal.remedy.text)}</code>'
+            hint = f" <span class=dim>({html_text(refusal.remedy.hint)})</span>" if refusal.remedy.hint else ""
             remedy = f"<span class=remedy>To allow it: {flag}{button}{hint}</span>"
         else:
             remedy = ""

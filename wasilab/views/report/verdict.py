@@ -9,13 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ...capabilities.refusal import Need
 from ...engine.outcome import Frame
+from ...grants.remedy import Remedy, given_to, remedy
 from ...text.escape import visible
 from ...text.numbers import counted, duration
 from ...trace.answers.library_refusals import Unasked, unasked
 from ...trace.answers.refusals import Refusal as Denial
 from ..endings import ENDINGS
-from ..subject import Subject, outcome_of
+from ..subject import Subject, outcome_of, trace_of
 from ..timeline.columns import Columns
 
 
@@ -25,8 +27,8 @@ class Refusal:
 
     sentence: str
     """What was asked and why it was refused."""
-    remedy: str
-    """The smallest grant that would have allowed it, as a flag; "" where no grant can."""
+    remedy: Remedy | None
+    """The smallest grant that would have allowed it; None where no grant can."""
     calls: tuple[str, ...]
     """The names of the refused calls."""
     count: int
@@ -34,14 +36,6 @@ class Refusal:
     """The guest's source line of the first one, "" when it is not known."""
     first: int
     """`seq` of the first one; -1 when it is not known."""
-
-
-def to_complete(remedy: str) -> str:
-    """What a person has to put into a remedy before it can be used; "" when it is complete."""
-    if "HOST" not in remedy:
-        return ""
-    guest = ", GUEST where the program looks for it" if "GUEST" in remedy else ""
-    return f"HOST is the folder to give{guest}"
 
 
 def verdict(run: Subject) -> str:
@@ -82,7 +76,17 @@ def unasked_of(run: Subject) -> Unasked | None:
 def refused_by_its_library(run: Subject) -> str:
     """The same as a sentence, "" where there is none."""
     found = unasked_of(run)
-    return f"{found.sentence} To allow it: {found.flag}" if found is not None else ""
+    if found is None:
+        return ""
+    remedy = remedy_of(run, found.need)
+    if remedy is None:
+        return found.sentence
+    return f"{found.sentence} To allow it: {remedy.text}" + (f" ({remedy.hint})" if remedy.hint else "")
+
+
+def remedy_of(run: Subject, need: Need | None) -> Remedy | None:
+    """The smallest grant that would meet a need of the run."""
+    return remedy(need, given_to(trace_of(run), run.grants))
 
 
 Mood = Literal["good", "warn", "bad", "busy"]
@@ -112,18 +116,17 @@ def _refused(run: Subject, columns: Columns) -> int:
 
 def refusals(run: Subject) -> list[Refusal]:
     """The refused calls of a run, grouped by sentence, the most frequent first."""
-    groups: dict[tuple[str, str], list[Denial]] = {}
+    groups: dict[tuple[str, Remedy | None], list[Denial]] = {}
     for denial in run.denied if run.traced else ():
-        key = visible(denial.sentence), visible(denial.remedy)
-        groups.setdefault(key, []).append(denial)
+        groups.setdefault((visible(denial.sentence), remedy_of(run, denial.need)), []).append(denial)
     found = [
         Refusal(
-            sentence, remedy,
+            sentence, met,
             tuple(dict.fromkeys(str(denial.call) for denial in same)),
             sum(int(denial.count) for denial in same),
             visible(same[0].line),
             int(same[0].seq),
         )
-        for (sentence, remedy), same in groups.items()
+        for (sentence, met), same in groups.items()
     ]  # fmt: skip
     return sorted(found, key=lambda refusal: -refusal.count)

@@ -16,6 +16,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from ...grants.remedy import Remedy
 from ...text.escape import visible
 from ...trace.trace import Trace
 from ..report import sections
@@ -36,14 +37,14 @@ _LOG = logging.getLogger("wasilab")
 _SHOWN: weakref.WeakKeyDictionary[Any, Timeline] = weakref.WeakKeyDictionary()
 """The timeline of each run that was shown: a second display is a second view of it, not a second copy."""
 
-Rerun = Callable[[str], Subject]
-"""Run the same program again with one more flag (a remedy); returns the new run."""
+Rerun = Callable[[Remedy], Subject]
+"""Run the same program again with one more grant; returns the new run."""
 
 
 class Timeline(anywidget.AnyWidget):
     """The timeline of a run or trace. In a notebook, the last value of a cell shows it.
 
-    A button "grant and run again" stands beside each refusal that a flag can remedy as it stands; `again` replaces what
+    A button "grant and run again" stands beside each refusal whose remedy is complete; `again` replaces what
     it does. `self.run` is the run that is shown.
     """
 
@@ -179,14 +180,15 @@ class Timeline(anywidget.AnyWidget):
 
     def _grant(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
         found = refusals(self.run)
-        if not 0 <= index < len(found) or not self._may_rerun(found[index].remedy):
+        remedy = found[index].remedy if 0 <= index < len(found) else None
+        if remedy is None or not self._may_rerun(remedy):
             raise ValueError("there is no grant to add for this refusal")
-        self.show(self._rerun(found[index].remedy) if self._rerun is not None else rerun(self.run, found[index].remedy))
+        self.show(self._rerun(remedy) if self._rerun is not None else rerun(self.run, remedy))
         return {}, []
 
-    def _may_rerun(self, remedy: str) -> bool:
-        """Whether the program can be run again with that flag."""
-        return bool(remedy) if self._rerun is not None else can_rerun(self.run, remedy)
+    def _may_rerun(self, remedy: Remedy) -> bool:
+        """Whether the program can be run again with that grant."""
+        return remedy.complete if self._rerun is not None else can_rerun(self.run, remedy)
 
 
 def timeline(run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> Timeline:

@@ -428,7 +428,7 @@ def writable(host: Host, buffers: list[memoryview]) -> list[memoryview]:
         if room <= 0:
             raise WasiError(
                 Errno.NOSPC,
-                f"the limit of {host.most_written} bytes written is used up; raise limits.bytes_written",
+                f"the limit of {host.most_written} bytes written is used up",
                 DeniedBy.QUOTA,
                 Need(NeedKind.LIMIT, limit="bytes_written"),
             )

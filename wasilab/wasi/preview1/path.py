@@ -136,7 +136,7 @@ def _check_rights(host: Host, d: Descriptor, name: str, oflags: int, base: int, 
     if base & _WRITE and d.withheld.read_only:
         raise WasiError(
             Errno.NOTCAPABLE,
-            f"{name!r} was asked to be opened for writing, and {d.path!r} is granted read-only; grant it with :rw",
+            f"{name!r} was asked to be opened for writing, and {d.path!r} is granted read-only",
             DeniedBy.GRANT,
             Need(NeedKind.WRITE, d.withheld.guest),
         )

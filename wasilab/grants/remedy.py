@@ -1,0 +1,314 @@
+"""What would let a refused call succeed: from a `Need` to a flag, words, and other grants.
+
+The only file that knows how a need is met. A refusal carries a value (`capabilities.refusal.Need`); `remedy(need,
+given)` joins it with what the run was given, and the `Remedy` says the same thing in every form: `flag` for a command
+line, `words`, whether it is `complete` or a person has to fill something in (`blanks`, `hint`), and `apply(grants)`.
+Whoever shows or uses a remedy asks here and looks into no text.
+
+`missing_grants(runs)` puts the refusals of several runs together, for advice and the panel.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ..capabilities.clocks import Clocks
+from ..capabilities.host.hostdir import HostDir
+from ..capabilities.random import Random
+from ..capabilities.refusal import DeniedBy, Need, NeedKind
+from ..engine.limits import Limits
+from ..text.escape import visible
+from ..text.numbers import exact_size
+from ..text.shell import join, quote
+from ..trace.answers.refusals import Refusals
+from ..trace.trace import Trace
+from ..wasi.rights import of_directories
+from .forms.flags import COUNTS, LIMIT_FLAGS, folder_words
+from .grants import GrantError, Grants, host_folder
+
+Mode = Literal["ro", "rw", "copy"]
+Blank = Literal["HOST", "GUEST", "N", "BYTES"]
+"""What a person has to put in: a folder of the host, a guest path, a number, a size."""
+
+_NOT_MISSING = (DeniedBy.REVOKED, DeniedBy.HOST)
+_PLAIN = {
+    NeedKind.COMPAT: ("--rights compat", "the rights mode compat"),
+    NeedKind.CLOCK: ("--clock real", "the clocks"),
+    NeedKind.RANDOM: ("--random real", "randomness"),
+    NeedKind.STDIN: ("--stdin -", "stdin"),
+    NeedKind.STDOUT: ("--stdout", "stdout"),
+    NeedKind.STDERR: ("--stderr", "stderr"),
+}  # fmt: skip
+"""The needs that are met by one flag without a value of their own: the flag, and what it grants in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a run was given, as far as a remedy depends on it."""
+
+    folders: Mapping[str, str | None] = field(default_factory=dict)
+    """Folders of the host by guest path; None for a directory that is none of the host's."""
+    withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The rights that are withheld, by guest path."""
+    limits: Limits | None = None
+
+    @classmethod
+    def by(cls, grants: Grants) -> Given:
+        """What `grants` give."""
+        folders = {guest: d.path if isinstance(d, HostDir) else None for guest, d in grants.dirs.items()}
+        return cls(folders, {guest: tuple(names) for guest, names in grants.withheld.items()}, grants.limits)
+
+    @classmethod
+    def in_meta(cls, meta: Mapping[str, Any]) -> Given:
+        """What a trace says of its run (`Trace.meta`). A file may hold anything: what does not fit is left out."""
+        folders, withheld = meta.get("dirs"), meta.get("withheld")
+        known = folders.items() if isinstance(folders, dict) else ()
+        lists = withheld.items() if isinstance(withheld, dict) else ()
+        return cls(
+            {str(guest): host for guest, host in known if isinstance(host, str)},
+            {str(guest): tuple(map(str, names)) for guest, names in lists if isinstance(names, (list, tuple))},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """The smallest grant that meets a need. Two are equal when they grant the same."""
+
+    kind: NeedKind
+    guest: str = ""
+    """The guest path of the directory that it is about; "" where it is not known."""
+    host: str | None = None
+    """The folder of the host to grant; None where a person has to choose one, or no folder is granted."""
+    mode: Mode = "ro"
+    rights: tuple[str, ...] = ()
+    """The rights that are given back."""
+    left: tuple[str, ...] | None = None
+    """The rights that stay withheld; None where it is not known what is withheld."""
+    limit: str = ""
+    """The field of `Limits` to raise, or the bound of the directory itself ("max_bytes", "max_names")."""
+    used_up: float | None = None
+    """What that limit was."""
+    in_python_only: bool = False
+    """Whether the directory is one that no flag can say."""
+
+    @property
+    def blanks(self) -> tuple[Blank, ...]:
+        """What a person has to put in, in the order of the flag."""
+        match self.kind:
+            case NeedKind.DIRECTORY | NeedKind.WRITE if self.host is None and not self.in_python_only:
+                return ("HOST",) if self.guest else ("HOST", "GUEST")
+            case NeedKind.LIMIT:
+                return ("N",) if self.limit in COUNTS else ("BYTES",)
+        return ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether it names everything, so that `apply` can do it."""
+        if self.kind is NeedKind.RIGHTS:
+            return self.left is not None
+        return not self.blanks and not self.in_python_only
+
+    @property
+    def asks_for_a_folder(self) -> bool:
+        """Whether it is complete once a person has chosen a folder of the host."""
+        return "HOST" in self.blanks
+
+    @property
+    def flag(self) -> str:
+        """It as text for a command line, quoted for a shell, with a word in capitals for each blank; "" where no flag
+        can say it."""
+        match self.kind:
+            case NeedKind.DIRECTORY | NeedKind.WRITE:
+                return self._dir_flag()
+            case NeedKind.RIGHTS:
+                if self.left is None:
+                    return ""
+                return join(["--withhold", f"{self.guest}:{','.join(self.left) or 'none'}"])
+            case NeedKind.LIMIT:
+                return f"{LIMIT_FLAGS[self.limit]} {self.blanks[0]}"
+            case NeedKind.QUOTA:
+                return ""
+        return _PLAIN[self.kind][0]
+
+    def _dir_flag(self) -> str:
+        if self.in_python_only:
+            return ""
+        if self.host is None:
+            mode = "" if self.mode == "ro" else f":{self.mode}"
+            return f"--dir HOST::{quote(self.guest + mode)}" if self.guest else f"--dir HOST[::GUEST]{mode}"
+        try:
+            return join(folder_words(self.guest or self.host, self.host, self.mode))
+        except GrantError:  # a folder with colons in its name
+            return ""
+
+    @property
+    def words(self) -> str:
+        """It as words that follow "grant"."""
+        where = f"at {visible(self.guest)!r}" if self.guest else ""
+        match self.kind:
+            case NeedKind.DIRECTORY | NeedKind.WRITE:
+                folder = "a folder" if self.host is None else f"the folder {visible(self.host)!r}"
+                if self.in_python_only:
+                    folder = "the directory"
+                how = {"ro": "", "rw": " to be changed", "copy": " as a copy"}[self.mode]
+                return " ".join(part for part in (folder, where) if part) + how
+            case NeedKind.RIGHTS:
+                return f"{', '.join(map(visible, self.rights))} in the directory {where}"
+            case NeedKind.LIMIT:
+                return f"more of limits.{self.limit}"
+            case NeedKind.QUOTA:
+                return f"a larger {self.limit} to the directory {where}".rstrip()
+        return _PLAIN[self.kind][1]
+
+    @property
+    def text(self) -> str:
+        """The flag, or where no flag can say it, words that follow "to allow it:"."""
+        return self.flag or f"grant {self.words}"
+
+    @property
+    def hint(self) -> str:
+        """What a person has to put in for each blank, "" where it is complete."""
+        match self.blanks:
+            case ("HOST",):
+                return "HOST is the folder to give"
+            case ("HOST", _):
+                return "HOST is the folder to give, GUEST where the program looks for it; --learn finds both"
+            case (blank,) if isinstance(self.used_up, int):
+                known = f"{self.used_up:,}" if blank == "N" else exact_size(self.used_up)
+                return f"{blank} is more than {known}"
+        return ""
+
+    def apply(self, grants: Grants) -> Grants:
+        """`grants` with it. Raises `GrantError` where it is not `complete`, and for a folder that cannot be granted."""
+        if not self.complete:
+            raise GrantError(f"{self.text}: {self.hint or 'this cannot be granted without knowing more'}")
+        match self.kind:
+            case NeedKind.DIRECTORY | NeedKind.WRITE:
+                assert self.host is not None
+                return grants.with_dir(self.guest or self.host, host_folder(self.host, self.mode))
+            case NeedKind.RIGHTS:
+                if self.guest not in grants.dirs:
+                    return grants
+                now = tuple(name for name in grants.withheld.get(self.guest, ()) if name not in self.rights)
+                return grants.with_(withheld={**grants.withheld, self.guest: now})
+            case NeedKind.COMPAT:
+                return grants.with_(rights="compat")
+            case NeedKind.CLOCK:
+                return grants.with_(clocks=Clocks.real())
+            case NeedKind.RANDOM:
+                return grants.with_(random=Random.real())
+            case NeedKind.STDIN:
+                return grants.with_(stdin="ask")
+            case NeedKind.STDOUT:
+                return grants.with_(stdout=True)
+            case NeedKind.STDERR:
+                return grants.with_(stderr=True)
+        raise AssertionError(self.kind)  # the other kinds are never complete
+
+
+def remedy(need: Need | None, given: Given) -> Remedy | None:
+    """The smallest grant that meets `need` in a run that was `given` so much; None where no grant would."""
+    if need is None:
+        return None
+    match need.kind:
+        case NeedKind.DIRECTORY:
+            # The folder that holds what was looked for, under the name that the program looks for it.
+            folder = posixpath.dirname(posixpath.normpath(need.guest)) if need.guest else ""
+            return Remedy(need.kind, folder or ("." if need.guest else ""))
+        case NeedKind.WRITE:
+            host = given.folders.get(need.guest)
+            elsewhere = need.guest in given.folders and host is None
+            return Remedy(need.kind, need.guest, host, "rw", in_python_only=elsewhere)
+        case NeedKind.RIGHTS:
+            names = tuple(name for name in need.rights if name in of_directories())
+            withheld = given.withheld.get(need.guest)
+            left = None if withheld is None else tuple(name for name in withheld if name not in names)
+            return Remedy(need.kind, need.guest, rights=names, left=left)
+        case NeedKind.LIMIT:
+            if need.limit not in LIMIT_FLAGS:
+                return None
+            return Remedy(need.kind, limit=need.limit, used_up=getattr(given.limits, need.limit, None))
+        case NeedKind.QUOTA:
+            return Remedy(need.kind, need.guest, limit=visible(need.limit), in_python_only=True)
+    return Remedy(need.kind)
+
+
+def folder_remedy(host: str, guest: str | None = None, mode: Mode = "ro") -> Remedy:
+    """The grant of a folder of the host, at the guest path `guest` (default: its own)."""
+    return Remedy(NeedKind.DIRECTORY, (host.rstrip("/") or "/") if guest is None else guest, host, mode)
+
+
+def given_to(trace: Trace, grants: Grants | None) -> Given:
+    """What the run of `trace` was given: its `grants` where they are at hand, and what the trace says of the rest."""
+    at_the_start = Given.in_meta(trace.meta)
+    if grants is None:
+        return at_the_start
+    now = Given.by(grants)
+    return replace(now, folders={**at_the_start.folders, **now.folders})
+
+
+def denied(trace: Trace, grants: Grants | None = None) -> Refusals:
+    """`trace.denied`, each refusal with its remedy as text. `grants`: what the run was given, where it is at hand."""
+    given = given_to(trace, grants)
+
+    def text(need: Need) -> str:
+        met = remedy(need, given)
+        return "" if met is None else met.text
+
+    return trace.denied.with_remedies(text)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingGrant:
+    """Something that was asked for and not granted, over all calls that were refused for want of it."""
+
+    remedy: Remedy | None
+    """The smallest grant that would allow it; None when no grant would."""
+    why: str
+    """What was asked, and why it was refused."""
+    count: int
+    """How many calls were refused for want of it."""
+    first: int
+    """`seq` of the first of them, -1 where no call stands for it."""
+    line: str = ""
+    """The source line of the first of them, `file:line`, where it is known."""
+
+    @property
+    def text(self) -> str:
+        """The remedy as text, "" for none."""
+        return "" if self.remedy is None else self.remedy.text
+
+    @property
+    def complete(self) -> bool:
+        """Whether it can be granted as it stands."""
+        return self.remedy is not None and self.remedy.complete
+
+    @property
+    def asks_for_a_folder(self) -> bool:
+        """Whether it can be granted once a person has chosen a folder of the host."""
+        return self.remedy is not None and self.remedy.asks_for_a_folder
+
+
+def missing_grants(runs: Iterable[Any], *, every: bool = False) -> list[MissingGrant]:
+    """What some runs or traces asked for and were refused, the most frequent first.
+
+    `every`: also what was granted and taken back, and what the host's operating system refused.
+    """
+    found: dict[tuple[Remedy | None, str], MissingGrant] = {}
+    for run in runs:
+        trace = getattr(run, "trace", run)
+        given = given_to(trace, getattr(run, "grants", None))
+        for refusal in trace.denied:
+            if refusal.denied_by in _NOT_MISSING and not every:
+                continue
+            met = remedy(refusal.need, given)
+            key = met, "" if met is not None else refusal.sentence
+            known = found.get(key)
+            if known is None:
+                found[key] = MissingGrant(met, refusal.sentence, refusal.count, refusal.seq, refusal.line)
+            else:
+                found[key] = replace(known, count=known.count + refusal.count)
+    return sorted(found.values(), key=lambda missing: -missing.count)
