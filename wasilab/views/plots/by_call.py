@@ -7,15 +7,16 @@ drawn in the unit that reads best, named on the axis. The list of plots is in `p
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...text.numbers import counted, duration, time_unit
+from ...trace.answers.summary import Row
 from ...trace.trace import Trace
-from ..report.summary import CallRow, summary
 from ..subject import Subject, as_subject, outcome_of, trace_of
-from ..timeline.columns import COLOURS, FAMILIES, Columns, busy, name_of
+from ..timeline.columns import COLOURS, FAMILIES, Columns, busy, name_of, summary_rows
 from ..timeline.scene import headline
 from .ink import bar_notes, canvas, finish, label, legend_above, legend_beside, log_axis, nothing
 
@@ -35,16 +36,15 @@ def colour_of(call: str) -> str:
 
 def counts(run: Subject, ax: Axes | None = None) -> Figure:
     """Bars of the number of calls by name: succeeded, other errno, refused."""
-    columns = Columns.of(run)
-    rows = sorted(summary(columns), key=lambda row: row.calls)[-MOST:]
+    rows = sorted(summary_rows(run), key=lambda row: row.calls)[-MOST:]
     fig, axes = canvas(ax, (6.4, 1.2 + 0.28 * max(len(rows), 3)))
     if not rows:
         nothing(axes, "no WASI call was made")
     at = np.arange(len(rows))
     left = np.zeros(len(rows))
     for words, values, colours, hatch in (
-        ("succeeded", [r.calls - r.errors - r.refused for r in rows], [colour_of(r.name) for r in rows], None),
-        ("other errno", [r.errors for r in rows], COLOURS["failed"], "//"),
+        ("succeeded", [r.calls - max(r.errors, r.refused) for r in rows], [colour_of(r.call) for r in rows], None),
+        ("other errno", [other_errors(r) for r in rows], COLOURS["failed"], "//"),
         ("refused", [r.refused for r in rows], COLOURS["refused"], "xx"),
     ):
         if any(values):
@@ -52,7 +52,7 @@ def counts(run: Subject, ax: Axes | None = None) -> Figure:
                       label=words if hatch else None)  # fmt: skip
             left += np.array(values)
     if rows:
-        axes.set_yticks(at, [row.name for row in rows])
+        axes.set_yticks(at, [row.call for row in rows])
         bar_notes(axes, left, [counted_as(row) for row in rows])
         if any(row.errors or row.refused for row in rows):
             legend_above(axes)
@@ -60,26 +60,32 @@ def counts(run: Subject, ax: Axes | None = None) -> Figure:
     return fig
 
 
-def counted_as(row: CallRow) -> str:
+def counted_as(row: Row) -> str:
     """How often a call was made, and how many of those were refused or failed: too few to see in a bar, maybe."""
-    parts = [f"{row.refused:,} refused"] * bool(row.refused) + [f"{row.errors:,} other errno"] * bool(row.errors)
+    others = other_errors(row)
+    parts = [f"{row.refused:,} refused"] * bool(row.refused) + [f"{others:,} other errno"] * bool(others)
     return f"{row.calls:,}" + (f" ({', '.join(parts)})" if parts and row.calls > 1 else "")
+
+
+def other_errors(row: Row) -> int:
+    """Calls that returned an errno without being refused."""
+    return max(row.errors - row.refused, 0)
 
 
 def latency(run: Subject, ax: Axes | None = None) -> Figure:
     """For each call the part of its calls (0 to 1) that took at most so long; the time axis is logarithmic."""
     columns = Columns.of(run)
-    rows = summary(columns)
+    rows: Sequence[Row] = summary_rows(run)
     rows = ([row for row in rows if row.calls > 1] or rows)[:8]
     fig, axes = canvas(ax, (6.4, 3.4))
     if not rows:
         nothing(axes, "no WASI call was made")
     styles = ("-", "--", "-.", ":")
     for index, row in enumerate(rows):
-        times, part = ecdf(columns, row.name)
+        times, part = ecdf(columns, row.call)
         x, y = np.append(times[:1], times) / 1e3, np.append(0, part)
         # a colour a call, not a family: lines of one family cross each other
-        axes.step(x, y, where="post", label=f"{row.name} ({row.calls:,})", linewidth=1.5, color=f"C{index}",
+        axes.step(x, y, where="post", label=f"{row.call} ({row.calls:,})", linewidth=1.5, color=f"C{index}",
                   linestyle=styles[index % 4])  # fmt: skip
     if rows:
         axes.set_xscale("log")
@@ -108,17 +114,17 @@ def ecdf(columns: Columns, name: str, points: int = 500) -> tuple[Any, Any]:
 def box(run: Subject, ax: Axes | None = None) -> Figure:
     """A box a call: median, quartiles, whiskers at 1 % and 99 %, the longest as a point; logarithmic."""
     columns = Columns.of(run)
-    rows = summary(columns)[:MOST][::-1]
+    rows = summary_rows(run)[:MOST][::-1]
     fig, axes = canvas(ax, (6.4, 1.2 + 0.3 * max(len(rows), 3)))
     if not rows:
         nothing(axes, "no WASI call was made")
     else:
         axes.set_xscale("log")
-        boxes = [quartiles(columns, row.name) for row in rows]
+        boxes = [quartiles(columns, row.call) for row in rows]
         drawn = axes.bxp(boxes, orientation="horizontal", showfliers=True, patch_artist=True, widths=0.6,
                          medianprops={"color": "black"}, flierprops={"marker": "o", "markersize": 3})  # fmt: skip
         for patch, row in zip(drawn["boxes"], rows, strict=True):
-            patch.set_facecolor(colour_of(row.name))
+            patch.set_facecolor(colour_of(row.call))
         log_axis(axes)
         axes.grid(axis="x", color="#8884", linewidth=0.5)
     key = "box: quartiles, whiskers: 1 % and 99 %, point: longest"
@@ -225,8 +231,8 @@ def compare(run: Subject, ax: Axes | None = None, *, other: Subject | Trace | No
     if other is None:
         raise ValueError("a comparison needs a second run: plot(run, 'compare', other=run2)")
     second = as_subject(other)
-    left = {row.name: row for row in summary(Columns.of(run))}
-    right = {row.name: row for row in summary(Columns.of(second))}
+    left = {row.call: row for row in summary_rows(run)}
+    right = {row.call: row for row in summary_rows(second)}
     most = {n: max(table[n].calls for table in (left, right) if n in table) for n in {*left, *right}}
     names = sorted(most, key=lambda n: (most[n], n))[-MOST:]
     fig, axes = canvas(ax, (7, 1.6 + 0.4 * max(len(names), 2)))
@@ -261,7 +267,7 @@ def _run_name(run: Subject, words: str) -> str:
     return label(f"{words}: {headline(run, columns)}{status}", 60)
 
 
-def _change(first: CallRow | None, second: CallRow | None) -> str:
+def _change(first: Row | None, second: Row | None) -> str:
     if first is None:
         return "" if second is None else f"only in the second: {second.calls:,}"
     if second is None:

@@ -16,13 +16,12 @@ from typing import Any
 from ...text.escape import html_text, shorten, visible
 from ...text.numbers import counted, duration, size
 from ..subject import Subject, snapshot
-from ..timeline.columns import Columns
+from ..timeline.columns import Columns, summary_rows
 from ..timeline.png import picture as drawn_picture
 from ..timeline.scene import headline
 from ..timeline.svg import strip_html
 from . import changed, sections
 from .page import document, embedded
-from .summary import summary
 from .verdict import frames_of, refusals, verdict
 
 TEXT_WIDTH = 100
@@ -34,7 +33,6 @@ def text(run: Subject, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     `output=False` leaves stdout and stderr out (where they were shown while the guest ran).
     """
     run = snapshot(run)
-    columns = Columns.of(run)
     lines = textwrap.wrap(f"{visible(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
     for frame in frames_of(run)[:10]:
         lines.append(f"    {visible(str(frame))}")
@@ -54,12 +52,12 @@ def text(run: Subject, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
                 lines.append(f"  ... {left}: run.{name}")
     lines += changed.text(run)
     lines += sections.notes_text(run)
-    rows = summary(columns)
+    rows = summary_rows(run)
     if rows:
         lines.append(f"{'call':<24}{'calls':>9}{'refused':>9}{'errors':>8}{'total':>11}{'median':>11}{'bytes':>11}")
     for row in rows[:10]:
         lines.append(
-            f"{row.name:<24}{row.calls:>9,}{row.refused or '':>9}{row.errors or '':>8}{duration(row.total):>11}"
+            f"{row.call:<24}{row.calls:>9,}{row.refused or '':>9}{row.errors or '':>8}{duration(row.total):>11}"
             f"{duration(row.median):>11}{size(row.bytes) if row.bytes else '':>11}"
         )
     if len(rows) > 10:
@@ -82,7 +80,7 @@ def body(run: Subject, *, output: bool = True) -> str:
             strip_html(run, timeline_words(run, columns)),
             sections.notes_html(run),
             f"<details open><summary>Asked for, granted, used</summary>{grants}</details>" if grants else "",
-            "<details open><summary>Calls</summary>", sections.summary_html(columns), "</details>",
+            "<details open><summary>Calls</summary>", sections.summary_html(run), "</details>",
             f"<details open><summary>Lines of the source</summary>{lines}</details>" if lines else "",
         )
     )  # fmt: skip
@@ -104,7 +102,7 @@ def plain(run: Subject, picture: bytes, *, output: bool = True) -> str:
         + changed.html(run)
         + sections.image_html(picture, timeline_words(run, columns))
         + sections.notes_html(run, "<p><b>{}</b></p>")
-        + sections.summary_html(columns)
+        + sections.summary_html(run)
     )
 
 
@@ -162,7 +160,7 @@ def _height(run: Subject, output: bool) -> int:
     """A guess at the height in pixels of the embedded page (a frame without script cannot measure itself)."""
     columns = Columns.of(run)
     lanes = 1 + len(columns.families)
-    height = 130 + 46 * lanes + 70 + 24 * len(summary(columns)) + 70 + 36 * 8
+    height = 130 + 46 * lanes + 70 + 24 * len(summary_rows(run)) + 70 + 36 * 8
     height += 58 * min(len(refusals(run)), sections.REFUSALS_SHOWN)
     for name in ("stdout", "stderr") if output else ():
         lines = sections.output_start(run, name, 20, 2000)[0].count("\n")

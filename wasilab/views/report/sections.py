@@ -1,7 +1,7 @@
 """The parts of a report as HTML: verdict, refusals, output, asked/granted/used, summary, source lines.
 
-Each function returns a fragment for `page.document` (and for the widget, which shows the same fragments). All guest
-text goes through `escape.html_text`; this is the only file that joins guest text and markup.
+Each function returns a fragment for `page.document` and for the widget, which shows the same fragments. All text of a
+guest or a person goes through `escape.html_text`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 from ...grants.advice.compare import compare
 from ...grants.remedy import Remedy
 from ...text.escape import cut_lines, html_text, shorten, visible
 from ...text.numbers import counted, duration, size
+from ...trace.answers.source_lines import Line
+from ...trace.answers.summary import Row
 from ..subject import Subject, trace_of
-from ..timeline.columns import Columns
+from ..timeline.columns import summary_rows
 from .sources import source_of
-from .summary import CallRow, summary
 from .verdict import frames_of, mood, refusals, verdict
 
 MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
@@ -153,9 +153,9 @@ def grants_html(run: Subject) -> str:
     return table(head, rows, words={1, 2}) if rows else "<p class=dim>The module asks for nothing of WASI.</p>"
 
 
-def summary_html(columns: Columns) -> str:
+def summary_html(run: Subject) -> str:
     """A row a call name: calls, refusals, errors, time, bytes."""
-    rows = summary(columns)
+    rows = summary_rows(run)
     if not rows:
         return "<p class=dim>No WASI call was made.</p>"
     return table(SUMMARY_HEAD, [summary_cells(row) for row in rows], numbers=set(range(1, 9)))
@@ -169,7 +169,7 @@ def lines_html(run: Subject, most: int = 8) -> str:
     name, text = source_of(run)
     source = text.splitlines()
 
-    def code(row: Any) -> str:
+    def code(row: Line) -> str:
         own = name and PurePosixPath(row.file).name == PurePosixPath(name).name and row.line <= len(source)
         return f"<code>{html_text(shorten(source[row.line - 1].strip(), 90))}</code>" if own else ""
 
@@ -188,13 +188,13 @@ def lines_html(run: Subject, most: int = 8) -> str:
 SUMMARY_HEAD = ("call", "calls", "refused", "errors", "total", "median", "p99", "longest", "bytes")
 
 
-def summary_cells(row: CallRow) -> tuple[str, ...]:
+def summary_cells(row: Row) -> tuple[str, ...]:
     """The cells of one summary row, as HTML."""
     return (
-        f"<code>{html_text(row.name)}</code>", f"{row.calls:,}",
+        f"<code>{html_text(row.call)}</code>", f"{row.calls:,}",
         f"<span class=no>✖ {row.refused:,}</span>" if row.refused else "",
         f"{row.errors:,}" if row.errors else "",
-        duration(row.total), duration(row.median), duration(row.p99), duration(row.longest),
+        duration(row.total), duration(row.median), duration(row.p99), duration(row.max),
         size(row.bytes) if row.bytes else "",
     )  # fmt: skip
 

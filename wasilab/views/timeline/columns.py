@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from ...trace.answers.summary import Row
 from ...trace.columns.decode import FAMILY_OF, call_name
 from ...trace.record.layout import DID_NOT_RETURN, Flag
 from ...trace.trace import Trace
@@ -154,6 +155,18 @@ class Columns:
     def numbers(self) -> list[int]:
         """The numbers of the calls that occur."""
         return [int(number) for number in np.flatnonzero(np.bincount(self.call, minlength=256))]
+
+
+_ROWS: WeakKeyDictionary[Trace, tuple[Row, ...]] = WeakKeyDictionary()
+
+
+def summary_rows(run: Subject) -> tuple[Row, ...]:
+    """The rows of the trace's summary, the call that took most time first; kept as long as the trace is."""
+    trace = trace_of(run)
+    known = _ROWS.get(trace)
+    if known is None:
+        known = _ROWS[trace] = trace.summary().rows
+    return known
 
 
 def merged(start: Ints, end: Ints) -> tuple[Ints, Ints]:

@@ -121,7 +121,7 @@ class Timeline(anywidget.AnyWidget):
         rest = (
             (f"<details><summary>Output</summary>{output}</details>" if output else "")
             + (f"<details><summary>Asked for, granted, used</summary>{grants}</details>" if grants else "")
-            + f"<details><summary>Calls</summary>{sections.summary_html(self.feed.columns)}</details>"
+            + f"<details><summary>Calls</summary>{sections.summary_html(run)}</details>"
             + (f"<details><summary>Lines of the source</summary>{lines}</details>" if lines else "")
         )
         return head, rest

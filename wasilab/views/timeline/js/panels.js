@@ -92,5 +92,5 @@ export function summaryTable(store, [from, to], zoom, close) {
   const line = (/** @type {string} */ tag, /** @type {string[]} */ cells) => el("tr", {}, ...cells.map((text, i) => el(tag, { class: i ? "n" : null }, text)));
   return [head, el("div", { class: "wide" }, el("table", {},
     el("thead", {}, line("th", ["call", "calls", "refused", "errors", "total", "median", "p99"])),
-    el("tbody", {}, ...rows.map((row) => line("td", [row.name, number(row.calls), row.refused ? store.mark(REFUSED) + number(row.refused) : "", row.failed ? number(row.failed) : "", duration(row.total), duration(row.median), duration(row.p99)])))))];
+    el("tbody", {}, ...rows.map((row) => line("td", [row.name, number(row.calls), row.refused ? store.mark(REFUSED) + number(row.refused) : "", row.failed + row.refused ? number(row.failed + row.refused) : "", duration(row.total), duration(row.median), duration(row.p99)])))))];
 }
