@@ -15,8 +15,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
+from .commands.line.frontend import FrontendKind
 from .commands.line.usage import HelpAsked, UsageProblem
 
 if TYPE_CHECKING:
@@ -103,9 +104,9 @@ def _carry_out(words: list[str], command: str) -> int:
 
     try:
         request = parse(words, "cli")
-        from .commands import execute
+        from .commands.catalog import execute
 
-        return execute(request, TerminalDoor()).status
+        return execute(request, TerminalFrontend()).status
     except HelpAsked as asked:
         _write(sys.stdout, asked.text)
         return 0
@@ -148,10 +149,10 @@ def _complain(command: str, message: str, status: int) -> int:
     return status
 
 
-class TerminalDoor:
-    """`commands.door.Door` for a terminal, a pipe or a script."""
+class TerminalFrontend:
+    """`commands.line.frontend.Frontend` for a terminal, a pipe or a script."""
 
-    kind: Literal["cli", "notebook"] = "cli"
+    kind: FrontendKind = "cli"
 
     def say(self, text: str) -> None:
         _write(sys.stdout, text if text.endswith("\n") or not text else text + "\n")

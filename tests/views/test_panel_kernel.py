@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ..doors.conftest import Kernel
+from ..frontends.conftest import Kernel
 
 pytestmark = pytest.mark.kernel
 

@@ -1,9 +1,11 @@
 """The magics `%wasi`, `%%wasi` and `%%wasi_file`: thin adapters from IPython to `commands/`.
 
-A line becomes words (`commands/words.py`), the words a request (`commands/grammar.py`), the request is carried out
-by the same function as on the command line, and its value is the cell's. What is only a notebook's is beside this
-file: names (`lab.py`), output and progress (`output.py`), failures without tracebacks (`failures.py`), Tab
-(`completion.py`), runs that outlive their cell (`detached.py`), what is made ready while a person types (`ahead.py`).
+A line becomes words (`commands/line/words.py`), the words a request (`commands/line/grammar.py`), and the request is
+carried out by the same function as on the command line; its value is the cell's value. The files beside this one hold
+what only a notebook has: names (`notebook_session.py`), output and progress (`cell_output.py`), failures without
+tracebacks (`failures.py`), Tab (`completion.py`), runs that outlive their cell (`detached.py`), and the start-up work
+that is done while a person types (`preload.py`). What needs the rest of the package is imported at the first use
+(`deferred.py`), so that `%load_ext wasilab` is quick.
 """
 
 from __future__ import annotations
@@ -11,8 +13,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from IPython.core.completer import context_matcher
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
+
+from ..commands.line.usage import UsageProblem
+from ..commands.line.words import split
+from .notebook_session import NotebookSession, cell_number
+from .preload import Preload, wanted
 
 
 @magics_class
@@ -21,11 +29,8 @@ class WasiMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        from .lab import Lab
-        from .preload import Ahead, for_cells
-
-        self.lab = Lab()
-        self.ahead = Ahead(lambda: for_cells(widgets=getattr(shell, "kernel", None) is not None))
+        self.session = NotebookSession()
+        self.preload = Preload(lambda: _warm_up(widgets=getattr(shell, "kernel", None) is not None))
 
     @no_var_expand
     @line_cell_magic
@@ -53,32 +58,28 @@ class WasiMagics(Magics):
         `%wasi help cell` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its
         Python value (`--dir {folder}::/data`, `--args {my_list}`); quoted text and everything else stays as it is.
         """
-        self.ahead.settle()
-        from .cell import run_cell, run_line
+        self.preload.wait()
+        from .deferred import run_cell, run_line
 
         if cell is None:
-            return run_line(self.shell, self.lab, line)
-        return run_cell(self.shell, self.lab, line, cell)
+            return run_line(self.shell, self.session, line)
+        return run_cell(self.shell, self.session, line, cell)
 
     @no_var_expand
     @cell_magic
     def wasi_file(self, line: str, cell: str) -> None:
-        """Write the cell into the compile folder of the lab, for later `%%wasi` cells to include.
+        """Write the cell into the compile folder of the session, for later `%%wasi` cells to include.
 
             %%wasi_file util.h
             int twice(int x);
 
         The file is in memory; cells that are compiled afterwards see it, and are compiled again when it changes.
         """
-        from ..commands.line.usage import UsageProblem
-        from ..commands.line.words import split
-        from .lab import cell_number
-
         try:
             words = split(line)
             if len(words) != 1:
                 raise UsageProblem("%%wasi_file NAME: one file name, such as util.h")
-            self.lab.file(words[0], cell if cell.endswith("\n") else cell + "\n", cell_number(self.shell))
+            self.session.file(words[0], cell if cell.endswith("\n") else cell + "\n", cell_number(self.shell))
         except UsageProblem as problem:
             raise UsageError(problem.message) from None
 
@@ -96,14 +97,15 @@ def load(shell: Any) -> None:
     completer = getattr(shell, "Completer", None)
     if completer is not None and hasattr(completer, "custom_matchers"):
         completer.custom_matchers.append(_lazy_matcher(magics))
-    from .preload import wanted
-
     if wanted(shell):
-        magics.ahead.begin()
+        magics.preload.begin()
 
 
 def keep_empty_cell(lines: list[str]) -> list[str]:
-    """Let a `%%wasi LANG` line alone reach us: IPython refuses a cell magic without a body, we put a template there."""
+    """Let a cell of nothing but `%%wasi LANG` reach the magic, which puts a template there.
+
+    IPython itself refuses a cell magic without a body.
+    """
     first = lines[0] if lines else ""
     alone = re.match(r"%%wasi(?:\s|$)", first) and not "".join(lines[1:]).strip()
     return [first.rstrip("\n") + "\n", " \n"] if alone else lines
@@ -114,22 +116,26 @@ keep_empty_cell.has_side_effects = True  # type: ignore[attr-defined]
 
 
 def _draw_for_pages_only(shell: Any) -> None:
-    """A terminal shows the text of a run and nothing else: do not draw its picture for it."""
+    """In a terminal, which shows text only, do not draw the picture of a run."""
     formatter = getattr(shell, "display_formatter", None)
     if formatter is not None and list(formatter.active_types) == ["text/plain"]:
-        formatter.mimebundle_formatter.for_type_by_name("wasilab.runs", "Run", _text_only)
+        formatter.mimebundle_formatter.for_type_by_name("wasilab.runs.run", "Run", _text_only)
 
 
 def _text_only(run: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
-    from ..views.report import report
+    from .deferred import report_text
 
-    return {"text/plain": report.text(run, output=not run.streamed)}
+    return {"text/plain": report_text(run, output=not run.streamed)}
+
+
+def _warm_up(widgets: bool) -> None:
+    from .deferred import warm_up
+
+    warm_up(widgets)
 
 
 def _lazy_matcher(magics: WasiMagics) -> Any:
-    """The completion matcher; its file is only imported when Tab is pressed on one of our lines."""
-    from IPython.core.completer import context_matcher
-
+    """The completion matcher; what it needs is imported when Tab is first pressed on one of our lines."""
     found: list[Any] = []
 
     @context_matcher()  # type: ignore[untyped-decorator]
@@ -138,11 +144,11 @@ def _lazy_matcher(magics: WasiMagics) -> Any:
         if "%wasi" not in text:
             return {"completions": []}
         if not found:
-            magics.ahead.settle()
-            from .completion import language_names, matcher, paths_of
+            magics.preload.wait()
+            from .deferred import language_names, matcher, paths_of
 
-            lab = magics.lab
-            found.append(matcher(lambda: list(lab.kept), language_names, lambda: paths_of(lab.last)))
+            session = magics.session
+            found.append(matcher(lambda: list(session.kept), language_names, lambda: paths_of(session.last)))
         answer: dict[str, Any] = found[0](context)
         return answer
 

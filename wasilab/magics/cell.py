@@ -8,46 +8,50 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..commands import execute
+from ..commands.catalog import execute
 from ..commands.line.frontend import Done
-from ..commands.line.grammar import Request, parse, parse_cell
-from ..commands.line.program import compile_text, compiler_flags
+from ..commands.line.grammar import parse
+from ..commands.line.request import Request
 from ..commands.line.usage import HelpAsked, UsageProblem
 from ..commands.line.words import Values, split
-from ..commands.running import run_module
+from ..commands.notebook.cell_line import build_cell, parse_cell
+from ..commands.programs.compiling import compile_text, compiler_flags
+from ..commands.programs.running import run_module
 from ..grants.grants import GrantError
 from ..module.module import ModuleError
 from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 from ..toolchains.registry import language_name, toolchain_for
 from .failures import CellFailure, CellInterrupted, CompileFailed
-from .interrupts import settle_after_interrupt
-from .lab import Lab, cell_number, check_name
-from .notebook import NotebookDoor
+from .interrupts import ignore_interrupts
+from .notebook_frontend import NotebookFrontend
+from .notebook_session import NotebookSession, cell_number, check_name
 
 
-def run_line(shell: Any, lab: Lab, line: str) -> Any:
+def run_line(shell: Any, session: NotebookSession, line: str) -> Any:
     """`%wasi COMMAND ...`: carry it out; returns the value to show."""
     values = Values()
-    door = NotebookDoor(lab, shell)
+    frontend = NotebookFrontend(session, shell)
 
     def carry_out() -> Done:
         words = _sql_words(line) or split(line, lambda source: shell.ev(source), values)
+        if words[:2] == ["help", "cell"]:
+            raise HelpAsked(build_cell(values).format_help())
         request = parse(words, "notebook", values)
         _check_name(request)
         if request.command == "run" and request.options.detach:
-            return _detached(request, door)
-        done = execute(request, door)
-        return _finished(lab, request, done) if request.command == "run" else done
+            return _detached(request, frontend)
+        done = execute(request, frontend)
+        return _finished(session, request, done) if request.command == "run" else done
 
-    return _as_a_cell(carry_out, door)
+    return _as_a_cell(carry_out, frontend)
 
 
-def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
+def run_cell(shell: Any, session: NotebookSession, line: str, cell: str) -> Any:
     """`%%wasi ...`: compile the body, run it; returns the `Run`."""
     if line.split()[:1] == ["sql"]:
-        return run_line(shell, lab, f"{line} {_plain_word(cell)}")
+        return run_line(shell, session, f"{line} {_plain_word(cell)}")
     values = Values()
-    door = NotebookDoor(lab, shell)
+    frontend = NotebookFrontend(session, shell)
 
     def carry_out() -> Done:
         request = parse_cell(split(line, lambda source: shell.ev(source), values), values)
@@ -55,51 +59,51 @@ def run_cell(shell: Any, lab: Lab, line: str, cell: str) -> Any:
         _check_name(request)
         language = language_name(options.lang or "c")
         if not cell.strip():
-            door.remark(_offer_template(shell, line, language))
+            frontend.remark(_offer_template(shell, line, language))
             return Done()
-        _warm_c(lab, language)
+        _warm_c(session, language)
         started = time.perf_counter()
         try:
             module = compile_text(
                 cell,
                 language,
-                door,
+                frontend,
                 name=options.name or "cell",
                 flags=compiler_flags(options, language, request.rest),
-                files=lab.files,
+                files=session.files,
                 first_line=2,
                 quiet=options.quiet,
             )
         except CompileError as error:
             file = toolchain_for(language).file_name(options.name or "cell")
-            places = _places(error, lab, file, cell_number(shell))
+            places = _places(error, session, file, cell_number(shell))
             raise CompileFailed(error.output, places, error.hints) from None
         compiled = time.perf_counter() - started
         if options.save:
             _save(module.bytes, options.save)
         if options.name:
-            lab.keep(options.name, module)
+            session.keep(options.name, module)
         if options.compile_only:
             return Done(0, module)
         args = guest_args(options.args)
         if options.detach:
             from .detached import start
 
-            return Done(0, start(module, args, options, door))
-        return _finished(lab, request, run_module(module, args, options, door, compile_seconds=compiled))
+            return Done(0, start(module, args, options, frontend))
+        return _finished(session, request, run_module(module, args, options, frontend, compile_seconds=compiled))
 
-    return _as_a_cell(carry_out, door)
+    return _as_a_cell(carry_out, frontend)
 
 
-def _places(error: CompileError, lab: Lab, file: str, number: int) -> list[tuple[int, int]]:
+def _places(error: CompileError, session: NotebookSession, file: str, number: int) -> list[tuple[int, int]]:
     """(cell, line) of each error that lies in a cell: this one, or the `%%wasi_file` cell of the file that it is in."""
     found = []
     for one in error.diagnostics:
         if one.severity == "error" and one.line:
             if one.file == file:
                 found.append((number, one.line))
-            elif one.file in lab.cells:
-                found.append((lab.cells[one.file], one.line + 1))
+            elif one.file in session.cells:
+                found.append((session.cells[one.file], one.line + 1))
     return found
 
 
@@ -127,10 +131,10 @@ def _offer_template(shell: Any, line: str, language: str) -> str:
     return f"the cell was empty: it holds a small {toolchain.title} program now, to change and to run"
 
 
-def _warm_c(lab: Lab, language: str) -> None:
+def _warm_c(session: NotebookSession, language: str) -> None:
     """With the first cell of another language, let a cold C compiler build its library in the background."""
-    if not lab.warmed:
-        lab.warmed = True
+    if not session.warmed:
+        session.warmed = True
         if language != "c":
             from ..toolchains.doctor import warm_in_background
 
@@ -148,13 +152,13 @@ def guest_args(given: Any) -> list[str]:
     raise UsageProblem(f"--args is a {type(given).__name__}: give a text or a list")
 
 
-def _finished(lab: Lab, request: Request, done: Done) -> Done:
+def _finished(session: NotebookSession, request: Request, done: Done) -> Done:
     """Remember the run; a run that the person stopped fails the cell, so that queued cells wait."""
     run = done.value
-    lab.last = run
+    session.last = run
     run.streamed = True
     if run.outcome.kind == "interrupt":
-        settle_after_interrupt()
+        ignore_interrupts()
         if not request.options.quiet:
             from IPython.display import display
 
@@ -179,21 +183,21 @@ def _save(data: bytes, path: str) -> None:
         raise UsageProblem(f"--save {path}: {error.strerror or error}") from None
 
 
-def _detached(request: Request, door: NotebookDoor) -> Done:
-    from ..commands.line.program import load_program
+def _detached(request: Request, frontend: NotebookFrontend) -> Done:
+    from ..commands.programs.program import load_program
     from .detached import start
 
-    module = load_program(request.options.file, door, lang=request.options.lang, quiet=request.options.quiet)
-    return Done(0, start(module, request.rest, request.options, door))
+    module = load_program(request.options.file, frontend, lang=request.options.lang, quiet=request.options.quiet)
+    return Done(0, start(module, request.rest, request.options, frontend))
 
 
-def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
+def _as_a_cell(carry_out: Any, frontend: NotebookFrontend) -> Any:
     """The value of `carry_out`, its errors turned into what a cell shows of them."""
     try:
         done: Done = carry_out()
         return done.value
     except HelpAsked as asked:
-        door.say(asked.text)
+        frontend.say(asked.text)
         return None
     except UsageProblem as problem:
         raise UsageError(f"{problem.command}: {problem.message}" if problem.command else problem.message) from None
@@ -202,7 +206,7 @@ def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
     except CompileError as error:
         raise CompileFailed(error.output, hints=error.hints) from None
     except CompileInterrupted:
-        settle_after_interrupt()
+        ignore_interrupts()
         raise CellInterrupted("the compile was stopped") from None
     except ToolchainMissing as error:
         raise CellFailure(str(error)) from None
@@ -213,7 +217,7 @@ def _as_a_cell(carry_out: Any, door: NotebookDoor) -> Any:
             raise
         raise UsageError(f"{error.filename!r}: {error.strerror or error}") from None
     except KeyboardInterrupt as interrupt:
-        settle_after_interrupt()
+        ignore_interrupts()
         if isinstance(interrupt, CellInterrupted):
             raise
         raise CellInterrupted from None

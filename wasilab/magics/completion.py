@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..commands.line.grammar import build, build_cell
-from ..commands.line.options import commands
+from ..commands.catalog import command_names
+from ..commands.line.grammar import build
 from ..commands.line.parser import Parser
 from ..commands.line.usage import UsageProblem
 from ..commands.line.words import split
+from ..commands.notebook.cell_line import build_cell
 from ..toolchains.base import PROGRAMS
 from ..toolchains.languages.c_family import EMULATIONS
 
@@ -39,8 +40,8 @@ def suggestions(
 ) -> tuple[str, list[str]]:
     """What can stand in place of the last word of `text`, a magic's line up to the cursor.
 
-    Returns that word as it stands and the candidates. `names` are the lab's named modules and runs, `paths` gives the
-    guest paths that the last run used or asked for.
+    Returns that word as it stands and the candidates. `names` are the session's named modules and runs. `paths` returns
+    the guest paths that the last run used or asked for.
     """
     match = LINE.match(text)
     if match is None or "\n" in text.strip("\n"):
@@ -76,9 +77,9 @@ def _command(
     before: list[str], current: str, names: Iterable[str], languages: Iterable[str], paths: Callable[[], list[str]]
 ) -> tuple[str, list[str]]:
     if not before:
-        return current, _matching(commands("notebook"), current)
+        return current, _matching(command_names("notebook"), current)
     command, given = before[0], before[1:]
-    if command not in commands("notebook"):
+    if command not in command_names("notebook"):
         return current, []
     parser = build(command, "notebook")
     found = _of_option(parser, given, current, languages, paths)

@@ -11,19 +11,19 @@ import sys
 from collections.abc import Sequence
 
 from ..commands.line.usage import UsageProblem
-from ..commands.running import grants_of, run_settings, say_where_it_listens
+from ..commands.programs.running import grants_of, run_settings, say_where_it_listens
 from ..engine.threads import spawn
 from ..module.module import Module
 from ..runs import runner
 from ..runs.run import Run
-from .lab import Lab
-from .notebook import CellStreams, NotebookDoor
+from .notebook_frontend import CellStreams, NotebookFrontend
+from .notebook_session import NotebookSession
 
 FOLLOW_SECONDS = 0.1
 """How often the cell is brought up to date."""
 
 
-def start(module: Module, args: Sequence[str], options: argparse.Namespace, door: NotebookDoor) -> Run:
+def start(module: Module, args: Sequence[str], options: argparse.Namespace, frontend: NotebookFrontend) -> Run:
     """Start a run that goes on by itself; its output follows into the cell."""
     if options.repeat and options.repeat > 1:
         raise UsageProblem("--detach starts one run: leave --repeat out")
@@ -31,14 +31,14 @@ def start(module: Module, args: Sequence[str], options: argparse.Namespace, door
         if getattr(options, flag):
             name = flag.removesuffix("_file")
             raise UsageProblem(f"--detach returns before the end: leave --{name} out, and look at run.trace afterwards")
-    grants = grants_of(options, door, attended=False)
-    say_where_it_listens(grants, door)
+    grants = grants_of(options, frontend, attended=False)
+    say_where_it_listens(grants, frontend)
     run = runner.run(module, args, grants, **run_settings(module, options), detach=True)
     run.streamed = True
-    lab: Lab = door.lab
-    lab.last = run
+    session: NotebookSession = frontend.session
+    session.last = run
     if options.name:
-        lab.keep(options.name, module, run)
+        session.keep(options.name, module, run)
     streams = CellStreams()
     spawn(lambda: _follow(run, streams), f"wasilab follows {run.name}"[:60])
     return run

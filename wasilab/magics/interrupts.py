@@ -1,8 +1,8 @@
-"""What a second Interrupt may do: nothing, once the first has ended the cell.
+"""Ignore further interrupts for a second after the first has ended a cell.
 
 A kernel that is interrupted while it sends a cell's last messages loses them, and the cell stays busy for ever. So the
-moment after an Interrupt is deaf to further ones, until the kernel sets its own handler again, as it does after every
-cell. While the guest is still being stopped a second Interrupt acts as before (`engine/worker.py`).
+second Interrupt is ignored until the kernel sets its own handler again, as it does after every cell. While the guest is
+still being stopped, a second Interrupt acts as usual (`engine/worker.py`).
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import threading
 import time
 from types import FrameType
 
-DEAF_SECONDS = 1.0
-"""Longer than a cell's end takes, and short enough for code around a cell that means to go on."""
+IGNORE_SECONDS = 1.0
+"""Longer than the end of a cell takes, and short enough for code around a cell that goes on to run."""
 
 
-def settle_after_interrupt(seconds: float = DEAF_SECONDS) -> None:
-    """Ignore interrupts for that long; on any thread but the main one, which alone gets them, do nothing."""
+def ignore_interrupts(seconds: float = IGNORE_SECONDS) -> None:
+    """Ignore interrupts for that long. Only the main thread receives them; on any other this does nothing."""
     if threading.current_thread() is not threading.main_thread():
         return
     before = signal.getsignal(signal.SIGINT)
-    if not callable(before):  # ignored or the system's own, which ends the process: not ours to change
+    if not callable(before):  # ignored, or the system's own, which ends the process: leave it
         return
-    hears = time.monotonic() + seconds
+    resume_at = time.monotonic() + seconds
 
-    def later(number: int, frame: FrameType | None) -> None:
-        if time.monotonic() >= hears:
+    def ignore_until_then(number: int, frame: FrameType | None) -> None:
+        if time.monotonic() >= resume_at:
             signal.signal(signal.SIGINT, before)
             before(number, frame)
 
-    signal.signal(signal.SIGINT, later)
+    signal.signal(signal.SIGINT, ignore_until_then)

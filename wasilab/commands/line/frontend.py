@@ -1,7 +1,7 @@
-"""What a command needs of the door that it was called through, and what it hands back.
+"""What a command needs of the front end that it was called through, and what it returns.
 
-The command line (`cli.py`) and the notebook (`magics/`) each implement `Door`; the commands themselves know of
-neither. Everything written here is text for people: guest bytes are escaped before they reach `say` or `note`.
+`Frontend` is implemented for the command line (`cli.py`) and the notebook (`magics/notebook_frontend.py`); the commands
+know neither. Everything passed to `say` or `note` is text for people: guest bytes are escaped before.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
 from ...module.module import Module
 
+FrontendKind = Literal["cli", "notebook"]
+"""Which of the two front ends a request came through."""
+
 
 class Busy(Protocol):
     """A line of progress while something takes long."""
 
     def tick(self, what: str | None = None) -> None:
-        """Say what goes on now; the elapsed time is added."""
+        """Say what is being done; the elapsed time is added."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A command's end: its exit status, and the value that a notebook shows (None: nothing)."""
+    """The result of a command: its exit status, and the value that a notebook shows (None: nothing)."""
 
     status: int = 0
     value: Any = None
@@ -43,46 +46,46 @@ class Streams(Protocol):
         """Takes what the guest writes to descriptor 2."""
 
     def close(self) -> None:
-        """The guest is done."""
+        """The guest has ended."""
 
 
-class Door(Protocol):
-    """The front door that a command was called through."""
+class Frontend(Protocol):
+    """The front end that a command was called through."""
 
-    kind: Literal["cli", "notebook"]
+    kind: FrontendKind
 
     def say(self, text: str) -> None:
-        """The command's answer, a whole text (a newline is added where it ends without)."""
+        """Write the command's answer, a whole text (a newline is added if it has none at its end)."""
 
     def note(self, text: str) -> None:
-        """A remark beside the answer (stderr)."""
+        """Write a remark beside the answer (stderr)."""
 
     def remark(self, text: str) -> None:
-        """A fact beside the answer that is no warning: figures, where a socket listens."""
+        """Write a fact beside the answer that is not a warning: figures, the address of a socket."""
 
     def fold(self, title: str, text: str) -> None:
-        """A longer remark, closed under its title where the door can do that."""
+        """Write a long remark, folded under its title where the front end can fold."""
 
     def offer(self, line: str, source: str) -> None:
-        """Hand a program over: `source`, with the `%%wasi` line that runs it where there are cells."""
+        """Give the person a program: `source`, and in a notebook the `%%wasi` line that runs it."""
 
     def busy(self, what: str, quiet: bool = False) -> AbstractContextManager[Busy]:
-        """Progress, shown once it takes long."""
+        """A line of progress, shown once the work takes long."""
 
     def streams(self, quiet: bool = False) -> Streams:
-        """Fresh streams for one run."""
+        """New streams for one run."""
 
     def has_person(self) -> bool:
-        """Whether somebody sits there who can type the guest's input when it asks."""
+        """Whether a person is there who can type the guest's input when it asks."""
 
     def input_at_hand(self) -> bool:
-        """Whether a pipe or a file is at hand that could be the guest's input."""
+        """Whether the process's stdin is a pipe or a file, which could be the guest's input."""
 
     def own_stdin(self, interrupt: Interrupt) -> File | None:
-        """The person's own input as a file that waits by itself; None: `read_line` is asked for each line."""
+        """The person's input as a file that the guest reads directly; None: `read_line` is called for each line."""
 
     def read_line(self, prompt: str = "") -> str | None:
-        """A line from the person without its newline; None at the end, or where there is no one to ask."""
+        """A line from the person, without its newline; None at the end of input, or where nobody can be asked."""
 
     def find(self, name: str) -> Module | None:
         """The module kept under a name, or None."""
@@ -94,4 +97,4 @@ class Door(Protocol):
         """Keep a module, and its run, under a name."""
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """(name, module, last run) of everything that is kept."""
+        """(name, module, last run) of everything that is kept, as text."""

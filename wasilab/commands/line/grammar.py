@@ -1,9 +1,9 @@
-"""The one grammar of both doors: `wasilab SUBCOMMAND ...`, `%wasi SUBCOMMAND ...` and the line of a `%%wasi` cell.
+"""The grammar of `wasilab COMMAND ...` and `%wasi COMMAND ...`: words in, a `Request` out.
 
-It turns words into a `Request` (a command's name and its options) or raises `UsageProblem` with the nearest valid
-option. What the commands do is in the files beside this one; what an option of a grant *means* is in
-`grants/flags.py`. argparse does the help texts and the types; the words before and after the program's name are told
-apart here, because everything after FILE belongs to the guest, options of ours or not.
+A request that cannot be understood raises `UsageProblem` with the nearest valid option. What a command does, and which
+options it has, is in the command's own file (`commands/catalog.py` lists them); what an option of a grant means is in
+`grants/forms/flags.py`. argparse makes the help texts and converts the values. The words before and after the program's
+name are separated here, because everything after FILE belongs to the guest, even if it looks like an option of ours.
 """
 
 from __future__ import annotations
@@ -12,80 +12,57 @@ import argparse
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from ...text.nearest import did_you_mean
 from ...version import __version__
-from .options import OF_COMMAND, SUMMARIES, add_cell, commands
-from .parser import Door, Parser
+from ..catalog import COMMANDS, command_names, find_command
+from .frontend import FrontendKind
+from .parser import Parser
+from .request import Request
+from .subcommand import Subcommand
 from .usage import HelpAsked, UsageProblem
 from .words import Values
 
-ALIASES = {"ls": "list", "strace": "trace", "exec": "run", "build": "compile"}
+
+def program_name(kind: FrontendKind) -> str:
+    """What a person types before a command."""
+    return "wasilab" if kind == "cli" else "%wasi"
 
 
-@dataclass
-class Request:
-    """One request in words that have been understood."""
-
-    command: str
-    options: argparse.Namespace
-    rest: list[str] = field(default_factory=list)
-    """The guest's own arguments (`run`) or the compiler's flags (`compile`, a cell)."""
-    values: Values = field(default_factory=Values)
-
-
-def build(command: str, door: Door, values: Values | None = None) -> Parser:
-    """The parser of one subcommand."""
-    prog = f"{'wasilab' if door == 'cli' else '%wasi'} {command}"
-    parser = Parser(prog, values or Values())
-    OF_COMMAND[command](parser, door)
-    return parser.expanding()
-
-
-def build_cell(values: Values | None = None) -> Parser:
-    """The parser of a `%%wasi` line, up to `--`."""
-    parser = Parser("%%wasi", values or Values())
-    add_cell(parser)
+def build(command: str | Subcommand, kind: FrontendKind, values: Values | None = None) -> Parser:
+    """The parser of one command. Raises `KeyError` for a name that is not a command of the front end."""
+    found = find_command(command, kind) if isinstance(command, str) else command
+    if found is None:
+        raise KeyError(command)
+    parser = Parser(f"{program_name(kind)} {found.name}", values or Values())
+    found.module().add_arguments(parser, kind)
     return parser.expanding()
 
 
 # --- reading a request ---------------------------------------------------------------------------------------------
 
 
-def parse(words: Sequence[str], door: Door, values: Values | None = None) -> Request:
-    """The request that `words` (subcommand first) make. Raises `UsageProblem` or `HelpAsked`."""
+def parse(words: Sequence[str], kind: FrontendKind, values: Values | None = None) -> Request:
+    """The request that `words` (command first) make. Raises `UsageProblem` or `HelpAsked`."""
     values = values or Values()
-    prog = "wasilab" if door == "cli" else "%wasi"
     if not words or words[0] in ("-h", "--help", "help"):
-        if words[1:2] == ["cell"] and door == "notebook":
-            raise HelpAsked(build_cell(values).format_help())
-        if len(words) > 1 and (words[0] == "help" or words[1] in commands(door)):
-            return parse([words[1], "--help"], door, values)
-        raise HelpAsked(overview(door))
+        if len(words) > 1 and (words[0] == "help" or find_command(words[1], kind)):
+            return parse([words[1], "--help"], kind, values)
+        raise HelpAsked(overview(kind))
     if words[0] in ("-V", "--version"):
         raise HelpAsked(f"wasilab {__version__}\n")
-    command = ALIASES.get(words[0], words[0])
-    if command not in commands(door):
-        raise UsageProblem(_no_such_command(values.shown(words[0]), door), command=prog)
-    parser = build(command, door, values)
-    if command == "run":
+    command = find_command(words[0], kind)
+    if command is None:
+        raise UsageProblem(_no_such_command(values.shown(words[0]), kind), command=program_name(kind))
+    parser = build(command, kind, values)
+    if command.arguments == "program":
         ours, rest = split_at_program(parser, words[1:])
-    elif command == "compile":
+    elif command.arguments == "compiler":
         ours, rest = split_at_dashes(words[1:])
     else:
         ours, rest = list(words[1:]), []
-    options = _options(parser, ours)
-    return Request(command, options, [values.text(word) for word in rest], values)
-
-
-def parse_cell(words: Sequence[str], values: Values | None = None) -> Request:
-    """The request that the words of a `%%wasi` line make. Raises `UsageProblem` or `HelpAsked`."""
-    values = values or Values()
-    ours, rest = split_at_dashes(words)
-    parser = build_cell(values)
-    options = _options(parser, ours)
-    return Request("cell", options, [values.text(word) for word in rest], values)
+    options = read_options(parser, ours)
+    return Request(command.name, options, [values.text(word) for word in rest], values)
 
 
 def split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -109,8 +86,8 @@ def split_at_program(parser: Parser, words: Sequence[str]) -> tuple[list[str], l
     return list(words), []
 
 
-def _options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
-    """argparse's namespace for `words`; an option that does not exist is answered with the nearest that does."""
+def read_options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
+    """argparse's namespace for `words`. Raises `UsageProblem`, for an unknown option with the nearest that exists."""
     takes_value = parser.takes_value()
     words = ["--strace-file=" + word[9:] if word.startswith("--strace=") else word for word in words]
     options, unknown = parser.parse_known_args(words)
@@ -126,21 +103,22 @@ def _options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _no_such_command(word: str, door: Door) -> str:
+def _no_such_command(word: str, kind: FrontendKind) -> str:
+    names = command_names(kind)
     if re.search(r"\.(wasm|wat|c|cc|cpp|cxx|zig|rs|go|ts|py)$", word) or "/" in word:
-        return f"{word!r} is no command; to run a program: {'wasilab' if door == 'cli' else '%wasi'} run {word}"
+        return f"{word!r} is not a command; to run a program: {program_name(kind)} run {word}"
     if word.startswith("-"):
-        return f"the command comes first, then its options ({word} came first): {', '.join(commands(door))}"
-    names = commands(door)
+        return f"the command comes first, then its options ({word} came first): {', '.join(names)}"
     return f"there is no command {word!r}{did_you_mean(word, names, ': ' + ', '.join(names))}"
 
 
-def overview(door: Door) -> str:
-    """The help text of the door itself."""
-    prog = "wasilab" if door == "cli" else "%wasi"
+def overview(kind: FrontendKind) -> str:
+    """The help text of the front end itself."""
+    prog = program_name(kind)
+    names = command_names(kind)
     lines = [f"usage: {prog} COMMAND [OPTION]...", ""]
-    lines += [f"  {name:10}{SUMMARIES[name]}" for name in commands(door)]
+    lines += [f"  {command.name:10}{command.summary}" for command in COMMANDS if command.name in names]
     lines += ["", f"{prog} COMMAND --help describes a command."]
-    if door == "notebook":
+    if kind == "notebook":
         lines.append("A cell that begins with %%wasi [LANG] compiles and runs its body; %wasi help cell describes it.")
     return "\n".join(lines) + "\n"

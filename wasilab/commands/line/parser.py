@@ -1,6 +1,6 @@
 """An argparse parser that raises instead of leaving the process, and that takes `{expression}`s as values.
 
-It knows no option; those are in `options.py`.
+It defines no option; the commands do, and `options.py` those that they share.
 """
 
 from __future__ import annotations
@@ -8,12 +8,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from .usage import HelpAsked, UsageProblem
 from .words import Values
-
-Door = Literal["cli", "notebook"]
 
 OBJECTS = frozenset({"file", "files", "first", "second", "args", "of"})
 """Arguments that take a Python object as well as a text: a module, a run, a trace, a list of words."""

@@ -1,4 +1,4 @@
-"""What a person got wrong, in one line: the error of both doors, with the nearest valid word.
+"""Errors in what a person typed: one line that says what is wrong and what to write instead.
 
 The command line prints it to stderr and exits with status 2; a notebook raises IPython's `UsageError`.
 """

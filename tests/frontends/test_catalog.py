@@ -1,0 +1,33 @@
+"""The list of commands and the files of the commands are the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import wasilab.commands
+from wasilab.commands.catalog import COMMANDS, command_names, find_command
+
+
+def test_every_command_file_is_in_the_list_and_every_entry_has_its_file() -> None:
+    folder = Path(wasilab.commands.__file__).parent
+    paths = [path.relative_to(folder).with_suffix("") for path in folder.rglob("*_command.py")]
+    files = {path.as_posix().replace("/", ".") for path in paths}
+    assert files == {command.home for command in COMMANDS}
+
+
+def test_every_command_module_has_its_parser_and_its_function() -> None:
+    for command in COMMANDS:
+        module = command.module()
+        assert callable(module.add_arguments), command.name
+        assert callable(module.execute), command.name
+
+
+def test_no_name_or_alias_is_used_twice() -> None:
+    names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
+    assert len(names) == len(set(names))
+
+
+def test_what_only_a_notebook_has_is_not_found_on_the_command_line() -> None:
+    assert find_command("plot", "cli") is None
+    assert find_command("ls", "notebook") is find_command("list", "notebook")
+    assert set(command_names("cli")) < set(command_names("notebook"))

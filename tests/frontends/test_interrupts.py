@@ -1,0 +1,52 @@
+"""The moment after an Interrupt is deaf to the next one, and no longer than that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from wasilab.magics.interrupts import ignore_interrupts
+
+
+@pytest.fixture(autouse=True)
+def handler() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000):  # Python runs the handler between two instructions
+        pass
+
+
+def test_a_second_interrupt_is_not_heard_at_once() -> None:
+    ignore_interrupts(60.0)
+    interrupt()
+    ignore_interrupts(60.0)
+    interrupt()
+
+
+def test_and_is_heard_again_afterwards() -> None:
+    ignore_interrupts(0.0)
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_that_is_none_of_pythons_stays() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_other_threads_change_nothing() -> None:
+    thread = threading.Thread(target=ignore_interrupts)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

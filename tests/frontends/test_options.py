@@ -1,0 +1,257 @@
+"""Every option of the command line does what its help says: a run with it and one without it differ in just that.
+
+Two lines for each option: with it, the answer (status, stdout, stderr, the files then in the folder) has a mark that it
+lacks without it. An option without such a pair fails the first test.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from wasilab.cli import main
+from wasilab.commands.catalog import command_names
+from wasilab.commands.line.grammar import build
+from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.registry import toolchain_for
+
+from . import programs
+
+
+def errno_of(call: str, types: str, arguments: str) -> str:
+    """A program whose exit status is the errno of one call."""
+    return (
+        f'(module (import "wasi_snapshot_preview1" "{call}" (func $call (param {types}) (result i32)))'
+        ' (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) (memory (export "memory") 1)'
+        f' (func (export "_start") (call $exit (call $call {arguments}))))'
+    )
+
+
+def value_of(call: str, types: str, arguments: str) -> str:
+    """A program whose exit status is the byte that one call leaves at 64 (200: the call failed)."""
+    found = "(if (call $call ARGUMENTS) (then (call $exit (i32.const 200)))) (call $exit (i32.load8_u (i32.const 64)))"
+    whole = errno_of(call, types, arguments)
+    return whole.replace(f"(call $exit (call $call {arguments}))", found.replace("ARGUMENTS", arguments))
+
+
+TWO = "(i32.const 64) (i32.const 80)"
+FILES = {
+    "hello.wat": programs.HELLO,
+    "hello.txt": programs.HELLO,
+    "echo.wat": programs.ECHO,
+    "open.wat": programs.OPEN_SECRET,
+    "loop.wat": programs.LOOP,
+    "lines.wat": programs.LINES_50000,
+    "add.wat": programs.ADD,
+    "secret.txt": "told\n",
+    "argc.wat": value_of("args_sizes_get", "i32 i32", TWO),
+    "vars.wat": value_of("environ_sizes_get", "i32 i32", TWO),
+    "clock.wat": value_of("clock_time_get", "i32 i64 i32", "(i32.const 0) (i64.const 0) (i32.const 64)"),
+    "random.wat": value_of("random_get", "i32 i32", "(i32.const 64) (i32.const 0)"),
+    "third.wat": errno_of("fd_fdstat_get", "i32 i32", "(i32.const 3) (i32.const 64)"),
+    "mkdir.wat": errno_of("path_create_directory", "i32 i32 i32", "(i32.const 3) (i32.const 0) (i32.const 1)")
+    .replace('(memory (export "memory") 1)', '(memory (export "memory") 1) (data (i32.const 0) "d")'),
+    "big.wat": '(module (memory (export "memory") 32) (table 1000 funcref) (func (export "_start")))',
+    "lib.wat": '(module (func (export "seven") (result i32) (i32.const 7)))',
+    "links.wat": '(module (import "lib" "seven" (func $seven (result i32))) (func (export "go") (result i32)'
+    " (call $seven)))",
+    "policy.toml": '[env]\nCOLOUR = "red"\n',
+    "warns.c": "int main(void) { int unused; return 0; }\n",
+    "add.c": '__attribute__((export_name("add"))) int add(int a, int b) { return a + b; }\n',
+    "getpid.c": "#include <unistd.h>\nint main(void) { return getpid() > 0 ? 7 : 1; }\n",
+}
+TRACE = "run --dir . --stacks --trace t.wtrace open.wat; "
+BOTH = "run --trace t.wtrace hello.wat; "
+REFUSED = "run --trace t.wtrace open.wat; "
+LISTENED = r"listening on 127\.0\.0\.1:\d+"
+
+# command and option: (the line with it, the line without it, the mark; "!": what only the line without it has)
+CASES = {
+    "run --lang": ("run --lang wat hello.txt", "run hello.txt", "hello\n"),
+    "run --dir": ("run --dir . open.wat", "run open.wat", "status 0"),
+    "run --mem": ("run --mem /tmp third.wat", "run third.wat", "status 0"),
+    "run --env": ("run --env A=1 --env B=2 vars.wat", "run vars.wat", "status 2"),
+    "run --stdin": ("run --stdin secret.txt echo.wat", "run echo.wat", "told"),
+    "run --stdin-text": ("run --stdin-text typed echo.wat", "run echo.wat", "typed"),
+    "run --clock": ("run --clock frozen:7 clock.wat", "run --clock none clock.wat", "status 7"),
+    "run --random": ("run --random seeded:1 random.wat", "run --random none random.wat", "status 0"),
+    "run --listen": ("run --listen 127.0.0.1:0 third.wat", "run third.wat", f"(?s){LISTENED}.*status 0"),
+    "run --argv": ("run --deny-all --argv argc.wat x y", "run --deny-all argc.wat x y", "status 3"),
+    "run --no-argv": ("run --no-argv argc.wat x y", "run argc.wat x y", "status 0"),
+    "run --stdout": ("run --deny-all --stdout hello.wat", "run --deny-all hello.wat", "hello\n"),
+    "run --no-stdout": ("run --no-stdout hello.wat", "run hello.wat", "!hello\n"),
+    "run --stderr": ("run --deny-all --stderr hello.wat", "run --deny-all hello.wat", "oops"),
+    "run --no-stderr": ("run --no-stderr hello.wat", "run hello.wat", "!oops"),
+    "run --policy": ("run --policy policy.toml vars.wat", "run vars.wat", "status 1"),
+    "run --deny-all": ("run --deny-all hello.wat", "run hello.wat", "!hello\n"),
+    "run --rights": ("run --rights compat --dir . mkdir.wat", "run --dir . mkdir.wat", "!status 76"),
+    "run --withhold": ("run --dir . --withhold .:path_open open.wat", "run --dir . open.wat", "status 76"),
+    "run --ask": ("run --explain --ask open.wat", "run --explain open.wat", "nobody"),
+    "run --no-ask": ("run --explain --ask --no-ask open.wat", "run --explain --ask open.wat", "!nobody"),
+    "run --fuel": ("run --fuel 1000 loop.wat", "run hello.wat", "status 137"),
+    "run --timeout": ("run --timeout 0.2 loop.wat", "run hello.wat", "status 137"),
+    "run --max-memory": ("run --max-memory 1m big.wat", "run big.wat", "status 137"),
+    "run --max-fds": ("run --max-fds 4 --mem /a --mem /b third.wat", "run --mem /a --mem /b third.wat", "status 2"),
+    "run --max-written": ("run --max-written 3 hello.wat", "run hello.wat", "!hello\n"),
+    "run --max-output": ("run --max-output 3 hello.wat", "run hello.wat", "!hello\n"),
+    "run --max-trace": ("run --max-trace 1m -c lines.wat", "run -c lines.wat", "!50,000"),
+    "run --max-io": ("run --max-io 3 hello.wat", "run hello.wat", "!hello\n"),
+    "run --max-table": ("run --max-table 10 big.wat", "run big.wat", "!status 0"),
+    "run --max-instances": (
+        "run --max-instances 1 --link lib.wat --invoke go links.wat",
+        "run --link lib.wat --invoke go links.wat",
+        "!status 0",
+    ),
+    "run --invoke": ("run --invoke add add.wat 40 2", "run add.wat 40 2", "42"),
+    "run --preload": ("run --preload lib=lib.wat --invoke go links.wat", "run --invoke go links.wat", "7\n"),
+    "run --link": ("run --link lib.wat --invoke go links.wat", "run --invoke go links.wat", "7\n"),
+    "run --repeat": ("run --repeat 3 hello.wat", "run hello.wat", "3 runs"),
+    "run --learn": ("run --learn open.wat", "run open.wat", r"--dir \."),
+    "run --time": ("run --time hello.wat", "run hello.wat", "time: .* running"),
+    "run --strace": ("run --strace hello.wat", "run hello.wat", "fd_write\\("),
+    "run --strace-file": ("run --strace-file s.txt hello.wat", "run hello.wat", r"files .*s\.txt"),
+    "run --trace": ("run --trace t.jsonl hello.wat", "run hello.wat", r"files .*t\.jsonl"),
+    "run --no-trace": ("run --no-trace --repeat 2 hello.wat", "run --repeat 2 hello.wat", "calls 0 each"),
+    "run --snaplen": ("run --snaplen 1 --strace hello.wat", "run --strace hello.wat", r'"h"\.\.\.'),
+    "run --stacks": ("run --stacks --strace hello.wat", "run --strace hello.wat", r"> .*\n.*_start|hello\.wat.*func"),
+    "run --no-stacks": (
+        "run --stacks --no-stacks --strace hello.wat",
+        "run --stacks --strace hello.wat",
+        r"!> .*\n.*_start|hello\.wat.*func",
+    ),
+    "run -e": ("run -e path hello.wat", "run --strace hello.wat", "!fd_write\\("),
+    "run -P": ("run -P '<stderr>' hello.wat", "run --strace hello.wat", "!fd=1"),
+    "run -z": ("run -z open.wat", "run --strace open.wat", "!EBADF"),
+    "run -Z": ("run -Z open.wat", "run --strace open.wat", "!proc_exit"),
+    "run -r": ("run -r --strace lines.wat", "run --strace lines.wat", r"^0\.0000\d+ fd_write.*\n(.*\n){100}0\.0000"),
+    "run -c": ("run -c hello.wat", "run hello.wat", "% time"),
+    "run --explain": ("run --explain open.wat", "run open.wat", "refused: .*\n  to allow it: --dir"),
+    "run --no-explain": ("run --explain --no-explain open.wat", "run --explain open.wat", "!refused: "),
+    "run --apply": ("run --apply --dir .:copy mkdir.wat", "run --dir .:copy mkdir.wat", r"files .*\bd\b"),
+    "run --quiet": ("run --quiet warns.c", "run warns.c", "!unused"),
+    "compile -o": ("compile hello.wat -o x.wasm", "compile hello.wat", r"files .*x\.wasm"),
+    "compile --lang": ("compile --lang wat hello.txt", "compile hello.txt", "status 0"),
+    "compile --quiet": ("compile --quiet hello.wat", "compile hello.wat", "!hello.wasm: "),
+    "compile --reactor": ("compile --reactor add.c", "compile add.c", "add.wasm: .* reactor"),
+    "compile --emulate": (
+        "compile --emulate getpid getpid.c -- -Wall; run getpid.wasm",
+        "compile getpid.c; run getpid.wasm",
+        "status 7$",
+    ),
+    "inspect --json": ("inspect --json hello.wat", "inspect hello.wat", '"kind": "command"'),
+    "inspect --lang": ("inspect --lang wat hello.txt", "inspect hello.txt", "status 0"),
+    "trace --filter": (BOTH + "trace --filter fd=2 t.wtrace", BOTH + "trace t.wtrace", "!fd=1"),
+    "trace --head": (BOTH + "trace --head 1 t.wtrace", BOTH + "trace t.wtrace", "!fd=2"),
+    "trace --tail": (BOTH + "trace --tail 1 t.wtrace", BOTH + "trace t.wtrace", "!fd=1"),
+    "trace --times": (BOTH + "trace --times none t.wtrace", BOTH + "trace t.wtrace", "(?m)^fd_write"),
+    "trace -e": (TRACE + "trace -e path t.wtrace", TRACE + "trace t.wtrace", "!proc_exit"),
+    "trace -P": (BOTH + "trace -P '<stderr>' t.wtrace", BOTH + "trace t.wtrace", "!fd=1"),
+    "trace -z": (REFUSED + "trace -z t.wtrace", REFUSED + "trace t.wtrace", "!EBADF"),
+    "trace -Z": (REFUSED + "trace -Z t.wtrace", REFUSED + "trace t.wtrace", "!proc_exit"),
+    "trace -r": (
+        "run --trace t.wtrace lines.wat >n; trace -r --tail 9 t.wtrace",
+        "run --trace t.wtrace lines.wat >n; trace --tail 9 t.wtrace",
+        r"(?m)(^0\.0000\d+ fd_write.*\n){5}",
+    ),
+    "trace -T": (BOTH + "trace --no-durations -T t.wtrace", BOTH + "trace --no-durations t.wtrace", r"<0\.\d+>"),
+    "trace --no-durations": (BOTH + "trace --no-durations t.wtrace", BOTH + "trace t.wtrace", r"!<0\.\d+>"),
+    "trace -y": (BOTH + "trace --no-fd-paths -y t.wtrace", BOTH + "trace --no-fd-paths t.wtrace", "fd=1<stdout>"),
+    "trace --no-fd-paths": (BOTH + "trace --no-fd-paths t.wtrace", BOTH + "trace t.wtrace", "!fd=1<stdout>"),
+    "trace -s": (BOTH + "trace -s 2 t.wtrace", BOTH + "trace t.wtrace", r'"he"\.\.\.'),
+    "trace -v": ("run --dir . --trace t.wtrace third.wat; trace -v t.wtrace",
+                 "run --dir . --trace t.wtrace third.wat; trace t.wtrace", "PATH_READLINK"),
+    "trace -k": (TRACE + "trace -k t.wtrace", TRACE + "trace t.wtrace", "_start"),
+    "trace -c": (BOTH + "trace -c t.wtrace", BOTH + "trace t.wtrace", "% time"),
+    "trace --fds": (BOTH + "trace --fds t.wtrace", BOTH + "trace t.wtrace", "opened by"),
+    "trace --by-line": (BOTH + "trace --by-line t.wtrace", BOTH + "trace t.wtrace", "no line is known"),
+    "trace --annotate": (BOTH + "trace --annotate t.wtrace", BOTH + "trace t.wtrace", r"1  .*\(module"),
+    "trace --note": (BOTH + "trace --note 0=mine t.wtrace; trace t.wtrace", BOTH + "trace t.wtrace", "mine"),
+    "trace --refused": (REFUSED + "trace --refused t.wtrace", REFUSED + "trace t.wtrace", "To allow it"),
+    "trace --plot": (BOTH + "trace --plot p.svg t.wtrace", BOTH + "trace t.wtrace", r"files .*p\.svg"),
+    "trace --export": (BOTH + "trace --export e.csv t.wtrace", BOTH + "trace t.wtrace", r"files .*e\.csv"),
+    "trace --sql": (BOTH + "trace --sql 'select 6*7 n from trace' t.wtrace", BOTH + "trace t.wtrace", "42"),
+    "advise -o": (BOTH + "advise -o p.toml t.wtrace", BOTH + "advise t.wtrace", r"files .*p\.toml"),
+    "advise --as": (BOTH + "advise --as python t.wtrace", BOTH + "advise t.wtrace", "Grants"),
+    "advise --narrow": (
+        "run --dir {deep}::/d --trace t.wtrace reads.wat; advise --narrow t.wtrace",
+        "run --dir {deep}::/d --trace t.wtrace reads.wat; advise t.wtrace",
+        "(?m)^wasilab run .*::/d/sub",
+    ),
+    "advise --limits": (BOTH + "advise --limits t.wtrace", BOTH + "advise t.wtrace", "--max-"),
+    "advise --include-missing": (
+        "run --no-stdout --trace t.wtrace hello.wat; advise --include-missing t.wtrace",
+        "run --no-stdout --trace t.wtrace hello.wat; advise t.wtrace",
+        "(?m)^wasilab run .*--stdout",
+    ),
+    "demo --into": ("demo --into elsewhere", "demo", "files .*elsewhere"),
+    "doctor --json": ("doctor --json", "doctor", '"languages": {'),
+    "doctor --warm": ("doctor --warm", "doctor", "is warm"),
+    "cache --size": ("cache --size", "cache --clear", "at most"),
+    "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),
+}  # fmt: skip
+NEED_C = {"run --quiet", "compile --reactor", "compile --emulate", "demo --into", "doctor --warm"}
+
+
+def test_every_option_has_a_case_and_every_case_an_option() -> None:
+    actions = [
+        (command, action) for command in command_names("cli") for action in build(command, "cli")._actions
+        if action.option_strings and "-h" not in action.option_strings
+    ]  # fmt: skip
+    known = {f"{command} {name}" for command, action in actions for name in action.option_strings}
+    switched = {f"{command} {name}" for command, action in actions for name in action.option_strings if "--no-" in name}
+    assert set(CASES) <= known
+    for command, action in actions:
+        assert {f"{command} {name}" for name in action.option_strings} & set(CASES), action.option_strings
+    assert switched <= set(CASES)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    deep = tmp_path / "deep" / "sub"
+    deep.mkdir(parents=True)
+    (deep / "a.txt").write_text("a")
+    opened = programs.OPEN_SECRET.replace('"secret.txt"', '"sub/a.txt"').replace("(i32.const 10)", "(i32.const 9)")
+    (tmp_path / "reads.wat").write_text(opened)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def answer(line: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> str:
+    """What a row of commands, separated by `;`, comes to."""
+    said = ""
+    for command in line.replace("{deep}", str(folder / "deep")).split("; "):
+        words = shlex.split(command)
+        quiet = ">n" in words
+        status = main([word for word in words if word != ">n"])
+        out, err = capfd.readouterr()
+        said += f"{'' if quiet else out + err}status {status}\n"
+    files = " ".join(sorted(path.name for path in folder.iterdir()))
+    return f"{said}files {files}\n"
+
+
+@pytest.mark.parametrize("option", [pytest.param(o, marks=pytest.mark.toolchain if o in NEED_C else ()) for o in CASES])
+def test_an_option_does_what_its_help_says(
+    option: str, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if option in NEED_C:
+        try:
+            toolchain_for("c").find()
+        except ToolchainMissing as missing:
+            pytest.skip(str(missing))
+    elif not option.startswith("doctor"):
+        monkeypatch.setenv("WASILAB_CACHE_DIR", str(folder / ".cache"))
+    with_it, without_it, mark = CASES[option]
+    assert option.split()[1] in shlex.split(with_it)
+    first, second = answer(without_it, folder, capfd), answer(with_it, folder, capfd)
+    here, there = (first, second) if mark.startswith("!") else (second, first)
+    if mark.startswith("!"):
+        assert not re.search(r"^wasilab \w+: ", second, re.MULTILINE), second  # what is not there is not so by mistake
+    mark = mark.removeprefix("!")
+    assert re.search(mark, here, re.MULTILINE), here
+    assert not re.search(mark, there, re.MULTILINE), there
+    assert "Traceback" not in first + second

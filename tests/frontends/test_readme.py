@@ -1,0 +1,162 @@
+"""What README.md tells a reader to type is typed here: its terminal lines, cells, Python, files and flags."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from wasilab.cli import main
+from wasilab.commands.catalog import command_names
+from wasilab.commands.line.grammar import build
+from wasilab.commands.notebook.cell_line import build_cell
+from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.registry import toolchain_for
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# What each terminal line of the README is to end with, and to say on stdout or stderr, by what stands in it only.
+SAYS = {
+    "run --dir in --dir out:rw": (0, "copied 75 bytes"),
+    "--deny-all": (2, "args_sizes_get"),
+    "--learn": (0, "--dir out:rw"),
+    "run --trace": (1, "out/x.txt"),
+    "trace -e": (0, "= -1 "),
+    "--annotate": (0, "fopen(argv[1]"),
+    "sql": (0, "path_open"),
+    "inspect": (0, "path_open"),
+    "doctor": (0, "wasmtime"),
+}
+
+
+def blocks(heading: str) -> list[tuple[str, str]]:
+    """(language, text) of each fenced block below a heading of the second level."""
+    part = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^```(\w*)\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+
+
+def lines(heading: str) -> list[str]:
+    """The terminal lines below a heading."""
+    return [line for lang, text in blocks(heading) if lang == "sh" for line in text.splitlines()]
+
+
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Path:
+    """A folder in which the demo has run."""
+    try:
+        toolchain_for("c").find()
+    except ToolchainMissing as missing:
+        pytest.skip(str(missing))
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    capfd.readouterr()
+    return tmp_path
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    made = InteractiveShell()
+    yield made
+    made.history_manager.enabled = False
+
+
+@pytest.mark.toolchain
+def test_every_terminal_line_does_what_is_said_of_it(
+    demo: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(demo / "wasilab-demo")
+    typed = lines("In a terminal")
+    assert len(typed) == len(SAYS)
+    for line in typed:
+        (expected,) = [answer for part, answer in SAYS.items() if part in line]
+        words = shlex.split(line, comments=True)
+        assert words[0] == "wasilab"
+        status = main(words[1:])
+        said = "".join(capfd.readouterr())
+        assert (status, expected[1] in said) == (expected[0], True), f"{line}\n{said}"
+    assert (demo / "wasilab-demo" / "out" / "copy.txt").read_bytes() == Path("in/hello.txt").read_bytes()
+    assert not (demo / "wasilab-demo" / "out" / "x.txt").exists()
+
+
+@pytest.mark.toolchain
+def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: Path, shell: InteractiveShell) -> None:
+    cells = [text for lang, text in blocks("In a cell") if not lang]
+    for cell in cells:
+        result = shell.run_cell(cell)
+        assert result.success, cell
+    run = result.result
+    assert "wasilab-demo" in run.stdout.split()
+    assert run.exit_code == 0
+    refused = shell.run_cell("%wasi run look").result
+    assert refused.exit_code == 1
+    assert refused.denied
+    for name in re.findall(r"`_\.(\w+)`", README):
+        assert hasattr(run, name)
+
+
+@pytest.mark.toolchain
+def test_the_python_runs_as_it_stands(demo: Path) -> None:
+    (code,) = [text for lang, text in blocks("In Python") if lang == "python"]
+    found: dict[str, Any] = {}
+    shown: list[Any] = []
+    tree = ast.parse(code)
+    for node in ast.walk(tree):  # what a line of the README would show in a cell is kept
+        if isinstance(node, ast.Expr):
+            node.value = ast.Call(ast.Name("show", ast.Load()), [node.value], [])
+    exec(compile(ast.fix_missing_locations(tree), "README.md", "exec"), {"show": shown.append}, found)
+    run = found["run"]
+    assert run.exit_code == 0
+    assert run.stdout.startswith("copied 75 bytes")
+    assert found["grants"].dirs["out"].read_bytes("copy.txt") == (demo / "wasilab-demo/in/hello.txt").read_bytes()
+    assert (demo / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+    assert shown[-1] == (3, bytes(16))
+
+
+def test_every_option_that_the_readme_names_exists() -> None:
+    parsers = [build(name, "cli") for name in command_names("cli")] + [build_cell()]
+    known = {spelling for parser in parsers for spelling in parser.takes_value()}
+    ours = README.replace("jupyter nbconvert", "").replace("--ClearMetadataPreprocessor.enabled", "")
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ours)) - {"--to", "--execute", "--calls", "--max"}
+    assert named
+    assert named <= known | {"--no-argv", "--no-stdout", "--no-stderr"}, named - known
+
+
+def test_every_file_that_the_readme_names_is_there() -> None:
+    named = set(re.findall(r"`((?:tests|wasilab|notebooks|binder|\.ci)/[\w./-]*)`", README))
+    named |= set(re.findall(r"\]\(([\w./-]+)\)", README))
+    named |= {f"wasilab/{name}" for name in re.findall(r"`((?:engine|wasi|capabilities|trace)/[\w/]+\.py)`", README)}
+    named |= set(re.findall(r"^(wasilab/[\w./]+)  ", README, re.MULTILINE))
+    assert len(named) > 15
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_module_that_the_readme_runs_can_be_run() -> None:
+    modules = set(re.findall(r"python -m (tests[\w.]+)", README))
+    assert {"tests.bench", "tests.bench.trace", "tests.hostile.fuzz"} <= modules
+    for module in modules:
+        file = ROOT / module.replace(".", "/")
+        source = (file / "__main__.py" if file.is_dir() else file.with_suffix(".py")).read_text(encoding="utf-8")
+        assert '__name__ == "__main__"' in source or file.is_dir()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile.fuzz", "--calls", "200"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_install_command_and_a_test_command_are_marked_for_a_fresh_machine() -> None:
+    marked = dict(re.findall(r"<!-- (\w+) command -->\n```sh\n(.*)\n```", README))
+    assert set(marked) == {"install", "test"}
+    for command in marked.values():
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+    assert marked["install"].endswith(" && .venv/bin/wasilab demo")
+    assert marked["test"].endswith(" && .venv/bin/python -m pytest")

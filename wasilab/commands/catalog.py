@@ -1,0 +1,69 @@
+"""The list of commands, in the order of the help.
+
+A new command is one file with `add_arguments` and `execute` and one entry here.
+"""
+
+from __future__ import annotations
+
+from .line.frontend import Done, Frontend, FrontendKind
+from .line.request import Request
+from .line.subcommand import Subcommand
+
+COMMANDS = (
+    Subcommand(
+        "run", "compile if need be, run under the given grants, record every WASI call",
+        "programs.run_command", aliases=("exec",), arguments="program",
+    ),
+    Subcommand(
+        "compile", "compile a source file to a .wasm module", "programs.compile_command",
+        aliases=("build",), arguments="compiler",
+    ),
+    Subcommand(
+        "inspect", "what a module imports, exports and can ask for, without running it", "programs.inspect_command"
+    ),
+    Subcommand(
+        "trace", "read a saved trace: strace text, filters, summary, plots, other formats",
+        "traces.trace_command", aliases=("strace",),
+    ),
+    Subcommand("sql", "ask a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
+    Subcommand("diff", "compare two traces, call by call", "traces.diff_command"),
+    Subcommand("advise", "the smallest grants under which the same calls would succeed", "traces.advise_command"),
+    Subcommand(
+        "demo", "see it work: one program, refused and then granted, and its timeline", "programs.demo_command"
+    ),
+    Subcommand("template", "a small program to start from, in any language", "programs.template_command"),
+    Subcommand(
+        "doctor", "compilers, versions and caches; what is missing and the line that installs it",
+        "machine.doctor_command",
+    ),
+    Subcommand("cache", "the compile cache: where it is, its size, clear it", "machine.cache_command"),
+    Subcommand(
+        "list", "the modules and runs named in this notebook", "notebook.list_command",
+        aliases=("ls",), notebook_only=True,
+    ),
+    Subcommand(
+        "grants", "the panel: what a module asks for, is granted, and used", "notebook.grants_command",
+        notebook_only=True,
+    ),
+    Subcommand("timeline", "the live timeline of a run", "notebook.timeline_command", notebook_only=True),
+    Subcommand("plot", "a plot of a run: calls, bytes, latency", "notebook.plot_command", notebook_only=True),
+)  # fmt: skip
+
+def command_names(kind: FrontendKind) -> list[str]:
+    """The names of the commands of a front end, in the order of the help."""
+    return [command.name for command in COMMANDS if kind == "notebook" or not command.notebook_only]
+
+
+def find_command(name: str, kind: FrontendKind) -> Subcommand | None:
+    """The command of that name or alias, or None where the front end has none."""
+    for command in COMMANDS:
+        if name == command.name or name in command.aliases:
+            return command if kind == "notebook" or not command.notebook_only else None
+    return None
+
+
+def execute(request: Request, frontend: Frontend) -> Done:
+    """Carry out a request. Raises `UsageProblem`, `GrantError`, `ModuleError` or a `ToolchainError`."""
+    command = find_command(request.command, frontend.kind)
+    assert command is not None, f"the grammar made a request for {request.command!r}"
+    return command.module().execute(request, frontend)

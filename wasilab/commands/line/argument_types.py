@@ -1,0 +1,62 @@
+"""The forms of an option's value: what a text has to look like, and what it is read as.
+
+Each raises `argparse.ArgumentTypeError` with one sentence for a text of another form.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from ...grants.forms.flags import size
+from ...text.numbers import parse_count
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, such as 1000 or 10M (`text.numbers.parse_count`)."""
+    try:
+        return parse_count(text, least=1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def snaplen(text: str) -> int | None:
+    """Bytes, or `all` (None)."""
+    return None if text == "all" else size(text)
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`NAME=FILE` as two."""
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=FILE")
+    return name, value
+
+
+def linked(text: str) -> tuple[str, str]:
+    """`FOLDER/lib.wasm` as (`lib`, itself); `NAME=FILE` as for --preload."""
+    if "=" in text:
+        return pair(text)
+    name = Path(text).stem
+    if not name:
+        raise argparse.ArgumentTypeError("name a module, such as lib.wasm")
+    return name, text
+
+
+def noted(text: str) -> tuple[int, int, str]:
+    """`7=here it leaks` or `7-12=...` as (first, last, text)."""
+    found = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?=(.+)", text, re.DOTALL)
+    if not found or int(found[2] or found[1]) < int(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form CALL=TEXT or FIRST-LAST=TEXT")
+    return int(found[1]), int(found[2] or found[1]), found[3]
+
+
+def names(text: str) -> list[str]:
+    """`a,b` as a list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def calls(text: str) -> str:
+    """A specification of calls, without strace's `trace=`."""
+    return text.removeprefix("trace=")

@@ -1,0 +1,44 @@
+"""What a command is: its name, its one line of help, and the module that holds its parser and its function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Literal, Protocol, cast
+
+from .frontend import Done, Frontend, FrontendKind
+from .parser import Parser
+from .request import Request
+
+
+class CommandModule(Protocol):
+    """What the module of a command defines."""
+
+    def add_arguments(self, parser: Parser, kind: FrontendKind) -> None:
+        """Put the command's options and arguments on `parser`, and its description."""
+
+    def execute(self, request: Request, frontend: Frontend) -> Done:
+        """Carry out the request.
+
+        Raises `UsageProblem`, `GrantError`, `ModuleError` or a `ToolchainError` for what the person can mend.
+        """
+
+
+@dataclass(frozen=True)
+class Subcommand:
+    """One entry of the list of commands (`commands/catalog.py`)."""
+
+    name: str
+    summary: str
+    """One line for the list of commands, without a full stop."""
+    home: str
+    """The module below `commands/` that defines `add_arguments` and `execute`."""
+    aliases: tuple[str, ...] = ()
+    notebook_only: bool = False
+    arguments: Literal["ours", "program", "compiler"] = "ours"
+    """Whose the last words are: all ours; the guest's after the program's name; the compiler's after `--`."""
+
+    def module(self) -> CommandModule:
+        """The command's module; it is imported when it is first asked for, so that no command pays for another."""
+        package = __package__.rpartition(".")[0]
+        return cast(CommandModule, import_module(f"{package}.{self.home}"))

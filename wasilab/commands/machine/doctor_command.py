@@ -1,0 +1,162 @@
+"""`doctor`: what is on this machine, what is missing and how to install it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from typing import Any
+
+from ...text.numbers import counted, size
+from ...toolchains import cache as store
+from ...toolchains.base import Compiled
+from ...toolchains.diagnostics import ToolchainError
+from ...toolchains.doctor import SLOW_FIRST, LanguageStatus, report, status, warm
+from ...toolchains.probe import Tool
+from ...version import __version__
+from ..line.frontend import Done, Frontend, FrontendKind
+from ..line.parser import Parser
+from ..line.request import Request
+
+PARTS = (
+    "wasmtime", "numpy", "ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib", "platformdirs", "pyelftools",
+)  # fmt: skip
+"""What wasilab needs."""
+OPTIONAL = {
+    "jupyterlab": ("notebooks in the browser", "pip install jupyterlab"),
+    "pyarrow": ("traces as .parquet and Arrow tables", "pip install pyarrow"),
+    "duckdb": ("traces in SQL", "pip install duckdb pyarrow"),
+    "pandas": ("traces as DataFrames", "pip install pandas pyarrow"),
+}
+"""What is needed for some things only: for which, and the line that installs it."""
+
+
+def add_arguments(parser: Parser, kind: FrontendKind) -> None:
+    parser.description = (
+        "Which compilers were found and work, versions and caches; what is missing, with its install line."
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--warm", action="store_true", help="build the libc caches ahead, so that the first cell is quick"
+    )
+
+
+def execute(request: Request, frontend: Frontend) -> Done:
+    """Describe the machine; with `--warm`, build what the first compile of C and C++ would wait for."""
+    options = request.options
+    if options.warm:
+        return _warm(frontend)
+    with frontend.busy("trying the compilers", options.json):
+        facts = machine()
+    if options.json:
+        frontend.say(json.dumps(facts, indent=2))
+    else:
+        frontend.say(describe(facts))
+    return Done(0)
+
+
+def machine() -> dict[str, Any]:
+    """All that `doctor` knows, as plain JSON values."""
+    return {
+        "wasilab": __version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "parts": {name: _version(name) for name in PARTS},
+        "optional": {
+            name: {"version": _version(name), "for": what, "install": line} for name, (what, line) in OPTIONAL.items()
+        },
+        "languages": {found.language: _language(found) for found in report()},
+        "cache": _cache_facts(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _language(found: LanguageStatus) -> dict[str, Any]:
+    """How one language stands here: the compiler used, whether it is warm, what else was found, the install line."""
+    return {
+        "title": found.title,
+        "uses": None if found.tool is None else _tool(found.tool),
+        "cold": found.cold,
+        "others": [_tool(one) for one in found.others],
+        "failed": [{"path": one.path, "why": one.why} for one in found.failures],
+        "install": found.install,
+    }
+
+
+def _tool(tool: Tool) -> dict[str, str]:
+    return {"name": tool.name, "path": tool.path, "how": tool.how}
+
+
+def _cache_facts() -> dict[str, Any]:
+    held = store.size()
+    return {"folder": str(held.folder), "modules": held.entries, "bytes": held.bytes, "limit": held.limit}
+
+
+def describe(facts: dict[str, Any]) -> str:
+    """The same for a person."""
+    lines = [f"wasilab {facts['wasilab']}, Python {facts['python']}, {facts['platform']}"]
+    lines.append("  " + ", ".join(f"{name} {version or 'MISSING'}" for name, version in facts["parts"].items()))
+    lines += ["", "languages"]
+    for language in facts["languages"].values():
+        uses = language["uses"]
+        if uses is None:
+            lines.append(f"  {language['title']:16}missing; install with: {language['install']}")
+        else:
+            where = "" if not uses["path"] else f", {uses['path']}"
+            lines.append(f"  {language['title']:16}{uses['name']} ({uses['how']}{where})")
+            if language["cold"]:
+                lines.append(f"  {'':16}{language['cold']}; `wasilab doctor --warm` does it now")
+        lines += [f"  {'':16}also: {other['name']} ({other['how']}, {other['path']})" for other in language["others"]]
+        lines += [
+            f"  {'':16}not usable: {failed['path'] or 'its compiler'}: {_first_line(failed['why'])}"
+            for failed in language["failed"]
+        ]
+    lines += ["", "optional parts"]
+    for name, part in facts["optional"].items():
+        state = part["version"] or "missing; install with: " + part["install"]
+        lines.append(f"  {name:16}{state} ({part['for']})")
+    held = facts["cache"]
+    lines += [
+        "",
+        f"compile cache: {counted(held['modules'], 'module')}, {size(held['bytes'])} of at most {size(held['limit'])}, "
+        f"in {held['folder']}",
+    ]
+    return "\n".join(lines)
+
+
+def _first_line(text: str) -> str:
+    rows = [row for row in text.splitlines() if row.strip()]
+    return rows[0][:160] if rows else "it said nothing"
+
+
+def _warm(frontend: Frontend) -> Done:
+    """Let every compiler that is found and cold build its libraries now; C has to be there."""
+    failed = False
+    for language in SLOW_FIRST:
+        found = status(language)
+        if found.tool is None:
+            frontend.note(f"{found.title}: missing; install with: {found.install}")
+            failed |= language == "c"
+            continue
+        if found.cold is None:
+            frontend.say(f"{found.title}: {found.tool.name} is warm")
+            continue
+        try:
+            done = _warm_one(language, found.cold, frontend)
+        except ToolchainError as error:
+            frontend.note(f"{found.title}: {error}")
+            failed |= language == "c"
+        else:
+            frontend.say(f"{found.title}: {done.toolchain} is warm now, after {done.seconds:.0f} s")
+    return Done(1 if failed else 0)
+
+
+def _warm_one(language: str, cold: str, frontend: Frontend) -> Compiled:
+    with frontend.busy(cold) as busy:
+        return warm(language, on_progress=lambda seconds, sentence: busy.tick(sentence))

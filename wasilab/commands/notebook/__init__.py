@@ -1,0 +1,1 @@
+"""What only a notebook has: list, grants, timeline, plot, and the line of a `%%wasi` cell."""

@@ -1,0 +1,1 @@
+"""Commands that take a program: run, compile, inspect, demo, template."""

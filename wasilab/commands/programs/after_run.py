@@ -1,0 +1,112 @@
+"""What is shown and kept of a run once the guest has ended: its end, refusals, changes, strace text, files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ...capabilities.memory.changes import ApplyError
+from ...runs.run import Run
+from ...text.escape import visible
+from ...text.numbers import counted
+from ...views.endings import ENDINGS
+from ...views.report import changed
+from ...views.report.verdict import refusals, refused_by_its_library
+from ..line.frontend import Frontend
+from ..line.outputs import write_file
+from ..line.usage import UsageProblem
+from ..traces.saved import choose, strace
+
+WARNINGS_SHOWN = 10
+
+
+def after(run: Run, options: argparse.Namespace, frontend: Frontend) -> None:
+    """What is shown and kept once the guest has ended."""
+    if run.outcome.results:
+        frontend.say("\n".join(map(str, run.outcome.results)))
+    for line in [*(ending(run) if frontend.kind == "cli" else ()), *warnings(run)]:
+        frontend.note(line)
+    explain = options.explain if options.explain is not None else _is_terminal()
+    if frontend.kind == "cli" and explain:
+        for line in [*explanations(run), *([] if options.apply else unapplied(run))]:
+            frontend.note(line)
+    for line in applied(run) if options.apply else ():
+        frontend.note(line)
+    if options.strace:
+        (frontend.note if frontend.kind == "cli" else frontend.say)(_strace(run, options))
+    if options.strace_file:
+        text = _lines(_strace(run, options)).encode("utf-8", "backslashreplace")
+        write_file("--strace", options.strace_file, lambda path: path.write_bytes(text))
+    if options.trace_file:
+        try:
+            run.trace.save(options.trace_file)
+        except ValueError as error:
+            raise UsageProblem(f"--trace {options.trace_file}: {error}") from None
+    if options.summary:
+        (frontend.note if frontend.kind == "cli" else frontend.say)(str(run.trace.summary()))
+
+
+def _strace(run: Run, options: argparse.Namespace) -> str:
+    return strace(choose(run.trace, options), time=options.times, stacks=options.stacks is True)
+
+
+def _lines(text: str) -> str:
+    return text if text.endswith("\n") or not text else text + "\n"
+
+
+def ending(run: Run) -> list[str]:
+    """How the run ended when it did not end by itself, and the guest's stack."""
+    outcome = run.outcome
+    lines = []
+    if outcome.kind != "exit":
+        message = visible(outcome.message or "")
+        lines.append(f"wasilab: {ENDINGS[outcome.kind].verdict.lower()}{': ' + message if message else ''}")
+        lines += [f"    at {visible(str(frame))}" for frame in outcome.frames[:20]]
+    return lines
+
+
+def warnings(run: Run) -> list[str]:
+    """The sentences on imports that nothing answers, and the like; not more than a person reads."""
+    found = run.outcome.warnings
+    lines = [f"wasilab: {visible(warning)}" for warning in found[:WARNINGS_SHOWN]]
+    if len(found) > len(lines):
+        lines.append(f"wasilab: ... and {counted(len(found) - len(lines), 'warning')} more")
+    return lines
+
+
+def explanations(run: Run) -> list[str]:
+    """What was refused, in words, each with the smallest grant that would allow it."""
+    lines = []
+    for refusal in refusals(run) if run.traced else ():
+        times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
+        lines.append(f"refused: {refusal.sentence}{times}{f' [{refusal.where}]' if refusal.where else ''}")
+        if refusal.remedy is not None:
+            lines.append(f"  to allow it: {refusal.remedy.text}")
+    unseen = refused_by_its_library(run)
+    return [*lines, f"wasilab: {unseen}"] if unseen else lines
+
+
+def unapplied(run: Run) -> list[str]:
+    """What changed in the copied folders of a run, and how to have it."""
+    lines = changed.text(run)
+    return [*lines, "  to write it to the host: --apply"] if lines else []
+
+
+def applied(run: Run) -> list[str]:
+    """Write what changed in the copied folders to the host, and say so; not if the program failed."""
+    copies = changed.copies(run)
+    if copies and (run.outcome.kind != "exit" or run.exit_code != 0):
+        return [*changed.text(run), "wasilab: --apply wrote nothing to the host, because the program failed"]
+    lines = []
+    for guest, changes in copies.items():
+        name = visible(guest)
+        try:
+            changes.apply()
+        except (ApplyError, OSError) as error:
+            raise UsageProblem(f"--apply to {name}: {error}") from None
+        lines.append(f"wasilab: written to the folder of {name}: {changed.count(changes)}")
+    return lines
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()

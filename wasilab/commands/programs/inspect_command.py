@@ -1,0 +1,119 @@
+"""`inspect`: what a module is and can ask for, read from its bytes; nothing is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from ...module.binary import FuncType
+from ...module.module import Module
+from ...text.escape import shorten, visible
+from ...text.numbers import counted, size
+from ..line.frontend import Done, Frontend, FrontendKind
+from ..line.options import LANGUAGE_HELP, file_argument
+from ..line.parser import Parser
+from ..line.request import Request
+from .program import load_program
+
+FAMILY_WORDS = {
+    "args": "its arguments",
+    "environ": "environment variables",
+    "clock": "the time",
+    "fd": "work with open files and streams",
+    "path": "names in its directories: open, make, remove, look up",
+    "poll": "sleep, and wait for input",
+    "proc": "end itself, raise a signal",
+    "random": "random bytes",
+    "sched": "let others run",
+    "sock": "network connections",
+    "unknown": "names that WASI does not have (answered with ENOSYS)",
+}
+"""What a family of calls is about, to follow "it can ask for"."""
+
+KIND_WORDS = {
+    "command": "a command: runs from _start to its end",
+    "reactor": "a reactor: is initialised, then its exports are called",
+    "component": "a component (WASI 0.2): not a core module, its imports are interfaces",
+    "library": "a library: neither _start nor _initialize; call an export with --invoke",
+}
+
+EXPORTS_SHOWN = 40
+NAMES_WIDTH = 100
+
+
+def add_arguments(parser: Parser, kind: FrontendKind) -> None:
+    parser.description = "What a module imports, exports and can ask for, without running it."
+    file_argument(parser, "a .wasm, .wat or source file")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--lang", metavar="LANG", help=LANGUAGE_HELP)
+
+
+def execute(request: Request, frontend: Frontend) -> Done:
+    """Describe the module that FILE is or compiles to."""
+    options = request.options
+    module = load_program(options.file, frontend, lang=options.lang, quiet=options.json)
+    if options.json:
+        frontend.say(json.dumps(module.to_dict(), indent=2))
+    else:
+        frontend.say("\n".join(describe(module)))
+    return Done()
+
+
+def describe(module: Module) -> Iterator[str]:
+    """The lines of the description."""
+    yield f"{visible(module.name)}: {KIND_WORDS[module.kind]}"
+    yield f"  size      {size(len(module.bytes))}" + (
+        "; with source lines (DWARF)" if module.has_dwarf else "; without source lines"
+    )
+    snapshots = sorted({item.module for item in module.wasi_imports})
+    if snapshots:
+        calls = len({item.name for item in module.wasi_imports})
+        yield f"  WASI      {', '.join(snapshots)}, {counted(calls, 'call')}"
+    elif module.kind != "component":
+        yield "  WASI      no call: it can compute, and touch nothing"
+    memory = module.memory
+    if memory is not None:
+        most = "no maximum" if memory.max_bytes is None else f"at most {size(memory.max_bytes)}"
+        yield f"  memory    {size(memory.min_bytes)} at the start, {most}"
+    if module.start is not None:
+        yield "  start     runs code as soon as it is instantiated"
+    asks = module.asks()
+    if asks:
+        yield "it can ask for"
+        for family, names in asks.items():
+            yield f"  {family:9} {FAMILY_WORDS[family]}"
+            yield from _wrapped("            ", [visible(n) for n in names])
+    ours = set(map(id, module.wasi_imports))
+    others = [item for item in module.imports if id(item) not in ours]
+    if others:
+        yield "it imports from elsewhere (--preload NAME=FILE gives such a module)"
+        for item in others[:EXPORTS_SHOWN]:
+            name = visible(f"{item.module}.{item.name}")
+            yield f"  {shorten(name, NAMES_WIDTH)} {shorten(str(item.type), NAMES_WIDTH)}"
+        yield from _more(len(others))
+    yield "it exports" if module.exports else "it exports nothing"
+    for export in module.exports[:EXPORTS_SHOWN]:
+        kind: object = export.kind
+        if export.kind == "func":
+            kind = module.function_type(export.index) or FuncType((), ())
+        yield f"  {shorten(visible(export.name), NAMES_WIDTH)} {kind}"
+    yield from _more(len(module.exports))
+
+
+def _more(total: int) -> Iterator[str]:
+    if total > EXPORTS_SHOWN:
+        yield f"  ... and {total - EXPORTS_SHOWN:,} more (--json lists all)"
+
+
+def _wrapped(indent: str, names: list[str], width: int = 100) -> Iterator[str]:
+    line = indent
+    for at, name in enumerate(names):
+        piece = shorten(name, 60) + ("," if at + 1 < len(names) else "")
+        if len(line) + len(piece) > width and line.strip():
+            yield line.rstrip()
+            line = indent
+        line += piece + " "
+        if at >= EXPORTS_SHOWN * 2:
+            line += "..."
+            break
+    yield line.rstrip()

@@ -1,0 +1,61 @@
+"""From what a person names as the program to a `Module`: a module, a name of the notebook, a .wasm, a source file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...module.module import Module, load
+from ...text.nearest import did_you_mean
+from ..line.frontend import Frontend
+from ..line.usage import UsageProblem
+
+
+def load_program(
+    word: object, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False
+) -> Module:
+    """The module that `word` names. Raises `UsageProblem`, `ModuleError` or a `ToolchainError`."""
+    if isinstance(word, Module):
+        return word
+    if isinstance(word, bytes):
+        return load(word)
+    if not isinstance(word, (str, os.PathLike)):
+        raise UsageProblem(f"a {type(word).__name__} is no program: give a file, a Module, or the bytes of one")
+    text = os.fspath(word)
+    named = frontend.find(text)
+    if named is not None:
+        return named
+    if not text:
+        raise UsageProblem("the program's name is empty; name a .wasm, .wat or source file")
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise UsageProblem(absent(text, path, frontend))
+    if path.is_dir():
+        raise UsageProblem(f"{text!r} is a folder; name the program in it")
+    if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):
+        return load(path)
+    from .compiling import compile_file
+
+    return compile_file(path, frontend, lang=lang, flags=flags, quiet=quiet)
+
+
+def _is_module(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"\0asm"
+    except OSError:
+        return False
+
+
+def absent(text: str, path: Path, frontend: Frontend) -> str:
+    """The sentence for a file that is not there, with the nearest that is."""
+    folder = path.parent
+    names = [entry.name for entry in folder.iterdir()][:1000] if folder.is_dir() else []
+    guess = did_you_mean(path.name, names)
+    what = f"there is no file {text!r}"
+    if not folder.is_dir():
+        what += f" (no folder {str(folder)!r} either)"
+    if frontend.kind == "notebook" and "." not in text and "/" not in text:
+        what += " and nothing is named so (%%wasi --name NAME names a cell)"
+    return what + guess

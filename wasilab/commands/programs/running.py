@@ -1,0 +1,196 @@
+"""A run as its options say: checks before it, grants, repetitions, and what is shown and kept after it.
+
+`run` comes here with a program from a file, the cell magic with a module that it has compiled. Both front ends show
+things in the same order: the guest's output as it comes, then how the run ended if not by itself, what was refused, and
+what was asked for (`--strace`, `--summary`, `--time`). A notebook shows the report in place of the middle part.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from ...capabilities.host.hostdir import HostDir
+from ...grants.forms.flags import from_options
+from ...grants.grants import Grants
+from ...module.module import Module, load
+from ...runs import runner
+from ...runs.run import Run
+from ...text.escape import visible
+from ...trace.errors import TraceError
+from ...trace.formats.suffixes import WRITABLE, check
+from ..line.frontend import Done, Frontend
+from ..line.outputs import check_writable
+from ..line.usage import UsageProblem
+from .after_run import after
+from .repeats import Turn, distribution, timing
+
+
+def run_module(
+    module: Module,
+    args: Sequence[str],
+    options: argparse.Namespace,
+    frontend: Frontend,
+    *,
+    compile_seconds: float = 0.0,
+) -> Done:
+    """Run a module as `options` say."""
+    _check_outputs(options)
+    if module.warnings and not options.quiet:
+        frontend.fold(f"compiled with warnings: {module.name}", visible(module.warnings, lines=True))
+    repeat: int = options.repeat or 1
+    name = getattr(options, "name", None)
+    asked = grants_of(options, frontend)
+    say_where_it_listens(asked, frontend)
+    if options.apply:
+        _check_copies(asked, learning=options.learn)
+    grants = _rehearsal(asked) if options.learn else asked
+    last = run_once(module, args, grants, options, frontend, quiet=False)
+    first, turns = last.outcome, [Turn.of(last)] if repeat > 1 else []
+    with frontend.busy(f"run 2 of {repeat:,}", options.quiet) as busy:
+        while len(turns) < repeat > 1 and last.outcome.kind != "interrupt":
+            last = run_once(module, args, grants, options, frontend, quiet=True)
+            turns.append(Turn.of(last))
+            busy.tick(f"run {len(turns) + 1:,} of {repeat:,}")
+    last.repeats = tuple(turn.seconds for turn in turns)
+    if name:
+        frontend.keep(name, module, last)
+    if frontend.input_at_hand() and _read_in_vain(last, options):
+        frontend.note("wasilab: the program read stdin, which is empty for it: write --stdin - to give it this input")
+    try:
+        after(last, options, frontend)
+    finally:
+        spool = _spool(options)
+        if spool is not None:  # what the trace has read of it stays
+            Path(spool).unlink(missing_ok=True)
+    if options.learn:
+        from ...grants.advice.learn import lesson
+
+        (frontend.note if frontend.kind == "cli" else frontend.say)(f"\n{lesson(last, asked)}")
+    if options.time:
+        frontend.remark(timing(first, compile_seconds))
+    if turns:
+        frontend.remark(distribution(turns))
+    return Done(last.exit_code, last)
+
+
+def run_once(
+    module: Module, args: Sequence[str], grants: Grants, options: argparse.Namespace, frontend: Frontend, *, quiet: bool
+) -> Run:
+    """One run with its output passed on to the frontend (`quiet`: kept, not shown)."""
+    streams = None if quiet else frontend.streams()
+    try:
+        with frontend.busy(f"Wasmtime compiles {module.name}", options.quiet or quiet) as busy:
+            return runner.run(
+                module,
+                args,
+                grants,
+                **run_settings(module, options),
+                on_stdout=None if streams is None else streams.stdout,
+                on_stderr=None if streams is None else streams.stderr,
+                on_input=frontend.read_line,
+                own_stdin=frontend.own_stdin,
+                on_compiling=lambda seconds: busy.tick(),
+                on_question=frontend.read_line,
+            )
+    finally:
+        if streams is not None:
+            streams.close()
+
+
+class RunSettings(TypedDict):
+    """The keyword arguments of `runner.run` that options name."""
+
+    name: str
+    invoke: str | None
+    preload: dict[str, Module]
+    trace: bool
+    stacks: bool | int
+    spool: str | None
+    snaplen: int | None
+
+
+def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
+    """The keyword arguments of `runner.run` that the options name."""
+    return {
+        "name": getattr(options, "name", None) or module.name,
+        "invoke": options.invoke,
+        "preload": {name: load(path) for name, path in options.preloads},
+        "trace": not options.no_trace,
+        "stacks": options.stacks,
+        "spool": _spool(options),
+        "snaplen": options.snaplen,
+    }
+
+
+def _spool(options: argparse.Namespace) -> str | None:
+    """The file, beside the trace's own, that takes the calls over the trace's memory limit until the trace is saved."""
+    if not options.trace_file or (options.repeat or 1) > 1:
+        return None
+    return f"{Path(options.trace_file).expanduser()}.spool"
+
+
+def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool = True) -> Grants:
+    """The grants that the options name.
+
+    Where a person is there, stdin asks them: typing is giving. The process's own pipe or file is not the guest's unless
+    it is named (`--stdin -`). A run that is not `attended` has nobody to ask.
+    """
+    return from_options(options, Grants(stdin="ask" if attended and frontend.has_person() else b""))
+
+
+def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:
+    """Whether the program read stdin, which was empty because no option named it."""
+    silent = options.stdin is None and options.stdin_text is None and not options.deny_all
+    return silent and run.grants.stdin == b"" and run.traced and bool(len(run.trace.filter(call="fd_read", fd=0)))
+
+
+def _rehearsal(asked: Grants) -> Grants:
+    from ...grants.advice.learn import rehearsal
+
+    return rehearsal(asked)
+
+
+def say_where_it_listens(grants: Grants, frontend: Frontend) -> None:
+    """Bind the listening sockets and tell the port that the system chose for port 0. Raises `UsageProblem`."""
+    for socket in grants.sockets:
+        try:
+            host, port = socket.bind()
+        except (ValueError, OSError) as error:
+            raise UsageProblem(f"--listen {socket.address}: {error}") from None
+        if str(port) != socket.address.rpartition(":")[2]:
+            frontend.remark(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Fail before the run, not after it, when a file cannot be written."""
+    if options.trace_file is not None:
+        if Path(options.trace_file).suffix.lower() not in WRITABLE:
+            raise UsageProblem(
+                f"--trace {options.trace_file}: a trace is saved in a file that ends in one of {', '.join(WRITABLE)}; "
+                "to see some of the calls only, write -e"
+            )
+        try:
+            check(options.trace_file)
+        except TraceError as error:
+            raise UsageProblem(f"--trace: {error}") from None
+    if options.strace_file is not None:
+        check_writable("--strace", options.strace_file)
+    if (options.calls or options.only_path or options.successful or options.failed) and not (
+        options.strace or options.strace_file
+    ):
+        options.strace = True
+    stacks = options.stacks is True
+    wants = (options.trace_file, options.strace, options.strace_file, options.summary, stacks, options.learn)
+    if options.no_trace and any(wants):
+        raise UsageProblem("--no-trace records nothing: leave out --trace, --strace, --summary, --stacks and --learn")
+
+
+def _check_copies(grants: Grants, *, learning: bool) -> None:
+    """`--apply` needs a copied folder, and a run that is not a rehearsal."""
+    if learning:
+        raise UsageProblem("--learn changes nothing on the host: leave --apply out")
+    if not any(isinstance(folder, HostDir) and folder.mode == "copy" for folder in grants.dirs.values()):
+        raise UsageProblem("--apply writes what changed in a copied folder: grant one with --dir HOST::GUEST:copy")

@@ -1,0 +1,1 @@
+"""Commands that take a trace: trace, sql, diff, advise."""

@@ -1,0 +1,63 @@
+"""From what a person names as a trace to a `Trace`, and the choice of its calls by strace's letters."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Unpack
+
+from ...text.nearest import did_you_mean
+from ...trace.errors import QueryError
+from ...trace.strace.style import StyleOptions
+from ...trace.trace import Trace
+from ..line.frontend import Frontend
+from ..line.usage import UsageProblem
+
+
+def load_trace(word: object, frontend: Frontend) -> Trace:
+    """The trace that `word` names: a trace or a run, a run of the notebook, or a saved file."""
+    if isinstance(word, Trace):
+        return word
+    kept = getattr(word, "trace", None)
+    if isinstance(kept, Trace):
+        return kept
+    if word is not None and not isinstance(word, (str, os.PathLike)):
+        raise UsageProblem(f"a {type(word).__name__} is no trace: give a file, a Run or a Trace")
+    name = None if word is None else os.fspath(word)
+    run = frontend.run_named(name)
+    if run is not None:
+        if not run.traced:
+            raise UsageProblem("that run recorded no trace (--no-trace)")
+        found: Trace = run.trace
+        return found
+    if name is None:
+        raise UsageProblem("nothing has run yet: give a saved trace, or run a %%wasi cell first")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        raise UsageProblem(f"{name!r} is a folder; name the trace in it")
+    if path.exists() and not path.is_file():
+        raise UsageProblem(f"{name!r} is no regular file, which a saved trace is")
+    if not path.is_file():
+        names = [entry.name for entry in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
+        raise UsageProblem(f"there is no trace {name!r}{did_you_mean(path.name, names)}")
+    try:
+        return Trace.load(path)
+    except (ValueError, OSError) as error:
+        raise UsageProblem(f"{name!r} cannot be read as a trace: {error}") from None
+
+
+def choose(whole: Trace, options: argparse.Namespace) -> Trace:
+    """The calls that the letters of strace name (`options.add_strace_options`)."""
+    try:
+        chosen = whole.filter(call=options.calls, path=options.only_path)
+    except QueryError as error:
+        raise UsageProblem(f"-e {options.calls}: {error}") from None
+    return chosen.filter("ok") if options.successful else chosen.filter("failed") if options.failed else chosen
+
+
+def strace(chosen: Trace, **style: Unpack[StyleOptions]) -> str:
+    """The calls as strace text; the thread's number only where there are several. `style`: see `trace/text.py`."""
+    several = len(chosen) > 0 and bool((chosen.column("tid") != chosen.column("tid")[0]).any())
+    style.setdefault("pid", several)
+    return chosen.text(**style)

@@ -1,0 +1,21 @@
+"""What the magics need of the rest of the package, in one module that is imported at the first use."""
+
+from __future__ import annotations
+
+from ..runs import runner
+from ..toolchains.registry import toolchain_for
+from ..views.report.report import text as report_text
+from .cell import run_cell, run_line
+from .completion import language_names, matcher, paths_of
+
+__all__ = ["language_names", "matcher", "paths_of", "report_text", "run_cell", "run_line", "warm_up"]
+
+
+def warm_up(widgets: bool) -> None:
+    """Do once, unseen, what a cell does. `widgets`: import what a front end with widgets needs, too."""
+    run = runner.run(runner.compile(toolchain_for("wat").template, "wat", name="preload"), stacks=1)
+    run._repr_mimebundle_()
+    if widgets:
+        from ..views import display
+
+        assert display is not None

@@ -1,0 +1,111 @@
+"""The notebook's front frontend: where the commands write, ask and keep things when they are called from a cell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from IPython.core.error import StdinNotImplementedError
+
+from ..capabilities.protocols import File
+from ..capabilities.waiting import Interrupt
+from ..commands.line.frontend import Busy, FrontendKind
+from ..module.module import Module
+from ..text.escape import html_text
+from .cell_output import CellStream, Progress, in_kernel
+from .notebook_session import NotebookSession
+from .paint import html as painted
+
+
+class CellStreams:
+    """The two output streams of one run, shown in the cell (or not at all when `quiet` hides nothing but these)."""
+
+    def __init__(self) -> None:
+        self.stdout = CellStream("stdout", sys.stdout)
+        self.stderr = CellStream("stderr", sys.stderr)
+
+    def close(self) -> None:
+        """Say what was not shown."""
+        self.stdout.close()
+        self.stderr.close()
+
+
+class NotebookFrontend:
+    """`commands.line.frontend.Frontend` for a cell or a line magic."""
+
+    kind: FrontendKind = "notebook"
+
+    def __init__(self, session: NotebookSession, shell: Any) -> None:
+        self.session = session
+        self._shell = shell
+
+    def say(self, text: str) -> None:
+        sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        sys.stderr.write(text if text.endswith("\n") or not text else text + "\n")
+        sys.stderr.flush()
+
+    def remark(self, text: str) -> None:
+        """Shown as a value is, not as stderr, which a notebook paints red; in a terminal it is stderr all the same."""
+        if not in_kernel():
+            self.note(text)
+            return
+        from IPython.display import display
+
+        sys.stdout.flush()
+        display({"text/plain": text}, raw=True)  # type: ignore[no-untyped-call]
+
+    def fold(self, title: str, text: str) -> None:
+        from IPython.display import display
+
+        shown = f"<details><summary>{html_text(title)}</summary><pre>{painted(text)}</pre></details>"
+        display({"text/plain": text, "text/html": shown}, raw=True)  # type: ignore[no-untyped-call]
+
+    def offer(self, line: str, source: str) -> None:
+        self._shell.set_next_input(f"{line}\n{source}".rstrip("\n"), replace=False)
+
+    @contextmanager
+    def busy(self, what: str, quiet: bool = False) -> Iterator[Busy]:
+        shown = Progress(what, quiet)
+        try:
+            yield shown
+        finally:
+            shown.close()
+
+    def streams(self, quiet: bool = False) -> CellStreams:
+        return CellStreams()
+
+    def has_person(self) -> bool:
+        return True
+
+    def input_at_hand(self) -> bool:
+        return False
+
+    def own_stdin(self, interrupt: Interrupt) -> File | None:
+        return None
+
+    def read_line(self, prompt: str = "") -> str | None:
+        """A line from the input box; None where there is no one to ask (a headless kernel, the end of input)."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        try:
+            return input(prompt)
+        except (EOFError, StdinNotImplementedError):
+            return None
+
+    def find(self, name: str) -> Module | None:
+        kept = self.session.kept.get(name)
+        return None if kept is None else kept.module
+
+    def run_named(self, name: str | None) -> Any:
+        return self.session.run_named(name)
+
+    def keep(self, name: str, module: Module, run: Any = None) -> None:
+        self.session.keep(name, module, run)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        return self.session.rows()
