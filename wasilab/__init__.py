@@ -14,9 +14,9 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:
     from .capabilities.clocks import Clocks
     from .capabilities.host.hostdir import HostDir
+    from .capabilities.host.sockets import listen
     from .capabilities.memory.memdir import MemDir
     from .capabilities.random import Random
-    from .capabilities.sockets import listen
     from .engine.instances import GuestError
     from .engine.limits import Limits
     from .grants.advice.advise import advise
@@ -44,7 +44,7 @@ _HOME = {
     "advise": "grants.advice.advise",
     "compile": "runs.runner",
     "instantiate": "runs.runner",
-    "listen": "capabilities.sockets",
+    "listen": "capabilities.host.sockets",
     "load": "module.module",
     "override": "grants.overrides",
     "panel": "panel.panel",

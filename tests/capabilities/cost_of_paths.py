@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wasilab.capabilities.host.hostdir import HostDir
-from wasilab.capabilities.host.resolve import HOST_TREE, walk
+from wasilab.capabilities.host.resolve import HOST_TREE
 from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.paths import walk
 from wasilab.capabilities.patterns import membrane
 from wasilab.capabilities.protocols import OpenHow
 

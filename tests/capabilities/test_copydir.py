@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wasilab.capabilities.host.hostdir import BadFolder, HostDir
+from wasilab.capabilities.host import resolve
+from wasilab.capabilities.host.copydir import CopyDir
+from wasilab.capabilities.host.folder import BadFolder, HostFolder
+from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.host.hostfile import HostFile
 from wasilab.capabilities.memory.changes import ApplyError, Changes
-from wasilab.capabilities.memory.copydir import CopyDir
 from wasilab.capabilities.protocols import OpenHow
 from wasilab.capabilities.refusal import Refused
 
@@ -57,7 +64,6 @@ def test_the_copy_has_everything_with_its_times_and_hard_links(root: Path) -> No
     os.utime(root / "text", ns=(1000, 2000))
     os.utime(root / "sub", ns=(3000, 4000))
     place = copy(root)
-    assert place.mode == "copy"
     assert place.writable
     assert place.readlink("link") == "sub/f"
     text, second = place.stat_path("text", True), place.stat_path("second", True)
@@ -78,9 +84,9 @@ def test_what_cannot_be_copied_is_said(root: Path) -> None:
 
 def test_a_folder_beyond_the_bounds_is_not_copied(root: Path) -> None:
     with pytest.raises(BadFolder, match=r"cannot copy .*limit of 10; grant a smaller folder, or this one as ro"):
-        CopyDir(root, max_bytes=10).memory()
+        HostDir(root, "copy", max_bytes=10).fresh()
     with pytest.raises(BadFolder, match="limit of 2 names"):
-        CopyDir(root, max_names=2).memory()
+        HostDir(root, "copy", max_names=2).fresh()
 
 
 def test_a_link_out_of_the_folder_is_copied_as_a_link_and_leads_nowhere(root: Path) -> None:
@@ -196,6 +202,124 @@ def test_nothing_is_applied_to_a_folder_that_has_changed_meanwhile(root: Path, m
     assert contents(root) == before
 
 
+@pytest.mark.parametrize("put", ["link", "folder", "nothing"])
+def test_nothing_is_written_where_another_folder_has_taken_the_place_of_the_copied_one(
+    tmp_path: Path, put: str
+) -> None:
+    """A guest that may write to the folder above renames it away and puts a link to elsewhere in its place."""
+    work, victim = tmp_path / "work", tmp_path / "victim"
+    for folder in (work / "sub", victim):
+        folder.mkdir(parents=True)
+        (folder / "text").write_text("as it was")
+    place = copy(work / "sub")
+    write(place, "text", b"changed")
+    write(place, "new", b"new")
+    (work / "sub").rename(work / "away")
+    if put == "link":
+        os.symlink("../victim", work / "sub")
+    elif put == "folder":
+        shutil.copytree(victim, work / "sub")
+    before = contents(tmp_path)
+    with pytest.raises(ApplyError, match=r"sub' is no longer the one that was copied: .* nothing was applied"):
+        place.changes().apply()
+    assert contents(tmp_path) == before
+
+
+def test_a_file_that_has_grown_enormous_is_refused_without_being_read(root: Path) -> None:
+    place = copy(root)
+    write(place, "text", b"changed")
+    place.unlink("data")
+    for name in ("text", "data"):
+        os.truncate(root / name, 1 << 40)
+    with pytest.raises(ApplyError, match=r"has changed since it was copied \(data, text\)"):
+        place.changes().apply()
+
+
+@pytest.mark.parametrize("step", range(1, 11))
+def test_when_a_step_fails_those_before_it_are_undone(
+    root: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    place = copy(root)
+    change_everything(place)
+    before = contents(root)
+    changes = place.changes()
+    left = [step]
+
+    def failing(method: Callable[..., Any]) -> Callable[..., Any]:
+        def either(*args: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return method(*args)
+
+        return either
+
+    with monkeypatch.context() as patch:
+        for name in ("move", "mkdir", "symlink"):
+            patch.setattr(HostFolder, name, failing(getattr(HostFolder, name)))
+        patch.setattr(HostFile, "write", failing(HostFile.write))
+        with pytest.raises(ApplyError, match="No space left on device; everything was undone"):
+            changes.apply()
+    assert contents(root) == before
+    assert str(place.changes()) == str(changes), "they can be applied later"
+    place.changes().apply()
+    assert contents(root) == contents_of_copy(place)
+
+
+def test_what_cannot_be_undone_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = copy(root)
+    place.rename("text", place, "moved")
+    place.mkdir("new")
+    moves = [0]
+
+    def once(self: HostFolder, path: str, new_path: str) -> None:
+        moves[0] += 1
+        if moves[0] > 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        move(self, path, new_path)
+
+    move = HostFolder.move
+    monkeypatch.setattr(HostFolder, "move", once)
+    with pytest.raises(ApplyError) as caught:
+        place.changes().apply()
+    parked = next(path.name for path in root.iterdir() if path.name.startswith(".wasilab-"))
+    assert (root / parked).read_text() == "one\ntwo\nthree\n"
+    said = f"could not be undone for text (what was there may be under {parked})"
+    assert str(caught.value).endswith(said)
+
+
+def test_what_is_deleted_on_another_file_system_is_removed_all_the_same(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = copy(root)
+    place.unlink("text")
+    place.unlink("sub/f")
+
+    def across(self: HostFolder, path: str, new_path: str) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(HostFolder, "move", across)
+    place.changes().apply()
+    assert contents(root) == contents_of_copy(place)
+
+
+@pytest.mark.parametrize("system", ["renameat2", "look first"])
+def test_a_move_replaces_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+    if system == "look first":
+        monkeypatch.setattr(resolve, "_rename", None)
+    folder = HostDir(root, "rw").fresh()
+    assert isinstance(folder, HostFolder)
+    for taken in ("data", "sub", "link"):
+        with pytest.raises(FileExistsError):
+            folder.move("text", taken)
+    folder.move("text", "sub/text")
+    assert (root / "sub" / "text").read_text() == "one\ntwo\nthree\n"
+    with pytest.raises(FileNotFoundError):
+        folder.move("text", "other")
+    with pytest.raises(Refused):
+        folder.move("data", "../outside")
+
+
 def test_changes_of_no_folder_cannot_be_applied() -> None:
     with pytest.raises(ApplyError):
         Changes(created=("a",)).apply()
@@ -209,32 +333,49 @@ def test_hostile_names_are_escaped_where_changes_are_shown(root: Path) -> None:
     shown = str(place.changes())
     assert "\x1b" not in shown
     assert "\r" not in shown
-    assert repr("\x1b[31m\n<b>") in shown
+    assert "created  \\x1b[31m\\n<b>" in shown
+
+
+def test_control_characters_in_a_file_are_escaped_where_its_difference_is_shown(root: Path) -> None:
+    place = copy(root)
+    write(place, "text", b"one\n\x1b[2J\xe2\x80\xae\nthree\n")
+    assert "\n+\\x1b[2J\\u202e\n" in str(place.changes())
+    assert "+\x1b[2J" in place.changes().modified[0].diff, "the difference itself is the file's own"
 
 
 def test_a_flood_of_changes_is_shown_in_part_and_a_huge_diff_not_at_all(root: Path) -> None:
+    for number in range(40):
+        (root / f"m{number:02}").write_text("a\n" * 500)
     place = copy(root)
     for number in range(150):
         write(place, f"n{number}", b"")
-    write(place, "text", b"line\n" * 6000)
+    for number in range(40):
+        write(place, f"m{number:02}", b"b\n" * 500)
     write(place, "sub/f", b"x" * (1 << 21))
-    shown = str(place.changes())
-    assert shown.count("created ") == 100
-    assert "... and 50 more" in shown
-    assert "(text: 3 -> 6000 lines, too many for a line diff)" in shown
-    assert "(sub/f: 1 -> 2097152 bytes, too large for a line diff)" in shown
+    write(place, "data", b"line\n" * 6000)
+    write(place, "text", b"line\n" * 6000)
+    changes = place.changes()
+    shown = str(changes)
+    assert shown.count("created ") == 30
+    assert "... and 120 more" in shown
+    assert "(data: 3 -> 30000 bytes, too large to show)" in shown
+    assert shown.count("\nmodified ") == 30
+    assert "... and 13 more" in shown
+    assert shown.count("@@") == 2 * 7, "the first eight, and data is not shown line by line"
+    assert re.search(r"\.\.\. 9\d\d more lines", shown)
+    assert len(shown) < 20_000
+    assert "too many for a line diff" in changes.modified[-1].diff
+    assert "too large for a line diff" in changes.modified[-2].diff
 
 
 def test_each_run_gets_a_fresh_copy(root: Path) -> None:
     granted = HostDir(root, "copy")
-    assert isinstance(granted, CopyDir)
     first = granted.fresh()
     write(first, "text", b"changed")
     second = granted.fresh()
-    assert second.memory().read_bytes("text") == b"one\ntwo\nthree\n"
-    assert granted == first == second
+    assert second.read_bytes("text") == b"one\ntwo\nthree\n"
     (root / "text").write_text("later")
-    assert granted.fresh().memory().read_bytes("text") == b"later"
+    assert copy(root).read_bytes("text") == b"later"
 
 
 NAMES = st.sampled_from(["text", "data", "sub", "sub/f", "sub/inner", "sub/inner/g", "n", "n/m", "sub/n", "link"])
@@ -280,7 +421,7 @@ def test_applied_changes_always_leave_the_host_like_the_copy(
 
 def contents_of_copy(place: CopyDir) -> dict[str, object]:
     found: dict[str, object] = {}
-    for path, what in place.memory().files().items():
+    for path, what in place.files().items():
         parts = path.split("/")
         for depth in range(1, len(parts)):
             found["/".join(parts[:depth])] = "directory"

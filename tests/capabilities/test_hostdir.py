@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from wasilab.capabilities.host import resolve as resolving
-from wasilab.capabilities.host.hostdir import BadFolder, HostDir
+from wasilab.capabilities.host.folder import BadFolder
+from wasilab.capabilities.host.hostdir import HostDir
 from wasilab.capabilities.protocols import Directory, File, FileFlags, FileType, OpenHow
 from wasilab.capabilities.refusal import DeniedBy, Refused
 
@@ -166,7 +167,7 @@ def test_closing_a_grant_leaves_it_usable_and_forgetting_it_gives_the_descriptor
     child.close()
     child.close()
     assert failed(child.stat) == errno.EBADF
-    assert granted.fresh() is granted
+    assert granted.fresh() is granted.fresh()
     del granted
     assert not held() - before
 
@@ -458,7 +459,7 @@ def test_an_opened_directory_stays_what_it_was_when_its_name_moves_on(root: Path
 
 
 def test_descriptors_are_not_inherited(root: Path) -> None:
-    place: Any = HostDir(root, "rw")
+    place: Any = HostDir(root, "rw").fresh()
     for thing in (place, place.open("sub", READ), place.open("file", READ)):
         assert not os.get_inheritable(thing._fd)
 

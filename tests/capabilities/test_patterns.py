@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from wasilab.capabilities import patterns
 from wasilab.capabilities.clocks import Clock, Clocks
 from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.host.sockets import listen
 from wasilab.capabilities.interpose import CHANGING, DIRECTORY_OPERATIONS, FILE_OPERATIONS, interpose, perform
 from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.patterns import (
@@ -46,7 +47,6 @@ from wasilab.capabilities.protocols import (
 )
 from wasilab.capabilities.random import Random, RandomSource
 from wasilab.capabilities.refusal import DeniedBy, Refused
-from wasilab.capabilities.sockets import listen
 from wasilab.capabilities.streams import BytesInput, CallbackOutput, Discard
 
 

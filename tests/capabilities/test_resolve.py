@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wasilab.capabilities.host import resolve as resolving
-from wasilab.capabilities.host.resolve import HOST_TREE, Resolved, open_beneath, resolve, walk
+from wasilab.capabilities.host.resolve import HOST_TREE, open_beneath, resolve
+from wasilab.capabilities.paths import Resolved, walk
 from wasilab.capabilities.refusal import DeniedBy, Refused
 
 Tree: TypeAlias = dict[str, Union[str, "Tree", None]]

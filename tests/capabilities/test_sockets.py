@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from wasilab.capabilities.host.sockets import BadAddress, ListenSocket, StreamSocket, listen
 from wasilab.capabilities.protocols import File, FileFlags, FileType
-from wasilab.capabilities.sockets import BadAddress, ListenSocket, StreamSocket, listen
 from wasilab.capabilities.waiting import Interrupt, Interrupted, wait_any
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from wasilab.capabilities.clocks import Clocks
+from wasilab.capabilities.host.sockets import ListenSocket, listen
 from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.random import Random
-from wasilab.capabilities.sockets import ListenSocket, listen
 from wasilab.capabilities.streams import BytesInput, CallbackOutput
 from wasilab.engine.worker import execute
 from wasilab.module.module import Module, load

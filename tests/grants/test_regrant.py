@@ -214,9 +214,7 @@ def test_a_copy_that_is_too_large_changes_nothing(detached: Callable[..., Run], 
     (tmp_path / "a.txt").write_text("text")
     grants = Grants(dirs={"/d": HostDir(tmp_path)})
     started = detached(IDLE, grants)
-    from wasilab.capabilities.memory.copydir import CopyDir
-
-    small = CopyDir(tmp_path, max_bytes=1)
+    small = HostDir(tmp_path, "copy", max_bytes=1)
     with pytest.raises(GrantError, match="cannot copy the folder"):
         started.regrant(Grants(dirs={"/d": small}, clocks=Clocks.nothing(), args=False))
     assert isinstance(opened(started, b"a.txt"), int)

@@ -31,8 +31,8 @@ from typing import Any
 
 import wasilab
 from wasilab.capabilities.clocks import Clocks
+from wasilab.capabilities.host.sockets import listen
 from wasilab.capabilities.random import Random
-from wasilab.capabilities.sockets import listen
 from wasilab.engine.instances import GuestError, Live
 from wasilab.runs.prepare import Prepared
 from wasilab.wasi.preview1.spec import MODULES

@@ -24,8 +24,8 @@ import pytest
 
 import wasilab
 from wasilab.capabilities.clocks import Clocks
+from wasilab.capabilities.host.sockets import listen
 from wasilab.capabilities.random import Random
-from wasilab.capabilities.sockets import listen
 from wasilab.module.module import from_wat
 from wasilab.wasi.types import Errno
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 import wasilab
-from wasilab.capabilities.sockets import listen
+from wasilab.capabilities.host.sockets import listen
 from wasilab.wasi.preview1.spec import MODULES, Call
 
 from .conftest import Yard

@@ -26,7 +26,7 @@ from typing import Any
 import pytest
 
 import wasilab
-from wasilab.capabilities.host import hostdir
+from wasilab.capabilities.host import folder
 from wasilab.capabilities.protocols import OpenHow
 from wasilab.capabilities.refusal import DeniedBy, Refused
 from wasilab.module.module import from_wat
@@ -213,7 +213,7 @@ def test_what_is_swapped_between_look_and_open_is_not_opened(
 ) -> None:
     """A regular file when it was looked at, something else when it is opened: no hang, nothing outside."""
     path = yard.inside / "file.txt"
-    look = hostdir.HostDir._look
+    look = folder.HostFolder._look
 
     def looked(self: Any, name: str, follow: bool) -> Any:
         found = look(self, name, follow)
@@ -227,7 +227,7 @@ def test_what_is_swapped_between_look_and_open_is_not_opened(
                 path.mkdir()
         return found
 
-    monkeypatch.setattr(hostdir.HostDir, "_look", looked)
+    monkeypatch.setattr(folder.HostFolder, "_look", looked)
     guest = yard.guest(limits=wasilab.Limits(seconds=20)).iovec(IOVECS, (BUFFER, 30))
     run = guest.open("file.txt", rights=rights).call("fd_read", 4, IOVECS, 1, OUT).run()
     assert run.run.outcome.kind == "exit"

@@ -26,8 +26,8 @@ import pytest
 
 import wasilab
 from wasilab import Limits
+from wasilab.capabilities.host.sockets import listen
 from wasilab.capabilities.refusal import DeniedBy
-from wasilab.capabilities.sockets import listen
 from wasilab.capabilities.streams import QueueInput
 from wasilab.module.module import from_wat
 

@@ -126,13 +126,11 @@ def test_what_a_run_cannot_be_given_is_greyed_and_says_why(shown: Callable[..., 
 
 
 def test_a_copy_that_fails_while_it_runs_changes_nothing(shown: Callable[..., Panel], folder: Path) -> None:
-    from wasilab.capabilities.memory.copydir import CopyDir
-
     it = shown(Guest().again().read(fd(0)).module(), Grants(dirs={"data": HostDir("data")}))
     it.button_detached.click()
     before = it.grants
     with pytest.raises(GrantError, match="cannot copy the folder"):
-        it.model.put(before.with_dir("data", CopyDir("data", max_bytes=1)))
+        it.model.put(before.with_dir("data", HostDir("data", "copy", max_bytes=1)))
     assert it.grants == before
     assert not it.model.can_undo
     assert going(it).live.works("data")

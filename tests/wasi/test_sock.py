@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from wasilab.capabilities.clocks import Clocks
+from wasilab.capabilities.host.sockets import listen
 from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.protocols import FileType
-from wasilab.capabilities.sockets import listen
 from wasilab.capabilities.waiting import Interrupt, Interrupted
 from wasilab.wasi.types import Errno, Eventrwflags, Fdflags, Riflags, Rights, Sdflags, Subscription
 

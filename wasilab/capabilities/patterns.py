@@ -29,7 +29,7 @@ def attenuate(thing: T, allows: Callable[[str, tuple[Any, ...]], bool], name: st
 
     The general form of giving less: a proxy that passes on some messages and not others (Miller 2006, 9.3).
 
-    >>> from wasilab.capabilities.memdir import MemDir
+    >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> looking = attenuate(MemDir({"a": "text"}), lambda operation, args: operation in ("list", "stat_path"))
     >>> [entry.name for entry in looking.list()]
     ['a']
@@ -74,7 +74,7 @@ def read_only(thing: T) -> T:
 
     The oldest of them: a capability with fewer rights than its parent (Dennis and Van Horn 1966).
 
-    >>> from wasilab.capabilities.memdir import MemDir
+    >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder = read_only(MemDir({"a": "text"}))
     >>> folder.mkdir("b")
     Traceback (most recent call last):
@@ -103,7 +103,7 @@ def subtree(directory: Directory, path: str) -> Directory:
 
     Designation is authority: to hold the subtree is all that is needed, and all that one gets (Miller 2006, 3.3).
 
-    >>> from wasilab.capabilities.memdir import MemDir
+    >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> inner = subtree(MemDir({"a/b/c": "text", "secret": "x"}), "a/b")
     >>> [entry.name for entry in inner.list()]
     ['c']
@@ -126,7 +126,7 @@ def append_only(thing: T) -> T:
 
     The log that a program may write but not rewrite (the append right of Multics; Saltzer and Schroeder 1975).
 
-    >>> from wasilab.capabilities.memdir import MemDir
+    >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder = MemDir({"log": "one "})
     >>> log = append_only(folder).open("log", OpenHow(write=True))
     >>> log.write([memoryview(b"two")])
@@ -215,7 +215,7 @@ def logged(thing: T, log: Callable[[LogEntry], object]) -> T:
 
     Interposition without loss of authority: the client cannot tell (as in Horton; Miller, Donnelley, Karp 2007).
 
-    >>> from wasilab.capabilities.memdir import MemDir
+    >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> seen = []
     >>> _ = logged(MemDir({"a": "text"}), seen.append).open("a", OpenHow()).tell()
     >>> [entry.operation for entry in seen]
@@ -264,7 +264,7 @@ def revocable(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
     A forwarder that its owner can sever (Redell 1974). That a file opened before lives on is the pattern's known limit,
     and why there is a `membrane`.
 
-    >>> from wasilab.capabilities.memdir import MemDir
+    >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder, off = revocable(MemDir({"a": "text"}))
     >>> file = folder.open("a", OpenHow())
     >>> off()
@@ -289,7 +289,7 @@ def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
 
     Whatever crosses the membrane is wrapped in it, so one cut severs everything (Miller 2006, 9.3).
 
-    >>> from wasilab.capabilities.memdir import MemDir
+    >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder, off = membrane(MemDir({"a": "text"}))
     >>> file = folder.open("a", OpenHow())
     >>> off()

@@ -13,11 +13,12 @@ from types import MappingProxyType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from ..capabilities.clocks import Clocks
-from ..capabilities.host.hostdir import BadFolder, HostDir
+from ..capabilities.host.folder import BadFolder
+from ..capabilities.host.hostdir import HostDir
+from ..capabilities.host.sockets import ListenSocket
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
 from ..capabilities.random import Random
-from ..capabilities.sockets import ListenSocket
 from ..engine.limits import Limits
 from ..text.nearest import did_you_mean
 from ..wasi.preview1.spec import SNAPSHOT1

@@ -14,8 +14,8 @@ import ipywidgets as w
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.hostdir import HostDir
+from ..capabilities.host.sockets import listen
 from ..capabilities.random import Random
-from ..capabilities.sockets import listen
 from ..engine.limits import Limits
 from ..grants.advice.compare import leads_to, place_of
 from ..grants.forms import flags

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ..capabilities.clocks import Clocks
+from ..capabilities.host.copydir import CopyDir
 from ..capabilities.host.hostdir import HostDir
-from ..capabilities.memory.copydir import CopyDir
+from ..capabilities.host.sockets import ListenSocket
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
-from ..capabilities.sockets import ListenSocket
 from ..capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput, QueueInput
 from ..capabilities.strings import GivenStrings
 from ..capabilities.waiting import Interrupt
@@ -213,9 +213,8 @@ class Prepared:
     def _make_repeatable(self, clocks: Clocks) -> None:
         """With a virtual clock, files in memory take their times from it too: the same run leaves the same trace."""
         for device, directory in enumerate(self.dirs.values(), 1):
-            tree = directory.memory() if isinstance(directory, CopyDir) else directory
-            if isinstance(tree, MemDir):
-                self._endings.append(tree.make_repeatable(clocks.realtime.now, device))
+            if isinstance(directory, MemDir):
+                self._endings.append(directory.make_repeatable(clocks.realtime.now, device))
 
     def _note_what_was_left_out(self) -> None:
         for guest, directory in self.dirs.items():

@@ -14,8 +14,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self, Unpack
 
+from ..capabilities.host.copydir import CopyDir
 from ..capabilities.memory.changes import Changes
-from ..capabilities.memory.copydir import CopyDir
 from ..capabilities.streams import QueueInput
 from ..engine.outcome import Outcome
 from ..engine.worker import Pump, Running

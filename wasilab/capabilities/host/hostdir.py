@@ -1,76 +1,65 @@
-"""A folder of the host as a capability: the power over one tree of real files.
+"""A folder of the host as a person grants it: a path and a mode.
 
-Every path is resolved beneath the descriptor held here (`resolve.py`), and what is then done with the last name never
-follows links. Only regular files and directories are opened. `mode` is the policy of the whole tree: "ro", "rw", or
-"copy" (`copydir.py`: the guest works on a copy in memory). Rights, rights masks and descriptor numbers are WASI's
-business, not this file's.
+`mode` is the policy of the whole tree: "ro", "rw", or "copy" (the guest works on a copy in memory). What a run then
+holds is made by `fresh()`: the open folder itself (`folder.py`) or a new copy of it (`copydir.py`).
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import stat as modes
 from typing import Literal
 
+from ..memory.changes import Changes
+from ..memory.memdir import MAX_NAMES
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
-from ..refusal import DeniedBy, Refused, refused_change
-from .hostfile import HostFile, host_filetype, host_stat, host_times, leave_some
-from .resolve import LINUX, Resolved, _plain_devices, check_link_text, escape, fail, refuse_procfs, resolve
+from ..refusal import Refused
+from ..uncopyable import Uncopyable
+from .copydir import MAX_COPY, CopyDir
+from .folder import BadFolder, HostFolder
+from .resolve import refuse_procfs
 
 Mode = Literal["ro", "rw", "copy"]
 
-_ALWAYS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-_NO_FILE = 0o170000  # no st_mode has it: "nothing there"
 
-
-class BadFolder(ValueError):
-    """A folder that cannot be granted; the message says which, why, and what to do."""
-
-
-class HostDir:
+class HostDir(Uncopyable):
     """The host folder `path` (a leading "~" is expanded; a link is followed here, where you name it, and nowhere else).
 
     `mode`: "ro" (the default) lets a guest look, "rw" change, "copy" change a copy in memory whose differences can be
-    looked at and applied. Raises `BadFolder` when the folder is missing, is a file, or is not open to you.
+    looked at and applied. `max_bytes` and `max_names` bound such a copy. Raises `BadFolder` when the folder is missing,
+    is a file, or is not open to you.
 
-    The descriptor belongs to this object: `close()` on it does nothing, so a grant serves many runs; it goes with the
-    object. Directories opened beneath it share its policy and are closed by `close()`. Two are equal when they
-    name the same folder in the same mode.
+    It is a `Directory` itself, whose operations are those of the folder or, in mode "copy", of a copy that is made at
+    the first use. `close()` does nothing, so a grant serves many runs; the descriptor goes with the object. Two are
+    equal when they name the same folder in the same mode.
     """
 
     filetype = FileType.DIRECTORY
-    writable: bool
-    mode: Mode
-    path: str
-    """The folder as it was named."""
-    hidden: int = 0
-    """How many names the last `list()` left out because they are not UTF-8, which no WASI program could use."""
-    _fd: int = -1
-    _granted: bool = False
 
-    def __new__(cls, path: str | os.PathLike[str] = "", mode: Mode = "ro", **limits: int) -> HostDir:
-        if mode == "copy" and cls is HostDir:
-            from ..memory.copydir import CopyDir
-
-            cls = CopyDir
-        return object.__new__(cls)
-
-    def __init__(self, path: str | os.PathLike[str], mode: Mode = "ro") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: Mode = "ro",
+        *,
+        max_bytes: int = MAX_COPY,
+        max_names: int = MAX_NAMES,
+    ) -> None:
         if mode not in ("ro", "rw", "copy"):
             raise BadFolder(f"mode {mode!r} of the folder {os.fspath(path)!r} is not known: use ro, rw or copy")
         self.path = os.fspath(path)
-        self.mode = mode
+        """The folder as it was named."""
+        self.mode: Mode = mode
         self.writable = mode != "ro"
         try:
             self.real = os.path.realpath(os.path.expanduser(self.path)) if "\0" not in self.path else self.path
+            """The absolute path that it stands for, links resolved when it was granted."""
         except OSError as error:  # a relative path, and the working directory is gone
             raise BadFolder(f"cannot grant the folder {self.path!r}: {_why(error)}") from None
-        """The absolute path that it stands for, links resolved when it was granted."""
-        self._granted = True
-        self._fd = self._open_folder()
+        self._max_bytes = max_bytes
+        self._max_names = max_names
+        self._folder = HostFolder(self._open(), self.path, writable=mode == "rw", granted=True)
+        self._copy: CopyDir | None = None
 
-    def _open_folder(self) -> int:
+    def _open(self) -> int:
         try:
             fd = os.open(self.real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
@@ -93,277 +82,96 @@ class HostDir:
             raise
         return fd
 
-    def fresh(self) -> HostDir:
-        """This folder for one run: itself; in mode "copy", a new copy."""
-        return self
+    def fresh(self) -> HostFolder | CopyDir:
+        """What one run holds: the open folder; in mode "copy", a copy of it as it is now.
 
-    # -- finding ----------------------------------------------------------------------------------------------------
+        Raises `BadFolder` when the folder is too large to be copied.
+        """
+        if self.mode != "copy":
+            return self._folder
+        return CopyDir(self._folder, self.real, max_bytes=self._max_bytes, max_names=self._max_names)
 
-    def _find(self, path: str) -> Resolved[int]:
-        """(parent, name) of `path`, a final link not followed."""
-        if path.isascii() and "/" not in path and path not in ("", ".", "..") and "\0" not in path:
-            return Resolved(self._fd, path, False)  # the common case needs no system call
-        return resolve(self._fd, path, False)
+    def _directory(self) -> HostFolder | CopyDir:
+        if self._copy is None:
+            if self.mode != "copy":
+                return self._folder
+            made = self.fresh()
+            assert isinstance(made, CopyDir)
+            self._copy = made
+        return self._copy
 
-    def _look(self, path: str, follow: bool) -> tuple[Resolved[int], os.stat_result | None]:
-        """Find `path` and what is there, following a final link if `follow` or a slash says so; None: nothing."""
-        found = self._find(path)
-        try:
-            st = self._lstat(found)
-            if st is not None and modes.S_ISLNK(st.st_mode) and (follow or found.must_be_dir):
-                found.close()
-                found = resolve(self._fd, path, True)
-                st = self._lstat(found)
-        except OSError:
-            found.close()
-            raise
-        return found, st
+    def changes(self) -> Changes:
+        """How the copy differs from what was copied, where this object itself was used as a directory.
 
-    def _look_at(self, path: str, follow: bool) -> tuple[Resolved[int], os.stat_result]:
-        """Find what must be there, and be a directory if a slash says so: ENOENT, ENOTDIR."""
-        found, st = self._look(path, follow)
-        if st is None or (found.must_be_dir and not modes.S_ISDIR(st.st_mode)):
-            found.close()
-            raise fail(errno.ENOENT if st is None else errno.ENOTDIR)
-        return found, st
+        What a run changed is in `run.changes`: each run has a copy of its own. Raises `ValueError` in another mode.
+        """
+        directory = self._directory()
+        if not isinstance(directory, CopyDir):
+            raise ValueError(f"only a folder granted as copy has changes to look at, and this one is {self.mode}")
+        return directory.changes()
 
-    def _lstat(self, found: Resolved[int]) -> os.stat_result | None:
-        try:
-            st = os.stat(found.name, dir_fd=found.parent, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        if st.st_dev not in _plain_devices and LINUX:
-            fd = os.open(found.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
-            try:
-                refuse_procfs(st.st_dev, fd)
-            finally:
-                os.close(fd)
-        return st
+    # -- the operations of a Directory ------------------------------------------------------------------------------
 
-    def _check_writable(self, path: str) -> None:
-        if not self.writable:
-            raise refused_change(path)
-
-    # -- opening and looking ----------------------------------------------------------------------------------------
+    @property
+    def hidden(self) -> int:
+        """How many names the last `list()` left out because they are not UTF-8."""
+        return getattr(self._directory(), "hidden", 0)
 
     def open(self, path: str, how: OpenHow) -> File | Directory:
-        if how.changes:
-            self._check_writable(path)
-        if how.create and how.directory:
-            raise fail(errno.EINVAL)
-        found, st = self._look(path, how.follow and not (how.create and how.exclusive))
-        try:
-            if how.create and found.must_be_dir and not found.dots:
-                raise fail(errno.EISDIR)
-            mode = modes.S_IFMT(st.st_mode) if st is not None else _NO_FILE
-            if mode == _NO_FILE and not how.create:
-                raise fail(errno.ENOENT)
-            if mode != _NO_FILE and how.create and how.exclusive:
-                raise fail(errno.EEXIST)
-            if mode == modes.S_IFDIR:
-                if how.write or how.create or how.truncate:
-                    raise fail(errno.EISDIR)
-                return self._open_directory(found)
-            if mode != _NO_FILE and (how.directory or found.must_be_dir):
-                raise fail(errno.ENOTDIR)
-            if mode == modes.S_IFLNK:
-                raise fail(errno.ELOOP)
-            if mode not in (modes.S_IFREG, _NO_FILE):
-                raise _special(path)
-            return self._open_file(found, how, path)
-        finally:
-            found.close()
-
-    def _open_directory(self, found: Resolved[int]) -> HostDir:
-        fd = os.open(found.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
-        try:
-            leave_some(fd)
-            refuse_procfs(os.fstat(fd).st_dev, fd)
-        except OSError:
-            os.close(fd)
-            raise
-        child = object.__new__(HostDir)
-        child._fd = fd
-        child.mode, child.writable = self.mode, self.writable
-        child.path = child.real = f"{self.real}/..."
-        return child
-
-    def _open_file(self, found: Resolved[int], how: OpenHow, path: str) -> HostFile:
-        access = (os.O_RDWR if how.read else os.O_WRONLY) if how.write else os.O_RDONLY
-        flags = (
-            _ALWAYS
-            | access
-            | (os.O_CREAT if how.create else 0)
-            | (os.O_EXCL if how.exclusive else 0)
-            | (os.O_TRUNC if how.truncate else 0)
-            | (os.O_APPEND if how.append else 0)
-            | (os.O_DSYNC if how.dsync else 0)
-            | (os.O_SYNC if how.sync or how.rsync else 0)
-        )
-        fd = os.open(found.name, flags, 0o666, dir_fd=found.parent)
-        try:  # what was looked at may have been swapped since: what counts is what was opened
-            leave_some(fd)
-            st = os.fstat(fd)
-            if not modes.S_ISREG(st.st_mode):
-                raise _special(path)
-            refuse_procfs(st.st_dev, fd)
-        except OSError:
-            os.close(fd)
-            raise
-        return HostFile(fd, how, self.writable)
+        return self._directory().open(path, how)
 
     def stat_path(self, path: str, follow: bool) -> Stat:
-        if path.isascii() and "/" not in path and path not in ("", "..") and "\0" not in path:
-            st = os.stat(path, dir_fd=self._fd, follow_symlinks=False)
-            if st.st_mode & 0o170000 != 0o120000 and st.st_dev in _plain_devices:
-                return host_stat(st)
-        found, looked = self._look_at(path, follow)
-        found.close()
-        return host_stat(looked)
+        return self._directory().stat_path(path, follow)
 
     def stat(self) -> Stat:
-        return host_stat(os.fstat(self._fd))
+        return self._directory().stat()
 
     def list(self) -> list[Entry]:
-        entries = []
-        self.hidden = 0
-        # A descriptor of its own: scandir moves the offset that all duplicates share.
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
-        try:
-            with os.scandir(fd) as names:
-                for name in names:
-                    try:
-                        name.name.encode()
-                    except UnicodeEncodeError:
-                        self.hidden += 1
-                        continue
-                    entries.append(Entry(name.name, name.inode(), _entry_type(name)))
-        finally:
-            os.close(fd)
-        return entries
-
-    def readlink(self, path: str) -> str:
-        with self._find(path) as found:
-            if not found.must_be_dir:
-                text = os.readlink(found.name, dir_fd=found.parent)
-                if text[:1] == "/":  # the text of such a link is a path of the host's
-                    raise escape(path, "it is a link with an absolute target")
-                try:
-                    text.encode()
-                except UnicodeEncodeError:
-                    raise fail(errno.EILSEQ) from None
-                return text
-        self.stat_path(path, True)  # "link/" is what the link leads to, which is no link
-        raise fail(errno.EINVAL)
-
-    # -- changing ---------------------------------------------------------------------------------------------------
+        return self._directory().list()
 
     def mkdir(self, path: str) -> None:
-        self._check_writable(path)
-        with self._find(path) as found:
-            if found.dots:
-                raise fail(errno.EEXIST)
-            os.mkdir(found.name, 0o777, dir_fd=found.parent)
+        self._directory().mkdir(path)
 
     def rmdir(self, path: str) -> None:
-        self._check_writable(path)
-        with self._find(path) as found:
-            if found.dots:
-                raise fail(errno.EINVAL if found.dots == "." else errno.ENOTEMPTY)
-            os.rmdir(found.name, dir_fd=found.parent)
+        self._directory().rmdir(path)
 
     def unlink(self, path: str) -> None:
-        self._check_writable(path)
-        with self._find(path) as found:
-            if found.must_be_dir or not LINUX:  # elsewhere unlink(2) of a directory is EPERM, or worse
-                st = self._lstat(found)
-                if st is None or found.dots or modes.S_ISDIR(st.st_mode):
-                    raise fail(errno.ENOENT if st is None else errno.EISDIR)
-                if found.must_be_dir:
-                    raise fail(errno.ENOTDIR)
-            os.unlink(found.name, dir_fd=found.parent)
+        self._directory().unlink(path)
 
     def symlink(self, target: str, path: str) -> None:
-        self._check_writable(path)
-        check_link_text(target)
-        with self._find(path) as found:
-            self._check_new_name(found)
-            os.symlink(target, found.name, dir_fd=found.parent)
+        self._directory().symlink(target, path)
 
-    def _check_new_name(self, found: Resolved[int]) -> None:
-        """A new name for anything but a directory can have no slash after it."""
-        if found.must_be_dir:
-            st = self._lstat(found)
-            if st is None:
-                raise fail(errno.ENOENT)
-            # A slash after a file is ENOTDIR by POSIX path resolution (the public suite asks for it; Linux has EEXIST).
-            raise fail(errno.ENOTDIR if modes.S_ISREG(st.st_mode) else errno.EEXIST)
+    def readlink(self, path: str) -> str:
+        return self._directory().readlink(path)
 
     def rename(self, path: str, target: Directory, target_path: str) -> None:
-        self._check_writable(path)
-        target.rename_from(self, path, target_path)
+        self._directory().rename(path, target, target_path)
 
     def rename_from(self, source: Directory, path: str, target_path: str) -> None:
-        self._check_writable(target_path)
-        if not isinstance(source, HostDir):
-            raise fail(errno.EXDEV)
-        source._check_writable(path)
-        with source._find(path) as old, self._find(target_path) as new:
-            if old.dots or new.dots:
-                raise fail(errno.EBUSY)
-            if old.must_be_dir or new.must_be_dir:
-                st = source._lstat(old)
-                if st is None or not modes.S_ISDIR(st.st_mode):
-                    raise fail(errno.ENOENT if st is None else errno.ENOTDIR)
-            os.rename(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent)
+        self._directory().rename_from(_held(source), path, target_path)
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
-        self._check_writable(path)  # another name in a writable folder would be the power to change it
-        target.link_from(self, path, target_path, follow)
+        self._directory().link(path, target, target_path, follow)
 
     def link_from(self, source: Directory, path: str, target_path: str, follow: bool) -> None:
-        self._check_writable(target_path)
-        if not isinstance(source, HostDir):
-            raise fail(errno.EXDEV)
-        source._check_writable(path)
-        old, _ = source._look_at(path, follow)
-        with old, self._find(target_path) as new:
-            if new.dots:
-                raise fail(errno.EEXIST)
-            self._check_new_name(new)
-            os.link(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent, follow_symlinks=False)
+        self._directory().link_from(_held(source), path, target_path, follow)
 
     def set_times(self, atim: int | None, mtim: int | None) -> None:
-        self._check_writable(".")
-        os.utime(self._fd, ns=host_times(os.fstat(self._fd), atim, mtim))
+        self._directory().set_times(atim, mtim)
 
     def set_times_path(self, path: str, follow: bool, atim: int | None, mtim: int | None) -> None:
-        self._check_writable(path)
-        found, st = self._look_at(path, follow)
-        with found:
-            os.utime(found.name, ns=host_times(st, atim, mtim), dir_fd=found.parent, follow_symlinks=False)
+        self._directory().set_times_path(path, follow, atim, mtim)
 
     def sync(self) -> None:
-        os.fsync(self._fd)
+        self._directory().sync()
+
+    def close(self) -> None:
+        return
 
     # -- the object -------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        if not self._granted:
-            self._release()
-
-    def _release(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        self._release()
-
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, HostDir) or not (self._granted and other._granted):
-            return self is other
-        return (self.real, self.mode) == (other.real, other.mode)
+        return isinstance(other, HostDir) and (self.real, self.mode) == (other.real, other.mode)
 
     def __hash__(self) -> int:
         return hash((self.real, self.mode))
@@ -371,25 +179,16 @@ class HostDir:
     def __repr__(self) -> str:
         return f"HostDir({self.path!r}, mode={self.mode!r})"
 
+    def _instead(self) -> str:
+        return (
+            f"it holds an open folder of this process; in another process write HostDir({self.path!r}, "
+            f"mode={self.mode!r}) there"
+        )
 
-def _special(path: str) -> Refused:
-    return Refused(
-        errno.EPERM, f"{path!r} is a FIFO, device or socket: only files and directories are opened", DeniedBy.POLICY
-    )
 
-
-def _entry_type(entry: os.DirEntry[str]) -> FileType:
-    # These three are known from the listing itself (d_type); the rest needs an lstat.
-    if entry.is_symlink():
-        return FileType.SYMBOLIC_LINK
-    if entry.is_file(follow_symlinks=False):
-        return FileType.REGULAR_FILE
-    if entry.is_dir(follow_symlinks=False):
-        return FileType.DIRECTORY
-    try:
-        return host_filetype(entry.stat(follow_symlinks=False).st_mode)
-    except OSError:
-        return FileType.UNKNOWN
+def _held(source: Directory) -> Directory:
+    """What stands behind a grant that is used as a directory: two of them meet as what they hold."""
+    return source._directory() if isinstance(source, HostDir) else source
 
 
 def _why(error: OSError | ValueError) -> str:

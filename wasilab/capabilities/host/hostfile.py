@@ -13,9 +13,10 @@ import resource
 import stat as modes
 from dataclasses import replace
 
+from ..paths import fail
 from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Need, NeedKind, Refused
-from .resolve import fail
+from ..uncopyable import Uncopyable
 
 _TYPES = {
     modes.S_IFREG: FileType.REGULAR_FILE,
@@ -95,7 +96,7 @@ def leave_some(fd: int) -> None:
             )
 
 
-class HostFile:
+class HostFile(Uncopyable):
     """An open regular file of the host; takes over `fd`, closes it on `close` or when forgotten.
 
     `writable` says whether the directory that it was found in may be changed: without it, its size and times are
@@ -127,6 +128,11 @@ class HostFile:
         if offset < 0:
             raise fail(errno.EINVAL)
         return os.pwritev(self._fd, buffers, offset)
+
+    def read_bytes(self, limit: int) -> bytes:
+        """All of it from the position on, at most `limit` bytes: for wasilab itself, not for a guest."""
+        with open(self._fd, "rb", closefd=False) as file:
+            return file.read(limit)
 
     def seek(self, offset: int, whence: int) -> int:
         return os.lseek(self._fd, offset, whence)

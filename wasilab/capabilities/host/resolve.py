@@ -1,14 +1,8 @@
-"""From a guest's path to (the directory that holds it, its last name): the one way in for every `path_*` call.
+"""Resolving a guest's path beneath a folder of the host, by descriptors.
 
-Never by string: a path is walked one name at a time, holding the directories themselves (descriptors on the host,
-nodes in memory), so that a directory swapped for a link in the meantime cannot lead out. Two ways, one contract:
-
-- `walk`, the manual worklist, over anything that is a `Tree`: host descriptors (`HostTree`) or a `MemDir`'s nodes;
-- `resolve`, for host descriptors, which lets Linux's openat2(2) walk the parent (RESOLVE_BENEATH) where it can, and
-  falls back on `walk` for an exact answer about everything that the kernel declines.
-
-The last name is never opened or created here; it is followed only if it is a link and the caller says so. What is
-then done with (parent, name) must itself not follow links (O_NOFOLLOW, AT_SYMLINK_NOFOLLOW).
+`resolve` has the contract of `paths.walk` and two ways to keep it: Linux's openat2(2) walks to the parent
+(RESOLVE_BENEATH) where it can, and the manual walk over `HostTree` answers exactly about everything that the kernel
+declines. Elsewhere the manual walk does it all. The rules of paths themselves are in `paths.py`.
 """
 
 from __future__ import annotations
@@ -17,197 +11,9 @@ import ctypes
 import errno
 import os
 import sys
-from types import TracebackType
-from typing import Generic, Protocol, TypeVar
 
-from ..refusal import DeniedBy, Need, NeedKind, Refused
-
-MAX_LINKS = 40
-"""Links followed in one resolution; one more is ELOOP (Linux's MAXSYMLINKS)."""
-MAX_PATH = 4095
-"""Bytes of a path without its NUL (POSIX PATH_MAX - 1)."""
-
-Place = TypeVar("Place")
-
-
-def fail(number: int) -> OSError:
-    """The `OSError` for `number`, with the system's words."""
-    return OSError(number, os.strerror(number))
-
-
-def escape(path: str, how: str) -> Refused:
-    """The refusal of a path that leaves its directory; `how` says by what step."""
-    reason = f"{path!r} leaves the directory it was resolved in: {how}"
-    return Refused(errno.EPERM, reason, DeniedBy.PATH, Need(NeedKind.DIRECTORY, path))
-
-
-def check_path(path: str) -> None:
-    """Refuse what is no relative path at all: empty, with a NUL, not UTF-8, too long, absolute."""
-    if not path:
-        raise fail(errno.ENOENT)
-    if "\0" in path:
-        raise OSError(errno.EINVAL, "a path cannot hold a NUL")
-    try:
-        length = len(path.encode())
-    except UnicodeEncodeError:
-        raise fail(errno.EILSEQ) from None
-    if length > MAX_PATH:
-        raise fail(errno.ENAMETOOLONG)
-    if path[0] == "/":
-        raise escape(path, "it is absolute")
-
-
-def check_link_text(target: str) -> None:
-    """Refuse what no link may hold: nothing, a NUL, too much, or an absolute path (`Refused`, by PATH)."""
-    if target[:1] == "/":
-        raise Refused(errno.EPERM, f"a link to {target!r} would leave its directory: it is absolute", DeniedBy.PATH)
-    check_path(target)
-
-
-class Resolved(Generic[Place]):
-    """Where a path leads: `name` in the directory `parent`. Close it (or use `with`) when done with `parent`."""
-
-    __slots__ = ("_tree", "dots", "must_be_dir", "name", "parent")
-
-    def __init__(
-        self, parent: Place, name: str, must_be_dir: bool, dots: str = "", tree: Tree[Place] | None = None
-    ) -> None:
-        self.parent = parent
-        self.name = name
-        """The last name, without slashes, never ".."; "." when the path is `parent` itself."""
-        self.must_be_dir = must_be_dir
-        """A slash followed the last name, or it was a dot: anything but a directory is ENOTDIR."""
-        self.dots = dots
-        """How the path ended if it ended in "." or ".." (creating, removing and renaming answer differently)."""
-        self._tree = tree
-
-    def close(self) -> None:
-        """Let go of `parent`, if it was opened for this."""
-        tree, self._tree = self._tree, None
-        if tree is not None:
-            tree.leave(self.parent)
-
-    def __enter__(self) -> Resolved[Place]:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._tree is not None:
-            self.close()
-
-
-class Tree(Protocol[Place]):
-    """What a walk needs of a tree of names; a place is an open directory in it."""
-
-    most_open: int
-    """How many places a walk may hold at once; of a deeper path the oldest are let go and re-entered by name."""
-
-    def enter(self, place: Place, name: str) -> Place:
-        """Open the directory `name` in `place`; ENOTDIR or ELOOP if it is anything else, a link included."""
-
-    def read_link(self, place: Place, name: str) -> str | None:
-        """The text of the link `name` in `place`; None if it is no link or not there."""
-
-    def search(self, place: Place) -> None:
-        """Raise EACCES unless names in `place` may be looked up."""
-
-    def leave(self, place: Place) -> None:
-        """Close what `enter` opened."""
-
-
-def walk(tree: Tree[Place], root: Place, path: str, follow: bool) -> Resolved[Place]:
-    """Resolve `path` beneath `root` one name at a time; a final link is followed only if `follow`.
-
-    A slash after a final link does not follow it here, for that depends on what is to be done: looking at "link/" does
-    (resolve again with `follow`), making or removing "link/" must not (`must_be_dir` says that the slash was there).
-
-    Raises `Refused` (EPERM, by PATH) for what leads out: an absolute path, ".." above `root`, a link to either;
-    ELOOP after 40 links; ENOENT, ENOTDIR, EACCES, ENAMETOOLONG as POSIX path resolution does.
-    """
-    check_path(path)
-    todo = [name for name in reversed(path.split("/")) if name]  # the worklist; its end is what comes next
-    must_be_dir = path[-1] == "/"
-    above: list[Place | None] = []  # the places entered below root, ancestors of one another; ".." pops
-    names: list[str] = []  # and their names, to re-enter one that was let go
-    links = 0
-    dots = ""
-    try:
-        while todo:
-            name = todo.pop()
-            here = root if not above else above[-1]
-            if here is None:  # let go on the way down a very deep path
-                here = above[-1] = _enter_again(tree, root, names)
-            if name in (".", ".."):
-                dots = name if not todo else ""
-                tree.search(here)
-                if name == "..":
-                    if not above:
-                        raise escape(path, "'..' above it")
-                    names.pop()
-                    above.pop()
-                    tree.leave(here)
-                continue
-            if todo:
-                try:
-                    place = tree.enter(here, name)
-                except OSError as error:
-                    # POSIX leaves open which of the two a link gives with O_DIRECTORY | O_NOFOLLOW.
-                    if isinstance(error, Refused) or error.errno not in (errno.ENOTDIR, errno.ELOOP):
-                        raise
-                    text = tree.read_link(here, name)
-                    if text is None:
-                        raise fail(errno.ENOTDIR) from None
-                else:
-                    names.append(name)
-                    above.append(place)
-                    if len(above) > tree.most_open:
-                        _let_go(tree, above)
-                    continue
-            else:
-                text = tree.read_link(here, name) if follow else None
-                if text is None:
-                    if above:
-                        above.pop()
-                        return Resolved(here, name, must_be_dir, "", tree)
-                    return Resolved(here, name, must_be_dir)
-            links += 1
-            if links > MAX_LINKS:
-                raise fail(errno.ELOOP)
-            if text[:1] == "/":
-                raise escape(path, "the target of a link on its way is absolute")
-            if not todo:
-                must_be_dir = must_be_dir or text[-1:] == "/"
-            todo.extend(part for part in reversed(text.split("/")) if part)
-        if not above:
-            return Resolved(root, ".", True, dots)
-        here = above[-1] if above[-1] is not None else _enter_again(tree, root, names)
-        above.pop()
-        return Resolved(here, ".", True, dots, tree)
-    finally:
-        for place_or_none in above:
-            if place_or_none is not None:
-                tree.leave(place_or_none)
-
-
-def _let_go(tree: Tree[Place], above: list[Place | None]) -> None:
-    index = len(above) - 1 - tree.most_open
-    place = above[index]
-    if place is not None:
-        tree.leave(place)
-        above[index] = None
-
-
-def _enter_again(tree: Tree[Place], root: Place, names: list[str]) -> Place:
-    """Re-enter a place that was let go, by its real names: no links are followed, so it is beneath `root` again."""
-    here = root
-    for depth, name in enumerate(names):
-        try:
-            place = tree.enter(here, name)
-        finally:
-            if depth:
-                tree.leave(here)
-        here = place
-    return here
-
+from ..paths import Resolved, check_path, fail, walk
+from ..refusal import DeniedBy, Refused
 
 LINUX = sys.platform == "linux"
 DIRECTORY_FLAGS = (
@@ -327,3 +133,34 @@ def resolve(root: int, path: str, follow: bool) -> Resolved[int]:
         found.close()
         return walk(HOST_TREE, root, path, follow)
     return found
+
+
+_RENAME_NOREPLACE, _RENAME_EXCL = 1, 4  # of Linux's renameat2(2) and of macOS's renameatx_np(2)
+_rename = None
+if LINUX:
+    _rename, _no_replace = getattr(_LIBC, "renameat2", None), _RENAME_NOREPLACE
+elif sys.platform == "darwin":
+    _rename, _no_replace = getattr(ctypes.CDLL(None, use_errno=True), "renameatx_np", None), _RENAME_EXCL
+if _rename is not None:
+    _rename.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+
+
+def rename_to_free_name(old: Resolved[int], new: Resolved[int]) -> None:
+    """rename(2) that replaces nothing: EEXIST if the new name is taken.
+
+    One step where the system has it (Linux's RENAME_NOREPLACE, macOS's RENAME_EXCL). Where it has not, a look comes
+    first, and a name that is made between the look and the rename is replaced.
+    """
+    if _rename is not None:
+        names = os.fsencode(old.name), os.fsencode(new.name)
+        if _rename(old.parent, names[0], new.parent, names[1], _no_replace) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # EINVAL: the file system cannot do it
+            raise fail(number)
+    try:
+        os.stat(new.name, dir_fd=new.parent, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent)
+        return
+    raise fail(errno.EEXIST)

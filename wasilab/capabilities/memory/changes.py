@@ -1,35 +1,35 @@
-"""What a run changed in a copied folder: found by comparing inodes, shown as a diff, applied to the host if wanted.
+"""What a run changed in a copied folder: found by comparing inodes, and shown as a diff.
 
 A `Baseline` remembers a tree in memory as it was copied; `changes()` compares. Because files in memory keep their
-inode under a rename, a renamed file is known as such and not guessed from its contents.
+inode under a rename, a renamed file is known as such and not guessed from its contents. Writing the changes to a host
+is not done here: whoever made the copy gives the function that does (`host/copydir.py`).
 """
 
 from __future__ import annotations
 
 import difflib
-import errno
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from ..protocols import FileType, OpenHow
+from ...text.escape import cut_lines, visible
 from .memdir import walk_nodes
-from .memtree import DirNode, FileNode, LinkNode, Node
-
-if TYPE_CHECKING:
-    from ..host.hostdir import HostDir
+from .memtree import DirNode, FileNode, Node
 
 T = TypeVar("T")
 
 _MAX_DIFF, _MAX_LINES = 1 << 20, 5000
 """Bytes and lines of a file beyond which no line diff is made (its time can grow with their square)."""
-_MAX_SHOWN = 100
-"""Entries of a kind that are shown; a guest can make many."""
+
+# What is shown of changes unless more is asked for. A guest chooses how much it changes, so all of it is bounded.
+NAMES_SHOWN, DIFFS_SHOWN = 30, 8
+"""Entries of each kind that are named, and files whose difference is shown line by line."""
+DIFF_BYTES, DIFF_LINES, LINES_SHOWN = 1 << 16, 1000, 60
+"""Sizes of a file beyond which its difference is not shown, and the lines shown of one."""
 
 
 class ApplyError(RuntimeError):
-    """The changes cannot be applied: the folder on the host is no longer as it was copied. Nothing was done."""
+    """The changes cannot be applied. The message says why, and what was done: nothing, unless it says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,19 @@ class Modified:
 
     @property
     def diff(self) -> str:
-        """The difference as a unified diff; one line for binary and very large files."""
+        """The difference as a unified diff; one line for binary and very large files.
+
+        The lines are the file's own: use `shown` to print them.
+        """
         return _diff(self.path, self.before, self.after)
+
+    def shown(self) -> str:
+        """The difference for a person: its first lines, with control characters escaped; one line for a large file."""
+        sides = (self.before, self.after)
+        if any(len(side) > DIFF_BYTES or side.count(b"\n") > DIFF_LINES for side in sides):
+            return f"({visible(self.path)}: {len(self.before)} -> {len(self.after)} bytes, too large to show)"
+        text, left = cut_lines(self.diff, lines=LINES_SHOWN, characters=LINES_SHOWN * 200)
+        return visible(text.rstrip("\n"), lines=True) + (f"\n... {left} more lines" if left else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +62,39 @@ class Changes:
     """How a copied folder differs from what was copied; paths are relative to it, in order.
 
     `created` and `deleted` name files, links and directories, `renamed` (old, new). What lies in a renamed directory
-    is not listed again unless it changed as well. True if anything differs; printing it shows a diff.
+    is not listed again unless it changed as well. True if anything differs. Printing it shows the first changes, with
+    control characters escaped; the fields have all of them.
     """
 
     created: tuple[str, ...] = ()
     modified: tuple[Modified, ...] = ()
     deleted: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
-    _baseline: Baseline | None = field(default=None, repr=False, compare=False)
-    _folder: str = field(default="", repr=False, compare=False)
+    _apply: Callable[[Changes], None] | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.created or self.modified or self.deleted or self.renamed)
 
     def __str__(self) -> str:
-        lines = _some(self.renamed, lambda pair: f"renamed  {_shown(pair[0])} -> {_shown(pair[1])}")
-        lines += _some(self.deleted, lambda path: f"deleted  {_shown(path)}")
-        lines += _some(self.created, lambda path: f"created  {_shown(path)}")
-        lines += _some(self.modified, lambda change: f"modified {_shown(change.path)}\n" + change.diff.rstrip("\n"))
+        lines = _some(self.renamed, lambda pair: f"renamed  {visible(pair[0])} -> {visible(pair[1])}")
+        lines += _some(self.deleted, lambda path: f"deleted  {visible(path)}")
+        lines += _some(self.created, lambda path: f"created  {visible(path)}")
+        for number, change in enumerate(self.modified[:NAMES_SHOWN]):
+            lines.append(f"modified {visible(change.path)}")
+            if number < DIFFS_SHOWN:
+                lines.append(change.shown())
+        lines += _some(self.modified, str)[NAMES_SHOWN:]
         return "\n".join(lines) if lines else "nothing changed"
 
     def apply(self) -> None:
-        """Make the same changes to the folder on the host.
+        """Make the same changes to the folder on the host, all of them or none.
 
-        Raises `ApplyError`, having done nothing, if a file concerned is no longer on the host as it was copied;
-        `OSError` if the host refuses a step (the steps before it are done). Afterwards these changes are the baseline.
+        Raises `ApplyError` where that cannot be done: something concerned is no longer on the host as it was copied, or
+        the host refuses a step. Afterwards these changes are the baseline.
         """
-        if self._baseline is None:
+        if self._apply is None:
             raise ApplyError("these changes belong to no folder")
-        from ..host.hostdir import HostDir
-
-        _Applier(self, HostDir(self._folder, "rw"), self._baseline).apply()
-        self._baseline.remember()
+        self._apply(self)
 
 
 class Baseline:
@@ -101,8 +113,8 @@ class Baseline:
             if isinstance(node, FileNode):
                 node.data = self.contents[node] = bytes(node.data)  # the same object until the file is written to
 
-    def changes(self, folder: str) -> Changes:
-        """What differs now."""
+    def changes(self, apply: Callable[[Changes], None] | None = None) -> Changes:
+        """What differs now; `apply` writes changes to where the tree was copied from."""
         now = dict(walk_nodes(self.root))
         gone, come = _names_gone_and_come(self.root, self.paths, now)
         old_names: dict[Node, list[str]] = {}
@@ -133,7 +145,7 @@ class Baseline:
                 if node.data is not before and node.data != before:
                     modified[path] = Modified(path, before, bytes(node.data))
         in_order = tuple(modified[path] for path in sorted(modified))
-        return Changes(tuple(created), in_order, tuple(sorted(gone)), tuple(renamed), self, folder)
+        return Changes(tuple(created), in_order, tuple(sorted(gone)), tuple(renamed), apply)
 
 
 def _names_gone_and_come(
@@ -153,139 +165,23 @@ def _names(root: DirNode, paths: dict[str, Node]) -> Iterator[tuple[str, Node, s
         yield path, paths[parent] if parent else root, name, node
 
 
-class _Applier:
-    """Does the changes on the host, through a `HostDir`, so that nothing outside the folder can be reached."""
-
-    def __init__(self, changes: Changes, host: HostDir, baseline: Baseline) -> None:
-        self._changes = changes
-        self._host = host
-        self._baseline = baseline
-        self._now = dict(walk_nodes(baseline.root))
-
-    def apply(self) -> None:
-        self._check()
-        self._take_away()
-        self._put_in_place()
-
-    def _check(self) -> None:
-        """Every path that is to go or to change must be as it was copied, every new one must be free."""
-        changes, before = self._changes, self._baseline.paths
-        leaving = [*changes.deleted, *(old for old, _ in changes.renamed)]
-        wrong = [path for path in leaving if not self._same(path, before[path])]
-        for change in changes.modified:
-            path = self._path_before(change.path)
-            if self._host_bytes(path) != change.before:
-                wrong.append(path)
-        for path in [*changes.created, *(new for _, new in changes.renamed)]:
-            if path not in before and self._type(path) is not None:
-                wrong.append(path)
-        if wrong:
-            names = ", ".join(_shown(path) for path in sorted(set(wrong))[:5])
-            raise ApplyError(
-                f"the folder {self._host.path!r} has changed since it was copied ({names}): nothing was applied; "
-                "run again on the folder as it is now"
-            )
-
-    def _same(self, path: str, node: Node) -> bool:
-        if isinstance(node, FileNode):
-            return self._host_bytes(path) == self._baseline.contents[node]
-        if not isinstance(node, DirNode) or self._type(path) is not FileType.DIRECTORY:
-            return self._type(path) == node.filetype
-        # A name in it that was not copied (new, or a FIFO) would keep the directory from being removed.
-        folder = self._host.open(path, OpenHow(directory=True, follow=False))
-        try:
-            entries = folder.list()  # type: ignore[union-attr]
-        finally:
-            folder.close()
-        return folder.hidden == 0 and all(f"{path}/{entry.name}" in self._baseline.paths for entry in entries)  # type: ignore[union-attr]
-
-    def _path_before(self, path: str) -> str:
-        """Where the file that is now at `path` was when the folder was copied."""
-        above = [pair for pair in self._changes.renamed if f"{path}/".startswith(f"{pair[1]}/")]
-        best = max(above, key=lambda pair: len(pair[1]), default=None)
-        return best[0] + path[len(best[1]) :] if best else path
-
-    def _type(self, path: str) -> FileType | None:
-        try:
-            return self._host.stat_path(path, False).filetype
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return None
-            raise
-
-    def _host_bytes(self, path: str) -> bytes | None:
-        if self._type(path) is not FileType.REGULAR_FILE:
-            return None
-        file = self._host.open(path, OpenHow(follow=False))
-        try:
-            buffer = bytearray(file.stat().size + 1)
-            return bytes(buffer[: file.read([memoryview(buffer)])])  # type: ignore[union-attr]
-        finally:
-            file.close()
-
-    def _kept(self, number: int) -> str:
-        return f".wasilab-moving-{os.getpid()}-{number}"
-
-    def _take_away(self) -> None:
-        """Deepest first: a deletion frees its directory, a renamed thing waits under a passing name."""
-        steps: list[tuple[str, int | None]] = [(path, None) for path in self._changes.deleted]
-        steps += [(old, number) for number, (old, _) in enumerate(self._changes.renamed)]
-        for path, number in sorted(steps, key=lambda step: (-step[0].count("/"), step[0])):
-            if number is not None:
-                self._host.rename(path, self._host, self._kept(number))
-            elif isinstance(self._baseline.paths[path], DirNode):
-                self._host.rmdir(path)
-            else:
-                self._host.unlink(path)
-
-    def _put_in_place(self) -> None:
-        """Shallowest first: a directory before what goes into it."""
-        numbers = {new: number for number, (_, new) in enumerate(self._changes.renamed)}
-        for path in sorted([*self._changes.created, *numbers], key=lambda path: (path.count("/"), path)):
-            node = self._now[path]
-            if path in numbers:
-                self._host.rename(self._kept(numbers[path]), self._host, path)
-            elif isinstance(node, DirNode):
-                self._host.mkdir(path)
-            elif isinstance(node, LinkNode):
-                self._host.symlink(node.text, path)
-            elif isinstance(node, FileNode):
-                self._write(path, bytes(node.data), OpenHow(write=True, create=True, exclusive=True, follow=False))
-        for change in self._changes.modified:
-            self._write(change.path, change.after, OpenHow(write=True, truncate=True, follow=False))
-
-    def _write(self, path: str, data: bytes, how: OpenHow) -> None:
-        file = self._host.open(path, how)
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[file.write([rest]) :]  # type: ignore[union-attr]
-        finally:
-            file.close()
-
-
 def _some(things: Sequence[T], line: Callable[[T], str]) -> list[str]:
     """A line for each of the first things, and one that says how many more there are."""
-    more = len(things) - _MAX_SHOWN
-    return [line(thing) for thing in things[:_MAX_SHOWN]] + ([f"... and {more} more"] if more > 0 else [])
-
-
-def _shown(path: str) -> str:
-    """A guest's file name for a person: as it is if harmless, quoted and escaped if not."""
-    return path if path.isprintable() else repr(path)
+    more = len(things) - NAMES_SHOWN
+    return [line(thing) for thing in things[:NAMES_SHOWN]] + ([f"... and {more} more"] if more > 0 else [])
 
 
 def _diff(path: str, before: bytes, after: bytes) -> str:
     sizes = f"{len(before)} -> {len(after)} bytes"
     if max(len(before), len(after)) > _MAX_DIFF:
-        return f"({_shown(path)}: {sizes}, too large for a line diff)\n"
+        return f"({visible(path)}: {sizes}, too large for a line diff)\n"
     try:
         if b"\0" in before or b"\0" in after:
             raise UnicodeError
         old, new = before.decode().splitlines(), after.decode().splitlines()
         if max(len(old), len(new)) > _MAX_LINES:
-            return f"({_shown(path)}: {len(old)} -> {len(new)} lines, too many for a line diff)\n"
+            return f"({visible(path)}: {len(old)} -> {len(new)} lines, too many for a line diff)\n"
     except UnicodeError:
-        return f"({_shown(path)}: binary, {sizes})\n"
-    lines = list(difflib.unified_diff(old, new, f"a/{_shown(path)}", f"b/{_shown(path)}", lineterm=""))
-    return "\n".join(lines) + "\n" if lines else f"({_shown(path)}: only the ends of lines differ, {sizes})\n"
+        return f"({visible(path)}: binary, {sizes})\n"
+    lines = list(difflib.unified_diff(old, new, f"a/{visible(path)}", f"b/{visible(path)}", lineterm=""))
+    return "\n".join(lines) + "\n" if lines else f"({visible(path)}: only the ends of lines differ, {sizes})\n"

@@ -2,7 +2,7 @@
 
 It answers as `HostDir` does (a test runs the same operations on both): hard links, links, renames over other names,
 files unlinked while open, directories removed while open. Nothing in it reaches the host, so nothing can leave it. The
-inodes and open files are in `memtree.py`, the walk over paths in `resolve.py`.
+inodes and open files are in `memtree.py`, the walk over paths in `capabilities/paths.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, TypeAlias, Union
 
-from ..host.resolve import Resolved, check_link_text, escape, fail, walk
+from ..paths import Resolved, check_link_text, escape, fail, walk
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import Refused, refused_change
 from .memtree import DirNode, FileNode, LinkNode, MemFile, MemTree, Node

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 
-from ..host.resolve import fail
+from ..paths import fail
 from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Need, NeedKind, Refused
 
@@ -98,8 +98,8 @@ class Node:
 class FileNode(Node):
     """A regular file: its bytes, and how many handles are open on it.
 
-    `data` stays the very `bytes` that the file was made from until it is first changed (`own`): a copied folder costs
-    its size once, and what was never written to is known by identity.
+    `data` stays the very `bytes` that the file was made from until it is first changed (`writable_data`): a copied
+    folder costs its size once, and what was never written to is known by identity.
     """
 
     __slots__ = ("data", "opens")
@@ -111,7 +111,7 @@ class FileNode(Node):
         self.data: bytes | bytearray = data
         self.opens = 0
 
-    def own(self) -> bytearray:
+    def writable_data(self) -> bytearray:
         """Its bytes to change in place."""
         data = self.data
         if type(data) is not bytearray:
@@ -126,7 +126,7 @@ class FileNode(Node):
         if size > MAX_FILE:
             raise fail(errno.EFBIG)
         self.tree.charge(size - len(self.data))
-        data = self.own()
+        data = self.writable_data()
         if size < len(data):
             del data[size:]
         else:
@@ -299,13 +299,13 @@ class MemFile:
             raise fail(errno.EFBIG)
         if offset == size:
             node.tree.charge(total)  # growing at the end is the common case: no zeros first
-            data = node.own()
+            data = node.writable_data()
             for buffer in buffers:
                 data += buffer
         else:
             if end > size:
                 node.resize(end)
-            data = node.own()
+            data = node.writable_data()
             for buffer in buffers:
                 data[offset : offset + len(buffer)] = buffer
                 offset += len(buffer)

@@ -12,10 +12,10 @@ from dataclasses import fields
 from typing import Any
 
 from ...capabilities.clocks import Clocks
+from ...capabilities.host.sockets import listen
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
-from ...capabilities.sockets import listen
 from ...engine.limits import Limits
 from ..grants import GrantError, Grants, given, host_folder, memory_key
 

@@ -46,10 +46,10 @@ from typing import Any, Literal
 
 from ...capabilities.clocks import Clocks
 from ...capabilities.host.hostdir import HostDir
+from ...capabilities.host.sockets import listen
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
-from ...capabilities.sockets import listen
 from ...engine.limits import Limits
 from ..grants import GrantError, GrantFields, Grants, host_folder, memory_key, nearest
 from .flags import BOUNDLESS, UNBOUNDED, read_input, spec_of

@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ...capabilities.memory.changes import Changes, Modified
+from ...capabilities.memory.changes import (
+    DIFF_BYTES,
+    DIFF_LINES,
+    DIFFS_SHOWN,
+    LINES_SHOWN,
+    NAMES_SHOWN,
+    Changes,
+    Modified,
+)
 from ...text.escape import cut_lines, html_text, shorten, visible
 from ...text.numbers import counted, size
 from ..subject import Subject, outcome_of
 
-NAMES, DIFFS = 30, 8
-"""Entries shown of a directory, and differences shown line by line."""
-DIFF_BYTES, DIFF_LINES, LINES_SHOWN = 1 << 16, 1000, 60
-"""Sizes of a file beyond which its difference is not made here (its time grows with their square), and lines shown."""
 KEPT = "the folder itself is as it was"
 
 
@@ -45,14 +49,14 @@ def text(run: Subject) -> list[str]:
     lines = []
     for guest, changes in copies(run).items():
         lines.append(f"changed in the copy of {visible(guest)}: {count(changes)}; {KEPT}")
-        for entry in list(entries(changes))[:NAMES]:
+        for entry in list(entries(changes))[:NAMES_SHOWN]:
             lines.append(f"  {entry.how:<8} {entry.name}")
             shown, left = cut_lines(entry.diff, lines=LINES_SHOWN, characters=LINES_SHOWN * 200)
             lines += [f"    {line}" for line in shown.splitlines()]
             if left:
                 lines.append(f"    ... {counted(left, 'more line')}")
-        if number(changes) > NAMES:
-            lines.append(f"  ... {counted(number(changes) - NAMES, 'more change')} in run.changes")
+        if number(changes) > NAMES_SHOWN:
+            lines.append(f"  ... {counted(number(changes) - NAMES_SHOWN, 'more change')} in run.changes")
     return lines
 
 
@@ -61,13 +65,13 @@ def html(run: Subject) -> str:
     parts = []
     for guest, changes in copies(run).items():
         items = []
-        for entry in list(entries(changes))[:NAMES]:
+        for entry in list(entries(changes))[:NAMES_SHOWN]:
             line = f"{entry.how} <code><bdi>{html_text(entry.name)}</bdi></code>"
             shown, left = cut_lines(entry.diff, lines=LINES_SHOWN, characters=LINES_SHOWN * 200)
             more = f"\n… {counted(left, 'more line')}" if left else ""
             pre = f'<pre dir="ltr">{html_text(shown, lines=True)}{more}</pre>'
             items.append(f"<li>{line}{pre if entry.diff else ''}</li>")
-        rest = number(changes) - NAMES
+        rest = number(changes) - NAMES_SHOWN
         last = f"<li class=dim>… {counted(rest, 'more change')} in <code>run.changes</code></li>" if rest > 0 else ""
         parts.append(
             f"<h2>Changed in the copy of <bdi>{html_text(guest)}</bdi></h2><ul>{''.join(items)}{last}</ul>"
@@ -99,7 +103,7 @@ def entries(changes: Changes) -> Iterator[Entry]:
     for path in changes.created:
         yield Entry("created", _name(path), "")
     for at, file in enumerate(changes.modified):
-        yield Entry("modified", f"{_name(file.path)} ({_sizes(file)})", _difference(file) if at < DIFFS else "")
+        yield Entry("modified", f"{_name(file.path)} ({_sizes(file)})", _difference(file) if at < DIFFS_SHOWN else "")
 
 
 def _name(path: str) -> str:

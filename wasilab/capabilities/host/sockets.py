@@ -13,10 +13,10 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar
 
-from .host.hostfile import host_stat, leave_some
-from .host.resolve import fail
-from .protocols import BaseFile, Buffers, FileFlags, FileType, Stat
-from .waiting import Interrupt, wait_any
+from ..paths import fail
+from ..protocols import BaseFile, Buffers, FileFlags, FileType, Stat
+from ..waiting import Interrupt, wait_any
+from .hostfile import host_stat, leave_some
 
 T = TypeVar("T")
 _BACKLOG = 128

@@ -1,0 +1,367 @@
+"""An open folder of the host: the power over one tree of real files, by descriptors.
+
+Every path is resolved beneath the descriptor held here (`resolve.py`), and what is then done with the last name never
+follows links. Only regular files and directories are opened. `HostDir` (`hostdir.py`) is what a person grants; this is
+what a run holds. Rights, rights masks and descriptor numbers are WASI's business, not this file's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as modes
+
+from ..paths import Resolved, check_link_text, escape, fail
+from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
+from ..refusal import DeniedBy, Refused, refused_change
+from ..uncopyable import Uncopyable
+from .hostfile import HostFile, host_filetype, host_stat, host_times, leave_some
+from .resolve import LINUX, _plain_devices, refuse_procfs, rename_to_free_name, resolve
+
+_ALWAYS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_NO_FILE = 0o170000  # no st_mode has it: "nothing there"
+
+
+class BadFolder(ValueError):
+    """A folder that cannot be granted; the message says which, why, and what to do."""
+
+
+class HostFolder(Uncopyable):
+    """A `Directory` over the open descriptor `fd`, which it takes over; `name` is what people call it.
+
+    `writable` is the policy of the whole tree: directories opened beneath it share it. A folder that is `granted`
+    serves many runs: `close()` on it does nothing, and its descriptor goes with the object.
+    """
+
+    filetype = FileType.DIRECTORY
+
+    def __init__(self, fd: int, name: str, *, writable: bool, granted: bool = False) -> None:
+        self._fd = fd
+        self.name = name
+        self.writable = writable
+        self._granted = granted
+        self.hidden_names: list[str] = []
+        """The names that the last `list()` left out because they are not UTF-8, which no WASI program could use."""
+
+    @property
+    def hidden(self) -> int:
+        """How many names the last `list()` left out."""
+        return len(self.hidden_names)
+
+    # -- for wasilab itself, not for a guest ------------------------------------------------------------------------
+
+    def reopened(self, *, writable: bool) -> HostFolder:
+        """The same open folder once more, with a descriptor of its own."""
+        return HostFolder(os.dup(self._fd), self.name, writable=writable)
+
+    def is_at(self, path: str) -> bool:
+        """Whether this very folder is what `path` leads to now: the same device and inode."""
+        try:
+            there = os.stat(path)
+        except OSError:
+            return False
+        here = os.fstat(self._fd)
+        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+
+    def link_text(self, path: str) -> str:
+        """The text of a link, whatever it is: `readlink` refuses an absolute one, which names a path of the host."""
+        with self._find(path) as found:
+            return os.readlink(found.name, dir_fd=found.parent)
+
+    def read_bytes(self, path: str, limit: int) -> bytes:
+        """The first `limit` bytes of a file; a final link is not followed."""
+        file = self.open(path, OpenHow(follow=False))
+        try:
+            if not isinstance(file, HostFile):
+                raise fail(errno.EISDIR)
+            return file.read_bytes(limit)
+        finally:
+            file.close()
+
+    def move(self, path: str, new_path: str) -> None:
+        """Rename within this folder, replacing nothing: EEXIST if the new name is taken."""
+        self._check_writable(path)
+        with self._find(path) as old, self._find(new_path) as new:
+            rename_to_free_name(old, new)
+
+    # -- finding ----------------------------------------------------------------------------------------------------
+
+    def _find(self, path: str) -> Resolved[int]:
+        """(parent, name) of `path`, a final link not followed."""
+        if path.isascii() and "/" not in path and path not in ("", ".", "..") and "\0" not in path:
+            return Resolved(self._fd, path, False)  # the common case needs no system call
+        return resolve(self._fd, path, False)
+
+    def _look(self, path: str, follow: bool) -> tuple[Resolved[int], os.stat_result | None]:
+        """Find `path` and what is there, following a final link if `follow` or a slash says so; None: nothing."""
+        found = self._find(path)
+        try:
+            st = self._lstat(found)
+            if st is not None and modes.S_ISLNK(st.st_mode) and (follow or found.must_be_dir):
+                found.close()
+                found = resolve(self._fd, path, True)
+                st = self._lstat(found)
+        except OSError:
+            found.close()
+            raise
+        return found, st
+
+    def _look_at(self, path: str, follow: bool) -> tuple[Resolved[int], os.stat_result]:
+        """Find what must be there, and be a directory if a slash says so: ENOENT, ENOTDIR."""
+        found, st = self._look(path, follow)
+        if st is None or (found.must_be_dir and not modes.S_ISDIR(st.st_mode)):
+            found.close()
+            raise fail(errno.ENOENT if st is None else errno.ENOTDIR)
+        return found, st
+
+    def _lstat(self, found: Resolved[int]) -> os.stat_result | None:
+        try:
+            st = os.stat(found.name, dir_fd=found.parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        if st.st_dev not in _plain_devices and LINUX:
+            fd = os.open(found.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
+            try:
+                refuse_procfs(st.st_dev, fd)
+            finally:
+                os.close(fd)
+        return st
+
+    def _check_writable(self, path: str) -> None:
+        if not self.writable:
+            raise refused_change(path)
+
+    # -- opening and looking ----------------------------------------------------------------------------------------
+
+    def open(self, path: str, how: OpenHow) -> File | Directory:
+        if how.changes:
+            self._check_writable(path)
+        if how.create and how.directory:
+            raise fail(errno.EINVAL)
+        found, st = self._look(path, how.follow and not (how.create and how.exclusive))
+        try:
+            if how.create and found.must_be_dir and not found.dots:
+                raise fail(errno.EISDIR)
+            mode = modes.S_IFMT(st.st_mode) if st is not None else _NO_FILE
+            if mode == _NO_FILE and not how.create:
+                raise fail(errno.ENOENT)
+            if mode != _NO_FILE and how.create and how.exclusive:
+                raise fail(errno.EEXIST)
+            if mode == modes.S_IFDIR:
+                if how.write or how.create or how.truncate:
+                    raise fail(errno.EISDIR)
+                return self._open_directory(found)
+            if mode != _NO_FILE and (how.directory or found.must_be_dir):
+                raise fail(errno.ENOTDIR)
+            if mode == modes.S_IFLNK:
+                raise fail(errno.ELOOP)
+            if mode not in (modes.S_IFREG, _NO_FILE):
+                raise _special(path)
+            return self._open_file(found, how, path)
+        finally:
+            found.close()
+
+    def _open_directory(self, found: Resolved[int]) -> HostFolder:
+        fd = os.open(found.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
+        try:
+            leave_some(fd)
+            refuse_procfs(os.fstat(fd).st_dev, fd)
+        except OSError:
+            os.close(fd)
+            raise
+        return HostFolder(fd, f"{self.name}/...", writable=self.writable)
+
+    def _open_file(self, found: Resolved[int], how: OpenHow, path: str) -> HostFile:
+        access = (os.O_RDWR if how.read else os.O_WRONLY) if how.write else os.O_RDONLY
+        flags = (
+            _ALWAYS
+            | access
+            | (os.O_CREAT if how.create else 0)
+            | (os.O_EXCL if how.exclusive else 0)
+            | (os.O_TRUNC if how.truncate else 0)
+            | (os.O_APPEND if how.append else 0)
+            | (os.O_DSYNC if how.dsync else 0)
+            | (os.O_SYNC if how.sync or how.rsync else 0)
+        )
+        fd = os.open(found.name, flags, 0o666, dir_fd=found.parent)
+        try:  # what was looked at may have been swapped since: what counts is what was opened
+            leave_some(fd)
+            st = os.fstat(fd)
+            if not modes.S_ISREG(st.st_mode):
+                raise _special(path)
+            refuse_procfs(st.st_dev, fd)
+        except OSError:
+            os.close(fd)
+            raise
+        return HostFile(fd, how, self.writable)
+
+    def stat_path(self, path: str, follow: bool) -> Stat:
+        if path.isascii() and "/" not in path and path not in ("", "..") and "\0" not in path:
+            st = os.stat(path, dir_fd=self._fd, follow_symlinks=False)
+            if st.st_mode & 0o170000 != 0o120000 and st.st_dev in _plain_devices:
+                return host_stat(st)
+        found, looked = self._look_at(path, follow)
+        found.close()
+        return host_stat(looked)
+
+    def stat(self) -> Stat:
+        return host_stat(os.fstat(self._fd))
+
+    def list(self) -> list[Entry]:
+        entries = []
+        self.hidden_names = []
+        # A descriptor of its own: scandir moves the offset that all duplicates share.
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
+        try:
+            with os.scandir(fd) as names:
+                for name in names:
+                    try:
+                        name.name.encode()
+                    except UnicodeEncodeError:
+                        self.hidden_names.append(name.name)
+                        continue
+                    entries.append(Entry(name.name, name.inode(), _entry_type(name)))
+        finally:
+            os.close(fd)
+        return entries
+
+    def readlink(self, path: str) -> str:
+        with self._find(path) as found:
+            if not found.must_be_dir:
+                text = os.readlink(found.name, dir_fd=found.parent)
+                if text[:1] == "/":  # the text of such a link is a path of the host's
+                    raise escape(path, "it is a link with an absolute target")
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    raise fail(errno.EILSEQ) from None
+                return text
+        self.stat_path(path, True)  # "link/" is what the link leads to, which is no link
+        raise fail(errno.EINVAL)
+
+    # -- changing ---------------------------------------------------------------------------------------------------
+
+    def mkdir(self, path: str) -> None:
+        self._check_writable(path)
+        with self._find(path) as found:
+            if found.dots:
+                raise fail(errno.EEXIST)
+            os.mkdir(found.name, 0o777, dir_fd=found.parent)
+
+    def rmdir(self, path: str) -> None:
+        self._check_writable(path)
+        with self._find(path) as found:
+            if found.dots:
+                raise fail(errno.EINVAL if found.dots == "." else errno.ENOTEMPTY)
+            os.rmdir(found.name, dir_fd=found.parent)
+
+    def unlink(self, path: str) -> None:
+        self._check_writable(path)
+        with self._find(path) as found:
+            if found.must_be_dir or not LINUX:  # elsewhere unlink(2) of a directory is EPERM, or worse
+                st = self._lstat(found)
+                if st is None or found.dots or modes.S_ISDIR(st.st_mode):
+                    raise fail(errno.ENOENT if st is None else errno.EISDIR)
+                if found.must_be_dir:
+                    raise fail(errno.ENOTDIR)
+            os.unlink(found.name, dir_fd=found.parent)
+
+    def symlink(self, target: str, path: str) -> None:
+        self._check_writable(path)
+        check_link_text(target)
+        with self._find(path) as found:
+            self._check_new_name(found)
+            os.symlink(target, found.name, dir_fd=found.parent)
+
+    def _check_new_name(self, found: Resolved[int]) -> None:
+        """A new name for anything but a directory can have no slash after it."""
+        if found.must_be_dir:
+            st = self._lstat(found)
+            if st is None:
+                raise fail(errno.ENOENT)
+            # A slash after a file is ENOTDIR by POSIX path resolution (the public suite asks for it; Linux has EEXIST).
+            raise fail(errno.ENOTDIR if modes.S_ISREG(st.st_mode) else errno.EEXIST)
+
+    def rename(self, path: str, target: Directory, target_path: str) -> None:
+        self._check_writable(path)
+        target.rename_from(self, path, target_path)
+
+    def rename_from(self, source: Directory, path: str, target_path: str) -> None:
+        self._check_writable(target_path)
+        if not isinstance(source, HostFolder):
+            raise fail(errno.EXDEV)
+        source._check_writable(path)
+        with source._find(path) as old, self._find(target_path) as new:
+            if old.dots or new.dots:
+                raise fail(errno.EBUSY)
+            if old.must_be_dir or new.must_be_dir:
+                st = source._lstat(old)
+                if st is None or not modes.S_ISDIR(st.st_mode):
+                    raise fail(errno.ENOENT if st is None else errno.ENOTDIR)
+            os.rename(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent)
+
+    def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
+        self._check_writable(path)  # another name in a writable folder would be the power to change it
+        target.link_from(self, path, target_path, follow)
+
+    def link_from(self, source: Directory, path: str, target_path: str, follow: bool) -> None:
+        self._check_writable(target_path)
+        if not isinstance(source, HostFolder):
+            raise fail(errno.EXDEV)
+        source._check_writable(path)
+        old, _ = source._look_at(path, follow)
+        with old, self._find(target_path) as new:
+            if new.dots:
+                raise fail(errno.EEXIST)
+            self._check_new_name(new)
+            os.link(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent, follow_symlinks=False)
+
+    def set_times(self, atim: int | None, mtim: int | None) -> None:
+        self._check_writable(".")
+        os.utime(self._fd, ns=host_times(os.fstat(self._fd), atim, mtim))
+
+    def set_times_path(self, path: str, follow: bool, atim: int | None, mtim: int | None) -> None:
+        self._check_writable(path)
+        found, st = self._look_at(path, follow)
+        with found:
+            os.utime(found.name, ns=host_times(st, atim, mtim), dir_fd=found.parent, follow_symlinks=False)
+
+    def sync(self) -> None:
+        os.fsync(self._fd)
+
+    # -- the object -------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        if not self._granted:
+            self._release()
+
+    def _release(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self._release()
+
+    def __repr__(self) -> str:
+        return f"<folder {self.name!r}{'' if self.writable else ', read-only'}>"
+
+
+def _special(path: str) -> Refused:
+    return Refused(
+        errno.EPERM, f"{path!r} is a FIFO, device or socket: only files and directories are opened", DeniedBy.POLICY
+    )
+
+
+def _entry_type(entry: os.DirEntry[str]) -> FileType:
+    # These three are known from the listing itself (d_type); the rest needs an lstat.
+    if entry.is_symlink():
+        return FileType.SYMBOLIC_LINK
+    if entry.is_file(follow_symlinks=False):
+        return FileType.REGULAR_FILE
+    if entry.is_dir(follow_symlinks=False):
+        return FileType.DIRECTORY
+    try:
+        return host_filetype(entry.stat(follow_symlinks=False).st_mode)
+    except OSError:
+        return FileType.UNKNOWN
