@@ -7,7 +7,7 @@ of streams. Text is generated once a type (`emitter.py`), compiled once a text, 
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType, FunctionType
 
@@ -109,10 +109,12 @@ class CanonContext:
 
     # ---- functions of whole values
 
-    def function(self, name: str, emitter: Emitter, header: str) -> Callable[..., Value]:
-        """The function whose lines are in `emitter`, bound to this context."""
+    def function(
+        self, name: str, emitter: Emitter, header: str, more: Mapping[str, Value] | None = None
+    ) -> Callable[..., Value]:
+        """The function whose lines are in `emitter`, bound to the names of this context and `more`."""
         text = "\n\n".join([*emitter.functions, "\n".join([header, *emitter.lines])]) + "\n"
-        names = dict(self.globals)
+        names = {**self.globals, **(more or {})}
         for number, value in enumerate(emitter.constants):
             names[f"K{number}"] = value
         exec(_compiled(text), names)

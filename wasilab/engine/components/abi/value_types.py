@@ -413,6 +413,11 @@ def contains(type_: ValueType | None, kinds: tuple[type[ValueType], ...]) -> boo
     return isinstance(type_, kinds) or any(contains(part, kinds) for part in type_.parts())
 
 
+def contains_any(function: ComponentFuncType, kinds: tuple[type[ValueType], ...]) -> bool:
+    """Whether a parameter or the result is one of `kinds` or made of one."""
+    return contains(function.result, kinds) or any(contains(type_, kinds) for _, type_ in function.params)
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """The core function that a lifted or lowered function is: parameters and results, and what goes through memory."""

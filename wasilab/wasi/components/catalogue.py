@@ -1,0 +1,24 @@
+"""All interfaces of WASI 0.2 and 0.3 that wasilab provides."""
+
+from __future__ import annotations
+
+from . import command_line, filesystem, io_streams
+from .interfaces import Interface
+
+
+def _gathered() -> dict[tuple[str, str], Interface]:
+    found: dict[tuple[str, str], Interface] = {}
+    for module in (io_streams, filesystem, command_line):
+        for thing in vars(module).values():
+            several = thing if isinstance(thing, list) else [thing]
+            for interface in several:
+                if isinstance(interface, Interface):
+                    found[interface.name, interface.version] = interface
+    return found
+
+
+INTERFACES: dict[tuple[str, str], Interface] = _gathered()
+"""(name, version "0.2" or "0.3") -> interface."""
+
+WORLDS = ("wasi:cli/run", "wasi:http/incoming-handler", "wasi:http/handler")
+"""What a program exports to be run: a command, an HTTP handler of 0.2, one of 0.3."""
