@@ -15,6 +15,7 @@ from .clocks import Clock
 from .protocols import Directory, File
 from .random import RandomSource
 from .strings import Strings
+from .uncopyable import Uncopyable
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ def perform(thing: Any, operation: str, *args: Any) -> Any:
     return getattr(thing, operation)(*args)
 
 
-class _Interposed:
+class _Interposed(Uncopyable):
     """An object whose operations all go through a gate; its subclasses get theirs from the lists above."""
 
     __slots__ = ("_gate", "_name", "_thing")

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 
 from .protocols import BaseFile, Buffers, FileFlags, FileType
+from .uncopyable import Uncopyable
 from .waiting import Interrupt, wait_any
 
 
@@ -51,7 +52,7 @@ class BytesInput(_Input):
         return len(self._rest)
 
 
-class QueueInput(_Input):
+class QueueInput(Uncopyable, _Input):
     """An input that another thread feeds: `feed(bytes)`, then `end()` for the end of file.
 
     A read with nothing buffered calls `on_wanted()` (from the reading thread, so it must be thread-safe and quick:
@@ -174,7 +175,7 @@ class AskInput(QueueInput):
         super().__init__(request, interrupt)
 
 
-class DescriptorInput(_Input):
+class DescriptorInput(Uncopyable, _Input):
     """An OS descriptor that is read without a position (a pipe, a terminal), duplicated so that it can be closed."""
 
     def __init__(self, fd: int, interrupt: Interrupt) -> None:

@@ -11,12 +11,14 @@ import select
 import threading
 import time
 
+from .uncopyable import Uncopyable
+
 
 class Interrupted(Exception):
     """The run was interrupted while a host call waited."""
 
 
-class Interrupt:
+class Interrupt(Uncopyable):
     """A one-way switch that other threads set and blocking host calls wait on.
 
     It is backed by a pipe, so it can stand in a `select`/`poll` list beside sockets and pipes on every POSIX

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from ..paths import fail
 from ..protocols import BaseFile, Buffers, FileFlags, FileType, Stat
+from ..uncopyable import Uncopyable
 from ..waiting import Interrupt, wait_any
 from .hostfile import host_stat, leave_some
 
@@ -28,7 +29,7 @@ class BadAddress(ValueError):
     """An address that nothing can listen on; the message says what to write instead."""
 
 
-class _Socket(BaseFile):
+class _Socket(Uncopyable, BaseFile):
     """What both kinds share: the socket itself (never blocking), waiting, flags."""
 
     filetype = FileType.SOCKET_STREAM
@@ -155,6 +156,9 @@ class ListenSocket(_Socket):
 
     def __repr__(self) -> str:
         return f"listen({self.address!r})"
+
+    def _instead(self) -> str:
+        return f"it may hold a port of this process; in another process write listen({self.address!r}) there"
 
 
 class StreamSocket(_Socket):
