@@ -155,7 +155,7 @@ def test_an_unknown_name_and_another_signature_answer_enosys_and_are_recorded(ra
     assert [int(c.flags) & Flag.NOSYS for c in ran.calls] == [Flag.NOSYS] * 4 + [0]
     assert [c.errno for c in ran.calls] == [Errno.NOSYS] * 4 + [None]
     assert ran.calls[1].name == "fd_write"
-    assert ran.calls[0].reason == "wasi_snapshot_preview1.fd_teleport is no call of WASI preview 1"
+    assert ran.calls[0].reason == "wasi_snapshot_preview1.fd_teleport is not a call of WASI preview 1"
     assert "imported as (i32) -> (i32), not as (i32, i32, i32, i32) -> (i32)" in ran.calls[1].reason
     assert len(ran.outcome.warnings) == 4
     assert "sock_accept" in " ".join(ran.outcome.warnings)
@@ -166,7 +166,7 @@ def test_an_unknown_name_that_returns_something_else_ends_the_program_when_calle
       (func (export "_start") (drop (call $pi))))"""
     for raw in (True, False):
         outcome = run(load(text.encode()), raw=raw).outcome
-        assert (outcome.kind, outcome.message) == ("trap", "wasi_snapshot_preview1.pi is no call of WASI preview 1")
+        assert (outcome.kind, outcome.message) == ("trap", "wasi_snapshot_preview1.pi is not a call of WASI preview 1")
 
 
 def test_the_same_name_may_be_imported_twice_with_two_signatures() -> None:

@@ -34,7 +34,7 @@ from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.host.sockets import listen
 from wasilab.capabilities.random import Random
 from wasilab.engine.instances import GuestError, Live
-from wasilab.runs.prepare import Prepared
+from wasilab.runs.prepare import Prepared, RunOptions
 from wasilab.wasi.preview1.spec import MODULES
 
 from .conftest import descriptors, leaked_since, picture
@@ -265,7 +265,7 @@ class Case:
     def _open(self, grants: wasilab.Grants) -> Live:
         if self._instance is None:
             module = _module(self.shape.module)
-            self._prepared = prepared = Prepared(module, ["one", "two"], grants)
+            self._prepared = prepared = Prepared(module, ["one", "two"], grants, RunOptions())
             self._instance = Live.open(
                 module, prepared.host, prepared.recorder, grants.limits, pump=lambda: prepared.pump, raw=self.shape.raw
             )

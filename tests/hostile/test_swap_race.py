@@ -21,7 +21,7 @@ import pytest
 import wasilab
 from wasilab.capabilities.host import resolve
 from wasilab.engine.instances import Live
-from wasilab.runs.prepare import Prepared
+from wasilab.runs.prepare import Prepared, RunOptions
 from wasilab.wasi.preview1.spec import SNAPSHOT1
 
 from .conftest import SECRET, Yard
@@ -169,7 +169,7 @@ def test_not_one_escape(yard: Yard, racing: Swapper, way: str) -> None:
     program = through("door")
     grants = wasilab.Grants(dirs={"/": wasilab.HostDir(str(yard.inside), "rw")}, limits=wasilab.Limits(trace=8 << 20))
     module = _module("wasi_snapshot_preview1")
-    prepared = Prepared(module, [], grants)
+    prepared = Prepared(module, [], grants, RunOptions())
     live = Live.open(module, prepared.host, prepared.recorder, grants.limits, pump=lambda: prepared.pump)
     answers: Counter[int] = Counter()
     rng = random.Random(1)

@@ -20,7 +20,7 @@ from ..wasi.host import UNBOUNDED, Host
 from ..wasi.types import ProcExit, Trap
 from . import engines
 from .calls.link import Link
-from .calls.stacks import StackTaker, located
+from .calls.stacks import located
 from .entry import Entries, Exported, InvokeError, offer
 from .limits import Limits
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
@@ -123,12 +123,9 @@ class Session:
         return Entries(module, self.store, instance, raw=self._raw)
 
     def _instantiate(self, module: Module, compiled: Any, provided: Mapping[str, Any], number: int) -> Any:
-        stacks = None
-        if self._recorder is not None and self._recorder.stacks:
-            stacks = StackTaker(self.store, module, self._recorder, raw=self._raw)
         link = Link(
             module, self.store, self.host, self._recorder, self.stop,
-            instance=min(number, 255), raw=self._raw, overrides=self._overrides, stacks=stacks,
+            instance=min(number, 255), raw=self._raw, overrides=self._overrides,
             detached=self._detached, foreign=self._foreign,
         )  # fmt: skip
         self.links.insert(0, link) if number == 0 else self.links.append(link)

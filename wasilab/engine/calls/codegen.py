@@ -1,247 +1,293 @@
 """The source of one trampoline per WASI call, written from the spec table as `dataclasses` writes `__init__`.
 
-A trampoline is what the guest calls: it reads the raw arguments, checks and decodes them as the table says, calls the
-semantic function (`wasi/`), writes the results into the guest's memory and records the call. Deciding all that at
-every call would cost more than the call; deciding it once, in text, leaves straight-line code. `source()` returns the
-text, so that it can be read, and a traceback through a trampoline shows it.
+A trampoline is what the guest calls. It reads the raw arguments, checks and decodes them as the table says, calls the
+semantic function (`wasi/`), stores the results in the guest's memory and records the call. Deciding all that at every
+call would cost more than the call itself. Deciding it once, in text, leaves straight-line code. `source()` returns
+that text, and a traceback through a trampoline shows it.
 
-A trampoline comes in variants: `raw` (a callback of the C API over an array of 16-byte slots) or public (Python
-integers through wasmtime-py), traced or not, with the guest's stack or not, the call overridden or not, callable by
-other instances or not. Both interfaces share every line but the first and the last ones.
+`Variant` lists the ways in which a trampoline can be built. All share every line but the first and the last ones.
 
-The names it finds in its globals (see `link.py`): `now` the clock, `M` the `GuestMemory`, `CALLER(c)` access to it for
-the slow path, `FD` the lookup of descriptors, `CHECK(descriptor, right)`, `H` the host, `S_name` the semantic function,
-`REC` the recorder, `SNAP` and `IO` the byte limits, `FAIL` for every exception, `TRAP()` or
-`STOP` to end the guest, `STACK(c)` the guest's stack as a number.
+The lines that record a call are in `record_lines.py`. The values of the upper-case names are in `Link`.
 """
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import linecache
-from functools import cache
 from types import CodeType
 
-from ...wasi.preview1.signature import Call, Param, Result
-from ...wasi.preview1.spec import MODULES
-from .record_lines import RecordLines, Variant
+from ...trace.record.payload import schema
+from ...wasi.preview1 import signature as sig
+from ...wasi.preview1.signature import Call, Param
+from ...wasi.types import Rights
+from .memory import MAX_PATH
+from .record_lines import LOCALS as RECORD_LOCALS
+from .record_lines import record_lines
+from .trampoline import Locals, SourceText, Variant, identifier
+
+_NUMBERS = (sig.SCALAR, sig.FD)
+"""Kinds of parameters that are numbers; the first word of all others is a pointer."""
+_LOCALS = {
+    "env", "caller", "slots", "count", "started", "ended", "descriptor", "other_descriptor", "buffer", "buffers",
+    "pointer", "length", "vectors", "asked", "subscriptions", "strings", "events", "data", "error", "errno", "i",
+    *RECORD_LOCALS,
+}  # fmt: skip
+"""Names of locals that the generated lines use themselves; an argument of the same name gets an underscore."""
 
 
-class _Trampoline(RecordLines):
+class _Trampoline:
     """Writes one function; each method adds the lines of one step."""
 
-    # ---- the text
+    def __init__(self, call: Call, variant: Variant) -> None:
+        self.call = call
+        self.variant = variant
+        self.text = SourceText()
+        self.locals = Locals()
+        self.id = identifier(call)
+        self.returned: str | None = None
+        """The name of what the semantic function returns, for a call that stores no plain results of it."""
+        self.storing: list[str] = []
+        """Lines after the semantic call that encode `returned` and store it."""
 
-    def text(self) -> str:
-        call, put = self.call, self.put
-        slots = [word for _, word in call.words]
-        if self.variant.raw:
-            put(0, f"def {call.name}(env, c, v, n):")
-        else:
-            put(0, f"def {call.name}({', '.join(['c', *(f'p{i}' for i in range(len(slots)))])}):")
+    def write(self) -> str:
+        call, add, raw = self.call, self.text.add, self.variant.raw
+        names = self._word_names()
+        add(0, f"def {call.name}({', '.join(['env', 'caller', 'slots', 'count'] if raw else ['caller', *names])}):")
         if self.variant.traced:
-            put(1, "t0 = now()")
-        put(1, "d0 = s0 = None")
-        values = self._unpack(slots)
-        put(1, "try:")
+            add(1, "started = now()")
+        starts = len(self.text.lines)
+        values = self._unpack(names)
+        add(1, "try:")
         if self.variant.foreign:
-            put(2, "M.forget()")
-        self._parameters(values)
-        self._result_pointers(values)
-        self._body(values)
+            add(2, "MEMORY.forget()")
+        self._decode(values)
+        self._check_result_pointers(values)
+        self._perform()
         if self.variant.traced:
-            put(2, "t1 = now()")
-            self._record()
+            add(2, "ended = now()")
+            record_lines(self.text, call, self.variant, self.locals)
         if not call.returns:
-            put(2, "raise NORETURN")
-        elif self.variant.raw:
-            put(2, "v[0] = 0", "return 0")
+            add(2, "raise NORETURN")
+        elif raw:
+            add(2, "slots[0] = 0", "return 0")
         else:
-            put(2, "return 0")
-        put(1, "except BaseException as error:")
-        start = "t0" if self.variant.traced else "0"
-        words = ", ".join(self.words) + ("," if self.words else "")
-        put(2, f"code = FAIL(error, CALL_{self._id}, c, {start}, d0, s0, ({words}))")
-        if self.variant.raw:
-            put(2, "if code < 0:", "    return TRAP()", *(["v[0] = code"] if call.returns else []), "return 0")
-        else:
-            put(2, "if code < 0:", "    raise STOP", "return code" if call.returns else "return None")
-        return "\n".join(self.lines) + "\n"
+            add(2, "return 0")
+        first = self._first_path()
+        # A call that fails before they are known is recorded without them.
+        unknown = [name for name in (self.locals.descriptor, first) if name is not None]
+        if unknown:
+            self.text.lines.insert(starts, f"    {' = '.join(unknown)} = None")
+        self._fail(first)
+        return str(self.text)
 
-    def _unpack(self, slots: list[str]) -> list[str]:
-        """Read the core arguments into 32-bit words `w...`; return an expression for each argument's value."""
+    def _fail(self, first: str | None) -> None:
+        add, raw = self.text.add, self.variant.raw
+        words = ", ".join(self.locals.words) + ("," if len(self.locals.words) == 1 else "")
+        start = "started" if self.variant.traced else "0"
+        add(1, "except BaseException as error:")
+        add(2, f"errno = FAIL(error, CALL_{self.id}, caller, {start}, {self.locals.descriptor}, {first}, ({words}))")
+        add(2, "if errno < 0:", "    return TRAP()" if raw else "    raise STOP")
+        if raw:
+            add(2, *(["slots[0] = errno"] if self.call.returns else []), "return 0")
+        else:
+            add(2, "return errno" if self.call.returns else "return None")
+
+    def _first_path(self) -> str | None:
+        return self.locals.paths[0] if self.locals.paths else None
+
+    # ---- names
+
+    def _word_names(self) -> list[str]:
+        """The local name of each core argument."""
+        names = []
+        for param in self.call.params:
+            words = [name for name, _ in param.words]
+            if param.type.kind not in _NUMBERS:
+                words[0] += "_pointer"
+            if param.type.kind == sig.OUTSTRINGS:
+                words[1] += "_pointer"
+            names += [_free(word) for word in words]
+        return names + [f"{result.name}_pointer" for result in self.call.results]
+
+    # ---- arguments
+
+    def _unpack(self, names: list[str]) -> list[str]:
+        """Read the core arguments into 32-bit words; return an expression for each argument's value."""
         values = []
-        for slot, kind in enumerate(slots):
-            word = len(self.words)
-            low, high = f"w{word}", f"w{word + 1}"
+        for slot, (name, (word, kind)) in enumerate(zip(names, self.call.words, strict=True)):
             if kind == "i32":
-                self.put(1, f"{low} = v[{4 * slot}]" if self.variant.raw else f"{low} = p{slot} & 0xffffffff")
-                self.words.append(low)
-                values.append(low)
+                self.text.add(1, f"{name} = slots[{4 * slot}]" if self.variant.raw else f"{name} &= 0xffffffff")
+                self.locals.words.append(name)
+                values.append(name)
                 continue
+            low, high = f"{word}_low", f"{word}_high"
             if self.variant.raw:
-                self.put(1, f"{low} = v[{4 * slot}]; {high} = v[{4 * slot + 1}]")
+                self.text.add(1, f"{low} = slots[{4 * slot}]", f"{high} = slots[{4 * slot + 1}]")
             else:
-                self.put(1, f"{low} = p{slot} & 0xffffffff; {high} = p{slot} >> 32 & 0xffffffff")
-            self.words += [low, high]
-            values.append(f"({low} | {high} << 32)")
+                self.text.add(1, f"{low} = {name} & 0xffffffff", f"{high} = {name} >> 32 & 0xffffffff")
+            self.locals.words += [low, high]
+            values.append(name)
         return values
 
-    def _parameters(self, values: list[str]) -> None:
+    def _decode(self, values: list[str]) -> None:
         slot = 0
         for param in self.call.params:
             count = len(param.type.words)
             getattr(self, f"_take_{param.type.kind}")(param, *values[slot : slot + count])
             slot += count
 
-    # ---- one method for each kind of parameter
-
-    def _take_fd(self, param: Param, word: str) -> None:
-        name = "d0" if self.first_fd is None else "d1"
-        self.first_fd = self.first_fd or name
-        put = self.put
-        put(2, f"{name} = FD({word})", f"if {name} is None:", f"    raise BADF({word})")
+    def _take_fd(self, param: Param, number: str) -> None:
+        name = "other_descriptor" if self.locals.descriptor else "descriptor"
+        self.locals.descriptor = self.locals.descriptor or name
+        add = self.text.add
+        add(2, f"{name} = DESCRIPTOR({number})", f"if {name} is None:", f"    raise BADF({number})")
         right = int(param.right)
         if right:
-            put(2, f"if {right} & ~{name}.allowed:", f"    CHECK({name}, {right})")
-        self.arguments.append(name)
+            add(2, f"if {right} & ~{name}.allowed:  # {Rights(right).name}", f"    CHECK({name}, {right})")
+        self.locals.arguments.append(name)
 
     def _take_scalar(self, param: Param, value: str) -> None:
-        name = f"a{len(self.arguments)}"
         if param not in self.call.arguments:
             return
-        if value.startswith("("):
-            self.put(2, f"{name} = {value[1:-1]}")
+        if param.type.words == ("i64",):
+            self.text.add(2, f"{value} = {param.name}_low | {param.name}_high << 32")
             if param.type.signed:
-                self.put(2, f"if {name} >= 0x8000000000000000:", f"    {name} -= 0x10000000000000000")
-            self.arguments.append(name)
-        else:
-            self.arguments.append(value)
+                self.text.add(2, f"if {value} >= 0x8000000000000000:", f"    {value} -= 0x10000000000000000")
+        self.locals.arguments.append(value)
 
     def _take_string(self, param: Param, pointer: str, length: str) -> None:
-        name = f"s{len(self.paths)}"
-        what = param.name
-        self.put(
+        name = _free(param.name)
+        self.text.add(
             2,
-            f"if {length} > 4096 or {pointer} + {length} > M.size:",
-            f"    {name} = M.string(CALLER(c), {pointer}, {length}, {self.call.name!r}, {what!r})",
+            f"if {length} > {MAX_PATH} or {pointer} + {length} > MEMORY.size:",
+            f"    {name} = MEMORY.string(CALLER(caller), {pointer}, {length}, {self.call.name!r}, {param.name!r})",
             "else:",
-            f"    {name} = M.view[{pointer}:{pointer} + {length}].tobytes()",
+            f"    {name} = MEMORY.view[{pointer}:{pointer} + {length}].tobytes()",
         )
-        self.paths.append(name)
-        self.arguments.append(name)
+        self.locals.paths.append(name)
+        self.locals.arguments.append(name)
 
-    def _take_iovecs(self, param: Param, pointer: str, count: str) -> None:
-        self.iovecs = count
-        self.arguments.append("b")
-        # One buffer is the usual case: `p` and `l` are its pointer and length, and `b` stays None if it is not usual.
-        self.put(
+    def _take_iovecs(self, param: Param, array: str, count: str) -> None:
+        """`buffers` are the buffers that the array names, and `vectors` is a copy of it.
+
+        One buffer is the usual case and is decoded here: then `buffer` is that one, at `pointer` with `length`, and
+        there is no `vectors`. Otherwise `buffer` is None.
+        """
+        call = self.call.name
+        self.locals.vector_count = count
+        self.locals.arguments.append("buffers")
+        self.text.add(
             2,
-            "b = None",
-            f"if {count} == 1 and not {pointer} & 3 and {pointer} + 8 <= M.size:",
-            f"    i = {pointer} >> 2; p = M.u32[i]; l = M.u32[i + 1]",
-            "    if 0 < l <= IO and p + l <= M.size:",
-            "        o = M.view[p:p + l]; b = [o]",
-            "if b is None:",
-            f"    b = M.iovecs(CALLER(c), {pointer}, {count}, IO, {self.call.name!r}, {param.name!r}); o = None",
+            "buffers = None",
+            f"if {count} == 1 and not {array} & 3 and {array} + 8 <= MEMORY.size:",
+            f"    i = {array} >> 2",
+            "    pointer = MEMORY.u32[i]",
+            "    length = MEMORY.u32[i + 1]",
+            "    if 0 < length <= MAX_IO and pointer + length <= MEMORY.size:",
+            "        buffer = MEMORY.view[pointer:pointer + length]",
+            "        buffers = [buffer]",
+            "if buffers is None:",
+            "    buffer = None",
+            f"    buffers = MEMORY.iovecs(CALLER(caller), {array}, {count}, MAX_IO, {call!r}, {param.name!r})",
         )
         if self.variant.traced:
-            self.put(2, f"    x = M.view[{pointer}:{pointer} + ({count} << 3)].tobytes()")
+            self.text.add(2, f"    vectors = MEMORY.view[{array}:{array} + ({count} << 3)].tobytes()")
 
     _take_ciovecs = _take_iovecs
 
     def _take_outbuf(self, param: Param, pointer: str, length: str) -> None:
-        what = param.name
-        self._check(pointer, length, 1, what)
-        self.put(2, f"b = M.view[{pointer}:{pointer} + {length}]")
-        self.outbuf = length
-        self.arguments.append("b")
+        self._check(pointer, length, 1, param.name)
+        self.text.add(2, f"buffer = MEMORY.view[{pointer}:{pointer} + {length}]")
+        self.locals.buffer_length = length
+        self.locals.arguments.append("buffer")
 
-    def _take_outstrings(self, param: Param, array: str, buffer: str) -> None:
-        self.deferred.append(f"y = M.put_strings(CALLER(c), {array}, {buffer}, r, {self.call.name!r})")
-        self.deferred.append("r = 0")
+    def _take_outstrings(self, param: Param, array: str, block: str) -> None:
+        self.returned = "strings"
+        self.storing.append(f"data = MEMORY.put_strings(CALLER(caller), {array}, {block}, strings, {self.call.name!r})")
 
     def _take_insubs(self, param: Param, pointer: str) -> None:
-        size = 56 if self.unstable else 48
-        self.put(
+        size = schema(self.call).subscription_bytes
+        count = _free(param.type.count)
+        self.text.add(
             2,
-            f"x = M.subscriptions(CALLER(c), {pointer}, {self._count(param)}, {size}, {self.call.name!r})",
-            f"subs = SUBS(x, unstable={self.unstable})",
+            f"asked = MEMORY.subscriptions(CALLER(caller), {pointer}, {count}, {size}, {self.call.name!r})",
+            f"subscriptions = SUBSCRIPTIONS(asked, unstable={self.call.module == 'wasi_unstable'})",
         )
-        self.arguments.append("subs")
+        self.locals.arguments.append("subscriptions")
 
     def _take_outevents(self, param: Param, pointer: str) -> None:
-        count = self._count(param)
+        count = _free(param.type.count)
         self._check(pointer, f"({count} << 5)", 8, param.name)
-        self.deferred += [
-            "y = EVENTS(r)",
-            "r = len(r)",
-            f"if r > {count}:",
-            "    raise TOOMANY",
-            f"M.view[{pointer}:{pointer} + len(y)] = y",
+        self.returned = "events"
+        self.storing += [
+            "data = EVENTS(events)",
+            f"{self.call.results[0].name} = len(events)",
+            f"if len(events) > {count}:",
+            "    raise TOO_MANY_EVENTS",
+            f"MEMORY.view[{pointer}:{pointer} + len(data)] = data",
         ]
-
-    def _count(self, array: Param) -> str:
-        """The word that holds the number of entries of an array."""
-        return f"w{[name for name, _ in self.call.words].index(array.type.count)}"
 
     # ---- results
 
     def _check(self, pointer: str, size: str | int, align: int, what: str) -> None:
         misaligned = f"{pointer} & {align - 1} or " if align > 1 else ""
-        self.put(
+        self.text.add(
             2,
-            f"if {misaligned}{pointer} + {size} > M.size:",
-            f"    M.check(CALLER(c), {pointer}, {size}, {align}, {self.call.name!r}, {what!r})",
+            f"if {misaligned}{pointer} + {size} > MEMORY.size:",
+            f"    MEMORY.check(CALLER(caller), {pointer}, {size}, {align}, {self.call.name!r}, {what!r})",
         )
 
-    def _result_pointers(self, values: list[str]) -> None:
+    def _check_result_pointers(self, values: list[str]) -> None:
         """Check them before anything is done, so that a bad one leaks no descriptor and moves no byte."""
-        for result, pointer in self._results(values):
-            self._check(pointer, result.type.size, result.type.align, f"result.{result.name}")
-
-    def _results(self, values: list[str]) -> list[tuple[Result, str]]:
         results = self.call.results
-        return list(zip(results, values[len(values) - len(results) :], strict=True))
+        taken = {*values, *self.locals.words, *self.locals.paths}
+        for result, pointer in zip(results, values[len(values) - len(results) :], strict=True):
+            self._check(pointer, result.type.size, result.type.align, f"result.{result.name}")
+            name = _free(result.name)
+            self.locals.results.append((f"new_{name}" if name in taken else name, result, pointer))
 
-    def _body(self, values: list[str]) -> None:
-        put = self.put
-        arguments = ", ".join(["H", *self.arguments])
-        invoked = f"S_{self._id}({arguments})"
-        results = self._results(values)
-        if not results and not self.deferred:
-            put(2, invoked)
-        elif len(results) == 2:
-            put(2, f"r, r2 = {invoked}")
-        else:
-            put(2, f"r = {invoked}")
-        put(2, *self.deferred)
-        for name, (result, pointer) in zip(("r", "r2"), results, strict=False):
+    def _perform(self) -> None:
+        """Call the semantic function and store what it returns."""
+        add = self.text.add
+        performed = f"PERFORM_{self.id}({', '.join(['HOST', *self.locals.arguments])})"
+        returned = self.returned or ", ".join(name for name, _, _ in self.locals.results)
+        add(2, f"{returned} = {performed}" if returned else performed, *self.storing)
+        for name, result, pointer in self.locals.results:
             type_ = result.type
             if type_.record:
-                put(2, f"PACK_{type_.name}{'_0' if self.unstable else ''}(M.view, {pointer}, *{name})")
+                layout = type_.name + ("_0" if self.call.module == "wasi_unstable" else "")
+                add(2, f"PACK_{layout}(MEMORY.view, {pointer}, *{name})")
             elif type_.size == 4:
-                put(2, f"M.u32[{pointer} >> 2] = {name}")
+                add(2, f"MEMORY.u32[{pointer} >> 2] = {name}")
             elif type_.size == 8:
-                put(2, f"M.u64[{pointer} >> 3] = {name}")
+                add(2, f"MEMORY.u64[{pointer} >> 3] = {name}")
             else:
-                put(2, f"PACK_U16(M.view, {pointer}, {name})")
+                add(2, f"PACK_U16(MEMORY.view, {pointer}, {name})")
+
+
+def _free(name: str) -> str:
+    """`name`, with an underscore where it is a word of Python or of the generated lines."""
+    return f"{name}_" if name in _LOCALS or keyword.iskeyword(name) or hasattr(builtins, name) else name
 
 
 def source(call: Call, variant: Variant) -> str:
     """The Python text of the trampoline of `call`."""
-    return _Trampoline(call, variant).text()
+    return _Trampoline(call, variant).write()
 
 
-@cache
-def _compiled(module: str, name: str, variant: Variant) -> CodeType:
-    text = source(MODULES[module][name], variant)
-    label = f"<wasilab trampoline {module}.{name} {variant}>"
-    linecache.cache[label] = (len(text), None, text.splitlines(True), label)
-    namespace = compile(text, label, "exec")
-    found = next(constant for constant in namespace.co_consts if isinstance(constant, CodeType))
-    return found
+_codes: dict[tuple[str, str, Variant], CodeType] = {}
 
 
 def code(call: Call, variant: Variant) -> CodeType:
-    """The compiled trampoline, to be bound to a namespace with `types.FunctionType`."""
-    return _compiled(call.module, call.name, variant)
+    """The compiled trampoline, made once; `types.FunctionType` binds it to the globals of a `Link`."""
+    key = (call.module, call.name, variant)
+    made = _codes.get(key)
+    if made is None:
+        text = source(call, variant)
+        label = f"<wasilab trampoline {call.module}.{call.name} {variant}>"
+        linecache.cache[label] = (len(text), None, text.splitlines(True), label)
+        module = compile(text, label, "exec")
+        made = next(constant for constant in module.co_consts if isinstance(constant, CodeType))
+        _codes[key] = made
+    return made

@@ -1,196 +1,289 @@
-"""The lines of a trampoline that record its call: what `codegen.py` adds to one whose run is traced.
+"""The lines of a trampoline that record its call, for a run that is traced.
 
-Everything is written straight into the recorder's chunk, as `Recorder.make_writer` does it: a function call with
-fifteen arguments would cost as much again. What a record and its payload hold is said in `trace/record.py` and
-`trace/layout.py`.
+They write straight into the recorder's chunk: a function call with fifteen arguments would cost as much again. What a
+record holds is said in `trace/record/layout.py`, what its payload holds in `trace/record/payload.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+from collections.abc import Sequence
+from typing import Any
 
-from ...trace.record.layout import MAX_STRUCTS, STRUCT_COST
-from ...trace.record.recorder import CHUNK_RECORDS, SIDE_BYTES
+from ...trace.record.layout import (
+    CHUNK_RECORDS,
+    MAX_STRUCTS,
+    PATH_COST,
+    RECORD_BYTES,
+    SIDE_BYTES,
+    STRUCT_COST,
+    Flag,
+)
+from ...trace.record.payload import (
+    HEADER,
+    MAX_KEPT_EVENTS,
+    MAX_KEPT_SUBSCRIPTIONS,
+    MAX_KEPT_VECTORS,
+    RECORD_WORDS,
+    VECTOR_BYTES,
+    Aux,
+    Data,
+    schema,
+)
+from ...trace.record.recorder import Recorder
+from ...wasi import types as t
 from ...wasi.preview1.signature import Call
+from .trampoline import Locals, SourceText, Variant, identifier
 
-MAX_KEPT_IOVECS = 64
-"""Entries of an iovec array that a trace keeps; more are cut and the call is flagged TRUNCATED."""
-MAX_KEPT_SUBSCRIPTIONS = 256
-"""Poll subscriptions that a trace keeps."""
-MAX_KEPT_EVENTS = 1024
-"""Poll events that a trace keeps; if there are more it keeps none."""
-_EMPTY = "b''"
+LOCALS = (
+    "chunk", "index", "arena", "payload", "payload_at", "structs", "path_id", "meta", "kept", "aux", "data",
+    "truncated",
+)  # fmt: skip
+"""Names of locals that these lines use."""
 
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """How a trampoline is built."""
-
-    raw: bool = True
-    traced: bool = True
-    stacks: bool = False
-    overridden: bool = False
-    foreign: bool = False
+_PACK = struct.Struct("<QQQIIIIQIIII").pack_into
+"""The layout `RECORD`, with its columns from `call` to `tid` as one number, see `meta`."""
+_FLAGS_SHIFT = 32
+_TRUNCATED = f"{int(Flag.TRUNCATED)} << {_FLAGS_SHIFT}"
+_MOST_WORDS = 9
+"""Core arguments of the longest call after its first four, and two words more."""
 
 
-class RecordLines:
-    """A function in the making, and the methods that add the lines of its record."""
+def meta(call: Call, instance: int, flags: int, tid: int = 1) -> int:
+    """The record's columns from `call` to `tid` as one number, for a call that succeeds (errno and denied_by are 0)."""
+    return call.number | instance << 24 | flags << _FLAGS_SHIFT | tid << 48
 
-    def __init__(self, call: Call, variant: Variant) -> None:
+
+def record_globals(recorder: Recorder | None) -> dict[str, Any]:
+    """The values of the upper-case names in these lines; without a recorder, for a run that is not traced."""
+    if recorder is None:
+        return {}
+    chunks = recorder
+
+    def path_number(path: bytes) -> int:
+        """The number of a path that the current chunk has not seen; paths are at most 4096 bytes here."""
+        chunk = chunks.chunk
+        chunk.paths.append(path)
+        chunk.side += len(path) + PATH_COST
+        number = chunk.path_ids[path] = len(chunk.paths)
+        return number
+
+    return {
+        "RECORDER": recorder,
+        "NEXT_CHUNK": recorder._make_room,
+        "PATH_NUMBER": path_number,
+        "ORIGIN": recorder.origin_ns,
+        "SNAPLEN": recorder.snaplen if recorder.snaplen is not None else 1 << 62,
+        "PACK": _PACK,
+        "HEADER": HEADER.pack,
+        "GATHER": _gather,
+        "PADDING": (b"", b"\0\0\0", b"\0\0", b"\0"),
+        "PACK_U32": t.U32.pack,
+        **{f"WORDS{n}": struct.Struct(f"<{n}I").pack for n in range(1, _MOST_WORDS)},
+        **{f"HEADER{n}": struct.Struct(f"<HHI{n}I").pack for n in range(1, _MOST_WORDS + 1)},
+    }
+
+
+def record_lines(text: SourceText, call: Call, variant: Variant, known: Locals) -> None:
+    """Append the lines that record a call which succeeded; it took from `started` to `ended`."""
+    _RecordLines(text, call, variant, known).write()
+
+
+def _gather(buffers: Sequence[memoryview], size: int) -> bytes:
+    """The first `size` bytes of several buffers."""
+    parts = []
+    for buffer in buffers:
+        if size <= 0:
+            break
+        parts.append(buffer[:size].tobytes())
+        size -= len(parts[-1])
+    return b"".join(parts)
+
+
+class _RecordLines:
+    """Builds the payload where the call has one, then writes the record."""
+
+    def __init__(self, text: SourceText, call: Call, variant: Variant, known: Locals) -> None:
+        self.add = text.add
         self.call = call
         self.variant = variant
-        self.unstable = call.module == "wasi_unstable"
-        self.lines: list[str] = []
-        self.words: list[str] = []
-        """The 32-bit words of all arguments, in order, as expressions."""
-        self.arguments: list[str] = []
-        """What the semantic function gets."""
-        self.paths: list[str] = []
-        self.iovecs: str | None = None
-        self.outbuf: str | None = None
-        self.first_fd: str | None = None
-        self.has_payload = False
-        self.deferred: list[str] = []
-        """Lines after the semantic call, before the results."""
+        self.known = known
+        self.id = identifier(call)
+        self.schema = schema(call)
+        self.further = known.words[RECORD_WORDS:]
+        """The words that a record has no columns for."""
 
-    def put(self, depth: int, *lines: str) -> None:
-        """Add lines, indented by `depth` steps."""
-        self.lines += ["    " * depth + line for line in lines]
-
-    @property
-    def _id(self) -> str:
-        return self.call.name + ("_0" if self.unstable else "")
-
-    # ---- the record
-
-    def _record(self) -> None:
-        """Build the payload `z` where the call has one, then write the record.
-
-        Both are written here, straight into the recorder's chunk, as `Recorder.make_writer` does it: a function
-        call with fifteen arguments would cost as much again.
-        """
-        put = self.put
-        put(2, "h = REC.chunk; e = h.n", f"if e == {CHUNK_RECORDS}:", "    ROOM(); h = REC.chunk; e = h.n")
-        meta = f"META_{self._id}"
-        if self.variant.overridden:
-            meta += f" | S_{self._id}.flags << 32"
-        path = where = "0"
-        if self.iovecs is not None:
-            self.has_payload, where = True, "w"
-            self._moved(meta)
-            meta = "f"
-        else:
-            flags = self._payload()
-            if self.has_payload:
-                where = "w"
-                self._keep_payload()
-            if self.paths:
-                path = "q"
-                put(2, f"q = h.path_ids.get({self.paths[0]}) or PATH({self.paths[0]})")
-            if flags:
-                meta = f"({meta} | f << 32)"
-        first = [*self.words[:4], "0", "0", "0", "0"][:4]
-        stack = "STACK(c)" if self.variant.stacks else "0"
-        handle = "d0.life" if self.first_fd else "0"
-        result = "r" if self._has_scalar_result() else "0"
-        put(
+    def write(self) -> None:
+        known = self.known
+        self.add(
             2,
-            f"PACK(h.buf, e << 6, t0 - ORIGIN, t1 - t0, {result}, {handle}, {path}, {stack}, {where}, {meta}, "
-            f"{', '.join(first)})",
-            "h.n = e + 1",
+            "chunk = RECORDER.chunk",
+            "index = chunk.n",
+            f"if index == {CHUNK_RECORDS}:  # it is full",
+            "    NEXT_CHUNK()",
+            "    chunk = RECORDER.chunk",
+            "    index = chunk.n",
         )
-        full = [f"w > {SIDE_BYTES >> 2}"] * self.has_payload + [f"h.side > {SIDE_BYTES}"] * bool(self.paths)
-        if full:
-            put(2, f"if {' or '.join(full)}:", "    ROOM(True)")
-
-    def _keep_payload(self) -> None:
-        """Put the payload `z` into the arena, its place into `w`."""
-        if any(result.type.record for result in self.call.results):
-            # A struct is often the same as before (a file looked at again): then the bytes are shared.
-            self.put(2, "g = h.structs; w = g.get(z)", "if w is None:")
-            self.put(3, "a = h.arena; w = (len(a) >> 2) + 1; a += z")
-            self.put(3, f"if len(g) < {MAX_STRUCTS}:", f"    g[z] = w; h.side += {STRUCT_COST}")
+        meta = f"META_{self.id}"
+        if self.variant.overridden:
+            meta += f" | PERFORM_{self.id}.flags << {_FLAGS_SHIFT}"
+        if self.schema.aux is Aux.VECTORS:
+            has_payload = True
+            self._buffers(meta)
+            meta = "meta"
         else:
-            self.put(2, "a = h.arena", "w = (len(a) >> 2) + 1", "a += z")
+            has_payload, truncated = self._payload()
+            if has_payload:
+                self._store_payload()
+            if truncated:
+                meta += " | truncated"
+        if known.paths:
+            first = known.paths[0]
+            self.add(2, f"path_id = chunk.path_ids.get({first}) or PATH_NUMBER({first})")
+        columns = [
+            self._scalar_result() or "0",
+            "descriptor.life" if known.descriptor else "0",
+            "path_id" if known.paths else "0",
+            "STACK(caller)" if self.variant.stacks else "0",
+            "payload_at" if has_payload else "0",
+            meta,
+        ]
+        words = [*known.words, *["0"] * RECORD_WORDS][:RECORD_WORDS]
+        self.add(
+            2,
+            "PACK(",
+            f"    chunk.buf, index * {RECORD_BYTES}, started - ORIGIN, ended - started,",
+            f"    {', '.join(columns)},",
+            f"    {', '.join(words)},",
+            ")",
+            "chunk.n = index + 1",
+        )
+        full = [f"payload_at > {SIDE_BYTES >> 2}"] * has_payload + [f"chunk.side > {SIDE_BYTES}"] * bool(known.paths)
+        if full:
+            self.add(2, f"if {' or '.join(full)}:", "    NEXT_CHUNK(True)")
 
-    def _moved(self, meta: str) -> None:
-        """The payload of a call with buffers, into the arena at `w`; the record's columns from call to tid into `f`.
+    def _scalar_result(self) -> str | None:
+        """The name of the first result, unless it is a struct."""
+        results = self.known.results
+        return results[0][0] if results and not results[0][1].type.record else None
+
+    # ---- payloads: a header, the further words, auxiliary bytes, the data moved
+
+    def _buffers(self, meta: str) -> None:
+        """The payload of a call with an array of buffers: the array is its auxiliary bytes.
 
         One buffer whose bytes are all kept is the usual case: no intermediate bytes are made for it.
         """
-        second = ["r2"] * (len(self.call.results) == 2)
-        size, extra = (12 if second else 8), self.words[4:]
-        words = f"WORDS{len(extra)}({', '.join(extra)})" if extra else ""
-        packed = [*extra, "p", "l", *second]
-        self.put(
+        moved = self.known.results[0][0]
+        second = [name for name, _, _ in self.known.results[1:]]
+        packed = [*self.further, "pointer", "length", *second]
+        aux_bytes = VECTOR_BYTES + t.U32.size * len(second)
+        parts = ["HEADER(0, len(aux), len(data))", *self._packed_words(), "aux", "data"]
+        self.add(
             2,
-            "a = h.arena; w = (len(a) >> 2) + 1",
-            "if o is not None and l >= r <= SNAP:",  # l >= r: unless somebody's own file lies
-            f"    a += HEAD{len(packed)}(0, {size}, r, {', '.join(packed)})",
-            "    a += o if r == l else o[:r]",
-            "    if r & 3:",
-            "        a += PAD[r & 3]",
-            f"    f = {meta}",
+            "arena = chunk.arena",
+            "payload_at = (len(arena) >> 2) + 1",
+            f"meta = {meta}",
+            # length >= moved, unless a file of the person's own miscounts
+            f"if buffer is not None and length >= {moved} <= SNAPLEN:",
+            f"    arena += HEADER{len(packed)}(0, {aux_bytes}, {moved}, {', '.join(packed)})",
+            f"    arena += buffer if {moved} == length else buffer[:{moved}]",
+            f"    if {moved} & 3:",
+            f"        arena += PADDING[{moved} & 3]",
             "else:",
-            f"    f = {meta}; k = r if r <= SNAP else SNAP",
-            "    if o is not None:",
-            "        x = U32(p) + U32(l)",
-            f"    if r > SNAP or {self.iovecs} > {MAX_KEPT_IOVECS}:",
-            f"        f |= 2 << 32; x = x[:{8 * MAX_KEPT_IOVECS}]",
-            *(["    x += U32(r2)"] if second else []),
-            "    y = GATHER(b, k)",
-            f"    z = {' + '.join(filter(None, ['HEADER(0, len(x), len(y))', words, 'x', 'y']))}",
-            "    a += z",
-            "    if len(z) & 3:",
-            "        a += PAD[len(z) & 3]",
+            f"    kept = {moved} if {moved} <= SNAPLEN else SNAPLEN",
+            "    aux = vectors if buffer is None else PACK_U32(pointer) + PACK_U32(length)",
+            f"    if {moved} > SNAPLEN or {self.known.vector_count} > {MAX_KEPT_VECTORS}:",
+            f"        meta |= {_TRUNCATED}  # TRUNCATED",
+            f"        aux = aux[:{VECTOR_BYTES * MAX_KEPT_VECTORS}]",
+            *[f"    aux += PACK_U32({name})" for name in second],
+            "    data = GATHER(buffers, kept)",
+            f"    payload = {' + '.join(parts)}",
+            "    arena += payload",
+            "    if len(payload) & 3:",
+            "        arena += PADDING[len(payload) & 3]",
         )
 
-    def _payload(self) -> bool:
-        """Build the payload `z` of a call without buffers; returns whether `f` holds flags of this very call."""
-        call, put = self.call, self.put
-        extra = self.words[4:]
-        aux = self._aux()
-        data = _EMPTY
-        self.has_payload = True
-        flags = False
-        if self.outbuf is not None:
-            moved = "r" if call.results else self.outbuf
-            put(2, f"f = 0; k = {moved}", "if k > SNAP:", "    k = SNAP; f = 2", "y = b[:k].tobytes()")
-            data, flags = "y", True
-        elif call.family in ("args", "environ") and self.deferred:
-            put(2, "f = 0", "if len(y) > SNAP:", "    y = y[:SNAP]; f = 2")
-            data, flags = "y", True
-        if not extra and aux == _EMPTY and data == _EMPTY:
-            self.has_payload = False
-        elif aux == _EMPTY and data == _EMPTY:
-            put(2, f"z = HEAD{len(extra)}(0, 0, 0, {', '.join(extra)})")
+    def _payload(self) -> tuple[bool, bool]:
+        """Build `payload` for a call without an array of buffers: whether it has one, whether `truncated` is set."""
+        aux, (data, truncated) = self._aux(), self._data()
+        if not (self.further or aux or data):
+            return False, False
+        if not aux and not data:
+            self.add(2, f"payload = HEADER{len(self.further)}(0, 0, 0, {', '.join(self.further)})")
+            return True, False
+        sizes = f"0, {f'len({aux})' if aux else 0}, {f'len({data})' if data else 0}"
+        count = len(self.further)
+        header = f"HEADER{count}({sizes}, {', '.join(self.further)})" if count else f"HEADER({sizes})"
+        self.add(2, f"payload = {' + '.join(part for part in (header, aux, data) if part)}")
+        if data or self.schema.aux is Aux.PATH:  # structs and events are multiples of four bytes
+            self.add(2, "if len(payload) & 3:", "    payload += PADDING[len(payload) & 3]")
+        return True, truncated
+
+    def _packed_words(self) -> list[str]:
+        return [f"WORDS{len(self.further)}({', '.join(self.further)})"] if self.further else []
+
+    def _data(self) -> tuple[str | None, bool]:
+        """The name of the payload's data, cut to the snap length; whether `truncated` says that it was longer."""
+        if self.schema.data is Data.BUFFER:
+            self.add(
+                2,
+                f"kept = {self._scalar_result() or self.known.buffer_length}",
+                "truncated = 0",
+                "if kept > SNAPLEN:",
+                "    kept = SNAPLEN",
+                f"    truncated = {_TRUNCATED}  # TRUNCATED",
+                "data = buffer[:kept].tobytes()",
+            )
+        elif self.schema.data is Data.STRINGS:
+            self.add(
+                2,
+                "truncated = 0",
+                "if len(data) > SNAPLEN:",
+                "    data = data[:SNAPLEN]",
+                f"    truncated = {_TRUNCATED}  # TRUNCATED",
+            )
         else:
-            sizes = f"{0 if aux == _EMPTY else f'len({aux})'}, {0 if data == _EMPTY else f'len({data})'}"
-            head = f"HEAD{len(extra)}(0, {sizes}, {', '.join(extra)})" if extra else f"HEADER(0, {sizes})"
-            put(2, f"z = {' + '.join([head, *(part for part in (aux, data) if part != _EMPTY)])}")
-            whole = data == _EMPTY and len(self.paths) < 2  # structs and events are multiples of four bytes
-            if not whole:
-                put(2, "if len(z) & 3:", "    z += PAD[len(z) & 3]")
-        return flags
+            return None, False
+        return "data", True
 
-    def _has_scalar_result(self) -> bool:
-        return bool(self.call.results) and not self.call.results[0].type.record
+    def _aux(self) -> str | None:
+        """The name of the payload's auxiliary bytes."""
+        results = self.known.results
+        match self.schema.aux:
+            case Aux.POLL:
+                self.add(
+                    2,
+                    f"aux = asked[:{MAX_KEPT_SUBSCRIPTIONS * self.schema.subscription_bytes}]",
+                    f"if len(data) <= {MAX_KEPT_EVENTS * t.EVENT.size}:",
+                    "    aux += data",
+                )
+            case Aux.PATH:
+                return self.known.paths[1]
+            case Aux.RESULT:
+                self.add(2, f"aux = PACK_U32({results[1][0]})")
+            case Aux.STRUCT:
+                pointer, size = results[0][2], results[0][1].type.size
+                self.add(2, f"aux = MEMORY.view[{pointer}:{pointer} + {size}].tobytes()")
+            case _:
+                return None
+        return "aux"
 
-    def _aux(self) -> str:
-        """The expression of the payload's auxiliary bytes."""
-        results = self.call.results
-        if any(param.type.kind == "insubs" for param in self.call.params):
-            size = MAX_KEPT_SUBSCRIPTIONS * (56 if self.unstable else 48)
-            self.put(2, f"x = x[:{size}] + y if len(y) <= {MAX_KEPT_EVENTS * 32} else x[:{size}]")
-            return "x"
-        if len(self.paths) == 2:
-            return self.paths[1]
-        if len(results) == 2:
-            self.put(2, "x = U32(r2)")
-            return "x"
-        if results and results[0].type.record:
-            size = results[0].type.size
-            pointer = self.words[-1]
-            self.put(2, f"x = M.view[{pointer}:{pointer} + {size}].tobytes()")
-            return "x"
-        return _EMPTY
+    def _store_payload(self) -> None:
+        """Put `payload` into the arena, its place into `payload_at`."""
+        if self.schema.aux is Aux.STRUCT:
+            # A struct is often the same as before (a file looked at again): then the bytes are shared.
+            self.add(
+                2,
+                "structs = chunk.structs",
+                "payload_at = structs.get(payload)",
+                "if payload_at is None:",
+                "    arena = chunk.arena",
+                "    payload_at = (len(arena) >> 2) + 1",
+                "    arena += payload",
+                f"    if len(structs) < {MAX_STRUCTS}:",
+                "        structs[payload] = payload_at",
+                f"        chunk.side += {STRUCT_COST}",
+            )
+        else:
+            self.add(2, "arena = chunk.arena", "payload_at = (len(arena) >> 2) + 1", "arena += payload")

@@ -12,7 +12,7 @@ Frames are (function name, offset in the module); the line of source is found wh
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import wasmtime
@@ -41,6 +41,57 @@ try:
     _RAW = True
 except (ImportError, AttributeError):
     _RAW = False
+
+
+class CallStacks:
+    """The stacks of one instance's calls, as many as the recorder wants.
+
+    `on_spent` is called once, when the budget for ordinary calls is used up.
+    """
+
+    def __init__(
+        self, store: Any, module: Module, recorder: Recorder | None, on_spent: Callable[[], object], *, raw: bool = True
+    ) -> None:
+        self._recorder = recorder if recorder is not None and recorder.stacks else None
+        self._on_spent = on_spent
+        self._make: Callable[[], StackTaker] | None = lambda: StackTaker(store, module, self._recorder, raw=raw)
+        self._taker: StackTaker | None = self._make() if self.wanted else None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether stacks are recorded."""
+        return self._recorder is not None
+
+    def number(self, caller: Any) -> int:
+        """The number of the guest's stack now; 0 when none is wanted, or no more."""
+        recorder = self._recorder
+        if self._taker is None or recorder is None:
+            return 0
+        if recorder.stacks_left <= 0:
+            self._on_spent()
+            return 0
+        recorder.stacks_left -= 1
+        return self._taker.take()
+
+    def refused(self, caller: Any) -> int:
+        """The stack of a refused call: those are few and a person asks for their lines, so they have a budget too."""
+        recorder = self._recorder
+        if self._taker is None or recorder is None or recorder.stacks_left > 0 or recorder.refused_stacks_left <= 0:
+            return self.number(caller)
+        recorder.refused_stacks_left -= 1
+        return self._taker.take()
+
+    def frames(self) -> list[Any]:
+        """The guest's frames now, innermost first: a trap made by the host does not carry them. Raises nothing."""
+        try:
+            taker = self._taker or (self._make() if self._make is not None else None)
+            return taker.frames() if taker is not None else []
+        except Exception:  # noqa: BLE001  a stack is a help, never a reason to fail
+            return []
+
+    def close(self) -> None:
+        """Let go of the store; no stack is taken from now on."""
+        self._make = self._taker = None
 
 
 class StackTaker:

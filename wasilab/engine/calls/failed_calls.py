@@ -1,0 +1,178 @@
+"""What happens to a WASI call that raises: it is answered with an errno or ends the guest, and is recorded either way.
+
+No exception may leave a callback (`raw.py`): it would corrupt the process. So every trampoline hands what it caught to
+`FailedCalls.answer`. It returns the errno, or keeps the cause in `Stop` and says that the guest is to end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...capabilities.refusal import Need
+from ...capabilities.waiting import Interrupted
+from ...trace.record.layout import DID_NOT_RETURN, Flag
+from ...trace.record.payload import (
+    MAX_KEPT_SUBSCRIPTIONS,
+    MAX_KEPT_VECTORS,
+    RECORD_WORDS,
+    VECTOR_BYTES,
+    Aux,
+    pack_payload,
+    schema,
+)
+from ...trace.record.recorder import Recorder
+from ...wasi import types as t
+from ...wasi.host import Host
+from ...wasi.preview1 import signature as sig
+from ...wasi.preview1.signature import Call
+from ..stop import HostBug, Stop
+from .memory import MAX_PATH, GuestMemory
+from .overrides import Override
+from .stacks import CallStacks
+
+ENDS = -1
+"""The answer of `FailedCalls.answer` for a guest that is to end."""
+
+
+class FailedCalls:
+    """Answers and records the failed calls of one instance.
+
+    `flags` are flags of all its calls. `caller_of` makes the `Caller` of what a callback gets, for access to memory.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        stop: Stop,
+        memory: GuestMemory,
+        recorder: Recorder | None,
+        stacks: CallStacks,
+        overrides: Mapping[str, Override],
+        caller_of: Callable[[Any], Any],
+        *,
+        instance: int = 0,
+        flags: int = 0,
+    ) -> None:
+        self._host = host
+        self._stop = stop
+        self._memory = memory
+        self._recorder = recorder
+        self._write = recorder.make_writer(instance=instance) if recorder is not None else None
+        self._stacks = stacks
+        self._overrides = overrides
+        self._caller_of = caller_of
+        self._flags = flags
+
+    def answer(
+        self, error: BaseException, call: Call, caller: Any, start: int, descriptor: Any, path: bytes | None,
+        words: tuple[int, ...],
+    ) -> int:  # fmt: skip
+        """The errno of a call that raised `error`; `ENDS` when the guest is to end, with the cause in `Stop`.
+
+        `start` is when it began (perf_counter_ns). `descriptor` and `path` are what had been decoded of its arguments,
+        `words` all of them as 32-bit words.
+        """
+        try:
+            known = self._host.explain(error, descriptor) if call.returns else None
+            if known is not None:
+                errno, denied, reason, need = int(known.errno), int(known.denied_by), known.reason, known.need
+            else:
+                errno, denied, reason, need = DID_NOT_RETURN, 0, self._end(error, call.name), None
+            if self._write is not None:
+                flags = int(Flag.UNSTABLE) if call.module == "wasi_unstable" else 0
+                override = self._overrides.get(call.name)
+                if override is not None:
+                    flags |= override.flags
+                life = 0 if descriptor is None else descriptor.life
+                aux = _attempted(call, words, self._memory)
+                if path is None:
+                    path = self._asked_path(call, caller, words)
+                self.note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words, need)
+            return errno if errno != DID_NOT_RETURN else ENDS
+        except BaseException as worse:  # noqa: BLE001  nothing may leave a callback
+            self._stop.error = HostBug(call.name, worse)
+            return ENDS
+
+    def end(self, error: BaseException, name: str) -> None:
+        """End the guest, whose call `name` raised `error`. Raises nothing."""
+        self._end(error, name)
+
+    def _end(self, error: BaseException, name: str) -> str:
+        """Keep why the guest ends, and where it was; return the reason to record ("" for an ordinary end)."""
+        cause: BaseException
+        if isinstance(error, (t.ProcExit, Interrupted, t.Trap)):
+            cause = error
+        elif isinstance(error, KeyboardInterrupt):
+            cause = Interrupted()
+        else:
+            cause = HostBug(name, error)
+        self._stop.error = cause
+        if not isinstance(cause, t.ProcExit):
+            self._stop.frames = self._stacks.frames()
+        return str(cause) if isinstance(cause, (t.Trap, HostBug)) else ""
+
+    def note(
+        self, start: int, caller: Any, number: int, life: int, path: bytes | None, errno: int, denied: int, flags: int,
+        reason: str, aux: bytes, words: Sequence[int], need: Need | None = None,
+    ) -> None:  # fmt: skip
+        """Record a call that failed or did not return; nothing where the run is not traced."""
+        if self._write is None or self._recorder is None:
+            return
+        took = time.perf_counter_ns() - start
+        payload = None
+        if reason or aux or len(words) > RECORD_WORDS:
+            index = self._recorder.intern_reason(reason, need) if reason else 0
+            payload = pack_payload(aux, b"", words[RECORD_WORDS:], index)
+        w0, w1, w2, w3 = (*words[:4], 0, 0, 0, 0)[:4]
+        stack = self._stacks.refused(caller) if denied else self._stacks.number(caller)
+        flags |= self._flags
+        self._write(start, took, 0, life, path, payload, number, errno, denied, flags, w0, w1, w2, w3, stack)
+
+    def close(self) -> None:
+        """Let go of the store: no call is made any more."""
+        self._memory = GuestMemory(None)
+        self._stacks.close()
+
+    def _asked_path(self, call: Call, caller: Any, words: tuple[int, ...]) -> bytes | None:
+        """The path of a call that failed before it was read (its descriptor is not open), where it can be read."""
+        word = 0
+        for param in call.params:
+            if param.type.kind == sig.STRING:
+                with contextlib.suppress(t.WasiError, t.Trap):
+                    inside = self._caller_of(caller)
+                    return self._memory.string(inside, words[word], words[word + 1], call.name, param.name)
+                return None
+            word += _words_of(param.type.words)
+        return None
+
+
+def _attempted(call: Call, words: Sequence[int], memory: GuestMemory) -> bytes:
+    """The auxiliary bytes of a failed call's payload: what it was asked to work on, as far as that can be read."""
+    layout = schema(call)
+    word = 0
+    strings = 0
+    for param in call.params:
+        kind = param.type.kind
+        if kind in (sig.IOVECS, sig.CIOVECS):
+            return _readable(memory, words[word], VECTOR_BYTES * min(words[word + 1], MAX_KEPT_VECTORS))
+        if kind == sig.STRING:
+            strings += 1
+            if layout.aux is Aux.PATH and strings == 2:
+                return _readable(memory, words[word], min(words[word + 1], MAX_PATH))
+        if kind == sig.INSUBS:
+            count = words[[name for name, _ in call.words].index(param.type.count)]  # its words are all 32 bits
+            return _readable(memory, words[word], layout.subscription_bytes * min(count, MAX_KEPT_SUBSCRIPTIONS))
+        word += _words_of(param.type.words)
+    return b""
+
+
+def _readable(memory: GuestMemory, pointer: int, size: int) -> bytes:
+    """A copy of what lies there; nothing if it is outside the memory."""
+    return memory.view[pointer : pointer + size].tobytes() if pointer + size <= memory.size else b""
+
+
+def _words_of(types: Sequence[str]) -> int:
+    return sum(2 if kind == "i64" else 1 for kind in types)
