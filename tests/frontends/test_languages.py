@@ -50,7 +50,7 @@ def facts(run):
     }
 
 def differences(a, b):
-    from wasilab.trace.answers.diff import Kind
+    from wasilab.trace.answers.diff import ChangeKind
     diff = a.trace.diff(b.trace)
     lone = [*diff.added, *diff.removed]
     opened = [int(k) for k, i in zip(diff.kinds, diff.left) if i >= 0 and a.trace[int(i)].name == "path_open"]
@@ -58,7 +58,7 @@ def differences(a, b):
         "lone": sorted({e.name for e in lone}),
         "changed": sorted({c.call for c in diff.changed}),
         "how": sorted({k for c in diff.changed for k in ("verdict", "errno", "bytes") if getattr(c, k) is not None}),
-        "open": [Kind(k).name for k in opened], "headline": diff.headline(),
+        "open": [ChangeKind(k).name for k in opened], "headline": diff.headline(),
     }
 """
 

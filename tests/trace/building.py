@@ -9,10 +9,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.refusal import Need
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t
+from wasilab.wasi.errnos import WasiError
+from wasilab.wasi.host import Host
+from wasilab.wasi.library import LIBRARY_LOOKUP, library_lookup
 from wasilab.wasi.preview1.spec import MODULES
 
 START = 1_700_000_000_123_456_000
@@ -97,6 +103,19 @@ class Builder:
         """`path_filestat_get` of a file of 100 bytes."""
         aux = t.FILESTAT.pack(1, 2, 4, 1, 100, 10**18, 10**18 + 1, 10**18 + 2)
         return self.call("path_filestat_get", directory, 1, 0x4000, len(path), 0x3000, path=path, aux=aux, **more)
+
+    def library_lookup(self, path: bytes) -> int:
+        """A path that the program's own library refused."""
+        host = Host(preopens={fd.preopen: MemDir() for fd in self.fds.values() if fd.preopen is not None})
+        with pytest.raises(WasiError) as caught:
+            library_lookup(host, path)
+        refused = caught.value
+        index = self.recorder.intern_reason(refused.reason, refused.need)
+        seq = len(self.recorder)
+        self.now += 1000
+        payload, number, errno, by = pack_payload(reason=index), LIBRARY_LOOKUP.number, refused.errno, refused.denied_by
+        self.write(self.now, 0, 0, 0, path, payload, number, errno, by, 0, 0x4000, len(path), 0, 0)
+        return seq
 
     def close_fd(self, fd: int) -> int:
         """`fd_close`."""

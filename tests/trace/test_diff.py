@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from wasilab.trace.answers import align as aligning
 from wasilab.trace.answers.align import align
-from wasilab.trace.answers.diff import Kind
+from wasilab.trace.answers.diff import ChangeKind
 
 from .building import Builder, copying, many
 
@@ -171,7 +171,7 @@ def test_rows_cover_both_traces_in_order() -> None:
     assert diff.left[diff.left >= 0].tolist() == list(range(3000))
     assert diff.right[diff.right >= 0].tolist() == list(range(3000))
     lone = (diff.left < 0) | (diff.right < 0)
-    assert ((diff.kinds >= Kind.REMOVED) == lone).all()
+    assert ((diff.kinds >= ChangeKind.REMOVED) == lone).all()
 
 
 def test_a_long_diff_is_shown_in_part_and_says_so() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 import wasilab
 from wasilab import Grants, HostDir
+from wasilab.capabilities.refusal import Need, NeedKind
 from wasilab.trace.formats.suffixes import READABLE, WRITABLE
 from wasilab.trace.trace import Trace
 
@@ -61,8 +62,7 @@ def test_the_refusal_names_the_folder_the_line_and_the_grant(run: wasilab.Run) -
     (refusal,) = run.trace.denied
     assert "/in/new.txt" in refusal.sentence
     assert refusal.line.endswith(":10")
-    assert refusal.remedy.endswith("::/in:rw")
-    assert str(refusal).count(refusal.remedy) == 1
+    assert refusal.need == Need(NeedKind.WRITE, "/in")
 
 
 def test_descriptors_are_followed_from_open_to_close(run: wasilab.Run) -> None:

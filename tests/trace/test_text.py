@@ -9,7 +9,7 @@ import pytest
 
 from wasilab.trace.record.layout import Flag
 from wasilab.trace.record.recorder import Recorder
-from wasilab.trace.strace import show
+from wasilab.trace.strace import values as show
 from wasilab.trace.strace.style import Style, StyleOptions
 from wasilab.trace.trace import Trace
 from wasilab.wasi import types as t

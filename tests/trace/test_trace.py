@@ -10,7 +10,7 @@ import pytest
 
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.module.dwarf import Location
-from wasilab.trace.answers.event import Frame
+from wasilab.trace.answers.event import StackFrame
 from wasilab.trace.columns import container_reader
 from wasilab.trace.formats.suffixes import WRITABLE
 from wasilab.trace.record.recorder import Recorder
@@ -201,12 +201,12 @@ def test_annotated_source_shows_figures_and_marks_refusals() -> None:
 
 
 def test_without_stacks_by_line_says_what_to_do() -> None:
-    assert "--stacks" in str(copying().trace().by_line())
+    assert "stacks=True" in str(copying().trace().by_line())
 
 
 def test_frames_of_a_call() -> None:
     event = Trace.from_recorder(stacked())[0]
-    assert event.stack == [Frame("write", 1, "write.c", 900), Frame("main", 2, "prog.c", 3)]
+    assert event.stack == [StackFrame("write", 1, "write.c", 900), StackFrame("main", 2, "prog.c", 3)]
     assert Trace.from_recorder(stacked())[4].stack == []
 
 

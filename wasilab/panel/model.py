@@ -20,7 +20,7 @@ from ..grants.remedy import MissingGrant, missing_grants
 from ..module.module import Module
 from ..runs import runner
 from ..runs.run import Run
-from ..trace.answers.library_refusals import spoken_of
+from ..trace.answers.library_refusals import path_in_output
 
 STACKS = 1000
 """Calls at which the guest's stack is taken, and refused calls beyond them: for their lines, at 15 to 30 us each.
@@ -235,7 +235,7 @@ class PanelModel:
         run = self.run
         if run is None or run.running or not run.traced or run.exit_code == 0:
             return ""
-        return spoken_of(run.trace, run.stderr)
+        return path_in_output(run.trace, run.stderr)
 
 
 def withheld_by(grants: Grants) -> dict[str, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 For: every place where output, a file name, an argument, a symbol or an error message reaches a terminal, a page or a
 picture. Control characters, escape sequences, bidirectional overrides, zero-width characters and lone surrogates are
 shown as escapes, so nothing in the text can move, hide, recolour or run anything. Not for: the arguments of a strace
-line, which are quoted byte by byte as strace does it (`trace/strace/show.py`).
+line, which are quoted byte by byte as strace does it (`trace/strace/values.py`).
 """
 
 from __future__ import annotations

@@ -8,17 +8,19 @@ Not for: the methods that a person uses (`trace.py`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
+from ..wasi.library import LIBRARY_LOOKUP
 from ..wasi.preview1 import signature as sig
-from .columns.decode import ERRNO_NAMES, FAMILY_OF, NAMES, bytes_moved, plan
+from .columns.decode import ERRNO_NAMES, built_in_plan, bytes_moved
 from .columns.places import Places
 from .columns.records import COLUMN_NAMES, RECORD
 from .columns.store import Store
+from .record.functions import BUILT_IN, Functions
 from .record.layout import Flag, Life
 from .record.tables import encodable
 
@@ -108,8 +110,8 @@ class Calls:
 
     def _column_fd(self) -> Array:
         word = np.full(256, -1)
-        for number in range(len(NAMES)):
-            word[number] = next((f.word for f in plan(number).params if f.kind == sig.FD), -1)
+        for number in range(len(BUILT_IN)):
+            word[number] = next((f.word for f in built_in_plan(number).params if f.kind == sig.FD), -1)
         words = word[self.column("call")]
         args = self.column("args")
         found = args[:, 0].astype("<i8")
@@ -135,13 +137,13 @@ class Calls:
         return table[np.where(stack < len(table), stack, 0)]
 
     def _column_name(self) -> Array:
-        return _texts([*NAMES, *(f"unknown_{n}" for n in range(len(NAMES), 256))])[self.column("call")]
+        return _texts(self.functions.names)[self.column("call")]
 
     def _column_family(self) -> Array:
-        return _texts([*FAMILY_OF, *["unknown"] * (256 - len(FAMILY_OF))])[self.column("call")]
+        return _texts(self.functions.families)[self.column("call")]
 
     def _column_errno_name(self) -> Array:
-        return _texts(list(ERRNO_NAMES))[self.column("errno")]
+        return _texts(ERRNO_NAMES)[self.column("errno")]
 
     def _column_full_path(self) -> Array:
         return _texts([full for full, _ in self.store.targets])[self.target_ids]
@@ -184,6 +186,16 @@ class Calls:
         return self.store.meta
 
     @property
+    def functions(self) -> Functions:
+        """What the numbers of the column `call` stand for."""
+        return self.store.functions
+
+    @property
+    def wasi_calls(self) -> int:
+        """How many of these were calls to the host; the others the program asked its own library only."""
+        return int(np.count_nonzero(self.column("call") != LIBRARY_LOOKUP.number))
+
+    @property
     def lives(self) -> Mapping[int, Life]:
         """Every opening of a descriptor, by its life number (the column `handle`)."""
         return self.store.lives
@@ -216,7 +228,7 @@ class Calls:
         self.store.notes.append((int(seq), last, encodable(str(text))))
 
 
-def _texts(values: list[str]) -> Array:
+def _texts(values: Sequence[str]) -> Array:
     table = np.empty(len(values), object)
     table[:] = values
     return table

@@ -14,13 +14,14 @@ from typing import Any, Unpack, overload
 
 import numpy as np
 
+from ..text.numbers import counted
 from .answers import arrow
 from .answers.descriptors import Fds
 from .answers.diff import Diff
 from .answers.event import CallEvent, events
 from .answers.refusals import Refusals
 from .answers.source_lines import Annotation, Lines
-from .answers.sql import Result, sql
+from .answers.sql import SqlResult, sql
 from .answers.summary import Summary
 from .calls import Array, Calls
 from .columns.store import Store
@@ -125,7 +126,7 @@ class Trace(Calls):
         if count:
             return f"{chosen.summary()}\n"
         left = len(chosen) if limit is None else limit
-        out = list(blocks(chosen[:left] if left < len(chosen) else chosen, Style.of(style)))
+        out = list(blocks(chosen[:left] if left < len(chosen) else chosen, Style.from_options(style)))
         if len(chosen) > left:
             out.append(f"... {len(chosen) - left:,} more calls\n")
         return "".join(out)
@@ -167,7 +168,7 @@ class Trace(Calls):
         """A pandas.DataFrame, one row a call; needs the extra `arrow`."""
         return arrow.to_pandas(self)
 
-    def sql(self, statement: str) -> Result:
+    def sql(self, statement: str) -> SqlResult:
         """Ask in SQL, through DuckDB, of the views `calls, fds, paths, lines, output`; needs the extra `arrow`."""
         return sql(self, statement)
 
@@ -177,10 +178,14 @@ class Trace(Calls):
         return f"<Trace of {self._headline()}>"
 
     def _headline(self) -> str:
-        text = f"{len(self):,} WASI call{'' if len(self) == 1 else 's'}"
-        refused = int(np.count_nonzero(self.column("denied_by")))
+        calls = self.wasi_calls
+        by_library = len(self) - calls
+        text = counted(calls, "WASI call")
+        refused = int(np.count_nonzero(self.column("denied_by"))) - by_library
         if refused:
             text += f", {refused:,} refused"
+        if by_library:
+            text += f" and {counted(by_library, 'refusal')} by the program's own library"
         if self.dropped:
             text += f"; {self.dropped:,} earlier ones dropped"
         return text

@@ -90,5 +90,6 @@ class Operation(StrEnum):
     """A call that this version of wasilab does not know, such as one in a trace file of a later version."""
 
 
-FAMILIES = ("args", "environ", "clock", "random", "path", "fd", "poll", "sched", "sock", "proc")
-"""The families of calls (the first part of a preview1 call's name), in the order in which they are shown."""
+FAMILIES = ("args", "environ", "clock", "random", "path", "library", "fd", "poll", "sched", "sock", "proc")
+"""The families of calls (the first part of a call's name), in the order in which they are shown. "library" holds what a
+program asked its own library and never the host (`library.py`)."""

@@ -54,9 +54,8 @@ def compare(module: Module | None, grants: Grants, trace: Trace | None) -> list[
                 if count:
                     table[BY_NUMBER[number].family][BY_NUMBER[number].name] = int(count)
     words = describe(grants)
-    return [
-        Row(f, tuple(asked[f]), words[f], used[f], refused[f]) for f in FAMILIES if asked[f] or words[f] or used[f]
-    ]
+    rows = [Row(f, tuple(asked[f]), words.get(f, ""), used[f], refused[f]) for f in FAMILIES]
+    return [row for row in rows if row.asked or row.granted or row.used]
 
 
 @dataclass(frozen=True, slots=True)

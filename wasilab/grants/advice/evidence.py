@@ -17,7 +17,7 @@ import numpy as np
 
 from ...text.escape import visible
 from ...trace.answers.refusals import missed_streams
-from ...trace.columns.decode import Batch, bytes_moved, plan
+from ...trace.columns.decode import Batch, built_in_plan, bytes_moved
 from ...trace.record.recorder import DID_NOT_RETURN, Life
 from ...trace.trace import Trace
 from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
@@ -255,9 +255,9 @@ def _groups(
 def _targets(trace: Trace, roots: _Roots) -> Iterator[tuple[str, int, bytes, int]]:
     """(call, life of the directory, path, seq) of what path_link, path_rename and path_symlink made."""
     for name in ("path_rename", "path_link", "path_symlink"):
-        how = plan(SNAPSHOT1[name].number)
+        how = built_in_plan(SNAPSHOT1[name].number)
         word = [field.word for field in how.params if field.kind == "fd"][-1]
-        rows = np.flatnonzero((trace.column("call") == how.call.number) & (trace.column("errno") == 0))
+        rows = np.flatnonzero((trace.column("call") == how.number) & (trace.column("errno") == 0))
         seqs = trace.column("seq")[rows].tolist()
         for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
             batch = Batch(part, index, how)
@@ -273,9 +273,9 @@ def _changing(trace: Trace) -> Any:
     opens = SNAPSHOT1["path_open"].number
     rows = np.flatnonzero(records["call"] == opens)
     if len(rows):
-        at = {param.name: param.word for param in plan(opens).params}
+        at = {param.name: param.word for param in built_in_plan(opens).params}
         for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
-            batch = Batch(part, index, plan(opens))
+            batch = Batch(part, index, built_in_plan(opens))
             asks = (batch.word(at["oflags"]) & _OPENING_CHANGES) != 0
             asks |= (batch.word64(at["fs_rights_base"]) & np.uint64(int(Rights.FD_WRITE))) != 0
             asks |= (batch.word(at["fdflags"]) & int(Fdflags.APPEND)) != 0
@@ -284,9 +284,9 @@ def _changing(trace: Trace) -> Any:
 
 
 def _timers(trace: Trace, found: Any) -> None:
-    polls = plan(SNAPSHOT1["poll_oneoff"].number)
+    polls = built_in_plan(SNAPSHOT1["poll_oneoff"].number)
     field = next(param for param in polls.params if param.kind == "insubs")
-    rows = np.flatnonzero(trace.column("call") == polls.call.number)
+    rows = np.flatnonzero(trace.column("call") == polls.number)
     for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
         for row, subscriptions in zip(where.tolist(), Batch(part, index, polls).values(field), strict=True):
             found[rows[row]] = any(sub.type == Eventtype.CLOCK for sub in subscriptions or ())

@@ -6,31 +6,30 @@ dictionaries, so a table of a million calls costs tens of megabytes. Not for: Nu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
 from ..calls import Calls
-from ..columns.decode import ERRNO_NAMES, FAMILY_OF, NAMES
+from ..columns.decode import ERRNO_NAMES
 from ..extras import pandas, pyarrow
 from ..filter.query import matching
+from ..record.layout import DID_NOT_RETURN
 from ..record.reasons import Reason
 from ..strace.lines import lines
 from ..strace.style import Style
 from .descriptors import Fds
 from .event import events
 from .source_lines import Lines
-from .summary import totals
+from .tabular import totals
 
 Array = np.ndarray[Any, Any]
 K = TypeVar("K", bound=Hashable)
 Coded = tuple[Array, list[str]]
 """A column of numbers into a list of texts; -1 for null."""
 
-_CALLS = [*NAMES, *(f"unknown_{n}" for n in range(len(NAMES), 256))]
-_FAMILIES = [*FAMILY_OF, *["unknown"] * (256 - len(FAMILY_OF))]
 _DENIED = [by.name.lower() for by in DeniedBy]
 
 NUMBERS = (
@@ -49,11 +48,11 @@ COLUMNS = (*_FIRST, *(name for name in (*(n for n, _ in NUMBERS), *TEXTS) if nam
 def coded(trace: Calls, name: str) -> Coded:
     """A text column as codes and texts."""
     if name == "call":
-        return _used(trace.column("call"), _CALLS)
+        return _used(trace.column("call"), trace.functions.names)
     if name == "family":
-        return _used(trace.column("call"), _FAMILIES)
+        return _used(trace.column("call"), trace.functions.families)
     if name == "errno":
-        return _used(trace.column("errno"), list(ERRNO_NAMES))
+        return _used(trace.column("errno"), ERRNO_NAMES)
     if name == "denied_by":
         by = trace.column("denied_by").astype("<i4")
         return np.where((by > 0) & (by < len(_DENIED)), by, -1), _DENIED
@@ -62,7 +61,7 @@ def coded(trace: Calls, name: str) -> Coded:
     return _notes(trace) if name == "note" else reasons(trace, lambda reason: reason.text)
 
 
-def _used(codes: Array, texts: list[str]) -> Coded:
+def _used(codes: Array, texts: Sequence[str]) -> Coded:
     """The same column over the texts that occur, each once."""
     used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
     ids: dict[str, int] = {}
@@ -171,7 +170,7 @@ def paths_table(trace: Calls) -> Any:
     errno = trace.column("errno")
     table = pa.table({
         "path": pa.array(texts, pa.string()), "calls": total(np.ones(len(codes))),
-        "errors": total((errno != 0) & (errno != 255)), "refused": total(trace.column("denied_by") != 0),
+        "errors": total((errno != 0) & (errno != DID_NOT_RETURN)), "refused": total(trace.column("denied_by") != 0),
         "bytes": total(trace.column("nbytes")), "time": total(trace.column("dur")),
     })  # fmt: skip
     return table.filter(pa.array([text != "" for text in texts], pa.bool_()))

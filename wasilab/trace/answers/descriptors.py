@@ -1,11 +1,12 @@
-"""The life of every descriptor: who opened it, what went through it, whether it was closed.
+"""The life of every descriptor: which call opened it, what went through it, whether it was closed.
 
-For: `Trace.fds()`. Figures are computed on whole columns; a descriptor whose opening was dropped from the trace still
+For: `Trace.fds()`. Figures are computed on whole columns. A descriptor whose opening was dropped from the trace still
 has its figures. Not for: descriptor semantics (`wasi/fdtable.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,8 +17,8 @@ from ...text.numbers import duration, size
 from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Filetype
 from ..calls import Calls
-from ..strace.show import names_of
-from .summary import noted_lines, notes_html, table_html, totals
+from ..strace.values import names_of
+from .tabular import noted_lines, notes_html, table_html, text_table, totals
 
 _READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread", "sock_recv", "fd_readdir")]
 _WRITES = [SNAPSHOT1[name].number for name in ("fd_write", "fd_pwrite", "sock_send")]
@@ -34,7 +35,7 @@ class FdLife:
     path: str
     kind: str
     opened_by: int
-    """`seq` of the call that opened it, -1 when it was there from the start."""
+    """`seq` of the call that opened it, -1 when it was open from the start."""
     closed_by: int
     """`seq` of the call that closed it, -1 when none did."""
     preopen: bool
@@ -45,7 +46,7 @@ class FdLife:
     bytes_written: int
     time: int
     last_fd: int
-    """The number that it ended with: another than `fd` after fd_renumber."""
+    """The number that it had at the end: another than `fd` after fd_renumber."""
     moved: str = ""
     """All its numbers, `4 -> 7`, when it had several."""
 
@@ -61,34 +62,32 @@ class Fds:
 
     rows: tuple[FdLife, ...]
     notes: tuple[str, ...] = ()
-    """A person's notes on the calls, a line each."""
+    """The notes that a person made on calls, a line each."""
 
     @classmethod
     def from_calls(cls, trace: Calls) -> Fds:
-        """The descriptors that `trace` knows."""
-        handle = trace.column("handle")
-        used, number = np.unique(handle, return_inverse=True)
-        n = len(used)
+        """The descriptors that `trace` knows, with the figures of its calls."""
+        used, number = np.unique(trace.column("handle"), return_inverse=True)
         call, moved = trace.column("call"), trace.column("nbytes")
         reads, writes = np.isin(call, _READS), np.isin(call, _WRITES)
 
         def total(weights: Any) -> dict[int, int]:
-            return dict(zip(used.tolist(), totals(number, weights, n).tolist(), strict=True))
+            return dict(zip(used.tolist(), totals(number, weights, len(used)).tolist(), strict=True))
 
-        figures = [
-            total(weights)
-            for weights in (np.ones(len(call)), reads, writes, moved * reads, moved * writes, trace.column("dur"))
-        ]
+        figures = {
+            "calls": total(np.ones(len(call))), "reads": total(reads), "writes": total(writes),
+            "bytes_read": total(moved * reads), "bytes_written": total(moved * writes),
+            "time": total(trace.column("dur")),
+        }  # fmt: skip
         kinds = names_of(Filetype)
-        names = ("calls", "reads", "writes", "bytes_read", "bytes_written", "time")
         rows = [
             FdLife(
                 life.life, life.fd, life.generation, visible(life.path), kinds[life.kind].lower(), life.opened_seq,
                 life.closed_seq, life.preopen is not None, last_fd=life.numbers[-1],
                 moved=" -> ".join(map(str, life.numbers)) if life.moves else "",
-                **{name: figure.get(life.life, 0) for name, figure in zip(names, figures, strict=True)},
+                **{name: figure.get(life.life, 0) for name, figure in figures.items()},
             )
-            for life in trace.store.lives.values()
+            for life in trace.lives.values()
         ]  # fmt: skip
         return cls(tuple(rows), noted_lines(trace))
 
@@ -100,7 +99,7 @@ class Fds:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[FdLife]:
         return iter(self.rows)
 
     def __getitem__(self, index: int) -> FdLife:
@@ -111,13 +110,7 @@ class Fds:
         return [asdict(row) | {"leaked": row.leaked} for row in self.rows]
 
     def __str__(self) -> str:
-        table = [_HEAD, *map(_cells, self.rows)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = []
-        for row in table:
-            pairs = enumerate(zip(row, widths, strict=True))
-            lines.append("  ".join(c.ljust(w) if i in _LEFT else c.rjust(w) for i, (c, w) in pairs).rstrip())
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*text_table([_HEAD, *map(_cells, self.rows)], _LEFT), *self.notes])
 
     __repr__ = __str__
 
@@ -127,6 +120,7 @@ class Fds:
 
 _HEAD = ("fd", "path", "kind", "opened by", "closed by", "calls", "reads", "read", "writes", "written", "time")
 _LEFT = (1, 2, 3, 4)
+"""Columns that are texts."""
 
 
 def _cells(row: FdLife) -> tuple[str, ...]:

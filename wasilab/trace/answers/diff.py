@@ -21,11 +21,11 @@ import numpy as np
 
 from ...text.numbers import duration
 from ..calls import Calls
-from ..columns.decode import ERRNO_NAMES, call_name
+from ..columns.decode import ERRNO_NAMES
 from ..strace.lines import blocks
 from ..strace.style import Style
 from .align import align
-from .summary import noted_lines, notes_html
+from .tabular import noted_lines, notes_html
 
 Array = np.ndarray[Any, Any]
 CONTEXT = 2
@@ -34,7 +34,7 @@ SHOWN = 400
 """Rows shown by `str` and in a notebook."""
 
 
-class Kind(IntEnum):
+class ChangeKind(IntEnum):
     """What became of a call from the first trace to the second."""
 
     SAME = 0
@@ -90,9 +90,9 @@ class Diff:
         self.left, self.right = left, right
         """Index of the call in `a` and in `b` for each row; -1 where there is none."""
         both = (left >= 0) & (right >= 0)
-        lone = np.where(left >= 0, np.uint8(Kind.REMOVED), np.uint8(Kind.ADDED))
-        self.kinds = np.where(both, np.uint8(Kind.SAME), lone)
-        """A `Kind` for each row."""
+        lone = np.where(left >= 0, np.uint8(ChangeKind.REMOVED), np.uint8(ChangeKind.ADDED))
+        self.kinds = np.where(both, np.uint8(ChangeKind.SAME), lone)
+        """A `ChangeKind` for each row."""
         rows = np.flatnonzero(both)
         i, j = left[rows], right[rows]
         self._differ = {
@@ -104,7 +104,7 @@ class Diff:
             )
         }
         for changed in self._differ.values():
-            self.kinds[changed] = Kind.CHANGED
+            self.kinds[changed] = ChangeKind.CHANGED
 
     @classmethod
     def from_calls(cls, a: Calls, b: Calls) -> Diff:
@@ -120,12 +120,12 @@ class Diff:
     @property
     def added(self) -> Calls:
         """The calls that only the second trace has."""
-        return _pick(self.b, self.right[self.kinds == Kind.ADDED])
+        return _pick(self.b, self.right[self.kinds == ChangeKind.ADDED])
 
     @property
     def removed(self) -> Calls:
         """The calls that only the first trace has."""
-        return _pick(self.a, self.left[self.kinds == Kind.REMOVED])
+        return _pick(self.a, self.left[self.kinds == ChangeKind.REMOVED])
 
     @cached_property
     def changed(self) -> list[Change]:
@@ -133,13 +133,13 @@ class Diff:
         sets = {name: set(rows.tolist()) for name, rows in self._differ.items()}
         denied = [t.column("denied_by") != 0 for t in (self.a, self.b)]
         errno, moved = ([t.column(name) for t in (self.a, self.b)] for name in ("errno", "nbytes"))
-        targets = self.a.store.targets
+        targets, names = self.a.store.targets, self.a.functions.names
         found = []
-        for row in np.flatnonzero(self.kinds == Kind.CHANGED).tolist():
+        for row in np.flatnonzero(self.kinds == ChangeKind.CHANGED).tolist():
             i, j = int(self.left[row]), int(self.right[row])
             found.append(
                 Change(
-                    call_name(int(self.a.column("call")[i])), targets[int(self.a.target_ids[i])][0], i, j,
+                    names[int(self.a.column("call")[i])], targets[int(self.a.target_ids[i])][0], i, j,
                     (bool(denied[0][i]), bool(denied[1][j])) if row in sets["verdict"] else None,
                     (ERRNO_NAMES[errno[0][i]], ERRNO_NAMES[errno[1][j]]) if row in sets["errno"] else None,
                     (int(moved[0][i]), int(moved[1][j])) if row in sets["bytes"] else None,
@@ -158,7 +158,7 @@ class Diff:
         for number in np.unique(calls).tolist():
             mine = calls == number
             middle = [float(np.median(side[mine])) for side in (before, after)]
-            found.append(Latency(call_name(number), int(mine.sum()), middle[0], middle[1]))
+            found.append(Latency(self.a.functions.names[number], int(mine.sum()), middle[0], middle[1]))
         return sorted(found, key=lambda one: -one.calls)
 
     def __len__(self) -> int:
@@ -169,7 +169,7 @@ class Diff:
         if self.same:
             return f"the same {len(self.a):,} calls with the same outcomes"
         counts = np.bincount(self.kinds, minlength=4)
-        kinds = [kind for kind in (Kind.ADDED, Kind.REMOVED, Kind.CHANGED) if counts[kind]]
+        kinds = [kind for kind in (ChangeKind.ADDED, ChangeKind.REMOVED, ChangeKind.CHANGED) if counts[kind]]
         parts = [f"{counts[kind]:,} {kind.name.lower()}" for kind in kinds]
         refused = np.count_nonzero(self.b.column("denied_by")) - np.count_nonzero(self.a.column("denied_by"))
         more = f"; {abs(refused):,} {'more' if refused > 0 else 'fewer'} refused" if refused else ""
@@ -254,7 +254,7 @@ class Diff:
                     f'font-family:monospace;{_SHADE[kind] if text else ""}" dir="ltr">{html.escape(text)}</td>'
                     for text in (left, right)
                 )
-                body.append(f'<tr title="{Kind(kind).name.lower()}">{cells}</tr>')
+                body.append(f'<tr title="{ChangeKind(kind).name.lower()}">{cells}</tr>')
         notes = [*self._shifts(), *self._notes()]
         if shown < len(self):
             notes.insert(0, f"{len(self) - shown:,} more differences")
@@ -266,10 +266,10 @@ class Diff:
 
 
 _SHADE: dict[int, str] = {
-    Kind.SAME: "opacity:.65;",
-    Kind.CHANGED: "background:rgba(255,180,0,.25);",
-    Kind.REMOVED: "background:rgba(220,40,60,.18);",
-    Kind.ADDED: "background:rgba(30,160,80,.18);",
+    ChangeKind.SAME: "opacity:.65;",
+    ChangeKind.CHANGED: "background:rgba(255,180,0,.25);",
+    ChangeKind.REMOVED: "background:rgba(220,40,60,.18);",
+    ChangeKind.ADDED: "background:rgba(30,160,80,.18);",
 }
 
 
@@ -279,7 +279,8 @@ def _keys(a: Calls, b: Calls) -> tuple[Array, Array]:
     keys = []
     for trace in (a, b):
         table = np.array([ids.setdefault(full, len(ids)) for full, _ in trace.store.targets], "<i8")
-        keys.append(table[trace.target_ids] << 8 | trace.column("call"))
+        functions = np.array([ids.setdefault(name, len(ids)) for name in trace.functions.names], "<i8")
+        keys.append(table[trace.target_ids] << 32 | functions[trace.column("call")])
     return keys[0], keys[1]
 
 

@@ -20,11 +20,11 @@ from ...text.escape import visible
 from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
 from ..calls import Calls
-from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved, call_name, is_unstable, plan
+from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved
 from ..columns.store import reason_of, text_of
 from ..record.layout import DID_NOT_RETURN, Flag
-from ..strace.lines import blocks, life_at
-from ..strace.style import Style
+from ..strace.lines import CallWriter, blocks, life_at
+from ..strace.style import STRING_BYTES, Style
 
 
 class Fd(int):
@@ -42,7 +42,7 @@ class Fd(int):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class StackFrame:
     """One frame of the guest's stack."""
 
     function: str
@@ -68,8 +68,8 @@ class CallEvent:
     @cached_property
     def _batch(self) -> Batch:
         part, index = self.trace.store.locate(self.row)
-        how = plan(int(self._record["call"]), bool(is_unstable(int(self._record["flags"]))))
-        return Batch(part, np.array([index]), how)
+        plan = self.trace.store.plan(int(self._record["call"]), bool(self.flags & Flag.UNSTABLE))
+        return Batch(part, np.array([index]), plan)
 
     @property
     def seq(self) -> int:
@@ -80,12 +80,12 @@ class CallEvent:
     @property
     def name(self) -> str:
         """`path_open`, ..."""
-        return call_name(int(self._record["call"]))
+        return self._batch.plan.name
 
     @property
     def family(self) -> str:
         """`path`, `fd`, ..."""
-        return self._batch.plan.call.family
+        return self._batch.plan.family
 
     @property
     def t_start(self) -> int:
@@ -187,15 +187,26 @@ class CallEvent:
             for one, (name, value) in zip(self._batch.plan.results, found.items(), strict=True)
         }
 
+    def argument_texts(self, strings: int = STRING_BYTES) -> list[tuple[str, str]]:
+        """(name, value as strace writes it) of each parameter; of a buffer at most `strings` bytes."""
+        return self._texts(Style(strings=strings, verbose=True)).arguments(self._batch)
+
+    def result_texts(self, strings: int = STRING_BYTES) -> list[tuple[str, str]]:
+        """The same of each result; "?" where the trace does not hold it."""
+        return self._texts(Style(strings=strings, verbose=True)).results(self._batch)
+
+    def _texts(self, style: Style) -> CallWriter:
+        return CallWriter(self.trace.store, style)
+
     @property
     def stack_id(self) -> int:
         """The number of the guest's stack, 0 if it was not taken."""
         return int(self._record["stack"])
 
     @property
-    def stack(self) -> list[Frame]:
+    def stack(self) -> list[StackFrame]:
         """The guest's stack at the call, innermost frame first; [] if it was not taken."""
-        return [Frame(*frame) for frame in self.trace.store.stack(self.stack_id)]
+        return [StackFrame(*frame) for frame in self.trace.store.stack(self.stack_id)]
 
     @property
     def notes(self) -> list[str]:

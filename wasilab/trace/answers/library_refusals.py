@@ -20,7 +20,7 @@ from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Errno
 from ..calls import Calls
 
-_SAYINGS = ("capabilities insufficient", "pre-opened file descriptor")
+_PHRASES = ("capabilities insufficient", "pre-opened file descriptor")
 """What wasi-libc and Rust's standard library say of ENOTCAPABLE, and of a path that no directory holds."""
 _RUST = re.compile(r'pre-opened file descriptor through which "((?:[^"\\]|\\.){1,4096})" could be opened')
 _PERROR = re.compile(r"^(?:[^\n:]{1,200}: )??([^\n:]{1,4096}): Capabilities insufficient", re.MULTILINE)
@@ -38,7 +38,7 @@ _OF_MAIN = frozenset(SNAPSHOT1[name].number for name in ("fd_write", "fd_read", 
 
 
 @dataclass(frozen=True, slots=True)
-class Unasked:
+class LibraryRefusal:
     """A path that was, as far as the run shows, refused by the program's own library."""
 
     path: str
@@ -54,7 +54,7 @@ class Unasked:
         return Need(NeedKind.DIRECTORY, self.path)
 
 
-def unasked(trace: Calls, stderr: str) -> Unasked | None:
+def library_refusal(trace: Calls, stderr: str) -> LibraryRefusal | None:
     """What the program's library refused by itself in a run that failed, None where nothing points to it.
 
     `stderr`: what the program wrote to it. A trace that lost calls shows nothing, nor does one in which the host
@@ -63,7 +63,7 @@ def unasked(trace: Calls, stderr: str) -> Unasked | None:
     granted = _granted(trace)
     if not granted or trace.dropped or (trace.column("denied_by") != 0).any():
         return None
-    said = any(words in stderr.lower() for words in _SAYINGS)
+    said = any(words in stderr.lower() for words in _PHRASES)
     if (trace.column("errno") == int(Errno.NOTCAPABLE)).any():
         said = False  # the host did answer so: the words may be about that
     names = visible(", ".join(name.decode("utf-8", "backslashreplace") for name in granted))
@@ -71,7 +71,7 @@ def unasked(trace: Calls, stderr: str) -> Unasked | None:
     late = _looked_up_late(trace)
     for path, source in _candidates(trace, stderr):
         if not _held(path, granted) and _normal(path) not in asked:
-            return _told(visible(path), source, names, said, late)
+            return _explain(visible(path), source, names, said, late)
     if not said:
         return None
     sentence = (
@@ -79,10 +79,10 @@ def unasked(trace: Calls, stderr: str) -> Unasked | None:
         "library, which asks nobody, and its words are in stderr. Grant the folder that it is in, under the name that "
         "the program uses."
     )
-    return Unasked("", False, sentence)
+    return LibraryRefusal("", False, sentence)
 
 
-def spoken_of(trace: Calls, stderr: str) -> str:
+def path_in_output(trace: Calls, stderr: str) -> str:
     """A path that the program was given or speaks of and that no granted directory holds; "" where there is none."""
     granted = _granted(trace)
     return next((visible(path) for path, _ in _candidates(trace, stderr) if not _held(path, granted)), "")
@@ -92,7 +92,7 @@ def _granted(trace: Calls) -> list[bytes]:
     return [life.preopen for life in trace.lives.values() if life.preopen is not None]
 
 
-def _told(path: str, source: str, granted: str, said: bool, late: bool) -> Unasked:
+def _explain(path: str, source: str, granted: str, said: bool, late: bool) -> LibraryRefusal:
     none = f"no granted directory ({granted}) holds it, and no call asked for it"
     sure = late or source == ABSENT or (said and source == STDERR)
     if source == ABSENT:
@@ -120,7 +120,7 @@ def _told(path: str, source: str, granted: str, said: bool, late: bool) -> Unask
             f"No call was refused, but {source} names {path!r}: {none}. A program's own library refuses such a path "
             f"without asking; that is likely here, not certain."
         )
-    return Unasked(path, sure, sentence)
+    return LibraryRefusal(path, sure, sentence)
 
 
 def _candidates(trace: Calls, stderr: str) -> Iterator[tuple[str, str]]:

@@ -26,10 +26,9 @@ from ...capabilities.refusal import DeniedBy, Need, NeedKind
 from ...text.escape import visible
 from ...wasi.preview1 import spec
 from ..calls import Calls
-from ..columns.decode import call_name
 from ..columns.places import Places
 from .event import CallEvent
-from .summary import noted_lines, notes_html
+from .tabular import noted_lines, notes_html
 
 _PRESTAT = spec.SNAPSHOT1["fd_prestat_get"].number
 _BADF = 8
@@ -186,7 +185,7 @@ def _searched_in_vain(trace: Calls) -> Refusal | None:
     )
     need = Need(NeedKind.DIRECTORY)
     # No line: the search is the C library's own, before main, and a line of its source would send nobody anywhere.
-    return Refusal(call_name(_PRESTAT), "a granted directory", DeniedBy.GRANT, sentence, need, event.seq)
+    return Refusal("fd_prestat_get", "a granted directory", DeniedBy.GRANT, sentence, need, event.seq)
 
 
 _NO_DIRECTORY = 0xFFFFFFFF

@@ -1,12 +1,13 @@
 """Which line of the guest's source made which calls: figures by line, and the source with them in its margin.
 
-For: `Trace.by_line()` and `Trace.annotate()`. `columns/places.py` says which
-line a call is counted for; without stacks or DWARF there is none and the tables say so.
+For: `Trace.by_line()` and `Trace.annotate()`. `columns/places.py` says which line a call is counted for. Without stacks
+or DWARF no line is known, and the tables say so. Not for: reading DWARF (`module/dwarf.py`).
 """
 
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,13 +17,13 @@ import numpy as np
 from ...text.escape import html_text, visible
 from ...text.numbers import duration, size
 from ..calls import Calls
-from ..columns.decode import call_name
 from ..columns.places import Place, Places
-from .summary import noted_lines, notes_html, table_html, totals
+from ..record.layout import DID_NOT_RETURN
+from .tabular import noted_lines, notes_html, table_html, text_table, totals
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LineSummary:
     """All calls that one line of source made. Time in ns."""
 
     file: str
@@ -37,78 +38,63 @@ class Line:
     """The calls' names, the most frequent first."""
 
 
-def budget_words(trace: Calls) -> str:
-    """What is to be said of a run that recorded the stacks of its first calls only; "" otherwise."""
-    kept = trace.meta.get("stacks")
-    if not isinstance(kept, int) or isinstance(kept, bool) or trace.store.n + trace.dropped <= kept:
-        return ""
-    return f"; stacks were taken of the first {kept:,} calls and refusals only: run with stacks=True for all"
-
-
 @dataclass(frozen=True)
 class Lines:
     """One row for each line of source that made calls, by file and line."""
 
-    rows: tuple[Line, ...]
+    rows: tuple[LineSummary, ...]
     without: int
     """Calls for which no line is known."""
     budget: str = ""
-    """How many stacks were taken, in words; "" when all were."""
+    """How many stacks were taken, in words, to follow a sentence; "" when all were."""
     notes: tuple[str, ...] = ()
-    """A person's notes on the calls, a line each."""
+    """The notes that a person made on calls, a line each."""
 
     @classmethod
     def from_calls(cls, trace: Calls) -> Lines:
         """The figures of `trace` by line."""
-        table = Places(trace.store)
         keys: dict[Place, int] = {}
-        number = np.array([-1 if p is None else keys.setdefault(p, len(keys)) for p in table], "<i8")
+        places = Places(trace.store)
+        number = np.array([-1 if place is None else keys.setdefault(place, len(keys)) for place in places], "<i8")
         stack = trace.column("stack")
-        where = number[np.where(stack < len(number), stack, 0)]
-        known = where >= 0
-        failed = (trace.column("errno") != 0) & (trace.column("errno") != 255)
+        keyed = number[np.where(stack < len(number), stack, 0)]
+        known = keyed >= 0
+        key, call, errno = keyed[known], trace.column("call")[known], trace.column("errno")[known]
         n = len(keys)
 
         def total(weights: Any) -> list[int]:
-            return list(totals(where[known], weights[known], n).tolist())
+            return list(totals(key, weights, n).tolist())
 
-        calls, errors = total(np.ones(len(where))), total(failed)
-        refused, moved = total(trace.column("denied_by") != 0), total(trace.column("nbytes"))
-        times = total(trace.column("dur"))
-        pairs, counts = np.unique(where[known] << 8 | trace.column("call")[known], return_counts=True)
+        calls, errors = total(np.ones(len(key))), total((errno != 0) & (errno != DID_NOT_RETURN))
+        refused, moved = total(trace.column("denied_by")[known] != 0), total(trace.column("nbytes")[known])
+        times = total(trace.column("dur")[known])
+        pairs, counts = np.unique(key << 8 | call, return_counts=True)
         names: list[list[tuple[int, str]]] = [[] for _ in range(n)]
         for pair, count in zip(pairs.tolist(), counts.tolist(), strict=True):
-            names[pair >> 8].append((-count, call_name(pair & 255)))
+            names[pair >> 8].append((-count, trace.functions.names[pair & 255]))
         rows = [
-            Line(file, line, function, calls[i], errors[i], refused[i], moved[i], times[i],
-                 tuple(name for _, name in sorted(names[i])))
+            LineSummary(file, line, function, calls[i], errors[i], refused[i], moved[i], times[i],
+                        tuple(name for _, name in sorted(names[i])))
             for (file, line, function), i in keys.items()
             if calls[i]
         ]  # fmt: skip
         rows.sort(key=lambda row: (row.file, row.line, row.function))
-        return cls(tuple(rows), int(np.count_nonzero(~known)), budget_words(trace), noted_lines(trace))
+        return cls(tuple(rows), int(np.count_nonzero(~known)), _budget(trace), noted_lines(trace))
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[LineSummary]:
         return iter(self.rows)
 
     def __str__(self) -> str:
         if not self.rows:
-            return (
+            remark = (
                 f"no line is known for {self.without:,} calls: run with stacks=True "
                 "and a module compiled with debug information (-g)"
-            ) + "".join(f"\n{note}" for note in self.notes)
-        cells = [_HEAD, *map(_cells, self.rows)]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(_HEAD))]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if 1 <= i <= 5 else cell.ljust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in cells
-        ]
+            )
+            return "\n".join([remark, *self.notes])
+        lines = text_table([_HEAD, *map(_cells, self.rows)], (0, len(_HEAD) - 1))
         if self.without:
             lines.append(f"({self.without:,} calls with no known line{self.budget})")
         return "\n".join([*lines, *self.notes])
@@ -118,14 +104,13 @@ class Lines:
     def _repr_html_(self) -> str:
         if not self.rows:
             return f"<p>{html.escape(str(self))}</p>"
-
         return table_html(_HEAD, list(map(_cells, self.rows))) + notes_html(self.notes)
 
 
 _HEAD = ("line", "calls", "errors", "refused", "bytes", "time", "what")
 
 
-def _cells(row: Line) -> tuple[str, ...]:
+def _cells(row: LineSummary) -> tuple[str, ...]:
     return (
         f"{visible(row.file)}:{row.line}", f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
         f"{row.refused:,}" if row.refused else "", size(row.bytes) if row.bytes else "",
@@ -133,24 +118,12 @@ def _cells(row: Line) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-_FIGURE = "text-align:right;white-space:nowrap"
-_REFUSED = "background:#b3261e;color:#fff;border-radius:3px;padding:0 .4em"
-"""Of a word that is to be seen on a light page and on a dark one."""
-
-
-def _notes_by_line(trace: Calls, name: str) -> dict[int, tuple[str, ...]]:
-    """The notes by the line of file `name` (any, if "") that made the first call they are on; else in 0."""
-    table, seqs, stacks = Places(trace.store), trace.seq, trace.column("stack")
-    found: dict[int, tuple[str, ...]] = {}
-    for first, last, text in trace.notes:
-        row = int(np.searchsorted(seqs, first))
-        if row < len(seqs) and seqs[row] <= last:
-            place = table.get(int(stacks[row]))
-            line = place[1] if place and (not name or PurePosixPath(place[0]).name == name) else 0
-            span = f"call {first}" if last == first else f"calls {first} to {last}"
-            span = span if line else f"note on {span}"
-            found[line] = (*found.get(line, ()), f"{span}: {visible(text)}")
-    return found
+def _budget(trace: Calls) -> str:
+    """What to say of a run that recorded the stacks of its first calls only; "" otherwise."""
+    kept = trace.meta.get("stacks")
+    if not isinstance(kept, int) or isinstance(kept, bool) or trace.store.n + trace.dropped <= kept:
+        return ""
+    return f"; stacks were taken of the first {kept:,} calls and refusals only: run with stacks=True for all"
 
 
 @dataclass(frozen=True)
@@ -158,11 +131,11 @@ class Annotation:
     """The guest's source, each line with its calls, bytes and time; `!` marks lines that were refused something."""
 
     source: str
-    lines: dict[int, list[Line]]
+    lines: dict[int, list[LineSummary]]
     name: str
     remark: str = ""
     notes: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    """A person's notes by the line whose call they are on; those on no known line are in 0."""
+    """The notes that a person made on calls, by the calls' line; 0 for those whose line is not known."""
 
     @classmethod
     def from_calls(cls, trace: Calls, source: str | None = None, file: str | None = None) -> Annotation:
@@ -174,15 +147,15 @@ class Annotation:
         if not isinstance(text, str):
             raise ValueError("the trace does not hold its program's source: give it as annotate(source=...)")
         name = PurePosixPath(file or str(trace.meta.get("source_name") or "")).name
-        table: dict[int, list[Line]] = {}
-        found = Lines.from_calls(trace)
-        for row in found:
+        table: dict[int, list[LineSummary]] = {}
+        lines = Lines.from_calls(trace)
+        for row in lines:
             if not name or PurePosixPath(row.file).name == name:
                 table.setdefault(row.line, []).append(row)
-        remark = f"{found.without:,} calls have no known line{found.budget}" if found.budget else ""
+        remark = f"{lines.without:,} calls have no known line{lines.budget}" if lines.budget else ""
         if not table:
-            none = f"no call is known to come from {name or 'this source'}{found.budget}"
-            remark = none if found.rows else str(found)
+            none = f"no call is known to come from {name or 'this source'}{lines.budget}"
+            remark = none if lines.rows else str(lines)
         return cls(text, table, name, remark, _notes_by_line(trace, name))
 
     def _margin(self, number: int) -> tuple[str, str, str, bool, str]:
@@ -234,3 +207,22 @@ class Annotation:
         rest = notes_html(self.notes.get(0, ()))
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
         return f'<div style="overflow-x:auto">{table}</div>{remark}{rest}'
+
+_FIGURE = "text-align:right;white-space:nowrap"
+_REFUSED = "background:#b3261e;color:#fff;border-radius:3px;padding:0 .4em"
+"""The style of a word that is readable on a light page and on a dark one."""
+
+
+def _notes_by_line(trace: Calls, name: str) -> dict[int, tuple[str, ...]]:
+    """Notes by the line of the file `name` (of any file, if "") whose call is the first that they are on; else in 0."""
+    places, seqs, stacks = Places(trace.store), trace.seq, trace.column("stack")
+    notes: dict[int, tuple[str, ...]] = {}
+    for first, last, text in trace.notes:
+        row = int(np.searchsorted(seqs, first))
+        if row < len(seqs) and seqs[row] <= last:
+            place = places.get(int(stacks[row]))
+            line = place[1] if place and (not name or PurePosixPath(place[0]).name == name) else 0
+            span = f"call {first}" if last == first else f"calls {first} to {last}"
+            span = span if line else f"note on {span}"
+            notes[line] = (*notes.get(line, ()), f"{span}: {visible(text)}")
+    return notes

@@ -19,7 +19,7 @@ from .. import extras
 from ..calls import Calls
 from ..errors import QueryError
 from . import arrow as table
-from .summary import table_html
+from .tabular import table_html
 
 _VIEWS = {
     "calls": table.to_arrow, "fds": table.fds_table, "paths": table.paths_table, "lines": table.lines_table,
@@ -32,7 +32,7 @@ SHOWN = 100
 
 
 @dataclass(frozen=True)
-class Result:
+class SqlResult:
     """The answer to a query. `arrow` is a pyarrow.Table."""
 
     arrow: Any
@@ -105,7 +105,7 @@ def _is_number(kind: Any) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
-def sql(trace: Calls, statement: str) -> Result:
+def sql(trace: Calls, statement: str) -> SqlResult:
     """Run one statement; QueryError says what is wrong and which columns there are, TraceError which extra is missing.
     """
     duckdb = extras.duckdb()
@@ -124,7 +124,7 @@ def sql(trace: Calls, statement: str) -> Result:
         relation = connection.sql(statement)
         if relation is None:
             raise QueryError("the statement gives no rows: ask with select")
-        return Result(relation.to_arrow_table())
+        return SqlResult(relation.to_arrow_table())
     except duckdb.Error as error:
         raise QueryError(_explained(str(error), shown)) from None
     finally:

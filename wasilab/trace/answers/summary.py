@@ -1,33 +1,33 @@
-"""The figures of a trace by call, as `strace -c` prints them.
+"""The figures of a trace by function, as `strace -c` prints them.
 
-For: `Trace.summary()`. Times in ns, computed with NumPy on whole columns. Not for: figures by source line (`lines.py`).
+For: `Trace.summary()`, and views that show such figures. Times are ns, computed with NumPy on whole columns. Not for:
+figures by source line (`source_lines.py`).
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ...text.escape import visible
-from ...text.numbers import duration, size
-from ..calls import Calls
-from ..columns.decode import call_name
+from ...text.numbers import counted, duration, size
+from ...wasi.library import LIBRARY_LOOKUP
+from ..calls import Array, Calls
 from ..record.layout import DID_NOT_RETURN
+from .tabular import noted_lines, notes_html, table_html, text_table, totals
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """All calls of one name. Times in ns."""
+class CallSummary:
+    """All calls of one function. Times in ns."""
 
     call: str
     calls: int
     errors: int
-    """Calls that returned an errno, the refused ones included."""
+    """Calls that returned an errno, refused ones included."""
     refused: int
     total: int
     min: int
@@ -35,6 +35,39 @@ class Row:
     p99: int
     max: int
     bytes: int
+    """Bytes that the calls read or wrote."""
+
+
+def call_summaries(
+    names: Sequence[str], call: Array, dur: Array, failed: Array, refused: Array, nbytes: Array
+) -> list[CallSummary]:
+    """One summary for each function among some calls, the one that took most time first.
+
+    All arrays have one entry a call: the function's number, ns, whether it returned an errno, whether it was refused,
+    bytes moved. `names` are the functions' names by number (`Functions.names`).
+    """
+    counts = np.bincount(call, minlength=256)
+    ordered = dur[np.argsort(call, kind="stable")]  # a radix sort, on bytes
+    errors = np.bincount(call[failed], minlength=256)
+    denied = np.bincount(call[refused], minlength=256)
+    moved = totals(call, nbytes, 256)
+    rows = []
+    end = 0
+    for number in np.flatnonzero(counts).tolist():
+        start, end = end, end + int(counts[number])
+        figures = int(errors[number]), int(denied[number]), int(moved[number])
+        rows.append(_summary(names[number], ordered[start:end], *figures))
+    return sorted(rows, key=lambda row: (-row.total, row.call))
+
+
+def _summary(name: str, dur: Array, errors: int, refused: int, moved: int) -> CallSummary:
+    n = len(dur)
+    if not n:
+        return CallSummary(name, 0, errors, refused, 0, 0, 0, 0, 0, moved)
+    middle, high = (n - 1) // 2, min(n - 1, int(n * 0.99))
+    part = np.partition(dur, (middle, high))
+    low, median, p99, top = int(dur.min()), int(part[middle]), int(part[high]), int(dur.max())
+    return CallSummary(name, n, errors, refused, int(dur.sum(dtype="<u8")), low, median, p99, top, moved)
 
 
 _HEAD = ("% time", "total", "calls", "errors", "refused", "min", "median", "p99", "bytes", "call")
@@ -42,53 +75,43 @@ _HEAD = ("% time", "total", "calls", "errors", "refused", "min", "median", "p99"
 
 @dataclass(frozen=True)
 class Summary:
-    """One row for each call that occurs, the one that took most time first."""
+    """One row for each function that was called, the one that took most time first."""
 
-    rows: tuple[Row, ...]
-    total: Row
+    rows: tuple[CallSummary, ...]
+    total: CallSummary
+    """All WASI calls together."""
     dropped: int = 0
     notes: tuple[str, ...] = ()
     stacks: bool = False
     """Whether stacks were taken, which costs time between calls."""
     whole: Calls | None = field(default=None, repr=False, compare=False)
-    """The trace, unless the summary is of a selection of its calls."""
+    """The calls, unless the summary is of a part of a trace."""
 
     @cached_property
     def guest(self) -> int:
-        """Time between the calls: the guest's own, in ns; 0 for a selection of calls. Computed when asked for."""
+        """Time between the calls, which is the guest's own, in ns; 0 for a part of a trace. Computed when asked for."""
         return 0 if self.whole is None else int(self.whole.column("gap").sum(dtype="<i8"))
 
     @classmethod
     def from_calls(cls, trace: Calls) -> Summary:
         """The summary of the calls of `trace`."""
-        call, errno = trace.column("call"), trace.column("errno")
+        call, errno, dur, nbytes = (trace.column(name) for name in ("call", "errno", "dur", "nbytes"))
         failed = (errno != 0) & (errno != DID_NOT_RETURN)
         refused = trace.column("denied_by") != 0
-        counts = np.bincount(call, minlength=256)
-        order = np.argsort(call, kind="stable")  # a radix sort, on bytes
-        dur = trace.column("dur")[order]
-        errors = np.bincount(call[failed], minlength=256)
-        denied = np.bincount(call[refused], minlength=256)
-        moved = totals(call, trace.column("nbytes"), 256)
-        rows = []
-        end = 0
-        for number in np.flatnonzero(counts).tolist():
-            start, end = end, end + int(counts[number])
-            rows.append(
-                _row(call_name(number), dur[start:end], int(errors[number]), int(denied[number]), int(moved[number]))
-            )
-        rows.sort(key=lambda row: (-row.total, row.call))
-        total = _row("total", dur, int(errors.sum()), int(denied.sum()), int(moved.sum()))
+        rows = call_summaries(trace.functions.names, call, dur, failed, refused, nbytes)
+        asked = call != LIBRARY_LOOKUP.number
+        errors, denied = int(np.count_nonzero(failed & asked)), int(np.count_nonzero(refused & asked))
+        total = _summary("total", dur[asked], errors, denied, sum(row.bytes for row in rows))
         whole = trace if trace.rows is None else None
         return cls(tuple(rows), total, trace.dropped, noted_lines(trace), bool(trace.store.stacks), whole)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[CallSummary]:
         return iter(self.rows)
 
-    def __getitem__(self, call: str) -> Row:
+    def __getitem__(self, call: str) -> CallSummary:
         for row in self.rows:
             if row.call == call:
                 return row
@@ -98,83 +121,37 @@ class Summary:
         """The rows as dictionaries, times in ns."""
         return [asdict(row) for row in self.rows]
 
-    def _times(self) -> list[str]:
-        whole = self.total.total + self.guest
-        if not self.guest:
-            return []
-        share = 100 * self.total.total / whole
-        stacks = " (with the taking of stacks)" if self.stacks else ""
-        host, guest = duration(self.total.total), duration(self.guest)
-        return [f"in the host {host} ({share:.1f}%), in the guest {guest}{stacks}"]
+    def _remarks(self) -> list[str]:
+        remarks = []
+        if self.guest:
+            share = 100 * self.total.total / (self.total.total + self.guest)
+            stacks = " (with the taking of stacks)" if self.stacks else ""
+            host, guest = duration(self.total.total), duration(self.guest)
+            remarks.append(f"in the host {host} ({share:.1f}%), in the guest {guest}{stacks}")
+        if any(row.call == LIBRARY_LOOKUP.name for row in self.rows):
+            remarks.append(f"{LIBRARY_LOOKUP.name} is no WASI call: the program's own library refused a path by itself")
+        return [*remarks, *self.notes]
 
-    def _cells(self, row: Row) -> tuple[str, ...]:
+    def _cells(self, row: CallSummary) -> tuple[str, ...]:
         share = 100 * row.total / self.total.total if self.total.total else 0.0
         return (
             f"{share:.1f}", duration(row.total), f"{row.calls:,}", f"{row.errors:,}" if row.errors else "",
-            f"{row.refused:,}" if row.refused else "", duration(row.min), duration(row.median),
-            duration(row.p99), size(row.bytes) if row.bytes else "", row.call,
+            f"{row.refused:,}" if row.refused else "", duration(row.min), duration(row.median), duration(row.p99),
+            size(row.bytes) if row.bytes else "", row.call,
         )  # fmt: skip
 
     def __str__(self) -> str:
-        table = [_HEAD, *map(self._cells, self.rows), self._cells(self.total)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [" ".join([*(c.rjust(w) for c, w in zip(r[:-1], widths, strict=False)), r[-1]]) for r in table]
-        rule = " ".join("-" * width for width in widths)
-        lines = [lines[0], rule, *lines[1:-1], rule, lines[-1], *self._times(), *self.notes]
+        cells = [_HEAD, *map(self._cells, (*self.rows, self.total))]
+        lines = text_table(cells, {len(_HEAD) - 1}, " ")
+        rule = " ".join("-" * max(map(len, column)) for column in zip(*cells, strict=True))
+        lines = [lines[0], rule, *lines[1:-1], rule, lines[-1], *self._remarks()]
         if self.dropped:
-            lines.append(f"({self.dropped:,} earlier calls were dropped to keep to the trace's budget)")
+            lines.append(f"({counted(self.dropped, 'earlier call')} dropped to keep to the trace's budget)")
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         table = table_html(_HEAD, [self._cells(row) for row in (*self.rows, self.total)])
-        words = notes_html([*self._times(), *self.notes])
-        note = f"<p>{self.dropped:,} earlier calls were dropped (the trace's budget).</p>" if self.dropped else ""
-        return f"{table}{words}{note}"
-
-
-def noted_lines(trace: Calls) -> tuple[str, ...]:
-    """A person's notes on the calls of `trace`, a line each."""
-    if not trace.notes or not len(trace):
-        return ()
-    seq = trace.column("seq")
-    found = []
-    for first, last, text in trace.notes:
-        if np.searchsorted(seq, first) < np.searchsorted(seq, last, "right"):
-            span = f"call {first}" if last == first else f"calls {first} to {last}"
-            found.append(f"note on {span}: {visible(text)}")
-    return tuple(found)
-
-
-def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of texts that may be a guest's; a narrow page scrolls it and breaks no figure from its unit."""
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return (
-        '<div style="overflow-x:auto"><table style="white-space:nowrap">'
-        f"<thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def notes_html(notes: Sequence[str]) -> str:
-    """Such lines as paragraphs."""
-    return "".join(f"<p>{html.escape(line)}</p>" for line in notes)
-
-
-def totals(codes: Any, weights: Any, n: int) -> Any:
-    """The sum of the weights of each code below `n`, i8; a sum beyond 2**62 (only in a file that lies) is that."""
-    return np.minimum(np.bincount(codes, weights=weights, minlength=n), 2.0**62).astype("<i8")
-
-
-def _row(name: str, dur: Any, errors: int, refused: int, moved: int) -> Row:
-    n = len(dur)
-    if not n:
-        return Row(name, 0, errors, refused, 0, 0, 0, 0, 0, moved)
-    middle, high = (n - 1) // 2, min(n - 1, int(n * 0.99))
-    part = np.partition(dur, (middle, high))
-    low, median, p99, top = int(dur.min()), int(part[middle]), int(part[high]), int(dur.max())
-    return Row(name, n, errors, refused, int(dur.sum(dtype="<u8")), low, median, p99, top, moved)
+        dropped = f"{counted(self.dropped, 'earlier call')} dropped (the trace's budget)"
+        return table + notes_html([*self._remarks(), *([dropped] if self.dropped else [])])

@@ -1,11 +1,9 @@
 """From raw records to typed values, a column at a time, by the spec table.
 
-For: every view that shows arguments or results. A `Plan` says where each parameter of a call lies (record words, path,
-payload); `Batch` reads one parameter of many calls at once with NumPy, so that decoding a row costs well under a
-microsecond. Not for: turning values into text (`show.py`).
-
-The record holds the first four core words, the first path and the first scalar result; everything else lies in the
-payload, of which `record/payload.py` has the schema.
+For: every view that shows arguments or results. A `Plan` says where each parameter of a function is recorded: in the
+record's first four core words, as its path, or in its payload (`record/payload.py` has the schema). `Batch` reads one
+parameter of many calls at once with NumPy, so that decoding a row costs well under a microsecond. Not for: turning
+values into text (`strace/values.py`).
 """
 
 from __future__ import annotations
@@ -19,14 +17,19 @@ import numpy as np
 
 from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
-from ...wasi.preview1 import spec
-from ...wasi.preview1.signature import Call, Type
-from ..record.layout import DID_NOT_RETURN, Flag
-from ..record.payload import HEADER, MAX_KEPT_SUBSCRIPTIONS, RECORD_WORDS, Aux, Schema, schema
+from ...wasi.preview1.signature import Type
+from ...wasi.preview1.spec import UNKNOWN, UNSTABLE
+from ..record.functions import BUILT_IN, Function, Functions, unpack_values
+from ..record.layout import DID_NOT_RETURN
+from ..record.payload import HEADER, MAX_KEPT_SUBSCRIPTIONS, RECORD_WORDS, VALUES, Aux, Schema, schema
 from .part import Part
 
 Array = np.ndarray[Any, Any]
 Values = list[Any]
+
+VALUE = "value"
+"""The kind of a parameter or result of a further function (`record/functions.py`)."""
+_VALUE_TYPE = Type("value", VALUE, ())
 
 
 class Iovec(NamedTuple):
@@ -61,16 +64,25 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the calls of one kind are read."""
+    """How the calls of one function are read."""
 
-    call: Call
+    number: int
+    """The column `call`."""
+    name: str
+    family: str
+    module: str
     payload: Schema
     params: tuple[Field, ...]
     results: tuple[Field, ...]
-    moves: str
+    moves: str = ""
     """What `nbytes` counts: "result" (the first result), "length" (the buffer's length) or "" for nothing."""
-    writes: bool
+    writes: bool = False
     """Whether the bytes moved leave the guest."""
+
+    @property
+    def unstable(self) -> bool:
+        """Whether it is a call of `wasi_unstable`, which has layouts of its own."""
+        return self.module == "wasi_unstable"
 
 
 _MOVED_IN_RESULT = {
@@ -78,14 +90,20 @@ _MOVED_IN_RESULT = {
 }  # fmt: skip
 
 
+def plan(functions: Functions, number: int, unstable: bool = False) -> Plan:
+    """The plan of a function of a trace; without parameters for a number that stands for no function."""
+    further = functions.get(number)
+    if further is not None:
+        return _further_plan(number, further)
+    return built_in_plan(number, unstable) if number < len(BUILT_IN) else _unknown_plan(number, functions.names[number])
+
+
 @lru_cache(maxsize=512)
-def plan(number: int, unstable: bool = False) -> Plan:
-    """The plan of the call with this number; an empty one for a number that the spec does not have."""
-    if number >= len(spec.BY_NUMBER):
-        return Plan(spec.UNKNOWN, schema(spec.UNKNOWN), (), (), "", False)
-    call = spec.BY_NUMBER[number]
+def built_in_plan(number: int, unstable: bool = False) -> Plan:
+    """The plan of a function that every trace knows."""
+    call = BUILT_IN[number]
     if unstable:
-        call = spec.UNSTABLE.get(call.name, call)
+        call = UNSTABLE.get(call.name, call)
     at = 0
     params: list[Field] = []
     seen: dict[str, int] = {}
@@ -98,7 +116,18 @@ def plan(number: int, unstable: bool = False) -> Plan:
     results = tuple(Field(r.name, r.type, "result", -1, i) for i, r in enumerate(call.results))
     moves = "result" if call.name in _MOVED_IN_RESULT else "length" if call.name == "random_get" else ""
     writes = "write" in call.name or "send" in call.name
-    return Plan(call, schema(call), tuple(params), results, moves, writes)
+    layout = schema(call)
+    return Plan(number, call.name, call.family, call.module, layout, tuple(params), results, moves, writes)
+
+
+def _further_plan(number: int, function: Function) -> Plan:
+    params = tuple(Field(name, _VALUE_TYPE, VALUE, -1, i) for i, (name, _) in enumerate(function.params))
+    results = tuple(Field(name, _VALUE_TYPE, VALUE, -1, i) for i, (name, _) in enumerate(function.results))
+    return Plan(number, function.name, function.family, function.module, VALUES, params, results)
+
+
+def _unknown_plan(number: int, name: str) -> Plan:
+    return Plan(number, name, "unknown", "", schema(UNKNOWN), (), ())
 
 
 class Batch:
@@ -195,13 +224,16 @@ class Batch:
     # -- one parameter or result of all calls -------------------------------------------------------------------------
 
     def values(self, field: Field) -> Values:
-        """The parameter's value in each call (see `_READERS`)."""
+        """The parameter's value in each call; None where the trace does not hold it."""
         return _READERS[field.kind](self, field)
 
     def results(self, field: Field) -> Values:
         """The result's value in each call; None where the call failed or did not return."""
         layout = field.type.struct
         ok = (self.errno == 0).tolist()
+        if field.kind == VALUE:
+            found = _items(self.data, field.order)
+            return [value if good else None for good, value in zip(ok, found, strict=True)]
         if self.plan.payload.aux is Aux.STRUCT and layout is not None:
             size, unpack = layout.size, layout.unpack
             make = _MAKERS.get((field.type.name, size), tuple)
@@ -255,7 +287,7 @@ def _iovecs(batch: Batch, field: Field) -> Values:
 def _buffer(batch: Batch, field: Field) -> Values:
     """The bytes written to the buffer (directory entries for fd_readdir), None where the call failed."""
     ok = (batch.errno == 0).tolist()
-    if batch.plan.call.name == "fd_readdir":
+    if batch.plan.name == "fd_readdir":
         return [dirents(data) if good else None for good, data in zip(ok, batch.data, strict=True)]
     return [data if good else None for good, data in zip(ok, batch.data, strict=True)]
 
@@ -267,7 +299,7 @@ def _strings(batch: Batch, field: Field) -> Values:
 
 
 def _subscriptions(batch: Batch, field: Field) -> Values:
-    unstable = batch.plan.call.module == "wasi_unstable"
+    unstable = batch.plan.unstable
     size = batch.plan.payload.subscription_bytes
     found = []
     counts = batch.word(2).tolist()
@@ -291,6 +323,16 @@ def _events(batch: Batch, field: Field) -> Values:
     return found
 
 
+def _value(batch: Batch, field: Field) -> Values:
+    return _items(batch.aux, field.order)
+
+
+def _items(packed: list[bytes], order: int) -> Values:
+    """One of the values that each payload holds (`pack_values`)."""
+    lists = map(unpack_values, packed)
+    return [values[order] if values is not None and order < len(values) else None for values in lists]
+
+
 _READERS: dict[str, Callable[[Batch, Field], Values]] = {
     sig.FD: _fd,
     sig.SCALAR: _scalar,
@@ -301,6 +343,7 @@ _READERS: dict[str, Callable[[Batch, Field], Values]] = {
     sig.OUTSTRINGS: _strings,
     sig.INSUBS: _subscriptions,
     sig.OUTEVENTS: _events,
+    VALUE: _value,
 }
 
 
@@ -333,30 +376,14 @@ def bytes_moved(call: Array, errno: Array, result: Array, args: Array) -> Array:
     """How many bytes each call moved, u64: 0 for failed calls and those that move none."""
     by_result = np.zeros(256, bool)
     by_length = np.zeros(256, bool)
-    for number in range(len(spec.BY_NUMBER)):
-        by_result[number] = plan(number).moves == "result"
-        by_length[number] = plan(number).moves == "length"
+    for number in range(len(BUILT_IN)):
+        by_result[number] = built_in_plan(number).moves == "result"
+        by_length[number] = built_in_plan(number).moves == "length"
     moved = np.where(by_result[call] & (errno == 0), result, np.uint64(0))
     lengths = by_length[call] & (errno == 0)
     if lengths.any():
         moved[lengths] = args[lengths, 1]
     return moved
-
-
-def is_unstable(flags: Array | int) -> Any:
-    """Whether calls are of `wasi_unstable`."""
-    return (flags & int(Flag.UNSTABLE)) != 0
-
-
-NAMES: tuple[str, ...] = tuple(call.name for call in spec.BY_NUMBER)
-"""Names of the calls by number."""
-FAMILY_OF: tuple[str, ...] = tuple(call.family for call in spec.BY_NUMBER)
-"""Families of the calls by number."""
-
-
-def call_name(number: int) -> str:
-    """The name of a call, "unknown_N" for a number that the spec does not have."""
-    return NAMES[number] if number < len(NAMES) else f"unknown_{number}"
 
 
 def _errno_name(number: int) -> str:

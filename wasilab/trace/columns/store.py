@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from ...wasi.preview1 import spec
+from ..record.functions import Functions
 from ..record.layout import Life, settled
 from ..record.payload import HEADER
 from ..record.reasons import Reason
 from ..record.recorder import Recorder
 from ..record.tables import Resolver, Tables
 from .container_reader import read
+from .decode import Plan, plan
 from .part import Part
 from .records import RECORD, records_of
 
@@ -38,6 +40,8 @@ class Store:
         self.dropped = tables.dropped
         self.notes = [(int(first), int(last), str(text)) for first, last, text in tables.notes]
         self.stacks = tables.stacks
+        self.functions = Functions(tables.functions)
+        """Number in the column `call` -> function."""
         self._frames = tables.frames
         self._located: dict[int, tuple[str, int, str | None, int]] = {}
         self._open = tables.lives
@@ -69,7 +73,8 @@ class Store:
         """What a file holds once, with frames resolved to source lines."""
         notes = [list(note) for note in self.notes]
         frames = [list(frame) for frame in self.frames]
-        return Tables(dict(self.meta), self.dropped, list(self._open), self.stacks, frames, notes)
+        functions = list(self.functions.further)
+        return Tables(dict(self.meta), self.dropped, list(self._open), self.stacks, frames, notes, functions)
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
@@ -197,6 +202,10 @@ class Store:
             if low < high:
                 part.checked()
                 yield part, rows[low:high] - start, np.arange(low, high)
+
+    def plan(self, number: int, unstable: bool = False) -> Plan:
+        """How the calls of a function are read."""
+        return plan(self.functions, number, unstable)
 
     def locate(self, row: int) -> tuple[Part, int]:
         """The part that holds a row, and the index in it."""

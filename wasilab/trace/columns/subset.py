@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..record.layout import Flag
 from ..record.reasons import Reason
-from .decode import Batch, plan
+from .decode import Batch
 from .part import Part
 from .store import Store
 
@@ -25,7 +26,7 @@ def parts_of(store: Store, rows: Array | None) -> list[Part]:
         return store.all_parts
     found = []
     for part, index, _ in store.batches(rows):
-        found.append(part if len(index) == part.n else _pick(part, index))
+        found.append(part if len(index) == part.n else _pick(store, part, index))
     whole = {id(part) for part in found}
     lives = [life for part in store.all_parts if id(part) not in whole for life in part.closed()]
     empty = np.zeros(0, store.all_parts[0].records.dtype) if store.all_parts else np.zeros(0)
@@ -34,9 +35,9 @@ def parts_of(store: Store, rows: Array | None) -> list[Part]:
     return found
 
 
-def _pick(part: Part, index: Array) -> Part:
+def _pick(store: Store, part: Part, index: Array) -> Part:
     records = part.records[index].copy()
-    payloads = blobs(part, index)
+    payloads = blobs(store, part, index)
     arena = bytearray()
     reasons: dict[Reason, int] = {}
     for i, blob in enumerate(payloads):
@@ -60,14 +61,14 @@ def _pick(part: Part, index: Array) -> Part:
     return Part(int(seqs[0]), len(index), records, bytes(arena), paths, list(reasons), (), seqs)
 
 
-def blobs(part: Part, index: Array) -> list[bytes]:
+def blobs(store: Store, part: Part, index: Array) -> list[bytes]:
     """The payload of each call, header included; b"" where there is none that is whole."""
     out: list[bytes] = [b""] * len(index)
     records = part.records[index]
-    keys = records["call"].astype("<u2") | ((records["flags"] & 8) << 8)
+    keys = records["call"].astype("<u2") | ((records["flags"] & int(Flag.UNSTABLE)) << 8)
     for key in np.unique(keys).tolist():
         chosen = np.flatnonzero(keys == key)
-        batch = Batch(part, index[chosen], plan(key & 0xFF, bool(key >> 8)))
+        batch = Batch(part, index[chosen], store.plan(key & 0xFF, bool(key >> 8)))
         arena = batch.arena
         starts, ends, good = batch.extents()
         for i, start, end, has in zip(chosen.tolist(), starts, ends, good, strict=True):

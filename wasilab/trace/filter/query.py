@@ -160,7 +160,7 @@ class _Parser:
         if following is None or following["op"] is None:
             if name in WORDS:
                 return word(self.trace, name)
-            if column := column_of(name):
+            if column := column_of(self.trace.functions, name):
                 return compare(self.trace, column, "=", name)
             if name in COLUMNS:
                 raise QueryError(f"{name} is compared with nothing: write {EXAMPLES.get(name, f'{name}=3')}")

@@ -18,10 +18,9 @@ from ...capabilities.refusal import DeniedBy
 from ...text.nearest import did_you_mean
 from ...text.numbers import SIZE_UNITS, parse_duration
 from ...wasi import types as t
-from ...wasi.operations import FAMILIES
 from ..calls import Calls
-from ..columns.decode import FAMILY_OF, NAMES
 from ..errors import QueryError
+from ..record.functions import Functions
 from ..record.layout import DID_NOT_RETURN, Flag
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -127,8 +126,7 @@ def word(trace: Calls, name: str) -> Mask:
 def compare(trace: Calls, name: str, op: str, value: str) -> Mask:
     """The calls whose column `name` stands in relation `op` to `value`."""
     if name in ("call", "family"):
-        table = np.zeros(256, bool)
-        table[: len(NAMES)] = _call_table(value, regex="~" in op, family=name == "family")
+        table = _call_table(trace.functions, value, regex="~" in op, family=name == "family")
         return _negate(table[trace.column("call")], _equality(name, op))
     if name == "errno":
         if op in ("<", "<=", ">", ">="):
@@ -189,37 +187,39 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def _call_table(value: str, *, regex: bool, family: bool = False) -> Mask:
-    texts = FAMILY_OF if family else NAMES
+def _call_table(functions: Functions, value: str, *, regex: bool, family: bool = False) -> Mask:
+    """For each of the 256 numbers of functions whether `value` names it."""
+    texts = functions.families if family else functions.names
     if regex:
         pattern = _regex("family" if family else "call", value)
         return np.array([bool(pattern.search(text)) for text in texts])
-    table = np.zeros(len(NAMES), bool)
+    table = np.zeros(256, bool)
     for item in _split(value):
         if len(item) > 2 and item[0] == item[-1] == "/":
-            table |= _call_table(item[1:-1], regex=True)
+            table |= _call_table(functions, item[1:-1], regex=True)
             continue
         found = np.array([fnmatch.fnmatchcase(text, item) for text in texts])
         if not family and not found.any():
-            found = np.array([text == item for text in FAMILY_OF])
+            found = np.array([text == item for text in functions.families])
         if not found.any() and not any(char in item for char in "*?["):
-            kind, valid = ("family", FAMILIES) if family else ("call", (*NAMES, *FAMILIES))
-            hint = did_you_mean(item, valid, f"; families are: {', '.join(FAMILIES)}")
-            raise QueryError(f"WASI has no {kind} {shown(item)}{hint}")
+            families = functions.family_names
+            names = () if family else [functions.names[number] for number in functions.known]
+            hint = did_you_mean(item, (*names, *families), f"; families are: {', '.join(families)}")
+            raise QueryError(f"WASI has no {'family' if family else 'call'} {shown(item)}{hint}")
         if not found.any() and "|" in item:
             raise QueryError(f"no call is called {shown(item)}: any of several is written with commas, path_*,fd_*")
         table |= found
     return table
 
 
-def column_of(name: str) -> str:
+def column_of(functions: Functions, name: str) -> str:
     """The column that a word on its own is compared with: "call" for a call's name, a pattern of names or a family,
     "errno" for an errno; "" for anything else."""
     try:
         if re.fullmatch("E[A-Z0-9]+", name):
             _errno(name)
             return "errno"
-        return "call" if _call_table(name, regex=False).any() else ""
+        return "call" if _call_table(functions, name, regex=False).any() else ""
     except QueryError:
         return ""
 

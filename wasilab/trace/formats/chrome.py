@@ -14,7 +14,7 @@ import numpy as np
 
 from ...text.escape import visible
 from ..calls import Calls
-from ..columns.decode import ERRNO_NAMES, FAMILY_OF, call_name
+from ..columns.decode import ERRNO_NAMES
 from ..columns.store import reason_of
 from ..record.layout import DID_NOT_RETURN
 from ..strace.lines import denied_name
@@ -46,6 +46,7 @@ def _meta(name: str, tid: int, value: str) -> dict[str, Any]:
 def _calls(trace: Calls) -> Any:
     total = 0
     noted = trace.notes
+    functions, families = trace.functions.names, trace.functions.families
     for rows in decoded(trace):
         records = rows.records
         names = ("t_start", "dur", "call", "errno", "denied_by", "tid", "payload")
@@ -65,9 +66,8 @@ def _calls(trace: Calls) -> Any:
                 extra["note"] = "; ".join(notes)
             if denied:
                 extra["denied"] = visible(reason_of(rows.part, payload).text) or denied_name(denied)
-            family = FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"
             out.append({
-                "ph": "X", "name": call_name(call), "cat": f"wasi,wasi.{family}", "pid": _PID, "tid": tid,
+                "ph": "X", "name": functions[call], "cat": f"wasi,wasi.{families[call]}", "pid": _PID, "tid": tid,
                 "ts": start / 1000, "dur": dur / 1000, "args": extra,
             })  # fmt: skip
             if count:

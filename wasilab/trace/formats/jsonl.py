@@ -14,7 +14,7 @@ import numpy as np
 
 from ...capabilities.refusal import DeniedBy
 from ..calls import Calls
-from ..columns.decode import ERRNO_NAMES, call_name
+from ..columns.decode import ERRNO_NAMES
 from ..columns.part import Part, ascending
 from ..columns.records import COLUMN_NAMES, RECORD
 from ..columns.store import Store, reason_of
@@ -39,11 +39,11 @@ def write(trace: Calls, file: IO[bytes]) -> None:
     dumps = json.JSONEncoder(separators=(",", ":")).encode
     full = trace.column("full_path").tolist()
     nbytes = trace.column("nbytes").tolist()
-    noted = trace.notes
+    noted, functions = trace.notes, trace.functions.names
     for rows in decoded(trace):
         part, index, records, at, args, results = rows.part, rows.index, rows.records, rows.at, rows.args, rows.results
         seqs = part.numbers(index).tolist()
-        payloads = blobs(part, index)
+        payloads = blobs(trace.store, part, index)
         raws = zip(*(records[name].tolist() for name in _RAW), strict=True)
         words = records["args"].tolist()
         names = [None, *part.paths]
@@ -52,7 +52,7 @@ def write(trace: Calls, file: IO[bytes]) -> None:
             record = records[i]
             path = int(record["path"])
             line: dict[str, Any] = {
-                "seq": seqs[i], "t_start": raw[0], "dur": raw[1], "call": call_name(int(record["call"])),
+                "seq": seqs[i], "t_start": raw[0], "dur": raw[1], "call": functions[int(record["call"])],
                 "errno": ERRNO_NAMES[int(record["errno"])], "path": full[at[i]], "nbytes": nbytes[at[i]],
                 "args": args[i], "result": results[i],
             }  # fmt: skip

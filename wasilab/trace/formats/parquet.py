@@ -15,7 +15,6 @@ import numpy as np
 from .. import extras
 from ..answers import arrow as table
 from ..calls import Calls
-from ..columns.decode import NAMES
 from ..columns.part import Part, ascending
 from ..columns.records import RECORD
 from ..columns.store import Store
@@ -93,7 +92,8 @@ def _payloads(trace: Calls) -> Any:
             buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(arena)]
             pieces.append(pa.Array.from_buffers(pa.binary(), len(index), buffers))
         else:
-            found = [b"\0\0" + blob[2:] + bytes(-len(blob) & 3) if blob else b"" for blob in blobs(part, index)]
+            kept = blobs(trace.store, part, index)
+            found = [b"\0\0" + blob[2:] + bytes(-len(blob) & 3) if blob else b"" for blob in kept]
             pieces.append(pa.array(found, pa.binary()))
     return pa.chunked_array(pieces, pa.binary())
 
@@ -204,5 +204,3 @@ def _arena(payload: Any) -> tuple[Array, Array, Array]:
     data = np.frombuffer(buffers[2], "u1") if buffers[2] is not None else np.zeros(0, "u1")
     return data[offsets[0] : offsets[-1]].copy(), offsets[:-1] - offsets[0], sizes > 0
 
-
-assert len(NAMES) < 255

@@ -17,7 +17,7 @@ import numpy as np
 from ...text.escape import visible
 from ...wasi.preview1.spec import SNAPSHOT1
 from ..calls import Calls
-from ..columns.decode import ERRNO_NAMES, FAMILY_OF, Batch, call_name, plan
+from ..columns.decode import ERRNO_NAMES, Batch, built_in_plan
 from ..columns.store import reason_of
 from ..filter.query import matching
 from ..record.layout import Flag
@@ -45,6 +45,7 @@ def _packets(trace: Calls) -> Iterator[list[bytes]]:
     counters = _Counters()
     opens, closes = _flows(trace)
     notes = trace.notes
+    names, families = trace.functions.names, trace.functions.families
     for rows in decoded(trace):
         out: list[bytes] = []
         records = rows.records
@@ -56,10 +57,9 @@ def _packets(trace: Calls) -> Iterator[list[bytes]]:
         )  # fmt: skip
         for start, dur, call, errno, denied, tid, stack, args, results, payload, seq in columns:
             track = number(11, _FIRST_THREAD + tid)
-            family = FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"
             begin = [
                 number(9, _SLICE_BEGIN), track, number(3, interned.of(1, "wasi")),
-                number(3, interned.of(1, f"wasi.{family}")), number(10, interned.of(2, call_name(call))),
+                number(3, interned.of(1, f"wasi.{families[call]}")), number(10, interned.of(2, names[call])),
                 *(_argument(interned, k, v) for k, v in args.items()), _argument(interned, "seq", seq),
             ]  # fmt: skip
             if seq in opens:
@@ -219,7 +219,7 @@ def _logs(trace: Calls, interned: _Interned) -> list[bytes]:
         chosen = trace.select(matching(trace, "call=fd_write ok", {"path": f"<{name}>"}))
         for part, index, _ in trace.store.batches(chosen.rows):
             records = part.records[index]
-            data = Batch(part, index, plan(SNAPSHOT1["fd_write"].number)).data
+            data = Batch(part, index, built_in_plan(SNAPSHOT1["fd_write"].number)).data
             columns = [records[column].tolist() for column in ("t_start", "tid", "flags")]
             for start, tid, flags, raw in zip(*columns, data, strict=True):
                 body = raw.decode("utf-8", "backslashreplace").rstrip("\n") + ("..." if flags & Flag.TRUNCATED else "")

@@ -15,10 +15,11 @@ import numpy as np
 from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
 from ..calls import Calls
-from ..columns.decode import Batch, Field, Iovec, call_name, plan
+from ..columns.decode import Batch, Field, Iovec
 from ..columns.part import Part
+from ..record.functions import Bytes
 from ..record.layout import Flag
-from ..strace import show
+from ..strace.values import names_of, quote
 
 Array = np.ndarray[Any, Any]
 
@@ -45,7 +46,7 @@ def decoded(trace: Calls) -> Iterator[Rows]:
         keys = records["call"].astype("<u2") | ((records["flags"] & int(Flag.UNSTABLE)) << 8)
         for key in np.unique(keys).tolist():
             chosen = np.flatnonzero(keys == key)
-            batch = Batch(part, index[chosen], plan(key & 0xFF, bool(key >> 8)))
+            batch = Batch(part, index[chosen], trace.store.plan(key & 0xFF, bool(key >> 8)))
             args[chosen] = _dicts(batch.plan.params, [_plain(batch.values(f), f) for f in batch.plan.params], batch.n)
             found = [_plain(batch.results(f), f) for f in batch.plan.results]
             rows = _dicts(batch.plan.results, found, batch.n)
@@ -65,7 +66,7 @@ def _plain(values: list[Any], field: Field) -> list[Any]:
     if kind == sig.FD:
         return values
     if field.type.python is not None:
-        names = show.names_of(field.type.python)
+        names = names_of(field.type.python)
         return [None if value is None else names[value] for value in values]
     if values and isinstance(values[0], int):
         return values
@@ -79,16 +80,20 @@ def _value(value: Any) -> Any:
         return text(value)
     if isinstance(value, list):
         return [_value(one) for one in value]
+    if isinstance(value, Bytes):
+        return {"len": value.length, "data": text(value.data)}
+    if isinstance(value, dict):
+        return {str(name): _value(one) for name, one in value.items()}
     if isinstance(value, Iovec):
         return {"len": value.len, "data": text(value.data)}
     if isinstance(value, t.Fdstat):
-        rights = show.names_of(t.Rights)
+        rights = names_of(t.Rights)
         return {
-            "filetype": show.names_of(t.Filetype)[value.filetype], "flags": show.names_of(t.Fdflags)[value.flags],
+            "filetype": names_of(t.Filetype)[value.filetype], "flags": names_of(t.Fdflags)[value.flags],
             "rights_base": rights[value.rights_base], "rights_inheriting": rights[value.rights_inheriting],
         }  # fmt: skip
     if isinstance(value, t.Filestat):
-        return value._asdict() | {"filetype": show.names_of(t.Filetype)[value.filetype]}
+        return value._asdict() | {"filetype": names_of(t.Filetype)[value.filetype]}
     if hasattr(value, "_asdict"):
         return {name: _value(one) for name, one in value._asdict().items()}
     return str(value)
@@ -96,9 +101,4 @@ def _value(value: Any) -> Any:
 
 def text(data: bytes) -> str:
     """Bytes as text without quotes: printable UTF-8 as it is, the rest as C escapes."""
-    return show.quote(data)[1:-1]
-
-
-def name_of(record: Any) -> str:
-    """The call's name of a record."""
-    return call_name(int(record["call"]))
+    return quote(data)[1:-1]

@@ -44,6 +44,7 @@ class Aux(Enum):
     RESULT = "the second result, a u32; the first stands in the record"
     STRUCT = "the result, a struct, as it lies in guest memory"
     POLL = "the subscriptions as read, then the events as written"
+    VALUES = "the arguments, as `pack_values` writes them"
 
 
 class Data(Enum):
@@ -53,6 +54,7 @@ class Data(Enum):
     MOVED = "the bytes that the call moved through its array of buffers"
     BUFFER = "the bytes that the call wrote to its buffer"
     STRINGS = "the arguments or variables that the call wrote, each with its NUL"
+    VALUES = "the results, as `pack_values` writes them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,10 @@ class Schema:
     def further_words(self) -> int:
         """Core words that stand in the payload."""
         return max(self.words - RECORD_WORDS, 0)
+
+
+VALUES = Schema(0, Aux.VALUES, Data.VALUES, 0)
+"""The payloads of a function of a trace's own list (`functions.py`)."""
 
 
 def schema(call: Call) -> Schema:

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from ...capabilities.refusal import Need
 from ...text.escape import visible
 from .container import Section, Writer
+from .functions import FIRST_FURTHER, OTHER, Function
 from .layout import (
     CHUNK_BYTES,
     CHUNK_RECORDS,
@@ -107,6 +108,9 @@ class Recorder:
         self.stack_table: list[tuple[tuple[str, int], ...]] = []
         """Stack id - 1 -> frames, innermost first, each (function name, module offset)."""
         self.stacks_dropped = 0
+        self.functions: list[Function] = []
+        """The trace's own list of functions (`functions.py`)."""
+        self._function_numbers: dict[Function, int] = {}
         self._stack_ids: dict[tuple[tuple[str, int], ...], int] = {}
         self._generations: dict[int, int] = {}
         self._held = 0
@@ -258,6 +262,20 @@ class Recorder:
             index = self._stack_ids[key] = len(self.stack_table)
         return index
 
+    def function_number(self, function: Function) -> int:
+        """The number of a function that is not one of preview1, for the column `call`.
+
+        Enters it in the trace's own list at its first use. Once the list is full, all further ones share `OTHER`.
+        """
+        number = self._function_numbers.get(function)
+        if number is None:
+            number = FIRST_FURTHER + len(self.functions)
+            if number >= OTHER:
+                return OTHER
+            self.functions.append(function)
+            self._function_numbers[function] = number
+        return number
+
     def on_open(self, descriptor: Any) -> None:
         """Note that `descriptor` (wasi.fdtable.Descriptor) is open; hook of `FdTable`.
 
@@ -369,7 +387,8 @@ class Recorder:
             meta["stacks_dropped"] = self.stacks_dropped
         if self.spool_error:
             meta["spool_error"] = self.spool_error
-        return Tables(meta, self.dropped, [replace(life) for life in list(self.open_lives.values())], stacks, frames)
+        lives = [replace(life) for life in list(self.open_lives.values())]
+        return Tables(meta, self.dropped, lives, stacks, frames, functions=list(self.functions))
 
     def add_flag(self, seq: int, flag: Flag) -> None:
         """Set a flag of the call `seq`, if memory still holds it; a spooled or dropped call stays as it is."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from ...wasi.operations import Operation
+from .functions import Function
 from .layout import Life
 from .packing import pack_lives, unpack_lives
 
@@ -20,6 +22,10 @@ _TEXTS = ("name", "module", "sha256", "grants", "source", "lang", "source_name",
 _LAST_NS = (1 << 63) - 1
 _MOST_STACK = 1 << 12
 """Frames of one stack in a file; a recorder keeps fewer."""
+_MOST_NAME = 1 << 10
+"""Characters of the name of a function, parameter or type in a file."""
+_MOST_PARAMS = 1 << 8
+_OPERATIONS = frozenset(operation.value for operation in Operation)
 
 
 class SourceLine(Protocol):
@@ -57,6 +63,8 @@ class Tables:
     """[function, module offset, file or None, line or 0] of each different frame."""
     notes: list[list[Any]] = field(default_factory=list)
     """[first seq, last seq, text] of each note."""
+    functions: list[Function] = field(default_factory=list)
+    """The trace's own list of functions (`functions.py`)."""
 
     def locate(self, resolver: Resolver) -> None:
         """Give each frame the line of source that the resolver knows."""
@@ -67,10 +75,13 @@ class Tables:
 
     def document(self) -> dict[str, Any]:
         """All but the lives as values that JSON has."""
-        return {
+        document: dict[str, Any] = {
             "meta": self.meta, "notes": self.notes, "dropped": self.dropped, "stacks": self.stacks,
             "frames": self.frames,
         }  # fmt: skip
+        if self.functions:
+            document["functions"] = [asdict(function) for function in self.functions]
+        return document
 
     @classmethod
     def from_document(cls, document: Any, lives: Sequence[Life] | bytes | memoryview | str) -> Tables:
@@ -85,6 +96,7 @@ class Tables:
             frames = [_frame(frame) for frame in _rows(document["frames"], "frames")]
             stacks = [_stack(stack, len(frames)) for stack in _rows(document["stacks"], "stacks")]
             notes = [_note(note) for note in _rows(document["notes"], "notes")]
+            functions = [_function(entry) for entry in _rows(document.get("functions", []), "functions")]
         except KeyError as missing:
             raise ValueError(f"its tables lack {missing}") from None
         if isinstance(lives, str):
@@ -94,7 +106,7 @@ class Tables:
                 lives = unpack_lives(memoryview(lives))
             except struct.error:
                 raise ValueError("its table of descriptors is cut short") from None
-        return cls(meta, dropped, list(lives), stacks, frames, notes)
+        return cls(meta, dropped, list(lives), stacks, frames, notes, functions)
 
     def packed_lives(self, lives: Sequence[Life]) -> str:
         """Lives as `from_document` takes them, in hex."""
@@ -162,6 +174,29 @@ def _frame(found: Any) -> list[Any]:
         raise ValueError("a frame of a stack names no file")
     where = None if file is None else encodable(file)
     return [encodable(function), _number(offset, "an offset"), where, _number(line, "a line")]
+
+
+def _function(found: Any) -> Function:
+    if not isinstance(found, dict):
+        raise ValueError("a function is not a table")
+    name, family, module, version = (_name(found.get(key, "")) for key in ("name", "family", "module", "version"))
+    params, results = (_signature(found.get(key, [])) for key in ("params", "results"))
+    operation = found.get("operation")
+    known = Operation(operation) if operation in _OPERATIONS else Operation.UNKNOWN
+    return Function(name, family, module, version, known, params, results)
+
+
+def _name(found: Any) -> str:
+    if not isinstance(found, str) or len(found) > _MOST_NAME:
+        raise ValueError("the name of a function, parameter or type is not a text of ordinary length")
+    return encodable(found)
+
+
+def _signature(found: Any) -> tuple[tuple[str, str], ...]:
+    rows = _rows(found, "parameters of a function")
+    if len(rows) > _MOST_PARAMS or not all(isinstance(row, list) and len(row) == 2 for row in rows):
+        raise ValueError("the parameters of a function are not pairs of a name and a type")
+    return tuple((_name(name), _name(type_)) for name, type_ in rows)
 
 
 def _stack(found: Any, frames: int) -> list[int]:

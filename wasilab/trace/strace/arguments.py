@@ -1,6 +1,6 @@
 """The text of parameters and results, a column at a time, as pieces of lines.
 
-For: `text.py`, and whatever shows one argument (`views/`). Not for: a single value (`show.py`), or how pieces become
+For: `text.py`, and whatever shows one argument (`views/`). Not for: a single value (`values.py`), or how pieces become
 lines (`pieces.py`).
 """
 
@@ -16,11 +16,13 @@ import numpy as np
 from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
 from ...wasi.preview1.signature import Type
-from ..columns.decode import Batch, Field, Iovec
+from ..columns.decode import VALUE, Batch, Field, Iovec
 from ..record.layout import Flag
 from ..record.payload import MAX_KEPT_SUBSCRIPTIONS
 from .pieces import Piece, distinct, numbered, texts
-from .show import (
+from .stamps import dates
+from .style import STRING_BYTES
+from .values import (
     SHORT_RIGHTS,
     UNKNOWN,
     clipped,
@@ -32,8 +34,8 @@ from .show import (
     quoted,
     struct_text,
     subscription_text,
+    value_text,
 )  # fmt: skip
-from .stamps import dates
 
 Array = np.ndarray[Any, Any]
 Fds = Callable[[Batch, Field], Piece]
@@ -63,6 +65,8 @@ def parameter(batch: Batch, field: Field, limit: int, fds: Fds, verbose: bool = 
         return [_subscriptions(batch, field)]
     if kind == sig.OUTEVENTS:
         return [_events(batch, field)]
+    if kind == VALUE:
+        return [_values(batch.values(field), limit)]
     return [UNKNOWN]
 
 
@@ -70,6 +74,8 @@ def result(batch: Batch, field: Field, verbose: bool = True) -> list[Piece]:
     """The text of one result in every call; "?" where there is none."""
     if field.type.record:
         return _struct(batch, field, verbose)
+    if field.kind == VALUE:
+        return [_values(batch.results(field), STRING_BYTES)]
     if field.order == 0 and not batch.errno.any():
         return [scalar(batch.records["result"], field.type, verbose)]
     values = batch.results(field)
@@ -140,6 +146,10 @@ def scalar(values: Array, kind: Type, verbose: bool = True) -> Piece:
     return numbered(values, names_of(kind.python).__getitem__)
 
 
+def _values(values: list[Any], limit: int) -> list[str]:
+    return [UNKNOWN if value is None else value_text(value, limit) for value in values]
+
+
 def _string(batch: Batch, field: Field, limit: int) -> Piece:
     most = max(limit, PATH_CHARACTERS)
     if field.order:
@@ -172,7 +182,7 @@ def _at_pointers(batch: Batch, field: Field, one: Callable[[Any], str]) -> Piece
 def _subscriptions(batch: Batch, field: Field) -> Piece:
     good, aux, data, _ = batch.places
     size = t.SUBSCRIPTION.size
-    if batch.plan.call.module == "wasi_unstable" or not good.all():
+    if batch.plan.unstable or not good.all():
         return [listed(value, subscription_text) for value in batch.values(field)]
     counts = np.minimum((data - aux) // size, batch.word(2))
     rows = _structs_at(batch, aux, counts, t.SUBSCRIPTION)
@@ -197,7 +207,7 @@ def _events(batch: Batch, field: Field) -> Piece:
     kept = np.minimum(batch.word(2), MAX_KEPT_SUBSCRIPTIONS).astype("<i8") * t.SUBSCRIPTION.size
     counts = batch.records["result"]
     whole = good & (data - aux - kept == counts.astype("<i8") * t.EVENT.size) & (counts > 0)
-    if batch.plan.call.module == "wasi_unstable" or batch.errno.any() or not whole.all():
+    if batch.plan.unstable or batch.errno.any() or not whole.all():
         return _at_pointers(batch, field, event_text)
     rows = _structs_at(batch, aux + kept, counts.astype("<i8"), t.EVENT)
     fields = zip(*(rows[f"f{i}"].tolist() for i in range(5)), strict=True)

@@ -5,7 +5,7 @@
 
 For: `Trace.text()`, `--strace`, the `.strace` export. The text is an interface (golden tests): one line a call, no
 banner, the thread first, epoch seconds with six digits. Lines are made a column at a time, because a million of them
-are asked for. Not for: single values (`show.py`) or choosing calls (`query.py`).
+are asked for. Not for: single values (`values.py`) or choosing calls (`query.py`).
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ import numpy as np
 
 from ...capabilities.refusal import DeniedBy
 from ...text.escape import visible
+from ...wasi.library import LIBRARY_LOOKUP
 from ..calls import Calls
-from ..columns.decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan, call_name, plan
+from ..columns.decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan
 from ..columns.part import Part
 from ..columns.store import Store, reason_of
 from ..record.layout import DID_NOT_RETURN, Flag, Life
-from . import arguments, show
+from . import arguments
 from .pieces import Piece, distinct, numbered, texts
 from .stamps import after, before
 from .style import Style
+from .values import UNKNOWN, path_text
 
 Array = np.ndarray[Any, Any]
 
@@ -70,7 +72,7 @@ def _columns(
     An empty list stands for nothing; `end` is added to what stands after, if anything does.
     """
     store = trace.store
-    writer = _Writer(store, style)
+    writer = CallWriter(store, style)
     notes = _notes(trace) if style.notes and store.notes else {}
     epoch = int(store.meta.get("start_epoch_ns", 0))
     previous: int | None = None
@@ -78,7 +80,7 @@ def _columns(
         records = part.rows(index)
         bodies = writer.bodies(part, index, records)
         if guarded and _ends_early("\n".join(bodies), len(bodies)):
-            bodies = _Writer(store, style, guarded=True).bodies(part, index, records)
+            bodies = CallWriter(store, style, guarded=True).bodies(part, index, records)
         if notes:
             _add_notes(bodies, part.numbers(index).tolist(), notes)
         starts = records["t_start"].astype("<i8")
@@ -95,7 +97,7 @@ def _columns(
         yield heads, bodies, tails
 
 
-class _Writer:
+class CallWriter:
     """Writes `name(arguments) = result` for the calls of one trace."""
 
     def __init__(self, store: Store, style: Style, *, guarded: bool = False) -> None:
@@ -103,28 +105,43 @@ class _Writer:
         self.style = style
         self.guarded = guarded
 
+    def arguments(self, batch: Batch) -> list[tuple[str, str]]:
+        """(name, text) of each parameter of the only call of a batch."""
+        style = self.style
+        return [
+            (field.name, texts(arguments.parameter(batch, field, style.strings, self.fds, style.verbose), 1)[0])
+            for field in batch.plan.params
+        ]
+
+    def results(self, batch: Batch) -> list[tuple[str, str]]:
+        """(name, text) of each result of the only call of a batch."""
+        return [(field.name, texts(self._result(batch, field), 1)[0]) for field in batch.plan.results]
+
     def bodies(self, part: Part, index: Array, records: Array) -> list[str]:
         keys = records["call"].astype("<u4") | records["errno"].astype("<u4") << 8
         keys |= (records["flags"] & int(Flag.UNSTABLE)).astype("<u4") << 16
         few = distinct(keys)
         codes, kinds = few if few is not None else np.unique(keys, return_inverse=True)[::-1]
         if len(kinds) == 1:
-            return self._calls(Batch(part, index, _plan_of(kinds[0])), int(kinds[0]))
+            return self._calls(Batch(part, index, self._plan(int(kinds[0]))), int(kinds[0]))
         order = np.argsort(codes, kind="stable")
         index, records = index[order], records[order]
         made: list[str] = []
         for key, count in zip(kinds.tolist(), np.bincount(codes).tolist(), strict=True):
             some = slice(len(made), len(made) + count)
-            made += self._calls(Batch(part, index[some], _plan_of(key), records[some]), key)
+            made += self._calls(Batch(part, index[some], self._plan(key), records[some]), key)
         out = np.empty(len(index), object)
         out[order] = made
         found: list[str] = out.tolist()
         return found
 
+    def _plan(self, key: int) -> Plan:
+        return self.store.plan(key & 0xFF, bool(key >> 16))
+
     def _calls(self, batch: Batch, key: int) -> list[str]:
         """Calls of one kind that ended with the same errno."""
         style = self.style
-        pieces: list[Piece] = [f"{call_name(key & 0xFF)}("]
+        pieces: list[Piece] = [f"{batch.plan.name}("]
         for i, field in enumerate(batch.plan.params):
             pieces.append(f", {field.name}=" if i else f"{field.name}=")
             made = arguments.parameter(batch, field, style.strings, self.fds, style.verbose)
@@ -132,6 +149,8 @@ class _Writer:
         pieces.append(") = ")
         errno = key >> 8 & 0xFF
         pieces += [_FAILED[errno]] if errno else self._succeeded(batch)
+        if key & 0xFF == LIBRARY_LOOKUP.number:
+            pieces.append(" (NO WASI CALL)")
         marked = (batch.records["flags"] & _SHOWN_FLAGS) | batch.records["denied_by"]
         if marked.any():
             marks = [""] * batch.n
@@ -160,7 +179,7 @@ class _Writer:
             return arguments.result(batch, field, self.style.verbose)
         seqs = batch.part.numbers(batch.index).tolist()
         fds = zip(batch.results(field), seqs, strict=True)
-        return [[show.UNKNOWN if fd is None else self._fd_at(fd, seq, opened=True) for fd, seq in fds]]
+        return [[UNKNOWN if fd is None else self._fd_at(fd, seq, opened=True) for fd, seq in fds]]
 
     def fds(self, batch: Batch, field: Field) -> Piece:
         """A descriptor parameter: `3</data>`, its path taken when the call was made."""
@@ -204,10 +223,6 @@ def _guard(argument: str) -> str:
     return _END.sub(r"\\x29", argument)
 
 
-def _plan_of(key: int) -> Plan:
-    return plan(int(key) & 0xFF, bool(int(key) >> 16))
-
-
 _SHOWN_FLAGS = sum(flag for flag, _ in _MARKS)
 _FAILED = [f"-1 {name} ({text})" for name, text in zip(ERRNO_NAMES, ERRNO_TEXTS, strict=True)]
 _FAILED[DID_NOT_RETURN] = "?"
@@ -215,7 +230,7 @@ _FAILED[DID_NOT_RETURN] = "?"
 
 def fd_text(fd: int, path: bytes) -> str:
     """`3</data>`; a standard stream's own brackets are not doubled."""
-    name = show.path_text(path)
+    name = path_text(path)
     return f"{fd}{name}" if name.startswith("<") and name.endswith(">") else f"{fd}<{name}>"
 
 

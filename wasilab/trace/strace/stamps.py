@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .pieces import Piece, distinct, numbered, texts
-from .show import second_text, time_text
+from .values import second_text, time_text
 
 Array = np.ndarray[Any, Any]
 _THREE = np.array([list(b"%03d" % number) for number in range(1000)], "<u4")
@@ -35,7 +35,7 @@ def after(durations: Array, end: str = "") -> list[str]:
 
 
 def dates(ns: Array) -> Piece:
-    """Nanoseconds since the epoch as ISO 8601 in UTC with all nine digits (`show.time_text`)."""
+    """Nanoseconds since the epoch as ISO 8601 in UTC with all nine digits (`values.time_text`)."""
     if not len(ns) or (ns == ns[0]).all():
         return numbered(ns, time_text)
     whole = ns // np.uint64(1_000_000_000)

@@ -36,7 +36,7 @@ class Style:
             raise ValueError(f"time={self.time!r} is not a time; it is one of {', '.join(map(repr, get_args(Time)))}")
 
     @classmethod
-    def of(cls, options: StyleOptions) -> Style:
+    def from_options(cls, options: StyleOptions) -> Style:
         """The style that keyword arguments name; TypeError names a wrong one and the right ones."""
         wrong = sorted(set(options) - set(cls.__dataclass_fields__))
         if wrong:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...text.numbers import counted, duration, time_unit
-from ...trace.answers.summary import Row
+from ...trace.answers.summary import CallSummary
 from ...trace.trace import Trace
 from ..subject import Subject, as_subject, outcome_of, trace_of
 from ..timeline.columns import COLOURS, FAMILIES, Columns, busy, name_of, summary_rows
@@ -60,14 +60,14 @@ def counts(run: Subject, ax: Axes | None = None) -> Figure:
     return fig
 
 
-def counted_as(row: Row) -> str:
+def counted_as(row: CallSummary) -> str:
     """How often a call was made, and how many of those were refused or failed: too few to see in a bar, maybe."""
     others = other_errors(row)
     parts = [f"{row.refused:,} refused"] * bool(row.refused) + [f"{others:,} other errno"] * bool(others)
     return f"{row.calls:,}" + (f" ({', '.join(parts)})" if parts and row.calls > 1 else "")
 
 
-def other_errors(row: Row) -> int:
+def other_errors(row: CallSummary) -> int:
     """Calls that returned an errno without being refused."""
     return max(row.errors - row.refused, 0)
 
@@ -75,7 +75,7 @@ def other_errors(row: Row) -> int:
 def latency(run: Subject, ax: Axes | None = None) -> Figure:
     """For each call the part of its calls (0 to 1) that took at most so long; the time axis is logarithmic."""
     columns = Columns.of(run)
-    rows: Sequence[Row] = summary_rows(run)
+    rows: Sequence[CallSummary] = summary_rows(run)
     rows = ([row for row in rows if row.calls > 1] or rows)[:8]
     fig, axes = canvas(ax, (6.4, 3.4))
     if not rows:
@@ -267,7 +267,7 @@ def _run_name(run: Subject, words: str) -> str:
     return label(f"{words}: {headline(run, columns)}{status}", 60)
 
 
-def _change(first: Row | None, second: Row | None) -> str:
+def _change(first: CallSummary | None, second: CallSummary | None) -> str:
     if first is None:
         return "" if second is None else f"only in the second: {second.calls:,}"
     if second is None:

@@ -14,8 +14,8 @@ from ...grants.advice.compare import compare
 from ...grants.remedy import Remedy
 from ...text.escape import cut_lines, html_text, shorten, visible
 from ...text.numbers import counted, duration, size
-from ...trace.answers.source_lines import Line
-from ...trace.answers.summary import Row
+from ...trace.answers.source_lines import LineSummary
+from ...trace.answers.summary import CallSummary
 from ..subject import Subject, trace_of
 from ..timeline.columns import summary_rows
 from .sources import source_of
@@ -169,7 +169,7 @@ def lines_html(run: Subject, most: int = 8) -> str:
     name, text = source_of(run)
     source = text.splitlines()
 
-    def code(row: Line) -> str:
+    def code(row: LineSummary) -> str:
         own = name and PurePosixPath(row.file).name == PurePosixPath(name).name and row.line <= len(source)
         return f"<code>{html_text(shorten(source[row.line - 1].strip(), 90))}</code>" if own else ""
 
@@ -188,7 +188,7 @@ def lines_html(run: Subject, most: int = 8) -> str:
 SUMMARY_HEAD = ("call", "calls", "refused", "errors", "total", "median", "p99", "longest", "bytes")
 
 
-def summary_cells(row: Row) -> tuple[str, ...]:
+def summary_cells(row: CallSummary) -> tuple[str, ...]:
     """The cells of one summary row, as HTML."""
     return (
         f"<code>{html_text(row.call)}</code>", f"{row.calls:,}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ...text.escape import visible
-from ...trace.answers.event import Frame
+from ...trace.answers.event import StackFrame
 from ..subject import Subject, trace_of
 
 AROUND = 4
@@ -21,7 +21,7 @@ def source_of(run: Subject) -> tuple[str, str]:
     return (str(name), str(text)) if isinstance(text, str) else ("", "")
 
 
-def source_lines(run: Subject, stack: Sequence[Frame]) -> tuple[str, int, list[tuple[int, str]]] | None:
+def source_lines(run: Subject, stack: Sequence[StackFrame]) -> tuple[str, int, list[tuple[int, str]]] | None:
     """(file, line, [(number, text), ...]) of the innermost frame that lies in the guest's own source, else None.
 
     When the source is not at hand, the innermost frame with a line is named, with no lines.

@@ -14,7 +14,7 @@ from ...engine.outcome import Frame
 from ...grants.remedy import Remedy, given_to, remedy
 from ...text.escape import visible
 from ...text.numbers import counted, duration
-from ...trace.answers.library_refusals import Unasked, unasked
+from ...trace.answers.library_refusals import LibraryRefusal, library_refusal
 from ...trace.answers.refusals import Refusal as Denial
 from ..endings import ENDINGS
 from ..subject import Subject, outcome_of, trace_of
@@ -65,12 +65,12 @@ def verdict(run: Subject) -> str:
     return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
 
 
-def unasked_of(run: Subject) -> Unasked | None:
+def unasked_of(run: Subject) -> LibraryRefusal | None:
     """What the program's own library refused, so that no call shows it; None where the run does not point to that."""
     outcome = outcome_of(run)
     if outcome is None or outcome.exit_code == 0 or not run.traced or len(run.denied):
         return None
-    return unasked(run.trace, run.stderr_bytes.decode("utf-8", "replace"))
+    return library_refusal(run.trace, run.stderr_bytes.decode("utf-8", "replace"))
 
 
 def refused_by_its_library(run: Subject) -> str:

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from ...trace.answers.summary import Row
-from ...trace.columns.decode import FAMILY_OF, call_name
+from ...trace.answers.summary import CallSummary
+from ...trace.record.functions import Functions
 from ...trace.record.layout import DID_NOT_RETURN, Flag
 from ...trace.trace import Trace
 from ...wasi import operations
@@ -30,20 +30,23 @@ FAMILIES = (*operations.FAMILIES, "unknown")
 COLOURS: Mapping[str, str] = {
     "args": "#8c7a4d", "environ": "#6f8f3d", "clock": "#8a63d2", "random": "#c05fb5", "path": "#0f9d7a",
     "fd": "#2f7fd6", "poll": "#3aa5b8", "sched": "#5f7d95", "sock": "#4d63c9", "proc": "#7d6b5f",
-    "unknown": "#777777",
+    "library": "#b0562e", "unknown": "#777777",
     "guest": "#9aa3ad", "refused": "#d6293e", "failed": "#d98a00", "injected": "#b000b8",
 }  # fmt: skip
 """One colour a family, the same in every view; red and amber are kept for refusals and other failures."""
 
 
+_FUNCTIONS = Functions()
+
+
 def name_of(call: int) -> str:
     """The name of the call with that number, such as "path_open"."""
-    return call_name(call)
+    return _FUNCTIONS.names[call]
 
 
 def family_of(call: int) -> str:
     """The family of the call with that number, such as "path"."""
-    return FAMILY_OF[call] if call < len(FAMILY_OF) else "unknown"
+    return _FUNCTIONS.families[call]
 
 
 _KEPT: WeakKeyDictionary[Trace, Columns] = WeakKeyDictionary()
@@ -157,10 +160,10 @@ class Columns:
         return [int(number) for number in np.flatnonzero(np.bincount(self.call, minlength=256))]
 
 
-_ROWS: WeakKeyDictionary[Trace, tuple[Row, ...]] = WeakKeyDictionary()
+_ROWS: WeakKeyDictionary[Trace, tuple[CallSummary, ...]] = WeakKeyDictionary()
 
 
-def summary_rows(run: Subject) -> tuple[Row, ...]:
+def summary_rows(run: Subject) -> tuple[CallSummary, ...]:
     """The rows of the trace's summary, the call that took most time first; kept as long as the trace is."""
     trace = trace_of(run)
     known = _ROWS.get(trace)

@@ -18,18 +18,16 @@ import numpy as np
 from ...capabilities.refusal import DeniedBy
 from ...grants.advice.compare import describe, mode_of
 from ...text.escape import shorten, visible
-from ...trace.answers.event import CallEvent, Fd
-from ...trace.columns.decode import ERRNO_NAMES, Field, call_name
+from ...trace.answers.event import CallEvent
+from ...trace.columns.decode import ERRNO_NAMES
 from ...trace.formats.suffixes import WRITABLE
-from ...trace.strace.arguments import parameter
-from ...trace.strace.arguments import result as result_text
-from ...trace.strace.lines import fd_text, life_at
-from ...trace.strace.pieces import texts
+from ...trace.record.functions import BUILT_IN
+from ...trace.strace.lines import fd_text
 from ...wasi.preview1 import spec
 from ..endings import mark_of
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
-from .columns import COLOURS, Columns, busy
+from .columns import COLOURS, Columns, busy, name_of
 from .scene import SIGNS, headline
 
 SAVED_CALLS = 12_000
@@ -263,7 +261,7 @@ class Feed:
         """The next row after `row` (before it for a negative `by`) whose name, path, errno or reason holds `text`."""
         needle = text.casefold().strip()
         trace, columns = self.trace, self.columns
-        names = [number for number in range(256) if needle in call_name(number).casefold()]
+        names = [number for number in range(256) if needle in name_of(number).casefold()]
         errnos = [number for number in range(256) if needle in ERRNO_NAMES[number].casefold()]
         wheres = [i for i, (full, _) in enumerate(trace.store.targets) if needle in full.casefold()]
         mask = np.isin(columns.call, names)
@@ -292,7 +290,7 @@ def vocabulary(families: list[str]) -> dict[str, Any]:
     order = {family: index for index, family in enumerate(families)}
     return {
         "families": families,
-        "names": [[c.name, order.get(c.family, 0), c.url, c.summary] for c in spec.BY_NUMBER],
+        "names": [[c.name, order.get(c.family, 0), c.url, c.summary] for c in BUILT_IN],
         "errnos": [*ERRNO_NAMES[:77]],
         "deniedBy": [by.name.lower() for by in DeniedBy],
         "colours": dict(COLOURS),
@@ -301,31 +299,18 @@ def vocabulary(families: list[str]) -> dict[str, Any]:
 
 
 def arguments(event: CallEvent, limit: int) -> list[tuple[str, str]]:
-    """(name, value in words) of each argument; of buffers at most `limit` bytes."""
-    batch = event._batch
-
-    def fds(_: Any, field: Field) -> list[str]:
-        number = int(event.args[field.name])
-        store = event.trace.store
-        life = life_at(store, number, event.seq) if field.order else store.lives.get(int(event._record["handle"]))
-        return [str(number) if life is None else fd_text(number, life.path)]
-
-    return [(field.name, texts(parameter(batch, field, limit, fds), 1)[0]) for field in batch.plan.params]
+    """(name, value as text) of each argument; of buffers at most `limit` bytes."""
+    return event.argument_texts(strings=limit)
 
 
 def result(event: CallEvent) -> str:
     """The result in words: the errno's name, or the values returned."""
     if event.errno_name:
         return "did not return" if event.errno_name == "?" else event.errno_name
-    batch = event._batch
-    words = [(field.name, texts(result_text(batch, field), 1)[0]) for field in batch.plan.results]
-    if len(words) == 1:
-        name, value = words[0]
-        given = event.result.get(name)
-        if isinstance(given, Fd) and given.path:
-            return fd_text(int(given), given.path.encode("utf-8", "surrogateescape"))
-        return value
-    return ", ".join(f"{name}={value}" for name, value in words) or "0"
+    values = event.result_texts()
+    if len(values) == 1:
+        return values[0][1]
+    return ", ".join(f"{name}={value}" for name, value in values) or "0"
 
 
 def capability(run: Subject, event: CallEvent) -> str:

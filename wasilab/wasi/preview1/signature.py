@@ -149,7 +149,9 @@ class Call:
 
     @property
     def url(self) -> str:
-        """Where the WASI document describes the call."""
+        """Where the WASI document describes the call; "" for one of another module."""
+        if not self.module.startswith("wasi_"):
+            return ""
         base = "https://github.com/WebAssembly/WASI/blob/wasi-0.1"
         folder = "preview1" if self.module == "wasi_snapshot_preview1" else "preview0"
         return f"{base}/{folder}/docs.md#{self.name}"

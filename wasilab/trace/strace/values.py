@@ -16,6 +16,7 @@ from typing import Any
 
 from ...wasi import types as t
 from ..columns.decode import ERRNO_NAMES
+from ..record.functions import Bytes
 from ..record.layout import DID_NOT_RETURN
 from .style import STRING_BYTES
 
@@ -232,6 +233,25 @@ def event_text(event: t.Event) -> str:
         if event.flags:
             text += f", flags={flags_text(event.flags, t.Eventrwflags)}"
     return text + "}"
+
+
+def value_text(value: Any, limit: int = STRING_BYTES) -> str:
+    """A value of a further function (`record/functions.py`): texts and bytes quoted, records in braces, lists in
+    brackets.
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Bytes):
+        return clipped(value.data, limit, len(value.data) < value.length)
+    if isinstance(value, str):
+        return clipped(value.encode("utf-8", "backslashreplace"), limit)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{path_text(k.encode())}={value_text(v, limit)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(value_text(item, limit) for item in value) + "]"
+    return str(value)
 
 
 def listed(values: list[Any] | None, one: Callable[[Any], str]) -> str:

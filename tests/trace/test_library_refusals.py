@@ -9,7 +9,7 @@ import pytest
 
 from wasilab import Grants, HostDir, MemDir, Run, run
 from wasilab.capabilities.refusal import Need, NeedKind
-from wasilab.trace.answers.library_refusals import Unasked, unasked
+from wasilab.trace.answers.library_refusals import LibraryRefusal, library_refusal
 
 from ..grants.guests import READ, Guest, fd
 
@@ -18,10 +18,10 @@ NOWHERE = fd(99)
 INSUFFICIENT = "Capabilities insufficient"
 
 
-def found(guest: Guest, args: tuple[str, ...] = (), **dirs: Any) -> Unasked | None:
+def found(guest: Guest, args: tuple[str, ...] = (), **dirs: Any) -> LibraryRefusal | None:
     ran: Run = run(guest.module(), args, Grants(dirs=dirs or {"data": MemDir({"in.txt": "x"})}))
     assert ran.exit_code != 0
-    return unasked(ran.trace, ran.stderr)
+    return library_refusal(ran.trace, ran.stderr)
 
 
 def says(text: str) -> Guest:

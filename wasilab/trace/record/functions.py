@@ -1,0 +1,137 @@
+"""Which function each call of a trace is a call of.
+
+A record names its function by a number of one byte. The functions of preview1 have the numbers of the WASI document
+(`wasi/preview1/spec.py`). `LIBRARY_LOOKUP` (`wasi/library.py`) is an event that is not a WASI call. Any other function,
+such as one of WASI 0.2, is entered in the trace's own list and numbered from `FIRST_FURTHER` in the order of its first
+use; the list is saved with the trace. Not for: how arguments are read (`columns/decode.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ...wasi.library import LIBRARY_LOOKUP
+from ...wasi.operations import FAMILIES, Operation
+from ...wasi.preview1.signature import Call
+from ...wasi.preview1.spec import BY_NUMBER
+
+BUILT_IN: tuple[Call, ...] = (*BY_NUMBER, LIBRARY_LOOKUP)
+"""The functions that every trace knows, by number."""
+FIRST_FURTHER = 64
+"""The first number of a trace's own list; those between are free for functions that every trace will know."""
+OTHER = 254
+"""The number of all further functions once the list is full."""
+UNKNOWN = "unknown"
+"""The family of a number that stands for no function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of a trace's own list. Its arguments and results are recorded as values (`pack_values`)."""
+
+    name: str
+    """As the program imports it: `[method]descriptor.open-at`."""
+    family: str
+    module: str
+    """The interface without its version: `wasi:filesystem/types`."""
+    version: str = ""
+    operation: Operation = Operation.UNKNOWN
+    """What it is for, in words that all versions of WASI share."""
+    params: tuple[tuple[str, str], ...] = ()
+    """(name, type as WIT writes it) of each parameter."""
+    results: tuple[tuple[str, str], ...] = ()
+    """(name, type) of each result; a single result without a name is called "result"."""
+
+
+class Functions:
+    """The functions of one trace by number."""
+
+    def __init__(self, further: Sequence[Function] = ()) -> None:
+        self.further = tuple(further[: OTHER - FIRST_FURTHER])
+        """The trace's own list, from `FIRST_FURTHER` on."""
+
+    def __len__(self) -> int:
+        return FIRST_FURTHER + len(self.further)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The name of each of the 256 numbers; "unknown_N" for one that stands for no function."""
+        names = [f"unknown_{number}" for number in range(256)]
+        for call in BUILT_IN:
+            names[call.number] = call.name
+        for number, function in enumerate(self.further, FIRST_FURTHER):
+            names[number] = function.name
+        if len(self.further) == OTHER - FIRST_FURTHER:
+            names[OTHER] = "other"
+        return tuple(names)
+
+    @cached_property
+    def families(self) -> tuple[str, ...]:
+        """The family of each of the 256 numbers."""
+        families = [UNKNOWN] * 256
+        for call in BUILT_IN:
+            families[call.number] = call.family
+        for number, function in enumerate(self.further, FIRST_FURTHER):
+            families[number] = function.family
+        return tuple(families)
+
+    @cached_property
+    def family_names(self) -> tuple[str, ...]:
+        """The families of its functions: those that every trace knows, then those of its own list."""
+        return tuple(dict.fromkeys((*FAMILIES, *(function.family for function in self.further))))
+
+    @cached_property
+    def known(self) -> tuple[int, ...]:
+        """The numbers that stand for a function."""
+        return (*(call.number for call in BUILT_IN), *range(FIRST_FURTHER, FIRST_FURTHER + len(self.further)))
+
+    def get(self, number: int) -> Function | None:
+        """The function of the trace's own list with this number."""
+        index = number - FIRST_FURTHER
+        return self.further[index] if 0 <= index < len(self.further) else None
+
+
+# -- values of further functions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """Bytes among the values of a call, as much of them as the trace kept."""
+
+    data: bytes
+    length: int
+    """How many there were."""
+
+
+def pack_values(values: Sequence[object], snaplen: int | None = None) -> bytes:
+    """Arguments or results as JSON text: numbers, strings, booleans, None, lists and dictionaries of such.
+
+    Bytes become `{"bytes": hexadecimal, "length": how many there were}`, cut to `snaplen`. Everything else becomes its
+    `str`.
+    """
+
+    def plain(value: object) -> object:
+        if isinstance(value, bytes | bytearray | memoryview):
+            return {"bytes": bytes(value[:snaplen]).hex(), "length": len(value)}
+        return str(value)
+
+    return json.dumps(list(values), default=plain, separators=(",", ":")).encode()
+
+
+def unpack_values(data: bytes) -> list[Any] | None:
+    """The inverse of `pack_values`; None for bytes that are not its work or were cut short."""
+
+    def object_hook(value: dict[str, Any]) -> Any:
+        if value.keys() == {"bytes", "length"} and isinstance(value["bytes"], str) and type(value["length"]) is int:
+            return Bytes(bytes.fromhex(value["bytes"]), value["length"])
+        return value
+
+    try:
+        values = json.loads(data, object_hook=object_hook)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, list) else None

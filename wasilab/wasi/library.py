@@ -1,0 +1,45 @@
+"""A path that the program's own C library refused, told to the host as if it were a call.
+
+Where a program names a path outside all granted directories, wasi-libc answers by itself and makes no WASI call. A
+program that is compiled and run in the lab reports such a path through an import of the module "wasilab"; it is
+answered, explained and recorded as a call is. Not for: programs without that import, of which
+`trace/answers/library_refusals.py` guesses.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+
+from ..capabilities.refusal import DeniedBy, Need, NeedKind
+from ..text.escape import visible
+from .errnos import Errno, WasiError
+from .host import Host
+from .operations import Operation
+from .preview1 import signature as s
+from .preview1.signature import Call, Param
+from .preview1.spec import BY_NUMBER
+
+
+def library_lookup(host: Host, path: bytes) -> None:
+    """Refuse a path that lies in no granted directory, which the program's own C library did already.
+
+    This is no WASI call. The program does not see the answer; the trace shows the path and what would have allowed it.
+
+    Errors:
+        ENOTCAPABLE: always
+    """
+    granted = [name for d in list(host.fds.entries.values()) if (name := d.preopen) is not None]
+    directories = ", ".join(map(visible, granted))
+    outside = f"no granted directory ({directories}) holds it" if granted else "no directory is granted"
+    reason = f"the program's own C library refused '{visible(path)}' without asking the host: {outside}"
+    guest = posixpath.normpath(os.fsdecode(path))
+    raise WasiError(Errno.NOTCAPABLE, reason, DeniedBy.GRANT, Need(NeedKind.DIRECTORY, guest))
+
+
+LIBRARY_LOOKUP = Call(
+    "library_lookup", len(BY_NUMBER), Operation.OPEN, (Param("path", s.PATH),), (), library_lookup, module="wasilab",
+)  # fmt: skip
+"""The import `wasilab.library_lookup`: (pointer, length) of the path. Its number follows those of preview1."""
+MODULE: dict[str, Call] = {LIBRARY_LOOKUP.name: LIBRARY_LOOKUP}
+"""The import module "wasilab": name -> call."""
