@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
 
 # The only skip that CI may show: the public suite's programs are not in the repository (see tests/conformance).
 ALLOWED_SKIP = "WASI_TESTSUITE"
+
+
+# A shell starts its background jobs with SIGINT ignored, and their children inherit it: nothing could be interrupted.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import importlib
 import re
 import subprocess
 import sys
@@ -25,8 +26,8 @@ DEBT_FILE = ROOT / "tests" / "architecture_debt.txt"
 
 # A room imports only from itself and from the rooms before it.
 ORDER = (
-    "version", "text", "capabilities", "wasi", "toolchains", "module", "trace", "engine", "grants", "views", "runs",
-    "panel", "course", "commands", "magics", "cli", "__main__", "__init__",
+    "version", "lazy", "text", "capabilities", "wasi", "toolchains", "module", "trace", "engine", "grants", "views",
+    "runs", "panels", "course", "commands", "magics", "cli", "__main__", "__init__",
 )  # fmt: skip
 
 MAX_FILES_IN_A_FOLDER = 12
@@ -47,9 +48,9 @@ HOMES: dict[str, tuple[str, ...]] = {
     "numpy": ("trace", "views", "grants/advice"),
     "matplotlib": ("views",),
     "PIL": ("views/timeline",),
-    "ipywidgets": ("panel",),
-    "anywidget": ("views/timeline", "panel"),
-    "traitlets": ("views/timeline", "panel"),
+    "ipywidgets": ("panels",),
+    "anywidget": ("views/timeline", "panels"),
+    "traitlets": ("views/timeline", "panels"),
     "IPython": ("views/timeline", "magics"),
     "elftools": ("module/dwarf.py",),
     "pyarrow": ("trace/extras.py",),
@@ -66,7 +67,7 @@ class Import:
     source: str
     target: str
     kind: str
-    """"module", "function" or "typing" (under `if TYPE_CHECKING`)."""
+    """"module", "function", "typing" (under `if TYPE_CHECKING`) or "lazy" (a name given to `lazy.attach`)."""
     line: int
     relative: bool
 
@@ -132,7 +133,21 @@ def imports() -> list[Import]:
                     target = target.rpartition(".")[0] or "__init__"
                 if target != source:
                     result.append(Import(source, target, kind, node.lineno, relative))
+        for line, home in attached(path):
+            target = ".".join([*package[1:], home])
+            assert target in known, f"{source}:{line} names {target}, which is not there"
+            result.append(Import(source, target, "lazy", line, relative=True))
     return result
+
+
+def attached(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, module below the package) of each name that a package's `__init__.py` gives to `lazy.attach`."""
+    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and ast.unparse(node.func) == "attach"]
+    for node in ast.walk(tree(path)) if calls else ():
+        if isinstance(node, ast.Dict):
+            for value in node.values:
+                if isinstance(value, ast.Constant):
+                    yield value.lineno, str(value.value).partition(":")[0]
 
 
 def circles() -> list[list[str]]:
@@ -230,11 +245,8 @@ def late() -> set[str]:
 
 
 def for_types_only() -> set[str]:
-    """Imports of our own modules under `if TYPE_CHECKING`.
-
-    The package itself may: its public names are resolved on first use, and type checkers have to be told of them.
-    """
-    return {f"{i.source} -> {i.target}" for i in imports() if i.kind == "typing" and i.source != "__init__"}
+    """Imports of our own modules under `if TYPE_CHECKING`."""
+    return {f"{i.source} -> {i.target}" for i in imports() if i.kind == "typing"}
 
 
 def long_folders() -> set[str]:
@@ -461,10 +473,28 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 def test_every_public_name_resolves() -> None:
     import wasilab
 
+    for module in modules():
+        if module not in ("__main__", "cli"):
+            importlib.import_module(f"wasilab.{module}" if module != "__init__" else "wasilab")
     for name in wasilab.__all__:
-        assert getattr(wasilab, name) is not None
+        assert callable(getattr(wasilab, name)), f"{name} is hidden by a module of that name"
     with pytest.raises(AttributeError, match="no attribute 'nothing_like_it'"):
         _ = wasilab.nothing_like_it
+
+
+def test_type_checkers_are_told_what_is_imported_on_first_use() -> None:
+    """A package with lazy names has a stub that imports just those, from where they are."""
+    for path in modules().values():
+        lazy = {home for _, home in attached(path)}
+        if lazy:
+            stub = ast.parse(path.with_suffix(".pyi").read_text())
+            told = {
+                f"{node.module}.{alias.name}".removeprefix("None.") if node.module is None else node.module
+                for node in stub.body
+                if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module != "version"
+                for alias in node.names
+            }
+            assert told == lazy, path
 
 
 def main(words: Iterable[str]) -> int:

@@ -11,7 +11,7 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from wasilab.magics import keep_empty_cell, load
+from wasilab.magics import keep_empty_cell, load_ipython_extension
 from wasilab.magics.failures import CompileFailed
 from wasilab.toolchains.base import ToolchainMissing
 from wasilab.toolchains.registry import LANGUAGES, toolchain_for
@@ -41,7 +41,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
         pytest.skip(str(missing))
     monkeypatch.chdir(tmp_path)
     made = InteractiveShell()
-    load(made)
+    load_ipython_extension(made)
     yield made
     made.history_manager.enabled = False
 

@@ -95,10 +95,10 @@ def test_other_lines_and_broken_ones_get_nothing() -> None:
 def test_the_shell_asks_us() -> None:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from wasilab.magics import load
+    from wasilab.magics import load_ipython_extension
 
     shell = InteractiveShell()
-    load(shell)
+    load_ipython_extension(shell)
     shell.Completer.use_jedi = False
     line = "%%wasi c --stra"
     _, found = shell.complete("--stra", line, len(line))

@@ -10,7 +10,7 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from wasilab.magics import WasiMagics, load
+from wasilab.magics import WasiMagics, load_ipython_extension
 from wasilab.magics.failures import CellFailure, CompileFailed
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
@@ -21,7 +21,7 @@ from . import programs
 @pytest.fixture
 def shell() -> Iterator[InteractiveShell]:
     made = InteractiveShell()
-    load(made)
+    load_ipython_extension(made)
     yield made
     made.history_manager.enabled = False
 
@@ -50,7 +50,7 @@ def test_quiet_shows_the_output_and_no_report(shell: InteractiveShell, capsys: p
 
 def test_loading_twice_keeps_the_session(shell: InteractiveShell) -> None:
     wasi(shell, "wat --name kept --compile-only", programs.HELLO)
-    load(shell)
+    load_ipython_extension(shell)
     assert "kept" in lab(shell).kept
 
 

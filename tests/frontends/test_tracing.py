@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import wasilab
 from wasilab import Trace
 from wasilab.commands.line.options import CELL_STACKS
-from wasilab.magics import load
+from wasilab.magics import load_ipython_extension
 
 from . import programs
 
@@ -34,7 +34,7 @@ LOOP = """(module
 @pytest.fixture
 def shell() -> Iterator[InteractiveShell]:
     made = InteractiveShell()
-    load(made)
+    load_ipython_extension(made)
     yield made
     made.history_manager.enabled = False
 

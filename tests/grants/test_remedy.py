@@ -18,7 +18,7 @@ from wasilab.capabilities.refusal import Need, NeedKind
 from wasilab.grants.forms.flags import add_options, from_options
 from wasilab.grants.grants import GrantError
 from wasilab.grants.remedy import Given, Remedy, denied, folder_remedy, missing_grants, remedy
-from wasilab.panel.model import PanelModel
+from wasilab.panels.model import PanelModel
 from wasilab.trace.trace import Trace
 from wasilab.views.report import report
 from wasilab.views.report.verdict import refusals

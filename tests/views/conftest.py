@@ -14,7 +14,7 @@ import pytest
 from wasilab import panel
 from wasilab.capabilities.refusal import Need, NeedKind
 from wasilab.engine.outcome import Outcome
-from wasilab.panel.panel import Panel
+from wasilab.panels.panel import Panel
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
 from wasilab.wasi.preview1.spec import SNAPSHOT1

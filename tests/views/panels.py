@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from wasilab import Run
-from wasilab.panel.chooser import Chooser
-from wasilab.panel.panel import Panel
+from wasilab.panels.chooser import Chooser
+from wasilab.panels.panel import Panel
 
 from ..grants.guests import Guest, fd
 

@@ -192,14 +192,14 @@ def test_a_hexdump_shows_offsets_bytes_and_ascii() -> None:
     ],
 )  # fmt: skip
 def test_the_arrow_keys_in_a_list_of_folders(now: int, key: str, count: int, leads: int) -> None:
-    code = 'const { moved } = await load("../../../panel/folders"); out = moved(given.now, given.key, given.count);'
+    code = 'const { moved } = await load("../../../panels/folders"); out = moved(given.now, given.key, given.count);'
     assert node(code, now=now, key=key, count=count) == leads
 
 
 def test_typing_the_beginning_of_a_folder_finds_it() -> None:
     names = ["alpha", "Beta", "beton", "gamma"]
     code = (
-        'const { found } = await load("../../../panel/folders");'
+        'const { found } = await load("../../../panels/folders");'
         "out = given.tries.map((t) => found(given.names, ...t));"
     )
     tries = [["b", -1], ["b", 1], ["b", 2], ["bet", 1], ["beto", 1], ["z", 3], ["a", 3]]

@@ -10,8 +10,8 @@ import pytest
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
 from wasilab.grants.grants import GrantError
 from wasilab.grants.live.ask import Answer
-from wasilab.panel.panel import Panel
-from wasilab.panel.table import static_html
+from wasilab.panels.panel import Panel
+from wasilab.panels.table import static_html
 
 from ..grants.guests import READ, SCRATCH, WRITE, Guest, fd
 from .conftest import EVIL

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from wasilab import Grants, HostDir, MemDir
-from wasilab.panel.chooser import Chooser, guest_name, name_for
-from wasilab.panel.panel import Panel
+from wasilab.panels.chooser import Chooser, guest_name, name_for
+from wasilab.panels.panel import Panel
 
 from ..grants.guests import Guest, fd
 from .panels import READER, choose

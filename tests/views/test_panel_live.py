@@ -10,7 +10,7 @@ import pytest
 from wasilab import Grants, HostDir, MemDir
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.grants import GrantError
-from wasilab.panel.panel import Panel
+from wasilab.panels.panel import Panel
 from wasilab.wasi.rights import of_directories
 
 from ..grants.guests import READ, WRITE, Guest, fd

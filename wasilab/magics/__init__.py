@@ -84,8 +84,8 @@ class WasiMagics(Magics):
             raise UsageError(problem.message) from None
 
 
-def load(shell: Any) -> None:
-    """Register the magics and their completion in an IPython shell; loading twice keeps the session."""
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext wasilab`: register the magics and their completion; loading twice keeps the session."""
     if any(isinstance(found, WasiMagics) for found in shell.magics_manager.registry.values()):
         return
     magics = WasiMagics(shell)

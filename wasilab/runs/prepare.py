@@ -67,11 +67,12 @@ class Prepared:
         module: Module,
         args: Sequence[str | bytes],
         grants: Grants,
-        options: RunOptions,
+        options: RunOptions | None = None,
         listeners: Listeners | None = None,
         *,
         live: bool = False,
     ) -> None:
+        options = options or RunOptions()
         listeners = listeners or Listeners()
         self.module = module
         self.grants = grants

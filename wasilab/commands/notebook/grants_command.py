@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...panel.panel import panel
+from ...panels.panel import panel
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.parser import Parser
 from ..line.request import Request
