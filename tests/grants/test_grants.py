@@ -71,3 +71,18 @@ def test_a_directory_cannot_have_the_name_of_another_grant() -> None:
         with pytest.raises(GrantError, match=f"write './{name}'"):
             Grants(dirs={name: MemDir()})
         assert list(Grants(dirs={f"./{name}": MemDir(), f"/{name}": MemDir()}).dirs) == [f"./{name}", f"/{name}"]
+
+
+@pytest.mark.parametrize("inner", ["sub", ".", "link"])
+def test_a_copy_inside_a_writable_folder_is_refused(tmp_path: Path, inner: str) -> None:
+    """The program could put a link in the copied folder's place, to which its changes are applied later."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link").symlink_to("sub")
+    (tmp_path.parent / f"{tmp_path.name}-beside").mkdir()
+    writable, copied = HostDir(tmp_path, "rw"), HostDir(tmp_path / inner, "copy")
+    with pytest.raises(GrantError, match="granted as copy at '/c' lies in the one granted as rw at '/w'"):
+        Grants(dirs={"/c": copied, "/w": writable})
+    with pytest.raises(GrantError, match="grant '/w' as copy or ro, or '/c' as rw"):
+        Grants(dirs={"/w": writable}).with_dir("/c", copied)
+    Grants(dirs={"/c": copied, "/r": HostDir(tmp_path)})
+    Grants(dirs={"/c": HostDir(f"{tmp_path}-beside", "copy"), "/w": writable})

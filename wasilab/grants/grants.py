@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.folder import BadFolder
-from ..capabilities.host.hostdir import HostDir
+from ..capabilities.host.hostdir import HostDir, copy_in_writable
 from ..capabilities.host.sockets import ListenSocket
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
@@ -110,6 +110,11 @@ class Grants:
                     "or an object with the methods of wasilab.capabilities.directory.Directory"
                 )
             dirs[guest] = directory
+        if both := copy_in_writable(dirs):
+            raise GrantError(
+                f"the folder granted as copy at {both[0]!r} lies in the one granted as rw at {both[1]!r}, where the "
+                f"program could change it: grant {both[1]!r} as copy or ro, or {both[0]!r} as rw"
+            )
         put("dirs", MappingProxyType(dirs))
         put("withheld", MappingProxyType(checked(dirs, self.withheld)))
         for name, value in self.env.items():

@@ -7,6 +7,7 @@ holds is made by `fresh()`: the open folder itself (`folder.py`) or a new copy o
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Literal
 
 from ..memory.changes import Changes
@@ -184,6 +185,20 @@ class HostDir(Uncopyable):
             f"it holds an open folder of this process; in another process write HostDir({self.path!r}, "
             f"mode={self.mode!r}) there"
         )
+
+
+def copy_in_writable(dirs: Mapping[str, Directory]) -> tuple[str, str] | None:
+    """(guest path of a copied folder, guest path of a writable one that holds the same folder); None if there is none.
+
+    A guest that holds both could change the folder behind the copy, to which the copy's changes are applied.
+    """
+    folders = [(guest, d) for guest, d in dirs.items() if isinstance(d, HostDir)]
+    for guest, copied in folders:
+        for other, writable in folders:
+            inside = os.path.join(copied.real, "").startswith(os.path.join(writable.real, ""))
+            if copied.mode == "copy" and writable.mode == "rw" and inside:
+                return guest, other
+    return None
 
 
 def _held(source: Directory) -> Directory:
