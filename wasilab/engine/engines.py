@@ -95,7 +95,7 @@ def lend(modules: list[Module], *, fuel: bool) -> Compiled:
         try:
             compiled.append(wasmtime.Module(engine, module.bytes))
         except wasmtime.WasmtimeError as error:
-            raise CompileError(f"{module.name} is not valid WebAssembly: {_sentence(error)}") from None
+            raise CompileError(f"{module.name} is not valid WebAssembly: {sentence(error)}") from None
     size = sum(len(module.bytes) for module in modules)
     return Compiled(key, engine, compiled, time.perf_counter() - start, size)
 
@@ -123,7 +123,7 @@ def clear() -> None:
         _idle.clear()
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """Wasmtime's chain of causes on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and line.strip() != "Caused by:"]
     return ": ".join(line.split(": ", 1)[-1] if line[:1].isdigit() else line for line in lines)[:600]

@@ -18,6 +18,7 @@ import wasmtime
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
+from .components.component_session import make_session
 from .entry import InvokeError
 from .limits import Limits
 from .outcome import Outcome
@@ -101,7 +102,7 @@ class Live:
 
         `pump()` makes the pump that serves a call. Raises `GuestError` when any of that ends the guest.
         """
-        session = Session(
+        session = make_session(
             module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw, detached=True
         )
         live = cls(session, pump)

@@ -135,7 +135,7 @@ class Session:
         except wasmtime.WasmtimeError as error:
             if self.stop.error is not None:
                 raise
-            raise LinkError(f"{module.name} cannot be instantiated: {engines._sentence(error)}") from None
+            raise LinkError(f"{module.name} cannot be instantiated: {engines.sentence(error)}") from None
 
     def _set_limits(self, modules: Sequence[Module]) -> None:
         limits = self.limits

@@ -24,6 +24,7 @@ from ..capabilities.waiting import Interrupted
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
+from .components.component_session import make_session
 from .limits import Limits
 from .outcome import EXIT_INTERRUPT, Outcome
 from .session import Session, run
@@ -317,7 +318,7 @@ def start(
     own memory. `overrides` maps call names to Python functions `f(original, *decoded arguments)`. `raw=False` uses
     wasmtime-py's public functions instead of the C API. The host stays the caller's: close it when the run is over.
     """
-    session = Session(
+    session = make_session(
         module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw
     )
 

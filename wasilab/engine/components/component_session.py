@@ -1,0 +1,286 @@
+"""A session (`engine/session.py`) whose program is a component."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import wasmtime
+
+from ...capabilities.waiting import Interrupted
+from ...module.binary import WasmFormatError
+from ...module.module import Module
+from ...trace.record.recorder import Recorder
+from ...wasi.components.catalogue import INTERFACES, WORLDS
+from ...wasi.components.interfaces import parts
+from ...wasi.components.waits import Value
+from ...wasi.host import Host
+from ...wasi.types import ProcExit, Trap
+from .. import engines
+from ..calls.stacks import located
+from ..entry import InvokeError
+from ..limits import Limits
+from ..session import Session
+from ..stop import HostBug, LinkError
+from . import component_binary as b
+from .abi.python_values import WaveError, from_abi, read_wave, to_abi
+from .abi.value_types import EngineObject
+from .canon_functions import LiftedFunction
+from .component_run import ComponentRun
+from .concurrency.fibers import CoreFunction
+from .host_calls import HostImports, unknown_interface
+from .instantiate import core_modules
+from .validation import validate
+
+_TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
+"""(module (func (export "t") unreachable))"""
+MAX_FRAMES = 128
+MAX_MEMORIES = 10_000
+
+
+def make_session(
+    module: Module,
+    host: Host,
+    recorder: Recorder | None,
+    limits: Limits,
+    *,
+    preload: Mapping[str, Module] | None = None,
+    overrides: Mapping[str, Callable[..., Value]] | None = None,
+    raw: bool = True,
+    detached: bool = False,
+) -> Session:
+    """The session for a module or a component."""
+    kind = ComponentSession if module.is_component else Session
+    return kind(module, host, recorder, limits, preload=preload, overrides=overrides, raw=raw, detached=detached)
+
+
+class ComponentSession(Session):
+    """A component, compiled and then instantiated in one store."""
+
+    _run: ComponentRun | None = None
+    _component: b.ComponentBody | None = None
+    _core: list[Module]
+
+    # ---- from bytes to an instance
+
+    def compile(self) -> None:
+        """Validate, and compile its core modules, or take them from the pool. Raises `CompileError`, `LinkError`."""
+        module = self.module
+        if self._preload:
+            raise LinkError(f"{module.name} is a component: --preload gives modules to core modules only")
+        start = time.perf_counter()
+        validate(module.name, module.bytes, module.sha256)
+        try:
+            self._component = b.parse(module.bytes)
+        except WasmFormatError as error:
+            raise LinkError(f"{module.name} cannot be run: {error}") from None
+        self._check_imports()
+        self._core = []
+        for data in dict.fromkeys(core_modules(self._component)):
+            self._core.append(Module(data, f"{module.name}, core module {len(self._core)}"))
+        self._lent = engines.lend(self._core, fuel=self.limits.fuel is not None)
+        self.engine = self._lent.engine
+        self.compile_seconds = self._lent.seconds + (time.perf_counter() - start if self._lent.seconds else 0.0)
+
+    def _check_imports(self) -> None:
+        """Raise `LinkError` naming every import that nothing provides."""
+        assert self._component is not None
+        missing = [
+            definition.name
+            for definition in self._component.definitions
+            if isinstance(definition, b.ImportDefinition)
+            and definition.desc.sort == "instance"
+            and parts(definition.name) not in INTERFACES
+        ]
+        if len(missing) == 1:
+            raise LinkError(unknown_interface(missing[0]))
+        if missing:
+            shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8} more" if len(missing) > 8 else "")
+            raise LinkError(f"the component imports what wasilab does not provide: {shown}")
+
+    def open(self) -> None:
+        """Instantiate. May run start functions of the guest."""
+        assert self._lent is not None, "compile() first"
+        assert self._component is not None
+        self.store = wasmtime.Store(self.engine)
+        self._set_limits(self._core)
+        self.store.set_limits(
+            memory_size=self.limits.memory // max(1, memories(self._component)),
+            table_elements=self.limits.table_elements,
+            instances=10_000,
+            tables=10_000,
+            memories=MAX_MEMORIES,
+        )
+        if self._recorder is not None:
+            self._listen(self._recorder)
+            self._recorder.start_clock()
+        compiled = {module.bytes: (module, made) for module, made in zip(self._core, self._lent.modules, strict=True)}
+        self._run = ComponentRun(
+            self.store, self._component, compiled,
+            lambda waits, failed: HostImports(self.host, waits, failed), self.host.interrupt, self._ended,
+        )  # fmt: skip
+        self._run.instantiate()
+
+    # ---- calling
+
+    def functions(self) -> dict[str, LiftedFunction]:
+        """The exported functions: by their name, or by "interface#name"."""
+        found: dict[str, LiftedFunction] = {}
+
+        def walk(prefix: str, exports: dict[str, tuple[str, Value]]) -> None:
+            for name, (sort, thing) in exports.items():
+                if sort == "func" and isinstance(thing, LiftedFunction):
+                    found[f"{prefix}{name}"] = thing
+                elif sort == "instance":
+                    walk(f"{prefix}{name}#", thing)
+
+        if self._run is not None:
+            walk("", self._run.exports)
+        return found
+
+    def entry(self, invoke: str | None) -> str:
+        """The export to call; what it is called is known only once the component is instantiated."""
+        return invoke or "run"
+
+    def find(self, name: str | None) -> str:
+        """The full name of the function to call: `name`, or the `run` of a command. Raises `InvokeError`."""
+        functions = self.functions()
+        if name is None or name == "run":
+            runs = [full for full in functions if full.startswith(f"{WORLDS[0]}@") and full.endswith("#run")]
+            if runs:
+                return max(runs)  # a program built for 0.3 exports a stub for 0.2 as well
+        if name in functions:
+            return str(name)
+        ends = [full for full in functions if full.rpartition("#")[2] == name] if name else []
+        if len(ends) == 1:
+            return ends[0]
+        offer = ", ".join(list(functions)[:10]) or "no function at all"
+        if name is None:
+            raise InvokeError(f"{self.module.name} is no command; name a function with --invoke: it exports {offer}")
+        problem = "exports several functions" if ends else "exports no function"
+        raise InvokeError(f"{self.module.name} {problem} {name!r}; it exports {offer}")
+
+    def start(self, invoke: str | None, arguments: Sequence[Value]) -> Value:
+        """Run the program, or call the function asked for with arguments in the manner of WAVE."""
+        name = self.find(invoke)
+        result = self.call(name, arguments)
+        if name.startswith(f"{WORLDS[0]}@"):
+            if result is not None and result.name == "error":
+                raise ProcExit(1)
+            return None
+        return result
+
+    def call(self, name: str, arguments: Sequence[Value] = ()) -> Value:
+        """Call an export with Python values; text is read as WAVE where the parameter is not a string."""
+        assert self._run is not None
+        function = self.functions().get(name)
+        if function is None:
+            raise InvokeError(f"{self.module.name} exports no function {name!r}")
+        params = function.type.params
+        if len(arguments) != len(params):
+            wanted = ", ".join(f"{n}: {t}" for n, t in params)
+            raise InvokeError(f"{name} takes {len(params)} arguments ({wanted}), not {len(arguments)}")
+        try:
+            given = [
+                to_abi(type_, read_wave(type_, value, n) if isinstance(value, str) else value, n)
+                for (n, type_), value in zip(params, arguments, strict=True)
+            ]
+        except (WaveError, TypeError, ValueError) as error:
+            raise InvokeError(f"{name}: {error}") from None
+        found = self._run.call(function, given)
+        self._run.finish()
+        return from_abi(function.type.result, found, lambda resource, rep: (resource.name, rep))
+
+    # ---- ends
+
+    def _ended(self, error: BaseException) -> None:
+        """Keep what ended the guest, and where it was."""
+        if isinstance(error, KeyboardInterrupt):
+            self.stop.error = Interrupted()
+        elif isinstance(error, (ProcExit, Interrupted, Trap)):
+            self.stop.error = error
+        elif not isinstance(error, (wasmtime.Trap, wasmtime.WasmtimeError)):
+            self.stop.error = HostBug("a call of the component", error)
+        if not isinstance(error, (ProcExit, wasmtime.Trap)):
+            self.stop.frames = self._where()
+
+    def _where(self) -> list[EngineObject]:
+        """The guest's frames now, innermost first: a trap made by the host does not carry them."""
+        try:
+            compiled = wasmtime.Module(self.engine, _TRAPPER)
+            trapper = wasmtime.Instance(self.store, compiled, []).exports(self.store)["t"]
+            CoreFunction(self.store, trapper, (), ()).call()
+        except wasmtime.Trap as trap:
+            trap.__traceback__ = None
+            return list(trap.frames[1:MAX_FRAMES])
+        except Exception:  # noqa: BLE001  a stack is a help, never a reason to fail
+            return []
+        return []
+
+    def outcome(self, results: Value, error: BaseException | None, seconds: float) -> Value:
+        """How it ended, in words."""
+        if self.stop.error is None and isinstance(error, (ProcExit, Trap, Interrupted)):
+            self.stop.error = error
+        return super().outcome(results, error, seconds)
+
+    def _frames(self, error: BaseException | None) -> tuple[Value, ...]:
+        frames = self.stop.frames
+        if not frames and isinstance(error, wasmtime.Trap):
+            frames = error.frames
+        return located(frames, self._core or [self.module]) if frames else ()
+
+    def release(self) -> None:
+        """Give the engine back and let go of the store."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+        super().release()
+
+
+def memories(component: b.ComponentBody) -> int:
+    """How many memories of its own a component makes at most when it is instantiated, roughly: a component that it
+    is given from elsewhere counts as the largest of those within it.
+    """
+    counts: dict[int, int] = {}
+    owning: dict[bytes, int] = {}
+
+    def own(data: bytes) -> int:
+        if data not in owning:
+            module = Module(data, "a core module")
+            imported = sum(type(item.type).__name__ == "MemoryType" for item in module.imports)
+            owning[data] = len(module.memories) - imported
+        return owning[data]
+
+    def count(body: b.ComponentBody) -> int:
+        if id(body) in counts:
+            return counts[id(body)]
+        counts[id(body)] = 0
+        modules: list[bytes | None] = []
+        components: list[b.ComponentBody | None] = []
+        total = 0
+        nested = [d for d in body.definitions if isinstance(d, b.ComponentBody)]
+        for d in body.definitions:
+            if isinstance(d, b.CoreModule):
+                modules.append(d.data)
+            elif isinstance(d, b.ComponentBody):
+                components.append(d)
+            elif isinstance(d, b.CoreInstance) and d.module is not None:
+                data = modules[d.module] if d.module < len(modules) else None
+                total += own(data) if data is not None else 1
+            elif isinstance(d, b.InstanceDefinition) and d.component is not None:
+                found = components[d.component] if d.component < len(components) else None
+                total += count(found) if found is not None else max((count(inner) for inner in nested), default=1)
+            elif isinstance(d, (b.AliasDefinition, b.ImportDefinition, b.ExportDefinition)):
+                sort = d.sort if isinstance(d, b.AliasDefinition) else _sort_of(d)
+                if sort == "component":
+                    components.append(None)
+                elif sort == "core module":
+                    modules.append(None)
+        counts[id(body)] = min(total, MAX_MEMORIES)
+        return counts[id(body)]
+
+    return count(component)
+
+
+def _sort_of(definition: b.ImportDefinition | b.ExportDefinition) -> str:
+    return definition.desc.sort if isinstance(definition, b.ImportDefinition) else definition.item.sort
