@@ -25,6 +25,7 @@ from ...module.binary import FuncType
 from ...module.module import Module
 from ...trace.record.layout import Flag
 from ...trace.record.recorder import Recorder
+from ...trace.record.writing import meta
 from ...wasi import types as t
 from ...wasi.host import Host
 from ...wasi.preview1.signature import Call
@@ -37,7 +38,7 @@ from .codegen import code
 from .failed_calls import FailedCalls
 from .memory import GuestMemory
 from .overrides import Override
-from .record_lines import meta, record_globals
+from .record_lines import record_globals
 from .stacks import CallStacks
 from .trampoline import Variant, identifier
 
@@ -193,7 +194,7 @@ class Link:
         names = self._globals
         names[f"PERFORM_{identifier(call)}"] = perform
         names[f"CALL_{identifier(call)}"] = call
-        names[f"META_{identifier(call)}"] = meta(call, self._instance, flags)
+        names[f"META_{identifier(call)}"] = meta(call.number, self._instance, flags)
         for result in call.results:
             if result.type.record and result.type.struct is not None:
                 names[f"PACK_{result.type.name}{'_0' if unstable else ''}"] = result.type.struct.pack_into

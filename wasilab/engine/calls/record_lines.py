@@ -10,15 +10,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from ...trace.record.layout import (
-    CHUNK_RECORDS,
-    MAX_STRUCTS,
-    PATH_COST,
-    RECORD_BYTES,
-    SIDE_BYTES,
-    STRUCT_COST,
-    Flag,
-)
+from ...trace.record import writing
+from ...trace.record.layout import Flag
 from ...trace.record.payload import (
     HEADER,
     MAX_KEPT_EVENTS,
@@ -35,46 +28,21 @@ from ...wasi import types as t
 from ...wasi.preview1.signature import Call
 from .trampoline import Locals, SourceText, Variant, identifier
 
-LOCALS = (
-    "chunk", "index", "arena", "payload", "payload_at", "structs", "path_id", "meta", "kept", "aux", "data",
-    "truncated",
-)  # fmt: skip
+LOCALS = (*writing.LOCALS, "payload", "meta", "kept", "aux", "data", "truncated")
 """Names of locals that these lines use."""
 
-_PACK = struct.Struct("<QQQIIIIQIIII").pack_into
-"""The layout `RECORD`, with its columns from `call` to `tid` as one number, see `meta`."""
-_FLAGS_SHIFT = 32
-_TRUNCATED = f"{int(Flag.TRUNCATED)} << {_FLAGS_SHIFT}"
+_TRUNCATED = f"{int(Flag.TRUNCATED)} << {writing.FLAGS_SHIFT}"
 _MOST_WORDS = 9
 """Core arguments of the longest call after its first four, and two words more."""
-
-
-def meta(call: Call, instance: int, flags: int, tid: int = 1) -> int:
-    """The record's columns from `call` to `tid` as one number, for a call that succeeds (errno and denied_by are 0)."""
-    return call.number | instance << 24 | flags << _FLAGS_SHIFT | tid << 48
 
 
 def record_globals(recorder: Recorder | None) -> dict[str, Any]:
     """The values of the upper-case names in these lines; without a recorder, for a run that is not traced."""
     if recorder is None:
         return {}
-    chunks = recorder
-
-    def path_number(path: bytes) -> int:
-        """The number of a path that the current chunk has not seen; paths are at most 4096 bytes here."""
-        chunk = chunks.chunk
-        chunk.paths.append(path)
-        chunk.side += len(path) + PATH_COST
-        number = chunk.path_ids[path] = len(chunk.paths)
-        return number
-
-    return {
-        "RECORDER": recorder,
-        "NEXT_CHUNK": recorder._make_room,
-        "PATH_NUMBER": path_number,
+    return writing.record_globals(recorder) | {
         "ORIGIN": recorder.origin_ns,
         "SNAPLEN": recorder.snaplen if recorder.snaplen is not None else 1 << 62,
-        "PACK": _PACK,
         "HEADER": HEADER.pack,
         "GATHER": _gather,
         "PADDING": (b"", b"\0\0\0", b"\0\0", b"\0"),
@@ -115,18 +83,10 @@ class _RecordLines:
 
     def write(self) -> None:
         known = self.known
-        self.add(
-            2,
-            "chunk = RECORDER.chunk",
-            "index = chunk.n",
-            f"if index == {CHUNK_RECORDS}:  # it is full",
-            "    NEXT_CHUNK()",
-            "    chunk = RECORDER.chunk",
-            "    index = chunk.n",
-        )
+        self.add(2, *writing.find_room())
         meta = f"META_{self.id}"
         if self.variant.overridden:
-            meta += f" | PERFORM_{self.id}.flags << {_FLAGS_SHIFT}"
+            meta += f" | PERFORM_{self.id}.flags << {writing.FLAGS_SHIFT}"
         if self.schema.aux is Aux.VECTORS:
             has_payload = True
             self._buffers(meta)
@@ -138,29 +98,19 @@ class _RecordLines:
             if truncated:
                 meta += " | truncated"
         if known.paths:
-            first = known.paths[0]
-            self.add(2, f"path_id = chunk.path_ids.get({first}) or PATH_NUMBER({first})")
+            self.add(2, *writing.number_path(known.paths[0]))
         columns = [
             self._scalar_result() or "0",
             "descriptor.life" if known.descriptor else "0",
             "path_id" if known.paths else "0",
             "STACK(caller)" if self.variant.stacks else "0",
             "payload_at" if has_payload else "0",
-            meta,
         ]
         words = [*known.words, *["0"] * RECORD_WORDS][:RECORD_WORDS]
+        times = "started - ORIGIN", "ended - started"
         self.add(
-            2,
-            "PACK(",
-            f"    chunk.buf, index * {RECORD_BYTES}, started - ORIGIN, ended - started,",
-            f"    {', '.join(columns)},",
-            f"    {', '.join(words)},",
-            ")",
-            "chunk.n = index + 1",
+            2, *writing.write_record(*times, columns, meta, words, payload=has_payload, path=bool(known.paths))
         )
-        full = [f"payload_at > {SIDE_BYTES >> 2}"] * has_payload + [f"chunk.side > {SIDE_BYTES}"] * bool(known.paths)
-        if full:
-            self.add(2, f"if {' or '.join(full)}:", "    NEXT_CHUNK(True)")
 
     def _scalar_result(self) -> str | None:
         """The name of the first result, unless it is a struct."""
@@ -181,8 +131,7 @@ class _RecordLines:
         parts = ["HEADER(0, len(aux), len(data))", *self._packed_words(), "aux", "data"]
         self.add(
             2,
-            "arena = chunk.arena",
-            "payload_at = (len(arena) >> 2) + 1",
+            *writing.begin_payload(),
             f"meta = {meta}",
             # length >= moved, unless a file of the person's own miscounts
             f"if buffer is not None and length >= {moved} <= SNAPLEN:",
@@ -271,19 +220,5 @@ class _RecordLines:
 
     def _store_payload(self) -> None:
         """Put `payload` into the arena, its place into `payload_at`."""
-        if self.schema.aux is Aux.STRUCT:
-            # A struct is often the same as before (a file looked at again): then the bytes are shared.
-            self.add(
-                2,
-                "structs = chunk.structs",
-                "payload_at = structs.get(payload)",
-                "if payload_at is None:",
-                "    arena = chunk.arena",
-                "    payload_at = (len(arena) >> 2) + 1",
-                "    arena += payload",
-                f"    if len(structs) < {MAX_STRUCTS}:",
-                "        structs[payload] = payload_at",
-                f"        chunk.side += {STRUCT_COST}",
-            )
-        else:
-            self.add(2, "arena = chunk.arena", "payload_at = (len(arena) >> 2) + 1", "arena += payload")
+        # A struct is often the same as before (a file looked at again): then the bytes are shared.
+        self.add(2, *writing.store_payload("payload", shared=self.schema.aux is Aux.STRUCT))

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ...capabilities.refusal import Need
 from ...text.escape import visible
@@ -33,9 +33,7 @@ from .layout import (
     MAX_FRAMES,
     MAX_MOVES,
     MAX_STACKS,
-    PACK,
     PATH_BYTES,
-    PATH_COST,
     RECORD_BYTES,
     SIDE_BYTES,
     Chunk,
@@ -46,17 +44,9 @@ from .layout import (
 from .payload import pack_payload
 from .reasons import Reason
 from .tables import Resolver, Tables, number_frames
+from .writing import Write, writer
 
 __all__ = ["CHUNK_RECORDS", "DID_NOT_RETURN", "SIDE_BYTES", "Chunk", "Flag", "Life", "Recorder", "pack_payload"]
-
-
-class Write(Protocol):
-    """Records one call; see `Recorder.make_writer`."""
-
-    def __call__(
-        self, t_start: int, dur: int, result: int, handle: int, path: bytes | None, payload: bytes | None, call: int,
-        errno: int, denied_by: int, flags: int, w0: int, w1: int, w2: int, w3: int, stack: int = 0,
-    ) -> None: ...  # fmt: skip
 
 
 class Recorder:
@@ -94,7 +84,7 @@ class Recorder:
         if self.stacks:
             self.meta["stacks"] = "all" if stacks is True else int(stacks)
         self.origin_ns = time.perf_counter_ns()
-        """perf_counter_ns at the run's start; `make_writer` subtracts it from every `t_start`."""
+        """perf_counter_ns at the run's start, which is subtracted from every `t_start`."""
         self.meta.setdefault("start_epoch_ns", time.time_ns())
         self.dropped = 0
         """Calls no longer held, in memory or on disk."""
@@ -120,8 +110,6 @@ class Recorder:
         """Calls written to the spool file."""
         self._closed = False
         self._begun = False
-        self._reload: Callable[[], None]
-        self._writers = self._make_writers()
 
     # -- writing: the guest's thread ---------------------------------------------------------------------------------
 
@@ -130,14 +118,12 @@ class Recorder:
         return self.chunk.first + self.chunk.n
 
     def make_writer(self, instance: int = 0, tid: int = 1) -> Write:
-        """The function that records one call; ask for it once and keep it.
+        """The function that records one call of an instance and thread; ask for it once and keep it.
 
-        record(t_start, dur, result, handle, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, stack=0)
-
-        `t_start` is a raw `time.perf_counter_ns()`; `dur` ns; `path` bytes or None; `payload` bytes from
-        `pack_payload` or None; all else integers within their column's range, unsigned. Raises nothing for such values.
+        write(t_start, dur, result, handle, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, stack=0): see
+        `writing.Write`. The engine's trampolines record their calls themselves, by the same lines.
         """
-        return self._writers(instance, tid)
+        return writer(self, instance, tid)
 
     def start_clock(self) -> int:
         """Count time from now on: the guest is entered. Returns `origin_ns`. Once a call is recorded it stays.
@@ -148,7 +134,6 @@ class Recorder:
         if not len(self):
             self.origin_ns = time.perf_counter_ns()
             self.meta["start_epoch_ns"] = time.time_ns()
-            self._reload()
         return self.origin_ns
 
     @property
@@ -156,88 +141,12 @@ class Recorder:
         """Records one call of instance 0 (see `make_writer`: ask once and keep it)."""
         return self.make_writer()
 
-    def _make_writers(self) -> Callable[[int, int], Write]:
-        recorder = self
-        chunk = self.chunk
-        buf = chunk.buf
-        path_ids = chunk.path_ids
-        arena = chunk.arena
-        origin = self.origin_ns
-        pack_into = PACK.pack_into
-        side_limit = SIDE_BYTES
-
-        def load() -> None:
-            nonlocal chunk, buf, path_ids, arena, origin
-            origin = recorder.origin_ns
-            chunk = recorder.chunk
-            buf = chunk.buf
-            path_ids = chunk.path_ids
-            arena = chunk.arena
-
-        self._reload = load
-
-        def intern_path(path: bytes) -> int:
-            index = path_ids.get(path)
-            if index is None:
-                chunk.paths.append(path)
-                chunk.side += len(path) + PATH_COST
-                index = path_ids[path] = len(chunk.paths)
-            return index
-
-        def for_instance(instance: int, tid: int) -> Write:
-            def record(
-                t_start: int,
-                dur: int,
-                result: int,
-                handle: int,
-                path: bytes | None,
-                payload: bytes | None,
-                call: int,
-                errno: int,
-                denied_by: int,
-                flags: int,
-                w0: int,
-                w1: int,
-                w2: int,
-                w3: int,
-                stack: int = 0,
-            ) -> None:
-                n = chunk.n
-                if n == CHUNK_RECORDS:
-                    recorder._make_room()
-                    n = chunk.n
-                if path is None:
-                    path_id = 0
-                else:
-                    path_id = path_ids.get(path, 0)
-                    if not path_id:
-                        if len(path) > PATH_BYTES:
-                            path = path[:PATH_BYTES]
-                            flags |= 2
-                        path_id = intern_path(path)
-                if payload is None:
-                    where = 0
-                else:
-                    where = (len(arena) >> 2) + 1
-                    arena.extend(payload)
-                pack_into(
-                    buf, n << 6, t_start - origin, dur, result, handle, path_id, stack, where,
-                    call, errno, denied_by, instance, flags, tid, w0, w1, w2, w3,
-                )  # fmt: skip
-                chunk.n = n + 1
-                if where > side_limit >> 2 or chunk.side > side_limit:
-                    recorder._make_room(force=True)
-
-            return record
-
-        return for_instance
-
     def intern_reason(self, text: str, need: Need | None = None) -> int:
         """The number of a refusal's sentence and need, for the payload of the next record.
 
         Makes room for that record first, so the number is valid for the next `record` and only for it.
         """
-        self._make_room()
+        self.next_chunk()
         chunk = self.chunk
         key = Reason(text, need)
         index = chunk.reason_ids.get(key)
@@ -311,7 +220,7 @@ class Recorder:
 
     # -- the budget --------------------------------------------------------------------------------------------------
 
-    def _make_room(self, force: bool = False) -> None:
+    def next_chunk(self, force: bool = False) -> None:
         """Begin a new chunk if the current one is full (or `force`), and keep to the budget."""
         chunk = self.chunk
         if chunk.n < CHUNK_RECORDS and not (force and chunk.n):
@@ -320,7 +229,6 @@ class Recorder:
         self._held += chunk.nbytes()
         self.chunk = Chunk(chunk.first + chunk.n)
         self.chunks.append(self.chunk)
-        self._reload()
         growth = CHUNK_BYTES + min(2 * SIDE_BYTES, self.budget_bytes // 4)  # what the new chunk may come to hold
         while self._held + growth > self.budget_bytes and len(self.chunks) > 1:
             oldest = self.chunks[0]

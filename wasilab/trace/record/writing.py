@@ -1,0 +1,182 @@
+"""The lines that write one record, as source text: the only place that knows how it is done.
+
+A call that succeeds is recorded by its trampoline (`engine/calls/record_lines.py`), all others by `Recorder.write`.
+Both are generated from these lines, since a function call for each record would cost as much again. The lines use the
+locals `chunk`, `index`, `path_id`, `arena` and `payload_at`, and the globals that `record_globals` gives. Not for: what
+a record holds (`layout.py`) or how a payload is built (`payload.py`).
+"""
+
+from __future__ import annotations
+
+import linecache
+import struct
+from collections.abc import Sequence
+from functools import cache
+from types import CodeType, FunctionType
+from typing import Any, Protocol, cast
+
+from .layout import (
+    CHUNK_RECORDS,
+    MAX_STRUCTS,
+    PATH_BYTES,
+    PATH_COST,
+    RECORD_BYTES,
+    SIDE_BYTES,
+    STRUCT_COST,
+    Chunk,
+    Flag,
+)
+
+LOCALS = ("chunk", "index", "path_id", "arena", "structs", "payload_at")
+"""Names of locals that the lines use."""
+FLAGS_SHIFT = 32
+_PACK = struct.Struct("<QQQIIIIQIIII").pack_into
+"""The layout of a record, with its columns from `call` to `tid` as one number (`meta`)."""
+
+
+def meta(call: int, instance: int, flags: int, errno: int = 0, denied_by: int = 0, tid: int = 1) -> int:
+    """The columns from `call` to `tid` as one number."""
+    return call | errno << 8 | denied_by << 16 | instance << 24 | flags << FLAGS_SHIFT | tid << 48
+
+
+class Chunks(Protocol):
+    """What the lines need of a recorder."""
+
+    chunk: Chunk
+
+    def next_chunk(self, force: bool = False) -> None:
+        """Begin a new chunk if the current one is full, or in any case."""
+        ...
+
+
+def record_globals(recorder: Chunks) -> dict[str, Any]:
+    """The values of the upper-case names in the lines, but for ORIGIN."""
+
+    def path_number(path: bytes) -> int:
+        """The number of a path that the current chunk has not seen."""
+        chunk = recorder.chunk
+        chunk.paths.append(path)
+        chunk.side += len(path) + PATH_COST
+        number = chunk.path_ids[path] = len(chunk.paths)
+        return number
+
+    return {"RECORDER": recorder, "NEXT_CHUNK": recorder.next_chunk, "PATH_NUMBER": path_number, "PACK": _PACK}
+
+
+# -- the lines ---------------------------------------------------------------------------------------------------------
+
+
+def find_room() -> list[str]:
+    """Find the chunk and the index of the next record."""
+    return [
+        "chunk = RECORDER.chunk",
+        "index = chunk.n",
+        f"if index == {CHUNK_RECORDS}:  # it is full",
+        "    NEXT_CHUNK()",
+        "    chunk = RECORDER.chunk",
+        "    index = chunk.n",
+    ]
+
+
+def number_path(path: str) -> list[str]:
+    """Set `path_id` for the path that is in the local `path`, of at most PATH_BYTES bytes."""
+    return [f"path_id = chunk.path_ids.get({path}) or PATH_NUMBER({path})"]
+
+
+def begin_payload() -> list[str]:
+    """Set `arena`, and `payload_at` for what is appended to it next."""
+    return ["arena = chunk.arena", "payload_at = (len(arena) >> 2) + 1"]
+
+
+def store_payload(payload: str, *, shared: bool = False) -> list[str]:
+    """Append the payload that is in the local `payload`. `shared`: an equal one is stored once, as results often are.
+    """
+    if not shared:
+        return [*begin_payload(), f"arena += {payload}"]
+    return [
+        "structs = chunk.structs",
+        f"payload_at = structs.get({payload})",
+        "if payload_at is None:",
+        *(f"    {line}" for line in store_payload(payload)),
+        f"    if len(structs) < {MAX_STRUCTS}:",
+        f"        structs[{payload}] = payload_at",
+        f"        chunk.side += {STRUCT_COST}",
+    ]
+
+
+def write_record(
+    start: str, dur: str, columns: Sequence[str], meta: str, words: Sequence[str], *, payload: bool, path: bool
+) -> list[str]:
+    """Pack the record and count it. `columns` are the expressions of result, handle, path, stack and payload.
+
+    `payload` and `path` say whether the call may have one: then the chunk may have reached its size.
+    """
+    full = [f"payload_at > {SIDE_BYTES >> 2}"] * payload + [f"chunk.side > {SIDE_BYTES}"] * path
+    return [
+        "PACK(",
+        f"    chunk.buf, index * {RECORD_BYTES}, {start}, {dur},",
+        f"    {', '.join(columns)}, {meta},",
+        f"    {', '.join(words)},",
+        ")",
+        "chunk.n = index + 1",
+        *([f"if {' or '.join(full)}:", "    NEXT_CHUNK(True)"] if full else []),
+    ]
+
+
+# -- the writer of failed calls ----------------------------------------------------------------------------------------
+
+
+class Write(Protocol):
+    """Records one call.
+
+    `t_start` is a raw `time.perf_counter_ns()`, `dur` ns; `path` bytes or None; `payload` bytes from `pack_payload` or
+    None; all else integers within their column's range, unsigned. Raises nothing for such values.
+    """
+
+    def __call__(
+        self, t_start: int, dur: int, result: int, handle: int, path: bytes | None, payload: bytes | None, call: int,
+        errno: int, denied_by: int, flags: int, w0: int, w1: int, w2: int, w3: int, stack: int = 0,
+    ) -> None: ...  # fmt: skip
+
+
+def writer(recorder: Chunks, instance: int, tid: int) -> Write:
+    """The function that records one call of an instance and thread."""
+    namespace = record_globals(recorder) | {"META": meta(0, instance, 0, tid=tid)}
+    return cast(Write, FunctionType(_code(), namespace, "write", (0,)))
+
+
+_PARAMETERS = (
+    "t_start", "dur", "result", "handle", "path", "payload", "call", "errno", "denied_by", "flags", "w0", "w1", "w2",
+    "w3",
+)  # fmt: skip
+
+
+def source() -> str:
+    """The text of the function that `writer` returns."""
+    truncated = int(Flag.TRUNCATED)
+    body = [
+        *find_room(),
+        "path_id = payload_at = 0",
+        "if path is not None:",
+        f"    if len(path) > {PATH_BYTES}:",
+        f"        path = path[:{PATH_BYTES}]",
+        f"        flags |= {truncated}  # TRUNCATED",
+        *(f"    {line}" for line in number_path("path")),
+        "if payload is not None:",
+        *(f"    {line}" for line in store_payload("payload")),
+        f"meta = META | call | errno << 8 | denied_by << 16 | flags << {FLAGS_SHIFT}",
+        *write_record(
+            "t_start - RECORDER.origin_ns", "dur", ["result", "handle", "path_id", "stack", "payload_at"], "meta",
+            ["w0", "w1", "w2", "w3"], payload=True, path=True,
+        ),
+    ]  # fmt: skip
+    head = f"def write({', '.join(_PARAMETERS)}, stack=0):"
+    return "\n".join([head, *(f"    {line}" for line in body)]) + "\n"
+
+
+@cache
+def _code() -> CodeType:
+    text, label = source(), "<wasilab record writer>"
+    linecache.cache[label] = (len(text), None, text.splitlines(True), label)
+    module = compile(text, label, "exec")
+    return next(constant for constant in module.co_consts if isinstance(constant, CodeType))
