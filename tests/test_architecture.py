@@ -57,6 +57,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "duckdb": ("trace/extras.py",),
     "pandas": ("trace/extras.py",),
     "platformdirs": ("toolchains",),
+    "hatchling": ("engine/native/build.py",),
 }
 
 

@@ -1,0 +1,81 @@
+"""Imported functions of a guest that the library answers, or has Python answer, made from the spec table.
+
+What the library must know of a call to read its arguments and to write its record is its `Shape`; it comes from the
+call's declaration and from the schema of payloads, so that no fact about a call is written twice. Which calls the
+library can answer by itself is what it has a function for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...trace.record.payload import Aux, Data, schema
+from ...wasi.preview1 import signature as sig
+from ...wasi.preview1.signature import Call
+from .binding import NONE, FunctionState, Shape
+
+OTHER_LAYOUT = frozenset({"fd_seek", "fd_filestat_get", "path_filestat_get"})
+"""Calls that `wasi_unstable` has with another layout than preview1: there Python answers them."""
+
+
+def native_name(call: Call) -> str:
+    """The name of the library's function for a call, where it has one; "python" where it must not be used."""
+    return "python" if call.module == "wasi_unstable" and call.name in OTHER_LAYOUT else call.name
+
+
+def _places(call: Call) -> dict[str, int]:
+    """Index of the first 32-bit word of each parameter kind: "fd", "string", "string2", ..., "result", "result2"."""
+    found: dict[str, int] = {}
+    word = 0
+    for param in call.params:
+        kind = param.type.kind
+        found.setdefault(kind if kind not in found else f"{kind}2", word)
+        if param.name == "nsubscriptions":
+            found["count"] = word
+        word += sum(2 if core == "i64" else 1 for core in param.type.words)
+    for order, _ in enumerate(call.results):
+        found["result2" if order else "result"] = word
+        word += 1
+    return found
+
+
+def shape(call: Call) -> Shape:
+    """Where the arguments of `call` lie, for the library."""
+    layout = schema(call)
+    at = _places(call)
+    found = Shape()
+    found.fd = at.get(sig.FD, NONE)
+    found.string = (at.get(sig.STRING, NONE), at.get(f"{sig.STRING}2", NONE))
+    found.vector = at.get(sig.IOVECS, at.get(sig.CIOVECS, NONE))
+    found.outbuf = at.get(sig.OUTBUF, NONE)
+    found.strings = at.get(sig.OUTSTRINGS, NONE)
+    found.subscriptions, found.events = at.get(sig.INSUBS, NONE), at.get(sig.OUTEVENTS, NONE)
+    found.count = at.get("count", NONE)
+    found.result = (at.get("result", NONE), at.get("result2", NONE))
+    for order, result in enumerate(call.results):
+        found.result_size[order], found.result_align[order] = result.type.size, result.type.align
+    found.is_struct = layout.aux is Aux.STRUCT
+    found.subscription_size = layout.subscription_bytes
+    found.extra = layout.further_words
+    found.payload = bool(layout.further_words) or layout.aux is not Aux.NOTHING or layout.data is not Data.NOTHING
+    return found
+
+
+def function_state(
+    guest: int, call: Call, meta: int, target: Callable[..., int], mode: int = 0
+) -> FunctionState:
+    """The library's view of one imported function. Keep it as long as the store.
+
+    `guest`: address of the instance's `GuestState`. `meta`: the columns of its records from `call` to `tid`, as one
+    number. `target(caller, *arguments)` does the call in Python and returns 0 (done, not recorded), 1 to 255 (its
+    errno, recorded) or 256 (the guest ends, recorded). `mode`: `binding.OFF`, `binding.FOREIGN`.
+    """
+    right = next((int(param.right) for param in call.params if param.type.kind == sig.FD), 0)
+    wide = sum(1 << index for index, core in enumerate(call.signature) if core == "i64")
+    return FunctionState(guest, target, meta, right, 0, 0, len(call.signature), wide, mode, 0, shape(call))
+
+
+def counts(functions: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Call name -> (calls that the library answered, calls that Python answered)."""
+    return {name: (int(function.answered), int(function.asked)) for name, function in functions.items()}

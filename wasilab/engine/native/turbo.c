@@ -1,0 +1,733 @@
+/* The successes of hot WASI calls, without Python; and the record of every call, whoever answered it.
+ *
+ * Wasmtime calls the functions `turbo_*` at the end of this file (its unchecked callbacks; `env` is a `Func`). Each reads its
+ * arguments, does the call if nothing about it is unusual, and records it. Whatever is unusual (a missing right, an errno, a
+ * limit, a bad pointer, a descriptor that is not a plain file) is left to the Python function of the call, which does it from
+ * the start. So the rules and the words live in Python: here is only what cannot be refused.
+ *
+ * No Python or Wasmtime headers: `Api` holds the addresses of the few functions needed. No allocation: every block belongs to
+ * Python. One thread, the guest's, runs here for a `Run` at a time, without the GIL; any thread may revoke (`live`), withdraw
+ * a descriptor, and read the record. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "turbo.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#else
+#include <sys/random.h>
+#endif
+
+#define API __attribute__((visibility("default")))
+#define ALWAYS static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline))
+#define load(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define store(p, x) __atomic_store_n(p, x, __ATOMIC_RELEASE)
+#ifdef TURBO_WAYS /* a test counts how often each way back to Python is taken, by line */
+API uint64_t turbo_ways[1024];
+#define PYTHON return (turbo_ways[__LINE__]++, 0)
+#else
+#define PYTHON return 0
+#endif
+
+typedef struct { /* one call under way: its arguments, copied out of the guest's memory */
+  Func *f;
+  Guest *g;
+  Run *t;
+  uint64_t began, total, allowed, in_force;
+  uint32_t w[WORDS], life, count, length[2];
+  uint32_t iovecs[2 * IOVECS];
+  char path[2][PATH + 1];
+  uint8_t subscriptions[KEPT_SUBSCRIPTIONS * 56];
+} Call;
+
+static Api api;
+API void turbo_load(const Api *given) { api = *given; }
+API void turbo_sizes(uint32_t found[16]) {
+  const uint32_t sizes[16] = {VERSION, sizeof(Meter), sizeof(Content), sizeof(Handle), sizeof(Slot), sizeof(Opened), sizeof(Recipe),
+    sizeof(Strings), sizeof(Run), sizeof(Guest), sizeof(Shape), sizeof(Func), sizeof(Api), offsetof(Run, slots),
+    offsetof(Slot, fdstat), offsetof(Recipe, asks)};
+  memcpy(found, sizes, sizeof sizes);
+}
+_Static_assert(sizeof(void *) == 8 && sizeof(Val) == 16 && offsetof(Recipe, asks) == RECIPE_KEY, "see binding.py");
+
+/* ---- time */
+
+#ifdef __APPLE__
+enum { STEADY = CLOCK_UPTIME_RAW }; /* what Python's monotonic and perf_counter read there */
+#else
+enum { STEADY = CLOCK_MONOTONIC };
+#endif
+#ifdef __x86_64__
+#define ticks() __builtin_ia32_rdtsc()
+#else
+#define ticks() 0
+#endif
+static uint64_t clock_ns(clockid_t id) {
+  struct timespec x;
+  clock_gettime(id, &x);
+  return (uint64_t)x.tv_sec * 1000000000u + (uint64_t)x.tv_nsec;
+}
+/* Time stamps cost 8 ns by the processor's counter and 16 by clock_gettime. The counter is set against the clock every 67 ms,
+ * and given up (`steady` 0) when it was ahead by a millisecond. Time never goes back. */
+APART uint64_t anchor(Run *t, uint64_t expected) {
+  uint64_t ns = clock_ns(STEADY), tsc = ticks();
+  if (ns + 1000000 < expected) t->steady = 0;
+  if (tsc - t->tsc_base) t->scale = (uint64_t)(((unsigned __int128)(ns - t->ns_base) << 32) / (tsc - t->tsc_base));
+  t->tsc = tsc;
+  return t->ns = ns > expected ? ns : expected;
+}
+static inline uint64_t now(Run *t) {
+  if (!t->steady) return clock_ns(STEADY);
+  uint64_t d = (uint64_t)((unsigned __int128)(ticks() - t->tsc) * t->scale >> 32);
+  return d >> 26 ? anchor(t, t->ns + d) : t->ns + d;
+}
+API void turbo_ticks(uint64_t at[2]) { at[0] = ticks(), at[1] = clock_ns(STEADY); }
+API void turbo_start(Run *t) { anchor(t, 0); }
+
+/* ---- to Python and back */
+
+static void ask(void *function, uint64_t number) { /* function(number), its result ignored; the GIL is held */
+  void *argument = api.of_u64(number), *r = argument ? api.call(function, &argument, 1, 0) : 0;
+  if (argument) api.decref(argument);
+  if (r) api.decref(r); else api.clear();
+}
+APART void visit(void *function, uint64_t number) {
+  int gil = api.ensure();
+  ask(function, number);
+  api.release(gil);
+}
+/* The call by its Python function. 0: it succeeded. 1 to 255: its errno. 256: the guest ends. Python records the latter two. */
+APART uint64_t python(Call *c, void *caller, const Val *v) {
+  Func *f = c->f;
+  Run *t = c->t;
+  void *a[WORDS + 1], *r = 0;
+  uint64_t k = 0, code = 256, whole = 1;
+  int gil = api.ensure();
+  f->asked++;
+  t->era++; /* Python may move a file's position */
+  t->began = c->began;
+  if (t->nopened) ask(t->adopt, 0);
+  a[k++] = api.of_u64((uintptr_t)caller);
+  for (uint32_t i = 0; i < f->params; i++) {
+    uint64_t high = f->wide >> i & 1 ? (uint64_t)v[i].word[1] << 32 : 0;
+    a[k++] = high ? api.of_u64(high | v[i].word[0]) : api.of_u32(v[i].word[0]);
+  }
+  for (uint64_t i = 0; i < k; i++) whole &= a[i] != 0;
+  if (whole) r = api.call(f->target, a, k, 0);
+  if (r) code = api.to_u64(r), api.decref(r); else api.clear();
+  for (uint64_t i = 0; i < k; i++) if (a[i]) api.decref(a[i]);
+  api.release(gil);
+  return code;
+}
+
+/* ---- reading arguments */
+
+static inline int inside(const Guest *g, uint32_t p, uint64_t size, uint32_t align) {
+  return !(p & (align - 1)) && p + size <= g->size;
+}
+/* Copy what the arguments point at, so that no call changes what is recorded of it. 0: something is misaligned, too long, or
+ * outside the memory as it is known here: Python looks again and says which. */
+APART int take(Call *c) {
+  const Shape *s = &c->f->shape;
+  const Guest *g = c->g;
+  const uint32_t *w = c->w;
+  for (int i = 0; i < 2 && s->result[i] != NONE; i++)
+    if (!inside(g, w[s->result[i]], s->result_size[i], s->result_align[i])) return 0;
+  for (int i = 0; i < 2 && s->string[i] != NONE; i++) {
+    uint32_t p = w[s->string[i]], size = w[s->string[i] + 1];
+    if (size > PATH || !inside(g, p, size, 1)) return 0;
+    memcpy(c->path[i], g->base + p, size);
+    c->path[i][c->length[i] = size] = 0;
+  }
+  if (s->vector != NONE) {
+    uint32_t p = w[s->vector];
+    c->count = w[s->vector + 1], c->total = 0;
+    if (c->count > IOVECS || !inside(g, p, 8ull * c->count, 4)) return 0;
+    memcpy(c->iovecs, g->base + p, 8ull * c->count);
+    for (uint32_t i = 0; i < c->count; c->total += c->iovecs[2 * i++ + 1])
+      if (!inside(g, c->iovecs[2 * i], c->iovecs[2 * i + 1], 1)) return 0;
+  }
+  if (s->outbuf != NONE && !inside(g, w[s->outbuf], w[s->outbuf + 1], 1)) return 0;
+  if (s->subscriptions != NONE) {
+    uint64_t kept = w[s->count] < KEPT_SUBSCRIPTIONS ? w[s->count] : KEPT_SUBSCRIPTIONS;
+    if (!inside(g, w[s->subscriptions], (uint64_t)w[s->count] * s->subscription_size, 8)) return 0;
+    memcpy(c->subscriptions, g->base + w[s->subscriptions], kept * s->subscription_size);
+  }
+  return 1;
+}
+
+/* ---- recording */
+
+static uint64_t hash(const void *from, uint64_t n) {
+  const uint8_t *p = from;
+  uint64_t h = n * 0x9e3779b97f4a7c15ull, x = 0;
+  for (; n >= 8; p += 8, n -= 8) memcpy(&x, p, 8), h = (h ^ x) * 0xff51afd7ed558ccdull, h ^= h >> 32;
+  if (n) x = 0, memcpy(&x, p, n), h = (h ^ x) * 0xff51afd7ed558ccdull, h ^= h >> 32;
+  return h;
+}
+/* The number of a path in this chunk, from 1; 0 when there is no room for it. */
+static uint32_t intern(Run *t, const void *path, uint32_t size) {
+  for (uint64_t i = hash(path, size);; i++) {
+    uint32_t *place = t->path_table + (i & (PATHS - 1)), id = *place;
+    if (id && t->path_size[id - 1] == size && !memcmp(t->text + t->path_at[id - 1], path, size)) return id;
+    if (id) continue;
+    if (t->npaths >= MOST_PATHS || t->text_used + size > TEXT) return 0;
+    memcpy(t->text + t->text_used, path, size);
+    t->path_at[t->npaths] = (uint32_t)t->text_used, t->path_size[t->npaths] = size, t->text_used += size;
+    store(&t->npaths, t->npaths + 1);
+    return *place = (uint32_t)t->npaths;
+  }
+}
+/* Where the `size` bytes just written at the arena's end lie, in words from 1: there, or where equal ones lie already. */
+static uint32_t shared(Run *t, uint32_t size) {
+  uint32_t here = (uint32_t)(t->used >> 2) + 1;
+  uint64_t h = hash(t->arena + t->used, size);
+  for (uint64_t i = h;; i++) {
+    uint32_t *place = t->struct_table + (i & (STRUCTS - 1)), *mark = t->struct_hash + (i & (STRUCTS - 1));
+    if (*place && *mark == (uint32_t)(h >> 32) && !memcmp(t->arena + ((*place - 1ull) << 2), t->arena + t->used, size)) return *place;
+    if (*place) continue;
+    if (t->nstructs < MOST_STRUCTS) *place = here, *mark = (uint32_t)(h >> 32), t->nstructs++;
+    store(&t->used, t->used + size);
+    return here;
+  }
+}
+static int fits(const Run *t, uint64_t size) { return t->n < CHUNK && t->used + size <= t->room; }
+static void put_record(Run *t, const uint64_t q[8]) {
+  memcpy(t->records + (t->n << 6), q, 64);
+  store(&t->n, t->n + 1); /* from here on a reader sees it, and all that it refers to */
+}
+static uint64_t scalar(const Guest *g, uint32_t p, uint32_t size) {
+  uint64_t x = 0;
+  memcpy(&x, g->base + p, size);
+  return x;
+}
+/* The record of a call that succeeded: all that it holds is in the call's words, in what `take` copied, and in the guest's
+ * memory. Its payload is laid out as layout.py says: head, words after the fourth, aux, data, zeros up to a whole word. */
+APART void record(Call *c, int known) {
+  Run *t = c->t;
+  const Shape *s = &c->f->shape;
+  const Guest *g = c->g;
+  const uint32_t *w = c->w;
+  uint64_t took = now(t) - c->began, result = 0, aux = 0, data = 0, kept = 0, events = 0, size = 0;
+  uint32_t flags = t->flags, where = 0, path = 0, second = 0;
+  if (known && s->result[0] != NONE && !s->is_struct) {
+    result = s->result[1] == NONE ? scalar(g, w[s->result[0]], s->result_size[0]) : t->result; /* two may share a place */
+    if (s->result[1] != NONE) second = (uint32_t)scalar(g, w[s->result[1]], s->result_size[1]);
+  }
+  if (known && s->payload) {
+    if (s->vector != NONE) {
+      kept = 8ull * (c->count < KEPT_IOVECS ? c->count : KEPT_IOVECS);
+      aux = kept + (s->result[1] != NONE ? 4 : 0);
+      data = result < c->total ? result : c->total;
+      if (c->count > KEPT_IOVECS) flags |= TRUNCATED;
+    } else if (s->subscriptions != NONE) {
+      kept = (uint64_t)s->subscription_size * (w[s->count] < KEPT_SUBSCRIPTIONS ? w[s->count] : KEPT_SUBSCRIPTIONS);
+      events = result <= KEPT_EVENTS && inside(g, w[s->events], 32 * result, 1) ? 32 * result : 0;
+      aux = kept + events;
+    } else if (s->string[1] != NONE) aux = c->length[1];
+    else if (s->result[1] != NONE) aux = 4;
+    else if (s->is_struct) aux = s->result_size[0];
+    if (s->outbuf != NONE) data = s->result[0] == NONE || result > w[s->outbuf + 1] ? w[s->outbuf + 1] : result;
+    if (s->strings != NONE && inside(g, w[s->strings + 1], t->extent, 1)) data = t->extent;
+    if (data > t->snap) data = t->snap, flags |= TRUNCATED;
+    size = 8 + 4ull * s->extra + aux + data;
+  }
+  if (!fits(t, size + 4)) visit(t->turn, size + 4);
+  if (known && s->string[0] != NONE && !(path = intern(t, c->path[0], c->length[0]))) {
+    visit(t->turn, size + 4);
+    path = intern(t, c->path[0], c->length[0]);
+  }
+  if (!fits(t, size + 4)) size = 0, flags |= TRUNCATED; /* Python has no memory left: the record alone */
+  if (t->n >= CHUNK) { t->lost++; return; }
+  if (size) {
+    uint8_t *start = t->arena + t->used, *z = start;
+    uint32_t head[2] = {(uint32_t)aux << 16, (uint32_t)data};
+    memcpy(z, head, 8), z += 8;
+    memcpy(z, w + 4, 4ull * s->extra), z += 4 * s->extra;
+    if (s->vector != NONE) {
+      memcpy(z, c->iovecs, kept), z += kept;
+      memcpy(z, &second, aux - kept), z += aux - kept;
+      for (uint32_t i = 0; data; i++) {
+        uint64_t part = c->iovecs[2 * i + 1] < data ? c->iovecs[2 * i + 1] : data;
+        memcpy(z, g->base + c->iovecs[2 * i], part), z += part, data -= part;
+      }
+    } else if (s->subscriptions != NONE) {
+      memcpy(z, c->subscriptions, kept), z += kept;
+      memcpy(z, g->base + w[s->events], events), z += events;
+    } else if (s->string[1] != NONE) memcpy(z, c->path[1], aux), z += aux;
+    else if (s->result[1] != NONE) memcpy(z, &second, 4), z += 4;
+    else if (aux) memcpy(z, g->base + w[s->result[0]], aux), z += aux;
+    if (data) memcpy(z, g->base + w[s->outbuf != NONE ? s->outbuf : s->strings + 1], data), z += data;
+    while ((z - start) & 3) *z++ = 0;
+    if (s->is_struct) where = shared(t, (uint32_t)(z - start));
+    else where = (uint32_t)(t->used >> 2) + 1, store(&t->used, t->used + (uint64_t)(z - start));
+  }
+  uint64_t q[8] = {c->began > t->origin ? c->began - t->origin : 0, took, result, c->life | (uint64_t)path << 32,
+                   t->stack | (uint64_t)where << 32, c->f->meta | (uint64_t)flags << 32,
+                   w[0] | (uint64_t)w[1] << 32, w[2] | (uint64_t)w[3] << 32};
+  put_record(t, q);
+}
+/* A record that Python made, of a call that failed or did not return. `q[0]` is the time when it began, and it ends now.
+ * 0: there is no room; begin a chunk and come again. */
+API int turbo_note(Run *t, uint64_t q[8], const uint8_t *path, uint32_t path_size, const uint8_t *payload, uint64_t size) {
+  uint64_t id = 0;
+  if (!fits(t, size) || (path && !(id = intern(t, path, path_size)))) return 0;
+  uint64_t r[8] = {q[0] > t->origin ? q[0] - t->origin : 0, now(t) - q[0], q[2], q[3] | id << 32, q[4], q[5], q[6], q[7]};
+  if (size) {
+    memcpy(t->arena + t->used, payload, size);
+    r[4] |= ((t->used >> 2) + 1) << 32;
+    store(&t->used, t->used + size);
+  }
+  put_record(t, r);
+  return 1;
+}
+/* How much of the chunk is complete, for a reader on any thread. */
+API void turbo_seen(Run *t, uint64_t seen[3]) { seen[0] = load(&t->n), seen[1] = load(&t->used), seen[2] = load(&t->npaths); }
+API void turbo_fresh(Run *t, uint64_t first) { /* an empty chunk whose first call is number `first` */
+  if (t->npaths) memset(t->path_table, 0, 4 * PATHS);
+  if (t->nstructs) memset(t->struct_table, 0, 4 * STRUCTS);
+  t->first = first, t->text_used = t->nstructs = 0;
+  store(&t->npaths, 0), store(&t->used, 0), store(&t->n, 0);
+}
+
+/* ---- a full chunk in fewer bytes, in memory only; unpacked here too, when somebody reads */
+
+/* Records: a byte of bits for the words that differ from those of the record before, and the differences, each as a zigzag
+ * varint. At most 81 bytes a record. */
+API uint64_t turbo_pack(const uint64_t *q, uint64_t n, uint8_t *o) {
+  uint8_t *start = o;
+  uint64_t last[8] = {0};
+  for (uint64_t i = 0; i < n; i++, q += 8) {
+    uint8_t *mask = o++, bits = 0;
+    for (int k = 0; k < 8; k++) {
+      uint64_t d = q[k] - last[k];
+      if (!d) continue;
+      bits |= (uint8_t)(1 << k), last[k] = q[k];
+      for (d = d << 1 ^ (0 - (d >> 63)); d > 127; d >>= 7) *o++ = (uint8_t)(d | 128);
+      *o++ = (uint8_t)d;
+    }
+    *mask = bits;
+  }
+  return (uint64_t)(o - start);
+}
+API void turbo_unpack(const uint8_t *o, uint64_t n, uint64_t *q) {
+  uint64_t last[8] = {0};
+  for (uint64_t i = 0; i < n; i++, q += 8) {
+    uint8_t mask = *o++;
+    for (int k = 0; k < 8; k++) {
+      uint64_t z = 0;
+      if (mask >> k & 1) {
+        for (int s = 0;; s += 7) { z |= (uint64_t)(*o & 127) << s; if (*o++ < 128) break; }
+        last[k] += z >> 1 ^ (0 - (z & 1));
+      }
+      q[k] = last[k];
+    }
+  }
+}
+/* Payloads: of each, a byte of bits for every eight words, and the words that differ from the payload before of the same call.
+ * `unpack` 0: from `a` into `o`; 1: the other way. Returns the packed bytes, at most 33 for every 32, and one a record. */
+API uint64_t turbo_payloads(const uint64_t *q, uint64_t n, uint32_t *a, uint64_t words, uint8_t *o, int unpack) {
+  uint8_t *start = o;
+  uint64_t last[256], at = 0;
+  for (int i = 0; i < 256; i++) last[i] = ~0ull;
+  for (uint64_t i = 0; i < n && at < words; i++) {
+    if (q[8 * i + 4] >> 32 != at + 1) continue; /* no payload, or a shared one */
+    uint64_t end = words, *before = last + (q[8 * i + 5] & 255);
+    for (uint64_t j = i + 1; j < n; j++)
+      if (q[8 * j + 4] >> 32 > at + 1) { end = (q[8 * j + 4] >> 32) - 1; break; }
+    for (uint64_t k = at; k < end; k += 8) {
+      uint8_t *mask = o++;
+      if (!unpack) *mask = 0;
+      for (uint64_t b = 0; b < 8 && k + b < end; b++) {
+        uint32_t old = *before == ~0ull ? 0 : a[*before + (k - at) + b];
+        if (unpack && !(*mask >> b & 1)) a[k + b] = old;
+        else if (unpack) memcpy(a + k + b, o, 4), o += 4;
+        else if (a[k + b] != old) *mask |= (uint8_t)(1 << b), memcpy(o, a + k + b, 4), o += 4;
+      }
+    }
+    *before = at, at = end;
+  }
+  return (uint64_t)(o - start);
+}
+
+/* ---- descriptors */
+
+/* The slot of the call's descriptor if C may use it so, announced in `held`. Whoever closes a host descriptor clears the slot
+ * first and waits until it is not held (`turbo_withdraw`): its number cannot become another file's while it is used here. */
+static Slot *hold(Call *c, uint64_t right, uint32_t kinds) {
+  Run *t = c->t;
+  uint32_t fd = c->w[0];
+  if (fd >= t->nslots) return 0;
+  Slot *s = t->slots + fd;
+  __atomic_exchange_n(&t->held, fd + 1, __ATOMIC_SEQ_CST); /* a closer sees it, or `allowed` is seen cleared here */
+  c->allowed = load(&s->allowed);
+  if (!(c->allowed & IN_USE)) return 0;
+  c->in_force = load(t->live + s->grant);
+  return right & ~(c->allowed & c->in_force) || !(kinds >> s->kind & 1) ? 0 : s;
+}
+API void turbo_withdraw(Run *t, uint32_t fd) {
+  __atomic_store_n(&t->slots[fd].allowed, 0, __ATOMIC_SEQ_CST);
+  while (__atomic_load_n(&t->held, __ATOMIC_SEQ_CST) == fd + 1) sched_yield();
+}
+API void turbo_put(uint64_t *place, uint64_t value) { __atomic_store_n(place, value, __ATOMIC_SEQ_CST); }
+
+/* ---- the calls. Each returns 1 when it is done and its results lie in the guest's memory, 0 to leave it to Python. */
+
+static void put32(Call *c, uint32_t p, uint32_t x) { memcpy(c->g->base + p, &x, 4); }
+static void put64(Call *c, uint32_t p, uint64_t x) { memcpy(c->g->base + p, &x, 8); }
+static uint64_t wide(const Call *c, int word) { return c->w[word] | (uint64_t)c->w[word + 1] << 32; }
+static const clockid_t CLOCKS[4] = {CLOCK_REALTIME, STEADY, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+
+static int clock_time_get(Call *c) {
+  uint32_t id = c->w[0];
+  if (id > 3 || !(load(&c->t->clocks) >> id & 1)) PYTHON;
+  put64(c, c->w[3], clock_ns(CLOCKS[id]));
+  return 1;
+}
+static int clock_res_get(Call *c) {
+  uint32_t id = c->w[0];
+  if (id > 3 || !(load(&c->t->clocks) >> id & 1)) PYTHON;
+  put64(c, c->w[1], c->t->resolution[id]);
+  return 1;
+}
+static int random_get(Call *c) {
+  if (!load(&c->t->random) || c->w[1] > RANDOM) PYTHON;
+#ifdef __linux__
+  if (syscall(SYS_getrandom, c->g->base + c->w[0], (size_t)c->w[1], 1) != (long)c->w[1]) PYTHON; /* 1: GRND_NONBLOCK */
+#else
+  if (getentropy(c->g->base + c->w[0], c->w[1])) PYTHON;
+#endif
+  return 1;
+}
+static int yield(Call *c) { (void)c; return !sched_yield(); }
+
+static int sizes(Call *c, Strings *s) {
+  if (!load(&s->ready)) PYTHON;
+  store(&s->asked, 1); /* should the strings change now, Python refuses to give more than was announced */
+  c->t->result = s->count;
+  put32(c, c->w[0], s->count), put32(c, c->w[1], s->size);
+  return 1;
+}
+static int strings(Call *c, Strings *s) {
+  uint32_t at = c->w[0], to = c->w[1], k = 0;
+  if (!load(&s->ready) || !inside(c->g, at, 4ull * s->count, 4) || !inside(c->g, to, s->size, 1)) PYTHON;
+  for (uint32_t i = 0; i < s->count; i++, k += (uint32_t)strlen((const char *)s->block + k) + 1) put32(c, at + 4 * i, to + k);
+  memcpy(c->g->base + to, s->block, s->size);
+  c->t->extent = s->size;
+  return 1;
+}
+static int args_sizes_get(Call *c) { return sizes(c, c->t->strings); }
+static int environ_sizes_get(Call *c) { return sizes(c, c->t->strings + 1); }
+static int args_get(Call *c) { return strings(c, c->t->strings); }
+static int environ_get(Call *c) { return strings(c, c->t->strings + 1); }
+
+static int64_t host_io(Slot *s, const struct iovec *io, int k, int writing, int at, int64_t offset) {
+  if (at) return writing ? pwritev(s->host, io, k, offset) : preadv(s->host, io, k, offset);
+  if (k == 1) return writing ? write(s->host, io->iov_base, io->iov_len) : read(s->host, io->iov_base, io->iov_len);
+  return writing ? writev(s->host, io, k) : readv(s->host, io, k);
+}
+static uint64_t ring_put(Run *t, uint64_t head, const void *from, uint64_t size) {
+  uint64_t at = head & (t->out_size - 1), part = t->out_size - at < size ? t->out_size - at : size;
+  memcpy(t->out + at, from, part);
+  memcpy(t->out, (const uint8_t *)from + part, size - part);
+  return head + size;
+}
+static uint64_t ring_get(const Run *t, uint64_t tail, void *to, uint64_t size) {
+  uint64_t at = tail & (t->out_size - 1), part = t->out_size - at < size ? t->out_size - at : size;
+  memcpy(to, t->out + at, part);
+  memcpy((uint8_t *)to + part, t->out, size - part);
+  return tail + size;
+}
+static int64_t output(Run *t, Slot *s, const struct iovec *io, int k, uint64_t total) {
+  uint64_t head = t->out_head;
+  uint32_t entry = (uint32_t)total << 1 | (uint32_t)s->host;
+  if (total > t->out_size || head - load(&t->out_tail) + total + 4 > t->out_size) return -1;
+  head = ring_put(t, head, &entry, 4);
+  for (int i = 0; i < k; i++) head = ring_put(t, head, io[i].iov_base, io[i].iov_len);
+  store(&t->out_head, head);
+  return (int64_t)total;
+}
+/* Take the oldest entries of one stream out of the ring, as many as fit into `room` bytes; returns their bytes. One thread at
+ * a time; the guest may write meanwhile. */
+API uint64_t turbo_collect(Run *t, uint8_t *to, uint64_t room, uint32_t *stream) {
+  uint64_t tail = t->out_tail, head = load(&t->out_head), done = 0;
+  uint32_t entry;
+  for (; tail != head; done += entry >> 1) {
+    uint64_t bytes = ring_get(t, tail, &entry, 4);
+    if (done + (entry >> 1) > room || (done && *stream != (entry & 1))) break;
+    *stream = entry & 1;
+    store(&t->out_tail, tail = ring_get(t, bytes, to + done, entry >> 1));
+  }
+  return done;
+}
+API int turbo_charge(Meter *m, uint64_t size) { /* 0: the quota has not so much left */
+  uint64_t used = load(&m->used);
+  do if (size > m->most || used > m->most - size) return 0;
+  while (!__atomic_compare_exchange_n(&m->used, &used, used + size, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+  return 1;
+}
+/* Reading; and writing where no gap arises and the block need not grow, which is Python's work. */
+static int64_t memory_io(Slot *s, const struct iovec *io, int k, uint64_t total, int writing, int at, int64_t offset) {
+  Handle *h = s->handle;
+  Content *m = h->content;
+  int64_t done = -1;
+  if (__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE)) return -1; /* a run beside this one: let Python wait for it */
+  uint64_t place = writing && s->append ? m->size : (uint64_t)(at ? offset : h->position), end = place + total;
+  if (writing && place <= m->size && end <= m->capacity && m->meter->real
+      && (end <= m->size || turbo_charge(m->meter, end - m->size))) {
+    if (end > m->size) m->size = end;
+    m->touched = clock_ns(CLOCK_REALTIME), done = 0;
+    for (int i = 0; i < k; done += (int64_t)io[i++].iov_len) memcpy(m->data + place + done, io[i].iov_base, io[i].iov_len);
+  } else if (!writing && end <= INT64_MAX) {
+    uint64_t left = place < m->size ? m->size - place : 0, part;
+    done = 0;
+    for (int i = 0; i < k && left; i++, done += (int64_t)part, left -= part)
+      part = io[i].iov_len < left ? io[i].iov_len : left, memcpy(io[i].iov_base, m->data + place + done, part);
+  }
+  if (done >= 0 && !at) h->position = (int64_t)place + done;
+  store(&m->lock, 0);
+  return done;
+}
+/* Only C moves a host file's position until Python runs again, so until then it is remembered. */
+static int remembered(Run *t, Slot *s) { return s->kind == HOST_FILE && s->era == t->era; }
+
+ALWAYS int moved(Call *c, int writing, int at) { /* fd_read, fd_write, fd_pread, fd_pwrite */
+  Run *t = c->t;
+  struct iovec io[NATIVE_IOVECS];
+  int k = 0;
+  int64_t offset = at ? (int64_t)wide(c, 3) : 0, r;
+  if (!c->total || c->total > load(&t->io) || c->count > NATIVE_IOVECS || offset < 0) PYTHON;
+  if (writing && t->written + c->total > load(&t->most_written)) PYTHON;
+  Slot *s = hold(c, c->f->right, 1 << HOST_FILE | 1 << MEMORY | (writing && !at) << OUTPUT);
+  if (!s) PYTHON;
+  for (uint32_t i = 0; i < c->count; i++)
+    if (c->iovecs[2 * i + 1]) io[k].iov_base = c->g->base + c->iovecs[2 * i], io[k++].iov_len = c->iovecs[2 * i + 1];
+  r = s->kind == HOST_FILE ? host_io(s, io, k, writing, at, offset)
+    : s->kind == OUTPUT ? output(t, s, io, k, c->total) : memory_io(s, io, k, c->total, writing, at, offset);
+  if (r < 0) PYTHON;
+  if (!at && remembered(t, s)) s->position += r, s->era -= writing && s->append; /* where the end was is not known */
+  if (writing) t->written += (uint64_t)r;
+  put32(c, c->w[at ? 5 : 3], (uint32_t)r);
+  return 1;
+}
+static int fd_read(Call *c) { return moved(c, 0, 0); }
+static int fd_write(Call *c) { return moved(c, 1, 0); }
+static int fd_pread(Call *c) { return moved(c, 0, 1); }
+static int fd_pwrite(Call *c) { return moved(c, 1, 1); }
+
+static int64_t seek(Run *t, Slot *s, int64_t offset, uint32_t whence) {
+  int64_t to = 0;
+  if (s->kind == MEMORY) {
+    if (whence == SEEK_CUR) to = s->handle->position;
+    if (whence == SEEK_END) to = (int64_t)load(&s->handle->content->size);
+    return __builtin_add_overflow(to, offset, &to) || to < 0 ? -1 : (s->handle->position = to);
+  }
+  if (whence == SEEK_CUR && !offset && remembered(t, s)) return s->position;
+  to = lseek(s->host, offset, (int)whence);
+  if (to >= 0) s->position = to, s->era = t->era;
+  return to;
+}
+static int fd_seek(Call *c) {
+  int64_t offset = (int64_t)wide(c, 1), to;
+  uint32_t whence = c->w[3]; /* numbered as POSIX does */
+  Slot *s = hold(c, c->f->right | (whence == SEEK_CUR && !offset ? 0 : RIGHT_SEEK), 1 << HOST_FILE | 1 << MEMORY);
+  if (!s || whence > 2 || (to = seek(c->t, s, offset, whence)) < 0) PYTHON;
+  put64(c, c->w[4], (uint64_t)to);
+  return 1;
+}
+static int fd_tell(Call *c) {
+  int64_t at;
+  Slot *s = hold(c, c->f->right, 1 << HOST_FILE | 1 << MEMORY);
+  if (!s || (at = seek(c->t, s, 0, SEEK_CUR)) < 0) PYTHON;
+  put64(c, c->w[1], (uint64_t)at);
+  return 1;
+}
+
+#ifdef __APPLE__
+#define TIME(st, which) (st)->st_##which##timespec
+#else
+#define TIME(st, which) (st)->st_##which##tim
+#endif
+#define NS(x) ((uint64_t)(x).tv_sec * 1000000000u + (uint64_t)(x).tv_nsec)
+static int put_filestat(Call *c, uint32_t p, const struct stat *st) {
+  static const uint8_t TYPES[16] = {[S_IFREG >> 12] = 4, [S_IFDIR >> 12] = 3, [S_IFLNK >> 12] = 7, [S_IFCHR >> 12] = 2,
+                                    [S_IFBLK >> 12] = 1, [S_IFSOCK >> 12] = 6};
+  if (TIME(st, a).tv_sec < 0 || TIME(st, m).tv_sec < 0 || TIME(st, c).tv_sec < 0) return 0; /* before 1970 */
+  uint64_t o[8] = {(uint64_t)st->st_dev, st->st_ino, TYPES[st->st_mode >> 12 & 15], st->st_nlink, (uint64_t)st->st_size,
+                   NS(TIME(st, a)), NS(TIME(st, m)), NS(TIME(st, c))};
+  memcpy(c->g->base + p, o, 64);
+  return 1;
+}
+static int fd_filestat_get(Call *c) {
+  struct stat st;
+  Slot *s = hold(c, c->f->right, 1 << HOST_FILE | 1 << DIRECTORY);
+  if (!s || fstat(s->host, &st) || !put_filestat(c, c->w[1], &st)) PYTHON;
+  return 1;
+}
+static int fd_fdstat_get(Call *c) {
+  Slot *s = hold(c, 0, ~0u);
+  if (!s) PYTHON;
+  memcpy(c->g->base + c->w[1], s->fdstat, 24);
+  return 1;
+}
+static int fd_prestat_get(Call *c) {
+  Slot *s = hold(c, 0, ~0u);
+  if (!s || !s->name) PYTHON;
+  put64(c, c->w[1], (uint64_t)s->name_size << 32); /* tag 0: a directory */
+  return 1;
+}
+static int fd_prestat_dir_name(Call *c) {
+  Slot *s = hold(c, 0, ~0u);
+  if (!s || !s->name || c->w[2] < s->name_size) PYTHON;
+  memcpy(c->g->base + c->w[1], s->name, s->name_size);
+  return 1;
+}
+
+/* The directory that holds the last name of the call's path, and that name; -1 for a path of anything but ASCII names, and for
+ * one that the kernel does not walk beneath `root` within one mount. The caller closes what is not `root`. */
+static int parent(Call *c, int root, const char **name) {
+  char *path = c->path[0], *slash = 0;
+  for (uint32_t i = 0; i < c->length[0]; i++) {
+    if ((signed char)path[i] <= 0) return -1;
+    if (path[i] == '/') slash = path + i;
+  }
+  *name = slash ? slash + 1 : path;
+  if (slash == path || !**name || !strcmp(*name, ".") || !strcmp(*name, "..")) return -1;
+  if (!slash) return root;
+#ifdef __linux__
+  struct { uint64_t flags, mode, resolve; } how = {O_DIRECTORY | O_CLOEXEC | O_PATH, 0, 0x01 | 0x02 | 0x08};
+  *slash = 0; /* resolve: NO_XDEV, NO_MAGICLINKS and BENEATH, as capabilities/host/resolve.py asks for */
+  int found = (int)syscall(437, root, path, &how, sizeof how); /* openat2 */
+  *slash = '/';
+  return found;
+#else
+  return -1;
+#endif
+}
+/* Look at the last name: not through a link, and only where the device is the directory's own. A procfs, which Python refuses,
+ * never is: the directory was asked when it was granted, and nothing else gets its device number while it is open. */
+static int look(int place, const char *name, const Slot *s, struct stat *st) {
+  return !fstatat(place, name, st, AT_SYMLINK_NOFOLLOW) && (uint64_t)st->st_dev == s->device && !S_ISLNK(st->st_mode);
+}
+static int path_filestat_get(Call *c) {
+  struct stat st;
+  const char *name;
+  Slot *s = hold(c, c->f->right, 1 << DIRECTORY);
+  int place = s && c->w[1] < 2 ? parent(c, s->host, &name) : -1;
+  if (place < 0) PYTHON;
+  int found = look(place, name, s, &st);
+  if (place != s->host) close(place);
+  if (!found || !put_filestat(c, c->w[4], &st)) PYTHON;
+  return 1;
+}
+API uint32_t turbo_recipe(const Recipe *r) { return hash(r, RECIPE_KEY) & (RECIPES - 1); } /* its place */
+static Recipe *recipe(Call *c, const Slot *s) {
+  Recipe wanted = {wide(c, 5), wide(c, 7), s->life, s->grant, c->w[1], c->w[4], c->w[9], 0, 0, 0, 0, {0}, 0, 0};
+  Recipe *r = c->t->recipes + turbo_recipe(&wanted);
+  return memcmp(r, &wanted, RECIPE_KEY) || r->asks & ~c->allowed || (r->asks | r->reach) & ~c->in_force ? 0 : r;
+}
+/* Open a file that is there. What was looked at may have been swapped since: what counts is what was opened. */
+static int open_as(int place, const char *name, const Slot *s, int flags) {
+  struct stat st;
+  if (!look(place, name, s, &st) || !S_ISREG(st.st_mode)) return -1;
+  int host = openat(place, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (host >= 0 && (fstat(host, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_dev != s->device)) close(host), host = -1;
+  return host;
+}
+static int path_open(Call *c) {
+  Run *t = c->t;
+  const char *name;
+  uint64_t fd = t->lowest;
+  uint32_t path;
+  Slot *s = hold(c, RIGHT_PATH_OPEN, 1 << DIRECTORY);
+  Recipe *r = s ? recipe(c, s) : 0;
+  if (!r || t->open >= load(&t->most_open) || t->nopened == OPENED) PYTHON;
+  while (fd < t->nslots && load(&t->slots[fd].life)) fd++;
+  if (fd == t->nslots || !(path = intern(t, c->path[0], c->length[0]))) PYTHON;
+  int place = parent(c, s->host, &name);
+  if (place < 0) PYTHON;
+  int host = open_as(place, name, s, r->flags);
+  if (place != s->host) close(place);
+  if (host >= 0 && (uint64_t)host >= t->ceiling) close(host), host = -1; /* the process's last descriptors are no guest's */
+  if (host < 0) PYTHON;
+  Slot *d = t->slots + fd;
+  *d = (Slot){.life = (uint32_t)++t->lives, .host = host, .era = t->era, .generation = d->generation + 1, .grant = s->grant,
+              .kind = HOST_FILE, .append = (uint8_t)r->append, .opened = (uint32_t)t->nopened + 1};
+  memcpy(d->fdstat, r->fdstat, 24);
+  t->opened[t->nopened++] = (Opened){t->first + t->n, ~0ull, d->life, (uint32_t)fd, d->generation, s->life, path,
+                                     (uint32_t)(r - t->recipes), host, 0};
+  store(&d->allowed, r->allowed | IN_USE);
+  t->open++, t->lowest = fd + 1;
+  put32(c, c->w[10], (uint32_t)fd);
+  return 1;
+}
+static int fd_close(Call *c) { /* of a file that Python has not heard of: another one has an object, whose affair it is */
+  Run *t = c->t;
+  Slot *s = hold(c, 0, 1 << HOST_FILE);
+  if (!s || !s->opened) PYTHON;
+  Opened *o = t->opened + s->opened - 1;
+  store(&s->allowed, 0);
+  if (o->host = -1, close(s->host)) { o->error = errno; PYTHON; }
+  o->ended = t->first + t->n;
+  s->opened = 0, s->kind = OTHER;
+  store(&s->life, 0);
+  t->open--;
+  if (c->w[0] < t->lowest) t->lowest = c->w[0];
+  return 1;
+}
+
+/* ---- the way in */
+
+ALWAYS void *enter(void *env, void *caller, Val *v, size_t n, int (*native)(Call *)) {
+  Func *f = env;
+  Run *t = f->guest->run;
+  Call c;
+  uint64_t code = 0;
+  uint32_t k = 0;
+  int done = 0;
+  c.f = f, c.g = f->guest, c.t = t, c.life = 0;
+  c.began = t->records ? now(t) : 0;
+  for (uint32_t i = 0; i < f->params; i++) {
+    c.w[k++] = v[i].word[0];
+    if (f->wide >> i & 1) c.w[k++] = v[i].word[1];
+  }
+  while (k < 4) c.w[k++] = 0;
+  if (f->shape.fd != NONE && c.w[f->shape.fd] < t->nslots) c.life = load(&t->slots[c.w[f->shape.fd]].life);
+  int known = !(f->mode & FOREIGN) && take(&c);
+  if (!known) { /* the memory has grown, is another instance's, or the pointer is bad */
+    visit(c.g->find, (uintptr_t)caller);
+    known = take(&c);
+  }
+  t->flags = t->stack = 0;
+  if (known && native && !f->mode) {
+    done = native(&c);
+    if (f->shape.fd != NONE) store(&t->held, 0);
+  }
+  if (done) f->answered++;
+  else code = python(&c, caller, v);
+  if (!code && t->records) record(&c, known);
+  if (code > 255) return api.trap("wasilab ended the guest", 23);
+  if (n) v[0].word[0] = (uint32_t)code;
+  return 0;
+}
+#define CALL(name, function) \
+  API void *turbo_##name(void *env, void *caller, Val *v, size_t n) { return enter(env, caller, v, n, function); }
+CALL(python, 0)
+CALL(args_get, args_get) CALL(args_sizes_get, args_sizes_get)
+CALL(environ_get, environ_get) CALL(environ_sizes_get, environ_sizes_get)
+CALL(clock_res_get, clock_res_get) CALL(clock_time_get, clock_time_get)
+CALL(random_get, random_get) CALL(sched_yield, yield)
+CALL(fd_close, fd_close) CALL(fd_fdstat_get, fd_fdstat_get) CALL(fd_filestat_get, fd_filestat_get)
+CALL(fd_prestat_get, fd_prestat_get) CALL(fd_prestat_dir_name, fd_prestat_dir_name)
+CALL(fd_read, fd_read) CALL(fd_write, fd_write) CALL(fd_pread, fd_pread) CALL(fd_pwrite, fd_pwrite)
+CALL(fd_seek, fd_seek) CALL(fd_tell, fd_tell)
+CALL(path_filestat_get, path_filestat_get) CALL(path_open, path_open)
