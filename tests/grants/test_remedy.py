@@ -21,7 +21,7 @@ from wasilab.grants.remedy import Given, Remedy, denied, folder_remedy, missing_
 from wasilab.panels.model import PanelModel
 from wasilab.trace.trace import Trace
 from wasilab.views.report import report
-from wasilab.views.report.verdict import refusals
+from wasilab.views.report.refused import refusals
 from wasilab.views.rerun import can_rerun, rerun
 
 from .guests import READ, WRITE, Guest
@@ -92,7 +92,8 @@ def test_a_refused_write_is_granted_from_the_report_the_button_and_the_panel(
     assert rerun(finished, shown.remedy).wait(20).exit_code == 0  # type: ignore[attr-defined]
     model = PanelModel(finished.module, finished.grants, run=finished)
     (missing,) = model.refused()
-    assert (missing.text, missing.complete, missing.asks_for_a_folder) == (flag, True, False)
+    assert missing.remedy is not None
+    assert (missing.remedy.text, missing.remedy.complete, missing.remedy.asks_for_a_folder) == (flag, True, False)
     assert missing.remedy is not None
     model.put(missing.remedy.apply(model.grants))
     assert model.start(detach=False).exit_code == 0

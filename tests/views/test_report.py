@@ -18,7 +18,8 @@ from wasilab.engine.outcome import Frame, Outcome
 from wasilab.trace.answers.refusals import Refusals
 from wasilab.views import display
 from wasilab.views.report import report
-from wasilab.views.report.verdict import mood, refusals, verdict
+from wasilab.views.report.refused import refusals
+from wasilab.views.report.verdict import mood, verdict
 from wasilab.views.subject import snapshot
 from wasilab.views.timeline.columns import Columns
 
@@ -123,7 +124,7 @@ def test_the_embedded_report_is_a_sandboxed_frame_with_a_plain_form_beside_it(co
     without = re.sub(r"<style>.*?</style>|<iframe.*?</iframe>", "", bundle["text/html"], flags=re.DOTALL)
     plain = Tags(without)
     assert "Ended well" in plain.text
-    assert "To allow it" in plain.text
+    assert "to allow it" in plain.text
     assert "fd_write" in plain.text
     assert any(tag == "img" for tag, _ in plain.found)
 
@@ -283,3 +284,18 @@ def test_a_remedy_with_blanks_says_what_goes_there(copy_run: Any) -> None:
         incomplete = form(replace(copy_run, refused=Refusals([blank])))
         assert "HOST is the folder to give, GUEST where the program looks" in incomplete
         assert "is the folder to give" not in form(replace(copy_run, refused=Refusals([whole])))
+
+
+def test_what_the_programs_library_refused_is_in_every_report_whatever_the_status(new_book: Any) -> None:
+    book = new_book()
+    book.call("fd_write", 2, 64, 1, 80, fd=2, result=3)
+    words = b"/etc/passwd: Capabilities insufficient\n"
+    for status in (0, 1):
+        run = run_of(book, outcome=Outcome("exit", status, seconds=1e-3), stderr_bytes=words)
+        forms = (report.text(run), report.page(run), report.plain(run, b""), display.timeline(run)._head)
+        for form in forms:
+            assert "own library refused" in form
+            assert "--dir HOST::/etc" in form
+        assert "no call was refused" in forms[0]
+    fine = run_of(book, outcome=Outcome("exit", 0, seconds=1e-3), stderr_bytes=b"wrote '/etc/x'\n")
+    assert "library" not in report.text(fine)

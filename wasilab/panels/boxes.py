@@ -8,8 +8,9 @@ from typing import Any
 import ipywidgets as w
 
 from ..grants.live.ask import Answer, Question
-from ..grants.remedy import MissingGrant
+from ..grants.remedy import Remedy
 from ..text.escape import html_text
+from ..views.report.refused import RefusedCalls, as_html
 
 
 def classed(widget: Any, *names: str) -> Any:
@@ -41,22 +42,16 @@ def question_box(question: Question, answer: Callable[[Answer], object]) -> w.Bo
     return classed(w.VBox([text, classed(w.Box(buttons), "wasilab-bar")]), "wasilab-box", "wasilab-question")
 
 
-def refusal_box(
-    missing: MissingGrant, grant: Callable[[], object], choose: Callable[[], object], *, sure: bool = True
-) -> w.Box:
+def refusal_box(group: RefusedCalls, grant: Callable[[Remedy], object], choose: Callable[[], object]) -> w.Box:
     """What was refused and why, and a button that grants it, or chooses the folder that it is about."""
-    mark = '<span class="wasilab-bad">✖</span>' if sure else '<span class="wasilab-warn">?</span>'
-    times = f" ({missing.count:,} times)" if missing.count > 1 else ""
-    line = f" at <code>{html_text(missing.line)}</code>" if missing.line else ""
-    text = f"<br>to allow it: <code>{html_text(missing.text)}</code>" if missing.text else ""
-    children: list[w.Widget] = [
-        w.HTML(f"{mark} <bdi>{html_text(missing.why)}</bdi>{times}{line}{text}")
-    ]
-    if missing.complete:
-        button = small("Grant it", missing.text)
-        button.on_click(lambda _: grant())
+    mark = '<span class="wasilab-bad">✖</span>' if group.sure else '<span class="wasilab-warn">?</span>'
+    remedy = group.remedy
+    children: list[w.Widget] = [w.HTML(f"{mark} {as_html(group)}")]
+    if remedy is not None and remedy.complete:
+        button = small("Grant it", remedy.text)
+        button.on_click(lambda _: grant(remedy))
         children.append(button)
-    elif missing.asks_for_a_folder:
+    elif remedy is not None and remedy.asks_for_a_folder:
         button = small("Choose a folder…", "choosing is granting")
         button.on_click(lambda _: choose())
         children.append(button)

@@ -16,11 +16,12 @@ from ..capabilities.protocols import Directory
 from ..grants.advice.advise import Advice, advise
 from ..grants.grants import GrantError, GrantFields, Grants
 from ..grants.live.ask import Answer, Question
-from ..grants.remedy import MissingGrant, missing_grants
+from ..grants.remedy import Remedy
 from ..module.module import Module
 from ..runs import runner
 from ..runs.run import Run
 from ..trace.answers.library_refusals import path_in_output
+from ..views.report.refused import RefusedCalls, refusals
 
 STACKS = 1000
 """Calls at which the guest's stack is taken, and refused calls beyond them: for their lines, at 15 to 30 us each.
@@ -226,9 +227,13 @@ class PanelModel:
         """Grant only what the last run used."""
         self.put(self.advice().grants)
 
-    def refused(self) -> list[MissingGrant]:
-        """What the last run asked for and was refused, with the grant that would allow it where one would."""
-        return missing_grants([self.run], every=True) if self.run is not None and self.run.traced else []
+    def refused(self) -> list[RefusedCalls]:
+        """What the last run was refused, a group for each grant that would allow it."""
+        return [] if self.run is None else refusals(self.run, by_remedy=True)
+
+    def grant(self, remedy: Remedy) -> None:
+        """Grant what was refused."""
+        self.put(remedy.apply(self._grants))
 
     def looked_for(self) -> str:
         """A path that the last run failed over and that no directory held, as far as it shows; else ""."""

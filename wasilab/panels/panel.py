@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import ipywidgets as w
@@ -18,12 +17,12 @@ import ipywidgets as w
 from ..engine.threads import spawn
 from ..grants.advice.compare import danger, items
 from ..grants.grants import GrantError, Grants
-from ..grants.remedy import MissingGrant
+from ..grants.remedy import Remedy
 from ..module.module import Module, ModuleError
 from ..runs.run import Run, RunError
 from ..runs.runner import Program, load_program
 from ..text.escape import html_text
-from ..views.report.verdict import mood, remedy_of, unasked_of, verdict
+from ..views.report.verdict import mood, verdict
 from ..views.timeline.widget import timeline
 from . import table
 from .boxes import classed, put, question_box, refusal_box, small
@@ -306,23 +305,13 @@ class Panel(w.VBox):  # type: ignore[misc]
         mark = "✔" if tone == "good" else "✖"
         self.verdict.value = f'<span class="wasilab-{tone}">{mark}</span> {html_text(verdict(run))}'
         refused = self.model.refused()
-        boxes = [self._refusal(missing) for missing in refused[:20]]
-        outside = sum(missing.count for missing in refused if missing.asks_for_a_folder)
-        unseen = unasked_of(run)
-        if unseen is not None:
-            remedy = remedy_of(run, unseen.need)
-            boxes.append(self._refusal(MissingGrant(remedy, unseen.sentence, 1, -1), sure=unseen.sure))
-            outside += unseen.sure
-        self.refusals.children = tuple(boxes)
+        self.refusals.children = tuple(refusal_box(group, self._grant, self._choose) for group in refused[:20])
+        outside = sum(group.count for group in refused if group.remedy is not None and group.remedy.asks_for_a_folder)
         # What lies in no granted directory has no row of its own: it stands where directories are granted.
         self._refused["+"].value = table.count_html(outside)
 
-    def _refusal(self, missing: MissingGrant, *, sure: bool = True) -> w.Box:
-        def grant() -> None:
-            if missing.remedy is not None:
-                self.model.put(missing.remedy.apply(self.grants))
-
-        return refusal_box(missing, partial(self._edit, grant), self._choose, sure=sure)
+    def _grant(self, remedy: Remedy) -> None:
+        self._edit(lambda: self.model.grant(remedy))
 
     # ---- what the buttons do
 

@@ -15,10 +15,12 @@ from ..grants.forms import flags
 from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
-from ..grants.remedy import missing_grants
 from ..module.module import Module
 from ..text.escape import html_text
 from ..text.numbers import counted, exact_size
+from ..trace.trace import Trace
+from ..views.report.refused import refusals
+from ..views.subject import as_subject
 from ..wasi.preview1.spec import SNAPSHOT1
 from ..wasi.rights import INHERITING, names, of_read_only
 
@@ -167,13 +169,14 @@ def static_html(module: Module | None, grants: Grants, run: Any) -> str:
     )
 
 
-def _ungranted(module: Module | None, grants: Grants, trace: Any) -> list[Item]:
+def _ungranted(module: Module | None, grants: Grants, trace: Trace | None) -> list[Item]:
     """A line for directories and for sockets where the program asks for them and none is granted."""
     found = []
     if not grants.dirs and asked(module, "path"):
-        outside = [] if trace is None else [each for each in missing_grants([trace]) if each.asks_for_a_folder]
-        reasons = tuple(each.why for each in outside)
-        found.append(Item("path", "", "", 0, sum(each.count for each in outside), reasons=reasons))
+        groups = [] if trace is None else refusals(as_subject(trace), by_remedy=True)
+        outside = [group for group in groups if group.remedy is not None and group.remedy.asks_for_a_folder]
+        reasons = tuple(group.sentence for group in outside)
+        found.append(Item("path", "", "", 0, sum(group.count for group in outside), reasons=reasons))
     if not grants.sockets and asked(module, "sock"):
         found.append(Item("sock", "", "", 0, 0))
     return found

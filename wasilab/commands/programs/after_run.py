@@ -11,7 +11,7 @@ from ...text.escape import visible
 from ...text.numbers import counted
 from ...views.endings import ENDINGS
 from ...views.report import changed
-from ...views.report.verdict import refusals, refused_by_its_library
+from ...views.report.refused import as_lines, refusals
 from ..line.frontend import Frontend
 from ..line.outputs import write_file
 from ..line.usage import UsageProblem
@@ -76,14 +76,7 @@ def warnings(run: Run) -> list[str]:
 
 def explanations(run: Run) -> list[str]:
     """What was refused, in words, each with the smallest grant that would allow it."""
-    lines = []
-    for refusal in refusals(run) if run.traced else ():
-        times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
-        lines.append(f"refused: {refusal.sentence}{times}{f' [{refusal.where}]' if refusal.where else ''}")
-        if refusal.remedy is not None:
-            lines.append(f"  to allow it: {refusal.remedy.text}")
-    unseen = refused_by_its_library(run)
-    return [*lines, f"wasilab: {unseen}"] if unseen else lines
+    return [line for group in refusals(run) for line in as_lines(group)]
 
 
 def unapplied(run: Run) -> list[str]:

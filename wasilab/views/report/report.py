@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ...text.escape import html_text, shorten, visible
+from ...text.escape import html_text, visible
 from ...text.numbers import counted, duration, size
 from ..subject import Subject, snapshot
 from ..timeline.columns import Columns, summary_rows
@@ -22,7 +22,8 @@ from ..timeline.scene import headline
 from ..timeline.svg import strip_html
 from . import changed, sections
 from .page import document, embedded
-from .verdict import frames_of, refusals, verdict
+from .refused import as_lines, refusals
+from .verdict import frames_of, verdict
 
 TEXT_WIDTH = 100
 
@@ -36,14 +37,9 @@ def text(run: Subject, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     lines = textwrap.wrap(f"{visible(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
     for frame in frames_of(run)[:10]:
         lines.append(f"    {visible(str(frame))}")
-    for refusal in refusals(run)[:10]:
-        times = f" ({refusal.count:,} times)" if refusal.count > 1 else ""
-        where = f" [{refusal.where}]" if refusal.where else ""
-        sentence = f"refused: {shorten(refusal.sentence, sections.LONG)}{times}{where}"
-        lines += textwrap.wrap(sentence, width, subsequent_indent="  ", break_on_hyphens=False)
-        if refusal.remedy is not None:
-            hint = f" ({refusal.remedy.hint})" if refusal.remedy.hint else ""
-            lines.append(f"  to allow it: {refusal.remedy.text}{hint}")
+    for group in refusals(run)[:10]:
+        sentence, *remedy = as_lines(group)
+        lines += [*textwrap.wrap(sentence, width, subsequent_indent="  ", break_on_hyphens=False), *remedy]
     for name in ("stdout", "stderr") if output else ():
         shown, left = sections.output_start(run, name, 12, 12 * width)
         if shown:
@@ -89,15 +85,12 @@ def body(run: Subject, *, output: bool = True) -> str:
 def plain(run: Subject, picture: bytes, *, output: bool = True) -> str:
     """The report in the few tags that every sanitiser lets through."""
     columns = Columns.of(run)
-    groups = refusals(run)
     items = "".join(
-        f"<li>{html_text(shorten(r.sentence, sections.LONG))}"
-        + (f"<br>To allow it: <code>{html_text(r.remedy.text)}</code>" if r.remedy is not None else "") + "</li>"
-        for r in groups[: sections.REFUSALS_SHOWN]
-    )  # fmt: skip
+        f"<li>{'<br>'.join(map(html_text, as_lines(group)))}</li>" for group in refusals(run)[: sections.REFUSALS_SHOWN]
+    )
     return (
         f"<p><b>{html_text(run.name or 'run')}</b>: {html_text(verdict(run))}</p>"
-        + (f"<p>Refused:</p><ul>{items}</ul>" if items else "")
+        + (f"<ul>{items}</ul>" if items else "")
         + (sections.output_html(run, "<p><b>{}</b></p>") if output else "")
         + changed.html(run)
         + sections.image_html(picture, timeline_words(run, columns))

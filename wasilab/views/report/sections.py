@@ -18,15 +18,14 @@ from ...trace.answers.source_lines import LineSummary
 from ...trace.answers.summary import CallSummary
 from ..subject import Subject, trace_of
 from ..timeline.columns import summary_rows
+from .refused import as_html, refusals
 from .sources import source_of
-from .verdict import frames_of, mood, refusals, verdict
+from .verdict import frames_of, mood, verdict
 
 MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
 OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
 REFUSALS_SHOWN, REFUSALS_OPEN = 30, 6
 NOTES_SHOWN = 100
-LONG = 600
-"""Characters of a sentence that is shown in a box of its own, which scrolls."""
 
 
 def verdict_html(run: Subject) -> str:
@@ -66,21 +65,14 @@ def refusals_html(run: Subject, *, buttons: Callable[[Remedy], bool] = lambda _:
     if not groups:
         return ""
     items = []
-    for index, refusal in enumerate(groups[:REFUSALS_SHOWN]):
-        times = f" <span class=dim>({refusal.count:,} times)</span>" if refusal.count > 1 else ""
-        where = f" <span class=dim>at {html_text(refusal.where)}</span>" if refusal.where else ""
-        if refusal.remedy is not None:
-            button = f" <button data-grant={index}>grant and run again</button>" if buttons(refusal.remedy) else ""
-            flag = f'<code dir="ltr">{html_text(refusal.remedy.text)}</code>'
-            hint = f" <span class=dim>({html_text(refusal.remedy.hint)})</span>" if refusal.remedy.hint else ""
-            remedy = f"<span class=remedy>To allow it: {flag}{button}{hint}</span>"
-        else:
-            remedy = ""
-        long = " class=long" if len(refusal.sentence) > LONG else ""
-        items.append(f"<li><bdi{long}>{html_text(refusal.sentence)}</bdi>{times}{where}{remedy}</li>")
+    for index, group in enumerate(groups[:REFUSALS_SHOWN]):
+        wanted = group.remedy is not None and buttons(group.remedy)
+        button = f"<button data-grant={index}>grant and run again</button>" if wanted else ""
+        items.append(f"<li{'' if group.sure else ' class=guess'}>{as_html(group, button)}</li>")
     rest = len(groups) - REFUSALS_SHOWN
     more = f"<p class=dim>… {counted(rest, 'more reason')}; all are in <code>run.denied</code></p>" if rest > 0 else ""
-    shown = f"<h2>Refused</h2><ul class=refusals>{''.join(items[:REFUSALS_OPEN])}</ul>"
+    head = "Refused by the program itself" if groups[0].inferred else "Refused"
+    shown = f"<h2>{head}</h2><ul class=refusals>{''.join(items[:REFUSALS_OPEN])}</ul>"
     if len(items) <= REFUSALS_OPEN:
         return shown
     folded = f"<ul class=refusals>{''.join(items[REFUSALS_OPEN:])}</ul>{more}"

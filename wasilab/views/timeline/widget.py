@@ -21,8 +21,8 @@ from ...text.escape import visible
 from ...trace.trace import Trace
 from ..report import sections
 from ..report.page import unless_alive
+from ..report.refused import refusals
 from ..report.sections import image_html
-from ..report.verdict import refusals
 from ..rerun import can_rerun, rerun
 from ..subject import Subject, as_subject, outcome_of
 from .export import exported

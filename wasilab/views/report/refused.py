@@ -1,0 +1,104 @@
+"""What a run was refused, put together for reading: one grouping, and how a group is shown as text and as HTML.
+
+Every place that tells a person of refusals (report, timeline, panel, command line) takes the groups and their words
+from here. What grant would help is decided in `grants/remedy.py`. Light: no NumPy until a trace is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ...grants.remedy import Remedy, given_to, remedy
+from ...text.escape import html_text, shorten, visible
+from ...trace.answers.library_refusals import library_refusal
+from ..subject import Subject, outcome_of, trace_of
+
+LONG = 600
+"""Characters of a sentence that is shown in a box of its own, which scrolls."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedCalls:
+    """Calls that were refused for the same reason. All texts are safe to print."""
+
+    sentence: str
+    """What was asked and why it was refused."""
+    remedy: Remedy | None
+    """The smallest grant that would have allowed it; None where no grant can."""
+    count: int
+    line: str = ""
+    """The guest's source line of the first one, "" when it is not known."""
+    first: int = -1
+    """`seq` of the first one; -1 where no call stands for it."""
+    inferred: bool = False
+    """Whether no call shows it, only what the program printed or was given; the sentence says on what it rests."""
+    sure: bool = True
+    """False for what is inferred and only likely."""
+
+    @property
+    def times(self) -> str:
+        """ "" for one call, else how many."""
+        return f"({self.count:,} times)" if self.count > 1 else ""
+
+
+def refusals(run: Subject, *, by_remedy: bool = False) -> list[RefusedCalls]:
+    """What a run was refused, grouped by sentence, the most frequent first; last, what its own library refused.
+
+    `by_remedy`: one group a remedy, under the sentence of its first call.
+    """
+    if not run.traced:
+        return []
+    given = given_to(trace_of(run), run.grants)
+    groups: dict[tuple[Remedy | None, str], RefusedCalls] = {}
+    for denial in run.denied:
+        met, sentence = remedy(denial.need, given), visible(denial.sentence)
+        key = met, "" if by_remedy and met is not None else sentence
+        known = groups.get(key)
+        if known is None:
+            groups[key] = RefusedCalls(sentence, met, denial.count, visible(denial.line), denial.seq)
+        else:
+            groups[key] = replace(known, count=known.count + denial.count)
+    found = sorted(groups.values(), key=lambda group: -group.count)
+    return found or _inferred(run)
+
+
+def _inferred(run: Subject) -> list[RefusedCalls]:
+    """A path that the program's own library refused without a call, as far as the output of an ended run shows it.
+
+    Where the program says that it went well, only what nothing else explains is told.
+    """
+    outcome = outcome_of(run)
+    if outcome is None:
+        return []
+    found = library_refusal(trace_of(run), run.stderr_bytes.decode("utf-8", "replace"))
+    if found is None or (outcome.ok and not found.sure):
+        return []
+    met = remedy(found.need, given_to(trace_of(run), run.grants))
+    return [RefusedCalls(found.sentence, met, 1, inferred=True, sure=found.sure)]
+
+
+def as_lines(group: RefusedCalls) -> list[str]:
+    """A group for a terminal: a line for what was refused, and one for what would allow it."""
+    head = shorten(group.sentence, LONG) if group.inferred else f"refused: {shorten(group.sentence, LONG)}"
+    lines = [" ".join(part for part in (head, group.times, f"[{group.line}]" if group.line else "") if part)]
+    if group.remedy is not None:
+        hint = f" ({group.remedy.hint})" if group.remedy.hint else ""
+        lines.append(f"  to allow it: {group.remedy.text}{hint}")
+    return lines
+
+
+def as_html(group: RefusedCalls, button: str = "") -> str:
+    """A group as the content of a list item; `button` is the HTML of a control beside the remedy."""
+    times = f" <span class=dim>{group.times}</span>" if group.times else ""
+    line = f" <span class=dim>at {html_text(group.line)}</span>" if group.line else ""
+    long = " class=long" if len(group.sentence) > LONG else ""
+    return f"<bdi{long}>{html_text(group.sentence)}</bdi>{times}{line}{remedy_html(group.remedy, button)}"
+
+
+def remedy_html(remedy: Remedy | None, button: str = "") -> str:
+    """What would allow it, on a line of its own; "" where nothing would."""
+    if remedy is None:
+        return ""
+    hint = f" <span class=dim>({html_text(remedy.hint)})</span>" if remedy.hint else ""
+    beside = f" {button}" if button else ""
+    return f'<span class=remedy>To allow it: <code dir="ltr">{html_text(remedy.text)}</code>{beside}{hint}</span>'
