@@ -9,7 +9,7 @@ import pytest
 
 from wasilab.trace.columns.records import records_of
 from wasilab.trace.record.compact import WORTH, compacted
-from wasilab.trace.record.recorder import CHUNK_RECORDS, Chunk
+from wasilab.trace.record.recorder import CHUNK_RECORDS, PACKED_TOGETHER, Chunk
 from wasilab.wasi import types as t
 
 from .building import Builder, anything
@@ -40,6 +40,7 @@ def test_structs_that_are_all_different_take_less_and_come_back_whole(others: in
     b = stats(n, others=others)
     chunk = b.recorder.chunks[0]
     assert len(b.recorder.chunks) == 2
+    chunk.pack()
     assert chunk.compact is not None
     trace = b.trace()
     seen = [event.result["filestat"] for event in trace.filter("call=path_filestat_get")]
@@ -65,6 +66,16 @@ def test_any_arena_comes_back_byte_for_byte(seed: int) -> None:
         records["payload"] = r.integers(0, (len(chunk.arena) >> 2) + 2, len(records))
         torn = compacted(chunk.arena, memoryview(records.tobytes()))
         assert torn is None or bytes(torn) == bytes(chunk.arena)
+
+
+def test_full_chunks_are_packed_when_there_are_several_or_the_budget_asks_for_it() -> None:
+    several = stats(PACKED_TOGETHER * CHUNK_RECORDS + 1).recorder
+    assert [chunk.compact is not None for chunk in several.chunks] == [True] * PACKED_TOGETHER + [False]
+    assert several.nbytes() == sum(chunk.nbytes() for chunk in several.chunks)
+    few = Builder(1 << 21)
+    for i in range(CHUNK_RECORDS + 1):
+        few.call("fd_filestat_get", 3, 64, aux=t.FILESTAT.pack(1, i, 4, 1, i, i, i, i))
+    assert few.recorder.chunks[0].compact is not None
 
 
 def test_few_structs_and_those_that_share_nothing_stay_as_they_are() -> None:

@@ -153,12 +153,15 @@ class Chunk:
     def close(self) -> None:
         """Give back what only writing needs: no call is added any more."""
         self.side -= STRUCT_COST * len(self.structs) + _PATH_IDS * len(self.paths)
-        self.compact = compacted(self.arena, memoryview(self.buf)[: self.n * RECORD_BYTES])
         self.path_ids, self.reason_ids, self.structs = {}, {}, {}
+
+    def pack(self) -> None:
+        """Hold the payloads of a closed chunk in fewer bytes, where that is worth it."""
+        self.compact = compacted(self.arena, memoryview(self.buf)[: self.n * RECORD_BYTES])
         if self.compact is not None:
             self.arena = bytearray()
 
     def payloads(self) -> bytes:
-        """The payloads; any thread may ask, also while the chunk is closed."""
-        arena, compact = self.arena, self.compact  # in this order: `close` sets the second before it empties the first
+        """The payloads; any thread may ask, also while the chunk is packed."""
+        arena, compact = self.arena, self.compact  # in this order: `pack` sets the second before it empties the first
         return bytes(arena) if compact is None else bytes(compact)

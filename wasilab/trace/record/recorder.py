@@ -49,6 +49,10 @@ from .writing import Write, writer
 __all__ = ["CHUNK_RECORDS", "DID_NOT_RETURN", "SIDE_BYTES", "Chunk", "Flag", "Life", "Recorder", "pack_payload"]
 
 
+PACKED_TOGETHER = 8
+"""Full chunks that are packed at a time: NumPy, which does it, is imported for long runs only."""
+
+
 class Recorder:
     """Records the calls of one run.
 
@@ -104,6 +108,8 @@ class Recorder:
         self._stack_ids: dict[tuple[tuple[str, int], ...], int] = {}
         self._generations: dict[int, int] = {}
         self._held = 0
+        self._unpacked: list[Chunk] = []
+        """Full chunks that `Chunk.pack` was not asked for yet."""
         self._spool_path = Path(spool) if spool is not None else None
         self._spool: Writer | None = None
         self.spooled = 0
@@ -227,15 +233,25 @@ class Recorder:
             return
         chunk.close()
         self._held += chunk.nbytes()
+        self._unpacked.append(chunk)
         self.chunk = Chunk(chunk.first + chunk.n)
         self.chunks.append(self.chunk)
         growth = CHUNK_BYTES + min(2 * SIDE_BYTES, self.budget_bytes // 4)  # what the new chunk may come to hold
+        if len(self._unpacked) >= PACKED_TOGETHER or self._held + growth > self.budget_bytes:
+            self._pack()
         while self._held + growth > self.budget_bytes and len(self.chunks) > 1:
             oldest = self.chunks[0]
             if not self._spool_chunk(oldest):
                 self.dropped += oldest.n
             del self.chunks[0]
             self._held -= oldest.nbytes()
+
+    def _pack(self) -> None:
+        for chunk in self._unpacked:
+            before = chunk.nbytes()
+            chunk.pack()
+            self._held += chunk.nbytes() - before
+        self._unpacked.clear()
 
     def _spool_chunk(self, chunk: Chunk) -> bool:
         """Write a complete chunk to the spool file; False when there is none or it cannot be written."""
