@@ -28,7 +28,7 @@ def import_ms(statement: str, rounds: int = 5) -> float:
 def cell_ms(lang: str, template: str, rounds: int = 7) -> float | None:
     """Milliseconds from source text to the finished HTML report, the median over changed sources; None: no compiler."""
     import wasilab
-    from wasilab.toolchains.base import ToolchainMissing
+    from wasilab.toolchains.diagnostics import ToolchainMissing
 
     stamp = time.time_ns()
     times = []

@@ -279,7 +279,7 @@ def test_listeners_run_before_the_run_counts_as_done() -> None:
 
 
 def test_compiling_is_told_of_and_an_interrupt_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = engines.lend
+    real = engines.acquire
     release = threading.Event()
     returned: list[Any] = []
 
@@ -289,7 +289,7 @@ def test_compiling_is_told_of_and_an_interrupt_does_not_wait_for_it(monkeypatch:
         returned.append(lent)
         return lent
 
-    monkeypatch.setattr(engines, "lend", slow)
+    monkeypatch.setattr(engines, "acquire", slow)
     told: list[float] = []
 
     def compiling(elapsed: float) -> None:

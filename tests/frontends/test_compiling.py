@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from wasilab.magics import keep_empty_cell, load_ipython_extension
 from wasilab.magics.failures import CompileFailed
-from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import LANGUAGES, toolchain_for
 
 pytestmark = pytest.mark.toolchain

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import wasilab
-from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
 from . import programs

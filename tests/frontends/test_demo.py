@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wasilab.cli import main
-from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
 pytestmark = pytest.mark.toolchain

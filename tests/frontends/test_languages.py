@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import LANGUAGES, toolchain_for
 
 from .conftest import Kernel

@@ -13,7 +13,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from wasilab.commands.notebook.cell_line import build_cell
-from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
 FILE = Path(__file__).parents[2] / "notebooks" / "00-start-here.ipynb"

@@ -15,7 +15,7 @@ import pytest
 from wasilab.cli import main
 from wasilab.commands.catalog import command_names
 from wasilab.commands.line.grammar import build
-from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
 from . import programs

@@ -18,7 +18,7 @@ from wasilab.cli import main
 from wasilab.commands.catalog import command_names
 from wasilab.commands.line.grammar import build
 from wasilab.commands.notebook.cell_line import build_cell
-from wasilab.toolchains.base import ToolchainMissing
+from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.toolchains.base import CompileError, Job, ToolchainError, compile_source
+from wasilab.toolchains.base import Job
+from wasilab.toolchains.compile import compile_source
+from wasilab.toolchains.diagnostics import CompileError, ToolchainError
 from wasilab.toolchains.languages.c_family import emulation_flags
 from wasilab.toolchains.languages.c_hints import hints
 from wasilab.toolchains.probe import Tool

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from wasilab.toolchains import doctor
-from wasilab.toolchains.base import ToolchainMissing, compile_source
+from wasilab.toolchains.compile import compile_source
+from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import LANGUAGES
 
 Pretend = Callable[..., Path]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from wasilab.toolchains.base import CompileError, ToolchainError, ToolchainMissing, compile_source
+from wasilab.toolchains.compile import compile_source
+from wasilab.toolchains.diagnostics import CompileError, ToolchainError, ToolchainMissing
 from wasilab.toolchains.registry import LANGUAGES, toolchain_for
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(900)]

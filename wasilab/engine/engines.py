@@ -29,8 +29,8 @@ _PROPOSALS = (
 
 
 @dataclass(slots=True)
-class Compiled:
-    """An engine with the modules of one run compiled for it, lent by `lend` until `give_back`."""
+class CompiledModules:
+    """An engine with the modules of one run compiled for it, lent by `acquire` until `release`."""
 
     key: tuple[Any, ...]
     engine: Any
@@ -41,12 +41,12 @@ class Compiled:
     bytes: int
 
 
-class CompileError(Exception):
+class WasmtimeCompileError(Exception):
     """Wasmtime rejects the module; the message is Wasmtime's, first line in words."""
 
 
 _lock = threading.Lock()
-_idle: OrderedDict[tuple[Any, ...], list[Compiled]] = OrderedDict()
+_idle: OrderedDict[tuple[Any, ...], list[CompiledModules]] = OrderedDict()
 
 
 def new_engine(*, fuel: bool, disk_cache: bool = True) -> Any:
@@ -77,8 +77,8 @@ def _never_move(config: Any) -> None:
         return
 
 
-def lend(modules: list[Module], *, fuel: bool) -> Compiled:
-    """Engine and compiled modules for one run. Raises `CompileError`. May take minutes for a large module."""
+def acquire(modules: list[Module], *, fuel: bool) -> CompiledModules:
+    """Engine and compiled modules for one run. Raises `WasmtimeCompileError`. May take minutes for a large module."""
     key = (fuel, *(module.sha256 for module in modules))
     with _lock:
         idle = _idle.get(key)
@@ -95,12 +95,12 @@ def lend(modules: list[Module], *, fuel: bool) -> Compiled:
         try:
             compiled.append(wasmtime.Module(engine, module.bytes))
         except wasmtime.WasmtimeError as error:
-            raise CompileError(f"{module.name} is not valid WebAssembly: {sentence(error)}") from None
+            raise WasmtimeCompileError(f"{module.name} is not valid WebAssembly: {sentence(error)}") from None
     size = sum(len(module.bytes) for module in modules)
-    return Compiled(key, engine, compiled, time.perf_counter() - start, size)
+    return CompiledModules(key, engine, compiled, time.perf_counter() - start, size)
 
 
-def give_back(compiled: Compiled) -> None:
+def release(compiled: CompiledModules) -> None:
     """Keep it for the next run of the same modules. Nothing may still run in its engine."""
     if compiled.bytes > POOL_BYTES:
         return

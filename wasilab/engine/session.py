@@ -72,7 +72,7 @@ class Session:
         self._overrides = overrides or {}
         self._raw = raw
         self._detached = detached
-        self._lent: engines.Compiled | None = None
+        self._compiled: engines.CompiledModules | None = None
         self._entries = Entries(module, None, None, raw=raw)
         self._preloaded: list[Any] = []
         self._origins: Origins = {}
@@ -82,7 +82,7 @@ class Session:
     # ---- from bytes to an instance
 
     def compile(self) -> None:
-        """Compile, or take from the pool. Raises `CompileError`, `LinkError`."""
+        """Compile, or take from the pool. Raises `WasmtimeCompileError`, `LinkError`."""
         for module in (self.module, *self._preload.values()):
             if module.is_component:
                 raise LinkError(
@@ -93,13 +93,13 @@ class Session:
                     f"{module.name} has a memory that threads share, and there are no threads in WASI preview 1: "
                     "compile it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
                 )
-        self._lent = engines.lend([self.module, *self._preload.values()], fuel=self.limits.fuel is not None)
-        self.engine = self._lent.engine
-        self.compile_seconds = self._lent.seconds
+        self._compiled = engines.acquire([self.module, *self._preload.values()], fuel=self.limits.fuel is not None)
+        self.engine = self._compiled.engine
+        self.compile_seconds = self._compiled.seconds
 
     def open(self) -> None:
         """Instantiate the preloads in order, then the module. May run guest code (start functions, `_initialize`)."""
-        assert self._lent is not None, "compile() first"
+        assert self._compiled is not None, "compile() first"
         modules = [self.module, *self._preload.values()]
         self.store = wasmtime.Store(self.engine)
         self._set_limits(modules)
@@ -109,14 +109,14 @@ class Session:
         provided: dict[str, Mapping[str, Any]] = {}
         self._foreign = references_pass(modules, self._preload)
         for number, (name, module) in enumerate(self._preload.items(), 1):
-            instance = self._instantiate(module, self._lent.modules[number], provided, number)
+            instance = self._instantiate(module, self._compiled.modules[number], provided, number)
             entries = self._enter(module, instance)
             self._origins = {**self._origins, **reexported(name, module, provided, self._origins)}
             provided[name] = entries.exports
             self._preloaded.append(instance)
             if "_initialize" in entries:
                 entries.call("_initialize")
-        self.instance = self._instantiate(self.module, self._lent.modules[0], provided, 0)
+        self.instance = self._instantiate(self.module, self._compiled.modules[0], provided, 0)
         self._entries = self._enter(self.module, self.instance)
 
     def _enter(self, module: Module, instance: Any) -> Entries:
@@ -247,7 +247,7 @@ class Session:
             return Outcome("error", EXIT_ERROR, str(cause), frames, detail=cause.detail, **common)
         if isinstance(error, LimitReached):
             return Outcome("limit", EXIT_LIMIT, str(error), **common)
-        if isinstance(error, (engines.CompileError, LinkError, InvokeError)):
+        if isinstance(error, (engines.WasmtimeCompileError, LinkError, InvokeError)):
             return Outcome("error", EXIT_ERROR, str(error), **common)
         code = _code(error)
         if code == "OUT_OF_FUEL":
@@ -324,9 +324,9 @@ class Session:
         """Give the engine back and let go of the store: the guest's memory is freed here and now, unless somebody
         holds a view of it. No waiting for the garbage collector: a run may have touched gigabytes.
         """
-        if self._lent is not None:
-            engines.give_back(self._lent)
-            self._lent = None
+        if self._compiled is not None:
+            engines.release(self._compiled)
+            self._compiled = None
         for link in self.links:
             link.close()
         forget(self.stop.error)

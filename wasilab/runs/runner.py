@@ -18,7 +18,7 @@ from ..grants.live.ask import Question
 from ..grants.live.pump import Ask, Listeners
 from ..grants.live.questions import Reader
 from ..module.module import Module, load
-from ..toolchains.base import compile_source
+from ..toolchains.compile import compile_source
 from .instance import Instance
 from .prepare import Prepared, RunOptions, text_of
 from .run import Run

@@ -51,7 +51,7 @@ def cache_limit() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """A cached module and what was stored with it."""
 
     meta: dict[str, Any]
@@ -89,7 +89,7 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def load(key: str) -> Entry | None:
+def load(key: str) -> CacheEntry | None:
     """The entry of a key, or None if there is none or it is damaged. A hit counts as a use."""
     path = _path(key)
     try:
@@ -110,7 +110,7 @@ def load(key: str) -> Entry | None:
         return None
     with contextlib.suppress(OSError):
         os.utime(path)
-    return Entry(meta, wasm)
+    return CacheEntry(meta, wasm)
 
 
 def write_atomic(path: Path, *parts: bytes) -> None:

@@ -9,14 +9,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .base import Compiled, compile_source
+from .compile import Compiled, compile_source
 from .diagnostics import ToolchainError
 from .probe import Failure, Tool
 from .process import Cancelled, Progress
 from .registry import LANGUAGES, toolchain_for
-
-SLOW_FIRST = ("c", "c++", "zig", "go")
-"""Languages whose first compile builds libraries for tens of seconds (C and C++ only with zig)."""
 
 
 @dataclass(frozen=True, slots=True)

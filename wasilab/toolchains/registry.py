@@ -1,46 +1,39 @@
-"""The languages, by name, alias and file suffix. Each language's file is imported when it is first asked for."""
+"""The languages by name, alias and file suffix, as the class of each language states them."""
 
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from pathlib import PurePath
 
 from ..text.nearest import did_you_mean
 from .base import Toolchain
 from .diagnostics import ToolchainError
+from .languages.assemblyscript import AssemblyScript
+from .languages.c_family import C, Cxx
+from .languages.go import Go
+from .languages.rust import Rust
+from .languages.wat import Wat
+from .languages.zig import Zig
 
-_HOME = {
-    "c": ("c_family", "C"),
-    "c++": ("c_family", "Cxx"),
-    "zig": ("zig", "Zig"),
-    "rust": ("rust", "Rust"),
-    "go": ("go", "Go"),
-    "assemblyscript": ("assemblyscript", "AssemblyScript"),
-    "wat": ("wat", "Wat"),
-}
-_ALIASES = {
-    "cpp": "c++", "cxx": "c++", "cc": "c++", "h": "c", "rs": "rust", "golang": "go",
-    "as": "assemblyscript", "asc": "assemblyscript", "ts": "assemblyscript", "wast": "wat",
-}  # fmt: skip
-_NEAREST = {
-    "typescript": "assemblyscript", "javascript": "assemblyscript", "js": "assemblyscript", "tinygo": "go",
-    "clang": "c", "gcc": "c", "clang++": "c++", "g++": "c++", "cplusplus": "c++", "wasm": "wat", "webassembly": "wat",
-    "rustc": "rust", "cargo": "rust",
-}  # fmt: skip
-"""What a person may mean who writes another name."""
-LANGUAGES: tuple[str, ...] = tuple(_HOME)
+_CLASSES: dict[str, type[Toolchain]] = {cls.language: cls for cls in (C, Cxx, Zig, Rust, Go, AssemblyScript, Wat)}
+LANGUAGES: tuple[str, ...] = tuple(_CLASSES)
 """The names of the languages, in the order in which they are listed."""
-NAMES: tuple[str, ...] = (*_HOME, *_ALIASES)
+SUFFIXES: dict[str, str] = {suffix: cls.language for cls in _CLASSES.values() for suffix in cls.suffixes}
+"""File name ending, with its dot -> the language of such a source file."""
+_BY_NAME: dict[str, str] = {
+    **{suffix[1:]: language for suffix, language in SUFFIXES.items()},
+    **{alias: cls.language for cls in _CLASSES.values() for alias in cls.aliases},
+    **{language: language for language in LANGUAGES},
+}
+NAMES: tuple[str, ...] = tuple(dict.fromkeys([*LANGUAGES, *_BY_NAME]))
 """Every name that `toolchain_for` knows."""
+SLOW_FIRST: tuple[str, ...] = tuple(language for language, cls in _CLASSES.items() if cls.slow_first)
+"""Languages whose first compile builds libraries for tens of seconds."""
 
 
 @cache
-def _load(language: str) -> Toolchain:
-    module, name = _HOME[language]
-    made = getattr(import_module(f".languages.{module}", __package__), name)()
-    assert isinstance(made, Toolchain)
-    return made
+def _make(language: str) -> Toolchain:
+    return _CLASSES[language]()
 
 
 def language_name(name: str) -> str:
@@ -49,24 +42,22 @@ def language_name(name: str) -> str:
     Raises `ToolchainError` that lists the languages and suggests the nearest.
     """
     plain = name.strip().lower().removeprefix(".")
-    plain = _ALIASES.get(plain, plain)
-    if plain in _HOME:
-        return plain
-    known = ", ".join(LANGUAGES)
-    raise ToolchainError(f"unknown language {name!r}{did_you_mean(plain, NAMES, also=_NEAREST)} (known: {known})")
+    if plain in _BY_NAME:
+        return _BY_NAME[plain]
+    related = {word: cls.language for cls in _CLASSES.values() for word in cls.related}
+    suggestion = did_you_mean(plain, NAMES, also=related)
+    raise ToolchainError(f"unknown language {name!r}{suggestion} (known: {', '.join(LANGUAGES)})")
 
 
 def toolchain_for(name: str) -> Toolchain:
     """The toolchain of a language; its compiler is not looked for yet. Raises as `language_name`."""
-    return _load(language_name(name))
+    return _make(language_name(name))
 
 
 def language_of_path(path: str) -> str:
-    """The language of a source file by its suffix. Raises `ToolchainError` for a suffix that none has."""
-    suffix = PurePath(path).suffix.lower()
-    if suffix == ".ts" or (suffix and _ALIASES.get(suffix[1:], suffix[1:]) in _HOME and suffix != ".h"):
-        return language_name(suffix)
-    known = ["c", "cc", "cpp", "cxx", "zig", "rs", "go", "ts", "wat"]
-    raise ToolchainError(
-        f"cannot tell the language of {path!r} by its suffix; give --lang, or a file ending in ." + ", .".join(known)
-    )
+    """The language of a source file by its suffix. Raises `ToolchainError` for a suffix that no language has."""
+    found = SUFFIXES.get(PurePath(path).suffix.lower())
+    if found is None:
+        known = ", ".join(SUFFIXES)
+        raise ToolchainError(f"cannot tell the language of {path!r} by its suffix; give --lang, or a file in {known}")
+    return found

@@ -9,10 +9,11 @@ from typing import Any
 
 from ...text.numbers import counted, size
 from ...toolchains import cache as store
-from ...toolchains.base import Compiled
+from ...toolchains.compile import Compiled
 from ...toolchains.diagnostics import ToolchainError
-from ...toolchains.doctor import SLOW_FIRST, LanguageStatus, report, status, warm
+from ...toolchains.doctor import LanguageStatus, report, status, warm
 from ...toolchains.probe import Tool
+from ...toolchains.registry import SLOW_FIRST
 from ...version import __version__
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.parser import Parser

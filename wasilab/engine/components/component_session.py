@@ -64,7 +64,10 @@ class ComponentSession(Session):
     # ---- from bytes to an instance
 
     def compile(self) -> None:
-        """Validate, and compile its core modules, or take them from the pool. Raises `CompileError`, `LinkError`."""
+        """Validate, and compile its core modules, or take them from the pool.
+
+        Raises `WasmtimeCompileError`, `LinkError`.
+        """
         module = self.module
         if self._preload:
             raise LinkError(f"{module.name} is a component: --preload gives modules to core modules only")
@@ -78,9 +81,9 @@ class ComponentSession(Session):
         self._core = []
         for data in dict.fromkeys(core_modules(self._component)):
             self._core.append(Module(data, f"{module.name}, core module {len(self._core)}"))
-        self._lent = engines.lend(self._core, fuel=self.limits.fuel is not None)
-        self.engine = self._lent.engine
-        self.compile_seconds = self._lent.seconds + (time.perf_counter() - start if self._lent.seconds else 0.0)
+        self._compiled = engines.acquire(self._core, fuel=self.limits.fuel is not None)
+        self.engine = self._compiled.engine
+        self.compile_seconds = self._compiled.seconds + (time.perf_counter() - start if self._compiled.seconds else 0.0)
 
     def _check_imports(self) -> None:
         """Raise `LinkError` naming every import that nothing provides."""
@@ -100,7 +103,7 @@ class ComponentSession(Session):
 
     def open(self) -> None:
         """Instantiate. May run start functions of the guest."""
-        assert self._lent is not None, "compile() first"
+        assert self._compiled is not None, "compile() first"
         assert self._component is not None
         self.store = wasmtime.Store(self.engine)
         self._set_limits(self._core)
@@ -114,7 +117,8 @@ class ComponentSession(Session):
         if self._recorder is not None:
             self._listen(self._recorder)
             self._recorder.start_clock()
-        compiled = {module.bytes: (module, made) for module, made in zip(self._core, self._lent.modules, strict=True)}
+        made = zip(self._core, self._compiled.modules, strict=True)
+        compiled = {module.bytes: (module, machine_code) for module, machine_code in made}
         self._run = ComponentRun(
             self.store, self._component, compiled,
             lambda waits, failed: HostImports(self.host, waits, failed), self.host.interrupt, self._ended,

@@ -16,7 +16,7 @@ import wasmtime
 from wasmtime import component as wasmtime_component
 
 from ...module.binary import Reader, WasmFormatError
-from ..engines import CompileError, sentence
+from ..engines import WasmtimeCompileError, sentence
 from .abi.value_types import EngineObject
 
 _BODY = b"\x03\x00\x00\x0b"
@@ -32,7 +32,7 @@ _valid: OrderedDict[str, None] = OrderedDict()
 
 
 def validate(name: str, data: bytes, sha256: str) -> None:
-    """Raise `CompileError` unless Wasmtime takes `data` for a valid component."""
+    """Raise `WasmtimeCompileError` unless Wasmtime takes `data` for a valid component."""
     global _engine
     with _lock:
         if sha256 in _valid:
@@ -47,7 +47,7 @@ def validate(name: str, data: bytes, sha256: str) -> None:
     try:
         wasmtime_component.Component(_engine, bare)
     except wasmtime.WasmtimeError as error:
-        raise CompileError(f"{name} is not a valid component: {sentence(error)}") from None
+        raise WasmtimeCompileError(f"{name} is not a valid component: {sentence(error)}") from None
     with _lock:
         _valid[sha256] = None
         while len(_valid) > _KEPT:

@@ -32,22 +32,15 @@ def own_folder() -> Path:
     return user_data_path("wasilab")
 
 
-def _install_line() -> str:
-    folder = str(own_folder())
-    home = str(Path.home())
-    shown = "~" + folder[len(home) :] if folder.startswith(home + os.sep) else folder
-    return f"npm install --prefix {shown} assemblyscript @assemblyscript/wasi-shim  # Node.js 20 or later"
-
-
 class AssemblyScript(Toolchain):
     """AssemblyScript."""
 
     language = "assemblyscript"
     title = "AssemblyScript"
-    aliases = ("as", "asc", "ts")
+    aliases = ("as", "asc")
+    related = ("typescript", "javascript", "js")
     suffixes = (".ts",)
     lexer = "typescript"
-    install = _install_line()
     style = "asc"
     reactor_flags = ("--exportStart", "_initialize")
     refused_flags: ClassVar[dict[str, str]] = {
@@ -59,6 +52,13 @@ class AssemblyScript(Toolchain):
         "--help": "it prints instead of compiling",
         "--version": "it prints instead of compiling",
     }
+
+    @property
+    def install(self) -> str:
+        folder = str(own_folder())
+        home = str(Path.home())
+        shown = "~" + folder[len(home) :] if folder.startswith(home + os.sep) else folder
+        return f"npm install --prefix {shown} assemblyscript @assemblyscript/wasi-shim  # Node.js 20 or later"
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         nodes = executables(["node", "nodejs"])

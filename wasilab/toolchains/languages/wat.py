@@ -15,10 +15,14 @@ class Wat(Toolchain):
 
     language = "wat"
     title = "WAT"
+    related = ("wasm", "webassembly")
     suffixes = (".wat", ".wast")
     lexer = "wat"
-    install = "pip install wasmtime"
     style = "wat"
+
+    @property
+    def install(self) -> str:
+        return "pip install wasmtime"
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         from importlib.metadata import version

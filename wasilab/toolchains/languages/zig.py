@@ -11,7 +11,7 @@ from pathlib import Path
 from ..base import Command, Job, Toolchain
 from ..probe import Failure, Tool, remembered
 from ..process import Cancelled, Progress
-from .zig_tool import find_zigs, is_warm, mark_warm, zig_environment, zig_version
+from .zig_tool import INSTALL, find_zigs, is_warm, mark_warm, zig_environment, zig_version
 
 TARGET = "wasm32-wasi"
 
@@ -23,13 +23,17 @@ class Zig(Toolchain):
     title = "Zig"
     suffixes = (".zig",)
     lexer = "zig"
-    install = "pip install ziglang"
+    slow_first = True
     reactor_flags = ("-fno-entry", "-rdynamic")
     refused_flags = {  # noqa: RUF012
         "-o": "the module's place is set by wasilab",
         "-fno-emit-bin": "a compile makes a module",
         "--cache-dir": "the compile folder is wasilab's own",
     }
+
+    @property
+    def install(self) -> str:
+        return INSTALL
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
         found: list[Tool | Failure] = []

@@ -18,6 +18,9 @@ from ..diagnostics import ToolchainError
 from ..probe import Tool, executables
 from ..process import run_group
 
+INSTALL = "pip install ziglang"
+"""The one line that installs zig."""
+
 
 def find_zigs() -> Iterator[tuple[str, str]]:
     """How found and executable, in order: WASILAB_ZIG, PATH, the PyPI package ziglang beside this Python."""

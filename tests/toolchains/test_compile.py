@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from wasilab.toolchains.base import Compiled, CompileError, CompileInterrupted, ToolchainError, compile_source
+from wasilab.toolchains.compile import Compiled, compile_source
+from wasilab.toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError
 
 Pretend = Callable[..., Path]
 SOURCE = "int main(void) { return 0; }\n"
@@ -195,7 +196,7 @@ def test_an_interrupted_compile_leaves_no_process_and_no_entry(pretend_clang: Pr
 def test_two_processes_compile_the_same_source_once(pretend_clang: Pretend) -> None:
     log = pretend_clang(body="sleep 1; ok")
     program = (
-        "from wasilab.toolchains.base import compile_source as c; r = c('int x;', 'c'); print(r.cached, len(r.wasm))"
+        "from wasilab.toolchains.compile import compile_source as c; r = c('int x;', 'c'); print(r.cached, len(r.wasm))"
     )
     root = Path(__file__).parents[2]
     started = [

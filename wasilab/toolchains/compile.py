@@ -1,0 +1,177 @@
+"""`compile_source`, the one way in which a source becomes WebAssembly, and the cache around it.
+
+It checks names and flags, finds the compiler, looks into the cache, and otherwise compiles in a work folder while it
+holds the lock of the cache key. Not here: what a language is (`base.py`), and whatever looks at or runs the module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import cache
+from .base import Job, Toolchain
+from .diagnostics import Diagnostic, ToolchainError, parse
+from .names import check_files, check_flags
+from .probe import Tool
+from .process import Cancelled, Progress, interruptible, never
+from .registry import toolchain_for
+
+FORMAT = "1"
+"""Part of every cache key: raise it when a change here makes old entries wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A module fresh from a compiler or from the cache."""
+
+    wasm: bytes
+    warnings: str
+    """What the compiler wrote although it succeeded; empty most times."""
+    diagnostics: tuple[Diagnostic, ...]
+    """`warnings`, parsed."""
+    seconds: float
+    """Wall time of this call, a cache hit's too."""
+    cached: bool
+    command: tuple[str, ...]
+    """The command as run when the module was compiled; paths in the work folder are relative."""
+    toolchain: str
+    """Kind and version of the compiler, "clang 22.1.8"."""
+    language: str
+    source: str
+    """The source with its leading blank lines: line numbers in diagnostics and DWARF index it."""
+    file_name: str
+    """The name under which diagnostics and DWARF know the source, "copy.c"."""
+
+
+def cache_key(toolchain: Toolchain, tool: Tool, job: Job) -> str:
+    """The sha256 of all that the module depends on, each part with its length so that parts cannot run together."""
+    digest = hashlib.sha256()
+    parts = [FORMAT, toolchain.language, tool.kind, tool.version, *tool.argv, "\0flags", *job.flags, "\0context"]
+    parts += toolchain.context(job)
+    parts += ["\0source", job.file_name, job.source, "\0files"]
+    for name in sorted(job.files):
+        parts += [name, job.files[name]]
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _stamp(path: str) -> list[Any]:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return [path, 0, -1]
+    return [path, stat.st_mtime_ns, stat.st_size]
+
+
+def compile_source(
+    source: str,
+    lang: str,
+    flags: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    files: Mapping[str, str] | None = None,
+    first_line: int = 1,
+    on_progress: Progress | None = None,
+    interrupt: Cancelled | None = None,
+    use_cache: bool = True,
+) -> Compiled:
+    """Compile `source` of language `lang` (a name, an alias or a suffix) to a WASI module.
+
+    `flags` go to the compiler after the default ones. `name` names the cell or the file (none: `cell`): diagnostics
+    and DWARF say `name.c`. `files` are further files by relative path, which the source may include; one that is
+    itself a source file to be compiled and linked is named among the flags. `first_line` is the line of the cell on
+    which the source starts (2 under a `%%wasi` line): line numbers everywhere count from it.
+
+    `interrupt` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
+    called about four times a second once half a second has passed.
+
+    Raises `CompileError` (the compiler refused), `ToolchainMissing`, `CompileInterrupted`, and `ToolchainError` for
+    a bad name, flag or file.
+    """
+    start = time.monotonic()
+    stop = interrupt or never
+    toolchain = toolchain_for(lang)
+    if not 1 <= first_line <= 100_000:
+        raise ToolchainError(f"first_line is {first_line}; a source starts on a line from 1 to 100000")
+    checked = check_flags(flags, toolchain.refused_flags, toolchain.title)
+    file_name = toolchain.file_name(name or "cell")
+    job = Job(
+        source="\n" * (first_line - 1) + source,
+        file_name=file_name,
+        flags=toolchain.tune(checked),
+        files=check_files(files or {}, file_name),
+        folder=Path(),
+    )
+    with interruptible(stop):
+        tool = toolchain.find()
+    key = cache_key(toolchain, tool, job)
+
+    def from_cache() -> Compiled | None:
+        entry = cache.load(key) if use_cache else None
+        if entry is None or any(_stamp(known[0]) != known for known in entry.meta.get("depends", ())):
+            return None
+        warnings = entry.meta["warnings"]
+        return _result(toolchain, tool, job, entry.wasm, warnings, tuple(entry.meta["command"]), start, cached=True)
+
+    if hit := from_cache():
+        return hit
+
+    def waiting(seconds: float) -> None:
+        if on_progress is not None and seconds >= 0.5:
+            on_progress(time.monotonic() - start, f"waiting for another compile of {file_name}")
+
+    with cache.lock(key, stop, waiting):
+        if hit := from_cache():
+            return hit
+        with cache.work_folder(key) as folder:
+            placed = Job(job.source, job.file_name, job.flags, job.files, folder)
+            _write_files(placed)
+            wasm, output, command = toolchain.build(tool, placed, stop, on_progress)
+            argv = tuple(part.replace(f"{folder}{os.sep}", "").replace(str(folder), "$WORK") for part in command.argv)
+            if use_cache:
+                depends = [_stamp(path) for path in toolchain.dependencies(placed)]
+                meta = {"warnings": output, "command": argv, "depends": depends, "language": toolchain.language}
+                cache.store(key, meta, wasm)
+    return _result(toolchain, tool, job, wasm, output, argv, start, cached=False)
+
+
+def _result(
+    toolchain: Toolchain,
+    tool: Tool,
+    job: Job,
+    wasm: bytes,
+    warnings: str,
+    command: tuple[str, ...],
+    start: float,
+    *,
+    cached: bool,
+) -> Compiled:
+    found = parse(warnings, {**job.files, job.file_name: job.source}, toolchain.style) if warnings else ()
+    return Compiled(
+        wasm=wasm,
+        warnings=warnings,
+        diagnostics=tuple(found),
+        seconds=time.monotonic() - start,
+        cached=cached,
+        command=command,
+        toolchain=tool.name,
+        language=toolchain.language,
+        source=job.source,
+        file_name=job.file_name,
+    )
+
+
+def _write_files(job: Job) -> None:
+    for name, text in {**job.files, job.file_name: job.source}.items():
+        path = job.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
