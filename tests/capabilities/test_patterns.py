@@ -171,8 +171,8 @@ def test_what_a_pattern_gives_is_of_the_same_kind(make: Callable[[], Any], proto
     assert repr(thing) in repr(read_only(thing))
 
 
-def test_what_is_no_capability_is_one_clear_error() -> None:
-    with pytest.raises(TypeError, match="no capability"):
+def test_a_value_that_is_not_a_capability_is_one_clear_error() -> None:
+    with pytest.raises(TypeError, match="is not a capability"):
         read_only("a path is only a name")
 
 

@@ -1,7 +1,7 @@
 """Clocks that a guest can be given: real, frozen, stepped, coarse, or none.
 
-A clock is a capability like any other: it tells what time it is, and precise time is power (the WASI rationale
-names Spectre). `Clocks` is the value that grants hold, one clock for each of WASI's four clock ids; `parse` and
+A clock is a capability like any other: a precise one helps attacks such as Spectre (see the WASI rationale).
+`Clocks` is the value that grants hold, one clock for each of WASI's four clock ids; `parse` and
 `spec` are its textual form. Sleeping is not here: `poll_oneoff` waits in real time on a clock that is not
 `virtual` and calls `advance_to` on one that is.
 """
@@ -22,7 +22,7 @@ class Clock(Protocol):
     """One clock; all times and durations are integer nanoseconds."""
 
     virtual: bool
-    """Whether its time is made up: nothing sleeps on it, `advance_to` is called instead."""
+    """Whether its time is simulated: nothing sleeps on it, `advance_to` is called instead."""
 
     def resolution(self) -> int:
         """The smallest step of it (POSIX clock_getres)."""
@@ -31,7 +31,7 @@ class Clock(Protocol):
         """The time: since the epoch for a realtime clock, since some fixed point for the others."""
 
     def advance_to(self, deadline: int) -> None:
-        """A guest sleeps until `deadline`: a virtual clock jumps there (or stands), a real one does nothing."""
+        """The guest sleeps until `deadline`: a virtual clock jumps there (a frozen one stays), others do nothing."""
 
 
 class RealClock:
@@ -51,7 +51,7 @@ class RealClock:
 
 
 class CoarseClock:
-    """Another clock, rounded down to whole multiples of `step` ns: too blunt to time a cache."""
+    """Another clock, rounded down to whole multiples of `step` ns: too coarse to time a cache."""
 
     def __init__(self, clock: Clock, step: int) -> None:
         self.virtual = clock.virtual
@@ -122,7 +122,7 @@ class SteppedClock:
 class NoClock:
     """The clock that was not granted: every use of it is refused (ENOTCAPABLE)."""
 
-    virtual = True  # so that nobody sleeps on it: `advance_to` refuses too
+    virtual = True  # so that a poll does not sleep on it: `advance_to` refuses too
 
     def _refuse(self) -> Refused:
         return Refused(errno.EPERM, "no clock is granted", need=Need(NeedKind.CLOCK), notcapable=True)

@@ -1,9 +1,9 @@
-"""Standing between a guest and a capability: the one mechanism under all of `patterns.py`.
+"""Putting a gate between a guest and a capability: the one mechanism under all of `patterns.py`.
 
 `interpose(thing, gate)` gives an object of the same kind (Directory, File, Clock, random source, strings, socket) every
-operation of which is the call `gate(thing, operation, *args)`. The gate decides: it may refuse, look on, or do it, with
-`perform(thing, operation, *args)`. No other method of the thing can be called through the new object, and your own
-classes work like those of wasilab, because only the operations of the protocols count.
+operation of which is the call `gate(thing, operation, *args)`. The gate decides: it may refuse, observe, or do it with
+`perform(thing, operation, *args)`. No other method of the thing can be called through the new object. Classes of your
+own work like those of wasilab, because only the operations of the protocols count.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ OPENING = frozenset(("open", "accept"))
 
 
 class Gate(Protocol):
-    """What stands before a thing: every operation on it comes here."""
+    """The function that every operation on a thing goes through."""
 
     def __call__(self, thing: Any, operation: str, /, *args: Any) -> Any:
         """Do `operation` on `thing`, or refuse it."""
@@ -139,7 +139,7 @@ class _Strings(_Interposed):
     __slots__ = ()
 
 
-# By the operation that only this kind has, the more particular first.
+# By an operation that only this kind has, the more specific kinds first.
 _KINDS: tuple[tuple[str, type[_Interposed], list[str]], ...] = (
     ("mkdir", _Directory, DIRECTORY_OPERATIONS),
     ("accept", _Listener, LISTENER_OPERATIONS),
@@ -158,11 +158,12 @@ for _, _kind, _names in _KINDS:
 def interpose(thing: T, gate: Gate, name: str = "interposed") -> T:
     """An object of the same kind as `thing` whose every operation goes through `gate`; `name` shows in its repr.
 
-    Raises `TypeError` for what is no capability.
+    Raises `TypeError` for what is not a capability.
     """
     for operation, kind, _ in _KINDS:
         if hasattr(thing, operation):
             return cast(T, kind(thing, gate, name))
     raise TypeError(
-        f"{thing!r} is no capability: it has not the operations of a directory, file, clock, source, strings or socket"
+        f"{thing!r} is not a capability: it lacks the operations of a directory, file, clock, random source, strings "
+        "or socket"
     )

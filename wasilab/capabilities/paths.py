@@ -52,7 +52,7 @@ def check_path(path: str) -> None:
 
 
 def check_link_text(target: str) -> None:
-    """Refuse what no link may hold: nothing, a NUL, too much, or an absolute path (`Refused`, by PATH)."""
+    """Refuse a text that no link may have: empty, with a NUL, too long, or absolute (`Refused`, by PATH)."""
     if target[:1] == "/":
         raise Refused(errno.EPERM, f"a link to {target!r} would leave its directory: it is absolute", DeniedBy.PATH)
     check_path(target)
@@ -150,9 +150,9 @@ class _Walk(Generic[Place]):
         """The worklist: the names still to walk, the next one last. The text of a link is pushed onto it, so that a
         link's names obey the same rules as the path's own."""
         self.above: list[Place | None] = []
-        """The directories entered below `root`, each in the one before it. ".." leaves the last one, so it goes back
-        the way that was come, whatever the directory's real parent is by now; above `root` there is nothing to leave,
-        and that is an escape. None: let go on the way down a very deep path."""
+        """The directories entered below `root`, each in the one before it. ".." leaves the last one: it goes back to
+        where the walk came from, whatever the directory's real parent is by now. At `root` there is none to leave, and
+        ".." is an escape. None: let go on the way down a very deep path."""
         self.names: list[str] = []
         """The names under which the directories in `above` were entered, to re-enter one that was let go."""
         self.links = 0

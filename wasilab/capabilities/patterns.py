@@ -1,8 +1,8 @@
-"""The object-capability patterns: how to give away less than one has, and how to take it back.
+"""The object-capability patterns: ways to give away less than one has, and to take it back.
 
-Each is a function from a capability to a lesser one, in the vocabulary of the field, over any directory, file, stream,
-clock, random source or socket, wasilab's or your own; they compose. All stand on `interpose.py`. A pattern is shallow
-(about one thing) or deep (also about all that is opened through it); its first line says which.
+Each is a function from a capability to a lesser one, under the name that the literature uses, for any directory, file,
+stream, clock, random source or socket, wasilab's or your own. They compose. All are built on `interpose.py`. A pattern
+is shallow (about one thing) or deep (also about everything opened through it); its first line says which.
 
 Read: J. Dennis, E. Van Horn 1966 (capabilities); N. Hardy 1988, "The Confused Deputy" (why names without authority are
 dangerous); M. Miller 2006, "Robust Composition" (these patterns).
@@ -70,9 +70,9 @@ def facet(thing: T, *operations: str) -> T:
 
 
 def read_only(thing: T) -> T:
-    """Deep attenuator to looking: nothing is changed through it, nor through anything opened through it.
+    """Deep attenuator to reading: nothing is changed through it, nor through anything opened through it.
 
-    The oldest of them: a capability with fewer rights than its parent (Dennis and Van Horn 1966).
+    The oldest pattern: a capability with fewer rights than its parent (Dennis and Van Horn 1966).
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder = read_only(MemDir({"a": "text"}))
@@ -99,9 +99,9 @@ def read_only(thing: T) -> T:
 
 
 def subtree(directory: Directory, path: str) -> Directory:
-    """The directory at `path` as a capability of its own: what is above it and beside it does not exist.
+    """The directory at `path` as a capability of its own: what is above or beside it does not exist.
 
-    Designation is authority: to hold the subtree is all that is needed, and all that one gets (Miller 2006, 3.3).
+    Designation is authority: holding the subtree is all that is needed, and all that one gets (Miller 2006, 3.3).
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> inner = subtree(MemDir({"a/b/c": "text", "secret": "x"}), "a/b")
@@ -124,7 +124,7 @@ _NOT_APPENDING = CHANGING - {"write", "send", "mkdir", "symlink"}
 def append_only(thing: T) -> T:
     """Deep attenuator to adding: new names, and writes at the end; what is there is neither changed nor removed.
 
-    The log that a program may write but not rewrite (the append right of Multics; Saltzer and Schroeder 1975).
+    A log that a program may extend but not rewrite (the append right of Multics; Saltzer and Schroeder 1975).
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder = MemDir({"log": "one "})
@@ -156,10 +156,10 @@ def append_only(thing: T) -> T:
 
 
 def quota(thing: T, max_bytes: int) -> T:
-    """Deep attenuator of quantity: at most `max_bytes` are written (or of a random source, made) through it in all.
+    """Deep attenuator of quantity: at most `max_bytes` are written through it altogether (a random source: made).
 
-    Authority is also how much: a bank account and a purse (Miller, Morningstar, Frantz 2000). Reading is free. What
-    makes a file grow without writing (set_size, allocate, a gap) is paid for as well; nothing is ever paid back.
+    Authority is also a matter of quantity: a purse drawn on a bank account (Miller, Morningstar, Frantz 2000). Reading
+    is free. What makes a file grow without writing (set_size, allocate, a gap) counts as well; nothing is refunded.
 
     >>> from wasilab.capabilities.streams import Discard
     >>> purse = quota(Discard(), 5)
@@ -211,7 +211,7 @@ class LogEntry:
 
 
 def logged(thing: T, log: Callable[[LogEntry], object]) -> T:
-    """Deep observer: `log` is told of every operation when it is done; nothing is refused or changed.
+    """Deep observer: `log` is called after every operation; nothing is refused or changed.
 
     Interposition without loss of authority: the client cannot tell (as in Horton; Miller, Donnelley, Karp 2007).
 
@@ -235,14 +235,14 @@ def logged(thing: T, log: Callable[[LogEntry], object]) -> T:
 
 
 class Switch:
-    """The off switch of a revocable capability: `switch()` revokes at once, from any thread; `restore()` gives back."""
+    """The off switch of a revocable capability: `switch()` revokes at once, from any thread; `restore()` undoes it."""
 
     __slots__ = ("reason", "revoked")
 
     def __init__(self, reason: str = "it was granted, then taken back") -> None:
         self.revoked = False
         self.reason = reason
-        """What a refused guest's trace says."""
+        """The reason that the trace shows for a refused call."""
 
     def __call__(self) -> None:
         """Revoke."""
@@ -259,10 +259,10 @@ class Switch:
 
 
 def revocable(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
-    """Shallow caretaker: the capability and its off switch; what was opened through it goes on working.
+    """Shallow caretaker: the capability and its off switch; what was opened through it keeps working.
 
-    A forwarder that its owner can sever (Redell 1974). That a file opened before lives on is the pattern's known limit,
-    and why there is a `membrane`.
+    A forwarder that its owner can sever (Redell 1974). A file that was opened before stays usable: this is the
+    known limit of the pattern, and the reason for `membrane`.
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder, off = revocable(MemDir({"a": "text"}))
@@ -285,7 +285,7 @@ def revocable(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
 
 
 def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
-    """Deep caretaker: the capability and an off switch for it and all that was ever opened through it.
+    """Deep caretaker: the capability, and an off switch for it and everything that was opened through it.
 
     Whatever crosses the membrane is wrapped in it, so one cut severs everything (Miller 2006, 9.3).
 
@@ -309,7 +309,7 @@ def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
 
 
 def ask(thing: T, decide: Callable[[str], bool], what: str) -> T:
-    """Shallow, lazy grant: `decide(what)` is called at the first use; no is no for ever, yes is yes.
+    """Shallow, lazy grant: `decide(what)` is called at the first use, and the answer holds from then on.
 
     Permission by asking, as a browser does it for the camera (compare the powerbox, Stiegler and Miller 2006, where
     choosing is granting and no question is needed).
@@ -334,7 +334,7 @@ def ask(thing: T, decide: Callable[[str], bool], what: str) -> T:
 
 
 class Box:
-    """A sealed box: it can be handed around by anyone, and opened by nobody but its unsealer."""
+    """A sealed box: anyone can pass it on, only its unsealer opens it."""
 
     __slots__ = ("__weakref__",)
 
@@ -344,14 +344,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class SealerPair(Generic[T]):
-    """What `sealer` makes: `seal` and `unseal`, each of which can be given away alone."""
+    """What `sealer` makes: `seal` and `unseal`, each of which can be given away by itself."""
 
     seal: Callable[[T], Box]
     unseal: Callable[[Box], T]
 
 
 def sealer() -> SealerPair[Any]:
-    """A sealer and its unsealer: who holds only the box has nothing, who holds box and unsealer has what is in it.
+    """A sealer and its unsealer: the box alone is worth nothing, box and unsealer together give what is in it.
 
     Rights amplification: two capabilities together give what neither gives alone (Morris 1973). It is how a file dialog
     can pass a directory through code that must not use it.

@@ -1,8 +1,8 @@
-"""What a directory, a file and a stream are to the WASI host: small protocols and the values they pass.
+"""Directories, files and streams as the WASI host uses them: small protocols and the values they pass.
 
 `wasi/` sees the things that a guest holds only through these protocols, so an attenuating wrapper
 (`patterns.py`) or a notebook's own class works wherever `HostDir` or `MemDir` does. Subclass `BaseFile` or
-`BaseDirectory` and override what the thing can do; all the rest refuses as POSIX would.
+`BaseDirectory` and override what it can do; everything else refuses as POSIX would.
 
 Paths are `str`, relative, "/"-separated, without NUL, and may hold "." and "..": an implementation resolves
 them beneath itself and refuses (`Refused`, by `DeniedBy.PATH`) what would leave it. Times are integer
@@ -36,7 +36,7 @@ class FileType(IntEnum):
 
 
 class Stat(NamedTuple):
-    """What is known of a file without opening it (POSIX <sys/stat.h>); sizes in bytes, times in ns."""
+    """The attributes of a file (POSIX <sys/stat.h>); sizes in bytes, times in ns."""
 
     dev: int
     ino: int
@@ -124,7 +124,7 @@ class File(Protocol):
         """Make sure that the range has room (posix_fallocate)."""
 
     def advise(self, offset: int, length: int, advice: int) -> None:
-        """A hint of how the range will be used (posix_fadvise); `advice` numbered as in WASI."""
+        """A hint on how the range will be used (posix_fadvise); `advice` numbered as in WASI."""
 
     def set_times(self, atim: int | None, mtim: int | None) -> None:
         """Set the access and modification times (futimens)."""
@@ -136,10 +136,10 @@ class File(Protocol):
         """Bring the data to the storage (fdatasync)."""
 
     def flags(self) -> FileFlags:
-        """The flags now in force."""
+        """The present flags."""
 
     def set_flags(self, flags: FileFlags) -> None:
-        """Put other flags in force."""
+        """Change the flags."""
 
     def fileno(self) -> int | None:
         """An OS descriptor to wait on, or None when the file never blocks."""
@@ -148,7 +148,7 @@ class File(Protocol):
         """Bytes that a read would get without waiting, as far as known (0 if not)."""
 
     def close(self) -> None:
-        """Let go of it; closing twice does nothing."""
+        """Close it; closing twice does nothing."""
 
 
 @runtime_checkable
@@ -212,7 +212,7 @@ class Directory(Protocol):
         """Bring the directory to the storage (fsync on it)."""
 
     def close(self) -> None:
-        """Let go of it; closing twice does nothing."""
+        """Close it; closing twice does nothing."""
 
 
 def _error(number: int) -> OSError:
@@ -220,7 +220,7 @@ def _error(number: int) -> OSError:
 
 
 class BaseFile:
-    """A file that can do nothing: the class to derive a file of your own from.
+    """A file on which every operation fails: derive a file class of your own from it.
 
     Reading and writing raise EBADF, seeking ESPIPE, the rest EINVAL, as POSIX has it for a stream.
     """
@@ -284,7 +284,7 @@ class BaseFile:
 
 
 class BaseDirectory:
-    """An empty directory in which nothing can be made: the class to derive one of your own from."""
+    """An empty directory in which nothing can be created: derive a directory class of your own from it."""
 
     filetype: FileType = FileType.DIRECTORY
     writable: bool = False

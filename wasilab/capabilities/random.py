@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from .refusal import Need, NeedKind, Refused
 
 CHUNK = 1 << 20
-"""Bytes made at a time (1 MiB), so that a request of any size needs little memory of the host's."""
+"""Bytes made at a time (1 MiB), so that a request of any size needs little memory of the host."""
 
 
 @runtime_checkable
@@ -26,7 +26,7 @@ class RandomSource(Protocol):
 
 
 class Random:
-    """The random sources that come with wasilab, and how they are named: `real()`, `seeded(n)`, `nothing()`.
+    """The random sources that come with wasilab, and their names: `real()`, `seeded(n)`, `nothing()`.
 
     Two are equal when their `spec` is. A seeded source has state: `fresh()` gives one run its own from the start.
     """

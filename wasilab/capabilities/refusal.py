@@ -1,7 +1,7 @@
 """How a capability says no: the error that carries its reason.
 
-A capability raises a plain `OSError` for what the operating system or the nature of the thing forbids (no such
-file, not a directory), and a `Refused` for what *the grant* forbids. The difference is what the trace's
+A capability raises a plain `OSError` for what the operating system or the kind of file forbids (no such file, not a
+directory), and a `Refused` for what *the grant* forbids. The difference is what the trace's
 `denied_by` column shows. A `Refused` also carries what was needed (`Need`): a value, from which others make words, a
 flag or a change of the grants. This file knows nothing of WASI; `wasi/errnos.py` maps both errors to WASI errnos.
 """

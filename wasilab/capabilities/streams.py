@@ -1,8 +1,7 @@
 """Streams that a guest can hold as stdin, stdout and stderr: files that have no position.
 
 All are character devices, as a terminal is. Nothing here touches the process's own standard streams, except
-`DescriptorInput`, which the command line may point at a duplicate of them. Decoding and showing text is not done here:
-streams carry bytes.
+`DescriptorInput`, which the command line may give a duplicate of one. Streams carry bytes; text is not decoded here.
 """
 
 from __future__ import annotations
@@ -55,9 +54,10 @@ class BytesInput(_Input):
 class QueueInput(Uncopyable, _Input):
     """An input that another thread feeds: `feed(bytes)`, then `end()` for the end of file.
 
-    A read with nothing buffered calls `on_wanted()` (from the reading thread, so it must be thread-safe and quick:
-    post a request and return) and waits until fed, ended or `interrupt` is set (`Interrupted`). A poll, seen as a
-    call of `fileno()`, wants input too. One request stands at a time: the next is made only after a `feed`.
+    A read with nothing buffered calls `on_wanted()` and waits until it is fed or ended, or `interrupt` is set
+    (`Interrupted`). `on_wanted` is called from the reading thread, so it must be thread-safe and quick: post a request
+    and return. A poll, which calls `fileno()`, asks for input too. There is one request at a time: the next is made
+    only after a `feed`.
 
     `feed`, `end` and `close` may be called from any thread. A partial line stays buffered for the next read.
     """
@@ -75,7 +75,7 @@ class QueueInput(Uncopyable, _Input):
         self._ready, self._signal = os.pipe()
 
     def stopped_by(self, interrupt: Interrupt) -> None:
-        """From now on let `interrupt`, that of the run that reads it next, end a read that waits."""
+        """Let `interrupt`, that of the run that reads it next, end a waiting read from now on."""
         self._interrupt = interrupt
 
     def feed(self, data: bytes) -> None:
@@ -89,7 +89,7 @@ class QueueInput(Uncopyable, _Input):
             self._data += data
 
     def end(self) -> None:
-        """No more will come: reads get what is buffered, then 0 bytes."""
+        """End the input: reads get what is buffered, then 0 bytes."""
         with self._lock:
             if not self._ended and not self._closed:
                 self._ended = True
@@ -149,7 +149,7 @@ class QueueInput(Uncopyable, _Input):
 
     def set_flags(self, flags: FileFlags) -> None:
         if flags != FileFlags(nonblock=flags.nonblock):
-            raise OSError(errno.EINVAL, "an input stream knows no flag but nonblock")
+            raise OSError(errno.EINVAL, "an input stream has no flag but nonblock")
         self._nonblock = flags.nonblock
 
     def close(self) -> None:
@@ -202,7 +202,7 @@ class DescriptorInput(Uncopyable, _Input):
 
     def set_flags(self, flags: FileFlags) -> None:
         if flags != FileFlags(nonblock=flags.nonblock):
-            raise OSError(errno.EINVAL, "an input stream knows no flag but nonblock")
+            raise OSError(errno.EINVAL, "an input stream has no flag but nonblock")
         self._nonblock = flags.nonblock
 
     def close(self) -> None:
@@ -216,11 +216,10 @@ class DescriptorInput(Uncopyable, _Input):
 
 
 class CallbackOutput(BaseFile):
-    """An output that hands the bytes of each write to `fn`, up to `limit` bytes in all.
+    """An output that passes the bytes of each write to `fn`, up to `limit` bytes altogether.
 
-    Beyond the limit a write still succeeds, as a write to a closed window does, but its bytes are only counted:
-    `written` is all that the guest wrote, `cut` how much of it `fn` never saw. Append flags are accepted: a stream
-    always appends.
+    Beyond the limit a write still succeeds, but its bytes are only counted: `written` is how many bytes the guest
+    wrote, `cut` how many of them `fn` did not get. Append flags are accepted: a stream always appends.
     """
 
     filetype = FileType.CHARACTER_DEVICE
@@ -255,7 +254,7 @@ class CallbackOutput(BaseFile):
 
 
 class Discard(BaseFile):
-    """An output that forgets: /dev/null."""
+    """An output that drops everything, as /dev/null does."""
 
     filetype = FileType.CHARACTER_DEVICE
 

@@ -1,7 +1,7 @@
 """Strings that a guest can be given to read: its arguments, its environment.
 
-WASI hands them over in two calls: the guest asks how many there are and how large, makes room, and asks for them.
-Whoever changes them in between must not make the second answer larger than the room: `GivenStrings` refuses it then.
+A guest reads them in two calls: it asks how many there are and how large, makes room, and asks for the strings. They
+must not grow in between, so `GivenStrings` refuses the second call if they were changed after the first.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class GivenStrings:
         self.put(strings)
 
     def put(self, strings: Iterable[bytes]) -> None:
-        """Give these from now on."""
+        """Replace the strings."""
         given = tuple(strings)
         for text in given:
             if b"\0" in text:
-                raise ValueError(f"{text!r} holds a NUL byte, which ends a string for the guest; take it out")
+                raise ValueError(f"{text!r} holds a NUL byte, which ends a string for the guest; remove it")
         self._strings = given
 
     def sizes(self) -> tuple[int, int]:
@@ -52,7 +52,7 @@ class GivenStrings:
         if self._announced is not None and self._announced != strings:
             raise Refused(
                 errno.EPERM,
-                "they were changed since the guest asked for their size: what it made room for is no longer given",
+                "they were changed after the guest asked for their size, so they may no longer fit the room it made",
                 DeniedBy.REVOKED,
                 notcapable=True,
             )

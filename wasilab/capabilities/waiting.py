@@ -1,7 +1,7 @@
 """Waiting that can be stopped: every blocking host call waits on an `Interrupt` beside the thing it waits for.
 
 An epoch interrupts WebAssembly code but not a host call (measured: a host sleep of 3 s delays the interrupt by
-3 s), so a host call that may block selects on its own descriptor *and* on `Interrupt.fileno()`.
+3 s). So a host call that may block selects on its own descriptor *and* on `Interrupt.fileno()`.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class Interrupt(Uncopyable):
             raise Interrupted
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Sleep `timeout` seconds (`None`: for ever) or until the interrupt is set; return whether it is."""
+        """Sleep `timeout` seconds (`None`: without end) or until the interrupt is set; return whether it is."""
         wait_any((), (), timeout, self, check=False)
         return self._set
 
     def close(self) -> None:
-        """Give the descriptors back; a later `set` still marks the interrupt."""
+        """Close the descriptors; a later `set` still marks the interrupt."""
         with self._lock:
             if not self._closed:
                 self._closed = True
@@ -66,7 +66,7 @@ class Interrupt(Uncopyable):
                 os.close(self._write)
 
     def __del__(self) -> None:
-        if hasattr(self, "_closed"):  # an interrupt whose pipe could not be made has none to give back
+        if hasattr(self, "_closed"):  # an interrupt whose pipe could not be made has nothing to close
             self.close()
 
 

@@ -1,7 +1,7 @@
 """WASI's error codes, and how an error of the host or of a capability becomes one.
 
-The numbers are the same in both snapshots. This file maps errors; which call raises which error, and when, is said
-in the tables of calls (`spec.py`) and done in the family files (`fd.py`, `path.py`, ...).
+The numbers are the same in both snapshots. This file maps errors; which call raises which error, and when, is in
+`preview1/`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..capabilities.refusal import DeniedBy, Need, Refused
 class Errno(IntEnum):
     """`errno` of the WASI document; `.text` is the sentence strace would print, `.symbol` the C name.
 
-    `TOOBIG` is the document's `2big`, which is no Python name.
+    `TOOBIG` is the document's `2big`, which is not a valid Python name.
     """
 
     text: str
@@ -174,7 +174,7 @@ _HOST_SAYS_NO = {_posix.EACCES, _posix.EPERM, _posix.EROFS}
 
 
 def explain(error: BaseException) -> WasiError | None:
-    """The failure that a guest sees for an exception raised below, or None when it is no failure of a call.
+    """The failure that a guest sees for an exception raised below, or None when it is not the failure of a call.
 
     `OSError` keeps its errno; EACCES, EPERM and EROFS of the operating system are refusals by `DeniedBy.HOST`.
     `UnicodeError` is ILSEQ (a path is not UTF-8), `ValueError` and `OverflowError` are INVAL, `MemoryError` is

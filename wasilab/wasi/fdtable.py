@@ -1,7 +1,7 @@
-"""The guest's descriptors: the table of small numbers and what stands behind each.
+"""The guest's descriptors: the table of small numbers and the capability behind each.
 
 The numbers are the guest's own; they are never descriptors of this process. What a call may do with a descriptor is
-decided in `rights.py` and `host.py`; how, in the family files.
+decided in `rights.py` and `host.py`; how it is done, in `preview1/`.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ MAX_LISTED = 32 << 20
 FIRST = 3
 """The lowest number given to what is opened, unless the guest itself closed 0, 1 or 2."""
 
-_settling = threading.Lock()
+_rights_lock = threading.Lock()
 
 
 class Withheld:
     """The rights that a grant withholds from a directory: one object for it and all that is opened beneath it.
 
-    It may change while the guest runs (`Host.regrant`), and the descriptors that share it are settled then.
+    It may change while the guest runs (`Host.regrant`); the descriptors that share it are then updated.
     """
 
     __slots__ = ("guest", "named", "read_only", "revoked")
 
     def __init__(self, read_only: int = 0, named: int = 0, guest: str = "") -> None:
         self.guest = guest
-        """The guest path at which the directory is granted; "" for what no directory was granted for."""
+        """The guest path at which the directory is granted; "" for what comes from no granted directory."""
         self.read_only = read_only
-        """Because the directory is granted read-only; the directory itself refuses as well."""
+        """Withheld because the directory is granted read-only. The directory itself refuses as well."""
         self.named = named
-        """By their names, whatever the rights mode."""
+        """Withheld by name, in either rights mode."""
         self.revoked = 0
         """Granted, then taken back."""
 
@@ -52,7 +52,7 @@ _NOTHING = Withheld()
 
 
 class Descriptor:
-    """An open descriptor. `life` tells two openings apart that have the same number after each other."""
+    """An open descriptor. `life` distinguishes two openings that have the same number one after the other."""
 
     __slots__ = (
         "allowed", "entries", "fd", "fdflags", "filetype", "inheriting", "life", "most", "most_inheriting", "object",
@@ -83,16 +83,16 @@ class Descriptor:
         """The rights that `fd_fdstat_get` shows, as an integer of `Rights` bits."""
         self.inheriting = inheriting
         self.most = self.most_inheriting = ALL
-        """What the guest left itself when it gave up rights."""
+        """The rights that the guest has not given up with fd_fdstat_set_rights."""
         self.allowed = allowed(rights, self.filetype, strict=strict) & ~withheld.cut
-        """The rights in force: what a call tests."""
+        """The effective rights: what a call tests."""
         self.strict = strict
         self.withheld = withheld
         """What the grant that it comes from withholds."""
         self.fdflags = fdflags
         """`Fdflags` bits."""
         self.path = path
-        """The guest's name for it, such as "/data/a.txt" or "<stdin>", for people."""
+        """The guest's name for it, such as "/data/a.txt" or "<stdin>", for messages."""
         self.preopen = preopen
         """The name under which it was granted, None if the guest opened it."""
         self.owned = owned
@@ -100,28 +100,31 @@ class Descriptor:
         self.entries: list[bytes] | None = None
         """The listing that `fd_readdir` serves from: packed dirents, in order."""
 
-    def limit(self, rights: int, inheriting: int) -> None:
-        """Give up the rights that are not in `rights` and `inheriting`."""
-        with _settling:
+    def reduce_rights(self, rights: int, inheriting: int) -> None:
+        """Give up, for good, the rights that are not in `rights` and `inheriting`."""
+        with _rights_lock:
             self.most &= ~(self.rights & ~rights)
             self.most_inheriting &= ~(self.inheriting & ~inheriting)
             self.rights &= rights
             self.inheriting &= inheriting
-            self._settle()
+            self._update_allowed()
 
-    def settle(self, offered: tuple[int, int] | None = None) -> None:
-        """Put in force what is withheld now; `offered`: the rights and inheriting set that the grant gives from now on,
-        of which the guest gets what it has not given up itself. From any thread."""
-        with _settling:
+    def update_rights(self, offered: tuple[int, int] | None = None) -> None:
+        """Apply what the grant withholds now. May be called from any thread.
+
+        `offered` is the rights and the inheriting set that the grant gives from now on; the guest gets those of them
+        that it has not given up itself.
+        """
+        with _rights_lock:
             if offered is not None:
                 self.rights, self.inheriting = offered[0] & self.most, offered[1] & self.most_inheriting
-            self._settle()
+            self._update_allowed()
 
-    def _settle(self) -> None:
+    def _update_allowed(self) -> None:
         self.allowed = allowed(self.rights, self.filetype, strict=self.strict) & ~self.withheld.cut
 
     def close(self) -> None:
-        """Let go of the object."""
+        """Close the object, if it is the descriptor's own."""
         self.entries = None
         if self.owned:
             self.object.close()
@@ -143,7 +146,7 @@ class FdTable:
         self.on_open: Callable[[Descriptor], object] | None = None
         self.on_close: Callable[[Descriptor], object] | None = None
         self.on_renumber: Callable[[Descriptor, int], object] | None = None
-        self._listed: dict[Descriptor, int] = {}  # who keeps a listing, the oldest first, and its bytes
+        self._listed: dict[Descriptor, int] = {}  # descriptor -> bytes of its listing, the oldest first
         self._free: list[int] = []
         self._next = FIRST
         self._lives = 0
@@ -174,16 +177,16 @@ class FdTable:
         descriptor.life = self._lives
         self.entries[fd] = descriptor
         if descriptor.withheld.revoked:
-            descriptor.settle()  # taken back while it was being opened, by another thread that did not see it yet
+            descriptor.update_rights()  # another thread took rights back while this was not in the table yet
         if self.on_open is not None:
             self.on_open(descriptor)
         return descriptor
 
     def keep_listing(self, descriptor: Descriptor, entries: list[bytes]) -> None:
-        """Let a directory keep its listing; the oldest ones go when all of them together pass `MAX_LISTED`.
+        """Keep a directory's listing; the oldest listings are dropped when all together exceed `MAX_LISTED`.
 
-        One that went is made anew when it is asked for again: a guest that lists huge directories through many
-        descriptors gets slower, not larger.
+        A dropped listing is read again when it is asked for: a guest that lists huge directories through many
+        descriptors gets slower, and wasilab's memory stays bounded.
         """
         self._listed.pop(descriptor, None)
         self._listed[descriptor] = sum(map(len, entries)) + 48 * len(entries)
@@ -207,7 +210,7 @@ class FdTable:
         if source is target:
             return
         old, new = source.fd, target.fd
-        self.entries[new] = source  # before it leaves its old place: whoever takes rights back must find it in one
+        self.entries[new] = source  # before the old entry goes: a thread that takes rights back must find it
         del self.entries[old]
         heapq.heappush(self._free, old)
         source.fd = new
@@ -224,4 +227,4 @@ class FdTable:
             try:
                 self.close(descriptor)
             except OSError:
-                continue  # the number is free and the run is over: nobody is left to tell
+                continue  # the number is free, and the run is over

@@ -36,8 +36,8 @@ class Host:
     names ("/", "/data") to directories, which become descriptors 3, 4, ... in that order; `sockets` (listening)
     follow them. A standard stream that is None is not open. `rights` is "strict" or "compat" (see `rights.py`);
     `withheld` names, as `Rights` bits by guest path, what a directory and all beneath it lack in either mode.
-    `max_bytes_written` bounds the bytes written in all (None: unbounded), `max_io` those that one call moves: the
-    engine hands out no more of a guest's buffers, and reads and writes may be short.
+    `max_bytes_written` bounds the bytes that the run writes (None: unbounded), `max_io` those that one call moves: the
+    engine passes on no more of a guest's buffers, so reads and writes may be short.
 
     Raises `ValueError` for arguments that cannot be passed to a guest.
     """
@@ -74,12 +74,12 @@ class Host:
         self.random: RandomSource = random if random is not None else Random.nothing()
         self.interrupt = interrupt if interrupt is not None else Interrupt()
         self.written = 0
-        """Bytes written so far, in all."""
+        """Bytes written so far by the whole run."""
         self.most_written = max_bytes_written if max_bytes_written is not None else UNBOUNDED
-        """Bytes that may be written in all; it may be changed while the guest runs."""
+        """Bytes that the whole run may write; it may be changed while the guest runs."""
         self.max_io = max_io
         self.notes: list[str] = []
-        """Things that a person should know although no call failed, such as names left out of a listing."""
+        """Remarks on the run although no call failed, such as names left out of a listing."""
         self.fds = FdTable(max_fds)
         self._withheld: dict[str, Withheld] = {}
         self._open_granted(preopens or {}, (stdin, stdout, stderr), sockets, withheld or {})
@@ -134,9 +134,10 @@ class Host:
     def regrant(self, name: str, withheld: int, *, writable: bool) -> None:
         """Withhold other rights from the directory granted at `name`, from any thread, while the guest runs.
 
-        What is withheld anew is taken back, also from what was opened beneath it; what no longer is, the directory
-        itself has again, and what was opened before stays as it was opened. `writable` gives the rights that a
-        read-only grant lacks (to take these back is the capability's affair: `grants/live.py`).
+        Rights that are newly withheld are taken back, also from everything opened beneath the directory. Rights that
+        are no longer withheld return to the directory itself; what was opened before keeps the rights it was opened
+        with. `writable` gives the rights that a read-only grant lacks. Taking those back again is done by the
+        capability (`grants/live/`).
         """
         lacks = self._withheld[name]
         if writable:
@@ -145,7 +146,7 @@ class Host:
         lacks.revoked = withheld & ~lacks.named
         for descriptor in list(self.fds.entries.values()):
             if descriptor.withheld is lacks:
-                descriptor.settle(self._offered(lacks) if descriptor.preopen is not None else None)
+                descriptor.update_rights(self._offered(lacks) if descriptor.preopen is not None else None)
 
     def withheld(self, what: str, rights: int, descriptor: Descriptor) -> WasiError:
         """The refusal of `rights` that the grant behind `descriptor` withholds."""
@@ -158,7 +159,7 @@ class Host:
         return WasiError(Errno.NOTCAPABLE, reason, DeniedBy.GRANT, need)
 
     def check(self, descriptor: Descriptor, needed: int) -> None:
-        """Raise `WasiError` unless `descriptor` has all the rights of `needed` in force.
+        """Raise `WasiError` unless `descriptor` has all the rights of `needed`.
 
         What makes no sense for the type of file is NOTDIR or NOTSOCK. A missing right is NOTCAPABLE in strict mode,
         and BADF in compat mode; it is a refusal by the grant if the grant is read-only, else by the right.
@@ -183,7 +184,7 @@ class Host:
                 DeniedBy.GRANT,
                 Need(NeedKind.WRITE, descriptor.withheld.guest),
             )
-        if missing & ~r.of_type(filetype):  # nobody's refusal: no grant could give it (a seek on a stream, say)
+        if missing & ~r.of_type(filetype):  # not a refusal: no grant could give it (such as a seek on a stream)
             why = f"which {_KIND.get(FileType(filetype), 'a stream')} never has"
             raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}")
         why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
@@ -191,7 +192,7 @@ class Host:
         raise WasiError(Errno.NOTCAPABLE, reason, DeniedBy.RIGHT, Need(NeedKind.COMPAT))
 
     def note(self, sentence: str) -> None:
-        """Remember something worth telling; the same sentence once, and no more than a hundred."""
+        """Add a remark to `notes`: each sentence once, at most a hundred."""
         if sentence not in self.notes and len(self.notes) < _MAX_NOTES:
             self.notes.append(sentence)
 
@@ -211,7 +212,7 @@ class Host:
         return failure
 
     def close(self) -> None:
-        """End of the run: close what the guest left open."""
+        """Close what the guest left open, at the end of the run."""
         self.fds.close_all()
 
 

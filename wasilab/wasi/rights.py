@@ -3,7 +3,7 @@
 Two modes, one check. In `strict` mode a descriptor may do what its rights say: they come from the grant and from what
 was asked for at `path_open`, limited by the directory's inheriting set, and only shrink. In `compat` mode, Wasmtime's
 behaviour today, requests count only as far as reading and writing go, and the rights shown are those of the type.
-Either way `Descriptor.allowed` holds the rights in force, so that a call tests one integer.
+Either way `Descriptor.allowed` holds the effective rights, so that a call tests one integer.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
 
 
 def of_read_only() -> int:
-    """The rights that come to nothing in a directory that is granted read-only."""
+    """The rights that have no effect in a directory that is granted read-only."""
     return CHANGES | WRITING
 
 
@@ -86,7 +86,7 @@ def of_type(filetype: int) -> int:
 
 
 def allowed(rights: int, filetype: int, *, strict: bool) -> int:
-    """The rights in force for a descriptor that has `rights`."""
+    """The effective rights of a descriptor that has `rights`."""
     if strict:
         return rights | _TELL if rights & _SEEK else rights
     inapplicable = NEVER_DIRECTORY if filetype == FileType.DIRECTORY else ONLY_DIRECTORY
@@ -104,7 +104,7 @@ def of_directories() -> dict[str, int]:
 
 
 def bits(given: Iterable[str]) -> int:
-    """Rights by their names. Raises `KeyError` for a name that is none of a directory's."""
+    """Rights from their names. Raises `KeyError` for a name that is not a right of a directory."""
     known = of_directories()
     return sum(known[name] for name in set(given))
 

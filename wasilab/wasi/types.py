@@ -1,4 +1,4 @@
-"""The values of WASI: enums, flags, rights, the tuples that calls take and return, and how they lie in memory.
+"""The values of WASI: enums, flags, rights, the tuples that calls take and return, and their layout in memory.
 
 Names are those of the witx documents, written as Python names. Two snapshots exist: `wasi_snapshot_preview1` and the
 older `wasi_unstable` (snapshot 0), which differ in the layout of `filestat` and `subscription`, in the order of
@@ -328,5 +328,5 @@ def decode_subscriptions(data: bytes | memoryview, *, unstable: bool = False) ->
 
 
 def encode_events(events: list[Event]) -> bytes:
-    """Events as they lie in guest memory, one `EVENT` each (the layout of both snapshots)."""
+    """Events in the layout of guest memory, one `EVENT` each (the same in both snapshots)."""
     return b"".join([EVENT.pack(*event) for event in events])

@@ -17,7 +17,7 @@ from .apply import Applier
 from .folder import BadFolder, HostFolder
 
 MAX_COPY = 256 << 20
-"""Bytes (256 MiB): the folder may hold at most so much, and the guest's copy of it grow to so much."""
+"""The most bytes (256 MiB) that a folder to be copied may hold and that the guest's copy may grow to."""
 
 
 class CopyDir(Uncopyable, MemDir):

@@ -89,7 +89,7 @@ class HostFolder(Uncopyable):
     def _find(self, path: str) -> Resolved[int]:
         """(parent, name) of `path`, a final link not followed."""
         if path.isascii() and "/" not in path and path not in ("", ".", "..") and "\0" not in path:
-            return Resolved(self._fd, path, False)  # the common case needs no system call
+            return Resolved(self._fd, path, False)  # the common case, without a system call
         return resolve(self._fd, path, False)
 
     def _look(self, path: str, follow: bool) -> tuple[Resolved[int], os.stat_result | None]:
@@ -184,7 +184,7 @@ class HostFolder(Uncopyable):
             | (os.O_SYNC if how.sync or how.rsync else 0)
         )
         fd = os.open(found.name, flags, 0o666, dir_fd=found.parent)
-        try:  # what was looked at may have been swapped since: what counts is what was opened
+        try:  # it may have been replaced since the look-up: check what was opened
             leave_some(fd)
             st = os.fstat(fd)
             if not modes.S_ISREG(st.st_mode):
@@ -210,7 +210,7 @@ class HostFolder(Uncopyable):
     def list(self) -> list[Entry]:
         entries = []
         self.hidden_names = []
-        # A descriptor of its own: scandir moves the offset that all duplicates share.
+        # Its own descriptor: scandir moves the offset, which duplicates share.
         fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
         try:
             with os.scandir(fd) as names:
@@ -229,14 +229,14 @@ class HostFolder(Uncopyable):
         with self._find(path) as found:
             if not found.must_be_dir:
                 text = os.readlink(found.name, dir_fd=found.parent)
-                if text[:1] == "/":  # the text of such a link is a path of the host's
+                if text[:1] == "/":  # the text of such a link is a path of the host
                     raise escape(path, "it is a link with an absolute target")
                 try:
                     text.encode()
                 except UnicodeEncodeError:
                     raise fail(errno.EILSEQ) from None
                 return text
-        self.stat_path(path, True)  # "link/" is what the link leads to, which is no link
+        self.stat_path(path, True)  # "link/" names what the link leads to, which is not a link
         raise fail(errno.EINVAL)
 
     # -- changing ---------------------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ class HostFolder(Uncopyable):
     def unlink(self, path: str) -> None:
         self._check_writable(path)
         with self._find(path) as found:
-            if found.must_be_dir or not LINUX:  # elsewhere unlink(2) of a directory is EPERM, or worse
+            if found.must_be_dir or not LINUX:  # elsewhere unlink(2) of a directory is EPERM, or removes it
                 st = self._lstat(found)
                 if st is None or found.dots or modes.S_ISDIR(st.st_mode):
                     raise fail(errno.ENOENT if st is None else errno.EISDIR)
@@ -301,7 +301,7 @@ class HostFolder(Uncopyable):
             os.rename(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent)
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
-        self._check_writable(path)  # another name in a writable folder would be the power to change it
+        self._check_writable(path)  # a second name in a writable folder would allow to change it
         target.link_from(self, path, target_path, follow)
 
     def link_from(self, source: Directory, path: str, target_path: str, follow: bool) -> None:

@@ -1,7 +1,7 @@
-"""A regular file of the host, open: the guest's power over one file.
+"""An open regular file of the host.
 
-`HostDir.open` makes these after it has seen that the descriptor is a regular file; FIFOs, devices and sockets never
-come this far. Which directory the file was found in, and whether it may be opened so, is decided there, not here.
+`HostFolder.open` makes these after it has checked that the descriptor is a regular file, never a FIFO, device or
+socket. Where the file was found and whether it may be opened this way is decided there.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ _known_ceiling = _ceiling()
 def leave_some(fd: int) -> None:
     """Raise EMFILE (`Refused`, by QUOTA) if `fd`, opened for a guest, is one of the process's last; close it then.
 
-    The lowest free number is given to what is opened, so a high one means that few are left. Each run has its own
-    limit, but several runs at once share the process's.
+    The system gives out the lowest free number, so a high one means that few are left. Each run has a limit of its
+    own, but all runs share that of the process.
     """
     global _known_ceiling
     if fd >= _known_ceiling:
@@ -90,8 +90,8 @@ def leave_some(fd: int) -> None:
         if fd >= _known_ceiling:
             raise Refused(
                 errno.EMFILE,
-                f"the process may open {_known_ceiling} descriptors for guests and has done so; let other runs end, "
-                "or raise the system's limit (ulimit -n)",
+                f"the process has opened all {_known_ceiling} descriptors that guests may have; wait for other runs to "
+                "end, or raise the system's limit (ulimit -n)",
                 DeniedBy.QUOTA,
             )
 
@@ -99,8 +99,8 @@ def leave_some(fd: int) -> None:
 class HostFile(Uncopyable):
     """An open regular file of the host; takes over `fd`, closes it on `close` or when forgotten.
 
-    `writable` says whether the directory that it was found in may be changed: without it, its size and times are
-    refused even where the operating system would let a descriptor do that.
+    `writable` says whether the directory that it was found in may be changed: without it, changes of its
+    size and times are refused even where the operating system would allow them through a descriptor.
     """
 
     filetype = FileType.REGULAR_FILE

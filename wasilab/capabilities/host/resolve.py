@@ -25,7 +25,7 @@ _plain_devices: set[int] = set()
 
 
 def refuse_procfs(device: int, fd: int) -> None:
-    """Refuse a file of procfs, whose links and files reach into this very process (`Refused`, by POLICY).
+    """Refuse a file of procfs, whose links and files reach into this process (`Refused`, by POLICY).
 
     `device` is `fd`'s st_dev: each device is asked for its kind once. Nothing to refuse outside Linux.
     """
@@ -58,7 +58,7 @@ class HostTree:
         try:
             return os.readlink(name, dir_fd=place)
         except OSError:
-            return None  # no link, or not there: what is then done with the name says so itself
+            return None  # not a link, or not there: the operation that follows reports it
 
     def search(self, place: int) -> None:
         os.stat(".", dir_fd=place)
@@ -102,13 +102,13 @@ def open_beneath(root: int, path: str) -> int:
         if fd >= 0:
             return fd
         number = ctypes.get_errno()
-        if number not in (errno.EAGAIN, errno.EINTR):  # EAGAIN: something was renamed under the kernel's feet
+        if number not in (errno.EAGAIN, errno.EINTR):  # EAGAIN: something was renamed meanwhile
             break
     raise fail(number)
 
 
 _FINAL = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-"""The kernel's errors that the walk would give as well; all others are left to it to explain."""
+"""The kernel's errors that the walk would give as well; after any other the walk finds the exact error."""
 
 
 def resolve(root: int, path: str, follow: bool) -> Resolved[int]:
@@ -148,8 +148,8 @@ if _rename is not None:
 def rename_to_free_name(old: Resolved[int], new: Resolved[int]) -> None:
     """rename(2) that replaces nothing: EEXIST if the new name is taken.
 
-    One step where the system has it (Linux's RENAME_NOREPLACE, macOS's RENAME_EXCL). Where it has not, a look comes
-    first, and a name that is made between the look and the rename is replaced.
+    This is one step where the system offers it (Linux's RENAME_NOREPLACE, macOS's RENAME_EXCL). Elsewhere the name is
+    looked up first, and one that is created between the look-up and the rename is replaced.
     """
     if _rename is not None:
         names = os.fsencode(old.name), os.fsencode(new.name)

@@ -1,7 +1,8 @@
-"""Sockets that a guest can hold: listening ones that the grants preopen, and the connections that it accepts on them.
+"""Sockets that a guest can hold: listening sockets that the grants preopen, and the connections accepted on them.
 
-A guest cannot make a connection of its own: preview1 has no call for it. `listen("127.0.0.1:8080")` is the grant.
-Without a host only this machine can connect; to be reachable from outside, the address must be named ("0.0.0.0:80").
+A guest of preview1 cannot make a connection: there is no call for it. `listen("127.0.0.1:8080")` is the grant.
+An address without a host (":8080") can be reached from this machine only; write "0.0.0.0:80" to be reachable from
+outside.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _PIECE = 1 << 20
 
 
 class BadAddress(ValueError):
-    """An address that nothing can listen on; the message says what to write instead."""
+    """An address that cannot be listened on; the message says what to write instead."""
 
 
 class _Socket(Uncopyable, BaseFile):
@@ -73,7 +74,7 @@ class ListenSocket(_Socket):
 
     The port is taken when it is first needed (`bind()`, or the first use), and kept for as long as this object lives:
     `close()` by a guest does nothing, so a grant serves many runs. Equal when the addresses are.
-    Raises `BadAddress` for what is no address; `bind()` raises it when the port cannot be had.
+    Raises `BadAddress` for what is not an address; `bind()` raises it when the port cannot be taken.
     """
 
     def __init__(self, address: str) -> None:
@@ -136,7 +137,7 @@ class ListenSocket(_Socket):
         return StreamSocket(connection, self.interrupt)
 
     def release(self) -> None:
-        """Give the port back; the next use takes it again. One run's own has none to give."""
+        """Free the port; the next use takes it again. On a run's own socket (`fresh`) it does nothing."""
         made, self._socket = self._socket, None
         if made is not None:
             made.close()
@@ -167,7 +168,7 @@ class StreamSocket(_Socket):
     def __init__(self, connection: socket.socket, interrupt: Interrupt | None = None) -> None:
         connection.setblocking(False)
         self._socket: socket.socket | None = connection
-        self._held = bytearray()  # received by a waitall that still waits for the rest
+        self._held = bytearray()  # received by a waitall that is still waiting for the rest
         self.interrupt = interrupt
 
     def _open(self) -> socket.socket:
@@ -181,7 +182,7 @@ class StreamSocket(_Socket):
         0 bytes: the other side has shut down. `peek` leaves the bytes there. With `waitall` it is EAGAIN until the
         buffers can be filled or the stream has ended; what has come meanwhile is held here and not lost.
         """
-        waitall = waitall and not self._nonblock  # as Linux: what does not wait gets what is there
+        waitall = waitall and not self._nonblock  # as on Linux: a non-blocking receive gets what has arrived
         room = sum(map(len, buffers))
         if waitall or self._held:
             self._gather(room)
@@ -242,7 +243,7 @@ def listen(address: str) -> ListenSocket:
 def _parse(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise BadAddress(f"{address!r} is no address to listen on: write HOST:PORT, as in 127.0.0.1:8080")
+        raise BadAddress(f"{address!r} is not an address to listen on: write HOST:PORT, as in 127.0.0.1:8080")
     if host in ("", "localhost"):
         return "127.0.0.1", int(port)
     try:

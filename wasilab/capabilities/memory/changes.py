@@ -62,8 +62,8 @@ class Changes:
     """How a copied folder differs from what was copied; paths are relative to it, in order.
 
     `created` and `deleted` name files, links and directories, `renamed` (old, new). What lies in a renamed directory
-    is not listed again unless it changed as well. True if anything differs. Printing it shows the first changes, with
-    control characters escaped; the fields have all of them.
+    is not listed again unless it changed as well. It is true if anything differs. Printing it shows the first changes,
+    with control characters escaped; the fields have all of them.
     """
 
     created: tuple[str, ...] = ()

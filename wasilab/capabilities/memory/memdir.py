@@ -1,7 +1,7 @@
-"""A directory tree in memory with the full manners of a POSIX file system, bounded by a quota.
+"""A directory tree in memory that behaves like a POSIX file system, bounded by a quota.
 
 It answers as `HostDir` does (a test runs the same operations on both): hard links, links, renames over other names,
-files unlinked while open, directories removed while open. Nothing in it reaches the host, so nothing can leave it. The
+files unlinked while open, directories removed while open. Nothing in it reaches the host. The
 inodes and open files are in `memtree.py`, the walk over paths in `capabilities/paths.py`.
 """
 
@@ -74,8 +74,8 @@ class MemDir:
     """A directory in memory holding `files` (`{"a.txt": "text", "sub": {"b.bin": b"..."}}`; "sub/b.bin" works too).
 
     `max_bytes` bounds the contents (64 MiB unless said), `max_names` the number of names: beyond either a guest gets
-    ENOSPC. `mode="ro"` lets it only look. The tree lives as long as this object, over many runs: `close()` on it does
-    nothing. Directories opened beneath share the tree. Raises `ValueError` for a name that no file can have.
+    ENOSPC. `mode="ro"` lets a guest only read. The tree lives as long as this object, over many runs: `close()` on it
+    does nothing. Directories opened beneath share the tree. Raises `ValueError` for a name that no file can have.
     """
 
     filetype = FileType.DIRECTORY
@@ -159,7 +159,7 @@ class MemDir:
 
         From now on times come from `now` (ns since the epoch; a virtual clock's), all present ones are set to one
         reading of it, and `device` is the tree's st_dev (give each tree of a run another). Returns what ends this: call
-        it when the run is over, for the tree may serve another one, whose times are not that clock's.
+        it when the run is over: the tree may serve another run, whose times are not that clock's.
         """
         tree = self._tree
         tree.now, tree.device = now, device
@@ -177,7 +177,7 @@ class MemDir:
 
     def _find(self, path: str) -> Resolved[DirNode]:
         """(parent, name) of `path`, a final link not followed."""
-        if len(path) < 1000:  # the common case: directories only, and a last name that is there
+        if len(path) < 1000:  # the common case: only directories, and a last name that exists
             here: Node | None = self._node
             *parents, name = path.split("/")
             for parent in parents:
@@ -349,7 +349,7 @@ class MemDir:
             node.nlink -= 1
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
-        self._check_writable(path)  # another name in a writable folder would be the power to change it
+        self._check_writable(path)  # a second name in a writable folder would allow to change it
         target.link_from(self, path, target_path, follow)
 
     def link_from(self, source: Directory, path: str, target_path: str, follow: bool) -> None:

@@ -1,7 +1,7 @@
-"""The nodes of a tree of files in memory, their quota, and files opened on them.
+"""The inodes of a tree of files in memory, their quota, and open files.
 
-`MemDir` (`memdir.py`) gives names to these and holds the rules of paths; here are the inodes: what a file, directory
-and link are made of, what they cost, and reading and writing at a position. Nothing touches the host.
+`MemDir` (`memdir.py`) gives names to inodes and has the rules of paths. Here is what files, directories and links
+consist of, what they cost, and how they are read and written at a position. Nothing touches the host.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class MemTree:
         if size > 0 and self.used_bytes + size > self.max_bytes:
             raise Refused(
                 errno.ENOSPC,
-                f"the in-memory folder is full: {size} bytes more than its {self.used_bytes} would pass "
-                f"its limit of {self.max_bytes}",
+                f"the in-memory folder is full: {size} more bytes than the {self.used_bytes} in use would exceed its "
+                f"limit of {self.max_bytes}",
                 DeniedBy.QUOTA,
                 Need(NeedKind.QUOTA, limit="max_bytes"),
             )
@@ -56,7 +56,7 @@ class MemTree:
         """Take one name of the quota, for `node`."""
         if self.used_names >= self.max_names:
             node.dropped()
-            reason = f"the in-memory folder has its limit of {self.max_names} names"
+            reason = f"the in-memory folder is full: it has reached its limit of {self.max_names} names"
             raise Refused(errno.ENOSPC, reason, DeniedBy.QUOTA, Need(NeedKind.QUOTA, limit="max_names"))
         self.used_names += 1
 
@@ -74,7 +74,7 @@ class Node:
         self.atim = self.mtim = self.ctim = tree.now()
 
     def size(self) -> int:
-        """Bytes, as stat(2) tells it."""
+        """Its size in bytes, as stat(2) shows it."""
         return 0
 
     def touch(self) -> None:
@@ -88,7 +88,7 @@ class Node:
         self.ctim = self.tree.now()
 
     def dropped(self) -> None:
-        """A name or an open handle of it is gone: give back what nobody can reach."""
+        """Called when a name or an open handle of it is gone: free what can no longer be reached."""
 
     def stat(self) -> Stat:
         """Its attributes."""
@@ -187,7 +187,7 @@ class DirNode(Node):
             node.ctim = self.mtim
 
     def check_new(self, name: str, node: Node) -> None:
-        """Raise what stands in the way of the new name `name` for `node`."""
+        """Raise the error that the new name `name` for `node` would meet."""
         if self.nlink == 0:  # removed, but still held open
             raise fail(errno.ENOENT)
         if len(name.encode()) > 255:
@@ -196,7 +196,7 @@ class DirNode(Node):
             self._check_depth(node)
 
     def _check_depth(self, node: DirNode) -> None:
-        """Bound how deep directories nest: what walks a whole tree must not drown in a guest's tower of them."""
+        """Bound how deep directories nest, for the sake of everything that walks a whole tree."""
         depth, here = 1, self.parent
         while here is not None:
             depth, here = depth + 1, here.parent

@@ -420,7 +420,7 @@ def readable(buffers: list[memoryview]) -> list[memoryview]:
 
 
 def writable(host: Host, buffers: list[memoryview]) -> list[memoryview]:
-    """The buffers of one writing call, within what the grants allow in all; NOSPC when that is used up."""
+    """The buffers of one writing call, cut to what the run may still write; NOSPC when nothing is left."""
     if len(buffers) > MAX_BUFFERS:
         raise _too_many()
     room = host.most_written - host.written

@@ -80,11 +80,11 @@ def fd_fdstat_set_rights(host: Host, d: Descriptor, base: int, inheriting: int) 
             f"descriptor {d.fd} ({d.path!r}) cannot gain the rights {r.names(added) or hex(added)}: rights only shrink",
             *_of_the_grant(d, added),
         )
-    d.limit(base, inheriting)
+    d.reduce_rights(base, inheriting)
 
 
 def _of_the_grant(d: Descriptor, added: int) -> tuple[DeniedBy, Need | None]:
-    """Who refused rights that a descriptor cannot gain, and what would give them: its grant, or nothing."""
+    """Who refused rights that a descriptor cannot gain, and the need that would give them (None: nothing would)."""
     if added & d.withheld.named:
         need = Need(NeedKind.RIGHTS, d.withheld.guest, tuple(r.listed(added & d.withheld.named)))
         return DeniedBy.GRANT, need

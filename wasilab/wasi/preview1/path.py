@@ -109,7 +109,7 @@ def path_open(
             passed,
             posixpath.normpath(f"{d.path.rstrip('/')}/{name}"),
             strict=host.strict,
-            # A directory has no flags of its own (POSIX lets O_NONBLOCK and the like pass unheard there).
+            # A directory has no flags of its own (POSIX ignores O_NONBLOCK and the like there).
             fdflags=0 if filetype == _DIRECTORY else fdflags,
             withheld=d.withheld,
         )
@@ -129,7 +129,7 @@ def _check_flags(dirflags: int, oflags: int, fdflags: int) -> None:
 
 
 def _check_rights(host: Host, d: Descriptor, name: str, oflags: int, base: int, fdflags: int) -> None:
-    """The rights that the flags need, in strict mode; and that nobody writes through a read-only grant."""
+    """Check, in strict mode, the rights that the flags need, and refuse writing through a read-only grant."""
     needed = (_CREATE_FILE if oflags & _CREAT else 0) | (_SET_SIZE if oflags & _TRUNC else 0)
     if needed & ~d.allowed:
         host.check(d, needed)
@@ -151,8 +151,10 @@ def _check_rights(host: Host, d: Descriptor, name: str, oflags: int, base: int, 
 
 
 def _check_withheld(host: Host, d: Descriptor, name: str, oflags: int, base: int, cut: int) -> None:
-    """In any mode: nothing is opened to do what the grant withholds (`cut`). A directory is opened to be looked at with
-    fd_read among the rights (wasi-libc does), which means nothing there."""
+    """Refuse, in either mode, to open something for what the grant withholds (`cut`).
+
+    wasi-libc asks for fd_read when it opens a directory, where that right has no meaning: it does not count there.
+    """
     asked = (_CREATE_FILE if oflags & _CREAT else 0) | (_SET_SIZE if oflags & _TRUNC else 0)
     asked |= base & (_WRITE if oflags & _ODIRECTORY else _READ | _WRITE)
     if asked & cut:
@@ -172,7 +174,7 @@ def _rights(host: Host, d: Descriptor, filetype: int, how: OpenHow, base: int, i
 
 @cache
 def _how(read: bool, write: bool, oflags: int, fdflags: int, follow: bool) -> OpenHow:
-    """The flags as a capability takes them; valid ones only, so there are no more than some thousand."""
+    """The flags as a capability takes them; only valid ones arrive here, so the cache holds a few thousand at most."""
     return OpenHow(
         read=read,
         write=write,
@@ -386,7 +388,7 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
 
 
 def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descriptor, new_name: str) -> BaseException:
-    """The failure of a call on two directories, explained by the directory that refused."""
+    """The failure of a call on two directories, explained for the directory that refused."""
     need, writable = error.need, bool(old.object.writable)
     if need is not None and need.kind is NeedKind.WRITE and writable != bool(new.object.writable):
         second = writable
@@ -396,7 +398,7 @@ def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descrip
 
 
 def _name(raw: bytes) -> str:
-    """A guest's path as text; INVAL for a NUL, ILSEQ (UnicodeError) for what is not UTF-8, NOENT for nothing."""
+    """A guest's path as text: INVAL for a NUL, ILSEQ (UnicodeError) if it is not UTF-8, NOENT if it is empty."""
     if len(raw) > MAX_PATH:
         raise WasiError(Errno.NAMETOOLONG, f"a path of {len(raw)} bytes; {MAX_PATH} are allowed")
     if b"\0" in raw:

@@ -1,8 +1,8 @@
 """The call that waits: `poll_oneoff`, for times and for descriptors, without ever spinning.
 
-Each subscription is judged once: it is an error, it is ready, it waits for a descriptor of the OS, or it waits for a
-time. What is ready is reported without waiting. A virtual clock is never slept on: when nothing else is ready, it is
-advanced to its earliest deadline and that is reported.
+Each subscription is classified once: it is an error, it is ready, it waits for a descriptor of the OS, or it waits for
+a time. What is ready is reported without waiting. A virtual clock is never slept on: when nothing else is ready, it
+is advanced to its earliest deadline, which is reported.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Poll:
         """(descriptor of the OS, descriptor of the guest, subscription)."""
 
     def take(self, sub: Subscription) -> None:
-        """Judge one subscription; a failure becomes its event."""
+        """Classify one subscription; a failure becomes its event."""
         try:
             if sub.type == _CLOCK:
                 self._take_clock(sub)
@@ -149,7 +149,7 @@ class _Poll:
         self.events += [Event(sub.userdata, 0, _CLOCK) for left, sub in self.sleeps if left <= elapsed]
 
     def jump(self) -> None:
-        """Advance virtual time to the earliest deadline and report what falls on it."""
+        """Advance virtual time to the earliest deadline and report the subscriptions that it ends."""
         earliest = min(left for left, _, _ in self.jumps)
         for left, deadline, sub in self.jumps:
             if left == earliest:

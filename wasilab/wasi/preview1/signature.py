@@ -62,7 +62,7 @@ class Type:
     python: type[IntEnum] | type[IntFlag] | None = None
     """The enum or flags class that names the values, for display."""
     struct: struct.Struct | None = None
-    """How it lies in memory when it is a result."""
+    """Its layout in memory when it is a result."""
     record: bool = False
     """Whether the value is a tuple, to be packed field by field."""
     align: int = 0

@@ -86,7 +86,7 @@ def sock_accept(host: Host, d: Descriptor, flags: int) -> int:
 def sock_recv(host: Host, d: Descriptor, buffers: list[memoryview], flags: int) -> tuple[int, int]:
     """Receive from a connected socket, as recvmsg(2); 0 bytes mean that the peer has shut down.
 
-    With recv_waitall it goes on until the buffers are full, the peer has shut down or, on a non-blocking socket,
+    With recv_waitall it receives until the buffers are full, the peer has shut down or, on a non-blocking socket,
     nothing more has arrived. Together with recv_peek it has no effect (POSIX leaves that open).
 
     Memory:
