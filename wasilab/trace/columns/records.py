@@ -21,7 +21,7 @@ assert RECORD.itemsize == RECORD_BYTES
 
 def records_of(chunk: Chunk) -> Array:
     """The complete records of a recorder's chunk (a copy, safe while the chunk grows)."""
-    return np.frombuffer(bytes(memoryview(chunk.buf)[: chunk.n * RECORD_BYTES]), RECORD)
+    return np.frombuffer(chunk.records(), RECORD)
 
 
 def by_column(records: Array) -> bytes:

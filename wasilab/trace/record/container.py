@@ -61,8 +61,9 @@ class Section:
     @classmethod
     def of_chunk(cls, chunk: Chunk) -> Section:
         """A recorder's chunk, for codec 0."""
-        records = memoryview(chunk.buf)[: chunk.n * RECORD_BYTES]
-        return cls(chunk.first, chunk.n, records, chunk.payloads(), chunk.paths, chunk.reasons, chunk.lives)
+        records = chunk.records()
+        n = len(records) // RECORD_BYTES
+        return cls(chunk.first, n, records, chunk.payloads(), chunk.paths, chunk.reasons, chunk.lives)
 
 
 class Writer:

@@ -148,7 +148,21 @@ class Chunk:
 
     def nbytes(self) -> int:
         """Bytes of memory that the chunk holds, roughly."""
-        return CHUNK_BYTES + (len(self.arena) if self.compact is None else self.compact.nbytes) + self.side
+        records = CHUNK_BYTES if self.n else 0  # untouched zeros take no memory
+        return records + (len(self.arena) if self.compact is None else self.compact.nbytes) + self.side
+
+    @property
+    def full(self) -> bool:
+        """Whether the next record belongs into another chunk."""
+        return self.n >= CHUNK_RECORDS
+
+    def records(self) -> bytes:
+        """The complete records; any thread may ask."""
+        return bytes(memoryview(self.buf)[: self.n * RECORD_BYTES])
+
+    def set_flag(self, index: int, flag: Flag) -> None:
+        """Set a flag of the record at `index`."""
+        self.buf[index * RECORD_BYTES + FLAGS_AT] |= int(flag) & 0xFF
 
     def close(self) -> None:
         """Give back what only writing needs: no call is added any more."""

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ...capabilities.refusal import Need
 from ...text.escape import visible
@@ -29,12 +29,10 @@ from .layout import (
     CHUNK_BYTES,
     CHUNK_RECORDS,
     DID_NOT_RETURN,
-    FLAGS_AT,
     MAX_FRAMES,
     MAX_MOVES,
     MAX_STACKS,
     PATH_BYTES,
-    RECORD_BYTES,
     SIDE_BYTES,
     Chunk,
     Flag,
@@ -51,6 +49,22 @@ __all__ = ["CHUNK_RECORDS", "DID_NOT_RETURN", "SIDE_BYTES", "Chunk", "Flag", "Li
 
 PACKED_TOGETHER = 8
 """Full chunks that are packed at a time: NumPy, which does it, is imported for long runs only."""
+
+
+class RecordWriter(Protocol):
+    """Writes the records of a run in place of the generated lines; see `Recorder.write_by`."""
+
+    def new_chunk(self, first: int) -> Chunk:
+        """The next chunk to be written; the former one is closed."""
+        ...
+
+    def writer(self, instance: int, tid: int) -> Write:
+        """The function that records one call; see `Recorder.make_writer`."""
+        ...
+
+    def open_lives(self) -> list[Life]:
+        """Descriptors that are open and that the recorder has not been told of."""
+        ...
 
 
 class Recorder:
@@ -96,6 +110,7 @@ class Recorder:
         """Finds source lines; set by the runner."""
         self.spool_error: str | None = None
         """Why spooling stopped (a full disk, ...), once it did; from then on the oldest calls are dropped."""
+        self._written_by: RecordWriter | None = None
         self.chunk = Chunk(0)
         self.chunks: list[Chunk] = [self.chunk]
         self.open_lives: dict[int, Life] = {}
@@ -129,7 +144,21 @@ class Recorder:
         write(t_start, dur, result, handle, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, stack=0): see
         `writing.Write`. The engine's trampolines record their calls themselves, by the same lines.
         """
-        return writer(self, instance, tid)
+        return writer(self, instance, tid) if self._written_by is None else self._written_by.writer(instance, tid)
+
+    def write_by(self, other: RecordWriter | None) -> None:
+        """Let `other` write the records from now on; None: the generated lines again. Between two calls only."""
+        self._written_by = other
+        former = self.chunk
+        if former.n:
+            self.next_chunk(force=True)
+            return
+        former.close()
+        self.chunk = self.chunks[-1] = self._new_chunk(former.first)
+        self.chunk.lives.extend(former.lives)
+
+    def _new_chunk(self, first: int) -> Chunk:
+        return Chunk(first) if self._written_by is None else self._written_by.new_chunk(first)
 
     def start_clock(self) -> int:
         """Count time from now on: the guest is entered. Returns `origin_ns`. Once a call is recorded it stays.
@@ -216,6 +245,10 @@ class Recorder:
             None if preopen is None else _as_bytes(preopen),
         )
 
+    def count_openings(self, generations: Mapping[int, int]) -> None:
+        """Note how often numbers have been opened, where it was not told of each opening."""
+        self._generations.update(generations)
+
     def on_close(self, descriptor: Any) -> None:
         """Note that `descriptor` is closed by the call in progress; hook of `FdTable`."""
         life = self.open_lives.pop(descriptor.life, None)
@@ -229,12 +262,12 @@ class Recorder:
     def next_chunk(self, force: bool = False) -> None:
         """Begin a new chunk if the current one is full (or `force`), and keep to the budget."""
         chunk = self.chunk
-        if chunk.n < CHUNK_RECORDS and not (force and chunk.n):
+        if not chunk.full and not (force and chunk.n):
             return
         chunk.close()
         self._held += chunk.nbytes()
         self._unpacked.append(chunk)
-        self.chunk = Chunk(chunk.first + chunk.n)
+        self.chunk = self._new_chunk(chunk.first + chunk.n)
         self.chunks.append(self.chunk)
         growth = CHUNK_BYTES + min(2 * SIDE_BYTES, self.budget_bytes // 4)  # what the new chunk may come to hold
         if len(self._unpacked) >= PACKED_TOGETHER or self._held + growth > self.budget_bytes:
@@ -312,13 +345,15 @@ class Recorder:
         if self.spool_error:
             meta["spool_error"] = self.spool_error
         lives = [replace(life) for life in list(self.open_lives.values())]
+        if self._written_by is not None:
+            lives += self._written_by.open_lives()
         return Tables(meta, self.dropped, lives, stacks, frames, functions=list(self.functions))
 
     def add_flag(self, seq: int, flag: Flag) -> None:
         """Set a flag of the call `seq`, if memory still holds it; a spooled or dropped call stays as it is."""
         for chunk in list(self.chunks):
             if chunk.first <= seq < chunk.first + chunk.n:
-                chunk.buf[(seq - chunk.first) * RECORD_BYTES + FLAGS_AT] |= int(flag) & 0xFF
+                chunk.set_flag(seq - chunk.first, flag)
 
 
 def _as_bytes(path: bytes | str) -> bytes:
