@@ -23,7 +23,7 @@ _NAMES = {
     "Run": "runs.run:Run",
     "Trace": "trace.trace:Trace",
     "advise": "grants.advice.advise:advise",
-    "compile": "runs.runner:compile",
+    "compile": "runs.compiler:compile",
     "instantiate": "runs.runner:instantiate",
     "listen": "capabilities.host.sockets:listen",
     "load": "module.module:load",

@@ -13,9 +13,9 @@ from .magics import load_ipython_extension as load_ipython_extension
 from .module.module import Module as Module
 from .module.module import load as load
 from .panels.panel import panel as panel
+from .runs.compiler import compile as compile
 from .runs.instance import Instance as Instance
 from .runs.run import Run as Run
-from .runs.runner import compile as compile
 from .runs.runner import instantiate as instantiate
 from .runs.runner import run as run
 from .trace.trace import Trace as Trace

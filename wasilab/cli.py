@@ -15,14 +15,16 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
+from . import commands
+from .capabilities.protocols import File
+from .capabilities.streams import DescriptorInput
+from .capabilities.waiting import Interrupt
+from .commands.catalog import execute
 from .commands.line.frontend import FrontendKind
+from .commands.line.grammar import parse
 from .commands.line.usage import HelpAsked, UsageProblem
-
-if TYPE_CHECKING:
-    from .capabilities.protocols import File
-    from .capabilities.waiting import Interrupt
 
 EXIT_USAGE = 2
 EXIT_FAILED = 1
@@ -100,13 +102,8 @@ def _give_up(lost: OutputLost, command: str) -> int:
 
 
 def _carry_out(words: list[str], command: str) -> int:
-    from .commands.line.grammar import parse
-
     try:
-        request = parse(words, "cli")
-        from .commands.catalog import execute
-
-        return execute(request, TerminalFrontend()).status
+        return execute(parse(words, "cli"), TerminalFrontend()).status
     except HelpAsked as asked:
         _write(sys.stdout, asked.text)
         return 0
@@ -119,25 +116,10 @@ def _carry_out(words: list[str], command: str) -> int:
             raise
         return _complain(command, f"{error.filename!r}: {error.strerror or error}", EXIT_USAGE)
     except Exception as error:
-        status = _status_of(error)
+        status = commands.known_errors.exit_status(error)
         if status is None:
             raise
         return _complain(command, str(error), status)
-
-
-def _status_of(error: Exception) -> int | None:
-    """The exit status for an error that is the person's to mend; None for a bug of ours."""
-    from .grants.grants import GrantError
-    from .module.module import ModuleError
-    from .toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
-
-    if isinstance(error, CompileInterrupted):
-        return EXIT_INTERRUPT
-    if isinstance(error, (CompileError, ToolchainMissing)):
-        return EXIT_FAILED
-    if isinstance(error, (GrantError, ModuleError, ToolchainError)):
-        return EXIT_USAGE
-    return None
 
 
 def _complain(command: str, message: str, status: int) -> int:
@@ -193,8 +175,6 @@ class TerminalFrontend:
 
     def own_stdin(self, interrupt: Interrupt) -> File:
         """The process's own stdin, read as the guest asks for it."""
-        from .capabilities.streams import DescriptorInput
-
         return DescriptorInput(0, interrupt)
 
     def read_line(self, prompt: str = "") -> str | None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wasilab.runs.run import PlotOptions
 from wasilab.views.plots import by_call
 from wasilab.views.plots import things as plots_things
 from wasilab.views.plots.ink import canvas, label, png
+from wasilab.views.plots.plot_options import PlotOptions
 from wasilab.views.plots.plots import KINDS, PlotError, kinds, plot, plots
 from wasilab.views.timeline.columns import Columns
 

@@ -2,3 +2,9 @@
 
 `line/grammar.py` turns words into a `Request`, and the command's own file carries it out through a `Frontend`.
 """
+
+from __future__ import annotations
+
+from ..lazy import attach
+
+__getattr__ = attach(__name__, {"known_errors": "known_errors"})

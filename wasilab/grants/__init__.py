@@ -1,1 +1,10 @@
-"""What a guest is given: grants, policy files, advice (floor 3)."""
+"""What a guest is given: the grants, their forms, changes during a run, advice.
+
+What reads a trace is imported on first use: a run that nobody asks about does not pay for it.
+"""
+
+from __future__ import annotations
+
+from ..lazy import attach
+
+__getattr__ = attach(__name__, {"denied": "remedy:denied", "learn": "advice.learn"})

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from .. import trace as tracing
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.hostdir import HostDir
 from ..capabilities.random import Random
@@ -23,8 +24,6 @@ from ..engine.limits import Limits
 from ..text.escape import visible
 from ..text.numbers import exact_size
 from ..text.shell import join, quote
-from ..trace.answers.refusals import Refusals
-from ..trace.trace import Trace
 from ..wasi.rights import of_directories
 from .forms.flags import COUNTS, LIMIT_FLAGS, folder_words
 from .grants import GrantError, Grants, host_folder
@@ -241,7 +240,7 @@ def folder_remedy(host: str, guest: str | None = None, mode: Mode = "ro") -> Rem
     return Remedy(NeedKind.DIRECTORY, (host.rstrip("/") or "/") if guest is None else guest, host, mode)
 
 
-def given_to(trace: Trace, grants: Grants | None) -> Given:
+def given_to(trace: tracing.Trace, grants: Grants | None) -> Given:
     """What the run of `trace` was given: its `grants` where they are at hand, and what the trace says of the rest."""
     at_the_start = Given.in_meta(trace.meta)
     if grants is None:
@@ -250,7 +249,7 @@ def given_to(trace: Trace, grants: Grants | None) -> Given:
     return replace(now, folders={**at_the_start.folders, **now.folders})
 
 
-def denied(trace: Trace, grants: Grants | None = None) -> Refusals:
+def denied(trace: tracing.Trace, grants: Grants | None = None) -> tracing.Refusals:
     """`trace.denied`, each refusal with its remedy as text. `grants`: what the run was given, where it is at hand."""
     given = given_to(trace, grants)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..runs import runner
+from ..runs import compiler, runner
 from ..toolchains.registry import toolchain_for
 from ..views.report.report import text as report_text
 from .cell import run_cell, run_line
@@ -13,7 +13,7 @@ __all__ = ["language_names", "matcher", "paths_of", "report_text", "run_cell", "
 
 def warm_up(widgets: bool) -> None:
     """Do once, unseen, what a cell does. `widgets`: import what a front end with widgets needs, too."""
-    run = runner.run(runner.compile(toolchain_for("wat").template, "wat", name="preload"), stacks=1)
+    run = runner.run(compiler.compile(toolchain_for("wat").template, "wat", name="preload"), stacks=1)
     run._repr_mimebundle_()
     if widgets:
         from ..views import display

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
+from .. import grants as granting
+from .. import trace as tracing
 from ..engine.instances import Live
-from ..grants.remedy import denied
 from ..module.dwarf import source_map
 from ..module.module import Module
-from ..trace.answers.refusals import Refusals
-from ..trace.trace import Trace
 from .prepare import Prepared
 
 
@@ -81,17 +80,17 @@ class Instance:
         return self._prepared.output.bytes(2).decode("utf-8", "replace")
 
     @property
-    def trace(self) -> Trace:
+    def trace(self) -> tracing.Trace:
         """The record of its WASI calls so far."""
         recorder = self._prepared.recorder
         assert recorder is not None, "an instance always records"
         lines = source_map(self.module)
-        return Trace.from_recorder(recorder, lines)
+        return tracing.Trace.from_recorder(recorder, lines)
 
     @property
-    def denied(self) -> Refusals:
+    def denied(self) -> tracing.Refusals:
         """What was refused so far."""
-        return denied(self.trace, self.grants)
+        return granting.denied(self.trace, self.grants)
 
     @property
     def closed(self) -> bool:

@@ -1,19 +1,20 @@
 """What a person keeps of a run.
 
 A `Run` is the face over an outcome, a trace and the views that draw them; how a run is put together is in `prepare.py`.
-The views are imported when the run is first drawn (`_static`, `_display`): numpy, Pillow and the widgets cost
-a program that only runs more than the run itself.
+What reads the trace or draws it is imported on first use (`trace`, `grants` and `views` are lazy packages): numpy,
+Pillow and the widgets cost more than a short run itself.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from types import ModuleType
 from typing import Any, Self, Unpack
 
+from .. import grants as granting
+from .. import trace as tracing
+from .. import views
 from ..capabilities.host.copydir import CopyDir
 from ..capabilities.memory.changes import Changes
 from ..capabilities.streams import QueueInput
@@ -23,13 +24,9 @@ from ..grants.grants import Grants
 from ..grants.live.ask import Answer, Asked, Question
 from ..grants.live.switches import LiveGrants
 from ..grants.live.update import Regranting
-from ..grants.remedy import denied
 from ..module.dwarf import source_map
 from ..module.module import Module
-from ..trace.answers.refusals import Refusals
 from ..trace.record.recorder import Recorder
-from ..trace.trace import Trace
-from ..views.plots.plot_options import PlotOptions
 from .prepare import Prepared
 
 
@@ -123,7 +120,7 @@ class Run:
         self._again = again
         self._prepared = prepared
         self._outcome: Outcome | None = None
-        self._trace: Trace | None = None
+        self._trace: tracing.Trace | None = None
 
     # ---- how it ended
 
@@ -184,7 +181,7 @@ class Run:
         return self._prepared.output.cut
 
     @property
-    def trace(self) -> Trace:
+    def trace(self) -> tracing.Trace:
         """The record of its calls; of those so far, while it runs. Raises `RunError` for a run without a trace."""
         if self._trace is not None:
             return self._trace
@@ -200,7 +197,7 @@ class Run:
             recorder.meta["message"] = self.outcome.message
             recorder.meta["seconds"] = self.outcome.seconds
         lines = source_map(self.module)
-        trace = Trace.from_recorder(recorder, lines)
+        trace = tracing.Trace.from_recorder(recorder, lines)
         if over:
             self._trace = trace
         return trace
@@ -216,9 +213,9 @@ class Run:
         return self._prepared.recorder
 
     @property
-    def denied(self) -> Refusals:
+    def denied(self) -> tracing.Refusals:
         """What was refused: the call, what it asked for, why, and the smallest grant that would allow it."""
-        return denied(self.trace, self.grants)
+        return granting.denied(self.trace, self.grants)
 
     @property
     def changes(self) -> RunChanges:
@@ -304,6 +301,8 @@ class Run:
 
     def __await__(self) -> Generator[Any, None, Self]:
         """`await run`: the notebook stays alive meanwhile."""
+        import asyncio  # not before somebody awaits: it costs a tenth of a second's start
+
         loop = asyncio.get_running_loop()
         over = asyncio.Event()
         def wake() -> None:
@@ -316,46 +315,33 @@ class Run:
     # ---- how it looks
 
     def __repr__(self) -> str:
-        return str(_static().text(self))
+        return views.static.text(self)
 
     def _ipython_display_(self) -> None:
-        _display().show(self)
+        views.display.show(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = _static().mimebundle(self)
-        return bundle
+        return views.static.mimebundle(self)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the whole report as one self-contained HTML file."""
-        _static().to_html(self, path)
+        views.static.to_html(self, path)
 
-    def plot(self, kind: str = "timeline", ax: Any = None, **options: Unpack[PlotOptions]) -> Any:
+    def plot(self, kind: str = "timeline", ax: Any = None, **options: Unpack[views.PlotOptions]) -> Any:
         """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all.
 
         `options` are those of the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.
         """
-        return _static().plot(self, kind, ax=ax, **options)
+        return views.static.plot(self, kind, ax=ax, **options)
 
     def plots(self) -> Any:
         """A one-page overview as a matplotlib `Figure`."""
-        return _static().plots(self)
+        return views.static.plots(self)
 
     def timeline(self) -> Any:
         """The interactive timeline as a widget."""
-        return _display().timeline(self)
+        return views.display.timeline(self)
 
     def annotate(self) -> Any:
         """The source with calls, bytes and time in the margin (needs `stacks=True`)."""
         return self.trace.annotate(self.module.source, self.module.source_name)
-
-
-def _static() -> ModuleType:
-    from ..views import static
-
-    return static
-
-
-def _display() -> ModuleType:
-    from ..views import display
-
-    return display

@@ -18,54 +18,14 @@ from ..grants.live.ask import Question
 from ..grants.live.pump import Ask, Listeners
 from ..grants.live.questions import Reader
 from ..module.module import Module, load
-from ..toolchains.compile import compile_source
 from .instance import Instance
 from .prepare import Prepared, RunOptions, text_of
 from .run import Run
 
-__all__ = ["Program", "compile", "instantiate", "load_program", "run", "start_run"]
+__all__ = ["Program", "instantiate", "load_program", "run", "start_run"]
 
 Program = Module | bytes | str | os.PathLike[str]
 """What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
-
-
-def compile(
-    source: str,
-    lang: str = "c",
-    *,
-    flags: Sequence[str] = (),
-    name: str = "cell",
-    files: Mapping[str, str] | None = None,
-    first_line: int = 1,
-    on_progress: Callable[[float, str], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Module:
-    """Compile `source` to a module; the result comes from the cache when nothing has changed.
-
-    `lang`: c, c++, zig, rust, go, assemblyscript or wat. `flags` go to the compiler. `files` are further sources,
-    name -> text, in the same folder. `first_line` is the line of the cell or file that the source begins on.
-    `on_progress(seconds, sentence)` is called while it takes long; `cancelled()` is asked often, and true ends it.
-    Raises `CompileError` (what the compiler wrote), `ToolchainMissing` (what to install), `CompileInterrupted`.
-    """
-    compiled = compile_source(
-        source,
-        lang,
-        flags,
-        name=name,
-        files=files,
-        first_line=first_line,
-        on_progress=on_progress,
-        interrupt=cancelled or (lambda: False),
-    )
-    module = Module(
-        compiled.wasm,
-        name,
-        source=compiled.source,
-        lang=compiled.language,
-        source_name=compiled.file_name,
-    )
-    module.warnings = compiled.warnings
-    return module
 
 
 def run(

@@ -1,1 +1,10 @@
-"""The record of a run and what can be asked of it (floor 2)."""
+"""The record of a run and what can be asked of it.
+
+Recording needs nothing but `record/`. `Trace`, and with it numpy and all that reads columns, is imported on first use.
+"""
+
+from __future__ import annotations
+
+from ..lazy import attach
+
+__getattr__ = attach(__name__, {"Refusals": "answers.refusals:Refusals", "Trace": "trace:Trace"})

@@ -1,1 +1,9 @@
-"""What a person sees: timeline, plots, panel, report (floor 5)."""
+"""What a person sees of a run: report, timeline, plots. All of it is imported when a run is first shown."""
+
+from __future__ import annotations
+
+from ..lazy import attach
+
+__getattr__ = attach(
+    __name__, {"PlotOptions": "plots.plot_options:PlotOptions", "display": "display", "static": "static"}
+)

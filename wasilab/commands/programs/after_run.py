@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ...capabilities.memory.changes import ApplyError
 from ...runs.run import Run
@@ -20,14 +19,13 @@ from ..traces.saved import choose, strace
 WARNINGS_SHOWN = 10
 
 
-def after(run: Run, options: argparse.Namespace, frontend: Frontend) -> None:
-    """What is shown and kept once the guest has ended."""
+def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bool) -> None:
+    """Show and keep what the options ask for; `explain`: say in words what was refused."""
     if run.outcome.results:
         frontend.say("\n".join(map(str, run.outcome.results)))
     for line in [*(ending(run) if frontend.kind == "cli" else ()), *warnings(run)]:
         frontend.note(line)
-    explain = options.explain if options.explain is not None else _is_terminal()
-    if frontend.kind == "cli" and explain:
+    if explain:
         for line in [*explanations(run), *([] if options.apply else unapplied(run))]:
             frontend.note(line)
     for line in applied(run) if options.apply else ():
@@ -99,7 +97,3 @@ def applied(run: Run) -> list[str]:
             raise UsageProblem(f"--apply to {name}: {error}") from None
         lines.append(f"wasilab: written to the folder of {name}: {changed.count(changes)}")
     return lines
-
-
-def _is_terminal() -> bool:
-    return sys.stderr.isatty()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...module.module import Module
-from ...runs import runner
+from ...runs import compiler
 from ...toolchains.languages.c_family import emulation_flags
 from ...toolchains.registry import language_name, language_of_path, toolchain_for
 from ..line.frontend import Frontend
@@ -68,7 +68,7 @@ def compile_text(
 ) -> Module:
     """Compile a text with progress; on success the compiler's warnings are passed on."""
     with frontend.busy(f"compiling {name}", quiet) as busy:
-        module = runner.compile(
+        module = compiler.compile(
             source,
             language,
             flags=flags,

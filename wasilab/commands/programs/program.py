@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...module.module import Module, load
 from ...text.nearest import did_you_mean
+from .. import programs
 from ..line.frontend import Frontend
 from ..line.usage import UsageProblem
 
@@ -35,9 +36,7 @@ def load_program(
         raise UsageProblem(f"{text!r} is a folder; name the program in it")
     if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):
         return load(path)
-    from .compiling import compile_file
-
-    return compile_file(path, frontend, lang=lang, flags=flags, quiet=quiet)
+    return programs.compiling.compile_file(path, frontend, lang=lang, flags=flags, quiet=quiet)
 
 
 def _is_module(path: Path) -> bool:

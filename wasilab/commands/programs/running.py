@@ -8,10 +8,12 @@ what was asked for (`--strace`, `--summary`, `--time`). A notebook shows the rep
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from ... import grants as granting
 from ...capabilities.host.hostdir import HostDir
 from ...grants.forms.flags import from_options
 from ...grants.grants import Grants
@@ -21,11 +23,10 @@ from ...runs.run import Run
 from ...text.escape import visible
 from ...trace.errors import TraceError
 from ...trace.formats.suffixes import WRITABLE, check
+from .. import programs
 from ..line.frontend import Done, Frontend
 from ..line.outputs import check_writable
 from ..line.usage import UsageProblem
-from .after_run import after
-from .repeats import Turn, distribution, timing
 
 
 def run_module(
@@ -46,34 +47,48 @@ def run_module(
     say_where_it_listens(asked, frontend)
     if options.apply:
         _check_copies(asked, learning=options.learn)
-    grants = _rehearsal(asked) if options.learn else asked
+    grants = granting.learn.rehearsal(asked) if options.learn else asked
     last = run_once(module, args, grants, options, frontend, quiet=False)
-    first, turns = last.outcome, [Turn.of(last)] if repeat > 1 else []
-    with frontend.busy(f"run 2 of {repeat:,}", options.quiet) as busy:
-        while len(turns) < repeat > 1 and last.outcome.kind != "interrupt":
-            last = run_once(module, args, grants, options, frontend, quiet=True)
-            turns.append(Turn.of(last))
-            busy.tick(f"run {len(turns) + 1:,} of {repeat:,}")
-    last.repeats = tuple(turn.seconds for turn in turns)
+    first, spread = last.outcome, ""
+    if repeat > 1:
+        def again() -> Run:
+            return run_once(module, args, grants, options, frontend, quiet=True)
+
+        last, spread = _repeat(last, repeat, again, frontend, options.quiet)
     if name:
         frontend.keep(name, module, last)
     if frontend.input_at_hand() and _read_in_vain(last, options):
         frontend.note("wasilab: the program read stdin, which is empty for it: write --stdin - to give it this input")
     try:
-        after(last, options, frontend)
+        explain = frontend.kind == "cli" and _explains(options)
+        if explain or not _ended_in_silence(last, options):
+            programs.after_run.after(last, options, frontend, explain)
     finally:
         spool = _spool(options)
         if spool is not None:  # what the trace has read of it stays
             Path(spool).unlink(missing_ok=True)
     if options.learn:
-        from ...grants.advice.learn import lesson
-
-        (frontend.note if frontend.kind == "cli" else frontend.say)(f"\n{lesson(last, asked)}")
+        lesson = granting.learn.lesson(last, asked)
+        (frontend.note if frontend.kind == "cli" else frontend.say)(f"\n{lesson}")
     if options.time:
-        frontend.remark(timing(first, compile_seconds))
-    if turns:
-        frontend.remark(distribution(turns))
+        frontend.remark(programs.repeats.timing(first, compile_seconds))
+    if spread:
+        frontend.remark(spread)
     return Done(last.exit_code, last)
+
+
+def _repeat(
+    first: Run, times: int, again: Callable[[], Run], frontend: Frontend, quiet: bool
+) -> tuple[Run, str]:
+    """Run `times` times in all, or until an interrupt; returns the last run and the spread of their times in words."""
+    last, turns = first, [programs.repeats.Turn.of(first)]
+    with frontend.busy(f"run 2 of {times:,}", quiet) as busy:
+        while len(turns) < times and last.outcome.kind != "interrupt":
+            last = again()
+            turns.append(programs.repeats.Turn.of(last))
+            busy.tick(f"run {len(turns) + 1:,} of {times:,}")
+    last.repeats = tuple(turn.seconds for turn in turns)
+    return last, programs.repeats.distribution(turns)
 
 
 def run_once(
@@ -147,12 +162,6 @@ def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:
     return silent and run.grants.stdin == b"" and run.traced and bool(len(run.trace.filter(call="fd_read", fd=0)))
 
 
-def _rehearsal(asked: Grants) -> Grants:
-    from ...grants.advice.learn import rehearsal
-
-    return rehearsal(asked)
-
-
 def say_where_it_listens(grants: Grants, frontend: Frontend) -> None:
     """Bind the listening sockets and tell the port that the system chose for port 0. Raises `UsageProblem`."""
     for socket in grants.sockets:
@@ -162,6 +171,18 @@ def say_where_it_listens(grants: Grants, frontend: Frontend) -> None:
             raise UsageProblem(f"--listen {socket.address}: {error}") from None
         if str(port) != socket.address.rpartition(":")[2]:
             frontend.remark(f"listening on {f'[{host}]' if ':' in host else host}:{port}")
+
+
+def _ended_in_silence(run: Run, options: argparse.Namespace) -> bool:
+    """Whether nothing is to be shown or kept of the run: then no view and no reader of the trace is imported."""
+    asked = (options.apply, options.strace, options.strace_file, options.trace_file, options.summary)
+    outcome = run.outcome
+    return not any(asked) and not outcome.results and not outcome.warnings and outcome.kind == "exit"
+
+
+def _explains(options: argparse.Namespace) -> bool:
+    """Whether refusals are explained: as `--explain` says, else where stderr is a terminal."""
+    return sys.stderr.isatty() if options.explain is None else bool(options.explain)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:

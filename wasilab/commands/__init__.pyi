@@ -1,0 +1,1 @@
+from . import known_errors as known_errors

@@ -1,0 +1,22 @@
+"""Errors that the person can mend, told from bugs of ours, and the exit status of each."""
+
+from __future__ import annotations
+
+from ..grants.grants import GrantError
+from ..module.module import ModuleError
+from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
+
+EXIT_USAGE = 2
+EXIT_FAILED = 1
+EXIT_INTERRUPT = 130
+
+
+def exit_status(error: Exception) -> int | None:
+    """The exit status for an error that the person can mend; None for any other."""
+    if isinstance(error, CompileInterrupted):
+        return EXIT_INTERRUPT
+    if isinstance(error, (CompileError, ToolchainMissing)):
+        return EXIT_FAILED
+    if isinstance(error, (GrantError, ModuleError, ToolchainError)):
+        return EXIT_USAGE
+    return None

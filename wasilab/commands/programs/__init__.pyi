@@ -1,0 +1,3 @@
+from . import after_run as after_run
+from . import compiling as compiling
+from . import repeats as repeats

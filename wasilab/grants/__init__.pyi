@@ -1,0 +1,2 @@
+from .advice import learn as learn
+from .remedy import denied as denied

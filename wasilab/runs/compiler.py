@@ -1,0 +1,47 @@
+"""`compile`: source to a `Module`. In a file of its own, because a run of a .wasm needs no toolchain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from ..module.module import Module
+from ..toolchains.compile import compile_source
+
+
+def compile(
+    source: str,
+    lang: str = "c",
+    *,
+    flags: Sequence[str] = (),
+    name: str = "cell",
+    files: Mapping[str, str] | None = None,
+    first_line: int = 1,
+    on_progress: Callable[[float, str], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Module:
+    """Compile `source` to a module; the result comes from the cache when nothing has changed.
+
+    `lang`: c, c++, zig, rust, go, assemblyscript or wat. `flags` go to the compiler. `files` are further sources,
+    name -> text, in the same folder. `first_line` is the line of the cell or file that the source begins on.
+    `on_progress(seconds, sentence)` is called while it takes long; `cancelled()` is asked often, and true ends it.
+    Raises `CompileError` (what the compiler wrote), `ToolchainMissing` (what to install), `CompileInterrupted`.
+    """
+    compiled = compile_source(
+        source,
+        lang,
+        flags,
+        name=name,
+        files=files,
+        first_line=first_line,
+        on_progress=on_progress,
+        interrupt=cancelled or (lambda: False),
+    )
+    module = Module(
+        compiled.wasm,
+        name,
+        source=compiled.source,
+        lang=compiled.language,
+        source_name=compiled.file_name,
+    )
+    module.warnings = compiled.warnings
+    return module
