@@ -23,7 +23,7 @@ from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved
 from ..columns.store import reason_of, text_of
 from ..record.layout import DID_NOT_RETURN, Flag
-from ..strace.lines import CallWriter, blocks, life_at
+from ..strace.lines import CallWriter, blocks
 from ..strace.style import STRING_BYTES, Style
 
 
@@ -214,12 +214,12 @@ class CallEvent:
         return [text for first, last, text in self.trace.notes if first <= self.seq <= last]
 
     def _opened(self, fd: int) -> str:
-        life = life_at(self.trace.store, fd, self.seq, opened=True)
+        life = self.trace.store.life_index.at(fd, self.seq, self._batch.part, opened=True)
         return "" if life is None else text_of(life.path)
 
     def _fd(self, one: Field, number: int) -> Fd:
-        store = self.trace.store
-        life = life_at(store, number, self.seq) if one.order else store.lives.get(int(self._record["handle"]))
+        lives, part = self.trace.store.life_index, self._batch.part
+        life = lives.at(number, self.seq, part) if one.order else lives.get(int(self._record["handle"]), part)
         return Fd(number, "" if life is None else text_of(life.path))
 
     def _typed(self, one: Field, value: Any) -> Any:

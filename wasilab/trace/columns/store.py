@@ -24,6 +24,7 @@ from ..record.recorder import Recorder
 from ..record.tables import Resolver, Tables
 from .container_reader import read
 from .decode import Plan, plan
+from .lives import LifeIndex
 from .part import Part
 from .records import RECORD, records_of
 
@@ -59,12 +60,13 @@ class Store:
     def from_recorder(cls, recorder: Recorder, resolver: Resolver | None = None) -> Store:
         """The calls recorded until now; the guest may go on meanwhile."""
         chunks = list(recorder.chunks)
+        calls = chunks[-1].first + chunks[-1].n
         parts: list[Part] = []
         if recorder.spooled:
             parts = _spooled(recorder, chunks[0].first)
         for chunk in chunks:
             records = records_of(chunk)
-            lives = [settled(life, chunks[-1].first + chunks[-1].n) for life in list(chunk.lives)]
+            lives = [settled(life, calls) for life in list(chunk.lives)]
             paths, reasons = list(chunk.paths), list(chunk.reasons)
             parts.append(Part(chunk.first, len(records), records, chunk.payloads(), paths, reasons, lives))
         return cls(parts, recorder.tables(), resolver or recorder.resolver)
@@ -231,15 +233,9 @@ class Store:
         return dict(sorted(found.items()))
 
     @cached_property
-    def lives_by_number(self) -> dict[int, list[tuple[int, Life]]]:
-        """fd number -> (the call that gave it that number, life) in order; -1 for the start."""
-        found: dict[int, list[tuple[int, Life]]] = {}
-        for life in self.lives.values():
-            for seq, fd in ((life.opened_seq, life.fd), *((seq, fd) for seq, fd, _ in life.moves)):
-                found.setdefault(fd, []).append((seq, life))
-        for entries in found.values():
-            entries.sort(key=lambda entry: (entry[0], entry[1].life))
-        return found
+    def life_index(self) -> LifeIndex:
+        """Finds the life that a call speaks of."""
+        return LifeIndex(self.all_parts, self._open)
 
     @property
     def frames(self) -> list[tuple[str, int, str | None, int]]:

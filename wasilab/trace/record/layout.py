@@ -115,8 +115,8 @@ class Life:
 
 
 def settled(life: Life, calls: int) -> Life:
-    """A copy of a life; one that the host closed after the last call, when the run ended, counts as still open."""
-    return replace(life, closed_seq=-1) if life.closed_seq >= calls else replace(life)
+    """A closed life; one that the host closed after the last call, when the run ended, counts as still open."""
+    return replace(life, closed_seq=-1) if life.closed_seq >= calls else life
 
 
 class Chunk:

@@ -11,9 +11,8 @@ are asked for. Not for: single values (`values.py`) or choosing calls (`query.py
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from operator import add, itemgetter
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan
 from ..columns.part import Part
 from ..columns.store import Store, reason_of
-from ..record.layout import DID_NOT_RETURN, Flag, Life
+from ..record.layout import DID_NOT_RETURN, Flag
 from . import arguments
 from .pieces import Piece, distinct, numbered, texts
 from .stamps import after, before
@@ -179,7 +178,7 @@ class CallWriter:
             return arguments.result(batch, field, self.style.verbose)
         seqs = batch.part.numbers(batch.index).tolist()
         fds = zip(batch.results(field), seqs, strict=True)
-        return [[UNKNOWN if fd is None else self._fd_at(fd, seq, opened=True) for fd, seq in fds]]
+        return [[UNKNOWN if fd is None else self._fd_at(batch.part, fd, seq, opened=True) for fd, seq in fds]]
 
     def fds(self, batch: Batch, field: Field) -> Piece:
         """A descriptor parameter: `3</data>`, its path taken when the call was made."""
@@ -188,26 +187,26 @@ class CallWriter:
             return numbered(numbers, str)
         if field.order:
             seqs = batch.part.numbers(batch.index).tolist()
-            return [self._fd_at(fd, seq) for fd, seq in zip(numbers.tolist(), seqs, strict=True)]
+            return [self._fd_at(batch.part, fd, seq) for fd, seq in zip(numbers.tolist(), seqs, strict=True)]
         handles = batch.records["handle"]
         few = distinct(handles)
         if few is None:
-            return list(map(self._fd, handles.tolist(), numbers.tolist()))
+            return [self._fd(batch.part, *pair) for pair in zip(handles.tolist(), numbers.tolist(), strict=True)]
         codes, lives = few
         numbers = numbers.astype("<i8")
         low = int(numbers.min())
         known = lives.tolist()
         width = len(known)
         return numbered(
-            (numbers - low) * width + codes, lambda pair: self._fd(known[pair % width], pair // width + low)
+            (numbers - low) * width + codes, lambda pair: self._fd(batch.part, known[pair % width], pair // width + low)
         )
 
-    def _fd(self, handle: int, fd: int) -> str:
-        life = self.store.lives.get(handle)
+    def _fd(self, part: Part, handle: int, fd: int) -> str:
+        life = self.store.life_index.get(handle, part)
         return str(fd) if life is None else fd_text(fd, life.path)
 
-    def _fd_at(self, fd: int, seq: int, opened: bool = False) -> str:
-        life = life_at(self.store, fd, seq, opened)
+    def _fd_at(self, part: Part, fd: int, seq: int, opened: bool = False) -> str:
+        life = self.store.life_index.at(fd, seq, part, opened=opened)
         return str(fd) if life is None else fd_text(fd, life.path)
 
 
@@ -232,17 +231,6 @@ def fd_text(fd: int, path: bytes) -> str:
     """`3</data>`; a standard stream's own brackets are not doubled."""
     name = path_text(path)
     return f"{fd}{name}" if name.startswith("<") and name.endswith(">") else f"{fd}<{name}>"
-
-
-def life_at(store: Store, fd: int, seq: int, opened: bool = False) -> Life | None:
-    """The descriptor life that number `fd` stood for at call `seq` (with `opened`, the one that the call opened)."""
-    entries = store.lives_by_number.get(fd, [])
-    at = (bisect_right if opened else bisect_left)(entries, seq, key=itemgetter(0))
-    if not at:
-        return None
-    life: Life = entries[at - 1][1]
-    gone = -1 < life.closed_seq < seq or life.number_at(seq + opened)[0] != fd
-    return None if gone else life
 
 
 def denied_name(number: int) -> str:

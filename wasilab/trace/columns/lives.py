@@ -1,0 +1,84 @@
+"""Finding the life of a descriptor that a call speaks of, without reading those of the whole trace.
+
+A life is stored with the part in which it ended, or with those still open at the end. A call's descriptor was alive at
+the call, so its life is among the open ones or in the call's own part or a later one. They are looked through in this
+order, and each is indexed when it is first looked through: the text of 200 calls reads one part of a million calls.
+Not for: all lives (`Store.lives`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from operator import itemgetter
+
+from ..record.layout import Life
+from .part import Part
+
+
+class LifeIndex:
+    """The lives of one trace, found by life number or by descriptor number and time."""
+
+    def __init__(self, parts: Sequence[Part], still_open: Sequence[Life]) -> None:
+        self._open = _Group(still_open)
+        self._parts = parts
+        self._groups: list[_Group | None] = [None] * len(parts)
+        self._positions = {id(part): position for position, part in enumerate(parts)}
+
+    def get(self, life: int, part: Part) -> Life | None:
+        """The life with this number that a call of `part` speaks of."""
+        for group in self._from(part):
+            found = group.by_life.get(life)
+            if found is not None:
+                return found
+        return None
+
+    def at(self, fd: int, seq: int, part: Part, *, opened: bool = False) -> Life | None:
+        """The life that number `fd` stood for at call `seq` of `part`; with `opened`, the one that the call opened."""
+        for group in self._from(part):
+            found = group.at(fd, seq, opened)
+            if found is not None:
+                return found
+        return None
+
+    def _from(self, part: Part) -> Iterator[_Group]:
+        yield self._open
+        for position in range(self._positions.get(id(part), 0), len(self._parts)):
+            group = self._groups[position]
+            if group is None:
+                group = self._groups[position] = _Group(self._parts[position].closed())
+            yield group
+
+
+class _Group:
+    """Some lives and their indexes."""
+
+    def __init__(self, lives: Sequence[Life]) -> None:
+        self._lives = lives
+
+    @cached_property
+    def by_life(self) -> dict[int, Life]:
+        return {life.life: life for life in self._lives}
+
+    @cached_property
+    def _by_number(self) -> dict[int, list[tuple[int, Life]]]:
+        """fd number -> (the call that gave it that number, life) in order; -1 for the start."""
+        entries: dict[int, list[tuple[int, Life]]] = {}
+        for life in self._lives:
+            entries.setdefault(life.fd, []).append((life.opened_seq, life))
+            for seq, fd, _ in life.moves:
+                entries.setdefault(fd, []).append((seq, life))
+        for some in entries.values():
+            some.sort(key=itemgetter(0))
+        return entries
+
+    def at(self, fd: int, seq: int, opened: bool) -> Life | None:
+        """The life that `fd` stood for at call `seq`, if it is one of these."""
+        entries = self._by_number.get(fd, [])
+        position = (bisect_right if opened else bisect_left)(entries, seq, key=itemgetter(0))
+        if not position:
+            return None
+        life = entries[position - 1][1]
+        gone = -1 < life.closed_seq < seq or life.number_at(seq + opened)[0] != fd
+        return None if gone else life
