@@ -119,7 +119,7 @@ def test_a_guest_leaves_the_process_descriptors_of_its_own(yard: Yard, kind: str
         capture_output=True, text=True, check=False, env=PYTHON_HERE, cwd=os.getcwd(), timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("50 True True the process may open 86 descriptors for guests and has done so")
+    assert done.stdout.startswith("50 True True the process has opened all 86 descriptors that guests may have")
 
 
 def test_tables_share_their_limit() -> None:
