@@ -49,6 +49,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "anywidget": ("views/timeline", "panels"),
     "traitlets": ("views/timeline", "panels"),
     "IPython": ("views/timeline", "magics"),
+    "demangle": ("module/symbols.py",),
     "elftools": ("module/dwarf.py",),
     "pyarrow": ("trace/extras.py",),
     "duckdb": ("trace/extras.py",),

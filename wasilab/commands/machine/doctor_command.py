@@ -21,6 +21,7 @@ from ..line.request import Request
 
 PARTS = (
     "wasmtime", "numpy", "ipython", "ipykernel", "ipywidgets", "anywidget", "matplotlib", "platformdirs", "pyelftools",
+    "demangle",
 )  # fmt: skip
 """What wasilab needs."""
 OPTIONAL = {
