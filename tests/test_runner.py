@@ -9,7 +9,7 @@ import pytest
 
 import wasilab
 from wasilab import Grants, HostDir, Limits, MemDir
-from wasilab.grants.grants import GrantError
+from wasilab.grants.value import GrantError
 from wasilab.module.module import ModuleError
 from wasilab.runs.run import RunError
 

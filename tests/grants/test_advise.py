@@ -12,7 +12,7 @@ from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, Trace,
 from wasilab.grants.forms.flags import add_options, from_options
 from wasilab.grants.forms.python import from_python
 from wasilab.grants.forms.toml import merge_text
-from wasilab.grants.grants import GrantError
+from wasilab.grants.value import GrantError
 
 from .guests import READ, SCRATCH, WRITE, Guest, fd
 
@@ -69,9 +69,9 @@ def test_under_the_advice_the_same_calls_succeed(name: str, folder: Path) -> Non
     assert "lower bound" in str(advice)
     parser = argparse.ArgumentParser()
     add_options(parser)
-    assert from_options(parser.parse_args(advice.flags())) == advice.grants
+    assert from_options(parser.parse_args(advice.flags()), Grants()) == advice.grants
     assert merge_text(Grants(), advice.toml()) == advice.grants
-    assert from_python(advice.python()) == advice.grants
+    assert from_python(advice.python(), Grants) == advice.grants
     assert advise(again).grants == advice.grants, "advice on a run under advice changes nothing"
 
 
@@ -176,7 +176,7 @@ def test_a_saved_trace_says_what_was_granted(folder: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["__import__('os').system('true')", "Grants(**{})", "Grants(env=open('x'))", "(", "3"])
 def test_grants_of_a_trace_are_read_and_never_evaluated(text: str) -> None:
     with pytest.raises(GrantError):
-        from_python(text)
+        from_python(text, Grants)
 
 
 def test_peaks_become_limits_when_asked(folder: Path) -> None:

@@ -258,7 +258,7 @@ def test_what_was_allowed_becomes_advice(folder: Path) -> None:
     first = go(guest("sub/"), Person("r", "o", "o", "r"), Grants.nothing(ask=True))
     assert first.exit_code == 0
     advice = advise(first)
-    assert advice.flags() == ["--deny-all", "--dir", "sub:rw", "--random", "real", "--stdout"]
+    assert advice.flags() == ["--deny-all", "--dir", "sub:rw", "--stdout", "--random", "real"]
     assert "you allowed it to" in str(advice)
     again = run(guest("").module(), (), advice.grants)
     assert (again.exit_code, again.stdout) == (0, "done")

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
+from wasilab.engine.limits import BOUNDS
 from wasilab.grants.forms.flags import add_options, from_options, parse_dir
-from wasilab.grants.grants import GrantError
+from wasilab.grants.value import GrantError
 
 
 def parse(*words: str) -> Grants:
     parser = argparse.ArgumentParser()
     add_options(parser)
-    return from_options(parser.parse_args(list(words)))
+    return from_options(parser.parse_args(list(words)), Grants())
 
 
 def test_the_default_gives_stdio_clocks_and_randomness_and_no_more() -> None:
@@ -81,8 +82,10 @@ def test_flags_read_back_as_the_same_grants(tmp_path: Path) -> None:
 
 
 def test_flags_of_every_limit_read_back() -> None:
-    limits = Limits(1, 1 << 20, 0.5, 3, 4, 5 << 10, 6 << 20, 7 << 20, 8, 9)
+    limits = Limits(**{name: 0.5 if bound.unit == "seconds" else 3 << 10 for name, bound in BOUNDS.items()})
     assert parse(*Grants(limits=limits).to_flags()).limits == limits
+    taken_away = Limits(**{name: None for name, bound in BOUNDS.items() if bound.none})
+    assert parse(*Grants(limits=taken_away).to_flags()).limits == taken_away
 
 
 def test_python_text_evaluates_to_the_same_grants(tmp_path: Path) -> None:

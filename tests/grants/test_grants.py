@@ -10,7 +10,7 @@ import pytest
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
 from wasilab.capabilities.patterns import quota
 from wasilab.grants.forms.python import from_python
-from wasilab.grants.grants import GrantError, GrantFields
+from wasilab.grants.value import GrantArguments, GrantError
 
 from .guests import SCRATCH, Guest
 
@@ -20,7 +20,7 @@ def test_it_prints_as_the_python_that_makes_it(tmp_path: Path) -> None:
         dirs={"/data": HostDir(str(tmp_path)), "/m": MemDir({"a": "b"})}, env={"LANG": "C"}, stderr=False,
         clocks=Clocks.stepped(5), random=Random.seeded(3), limits=Limits(seconds=5),
     )  # fmt: skip
-    assert from_python(repr(grants)) == grants
+    assert from_python(repr(grants), Grants) == grants
     assert repr(Grants()) == "Grants()"
     assert len(repr(Grants(dirs={"/m": MemDir({"big": "x" * 10_000})}))) < 100
 
@@ -58,7 +58,7 @@ def test_a_pattern_over_randomness_is_a_grant() -> None:
 
 
 def test_a_field_that_grants_do_not_have_is_named_with_the_nearest() -> None:
-    assert set(GrantFields.__annotations__) == set(Grants.__dataclass_fields__)
+    assert set(GrantArguments.__annotations__) == set(Grants.__dataclass_fields__)
     with pytest.raises(TypeError, match="grants have no field 'dir'; did you mean 'dirs'"):
         Grants().with_(dir={})  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="grants have no field 'clock'; did you mean 'clocks'"):

@@ -11,7 +11,7 @@ import pytest
 
 from wasilab import Clocks, Grants, HostDir, MemDir, Random, Run, run
 from wasilab.capabilities.refusal import DeniedBy
-from wasilab.grants.grants import GrantError
+from wasilab.grants.value import GrantError
 from wasilab.runs.run import RunError
 from wasilab.wasi.types import Errno
 
@@ -72,10 +72,10 @@ def test_opening_again_is_refused_and_restoring_lets_it(detached: Callable[..., 
 def test_what_was_opened_before_stays_dead_after_restoring() -> None:
     from wasilab.capabilities.protocols import Directory, OpenHow
     from wasilab.capabilities.refusal import Refused
-    from wasilab.grants.live.capabilities import Held
+    from wasilab.grants.live.capabilities import RunCapabilities
     from wasilab.grants.live.switches import LiveGrants
 
-    live = LiveGrants(Held(preopens={"/d": MemDir({"sub": {"a": "text"}})}))
+    live = LiveGrants(RunCapabilities(preopens={"/d": MemDir({"sub": {"a": "text"}})}))
     folder = live.held.preopens["/d"]
     inner = folder.open("sub", OpenHow(directory=True))
     assert isinstance(inner, Directory)
@@ -133,10 +133,10 @@ def test_writing_alone_is_taken_back_and_given_again(detached: Callable[..., Run
 def test_a_folder_made_read_only_is_looked_at_and_opened_for_reading() -> None:
     from wasilab.capabilities.protocols import Directory, OpenHow
     from wasilab.capabilities.refusal import Refused
-    from wasilab.grants.live.capabilities import Held
+    from wasilab.grants.live.capabilities import RunCapabilities
     from wasilab.grants.live.switches import LiveGrants
 
-    live = LiveGrants(Held(preopens={"/d": MemDir({"sub": {"a": "text"}}), "/e": MemDir({"b": ""})}))
+    live = LiveGrants(RunCapabilities(preopens={"/d": MemDir({"sub": {"a": "text"}}), "/e": MemDir({"b": ""})}))
     folder, other = live.held.preopens["/d"], live.held.preopens["/e"]
     inner = folder.open("sub", OpenHow(directory=True))
     assert isinstance(inner, Directory)
@@ -176,10 +176,10 @@ def test_one_grant_is_revoked_and_the_others_work_on(detached: Callable[..., Run
 
 
 def test_listeners_hear_each_change_once() -> None:
-    from wasilab.grants.live.capabilities import Held
+    from wasilab.grants.live.capabilities import RunCapabilities
     from wasilab.grants.live.switches import LiveGrants
 
-    live = LiveGrants(Held(preopens={"/d": MemDir()}, clocks=Clocks.real(), random=Random.real()))
+    live = LiveGrants(RunCapabilities(preopens={"/d": MemDir()}, clocks=Clocks.real(), random=Random.real()))
     assert list(live) == ["/d", "clocks", "random"]
     heard: list[tuple[str, bool]] = []
     live.listen(lambda name, works: heard.append((name, works)))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from wasilab import Grants, override, remove_overrides, run
-from wasilab.grants.grants import GrantError
 from wasilab.grants.overrides import overrides
+from wasilab.grants.value import GrantError
 from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
-from wasilab.grants.forms.toml import load, merge_text, save, to_toml
-from wasilab.grants.grants import GrantError
+from wasilab.grants.forms.toml import merge_text, save, to_toml
+from wasilab.grants.value import GrantError
 
 
 def test_a_policy_reads_back_as_the_same_grants(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_policy_reads_back_as_the_same_grants(tmp_path: Path) -> None:
         rights="compat",
     )
     save(grants, tmp_path / "lab.toml")
-    assert load(tmp_path / "lab.toml") == grants
+    assert Grants.load(tmp_path / "lab.toml") == grants
 
 
 def test_nothing_reads_back_as_nothing(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_host_paths_are_relative_to_the_policy_file(tmp_path: Path, monkeypatch:
     (tmp_path / "lab" / "data").mkdir(parents=True)
     (tmp_path / "lab" / "p.toml").write_text('[dirs]\n"/d" = { host = "data" }\n')
     monkeypatch.chdir(tmp_path)
-    directory = load("lab/p.toml").dirs["/d"]
+    directory = Grants.load("lab/p.toml").dirs["/d"]
     assert isinstance(directory, HostDir)
     assert Path(directory.path).resolve() == tmp_path / "lab" / "data"
     assert directory.mode == "ro"
@@ -47,7 +47,7 @@ def test_host_paths_are_relative_to_the_policy_file(tmp_path: Path, monkeypatch:
 def test_a_later_file_adds_and_overrides(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('[env]\nA = "1"\nB = "1"\n[limits]\nfds = 9\nseconds = 3.0\n')
     (tmp_path / "b.toml").write_text('[env]\nB = "2"\n[limits]\nfds = 10\n[dirs]\n"/m" = { memory = true }\n')
-    grants = load(tmp_path / "a.toml", tmp_path / "b.toml")
+    grants = Grants.load(tmp_path / "a.toml", tmp_path / "b.toml")
     assert grants.env == {"A": "1", "B": "2"}
     assert (grants.limits.fds, grants.limits.seconds) == (10, 3.0)
     assert isinstance(grants.dirs["/m"], MemDir)
@@ -82,7 +82,7 @@ def test_a_wrong_policy_is_one_sentence_with_the_remedy(text: str, says: str) ->
 
 def test_a_missing_policy_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(GrantError, match=r"policy .*none\.toml: No such file"):
-        load(tmp_path / "none.toml")
+        Grants.load(tmp_path / "none.toml")
 
 
 @given(

@@ -14,8 +14,8 @@ from wasilab.grants.advice.compare import describe, items
 from wasilab.grants.advice.learn import rehearsal
 from wasilab.grants.forms.flags import add_options, from_options
 from wasilab.grants.forms.toml import merge_text
-from wasilab.grants.grants import GrantError
 from wasilab.grants.remedy import missing_grants
+from wasilab.grants.value import GrantError
 from wasilab.wasi.types import Errno
 
 from .guests import READ, WRITE, Guest
@@ -29,7 +29,7 @@ def unlinks(path: str = "a.txt") -> Guest:
 def parse(*words: str, base: Grants | None = None) -> Grants:
     parser = argparse.ArgumentParser()
     add_options(parser)
-    return from_options(parser.parse_args(words), base)
+    return from_options(parser.parse_args(words), base or Grants())
 
 
 def held(**withheld: list[str]) -> Grants:
@@ -105,7 +105,7 @@ def test_the_flag_the_policy_and_python_say_it() -> None:
         (["--mem", "/d", "--withhold", "/e:fd_readdir"], r"no directory is granted there \(valid: /d\)"),
         (["--mem", "/d", "--withhold", "/d"], "write the guest path and rights"),
         (["--mem", "/d", "--withhold", "/d:"], "write the guest path and rights"),
-        (["--mem", "/d", "--withhold", "/d:sock_accept"], "is no right of a directory"),
+        (["--mem", "/d", "--withhold", "/d:sock_accept"], "is not a right of a directory"),
     ],
 )
 def test_what_is_typed_wrong_is_said(words: list[str], says: str) -> None:

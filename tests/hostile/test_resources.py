@@ -422,7 +422,7 @@ def test_directories_nested_without_end(yard: Yard) -> None:
 def test_a_copy_larger_than_its_bound_is_not_begun(yard: Yard) -> None:
     with (yard.inside / "huge").open("wb") as huge:
         huge.truncate(1 << 40)
-    from wasilab.grants.grants import GrantError
+    from wasilab.grants.value import GrantError
 
     before = resident()
     with pytest.raises((GrantError, ValueError), match="grant a smaller folder"):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, run
-from wasilab.grants.grants import GrantError
 from wasilab.grants.live.ask import Answer
+from wasilab.grants.value import GrantError
 from wasilab.panels.panel import Panel
 from wasilab.panels.table import static_html
 

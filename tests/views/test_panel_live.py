@@ -9,7 +9,7 @@ import pytest
 
 from wasilab import Grants, HostDir, MemDir
 from wasilab.capabilities.refusal import DeniedBy
-from wasilab.grants.grants import GrantError
+from wasilab.grants.value import GrantError
 from wasilab.panels.panel import Panel
 from wasilab.wasi.rights import of_directories
 

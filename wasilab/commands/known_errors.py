@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..grants.grants import GrantError
+from ..grants.value import GrantError
 from ..module.module import ModuleError
 from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 

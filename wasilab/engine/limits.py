@@ -1,18 +1,94 @@
 """What a run may use up, and nothing about what it may touch (that is `grants/`).
 
-Every field is a bound that a classroom can live with by default; `None` means without bound where that is offered.
-This file imports nothing heavy: it is read by the command line, the panel and the policy files.
+Every field is a bound that a classroom can live with by default; None means without bound where that is offered. All
+that the command line, policy files, the panel and a running guest have to know of a limit stands beside it, as a
+`Bound`. This file imports nothing heavy: it is read by all of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ..text.numbers import exact_size, parse_count, parse_duration, parse_size
 
 MIB = 1 << 20
 GIB = 1 << 30
 
 _WASM32_BYTES = 1 << 32
 """The most that one 32-bit memory can hold: 65536 pages of 64 KiB (WebAssembly core, 4.4.8)."""
+NONE = "none"
+"""The text that stands for "without bound"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One limit, apart from its value: how it is written, what it bounds, and whether it can change in a run."""
+
+    flag: str
+    """Its option on the command line."""
+    unit: Literal["count", "bytes", "seconds"]
+    words: str
+    """What it bounds, as a noun: "linear memory"."""
+    none: bool = False
+    """Whether it can be taken away."""
+    least: int = 1
+    """The smallest value; of seconds, every value above 0."""
+    fixed: str = ""
+    """Why it cannot change while the guest runs; "" where it can."""
+    shown: bool = True
+    """Whether the panel has a field for it."""
+
+    @property
+    def metavar(self) -> str:
+        """What stands for its value in a help text."""
+        return {"count": "N", "bytes": "BYTES", "seconds": "SECONDS"}[self.unit]
+
+    def parse(self, text: str) -> float | None:
+        """Its value from text such as "64m", "10M", "2.5" or "none"; raises `ValueError` with what to write."""
+        if text.strip() == NONE and self.none:
+            return None
+        if self.unit == "bytes":
+            return parse_size(text)
+        if self.unit == "count":
+            return parse_count(text)
+        bare = re.fullmatch(r"[0-9.]+(e[-+]?[0-9]+)?", text.strip())  # read as it is: nanoseconds would round it
+        seconds = float(text) if bare else parse_duration(text) / 1e9
+        if not 0 < seconds < 1e9:
+            raise ValueError(f"{text!r} is not a number of seconds above 0 and below 1e9: write for example 2.5")
+        return seconds
+
+    def text(self, value: float | None) -> str:
+        """The shortest text that `parse` reads back as `value`."""
+        if value is None:
+            return NONE
+        return exact_size(int(value)) if self.unit == "bytes" else str(value)
+
+    def check(self, name: str, value: object) -> None:
+        """Raise `ValueError`, naming the limit `name`, unless `value` is one of its values."""
+        if value is None:
+            if self.none:
+                return
+            raise ValueError(f"Limits.{name} must be a number; leave it out for its default {DEFAULTS[name]}")
+        number = isinstance(value, (int, float) if self.unit == "seconds" else int) and not isinstance(value, bool)
+        if not number:
+            raise ValueError(f"Limits.{name} must be a number, not {value!r}")
+        if self.unit == "seconds":
+            if not 0 < value < 1e9:  # type: ignore[operator]
+                raise ValueError(f"Limits.{name} must be above 0 and below 1e9, not {value!r}")
+        elif not self.least <= value < 1 << 63:  # type: ignore[operator]
+            raise ValueError(f"Limits.{name} must be at least {self.least} and below 2**63, not {value!r}")
+
+
+def _limit(default: float | None, bound: Bound) -> Any:
+    return field(default=default, metadata={"bound": bound})
+
+
+_ENGINE = "the engine sets it when a program starts"
+_COMPILED = "a module is compiled before it starts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,42 +98,60 @@ class Limits:
     Raises `ValueError` naming the field when a value is not a positive number in range.
     """
 
-    fuel: int | None = None
+    fuel: int | None = _limit(
+        None,
+        Bound("--fuel", "count", "instructions", none=True, least=0, fixed="instructions are counted from the start"),
+    )
     """WebAssembly instructions, as Wasmtime counts them; the run ends with exit code 137. None: not counted."""
-    memory: int = GIB
+    memory: int = _limit(GIB, Bound("--max-memory", "bytes", "linear memory", least=0, fixed=_ENGINE))
     """Bytes of linear memory of all instances; `memory.grow` answers -1, a larger initial memory ends the run."""
-    seconds: float | None = None
+    seconds: float | None = _limit(None, Bound("--timeout", "seconds", "wall-clock time", none=True))
     """Wall-clock seconds, sleeping and waiting for input included; the run ends with exit code 137."""
-    fds: int = 256
+    fds: int = _limit(256, Bound("--max-fds", "count", "open descriptors"))
     """Descriptors open at once; opening one more answers MFILE."""
-    bytes_written: int | None = GIB
+    bytes_written: int | None = _limit(
+        GIB, Bound("--max-written", "bytes", "bytes written in all", none=True, least=0)
+    )
     """Bytes written in all to files and streams; a write beyond answers NOSPC."""
-    output: int = 64 * MIB
+    output: int = _limit(64 * MIB, Bound("--max-output", "bytes", "output kept", least=0))
     """Bytes of stdout and stderr kept; more is counted and cut, and the guest is not told."""
-    trace: int = 256 * MIB
+    trace: int = _limit(
+        256 * MIB,
+        Bound("--max-trace", "bytes", "trace kept in memory", fixed="the trace has its memory already", shown=False),
+    )
     """Bytes of trace kept in memory; beyond it the oldest records go and are counted as dropped."""
-    io: int = 64 * MIB
+    io: int = _limit(64 * MIB, Bound("--max-io", "bytes", "bytes moved by one call"))
     """Bytes that one call may move; a read or write returns short at this bound, as POSIX allows."""
-    table_elements: int = 10_000_000
+    table_elements: int = _limit(
+        10_000_000,
+        Bound("--max-table", "count", "elements of all tables", least=0, fixed=_ENGINE, shown=False),
+    )
     """Elements of all tables of the store together; `table.grow` answers -1."""
-    instances: int = 64
+    instances: int = _limit(
+        64, Bound("--max-instances", "count", "instances in the run", fixed=_ENGINE, shown=False)
+    )
     """Instances in one run: the program and its preloads."""
+    names: int | None = _limit(
+        100_000, Bound("--max-names", "count", "names made in folders of the host", none=True, least=0)
+    )
+    """Names (files, folders, links) made in folders of the host; making one more answers NOSPC."""
+    compile_seconds: float | None = _limit(
+        60.0, Bound("--max-compile-time", "seconds", "time to compile the module", none=True, fixed=_COMPILED)
+    )
+    """Seconds of processor time that translating the module to machine code may take; beyond it the run is an error."""
+    compile_memory: int | None = _limit(
+        2 * GIB, Bound("--max-compile-memory", "bytes", "memory to compile the module", none=True, fixed=_COMPILED)
+    )
+    """Bytes of memory that translating the module to machine code may take; beyond it the run is an error."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is None:
-                if field.name in ("fuel", "seconds", "bytes_written"):
-                    continue
-                raise ValueError(f"Limits.{field.name} must be a number; leave it out for its default {field.default}")
-            kinds = (int, float) if field.name == "seconds" else (int,)
-            if isinstance(value, bool) or not isinstance(value, kinds):
-                raise ValueError(f"Limits.{field.name} must be a number, not {value!r}")
-            lowest = 0 if field.name in ("bytes_written", "output", "memory", "fuel", "table_elements") else 1
-            if field.name == "seconds":
-                if not 0 < value < 1e9:
-                    raise ValueError(f"Limits.seconds must be above 0 and below 1e9, not {value!r}")
-            elif not lowest <= value < 1 << 63:
-                raise ValueError(f"Limits.{field.name} must be at least {lowest} and below 2**63, not {value!r}")
+        for name, bound in BOUNDS.items():
+            bound.check(name, getattr(self, name))
         if self.io >= _WASM32_BYTES:
             raise ValueError(f"Limits.io must be below 4 GiB, the size of a 32-bit memory, not {self.io}")
+
+
+BOUNDS: Mapping[str, Bound] = MappingProxyType({each.name: each.metadata["bound"] for each in fields(Limits)})
+"""Every limit by the name of its field."""
+DEFAULTS: Mapping[str, float | None] = MappingProxyType({name: getattr(Limits(), name) for name in BOUNDS})
+"""What every limit is unless said otherwise."""

@@ -22,7 +22,7 @@ from . import engines
 from .calls.link import Link
 from .calls.stacks import located
 from .entry import Entries, Exported, InvokeError, offer
-from .limits import Limits
+from .limits import BOUNDS, Limits
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
 from .preloads import Origins, reexported, references_pass
 from .stop import HostBug, LinkError, Stop
@@ -178,7 +178,7 @@ class Session:
 
         `seconds` is the worker's to watch. What the engine set at the start stays: fuel, memory, tables, instances.
         """
-        keep = {name: getattr(self.limits, name) for name in ("fuel", "memory", "trace", "table_elements", "instances")}
+        keep = {name: getattr(self.limits, name) for name, bound in BOUNDS.items() if bound.fixed}
         self.limits = replace(limits, **keep)
         host = self.host
         host.fds.max_fds = limits.fds

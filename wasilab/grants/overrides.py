@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ..wasi.preview1.spec import SNAPSHOT1
-from .grants import GrantError, nearest
+from .value import GrantError, nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
 

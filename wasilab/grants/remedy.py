@@ -13,24 +13,20 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from .. import trace as tracing
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.hostdir import HostDir
 from ..capabilities.random import Random
 from ..capabilities.refusal import DeniedBy, Need, NeedKind
-from ..engine.limits import Limits
+from ..engine.limits import BOUNDS, Limits
 from ..text.escape import visible
-from ..text.numbers import exact_size
 from ..text.shell import join, quote
 from ..wasi.rights import of_directories
-from .forms.flags import COUNTS, LIMIT_FLAGS, folder_words
-from .grants import GrantError, Grants, host_folder
-
-Mode = Literal["ro", "rw", "copy"]
-Blank = Literal["HOST", "GUEST", "N", "BYTES"]
-"""What a person has to put in: a folder of the host, a guest path, a number, a size."""
+from .forms.flags import folder_words
+from .grants import Grants
+from .value import GrantError, Mode, host_folder
 
 _NOT_MISSING = (DeniedBy.REVOKED, DeniedBy.HOST)
 _PLAIN = {
@@ -94,13 +90,13 @@ class Remedy:
     """Whether the directory is one that no flag can say."""
 
     @property
-    def blanks(self) -> tuple[Blank, ...]:
-        """What a person has to put in, in the order of the flag."""
+    def blanks(self) -> tuple[str, ...]:
+        """What a person has to put in, in the order of the flag: HOST, GUEST, or the unit of a limit."""
         match self.kind:
             case NeedKind.DIRECTORY | NeedKind.WRITE if self.host is None and not self.in_python_only:
                 return ("HOST",) if self.guest else ("HOST", "GUEST")
             case NeedKind.LIMIT:
-                return ("N",) if self.limit in COUNTS else ("BYTES",)
+                return (BOUNDS[self.limit].metavar,)
         return ()
 
     @property
@@ -127,7 +123,7 @@ class Remedy:
                     return ""
                 return join(["--withhold", f"{self.guest}:{','.join(self.left) or 'none'}"])
             case NeedKind.LIMIT:
-                return f"{LIMIT_FLAGS[self.limit]} {self.blanks[0]}"
+                return f"{BOUNDS[self.limit].flag} {self.blanks[0]}"
             case NeedKind.QUOTA:
                 return ""
         return _PLAIN[self.kind][0]
@@ -175,9 +171,8 @@ class Remedy:
                 return "HOST is the folder to give"
             case ("HOST", _):
                 return "HOST is the folder to give, GUEST where the program looks for it; --learn finds both"
-            case (blank,) if isinstance(self.used_up, int):
-                known = f"{self.used_up:,}" if blank == "N" else exact_size(self.used_up)
-                return f"{blank} is more than {known}"
+            case (blank,) if self.used_up is not None:
+                return f"{blank} is more than {BOUNDS[self.limit].text(self.used_up)}"
         return ""
 
     def apply(self, grants: Grants) -> Grants:
@@ -227,7 +222,7 @@ def remedy(need: Need | None, given: Given) -> Remedy | None:
             left = None if withheld is None else tuple(name for name in withheld if name not in names)
             return Remedy(need.kind, need.guest, rights=names, left=left)
         case NeedKind.LIMIT:
-            if need.limit not in LIMIT_FLAGS:
+            if need.limit not in BOUNDS:
                 return None
             return Remedy(need.kind, limit=need.limit, used_up=getattr(given.limits, need.limit, None))
         case NeedKind.QUOTA:

@@ -17,7 +17,7 @@ from ..commands.line.words import Values, split
 from ..commands.notebook.cell_line import build_cell, parse_cell
 from ..commands.programs.compiling import compile_text, compiler_flags
 from ..commands.programs.running import run_module
-from ..grants.grants import GrantError
+from ..grants.value import GrantError
 from ..module.module import ModuleError
 from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 from ..toolchains.registry import language_name, toolchain_for

@@ -19,14 +19,13 @@ from ..commands.line.parser import Parser
 from ..commands.line.usage import UsageProblem
 from ..commands.line.words import split
 from ..commands.notebook.cell_line import build_cell
+from ..grants.fields import grant_fields
+from ..grants.value import MODES, GrantValue
 from ..toolchains.base import PROGRAMS
 from ..toolchains.languages.c_family import EMULATIONS
 
 LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
 
-CLOCKS = ("real", "none", "frozen:0", "stepped:1000000", "coarse:1000000000")
-RANDOM = ("real", "none", "seeded:1")
-MODES = (":ro", ":rw", ":copy")
 SOURCES = (".wasm", ".wat", ".c", ".cc", ".cpp", ".zig", ".rs", ".go", ".ts")
 TRACES = (".wtrace", ".jsonl", ".parquet")
 GUESTS = ("/", "/data", "/tmp")
@@ -123,9 +122,6 @@ def _of_option(
         return None
     values: dict[str, Callable[[], list[str]]] = {
         "--dir": lambda: _folders(current, paths()),
-        "--clock": lambda: list(CLOCKS),
-        "--random": lambda: list(RANDOM),
-        "--rights": lambda: ["strict", "compat"],
         "--lang": lambda: list(languages),
         "--mem": lambda: _guests(paths()),
         "-P": lambda: paths(),
@@ -136,6 +132,9 @@ def _of_option(
         "--link": lambda: _files(current, (".wasm", ".wat")),
         "--emulate": lambda: list(EMULATIONS),
     }
+    for about in grant_fields(GrantValue).values():
+        if about.flag == option and (about.kinds or about.choices):
+            return [*about.choices, *(":".join(filter(None, (kind.name, kind.usual))) for kind in about.kinds)]
     return values.get(option, lambda: _files(current, None))()
 
 
@@ -146,13 +145,13 @@ def _matching(candidates: Iterable[str], current: str) -> list[str]:
 def _folders(current: str, paths: list[str]) -> list[str]:
     host, sep, guest = current.partition("::")
     if sep:
-        modes = [current + mode for mode in MODES] if guest and not re.search(r":(ro|rw|copy)?$", guest) else []
+        modes = [f"{current}:{mode}" for mode in MODES] if guest and not re.search(r":(ro|rw|copy)?$", guest) else []
         return [f"{host}::{path}" for path in _guests(paths) if path != guest] + modes
     folders = [entry + "/" for entry in _entries(host) if os.path.isdir(os.path.expanduser(entry))]
     if not host:
         return [".", *folders]
     if os.path.isdir(host):
-        folders += [f"{host.rstrip('/')}{tail}" for tail in ("::/", *MODES)]
+        folders += [f"{host.rstrip('/')}{tail}" for tail in ("::/", *(f":{mode}" for mode in MODES))]
     return folders
 
 

@@ -18,8 +18,7 @@ import ipywidgets as w
 import traitlets
 
 from ..capabilities.memory.memdir import MemDir
-from ..grants.forms.flags import MODES
-from ..grants.grants import TAKEN, GrantError, host_folder
+from ..grants.value import MODES, TAKEN, GrantError, host_folder
 from ..text.escape import html_text, visible
 from ..text.numbers import counted
 from .boxes import classed, put

@@ -14,9 +14,10 @@ from typing import Any, Unpack
 
 from ..capabilities.protocols import Directory
 from ..grants.advice.advise import Advice, advise
-from ..grants.grants import GrantError, GrantFields, Grants
+from ..grants.grants import Grants
 from ..grants.live.ask import Answer, Question
 from ..grants.remedy import Remedy
+from ..grants.value import GrantArguments, GrantError
 from ..module.module import Module
 from ..runs import runner
 from ..runs.run import Run
@@ -62,7 +63,7 @@ class PanelModel:
         """All directories of the panel by guest path, in order, those switched off as well."""
         return dict(self._shelf)
 
-    def edit(self, **changes: Unpack[GrantFields]) -> None:
+    def edit(self, **changes: Unpack[GrantArguments]) -> None:
         """Replace fields of the grants."""
         self.put(self._grants.with_(**changes))
 

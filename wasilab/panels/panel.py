@@ -15,9 +15,10 @@ from typing import Any
 import ipywidgets as w
 
 from ..engine.threads import spawn
-from ..grants.advice.compare import danger, items
-from ..grants.grants import GrantError, Grants
+from ..grants.advice.compare import danger, items, switched_fields
+from ..grants.grants import Grants
 from ..grants.remedy import Remedy
+from ..grants.value import GrantError
 from ..module.module import Module, ModuleError
 from ..runs.run import Run, RunError
 from ..runs.runner import Program, load_program
@@ -28,7 +29,7 @@ from . import table
 from .boxes import classed, put, question_box, refusal_box, small
 from .chooser import Chooser
 from .model import PanelModel
-from .rows import Bounds, Environment, Folder, Group, Kind, Sockets, Stdin, Switch, hold
+from .rows import Bounds, Folder, Group, Sockets, group_for, hold
 
 FOLLOW_SECONDS = 0.25
 """How often the figures of a run that goes on are brought up to date."""
@@ -176,17 +177,15 @@ class Panel(w.VBox):  # type: ignore[misc]
         """Make the rows anew when directories or sockets came or went; the others stay as they are."""
         model, edit, groups = self.model, self._edit, self._groups
         if not groups:
-            groups.update(
-                argv=Switch(model, edit, "args", "the program sees them"), env=Environment(model, edit),
-                clocks=Kind(model, edit, "clocks"), random=Kind(model, edit, "random"), stdin=Stdin(model, edit),
-                stdout=Switch(model, edit, "stdout", "granted"), stderr=Switch(model, edit, "stderr", "granted"),
-                sockets=Sockets(model, edit),
-            )  # fmt: skip
-            families = {"argv": "args", "env": "environ", "clocks": "clock", "random": "random", "stdin": "fd"}
-            self._fixed = [
-                self._row(name, families.get(name, "fd"), name in families, groups[name], TITLES.get(name, ""))
-                for name in ("argv", "env", "clocks", "random", "stdin", "stdout", "stderr")
-            ]
+            fields = switched_fields(type(model.grants))
+            families = [about.family for about in fields.values()]
+            self._fixed = []
+            for at, (field, about) in enumerate(fields.items()):
+                groups[about.name] = group_for(model, edit, field, about)
+                title = table.TITLES.get(about.family, "") if families.count(about.family) == 1 else ""
+                first = about.family not in families[:at]
+                self._fixed.append(self._row(about.name, about.family, first, groups[about.name], title))
+            groups["sockets"] = Sockets(model, edit)
             self._sockets = self._row("sockets", "sock", True, groups["sockets"], "sockets")
             self.add = small("+ grant a folder…", "choose a folder: choosing is granting")
             self.add.on_click(lambda _: self._choose())
@@ -386,7 +385,3 @@ class Panel(w.VBox):  # type: ignore[misc]
             self._say(str(error), bad=True, where=self.saved)
         else:
             self._say(f"saved: run with --policy {path}", where=self.saved)
-
-
-TITLES = {"argv": "arguments", "env": "environment", "random": "randomness"}
-"""What a row is called, where that is not its name."""

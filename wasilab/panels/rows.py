@@ -12,25 +12,21 @@ from typing import Any
 
 import ipywidgets as w
 
-from ..capabilities.clocks import Clocks
 from ..capabilities.host.hostdir import HostDir
 from ..capabilities.host.sockets import listen
-from ..capabilities.random import Random
-from ..engine.limits import Limits
+from ..engine.limits import DEFAULTS
 from ..grants.advice.compare import leads_to, place_of
-from ..grants.forms import flags
-from ..grants.grants import GrantError, Grants, host_folder
+from ..grants.fields import FieldShape, GrantField
+from ..grants.grants import Grants
+from ..grants.value import GrantError, host_folder
 from ..text.escape import html_text
-from ..text.numbers import exact_size
 from .boxes import small
 from .model import PanelModel
 from .rights import Rights
-from .table import LIMIT_WORDS
+from .table import LIMITS_SHOWN
 
 Edit = Callable[[Callable[[], object]], None]
 """Carries out a change and shows its error, if it has one."""
-
-CLOCK_NOTES = {"coarse": "ns a step", "stepped": "ns a reading", "frozen": "ns since 1970"}
 
 
 class Group(w.Box):  # type: ignore[misc]
@@ -96,10 +92,11 @@ class Switch(Group):
 class Kind(Group):
     """A dropdown of kinds and a number for those that have one: clocks, randomness."""
 
-    def __init__(self, model: PanelModel, edit: Edit, field: str) -> None:
+    def __init__(self, model: PanelModel, edit: Edit, field: str, about: GrantField) -> None:
         self.field = field
-        kinds = ["real", "coarse", "stepped", "frozen", "none"] if field == "clocks" else ["real", "seeded", "none"]
-        self.kind = w.Dropdown(options=kinds)
+        self.about = about
+        self.kinds = {kind.name: kind for kind in about.kinds}
+        self.kind = w.Dropdown(options=list(self.kinds))
         self.number = w.Text(continuous_update=False)
         self.number.add_class("wasilab-short")
         self.note = w.HTML()
@@ -108,18 +105,18 @@ class Kind(Group):
         self.on(self.number, lambda number: self._put(self.kind.value, number))
 
     def _put(self, kind: str, number: str) -> None:
-        parse = Clocks.parse if self.field == "clocks" else Random.parse
-        usual = {"coarse": "1000000", "stepped": "1000", "seeded": "1", "frozen": "0"}.get(kind, "")
-        number = number.strip() or usual
-        self.model.set_field(self.field, parse(f"{kind}:{number}" if number else kind))
+        assert self.about.parse is not None
+        number = number.strip() or self.kinds[kind].usual
+        self.model.set_field(self.field, self.about.parse(f"{kind}:{number}" if number else kind))
 
     def take(self, grants: Grants) -> None:
         kind, _, number = getattr(grants, self.field).spec.partition(":")
-        if kind in self.kind.options:
+        known = self.kinds.get(kind)
+        if known is not None:
             self.kind.value = kind
         self.number.value = number
         self.number.layout.display = "" if number else "none"
-        self.note.value = CLOCK_NOTES.get(kind, "the seed" if kind == "seeded" else "")
+        self.note.value = "" if known is None else known.note
 
 
 class Stdin(Group):
@@ -250,36 +247,37 @@ class Bounds(Group):
     """The limits, each as a text that may hold a unit (64m) and "none"."""
 
     def __init__(self, model: PanelModel, edit: Edit) -> None:
-        self.fields = {name: w.Text(continuous_update=False, layout=w.Layout(width="7em")) for name in LIMIT_WORDS}
-        self.words = {name: w.HTML(words) for name, words in LIMIT_WORDS.items()}
+        self.fields = {name: w.Text(continuous_update=False, layout=w.Layout(width="7em")) for name in LIMITS_SHOWN}
+        self.words = {name: w.HTML(bound.words) for name, bound in LIMITS_SHOWN.items()}
         pairs = [w.HBox((field, self.words[name])) for name, field in self.fields.items()]
         super().__init__(model, edit, tuple(pairs))
         for name, field in self.fields.items():
             self.on(field, partial(self._put, name))
 
     def _put(self, name: str, text: str) -> None:
-        text = text.strip()
-        if text in ("", "none"):
-            default = {f: getattr(Limits(), f) for f in LIMIT_WORDS}[name]
-            self.model.limit(name, None if name in flags.BOUNDLESS and text == "none" else default)
-            return
-        read: Callable[[str], Any] = flags.count if name in flags.COUNTS else flags.size
-        self.model.limit(name, (flags.seconds if name == "seconds" else read)(text))
+        self.model.limit(name, LIMITS_SHOWN[name].parse(text) if text.strip() else DEFAULTS[name])
 
     def take(self, grants: Grants) -> None:
         for name, field in self.fields.items():
-            value = getattr(grants.limits, name)
-            if value is None:
-                field.value = "none"
-            elif name == "seconds":
-                field.value = f"{value:g}"
-            else:
-                field.value = str(value) if name in flags.COUNTS else exact_size(value)
-
+            field.value = LIMITS_SHOWN[name].text(getattr(grants.limits, name))
 
     def fix(self, why: str) -> None:
         for name, field in self.fields.items():
             fixed = self.model.fixed(name)
             hold(field, fixed)
             note = f' <span class="wasilab-dim">({html_text(fixed)})</span>' if fixed else ""
-            self.words[name].value = LIMIT_WORDS[name] + note
+            self.words[name].value = LIMITS_SHOWN[name].words + note
+
+
+def group_for(model: PanelModel, edit: Edit, field: str, about: GrantField) -> Group:
+    """The controls of one field of the grants."""
+    match about.shape:
+        case FieldShape.SWITCH:
+            return Switch(model, edit, field, "granted")
+        case FieldShape.SOURCE:
+            return Kind(model, edit, field, about)
+        case FieldShape.VARIABLES:
+            return Environment(model, edit)
+        case FieldShape.STDIN:
+            return Stdin(model, edit)
+    raise ValueError(f"the panel has no controls for the field {field!r}")

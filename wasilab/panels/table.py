@@ -9,15 +9,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ..engine.limits import Limits
+from ..engine.limits import BOUNDS, Limits
 from ..grants.advice.compare import Item, items
-from ..grants.forms import flags
 from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
 from ..module.module import Module
 from ..text.escape import html_text
-from ..text.numbers import counted, exact_size
+from ..text.numbers import counted
 from ..trace.trace import Trace
 from ..views.report.refused import refusals
 from ..views.subject import as_subject
@@ -31,11 +30,8 @@ TITLES = {
     "path": "directories", "sock": "sockets",
 }  # fmt: skip
 """The sections of the panel by family, in their order."""
-LIMIT_WORDS = {
-    "seconds": "seconds", "fuel": "instructions", "memory": "of memory", "fds": "descriptors",
-    "bytes_written": "written in all", "output": "of output", "io": "in one call",
-}  # fmt: skip
-"""The limits that the panel shows, and what stands behind their figures."""
+LIMITS_SHOWN = {name: bound for name, bound in BOUNDS.items() if bound.shown}
+"""The limits that the panel shows."""
 SHOWN = 4
 OUTPUT_LINES, OUTPUT_CHARACTERS = 10, 4000
 """How much of the end of stdout and stderr is shown."""
@@ -115,12 +111,8 @@ def rights_html(grants: Grants, guest: str) -> str:
 
 def limits_words(limits: Limits) -> str:
     """All limits with their units."""
-    words = []
-    for name, what in LIMIT_WORDS.items():
-        value = getattr(limits, name)
-        if value is not None:
-            words.append(f"{value if name in flags.COUNTS or name == 'seconds' else exact_size(value)} {what}")
-    return ", ".join(words)
+    given = ((bound, getattr(limits, name)) for name, bound in LIMITS_SHOWN.items())
+    return ", ".join(f"{bound.words} {bound.text(value)}" for bound, value in given if value is not None)
 
 
 def fixed_html(why: str) -> str:

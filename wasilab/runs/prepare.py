@@ -27,14 +27,16 @@ from ..engine.output import Output
 from ..engine.worker import Running
 from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
-from ..grants.grants import GrantError, Grants
+from ..grants.grants import Grants
 from ..grants.live.ask import Asking
-from ..grants.live.capabilities import Held
+from ..grants.live.capabilities import RunCapabilities
 from ..grants.live.pump import Listeners, ServedPump
-from ..grants.live.questions import Desk
+from ..grants.live.questions import Questions
+from ..grants.live.stand_ins import stand_ins
 from ..grants.live.switches import LiveGrants
-from ..grants.live.update import Regranting
+from ..grants.live.update import LiveUpdate
 from ..grants.overrides import overrides
+from ..grants.value import GrantError
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..version import __version__
@@ -81,13 +83,13 @@ class Prepared:
         self.output = Output(grants.limits.output)
         self.pump = ServedPump(self.output, listeners)
         self.asking: Asking | None = None
-        self.desk: Desk | None = None
+        self.questions: Questions | None = None
         self.overrides = {**overrides(), **grants.overrides}
         self._released = False
         self._sockets: tuple[ListenSocket, ...] = ()
         self._endings: list[Callable[[], None]] = []
         limits = grants.limits
-        self.regranting: Regranting | None = None
+        self.live_update: LiveUpdate | None = None
         """What other grants reach into the run with, while it goes on."""
         self._words = [_bytes(a) for a in (self.name, *args)]
         try:
@@ -135,13 +137,13 @@ class Prepared:
             if self.asking is not None:
                 self.asking.recorder = self.recorder
 
-    def _held(self, listeners: Listeners) -> Held:
+    def _held(self, listeners: Listeners) -> RunCapabilities:
         """What the grants give, as the objects of this run; in ask mode with stand-ins for what they do not give."""
         grants, pump = self.grants, self.pump
         clocks = grants.clocks.fresh()
         if clocks.realtime.virtual and clocks.spec != "none":
             self._make_repeatable(clocks)
-        held = Held(
+        held = RunCapabilities(
             args=self._argv,
             environ=self._environ,
             preopens=self.dirs,
@@ -155,10 +157,11 @@ class Prepared:
         self._sockets = held.sockets
         if not grants.ask:
             return held
-        pump.desk = self.desk = Desk(self.interrupt, listeners.on_asked)
+        pump.questions = self.questions = Questions(self.interrupt, listeners.on_asked)
         there = listeners.on_question is not None or listeners.on_asked is not None
-        self.asking = Asking(self.desk.decide if there else None, self.name)
-        return self.asking.stand_ins(
+        self.asking = Asking(self.questions.decide if there else None, self.name)
+        return stand_ins(
+            self.asking,
             held,
             stdin=lambda: self._stdin("ask", listeners.own_stdin),
             stdout=lambda: CallbackOutput(pump.stdout),
@@ -180,7 +183,7 @@ class Prepared:
         self.pump.stdin = asking
         return asking
 
-    def make_regrantable(self, running: Running) -> None:
+    def make_updatable(self, running: Running) -> None:
         """From now on the run can be given other grants."""
         assert self.live is not None, "a run with switches"
 
@@ -188,7 +191,7 @@ class Prepared:
             self.output.limit = limits.output
             running.relimit(limits)
 
-        self.regranting = Regranting(
+        self.live_update = LiveUpdate(
             self.grants, self.live, self.host, self.dirs, self._words, argv=self._argv, environ=self._environ,
             stdin=lambda given: self._stdin(given, None), limit=limit,
         )  # fmt: skip

@@ -23,7 +23,7 @@ from ..engine.worker import Pump, Running
 from ..grants.grants import Grants
 from ..grants.live.ask import Answer, Asked, Question
 from ..grants.live.switches import LiveGrants
-from ..grants.live.update import Regranting
+from ..grants.live.update import LiveUpdate
 from ..module.dwarf import source_map
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
@@ -247,29 +247,29 @@ class Run:
         Returns what cannot change before its end, by name, with the reason (`grants/regrant.py`); empty for nothing.
         Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
         """
-        return self._regranting.become(grants)
+        return self._live_update.become(grants)
 
     @property
     def fixed(self) -> dict[str, str]:
         """What `regrant` cannot change in a detached run, by name, with the reason."""
-        return dict(self._regranting.fixed)
+        return dict(self._live_update.fixed)
 
     @property
-    def _regranting(self) -> Regranting:
+    def _live_update(self) -> LiveUpdate:
         _ = self.live
-        assert self._prepared.regranting is not None, "whoever has switches has hands"
-        return self._prepared.regranting
+        assert self._prepared.live_update is not None, "a detached run always has a LiveUpdate"
+        return self._prepared.live_update
 
     @property
     def question(self) -> Question | None:
         """The question that the guest waits for an answer to, in ask mode."""
-        desk = self._prepared.desk
-        return None if desk is None else desk.question
+        questions = self._prepared.questions
+        return None if questions is None else questions.question
 
     def answer(self, answer: Answer) -> bool:
         """Answer the question that waits; returns whether there was one."""
-        desk = self._prepared.desk
-        return desk is not None and desk.answer(answer)
+        questions = self._prepared.questions
+        return questions is not None and questions.answer(answer)
 
     def serve(self, pump: Pump) -> None:
         """Serve the run from this thread until it is over: output, input, interrupts."""

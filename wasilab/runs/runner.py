@@ -109,7 +109,7 @@ def start_run(
         raw=options.raw,
     )
     if detach:
-        prepared.make_regrantable(running)
+        prepared.make_updatable(running)
 
     def again(grants: Grants) -> Run:
         return start_run(module, args, grants, replace(options, spool=None), Listeners(), detach=True)

@@ -15,7 +15,7 @@ from typing import TypedDict
 
 from ... import grants as granting
 from ...capabilities.host.hostdir import HostDir
-from ...grants.forms.flags import from_options
+from ...grants.forms.flags import from_options, leaves_stdin_open
 from ...grants.grants import Grants
 from ...module.module import Module, load
 from ...runs import runner
@@ -158,8 +158,9 @@ def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool
 
 def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:
     """Whether the program read stdin, which was empty because no option named it."""
-    silent = options.stdin is None and options.stdin_text is None and not options.deny_all
-    return silent and run.grants.stdin == b"" and run.traced and bool(len(run.trace.filter(call="fd_read", fd=0)))
+    if not leaves_stdin_open(options) or run.grants.stdin != b"" or not run.traced:
+        return False
+    return bool(len(run.trace.filter(call="fd_read", fd=0)))
 
 
 def say_where_it_listens(grants: Grants, frontend: Frontend) -> None:

@@ -28,9 +28,10 @@ from ...trace.trace import Trace
 from ..forms.flags import dir_flags, to_flags
 from ..forms.python import from_python, to_python
 from ..forms.toml import to_toml
-from ..grants import GrantError, Grants
+from ..grants import Grants
 from ..live.ask import Asked
 from ..remedy import MissingGrant, Remedy, missing_grants
+from ..value import GrantError
 from .evidence import DISCOVERY, Evidence, Use, read
 from .together import merged
 
@@ -367,7 +368,7 @@ def _grants_of(run: Any, trace: Trace) -> Grants:
         return grants
     text = trace.meta.get("grants")
     if isinstance(text, str):
-        return from_python(text)
+        return from_python(text, Grants)
     if any(life.preopen is not None for life in trace.store.lives.values()):
         raise GrantError("the trace does not say which host folders were granted: give advise(..., base=Grants(...))")
     return Grants()

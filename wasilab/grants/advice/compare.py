@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,9 @@ from ...module.module import Module
 from ...trace.trace import Trace
 from ...wasi.operations import FAMILIES
 from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
+from ..fields import FieldShape, GrantField, grant_fields
 from ..grants import Grants
+from ..value import GrantValue
 from .evidence import read
 
 
@@ -80,17 +83,16 @@ class Item:
 def items(grants: Grants, trace: Trace | None) -> list[Item]:
     """Every capability that can be switched, in the order of `FAMILIES`, with its use in the last run."""
     evidence = read(trace) if trace is not None else read()
-    words = describe(grants)
 
     def item(family: str, name: str, granted: str, warning: str = "") -> Item:
         use = evidence.of(name)
         reasons = tuple(dict.fromkeys(f"{call}: {reason}" for call, reason in use.reasons.items()))
         return Item(family, name, granted, use.used, sum(use.refused.values()), warning, reasons)
 
-    found = [item("args", "argv", words["args"]), item("environ", "env", words["environ"])]
-    found += [item("clock", "clocks", words["clock"]), item("random", "random", words["random"])]
-    found.append(item("fd", "stdin", stdin_words(grants)))
-    found += [item("fd", name, "given" if getattr(grants, name) else "") for name in ("stdout", "stderr")]
+    found = [
+        item(about.family, about.name, granted_words(about, getattr(grants, field)))
+        for field, about in switched_fields(type(grants)).items()
+    ]
     found += [
         item("path", guest, place_of(d) + lacking(grants, guest), danger(d)) for guest, d in grants.dirs.items()
     ]
@@ -98,9 +100,33 @@ def items(grants: Grants, trace: Trace | None) -> list[Item]:
     return found
 
 
-def stdin_words(grants: Grants) -> str:
+def switched_fields(kind: type[GrantValue]) -> dict[str, GrantField]:
+    """The fields that are one row each, in the order of `FAMILIES`; those of another family come last."""
+
+    def place(entry: tuple[str, GrantField]) -> int:
+        family = entry[1].family
+        return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
+
+    return dict(sorted((entry for entry in grant_fields(kind).items() if entry[1].name), key=place))
+
+
+def granted_words(about: GrantField, value: Any) -> str:
+    """What a field of the grants gives, in words; "" for nothing."""
+    match about.shape:
+        case FieldShape.SWITCH:
+            return "given" if value else ""
+        case FieldShape.VARIABLES:
+            return ", ".join(value)
+        case FieldShape.SOURCE:
+            spec: str = getattr(value, "spec", "custom")
+            return "" if spec == "none" else spec
+        case FieldShape.STDIN:
+            return stdin_words(value)
+    return str(value)
+
+
+def stdin_words(stdin: object) -> str:
     """What the guest's stdin is: "empty", "you are asked", "12 bytes", ..., "" when it is absent."""
-    stdin = grants.stdin
     if stdin is None:
         return ""
     if isinstance(stdin, bytes):

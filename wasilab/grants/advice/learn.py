@@ -18,9 +18,10 @@ from ...capabilities.clocks import Clocks
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
-from ..grants import GrantError, Grants, host_folder
+from ..grants import Grants
 from ..guest_paths import HERE, ROOTS, outside
 from ..remedy import MissingGrant, folder_remedy
+from ..value import GrantError, host_folder
 from .advise import Advice, advise
 from .evidence import Use
 

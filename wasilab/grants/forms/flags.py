@@ -1,88 +1,37 @@
 """Grants as command-line flags, both ways: the grammar that the CLI and the cell magic share, and its inverse.
 
-`add_options` puts the flags on an argparse parser, `from_options` builds the `Grants` that they mean, `to_flags`
-prints the flags that mean the same as a value. Policy files named by `--policy` are
-merged first, in order; then `--deny-all` empties the rest; then every other flag adds to or replaces what stands.
+`add_options` puts the flags on an argparse parser, `from_options` builds the grants that they mean, `to_flags` prints
+the flags that mean the same as a value. Policy files named by `--policy` are merged first, in order; then `--deny-all`
+empties the rest; then every other flag adds to or replaces what stands. Each shape of a field (`FieldShape`) has a
+function here for each of the three.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from ...capabilities.clocks import Clocks
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.host.sockets import listen
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
-from ...capabilities.random import Random
-from ...engine.limits import Limits
-from ...text.numbers import exact_size, parse_count, parse_size
-from ..grants import GrantError, GrantFields, Grants, host_folder, memory_key
+from ...engine.limits import BOUNDS, DEFAULTS, NONE, Bound, Limits
+from ...text.numbers import parse_size
+from ..fields import FieldShape, GrantField, grant_fields
+from ..value import MODES, GrantError, GrantValue, host_folder, memory_key
+from .toml import merge_files, read_input, spec_of
 from .withheld import in_flags, parse_withheld
 
-MODES = ("ro", "rw", "copy")
-
-LIMIT_FLAGS = {
-    "fuel": "--fuel",
-    "seconds": "--timeout",
-    "memory": "--max-memory",
-    "fds": "--max-fds",
-    "bytes_written": "--max-written",
-    "output": "--max-output",
-    "trace": "--max-trace",
-    "io": "--max-io",
-    "table_elements": "--max-table",
-    "instances": "--max-instances",
-}
-"""The flag of each field of `Limits`."""
-
-COUNTS = ("fuel", "fds", "table_elements", "instances")
-"""The limits that are plain numbers; the others are bytes, and `seconds`."""
-BOUNDLESS = ("fuel", "seconds", "bytes_written")
-"""The limits that can be taken away with "none"."""
-UNBOUNDED = "none"
-
-STDIN_BYTES = 1 << 30
-"""The longest file that is read into memory to be a guest's stdin."""
-
+G = TypeVar("G", bound=GrantValue)
 
 def size(text: str) -> int:
-    """A number of bytes, such as 64m (`text.numbers.parse_size`)."""
+    """A number of bytes, such as 64m (`text.numbers.parse_size`), for argparse."""
     try:
         return parse_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def seconds(text: str) -> float:
-    """A positive number of seconds."""
-    try:
-        value = float(text.removesuffix("s"))
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds: write for example 2.5")
-    return value
-
-
-def _or_none(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """`read`, with "none" for no bound at all."""
-
-    def either(text: str) -> Any:
-        return UNBOUNDED if text == "none" else read(text)
-
-    return either
-
-
-def count(text: str) -> int:
-    """A whole number, such as 1000 or 10M (`text.numbers.parse_count`)."""
-    try:
-        return parse_count(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -91,49 +40,108 @@ class InMemory(str):
     """The guest path of a `--mem`; it stands in one list with the `--dir`s, because order numbers descriptors."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+# ---- the options
+
+
+def add_options(parser: argparse.ArgumentParser, kind: type[GrantValue] = GrantValue) -> None:
     """Put every flag that grants or limits something on `parser`, in two groups of its help."""
     give = parser.add_argument_group("grants (nothing else is there for the guest)")
-    add = give.add_argument
-    add("--dir", action="append", default=[], metavar="HOST[::GUEST][:ro|:rw|:copy]", dest="dir",
-        help="grant a host directory; ro (the default) to read, rw to change it, copy to change a copy in memory")
-    add("--mem", action="append", type=InMemory, dest="dir", metavar="GUEST", help="grant an empty directory in memory")
-    add("--withhold", action="append", default=[], metavar="GUEST:RIGHT[,RIGHT...]",
-        help="withhold preview1 rights, such as path_unlink_file, from a granted directory and all beneath it; or none")
-    add("--env", action="append", default=[], metavar="K=V", help="grant an environment variable")
-    add("--stdin", metavar="FILE", help="what the guest reads: a file, - for you (or the pipe at hand), none")
-    add("--stdin-text", metavar="TEXT", help="the text that the guest reads from stdin")
-    add("--clock", metavar="KIND", help="real, frozen[:NS], stepped:NS, coarse:NS or none")
-    add("--random", metavar="KIND", help="real, seeded:N or none")
-    add("--listen", action="append", default=[], metavar="ADDRESS:PORT", help="grant a listening TCP socket")
-    for name, what in (("argv", "the program's arguments"), ("stdout", "stdout"), ("stderr", "stderr")):
-        add(f"--{name}", action=argparse.BooleanOptionalAction, default=None, help=f"whether the guest has {what}")
-    add("--policy", action="append", default=[], metavar="FILE", help="a policy file (TOML) to start from; repeatable")
-    add("--deny-all", action="store_true", help="start from nothing at all, without argv, stdio, clocks, randomness")
-    add("--rights", choices=("strict", "compat"), help="preview1's rights as specified, or as Wasmtime has them today")
-    add("--ask", action=argparse.BooleanOptionalAction, default=None,
-        help="ask you when the program first uses something that is not granted (without you there: refuse)")
     bound = parser.add_argument_group("limits")
-    bound.add_argument("--fuel", type=_or_none(count), metavar="N", help="instructions that the guest may execute")
-    bound.add_argument(
-        "--timeout", type=_or_none(seconds), metavar="SECONDS", dest="seconds", help="wall-clock time of the run"
+    give.add_argument(
+        "--policy", action="append", default=[], metavar="FILE", help="a policy file (TOML) to start from; repeatable"
     )
-    for name, flag in LIMIT_FLAGS.items():
-        if name not in ("fuel", "seconds"):
-            kind: Callable[[str], Any] = count if name in COUNTS else size
-            kind = _or_none(kind) if name in BOUNDLESS else kind
-            metavar = "N" if name in COUNTS else "BYTES"
-            bound.add_argument(flag, type=kind, metavar=metavar, dest=name, help=_limit_help(name))
+    give.add_argument(
+        "--deny-all", action="store_true", help="start from nothing at all, without argv, stdio, clocks, randomness"
+    )
+    for name, about in grant_fields(kind).items():
+        if about.shape is FieldShape.LIMITS:
+            _add_limits(bound)
+        elif about.flag:
+            _add(give, name, about)
 
 
-def _limit_help(name: str) -> str:
-    default = next(f.default for f in fields(Limits) if f.name == name)
-    words = {
-        "memory": "linear memory", "fds": "open descriptors", "bytes_written": "bytes written in all",
-        "output": "output kept", "trace": "trace kept in memory", "io": "bytes that one call may move",
-        "table_elements": "elements of all tables", "instances": "instances in the run",
-    }[name]
-    return f"{words} (default {exact_size(default) if isinstance(default, int) else default})"
+def _add(group: argparse._ArgumentGroup, name: str, about: GrantField) -> None:
+    add, flag, words = group.add_argument, about.flag, about.words
+    match about.shape:
+        case FieldShape.DIRS:
+            metavar = "HOST[::GUEST][:ro|:rw|:copy]"
+            add(flag, action="append", default=[], metavar=metavar, dest=_dest(name), help=words)
+            add("--mem", action="append", type=InMemory, dest=_dest(name), metavar="GUEST",
+                help="grant an empty directory in memory")  # fmt: skip
+        case FieldShape.WITHHELD:
+            add(flag, action="append", default=[], metavar="GUEST:RIGHT[,RIGHT...]", dest=_dest(name), help=words)
+        case FieldShape.VARIABLES:
+            add(flag, action="append", default=[], metavar="K=V", dest=_dest(name), help=words)
+        case FieldShape.SOCKETS:
+            add(flag, action="append", default=[], metavar="ADDRESS:PORT", dest=_dest(name), help=words)
+        case FieldShape.SWITCH:
+            add(flag, action=argparse.BooleanOptionalAction, default=None, dest=_dest(name), help=words)
+        case FieldShape.STDIN:
+            add(flag, metavar="FILE", dest=_dest(name), help=words)
+            add(f"{flag}-text", metavar="TEXT", dest=_dest(f"{name}_text"), help="the text that the guest reads")
+        case FieldShape.SOURCE:
+            add(flag, metavar="KIND", dest=_dest(name), help=words)
+        case FieldShape.CHOICE:
+            add(flag, choices=about.choices, dest=_dest(name), help=words)
+
+
+def _dest(name: str) -> str:
+    """The attribute of a namespace for a field of `Grants` or `Limits`; no command has one of that name."""
+    return f"grant_{name}"
+
+
+def _given(options: argparse.Namespace, name: str) -> Any:
+    return getattr(options, _dest(name))
+
+
+def leaves_stdin_open(options: argparse.Namespace) -> bool:
+    """Whether no flag says what the guest reads, so that it may be the person at hand."""
+    return _given(options, "stdin") is None and _given(options, "stdin_text") is None and not options.deny_all
+
+
+def _add_limits(group: argparse._ArgumentGroup) -> None:
+    for name, bound in BOUNDS.items():
+        usual = DEFAULTS[name]
+        default = "" if usual is None else f" (default {bound.text(usual)})"
+        group.add_argument(
+            bound.flag, type=_limit(bound), metavar=bound.metavar, dest=_dest(name), help=bound.words + default
+        )
+
+
+def _limit(bound: Bound) -> Callable[[str], float | str]:
+    """The value of a limit for argparse, which takes None for "not given": "none" stays a text."""
+
+    def value(text: str) -> float | str:
+        try:
+            found = bound.parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return NONE if found is None else found
+
+    return value
+
+
+# ---- flags to grants
+
+
+def from_options(options: argparse.Namespace, base: G) -> G:
+    """The grants that parsed flags mean, on top of `base` and the policy files named.
+
+    Raises `GrantError` with one sentence naming the flag.
+    """
+    grants = merge_files(base, options.policy) if options.policy else base
+    if options.deny_all:
+        grants = type(grants).nothing(limits=grants.limits, rights=grants.rights)
+    changes: dict[str, Any] = {}
+    for name, about in grant_fields(type(grants)).items():
+        if about.flag or about.shape is FieldShape.LIMITS:
+            now = getattr(grants, name)
+            value = _read(options, name, about, now)
+            if value is not now:
+                changes[name] = value
+    if "dirs" in changes and "withheld" not in changes:
+        changes["withheld"] = grants.withheld  # a folder that is named again keeps what it lacked
+    return grants.with_(**changes)
 
 
 def parse_dir(text: str) -> tuple[str, HostDir]:
@@ -162,61 +170,67 @@ def parse_env(text: str) -> tuple[str, str]:
     return name, value
 
 
-def from_options(options: argparse.Namespace, base: Grants | None = None) -> Grants:
-    """The grants that parsed flags mean, on top of `base` (default: `Grants()`) and the policy files named.
+def _read(options: argparse.Namespace, name: str, about: GrantField, now: Any) -> object:
+    """What the flags of one field mean, on top of `now`; `now` itself where they say nothing."""
+    given: Any = None if about.shape is FieldShape.LIMITS else _given(options, name)
+    match about.shape:
+        case FieldShape.DIRS:
+            return _read_dirs(given, now)
+        case FieldShape.WITHHELD:
+            return _read_withheld(given, now)
+        case FieldShape.VARIABLES:
+            return _read_variables(given, now)
+        case FieldShape.SWITCH | FieldShape.CHOICE:
+            return now if given is None else given
+        case FieldShape.SOURCE:
+            return now if given is None else _parsed(about.flag, _words(given), about.parse)
+        case FieldShape.SOCKETS:
+            return (*now, *(_parsed(about.flag, _words(text), listen) for text in given)) if given else now
+        case FieldShape.STDIN:
+            return _read_stdin(about.flag, given, _given(options, f"{name}_text"), now)
+        case FieldShape.LIMITS:
+            return _read_limits(options, now)
+    return now
 
-    Raises `GrantError` (or the `OSError` of a directory that cannot be opened) with one sentence naming the flag.
-    """
-    grants = base if base is not None else Grants()
-    if options.policy:
-        from .toml import merge_files
 
-        grants = merge_files(grants, options.policy)
-    if options.deny_all:
-        grants = Grants.nothing(limits=grants.limits, rights=grants.rights)
-    dirs: dict[str, Directory] = dict(grants.dirs)
-    for given_dir in options.dir:
-        guest, directory = (given_dir, MemDir()) if isinstance(given_dir, InMemory) else parse_dir(_words(given_dir))
-        dirs[str(guest)] = directory
-    env = dict(grants.env)
-    for given_env in options.env:  # in a notebook, {a_mapping} gives several at once
-        env.update(given_env if isinstance(given_env, Mapping) else [parse_env(_words(given_env))])
-    withheld: dict[str, tuple[str, ...]] = {}
-    for given_rights in options.withhold:
-        guest, names = parse_withheld(_words(given_rights))
-        withheld[guest] = (*withheld.get(guest, ()), *names)
-    changes: GrantFields = {"dirs": dirs, "env": env, "withheld": {**grants.withheld, **withheld}}
-    if options.stdin is not None and options.stdin_text is not None:
-        raise GrantError("--stdin and --stdin-text: give one of them")
-    if options.stdin_text is not None:
-        text = options.stdin_text
-        changes["stdin"] = text if isinstance(text, bytes) else _words(text).encode()
-    elif options.stdin is not None:
-        changes["stdin"] = _read_stdin(options.stdin)
-    if options.clock is not None:
-        changes["clocks"] = _spec("--clock", _words(options.clock), Clocks.parse)
-    if options.random is not None:
-        changes["random"] = _spec("--random", _words(options.random), Random.parse)
-    if options.listen:
-        changes["sockets"] = (*grants.sockets, *(_spec("--listen", _words(a), listen) for a in options.listen))
-    if options.argv is not None:
-        changes["args"] = options.argv
-    if options.stdout is not None:
-        changes["stdout"] = options.stdout
-    if options.stderr is not None:
-        changes["stderr"] = options.stderr
-    if options.rights is not None:
-        changes["rights"] = options.rights
-    if options.ask is not None:
-        changes["ask"] = options.ask
-    asked = {name: getattr(options, name) for name in LIMIT_FLAGS}
-    bounds = {name: None if v == UNBOUNDED else v for name, v in asked.items() if v is not None}
-    if bounds:
-        try:
-            changes["limits"] = replace(grants.limits, **bounds)  # type: ignore[arg-type]  # checked by Limits
-        except ValueError as error:
-            raise GrantError(str(error)) from None
-    return grants.with_(**changes)
+def _read_dirs(given: list[object], now: Mapping[str, Directory]) -> Mapping[str, Directory]:
+    found = dict(now)
+    for text in given:
+        guest, directory = (str(text), MemDir()) if isinstance(text, InMemory) else parse_dir(_words(text))
+        found[guest] = directory
+    return found if given else now
+
+
+def _read_withheld(given: list[object], now: Mapping[str, Iterable[str]]) -> Mapping[str, Iterable[str]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        guest, names = parse_withheld(_words(text))
+        found[guest] = (*found.get(guest, ()), *names)
+    return {**now, **found} if found else now
+
+
+def _read_variables(given: list[object], now: Mapping[str, str]) -> Mapping[str, str]:
+    found = dict(now)
+    for text in given:  # in a notebook, {a_mapping} gives several at once
+        found.update(text if isinstance(text, Mapping) else [parse_env(_words(text))])
+    return found if given else now
+
+
+def _read_stdin(flag: str, file: object, text: object, now: object) -> object:
+    if file is not None and text is not None:
+        raise GrantError(f"{flag} and {flag}-text: give one of them")
+    if text is not None:
+        return text if isinstance(text, bytes) else _words(text).encode()
+    return now if file is None else _stdin(flag, file)
+
+
+def _read_limits(options: argparse.Namespace, now: Limits) -> Limits:
+    given = {limit: value for limit in BOUNDS if (value := _given(options, limit)) is not None}
+    bounds: dict[str, Any] = {limit: None if value == NONE else value for limit, value in given.items()}
+    try:
+        return replace(now, **bounds) if bounds else now
+    except ValueError as error:
+        raise GrantError(str(error)) from None
 
 
 def _words(given: object) -> str:
@@ -226,14 +240,15 @@ def _words(given: object) -> str:
     raise GrantError(f"{given!r:.80} is a {type(given).__name__}: text or a path can stand here")
 
 
-def _spec(flag: str, text: str, parse: Any) -> Any:
+def _parsed(flag: str, text: str, parse: Callable[[str], object] | None) -> object:
+    assert parse is not None, f"{flag} is described with a way to read it"
     try:
         return parse(text)
     except ValueError as error:
         raise GrantError(f"{flag} {text}: {error}") from None
 
 
-def _read_stdin(path: object) -> bytes | Literal["ask"] | None:
+def _stdin(flag: str, path: object) -> bytes | Literal["ask"] | None:
     if isinstance(path, bytes):
         return path
     path = _words(path)
@@ -244,21 +259,15 @@ def _read_stdin(path: object) -> bytes | Literal["ask"] | None:
     try:
         return read_input(Path(path).expanduser())
     except OSError as error:
-        raise GrantError(f"--stdin {path}: {error.strerror or error}") from None
+        raise GrantError(f"{flag} {path}: {error.strerror or error}") from None
     except GrantError as error:
-        raise GrantError(f"--stdin {error}") from None
+        raise GrantError(f"{flag} {error}") from None
 
 
-def read_input(path: Path) -> bytes:
-    """What a file holds, for a guest to read as its stdin; raises `OSError`, `GrantError` for one that is too long."""
-    with path.open("rb") as file:
-        data = file.read(STDIN_BYTES + 1)
-    if len(data) > STDIN_BYTES:
-        raise GrantError(f"{path}: that is more than {exact_size(STDIN_BYTES)}; ask for stdin (-) and pipe it in")
-    return data
+# ---- grants to flags
 
 
-def to_flags(grants: Grants, *, bare: bool | None = None) -> list[str]:
+def to_flags(grants: GrantValue, *, bare: bool | None = None) -> list[str]:
     """Flags that `from_options` turns back into `grants`; `[]` for the default.
 
     `bare`: whether they start from `--deny-all` (default: when that is how such grants are thought of: no argv, no
@@ -266,41 +275,12 @@ def to_flags(grants: Grants, *, bare: bool | None = None) -> list[str]:
     streams, clocks and directories of a class of your own.
     """
     if bare is None:
-        bare = not (grants.args or grants.stdout or grants.stderr) and grants.stdin is None
-    start = Grants.nothing() if bare else Grants()
+        bare = grants.holds_no_stream
+    start = type(grants).nothing() if bare else type(grants)()
     flags = ["--deny-all"] if bare else []
-    for guest, directory in grants.dirs.items():
-        flags += dir_flags(guest, directory)
-    for value in in_flags(grants.withheld):
-        flags += _option("--withhold", value)
-    for name, value in grants.env.items():
-        flags += _option("--env", f"{name}={value}")
-    if not _same(grants.stdin, start.stdin):
-        flags += _stdin_flags(grants.stdin)
-    for flag, now, before in (("--clock", grants.clocks, start.clocks), ("--random", grants.random, start.random)):
-        if now != before:
-            flags += [flag, spec_of(now, "flags")]
-    for socket in grants.sockets:
-        flags += ["--listen", socket.address]
-    for name, flag in (("args", "argv"), ("stdout", "stdout"), ("stderr", "stderr")):
-        if getattr(grants, name) != getattr(start, name):
-            flags.append(f"--{flag}" if getattr(grants, name) else f"--no-{flag}")
-    if grants.rights != "strict":
-        flags += ["--rights", grants.rights]
-    if grants.ask:
-        flags.append("--ask")
-    for name, flag in LIMIT_FLAGS.items():
-        value = getattr(grants.limits, name)
-        if value != getattr(start.limits, name):
-            sized = isinstance(value, int) and name not in COUNTS
-            flags += [flag, UNBOUNDED if value is None else exact_size(value) if sized else str(value)]
-    if grants.overrides:
-        raise GrantError(f"the overrides ({', '.join(grants.overrides)}) are Python functions: flags cannot say them")
+    for name, about in grant_fields(type(grants)).items():
+        flags += _written(about, getattr(grants, name), getattr(start, name))
     return flags
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
 
 
 def _option(flag: str, value: str) -> list[str]:
@@ -308,27 +288,45 @@ def _option(flag: str, value: str) -> list[str]:
     return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
-def spec_of(source: Clocks | Random, form: str) -> str:
-    """The textual form of clocks or randomness; raises `GrantError` where they are of a class of your own."""
-    if source.spec == "custom":
-        raise GrantError(f"{type(source).__name__} of your own: {form} cannot say it, Python can")
-    return source.spec
+def _written(about: GrantField, value: Any, start: Any) -> list[str]:
+    """The flags of one field, where it is not as in `start`."""
+    match about.shape:
+        case FieldShape.DIRS:
+            return [word for guest, directory in value.items() for word in dir_flags(guest, directory)]
+        case FieldShape.WITHHELD:
+            return [word for text in in_flags(value) for word in _option(about.flag, text)]
+        case FieldShape.VARIABLES:
+            return [word for name, text in value.items() for word in _option(about.flag, f"{name}={text}")]
+        case FieldShape.SWITCH if value != start:
+            return [about.flag if value else about.flag.replace("--", "--no-", 1)]
+        case FieldShape.CHOICE if value != start:
+            return [about.flag, value]
+        case FieldShape.SOURCE if value != start:
+            return [about.flag, spec_of(value, "flags")]
+        case FieldShape.SOCKETS:
+            return [word for socket in value for word in (about.flag, socket.address)]
+        case FieldShape.LIMITS:
+            changed = [name for name in BOUNDS if getattr(value, name) != getattr(start, name)]
+            return [word for name in changed for word in (BOUNDS[name].flag, BOUNDS[name].text(getattr(value, name)))]
+        case FieldShape.STDIN if type(value) is not type(start) or value != start:
+            return _write_stdin(about.flag, value)
+        case FieldShape.FUNCTIONS if value:
+            raise GrantError(f"the overrides ({', '.join(value)}) are Python functions: flags cannot say them")
+    return []
 
 
-def _stdin_flags(stdin: Any) -> list[str]:
-    if stdin is None:
-        return ["--stdin", "none"]
-    if stdin == "ask":
-        return ["--stdin", "-"]
-    if isinstance(stdin, bytes):
-        try:
-            text = stdin.decode()
-        except UnicodeDecodeError:
-            text = "\0"
-        if "\0" in text:
-            raise GrantError("stdin is not plain UTF-8 text: save it to a file and write --stdin FILE")
-        return _option("--stdin-text", text)
-    raise GrantError(f"stdin is a {type(stdin).__name__}: flags cannot say it")
+def _write_stdin(flag: str, value: object) -> list[str]:
+    if value is None or value == "ask":
+        return [flag, "none" if value is None else "-"]
+    if not isinstance(value, bytes):
+        raise GrantError(f"stdin is a {type(value).__name__}: flags cannot say it")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise GrantError("stdin is not plain UTF-8 text: save it to a file and write --stdin FILE")
+    return _option(f"{flag}-text", text)
 
 
 def dir_flags(guest: str, directory: Directory) -> list[str]:

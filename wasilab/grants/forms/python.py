@@ -7,9 +7,9 @@ grants, and nothing else, because a trace file may come from anybody.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from ...capabilities.clocks import Clocks
 from ...capabilities.host.sockets import listen
@@ -17,10 +17,12 @@ from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
 from ...engine.limits import Limits
-from ..grants import GrantError, Grants, given, host_folder, memory_key
+from ..fields import FieldShape, grant_fields
+from ..value import GrantError, GrantValue, given, host_folder, memory_key
 
-_CALLS: dict[str, Callable[..., Any]] = {
-    "Grants": Grants,
+G = TypeVar("G", bound=GrantValue)
+
+_CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {
     "HostDir": host_folder,
     "MemDir": MemDir,
     "Limits": Limits,
@@ -30,31 +32,33 @@ _CALLS: dict[str, Callable[..., Any]] = {
 }
 
 
-def to_python(grants: Grants, *, contents: int | None = None) -> str:
+def to_python(grants: GrantValue, *, contents: int | None = None) -> str:
     """A Python expression that builds `grants` (objects of your own classes print as their `repr`).
 
     `contents`: the files of a directory in memory are left out where they take more characters than this.
     """
-    default = Grants()
+    default = type(grants)()
     parts: list[str] = []
-    for field in fields(Grants):
-        value = getattr(grants, field.name)
-        if given(grants, field.name) == given(default, field.name):
+    for name, about in grant_fields(type(grants)).items():
+        value = getattr(grants, name)
+        if given(grants, name) == given(default, name):
             continue
-        if field.name == "limits":
-            changed = {f.name: getattr(value, f.name) for f in fields(Limits) if getattr(value, f.name) != f.default}
-            parts.append(f"limits=Limits({_keywords(changed.items())})")
-        elif field.name == "dirs":
-            parts.append(f"dirs={{{', '.join(f'{guest!r}: {_directory(d, contents)}' for guest, d in value.items())}}}")
-        elif field.name == "withheld":
-            parts.append(f"withheld={{{', '.join(f'{guest!r}: {list(names)!r}' for guest, names in value.items())}}}")
-        elif field.name in ("env", "overrides"):
-            parts.append(f"{field.name}={{{', '.join(f'{k!r}: {v!r}' for k, v in value.items())}}}")
-        elif field.name == "sockets":
-            parts.append(f"sockets=[{', '.join(f'listen({s.address!r})' for s in value)}]")
-        else:
-            parts.append(f"{field.name}={value!r}")
-    return f"Grants({', '.join(parts)})"
+        match about.shape:
+            case FieldShape.LIMITS:
+                changed = ((f.name, getattr(value, f.name)) for f in fields(Limits))
+                text = f"Limits({_keywords((n, v) for n, v in changed if v != getattr(default.limits, n))})"
+            case FieldShape.DIRS:
+                text = _dict((guest, _directory(directory, contents)) for guest, directory in value.items())
+            case FieldShape.WITHHELD:
+                text = _dict((guest, repr(list(names))) for guest, names in value.items())
+            case FieldShape.VARIABLES | FieldShape.FUNCTIONS:
+                text = _dict((key, repr(item)) for key, item in value.items())
+            case FieldShape.SOCKETS:
+                text = repr(list(value))
+            case _:
+                text = repr(value)
+        parts.append(f"{name}={text}")
+    return f"{type(grants).__name__}({', '.join(parts)})"
 
 
 def _directory(directory: Directory, contents: int | None) -> str:
@@ -71,33 +75,43 @@ def _directory(directory: Directory, contents: int | None) -> str:
     return f"MemDir({', '.join(parts)})"
 
 
+def _dict(items: Iterable[tuple[str, str]]) -> str:
+    return f"{{{', '.join(f'{key!r}: {text}' for key, text in items)}}}"
+
+
 def _keywords(items: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in items)
 
 
-def from_python(text: str) -> Grants:
-    """The grants that `to_python` wrote as `text`, read and not evaluated.
+def from_python(text: str, kind: type[G]) -> G:
+    """The grants of class `kind` that `to_python` wrote as `text`, read and not evaluated.
 
     Raises `GrantError` for anything but literals and the constructors of grants, and for what cannot be granted (any
     more), such as a folder that is gone.
     """
+    constructors: dict[str, Callable[..., Any]] = {**_CONSTRUCTORS, kind.__name__: kind}
     try:
-        grants = _value(ast.parse(text, mode="eval").body)
+        grants = _value(ast.parse(text, mode="eval").body, constructors)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise GrantError(f"cannot read the grants {text[:80]!r}: {error}") from None
-    if not isinstance(grants, Grants):
-        raise GrantError(f"{text[:80]!r} is no grants")
+    if not isinstance(grants, kind):
+        raise GrantError(f"not a {kind.__name__} expression: {text[:80]!r}")
     return grants
 
 
-def _value(node: ast.expr) -> Any:
+def _value(node: ast.expr, constructors: Mapping[str, Callable[..., Any]]) -> Any:
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func) if isinstance(node.func, (ast.Name, ast.Attribute)) else ""
-        if name not in _CALLS or any(word.arg is None for word in node.keywords):
-            raise ValueError(f"{name or 'an expression'} is no constructor of grants")
-        return _CALLS[name](*map(_value, node.args), **{str(word.arg): _value(word.value) for word in node.keywords})
+        if name not in constructors or any(word.arg is None for word in node.keywords):
+            raise ValueError(f"{name or 'an expression'} is not a constructor of grants")
+        arguments = [_value(argument, constructors) for argument in node.args]
+        return constructors[name](*arguments, **{str(w.arg): _value(w.value, constructors) for w in node.keywords})
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(k): _value(v) for k, v in zip(node.keys, node.values, strict=True) if k is not None}
+        return {
+            _value(key, constructors): _value(value, constructors)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if key is not None
+        }
     if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(item) for item in node.elts]
+        return [_value(item, constructors) for item in node.elts]
     return ast.literal_eval(node)

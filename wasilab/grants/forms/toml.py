@@ -40,37 +40,31 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from ...capabilities.clocks import Clocks
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.host.sockets import listen
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
-from ...capabilities.random import Random
-from ...engine.limits import Limits
-from ..grants import GrantError, GrantFields, Grants, host_folder, memory_key, nearest
-from .flags import BOUNDLESS, UNBOUNDED, read_input, spec_of
+from ...engine.limits import BOUNDS, DEFAULTS, NONE
+from ...text.numbers import exact_size
+from ..fields import FieldShape, GrantField, grant_fields
+from ..value import GrantError, GrantValue, host_folder, memory_key, nearest
 
-_TABLES: Mapping[str, tuple[str, ...]] = {
-    "stdio": ("argv", "stdin", "stdin_text", "stdin_file", "stdout", "stderr"),
-    "clocks": ("kind",),
-    "random": ("kind",),
-    "sockets": ("listen",),
-    "limits": tuple(f.name for f in fields(Limits)),
-}
-_TOP = ("rights", "deny_all", "ask", "dirs", "env", *_TABLES)
+G = TypeVar("G", bound=GrantValue)
+Table = Mapping[str, Any]
+
 _DIR = ("host", "mode", "memory", "max_bytes", "withhold")
+STDIN_BYTES = 1 << 30
+"""The longest file that is read into memory to be a guest's stdin."""
 
 
-def load(*paths: str | os.PathLike[str]) -> Grants:
-    """The grants of policy files, merged in order onto the default grants."""
-    return merge_files(Grants(), paths)
+# ---- a policy to grants
 
 
-def merge_files(grants: Grants, paths: Iterable[str | os.PathLike[str]]) -> Grants:
+def merge_files(grants: G, paths: Iterable[str | os.PathLike[str]]) -> G:
     """`grants` with each policy file applied in turn. Raises `GrantError` naming the file, the key and the remedy."""
     for path in paths:
         try:
@@ -81,7 +75,7 @@ def merge_files(grants: Grants, paths: Iterable[str | os.PathLike[str]]) -> Gran
     return grants
 
 
-def merge_text(grants: Grants, text: str, *, folder: Path | None = None, name: str = "policy") -> Grants:
+def merge_text(grants: G, text: str, *, folder: Path | None = None, name: str = "policy") -> G:
     """`grants` with the policy `text` applied; host paths are relative to `folder` (default: the current one)."""
     try:
         policy = tomllib.loads(text)
@@ -93,71 +87,105 @@ def merge_text(grants: Grants, text: str, *, folder: Path | None = None, name: s
         raise GrantError(f"policy {name}: {error}") from None
 
 
-def _merge(grants: Grants, policy: dict[str, Any], folder: Path) -> Grants:
-    _only(policy, _TOP, "")
-    for table, keys in _TABLES.items():
-        _only(_table(policy, table), keys, f"[{table}] ")
+def _merge(grants: G, policy: Table, folder: Path) -> G:
+    about = grant_fields(type(grants))
+    _check_keys(policy, about)
     if _kind(policy, "deny_all", bool, False):
-        grants = Grants.nothing(limits=grants.limits, rights=grants.rights)
-    changes: GrantFields = {}
-    if "rights" in policy:
-        changes["rights"] = _kind(policy, "rights", str)
-    if "ask" in policy:
-        changes["ask"] = _kind(policy, "ask", bool)
-    dirs: dict[str, Directory] = dict(grants.dirs)
-    withheld = dict(grants.withheld)
-    for guest, entry in _table(policy, "dirs").items():
-        dirs[guest] = _directory(guest, entry, folder)
-        withheld[guest] = _kind(entry, "withhold", list, [])
-    changes["dirs"], changes["withheld"] = dirs, withheld
-    changes["env"] = {**grants.env, **_table(policy, "env")}
-    stdio = _table(policy, "stdio")
-    if "argv" in stdio:
-        changes["args"] = _kind(stdio, "argv", bool)
-    if "stdout" in stdio:
-        changes["stdout"] = _kind(stdio, "stdout", bool)
-    if "stderr" in stdio:
-        changes["stderr"] = _kind(stdio, "stderr", bool)
-    given = [key for key in ("stdin", "stdin_text", "stdin_file") if key in stdio]
-    if len(given) > 1:
-        raise GrantError(f"[stdio] {' and '.join(given)}: give one of them")
-    if given:
-        changes["stdin"] = _stdin(given[0], _kind(stdio, given[0], str), folder)
-    if "kind" in _table(policy, "clocks"):
-        changes["clocks"] = Clocks.parse(_kind(policy["clocks"], "kind", str))
-    if "kind" in _table(policy, "random"):
-        changes["random"] = Random.parse(_kind(policy["random"], "kind", str))
-    addresses = _kind(_table(policy, "sockets"), "listen", list, [])
-    if addresses:
-        changes["sockets"] = (*grants.sockets, *(listen(str(address)) for address in addresses))
-    bounds = _table(policy, "limits")
-    if bounds:
-        bounds = {k: None if k in BOUNDLESS and v == UNBOUNDED else v for k, v in bounds.items()}
-        changes["limits"] = replace(grants.limits, **bounds)
+        grants = type(grants).nothing(limits=grants.limits, rights=grants.rights)
+    changes: dict[str, Any] = {}
+    for name, field in about.items():
+        table = field.toml[0]
+        now = getattr(grants, name)
+        value = _read(_table(policy, table) if table else policy, field, now, folder)
+        if value is not now:
+            changes[name] = value
     return grants.with_(**changes)
 
 
-def _only(table: Mapping[str, Any], valid: Iterable[str], where: str) -> None:
+def _check_keys(policy: Table, about: Mapping[str, GrantField]) -> None:
+    """Raise `GrantError` for a key that no field has, naming the nearest one."""
+    tables: dict[str, list[str]] = {}
+    free = {"dirs"}
+    for field in about.values():
+        table, key = field.toml
+        if not key:
+            free.add(table)
+        keys = [key, *(f"{key}_text", f"{key}_file")] if field.shape is FieldShape.STDIN else [key]
+        tables.setdefault(table, []).extend(keys if key else [])
+    tables["limits"] = list(BOUNDS)
+    free -= {"", "limits"}
+    _only(policy, ["deny_all", *tables.pop("", []), *tables, *(name for name in free if name not in tables)], "")
+    for table, keys in tables.items():
+        rows = _table(policy, table)
+        if table not in free:
+            _only(rows, keys, f"[{table}] ")
+
+
+def _only(table: Table, valid: Iterable[str], where: str) -> None:
     for key in table:
         if key not in valid:
             raise GrantError(f"{where}{key!r} is not a key of a policy{nearest(key, valid)}")
 
 
-def _table(policy: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _table(policy: Table, key: str) -> Table:
     value = policy.get(key, {})
     if not isinstance(value, dict):
         raise GrantError(f"{key!r} must be a table: write [{key}]")
     return value
 
 
-def _kind(table: Mapping[str, Any], key: str, kind: type, default: Any = None) -> Any:
+def _kind(table: Table, key: str, kind: type, default: Any = None) -> Any:
     value = table.get(key, default)
     if key in table and type(value) is not kind:
         raise GrantError(f"{key} = {value!r}: must be a {kind.__name__}")
     return value
 
 
-def _directory(guest: str, entry: Any, folder: Path) -> Directory:
+def _read(rows: Table, about: GrantField, now: Any, folder: Path) -> object:
+    """What the table `rows` says of one field, on top of `now`; `now` itself where it says nothing."""
+    key = about.toml[1]
+    match about.shape:
+        case FieldShape.DIRS if rows:
+            return {**now, **{guest: _directory(guest, entry, folder) for guest, entry in rows.items()}}
+        case FieldShape.WITHHELD if rows:
+            return {**now, **{guest: _kind(entry, "withhold", list, []) for guest, entry in rows.items()}}
+        case FieldShape.VARIABLES if rows:
+            return {**now, **rows}
+        case FieldShape.SWITCH:
+            return _kind(rows, key, bool, now)
+        case FieldShape.CHOICE:
+            return _kind(rows, key, str, now)
+        case FieldShape.SOURCE if key in rows and about.parse is not None:
+            return about.parse(_kind(rows, key, str))
+        case FieldShape.SOCKETS if key in rows:
+            return (*now, *(listen(str(address)) for address in _kind(rows, key, list)))
+        case FieldShape.LIMITS if rows:
+            bounds = {k: None if BOUNDS[k].none and v == NONE else v for k, v in rows.items()}
+            return replace(now, **bounds)
+        case FieldShape.STDIN:
+            return _read_stdin(rows, about, now, folder)
+    return now
+
+
+def _read_stdin(rows: Table, about: GrantField, now: object, folder: Path) -> object:
+    table, key = about.toml
+    given = [each for each in (key, f"{key}_text", f"{key}_file") if each in rows]
+    if len(given) > 1:
+        raise GrantError(f"[{table}] {' and '.join(given)}: give one of them")
+    if not given:
+        return now
+    value: str = _kind(rows, given[0], str)
+    if given[0] == f"{key}_text":
+        return value.encode()
+    if given[0] == f"{key}_file":
+        return read_input(folder / value)
+    kinds: dict[str, bytes | Literal["ask"] | None] = {"empty": b"", "ask": "ask", "none": None}
+    if value not in kinds:
+        raise GrantError(f"[{table}] {key} = {value!r}{nearest(value, kinds)}")
+    return kinds[value]
+
+
+def _directory(guest: str, entry: object, folder: Path) -> Directory:
     if not isinstance(entry, dict):
         raise GrantError(f'dirs.{guest!r}: write {{ host = "folder", mode = "ro" }} or {{ memory = true }}')
     _only(entry, _DIR, f"dirs.{guest!r}: ")
@@ -171,18 +199,19 @@ def _directory(guest: str, entry: Any, folder: Path) -> Directory:
     return host_folder(str(host if host.is_absolute() else folder / host), _kind(entry, "mode", str, "ro"))
 
 
-def _stdin(key: str, value: str, folder: Path) -> bytes | Literal["ask"] | None:
-    if key == "stdin_text":
-        return value.encode()
-    if key == "stdin_file":
-        return read_input(folder / value)
-    kinds: dict[str, bytes | Literal["ask"] | None] = {"empty": b"", "ask": "ask", "none": None}
-    if value not in kinds:
-        raise GrantError(f"[stdio] stdin = {value!r}{nearest(value, kinds)}")
-    return kinds[value]
+def read_input(path: Path) -> bytes:
+    """What a file holds, for a guest to read as its stdin; raises `OSError`, `GrantError` for one that is too long."""
+    with path.open("rb") as file:
+        data = file.read(STDIN_BYTES + 1)
+    if len(data) > STDIN_BYTES:
+        raise GrantError(f"{path}: that is more than {exact_size(STDIN_BYTES)}; ask for stdin (-) and pipe it in")
+    return data
 
 
-def save(grants: Grants, path: str | os.PathLike[str]) -> None:
+# ---- grants to a policy
+
+
+def save(grants: GrantValue, path: str | os.PathLike[str]) -> None:
     """Write `grants` as a policy file; relative host paths are rewritten to be relative to it.
 
     Raises `GrantError` for what a policy cannot say, and for a file that cannot be written.
@@ -196,74 +225,92 @@ def save(grants: Grants, path: str | os.PathLike[str]) -> None:
         raise GrantError(f"cannot write the policy file {os.fspath(path)!r}: {what}") from None
 
 
-def to_toml(grants: Grants, *, folder: Path | None = None) -> str:
+def to_toml(grants: GrantValue, *, folder: Path | None = None) -> str:
     """The policy text that gives `grants`; what stands at its default is left out.
 
     Raises `GrantError` for what a policy cannot say (overrides, directories and streams of a class of your own).
     """
-    if grants.overrides:
-        raise GrantError(f"the overrides ({', '.join(grants.overrides)}) are Python: a policy cannot say them")
-    bare = not (grants.args or grants.stdout or grants.stderr) and grants.stdin is None
-    start = Grants.nothing() if bare else Grants()
-    lines: list[str] = []
-    if grants.rights != start.rights:
-        lines.append(f"rights = {_toml(grants.rights)}")
-    if grants.ask:
-        lines.append("ask = true")
-    if bare:
-        lines.append("deny_all = true")
-    tables: dict[str, dict[str, str]] = {
-        "dirs": {_toml(g): _dir_toml(g, d, folder, grants.withheld.get(g, ())) for g, d in grants.dirs.items()},
-        "env": {_toml(name): _toml(value) for name, value in grants.env.items()},
-        "stdio": _stdio_toml(grants, start),
-        "clocks": {"kind": _toml(spec_of(grants.clocks, "a policy"))} if grants.clocks != start.clocks else {},
-        "random": {"kind": _toml(spec_of(grants.random, "a policy"))} if grants.random != start.random else {},
-        "sockets": {"listen": f"[{', '.join(_toml(s.address) for s in grants.sockets)}]"} if grants.sockets else {},
-        "limits": {
-            f.name: _toml(UNBOUNDED if getattr(grants.limits, f.name) is None else getattr(grants.limits, f.name))
-            for f in fields(Limits)
-            if getattr(grants.limits, f.name) != f.default
-        },
-    }
+    bare = grants.holds_no_stream
+    start = type(grants).nothing() if bare else type(grants)()
+    tables: dict[str, dict[str, str]] = {"": {"deny_all": "true"} if bare else {}}
+    entries: dict[str, dict[str, str]] = {}
+    for name, about in grant_fields(type(grants)).items():
+        value, usual = getattr(grants, name), getattr(start, name)
+        if about.shape is FieldShape.DIRS:
+            entries = {guest: _dir_toml(guest, directory, folder) for guest, directory in value.items()}
+            tables[about.toml[0]] = {}
+        elif about.shape is FieldShape.WITHHELD:
+            for guest, names in value.items():
+                entries[guest]["withhold"] = f"[{', '.join(map(_toml, names))}]"
+        else:
+            tables.setdefault(about.toml[0], {}).update(_written(about, value, usual))
+    tables["dirs"] = {_toml(guest): _inline(entry) for guest, entry in entries.items()}
+    top = [f"{key} = {value}" for key, value in tables.pop("").items()]
+    lines = sorted(top, key=lambda line: line.startswith("deny_all"))
     for name, rows in tables.items():
         if rows:
             lines += ["", f"[{name}]", *(f"{key} = {value}" for key, value in rows.items())]
     return "\n".join(lines).lstrip("\n") + "\n" if lines else "# the default grants\n"
 
 
-def _stdio_toml(grants: Grants, start: Grants) -> dict[str, str]:
-    rows: dict[str, str] = {}
-    if type(grants.stdin) is not type(start.stdin) or grants.stdin != start.stdin:
-        if grants.stdin is None or grants.stdin == "ask":
-            rows["stdin"] = _toml("none" if grants.stdin is None else "ask")
-        elif isinstance(grants.stdin, bytes):
-            try:
-                rows["stdin_text"] = _toml(grants.stdin.decode())
-            except UnicodeDecodeError:
-                raise GrantError("stdin is not UTF-8 text: save it to a file and write stdin_file") from None
-        else:
-            raise GrantError(f"stdin is a {type(grants.stdin).__name__}: a policy cannot say it")
-    for key, field in (("argv", "args"), ("stdout", "stdout"), ("stderr", "stderr")):
-        if getattr(grants, field) != getattr(start, field):
-            rows[key] = _toml(getattr(grants, field))
-    return rows
+def spec_of(source: object, form: str) -> str:
+    """The textual form of clocks or randomness; raises `GrantError` where they are of a class of your own."""
+    spec: str = getattr(source, "spec", "custom")
+    if spec == "custom":
+        raise GrantError(f"{type(source).__name__} of your own: {form} cannot say it, Python can")
+    return spec
 
 
-def _dir_toml(guest: str, directory: Directory, folder: Path | None, withheld: Iterable[str]) -> str:
-    lacks = f", withhold = [{', '.join(map(_toml, withheld))}]" if withheld else ""
+def _inline(entry: Mapping[str, str]) -> str:
+    return f"{{ {', '.join(f'{key} = {value}' for key, value in entry.items())} }}"
+
+
+def _dir_toml(guest: str, directory: Directory, folder: Path | None) -> dict[str, str]:
     if isinstance(directory, HostDir):
         host = str(directory.path)
         if folder is not None and not os.path.isabs(host):
             host = os.path.relpath(directory.real, folder)
-        return f"{{ host = {_toml(host)}, mode = {_toml(directory.mode)}{lacks} }}"
+        return {"host": _toml(host), "mode": _toml(directory.mode)}
     if isinstance(directory, MemDir):
         files, max_bytes, *rest = memory_key(directory)
         _, usual_bytes, *usual = memory_key(MemDir())
         if files or rest != usual:
             raise GrantError(f"the directory in memory at {guest!r} has contents or rules: a policy cannot say it")
-        bound = f", max_bytes = {max_bytes}" if max_bytes != usual_bytes else ""
-        return f"{{ memory = true{bound}{lacks} }}"
+        return {"memory": "true", **({"max_bytes": str(max_bytes)} if max_bytes != usual_bytes else {})}
     raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: a policy cannot say it")
+
+
+def _written(about: GrantField, value: Any, start: Any) -> dict[str, str]:
+    """The keys of one field and their values as TOML, where it is not as in `start`."""
+    key = about.toml[1]
+    match about.shape:
+        case FieldShape.VARIABLES:
+            return {_toml(name): _toml(text) for name, text in value.items()}
+        case FieldShape.SWITCH | FieldShape.CHOICE if value != start:
+            return {key: _toml(value)}
+        case FieldShape.SOURCE if value != start:
+            return {key: _toml(spec_of(value, "a policy"))}
+        case FieldShape.SOCKETS if value:
+            return {key: f"[{', '.join(_toml(socket.address) for socket in value)}]"}
+        case FieldShape.LIMITS:
+            found = {name: getattr(value, name) for name in BOUNDS if getattr(value, name) != DEFAULTS[name]}
+            return {name: _toml(NONE if bound is None else bound) for name, bound in found.items()}
+        case FieldShape.STDIN if type(value) is not type(start) or value != start:
+            return _write_stdin(key, value)
+        case FieldShape.FUNCTIONS if value:
+            raise GrantError(f"the overrides ({', '.join(value)}) are Python: a policy cannot say them")
+    return {}
+
+
+def _write_stdin(key: str, value: object) -> dict[str, str]:
+    if value is None or value == "ask":
+        return {key: _toml("none" if value is None else "ask")}
+    if not isinstance(value, bytes):
+        raise GrantError(f"stdin is a {type(value).__name__}: a policy cannot say it")
+    try:
+        return {f"{key}_text": _toml(value.decode())}
+    except UnicodeDecodeError:
+        raise GrantError(f"stdin is not UTF-8 text: save it to a file and write {key}_file") from None
 
 
 def _toml(value: str | int | float | bool) -> str:

@@ -9,48 +9,20 @@ is the attenuation of `capabilities/patterns.py`, said in WASI's own words and e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-from ...wasi.rights import bits, of_directories
-
-if TYPE_CHECKING:
-    from ..grants import Grants
+from ...wasi.rights import bits
+from ..value import GrantError, GrantValue
 
 NONE = "none"
 
 
-def checked(dirs: Iterable[str], withheld: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """`withheld` in its normal form, the names in the order of their bits.
-
-    Raises `GrantError` for a name that is no right, and for a directory that is not granted.
-    """
-    from ..grants import GrantError, nearest
-
-    known, given = of_directories(), list(dirs)
-    found: dict[str, tuple[str, ...]] = {}
-    for guest, names in withheld.items():
-        if guest not in given:
-            raise GrantError(f"withheld[{guest!r}]: no directory is granted there{nearest(guest, given)}")
-        names = names if isinstance(names, str) else tuple(names)
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-            raise GrantError(f"withheld[{guest!r}] is {names!r:.80}: write for example ['path_unlink_file']")
-        for name in names:
-            if name not in known:
-                raise GrantError(f"withheld[{guest!r}]: {name!r} is no right of a directory{nearest(name, known)}")
-        if names:
-            found[guest] = tuple(name for name in known if name in names)
-    return found
-
-
-def masks(grants: Grants) -> dict[str, int]:
+def masks(grants: GrantValue) -> dict[str, int]:
     """What is withheld as bits, by guest path, as `wasi.host.Host` takes it."""
     return {guest: bits(names) for guest, names in grants.withheld.items()}
 
 
 def parse_withheld(text: str) -> tuple[str, tuple[str, ...]]:
     """`GUEST:RIGHT[,RIGHT...]` -> (guest path, names); `GUEST:none` gives no names: nothing is withheld."""
-    from ..grants import GrantError
-
     guest, colon, names = text.rpartition(":")
     if not colon or not guest or not names.strip():
         raise GrantError(f"--withhold {text}: write the guest path and rights, for example /data:path_unlink_file")

@@ -16,18 +16,13 @@ import errno
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal
+from typing import Literal
 
-from ...capabilities.clocks import Clock, Clocks
-from ...capabilities.protocols import Buffers, Directory, File
-from ...capabilities.random import Random, RandomSource
-from ...capabilities.refusal import DeniedBy, NeedKind, Refused
+from ...capabilities.refusal import DeniedBy, Refused
 from ...trace.record.recorder import Flag, Recorder
-from ..guest_paths import ROOTS
 from ..remedy import Remedy, folder_remedy
-from .capabilities import CLOCKS, Held
 
 MOST_QUESTIONS = 200
 """Questions of one run: a guest cannot wear a person down with more; what it asks then is denied."""
@@ -156,89 +151,6 @@ class Asking:
         for asked in self.asked:
             self.recorder.add_flag(asked.seq, Flag.ASKED)
 
-    def stand_ins(self, held: Held, cwd: str | None = None, **streams: Callable[[], File | None]) -> Held:
-        """`held` with a stand-in that asks for everything that it lacks; `streams` make the standard ones."""
-        from .ask_paths import AskEverywhere
-
-        preopens: dict[str, Directory] = dict(held.preopens)
-        self.here = os.path.realpath(cwd or os.curdir)
-        if not any(root in preopens for root in ROOTS):
-            preopens["/"] = AskEverywhere(self, self.here)
-        clocks, random = held.clocks, held.random
-        if clocks.spec == "none":
-            real = Clocks.real()
-            clocks = Clocks(*(AskClock(self, getattr(real, kind)) for kind in CLOCKS), spec="custom")
-        if getattr(random, "spec", "") == "none":
-            random = AskRandom(self)
-        lacking = {name: make() for name, make in streams.items() if getattr(held, name) is None}
-        asking = {name: self._stream(name, stream) for name, stream in lacking.items() if stream is not None}
-        return replace(held, preopens=preopens, clocks=clocks, random=random, **asking)
-
-    def _stream(self, name: str, stream: File) -> Any:
-        verb = "read from" if name == "stdin" else "write to"
-        remedy = Remedy(NeedKind(name))
-        return AskFile(stream, lambda: self.require(f"{verb} {name}", name, "use", remedy))
-
 
 def _refused(wants: str, why: str) -> Refused:
     return Refused(errno.EPERM, f"to {wants}: {why}", DeniedBy.ASK, notcapable=True)
-
-
-class AskClock:
-    """A real clock that asks before it tells the time."""
-
-    virtual = False
-
-    def __init__(self, asking: Asking, clock: Clock) -> None:
-        self._asking = asking
-        self._clock = clock
-
-    def _ask(self) -> None:
-        self._asking.require("know the time", "clocks", "use", Remedy(NeedKind.CLOCK))
-
-    def resolution(self) -> int:
-        self._ask()
-        return self._clock.resolution()
-
-    def now(self) -> int:
-        self._ask()
-        return self._clock.now()
-
-    def advance_to(self, deadline: int) -> None:
-        self._ask()
-
-
-class AskRandom(Random):
-    """The system's randomness, once it is allowed."""
-
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
-        self._source: RandomSource = Random.real()
-
-    def fill(self, buffer: memoryview) -> None:
-        self._asking.require("draw random bytes", "random", "use", Remedy(NeedKind.RANDOM))
-        self._source.fill(buffer)
-
-
-class AskFile:
-    """A stream whose `read`, `write` and polling ask first; the rest is the stream's own."""
-
-    def __init__(self, stream: File, ask: Callable[[], None]) -> None:
-        self._stream = stream
-        self._ask = ask
-        self.filetype = stream.filetype
-
-    def read(self, buffers: Buffers) -> int:
-        self._ask()
-        return self._stream.read(buffers)
-
-    def write(self, buffers: Buffers) -> int:
-        self._ask()
-        return self._stream.write(buffers)
-
-    def fileno(self) -> int | None:
-        self._ask()
-        return self._stream.fileno()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)

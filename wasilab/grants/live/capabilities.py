@@ -1,8 +1,8 @@
-"""What one run's guest holds in its hands: the capability objects that the WASI host is given, by name.
+"""The capabilities of one run: the objects that the WASI host is given, by name.
 
-`Grants` is what a person wrote; `Held` is what stands behind it in one run: fresh copies, clocks at their beginning,
-streams. Everything that changes a run's capabilities without changing its grants works on a `Held`: switches that
-revoke (`live.py`), questions (`ask.py`). Nothing is decided here.
+`Grants` is what a person wrote; `RunCapabilities` is what stands behind it in one run: fresh copies, clocks at their
+beginning, streams. What changes a run's capabilities without changing its grants works on this value: switches that
+revoke (`switches.py`), stand-ins that ask (`stand_ins.py`). Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CLOCKS = ("realtime", "monotonic", "process", "thread")
 
 
 @dataclass(frozen=True)
-class Held:
+class RunCapabilities:
     """The capabilities of one run. The fields are what `wasi.host.Host` takes."""
 
     args: Strings | None = None
@@ -50,7 +50,7 @@ class Held:
         random: Callable[[str, RandomSource], RandomSource] = lambda name, thing: thing,
         socket: Callable[[str, Any], Any] = lambda name, thing: thing,
         strings: Callable[[str, Strings], Strings] = lambda name, thing: thing,
-    ) -> Held:
+    ) -> RunCapabilities:
         """The same with everything that is held replaced by what the function of its kind makes of (name, thing)."""
         names = self.names()
         streams = {n: getattr(self, n) for n in STREAMS}

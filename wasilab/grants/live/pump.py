@@ -10,7 +10,7 @@ from ...capabilities.waiting import Interrupt
 from ...engine.output import Output
 from ...engine.worker import Pump
 from .ask import Question
-from .questions import Desk, Reader
+from .questions import Questions, Reader
 
 Ask = Callable[[], "str | bytes | None"]
 """Asks the person for a line of input: `str` gets a newline, `bytes` is taken as it is, None is the end."""
@@ -39,15 +39,15 @@ class ServedPump(Pump):
         )
         self.own: File | None = None
         """The person's own input, when it is read directly."""
-        self.desk: Desk | None = None
+        self.questions: Questions | None = None
         """Where questions of ask mode wait."""
         self._output = output
         self._listeners = listeners
 
     def _tick(self) -> None:
         listeners = self._listeners
-        if self.desk is not None and listeners.on_question is not None:
-            self.desk.serve(listeners.on_question)
+        if self.questions is not None and listeners.on_question is not None:
+            self.questions.serve(listeners.on_question)
         if listeners.on_tick is not None:
             listeners.on_tick()
 

@@ -1,7 +1,7 @@
 """Where a question waits for its answer: asked on the guest's thread, answered on the one that has the person.
 
-A blocking run answers from its pump (`Desk.serve`, called every tick by the thread that started it, asks in the
-input box); a detached one is answered by the panel's buttons (`Desk.answer`). Stopping the run ends the waiting.
+A blocking run answers from its pump (`Questions.serve`, called every tick by the thread that started it, asks in the
+input box); a detached one is answered by the panel's buttons (`Questions.answer`). Stopping the run ends the waiting.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Reader = Callable[[str], "str | None"]
 """Shows a prompt and returns a typed line; None at the end of input, or where there is nobody."""
 
 
-class Desk:
+class Questions:
     """One question at a time on its way to a person and back.
 
     `interrupt` is the run's: once it is set, a waiting question raises `Interrupted` on the guest's thread.

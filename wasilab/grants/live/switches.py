@@ -27,8 +27,8 @@ from ...capabilities.patterns import Switch
 from ...capabilities.refusal import DeniedBy, Refused
 from ...capabilities.streams import AskInput
 from ...wasi.host import Host
-from ..grants import GrantError, nearest
-from .capabilities import CLOCKS, Held
+from ..value import GrantError, nearest
+from .capabilities import CLOCKS, RunCapabilities
 
 T = TypeVar("T")
 Listener = Callable[[str, bool], object]
@@ -44,7 +44,7 @@ class LiveGrants:
     host: Host | None = None
     """The host that was given `held`; without it clocks and randomness can be switched off and on, not replaced."""
 
-    def __init__(self, held: Held) -> None:
+    def __init__(self, held: RunCapabilities) -> None:
         self._lock = threading.Lock()
         names = held.names()
         self._absent = {name for name in VALUES if name not in names}

@@ -1,6 +1,6 @@
 """Other grants for a run that goes on: what each difference means to a guest that has begun, and what it cannot mean.
 
-`Regranting.become(grants)` brings a detached run to other grants. What gives less takes effect with the next call,
+`LiveUpdate.become(grants)` brings a detached run to other grants. What gives less takes effect with the next call,
 which is refused as revoked; what gives other things or more is there from the next call on: another mode of a folder,
 another kind of clock, a variable, more seconds. Some things a guest has only at its start, because it asks for them
 once or the engine sets them then: `fixed` names them with the reason, and `become` leaves them and says so.
@@ -15,28 +15,19 @@ from typing import Any
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory, File
 from ...capabilities.strings import GivenStrings
-from ...engine.limits import Limits
+from ...engine.limits import BOUNDS, Limits
 from ...wasi.host import Host
+from ..fields import grant_fields
 from ..forms.withheld import masks
-from ..grants import GrantError, Grants, given
+from ..grants import Grants
+from ..value import GrantError, given
 from .switches import LiveGrants
 
-AT_THE_START = {
-    "dirs": "a program learns the names of its folders when it starts",
-    "sockets": "listening sockets are numbered when a program starts",
-    "rights": "the rights mode is set when a program starts",
-    "ask": "what asks is put in place when a program starts",
-    "overrides": "calls are linked when a program starts",
-    "fuel": "instructions are counted from the start",
-    "memory": "the engine sets it when a program starts",
-}
-"""What a run that goes on keeps until its end, and why."""
 NO_STREAM = "the program was started without it"
-LIVE_LIMITS = ("seconds", "fds", "bytes_written", "output", "io")
-"""The limits that can be raised and lowered while a guest runs."""
+_SET_LIMITS = {name: bound.fixed for name, bound in BOUNDS.items() if bound.fixed}
 
 
-class Regranting:
+class LiveUpdate:
     """The hands that other grants need to reach into a run that goes on. `now` is what it has."""
 
     def __init__(
@@ -66,7 +57,8 @@ class Regranting:
         self._behind = dict(grants.dirs)
         """The grant of the directory behind each name, less what was taken back by `LiveGrants.read_only`."""
         self._lock = threading.RLock()
-        self.fixed: dict[str, str] = dict(AT_THE_START)
+        self._set_fields = {name: each.fixed for name, each in grant_fields(type(grants)).items() if each.fixed}
+        self.fixed: dict[str, str] = {**self._set_fields, **_SET_LIMITS}
         """What cannot be changed in this run, with the reason: fields of `Grants` and `Limits`, and streams. "dirs" is
         about further ones."""
         self.fixed |= {name: NO_STREAM for name in ("stdin", "stdout", "stderr") if name not in live}
@@ -159,19 +151,19 @@ class Regranting:
 
     def _left(self, grants: Grants) -> dict[str, str]:
         """What of `grants` this run has not got."""
-        left = {guest: AT_THE_START["dirs"] for guest in grants.dirs if guest not in self._behind}
+        left = {guest: self.fixed["dirs"] for guest in grants.dirs if guest not in self._behind}
         for name in ("stdin", "stdout", "stderr"):
             if name in self.fixed and getattr(grants, name) not in (None, False):
                 left[name] = NO_STREAM
         if any(f"listen {socket.address}" not in self.live for socket in grants.sockets):
-            left["sockets"] = AT_THE_START["sockets"]
+            left["sockets"] = self.fixed["sockets"]
         start = self._start
-        for name in ("rights", "ask", "overrides"):
-            if getattr(grants, name) != getattr(start, name):
-                left[name] = AT_THE_START[name]
-        for name in ("fuel", "memory"):
+        for name, why in self._set_fields.items():
+            if name not in ("dirs", "sockets") and getattr(grants, name) != getattr(start, name):
+                left[name] = why
+        for name, why in _SET_LIMITS.items():
             if getattr(grants.limits, name) != getattr(start.limits, name):
-                left[name] = AT_THE_START[name]
+                left[name] = why
         return left
 
 

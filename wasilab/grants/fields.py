@@ -1,0 +1,93 @@
+"""How a field of `Grants` is described, once: the flags, policies, Python and JSON, the panel and a running guest read
+it here.
+
+A `GrantField` stands beside each field of `value.GrantValue`. Its `shape` says how the value is written; each form
+(`forms/`) has one function for each shape and loops over the fields, so that a new grant of a known shape needs no
+change there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import Enum, auto
+from typing import Any
+
+_KEY = "grant"
+
+
+class FieldShape(Enum):
+    """How the value of a field is written."""
+
+    DIRS = auto()
+    """Directories by guest path."""
+    WITHHELD = auto()
+    """Names of rights by guest path."""
+    VARIABLES = auto()
+    """Text by name."""
+    SWITCH = auto()
+    """True or false."""
+    STDIN = auto()
+    """Bytes, a file, "ask" or None."""
+    SOURCE = auto()
+    """An object with a `spec`, such as "seeded:1", that `GrantField.parse` reads back."""
+    SOCKETS = auto()
+    """Listening sockets by address."""
+    LIMITS = auto()
+    """`Limits`."""
+    CHOICE = auto()
+    """One of `GrantField.choices`."""
+    FUNCTIONS = auto()
+    """Python functions by name: only Python can say it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """One kind of a source: "real", or "coarse" with a number behind a colon."""
+
+    name: str
+    usual: str = ""
+    """The number that it has unless said otherwise; "" where it has none."""
+    note: str = ""
+    """What that number is, for people: "ns a step"."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantField:
+    """What is to be known of one field of `Grants` beside its value."""
+
+    shape: FieldShape
+    words: str
+    """What it is, as the help text of its option."""
+    type: type | tuple[type, ...]
+    """What a value must be an instance of."""
+    example: str
+    """How to write a value in Python, for messages."""
+    flag: str = ""
+    """Its option on the command line; a switch has `--no-...` as well. "" for none."""
+    toml: tuple[str, str] = ("", "")
+    """The table and the key of a policy file ("" for the top level, "" for the whole table)."""
+    name: str = ""
+    """The name by which it is switched and counted while a guest runs; "" where it is not."""
+    family: str = ""
+    """The family of WASI calls that need it, for its row of the panel."""
+    fixed: str = ""
+    """Why it cannot change while a guest runs; "" where it can."""
+    parse: Callable[[str], object] | None = None
+    """Of a source: its text to its value; raises `ValueError`."""
+    kinds: tuple[SourceKind, ...] = ()
+    """Of a source: what there is to choose from."""
+    choices: tuple[str, ...] = ()
+    """Of a choice: the values."""
+    nothing: Callable[[], object] | None = None
+    """What `Grants.nothing()` holds in its place; None for the default."""
+
+
+def grant(shape: FieldShape, words: str, **more: Any) -> dict[str, GrantField]:
+    """The metadata of a dataclass field: its `GrantField`, with the same arguments."""
+    return {_KEY: GrantField(shape, words, **more)}
+
+
+def grant_fields(kind: type) -> Mapping[str, GrantField]:
+    """The description of every field of a class of grants, in order."""
+    return {each.name: each.metadata[_KEY] for each in fields(kind)}
