@@ -58,7 +58,7 @@ TEXT = [
     r'[method]descriptor.open-at(self=3, path-flags={symlink-follow=true}, path="a\n\xe2\x80\xae.txt") = 0 {result=4}',
     f"{BY_NUMBER[24].name}(fd=3",
     '[method]input-stream.read(len=100) = 0 {data="hello"...}',
-    "[method]input-stream.read(len=1) = -1 EIO (",
+    "[method]input-stream.read(len=1) = err io",
 ]
 
 

@@ -16,12 +16,13 @@ import numpy as np
 
 from ..wasi.library import LIBRARY_LOOKUP
 from ..wasi.preview1 import signature as sig
-from .columns.decode import ERRNO_NAMES, built_in_plan, bytes_moved
+from .columns.decode import ERRNO_NAMES, bytes_moved, plan
 from .columns.places import Places
 from .columns.records import COLUMN_NAMES, RECORD
 from .columns.store import Store
-from .record.functions import BUILT_IN, Functions
+from .record.functions import Functions
 from .record.layout import Flag, Life
+from .record.payload import RECORD_WORDS
 from .record.tables import encodable
 
 Array = np.ndarray[Any, Any]
@@ -106,12 +107,15 @@ class Calls:
         return np.asarray(self.column("t_start") + self.column("dur"))
 
     def _column_nbytes(self) -> Array:
-        return bytes_moved(self.column("call"), self.column("errno"), self.column("result"), self.column("args"))
+        return bytes_moved(
+            self.column("call"), self.column("errno"), self.column("result"), self.column("args"), self.store.functions
+        )
 
     def _column_fd(self) -> Array:
         word = np.full(256, -1)
-        for number in range(len(BUILT_IN)):
-            word[number] = next((f.word for f in built_in_plan(number).params if f.kind == sig.FD), -1)
+        for number in self.store.functions.known:
+            params = plan(self.store.functions, number).params
+            word[number] = next((f.word for f in params if f.kind == sig.FD and f.word < RECORD_WORDS), -1)
         words = word[self.column("call")]
         args = self.column("args")
         found = args[:, 0].astype("<i8")

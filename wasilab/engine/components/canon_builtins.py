@@ -8,14 +8,12 @@ Source: component-model, `design/mvp/CanonicalABI.md`, from "canon resource.new"
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ...wasi.components.waits import Value
-from ...wasi.types import Trap
-from .abi.canon_context import CanonContext, check_end
-from .abi.value_types import (
+from ...wasi.components.value_types import (
     MAX_FLAT_PARAMS,
     FutureType,
     ResourceType,
@@ -23,6 +21,9 @@ from .abi.value_types import (
     ValueType,
     flat,
 )
+from ...wasi.components.waits import Value
+from ...wasi.types import Trap
+from .abi.canon_context import CanonContext, check_end
 from .component_binary import Builtin
 from .concurrency.fibers import Blocked, CoreFunction
 from .concurrency.handles import Handle
@@ -144,7 +145,15 @@ class BuiltinFunctions:
     def resource_drop(self, resource: ResourceType, index: int) -> None:
         instance = self.instance
         instance.check_leave()
+        notes = instance.notes
+        start = 0 if notes is None else time.perf_counter_ns()
         handle: Handle = instance.handles.drop(index, resource)
+        self._let_go(handle, resource)
+        if notes is not None:
+            notes.dropped(handle, index, start)
+
+    def _let_go(self, handle: Handle, resource: ResourceType) -> None:
+        instance = self.instance
         if not handle.own:
             handle.scope.borrows -= 1
         elif resource.destroy is not None:
@@ -361,13 +370,18 @@ class BuiltinFunctions:
         if end.set is not None and not async_:
             raise Trap("waitable cannot be used synchronously while added to a waitable set")
         buffer = GuestBuffer(type_.element, context, pointer, count)
+        start = 0 if instance.notes is None else time.perf_counter_ns()
+        name = f"{'future' if future else 'stream'}.{'read' if reads else 'write'}"
         code = (FUTURE_READ if reads else FUTURE_WRITE) if future else (STREAM_READ if reads else STREAM_WRITE)
 
         def event(result: int, reclaim: Callable[[], None]) -> Event:
             reclaim()
             over = result == DROPPED or (future and result == COMPLETED)
             end.state = CopyState.DONE if over else CopyState.IDLE
-            return code, index, result if future else result | buffer.progress << 4
+            answer = result if future else result | buffer.progress << 4
+            if instance.notes is not None:  # one record from the call to its answer, however long it waited
+                instance.notes.copied(name, index, count, answer, start)
+            return code, index, answer
 
         def on_copy(reclaim: Callable[[], None]) -> None:
             # Until the guest learns of it the buffer stays where it is: a cancellation still counts.

@@ -10,13 +10,11 @@ Source: component-model, `design/mvp/CanonicalABI.md`, "canon lift" and "canon l
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
-from ...wasi.components.waits import HostWait, Pending, Value
-from ...wasi.types import Trap
-from .abi.canon_context import CanonContext
-from .abi.value_types import (
+from ...wasi.components.value_types import (
     MAX_FLAT_ASYNC_PARAMS,
     MAX_FLAT_PARAMS,
     MAX_FLAT_RESULTS,
@@ -25,6 +23,9 @@ from .abi.value_types import (
     Signature,
     signature,
 )
+from ...wasi.components.waits import HostWait, Pending, Value
+from ...wasi.types import Trap
+from .abi.canon_context import CanonContext
 from .concurrency.fibers import Blocked, CoreFunction
 from .concurrency.tasks import (
     CANCELLED_BEFORE_RETURNED,
@@ -186,30 +187,40 @@ class HostFunction:
         explain: Callable[[BaseException], Value],
         waits: Callable[[HostWait, Callable[[], None]], Callable[[], None]],
         *,
-        notes: Callable[..., Value] | None = None,
+        note: Callable[[int, list[Value], Value, BaseException | None], None] | None = None,
     ) -> None:
         self.name = name
         self.type = type_
         self.call = call
         self._explain = explain
         self._waits = waits
+        self._note = note
+        """note(start, arguments, result, error) records a call that has its answer."""
 
     def invoke(self, on_start: OnStart, on_resolve: OnResolve, caller: ComponentInstance | None) -> OnCancel:
         """Call it: the answer is there at once, or later."""
         arguments = on_start()
+        note = self._note
+        start = 0 if note is None else time.perf_counter_ns()
         fallible = isinstance(self.type.result, ResultType)
         stop: list[Callable[[], None]] = []
 
         def finish(call: Callable[..., Value], *given: Value) -> None:
             try:
                 found = call(*given)
-            except Exception as error:  # noqa: BLE001  explained, or raised again
+            except BaseException as error:
+                if note is not None:
+                    note(start, arguments, None, error)
+                if not isinstance(error, Exception):
+                    raise
                 found = ("error", self._explain(error))
             else:
                 if isinstance(found, Pending):
                     pending = found
                     stop[:] = [pending.cancel, self._waits(pending.wait, lambda: finish(pending.finish))]
                     return
+                if note is not None:
+                    note(start, arguments, found, None)
                 if fallible:
                     found = ("ok", found)
             stop.clear()

@@ -15,11 +15,12 @@ from ...wasi.types import Trap
 from ..calls import raw as _raw
 from ..stop import LinkError
 from . import component_binary as b
-from .abi.value_types import EngineObject
 from .canon_functions import LiftedFunction, call_from_host
 from .concurrency import fibers
+from .concurrency.fibers import EngineObject
 from .concurrency.tasks import ComponentInstance, Scheduler
 from .instantiate import Imports, Instantiation, uses_waiting
+from .recording import CallRecorder
 
 MAX_WAITS = 10_000
 """Things that the host waits for at once, for one run."""
@@ -115,6 +116,7 @@ class ComponentRun:
         imports: MakeImports,
         interrupt: Interrupt,
         on_failure: Callable[[BaseException], None] = lambda error: None,
+        notes: CallRecorder | None = None,
     ) -> None:
         self.store = store
         self.cause: BaseException | None = None
@@ -129,9 +131,16 @@ class ComponentRun:
             waiting=waiting,
         )  # fmt: skip
         self.instances: list[ComponentInstance] = []
-        self._instantiation.on_instance = self.instances.append
+        self._notes = notes
+        self._instantiation.on_instance = self._begun
         self._component = component
         self.exports: dict[str, tuple[str, Value]] = {}
+
+    def _begun(self, instance: ComponentInstance) -> None:
+        self.instances.append(instance)
+        if self._notes is not None:
+            instance.notes = self._notes
+            instance.handles.on_take = self._notes.taken
 
     def instantiate(self) -> None:
         """Carry out its definitions. Runs start functions of the guest; raises what ends it."""

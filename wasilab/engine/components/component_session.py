@@ -17,19 +17,19 @@ from ...wasi.components.waits import Value
 from ...wasi.host import Host
 from ...wasi.types import ProcExit, Trap
 from .. import engines
-from ..calls.stacks import located
+from ..calls.stacks import function_name, located, offset_of
 from ..entry import InvokeError
 from ..limits import Limits
 from ..session import Session
 from ..stop import HostBug, LinkError
 from . import component_binary as b
 from .abi.python_values import WaveError, from_abi, read_wave, to_abi
-from .abi.value_types import EngineObject
 from .canon_functions import LiftedFunction
 from .component_run import ComponentRun
-from .concurrency.fibers import CoreFunction
+from .concurrency.fibers import CoreFunction, EngineObject
 from .host_calls import HostImports, unknown_interface
 from .instantiate import core_modules
+from .recording import CallRecorder
 from .validation import validate
 
 _TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
@@ -114,14 +114,18 @@ class ComponentSession(Session):
             tables=10_000,
             memories=MAX_MEMORIES,
         )
+        notes = None
         if self._recorder is not None:
-            self._listen(self._recorder)
             self._recorder.start_clock()
+            notes = CallRecorder(
+                self._recorder, detached=self._detached, take_stack=self._stack if self._recorder.stacks else None
+            )
         made = zip(self._core, self._compiled.modules, strict=True)
         compiled = {module.bytes: (module, machine_code) for module, machine_code in made}
         self._run = ComponentRun(
             self.store, self._component, compiled,
-            lambda waits, failed: HostImports(self.host, waits, failed), self.host.interrupt, self._ended,
+            lambda waits, failed: HostImports(self.host, waits, failed, notes), self.host.interrupt, self._ended,
+            notes,
         )  # fmt: skip
         self._run.instantiate()
 
@@ -207,6 +211,14 @@ class ComponentSession(Session):
             self.stop.error = HostBug("a call of the component", error)
         if not isinstance(error, (ProcExit, wasmtime.Trap)):
             self.stop.frames = self._where()
+
+    def _stack(self) -> int:
+        """The guest's stack as a number of the recorder's."""
+        assert self._recorder is not None
+        frames = self._where()
+        if not frames:
+            return 0
+        return self._recorder.intern_stack([(function_name(frame, self.module), offset_of(frame)) for frame in frames])
 
     def _where(self) -> list[EngineObject]:
         """The guest's frames now, innermost first: a trap made by the host does not carry them."""

@@ -13,31 +13,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
+from ...trace.record.raw_values import RawArgument, RawLayout
+from ...wasi.components import value_types as v
 from ...wasi.components.catalogue import INTERFACES
 from ...wasi.components.interfaces import Interface, ResultError, WasiFunction, parts
 from ...wasi.components.waits import HostWait, Promise, Source, Value
+from ...wasi.components.wit_text import read_function, read_type
 from ...wasi.errnos import WasiError
 from ...wasi.fdtable import Descriptor
 from ...wasi.host import Host
 from ...wasi.types import Trap
 from ..stop import LinkError
-from .abi import value_types as v
 from .abi.canon_context import CanonContext
 from .abi.emitter import Emitter
 from .canon_functions import HostFunction
 from .concurrency.stream_ends import GuestStream, HostFuture, HostStream
-from .wit_text import read_function, read_type
+from .recording import CallRecorder, layout_for, narrow_words, raw_lines
 
 Waits = Callable[[HostWait, Callable[[], None]], Callable[[], None]]
-
-
-class Notes(Protocol):
-    """Where calls are recorded; None where the run is not traced."""
-
-    def number(self, function: WasiFunction, type_: v.ComponentFuncType) -> int:
-        """The number of a function in the trace."""
 
 
 class Declared:
@@ -56,8 +50,15 @@ class Declared:
 class HostImports:
     """Answers the imports of the outermost component by the catalogue, for one run."""
 
-    def __init__(self, host: Host, waits: Waits, failed: Callable[[BaseException], int]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        waits: Waits,
+        failed: Callable[[BaseException], int],
+        recorder: CallRecorder | None = None,
+    ) -> None:
         self.host = host
+        self._recorder = recorder
         self._waits = waits
         self._failed = failed
         self._resources: dict[tuple[str, str, str], v.ResourceType] = {}
@@ -111,13 +112,40 @@ class HostImports:
             raise LinkError(f"the component imports {interface}#{name} as {type_}, and WASI has it as {wanted}")
         declared = Declared(function, type_)
         if function.is_async or v.contains_any(type_, (v.StreamType, v.FutureType)):
-            return HostFunction(function.name, type_, self._adapted(declared), self._explained(declared), self._waits)
+            return HostFunction(
+                function.name, type_, self._adapted(declared), self._explained(declared), self._waits,
+                note=self._noting(declared),
+            )  # fmt: skip
         return declared
 
     # ---- functions that may wait, or deal in streams
 
     def _explained(self, declared: Declared) -> Callable[[BaseException], Value]:
         return lambda error: self.explain(declared, error, None).value
+
+    def _noting(self, declared: Declared) -> Callable[[int, list[Value], Value, BaseException | None], None] | None:
+        """How calls of a function that may wait are recorded."""
+        recorder = self._recorder
+        if recorder is None:
+            return None
+        number = recorder.function(declared.function, declared.type, raw=False)
+        has_result = declared.type.result is not None
+
+        def note(start: int, arguments: list[Value], result: Value, error: BaseException | None) -> None:
+            path = next((item for item in arguments if isinstance(item, str)), None)
+            failure = None
+            if error is not None:
+                try:
+                    failure = self.explain(declared, error, arguments[0] if arguments else None)
+                except BaseException as ended:  # noqa: BLE001  it is raised by the call itself
+                    recorder.ended(number, start, (), ended)
+                    return
+            recorder.values(
+                number, start, arguments, result, has_result=has_result, error=failure,
+                path=path if declared.function.family == "filesystem" else None,
+            )  # fmt: skip
+
+        return note
 
     def _adapted(self, declared: Declared) -> Callable[..., Value]:
         """The semantics with streams and futures put into the engine's form, coming and going."""
@@ -154,20 +182,28 @@ class HostImports:
     ) -> tuple[tuple[str, ...], tuple[str, ...], Callable[..., int]] | None:
         """(params, results, raw callback) of a function that cannot wait."""
         signature = v.signature(function.type, lowered=True, is_async=False)
-        emitter, header = _trampoline(function, signature, context.encoding)
-        names = {
+        recorder = self._recorder
+        layout = layout_for(function.type) if recorder is not None and not signature.params_in_memory else None
+        names: dict[str, Value] = {
             "F": function.function.call,
             "HOST": self.host,
             "EXPLAIN": partial(self.explain, function),
             "FAILED": self._failed,
             "I": context.instance,
             "now": time.perf_counter_ns,
+            "Exception": Exception,
+            "BaseException": BaseException,
+            "min": min,
         }
-        context.globals.update({name: value for name, value in names.items() if name in ("I", "now", "FAILED", "HOST")})
-        callback = context.function(
-            "call", emitter, header, {"F": names["F"], "EXPLAIN": names["EXPLAIN"], "Exception": Exception}
-        )
-        return signature.params, signature.results, callback
+        if recorder is not None:
+            number = recorder.function(function.function, function.type, raw=layout is not None)
+            names |= recorder.globals()
+            names |= {
+                "META": recorder.meta(number), "NUMBER": number, "NOT_DONE": recorder.failed,
+                "ENDED": recorder.ended, "RECORD_VALUES": recorder.values,
+            }  # fmt: skip
+        emitter, header = _Trampoline(function, signature, context.encoding, recorder, layout).text()
+        return signature.params, signature.results, context.function("call", emitter, header, names)
 
 
 class Refusal(Trap):
@@ -221,73 +257,157 @@ def _outgoing(type_: v.ValueType | None, waits: Waits) -> Callable[[Value], Valu
     return None
 
 
-def _trampoline(function: Declared, signature: v.Signature, encoding: str) -> tuple[Emitter, str]:
-    """The text of the raw callback."""
-    type_ = function.type
-    emitter = Emitter(encoding)
-    put = emitter.put
-    words: list[tuple[str, str]] = []
-    for slot, kind in enumerate(signature.params):
-        if kind in ("i64", "f64"):
-            put(f"w{slot} = v[{4 * slot}] | v[{4 * slot + 1}] << 32")
-        else:
-            put(f"w{slot} = v[{4 * slot}]")
-        words.append((f"w{slot}", kind))
-    put("try:")
-    emitter.depth += 1
-    put("if not I.may_leave:", "    I.check_leave()")
-    pointer = ""
-    if signature.result_in_memory:
-        pointer = words.pop()[0]
-        size, alignment = v.layout(type_.result)
-        misaligned = f"{pointer} & {alignment - 1} or " if alignment > 1 else ""
-        put(f"if {misaligned}{pointer} + {size} > M.size:", f"    M.check({pointer}, {size}, {alignment})")
-    arguments = emitter.parameters(type_, words, in_memory=signature.params_in_memory)
-    first = arguments[0] if arguments else "None"
-    call = f"F({', '.join(['HOST', *arguments])})"
-    if function.fallible:
-        put("try:", f"    r = {call}", "except Exception as error:", f"    e = EXPLAIN(error, {first})")
+class _Trampoline:
+    """Writes the raw callback of one function."""
+
+    def __init__(
+        self,
+        function: Declared,
+        signature: v.Signature,
+        encoding: str,
+        recorder: CallRecorder | None,
+        layout: RawLayout | None,
+    ) -> None:
+        self.function = function
+        self.signature = signature
+        self.recorder = recorder
+        self.layout = layout
+        self.emitter = Emitter(encoding)
+        self.words: list[str] = []
+        self.arguments: list[str] = []
+        self.pointer = ""
+
+    def text(self) -> tuple[Emitter, str]:
+        """The lines, and the line before them."""
+        emitter, type_ = self.emitter, self.function.type
+        put = emitter.put
+        traced = self.recorder is not None
+        if traced:
+            put("t0 = now()")
+        slots: list[tuple[str, str]] = []
+        for slot, kind in enumerate(self.signature.params):
+            wide = kind in ("i64", "f64")
+            put(f"w{slot} = v[{4 * slot}]" + (f" | v[{4 * slot + 1}] << 32" if wide else ""))
+            slots.append((f"w{slot}", kind))
+        put("try:")
         emitter.depth += 1
-        _put_result(emitter, type_.result, "error", "e.value", pointer)
+        put("if not I.may_leave:", "    I.check_leave()")
+        if self.signature.result_in_memory:
+            self.pointer = slots.pop()[0]
+            size, alignment = v.layout(type_.result)
+            misaligned = f"{self.pointer} & {alignment - 1} or " if alignment > 1 else ""
+            put(
+                f"if {misaligned}{self.pointer} + {size} > M.size:",
+                f"    M.check({self.pointer}, {size}, {alignment})",
+            )
+        self.words = narrow_words([kind for _, kind in slots])
+        self.arguments = emitter.parameters(type_, slots, in_memory=self.signature.params_in_memory)
+        if self.function.fallible:
+            self._fallible()
+        else:
+            self._plain()
+        put("return 0")
+        emitter.depth -= 1
+        put("except BaseException as error:")
+        if traced:
+            put(f"    ENDED(NUMBER, t0, ({self._tuple(self.words)}), error)")
+        put("    return FAILED(error)")
+        return emitter, "def call(env, c, v, n):"
+
+    @staticmethod
+    def _tuple(parts: list[str]) -> str:
+        return ", ".join(parts) + ("," if parts else "")
+
+    @property
+    def _call(self) -> str:
+        return f"F({', '.join(['HOST', *self.arguments])})"
+
+    @property
+    def _first(self) -> str:
+        return self.arguments[0] if self.arguments else "None"
+
+    def _fallible(self) -> None:
+        emitter, result = self.emitter, self.function.type.result
+        assert isinstance(result, v.ResultType)
+        put = emitter.put
+        put("try:", f"    r = {self._call}", "except Exception as error:", f"    e = EXPLAIN(error, {self._first})")
+        emitter.depth += 1
+        self._put_case(1, result.error, "e.value")
+        self._record_failure()
         emitter.depth -= 1
         put("else:")
         emitter.depth += 1
-        _put_result(emitter, type_.result, "ok", "r", pointer)
+        if self.recorder is not None:
+            put("t1 = now()")
+        handle = self._put_case(0, result.ok, "r")
+        self._record(handle or "r", v.payload_offset(result))
         emitter.depth -= 1
-    elif type_.result is None:
-        _plain_call(emitter, call, first)
-    else:
-        _plain_call(emitter, f"r = {call}", first)
-        if pointer:
-            emitter.store(type_.result, "r", pointer, 0)
+
+    def _plain(self) -> None:
+        emitter, result = self.emitter, self.function.type.result
+        put = emitter.put
+        put(
+            "try:", f"    r = {self._call}", "except Exception as error:", f"    EXPLAIN(error, {self._first})",
+            "    raise",
+        )  # fmt: skip
+        if self.recorder is not None:
+            put("t1 = now()")
+        shown = "r"
+        if result is None:
+            pass
+        elif self.pointer:
+            emitter.store(result, "r", self.pointer, 0)
         else:
-            _put_words(emitter, type_.result, emitter.lower(type_.result, "r"))
-    put("return 0")
-    emitter.depth -= 1
-    put("except BaseException as error:", "    return FAILED(error)")
-    return emitter, "def call(env, c, v, n):"
+            words = emitter.lower(result, "r")
+            (kind,) = v.flat(result)
+            value = emitter.named(words[0])
+            wide = kind in ("i64", "f64")
+            put(f"v[0] = {value} & 0xffffffff" + (f"; v[1] = {value} >> 32 & 0xffffffff" if wide else ""))
+            shown = value if isinstance(result, v.OwnType) else "r"
+        self._record(shown, 0)
 
+    def _put_case(self, index: int, part: v.ValueType | None, value: str) -> str:
+        """Lines that write one case of a result: straight, without making a tuple of it first. The name of the number
+        of an owned handle, where the case is one."""
+        emitter, pointer, result = self.emitter, self.pointer, self.function.type.result
+        assert result is not None
+        if not pointer:
+            emitter.put(f"v[0] = {index}")
+            return ""
+        emitter.put(f"M.view[{pointer}] = {index}")
+        if part is None:
+            return ""
+        behind = v.payload_offset(result)
+        if isinstance(part, v.OwnType):
+            (handle,) = emitter.lower(part, value)
+            emitter.put(f"M.u32[({pointer} + {behind}) >> 2] = {handle}")
+            return handle
+        emitter.store(part, value, pointer, behind)
+        return ""
 
-def _plain_call(emitter: Emitter, call: str, first: str) -> None:
-    emitter.put("try:", f"    {call}", "except Exception as error:", f"    EXPLAIN(error, {first})", "    raise")
+    def _record(self, result: str, offset: int) -> None:
+        if self.recorder is None:
+            return
+        stacks = self.recorder.take_stack is not None
+        if self.layout is None:
+            has = self.function.type.result is not None
+            life = f"{self.emitter.handles[0]}.life" if self.emitter.handles else "0"
+            self.emitter.put(
+                f"RECORD_VALUES(NUMBER, t0, ({self._tuple(self.arguments)}), {result}, has_result={has}, life={life})"
+            )
+            return
+        raw_lines(self.emitter, self.layout, self.arguments, self.words, result, self.pointer, offset, stacks)
 
-
-def _put_result(emitter: Emitter, type_: v.ValueType | None, case: str, value: str, pointer: str) -> None:
-    """Lines that write one case of a result: straight, without making a tuple of it first."""
-    assert isinstance(type_, v.ResultType)
-    index, part = (0, type_.ok) if case == "ok" else (1, type_.error)
-    if not pointer:
-        emitter.put(f"v[0] = {index}")
-        return
-    emitter.put(f"M.view[{pointer}] = {index}")
-    if part is not None:
-        emitter.store(part, value, pointer, v.payload_offset(type_))
-
-
-def _put_words(emitter: Emitter, type_: v.ValueType, words: list[str]) -> None:
-    (kind,) = v.flat(type_)
-    if kind in ("i64", "f64"):
-        value = emitter.named(words[0])
-        emitter.put(f"v[0] = {value} & 0xffffffff; v[1] = {value} >> 32 & 0xffffffff")
-    else:
-        emitter.put(f"v[0] = {words[0]}")
+    def _record_failure(self) -> None:
+        if self.recorder is None:
+            return
+        life = f"{self.emitter.handles[0]}.life" if self.emitter.handles else "0"
+        if self.layout is None:
+            self.emitter.put(
+                f"RECORD_VALUES(NUMBER, t0, ({self._tuple(self.arguments)}), None, has_result=False, error=e, "
+                f"life={life})"
+            )
+            return
+        strings = [a for a, p in zip(self.arguments, self.layout.params, strict=True) if p.given is RawArgument.STRING]
+        path, second = (*strings, "None", "None")[:2]
+        self.emitter.put(f"NOT_DONE(NUMBER, t0, ({self._tuple(self.words)}), e, {life}, {path}, {second})")

@@ -17,21 +17,21 @@ from typing import Protocol
 import wasmtime
 
 from ...module.module import Module
+from ...wasi.components import value_types as v
 from ...wasi.components.waits import HostWait
 from ...wasi.types import Trap
 from ..calls import raw as _raw
 from ..entry import Exported
 from ..stop import LinkError
 from . import component_binary as b
-from .abi import value_types as v
 from .abi.canon_context import CanonContext
 from .abi.linear_memory import LinearMemory
-from .abi.value_types import EngineObject
 from .canon_builtins import BuiltinFunctions, Made
 from .canon_functions import HostFunction, LiftedFunction, LoweredFunction
 from .concurrency.fibers import (
     BlockingFunctions,
     CoreFunction,
+    EngineObject,
     function_type,
     instantiate_on_fiber,
 )

@@ -17,7 +17,7 @@ from wasmtime import component as wasmtime_component
 
 from ...module.binary import Reader, WasmFormatError
 from ..engines import WasmtimeCompileError, sentence
-from .abi.value_types import EngineObject
+from .concurrency.fibers import EngineObject
 
 _BODY = b"\x03\x00\x00\x0b"
 """A function body of three bytes: no locals, unreachable, end."""

@@ -153,7 +153,8 @@ class Evidence:
         if len(records):
             end = records["t_start"] + records["dur"]
             self.seconds = max(self.seconds, float(int(end.max()) - int(records["t_start"].min())) / 1e9)
-        moved = bytes_moved(records["call"], records["errno"], records["result"], records["args"])
+        functions = trace.store.functions
+        moved = bytes_moved(records["call"], records["errno"], records["result"], records["args"], functions)
         self.largest = max(self.largest, int(moved.max()) if len(moved) else 0)
         writing = np.isin(records["call"], [SNAPSHOT1[n].number for n in ("fd_write", "fd_pwrite", "sock_send")])
         self.written = max(self.written, int(moved[writing].sum()))

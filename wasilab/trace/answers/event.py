@@ -159,7 +159,9 @@ class CallEvent:
     def nbytes(self) -> int:
         """Bytes that it read or wrote."""
         records = self._batch.records
-        return int(bytes_moved(records["call"], records["errno"], records["result"], records["args"])[0])
+        functions = self.trace.store.functions
+        moved = bytes_moved(records["call"], records["errno"], records["result"], records["args"], functions)
+        return int(moved[0])
 
     @property
     def data(self) -> bytes:

@@ -16,12 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...wasi import types as t
+from ...wasi.components import value_types as v
+from ...wasi.components.error_names import name_of as component_error
 from ...wasi.preview1 import signature as sig
 from ...wasi.preview1.signature import Type
 from ...wasi.preview1.spec import UNKNOWN, UNSTABLE
-from ..record.functions import BUILT_IN, Function, Functions, unpack_values
+from ..record.functions import BUILT_IN, Bytes, Function, Functions, unpack_values
 from ..record.layout import DID_NOT_RETURN
-from ..record.payload import HEADER, MAX_KEPT_SUBSCRIPTIONS, RECORD_WORDS, VALUES, Aux, Schema, schema
+from ..record.payload import HEADER, MAX_KEPT_SUBSCRIPTIONS, RECORD_WORDS, VALUES, Aux, Data, Schema, schema
+from ..record.raw_values import Name, RawArgument, RawLayout, RawParam, RawResult, layout_of, lift_bytes, lift_words
 from .part import Part
 
 Array = np.ndarray[Any, Any]
@@ -30,6 +33,11 @@ Values = list[Any]
 VALUE = "value"
 """The kind of a parameter or result of a further function (`record/functions.py`)."""
 _VALUE_TYPE = Type("value", VALUE, ())
+RAW = "raw"
+"""The kind of a parameter or result of a function that is recorded raw (`record/raw_values.py`)."""
+_HANDLE = Type("fd", sig.FD, ("i32",), struct=t.U32)
+"""A handle of a component: shown as a descriptor is, with what it stands for."""
+_TEXT = Type("string", sig.STRING, sig.POINTER_AND_LENGTH)
 
 
 class Iovec(NamedTuple):
@@ -60,6 +68,8 @@ class Field:
     """Index of its first 32-bit word among the call's; -1 for a result."""
     order: int = 0
     """Which of the strings, fds or results it is, from 0."""
+    raw: RawParam | None = None
+    """What a parameter of the kind `RAW` is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,8 @@ class Plan:
     """What `nbytes` counts: "result" (the first result), "length" (the buffer's length) or "" for nothing."""
     writes: bool = False
     """Whether the bytes moved leave the guest."""
+    raw: RawLayout | None = None
+    """How a function of the trace's own list is recorded raw."""
 
     @property
     def unstable(self) -> bool:
@@ -120,7 +132,37 @@ def built_in_plan(number: int, unstable: bool = False) -> Plan:
     return Plan(number, call.name, call.family, call.module, layout, tuple(params), results, moves, writes)
 
 
+def _raw_plan(number: int, function: Function, layout: RawLayout) -> Plan:
+    params = tuple(_raw_field(param) for param in layout.params)
+    results: tuple[Field, ...] = ()
+    if layout.gotten is RawResult.HANDLE:
+        results = (Field("result", _HANDLE, "result", -1, 0),)
+    elif layout.gotten is not RawResult.NOTHING:
+        results = (Field("result", Type("raw", RAW, ()), RAW, -1, 0),)
+    sent = any(param.given is RawArgument.BYTES for param in layout.params)
+    moves = "result" if sent or layout.gotten is RawResult.BYTES else ""
+    payload = Schema(layout.words, Aux.NOTHING, Data.NOTHING, 0)
+    return Plan(
+        number, function.name, function.family, function.module, payload, params, results, moves, sent, layout
+    )
+
+
+def _raw_field(param: RawParam) -> Field:
+    if param.given is RawArgument.HANDLE:
+        return Field(param.name, _HANDLE, sig.FD, param.word, param.order)
+    if param.given is RawArgument.STRING:
+        return Field(param.name, _TEXT, sig.STRING, param.word, param.order)
+    if param.given is RawArgument.NUMBER:
+        name = str(param.type)
+        words = ("i64",) if name.endswith("64") else ("i32",)
+        return Field(param.name, Type(name, sig.SCALAR, words, signed=name[0] == "s"), sig.SCALAR, param.word)
+    return Field(param.name, Type("raw", RAW, ()), RAW, param.word, param.order, param)
+
+
 def _further_plan(number: int, function: Function) -> Plan:
+    layout = layout_of(function)
+    if layout is not None:
+        return _raw_plan(number, function, layout)
     params = tuple(Field(name, _VALUE_TYPE, VALUE, -1, i) for i, (name, _) in enumerate(function.params))
     results = tuple(Field(name, _VALUE_TYPE, VALUE, -1, i) for i, (name, _) in enumerate(function.results))
     return Plan(number, function.name, function.family, function.module, VALUES, params, results)
@@ -234,6 +276,8 @@ class Batch:
         if field.kind == VALUE:
             found = _items(self.data, field.order)
             return [value if good else None for good, value in zip(ok, found, strict=True)]
+        if field.kind == RAW:
+            return _raw_results(self, ok)
         if self.plan.payload.aux is Aux.STRUCT and layout is not None:
             size, unpack = layout.size, layout.unpack
             make = _MAKERS.get((field.type.name, size), tuple)
@@ -327,6 +371,52 @@ def _value(batch: Batch, field: Field) -> Values:
     return _items(batch.aux, field.order)
 
 
+def _raw(batch: Batch, field: Field) -> Values:
+    """A parameter that is recorded raw: lifted out of its words, or what was kept of what they point to."""
+    param = field.raw
+    if param is None:
+        return [None] * batch.n
+    if param.given in (RawArgument.BYTES, RawArgument.COUNT, RawArgument.LIST):
+        lengths = batch.word(param.word + 1).tolist()
+        if param.given is RawArgument.BYTES:
+            return [Bytes(data, length) for data, length in zip(batch.data, lengths, strict=True)]
+        if param.given is RawArgument.COUNT:
+            return [Name(f"{length} elements") for length in lengths]
+        return [np.frombuffer(aux[: len(aux) & ~3], "<u4").tolist() for aux in batch.aux]
+    kinds = v.flat(param.type)
+    columns, at = [], param.word
+    for kind in kinds:
+        wide = kind in ("i64", "f64")
+        columns.append((batch.word64(at) if wide else batch.word(at)).tolist())
+        at += 2 if wide else 1
+    return [lift_words(param.type, list(zip(row, kinds, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def _raw_results(batch: Batch, ok: list[bool]) -> Values:
+    layout = batch.plan.raw
+    if layout is None or layout.result is None:
+        return [None] * batch.n
+    type_ = layout.result
+    if layout.gotten is RawResult.NUMBER:
+        return [
+            lift_words(type_, [(word, "i64")]) if good else None
+            for good, word in zip(ok, batch.records["result"].tolist(), strict=True)
+        ]
+    if layout.gotten is RawResult.BYTES:
+        text = type_ == v.STRING
+        rows = zip(ok, batch.data, batch.records["result"].tolist(), strict=True)
+        return [
+            (data.decode("utf-8", "replace") if text else Bytes(data, length)) if good else None
+            for good, data, length in rows
+        ]
+    if layout.gotten is RawResult.VALUES:
+        return [value if good else None for good, value in zip(ok, _items(batch.data, 0), strict=True)]
+    size = v.layout(type_)[0]
+    return [
+        lift_bytes(type_, aux) if good and len(aux) >= size else None for good, aux in zip(ok, batch.aux, strict=True)
+    ]
+
+
 def _items(packed: list[bytes], order: int) -> Values:
     """One of the values that each payload holds (`pack_values`)."""
     lists = map(unpack_values, packed)
@@ -344,6 +434,7 @@ _READERS: dict[str, Callable[[Batch, Field], Values]] = {
     sig.INSUBS: _subscriptions,
     sig.OUTEVENTS: _events,
     VALUE: _value,
+    RAW: _raw,
 }
 
 
@@ -372,13 +463,15 @@ _MAKERS: dict[tuple[str, int], Callable[[tuple[int, ...]], Any]] = {
 }
 
 
-def bytes_moved(call: Array, errno: Array, result: Array, args: Array) -> Array:
+def bytes_moved(call: Array, errno: Array, result: Array, args: Array, functions: Functions) -> Array:
     """How many bytes each call moved, u64: 0 for failed calls and those that move none."""
     by_result = np.zeros(256, bool)
     by_length = np.zeros(256, bool)
     for number in range(len(BUILT_IN)):
         by_result[number] = built_in_plan(number).moves == "result"
         by_length[number] = built_in_plan(number).moves == "length"
+    for number in functions.known[len(BUILT_IN) :]:
+        by_result[number] = plan(functions, number).moves == "result"
     moved = np.where(by_result[call] & (errno == 0), result, np.uint64(0))
     lengths = by_length[call] & (errno == 0)
     if lengths.any():
@@ -391,7 +484,7 @@ def _errno_name(number: int) -> str:
         return ""
     if number == DID_NOT_RETURN:
         return "?"
-    return KNOWN_ERRNOS[number].symbol if number in KNOWN_ERRNOS else f"E{number}"
+    return KNOWN_ERRNOS[number].symbol if number in KNOWN_ERRNOS else component_error(number) or f"E{number}"
 
 
 KNOWN_ERRNOS: dict[int, t.Errno] = {int(errno): errno for errno in t.Errno}

@@ -31,7 +31,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function of a trace's own list. Its arguments and results are recorded as values (`pack_values`)."""
+    """A function of a trace's own list. Its calls are recorded as values (`pack_values`), or raw (`raw_values.py`)."""
 
     name: str
     """As the program imports it: `[method]descriptor.open-at`."""
@@ -45,6 +45,8 @@ class Function:
     """(name, type as WIT writes it) of each parameter."""
     results: tuple[tuple[str, str], ...] = ()
     """(name, type) of each result; a single result without a name is called "result"."""
+    raw: bool = False
+    """Whether its calls are recorded raw (`raw_values.py`) rather than as values."""
 
 
 class Functions:

@@ -98,6 +98,10 @@ class Life:
     preopen: bytes | None = None
     moves: tuple[tuple[int, int, int], ...] = ()
     """(seq, number, generation) for each time that fd_renumber gave it another number, the newest MAX_MOVES of them."""
+    type: str = ""
+    """The resource type of a component's handle: "descriptor", "input-stream"; "" for a descriptor of preview1."""
+    parent: int = 0
+    """The life of what it was made from; 0: nothing that is known."""
 
     def number_at(self, seq: int) -> tuple[int, int]:
         """(number, generation) before call `seq`."""

@@ -47,7 +47,12 @@ def pack_lives(lives: Sequence[Life]) -> bytes:
         for life in lives
     )
     moves = (b"".join(itertools.starmap(_MOVE.pack, life.moves)) for life in lives)
-    paths = pack_list([p for life, m in zip(lives, moves, strict=True) for p in (life.path, life.preopen or b"", m)])
+    texts = [(life.path, life.preopen or b"", m) for life, m in zip(lives, moves, strict=True)]
+    if any(life.type or life.parent for life in lives):
+        more = [(life.type.encode(), struct.pack("<I", life.parent)) for life in lives]
+        paths = pack_list([part for one, two in zip(texts, more, strict=True) for part in (*one, *two)])
+    else:
+        paths = pack_list([part for one in texts for part in one])
     return struct.pack("<I", len(lives)) + table + paths
 
 
@@ -61,10 +66,17 @@ def unpack_lives(data: memoryview) -> list[Life]:
     paths = unpack_list(data[4 + size :])
     if len(paths) == 2 * count:  # of a version that kept no moves
         paths = [text for i in range(count) for text in (paths[2 * i], paths[2 * i + 1], b"")]
+    resources = [("", 0)] * count
+    if len(paths) == 5 * count and count:  # of a component: each has a type and a parent as well
+        resources = [
+            (paths[5 * i + 3].decode("utf-8", "replace"), struct.unpack("<I", paths[5 * i + 4])[0])
+            for i in range(count)
+        ]
+        paths = [text for i in range(count) for text in paths[5 * i : 5 * i + 3]]
     if len(paths) != 3 * count:
         raise ValueError("a table of lives without their paths")
     return [
         Life(life, fd, generation, paths[3 * i], kind, opened, closed, paths[3 * i + 1] if has else None,
-             tuple(_MOVE.iter_unpack(paths[3 * i + 2])))
+             tuple(_MOVE.iter_unpack(paths[3 * i + 2])), *resources[i])
         for i, (life, fd, generation, kind, has, opened, closed) in enumerate(rows)
     ]  # fmt: skip

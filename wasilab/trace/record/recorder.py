@@ -67,6 +67,24 @@ class RecordWriter(Protocol):
         ...
 
 
+class ResourceOpening:
+    """A handle of a component that begins to live: what `Recorder.on_open` takes beside a descriptor."""
+
+    __slots__ = ("fd", "filetype", "life", "object", "parent", "path", "preopen", "type")
+
+    def __init__(
+        self, life: int, number: int, path: str, preopen: str | None, filetype: int, type_: str, parent: int
+    ) -> None:
+        self.life = life
+        self.fd = number
+        self.path = path
+        self.preopen = preopen
+        self.type = type_
+        self.parent = parent
+        self.object = self
+        self.filetype = filetype
+
+
 class Recorder:
     """Records the calls of one run.
 
@@ -243,6 +261,9 @@ class Recorder:
             seq if preopen is None and (seq or self._begun) else -1,
             -1,
             None if preopen is None else _as_bytes(preopen),
+            (),
+            getattr(descriptor, "type", ""),
+            getattr(descriptor, "parent", 0),
         )
 
     def count_openings(self, generations: Mapping[int, int]) -> None:

@@ -183,7 +183,7 @@ def _function(found: Any) -> Function:
     params, results = (_signature(found.get(key, [])) for key in ("params", "results"))
     operation = found.get("operation")
     known = Operation(operation) if operation in _OPERATIONS else Operation.UNKNOWN
-    return Function(name, family, module, version, known, params, results)
+    return Function(name, family, module, version, known, params, results, found.get("raw") is True)
 
 
 def _name(found: Any) -> str:

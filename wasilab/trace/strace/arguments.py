@@ -16,7 +16,7 @@ import numpy as np
 from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
 from ...wasi.preview1.signature import Type
-from ..columns.decode import VALUE, Batch, Field, Iovec
+from ..columns.decode import RAW, VALUE, Batch, Field, Iovec
 from ..record.layout import Flag
 from ..record.payload import MAX_KEPT_SUBSCRIPTIONS
 from .pieces import Piece, distinct, numbered, texts
@@ -65,7 +65,7 @@ def parameter(batch: Batch, field: Field, limit: int, fds: Fds, verbose: bool = 
         return [_subscriptions(batch, field)]
     if kind == sig.OUTEVENTS:
         return [_events(batch, field)]
-    if kind == VALUE:
+    if kind in (VALUE, RAW):
         return [_values(batch.values(field), limit)]
     return [UNKNOWN]
 
@@ -74,7 +74,7 @@ def result(batch: Batch, field: Field, verbose: bool = True) -> list[Piece]:
     """The text of one result in every call; "?" where there is none."""
     if field.type.record:
         return _struct(batch, field, verbose)
-    if field.kind == VALUE:
+    if field.kind in (VALUE, RAW):
         return [_values(batch.results(field), STRING_BYTES)]
     if field.order == 0 and not batch.errno.any():
         return [scalar(batch.records["result"], field.type, verbose)]

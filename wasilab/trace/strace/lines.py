@@ -19,6 +19,7 @@ import numpy as np
 
 from ...capabilities.refusal import DeniedBy
 from ...text.escape import visible
+from ...wasi.components.error_names import shown
 from ...wasi.library import LIBRARY_LOOKUP
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan
@@ -147,7 +148,8 @@ class CallWriter:
             pieces += [[_guard(text) for text in texts(made, batch.n)]] if self.guarded else made
         pieces.append(") = ")
         errno = key >> 8 & 0xFF
-        pieces += [_FAILED[errno]] if errno else self._succeeded(batch)
+        failed = _FAILED_COMPONENT if batch.plan.module.startswith("wasi:") else _FAILED
+        pieces += [failed[errno]] if errno else self._succeeded(batch)
         if key & 0xFF == LIBRARY_LOOKUP.number:
             pieces.append(" (NO WASI CALL)")
         marked = (batch.records["flags"] & _SHOWN_FLAGS) | batch.records["denied_by"]
@@ -225,6 +227,8 @@ def _guard(argument: str) -> str:
 _SHOWN_FLAGS = sum(flag for flag, _ in _MARKS)
 _FAILED = [f"-1 {name} ({text})" for name, text in zip(ERRNO_NAMES, ERRNO_TEXTS, strict=True)]
 _FAILED[DID_NOT_RETURN] = "?"
+_FAILED_COMPONENT = ["?" if number == DID_NOT_RETURN else f"err {shown(number)}" for number in range(256)]
+"""How a call of WASI 0.2 or 0.3 failed: by the word that it has for it."""
 
 
 def fd_text(fd: int, path: bytes) -> str:

@@ -18,6 +18,7 @@ from ...wasi import types as t
 from ..columns.decode import ERRNO_NAMES
 from ..record.functions import Bytes
 from ..record.layout import DID_NOT_RETURN
+from ..record.raw_values import Name
 from .style import STRING_BYTES
 
 UNKNOWN = "?"
@@ -245,6 +246,8 @@ def value_text(value: Any, limit: int = STRING_BYTES) -> str:
         return str(value).lower()
     if isinstance(value, Bytes):
         return clipped(value.data, limit, len(value.data) < value.length)
+    if isinstance(value, Name):
+        return path_text(value.encode("utf-8", "backslashreplace"))
     if isinstance(value, str):
         return clipped(value.encode("utf-8", "backslashreplace"), limit)
     if isinstance(value, dict):

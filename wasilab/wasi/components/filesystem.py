@@ -23,6 +23,7 @@ from ..preview1 import fd, fdstat
 from ..preview1 import path as paths
 from ..types import Fdflags, Filestat, Fstflags, Oflags
 from ..types import Rights as R
+from .error_names import word_of
 from .interfaces import Interface
 from .resources import PIECE, InputStream, IoError, OutputStream, need
 from .waits import Incoming, Promise, Source, Value
@@ -36,22 +37,6 @@ FOLLOW = 1
 CREATE, DIRECTORY, EXCLUSIVE, TRUNCATE = (1 << bit for bit in range(4))
 """open-flags."""
 
-_CODES = {
-    Errno.ACCES: "access", Errno.AGAIN: "would-block", Errno.ALREADY: "already", Errno.BADF: "bad-descriptor",
-    Errno.BUSY: "busy", Errno.DEADLK: "deadlock", Errno.DQUOT: "quota", Errno.EXIST: "exist",
-    Errno.FBIG: "file-too-large", Errno.ILSEQ: "illegal-byte-sequence", Errno.INPROGRESS: "in-progress",
-    Errno.INTR: "interrupted", Errno.INVAL: "invalid", Errno.IO: "io", Errno.ISDIR: "is-directory",
-    Errno.LOOP: "loop", Errno.MLINK: "too-many-links", Errno.MSGSIZE: "message-size",
-    Errno.NAMETOOLONG: "name-too-long", Errno.NODEV: "no-device", Errno.NOENT: "no-entry", Errno.NOLCK: "no-lock",
-    Errno.NOMEM: "insufficient-memory", Errno.NOSPC: "insufficient-space", Errno.NOTDIR: "not-directory",
-    Errno.NOTEMPTY: "not-empty", Errno.NOTRECOVERABLE: "not-recoverable", Errno.NOTSUP: "unsupported",
-    Errno.NOTTY: "no-tty", Errno.NXIO: "no-such-device", Errno.OVERFLOW: "overflow", Errno.PERM: "not-permitted",
-    Errno.PIPE: "pipe", Errno.ROFS: "read-only", Errno.SPIPE: "invalid-seek", Errno.TXTBSY: "text-file-busy",
-    Errno.XDEV: "cross-device",
-    # What preview1 has and WASI 0.2 does not.
-    Errno.NOTCAPABLE: "not-permitted", Errno.MFILE: "insufficient-memory", Errno.NFILE: "insufficient-memory",
-    Errno.NOSYS: "unsupported",
-}  # fmt: skip
 _NAMES = (
     "access", "would-block", "already", "bad-descriptor", "busy", "deadlock", "quota", "exist", "file-too-large",
     "illegal-byte-sequence", "in-progress", "interrupted", "invalid", "io", "is-directory", "loop", "too-many-links",
@@ -73,7 +58,7 @@ _S64 = (1 << 63) - 1
 
 def code_of(failure: WasiError) -> str:
     """The error code of 0.2 for a failure."""
-    return _CODES.get(failure.errno, "io")
+    return word_of(failure.errno)
 
 
 def code3_of(failure: WasiError) -> tuple[str, None]:

@@ -11,15 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType, FunctionType
 
-from ....wasi.components.waits import Value
-from ....wasi.types import Trap
-from ..concurrency.fibers import CoreFunction
-from ..concurrency.handles import Handle
-from ..concurrency.stream_ends import CopyEnd, CopyState, Shared
-from ..concurrency.tasks import ComponentInstance, ErrorContext
-from .emitter import GLOBALS, Emitter
-from .linear_memory import LinearMemory
-from .value_types import (
+from ....wasi.components.value_types import (
     MAX_FLAT_PARAMS,
     MAX_FLAT_RESULTS,
     ComponentFuncType,
@@ -31,6 +23,14 @@ from .value_types import (
     flat,
     layout,
 )
+from ....wasi.components.waits import Value
+from ....wasi.types import Trap
+from ..concurrency.fibers import CoreFunction
+from ..concurrency.handles import Handle
+from ..concurrency.stream_ends import CopyEnd, CopyState, Shared
+from ..concurrency.tasks import ComponentInstance, ErrorContext
+from .emitter import GLOBALS, Emitter
+from .linear_memory import LinearMemory
 
 
 @lru_cache(maxsize=2048)

@@ -28,10 +28,7 @@ Source: component-model, `design/mvp/CanonicalABI.md`.
 
 from __future__ import annotations
 
-from ....wasi.components.waits import Value
-from ....wasi.types import Trap
-from .linear_memory import bits_of_f32, bits_of_f64, char_of, code_of, f32_of, f64_of
-from .value_types import (
+from ....wasi.components.value_types import (
     NUMBERS,
     BorrowType,
     ComponentFuncType,
@@ -55,6 +52,9 @@ from .value_types import (
     pair_of,
     payload_offset,
 )
+from ....wasi.components.waits import Value
+from ....wasi.types import Trap
+from .linear_memory import bits_of_f32, bits_of_f64, char_of, code_of, f32_of, f64_of
 
 MAX_DEPTH = 8
 """Blocks within each other in one function of the text; what is deeper becomes a function of its own."""
@@ -118,6 +118,8 @@ class Emitter:
         self.lines: list[str] = []
         self.functions: list[str] = []
         self.constants: list[Value] = []
+        self.handles: list[str] = []
+        """The names of the `Handle`s behind borrowed parameters, in order."""
         self.depth = 1
         self._names = 0
 
@@ -237,6 +239,8 @@ class Emitter:
             if self.lends:
                 return f"T.lend({word}, {resource}, LENDERS)"
             handle = self.fresh("h")
+            if self.depth <= 2:
+                self.handles.append(handle)
             self.put(
                 f"{handle} = ENTRY({word})",
                 f"if {handle}.__class__ is not HANDLE or {handle}.resource is not {resource}:",

@@ -17,9 +17,10 @@ import math
 import struct
 from collections.abc import Callable
 
+from ....wasi.components.value_types import MAX_VALUE_BYTES
 from ....wasi.types import Trap
 from ...calls.memory import _Region
-from .value_types import MAX_VALUE_BYTES, EngineObject
+from ..concurrency.fibers import EngineObject
 
 UTF16_TAG = 1 << 31
 _PACK_F32, _PACK_F64 = struct.Struct("<f"), struct.Struct("<d")

@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from ....wasi.components import value_types as v
 from ....wasi.components.waits import Value
-from . import value_types as v
 
 _RANGES = {f"{sign}{bits}": (0 if sign == "u" else -(1 << (bits - 1)), (1 << bits - (sign == "s")) - 1)
            for sign in "us" for bits in (8, 16, 32, 64)}  # fmt: skip

@@ -18,11 +18,14 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import wasmtime
 
 from ...calls import raw as _raw
-from ..abi.value_types import EngineObject
+
+EngineObject: TypeAlias = Any
+"""A store, module, function, memory, ... of wasmtime-py, or a structure of its C API."""
 
 _PACK = {"i32": "I12x", "f32": "I12x", "i64": "Q8x", "f64": "Q8x"}
 _KINDS = {"i32": 0, "i64": 1, "f32": 2, "f64": 3}

@@ -8,9 +8,11 @@ Source: component-model, `design/mvp/CanonicalABI.md`, "Table State" and "Resour
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ....wasi.components.value_types import ResourceType
 from ....wasi.components.waits import Value
 from ....wasi.types import Trap
-from ..abi.value_types import ResourceType
 
 MAX_HANDLES = 1 << 20
 """Entries of one table. The specification allows 2**28 - 1; this many already take 200 MB of the host's memory."""
@@ -35,9 +37,11 @@ class Handle:
 class Table:
     """Numbers from 1 to things. The last number given back is the next one given out."""
 
-    __slots__ = ("_free", "_next", "entries")
+    __slots__ = ("_free", "_next", "entries", "on_take")
 
     def __init__(self) -> None:
+        self.on_take: Callable[[Handle], object] | None = None
+        """Told of every owned handle that is given away."""
         self.entries: dict[int, Value] = {}
         self._free: list[int] = []
         self._next = 1
@@ -96,6 +100,8 @@ class Table:
             raise Trap(f"cannot remove owned resource while borrowed: handle {index} of {resource.name}")
         del self.entries[index]
         self._free.append(index)
+        if self.on_take is not None:
+            self.on_take(handle)
         return handle.rep
 
     def lend(self, index: int, resource: ResourceType, lenders: list[Handle]) -> Value:

@@ -14,9 +14,9 @@ from enum import IntEnum
 from typing import Protocol
 
 from ....capabilities.waiting import Interrupted
+from ....wasi.components.value_types import NUMBERS, PrimitiveType, ValueType, layout
 from ....wasi.components.waits import HostWait, Promise, Sink, Source, Value
 from ....wasi.types import Trap
-from ..abi.value_types import NUMBERS, PrimitiveType, ValueType, layout
 from .tasks import ComponentInstance, Waitable
 
 COMPLETED, DROPPED, CANCELLED = range(3)

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from enum import EnumType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from ....wasi.components.value_types import ComponentFuncType, ResourceType
 from ....wasi.components.waits import Value
 from ....wasi.types import Trap
-from ..abi.value_types import ComponentFuncType, ResourceType
 from .fibers import Blocked, CoreFunction, Fiber
 from .handles import Handle, Table, give_back
 
@@ -57,6 +57,19 @@ class Wait(NamedTuple):
 Code = Generator[CallCore | Wait, Value, None]
 
 
+class Notes(Protocol):
+    """Told of what happens in a component instance besides calls of the host."""
+
+    def opened(self, handle: Handle, number: int) -> None:
+        """An owned handle was made."""
+
+    def dropped(self, handle: Handle, number: int, start: int) -> None:
+        """A handle was dropped by a call that began at `start`."""
+
+    def copied(self, name: str, number: int, count: int, result: int, start: int) -> None:
+        """A read or write of a stream or future is over: `result` as the guest gets it."""
+
+
 class ErrorContext:
     """An error context: a debug message."""
 
@@ -80,8 +93,8 @@ class ComponentInstance:
         self.backpressure = 0
         self.waiting_to_enter = 0
         self.exclusive: Thread | None = None
-        self.on_own: Callable[[Handle, int], object] | None = None
-        """Told of every owned handle that is made for this instance, and of its number."""
+        self.notes: Notes | None = None
+        """Told of handles and copies, where the run is traced."""
 
     # ---- who may enter
 
@@ -129,8 +142,8 @@ class ComponentInstance:
         """Give this instance an owned handle."""
         handle = Handle(resource, rep, True)
         number = self.handles.add(handle)
-        if self.on_own is not None:
-            self.on_own(handle, number)
+        if self.notes is not None:
+            self.notes.opened(handle, number)
         return number
 
     def new_borrow(self, resource: ResourceType, rep: Value, task: Task) -> int:

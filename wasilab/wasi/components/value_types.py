@@ -16,10 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
-
-EngineObject: TypeAlias = Any
-"""A store, module, function, memory, ... of wasmtime-py, or a structure of its C API."""
 
 MAX_WEIGHT = 20_000
 """Nodes of one type, every use of a part counted: more would take minutes to generate code for."""

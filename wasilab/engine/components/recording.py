@@ -1,0 +1,319 @@
+"""Records the calls of a component into the trace, raw where a function's types allow it, else as values.
+
+Two ways lead into the recorder: lines of a generated trampoline (`raw_lines`), which write straight into the chunk as
+those of preview1 do, and `CallRecorder.values` for everything that is not hot. What is kept of a call is said in
+`trace/record/raw_values.py`.
+
+A resource handle has a life in the trace, with its type and the life of what it was made from, as a descriptor has.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Sequence
+
+from ...capabilities.refusal import DeniedBy, Need
+from ...trace.record.functions import Function, pack_values
+from ...trace.record.layout import Flag
+from ...trace.record.payload import HEADER, pack_payload
+from ...trace.record.raw_values import RawArgument, RawLayout, RawParam, RawResult, raw_layout
+from ...trace.record.recorder import DID_NOT_RETURN, Recorder, ResourceOpening
+from ...trace.record.writing import begin_payload, find_room, meta, number_path, record_globals, write_record
+from ...wasi.components import value_types as v
+from ...wasi.components.error_names import number_of
+from ...wasi.components.interfaces import ResultError, WasiFunction
+from ...wasi.components.waits import Value
+from ...wasi.errnos import WasiError
+from ...wasi.operations import Operation
+from .abi.emitter import Emitter
+from .concurrency.handles import Handle
+
+_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+MAX_PATH = 4096
+_MAX_LIST = 16 << 10
+"""Bytes of a list that are kept in aux."""
+
+
+def type_text(function: v.ComponentFuncType) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Parameters and results as WIT writes them."""
+    params = tuple((name, str(type_)) for name, type_ in function.params)
+    return params, (("result", str(function.result)),) if function.result is not None else ()
+
+
+def _plain(value: Value) -> Value:
+    """A value of the ABI as `pack_values` takes it."""
+    if isinstance(value, (str, bytes, memoryview, bytearray, int, float, bool)) or value is None:
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return f"<{type(value).__name__}>"
+
+
+class CallRecorder:
+    """Records the calls of one component run. `snaplen`: bytes of data kept a call."""
+
+    def __init__(self, recorder: Recorder, *, detached: bool, take_stack: Callable[[], int] | None) -> None:
+        self.recorder = recorder
+        self.write = recorder.make_writer()
+        self.flags = int(Flag.DETACHED) if detached else 0
+        self.snaplen = recorder.snaplen if recorder.snaplen is not None else 1 << 62
+        self.take_stack = take_stack
+        self._lives = 0
+        self._of: dict[int, int] = {}
+        """The life of the handle of each thing that one was made of, by its identity."""
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    # ---- functions
+
+    def function(self, function: WasiFunction, type_: v.ComponentFuncType, *, raw: bool) -> int:
+        """The number of a WASI function in the trace."""
+        params, results = type_text(type_)
+        interface = function.interface
+        return self.recorder.function_number(
+            Function(
+                function.name,
+                function.family,
+                interface.name,
+                interface.version,
+                function.operation,
+                params,
+                results,
+                raw,
+            )
+        )
+
+    def builtin(self, name: str, operation: Operation, params: Sequence[tuple[str, str]], result: str = "") -> int:
+        """The number of a canonical built-in in the trace."""
+        results = (("result", result),) if result else ()
+        return self.recorder.function_number(
+            Function(name, "component", "canon", "", operation, tuple(params), results)
+        )
+
+    # ---- resources
+
+    def opened(self, handle: Handle, number: int) -> None:
+        """A handle has begun to live."""
+        rep = handle.rep
+        self._lives += 1
+        handle.life = self._lives
+        preopen = getattr(rep, "preopen", None)
+        path = getattr(rep, "path", "")
+        parent = self._of.get(id(getattr(rep, "descriptor", rep)), 0)
+        self._of[id(rep)] = handle.life
+        filetype = int(getattr(rep, "filetype", 0) or 0)
+        self.recorder.on_open(
+            ResourceOpening(handle.life, number, path or "", preopen, filetype, handle.resource.name, parent)
+        )
+
+    def taken(self, handle: Handle) -> None:
+        """A handle was dropped or given away by the call in progress."""
+        if handle.life:
+            self._of.pop(id(handle.rep), None)
+            self.recorder.on_close(handle)
+
+    def dropped(self, handle: Handle, number: int, start: int) -> None:
+        """A handle was dropped: the end of its life, and a call."""
+        resource = handle.resource
+        if not resource.is_host:
+            return
+        self.taken(handle)
+        key = ("drop", resource.name)
+        if key not in self._numbers:
+            function = Function(
+                f"[resource-drop]{resource.name}", "component", "canon", "", Operation.CLOSE,
+                (("self", f"own<{resource.name}>"),), (), True,
+            )  # fmt: skip
+            self._numbers[key] = self.recorder.function_number(function)
+        took = time.perf_counter_ns() - start
+        self.write(
+            start, took, 0, handle.life, None, None, self._numbers[key], 0, 0, self.flags, number, 0, 0, 0, self.stack()
+        )
+
+    def copied(self, name: str, number: int, count: int, result: int, start: int) -> None:
+        """A read or write of a stream or future: one record from the call to its answer."""
+        key = ("canon", name)
+        if key not in self._numbers:
+            operation = Operation.READ if name.endswith("read") else Operation.WRITE
+            params = (("end", "u32"), ("count", "u32"))
+            self._numbers[key] = self.builtin(name, operation, params, "string")
+        ended = ("completed", "dropped", "cancelled")[result & 15]
+        progress = result >> 4
+        said = f"{ended}, {progress}" if name.startswith("stream") else ended
+        self.values(self._numbers[key], start, (number, count), said, has_result=True)
+
+    # ---- calls
+
+    def stack(self) -> int:
+        """The number of the guest's stack; 0 where none is wanted."""
+        recorder = self.recorder
+        if self.take_stack is None or recorder.stacks_left <= 0:
+            return 0
+        recorder.stacks_left -= 1
+        return self.take_stack()
+
+    def _refused_stack(self) -> int:
+        recorder = self.recorder
+        if self.take_stack is None or recorder.stacks_left > 0 or recorder.refused_stacks_left <= 0:
+            return self.stack()
+        recorder.refused_stacks_left -= 1
+        return self.take_stack()
+
+    def values(
+        self, number: int, start: int, arguments: Sequence[Value], result: Value, *, has_result: bool,
+        error: ResultError | None = None, path: str | None = None, life: int = 0, nbytes: int = 0,
+    ) -> None:  # fmt: skip
+        """Record a call as values: one that was answered later, a built-in, one whose parameters lie in memory."""
+        errno, denied, reason, need = said(error)
+        index = self.recorder.intern_reason(reason, need) if reason else 0
+        aux = pack_values([_plain(argument) for argument in arguments], self.snaplen)
+        data = b"" if error is not None or not has_result else pack_values([_plain(result)], self.snaplen)
+        payload = pack_payload(aux, data, (), index)
+        stack = self._refused_stack() if denied else self.stack()
+        named = None if path is None else path.encode("utf-8", "surrogateescape")[:MAX_PATH]
+        self.write(
+            start, time.perf_counter_ns() - start, nbytes, life, named, payload, number, errno, denied, self.flags,
+            0, 0, 0, 0, stack,
+        )  # fmt: skip
+
+    def failed(
+        self, number: int, start: int, words: tuple[int, ...], error: ResultError, life: int, path: str | None,
+        second: str | None,
+    ) -> None:  # fmt: skip
+        """Record a raw call that failed."""
+        errno, denied, reason, need = said(error)
+        self._raw(number, start, words, errno, denied, reason, need, life, path, second)
+
+    def ended(self, number: int, start: int, words: tuple[int, ...], error: BaseException, life: int = 0) -> None:
+        """Record a raw call that did not return."""
+        cause = getattr(error, "cause", None)
+        denied, reason, need = 0, str(error) if isinstance(error, Exception) else "", None
+        if isinstance(cause, WasiError):
+            denied, reason, need = int(cause.denied_by), cause.reason or reason, cause.need
+        self._raw(number, start, words, DID_NOT_RETURN, denied, reason, need, life, None, None)
+
+    def _raw(
+        self, number: int, start: int, words: tuple[int, ...], errno: int, denied: int, reason: str, need: Need | None,
+        life: int, path: str | None, second: str | None,
+    ) -> None:  # fmt: skip
+        took = time.perf_counter_ns() - start
+        index = self.recorder.intern_reason(reason, need) if reason else 0
+        aux = b"" if second is None else second.encode("utf-8", "surrogateescape")[:MAX_PATH]
+        payload = pack_payload(aux, b"", words[4:], index) if index or aux or len(words) > 4 else None
+        w0, w1, w2, w3 = (*words[:4], 0, 0, 0, 0)[:4]
+        stack = self._refused_stack() if denied else self.stack()
+        named = None if path is None else path.encode("utf-8", "surrogateescape")[:MAX_PATH]
+        self.write(start, took, 0, life, named, payload, number, errno, denied, self.flags, w0, w1, w2, w3, stack)
+
+    # ---- the lines of a trampoline
+
+    def globals(self) -> dict[str, Value]:
+        """The values of the names in `raw_lines`."""
+        return {
+            **record_globals(self.recorder),
+            "HEADER": HEADER.pack, "PADDING": _PADDING, "SNAPLEN": self.snaplen, "STACK": self.stack,
+            "VALUES": lambda value: pack_values([_plain(value)], self.snaplen),
+            "PACK_WORDS": {n: struct.Struct(f"<{n}I").pack for n in range(1, 40)},
+        }  # fmt: skip
+
+    def meta(self, number: int) -> int:
+        """The record's columns from `call` to `tid` as one number, for a call that succeeds."""
+        return meta(number, 0, self.flags)
+
+
+def said(error: ResultError | None) -> tuple[int, int, str, Need | None]:
+    """(errno, denied_by, reason, need) of what a call answered."""
+    if error is None:
+        return 0, int(DeniedBy.NONE), "", None
+    if error.cause is not None:
+        return int(error.cause.errno), int(error.cause.denied_by), error.cause.reason, error.cause.need
+    return number_of(error.value), int(DeniedBy.NONE), "", None
+
+
+def raw_lines(
+    emitter: Emitter, layout: RawLayout, arguments: Sequence[str], words: Sequence[str], result: str, pointer: str,
+    offset: int, stacks: bool,
+) -> None:  # fmt: skip
+    """Lines that record a call which succeeded, from `t0` to `t1`.
+
+    `arguments`: the expressions of the lifted arguments; `words`: of the 32-bit core words; `result`: of the result,
+    or of the number of its handle; a result that lies in memory begins at `pointer + offset`.
+    """
+    put = emitter.put
+    put(*find_room())
+    path = "0"
+    strings = [a for a, p in zip(arguments, layout.params, strict=True) if p.given is RawArgument.STRING]
+    if strings:
+        put(f"path = {strings[0]}.encode()", f"if len(path) > {MAX_PATH}:", f"    path = path[:{MAX_PATH}]")
+        put(*number_path("path"))
+        path = "path_id"
+    value, aux, data = "0", "", ""
+    if layout.second_string:
+        put(f"aux = {strings[1]}.encode()[:{MAX_PATH}]")
+        aux = "aux"
+    elif layout.listed:
+        aux = _listed(emitter, layout, words)
+    sent = [a for a, p in zip(arguments, layout.params, strict=True) if p.given is RawArgument.BYTES]
+    if sent:
+        put(f"data = {sent[0]}[:SNAPLEN]")
+        value, data = f"len({sent[0]})", "data"
+    if layout.gotten in (RawResult.NUMBER, RawResult.HANDLE):
+        value = f"{result} & 0xffffffffffffffff" if layout.gotten is RawResult.NUMBER else result
+    elif layout.gotten is RawResult.BYTES:
+        if layout.result == v.STRING:
+            put(f"data = {result}.encode()", "size = len(data)", "data = data[:SNAPLEN]")
+        else:
+            put(f"size = len({result})", f"data = {result}[:SNAPLEN]")
+        value, data = "size", "data"
+    elif layout.gotten is RawResult.STRUCT:
+        assert layout.result is not None
+        if pointer:
+            size = v.layout(layout.result)[0]
+            base = f"{pointer} + {offset}" if offset else pointer
+            put(f"aux = M.view[{base}:{base} + {size}].tobytes()")
+        else:
+            size = v.layout(layout.result)[0]
+            put(f"aux = (v[0] & {(1 << 8 * min(size, 4)) - 1}).to_bytes({size}, 'little')")
+        aux = "aux"
+    elif layout.gotten is RawResult.VALUES:
+        put(f"data = VALUES({result})")
+        data = "data"
+    further = list(words[4:])
+    payload = "0"
+    if further or aux or data:
+        payload = "payload_at"
+        put(*begin_payload())
+        sizes = f"{f'len({aux})' if aux else '0'}, {f'len({data})' if data else '0'}"
+        put(f"arena += HEADER(0, {sizes})")
+        if further:
+            put(f"arena += PACK_WORDS[{len(further)}]({', '.join(further)})")
+        put(*(f"arena += {part}" for part in (aux, data) if part))
+        if aux or data:
+            put("if len(arena) & 3:", "    arena += PADDING[len(arena) & 3]")
+    stack = "STACK()" if stacks else "0"
+    life = f"{emitter.handles[0]}.life" if emitter.handles else "0"
+    first = [*words[:4], "0", "0", "0", "0"][:4]
+    columns = [value, life, path, stack, payload]
+    start = "t0 - RECORDER.origin_ns"
+    put(*write_record(start, "t1 - t0", columns, "META", first, payload=payload != "0", path=path != "0"))
+
+
+def _listed(emitter: Emitter, layout: RawLayout, words: Sequence[str]) -> str:
+    param: RawParam = next(p for p in layout.params if p.given is RawArgument.LIST)
+    pointer, count = words[param.word], words[param.word + 1]
+    emitter.put(f"size = min({count} << 2, {_MAX_LIST})", f"aux = M.view[{pointer}:{pointer} + size].tobytes()")
+    return "aux"
+
+
+def narrow_words(kinds: Sequence[str]) -> list[str]:
+    """The expressions of the 32-bit words of core words `w0`, `w1`, ...: two for a wide one."""
+    found = []
+    for slot, kind in enumerate(kinds):
+        wide = kind in ("i64", "f64")
+        found += [f"w{slot} & 0xffffffff", f"w{slot} >> 32"] if wide else [f"w{slot}"]
+    return found
+
+
+def layout_for(type_: v.ComponentFuncType) -> RawLayout | None:
+    """The raw layout of a function; None where its calls are recorded as values."""
+    return raw_layout(type_.params, type_.result)
