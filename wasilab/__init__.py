@@ -27,9 +27,9 @@ _NAMES = {
     "instantiate": "runs.runner:instantiate",
     "listen": "capabilities.host.sockets:listen",
     "load": "module.module:load",
-    "override": "grants.overrides:override",
+    "override": "grants.override_registry:override",
     "panel": "panels.panel:panel",
-    "remove_overrides": "grants.overrides:remove_overrides",
+    "remove_overrides": "grants.override_registry:remove_overrides",
     "run": "runs.runner:run",
 }
 """The public names, and where each is defined."""

@@ -7,8 +7,8 @@ from .engine.instances import GuestError as GuestError
 from .engine.limits import Limits as Limits
 from .grants.advice.advise import advise as advise
 from .grants.grants import Grants as Grants
-from .grants.overrides import override as override
-from .grants.overrides import remove_overrides as remove_overrides
+from .grants.override_registry import override as override
+from .grants.override_registry import remove_overrides as remove_overrides
 from .magics import load_ipython_extension as load_ipython_extension
 from .module.module import Module as Module
 from .module.module import load as load

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from wasilab import Grants, override, remove_overrides, run
-from wasilab.grants.overrides import overrides
+from wasilab.grants.override_registry import overrides
 from wasilab.grants.value import GrantError
 from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno

@@ -235,24 +235,29 @@ def logged(thing: T, log: Callable[[LogEntry], object]) -> T:
 
 
 class Switch:
-    """The off switch of a revocable capability: `switch()` revokes at once, from any thread; `restore()` undoes it."""
+    """The off switch of a revocable capability: `switch()` revokes at once, from any thread; `restore()` undoes it.
 
-    __slots__ = ("reason", "revoked")
+    A subclass may refuse some operations only: it overrides `check` and sets `restricted` while it refuses any.
+    """
+
+    __slots__ = ("reason", "restricted", "revoked")
 
     def __init__(self, reason: str = "it was granted, then taken back") -> None:
         self.revoked = False
+        self.restricted = False
+        """Whether `check` has to be asked: mostly one test of this is all that an operation costs."""
         self.reason = reason
         """The reason that the trace shows for a refused call."""
 
     def __call__(self) -> None:
         """Revoke."""
-        self.revoked = True
+        self.revoked = self.restricted = True
 
     def restore(self) -> None:
         """Let it work again."""
-        self.revoked = False
+        self.revoked = self.restricted = False
 
-    def check(self) -> None:
+    def check(self, operation: str, args: tuple[Any, ...] = ()) -> None:
         """Raise `Refused` (EPERM, by REVOKED) if revoked."""
         if self.revoked:
             raise Refused(errno.EPERM, self.reason, DeniedBy.REVOKED, notcapable=True)
@@ -277,8 +282,8 @@ def revocable(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
     switch = switch or Switch()
 
     def gate(inner: Any, operation: str, /, *args: Any) -> Any:
-        if switch.revoked and operation != "close":
-            switch.check()
+        if switch.restricted and operation != "close":
+            switch.check(operation, args)
         return getattr(inner, operation)(*args)
 
     return interpose(thing, gate, "revocable"), switch
@@ -300,8 +305,8 @@ def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
     switch = switch or Switch()
 
     def gate(inner: Any, operation: str, /, *args: Any) -> Any:
-        if switch.revoked and operation != "close":
-            switch.check()
+        if switch.restricted and operation != "close":
+            switch.check(operation, args)
         result = getattr(inner, operation)(*args)
         return interpose(result, gate, "membrane") if operation in OPENING else result
 

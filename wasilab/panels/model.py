@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from ..capabilities.protocols import Directory
-from ..grants.advice.advise import Advice, advise
+from ..grants.advice.advise import GrantAdvice, advise
 from ..grants.grants import Grants
 from ..grants.live.ask import Answer, Question
 from ..grants.remedy import Remedy
@@ -218,7 +218,7 @@ class PanelModel:
 
     # ---- what came of it
 
-    def advice(self) -> Advice:
+    def advice(self) -> GrantAdvice:
         """The smallest grants for what the last run did."""
         if self.run is None or self.running or not self.run.traced:
             raise GrantError("run the program first, to its end: what it used is known then")

@@ -76,7 +76,7 @@ def hold(widget: w.Widget, why: str) -> None:
         widget.disabled, widget.tooltip = False, getattr(widget, "own_tooltip", None)
 
 
-class Switch(Group):
+class SwitchGroup(Group):
     """A checkbox for one field that is true or false."""
 
     def __init__(self, model: PanelModel, edit: Edit, field: str, words: str) -> None:
@@ -273,7 +273,7 @@ def group_for(model: PanelModel, edit: Edit, field: str, about: GrantField) -> G
     """The controls of one field of the grants."""
     match about.shape:
         case FieldShape.SWITCH:
-            return Switch(model, edit, field, "granted")
+            return SwitchGroup(model, edit, field, "granted")
         case FieldShape.SOURCE:
             return Kind(model, edit, field, about)
         case FieldShape.VARIABLES:

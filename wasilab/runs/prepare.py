@@ -35,7 +35,7 @@ from ..grants.live.questions import Questions
 from ..grants.live.stand_ins import stand_ins
 from ..grants.live.switches import LiveGrants
 from ..grants.live.update import LiveUpdate
-from ..grants.overrides import overrides
+from ..grants.override_registry import overrides
 from ..grants.value import GrantError
 from ..module.module import Module
 from ..trace.record.recorder import Recorder

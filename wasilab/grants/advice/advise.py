@@ -59,7 +59,7 @@ class Line:
 
 
 @dataclass(frozen=True, repr=False)
-class Advice:
+class GrantAdvice:
     """The smallest grants for what was seen, with the evidence. `print` it, or take `flags()`, `toml()`, `python()`."""
 
     grants: Grants
@@ -125,7 +125,7 @@ def advise(
     include_missing: bool = False,
     base: Grants | None = None,
     keep_copies: bool = True,
-) -> Advice:
+) -> GrantAdvice:
     """The smallest grants under which the successful calls of `runs` (`Run`s or `Trace`s) would succeed again.
 
     narrow: replace a directory by those below it that hold all that was used, each read-only unless it was changed,
@@ -157,7 +157,7 @@ def advise(
                 grants = each.remedy.apply(grants)
     if limits:
         grants = grants.with_(limits=_peaks(granted.limits, evidence))
-    return Advice(grants, tuple(work.lines), missing, evidence, _program(runs[0]))
+    return GrantAdvice(grants, tuple(work.lines), missing, evidence, _program(runs[0]))
 
 
 def allowed(runs: Iterable[Any]) -> list[tuple[Line, Remedy]]:

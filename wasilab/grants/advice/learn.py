@@ -22,7 +22,7 @@ from ..grants import Grants
 from ..guest_paths import HERE, ROOTS, outside
 from ..remedy import MissingGrant, folder_remedy
 from ..value import GrantError, host_folder
-from .advise import Advice, advise
+from .advise import GrantAdvice, advise
 from .evidence import Use
 
 SUGGESTED = 20
@@ -48,7 +48,7 @@ def rehearsal(grants: Grants, cwd: str | None = None) -> Grants:
     )
 
 
-def lesson(run: Any, grants: Grants, *, narrow: bool = False) -> Advice:
+def lesson(run: Any, grants: Grants, *, narrow: bool = False) -> GrantAdvice:
     """What the program of a rehearsal `run` would need. `grants` are those that the rehearsal was made from."""
     real: dict[str, Any] = {"clocks": Clocks.real(), "random": Random.real()}
     for name, value in real.items():
@@ -69,7 +69,7 @@ def lesson(run: Any, grants: Grants, *, narrow: bool = False) -> Advice:
     return advice if narrow else replace(advice, narrower=_narrower(run, grants, advice))
 
 
-def _narrower(run: Any, grants: Grants, advice: Advice) -> str:
+def _narrower(run: Any, grants: Grants, advice: GrantAdvice) -> str:
     """The command with the least folders, where that is another one and can be written as one."""
     try:
         command = lesson(run, grants, narrow=True).command()

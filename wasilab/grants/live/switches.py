@@ -1,17 +1,17 @@
-"""Grants that can be taken back while the guest runs: every capability of a run behind a switch of its own.
+"""Grants that can be taken back while the guest runs: every capability of a run has a switch of its own.
 
-`LiveGrants(held)` puts a membrane (`capabilities/patterns.py`) around each thing that the guest holds.
 `revoke("/data")` works at once and from any thread: the next call through it is refused, denied_by REVOKED, and so is
-every call on a descriptor that was ever opened through it. `restore("/data")` grants it anew: it can be opened again,
-but what was opened before the revocation stays dead, as it would if the grant were another one. A call that is waiting
-in the host at that moment ends as it would have; only a read of stdin is woken.
+every call on a descriptor that was opened through it. `restore("/data")` grants it anew: it can be opened again, but
+what was opened before the revocation stays dead, as it would if the grant were another one. A call that is waiting in
+the host at that moment ends as it would have; only a read of stdin is woken.
 
-`read_only("/data")` takes back less: looking goes on, and the next change through that directory, or through anything
-opened in it, is refused. `put("/data", other)` lets another thing stand behind the name. What a whole `Grants` means
-for a run that goes on is decided in `regrant.py`.
+`read_only("/data")` takes back less: looking still works, and the next change through that directory, or through
+anything opened in it, is refused. `put("/data", other)` lets another thing stand behind the name. What a whole `Grants`
+means for a running guest is decided in `update.py`.
 
-A membrane costs each call on a descriptor a little (0.2 to 0.3 us, measured), so only runs that somebody can switch
-have one: detached runs and those of the panel.
+What is opened stands behind a membrane (`capabilities/patterns.py`) with the switch that was in force; the grant itself
+behind a gate that looks up the switch in force now. That costs each call on a descriptor a little (0.2 to 0.3 us,
+measured), so only runs that somebody can switch have it: detached runs and those of the panel.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from ...capabilities.clocks import Clocks
 from ...capabilities.interpose import CHANGING, OPENING, interpose
-from ...capabilities.patterns import Switch
+from ...capabilities.patterns import Switch, membrane
 from ...capabilities.refusal import DeniedBy, Refused
 from ...capabilities.streams import AskInput
 from ...wasi.host import Host
@@ -38,6 +38,29 @@ VALUES = ("clocks", "random")
 """What the host asks for anew at every call, so that it can be given to a guest that was started without it."""
 
 
+class GrantSwitch(Switch):
+    """The switch of one grant: off, or on for looking only."""
+
+    __slots__ = ("name", "read_only")
+
+    def __init__(self, name: str, read_only: bool = False) -> None:
+        super().__init__(f"{name!r} was granted, then taken back")
+        self.name = name
+        self.read_only = read_only
+        self.restricted = read_only
+
+    def look_only(self, on: bool) -> None:
+        """Refuse changes from now on, or no longer."""
+        self.read_only = on
+        self.restricted = on or self.revoked
+
+    def check(self, operation: str, args: tuple[Any, ...] = ()) -> None:
+        super().check(operation, args)
+        if self.read_only and (operation in CHANGING or (operation == "open" and args[1].changes)):
+            reason = f"changing {self.name!r} was granted, then taken back"
+            raise Refused(errno.EPERM, reason, DeniedBy.REVOKED, notcapable=True)
+
+
 class LiveGrants:
     """The switches of one run. `held` is what the WASI host is to be given in place of the things themselves."""
 
@@ -48,40 +71,36 @@ class LiveGrants:
         self._lock = threading.Lock()
         names = held.names()
         self._absent = {name for name in VALUES if name not in names}
-        self._switches: dict[str, Switch] = {name: _switch(name) for name in (*names, *sorted(self._absent))}
+        self._switches = {name: GrantSwitch(name) for name in (*names, *sorted(self._absent))}
         self._listeners: list[Listener] = []
-        self._looking: set[str] = set()
-        self._behind: dict[str, Any] = {}
+        self._replaced: dict[str, Any] = {}
         """What stands behind a name in place of what the run began with."""
         self._stdin: Any = held.stdin
         self._dirs = tuple(held.preopens)
-        self.held = held.mapped(self._wrap, self._wrap, self._wrap, self._wrap, self._wrap, self._wrap)
+        self.held = held.mapped(self._gated, self._gated, self._gated, self._gated, self._gated, self._gated)
 
-    def _wrap(self, name: str, thing: T, mine: Switch | None = None) -> T:
-        """`thing` behind the switch `mine`, that of its opening; a grant itself is behind the one in force now."""
-        switches, looking, behind = self._switches, self._looking, self._behind
+    def _gated(self, name: str, thing: T) -> T:
+        """`thing` behind the switch of `name` that is in force; what it opens, behind a membrane with that switch."""
+        switches, replaced = self._switches, self._replaced
 
         def gate(inner: Any, operation: str, /, *args: Any) -> Any:
-            switch = mine or switches[name]  # `restore` puts in another
-            if switch.revoked and operation != "close":
-                switch.check()
-            if looking and name in looking and (operation in CHANGING or (operation == "open" and args[1].changes)):
-                raise Refused(errno.EPERM, f"changing {name!r} was granted, then taken back", DeniedBy.REVOKED,
-                    notcapable=True)  # fmt: skip
-            if behind and mine is None:
-                inner = behind.get(name, inner)
+            switch = switches[name]
+            if switch.restricted and operation != "close":
+                switch.check(operation, args)
+            if replaced:
+                inner = replaced.get(name, inner)
             result = getattr(inner, operation)(*args)
-            if operation == "read" and not result and mine is None:
+            if operation == "read" and not result:
                 return self._woken(name, inner, args)
-            return self._wrap(name, result, switch) if operation in OPENING else result
+            return membrane(result, switch)[0] if operation in OPENING else result
 
         return interpose(thing, gate, "live")
 
     def _woken(self, name: str, inner: Any, args: tuple[Any, ...]) -> int:
-        """A read of a stream that got nothing: because it is at its end, or because it was woken by a switch."""
+        """A read of a stream that got nothing: it is at its end, or a switch ended the wait."""
         while True:
-            self._switches[name].check()
-            now = self._behind.get(name, inner)
+            self._switches[name].check("read", args)
+            now = self._replaced.get(name, inner)
             if now is inner:
                 return 0
             inner = now
@@ -113,29 +132,30 @@ class LiveGrants:
     def restore(self, name: str) -> None:
         """Grant it again; what was opened through it before it was revoked stays dead."""
         with self._lock:
-            changed = self._switch(name).revoked
-            if changed:
-                self._switches[name] = _switch(name)
-        if changed:
+            former = self._switch(name)
+            if former.revoked:
+                self._switches[name] = GrantSwitch(name, former.read_only)
+        if former.revoked:
             self._tell(name, True)
 
     def read_only(self, name: str, on: bool = True) -> None:
-        """Take the right to change a directory back, at once, and leave that to look; `on=False` gives it again.
+        """Take the right to change a directory back, at once, and leave the right to look; `on=False` gives it again.
 
-        What is opened stays open. It never gives more than the run was given. Raises `GrantError` for what is no
+        What is opened stays open. It never gives more than the run was given. Raises `GrantError` for what is not a
         directory of the run.
         """
         if name not in self._dirs:
             raise GrantError(f"the run holds no directory {name!r}{nearest(name, self._dirs)}")
         with self._lock:
-            changed = on != (name in self._looking)
-            (self._looking.add if on else self._looking.discard)(name)
+            switch = self._switch(name)
+            changed = on != switch.read_only
+            switch.look_only(on)
         if changed:
             self._tell(name, self.works(name))
 
     def is_read_only(self, name: str) -> bool:
         """Whether the right to change a directory has been taken back."""
-        return name in self._looking
+        return name in self._switches and self._switches[name].read_only
 
     def put(self, name: str, thing: Any, *, keep: bool = False) -> None:
         """Grant another thing under the name, from the next call on: a directory, a stdin, `Clocks`, randomness.
@@ -145,19 +165,17 @@ class LiveGrants:
         with self._lock:
             former = self._switch(name)
             if name == "clocks":
-                clocks = Clocks(*(self._wrap(name, getattr(thing, kind)) for kind in CLOCKS), spec=thing.spec)
+                clocks = Clocks(*(self._gated(name, getattr(thing, kind)) for kind in CLOCKS), spec=thing.spec)
                 if self.host is not None:
                     self.host.use_clocks(clocks)
             elif name == "random":
                 if self.host is not None:
-                    self.host.random = self._wrap(name, thing)
+                    self.host.random = self._gated(name, thing)
             else:
-                self._behind[name] = thing
+                self._replaced[name] = thing
             self._absent.discard(name)
-            if not keep:
-                self._looking.discard(name)
             if former.revoked or not keep:
-                self._switches[name] = _switch(name)
+                self._switches[name] = GrantSwitch(name, keep and former.read_only)
                 former()
         if name == "stdin":
             self._wake()
@@ -177,7 +195,7 @@ class LiveGrants:
         for listener in list(self._listeners):
             listener(name, works)
 
-    def _switch(self, name: str) -> Switch:
+    def _switch(self, name: str) -> GrantSwitch:
         switch = self._switches.get(name)
         if switch is None:
             raise GrantError(f"the run holds nothing named {name!r}{nearest(name, self._switches)}")
@@ -189,7 +207,3 @@ class LiveGrants:
 
     def _state(self, name: str) -> str:
         return "granted" if self.works(name) else "not granted" if name in self._absent else "revoked"
-
-
-def _switch(name: str) -> Switch:
-    return Switch(f"{name!r} was granted, then taken back")
