@@ -447,6 +447,14 @@ def test_tests_use_few_private_names() -> None:
     assert len(uses) <= at_most("private", MAX_PRIVATE_REACH_INS), f"{len(uses)}\n" + "\n".join(uses)
 
 
+NOT_FOR_A_RUN = (
+    "numpy", "matplotlib", "PIL", "ipywidgets", "anywidget", "IPython", "elftools", "asyncio", "pyarrow", "duckdb",
+    "wasilab.views.report", "wasilab.views.timeline", "wasilab.views.plots", "wasilab.views.display",
+    "wasilab.panels", "wasilab.toolchains", "wasilab.grants.advice", "wasilab.magics",
+    "wasilab.trace.trace", "wasilab.trace.columns", "wasilab.trace.answers", "wasilab.trace.strace",
+)  # fmt: skip
+"""What a run of a .wasm does not import, if nothing is to be shown of it."""
+
 # Counts that are above their limit today. They are lowered as the rooms are mended, then the table goes.
 TODAY: dict[str, int] = {"getattr": 43, "any": 609, "private": 110}
 
@@ -463,10 +471,32 @@ def test_the_top_of_the_repository_holds_only_what_was_chosen() -> None:
     assert set(top.stdout.split()) <= chosen
 
 
-def test_importing_the_package_imports_nothing_heavy() -> None:
-    code = "import sys, wasilab; print([m for m in ('wasmtime','numpy','matplotlib','IPython') if m in sys.modules])"
+def imported_by(code: str) -> set[str]:
+    """The modules that a process has imported after `code`."""
+    code = f"{code}\nimport sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def under(modules: set[str], names: Iterable[str]) -> list[str]:
+    """Those of `modules` that are one of `names` or below one."""
+    return sorted(m for m in modules if any(m == name or m.startswith(name + ".") for name in names))
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    imported = imported_by("import wasilab")
+    assert under(imported, ("wasmtime", "numpy", "matplotlib", "IPython")) == []
+    assert len(under(imported, ("wasilab",))) <= 3
+
+
+def test_a_run_imports_neither_views_nor_compilers_nor_advice(tmp_path: Path) -> None:
+    """`wasilab run hello.wasm`, whose start-up time a person waits for: see `python -m tests.bench`."""
+    import wasmtime
+
+    file = tmp_path / "hello.wasm"
+    file.write_bytes(wasmtime.wat2wasm('(module (memory (export "memory") 1) (func (export "_start")))'))
+    imported = imported_by(f"from wasilab.cli import main; assert main(['run', {str(file)!r}]) == 0")
+    assert under(imported, NOT_FOR_A_RUN) == []
 
 
 def test_every_public_name_resolves() -> None:

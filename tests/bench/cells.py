@@ -81,7 +81,7 @@ def watch() -> None:
     """Let the parts of every cell of this kernel be timed; called in the kernel, before its first `%%wasi`."""
     from IPython import get_ipython
 
-    import wasilab.magics.cell as cell
+    import wasilab.magics.cells.cell as cell
     from wasilab.runs.run import Run
 
     cell.split = _wrapped("parse", cell.split)

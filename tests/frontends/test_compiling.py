@@ -11,8 +11,8 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from wasilab.magics import keep_empty_cell, load_ipython_extension
-from wasilab.magics.failures import CompileFailed
+from wasilab.magics.cells.failures import CompileFailed
+from wasilab.magics.wasi_magics import keep_empty_cell, load_ipython_extension
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import LANGUAGES, toolchain_for
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from wasilab.magics.completion import paths_of, suggestions
+from wasilab.magics.cells.completion import paths_of, suggestions
 
 LANGUAGES = ["c", "c++", "zig", "wat"]
 
@@ -95,7 +95,7 @@ def test_other_lines_and_broken_ones_get_nothing() -> None:
 def test_the_shell_asks_us() -> None:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from wasilab.magics import load_ipython_extension
+    from wasilab.magics.wasi_magics import load_ipython_extension
 
     shell = InteractiveShell()
     load_ipython_extension(shell)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wasilab.magics.interrupts import ignore_interrupts
+from wasilab.magics.cells.interrupts import ignore_interrupts
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
-from wasilab.magics import WasiMagics, load_ipython_extension
-from wasilab.magics.failures import CellFailure, CompileFailed
+from wasilab.magics.cells.failures import CellFailure, CompileFailed
+from wasilab.magics.wasi_magics import WasiMagics, load_ipython_extension
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
@@ -158,7 +158,7 @@ def test_a_file_of_the_lab_is_seen_by_later_cells_and_its_change_too(shell: Inte
 
 
 def test_an_error_names_the_cell_and_the_line_as_ipython_does() -> None:
-    from wasilab.magics.failures import CompileFailed
+    from wasilab.magics.cells.failures import CompileFailed
 
     shown = CompileFailed("cell.c:3:5: error: no", [(7, 3), (7, 3), (6, 9)])._render_traceback_()
     assert [line for line in shown if "Cell In[7], line 3" in line]

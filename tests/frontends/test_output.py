@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.magics.cell_output import CellStream, Progress
-from wasilab.magics.failures import LINES_SHOWN, CompileFailed
+from wasilab.magics.cells.cell_output import CellStream, Progress
+from wasilab.magics.cells.failures import LINES_SHOWN, CompileFailed
 
 
 def shown(*pieces: bytes, lines: int = 10, characters: int = 10_000) -> str:

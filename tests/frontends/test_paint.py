@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.magics.paint import ansi, html, painted, plain
+from wasilab.magics.cells.paint import ansi, html, painted, plain
 
 CLANG = "cell.c:4:7: error: no such thing\n    4 |   int x = y;\n      |           ^~~\n1 error generated."
 WARNED = "cell.c:3:1: warning: unused [-Wunused]\n    3 | int a;\n      | ^\n      | int b"

@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import wasilab
 from wasilab import Trace
 from wasilab.commands.line.options import CELL_STACKS
-from wasilab.magics import load_ipython_extension
+from wasilab.magics.wasi_magics import load_ipython_extension
 
 from . import programs
 

@@ -1,7 +1,7 @@
 """What a command needs of the front end that it was called through, and what it returns.
 
-`Frontend` is implemented for the command line (`cli.py`) and the notebook (`magics/notebook_frontend.py`); the commands
-know neither. Everything passed to `say` or `note` is text for people: guest bytes are escaped before.
+`Frontend` is implemented for the command line (`cli.py`) and the notebook (`magics/cells/notebook_frontend.py`); the
+commands know neither. Everything passed to `say` or `note` is text for people: guest bytes are escaped before.
 """
 
 from __future__ import annotations

@@ -8,23 +8,26 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from ..commands.catalog import execute
-from ..commands.line.frontend import Done
-from ..commands.line.grammar import parse
-from ..commands.line.request import Request
-from ..commands.line.usage import HelpAsked, UsageProblem
-from ..commands.line.words import Values, split
-from ..commands.notebook.cell_line import build_cell, parse_cell
-from ..commands.programs.compiling import compile_text, compiler_flags
-from ..commands.programs.running import run_module
-from ..grants.value import GrantError
-from ..module.module import ModuleError
-from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
-from ..toolchains.registry import language_name, toolchain_for
+from ...commands.catalog import execute
+from ...commands.line.frontend import Done
+from ...commands.line.grammar import parse
+from ...commands.line.request import Request
+from ...commands.line.usage import HelpAsked, UsageProblem
+from ...commands.line.words import Values, split
+from ...commands.notebook.cell_line import build_cell, parse_cell
+from ...commands.programs.compiling import compile_text, compiler_flags
+from ...commands.programs.program import load_program
+from ...commands.programs.running import run_module
+from ...grants.value import GrantError
+from ...module.module import ModuleError
+from ...toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
+from ...toolchains.doctor import warm_in_background
+from ...toolchains.registry import language_name, toolchain_for
+from ..notebook_session import NotebookSession, cell_number, check_name
+from .detached import start
 from .failures import CellFailure, CellInterrupted, CompileFailed
 from .interrupts import ignore_interrupts
 from .notebook_frontend import NotebookFrontend
-from .notebook_session import NotebookSession, cell_number, check_name
 
 
 def run_line(shell: Any, session: NotebookSession, line: str) -> Any:
@@ -87,8 +90,6 @@ def run_cell(shell: Any, session: NotebookSession, line: str, cell: str) -> Any:
             return Done(0, module)
         args = guest_args(options.args)
         if options.detach:
-            from .detached import start
-
             return Done(0, start(module, args, options, frontend))
         return _finished(session, request, run_module(module, args, options, frontend, compile_seconds=compiled))
 
@@ -136,8 +137,6 @@ def _warm_c(session: NotebookSession, language: str) -> None:
     if not session.warmed:
         session.warmed = True
         if language != "c":
-            from ..toolchains.doctor import warm_in_background
-
             warm_in_background("c")
 
 
@@ -184,9 +183,6 @@ def _save(data: bytes, path: str) -> None:
 
 
 def _detached(request: Request, frontend: NotebookFrontend) -> Done:
-    from ..commands.programs.program import load_program
-    from .detached import start
-
     module = load_program(request.options.file, frontend, lang=request.options.lang, quiet=request.options.quiet)
     return Done(0, start(module, request.rest, request.options, frontend))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..text.numbers import counted
+from ...text.numbers import counted
 from .paint import ansi, plain
 
 LINES_SHOWN = 120

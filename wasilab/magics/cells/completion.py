@@ -13,16 +13,18 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..commands.catalog import command_names
-from ..commands.line.grammar import build
-from ..commands.line.parser import Parser
-from ..commands.line.usage import UsageProblem
-from ..commands.line.words import split
-from ..commands.notebook.cell_line import build_cell
-from ..grants.fields import grant_fields
-from ..grants.value import MODES, GrantValue
-from ..toolchains.base import PROGRAMS
-from ..toolchains.languages.c_family import EMULATIONS
+from ...commands.catalog import command_names
+from ...commands.line.grammar import build
+from ...commands.line.parser import Parser
+from ...commands.line.usage import UsageProblem
+from ...commands.line.words import split
+from ...commands.notebook.cell_line import build_cell
+from ...grants.fields import grant_fields
+from ...grants.value import MODES, GrantValue
+from ...toolchains.base import PROGRAMS
+from ...toolchains.languages.c_family import EMULATIONS
+from ...toolchains.registry import LANGUAGES
+from ...views.plots.plots import kinds
 
 LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
 
@@ -98,8 +100,6 @@ def _arguments(
     if command == "template":
         return list(languages) if not given else list(PROGRAMS)
     if command == "plot" and not given:
-        from ..views.plots.plots import kinds
-
         return list(kinds())
     if command in ("list", "grants", "timeline", "plot"):
         return list(names)
@@ -215,6 +215,4 @@ def matcher(
 
 def language_names() -> list[str]:
     """The languages that a cell can be in."""
-    from ..toolchains.registry import LANGUAGES
-
     return list(LANGUAGES)

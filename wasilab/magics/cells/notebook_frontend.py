@@ -9,13 +9,13 @@ from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
-from ..capabilities.protocols import File
-from ..capabilities.waiting import Interrupt
-from ..commands.line.frontend import Busy, FrontendKind
-from ..module.module import Module
-from ..text.escape import html_text
+from ...capabilities.protocols import File
+from ...capabilities.waiting import Interrupt
+from ...commands.line.frontend import Busy, FrontendKind
+from ...module.module import Module
+from ...text.escape import html_text
+from ..notebook_session import NotebookSession
 from .cell_output import CellStream, Progress, in_kernel
-from .notebook_session import NotebookSession
 from .paint import html as painted
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..text.escape import html_text
+from ...text.escape import html_text
 
 Piece = tuple[str, str]
 """(style, text); style is "error", "warning", "note", "place" or "" for plain."""

@@ -10,14 +10,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..commands.line.usage import UsageProblem
-from ..commands.programs.running import grants_of, run_settings, say_where_it_listens
-from ..engine.threads import spawn
-from ..module.module import Module
-from ..runs import runner
-from ..runs.run import Run
+from ...commands.line.usage import UsageProblem
+from ...commands.programs.running import grants_of, run_settings, say_where_it_listens
+from ...engine.threads import spawn
+from ...module.module import Module
+from ...runs import runner
+from ...runs.run import Run
+from ..notebook_session import NotebookSession
 from .notebook_frontend import CellStreams, NotebookFrontend
-from .notebook_session import NotebookSession
 
 FOLLOW_SECONDS = 0.1
 """How often the cell is brought up to date."""

@@ -1,0 +1,1 @@
+from .wasi_magics import load_ipython_extension as load_ipython_extension

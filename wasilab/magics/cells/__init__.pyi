@@ -1,0 +1,1 @@
+from . import deferred as deferred

@@ -1,0 +1,28 @@
+"""What the magics need of the rest of the package, in one module that is imported at the first use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ... import views
+from ...runs import compiler, runner
+from ...toolchains.registry import toolchain_for
+from ...views.report.report import text as report_text
+from ..notebook_session import NotebookSession
+from .cell import run_cell, run_line
+from .completion import language_names, matcher, paths_of
+
+__all__ = ["matcher_for", "report_text", "run_cell", "run_line", "warm_up"]
+
+
+def matcher_for(session: NotebookSession) -> Any:
+    """The completion matcher over the names and the last run of `session`."""
+    return matcher(lambda: list(session.kept), language_names, lambda: paths_of(session.last))
+
+
+def warm_up(widgets: bool) -> None:
+    """Do once, unseen, what a cell does. `widgets`: import what a front end with widgets needs, too."""
+    run = runner.run(compiler.compile(toolchain_for("wat").template, "wat", name="preload"), stacks=1)
+    run._repr_mimebundle_()
+    if widgets:
+        assert views.display is not None

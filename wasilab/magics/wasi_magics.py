@@ -1,0 +1,135 @@
+"""The two magics as IPython sees them, and what `%load_ext wasilab` registers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from IPython.core.completer import context_matcher
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
+
+from ..commands.line.usage import UsageProblem
+from ..commands.line.words import split
+from . import cells
+from .notebook_session import NotebookSession, cell_number
+from .preload import Preload, wanted
+
+
+@magics_class
+class WasiMagics(Magics):
+    """The two magics and the session that they share."""
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.session = NotebookSession()
+        self.preload = Preload(lambda: cells.deferred.warm_up(widgets=getattr(shell, "kernel", None) is not None))
+
+    @no_var_expand
+    @line_cell_magic
+    def wasi(self, line: str, cell: str | None = None) -> Any:
+        """Compile a cell to WebAssembly and run it under grants; or run a wasilab command.
+
+        A cell:
+
+            %%wasi [LANG] [--name NAME] [--args 'ARG...'] [--dir HOST[::GUEST][:ro|:rw|:copy]]... [-- COMPILER FLAGS]
+            (the source)
+
+        LANG is c (the default), c++, zig, rust, go, assemblyscript or wat. The guest gets its arguments, stdout,
+        stderr, clocks and randomness, and nothing else unless an option grants it. Its output streams into the
+        cell, its stdin is the notebook's input box, and Interrupt stops it. The cell's value (`_`) is
+        the `Run`: `_.exit_code`, `_.stdout`, `_.trace`, `_.denied`.
+
+        A line:
+
+            %wasi COMMAND [OPTION]...        the same commands as `wasilab COMMAND` in a terminal
+            %wasi run NAME|FILE [ARG]...     run a named module (`--name`) or a file again, under other grants
+            %wasi sql select ... from calls  ask the last run's trace in SQL (%%wasi sql: the cell is the query)
+            %wasi template LANG              a new cell with a small program to start from
+            %wasi                            lists the commands
+
+        `%wasi help cell` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its
+        Python value (`--dir {folder}::/data`, `--args {my_list}`); quoted text and everything else stays as it is.
+        """
+        self.preload.wait()
+        if cell is None:
+            return cells.deferred.run_line(self.shell, self.session, line)
+        return cells.deferred.run_cell(self.shell, self.session, line, cell)
+
+    @no_var_expand
+    @cell_magic
+    def wasi_file(self, line: str, cell: str) -> None:
+        """Write the cell into the compile folder of the session, for later `%%wasi` cells to include.
+
+            %%wasi_file util.h
+            int twice(int x);
+
+        The file is in memory; cells that are compiled afterwards see it, and are compiled again when it changes.
+        """
+        try:
+            words = split(line)
+            if len(words) != 1:
+                raise UsageProblem("%%wasi_file NAME: one file name, such as util.h")
+            self.session.file(words[0], cell if cell.endswith("\n") else cell + "\n", cell_number(self.shell))
+        except UsageProblem as problem:
+            raise UsageError(problem.message) from None
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext wasilab`: register the magics and their completion; loading twice keeps the session."""
+    if any(isinstance(found, WasiMagics) for found in shell.magics_manager.registry.values()):
+        return
+    registered = WasiMagics(shell)
+    shell.register_magics(registered)
+    _draw_for_pages_only(shell)
+    transformers = getattr(shell, "input_transformers_cleanup", None)
+    if transformers is not None:
+        transformers.append(keep_empty_cell)
+    completer = getattr(shell, "Completer", None)
+    if completer is not None and hasattr(completer, "custom_matchers"):
+        completer.custom_matchers.append(_lazy_matcher(registered.preload, registered.session))
+    if wanted(shell):
+        registered.preload.begin()
+
+
+def keep_empty_cell(lines: list[str]) -> list[str]:
+    """Let a cell of nothing but `%%wasi LANG` reach the magic, which puts a template there.
+
+    IPython itself refuses a cell magic without a body.
+    """
+    first = lines[0] if lines else ""
+    alone = re.match(r"%%wasi(?:\s|$)", first) and not "".join(lines[1:]).strip()
+    return [first.rstrip("\n") + "\n", " \n"] if alone else lines
+
+
+keep_empty_cell.has_side_effects = True  # type: ignore[attr-defined]
+# IPython must not try it on a line that is being typed: with its empty line the cell would look complete.
+
+
+def _draw_for_pages_only(shell: Any) -> None:
+    """In a terminal, which shows text only, do not draw the picture of a run."""
+    formatter = getattr(shell, "display_formatter", None)
+    if formatter is not None and list(formatter.active_types) == ["text/plain"]:
+        formatter.mimebundle_formatter.for_type_by_name("wasilab.runs.run", "Run", _text_only)
+
+
+def _text_only(run: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    return {"text/plain": cells.deferred.report_text(run, output=not run.streamed)}
+
+
+def _lazy_matcher(preload: Preload, session: NotebookSession) -> Any:
+    """The completion matcher; what it needs is imported when Tab is first pressed on one of our lines."""
+    found: list[Any] = []
+
+    @context_matcher()  # type: ignore[untyped-decorator]
+    def wasilab_matcher(context: Any) -> dict[str, Any]:
+        text = context.full_text
+        if "%wasi" not in text:
+            return {"completions": []}
+        if not found:
+            preload.wait()
+            found.append(cells.deferred.matcher_for(session))
+        answer: dict[str, Any] = found[0](context)
+        return answer
+
+    return wasilab_matcher
