@@ -30,6 +30,7 @@ from wasilab.capabilities.host.sockets import listen
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.capabilities.streams import QueueInput
 from wasilab.module.module import from_wat
+from wasilab.wasi.host import NAME_COST
 
 from .conftest import Yard
 from .fuzz import resident
@@ -232,15 +233,41 @@ def test_host_calls_at_the_end_of_the_stack(raw: bool, stacks: bool) -> None:
 
 def test_bytes_written_in_all(yard: Yard) -> None:
     grants = wasilab.Grants(dirs={"/d": wasilab.HostDir(str(yard.inside), "rw")}, limits=Limits(bytes_written=25))
-    guest = yard.guest(grants=grants).iovec(IOVECS, (BUFFER, 10)).open("new", oflags=CREAT, rights=ALL)
+    (yard.inside / "new").write_bytes(b"")
+    guest = yard.guest(grants=grants).iovec(IOVECS, (BUFFER, 10)).open("new", rights=ALL)
     guest.call("fd_write", 4, IOVECS, 1, OUT).call("fd_write", 1, IOVECS, 1, OUT).call(
-        "fd_pwrite", 4, IOVECS, 1, 100, OUT
+        "fd_pwrite", 4, IOVECS, 1, 10, OUT
     )
     guest.call("fd_write", 4, IOVECS, 1, OUT).call("fd_write", 2, IOVECS, 1, OUT)
     run = guest.run().assert_answered(*["SUCCESS"] * 4, "NOSPC", "NOSPC")
     run.assert_refused(DeniedBy.QUOTA, "the limit of 25 bytes written is used up")
     assert [run[n].result["nwritten"] for n in (1, 2, 3)] == [10, 10, 5]
-    assert (yard.inside / "new").stat().st_size == 105
+    assert (yard.inside / "new").stat().st_size == 15
+
+
+def test_names_in_a_folder_of_the_host_are_bounded(yard: Yard) -> None:
+    """A program that makes empty files writes nothing, and could still fill a file system with them."""
+    folder = yard.inside / "many"
+    folder.mkdir()
+    grants = wasilab.Grants(dirs={"/d": wasilab.HostDir(folder, "rw")}, limits=Limits(bytes_written=100 * NAME_COST))
+    guest = yard.guest(grants=grants)
+    for number in range(120):
+        guest.call("path_create_directory", 3, f"d{number}")
+    run = guest.run()
+    made = sum(1 for _ in folder.iterdir())
+    assert run.errnos() == ["SUCCESS"] * made + ["NOSPC"] * (120 - made)
+    assert 95 < made < 100
+    run.assert_refused(DeniedBy.QUOTA, "a new name counts as")
+
+
+def test_a_file_that_grows_without_being_written_is_bounded(yard: Yard) -> None:
+    (yard.inside / "new").write_bytes(b"")
+    grants = wasilab.Grants(dirs={"/d": wasilab.HostDir(yard.inside, "rw")}, limits=Limits(bytes_written=1000))
+    guest = yard.guest(grants=grants).iovec(IOVECS, (BUFFER, 1)).open("new", rights=ALL)
+    guest.call("fd_filestat_set_size", 4, 1 << 40).call("fd_pwrite", 4, IOVECS, 1, 1 << 40, OUT)
+    guest.call("fd_seek", 4, 1 << 40, 0, OUT).call("fd_write", 4, IOVECS, 1, OUT)
+    guest.run().assert_answered("SUCCESS", "NOSPC", "NOSPC", "SUCCESS", "NOSPC")
+    assert (yard.inside / "new").stat().st_size == 0
 
 
 @RAW

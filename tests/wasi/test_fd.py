@@ -240,8 +240,8 @@ def test_readdir_leaves_out_names_that_are_not_utf8_and_says_so(make_guest) -> N
 
 def test_the_limit_of_bytes_written_cuts_then_refuses(make_guest) -> None:
     out: list[bytes] = []
-    guest = make_guest({"/": MemDir()}, stdout=CallbackOutput(out.append), max_bytes_written=10)
-    fd = guest.open("a", 1)
+    guest = make_guest({"/": MemDir({"a": ""})}, stdout=CallbackOutput(out.append), max_bytes_written=10)
+    fd = guest.open("a")
     assert guest.do("fd_write", fd, [b"1234", b"5678"]) == 8
     assert guest.do("fd_write", 1, [b"9", b"abc"]) == 2
     for answer in (guest.call("fd_write", fd, [b"x"]), guest.call("fd_pwrite", fd, [b"x"], 0)):

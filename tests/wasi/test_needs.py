@@ -114,11 +114,12 @@ def test_clocks_and_randomness_that_are_not_granted_are_named(make_guest) -> Non
 def test_a_limit_is_named_as_the_field_of_limits(make_guest) -> None:
     guest = make_guest({"/data": MemDir({"file": ""})}, max_fds=1, max_bytes_written=2)
     assert guest.call("path_open", 3, 0, "file", 0, READ, 0, 0).need == Need(NeedKind.LIMIT, limit="fds")
-    guest = make_guest({"/data": MemDir()}, max_bytes_written=2)
-    opened = guest.open("file", CREATE)
+    guest = make_guest({"/data": MemDir({"file": ""})}, max_bytes_written=2, max_names=0)
+    opened = guest.open("file")
     guest.do("fd_write", opened, [b"xx"])
     answer = guest.call("fd_write", opened, [b"x"])
     assert (answer.errno, answer.need) == (Errno.NOSPC, Need(NeedKind.LIMIT, limit="bytes_written"))
+    assert guest.call("path_create_directory", 3, "new").need == Need(NeedKind.LIMIT, limit="names")
 
 
 def test_a_full_folder_names_its_own_bound_and_not_a_limit_of_the_run(make_guest) -> None:

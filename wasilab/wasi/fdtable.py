@@ -55,8 +55,8 @@ class Descriptor:
     """An open descriptor. `life` distinguishes two openings that have the same number one after the other."""
 
     __slots__ = (
-        "allowed", "entries", "fd", "fdflags", "filetype", "inheriting", "life", "most", "most_inheriting", "object",
-        "owned", "path", "preopen", "rights", "strict", "withheld",
+        "allowed", "beyond", "entries", "fd", "fdflags", "filetype", "inheriting", "known_end", "life", "most",
+        "most_inheriting", "object", "owned", "path", "preopen", "rights", "strict", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +97,10 @@ class Descriptor:
         """The name under which it was granted, None if the guest opened it."""
         self.owned = owned
         """Whether closing the descriptor closes the object: not for what the grants hold and other runs may use."""
+        self.known_end = 0
+        """The file is known to reach so far: a write that begins before leaves no gap."""
+        self.beyond = False
+        """Whether the position was moved to where the next write may leave a gap."""
         self.entries: list[bytes] | None = None
         """The listing that `fd_readdir` serves from: packed dirents, in order."""
 

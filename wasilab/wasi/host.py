@@ -25,19 +25,28 @@ _STDIO = ("<stdin>", "<stdout>", "<stderr>")
 _MAX_NOTES = 100
 UNBOUNDED = 1 << 63
 """More bytes than anything can hold: no limit."""
+NAME_COST = 256
+"""Bytes that a name counts for beside its own: about what an inode takes on a disk. Without it a program could fill a
+file system with empty files and write nothing."""
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
+
+
+def name_cost(path: bytes, text: bytes = b"") -> int:
+    """The bytes that the last name of `path` counts for when it is made; `text` is that of a symbolic link."""
+    return NAME_COST + len(path.rstrip(b"/").rpartition(b"/")[2]) + len(text)
 
 
 class Host:
     """What one run of a guest holds.
 
     `args` and `environ` are byte strings without NUL (or `Strings` of your own); `environ` entries are `NAME=value`.
-    `preopens` maps the guest's
-    names ("/", "/data") to directories, which become descriptors 3, 4, ... in that order; `sockets` (listening)
-    follow them. A standard stream that is None is not open. `rights` is "strict" or "compat" (see `rights.py`);
-    `withheld` names, as `Rights` bits by guest path, what a directory and all beneath it lack in either mode.
-    `max_bytes_written` bounds the bytes that the run writes (None: unbounded), `max_io` those that one call moves: the
-    engine passes on no more of a guest's buffers, so reads and writes may be short.
+    `preopens` maps the guest's names ("/", "/data") to directories, which become descriptors 3, 4, ... in that order;
+    `sockets` (listening) follow them. A standard stream that is None is not open. `rights` is "strict" or "compat" (see
+    `rights.py`); `withheld` maps a guest path to the `Rights` bits that the directory and all beneath it lack in either
+    mode.
+    `max_bytes_written` bounds the bytes that the run writes (None: unbounded), and `max_names` the names that it adds
+    to directories, less those that it removes. `max_io` bounds the bytes that one call moves: the engine passes on no
+    more of a guest's buffers, so reads and writes may be short.
 
     Raises `ValueError` for arguments that cannot be passed to a guest.
     """
@@ -57,6 +66,7 @@ class Host:
         rights: str = "strict",
         max_fds: int = 256,
         max_bytes_written: int | None = None,
+        max_names: int | None = None,
         max_io: int = 64 << 20,
         withheld: Mapping[str, int] | None = None,
     ) -> None:
@@ -74,9 +84,13 @@ class Host:
         self.random: RandomSource = random if random is not None else Random.nothing()
         self.interrupt = interrupt if interrupt is not None else Interrupt()
         self.written = 0
-        """Bytes written so far by the whole run."""
+        """Bytes written so far by the whole run: contents, growth without contents, and `NAME_COST` for each name."""
         self.most_written = max_bytes_written if max_bytes_written is not None else UNBOUNDED
         """Bytes that the whole run may write; it may be changed while the guest runs."""
+        self.names = 0
+        """Names added to directories so far, less those removed."""
+        self.most_names = max_names if max_names is not None else UNBOUNDED
+        """Names that the whole run may add; it may be changed while the guest runs."""
         self.max_io = max_io
         self.notes: list[str] = []
         """Remarks on the run although no call failed, such as names left out of a listing."""
@@ -190,6 +204,23 @@ class Host:
         why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
         reason = f"{what} lacks the right {r.names(missing)}, {why}"
         raise WasiError(Errno.NOTCAPABLE, reason, DeniedBy.RIGHT, Need(NeedKind.COMPAT))
+
+    def require_bytes(self, count: int, what: str = "this") -> None:
+        """Raise NOSPC unless the run may still write `count` bytes, which `what` counts for."""
+        left = self.most_written - self.written
+        if count <= left:
+            return
+        limit = f"the limit of {self.most_written} bytes written"
+        reason = f"{what} counts as {count} bytes and {left} are left of {limit}" if left > 0 else f"{limit} is used up"
+        need = Need(NeedKind.LIMIT, limit="bytes_written")
+        raise WasiError(Errno.NOSPC, f"{reason}; raise limits.bytes_written", DeniedBy.QUOTA, need)
+
+    def require_name(self, cost: int) -> None:
+        """Raise NOSPC unless the run may still add a name that counts for `cost` bytes (`name_cost`)."""
+        if self.names >= self.most_names:
+            reason = f"the limit of {self.most_names} new names is used up; raise limits.names"
+            raise WasiError(Errno.NOSPC, reason, DeniedBy.QUOTA, Need(NeedKind.LIMIT, limit="names"))
+        self.require_bytes(cost, "a new name")
 
     def note(self, sentence: str) -> None:
         """Add a remark to `notes`: each sentence once, at most a hundred."""

@@ -20,6 +20,7 @@ from ...trace.answers.refusals import missed_streams
 from ...trace.columns.decode import Batch, built_in_plan, bytes_moved
 from ...trace.record.recorder import DID_NOT_RETURN, Life
 from ...trace.trace import Trace
+from ...wasi.host import NAME_COST
 from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
 from ...wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
 
@@ -84,7 +85,7 @@ class Evidence:
     fds: int = 0
     """The most descriptors open at once."""
     written: int = 0
-    """The most bytes that one run wrote."""
+    """The most bytes that one run wrote, with what its names and the growth of its files count for (`wasi/host.py`)."""
     largest: int = 0
     """The most bytes that one call moved."""
     seconds: float = 0.0
@@ -157,7 +158,7 @@ class Evidence:
         moved = bytes_moved(records["call"], records["errno"], records["result"], records["args"], functions)
         self.largest = max(self.largest, int(moved.max()) if len(moved) else 0)
         writing = np.isin(records["call"], [SNAPSHOT1[n].number for n in ("fd_write", "fd_pwrite", "sock_send")])
-        self.written = max(self.written, int(moved[writing].sum()))
+        self.written = max(self.written, int(moved[writing].sum()) + _names_and_growth(trace))
         events = sorted(
             [(life.opened_seq, 1) for life in trace.store.lives.values()]
             + [(life.closed_seq, -1) for life in trace.store.lives.values() if life.closed_seq >= 0]
@@ -166,6 +167,32 @@ class Evidence:
         for _, step in events:
             now += step
             self.fds = max(self.fds, now)
+
+
+def _names_and_growth(trace: Trace) -> int:
+    """What the names that a run made and the sizes that it set count for in `Limits.bytes_written`, at most.
+
+    A trace does not say whether a file that was opened with creat existed, nor how large a file was before. The gaps
+    that writes beyond the end leave are not counted.
+    """
+    count = 0
+    lengths = np.array([0, *map(len, trace.store.paths)], np.int64)
+    for name in ("path_open", "path_create_directory", "path_symlink", "path_link", "fd_filestat_set_size"):
+        how = built_in_plan(SNAPSHOT1[name].number)
+        words = {param.name: param.word for param in how.params}
+        rows = np.flatnonzero((trace.column("call") == how.number) & (trace.column("errno") == 0))
+        for part, index, _ in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
+            batch = Batch(part, index, how)
+            if name == "fd_filestat_set_size":
+                count += int(batch.word64(words["size"]).sum())
+                continue
+            made = np.ones(len(index), bool)
+            if name == "path_open":
+                made = (batch.word(words["oflags"]) & int(Oflags.CREAT)) != 0
+            count += int((NAME_COST + lengths[batch.records["path"]])[made].sum())
+            if name in ("path_symlink", "path_link"):  # the path above is the text, or the old name
+                count += sum(map(len, batch.aux))
+    return count
 
 
 def read(*traces: Trace) -> Evidence:

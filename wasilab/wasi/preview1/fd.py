@@ -8,12 +8,11 @@ sense, unless the function says otherwise.
 from __future__ import annotations
 
 from ...capabilities.protocols import FileType
-from ...capabilities.refusal import DeniedBy, Need, NeedKind
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor
 from ..host import Host
 from ..operations import Operation as Op
-from ..types import DIRENT, Prestat
+from ..types import DIRENT, Fdflags, Prestat
 from ..types import Rights as R
 from . import signature as s
 from .signature import Param, Result, call
@@ -22,7 +21,8 @@ MAX_BUFFERS = 1024
 """Buffers that one call may name (POSIX IOV_MAX on Linux)."""
 
 _TOP = 1 << 63
-_DIRECTORY = int(FileType.DIRECTORY)
+_DIRECTORY, _REGULAR = int(FileType.DIRECTORY), int(FileType.REGULAR_FILE)
+_APPEND = int(Fdflags.APPEND)
 _SEEK, _CUR = int(R.FD_SEEK), 1
 _WHENCE_OF_UNSTABLE = (1, 2, 0)
 
@@ -83,10 +83,12 @@ def fd_write(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#fd_write
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/writev.html
     """
-    if len(buffers) != 1 or len(buffers[0]) > host.most_written - host.written:
-        buffers = writable(host, buffers)
+    gap = _gap(d, d.object.tell()) if d.beyond else 0
+    if len(buffers) != 1 or len(buffers[0]) + gap > host.most_written - host.written:
+        buffers = writable(host, buffers, gap)
     count: int = d.object.write(buffers)
-    host.written += count
+    host.written += count + gap
+    d.beyond = False
     return count
 
 
@@ -139,8 +141,11 @@ def fd_pwrite(host: Host, d: Descriptor, buffers: list[memoryview], offset: int)
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/pwrite.html
     """
     _check_offset(offset)
-    count: int = d.object.pwrite(writable(host, buffers), offset)
-    host.written += count
+    gap = _gap(d, offset) if offset > d.known_end else 0
+    count: int = d.object.pwrite(writable(host, buffers, gap), offset)
+    host.written += count + gap
+    if count:
+        d.known_end = max(d.known_end, offset + count)
     return count
 
 
@@ -175,6 +180,8 @@ def fd_seek(host: Host, d: Descriptor, offset: int, whence: int) -> int:
     if _SEEK & ~d.allowed and (offset or whence != _CUR):
         host.check(d, _SEEK)
     position: int = d.object.seek(offset, whence)
+    if position > d.known_end:
+        d.beyond = True
     return position
 
 
@@ -271,6 +278,7 @@ def fd_allocate(host: Host, d: Descriptor, offset: int, length: int) -> None:
         ENOTSUP: the file lies on the host
         EINVAL: the length is 0, or the offset or length is 2**63 or more
         EFBIG: offset plus length is beyond 2**63 - 1
+        ENOSPC: the in-memory directory is full, or the limit of bytes written is used up
         EBADF: the descriptor is a directory
 
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#fd_allocate
@@ -280,7 +288,10 @@ def fd_allocate(host: Host, d: Descriptor, offset: int, length: int) -> None:
         raise WasiError(Errno.INVAL, "the length is 0, or the offset or the length is 2**63 or more")
     if offset + length >= _TOP:
         raise WasiError(Errno.FBIG, "the range ends beyond 2**63 - 1")
+    growth = max(0, offset + length - d.object.stat().size)
+    host.require_bytes(growth, "the growth of the file")
     d.object.allocate(offset, length)
+    host.written += growth
 
 
 # -- the table of descriptors ------------------------------------------------------------------------------------------
@@ -419,21 +430,27 @@ def readable(buffers: list[memoryview]) -> list[memoryview]:
     return buffers
 
 
-def writable(host: Host, buffers: list[memoryview]) -> list[memoryview]:
-    """The buffers of one writing call, cut to what the run may still write; NOSPC when nothing is left."""
+def writable(host: Host, buffers: list[memoryview], gap: int = 0) -> list[memoryview]:
+    """The buffers of one writing call, cut to what the run may still write; NOSPC when nothing is left.
+
+    `gap` is the number of bytes by which the file grows before what is written: they count as well.
+    """
     if len(buffers) > MAX_BUFFERS:
         raise _too_many()
-    room = host.most_written - host.written
+    room = host.most_written - host.written - gap
     if sum(map(len, buffers)) > room:
-        if room <= 0:
-            raise WasiError(
-                Errno.NOSPC,
-                f"the limit of {host.most_written} bytes written is used up",
-                DeniedBy.QUOTA,
-                Need(NeedKind.LIMIT, limit="bytes_written"),
-            )
+        host.require_bytes(gap + 1)
         return _cut(buffers, room)
     return buffers
+
+
+def _gap(d: Descriptor, position: int) -> int:
+    """The bytes from the end of a file to `position`: by so many a write there makes it grow without contents."""
+    if d.filetype != _REGULAR or d.fdflags & _APPEND:
+        return 0
+    end: int = d.object.stat().size
+    d.known_end = max(d.known_end, end)
+    return max(0, position - end)
 
 
 def _too_many() -> WasiError:

@@ -120,6 +120,7 @@ def fd_filestat_set_size(host: Host, d: Descriptor, size: int) -> None:
     Errors:
         EINVAL: a size of 2**63 or more, or a file that is not open for writing
         EFBIG: the size is beyond what the file system can hold
+        ENOSPC: the in-memory directory is full, or the limit of bytes written is used up
         EBADF: the descriptor is a directory
 
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#fd_filestat_set_size
@@ -127,7 +128,10 @@ def fd_filestat_set_size(host: Host, d: Descriptor, size: int) -> None:
     """
     if size >= _TOP:
         raise WasiError(Errno.INVAL, f"the size {size} is 2**63 or more")
+    growth = max(0, size - d.object.stat().size)
+    host.require_bytes(growth, "the growth of the file")
     d.object.set_size(size)
+    host.written += growth
 
 
 @call(

@@ -17,7 +17,7 @@ from ...capabilities.refusal import DeniedBy, Need, NeedKind, Refused
 from .. import rights as r
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor
-from ..host import Host
+from ..host import Host, name_cost
 from ..operations import Operation as Op
 from ..types import Fdflags, Filestat, Oflags
 from ..types import Rights as R
@@ -81,6 +81,7 @@ def path_open(
         ENOTDIR: directory is asked for and it is not one
         ELOOP: the last component is a symbolic link and symlink_follow is not set
         EMFILE: the grant's limit of open descriptors is reached
+        ENOSPC: the device or in-memory directory is full, or the limit of names or of bytes written is used up
         EINVAL: an undefined flag, or directory together with creat, excl or trunc
 
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#path_open
@@ -97,7 +98,13 @@ def path_open(
     host.fds.require_room()
     write = base & _WRITE != 0
     how = _how(base & _READ != 0 or not write, write, oflags, fdflags, dirflags == 1)
+    cost = 0
+    if how.create and not _exists(d, name, how.follow and not how.exclusive):
+        cost = name_cost(path)
+        host.require_name(cost)
     opened = d.object.open(name, how)
+    if cost:
+        _added(host, cost)
     try:
         filetype = int(opened.filetype)
         if write and filetype == _DIRECTORY:
@@ -251,11 +258,15 @@ def path_create_directory(host: Host, d: Descriptor, path: bytes) -> None:
 
     Errors (and those of every path, `PATH_ERRORS`):
         EEXIST: the name is taken
+        ENOSPC: the device or in-memory directory is full, or the limit of names or of bytes written is used up
 
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#path_create_directory
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/mkdirat.html
     """
-    d.object.mkdir(_name(path))
+    name, cost = _name(path), name_cost(path)
+    host.require_name(cost)
+    d.object.mkdir(name)
+    _added(host, cost)
 
 
 @call(33, Op.REMOVE, Param("fd", s.FD_ARGUMENT, R.PATH_REMOVE_DIRECTORY), Param("path", s.PATH), errors=PATH_ERRORS)
@@ -272,6 +283,7 @@ def path_remove_directory(host: Host, d: Descriptor, path: bytes) -> None:
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/unlinkat.html
     """
     d.object.rmdir(_name(path))
+    host.names -= 1
 
 
 @call(36, Op.REMOVE, Param("fd", s.FD_ARGUMENT, R.PATH_UNLINK_FILE), Param("path", s.PATH), errors=PATH_ERRORS)
@@ -288,6 +300,7 @@ def path_unlink_file(host: Host, d: Descriptor, path: bytes) -> None:
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/unlinkat.html
     """
     d.object.unlink(_name(path))
+    host.names -= 1
 
 
 @call(
@@ -303,12 +316,16 @@ def path_symlink(host: Host, target: bytes, d: Descriptor, path: bytes) -> None:
 
     Errors (and those of every path, `PATH_ERRORS`):
         EEXIST: the name is taken
+        ENOSPC: the device or in-memory directory is full, or the limit of names or of bytes written is used up
         EPERM: the text is an absolute path, new_path leaves the directory, or the grant is read-only
 
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#path_symlink
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/symlinkat.html
     """
-    d.object.symlink(_name(target), _name(path))
+    text, name, cost = _name(target), _name(path), name_cost(path, target)
+    host.require_name(cost)
+    d.object.symlink(text, name)
+    _added(host, cost)
 
 
 @call(
@@ -346,6 +363,7 @@ def path_link(host: Host, old: Descriptor, old_flags: int, old_path: bytes, new:
 
     Errors (and those of every path, `PATH_ERRORS`):
         EEXIST: the name is taken
+        ENOSPC: the device or in-memory directory is full, or the limit of names or of bytes written is used up
         EXDEV: the two directories are not on one file system
         EPERM: a path leaves its directory, the old path is a directory, or a grant is read-only
 
@@ -353,11 +371,13 @@ def path_link(host: Host, old: Descriptor, old_flags: int, old_path: bytes, new:
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/linkat.html
     """
     follow = _follow(old_flags)
-    name, new_name = _name(old_path), _name(new_path)
+    name, new_name, cost = _name(old_path), _name(new_path), name_cost(new_path)
+    host.require_name(cost)
     try:
         old.object.link(name, new.object, new_name, follow)
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
+    _added(host, cost)
 
 
 @call(
@@ -381,10 +401,12 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/renameat.html
     """
     name, new_name = _name(old_path), _name(new_path)
+    replaces = _exists(new, new_name, False)
     try:
         old.object.rename(name, new.object, new_name)
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
+    host.names -= replaces
 
 
 def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descriptor, new_name: str) -> BaseException:
@@ -395,6 +417,21 @@ def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descrip
     else:
         second = need is not None and need.guest == new_name != name
     return host.explain(error, new if second else old) or error
+
+
+def _exists(d: Descriptor, name: str, follow: bool) -> bool:
+    """Whether there is something at a path; an error of looking is left to the operation that follows."""
+    try:
+        d.object.stat_path(name, follow)
+    except OSError as error:
+        return error.errno != errno.ENOENT
+    return True
+
+
+def _added(host: Host, cost: int) -> None:
+    """Count a name that was made."""
+    host.names += 1
+    host.written += cost
 
 
 def _name(raw: bytes) -> str:
