@@ -1,8 +1,9 @@
-"""Looking at modules: what is found, what is asked of WASI, and one clear sentence for everything that is no module."""
+"""Inspecting modules: what is found, and one clear sentence for a file that is not a module."""
 
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,11 @@ def test_the_kind_follows_the_exported_functions(text: str, kind: str) -> None:
     assert Module(wasm(text)).kind == kind
 
 
-def test_a_component_is_known_as_one() -> None:
+def test_a_component_is_recognised() -> None:
     assert Module(b"\0asm\x0d\0\1\0").kind == "component"
 
 
-def test_types_of_the_gc_proposal_are_stepped_over() -> None:
+def test_types_of_the_gc_proposal_are_skipped() -> None:
     text = """(module
       (rec (type $a (struct (field i32) (field (mut (ref null $a))))) (type $b (array (mut i8))))
       (type $c (sub (struct (field i64)))) (type $d (sub final $c (struct (field i64) (field anyref))))
@@ -117,11 +118,11 @@ def test_a_path_a_text_and_bytes_load(tmp_path: Path) -> None:
         (b"\0asm\1\0\0\0\1\5\xff\xff\xff\xff\x0f", "4,294,967,295 items are announced"),
         (b"\0asm\1\0\0\0\2\7\1\1a\1\xff\0\0", "not UTF-8"),
         (b"\0asm\1\0\0\0\x63\0", "section 99"),
-        (b"\0asm\1\0\0\0\1\2\1\x10", "is no type"),
+        (b"\0asm\1\0\0\0\1\2\1\x10", "is not a type"),
         (b"\0asm\1\0\0\0\2\7\1\1a\1b\0\5", "names type 5"),
     ],
 )
-def test_what_is_no_module_is_one_clear_sentence(data: bytes, said: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_module_gets_one_clear_sentence(data: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "f.wasm"
     path.write_bytes(data)
     for source in (path, data):
@@ -131,7 +132,7 @@ def test_what_is_no_module_is_one_clear_sentence(data: bytes, said: str, tmp_pat
         assert "f.wasm" in str(caught.value)
 
 
-def test_a_large_file_that_is_no_module_is_refused_by_its_head(tmp_path: Path) -> None:
+def test_a_large_file_that_is_not_a_module_is_refused_by_its_head(tmp_path: Path) -> None:
     path = tmp_path / "big.wasm"
     with path.open("wb") as file:
         file.write(b"not wasm")
@@ -144,7 +145,7 @@ def test_a_large_file_that_is_no_module_is_refused_by_its_head(tmp_path: Path) -
         load(path)
 
 
-def test_a_large_module_is_looked_at_without_reading_its_code(tmp_path: Path) -> None:
+def test_the_code_of_a_large_module_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "big.wasm"
     size = 100 << 20
     leb = bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14 & 0x7F | 0x80, size >> 21])
@@ -163,6 +164,12 @@ def test_paths_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")  # to open it would wait for a writer
+    with pytest.raises(ModuleError, match="is a FIFO, socket or device"):
+        load(tmp_path / "fifo")
+
+
 def test_every_truncation_of_a_module_is_a_module_or_a_clear_error() -> None:
     whole = wasm()
     outcomes = []
@@ -176,7 +183,7 @@ def test_every_truncation_of_a_module_is_a_module_or_a_clear_error() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 400), st.integers(0, 255))
-def test_no_bytes_whatever_raise_anything_else(tail: bytes, at: int, value: int) -> None:
+def test_arbitrary_bytes_raise_nothing_else(tail: bytes, at: int, value: int) -> None:
     changed = bytearray(wasm())
     changed[at % len(changed)] = value
     for data in (b"\0asm\1\0\0\0" + tail, bytes(changed)):

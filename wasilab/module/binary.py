@@ -1,8 +1,8 @@
-"""The bytes of the WebAssembly binary format: a bounded reader, and the types that imports and exports have.
+"""The elements of the WebAssembly binary format: a bounded reader, and the types of imports and exports.
 
-`module` uses this to look at a module. It knows no section but reads what stands in them: LEB128 numbers, names,
-value types, limits, the type section (with the recursive groups, structs and arrays of the GC proposal, so that
-such a module can be looked at, even though only function types matter to WASI). Source: WebAssembly core 3.0, 5.2-5.5.
+`module.py` knows the sections; here is what they consist of: LEB128 numbers, names, value types, limits, and the type
+section. Recursive groups, structs and arrays of the GC proposal are skipped correctly, so that such a module can be
+inspected, although only function types matter to WASI. Source: WebAssembly core 3.0, 5.2-5.5.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_NAME = 100_000
 
 
 class WasmFormatError(ValueError):
-    """The bytes break the binary format; the message says where and how."""
+    """The bytes violate the binary format; the message says where and how."""
 
 
 class FuncType(NamedTuple):
@@ -44,12 +44,12 @@ class MemoryType(NamedTuple):
 
     @property
     def min_bytes(self) -> int:
-        """Bytes at the start."""
+        """The initial size in bytes."""
         return self.minimum * self.page_size
 
     @property
     def max_bytes(self) -> int | None:
-        """Bytes that the module lets it grow to, None where it sets no bound."""
+        """The largest size in bytes that the module allows; None where it sets no bound."""
         return None if self.maximum is None else self.maximum * self.page_size
 
     def __str__(self) -> str:
@@ -139,7 +139,7 @@ class Reader:
             raise WasmFormatError(f"the name at byte {body.position:,} is not UTF-8") from None
 
     def count(self, smallest: int) -> int:
-        """The length of a vector whose items take `smallest` bytes at least: refused when they cannot be there."""
+        """The length of a vector whose items take at least `smallest` bytes; refused when there is no room for them."""
         number = self.u32()
         if number * smallest > self.end - self.position:
             raise WasmFormatError(f"{number:,} items are announced at byte {self.position:,}: more than are there")
@@ -156,7 +156,7 @@ def value_type(reader: Reader) -> str:
     try:
         return _VALUE_TYPES[byte]
     except KeyError:
-        raise WasmFormatError(f"0x{byte:02x} at byte {reader.position - 1:,} is no value type") from None
+        raise WasmFormatError(f"0x{byte:02x} at byte {reader.position - 1:,} is not a value type") from None
 
 
 def read_limits(reader: Reader) -> tuple[int, int | None, bool, bool, int]:
@@ -202,7 +202,7 @@ def _subtype(reader: Reader, form: int) -> FuncType | None:
     if form == 0x5E:
         _field(reader)
         return None
-    raise WasmFormatError(f"0x{form:02x} at byte {reader.position - 1:,} is no type")
+    raise WasmFormatError(f"0x{form:02x} at byte {reader.position - 1:,} is not a type")
 
 
 def _field(reader: Reader) -> None:

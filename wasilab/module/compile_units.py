@@ -1,9 +1,9 @@
-"""Which compile unit holds which addresses: the first entry of each unit of a DWARF 2 to 4 module, read by hand.
+"""The addresses of each compile unit, from the first entry of each unit in DWARF 2 to 4.
 
-For: `source.py`, which asks about a few addresses of a program whose C library has a hundred units. pyelftools parses
-the whole abbreviation table of a unit to read its first entry, milliseconds each; here only that entry's is read. What
-is not of the plain kind (DWARF 5, unknown forms, damage) is answered with None, and pyelftools reads it. Not for:
-line tables.
+`dwarf.py` asks about a few addresses of a program whose C library has a hundred units. To read the first entry of a
+unit, pyelftools parses the unit's whole abbreviation table, which takes milliseconds for each. Here only the one
+abbreviation is read. For anything else (DWARF 5, unknown forms, damage) the answer is None, and pyelftools reads it.
+Not here: line tables.
 
 The formats: DWARF 4 (dwarfstd.org), sections 7.5.1.1 (unit header), 7.5.3 (abbreviations), 7.5.4 (forms), 7.24 (range
 lists).
@@ -25,7 +25,7 @@ _NO_BASE = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class UnitHead:
-    """One compile unit: where it begins in `.debug_info`, the name of its main file, its address ranges."""
+    """One compile unit: its offset in `.debug_info`, the name of its main file, its address ranges."""
 
     offset: int
     name: str
@@ -33,7 +33,7 @@ class UnitHead:
 
 
 def unit_heads(info: bytes, abbrev: bytes, strings: bytes, ranges: bytes, limit: int) -> list[UnitHead] | None:
-    """The first `limit` units; None when something is not of the plain kind."""
+    """The first `limit` units; None when there is something that this reader does not know."""
     found: list[UnitHead] = []
     at = total = 0
     try:
@@ -62,7 +62,7 @@ def unit_heads(info: bytes, abbrev: bytes, strings: bytes, ranges: bytes, limit:
 def _first_entry(
     info: bytes, at: int, abbrev: bytes, table: int, strings: bytes
 ) -> dict[int, tuple[int, int | str]] | None:
-    """Attribute -> (form, value) of the entry at `at`."""
+    """Attribute -> (form, value) of the entry at offset `at` of `info`; None for an unknown form."""
     code, at = _uleb(info, at)
     number, table = _uleb(abbrev, table)
     if number != code:  # compilers number the unit's own entry first

@@ -1,10 +1,11 @@
-"""From a place in a module's code to a line of source: DWARF, read lazily.
+"""Source lines of addresses in a module: DWARF, read lazily.
 
-A stack frame is an offset in the module; minus the offset of the code section's payload it is a DWARF address. Only the
-compile units that are asked for are decoded: all of a C library's line tables take seconds, one unit's milliseconds.
-Nothing is read until somebody looks, and damaged DWARF gives no lines, never an error: it is a stranger's data.
+A stack frame holds an offset in the module. That offset, less the offset of the code section's payload, is a DWARF
+address. Only the compile units that are needed are decoded: all line tables of a C library take seconds, those of one
+unit take milliseconds. Nothing is read before the first question. Damaged DWARF gives no lines and never an error,
+because it is a stranger's data.
 
-Not here: taking stacks (`engine/stacks.py`), showing annotated source (`views/`).
+Not here: taking stacks (`engine/calls/stacks.py`), showing annotated source (`views/`).
 """
 
 from __future__ import annotations
@@ -14,19 +15,17 @@ import threading
 from bisect import bisect_right
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .compile_units import unit_heads
-
-if TYPE_CHECKING:
-    from .module import Module
+from .module import Module
 
 MAX_UNITS = 20_000
-"""Compile units looked at; a program with more keeps those."""
+"""Compile units that are read; a program with more has lines for these only."""
 MAX_ROWS = 2_000_000
-"""Line table rows of one unit that are decoded."""
+"""Rows of one unit's line table that are decoded."""
 _PROLOGUE = 16
-"""A function's declaration of locals comes before its first row; a trap there is shown at that row."""
+"""Bytes: a function declares its locals before its first row. A trap there is shown at that row."""
 _SECTIONS = (
     "info", "abbrev", "str", "line", "line_str", "ranges", "rnglists", "addr", "str_offsets", "aranges",
 )  # fmt: skip
@@ -39,7 +38,7 @@ _ALL = (
 
 
 class Location(NamedTuple):
-    """A line of source: `file` as the compiler was told it (its name only), the directory, the line from 1."""
+    """A line of source: the name of its file, its number from 1, and the file's directory."""
 
     file: str
     line: int
@@ -47,24 +46,24 @@ class Location(NamedTuple):
 
 
 class _Unit:
-    """One compile unit: its address ranges now, its rows when first asked for."""
+    """One compile unit: its rows are decoded when they are first needed."""
 
     __slots__ = ("addresses", "cu", "locations", "name", "offset")
 
     def __init__(self, offset: int, name: str | None, cu: Any = None) -> None:
         self.offset = offset
-        """In `.debug_info`."""
+        """Where it begins in `.debug_info`."""
         self.name = name
-        """Its main file, None when that was not read."""
+        """Its main file; None when that was not read."""
         self.cu = cu
         self.addresses: list[int] | None = None
         self.locations: list[Location | None] = []
 
 
 class SourceMap:
-    """Source locations of one module. Made by `source_map`; reads nothing before the first `locate`.
+    """Source locations of one module. Made by `source_map`. It reads nothing before the first question.
 
-    Any thread may ask; one reads at a time.
+    Any thread may ask; one of them reads at a time.
     """
 
     def __init__(self, module: Module) -> None:
@@ -78,7 +77,7 @@ class SourceMap:
         self._lock = threading.Lock()
 
     def locate(self, offset: int) -> Location | None:
-        """The line of the instruction at byte `offset` of the module, None where there is none."""
+        """The line of the instruction at byte `offset` of the module; None where there is none."""
         if offset in self._cache:
             return self._cache[offset]
         with self._lock:
@@ -92,7 +91,7 @@ class SourceMap:
         return found
 
     def unit_name(self, offset: int) -> str | None:
-        """The main file of the compile unit that holds an instruction, None when it is not known; quick."""
+        """The main file of the compile unit of an instruction; None when it is not known. Decodes no line table."""
         with self._lock:
             try:
                 self._begin()
@@ -102,7 +101,7 @@ class SourceMap:
         return None if unit is None else unit.name
 
     def is_own(self, location: Location | None) -> bool:
-        """Whether a location lies in the file that the person wrote (any file if it is not known which)."""
+        """Whether a location is in the file that the person wrote. Without a known file, every location is."""
         if location is None:
             return False
         return self._own is None or location.file == self._own
@@ -124,7 +123,7 @@ class SourceMap:
                     for begin, end in head.ranges])  # fmt: skip
 
     def _keep(self, entries: list[tuple[int, int, _Unit]]) -> None:
-        # A linker leaves what it dropped at address 0 or at the top: the live range starts above.
+        # A linker leaves the code that it dropped at address 0 or at the top of the address space.
         self._ranges = sorted((e for e in entries if 0 < e[0] < e[1]), key=lambda e: e[0])
         self._starts = [begin for begin, _, _ in self._ranges]
 
@@ -184,9 +183,9 @@ class SourceMap:
             if state.file not in files:
                 files[state.file] = _file_name(program.header, state.file)
             name, directory = files[state.file]
-            if 0 < state.line < 1 << 24:  # line 0 marks code of no line (compiler made): it belongs to the line before
+            if 0 < state.line < 1 << 24:  # line 0 is code that the compiler made: it belongs to the line before
                 rows.append((state.address, Location(name, state.line, directory) if name else None))
-        # An end of a sequence may share its address with the start of the next one, which then counts.
+        # The end of a sequence may have the same address as the start of the next one, which counts then.
         rows.sort(key=lambda row: (row[0], row[1] is not None))
         unit.addresses = [address for address, _ in rows]
         unit.locations = [location for _, location in rows]
@@ -212,7 +211,7 @@ def _unit_ranges(ranges: Any, cu: Any, attributes: Any, low: int) -> list[tuple[
 
 
 def _file_name(header: Any, index: int) -> tuple[str, str]:
-    """(name, directory) of a line program's file number, "" when it is not there."""
+    """(name, directory) of a file number of a line program; empty when there is no such file."""
     entries = header["file_entry"]
     five = header["version"] >= 5
     at = index if five else index - 1
@@ -244,5 +243,5 @@ def _dwarf_info(module: Module) -> Any:
 
 @lru_cache(maxsize=16)
 def source_map(module: Module) -> SourceMap | None:
-    """The module's source map, None when it holds no line tables. Cached by the module's bytes."""
+    """The module's source map; None when it has no line tables. Cached by the module's bytes."""
     return SourceMap(module) if module.has_dwarf else None

@@ -1,10 +1,10 @@
-"""A .wasm looked at, not run: its imports and exports, what it asks of WASI, its memories, names and debug sections.
+"""What a WebAssembly module contains, read without running it: imports, exports, memories, names, debug sections.
 
-The section parser here reads only what a person wants to know before running a module (types, imports, exports,
-memories, the start function, custom sections); function bodies are skipped, so a module of 100 MB costs little more
-than its reading. Wasmtime validates the whole when the module is compiled for a run (`engine/`). Every byte is
-hostile: each length is checked against what is left before it is used. Source: WebAssembly core 3.0, chapter 5
-(binary format), and the appendix on the name section.
+The section parser reads only what a person wants to know before a run (types, imports, exports, memories, the start
+function, custom sections). It skips function bodies, so a module of 100 MB costs little more than reading its file.
+Wasmtime validates the whole module when it is compiled for a run (`engine/`). Every byte is hostile: each length is
+checked against what is left before it is used. Source: WebAssembly core 3.0, chapter 5 (binary format), and its
+appendix on the name section.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _LOOKALIKES = (
 
 
 class ModuleError(ValueError):
-    """A file or text that is not a WebAssembly module; the message is one sentence for a person, its names escaped."""
+    """A file or text is not a WebAssembly module. The message is one sentence for a person, with names escaped."""
 
     def __init__(self, message: str) -> None:
         super().__init__(visible(message, lines=True))
 
 
 class Import:
-    """One import: the `module` and `name` it is asked under, and its `type` (`FuncType` for functions)."""
+    """One import: its `module` and `name`, and its `type` (`FuncType` for functions)."""
 
     __slots__ = ("module", "name", "type")
 
@@ -61,7 +61,7 @@ class Import:
 
 
 class Export:
-    """One export: its `name`, its `kind` ("func", "table", "memory", "global", "tag"), the `index` in that space."""
+    """One export: its `name`, its `kind` ("func", "table", "memory", "global", "tag"), and its index in that kind."""
 
     __slots__ = ("index", "kind", "name")
 
@@ -77,8 +77,8 @@ class Export:
 class Module:
     """A WebAssembly module with the source it came from, when it was compiled here.
 
-    `data` are the bytes of the binary, `name` what reports call it. `source`, `lang` and `source_name` are the text
-    it was compiled from, its language ("c", "wat", ...) and the name that the compiler saw (it stands in the DWARF).
+    `data` is the binary. `name` is what reports call it. `source`, `lang` and `source_name` are the text that it was
+    compiled from, the language ("c", "wat", ...) and the file name that the compiler saw, which DWARF repeats.
     Raises `ModuleError` when the bytes are not a module.
     """
 
@@ -97,21 +97,21 @@ class Module:
         self.lang = lang
         self.source_name = source_name
         self.warnings = ""
-        """What the compiler wrote although it succeeded (warnings); "" for a module that was loaded."""
+        """The compiler's warnings; "" for a module that was loaded."""
         self.is_component = False
         self.types: list[FuncType | None] = []
         self.imports: list[Import] = []
         self.exports: list[Export] = []
         self.memories: list[MemoryType] = []
-        """All memories, the imported ones first (the index space of memories)."""
+        """All memories by index: the imported ones come first."""
         self.tables = 0
-        """How many tables the module defines (imported ones not counted)."""
+        """How many tables the module defines, without imported ones."""
         self.functions: list[int] = []
-        """The type index of each function that the module defines (imported ones not counted)."""
+        """The type index of each function that the module defines, without imported ones."""
         self.start: int | None = None
-        """The index of the start function, run at instantiation; None if there is none."""
+        """The index of the start function, which runs at instantiation; None if there is none."""
         self.code_offset: int | None = None
-        """Byte offset of the code section's payload: DWARF addresses count from here. None without code."""
+        """Byte offset of the code section's payload, from which DWARF counts addresses. None without code."""
         self._custom: list[tuple[str, int, int]] = []
         _check_head(self.bytes[:16], name)
         try:
@@ -136,13 +136,13 @@ class Module:
 
     @cached_property
     def wasi_imports(self) -> list[Import]:
-        """The imports under the names of WASI preview 1 and of its predecessor `wasi_unstable`."""
+        """The imports from WASI preview 1 and from its predecessor, `wasi_unstable`."""
         return [item for item in self.imports if item.module in ("wasi_snapshot_preview1", "wasi_unstable")]
 
     def asks(self) -> dict[str, list[str]]:
-        """What the module can ask of WASI: call names by family; family "unknown" for names outside the snapshots.
+        """What the module can ask of WASI: names of calls by family, "unknown" for names that no snapshot has.
 
-        This is the static upper bound: a call that is not imported cannot be made.
+        This is an upper bound: a call that is not imported cannot be made.
         """
         found: dict[str, list[str]] = {}
         for item in self.wasi_imports:
@@ -154,14 +154,14 @@ class Module:
 
     @property
     def memory(self) -> MemoryType | None:
-        """The memory exported as "memory", which WASI works in; None when there is none."""
+        """The memory exported as "memory", in which WASI calls work; None when there is none."""
         for export in self.exports:
             if export.kind == "memory" and export.name == "memory" and export.index < len(self.memories):
                 return self.memories[export.index]
         return None
 
     def function_type(self, index: int) -> FuncType | None:
-        """The type of function `index` (imports first), None when it is out of range or not a function type."""
+        """The type of function `index`, imports counted first; None when there is no such function."""
         imported = [item.type for item in self.imports if isinstance(item.type, FuncType)]
         if 0 <= index < len(imported):
             return imported[index]
@@ -194,15 +194,15 @@ class Module:
 
     @property
     def has_dwarf(self) -> bool:
-        """Whether the module holds line tables, so that addresses can be mapped to source lines."""
+        """Whether the module has line tables, which map addresses to source lines."""
         sizes = self.custom_sections
         return ".debug_line" in sizes and ".debug_info" in sizes
 
     @cached_property
     def function_names(self) -> dict[int, str]:
-        """Function index to name, as the name section has it (mangled names stay so); empty when it is missing.
+        """Function index -> name, as the name section has it: mangled names stay mangled. Empty without a section.
 
-        A damaged name section gives the names before the damage: names are debug information, never needed to run.
+        A damaged section gives the names before the damage, since no run needs names.
         """
         names: dict[int, str] = {}
         payload = self.custom("name")
@@ -228,7 +228,7 @@ class Module:
             name = next((e.name for e in self.exports if e.kind == "func" and e.index == index), None)
         return name
 
-    # ---- the face
+    # ---- presentation
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON values (`wasilab inspect --json`)."""
@@ -308,7 +308,7 @@ class Module:
                 index = body.u32()
                 signature = self.types[index] if index < len(self.types) else None
                 if signature is None:
-                    raise WasmFormatError(f"import {module}.{name} names type {index}, which is no function type")
+                    raise WasmFormatError(f"import {module}.{name} names type {index}, which is not a function type")
                 found = signature
             elif kind == 1:
                 found = f"table of {value_type(body)} {_bounds(read_limits(body))}"
@@ -354,8 +354,8 @@ def _check_head(head: bytes, name: str) -> None:
 def load(source: str | os.PathLike[str] | bytes, *, name: str | None = None) -> Module:
     """A `Module` from a .wasm or .wat file, or from the bytes of either.
 
-    `source` is a path (`str` or `Path`) or `bytes`; bytes that begin with "(" or ";;" are text and are assembled by
-    Wasmtime. `name` is what reports call it (default: the file's name). Raises `ModuleError` with one sentence.
+    `source` is a path (`str` or `Path`) or `bytes`. Text, which begins with "(" or ";;", is assembled by Wasmtime.
+    `name` is what reports call the module (default: the file's name). Raises `ModuleError` with one sentence.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         data, label = bytes(source), name or "module"
@@ -387,6 +387,8 @@ def _read(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise ModuleError(f"{path} is a directory, not a WebAssembly module")
+        if path.exists() and not path.is_file():
+            raise ModuleError(f"{path} is a FIFO, socket or device, not a file: copy its contents into a file first")
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ModuleError(f"{path} has {size:,} bytes; modules above {MAX_BYTES:,} bytes are not read")
