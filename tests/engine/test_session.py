@@ -90,10 +90,9 @@ def test_an_invalid_module_is_one_sentence() -> None:
     assert "\n" not in outcome.message
 
 
-def test_a_component_is_refused_with_the_remedy() -> None:
+def test_a_component_that_exports_nothing_says_what_to_name() -> None:
     outcome = run(Module(b"\0asm\x0d\0\1\0", "c.wasm")).outcome
-    assert "c.wasm is a component" in outcome.message
-    assert "wasm32-wasip1" in outcome.message
+    assert outcome.message.startswith("c.wasm is not a command; name a function with --invoke: it exports no function")
 
 
 # ---- invoking

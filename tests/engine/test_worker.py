@@ -13,7 +13,7 @@ import pytest
 
 from wasilab.capabilities.streams import AskInput, CallbackOutput, QueueInput
 from wasilab.capabilities.waiting import Interrupt
-from wasilab.engine import engines
+from wasilab.engine.compiling import engines
 from wasilab.engine.limits import Limits
 from wasilab.engine.threads import Worker
 from wasilab.engine.worker import MAX_PIECES, Pump, Running, start

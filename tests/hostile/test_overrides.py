@@ -277,7 +277,7 @@ KEEPING = """
             assert run.exit_code == 0, run.outcome
             del run, grants
             gc.collect()
-    from wasilab.engine import engines
+    from wasilab.engine.compiling import engines
     engines.clear()
     gc.collect()
     for view in kept:

@@ -18,11 +18,11 @@ import wasmtime
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
-from .components.component_session import make_session
 from .entry import InvokeError
 from .limits import Limits
 from .outcome import Outcome
 from .session import Session, forget
+from .sessions import make_session
 from .threads import TimeLimit, Worker
 from .worker import Pump, Running
 

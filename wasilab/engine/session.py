@@ -18,9 +18,9 @@ from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import UNBOUNDED, Host
 from ..wasi.types import ProcExit, Trap
-from . import engines
 from .calls.link import Link
 from .calls.stacks import located
+from .compiling import engines
 from .entry import Entries, Exported, InvokeError, offer
 from .limits import BOUNDS, Limits
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome

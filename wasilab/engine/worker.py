@@ -24,10 +24,10 @@ from ..capabilities.waiting import Interrupted
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
-from .components.component_session import make_session
 from .limits import Limits
 from .outcome import EXIT_INTERRUPT, Outcome
 from .session import Session, run
+from .sessions import make_session
 from .threads import TimeLimit, Worker
 
 State = Literal["compiling", "running", "done"]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import wasmtime
 
 from ...capabilities.waiting import Interrupted
 from ...module.binary import WasmFormatError
 from ...module.module import Module
-from ...trace.record.recorder import Recorder
 from ...wasi.components.catalogue import INTERFACES, WORLDS
 from ...wasi.components.interfaces import parts
 from ...wasi.components.waits import Value
-from ...wasi.host import Host
 from ...wasi.types import ProcExit, Trap
-from .. import engines
 from ..calls.stacks import function_name, located, offset_of
+from ..compiling import engines
 from ..entry import InvokeError
-from ..limits import Limits
 from ..session import Session
 from ..stop import HostBug, LinkError
 from . import component_binary as b
@@ -36,22 +33,6 @@ _TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
 """(module (func (export "t") unreachable))"""
 MAX_FRAMES = 128
 MAX_MEMORIES = 10_000
-
-
-def make_session(
-    module: Module,
-    host: Host,
-    recorder: Recorder | None,
-    limits: Limits,
-    *,
-    preload: Mapping[str, Module] | None = None,
-    overrides: Mapping[str, Callable[..., Value]] | None = None,
-    raw: bool = True,
-    detached: bool = False,
-) -> Session:
-    """The session for a module or a component."""
-    kind = ComponentSession if module.is_component else Session
-    return kind(module, host, recorder, limits, preload=preload, overrides=overrides, raw=raw, detached=detached)
 
 
 class ComponentSession(Session):
@@ -164,7 +145,7 @@ class ComponentSession(Session):
             return ends[0]
         offer = ", ".join(list(functions)[:10]) or "no function at all"
         if name is None:
-            raise InvokeError(f"{self.module.name} is no command; name a function with --invoke: it exports {offer}")
+            raise InvokeError(f"{self.module.name} is not a command; name a function with --invoke: it exports {offer}")
         problem = "exports several functions" if ends else "exports no function"
         raise InvokeError(f"{self.module.name} {problem} {name!r}; it exports {offer}")
 

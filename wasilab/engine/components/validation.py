@@ -16,7 +16,7 @@ import wasmtime
 from wasmtime import component as wasmtime_component
 
 from ...module.binary import Reader, WasmFormatError
-from ..engines import WasmtimeCompileError, sentence
+from ..compiling.engines import WasmtimeCompileError, sentence
 from .concurrency.fibers import EngineObject
 
 _BODY = b"\x03\x00\x00\x0b"

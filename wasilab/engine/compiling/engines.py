@@ -15,7 +15,7 @@ from typing import Any
 
 import wasmtime
 
-from ..module.module import Module
+from ...module.module import Module
 
 POOL_BYTES = 96 << 20
 """Wasm bytes whose compiled code is kept for the next run."""

@@ -1,0 +1,1 @@
+"""From the bytes of a module to machine code: engines, their pool, proposals, limits of compiling."""

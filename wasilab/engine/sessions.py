@@ -1,0 +1,32 @@
+"""The session of a program, by what the program is: a core module or a component."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..module.module import Module
+from ..trace.record.recorder import Recorder
+from ..wasi.host import Host
+from .limits import Limits
+from .session import Session
+
+
+def make_session(
+    module: Module,
+    host: Host,
+    recorder: Recorder | None,
+    limits: Limits,
+    *,
+    preload: Mapping[str, Module] | None = None,
+    overrides: Mapping[str, Callable[..., Any]] | None = None,
+    raw: bool = True,
+    detached: bool = False,
+) -> Session:
+    """The session for a module or a component; see `Session`."""
+    kind = Session
+    if module.is_component:
+        from .components.component_session import ComponentSession
+
+        kind = ComponentSession
+    return kind(module, host, recorder, limits, preload=preload, overrides=overrides, raw=raw, detached=detached)
