@@ -195,6 +195,9 @@ class TerminalFrontend:
     def keep(self, name: str, module: Any, run: Any = None) -> None:
         return None
 
+    def forget(self, name: str | None) -> None:
+        return
+
     def rows(self) -> list[tuple[str, str, str]]:
         return []
 

@@ -46,6 +46,9 @@ class FakeRun:
     def denied(self) -> Refusals:
         return self.trace.denied if self.refused is None else self.refused
 
+    def unload(self) -> None:
+        """Nothing is kept elsewhere."""
+
     def stop(self, timeout: float | None = None) -> None:
         """Nothing runs."""
 

@@ -42,6 +42,10 @@ COMMANDS = (
         aliases=("ls",), notebook_only=True,
     ),
     Subcommand(
+        "forget", "let go of named modules and runs, and of the memory of their traces", "notebook.forget_command",
+        notebook_only=True,
+    ),
+    Subcommand(
         "grants", "the panel: what a module asks for, is granted, and used", "notebook.grants_command",
         notebook_only=True,
     ),

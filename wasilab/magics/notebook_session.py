@@ -11,6 +11,7 @@ from typing import Any
 from ..commands.line.usage import UsageProblem
 from ..module.module import Module
 from ..text.nearest import did_you_mean
+from ..text.numbers import size
 
 
 @dataclass
@@ -39,6 +40,15 @@ class NotebookSession:
         before = self.kept.get(name)
         self.kept[name] = Kept(module, run if run is not None or before is None else before.run)
 
+    def forget(self, name: str | None) -> list[Any]:
+        """Forget a name, or (None) every name and the last run; returns the runs that nothing here holds any more."""
+        gone = [self.kept.pop(each) for each in ([*self.kept] if name is None else [name])]
+        runs = [kept.run for kept in gone if kept.run is not None]
+        if name is None or self.last in runs:
+            runs += [self.last] if self.last is not None and self.last not in runs else []
+            self.last = None
+        return [run for run in runs if not any(run is kept.run for kept in self.kept.values())]
+
     def run_named(self, name: str | None) -> Any:
         """The run under `name`, or the last one; None when there is none."""
         if name is None:
@@ -57,13 +67,21 @@ class NotebookSession:
         """(name, module, last run) of everything kept, for `%wasi list`."""
         rows = []
         for name, kept in self.kept.items():
-            run = "not run" if kept.run is None else f"exit status {getattr(kept.run, 'exit_code', '?')}"
+            run = "not run" if kept.run is None else _state(kept.run)
             rows.append((name, f"{kept.module.kind}, {len(kept.module.bytes):,} bytes", run))
         return rows
 
     def missing(self, name: str) -> str:
         """The sentence for a name that is not kept."""
         return f"nothing is named {name!r}{did_you_mean(name, self.kept, ' (%%wasi --name NAME names a cell)')}"
+
+
+def _state(run: Any) -> str:
+    """How a run ended, and what its trace weighs."""
+    end = "running" if run.running else f"exit status {run.exit_code}"
+    if not run.traced:
+        return end
+    return f"{end}, trace {size(run.weight) if run.weight else 'in a file'}"
 
 
 def cell_number(shell: Any) -> int:

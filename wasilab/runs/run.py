@@ -8,8 +8,11 @@ Pillow and the widgets cost more than a short run itself.
 from __future__ import annotations
 
 import os
+import threading
 import time
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Self, Unpack
 
 from .. import grants as granting
@@ -27,7 +30,11 @@ from ..grants.live.update import LiveUpdate
 from ..module.dwarf import source_map
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
+from .kept import KEPT
 from .prepare import Prepared
+
+COLUMN_BYTES = 100
+"""Bytes a call, roughly, that a trace takes for its columns beside the record, once a report was made of it."""
 
 
 class RunError(RuntimeError):
@@ -121,6 +128,10 @@ class Run:
         self._prepared = prepared
         self._outcome: Outcome | None = None
         self._trace: tracing.Trace | None = None
+        self._trace_lock = threading.RLock()
+        self._file: Path | None = None
+        """Where the calls are, once they were moved out of memory."""
+        self._notes: list[tuple[int, int, str]] = []
 
     # ---- how it ended
 
@@ -183,8 +194,17 @@ class Run:
     @property
     def trace(self) -> tracing.Trace:
         """The record of its calls; of those so far, while it runs. Raises `RunError` for a run without a trace."""
-        if self._trace is not None:
-            return self._trace
+        with self._trace_lock:
+            trace = self._trace
+            if trace is None:
+                trace = self._record_so_far() if self._file is None else self._load(self._file)
+            kept = self._trace is not None
+        if kept:
+            KEPT.used(self)
+        return trace
+
+    def _record_so_far(self) -> tracing.Trace:
+        """The trace as it is now; it is kept once the run has ended."""
         recorder = self._prepared.recorder
         if recorder is None:
             raise RunError(f"{self.name} was run with trace=False (--no-trace): nothing was recorded")
@@ -211,6 +231,41 @@ class Run:
     def recorder(self) -> Recorder | None:
         """What its calls are written to while it runs; None without a trace."""
         return self._prepared.recorder
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that its trace takes now, roughly; 0 when it is in a file."""
+        recorder = self._prepared.recorder
+        if recorder is None or (self._file is not None and self._trace is None):
+            return 0
+        calls = 0 if self._trace is None else len(self._trace)
+        return (recorder.nbytes() if self._file is None else 0) + calls * COLUMN_BYTES
+
+    def unload(self) -> None:
+        """Move the trace of a run that has ended to a file of this process; `trace` brings it back."""
+        with self._trace_lock:
+            recorder = self._prepared.recorder
+            if self.running or recorder is None or recorder.spooled:
+                return
+            if self._file is None:
+                _ = self._trace or self._record_so_far()
+                path = KEPT.new_file()
+                try:
+                    recorder.move_to(path)
+                except OSError:  # a full disk: the calls stay where they are
+                    path.unlink(missing_ok=True)
+                    return
+                self._file = path
+                weakref.finalize(self, path.unlink, missing_ok=True)
+            if self._trace is not None:
+                self._notes = self._trace.notes
+                self._trace = None
+
+    def _load(self, file: Path) -> tracing.Trace:
+        trace = self._trace = tracing.Trace.load(file)
+        trace.store.resolver = source_map(self.module)
+        trace.store.notes[:] = self._notes
+        return trace
 
     @property
     def denied(self) -> tracing.Refusals:

@@ -19,6 +19,7 @@ from ..grants.live.pump import Ask, Listeners
 from ..grants.live.questions import Reader
 from ..module.module import Module, load
 from .instance import Instance
+from .kept import KEPT
 from .prepare import Prepared, RunOptions, text_of
 from .run import Run
 
@@ -88,6 +89,7 @@ def start_run(
     detach: bool = False,
 ) -> Run:
     """`run`, with the module loaded and the keyword arguments put together."""
+    KEPT.make_room()
     invoked = options.invoke is not None
     prepared = Prepared(
         module,
@@ -117,6 +119,7 @@ def start_run(
     words = tuple(text_of(a) for a in args)
     result = Run(module, words, prepared.grants, prepared.name, running, prepared, again)
     running.on_done(prepared.release)
+    KEPT.used(result)
     if not detach:
         result.serve(prepared.pump)
     return result

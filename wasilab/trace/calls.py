@@ -76,6 +76,11 @@ class Calls:
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
+    def forget_columns(self) -> None:
+        """Free the columns that were computed so far; they are computed again when they are asked for."""
+        self._cache.clear()
+        self.store.forget_columns()
+
     @cached_property
     def _cache(self) -> dict[str, Array]:
         return {}

@@ -9,7 +9,9 @@ import os
 
 from .report.report import mimebundle, shell
 from .subject import Subject
-from .timeline.widget import timeline
+from .timeline.cells import forget_output
+from .timeline.columns import forget_columns
+from .timeline.widget import shown_timeline, timeline
 
 __all__ = ["show", "timeline"]
 
@@ -22,6 +24,17 @@ def show(run: Subject) -> None:
     if not _serves_a_person():
         raise NotImplementedError("no widget lives here")
     timeline(run).display(mimebundle(run))
+    forget_columns(run)
+
+
+def release(run: Subject) -> None:
+    """Let go of a run that was shown: its timeline, its place in `Out`, and the memory of its trace."""
+    shown = shown_timeline(run)
+    if shown is not None:
+        shown.release()
+    else:
+        forget_output(shell(), run)
+        run.unload()
 
 
 def _serves_a_person() -> bool:

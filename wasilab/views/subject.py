@@ -76,6 +76,8 @@ class Subject(Protocol):
         """Starts the same program under other grants, beside the kernel; None where that cannot be done."""
     def stop(self, timeout: float | None = None) -> object:
         """End the running guest, waiting at most `timeout` seconds for it."""
+    def unload(self) -> None:
+        """Free the memory that the trace takes, until it is asked for again; nothing where that cannot be done."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +113,9 @@ class TraceSubject:
     def stop(self, timeout: float | None = None) -> None:
         """Nothing runs."""
 
+    def unload(self) -> None:
+        """A trace without its run stays where it is."""
+
 
 class RunSnapshot:
     """A running run at one moment: what grows is held, everything else is the run's own."""
@@ -141,6 +146,9 @@ class RunSnapshot:
     def stop(self, timeout: float | None = None) -> object:
         """End the run that this is a snapshot of."""
         return self._run.stop(timeout)
+
+    def unload(self) -> None:
+        """A snapshot is short-lived."""
 
 
 def snapshot(run: Subject) -> Subject:

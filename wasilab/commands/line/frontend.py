@@ -96,5 +96,8 @@ class Frontend(Protocol):
     def keep(self, name: str, module: Module, run: Any = None) -> None:
         """Keep a module, and its run, under a name."""
 
+    def forget(self, name: str | None) -> None:
+        """Let go of what is kept under a name; None: of everything, the last run too."""
+
     def rows(self) -> list[tuple[str, str, str]]:
-        """(name, module, last run) of everything that is kept, as text."""
+        """(name, module, last run and what its trace weighs) of everything that is kept, as text."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ...runs.kept import KEPT
+from ...text.numbers import size
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.parser import Parser
 from ..line.request import Request
@@ -18,4 +20,6 @@ def execute(request: Request, frontend: Frontend) -> Done:
         frontend.say("nothing is named yet: %%wasi c --name hello names a cell's module and its runs")
     for name, module, run in rows:
         frontend.say(f"{name:20} {module:32} {run}")
+    if KEPT.weight():
+        frontend.say(f"all traces in memory: {size(KEPT.weight())} of the {size(KEPT.budget)} that they share")
     return Done(0)

@@ -9,6 +9,7 @@ from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
+from ... import views
 from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
 from ...commands.line.frontend import Busy, FrontendKind
@@ -106,6 +107,10 @@ class NotebookFrontend:
 
     def keep(self, name: str, module: Module, run: Any = None) -> None:
         self.session.keep(name, module, run)
+
+    def forget(self, name: str | None) -> None:
+        for run in self.session.forget(name):
+            views.display.release(run)
 
     def rows(self) -> list[tuple[str, str, str]]:
         return self.session.rows()

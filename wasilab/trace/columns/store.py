@@ -89,6 +89,10 @@ class Store:
             self._columns[name] = found
         return found
 
+    def forget_columns(self) -> None:
+        """Free the columns that were gathered so far."""
+        self._columns.clear()
+
     def _gather(self, name: str) -> Array:
         for part in self.parts:
             part.checked()

@@ -152,8 +152,12 @@ class Chunk:
 
     def nbytes(self) -> int:
         """Bytes of memory that the chunk holds, roughly."""
-        records = CHUNK_BYTES if self.n else 0  # untouched zeros take no memory
+        records = len(self.buf) if self.n else 0  # untouched zeros take no memory
         return records + (len(self.arena) if self.compact is None else self.compact.nbytes) + self.side
+
+    def trim(self) -> None:
+        """Give back the room of records that were not made, half a megabyte at most: nothing is written any more."""
+        self.buf = self.buf[: self.n * RECORD_BYTES]
 
     @property
     def full(self) -> bool:

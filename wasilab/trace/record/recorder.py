@@ -329,6 +329,8 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
+        if self._written_by is None:
+            self.chunk.trim()
         if self._spool_path is None or self.spool_error is not None:
             return
         self.chunk.lives = [settled(life, len(self)) for life in self.chunk.lives]
@@ -345,6 +347,26 @@ class Recorder:
             self._spool.close()
         except OSError as error:
             self.spool_error = f"the trace could not be written to {self._spool_path}: {error.strerror or error}"
+
+    def move_to(self, path: Path) -> None:
+        """Write all calls to a file that `Trace.load` opens, and hold none of them any more.
+
+        Only after `close`, and only where none were spooled. Traces that were taken before keep what they have. Raises
+        OSError for a file that cannot be written; the calls then stay here.
+        """
+        assert self._closed, "a recorder that is still written to keeps its calls"
+        assert not self.spooled, "a trace of which a part is in a file already"
+        with open(path, "xb") as file:
+            writer = Writer(file)
+            for chunk in self.chunks:
+                if chunk.n or chunk.lives:
+                    writer.chunk(Section.of_chunk(chunk))
+            writer.tables(self.tables())
+            writer.close()
+        empty = Chunk(len(self))
+        empty.trim()
+        self.chunk, self.chunks, self._held = empty, [empty], 0
+        self._unpacked.clear()
 
     # -- reading: any thread -----------------------------------------------------------------------------------------
 

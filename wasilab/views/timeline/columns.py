@@ -90,7 +90,7 @@ class Columns:
 
     @classmethod
     def _read(cls, trace: Trace, ended: int) -> Columns:
-        start = np.asarray(trace.column("t_start")).astype(np.int64)
+        start = np.asarray(trace.column("t_start")).view(np.int64)
         order = None
         if len(start) > 1 and (np.diff(start) < 0).any():  # several threads end in another order than they start
             order = np.argsort(start, kind="stable")
@@ -158,6 +158,17 @@ class Columns:
     def numbers(self) -> list[int]:
         """The numbers of the calls that occur."""
         return [int(number) for number in np.flatnonzero(np.bincount(self.call, minlength=256))]
+
+
+LARGE = 100_000
+"""Calls beyond which the columns of a trace are not kept for the next question."""
+
+
+def forget_columns(run: Subject) -> None:
+    """Free what was computed of a large trace, once it is shown; whoever asks next waits some milliseconds."""
+    if run.traced and not run.running and len(run.trace) > LARGE:
+        _KEPT.pop(run.trace, None)
+        run.trace.forget_columns()
 
 
 _ROWS: WeakKeyDictionary[Trace, tuple[CallSummary, ...]] = WeakKeyDictionary()

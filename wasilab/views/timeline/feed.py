@@ -23,6 +23,7 @@ from ...trace.columns.decode import ERRNO_NAMES
 from ...trace.formats.suffixes import WRITABLE
 from ...trace.record.functions import BUILT_IN
 from ...trace.strace.lines import fd_text
+from ...trace.trace import Trace
 from ...wasi.preview1 import spec
 from ..endings import mark_of
 from ..report.sources import source_lines
@@ -53,8 +54,16 @@ class Feed:
 
     def __init__(self, run: Subject) -> None:
         self.run = run
-        self.trace = trace_of(run)
-        self.columns = Columns.of(run)
+
+    @property
+    def trace(self) -> Trace:
+        """The trace of the run, which may have to come back from a file: nothing of it is held here."""
+        return trace_of(self.run)
+
+    @property
+    def columns(self) -> Columns:
+        """Its columns."""
+        return Columns.of(self.run)
 
     # -- what is sent at once and saved -----------------------------------------------------------------------------
 

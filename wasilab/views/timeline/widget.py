@@ -18,13 +18,16 @@ import traitlets
 
 from ...grants.remedy import Remedy
 from ...text.escape import visible
+from ...trace.record.recorder import Recorder
 from ...trace.trace import Trace
 from ..report import sections
 from ..report.page import unless_alive
 from ..report.refused import refusals
+from ..report.report import shell
 from ..report.sections import image_html
 from ..rerun import can_rerun, rerun
 from ..subject import Subject, as_subject, outcome_of
+from .cells import forget_output, remember
 from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
@@ -34,8 +37,8 @@ from .scene import headline
 
 _LOG = logging.getLogger("wasilab")
 
-_SHOWN: weakref.WeakKeyDictionary[Any, Timeline] = weakref.WeakKeyDictionary()
-"""The timeline of each run that was shown: a second display is a second view of it, not a second copy."""
+_SHOWN: weakref.WeakValueDictionary[int, Timeline] = weakref.WeakValueDictionary()
+"""The timeline of each run that was shown, by the run's id: a second display is a second view of it, not a copy."""
 
 Rerun = Callable[[Remedy], Subject]
 """Run the same program again with one more grant; returns the new run."""
@@ -61,6 +64,8 @@ class Timeline(anywidget.AnyWidget):
 
     def __init__(self, run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> None:
         self._rerun = again
+        self._shown_first: Subject | Trace = run_or_trace
+        self._released = False
         self._live: LiveFeed | None = None
         super().__init__(_esm=module(), _style=style(), _key=secrets.token_hex(8))
         self.on_msg(self._answer)
@@ -80,9 +85,29 @@ class Timeline(anywidget.AnyWidget):
         else:
             self._put(Feed(run))
 
+    def shows(self, run_or_trace: Subject | Trace) -> bool:
+        """Whether this is the timeline of that run or trace."""
+        return self._shown_first is run_or_trace
+
+    def release(self) -> None:
+        """Let go of the run and of the connection to the page, where the saved report then takes the place of this.
+
+        A run that is still running is let go of at its end.
+        """
+        if self._live is not None:
+            self._released = True
+            return
+        for run in (self.run, self._shown_first):
+            forget_output(shell(), run)
+        self.run.unload()
+        self.run = self._shown_first = self.feed.run = as_subject(Trace.from_recorder(Recorder()))
+        self.close()
+
     def display(self, report: dict[str, Any]) -> None:
         """Show the widget in the cell, after `report` (a MIME bundle), which is seen where the widget is not alive."""
         from IPython.display import display
+
+        remember(shell(), self.release)
 
         kind = "application/vnd.jupyter.widget-view+json"
         view = {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
@@ -110,6 +135,8 @@ class Timeline(anywidget.AnyWidget):
         feed = Feed(run)
         feed.take_notes(self.notes)
         self._put(feed)
+        if self._released:
+            self.release()
 
     def _sections(self, run: Subject) -> tuple[str, str]:
         output = "" if run.streamed else sections.output_html(run)
@@ -191,9 +218,15 @@ class Timeline(anywidget.AnyWidget):
         return remedy.complete if self._rerun is not None else can_rerun(self.run, remedy)
 
 
+def shown_timeline(run_or_trace: Subject | Trace) -> Timeline | None:
+    """The timeline of a run or trace, where there is one already."""
+    known = _SHOWN.get(id(run_or_trace))
+    return known if known is not None and known.shows(run_or_trace) else None
+
+
 def timeline(run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> Timeline:
     """The interactive timeline of a run or trace, to be shown in a notebook; the same one when asked again."""
-    known = _SHOWN.get(run_or_trace)
+    known = shown_timeline(run_or_trace)
     if known is None or again is not None:
-        known = _SHOWN[run_or_trace] = Timeline(run_or_trace, again=again)
+        known = _SHOWN[id(run_or_trace)] = Timeline(run_or_trace, again=again)
     return known

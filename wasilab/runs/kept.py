@@ -1,0 +1,86 @@
+"""What the traces of this process weigh, and the budget that they share.
+
+A notebook keeps every run that somebody can still reach, and each holds its calls: 75 bytes or more a call. So the
+traces of runs that have ended share one budget. Over it the ones that were not looked at for longest are moved to files
+in a folder of this process, and come back when they are asked for; the folder goes with the process.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+
+class Keeps(Protocol):
+    """What is kept: a run that has ended."""
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory that its trace takes now, roughly."""
+    def unload(self) -> None:
+        """Move its trace to a file."""
+
+
+def eighth_of_memory() -> int:
+    """An eighth of the machine's memory, in bytes; 256 MiB where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
+    except (ValueError, OSError, AttributeError):
+        return 256 << 20
+
+
+class KeptTraces:
+    """The traces in memory, in the order in which they were last looked at. Any thread may ask."""
+
+    def __init__(self, budget: Callable[[], int] = eighth_of_memory) -> None:
+        self.budget = budget()
+        """Bytes of memory that all traces may take together; the newest stays in any case."""
+        self._runs: OrderedDict[int, weakref.ref[Keeps]] = OrderedDict()
+        self._lock = threading.RLock()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._files = 0
+
+    def used(self, run: Keeps) -> None:
+        """`run` has ended, or its trace is looked at: it is the last one to be moved to a file."""
+        key = id(run)
+        with self._lock:
+            if key not in self._runs:
+                self._runs[key] = weakref.ref(run, lambda _: self._runs.pop(key, None))
+            self._runs.move_to_end(key)
+
+    def weight(self) -> int:
+        """Bytes of memory that all traces take now, roughly."""
+        return sum(run.weight for run in self._alive())
+
+    def make_room(self) -> None:
+        """Move the traces that were not looked at for longest to files, until the rest is within the budget."""
+        runs = self._alive()
+        weights = [run.weight for run in runs]
+        total = sum(weights)
+        for run, weight in zip(runs[:-1], weights, strict=False):
+            if total <= self.budget:
+                break
+            run.unload()
+            total -= weight - run.weight
+
+    def new_file(self) -> Path:
+        """A file that does not exist yet, in a folder that only this person can read and that goes with the process."""
+        with self._lock:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="wasilab-traces-", ignore_cleanup_errors=True)
+            self._files += 1
+            return Path(self._folder.name, f"{self._files}.wtrace")
+
+    def _alive(self) -> list[Keeps]:
+        references = list(self._runs.values())  # one step: a run may go while others are looked at
+        return [run for run in (reference() for reference in references) if run is not None]
+
+
+KEPT = KeptTraces()
+"""The traces of this process. `KEPT.budget` may be set."""

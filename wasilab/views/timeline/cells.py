@@ -1,0 +1,48 @@
+"""What each cell of the notebook shows, so that executing it again lets go of what it showed before.
+
+A front end does not tell the kernel that an output is gone, and a widget is held until its connection is closed. So
+what is shown is remembered under its cell, and released when that cell is about to run again.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+_SHOWN: weakref.WeakKeyDictionary[Any, dict[str, list[Callable[[], None]]]] = weakref.WeakKeyDictionary()
+"""IPython's shell -> cell -> what releases the things that it shows."""
+
+
+def remember(shell: Any, release: Callable[[], None]) -> None:
+    """Call `release` when the cell that runs now is run again."""
+    cell = _cell(shell)
+    if not cell:
+        return
+    if shell not in _SHOWN:
+        shown = _SHOWN[shell] = {}
+
+        def before_a_cell(_: Any = None) -> None:
+            for act in shown.pop(_cell(shell), ()):
+                act()
+
+        shell.events.register("pre_run_cell", before_a_cell)
+    _SHOWN[shell].setdefault(cell, []).append(release)
+
+
+def forget_output(shell: Any, value: object) -> None:
+    """Take a value out of IPython's `Out` and `_7`. What else names it keeps it, `_` and the person's variables too."""
+    names = getattr(shell, "user_ns", {})
+    outputs = names.get("_oh", {})
+    for number in [number for number, output in outputs.items() if output is value]:
+        del outputs[number]
+        if names.get(f"_{number}") is value:
+            del names[f"_{number}"]
+
+
+def _cell(shell: Any) -> str:
+    """What tells the cell that runs from others: its id where the front end sends it, else its source."""
+    kernel = getattr(shell, "kernel", None)
+    request = kernel.get_parent() if kernel is not None else {}
+    cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
+    return cell if isinstance(cell, str) else ""
