@@ -1,20 +1,43 @@
-"""What all tests share: in CI nothing is skipped quietly, and no test touches the person's own caches."""
+"""What all tests share: the lanes, parallel runs, and in CI no quiet skip.
+
+The whole suite runs on all cores. Tests that share a kernel, a JupyterLab or a compiler's cache run in one worker, so
+that they start it once. `pytest -m "not slow"` is the fast lane.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
 # The only skip that CI may show: the public suite's programs are not in the repository (see tests/conformance).
 ALLOWED_SKIP = "WASI_TESTSUITE"
-
+# Markers of tests that need something outside Python. Each of their files is one group for pytest-xdist.
+HEAVY = ("browser", "kernel", "toolchain")
+MOST_WORKERS = 8
 
 # A shell starts its background jobs with SIGINT ignored, and their children inherit it: nothing could be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """A worker a core for the whole suite; none for named files, which start sooner without."""
+    everything = {str(Path(name).resolve()) for name in config.args} <= {str(Path(__file__).parent)}
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS) if everything else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        heavy = [name for name in HEAVY if item.get_closest_marker(name)]
+        if heavy:
+            item.add_marker(pytest.mark.slow)
+            group = "browser" if "browser" in heavy else item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 REPOSITORY = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
@@ -110,6 +108,8 @@ class Lab:
 
     def write(self, name: str, cells: Sequence[str]) -> None:
         """A notebook with these code cells."""
+        import nbformat  # two seconds, and only the browser tests need it
+
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(book, self.notebooks / name)
