@@ -40,7 +40,7 @@ def test_the_rights_of_a_directory_are_shown_without_a_kernel(folder: Path) -> N
     assert "27 of 28 rights" in html
     assert "without path_create_directory" in html
     assert "path_create_directory" in html
-    assert "1g of memory" in html
+    assert "linear memory 1g" in html
 
 
 def test_a_refusal_by_the_programs_own_library_is_told(shown: Callable[..., Panel], folder: Path) -> None:

@@ -55,10 +55,13 @@ class Bound:
             return parse_size(text)
         if self.unit == "count":
             return parse_count(text)
-        bare = re.fullmatch(r"[0-9.]+(e[-+]?[0-9]+)?", text.strip())  # read as it is: nanoseconds would round it
-        seconds = float(text) if bare else parse_duration(text) / 1e9
+        try:
+            bare = re.fullmatch(r"[0-9.]+(e[-+]?[0-9]+)?", text.strip())  # read as it is: nanoseconds would round it
+            seconds = float(text) if bare else parse_duration(text) / 1e9
+        except ValueError:
+            seconds = 0.0
         if not 0 < seconds < 1e9:
-            raise ValueError(f"{text!r} is not a number of seconds above 0 and below 1e9: write for example 2.5")
+            raise ValueError(f"{text!r} is not a number of seconds: write for example 2.5, or 500ms")
         return seconds
 
     def text(self, value: float | None) -> str:
@@ -109,9 +112,7 @@ class Limits:
     """Wall-clock seconds, sleeping and waiting for input included; the run ends with exit code 137."""
     fds: int = _limit(256, Bound("--max-fds", "count", "open descriptors"))
     """Descriptors open at once; opening one more answers MFILE."""
-    bytes_written: int | None = _limit(
-        GIB, Bound("--max-written", "bytes", "bytes written in all", none=True, least=0)
-    )
+    bytes_written: int | None = _limit(GIB, Bound("--max-written", "bytes", "bytes written in all", none=True, least=0))
     """Bytes written in all to files and streams; a write beyond answers NOSPC."""
     output: int = _limit(64 * MIB, Bound("--max-output", "bytes", "output kept", least=0))
     """Bytes of stdout and stderr kept; more is counted and cut, and the guest is not told."""
@@ -127,20 +128,20 @@ class Limits:
         Bound("--max-table", "count", "elements of all tables", least=0, fixed=_ENGINE, shown=False),
     )
     """Elements of all tables of the store together; `table.grow` answers -1."""
-    instances: int = _limit(
-        64, Bound("--max-instances", "count", "instances in the run", fixed=_ENGINE, shown=False)
-    )
+    instances: int = _limit(64, Bound("--max-instances", "count", "instances in the run", fixed=_ENGINE, shown=False))
     """Instances in one run: the program and its preloads."""
     names: int | None = _limit(
         100_000, Bound("--max-names", "count", "names made in folders of the host", none=True, least=0)
     )
     """Names (files, folders, links) made in folders of the host; making one more answers NOSPC."""
     compile_seconds: float | None = _limit(
-        60.0, Bound("--max-compile-time", "seconds", "time to compile the module", none=True, fixed=_COMPILED)
+        60.0,
+        Bound("--max-compile-time", "seconds", "time to compile the module", none=True, fixed=_COMPILED, shown=False),
     )
     """Seconds of processor time that translating the module to machine code may take; beyond it the run is an error."""
     compile_memory: int | None = _limit(
-        2 * GIB, Bound("--max-compile-memory", "bytes", "memory to compile the module", none=True, fixed=_COMPILED)
+        2 * GIB,
+        Bound("--max-compile-memory", "bytes", "memory to compile the module", none=True, fixed=_COMPILED, shown=False),
     )
     """Bytes of memory that translating the module to machine code may take; beyond it the run is an error."""
 

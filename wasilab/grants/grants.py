@@ -8,9 +8,11 @@ what a run used of it is in `advice/compare.py`.
 from __future__ import annotations
 
 import os
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self
 
 from .forms.flags import to_flags
+from .forms.json import from_value, to_value
 from .forms.python import to_python
 from .forms.toml import merge_files, save, to_toml
 from .value import GrantValue
@@ -43,6 +45,21 @@ class Grants(GrantValue):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a policy file (TOML)."""
         save(self, path)
+
+    def to_value(self) -> dict[str, Any]:
+        """The same grants as a dict of what JSON has, without loss (`forms/json.py`): folders in memory with their
+        contents, folders of the host by path, device and inode. Raises `GrantError` for what it cannot hold."""
+        return to_value(self)
+
+    @classmethod
+    def from_value(cls, value: object, *, same_folders: bool = True) -> Self:
+        """The grants that `to_value` wrote. Raises `GrantError` for anything else, and where a folder of the host is
+        gone or, with `same_folders`, another one is there now."""
+        return from_value(value, cls, same_folders=same_folders)
+
+    def __reduce__(self) -> tuple[Callable[..., Grants], tuple[object, ...]]:
+        """Pickled by value: what is read back opens its folders itself. Raises `GrantError` for what has no value."""
+        return type(self).from_value, (self.to_value(),)
 
     @classmethod
     def load(cls, *paths: str | os.PathLike[str]) -> Self:

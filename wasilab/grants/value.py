@@ -332,8 +332,7 @@ def given(grants: GrantValue, name: str) -> Any:
 
 def memory_key(directory: MemDir) -> tuple[object, ...]:
     """A directory in memory as a value: its contents, its quota in bytes and names, whether it can be changed."""
-    tree = directory._tree
-    return directory.files(), tree.max_bytes, tree.max_names, directory.writable
+    return directory.files(), directory.max_bytes, directory.max_names, directory.writable
 
 
 def host_folder(path: str, mode: str = "ro") -> HostDir:

@@ -55,8 +55,10 @@ class HostDir(Uncopyable):
             """The absolute path that it stands for, links resolved when it was granted."""
         except OSError as error:  # a relative path, and the working directory is gone
             raise BadFolder(f"cannot grant the folder {self.path!r}: {_why(error)}") from None
-        self._max_bytes = max_bytes
-        self._max_names = max_names
+        self.max_bytes = max_bytes
+        """The most bytes that a copy may hold."""
+        self.max_names = max_names
+        """The most names that a copy may hold."""
         self._folder = HostFolder(self._open(), self.path, writable=mode == "rw", granted=True)
         self._copy: CopyDir | None = None
 
@@ -90,7 +92,13 @@ class HostDir(Uncopyable):
         """
         if self.mode != "copy":
             return self._folder
-        return CopyDir(self._folder, self.real, max_bytes=self._max_bytes, max_names=self._max_names)
+        return CopyDir(self._folder, self.real, max_bytes=self.max_bytes, max_names=self.max_names)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The device and inode of the open folder: what makes it this one, whatever its path leads to later."""
+        stat = self._folder.stat()
+        return stat.dev, stat.ino
 
     def _directory(self) -> HostFolder | CopyDir:
         if self._copy is None:

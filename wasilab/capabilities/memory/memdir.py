@@ -150,6 +150,16 @@ class MemDir:
         return bytes(node.data)
 
     @property
+    def max_bytes(self) -> int:
+        """The quota in bytes."""
+        return self._tree.max_bytes
+
+    @property
+    def max_names(self) -> int:
+        """The quota in names."""
+        return self._tree.max_names
+
+    @property
     def used_bytes(self) -> int:
         """The bytes of the quota in use."""
         return self._tree.used_bytes
