@@ -57,6 +57,12 @@ class NeedKind(StrEnum):
     """A standard stream."""
     LIMIT = "limit"
     """More of the limit `limit`, a field of `engine.limits.Limits`."""
+    CONNECT = "connect"
+    """A connection to `limit`, HOST:PORT."""
+    RESOLVE = "resolve"
+    """To look the name `limit` up."""
+    HTTP = "http"
+    """Requests to the origin `limit`."""
     QUOTA = "quota"
     """A larger bound `limit` ("max_bytes", "max_names") of the directory itself that is granted at `guest`."""
 
@@ -77,6 +83,7 @@ class Need:
     """
     rights: tuple[str, ...] = ()
     limit: str = ""
+    """The limit, or what on the network is needed."""
 
 
 class Refused(OSError):

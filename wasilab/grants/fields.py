@@ -33,6 +33,8 @@ class FieldShape(Enum):
     """An object with a `spec`, such as "seeded:1", that `GrantField.parse` reads back."""
     SOCKETS = auto()
     """Listening sockets by address."""
+    RULES = auto()
+    """Texts, each of which `GrantField.parse` can read."""
     LIMITS = auto()
     """`Limits`."""
     CHOICE = auto()

@@ -38,6 +38,12 @@ _PLAIN = {
     NeedKind.STDERR: ("--stderr", "stderr"),
 }  # fmt: skip
 """The needs that are met by one flag without a value of their own: the flag, and what it grants in words."""
+_NETWORK = {
+    NeedKind.CONNECT: ("--connect", "connect", "connections to"),
+    NeedKind.RESOLVE: ("--resolve", "resolve", "to look up"),
+    NeedKind.HTTP: ("--http", "http", "requests to"),
+}  # fmt: skip
+"""The needs on the network: the flag, the field of `Grants`, and words before what is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,8 @@ class Remedy:
                 return f"{BOUNDS[self.limit].flag} {self.blanks[0]}"
             case NeedKind.QUOTA:
                 return ""
+            case NeedKind.CONNECT | NeedKind.RESOLVE | NeedKind.HTTP:
+                return join([_NETWORK[self.kind][0], self.limit])
         return _PLAIN[self.kind][0]
 
     def _dir_flag(self) -> str:
@@ -156,6 +164,8 @@ class Remedy:
                 return f"more of limits.{self.limit}"
             case NeedKind.QUOTA:
                 return f"a larger {self.limit} to the directory {where}".rstrip()
+            case NeedKind.CONNECT | NeedKind.RESOLVE | NeedKind.HTTP:
+                return f"{_NETWORK[self.kind][2]} {visible(self.limit)}"
         return _PLAIN[self.kind][1]
 
     @property
@@ -200,6 +210,9 @@ class Remedy:
                 return grants.with_(stdout=True)
             case NeedKind.STDERR:
                 return grants.with_(stderr=True)
+            case NeedKind.CONNECT | NeedKind.RESOLVE | NeedKind.HTTP:
+                name = _NETWORK[self.kind][1]
+                return grants.with_field(name, (*getattr(grants, name), self.limit))
         raise AssertionError(self.kind)  # the other kinds are never complete
 
 
@@ -227,6 +240,8 @@ def remedy(need: Need | None, given: Given) -> Remedy | None:
             return Remedy(need.kind, limit=need.limit, used_up=getattr(given.limits, need.limit, None))
         case NeedKind.QUOTA:
             return Remedy(need.kind, need.guest, limit=visible(need.limit), in_python_only=True)
+        case NeedKind.CONNECT | NeedKind.RESOLVE | NeedKind.HTTP:
+            return Remedy(need.kind, limit=visible(need.limit))
     return Remedy(need.kind)
 
 

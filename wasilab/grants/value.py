@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.folder import BadFolder
 from ..capabilities.host.hostdir import HostDir, copy_in_writable
+from ..capabilities.host.network import read_connect, read_name, read_origin
 from ..capabilities.host.sockets import ListenSocket
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
@@ -49,6 +50,9 @@ class GrantArguments(TypedDict, total=False):
     clocks: Clocks
     random: Random
     sockets: tuple[ListenSocket, ...]
+    connect: tuple[str, ...]
+    resolve: tuple[str, ...]
+    http: tuple[str, ...]
     limits: Limits
     rights: Rights
     ask: bool
@@ -213,6 +217,48 @@ class GrantValue:
         ),
     )
     """Listening sockets, preopened after the directories."""
+    connect: tuple[str, ...] = field(
+        default=(),
+        metadata=grant(
+            FieldShape.RULES,
+            "let a component connect to HOST:PORT (PORT may be *)",
+            type=(list, tuple),
+            example="['127.0.0.1:8080']",
+            flag="--connect",
+            toml=("sockets", "connect"),
+            parse=read_connect,
+            fixed="what may be connected to is set when a program starts",
+        ),
+    )
+    """What a component may connect to, by TCP and UDP: HOST:PORT."""
+    resolve: tuple[str, ...] = field(
+        default=(),
+        metadata=grant(
+            FieldShape.RULES,
+            "let a component look up NAME",
+            type=(list, tuple),
+            example="['example.org']",
+            flag="--resolve",
+            toml=("sockets", "resolve"),
+            parse=read_name,
+            fixed="what may be looked up is set when a program starts",
+        ),
+    )
+    """Names that a component may look up."""
+    http: tuple[str, ...] = field(
+        default=(),
+        metadata=grant(
+            FieldShape.RULES,
+            "let a component send requests to ORIGIN, such as https://example.org",
+            type=(list, tuple),
+            example="['https://example.org']",
+            flag="--http",
+            toml=("sockets", "http"),
+            parse=read_origin,
+            fixed="where requests may go is set when a program starts",
+        ),
+    )
+    """Origins that a component may send HTTP requests to."""
     limits: Limits = field(
         default_factory=Limits,
         metadata=grant(
@@ -417,6 +463,17 @@ def _sockets(name: str, about: GrantField, value: Iterable[object]) -> tuple[obj
     return tuple(value)
 
 
+def _rules(name: str, about: GrantField, value: Iterable[object]) -> tuple[str, ...]:
+    for rule in value:
+        if not isinstance(rule, str) or about.parse is None:
+            raise GrantError(f"{name}: {rule!r:.80} is not text: write {about.example}")
+        try:
+            about.parse(rule)
+        except ValueError as error:
+            raise GrantError(f"{name}: {error}") from None
+    return tuple(str(rule) for rule in value)
+
+
 def _functions(name: str, about: GrantField, value: Mapping[str, object]) -> Mapping[str, object]:
     for call, function in value.items():
         if not callable(function):
@@ -429,6 +486,7 @@ def _functions(name: str, about: GrantField, value: Mapping[str, object]) -> Map
 _CHECKS: Mapping[FieldShape, Callable[[str, GrantField, Any], object]] = {
     FieldShape.DIRS: _dirs, FieldShape.VARIABLES: _variables, FieldShape.STDIN: _stdin, FieldShape.SOURCE: _source,
     FieldShape.CHOICE: _choice, FieldShape.SOCKETS: _sockets, FieldShape.FUNCTIONS: _functions,
+    FieldShape.RULES: _rules,
 }  # fmt: skip
 
 

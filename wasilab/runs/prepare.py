@@ -16,6 +16,8 @@ from typing import Any
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.copydir import CopyDir
 from ..capabilities.host.hostdir import HostDir
+from ..capabilities.host.internet import Internet
+from ..capabilities.host.network import Network
 from ..capabilities.host.sockets import ListenSocket
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
@@ -109,6 +111,7 @@ class Prepared:
                 clocks=held.clocks,
                 random=held.random,
                 sockets=held.sockets,
+                network=Internet(Network(grants.connect, grants.resolve, grants.http)),
                 interrupt=self.interrupt,
                 rights=grants.rights,
                 max_fds=limits.fds,

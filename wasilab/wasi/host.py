@@ -69,6 +69,7 @@ class Host:
         max_names: int | None = None,
         max_io: int = 64 << 20,
         withheld: Mapping[str, int] | None = None,
+        network: Any = None,
     ) -> None:
         if rights not in ("strict", "compat"):
             raise ValueError(f'rights must be "strict" or "compat", not {rights!r}')
@@ -83,6 +84,8 @@ class Host:
         self.use_clocks(clocks if clocks is not None else Clocks.nothing())
         self.random: RandomSource = random if random is not None else Random.nothing()
         self.interrupt = interrupt if interrupt is not None else Interrupt()
+        self.network = network
+        """What a component may reach (`capabilities/host/internet.Internet`); None: nothing."""
         self.written = 0
         """Bytes written so far by the whole run: contents, growth without contents, and `NAME_COST` for each name."""
         self.most_written = max_bytes_written if max_bytes_written is not None else UNBOUNDED

@@ -213,6 +213,9 @@ class _Work:
             sockets=tuple(
                 s for s in had.sockets if self._kept(f"listen {s.address}", f"--listen {s.address}", "", looking=True)
             ),
+            connect=had.connect,
+            resolve=had.resolve,
+            http=had.http,
         )
 
     def _env_flag(self) -> str:

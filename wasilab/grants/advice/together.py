@@ -33,6 +33,9 @@ def merged(several: Iterable[Grants]) -> Grants:
             clocks=grants.clocks if grants.clocks.spec != "none" else together.clocks,
             random=grants.random if grants.random.spec != "none" else together.random,
             sockets=tuple(dict.fromkeys((*together.sockets, *grants.sockets))),
+            connect=tuple(dict.fromkeys((*together.connect, *grants.connect))),
+            resolve=tuple(dict.fromkeys((*together.resolve, *grants.resolve))),
+            http=tuple(dict.fromkeys((*together.http, *grants.http))),
         )
     assert together is not None
     return together

@@ -74,6 +74,9 @@ def _add(group: argparse._ArgumentGroup, name: str, about: GrantField) -> None:
             add(flag, action="append", default=[], metavar="K=V", dest=_dest(name), help=words)
         case FieldShape.SOCKETS:
             add(flag, action="append", default=[], metavar="ADDRESS:PORT", dest=_dest(name), help=words)
+        case FieldShape.RULES:
+            metavar = {"connect": "HOST:PORT", "resolve": "NAME"}.get(name, "ORIGIN")
+            add(flag, action="append", default=[], metavar=metavar, dest=_dest(name), help=words)
         case FieldShape.SWITCH:
             add(flag, action=argparse.BooleanOptionalAction, default=None, dest=_dest(name), help=words)
         case FieldShape.STDIN:
@@ -186,6 +189,12 @@ def _read(options: argparse.Namespace, name: str, about: GrantField, now: Any) -
             return now if given is None else _parsed(about.flag, _words(given), about.parse)
         case FieldShape.SOCKETS:
             return (*now, *(_parsed(about.flag, _words(text), listen) for text in given)) if given else now
+        case FieldShape.RULES:
+            if not given:
+                return now
+            for text in given:
+                _parsed(about.flag, _words(text), about.parse)
+            return (*now, *(_words(text) for text in given))
         case FieldShape.STDIN:
             return _read_stdin(about.flag, given, _given(options, f"{name}_text"), now)
         case FieldShape.LIMITS:
@@ -305,6 +314,8 @@ def _written(about: GrantField, value: Any, start: Any) -> list[str]:
             return [about.flag, spec_of(value, "flags")]
         case FieldShape.SOCKETS:
             return [word for socket in value for word in (about.flag, socket.address)]
+        case FieldShape.RULES:
+            return [word for rule in value for word in _option(about.flag, rule)]
         case FieldShape.LIMITS:
             changed = [name for name in BOUNDS if getattr(value, name) != getattr(start, name)]
             return [word for name in changed for word in (BOUNDS[name].flag, BOUNDS[name].text(getattr(value, name)))]

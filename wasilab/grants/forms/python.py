@@ -53,7 +53,7 @@ def to_python(grants: GrantValue, *, contents: int | None = None) -> str:
                 text = _dict((guest, repr(list(names))) for guest, names in value.items())
             case FieldShape.VARIABLES | FieldShape.FUNCTIONS:
                 text = _dict((key, repr(item)) for key, item in value.items())
-            case FieldShape.SOCKETS:
+            case FieldShape.SOCKETS | FieldShape.RULES:
                 text = repr(list(value))
             case _:
                 text = repr(value)

@@ -159,6 +159,8 @@ def _read(rows: Table, about: GrantField, now: Any, folder: Path) -> object:
             return about.parse(_kind(rows, key, str))
         case FieldShape.SOCKETS if key in rows:
             return (*now, *(listen(str(address)) for address in _kind(rows, key, list)))
+        case FieldShape.RULES if key in rows:
+            return (*now, *map(str, _kind(rows, key, list)))
         case FieldShape.LIMITS if rows:
             bounds = {k: None if BOUNDS[k].none and v == NONE else v for k, v in rows.items()}
             return replace(now, **bounds)
@@ -292,6 +294,8 @@ def _written(about: GrantField, value: Any, start: Any) -> dict[str, str]:
             return {key: _toml(spec_of(value, "a policy"))}
         case FieldShape.SOCKETS if value:
             return {key: f"[{', '.join(_toml(socket.address) for socket in value)}]"}
+        case FieldShape.RULES if value:
+            return {key: f"[{', '.join(map(_toml, value))}]"}
         case FieldShape.LIMITS:
             found = {name: getattr(value, name) for name in BOUNDS if getattr(value, name) != DEFAULTS[name]}
             return {name: _toml(NONE if bound is None else bound) for name, bound in found.items()}

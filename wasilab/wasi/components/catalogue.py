@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from . import command_line, filesystem, io_streams
+from . import command_line, filesystem, internet_sockets, io_streams
 from .interfaces import Interface
 
 
 def _gathered() -> dict[tuple[str, str], Interface]:
     found: dict[tuple[str, str], Interface] = {}
-    for module in (io_streams, filesystem, command_line):
+    for module in (io_streams, filesystem, command_line, internet_sockets):
         for thing in vars(module).values():
             several = thing if isinstance(thing, list) else [thing]
             for interface in several:

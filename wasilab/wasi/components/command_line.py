@@ -102,9 +102,7 @@ class NotGranted:
 
     def _refuse(self) -> WasiError:
         name = _NAMES[self.number]
-        return WasiError(
-            Errno.BADF, f"{name} is not granted; grant it with --{name}", DeniedBy.GRANT, Need(_NEEDS[self.number])
-        )
+        return WasiError(Errno.BADF, f"{name} is not granted", DeniedBy.GRANT, Need(_NEEDS[self.number]))
 
     def read(self, buffers: object) -> NoReturn:
         """Refuse."""

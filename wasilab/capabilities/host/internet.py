@@ -1,0 +1,120 @@
+"""Sockets of the host within the rules of a `Network`: connecting, sending, looking names up.
+
+Nothing here blocks: a socket is made non-blocking, a lookup runs on a thread and signals a pipe. What an address may be
+connected to is decided at every connection, also to an address that a granted name resolved to before.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import threading
+
+from ..paths import fail
+from ..uncopyable import Uncopyable
+from .network import Network
+from .sockets import StreamSocket
+
+
+class Lookup(Uncopyable):
+    """A name being looked up. `fileno()` is readable once it is done."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.addresses: list[str] | None = None
+        self.error: OSError | None = None
+        self._read, self._write = os.pipe()
+        self._thread = threading.Thread(target=self._work, name="wasilab lookup", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            found = socket.getaddrinfo(self.name, None, type=socket.SOCK_STREAM)
+            self.addresses = list(dict.fromkeys(str(item[4][0]) for item in found))
+        except OSError as error:
+            self.error = error
+        os.write(self._write, b"!")
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an answer."""
+        return self.addresses is not None or self.error is not None
+
+    def fileno(self) -> int:
+        """A descriptor that is readable once it is done."""
+        return self._read
+
+    def close(self) -> None:
+        """Give the descriptors back, once the thread is done with them."""
+        threading.Thread(target=self._finish, daemon=True).start()
+
+    def _finish(self) -> None:
+        self._thread.join()
+        os.close(self._read)
+        os.close(self._write)
+
+
+class Internet(Uncopyable):
+    """The network as one run may use it."""
+
+    def __init__(self, rules: Network | None = None) -> None:
+        self.rules = rules if rules is not None else Network()
+        self._names: dict[str, frozenset[str]] = {}
+
+    def look_up(self, name: str) -> Lookup | list[str]:
+        """The addresses of a name, or a lookup in progress. An address as a number needs no grant. Raises `Refused`."""
+        bare = name[1:-1] if name[:1] == "[" and name[-1:] == "]" else name
+        try:
+            return [str(ipaddress.ip_address(bare))]
+        except ValueError:
+            pass
+        return Lookup(self.rules.check_name(name))
+
+    def resolved(self, name: str, addresses: list[str]) -> None:
+        """Remember what a granted name resolved to: those addresses are what the name's grants speak of."""
+        for address in addresses:
+            self._names[address] = self._names.get(address, frozenset()) | {name.lower().rstrip(".")}
+
+    def check(self, address: str, port: int) -> None:
+        """Raise `Refused` unless the address may be connected to."""
+        self.rules.check_connect(address, port, self._names.get(address, frozenset()))
+
+    def stream(self, *, ipv6: bool) -> socket.socket:
+        """A TCP socket, not connected."""
+        return self._made(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+
+    def datagrams(self, *, ipv6: bool) -> socket.socket:
+        """A UDP socket, not bound."""
+        return self._made(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+
+    @staticmethod
+    def _made(family: int, kind: int) -> socket.socket:
+        made = socket.socket(family, kind)
+        made.setblocking(False)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        return made
+
+    def connect(self, made: socket.socket, address: str, port: int) -> bool:
+        """Begin to connect; whether it is done already. Raises `Refused`, `OSError`."""
+        self.check(address, port)
+        code = made.connect_ex((address, port))
+        if code in (0, errno.EISCONN):
+            return True
+        if code in (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK):
+            return False
+        raise fail(code)
+
+    @staticmethod
+    def wrap(made: socket.socket) -> StreamSocket:
+        """A connected socket as the stream that a guest holds."""
+        return StreamSocket(made)
+
+    @staticmethod
+    def connected(made: socket.socket) -> None:
+        """Raise the error of a connection that failed."""
+        code = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            raise fail(code)
