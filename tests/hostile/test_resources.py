@@ -258,6 +258,12 @@ def test_names_in_a_folder_of_the_host_are_bounded(yard: Yard) -> None:
     assert run.errnos() == ["SUCCESS"] * made + ["NOSPC"] * (120 - made)
     assert 95 < made < 100
     run.assert_refused(DeniedBy.QUOTA, "a new name counts as")
+    guest.grants = grants.with_(limits=Limits(names=20))
+    for name in folder.iterdir():
+        name.rmdir()
+    run = guest.run()
+    assert run.errnos() == ["SUCCESS"] * 20 + ["NOSPC"] * 100
+    run.assert_refused(DeniedBy.QUOTA, "the limit of 20 new names is used up; raise limits.names")
 
 
 def test_a_file_that_grows_without_being_written_is_bounded(yard: Yard) -> None:

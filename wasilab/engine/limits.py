@@ -113,7 +113,8 @@ class Limits:
     fds: int = _limit(256, Bound("--max-fds", "count", "open descriptors"))
     """Descriptors open at once; opening one more answers MFILE."""
     bytes_written: int | None = _limit(GIB, Bound("--max-written", "bytes", "bytes written in all", none=True, least=0))
-    """Bytes written in all to files and streams; a write beyond answers NOSPC."""
+    """Bytes written in all to files and streams; a write beyond answers NOSPC. A name that is made counts as 256 bytes
+    and its own, a link as its text, and a file that grows without being written as what it grows by."""
     output: int = _limit(64 * MIB, Bound("--max-output", "bytes", "output kept", least=0))
     """Bytes of stdout and stderr kept; more is counted and cut, and the guest is not told."""
     trace: int = _limit(
@@ -131,9 +132,9 @@ class Limits:
     instances: int = _limit(64, Bound("--max-instances", "count", "instances in the run", fixed=_ENGINE, shown=False))
     """Instances in one run: the program and its preloads."""
     names: int | None = _limit(
-        100_000, Bound("--max-names", "count", "names made in folders of the host", none=True, least=0)
+        100_000, Bound("--max-names", "count", "names added to folders", none=True, least=0)
     )
-    """Names (files, folders, links) made in folders of the host; making one more answers NOSPC."""
+    """Names (files, folders, links) added to folders, less those removed; adding one more answers NOSPC."""
     compile_seconds: float | None = _limit(
         60.0,
         Bound("--max-compile-time", "seconds", "time to compile the module", none=True, fixed=_COMPILED, shown=False),

@@ -183,6 +183,7 @@ class Session:
         host = self.host
         host.fds.max_fds = limits.fds
         host.most_written = UNBOUNDED if limits.bytes_written is None else limits.bytes_written
+        host.most_names = UNBOUNDED if limits.names is None else limits.names
         host.max_io = limits.io
         for link in list(self.links):
             link.limit_io(limits.io)

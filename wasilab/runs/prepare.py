@@ -116,6 +116,7 @@ class Prepared:
                 rights=grants.rights,
                 max_fds=limits.fds,
                 max_bytes_written=limits.bytes_written,
+                max_names=limits.names,
                 max_io=limits.io,
                 withheld=masks(grants),
             )
