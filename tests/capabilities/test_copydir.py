@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wasilab.capabilities.host import resolve
+from wasilab.capabilities.host import features
 from wasilab.capabilities.host.copydir import CopyDir
 from wasilab.capabilities.host.folder import BadFolder, HostFolder
 from wasilab.capabilities.host.hostdir import HostDir
@@ -306,7 +306,7 @@ def test_what_is_deleted_on_another_file_system_is_removed_all_the_same(
 @pytest.mark.parametrize("system", ["renameat2", "look first"])
 def test_a_move_replaces_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
     if system == "look first":
-        monkeypatch.setattr(resolve, "_rename", None)
+        monkeypatch.setattr(features, "RENAME", None)
     folder = HostDir(root, "rw").fresh()
     assert isinstance(folder, HostFolder)
     for taken in ("data", "sub", "link"):
@@ -390,6 +390,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150,
     deadline=None,

@@ -149,6 +149,7 @@ def comparable(stat: Any) -> object:
     return stat.filetype, stat.nlink, size, known[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(steps=st.lists(STEPS, min_size=4, max_size=40))
 def test_every_step_has_the_same_outcome_and_leaves_the_same_tree(

@@ -540,6 +540,7 @@ def test_no_more_than_its_quota_is_ever_written(steps: Any, limit: int) -> None:
     assert inner.used_bytes <= start + limit
 
 
+@pytest.mark.slow
 @SEQUENCES
 @given(before=STEP_LISTS, after=STEP_LISTS)
 def test_after_revocation_nothing_obtained_through_a_membrane_works(before: Any, after: Any) -> None:

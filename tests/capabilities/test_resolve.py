@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wasilab.capabilities.host import resolve as resolving
+from wasilab.capabilities.host import features
 from wasilab.capabilities.host.resolve import HOST_TREE, open_beneath, resolve
 from wasilab.capabilities.paths import Resolved, walk
 from wasilab.capabilities.refusal import DeniedBy, Refused
@@ -169,6 +169,7 @@ def found_inode(found: Resolved[int] | OSError) -> tuple[int, int]:
         return 0, there.st_ino
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(tree=TREES, paths=st.lists(st.tuples(TEXTS, st.booleans()), min_size=1, max_size=12))
 def test_openat2_the_walk_a_model_and_the_kernel_agree(
@@ -293,7 +294,7 @@ def test_a_path_deeper_than_the_descriptors_held_goes_down_and_back_up(
 
 def test_without_openat2_the_walk_answers(root: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tmp_path / "root", {"d": {"f": None}, "out": ".."})
-    monkeypatch.setattr(resolving, "_syscall", None)
+    monkeypatch.setattr(features, "SYSCALL", None)
     with pytest.raises(OSError) as caught:
         open_beneath(root, "d")
     assert caught.value.errno == errno.ENOSYS
@@ -301,6 +302,7 @@ def test_without_openat2_the_walk_answers(root: int, tmp_path: Path, monkeypatch
     assert isinstance(attempt(resolve, root, "out/outside", False), Refused)
 
 
+@pytest.mark.procfs
 @WAYS
 @pytest.mark.parametrize("path", ["self", "self/root/etc", "self/cwd/x", "self/fd/0", "1/cwd/..", "self/mem"])
 def test_nothing_of_procfs_is_reached(way: object, path: str) -> None:

@@ -89,6 +89,7 @@ def test_connections_whose_peer_talks_are_fuzzed(ground: fuzz.Ground, raw: bool)
     assert found.succeeded["sock_recv"] > 5, found.succeeded
 
 
+@pytest.mark.slow
 def test_a_case_is_repeatable(ground: fuzz.Ground) -> None:
     shape = replace(fuzz.Shape.of(5), length=60, sequences=2, singles=0)
     ends = []
@@ -119,6 +120,7 @@ print(made.hexdigest(), found.calls, sorted(found.errnos.items()), sorted(found.
 """
 
 
+@pytest.mark.slow
 def test_a_seed_means_the_same_in_every_process() -> None:
     """A finding in CI must be a finding at home: the same calls, arguments and answers whatever Python hashes by."""
     told = {
@@ -133,6 +135,7 @@ def test_a_seed_means_the_same_in_every_process() -> None:
     assert int(told.pop().split()[1]) > 300
 
 
+@pytest.mark.slow
 def test_what_does_not_hold_is_noticed(ground: fuzz.Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host with holes, one for each property: the fuzzer must find every one of them."""
 

@@ -287,6 +287,7 @@ def test_a_device_node_in_the_grant_is_refused(yard: Yard) -> None:
     assert "SUCCESS" not in judged.errnos()
 
 
+@pytest.mark.procfs
 def test_a_grant_of_proc_is_refused_when_it_is_made() -> None:
     import wasilab
 

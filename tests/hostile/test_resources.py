@@ -213,6 +213,7 @@ def test_recursion_without_end_is_a_trap() -> None:
     assert all(frame.offset < len(run.module.bytes) for frame in run.outcome.frames)
 
 
+@pytest.mark.slow
 @RAW
 @pytest.mark.parametrize("stacks", [False, True])
 def test_host_calls_at_the_end_of_the_stack(raw: bool, stacks: bool) -> None:
@@ -330,6 +331,7 @@ def test_the_trace_drops_the_oldest_and_says_how_many() -> None:
     assert run.trace[len(run.trace) - 1].seq == 199_999
 
 
+@pytest.mark.slow
 def test_a_trace_of_long_paths_and_long_reasons_stays_within_its_budget() -> None:
     """Each of 30,000 refusals has a path of 4000 bytes of its own, which the reason repeats, escaped."""
     number = "".join(

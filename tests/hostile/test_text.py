@@ -266,6 +266,7 @@ def test_the_command_line_s_own_words(yard: Yard, tmp_path: Path) -> None:
         dead(done.stdout.decode() + done.stderr.decode(), words[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["title", "bidi"])
 def test_the_command_line_on_modules_with_such_names(tmp_path: Path, kind: str) -> None:
     text = TEXTS[kind]

@@ -51,6 +51,7 @@ moves = st.tuples(st.just("move"), st.integers(0, 9), st.integers(0, 9))
 regrants = st.tuples(st.just("regrant"), st.sets(st.sampled_from(RIGHTS)), st.booleans())
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["strict", "compat"]),
     st.sets(st.sampled_from(RIGHTS)),

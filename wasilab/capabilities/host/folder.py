@@ -15,10 +15,11 @@ from ..paths import Resolved, check_link_text, escape, fail
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Refused, refused_change
 from ..uncopyable import Uncopyable
+from .features import LINUX, O_CLOEXEC, O_NOFOLLOW, O_PATH, READ_DIRECTORY
 from .hostfile import HostFile, host_filetype, host_stat, host_times, leave_some
-from .resolve import LINUX, _plain_devices, refuse_procfs, rename_to_free_name, resolve
+from .resolve import cannot_be_procfs, refuse_procfs, rename_to_free_name, resolve
 
-_ALWAYS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_ALWAYS = O_NOFOLLOW | O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _NO_FILE = 0o170000  # no st_mode has it: "nothing there"
 
 
@@ -119,10 +120,10 @@ class HostFolder(Uncopyable):
             st = os.stat(found.name, dir_fd=found.parent, follow_symlinks=False)
         except FileNotFoundError:
             return None
-        if st.st_dev not in _plain_devices and LINUX:
-            fd = os.open(found.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
+        if not cannot_be_procfs(st):
+            fd = os.open(found.name, O_PATH | O_NOFOLLOW | O_CLOEXEC, dir_fd=found.parent)
             try:
-                refuse_procfs(st.st_dev, fd)
+                refuse_procfs(st, fd)
             finally:
                 os.close(fd)
         return st
@@ -162,10 +163,10 @@ class HostFolder(Uncopyable):
             found.close()
 
     def _open_directory(self, found: Resolved[int]) -> HostFolder:
-        fd = os.open(found.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
+        fd = os.open(found.name, READ_DIRECTORY, dir_fd=found.parent)
         try:
             leave_some(fd)
-            refuse_procfs(os.fstat(fd).st_dev, fd)
+            refuse_procfs(os.fstat(fd), fd)
         except OSError:
             os.close(fd)
             raise
@@ -189,7 +190,7 @@ class HostFolder(Uncopyable):
             st = os.fstat(fd)
             if not modes.S_ISREG(st.st_mode):
                 raise _special(path)
-            refuse_procfs(st.st_dev, fd)
+            refuse_procfs(st, fd)
         except OSError:
             os.close(fd)
             raise
@@ -198,7 +199,7 @@ class HostFolder(Uncopyable):
     def stat_path(self, path: str, follow: bool) -> Stat:
         if path.isascii() and "/" not in path and path not in ("", "..") and "\0" not in path:
             st = os.stat(path, dir_fd=self._fd, follow_symlinks=False)
-            if st.st_mode & 0o170000 != 0o120000 and st.st_dev in _plain_devices:
+            if st.st_mode & 0o170000 != 0o120000 and cannot_be_procfs(st):
                 return host_stat(st)
         found, looked = self._look_at(path, follow)
         found.close()
@@ -211,7 +212,7 @@ class HostFolder(Uncopyable):
         entries = []
         self.hidden_names = []
         # Its own descriptor: scandir moves the offset, which duplicates share.
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._fd)
+        fd = os.open(".", READ_DIRECTORY, dir_fd=self._fd)
         try:
             with os.scandir(fd) as names:
                 for name in names:

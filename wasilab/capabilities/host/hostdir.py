@@ -16,6 +16,7 @@ from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import Refused
 from ..uncopyable import Uncopyable
 from .copydir import MAX_COPY, CopyDir
+from .features import READ_DIRECTORY
 from .folder import BadFolder, HostFolder
 from .resolve import refuse_procfs
 
@@ -64,11 +65,11 @@ class HostDir(Uncopyable):
 
     def _open(self) -> int:
         try:
-            fd = os.open(self.real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fd = os.open(self.real, READ_DIRECTORY)
         except (OSError, ValueError) as error:
             raise BadFolder(f"cannot grant the folder {self.path!r}: {_why(error)}") from None
         try:
-            refuse_procfs(os.fstat(fd).st_dev, fd)
+            refuse_procfs(os.fstat(fd), fd)
             can = os.R_OK | os.X_OK | (os.W_OK if self.mode == "rw" else 0)
             effective = os.access in os.supports_effective_ids
             if not os.access(f"{self.real}/.", can, effective_ids=effective):

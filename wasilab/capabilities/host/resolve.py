@@ -10,33 +10,39 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import sys
 
 from ..paths import Resolved, check_path, fail, walk
 from ..refusal import DeniedBy, Refused
+from . import features
+from .features import DIRECTORY_FLAGS, LINUX, O_NOFOLLOW, libc
 
-LINUX = sys.platform == "linux"
-DIRECTORY_FLAGS = (
-    os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | (getattr(os, "O_PATH", 0) or getattr(os, "O_SEARCH", os.O_RDONLY))
-)
-_LIBC = ctypes.CDLL(None, use_errno=True) if LINUX else None
-_PROC_SUPER_MAGIC = 0x9FA0
-_plain_devices: set[int] = set()
+_PROC_SUPER_MAGIC, _PROC_BLOCK = 0x9FA0, 1024
+plain_devices: set[int] = set()
+"""Devices (st_dev) that were not procfs when they were first seen."""
 
 
-def refuse_procfs(device: int, fd: int) -> None:
+def refuse_procfs(st: os.stat_result, fd: int) -> None:
     """Refuse a file of procfs, whose links and files reach into this process (`Refused`, by POLICY).
 
-    `device` is `fd`'s st_dev: each device is asked for its kind once. Nothing to refuse outside Linux.
+    `st` is what fstat(2) gives for `fd`. Nothing is refused outside Linux.
     """
-    if device in _plain_devices or _LIBC is None:
+    if cannot_be_procfs(st) or libc is None:
         return
     buffer = ctypes.create_string_buffer(512)  # larger than any struct statfs; its first word is f_type
-    if _LIBC.fstatfs(fd, buffer) != 0:
+    if libc.fstatfs(fd, buffer) != 0:
         raise fail(ctypes.get_errno())
     if ctypes.c_long.from_buffer(buffer).value == _PROC_SUPER_MAGIC:
         raise Refused(errno.EPERM, "procfs is never granted: its files reach into this process", DeniedBy.POLICY)
-    _plain_devices.add(device)
+    plain_devices.add(st.st_dev)
+
+
+def cannot_be_procfs(st: os.stat_result) -> bool:
+    """Whether a file is known to lie outside procfs, without a system call.
+
+    Every file of procfs has blocks of 1024 bytes. The device alone does not tell: its number is given to another file
+    system when the one that had it is unmounted, so a device that was seen before may be procfs now.
+    """
+    return not LINUX or (st.st_blksize != _PROC_BLOCK and st.st_dev in plain_devices)
 
 
 class HostTree:
@@ -48,7 +54,7 @@ class HostTree:
         fd = os.open(name, DIRECTORY_FLAGS, dir_fd=place)
         if LINUX:
             try:
-                refuse_procfs(os.fstat(fd).st_dev, fd)
+                refuse_procfs(os.fstat(fd), fd)
             except OSError:
                 os.close(fd)
                 raise
@@ -79,14 +85,9 @@ class _OpenHow(ctypes.Structure):
 _SYS_OPENAT2 = 437  # the same on every Linux architecture but alpha
 _NO_XDEV, _NO_MAGICLINKS, _BENEATH = 0x01, 0x02, 0x08
 # NO_XDEV: what crosses a mount is left to the walk, which asks each new device whether it is procfs.
-_HOW = _OpenHow(DIRECTORY_FLAGS & ~os.O_NOFOLLOW, 0, _BENEATH | _NO_MAGICLINKS | _NO_XDEV)
+_HOW = _OpenHow(DIRECTORY_FLAGS & ~O_NOFOLLOW, 0, _BENEATH | _NO_MAGICLINKS | _NO_XDEV)
 _HOW_AT = ctypes.addressof(_HOW)
 _HOW_SIZE = ctypes.sizeof(_HOW)
-_syscall = None
-if _LIBC is not None and os.uname().machine != "alpha":
-    _syscall = _LIBC.syscall
-    _syscall.restype = ctypes.c_long
-    _syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
 
 
 def open_beneath(root: int, path: str) -> int:
@@ -94,11 +95,11 @@ def open_beneath(root: int, path: str) -> int:
 
     EXDEV: it leaves `root` or crosses a mount. ELOOP: too many links, or a magic one. ENOSYS: no openat2 here.
     """
-    if _syscall is None:
+    if features.SYSCALL is None:
         raise fail(errno.ENOSYS)
     name = os.fsencode(path)
     for _ in range(4):
-        fd: int = _syscall(_SYS_OPENAT2, root, name, _HOW_AT, _HOW_SIZE)
+        fd = features.SYSCALL(_SYS_OPENAT2, root, name, _HOW_AT, _HOW_SIZE)
         if fd >= 0:
             return fd
         number = ctypes.get_errno()
@@ -113,6 +114,8 @@ _FINAL = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 def resolve(root: int, path: str, follow: bool) -> Resolved[int]:
     """`walk` over the host's descriptors beneath `root`, with the same answers, by openat2 where that works."""
+    if features.SYSCALL is None:
+        return walk(HOST_TREE, root, path, follow)
     check_path(path)
     stripped = path.rstrip("/")
     prefix, _, name = stripped.rpartition("/")
@@ -135,25 +138,15 @@ def resolve(root: int, path: str, follow: bool) -> Resolved[int]:
     return found
 
 
-_RENAME_NOREPLACE, _RENAME_EXCL = 1, 4  # of Linux's renameat2(2) and of macOS's renameatx_np(2)
-_rename = None
-if LINUX:
-    _rename, _no_replace = getattr(_LIBC, "renameat2", None), _RENAME_NOREPLACE
-elif sys.platform == "darwin":
-    _rename, _no_replace = getattr(ctypes.CDLL(None, use_errno=True), "renameatx_np", None), _RENAME_EXCL
-if _rename is not None:
-    _rename.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
-
-
 def rename_to_free_name(old: Resolved[int], new: Resolved[int]) -> None:
     """rename(2) that replaces nothing: EEXIST if the new name is taken.
 
     This is one step where the system offers it (Linux's RENAME_NOREPLACE, macOS's RENAME_EXCL). Elsewhere the name is
     looked up first, and one that is created between the look-up and the rename is replaced.
     """
-    if _rename is not None:
+    if features.RENAME is not None:
         names = os.fsencode(old.name), os.fsencode(new.name)
-        if _rename(old.parent, names[0], new.parent, names[1], _no_replace) == 0:
+        if features.RENAME(old.parent, names[0], new.parent, names[1], features.NO_REPLACE) == 0:
             return
         number = ctypes.get_errno()
         if number not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):  # EINVAL: the file system cannot do it

@@ -1,0 +1,67 @@
+"""What this operating system offers for working with files safely, found out once.
+
+Linux has openat2(2), O_PATH, renameat2(2) and procfs; macOS has none of them and takes the manual walk; Windows has no
+descriptors of directories at all. Everything that depends on the system asks here.
+
+`WASILAB_TEST_WITHOUT` takes features away for a test run, so that the other ways are tried on Linux: "linux" takes
+all of Linux's own, as on macOS; "dir_fd" also takes descriptors of directories, as on Windows. It is for tests only:
+without "linux" nobody looks for procfs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_without = os.environ.get("WASILAB_TEST_WITHOUT", "").split(",")
+
+HAS_DIR_FD = os.open in os.supports_dir_fd and "dir_fd" not in _without
+"""Whether a path can be resolved relative to the descriptor of a directory (openat(2) and its like)."""
+LINUX = sys.platform == "linux" and HAS_DIR_FD and "linux" not in _without
+"""Whether Linux's own features may be used."""
+
+O_PATH: int = getattr(os, "O_PATH", 0) if LINUX else 0
+"""Open only to name a file, without any access to it; 0 where there is no such thing."""
+O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)
+O_NOFOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+O_CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)
+DIRECTORY_FLAGS: int = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | (O_PATH or getattr(os, "O_SEARCH", os.O_RDONLY))
+"""How a directory is opened on the way of a path."""
+READ_DIRECTORY: int = os.O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+"""How a directory is opened to be listed."""
+
+libc: Any = ctypes.CDLL(None, use_errno=True) if LINUX or sys.platform == "darwin" else None
+
+
+def _openat2() -> Callable[..., int] | None:
+    """syscall(2), for openat2(2), which the C library has no function for."""
+    if not LINUX or os.uname().machine == "alpha":  # the one architecture with another number for it
+        return None
+    call: Callable[..., int] = libc.syscall
+    call.restype = ctypes.c_long  # type: ignore[attr-defined]
+    call.argtypes = [  # type: ignore[attr-defined]
+        ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t
+    ]  # fmt: skip
+    return call
+
+
+def _rename_to_free_name() -> tuple[Callable[..., int] | None, int]:
+    """The function that renames and replaces nothing, and its flag for that."""
+    if LINUX:
+        found, flag = getattr(libc, "renameat2", None), 1  # RENAME_NOREPLACE
+    elif sys.platform == "darwin":
+        found, flag = getattr(libc, "renameatx_np", None), 4  # RENAME_EXCL
+    else:
+        found, flag = None, 0
+    if found is not None:
+        found.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    return found, flag
+
+
+SYSCALL = _openat2()
+"""syscall(2) where it can be used for openat2(2), else None."""
+RENAME, NO_REPLACE = _rename_to_free_name()
+"""renameat2(2) or its like, None where there is none, and the flag that makes it replace nothing."""
