@@ -16,7 +16,7 @@ import pytest
 
 import wasilab.trace
 from wasilab.trace.columns import container_reader
-from wasilab.trace.columns.part import Part
+from wasilab.trace.columns.part import Part, PartContent
 from wasilab.trace.columns.records import records_of
 from wasilab.trace.errors import TraceError
 from wasilab.trace.formats.suffixes import READABLE, WRITABLE
@@ -369,7 +369,7 @@ def test_records_that_point_outside_their_part_show_nothing_foreign(tmp_path: Pa
         for path in (5, (1 << 32) - 1):
             records = records_of(chunk).copy()
             records["payload"], records["path"], records["stack"] = payload, path, 77
-            lie = Part(0, 1, records, bytes(chunk.arena), chunk.paths, chunk.reasons, ())
+            lie = Part(0, 1, PartContent(records, bytes(chunk.arena), chunk.paths, chunk.reasons))
             with open(tmp_path / "lie.wtrace", "wb") as file:
                 writer = container.Writer(file)
                 writer.chunk(lie.section(compress=False))

@@ -67,6 +67,7 @@ def test_a_file_cut_anywhere_is_refused(suffix: str, tmp_path: Path) -> None:
             assert seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", READABLE)
 def test_a_file_with_changed_bytes_is_refused_or_harmless(suffix: str, tmp_path: Path) -> None:
     path = hostile().save(tmp_path / f"t{suffix}")
@@ -103,6 +104,7 @@ def mended(raw: bytes, r: random.Random) -> bytes:
     return bytes(out)
 
 
+@pytest.mark.slow
 def test_a_wtrace_that_lies_with_right_checksums_is_refused_or_harmless(tmp_path: Path) -> None:
     trace = hostile()
     path = tmp_path / "t.wtrace"
@@ -145,6 +147,7 @@ def lied(document: Any, r: random.Random) -> Any:
     return document
 
 
+@pytest.mark.slow
 def test_a_jsonl_of_any_values_is_refused_or_harmless(tmp_path: Path) -> None:
     path = hostile().save(tmp_path / "t.jsonl")
     lines = path.read_text().splitlines()
@@ -158,6 +161,7 @@ def test_a_jsonl_of_any_values_is_refused_or_harmless(tmp_path: Path) -> None:
     assert seen == {"opened", "refused"}
 
 
+@pytest.mark.slow
 def test_a_parquet_of_any_columns_is_refused_or_harmless(tmp_path: Path) -> None:
     path = hostile().save(tmp_path / "t.parquet")
     good = pq.read_table(path)

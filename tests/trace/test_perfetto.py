@@ -55,6 +55,7 @@ def test_a_refused_call_says_why_and_notes_are_shown(tmp_path: Path) -> None:
     assert found["debug.note"] == "here"
 
 
+@pytest.mark.slow
 def test_a_long_trace_arrives_whole(tmp_path: Path) -> None:
     trace = many(20_000)
     for suffix, lives in ((".pftrace", 5), (".json", 5)):
@@ -67,6 +68,7 @@ def test_a_long_trace_arrives_whole(tmp_path: Path) -> None:
         assert sum(found.values()) - found.get("stdout", 0) - len(trace) == lives
 
 
+@pytest.mark.slow
 def test_stacks_are_arguments_innermost_first(tmp_path: Path) -> None:
     recorder = Recorder(stacks=True)
     recorder.resolver = Lines({2: ("prog.c", 12)})
@@ -80,6 +82,7 @@ def test_stacks_are_arguments_innermost_first(tmp_path: Path) -> None:
     assert len(args) == 6
 
 
+@pytest.mark.slow
 def test_hostile_text_arrives_as_text(tmp_path: Path) -> None:
     b = Builder(module="\x1b[31m\u202e")
     b.open(3, b"/\xff\n", preopen="/", filetype=3)

@@ -22,6 +22,7 @@ def pyarrow() -> Any:
 def parquet() -> Any:
     """The pyarrow.parquet module; TraceError naming the command that installs it."""
     pyarrow()
+    from pyarrow import compute as _  # noqa: F401  makes it an attribute of pyarrow
     from pyarrow import parquet
 
     return parquet

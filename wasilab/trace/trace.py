@@ -51,13 +51,14 @@ class Trace(Calls):
         return cls(Store.from_recorder(recorder, resolver))
 
     @classmethod
-    def load(cls, path: str | Path, *, partial: bool = False) -> Trace:
+    def load(cls, path: str | Path, *, partial: bool = False, max_bytes: int | None = None) -> Trace:
         """Open a saved trace: `.wtrace`, `.parquet` or `.jsonl`.
 
         Raises TraceError (a ValueError) for a file that is not one, or is damaged or cut short; `partial=True` opens
-        what is whole of a `.wtrace` that was cut short.
+        what is whole of a `.wtrace` that was cut short. A file that would take much more memory than its size tells
+        (100 times, and 64 MiB at least) is refused as well; `max_bytes` is another bound, for a file that you trust.
         """
-        return cls(load(path, partial=partial))
+        return cls(load(path, partial=partial, max_bytes=max_bytes))
 
     def save(self, path: str | Path) -> Path:
         """Write the trace in the format that the suffix names (`formats/suffixes.py`); return the path.

@@ -75,7 +75,7 @@ class CallEvent:
     def seq(self) -> int:
         """Its number in the run, from 0; dropped calls are counted."""
         part, index = self.trace.store.locate(self.row)
-        return part.first + index if part.seqs is None else int(part.seqs[index])
+        return int(part.numbers(np.array([index]))[0])
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """Opening a container (`record/container.py`): nothing in it is executed, and no length is believed unchecked.
 
-Not for: what the numbers mean (`decode.py`).
+Opening reads the heads of the blocks and compares checksums. The calls of a block are read, and inflated where they are
+compressed, when somebody asks for them. Not for: what the numbers mean (`decode.py`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,21 +23,27 @@ from ..record.layout import RECORD_BYTES
 from ..record.packing import unpack_list
 from ..record.reasons import unpack_reason
 from ..record.tables import Tables
-from .part import LAST_SEQ, Part, ascending
+from .part import LAST_SEQ, ContentCache, Part, PartContent, ascending
 from .records import RECORD, from_columns
+from .size_bound import SizeBound
 
 EAGER_BYTES = 64 << 20
 """Raw blocks of files up to this size are checked when opened; of larger ones when first read."""
 _MAX_BODY = 1 << 31
-MAX_INFLATED = 8 << 30
-"""A file whose compressed blocks claim to hold more bytes than this is refused."""
+_INFLATION = 1040
+"""No more than so many bytes come out of one of zlib's (https://zlib.net/zlib_tech.html)."""
+_OBJECTS = 8
+"""Bytes of memory that a byte of a table may take as objects, roughly."""
+_MAX_REASONS = 0xFFFF
+_DAMAGES = (ValueError, struct.error, zlib.error, KeyError, TypeError, RecursionError)
+"""What a corrupt block raises."""
 
 
-def read(path: str | Path, *, partial: bool = False) -> tuple[list[Part], Tables]:
-    """Open a container: its parts, mapped where they are raw, and its tables.
+def read(path: str | Path, *, partial: bool = False, max_bytes: int | None = None) -> tuple[list[Part], Tables]:
+    """Open a container: its parts and its tables. `max_bytes` of calls are accepted (None: in relation to the file).
 
-    Raises TraceError for a foreign, damaged or unfinished file. `partial=True` opens the complete blocks of a file that
-    was cut short (a killed process, a full disk) and says so in `meta["partial"]`.
+    Raises TraceError for a foreign, damaged or unfinished file and for one that holds too much. `partial=True` opens
+    the complete blocks of a file that was cut short (a killed process, a full disk) and says so in `meta["partial"]`.
     """
     path = Path(path)
     try:
@@ -44,33 +52,33 @@ def read(path: str | Path, *, partial: bool = False) -> tuple[list[Part], Tables
             if size < len(MAGIC) or file.read(len(MAGIC)) != MAGIC:
                 raise TraceError(f"{path} is not a wasilab trace (.wtrace): it does not begin with the trace's mark")
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        bound = SizeBound(path, max_bytes)
     except OSError as error:
         raise TraceError(f"{path} cannot be read: {error.strerror or error}") from None
-    return _read(path, data, partial)
+    return _read(path, data, partial, bound)
 
 
-def _read(path: Path, data: memoryview, partial: bool) -> tuple[list[Part], Tables]:
+def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tuple[list[Part], Tables]:
     parts: list[Part] = []
     tables: Tables | None = None
-    inflated = 0
     complete = False
+    cache = ContentCache()
     try:
         eager = len(data) <= EAGER_BYTES
-        for kind, codec, body, raw, crc in blocks(data, eager):
-            if codec == ZLIB:
-                inflated += raw
-                if inflated > MAX_INFLATED:
-                    raise ValueError("it claims to hold more than 8 GiB of calls")
-                body = _inflate(body, raw)
-            if kind == b"CHNK":
-                parts.append(_part(body, codec))
-                if codec == RAW and not eager:
-                    parts[-1].unchecked = (str(path), body, crc)
-            elif kind == b"TABL":
-                tables = _tables(body)
-            elif kind == b"TEND":
-                complete = struct.unpack("<Q", body)[0] == sum(part.n for part in parts)
-    except (ValueError, struct.error, zlib.error, KeyError, TypeError, RecursionError) as error:
+        for block in blocks(data, eager):
+            if block.codec == ZLIB:
+                bound.add(block.raw if block.kind == b"CHNK" else _OBJECTS * block.raw)
+                if block.raw > _INFLATION * len(block.body) + 64:
+                    raise ValueError("a block claims to hold more than it can")
+            if block.kind == b"CHNK":
+                parts.append(_part(path, block, cache, checked=eager or block.codec == ZLIB))
+            elif block.kind == b"TABL":
+                tables = _tables(_body(block))
+            else:
+                complete = struct.unpack("<Q", block.body)[0] == sum(part.n for part in parts)
+    except TraceError:
+        raise
+    except _DAMAGES as error:
         if not partial:
             raise TraceError(_broken(path, parts, str(error))) from None
     if (not complete or tables is None) and not partial:
@@ -90,10 +98,22 @@ def _broken(path: Path, parts: list[Part], why: str) -> str:
     return text
 
 
-def blocks(data: memoryview, check: bool) -> Iterator[tuple[bytes, int, memoryview, int, int]]:
-    """(kind, codec, body as stored, bytes of the body once inflated, checksum) of each block.
+class Block(NamedTuple):
+    """One block of a container."""
 
-    `check`: compare the checksums of raw CHNK blocks, too. Raises ValueError for what is not a container.
+    kind: bytes
+    codec: int
+    body: memoryview
+    """As stored."""
+    raw: int
+    """Bytes of the body once inflated, as the block claims."""
+    crc: int
+
+
+def blocks(data: memoryview, check: bool) -> Iterator[Block]:
+    """The blocks of a container. `check`: compare the checksums of raw CHNK blocks, too.
+
+    Raises ValueError for what is not a container.
     """
     at = len(MAGIC)
     while at < len(data):
@@ -108,27 +128,63 @@ def blocks(data: memoryview, check: bool) -> Iterator[tuple[bytes, int, memoryvi
         body = data[at : at + stored]
         if (check or codec == ZLIB or kind != b"CHNK") and zlib.crc32(body) != crc:
             raise ValueError("a block does not match its checksum")
-        yield kind, codec, body, raw, crc
+        yield Block(kind, codec, body, raw, crc)
         at += stored + (-stored & 7)
 
 
-def _inflate(body: memoryview, raw: int) -> memoryview:
-    if raw > 1040 * len(body) + 64:
-        raise ValueError("a block claims to hold more than it can")
+def _body(block: Block) -> memoryview:
+    """The body of a block, inflated; no more bytes than the block claims are made."""
+    if block.codec == RAW:
+        return block.body
     unpacker = zlib.decompressobj(-15)
-    found = unpacker.decompress(body, raw) if raw else b""
-    if len(found) != raw or unpacker.unconsumed_tail:
+    body = unpacker.decompress(block.body, block.raw) if block.raw else b""
+    if len(body) != block.raw or unpacker.unconsumed_tail:
         raise ValueError("a block does not hold what it claims")
-    return memoryview(found)
+    return memoryview(body)
 
 
-def _part(body: memoryview, codec: int) -> Part:
-    first, n, *lengths = CHUNK.unpack_from(body)
-    if n > MAX_RECORDS:
-        raise ValueError("a block of too many calls")
-    at = CHUNK.size + (-(CHUNK.size + BLOCK.size) & 7)
-    if at + n * RECORD_BYTES + sum(lengths) != len(body):
+_RECORDS_AT = CHUNK.size + (-(CHUNK.size + BLOCK.size) & 7)
+"""Where the records begin in the body of a CHNK block."""
+
+
+def _part(path: Path, block: Block, cache: ContentCache, checked: bool) -> Part:
+    """A CHNK block as a part whose content is read later; ValueError if its head is not one."""
+    head = block.body[: CHUNK.size]
+    if block.codec == ZLIB:
+        head = memoryview(zlib.decompressobj(-15).decompress(block.body, CHUNK.size))
+    first, n, *lengths = CHUNK.unpack(head)
+    if n > MAX_RECORDS or first > LAST_SEQ:
+        raise ValueError("a block of too many calls, or of calls with numbers that cannot be")
+    size = len(block.body) if block.codec == RAW else block.raw
+    if _RECORDS_AT + n * RECORD_BYTES + sum(lengths) != size:
         raise ValueError("a block's lengths do not add up")
+    part = Part(first, n, _loader(path, block, first, n, lengths, checked), cache)
+    if block.codec == RAW and checked:
+        part.content  # noqa: B018  so that a corrupt block is found when the file is opened: it costs no copy
+    return part
+
+
+def _loader(
+    path: Path, block: Block, first: int, n: int, lengths: list[int], checked: bool
+) -> Callable[[], PartContent]:
+    def load() -> PartContent:
+        nonlocal checked
+        if not checked:
+            if zlib.crc32(block.body) != block.crc:
+                raise TraceError(f"{path} is damaged: the calls from {first:,} on do not match their checksum")
+            checked = True
+        try:
+            return _content(_body(block), block.codec, n, lengths)
+        except _DAMAGES as error:
+            raise TraceError(f"{path} is damaged: the calls from {first:,} on cannot be read ({error})") from None
+        except MemoryError:
+            raise TraceError(f"{path} holds more than fits into memory, at the calls from {first:,} on") from None
+
+    return load
+
+
+def _content(body: memoryview, codec: int, n: int, lengths: list[int]) -> PartContent:
+    at = _RECORDS_AT
     raw = body[at : at + n * RECORD_BYTES]
     records = np.frombuffer(raw, RECORD) if codec == RAW else from_columns(raw, n)
     at += n * RECORD_BYTES
@@ -137,16 +193,13 @@ def _part(body: memoryview, codec: int) -> Part:
         sections.append(body[at : at + length])
         at += length
     arena, paths, reasons, lives, numbers = sections
-    if first > LAST_SEQ:
-        raise ValueError("a block of calls with numbers that cannot be")
     seqs = ascending(np.frombuffer(numbers, "<i8")) if numbers else None
     if seqs is not None and len(seqs) != n:
         raise ValueError("a block of calls without their numbers")
-    table = [unpack_reason(entry) for entry in unpack_list(reasons)]
-    return Part(first, n, records, arena, unpack_list(paths), table, lives, seqs)
+    table = [unpack_reason(entry) for entry in unpack_list(reasons, _MAX_REASONS)]
+    return PartContent(records, arena, unpack_list(paths, n), table, lives, seqs)
 
 
 def _tables(body: memoryview) -> Tables:
     (length,) = struct.unpack_from("<Q", body)
     return Tables.from_document(json.loads(bytes(body[8 : 8 + length])), body[8 + length :])
-

@@ -1,20 +1,22 @@
-"""A run of consecutive calls in memory or mapped from a file: what a `Store` is made of.
+"""A run of consecutive calls in memory or in a file: what a `Store` is made of.
 
-Not for: reading files (`container_reader.py`, `formats/`).
+The content of a part that comes from a file is read when it is needed, and no more of it is kept than `ContentCache`
+allows. Not for: reading files (`container_reader.py`, `formats/`).
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from ..errors import TraceError
-from ..record.container import Section
+from ..record.container import Bytes, Section
 from ..record.layout import Life
 from ..record.packing import unpack_lives
 from ..record.reasons import Reason
@@ -23,59 +25,145 @@ from .records import by_column
 Array = np.ndarray[Any, Any]
 LAST_SEQ = 1 << 62
 """The highest number that a call of a file may have."""
+CACHED_BYTES = 256 << 20
+"""Bytes of content that are kept in memory for the parts of one file."""
 
 
-@dataclass(slots=True)
-class Part:
-    """A run of calls, in memory or mapped from a file."""
+@dataclass(frozen=True, slots=True)
+class PartContent:
+    """The calls of a part."""
 
-    first: int
-    n: int
     records: Array
-    arena: bytes | bytearray | memoryview
+    arena: Bytes
+    """Their payloads."""
     paths: Sequence[bytes]
     reasons: Sequence[Reason]
     lives: Sequence[Life] | memoryview = ()
-    """Descriptors closed in this part; packed (`pack_lives`) when it comes from a file, until somebody asks."""
-
+    """Descriptors closed among these calls; packed (`pack_lives`) when they come from a file."""
     seqs: Array | None = None
-    """`seq` of each call where they are not consecutive from `first` (a filtered trace)."""
-    unchecked: tuple[str, memoryview, int] | None = None
-    """(file, body, checksum) of a mapped part that was not read yet."""
+    """`seq` of each call where they are not consecutive (a filtered trace)."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes, roughly."""
+        return self.records.nbytes + len(self.arena) + 100 * len(self.paths)
+
+
+class ContentCache:
+    """Keeps the contents that were used last. Any thread may use it."""
+
+    def __init__(self, limit: int = CACHED_BYTES) -> None:
+        self._limit = limit
+        self._held = 0
+        self._contents: OrderedDict[int, PartContent] = OrderedDict()
+        self._lock = Lock()
+
+    def holds(self, key: int) -> bool:
+        """Whether the content with this key is kept."""
+        return key in self._contents
+
+    def get(self, key: int, load: Callable[[], PartContent]) -> PartContent:
+        """The content with this key; loaded if it is not kept."""
+        with self._lock:
+            content = self._contents.get(key)
+            if content is not None:
+                self._contents.move_to_end(key)
+                return content
+        content = load()
+        with self._lock:
+            if key not in self._contents:
+                self._contents[key] = content
+                self._held += content.nbytes
+            while self._held > self._limit and len(self._contents) > 1:
+                _, oldest = self._contents.popitem(last=False)
+                self._held -= oldest.nbytes
+        return content
+
+
+class Part:
+    """Some calls in the order in which they ended."""
+
+    __slots__ = ("_cache", "_content", "_load", "first", "n")
+
+    def __init__(
+        self,
+        first: int,
+        n: int,
+        content: PartContent | Callable[[], PartContent],
+        cache: ContentCache | None = None,
+    ) -> None:
+        self.first = first
+        """`seq` of the first call."""
+        self.n = n
+        self._content = content if isinstance(content, PartContent) else None
+        self._load = content if not isinstance(content, PartContent) else None
+        self._cache = cache if cache is not None else _NO_CACHE
+
+    @property
+    def content(self) -> PartContent:
+        """Its calls; TraceError if the file is corrupt there."""
+        if self._content is not None:
+            return self._content
+        assert self._load is not None
+        return self._cache.get(id(self), self._load)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its calls are in memory."""
+        return self._content is not None or self._cache.holds(id(self))
+
+    @property
+    def records(self) -> Array:
+        """The records of its calls."""
+        return self.content.records
+
+    @property
+    def arena(self) -> Bytes:
+        """The payloads of its calls."""
+        return self.content.arena
+
+    @property
+    def paths(self) -> Sequence[bytes]:
+        """Path number - 1 -> path."""
+        return self.content.paths
+
+    @property
+    def reasons(self) -> Sequence[Reason]:
+        """Reason number - 1 -> why a call was refused or failed."""
+        return self.content.reasons
 
     def numbers(self, index: Array | None = None) -> Array:
         """`seq` of the calls at `index` in the part, or of all."""
-        if self.seqs is not None:
-            return self.seqs if index is None else np.asarray(self.seqs[index])
+        seqs = self.content.seqs
+        if seqs is not None:
+            return seqs if index is None else np.asarray(seqs[index])
         return np.arange(self.first, self.first + self.n) if index is None else np.asarray(index + self.first)
 
     def rows(self, index: Array) -> Array:
         """The records at `index` (ascending), without a copy when that is all of them."""
         return self.records if len(index) == self.n else np.asarray(self.records[index])
 
-    def checked(self) -> Part:
-        """This part, its checksum compared the first time; raises TraceError when it does not match."""
-        if self.unchecked is not None:
-            name, body, crc = self.unchecked
-            if zlib.crc32(body) != crc:
-                raise TraceError(f"{name} is damaged: the calls from {self.first:,} on do not match their checksum")
-            self.unchecked = None
-        return self
-
     def section(self, *, compress: bool) -> Section:
         """This part as a `Writer` takes it that compresses or does not."""
-        numbers = b"" if self.seqs is None else self.seqs.astype("<i8").tobytes()
-        records = by_column(self.records) if compress else self.records.tobytes()
-        return Section(self.first, self.n, records, self.arena, self.paths, self.reasons, self.lives, numbers)
+        content = self.content
+        numbers = b"" if content.seqs is None else content.seqs.astype("<i8").tobytes()
+        records = by_column(content.records) if compress else content.records.tobytes()
+        return Section(
+            self.first, self.n, records, content.arena, content.paths, content.reasons, content.lives, numbers
+        )
 
     def closed(self) -> Sequence[Life]:
-        """The descriptors closed in this part; TraceError if the file lies about them."""
-        if isinstance(self.lives, memoryview):
-            try:
-                self.lives = unpack_lives(self.lives)
-            except (ValueError, struct.error) as error:
-                raise TraceError(f"the trace file's table of descriptors is damaged ({error})") from None
-        return self.lives
+        """The descriptors closed in this part; TraceError if the file is corrupt there."""
+        lives = self.content.lives
+        if not isinstance(lives, memoryview):
+            return lives
+        try:
+            return unpack_lives(lives)
+        except (ValueError, struct.error) as error:
+            raise TraceError(f"the trace file's table of descriptors is damaged ({error})") from None
+
+
+_NO_CACHE = ContentCache(0)
 
 
 def ascending(seqs: Array) -> Array:

@@ -25,7 +25,7 @@ from ..record.tables import Resolver, Tables
 from .container_reader import read
 from .decode import Plan, plan
 from .lives import LifeIndex
-from .part import Part
+from .part import Part, PartContent
 from .records import RECORD, records_of
 
 Array = np.ndarray[Any, Any]
@@ -67,8 +67,8 @@ class Store:
         for chunk in chunks:
             records = records_of(chunk)
             lives = [settled(life, calls) for life in list(chunk.lives)]
-            paths, reasons = list(chunk.paths), list(chunk.reasons)
-            parts.append(Part(chunk.first, len(records), records, chunk.payloads(), paths, reasons, lives))
+            content = PartContent(records, chunk.payloads(), list(chunk.paths), list(chunk.reasons), lives)
+            parts.append(Part(chunk.first, len(records), content))
         return cls(parts, recorder.tables(), resolver or recorder.resolver)
 
     def tables(self) -> Tables:
@@ -94,8 +94,6 @@ class Store:
         self._columns.clear()
 
     def _gather(self, name: str) -> Array:
-        for part in self.parts:
-            part.checked()
         if name == "seq":
             pieces = [part.numbers() for part in self.parts]
         elif name == "path":
@@ -201,12 +199,10 @@ class Store:
         """(part, indices into the part, positions in `rows`) for rows in ascending order; `None` means all rows."""
         for part, start in zip(self.parts, self._starts, strict=True):
             if rows is None:
-                part.checked()
                 yield part, np.arange(part.n), np.arange(start, start + part.n)
                 continue
             low, high = np.searchsorted(rows, (start, start + part.n))
             if low < high:
-                part.checked()
                 yield part, rows[low:high] - start, np.arange(low, high)
 
     def plan(self, number: int, unstable: bool = False) -> Plan:
@@ -216,7 +212,7 @@ class Store:
     def locate(self, row: int) -> tuple[Part, int]:
         """The part that holds a row, and the index in it."""
         index = bisect_right(self._starts, row) - 1
-        return self.parts[index].checked(), row - self._starts[index]
+        return self.parts[index], row - self._starts[index]
 
     def reason(self, row: int) -> Reason:
         """Why a call was refused: its sentence ("" where it has none) and what was needed."""

@@ -14,7 +14,8 @@ import numpy as np
 from ..record.layout import Flag
 from ..record.reasons import Reason
 from .decode import Batch
-from .part import Part
+from .part import Part, PartContent
+from .records import RECORD
 from .store import Store
 
 Array = np.ndarray[Any, Any]
@@ -29,9 +30,8 @@ def parts_of(store: Store, rows: Array | None) -> list[Part]:
         found.append(part if len(index) == part.n else _pick(store, part, index))
     whole = {id(part) for part in found}
     lives = [life for part in store.all_parts if id(part) not in whole for life in part.closed()]
-    empty = np.zeros(0, store.all_parts[0].records.dtype) if store.all_parts else np.zeros(0)
     if lives:
-        found.append(Part(0, 0, empty, b"", [], [], lives))
+        found.append(Part(0, 0, PartContent(np.zeros(0, RECORD), b"", [], [], lives)))
     return found
 
 
@@ -58,7 +58,7 @@ def _pick(store: Store, part: Part, index: Array) -> Part:
     records["path"] = numbers[records["path"]]
     paths = [part.paths[i - 1] for i in used.tolist()]
     seqs = part.numbers(index)
-    return Part(int(seqs[0]), len(index), records, bytes(arena), paths, list(reasons), (), seqs)
+    return Part(int(seqs[0]), len(index), PartContent(records, bytes(arena), paths, list(reasons), (), seqs))
 
 
 def blobs(store: Store, part: Part, index: Array) -> list[bytes]:

@@ -15,8 +15,9 @@ import numpy as np
 from ...capabilities.refusal import DeniedBy
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES
-from ..columns.part import Part, ascending
+from ..columns.part import Part, PartContent, ascending
 from ..columns.records import COLUMN_NAMES, RECORD
+from ..columns.size_bound import SizeBound
 from ..columns.store import Store, reason_of
 from ..columns.subset import blobs
 from ..errors import TraceError
@@ -26,6 +27,8 @@ from .plain import decoded
 
 VERSION = 1
 _PART = 8192
+_PART_BYTES = 32 << 20
+"""Bytes of lines that are parsed before they become records."""
 _RAW = [name for name in COLUMN_NAMES if name not in ("args", "path", "payload")]
 _LONGEST_LINE = 1 << 28
 
@@ -80,11 +83,12 @@ def _denied(number: int) -> str | int:
     return DeniedBy(number).name.lower() if number <= max(DeniedBy) else number
 
 
-def read(path: Path, *, partial: bool = False) -> Store:
+def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> Store:
     """Rebuild the trace from the `raw` of each line; raises TraceError."""
     parts: list[Part] = []
     lines: list[dict[str, Any]] = []
-    number = 1
+    number, size = 1, 0
+    bound = SizeBound(path, max_bytes)
     try:
         with open(path, "rb") as file:
             head = json.loads(file.readline(_LONGEST_LINE))
@@ -95,11 +99,14 @@ def read(path: Path, *, partial: bool = False) -> Store:
             while raw := file.readline(_LONGEST_LINE):
                 number += 1
                 lines.append(json.loads(raw))
-                if len(lines) == _PART:
+                size += len(raw)
+                if len(lines) == _PART or size > _PART_BYTES:
                     parts.append(_part(lines))
-                    lines = []
+                    bound.add(parts[-1].content.nbytes)
+                    lines, size = [], 0
             if lines:
                 parts.append(_part(lines))
+                bound.add(parts[-1].content.nbytes)
     except TraceError:
         raise
     except OSError as error:
@@ -134,4 +141,4 @@ def _part(lines: list[dict[str, Any]]) -> Part:
             records["payload"][i] = (len(arena) >> 2) + 1
             arena += number.to_bytes(2, "little") + payload + bytes(-(len(payload) + 2) & 3)
     seqs = ascending(np.array([line["seq"] for line in lines], "<i8"))
-    return Part(int(seqs[0]), len(lines), records, bytes(arena), list(paths), list(reasons), (), seqs)
+    return Part(int(seqs[0]), len(lines), PartContent(records, bytes(arena), list(paths), list(reasons), (), seqs))

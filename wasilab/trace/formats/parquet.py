@@ -15,11 +15,13 @@ import numpy as np
 from .. import extras
 from ..answers import arrow as table
 from ..calls import Calls
-from ..columns.part import Part, ascending
+from ..columns.part import Part, PartContent, ascending
 from ..columns.records import RECORD
+from ..columns.size_bound import SizeBound
 from ..columns.store import Store
 from ..columns.subset import blobs
 from ..errors import TraceError
+from ..record.layout import RECORD_BYTES
 from ..record.reasons import Reason, need_from_text, need_text
 from ..record.tables import Tables
 
@@ -29,6 +31,7 @@ _KEY = b"wasilab"
 _SHOWN = ("seq", "t_start", "dur", "call", "family", "errno", "path", "fd", "result", "nbytes", "denied_by", "reason",
           "line")  # fmt: skip
 _RAW = ("call", "errno", "denied_by", "instance", "flags", "tid", "handle", "stack")
+_WANTED = ("seq", "t_start", "dur", "result", "reason", "given_path", "payload", "w0", "w1", "w2", "w3")
 _PART = 1 << 15
 
 
@@ -98,26 +101,47 @@ def _payloads(trace: Calls) -> Any:
     return pa.chunked_array(pieces, pa.binary())
 
 
-def read(path: Path, *, partial: bool = False) -> Store:
+def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> Store:
     """Open a file that `write` made; raises TraceError for any other."""
     pa = extras.pyarrow()
     pq = extras.parquet()
+    bound = SizeBound(path, max_bytes)
     try:
         with open(path, "rb") as file:
-            source = pq.ParquetFile(file)
-            head = _head(source.schema_arrow.metadata)
+            metadata = pq.read_metadata(file)
+            head = _head(metadata.metadata)
             if head is None:
                 raise TraceError(f"{path} is a Parquet file, but not a wasilab trace")
-            wanted = ["seq", "t_start", "dur", "result", "reason", "given_path", "payload", "w0", "w1", "w2", "w3"]
-            since = [name for name in ("need",) if name in source.schema_arrow.names]  # not in files of older versions
-            found = source.read([*wanted, *since, *(f"raw_{name}" for name in _RAW)])
-        tables = Tables.from_document(head, str(head["lives"]))
-        parts = [_part(found.slice(at, _PART)) for at in range(0, found.num_rows, _PART)]
+            _check(metadata, bound)
+            # A value that is repeated is held once: `_arena` counts before it is written out.
+            source = pq.ParquetFile(file, metadata=metadata, read_dictionary=["payload"])
+            optional = [name for name in ("need",) if name in metadata.schema.names]  # not in older files
+            columns = [*_WANTED, *optional, *(f"raw_{name}" for name in _RAW)]
+            tables = Tables.from_document(head, str(head["lives"]))
+            parts = []
+            for batch in source.iter_batches(_PART, columns=columns, use_threads=False):
+                bound.check(batch.nbytes)
+                parts.append(_part(pa.Table.from_batches([batch]), bound))
+                bound.add(parts[-1].content.nbytes)
     except TraceError:
         raise
+    except MemoryError:
+        raise TraceError(f"{path} holds more than fits into memory") from None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise TraceError(f"{path} is a damaged or unfinished trace ({str(error).splitlines()[0][:200]})") from None
     return Store(parts, tables)
+
+
+def _check(metadata: Any, bound: SizeBound) -> None:
+    """Refuse what the file itself says is too much, and values that are written as changes of the ones before them."""
+    bound.check(metadata.num_rows * RECORD_BYTES)
+    size = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(metadata.num_columns)):
+            size += column.total_uncompressed_size
+            if "DELTA_BYTE_ARRAY" in column.encodings:
+                raise ValueError("a column is encoded in a way that no trace uses")
+    bound.check(size)
 
 
 def _head(metadata: dict[bytes, bytes] | None) -> dict[str, Any] | None:
@@ -129,7 +153,7 @@ def _head(metadata: dict[bytes, bytes] | None) -> dict[str, Any] | None:
     return head
 
 
-def _part(rows: Any) -> Part:
+def _part(rows: Any, bound: SizeBound) -> Part:
     records = np.zeros(rows.num_rows, RECORD)
     for name in ("t_start", "dur", "result"):
         records[name] = _numbers(rows[name])
@@ -141,18 +165,16 @@ def _part(rows: Any) -> Part:
         records["args"][:, k] = _numbers(rows[f"w{k}"])
     ids, paths = _codes(rows["given_path"])
     records["path"] = ids + 1
-    pa = extras.pyarrow()
     reason_ids, reasons = _reasons(rows)
-    payload = rows["payload"].combine_chunks()
-    payload = payload.chunk(0) if isinstance(payload, pa.ChunkedArray) else payload
-    arena, starts, has = _arena(payload)
+    arena, starts, has = _arena(_whole(rows["payload"]), bound)
     records["payload"] = np.where(has, (starts >> 2) + 1, 0)
     where = starts[has]
     numbers = (reason_ids + 1)[has].astype("<u2")
     arena[where] = numbers & 0xFF
     arena[where + 1] = numbers >> 8
     seqs = ascending(_numbers(rows["seq"]).astype("<i8"))
-    return Part(int(seqs[0]), len(records), records, arena.tobytes(), [bytes(p) for p in paths], reasons, (), seqs)
+    content = PartContent(records, arena.tobytes(), [bytes(path) for path in paths], reasons, (), seqs)
+    return Part(int(seqs[0]), len(records), content)
 
 
 def _reasons(rows: Any) -> tuple[Array, list[Reason]]:
@@ -179,20 +201,37 @@ def _numbers(column: Any) -> Array:
 
 
 def _codes(column: Any) -> tuple[Array, list[Any]]:
-    """A text column as codes (-1: null) and its values."""
+    """A text column as codes (-1: null) and the values that occur."""
     pa = extras.pyarrow()
-    column = column.combine_chunks()
+    column = _whole(column)
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
+    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype("<i8")
+    used, numbers = np.unique(codes, return_inverse=True)
+    absent = int(len(used) > 0 and used[0] < 0)
+    values = column.dictionary.take(pa.array(used[absent:])).to_pylist()
+    return numbers - absent, values
+
+
+def _whole(column: Any) -> Any:
+    """A chunked column as one array."""
+    pa = extras.pyarrow()
+    column = column.combine_chunks()
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
-    codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype("<i8")
-    return codes, column.dictionary.to_pylist()
+    return column
 
 
-def _arena(payload: Any) -> tuple[Array, Array, Array]:
+def _arena(payload: Any, bound: SizeBound) -> tuple[Array, Array, Array]:
     """(the bytes of a part's payloads, where each begins, which rows have one)."""
     pa = extras.pyarrow()
+    if pa.types.is_dictionary(payload.type):
+        lengths = pa.compute.binary_length(payload.dictionary.cast(pa.binary())).to_numpy(zero_copy_only=False)
+        codes = payload.indices.fill_null(0).to_numpy(zero_copy_only=False)
+        size = int(lengths[codes].sum(dtype="<i8")) if len(lengths) else 0
+        bound.check(size)
+        if size >= 1 << 31:
+            raise ValueError("payloads of more than two gigabytes in one part")
     payload = payload.cast(pa.binary())
     if payload.null_count:
         payload = payload.fill_null(b"")
@@ -203,4 +242,3 @@ def _arena(payload: Any) -> tuple[Array, Array, Array]:
         raise ValueError("payloads that are not a trace's")
     data = np.frombuffer(buffers[2], "u1") if buffers[2] is not None else np.zeros(0, "u1")
     return data[offsets[0] : offsets[-1]].copy(), offsets[:-1] - offsets[0], sizes > 0
-

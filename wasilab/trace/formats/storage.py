@@ -58,8 +58,11 @@ def save(trace: Calls, path: str | Path) -> Path:
     return path
 
 
-def load(path: str | Path, *, partial: bool = False) -> Store:
-    """The calls of a saved trace; raises TraceError."""
+def load(path: str | Path, *, partial: bool = False, max_bytes: int | None = None) -> Store:
+    """The calls of a saved trace; raises TraceError.
+
+    `max_bytes`: how much memory they may take, by default 100 times the file's size and at least 64 MiB.
+    """
     path = Path(path).expanduser()
     try:
         with open(path, "rb") as file:
@@ -73,7 +76,10 @@ def load(path: str | Path, *, partial: bool = False) -> Store:
         known = ", ".join(READABLE)
         more = f" (a {path.suffix} file can be written but not read back)" if suffix in WRITABLE else ""
         raise TraceError(f"{path} is not a trace that wasilab can read ({known}){more}")
-    return _READERS[suffix](path, partial=partial)
+    try:
+        return _READERS[suffix](path, partial=partial, max_bytes=max_bytes)
+    except MemoryError:
+        raise TraceError(f"{path} holds more than fits into memory") from None
 
 
 def _umask() -> int:

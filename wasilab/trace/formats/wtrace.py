@@ -16,13 +16,13 @@ def write(trace: Calls, file: IO[bytes]) -> None:
     """Write all that the trace knows, compressed."""
     writer = Writer(file, compress=True)
     for part in parts_of(trace.store, trace.rows):
-        if part.n or part.lives:
+        if part.n or len(part.content.lives):
             writer.chunk(part.section(compress=True))
     writer.tables(trace.store.tables())
     writer.close()
 
 
-def read(path: Path, *, partial: bool = False) -> Store:
-    """Open a file; raw blocks (of a spool) stay on disk and are mapped. Raises TraceError."""
-    parts, tables = read_container(path, partial=partial)
+def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> Store:
+    """Open a file; its calls stay on disk until they are asked for. Raises TraceError."""
+    parts, tables = read_container(path, partial=partial, max_bytes=max_bytes)
     return Store(parts, tables)

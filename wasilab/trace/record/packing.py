@@ -23,18 +23,18 @@ def pack_list(items: Sequence[bytes]) -> bytes:
     return struct.pack(f"<I{len(items)}I", len(items), *map(len, items)) + b"".join(items)
 
 
-def unpack_list(data: memoryview) -> list[bytes]:
-    """The inverse of `pack_list`; raises ValueError or struct.error when `data` is not one."""
+def unpack_list(data: memoryview, most: int = 1 << 32) -> list[bytes]:
+    """The inverse of `pack_list`; raises ValueError or struct.error when `data` is not one of at most `most` items."""
     (count,) = struct.unpack_from("<I", data)
-    if 4 + 4 * count > len(data):
-        raise ValueError("a list longer than its block")
+    if 4 + 4 * count > len(data) or count > most:
+        raise ValueError("a list is longer than its block")
     found = []
     at = 4 + 4 * count
     for length in struct.unpack_from(f"<{count}I", data, 4):
         found.append(bytes(data[at : at + length]))
         at += length
     if at != len(data):
-        raise ValueError("a list of another length than its block")
+        raise ValueError("a list's length does not match its block")
     return found
 
 
@@ -61,7 +61,7 @@ def unpack_lives(data: memoryview) -> list[Life]:
     (count,) = struct.unpack_from("<I", data)
     size = count * _LIFE.size
     if 4 + size > len(data):
-        raise ValueError("a table longer than its block")
+        raise ValueError("a table is longer than its block")
     rows = _LIFE.iter_unpack(data[4 : 4 + size])
     paths = unpack_list(data[4 + size :])
     if len(paths) == 2 * count:  # of a version that kept no moves
@@ -74,7 +74,7 @@ def unpack_lives(data: memoryview) -> list[Life]:
         ]
         paths = [text for i in range(count) for text in paths[5 * i : 5 * i + 3]]
     if len(paths) != 3 * count:
-        raise ValueError("a table of lives without their paths")
+        raise ValueError("a table of descriptors lacks their paths")
     return [
         Life(life, fd, generation, paths[3 * i], kind, opened, closed, paths[3 * i + 1] if has else None,
              tuple(_MOVE.iter_unpack(paths[3 * i + 2])), *resources[i])
