@@ -210,3 +210,39 @@ def test_advice_that_flags_cannot_say_is_printed_as_python(folder: Path) -> None
     assert "kept: " in str(advice)
     with pytest.raises(GrantError, match="flags cannot say"):
         advice.command()
+
+
+def test_after_a_run_that_failed_the_streams_stay_and_later_needs_are_unknown(folder: Path) -> None:
+    module = Guest().open("in/a.txt").read().open("missing").write("never", fd(1)).module()
+    given = Grants(dirs={"/w": HostDir(str(folder), "rw")})
+    failed = run(module, (), given)
+    assert failed.exit_code != 0
+    advice = advise(failed)
+    assert (advice.grants.stdin, advice.grants.stdout, advice.grants.stderr) == (b"", True, True)
+    assert advice.failed
+    assert "what it would have needed later is not known" in str(advice)
+    failed.trace.save(folder / "t.jsonl")
+    assert advise(Trace.load(folder / "t.jsonl")).grants == advice.grants, "a saved trace says how its run ended"
+    assert not advise(failed, base=given.with_(stdout=False)).grants.stdout, "nothing is given that was not there"
+    ended = run(Guest().open("in/a.txt").read().module(), (), given)
+    assert not advise(ended).failed
+    assert not advise(ended).grants.stderr
+
+
+def test_a_strangers_trace_prints_no_control_character(tmp_path: Path) -> None:
+    evil = "d\x1b]0;owned\x07\u202e"
+    (tmp_path / evil).mkdir()
+    (tmp_path / evil / "a\x1b[2J").write_text("x")
+    given = Grants(dirs={f"/{evil}": HostDir(str(tmp_path / evil))}, env={"A": evil})
+    guest = Guest().open("a\x1b[2J").read().call(
+        "environ_sizes_get", f"(i32.const {SCRATCH}) (i32.const {SCRATCH + 4})"
+    )  # fmt: skip
+    finished = run(guest.module(), (evil,), given)
+    finished.trace.save(tmp_path / "t.jsonl")
+    for advice in (advise(finished), advise(Trace.load(tmp_path / "t.jsonl"))):
+        for text in (str(advice), advice.command(), advice.toml(), advice.python()):
+            assert all(line.isprintable() for line in text.splitlines()), text
+        assert "$'" in advice.command()
+        assert merge_text(Grants(), advice.toml()) == advice.grants
+    with pytest.raises(GrantError, match="a run or a trace is expected here, not int"):
+        advise(1)  # type: ignore[arg-type]

@@ -12,8 +12,8 @@ from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, run
 from wasilab.capabilities.patterns import quota
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.advice.compare import items
+from wasilab.grants.advice.missing import missing_grants
 from wasilab.grants.forms.flags import add_options, from_options
-from wasilab.grants.remedy import missing_grants
 
 from .guests import READ, SCRATCH, WRITE, Guest, fd
 

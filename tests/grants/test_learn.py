@@ -33,19 +33,28 @@ def test_the_rehearsal_changes_nothing_and_the_lesson_is_enough(folder: Path) ->
     rehearsed = run(module, (), rehearsal(Grants()))
     assert rehearsed.exit_code == 0
     assert not (folder / "out" / "b").exists()
-    advice = lesson(rehearsed, Grants())
-    assert advice.grants.dirs == {".": HostDir(".", mode="rw")}
-    assert (advice.grants.random.spec, advice.grants.clocks.spec) == ("real", "none")
-    assert run(module, (), advice.grants).exit_code == 0
+    least = lesson(rehearsed, Grants())
+    assert least.grants.dirs == {"in": HostDir("in"), "out": HostDir("out", mode="rw")}
+    assert (least.grants.random.spec, least.grants.clocks.spec) == ("real", "none")
+    assert least.wider is not None
+    assert least.wider.grants.dirs == {".": HostDir(".", mode="rw")}
+    assert run(module, (), least.wider.grants).exit_code == 0
     assert (folder / "out" / "b").read_text() == "x"
-    narrow = lesson(rehearsed, Grants(), narrow=True).grants
-    assert narrow.dirs == {"in": HostDir("in"), "out": HostDir("out", mode="rw")}
-    assert "--dir in --dir out:rw " in str(advice).splitlines()[1]
 
 
-def test_there_is_no_narrower_command_where_the_folder_itself_is_used(folder: Path) -> None:
+def test_the_least_command_is_printed_first_and_the_wide_one_last(folder: Path) -> None:
+    lines = str(lesson(run(copier().module(), (), rehearsal(Grants())), Grants())).splitlines()
+    assert "--dir in --dir out:rw " in lines[0]
+    assert lines[-1].startswith("or, with whole folders: wasilab run ")
+    assert " --dir .:rw " in lines[-1]
+    assert not any("--dir .:rw" in line for line in lines[:-1])
+
+
+def test_there_is_one_command_where_the_folder_itself_is_used(folder: Path) -> None:
     rehearsed = run(Guest().open("new", rights=WRITE, oflags=CREATE).module(), (), rehearsal(Grants()))
-    assert lesson(rehearsed, Grants()).narrower == ""
+    advice = lesson(rehearsed, Grants())
+    assert advice.wider is None
+    assert "whole folders" not in str(advice)
 
 
 def test_folders_that_were_named_are_the_ones_advised(folder: Path) -> None:

@@ -15,8 +15,9 @@ from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.patterns import read_only
 from wasilab.capabilities.random import Random
 from wasilab.capabilities.refusal import Need, NeedKind
+from wasilab.grants.advice.missing import missing_grants
 from wasilab.grants.forms.flags import add_options, from_options
-from wasilab.grants.remedy import Given, Remedy, denied, folder_remedy, missing_grants, remedy
+from wasilab.grants.remedy import Given, Remedy, denied, folder_remedy, remedy
 from wasilab.grants.value import GrantError
 from wasilab.panels.model import PanelModel
 from wasilab.trace.trace import Trace

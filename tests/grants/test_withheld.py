@@ -12,9 +12,9 @@ from wasilab import Grants, HostDir, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.advice.compare import describe, items
 from wasilab.grants.advice.learn import rehearsal
+from wasilab.grants.advice.missing import missing_grants
 from wasilab.grants.forms.flags import add_options, from_options
 from wasilab.grants.forms.toml import merge_text
-from wasilab.grants.remedy import missing_grants
 from wasilab.grants.value import GrantError
 from wasilab.wasi.types import Errno
 

@@ -72,6 +72,14 @@ def test_grant_only_what_was_used_and_undo(shown: Callable[..., Panel]) -> None:
     assert it.button_undo.disabled
 
 
+def test_grant_only_what_was_used_keeps_the_streams_of_a_program_that_failed(shown: Callable[..., Panel]) -> None:
+    it = shown(Guest().open("missing").module(), Grants(dirs={"/d": MemDir()}, env={"A": "b"}))
+    it.button_run.click()
+    it.button_used.click()
+    assert (it.grants.stdin, it.grants.stdout, it.grants.stderr, it.grants.env) == (b"", True, True, {})
+    assert "later is not known" in it.said.value
+
+
 def test_writing_where_python_imports_from_is_warned_of(shown: Callable[..., Panel], folder: Path) -> None:
     it = shown(READER.module(), Grants(dirs={"here": HostDir("."), "data": HostDir("data")}))
     assert "wasilab-warning" not in it._warnings["here"].value

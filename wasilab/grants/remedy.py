@@ -4,14 +4,12 @@ The only file that knows how a need is met. A refusal carries a value (`capabili
 given)` joins it with what the run was given, and the `Remedy` says the same thing in every form: `flag` for a command
 line, `words`, whether it is `complete` or a person has to fill something in (`blanks`, `hint`), and `apply(grants)`.
 Whoever shows or uses a remedy asks here and looks into no text.
-
-`missing_grants(runs)` puts the refusals of several runs together, for advice and the panel.
 """
 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +17,7 @@ from .. import trace as tracing
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.hostdir import HostDir
 from ..capabilities.random import Random
-from ..capabilities.refusal import DeniedBy, Need, NeedKind
+from ..capabilities.refusal import Need, NeedKind
 from ..engine.limits import BOUNDS, Limits
 from ..text.escape import visible
 from ..text.shell import join, quote
@@ -28,7 +26,6 @@ from .forms.flags import folder_words
 from .grants import Grants
 from .value import GrantError, Mode, host_folder
 
-_NOT_MISSING = (DeniedBy.REVOKED, DeniedBy.HOST)
 _PLAIN = {
     NeedKind.COMPAT: ("--rights compat", "the rights mode compat"),
     NeedKind.CLOCK: ("--clock real", "the clocks"),
@@ -268,56 +265,3 @@ def denied(trace: tracing.Trace, grants: Grants | None = None) -> tracing.Refusa
         return "" if met is None else met.text
 
     return trace.denied.with_remedies(text)
-
-
-@dataclass(frozen=True, slots=True)
-class MissingGrant:
-    """Something that was asked for and not granted, over all calls that were refused for want of it."""
-
-    remedy: Remedy | None
-    """The smallest grant that would allow it; None when no grant would."""
-    why: str
-    """What was asked, and why it was refused."""
-    count: int
-    """How many calls were refused for want of it."""
-    first: int
-    """`seq` of the first of them, -1 where no call stands for it."""
-    line: str = ""
-    """The source line of the first of them, `file:line`, where it is known."""
-
-    @property
-    def text(self) -> str:
-        """The remedy as text, "" for none."""
-        return "" if self.remedy is None else self.remedy.text
-
-    @property
-    def complete(self) -> bool:
-        """Whether it can be granted as it stands."""
-        return self.remedy is not None and self.remedy.complete
-
-    @property
-    def asks_for_a_folder(self) -> bool:
-        """Whether it can be granted once a person has chosen a folder of the host."""
-        return self.remedy is not None and self.remedy.asks_for_a_folder
-
-
-def missing_grants(runs: Iterable[Any], *, every: bool = False) -> list[MissingGrant]:
-    """What some runs or traces asked for and were refused, the most frequent first.
-
-    `every`: also what was granted and taken back, and what the host's operating system refused.
-    """
-    found: dict[tuple[Remedy | None, str], MissingGrant] = {}
-    for run in runs:
-        trace = getattr(run, "trace", run)
-        given = given_to(trace, getattr(run, "grants", None))
-        for refusal in trace.denied:
-            if refusal.denied_by in _NOT_MISSING and not every:
-                continue
-            met = remedy(refusal.need, given)
-            key = met, "" if met is not None else refusal.sentence
-            known = found.get(key)
-            if known is None:
-                found[key] = MissingGrant(met, refusal.sentence, refusal.count, refusal.seq, refusal.line)
-            else:
-                found[key] = replace(known, count=known.count + refusal.count)
-    return sorted(found.values(), key=lambda missing: -missing.count)

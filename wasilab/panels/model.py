@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Unpack
 
 from ..capabilities.protocols import Directory
-from ..grants.advice.advise import GrantAdvice, advise
+from ..grants.advice.advise import FAILED, GrantAdvice, advise
 from ..grants.grants import Grants
 from ..grants.live.ask import Answer, Question
 from ..grants.remedy import Remedy
@@ -224,9 +224,11 @@ class PanelModel:
             raise GrantError("run the program first, to its end: what it used is known then")
         return advise(self.run)
 
-    def use_advice(self) -> None:
-        """Grant only what the last run used."""
-        self.put(self.advice().grants)
+    def use_advice(self) -> str:
+        """Grant only what the last run used. Returns what a person should know of it, "" for nothing."""
+        advice = self.advice()
+        self.put(advice.grants)
+        return FAILED if advice.failed else ""
 
     def refused(self) -> list[RefusedCalls]:
         """What the last run was refused, a group for each grant that would allow it."""

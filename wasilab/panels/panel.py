@@ -315,16 +315,16 @@ class Panel(w.VBox):  # type: ignore[misc]
     # ---- what the buttons do
 
     def _edit(self, change: Callable[[], object]) -> None:
-        """Carry out a change; say what went wrong and show the state as it is."""
+        """Carry out a change and say what it returns, if that is a sentence, or what went wrong."""
         try:
-            change()
+            said = change()
         except ERRORS as error:
             self._say(str(error), bad=True)
             self.refresh()
         except Exception as error:  # noqa: BLE001  in a callback nobody else would say it
             self._say(f"{type(error).__name__}: {error}", bad=True)
         else:
-            self._say("")
+            self._say(said if isinstance(said, str) else "")
 
     def _set(self, field: str, value: object) -> None:
         if value != getattr(self.grants, field):

@@ -17,6 +17,7 @@ from ..grants.grants import Grants
 from ..module.module import Module
 from ..text.escape import html_text
 from ..text.numbers import counted
+from ..text.shell import join
 from ..trace.trace import Trace
 from ..views.report.refused import refusals
 from ..views.subject import as_subject
@@ -176,10 +177,8 @@ def _ungranted(module: Module | None, grants: Grants, trace: Trace | None) -> li
 
 def command(grants: Grants, module: Module | None) -> str:
     """The grants as a command line, or as Python where flags cannot say them."""
-    import shlex
-
     try:
-        return shlex.join(["wasilab", "run", *grants.to_flags(), module.name if module is not None else "PROGRAM"])
+        return join(["wasilab", "run", *grants.to_flags(), module.name if module is not None else "PROGRAM"])
     except ValueError:
         return to_python(grants, contents=200)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,20 +23,27 @@ from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
 from ...engine.limits import Limits
+from ...text.escape import visible
+from ...text.numbers import counted
+from ...text.shell import join
 from ...trace.trace import Trace
 from ..forms.flags import dir_flags, to_flags
 from ..forms.python import from_python, to_python
 from ..forms.toml import to_toml
 from ..grants import Grants
 from ..live.ask import Asked
-from ..remedy import MissingGrant, Remedy, missing_grants
+from ..remedy import Remedy
 from ..value import GrantError
 from .evidence import DISCOVERY, Evidence, Use, read
+from .missing import MissingGrant, missing_grants
+from .recorded import Recorded, grants_of, trace_of
 from .together import merged
 
 MOST_PARTS = 8
 """Folders that a directory is split into at most, when advice is narrowed."""
 LOWER_BOUND = "a trace is a lower bound: with other input the program may need more than it did here"
+FAILED = "the program did not end well, so the standard streams stay; what it would have needed later is not known"
+STREAM_KEPT = "not used, but the program did not end well: what it would have written is not known"
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,10 @@ class GrantAdvice:
     evidence: Evidence
     program: tuple[str, ...] = ()
     """The words of a command line after the flags: the program and its arguments, where a run was given."""
-    narrower: str = ""
-    """The command line with only the folders that were used, where that is less: other preopens than were tried."""
+    failed: bool = False
+    """Whether a run did not end well: what the program would have needed later is not known."""
+    wider: GrantAdvice | None = None
+    """The advice that keeps the folders as they were granted, where this one names folders inside them."""
 
     def flags(self) -> list[str]:
         """The grants as command-line flags, `--deny-all` first where that is shorter."""
@@ -86,32 +94,40 @@ class GrantAdvice:
 
     def command(self) -> str:
         """The least-privilege command line, quoted for a shell."""
-        return shlex.join(["wasilab", "run", *self.flags(), *(self.program or ("PROGRAM",))])
+        return join(["wasilab", "run", *self.flags(), *(self.program or ("PROGRAM",))])
+
+    def _command_or_python(self) -> str:
+        try:
+            return self.command()
+        except GrantError:  # such as a capability of one's own
+            return to_python(self.grants, contents=200)
 
     def _remarks(self) -> list[str]:
         seen = self.evidence
-        remarks = [f"from {_many(seen.traces, 'run')} with {_many(seen.calls, 'call')}; {LOWER_BOUND}"]
-        lost = f"{_many(seen.dropped, 'call')} were dropped from the trace: what they used is not known"
-        return [*remarks, lost] if seen.dropped else remarks
+        remarks = [f"from {counted(seen.traces, 'run')} with {counted(seen.calls, 'call')}; {LOWER_BOUND}"]
+        if self.failed:
+            remarks.append(FAILED)
+        if seen.dropped:
+            remarks.append(f"{counted(seen.dropped, 'call')} were dropped from the trace: what they used is not known")
+        return remarks
 
     def __str__(self) -> str:
-        try:
-            words = self.command()
-        except GrantError:  # such as a capability of one's own
-            words = to_python(self.grants, contents=200)
-        lines = [words, *([f"or, folder by folder: {self.narrower}"] if self.narrower else []), ""]
-        width = max((len(line.flag or line.name) for line in self.lines), default=0)
-        lines += [f"  {line.flag or line.name:{width}}  {line.verdict}: {line.why}" for line in self.lines]
+        lines = [self._command_or_python(), ""]
+        shown = [(each.flag or visible(each.name), each) for each in self.lines]
+        width = max((len(head) for head, _ in shown), default=0)
+        lines += [f"  {head:{width}}  {each.verdict}: {visible(each.why)}" for head, each in shown]
         if self.missing:
             lines += ["", "asked for, and missing:"]
-            lines += [f"  {each.text or '(no grant allows it)'}  {each.why}" for each in self.missing]
+            lines += [f"  {each.text or '(no grant allows it)'}  {visible(each.why)}" for each in self.missing]
         seen = self.evidence
         lines += [
             "",
-            f"observed: {_many(seen.fds, 'descriptor')} open at once, {_many(seen.written, 'byte')} written, "
-            f"{_many(seen.largest, 'byte')} in one call, {seen.seconds:.3g} s",
+            f"observed: {counted(seen.fds, 'descriptor')} open at once, {counted(seen.written, 'byte')} written, "
+            f"{counted(seen.largest, 'byte')} in one call, {seen.seconds:.3g} s",
             *self._remarks(),
         ]
+        if self.wider is not None:
+            lines += ["", f"or, with whole folders: {self.wider._command_or_python()}"]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -119,7 +135,7 @@ class GrantAdvice:
 
 
 def advise(
-    *runs: Any,
+    *runs: Recorded,
     narrow: bool = False,
     limits: bool = False,
     include_missing: bool = False,
@@ -136,16 +152,19 @@ def advise(
     base: the grants that the traces were made under; needed only for traces that do not say.
     keep_copies: a directory that was granted as a `copy` and changed stays a copy; False makes it `rw`.
 
-    Raises `GrantError` when a trace does not say what was granted and `base` is not given.
+    The standard streams stay after a run that did not end well (a trap, a limit, a status other than 0): a program that
+    stopped early may not have come to write what went wrong. Raises `GrantError` when a trace does not say what was
+    granted and `base` is not given.
     """
     if not runs:
         raise GrantError("advise() needs at least one run or trace")
-    traces = [_trace_of(run) for run in runs]
+    traces = [trace_of(run) for run in runs]
     evidence = read(*traces)
     granted = base
     if granted is None:
         granted = merged(_grants_of(run, trace) for run, trace in zip(runs, traces, strict=True))
-    work = _Work(granted, evidence, narrow, keep_copies)
+    failed = any(_failed(trace) for trace in traces)
+    work = _Work(granted, evidence, narrow, keep_copies, keep_streams=failed)
     grants = work.grants()
     for line, remedy in allowed(runs):  # in ask mode, what a person allowed is what the calls needed
         grants = remedy.apply(grants)
@@ -157,14 +176,20 @@ def advise(
                 grants = each.remedy.apply(grants)
     if limits:
         grants = grants.with_(limits=_peaks(granted.limits, evidence))
-    return GrantAdvice(grants, tuple(work.lines), missing, evidence, _program(runs[0]))
+    return GrantAdvice(grants, tuple(work.lines), missing, evidence, _program(runs[0]), failed)
 
 
-def allowed(runs: Iterable[Any]) -> list[tuple[Line, Remedy]]:
+def _failed(trace: Trace) -> bool:
+    """Whether the run of a trace did not end well, as far as the trace says."""
+    outcome = trace.meta.get("outcome")
+    return outcome is not None and (outcome != "exit" or trace.meta.get("exit_code") != 0)
+
+
+def allowed(runs: Iterable[Recorded]) -> list[tuple[Line, Remedy]]:
     """What was asked for and allowed in runs under `ask`, each as a line of advice and as the grant in its place."""
     remedies: dict[Remedy, list[Asked]] = {}
     for run in runs:
-        for asked in getattr(run, "asked", ()):
+        for asked in () if isinstance(run, Trace) else run.asked:
             if asked.answer is not None and asked.answer.allows:
                 remedies.setdefault(asked.question.remedy, []).append(asked)
     found = []
@@ -178,11 +203,14 @@ def allowed(runs: Iterable[Any]) -> list[tuple[Line, Remedy]]:
 class _Work:
     """Decides grant by grant, and keeps the reasons."""
 
-    def __init__(self, granted: Grants, evidence: Evidence, narrow: bool, keep_copies: bool) -> None:
+    def __init__(
+        self, granted: Grants, evidence: Evidence, narrow: bool, keep_copies: bool, *, keep_streams: bool
+    ) -> None:
         self.granted = granted
         self.evidence = evidence
         self.narrow = narrow
         self.keep_copies = keep_copies
+        self.keep_streams = keep_streams
         self.lines: list[Line] = []
 
     def grants(self) -> Grants:
@@ -202,8 +230,8 @@ class _Work:
             env=dict(had.env) if had.env and self._kept("env", self._env_flag(), "it is read as a whole") else {},
             args=had.args and self._kept("argv", "--argv", ""),
             stdin=stdin,
-            stdout=had.stdout and self._kept("stdout", "--stdout", "", looking=True),
-            stderr=had.stderr and self._kept("stderr", "--stderr", "", looking=True),
+            stdout=had.stdout and self._kept("stdout", "--stdout", "", looking=True, stream=True),
+            stderr=had.stderr and self._kept("stderr", "--stderr", "", looking=True, stream=True),
             clocks=had.clocks
             if had.clocks.spec != "none" and self._kept("clocks", f"--clock {had.clocks.spec}", "")
             else Clocks.nothing(),
@@ -219,12 +247,13 @@ class _Work:
         )
 
     def _env_flag(self) -> str:
-        return " ".join(shlex.join(["--env", f"{k}={v}"]) for k, v in self.granted.env.items())
+        return " ".join(join(["--env", f"{k}={v}"]) for k, v in self.granted.env.items())
 
-    def _kept(self, name: str, flag: str, remark: str, *, looking: bool = False) -> bool:
+    def _kept(self, name: str, flag: str, remark: str, *, looking: bool = False, stream: bool = False) -> bool:
         use = self.evidence.of(name)
-        keep = bool(use.used or (looking and use.looked))
-        why = _words(use.calls, use.first) if keep else "no successful call needed it"
+        used = bool(use.used or (looking and use.looked))
+        keep = used or (stream and self.keep_streams)
+        why = _words(use.calls, use.first) if used else STREAM_KEPT if keep else "no successful call needed it"
         if keep and remark:
             why += f"; {remark}"
         self.lines.append(Line(flag if keep else "", name, "kept" if keep else "dropped", why, use.calls, use.first))
@@ -243,6 +272,9 @@ class _Work:
             why = "it was looked at, never read" if not read_calls else _words(read_calls, use.first)
             self.lines.append(Line("", "stdin", verdict, f"{why}; empty is enough", use.calls, use.first))
             return b""
+        if self.keep_streams:
+            self.lines.append(Line("", "stdin", "kept", STREAM_KEPT))
+            return had
         self.lines.append(Line("", "stdin", "dropped", "no successful call needed it"))
         return None
 
@@ -314,7 +346,7 @@ def parts(guest: str, directory: HostDir, paths: Mapping[str, bool]) -> dict[str
 
 def _flag(guest: str, directory: Directory) -> str:
     try:
-        return shlex.join(dir_flags(guest, directory))
+        return join(dir_flags(guest, directory))
     except GrantError:
         return ""
 
@@ -345,29 +377,16 @@ def _words(calls: Counter[str], first: int) -> str:
     return f"{', '.join(shown)}{more}" + (f" (first: call {first})" if first >= 0 else "")
 
 
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _program(run: Recorded) -> tuple[str, ...]:
+    if not isinstance(run, Trace):
+        return (run.module.name, *run.args)
+    name, args = run.meta.get("module"), run.meta.get("args")
+    return (str(name), *map(str, args if isinstance(args, list) else ())) if name else ()
 
 
-def _trace_of(run: Any) -> Trace:
-    trace = getattr(run, "trace", run)
-    if not isinstance(trace, Trace):
-        raise GrantError(f"advise() reads runs and traces, not {type(run).__name__}")
-    return trace
-
-
-def _program(run: Any) -> tuple[str, ...]:
-    module = getattr(run, "module", None)
-    args = getattr(run, "args", None)
-    meta = getattr(_trace_of(run), "meta", {})
-    name = getattr(module, "name", None) or meta.get("module") or ""
-    words = list(args) if args is not None else list(meta.get("args", ()))
-    return (str(name), *(str(word) for word in words)) if name else ()
-
-
-def _grants_of(run: Any, trace: Trace) -> Grants:
-    grants = getattr(run, "grants", None)
-    if isinstance(grants, Grants):
+def _grants_of(run: Recorded, trace: Trace) -> Grants:
+    grants = grants_of(run)
+    if grants is not None:
         return grants
     text = trace.meta.get("grants")
     if isinstance(text, str):

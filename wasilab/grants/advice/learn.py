@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
-from typing import Any
 
 from ...capabilities.clocks import Clocks
 from ...capabilities.host.hostdir import HostDir
@@ -20,10 +19,12 @@ from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
 from ..grants import Grants
 from ..guest_paths import HERE, ROOTS, outside
-from ..remedy import MissingGrant, folder_remedy
-from ..value import GrantError, host_folder
+from ..remedy import folder_remedy
+from ..value import host_folder
 from .advise import GrantAdvice, advise
 from .evidence import Use
+from .missing import MissingGrant
+from .recorded import RecordedRun
 
 SUGGESTED = 20
 """Folders that are suggested at most."""
@@ -48,14 +49,19 @@ def rehearsal(grants: Grants, cwd: str | None = None) -> Grants:
     )
 
 
-def lesson(run: Any, grants: Grants, *, narrow: bool = False) -> GrantAdvice:
-    """What the program of a rehearsal `run` would need. `grants` are those that the rehearsal was made from."""
-    real: dict[str, Any] = {"clocks": Clocks.real(), "random": Random.real()}
-    for name, value in real.items():
-        given = getattr(grants, name)
-        real[name] = value if given.spec == "none" else given
-    base = run.grants.with_(**real)
-    advice = advise(run, base=base, keep_copies=False, narrow=narrow)
+def lesson(run: RecordedRun, grants: Grants) -> GrantAdvice:
+    """What the program of a rehearsal `run` would need, the least first. `grants` are those that it was made from.
+
+    The advice names the folders that were used inside those that were granted; `wider` keeps the folders as they were.
+    """
+    least, wider = _advice(run, grants, narrow=True), _advice(run, grants, narrow=False)
+    return least if least.grants == wider.grants else replace(least, wider=wider)
+
+
+def _advice(run: RecordedRun, grants: Grants, *, narrow: bool) -> GrantAdvice:
+    clocks = Clocks.real() if grants.clocks.spec == "none" else grants.clocks
+    random = Random.real() if grants.random.spec == "none" else grants.random
+    advice = advise(run, base=run.grants.with_(clocks=clocks, random=random), keep_copies=False, narrow=narrow)
     # A folder that was granted by name keeps the mode that it was named with, unless less is enough.
     dirs = {
         guest: grants.dirs[guest] if _asked_for_a_copy(grants, guest) and d.writable else d
@@ -65,17 +71,7 @@ def lesson(run: Any, grants: Grants, *, narrow: bool = False) -> GrantAdvice:
     found = []
     if isinstance(here, HostDir) and HERE not in grants.dirs:
         found = elsewhere(advice.evidence.of(HERE), here.real)
-    advice = replace(advice, grants=advice.grants.with_(dirs=dirs), missing=(*advice.missing, *found))
-    return advice if narrow else replace(advice, narrower=_narrower(run, grants, advice))
-
-
-def _narrower(run: Any, grants: Grants, advice: GrantAdvice) -> str:
-    """The command with the least folders, where that is another one and can be written as one."""
-    try:
-        command = lesson(run, grants, narrow=True).command()
-        return command if command != advice.command() else ""
-    except GrantError:
-        return ""
+    return replace(advice, grants=advice.grants.with_(dirs=dirs), missing=(*advice.missing, *found))
 
 
 def _asked_for_a_copy(grants: Grants, guest: str) -> bool:

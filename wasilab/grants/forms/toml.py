@@ -318,10 +318,12 @@ def _write_stdin(key: str, value: object) -> dict[str, str]:
 
 
 def _toml(value: str | int | float | bool) -> str:
-    # A JSON string is a TOML basic string, save DEL, which TOML wants escaped.
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise GrantError(f"{value!r} is not Unicode text: a policy cannot say it") from None
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise GrantError(f"{value!r} is not Unicode text: a policy cannot say it") from None
+    # A JSON string is a TOML basic string. What a terminal would act on, or not show, is escaped as TOML has it.
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)
