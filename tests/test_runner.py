@@ -279,3 +279,15 @@ def test_what_a_copy_leaves_out_is_said(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     run = wasilab.run(exits(0), grants=Grants(dirs={"/w": HostDir(str(tmp_path), "copy")}))
     assert any("'pipe'" in warning for warning in run.outcome.warnings)
+
+
+def test_a_folder_that_is_named_by_a_link_is_told(tmp_path: Path) -> None:
+    """A program of an earlier run may have put it there, in place of the folder that is meant."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    module = wasilab.load(b'(module (memory (export "memory") 1) (func (export "_start")))')
+    run = wasilab.run(module, grants=wasilab.Grants(dirs={"/d": wasilab.HostDir(tmp_path / "link")}))
+    said = f"the folder {str(tmp_path / 'link')!r}, granted at '/d', is a link: what is granted is"
+    assert run.outcome.warnings == (f"{said} {str(tmp_path / 'real')!r}",)
+    plain = wasilab.run(module, grants=wasilab.Grants(dirs={"/d": wasilab.HostDir(f"{tmp_path}/link/.")}))
+    assert plain.outcome.warnings == ()

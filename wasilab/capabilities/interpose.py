@@ -117,6 +117,11 @@ class _Directory(_Interposed):
         """As `HostDir.hidden`: names left out of the last listing."""
         return getattr(self._thing, "hidden", 0)
 
+    @property
+    def lasting(self) -> bool:
+        """As `HostFolder.lasting`: whether what is left in it stays on the host."""
+        return getattr(self._thing, "lasting", False)
+
 
 class _Clock(_Interposed):
     __slots__ = ("virtual",)

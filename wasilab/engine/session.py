@@ -299,7 +299,7 @@ class Session:
         for link in self.links:
             found += link.warnings
             found += [words for o in link.overrides.values() if (words := o.warning())]
-        return tuple(dict.fromkeys([*found, *self.host.notes]))
+        return tuple(dict.fromkeys([*found, *self.host.remarks()]))
 
     def start_clock(self) -> None:
         """Let the trace's times count from here, where the guest is entered, not from the linking before."""

@@ -128,7 +128,7 @@ class Prepared:
             raise
         if self.live is not None:
             self.live.host = self.host
-        self._note_what_was_left_out()
+        self._note_the_folders()
         self.recorder: Recorder | None = None
         if options.trace:
             self.recorder = Recorder(
@@ -224,7 +224,12 @@ class Prepared:
             if isinstance(directory, MemDir):
                 self._endings.append(directory.make_repeatable(clocks.realtime.now, device))
 
-    def _note_what_was_left_out(self) -> None:
+    def _note_the_folders(self) -> None:
+        for guest, granted in self.grants.dirs.items():
+            if isinstance(granted, HostDir) and granted.is_link:
+                self.host.notes.append(
+                    f"the folder {granted.path!r}, granted at {guest!r}, is a link: what is granted is {granted.real!r}"
+                )
         for guest, directory in self.dirs.items():
             skipped = list(directory.skipped.items()) if isinstance(directory, CopyDir) else []
             for path, reason in skipped[:5]:

@@ -19,6 +19,7 @@ from ..capabilities.waiting import Interrupt
 from . import rights as r
 from .errnos import Errno, WasiError, explain
 from .fdtable import Descriptor, FdTable, Withheld
+from .left_links import LeftLinks
 from .types import Rights
 
 _STDIO = ("<stdin>", "<stdout>", "<stderr>")
@@ -97,6 +98,8 @@ class Host:
         self.max_io = max_io
         self.notes: list[str] = []
         """Remarks on the run although no call failed, such as names left out of a listing."""
+        self.links = LeftLinks()
+        self._preopens = dict(preopens or {})
         self.fds = FdTable(max_fds)
         self._withheld: dict[str, Withheld] = {}
         self._open_granted(preopens or {}, (stdin, stdout, stderr), sockets, withheld or {})
@@ -229,6 +232,10 @@ class Host:
         """Add a remark to `notes`: each sentence once, at most a hundred."""
         if sentence not in self.notes and len(self.notes) < _MAX_NOTES:
             self.notes.append(sentence)
+
+    def remarks(self) -> list[str]:
+        """The notes, and what the run leaves that a person should know of."""
+        return [*self.notes, *self.links.remarks(self._preopens)]
 
     def explain(self, error: BaseException, descriptor: Descriptor | None = None) -> WasiError | None:
         """`errnos.explain`, with the errno of the rights mode: compat has PERM where strict has NOTCAPABLE.

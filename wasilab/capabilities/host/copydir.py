@@ -26,6 +26,9 @@ class CopyDir(Uncopyable, MemDir):
     Raises `BadFolder` for a folder beyond `max_bytes` or `max_names`.
     """
 
+    lasting = True
+    """What a guest leaves in it may be written to the host."""
+
     def __init__(
         self, folder: HostFolder, real: str, *, max_bytes: int = MAX_COPY, max_names: int = MAX_NAMES
     ) -> None:

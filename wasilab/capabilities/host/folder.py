@@ -35,6 +35,8 @@ class HostFolder(Uncopyable):
     """
 
     filetype = FileType.DIRECTORY
+    lasting = True
+    """Whether what a guest leaves in it stays on the host."""
 
     def __init__(self, fd: int, name: str, *, writable: bool, granted: bool = False) -> None:
         self._fd = fd

@@ -36,6 +36,7 @@ class HostDir(Uncopyable):
     """
 
     filetype = FileType.DIRECTORY
+    lasting = True
 
     def __init__(
         self,
@@ -56,6 +57,8 @@ class HostDir(Uncopyable):
             """The absolute path that it stands for, links resolved when it was granted."""
         except OSError as error:  # a relative path, and the working directory is gone
             raise BadFolder(f"cannot grant the folder {self.path!r}: {_why(error)}") from None
+        self.is_link = os.path.islink(os.path.expanduser(self.path).rstrip("/"))
+        """Whether `path` named a link when it was granted; `real` is then what the link leads to."""
         self.max_bytes = max_bytes
         """The most bytes that a copy may hold."""
         self.max_names = max_names

@@ -148,8 +148,8 @@ def lacking(grants: Grants, guest: str) -> str:
 
 
 def leads_to(directory: HostDir) -> str:
-    """" → /real/place" where the folder was named by a link: what is granted is the place, "" otherwise."""
-    return f" → {directory.real}" if os.path.islink(os.path.expanduser(directory.path.rstrip("/"))) else ""
+    """" → PATH" for a folder that was named by a link, else ""."""
+    return f" → {directory.real}" if directory.is_link else ""
 
 
 def danger(directory: Directory) -> str:

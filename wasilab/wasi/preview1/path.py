@@ -114,7 +114,7 @@ def path_open(
             opened,
             kept,
             passed,
-            posixpath.normpath(f"{d.path.rstrip('/')}/{name}"),
+            _full(d, name),
             strict=host.strict,
             # A directory has no flags of its own (POSIX ignores O_NONBLOCK and the like there).
             fdflags=0 if filetype == _DIRECTORY else fdflags,
@@ -326,6 +326,7 @@ def path_symlink(host: Host, target: bytes, d: Descriptor, path: bytes) -> None:
     host.require_name(cost)
     d.object.symlink(text, name)
     _added(host, cost)
+    host.links.made(_full(d, name))
 
 
 @call(
@@ -378,6 +379,7 @@ def path_link(host: Host, old: Descriptor, old_flags: int, old_path: bytes, new:
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
     _added(host, cost)
+    host.links.linked(_full(old, name), _full(new, new_name))
 
 
 @call(
@@ -407,6 +409,7 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
     host.names -= replaces
+    host.links.renamed(_full(old, name), _full(new, new_name))
 
 
 def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descriptor, new_name: str) -> BaseException:
@@ -426,6 +429,11 @@ def _exists(d: Descriptor, name: str, follow: bool) -> bool:
     except OSError as error:
         return error.errno != errno.ENOENT
     return True
+
+
+def _full(d: Descriptor, name: str) -> str:
+    """The guest's path of `name` in `d`, by the text alone: links on the way are not followed."""
+    return posixpath.normpath(f"{d.path.rstrip('/')}/{name}")
 
 
 def _added(host: Host, cost: int) -> None:
