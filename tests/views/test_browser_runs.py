@@ -134,6 +134,23 @@ def test_one_click_grants_what_was_refused_and_runs_again(opened: Any) -> None:
     line.until("!view.store.meta.live && view.root.querySelector('.verdict').innerText.includes('nothing was refused')")
     assert line.host.locator("button[data-grant]").count() == 0
     assert (page.lab.notebooks / "in" / "b.txt").exists()
+    story = line.host.locator(".attempt")
+    assert "Run 2: granted in addition --dir" in story.inner_text()
+    assert "one" in line.host.locator(".head-html pre").last.inner_text(), "what the new run wrote"
+    shot(page.page, "again-granted")
+    story.locator("button[data-compare]").click()
+    line.host.locator(".compared pre").wait_for()
+    assert "path_open" in line.host.locator(".compared pre").inner_text()
+    story.locator("summary").click()
+    assert "wasilab run --dir" in story.inner_text()
+    shot(page.page, "again-compared")
+    page.save()
+    (cell,) = json.loads((page.lab.notebooks / page.name).read_text())["cells"]
+    saved = "".join(cell["outputs"][0]["data"]["text/plain"])
+    assert saved.startswith("run 2 of this program, granted in addition: --dir"), "the saved output follows"
+    story.locator("button[data-show='0']").click()
+    line.until("view.root.querySelector('.verdict').innerText.includes('1 call was refused')")
+    assert story.locator("button[data-show='1']").count() == 1
 
 
 CELL = """%%wasi c --name writer --dir in

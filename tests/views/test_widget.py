@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from wasilab.capabilities.refusal import NeedKind
 from wasilab.grants.remedy import Remedy
 from wasilab.views.rerun import can_rerun
 from wasilab.views.timeline import live
+from wasilab.views.timeline import widget as widget_module
 from wasilab.views.timeline.live import LiveFeed, columns, grown
 from wasilab.views.timeline.module_js import ORDER, module
 from wasilab.views.timeline.widget import Timeline, timeline
 
 from .fakes import FakeRun
+from .panels import until
 
 JS = Path(__file__).parents[2] / "wasilab" / "views" / "timeline" / "js"
 
@@ -128,7 +131,7 @@ WAT = """(module
 def test_a_refused_program_runs_again_with_the_flag_that_the_refusal_names() -> None:
     import wasilab
     from wasilab.capabilities.random import Random
-    from wasilab.views.report.verdict import refusals
+    from wasilab.views.report.refused import refusals
 
     run = wasilab.run(wasilab.compile(WAT, "wat"), grants=wasilab.Grants(random=Random.nothing()))
     assert [refusal.remedy for refusal in refusals(run)] == [Remedy(NeedKind.RANDOM)]
@@ -310,3 +313,37 @@ def test_the_module_is_valid_for_a_javascript_engine(tmp_path: Path) -> None:
 def test_files_of_the_widget_have_a_readable_length() -> None:
     for path in JS.iterdir():
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path.name
+
+
+def test_a_program_that_is_run_again_tells_one_story(monkeypatch: pytest.MonkeyPatch) -> None:
+    import wasilab
+    from wasilab.capabilities.random import Random
+
+    program = wasilab.compile(WAT, "wat", name="dice")
+    first = wasilab.run(program, ["six"], grants=wasilab.Grants(random=Random.nothing()))
+    hook = SimpleNamespace(_=first, __=None, ___=None)
+    names: dict[str, Any] = {"_oh": {4: first}, "_4": first, "_": first, "mine": first}
+    monkeypatch.setattr(widget_module, "shell", lambda: SimpleNamespace(user_ns=names, displayhook=hook))
+    talk = Talk(first)
+    assert "class=attempt" not in talk.widget._head
+    assert "error" not in talk.ask("grant", refusal=0)[0]
+    second = talk.widget.run
+    second.wait()
+    until(lambda: "nothing was refused" in talk.widget._head and names["_"] is second)
+    head = talk.widget._head
+    assert "Run 2</b>: granted in addition <code dir=ltr>--random real</code>" in head
+    assert "wasilab run dice six" in head
+    assert "back to run 1" in head
+    assert "nothing was refused" in head
+    assert (names["_oh"][4], names["_4"], names["_"], hook._) == (second, second, second, second)
+    assert names["mine"] is first, "a variable of the person stays"
+    compared = talk.ask("compare", run=0)[0]["html"]
+    assert "Run 1 compared with run 2" in compared
+    assert "random_get" in compared
+    assert "error" not in talk.ask("show", run=0)[0]
+    assert talk.widget.run is first
+    assert "to run 2" in talk.widget._head
+    assert names["_"] is first
+    for wrong in (-1, 2, 99):
+        assert "error" in talk.ask("show", run=wrong)[0]
+    assert timeline(second) is talk.widget

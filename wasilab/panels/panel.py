@@ -23,6 +23,7 @@ from ..module.module import Module, ModuleError
 from ..runs.run import Run, RunError
 from ..runs.runner import Program, load_program
 from ..text.escape import html_text
+from ..views.report.as_command import command_line
 from ..views.report.verdict import mood, verdict
 from ..views.timeline.widget import timeline
 from . import table
@@ -107,7 +108,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/html"] = table.static_html(self.model.module, self.grants, self.run)
-            data["text/plain"] = f"<Panel: {table.command(self.grants, self.model.module)}>"
+            data["text/plain"] = f"<Panel: {command_line(self.grants, self.model.module)}>"
         return bundle
 
     # ---- making it

@@ -11,14 +11,13 @@ from typing import Any
 
 from ..engine.limits import BOUNDS, Limits
 from ..grants.advice.compare import Item, items
-from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
 from ..module.module import Module
 from ..text.escape import html_text
 from ..text.numbers import counted
-from ..text.shell import join
 from ..trace.trace import Trace
+from ..views.report.as_command import command_line
 from ..views.report.refused import refusals
 from ..views.subject import as_subject
 from ..wasi.preview1.spec import SNAPSHOT1
@@ -158,7 +157,7 @@ def static_html(module: Module | None, grants: Grants, run: Any) -> str:
         f'<style>{css()}</style><div class="wasilab-panel wasilab-static" dir="ltr"><p>{title}</p>'
         f'<div class="wasilab-wide"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
         f'<p class="wasilab-dim">limits: {html_text(limits_words(grants.limits))}</p>'
-        f"<p><code>{html_text(command(grants, module))}</code></p></div>"
+        f"<p><code>{html_text(command_line(grants, module))}</code></p></div>"
     )
 
 
@@ -173,14 +172,6 @@ def _ungranted(module: Module | None, grants: Grants, trace: Trace | None) -> li
     if not grants.sockets and asked(module, "sock"):
         found.append(Item("sock", "", "", 0, 0))
     return found
-
-
-def command(grants: Grants, module: Module | None) -> str:
-    """The grants as a command line, or as Python where flags cannot say them."""
-    try:
-        return join(["wasilab", "run", *grants.to_flags(), module.name if module is not None else "PROGRAM"])
-    except ValueError:
-        return to_python(grants, contents=200)
 
 
 def output_html(run: Any) -> str:

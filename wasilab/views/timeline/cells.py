@@ -40,6 +40,22 @@ def forget_output(shell: Any, value: object) -> None:
             del names[f"_{number}"]
 
 
+def replace_output(shell: Any, old: object, new: object) -> None:
+    """Put `new` in the place of `old` in IPython's `Out`, `_7`, `_`, `__` and `___`; variables of the person stay."""
+    names = getattr(shell, "user_ns", {})
+    outputs = names.get("_oh", {})
+    for number in [number for number, output in outputs.items() if output is old]:
+        outputs[number] = new
+        if names.get(f"_{number}") is old:
+            names[f"_{number}"] = new
+    hook = getattr(shell, "displayhook", None)
+    for name in ("_", "__", "___"):
+        if names.get(name) is old:
+            names[name] = new
+        if getattr(hook, name, None) is old:
+            setattr(hook, name, new)
+
+
 def _cell(shell: Any) -> str:
     """What tells the cell that runs from others: its id where the front end sends it, else its source."""
     kernel = getattr(shell, "kernel", None)

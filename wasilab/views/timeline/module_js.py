@@ -12,7 +12,8 @@ from functools import cache
 from importlib.resources import files
 
 ORDER = (
-    "words", "store", "lod", "lanes", "draw", "ask", "table", "inspector", "navigate", "panels", "shared", "timeline",
+    "words", "store", "lod", "lanes", "draw", "ask", "table", "inspector", "navigate", "panels", "shared", "head",
+    "timeline",
 )  # fmt: skip
 """Every file of `js/`, each after those that it imports."""
 

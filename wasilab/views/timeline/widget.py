@@ -23,11 +23,12 @@ from ...trace.trace import Trace
 from ..report import sections
 from ..report.page import unless_alive
 from ..report.refused import refusals
-from ..report.report import shell
+from ..report.report import mimebundle, shell
+from ..report.reruns import Attempt, attempt_line, attempts_html, comparison_html
 from ..report.sections import image_html
 from ..rerun import can_rerun, rerun
 from ..subject import Subject, as_subject, outcome_of
-from .cells import forget_output, remember
+from .cells import forget_output, remember, replace_output
 from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
@@ -65,7 +66,10 @@ class Timeline(anywidget.AnyWidget):
     def __init__(self, run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> None:
         self._rerun = again
         self._shown_first: Subject | Trace = run_or_trace
+        self._attempts: list[Attempt] = []
+        self._current = 0
         self._released = False
+        self._displayed = False
         self._live: LiveFeed | None = None
         super().__init__(_esm=module(), _style=style(), _key=secrets.token_hex(8))
         self.on_msg(self._answer)
@@ -73,7 +77,11 @@ class Timeline(anywidget.AnyWidget):
         self.show(as_subject(run_or_trace))
 
     def show(self, run: Subject) -> None:
-        """Show another run in the same place; a run that goes on grows while it does."""
+        """Show another run in the same place; a running one grows while it runs."""
+        self._attempts, self._current = [Attempt(run)], 0
+        self._show(run)
+
+    def _show(self, run: Subject) -> None:
         if self._live is not None:
             self._live.close()
             self._live = None
@@ -87,7 +95,7 @@ class Timeline(anywidget.AnyWidget):
 
     def shows(self, run_or_trace: Subject | Trace) -> bool:
         """Whether this is the timeline of that run or trace."""
-        return self._shown_first is run_or_trace
+        return self._shown_first is run_or_trace or any(attempt.run is run_or_trace for attempt in self._attempts)
 
     def release(self) -> None:
         """Let go of the run and of the connection to the page, where the saved report then takes the place of this.
@@ -97,9 +105,11 @@ class Timeline(anywidget.AnyWidget):
         if self._live is not None:
             self._released = True
             return
-        for run in (self.run, self._shown_first):
-            forget_output(shell(), run)
-        self.run.unload()
+        for attempt in self._attempts:
+            forget_output(shell(), attempt.run)
+            attempt.run.unload()
+        forget_output(shell(), self._shown_first)
+        self._attempts = []
         self.run = self._shown_first = self.feed.run = as_subject(Trace.from_recorder(Recorder()))
         self.close()
 
@@ -108,11 +118,29 @@ class Timeline(anywidget.AnyWidget):
         from IPython.display import display
 
         remember(shell(), self.release)
-
+        self._displayed = True
         kind = "application/vnd.jupyter.widget-view+json"
         view = {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
-        for bundle in ({**report, "text/html": unless_alive(self._key, report["text/html"])}, view):
-            display(bundle, raw=True)  # type: ignore[no-untyped-call]
+        display(self._saved(report), raw=True, display_id=self._key)  # type: ignore[no-untyped-call]
+        display(view, raw=True)  # type: ignore[no-untyped-call]
+
+    def _saved(self, report: dict[str, Any]) -> dict[str, Any]:
+        """The output that stays in the notebook, hidden while the widget lives."""
+        return {**report, "text/html": unless_alive(self._key, report["text/html"])}
+
+    def _follow(self) -> None:
+        """`_`, `Out` and the saved output become those of the attempt that is shown."""
+        for attempt in self._attempts:
+            if attempt.run is not self.run:
+                replace_output(shell(), attempt.run, self.run)
+        if not self._displayed or self.run.running:
+            return
+        from IPython.display import update_display
+
+        report = mimebundle(self.run)
+        text, html = attempt_line(self._attempts, self._current)
+        report = {**report, "text/plain": text + report["text/plain"], "text/html": html + report.get("text/html", "")}
+        update_display(self._saved(report), raw=True, display_id=self._key)  # type: ignore[no-untyped-call]
 
     def _ipython_display_(self) -> None:
         words = headline(self.run, self.feed.columns)
@@ -125,7 +153,8 @@ class Timeline(anywidget.AnyWidget):
         with self.hold_sync():
             self._snapshot = feed.snapshot()
             self._details = {} if live else feed.saved_details()
-            self._head, self._report = (sections.running_html(feed.run), "") if live else self._sections(feed.run)
+            head, self._report = (sections.running_html(feed.run), "") if live else self._sections(feed.run)
+            self._head = attempts_html(self._attempts, self._current) + head
             self.notes = feed.notes()
             self._meta = {**feed.meta(), "live": live, "thin": False} if live else feed.meta()
 
@@ -135,6 +164,8 @@ class Timeline(anywidget.AnyWidget):
         feed = Feed(run)
         feed.take_notes(self.notes)
         self._put(feed)
+        if len(self._attempts) > 1:
+            self._follow()
         if self._released:
             self.release()
 
@@ -145,6 +176,8 @@ class Timeline(anywidget.AnyWidget):
             (sections.verdict_html(run) if outcome_of(run) is not None else "") + sections.stack_html(run)
             + sections.refusals_html(run, buttons=self._may_rerun)
         )  # fmt: skip
+        if self._current:  # nobody saw what this run wrote: it stands open
+            head, output = head + output, ""
         rest = (
             (f"<details><summary>Output</summary>{output}</details>" if output else "")
             + (f"<details><summary>Asked for, granted, used</summary>{grants}</details>" if grants else "")
@@ -200,6 +233,10 @@ class Timeline(anywidget.AnyWidget):
                     raise ValueError("the run has ended")
                 self._live.stop()
                 return {}, []
+            case "show":
+                return self._show_attempt(int(content["run"]))
+            case "compare":
+                return self._compare(int(content["run"]))
             case "grant":
                 return self._grant(int(content["refusal"]))
             case _:
@@ -210,8 +247,24 @@ class Timeline(anywidget.AnyWidget):
         remedy = found[index].remedy if 0 <= index < len(found) else None
         if remedy is None or not self._may_rerun(remedy):
             raise ValueError("there is no grant to add for this refusal")
-        self.show(self._rerun(remedy) if self._rerun is not None else rerun(self.run, remedy))
+        run = self._rerun(remedy) if self._rerun is not None else rerun(self.run, remedy)
+        self._attempts.append(Attempt(run, remedy))
+        _SHOWN[id(run)] = self
+        return self._show_attempt(len(self._attempts) - 1)
+
+    def _show_attempt(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
+        if not 0 <= index < len(self._attempts):
+            raise ValueError(f"there is no run {index + 1}")
+        self._current = index
+        self._show(self._attempts[index].run)
+        self._follow()
         return {}, []
+
+    def _compare(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
+        if not 0 <= index < len(self._attempts) or self.run.running:
+            raise ValueError("there is nothing to compare with")
+        sides = self._attempts[index], self._attempts[self._current]
+        return {"html": comparison_html(*sides, (index + 1, self._current + 1))}, []
 
     def _may_rerun(self, remedy: Remedy) -> bool:
         """Whether the program can be run again with that grant."""

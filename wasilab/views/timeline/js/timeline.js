@@ -1,6 +1,7 @@
 // The timeline widget: puts store, painter, navigator, table and inspector together in one shadow root, and talks to
 // Python (views/widget.py). An ES module for anywidget; no library, no request to anywhere but the kernel.
 
+import { makeHead } from "./head.js";
 import { Asker } from "./ask.js";
 import { Painter } from "./draw.js";
 import { Details, fillTooltip, Inspector } from "./inspector.js";
@@ -51,7 +52,7 @@ class TimelineView {
       step: (by) => this.step(by), search: () => this.bar.search.focus(), escape: () => this.escape(), hint: () => this.hintWheel() });
     this.bar = toolbar(this);
     this.selection = el("section", { class: "selection", "aria-label": "Summary of the selected time", hidden: true });
-    this.head = el("div", { class: "head-html", onclick: (/** @type {MouseEvent} */ e) => this.grant(e) });
+    this.head = makeHead(this);
     this.report = el("div", { class: "report-html" });
     this.frame = el("div", { class: "stage" }, this.canvas, this.tip);
     this.root = el("div", { class: "wasilab", role: "region", "aria-label": "WASI timeline", onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.head, this.bar.element, this.minimap, this.frame, this.status,
@@ -354,22 +355,6 @@ class TimelineView {
     try {
       await this.asker.ask("stop");
     } catch (error) {
-      this.say(/** @type {Error} */ (error).message, true);
-    }
-  }
-
-  /** A click on "grant and run again" in the head. @param {MouseEvent} event */
-  async grant(event) {
-    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("button[data-grant]"));
-    if (!button) return;
-    button.setAttribute("disabled", "");
-    this.say("Running again with that grant…");
-    try {
-      await this.asker.ask("grant", { refusal: Number(button.dataset.grant) });
-      this.navigator.fit();
-      this.fetchCalls();
-    } catch (error) {
-      button.removeAttribute("disabled");
       this.say(/** @type {Error} */ (error).message, true);
     }
   }
