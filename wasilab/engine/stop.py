@@ -5,7 +5,6 @@ No exception may pass through a callback (`raw.py`), so the cause waits in a `St
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 
@@ -22,6 +21,8 @@ class HostBug(Exception):
 
     def __init__(self, call: str, error: BaseException) -> None:
         super().__init__(f"wasilab failed in {call}: {type(error).__name__}: {error}. This is a bug of wasilab")
+        import traceback  # when something is broken: not at every start
+
         self.detail = "".join(traceback.format_exception(error))
 
 

@@ -8,7 +8,6 @@ in a folder of this process, and come back when they are asked for; the folder g
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 import weakref
 from collections import OrderedDict
@@ -43,7 +42,9 @@ class KeptTraces:
         """Bytes of memory that all traces may take together; the newest stays in any case."""
         self._runs: OrderedDict[int, weakref.ref[Keeps]] = OrderedDict()
         self._lock = threading.RLock()
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
+        self._keeper: object = None
+        """Removes the folder when the process ends."""
         self._files = 0
 
     def used(self, run: Keeps) -> None:
@@ -73,9 +74,12 @@ class KeptTraces:
         """A file that does not exist yet, in a folder that only this person can read and that goes with the process."""
         with self._lock:
             if self._folder is None:
-                self._folder = tempfile.TemporaryDirectory(prefix="wasilab-traces-", ignore_cleanup_errors=True)
+                import tempfile  # when the first trace moves to the disk: not at every start
+
+                made = tempfile.TemporaryDirectory(prefix="wasilab-traces-", ignore_cleanup_errors=True)
+                self._keeper, self._folder = made, Path(made.name)
             self._files += 1
-            return Path(self._folder.name, f"{self._files}.wtrace")
+            return self._folder / f"{self._files}.wtrace"
 
     def _alive(self) -> list[Keeps]:
         references = list(self._runs.values())  # one step: a run may go while others are looked at

@@ -27,16 +27,12 @@ from ..capabilities.waiting import Interrupt
 from ..engine.limits import Limits
 from ..engine.output import Output
 from ..engine.worker import Running
+from ..grants import live as live_grants
 from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
-from ..grants.live.ask import Asking
 from ..grants.live.capabilities import RunCapabilities
 from ..grants.live.pump import Listeners, ServedPump
-from ..grants.live.questions import Questions
-from ..grants.live.stand_ins import stand_ins
-from ..grants.live.switches import LiveGrants
-from ..grants.live.update import LiveUpdate
 from ..grants.override_registry import overrides
 from ..grants.value import GrantError
 from ..module.module import Module
@@ -84,14 +80,14 @@ class Prepared:
         self.interrupt = Interrupt()
         self.output = Output(grants.limits.output)
         self.pump = ServedPump(self.output, listeners)
-        self.asking: Asking | None = None
-        self.questions: Questions | None = None
+        self.asking: live_grants.ask.Asking | None = None
+        self.questions: live_grants.questions.Questions | None = None
         self.overrides = {**overrides(), **grants.overrides}
         self._released = False
         self._sockets: tuple[ListenSocket, ...] = ()
         self._endings: list[Callable[[], None]] = []
         limits = grants.limits
-        self.live_update: LiveUpdate | None = None
+        self.live_update: live_grants.update.LiveUpdate | None = None
         """What other grants reach into the run with, while it goes on."""
         self._words = [_bytes(a) for a in (self.name, *args)]
         try:
@@ -99,7 +95,7 @@ class Prepared:
             self._environ = GivenStrings(f"{key}={value}".encode() for key, value in grants.env.items())
             self.dirs: dict[str, Directory] = {guest: _fresh(d) for guest, d in grants.dirs.items()}
             held = self._held(listeners)
-            self.live = LiveGrants(held) if live else None
+            self.live = live_grants.switches.LiveGrants(held) if live else None
             held = held if self.live is None else self.live.held
             self.host = Host(
                 args=held.args or (),
@@ -161,10 +157,10 @@ class Prepared:
         self._sockets = held.sockets
         if not grants.ask:
             return held
-        pump.questions = self.questions = Questions(self.interrupt, listeners.on_asked)
+        pump.questions = self.questions = live_grants.questions.Questions(self.interrupt, listeners.on_asked)
         there = listeners.on_question is not None or listeners.on_asked is not None
-        self.asking = Asking(self.questions.decide if there else None, self.name)
-        return stand_ins(
+        self.asking = live_grants.ask.Asking(self.questions.decide if there else None, self.name)
+        return live_grants.stand_ins.stand_ins(
             self.asking,
             held,
             stdin=lambda: self._stdin("ask", listeners.own_stdin),
@@ -195,7 +191,7 @@ class Prepared:
             self.output.limit = limits.output
             running.relimit(limits)
 
-        self.live_update = LiveUpdate(
+        self.live_update = live_grants.update.LiveUpdate(
             self.grants, self.live, self.host, self.dirs, self._words, argv=self._argv, environ=self._environ,
             stdin=lambda given: self._stdin(given, None), limit=limit,
         )  # fmt: skip

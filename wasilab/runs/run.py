@@ -23,10 +23,8 @@ from ..capabilities.memory.changes import Changes
 from ..capabilities.streams import QueueInput
 from ..engine.outcome import Outcome
 from ..engine.worker import Pump, Running
+from ..grants import live as live_grants
 from ..grants.grants import Grants
-from ..grants.live.ask import Answer, Asked, Question
-from ..grants.live.switches import LiveGrants
-from ..grants.live.update import LiveUpdate
 from ..module.dwarf import source_map
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
@@ -278,7 +276,7 @@ class Run:
         return RunChanges({guest: d.changes() for guest, d in self._prepared.dirs.items() if isinstance(d, CopyDir)})
 
     @property
-    def asked(self) -> list[Asked]:
+    def asked(self) -> list[live_grants.ask.Asked]:
         """The questions of ask mode (`grants.ask`) and their answers, in order."""
         asking = self._prepared.asking
         return [] if asking is None else list(asking.asked)
@@ -290,7 +288,7 @@ class Run:
     # ---- a detached run
 
     @property
-    def live(self) -> LiveGrants:
+    def live(self) -> live_grants.switches.LiveGrants:
         """The switches of a detached run: `run.live.revoke("/data")` takes a grant back at once, `restore` gives it."""
         if self._prepared.live is None:
             raise RunError(f"{self.name} has no switches: start it with detach=True (--detach) to revoke while it runs")
@@ -310,18 +308,18 @@ class Run:
         return dict(self._live_update.fixed)
 
     @property
-    def _live_update(self) -> LiveUpdate:
+    def _live_update(self) -> live_grants.update.LiveUpdate:
         _ = self.live
         assert self._prepared.live_update is not None, "a detached run always has a LiveUpdate"
         return self._prepared.live_update
 
     @property
-    def question(self) -> Question | None:
+    def question(self) -> live_grants.ask.Question | None:
         """The question that the guest waits for an answer to, in ask mode."""
         questions = self._prepared.questions
         return None if questions is None else questions.question
 
-    def answer(self, answer: Answer) -> bool:
+    def answer(self, answer: live_grants.ask.Answer) -> bool:
         """Answer the question that waits; returns whether there was one."""
         questions = self._prepared.questions
         return questions is not None and questions.answer(answer)

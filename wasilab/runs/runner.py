@@ -13,10 +13,9 @@ from dataclasses import replace
 from ..capabilities.protocols import File
 from ..capabilities.waiting import Interrupt
 from ..engine.worker import start
+from ..grants import live as live_grants
 from ..grants.grants import Grants
-from ..grants.live.ask import Question
 from ..grants.live.pump import Ask, Listeners
-from ..grants.live.questions import Reader
 from ..module.module import Module, load
 from .instance import Instance
 from .kept import KEPT
@@ -47,8 +46,8 @@ def run(
     own_stdin: Callable[[Interrupt], File | None] | None = None,
     on_compiling: Callable[[float], object] | None = None,
     on_tick: Callable[[], object] | None = None,
-    on_question: Reader | None = None,
-    on_asked: Callable[[Question | None], object] | None = None,
+    on_question: live_grants.questions.Reader | None = None,
+    on_asked: Callable[[live_grants.ask.Question | None], object] | None = None,
     detach: bool = False,
     raw: bool = True,
 ) -> Run:

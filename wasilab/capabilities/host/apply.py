@@ -8,7 +8,7 @@ every step before that can be undone when a later one fails.
 from __future__ import annotations
 
 import errno
-import secrets
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -131,7 +131,7 @@ class Applier:
         leaving = [path for path in deleted if deleted.isdisjoint(_above(path))]
         leaving += [old for old, _ in self._changes.renamed]
         for path in sorted(leaving, key=_deepest_first):
-            parked = f".wasilab-{secrets.token_hex(12)}"
+            parked = f".wasilab-{os.urandom(12).hex()}"
             try:
                 self._move(path, parked)
             except OSError as error:

@@ -7,7 +7,6 @@ is not done here: whoever made the copy gives the function that does (`host/copy
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -183,5 +182,7 @@ def _diff(path: str, before: bytes, after: bytes) -> str:
             return f"({visible(path)}: {len(old)} -> {len(new)} lines, too many for a line diff)\n"
     except UnicodeError:
         return f"({visible(path)}: binary, {sizes})\n"
+    import difflib  # when a difference is shown: not at every start
+
     lines = list(difflib.unified_diff(old, new, f"a/{visible(path)}", f"b/{visible(path)}", lineterm=""))
     return "\n".join(lines) + "\n" if lines else f"({visible(path)}: only the ends of lines differ, {sizes})\n"

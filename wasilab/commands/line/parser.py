@@ -6,7 +6,9 @@ It defines no option; the commands do, and `options.py` those that they share.
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -22,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, values: Values, **more: Any) -> None:
         super().__init__(
-            prog=prog, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False, **more
+            prog=prog, allow_abbrev=False, formatter_class=_Formatter, add_help=False, **more
         )
         self.values = values
         self.add_argument("-h", "--help", action=_Help, help="show this text")
@@ -72,6 +74,24 @@ def _after(values: Values, convert: Callable[[str], Any]) -> Callable[[str], Any
         return convert(values.text(word))
 
     return read
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal. argparse would import shutil for that, with every option that is added."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_width() - 2)
+
+
+def _width() -> int:
+    """The columns of the terminal, as `shutil.get_terminal_size` has them."""
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return int(named)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80 if sys.__stdout__ else 80
+    except (OSError, ValueError):
+        return 80
 
 
 class _Help(argparse.Action):

@@ -36,9 +36,7 @@ names the nearest valid one, because a misspelt restriction that is ignored is a
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +75,8 @@ def merge_files(grants: G, paths: Iterable[str | os.PathLike[str]]) -> G:
 
 def merge_text(grants: G, text: str, *, folder: Path | None = None, name: str = "policy") -> G:
     """`grants` with the policy `text` applied; host paths are relative to `folder` (default: the current one)."""
+    import tomllib  # when a policy is read: not at every start
+
     try:
         policy = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -318,6 +318,8 @@ def _write_stdin(key: str, value: object) -> dict[str, str]:
 
 
 def _toml(value: str | int | float | bool) -> str:
+    import json  # when a policy is written: not at every start
+
     if not isinstance(value, str):
         return json.dumps(value)
     try:

@@ -1,1 +1,16 @@
-"""Grants of a running guest: switches, updates, questions."""
+"""Grants during a run: switches, other grants, ask mode. Imported on first use: most runs keep what they began with."""
+
+from __future__ import annotations
+
+from ...lazy import attach
+
+__getattr__ = attach(
+    __name__,
+    {
+        "ask": "ask",
+        "questions": "questions",
+        "stand_ins": "stand_ins",
+        "switches": "switches",
+        "update": "update",
+    },
+)

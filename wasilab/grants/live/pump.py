@@ -9,8 +9,7 @@ from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
 from ...engine.output import Output
 from ...engine.worker import Pump
-from .ask import Question
-from .questions import Questions, Reader
+from .. import live
 
 Ask = Callable[[], "str | bytes | None"]
 """Asks the person for a line of input: `str` gets a newline, `bytes` is taken as it is, None is the end."""
@@ -26,8 +25,8 @@ class Listeners:
     own_stdin: Callable[[Interrupt], File | None] | None = None
     on_compiling: Callable[[float], object] | None = None
     on_tick: Callable[[], object] | None = None
-    on_question: Reader | None = None
-    on_asked: Callable[[Question | None], object] | None = None
+    on_question: live.questions.Reader | None = None
+    on_asked: Callable[[live.ask.Question | None], object] | None = None
 
 
 class ServedPump(Pump):
@@ -39,7 +38,7 @@ class ServedPump(Pump):
         )
         self.own: File | None = None
         """The person's own input, when it is read directly."""
-        self.questions: Questions | None = None
+        self.questions: live.questions.Questions | None = None
         """Where questions of ask mode wait."""
         self._output = output
         self._listeners = listeners
