@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from wasilab.trace.answers import arrow as table
 from wasilab.trace.errors import QueryError, TraceError
+from wasilab.trace.sql import arrow as table
 from wasilab.trace.trace import Trace
 
 from .building import Builder, copying, many
@@ -150,15 +150,9 @@ def test_a_result_shows_guest_text_safely() -> None:
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    real = builtins.__import__
-
-    def missing(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.split(".")[0] in ("pyarrow", "duckdb", "pandas"):
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
     trace = copying().trace()
-    monkeypatch.setattr(builtins, "__import__", missing)
+    for name in ("pyarrow", "duckdb", "pandas"):
+        monkeypatch.setitem(sys.modules, name, None)
     for use in (
         trace.to_arrow, trace.to_pandas, lambda: trace.sql("select 1"), lambda: trace.save(tmp_path / "t.parquet")
     ):  # fmt: skip
@@ -174,12 +168,17 @@ SQL_WRONG = {
     "selec 1 from lines": ('"selec"', "lines has file, line, function,"),
     "select sum(call) from calls": ("sum(VARCHAR)", "calls has"),
     "select": ("the views are calls, fds, paths, lines, output",),
-    "": ("the statement gives no rows: ask with select",),
-    "drop table calls": ("calls has",),
+    "": ("as one SELECT; this is nothing",),
+    "select 1; select 2": ("as one SELECT; this is 2 statements",),
+    "drop table calls": ("a statement of the kind drop",),
     "select * from read_csv('pyproject.toml')": ("a statement asks of the trace only",),
-    "copy calls to 'out.csv'": ("a statement asks of the trace only",),
-    "attach 'new.db'": ("a statement asks of the trace only",),
-    "install httpfs": ("a statement asks of the trace only",),
+    "copy calls to 'out.csv'": ("a statement of the kind copy",),
+    "attach 'new.db'": ("a statement of the kind attach",),
+    "install httpfs": ("a statement of the kind load",),
+    "set memory_limit = '1TB'": ("a statement of the kind set",),
+    "pragma database_list": ("a statement of the kind pragma",),
+    "create table x as select 1": ("a statement of the kind create",),
+    "insert into calls select * from calls": ("a statement of the kind insert",),
 }
 
 
@@ -195,3 +194,43 @@ def test_sql_typed_wrong_is_told_what_is_right(
     assert said.isprintable()
     assert len(said) < 900
     assert not list(tmp_path.iterdir())
+
+
+UNBOUNDED = {
+    "select length(repeat('x', 4000000000))": "memory",
+    "select list(range) from range(1000000000)": "memory",
+    "select unnest(range(1000000000))": "memory",
+    "select length(rpad('x', 2147483647, 'y'))": "seconds",
+    "with recursive t(a) as (select 1 union all select a + 1 from t) select max(a) from t": "seconds",
+    f"select {'(' * 100_000}1{')' * 100_000}": "depth limit",
+    "select count(*) from range(1000000) a, range(1000000) b where a.range * b.range = 7": "seconds",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statement", UNBOUNDED, ids=range(len(UNBOUNDED)))
+def test_no_statement_takes_the_process_its_memory_or_its_time(statement: str) -> None:
+    with pytest.raises(QueryError, match=f"{UNBOUNDED[statement]}|ended DuckDB"):
+        copying().trace().sql(statement, seconds=5, memory=100 << 20)
+
+
+def test_a_statement_is_bounded_in_time() -> None:
+    counting = "with recursive t(a) as (select 1 union all select a + 1 from t) select max(a) from t"
+    with pytest.raises(QueryError, match=r"the statement took more than 0\.5 seconds: ask of fewer calls"):
+        copying().trace().sql(counting, seconds=0.5)
+
+
+def test_a_long_cell_is_cut_where_it_is_printed_and_whole_in_the_result() -> None:
+    result = copying().trace().sql("select repeat('x', 5000) a, range(100000) b, {'c': repeat('y', 5000)} d")
+    assert (len(result.rows[0][0]), len(result.rows[0][1])) == (5000, 100_000)
+    assert max(map(len, str(result).splitlines())) < 700
+    assert len(result._repr_html_()) < 2000
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["from calls", "values (1)", "describe calls", "summarize calls", "show tables", "explain select 1",
+     "pivot calls on call using count(*)", "with t as (select 1) select * from t"],
+)  # fmt: skip
+def test_whatever_asks_is_allowed(statement: str) -> None:
+    assert len(copying().trace().sql(statement)) >= 1

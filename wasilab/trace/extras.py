@@ -5,6 +5,7 @@ They take up to a second to import, and the core works without them.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from .errors import TraceError
@@ -28,13 +29,14 @@ def parquet() -> Any:
     return parquet
 
 
-def duckdb() -> Any:
-    """The duckdb module; TraceError naming the command that installs it."""
-    try:
-        import duckdb
-    except ImportError:
-        raise TraceError("this needs DuckDB: install it with: pip install duckdb pyarrow") from None
-    return duckdb
+def need_duckdb() -> None:
+    """Raise the TraceError that names the command which installs DuckDB, where it is missing.
+
+    It is imported in a process of its own (`sql/duckdb_process.py`).
+    """
+    if find_spec("duckdb") is None:
+        raise TraceError("this needs DuckDB: install it with: pip install duckdb pyarrow")
+    pyarrow()
 
 
 def pandas() -> Any:

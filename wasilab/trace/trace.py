@@ -15,13 +15,11 @@ from typing import Any, Unpack, overload
 import numpy as np
 
 from ..text.numbers import counted
-from .answers import arrow
 from .answers.descriptors import Fds
 from .answers.diff import Diff
 from .answers.event import CallEvent, events
 from .answers.refusals import Refusals
 from .answers.source_lines import Annotation, Lines
-from .answers.sql import SqlResult, sql
 from .answers.summary import Summary
 from .calls import Array, Calls
 from .columns.store import Store
@@ -30,6 +28,8 @@ from .filter.query import Conditions, matching
 from .formats.storage import load, save
 from .record.recorder import Recorder
 from .record.tables import Resolver
+from .sql import arrow
+from .sql.statements import MEMORY, SECONDS, SqlResult, sql
 from .strace.lines import blocks
 from .strace.style import Style, StyleOptions
 
@@ -159,7 +159,7 @@ class Trace(Calls):
     # -- other libraries (extra `arrow`) -------------------------------------------------------------------------------
 
     def to_arrow(self) -> Any:
-        """A pyarrow.Table, one row a call (columns: `answers/arrow.py`); needs the extra `arrow`."""
+        """A pyarrow.Table, one row a call (columns: `sql/arrow.py`); needs the extra `arrow`."""
         return arrow.to_arrow(self)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
@@ -169,9 +169,12 @@ class Trace(Calls):
         """A pandas.DataFrame, one row a call; needs the extra `arrow`."""
         return arrow.to_pandas(self)
 
-    def sql(self, statement: str) -> SqlResult:
-        """Ask in SQL, through DuckDB, of the views `calls, fds, paths, lines, output`; needs the extra `arrow`."""
-        return sql(self, statement)
+    def sql(self, statement: str, *, seconds: float = SECONDS, memory: int = MEMORY) -> SqlResult:
+        """Ask in SQL, through DuckDB, of the views `calls, fds, paths, lines, output`; needs the extra `arrow`.
+
+        The statement is one SELECT. It may take `seconds` and about `memory` bytes, in a process of its own.
+        """
+        return sql(self, statement, seconds=seconds, memory=memory)
 
     # -- looking at it -----------------------------------------------------------------------------------------------
 

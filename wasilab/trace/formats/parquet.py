@@ -13,7 +13,6 @@ from typing import IO, Any
 import numpy as np
 
 from .. import extras
-from ..answers import arrow as table
 from ..calls import Calls
 from ..columns.part import Part, PartContent, ascending
 from ..columns.records import RECORD
@@ -24,6 +23,7 @@ from ..errors import TraceError
 from ..record.layout import RECORD_BYTES
 from ..record.reasons import Reason, need_from_text, need_text
 from ..record.tables import Tables
+from ..sql import arrow as table
 
 Array = np.ndarray[Any, Any]
 VERSION = 1

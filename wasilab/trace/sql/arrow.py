@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ...capabilities.refusal import DeniedBy
+from ..answers.descriptors import Fds
+from ..answers.event import events
+from ..answers.source_lines import Lines
+from ..answers.tabular import totals
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES
 from ..extras import pandas, pyarrow
@@ -20,10 +24,6 @@ from ..record.layout import DID_NOT_RETURN
 from ..record.reasons import Reason
 from ..strace.lines import lines
 from ..strace.style import Style
-from .descriptors import Fds
-from .event import events
-from .source_lines import Lines
-from .tabular import totals
 
 Array = np.ndarray[Any, Any]
 K = TypeVar("K", bound=Hashable)

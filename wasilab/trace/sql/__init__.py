@@ -1,0 +1,1 @@
+"""A trace as tables of other libraries: Arrow, pandas, and SQL over them."""

@@ -1,0 +1,83 @@
+"""The process in which DuckDB runs one statement; `statements.py` starts it as a script.
+
+DuckDB counts some of its memory and answers an interrupt between steps only: one call of a function such as `repeat`
+can take all of a machine's memory, or minutes. So a statement runs in a process of its own, which has a bound of memory
+and can be ended. It imports nothing of this package.
+
+Standard input: a line of JSON (`statement`, `memory` in bytes, `views`: name and bytes of each), then the views as
+Arrow IPC streams. Standard output: a line of JSON, `{}` or `{"error": DuckDB's message}`, then the result as an Arrow
+IPC stream.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+_ALLOWED = ("SELECT", "EXPLAIN", "MULTI")
+"""Types of statements that are run; MULTI is what a pivot becomes."""
+_THREADS = 4
+
+
+def main() -> None:
+    """Answer the one statement on standard input."""
+    import duckdb
+    import pyarrow as pa
+
+    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    request = json.loads(stdin.readline())
+    tables = {name: pa.ipc.open_stream(pa.py_buffer(stdin.read(size))).read_all() for name, size in request["views"]}
+    config: dict[str, Any] = {
+        # The statement asks of the trace: it reads and writes no file, fetches no extension, and stays in its bounds.
+        "enable_external_access": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "max_temp_directory_size": "0GB",
+        "memory_limit": f"{request['memory'] // 1000}KB",
+        "threads": str(min(_THREADS, os.cpu_count() or 1)),
+    }
+    answer: dict[str, str] = {}
+    result = None
+    try:
+        connection = duckdb.connect(":memory:", config=config)
+        for name, table in tables.items():
+            connection.register(name, table)
+        if "calls" in tables:
+            connection.execute("create view trace as select * from calls")
+        connection.execute("set lock_configuration = true")
+        statements = duckdb.extract_statements(request["statement"])
+        if len(statements) != 1 or statements[0].type.name not in _ALLOWED:
+            answer = {"refused": statements[0].type.name.lower() if len(statements) == 1 else str(len(statements))}
+        else:
+            _bound_memory(request["memory"])
+            relation = connection.sql(request["statement"])
+            result = None if relation is None else relation.to_arrow_table()
+    except duckdb.Error as error:
+        answer = {"error": str(error)}
+    except MemoryError:
+        answer = {"error": "Out of Memory Error"}
+    stdout.write(json.dumps(answer).encode() + b"\n")
+    if result is not None:
+        with pa.ipc.new_stream(stdout, result.schema) as writer:
+            writer.write_table(result)
+    stdout.flush()
+    os._exit(0)  # threads of DuckDB may still be busy, and nothing is left to do
+
+
+def _bound_memory(count: int) -> None:
+    """Let the process have no more than `count` bytes of memory beyond what it has."""
+    try:
+        import resource
+
+        with open("/proc/self/statm") as file:
+            now = int(file.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return  # then DuckDB's own limit is the only one
+    hard: Any = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (now + 2 * count, hard))
+
+
+if __name__ == "__main__":
+    main()
