@@ -34,7 +34,11 @@ def need_duckdb() -> None:
 
     It is imported in a process of its own (`sql/duckdb_process.py`).
     """
-    if find_spec("duckdb") is None:
+    try:
+        missing = find_spec("duckdb") is None
+    except ImportError:
+        missing = True
+    if missing:
         raise TraceError("this needs DuckDB: install it with: pip install duckdb pyarrow")
     pyarrow()
 
