@@ -268,3 +268,111 @@ def test_nothing_that_a_guest_writes_is_obeyed(opened: Any) -> None:
     assert page.page.evaluate("() => window.hacked === undefined")
     assert line.js("view.root.querySelectorAll('img, script, b').length") == 0
     shot(page.page, "lab-hostile")
+
+
+def test_search_counts_and_the_table_is_sorted_resized_and_copied(opened: Any) -> None:
+    page = opened(COPY)
+    line = page.timeline()
+    line.host.scroll_into_view_if_needed()
+    line.host.locator("input.search").fill("b.txt")
+    line.host.locator("input.search").press("Enter")
+    place = line.host.locator(".place")
+    line.until("view.root.querySelector('.place').textContent.startsWith('1 of ')")
+    total = int(place.inner_text().split()[-1])
+    assert total > 1
+    line.host.locator("button[aria-label^='Next match']").click()
+    line.until(f"view.root.querySelector('.place').textContent === '2 of {total}'")
+    line.host.locator("button[aria-label^='Previous match']").click()
+    line.until(f"view.root.querySelector('.place').textContent === '1 of {total}'")
+    page.page.keyboard.press("Escape")
+
+    took = "Array.from({length: 5}, (_, i) => view.store.dur[view.table.rowAt(i)])"
+    line.host.locator(".head .c5").click()
+    assert line.js(took) == sorted(line.js("Array.from(view.store.dur.subarray(0, view.store.length))"))[::-1][:5]
+    assert line.host.locator(".head .c5").get_attribute("aria-sort") == "descending"
+    line.host.locator(".head .c5").press("Enter")
+    assert line.js(took) == sorted(line.js("Array.from(view.store.dur.subarray(0, view.store.length))"))[:5]
+    row = line.js("view.table.rowAt(2)")
+    line.host.locator(".scroller .row").nth(2).locator(".c2").click()
+    line.until(f"view.navigator.view.pinned === {row}")
+    line.js("view.choose(-1)")  # the inspector takes the room of some columns
+    line.host.locator(".head .c5").click()
+    assert line.js("[0, 1, 2].map((i) => view.table.rowAt(i))") == [0, 1, 2]
+
+    edge = line.host.locator(".head .c2 .edge").bounding_box()
+    before = line.host.locator(".head .c2").bounding_box()["width"]
+    page.page.mouse.move(edge["x"] + 3, edge["y"] + 8)
+    page.page.mouse.down()
+    page.page.mouse.move(edge["x"] + 63, edge["y"] + 8, steps=4)
+    page.page.mouse.up()
+    assert abs(line.host.locator(".head .c2").bounding_box()["width"] - before - 60) < 3
+    assert abs(line.host.locator(".scroller .row .c2").first.bounding_box()["width"] - before - 60) < 3
+
+    pinned = line.js("view.navigator.view.pinned")
+    cell = line.host.locator(".scroller .row .c2").nth(4).bounding_box()
+    page.page.mouse.move(cell["x"] + 2, cell["y"] + 9)
+    page.page.mouse.down()
+    page.page.mouse.move(cell["x"] + 60, cell["y"] + 9, steps=4)
+    page.page.mouse.up()
+    marked = line.js("view.table.selected()")
+    assert marked
+    assert marked in line.host.locator(".scroller .row .c2").nth(4).inner_text()
+    assert line.js("view.navigator.view.pinned") == pinned, "marking text is no click"
+    assert line.js("view.table.copied(0)").startswith("0\t")
+    shot(page.page, "table-sorted")
+
+
+def test_a_pinned_call_has_no_tooltip_and_every_descriptor_can_be_reached(opened: Any) -> None:
+    page = opened(MANY_FILES, width=900)
+    line = page.timeline()
+    line.host.scroll_into_view_if_needed()
+    found = line.js("""(() => {
+        const { painter, navigator } = view;
+        for (let y = 30; y < painter.height; y += 6)
+            for (let x = painter.gutter; x < painter.width; x += 3)
+                if (painter.rowAt(navigator.view, x, y) >= 0) return [x, y];
+    })()""")
+    box = line.canvas.bounding_box()
+    page.page.mouse.move(box["x"] + found[0], box["y"] + found[1])
+    tip = line.host.locator(".tip")
+    tip.wait_for()
+    assert tip.bounding_box()["width"] <= 262
+    assert tip.bounding_box()["height"] < 130
+    shot(page.page, "tooltip")
+    page.page.mouse.click(box["x"] + found[0], box["y"] + found[1])
+    line.until("view.navigator.view.pinned >= 0")
+    assert not tip.is_visible()
+
+    line.host.locator("select[aria-label='Lanes by']").select_option("fd")
+    line.until("view.painter.lanes.length > 30 && !view.lanesBar.hidden")
+    bar = line.host.locator(".lanes-bar")
+    bar.evaluate("(bar) => { bar.scrollTop = bar.scrollHeight; }")
+    line.until("view.navigator.view.scroll >= view.painter.contentHeight - view.painter.height - 1")
+    shot(page.page, "descriptors-end")
+    box = line.canvas.bounding_box()
+    page.page.mouse.move(box["x"] + 20, box["y"] + 100)
+    page.page.mouse.wheel(0, -5000)
+    line.until("view.navigator.view.scroll === 0")
+    with page.page.expect_download() as download:
+        line.host.locator("select[aria-label='Export']").select_option(".png")
+    assert download.value.suggested_filename == "many_files.png"
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+MANY_FILES = """
+import wasilab
+source = '''
+#include <stdio.h>
+int main(void) {
+    char name[20];
+    for (int i = 0; i < 40; i++) {
+        sprintf(name, "/d/file%d", i);
+        FILE *f = fopen(name, "w");
+        fputs("x", f);
+        if (i % 2) fclose(f);
+    }
+}
+'''
+module = wasilab.compile(source, 'c', name='many files')
+wasilab.run(module, grants=wasilab.Grants(dirs={'/d': wasilab.MemDir()}), stacks=True)
+"""

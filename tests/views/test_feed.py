@@ -118,12 +118,15 @@ def test_a_filter_of_a_selection_of_a_trace_has_its_rows(copy_run: Any) -> None:
 
 def test_search_finds_names_paths_errnos_and_reasons_in_turn(copy_run: Any) -> None:
     feed = Feed(copy_run)
-    assert feed.search("in.txt", -1, 1) == 5
-    assert feed.search("IN.TXT", 5, 1) == 6
-    assert feed.search("read-only", 0, 1) == 4
-    assert feed.search("enoent", 0, 1) == 30
-    assert feed.search("fd_close", 33, 1) == 31
-    assert feed.search("fd_read", 8, -1) == 6
+    named = [row for row in range(34) if "in.txt" in feed.event(row).path]
+    assert feed.search("in.txt", -1, 1) == (5, 1, len(named))
+    assert feed.search("in.txt", named[-1], 1) == (5, 1, len(named)), "from the last one to the first"
+    assert feed.search("in.txt", 5, -1) == (named[-1], len(named), len(named))
+    assert (feed.search("IN.TXT", 5, 1) or [None])[0] == 6
+    assert (feed.search("read-only", 0, 1) or [None])[0] == 4
+    assert (feed.search("enoent", 0, 1) or [None])[0] == 30
+    assert (feed.search("fd_close", 33, 1) or [None])[0] == 31
+    assert (feed.search("fd_read", 8, -1) or [None])[0] == 6
     assert feed.search("no such thing", 0, 1) is None
 
 

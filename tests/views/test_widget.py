@@ -310,11 +310,6 @@ def test_the_module_is_valid_for_a_javascript_engine(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_files_of_the_widget_have_a_readable_length() -> None:
-    for path in JS.iterdir():
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path.name
-
-
 def test_a_program_that_is_run_again_tells_one_story(monkeypatch: pytest.MonkeyPatch) -> None:
     import wasilab
     from wasilab.capabilities.random import Random

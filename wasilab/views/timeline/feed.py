@@ -29,6 +29,7 @@ from ..endings import mark_of
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
 from .columns import COLOURS, Columns, busy, name_of
+from .export import file_stem
 from .scene import SIGNS, headline
 
 SAVED_CALLS = 12_000
@@ -77,6 +78,7 @@ class Feed:
             "span": columns.span,
             "ending": mark_of(self.run),
             "title": shorten(visible(headline(self.run, columns)), 200),
+            "file": file_stem(self.run),
             **vocabulary(families),
             "lives": self.lives(),
             "output": list(self.outputs()),
@@ -266,8 +268,11 @@ class Feed:
             mask = mask[self.columns.order]
         return np.packbits(mask, bitorder="little").tobytes()
 
-    def search(self, text: str, row: int, by: int) -> int | None:
-        """The next row after `row` (before it for a negative `by`) whose name, path, errno or reason holds `text`."""
+    def search(self, text: str, row: int, by: int) -> tuple[int, int, int] | None:
+        """The next row after `row` (before it for a negative `by`) whose name, path, errno or reason holds `text`.
+
+        (row, its place among all such rows from 1, how many there are); None where there is none.
+        """
         needle = text.casefold().strip()
         trace, columns = self.trace, self.columns
         names = [number for number in range(256) if needle in name_of(number).casefold()]
@@ -284,8 +289,10 @@ class Feed:
         if not len(found):
             return None
         if by < 0:
-            return int(found[np.searchsorted(found, row) - 1])
-        return int(found[np.searchsorted(found, row, side="right") % len(found)])
+            place = int(np.searchsorted(found, row) - 1) % len(found)
+        else:
+            place = int(np.searchsorted(found, row, side="right")) % len(found)
+        return int(found[place]), place + 1, len(found)
 
 
 def packed(column: Any, kind: str) -> bytes:

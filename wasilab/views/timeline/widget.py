@@ -224,7 +224,9 @@ class Timeline(anywidget.AnyWidget):
             case "filter":
                 return {}, [feed.matching(str(content["expression"]))]
             case "search":
-                return {"row": feed.search(str(content["text"]), int(content["row"]), int(content["by"]))}, []
+                found = feed.search(str(content["text"]), int(content["row"]), int(content["by"]))
+                row, place, total = found or (None, 0, 0)
+                return {"row": row, "place": place, "total": total}, []
             case "export":
                 name, data = exported(self.run, str(content["suffix"]))
                 return {"name": name}, [data]

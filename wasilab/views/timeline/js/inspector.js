@@ -50,17 +50,18 @@ export function ending(store, row) {
   return verdict & FAILED ? { tone: "failed", words: `${store.mark(verdict)}${errno}${injected}` } : { tone: injected ? "injected" : "ok", words: (errno || "succeeded") + injected };
 }
 
-/** @param {CallStore} store @param {number} row @param {Detail | undefined} detail @param {HTMLElement} box fill the tooltip */
+/**
+ * The tooltip: what tells calls apart at a glance. Everything else is in the inspector, which a click opens.
+ * @param {CallStore} store @param {number} row @param {Detail | undefined} detail @param {HTMLElement} box
+ */
 export function fillTooltip(store, row, detail, box) {
   const end = ending(store, row);
   box.replaceChildren(
     el("div", { class: "tip-name" }, `${store.nameOf(row)}`, el("span", { class: "quiet" }, `  #${row + store.first + store.meta.dropped}`)),
-    ...(detail?.args.length ? [el("dl", { class: "mono args" }, ...detail.args.slice(0, 8).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, ...breakable(value.slice(0, 300)))]))] : []),
+    ...(detail?.args.length ? [el("dl", { class: "mono args" }, ...detail.args.slice(0, 3).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value.slice(0, 60))]))] : []),
     el("div", { class: end.tone }, detail && detail.result && !detail.errno ? `= ${detail.result}` : end.words),
     ...(detail?.reason ? [el("div", { class: "refused reason" }, detail.reason)] : []),
     el("div", { class: "quiet" }, `${duration(store.dur[row])} in the host, at ${instant(store.start[row], Math.max(store.span / 1e5, 1), store.span)}`),
-    ...(detail?.capability ? [el("div", { class: "quiet" }, `through ${detail.capability}`)] : []),
-    ...(detail?.source ? [el("div", { class: "quiet" }, `${detail.source[0]}:${detail.source[1]}`)] : []),
   );
 }
 

@@ -54,6 +54,11 @@ export class Navigator {
     this.look(this.view.from + shift, this.view.to + shift);
   }
 
+  /** @param {number} pixels from the top of all lanes */
+  scrollTo(pixels) {
+    if (Math.abs(pixels - this.view.scroll) >= 1) this.scrollBy(pixels - this.view.scroll);
+  }
+
   /** @param {number} pixels */
   scrollBy(pixels) {
     const most = Math.max(0, this.painter.contentHeight - this.painter.height);
@@ -113,7 +118,9 @@ export class Navigator {
     if (event.ctrlKey || event.metaKey) this.zoom(Math.exp(Math.max(-0.6, Math.min(0.6, dy * 0.008))), this.painter.time(this.view, at(event, canvas).x));
     else if (event.shiftKey) this.pan(dy || dx);
     else if (Math.abs(dx) > Math.abs(dy)) this.pan(dx);
-    else if (canvas.matches(":focus")) {
+    else if (at(event, canvas).x < this.painter.gutter && this.painter.contentHeight > this.painter.height) {
+      if (!this.scrollBy(dy)) return; // at the end of the lanes the page scrolls
+    } else if (canvas.matches(":focus")) {
       if (event.altKey) this.scrollBy(dy);
       else this.zoom(Math.exp(Math.max(-0.6, Math.min(0.6, dy * 0.002))), this.painter.time(this.view, at(event, canvas).x));
     } else {

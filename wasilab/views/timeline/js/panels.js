@@ -6,7 +6,7 @@ import { counted, duration, el, instant, number } from "./words.js";
 
 /** What the keys and the pointer do on the timeline. @type {[string, string][]} */
 const KEYS = [["W S", "zoom"], ["A D", "pan"], ["F", "fit"], ["← →", "previous and next call"], ["/", "search"], ["M", "select the time in sight"], ["Esc", "let go"],
-  ["drag", "pan"], ["wheel", "zoom (Ctrl before the first click)"], ["double click", "zoom in"], ["Shift+drag, or drag on the times", "select a range"], ["click", "pin a call"]];
+  ["drag", "pan"], ["wheel", "zoom (Ctrl before the first click); over the names, scroll"], ["double click", "zoom in"], ["Shift+drag, or drag on the times", "select a range"], ["click", "pin a call"]];
 
 /**
  * @param {any} view the TimelineView
@@ -33,7 +33,14 @@ export function toolbar(view) {
       quiet(event);
       if (event.key === "Enter") view.search(search.value, event.shiftKey ? -1 : 1);
       if (event.key === "Escape") view.canvas.focus();
-    } });
+    }, oninput: () => found("") });
+  const place = el("span", { class: "place quiet", role: "status" });
+  const steps = el("span", { class: "steps", hidden: true }, place,
+    button("‹", "Previous match (Shift+Enter)", () => view.search(search.value, -1)), button("›", "Next match (Enter)", () => view.search(search.value, 1)));
+  const found = (/** @type {string} */ words) => {
+    place.textContent = words;
+    steps.hidden = !words;
+  };
   const exports = el("select", { "aria-label": "Export", title: "Export", onchange: () => {
     const suffix = exports.value;
     exports.value = "";
@@ -50,7 +57,7 @@ export function toolbar(view) {
     button("Fit", "Show the whole run (F)", () => view.navigator.fit()),
     button("+", "Zoom in (W)", () => view.navigator.zoom(0.6, view.navigator.middle)),
     button("−", "Zoom out (S)", () => view.navigator.zoom(1 / 0.6, view.navigator.middle)),
-    lanes, filter, mode, search, exports, stop, ask, legend, help);
+    lanes, filter, mode, search, steps, exports, stop, ask, legend, help);
   const refresh = () => {
     const { meta } = view.store;
     stop.hidden = !meta.live;
@@ -65,7 +72,7 @@ export function toolbar(view) {
       return met & Number(bit) ? [el("span", { class: kind }, `${sign.char} ${sign.words} `)] : [];
     }));
   };
-  return { element, filter, mode, search, refresh };
+  return { element, filter, mode, search, found, refresh };
 }
 
 /** @param {Blob} blob @param {string} name give it to the person as a file */

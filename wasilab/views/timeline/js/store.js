@@ -8,6 +8,7 @@
  * @property {number} span        ns from the start of the run to its end
  * @property {string} ending      "" or the word for the mark at the end: "trap", "limit", "stopped"
  * @property {string} title
+ * @property {string} file       the beginning of the name of an exported file
  * @property {string[]} families  the lanes, in order
  * @property {[string, number, string, string][]} names  by call number: name, index of family, link, summary
  * @property {string[]} errnos    by number
@@ -33,7 +34,7 @@ const NOT_RETURNED = 255;
 export class CallStore {
   constructor() {
     /** @type {Meta} */
-    this.meta = { calls: 0, dropped: 0, span: 1, ending: "", title: "", families: [], names: [], errnos: [], deniedBy: [],
+    this.meta = { calls: 0, dropped: 0, span: 1, ending: "", title: "", file: "timeline", families: [], names: [], errnos: [], deniedBy: [],
       lives: [], output: [], live: false, thin: false, window: 0, exports: [], bins: 0, colours: {}, signs: {} };
     this.length = 0;
     this.first = 0; // index in the trace of row 0 here

@@ -6,6 +6,22 @@ import { Asker } from "./ask.js";
 import { duration, el, instant, number } from "./words.js";
 
 const ROW = 22, PAGE = 100, TALLEST = 8_000_000; // browsers clip elements at some 16 to 33 million pixels
+const COLUMNS = ["#", "time", "call", "arguments", "result", "took"];
+const LEAST = 34; // pixels: as narrow as a column can be made
+
+/** What a column is sorted by; those that are not here are known to the kernel only. @type {Record<string, (store: CallStore) => (row: number) => number>} */
+const SORT_KEYS = {
+  "#": () => (row) => row,
+  time: (store) => (row) => store.start[row],
+  call: (store) => {
+    const place = store.meta.names.map((_, number) => number).sort((a, b) => (store.meta.names[a][0] < store.meta.names[b][0] ? -1 : 1));
+    const rank = new Float64Array(256).fill(256);
+    place.forEach((number, at) => (rank[number] = at));
+    return (row) => rank[store.call[row]];
+  },
+  result: (store) => (row) => (store.verdict[row] & REFUSED ? 2 : store.verdict[row] & FAILED ? 1 : 0) * 256 + store.errno[row],
+  took: (store) => (row) => store.dur[row],
+};
 
 export class CallTable {
   /**
@@ -24,17 +40,100 @@ export class CallTable {
     /** @type {Map<number, number>} page -> how many of its rows were asked for: more are asked for only when it has grown */
     this.asked = new Map();
     this.firstShown = 0;
+    /** @type {{column: string, down: boolean} | null} null: in the order of time */
+    this.sorted = null;
+    /** @type {Uint32Array | null} index in the table -> row, when sorted */
+    this.order = null;
+    /** @type {Uint32Array | null} row -> index in the table, when sorted */
+    this.places = null;
     // One listener for all rows, by height: rows are replaced while a click is on its way.
     this.body = el("div", { class: "rows", role: "rowgroup", onclick: (/** @type {MouseEvent} */ e) => {
+      if (this.selected()) return; // text was marked, to be copied
       const index = this.firstShown + Math.floor((e.clientY - this.body.getBoundingClientRect().top) / ROW);
       if (index >= 0 && index < this.count) this.onChoose(this.rowAt(index));
     } });
     this.spacer = el("div", { class: "spacer", role: "presentation" }, this.body);
     this.scroller = el("div", { class: "scroller", tabIndex: -1, role: "presentation", onscroll: () => this.paint() }, this.spacer);
-    this.head = el("div", { class: "row head", role: "row" }, ...["#", "time", "call", "arguments", "result", "took"].map((name, i) =>
-      el("span", { class: `cell c${i}`, role: "columnheader" }, name)));
+    this.head = el("div", { class: "row head", role: "row" }, ...COLUMNS.map((name, i) => this.makeHeading(name, i)));
     this.element = el("div", { class: "table", role: "grid", tabIndex: 0, "aria-label": "Calls; the arrow keys choose one", "aria-readonly": "true",
       onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, el("div", { role: "rowgroup" }, this.head), this.scroller);
+  }
+
+  /** The heading of a column: a click sorts by it, its right edge is dragged. @param {string} name @param {number} i */
+  makeHeading(name, i) {
+    const sorts = name in SORT_KEYS;
+    const edge = el("span", { class: "edge", title: "Drag to make the column wider or narrower", onpointerdown: (/** @type {PointerEvent} */ e) => this.resize(e, i), onclick: (/** @type {Event} */ e) => e.stopPropagation() });
+    return el("span", { class: `cell c${i}${sorts ? " sorts" : ""}`, role: "columnheader", tabIndex: sorts ? 0 : null, title: sorts ? `Sort by ${name === "#" ? "number" : name}` : null,
+      onclick: () => sorts && this.sort(name), onkeydown: (/** @type {KeyboardEvent} */ e) => {
+        if (!sorts || (e.key !== "Enter" && e.key !== " ")) return;
+        e.preventDefault();
+        e.stopPropagation();
+        this.sort(name);
+      } }, name, el("span", { class: "arrow", "aria-hidden": "true" }), edge);
+  }
+
+  /** Sort by a column: largest first, smallest first, in the order of time again. @param {string} column */
+  sort(column) {
+    const { sorted } = this;
+    if (this.store.meta.window) return; // only a part of the calls is here
+    this.sorted = sorted?.column !== column ? { column, down: true } : sorted.down ? { column, down: false } : null;
+    this.arrange();
+    this.scroller.scrollTop = 0;
+    this.refresh();
+  }
+
+  /** Put the rows that the table shows into the chosen order. */
+  arrange() {
+    const { store, sorted } = this;
+    this.order = this.places = null;
+    for (const [i, name] of COLUMNS.entries()) {
+      const heading = this.head.children[i], mine = sorted?.column === name;
+      heading.setAttribute("aria-sort", mine ? (sorted?.down ? "descending" : "ascending") : "none");
+      heading.querySelector(".arrow").textContent = mine ? (sorted?.down ? " ▼" : " ▲") : "";
+    }
+    this.arranged = this.state();
+    if (!sorted || store.meta.live || store.meta.window) return;
+    const matches = this.hide ? store.matches : null, key = SORT_KEYS[sorted.column](store), sign = sorted.down ? -1 : 1;
+    const order = matches ? Uint32Array.from(matches) : Uint32Array.from({ length: store.length }, (_, row) => row);
+    const keys = new Float64Array(store.length);
+    for (const row of order) keys[row] = sign * key(row);
+    this.order = order.sort((a, b) => keys[a] - keys[b] || a - b);
+    this.places = new Uint32Array(store.length);
+    this.order.forEach((row, index) => { if (this.places) this.places[row] = index; });
+  }
+
+  /** What the order depends on besides the column. */
+  state() {
+    const { store } = this;
+    return `${store.version} ${store.length} ${store.meta.live} ${this.hide} ${this.hide ? store.matches?.length : ""}`;
+  }
+
+  /** Drag the right edge of a heading. @param {PointerEvent} event @param {number} i */
+  resize(event, i) {
+    event.preventDefault();
+    const edge = /** @type {HTMLElement} */ (event.target), headings = [...this.head.children].filter((cell) => cell.offsetWidth);
+    const widths = headings.map((cell) => cell.offsetWidth), at = headings.indexOf(this.head.children[i]), from = event.clientX, wide = widths[at];
+    edge.setPointerCapture(event.pointerId);
+    edge.onpointermove = (move) => {
+      widths[at] = Math.max(LEAST, wide + move.clientX - from);
+      const last = widths.length - 1;
+      this.element.style.setProperty("--columns", widths.map((width, n) => (n === last ? `minmax(${Math.min(width, LEAST)}px, 1fr)` : `${width}px`)).join(" "));
+    };
+    edge.onpointerup = edge.onpointercancel = () => {
+      edge.onpointermove = null;
+      this.shown = headings.length;
+    };
+  }
+
+  /** Text of the table that is marked, "" for none. @returns {string} */
+  selected() {
+    const root = /** @type {any} */ (this.element.getRootNode()), marked = root.getSelection ? root.getSelection() : document.getSelection();
+    return marked && !marked.isCollapsed && this.element.contains(marked.anchorNode) ? String(marked) : "";
+  }
+
+  /** The row with a tab between its cells, to be pasted into a table. @param {number} row */
+  copied(row) {
+    return [...this.makeRow(this.indexOf(row)).children].map((cell) => cell.textContent).join("\t");
   }
 
   /** How many rows the table has: all, or those that match the filter. */
@@ -44,11 +143,13 @@ export class CallTable {
 
   /** @param {number} index in the table @returns {number} row in the store */
   rowAt(index) {
+    if (this.order) return this.order[index];
     return this.hide && this.store.matches ? this.store.matches[index] : index;
   }
 
   /** @param {number} row in the store @returns {number} index in the table of it or of the next one shown */
   indexOf(row) {
+    if (this.places) return this.places[row];
     const matches = this.hide ? this.store.matches : null;
     if (!matches) return row;
     let low = 0, high = matches.length;
@@ -62,6 +163,11 @@ export class CallTable {
 
   /** The calls changed: forget nothing that is still true, draw again. */
   refresh() {
+    if (this.sorted && this.arranged !== this.state()) this.arrange();
+    if (this.shown && this.shown !== [...this.head.children].filter((cell) => cell.offsetWidth).length) {
+      this.shown = 0;
+      this.element.style.removeProperty("--columns"); // other columns are seen than were made wider
+    }
     this.element.setAttribute("aria-rowcount", String(this.count + 1));
     const { scroller } = this, follow = this.store.meta.live && this.pinned < 0 && scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - ROW;
     this.spacer.style.height = `${Math.min(this.count * ROW, TALLEST)}px`;
@@ -174,6 +280,11 @@ export class CallTable {
 
   /** @param {KeyboardEvent} event */
   key(event) {
+    if ((event.ctrlKey || event.metaKey) && event.key === "c") {
+      if (!this.selected() && this.pinned >= 0) navigator.clipboard?.writeText(this.copied(this.pinned));
+      event.stopPropagation();
+      return;
+    }
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity }[event.key];
     if (step === undefined || !this.count) return;
     event.preventDefault();

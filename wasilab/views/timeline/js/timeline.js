@@ -3,7 +3,7 @@
 
 import { makeHead } from "./head.js";
 import { Asker } from "./ask.js";
-import { Painter } from "./draw.js";
+import { context, Painter, RULER } from "./draw.js";
 import { Details, fillTooltip, Inspector } from "./inspector.js";
 import { arrange } from "./lanes.js";
 import { LevelOfDetail } from "./lod.js";
@@ -54,7 +54,8 @@ class TimelineView {
     this.selection = el("section", { class: "selection", "aria-label": "Summary of the selected time", hidden: true });
     this.head = makeHead(this);
     this.report = el("div", { class: "report-html" });
-    this.frame = el("div", { class: "stage" }, this.canvas, this.tip);
+    this.lanesBar = el("div", { class: "lanes-bar", "aria-hidden": "true", onscroll: () => this.navigator.scrollTo(this.lanesBar.scrollTop) }, el("div"));
+    this.frame = el("div", { class: "stage" }, this.canvas, this.lanesBar, this.tip);
     this.root = el("div", { class: "wasilab", role: "region", "aria-label": "WASI timeline", onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.head, this.bar.element, this.minimap, this.frame, this.status,
       this.selection, el("div", { class: "below" }, this.table.element, this.inspector.element), this.report);
     root.append(this.root);
@@ -180,6 +181,8 @@ class TimelineView {
       this.painter.resize(width, height, this.arrangement === "fd");
     }
     this.navigator.scrollBy(0);
+    this.lanesBar.hidden = this.painter.contentHeight <= height;
+    this.lanesBar.firstChild.style.height = `${this.painter.contentHeight - RULER}px`;
     this.table.refresh();
     this.soon();
   }
@@ -206,6 +209,7 @@ class TimelineView {
       const begun = performance.now();
       this.wantWindow();
       if (this.painter.width) this.painter.paint(this.navigator.view);
+      if (!this.lanesBar.hidden && Math.abs(this.lanesBar.scrollTop - this.navigator.view.scroll) >= 1) this.lanesBar.scrollTop = this.navigator.view.scroll;
       this.paintTimes.push(performance.now() - begun);
       if (this.paintTimes.length > 600) this.paintTimes.shift();
       if (this.painter.width) this.firstPaint ??= performance.now();
@@ -230,10 +234,10 @@ class TimelineView {
   /** @param {number} row @param {number} x @param {number} y */
   hover(row, x, y) {
     clearTimeout(this.tipTimer);
-    this.tip.hidden = row < 0;
-    if (row < 0) return;
+    this.tip.hidden = row < 0 || row === this.navigator.view.pinned; // the inspector tells of a pinned call
+    if (this.tip.hidden) return;
     fillTooltip(this.store, row, this.details.known(row), this.tip);
-    const room = this.painter.width, wide = Math.min(380, room - 16);
+    const room = this.painter.width, wide = Math.min(260, room - 16);
     Object.assign(this.tip.style, { maxWidth: `${wide}px`, left: "0" }); // it is measured where it has room
     this.tip.style.left = `${Math.max(4, Math.min(x + 14, room - this.tip.offsetWidth - 6))}px`;
     const tall = this.tip.offsetHeight, bottom = this.root.getBoundingClientRect().bottom - this.frame.getBoundingClientRect().top;
@@ -253,7 +257,10 @@ class TimelineView {
   choose(row) {
     if (row >= this.store.length) return;
     this.navigator.view.pinned = row;
-    if (row >= 0) this.navigator.reveal(row);
+    if (row >= 0) {
+      this.tip.hidden = true;
+      this.navigator.reveal(row);
+    }
     this.table.pin(row);
     this.inspector.show(row);
     this.root.classList.toggle("inspecting", row >= 0);
@@ -319,6 +326,7 @@ class TimelineView {
     if (!text.trim() || !this.store.length) return;
     try {
       const { content } = await this.asker.ask("search", { text, row: this.navigator.view.pinned + this.store.first, by });
+      this.bar.found(content.row === null ? "0 of 0" : `${content.place.toLocaleString("en-US")} of ${content.total.toLocaleString("en-US")}`);
       if (content.row === null) this.say(`Nothing holds "${text}".`);
       else {
         const row = content.row - this.store.first;
@@ -341,7 +349,7 @@ class TimelineView {
 
   /** @param {string} suffix of the file, such as ".parquet" */
   async export(suffix) {
-    if (suffix === ".png") return save(await (await fetch(this.canvas.toDataURL("image/png"))).blob(), "timeline.png");
+    if (suffix === ".png") return save(await this.picture(), `${this.store.meta.file}.png`);
     try {
       const { content, buffers } = await this.asker.ask("export", { suffix });
       save(new Blob([/** @type {any} */ (buffers[0])]), content.name);
@@ -349,6 +357,23 @@ class TimelineView {
     } catch (error) {
       this.say(/** @type {Error} */ (error).message, true);
     }
+  }
+
+  /** The timeline as it is seen, under its title and without a pointer. @returns {Promise<Blob>} */
+  picture() {
+    const { canvas, painter, navigator } = this, head = 26, scale = canvas.width / painter.width;
+    painter.paint({ ...navigator.view, hover: -1, cursor: NaN });
+    const page = document.createElement("canvas"), g = context(page);
+    page.width = canvas.width;
+    page.height = canvas.height + Math.round(head * scale);
+    g.fillStyle = painter.theme.bg;
+    g.fillRect(0, 0, page.width, page.height);
+    g.fillStyle = painter.theme.fg;
+    g.font = `${Math.round(13 * scale)}px system-ui, sans-serif`;
+    g.fillText(this.store.meta.title, 6 * scale, 17 * scale, page.width - 12 * scale);
+    g.drawImage(canvas, 0, Math.round(head * scale));
+    painter.paint(navigator.view);
+    return new Promise((done, failed) => page.toBlob((blob) => (blob ? done(blob) : failed(new Error("the picture could not be made")))));
   }
 
   async stop() {
