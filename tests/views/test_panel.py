@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,14 +81,23 @@ def test_grant_only_what_was_used_keeps_the_streams_of_a_program_that_failed(sho
     assert "later is not known" in it.said.value
 
 
-def test_writing_where_python_imports_from_is_warned_of(shown: Callable[..., Panel], folder: Path) -> None:
+def test_writing_where_python_imports_from_is_warned_of_and_not_run(
+    shown: Callable[..., Panel], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", ["", *sys.path])  # as a kernel has it
     it = shown(READER.module(), Grants(dirs={"here": HostDir("."), "data": HostDir("data")}))
     assert "wasilab-warning" not in it._warnings["here"].value
     it._groups["here"].mode.value = "rw"
     it._groups["data"].mode.value = "rw"
     assert it.grants.dirs["here"] == HostDir(".", mode="rw")
-    assert "leave code for the kernel to run" in it._warnings["here"].value
+    assert "leave code for it to run" in it._warnings["here"].value
     assert "wasilab-warning" not in it._warnings["data"].value
+    it.button_run.click()
+    assert "is not granted as rw" in it.said.value
+    assert it.run is None
+    it.writable_code.value = True
+    it.button_run.click()
+    assert it.run is not None
     it._groups["here"].mode.value = "copy"
     assert "wasilab-warning" not in it._warnings["here"].value
 

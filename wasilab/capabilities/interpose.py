@@ -113,6 +113,11 @@ class _Directory(_Interposed):
         self.writable = thing.writable
 
     @property
+    def asks(self) -> bool:
+        """Whether looking into it asks a person (ask mode)."""
+        return getattr(self._thing, "asks", False)
+
+    @property
     def hidden(self) -> int:
         """As `HostDir.hidden`: names left out of the last listing."""
         return getattr(self._thing, "hidden", 0)

@@ -7,4 +7,4 @@ from __future__ import annotations
 
 from ..lazy import attach
 
-__getattr__ = attach(__name__, {"denied": "remedy:denied", "learn": "advice.learn"})
+__getattr__ = attach(__name__, {"code_folders": "code_folders", "denied": "remedy:denied", "learn": "advice.learn"})

@@ -1,2 +1,3 @@
+from . import code_folders as code_folders
 from .advice import learn as learn
 from .remedy import denied as denied

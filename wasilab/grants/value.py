@@ -56,6 +56,7 @@ class GrantArguments(TypedDict, total=False):
     limits: Limits
     rights: Rights
     ask: bool
+    writable_code: bool
     overrides: Mapping[str, Callable[..., Any]]
 
 
@@ -298,6 +299,18 @@ class GrantValue:
     )
     """Whether what is not granted is asked for, on first use, of the person at the notebook or terminal; where there is
     nobody to ask it is refused."""
+    writable_code: bool = field(
+        default=False,
+        metadata=grant(
+            FieldShape.SWITCH,
+            "let a folder be rw although this Python imports from it, or it holds a virtual environment or a cache",
+            type=bool,
+            example="True",
+            flag="--writable-code",
+            toml=("", "writable_code"),
+        ),
+    )
+    """Whether a guest may be let write where this Python or a compiler would run what it leaves (`code_folders.py`)."""
     overrides: Mapping[str, Callable[..., Any]] = field(
         default_factory=dict,
         metadata=grant(

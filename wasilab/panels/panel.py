@@ -15,7 +15,8 @@ from typing import Any
 import ipywidgets as w
 
 from ..engine.threads import spawn
-from ..grants.advice.compare import danger, items, switched_fields
+from ..grants.advice.compare import items, switched_fields
+from ..grants.code_folders import warning
 from ..grants.grants import Grants
 from ..grants.remedy import Remedy
 from ..grants.value import GrantError
@@ -136,10 +137,11 @@ class Panel(w.VBox):  # type: ignore[misc]
     def _make_more(self) -> w.Box:
         self.rights = w.Dropdown(options=[("rights: as specified", "strict"), ("rights: as Wasmtime", "compat")])
         self.ask = w.Checkbox(description="ask me for what is not granted", indent=False)
-        for field, widget in (("rights", self.rights), ("ask", self.ask)):
+        self.writable_code = w.Checkbox(description="let it write where code is run from", indent=False)
+        for field, widget in (("rights", self.rights), ("ask", self.ask), ("writable_code", self.writable_code)):
             widget.observe(lambda change, field=field: self._set(field, change["new"]), "value")
         self._fixed_words = w.HTML()
-        return classed(w.Box((self.rights, self.ask, self._fixed_words)), "wasilab-cell")
+        return classed(w.Box((self.rights, self.ask, self.writable_code, self._fixed_words)), "wasilab-cell")
 
     def _make_line(self) -> w.Box:
         field = w.Text(placeholder="a line for the program's stdin", continuous_update=False)
@@ -227,6 +229,7 @@ class Panel(w.VBox):  # type: ignore[misc]
     def _show_more(self) -> None:
         model, grants = self.model, self.grants
         self.rights.value, self.ask.value = grants.rights, grants.ask
+        self.writable_code.value = grants.writable_code
         for name, widget in (("rights", self.rights), ("ask", self.ask), ("dirs", self.add)):
             hold(widget, model.fixed(name))
         put(self._fixed_words, "".join(f"<div>{table.fixed_html(why)}</div>" for why in dict.fromkeys(
@@ -259,7 +262,7 @@ class Panel(w.VBox):  # type: ignore[misc]
 
     def _warning(self, name: str) -> str:
         directory = self.grants.dirs.get(name)
-        return "" if directory is None else table.warning_html(danger(directory))
+        return "" if directory is None else table.warning_html(warning(directory))
 
     def _state(self, name: str) -> str:
         """What became of a grant in the run that goes on."""

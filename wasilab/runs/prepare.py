@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import grants as granting
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.copydir import CopyDir
 from ..capabilities.host.hostdir import HostDir
@@ -91,6 +92,8 @@ class Prepared:
         """What other grants reach into the run with, while it goes on."""
         self._words = [_bytes(a) for a in (self.name, *args)]
         try:
+            if any(isinstance(d, HostDir) and d.mode == "rw" for d in grants.dirs.values()):
+                granting.code_folders.check_code_folders(grants)
             self._argv = GivenStrings(self._words if grants.args else ())
             self._environ = GivenStrings(f"{key}={value}".encode() for key, value in grants.env.items())
             self.dirs: dict[str, Directory] = {guest: _fresh(d) for guest, d in grants.dirs.items()}
@@ -222,10 +225,14 @@ class Prepared:
 
     def _note_the_folders(self) -> None:
         for guest, granted in self.grants.dirs.items():
-            if isinstance(granted, HostDir) and granted.is_link:
+            if not isinstance(granted, HostDir):
+                continue
+            if granted.is_link:
                 self.host.notes.append(
                     f"the folder {granted.path!r}, granted at {guest!r}, is a link: what is granted is {granted.real!r}"
                 )
+            if granted.mode == "rw" and (why := granting.code_folders.warning(granted)):
+                self.host.note(f"the folder at {guest!r} is granted as rw: {why}")
         for guest, directory in self.dirs.items():
             skipped = list(directory.skipped.items()) if isinstance(directory, CopyDir) else []
             for path, reason in skipped[:5]:

@@ -40,6 +40,11 @@ def cache_folder() -> Path:
     return Path(own) if own else user_cache_path("wasilab")
 
 
+def user_cache_folder(program: str) -> Path:
+    """Where another program, such as Wasmtime, keeps its cache for this user."""
+    return user_cache_path(program)
+
+
 def cache_limit() -> int:
     """The size limit in bytes. Raises `ToolchainError` if WASILAB_CACHE_LIMIT is not a number."""
     text = os.environ.get("WASILAB_CACHE_LIMIT")

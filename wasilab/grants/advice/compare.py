@@ -6,8 +6,6 @@ trace. The panel and the report draw these rows; nothing here draws.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from ...module.module import Module
 from ...trace.trace import Trace
 from ...wasi.operations import FAMILIES
 from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
+from ..code_folders import warning
 from ..fields import FieldShape, GrantField, grant_fields
 from ..grants import Grants
 from ..value import GrantValue
@@ -94,7 +93,7 @@ def items(grants: Grants, trace: Trace | None) -> list[Item]:
         for field, about in switched_fields(type(grants)).items()
     ]
     found += [
-        item("path", guest, place_of(d) + lacking(grants, guest), danger(d)) for guest, d in grants.dirs.items()
+        item("path", guest, place_of(d) + lacking(grants, guest), warning(d)) for guest, d in grants.dirs.items()
     ]
     found += [item("sock", f"listen {s.address}", s.address) for s in grants.sockets]
     return found
@@ -150,24 +149,6 @@ def lacking(grants: Grants, guest: str) -> str:
 def leads_to(directory: HostDir) -> str:
     """" → PATH" for a folder that was named by a link, else ""."""
     return f" → {directory.real}" if directory.is_link else ""
-
-
-def danger(directory: Directory) -> str:
-    """Why a writable folder is a way into the kernel itself, "" when it is not."""
-    if not isinstance(directory, HostDir) or directory.mode != "rw":
-        return ""
-    root = directory.real.rstrip("/") + "/"
-    places = [os.path.realpath(entry or os.curdir) for entry in (os.curdir, *sys.path)]
-    inside = [place for place in places if (place + "/").startswith(root)]
-    if inside:
-        return (
-            f"this Python imports from {os.path.basename(inside[0]) or inside[0]!r}: a guest that can write there can "
-            "leave code for the kernel to run; grant a folder of its own, or copy"
-        )
-    home = os.path.realpath(os.path.expanduser("~"))
-    if (home + "/").startswith(root):
-        return "this holds your home folder, with the files that your shell and programs run at their start"
-    return ""
 
 
 def describe(grants: Grants) -> dict[str, str]:

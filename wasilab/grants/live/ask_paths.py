@@ -16,6 +16,7 @@ from dataclasses import replace
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import BaseDirectory, Directory, Entry, File, OpenHow, Stat
 from ...capabilities.refusal import DeniedBy, Refused
+from ..code_folders import code_at
 from ..guest_paths import outside
 from .ask import Access, Asking
 
@@ -24,6 +25,7 @@ class AskDirectory(BaseDirectory):
     """The host folder `host`, with a question before every use of a path in it."""
 
     writable = True
+    asks = True
 
     def __init__(self, asking: Asking, host: str) -> None:
         self._asking = asking
@@ -45,7 +47,10 @@ class AskDirectory(BaseDirectory):
         real = self._locate(path, follow)
         folder, name = posixpath.split(real)
         grant = real if os.path.isdir(real) else folder
-        self._asking.require(f"{verb} {real!r}", real, access, self._asking.folder(grant, access))
+        wants = f"{verb} {real!r}"
+        if access == "change" and (why := code_at(folder)):
+            wants += f" (careful: {why})"
+        self._asking.require(wants, real, access, self._asking.folder(grant, access))
         return _host_folder(folder, access), name or "."
 
     def open(self, path: str, how: OpenHow) -> File | Directory:

@@ -17,6 +17,7 @@ from ...capabilities.protocols import Directory, File
 from ...capabilities.strings import GivenStrings
 from ...engine.limits import BOUNDS, Limits
 from ...wasi.host import Host
+from ..code_folders import check_code_folders
 from ..fields import grant_fields
 from ..forms.withheld import masks
 from ..grants import Grants
@@ -69,6 +70,7 @@ class LiveUpdate:
         Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
         """
         with self._lock:
+            check_code_folders(grants)
             fresh = self._fresh(grants)
             self._directories(grants, fresh)
             self._streams(grants)

@@ -424,6 +424,8 @@ def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descrip
 
 def _exists(d: Descriptor, name: str, follow: bool) -> bool:
     """Whether there is something at a path; an error of looking is left to the operation that follows."""
+    if getattr(d.object, "asks", False):  # to look would be a question of its own to the person
+        return False
     try:
         d.object.stat_path(name, follow)
     except OSError as error:
