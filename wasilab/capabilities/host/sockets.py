@@ -12,7 +12,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..paths import fail
 from ..protocols import BaseFile, Buffers, FileFlags, FileType, Stat
@@ -175,6 +175,11 @@ class StreamSocket(_Socket):
         if self._socket is None:
             raise fail(errno.EBADF)
         return self._socket
+
+    def address_of(self, *, remote: bool) -> tuple[Any, ...]:
+        """Its own address, or the other side's, as the socket module has it."""
+        made = self._open()
+        return tuple(made.getpeername() if remote else made.getsockname())
 
     def recv(self, buffers: Buffers, peek: bool = False, waitall: bool = False) -> tuple[int, int]:
         """Receive into `buffers` without waiting (EAGAIN); return (bytes, WASI's roflags: 0, a stream cuts nothing).

@@ -86,8 +86,6 @@ def _component_sections(reader: Reader, depth: int) -> list[bytes]:
     while not reader.at_end:
         number = reader.byte()
         body = reader.sub(reader.u32())
-        if number == 0:
-            continue
         content = body.data[body.position : body.end]
         if number == 1 and content[:8] == b"\0asm\1\0\0\0":
             body.position += 8

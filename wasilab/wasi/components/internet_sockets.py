@@ -7,6 +7,7 @@ the rules of `--connect`; listening needs a granted listening socket (`--listen`
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -107,8 +108,8 @@ class TcpSocket:
         self.socket: socket.socket | None = None
         self.state = "unbound"
         self.descriptor: Descriptor | None = None
-        self.listener: Any = None
         self.options: dict[str, int] = {}
+        self.receiving = self.sending = False
         self.path = "<tcp socket>"
 
     @classmethod
@@ -124,23 +125,30 @@ class TcpSocket:
         self.path = path
         self.descriptor = host.fds.open(Descriptor(stream, r.SOCKET, 0, path, strict=host.strict))
 
+    def opened(self, host: Host) -> socket.socket:
+        """The socket of the system, made at its first use."""
+        if self.socket is None:
+            host.fds.require_room()
+            self.socket = _network(host).stream(ipv6=self.ipv6)
+            for name, value in self.options.items():
+                if name in _OPTIONS:
+                    _set_option(self.socket, name, value)
+        return self.socket
+
     def begin(self, host: Host, address: str, port: int) -> bool:
         """Begin to connect; whether it is done already."""
         if self.state not in ("unbound", "bound"):
             raise _invalid_state("the socket is in use")
         net = _network(host)
+        _check_address(address, self.ipv6)
         if port == 0 or ipaddress.ip_address(address).is_unspecified:
             raise WasiError(Errno.INVAL, "an address that nothing can be connected to")
-        if (":" in address) is not self.ipv6:
-            raise WasiError(Errno.INVAL, "an address of another family than the socket's")
         net.check(address, port)
-        if self.socket is None:
-            host.fds.require_room()
-            self.socket = net.stream(ipv6=self.ipv6)
+        made = self.opened(host)
         self.state = "connecting"
-        self.path = f"<{address}:{port}>" if not self.ipv6 else f"<[{address}]:{port}>"
+        self.path = f"<[{address}]:{port}>" if self.ipv6 else f"<{address}:{port}>"
         try:
-            return bool(net.connect(self.socket, address, port))
+            return bool(net.connect(made, address, port))
         except OSError:
             self.state = "closed"
             raise
@@ -164,11 +172,10 @@ class TcpSocket:
 
     def name(self, *, remote: bool) -> Value:
         """Its own or the other side's address."""
-        if self.state == "connected" and self.descriptor is not None:
-            made = self.socket or self.descriptor.object._open()
-            return _socket_value(made.getpeername() if remote else made.getsockname())
-        if not remote and self.listener is not None:
-            return _socket_value(self.listener.bind())
+        if self.descriptor is not None:
+            return _socket_value(self.descriptor.object.address_of(remote=remote))
+        if not remote and self.state in ("bound", "listening") and self.socket is not None:
+            return _socket_value(self.socket.getsockname())
         raise _invalid_state("the socket has no such address")
 
     def close(self, host: Host) -> None:
@@ -180,32 +187,67 @@ class TcpSocket:
             self.socket.close()
 
     def bind(self, host: Host, address: str, port: int) -> None:
-        """Take an address: any port to connect from, or that of a granted listening socket."""
+        """Take a local address: any free port, or one that a granted listening socket names."""
         if self.state != "unbound":
             raise _invalid_state("the socket is bound already")
-        for descriptor in host.fds.entries.values():
-            listener = descriptor.object
-            if hasattr(listener, "accept") and hasattr(listener, "bind"):
-                granted, number = listener.bind()
-                if number == port and (granted == address or ipaddress.ip_address(address).is_unspecified):
-                    self.listener = listener
-                    self.state = "bound"
-                    return
-        if port != 0:
-            raise WasiError(
-                Errno.ACCES, f"{address}:{port} may not be listened on: no listening socket is granted for it",
-                DeniedBy.GRANT,
-            )  # fmt: skip
+        _check_address(address, self.ipv6)
+        if port:
+            _check_listen(host, address, port)
+        made = self.opened(host)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address, port))
         self.state = "bound"
 
-    def listen(self) -> None:
+    def listen(self, host: Host) -> None:
         """Begin to accept connections."""
-        if self.listener is None:
-            raise WasiError(
-                Errno.ACCES, "no listening socket is granted for this address",
-                DeniedBy.GRANT,
-            )  # fmt: skip
+        if self.state == "unbound":
+            self.bind(host, "::" if self.ipv6 else "0.0.0.0", 0)
+        if self.state != "bound":
+            raise _invalid_state("the socket is in use")
+        made = self.opened(host)
+        address = made.getsockname()
+        _check_listen(host, str(address[0]), int(address[1]))
+        made.listen(min(self.options.get("backlog", 128), 128))
         self.state = "listening"
+
+    def accept(self, host: Host) -> TcpSocket:
+        """The next connection. Raises `BlockingIOError` while there is none."""
+        assert self.socket is not None
+        connection, _ = self.socket.accept()
+        made = TcpSocket.of(host, _network(host).wrap(connection))
+        made.ipv6 = self.ipv6
+        made.options = dict(self.options)
+        return made
+
+    def fileno(self) -> int:
+        """The descriptor of the system."""
+        assert self.socket is not None
+        return self.socket.fileno()
+
+
+def _check_address(address: str, ipv6: bool) -> None:
+    found = ipaddress.ip_address(address)
+    mapped = isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None
+    if (found.version == 6) is not ipv6 or mapped:
+        raise WasiError(Errno.INVAL, "an address of another family than the socket's")
+    if found.is_multicast or str(found) == "255.255.255.255":
+        raise WasiError(Errno.INVAL, "an address of many receivers")
+
+
+def _check_listen(host: Host, address: str, port: int) -> None:
+    """Raise `WasiError` unless a granted listening socket names the address, with this port or with port 0 (any)."""
+    for descriptor in host.fds.entries.values():
+        granted = getattr(descriptor.object, "address", None)
+        if not isinstance(granted, str) or not hasattr(descriptor.object, "accept"):
+            continue
+        name, _, number = granted.rpartition(":")
+        name = {"": "127.0.0.1", "localhost": "127.0.0.1"}.get(name, name.strip("[]"))
+        if ipaddress.ip_address(name) == ipaddress.ip_address(address) and number in ("0", str(port)):
+            return
+    raise WasiError(
+        Errno.ACCES, f"{address}:{port} may not be listened on: no listening socket is granted for it",
+        DeniedBy.GRANT,
+    )  # fmt: skip
 
 
 def _network(host: Host) -> Any:
@@ -446,7 +488,7 @@ def start_listen(host: Host, made: TcpSocket) -> None:
     """Begin to accept connections."""
     if made.state != "bound":
         raise _invalid_state("the socket is not bound")
-    made.listen()
+    made.listen(host)
     made.options["listen"] = 1
 
 
@@ -469,7 +511,7 @@ def accept(host: Host, made: TcpSocket) -> tuple[TcpSocket, InputStream, OutputS
     """The next connection; would-block while there is none."""
     if made.state != "listening":
         raise _invalid_state("the socket does not listen")
-    connection = TcpSocket.of(host, made.listener.accept(nonblock=True))
+    connection = made.accept(host)
     d = connection.connected()
     return connection, InputStream(d), OutputStream(d)
 
@@ -525,6 +567,7 @@ def set_listen_backlog_size(host: Host, made: TcpSocket, value: int) -> None:
     """How many connections may wait: a hint."""
     if value == 0:
         raise WasiError(Errno.INVAL, "a backlog of 0")
+    made.options["backlog"] = min(value, 128)
 
 
 _SECOND = 1_000_000_000
@@ -540,24 +583,27 @@ _OPTIONS: dict[str, tuple[str, int, int, int]] = {
 }
 
 
+def _set_option(made: socket.socket, name: str, value: int) -> None:
+    type_, _, level, option = _OPTIONS[name]
+    if option:
+        given = max(1, value // _SECOND) if type_ == "duration" else value
+        made.setsockopt(level, option, min(given, (1 << 31) - 1))
+
+
 def _options() -> None:
     """Declare the getter and the setter of every option: what was set is told again, and given to the system."""
-    for name, (type_, default, level, option) in _OPTIONS.items():
+    for name, (type_, default, _, _) in _OPTIONS.items():
 
         def get(host: Host, made: TcpSocket, name: str = name, type_: str = type_, default: int = default) -> Value:
             value = made.options.get(name, default)
             return bool(value) if type_ == "bool" else value
 
-        def put(
-            host: Host, made: TcpSocket, value: int, name: str = name, type_: str = type_, level: int = level,
-            option: int = option,
-        ) -> None:  # fmt: skip
+        def put(host: Host, made: TcpSocket, value: int, name: str = name, type_: str = type_) -> None:
             if value == 0 and type_ != "bool":
                 raise WasiError(Errno.INVAL, f"{name} cannot be 0")
             made.options[name] = int(value)
-            if made.socket is not None and option:
-                given = max(1, int(value) // _SECOND) if type_ == "duration" else int(value)
-                made.socket.setsockopt(level, option, min(given, (1 << 31) - 1))
+            if made.socket is not None:
+                _set_option(made.socket, name, int(value))
 
         get.__doc__, put.__doc__ = f"{name} of the socket.", f"Set {name}."
         _both_names(name, f"get-{name}", Op.DESCRIBE, f") -> result<{type_}, error-code>")(get)
@@ -573,7 +619,7 @@ def tcp_subscribe(host: Host, made: TcpSocket) -> Pollable:
     if made.state == "connecting" and made.socket is not None:
         return Pollable(writer=made.socket.fileno)
     if made.state == "listening":
-        return Pollable(reader=made.listener.fileno)
+        return Pollable(reader=made.fileno)
     return Pollable()
 
 
@@ -624,13 +670,16 @@ def connect3(host: Host, made: TcpSocket, address: Value) -> Value:
 )  # fmt: skip
 def listen3(host: Host, made: TcpSocket) -> Source:
     """The connections as they come."""
-    made.listen()
+    try:
+        made.listen(host)
+    except ResultError as error:
+        raise error.cause or error from None
 
     def pull(count: int) -> Value:
         try:
-            return [TcpSocket.of(host, made.listener.accept(nonblock=True))]
+            return [made.accept(host)]
         except BlockingIOError:
-            return HostWait(readers=(made.listener.fileno(),))
+            return HostWait(readers=(made.fileno(),))
         except OSError:
             return None
 
@@ -643,14 +692,17 @@ def listen3(host: Host, made: TcpSocket) -> Source:
     "(self: borrow<tcp-socket>) -> tuple<stream<u8>, future<result<_, error-code>>>",
 )
 def receive3(host: Host, made: TcpSocket) -> tuple[Source, Promise]:
-    """What comes, and how it ended."""
+    """What comes, and how it ended. Once a socket; who drops the stream shuts the direction down."""
     done = Promise()
-    stream = InputStream(made.descriptor) if made.descriptor is not None else None
+    if made.descriptor is None or made.receiving:
+        done.resolve(("error", _code3(WasiError(Errno.NOTCONN))))
+        return Source(lambda count: None), done
+    made.receiving = True
+    connection = made.descriptor
+    stream = InputStream(connection)
 
     def pull(count: int) -> Value:
         try:
-            if stream is None:
-                raise WasiError(Errno.NOTCONN)
             if not stream.is_ready(host):
                 fd = stream.fileno()
                 return HostWait(readers=() if fd is None else (fd,))
@@ -659,7 +711,12 @@ def receive3(host: Host, made: TcpSocket) -> tuple[Source, Promise]:
             done.resolve(("ok", None) if isinstance(error, Closed) else _answer(host, error))
             return None
 
-    return Source(pull, lambda: done.resolve(("ok", None))), done
+    def close() -> None:
+        with contextlib.suppress(OSError):  # the connection may be gone already
+            connection.object.shutdown(True, False)
+        done.resolve(("ok", None))
+
+    return Source(pull, close), done
 
 
 def _answer(host: Host, error: BaseException) -> tuple[str, Value]:
@@ -679,9 +736,7 @@ class SocketSink:
 
     def put(self, data: bytes) -> None:
         """Send them."""
-        if self._made.descriptor is None:
-            raise WasiError(Errno.NOTCONN)
-        OutputStream(self._made.descriptor).write(self._host, data)
+        OutputStream(self._made.connected()).write(self._host, data)
 
     def room(self) -> HostWait | None:
         """None while the connection takes more."""
@@ -707,8 +762,13 @@ class SocketSink:
     "(self: borrow<tcp-socket>, data: stream<u8>) -> future<result<_, error-code>>",
 )
 def send3(host: Host, made: TcpSocket, data: Incoming) -> Promise:
-    """Send what comes; how it ended."""
+    """Send what comes; how it ended. Once a socket."""
     done = Promise()
+    if made.descriptor is None or made.sending:
+        data.drop()
+        done.resolve(("error", _code3(WasiError(Errno.NOTCONN))))
+        return done
+    made.sending = True
     data.consume(SocketSink(host, made, done))
     return done
 
@@ -728,27 +788,57 @@ class UdpSocket:
         self.options: dict[str, int] = {}
         self.path = "<udp socket>"
 
-    def bind(self, address: str, port: int) -> None:
-        """Take a local address: any free port."""
-        if port != 0:
-            raise WasiError(Errno.ACCES, "a component may bind UDP only to a port that is free", DeniedBy.GRANT)
-        self.socket.bind((address, 0))
+    def bind(self, host: Host, address: str, port: int) -> None:
+        """Take a local address: any free port, or one that a granted listening socket names."""
+        if self.bound:
+            raise _invalid_state("the socket is bound already")
+        _check_address(address, self.ipv6)
+        if port:
+            _check_listen(host, address, port)
+        self.socket.bind((address, port))
         self.bound = True
+
+    def connect(self, host: Host, address: str, port: int) -> None:
+        """Set the other side."""
+        _check_address(address, self.ipv6)
+        if port == 0 or ipaddress.ip_address(address).is_unspecified:
+            raise WasiError(Errno.INVAL, "an address that nothing can be sent to")
+        host.network.check(address, port)
+        self._bind_any()
+        self.remote = (address, port)
+
+    def _bind_any(self) -> None:
+        if not self.bound:
+            self.socket.bind(("::" if self.ipv6 else "0.0.0.0", 0))
+            self.bound = True
 
     def send(self, host: Host, data: bytes | memoryview, remote: tuple[str, int] | None) -> None:
         """Send one datagram."""
+        if self.remote is not None and remote is not None and remote != self.remote:
+            raise WasiError(Errno.INVAL, "another address than the one it is connected to")
         to = remote or self.remote
         if to is None:
             raise WasiError(Errno.INVAL, "a datagram without an address")
+        _check_address(to[0], self.ipv6)
+        if to[1] == 0 or ipaddress.ip_address(to[0]).is_unspecified:
+            raise WasiError(Errno.INVAL, "an address that nothing can be sent to")
         host.network.check(*to)
+        self._bind_any()
         self.socket.sendto(data, to)
 
-    def receive(self) -> tuple[bytes, Value]:
-        """One datagram, from the other side where one is set."""
+    def receive(self, host: Host) -> tuple[bytes, Value]:
+        """One datagram, from the other side where one is set; from others only who may be connected to."""
+        if not self.bound:
+            raise _invalid_state("the socket is not bound")
         while True:
             data, sender = self.socket.recvfrom(65536)
-            if self.remote is None or sender[:2] == self.remote:
-                return data, _socket_value(sender)
+            if self.remote is not None and sender[:2] != self.remote:
+                continue
+            try:
+                host.network.check(str(sender[0]), int(sender[1]))
+            except OSError:
+                continue  # nobody that this guest may talk to
+            return data, _socket_value(sender)
 
     def close(self) -> None:
         """Let go of it."""
@@ -775,7 +865,7 @@ def create_udp_socket(host: Host, family: str) -> UdpSocket:
 )  # fmt: skip
 def udp_start_bind(host: Host, made: UdpSocket, network: NoNetwork, address: Value) -> None:
     """Take a local address."""
-    made.bind(*_socket_name(address))
+    made.bind(host, *_socket_name(address))
 
 
 @UDP2.function(
@@ -824,7 +914,12 @@ def udp_local_address(host: Host, made: UdpSocket) -> Value:
     """Its own address."""
     if not made.bound:
         raise WasiError(Errno.NOTCONN)
-    return _socket_value(made.socket.getsockname())
+    own = made.socket.getsockname()
+    if made.remote is not None and ipaddress.ip_address(own[0]).is_unspecified:
+        with host.network.datagrams(ipv6=made.ipv6) as probe:  # what the system would send from
+            probe.connect(made.remote)
+            own = (probe.getsockname()[0], *own[1:])
+    return _socket_value(own)
 
 
 @_udp_both("remote-address", "get-remote-address", Op.DESCRIBE, ") -> result<ip-socket-address, error-code>")
@@ -878,7 +973,7 @@ def datagrams_receive(host: Host, stream: Datagrams, most: int) -> list[Value]:
     found: list[Value] = []
     while len(found) < min(most, 64):
         try:
-            found.append(stream.made.receive())
+            found.append(stream.made.receive(host))
         except BlockingIOError:
             break
     return found
@@ -936,7 +1031,10 @@ def outgoing_subscribe(host: Host, stream: Datagrams) -> Pollable:
 )  # fmt: skip
 def udp_bind3(host: Host, made: UdpSocket, address: Value) -> None:
     """Take a local address."""
-    made.bind(*_socket_name(address))
+    try:
+        made.bind(host, *_socket_name(address))
+    except ResultError as error:
+        raise error.cause or error from None
 
 
 @TYPES3.function(
@@ -945,9 +1043,7 @@ def udp_bind3(host: Host, made: UdpSocket, address: Value) -> None:
 )  # fmt: skip
 def udp_connect3(host: Host, made: UdpSocket, address: Value) -> None:
     """Set the other side."""
-    to = _socket_name(address)
-    host.network.check(*to)
-    made.remote = to
+    made.connect(host, *_socket_name(address))
 
 
 @TYPES3.function(
@@ -977,6 +1073,8 @@ def udp_send3(host: Host, made: UdpSocket, data: bytes, remote: Value) -> None:
 def udp_receive3(host: Host, made: UdpSocket) -> Value:
     """One datagram, waiting for it."""
     try:
-        return made.receive()
+        return made.receive(host)
+    except ResultError as error:
+        raise error.cause or error from None
     except BlockingIOError:
         return Pending(HostWait(readers=(made.socket.fileno(),)), lambda: udp_receive3(host, made))
