@@ -15,7 +15,7 @@ import numpy as np
 
 from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
-from ...wasi.preview1.signature import Type
+from ...wasi.preview1.signature import RIGHTS, Type
 from ..columns.decode import RAW, VALUE, Batch, Field, Iovec
 from ..record.layout import Flag
 from ..record.payload import MAX_KEPT_SUBSCRIPTIONS
@@ -94,19 +94,38 @@ def _struct(batch: Batch, field: Field, verbose: bool) -> list[Piece]:
         return [[UNKNOWN if v is None else struct_text(v, verbose) for v in batch.results(field)]]
     raw = np.frombuffer(batch.arena, "u1")[aux[:, None] + np.arange(layout.size)]
     members = raw.view(layout_dtype(layout)).ravel()
-    rights = "short" if not verbose else t.Rights
     pieces: list[Piece] = []
     for i, (name, kind) in enumerate(make):
         column = np.ascontiguousarray(members[f"f{i}"])
-        pieces += [f", {name}=" if i else f"{{{name}=", _member(column, rights if kind is t.Rights else kind)]
+        if kind is not t.Rights:
+            pieces += [f", {name}=" if i else f"{{{name}=", _member(column, kind)]
+        elif name == "rights_inheriting" and not verbose:
+            pieces += _inheriting(name, members[f"f{i - 1}"], column)
+        else:
+            pieces += [f", {name}=", scalar(column, RIGHTS, verbose)]
     return [*pieces, "}"]
+
+
+def inheriting(batch: Batch, field: Field) -> list[Piece]:
+    """The rights to pass on of path_open with the comma before them, where they lack some of the rights asked for.
+
+    Libraries ask for all that the directory passes on, so otherwise they say nothing.
+    """
+    base = next(other for other in batch.plan.params if other.name == "fs_rights_base")
+    return _inheriting(field.name, batch.numbers(base), batch.numbers(field))
+
+
+def _inheriting(name: str, base: Array, rights: Array) -> list[Piece]:
+    shown = base & ~rights != 0
+    if not shown.any():
+        return []
+    found = zip(shown.tolist(), rights.tolist(), strict=True)
+    return [[f", {name}={SHORT_RIGHTS[value]}" if some else "" for some, value in found]]
 
 
 def _member(column: Array, kind: Any) -> Piece:
     if kind == "time":
         return dates(column)
-    if kind == "short":
-        return numbered(column, SHORT_RIGHTS.__getitem__)
     return numbered(column, str if kind is None else names_of(kind).__getitem__)
 
 

@@ -141,10 +141,15 @@ class CallWriter:
     def _calls(self, batch: Batch, key: int) -> list[str]:
         """Calls of one kind that ended with the same errno."""
         style = self.style
-        pieces: list[Piece] = [f"{batch.plan.name}("]
+        name = batch.plan.name
+        pieces: list[Piece] = [f"{name}("]
+        verbose = style.verbose or name == "fd_fdstat_set_rights"  # whose rights are the point
         for i, field in enumerate(batch.plan.params):
+            if not verbose and field.name == "fs_rights_inheriting":
+                pieces += arguments.inheriting(batch, field)
+                continue
             pieces.append(f", {field.name}=" if i else f"{field.name}=")
-            made = arguments.parameter(batch, field, style.strings, self.fds, style.verbose)
+            made = arguments.parameter(batch, field, style.strings, self.fds, verbose)
             pieces += [[_guard(text) for text in texts(made, batch.n)]] if self.guarded else made
         pieces.append(") = ")
         errno = key >> 8 & 0xFF

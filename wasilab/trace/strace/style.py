@@ -27,7 +27,7 @@ class Style:
     strings: int = STRING_BYTES
     """Bytes of data shown a buffer (-s)."""
     verbose: bool = False
-    """All rights by name, not only the telling ones (-v)."""
+    """All rights by name (-v). Otherwise `FD_READ|...` stands for the two dozen that a library asks for to read."""
     notes: bool = True
     """Notes, as comments."""
 

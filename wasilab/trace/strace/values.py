@@ -152,26 +152,30 @@ def names_of(kind: type[IntEnum] | type[IntFlag]) -> Names:
     return _names.setdefault(kind, Names(kind))
 
 
-_TELLING = t.Rights.FD_READ | t.Rights.FD_WRITE | t.Rights.FD_READDIR | t.Rights.PATH_OPEN | t.Rights.PATH_CREATE_FILE
+_ALL_RIGHTS = sum(right.value for right in t.Rights)
+_ACCESS = (
+    int(t.Rights.FD_READ | t.Rights.FD_WRITE),
+    int(t.Rights.PATH_OPEN | t.Rights.PATH_CREATE_FILE),
+    int(t.Rights.FD_READDIR),
+)
+"""What a set of rights is named after: the first of these of which it has any."""
 
 
 class _ShortRights(dict[int, str]):
-    """Rights as a reader wants them first: the telling ones by name and how many there are in all."""
+    """Rights as a reader wants them first. A library asks for two dozen; what matters is whether it reads or writes."""
 
     def __missing__(self, value: int) -> str:
         if len(self) > 4096:
             self.clear()
-        count = (value & _ALL_RIGHTS).bit_count()
-        if count <= 4 or value & ~_ALL_RIGHTS:
+        if (value & _ALL_RIGHTS).bit_count() <= 4 or value & ~_ALL_RIGHTS:
             text = flags_text(value, t.Rights)
         else:
-            telling = flags_text(value & int(_TELLING), t.Rights)
-            text = f"...({count} rights)" if telling == "0" else f"{telling}|...({count} rights)"
+            named = next((value & access for access in _ACCESS if value & access), 0)
+            text = f"{flags_text(named, t.Rights)}|..." if named else "..."
         self[value] = text
         return text
 
 
-_ALL_RIGHTS = sum(right.value for right in t.Rights)
 SHORT_RIGHTS = _ShortRights()
 """Rights -> text, abbreviated."""
 
@@ -193,7 +197,10 @@ def second_text(seconds: int) -> str:
 
 @lru_cache(maxsize=4096)
 def struct_text(value: Any, verbose: bool = True) -> str:
-    """A struct of the spec (filestat, fdstat, prestat) in braces; `verbose`: with all rights."""
+    """A struct of the spec (filestat, fdstat, prestat) in braces; `verbose`: with all rights.
+
+    Otherwise rights are abbreviated, and those passed on are left out where they include the descriptor's own.
+    """
     if isinstance(value, t.Filestat):
         return (
             f"{{dev={value.dev}, ino={value.ino}, filetype={names_of(t.Filetype)[value.filetype]}, "
@@ -202,10 +209,13 @@ def struct_text(value: Any, verbose: bool = True) -> str:
         )
     if isinstance(value, t.Fdstat):
         rights = names_of(t.Rights) if verbose else SHORT_RIGHTS
-        return (
+        text = (
             f"{{filetype={names_of(t.Filetype)[value.filetype]}, flags={names_of(t.Fdflags)[value.flags]}, "
-            f"rights_base={rights[value.rights_base]}, rights_inheriting={rights[value.rights_inheriting]}}}"
+            f"rights_base={rights[value.rights_base]}"
         )
+        if verbose or value.rights_base & ~value.rights_inheriting:
+            text += f", rights_inheriting={rights[value.rights_inheriting]}"
+        return text + "}"
     if isinstance(value, t.Prestat):
         return f"{{tag={names_of(t.Preopentype)[value.tag]}, name_len={value.name_len}}}"
     return UNKNOWN
