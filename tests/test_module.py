@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import wasmtime
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wasilab.module.binary import FuncType, Reader, WasmFormatError
@@ -182,6 +182,7 @@ def test_every_truncation_of_a_module_is_a_module_or_a_clear_error() -> None:
     assert outcomes[:8] == ["error"] * 8
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400), st.integers(0, 255))
 def test_arbitrary_bytes_raise_nothing_else(tail: bytes, at: int, value: int) -> None:
     changed = bytearray(wasm())

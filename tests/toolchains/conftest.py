@@ -37,6 +37,7 @@ def pretend_clang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     def make(body: str = "", version: str = "17.0.1") -> Path:
         log = tmp_path / "log"
         log.touch()
+        monkeypatch.setenv("WASILAB_COMPILER_FOLDERS", str(tmp_path))  # it is confined, as any compiler is
         script = tmp_path / "clang"
         script.write_text(
             "#!/bin/sh\n"

@@ -76,14 +76,15 @@ def test_two_sources_link_when_the_second_is_named() -> None:
     assert compile_source(source, "c", ["util.c"], files=files).wasm.startswith(b"\0asm")
 
 
-def test_a_header_on_the_persons_own_machine_may_be_included_and_is_watched(tmp_path: Path) -> None:
+def test_a_header_in_a_folder_that_a_flag_names_is_watched(tmp_path: Path) -> None:
     header = tmp_path / "own.h"
     header.write_text("#define X 0\n")
     source = f'#include "{header}"\nint main(void) {{ return X; }}\n'
-    assert not compile_source(source, "c").cached
-    assert compile_source(source, "c").cached
+    flags = [f"-I{tmp_path}"]
+    assert not compile_source(source, "c", flags).cached
+    assert compile_source(source, "c", flags).cached
     header.write_text("#define X 10\n")
-    assert not compile_source(source, "c").cached
+    assert not compile_source(source, "c", flags).cached
 
 
 def test_relative_folders_count_from_the_persons_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wasilab.toolchains.diagnostics import CompileInterrupted, ToolchainError
-from wasilab.toolchains.process import OUTPUT_LIMIT, interruptible, run_group
+from wasilab.toolchains.process import OUTPUT_LIMIT, ProcessBounds, interruptible, run_group
 
 SH = ["/bin/sh", "-c"]
 
@@ -81,7 +81,7 @@ def test_whatever_a_callback_raises_leaves_no_process(tmp_path: Path) -> None:
 
 def test_a_child_that_keeps_the_pipe_open_does_not_keep_the_compile(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    done = run_group([*SH, f"sleep 1000 & echo $! > {pids}; echo done"], timeout=60)
+    done = run_group([*SH, f"sleep 1000 & echo $! > {pids}; echo done"], bounds=ProcessBounds(60))
     assert done.output == "done\n"
     assert _ended(int(_wait_for(pids)))
 
@@ -112,4 +112,4 @@ def test_what_cannot_start_is_one_clear_error() -> None:
 
 def test_a_timeout_is_an_error_that_names_the_command() -> None:
     with pytest.raises(ToolchainError, match=r"longer than 0\.2 s"):
-        run_group([*SH, "sleep 1000"], timeout=0.2)
+        run_group([*SH, "sleep 1000"], bounds=ProcessBounds(0.2))

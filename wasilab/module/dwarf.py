@@ -13,10 +13,12 @@ from __future__ import annotations
 import io
 import threading
 from bisect import bisect_right
+from enum import Enum
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from .binary import Reader
 from .compile_units import unit_heads
 from .module import Module
 
@@ -24,6 +26,8 @@ MAX_UNITS = 20_000
 """Compile units that are read; a program with more has lines for these only."""
 MAX_ROWS = 2_000_000
 """Rows of one unit's line table that are decoded."""
+_PROBED = 64
+"""Ranges that are compared with the functions of the module, to see whether DWARF fits the code."""
 _PROLOGUE = 16
 """Bytes: a function declares its locals before its first row. A trap there is shown at that row."""
 _SECTIONS = (
@@ -60,6 +64,16 @@ class _Unit:
         self.locations: list[Location | None] = []
 
 
+class DebugInfo(Enum):
+    """What a module says of its source: what a stack or a trace of it can show."""
+
+    LINES = "names and source lines"
+    STALE = "source lines that do not fit its code"
+    """A tool changed the code after the linker and left the line tables as they were, as wasm-opt does."""
+    NAMES = "names of functions, no source lines"
+    NOTHING = "neither names of functions nor source lines"
+
+
 class SourceMap:
     """Source locations of one module. Made by `source_map`. It reads nothing before the first question.
 
@@ -75,6 +89,17 @@ class SourceMap:
         self._ranges: list[tuple[int, int, _Unit]] = []
         self._dwarf: Any = None
         self._lock = threading.Lock()
+        self._stale = False
+
+    @property
+    def stale(self) -> bool:
+        """Whether the addresses do not fit the module's code. Then no line is told: it would be a wrong one."""
+        with self._lock:
+            try:
+                self._begin()
+            except Exception:  # noqa: BLE001  as in locate
+                return False
+            return self._stale
 
     def locate(self, offset: int) -> Location | None:
         """The line of the instruction at byte `offset` of the module; None where there is none."""
@@ -118,9 +143,12 @@ class SourceMap:
         heads = unit_heads(info, abbrev, text, ranges, MAX_UNITS)
         if heads is None:
             self._index()
-            return
-        self._keep([(begin, end, unit) for head in heads for unit in (_Unit(head.offset, head.name),)
-                    for begin, end in head.ranges])  # fmt: skip
+        else:
+            self._keep([(begin, end, unit) for head in heads for unit in (_Unit(head.offset, head.name),)
+                        for begin, end in head.ranges])  # fmt: skip
+        self._stale = not _fit(self._starts[:_PROBED], self._module)
+        if self._stale:
+            self._keep([])
 
     def _keep(self, entries: list[tuple[int, int, _Unit]]) -> None:
         # A linker leaves the code that it dropped at address 0 or at the top of the address space.
@@ -191,6 +219,24 @@ class SourceMap:
         unit.locations = [location for _, location in rows]
 
 
+def _fit(starts: list[int], module: Module) -> bool:
+    """Whether ranges of DWARF, in order, begin where functions of the module do: a linker writes one for each.
+
+    Some begin elsewhere (parts of Rust's). Of a module that was changed afterwards, none is there or hardly any fits.
+    """
+    if not starts or module.code_offset is None:
+        return False
+    begins = set()
+    reader = Reader(module.bytes, module.code_offset)
+    for _ in range(reader.u32()):
+        size = reader.u32()
+        begins.add(reader.position - module.code_offset)
+        if reader.position - module.code_offset > starts[-1]:
+            break
+        reader.sub(size)
+    return 2 * len(begins.intersection(starts)) >= len(starts)
+
+
 def _unit_ranges(ranges: Any, cu: Any, attributes: Any, low: int) -> list[tuple[int, int]]:
     attribute = attributes["DW_AT_ranges"]
     if cu.header.version >= 5:
@@ -245,3 +291,11 @@ def _dwarf_info(module: Module) -> Any:
 def source_map(module: Module) -> SourceMap | None:
     """The module's source map; None when it has no line tables. Cached by the module's bytes."""
     return SourceMap(module) if module.has_dwarf else None
+
+
+def debug_info(module: Module) -> DebugInfo:
+    """What a module says of its source."""
+    sources = source_map(module)
+    if sources is not None:
+        return DebugInfo.STALE if sources.stale else DebugInfo.LINES
+    return DebugInfo.NAMES if module.function_names else DebugInfo.NOTHING

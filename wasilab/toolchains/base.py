@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from . import confinement
+from .confinement import CompileLimits
 from .diagnostics import CompileError, ToolchainError, ToolchainMissing, parse
 from .names import source_file_name
 from .probe import Failure, Tool
-from .process import Cancelled, Progress, run_group
+from .process import Cancelled, Finished, ProcessBounds, Progress, out_of_memory, run_group
 
 PROGRAMS = ("hello", "words")
 """The programs that are bundled in every language: a greeting, and one that counts the words of a file."""
@@ -33,6 +35,7 @@ class Job:
     files: Mapping[str, str]
     folder: Path
     """The work folder, holding the source as `file_name` and the further files under their names."""
+    limits: CompileLimits = CompileLimits()  # noqa: RUF009  it is immutable
 
     @property
     def source_path(self) -> Path:
@@ -128,25 +131,23 @@ class Toolchain(ABC):
     ) -> tuple[bytes, str, Command]:
         """Compile: the module, what the compiler wrote, and the command. Raises `CompileError`."""
         command = self.command(tool, job)
-        env = dict(os.environ)
-        for key, value in {"NO_COLOR": "1", **command.env}.items():
-            if value is None:
-                env.pop(key, None)
-            else:
-                env[key] = value
+        bounds = ProcessBounds(
+            job.limits.seconds,
+            job.limits.memory,
+            confinement.reach([*self.installation(tool), *self.named(job)], [str(job.folder), *self.caches(tool)]),
+        )
         finished = run_group(
             command.argv,
             cwd=command.cwd,
-            env=env,
+            env=confinement.environment(command.env, job.folder),
             cancelled=cancelled,
             on_progress=on_progress,
             sentence=lambda elapsed: self.sentence(tool, job, elapsed),
+            bounds=bounds,
         )
         output = self.clean(finished.output, job)
         if finished.status != 0:
-            if not output.strip():
-                output = f"{command.argv[0]} ended with status {finished.status} and said nothing"
-            raise self.error(tool, job, output, command)
+            raise self.error(tool, job, output, command, finished, bounds)
         try:
             wasm = job.output_path.read_bytes()
         except OSError as error:
@@ -163,10 +164,23 @@ class Toolchain(ABC):
             output = output.replace(folder + os.sep, "").replace(folder, ".")
         return output
 
-    def error(self, tool: Tool, job: Job, output: str, command: Command) -> CompileError:
-        """The error for what a failed compiler wrote."""
+    def error(
+        self,
+        tool: Tool,
+        job: Job,
+        output: str,
+        command: Command,
+        finished: Finished | None = None,
+        bounds: ProcessBounds = ProcessBounds(),  # noqa: B008  it is immutable
+    ) -> CompileError:
+        """The error for what a failed compiler wrote, and for how its process ended within its bounds."""
+        hints = self.hints(output, job)
+        if finished is not None:
+            hints += filter(None, [out_of_memory(output, finished, bounds), confinement.refused_hint(output)])
+            if not output.strip():
+                output = f"{command.argv[0]} ended with status {finished.status} and said nothing"
         found = parse(output, {**job.files, job.file_name: job.source}, self.style)
-        hints = list(dict.fromkeys(self.hints(output, job)))
+        hints = list(dict.fromkeys(hints))
         return CompileError(output, found, hints=hints, command=command.argv, toolchain=tool.name, source=job.source)
 
     def hints(self, output: str, job: Job) -> list[str]:
@@ -181,8 +195,26 @@ class Toolchain(ABC):
         """Files outside the work folder that the module depends on; a change of one makes the cached module stale."""
         return [flag for flag in job.flags if os.path.isabs(flag) and os.path.isfile(flag)]
 
+    def installation(self, tool: Tool) -> list[str]:
+        """Files and folders that the compiler itself consists of: it may read and execute them."""
+        argued = [part.rpartition("=")[2] for part in tool.argv[1:]]
+        parts = [os.path.realpath(path) for path in argued if os.path.isabs(path) and os.path.exists(path)]
+        return [*confinement.installation(tool.path), *confinement.installation(tool.argv[0]), *parts]
+
+    def caches(self, tool: Tool) -> list[str]:
+        """Folders that the compiler keeps for itself from one compile to the next: it may change them."""
+        return []
+
+    def named(self, job: Job) -> list[str]:
+        """Files and folders that the flags of a job name: the compiler may read them."""
+        return [os.path.realpath(flag) for flag in job.flags if not flag.startswith("-") and os.path.exists(flag)]
+
     def context(self, job: Job) -> list[str]:
         """Further texts that the module depends on, such as environment variables; part of the cache key."""
+        return []
+
+    def notes(self, tool: Tool) -> list[str]:
+        """What a person should know of this compiler on this machine, in sentences for `doctor`."""
         return []
 
     def cold(self, tool: Tool) -> str | None:

@@ -10,19 +10,20 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from . import cache
 from .base import Job, Toolchain
+from .confinement import CompileLimits
 from .diagnostics import Diagnostic, ToolchainError, parse
 from .names import check_files, check_flags
 from .probe import Tool
 from .process import Cancelled, Progress, interruptible, never
 from .registry import toolchain_for
 
-FORMAT = "1"
+FORMAT = "2"
 """Part of every cache key: raise it when a change here makes old entries wrong."""
 
 
@@ -83,6 +84,7 @@ def compile_source(
     on_progress: Progress | None = None,
     interrupt: Cancelled | None = None,
     use_cache: bool = True,
+    limits: CompileLimits = CompileLimits(),  # noqa: B008  it is immutable
 ) -> Compiled:
     """Compile `source` of language `lang` (a name, an alias or a suffix) to a WASI module.
 
@@ -94,8 +96,11 @@ def compile_source(
     `interrupt` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
     called about four times a second once half a second has passed.
 
+    The compiler sees few environment variables, has `limits` of time and memory, and, where the kernel has Landlock,
+    opens no other files than its installation, the source, `files` and what `flags` name (`confinement.py`).
+
     Raises `CompileError` (the compiler refused), `ToolchainMissing`, `CompileInterrupted`, and `ToolchainError` for
-    a bad name, flag or file.
+    a bad name, flag or file, and for a limit.
     """
     start = time.monotonic()
     stop = interrupt or never
@@ -110,6 +115,7 @@ def compile_source(
         flags=toolchain.tune(checked),
         files=check_files(files or {}, file_name),
         folder=Path(),
+        limits=limits,
     )
     with interruptible(stop):
         tool = toolchain.find()
@@ -133,7 +139,7 @@ def compile_source(
         if hit := from_cache():
             return hit
         with cache.work_folder(key) as folder:
-            placed = Job(job.source, job.file_name, job.flags, job.files, folder)
+            placed = replace(job, folder=folder)
             _write_files(placed)
             wasm, output, command = toolchain.build(tool, placed, stop, on_progress)
             argv = tuple(part.replace(f"{folder}{os.sep}", "").replace(str(folder), "$WORK") for part in command.argv)

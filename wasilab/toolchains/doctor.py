@@ -9,7 +9,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..capabilities.host import landlock
+from ..text.numbers import size as binary_size
 from .compile import Compiled, compile_source
+from .confinement import COMPILE_MEMORY, COMPILE_SECONDS
 from .diagnostics import ToolchainError
 from .probe import Failure, Tool
 from .process import Cancelled, Progress
@@ -32,6 +35,8 @@ class LanguageStatus:
     """What the first compile has yet to build, as a sentence; None if nothing."""
     install: str
     """The one line that installs a compiler."""
+    notes: tuple[str, ...] = ()
+    """What else a person should know of the compiler that is used, in sentences."""
 
     @property
     def found(self) -> bool:
@@ -55,6 +60,19 @@ def status(language: str, *, refresh: bool = True) -> LanguageStatus:
         failures=tuple(one for one in found if isinstance(one, Failure)),
         cold=toolchain.cold(tools[0]) if tools else None,
         install=toolchain.install,
+        notes=tuple(toolchain.notes(tools[0])) if tools else (),
+    )
+
+
+def confinement() -> str:
+    """What compilers can open on this machine, as a sentence."""
+    bounds = f"{COMPILE_SECONDS:g} s and {binary_size(COMPILE_MEMORY)} of memory"
+    version = landlock.abi()
+    if not version:
+        return f"each compile may take {bounds}; what it opens is not confined, because this system has no Landlock"
+    return (
+        f"each compile may take {bounds}, and can open only its installation, the files of the cell and what its flags "
+        f"name (Landlock, version {version})"
     )
 
 

@@ -75,7 +75,7 @@ def remembered(
     `probe` raises `ToolchainError` with the reason when the compiler does not do. `watch` names further files
     whose change makes the answer stale.
     """
-    identity = f"1\n{purpose}\n{path}\n{fingerprint([path, *watch])}"
+    identity = f"2\n{purpose}\n{path}\n{fingerprint([path, *watch])}"
     file = cache_folder() / "probes" / (hashlib.sha256(identity.encode()).hexdigest()[:32] + ".json")
     if not refresh:
         known = _read(file)

@@ -1,8 +1,8 @@
-"""Running a compiler: a process group that can be stopped whole, with its output kept within bounds.
+"""Running a compiler: a process group that can be stopped as a whole, with bounds on what it takes and can reach.
 
-The compiler gets no terminal and no stdin. Its stdout and stderr are one stream, as a person would see them. It is
-looked at every 50 ms, so that an interrupt ends it well within 0.3 s, grandchildren (linkers, cc1) included. Not
-here: what to run and what its output means.
+A compiler gets no terminal and no stdin. Its stdout and stderr are one stream, as a person would see them. It is
+polled every 50 ms, so that an interrupt ends it well within 0.3 s, grandchildren (linkers, cc1) included. Not here:
+what to run, and what its output means.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -19,10 +20,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..capabilities.host import landlock
+from ..text.numbers import exact_size
 from .diagnostics import CompileInterrupted, ToolchainError
 
 STEP = 0.05
 """Seconds between two looks at the interrupt."""
+_FIRST_REPORT, _REPORT_STEP = 0.5, 0.25
+"""Seconds before the first progress report, and between two."""
+_STUCK_STEP = 0.5
+"""Seconds between two looks for a process that waits to open a FIFO; found twice in a row, it is stuck."""
 OUTPUT_LIMIT = 512 * 1024
 """Bytes of compiler output that are kept; templates can write far more than anyone reads."""
 
@@ -35,6 +42,18 @@ Cancelled = Callable[[], bool]
 def never() -> bool:
     """The interrupt of a compile that nobody can interrupt."""
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessBounds:
+    """What a compiler may take, and what it can reach. None: no bound."""
+
+    seconds: float | None = None
+    """Wall-clock time of the whole group, and processor time of each of its processes."""
+    memory: int | None = None
+    """Bytes of data (heap and private mappings) of each process."""
+    reach: landlock.Reach | None = None
+    """The files that it can open, where the kernel has Landlock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +70,7 @@ _ambient: ContextVar[Cancelled] = ContextVar("wasilab_compile_interrupt", defaul
 
 @contextlib.contextmanager
 def interruptible(cancelled: Cancelled) -> Iterator[None]:
-    """Let `cancelled` stop the processes started within, too, that were not given an interrupt: the probes."""
+    """Let `cancelled` also stop processes started within that were given no interrupt of their own: the probes."""
     token = _ambient.set(cancelled)
     try:
         yield
@@ -70,45 +89,35 @@ def run_group(
     cancelled: Cancelled | None = None,
     on_progress: Progress | None = None,
     sentence: Callable[[float], str] = lambda _seconds: "compiling",
-    timeout: float | None = None,
+    bounds: ProcessBounds = ProcessBounds(),
 ) -> Finished:
     """Run `argv` to its end and return what it wrote.
 
-    Raises `CompileInterrupted` when `cancelled` says so, `ToolchainError` when it cannot be started or takes
-    longer than `timeout` seconds. Whatever is raised here (a KeyboardInterrupt too), no process of it is left.
+    Raises `CompileInterrupted` when `cancelled` says so, `ToolchainError` when it cannot be started, takes longer than
+    its bounds allow, or waits for a FIFO that nobody writes to. Whatever is raised here (a KeyboardInterrupt too), no
+    process of the group is left.
     """
     stop = cancelled or _ambient.get()
     start = time.monotonic()
-    try:
-        process = subprocess.Popen(
-            list(argv),
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise ToolchainError(f"cannot start {argv[0]!r}: {error}") from error
-    _alive.add(process)
     kept, total = bytearray(), 0
-    next_report = 0.5
-    assert process.stdout is not None
-    pipe = process.stdout.fileno()
-    os.set_blocking(pipe, False)
+    started: list[subprocess.Popen[bytes]] = []
     try:
+        process = _start(argv, cwd, env, bounds, started)
+        watch = _Watch(process.pid, argv[0], start, bounds)
+        assert process.stdout is not None
+        pipe = process.stdout.fileno()
+        os.set_blocking(pipe, False)
+        next_report = _FIRST_REPORT
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             while True:
                 if stop():
                     raise CompileInterrupted("the compile was interrupted")
                 elapsed = time.monotonic() - start
-                if timeout is not None and elapsed > timeout:
-                    raise ToolchainError(f"{argv[0]!r} took longer than {timeout:g} s")
+                watch.check(elapsed)
                 if on_progress is not None and elapsed >= next_report:
                     on_progress(elapsed, sentence(elapsed))
-                    next_report = elapsed + 0.25
+                    next_report = elapsed + _REPORT_STEP
                 if selector.select(STEP):
                     try:
                         data = os.read(pipe, 65536)
@@ -119,17 +128,125 @@ def run_group(
                     total += len(data)
                     kept += data[: max(0, OUTPUT_LIMIT - len(kept))]
                 elif process.poll() is not None:
-                    break  # ended, but something it left behind still holds the pipe
+                    break  # it has ended, but something that it left behind still holds the pipe
         while process.poll() is None:
             if stop():
                 raise CompileInterrupted("the compile was interrupted")
+            watch.check(time.monotonic() - start)
             time.sleep(0.002)
     finally:
-        _kill(process)
+        for one in started:
+            _kill(one)
     output = kept.decode("utf-8", "replace")
     if total > len(kept):
         output += f"\n[{total - len(kept)} more bytes of compiler output left out]\n"
     return Finished(process.returncode, output, time.monotonic() - start)
+
+
+def _start(
+    argv: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    bounds: ProcessBounds,
+    started: list[subprocess.Popen[bytes]],
+) -> subprocess.Popen[bytes]:
+    """Start a process within its bounds; it is in `started` even if something is raised after that."""
+    if not shutil.which(argv[0]):  # the shell that sets limits would say it less clearly
+        raise ToolchainError(f"cannot start {argv[0]!r}: there is no such program")
+    null = os.open(os.devnull, os.O_RDWR)  # here, because a confined thread may not be able to
+
+    def popen() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            _limited(argv, bounds),
+            cwd=cwd,
+            env=None if env is None else dict(env),
+            stdin=null,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        started.append(process)
+        _alive.add(process)
+        return process
+
+    try:
+        if bounds.reach is None or not landlock.abi():
+            return popen()
+        return landlock.call_confined(bounds.reach, popen)
+    except (OSError, ValueError) as error:
+        raise ToolchainError(f"cannot start {argv[0]!r}: {error}") from error
+    finally:
+        os.close(null)
+
+
+def _limited(argv: Sequence[str], bounds: ProcessBounds) -> list[str]:
+    """The command with its resource limits: a shell sets them and becomes it, so that they hold from its first moment.
+
+    Setting them in this process after the start would leave a moment in which the compiler starts its own children.
+    """
+    limits = []
+    if bounds.memory is not None:
+        limits.append(f"ulimit -d {max(1, bounds.memory >> 10)} 2>/dev/null")
+    if bounds.seconds is not None:
+        limits.append(f"ulimit -t {max(1, int(bounds.seconds) + 1)} 2>/dev/null")
+    if not limits or not os.access("/bin/sh", os.X_OK):
+        return list(argv)
+    return ["/bin/sh", "-c", "; ".join([*limits, 'exec "$@"']), "sh", *argv]
+
+
+class _Watch:
+    """Raises when a group has used up its time, or waits to open a FIFO."""
+
+    def __init__(self, pid: int, name: str, start: float, bounds: ProcessBounds) -> None:
+        self._pid = pid
+        self._name = name
+        self._seconds = bounds.seconds
+        self._next_look = _STUCK_STEP
+        self._waiting = False
+
+    def check(self, elapsed: float) -> None:
+        """Raise `ToolchainError` when there is something to raise."""
+        if self._seconds is not None and elapsed > self._seconds:
+            raise ToolchainError(f"{self._name!r} took longer than {self._seconds:g} s")
+        if elapsed < self._next_look:
+            return
+        self._next_look = elapsed + _STUCK_STEP
+        waits = _opens_a_fifo(self._pid)
+        if waits and self._waiting:
+            raise ToolchainError(
+                f"{self._name!r} waits to open a FIFO that nobody writes to: a file that the source includes, or one "
+                "named among the flags, is not an ordinary file"
+            )
+        self._waiting = waits
+
+
+def _opens_a_fifo(pid: int) -> bool:
+    """Whether a thread of a process or of its descendants waits in open(2) for the other end of a FIFO (Linux)."""
+    pending, seen = [pid], 0
+    while pending and seen < 100:
+        process = pending.pop()
+        seen += 1
+        try:
+            tasks = os.listdir(f"/proc/{process}/task")
+            for task in tasks[:200]:
+                with open(f"/proc/{process}/task/{task}/wchan") as wchan:
+                    if wchan.read() == "wait_for_partner":
+                        return True
+                with open(f"/proc/{process}/task/{task}/children") as children:
+                    pending += [int(child) for child in children.read().split()]
+        except OSError:
+            continue  # it has ended meanwhile, or this system tells no such thing
+    return False
+
+
+def out_of_memory(output: str, finished: Finished, bounds: ProcessBounds) -> str | None:
+    """A sentence for a compiler that ended because its memory was used up; None for any other end."""
+    if bounds.memory is None or finished.status == 0:
+        return None
+    signs = ("out of memory", "bad_alloc", "annot allocate memory", "memory allocation of", "OutOfMemory")
+    if not any(sign in output for sign in signs):
+        return None
+    return f"a compiler may take {exact_size(bounds.memory)} of memory; raise it with --max-compile-memory"
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -17,7 +17,11 @@ CELL_STACKS = 1000
 
 def add_compile_options(parser: Parser) -> None:
     """What the compiler is told in wasilab's words; its own flags stand behind `--`."""
-    group = parser.add_argument_group("the compiler")
+    group = parser.add_argument_group(
+        "the compiler",
+        "It sees few environment variables. Where the kernel has Landlock it opens nothing but its installation, the "
+        "source, the files of the cell, and the files and folders that its flags name (-I FOLDER).",
+    )
     group.add_argument(
         "--reactor", action="store_true", help="a module of exported functions, without main (see --invoke)"
     )

@@ -11,7 +11,7 @@ from ...text.numbers import counted, size
 from ...toolchains import cache as store
 from ...toolchains.compile import Compiled
 from ...toolchains.diagnostics import ToolchainError
-from ...toolchains.doctor import LanguageStatus, report, status, warm
+from ...toolchains.doctor import LanguageStatus, confinement, report, status, warm
 from ...toolchains.probe import Tool
 from ...toolchains.registry import SLOW_FIRST
 from ...version import __version__
@@ -68,6 +68,7 @@ def machine() -> dict[str, Any]:
             name: {"version": _version(name), "for": what, "install": line} for name, (what, line) in OPTIONAL.items()
         },
         "languages": {found.language: _language(found) for found in report()},
+        "confinement": confinement(),
         "cache": _cache_facts(),
     }
 
@@ -88,6 +89,7 @@ def _language(found: LanguageStatus) -> dict[str, Any]:
         "others": [_tool(one) for one in found.others],
         "failed": [{"path": one.path, "why": one.why} for one in found.failures],
         "install": found.install,
+        "notes": list(found.notes),
     }
 
 
@@ -114,12 +116,13 @@ def describe(facts: dict[str, Any]) -> str:
             lines.append(f"  {language['title']:16}{uses['name']} ({uses['how']}{where})")
             if language["cold"]:
                 lines.append(f"  {'':16}{language['cold']}; `wasilab doctor --warm` does it now")
+            lines += [f"  {'':16}{note}" for note in language["notes"]]
         lines += [f"  {'':16}also: {other['name']} ({other['how']}, {other['path']})" for other in language["others"]]
         lines += [
             f"  {'':16}not usable: {failed['path'] or 'its compiler'}: {_first_line(failed['why'])}"
             for failed in language["failed"]
         ]
-    lines += ["", "optional parts"]
+    lines += [f"  {facts['confinement']}", "", "optional parts"]
     for name, part in facts["optional"].items():
         state = part["version"] or "missing; install with: " + part["install"]
         lines.append(f"  {name:16}{state} ({part['for']})")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from ...module.binary import FuncType
+from ...module.dwarf import DebugInfo, debug_info
 from ...module.module import Module
 from ...text.escape import shorten, visible
 from ...text.numbers import counted, size
@@ -37,6 +38,15 @@ KIND_WORDS = {
     "library": "a library: neither _start nor _initialize; call an export with --invoke",
 }
 
+DEBUG_WORDS = {
+    DebugInfo.LINES: "names of functions and source lines (DWARF)",
+    DebugInfo.STALE: "source lines are lost: its DWARF does not fit its code. A tool such as wasm-opt without -g "
+    "changed the code after the linker: leave it out, or give it -g",
+    DebugInfo.NAMES: "names of functions, no source lines (C, C++, Rust and Zig write them with -g)",
+    DebugInfo.NOTHING: "neither names of functions nor source lines: it was stripped",
+}
+"""What stacks and traces of a module can show."""
+
 EXPORTS_SHOWN = 40
 NAMES_WIDTH = 100
 
@@ -53,7 +63,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     options = request.options
     module = load_program(options.file, frontend, lang=options.lang, quiet=options.json)
     if options.json:
-        frontend.say(json.dumps(module.to_dict(), indent=2))
+        frontend.say(json.dumps({**module.to_dict(), "debug": debug_info(module).name.lower()}, indent=2))
     else:
         frontend.say("\n".join(describe(module)))
     return Done()
@@ -62,9 +72,9 @@ def execute(request: Request, frontend: Frontend) -> Done:
 def describe(module: Module) -> Iterator[str]:
     """The lines of the description."""
     yield f"{visible(module.name)}: {KIND_WORDS[module.kind]}"
-    yield f"  size      {size(len(module.bytes))}" + (
-        "; with source lines (DWARF)" if module.has_dwarf else "; without source lines"
-    )
+    yield f"  size      {size(len(module.bytes))}"
+    if module.kind != "component":
+        yield f"  debug     {DEBUG_WORDS[debug_info(module)]}"
     snapshots = sorted({item.module for item in module.wasi_imports})
     if snapshots:
         calls = len({item.name for item in module.wasi_imports})

@@ -19,7 +19,7 @@ from platformdirs import user_data_path
 from ..base import Command, Job, Toolchain
 from ..diagnostics import ToolchainError
 from ..probe import Failure, Tool, executables, remembered
-from ..process import run_group
+from ..process import ProcessBounds, run_group
 
 SHIM = Path("@assemblyscript", "wasi-shim")
 ASC = Path("assemblyscript", "bin", "asc.js")
@@ -95,6 +95,10 @@ class AssemblyScript(Toolchain):
         argv += ["--noColors", "--debug", *flags, *further, "--outFile", job.output_path.name]
         return Command(tuple(argv), Path(folder), {"NODE_OPTIONS": None})
 
+    def installation(self, tool: Tool) -> list[str]:
+        # asc imports further packages that npm put beside it.
+        return [*super().installation(tool), str(Path(tool.extra["shim"]).parent.parent)]
+
     def clean(self, output: str, job: Job) -> str:
         return re.sub(r"\n{3,}", "\n\n", super().clean(output, job)).strip("\n") + "\n" if output.strip() else ""
 
@@ -137,7 +141,7 @@ def _probe(node: str, modules: Path, how: str) -> Tool:
         version, wanted = package["version"], package.get("engines", {}).get("node", "")
     except (OSError, ValueError, KeyError) as error:
         raise ToolchainError(f"its package.json cannot be read: {error}") from error
-    stated = run_group([node, str(modules / ASC), "--version"], timeout=60)
+    stated = run_group([node, str(modules / ASC), "--version"], bounds=ProcessBounds(60))
     if stated.status != 0 or version not in stated.output:
         raise ToolchainError(
             f"it does not run under {node} (it wants Node.js {wanted}): {stated.output.strip()[:200] or 'no output'}"

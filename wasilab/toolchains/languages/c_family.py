@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
+import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from ..base import Command, Job, Toolchain
+from ..confinement import installation
 from ..diagnostics import ToolchainError
-from ..probe import Failure, Tool, executables, remembered
-from ..process import Cancelled, Progress, run_group
+from ..probe import Failure, Tool, executables, fingerprint, remembered
+from ..process import Cancelled, ProcessBounds, Progress, run_group
 from .c_hints import hints, nowhere, unlinked
 from .zig_tool import INSTALL as ZIG_INSTALL
-from .zig_tool import find_zigs, is_warm, mark_warm, zig_environment, zig_version
+from .zig_tool import find_zigs, is_warm, made_global_cache, mark_warm, zig_environment, zig_version
 
 PROBE_TIMEOUT = 60.0
 TARGET = "wasm32-wasi"
@@ -35,6 +38,10 @@ _PROBE = {
 }
 _INCLUDE_VARIABLES = ("CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH")
 _NO_MODULE = "a compile makes one linked module"
+
+
+WASM_OPT, NO_WASM_OPT = "--wasm-opt", "--no-wasm-opt"
+"""Clang's flags to run wasm-opt after the linker, and not to."""
 
 
 def emulation_flags(*names: str) -> tuple[str, ...]:
@@ -123,34 +130,42 @@ class CFamily(Toolchain):
         return remembered(purpose, path, probe, watch=watch, refresh=refresh)
 
     def _probe_clang(self, argv: tuple[str, ...], path: str, how: str) -> Tool:
-        import tempfile
-
         if not os.access(path, os.X_OK):
             raise ToolchainError(f"{path} is not an executable file")
-        stated = run_group([*argv, "--version"], timeout=PROBE_TIMEOUT)
+        stated = run_group([*argv, "--version"], bounds=ProcessBounds(PROBE_TIMEOUT))
         match = re.search(r"version (\d+[\w.+~-]*)", stated.output)
         if stated.status != 0 or match is None or "clang" not in stated.output:
             raise ToolchainError("it is not clang (its --version says nothing of clang)")
         full = (*argv, *self.driver, f"--target={TARGET}")
         full = (*full, *self._own_headers(full))
+        failure, said = self._link((*full, NO_WASM_OPT))
+        if failure is None:
+            full = (*full, NO_WASM_OPT)
+        elif NO_WASM_OPT in failure:  # older ones do not know the flag
+            failure, said = self._link(full)
+        if failure is not None:
+            raise ToolchainError(f"it does not link for {TARGET}: {failure}")
+        if "is deprecated, use --target=" in said:
+            # clang 21 and later complain of the target's name on every compile.
+            full = (*full, "-Wno-deprecated", "-Wdeprecated-declarations")
+        return Tool("clang", full, match[1], path, how)
+
+    def _link(self, argv: tuple[str, ...]) -> tuple[str | None, str]:
+        """Why a small program does not link (None if it does), and what the compiler said."""
         with tempfile.TemporaryDirectory(prefix="wasilab-") as folder:
-            source = Path(folder, "probe" + self.suffixes[0])
+            source, output = Path(folder, "probe" + self.suffixes[0]), Path(folder, "probe.wasm")
             source.write_text(_PROBE[self.language])
-            output = Path(folder, "probe.wasm")
-            quiet: tuple[str, ...] = ()
-            done = run_group([*full, *self.extra(), str(source), "-o", str(output)], timeout=PROBE_TIMEOUT)
-            if done.status != 0 or not output.exists():
-                reason = next((row for row in done.output.splitlines() if "error" in row), done.output.strip()[:200])
-                raise ToolchainError(f"it does not link for {TARGET}: {reason.replace(folder + '/', '')}")
-            if "is deprecated, use --target=" in done.output:
-                # clang 21 and later complain of the target's name on every compile.
-                quiet = ("-Wno-deprecated", "-Wdeprecated-declarations")
-        return Tool("clang", (*full, *quiet), match[1], path, how)
+            argv = (*argv, *self.extra(), str(source), "-o", str(output))
+            done = run_group(argv, bounds=ProcessBounds(PROBE_TIMEOUT))
+            if done.status == 0 and output.exists():
+                return None, done.output
+            reason = next((row for row in done.output.splitlines() if "error" in row), done.output.strip()[:200])
+            return reason.replace(folder + "/", ""), done.output
 
     def _own_headers(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """Keep the host's headers out: Debian's clang looks in /usr/include, too, where <setjmp.h> is Linux's."""
         stated = run_group(
-            [*argv, "-x", self.zig_word.replace("cc", "c"), "-E", "-v", os.devnull], timeout=PROBE_TIMEOUT
+            [*argv, "-x", self.zig_word.replace("cc", "c"), "-E", "-v", os.devnull], bounds=ProcessBounds(PROBE_TIMEOUT)
         )
         searched = re.findall(r"^ (/\S+)$", stated.output, re.MULTILINE)
         own = [path for path in searched if "wasm32" in path and os.path.isdir(path)]
@@ -182,6 +197,10 @@ class CFamily(Toolchain):
             # .venv): it would build the library once more for such a folder. So it runs beside the source.
             flags, where = counted_from(cwd, flags, job.files), job.folder
         sources = [str(job.folder / flag) if flag in job.files else flag for flag in flags]
+        if tool.kind == "clang" and NO_WASM_OPT not in argv and WASM_OPT not in flags:
+            argv.append(f"-B{_without_wasm_opt(job.folder)}")
+        if tool.kind != "clang" or NO_WASM_OPT not in argv:  # who does not know the one knows neither
+            sources = [flag for flag in sources if flag != WASM_OPT]
         # The folder of the person is where -I and -L count from; the work folder is where quoted includes are found.
         argv += [*self.default_flags, *self.extra(), "-fno-color-diagnostics"]
         argv += [f"-ffile-prefix-map={cwd}=.", f"-ffile-prefix-map={job.folder}=.", "-fdebug-compilation-dir=."]
@@ -189,9 +208,27 @@ class CFamily(Toolchain):
         argv += [str(job.source_path), *sources, "-o", str(job.output_path)]
         return Command(tuple(argv), where, env)
 
+    def caches(self, tool: Tool) -> list[str]:
+        return [str(made_global_cache())] if tool.kind == "zig" else []
+
+    def named(self, job: Job) -> list[str]:
+        cwd = _current_folder(job)
+        found = [cwd / flag for flag in job.flags if not flag.startswith("-")]  # sources, and words after a flag
+        for flag in job.flags:
+            start = next((word for word in _WITH_PATH if flag.startswith(word)), "")
+            if start and flag != start:
+                found.append(cwd / flag[len(start) :])
+        if WASM_OPT in job.flags and (optimiser := shutil.which("wasm-opt")):
+            found += map(Path, installation(optimiser))
+        for variable in _INCLUDE_VARIABLES:
+            found += [cwd / folder for folder in os.environ.get(variable, "").split(os.pathsep) if folder]
+        return [os.path.realpath(path) for path in found if path.exists()]
+
     def context(self, job: Job) -> list[str]:
         # Relative paths among the flags count from the person's folder.
         folder = [str(_current_folder(job))] if job.flags else []
+        if WASM_OPT in job.flags:
+            folder.append(fingerprint([shutil.which("wasm-opt") or ""]))
         return folder + [f"{name}={os.environ.get(name, '')}" for name in _INCLUDE_VARIABLES if os.environ.get(name)]
 
     def dependencies(self, job: Job) -> list[str]:
@@ -243,7 +280,7 @@ class CFamily(Toolchain):
         return None
 
 
-_WITH_PATH = ("-I", "-L", "-isystem", "-iquote", "-idirafter", "-include", "-imacros")
+_WITH_PATH = ("-I", "-L", "-B", "-isystem", "-iquote", "-idirafter", "-include", "-imacros", "--sysroot=", "@")
 """Flags of the compiler that a path follows, joined or as the next word."""
 
 
@@ -263,6 +300,20 @@ def counted_from(folder: Path, flags: Sequence[str], cell_files: Collection[str]
             flag = str(folder / flag)
         found.append(flag)
     return tuple(found)
+
+
+def _without_wasm_opt(folder: Path) -> Path:
+    """A folder that makes a clang without `--no-wasm-opt` find a wasm-opt that does nothing.
+
+    Clang runs any wasm-opt on PATH after linking with optimisation, on the finished module. That drops the names and
+    leaves line tables that no longer fit the code. Clang looks for its tools in the folder of `-B` first.
+    """
+    tools = folder / ".tools"
+    nothing = shutil.which("true")
+    if nothing is not None and not tools.exists():
+        tools.mkdir()
+        (tools / "wasm-opt").symlink_to(nothing)
+    return tools
 
 
 def _current_folder(job: Job) -> Path:
@@ -289,6 +340,15 @@ class C(CFamily):
     lexer = "c"
     variable = "WASILAB_CC"
     zig_word = "cc"
+
+    def notes(self, tool: Tool) -> list[str]:
+        optimiser = shutil.which("wasm-opt")
+        if tool.kind != "clang" or optimiser is None:
+            return []
+        return [
+            f"{optimiser} is kept out of compiles: clang would run it after the linker, and it loses names and source "
+            f"lines (`-- {WASM_OPT}` lets it in)"
+        ]
 
 
 class Cxx(CFamily):

@@ -6,6 +6,7 @@ name section still names the functions. `-trimpath` makes the module the same in
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from ..cache import cache_folder
 from ..diagnostics import ToolchainError, with_source
 from ..names import source_file_name
 from ..probe import Failure, Tool, executables, python_scripts, remembered
-from ..process import Cancelled, Progress, run_group
+from ..process import Cancelled, ProcessBounds, Progress, run_group
 from .zig_tool import is_marked, mark
 
 OLDEST = (1, 21)
@@ -36,6 +37,7 @@ def _environment() -> dict[str, str | None]:
         "GOPROXY": "off",
         "CGO_ENABLED": "0",
         "GOWORK": "off",
+        "GOENV": "off",
     }
     if not any(os.environ.get(name) for name in ("GOCACHE", "XDG_CACHE_HOME", "HOME")):
         env["GOCACHE"] = str(cache_folder() / "go")
@@ -104,6 +106,15 @@ class Go(Toolchain):
         mark(tool, "go", self._cache_place())
         return result
 
+    def caches(self, tool: Tool) -> list[str]:
+        place = os.environ.get("GOCACHE") or _environment().get("GOCACHE")
+        if not place:
+            base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+            place = str(Path(base, "go-build"))
+        with contextlib.suppress(OSError):
+            Path(place).mkdir(parents=True, exist_ok=True)
+        return [place]
+
     def _cache_place(self) -> str:
         return os.environ.get("GOCACHE") or os.environ.get("XDG_CACHE_HOME") or os.environ.get("HOME", "")
 
@@ -150,7 +161,7 @@ def _from_pypi() -> list[str]:
 
 
 def _probe(path: str, how: str) -> Tool:
-    stated = run_group([path, "version"], env={**os.environ, "GOTOOLCHAIN": "local"}, timeout=_TIMEOUT)
+    stated = run_group([path, "version"], env={**os.environ, "GOTOOLCHAIN": "local"}, bounds=ProcessBounds(_TIMEOUT))
     match = re.search(r"go version go((\d+)\.(\d+)[\w.]*)", stated.output)
     if stated.status != 0 or match is None:
         raise ToolchainError(f"it does not answer `go version`: {stated.output.strip()[:200]}")

@@ -15,7 +15,7 @@ from typing import ClassVar
 from ..base import Command, Job, Toolchain
 from ..diagnostics import ToolchainError
 from ..probe import Failure, Tool, executables, remembered
-from ..process import run_group
+from ..process import ProcessBounds, run_group
 
 TARGETS = ("wasm32-wasip1", "wasm32-wasi")
 EDITION = "2021"
@@ -79,6 +79,11 @@ class Rust(Toolchain):
         argv += [f"--emit=link={job.output_path},dep-info={job.folder / 'deps.d'}", job.file_name]
         return Command(tuple(argv), job.folder)
 
+    def installation(self, tool: Tool) -> list[str]:
+        rustup = [os.environ.get("RUSTUP_HOME", "") or str(Path.home() / ".rustup")]
+        cargo = os.environ.get("CARGO_HOME", "") or str(Path.home() / ".cargo")
+        return [*super().installation(tool), *rustup, str(Path(cargo, "bin"))]
+
     def dependencies(self, job: Job) -> list[str]:
         found = super().dependencies(job)
         try:
@@ -110,13 +115,13 @@ class Rust(Toolchain):
 
 
 def _probe(path: str, how: str) -> Tool:
-    stated = run_group([path, "--version"], timeout=_TIMEOUT)
+    stated = run_group([path, "--version"], bounds=ProcessBounds(_TIMEOUT))
     match = re.search(r"rustc (\d+[\w.-]*)", stated.output)
     if stated.status != 0 or match is None:
         raise ToolchainError(f"it does not answer --version: {stated.output.strip()[:200]}")
     why = f"rustc {match[1]} has no target {TARGETS[0]}"
     for target in TARGETS:
-        where = run_group([path, "--print", "target-libdir", "--target", target], timeout=_TIMEOUT)
+        where = run_group([path, "--print", "target-libdir", "--target", target], bounds=ProcessBounds(_TIMEOUT))
         if where.status == 0 and os.path.isdir(where.output.strip()):
             for linker in ((), *(("-C", f"linker={lld}") for lld in _linkers())):
                 argv = (path, "--target", target, *linker)
@@ -135,7 +140,7 @@ def _link(argv: tuple[str, ...]) -> str | None:
     """Why a program does not link; None if it does."""
     with tempfile.TemporaryDirectory(prefix="wasilab-") as folder:
         Path(folder, "probe.rs").write_text('fn main() { println!("ok"); }\n')
-        done = run_group([*argv, "probe.rs", "-o", "probe.wasm"], cwd=Path(folder), timeout=_TIMEOUT)
+        done = run_group([*argv, "probe.rs", "-o", "probe.wasm"], cwd=Path(folder), bounds=ProcessBounds(_TIMEOUT))
         if done.status == 0 and Path(folder, "probe.wasm").exists():
             return None
         return next((row for row in done.output.splitlines() if row.startswith("error")), done.output.strip()[:200])

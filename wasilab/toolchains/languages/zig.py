@@ -11,7 +11,7 @@ from pathlib import Path
 from ..base import Command, Job, Toolchain
 from ..probe import Failure, Tool, remembered
 from ..process import Cancelled, Progress
-from .zig_tool import INSTALL, find_zigs, is_warm, mark_warm, zig_environment, zig_version
+from .zig_tool import INSTALL, find_zigs, is_warm, made_global_cache, mark_warm, zig_environment, zig_version
 
 TARGET = "wasm32-wasi"
 
@@ -51,6 +51,9 @@ class Zig(Toolchain):
         argv = [*tool.argv, "build-exe", "-target", TARGET, "--color", "off", *job.flags, job.file_name]
         argv += [f"-femit-bin={job.output_path}", "--name", Path(job.file_name).stem.replace(".", "_")]
         return Command(tuple(argv), job.folder, zig_environment(job.folder))
+
+    def caches(self, tool: Tool) -> list[str]:
+        return [str(made_global_cache())]
 
     def build(
         self, tool: Tool, job: Job, cancelled: Cancelled, on_progress: Progress | None

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..cache import cache_folder, write_atomic
 from ..diagnostics import ToolchainError
 from ..probe import Tool, executables
-from ..process import run_group
+from ..process import ProcessBounds, run_group
 
 INSTALL = "pip install ziglang"
 """The one line that installs zig."""
@@ -40,7 +40,7 @@ def find_zigs() -> Iterator[tuple[str, str]]:
 
 def zig_version(argv: Sequence[str]) -> str:
     """The version of a zig. Raises `ToolchainError` if it is none."""
-    done = run_group([*argv, "version"], timeout=60)
+    done = run_group([*argv, "version"], bounds=ProcessBounds(60))
     version = done.output.strip()
     if done.status != 0 or not version[:1].isdigit():
         raise ToolchainError(f"it does not answer `zig version`: {version[:100] or 'no output'}")
@@ -56,6 +56,14 @@ def global_cache() -> Path:
     if home := os.environ.get("HOME"):
         return Path(home) / ".cache" / "zig"
     return cache_folder() / "zig"  # without a HOME zig itself gives up
+
+
+def made_global_cache() -> Path:
+    """Zig's cache folder, made if it is not there yet: only what is there can be opened to a confined compiler."""
+    folder = global_cache()
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def zig_environment(folder: Path) -> dict[str, str]:

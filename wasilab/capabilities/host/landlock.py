@@ -1,0 +1,169 @@
+"""Confining a thread and the processes that it starts to a few files and folders of the host, by Landlock.
+
+Landlock (Linux 5.13 and later) lets any process give up access for good. What is given up here: every file and folder
+outside those named, TCP connections (Linux 6.7), and signals to processes outside (Linux 6.12). What was open before
+stays usable. Names and sizes of files can still be asked for: Landlock does not restrict `stat`.
+
+A whole process is confined by confining its first thread. A program to be started is confined by starting it from a
+thread of its own (`call_confined`), which leaves the process itself as it was and runs no Python between fork and exec.
+
+Source: https://docs.kernel.org/userspace-api/landlock.html.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import stat
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+"""System calls, by the numbers that they have on every architecture."""
+_VERSION_FLAG = 1
+_RULE_PATH_BENEATH = 1
+_PR_SET_NO_NEW_PRIVS = 38
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
+_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+"""Rights that a rule for a file, not a folder, may have."""
+_READ = _EXECUTE | _READ_FILE | _READ_DIR
+_ALL = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+"""ABI version -> every right to files and folders; later versions have those of the last."""
+_TCP = 0b11
+"""To bind and to connect TCP sockets (ABI 4)."""
+_SCOPES = 0b11
+"""Abstract Unix sockets and signals of processes outside (ABI 6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a confined process can still reach, as paths of the host. A folder stands for all below it.
+
+    Paths that do not exist are left out; links are followed.
+    """
+
+    read: tuple[str, ...] = ()
+    """What it may read and execute."""
+    write: tuple[str, ...] = ()
+    """What it may read, execute, change, create and delete."""
+    network: bool = False
+    """Whether it may use TCP."""
+
+
+class _Attributes(ctypes.Structure):
+    _fields_ = [("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64)]
+
+
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = [("access", ctypes.c_uint64), ("folder", ctypes.c_int32)]
+
+
+@cache
+def abi() -> int:
+    """The version of Landlock that this kernel has; 0 where there is none."""
+    if sys.platform != "linux":
+        return 0
+    try:
+        return max(0, _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG)))
+    except OSError:
+        return 0
+
+
+def confine_thread(reach: Reach) -> None:
+    """Confine the calling thread to `reach`, and whatever it starts from now on. There is no way back.
+
+    Raises `OSError` when the kernel refuses, or has no Landlock (ENOSYS).
+    """
+    version = abi()
+    if not version:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    handled = _ALL[min(version, max(_ALL))]
+    attributes = _Attributes(
+        handled, 0 if reach.network or version < 4 else _TCP, _SCOPES if version >= 6 else 0
+    )
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    try:
+        for paths, access in ((reach.read, _READ), (reach.write, handled)):
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                    _allow(ruleset, path, access & handled)
+        _no_new_privileges()
+        _call(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0))
+    finally:
+        os.close(ruleset)
+
+
+def call_confined(reach: Reach, function: Callable[[], T]) -> T:
+    """The value of `function`, called on a thread of its own that is confined to `reach`. Raises what it raises.
+
+    For starting a process: it is confined from its first instruction on, and this process is not. What `function`
+    opens or imports itself is confined as well. A KeyboardInterrupt comes out when `function` has returned.
+    """
+    answers: list[T] = []
+    failures: list[BaseException] = []
+    done = threading.Event()
+
+    def work() -> None:
+        try:
+            confine_thread(reach)
+            answers.append(function())
+        except BaseException as error:  # noqa: BLE001  raised again by the caller's thread
+            failures.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=work, name="wasilab confined start", daemon=True).start()
+    while not done.is_set():
+        try:
+            done.wait()
+        except KeyboardInterrupt as interrupt:
+            failures.append(interrupt)
+    if failures:
+        raise failures[0]
+    return answers[0]
+
+
+def _allow(ruleset: int, path: str, access: int) -> None:
+    """Add a rule for what `path` leads to. Raises `OSError` when there is nothing."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            access &= _OF_FILES
+        rule = _PathBeneath(access, descriptor)
+        _call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0))
+    finally:
+        os.close(descriptor)
+
+
+def _no_new_privileges() -> None:
+    if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        raise _last_error()
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(number: int, *arguments: object) -> int:
+    answer = int(_libc().syscall(ctypes.c_long(number), *arguments))
+    if answer < 0:
+        raise _last_error()
+    return answer
+
+
+def _last_error() -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, os.strerror(code))
