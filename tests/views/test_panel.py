@@ -24,13 +24,13 @@ def test_switching_a_grant_changes_the_next_run(shown: Callable[..., Panel]) -> 
     it.button_run.click()
     assert "Ended well" in it.verdict.value
     assert "hello" in it.output.value
-    assert "2 calls" in it._used["/d"].value
-    it._groups["/d"].box.value = False
+    assert "2 calls" in it.cell("/d", "used")
+    it.controls("/d").box.value = False
     assert it.grants.dirs == {}
     assert list(it.model.shelf) == ["/d"]
     it.button_run.click()
     assert "exit status 8" in it.verdict.value
-    it._groups["/d"].box.value = True
+    it.controls("/d").box.value = True
     it.button_run.click()
     assert "Ended well" in it.verdict.value
 
@@ -86,20 +86,20 @@ def test_writing_where_python_imports_from_is_warned_of_and_not_run(
 ) -> None:
     monkeypatch.setattr(sys, "path", ["", *sys.path])  # as a kernel has it
     it = shown(READER.module(), Grants(dirs={"here": HostDir("."), "data": HostDir("data")}))
-    assert "wasilab-warning" not in it._warnings["here"].value
-    it._groups["here"].mode.value = "rw"
-    it._groups["data"].mode.value = "rw"
+    assert "wasilab-warning" not in it.cell("here", "warning")
+    it.controls("here").mode.value = "rw"
+    it.controls("data").mode.value = "rw"
     assert it.grants.dirs["here"] == HostDir(".", mode="rw")
-    assert "leave code for it to run" in it._warnings["here"].value
-    assert "wasilab-warning" not in it._warnings["data"].value
+    assert "leave code for it to run" in it.cell("here", "warning")
+    assert "wasilab-warning" not in it.cell("data", "warning")
     it.button_run.click()
     assert "is not granted as rw" in it.said.value
     assert it.run is None
     it.writable_code.value = True
     it.button_run.click()
     assert it.run is not None
-    it._groups["here"].mode.value = "copy"
-    assert "wasilab-warning" not in it._warnings["here"].value
+    it.controls("here").mode.value = "copy"
+    assert "wasilab-warning" not in it.cell("here", "warning")
 
 
 def test_a_refusal_is_granted_by_a_click(shown: Callable[..., Panel], folder: Path) -> None:
@@ -122,7 +122,8 @@ def test_a_refusal_is_granted_by_a_click(shown: Callable[..., Panel], folder: Pa
 
 def test_every_control_makes_the_grants_that_it_says(shown: Callable[..., Panel]) -> None:
     it = shown()
-    groups = it._groups
+    rows = ("argv", "env", "clocks", "random", "stdin", "stdout", "stderr", "sockets")
+    groups = {row: it.controls(row) for row in rows}
     groups["argv"].box.value = False
     groups["env"].new.value = "NAME=a=b"
     groups["clocks"].kind.value = "coarse"
@@ -230,7 +231,7 @@ def test_hostile_text_stays_text(shown: Callable[..., Panel]) -> None:
     it = shown(module, grants, args=[EVIL])
     it.button_run.click()
     seen = [static_html(module, grants, it.run), it.title.value, it.verdict.value, it.output.value]
-    seen += [html.value for html in it._groups["env"].children[:1]]
+    seen += [html.value for html in it.controls("env").children[:1]]
     seen += [child.value for row in it.rows.children for child in row.children if hasattr(child, "value")]
     for html in seen:
         assert "<script" not in html
@@ -252,7 +253,7 @@ def test_the_panel_of_a_run_begins_with_what_it_was_given(shown: Callable[..., P
 def test_what_is_typed_wrong_stays_to_be_put_right(shown: Callable[..., Panel], text: str) -> None:
     it = shown()
     name = "sockets" if "80" in text else "env"
-    field = it._groups[name].new
+    field = it.controls(name).new
     field.value = text
     assert it.said.value
     assert field.value == text
@@ -266,14 +267,14 @@ def test_the_column_refused_holds_the_reasons(shown: Callable[..., Panel], folde
     guest = Guest().write("x", fd(1)).open("new", rights=READ | WRITE, oflags=1)
     it = shown(guest.module(), Grants(dirs={"data": HostDir("data")}))
     it.button_run.click()
-    assert 'title="path_open: ' in it._refused["data"].value
-    assert "granted read-only" in it._refused["data"].value
+    assert 'title="path_open: ' in it.cell("data", "refused")
+    assert "granted read-only" in it.cell("data", "refused")
     html = static_html(it.model.module, it.grants, it.run)
     assert "granted read-only" in html.split("<th scope=row>directories</th>")[1], "a reader without a kernel reads why"
     it.model.edit(stdout=False)
     it.button_run.click()
-    assert "✖ 1" in it._refused["stdout"].value
-    assert "stdout is not granted" in it._refused["stdout"].value
+    assert "✖ 1" in it.cell("stdout", "refused")
+    assert "stdout is not granted" in it.cell("stdout", "refused")
 
 
 def test_a_refusal_names_the_line(shown: Callable[..., Panel], folder: Path) -> None:
@@ -298,3 +299,19 @@ def test_directories_that_were_asked_for_stand_in_the_table_though_none_is_grant
     after = static_html(ran.module, Grants(), ran).split("<th scope=row>directories</th>")[1]
     assert "✖ 1" in after
     assert "looked for granted directories and found none" in after
+
+
+def test_arguments_are_typed_and_output_keeps_its_order(shown: Callable[..., Panel], folder: Path) -> None:
+    guest = Guest().write("one\n", fd(1)).write("two\n", fd(2)).write("three\n", fd(1))
+    it = shown(guest.module(), Grants())
+    it.controls("argv").words.value = "--fast 'a b'"
+    it.button_run.click()
+    assert going(it).args == ("--fast", "a b")
+    assert [(stream, data) for stream, data in going(it).output] == [
+        ("stdout", b"one\n"), ("stderr", b"two\n"), ("stdout", b"three\n")
+    ]  # fmt: skip
+    shown_output = it.output.value
+    assert shown_output.index("one") < shown_output.index("two") < shown_output.index("three")
+    it.controls("argv").words.value = "'open"
+    assert "cannot be split into words" in it.said.value
+    assert it.controls("argv").words.value == "--fast 'a b'"

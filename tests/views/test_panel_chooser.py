@@ -25,7 +25,7 @@ def test_a_path_that_the_library_refused_leads_to_its_folder(shown: Callable[...
     (box,) = it.refusals.children
     assert "✖" in box.children[0].value
     assert "--dir HOST::/input" in box.children[0].value
-    assert "✖ 1" in it._refused["+"].value
+    assert "✖ 1" in it.cell("+", "refused")
     box.children[1].click()
     (chooser,) = it.chooser.children
     assert "the program looked for" in chooser.children[0].value
@@ -92,8 +92,8 @@ def test_a_folder_that_cannot_be_granted_is_said_and_nothing_is_granted(
 def test_a_link_is_shown_with_the_place_that_it_leads_to(shown: Callable[..., Panel], folder: Path) -> None:
     (folder / "link").symlink_to("data")
     it = shown(READER.module(), Grants(dirs={"link": HostDir("link"), "data": HostDir("data")}))
-    assert f"link → {folder / 'data'}" in it._groups["link"].where.value
-    assert "→" not in it._groups["data"].where.value
+    assert f"link → {folder / 'data'}" in it.controls("link").where.value
+    assert "→" not in it.controls("data").where.value
 
 
 def test_a_guest_path_is_given_once(shown: Callable[..., Panel], folder: Path) -> None:

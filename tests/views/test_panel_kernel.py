@@ -65,7 +65,7 @@ def test_a_click_runs_and_a_switch_changes_the_next_verdict(kernel: Kernel) -> N
     assert {"application/vnd.jupyter.widget-view+json", "text/html"} <= set(shown.results[0])
     click(kernel, "p.button_run")
     until(kernel, "p.run is not None and p.run.exit_code == 0")
-    put(kernel, "p._groups['/d'].box", value=False)
+    put(kernel, "p.controls('/d').box", value=False)
     click(kernel, "p.button_run")
     until(kernel, "p.run.exit_code == 8 and 'exit status 8' in p.verdict.value")
 
@@ -75,10 +75,10 @@ def test_a_switch_revokes_in_a_run_that_goes_on(kernel: Kernel) -> None:
     click(kernel, "p.button_detached")
     until(kernel, "p.run is not None and len(p.run.trace) > 100")
     kernel.run(
-        "off = []\np._groups['/d'].box.observe(lambda change: off.append(time.perf_counter_ns() - "
-        "p.run._prepared.recorder.origin_ns), 'value')"
+        "off = []\np.controls('/d').box.observe(lambda change: off.append(time.perf_counter_ns() - "
+        "p.run.recorder.origin_ns), 'value')"
     )
-    put(kernel, "p._groups['/d'].box", value=False)
+    put(kernel, "p.controls('/d').box", value=False)
     until(kernel, "not p.run.running")
     assert kernel.run("p.run.trace[-2].denied_by.name").text == "'REVOKED'"
     late = kernel.run("(p.run.trace[-2].t_start - off[0]) / 1e9").text
@@ -95,11 +95,11 @@ def test_a_mode_revokes_writing_in_a_run_that_goes_on(kernel: Kernel) -> None:
     click(kernel, "p.button_detached")
     until(kernel, "p.run is not None and len(p.run.trace) > 100")
     kernel.run(
-        "off = []\np._groups['/d'].mode.observe(lambda change: off.append(time.perf_counter_ns() - "
-        "p.run._prepared.recorder.origin_ns), 'value')"
+        "off = []\np.controls('/d').mode.observe(lambda change: off.append(time.perf_counter_ns() - "
+        "p.run.recorder.origin_ns), 'value')"
     )
-    index = kernel.run("[v for _, v in p._groups['/d'].mode.options].index('ro')").text
-    put(kernel, "p._groups['/d'].mode", index=int(index))
+    index = kernel.run("[v for _, v in p.controls('/d').mode.options].index('ro')").text
+    put(kernel, "p.controls('/d').mode", index=int(index))
     until(kernel, "not p.run.running")
     assert kernel.run("(p.run.trace[-2].name, p.run.trace[-2].denied_by.name)").text == "('fd_write', 'REVOKED')"
     late = kernel.run("(p.run.trace[-2].t_start - off[0]) / 1e9").text
@@ -110,7 +110,7 @@ def test_a_switch_while_a_cell_sleeps_takes_effect_after_it_and_nothing_is_lost(
     kernel.run("p = wasilab.panel(endless, given)")
     click(kernel, "p.button_detached")
     until(kernel, "p.run is not None and len(p.run.trace) > 100")
-    box = kernel.run("p._groups['/d'].box.model_id").text.strip("'")
+    box = kernel.run("p.controls('/d').box.model_id").text.strip("'")
     cell = kernel.send("time.sleep(0.5)")
     sent = {"comm_id": box, "data": {"method": "update", "state": {"value": False}, "buffer_paths": []}}
     kernel.client.shell_channel.send(kernel.client.session.msg("comm_msg", sent))

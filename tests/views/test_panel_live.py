@@ -23,14 +23,14 @@ def test_revoking_while_it_runs_refuses_every_later_call(shown: Callable[..., Pa
     until(lambda: len(going(it).trace) > 10)
     assert not it.button_stop.disabled
     assert it.button_run.disabled
-    it._groups["/d"].box.value = False
+    it.controls("/d").box.value = False
     at = len(going(it).trace)
     until(lambda: not going(it).running)
     opens = [call for call in going(it).trace[at + 1 :] if call.name == "path_open"]
     assert all(call.denied_by is DeniedBy.REVOKED for call in opens)
     assert going(it).trace.filter("refused")
     until(lambda: "refused" in it.verdict.value)
-    until(lambda: "✖" in it._refused["/d"].value)
+    until(lambda: "✖" in it.cell("/d", "refused"))
     assert it.button_stop.disabled
 
 
@@ -39,14 +39,14 @@ def test_a_switch_put_back_restores_and_undo_too(shown: Callable[..., Panel]) ->
     it = shown(idle.module(), Grants(dirs={"/d": MemDir()}))
     it.button_detached.click()
     live = going(it).live
-    it._groups["/d"].box.value = False
+    it.controls("/d").box.value = False
     assert not live.works("/d")
-    until(lambda: "revoked" in it._states["/d"].value)
+    until(lambda: "revoked" in it.cell("/d", "state"))
     it.button_undo.click()
     assert live.works("/d")
-    it._groups["random"].kind.value = "none"
+    it.controls("random").kind.value = "none"
     assert not live.works("random")
-    it._groups["random"].kind.value = "seeded"
+    it.controls("random").kind.value = "seeded"
     assert live.works("random")
     it.button_stop.click()
     until(lambda: not going(it).running)
@@ -58,7 +58,7 @@ def test_a_mode_is_a_live_switch_where_it_gives_less(shown: Callable[..., Panel]
     it = shown(guest.module(), Grants(dirs={"data": HostDir("data", mode="rw")}))
     it.button_detached.click()
     until(lambda: len(going(it).trace) > 10)
-    it._groups["data"].mode.value = "ro"
+    it.controls("data").mode.value = "ro"
     until(lambda: not going(it).running)
     assert going(it).trace.denied[0].denied_by is DeniedBy.REVOKED
     size = (folder / "data" / "a.txt").stat().st_size
@@ -72,19 +72,19 @@ def test_every_switch_reaches_the_run_that_goes_on_and_says_so(shown: Callable[.
     it = shown(Guest().again().read(fd(0)).module(), grants)
     it.button_detached.click()
     host, live = going(it)._prepared.host, going(it).live
-    it._groups["data"].mode.value = "rw"
-    it._groups["clocks"].kind.value = "frozen"
-    it._groups["random"].kind.value = "seeded"
-    it._groups["env"].children[1].click()
-    it._groups["w"].mode.value = "copy"
-    it._groups["stdin"].text.value = "typed"
+    it.controls("data").mode.value = "rw"
+    it.controls("clocks").kind.value = "frozen"
+    it.controls("random").kind.value = "seeded"
+    it.controls("env").children[1].click()
+    it.controls("w").mode.value = "copy"
+    it.controls("stdin").text.value = "typed"
     it.limits.fields["fds"].value = "99"
     for name in ("data", "clocks", "random", "env", "w", "stdin"):
-        assert "in force from the next call" in it._states[name].value, name
-    assert "most programs read this once" in it._states["env"].value
-    assert "most programs" not in it._states["clocks"].value
-    it._groups["argv"].box.value = False
-    assert "revoked: the next call is refused" in it._states["argv"].value
+        assert "in force from the next call" in it.cell(name, "state"), name
+    assert "most programs read this once" in it.cell("env", "state")
+    assert "most programs" not in it.cell("clocks", "state")
+    it.controls("argv").box.value = False
+    assert "revoked: the next call is refused" in it.cell("argv", "state")
     assert (host.clock_list[0].now(), host.fds.max_fds, host.environ.get()) == (0, 99, [b"C=d"])
     it.model.remove("w")
     assert not live.works("w")
@@ -92,7 +92,7 @@ def test_every_switch_reaches_the_run_that_goes_on_and_says_so(shown: Callable[.
     assert live.works("w"), "another folder stands behind the name from now on"
     it.button_stop.click()
     until(lambda: not going(it).running)
-    until(lambda: it._states["data"].value == "")
+    until(lambda: it.cell("data", "state") == "")
 
 
 def test_what_a_run_cannot_be_given_is_greyed_and_says_why(shown: Callable[..., Panel], folder: Path) -> None:
@@ -100,11 +100,12 @@ def test_what_a_run_cannot_be_given_is_greyed_and_says_why(shown: Callable[..., 
     it.model.add("later", MemDir())
     it.model.switch("later", False)
     controls = {
-        "stderr": it._groups["stderr"].box, "later": it._groups["later"].box, "+": it.add,
-        "sockets": it._groups["sockets"].new, "fuel": it.limits.fields["fuel"], "memory": it.limits.fields["memory"],
+        "stderr": it.controls("stderr").box, "later": it.controls("later").box, "+": it.add,
+        "sockets": it.controls("sockets").new, "fuel": it.limits.fields["fuel"], "memory": it.limits.fields["memory"],
         "rights": it.rights, "ask": it.ask,
     }  # fmt: skip
-    free = [it._groups["stdout"].box, it._groups["data"].mode, it._groups["clocks"].kind, it.limits.fields["seconds"]]
+    rows = it.controls
+    free = [rows("stdout").box, rows("data").mode, rows("clocks").kind, it.limits.fields["seconds"]]
     assert not any(control.disabled for control in controls.values())
     before = {name: control.tooltip for name, control in controls.items()}
     it.button_detached.click()
@@ -112,12 +113,12 @@ def test_what_a_run_cannot_be_given_is_greyed_and_says_why(shown: Callable[..., 
         assert control.disabled, name
         assert control.tooltip, name
     assert not any(control.disabled for control in free)
-    assert "not while it runs: the program was started without it" in it._states["stderr"].value
-    assert "learns the names of its folders" in it._states["later"].value
-    assert "learns the names of its folders" in it._states["+"].value
+    assert "not while it runs: the program was started without it" in it.cell("stderr", "state")
+    assert "learns the names of its folders" in it.cell("later", "state")
+    assert "learns the names of its folders" in it.cell("+", "state")
     assert "counted from the start" in it.limits.words["fuel"].value
     it.model.edit(rights="compat", stderr=True)
-    assert "from the next run on: the program was started without it" in it._states["stderr"].value
+    assert "from the next run on: the program was started without it" in it.cell("stderr", "state")
     it.button_stop.click()
     until(lambda: not going(it).running)
     until(lambda: not it.add.disabled)
@@ -140,23 +141,23 @@ def test_the_rights_of_a_directory_are_ticked_one_by_one(shown: Callable[..., Pa
     unlink = Guest()
     unlink.call("path_unlink_file", f"(i32.const 3) {unlink.text('a.txt')}")
     it = shown(unlink.module(), Grants(dirs={"data": HostDir("data")}))
-    rights = it._groups["data"].rights
+    rights = it.controls("data").rights
     assert rights.button.description == "13 of 28 rights ▸"
     assert rights.boxes == {}, "made when they are looked at"
     rights.button.value = True
     assert set(rights.boxes) == set(of_directories())
     assert (rights.boxes["path_unlink_file"].value, rights.boxes["path_unlink_file"].disabled) == (False, True)
     assert (rights.boxes["fd_readdir"].value, rights.boxes["fd_readdir"].disabled) == (True, False)
-    it._groups["data"].mode.value = "rw"
+    it.controls("data").mode.value = "rw"
     assert rights.button.description == "28 of 28 rights ▾"
     rights.boxes["path_unlink_file"].value = False
     assert it.grants.withheld == {"data": ("path_unlink_file",)}
     it.button_run.click()
     assert "which its grant withholds" in it.refusals.children[0].children[0].value
     assert (folder / "data" / "a.txt").exists()
-    it._groups["data"].box.value = False
+    it.controls("data").box.value = False
     assert it.grants.withheld == {}
-    it._groups["data"].box.value = True
+    it.controls("data").box.value = True
     assert it.grants.withheld == {"data": ("path_unlink_file",)}, "it is kept while the folder is off"
     it.refusals.children[0].children[1].click()
     assert it.grants.withheld == {}
@@ -177,10 +178,10 @@ def test_a_right_is_taken_back_from_a_run_that_goes_on(shown: Callable[..., Pane
     it = shown(ENDLESS.module(), Grants(dirs={"/d": MemDir({"a.txt": "x"})}))
     it.button_detached.click()
     until(lambda: len(going(it).trace) > 10)
-    rights = it._groups["/d"].rights
+    rights = it.controls("/d").rights
     rights.button.value = True
     rights.boxes["fd_readdir"].value = False
-    assert "revoked: fd_readdir" in it._states["/d"].value
+    assert "revoked: fd_readdir" in it.cell("/d", "state")
     assert going(it).running
     rights.boxes["fd_read"].value = False
     until(lambda: not going(it).running)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterator
+
+MOST_TURNS = 1 << 16
+"""Changes between stdout and stderr that are remembered: 8 bytes each. Later output keeps the order of each stream."""
+
 
 class Output:
     """The bytes that a guest wrote to stdout and stderr, up to `limit` bytes of both together.
@@ -12,6 +18,8 @@ class Output:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._kept = {1: bytearray(), 2: bytearray()}  # an object for each write would cost 40 times a byte
+        self._turns = array("Q")
+        """Bytes of stdout, of stderr, of stdout, ... in turn."""
         self.cut = 0
         """Bytes beyond the limit: counted, not kept."""
 
@@ -22,7 +30,31 @@ class Output:
             self.cut += len(data) - room
             data = data[:room]
         self._kept[stream] += data
+        self._turn(stream, len(data))
         return data
+
+    def _turn(self, stream: int, count: int) -> None:
+        turns = self._turns
+        if not count:
+            return
+        if not turns:
+            turns.extend([0] * stream)
+        elif len(turns) % 2 != stream % 2:
+            if len(turns) < MOST_TURNS:
+                turns.append(0)
+            else:
+                turns[-2] += count
+                return
+        turns[-1] += count
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """(stream, bytes) of everything kept, in the order in which it was written."""
+        at = {1: 0, 2: 0}
+        for index, count in enumerate(self._turns.tolist()):
+            stream = 1 + index % 2
+            if count:
+                yield stream, bytes(memoryview(self._kept[stream])[at[stream] : at[stream] + count])
+                at[stream] += count
 
     def bytes(self, stream: int) -> bytes:
         """Everything kept of stream 1 or 2."""

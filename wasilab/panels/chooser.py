@@ -81,15 +81,18 @@ class Chooser(w.VBox):  # type: ignore[misc]
             _bar(self.grant, self.memory, self.cancel),
         ])  # fmt: skip
         self.add_class("wasilab-box")
-        self.path.observe(lambda change: self._heard(lambda: self.go(change["new"])), "value")
-        self.list.observe(lambda _: self._heard(self._aim), "chosen")
-        self.list.on_msg(lambda _, message, buffers: self._told(message))
+        self.path.observe(lambda change: self._on_change(lambda: self.go(change["new"])), "value")
+        self.list.observe(lambda _: self._on_change(self._aim), "chosen")
+        self.list.on_msg(lambda _, message, buffers: self._on_message(message))
         self.guest.observe(self._typed, "value")
         self.grant.on_click(lambda _: self._grant())
         self.memory.on_click(lambda _: self._memory())
         self.cancel.on_click(lambda _: closed())
         self.say("")
-        self.go(os.getcwd())
+        folder = likely_folder(looked_for)
+        self.go(os.path.dirname(folder) if folder else os.getcwd())
+        if os.path.basename(folder) in self.names:
+            self.list.chosen = self.names.index(os.path.basename(folder))
 
     @property
     def target(self) -> str:
@@ -128,11 +131,11 @@ class Chooser(w.VBox):  # type: ignore[misc]
             self._quiet = False
         self._aim()
 
-    def _heard(self, act: Callable[[], object]) -> None:
+    def _on_change(self, act: Callable[[], object]) -> None:
         if not self._quiet:
             act()
 
-    def _told(self, message: Any) -> None:
+    def _on_message(self, message: Any) -> None:
         """What was done in the page. Whatever else may come is not for us."""
         if not isinstance(message, dict):
             return
@@ -207,6 +210,17 @@ def name_for(place: str, looked_for: str) -> str:
         if os.path.exists(os.path.join(place, *parts[at:])):
             return root + "/".join(parts[:at]) or "."
     return ""
+
+
+def likely_folder(looked_for: str) -> str:
+    """The folder that a program most likely wants: one that holds the path that it looked for, from here or from the
+    root on, else one that is called as the folder in that path; "" for none."""
+    parts = [part for part in looked_for.split("/") if part not in ("", ".")]
+    if len(parts) < 2 or ".." in parts or "\0" in looked_for:
+        return ""
+    candidates = [os.path.join(base, *parts[at:-1]) for base in (os.getcwd(), "/") for at in range(len(parts) - 1)]
+    holding = [folder for folder in candidates if os.path.exists(os.path.join(folder, parts[-1]))]
+    return next((folder for folder in [*holding, *candidates] if os.path.isdir(folder)), "")
 
 
 def _wanted(looked_for: str) -> str:

@@ -90,7 +90,11 @@ function render({ model, el }) {
   model.on("change:chosen", mark);
   fill();
   // Opened by a click in the panel, it is where the keyboard goes on; in a notebook that is only reopened it is not.
-  requestAnimationFrame(() => { if (document.activeElement?.closest(".wasilab-panel")) list.focus(); });
+  requestAnimationFrame(() => {
+    if (!document.activeElement?.closest(".wasilab-panel")) return;
+    list.focus({ preventScroll: true });
+    (el.closest(".wasilab-box") ?? el).scrollIntoView({ block: "nearest" });
+  });
   return () => {
     model.off("change:entries change:crumbs change:summary", fill);
     model.off("change:chosen", mark);

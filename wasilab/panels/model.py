@@ -7,6 +7,7 @@ a run cannot be given before its end is known beforehand (`fixed`). Methods may 
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -71,6 +72,16 @@ class PanelModel:
         """Replace one field of the grants, where its name is known only when the program runs."""
         fields: dict[str, Any] = {name: value}
         self.put(replace(self._grants, **fields))
+
+    def set_arguments(self, text: str) -> None:
+        """Take other arguments for the next run, written as words of a shell: a word in quotes may hold spaces."""
+        try:
+            args = tuple(shlex.split(text))
+        except ValueError as error:
+            raise GrantError(f"the arguments {text!r} cannot be split into words: {error}") from None
+        if args != self.args:
+            self.args = args
+            self.changed()
 
     def limit(self, name: str, value: float | None) -> None:
         """Replace one of the limits."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import ipywidgets as w
 
@@ -31,7 +31,7 @@ from . import table
 from .boxes import classed, put, question_box, refusal_box, small
 from .chooser import Chooser
 from .model import PanelModel
-from .rows import Bounds, Folder, Group, Sockets, group_for, hold
+from .rows import Bounds, Folder, Group, Sockets, group_for, set_disabled
 
 FOLLOW_SECONDS = 0.25
 """How often the figures of a run that goes on are brought up to date."""
@@ -92,7 +92,17 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.model.changed = self.refresh
         self.refresh()
 
-    # ---- what a notebook asks of it
+    # ---- what a notebook or a test asks of it
+
+    def controls(self, row: str) -> Any:
+        """The controls of a row, by its name: "argv", "clocks", "sockets", or the guest path of a folder."""
+        return self._groups[row]
+
+    def cell(self, row: str, column: Literal["used", "refused", "warning", "state"]) -> str:
+        """What a row shows in a column, as HTML; "+" is the row where folders are granted."""
+        cells = {"used": self._used, "refused": self._refused, "warning": self._warnings, "state": self._states}
+        text: str = cells[column][row].value
+        return text
 
     @property
     def grants(self) -> Grants:
@@ -215,8 +225,8 @@ class Panel(w.VBox):  # type: ignore[misc]
             for group in (*self._groups.values(), self.limits):
                 group.show(grants)
             for row, group in self._groups.items():
-                group.fix(model.fixed(row))
-            self.limits.fix("")
+                group.disable(model.fixed(row))
+            self.limits.disable("")
             self._show_more()
             name = html_text(model.module.name) if model.module is not None else "no program yet"
             args = " ".join(html_text(arg) for arg in model.args)
@@ -231,7 +241,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.rights.value, self.ask.value = grants.rights, grants.ask
         self.writable_code.value = grants.writable_code
         for name, widget in (("rights", self.rights), ("ask", self.ask), ("dirs", self.add)):
-            hold(widget, model.fixed(name))
+            set_disabled(widget, model.fixed(name))
         put(self._fixed_words, "".join(f"<div>{table.fixed_html(why)}</div>" for why in dict.fromkeys(
             filter(None, (model.fixed("rights"), model.fixed("ask"))))))
 

@@ -84,7 +84,7 @@ class Rights(w.VBox):  # type: ignore[misc]
             for name in names:
                 given = bool(has & bits([name]))
                 box = self.boxes[name] = w.Checkbox(given, description=name, indent=False)
-                box.observe(partial(self._heard, name), "value")
+                box.observe(partial(self._on_change, name), "value")
             boxes = w.Box([self.boxes[name] for name in names])
             boxes.add_class("wasilab-right-boxes")
             row = w.Box([whole, boxes])
@@ -92,7 +92,7 @@ class Rights(w.VBox):  # type: ignore[misc]
             rows.append(row)
         self._list.children = rows
 
-    def _heard(self, name: str, change: dict[str, Any]) -> None:
+    def _on_change(self, name: str, change: dict[str, Any]) -> None:
         if not self._setting:
             self._edit(lambda: self._put({name}, give=bool(change["new"])))
 

@@ -20,6 +20,7 @@ from ..grants.fields import FieldShape, GrantField
 from ..grants.grants import Grants
 from ..grants.value import GrantError, host_folder
 from ..text.escape import html_text
+from ..text.shell import join
 from .boxes import small
 from .model import PanelModel
 from .rights import Rights
@@ -43,29 +44,29 @@ class Group(w.Box):  # type: ignore[misc]
         """Show what `grants` give."""
         self.setting = True
         try:
-            self.take(grants)
+            self.load(grants)
         finally:
             self.setting = False
 
-    def take(self, grants: Grants) -> None:
+    def load(self, grants: Grants) -> None:
         """Set the widgets."""
 
-    def fix(self, why: str) -> None:
-        """While a run goes on: what cannot change before its end cannot be changed here ("" gives it free)."""
+    def disable(self, reason: str) -> None:
+        """Disable what cannot change before the run ends, and say why; "" enables it."""
         for widget in self.children:
-            hold(widget, why)
+            set_disabled(widget, reason)
 
     def on(self, widget: w.Widget, change: Callable[[Any], object]) -> None:
         """Call `change(value)` when the person changes `widget`."""
 
-        def heard(event: dict[str, Any]) -> None:
+        def on_change(event: dict[str, Any]) -> None:
             if not self.setting:
                 self.edit(lambda: change(event["new"]))
 
-        widget.observe(heard, "value")
+        widget.observe(on_change, "value")
 
 
-def hold(widget: w.Widget, why: str) -> None:
+def set_disabled(widget: w.Widget, why: str) -> None:
     """Disable a control and say why in its tooltip; "" enables it again."""
     if not hasattr(widget, "disabled"):
         return
@@ -85,8 +86,26 @@ class SwitchGroup(Group):
         super().__init__(model, edit, (self.box,))
         self.on(self.box, lambda value: model.set_field(field, value))
 
-    def take(self, grants: Grants) -> None:
+    def load(self, grants: Grants) -> None:
         self.box.value = getattr(grants, self.field)
+
+
+class Arguments(SwitchGroup):
+    """The arguments of the next run as words of a shell, and whether the program sees them."""
+
+    def __init__(self, model: PanelModel, edit: Edit) -> None:
+        super().__init__(model, edit, "args", "the program sees them")
+        self.words = w.Text(placeholder="such as --verbose 'my file.txt'", continuous_update=False)
+        self.words.add_class("wasilab-long")
+        self.children = (self.words, self.box)
+        self.on(self.words, model.set_arguments)
+
+    def load(self, grants: Grants) -> None:
+        super().load(grants)
+        self.words.value = join(self.model.args)
+
+    def disable(self, reason: str) -> None:
+        set_disabled(self.box, reason)  # the words are those of the next run
 
 
 class Kind(Group):
@@ -109,7 +128,7 @@ class Kind(Group):
         number = number.strip() or self.kinds[kind].usual
         self.model.set_field(self.field, self.about.parse(f"{kind}:{number}" if number else kind))
 
-    def take(self, grants: Grants) -> None:
+    def load(self, grants: Grants) -> None:
         kind, _, number = getattr(grants, self.field).spec.partition(":")
         known = self.kinds.get(kind)
         if known is not None:
@@ -135,7 +154,7 @@ class Stdin(Group):
         values: dict[str, Any] = {"empty": b"", "ask": "ask", "none": None, "text": self.text.value.encode()}
         self.model.edit(stdin=values[kind])
 
-    def take(self, grants: Grants) -> None:
+    def load(self, grants: Grants) -> None:
         stdin = grants.stdin
         if isinstance(stdin, bytes) and stdin:
             self.kind.value, self.text.value = "text", stdin.decode("utf-8", "replace")
@@ -167,7 +186,7 @@ class Environment(Group):
     def _remove(self, name: str) -> None:
         self.model.edit(env={key: value for key, value in self.model.grants.env.items() if key != name})
 
-    def take(self, grants: Grants) -> None:
+    def load(self, grants: Grants) -> None:
         shown = []
         for name, value in grants.env.items():
             button = small("×", f"take {name} away")
@@ -193,7 +212,7 @@ class Sockets(Group):
     def _remove(self, address: str) -> None:
         self.model.edit(sockets=tuple(s for s in self.model.grants.sockets if s.address != address))
 
-    def take(self, grants: Grants) -> None:
+    def load(self, grants: Grants) -> None:
         shown = []
         for socket in grants.sockets:
             button = small("×", f"take {socket.address} away")
@@ -201,8 +220,8 @@ class Sockets(Group):
             shown += [w.HTML(f"<code>{html_text(socket.address)}</code>"), button]
         self.children = (*shown, self.new)
 
-    def fix(self, why: str) -> None:
-        hold(self.new, why)  # one that is there can be taken away
+    def disable(self, reason: str) -> None:
+        set_disabled(self.new, reason)  # one that is there can be taken away
 
 
 class Folder(Group):
@@ -225,7 +244,7 @@ class Folder(Group):
         if path is not None:
             self.model.put(self.model.grants.with_dir(self.guest, host_folder(path, mode)))
 
-    def take(self, grants: Grants) -> None:
+    def load(self, grants: Grants) -> None:
         directory = self.model.shelf.get(self.guest)
         mode = getattr(directory, "mode", None)
         self.box.value = self.guest in grants.dirs
@@ -238,9 +257,9 @@ class Folder(Group):
             self.where.value = html_text(place_of(directory)) if directory is not None else ""
         self.rights.show(grants)
 
-    def fix(self, why: str) -> None:
+    def disable(self, reason: str) -> None:
         for widget in (self.box, self.mode):
-            hold(widget, why)
+            set_disabled(widget, reason)
 
 
 class Bounds(Group):
@@ -257,14 +276,14 @@ class Bounds(Group):
     def _put(self, name: str, text: str) -> None:
         self.model.limit(name, LIMITS_SHOWN[name].parse(text) if text.strip() else DEFAULTS[name])
 
-    def take(self, grants: Grants) -> None:
+    def load(self, grants: Grants) -> None:
         for name, field in self.fields.items():
             field.value = LIMITS_SHOWN[name].text(getattr(grants.limits, name))
 
-    def fix(self, why: str) -> None:
+    def disable(self, reason: str) -> None:
         for name, field in self.fields.items():
             fixed = self.model.fixed(name)
-            hold(field, fixed)
+            set_disabled(field, fixed)
             note = f' <span class="wasilab-dim">({html_text(fixed)})</span>' if fixed else ""
             self.words[name].value = LIMITS_SHOWN[name].words + note
 
@@ -273,7 +292,7 @@ def group_for(model: PanelModel, edit: Edit, field: str, about: GrantField) -> G
     """The controls of one field of the grants."""
     match about.shape:
         case FieldShape.SWITCH:
-            return SwitchGroup(model, edit, field, "granted")
+            return Arguments(model, edit) if field == "args" else SwitchGroup(model, edit, field, "granted")
         case FieldShape.SOURCE:
             return Kind(model, edit, field, about)
         case FieldShape.VARIABLES:

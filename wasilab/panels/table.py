@@ -14,6 +14,7 @@ from ..grants.advice.compare import Item, items
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
 from ..module.module import Module
+from ..runs.run import Run
 from ..text.escape import html_text
 from ..text.numbers import counted
 from ..trace.trace import Trace
@@ -33,7 +34,7 @@ TITLES = {
 LIMITS_SHOWN = {name: bound for name, bound in BOUNDS.items() if bound.shown}
 """The limits that the panel shows."""
 SHOWN = 4
-OUTPUT_LINES, OUTPUT_CHARACTERS = 10, 4000
+OUTPUT_LINES, OUTPUT_CHARACTERS = 20, 4000
 """How much of the end of stdout and stderr is shown."""
 REVOKED = '<span class="wasilab-revoked">revoked: the next call is refused</span>'
 WRITING_REVOKED = '<span class="wasilab-revoked">writing revoked: the next change is refused</span>'
@@ -174,12 +175,14 @@ def _ungranted(module: Module | None, grants: Grants, trace: Trace | None) -> li
     return found
 
 
-def output_html(run: Any) -> str:
-    """The end of what the guest wrote."""
-    parts = []
-    for name in ("stdout", "stderr"):
-        text = getattr(run, name, "")[-OUTPUT_CHARACTERS:]
-        if text:
-            shown = "".join(text.splitlines(keepends=True)[-OUTPUT_LINES:])
-            parts.append(f'{name}<pre class="wasilab-out" dir="ltr">{html_text(shown, lines=True)}</pre>')
-    return "".join(parts)
+def output_html(run: Run | None) -> str:
+    """The end of what the guest wrote to stdout and stderr, in the order in which it wrote it."""
+    shown: list[str] = []
+    characters, lines = OUTPUT_CHARACTERS, OUTPUT_LINES
+    for stream, data in reversed(run.output if run is not None else []):
+        text = "".join(data.decode("utf-8", "replace")[-characters:].splitlines(keepends=True)[-lines:])
+        shown.insert(0, f'<span class="wasilab-{stream}" title="{stream}">{html_text(text, lines=True)}</span>')
+        characters, lines = characters - len(text), lines - text.count("\n")
+        if characters <= 0 or lines <= 0:
+            break
+    return f'<pre class="wasilab-out" dir="ltr">{"".join(shown)}</pre>' if shown else ""

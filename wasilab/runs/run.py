@@ -185,6 +185,11 @@ class Run:
         return self._prepared.output.bytes(2)
 
     @property
+    def output(self) -> list[tuple[str, bytes]]:
+        """What the guest wrote, in order: ("stdout" or "stderr", bytes), a new entry where the stream changes."""
+        return [("stdout" if stream == 1 else "stderr", data) for stream, data in self._prepared.output.pieces()]
+
+    @property
     def output_cut(self) -> int:
         """Bytes of output beyond the limit: counted, not kept."""
         return self._prepared.output.cut
