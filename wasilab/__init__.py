@@ -24,7 +24,7 @@ _NAMES = {
     "Trace": "trace.trace:Trace",
     "advise": "grants.advice.advise:advise",
     "compile": "runs.compiler:compile",
-    "instantiate": "runs.runner:instantiate",
+    "instantiate": "runs.instance:instantiate",
     "listen": "capabilities.host.sockets:listen",
     "load": "module.module:load",
     "override": "grants.override_registry:override",

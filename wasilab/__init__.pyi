@@ -15,8 +15,8 @@ from .module.module import load as load
 from .panels.panel import panel as panel
 from .runs.compiler import compile as compile
 from .runs.instance import Instance as Instance
+from .runs.instance import instantiate as instantiate
 from .runs.run import Run as Run
-from .runs.runner import instantiate as instantiate
 from .runs.runner import run as run
 from .trace.trace import Trace as Trace
 from .version import __version__ as __version__

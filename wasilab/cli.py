@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, TextIO
 
@@ -41,14 +41,17 @@ class OutputLost(Exception):
         self.error = error
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out one command line (default: the process's own); returns the exit status."""
+def main(argv: Sequence[str] | None = None, ready: Callable[[], object] = lambda: None) -> int:
+    """Carry out one command line (default: the process's own); returns the exit status.
+
+    `ready` is called when the command's modules are imported and its work is about to begin.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     command = f"wasilab {words[0]}" if words and not words[0].startswith("-") else "wasilab"
     try:
         _stand_in_for_closed_streams()
         _write_any_character()
-        status = _carry_out(words, command)
+        status = _carry_out(words, command, ready)
         _write(sys.stdout, "")
         return status
     except OutputLost as lost:
@@ -101,9 +104,11 @@ def _give_up(lost: OutputLost, command: str) -> int:
     return EXIT_FAILED
 
 
-def _carry_out(words: list[str], command: str) -> int:
+def _carry_out(words: list[str], command: str, ready: Callable[[], object]) -> int:
     try:
-        return execute(parse(words, "cli"), TerminalFrontend()).status
+        request = parse(words, "cli")
+        ready()
+        return execute(request, TerminalFrontend()).status
     except HelpAsked as asked:
         _write(sys.stdout, asked.text)
         return 0
@@ -250,7 +255,3 @@ class TerminalBusy:
         """Take the line away."""
         if self._shown and self._terminal:
             _write(sys.stderr, "\r\x1b[K")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

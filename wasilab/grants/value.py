@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
+from ..capabilities import host as host_objects
 from ..capabilities.clocks import Clocks
 from ..capabilities.host.folder import BadFolder
 from ..capabilities.host.hostdir import HostDir, copy_in_writable
-from ..capabilities.host.network import read_connect, read_name, read_origin
-from ..capabilities.host.sockets import ListenSocket
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
 from ..capabilities.random import Random
@@ -49,7 +48,7 @@ class GrantArguments(TypedDict, total=False):
     stderr: bool
     clocks: Clocks
     random: Random
-    sockets: tuple[ListenSocket, ...]
+    sockets: tuple[host_objects.sockets.ListenSocket, ...]
     connect: tuple[str, ...]
     resolve: tuple[str, ...]
     http: tuple[str, ...]
@@ -204,7 +203,7 @@ class GrantValue:
         ),
     )
     """The source behind random_get: real, seeded or none."""
-    sockets: tuple[ListenSocket, ...] = field(
+    sockets: tuple[host_objects.sockets.ListenSocket, ...] = field(
         default=(),
         metadata=grant(
             FieldShape.SOCKETS,
@@ -227,7 +226,7 @@ class GrantValue:
             example="['127.0.0.1:8080']",
             flag="--connect",
             toml=("sockets", "connect"),
-            parse=read_connect,
+            parse=lambda text: host_objects.network.read_connect(text),
             fixed="what may be connected to is set when a program starts",
         ),
     )
@@ -241,7 +240,7 @@ class GrantValue:
             example="['example.org']",
             flag="--resolve",
             toml=("sockets", "resolve"),
-            parse=read_name,
+            parse=lambda text: host_objects.network.read_name(text),
             fixed="what may be looked up is set when a program starts",
         ),
     )
@@ -255,7 +254,7 @@ class GrantValue:
             example="['https://example.org']",
             flag="--http",
             toml=("sockets", "http"),
-            parse=read_origin,
+            parse=lambda text: host_objects.network.read_origin(text),
             fixed="where requests may go is set when a program starts",
         ),
     )

@@ -21,8 +21,8 @@ from ..grants.grants import Grants
 from ..grants.remedy import Remedy
 from ..grants.value import GrantError
 from ..module.module import Module, ModuleError
+from ..runs.prepare import Program, load_program
 from ..runs.run import Run, RunError
-from ..runs.runner import Program, load_program
 from ..text.escape import html_text
 from ..views.report.as_command import command_line
 from ..views.report.verdict import mood, verdict

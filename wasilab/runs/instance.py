@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from .. import grants as granting
+from .. import module as module_room
 from .. import trace as tracing
 from ..engine.instances import Live
-from ..module.dwarf import source_map
+from ..grants.grants import Grants
 from ..module.module import Module
-from .prepare import Prepared
+from .prepare import Prepared, Program, RunOptions, load_program
 
 
 class Exports:
@@ -84,7 +85,7 @@ class Instance:
         """The record of its WASI calls so far."""
         recorder = self._prepared.recorder
         assert recorder is not None, "an instance always records"
-        lines = source_map(self.module)
+        lines = module_room.dwarf.source_map(self.module)
         return tracing.Trace.from_recorder(recorder, lines)
 
     @property
@@ -111,3 +112,23 @@ class Instance:
     def __repr__(self) -> str:
         state = "closed" if self.closed else "alive"
         return f"<instance of {self.name}, {state}: {', '.join(self.exports)}>"
+
+
+def instantiate(
+    program: Program,
+    grants: Grants | None = None,
+    *,
+    args: Sequence[str | bytes] = (),
+    name: str | None = None,
+    preload: Mapping[str, Program] | None = None,
+    stacks: bool | int = False,
+    snaplen: int | None = 64,
+) -> Instance:
+    """Keep a reactor, a library or any module alive: its exports become Python functions.
+
+    `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
+    reactor's `_initialize` has been called. Raises `GuestError` when it cannot be instantiated.
+    """
+    module = load_program(program)
+    prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
+    return Instance(module, prepared, {key: load_program(value) for key, value in (preload or {}).items()})

@@ -14,12 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import grants as granting
+from ..capabilities import host as host_objects
 from ..capabilities.clocks import Clocks
-from ..capabilities.host.copydir import CopyDir
 from ..capabilities.host.hostdir import HostDir
-from ..capabilities.host.internet import Internet
-from ..capabilities.host.network import Network
-from ..capabilities.host.sockets import ListenSocket
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
 from ..capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput, QueueInput
@@ -36,10 +33,13 @@ from ..grants.live.capabilities import RunCapabilities
 from ..grants.live.pump import Listeners, ServedPump
 from ..grants.override_registry import overrides
 from ..grants.value import GrantError
-from ..module.module import Module
+from ..module.module import Module, load
 from ..trace.record.recorder import Recorder
 from ..version import __version__
 from ..wasi.host import Host
+
+Program = Module | bytes | str | os.PathLike[str]
+"""What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Prepared:
         self.questions: live_grants.questions.Questions | None = None
         self.overrides = {**overrides(), **grants.overrides}
         self._released = False
-        self._sockets: tuple[ListenSocket, ...] = ()
+        self._sockets: tuple[host_objects.sockets.ListenSocket, ...] = ()
         self._endings: list[Callable[[], None]] = []
         limits = grants.limits
         self.live_update: live_grants.update.LiveUpdate | None = None
@@ -110,7 +110,7 @@ class Prepared:
                 clocks=held.clocks,
                 random=held.random,
                 sockets=held.sockets,
-                network=Internet(Network(grants.connect, grants.resolve, grants.http)),
+                network=self._network(),
                 interrupt=self.interrupt,
                 rights=grants.rights,
                 max_fds=limits.fds,
@@ -170,6 +170,13 @@ class Prepared:
             stdout=lambda: CallbackOutput(pump.stdout),
             stderr=lambda: CallbackOutput(pump.stderr),
         )
+
+    def _network(self) -> host_objects.internet.Internet | None:
+        """What a component's sockets reach. A core module has none: preview1 has no call that connects."""
+        if not self.module.is_component:
+            return None
+        grants = self.grants
+        return host_objects.internet.Internet(host_objects.network.Network(grants.connect, grants.resolve, grants.http))
 
     def _stdin(self, given: Any, own_stdin: Callable[[Interrupt], File | None] | None) -> File | None:
         if isinstance(given, QueueInput):
@@ -234,7 +241,7 @@ class Prepared:
             if granted.mode == "rw" and (why := granting.code_folders.warning(granted)):
                 self.host.note(f"the folder at {guest!r} is granted as rw: {why}")
         for guest, directory in self.dirs.items():
-            skipped = list(directory.skipped.items()) if isinstance(directory, CopyDir) else []
+            skipped = list(directory.skipped.items()) if isinstance(directory, host_objects.copydir.CopyDir) else []
             for path, reason in skipped[:5]:
                 self.host.notes.append(f"the copy at {guest} is without {path!r}: {reason}")
             if len(skipped) > 5:
@@ -272,3 +279,8 @@ def _bytes(text: str | bytes) -> bytes:
 def text_of(text: str | bytes) -> str:
     """An argument as a trace keeps it: text, bad bytes replaced."""
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+
+
+def load_program(program: Program) -> Module:
+    """The module that `program` stands for."""
+    return program if isinstance(program, Module) else load(program)

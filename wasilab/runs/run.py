@@ -11,21 +11,20 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Self, Unpack
 
 from .. import grants as granting
+from .. import module as module_room
+from .. import runs, views
 from .. import trace as tracing
-from .. import views
-from ..capabilities.host.copydir import CopyDir
-from ..capabilities.memory.changes import Changes
+from ..capabilities import host as host_objects
 from ..capabilities.streams import QueueInput
 from ..engine.outcome import Outcome
 from ..engine.worker import Pump, Running
 from ..grants import live as live_grants
 from ..grants.grants import Grants
-from ..module.dwarf import source_map
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from .kept import KEPT
@@ -37,63 +36,6 @@ COLUMN_BYTES = 100
 
 class RunError(RuntimeError):
     """Something asked of a run that it cannot tell (yet); the message says why."""
-
-
-class RunChanges(Mapping[str, Changes]):
-    """What a run changed in its `copy` directories: guest path -> `Changes`; true if anything did."""
-
-    def __init__(self, changes: Mapping[str, Changes]) -> None:
-        self._changes = dict(changes)
-
-    def __getitem__(self, guest: str) -> Changes:
-        return self._changes[guest]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._changes)
-
-    def __len__(self) -> int:
-        return len(self._changes)
-
-    def __bool__(self) -> bool:
-        return any(self._changes.values())
-
-    def __str__(self) -> str:
-        if not self._changes:
-            return "no directory was granted as copy (--dir HOST::GUEST:copy)"
-        return "\n".join(f"{guest}:\n{changes}" for guest, changes in self._changes.items())
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    @property
-    def created(self) -> list[str]:
-        """Guest paths that the run created."""
-        return [f"{guest.rstrip('/')}/{path}" for guest, c in self._changes.items() for path in c.created]
-
-    @property
-    def modified(self) -> list[str]:
-        """Guest paths of files that the run modified; the differences are in `self[guest].modified`."""
-        return [f"{guest.rstrip('/')}/{file.path}" for guest, c in self._changes.items() for file in c.modified]
-
-    @property
-    def deleted(self) -> list[str]:
-        """Guest paths that the run deleted."""
-        return [f"{guest.rstrip('/')}/{path}" for guest, c in self._changes.items() for path in c.deleted]
-
-    @property
-    def renamed(self) -> list[tuple[str, str]]:
-        """(old, new) guest paths that the run renamed."""
-        return [
-            (f"{guest.rstrip('/')}/{old}", f"{guest.rstrip('/')}/{new}")
-            for guest, c in self._changes.items()
-            for old, new in c.renamed
-        ]
-
-    def apply(self) -> None:
-        """Write the changes to the host's folders (see `Changes.apply` for what it refuses)."""
-        for changes in self._changes.values():
-            if changes:
-                changes.apply()
 
 
 class Run:
@@ -219,7 +161,7 @@ class Run:
             recorder.meta["outcome"] = self.outcome.kind
             recorder.meta["message"] = self.outcome.message
             recorder.meta["seconds"] = self.outcome.seconds
-        lines = source_map(self.module)
+        lines = module_room.dwarf.source_map(self.module)
         trace = tracing.Trace.from_recorder(recorder, lines)
         if over:
             self._trace = trace
@@ -266,7 +208,7 @@ class Run:
 
     def _load(self, file: Path) -> tracing.Trace:
         trace = self._trace = tracing.Trace.load(file)
-        trace.store.resolver = source_map(self.module)
+        trace.store.resolver = module_room.dwarf.source_map(self.module)
         trace.store.notes[:] = self._notes
         return trace
 
@@ -276,9 +218,10 @@ class Run:
         return granting.denied(self.trace, self.grants)
 
     @property
-    def changes(self) -> RunChanges:
+    def changes(self) -> runs.RunChanges:
         """What it changed in its `copy` directories, with `.apply()` to write it to the host."""
-        return RunChanges({guest: d.changes() for guest, d in self._prepared.dirs.items() if isinstance(d, CopyDir)})
+        copies = {guest: d for guest, d in self._prepared.dirs.items() if isinstance(d, host_objects.copydir.CopyDir)}
+        return runs.RunChanges({guest: copy.changes() for guest, copy in copies.items()})
 
     @property
     def asked(self) -> list[live_grants.ask.Asked]:

@@ -16,16 +16,10 @@ from ..engine.worker import start
 from ..grants import live as live_grants
 from ..grants.grants import Grants
 from ..grants.live.pump import Ask, Listeners
-from ..module.module import Module, load
-from .instance import Instance
+from ..module.module import Module
 from .kept import KEPT
-from .prepare import Prepared, RunOptions, text_of
+from .prepare import Prepared, Program, RunOptions, load_program, text_of
 from .run import Run
-
-__all__ = ["Program", "instantiate", "load_program", "run", "start_run"]
-
-Program = Module | bytes | str | os.PathLike[str]
-"""What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
 
 
 def run(
@@ -122,28 +116,3 @@ def start_run(
     if not detach:
         result.serve(prepared.pump)
     return result
-
-
-def instantiate(
-    program: Program,
-    grants: Grants | None = None,
-    *,
-    args: Sequence[str | bytes] = (),
-    name: str | None = None,
-    preload: Mapping[str, Program] | None = None,
-    stacks: bool | int = False,
-    snaplen: int | None = 64,
-) -> Instance:
-    """Keep a reactor, a library or any module alive: its exports become Python functions.
-
-    `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
-    reactor's `_initialize` has been called. Raises `GuestError` when it cannot be instantiated.
-    """
-    module = load_program(program)
-    prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
-    return Instance(module, prepared, {key: load_program(value) for key, value in (preload or {}).items()})
-
-
-def load_program(program: Program) -> Module:
-    """The module that `program` stands for."""
-    return program if isinstance(program, Module) else load(program)

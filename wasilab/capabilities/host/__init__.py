@@ -1,1 +1,12 @@
-"""Files and directories of the host."""
+"""Files, directories and sockets of the host.
+
+Copies of folders and sockets are imported on first use: most runs are given neither.
+"""
+
+from __future__ import annotations
+
+from ...lazy import attach
+
+__getattr__ = attach(
+    __name__, {"copydir": "copydir", "internet": "internet", "network": "network", "sockets": "sockets"}
+)

@@ -14,10 +14,7 @@ from ..protocols import Entry, FileType, OpenHow
 from ..refusal import DeniedBy, Refused
 from ..uncopyable import Uncopyable
 from .apply import Applier
-from .folder import BadFolder, HostFolder
-
-MAX_COPY = 256 << 20
-"""The most bytes (256 MiB) that a folder to be copied may hold and that the guest's copy may grow to."""
+from .folder import MAX_COPY, BadFolder, HostFolder
 
 
 class CopyDir(Uncopyable, MemDir):

@@ -19,6 +19,9 @@ from .features import LINUX, O_CLOEXEC, O_NOFOLLOW, O_PATH, READ_DIRECTORY
 from .hostfile import HostFile, host_filetype, host_stat, host_times, leave_some
 from .resolve import cannot_be_procfs, refuse_procfs, rename_to_free_name, resolve
 
+MAX_COPY = 256 << 20
+"""The most bytes (256 MiB) that a folder to be copied may hold and that the guest's copy may grow to."""
+
 _ALWAYS = O_NOFOLLOW | O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _NO_FILE = 0o170000  # no st_mode has it: "nothing there"
 

@@ -10,14 +10,13 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
-from ..memory.changes import Changes
+from .. import host, memory
 from ..memory.memdir import MAX_NAMES
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import Refused
 from ..uncopyable import Uncopyable
-from .copydir import MAX_COPY, CopyDir
 from .features import READ_DIRECTORY
-from .folder import BadFolder, HostFolder
+from .folder import MAX_COPY, BadFolder, HostFolder
 from .resolve import refuse_procfs
 
 Mode = Literal["ro", "rw", "copy"]
@@ -64,7 +63,7 @@ class HostDir(Uncopyable):
         self.max_names = max_names
         """The most names that a copy may hold."""
         self._folder = HostFolder(self._open(), self.path, writable=mode == "rw", granted=True)
-        self._copy: CopyDir | None = None
+        self._copy: host.copydir.CopyDir | None = None
 
     def _open(self) -> int:
         try:
@@ -89,14 +88,14 @@ class HostDir(Uncopyable):
             raise
         return fd
 
-    def fresh(self) -> HostFolder | CopyDir:
+    def fresh(self) -> HostFolder | host.copydir.CopyDir:
         """What one run holds: the open folder; in mode "copy", a copy of it as it is now.
 
         Raises `BadFolder` when the folder is too large to be copied.
         """
         if self.mode != "copy":
             return self._folder
-        return CopyDir(self._folder, self.real, max_bytes=self.max_bytes, max_names=self.max_names)
+        return host.copydir.CopyDir(self._folder, self.real, max_bytes=self.max_bytes, max_names=self.max_names)
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -104,22 +103,22 @@ class HostDir(Uncopyable):
         stat = self._folder.stat()
         return stat.dev, stat.ino
 
-    def _directory(self) -> HostFolder | CopyDir:
+    def _directory(self) -> HostFolder | host.copydir.CopyDir:
         if self._copy is None:
             if self.mode != "copy":
                 return self._folder
             made = self.fresh()
-            assert isinstance(made, CopyDir)
+            assert isinstance(made, host.copydir.CopyDir)
             self._copy = made
         return self._copy
 
-    def changes(self) -> Changes:
+    def changes(self) -> memory.Changes:
         """How the copy differs from what was copied, where this object itself was used as a directory.
 
         What a run changed is in `run.changes`: each run has a copy of its own. Raises `ValueError` in another mode.
         """
         directory = self._directory()
-        if not isinstance(directory, CopyDir):
+        if not isinstance(directory, host.copydir.CopyDir):
             raise ValueError(f"only a folder granted as copy has changes to look at, and this one is {self.mode}")
         return directory.changes()
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
@@ -26,8 +25,7 @@ class Busy(Protocol):
         """Say what is being done; the elapsed time is added."""
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """The result of a command: its exit status, and the value that a notebook shows (None: nothing)."""
 
     status: int = 0

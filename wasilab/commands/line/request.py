@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .words import Values
 
 
-@dataclass
-class Request:
+class Request(NamedTuple):
     """A command's name with its options."""
 
     command: str
     options: argparse.Namespace
-    rest: list[str] = field(default_factory=list)
+    rest: list[str]
     """The guest's own arguments (`run`) or the compiler's flags (`compile`, a cell)."""
-    values: Values = field(default_factory=Values)
+    values: Values
     """The Python values that stood in braces in the line."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal, Protocol, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
 from .frontend import Done, Frontend, FrontendKind
 from .parser import Parser
@@ -24,8 +23,7 @@ class CommandModule(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class Subcommand:
+class Subcommand(NamedTuple):
     """One entry of the list of commands (`commands/catalog.py`)."""
 
     name: str

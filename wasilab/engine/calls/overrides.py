@@ -8,7 +8,6 @@ shape, gives the guest EIO; the error is kept in `errors` for display. Nothing t
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +65,8 @@ class Override:
             self.failures += 1
             said = _said(error)
             if len(self.errors) < MAX_ERRORS:
+                import traceback  # when an override fails: not at every start
+
                 self.errors.append("".join(traceback.format_exception(error))[-MAX_TRACEBACK:])
             raise WasiError(Errno.IO, f"the override of {self.name} failed: {said}", DeniedBy.POLICY) from None
 

@@ -17,9 +17,8 @@ from typing import Any
 
 import wasmtime
 
-from ...module.dwarf import SourceMap, source_map
+from ... import module as module_room
 from ...module.module import Module
-from ...module.symbols import demangle
 from ...trace.record.recorder import Recorder
 from ..outcome import Frame
 
@@ -158,7 +157,7 @@ def offset_of(frame: Any) -> int:
 def function_name(frame: Any, module: Module) -> str:
     """The demangled name of a Wasmtime frame's function; "function N" when nothing names it."""
     name = frame.func_name or module.function_name(frame.func_index)
-    return demangle(name) if name else f"function {frame.func_index}"
+    return module_room.symbols.demangle(name) if name else f"function {frame.func_index}"
 
 
 def located(raw_frames: Sequence[Any], modules: Sequence[Module]) -> tuple[Frame, ...]:
@@ -171,11 +170,11 @@ def located(raw_frames: Sequence[Any], modules: Sequence[Module]) -> tuple[Frame
     for frame in raw_frames[:MAX_FRAMES]:
         index, offset, name = frame.func_index, offset_of(frame), frame.func_name
         module = next((m for m in modules if name and m.function_names.get(index) == name), modules[0])
-        found = _location(source_map(module), offset)
+        found = _location(module_room.dwarf.source_map(module), offset)
         frames.append(Frame(function_name(frame, module), found[0], found[1], offset, module.name))
     return tuple(frames)
 
 
-def _location(sources: SourceMap | None, offset: int) -> tuple[str | None, int | None]:
+def _location(sources: module_room.dwarf.SourceMap | None, offset: int) -> tuple[str | None, int | None]:
     location = sources.locate(offset) if sources is not None and offset else None
     return (location.file, location.line) if location is not None else (None, None)

@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from ...capabilities import host as host_objects
 from ...capabilities.host.hostdir import HostDir
-from ...capabilities.host.sockets import listen
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, DEFAULTS, NONE, Bound, Limits
@@ -188,7 +188,8 @@ def _read(options: argparse.Namespace, name: str, about: GrantField, now: Any) -
         case FieldShape.SOURCE:
             return now if given is None else _parsed(about.flag, _words(given), about.parse)
         case FieldShape.SOCKETS:
-            return (*now, *(_parsed(about.flag, _words(text), listen) for text in given)) if given else now
+            listen = host_objects.sockets.listen if given else None
+            return (*now, *(_parsed(about.flag, _words(text), listen) for text in given or ()))
         case FieldShape.RULES:
             if not given:
                 return now

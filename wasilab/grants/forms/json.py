@@ -19,8 +19,8 @@ import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from ...capabilities import host as host_objects
 from ...capabilities.host.hostdir import HostDir
-from ...capabilities.host.sockets import listen
 from ...capabilities.memory.memdir import Files, MemDir, Symlink
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, Limits
@@ -132,7 +132,7 @@ def _read(name: str, about: GrantField, value: Any, same_folders: bool) -> objec
         case FieldShape.SOURCE if isinstance(value, str) and about.parse is not None:
             return about.parse(value)
         case FieldShape.SOCKETS:
-            return tuple(listen(str(address)) for address in _list(value, name))
+            return tuple(host_objects.sockets.listen(str(address)) for address in _list(value, name))
         case FieldShape.LIMITS:
             bounds = _mapping(value, name)
             _only(bounds, BOUNDS, name)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from ...capabilities import host as host_objects
 from ...capabilities.clocks import Clocks
-from ...capabilities.host.sockets import listen
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
@@ -26,7 +26,7 @@ _CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {
     "HostDir": host_folder,
     "MemDir": MemDir,
     "Limits": Limits,
-    "listen": listen,
+    "listen": lambda address: host_objects.sockets.listen(address),
     **{f"Clocks.{name}": getattr(Clocks, name) for name in ("real", "frozen", "stepped", "coarse", "nothing")},
     **{f"Random.{name}": getattr(Random, name) for name in ("real", "seeded", "nothing")},
 }

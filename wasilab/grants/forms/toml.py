@@ -42,8 +42,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from ...capabilities import host as host_objects
 from ...capabilities.host.hostdir import HostDir
-from ...capabilities.host.sockets import listen
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, DEFAULTS, NONE
@@ -158,7 +158,7 @@ def _read(rows: Table, about: GrantField, now: Any, folder: Path) -> object:
         case FieldShape.SOURCE if key in rows and about.parse is not None:
             return about.parse(_kind(rows, key, str))
         case FieldShape.SOCKETS if key in rows:
-            return (*now, *(listen(str(address)) for address in _kind(rows, key, list)))
+            return (*now, *(host_objects.sockets.listen(str(address)) for address in _kind(rows, key, list)))
         case FieldShape.RULES if key in rows:
             return (*now, *map(str, _kind(rows, key, list)))
         case FieldShape.LIMITS if rows:

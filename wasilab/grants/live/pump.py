@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
@@ -15,8 +15,7 @@ Ask = Callable[[], "str | bytes | None"]
 """Asks the person for a line of input: `str` gets a newline, `bytes` is taken as it is, None is the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listeners:
+class Listeners(NamedTuple):
     """Who hears of a run in the calling thread, and who answers it (see `run`)."""
 
     on_stdout: Callable[[bytes], object] | None = None

@@ -1,0 +1,4 @@
+from . import copydir as copydir
+from . import internet as internet
+from . import network as network
+from . import sockets as sockets

@@ -1,0 +1,1 @@
+from .changes import Changes as Changes

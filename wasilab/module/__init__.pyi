@@ -1,0 +1,2 @@
+from . import dwarf as dwarf
+from . import symbols as symbols

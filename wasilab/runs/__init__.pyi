@@ -1,0 +1,1 @@
+from .run_changes import RunChanges as RunChanges
