@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from wasilab.trace.answers import align as aligning
 from wasilab.trace.answers.align import align
 from wasilab.trace.answers.diff import ChangeKind
+from wasilab.wasi import types as t
 
 from .building import Builder, copying, many
 
@@ -90,23 +94,28 @@ def test_a_run_equals_itself() -> None:
     diff = many(2000).diff(many(2000))
     assert diff.same
     assert len(diff) == 0
-    assert str(diff) == "the same 2,000 calls with the same outcomes"
+    assert str(diff).splitlines() == [
+        "the same 2,000 calls with the same outcomes, arguments, data and results",
+        "compared: path, outcome, bytes moved, arguments, data and results; not compared: times, addresses, descriptor "
+        "and inode numbers",
+    ]
 
 
 def test_times_and_addresses_do_not_make_a_difference() -> None:
     a, b = Builder(), Builder()
     a.call("random_get", 16, 4, data=b"abcd", dur=10)
-    b.call("random_get", 999, 4, data=b"wxyz", dur=99_999)
+    b.call("random_get", 999, 4, data=b"abcd", dur=99_999)
     assert a.trace().diff(b.trace()).same
 
 
 def test_the_same_program_with_one_grant_removed() -> None:
     diff = copying().trace().diff(copying(granted=False).trace())
-    (change,) = diff.changed
+    change, ending = diff.changed
     assert (change.call, change.path, change.verdict, change.errno) == (
         "path_open", "/data/a.txt", (False, True), ("", "ENOTCAPABLE"),
     )  # fmt: skip
     assert str(change) == "now refused, success -> ENOTCAPABLE"
+    assert (ending.call, ending.contents, str(ending)) == ("proc_exit", ("arguments",), "other arguments")
     assert diff.removed["name"].tolist() == ["fd_read", "fd_write", "fd_read", "fd_close"]
     assert diff.added["full_path"].tolist() == ["<stderr>"]
     assert not diff.same
@@ -116,10 +125,11 @@ def test_the_same_program_with_one_grant_removed() -> None:
 def test_the_two_columns_stand_side_by_side() -> None:
     text = copying().trace().diff(copying(granted=False).trace()).text(width=120)
     lines = text.splitlines()
-    assert lines[0] == "6 against 3 calls: 1 added, 4 removed, 1 changed, 1 the same; 1 more refused"
-    marks = [line[58 + 1] if len(line) > 59 else "" for line in lines[2:]]
-    assert marks == ["|", "<", "<", "<", "<", ">", ""] or marks == ["|", "<", "<", "<", "<", ">", " "]
-    assert all(len(line) <= 120 for line in lines)
+    assert lines[0] == (
+        "6 against 3 calls: 1 added, 4 removed, 2 changed (1 in outcome, 1 in arguments), 0 the same; 1 more refused"
+    )
+    assert [line[59] for line in lines[2:-1]] == ["|", "<", "<", "<", "<", ">", "|"]
+    assert all(len(line) <= 120 for line in lines[:-1])
 
 
 def test_a_loop_that_ran_more_often_is_one_line() -> None:
@@ -190,3 +200,104 @@ def test_hostile_paths_are_escaped_in_both_columns() -> None:
     assert all(line.isprintable() for line in str(diff).splitlines())
     assert "<img" not in diff._repr_html_()
     assert "<script" not in diff._repr_html_()
+
+
+def two() -> tuple[Builder, Builder]:
+    """Two runs in which /d/x is open."""
+    builders = Builder(), Builder()
+    for b in builders:
+        b.open(3, "/d", preopen="/d", filetype=3)
+        b.open(4, "/d/x")
+    return builders
+
+
+def test_other_text_is_a_change_and_can_be_ignored() -> None:
+    a, b = two()
+    a.write_text(1, b"hello")
+    b.write_text(1, b"hullo")
+    diff = a.trace().diff(b.trace())
+    assert (diff.same, [change.contents for change in diff.changed]) == (False, [("data",)])
+    assert str(diff).splitlines()[0] == "1 against 1 calls: 1 changed (1 in data), 0 the same"
+    ignoring = a.trace().diff(b.trace(), ignore=["data"])
+    assert ignoring.same
+    assert ignoring.headline() == "the same 1 calls with the same outcomes, arguments and results"
+    assert "not compared: data, times" in str(ignoring)
+
+
+def test_another_answer_of_the_clock_is_a_change_and_can_be_ignored() -> None:
+    a, b = two()
+    a.call("clock_time_get", 1, 1000, 0, 256, result=1)
+    b.call("clock_time_get", 1, 1000, 0, 256, result=2)
+    assert [change.contents for change in a.trace().diff(b.trace()).changed] == [("results",)]
+    assert a.trace().diff(b.trace(), ignore=("results", "data", "arguments")).same
+
+
+def test_other_arguments_are_a_change_and_those_of_a_library_are_not() -> None:
+    a, b = two()
+    for offset, builder in enumerate((a, b)):
+        builder.call("fd_seek", 4, offset, 0, 0, 64, result=0)
+        builder.call("clock_time_get", 1, 1000 * offset, 0, 256, result=1)
+        builder.call("path_rename", 3, 64, 1, 3, 80, 1, path=b"a", aux=b"b%d" % offset)
+    changed = a.trace().diff(b.trace()).changed
+    assert [(change.call, change.contents) for change in changed] == [
+        ("fd_seek", ("arguments",)), ("path_rename", ("arguments",)),
+    ]  # fmt: skip
+
+
+def test_what_differs_in_every_run_does_not_make_a_difference() -> None:
+    a, b = two()
+    for seed, builder in enumerate((a, b)):
+        stat = t.FILESTAT.pack(seed, 99 + seed, 4, 1 + seed, 100, 10**18 + seed, seed, seed)
+        builder.call("path_filestat_get", 3, 1, 64, 1, 80, path=b"x", aux=stat)
+        entry = t.DIRENT.pack(1 + seed, 77 + seed, 1, 4) + b"x"
+        builder.call("fd_readdir", 3, 64, 4096, 0, 0, 80, data=entry, result=len(entry))
+    assert a.trace().diff(b.trace()).same
+    c, _ = two()
+    c.call("path_filestat_get", 3, 1, 64, 1, 80, path=b"x", aux=t.FILESTAT.pack(0, 99, 4, 1, 101, 0, 0, 0))
+    c.call("fd_readdir", 3, 64, 4096, 0, 0, 80, data=t.DIRENT.pack(1, 77, 1, 4) + b"y", result=25)
+    assert [x.contents for x in a.trace().diff(c.trace()).changed] == [("results",), ("data",)]
+
+
+def test_data_is_compared_as_far_as_both_traces_kept_it() -> None:
+    a, b = two()
+    a.call("fd_write", 1, 64, 1, 80, aux=struct.pack("<II", 128, 100), data=b"a" * 64, result=100, flags=2)
+    b.call("fd_write", 1, 64, 1, 80, aux=struct.pack("<II", 128, 100), data=b"a" * 100, result=100)
+    diff = a.trace().diff(b.trace())
+    assert diff.same
+    assert "of long data the bytes that both traces kept" in str(diff)
+    b.write_text(1, b"more")
+    a.call("fd_write", 1, 64, 1, 80, aux=struct.pack("<II", 128, 4), data=b"mo", result=4, flags=2)
+    assert a.trace().diff(b.trace()).same
+
+
+def test_a_difference_beyond_what_a_line_shows_is_told() -> None:
+    a, b = two()
+    a.write_text(1, b"a" * 50 + b"1")
+    b.write_text(1, b"a" * 50 + b"2")
+    text = a.trace().diff(b.trace()).text(width=400)
+    assert '(from byte 50: "1")' in text
+    assert '(from byte 50: "2")' in text
+
+
+def test_what_cannot_be_ignored_is_named() -> None:
+    with pytest.raises(ValueError, match=r"ignore='times' cannot be left out; these can: arguments, data, results"):
+        many(5).diff(many(5), ignore=["times"])
+
+
+def test_only_the_words_that_differ_are_marked() -> None:
+    a, b = two()
+    a.write_text(1, b"hello <b>")
+    b.write_text(1, b"hullo <b>")
+    shown = a.trace().diff(b.trace())._repr_html_()
+    assert [re.sub("<.*?>", "", word) for word in re.findall(r"<b style=.*?</b>", shown)] == ["hello", "hullo"]
+    assert "<b>" not in shown
+
+
+def test_long_lines_are_cut_where_both_are_alike() -> None:
+    a, b = two()
+    a.path_open(3, b"x" * 100, errno=44)
+    b.path_open(3, b"x" * 100, errno=2)
+    line = a.trace().diff(b.trace()).text(width=160).splitlines()[2]
+    assert len(line) <= 160
+    assert "= -1 ENOENT (No such file" in line
+    assert "= -1 EACCES (Permission" in line

@@ -7,7 +7,7 @@ method is done by the file that its docstring names, where the options are expla
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack, overload
@@ -141,9 +141,12 @@ class Trace(Calls):
         """The refused calls, each with a sentence and the smallest grant that would allow it."""
         return Refusals.from_calls(self)
 
-    def diff(self, other: Trace) -> Diff:
-        """How `other` differs from this trace: calls added, removed, and those with another outcome."""
-        return Diff.from_calls(self, other)
+    def diff(self, other: Trace, *, ignore: Sequence[str] = ()) -> Diff:
+        """How `other` differs from this trace: calls added, removed, and those with another outcome or content.
+
+        `ignore` names what of the matched calls is not compared: "arguments", "data", "results".
+        """
+        return Diff.from_calls(self, other, ignore)
 
     def by_line(self) -> Lines:
         """Calls, bytes and time by source line of the guest (needs stacks and DWARF)."""

@@ -1,17 +1,18 @@
-"""How two runs differ: calls added and removed, and calls that ended otherwise.
+"""How two runs differ: calls added and removed, and calls that were asked, moved or answered something else.
 
-For: `a.diff(b)`. A call is the same call in both when it has the same name and acts on the same path: descriptor
-numbers become paths, addresses and times are left out. Matched calls are then compared by verdict (refused or not),
-errno and bytes moved; how long they took is compared by name only, since single times are noise. "The same program with
-one grant removed" reads at a glance: the refused call stands beside the one that succeeded, and what followed below.
-Not for: the alignment itself (`align.py`).
+For: `a.diff(b)`. A call is the same call in both when it has the same name and acts on the same path. Matched calls
+are compared by their outcome (refused or not, errno, bytes moved) and, unless that is switched off, by their arguments,
+the data that they moved and their results (`fingerprints.py` says what is left out). How long they took is compared by
+name only, since single times are noise. Not for: the alignment itself (`align.py`).
 """
 
 from __future__ import annotations
 
+import difflib
 import html
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from itertools import groupby
@@ -19,12 +20,16 @@ from typing import Any
 
 import numpy as np
 
+from ...text.escape import visible
 from ...text.numbers import duration
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES
 from ..strace.lines import blocks
 from ..strace.style import Style
+from ..strace.values import clipped
 from .align import align
+from .event import CallEvent
+from .fingerprints import Fingerprints
 from .tabular import noted_lines, notes_html
 
 Array = np.ndarray[Any, Any]
@@ -32,6 +37,10 @@ CONTEXT = 2
 """Equal calls shown around a difference."""
 SHOWN = 400
 """Rows shown by `str` and in a notebook."""
+CONTENTS = ("arguments", "data", "results")
+"""What of a call can be left out of a comparison."""
+_STYLE = Style(pid=False, time="none", durations=False, strings=24)
+_VERBOSE = replace(_STYLE, verbose=True)
 
 
 class ChangeKind(IntEnum):
@@ -45,7 +54,7 @@ class ChangeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A call that is in both traces and ended otherwise. Rows are indices into the two traces."""
+    """A call that is in both traces and differs. Rows are indices into the two traces."""
 
     call: str
     path: str
@@ -55,6 +64,8 @@ class Change:
     """Whether it was refused, before and after, if that changed."""
     errno: tuple[str, str] | None
     bytes: tuple[int, int] | None
+    contents: tuple[str, ...] = ()
+    """Which of `CONTENTS` differ, of calls with the same outcome."""
 
     def __str__(self) -> str:
         parts = []
@@ -64,7 +75,7 @@ class Change:
             parts.append(f"{self.errno[0] or 'success'} -> {self.errno[1] or 'success'}")
         if self.bytes is not None:
             parts.append(f"{self.bytes[0]:,} -> {self.bytes[1]:,} bytes")
-        return ", ".join(parts)
+        return ", ".join([*parts, *(f"other {content}" for content in self.contents)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +96,19 @@ class Latency:
 class Diff:
     """The differences between trace `a` and trace `b`, as rows in which either side may be missing (-1)."""
 
-    def __init__(self, a: Calls, b: Calls, left: Array, right: Array) -> None:
+    def __init__(self, a: Calls, b: Calls, left: Array, right: Array, ignored: Sequence[str] = ()) -> None:
         self.a, self.b = a, b
         self.left, self.right = left, right
         """Index of the call in `a` and in `b` for each row; -1 where there is none."""
+        self.ignored = tuple(content for content in CONTENTS if content in ignored)
+        """What was not compared, of `CONTENTS`."""
         both = (left >= 0) & (right >= 0)
         lone = np.where(left >= 0, np.uint8(ChangeKind.REMOVED), np.uint8(ChangeKind.ADDED))
         self.kinds = np.where(both, np.uint8(ChangeKind.SAME), lone)
         """A `ChangeKind` for each row."""
         rows = np.flatnonzero(both)
         i, j = left[rows], right[rows]
-        self._differ = {
+        self._outcome = {
             name: rows[first[i] != second[j]]
             for name, first, second in (
                 ("verdict", a.column("denied_by") != 0, b.column("denied_by") != 0),
@@ -103,18 +116,50 @@ class Diff:
                 ("bytes", a.column("nbytes"), b.column("nbytes")),
             )
         }
-        for changed in self._differ.values():
+        self._contents: dict[str, Array] = {}
+        if len(self.ignored) < len(CONTENTS):
+            ended_alike = a.column("errno")[i] == b.column("errno")[j]
+            self._contents = self._compare(rows[ended_alike])
+        for changed in (*self._outcome.values(), *self._contents.values()):
             self.kinds[changed] = ChangeKind.CHANGED
 
     @classmethod
-    def from_calls(cls, a: Calls, b: Calls) -> Diff:
-        """Compare two traces."""
+    def from_calls(cls, a: Calls, b: Calls, ignore: Sequence[str] = ()) -> Diff:
+        """Compare two traces. `ignore` names what is not compared, of "arguments", "data" and "results"."""
+        wrong = [content for content in ignore if content not in CONTENTS]
+        if wrong:
+            raise ValueError(f"ignore={wrong[0]!r} cannot be left out; these can: {', '.join(CONTENTS)}")
         ia, ib = align(*_keys(a, b))
-        return cls(a, b, *_rows(ia, ib, len(a), len(b)))
+        return cls(a, b, *_rows(ia, ib, len(a), len(b)), ignore)
+
+    def _compare(self, rows: Array) -> dict[str, Array]:
+        """The rows, of those with the same errno on both sides, that differ in each of the contents."""
+        first, second = Fingerprints.from_calls(self.a), Fingerprints.from_calls(self.b)
+        i, j = self.left[rows], self.right[rows]
+        differ = {}
+        for content in CONTENTS:
+            if content not in self.ignored:
+                differ[content] = rows[getattr(first, content)[i] != getattr(second, content)[j]]
+        if "data" in differ:
+            differ["data"] = np.array([row for row in differ["data"].tolist() if self._data_differs(row)], "<i8")
+        return differ
+
+    def _data_differs(self, row: int) -> bool:
+        """Whether the data differ, as far as both traces kept them."""
+        first, second = self._events(row)
+        if not (first.truncated or second.truncated):
+            return True
+        kept = min(len(first.data), len(second.data))
+        return first.data[:kept] != second.data[:kept]
+
+    def _events(self, row: int) -> tuple[CallEvent, CallEvent]:
+        return (
+            CallEvent(self.a, self.a.row(int(self.left[row]))), CallEvent(self.b, self.b.row(int(self.right[row]))),
+        )  # fmt: skip
 
     @property
     def same(self) -> bool:
-        """Whether both made the same calls with the same outcome (times aside)."""
+        """Whether both made the same calls with the same outcomes and contents (times aside)."""
         return not self.kinds.any()
 
     @property
@@ -129,8 +174,9 @@ class Diff:
 
     @cached_property
     def changed(self) -> list[Change]:
-        """The calls that are in both and ended otherwise."""
-        sets = {name: set(rows.tolist()) for name, rows in self._differ.items()}
+        """The calls that are in both and differ."""
+        outcome = {name: set(rows.tolist()) for name, rows in self._outcome.items()}
+        contents = {name: set(rows.tolist()) for name, rows in self._contents.items()}
         denied = [t.column("denied_by") != 0 for t in (self.a, self.b)]
         errno, moved = ([t.column(name) for t in (self.a, self.b)] for name in ("errno", "nbytes"))
         targets, names = self.a.store.targets, self.a.functions.names
@@ -140,9 +186,10 @@ class Diff:
             found.append(
                 Change(
                     names[int(self.a.column("call")[i])], targets[int(self.a.target_ids[i])][0], i, j,
-                    (bool(denied[0][i]), bool(denied[1][j])) if row in sets["verdict"] else None,
-                    (ERRNO_NAMES[errno[0][i]], ERRNO_NAMES[errno[1][j]]) if row in sets["errno"] else None,
-                    (int(moved[0][i]), int(moved[1][j])) if row in sets["bytes"] else None,
+                    (bool(denied[0][i]), bool(denied[1][j])) if row in outcome["verdict"] else None,
+                    (ERRNO_NAMES[errno[0][i]], ERRNO_NAMES[errno[1][j]]) if row in outcome["errno"] else None,
+                    (int(moved[0][i]), int(moved[1][j])) if row in outcome["bytes"] else None,
+                    tuple(name for name, rows in contents.items() if row in rows),
                 )
             )  # fmt: skip
         return found
@@ -164,16 +211,39 @@ class Diff:
     def __len__(self) -> int:
         return int(np.count_nonzero(self.kinds))
 
+    # -- in words ----------------------------------------------------------------------------------------------------
+
     def headline(self) -> str:
         """One sentence."""
         if self.same:
-            return f"the same {len(self.a):,} calls with the same outcomes"
+            compared = [content for content in CONTENTS if content not in self.ignored]
+            alike = _listed(["outcomes", *compared])
+            return f"the same {len(self.a):,} calls with the same {alike}"
         counts = np.bincount(self.kinds, minlength=4)
         kinds = [kind for kind in (ChangeKind.ADDED, ChangeKind.REMOVED, ChangeKind.CHANGED) if counts[kind]]
-        parts = [f"{counts[kind]:,} {kind.name.lower()}" for kind in kinds]
+        parts = [f"{counts[kind]:,} {kind.name.lower()}{self._how() * (kind == ChangeKind.CHANGED)}" for kind in kinds]
         refused = np.count_nonzero(self.b.column("denied_by")) - np.count_nonzero(self.a.column("denied_by"))
         more = f"; {abs(refused):,} {'more' if refused > 0 else 'fewer'} refused" if refused else ""
         return f"{len(self.a):,} against {len(self.b):,} calls: {', '.join(parts)}, {counts[0]:,} the same{more}"
+
+    def _how(self) -> str:
+        """In what the changed calls differ, where it is not the outcome alone: " (3 in outcome, 2 in data)"."""
+        outcome = np.unique(np.concatenate(list(self._outcome.values())))
+        counts = {"outcome": len(outcome), **{name: len(rows) for name, rows in self._contents.items()}}
+        if not any(counts[name] for name in CONTENTS if name in counts):
+            return ""
+        return f" ({', '.join(f'{count:,} in {name}' for name, count in counts.items() if count)})"
+
+    def compared(self) -> str:
+        """One sentence that says what was compared and what was not."""
+        compared = [content for content in CONTENTS if content not in self.ignored]
+        sentence = f"compared: {_listed(['path', 'outcome', 'bytes moved', *compared])}"
+        kept = ["of long data the bytes that both traces kept"] * ("data" in compared and self._cut_short())
+        left_out = [*self.ignored, "times", "addresses", "descriptor and inode numbers"]
+        return "; ".join([sentence, *kept, f"not compared: {', '.join(left_out)}"])
+
+    def _cut_short(self) -> bool:
+        return bool(self.a.truncated or self.b.truncated)
 
     # -- showing -----------------------------------------------------------------------------------------------------
 
@@ -190,14 +260,18 @@ class Diff:
             yield run.tolist()
 
     def _texts(self, rows: list[int]) -> list[tuple[int, str, str]]:
-        style = Style(pid=False, time="none", durations=False, strings=24)
         sides = []
         for trace, side in ((self.a, self.left), (self.b, self.right)):
             wanted = [int(side[row]) for row in rows if side[row] >= 0]
-            made = iter("".join(blocks(_pick(trace, np.array(wanted, "<i8")), style)).splitlines())
+            made = iter("".join(blocks(_pick(trace, np.array(wanted, "<i8")), _STYLE)).splitlines())
             sides.append([next(made) if side[row] >= 0 else "" for row in rows])
+        found = []
+        for row, first, second in zip(rows, *sides, strict=True):
+            kind = int(self.kinds[row])
+            if kind == ChangeKind.CHANGED and first == second:
+                first, second = self._beyond(row, first, second)
+            found.append((kind, first, second))
         out: list[tuple[int, str, str]] = []
-        found = [(int(self.kinds[row]), x, y) for row, x, y in zip(rows, *sides, strict=True)]
         for (kind, x, y), run in groupby(found):  # a loop that ran more often is one line
             more = len(list(run)) - 1
             out.append((kind, x, y))
@@ -208,8 +282,18 @@ class Diff:
                 out += [(kind, x, y)] * more
         return out
 
+    def _beyond(self, row: int, first: str, second: str) -> tuple[str, str]:
+        """Two lines that look the same, with what differs and a line does not show: rights, or bytes further on."""
+        verbose = ["".join(blocks(event.trace.at(event.row), _VERBOSE)).rstrip("\n") for event in self._events(row)]
+        if verbose[0] != verbose[1]:
+            return verbose[0], verbose[1]
+        sides = [event.data for event in self._events(row)]
+        at = next((k for k, (x, y) in enumerate(zip(*sides, strict=False)) if x != y), min(map(len, sides)))
+        notes = [f" (from byte {at}: {clipped(data[at:], 24)})" for data in sides]
+        return first + notes[0], second + notes[1]
+
     def text(self, width: int = 160, context: int = CONTEXT, limit: int = SHOWN) -> str:
-        """Two aligned columns: `<` removed, `>` added, `|` changed."""
+        """Two aligned columns: `<` removed, `>` added, `|` changed. What is too long is cut where both are alike."""
         half = max((width - 3) // 2, 10)
         out = [self.headline()]
         shown = 0
@@ -217,11 +301,12 @@ class Diff:
             out.append(f"@@ call {_at(self.left, run)} | call {_at(self.right, run)} @@")
             shown += int(np.count_nonzero(self.kinds[run]))
             for kind, left, right in self._texts(run):
+                if kind == ChangeKind.CHANGED:
+                    left, right = _cut_alike(left, right, half)
                 out.append(f"{_cut(left, half):<{half}} {' |<>'[kind]} {_cut(right, half)}".rstrip())
         if shown < len(self):
             out.append(f"... {len(self) - shown:,} more differences")
-        out += [*self._shifts(), *self._notes()]
-        return "\n".join(out)
+        return "\n".join([*out, *self._shifts(), *self._notes(), self.compared()])
 
     def _shifts(self) -> list[str]:
         shifted = [one for one in self.latency if one.calls >= 10 and not 0.5 < one.ratio < 2]
@@ -248,29 +333,37 @@ class Diff:
             )
             shown += int(np.count_nonzero(self.kinds[run]))
             for kind, left, right in self._texts(run):
+                marked = _marked(left, right) if kind == ChangeKind.CHANGED else (_breakable(left), _breakable(right))
                 cells = "".join(
-                    f'<td style="text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere;'
-                    'word-wrap:break-word;'  # the older name, which a notebook that is not trusted keeps
-                    f'font-family:monospace;{_SHADE[kind] if text else ""}" dir="ltr">{html.escape(text)}</td>'
-                    for text in (left, right)
+                    f'<td width="50%" style="{_CELL}{_SHADE[kind] if text else ""}" dir="ltr">{text}</td>'
+                    for text in marked
                 )
                 body.append(f'<tr title="{ChangeKind(kind).name.lower()}">{cells}</tr>')
-        notes = [*self._shifts(), *self._notes()]
+        notes = [*self._shifts(), *self._notes(), self.compared()]
         if shown < len(self):
             notes.insert(0, f"{len(self) - shown:,} more differences")
-        more = notes_html(notes)
-        return (
-            f"<p>{html.escape(self.headline())}</p>"
-            f'<table style="table-layout:fixed;width:100%"><tbody>{"".join(body)}</tbody></table>{more}'
-        )
+        table = f'<table width="100%" style="table-layout:fixed;width:100%"><tbody>{"".join(body)}</tbody></table>'
+        return f"<p>{html.escape(self.headline())}</p>{table}{notes_html(notes)}"
 
 
+_CELL = (
+    "text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere;word-wrap:break-word;"
+    "font-family:monospace;"
+)
+"""`word-wrap` is the older name, which a notebook that is not trusted keeps."""
 _SHADE: dict[int, str] = {
     ChangeKind.SAME: "opacity:.65;",
-    ChangeKind.CHANGED: "background:rgba(255,180,0,.25);",
+    ChangeKind.CHANGED: "",
     ChangeKind.REMOVED: "background:rgba(220,40,60,.18);",
     ChangeKind.ADDED: "background:rgba(30,160,80,.18);",
 }
+_MARK = "background:rgba(255,180,0,.35)"
+"""The style of words that differ."""
+_WORD = re.compile(r"\w+|\W")
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _keys(a: Calls, b: Calls) -> tuple[Array, Array]:
@@ -307,6 +400,53 @@ def _pick(trace: Calls, indices: Array) -> Calls:
 def _at(side: Array, run: list[int]) -> str:
     present = [int(side[row]) for row in run if side[row] >= 0]
     return f"{present[0]:,}" if present else "-"
+
+
+def _changes(first: str, second: str) -> list[tuple[bool, str, str]]:
+    """Two lines as (whether this differs, text of the first, text of the second), by words."""
+    words = _WORD.findall(first), _WORD.findall(second)
+    matcher = difflib.SequenceMatcher(None, *words, autojunk=False)
+    return [
+        (tag != "equal", "".join(words[0][i1:i2]), "".join(words[1][j1:j2]))
+        for tag, i1, i2, j1, j2 in matcher.get_opcodes()
+    ]
+
+
+def _marked(first: str, second: str) -> tuple[str, str]:
+    """Two lines as HTML, with the words marked that differ."""
+
+    def side(differs: bool, text: str) -> str:
+        return f'<b style="{_MARK}">{_breakable(text)}</b>' if differs and text else _breakable(text)
+
+    changes = _changes(first, second)
+    return "".join(side(d, x) for d, x, _ in changes), "".join(side(d, y) for d, _, y in changes)
+
+
+def _breakable(text: str) -> str:
+    """Text as HTML that a page may break at a `|`, a slash or a comma, also where it keeps no style."""
+    return re.sub(r"([|/,])(?=\S)", r"\1<wbr>", html.escape(visible(text)))
+
+
+_KEPT_AROUND = 12
+"""Characters kept on each side of what two long lines have in common."""
+
+
+def _cut_alike(first: str, second: str, width: int) -> tuple[str, str]:
+    """Two lines, cut where both are alike until both fit, or as far as that goes."""
+    if max(len(first), len(second)) <= width:
+        return first, second
+    changes = _changes(first, second)
+    name = first.find("(") + 1
+    out: list[tuple[str, str]] = []
+    for position, (differs, x, y) in enumerate(changes):
+        before = name if position == 0 else _KEPT_AROUND
+        after = 0 if position == len(changes) - 1 else _KEPT_AROUND
+        if differs or len(x) <= before + after + 3:
+            out.append((x, y))
+        else:
+            cut = x[:before] + "..." + x[len(x) - after :]
+            out.append((cut, cut))
+    return "".join(x for x, _ in out), "".join(y for _, y in out)
 
 
 def _cut(text: str, width: int) -> str:
