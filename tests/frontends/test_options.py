@@ -65,6 +65,9 @@ FILES = {
 }
 TRACE = "run --dir . --stacks --trace t.wtrace open.wat; "
 BOTH = "run --trace t.wtrace hello.wat; "
+ECHOED = (
+    "run --stdin-text one --trace t.wtrace echo.wat >n; run --stdin-text two --trace u.wtrace echo.wat >n; "
+)
 REFUSED = "run --trace t.wtrace open.wat; "
 LISTENED = r"listening on 127\.0\.0\.1:\d+"
 
@@ -182,6 +185,9 @@ CASES = {
     "trace --plot": (BOTH + "trace --plot p.svg t.wtrace", BOTH + "trace t.wtrace", r"files .*p\.svg"),
     "trace --export": (BOTH + "trace --export e.csv t.wtrace", BOTH + "trace t.wtrace", r"files .*e\.csv"),
     "trace --sql": (BOTH + "trace --sql 'select 6*7 n from trace' t.wtrace", BOTH + "trace t.wtrace", "42"),
+    "diff --ignore": (
+        ECHOED + "diff --ignore data t.wtrace u.wtrace", ECHOED + "diff t.wtrace u.wtrace", "status 0",
+    ),
     "advise -o": (BOTH + "advise -o p.toml t.wtrace", BOTH + "advise t.wtrace", r"files .*p\.toml"),
     "advise --as": (BOTH + "advise --as python t.wtrace", BOTH + "advise t.wtrace", "Grants"),
     "advise --narrow": (

@@ -141,7 +141,7 @@ class Trace(Calls):
         """The refused calls, each with a sentence and the smallest grant that would allow it."""
         return Refusals.from_calls(self)
 
-    def diff(self, other: Trace, *, ignore: Sequence[str] = ()) -> Diff:
+    def diff(self, other: Trace, *, ignore: Sequence[str] = ()) -> Diff[Trace]:
         """How `other` differs from this trace: calls added, removed, and those with another outcome or content.
 
         `ignore` names what of the matched calls is not compared: "arguments", "data", "results".

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from itertools import groupby
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from .fingerprints import Fingerprints
 from .tabular import noted_lines, notes_html
 
 Array = np.ndarray[Any, Any]
+Some = TypeVar("Some", bound=Calls)
 CONTEXT = 2
 """Equal calls shown around a difference."""
 SHOWN = 400
@@ -93,10 +94,10 @@ class Latency:
         return self.after / self.before if self.before else float("inf")
 
 
-class Diff:
+class Diff(Generic[Some]):
     """The differences between trace `a` and trace `b`, as rows in which either side may be missing (-1)."""
 
-    def __init__(self, a: Calls, b: Calls, left: Array, right: Array, ignored: Sequence[str] = ()) -> None:
+    def __init__(self, a: Some, b: Some, left: Array, right: Array, ignored: Sequence[str] = ()) -> None:
         self.a, self.b = a, b
         self.left, self.right = left, right
         """Index of the call in `a` and in `b` for each row; -1 where there is none."""
@@ -124,7 +125,7 @@ class Diff:
             self.kinds[changed] = ChangeKind.CHANGED
 
     @classmethod
-    def from_calls(cls, a: Calls, b: Calls, ignore: Sequence[str] = ()) -> Diff:
+    def from_calls(cls, a: Some, b: Some, ignore: Sequence[str] = ()) -> Diff[Some]:
         """Compare two traces. `ignore` names what is not compared, of "arguments", "data" and "results"."""
         wrong = [content for content in ignore if content not in CONTENTS]
         if wrong:
@@ -163,12 +164,12 @@ class Diff:
         return not self.kinds.any()
 
     @property
-    def added(self) -> Calls:
+    def added(self) -> Some:
         """The calls that only the second trace has."""
         return _pick(self.b, self.right[self.kinds == ChangeKind.ADDED])
 
     @property
-    def removed(self) -> Calls:
+    def removed(self) -> Some:
         """The calls that only the first trace has."""
         return _pick(self.a, self.left[self.kinds == ChangeKind.REMOVED])
 
@@ -391,7 +392,7 @@ def _rows(ia: Array, ib: Array, n: int, m: int) -> tuple[Array, Array]:
     return left, right
 
 
-def _pick(trace: Calls, indices: Array) -> Calls:
+def _pick(trace: Some, indices: Array) -> Some:
     mask = np.zeros(len(trace), bool)
     mask[indices] = True
     return trace.select(mask)
