@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,6 +19,7 @@ from . import component_binary as b
 from .canon_functions import LiftedFunction, call_from_host
 from .concurrency import fibers
 from .concurrency.fibers import EngineObject
+from .concurrency.handles import Handle
 from .concurrency.tasks import ComponentInstance, Scheduler
 from .instantiate import Imports, Instantiation, uses_waiting
 from .recording import CallRecorder
@@ -181,6 +183,11 @@ class ComponentRun:
 
     def close(self) -> None:
         """Let go of the store: destructors do not run, what the guest left open is dropped."""
+        for instance in self.instances:
+            for handle in instance.handles.entries.values():
+                if type(handle) is Handle and handle.own and handle.resource.is_host and handle.resource.destroy:
+                    with contextlib.suppress(Exception):  # the run is over, whatever letting go of a thing says
+                        handle.resource.destroy(handle.rep, None)
         self._instantiation.close()
         self.exports = {}
         self.instances.clear()

@@ -64,6 +64,12 @@ class HostImports:
         self._resources: dict[tuple[str, str, str], v.ResourceType] = {}
         self._types: dict[tuple[str, str, str], v.ValueType | v.ResourceType] = {}
 
+    def close(self) -> None:
+        """The run is over: hold nothing of it."""
+        for type_ in self._types.values():
+            if isinstance(type_, v.ResourceType):
+                type_.forget()
+
     # ---- what is asked for
 
     def resource(self, interface: str, name: str) -> v.ResourceType:

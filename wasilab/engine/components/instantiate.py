@@ -60,6 +60,9 @@ class Imports(Protocol):
     ) -> tuple[tuple[str, ...], tuple[str, ...], EngineObject] | None:
         """(params, results, raw callback) of a function that cannot wait, lowered at once; None for others."""
 
+    def close(self) -> None:
+        """The run is over: hold nothing of it."""
+
 
 def core_modules(component: b.ComponentBody) -> Iterator[bytes]:
     """The bytes of every core module in it, outermost first."""
@@ -157,6 +160,7 @@ class Instantiation:
         self._memories: list[LinearMemory] = []
         self._weights: dict[int, tuple[int, int]] = {}
         self._kept: list[EngineObject] = []
+        self._resources: list[v.ResourceType] = []
         self._count = 0
         self._blocking = BlockingFunctions(store, failed) if waiting else None
 
@@ -165,6 +169,9 @@ class Instantiation:
         self._callbacks.clear()
         self._memories.clear()
         self._kept.clear()
+        for resource in self._resources:
+            resource.forget()
+        self._imports.close()
         if self._blocking is not None:
             self._blocking.close()
 
@@ -454,6 +461,7 @@ class _Instantiator:
 
     def _new_resource(self, destructor: int | None) -> v.ResourceType:
         resource = v.ResourceType("resource", self.instance)
+        self.run._resources.append(resource)
         if destructor is not None:
             core = self.run.callable(self.scope.get("core func", destructor), ("i32",), ())
             context = CanonContext(self.instance, None, None, "utf8")

@@ -49,6 +49,10 @@ class ResourceType:
         self.destroy = destroy
         self.is_host = is_host
 
+    def forget(self) -> None:
+        """Its run is over: hold nothing of it. The type itself may be kept, in caches of layouts."""
+        self.owner = self.destroy = None
+
     def __repr__(self) -> str:
         return f"<resource {self.name}>"
 
