@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TextIO
 
 from . import commands
 from .capabilities.protocols import File
-from .capabilities.streams import DescriptorInput
+from .capabilities.streams import process_input
 from .capabilities.waiting import Interrupt
 from .commands.catalog import execute
 from .commands.line.frontend import FrontendKind
@@ -180,7 +180,7 @@ class TerminalFrontend:
 
     def own_stdin(self, interrupt: Interrupt) -> File:
         """The process's own stdin, read as the guest asks for it."""
-        return DescriptorInput(0, interrupt)
+        return process_input(0, interrupt)
 
     def read_line(self, prompt: str = "") -> str | None:
         """A line typed at the terminal, prompted for on stderr; None where stdin or stderr is no terminal."""

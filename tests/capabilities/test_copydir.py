@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wasilab.capabilities.host import features
+from wasilab.capabilities.host import features, hostdir
 from wasilab.capabilities.host.copydir import CopyDir
 from wasilab.capabilities.host.folder import BadFolder, HostFolder
 from wasilab.capabilities.host.hostdir import HostDir
 from wasilab.capabilities.host.hostfile import HostFile
+from wasilab.capabilities.host.plainfolder import PlainFolder
 from wasilab.capabilities.memory.changes import ApplyError, Changes
 from wasilab.capabilities.protocols import OpenHow
 from wasilab.capabilities.refusal import Refused
@@ -51,6 +52,16 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "sub" / "inner" / "g").write_text("g")
     os.symlink("sub/f", tmp_path / "link")
     return tmp_path
+
+
+@pytest.fixture(params=["descriptors", "paths"], autouse=True)
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[HostFolder] | type[PlainFolder]:
+    """How the folder is read and written: by descriptors of directories, or by paths as on Windows."""
+    monkeypatch.setattr(hostdir, "HAS_DIR_FD", request.param == "descriptors")
+    return HostFolder if request.param == "descriptors" else PlainFolder
+
+
+Kind = type[HostFolder] | type[PlainFolder]
 
 
 def copy(root: Path) -> CopyDir:
@@ -237,7 +248,7 @@ def test_a_file_that_has_grown_enormous_is_refused_without_being_read(root: Path
 
 @pytest.mark.parametrize("step", range(1, 11))
 def test_when_a_step_fails_those_before_it_are_undone(
-    root: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    root: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, step: int
 ) -> None:
     place = copy(root)
     change_everything(place)
@@ -256,7 +267,7 @@ def test_when_a_step_fails_those_before_it_are_undone(
 
     with monkeypatch.context() as patch:
         for name in ("move", "mkdir", "symlink"):
-            patch.setattr(HostFolder, name, failing(getattr(HostFolder, name)))
+            patch.setattr(kind, name, failing(getattr(kind, name)))
         patch.setattr(HostFile, "write", failing(HostFile.write))
         with pytest.raises(ApplyError, match="No space left on device; everything was undone"):
             changes.apply()
@@ -266,20 +277,20 @@ def test_when_a_step_fails_those_before_it_are_undone(
     assert contents(root) == contents_of_copy(place)
 
 
-def test_what_cannot_be_undone_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_undone_is_told(root: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
     place = copy(root)
     place.rename("text", place, "moved")
     place.mkdir("new")
     moves = [0]
 
-    def once(self: HostFolder, path: str, new_path: str) -> None:
+    def once(self: Any, path: str, new_path: str) -> None:
         moves[0] += 1
         if moves[0] > 1:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         move(self, path, new_path)
 
-    move = HostFolder.move
-    monkeypatch.setattr(HostFolder, "move", once)
+    move: Any = kind.move
+    monkeypatch.setattr(kind, "move", once)
     with pytest.raises(ApplyError) as caught:
         place.changes().apply()
     parked = next(path.name for path in root.iterdir() if path.name.startswith(".wasilab-"))
@@ -289,26 +300,25 @@ def test_what_cannot_be_undone_is_told(root: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_deleted_on_another_file_system_is_removed_all_the_same(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
     place = copy(root)
     place.unlink("text")
     place.unlink("sub/f")
 
-    def across(self: HostFolder, path: str, new_path: str) -> None:
+    def across(self: Any, path: str, new_path: str) -> None:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
-    monkeypatch.setattr(HostFolder, "move", across)
+    monkeypatch.setattr(kind, "move", across)
     place.changes().apply()
     assert contents(root) == contents_of_copy(place)
 
 
 @pytest.mark.parametrize("system", ["renameat2", "look first"])
-def test_a_move_replaces_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, system: str) -> None:
+def test_a_move_replaces_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, system: str) -> None:
     if system == "look first":
         monkeypatch.setattr(features, "RENAME", None)
-    folder = HostDir(root, "rw").fresh()
-    assert isinstance(folder, HostFolder)
+    folder: Any = HostDir(root, "rw").fresh() if kind is HostFolder else PlainFolder(str(root), "it", writable=True)
     for taken in ("data", "sub", "link"):
         with pytest.raises(FileExistsError):
             folder.move("text", taken)
@@ -318,6 +328,21 @@ def test_a_move_replaces_nothing(root: Path, monkeypatch: pytest.MonkeyPatch, sy
         folder.move("text", "other")
     with pytest.raises(Refused):
         folder.move("data", "../outside")
+
+
+@pytest.mark.parametrize("put", ["link", "link to the same"])
+def test_a_directory_that_became_a_link_is_not_written_through(tmp_path: Path, put: str) -> None:
+    root, victim = tmp_path / "root", tmp_path / "victim"
+    for folder in (root / "sub", victim):
+        folder.mkdir(parents=True)
+        (folder / "text").write_text("as it was")
+    place = copy(root)
+    write(place, "sub/text", b"changed")
+    (root / "sub").rename(tmp_path / "away")
+    os.symlink("../victim" if put == "link" else "../away", root / "sub")
+    with pytest.raises(ApplyError, match=r"(nothing was applied|applied; run again)"):
+        place.changes().apply()
+    assert (victim / "text").read_text() == (tmp_path / "away" / "text").read_text() == "as it was"
 
 
 def test_changes_of_no_folder_cannot_be_applied() -> None:

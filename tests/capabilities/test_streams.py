@@ -19,6 +19,7 @@ from wasilab.capabilities.streams import (
     Discard,
     EmptyInput,
     QueueInput,
+    process_input,
 )
 from wasilab.capabilities.waiting import Interrupt, Interrupted
 
@@ -36,6 +37,42 @@ def readable(fd: int | None) -> bool:
 
 def open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture(params=["poll", "select"], autouse=True)
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With poll(2) and pipes, and with select(2) and pairs of sockets, as on Windows."""
+    if request.param == "select":
+        monkeypatch.delattr(select, "poll")
+        monkeypatch.delattr(os, "pipe2")
+    return str(request.param)
+
+
+@pytest.mark.parametrize("pieces", [[b"one\n", b"two"], [b""]])
+def test_the_process_s_own_input_is_read_as_it_comes(system: str, pieces: list[bytes]) -> None:
+    ours, theirs = os.pipe()
+    interrupt = Interrupt()
+    stream = process_input(ours, interrupt)
+    assert isinstance(stream, DescriptorInput if system == "poll" else QueueInput)
+    for piece in filter(None, pieces):
+        os.write(theirs, piece)
+        assert read(stream, 10) == piece
+    os.close(theirs)
+    assert read(stream, 10) == b""
+    stream.close()
+    interrupt.close()
+    os.close(ours)
+
+
+def test_a_read_of_the_process_s_own_input_is_interrupted() -> None:
+    ours, theirs = os.pipe()
+    interrupt = Interrupt()
+    stream = process_input(ours, interrupt)
+    threading.Timer(0.05, interrupt.set).start()
+    with pytest.raises(Interrupted):
+        read(stream, 10)
+    os.close(theirs)  # a thread that waits for input ends
+    stream.close()
 
 
 def test_every_stream_is_a_character_device_without_a_position() -> None:

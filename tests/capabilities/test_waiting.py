@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Callable
 
 import pytest
 
 from wasilab.capabilities.waiting import Interrupt, Interrupted, wait_any
+
+
+@pytest.fixture(params=["poll", "select"], autouse=True)
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """With poll(2) and pipes, and with select(2) and pairs of sockets, as on Windows."""
+    if request.param == "select":
+        monkeypatch.delattr(select, "poll")
+        monkeypatch.delattr(os, "pipe2")
+    return str(request.param)
 
 
 def test_an_interrupt_wakes_waiters_now_and_later_and_stays_set() -> None:

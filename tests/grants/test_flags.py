@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import ntpath
 from pathlib import Path
 
 import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
 from wasilab.engine.limits import BOUNDS
+from wasilab.grants.forms import flags
 from wasilab.grants.forms.flags import add_options, from_options, parse_dir
 from wasilab.grants.value import GrantError
 
@@ -151,3 +153,14 @@ def test_grants_do_not_change_once_made() -> None:
 def test_a_wrong_grant_is_refused_when_it_is_made(make: object, says: str) -> None:
     with pytest.raises(GrantError, match=says):
         make()  # type: ignore[operator]
+
+
+def test_a_drive_letter_is_no_separator(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr("os.path.splitdrive", ntpath.splitdrive)
+    monkeypatch.setattr("os.sep", "\\")
+    monkeypatch.setattr(flags, "host_folder", lambda host, mode: asked.append((host, mode)))
+    assert parse_dir("C:\\Users\\me::/data:copy")[0] == "/data"
+    assert parse_dir("C:\\Users\\me\\data")[0] == "C:/Users/me/data"
+    assert parse_dir("data:copy")[0] == "data"
+    assert asked == [("C:\\Users\\me", "copy"), ("C:\\Users\\me\\data", "ro"), ("data", "copy")]

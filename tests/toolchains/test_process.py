@@ -9,10 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from wasilab.toolchains import process
 from wasilab.toolchains.diagnostics import CompileInterrupted, ToolchainError
 from wasilab.toolchains.process import OUTPUT_LIMIT, ProcessBounds, interruptible, run_group
 
 SH = ["/bin/sh", "-c"]
+
+
+@pytest.fixture(params=["select", "thread"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to read a pipe: on Windows only a thread can."""
+    monkeypatch.setattr(process, "PIPES_CAN_BE_SELECTED", request.param == "select")
 
 
 def _wait_for(path: Path) -> str:

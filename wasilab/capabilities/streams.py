@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import threading
 from collections.abc import Callable
 
 from .protocols import BaseFile, Buffers, FileFlags, FileType
 from .uncopyable import Uncopyable
-from .waiting import Interrupt, wait_any
+from .waiting import Interrupt, Readiness, wait_any
 
 
 class _Input(BaseFile):
@@ -71,8 +72,7 @@ class QueueInput(Uncopyable, _Input):
         self._asked = False
         self._nonblock = False
         self._closed = False
-        # Holds one byte while a read would not wait: a level that poll(2) can see.
-        self._ready, self._signal = os.pipe()
+        self._ready = Readiness()  # set while a read would not wait
 
     def stopped_by(self, interrupt: Interrupt) -> None:
         """Let `interrupt`, that of the run that reads it next, end a waiting read from now on."""
@@ -85,7 +85,7 @@ class QueueInput(Uncopyable, _Input):
             if not data or self._ended or self._closed:
                 return
             if not self._data:
-                os.write(self._signal, b"+")
+                self._ready.set()
             self._data += data
 
     def end(self) -> None:
@@ -94,7 +94,7 @@ class QueueInput(Uncopyable, _Input):
             if not self._ended and not self._closed:
                 self._ended = True
                 if not self._data:
-                    os.write(self._signal, b"+")
+                    self._ready.set()
 
     def read(self, buffers: Buffers) -> int:
         if not any(len(buffer) for buffer in buffers):
@@ -110,7 +110,7 @@ class QueueInput(Uncopyable, _Input):
             self._want()
             if self._interrupt is None:
                 self._interrupt = Interrupt()
-            wait_any((self._ready,), (), None, self._interrupt)
+            wait_any((self._ready.fileno(),), (), None, self._interrupt)
 
     def _take(self, buffers: Buffers) -> int:
         done = 0
@@ -122,7 +122,7 @@ class QueueInput(Uncopyable, _Input):
                 break
         del self._data[:done]
         if done and not self._data and not self._ended:
-            os.read(self._ready, 1)
+            self._ready.clear()
         return done
 
     def _want(self) -> None:
@@ -142,7 +142,7 @@ class QueueInput(Uncopyable, _Input):
         if self._closed:
             return None
         self._want()
-        return self._ready
+        return self._ready.fileno()
 
     def flags(self) -> FileFlags:
         return FileFlags(nonblock=self._nonblock)
@@ -156,11 +156,10 @@ class QueueInput(Uncopyable, _Input):
         with self._lock:
             if not self._closed:
                 self._closed = True
-                os.close(self._ready)
-                os.close(self._signal)
+                self._ready.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_signal"):
+        if hasattr(self, "_ready"):
             self.close()
 
 
@@ -213,6 +212,27 @@ class DescriptorInput(Uncopyable, _Input):
     def __del__(self) -> None:
         if hasattr(self, "_fd"):
             self.close()
+
+
+def process_input(fd: int, interrupt: Interrupt) -> BaseFile:
+    """The input of this process as a stream: `DescriptorInput`, or where pipes and consoles cannot be waited for (on
+    Windows) a queue that a thread of its own fills, a piece each time the guest wants one."""
+    if hasattr(select, "poll"):
+        return DescriptorInput(fd, interrupt)
+    wanted = threading.Semaphore(0)
+    queue = QueueInput(wanted.release, interrupt)
+
+    def read() -> None:
+        while True:
+            wanted.acquire()
+            data = os.read(fd, 1 << 16)
+            if not data:
+                queue.end()
+                return
+            queue.feed(data)
+
+    threading.Thread(target=read, name="wasilab stdin", daemon=True).start()
+    return queue
 
 
 class CallbackOutput(BaseFile):

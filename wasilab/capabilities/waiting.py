@@ -8,25 +8,75 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import threading
 import time
+from collections.abc import Callable, Sequence
 
 from .uncopyable import Uncopyable
+
+Descriptors = Sequence[int]
+Ready = tuple[list[int], list[int]]
+"""The readable and the writable descriptors."""
 
 
 class Interrupted(Exception):
     """The run was interrupted while a host call waited."""
 
 
-class Interrupt(Uncopyable):
-    """A one-way switch that other threads set and blocking host calls wait on.
+class Readiness:
+    """A descriptor that is readable while something is ready, for `wait_any` beside sockets and pipes.
 
-    It is backed by a pipe, so it can stand in a `select`/`poll` list beside sockets and pipes on every POSIX
-    system. Once set it stays set: one run, one `Interrupt`.
+    A pipe; where only sockets can be waited for (Windows), a pair of sockets. Not thread-safe: its owner has a lock.
     """
 
     def __init__(self) -> None:
-        self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK) if hasattr(os, "pipe2") else os.pipe()
+        self._sockets: tuple[socket.socket, socket.socket] | None = None
+        if hasattr(os, "pipe2"):
+            self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        elif hasattr(select, "poll"):
+            self._read, self._write = os.pipe()
+        else:
+            self._sockets = socket.socketpair()
+            self._read, self._write = (each.fileno() for each in self._sockets)
+
+    def set(self) -> None:
+        """Make it readable; once for each `clear`."""
+        if self._sockets is None:
+            os.write(self._write, b"!")
+        else:
+            self._sockets[1].send(b"!")
+
+    def clear(self) -> None:
+        """Make it not readable again, after one `set`."""
+        if self._sockets is None:
+            os.read(self._read, 1)
+        else:
+            self._sockets[0].recv(1)
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._read
+
+    def close(self) -> None:
+        """Close it; nothing may be called afterwards."""
+        if self._sockets is None:
+            os.close(self._read)
+            os.close(self._write)
+        else:
+            for each in self._sockets:
+                each.close()
+
+
+class Interrupt(Uncopyable):
+    """A one-way switch that other threads set and blocking host calls wait on.
+
+    It has a descriptor, so it can be waited for beside sockets and pipes. Once set it stays set: one run, one
+    `Interrupt`.
+    """
+
+    def __init__(self) -> None:
+        self._ready = Readiness()
         self._lock = threading.Lock()
         self._set = False
         self._closed = False
@@ -37,7 +87,7 @@ class Interrupt(Uncopyable):
             if not self._set:
                 self._set = True
                 if not self._closed:
-                    os.write(self._write, b"!")
+                    self._ready.set()
 
     def is_set(self) -> bool:
         """Whether the run has been interrupted."""
@@ -45,7 +95,7 @@ class Interrupt(Uncopyable):
 
     def fileno(self) -> int:
         """A descriptor that turns readable, for good, once the interrupt is set."""
-        return self._read
+        return self._ready.fileno()
 
     def check(self) -> None:
         """Raise `Interrupted` if the interrupt is set."""
@@ -58,40 +108,29 @@ class Interrupt(Uncopyable):
         return self._set
 
     def close(self) -> None:
-        """Close the descriptors; a later `set` still marks the interrupt."""
+        """Close the descriptor; a later `set` still marks the interrupt."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                os.close(self._read)
-                os.close(self._write)
+                self._ready.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_closed"):  # an interrupt whose pipe could not be made has nothing to close
+        if hasattr(self, "_closed"):  # an interrupt whose descriptor could not be made has nothing to close
             self.close()
 
 
 def wait_any(
-    readers: tuple[int, ...] | list[int],
-    writers: tuple[int, ...] | list[int],
-    timeout: float | None,
-    interrupt: Interrupt,
-    *,
-    check: bool = True,
-) -> tuple[list[int], list[int]]:
+    readers: Descriptors, writers: Descriptors, timeout: float | None, interrupt: Interrupt, *, check: bool = True
+) -> Ready:
     """Wait until one of the OS descriptors is ready, `timeout` seconds pass or `interrupt` is set.
 
     Returns the readable and the writable descriptors (both empty after a timeout). Raises `Interrupted` when
-    interrupted, unless `check` is false. Uses poll(2): no limit on descriptor numbers, no busy waiting. A
-    timeout longer than poll can express is waited for in pieces.
+    interrupted, unless `check` is false. There is no busy waiting. With poll(2) there is no limit on descriptor
+    numbers; where there is only select(2), on Windows, only sockets can be waited for. A timeout longer than the system
+    can express is waited for in pieces.
     """
-    poller = select.poll()
-    masks: dict[int, int] = {interrupt.fileno(): select.POLLIN}
-    for fd in readers:
-        masks[fd] = masks.get(fd, 0) | select.POLLIN
-    for fd in writers:
-        masks[fd] = masks.get(fd, 0) | select.POLLOUT
-    for fd, mask in masks.items():
-        poller.register(fd, mask)
+    way = _by_poll if hasattr(select, "poll") else _by_select
+    wait = way(readers, writers, interrupt.fileno())
     deadline = None if timeout is None else time.monotonic() + max(0.0, timeout)
     while True:
         if interrupt.is_set():
@@ -99,15 +138,55 @@ def wait_any(
                 raise Interrupted
             return [], []
         piece = 86_400.0 if deadline is None else min(86_400.0, max(0.0, deadline - time.monotonic()))
-        # poll(2) counts whole milliseconds: round up, so that a wait never ends early.
-        events = [e for e in poller.poll(-(-piece * 1000 // 1)) if e[0] != interrupt.fileno()]
-        if events:
-            ready_in = set(readers)
-            ready_out = set(writers)
-            bad = select.POLLERR | select.POLLHUP | select.POLLNVAL
-            return (
-                [fd for fd, ev in events if fd in ready_in and ev & (select.POLLIN | bad)],
-                [fd for fd, ev in events if fd in ready_out and ev & (select.POLLOUT | bad)],
-            )
+        ready = wait(piece)
+        if ready[0] or ready[1]:
+            return ready
         if deadline is not None and time.monotonic() >= deadline and not interrupt.is_set():
             return [], []
+
+
+def hung_up(fd: int) -> bool:
+    """Whether the peer of a connection has shut down or gone; False where the system cannot say."""
+    if not hasattr(select, "poll"):
+        return False
+    gone = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
+    poller = select.poll()
+    poller.register(fd, select.POLLIN | getattr(select, "POLLRDHUP", 0))
+    return any(events & gone for _, events in poller.poll(0))
+
+
+def _by_poll(readers: Descriptors, writers: Descriptors, interrupt: int) -> Callable[[float], Ready]:
+    """A function that waits by poll(2) for so many seconds."""
+    poller = select.poll()
+    masks: dict[int, int] = {interrupt: select.POLLIN}
+    for fd in readers:
+        masks[fd] = masks.get(fd, 0) | select.POLLIN
+    for fd in writers:
+        masks[fd] = masks.get(fd, 0) | select.POLLOUT
+    for fd, mask in masks.items():
+        poller.register(fd, mask)
+
+    def wait(seconds: float) -> Ready:
+        # poll(2) counts whole milliseconds: round up, so that a wait never ends early.
+        events = [event for event in poller.poll(-(-seconds * 1000 // 1)) if event[0] != interrupt]
+        if not events:
+            return [], []
+        ready_in, ready_out = set(readers), set(writers)
+        bad = select.POLLERR | select.POLLHUP | select.POLLNVAL
+        return (
+            [fd for fd, found in events if fd in ready_in and found & (select.POLLIN | bad)],
+            [fd for fd, found in events if fd in ready_out and found & (select.POLLOUT | bad)],
+        )
+
+    return wait
+
+
+def _by_select(readers: Descriptors, writers: Descriptors, interrupt: int) -> Callable[[float], Ready]:
+    """A function that waits by select(2) for so many seconds."""
+
+    def wait(seconds: float) -> Ready:
+        # Windows tells of a failed connection by the third list only.
+        can_read, can_write, failed = select.select([*readers, interrupt], writers, writers, seconds)
+        return list({*can_read} - {interrupt}), list({*can_write, *failed})
+
+    return wait

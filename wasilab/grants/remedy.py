@@ -15,6 +15,7 @@ from typing import Any
 
 from .. import trace as tracing
 from ..capabilities.clocks import Clocks
+from ..capabilities.host.features import DEFAULT_MODE, Mode
 from ..capabilities.host.hostdir import HostDir
 from ..capabilities.random import Random
 from ..capabilities.refusal import Need, NeedKind
@@ -24,7 +25,7 @@ from ..text.shell import join, quote
 from ..wasi.rights import of_directories
 from .forms.flags import folder_words
 from .grants import Grants
-from .value import GrantError, Mode, host_folder
+from .value import GrantError, host_folder
 
 _PLAIN = {
     NeedKind.COMPAT: ("--rights compat", "the rights mode compat"),
@@ -137,7 +138,7 @@ class Remedy:
         if self.in_python_only:
             return ""
         if self.host is None:
-            mode = "" if self.mode == "ro" else f":{self.mode}"
+            mode = "" if self.mode == DEFAULT_MODE else f":{self.mode}"
             return f"--dir HOST::{quote(self.guest + mode)}" if self.guest else f"--dir HOST[::GUEST]{mode}"
         try:
             return join(folder_words(self.guest or self.host, self.host, self.mode))
@@ -242,7 +243,7 @@ def remedy(need: Need | None, given: Given) -> Remedy | None:
     return Remedy(need.kind)
 
 
-def folder_remedy(host: str, guest: str | None = None, mode: Mode = "ro") -> Remedy:
+def folder_remedy(host: str, guest: str | None = None, mode: Mode = DEFAULT_MODE) -> Remedy:
     """The grant of a folder of the host, at the guest path `guest` (default: its own)."""
     return Remedy(NeedKind.DIRECTORY, (host.rstrip("/") or "/") if guest is None else guest, host, mode)
 

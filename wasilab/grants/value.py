@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 
 from ..capabilities import host as host_objects
 from ..capabilities.clocks import Clocks
+from ..capabilities.host.features import DEFAULT_MODE, Mode
 from ..capabilities.host.folder import BadFolder
 from ..capabilities.host.hostdir import HostDir, copy_in_writable
 from ..capabilities.memory.memdir import MemDir
@@ -25,7 +26,6 @@ from ..wasi.rights import of_directories
 from .fields import FieldShape, GrantField, SourceKind, grant, grant_fields
 
 Rights = Literal["strict", "compat"]
-Mode = Literal["ro", "rw", "copy"]
 MODES: tuple[Mode, ...] = ("ro", "rw", "copy")
 
 _REAL, _NOTHING = SourceKind("real"), SourceKind("none")
@@ -76,7 +76,7 @@ class GrantValue:
             fixed="a program learns the names of its folders when it starts",
         ),
     )
-    """Preopened directories by their guest path. A `str` value is short for `HostDir(value, mode="ro")`."""
+    """Preopened directories by their guest path. A `str` value is short for `HostDir(value)`."""
     withheld: Mapping[str, Iterable[str]] = field(
         default_factory=dict,
         metadata=grant(
@@ -393,7 +393,7 @@ def memory_key(directory: MemDir) -> tuple[object, ...]:
     return directory.files(), directory.max_bytes, directory.max_names, directory.writable
 
 
-def host_folder(path: str, mode: str = "ro") -> HostDir:
+def host_folder(path: str, mode: str = DEFAULT_MODE) -> HostDir:
     """The host directory `path`; raises `GrantError` with the reason and the remedy when it cannot be granted."""
     try:
         return HostDir(path, mode=mode)  # type: ignore[arg-type]

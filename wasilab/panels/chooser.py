@@ -17,6 +17,7 @@ import anywidget
 import ipywidgets as w
 import traitlets
 
+from ..capabilities.host.features import POSSIBLE_MODES
 from ..capabilities.memory.memdir import MemDir
 from ..grants.value import MODES, TAKEN, GrantError, host_folder
 from ..text.escape import html_text, visible
@@ -26,6 +27,9 @@ from .model import PanelModel
 
 ENTRIES = 500
 """Folders listed at most."""
+
+
+_MODES = (("read only", "ro"), ("read and change", "rw"), ("a copy in memory", "copy"))
 
 
 @cache
@@ -68,8 +72,8 @@ class Chooser(w.VBox):  # type: ignore[misc]
         self.list = Folders(_esm=_script())
         self.said = classed(w.HTML(), "wasilab-said")
         self.guest = classed(w.Text(continuous_update=False), "wasilab-short")
-        self.mode = w.Dropdown(options=[("read only", "ro"), ("read and change", "rw"), ("a copy in memory", "copy")])
-        assert {value for _, value in self.mode.options} == set(MODES)
+        self.mode = w.Dropdown(options=[(words, mode) for words, mode in _MODES if mode in POSSIBLE_MODES])
+        assert {value for _, value in _MODES} == set(MODES)
         self.grant = w.Button(button_style="primary")
         self.memory = w.Button(description="Grant an empty one in memory")
         self.cancel = w.Button(description="Cancel")

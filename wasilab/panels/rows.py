@@ -12,6 +12,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from ..capabilities.host.features import POSSIBLE_MODES
 from ..capabilities.host.hostdir import HostDir
 from ..capabilities.host.sockets import listen
 from ..engine.limits import DEFAULTS
@@ -28,6 +29,9 @@ from .table import LIMITS_SHOWN
 
 Edit = Callable[[Callable[[], object]], None]
 """Carries out a change and shows its error, if it has one."""
+
+
+_MODES = (("read only", "ro"), ("read and change", "rw"), ("a copy", "copy"))
 
 
 class Group(w.Box):  # type: ignore[misc]
@@ -230,7 +234,7 @@ class Folder(Group):
     def __init__(self, model: PanelModel, edit: Edit, guest: str) -> None:
         self.guest = guest
         self.box = w.Checkbox(description="granted", indent=False)
-        self.mode = w.Dropdown(options=[("read only", "ro"), ("read and change", "rw"), ("a copy", "copy")])
+        self.mode = w.Dropdown(options=[(words, mode) for words, mode in _MODES if mode in POSSIBLE_MODES])
         self.where = w.HTML()
         self.away = small("×", f"take {guest} away")
         self.rights = Rights(model, edit, guest)

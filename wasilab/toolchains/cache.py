@@ -99,9 +99,8 @@ def load(key: str) -> CacheEntry | None:
     path = _path(key)
     try:
         with open(path, "rb", buffering=0) as file:
-            head = os.pread(file.fileno(), 4, 0)
-            head = os.pread(file.fileno(), int.from_bytes(head, "little"), 4)
-            wasm = os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 4 + len(head))
+            head = file.read(int.from_bytes(file.read(4), "little"))
+            wasm = file.read()
     except OSError:
         return None
     try:

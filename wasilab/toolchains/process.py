@@ -10,10 +10,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import queue
 import selectors
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -26,6 +28,7 @@ from .diagnostics import CompileInterrupted, ToolchainError
 
 STEP = 0.05
 """Seconds between two looks at the interrupt."""
+PIPES_CAN_BE_SELECTED = os.name != "nt"
 _FIRST_REPORT, _REPORT_STEP = 0.5, 0.25
 """Seconds before the first progress report, and between two."""
 _STUCK_STEP = 0.5
@@ -106,10 +109,8 @@ def run_group(
         watch = _Watch(process.pid, argv[0], start, bounds)
         assert process.stdout is not None
         pipe = process.stdout.fileno()
-        os.set_blocking(pipe, False)
         next_report = _FIRST_REPORT
-        with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
+        with _reading(pipe) as read:
             while True:
                 if stop():
                     raise CompileInterrupted("the compile was interrupted")
@@ -118,13 +119,10 @@ def run_group(
                 if on_progress is not None and elapsed >= next_report:
                     on_progress(elapsed, sentence(elapsed))
                     next_report = elapsed + _REPORT_STEP
-                if selector.select(STEP):
-                    try:
-                        data = os.read(pipe, 65536)
-                    except BlockingIOError:
-                        continue
-                    if not data:
-                        break
+                data = read(STEP)
+                if data == b"":
+                    break
+                if data is not None:
                     total += len(data)
                     kept += data[: max(0, OUTPUT_LIMIT - len(kept))]
                 elif process.poll() is not None:
@@ -249,10 +247,57 @@ def out_of_memory(output: str, finished: Finished, bounds: ProcessBounds) -> str
     return f"a compiler may take {exact_size(bounds.memory)} of memory; raise it with --max-compile-memory"
 
 
+Read = Callable[[float], bytes | None]
+"""Waits for so many seconds for output: some of it, b"" at its end, None if there was none."""
+
+
+@contextlib.contextmanager
+def _reading(pipe: int) -> Iterator[Read]:
+    """A way to read a pipe that ends in time: by a selector, or by a thread where pipes have none (Windows)."""
+    if not PIPES_CAN_BE_SELECTED:
+        yield _read_by_thread(pipe)
+        return
+    os.set_blocking(pipe, False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+
+        def read(seconds: float) -> bytes | None:
+            if not selector.select(seconds):
+                return None
+            try:
+                return os.read(pipe, 65536)
+            except BlockingIOError:
+                return None
+
+        yield read
+
+
+def _read_by_thread(pipe: int) -> Read:
+    found: queue.Queue[bytes] = queue.Queue(maxsize=16)
+
+    def work() -> None:
+        data = b"+"
+        while data:
+            try:
+                data = os.read(pipe, 65536)
+            except OSError:  # closed, since the compile was ended
+                data = b""
+            found.put(data)
+
+    threading.Thread(target=work, name="wasilab compiler output", daemon=True).start()
+
+    def read(seconds: float) -> bytes | None:
+        try:
+            return found.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    return read
+
+
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End the whole group: the children outlive a killed compiler driver otherwise."""
-    with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill_group(process)
     process.wait()
     if process.stdout is not None:
         process.stdout.close()
@@ -262,5 +307,14 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 @atexit.register
 def _kill_all() -> None:
     for process in list(_alive):
+        _kill_group(process)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if hasattr(os, "killpg"):
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
+    else:  # Windows: taskkill ends a process with its children
+        command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        with contextlib.suppress(OSError):
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)

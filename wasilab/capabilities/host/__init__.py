@@ -8,5 +8,9 @@ from __future__ import annotations
 from ...lazy import attach
 
 __getattr__ = attach(
-    __name__, {"copydir": "copydir", "internet": "internet", "network": "network", "sockets": "sockets"}
+    __name__,
+    {
+        "copydir": "copydir", "internet": "internet", "network": "network", "plainfolder": "plainfolder",
+        "sockets": "sockets",
+    },
 )

@@ -16,9 +16,10 @@ from ...text.escape import visible
 from ..memory.changes import ApplyError, Baseline, Changes, Modified
 from ..memory.memdir import walk_nodes
 from ..memory.memtree import DirNode, FileNode, LinkNode, Node
-from ..protocols import Directory, File, FileType, OpenHow
+from ..protocols import FileType, OpenHow
 from .folder import HostFolder
 from .hostfile import HostFile
+from .plainfolder import PlainFolder
 
 _NAMED = 5
 """Paths that an error message names."""
@@ -27,14 +28,14 @@ _NAMED = 5
 class Applier:
     """Applies `changes`, made against `baseline`, to the open `folder` whose absolute path was `real`."""
 
-    def __init__(self, changes: Changes, baseline: Baseline, folder: HostFolder, real: str) -> None:
+    def __init__(self, changes: Changes, baseline: Baseline, folder: HostFolder | PlainFolder, real: str) -> None:
         self._changes = changes
         self._baseline = baseline
         self._folder = folder
         self._real = real
         self._before = baseline.paths
         self._now = dict(walk_nodes(baseline.root))
-        self._host = folder
+        self._host: HostFolder | PlainFolder = folder
         self._path = ""
         """The path that the current step is about."""
         self._undo: list[tuple[str, Callable[[], None]]] = []
@@ -51,7 +52,13 @@ class Applier:
             )
         self._host = self._folder.reopened(writable=True)
         try:
-            self._check()
+            try:
+                self._check()
+            except OSError as error:
+                raise ApplyError(
+                    f"cannot apply the changes to the folder {self._folder.name!r}: {error.strerror or error}; nothing "
+                    "was applied"
+                ) from error
             try:
                 self._take_away()
                 self._put_in_place()
@@ -91,7 +98,7 @@ class Applier:
         # A name in it that was not copied (new, or a FIFO) would keep the directory from being removed.
         folder = self._host.open(path, OpenHow(directory=True, follow=False))
         try:
-            assert isinstance(folder, HostFolder)
+            assert isinstance(folder, (HostFolder, PlainFolder))
             entries = folder.list()
             return not folder.hidden and all(f"{path}/{entry.name}" in self._before for entry in entries)
         finally:
@@ -222,7 +229,7 @@ class Applier:
             )
 
 
-def _fill(file: File | Directory, data: bytes) -> None:
+def _fill(file: object, data: bytes) -> None:
     """Let `data` be the whole contents of an open file, and close it."""
     assert isinstance(file, HostFile)
     try:

@@ -15,6 +15,7 @@ from ..refusal import DeniedBy, Refused
 from ..uncopyable import Uncopyable
 from .apply import Applier
 from .folder import MAX_COPY, BadFolder, HostFolder
+from .plainfolder import PlainFolder
 
 
 class CopyDir(Uncopyable, MemDir):
@@ -27,7 +28,7 @@ class CopyDir(Uncopyable, MemDir):
     """What a guest leaves in it may be written to the host."""
 
     def __init__(
-        self, folder: HostFolder, real: str, *, max_bytes: int = MAX_COPY, max_names: int = MAX_NAMES
+        self, folder: HostFolder | PlainFolder, real: str, *, max_bytes: int = MAX_COPY, max_names: int = MAX_NAMES
     ) -> None:
         super().__init__(max_bytes=max_bytes, max_names=max_names)
         self.skipped: dict[str, str] = {}
@@ -56,7 +57,7 @@ class CopyDir(Uncopyable, MemDir):
 class _Copier:
     """Copies a tree into memory: nothing is followed, only regular files are opened."""
 
-    def __init__(self, folder: HostFolder, into: DirNode, skipped: dict[str, str]) -> None:
+    def __init__(self, folder: HostFolder | PlainFolder, into: DirNode, skipped: dict[str, str]) -> None:
         self._folder = folder
         self._into = into
         self._tree = into.tree
@@ -71,7 +72,7 @@ class _Copier:
             try:
                 place = self._folder.open(path or ".", OpenHow(directory=True, follow=False))
                 try:
-                    assert isinstance(place, HostFolder)
+                    assert isinstance(place, (HostFolder, PlainFolder))
                     stat = place.stat()  # before it is listed, which changes its access time
                     todo += self._copy_names(place, f"{path}/" if path else "", node)
                     node.atim, node.mtim = stat.atim, stat.mtim
@@ -80,7 +81,7 @@ class _Copier:
             except OSError as error:
                 self._skip(path, error)
 
-    def _copy_names(self, place: HostFolder, prefix: str, into: DirNode) -> list[tuple[str, DirNode]]:
+    def _copy_names(self, place: HostFolder | PlainFolder, prefix: str, into: DirNode) -> list[tuple[str, DirNode]]:
         """Copy the names in the directory `place`; return its subdirectories, to be filled."""
         inner = []
         entries = sorted(place.list())
@@ -105,7 +106,7 @@ class _Copier:
             raise error
         self._skipped[path] = error.strerror or str(error)
 
-    def _copy_one(self, place: HostFolder, entry: Entry) -> Node | None:
+    def _copy_one(self, place: HostFolder | PlainFolder, entry: Entry) -> Node | None:
         stat = place.stat_path(entry.name, False)
         node: Node
         if stat.filetype is FileType.DIRECTORY:

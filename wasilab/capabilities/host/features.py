@@ -14,7 +14,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 _without = os.environ.get("WASILAB_TEST_WITHOUT", "").split(",")
 
@@ -22,6 +22,12 @@ HAS_DIR_FD = os.open in os.supports_dir_fd and "dir_fd" not in _without
 """Whether a path can be resolved relative to the descriptor of a directory (openat(2) and its like)."""
 LINUX = sys.platform == "linux" and HAS_DIR_FD and "linux" not in _without
 """Whether Linux's own features may be used."""
+
+Mode = Literal["ro", "rw", "copy"]
+POSSIBLE_MODES: tuple[Mode, ...] = ("ro", "rw", "copy") if HAS_DIR_FD else ("copy",)
+"""The modes in which a folder can be granted: where a guest cannot be kept inside a folder of the host, only a copy."""
+DEFAULT_MODE: Mode = POSSIBLE_MODES[0]
+"""The mode of a folder for which none is named."""
 
 O_PATH: int = getattr(os, "O_PATH", 0) if LINUX else 0
 """Open only to name a file, without any access to it; 0 where there is no such thing."""

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal
 
 from .. import host, memory
 from ..memory.memdir import MAX_NAMES
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import Refused
 from ..uncopyable import Uncopyable
-from .features import READ_DIRECTORY
+from .features import DEFAULT_MODE, HAS_DIR_FD, READ_DIRECTORY, Mode
 from .folder import MAX_COPY, BadFolder, HostFolder
 from .resolve import refuse_procfs
-
-Mode = Literal["ro", "rw", "copy"]
 
 
 class HostDir(Uncopyable):
     """The host folder `path` (a leading "~" is expanded; a link is followed here, where you name it, and nowhere else).
 
     `mode`: "ro" (the default) lets a guest look, "rw" change, "copy" change a copy in memory whose differences can be
-    looked at and applied. `max_bytes` and `max_names` bound such a copy. Raises `BadFolder` when the folder is missing,
-    is a file, or is not open to you.
+    looked at and applied. `max_bytes` and `max_names` bound such a copy. On Windows only "copy" can be had, and is the
+    default. Raises `BadFolder` when the folder is missing, is a file, or is not open to you.
 
     It is a `Directory` itself, whose operations are those of the folder or, in mode "copy", of a copy that is made at
     the first use. `close()` does nothing, so a grant serves many runs; the descriptor goes with the object. Two are
@@ -40,7 +37,7 @@ class HostDir(Uncopyable):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        mode: Mode = "ro",
+        mode: Mode = DEFAULT_MODE,
         *,
         max_bytes: int = MAX_COPY,
         max_names: int = MAX_NAMES,
@@ -62,10 +59,26 @@ class HostDir(Uncopyable):
         """The most bytes that a copy may hold."""
         self.max_names = max_names
         """The most names that a copy may hold."""
-        self._folder = HostFolder(self._open(), self.path, writable=mode == "rw", granted=True)
-        self._copy: host.copydir.CopyDir | None = None
+        self._folder = self._open()
+        self._held: HostFolder | host.copydir.CopyDir | None = None if mode == "copy" else self.fresh()
+        """What its own operations work on; a copy is made at the first use."""
 
-    def _open(self) -> int:
+    def _open(self) -> HostFolder | host.plainfolder.PlainFolder:
+        if HAS_DIR_FD:
+            return HostFolder(self._open_descriptor(), self.path, writable=self.mode == "rw", granted=True)
+        if self.mode != "copy":
+            raise BadFolder(
+                f"cannot grant the folder {self.path!r} as {self.mode}: on this system a program cannot be kept inside "
+                "a folder while others change it; grant it as copy, and apply its changes when they are what you want"
+            )
+        try:
+            folder = host.plainfolder.PlainFolder(self.real, self.path, writable=False)
+            os.listdir(self.real)
+        except (OSError, ValueError) as error:
+            raise BadFolder(f"cannot grant the folder {self.path!r}: {_why(error)}") from None
+        return folder
+
+    def _open_descriptor(self) -> int:
         try:
             fd = os.open(self.real, READ_DIRECTORY)
         except (OSError, ValueError) as error:
@@ -94,6 +107,7 @@ class HostDir(Uncopyable):
         Raises `BadFolder` when the folder is too large to be copied.
         """
         if self.mode != "copy":
+            assert isinstance(self._folder, HostFolder)
             return self._folder
         return host.copydir.CopyDir(self._folder, self.real, max_bytes=self.max_bytes, max_names=self.max_names)
 
@@ -104,13 +118,9 @@ class HostDir(Uncopyable):
         return stat.dev, stat.ino
 
     def _directory(self) -> HostFolder | host.copydir.CopyDir:
-        if self._copy is None:
-            if self.mode != "copy":
-                return self._folder
-            made = self.fresh()
-            assert isinstance(made, host.copydir.CopyDir)
-            self._copy = made
-        return self._copy
+        if self._held is None:
+            self._held = self.fresh()
+        return self._held
 
     def changes(self) -> memory.Changes:
         """How the copy differs from what was copied, where this object itself was used as a directory.

@@ -7,9 +7,7 @@ socket. Where the file was found and whether it may be opened this way is decide
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import resource
 import stat as modes
 from dataclasses import replace
 
@@ -17,6 +15,12 @@ from ..paths import fail
 from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Need, NeedKind, Refused
 from ..uncopyable import Uncopyable
+
+try:
+    import fcntl
+    import resource
+except ImportError:  # Windows: no guest holds a file of the host there
+    fcntl = resource = None  # type: ignore[assignment]
 
 _TYPES = {
     modes.S_IFREG: FileType.REGULAR_FILE,
@@ -71,6 +75,8 @@ RESERVED = 64
 
 
 def _ceiling() -> int:
+    if resource is None:
+        return 1 << 30
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 1 << 30 if limit == resource.RLIM_INFINITY else limit - min(RESERVED, limit // 2)
 

@@ -55,6 +55,8 @@ class _Socket(Uncopyable, BaseFile):
             wait_any(() if writing else fds, fds if writing else (), None, self.interrupt)
 
     def stat(self) -> Stat:
+        if os.name == "nt":  # a socket is not a file there
+            return Stat(0, 0, self.filetype, 1, 0, 0, 0, 0)
         return host_stat(os.fstat(self._open().fileno()))
 
     def flags(self) -> FileFlags:
@@ -214,7 +216,12 @@ class StreamSocket(_Socket):
     def send(self, buffers: Buffers) -> int:
         """Send without waiting (EAGAIN); return the bytes taken. A connection that is gone is EPIPE."""
         filled = [buffer for buffer in buffers if len(buffer)]
-        return self._open().sendmsg(filled) if filled else 0
+        if not filled:
+            return 0
+        connection = self._open()
+        if not hasattr(connection, "sendmsg"):  # Windows
+            return connection.send(b"".join(filled))
+        return connection.sendmsg(filled)
 
     def read(self, buffers: Buffers) -> int:
         return self._wait(lambda: self.recv(buffers)[0], self._nonblock)

@@ -9,6 +9,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+from ...capabilities.host.features import POSSIBLE_MODES, Mode
 from ...capabilities.host.hostdir import HostDir
 from ...grants.grants import Grants
 from ...module.module import Module
@@ -54,6 +55,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     frontend.say(f"{folder}/copy.wasm: {len(module.bytes):,} bytes; among what it can ask for: "
              f"{', '.join(name for names in asks.values() for name in names) or 'nothing outside itself'}")  # fmt: skip
 
+    mode: Mode = "rw" if "rw" in POSSIBLE_MODES else "copy"
     args = ["in/hello.txt", "out/hello.txt"]
     frontend.say(
         f"\n== 2. Run it with nothing granted: wasilab run {shlex.quote(str(folder / 'copy.wasm'))} {' '.join(args)}"
@@ -61,10 +63,11 @@ def execute(request: Request, frontend: Frontend) -> Done:
     refused = _run(module, args, Grants(), frontend)
 
     frontend.say(
-        f"\n== 3. Run it again with two folders granted: --dir {source_folder}::in --dir {target_folder}::out:rw"
+        f"\n== 3. Run it again with two folders granted: --dir {source_folder}::in --dir {target_folder}::out:{mode}"
     )
-    dirs = {"in": HostDir(str(source_folder), mode="ro"), "out": HostDir(str(target_folder), mode="rw")}
+    dirs = {"in": HostDir(str(source_folder)), "out": HostDir(str(target_folder), mode=mode)}
     granted = _run(module, args, Grants(dirs=dirs), frontend)
+    granted.changes.apply()  # of a copy
 
     pictures = []
     for run, name in ((refused, "refused"), (granted, "granted")):
@@ -85,7 +88,8 @@ def execute(request: Request, frontend: Frontend) -> Done:
         f"  {_beside('jupyter')} lab notebooks/00-start-here.ipynb"
         "      (or, in any notebook: %load_ext wasilab, then %%wasi c)\n"
         f"or here:\n  {_beside('wasilab')} run --strace --dir {shlex.quote(str(source_folder))}::in "
-        f"--dir {shlex.quote(str(target_folder))}::out:rw {shlex.quote(str(folder / 'copy.wasm'))} {' '.join(args)}"
+        f"--dir {shlex.quote(str(target_folder))}::out:{mode} "
+        f"{'--apply ' if mode == 'copy' else ''}{shlex.quote(str(folder / 'copy.wasm'))} {' '.join(args)}"
     )
     return Done(0, granted)
 

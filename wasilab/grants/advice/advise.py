@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...capabilities.clocks import Clocks
+from ...capabilities.host.features import DEFAULT_MODE
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
@@ -308,7 +309,7 @@ class _Work:
 
     def _mode(self, directory: HostDir, changed: bool) -> Any:
         if not changed:
-            return "ro"
+            return DEFAULT_MODE
         return "copy" if directory.mode == "copy" and self.keep_copies else "rw"
 
     def _attenuated(self, directory: Directory, use: Use) -> tuple[Directory, str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ...capabilities import host as host_objects
+from ...capabilities.host.features import DEFAULT_MODE
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
@@ -149,18 +150,20 @@ def from_options(options: argparse.Namespace, base: G) -> G:
 
 def parse_dir(text: str) -> tuple[str, HostDir]:
     """`HOST[::GUEST][:ro|:rw|:copy]` -> (guest path, directory). The guest path defaults to the host path as given."""
-    body, mode = text, "ro"
-    head, colon, tail = text.rpartition(":")
+    drive, rest = os.path.splitdrive(text)  # "C:" on Windows, nothing elsewhere
+    body, mode = rest, DEFAULT_MODE
+    head, colon, tail = rest.rpartition(":")
     if colon and tail in MODES and ("::" in head or not head.endswith(":")):  # HOST::ro is a guest path
         body, mode = head, tail
-    elif colon and head and "::" not in text[len(head) - 1 :] and tail and "/" not in tail and not os.path.isdir(text):
+    elif colon and head and "::" not in rest[len(head) - 1 :] and tail and "/" not in tail and not os.path.isdir(text):
         raise GrantError(f"--dir {text}: the mode {tail!r} is not one of ro, rw, copy")
     host, sep, guest = body.partition("::")
     if sep and not guest:
         raise GrantError(f"--dir {text}: the guest path after '::' is empty; write for example {host}::/data")
     if not host:
         raise GrantError(f"--dir {text}: the host directory is empty; write for example .::/data")
-    return (guest if sep else host.rstrip("/") or "/"), host_folder(host, mode)
+    host = drive + host
+    return (guest if sep else host.replace(os.sep, "/").rstrip("/") or "/"), host_folder(host, mode)
 
 
 def parse_env(text: str) -> tuple[str, str]:
@@ -358,5 +361,5 @@ def folder_words(guest: str, host: str, mode: str) -> list[str]:
         raise GrantError(f"the folder {host!r}: flags cannot say its colons, a policy file can")
     body = host if (host.rstrip("/") or "/") == guest else f"{host}::{guest}"
     # The mode is left out where it is the default and nothing could be mistaken for one.
-    usual = mode == "ro" and ":" not in body.replace("::", "", 1)
+    usual = mode == DEFAULT_MODE and ":" not in body.replace("::", "", 1)
     return _option("--dir", body if usual else f"{body}:{mode}")

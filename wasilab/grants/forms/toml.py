@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ...capabilities import host as host_objects
+from ...capabilities.host.features import DEFAULT_MODE
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
@@ -198,7 +199,7 @@ def _directory(guest: str, entry: object, folder: Path) -> Directory:
     if "host" not in entry or "max_bytes" in entry:
         raise GrantError(f'dirs.{guest!r}: write {{ host = "folder", mode = "ro" }} or {{ memory = true }}')
     host = Path(_kind(entry, "host", str)).expanduser()
-    return host_folder(str(host if host.is_absolute() else folder / host), _kind(entry, "mode", str, "ro"))
+    return host_folder(str(host if host.is_absolute() else folder / host), _kind(entry, "mode", str, DEFAULT_MODE))
 
 
 def read_input(path: Path) -> bytes:

@@ -13,6 +13,7 @@ import posixpath
 import stat as modes
 from dataclasses import replace
 
+from ...capabilities.host.features import DEFAULT_MODE
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import BaseDirectory, Directory, Entry, File, OpenHow, Stat
 from ...capabilities.refusal import DeniedBy, Refused
@@ -140,7 +141,7 @@ def _host_folder(path: str, access: Access) -> HostDir:
     if not modes.S_ISDIR(os.stat(path).st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     try:
-        folder = HostDir(path, mode="rw" if access == "change" else "ro")
+        folder = HostDir(path, mode="rw" if access == "change" else DEFAULT_MODE)
     except ValueError as error:
         raise OSError(errno.EACCES, str(error)) from None
     if folder.real != path:  # a link was put there while the person read the question

@@ -7,11 +7,10 @@ is advanced to its earliest deadline, which is reported.
 
 from __future__ import annotations
 
-import select
 import time
 
 from ...capabilities.protocols import FileType
-from ...capabilities.waiting import wait_any
+from ...capabilities.waiting import hung_up, wait_any
 from ..errnos import Errno, WasiError
 from ..fdtable import Descriptor
 from ..host import Host
@@ -136,7 +135,7 @@ class _Poll:
         can_read, can_write = wait_any(readers, writers, timeout, self.host.interrupt)
         for fd, descriptor, sub in self.waits:
             if fd in (can_read if sub.type == _FD_READ else can_write):
-                flags = _HANGUP if descriptor.filetype in _SOCKETS and _hung_up(fd) else 0
+                flags = _HANGUP if descriptor.filetype in _SOCKETS and hung_up(fd) else 0
                 try:
                     self.events.append(self._ready(descriptor, sub, flags))
                 except OSError as error:
@@ -173,10 +172,3 @@ class _Poll:
             self.collect(left)
             self.due()
         return self.events
-
-
-def _hung_up(fd: int) -> bool:
-    poller = select.poll()
-    poller.register(fd, select.POLLIN | getattr(select, "POLLRDHUP", 0))
-    gone = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
-    return any(events & gone for _, events in poller.poll(0))
