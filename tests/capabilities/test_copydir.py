@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wasilab.capabilities.host import features, hostdir
-from wasilab.capabilities.host.copydir import CopyDir
+from wasilab.capabilities.host.copies.copydir import CopyDir
+from wasilab.capabilities.host.copies.plainfolder import PlainFolder
 from wasilab.capabilities.host.folder import BadFolder, HostFolder
 from wasilab.capabilities.host.hostdir import HostDir
 from wasilab.capabilities.host.hostfile import HostFile
-from wasilab.capabilities.host.plainfolder import PlainFolder
 from wasilab.capabilities.memory.changes import ApplyError, Changes
 from wasilab.capabilities.protocols import OpenHow
 from wasilab.capabilities.refusal import Refused

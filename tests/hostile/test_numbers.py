@@ -74,7 +74,7 @@ def test_the_last_offsets(yard: Yard, kind: str, offset: int) -> None:
 )
 def test_sizes_that_no_file_has(yard: Yard, kind: str, size: int, errnos: set[str]) -> None:
     run = opened(yard, kind).call("fd_filestat_set_size", 4, size).call("fd_filestat_set_size", 4, 3).run()
-    assert run.errnos()[1] in (errnos | {"NOSPC", "INVAL"} if kind == "memory" else errnos | {"INVAL"})
+    assert run.errnos()[1] in errnos | {"NOSPC", "INVAL"}
     assert run.errnos()[2] == "SUCCESS"
 
 

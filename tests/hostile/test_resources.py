@@ -382,7 +382,7 @@ def test_a_folder_in_memory_has_a_quota() -> None:
 def test_holes_count_against_the_quota(how: str) -> None:
     memory = wasilab.MemDir(max_bytes=100_000)
     guest = (
-        Guest(grants=wasilab.Grants(dirs={"/m": memory}))
+        Guest(grants=wasilab.Grants(dirs={"/m": memory}, limits=Limits(bytes_written=None)))
         .iovec(IOVECS, (BUFFER, 10))
         .open("new", oflags=CREAT, rights=ALL)
     )

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import wasilab
-from wasilab.capabilities.host import resolve
+from wasilab.capabilities.host import features
 from wasilab.engine.instances import Live
 from wasilab.runs.prepare import Prepared, RunOptions
 from wasilab.wasi.preview1.spec import SNAPSHOT1
@@ -138,7 +138,7 @@ def through(door: str) -> Program:
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Resolve by openat2, or by the manual walk alone."""
     if request.param == "walk":
-        monkeypatch.setattr(resolve, "_syscall", None)
+        monkeypatch.setattr(features, "SYSCALL", None)
     return str(request.param)
 
 

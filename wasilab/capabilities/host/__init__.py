@@ -10,7 +10,7 @@ from ...lazy import attach
 __getattr__ = attach(
     __name__,
     {
-        "copydir": "copydir", "internet": "internet", "network": "network", "plainfolder": "plainfolder",
-        "sockets": "sockets",
+        "copydir": "copies.copydir", "internet": "internet", "network": "network",
+        "plainfolder": "copies.plainfolder", "sockets": "sockets",
     },
 )

@@ -1,5 +1,5 @@
-from . import copydir as copydir
 from . import internet as internet
 from . import network as network
-from . import plainfolder as plainfolder
 from . import sockets as sockets
+from .copies import copydir as copydir
+from .copies import plainfolder as plainfolder

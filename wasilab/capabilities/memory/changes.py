@@ -2,7 +2,7 @@
 
 A `Baseline` remembers a tree in memory as it was copied; `changes()` compares. Because files in memory keep their
 inode under a rename, a renamed file is known as such and not guessed from its contents. Writing the changes to a host
-is not done here: whoever made the copy gives the function that does (`host/copydir.py`).
+is not done here: whoever made the copy gives the function that does (`host/copies/copydir.py`).
 """
 
 from __future__ import annotations

@@ -439,7 +439,7 @@ def writable(host: Host, buffers: list[memoryview], gap: int = 0) -> list[memory
         raise _too_many()
     room = host.most_written - host.written - gap
     if sum(map(len, buffers)) > room:
-        host.require_bytes(gap + 1)
+        host.require_bytes(gap + 1, "the write" if gap else "this")
         return _cut(buffers, room)
     return buffers
 

@@ -11,10 +11,10 @@ import errno
 import os
 import stat as modes
 
-from ..paths import check_path, escape, fail
-from ..protocols import Entry, FileType, OpenHow, Stat
-from ..uncopyable import Uncopyable
-from .hostfile import HostFile, host_filetype, host_stat
+from ...paths import check_path, escape, fail
+from ...protocols import Entry, FileType, OpenHow, Stat
+from ...uncopyable import Uncopyable
+from ..hostfile import HostFile, host_filetype, host_stat
 
 
 class PlainFolder(Uncopyable):

@@ -12,13 +12,13 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from ...text.escape import visible
-from ..memory.changes import ApplyError, Baseline, Changes, Modified
-from ..memory.memdir import walk_nodes
-from ..memory.memtree import DirNode, FileNode, LinkNode, Node
-from ..protocols import FileType, OpenHow
-from .folder import HostFolder
-from .hostfile import HostFile
+from ....text.escape import visible
+from ...memory.changes import ApplyError, Baseline, Changes, Modified
+from ...memory.memdir import walk_nodes
+from ...memory.memtree import DirNode, FileNode, LinkNode, Node
+from ...protocols import FileType, OpenHow
+from ..folder import HostFolder
+from ..hostfile import HostFile
 from .plainfolder import PlainFolder
 
 _NAMED = 5

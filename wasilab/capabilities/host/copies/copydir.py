@@ -7,14 +7,14 @@ was copied. The guest itself never reaches the host.
 
 from __future__ import annotations
 
-from ..memory.changes import Baseline, Changes
-from ..memory.memdir import MAX_NAMES, MemDir
-from ..memory.memtree import DirNode, FileNode, LinkNode, Node
-from ..protocols import Entry, FileType, OpenHow
-from ..refusal import DeniedBy, Refused
-from ..uncopyable import Uncopyable
+from ...memory.changes import Baseline, Changes
+from ...memory.memdir import MAX_NAMES, MemDir
+from ...memory.memtree import DirNode, FileNode, LinkNode, Node
+from ...protocols import Entry, FileType, OpenHow
+from ...refusal import DeniedBy, Refused
+from ...uncopyable import Uncopyable
+from ..folder import MAX_COPY, BadFolder, HostFolder
 from .apply import Applier
-from .folder import MAX_COPY, BadFolder, HostFolder
 from .plainfolder import PlainFolder
 
 

@@ -1,0 +1,1 @@
+"""Copies of host folders in memory: made, and their changes applied to the folder."""
