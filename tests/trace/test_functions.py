@@ -180,3 +180,12 @@ def test_a_library_look_up_is_in_every_format(tmp_path: Path, suffix: str) -> No
         assert Trace.load(path)[1].name == "library_lookup"
     elif suffix != ".wtrace":
         assert b"library_lookup" in path.read_bytes()
+
+
+def test_a_library_look_up_is_a_refusal_with_its_path_and_need() -> None:
+    (refusal,) = looked_up().denied
+    assert refusal.sentence == (
+        r"The program's own C library refused '/etc/pass\x1bwd' without asking the host: no granted directory (/data) "
+        "holds it"
+    )
+    assert refusal.need == Need(NeedKind.DIRECTORY, "/etc/pass\x1bwd")

@@ -54,7 +54,7 @@ def test_a_search_for_directories_that_finds_none_is_reported() -> None:
     b.call("fd_prestat_get", 3, 64, errno=8)
     b.write_text(2, b"open: no such file\n")
     (refusal,) = b.trace().denied
-    assert refusal.sentence.startswith("the guest looked for granted directories and found none")
+    assert refusal.sentence.startswith("the program looked for granted directories and found none")
     assert refusal.need == Need(NeedKind.DIRECTORY)
     assert refusal.seq == 0
 

@@ -50,7 +50,7 @@ def test_a_refusal_by_the_programs_own_library_is_told(shown: Callable[..., Pane
     it.button_run.click()
     assert "no call was refused" in it.verdict.value
     (box,) = it.refusals.children
-    assert "the granted directories (data)" in box.children[0].value
+    assert "no granted directory (data) holds it" in box.children[0].value
     assert "?" in box.children[0].value, "only its words are known"
     it.model.put(Grants())
     it.button_run.click()

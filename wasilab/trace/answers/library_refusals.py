@@ -1,10 +1,11 @@
-"""What a program's own library refused without asking the host, as far as a run can show it.
+"""A guess at what a program's own library refused without asking the host, from what a run shows.
 
-Where directories are granted and a program names a path outside all of them, wasi-libc (and what stands on it, such as
-Rust's standard library) compares the path with the directories' names and answers ENOTCAPABLE by itself: no call is
-made. What a run does show: whether the library's words stand in stderr although the host never answered so; which
-paths the program was given or complained of, that lie in no granted directory and that no call ever named; and whether
-it looked its directories up only then. Each finding says on what it rests, and none of them says more.
+Where directories are granted and a program names a path outside all of them, wasi-libc (and what is built on it, such
+as Rust's standard library) compares the path with the directories' names and fails by itself: no call is made. A
+program that is compiled and run in the lab reports such a path, which is then in the trace (`wasi/library.py`). Of any
+other program a run shows this much: whether stderr has the library's words although the host never answered so; which
+paths the program was given or complained of that no granted directory holds and no call named; whether it looked the
+directories up only then. A finding says what it rests on. Not for: refused calls (`refusals.py`).
 """
 
 from __future__ import annotations
@@ -13,28 +14,39 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from ...capabilities.refusal import Need, NeedKind
 from ...text.escape import visible
+from ...wasi.library import LIBRARY_LOOKUP
 from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Errno
 from ..calls import Calls
 
+REPORTED = "library_lookups"
+"""The metadata entry that says that the program reports what its library refuses: then nothing is guessed."""
+MOST = 1 << 16
+"""Characters of stderr that are looked through, from its end."""
 _PHRASES = ("capabilities insufficient", "pre-opened file descriptor")
 """What wasi-libc and Rust's standard library say of ENOTCAPABLE, and of a path that no directory holds."""
 _RUST = re.compile(r'pre-opened file descriptor through which "((?:[^"\\]|\\.){1,4096})" could be opened')
 _PERROR = re.compile(r"^(?:[^\n:]{1,200}: )??([^\n:]{1,4096}): Capabilities insufficient", re.MULTILINE)
-_NAMED = re.compile(r"""["'`]([^"'`\n]{2,4096})["'`]|(?<![\w:/.])(/[\w./+@-]{2,4096})""")
+_QUOTED = re.compile(r"""["'`]([^"'`\n]{2,4096})["'`]|(?<![\w:/.])(/[\w./+@-]{2,4096})""")
+_FILE_NAME = re.compile(r"[\w+-][\w.+ -]*\.[A-Za-z]\w{0,5}")
 _ABSENT = "no such file"
 _COMPLAINTS = (_ABSENT, "not found", "cannot", "can't", "could not", "unable", "fail", "denied", "error")
-STDERR = "stderr"
-ABSENT = "an error message"
-MOST = 1 << 16
-"""Characters of stderr that are looked through, from its end."""
-_LOOKED_UP = SNAPSHOT1["fd_prestat_get"].number
-_OPENING = frozenset(call.number for call in SNAPSHOT1.values() if call.family == "path")
-_DISCOVERY = frozenset(SNAPSHOT1[name].number for name in ("fd_prestat_get", "fd_prestat_dir_name"))
+_LOOK_UP = SNAPSHOT1["fd_prestat_get"].number
+_PATH_CALLS = frozenset(call.number for call in SNAPSHOT1.values() if call.family == "path")
+_LOOKING_UP = frozenset(SNAPSHOT1[name].number for name in ("fd_prestat_get", "fd_prestat_dir_name"))
 _OF_MAIN = frozenset(SNAPSHOT1[name].number for name in ("fd_write", "fd_read", "path_open", "path_filestat_get"))
+
+
+class _Source(Enum):
+    """Where a path was found."""
+
+    STDERR = "stderr"
+    ABSENT = "stderr, as missing"
+    ARGUMENT = "an argument"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +56,9 @@ class LibraryRefusal:
     path: str
     """The path, safe to print; "" where only the library's words are known."""
     sure: bool
-    """Whether nothing else explains it; else it is likely."""
+    """Whether nothing else explains the run; otherwise it is likely."""
     sentence: str
-    """What happened, and on what that rests."""
+    """What happened, and what that rests on."""
 
     @property
     def need(self) -> Need:
@@ -57,109 +69,91 @@ class LibraryRefusal:
 def library_refusal(trace: Calls, stderr: str) -> LibraryRefusal | None:
     """What the program's library refused by itself in a run that failed, None where nothing points to it.
 
-    `stderr`: what the program wrote to it. A trace that lost calls shows nothing, nor does one in which the host
-    refused something: that is told elsewhere.
+    `stderr` is what the program wrote to it. A trace that lost calls shows nothing; where the host or the program
+    itself reported a refusal, that is the answer.
     """
     granted = _granted(trace)
-    if not granted or trace.dropped or (trace.column("denied_by") != 0).any():
+    reported = bool(trace.meta.get(REPORTED)) or (trace.column("call") == LIBRARY_LOOKUP.number).any()
+    if not granted or trace.dropped or reported or (trace.column("denied_by") != 0).any():
         return None
-    said = any(words in stderr.lower() for words in _PHRASES)
+    said = any(phrase in stderr.lower() for phrase in _PHRASES)
     if (trace.column("errno") == int(Errno.NOTCAPABLE)).any():
         said = False  # the host did answer so: the words may be about that
-    names = visible(", ".join(name.decode("utf-8", "backslashreplace") for name in granted))
-    asked = {_normal(path.decode("utf-8", "replace")) for path in trace.store.paths}
+    named = {_normal(path.decode("utf-8", "replace")) for path in trace.store.paths}
     late = _looked_up_late(trace)
     for path, source in _candidates(trace, stderr):
-        if not _held(path, granted) and _normal(path) not in asked:
-            return _explain(visible(path), source, names, said, late)
-    if not said:
-        return None
-    sentence = (
-        f"No call was refused: a path outside the granted directories ({names}) is refused by the program's own "
-        "library, which asks nobody, and its words are in stderr. Grant the folder that it is in, under the name that "
-        "the program uses."
-    )
-    return LibraryRefusal("", False, sentence)
+        if not _is_inside(path, granted) and _normal(path) not in named:
+            return _explain(path, granted, *_evidence(source, said, late))
+    return _explain("", granted, False, "stderr has the words in which it says so") if said else None
 
 
 def path_in_output(trace: Calls, stderr: str) -> str:
-    """A path that the program was given or speaks of and that no granted directory holds; "" where there is none."""
+    """A path that the program was given or complains of and that no granted directory holds; "" where there is none."""
     granted = _granted(trace)
-    return next((visible(path) for path, _ in _candidates(trace, stderr) if not _held(path, granted)), "")
+    return next((visible(path) for path, _ in _candidates(trace, stderr) if not _is_inside(path, granted)), "")
 
 
 def _granted(trace: Calls) -> list[bytes]:
     return [life.preopen for life in trace.lives.values() if life.preopen is not None]
 
 
-def _explain(path: str, source: str, granted: str, said: bool, late: bool) -> LibraryRefusal:
-    none = f"no granted directory ({granted}) holds it, and no call asked for it"
-    sure = late or source == ABSENT or (said and source == STDERR)
-    if source == ABSENT:
-        sentence = (
-            f"No call was refused: {path} is outside the granted directories ({granted}), and the program's own "
-            "library found nothing there without asking. Grant the folder that it is in, or an empty one in memory."
-        )
-    elif late:
-        sentence = (
-            f"The program's own library refused {path!r}: {none}, though the directories were looked up then, which it "
-            f"does at the first use of a path."
-        )
-    elif sure:
-        sentence = (
-            f"The program's own library refused {path!r}: it says so in stderr, {none}, and the host gave no such "
-            f"answer."
-        )
-    elif said:
-        sentence = (
-            f"The program's own library refused a path, by what stderr says: most likely {path!r}, which {source} "
-            f"names; {none}."
-        )
-    else:
-        sentence = (
-            f"No call was refused, but {source} names {path!r}: {none}. A program's own library refuses such a path "
-            f"without asking; that is likely here, not certain."
-        )
+def _evidence(source: _Source, said: bool, late: bool) -> tuple[bool, str]:
+    """(whether it is certain, what it rests on)."""
+    if source is _Source.ABSENT:
+        return True, "stderr calls it missing (an empty folder in memory may be enough)"
+    if late:
+        return True, "the directories were looked up only then, as is done at the first use of a path"
+    if said and source is _Source.STDERR:
+        return True, "stderr says so, and the host gave no such answer"
+    if said:
+        return False, f"stderr says that a path was refused, and {source.value} names this one"
+    return False, f"{source.value} names it"
+
+
+def _explain(path: str, granted: list[bytes], sure: bool, evidence: str) -> LibraryRefusal:
+    path = visible(path)
+    directories = visible(", ".join(name.decode("utf-8", "backslashreplace") for name in granted))
+    refused = f"{'refused' if sure else 'probably refused'} {repr(path) if path else 'a path'}"
+    outside = f"no granted directory ({directories}) holds it" + (", and no call named it" if path else "")
+    sentence = f"The program's own library {refused} without asking the host: {outside}. The evidence: {evidence}."
     return LibraryRefusal(path, sure, sentence)
 
 
-def _candidates(trace: Calls, stderr: str) -> Iterator[tuple[str, str]]:
-    """(path, where it was found) of the paths that the program spoke of or was given, the surest first."""
+def _candidates(trace: Calls, stderr: str) -> Iterator[tuple[str, _Source]]:
+    """(path, where it was found) of the paths that the program complained of or was given, the most certain first."""
     stderr = stderr[-MOST:]
     for match in _RUST.finditer(stderr):
-        yield match[1], STDERR
+        yield match[1], _Source.STDERR
     for match in _PERROR.finditer(stderr):
-        if _is_a_path(match[1].strip()):  # else it is a label of the program's own
-            yield match[1].strip(), STDERR
+        if _is_path(match[1].strip()):  # otherwise it is a label of the program's own
+            yield match[1].strip(), _Source.STDERR
     args = trace.meta.get("args")
     for text in args if isinstance(args, list) else ():
         # An option may hold it: --config=/etc/app.conf
         path = text.rpartition("=")[2] if isinstance(text, str) and text.startswith("-") else text
-        if isinstance(path, str) and _is_a_path(path):
-            yield path, "an argument"
+        if isinstance(path, str) and _is_path(path):
+            yield path, _Source.ARGUMENT
     for line in stderr.splitlines():
-        if not any(words in line.lower() for words in _COMPLAINTS):
+        if not any(complaint in line.lower() for complaint in _COMPLAINTS):
             continue
-        for match in _NAMED.finditer(line):
+        for match in _QUOTED.finditer(line):
             path = match[1] or match[2].rstrip(".,:;")
-            if _is_a_path(path):
-                yield path, ABSENT if _ABSENT in line.lower() else STDERR
+            if _is_path(path):
+                yield path, _Source.ABSENT if _ABSENT in line.lower() else _Source.STDERR
 
 
-def _is_a_path(text: str) -> bool:
-    return "/" in text.strip("/") or (text.startswith("/") and len(text) > 1) or bool(
-        re.fullmatch(r"[\w+-][\w.+ -]*\.[A-Za-z]\w{0,5}", text)
-    )
+def _is_path(text: str) -> bool:
+    absolute = text.startswith("/") and len(text) > 1
+    return absolute or "/" in text.strip("/") or bool(_FILE_NAME.fullmatch(text))
 
 
 def _normal(path: str) -> str:
-    """A path as wasi-libc compares it: without what stands for the place where everything begins."""
-    normal = posixpath.normpath("/" + path.lstrip("/"))
-    return normal.lstrip("/")
+    """A path as wasi-libc compares it: relative to the root, without "." and ".."."""
+    return posixpath.normpath("/" + path.lstrip("/")).lstrip("/")
 
 
-def _held(path: str, granted: list[bytes]) -> bool:
-    """Whether the name of a granted directory is the beginning of the path, as wasi-libc finds it."""
+def _is_inside(path: str, granted: list[bytes]) -> bool:
+    """Whether the name of a granted directory is the beginning of the path, by wasi-libc's rule."""
     wanted = _normal(path)
     for name in granted:
         prefix = _normal(name.decode("utf-8", "replace"))
@@ -169,13 +163,14 @@ def _held(path: str, granted: list[bytes]) -> bool:
 
 
 def _looked_up_late(trace: Calls) -> bool:
-    """Whether the directories were looked up after the program had begun, and no path was asked for then.
+    """Whether the directories were looked up after the program had begun, and no path was asked for afterwards.
 
-    Newer libraries do so at the first use of a path, older ones always at the start, which tells nothing.
+    Newer libraries look them up at the first use of a path. Older ones do so at the start of every program, which says
+    nothing.
     """
     calls = trace.column("call").tolist()
-    if _LOOKED_UP not in calls:
+    if _LOOK_UP not in calls:
         return False
-    first = calls.index(_LOOKED_UP)
-    after = [call for call in calls[first:] if call not in _DISCOVERY]
-    return bool(_OF_MAIN.intersection(calls[:first])) and not _OPENING.intersection(after)
+    first = calls.index(_LOOK_UP)
+    after = [call for call in calls[first:] if call not in _LOOKING_UP]
+    return bool(_OF_MAIN.intersection(calls[:first])) and not _PATH_CALLS.intersection(after)

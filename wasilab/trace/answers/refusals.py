@@ -1,16 +1,19 @@
 """Refused calls in words, each with what was needed.
 
-For: `Trace.denied`, the report, `--refused`. The sentence is what the host or capability said when it refused (the
-payload's reason); here it gets the call and the path. What was needed is a value (`Need`): how it is granted is said in
-`grants/remedy.py`.
+For: `Trace.denied`, the report, `--refused`. The sentence is what the host or a capability said when it refused (the
+payload's reason), with the call and the path before it. What was needed is a value (`Need`); `grants/remedy.py` says
+how it is granted.
 
-A program that opens a file without any granted directory makes no call that could be refused: its C library asks
-`fd_prestat_get` for each granted directory, is told EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
-That search is reported here as a refusal of its own, derived from the trace. Go's library searches at the start of
-every program, and asks for a file outside all of them by a descriptor that cannot be (-1): there the search alone
-tells nothing, and those calls are the refusals. When directories *are* granted and the program opens a path outside all
-of them, a C library refuses by itself and nothing reaches the host: no trace can show it. A standard stream that was
-not granted is derived as well: to the guest it is just not open (EBADF).
+Some refusals are derived from other calls, since nothing refused them as such:
+
+- A program that opens a file without any granted directory makes no call that could be refused. Its C library asks
+  `fd_prestat_get` for each granted directory, gets EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
+- Go's library looks for directories at the start of every program, and asks for a file outside all of them relative to
+  descriptor -1. There the search says nothing, and those calls are the refusals.
+- A standard stream that was not granted is not open to the guest (EBADF).
+
+A path outside all granted directories is refused by the program's own C library. Where the program reports it, it is in
+the trace (`wasi/library.py`); otherwise `library_refusals.py` guesses. Not for: that guess.
 """
 
 from __future__ import annotations
@@ -24,14 +27,16 @@ import numpy as np
 
 from ...capabilities.refusal import DeniedBy, Need, NeedKind
 from ...text.escape import visible
+from ...wasi.library import LIBRARY_LOOKUP
 from ...wasi.preview1 import spec
+from ...wasi.types import Errno
 from ..calls import Calls
 from ..columns.places import Places
 from .event import CallEvent
 from .tabular import noted_lines, notes_html
 
 _PRESTAT = spec.SNAPSHOT1["fd_prestat_get"].number
-_BADF = 8
+_BADF = int(Errno.BADF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class Refusal:
     """The source line of the call, `file:line`, where it is known."""
     count: int = 1
     remedy: str = ""
-    """The smallest grant that would allow it as text, where somebody said so (`Refusals.with_remedies`)."""
+    """The smallest grant that would allow it, as text; set by `Refusals.with_remedies`."""
 
     def __str__(self) -> str:
         times = f" ({self.count:,} times)" if self.count > 1 else ""
@@ -66,7 +71,7 @@ class Refusals:
     def __init__(self, entries: list[Refusal], notes: tuple[str, ...] = ()) -> None:
         self.entries = entries
         self.notes = notes
-        """A person's notes on the calls, a line each."""
+        """The notes that a person made on calls, a line each."""
 
     @classmethod
     def from_calls(cls, trace: Calls) -> Refusals:
@@ -128,12 +133,15 @@ def _refusal(trace: Calls, rows: list[int], lines: Places) -> Refusal:
     asked = _asked(event)
     by = event.denied_by if isinstance(event.denied_by, DeniedBy) else DeniedBy.POLICY
     reason = visible(event.reason).rstrip(".")
-    sentence = f"{asked} was refused: {reason or _WHY[by]}"
+    if event.family == LIBRARY_LOOKUP.family and reason:
+        sentence = reason[:1].upper() + reason[1:]
+    else:
+        sentence = f"{asked} was refused: {reason or _WHY[by]}"
     return Refusal(event.name, asked, by, sentence, event.need, event.seq, _line(event, lines), len(rows))
 
 
 _WHY = {
-    DeniedBy.NONE: "it was not said why",
+    DeniedBy.NONE: "the trace does not say why",
     DeniedBy.GRANT: "nothing that was granted allows it",
     DeniedBy.RIGHT: "the descriptor lacks the right",
     DeniedBy.PATH: "the path leaves the directory that was granted",
@@ -169,10 +177,13 @@ def _line(event: CallEvent, lines: Places) -> str:
 
 
 def _searched_in_vain(trace: Calls) -> Refusal | None:
-    """The search of a C library for granted directories that found none, as a refusal; None where there was no such."""
+    """A C library's search for granted directories that found none, as a refusal; None where there was no such search.
+    """
     if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
         return None
     calls = trace.column("call")
+    if (calls == LIBRARY_LOOKUP.number).any():
+        return None  # the program reports what its library refused, with the path
     rows = np.flatnonzero((calls == _PRESTAT) & (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == 3))
     if not len(rows) or trace.meta.get("lang") == "go" or (calls == spec.SNAPSHOT1["path_open"].number).any():
         return None
@@ -180,11 +191,11 @@ def _searched_in_vain(trace: Calls) -> Refusal | None:
     if (calls[: int(rows[0])] == _PRESTAT).any():
         return None
     sentence = (
-        "the guest looked for granted directories and found none: it can open no file (its C library then answers "
-        "ENOENT or ENOTCAPABLE by itself, without a call)"
+        "the program looked for granted directories and found none, so it can open no file: its C library answers "
+        "ENOENT or ENOTCAPABLE by itself, without a call"
     )
     need = Need(NeedKind.DIRECTORY)
-    # No line: the search is the C library's own, before main, and a line of its source would send nobody anywhere.
+    # No source line: the search is the C library's own, before main.
     return Refusal("fd_prestat_get", "a granted directory", DeniedBy.GRANT, sentence, need, event.seq)
 
 
@@ -193,7 +204,7 @@ _PATH_CALLS = [call.number for call in spec.SNAPSHOT1.values() if call.family ==
 
 
 def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
-    """Paths asked for relative to descriptor -1: so Go's library asks for what no granted directory holds."""
+    """Paths relative to descriptor -1, as Go's library asks for what no granted directory holds."""
     lost = (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == _NO_DIRECTORY)
     rows = np.flatnonzero(lost & np.isin(trace.column("call"), _PATH_CALLS))
     groups: dict[tuple[int, int], list[int]] = {}
@@ -212,14 +223,14 @@ _STREAMS = ((0, NeedKind.STDIN, "fd_read"), (1, NeedKind.STDOUT, "fd_write"), (2
 
 
 def missed_streams(trace: Calls) -> Iterator[tuple[NeedKind, str, np.ndarray[Any, Any]]]:
-    """(stream, call, rows) of each standard stream that was read or written and was never there."""
+    """(stream, call, rows) of each standard stream that was read or written and was never open."""
     if trace.dropped:
         return
     calls, failed = trace.column("call"), trace.column("errno") == _BADF
     known = {life.fd for life in trace.lives.values()} | {life.path for life in trace.lives.values()}
     for fd, name, call in _STREAMS:
         if fd in known or f"<{name}>".encode() in known:
-            continue  # it was granted: what is closed now, the guest closed
+            continue  # it was granted, and the guest closed it
         rows = np.flatnonzero(failed & (calls == spec.SNAPSHOT1[call].number) & (trace.column("args")[:, 0] == fd))
         if len(rows):
             yield name, call, rows
