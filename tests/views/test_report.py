@@ -265,7 +265,8 @@ def test_a_path_of_4096_characters_stays_in_the_page(copy_run: Any) -> None:
 def test_the_widget_is_for_a_person_and_the_report_for_a_page(
     copy_run: Any, monkeypatch: pytest.MonkeyPatch, kernel: Any, server: str, expected: bool
 ) -> None:
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=kernel)))
+    ipython = SimpleNamespace(kernel=kernel, display_formatter=None)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: ipython))
     monkeypatch.setenv("SERVER_SOFTWARE", server)
     shown: list[Any] = []
     monkeypatch.setattr(display, "timeline", lambda run: SimpleNamespace(display=shown.append))

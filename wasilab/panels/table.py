@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from ..engine.limits import BOUNDS, Limits
 from ..grants.advice.compare import Item, items
@@ -136,7 +135,7 @@ def warning_html(text: str) -> str:
     return f'<div class="wasilab-warning" role="note">▲ {html_text(text)}</div>' if text else ""
 
 
-def static_html(module: Module | None, grants: Grants, run: Any) -> str:
+def static_html(module: Module | None, grants: Grants, run: Run | None) -> str:
     """The whole panel as a table, with the grants as a command line under it."""
     trace = run.trace if run is not None and run.traced else None
     rows = []

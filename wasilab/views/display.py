@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-from .report.report import mimebundle, shell
+from .ipython import kernel_of, shell
+from .report.report import mimebundle
 from .subject import Subject
 from .timeline.cells import forget_output
 from .timeline.columns import forget_columns
@@ -44,7 +45,7 @@ def _serves_a_person() -> bool:
     make a page of it, and a page would prefer the widget to the report and show nothing without the network. Voila
     executes in the same way, but serves the widgets.
     """
-    kernel = getattr(shell(), "kernel", None)
+    kernel = kernel_of(shell())
     if kernel is None:
         return False
     return bool(getattr(kernel, "_allow_stdin", True)) or os.environ.get("SERVER_SOFTWARE", "").startswith("voila")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, get_args
+from typing import Protocol, get_args
 
 from ..capabilities.memory.changes import Changes
 from ..engine.outcome import Kind, Outcome
@@ -164,7 +164,7 @@ def as_subject(run_or_trace: Subject | Trace) -> Subject:
     return TraceSubject(run_or_trace, _outcome(run_or_trace.meta) if whole else None)
 
 
-def _outcome(meta: Mapping[str, Any]) -> Outcome | None:
+def _outcome(meta: Mapping[str, object]) -> Outcome | None:
     """How the run of a trace ended, where the trace says so. A file may hold anything: what does not fit is ignored."""
     kind, code, seconds = meta.get("outcome"), meta.get("exit_code"), meta.get("seconds")
     known: Kind | None = next((each for each in get_args(Kind) if each == kind), None)

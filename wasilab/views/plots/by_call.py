@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from ...text.numbers import counted, duration, time_unit
 from ...trace.answers.summary import CallSummary
 from ...trace.trace import Trace
 from ..subject import Subject, as_subject, outcome_of, trace_of
-from ..timeline.columns import COLOURS, FAMILIES, Columns, busy, name_of, summary_rows
+from ..timeline.columns import COLOURS, FAMILIES, Columns, Ints, busy, name_of, summary_rows
 from ..timeline.scene import headline
 from .ink import bar_notes, canvas, finish, label, legend_above, legend_beside, log_axis, nothing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Floats = npt.NDArray[np.float64]
 
 MOST = 14
 """Rows (calls, descriptors, ...) that one plot shows; the rest is summed or said."""
@@ -97,7 +100,7 @@ def latency(run: Subject, ax: Axes | None = None) -> Figure:
     return fig
 
 
-def ecdf(columns: Columns, name: str, points: int = 500) -> tuple[Any, Any]:
+def ecdf(columns: Columns, name: str, points: int = 500) -> tuple[Floats, Floats]:
     """The empirical distribution of a call's latency: (ns ascending, part of the calls), at most `points` points.
 
     A latency of 0 ns (a clock too coarse to see it) is drawn as 1 ns: a logarithmic axis has no 0.
@@ -132,7 +135,7 @@ def box(run: Subject, ax: Axes | None = None) -> Figure:
     return fig
 
 
-def quartiles(columns: Columns, name: str) -> dict[str, Any]:
+def quartiles(columns: Columns, name: str) -> dict[str, object]:
     """The figures of one box, in µs, as `Axes.bxp` takes them."""
     number = next(n for n in columns.numbers if name_of(n) == name)
     times = np.maximum(columns.dur[columns.call == number], 1) / 1e3
@@ -161,7 +164,7 @@ def host_and_guest(run: Subject, ax: Axes | None = None, bins: int = 200) -> Fig
     return fig
 
 
-def shares(columns: Columns, bins: int) -> tuple[Any, dict[str, Any]]:
+def shares(columns: Columns, bins: int) -> tuple[Floats, dict[str, Floats]]:
     """(edges in ns, family or "guest" -> part of each bin, 0..1)."""
     edges = np.linspace(0.0, float(columns.span), bins + 1)
     width = columns.span / bins
@@ -197,7 +200,7 @@ def transitions(run: Subject, ax: Axes | None = None) -> Figure:
     return fig
 
 
-def following(columns: Columns, most: int = MOST) -> tuple[list[str], Any]:
+def following(columns: Columns, most: int = MOST) -> tuple[list[str], Ints]:
     """(names, counts): counts[i, j] = how often j directly followed i, among the `most` most frequent calls."""
     frequent = sorted(columns.numbers, key=lambda n: -int((columns.call == n).sum()))[:most]
     place = np.full(256, -1)

@@ -7,8 +7,9 @@ What is drawn is decided in `timeline.py` and the `plots*.py` files.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...text.escape import shorten, visible
 
@@ -80,7 +81,7 @@ def nothing(axes: Axes, words: str) -> None:
     axes.set_yticks([])
 
 
-def bar_notes(axes: Axes, values: Any, words: list[str]) -> None:
+def bar_notes(axes: Axes, values: Iterable[float], words: list[str]) -> None:
     """Write a note at the end of each horizontal bar, and make room for it."""
     for row, (value, text) in enumerate(zip(values, words, strict=True)):
         axes.annotate(text, (float(value), row), (4, 0), textcoords="offset points", va="center", fontsize=8, color=DIM)

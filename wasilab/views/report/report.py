@@ -7,14 +7,13 @@ for a file, `mimebundle` and `show` for IPython's display machinery. The words a
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from ...text.escape import html_text, visible
 from ...text.numbers import counted, duration, size
+from ..ipython import shell
 from ..subject import Subject, snapshot
 from ..timeline.columns import Columns, summary_rows
 from ..timeline.png import picture as drawn_picture
@@ -116,23 +115,18 @@ def to_html(run: Subject, path: str | PathLike[str]) -> None:
     Path(path).write_text(page(run), encoding="utf-8")
 
 
-def mimebundle(run: Subject) -> dict[str, Any]:
+def mimebundle(run: Subject) -> dict[str, str]:
     """What IPython displays of a run where no widget lives: `text/plain` and `text/html`, the same content in both.
 
     A run that says `streamed = True` showed its output in the cell already: it is not repeated.
     """
     output = not run.streamed
-    bundle: dict[str, Any] = {"text/plain": text(run, output=output)}
-    formatter = getattr(shell(), "display_formatter", None)
+    bundle: dict[str, str] = {"text/plain": text(run, output=output)}
+    ipython = shell()
+    formatter = None if ipython is None else ipython.display_formatter
     if formatter is None or "text/html" in formatter.active_types:  # a terminal would throw it away
         bundle["text/html"] = html(run, output=output)
     return bundle
-
-
-def shell() -> Any:
-    """IPython's shell, where there is one."""
-    ipython = sys.modules.get("IPython")
-    return ipython.get_ipython() if ipython is not None else None
 
 
 def title(run: Subject) -> str:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
 
-_SHOWN: weakref.WeakKeyDictionary[Any, dict[str, list[Callable[[], None]]]] = weakref.WeakKeyDictionary()
+from ..ipython import Shell, kernel_of
+
+_SHOWN: weakref.WeakKeyDictionary[Shell, dict[str, list[Callable[[], None]]]] = weakref.WeakKeyDictionary()
 """IPython's shell -> cell -> what releases the things that it shows."""
 
 
-def remember(shell: Any, release: Callable[[], None]) -> None:
+def remember(shell: Shell | None, release: Callable[[], None]) -> None:
     """Call `release` when the cell that runs now is run again."""
     cell = _cell(shell)
-    if not cell:
+    if shell is None or not cell:
         return
     if shell not in _SHOWN:
         shown = _SHOWN[shell] = {}
 
-        def before_a_cell(_: Any = None) -> None:
+        def before_a_cell(_: object = None) -> None:
             for act in shown.pop(_cell(shell), ()):
                 act()
 
@@ -30,35 +31,41 @@ def remember(shell: Any, release: Callable[[], None]) -> None:
     _SHOWN[shell].setdefault(cell, []).append(release)
 
 
-def forget_output(shell: Any, value: object) -> None:
+def forget_output(shell: Shell | None, value: object) -> None:
     """Take a value out of IPython's `Out` and `_7`. What else names it keeps it, `_` and the person's variables too."""
-    names = getattr(shell, "user_ns", {})
-    outputs = names.get("_oh", {})
+    if shell is None:
+        return
+    names, outputs = shell.user_ns, _outputs(shell)
     for number in [number for number, output in outputs.items() if output is value]:
         del outputs[number]
         if names.get(f"_{number}") is value:
             del names[f"_{number}"]
 
 
-def replace_output(shell: Any, old: object, new: object) -> None:
+def replace_output(shell: Shell | None, old: object, new: object) -> None:
     """Put `new` in the place of `old` in IPython's `Out`, `_7`, `_`, `__` and `___`; variables of the person stay."""
-    names = getattr(shell, "user_ns", {})
-    outputs = names.get("_oh", {})
+    if shell is None:
+        return
+    names, outputs = shell.user_ns, _outputs(shell)
     for number in [number for number, output in outputs.items() if output is old]:
         outputs[number] = new
         if names.get(f"_{number}") is old:
             names[f"_{number}"] = new
-    hook = getattr(shell, "displayhook", None)
     for name in ("_", "__", "___"):
         if names.get(name) is old:
             names[name] = new
-        if getattr(hook, name, None) is old:
-            setattr(hook, name, new)
+        if getattr(shell.displayhook, name, None) is old:
+            setattr(shell.displayhook, name, new)
 
 
-def _cell(shell: Any) -> str:
+def _outputs(shell: Shell) -> dict[int, object]:
+    outputs = shell.user_ns.get("_oh")
+    return outputs if isinstance(outputs, dict) else {}
+
+
+def _cell(shell: Shell | None) -> str:
     """What tells the cell that runs from others: its id where the front end sends it, else its source."""
-    kernel = getattr(shell, "kernel", None)
+    kernel = kernel_of(shell)
     request = kernel.get_parent() if kernel is not None else {}
     cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")
     return cell if isinstance(cell, str) else ""

@@ -11,9 +11,9 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...capabilities.refusal import DeniedBy
 from ...grants.advice.compare import describe, mode_of
@@ -68,7 +68,7 @@ class Feed:
 
     # -- what is sent at once and saved -----------------------------------------------------------------------------
 
-    def meta(self) -> dict[str, Any]:
+    def meta(self) -> dict[str, object]:
         """What is not a column (the typedef `Meta` of js/store.js); JSON."""
         columns = self.columns
         families = list(columns.families)
@@ -132,7 +132,7 @@ class Feed:
         tables = (np.concatenate(parts).astype("<f4"), np.concatenate(counts).astype("<u4"), np.concatenate(flags))
         return b"".join(table.tobytes() for table in tables)
 
-    def saved_details(self) -> dict[str, Any]:
+    def saved_details(self) -> dict[str, object]:
         """Details that a reader without a kernel can still open: the refused calls, the first, the slowest."""
         columns = self.columns
         if not len(columns):
@@ -142,7 +142,7 @@ class Feed:
             *range(min(60, len(columns))),
             *np.argpartition(columns.dur, -min(20, len(columns)))[-20:].tolist(),
         ]
-        kept: dict[str, Any] = {}
+        kept: dict[str, object] = {}
         room = SAVED_DETAILS_BYTES
         for row in dict.fromkeys(chosen):
             detail = self.detail(row)
@@ -152,7 +152,7 @@ class Feed:
             kept[str(row)] = detail
         return kept
 
-    def lives(self) -> list[dict[str, Any]]:
+    def lives(self) -> list[dict[str, object]]:
         """The openings of descriptors as bars: life, label, from and to in ns (None: open, and the run goes on)."""
         columns, store = self.columns, self.trace.store
         end, going_on = columns.span, self.run.running
@@ -226,7 +226,7 @@ class Feed:
             found.append([shorten(args, 300), shorten(result(event), 160)])
         return found
 
-    def detail(self, row: int) -> dict[str, Any]:
+    def detail(self, row: int) -> dict[str, object]:
         """Everything on one call (the typedef `Detail` of js/inspector.js); JSON."""
         event = self.event(row)
         call = spec.SNAPSHOT1.get(event.name)
@@ -295,13 +295,13 @@ class Feed:
         return int(found[place]), place + 1, len(found)
 
 
-def packed(column: Any, kind: str) -> bytes:
+def packed(column: npt.NDArray[np.integer], kind: str) -> bytes:
     """A column as the bytes of another dtype (flags beyond a byte are cut: the browser knows the low ones)."""
     data: bytes = (column & 0xFF if kind == "u1" else column).astype(kind).tobytes()
     return data
 
 
-def vocabulary(families: list[str]) -> dict[str, Any]:
+def vocabulary(families: list[str]) -> dict[str, object]:
     """The words that the numbers of the columns stand for. `families` are the lanes, in order."""
     order = {family: index for index, family in enumerate(families)}
     return {

@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ...trace.columns.records import RECORD, records_of
 from ...trace.record.recorder import Recorder
@@ -103,7 +103,7 @@ class LiveFeed:
         }
         self._send({"push": "calls", "first": first, "count": len(records), "meta": meta}, columns(records))
 
-    def _words(self) -> dict[str, Any]:
+    def _words(self) -> dict[str, object]:
         """The descriptors and the output so far, when they may have changed and it is time for them again."""
         begun = time.monotonic()
         if self._next == self._told or begun < self._tell_at:
@@ -116,9 +116,9 @@ class LiveFeed:
         return words
 
 
-def grown(recorder: Recorder, since: int, most: int) -> Any:
+def grown(recorder: Recorder, since: int, most: int) -> npt.NDArray[np.void]:
     """The records from call `since` on, at most `most`, as one structured array."""
-    found: list[Any] = []
+    found: list[npt.NDArray[np.void]] = []
     for chunk in list(recorder.chunks):
         if most <= 0 or chunk.first + chunk.n <= since:
             continue
@@ -130,6 +130,6 @@ def grown(recorder: Recorder, since: int, most: int) -> Any:
     return np.concatenate(found) if found else np.zeros(0, RECORD)
 
 
-def columns(records: Any) -> list[bytes]:
+def columns(records: npt.NDArray[np.void]) -> list[bytes]:
     """The buffers of `Feed.calls` for raw records."""
     return [packed(records["t_start" if name == "start" else name], kind) for name, kind in LAYOUT]

@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import secrets
 import weakref
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import anywidget
 import traitlets
@@ -20,10 +19,11 @@ from ...grants.remedy import Remedy
 from ...text.escape import visible
 from ...trace.record.recorder import Recorder
 from ...trace.trace import Trace
+from ..ipython import shell
 from ..report import sections
 from ..report.page import unless_alive
 from ..report.refused import refusals
-from ..report.report import mimebundle, shell
+from ..report.report import mimebundle
 from ..report.reruns import Attempt, attempt_line, attempts_html, comparison_html
 from ..report.sections import image_html
 from ..rerun import can_rerun, rerun
@@ -40,6 +40,9 @@ _LOG = logging.getLogger("wasilab")
 
 _SHOWN: weakref.WeakValueDictionary[int, Timeline] = weakref.WeakValueDictionary()
 """The timeline of each run that was shown, by the run's id: a second display is a second view of it, not a copy."""
+
+Question = dict[str, str | int | float]
+"""What the browser asks, with what belongs to it: numbers and texts by name."""
 
 Rerun = Callable[[Remedy], Subject]
 """Run the same program again with one more grant; returns the new run."""
@@ -113,7 +116,7 @@ class Timeline(anywidget.AnyWidget):
         self.run = self._shown_first = self.feed.run = as_subject(Trace.from_recorder(Recorder()))
         self.close()
 
-    def display(self, report: dict[str, Any]) -> None:
+    def display(self, report: dict[str, str]) -> None:
         """Show the widget in the cell, after `report` (a MIME bundle), which is seen where the widget is not alive."""
         from IPython.display import display
 
@@ -124,7 +127,7 @@ class Timeline(anywidget.AnyWidget):
         display(self._saved(report), raw=True, display_id=self._key)  # type: ignore[no-untyped-call]
         display(view, raw=True)  # type: ignore[no-untyped-call]
 
-    def _saved(self, report: dict[str, Any]) -> dict[str, Any]:
+    def _saved(self, report: dict[str, str]) -> dict[str, str]:
         """The output that stays in the notebook, hidden while the widget lives."""
         return {**report, "text/html": unless_alive(self._key, report["text/html"])}
 
@@ -186,15 +189,15 @@ class Timeline(anywidget.AnyWidget):
         )
         return head, rest
 
-    def _take_notes(self, change: Any) -> None:
+    def _take_notes(self, change: dict[str, Mapping[str, str]]) -> None:
         """Notes written in the browser become notes of the trace."""
         self.feed.take_notes(change["new"])
 
-    def _answer(self, _widget: Any, content: Any, _buffers: Any) -> None:
+    def _answer(self, _widget: object, content: object, _buffers: object) -> None:
         """Answer one question of the browser; whatever goes wrong becomes words there, never a lost traceback."""
         if not isinstance(content, dict) or "ask" not in content:
             return
-        answer: dict[str, Any] = {"id": content.get("id")}
+        answer: dict[str, object] = {"id": content.get("id")}
         buffers: list[bytes] = []
         try:
             more, buffers = self._ask(str(content["ask"]), content)
@@ -204,7 +207,7 @@ class Timeline(anywidget.AnyWidget):
             answer["error"] = str(error) or type(error).__name__
         self.send(answer, buffers)
 
-    def _ask(self, ask: str, content: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
+    def _ask(self, ask: str, content: Question) -> tuple[dict[str, object], list[bytes]]:
         feed = self._live.feed() if self._live is not None else self.feed
         match ask:
             case "calls":
@@ -244,7 +247,7 @@ class Timeline(anywidget.AnyWidget):
             case _:
                 raise ValueError(f"the timeline does not know the question {ask!r}")
 
-    def _grant(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
+    def _grant(self, index: int) -> tuple[dict[str, object], list[bytes]]:
         found = refusals(self.run)
         remedy = found[index].remedy if 0 <= index < len(found) else None
         if remedy is None or not self._may_rerun(remedy):
@@ -254,7 +257,7 @@ class Timeline(anywidget.AnyWidget):
         _SHOWN[id(run)] = self
         return self._show_attempt(len(self._attempts) - 1)
 
-    def _show_attempt(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
+    def _show_attempt(self, index: int) -> tuple[dict[str, object], list[bytes]]:
         if not 0 <= index < len(self._attempts):
             raise ValueError(f"there is no run {index + 1}")
         self._current = index
@@ -262,7 +265,7 @@ class Timeline(anywidget.AnyWidget):
         self._follow()
         return {}, []
 
-    def _compare(self, index: int) -> tuple[dict[str, Any], list[bytes]]:
+    def _compare(self, index: int) -> tuple[dict[str, object], list[bytes]]:
         if not 0 <= index < len(self._attempts) or self.run.running:
             raise ValueError("there is nothing to compare with")
         sides = self._attempts[index], self._attempts[self._current]
