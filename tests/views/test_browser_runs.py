@@ -1,4 +1,4 @@
-"""Runs in a real JupyterLab and Notebook 7: a million calls, a run that goes on, one click that grants, what is saved.
+"""Runs in a real JupyterLab and Notebook 7: a million calls, a running run, one click that grants, what is saved.
 
 Figures are printed: see them with `-s`. The timeline's controls are in `test_browser.py`.
 """

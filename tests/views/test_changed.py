@@ -65,7 +65,7 @@ def test_what_is_applied_or_did_not_change_is_not_shown(run: Any, tmp_path: Any)
     assert changed.html(run) == ""
 
 
-def test_a_run_that_goes_on_is_not_looked_into() -> None:
+def test_a_running_run_is_not_looked_into() -> None:
     going = replace(ended({"/d": Changes(created=("a",))}), outcome=None, running=True)
     assert changed.text(going) == []
 

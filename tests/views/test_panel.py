@@ -1,4 +1,4 @@
-"""The panel without a browser: what its controls do to the grants, to the next run and to the run that goes on."""
+"""The panel without a browser: what its controls do to the grants, to the next run and to the running run."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_question_is_answered_by_a_button(shown: Callable[..., Panel], folder:
     assert [asked.answer for asked in going(it).asked] == [Answer.RUN]
 
 
-def test_input_is_typed_into_a_run_that_goes_on(shown: Callable[..., Panel]) -> None:
+def test_input_is_typed_into_a_running_run(shown: Callable[..., Panel]) -> None:
     it = shown(Guest().read(fd(0)).write("got it", fd(1)).module(), Grants(stdin="ask"))
     it.button_detached.click()
     assert it.line.layout.display == ""

@@ -70,7 +70,7 @@ def test_a_click_runs_and_a_switch_changes_the_next_verdict(kernel: Kernel) -> N
     until(kernel, "p.run.exit_code == 8 and 'exit status 8' in p.verdict.value")
 
 
-def test_a_switch_revokes_in_a_run_that_goes_on(kernel: Kernel) -> None:
+def test_a_switch_revokes_in_a_running_run(kernel: Kernel) -> None:
     kernel.run("p = wasilab.panel(endless, given)")
     click(kernel, "p.button_detached")
     until(kernel, "p.run is not None and len(p.run.trace) > 100")
@@ -85,7 +85,7 @@ def test_a_switch_revokes_in_a_run_that_goes_on(kernel: Kernel) -> None:
     assert float(late) < 0.3
 
 
-def test_a_mode_revokes_writing_in_a_run_that_goes_on(kernel: Kernel) -> None:
+def test_a_mode_revokes_writing_in_a_running_run(kernel: Kernel) -> None:
     kernel.run(
         "import tempfile; folder = tempfile.mkdtemp(); open(f'{folder}/a.txt', 'w').close()\n"
         "writer = Guest().open('a.txt', rights=1 << 2 | 1 << 6).again()"

@@ -1,4 +1,4 @@
-"""The panel without a browser, while a run goes on: what each switch does to it at once, and what it cannot."""
+"""The panel without a browser, while it runs: what each switch does to it at once, and what it cannot."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_mode_is_a_live_switch_where_it_gives_less(shown: Callable[..., Panel]
     assert (folder / "data" / "a.txt").stat().st_size == size
 
 
-def test_every_switch_reaches_the_run_that_goes_on_and_says_so(shown: Callable[..., Panel], folder: Path) -> None:
+def test_every_switch_reaches_the_running_run_and_says_so(shown: Callable[..., Panel], folder: Path) -> None:
     grants = Grants(dirs={"data": HostDir("data"), "w": HostDir(".", "rw")}, env={"A": "b", "C": "d"})
     it = shown(Guest().again().read(fd(0)).module(), grants)
     it.button_detached.click()
@@ -174,7 +174,7 @@ def test_the_rights_of_a_directory_are_ticked_one_by_one(shown: Callable[..., Pa
     assert it.grants.withheld == {}, "a folder that is chosen anew is chosen whole"
 
 
-def test_a_right_is_taken_back_from_a_run_that_goes_on(shown: Callable[..., Panel]) -> None:
+def test_a_right_is_taken_back_from_a_running_run(shown: Callable[..., Panel]) -> None:
     it = shown(ENDLESS.module(), Grants(dirs={"/d": MemDir({"a.txt": "x"})}))
     it.button_detached.click()
     until(lambda: len(going(it).trace) > 10)

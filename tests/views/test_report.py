@@ -65,7 +65,7 @@ def test_a_clean_run_is_good(many_run: Any) -> None:
     assert mood(clean) == "good"
 
 
-def test_a_run_that_goes_on_and_one_without_a_trace_have_a_report(copy_run: Any) -> None:
+def test_a_running_run_and_one_without_a_trace_have_a_report(copy_run: Any) -> None:
     going = replace(copy_run, running=True, outcome=None)
     assert verdict(going).startswith("Still running, after 34 WASI calls")
     assert "Still running" in report.text(going)
@@ -195,7 +195,7 @@ def test_notes_are_in_every_form_of_the_report(copy_run: Any) -> None:
     assert "Notes" not in report.page(copy_run)
 
 
-def test_a_run_that_goes_on_is_told_as_of_one_moment(new_book: Any) -> None:
+def test_a_running_run_is_told_as_of_one_moment(new_book: Any) -> None:
     book = new_book()
     book.call("clock_time_get", 0, 1, 0, 0)
 

@@ -258,7 +258,7 @@ def test_a_live_run_tells_its_descriptors_its_output_and_that_time_goes_on(
     assert sent[-1]["meta"]["span"] > sent[-2]["meta"]["span"]
 
 
-def test_notes_written_while_a_run_goes_on_are_kept_at_its_end(new_book: Callable[[], Any], many_run: Any) -> None:
+def test_notes_written_while_it_runs_are_kept_at_its_end(new_book: Callable[[], Any], many_run: Any) -> None:
     book = new_book()
     book.call("clock_time_get", 0, 1, 0, 0)
     widget = Timeline(many_run(7))

@@ -1,4 +1,4 @@
-"""The boxes that come and go in the panel: a question that waits, and a refusal with the grant that would allow it."""
+"""The boxes of the panel that are shown when needed: a question that waits, and a refusal with its remedy."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ function render({ model, el }) {
   model.on("change:entries change:crumbs change:summary", fill);
   model.on("change:chosen", mark);
   fill();
-  // Opened by a click in the panel, it is where the keyboard goes on; in a notebook that is only reopened it is not.
+  // Opened by a click in the panel, the keyboard continues in it; in a notebook that is only reopened it does not.
   requestAnimationFrame(() => {
     if (!document.activeElement?.closest(".wasilab-panel")) return;
     list.focus({ preventScroll: true });

@@ -1,6 +1,6 @@
-"""What the panel edits, without its widgets: a program, the grants for its next run, the run that goes on, undo.
+"""What the panel edits, without its widgets: a program, the grants for its next run, the running run, undo.
 
-Every change makes a new `Grants`, and a detached run that goes on is brought to it at once (`grants/regrant.py`); what
+Every change makes a new `Grants`, and a detached run is brought to it at once (`grants/live/update.py`); what
 a run cannot be given before its end is known beforehand (`fixed`). Methods may be called from any thread and raise
 `GrantError` (or another `ValueError`) with one sentence, having changed nothing.
 """
@@ -41,7 +41,7 @@ class PanelModel:
         self.module = module
         self.args = args
         self.run = run
-        """The last run, or the one that goes on."""
+        """The last run, or the running one."""
         self.changed: Callable[[], object] = lambda: None
         self.question: Question | None = None
         """What the guest of a detached run waits to be allowed, in ask mode."""
@@ -102,7 +102,7 @@ class PanelModel:
         self.changed()
 
     def _take(self, grants: Grants) -> None:
-        """Bring the run that goes on to `grants`, which may fail, and then take them."""
+        """Bring the running run to `grants`, which may fail, and then take them."""
         shelf = {guest: grants.dirs.get(guest, kept) for guest, kept in self._shelf.items()} | dict(grants.dirs)
         taken = grants.with_(dirs={g: shelf[g] for g in shelf if g in grants.dirs})
         if self.run is not None and self.run.running:
@@ -120,7 +120,7 @@ class PanelModel:
         self.edit(dirs={**self._grants.dirs, guest: directory})
 
     def switch(self, guest: str, on: bool) -> None:
-        """Switch a directory of the shelf on or off; in a run that goes on too."""
+        """Switch a directory of the shelf on or off; in a running run too."""
         dirs = {g: d for g, d in self._shelf.items() if (on if g == guest else g in self._grants.dirs)}
         self.edit(dirs=dirs, withheld={g: self.withheld(g) for g in dirs})
 
@@ -159,15 +159,15 @@ class PanelModel:
 
     @property
     def running(self) -> bool:
-        """Whether a detached run goes on."""
+        """Whether a detached run is running."""
         return self.run is not None and self.run.running
 
     def start(self, *, detach: bool) -> Run:
-        """Run the program under the grants; detached, it goes on and its grants are live."""
+        """Run the program under the grants; detached, it keeps running and its grants are live."""
         if self.module is None:
             raise GrantError("there is no program to run: wasilab.panel(module), or %wasi grants NAME")
         if self.running:
-            raise GrantError("a run goes on: stop it first")
+            raise GrantError("a run is still running: stop it first")
         asked = self._asked if detach else None
         run = runner.run(self.module, self.args, self._grants, stacks=STACKS, detach=detach, on_asked=asked)
         self.run, self._waiting = run, {}
@@ -175,22 +175,22 @@ class PanelModel:
         return run
 
     def stop(self) -> None:
-        """End the run that goes on."""
+        """End the running run."""
         if self.run is not None and self.run.running:
             self.run.stop()
 
     def works(self, name: str) -> bool | None:
-        """Whether a grant works in the run that goes on; None without one, or where the run does not hold it."""
+        """Whether a grant works in the running run; None without one, or where the run does not hold it."""
         if self.run is None or not self.run.running or name not in self.run.live:
             return None
         return self.run.live.works(name)
 
     def writing_revoked(self, guest: str) -> bool:
-        """Whether the right to change a directory was taken back in the run that goes on."""
+        """Whether the right to change a directory was taken back in the running run."""
         return bool(self.works(guest) and self.run is not None and self.run.live.is_read_only(guest))
 
     def fixed(self, name: str) -> str:
-        """Why this cannot be changed in the run that goes on, "" where it can; `name`: a row of the panel, a limit, or
+        """Why this cannot be changed in the running run, "" where it can; `name`: a row of the panel, a limit, or
         "dirs" for adding one."""
         run = self.run
         if run is None or not run.running:
@@ -198,18 +198,18 @@ class PanelModel:
         return run.fixed.get("dirs" if name in self._shelf and name not in run.grants.dirs else name, "")
 
     def waits(self, name: str) -> str:
-        """Why what is chosen here comes with the next run only, "" where the run that goes on has it."""
+        """Why what is chosen here comes with the next run only, "" where the running run has it."""
         return self._waiting.get(name, "") if self.running else ""
 
     def rights_revoked(self, guest: str) -> tuple[str, ...]:
-        """The rights of a directory that were taken back in the run that goes on."""
+        """The rights of a directory that were taken back in the running run."""
         run = self.run
         if run is None or not run.running or guest not in run.grants.dirs:
             return ()
         return tuple(name for name in self.withheld(guest) if name not in run.grants.withheld.get(guest, ()))
 
     def differs(self, name: str) -> bool:
-        """Whether the run that goes on was started with something else here."""
+        """Whether the running run was started with something else here."""
         run = self.run
         if run is None or not run.running:
             return False

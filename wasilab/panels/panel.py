@@ -1,7 +1,7 @@
 """The grants panel: asked for, granted, used, refused, side by side, with a switch for every capability.
 
-`panel(program_or_run)` shows it; `%wasi grants` is the same. What it edits is in `panel_model.py`, the controls in
-`panel_rows.py`, choosing a folder in `panel_chooser.py`, the table for readers without a kernel in `panel_table.py`.
+`panel(program_or_run)` shows it; `%wasi grants` is the same. What it edits is in `model.py`, the controls in `rows.py`,
+choosing a folder in `chooser.py`, the table for readers without a kernel in `table.py`.
 Callbacks may run on any thread and never print: what goes wrong is said in the panel.
 """
 
@@ -34,7 +34,7 @@ from .model import PanelModel
 from .rows import Bounds, Folder, Group, Sockets, group_for, set_disabled
 
 FOLLOW_SECONDS = 0.25
-"""How often the figures of a run that goes on are brought up to date."""
+"""How often the figures of a running run are brought up to date."""
 SLOW_CALLS = 200_000
 """Calls beyond which they are only at its end: reading them would take longer than the wait."""
 ERRORS = (ValueError, OSError, argparse.ArgumentTypeError, GrantError, ModuleError, RunError)
@@ -111,7 +111,7 @@ class Panel(w.VBox):  # type: ignore[misc]
 
     @property
     def run(self) -> Run | None:
-        """The last run, or the one that goes on."""
+        """The last run, or the running one."""
         return self.model.run
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -256,7 +256,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.line.layout.display = "" if types else "none"
 
     def _figures(self) -> None:
-        """Used and refused, by capability, and what of a run that goes on is revoked."""
+        """Used and refused, by capability, and what of a running run is revoked."""
         run = self.run
         trace = run.trace if run is not None and run.traced else None
         sockets = [0, 0]
@@ -275,7 +275,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         return "" if directory is None else table.warning_html(warning(directory))
 
     def _state(self, name: str) -> str:
-        """What became of a grant in the run that goes on."""
+        """What became of a grant in the running run."""
         model = self.model
         if model.waits(name):
             return table.waits_html(model.waits(name))
@@ -373,7 +373,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.picture.children = (self._picture,)
 
     def _follow(self, run: Run) -> None:
-        """Keep the figures of a run that goes on up to date, then show its end."""
+        """Keep the figures of a running run up to date, then show its end."""
         while run.running:
             run.wait(FOLLOW_SECONDS)
             recorder = run.recorder

@@ -1,4 +1,4 @@
-"""The rights of one granted directory, right by right: what its grant withholds is ticked off here.
+"""The rights of one granted directory, one checkbox each: an unticked right is withheld.
 
 The rights are preview1's own, in groups that a person thinks in. What the mode does not give cannot be ticked. The
 boxes are made when they are first looked at, since a page may hold many folders.

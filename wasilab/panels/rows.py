@@ -183,7 +183,7 @@ class Environment(Group):
             return
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise GrantError(f"{text!r} is no variable: write NAME=value, such as LANG=C")
+            raise GrantError(f"{text!r} is not a variable: write NAME=value, such as LANG=C")
         self.model.edit(env={**self.model.grants.env, name.strip(): value})
         self.new.value = ""
 

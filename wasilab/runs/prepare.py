@@ -89,7 +89,7 @@ class Prepared:
         self._endings: list[Callable[[], None]] = []
         limits = grants.limits
         self.live_update: live_grants.update.LiveUpdate | None = None
-        """What other grants reach into the run with, while it goes on."""
+        """Applies other grants to the running guest; None for a run that is not detached."""
         self._words = [_bytes(a) for a in (self.name, *args)]
         try:
             if any(isinstance(d, HostDir) and d.mode == "rw" for d in grants.dirs.values()):

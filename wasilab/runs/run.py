@@ -1,4 +1,4 @@
-"""What a person keeps of a run.
+"""What the caller keeps of a run.
 
 A `Run` is the face over an outcome, a trace and the views that draw them; how a run is put together is in `prepare.py`.
 What reads the trace or draws it is imported on first use (`trace`, `grants` and `views` are lazy packages): numpy,
@@ -41,7 +41,8 @@ class RunError(RuntimeError):
 class Run:
     """A run of a program: how it ended, what it printed, and the trace of its calls.
 
-    A detached run is a `Run` that goes on: `run.running`, `run.wait()`, `await run`, `run.stop()`; its `trace` grows.
+    A detached run is still running when it is returned: `run.running`, `run.wait()`, `await run`, `run.stop()`; its
+    `trace` grows.
     """
 
     streamed: bool = False
@@ -243,9 +244,9 @@ class Run:
         return self._prepared.live
 
     def regrant(self, grants: Grants) -> dict[str, str]:
-        """Give a detached run other grants while it goes on; what gives less is refused from the next call on.
+        """Give a detached run other grants while it runs; what gives less is refused from the next call on.
 
-        Returns what cannot change before its end, by name, with the reason (`grants/regrant.py`); empty for nothing.
+        Returns what cannot change before its end, by name, with the reason; empty for nothing.
         Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
         """
         return self._live_update.become(grants)

@@ -56,8 +56,8 @@ def run(
 
     `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
     "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
-    `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that goes on;
-    each of its grants has a switch, `run.live.revoke("/data")`.
+    `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that is
+    still running; each of its grants has a switch, `run.live.revoke("/data")`.
 
     Where `grants.ask` is set, `on_question(prompt)` returns what the person typed, in the calling thread; or
     `on_asked(question)` is told of each question, on the guest's thread, and `run.answer(...)` answers it.

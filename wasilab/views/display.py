@@ -1,4 +1,4 @@
-"""How a run shows itself in a notebook: the report, and beside it the timeline that lives while the kernel does.
+"""Display a run in a notebook: the report, and beside it the timeline, which works while the kernel runs.
 
 Imported when a run is first displayed, since it brings in the widgets; `report/report.py` alone does for a terminal.
 """

@@ -1,4 +1,4 @@
-"""The part of IPython that the views talk to, without importing it: they also serve programs that never do."""
+"""The part of IPython that the views use, without importing it: a program that does not, needs none of it."""
 
 from __future__ import annotations
 

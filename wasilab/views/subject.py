@@ -1,4 +1,4 @@
-"""What a view needs of a run, and the three things that give it: a run, a running run held still, a trace by itself.
+"""What a view needs of a run, and the three things that provide it: a run, a snapshot of a running run, a bare trace.
 
 Every view takes a `Subject`. `runs.run.Run` is one, and so may be a class of a notebook's own. `as_subject` makes one
 of a bare `Trace`; `snapshot` makes one of a running run whose parts all describe the same calls.

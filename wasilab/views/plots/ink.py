@@ -1,7 +1,7 @@
 """What all pictures share: a figure of our own, text that the font can draw, axes with units, the PNG.
 
 matplotlib's object-oriented `Figure` only (never pyplot: it is not thread-safe and leaks into the user's own figures).
-What is drawn is decided in `timeline.py` and the `plots*.py` files.
+The other files of this folder and `timeline/figure.py` decide what is drawn.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The report of a run: what a cell shows, what a terminal shows, and the file that stands alone.
 
 `text` is for a terminal, `html` for a notebook (isolated, with a plain form for readers that strip frames), `page`
-for a file, `mimebundle` and `show` for IPython's display machinery. The words are in `verdict.py`, the fragments in
-`sections.py`, the timeline of the page in `strip.py`, the picture for readers that strip pages in `picture.py`.
+for a file, `mimebundle` for IPython's display machinery. The sentences are in `verdict.py` and `refused.py`, the HTML
+fragments in `sections.py`, the timeline of the page in `timeline/svg.py`, the picture for readers that strip pages in
+`timeline/png.py`.
 """
 
 from __future__ import annotations

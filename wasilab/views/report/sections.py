@@ -38,7 +38,7 @@ def verdict_html(run: Subject) -> str:
 
 
 def running_html(run: Subject) -> str:
-    """The line in the verdict's place while the run goes on."""
+    """The line in the verdict's place while it runs."""
     name = html_text(run.name or "run")
     return (
         f'<div class="verdict busy" role="status"><span class="mark" aria-hidden="true">{MARKS["busy"]}</span>'

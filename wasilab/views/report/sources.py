@@ -1,4 +1,4 @@
-"""Where in the guest's source a call came from: the line and its neighbours. `trace/source.py` finds the lines."""
+"""Where in the guest's source a call came from: the line and its neighbours. `module/dwarf.py` finds the lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each cell of the notebook shows, so that executing it again lets go of what it showed before.
+"""What each cell of the notebook shows, so that executing it again releases what it showed before.
 
 A front end does not tell the kernel that an output is gone, and a widget is held until its connection is closed. So
 what is shown is remembered under its cell, and released when that cell is about to run again.

@@ -139,7 +139,7 @@ class Columns:
     def gaps(self) -> tuple[Ints, Ints]:
         """When the guest itself ran: (starts, ends) of the time in no call, from 0 to the run's end.
 
-        After a call that did not return (proc_exit, a host's trap) the stack is unwound: that is no time of the guest.
+        After a call that did not return (proc_exit, a host's trap) the stack is unwound: that time is not the guest's.
         """
         left, right = merged(self.start, self.end)
         last = 0 if self.unreturned else max(self.ended, 0)
@@ -165,7 +165,7 @@ LARGE = 100_000
 
 
 def forget_columns(run: Subject) -> None:
-    """Free what was computed of a large trace, once it is shown; whoever asks next waits some milliseconds."""
+    """Free what was computed of a large trace, once it is shown. The next question computes it again."""
     if run.traced and not run.running and len(run.trace) > LARGE:
         _KEPT.pop(run.trace, None)
         run.trace.forget_columns()

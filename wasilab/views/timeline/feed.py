@@ -153,7 +153,7 @@ class Feed:
         return kept
 
     def lives(self) -> list[dict[str, object]]:
-        """The openings of descriptors as bars: life, label, from and to in ns (None: open, and the run goes on)."""
+        """The openings of descriptors as bars: life, label, from and to in ns (None: open, and the run still runs)."""
         columns, store = self.columns, self.trace.store
         end, going_on = columns.span, self.run.running
 

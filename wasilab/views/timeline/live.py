@@ -1,7 +1,7 @@
-"""A run that still goes on, for the timeline: the calls that were added, at most ten times a second.
+"""A running run, for the timeline: the calls that were added, at most ten times a second.
 
 Reads the recorder's chunks as they grow (a record counts once its chunk says so) and sends only what is new, so the
-cost follows the calls and not the trace. The end of the run is the widget's affair (`on_end`).
+cost follows the calls and not the trace. What happens at the end of the run is `on_end`, the widget's.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .feed import LAYOUT, Feed, exports, packed, vocabulary
 PERIOD = 0.1
 """Seconds between two updates."""
 QUIET_PERIOD = 0.5
-"""Seconds between two updates while the guest makes no call: time goes on."""
+"""Seconds between two updates while the guest makes no call: the axis still grows."""
 WORDS_PERIOD = 1.0
 """Seconds, at least, between two lists of descriptors and lines of output."""
 MOST_CALLS = 1 << 17
 """Calls sent in one update; the rest follow in the next ones."""
 MOST_LIVE = 2_000_000
-"""Calls sent while the run goes on; what follows is shown when it has ended."""
+"""Calls sent while it runs; what follows is shown when it has ended."""
 
 
 class LiveFeed:

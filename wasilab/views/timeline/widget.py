@@ -103,7 +103,7 @@ class Timeline(anywidget.AnyWidget):
     def release(self) -> None:
         """Let go of the run and of the connection to the page, where the saved report then takes the place of this.
 
-        A run that is still running is let go of at its end.
+        A running run is released when it ends.
         """
         if self._live is not None:
             self._released = True

@@ -1,4 +1,4 @@
-// What part of the run is in sight, and the hands that move it: wheel, pinch, drag, keys. Draws nothing: it changes the
+// What part of the run is in sight, and the input that moves it: wheel, pinch, drag, keys. Draws nothing: it changes the
 // view and says so. Plain wheel zooms once the timeline has the focus; before, the page scrolls as readers expect.
 
 import { CallStore } from "./store.js";

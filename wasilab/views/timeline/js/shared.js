@@ -1,5 +1,5 @@
 // The calls of one widget model, shared by all its views: filled from what the notebook saved, then from the kernel. Knows
-// nothing of drawing; whoever watches is told of every change.
+// nothing of drawing; every watcher is told of every change.
 
 import { asView } from "./ask.js";
 import { CallStore, Overview } from "./store.js";
@@ -9,7 +9,7 @@ import { CallStore, Overview } from "./store.js";
 /** One store for all views of a model, so that a second view costs no second copy. @type {WeakMap<object, Shared>} */
 const SHARED = new WeakMap();
 
-/** The calls of a model and who wants to know when they change. */
+/** The calls of a model, and the functions to call when they change. */
 export class Shared {
   /** @param {Model} model */
   constructor(model) {
@@ -39,7 +39,7 @@ export class Shared {
     this.tell();
   }
 
-  /** @param {any} content @param {any[]} buffers what Python sends unasked: calls, and a run that goes on */
+  /** @param {any} content @param {any[]} buffers what Python sends unasked: calls, and a running run */
   push(content, buffers) {
     if (!content || !content.push) return;
     const { store } = this;
