@@ -19,6 +19,15 @@ ALLOWED_SKIPS = ("WASI_TESTSUITE", "COMPONENT_MODEL_TESTS", "COMPONENT_ADAPTER")
 # Markers of tests that need something outside Python. Each of their files is one group for pytest-xdist.
 HEAVY = ("browser", "kernel", "toolchain")
 MOST_WORKERS = 8
+# Files that the fast lane leaves out: each takes five seconds of CPU or more (`--durations` shows them).
+SLOW = {
+    "conformance/test_differential.py", "engine/test_threads.py", "frontends/test_core_only.py",
+    "frontends/test_explained.py", "frontends/test_hostile.py", "frontends/test_readme.py",
+    "frontends/test_streams.py", "grants/test_reads_back.py", "hostile/test_bombs.py", "hostile/test_fuzz.py",
+    "hostile/test_memory.py", "hostile/test_numbers.py", "hostile/test_paths.py", "hostile/test_published.py",
+    "hostile/test_resources.py", "hostile/test_swap_race.py", "hostile/test_text.py", "trace/test_hostile_files.py",
+    "trace/test_perfetto.py", "views/test_picture.py", "views/test_timeline.py",
+}  # fmt: skip
 
 # A shell starts its background jobs with SIGINT ignored, and their children inherit it: nothing could be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -33,10 +42,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
     for item in items:
         heavy = [name for name in HEAVY if item.get_closest_marker(name)]
-        if heavy:
+        if heavy or (item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in SLOW):
             item.add_marker(pytest.mark.slow)
+        if heavy:
             group = "browser" if "browser" in heavy else item.nodeid.partition("::")[0]
             item.add_marker(pytest.mark.xdist_group(group))
 
