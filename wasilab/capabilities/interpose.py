@@ -82,6 +82,11 @@ class _File(_Interposed):
         super().__init__(thing, gate, name)
         self.filetype = thing.filetype
 
+    @property
+    def created(self) -> bool:
+        """As `HostFile.created`; a file of your own class counts as made where it was opened to be."""
+        return getattr(self._thing, "created", True)
+
 
 class _Connection(_File):
     __slots__ = ()

@@ -221,6 +221,10 @@ class Host:
         need = Need(NeedKind.LIMIT, limit="bytes_written")
         raise WasiError(Errno.NOSPC, f"{reason}; raise limits.bytes_written", DeniedBy.QUOTA, need)
 
+    def has_room_for(self, cost: int) -> bool:
+        """Whether the run may still add a name that counts for `cost` bytes."""
+        return self.names < self.most_names and cost <= self.most_written - self.written
+
     def require_name(self, cost: int) -> None:
         """Raise NOSPC unless the run may still add a name that counts for `cost` bytes (`name_cost`)."""
         if self.names >= self.most_names:

@@ -163,7 +163,7 @@ class HostFolder(Uncopyable):
                 raise fail(errno.ELOOP)
             if mode not in (modes.S_IFREG, _NO_FILE):
                 raise _special(path)
-            return self._open_file(found, how, path)
+            return self._open_file(found, how, path, mode == _NO_FILE)
         finally:
             found.close()
 
@@ -177,7 +177,7 @@ class HostFolder(Uncopyable):
             raise
         return HostFolder(fd, f"{self.name}/...", writable=self.writable)
 
-    def _open_file(self, found: Resolved[int], how: OpenHow, path: str) -> HostFile:
+    def _open_file(self, found: Resolved[int], how: OpenHow, path: str, new: bool) -> HostFile:
         access = (os.O_RDWR if how.read else os.O_WRONLY) if how.write else os.O_RDONLY
         flags = (
             _ALWAYS
@@ -199,7 +199,7 @@ class HostFolder(Uncopyable):
         except OSError:
             os.close(fd)
             raise
-        return HostFile(fd, how, self.writable)
+        return HostFile(fd, how, self.writable, new)
 
     def stat_path(self, path: str, follow: bool) -> Stat:
         if path.isascii() and "/" not in path and path not in ("", "..") and "\0" not in path:

@@ -110,10 +110,12 @@ class HostFile(Uncopyable):
     """
 
     filetype = FileType.REGULAR_FILE
-    __slots__ = ("_fd", "_flags", "_how", "_writable")
+    __slots__ = ("_fd", "_flags", "_how", "_writable", "created")
 
-    def __init__(self, fd: int, how: OpenHow, writable: bool) -> None:
+    def __init__(self, fd: int, how: OpenHow, writable: bool, created: bool = False) -> None:
         self._fd = fd
+        self.created = created
+        """Whether opening it made it."""
         self._writable = writable
         self._how = how
         self._flags: FileFlags | None = None  # as in `how` until asked for: opening is hot

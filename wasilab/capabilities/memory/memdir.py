@@ -232,6 +232,7 @@ class MemDir:
         found, node = self._look(path, how.follow and not (how.create and how.exclusive))
         if how.create and found.must_be_dir and not found.dots:
             raise fail(errno.EISDIR)
+        created = node is None
         if node is None:
             if not how.create:
                 raise fail(errno.ENOENT)
@@ -250,7 +251,7 @@ class MemDir:
         if how.truncate:
             node.resize(0)
             node.touch()
-        return MemFile(node, how, self.writable)
+        return MemFile(node, how, self.writable, created)
 
     def stat_path(self, path: str, follow: bool) -> Stat:
         node = self._node.entries.get(path)

@@ -237,10 +237,12 @@ class MemFile:
     """An open file in memory, with a position of its own. Reading leaves atim alone (a noatime mount)."""
 
     filetype = FileType.REGULAR_FILE
-    __slots__ = ("_flags", "_node", "_open", "_position", "_read", "_writable", "_write")
+    __slots__ = ("_flags", "_node", "_open", "_position", "_read", "_writable", "_write", "created")
 
-    def __init__(self, node: FileNode, how: OpenHow, writable: bool) -> None:
+    def __init__(self, node: FileNode, how: OpenHow, writable: bool, created: bool = False) -> None:
         self._node = node
+        self.created = created
+        """Whether opening it made it."""
         self._read = how.read or not how.write
         self._write = how.write
         self._writable = writable

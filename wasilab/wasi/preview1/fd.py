@@ -83,12 +83,12 @@ def fd_write(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#fd_write
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/writev.html
     """
-    gap = _gap(d, d.object.tell()) if d.beyond else 0
-    if len(buffers) != 1 or len(buffers[0]) + gap > host.most_written - host.written:
-        buffers = writable(host, buffers, gap)
+    if d.beyond:
+        return _write_beyond(host, d, buffers)
+    if len(buffers) != 1 or len(buffers[0]) > host.most_written - host.written:
+        buffers = writable(host, buffers)
     count: int = d.object.write(buffers)
-    host.written += count + gap
-    d.beyond = False
+    host.written += count
     return count
 
 
@@ -142,10 +142,12 @@ def fd_pwrite(host: Host, d: Descriptor, buffers: list[memoryview], offset: int)
     """
     _check_offset(offset)
     gap = _gap(d, offset) if offset > d.known_end else 0
-    count: int = d.object.pwrite(writable(host, buffers, gap), offset)
+    if len(buffers) != 1 or len(buffers[0]) + gap > host.most_written - host.written:
+        buffers = writable(host, buffers, gap)
+    count: int = d.object.pwrite(buffers, offset)
     host.written += count + gap
-    if count:
-        d.known_end = max(d.known_end, offset + count)
+    if offset + count > d.known_end:
+        d.known_end = offset + count
     return count
 
 
@@ -442,6 +444,15 @@ def writable(host: Host, buffers: list[memoryview], gap: int = 0) -> list[memory
         host.require_bytes(gap + 1, "the write" if gap else "this")
         return _cut(buffers, room)
     return buffers
+
+
+def _write_beyond(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
+    """Write where the position was moved to, perhaps beyond the end."""
+    gap = _gap(d, d.object.tell())
+    count: int = d.object.write(writable(host, buffers, gap))
+    host.written += count + gap
+    d.beyond = False
+    return count
 
 
 def _gap(d: Descriptor, position: int) -> int:

@@ -98,12 +98,12 @@ def path_open(
     host.fds.require_room()
     write = base & _WRITE != 0
     how = _how(base & _READ != 0 or not write, write, oflags, fdflags, dirflags == 1)
-    cost = 0
-    if how.create and not _exists(d, name, how.follow and not how.exclusive):
+    if how.create:
         cost = name_cost(path)
-        host.require_name(cost)
+        if not host.has_room_for(cost) and not _exists(d, name, how.follow and not how.exclusive):
+            host.require_name(cost)
     opened = d.object.open(name, how)
-    if cost:
+    if how.create and getattr(opened, "created", True):
         _added(host, cost)
     try:
         filetype = int(opened.filetype)
