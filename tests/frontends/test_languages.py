@@ -51,7 +51,7 @@ def facts(run):
 
 def differences(a, b):
     from wasilab.trace.answers.diff import ChangeKind
-    diff = a.trace.diff(b.trace)
+    diff = a.trace.diff(b.trace, ignore=("arguments", "data", "results"))
     lone = [*diff.added, *diff.removed]
     opened = [int(k) for k, i in zip(diff.kinds, diff.left) if i >= 0 and a.trace[int(i)].name == "path_open"]
     return {

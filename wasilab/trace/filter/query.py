@@ -1,6 +1,6 @@
 """Choosing calls: `Trace.filter("call=path_* errno!=0 path~'^/data' dur>1ms refused")` or by keyword arguments.
 
-An expression is a row of terms that must all hold; `or`, `not` and parentheses work as in Python.
+An expression is a list of terms that must all hold; `or`, `not` and parentheses work as in Python.
 
     call=path_open,fd_*      a name, a pattern, a family (path), or /regular expression/; commas mean "any of"
     path=/data/*             the full path of what the call acted on, or the path as the guest gave it; ~ for a regex
@@ -9,9 +9,9 @@ An expression is a row of terms that must all hold; `or`, `not` and parentheses 
     bytes>4KiB  result=7  fd=3  generation  seq  line  tid  instance  handle
     denied_by=right          grant, right, path, host, revoked, quota, policy, ask
     refused  failed  ok  injected  truncated  asked  nosys  overridden  unstable  noted  unreturned
-    fd_*  path_open,fd  ENOENT   on their own: call=fd_*, call=path_open,fd, errno=ENOENT
+    fd_*  path_open,fd  ENOENT   alone: call=fd_*, call=path_open,fd, errno=ENOENT
 
-Not for: what one term means (`terms.py`), or SQL (`sql.py`).
+Not for: what one term means (`terms.py`), or SQL (`sql/statements.py`).
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def matching(trace: Calls, expression: str | None, conditions: Conditions | None
 def _condition(trace: Calls, name: str, wanted: Any) -> Mask:
     if name in WORDS:
         if not isinstance(wanted, bool):
-            raise QueryError(f"{name}= is True or False, not {wanted!r}")
+            raise QueryError(f"{name}= takes True or False, not {wanted!r}")
         mask = word(trace, name)
         return mask if wanted else ~mask
     if isinstance(wanted, str):
@@ -95,7 +95,7 @@ _VALUE = re.compile(
 
 
 class _Parser:
-    """Recursive descent over an expression; each rule returns a mask."""
+    """A recursive descent parser. Each rule returns the mask of the calls that satisfy it."""
 
     def __init__(self, trace: Calls, text: str) -> None:
         self.trace = trace
@@ -106,7 +106,7 @@ class _Parser:
     def parse(self) -> Mask:
         mask = self._or()
         if self.at < len(self.text.rstrip()):
-            raise QueryError(f"the filter has {self.text[self.at :].strip()!r} too much")
+            raise QueryError(f"unexpected {shown(self.text[self.at :].strip())} at the end of the filter")
         return mask
 
     def _peek(self) -> re.Match[str] | None:
@@ -130,7 +130,7 @@ class _Parser:
     def _not(self) -> Mask:
         token = self._peek()
         if token is None:
-            raise QueryError(f"the filter {self.text!r} ends where a term is expected, such as errno!=0")
+            raise QueryError(f"the filter {shown(self.text)} ends where a term is expected, such as errno!=0")
         if self.depth > 100:
             raise QueryError("the filter is nested too deeply")
         if token["not"] or token["bare"] == "not":
@@ -145,12 +145,12 @@ class _Parser:
             mask = self._or()
             closing = self._peek()
             if closing is None or closing["paren"] != ")":
-                raise QueryError(f"the filter {self.text!r} lacks a closing parenthesis")
+                raise QueryError(f"the filter {shown(self.text)} lacks a closing parenthesis")
             self.at = closing.end()
             self.depth -= 1
             return mask
         if token["bare"] is None:
-            raise QueryError(f"the filter has {token[0].strip()!r} where a term is expected, such as errno!=0")
+            raise QueryError(f"unexpected {shown(token[0].strip())} in the filter: write a term, such as errno!=0")
         return self._term(token)
 
     def _term(self, token: re.Match[str]) -> Mask:
@@ -163,17 +163,16 @@ class _Parser:
             if column := column_of(self.trace.functions, name):
                 return compare(self.trace, column, "=", name)
             if name in COLUMNS:
-                raise QueryError(f"{name} is compared with nothing: write {EXAMPLES.get(name, f'{name}=3')}")
+                raise QueryError(f"{name} needs a value: write {EXAMPLES.get(name, f'{name}=3')}")
             if name in ("and", "or", "&&", "||"):
-                raise QueryError(f"the filter has {name!r} where a term is expected, such as errno!=0")
-            hint = suggest(name, (*WORDS, *COLUMNS))
-            raise QueryError(f"{shown(name)} is no word of a filter and is compared with nothing{hint}")
+                raise QueryError(f"unexpected {name!r} in the filter: write a term, such as errno!=0")
+            raise QueryError(f"unknown filter term {shown(name)}{suggest(name, (*WORDS, *COLUMNS))}")
         value = _VALUE.match(self.text, following.end())
         if value is None:
-            raise QueryError(f"{name}{following['op']} is compared with nothing")
+            raise QueryError(f"{name}{following['op']} needs a value")
         if value["bare"] is not None and value["bare"][0] in "=<>~!":
             wrong = following["op"] + value["bare"][0]
-            raise QueryError(f"{name} cannot be compared with {wrong!r}; use one of {' '.join(COMPARE)} ~ !~")
+            raise QueryError(f"unknown operator {wrong!r} after {name}: use one of {' '.join(COMPARE)} ~ !~")
         self.at = value.end()
         quoted = value["dq"] if value["dq"] is not None else value["sq"]
         text = value["bare"] if quoted is None else re.sub(r"\\([\"'\\])", r"\1", quoted)

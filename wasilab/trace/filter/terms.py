@@ -1,7 +1,7 @@
-"""One term of a filter: a column compared with a value, or a word such as `refused`, as the calls that satisfy it.
+"""One term of a filter, a comparison of a column or a word such as `refused`, as the mask of the calls that satisfy it.
 
-For: `query.py`, which reads expressions. Everything is evaluated on whole columns; texts are compared once for each
-different text. Messages name the column and show what would be valid.
+For: `query.py`, which parses expressions. Everything is evaluated on whole columns; a text is compared once however
+often it occurs. Messages name the column and show what is valid.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 Text = str | Sequence[str | int] | Set[str | int] | int | None
-"""A condition on names or paths: one (before it an operator, if not `=`: "!=path_open") or several."""
+"""A condition on names or paths: one value (after an operator, unless that is `=`: "!=path_open") or several."""
 Number = str | float | range | Sequence[float] | Set[float] | None
-"""A condition on a number or a time: "<10", ">1ms", a number (of ns, where it is a time), a range, any of several."""
+"""A condition on a number or a time: "<10", ">1ms", a number (ns for a time), a range, or several values."""
 
 
 class Conditions(TypedDict, total=False):
@@ -97,8 +97,7 @@ EXAMPLES = {
     **{name: f"{name}>1ms" for name in TIME_COLUMNS},
 }  # fmt: skip
 WORDS = ("refused", "denied", "failed", "ok", "noted", "unreturned", *_FLAG_WORDS)
-"""The words that a filter may use alone."""
-
+"""The words that stand alone in a filter."""
 
 
 def word(trace: Calls, name: str) -> Mask:
@@ -120,7 +119,7 @@ def word(trace: Calls, name: str) -> Mask:
         return mask
     if name in _FLAG_WORDS:
         return np.asarray(trace.column("flags") & int(_FLAG_WORDS[name]) != 0)
-    raise QueryError(f"{name!r} is no word of a filter{suggest(name, WORDS)}")
+    raise QueryError(f"unknown filter term {name!r}{suggest(name, WORDS)}")
 
 
 def compare(trace: Calls, name: str, op: str, value: str) -> Mask:
@@ -153,10 +152,10 @@ def compare(trace: Calls, name: str, op: str, value: str) -> Mask:
 
 
 def _equality(name: str, op: str, regex: bool = True) -> bool:
-    """Whether the operator negates; QueryError for one that a text does not have."""
+    """Whether the operator negates; QueryError for one that texts do not have."""
     allowed = ("=", "==", "!=", "~", "!~") if regex else ("=", "==", "!=")
     if op not in allowed:
-        raise QueryError(f"{name} is compared with {' '.join(allowed)}, not with {op}")
+        raise QueryError(f"{name} cannot be compared with {op}: use one of {' '.join(allowed)}")
     return op.startswith("!")
 
 
@@ -165,13 +164,15 @@ def _negate(mask: Any, negate: bool) -> Mask:
 
 
 def number_column(trace: Calls, name: str) -> Any:
+    """The column of numbers or times that a filter calls `name`; QueryError if there is none."""
     column = TIME_COLUMNS.get(name) or _NUMBER_COLUMNS.get(name)
     if column is None:
-        raise QueryError(f"there is no column {shown(name)}{suggest(name, (*COLUMNS, *WORDS))}")
+        raise QueryError(f"unknown column {shown(name)}{suggest(name, (*COLUMNS, *WORDS))}")
     return trace.column(column)
 
 
 def suggest(name: str, valid: Sequence[str]) -> str:
+    """What follows "unknown x": the nearest valid name, if one is near, and all valid names."""
     return f"{did_you_mean(name, valid, ';', _ALSO_CALLED)} valid are: {', '.join(dict.fromkeys(valid))}"
 
 
@@ -179,11 +180,11 @@ def _regex(name: str, value: str) -> re.Pattern[str]:
     try:
         return re.compile(value)
     except re.error as error:
-        raise QueryError(f"{name} is compared with {shown(value)}, which is no regular expression: {error}") from None
+        raise QueryError(f"{shown(value)}, for {name}, is not a regular expression: {error}") from None
 
 
 def shown(text: str) -> str:
-    """What a person typed, in quotes, not longer than a message should be."""
+    """What a person typed, quoted and cut to the length of a message."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
@@ -205,16 +206,17 @@ def _call_table(functions: Functions, value: str, *, regex: bool, family: bool =
             families = functions.family_names
             names = () if family else [functions.names[number] for number in functions.known]
             hint = did_you_mean(item, (*names, *families), f"; families are: {', '.join(families)}")
-            raise QueryError(f"WASI has no {'family' if family else 'call'} {shown(item)}{hint}")
+            raise QueryError(f"unknown {'family' if family else 'call'} {shown(item)}{hint}")
         if not found.any() and "|" in item:
-            raise QueryError(f"no call is called {shown(item)}: any of several is written with commas, path_*,fd_*")
+            raise QueryError(f"no call matches {shown(item)}: separate alternatives with commas, as in path_*,fd_*")
         table |= found
     return table
 
 
 def column_of(functions: Functions, name: str) -> str:
-    """The column that a word on its own is compared with: "call" for a call's name, a pattern of names or a family,
-    "errno" for an errno; "" for anything else."""
+    """The column that a value without a column belongs to: "call" for a name, pattern or family, "errno" for an errno,
+    "" for anything else.
+    """
     try:
         if re.fullmatch("E[A-Z0-9]+", name):
             _errno(name)
@@ -243,7 +245,7 @@ def _errno(item: str) -> int:
     for candidate in (name, name.removeprefix("E")):
         if candidate in t.Errno.__members__:
             return int(t.Errno[candidate])
-    raise QueryError(f"WASI has no errno {shown(item)}{suggest(name, [e.symbol for e in t.Errno])}")
+    raise QueryError(f"unknown errno {shown(item)}{suggest(name, [e.symbol for e in t.Errno])}")
 
 
 def _denied_by(item: str) -> int:
@@ -252,7 +254,7 @@ def _denied_by(item: str) -> int:
         return int(item)
     if item.upper() in DeniedBy.__members__:
         return int(DeniedBy[item.upper()])
-    raise QueryError(f"nothing is denied by {shown(item)}{suggest(item, [d.name.lower() for d in DeniedBy])}")
+    raise QueryError(f"unknown denied_by {shown(item)}{suggest(item, [d.name.lower() for d in DeniedBy])}")
 
 
 def _path(trace: Calls, value: str, *, regex: bool) -> Mask:
@@ -271,13 +273,13 @@ def _time(name: str, value: str) -> float:
         return parse_duration(value)
     except ValueError:
         units = f"write it with a unit, such as {name}>1ms (ns, us, ms, s)"
-        raise QueryError(f"{name} is a time: {units}, not {shown(value)}") from None
+        raise QueryError(f"{name} is a time: {units}; {shown(value)} is not one") from None
 
 
 def _size(name: str, value: str) -> float:
     found = re.fullmatch(r"\s*(0x[0-9a-fA-F]+|-?[\d.]+(?:e\d+)?)\s*([A-Za-z]*)\s*", value)
     if not found or found[2].lower() not in SIZE_UNITS:
-        raise QueryError(f"{name} is a number, such as {name}=3, not {shown(value)}")
+        raise QueryError(f"{name} is a number, as in {name}=3; {shown(value)} is not one")
     number = int(found[1], 16) if found[1].startswith("0x") else _float(name, found[1])
     return number * SIZE_UNITS[found[2].lower()]
 
@@ -286,4 +288,4 @@ def _float(name: str, text: str) -> float:
     try:
         return int(text) if text.lstrip("-").isdecimal() else float(text)
     except ValueError:
-        raise QueryError(f"{name} is compared with {shown(text)}, which is no number") from None
+        raise QueryError(f"{name} is a number; {shown(text)} is not one") from None
