@@ -31,7 +31,7 @@ def test_revoking_while_it_runs_refuses_every_later_call(shown: Callable[..., Pa
     assert going(it).trace.filter("refused")
     until(lambda: "refused" in it.verdict.value)
     until(lambda: "✖" in it.cell("/d", "refused"))
-    assert it.button_stop.disabled
+    until(lambda: it.button_stop.disabled)
 
 
 def test_a_switch_put_back_restores_and_undo_too(shown: Callable[..., Panel]) -> None:

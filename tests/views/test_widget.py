@@ -22,7 +22,7 @@ from wasilab.views.timeline import live
 from wasilab.views.timeline import widget as widget_module
 from wasilab.views.timeline.live import LiveFeed, columns, grown
 from wasilab.views.timeline.module_js import ORDER, module
-from wasilab.views.timeline.widget import Timeline, timeline
+from wasilab.views.timeline.widget import TimelineWidget, timeline
 
 from .fakes import FakeRun
 from .panels import until
@@ -34,7 +34,7 @@ class Talk:
     """A widget whose messages are kept instead of sent."""
 
     def __init__(self, run: Any, **options: Any) -> None:
-        self.widget = Timeline(run, **options)
+        self.widget = TimelineWidget(run, **options)
         self.sent: list[tuple[dict[str, Any], list[bytes]]] = []
         self.widget.send = lambda content, buffers=None: self.sent.append((content, buffers or []))
 
@@ -187,7 +187,7 @@ def test_the_same_run_has_one_widget(copy_run: Any) -> None:
 
 
 def test_what_is_put_as_html_is_escaped(evil_run: Any) -> None:
-    widget = Timeline(evil_run)
+    widget = TimelineWidget(evil_run)
     assert "<script" not in widget._head + widget._report
     assert "&lt;script&gt;" in widget._head
 
@@ -261,7 +261,7 @@ def test_a_live_run_tells_its_descriptors_its_output_and_that_time_goes_on(
 def test_notes_written_while_it_runs_are_kept_at_its_end(new_book: Callable[[], Any], many_run: Any) -> None:
     book = new_book()
     book.call("clock_time_get", 0, 1, 0, 0)
-    widget = Timeline(many_run(7))
+    widget = TimelineWidget(many_run(7))
     widget.send = lambda *_: None
     widget.feed.trace.store.notes.clear()
     going: Any = Unending(book)

@@ -24,8 +24,10 @@ from ..module.module import Module, ModuleError
 from ..runs.prepare import Program, load_program
 from ..runs.run import Run, RunError
 from ..text.escape import html_text
+from ..views.ipython import shell
 from ..views.report.as_command import command_line
 from ..views.report.verdict import mood, verdict
+from ..views.timeline.cells import remember
 from ..views.timeline.widget import timeline
 from . import table
 from .boxes import classed, put, question_box, refusal_box, small
@@ -115,12 +117,25 @@ class Panel(w.VBox):  # type: ignore[misc]
         return self.model.run
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
+        remember(shell(), self.release)
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
             data["text/html"] = table.static_html(self.model.module, self.grants, self.run)
             data["text/plain"] = f"<Panel: {command_line(self.grants, self.model.module)}>"
         return bundle
+
+    def release(self) -> None:
+        """Close the panel and everything in it, where it is not shown any more; not while its run is running."""
+        if self.model.running:
+            return
+        self.model.changed = lambda: None
+        waiting: list[w.Widget] = [self, *self._groups.values()]
+        while waiting:
+            widget = waiting.pop()
+            waiting += getattr(widget, "children", ())
+            if widget is not self._picture:
+                widget.close()
 
     # ---- making it
 

@@ -24,7 +24,7 @@ from ..text.escape import html_text
 from ..text.shell import join
 from .boxes import small
 from .model import PanelModel
-from .rights import Rights
+from .rights_editor import RightsEditor
 from .table import LIMITS_SHOWN
 
 Edit = Callable[[Callable[[], object]], None]
@@ -237,7 +237,7 @@ class Folder(Group):
         self.mode = w.Dropdown(options=[(words, mode) for words, mode in _MODES if mode in POSSIBLE_MODES])
         self.where = w.HTML()
         self.away = small("×", f"take {guest} away")
-        self.rights = Rights(model, edit, guest)
+        self.rights = RightsEditor(model, edit, guest)
         super().__init__(model, edit, (self.box, self.mode, self.away, self.where, self.rights))
         self.on(self.box, lambda on: model.switch(guest, on))
         self.on(self.mode, self._put)

@@ -26,7 +26,7 @@ KEPT = "the folder itself is as it was"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChangedEntry:
     """One thing that changed."""
 
     how: str
@@ -94,16 +94,17 @@ def number(changes: Changes) -> int:
     return len(changes.created) + len(changes.modified) + len(changes.deleted) + len(changes.renamed)
 
 
-def entries(changes: Changes) -> Iterator[Entry]:
+def entries(changes: Changes) -> Iterator[ChangedEntry]:
     """What changed, renamed and deleted first; differences for the first modified files only."""
     for old, new in changes.renamed:
-        yield Entry("renamed", f"{_name(old)} -> {_name(new)}", "")
+        yield ChangedEntry("renamed", f"{_name(old)} -> {_name(new)}", "")
     for path in changes.deleted:
-        yield Entry("deleted", _name(path), "")
+        yield ChangedEntry("deleted", _name(path), "")
     for path in changes.created:
-        yield Entry("created", _name(path), "")
+        yield ChangedEntry("created", _name(path), "")
     for at, file in enumerate(changes.modified):
-        yield Entry("modified", f"{_name(file.path)} ({_sizes(file)})", _difference(file) if at < DIFFS_SHOWN else "")
+        difference = _difference(file) if at < DIFFS_SHOWN else ""
+        yield ChangedEntry("modified", f"{_name(file.path)} ({_sizes(file)})", difference)
 
 
 def _name(path: str) -> str:

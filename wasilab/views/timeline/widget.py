@@ -38,7 +38,7 @@ from .scene import headline
 
 _LOG = logging.getLogger("wasilab")
 
-_SHOWN: weakref.WeakValueDictionary[int, Timeline] = weakref.WeakValueDictionary()
+_SHOWN: weakref.WeakValueDictionary[int, TimelineWidget] = weakref.WeakValueDictionary()
 """The timeline of each run that was shown, by the run's id: a second display is a second view of it, not a copy."""
 
 Question = dict[str, str | int | float]
@@ -48,7 +48,7 @@ Rerun = Callable[[Remedy], Subject]
 """Run the same program again with one more grant; returns the new run."""
 
 
-class Timeline(anywidget.AnyWidget):
+class TimelineWidget(anywidget.AnyWidget):
     """The timeline of a run or trace. In a notebook, the last value of a cell shows it.
 
     A button "grant and run again" stands beside each refusal whose remedy is complete; `again` replaces what
@@ -276,15 +276,15 @@ class Timeline(anywidget.AnyWidget):
         return remedy.complete if self._rerun is not None else can_rerun(self.run, remedy)
 
 
-def shown_timeline(run_or_trace: Subject | Trace) -> Timeline | None:
+def shown_timeline(run_or_trace: Subject | Trace) -> TimelineWidget | None:
     """The timeline of a run or trace, where there is one already."""
     known = _SHOWN.get(id(run_or_trace))
     return known if known is not None and known.shows(run_or_trace) else None
 
 
-def timeline(run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> Timeline:
+def timeline(run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> TimelineWidget:
     """The interactive timeline of a run or trace, to be shown in a notebook; the same one when asked again."""
     known = shown_timeline(run_or_trace)
     if known is None or again is not None:
-        known = _SHOWN[id(run_or_trace)] = Timeline(run_or_trace, again=again)
+        known = _SHOWN[id(run_or_trace)] = TimelineWidget(run_or_trace, again=again)
     return known

@@ -34,7 +34,7 @@ GROUPS = {
 assert {name for names in GROUPS.values() for name in names} == set(of_directories())
 
 
-class Rights(w.VBox):  # type: ignore[misc]
+class RightsEditor(w.VBox):  # type: ignore[misc]
     """A button that says how many rights there are, and unfolds them as checkboxes."""
 
     def __init__(self, model: PanelModel, edit: Callable[[Callable[[], object]], None], guest: str) -> None:
