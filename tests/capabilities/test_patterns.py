@@ -182,8 +182,10 @@ def test_nothing_but_the_operations_can_be_reached() -> None:
         place.files()
     assert {name for name in dir(place) if not name.startswith("_")} == {
         *DIRECTORY_OPERATIONS,
+        "asks",
         "filetype",
         "hidden",
+        "lasting",
         "writable",
     }
 
