@@ -281,7 +281,7 @@ def test_what_a_copy_leaves_out_is_said(tmp_path: Path) -> None:
     assert any("'pipe'" in warning for warning in run.outcome.warnings)
 
 
-def test_a_folder_that_is_named_by_a_link_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_named_by_a_link_is_reported(tmp_path: Path) -> None:
     """A program of an earlier run may have put it there, in place of the folder that is meant."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")

@@ -1,4 +1,4 @@
-"""HostDir(mode="copy"): the host is left alone until the changes are applied, and then gets exactly them."""
+"""HostDir(mode="copy"): the host does not change until the changes are applied, and then exactly they are made."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_copy_has_everything_with_its_times_and_hard_links(root: Path) -> No
     assert str(place.changes()) == "nothing changed"
 
 
-def test_what_cannot_be_copied_is_said(root: Path) -> None:
+def test_files_that_cannot_be_copied_are_reported(root: Path) -> None:
     os.mkfifo(root / "sub" / "fifo")
     Path(os.fsdecode(os.fsencode(root) + b"/\xff")).write_text("")
     place = copy(root)
@@ -277,7 +277,7 @@ def test_when_a_step_fails_those_before_it_are_undone(
     assert contents(root) == contents_of_copy(place)
 
 
-def test_what_cannot_be_undone_is_told(root: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+def test_steps_that_cannot_be_undone_are_reported(root: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
     place = copy(root)
     place.rename("text", place, "moved")
     place.mkdir("new")

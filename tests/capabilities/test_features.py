@@ -1,4 +1,4 @@
-"""The ways of other systems, tried on Linux: what `WASILAB_TEST_WITHOUT` takes away."""
+"""`WASILAB_TEST_WITHOUT` takes features of Linux away, so that the code for other systems is tested here."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def failed(call: Callable[[], object]) -> int:
     ],
 )
 @pytest.mark.parametrize("mode", ["ro", "rw", "copy"])
-def test_what_is_no_folder_cannot_be_granted_and_the_sentence_says_why(
+def test_a_path_that_is_not_a_folder_is_refused_with_the_reason(
     root: Path, held: Held, name: str, why: str, mode: Any
 ) -> None:
     os.mkfifo(root.parent / "fifo")
@@ -151,7 +151,7 @@ def test_procfs_cannot_be_granted(path: str) -> None:
         HostDir(path)
 
 
-def test_a_link_is_followed_where_the_person_names_it_and_shown_for_what_it_is(root: Path) -> None:
+def test_a_link_is_followed_as_a_grant_and_shown_as_a_link_inside_one(root: Path) -> None:
     os.symlink(root, root.parent / "link")
     granted = HostDir(root.parent / "link")
     assert granted.real == str(root)
@@ -169,7 +169,7 @@ def test_grants_are_equal_by_folder_and_mode(root: Path) -> None:
     assert repr(HostDir("/tmp", "rw")) == "HostDir('/tmp', mode='rw')"
 
 
-def test_closing_a_grant_leaves_it_usable_and_forgetting_it_gives_the_descriptor_back(root: Path, held: Held) -> None:
+def test_closing_a_grant_keeps_it_usable_and_deleting_it_closes_the_descriptor(root: Path, held: Held) -> None:
     before = held()
     granted = HostDir(root)
     granted.close()

@@ -1,4 +1,4 @@
-"""MemDir: what is its own, beside answering as HostDir does (test_memdir_like_hostdir.py)."""
+"""MemDir: what it has beyond HostDir. That both answer alike is tested in test_memdir_like_hostdir.py."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def test_it_is_made_from_nested_mappings_and_tells_its_contents() -> None:
         ({"a/b": "x", "a": {"b": "y"}}, "named twice"),
     ],
 )
-def test_impossible_names_are_one_clear_error(files: Any, why: str) -> None:
+def test_invalid_names_raise_one_clear_error(files: Any, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         MemDir(files)
 
 
-def test_more_than_the_quota_at_the_start_is_one_clear_error() -> None:
+def test_contents_beyond_the_quota_raise_one_clear_error() -> None:
     with pytest.raises(ValueError, match="max_bytes=3"):
         MemDir({"a": "four"}, max_bytes=3)
     with pytest.raises(ValueError, match="max_names=1"):

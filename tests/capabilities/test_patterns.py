@@ -57,7 +57,7 @@ def refused(call: Callable[[], object], by: DeniedBy) -> Refused:
     return caught.value
 
 
-def test_every_docstring_shows_what_is_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_in_the_docstrings_run(monkeypatch: pytest.MonkeyPatch) -> None:
     # An example that shows a value leaves it in builtins, and an IPython of a later test would then keep out of `_`.
     monkeypatch.setattr(builtins, "_", None, raising=False)
     results = doctest.testmod(patterns, optionflags=doctest.ELLIPSIS)
@@ -161,7 +161,7 @@ THINGS: list[tuple[str, Callable[[], Any], type]] = [
 
 
 @pytest.mark.parametrize(("make", "protocol"), [thing[1:] for thing in THINGS], ids=[thing[0] for thing in THINGS])
-def test_what_a_pattern_gives_is_of_the_same_kind(make: Callable[[], Any], protocol: type) -> None:
+def test_a_pattern_returns_an_object_of_the_same_kind(make: Callable[[], Any], protocol: type) -> None:
     thing = make()
     assert isinstance(thing, protocol)
     for lesser in (read_only(thing), revocable(thing)[0], membrane(thing)[0], logged(thing, print), quota(thing, 1)):
@@ -171,7 +171,7 @@ def test_what_a_pattern_gives_is_of_the_same_kind(make: Callable[[], Any], proto
     assert repr(thing) in repr(read_only(thing))
 
 
-def test_a_value_that_is_not_a_capability_is_one_clear_error() -> None:
+def test_a_value_that_is_not_a_capability_raises_one_clear_error() -> None:
     with pytest.raises(TypeError, match="is not a capability"):
         read_only("a path is only a name")
 

@@ -52,7 +52,7 @@ def patiently(stream: StreamSocket, *sizes: int, waitall: bool = False) -> bytes
 @pytest.mark.parametrize(
     "address", ["", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "1.2.3.4:65536", "a.example:1"]
 )
-def test_a_bad_address_is_one_error_that_says_what_to_write(address: str) -> None:
+def test_a_bad_address_raises_one_error_that_says_what_to_write(address: str) -> None:
     with pytest.raises(BadAddress, match=r"127\.0\.0\.1"):
         listen(address)
 

@@ -1,4 +1,4 @@
-"""Strings as a capability: what is handed over fits the room that was made for it, and the patterns work on them."""
+"""Strings as a capability: they fit the room that the guest made for them, and the patterns work on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for something of this process is never copied: the copy would name something else, or close it twice."""
+"""Objects that hold something of this process refuse to be copied or pickled."""
 
 from __future__ import annotations
 

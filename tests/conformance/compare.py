@@ -1,4 +1,4 @@
-"""Running the scenarios of a family under one host: a fresh directory each, and what came of it."""
+"""Running the scenarios of a family under one host: a fresh directory for each, and the results."""
 
 from __future__ import annotations
 

@@ -109,6 +109,6 @@ def test_program(program, run_wasm, tmp_path: Path, kind: str, rights: str, errn
         assert ran.stderr.decode() == program.stderr
 
 
-def test_the_suite_is_there_whole() -> None:
+def test_the_whole_suite_is_present() -> None:
     """All 46 + 14 + 12 programs are found in the folder, so that none is passed over in silence."""
     assert Counter(program.language for program in PROGRAMS) == LANGUAGES

@@ -155,7 +155,7 @@ def test_a_wrong_grant_is_refused_when_it_is_made(make: object, says: str) -> No
         make()  # type: ignore[operator]
 
 
-def test_a_drive_letter_is_no_separator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drive_letter_is_not_a_separator(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
     monkeypatch.setattr("os.path.splitdrive", ntpath.splitdrive)
     monkeypatch.setattr("os.sep", "\\")

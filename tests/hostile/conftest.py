@@ -1,5 +1,6 @@
-"""The yard in which hostile guests are let loose: a grant, things outside it that must stay as they are, and a count
-of the process's descriptors. Every test of this folder is checked against both when it ends."""
+"""What hostile guests run in: a grant, files outside it that must not change, and a count of the process's descriptors.
+
+Every test of this folder is checked against both when it ends."""
 
 from __future__ import annotations
 

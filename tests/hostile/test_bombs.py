@@ -1,12 +1,12 @@
-"""Guests that mean to take all there is: memory behind listings, tables and heaps, descriptors, time without a loop.
+"""Guests that try to exhaust the host: memory behind listings, tables and heaps, descriptors, time without a loop.
 
-Modelled on advisories of other hosts: guests that make the host allocate on their behalf, or that run on where the host
-only looks at loops.
+Modelled on advisories of other hosts: guests that make the host allocate on their behalf, or that run without end where
+the host only checks loops.
 
 ====================================  ====================================================================
-bomb                                  what must come of it
+bomb                                  expected result
 ====================================  ====================================================================
-a listing behind each descriptor      the listings together stay bounded, each still comes to its end
+a listing behind each descriptor      the listings together stay bounded, each can still be read to its end
 descriptors of many runs              MFILE before the process has none left for itself
 many tables, one collected heap       their limits are shared, as those of memories are
 recursion by tail calls, exceptions   ended by seconds and by fuel
@@ -113,7 +113,7 @@ print(len(left[0]), answers.count("SUCCESS") > 30, answers.count("MFILE") > 100,
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_a_guest_leaves_the_process_descriptors_of_its_own(yard: Yard, kind: str) -> None:
+def test_guests_cannot_take_the_last_descriptors_of_the_process(yard: Yard, kind: str) -> None:
     """`Limits.fds` is of one run; here it is larger than what the system lets the whole process open."""
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(_STARVE), str(yard.inside), kind],
@@ -176,7 +176,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("kind", ENDLESS)
 @pytest.mark.parametrize("limits", [{"seconds": 0.3}, {"fuel": 200_000}], ids=["seconds", "fuel"])
-def test_what_goes_on_without_a_loop_is_ended(kind: str, limits: dict[str, float]) -> None:
+def test_endless_execution_without_a_loop_is_ended(kind: str, limits: dict[str, float]) -> None:
     grants = wasilab.Grants(limits=Limits(memory=64 * MIB, trace=4 * MIB, **limits))  # type: ignore[arg-type]
     run = wasilab.run(from_wat(ENDLESS[kind].format('"_start"')), (), grants)
     assert run.outcome.kind in ("limit", "trap"), run.outcome

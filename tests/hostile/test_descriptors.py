@@ -107,7 +107,7 @@ def test_renumbering_over_a_preopen_and_of_one(yard: Yard) -> None:
 
 
 @pytest.mark.parametrize("target", [0, 1, 2])
-def test_renumbering_over_a_standard_stream_leaves_the_process_its_own(yard: Yard, target: int) -> None:
+def test_renumbering_over_a_standard_stream_does_not_touch_the_process(yard: Yard, target: int) -> None:
     before = {n: os.fstat(n) for n in (0, 1, 2)}
     guest = buffered(yard).open("file.txt", rights=ALL).call("fd_renumber", 4, target)
     guest.call("fd_write", target, IOVECS, 1, OUT).call("fd_close", target).call("fd_write", target, IOVECS, 1, OUT)
@@ -147,7 +147,7 @@ def test_guest_numbers_are_never_the_process_s(yard: Yard) -> None:
         os.close(secret)
 
 
-def test_what_nobody_closed_gives_its_descriptors_back() -> None:
+def test_descriptors_left_open_are_closed_at_the_end() -> None:
     """Inputs, interrupts, hosts and folders that were made and forgotten: a notebook makes many."""
     from wasilab.capabilities.streams import DescriptorInput
     from wasilab.capabilities.waiting import Interrupt
@@ -281,7 +281,7 @@ def test_a_listing_while_the_directory_changes_still_ends(yard: Yard) -> None:
 
 @KINDS
 @BOTH_RIGHTS
-def test_a_directory_is_no_file_and_a_file_no_directory(yard: Yard, kind: str, rights: str) -> None:
+def test_files_and_directories_are_not_interchangeable(yard: Yard, kind: str, rights: str) -> None:
     guest = buffered(yard, kind, rights=rights).open("file.txt").open("sub", oflags=DIRECTORY, rights=ALL & ~WRITE)
     for name in ("fd_read", "fd_write"):
         guest.call(name, 3, IOVECS, 1, OUT).call(name, 5, IOVECS, 1, OUT)

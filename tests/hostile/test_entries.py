@@ -1,4 +1,4 @@
-"""Exports that cannot be called from Python: types that wasmtime-py ends the whole process over, on the way in and out.
+"""Exports that cannot be called from Python: their types would make wasmtime-py end the whole process.
 
 ==============================================  ============================================================
 guest                                           answer

@@ -136,7 +136,7 @@ def test_a_seed_means_the_same_in_every_process() -> None:
 
 
 @pytest.mark.slow
-def test_what_does_not_hold_is_noticed(ground: fuzz.Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fuzzer_finds_planted_bugs(ground: fuzz.Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host with holes, one for each property: the fuzzer must find every one of them."""
 
     def broken(name: str, function: Callable[..., Any]) -> list[str]:

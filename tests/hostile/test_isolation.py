@@ -1,4 +1,4 @@
-"""Nothing leaks from one guest to the next, nor between two at once: each finds the world as its grants say it is.
+"""Nothing leaks from one guest to the next, nor between two that run at once: each has just what its grants say.
 
 =====================================  =====================================================================
 left behind by a guest                 found by the next one

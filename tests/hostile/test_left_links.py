@@ -1,4 +1,4 @@
-"""Links that a guest leaves for others: it cannot follow them out of its folder, but a person on the host can."""
+"""Links that a guest leaves behind: it cannot follow them out of its folder, but a person on the host can."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def told(path: str, text: str, folder: str = "/inside") -> str:
 
 
 @pytest.mark.parametrize("mode", ["rw", "copy"])
-def test_a_link_that_leads_out_is_told_at_the_end(yard: Yard, mode: str) -> None:
+def test_a_link_that_leads_out_is_reported_at_the_end(yard: Yard, mode: str) -> None:
     guest = yard.guest(mode=mode).call("path_symlink", "../outside/secret.txt", 3, "harmless.txt")
     guest.call("path_symlink", "file.txt", 3, "inner").call("path_symlink", "missing", 3, "dangling")
     run = guest.run().assert_answered("SUCCESS", "SUCCESS", "SUCCESS").run
     assert remarks(run) == [told("/inside/harmless.txt", "../outside/secret.txt")]
 
 
-def test_a_link_is_judged_by_where_it_is_in_the_end(yard: Yard) -> None:
+def test_a_link_is_judged_by_its_final_place(yard: Yard) -> None:
     (yard.inside / "deep").mkdir()
     guest = yard.guest()
     guest.call("path_symlink", "../file.txt", 3, "deep/fine").call("path_rename", 3, "deep/fine", 3, "bad")
@@ -50,18 +50,18 @@ def test_a_link_through_another_one_is_seen_through(yard: Yard) -> None:
     assert remarks(guest.run().run) == [told("/inside/out", "here/../../x")]
 
 
-def test_links_in_memory_are_nobody_else_s(yard: Yard) -> None:
+def test_links_in_memory_are_not_reported(yard: Yard) -> None:
     guest = Guest(grants=Grants(dirs={"/m": MemDir()})).call("path_symlink", "../../x", 3, "l")
     assert remarks(guest.run().assert_answered("SUCCESS").run) == []
 
 
-def test_a_link_that_was_there_before_is_not_the_program_s(yard: Yard) -> None:
+def test_links_that_existed_before_are_not_reported(yard: Yard) -> None:
     os.symlink("../../x", yard.inside / "theirs")
     guest = yard.guest().call("path_filestat_get", 3, 0, "theirs", OUT)
     assert remarks(guest.run().assert_answered("SUCCESS").run) == []
 
 
-def test_a_flood_of_links_is_told_in_few_lines(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flood_of_links_is_reported_in_few_lines(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(left_links, "MOST", 30)
     guest = yard.guest(pages=8)
     for number in range(40):
@@ -77,7 +77,7 @@ def test_names_of_links_are_escaped(yard: Yard) -> None:
     assert all(warning.isprintable() for warning in run.outcome.warnings)
 
 
-def test_it_is_told_through_live_grants_as_well(yard: Yard) -> None:
+def test_links_are_reported_for_a_detached_run_too(yard: Yard) -> None:
     """A run that can be regranted holds its folders through a membrane."""
     guest = yard.guest().call("path_symlink", "../../x", 3, "l")
     started = wasilab.run(from_wat(guest.wat()), grants=guest.grants, detach=True)

@@ -1,7 +1,7 @@
 """The memory ABI: every pointer of every call, bad; huge counts; arrays that overlap; memories of other kinds.
 
 ========================  ======================================================================================
-case                      what must come of it
+case                      expected result
 ========================  ======================================================================================
 pointer 0xffffffff        a trap that names the call and the pointer, the row in the trace, nothing done
 pointer at the last byte  the same (or success, where one byte is enough)

@@ -1,4 +1,4 @@
-"""Modules at the door: what is no module, lies about itself, is too large, or never ends. One clear sentence each.
+"""Bad modules: not a module at all, malformed, too large, or without end. Each gives one clear sentence.
 
 Everything is loaded, looked at (imports, exports, names, source lines, as `inspect` and the panel do) and run; a
 refusal is a `ModuleError`, or a run that ended with kind "error", "trap" or "limit" and a message in one line.
@@ -122,7 +122,7 @@ NOT_WASM = {
 
 
 @pytest.mark.parametrize("kind", NOT_WASM)
-def test_what_is_no_module_is_refused_in_a_sentence(kind: str) -> None:
+def test_a_file_that_is_not_a_module_is_refused_in_one_sentence(kind: str) -> None:
     assert told(NOT_WASM[kind])
 
 

@@ -197,7 +197,7 @@ def test_undefined_flags_of_sockets(client: tuple[wasilab.Grants, socket.socket]
 
 
 @pytest.mark.parametrize("rights", ["strict", "compat"])
-def test_a_listening_socket_is_no_connection(client: tuple[wasilab.Grants, socket.socket], rights: str) -> None:
+def test_a_listening_socket_is_not_a_connection(client: tuple[wasilab.Grants, socket.socket], rights: str) -> None:
     """`sock_shutdown` on it was once a failure of the host, found by the fuzzer."""
     guest = Guest(grants=client[0].with_(rights=rights)).iovec(IOVECS, (BUFFER, 10))
     guest.call("sock_shutdown", 3, 3).call("sock_recv", 3, IOVECS, 1, 0, OUT, OUT + 8).call(

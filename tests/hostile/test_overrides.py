@@ -1,7 +1,8 @@
-"""Python of the person's own in the guest's way: overrides and capability classes that misbehave in every manner.
+"""The user's own Python between guest and host: overrides and capability classes that misbehave in every way.
 
-It may raise anything, return garbage, keep what it was lent, call back into wasilab or the very instance that calls
-it. The guest is told EIO (or what an `OSError` says), the trace says whose fault it was, and the process lives.
+They may raise anything, return garbage, keep the buffers that they were given, and call back into wasilab or the
+instance that calls them. The guest gets EIO (or the errno of an `OSError`), the trace says whose fault it was, and the
+process survives.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def test_a_link_that_the_guest_makes_to_the_outside_leads_nowhere(yard: Yard) ->
     judged.assert_refused(DeniedBy.PATH, "")
 
 
-def test_the_text_of_an_absolute_link_is_not_told(yard: Yard) -> None:
+def test_the_text_of_an_absolute_link_is_refused(yard: Yard) -> None:
     os.symlink(str(yard.outside), yard.inside / "absolute")
     guest = yard.guest().call("path_readlink", 3, "absolute", BUFFER, 500, OUT)
     judged = guest.run().assert_answered("PERM").assert_refused(DeniedBy.PATH, "absolute")

@@ -1,4 +1,4 @@
-"""Attacks that other hosts have published, retold: escapes by slashes, dots and links that the guest makes itself.
+"""Published attacks on other hosts, repeated here: escapes by slashes, dots and links that the guest makes itself.
 
 =====================================================  ==========================================================
 published as                                            the case here
@@ -45,7 +45,7 @@ TAILS = ("/", "//", "/.", "/./", "/.//", "///.///")
 @KINDS
 @pytest.mark.parametrize("tail", TAILS)
 @pytest.mark.parametrize("target", OUTSIDE)
-def test_a_link_of_the_guest_s_whose_text_ends_in_slashes_and_dots_leads_nowhere(
+def test_a_guest_link_whose_text_ends_in_slashes_and_dots_leads_nowhere(
     yard: Yard, kind: str, target: str, tail: str
 ) -> None:
     guest = yard.guest(grants=granted(yard, kind)).call("path_symlink", target + tail, 3, "made")
@@ -108,7 +108,7 @@ def test_a_directory_is_not_moved_beneath_itself(yard: Yard, kind: str) -> None:
 
 
 @KINDS
-def test_a_directory_that_was_removed_or_replaced_by_a_link_stays_what_was_opened(yard: Yard, kind: str) -> None:
+def test_an_open_directory_stays_itself_when_it_is_removed_or_replaced(yard: Yard, kind: str) -> None:
     guest = yard.guest(grants=granted(yard, kind)).call("path_create_directory", 3, "d")
     guest.open("d", oflags=DIRECTORY, rights=DIR_RIGHTS, inheriting=ALL).call("path_remove_directory", 3, "d")
     guest.call("path_symlink", "../outside", 3, "d").call("fd_readdir", 4, BUFFER, 4096, 0, OUT)
@@ -208,7 +208,7 @@ def test_names_that_mean_something_elsewhere_are_names(yard: Yard, kind: str, na
 
 @pytest.mark.parametrize("what", ["fifo", "link", "link to a directory", "directory", "nothing"])
 @pytest.mark.parametrize("rights", [READ, WRITE, READ | WRITE])
-def test_what_is_swapped_between_look_and_open_is_not_opened(
+def test_a_file_replaced_between_look_and_open_is_not_opened(
     yard: Yard, what: str, rights: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A regular file when it was looked at, something else when it is opened: no hang, nothing outside."""
@@ -235,7 +235,7 @@ def test_what_is_swapped_between_look_and_open_is_not_opened(
     assert not run.sees(SECRET)
 
 
-def test_what_a_guest_makes_is_nobody_s_program(yard: Yard) -> None:
+def test_files_that_a_guest_makes_are_not_executable(yard: Yard) -> None:
     """Neither executable nor with set-user-id, whatever the process's umask lets through."""
     before = os.umask(0)
     try:

@@ -1,4 +1,4 @@
-"""Guests that use up whatever there is: every field of `Limits`, and what has a bound of its own.
+"""Guests that use up resources: every field of `Limits`, and everything else that is bounded.
 
 =================  ========================================================================================
 resource           how a guest notices
@@ -102,7 +102,7 @@ def test_a_sleep_costs_no_processor_time() -> None:
     assert time.process_time() - before < 1
 
 
-def test_a_read_that_waits_for_nobody_is_ended() -> None:
+def test_a_read_without_input_is_ended() -> None:
     stdin = QueueInput()
     guest = Guest(grants=wasilab.Grants(stdin=stdin, limits=Limits(seconds=0.2))).iovec(IOVECS, (BUFFER, 10))
     run = guest.call("fd_read", 0, IOVECS, 1, OUT).run()
@@ -111,7 +111,7 @@ def test_a_read_that_waits_for_nobody_is_ended() -> None:
 
 
 @pytest.mark.parametrize("call", ["sock_accept", "sock_recv", "poll"])
-def test_a_socket_that_waits_for_nobody_is_ended(call: str) -> None:
+def test_an_accept_without_a_client_is_ended(call: str) -> None:
     import socket
 
     listener = listen("127.0.0.1:0")
@@ -399,7 +399,7 @@ def test_holes_count_against_the_quota(how: str) -> None:
     assert run[1].reason
 
 
-def test_what_is_unlinked_but_open_counts_until_it_is_closed() -> None:
+def test_an_unlinked_open_file_counts_until_it_is_closed() -> None:
     memory = wasilab.MemDir(max_bytes=10_000)
     guest = Guest(grants=wasilab.Grants(dirs={"/m": memory}))
     for fd in (4, 5):

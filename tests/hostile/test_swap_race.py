@@ -1,8 +1,8 @@
-"""A directory and a link that leaves are swapped as fast as another thread can, while the guest works through the name.
+"""Another thread swaps a directory and a link that leads out as fast as it can, while the guest uses the name.
 
-The guest does everything that takes a path, over and over, through `door/...`, which is by turns a directory of its
-own and a link to the outside. An escape would show: the outside's bytes, names or inode numbers in the guest's memory,
-or anything changed outside. Both ways of resolving are raced. 3 s each, or `WASILAB_RACE_SECONDS`.
+The guest makes every call that takes a path, over and over, through `door/...`, which is in turn a directory and a link
+to the outside. An escape would show: bytes, names or inode numbers from outside in the guest's memory, or a change
+outside. Both ways of resolving are raced. 3 s each, or `WASILAB_RACE_SECONDS`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-r"""Guest text that wants to be obeyed: tags, escape sequences, reordering letters, forged lines, in every place it has.
+r"""Guest text with active content: tags, escape sequences, bidirectional overrides, forged lines, wherever it is shown.
 
 Places where a guest (or the author of a module) chooses text: paths it asks for, names and links in folders, what it
 writes, arguments and variables it echoes, import and export names, function and module names of the name section.
@@ -153,7 +153,7 @@ def test_names_paths_links_and_output(yard: Yard, tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_bytes_that_are_no_text(yard: Yard, tmp_path: Path, kind: str) -> None:
+def test_bytes_that_are_not_text(yard: Yard, tmp_path: Path, kind: str) -> None:
     text = BROKEN[kind]
     os.symlink(os.fsdecode(b"\xff\x1b[31m"), yard.inside / "odd")
     (yard.inside / os.fsdecode(b"\xfe\x1b]0;name")).touch()

@@ -1,5 +1,5 @@
-"""Rights that a grant withholds, against guests that look for a way round: no descriptor ever has one in force, nor
-after they were taken back by another thread at the worst moment."""
+"""Rights that a grant withholds, against guests that try to get them: no descriptor ever has one, not even when another
+thread takes rights back at the worst moment."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ regrants = st.tuples(st.just("regrant"), st.sets(st.sampled_from(RIGHTS)), st.bo
     st.lists(st.one_of(opens, limits, moves, regrants), max_size=12),
 )
 @settings(max_examples=300, deadline=None)
-def test_no_descriptor_has_in_force_what_is_withheld(mode: str, names: set[int], steps: list[tuple[Any, ...]]) -> None:
+def test_no_descriptor_has_a_withheld_right(mode: str, names: set[int], steps: list[tuple[Any, ...]]) -> None:
     made = host(sum(names), mode)
     withheld = sum(names)
     for step in steps:
@@ -86,7 +86,7 @@ def test_no_descriptor_has_in_force_what_is_withheld(mode: str, names: set[int],
 
 
 @pytest.mark.parametrize("mode", ["strict", "compat"])
-def test_what_the_guest_gave_up_is_not_given_back_by_a_regrant(mode: str) -> None:
+def test_a_regrant_does_not_return_rights_that_the_guest_gave_up(mode: str) -> None:
     made = host(int(Rights.FD_READDIR), mode)
     d = made.fds.entries[3]
     if mode == "strict":
@@ -96,7 +96,7 @@ def test_what_the_guest_gave_up_is_not_given_back_by_a_regrant(mode: str) -> Non
     assert bool(d.allowed & int(Rights.PATH_UNLINK_FILE)) is (mode == "compat")
 
 
-def test_rights_are_taken_back_from_whatever_is_being_opened_moved_or_limited() -> None:
+def test_rights_are_taken_back_during_opening_renumbering_and_limiting() -> None:
     made = host(0)
     cut = int(Rights.FD_READ | Rights.FD_WRITE)
     over = threading.Event()

@@ -1,4 +1,4 @@
-"""Claims on fd_*, on directories in memory and of the host alike."""
+"""Tests of fd_*, on directories in memory and of the host alike."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def test_the_limit_of_bytes_written_cuts_then_refuses(make_guest) -> None:
     assert guest.do("fd_write", fd, []) == 0
 
 
-def test_the_standard_streams_are_what_was_given(make_guest) -> None:
+def test_the_standard_streams_are_the_given_ones(make_guest) -> None:
     out: list[bytes] = []
     guest = make_guest(stdin=BytesInput(b"hello"), stdout=CallbackOutput(out.append))
     assert read(guest, 0) == b"hello"

@@ -1,4 +1,4 @@
-"""Claims on the descriptor table."""
+"""Tests of the descriptor table."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_cap_is_mfile_and_closing_makes_room() -> None:
     assert table.open(descriptor()).fd == 3
 
 
-def test_every_opening_has_a_life_of_its_own() -> None:
+def test_every_opening_has_its_own_life() -> None:
     table = FdTable(10)
     first = table.open(descriptor())
     table.close(first)
@@ -79,7 +79,7 @@ def test_renumber_to_itself_changes_nothing() -> None:
     assert only.object.closed == 0
 
 
-def test_what_the_grants_hold_is_not_closed() -> None:
+def test_objects_of_the_grants_are_not_closed() -> None:
     table = FdTable(10)
     granted, own = table.open(descriptor(owned=False)), table.open(descriptor())
     table.close_all()

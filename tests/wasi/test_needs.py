@@ -1,4 +1,4 @@
-"""Claims on `Need`: every refusal that a grant could lift says, as a value, which grant that is."""
+"""Tests of `Need`: every refusal that a grant could lift says, as a value, which grant that is."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_withheld_right_is_named_and_nothing_of_the_guests_words(make_guest) -
     assert answer.need == Need(NeedKind.RIGHTS, "/data", ("fd_readdir", "path_unlink_file"))
 
 
-def test_what_was_taken_back_needs_nothing_that_could_be_granted(make_guest) -> None:
+def test_a_revoked_right_has_no_need(make_guest) -> None:
     thing, switch = revocable(MemDir({"file": "text"}))
     guest = make_guest({"/data": thing})
     switch()

@@ -1,4 +1,4 @@
-"""Claims on path_*, on directories in memory and of the host alike."""
+"""Tests of path_*, on directories in memory and of the host alike."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_nothing_is_created_when_the_table_is_full(make_guest) -> None:
     assert folder.list() == []
 
 
-def test_what_was_opened_is_closed_when_the_opening_fails_late(make_guest) -> None:
+def test_a_late_failure_of_opening_closes_what_was_opened(make_guest) -> None:
     closed = []
 
     class Odd(BaseFile):

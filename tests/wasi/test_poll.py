@@ -1,4 +1,4 @@
-"""Claims on poll_oneoff: what it waits for, what it reports, and that it never spins."""
+"""Tests of poll_oneoff: what it waits for, what it reports, and that it never spins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims on args_*, environ_*, clock_*, random_get, proc_* and sched_yield."""
+"""Tests of args_*, environ_*, clock_*, random_get, proc_* and sched_yield."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_guest_given_nothing_has_no_arguments_variables_or_descriptors(make_gu
         ({"max_fds": 1, "preopens": {"/a": BaseDirectory(), "/b": BaseDirectory()}}, "limits.fds"),
     ],
 )
-def test_what_cannot_be_granted_is_said_by_name(options: dict[str, object], names: str) -> None:
+def test_a_grant_that_cannot_be_made_is_named_in_the_error(options: dict[str, object], names: str) -> None:
     with pytest.raises(ValueError, match=names):
         Host(**options)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Claims on the rights model, strict and compat."""
+"""Tests of the rights model, strict and compat."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_creating_and_truncating_need_a_right_on_the_directory(make_guest) -> No
         assert name in answer.reason
 
 
-def test_what_is_opened_has_what_was_asked_masked_by_the_inheriting_set(make_guest) -> None:
+def test_an_opened_file_has_the_requested_rights_masked_by_the_inheriting_set(make_guest) -> None:
     guest = make_guest({"/": folder()})
     limited = guest.open(".", rights=r.DIRECTORY, inheriting=READ | SEEK | int(Rights.FD_READDIR | Rights.PATH_OPEN))
     fd = guest.open("file", rights=EVERYTHING, inheriting=EVERYTHING, fd=limited)
@@ -171,7 +171,7 @@ def test_a_read_only_grant_refuses_every_change_and_says_it_is_the_grant(
     assert guest.get("file") == b"bytes"
 
 
-def test_beneath_a_read_only_grant_wasi_libc_still_asks_to_write_and_is_told(make_guest) -> None:
+def test_opening_for_writing_in_a_read_only_grant_is_refused_with_the_reason(make_guest) -> None:
     """wasi-libc masks its request by the inheriting set: the write must still be visible in it, to be refused."""
     guest = make_guest({"/data": MemDir({"file": "x"}, mode="ro")})
     inheriting = guest.do("fd_fdstat_get", 3).rights_inheriting
@@ -190,7 +190,7 @@ def test_a_sub_directory_of_a_read_only_grant_is_read_only(make_guest) -> None:
 
 
 @pytest.mark.parametrize("rights", ["strict", "compat"])
-def test_what_makes_no_sense_for_the_type_has_the_errno_of_the_type(make_guest, rights: str) -> None:
+def test_a_call_that_makes_no_sense_for_the_type_has_the_errno_of_the_type(make_guest, rights: str) -> None:
     guest = make_guest({"/": folder()}, stdout=CallbackOutput(lambda data: None), rights=rights)
     fd = guest.open("file", rights=READ)
     for call in (
@@ -234,7 +234,7 @@ def test_a_stream_has_the_direction_it_was_given_for(make_guest) -> None:
     assert guest.call("fd_tell", 0).errno == Errno.SPIPE, "compat: the stream itself says it"
 
 
-def test_allowed_is_what_each_mode_says() -> None:
+def test_the_allowed_rights_of_each_mode() -> None:
     assert r.allowed(SEEK, 4, strict=True) == SEEK | TELL
     assert r.allowed(0, 4, strict=True) == 0
     assert not r.allowed(READ, 4, strict=False) & WRITE
@@ -242,7 +242,7 @@ def test_allowed_is_what_each_mode_says() -> None:
     assert r.names(READ | SEEK) == "fd_read, fd_seek"
 
 
-def test_what_no_grant_could_give_is_nobodys_refusal() -> None:
+def test_a_right_that_no_grant_could_give_is_not_a_refusal() -> None:
     from wasilab.capabilities.refusal import DeniedBy
     from wasilab.capabilities.streams import EmptyInput
     from wasilab.wasi.errnos import Errno, WasiError

@@ -1,4 +1,4 @@
-"""Claims on sock_*: connections to a listening socket that was granted."""
+"""Tests of sock_*: connections to a listening socket that was granted."""
 
 from __future__ import annotations
 

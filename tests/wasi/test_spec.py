@@ -1,4 +1,4 @@
-"""Claims on the table of calls: it says what the witx documents say."""
+"""Tests of the table of calls: it says what the witx documents say."""
 
 from __future__ import annotations
 

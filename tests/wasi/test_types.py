@@ -1,4 +1,4 @@
-"""Claims on the values of WASI: their numbers and how they lie in memory."""
+"""Tests of the values of WASI: their numbers and their layout in memory."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_errors_of_the_host_become_errnos(error: Exception, code: t.Errno, denie
 
 
 @pytest.mark.parametrize("error", [t.ProcExit(0), t.Trap("x"), KeyError("bug"), KeyboardInterrupt()])
-def test_what_is_no_failure_of_a_call_is_not_explained(error: BaseException) -> None:
+def test_an_exception_that_is_not_a_failure_of_a_call_is_not_explained(error: BaseException) -> None:
     assert t.explain(error) is None
 
 
