@@ -197,6 +197,9 @@ class TerminalFrontend:
     def run_named(self, name: str | None) -> None:
         return None
 
+    def cell_options(self, name: str) -> None:
+        return None
+
     def keep(self, name: str, module: Any, run: Any = None) -> None:
         return None
 

@@ -28,6 +28,6 @@ def test_no_name_or_alias_is_used_twice() -> None:
 
 
 def test_what_only_a_notebook_has_is_not_found_on_the_command_line() -> None:
-    assert find_command("plot", "cli") is None
+    assert find_command("list", "cli") is None
     assert find_command("ls", "notebook") is find_command("list", "notebook")
     assert set(command_names("cli")) < set(command_names("notebook"))

@@ -189,11 +189,11 @@ def test_a_question_of_ask_mode_is_put_in_the_input_box(kernel: Kernel, tmp_path
 def test_what_a_run_shows_besides_its_report(kernel: Kernel) -> None:
     kernel.run(cell(programs.HELLO, "wat --name shown --quiet"))
     assert "asked for" in kernel.run("%wasi grants shown").results[0]["text/html"]
-    assert "image/png" in kernel.run("%wasi plot latency shown").results[0]
+    assert "image/png" in kernel.run("%wasi plot shown latency").results[0]
     assert "application/vnd.jupyter.widget-view+json" in kernel.run("%wasi timeline shown").value
-    unknown = kernel.run("%wasi plot latencies shown")
+    unknown = kernel.run("%wasi plot shown latencies")
     assert "did you mean 'latency'? the kinds are timeline, counts" in unknown.evalue + unknown.stderr
-    assert "image/png" in kernel.run("%wasi plot compare shown shown").results[0]
+    assert "image/png" in kernel.run("%wasi plot shown compare shown").results[0]
     assert "--stdout" in kernel.run("%wasi advise shown").stdout
 
 

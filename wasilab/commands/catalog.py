@@ -27,6 +27,7 @@ COMMANDS = (
     ),
     Subcommand("sql", "ask a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
     Subcommand("diff", "compare two traces, call by call", "traces.diff_command"),
+    Subcommand("plot", "a plot of a run or trace: timeline, latency, bytes and others", "traces.plot_command"),
     Subcommand("advise", "the smallest grants under which the same calls would succeed", "traces.advise_command"),
     Subcommand(
         "demo", "see it work: one program, refused and then granted, and its timeline", "programs.demo_command"
@@ -50,7 +51,6 @@ COMMANDS = (
         notebook_only=True,
     ),
     Subcommand("timeline", "the live timeline of a run", "notebook.timeline_command", notebook_only=True),
-    Subcommand("plot", "a plot of a run: calls, bytes, latency", "notebook.plot_command", notebook_only=True),
 )  # fmt: skip
 
 def command_names(kind: FrontendKind) -> list[str]:

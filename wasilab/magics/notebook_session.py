@@ -5,6 +5,7 @@ There is one `NotebookSession` a shell; it is forgotten with the kernel. Nothing
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ class Kept:
 
     module: Module
     run: Any = None
+    cell: argparse.Namespace | None = None
+    """The options of the `%%wasi` cell that made the module; None for one from a file."""
 
 
 @dataclass
@@ -34,11 +37,18 @@ class NotebookSession:
     warmed: bool = False
     """Whether the session's first cell has been run."""
 
-    def keep(self, name: str, module: Module, run: Any = None) -> None:
-        """Keep a module, and its run, under `name`; raises `UsageProblem` for what cannot be a name."""
+    def keep(self, name: str, module: Module, run: Any = None, cell: argparse.Namespace | None = None) -> None:
+        """Keep a module, its run, and the options of its cell under `name`; what is None stays as it was.
+
+        Raises `UsageProblem` for what cannot be a name.
+        """
         check_name(name)
-        before = self.kept.get(name)
-        self.kept[name] = Kept(module, run if run is not None or before is None else before.run)
+        kept = self.kept.setdefault(name, Kept(module))
+        if cell is None and kept.module is not module:
+            kept.cell = None  # the name stands for another program now
+        kept.module = module
+        kept.run = kept.run if run is None else run
+        kept.cell = kept.cell if cell is None else cell
 
     def forget(self, name: str | None) -> list[Any]:
         """Forget a name, or (None) every name and the last run; returns the runs that nothing here holds any more."""

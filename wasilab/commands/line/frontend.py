@@ -6,6 +6,7 @@ commands know neither. Everything passed to `say` or `note` is text for people: 
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple, Protocol
@@ -93,6 +94,9 @@ class Frontend(Protocol):
 
     def keep(self, name: str, module: Module, run: Any = None) -> None:
         """Keep a module, and its run, under a name."""
+
+    def cell_options(self, name: str) -> argparse.Namespace | None:
+        """The options of the cell that made the module kept under a name, or None."""
 
     def forget(self, name: str | None) -> None:
         """Let go of what is kept under a name; None: of everything, the last run too."""

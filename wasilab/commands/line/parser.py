@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from .usage import HelpAsked, UsageProblem
 from .words import Values
 
-OBJECTS = frozenset({"file", "files", "first", "second", "args", "of"})
+OBJECTS = frozenset({"file", "files", "first", "second", "args", "of", "words"})
 """Arguments that take a Python object as well as a text: a module, a run, a trace, a list of words."""
 
 

@@ -21,6 +21,7 @@ from ...module.module import Module, load
 from ...runs import runner
 from ...runs.run import Run
 from ...text.escape import visible
+from ...text.shell import join
 from ...trace.errors import TraceError
 from ...trace.formats.suffixes import WRITABLE, check
 from .. import programs
@@ -150,10 +151,20 @@ def _spool(options: argparse.Namespace) -> str | None:
 def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool = True) -> Grants:
     """The grants that the options name.
 
-    Where a person is there, stdin asks them: typing is giving. The process's own pipe or file is not the guest's unless
-    it is named (`--stdin -`). A run that is not `attended` has nobody to ask.
+    A program named by a cell starts with the grants of that cell, which is said. Where a person is there, stdin asks
+    them: typing is giving. The process's own pipe or file is not the guest's unless it is named (`--stdin -`). A run
+    that is not `attended` has nobody to ask.
     """
-    return from_options(options, Grants(stdin="ask" if attended and frontend.has_person() else b""))
+    plain = Grants(stdin="ask" if attended and frontend.has_person() else b"")
+    name = getattr(options, "file", None)
+    cell = frontend.cell_options(name) if isinstance(name, str) and not options.deny_all else None
+    if cell is None:
+        return from_options(options, plain)
+    base = from_options(cell, plain)
+    flags = (base.with_(stdin=Grants().stdin) if base.stdin == plain.stdin else base).to_flags()
+    if flags:
+        frontend.remark(f"with the grants of the cell {name!r}: {join(flags)} (--deny-all leaves them out)")
+    return from_options(options, base)
 
 
 def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:

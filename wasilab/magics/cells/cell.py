@@ -18,6 +18,7 @@ from ...commands.notebook.cell_line import build_cell, parse_cell
 from ...commands.programs.compiling import compile_text, compiler_flags
 from ...commands.programs.program import load_program
 from ...commands.programs.running import run_module
+from ...commands.traces.sql_command import STATEMENT
 from ...grants.value import GrantError
 from ...module.module import ModuleError
 from ...toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
@@ -85,7 +86,7 @@ def run_cell(shell: Any, session: NotebookSession, line: str, cell: str) -> Any:
         if options.save:
             _save(module.bytes, options.save)
         if options.name:
-            session.keep(options.name, module)
+            session.keep(options.name, module, cell=options)
         if options.compile_only:
             return Done(0, module)
         args = guest_args(options.args)
@@ -108,13 +109,13 @@ def _places(error: CompileError, session: NotebookSession, file: str, number: in
     return found
 
 
-_STATEMENT = re.compile(r"\s*sql\s+((?:select|with|from|describe|show|summarize|pivot)\b.*)", re.IGNORECASE | re.DOTALL)
+_SQL = re.compile(rf"\s*sql\s+(?:([\w-]+)\s+)??({STATEMENT.pattern}.*)", re.IGNORECASE | re.DOTALL)
 
 
 def _sql_words(line: str) -> list[str]:
-    """The words of `%wasi sql select ...` written without quotes around it: the statement keeps its own."""
-    found = _STATEMENT.match(line)
-    return ["sql", "--", found[1].strip()] if found else []
+    """The words of `%wasi sql [NAME] select ...` without quotes around the statement, which keeps its own."""
+    found = _SQL.match(line)
+    return ["sql", *([found[1]] if found[1] else []), "--", found[2].strip()] if found else []
 
 
 def _plain_word(text: str) -> str:

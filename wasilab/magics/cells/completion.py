@@ -24,7 +24,7 @@ from ...grants.value import MODES, GrantValue
 from ...toolchains.base import PROGRAMS
 from ...toolchains.languages.c_family import EMULATIONS
 from ...toolchains.registry import LANGUAGES
-from ...views.plots.plots import kinds
+from ...views.plots.plot_options import PLOT_KINDS
 
 LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
 
@@ -99,11 +99,11 @@ def _arguments(
     """What a command takes that is no option; `given` are the words before the cursor."""
     if command == "template":
         return list(languages) if not given else list(PROGRAMS)
-    if command == "plot" and not given:
-        return list(kinds())
-    if command in ("list", "grants", "timeline", "plot"):
+    if command == "plot":
+        return [*names, *PLOT_KINDS] if len(given) != 1 else [*PLOT_KINDS]
+    if command in ("list", "grants", "timeline", "forget", "sql"):
         return list(names)
-    if command in ("doctor", "cache", "demo", "sql"):
+    if command in ("doctor", "cache", "demo"):
         return []
     suffixes = TRACES if command in ("trace", "diff", "advise") else SOURCES
     return [*names, *_files(current, suffixes)]

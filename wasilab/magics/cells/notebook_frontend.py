@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,10 @@ class NotebookFrontend:
 
     def run_named(self, name: str | None) -> Any:
         return self.session.run_named(name)
+
+    def cell_options(self, name: str) -> argparse.Namespace | None:
+        kept = self.session.kept.get(name)
+        return None if kept is None else kept.cell
 
     def keep(self, name: str, module: Module, run: Any = None) -> None:
         self.session.keep(name, module, run)

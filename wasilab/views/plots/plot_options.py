@@ -1,4 +1,4 @@
-"""The options of the plots by name, for the signatures of `plot` and `Run.plot`. Light: nothing is drawn here."""
+"""The kinds of plots and their options, for help texts, Tab and signatures. Nothing is drawn here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,22 @@ from typing import Literal, TypedDict
 
 from ...trace.trace import Trace
 from ..subject import Subject
+
+PLOT_KINDS = {
+    "timeline": "what the program did when, a lane a family",
+    "counts": "how often each call was made, and how it ended",
+    "latency": "how long calls took: the part that took at most so long (log scale)",
+    "box": "how long calls took: median, quartiles and extremes by call",
+    "time": "time in the host against time in the guest, over the run",
+    "transitions": "which call follows which",
+    "refusals": "refused calls by reason",
+    "compare": "two runs beside each other, call by call",
+    "bytes": "bytes read and written over time, by descriptor",
+    "fds": "open descriptors over time",
+    "gantt": "the life of each descriptor, and its calls",
+    "paths": "calls or bytes by directory",
+}
+"""Name -> what it shows."""
 
 
 class PlotOptions(TypedDict, total=False):

@@ -20,7 +20,7 @@ from ..timeline.scene import headline
 from . import by_call
 from . import things as plots_things
 from .ink import label, new_figure
-from .plot_options import PlotOptions
+from .plot_options import PLOT_KINDS, PlotOptions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,20 +28,21 @@ if TYPE_CHECKING:
 
 Plot = Callable[..., "Figure"]
 
-KINDS: dict[str, tuple[Plot, str]] = {
-    "timeline": (figure, "what the program did when, a lane a family"),
-    "counts": (by_call.counts, "how often each call was made, and how it ended"),
-    "latency": (by_call.latency, "how long calls took: the part that took at most so long (log scale)"),
-    "box": (by_call.box, "how long calls took: median, quartiles and extremes by call"),
-    "time": (by_call.host_and_guest, "time in the host against time in the guest, over the run"),
-    "transitions": (by_call.transitions, "which call follows which"),
-    "refusals": (by_call.refused, "refused calls by reason"),
-    "compare": (by_call.compare, "two runs beside each other, call by call (other=run2)"),
-    "bytes": (plots_things.moved, "bytes read and written over time, by descriptor"),
-    "fds": (plots_things.open_descriptors, "open descriptors over time"),
-    "gantt": (plots_things.gantt, "the life of each descriptor, and its calls"),
-    "paths": (plots_things.paths, "calls or bytes by directory"),
+_DRAW: dict[str, Plot] = {
+    "timeline": figure,
+    "counts": by_call.counts,
+    "latency": by_call.latency,
+    "box": by_call.box,
+    "time": by_call.host_and_guest,
+    "transitions": by_call.transitions,
+    "refusals": by_call.refused,
+    "compare": by_call.compare,
+    "bytes": plots_things.moved,
+    "fds": plots_things.open_descriptors,
+    "gantt": plots_things.gantt,
+    "paths": plots_things.paths,
 }
+KINDS: dict[str, tuple[Plot, str]] = {name: (_DRAW[name], words) for name, words in PLOT_KINDS.items()}
 """Name -> (function, what it shows)."""
 
 OVERVIEW = ("timeline", "counts", "latency", "gantt", "time", "paths", "bytes", "transitions")
