@@ -221,3 +221,30 @@ def test_notebook_7_shows_the_same(tmp_path: Path, browser: Any) -> None:
         page.close()
     finally:
         server.close()
+
+
+AGAIN = """
+import wasilab
+module = wasilab.compile('''(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (memory (export "memory") 1) (func (export "_start") (drop (call $random (i32.const 0) (i32.const 8)))))''', 'wat')
+run = wasilab.run(module)
+run
+"""
+
+
+def test_a_cell_that_is_run_again_lets_go_and_elsewhere_the_saved_report_is_seen(opened: Any) -> None:
+    page = opened(AGAIN, "run")
+    page.timeline(1)
+    count = "() => document.querySelectorAll('.wasilab-timeline').length"
+    assert page.page.evaluate(count) == 2, "one run, seen in two cells"
+    page.page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 0; }")
+    page.command("notebook:run-cell")
+    page.page.wait_for_function("() => document.querySelectorAll('.jp-InputPrompt')[0].textContent.includes('3')")
+    page.idle()
+    page.timeline(0)
+    page.page.wait_for_function("() => document.querySelectorAll('.wasilab-timeline').length === 1")
+    second = page.page.locator(".jp-CodeCell").nth(1).locator(".wasilab-static")
+    second.wait_for()
+    assert "WASI call in" in second.locator("iframe").content_frame.locator(".verdict").inner_text()
+    shot(page.page, "released")

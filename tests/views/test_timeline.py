@@ -15,7 +15,9 @@ from wasilab.views.plots.ink import png
 from wasilab.views.subject import as_subject
 from wasilab.views.timeline.columns import Columns, busy, merged
 from wasilab.views.timeline.figure import figure
-from wasilab.views.timeline.scene import lanes
+from wasilab.views.timeline.png import picture
+from wasilab.views.timeline.scene import lanes, scene
+from wasilab.views.timeline.svg import strip_html
 
 from .conftest import copied, run_of
 
@@ -159,3 +161,21 @@ def test_ten_million_calls_make_a_picture_and_a_small_saved_form(new_book: Any) 
     assert len(feed.snapshot()) < 200_000
     assert sum(lane.calls for lane in lanes(Columns.of(run))) == len(trace)
     assert png(figure(trace)).startswith(b"\x89PNG")
+
+
+def test_notes_and_the_end_stand_in_every_back_end(new_book: Any) -> None:
+    book = new_book()
+    for _ in range(4):
+        book.call("clock_time_get", 0, 1, 0, 0)
+    run = run_of(book, outcome=Outcome("trap", 134, "unreachable", seconds=book.now / 1e9))
+    plain = len(picture(run))
+    run.trace.note(2, "look <here>")
+    drawn = scene(run)
+    assert [(text.words, text.x) for text in drawn.words("note")] == [("look <here>", run.trace["t_start"][2])]
+    assert [line.role for line in drawn.lines if line.role != "tick"] == ["note", "ending"]
+    words = [text.get_text() for text in figure(run).axes[0].texts]
+    assert {"look <here>", "trap"} <= set(words)
+    page = strip_html(run, "")
+    assert 'title="look &lt;here&gt;"' in page
+    assert "trap" in page
+    assert len(picture(run)) > plain, "the words are in the bitmap"
