@@ -67,7 +67,8 @@ class GrantValue:
         default_factory=dict,
         metadata=grant(
             FieldShape.DIRS,
-            "grant a host directory; ro (the default) to read, rw to change it, copy to change a copy in memory",
+            "grant a host directory; ro to read, rw to change it, copy to change a copy in memory; "
+            f"{DEFAULT_MODE} by default",
             type=Mapping,
             example='{"/data": HostDir("data")}',
             flag="--dir",
