@@ -271,7 +271,7 @@ def test_times_can_be_relative_from_the_start_or_left_out() -> None:
 def test_an_option_that_text_does_not_have_is_named_with_those_it_has() -> None:
     assert set(StyleOptions.__annotations__) == set(Style.__dataclass_fields__)
     trace = copying().trace()
-    with pytest.raises(TypeError, match="text has no option 'times'; it has pid, time, "):
+    with pytest.raises(TypeError, match="unknown option 'times' of text\\(\\); the options are pid, time, "):
         trace.text(times="none")  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="time='day' is not a time; it is one of 'epoch', 'relative', 'run', 'none'"):
         trace.text(time="day")  # type: ignore[arg-type]

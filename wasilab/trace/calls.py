@@ -1,8 +1,8 @@
 """The core of a trace: some calls of a run, as columns.
 
-For: everything that reads calls (text, summary, diff, files). `Calls` is a selection of rows of a `Store`; it knows its
-columns and nothing of its readers. Selecting again gives another selection of the same store and copies nothing.
-Not for: the methods that a person uses (`trace.py`).
+For: everything that reads calls (text, summary, diff, files). `Calls` is a selection of rows of a `Store`. It knows its
+columns, and none of its readers. Selecting again gives another selection of the same store and copies nothing. Not for:
+the methods that a person uses (`trace.py`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Calls:
         """The calls at these positions; ValueError for a step that is not positive."""
         start, stop, step = key.indices(len(self))
         if step < 0:
-            raise ValueError("a trace is in the order of its calls: slice it with a positive step")
+            raise ValueError("a trace keeps the order of its calls: slice it with a positive step")
         rows = np.arange(start, max(start, stop), step)
         return type(self)(self.store, rows if self.rows is None else self.rows[rows])
 
@@ -98,7 +98,7 @@ class Calls:
             elif name in _DERIVED:
                 found = np.asarray(getattr(self, f"_column_{name}")())
             else:
-                raise KeyError(f"there is no column {name!r}; the columns are {', '.join(COLUMNS)}")
+                raise KeyError(f"unknown column {name!r}; the columns are {', '.join(COLUMNS)}")
             self._cache[name] = found
         return found
 
@@ -187,26 +187,27 @@ class Calls:
         values = self.column(column).tolist()
         return {str(value): n for value, n in Counter(values).most_common()}
 
-    # -- what is known beside the calls ------------------------------------------------------------------------------
+    # -- metadata and notes ------------------------------------------------------------------------------------------
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known of the run: module, args, grants, versions, `start_epoch_ns`, exit status, source, ..."""
+        """What is known about the run: module, args, grants, versions, `start_epoch_ns`, exit status, source, ..."""
         return self.store.meta
 
     @property
     def functions(self) -> Functions:
-        """What the numbers of the column `call` stand for."""
+        """The functions that the column `call` numbers."""
         return self.store.functions
 
     @property
     def wasi_calls(self) -> int:
-        """How many of these were calls to the host; the others the program asked its own library only."""
+        """How many of these are WASI calls. The others are refusals by the program's own library (`wasi/library.py`).
+        """
         return int(np.count_nonzero(self.column("call") != LIBRARY_LOOKUP.number))
 
     @property
     def lives(self) -> Mapping[int, Life]:
-        """Every opening of a descriptor, by its life number (the column `handle`)."""
+        """Every opening of a descriptor, by its life number, which is the column `handle`."""
         return self.store.lives
 
     @property
@@ -233,7 +234,7 @@ class Calls:
         """Label a call, or the span of calls from `seq` to `until`; saved with the trace and shown in every view."""
         last = int(seq) if until is None else int(until)
         if last < seq or seq < 0:
-            raise ValueError(f"a note spans calls from a first to a last one, not from {seq} to {last}")
+            raise ValueError(f"a note cannot be on calls from {seq} to {last}: give the first call, then the last")
         self.store.notes.append((int(seq), last, encodable(str(text))))
 
 

@@ -1,7 +1,7 @@
 """A trace: the calls of a run, to be sliced, filtered, read, saved and compared.
 
 For: everything that a person asks of a recorded run. `Trace` is a thin face: the data is `Calls` (`calls.py`), and each
-method is done by the file that its docstring names, where the options are explained. Not for: drawing (`views/`).
+method calls a function of `filter/`, `strace/`, `answers/`, `sql/` or `formats/`. Not for: drawing (`views/`).
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Trace(Calls):
 
     @cached_property
     def denied(self) -> Refusals:
-        """The refused calls, each with a sentence and the smallest grant that would allow it."""
+        """The refused calls, each with a sentence and what was needed."""
         return Refusals.from_calls(self)
 
     def diff(self, other: Trace, *, ignore: Sequence[str] = ()) -> Diff[Trace]:

@@ -1,1 +1,1 @@
-"""What can be asked of a trace: summary, descriptors, refusals, differences, SQL."""
+"""What can be asked of a trace: summary, descriptors, refusals, differences."""

@@ -1,6 +1,6 @@
-"""One call of a trace as a Python object, decoded when it is looked at.
+"""One call of a trace as a Python object, decoded on demand.
 
-For: `trace[i]` and iteration. Arguments and results are typed by the spec: flags and enums as their classes,
+For: `trace[i]` and iteration. Arguments and results are typed by the table of calls: flags and enums as their classes,
 descriptors as `Fd` (an int that knows its path), paths as str, data as bytes. Not for: many calls (use columns).
 """
 
@@ -123,7 +123,7 @@ class CallEvent:
 
     @property
     def need(self) -> Need | None:
-        """What would have allowed it; None where nothing that can be granted would, or it was not refused."""
+        """What would have allowed it; None if no grant would, or if it was not refused."""
         return reason_of(self._batch.part, int(self._record["payload"])).need
 
     @property
@@ -212,7 +212,7 @@ class CallEvent:
 
     @property
     def notes(self) -> list[str]:
-        """What a person noted on it."""
+        """The notes that a person made on it."""
         return [text for first, last, text in self.trace.notes if first <= self.seq <= last]
 
     def _opened(self, fd: int) -> str:
@@ -235,7 +235,7 @@ class CallEvent:
         if python is None or not isinstance(value, int):
             return value
         if issubclass(python, IntFlag):
-            return python(value) if len(python) else value  # siflags defines no flag, and such a class makes no value
+            return python(value) if len(python) else value  # a flags class without members makes no value (Siflags)
         return _enum(python, value)
 
     def text(self) -> str:

@@ -1,8 +1,7 @@
-"""What a call was asked, what it moved and what it answered, as a number each, so that many calls compare quickly.
+"""A number each for what a call was asked, what it moved and what it answered, so that many calls compare quickly.
 
-For: `diff.py`. Left out is what differs between two runs of one program without telling anything: addresses, descriptor
-numbers (the path is compared instead), device and inode numbers, times of files, cookies of a listing. Not for: showing
-what differs.
+For: `diff.py`. What differs between two runs of one program anyway is left out: addresses, descriptor numbers (the path
+is compared instead), device and inode numbers, times of files, cookies of a listing. Not for: showing what differs.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ..record.payload import Aux, Data
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _NOT_COMPARED = {"cookie", "precision"}
-"""Numbers among the arguments that are a library's own affair."""
+"""Arguments that are not compared: their values say nothing about what the program does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def _mix(numbers: Iterable[Array], n: int) -> Array:
 
 
 def _hashes(values: Iterable[Any]) -> Array:
-    """Python's hash of each value; its key is the same for both traces, since they are in one process."""
+    """Python's hash of each value, which is the same for equal values within one process."""
     return np.array([hash(value) for value in values], "<i8").view("<u8")
 
 
@@ -96,7 +95,7 @@ def _results(batch: Batch) -> Array:
 
 
 def _is_known_otherwise(batch: Batch, field: Field) -> bool:
-    """Whether a result is a descriptor, whose path is compared, or the bytes moved, which are compared as such."""
+    """Whether a result is compared elsewhere: a descriptor by its path, or the number of bytes moved."""
     return field.type.name == "fd" or (field.order == 0 and batch.plan.moves == "result")
 
 

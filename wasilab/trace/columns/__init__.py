@@ -1,1 +1,1 @@
-"""The record of a run as it is read: columns, decoding, filters."""
+"""The record of a run as it is read: parts, columns, decoding."""

@@ -1,6 +1,6 @@
-"""Opening a container (`record/container.py`): nothing in it is executed, and no length is believed unchecked.
+"""Opens a container (`record/container.py`). Nothing in it is executed, and every length is checked before it is used.
 
-Opening reads the heads of the blocks and compares checksums. The calls of a block are read, and inflated where they are
+Opening reads the heads of the blocks and compares checksums. The calls of a block are read, and inflated if they are
 compressed, when somebody asks for them. Not for: what the numbers mean (`decode.py`).
 """
 
@@ -28,12 +28,12 @@ from .records import RECORD, from_columns
 from .size_bound import SizeBound
 
 EAGER_BYTES = 64 << 20
-"""Raw blocks of files up to this size are checked when opened; of larger ones when first read."""
+"""Raw blocks are checked when the file is opened, or, in files larger than this, when they are first read."""
 _MAX_BODY = 1 << 31
 _INFLATION = 1040
-"""No more than so many bytes come out of one of zlib's (https://zlib.net/zlib_tech.html)."""
+"""The most bytes that one byte of zlib's output can inflate to (https://zlib.net/zlib_tech.html)."""
 _OBJECTS = 8
-"""Bytes of memory that a byte of a table may take as objects, roughly."""
+"""How many bytes of memory a byte of a table takes as Python objects, roughly."""
 _MAX_REASONS = 0xFFFF
 _DAMAGES = (ValueError, struct.error, zlib.error, KeyError, TypeError, RecursionError)
 """What a corrupt block raises."""
@@ -50,7 +50,7 @@ def read(path: str | Path, *, partial: bool = False, max_bytes: int | None = Non
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size < len(MAGIC) or file.read(len(MAGIC)) != MAGIC:
-                raise TraceError(f"{path} is not a wasilab trace (.wtrace): it does not begin with the trace's mark")
+                raise TraceError(f"{path} is not a wasilab trace (.wtrace): its first bytes are not those of one")
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         bound = SizeBound(path, max_bytes)
     except OSError as error:
@@ -69,7 +69,7 @@ def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tupl
             if block.codec == ZLIB:
                 bound.add(block.raw if block.kind == b"CHNK" else _OBJECTS * block.raw)
                 if block.raw > _INFLATION * len(block.body) + 64:
-                    raise ValueError("a block claims to hold more than it can")
+                    raise ValueError("a block claims more bytes than it can hold")
             if block.kind == b"CHNK":
                 parts.append(_part(path, block, cache, checked=eager or block.codec == ZLIB))
             elif block.kind == b"TABL":
@@ -124,7 +124,7 @@ def blocks(data: memoryview, check: bool) -> Iterator[Block]:
         if stored > len(data) - at:
             raise ValueError("it ends in the middle of a block")
         if kind not in (b"CHNK", b"TABL", b"TEND") or codec not in (RAW, ZLIB) or raw > _MAX_BODY:
-            raise ValueError("it holds a block that is not a trace's")
+            raise ValueError("it has a block of an unknown kind")
         body = data[at : at + stored]
         if (check or codec == ZLIB or kind != b"CHNK") and zlib.crc32(body) != crc:
             raise ValueError("a block does not match its checksum")
@@ -139,7 +139,7 @@ def _body(block: Block) -> memoryview:
     unpacker = zlib.decompressobj(-15)
     body = unpacker.decompress(block.body, block.raw) if block.raw else b""
     if len(body) != block.raw or unpacker.unconsumed_tail:
-        raise ValueError("a block does not hold what it claims")
+        raise ValueError("a block does not have the size that it claims")
     return memoryview(body)
 
 
@@ -154,7 +154,7 @@ def _part(path: Path, block: Block, cache: ContentCache, checked: bool) -> Part:
         head = memoryview(zlib.decompressobj(-15).decompress(block.body, CHUNK.size))
     first, n, *lengths = CHUNK.unpack(head)
     if n > MAX_RECORDS or first > LAST_SEQ:
-        raise ValueError("a block of too many calls, or of calls with numbers that cannot be")
+        raise ValueError("a block has too many calls, or numbers its calls too high")
     size = len(block.body) if block.codec == RAW else block.raw
     if _RECORDS_AT + n * RECORD_BYTES + sum(lengths) != size:
         raise ValueError("a block's lengths do not add up")
@@ -195,7 +195,7 @@ def _content(body: memoryview, codec: int, n: int, lengths: list[int]) -> PartCo
     arena, paths, reasons, lives, numbers = sections
     seqs = ascending(np.frombuffer(numbers, "<i8")) if numbers else None
     if seqs is not None and len(seqs) != n:
-        raise ValueError("a block of calls without their numbers")
+        raise ValueError("a block lacks the numbers of its calls")
     table = [unpack_reason(entry) for entry in unpack_list(reasons, _MAX_REASONS)]
     return PartContent(records, arena, unpack_list(paths, n), table, lives, seqs)
 

@@ -1,7 +1,7 @@
-"""From raw records to typed values, a column at a time, by the spec table.
+"""Decodes raw records into typed values, a column at a time, by the table of calls.
 
 For: every view that shows arguments or results. A `Plan` says where each parameter of a function is recorded: in the
-record's first four core words, as its path, or in its payload (`record/payload.py` has the schema). `Batch` reads one
+record's four core words, as its path, or in its payload (`record/payload.py` has the schema). `Batch` reads one
 parameter of many calls at once with NumPy, so that decoding a row costs well under a microsecond. Not for: turning
 values into text (`strace/values.py`).
 """
@@ -173,7 +173,7 @@ def _unknown_plan(number: int, name: str) -> Plan:
 
 
 class Batch:
-    """Some calls of one kind from one part, read column by column."""
+    """Calls of one function from one part, read column by column."""
 
     def __init__(self, part: Part, index: Array, how: Plan, records: Array | None = None) -> None:
         self.part = part
@@ -196,7 +196,8 @@ class Batch:
 
     @cached_property
     def places(self) -> tuple[Array, Array, Array, Array]:
-        """Of each payload (whether it is there, offset of aux, offset of data, end of data); an impossible one is not.
+        """For each payload: whether it is there, offset of aux, offset of data, end of data. A corrupt one counts as
+        absent.
         """
         words_bytes = 4 * self.plan.payload.further_words
         size = len(self.part.arena) & ~3
@@ -214,11 +215,11 @@ class Batch:
 
     @property
     def has_payload(self) -> Array:
-        """Which rows have a readable payload."""
+        """Whether each call has a payload."""
         return self.places[0]
 
     def extents(self) -> tuple[list[int], list[int], list[bool]]:
-        """(start of the header, end of the data, whether there is one) of each call's payload."""
+        """For each call's payload: start of the header, end of the data, whether there is one."""
         good, aux, _, end = self.places
         head = aux - HEADER.size - 4 * self.plan.payload.further_words
         return head.tolist(), end.tolist(), good.tolist()

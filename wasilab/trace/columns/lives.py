@@ -1,9 +1,9 @@
-"""Finding the life of a descriptor that a call speaks of, without reading those of the whole trace.
+"""Finds the life of the descriptor that a call was made on, without reading the lives of the whole trace.
 
-A life is stored with the part in which it ended, or with those still open at the end. A call's descriptor was alive at
-the call, so its life is among the open ones or in the call's own part or a later one. They are looked through in this
-order, and each is indexed when it is first looked through: the text of 200 calls reads one part of a million calls.
-Not for: all lives (`Store.lives`).
+A life is stored with the part in which it ended, or with those still open at the end. The descriptor of a call was open
+at the call, so its life is among the open ones, in the call's own part or in a later one. They are searched in this
+order, and each is indexed when it is first searched, so that the text of 200 calls out of a million reads one part. Not
+for: all lives (`Store.lives`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LifeIndex:
         self._positions = {id(part): position for position, part in enumerate(parts)}
 
     def get(self, life: int, part: Part) -> Life | None:
-        """The life with this number that a call of `part` speaks of."""
+        """The life with this number, which was open at a call of `part`."""
         for group in self._from(part):
             found = group.by_life.get(life)
             if found is not None:

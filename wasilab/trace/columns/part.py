@@ -50,7 +50,7 @@ class PartContent:
 
 
 class ContentCache:
-    """Keeps the contents that were used last. Any thread may use it."""
+    """Keeps the contents that were used last. Safe to use from any thread."""
 
     def __init__(self, limit: int = CACHED_BYTES) -> None:
         self._limit = limit
@@ -81,7 +81,7 @@ class ContentCache:
 
 
 class Part:
-    """Some calls in the order in which they ended."""
+    """Consecutive calls, in the order in which they ended."""
 
     __slots__ = ("_cache", "_content", "_load", "first", "n")
 
@@ -144,7 +144,7 @@ class Part:
         return self.records if len(index) == self.n else np.asarray(self.records[index])
 
     def section(self, *, compress: bool) -> Section:
-        """This part as a `Writer` takes it that compresses or does not."""
+        """This part for a `Writer` with or without compression."""
         content = self.content
         numbers = b"" if content.seqs is None else content.seqs.astype("<i8").tobytes()
         records = by_column(content.records) if compress else content.records.tobytes()

@@ -1,7 +1,7 @@
-"""The place in the guest's source that each recorded stack stands for.
+"""The place in the guest's source that each recorded stack is counted for.
 
-A call belongs to the innermost frame of its stack that lies in the person's own file (`meta["source_name"]`), or, when
-that is not known, to the innermost one with a line. Not for: reading DWARF (`module/dwarf.py`).
+This is the innermost frame that lies in the person's own file (`meta["source_name"]`) or, when that is not known, the
+innermost one with a line. Not for: reading DWARF (`module/dwarf.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Place = tuple[str, int, str]
 
 
 class Places:
-    """For every stack number (from 0: none) the place in the source that its calls are counted for, None if unknown.
+    """For every stack number (0: no stack) the place in the source that its calls are counted for, None if unknown.
 
     Each is looked up when it is asked for, since reading debug information takes time.
     """

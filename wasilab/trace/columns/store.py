@@ -1,8 +1,8 @@
-"""The columns behind a trace: parts in memory or mapped from a file, seen as one table.
+"""All calls of one trace as columns: parts in memory or in a file, seen as one table.
 
-For: `Trace` and its views, which are selections of rows of one `Store`. Each column is gathered from the parts when it
-is first asked for and then kept, so that a filter on one column of ten million calls reads that column only. Numbers
-that are local to a part (paths) become global here. Not for: their meaning (`decode.py`).
+For: `Calls`, which is a selection of rows of a `Store`. Each column is gathered from the parts when it is first asked
+for and then kept, so that a filter on one column of ten million calls reads that column only. Numbers that are local to
+a part (paths) become global here. Not for: their meaning (`decode.py`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Store:
         return cls(parts, recorder.tables(), resolver or recorder.resolver)
 
     def tables(self) -> Tables:
-        """What a file holds once, with frames resolved to source lines."""
+        """The tables, with the frames' source lines."""
         notes = [list(note) for note in self.notes]
         frames = [list(frame) for frame in self.frames]
         functions = list(self.functions.further)
@@ -121,20 +121,20 @@ class Store:
         for local, path in enumerate(part.paths, 1):
             table[local] = ids.setdefault(path, len(ids) + 1)
         local_ids = part.records["path"]
-        if len(local_ids) and int(local_ids.max()) >= len(table):  # only in a file that lies
+        if len(local_ids) and int(local_ids.max()) >= len(table):  # only if the file is corrupt
             local_ids = np.where(local_ids < len(table), local_ids, 0)
         return np.asarray(table[local_ids])
 
-    # -- where a call acted ------------------------------------------------------------------------------------------
+    # -- what a call acted on ------------------------------------------------------------------------------------------
 
     @cached_property
     def target_ids(self) -> Array:
-        """For every call, the index into `targets` of what it acted on: the path named, or the descriptor's."""
+        """For every call, the index into `targets` of what it acted on: the path it named, or its descriptor's path."""
         return self._targets[0]
 
     @cached_property
     def targets(self) -> list[tuple[str, str]]:
-        """(full path, path as the guest gave it) pairs; ("", "") is the first: a call about no file."""
+        """Pairs of (full path, path as the guest gave it). The first is ("", ""), for calls that act on no file."""
         return self._targets[1]
 
     @cached_property
@@ -143,7 +143,7 @@ class Store:
         width = len(self.paths) + 1
         highest = int(handles.max(initial=0)) + 1
         pairs = handles.astype("<u8") * np.uint64(width) + paths
-        if highest * width <= 4 * self.n + (1 << 20):  # few enough for a table; sorting a million pairs is slow
+        if highest * width <= 4 * self.n + (1 << 20):  # a table fits; sorting a million pairs would be slow
             used = np.zeros(highest * width, bool)
             used[pairs] = True
             keys = np.flatnonzero(used)
@@ -170,7 +170,7 @@ class Store:
         return base.rstrip("/") + "/" + given.removeprefix("./"), given
 
     def _symlinks(self, ids: Array, found: list[tuple[str, str]]) -> tuple[Array, list[tuple[str, str]]]:
-        """A symlink's `path` column is the target's text, its second path is where it is made: use that."""
+        """For path_symlink, the column `path` is the link's text; what it acts on is its second path."""
         rows = np.flatnonzero(self.column("call") == _SYMLINK)
         if not len(rows):
             return ids, found
@@ -254,9 +254,9 @@ class Store:
         return found
 
     def own_frame(self, number: int, name: str) -> tuple[str, int, str | None, int] | None:
-        """The innermost frame of a stack in the file `name`, else the innermost with a line; None without any.
+        """The innermost frame of a stack in the file `name`, else the innermost with a line; None if there is none.
 
-        Reads no more debug information than it needs: the units of a C library cost milliseconds each.
+        Reads no more debug information than it needs: each unit of a C library takes milliseconds.
         """
         if not 0 < number <= len(self.stacks):
             return None
@@ -284,7 +284,7 @@ _C_FILES = (".c", ".s", ".S")
 
 
 def text_of(path: bytes) -> str:
-    """A path as text; bytes that are not UTF-8 as `\\xNN`. Not yet safe to print: see `show.plain`."""
+    """A path as text; bytes that are not UTF-8 as `\\xNN`. Not safe to print yet: see `text.escape.visible`."""
     return path.decode("utf-8", "backslashreplace")
 
 
@@ -306,7 +306,7 @@ _NO_REASON = Reason("")
 
 
 def reason_of(part: Part, payload: int) -> Reason:
-    """The reason in a payload of `part`; one without a sentence where there is none."""
+    """The reason in a payload of `part`; an empty one where there is none."""
     found = header(part, payload)
     if found is None or not 0 < found[1] <= len(part.reasons):
         return _NO_REASON

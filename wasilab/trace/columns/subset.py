@@ -1,7 +1,7 @@
-"""Some calls of a trace as parts of their own, for saving a slice or a filtered trace.
+"""Copies some calls of a trace into parts of their own, to save a slice or a filtered trace.
 
-Only what the chosen calls need goes along: their payloads, paths and reasons are copied out, so that a file made of
-some calls does not hold the data of the others. Not for: choosing (`query.py`).
+Only what these calls need is copied: their payloads, paths and reasons. So a file of some calls does not hold the data
+of the others. Not for: choosing the calls (`filter/`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 
 
 def parts_of(store: Store, rows: Array | None) -> list[Part]:
-    """The parts that hold `rows` (ascending; None: all) and nothing else but all descriptor lives."""
+    """Parts that hold `rows` (ascending; None: all) and all descriptor lives, and nothing else."""
     if rows is None:
         return store.all_parts
     found = []
@@ -62,7 +62,7 @@ def _pick(store: Store, part: Part, index: Array) -> Part:
 
 
 def blobs(store: Store, part: Part, index: Array) -> list[bytes]:
-    """The payload of each call, header included; b"" where there is none that is whole."""
+    """The payload of each call with its header; b"" where there is none or it is cut short."""
     out: list[bytes] = [b""] * len(index)
     records = part.records[index]
     keys = records["call"].astype("<u2") | ((records["flags"] & int(Flag.UNSTABLE)) << 8)

@@ -112,6 +112,6 @@ def _lives(trace: Calls) -> list[dict[str, Any]]:
 
 
 def _row(seqs: Any, seq: int) -> int:
-    """Where the call with this number is, -1 if it is not there."""
+    """The position of the call with this number, -1 if it is not there."""
     at = int(np.searchsorted(seqs, seq)) if seq >= 0 else len(seqs)
     return at if at < len(seqs) and seqs[at] == seq else -1

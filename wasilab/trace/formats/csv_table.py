@@ -1,7 +1,7 @@
-"""`.csv`: one row a call, for spreadsheets and scripts. Arguments are strace's text. Not for: loading again.
+"""`.csv`: one row per call, for spreadsheets and scripts. Arguments are strace's text. Not for: loading again.
 
 A cell that a spreadsheet would take for a formula (it begins with =, +, -, @, a tab or a line end) gets an apostrophe
-before it: the text of a path is the guest's, and must not run in anybody's spreadsheet.
+before it: the text of a path is the guest's, and must not run in a spreadsheet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
-    """Write the head row and one row a call."""
+    """Write the head row and one row per call."""
     names = ("seq", "t_start", "dur", "tid", "instance", "name", "family", "fd", "full_path", "errno_name", "result",
              "nbytes", "denied_by", "flags", "line")  # fmt: skip
     columns = [trace.column(name).tolist() for name in names]
@@ -49,5 +49,5 @@ def write(trace: Calls, file: IO[bytes]) -> None:
 
 
 def safe(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """The cell, with an apostrophe if a spreadsheet would take it for a formula."""
     return "'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and cell else cell

@@ -1,7 +1,7 @@
-"""`.jsonl`: one JSON object a line, lossless and readable by anything.
+"""`.jsonl`: one JSON object per line, lossless and readable by any tool.
 
-The first line is {"wasilab": 1, ...} with what is held once; every other line is one call with decoded `args` and
-`result` for people and tools, and `raw` (numbers and hex) from which the trace is rebuilt exactly. Not for: speed.
+The first line is {"wasilab": 1, ...} with the tables; every other line is one call with decoded `args` and `result` for
+people and tools, and `raw` (numbers and hex) from which the trace is rebuilt exactly. Not for: speed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LONGEST_LINE = 1 << 28
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
-    """Write the header line and one line a call."""
+    """Write the header line and one line per call."""
     tables = trace.store.tables()
     lives = tables.packed_lives(list(trace.store.lives.values()))
     head = {"wasilab": VERSION, "calls": len(trace), **tables.document(), "lives": lives}
@@ -93,7 +93,7 @@ def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> 
         with open(path, "rb") as file:
             head = json.loads(file.readline(_LONGEST_LINE))
             if not isinstance(head, dict) or head.get("wasilab") != VERSION:
-                raise TraceError(f"{path} is not a wasilab trace: its first line lacks the mark")
+                raise TraceError(f"{path} is not a wasilab trace: its first line is not that of a trace")
             tables = Tables.from_document(head, str(head["lives"]))
             claimed = int(head["calls"])
             while raw := file.readline(_LONGEST_LINE):
@@ -124,7 +124,7 @@ def _part(lines: list[dict[str, Any]]) -> Part:
     raws = [line["raw"] for line in lines]
     columns = list(zip(*(raw["record"] for raw in raws), strict=True))
     if len(columns) != len(_RAW):
-        raise ValueError("a record of another length")
+        raise ValueError("a record has a wrong number of fields")
     for name, column in zip(_RAW, columns, strict=True):
         records[name] = np.array(column, RECORD[name])
     records["args"] = np.array([raw["args"] for raw in raws], "<u4").reshape(len(lines), 4)

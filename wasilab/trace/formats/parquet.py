@@ -1,7 +1,7 @@
-"""`.parquet`: lossless, columnar, a few bytes a call (extra `arrow`), and readable by DuckDB, pandas, Polars, ...
+"""`.parquet`: lossless, columnar, a few bytes per call (extra `arrow`), and readable by DuckDB, pandas, Polars, ...
 
-The columns of `table.py` for everybody, and beside them what a lossless trace needs: the raw words (w0 to w3), the
-path as the guest gave it and the payload. What is held once is JSON in the file's metadata under the key `wasilab`.
+It has the columns of `sql/arrow.py`, and beside them what a lossless trace needs: the raw words (w0 to w3), the path as
+the guest gave it and the payload. The tables are JSON in the file's metadata under the key `wasilab`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _needs(trace: Calls) -> Any:
 
 
 def _payloads(trace: Calls) -> Any:
-    """The payloads without their reason numbers, as a binary column; made without a loop where they lie in order."""
+    """The payloads without their reason numbers, as a binary column; without a loop if they lie in order."""
     pa = extras.pyarrow()
     pieces = []
     for part, index, _ in trace.store.batches(trace.rows):
@@ -133,7 +133,7 @@ def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> 
 
 
 def _check(metadata: Any, bound: SizeBound) -> None:
-    """Refuse what the file itself says is too much, and values that are written as changes of the ones before them."""
+    """Refuse a file that says itself that it is too large, and delta-encoded values, whose size cannot be bounded."""
     bound.check(metadata.num_rows * RECORD_BYTES)
     size = 0
     for group in map(metadata.row_group, range(metadata.num_row_groups)):
@@ -149,7 +149,7 @@ def _head(metadata: dict[bytes, bytes] | None) -> dict[str, Any] | None:
         return None
     head = json.loads(metadata[_KEY])
     if not isinstance(head, dict) or head.get("version") != VERSION:
-        raise ValueError("it is of another version of wasilab")
+        raise ValueError("it was written by another version of wasilab")
     return head
 
 
@@ -160,7 +160,7 @@ def _part(rows: Any, bound: SizeBound) -> Part:
     for name in _RAW:
         records[name] = _numbers(rows[f"raw_{name}"])
     if len(records) and records["call"].max() >= 255:
-        raise ValueError("calls that cannot be")
+        raise ValueError("a call number is out of range")
     for k in range(4):
         records["args"][:, k] = _numbers(rows[f"w{k}"])
     ids, paths = _codes(rows["given_path"])
@@ -196,7 +196,7 @@ def _reasons(rows: Any) -> tuple[Array, list[Reason]]:
 def _numbers(column: Any) -> Array:
     found: Array = column.to_numpy()
     if found.dtype.kind not in "iu":
-        raise ValueError("a column of numbers holds something else")
+        raise ValueError("a column of numbers holds other values")
     return found
 
 
@@ -223,7 +223,7 @@ def _whole(column: Any) -> Any:
 
 
 def _arena(payload: Any, bound: SizeBound) -> tuple[Array, Array, Array]:
-    """(the bytes of a part's payloads, where each begins, which rows have one)."""
+    """The bytes of a part's payloads, the offset of each, and which rows have one."""
     pa = extras.pyarrow()
     if pa.types.is_dictionary(payload.type):
         lengths = pa.compute.binary_length(payload.dictionary.cast(pa.binary())).to_numpy(zero_copy_only=False)
@@ -231,7 +231,7 @@ def _arena(payload: Any, bound: SizeBound) -> tuple[Array, Array, Array]:
         size = int(lengths[codes].sum(dtype="<i8")) if len(lengths) else 0
         bound.check(size)
         if size >= 1 << 31:
-            raise ValueError("payloads of more than two gigabytes in one part")
+            raise ValueError("the payloads of one part take more than 2 GiB")
     payload = payload.cast(pa.binary())
     if payload.null_count:
         payload = payload.fill_null(b"")
@@ -239,6 +239,6 @@ def _arena(payload: Any, bound: SizeBound) -> tuple[Array, Array, Array]:
     offsets = np.frombuffer(buffers[1], "<i4", len(payload) + 1, payload.offset * 4).astype("<i8")
     sizes = np.diff(offsets)
     if (sizes & 3).any() or ((sizes > 0) & (sizes < 8)).any():
-        raise ValueError("payloads that are not a trace's")
+        raise ValueError("a payload is not valid")
     data = np.frombuffer(buffers[2], "u1") if buffers[2] is not None else np.zeros(0, "u1")
     return data[offsets[0] : offsets[-1]].copy(), offsets[:-1] - offsets[0], sizes > 0

@@ -1,10 +1,10 @@
 """`.pftrace`: the trace for Perfetto (https://ui.perfetto.dev), as its protobuf.
 
-One process (the run) with a thread track for each guest thread: a slice for each call, with arguments, and results at
-its end; refused calls say why. Beside it: descriptor lives (a slice a life, on a track a number), counters (open
-descriptors, bytes read and written), what the guest wrote as log messages, flows from the call that opened a descriptor
-to the one that closed it, guest stacks as arguments, notes. The field numbers are those of Perfetto's
-perfetto_trace.proto. Not for: loading again.
+One process (the run) has a thread track for each guest thread, with a slice for each call: its arguments, its results
+and, if it was refused, why. Further tracks have the descriptors (a slice for each life, a track for each number),
+counters (open descriptors, bytes read and written) and what the guest wrote, as log messages. Flows join the call that
+opened a descriptor and the one that closed it; guest stacks and notes are arguments. The field numbers are those of
+Perfetto's perfetto_trace.proto. Not for: loading again.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _packets(trace: Calls) -> Iterator[list[bytes]]:
 
 
 def _event(time: int, event: bytes, interned: _Interned) -> bytes:
-    """A packet of one track event (field 11), with what it is the first to name (field 12)."""
+    """A packet of one track event (field 11), with the texts that it is the first to use (field 12)."""
     new = interned.take()
     head = number(8, time) + _SEQUENCE + _NEEDS_STATE
     return head + (block(12, new) if new else b"") + block(11, event)
@@ -146,7 +146,7 @@ def _value(value: Any) -> bytes:
 def _stack(trace: Calls, interned: _Interned, stack: int) -> bytes:
     """A guest stack as an argument: a list of frames, innermost first.
 
-    Not as TrackEvent.callstack: the trace processors of today (v52) count that field as unknown, which is an error.
+    Not as TrackEvent.callstack: today's trace processors (v52) report that field as unknown, which counts as an error.
     """
     frames = []
     for function, offset, file, line in trace.store.stack(stack):

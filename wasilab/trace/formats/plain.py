@@ -1,7 +1,7 @@
-"""Every call's arguments and results as plain values (numbers, names, strings, lists), for formats that hold such.
+"""The arguments and results of calls as plain values: numbers, names, strings, lists.
 
-For: JSON lines, Chrome's and Perfetto's arguments. A column at a time, as `decode.py` gives them. Not for: text lines
-(`text.py`) or typed Python objects (`event.py`).
+For: JSON lines, and the arguments of Chrome's and Perfetto's formats. They are decoded a column at a time. Not for:
+strace text (`strace/`) or typed Python objects (`answers/event.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Just enough of the protobuf wire format to write messages: fields as bytes, to be joined.
+"""The part of the protobuf wire format that is needed to write messages: fields as bytes, to be joined.
 
-For: `perfetto.py`, which needs no protobuf package this way and is several times quicker. The format is the one of
+For: `perfetto.py`, which needs no protobuf package this way and is several times faster. The format is described at
 https://protobuf.dev/programming-guides/encoding. Not for: reading.
 """
 

@@ -1,6 +1,6 @@
-"""Saving a trace to a file and opening one again, in the format of the file's suffix or content.
+"""Saves a trace to a file and opens one again, in the format of the file's suffix or content.
 
-Not for: the formats themselves, one file each beside this one.
+Not for: the formats, which have one file each.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READERS: dict[str, Callable[..., Store]] = {
     ".wtrace": wtrace.read, ".jsonl": jsonl.read, ".parquet": parquet.read,
 }  # fmt: skip
 _MARKS = ((MAGIC, ".wtrace"), (b"PAR1", ".parquet"), (b'{"wasilab"', ".jsonl"))
-"""How the files begin, whatever their name is."""
+"""The first bytes of a file -> its format, whatever its name is."""
 assert tuple(WRITERS) == WRITABLE
 assert tuple(_READERS) == READABLE
 

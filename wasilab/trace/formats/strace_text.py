@@ -1,8 +1,8 @@
-"""`.strace`: the text of `text.py` as strace-reading tools take it: thread, epoch seconds, duration, no banner.
+"""`.strace`: strace text for tools that read it: thread, epoch seconds, duration, no banner.
 
 Perfetto's importer takes the first `)` before an equals sign for the end of the arguments, and `<unfinished ...>`
-anywhere in a line for a call that did not return (src/trace_processor/plugins/strace/strace_trace_tokenizer.cc); so
-where a guest's path or data hold such text, one character of it is an escape here. Not for: loading again.
+anywhere in a line for a call that did not return (src/trace_processor/plugins/strace/strace_trace_tokenizer.cc). So
+where a guest's path or data hold such text, one character of it is written as an escape. Not for: loading again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,6 @@ _UNFINISHED = "<unfinished ...>"
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
-    """Write one line a call."""
+    """Write one line per call."""
     for some in blocks(trace, Style(), guarded=True):
         file.write(some.replace(_UNFINISHED, f"\\x3c{_UNFINISHED[1:]}").encode())

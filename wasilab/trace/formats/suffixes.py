@@ -1,7 +1,6 @@
-"""Which suffixes a trace can be saved under, and whether it can be saved at a path.
+"""The suffixes that a trace can be saved under, and a check whether it can be saved at a path.
 
-For: a front end that checks a path before it runs anything; it loads no reader of traces. Not for: saving
-(`storage.py`).
+For: a front end that checks a path before a run; no reader of traces is imported. Not for: saving (`storage.py`).
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ def check(path: str | Path) -> Path:
     """Raise the TraceError that `save` would, for what can be known before there is a trace; returns the path."""
     path = Path(path).expanduser()
     if path.suffix.lower() not in WRITABLE:
-        raise TraceError(f"{path.name}: a trace is saved as one of {', '.join(WRITABLE)}, by the suffix of its name")
+        raise TraceError(f"{path.name}: a trace is saved in the format of its suffix, one of {', '.join(WRITABLE)}")
     if path.suffix.lower() == ".parquet":
         pyarrow()
     if path.is_dir():
-        raise TraceError(f"{path} cannot be written: that is a folder; name a file in it")
+        raise TraceError(f"{path} cannot be written: it is a folder; name a file in it")
     if not path.parent.is_dir():
         raise TraceError(f"{path} cannot be written: there is no folder {str(path.parent)!r}")
     if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise TraceError(f"{path} cannot be written: the folder {str(path.parent)!r} is not yours to write to")
+        raise TraceError(f"{path} cannot be written: the folder {str(path.parent)!r} is not writable for you")
     return path

@@ -1,4 +1,6 @@
-"""`.wtrace`: the lossless format that needs only NumPy. The bytes, and those of a spool, are `container.py`'s."""
+"""`.wtrace`: the lossless format that needs only NumPy. `record/container.py` describes its bytes, which a spool has
+too.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from ..record.container import Writer
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
-    """Write all that the trace knows, compressed."""
+    """Write the whole trace, compressed."""
     writer = Writer(file, compress=True)
     for part in parts_of(trace.store, trace.rows):
         if part.n or len(part.content.lives):

@@ -1,10 +1,10 @@
-"""The payloads of a full chunk in fewer bytes: of structs, only the bytes that differ from call to call.
+"""Packs the payloads of a full chunk: of structs, only the bytes that differ from call to call are kept.
 
-A program that looks at a thousand files gets a thousand 64-byte structs, of which device, type, link count and the high
-bytes of all numbers are the same. So when a chunk is full, the payloads of its struct results are put under each other
-and the columns of bytes that never change are kept once. Nothing is lost: `bytes(arena)` are the payloads as they were.
-It is done for thousands of calls at once, outside the call, with NumPy, which is imported then: a short run records
-without it. Not for: files (`container.py`), which are compressed.
+A program that stats a thousand files gets a thousand 64-byte structs in which the device, the type, the link count and
+the high bytes of all numbers are the same. So when a chunk is full, the payloads of its struct results are laid out as
+a table, and a column of bytes that never changes is kept once. Nothing is lost: `bytes(arena)` gives the payloads back.
+Packing is done for thousands of calls at once, outside the calls. It imports NumPy, so a short run records without it.
+Not for: files (`container.py`), which are compressed.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 from ...wasi.preview1 import spec
 
 WORTH = 64
-"""Fewer structs of one size than this stay as they are."""
+"""Fewer structs of one size are not packed."""
 _PAYLOAD_WORD = 9
-"""Which 32-bit word of a record `payload` is."""
+"""The index of the 32-bit word of a record that is `payload`."""
 _CALL_AT = 40
-"""Where in a record `call` is."""
+"""The offset of `call` in a record."""
 _STRUCTS = bytes(call.number for call in spec.BY_NUMBER if any(result.type.record for result in call.results))
 
 
 class CompactArena:
-    """An arena of which some payloads of one size are kept as the columns of bytes in which they differ."""
+    """An arena in which payloads of one size are kept as the columns of bytes that differ."""
 
     __slots__ = ("_columns", "_first", "_rest", "_starts", "_steps", "_varies")
 
@@ -31,20 +31,20 @@ class CompactArena:
         import numpy as np
 
         self._rest = rest
-        """All bytes that are not of these payloads."""
+        """All bytes outside the packed payloads."""
         self._first = first
-        """The first such payload."""
+        """The first packed payload."""
         self._varies = np.flatnonzero(varies).astype("<u2")
         self._columns = columns
-        """The bytes that differ, payload by payload."""
+        """The bytes of the columns that differ, payload by payload."""
         steps = np.diff(starts)
         kind = np.min_scalar_type(int(steps.max(initial=0)))
         self._starts, self._steps = int(starts[0]), steps.astype(kind)
-        """Where the first payload begins and how far it is to each other, in 32-bit words."""
+        """The offset of the first packed payload and the distances to the next ones, in 32-bit words."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that it holds."""
+        """The memory it takes, in bytes."""
         tables: int = self._steps.nbytes + self._varies.nbytes
         return len(self._rest) + len(self._first) + len(self._columns) + tables
 
@@ -66,7 +66,7 @@ class CompactArena:
 
 
 def compacted(arena: bytearray, records: memoryview) -> CompactArena | None:
-    """The arena of a full chunk with these records in fewer bytes, None where little would be saved."""
+    """The packed arena of a full chunk with these records; None where packing would save little."""
     calls = records[_CALL_AT::64].tobytes()
     if len(calls) - len(calls.translate(None, _STRUCTS)) < WORTH:
         return None

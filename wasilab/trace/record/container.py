@@ -94,7 +94,7 @@ class Writer:
         self.calls += section.n
 
     def tables(self, tables: Tables) -> None:
-        """Append what is held once."""
+        """Append the tables."""
         text = json.dumps(tables.document(), ensure_ascii=True, default=str).encode()
         self._block(b"TABL", [struct.pack("<Q", len(text)), text, pack_lives(tables.lives)], self._codec)
 

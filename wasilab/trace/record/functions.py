@@ -1,4 +1,4 @@
-"""Which function each call of a trace is a call of.
+"""The functions that a trace can name, and their numbers.
 
 A record names its function by a number of one byte. The functions of preview1 have the numbers of the WASI document
 (`wasi/preview1/spec.py`). `LIBRARY_LOOKUP` (`wasi/library.py`) is an event that is not a WASI call. Any other function,
@@ -22,7 +22,8 @@ from ...wasi.preview1.spec import BY_NUMBER
 BUILT_IN: tuple[Call, ...] = (*BY_NUMBER, LIBRARY_LOOKUP)
 """The functions that every trace knows, by number."""
 FIRST_FURTHER = 64
-"""The first number of a trace's own list; those between are free for functions that every trace will know."""
+"""The first number of a trace's own list. The numbers below it that are not used are reserved for built-in functions.
+"""
 OTHER = 254
 """The number of all further functions once the list is full."""
 UNKNOWN = "unknown"

@@ -1,4 +1,4 @@
-"""How a recorded call lies in memory: the 64-byte record, and the chunk that holds records and their payloads.
+"""The layout of a recorded call in memory: the 64-byte record, and the chunk that holds records and their payloads.
 
 For: the recorder and everything that reads its bytes. Nothing here needs NumPy, so that recording starts quickly and
 works where NumPy does not exist; `columns/records.py` makes a NumPy dtype of `FIELDS`. Not for: what a payload holds
@@ -36,11 +36,11 @@ PACK = struct.Struct("<QQQIIIIBBBBHHIIII")
 """The same for the struct module."""
 RECORD_BYTES = 64
 FLAGS_AT = 44
-"""Where a record's `flags` begin."""
+"""The offset of `flags` in a record."""
 CHUNK_RECORDS = 8192
 CHUNK_BYTES = RECORD_BYTES * CHUNK_RECORDS
 SIDE_BYTES = 4 << 20
-"""A chunk is closed early once its arena or its paths reach this size, so that a budget has a grain."""
+"""A chunk is closed early once its arena or its paths reach this size, so that a budget can be kept."""
 PATH_BYTES = 4096
 """Longer paths are cut to this (POSIX PATH_MAX) and the call is flagged TRUNCATED."""
 MAX_STACKS = 1 << 16
@@ -48,14 +48,14 @@ MAX_FRAMES = 256
 STRUCT_COST = 240
 """Bytes that the table of shared structs takes for each."""
 PATH_COST = 120
-"""Bytes that a path costs beside its own while its chunk is written."""
+"""Bytes of overhead of a path while its chunk is written."""
 _PATH_IDS = 80
-"""Of these, what the table of numbers costs, which goes when the chunk is full."""
+"""The part of it that is freed when the chunk is full: the entry in the table of numbers."""
 DID_NOT_RETURN = 255
 """The `errno` of a call that ended the guest."""
 MAX_MOVES = 64
 MAX_STRUCTS = 256
-"""Payloads of a chunk that later calls may share; more would cost more than they save."""
+"""Payloads of a chunk that later calls can share; sharing more would cost more than it saves."""
 
 assert PACK.size == RECORD_BYTES
 
@@ -83,9 +83,9 @@ class Flag(IntFlag):
 class Life:
     """One opening of a descriptor, from open to close.
 
-    `fd` is the number that it was opened as: numbers are reused; `life` is not. `generation` counts the openings of
-    the same number (and the moves to it), from 1.
-    `opened_seq` and `closed_seq` are the calls that did it: -1 stands for "before the first call" or "still open".
+    `fd` is the number that it was opened as. Numbers are reused, `life` is not. `generation` counts the openings of the
+    same number (and the moves to it), from 1. `opened_seq` and `closed_seq` are the calls that opened and closed it; -1
+    means "before the first call" or "still open".
     """
 
     life: int
@@ -173,12 +173,12 @@ class Chunk:
         self.buf[index * RECORD_BYTES + FLAGS_AT] |= int(flag) & 0xFF
 
     def close(self) -> None:
-        """Give back what only writing needs: no call is added any more."""
+        """Free what only writing needs: no call is added any more."""
         self.side -= STRUCT_COST * len(self.structs) + _PATH_IDS * len(self.paths)
         self.path_ids, self.reason_ids, self.structs = {}, {}, {}
 
     def pack(self) -> None:
-        """Hold the payloads of a closed chunk in fewer bytes, where that is worth it."""
+        """Pack the payloads of a closed chunk, where that saves memory."""
         self.compact = compacted(self.arena, memoryview(self.buf)[: self.n * RECORD_BYTES])
         if self.compact is not None:
             self.arena = bytearray()

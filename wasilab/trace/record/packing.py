@@ -1,7 +1,7 @@
 """Lists of byte strings and tables of descriptor lives as bytes, for the files of a trace.
 
-Reading believes nothing: a length is checked before it is used, and ValueError or struct.error says that the bytes are
-not what they should be. Not for: calls (`container.py`).
+Reading trusts nothing: a length is checked before it is used, and ValueError or struct.error is raised for corrupt
+bytes. Not for: calls (`container.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOVE = struct.Struct("<qII")
 
 
 def pack_list(items: Sequence[bytes]) -> bytes:
-    """Byte strings as their number, their lengths (u32 each) and themselves."""
+    """A list of byte strings: how many (u32), the length of each (u32), the strings."""
     return struct.pack(f"<I{len(items)}I", len(items), *map(len, items)) + b"".join(items)
 
 

@@ -1,10 +1,10 @@
-"""What a call carries beyond its record, the payload: one schema for those who write it and those who read it.
+"""The schema of a payload, which is what a call carries beyond its record.
 
 A payload is `<HHI` reason, bytes of aux, bytes of data; then the call's 32-bit core words after the fourth; then the
-auxiliary bytes; then the data; then zeros up to a multiple of four bytes. `schema(call)` says what the two byte strings
-are. The engine's trampolines write payloads by it, `columns/decode.py` reads them by it.
+auxiliary bytes; then the data; then zeros up to a multiple of four bytes. `schema(call)` says what the auxiliary bytes
+and the data are. The engine's trampolines write payloads by it, and `columns/decode.py` reads them by it.
 
-Of a call that failed, aux is what it was asked to work on (`Aux.VECTORS` without the result, `Aux.PATH`, the
+For a call that failed, aux is what it was asked to work on (`Aux.VECTORS` without the result, `Aux.PATH`, the
 subscriptions of `Aux.POLL`) as far as the guest's pointers could be read, and data is empty. Not for: what the record
 itself holds (`layout.py`).
 """

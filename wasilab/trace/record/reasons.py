@@ -1,8 +1,8 @@
 """Why a call was refused, as a trace keeps it: a sentence for people, and what was needed as a value.
 
-A chunk has a table of them, and a payload names one by its number. In `.wtrace` an entry is the sentence in UTF-8,
-then a NUL and the `Need` as JSON where there is one; a version of wasilab that knew no needs wrote the sentence alone,
-and reads the sentence of newer files. Reading believes nothing: what is not a `Need` as this version writes it is none.
+A chunk has a table of them, and a payload names one by its number. In `.wtrace` an entry is the sentence in UTF-8, then
+a NUL and the `Need` as JSON where there is one. Older versions of wasilab wrote the sentence alone, and they read the
+sentence of newer files. Reading trusts nothing: a value that is not a `Need` as this version writes it is ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ...capabilities.refusal import Need, NeedKind
 
 _KINDS = {kind.value: kind for kind in NeedKind}
 MAX_GUEST = 1 << 14
-"""Characters of a guest path in a file; one that was granted has 4096 bytes at most, and a path below it no more."""
+"""Characters of a guest path in a file. A granted path has at most 4096 bytes, and so has a path below it."""
 MAX_RIGHTS = 64
 MAX_NAME = 64
 """Characters of the name of a right or a limit."""

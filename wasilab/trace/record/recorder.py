@@ -1,15 +1,12 @@
 """The recorder: one fixed-size record for every WASI call, written while the guest waits.
 
-For: the hot path of a traced run. `Recorder.make_writer()` returns the function that the generated trampolines call;
-all it does is look a path up, pack 64 bytes into a preallocated buffer and append the payload to an arena. Raw integers
-only: decoding happens when a person looks (`decode.py`, `text.py`).
-
-Not for: reading a trace (`trace.py`), nor for the bytes of a trace file (`container.py`).
+For: the hot path of a traced run. A record holds raw integers only; decoding happens when somebody reads the trace
+(`columns/decode.py`). How a record is written is in `writing.py`. Not for: reading a trace (`trace.py`), nor the bytes
+of a trace file (`container.py`).
 
 A trace is a list of chunks. Each chunk is complete in itself (records, arena, paths, reasons, descriptor lives closed
-in it), so dropping or spooling the oldest one is all that a memory budget needs. One thread writes at a time (the
-guest's). Any thread may read meanwhile (`Trace.from_recorder`): chunks only grow, and a record counts once `chunk.n`
-says so.
+in it), so a memory budget is kept by dropping or spooling the oldest one. One thread writes at a time (the guest's).
+Any thread may read meanwhile (`Trace.from_recorder`): chunks only grow, and a record counts once `chunk.n` says so.
 """
 
 from __future__ import annotations
@@ -48,7 +45,7 @@ __all__ = ["CHUNK_RECORDS", "DID_NOT_RETURN", "SIDE_BYTES", "Chunk", "Flag", "Li
 
 
 PACKED_TOGETHER = 8
-"""Full chunks that are packed at a time: NumPy, which does it, is imported for long runs only."""
+"""How many full chunks are packed at a time. Packing imports NumPy, so only long runs do it."""
 
 
 class RecordWriter(Protocol):
@@ -88,10 +85,10 @@ class ResourceOpening:
 class Recorder:
     """Records the calls of one run.
 
-    `budget_bytes`: memory for chunks; over it the oldest chunk goes: to the `spool` file if one is named, else it is
-    dropped and counted in `dropped`. `snaplen`: bytes of data kept a call (None: all). `stacks`: whether the engine
-    is to take the guest's call stack, True at every call, a number at the first so many calls and, beyond them, at the
-    first so many refused ones. `meta`: what the trace should know of its run (see `Trace.meta`).
+    `budget_bytes`: memory for chunks. Over it the oldest chunk is written to the `spool` file, if one is named, or
+    dropped and counted in `dropped`. `snaplen`: bytes of data kept per call (None: all). `stacks`: at which calls the
+    engine takes the guest's call stack: True for every call, a number for the first so many calls and, after them, the
+    first so many refused ones. `meta`: what the trace should know about its run (see `Trace.meta`).
     """
 
     def __init__(
@@ -113,9 +110,9 @@ class Recorder:
             raise ValueError(f"stacks is True, False or a number of calls, not {stacks}")
         self.stacks = bool(stacks)
         self.stacks_left = math.inf if stacks is True else int(stacks)
-        """Calls whose stack may still be taken."""
+        """How many more calls may have their stack taken."""
         self.refused_stacks_left = self.stacks_left
-        """Refused calls whose stack may still be taken once `stacks_left` is used up."""
+        """How many more refused calls may, once `stacks_left` is used up."""
         self.meta: dict[str, Any] = dict(meta or {})
         if self.stacks:
             self.meta["stacks"] = "all" if stacks is True else int(stacks)
@@ -142,7 +139,7 @@ class Recorder:
         self._generations: dict[int, int] = {}
         self._held = 0
         self._unpacked: list[Chunk] = []
-        """Full chunks that `Chunk.pack` was not asked for yet."""
+        """Full chunks that are not packed yet."""
         self._spool_path = Path(spool) if spool is not None else None
         self._spool: Writer | None = None
         self.spooled = 0
@@ -179,9 +176,10 @@ class Recorder:
         return Chunk(first) if self._written_by is None else self._written_by.new_chunk(first)
 
     def start_clock(self) -> int:
-        """Count time from now on: the guest is entered. Returns `origin_ns`. Once a call is recorded it stays.
+        """Start the clock of the trace: the guest is about to be entered. Returns `origin_ns`, which no longer changes
+        once a call is recorded.
 
-        What is open by now was there from the start; what is opened later was opened by a call.
+        Descriptors that are open now count as open from the start; later ones are opened by calls.
         """
         self._begun = True
         if not len(self):
@@ -191,13 +189,13 @@ class Recorder:
 
     @property
     def record(self) -> Write:
-        """Records one call of instance 0 (see `make_writer`: ask once and keep it)."""
+        """The writer of instance 0 (`make_writer`): ask for it once and keep it."""
         return self.make_writer()
 
     def intern_reason(self, text: str, need: Need | None = None) -> int:
         """The number of a refusal's sentence and need, for the payload of the next record.
 
-        Makes room for that record first, so the number is valid for the next `record` and only for it.
+        Makes room for that record first. The number is valid for the next record only.
         """
         self.next_chunk()
         chunk = self.chunk

@@ -1,7 +1,7 @@
-"""What a trace holds once, beside its calls: metadata, notes, stacks, and how all formats write and read them.
+"""The tables of a trace: metadata, notes, stacks, functions and open descriptors, as all formats write and read them.
 
-The document is the same in `.wtrace`, `.jsonl` and `.parquet`. Reading believes nothing: whatever is not as the writer
-makes it is a ValueError that says what. Not for: calls (`container.py`).
+The document is the same in `.wtrace`, `.jsonl` and `.parquet`. Reading trusts nothing: ValueError says what is not
+valid. Not for: calls (`container.py`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Resolver(Protocol):
 
 @dataclass(slots=True)
 class Tables:
-    """What a trace holds once, beside its calls."""
+    """What a trace holds once, whatever the number of its calls."""
 
     meta: dict[str, Any] = field(default_factory=dict)
     dropped: int = 0
@@ -74,7 +74,7 @@ class Tables:
                 frame[2], frame[3] = str(found.file), int(found.line)
 
     def document(self) -> dict[str, Any]:
-        """All but the lives as values that JSON has."""
+        """Everything but the lives, as values that JSON has."""
         document: dict[str, Any] = {
             "meta": self.meta, "notes": self.notes, "dropped": self.dropped, "stacks": self.stacks,
             "frames": self.frames,
@@ -90,7 +90,7 @@ class Tables:
         Raises ValueError, which says what is wrong.
         """
         if not isinstance(document, dict):
-            raise ValueError("its tables are not a trace's")
+            raise ValueError("the tables are not those of a trace")
         try:
             meta, dropped = _meta(document["meta"]), _number(document["dropped"], "dropped calls")
             frames = [_frame(frame) for frame in _rows(document["frames"], "frames")]
@@ -98,14 +98,14 @@ class Tables:
             notes = [_note(note) for note in _rows(document["notes"], "notes")]
             functions = [_function(entry) for entry in _rows(document.get("functions", []), "functions")]
         except KeyError as missing:
-            raise ValueError(f"its tables lack {missing}") from None
+            raise ValueError(f"the tables lack {missing}") from None
         if isinstance(lives, str):
             lives = bytes.fromhex(lives)
         if isinstance(lives, bytes | memoryview):
             try:
                 lives = unpack_lives(memoryview(lives))
             except struct.error:
-                raise ValueError("its table of descriptors is cut short") from None
+                raise ValueError("the table of descriptors is cut short") from None
         return cls(meta, dropped, list(lives), stacks, frames, notes, functions)
 
     def packed_lives(self, lives: Sequence[Life]) -> str:
@@ -121,25 +121,25 @@ def number_frames(table: Sequence[Sequence[tuple[str, int]]]) -> tuple[list[list
 
 
 def encodable(text: str) -> str:
-    """Text that every format can hold: half of a surrogate pair, which UTF-8 has no bytes for, as an escape."""
+    """Text that every format can hold: a lone surrogate, which UTF-8 cannot encode, becomes an escape."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-# -- reading what a stranger wrote -------------------------------------------------------------------------------------
+# -- reading files that may be corrupt ---------------------------------------------------------------------------------
 
 
 def _meta(found: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
-        raise ValueError("its metadata are not a table")
+        raise ValueError("the metadata is not an object")
     for name in _TEXTS:
         if not isinstance(found.get(name), str | None):
-            raise ValueError(f"its metadata name no text as {name!r}")
+            raise ValueError(f"the metadata entry {name!r} is not a text")
     _number(found.get("start_epoch_ns", 0), "the time of its start")
     if not isinstance(found.get("args", []), list) or not all(isinstance(arg, str) for arg in found.get("args", [])):
-        raise ValueError("its metadata hold arguments that are no texts")
+        raise ValueError("the metadata entry 'args' is not a list of texts")
     seconds = found.get("seconds")
     if not isinstance(seconds, int | float | None) or not math.isfinite(seconds or 0):
-        raise ValueError("its metadata hold a duration that is no number")
+        raise ValueError("the metadata entry 'seconds' is not a number")
     cleaned: dict[str, Any] = _cleaned(found)
     return cleaned
 
@@ -156,7 +156,7 @@ def _cleaned(value: Any) -> Any:
 
 def _rows(found: Any, what: str) -> list[Any]:
     if not isinstance(found, list):
-        raise ValueError(f"its {what} are not a list")
+        raise ValueError(f"the {what} are not a list")
     return found
 
 
@@ -168,17 +168,17 @@ def _number(found: Any, what: str) -> int:
 
 def _frame(found: Any) -> list[Any]:
     if not isinstance(found, list) or len(found) != 4 or not isinstance(found[0], str):
-        raise ValueError("a frame of a stack is not one")
+        raise ValueError("a frame of a stack is not valid")
     function, offset, file, line = found
     if not isinstance(file, str | None):
-        raise ValueError("a frame of a stack names no file")
+        raise ValueError("the file of a frame is not a text")
     where = None if file is None else encodable(file)
     return [encodable(function), _number(offset, "an offset"), where, _number(line, "a line")]
 
 
 def _function(found: Any) -> Function:
     if not isinstance(found, dict):
-        raise ValueError("a function is not a table")
+        raise ValueError("a function is not an object")
     name, family, module, version = (_name(found.get(key, "")) for key in ("name", "family", "module", "version"))
     params, results = (_signature(found.get(key, [])) for key in ("params", "results"))
     operation = found.get("operation")
@@ -188,7 +188,7 @@ def _function(found: Any) -> Function:
 
 def _name(found: Any) -> str:
     if not isinstance(found, str) or len(found) > _MOST_NAME:
-        raise ValueError("the name of a function, parameter or type is not a text of ordinary length")
+        raise ValueError("the name of a function, parameter or type is not a text, or too long")
     return encodable(found)
 
 
@@ -201,13 +201,13 @@ def _signature(found: Any) -> tuple[tuple[str, str], ...]:
 
 def _stack(found: Any, frames: int) -> list[int]:
     if not isinstance(found, list) or len(found) > _MOST_STACK:
-        raise ValueError("a stack is not one")
+        raise ValueError("a stack is not a list of frames")
     if not all(type(index) is int and 0 <= index < frames for index in found):
-        raise ValueError("a stack of frames that are not there")
+        raise ValueError("a stack names frames that do not exist")
     return found
 
 
 def _note(found: Any) -> list[Any]:
     if not isinstance(found, list) or len(found) != 3 or not isinstance(found[2], str):
-        raise ValueError("a note is not one")
+        raise ValueError("a note is not valid")
     return [_number(found[0], "a note's call"), _number(found[1], "a note's call"), encodable(found[2])]

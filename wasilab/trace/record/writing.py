@@ -1,9 +1,9 @@
-"""The lines that write one record, as source text: the only place that knows how it is done.
+"""The lines that write one record, as source text: the only place that knows how a record is written.
 
-A call that succeeds is recorded by its trampoline (`engine/calls/record_lines.py`), all others by `Recorder.write`.
-Both are generated from these lines, since a function call for each record would cost as much again. The lines use the
-locals `chunk`, `index`, `path_id`, `arena` and `payload_at`, and the globals that `record_globals` gives. Not for: what
-a record holds (`layout.py`) or how a payload is built (`payload.py`).
+A call that succeeds is recorded by its trampoline (`engine/calls/record_lines.py`), any other call by
+`Recorder.make_writer`. Both are generated from these lines, since calling a function for each record would double its
+cost. The lines use the locals `chunk`, `index`, `path_id`, `arena` and `payload_at`, and the globals of
+`record_globals`. Not for: what a record holds (`layout.py`) or how a payload is built (`payload.py`).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from ..strace.style import Style
 Array = np.ndarray[Any, Any]
 K = TypeVar("K", bound=Hashable)
 Coded = tuple[Array, list[str]]
-"""A column of numbers into a list of texts; -1 for null."""
+"""A text column as codes and texts: numbers into the list, -1 for null."""
 
 _DENIED = [by.name.lower() for by in DeniedBy]
 
@@ -37,7 +37,7 @@ NUMBERS = (
     ("generation", "u4"), ("flags", "u2"), ("tid", "u2"), ("instance", "u1"), ("handle", "u4"), ("stack", "u4"),
     ("line", "u4"),
 )  # fmt: skip
-"""The columns that are numbers, and the NumPy type that they have in a table. Times in ns."""
+"""The number columns and their NumPy types. Times in ns."""
 TEXTS = ("call", "family", "errno", "path", "denied_by", "reason", "note")
 """The columns that are texts; `path` is the full path of what the call acted on."""
 _FIRST = ("seq", "t_start", "dur", "call", "path", "errno", "fd", "result", "nbytes", "denied_by", "reason")
@@ -86,7 +86,7 @@ def _notes(trace: Calls) -> Coded:
 
 
 def reasons(trace: Calls, key: Callable[[Reason], K | None]) -> tuple[Array, list[K]]:
-    """A code a row (-1 for none) and what each code stands for: `key` of the reasons of refused and failed calls."""
+    """A code for each row (-1: none) and the value of each code, which is `key` of the call's reason."""
     codes = np.full(len(trace), -1, "<i4")
     ids: dict[K, int] = {}
     for part, index, at in trace.store.batches(trace.rows):
@@ -159,7 +159,7 @@ def fds_table(trace: Calls) -> Any:
 
 
 def paths_table(trace: Calls) -> Any:
-    """What was done with each path as a pyarrow.Table: calls, errors, refused, bytes, time."""
+    """The figures of each path as a pyarrow.Table: calls, errors, refused, bytes, time."""
     pa = pyarrow()
     codes, texts = coded(trace, "path")
     n = len(texts)

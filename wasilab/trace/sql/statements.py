@@ -39,10 +39,10 @@ SECONDS = 60.0
 MEMORY = 1 << 30
 """Bytes of memory that a statement may take."""
 MESSAGE = 300
-"""Characters of DuckDB's complaint that are shown."""
+"""Characters of DuckDB's message that are shown."""
 SHOWN = 100
 """Rows of a result that are printed."""
-CELL = 200
+CELL = 1000
 """Characters of a cell that are printed."""
 _PROCESS = Path(__file__).with_name("duckdb_process.py")
 
@@ -113,8 +113,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, str):
-        return shorten(visible(value[: CELL + 1]), CELL)
-    return shorten(visible(_nested.repr(value) if isinstance(value, (list, dict, bytes)) else str(value)), CELL)
+        return visible(shorten(value, CELL))
+    return visible(shorten(_nested.repr(value) if isinstance(value, (list, dict, bytes)) else str(value), CELL))
 
 
 def _is_number(kind: Any) -> bool:
@@ -190,7 +190,7 @@ def _stream(made: Any) -> bytes:
 
 
 def _explained(message: str, columns: dict[str, list[str]], memory: int) -> str:
-    """DuckDB's complaint in one sentence, and the views and the columns of those that the statement names."""
+    """DuckDB's message in one sentence, followed by the views and the columns of those that the statement names."""
     if "file system operations are disabled" in message or "disabled by configuration" in message:
         return "a statement asks of the trace only: it reads and writes no other file"
     if message.startswith("Out of Memory Error"):

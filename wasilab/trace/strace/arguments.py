@@ -1,7 +1,6 @@
 """The text of parameters and results, a column at a time, as pieces of lines.
 
-For: `text.py`, and whatever shows one argument (`views/`). Not for: a single value (`values.py`), or how pieces become
-lines (`pieces.py`).
+For: `lines.py`. Not for: a single value (`values.py`), or how pieces become lines (`pieces.py`).
 """
 
 from __future__ import annotations
@@ -39,15 +38,17 @@ from .values import (
 
 Array = np.ndarray[Any, Any]
 Fds = Callable[[Batch, Field], Piece]
-"""Writes the descriptors of a column, with or without their paths."""
+"""Makes the text of a column of descriptors, with or without their paths."""
 MOST_BUFFERS = 8
-"""Lists of more buffers are written one by one."""
+"""Longer lists of buffers are written one by one."""
 PATH_CHARACTERS = 4096
 """A path is shown whole, up to the longest that a recorder keeps."""
 
 
 def parameter(batch: Batch, field: Field, limit: int, fds: Fds, verbose: bool = True) -> list[Piece]:
-    """The text of one parameter in every call of a batch. `limit`: bytes of a buffer shown; `verbose`: all rights."""
+    """The text of one parameter in every call of a batch. `limit`: bytes shown of a buffer; `verbose`: all rights by
+    name.
+    """
     kind = field.kind
     if kind == sig.FD:
         return [fds(batch, field)]
@@ -107,9 +108,9 @@ def _struct(batch: Batch, field: Field, verbose: bool) -> list[Piece]:
 
 
 def inheriting(batch: Batch, field: Field) -> list[Piece]:
-    """The rights to pass on of path_open with the comma before them, where they lack some of the rights asked for.
+    """The inheriting rights of path_open, with the comma before them, where they lack some of the rights asked for.
 
-    Libraries ask for all that the directory passes on, so otherwise they say nothing.
+    Libraries ask for all that the directory passes on, so otherwise they are left out.
     """
     base = next(other for other in batch.plan.params if other.name == "fs_rights_base")
     return _inheriting(field.name, batch.numbers(base), batch.numbers(field))
@@ -139,7 +140,7 @@ _STRUCTS: dict[str, tuple[tuple[str, Any], ...]] = {
     ),
     "prestat": (("tag", t.Preopentype), ("name_len", None)),
 }  # fmt: skip
-"""Members of the structs that calls give, in the order of their layouts, and what their numbers stand for."""
+"""The members of result structs in the order of their layouts, and the type that names their values."""
 
 
 @lru_cache(maxsize=16)
@@ -180,7 +181,7 @@ def _string(batch: Batch, field: Field, limit: int) -> Piece:
 
 
 def _strings(batch: Batch, field: Field, limit: int) -> Piece:
-    """The arguments or variables that the guest was given; the last with "..." where the trace kept no more of them."""
+    """The arguments or variables that the guest got; the last with "..." if the trace kept no more of them."""
     pointers = batch.word(field.word).tolist()
     cut = (batch.records["flags"] & int(Flag.TRUNCATED) != 0).tolist()
     rows = zip(pointers, batch.values(field), cut, strict=True)
@@ -192,7 +193,7 @@ def _strings(batch: Batch, field: Field, limit: int) -> Piece:
 
 
 def _at_pointers(batch: Batch, field: Field, one: Callable[[Any], str]) -> Piece:
-    """Lists that the call wrote; the address that they were to go to where there is none."""
+    """Lists that the call wrote; the address of the list where it wrote none."""
     pointers = batch.word(field.word).tolist()
     values = batch.values(field)
     return [f"{p:#x}" if v is None else listed(v, one) for p, v in zip(pointers, values, strict=True)]
@@ -221,7 +222,7 @@ def _subscriptions(batch: Batch, field: Field) -> Piece:
 
 
 def _events(batch: Batch, field: Field) -> Piece:
-    """The events written, which follow the subscriptions; the address where they went if the trace lacks them."""
+    """The events written, which follow the subscriptions; their address if the trace lacks them."""
     good, aux, data, _ = batch.places
     kept = np.minimum(batch.word(2), MAX_KEPT_SUBSCRIPTIONS).astype("<i8") * t.SUBSCRIPTION.size
     counts = batch.records["result"]
@@ -237,7 +238,7 @@ def _events(batch: Batch, field: Field) -> Piece:
 
 
 def _structs_at(batch: Batch, starts: Array, counts: Array, layout: struct.Struct) -> Array:
-    """The structs of all calls one after the other; `counts` of them lie from `starts` on, in bytes of the arena."""
+    """The structs of all calls in one array: `counts` of them, from the byte offsets `starts` of the arena."""
     ends = np.cumsum(counts)
     within = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
     where = np.repeat(starts, counts) + within * layout.size
@@ -246,14 +247,14 @@ def _structs_at(batch: Batch, starts: Array, counts: Array, layout: struct.Struc
 
 
 def _lists(texts: Array, counts: Array) -> list[str]:
-    """`[a, b]` for each call of which `counts` texts follow each other."""
+    """`[a, b]` for each call; `counts` are how many of the texts belong to it."""
     flat = texts.tolist()
     ends = np.cumsum(counts)
     return [f"[{', '.join(flat[a:b])}]" for a, b in zip((ends - counts).tolist(), ends.tolist(), strict=True)]
 
 
 def _iovecs(batch: Batch, field: Field, limit: int) -> list[Piece]:
-    """Scatter and gather lists with the bytes that moved; those of the same number of buffers at a time."""
+    """Scatter and gather lists with the bytes that moved, calls with the same number of buffers at a time."""
     good, aux, data, _ = batch.places
     few = distinct(np.where(good, (data - aux) >> 3, -1))
     if few is None:
@@ -275,7 +276,7 @@ def _buffers(batch: Batch, count: int, limit: int) -> list[Piece]:
         return []
     _, aux, data, end = batch.places
     outgoing = batch.plan.writes
-    most = np.minimum(batch.records["result"], 1 << 62).astype("<i8")  # a file may claim to have moved any number
+    most = np.minimum(batch.records["result"], 1 << 62).astype("<i8")  # a corrupt file may claim any number
     moved = None if outgoing else np.where(batch.errno == 0, most, 0)
     pieces: list[Piece] = []
     start, done = data, np.zeros(batch.n, "<i8")
@@ -284,7 +285,7 @@ def _buffers(batch: Batch, count: int, limit: int) -> list[Piece]:
         whole = lengths if moved is None else np.clip(moved - done, 0, lengths)
         stop = np.minimum(start + lengths, end)
         kept = stop - start
-        if ((kept == 0) & (whole > 0)).any():  # bytes moved, and none of them kept: there is no text to show
+        if ((kept == 0) & (whole > 0)).any():  # bytes were moved and none of them kept
             return []
         cut = (kept > limit) | (kept < whole)
         shown = zip(start.tolist(), np.minimum(stop, start + limit).tolist(), strict=True)
@@ -318,7 +319,7 @@ def _vector_list(vectors: list[Iovec] | None, ok: bool, moved: int, outgoing: bo
 
 
 def _buffer(batch: Batch, field: Field, limit: int) -> list[str]:
-    """An out buffer: what was written to it and its length; its address when the call failed."""
+    """An output buffer: what was written to it and its length, or its address if the call failed."""
     pointers, lengths = batch.word(field.word).tolist(), batch.word(field.word + 1).tolist()
     written = batch.records["result"].tolist() if batch.plan.moves == "result" else lengths
     texts = []

@@ -44,7 +44,7 @@ _MARKS = (
 
 
 def lines(trace: Calls, style: Style) -> Iterator[list[str]]:
-    """The lines of a trace's calls, in order, some thousands at a time."""
+    """The lines of the calls in order, some thousands at a time."""
     for columns in _columns(trace, style):
         some = [column for column in columns if column]
         yield some[0] if len(some) == 1 else list(map("".join, zip(*some, strict=True)))
@@ -67,9 +67,9 @@ def blocks(trace: Calls, style: Style, *, guarded: bool = False) -> Iterator[str
 def _columns(
     trace: Calls, style: Style, end: str = "", guarded: bool = False
 ) -> Iterator[tuple[list[str], list[str], list[str]]]:
-    """What stands before the call, the call, and what stands after it, of some thousands of lines at a time.
+    """The three parts of some thousands of lines at a time: before the call, the call, after it.
 
-    An empty list stands for nothing; `end` is added to what stands after, if anything does.
+    An empty list means that the lines have no such part. `end` is appended to the last part, if there is one.
     """
     store = trace.store
     writer = CallWriter(store, style)
@@ -243,7 +243,7 @@ def fd_text(fd: int, path: bytes) -> str:
 
 
 def denied_name(number: int) -> str:
-    """What refused, for a refusal without a sentence."""
+    """The name of what refused, for a refusal without a sentence."""
     try:
         return DeniedBy(number).name.lower()
     except ValueError:
@@ -260,7 +260,7 @@ def stack_text(store: Store, number: int) -> str:
 
 
 def _notes(trace: Calls) -> dict[int, str]:
-    """Call -> its notes; that of a span stands at the first of its calls that is shown."""
+    """Call -> its notes. A note on a span of calls stands at the first one that is shown."""
     found: dict[int, str] = {}
     seqs = trace.column("seq")
     for first, last, text in trace.notes:

@@ -1,9 +1,9 @@
-"""Text made a column at a time: what most rows share is written once.
+"""Makes text a column at a time; what rows share is written once.
 
 A line of a trace is a row of pieces. A piece is the same text in every row (a `str`), one of few texts (`Coded`), or a
-text of its own in each row (a `list`). `joined` puts rows together: neighbours that have few texts become one piece
-with few texts, so that a call of ten arguments, of which only the data differs from row to row, costs three pieces a
-row and not thirty. Not for: what the texts say (`arguments.py`).
+text of its own in each row (a `list`). `texts` joins them: neighbours with few texts become one piece with few texts.
+So a call of ten arguments of which only the data differs costs three pieces per row, not thirty. Not for: what the
+texts say (`arguments.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 FEW = 1 << 10
-"""So many different texts are still few: more are made row by row."""
+"""The most different texts that count as few; more are made row by row."""
 _RANGE = 1 << 16
-"""Numbers that lie closer together than this are told apart with a table; sorting them would cost more."""
+"""Numbers within a range of this size are told apart with a table, since sorting them costs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def texts(pieces: Iterable[Piece], n: int) -> list[str]:
 
 
 def _merged(pieces: Iterable[Piece]) -> list[Piece]:
-    """The same rows in fewer pieces: no two neighbours have few texts, and a `str` stands alone or not at all."""
+    """The same rows in fewer pieces: no two neighbours have few texts, and a `str` only stands alone."""
     out: list[Piece] = []
     few: str | Coded = ""
     for piece in pieces:
@@ -119,7 +119,7 @@ def _merged(pieces: Iterable[Piece]) -> list[Piece]:
 
 
 def _both(a: str | Coded, b: str | Coded) -> str | Coded | None:
-    """Two neighbours as one, None when that would make too many texts."""
+    """Two neighbours as one piece; None if that would make too many texts."""
     if isinstance(a, str):
         return a + b if isinstance(b, str) else Coded(b.codes, [a + text for text in b.texts])
     if isinstance(b, str):

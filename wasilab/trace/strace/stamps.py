@@ -1,7 +1,7 @@
-"""Times as text: what stands before and after a call in its line, and the dates of files.
+"""Times as text: before and after a call in its line, and the dates of files.
 
-Seconds have six digits, rounded down, as strace prints them. They are made for thousands of lines at once, as a
-matrix of characters of which every row is a text. Not for: durations for people (`text/numbers.py`).
+Seconds have six digits, rounded down, as strace prints them. They are made for thousands of lines at once, as a matrix
+of characters in which every row is a text. Not for: durations for people (`text/numbers.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _THREE = np.array([list(b"%03d" % number) for number in range(1000)], "<u4")
 
 
 def before(tids: Array | None, times: Array | None) -> list[str]:
-    """`tid seconds ` of each row, `times` in ns; None leaves one out, and of nothing there is an empty list."""
+    """`tid seconds ` for each row; None leaves one of them out. `times` in ns. An empty list if both are None."""
     heads = [] if tids is None else texts([numbered(tids, lambda tid: f"{tid} ")], len(tids))
     if times is None:
         return heads
@@ -54,13 +54,13 @@ def dates(ns: Array) -> Piece:
 
 
 def _seconds(ns: Array, start: str, end: str) -> list[str]:
-    """Nanoseconds as decimal seconds between two texts; negative ones (a clock set back) as 0."""
+    """Nanoseconds as decimal seconds between two texts; negative ones (the clock was set back) as 0."""
     us = np.maximum(ns, 0) // 1000
     whole = us // 1_000_000
     few = distinct(whole)
     numbers = [] if few is None else [f"{start}{number}." for number in few[1].tolist()]
     width = len(numbers[0]) if numbers else 0
-    if few is None or any(len(number) != width for number in numbers):  # texts of several widths: row by row
+    if few is None or any(len(number) != width for number in numbers):  # the texts have several widths
         return [f"{start}{v // 1_000_000}.{v % 1_000_000:06d}{end}" for v in us.tolist()]
     rest = us - whole * 1_000_000
     high = rest // 1000

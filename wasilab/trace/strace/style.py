@@ -33,14 +33,15 @@ class Style:
 
     def __post_init__(self) -> None:
         if self.time not in get_args(Time):
-            raise ValueError(f"time={self.time!r} is not a time; it is one of {', '.join(map(repr, get_args(Time)))}")
+            raise ValueError(f"time={self.time!r} is not valid; use one of {', '.join(map(repr, get_args(Time)))}")
 
     @classmethod
     def from_options(cls, options: StyleOptions) -> Style:
         """The style that keyword arguments name; TypeError names a wrong one and the right ones."""
         wrong = sorted(set(options) - set(cls.__dataclass_fields__))
         if wrong:
-            raise TypeError(f"text has no option {wrong[0]!r}; it has {', '.join(cls.__dataclass_fields__)}")
+            known = ", ".join(cls.__dataclass_fields__)
+            raise TypeError(f"unknown option {wrong[0]!r} of text(); the options are {known}")
         return cls(**options)
 
 

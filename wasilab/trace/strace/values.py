@@ -1,9 +1,9 @@
-r"""Values as text: strings quoted, flags and enums by name, structs in braces, and nothing of a guest left dangerous.
+r"""Single values as text: strings quoted, flags and enums by name, structs in braces.
 
-For: everything that prints a value of a trace (`text.py`, exports, tables). All bytes of a trace are hostile: what is
-not printable (ESC, bidirectional controls, line ends, broken UTF-8) comes out as C escapes (`\n`, `\x1b`), so that no
-path or payload can move a cursor, reorder a line or forge one. HTML is escaped where it is made. Not for: a whole line
-(`text.py`).
+For: everything that prints a value of a trace as strace does. All bytes of a trace are hostile: what is not printable
+(ESC, bidirectional controls, line ends, broken UTF-8) becomes C escapes (`\n`, `\x1b`), so that no path or payload can
+move a cursor, reorder a line or forge one. HTML is escaped where it is made. Not for: a whole line (`lines.py`), or
+text for people (`text/escape.py`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _CACHE_ENTRIES = 1 << 16
 
 
 class _Quotes(dict[bytes, str]):
-    """Bytes -> their quoted text, filled as bytes are met. Long ones are not kept: they are rare, or a guest's way to
-    fill the memory.
+    """Bytes -> their quoted text, filled on demand. Long ones are not kept, since a guest could fill the memory with
+    them.
     """
 
     def __missing__(self, data: bytes) -> str:
@@ -85,7 +85,7 @@ def _escaped(text: str, *, quotes: bool = False) -> str:
 
 
 def _bytes_of(char: str) -> bytes:
-    """The bytes of a character; of half a surrogate pair the byte that it stands for, or else its own three."""
+    """The UTF-8 bytes of a character; for a lone surrogate the byte that it stands for, or else its own three bytes."""
     return char.encode("utf-8", "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass")
 
 
@@ -130,7 +130,7 @@ def enum_text(value: int, kind: type[IntEnum]) -> str:
 
 
 class Names(dict[int, str]):
-    """Number -> name, filled as numbers are met and kept small whatever a guest passes."""
+    """Number -> name, filled on demand and kept small whatever a guest passes."""
 
     def __init__(self, kind: type[IntEnum] | type[IntFlag]) -> None:
         super().__init__()
@@ -158,11 +158,11 @@ _ACCESS = (
     int(t.Rights.PATH_OPEN | t.Rights.PATH_CREATE_FILE),
     int(t.Rights.FD_READDIR),
 )
-"""What a set of rights is named after: the first of these of which it has any."""
+"""A set of rights is named by the first of these that it has any of."""
 
 
 class _ShortRights(dict[int, str]):
-    """Rights as a reader wants them first. A library asks for two dozen; what matters is whether it reads or writes."""
+    """Rights -> short text. A library asks for two dozen rights; what matters is whether it reads or writes."""
 
     def __missing__(self, value: int) -> str:
         if len(self) > 4096:
