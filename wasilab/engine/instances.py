@@ -79,6 +79,15 @@ class Live:
         self._lock = threading.Lock()
         self._running: Running | None = None
         self._results: Any = None
+        here = weakref.ref(self)
+
+        def perform(call: Callable[[], Any]) -> Any:
+            live = here()
+            if live is None:
+                raise RuntimeError(f"the instance of {session.module.name} is gone")
+            return live.perform(call)
+
+        session.perform = perform
         self._worker = Worker(f"wasilab {session.module.name}"[:60])
         seconds = session.limits.seconds
         self._time_limit = TimeLimit(seconds) if seconds is not None else None
@@ -118,7 +127,7 @@ class Live:
     @property
     def exports(self) -> dict[str, Callable[..., Any]]:
         """The exported functions, callable with numbers."""
-        return {name: self._caller(name) for name in self.session.exports.functions()}
+        return {name: self._caller(name) for name in self.session.exported()}
 
     def _caller(self, name: str) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -128,14 +137,18 @@ class Live:
         return call
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """Call an export. Returns None, a number, or a list of numbers.
+        """Call an export. Returns None, a number, or a list of numbers; for a component a value of its type.
 
         Raises `TypeError` for arguments of the wrong number or kind, `GuestError` when the guest ended.
         """
+        return self.perform(lambda: self.session.call(name, arguments))
+
+    def perform(self, call: Callable[[], Any]) -> Any:
+        """Let the guest do something, on the instance's worker, with its limits. Raises as `call` does."""
 
         def work() -> None:
             self.session.arm()
-            self._results = self.session.call(name, arguments)
+            self._results = call()
 
         self._run(work)
         return self._results

@@ -67,6 +67,8 @@ class Session:
         self.compile_seconds = 0.0
         self.stop_reason: str | None = None
         """"interrupt" or "seconds" once somebody asked for the end (set by the worker before it bumps the epoch)."""
+        self.perform: Callable[[Callable[[], Any]], Any] = lambda call: call()
+        """How a thing that came out of the guest calls it again; an instance that stays puts its own in."""
         self._recorder = recorder
         self._preload = dict(preload or {})
         self._overrides = overrides or {}
@@ -315,6 +317,10 @@ class Session:
             return self.limits.fuel - int(self.store.get_fuel())
         except wasmtime.WasmtimeError:
             return None
+
+    def exported(self) -> list[str]:
+        """The names of the exported functions."""
+        return list(self.exports.functions())
 
     @property
     def exports(self) -> Exported:

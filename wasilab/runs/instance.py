@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from .. import grants as granting
 from .. import module as module_room
 from .. import trace as tracing
+from ..engine.components.abi.python_values import identifier
 from ..engine.instances import Live
 from ..grants.grants import Grants
 from ..module.module import Module
@@ -17,13 +18,14 @@ from .prepare import Prepared, Program, RunOptions, load_program
 class Exports:
     """The functions that an instance exports, as attributes: `exports.add(1, 2)`, or `exports["add"](1, 2)`."""
 
-    def __init__(self, functions: Mapping[str, Any], name: str) -> None:
+    def __init__(self, functions: Mapping[str, Any], name: str, full: Mapping[str, Any] | None = None) -> None:
         self._functions = functions
         self._name = name
+        self._full = full or {}
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self._functions[name]
+            return self._functions[name] if name in self._functions else self._full[name]
         except KeyError:
             offer = ", ".join(self._functions) or "none at all"
             raise AttributeError(f"{self._name} exports no function {name!r}; it exports {offer}") from None
@@ -38,6 +40,59 @@ class Exports:
 
     def __repr__(self) -> str:
         return f"<exports of {self._name}: {', '.join(self._functions)}>"
+
+
+class ResourceClass:
+    """A resource type that a component exports: called it makes one; its static functions are attributes."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._make: Callable[..., Any] | None = None
+        self._static: dict[str, Any] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Make one. Raises `TypeError` where the component exports no constructor."""
+        if self._make is None:
+            raise TypeError(f"{self._name} has no constructor")
+        return self._make(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        found = self.__dict__.get("_static", {}).get(name)
+        if found is None:
+            raise AttributeError(f"{self.__dict__.get('_name')} has no static function {name!r}")
+        return found
+
+    def __dir__(self) -> list[str]:
+        return list(self._static)
+
+    def __repr__(self) -> str:
+        return f"<resource {self._name}>"
+
+
+def _arranged(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """The functions of a component under their Python names, in their interfaces, and under their full names.
+
+    `ns:pkg/counting@1.0.0#[constructor]counter` is `exports.counting.counter`. Methods are on the resources.
+    """
+    found: dict[str, Any] = {}
+    inside: dict[str, dict[str, Any]] = {}
+    for full, call in functions.items():
+        interface, _, name = full.rpartition("#")
+        place = inside.setdefault(interface, {}) if interface else found
+        kind, mark, rest = name.removeprefix("[").partition("]") if name.startswith("[") else ("", "", name)
+        if not mark:
+            place[identifier(rest)] = call
+        else:
+            resource, _, member = rest.partition(".")
+            made = place.setdefault(identifier(resource), ResourceClass(resource))
+            if kind == "constructor":
+                made._make = call
+            elif kind == "static":
+                made._static[identifier(member)] = call
+    for interface, members in inside.items():
+        short = identifier(interface.partition("@")[0].rpartition("/")[2])
+        found[interface if short in found else short] = Exports(members, interface)
+    return found
 
 
 class Instance:
@@ -65,8 +120,10 @@ class Instance:
         except BaseException:
             prepared.release()
             raise
-        self.exports = Exports(self._live.exports, self.name)
-        """The exported functions: numbers in, a number, a list of numbers or None out."""
+        functions = self._live.exports
+        self.exports = Exports(_arranged(functions) if module.is_component else functions, self.name, functions)
+        """The exported functions: numbers in, a number, a list of numbers or None out; of a component, values of their
+        types: records as dataclasses, resources as objects."""
         self.memory = self._live.memory
         """`read(pointer, size) -> bytes`, `write(pointer, data)`; `IndexError` outside the memory."""
 

@@ -11,6 +11,7 @@ import wasmtime
 
 from ...capabilities.waiting import Interrupt, wait_any
 from ...module.module import Module
+from ...wasi.components.value_types import ResourceType
 from ...wasi.components.waits import HostWait, Value
 from ...wasi.types import Trap
 from ..calls import raw as _raw
@@ -158,6 +159,13 @@ class ComponentRun:
     def call(self, function: LiftedFunction, arguments: Sequence[Value]) -> Value:
         """Call an exported function from the host."""
         return self._guarded(lambda: call_from_host(function, arguments, self.scheduler))
+
+    def drop(self, resource: ResourceType, rep: Value) -> None:
+        """Let the host's owned handle to a guest's resource go: its destructor runs."""
+        if resource.destroy is not None:
+            destroy = resource.destroy
+            self._guarded(lambda: destroy(rep, None))
+            self.finish()
 
     def finish(self) -> None:
         """Let every task that goes on after its result go on to its end."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import wasmtime
 
 from ...capabilities.waiting import Interrupted
 from ...module.binary import WasmFormatError
 from ...module.module import Module
+from ...wasi.components import value_types as v
 from ...wasi.components.catalogue import INTERFACES, WORLDS
 from ...wasi.components.interfaces import parts
 from ...wasi.components.waits import Value
@@ -20,7 +21,7 @@ from ..entry import InvokeError
 from ..session import Session
 from ..stop import HostBug, LinkError
 from . import component_binary as b
-from .abi.python_values import WaveError, from_abi, read_wave, to_abi
+from .abi.python_values import Resource, WaveError, from_abi, identifier, read_wave, to_abi
 from .canon_functions import LiftedFunction
 from .component_run import ComponentRun
 from .concurrency.fibers import CoreFunction, EngineObject
@@ -112,6 +113,10 @@ class ComponentSession(Session):
 
     # ---- calling
 
+    def exported(self) -> list[str]:
+        """The names of the exported functions."""
+        return list(self.functions())
+
     def functions(self) -> dict[str, LiftedFunction]:
         """The exported functions: by their name, or by "interface#name"."""
         found: dict[str, LiftedFunction] = {}
@@ -178,7 +183,26 @@ class ComponentSession(Session):
             raise InvokeError(f"{name}: {error}") from None
         found = self._run.call(function, given)
         self._run.finish()
-        return from_abi(function.type.result, found, lambda resource, rep: (resource.name, rep))
+        return from_abi(function.type.result, found, self._resource)
+
+    def _resource(self, type_: v.ResourceType, rep: Value) -> Resource:
+        """What Python gets for an owned handle."""
+        run, methods, named = self._run, {}, type_.name
+        for full, function in self.functions().items():
+            _, mark, rest = full.rpartition("#")[2].partition("[method]")
+            params = function.type.params
+            if mark and params and getattr(params[0][1], "resource", None) is type_:
+                named, _, method = rest.partition(".")
+                methods[identifier(method)] = self._method(full)
+
+        def drop() -> None:
+            if run is self._run and run is not None:
+                self.perform(lambda: run.drop(type_, rep))
+
+        return Resource(type_, rep, named, drop, methods)
+
+    def _method(self, full: str) -> Callable[..., Value]:
+        return lambda *arguments: self.perform(lambda: self.call(full, arguments))
 
     # ---- ends
 

@@ -23,7 +23,7 @@ import keyword
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from ....wasi.components import value_types as v
@@ -50,12 +50,34 @@ class Some(NamedTuple):
 
 
 class Resource:
-    """A resource that a guest defined and handed out: an owned handle. `close()` drops it."""
+    """A resource that a guest defined and handed out: an owned handle, its methods as attributes. `close()` drops it.
 
-    def __init__(self, type_: v.ResourceType, rep: int, drop: Callable[[], None] | None = None) -> None:
+    `name` is what the component calls the type. `methods` are called with the resource itself first.
+    """
+
+    def __init__(
+        self,
+        type_: v.ResourceType,
+        rep: int,
+        name: str = "resource",
+        drop: Callable[[], None] | None = None,
+        methods: Mapping[str, Callable[..., Value]] | None = None,
+    ) -> None:
         self.type = type_
         self.rep: int | None = rep
+        self.name = name
         self._drop = drop
+        self._methods = methods or {}
+
+    def __getattr__(self, name: str) -> Callable[..., Value]:
+        method = self.__dict__.get("_methods", {}).get(name)
+        if method is None:
+            offer = ", ".join(self.__dict__.get("_methods", ())) or "none"
+            raise AttributeError(f"a {self.__dict__.get('name')} has no method {name!r}; its methods: {offer}")
+        return partial(method, self)
+
+    def __dir__(self) -> list[str]:
+        return ["close", *self._methods]
 
     def take(self) -> int:
         """Give it away: it cannot be used after that."""
@@ -66,7 +88,7 @@ class Resource:
     def borrowed(self) -> int:
         """What it is known by. Raises `ValueError` when it was given away or closed."""
         if self.rep is None:
-            raise ValueError(f"this {self.type.name} was given away or closed")
+            raise ValueError(f"this {self.name} was given away or closed")
         return self.rep
 
     def close(self) -> None:
@@ -83,7 +105,7 @@ class Resource:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<{self.type.name}{'' if self.rep is not None else ', closed'}>"
+        return f"<{self.name}{'' if self.rep is not None else ', closed'}>"
 
 
 def identifier(name: str) -> str:
