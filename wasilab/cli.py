@@ -12,6 +12,7 @@ import io
 import os
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,12 +25,22 @@ from .capabilities.waiting import Interrupt
 from .commands.catalog import execute
 from .commands.line.frontend import FrontendKind
 from .commands.line.grammar import parse
+from .commands.line.parser import terminal_columns
 from .commands.line.usage import HelpAsked, UsageProblem
+from .text.palette import ColorChoice, palette_for
 
 EXIT_USAGE = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPT = 130
 EXIT_BROKEN_PIPE = 141
+
+
+WIDE = 160
+"""Columns of a text that goes into a pipe or a file."""
+
+
+EVERY_ELSEWHERE = 10.0
+"""Seconds between two lines of progress where stderr is a pipe or a file."""
 
 
 class OutputLost(Exception):
@@ -105,33 +116,37 @@ def _give_up(lost: OutputLost, command: str) -> int:
 
 
 def _carry_out(words: list[str], command: str, ready: Callable[[], object]) -> int:
+    color: ColorChoice = "auto"
     try:
         request = parse(words, "cli")
+        color = request.options.color
         ready()
-        return execute(request, TerminalFrontend()).status
+        return execute(request, TerminalFrontend(color)).status
     except HelpAsked as asked:
         _write(sys.stdout, asked.text)
         return 0
     except UsageProblem as problem:
-        return _complain(problem.command or command, problem.message, EXIT_USAGE)
+        return _complain(problem.command or command, problem.message, EXIT_USAGE, color)
     except OutputLost:
         raise
     except OSError as error:
         if error.filename is None:
             raise
-        return _complain(command, f"{error.filename!r}: {error.strerror or error}", EXIT_USAGE)
+        return _complain(command, f"{error.filename!r}: {error.strerror or error}", EXIT_USAGE, color)
     except Exception as error:
         status = commands.known_errors.exit_status(error)
         if status is None:
             raise
-        return _complain(command, str(error), status)
+        palette = palette_for(color, sys.stderr.isatty())
+        return _complain(command, commands.known_errors.text_of(error, palette), status, color)
 
 
-def _complain(command: str, message: str, status: int) -> int:
+def _complain(command: str, message: str, status: int, color: ColorChoice) -> int:
     _write(sys.stdout, "")
+    palette = palette_for(color, sys.stderr.isatty())
     lines = message.rstrip("\n").split("\n")
     # A compiler's own text stands for itself; a sentence of ours says who speaks.
-    text = message if len(lines) > 1 else f"{command}: {message}"
+    text = message if len(lines) > 1 else f"{palette('error', command + ':')} {message}"
     _write(sys.stderr, text.rstrip("\n") + "\n")
     return status
 
@@ -140,6 +155,11 @@ class TerminalFrontend:
     """`commands.line.frontend.Frontend` for a terminal, a pipe or a script."""
 
     kind: FrontendKind = "cli"
+
+    def __init__(self, color: ColorChoice = "auto") -> None:
+        self.out = palette_for(color, sys.stdout.isatty())
+        self.err = palette_for(color, sys.stderr.isatty())
+        self.columns = max(terminal_columns(), 80) if sys.stdout.isatty() else WIDE
 
     def say(self, text: str) -> None:
         _write(sys.stdout, text if text.endswith("\n") or not text else text + "\n")
@@ -158,8 +178,10 @@ class TerminalFrontend:
         self.say(source)
 
     @contextmanager
-    def busy(self, what: str, quiet: bool = False) -> Iterator[TerminalBusy]:
+    def busy(self, what: str, quiet: bool = False, *, ticking: bool = False) -> Iterator[TerminalBusy]:
         shown = TerminalBusy(what, quiet)
+        if not ticking and not quiet:
+            shown.tick_by_itself()
         try:
             yield shown
         finally:
@@ -234,27 +256,43 @@ class RawStreams:
 class TerminalBusy:
     """`compiling hello.c ... 3 s` on stderr: one line, rewritten, on a terminal; a line now and then elsewhere."""
 
-    def __init__(self, what: str, quiet: bool = False) -> None:
+    def __init__(self, what: str, quiet: bool = False, after: float = 1.0) -> None:
         self._what = what
         self._quiet = quiet
         self._start = time.monotonic()
         self._terminal = sys.stderr.isatty()
-        self._next = self._start + 1.0
+        self._next = self._start + (after if self._terminal else EVERY_ELSEWHERE)
         self._shown = False
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def tick(self, what: str | None = None) -> None:
-        """Show the time that has passed."""
+        """Show the time that has passed; `what` says what is being done now."""
         if what is not None:
             self._what = what
         now = time.monotonic()
         if self._quiet or now < self._next:
             return
         text = f"{self._what} ... {now - self._start:.0f} s"
-        self._next = now + (0.5 if self._terminal else 10.0)
+        self._next = now + (0.5 if self._terminal else EVERY_ELSEWHERE)
         self._shown = True
         _write(sys.stderr, f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
 
+    def tick_by_itself(self) -> None:
+        """Let a thread keep the time, for work that does not call `tick`."""
+
+        def keep_time() -> None:
+            with suppress(OutputLost):
+                while not self._over.wait(max(self._next - time.monotonic(), 0.05)):
+                    self.tick()
+
+        self._thread = threading.Thread(target=keep_time, name="wasilab-progress", daemon=True)
+        self._thread.start()
+
     def close(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
         if self._shown and self._terminal:
             _write(sys.stderr, "\r\x1b[K")

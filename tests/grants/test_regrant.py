@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from wasilab.runs.run import RunError
 from wasilab.wasi.preview1.spec import SNAPSHOT1
 from wasilab.wasi.types import Errno, Oflags, Rights
 
+from ..waiting import until
 from .guests import READ, SCRATCH, WRITE, Guest, fd
 
 IDLE = Guest().again().read(fd(0))
@@ -36,13 +36,6 @@ def detached() -> Iterator[Callable[..., Run]]:
     yield start
     for each in runs:
         each.stop()
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()
 
 
 def ends(started: Run) -> Run:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from wasilab import Run
 from wasilab.panels.chooser import Chooser
 from wasilab.panels.panel import Panel
 
 from ..grants.guests import Guest, fd
+from ..waiting import until as until
 
 READER = Guest().open("a.txt").read().write("hello\n", fd(1))
 ENDLESS = Guest().again().open("a.txt").call("fd_close", "(local.get $fd)")
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()
 
 
 def going(it: Panel) -> Run:

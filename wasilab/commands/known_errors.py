@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from ..grants.value import GrantError
 from ..module.module import ModuleError
+from ..text.compiler_text import styled
+from ..text.palette import Palette
 from ..toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 
 EXIT_USAGE = 2
 EXIT_FAILED = 1
 EXIT_INTERRUPT = 130
+
+
+def text_of(error: Exception, palette: Palette) -> str:
+    """What is printed of the error: a compiler's own text in the colours of `palette`, else the sentence."""
+    if isinstance(error, CompileError):
+        return "\n".join(styled(str(error), palette))
+    return str(error)
 
 
 def exit_status(error: Exception) -> int | None:

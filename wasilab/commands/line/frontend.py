@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
 from ...module.module import Module
+from ...text.palette import Palette
 
 FrontendKind = Literal["cli", "notebook"]
 """Which of the two front ends a request came through."""
@@ -52,6 +53,12 @@ class Frontend(Protocol):
     """The front end that a command was called through."""
 
     kind: FrontendKind
+    out: Palette
+    """The colours of what `say` writes."""
+    err: Palette
+    """The colours of what `note` writes."""
+    columns: int
+    """How wide a text for `say` may be."""
 
     def say(self, text: str) -> None:
         """Write the command's answer, a whole text (a newline is added if it has none at its end)."""
@@ -68,8 +75,11 @@ class Frontend(Protocol):
     def offer(self, line: str, source: str) -> None:
         """Give the person a program: `source`, and in a notebook the `%%wasi` line that runs it."""
 
-    def busy(self, what: str, quiet: bool = False) -> AbstractContextManager[Busy]:
-        """A line of progress, shown once the work takes long."""
+    def busy(self, what: str, quiet: bool = False, *, ticking: bool = False) -> AbstractContextManager[Busy]:
+        """A line of progress, shown once the work takes more than a second.
+
+        `ticking`: whoever does the work calls `tick` often; otherwise a thread keeps the time.
+        """
 
     def streams(self, quiet: bool = False) -> Streams:
         """New streams for one run."""

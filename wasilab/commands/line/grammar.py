@@ -12,8 +12,10 @@ import argparse
 import re
 import shlex
 from collections.abc import Sequence
+from typing import get_args
 
 from ...text.nearest import did_you_mean
+from ...text.palette import ColorChoice
 from ...version import __version__
 from ..catalog import COMMANDS, command_names, find_command
 from .frontend import FrontendKind
@@ -36,6 +38,11 @@ def build(command: str | Subcommand, kind: FrontendKind, values: Values | None =
         raise KeyError(command)
     parser = Parser(f"{program_name(kind)} {found.name}", values or Values())
     found.module().add_arguments(parser, kind)
+    if kind == "cli":
+        parser.add_argument(
+            "--color", choices=get_args(ColorChoice), default="auto",
+            help="colours: auto (a terminal has them, unless NO_COLOR is set), always or never",
+        )  # fmt: skip
     return parser.expanding()
 
 

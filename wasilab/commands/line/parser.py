@@ -80,11 +80,11 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
     """As wide as the terminal. argparse would import shutil for that, with every option that is added."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=_width() - 2)
+        super().__init__(prog, width=terminal_columns() - 2)
 
 
-def _width() -> int:
-    """The columns of the terminal, as `shutil.get_terminal_size` has them."""
+def terminal_columns() -> int:
+    """The columns of the terminal that stdout is, 80 for any other; COLUMNS says otherwise."""
     named = os.environ.get("COLUMNS", "")
     if named.isdecimal() and int(named) > 0:
         return int(named)

@@ -8,6 +8,7 @@ from ...capabilities.memory.changes import ApplyError
 from ...runs.run import Run
 from ...text.escape import visible
 from ...text.numbers import counted
+from ...text.palette import PLAIN, Palette
 from ...views.endings import ENDINGS
 from ...views.report import changed
 from ...views.report.refused import as_lines, refusals
@@ -23,10 +24,10 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
     """Show and keep what the options ask for; `explain`: say in words what was refused."""
     if run.outcome.results:
         frontend.say("\n".join(map(str, run.outcome.results)))
-    for line in [*(ending(run) if frontend.kind == "cli" else ()), *warnings(run)]:
+    for line in [*(ending(run, frontend.err) if frontend.kind == "cli" else ()), *warnings(run, frontend.err)]:
         frontend.note(line)
     if explain:
-        for line in [*explanations(run), *([] if options.apply else unapplied(run))]:
+        for line in [*explanations(run, frontend.err), *([] if options.apply else unapplied(run))]:
             frontend.note(line)
     for line in applied(run) if options.apply else ():
         frontend.note(line)
@@ -37,11 +38,12 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
         write_file("--strace", options.strace_file, lambda path: path.write_bytes(text))
     if options.trace_file:
         try:
-            run.trace.save(options.trace_file)
+            with frontend.busy(f"writing {options.trace_file}", options.quiet):
+                run.trace.save(options.trace_file)
         except ValueError as error:
             raise UsageProblem(f"--trace {options.trace_file}: {error}") from None
     if options.summary:
-        (frontend.note if frontend.kind == "cli" else frontend.say)(str(run.trace.summary()))
+        (frontend.note if frontend.kind == "cli" else frontend.say)(run.trace.summary().text(frontend.err))
 
 
 def _strace(run: Run, options: argparse.Namespace) -> str:
@@ -52,29 +54,30 @@ def _lines(text: str) -> str:
     return text if text.endswith("\n") or not text else text + "\n"
 
 
-def ending(run: Run) -> list[str]:
+def ending(run: Run, palette: Palette = PLAIN) -> list[str]:
     """How the run ended when it did not end by itself, and the guest's stack."""
     outcome = run.outcome
     lines = []
     if outcome.kind != "exit":
         message = visible(outcome.message or "")
-        lines.append(f"wasilab: {ENDINGS[outcome.kind].verdict.lower()}{': ' + message if message else ''}")
+        verdict = palette("error", f"wasilab: {ENDINGS[outcome.kind].verdict.lower()}")
+        lines.append(f"{verdict}{': ' + message if message else ''}")
         lines += [f"    at {visible(str(frame))}" for frame in outcome.frames[:20]]
     return lines
 
 
-def warnings(run: Run) -> list[str]:
+def warnings(run: Run, palette: Palette = PLAIN) -> list[str]:
     """The sentences on imports that nothing answers, and the like; not more than a person reads."""
     found = run.outcome.warnings
-    lines = [f"wasilab: {visible(warning)}" for warning in found[:WARNINGS_SHOWN]]
+    lines = [f"{palette('warning', 'wasilab:')} {visible(warning)}" for warning in found[:WARNINGS_SHOWN]]
     if len(found) > len(lines):
         lines.append(f"wasilab: ... and {counted(len(found) - len(lines), 'warning')} more")
     return lines
 
 
-def explanations(run: Run) -> list[str]:
+def explanations(run: Run, palette: Palette = PLAIN) -> list[str]:
     """What was refused, in words, each with the smallest grant that would allow it."""
-    return [line for group in refusals(run) for line in as_lines(group)]
+    return [line for group in refusals(run) for line in as_lines(group, palette)]
 
 
 def unapplied(run: Run) -> list[str]:

@@ -67,7 +67,7 @@ def compile_text(
     quiet: bool = False,
 ) -> Module:
     """Compile a text with progress; on success the compiler's warnings are passed on."""
-    with frontend.busy(f"compiling {name}", quiet) as busy:
+    with frontend.busy(f"compiling {name}", quiet, ticking=True) as busy:
         module = compiler.compile(
             source,
             language,

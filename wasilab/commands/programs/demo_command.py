@@ -127,7 +127,8 @@ def _run(module: Module, args: list[str], grants: Grants, frontend: Frontend) ->
     finally:
         streams.close()
     frontend.say(strace(run.trace, time="none"))
-    for line in [*ending(run), *warnings(run), *explanations(run)]:
+    out = frontend.out
+    for line in [*ending(run, out), *warnings(run, out), *explanations(run, out)]:
         frontend.say(line)
     frontend.say(f"exit status {run.exit_code}, {len(run.trace)} WASI calls, {len(list(run.denied))} refused")
     return run

@@ -98,7 +98,7 @@ def run_once(
     """One run with its output passed on to the frontend (`quiet`: kept, not shown)."""
     streams = None if quiet else frontend.streams()
     try:
-        with frontend.busy(f"Wasmtime compiles {module.name}", options.quiet or quiet) as busy:
+        with frontend.busy(f"Wasmtime compiles {module.name}", options.quiet or quiet, ticking=True) as busy:
             return runner.run(
                 module,
                 args,

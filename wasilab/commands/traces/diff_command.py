@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ...text.shell import quote
 from ...trace.answers.diff import CONTENTS
 from ..line.frontend import Done, Frontend, FrontendKind
+from ..line.grammar import program_name
 from ..line.parser import Parser
 from ..line.request import Request
+from ..line.usage import UsageProblem
 from .saved import load_trace
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = "Compare two saved traces call by call. Exit status 0 when they do the same, 1 when not."
     parser.add_argument("first", metavar="A", help="a trace")
-    parser.add_argument("second", metavar="B", help="another trace")
+    parser.add_argument("second", metavar="B", nargs="?", help="another trace")
     parser.add_argument(
         "--ignore", metavar="WHAT", action="append", default=[], choices=CONTENTS,
         help="do not compare arguments, data or results of the calls (repeatable)",
@@ -21,8 +26,24 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 
 def execute(request: Request, frontend: Frontend) -> Done:
     """Compare two traces; the status says whether they do the same."""
-    first = load_trace(request.options.first, frontend)
-    second = load_trace(request.options.second, frontend)
-    found = first.diff(second, ignore=request.options.ignore)
-    frontend.say(str(found))
+    options = request.options
+    if options.second is None:
+        command = f"{program_name(frontend.kind)} diff"
+        raise UsageProblem(_how_to_give_two(options.first, frontend.kind), command=command)
+    first = load_trace(options.first, frontend)
+    second = load_trace(options.second, frontend)
+    with frontend.busy("comparing"):
+        found = first.diff(second, ignore=options.ignore)
+        text = found.text(frontend.columns, palette=frontend.out)
+    frontend.say(text)
     return Done(0 if found.same else 1, None)
+
+
+def _how_to_give_two(first: Any, kind: FrontendKind) -> str:
+    """The sentence for one trace where two are compared."""
+    one = quote(first) if isinstance(first, str) else "A"
+    if kind == "notebook":
+        return f"two traces are compared, each a file or the name of a run: %wasi diff {one} OTHER"
+    return (
+        f"two traces are compared: wasilab diff {one} OTHER (wasilab run --trace OTHER.wtrace PROGRAM records another)"
+    )

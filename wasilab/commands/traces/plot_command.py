@@ -45,8 +45,10 @@ def execute(request: Request, frontend: Frontend) -> Done:
         prog = program_name(frontend.kind)
         raise UsageProblem(f"the plot {TWO}, and no other, takes two runs: {prog} plot NAME {TWO} OTHER")
     options: PlotOptions = {} if other is None else {"other": _subject(other, frontend)}
+    subject = _subject(name, frontend)
     try:
-        figure = plots.plot(_subject(name, frontend), kind, **options)
+        with frontend.busy(f"drawing {kind}"):
+            figure = plots.plot(subject, kind, **options)
     except plots.PlotError as error:
         raise UsageProblem(str(error)) from None
     output = request.options.output

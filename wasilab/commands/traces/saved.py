@@ -42,7 +42,8 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
         names = [entry.name for entry in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
         raise UsageProblem(f"there is no trace {name!r}{did_you_mean(path.name, names)}")
     try:
-        return Trace.load(path)
+        with frontend.busy(f"reading {name}"):
+            return Trace.load(path)
     except (ValueError, OSError) as error:
         raise UsageProblem(f"{name!r} cannot be read as a trace: {error}") from None
 

@@ -38,7 +38,9 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 def execute(request: Request, frontend: Frontend) -> Done:
     """Ask a trace in SQL; a notebook shows the answer as a table."""
     name, query = _read(request, frontend)
-    found = answer(load_trace(name, frontend), query, "")
+    chosen = load_trace(name, frontend)
+    with frontend.busy("asking"):
+        found = answer(chosen, query, "")
     if frontend.kind == "notebook":
         return Done(0, found)
     frontend.say(visible(str(found), lines=True))

@@ -89,20 +89,27 @@ def execute(request: Request, frontend: Frontend) -> Done:
         chosen = chosen[-options.tail :]
     done = False
     if options.export is not None:
-        write_file("--export", options.export, chosen.save)
+        with frontend.busy(f"writing {options.export}"):
+            write_file("--export", options.export, chosen.save)
         frontend.note(f"{options.export}: {counted(len(chosen), 'call')}")
         done = True
     if options.plot is not None:
-        write_file("--plot", options.plot, lambda path: _picture(chosen, path))
+        with frontend.busy(f"drawing {options.plot}"):
+            write_file("--plot", options.plot, lambda path: _picture(chosen, path))
         frontend.note(f"{options.plot}: the timeline of {counted(len(chosen), 'call')}")
         done = True
     if options.sql is not None:
-        frontend.say(_query(chosen, options.sql))
+        with frontend.busy("asking"):
+            found = _query(chosen, options.sql)
+        frontend.say(found)
         done = True
     if options.summary:
-        frontend.say(str(chosen.summary()))
+        frontend.say(chosen.summary().text(frontend.out))
         done = True
-    for wanted, tell in ((options.refused, _refused), (options.fds, Trace.fds), (options.by_line, Trace.by_line)):
+    if options.refused:
+        frontend.say(denied(chosen).text(frontend.out))
+        done = True
+    for wanted, tell in ((options.fds, Trace.fds), (options.by_line, Trace.by_line)):
         if wanted:
             frontend.say(str(tell(chosen)))
             done = True
@@ -135,10 +142,6 @@ def _picture(chosen: Any, path: Path) -> None:
 
 def _query(chosen: Trace, query: str) -> str:
     return visible(str(answer(chosen, query, "--sql: ")), lines=True)
-
-
-def _refused(chosen: Trace) -> Any:
-    return denied(chosen)
 
 
 def _annotated(chosen: Trace) -> str:

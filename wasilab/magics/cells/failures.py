@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from ...text.compiler_text import plain, styled
 from ...text.numbers import counted
-from .paint import ansi, plain
+from ...text.palette import ANSI
 
 LINES_SHOWN = 120
 """Lines of a compiler's text that a cell shows: one mistake in a template can make a thousand."""
@@ -46,14 +47,14 @@ class CompileFailed(CellFailure):
         self.hints = tuple(hints)
 
     def _render_traceback_(self) -> list[str]:
-        shown = ansi(self.text)
+        shown = styled(self.text, ANSI)
         if len(shown) > LINES_SHOWN + 20:
             left = len(shown) - LINES_SHOWN
             shown = [
                 *shown[:LINES_SHOWN],
                 f"[... {counted(left, 'more line')} of the compiler's; mend the first error]",
             ]
-        hints = ansi("\n".join(f"hint: {hint}" for hint in self.hints)) if self.hints else []
+        hints = styled("\n".join(f"hint: {hint}" for hint in self.hints), ANSI) if self.hints else []
         places = [f"{_CYAN}Cell In[{cell}], line {line}{_OFF}" for cell, line in self.places if cell]
         rows = [*shown, *hints, *places]
         return rows if _in_colour() else [plain(row) for row in rows]

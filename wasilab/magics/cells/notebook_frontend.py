@@ -15,10 +15,11 @@ from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
 from ...commands.line.frontend import Busy, FrontendKind
 from ...module.module import Module
+from ...text.compiler_text import html as painted
 from ...text.escape import html_text
+from ...text.palette import PLAIN
 from ..notebook_session import NotebookSession
 from .cell_output import CellStream, Progress, in_kernel
-from .paint import html as painted
 
 
 class CellStreams:
@@ -38,6 +39,8 @@ class NotebookFrontend:
     """`commands.line.frontend.Frontend` for a cell or a line magic."""
 
     kind: FrontendKind = "notebook"
+    out = err = PLAIN
+    columns = 160
 
     def __init__(self, session: NotebookSession, shell: Any) -> None:
         self.session = session
@@ -71,7 +74,7 @@ class NotebookFrontend:
         self._shell.set_next_input(f"{line}\n{source}".rstrip("\n"), replace=False)
 
     @contextmanager
-    def busy(self, what: str, quiet: bool = False) -> Iterator[Busy]:
+    def busy(self, what: str, quiet: bool = False, *, ticking: bool = False) -> Iterator[Busy]:
         shown = Progress(what, quiet)
         try:
             yield shown

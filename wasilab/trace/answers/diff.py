@@ -22,6 +22,7 @@ import numpy as np
 
 from ...text.escape import visible
 from ...text.numbers import duration
+from ...text.palette import PLAIN, Palette, TextStyle
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES
 from ..strace.lines import blocks
@@ -293,18 +294,20 @@ class Diff(Generic[Some]):
         notes = [f" (from byte {at}: {clipped(data[at:], 24)})" for data in sides]
         return first + notes[0], second + notes[1]
 
-    def text(self, width: int = 160, context: int = CONTEXT, limit: int = SHOWN) -> str:
+    def text(
+        self, width: int = 160, context: int = CONTEXT, limit: int = SHOWN, palette: Palette = PLAIN
+    ) -> str:
         """Two aligned columns: `<` removed, `>` added, `|` changed. What is too long is cut where both are alike."""
         half = max((width - 3) // 2, 10)
-        out = [self.headline()]
+        out = [palette("heading", self.headline())]
         shown = 0
         for run in self._hunks(context, limit):
-            out.append(f"@@ call {_at(self.left, run)} | call {_at(self.right, run)} @@")
+            out.append(palette("note", f"@@ call {_at(self.left, run)} | call {_at(self.right, run)} @@"))
             shown += int(np.count_nonzero(self.kinds[run]))
             for kind, left, right in self._texts(run):
                 if kind == ChangeKind.CHANGED:
                     left, right = _cut_alike(left, right, half)
-                out.append(f"{_cut(left, half):<{half}} {' |<>'[kind]} {_cut(right, half)}".rstrip())
+                out.append(_side_by_side(kind, _cut(left, half), _cut(right, half), half, palette))
         if shown < len(self):
             out.append(f"... {len(self) - shown:,} more differences")
         return "\n".join([*out, *self._shifts(), *self._notes(), self.compared()])
@@ -360,6 +363,8 @@ _SHADE: dict[int, str] = {
 }
 _MARK = "background:rgba(255,180,0,.35)"
 """The style of words that differ."""
+_REMOVED: TextStyle = "error"
+_ADDED: TextStyle = "good"
 _WORD = re.compile(r"\w+|\W")
 
 
@@ -411,6 +416,20 @@ def _changes(first: str, second: str) -> list[tuple[bool, str, str]]:
         (tag != "equal", "".join(words[0][i1:i2]), "".join(words[1][j1:j2]))
         for tag, i1, i2, j1, j2 in matcher.get_opcodes()
     ]
+
+
+def _side_by_side(kind: int, left: str, right: str, half: int, palette: Palette) -> str:
+    """One row of two columns; what differs is in the colours of its side."""
+    blank = " " * (half - len(left))
+    if kind == ChangeKind.CHANGED and palette.colors:
+        parts = _changes(left, right)
+        left = "".join(palette(_REMOVED, text) if differs else text for differs, text, _ in parts)
+        right = "".join(palette(_ADDED, text) if differs else text for differs, _, text in parts)
+    elif kind == ChangeKind.SAME:
+        left, right = palette("faint", left), palette("faint", right)
+    else:
+        left, right = palette(_REMOVED, left), palette(_ADDED, right)
+    return f"{left}{blank} {' |<>'[kind]} {right}".rstrip()
 
 
 def _marked(first: str, second: str) -> tuple[str, str]:

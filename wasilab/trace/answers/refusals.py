@@ -27,6 +27,7 @@ import numpy as np
 
 from ...capabilities.refusal import DeniedBy, Need, NeedKind
 from ...text.escape import visible
+from ...text.palette import PLAIN, Palette
 from ...wasi.library import LIBRARY_LOOKUP
 from ...wasi.preview1 import spec
 from ...wasi.types import Errno
@@ -58,11 +59,15 @@ class Refusal:
     remedy: str = ""
     """The smallest grant that would allow it, as text; set by `Refusals.with_remedies`."""
 
-    def __str__(self) -> str:
+    def text(self, palette: Palette = PLAIN) -> str:
+        """The refusal as one line."""
         times = f" ({self.count:,} times)" if self.count > 1 else ""
-        where = f" at {self.line}" if self.line else ""
-        remedy = f" To allow it: {self.remedy}" if self.remedy else ""
-        return f"{self.sentence}{times}{where}.{remedy}"
+        where = f" at {palette('place', self.line)}" if self.line else ""
+        remedy = f" To allow it: {palette('good', self.remedy)}" if self.remedy else ""
+        return f"{palette('error', self.sentence)}{times}{where}.{remedy}"
+
+    def __str__(self) -> str:
+        return self.text()
 
 
 class Refusals:
@@ -110,8 +115,13 @@ class Refusals:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def text(self, palette: Palette = PLAIN) -> str:
+        """A line for each entry."""
+        lines = [entry.text(palette) for entry in self.entries] or ["nothing was refused"]
+        return "\n".join([*lines, *self.notes])
+
     def __str__(self) -> str:
-        return "\n".join([*(map(str, self.entries) if self.entries else ["nothing was refused"]), *self.notes])
+        return self.text()
 
     __repr__ = __str__
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...text.numbers import counted, duration, size
+from ...text.palette import PLAIN, Palette, TextStyle
 from ...wasi.library import LIBRARY_LOOKUP
 from ..calls import Array, Calls
 from ..record.layout import DID_NOT_RETURN
@@ -71,6 +72,7 @@ def _summary(name: str, dur: Array, errors: int, refused: int, moved: int) -> Ca
 
 
 _HEAD = ("% time", "total", "calls", "errors", "refused", "min", "median", "p99", "bytes", "call")
+_STYLES: dict[int, TextStyle] = {_HEAD.index("errors"): "warning", _HEAD.index("refused"): "error"}
 
 
 @dataclass(frozen=True)
@@ -140,14 +142,18 @@ class Summary:
             size(row.bytes) if row.bytes else "", row.call,
         )  # fmt: skip
 
-    def __str__(self) -> str:
+    def text(self, palette: Palette = PLAIN) -> str:
+        """The table of `strace -c`: names with the most time first, errors and refusals in colour."""
         cells = [_HEAD, *map(self._cells, (*self.rows, self.total))]
-        lines = text_table(cells, {len(_HEAD) - 1}, " ")
-        rule = " ".join("-" * max(map(len, column)) for column in zip(*cells, strict=True))
+        lines = text_table(cells, {len(_HEAD) - 1}, " ", _STYLES, palette)
+        rule = palette("faint", " ".join("-" * max(map(len, column)) for column in zip(*cells, strict=True)))
         lines = [lines[0], rule, *lines[1:-1], rule, lines[-1], *self._remarks()]
         if self.dropped:
             lines.append(f"({counted(self.dropped, 'earlier call')} dropped to keep to the trace's budget)")
         return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.text()
 
     __repr__ = __str__
 

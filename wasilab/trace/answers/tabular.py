@@ -7,26 +7,38 @@ visible (`text/escape.py`) by whoever makes them. Not for: what a table says.
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...text.escape import visible
+from ...text.palette import PLAIN, Palette, TextStyle
 from ..calls import Array, Calls
 
 
-def text_table(rows: Sequence[Sequence[str]], left: Collection[int], gap: str = "  ") -> list[str]:
-    """Rows, the head among them, as lines with aligned columns: those in `left` to the left, the others to the right.
+def text_table(
+    rows: Sequence[Sequence[str]],
+    left: Collection[int],
+    gap: str = "  ",
+    styles: Mapping[int, TextStyle] | None = None,
+    palette: Palette = PLAIN,
+) -> list[str]:
+    """Rows, the head first, as lines with aligned columns: those in `left` to the left, the others to the right.
+
+    `styles`: column -> the style of what stands in it below the head.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        gap.join(
-            cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for at, row in enumerate(rows):
+        cells = []
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            last = i == len(row) - 1
+            padded = cell.rjust(width) if i not in left else cell if last else cell.ljust(width)
+            style: TextStyle | None = "heading" if at == 0 else (styles or {}).get(i)
+            cells.append(palette(style, padded) if style is not None and cell else padded)
+        lines.append(gap.join(cells).rstrip())
+    return lines
 
 
 def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from ...grants.remedy import Remedy, given_to, remedy
 from ...text.escape import html_text, shorten, visible
+from ...text.palette import PLAIN, Palette
 from ...trace.answers.library_refusals import library_refusal
 from ..subject import Subject, outcome_of, trace_of
 
@@ -77,13 +78,15 @@ def _inferred(run: Subject) -> list[RefusedCalls]:
     return [RefusedCalls(found.sentence, met, 1, inferred=True, sure=found.sure)]
 
 
-def as_lines(group: RefusedCalls) -> list[str]:
+def as_lines(group: RefusedCalls, palette: Palette = PLAIN) -> list[str]:
     """A group for a terminal: a line for what was refused, and one for what would allow it."""
-    head = shorten(group.sentence, LONG) if group.inferred else f"refused: {shorten(group.sentence, LONG)}"
-    lines = [" ".join(part for part in (head, group.times, f"[{group.line}]" if group.line else "") if part)]
+    sentence = shorten(group.sentence, LONG)
+    head = palette("warning", sentence) if group.inferred else f"{palette('error', 'refused:')} {sentence}"
+    line = palette("place", f"[{group.line}]") if group.line else ""
+    lines = [" ".join(part for part in (head, group.times, line) if part)]
     if group.remedy is not None:
         hint = f" ({group.remedy.hint})" if group.remedy.hint else ""
-        lines.append(f"  to allow it: {group.remedy.text}{hint}")
+        lines.append(f"  to allow it: {palette('good', group.remedy.text)}{hint}")
     return lines
 
 

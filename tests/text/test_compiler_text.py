@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wasilab.magics.cells.paint import ansi, html, painted, plain
+from wasilab.text.compiler_text import html, painted, plain, styled
+from wasilab.text.palette import ANSI
 
 CLANG = "cell.c:4:7: error: no such thing\n    4 |   int x = y;\n      |           ^~~\n1 error generated."
 WARNED = "cell.c:3:1: warning: unused [-Wunused]\n    3 | int a;\n      | ^\n      | int b"
@@ -64,7 +65,7 @@ def test_a_source_line_is_left_as_it_is() -> None:
 
 @given(st.text(alphabet=st.sampled_from("ab:^~|│ \t\n\x1b[0m31;error:warning<&12-->=.c\x07\x9b")))
 def test_no_text_is_lost_and_no_escape_of_its_own_lives(text: str) -> None:
-    shown = "\n".join(ansi(text))
+    shown = "\n".join(styled(text, ANSI))
     ours = re.compile(r"\x1b\[(?:1;3[36]|1;38;5;196|1|0)m")
     assert ours.sub("", shown) == plain(text).rstrip("\n")
     assert "\x1b" not in ours.sub("", shown)
