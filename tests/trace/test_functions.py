@@ -116,7 +116,7 @@ def test_a_full_list_shares_one_number() -> None:
     [5, [5], [{"name": 5}], [{"name": "x" * 5000}], [{"params": 5}], [{"params": [["a"]]}], [{"params": [[1, 2]]}],
      [{"params": [["a", "b"]] * 1000}]],
 )  # fmt: skip
-def test_a_list_that_is_not_one_is_refused(tmp_path: Path, lie: object) -> None:
+def test_a_corrupt_list_is_refused(tmp_path: Path, lie: object) -> None:
     path = Trace.from_recorder(components()).save(tmp_path / "t.jsonl")
     head, *lines = path.read_text().splitlines()
     path.write_text("\n".join([json.dumps(json.loads(head) | {"functions": lie}), *lines]) + "\n")
@@ -125,7 +125,7 @@ def test_a_list_that_is_not_one_is_refused(tmp_path: Path, lie: object) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"5", b"[" * 100_000, b'[{"bytes": "zz", "length": 1}]', b"\xff"])
-def test_bytes_that_are_no_values_are_none(data: bytes) -> None:
+def test_corrupt_values_are_none(data: bytes) -> None:
     assert unpack_values(data) is None
 
 
@@ -144,7 +144,7 @@ def test_the_library_look_up_is_declared_as_a_call_and_numbered_after_them() -> 
     assert Functions().names[LIBRARY_LOOKUP.number] == "library_lookup"
 
 
-def test_a_library_look_up_is_shown_and_says_that_it_is_no_wasi_call() -> None:
+def test_a_library_look_up_is_shown_and_marked_as_no_wasi_call() -> None:
     trace = looked_up()
     line = trace.text(pid=False, time="none", durations=False).splitlines()[1]
     assert line == (

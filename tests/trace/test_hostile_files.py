@@ -1,4 +1,4 @@
-"""Files that a stranger made: cut short, damaged, or whole and lying. Only TraceError may come of them."""
+"""Files that a stranger made: cut short, damaged, or whole but false. Only TraceError may come of them."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def mended(raw: bytes, r: random.Random) -> bytes:
 
 
 @pytest.mark.slow
-def test_a_wtrace_that_lies_with_right_checksums_is_refused_or_harmless(tmp_path: Path) -> None:
+def test_a_corrupt_wtrace_with_right_checksums_is_refused_or_harmless(tmp_path: Path) -> None:
     trace = hostile()
     path = tmp_path / "t.wtrace"
     with open(path, "wb") as file:
@@ -191,7 +191,7 @@ def test_a_parquet_of_any_columns_is_refused_or_harmless(tmp_path: Path) -> None
     assert seen == {"opened", "refused"}
 
 
-def test_half_a_character_in_a_note_can_be_saved_everywhere(tmp_path: Path) -> None:
+def test_a_lone_surrogate_in_a_note_can_be_saved_in_every_format(tmp_path: Path) -> None:
     b = Builder()
     b.call("sched_yield")
     trace = b.trace()

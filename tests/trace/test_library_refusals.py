@@ -79,7 +79,7 @@ def test_every_path_is_inside_a_granted_root() -> None:
 
 
 def test_a_path_that_a_call_named_was_not_refused_by_the_library() -> None:
-    guest = Guest().open("etc/app.conf")  # asks below "data", and is finding that there is none
+    guest = Guest().open("etc/app.conf")  # asks below "data", and is told that there is none
     assert guess(guest, ("/etc/app.conf",)) is None
 
 

@@ -77,7 +77,7 @@ def test_a_parquet_file_of_a_version_without_needs_opens_with_its_sentences(tmp_
 
 
 @given(st.binary(max_size=200))
-def test_whatever_bytes_stand_in_a_table_of_reasons_they_read_as_one(entry: bytes) -> None:
+def test_any_bytes_read_as_a_reason(entry: bytes) -> None:
     reason = unpack_reason(entry)
     assert isinstance(reason.text, str)
     assert reason.need is None or isinstance(reason.need, Need)
@@ -92,13 +92,13 @@ def test_whatever_bytes_stand_in_a_table_of_reasons_they_read_as_one(entry: byte
         {"kind": "limit", "limit": "x" * 100}, {"kind": "limit", "limit": None},
     ],
 )  # fmt: skip
-def test_what_is_not_a_need_as_we_write_it_is_none(value: object) -> None:
+def test_a_value_that_is_not_a_need_is_none(value: object) -> None:
     assert need_from_value(value) is None
     assert need_from_text(json.dumps(value)) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 100_000, '{"kind": "write"'])
-def test_text_that_is_not_json_is_no_need(text: str) -> None:
+def test_text_that_is_not_json_gives_no_need(text: str) -> None:
     assert need_from_text(text) is None
 
 

@@ -50,7 +50,7 @@ def test_payloads_are_padded_to_four_bytes(length: int) -> None:
     assert pack_payload(b"ab", b"c", (1,), 5)[:15] == b"\5\0\2\0\1\0\0\0\1\0\0\0abc"
 
 
-def test_over_the_budget_the_oldest_calls_go_and_are_counted() -> None:
+def test_over_the_budget_the_oldest_calls_are_dropped_and_counted() -> None:
     b = Builder(budget=4 * 64 * CHUNK_RECORDS)
     n = 10 * CHUNK_RECORDS + 17
     for i in range(n):
@@ -64,14 +64,14 @@ def test_over_the_budget_the_oldest_calls_go_and_are_counted() -> None:
     assert "dropped" in repr(trace)
 
 
-def test_a_budget_of_nothing_still_holds_the_newest_calls() -> None:
+def test_a_budget_of_zero_still_holds_the_newest_calls() -> None:
     b = Builder(budget=0)
     for _ in range(3):
         b.call("sched_yield")
     assert len(b.trace()) == 3
 
 
-def test_paths_and_reasons_of_a_dropped_chunk_go_with_it() -> None:
+def test_paths_and_reasons_are_dropped_with_their_chunk() -> None:
     b = Builder(budget=0)
     b.open(3, "/data", preopen="/data")
     for i in range(3 * CHUNK_RECORDS):
@@ -176,7 +176,7 @@ def test_a_renumbered_descriptor_keeps_its_life_and_all_its_numbers(tmp_path: Pa
         assert "path_rename(fd=5</d/z>, old_path=\"a\", new_fd=9</d/x>" in again.text()
 
 
-def test_a_descriptor_that_is_moved_for_ever_holds_little() -> None:
+def test_a_descriptor_that_is_moved_often_takes_bounded_memory() -> None:
     b = Builder()
     life = b.open(5, "/x")
     descriptor = b.fds[5]

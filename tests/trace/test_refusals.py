@@ -17,7 +17,7 @@ def test_a_refusal_has_the_sentence_and_the_need_of_its_call() -> None:
     assert refusal.sentence == "path_open('/data/new.txt') was refused: it is granted read-only"
 
 
-def test_a_trace_by_itself_says_no_remedy_and_takes_the_text_of_others() -> None:
+def test_refusals_have_no_remedy_until_they_are_given_one() -> None:
     b = Builder()
     b.path_open(3, b"x", errno=76, denied=1, reason="no", need=Need(NeedKind.CLOCK))
     b.path_open(3, b"y", errno=76, denied=1, reason="no")
@@ -59,7 +59,7 @@ def test_a_search_for_directories_that_finds_none_is_reported() -> None:
     assert refusal.seq == 0
 
 
-def test_a_search_that_ends_after_some_directories_is_no_refusal() -> None:
+def test_a_search_that_finds_directories_is_not_a_refusal() -> None:
     b = Builder()
     b.open(3, "/data", preopen="/data")
     b.call("fd_prestat_get", 3, 64)

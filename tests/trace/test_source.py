@@ -81,7 +81,7 @@ def test_damaged_debug_sections_give_no_lines_and_no_errors(program: Module) -> 
                 assert place is None or place.line > 0
 
 
-def test_empty_debug_sections_are_no_source() -> None:
+def test_empty_debug_sections_give_no_source() -> None:
     def custom(name: bytes) -> bytes:
         return b"\0" + bytes([1 + len(name), len(name)]) + name
 

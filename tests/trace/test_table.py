@@ -87,7 +87,7 @@ LIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("column", LIES)
-def test_a_parquet_whose_columns_lie_is_one_clear_error(column: str, tmp_path: Path) -> None:
+def test_a_parquet_with_wrong_columns_is_one_clear_error(column: str, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     path = copying().trace().save(tmp_path / "t.parquet")
@@ -232,5 +232,5 @@ def test_a_long_cell_is_cut_where_it_is_printed_and_whole_in_the_result() -> Non
     ["from calls", "values (1)", "describe calls", "summarize calls", "show tables", "explain select 1",
      "pivot calls on call using count(*)", "with t as (select 1) select * from t"],
 )  # fmt: skip
-def test_whatever_asks_is_allowed(statement: str) -> None:
+def test_every_kind_of_query_is_allowed(statement: str) -> None:
     assert len(copying().trace().sql(statement)) >= 1

@@ -120,7 +120,7 @@ def test_summary_counts_as_strace_c_does() -> None:
         summary["fd_raed"]
 
 
-def test_a_call_that_did_not_return_is_no_error() -> None:
+def test_a_call_that_did_not_return_is_not_an_error() -> None:
     assert copying().trace().summary()["proc_exit"].errors == 0
 
 
