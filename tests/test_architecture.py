@@ -48,9 +48,9 @@ HOMES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("views",),
     "PIL": ("views/timeline",),
     "ipywidgets": ("panels",),
-    "anywidget": ("views/timeline", "panels"),
-    "traitlets": ("views/timeline", "panels"),
-    "IPython": ("views/timeline", "magics"),
+    "anywidget": ("views/interactive", "panels"),
+    "traitlets": ("views/interactive", "panels"),
+    "IPython": ("views/interactive", "magics"),
     "demangle": ("module/symbols.py",),
     "elftools": ("module/dwarf.py",),
     "pyarrow": ("trace/extras.py", "trace/sql/duckdb_process.py"),
@@ -377,7 +377,7 @@ MADE_FOR_PEOPLE = {"reason", "sentence", "remedy", "flag", "why", "hint"}
 READS_TEXT = {
     "startswith", "endswith", "partition", "rpartition", "split", "removeprefix", "removesuffix", "find", "index",
 }  # fmt: skip
-MAY_READ = {"views.timeline.feed": "a person searches in what is shown"}
+MAY_READ = {"views.interactive.feed": "a person searches in what is shown"}
 
 
 def test_nothing_is_read_out_of_a_sentence_or_a_flag() -> None:
@@ -451,7 +451,8 @@ def test_tests_use_few_private_names() -> None:
 
 NOT_FOR_A_RUN = (
     "numpy", "matplotlib", "PIL", "ipywidgets", "anywidget", "IPython", "elftools", "asyncio", "pyarrow", "duckdb",
-    "wasilab.views.report", "wasilab.views.timeline", "wasilab.views.plots", "wasilab.views.display",
+    "wasilab.views.report", "wasilab.views.timeline", "wasilab.views.interactive", "wasilab.views.plots",
+    "wasilab.views.display",
     "wasilab.panels", "wasilab.toolchains", "wasilab.grants.advice", "wasilab.magics",
     "wasilab.trace.trace", "wasilab.trace.columns", "wasilab.trace.answers", "wasilab.trace.strace",
 )  # fmt: skip

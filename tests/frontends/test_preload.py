@@ -71,7 +71,7 @@ def test_a_kernel_gets_ready_unseen(kernel: Kernel) -> None:
         "import sys, threading, time\n"
         "while any(t.name == 'wasilab-preload' for t in threading.enumerate()): time.sleep(0.05)\n"
         "[name in sys.modules"
-        " for name in ('wasilab.views.report.report', 'wasilab.views.timeline.widget', 'matplotlib')]"
+        " for name in ('wasilab.views.report.report', 'wasilab.views.interactive.widget', 'matplotlib')]"
     )
     done = kernel.run(asked)
     assert done.text == "[True, True, False]"

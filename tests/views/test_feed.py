@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from wasilab.trace.errors import QueryError
+from wasilab.views.interactive.feed import BINS, LAYOUT, SAVED_CALLS, Feed
 from wasilab.views.subject import as_subject
-from wasilab.views.timeline.feed import BINS, LAYOUT, SAVED_CALLS, Feed
 
 
 def read(buffers: list[bytes]) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def test_the_overview_keeps_counts_times_and_verdicts(many_run: Any) -> None:
 
 @pytest.mark.parametrize("calls", [0, 1, SAVED_CALLS, 200_000])
 def test_what_a_notebook_saves_stays_under_a_megabyte(many_run: Any, calls: int) -> None:
+    from wasilab.views.interactive.widget import timeline
     from wasilab.views.report.report import mimebundle
-    from wasilab.views.timeline.widget import timeline
 
     run = many_run(calls)
     state = timeline(run).get_state()
@@ -131,8 +131,8 @@ def test_search_finds_names_paths_errnos_and_reasons_in_turn(copy_run: Any) -> N
 
 
 def test_of_a_run_too_large_to_hold_a_window_is_sent(many_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wasilab.views.timeline.feed.WHOLE_CALLS", 10_000)
-    monkeypatch.setattr("wasilab.views.timeline.feed.WINDOW_CALLS", 4000)
+    monkeypatch.setattr("wasilab.views.interactive.feed.WHOLE_CALLS", 10_000)
+    monkeypatch.setattr("wasilab.views.interactive.feed.WINDOW_CALLS", 4000)
     feed = Feed(many_run(20_000))
     assert feed.meta()["window"] == 4000
     starts = feed.columns.start

@@ -14,13 +14,13 @@ import pytest
 
 from wasilab.engine.outcome import Outcome
 from wasilab.text.numbers import duration, size
+from wasilab.views.interactive.feed import Feed
 from wasilab.views.subject import as_subject
 from wasilab.views.timeline.columns import COLOURS, Columns, busy
-from wasilab.views.timeline.feed import Feed
 
 from .conftest import copied, run_of
 
-JS = Path(__file__).parents[2] / "wasilab" / "views" / "timeline" / "js"
+JS = Path(__file__).parents[2] / "wasilab" / "views" / "interactive" / "js"
 
 
 def node(code: str, **given: Any) -> Any:

@@ -16,7 +16,7 @@ from jupyter_client.manager import start_new_kernel
 import wasilab
 from wasilab.runs import runner
 from wasilab.runs.kept import KeptTraces
-from wasilab.views.timeline import cells
+from wasilab.views.interactive import cells
 
 from .lab import REPOSITORY
 

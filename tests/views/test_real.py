@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import wasilab
+from wasilab.views.interactive.feed import Feed
 from wasilab.views.report.verdict import verdict
 from wasilab.views.timeline.columns import Columns
-from wasilab.views.timeline.feed import Feed
 
 WAT = """(module
   (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))

@@ -137,7 +137,7 @@ def test_merged_intervals_are_disjoint_and_cover_the_same(spans: list[tuple[int,
 def test_ten_million_calls_make_a_picture_and_a_small_saved_form(new_book: Any) -> None:
     from wasilab.trace.columns.records import records_of
     from wasilab.trace.record.recorder import CHUNK_RECORDS, Chunk
-    from wasilab.views.timeline.feed import Feed
+    from wasilab.views.interactive.feed import Feed
 
     book = new_book()
     for i in range(CHUNK_RECORDS):

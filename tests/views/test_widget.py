@@ -17,17 +17,17 @@ import pytest
 
 from wasilab.capabilities.refusal import NeedKind
 from wasilab.grants.remedy import Remedy
+from wasilab.views.interactive import live
+from wasilab.views.interactive import widget as widget_module
+from wasilab.views.interactive.live import LiveFeed, columns, grown
+from wasilab.views.interactive.module_js import ORDER, module
+from wasilab.views.interactive.widget import TimelineWidget, timeline
 from wasilab.views.rerun import can_rerun
-from wasilab.views.timeline import live
-from wasilab.views.timeline import widget as widget_module
-from wasilab.views.timeline.live import LiveFeed, columns, grown
-from wasilab.views.timeline.module_js import ORDER, module
-from wasilab.views.timeline.widget import TimelineWidget, timeline
 
 from .fakes import FakeRun
 from .panels import until
 
-JS = Path(__file__).parents[2] / "wasilab" / "views" / "timeline" / "js"
+JS = Path(__file__).parents[2] / "wasilab" / "views" / "interactive" / "js"
 
 
 class Talk:

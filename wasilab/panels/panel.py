@@ -24,11 +24,11 @@ from ..module.module import Module, ModuleError
 from ..runs.prepare import Program, load_program
 from ..runs.run import Run, RunError
 from ..text.escape import html_text
+from ..views.interactive.cells import remember
+from ..views.interactive.widget import timeline
 from ..views.ipython import shell
 from ..views.report.as_command import command_line
 from ..views.report.verdict import mood, verdict
-from ..views.timeline.cells import remember
-from ..views.timeline.widget import timeline
 from . import table
 from .boxes import classed, put, question_box, refusal_box, small
 from .chooser import Chooser

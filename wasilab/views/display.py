@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 
+from .interactive.cells import forget_output
+from .interactive.widget import shown_timeline, timeline
 from .ipython import kernel_of, shell
 from .report.report import mimebundle
 from .subject import Subject
-from .timeline.cells import forget_output
 from .timeline.columns import forget_columns
-from .timeline.widget import shown_timeline, timeline
 
 __all__ = ["show", "timeline"]
 

@@ -1,1 +1,1 @@
-"""The timeline: static pictures and the interactive widget."""
+"""The timeline as pictures: columns, shapes, and what draws them."""

@@ -2,7 +2,7 @@
 
 `scene` turns a run into bars, glyphs, texts and lines: x in ns since the run's start, y in lanes from the top. The back
 ends place them: `svg.py` in a page, `png.py` in a bitmap, `figure.py` in a matplotlib figure. Any number of calls
-becomes at most `bins` bars a lane, so the work of drawing has a bound. The interactive timeline is `widget.py`.
+becomes at most `bins` bars a lane, so the work of drawing has a bound. The interactive timeline is in `interactive/`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 // The timeline widget: puts store, painter, navigator, table and inspector together in one shadow root, and talks to
-// Python (views/widget.py). An ES module for anywidget; no library, no request to anywhere but the kernel.
+// Python (views/interactive/widget.py). An ES module for anywidget; no library, no request to anywhere but the kernel.
 
 import { makeHead } from "./head.js";
 import { Asker } from "./ask.js";
@@ -100,7 +100,7 @@ class TimelineView {
   /** The calls or the report changed. */
   update() {
     const head = this.model.get("_head") ?? "", report = this.model.get("_report") ?? "";
-    if (this.headShown !== head) this.head.innerHTML = this.headShown = head; // made and escaped by views/sections.py
+    if (this.headShown !== head) this.head.innerHTML = this.headShown = head; // made and escaped by views/report/
     if (this.reportShown !== report) this.report.innerHTML = this.reportShown = report;
     this.arrangeLanes();
     this.bar.refresh();
@@ -399,7 +399,7 @@ export default {
   render({ model, el: element }) {
     const host = document.createElement("div");
     host.className = "wasilab-timeline";
-    host.dataset.key = model.get("_key") ?? ""; // the report beside it hides while it is here (views/page.py)
+    host.dataset.key = model.get("_key") ?? ""; // the report beside it hides while it is here (views/report/page.py)
     element.append(host);
     const view = new TimelineView(model, host);
     /** @type {any} */ (host).timeline = view;

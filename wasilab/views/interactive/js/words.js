@@ -1,4 +1,4 @@
-// Numbers and names as a person reads them. The same wording as views/units.py.
+// Numbers and names as a person reads them. The same wording as text/numbers.py.
 // Not for guest text: that arrives already made visible by text/escape.py and is only ever set as textContent.
 
 /** @param {number} ns @returns {string} a duration, three figures: "830 ns", "1.24 ms" */

@@ -28,13 +28,13 @@ from ..report.reruns import Attempt, attempt_line, attempts_html, comparison_htm
 from ..report.sections import image_html
 from ..rerun import can_rerun, rerun
 from ..subject import Subject, as_subject, outcome_of
+from ..timeline.png import picture as drawn_picture
+from ..timeline.scene import headline
 from .cells import forget_output, remember, replace_output
 from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
 from .module_js import module, style
-from .png import picture as drawn_picture
-from .scene import headline
 
 _LOG = logging.getLogger("wasilab")
 

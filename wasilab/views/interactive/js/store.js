@@ -1,8 +1,8 @@
 // The calls of one run as typed arrays, in the order of their start, and the questions that the views ask of them.
-// Filled by binary buffers from Python (views/feed.py): a saved snapshot first, then the columns. Draws nothing.
+// Filled by binary buffers from Python (views/interactive/feed.py): a saved snapshot first, then the columns. Draws nothing.
 
 /**
- * @typedef {Object} Meta what is not a column; made by views/feed.py
+ * @typedef {Object} Meta what is not a column; made by views/interactive/feed.py
  * @property {number} calls       calls that the trace holds
  * @property {number} dropped     calls before the first one held
  * @property {number} span        ns from the start of the run to its end

@@ -6,7 +6,7 @@ import { Asker } from "./ask.js";
 import { breakable, bytes, counted, duration, el, instant } from "./words.js";
 
 /**
- * @typedef {Object} Detail made by views/feed.py
+ * @typedef {Object} Detail made by views/interactive/feed.py
  * @property {string} call @property {[string, string][]} args @property {string} result @property {string} errno
  * @property {string} meaning what the errno means for this call
  * @property {string} reason why it was refused @property {string} deniedBy @property {string} path @property {string} capability

@@ -28,9 +28,9 @@ from ...wasi.preview1 import spec
 from ..endings import mark_of
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
-from .columns import COLOURS, Columns, busy, name_of
+from ..timeline.columns import COLOURS, Columns, busy, name_of
+from ..timeline.scene import SIGNS, headline
 from .export import file_stem
-from .scene import SIGNS, headline
 
 SAVED_CALLS = 12_000
 """A run of at most so many calls is saved in the notebook whole; a larger one as an overview."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ...trace.columns.records import RECORD, records_of
 from ...trace.record.recorder import Recorder
 from ..subject import Subject, snapshot
-from .columns import FAMILIES, family_of
+from ..timeline.columns import FAMILIES, family_of
 from .feed import LAYOUT, Feed, exports, packed, vocabulary
 
 PERIOD = 0.1
