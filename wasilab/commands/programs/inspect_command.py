@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from ...engine.components.world import World, unprovided, world_of
 from ...module.binary import FuncType
 from ...module.dwarf import DebugInfo, debug_info
 from ...module.module import Module
 from ...text.escape import shorten, visible
 from ...text.numbers import counted, size
+from ...wasi.components.catalogue import WORLDS
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.options import LANGUAGE_HELP, file_argument
 from ..line.parser import Parser
@@ -34,9 +36,20 @@ FAMILY_WORDS = {
 KIND_WORDS = {
     "command": "a command: runs from _start to its end",
     "reactor": "a reactor: is initialised, then its exports are called",
-    "component": "a component (WASI 0.2): not a core module, its imports are interfaces",
+    "component": "a component: its imports and exports are interfaces with types",
     "library": "a library: neither _start nor _initialize; call an export with --invoke",
 }
+
+PACKAGE_WORDS = {
+    "cli": "its arguments, the environment, standard streams, its exit",
+    "clocks": "the time, and sleeping",
+    "filesystem": "files and directories",
+    "http": "HTTP requests",
+    "io": "streams, and waiting for them",
+    "random": "random bytes",
+    "sockets": "network connections",
+}
+"""What a package of WASI 0.2 and 0.3 is about, to follow "it can ask for"."""
 
 DEBUG_WORDS = {
     DebugInfo.LINES: "names of functions and source lines (DWARF)",
@@ -49,6 +62,7 @@ DEBUG_WORDS = {
 
 EXPORTS_SHOWN = 40
 NAMES_WIDTH = 100
+WORLD_SHOWN = 400
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
@@ -62,7 +76,14 @@ def execute(request: Request, frontend: Frontend) -> Done:
     """Describe the module that FILE is or compiles to."""
     options = request.options
     module = load_program(options.file, frontend, lang=options.lang, quiet=options.json)
-    if options.json:
+    if module.is_component:
+        world = world_of(module)
+        if options.json:
+            told = {"imports": world.imports, "exports": world.exports, "not_provided": unprovided(world)}
+            frontend.say(json.dumps({**module.to_dict(), **told}, indent=2))
+        else:
+            frontend.say("\n".join(visible(line) for line in describe_component(module, world)))
+    elif options.json:
         frontend.say(json.dumps({**module.to_dict(), "debug": debug_info(module).name.lower()}, indent=2))
     else:
         frontend.say("\n".join(describe(module)))
@@ -108,6 +129,33 @@ def describe(module: Module) -> Iterator[str]:
             kind = module.function_type(export.index) or FuncType((), ())
         yield f"  {shorten(visible(export.name), NAMES_WIDTH)} {kind}"
     yield from _more(len(module.exports))
+
+
+def describe_component(module: Module, world: World) -> Iterator[str]:
+    """The lines of the description of a component: in words, then its world as WIT."""
+    yield f"{module.name}: {KIND_WORDS['component']}"
+    yield f"  size      {size(len(module.bytes))}"
+    runs = [name for name in world.exports if name.startswith(WORLDS)]
+    if runs:
+        yield f"  runs      as {', '.join(runs)}"
+    packages: dict[str, list[str]] = {}
+    for name in world.imports:
+        package, _, interface = name.partition("@")[0].removeprefix("wasi:").partition("/")
+        if name.startswith("wasi:"):
+            packages.setdefault(package, []).append(interface)
+    if packages:
+        yield "it can ask for"
+    for package, names in packages.items():
+        yield f"  {package:10} {PACKAGE_WORDS.get(package, 'something that wasilab does not know')}"
+        yield from _wrapped("             ", names)
+    missing = unprovided(world)
+    if missing:
+        yield f"it cannot be run here, for wasilab does not provide {', '.join(missing)}"
+    lines = list(world.wit())
+    yield "its world"
+    yield from (f"  {shorten(line, 2 * NAMES_WIDTH)}" for line in lines[:WORLD_SHOWN])
+    if len(lines) > WORLD_SHOWN:
+        yield f"  ... and {len(lines) - WORLD_SHOWN:,} lines more (--json gives all)"
 
 
 def _more(total: int) -> Iterator[str]:

@@ -1,0 +1,77 @@
+"""The world of a component, read from its bytes."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import wasmtime
+
+import wasilab
+from wasilab.engine.components.world import MAX_TEXT, unprovided, world_of
+from wasilab.module.binary import WasmFormatError
+
+from .test_abi_hostile import HANDLES
+from .test_exports import ADDING, COUNTING
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in world_of(wasilab.compile(text, "wat")).wit()]
+
+
+def test_it_is_written_as_wit() -> None:
+    assert lines(COUNTING) == [
+        "world root {",
+        "export my:pkg/counting@1.0.0 {",
+        "resource counter;",
+        "[constructor]counter: func(n: u32) -> counter;",
+        "[method]counter.get-value: func(self: borrow<counter>) -> u32;",
+        "[static]counter.best-of: func() -> u32;",
+        "dropped: func() -> u32;",
+        "}",
+        "}",
+    ]
+    assert "export x-of: func(point: point) -> u32;" in lines(ADDING)
+    assert "[method]pollable.ready: func(self: borrow<pollable>) -> bool;" in lines(HANDLES)
+
+
+def test_types_within_types_stay_short() -> None:
+    types = "(type $t0 (tuple u8 u8))" + "".join(f"(type $t{n + 1} (tuple $t{n} $t{n}))" for n in range(60))
+    text = f'(component {types} (type $f (func (param "x" $t60))) (import "f" (func (type $f))))'
+    (line,) = [line for line in world_of(_module(text)).wit() if "import" in line]
+    assert len(line) < MAX_TEXT + 60
+
+
+def _module(text: str) -> wasilab.Module:
+    return wasilab.compile(text, "wat")
+
+
+def test_what_is_not_provided_is_named() -> None:
+    text = '(component (import "my:own/thing@1.0.0" (instance)) (import "wasi:io/poll@0.2.0" (instance)))'
+    assert unprovided(world_of(_module(text))) == ["my:own/thing@1.0.0"]
+
+
+def test_damaged_bytes_end_in_words() -> None:
+    data = bytes(wasmtime.wat2wasm(HANDLES))
+    rng = random.Random(11)
+    module = _module(HANDLES)
+    for _ in range(2000):
+        damaged = bytearray(data)
+        for _ in range(rng.randrange(1, 4)):
+            damaged[rng.randrange(8, len(damaged))] = rng.randrange(256)
+        module.bytes = bytes(damaged)
+        with suppress(WasmFormatError):
+            list(world_of(module).wit())
+
+
+def test_inspect_shows_it(tmp_path: Path) -> None:
+    path = tmp_path / "handles.wasm"
+    path.write_bytes(bytes(wasmtime.wat2wasm(HANDLES)))
+    command = [sys.executable, "-m", "wasilab", "inspect", str(path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "a component: its imports and exports are interfaces with types" in found
+    assert "clocks     the time, and sleeping" in found
+    assert "import wasi:io/poll@0.2.0 {" in found
