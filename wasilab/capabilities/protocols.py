@@ -92,7 +92,11 @@ class FileFlags:
 
 @runtime_checkable
 class File(Protocol):
-    """An open file, stream or device."""
+    """An open file, stream or device.
+
+    A file may also have `created: bool`, whether opening it made it. One that does not say counts as made where it was
+    opened to be created, in `Limits.names` and `Limits.bytes_written`.
+    """
 
     filetype: FileType
 
@@ -158,6 +162,9 @@ class Directory(Protocol):
     `rename` and `link` may name another directory. They are dispatched twice, `a.rename(p, b, q)` calling
     `b.rename_from(a, p, q)`, so that each of two wrappers checks its own side before the things themselves meet;
     two kinds that cannot exchange files raise EXDEV.
+
+    A directory may also have `hidden: int`, the names that its last `list()` left out; `lasting: bool`, whether what is
+    left in it stays on the host (False if it does not say); and `asks: bool`, whether looking into it asks a person.
     """
 
     filetype: FileType
