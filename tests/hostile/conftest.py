@@ -67,7 +67,7 @@ def descriptors() -> dict[str, str]:
     return found
 
 
-def leaked_since(before: dict[str, str], seconds: float = 2.0) -> dict[str, str]:
+def leaked_since(before: dict[str, str], seconds: float = 20.0) -> dict[str, str]:
     """The descriptors opened since `before` that stay open, those of threads that are just ending given the time."""
     deadline = time.monotonic() + seconds
     while True:

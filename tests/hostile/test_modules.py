@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -190,10 +189,8 @@ def test_a_start_function_that_does_not_end_is_ended() -> None:
     module = from_wat(
         '(module (memory (export "memory") 1) (func $s (loop (br 0))) (start $s) (func (export "_start")))'
     )
-    started = time.monotonic()
     run = wasilab.run(module, (), wasilab.Grants(limits=Limits(seconds=0.3)))
     assert run.outcome.kind == "limit"
-    assert time.monotonic() - started < 60
     with pytest.raises(GuestError, match=r"0\.3 s is over"):
         wasilab.instantiate(module, wasilab.Grants(limits=Limits(seconds=0.3)))
 
