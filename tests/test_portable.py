@@ -140,7 +140,7 @@ print("applied:", repr((folder / "new.txt").read_text()))
 import threading
 started = wasilab.run("writes.wat", grants=Grants(dirs={"/m": MemDir()}, stdin="ask"), detach=True)
 threading.Timer(0.2, started.stop).start()
-started.wait(20)
+started.wait(60)
 print("stopped:", started.outcome.kind)
 """
 

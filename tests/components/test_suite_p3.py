@@ -75,7 +75,7 @@ def test_a_server_echoes(tmp_path: Path) -> None:
         with socket.create_connection((host, int(port)), timeout=20) as connection:
             connection.sendall(b"Hello, world")
             assert connection.recv(100) == b"Hello, world"
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")

@@ -241,7 +241,7 @@ def test_one_call_at_a_time() -> None:
     inst.session.host.interrupt.set()
     inst.session.stop_reason = "interrupt"
     inst.session.engine.increment_epoch()
-    thread.join(10)
+    thread.join(60)
     assert refused
     assert isinstance(errors[0], GuestError)
 

@@ -116,6 +116,8 @@ class Kernel:
                 target.results.append(content["data"])
             elif kind in ("display_data", "update_display_data"):
                 target.displays.append(content["data"])
+                if on_output:
+                    on_output(cell)
             elif kind == "status" and content["execution_state"] == "idle" and target is cell:
                 idle = True
         return cell

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
-from .conftest import Kernel
+from .conftest import Cell, Kernel
 
 pytestmark = [pytest.mark.kernel, pytest.mark.toolchain]
 
@@ -26,10 +24,14 @@ def test_interrupt_ends_a_compile(kernel: Kernel) -> None:
         toolchain_for("c++").find()
     except ToolchainMissing as missing:
         pytest.skip(str(missing))
-    sent = kernel.send(ENDLESS)
-    time.sleep(3)
-    kernel.interrupt()
-    done = kernel.finish(sent, patience=30)
+    interrupted = []
+
+    def once_it_compiles(cell: Cell) -> None:
+        if not interrupted and any("compiling cell.cpp" in str(data) for data in cell.displays):
+            interrupted.append(True)
+            kernel.interrupt()
+
+    done = kernel.finish(kernel.send(ENDLESS), on_output=once_it_compiles)
     assert done.status == "error"
     assert "Interrupt" in done.ename
     shown = [str(data.get("text/plain", "")) for data in done.displays]

@@ -164,7 +164,7 @@ def test_a_detached_run_returns_at_once_and_writes_into_its_own_cell(kernel: Ker
         if "ready\n" in first.stdout:
             break
     assert "ready\n" in first.stdout
-    stopped = kernel.run("run.stop(); r = run.wait(10); (r.outcome.kind, r.exit_code)")
+    stopped = kernel.run("run.stop(); r = run.wait(60); (r.outcome.kind, r.exit_code)")
     assert stopped.text == "('interrupt', 130)"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from wasilab.grants.remedy import folder_remedy
 from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno
 
+from ..waiting import until
 from .guests import READ, SCRATCH, WRITE, Guest, fd
 
 NOTCAPABLE = int(Errno.NOTCAPABLE)
@@ -193,11 +193,11 @@ def test_what_is_created_was_asked_for_and_lands_on_the_host(folder: Path) -> No
 def test_a_detached_run_is_answered_by_another_thread(folder: Path) -> None:
     posted: list[Question | None] = []
     started = run(Guest().open("a.txt").read().module(), (), Grants(ask=True), on_asked=posted.append, detach=True)
-    _until(lambda: started.question is not None)
+    until(lambda: started.question is not None)
     assert started.question is not None
     assert started.question.subject == str(folder / "a.txt")
     assert started.answer(Answer.ONCE)
-    started.wait(20)
+    started.wait(60)
     assert started.exit_code == 0
     assert not started.answer(Answer.ONCE)
     assert posted[1:] == [None]
@@ -205,7 +205,7 @@ def test_a_detached_run_is_answered_by_another_thread(folder: Path) -> None:
 
 def test_stopping_ends_a_question(folder: Path) -> None:
     started = run(Guest().open("a.txt").module(), (), Grants(ask=True), on_asked=lambda question: None, detach=True)
-    _until(lambda: started.question is not None)
+    until(lambda: started.question is not None)
     started.stop()
     assert started.outcome.kind == "interrupt"
 
@@ -240,13 +240,6 @@ def test_the_same_thing_is_asked_once_by_two_at_a_time() -> None:
 )
 def test_typed_answers(line: str, answer: Answer | None) -> None:
     assert parse(line) is answer
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert condition()
 
 
 def test_what_was_allowed_becomes_advice(folder: Path) -> None:

@@ -109,7 +109,7 @@ def test_revoked_is_not_missing(folder: Path) -> None:
     guest = Guest().again().open("a.txt").call("fd_close", "(local.get $fd)")
     started = run(guest.module(), (), Grants(dirs={"/data": HostDir(str(folder))}), detach=True)
     started.live.revoke("/data")
-    started.wait(20)
+    started.wait(60)
     assert missing_grants([started]) == []
     (shown,) = missing_grants([started], every=True)
     assert shown.remedy is None

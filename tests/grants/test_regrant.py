@@ -39,7 +39,7 @@ def detached() -> Iterator[Callable[..., Run]]:
 
 
 def ends(started: Run) -> Run:
-    started.wait(20)
+    started.wait(60)
     assert not started.running
     return started
 

@@ -90,7 +90,7 @@ def test_a_refused_write_is_granted_from_the_report_the_button_and_the_panel(
     assert f"to allow it: {flag}\n" in text
     assert "is the folder to give" not in text + report.body(finished)
     assert can_rerun(finished, shown.remedy)
-    assert rerun(finished, shown.remedy).wait(20).exit_code == 0  # type: ignore[attr-defined]
+    assert rerun(finished, shown.remedy).wait(60).exit_code == 0  # type: ignore[attr-defined]
     model = PanelModel(finished.module, finished.grants, run=finished)
     (missing,) = model.refused()
     assert missing.remedy is not None

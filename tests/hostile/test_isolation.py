@@ -114,7 +114,7 @@ def test_an_interrupt_ends_one_run_of_two_that_share_a_socket() -> None:
     assert first.outcome.kind == "interrupt"
     assert second.running
     with socket.create_connection(listener.bind()):
-        second.wait(10)
+        second.wait(60)
     assert second.outcome.kind == "exit"
     assert second.trace["errno"].tolist() == [0]
     listener.release()
@@ -180,6 +180,6 @@ def test_guests_at_once_do_not_meet(yard: Yard) -> None:
     module = from_wat(guest.wat(), name="many")
     runs = [wasilab.run(module, (), grants, detach=True) for _ in range(6)]
     for run in runs:
-        run.wait(30)
+        run.wait(60)
     assert {(run.exit_code, run.stdout) for run in runs} == {(0, "ins" * 20)}
     assert all(set(run.trace["errno"].tolist()) == {0} for run in runs)

@@ -81,5 +81,5 @@ def test_links_are_reported_for_a_detached_run_too(yard: Yard) -> None:
     """A run that can be regranted holds its folders through a membrane."""
     guest = yard.guest().call("path_symlink", "../../x", 3, "l")
     started = wasilab.run(from_wat(guest.wat()), grants=guest.grants, detach=True)
-    started.wait(30)
+    started.wait(60)
     assert remarks(started) == [told("/inside/l", "../../x")]

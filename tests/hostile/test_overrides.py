@@ -411,13 +411,13 @@ def test_an_override_that_does_not_return_is_given_up_with_the_run(yard: Yard) -
 
     def stuck(original: Any, buffer: memoryview) -> None:
         reached.set()
-        release.wait(30)
+        release.wait(60)
 
     module = from_wat(program("random_get", "(drop (call $random_get (i32.const 0) (i32.const 4)))"))
     run = wasilab.run(module, (), wasilab.Grants(overrides={"random_get": stuck}), detach=True)
-    assert reached.wait(20)
+    assert reached.wait(60)
     run.stop(timeout=0.2)
     assert run.running
     release.set()
-    run.wait(20)
+    run.wait(60)
     assert not run.running

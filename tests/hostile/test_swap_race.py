@@ -153,7 +153,7 @@ def racing(yard: Yard) -> Iterator[Swapper]:
     swapper.start()
     yield swapper
     swapper.stopping.set()
-    swapper.join(10)
+    swapper.join(60)
 
 
 def known_of(yard: Yard) -> list[bytes]:

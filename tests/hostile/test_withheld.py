@@ -125,7 +125,7 @@ def test_rights_are_taken_back_during_opening_renumbering_and_limiting() -> None
         made.regrant("/d", 0, writable=True)
     made.regrant("/d", cut, writable=True)
     over.set()
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     wrong += [str(d) for d in made.fds.entries.values() if d.path.startswith("/d") and d.allowed & cut]
     assert wrong == []

@@ -120,17 +120,17 @@ def test_one_holder_at_a_time_and_waiting_can_be_interrupted() -> None:
     def hold() -> None:
         with cache.lock(KEY, lambda: False, waited.append):
             inside.set()
-            leave.wait(30)
+            leave.wait(60)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    assert inside.wait(30)
+    assert inside.wait(60)
     calls = iter([False, False, True])
     with pytest.raises(CompileInterrupted), cache.lock(KEY, lambda: next(calls), waited.append):
         pytest.fail("two holders")
     assert len(waited) == 2
     leave.set()
-    holder.join(30)
+    holder.join(60)
     with cache.lock(KEY, lambda: True, waited.append):
         assert len(waited) == 2  # free: nobody waits
 

@@ -179,7 +179,7 @@ def test_an_interrupted_compile_leaves_no_process_and_no_entry(pretend_clang: Pr
             break
         time.sleep(0.01)
     stop.set()
-    thread.join(30)
+    thread.join(60)
     assert len(caught) == 1
     child = int(pids.read_text())
     for _ in range(300):

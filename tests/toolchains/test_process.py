@@ -63,7 +63,7 @@ def test_an_interrupt_ends_the_whole_group(tmp_path: Path) -> None:
     thread.start()
     shell, child = (int(word) for word in _wait_for(pids).split())
     stop.set()
-    thread.join(30)
+    thread.join(60)
     assert len(caught) == 1
     assert _ended(shell)
     assert _ended(child)

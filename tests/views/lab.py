@@ -103,7 +103,7 @@ class Lab:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         self.log.close()
 
     def write(self, name: str, cells: Sequence[str]) -> None:

@@ -232,7 +232,7 @@ def test_a_live_run_grows_and_becomes_a_run_like_any_other(
     assert np.frombuffer(sent[-1][1][0], "<f8").tolist() == book.trace()["t_start"][2:].tolist()
     feed.start()
     feed.stop()
-    assert over.wait(10)
+    assert over.wait(60)
     assert run.stopped == 1
 
 
