@@ -7,23 +7,25 @@ import random
 import pytest
 
 import wasilab
+from wasilab.module import dwarf
 from wasilab.module.compile_units import unit_heads
-from wasilab.module.dwarf import SourceMap, _dwarf_info
+from wasilab.module.dwarf import SourceMap
 
 C = '#include <stdio.h>\nint main(void) {\n  puts("one");\n  return 0;\n}\n'
 SECTIONS = ("info", "abbrev", "str", "ranges")
 
 
 @pytest.mark.toolchain
-def test_the_units_are_those_that_pyelftools_finds() -> None:
+def test_the_units_are_those_that_pyelftools_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     module = wasilab.compile(C, "c")
     quick, slow = SourceMap(module), SourceMap(module)
-    quick._begin()
-    slow._dwarf = _dwarf_info(module)
-    slow._index()
-    assert len(quick._ranges) > 10
-    assert [(a, b, u.offset) for a, b, u in quick._ranges] == [(a, b, u.offset) for a, b, u in slow._ranges]
-    assert any((u.name or "").endswith("cell.c") for _, _, u in quick._ranges)
+    places = range(module.code_offset or 0, len(module.bytes), 23)
+    by_quick = [quick.locate(place) for place in places]
+    monkeypatch.setattr(dwarf, "unit_heads", lambda *_: None)
+    assert by_quick == [slow.locate(place) for place in places]
+    assert len({location.file for location in by_quick if location}) > 10
+    names = {quick.unit_name(place) for place in places}
+    assert any((name or "").endswith("cell.c") for name in names)
 
 
 @pytest.mark.toolchain

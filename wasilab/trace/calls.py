@@ -18,14 +18,12 @@ from ..wasi.library import LIBRARY_LOOKUP
 from ..wasi.preview1 import signature as sig
 from .columns.decode import ERRNO_NAMES, bytes_moved, plan
 from .columns.places import Places
-from .columns.records import COLUMN_NAMES, RECORD
+from .columns.records import COLUMN_NAMES, RECORD, Array
 from .columns.store import Store
 from .record.functions import Functions
 from .record.layout import Flag, Life
 from .record.payload import RECORD_WORDS
 from .record.tables import encodable
-
-Array = np.ndarray[Any, Any]
 
 _DERIVED = (
     "seq", "t_end", "gap", "nbytes", "fd", "generation", "line", "name", "family", "errno_name", "full_path",

@@ -21,7 +21,8 @@ from .answers.event import CallEvent, events
 from .answers.refusals import Refusals
 from .answers.source_lines import Annotation, Lines
 from .answers.summary import Summary
-from .calls import Array, Calls
+from .calls import Calls
+from .columns.records import Array
 from .columns.store import Store
 from .errors import TraceError
 from .filter.query import Conditions, matching

@@ -17,11 +17,11 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from ..columns.records import Array
+
 Pairs = list[tuple[Array, Array]]
 Block = tuple[int, int, int, int]
 """A block of a band: (first row, row after the last, first column, column after the last)."""

@@ -17,6 +17,7 @@ from ...text.numbers import duration, size
 from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Filetype
 from ..calls import Calls
+from ..columns.records import Array
 from ..strace.values import names_of
 from .tabular import noted_lines, notes_html, table_html, text_table, totals
 
@@ -71,7 +72,7 @@ class Fds:
         call, moved = trace.column("call"), trace.column("nbytes")
         reads, writes = np.isin(call, _READS), np.isin(call, _WRITES)
 
-        def total(weights: Any) -> dict[int, int]:
+        def total(weights: Array) -> dict[int, int]:
             return dict(zip(used.tolist(), totals(number, weights, len(used)).tolist(), strict=True))
 
         figures = {

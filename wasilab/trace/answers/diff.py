@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 from itertools import groupby
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from ...text.numbers import duration
 from ...text.palette import PLAIN, Palette, TextStyle
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES
+from ..columns.records import Array
 from ..strace.lines import blocks
 from ..strace.style import Style
 from ..strace.values import clipped
@@ -33,7 +34,6 @@ from .event import CallEvent
 from .fingerprints import Fingerprints
 from .tabular import noted_lines, notes_html
 
-Array = np.ndarray[Any, Any]
 Some = TypeVar("Some", bound=Calls)
 CONTEXT = 2
 """Equal calls shown around a difference."""

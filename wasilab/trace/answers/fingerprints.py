@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from ...wasi.preview1 import signature as sig
-from ..calls import Array, Calls
+from ..calls import Calls
 from ..columns.decode import VALUE, Batch, DirEntry, Field
+from ..columns.records import Array
 from ..record.layout import Flag
 from ..record.payload import Aux, Data
 

@@ -33,6 +33,7 @@ from ...wasi.preview1 import spec
 from ...wasi.types import Errno
 from ..calls import Calls
 from ..columns.places import Places
+from ..columns.records import Array
 from .event import CallEvent
 from .tabular import noted_lines, notes_html
 
@@ -232,7 +233,7 @@ def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
 _STREAMS = ((0, NeedKind.STDIN, "fd_read"), (1, NeedKind.STDOUT, "fd_write"), (2, NeedKind.STDERR, "fd_write"))
 
 
-def missed_streams(trace: Calls) -> Iterator[tuple[NeedKind, str, np.ndarray[Any, Any]]]:
+def missed_streams(trace: Calls) -> Iterator[tuple[NeedKind, str, Array]]:
     """(stream, call, rows) of each standard stream that was read or written and was never open."""
     if trace.dropped:
         return

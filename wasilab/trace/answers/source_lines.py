@@ -10,7 +10,6 @@ import html
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from ...text.escape import html_text, visible
 from ...text.numbers import duration, size
 from ..calls import Calls
 from ..columns.places import Place, Places
+from ..columns.records import Array
 from ..record.layout import DID_NOT_RETURN
 from .tabular import noted_lines, notes_html, table_html, text_table, totals
 
@@ -62,7 +62,7 @@ class Lines:
         key, call, errno = keyed[known], trace.column("call")[known], trace.column("errno")[known]
         n = len(keys)
 
-        def total(weights: Any) -> list[int]:
+        def total(weights: Array) -> list[int]:
             return list(totals(key, weights, n).tolist())
 
         calls, errors = total(np.ones(len(key))), total((errno != 0) & (errno != DID_NOT_RETURN))

@@ -16,7 +16,8 @@ import numpy as np
 from ...text.numbers import counted, duration, size
 from ...text.palette import PLAIN, Palette, TextStyle
 from ...wasi.library import LIBRARY_LOOKUP
-from ..calls import Array, Calls
+from ..calls import Calls
+from ..columns.records import Array
 from ..record.layout import DID_NOT_RETURN
 from .tabular import noted_lines, notes_html, table_html, text_table, totals
 

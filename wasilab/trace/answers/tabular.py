@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ...text.escape import visible
 from ...text.palette import PLAIN, Palette, TextStyle
-from ..calls import Array, Calls
+from ..calls import Calls
+from ..columns.records import Array
 
 
 def text_table(
@@ -72,6 +72,6 @@ def noted_lines(trace: Calls) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def totals(codes: Any, weights: Any, n: int) -> Array:
+def totals(codes: Array, weights: Array, n: int) -> Array:
     """The sum of the weights of each code below `n`, i8. Larger sums, which only a corrupt file has, become 2**62."""
     return np.asarray(np.minimum(np.bincount(codes, weights=weights, minlength=n), 2.0**62).astype("<i8"))

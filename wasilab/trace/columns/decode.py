@@ -26,8 +26,8 @@ from ..record.layout import DID_NOT_RETURN
 from ..record.payload import HEADER, MAX_KEPT_SUBSCRIPTIONS, RECORD_WORDS, VALUES, Aux, Data, Schema, schema
 from ..record.raw_values import Name, RawArgument, RawLayout, RawParam, RawResult, layout_of, lift_bytes, lift_words
 from .part import Part
+from .records import Array
 
-Array = np.ndarray[Any, Any]
 Values = list[Any]
 
 VALUE = "value"

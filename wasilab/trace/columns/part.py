@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 import numpy as np
 
@@ -20,9 +19,8 @@ from ..record.container import Bytes, Section
 from ..record.layout import Life
 from ..record.packing import unpack_lives
 from ..record.reasons import Reason
-from .records import by_column
+from .records import Array, by_column
 
-Array = np.ndarray[Any, Any]
 LAST_SEQ = 1 << 62
 """The highest number that a call of a file may have."""
 CACHED_BYTES = 256 << 20

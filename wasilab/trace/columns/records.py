@@ -12,6 +12,7 @@ import numpy as np
 from ..record.layout import FIELDS, RECORD_BYTES, Chunk
 
 Array = np.ndarray[Any, Any]
+"""An array of any shape and type."""
 
 RECORD = np.dtype([(name, kind, shape) if shape else (name, kind) for name, kind, shape in FIELDS])
 """The layout of one call."""

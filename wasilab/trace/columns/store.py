@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -26,9 +25,8 @@ from .container_reader import read
 from .decode import Plan, plan
 from .lives import LifeIndex
 from .part import Part, PartContent
-from .records import RECORD, records_of
+from .records import RECORD, Array, records_of
 
-Array = np.ndarray[Any, Any]
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
 
 class Store:

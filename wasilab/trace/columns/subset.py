@@ -7,7 +7,6 @@ of the others. Not for: choosing the calls (`filter/`).
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,8 @@ from ..record.layout import Flag
 from ..record.reasons import Reason
 from .decode import Batch
 from .part import Part, PartContent
-from .records import RECORD
+from .records import RECORD, Array
 from .store import Store
-
-Array = np.ndarray[Any, Any]
 
 
 def parts_of(store: Store, rows: Array | None) -> list[Part]:

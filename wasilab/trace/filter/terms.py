@@ -19,6 +19,7 @@ from ...text.nearest import did_you_mean
 from ...text.numbers import SIZE_UNITS, parse_duration
 from ...wasi import types as t
 from ..calls import Calls
+from ..columns.records import Array
 from ..errors import QueryError
 from ..record.functions import Functions
 from ..record.layout import DID_NOT_RETURN, Flag
@@ -159,11 +160,11 @@ def _equality(name: str, op: str, regex: bool = True) -> bool:
     return op.startswith("!")
 
 
-def _negate(mask: Any, negate: bool) -> Mask:
+def _negate(mask: Mask, negate: bool) -> Mask:
     return np.asarray(~mask if negate else mask)
 
 
-def number_column(trace: Calls, name: str) -> Any:
+def number_column(trace: Calls, name: str) -> Array:
     """The column of numbers or times that a filter calls `name`; QueryError if there is none."""
     column = TIME_COLUMNS.get(name) or _NUMBER_COLUMNS.get(name)
     if column is None:

@@ -15,6 +15,7 @@ import numpy as np
 from ...text.escape import visible
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES
+from ..columns.records import Array
 from ..columns.store import reason_of
 from ..record.layout import DID_NOT_RETURN
 from ..strace.lines import denied_name
@@ -111,7 +112,7 @@ def _lives(trace: Calls) -> list[dict[str, Any]]:
     return out
 
 
-def _row(seqs: Any, seq: int) -> int:
+def _row(seqs: Array, seq: int) -> int:
     """The position of the call with this number, -1 if it is not there."""
     at = int(np.searchsorted(seqs, seq)) if seq >= 0 else len(seqs)
     return at if at < len(seqs) and seqs[at] == seq else -1

@@ -15,7 +15,7 @@ import numpy as np
 from .. import extras
 from ..calls import Calls
 from ..columns.part import Part, PartContent, ascending
-from ..columns.records import RECORD
+from ..columns.records import RECORD, Array
 from ..columns.size_bound import SizeBound
 from ..columns.store import Store
 from ..columns.subset import blobs
@@ -25,7 +25,6 @@ from ..record.reasons import Reason, need_from_text, need_text
 from ..record.tables import Tables
 from ..sql import arrow as table
 
-Array = np.ndarray[Any, Any]
 VERSION = 1
 _KEY = b"wasilab"
 _SHOWN = ("seq", "t_start", "dur", "call", "family", "errno", "path", "fd", "result", "nbytes", "denied_by", "reason",

@@ -18,11 +18,12 @@ from ...text.escape import visible
 from ...wasi.preview1.spec import SNAPSHOT1
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, Batch, built_in_plan
+from ..columns.records import Array
 from ..columns.store import reason_of
 from ..filter.query import matching
 from ..record.layout import Flag
 from ..strace.lines import denied_name
-from .plain import decoded
+from .plain import Rows, decoded
 from .protobuf import block, fixed64, number, text, varint
 
 _SEQUENCE = number(10, 1)  # TracePacket.trusted_packet_sequence_id
@@ -186,7 +187,7 @@ class _Counters:
         names = ("fd_read", "fd_pread", "sock_recv"), ("fd_write", "fd_pwrite", "sock_send")
         self._reads, self._writes = ([SNAPSHOT1[name].number for name in side] for side in names)
 
-    def packets(self, trace: Calls, rows: Any, interned: _Interned) -> list[bytes]:
+    def packets(self, trace: Calls, rows: Rows, interned: _Interned) -> list[bytes]:
         """One value after each call that moved bytes."""
         records = rows.records
         moved = trace.column("nbytes")[rows.at]
@@ -264,7 +265,7 @@ def _lives(trace: Calls, interned: _Interned) -> list[bytes]:
     return out
 
 
-def _time(seqs: Any, times: Any, seq: int, otherwise: int) -> int:
+def _time(seqs: Array, times: Array, seq: int, otherwise: int) -> int:
     at = int(np.searchsorted(seqs, seq))
     return int(times[at]) if at < len(seqs) and seqs[at] == seq else otherwise
 

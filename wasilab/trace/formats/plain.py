@@ -17,11 +17,10 @@ from ...wasi.preview1 import signature as sig
 from ..calls import Calls
 from ..columns.decode import Batch, Field, Iovec
 from ..columns.part import Part
+from ..columns.records import Array
 from ..record.functions import Bytes
 from ..record.layout import Flag
 from ..strace.values import names_of, quote
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)

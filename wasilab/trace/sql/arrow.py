@@ -18,6 +18,7 @@ from ..answers.source_lines import Lines
 from ..answers.tabular import totals
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES
+from ..columns.records import Array
 from ..extras import pandas, pyarrow
 from ..filter.query import matching
 from ..record.layout import DID_NOT_RETURN
@@ -25,7 +26,6 @@ from ..record.reasons import Reason
 from ..strace.lines import lines
 from ..strace.style import Style
 
-Array = np.ndarray[Any, Any]
 K = TypeVar("K", bound=Hashable)
 Coded = tuple[Array, list[str]]
 """A text column as codes and texts: numbers into the list, -1 for null."""
@@ -164,7 +164,7 @@ def paths_table(trace: Calls) -> Any:
     codes, texts = coded(trace, "path")
     n = len(texts)
 
-    def total(weights: Any) -> Any:
+    def total(weights: Array) -> Any:
         return pa.array(totals(codes, weights, n))
 
     errno = trace.column("errno")

@@ -16,6 +16,7 @@ from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
 from ...wasi.preview1.signature import RIGHTS, Type
 from ..columns.decode import RAW, VALUE, Batch, Field, Iovec
+from ..columns.records import Array
 from ..record.layout import Flag
 from ..record.payload import MAX_KEPT_SUBSCRIPTIONS
 from .pieces import Piece, distinct, numbered, texts
@@ -36,7 +37,6 @@ from .values import (
     value_text,
 )  # fmt: skip
 
-Array = np.ndarray[Any, Any]
 Fds = Callable[[Batch, Field], Piece]
 """Makes the text of a column of descriptors, with or without their paths."""
 MOST_BUFFERS = 8

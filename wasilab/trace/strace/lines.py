@@ -24,6 +24,7 @@ from ...wasi.library import LIBRARY_LOOKUP
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, ERRNO_TEXTS, Batch, Field, Plan
 from ..columns.part import Part
+from ..columns.records import Array
 from ..columns.store import Store, reason_of
 from ..record.layout import DID_NOT_RETURN, Flag
 from . import arguments
@@ -31,9 +32,6 @@ from .pieces import Piece, distinct, numbered, texts
 from .stamps import after, before
 from .style import Style
 from .values import UNKNOWN, path_text
-
-Array = np.ndarray[Any, Any]
-
 
 _MARKS = (
     (int(Flag.NOSYS), " (NOT PROVIDED)"),

@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import add
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from ..columns.records import Array
 
 FEW = 1 << 10
 """The most different texts that count as few; more are made row by row."""

@@ -6,14 +6,12 @@ of characters in which every row is a text. Not for: durations for people (`text
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from ..columns.records import Array
 from .pieces import Piece, distinct, numbered, texts
 from .values import second_text, time_text
 
-Array = np.ndarray[Any, Any]
 _THREE = np.array([list(b"%03d" % number) for number in range(1000)], "<u4")
 """The three digits of a number below 1000."""
 
