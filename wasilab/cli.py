@@ -213,6 +213,14 @@ class TerminalFrontend:
         line = sys.stdin.readline()
         return line.rstrip("\n") if line else None
 
+    def asker(self) -> commands.terminal_questions.TerminalPerson | None:
+        """The person at the terminal; None where stderr, which a question is told on, is not one."""
+        person = commands.terminal_questions.TerminalPerson(commands.terminal_questions.drawn_word())
+        if not (sys.stderr.isatty() and person.is_there()):
+            return None
+        self.note(person.introduction())
+        return person
+
     def find(self, name: str) -> None:
         return None
 

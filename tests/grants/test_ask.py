@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from wasilab import Grants, MemDir, Run, advise, run
+from wasilab import Grants, Limits, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy, Refused
 from wasilab.grants.live.ask import MOST_QUESTIONS, Answer, Asking, Question
-from wasilab.grants.live.questions import parse
+from wasilab.grants.live.questions import HELP, RunTime, parse
 from wasilab.grants.remedy import folder_remedy
 from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno
@@ -85,15 +85,16 @@ def test_denying_all_ends_the_questions(folder: Path) -> None:
     asking = Asking(lambda question: Answer.DENY_ALL)
     for subject in ("x", "y"):
         with pytest.raises(Refused):
-            asking.require("read it", subject, "read", "--dir x")
+            asking.require("read it", subject, "read", folder_remedy("x"))
     assert len(asking.asked) == 1
 
 
 def test_no_default_answer(folder: Path) -> None:
-    person = Person("", "yes", "R")
+    person = Person("", "what", "?", "h", "R")
     assert go(Guest().open("a.txt"), person).exit_code == 0
-    assert len(person.prompts) == 3
-    assert person.prompts[1].startswith("'' is no answer; type o, r, d or a.")
+    assert len(person.prompts) == 5
+    assert person.prompts[1].startswith("'' is not an answer: type o, r, d or a, or ? for help\n")
+    assert person.prompts[3] == person.prompts[4] == f"{HELP}{person.prompts[0]}"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,9 @@ def test_no_default_answer(folder: Path) -> None:
         ("o", Answer.ONCE), (" Once ", Answer.ONCE), ("allow once", Answer.ONCE),
         ("run", Answer.RUN), ("for  the run", Answer.RUN), ("DENY", Answer.DENY), ("d", Answer.DENY),
         ("all", Answer.DENY_ALL), ("deny all", Answer.DENY_ALL),
-        ("", None), ("y", None), ("yes", None), ("allow", None), ("on", None), ("once more", None), ("0", None),
+        ("y", Answer.ONCE), ("Yes", Answer.ONCE), ("n", Answer.DENY), ("NO", Answer.DENY),
+        ("", None), ("h", None), ("?", None), ("yn", None), ("allow", None), ("on", None), ("once more", None),
+        ("0", None),
     ],
 )  # fmt: skip
 def test_an_answer_is_its_letter_or_its_words_and_nothing_else(typed: str, meant: Answer | None) -> None:
@@ -227,21 +230,6 @@ def test_the_same_thing_is_asked_once_by_two_at_a_time() -> None:
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize(
-    ("line", "answer"),
-    [
-        ("o", Answer.ONCE),
-        (" R ", Answer.RUN),
-        ("deny", Answer.DENY),
-        ("deny all", Answer.DENY_ALL),
-        ("", None),
-        ("y", None),
-    ],
-)
-def test_typed_answers(line: str, answer: Answer | None) -> None:
-    assert parse(line) is answer
-
-
 def test_what_was_allowed_becomes_advice(folder: Path) -> None:
     def guest(root: str) -> Guest:
         # A C library finds the preopen that a path lies in; this guest has to be told.
@@ -264,3 +252,43 @@ def test_a_guest_cannot_wear_a_person_down() -> None:
     with pytest.raises(Refused, match="questions have been asked"):
         asking.require("read it", "/y", "read", folder_remedy("/"))
     assert len(asking.asked) == MOST_QUESTIONS
+
+
+class Slow(Person):
+    """A person who takes `seconds` to answer each question."""
+
+    def __init__(self, seconds: float, *answers: str) -> None:
+        super().__init__(*answers)
+        self.seconds = seconds
+
+    def __call__(self, prompt: str) -> str | None:
+        time.sleep(self.seconds)
+        return super().__call__(prompt)
+
+
+def test_the_time_that_a_person_takes_is_not_time_of_the_run(folder: Path) -> None:
+    guest = Guest().open("a.txt").read().open("sub/b.txt").read()
+    finished = go(guest, Slow(0.6, "o", "o"), Grants(ask=True, limits=Limits(seconds=1)))
+    assert finished.exit_code == 0, "two answers took longer than the limit"
+    assert finished.outcome.seconds < 0.6
+    assert all(call.dur < 0.6e9 for call in finished.trace)
+    assert finished.trace[-1].t_start < 0.6e9
+    assert [call.t_start for call in finished.trace] == sorted(call.t_start for call in finished.trace)
+
+
+def test_a_limit_still_ends_a_run_that_asked(folder: Path) -> None:
+    guest = Guest().open("a.txt").again().call("fd_seek", f"{fd(4)} (i64.const 0) (i32.const 0) (i32.const {SCRATCH})")
+    finished = go(guest, Slow(0.2, "r"), Grants(ask=True, limits=Limits(seconds=0.5)))
+    assert finished.outcome.kind == "limit"
+
+
+def test_run_time_stands_still_while_it_is_paused() -> None:
+    clock = RunTime()
+    before = clock()
+    with clock.paused():
+        held = clock()
+        time.sleep(0.05)
+        assert clock() == held
+    after = clock()
+    assert before <= held <= after
+    assert after - held < 50_000_000

@@ -222,11 +222,37 @@ def test_a_question_is_answered_by_a_button(lab: Lab, browser: Any) -> None:
     page.close()
 
 
-def test_a_question_is_answered_in_the_input_box(lab: Lab, browser: Any) -> None:
+def test_a_question_of_a_cell_is_answered_by_a_button(lab: Lab, browser: Any) -> None:
     cell = PROGRAM.replace("--name reader --save reader.wasm", "--ask")
-    lab.write("box.ipynb", [PREPARE, cell, "print('the next cell')"])
-    page = lab.open(browser, "box.ipynb")
+    patient = "import wasilab.panels.question\nwasilab.panels.question.SHOWN_SECONDS = 60"  # on a loaded machine
+    lab.write("cell.ipynb", [PREPARE, patient, cell, "print('the next cell')"])
+    page = lab.open(browser, "cell.ipynb")
     # Not awaited: the command is done when the cells are, and they wait for the answer.
+    page.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    question = page.page.get_by_role("alertdialog")
+    question.wait_for()
+    assert "wants to read" in question.inner_text()
+    assert question.get_by_role("button").all_inner_texts() == [
+        "Allow once", "Allow for the run", "Deny", "Deny all",
+    ]  # fmt: skip
+    question.get_by_role("button", name="Deny", exact=True).wait_for()
+    if folder := os.environ.get("WASILAB_SCREENSHOTS"):
+        page.page.screenshot(path=f"{folder}/question-in-a-cell.png")
+    question.get_by_role("button", name="Allow for the run").click()
+    page.page.get_by_text("hello from the file", exact=True).wait_for()
+    page.page.get_by_text("the next cell", exact=True).wait_for()
+    page.idle()
+    assert question.count() == 0
+    assert page.page.get_by_text("wants to read").first.inner_text().endswith(": allow for the run")
+    assert page.errors == []
+    page.close()
+
+
+def test_where_buttons_do_not_work_a_question_is_put_in_the_input_box(lab: Lab, browser: Any) -> None:
+    impatient = "import wasilab.panels.question\nwasilab.panels.question.SHOWN_SECONDS = 0"
+    cell = PROGRAM.replace("--name reader --save reader.wasm", "--ask")
+    lab.write("box.ipynb", [PREPARE, impatient, cell, "print('the next cell')"])
+    page = lab.open(browser, "box.ipynb")
     page.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
     box = page.page.locator(".jp-Stdin-input")
     box.wait_for()

@@ -7,4 +7,4 @@ from __future__ import annotations
 
 from ..lazy import attach
 
-__getattr__ = attach(__name__, {"known_errors": "known_errors"})
+__getattr__ = attach(__name__, {"known_errors": "known_errors", "terminal_questions": "line.terminal_questions"})

@@ -72,14 +72,15 @@ def _perform(tasks: SimpleQueue[Task | None]) -> None:
 
 
 class TimeLimit:
-    """Calls a function when its time is over, unless disarmed before; `seconds` counts from each `arm`.
+    """Calls a function when its time is over, unless disarmed before; `seconds` counts from each `arm`, by `now`.
 
     One thread serves any number of short calls: it is not woken by arming and disarming, but looks again when the
     earliest time that it knew of has come, and ends when nothing is armed then.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
+        self._now = now
         self._lock = threading.Lock()
         self._bell = threading.Event()
         self._over: Task | None = None
@@ -90,7 +91,7 @@ class TimeLimit:
         """Call `over` from another thread in `seconds` from now; whatever was armed before is forgotten."""
         with self._lock:
             self._over = over
-            self._deadline = time.monotonic() + self._seconds
+            self._deadline = self._now() + self._seconds
             if self._watched or self._bell.is_set():
                 return
             self._watched = True
@@ -108,7 +109,7 @@ class TimeLimit:
     def _watch(self) -> None:
         while True:
             with self._lock:
-                over, left = self._over, self._deadline - time.monotonic()
+                over, left = self._over, self._deadline - self._now()
                 if over is None or self._bell.is_set():
                     self._watched = False
                     return
@@ -118,4 +119,5 @@ class TimeLimit:
                 over()
             else:
                 over = None
-                self._bell.wait(min(left, threading.TIMEOUT_MAX))
+                # Where `now` stands still for a while, the last moment is looked at again and again: not too often.
+                self._bell.wait(min(max(left, 0.01), threading.TIMEOUT_MAX))

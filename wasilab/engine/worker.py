@@ -14,7 +14,6 @@ Two things end a guest early: bumping the engine's epoch stops WebAssembly code 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -52,13 +51,17 @@ class Running:
         self.done = threading.Event()
         self.waker: Callable[[], object] | None = None
         """Called last of all, once `done` is set."""
-        self.started = time.perf_counter()
+        self.started = session.host.run_time() / 1e9
         self._entered = 0.0
         self._task = task
         self._worker = worker
         self._time_limit = time_limit
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
+
+    def time(self) -> float:
+        """The time of the run in seconds: it does not move while a person is asked (`Host.run_time`)."""
+        return self.session.host.run_time() / 1e9
 
     def begin(self) -> Running:
         """Give the task to the worker; return self."""
@@ -106,7 +109,7 @@ class Running:
             if self.outcome is not None or self.session.stop_reason is not None:
                 raise Interrupted
             self.state = "running"
-            self._entered = time.monotonic()
+            self._entered = self.time()
             if self._time_limit is not None:
                 self._time_limit.arm(lambda: self.interrupt("seconds"))
 
@@ -122,8 +125,8 @@ class Running:
         with self._lock:
             former, watch = self._time_limit, None
             if limits.seconds is not None:
-                gone = time.monotonic() - self._entered if self.state == "running" else 0.0
-                watch = TimeLimit(max(0.0, limits.seconds - gone))
+                gone = self.time() - self._entered if self.state == "running" else 0.0
+                watch = TimeLimit(max(0.0, limits.seconds - gone), self.time)
             self._time_limit = watch
             if watch is not None and self.state == "running":
                 watch.arm(lambda: self.interrupt("seconds"))
@@ -138,7 +141,7 @@ class Running:
         except Interrupted:
             outcome = Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted")
         except BaseException as error:  # noqa: BLE001  the end of a thread: what is not said here is lost
-            outcome = self.session.outcome(None, error, time.perf_counter() - self.started)
+            outcome = self.session.outcome(None, error, self.time() - self.started)
         self._finish(outcome)
 
     def _finish(self, outcome: Outcome) -> None:
@@ -260,7 +263,7 @@ class Pump:
     def _serve_once(self, running: Running, interrupted: bool) -> None:
         self._hand_out()
         if running.state == "compiling" and self._on_compiling is not None:
-            elapsed = time.perf_counter() - running.started
+            elapsed = running.time() - running.started
             if elapsed > COMPILING_SECONDS:
                 self._on_compiling(elapsed)
         if self._on_tick is not None:
@@ -332,7 +335,8 @@ def start(
         return run(session, invoke, invoke_args)
 
     worker = Worker(f"wasilab {module.name}"[:60])
-    time_limit = TimeLimit(session.limits.seconds) if session.limits.seconds is not None else None
+    seconds = session.limits.seconds
+    time_limit = None if seconds is None else TimeLimit(seconds, lambda: host.run_time() / 1e9)
     running = Running(session, task, worker, time_limit)
     running.on_done(worker.end)
     if time_limit is not None:

@@ -127,6 +127,8 @@ class Prepared:
             raise
         if self.live is not None:
             self.live.host = self.host
+        if self.questions is not None:
+            self.host.run_time = self.questions.time
         self._note_the_folders()
         self.recorder: Recorder | None = None
         if options.trace:
@@ -161,7 +163,7 @@ class Prepared:
         if not grants.ask:
             return held
         pump.questions = self.questions = live_grants.questions.Questions(self.interrupt, listeners.on_asked)
-        there = listeners.on_question is not None or listeners.on_asked is not None
+        there = listeners.decide is not None or listeners.on_asked is not None
         self.asking = live_grants.ask.Asking(self.questions.decide if there else None, self.name)
         return live_grants.stand_ins.stand_ins(
             self.asking,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -93,7 +92,7 @@ class Run:
     def seconds(self) -> float:
         """Seconds that it took; those until now, while it runs."""
         outcome = self._outcome or self._running.outcome
-        return outcome.seconds if outcome is not None else time.perf_counter() - self._running.started
+        return outcome.seconds if outcome is not None else self._running.time() - self._running.started
 
     @property
     def exit_code(self) -> int:

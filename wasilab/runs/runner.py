@@ -41,6 +41,7 @@ def run(
     on_compiling: Callable[[float], object] | None = None,
     on_tick: Callable[[], object] | None = None,
     on_question: live_grants.questions.Reader | None = None,
+    decide: live_grants.ask.Decider | None = None,
     on_asked: Callable[[live_grants.ask.Question | None], object] | None = None,
     detach: bool = False,
     raw: bool = True,
@@ -59,16 +60,19 @@ def run(
     `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that is
     still running; each of its grants has a switch, `run.live.revoke("/data")`.
 
-    Where `grants.ask` is set, `on_question(prompt)` returns what the person typed, in the calling thread; or
-    `on_asked(question)` is told of each question, on the guest's thread, and `run.answer(...)` answers it.
-    Without either there is nobody to ask, and what was not granted is refused.
+    Where `grants.ask` is set, `decide(question)` returns the answer, in the calling thread, or `on_question(prompt)`
+    what the person typed; or `on_asked(question)` is told of each question, on the guest's thread, and
+    `run.answer(...)` answers it. Without any of them there is nobody to ask, and what was not granted is refused. The
+    time that a person takes is not time of the run.
 
     An interrupt (Ctrl-C, the notebook's stop button) ends the run, not the caller: see `Run.outcome`. Raises
     `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
     """
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
     options = RunOptions(name, invoke, preloads, trace, stacks, snaplen, spool, raw)
-    listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, on_question, on_asked)
+    if decide is None and on_question is not None:
+        decide = live_grants.questions.by_line(on_question)
+    listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, decide, on_asked)
     return start_run(load_program(program), args, grants or Grants(), options, listeners, detach=detach)
 
 

@@ -7,7 +7,8 @@ argument (`preview1/`). No guest memory here, no engine, no trace.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..capabilities.clocks import Clocks
@@ -96,6 +97,9 @@ class Host:
         self.most_names = max_names if max_names is not None else UNBOUNDED
         """Names that the whole run may add; it may be changed while the guest runs."""
         self.max_io = max_io
+        self.run_time: Callable[[], int] = time.perf_counter_ns
+        """The time, in ns, that calls and the run are measured by. In ask mode a clock stands here that does not move
+        while a person is asked."""
         self.notes: list[str] = []
         """Remarks on the run although no call failed, such as names left out of a listing."""
         self.links = LeftLinks()

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
+from ...grants import live
 from ...module.module import Module
 from ...text.palette import Palette
 
@@ -95,6 +96,10 @@ class Frontend(Protocol):
 
     def read_line(self, prompt: str = "") -> str | None:
         """A line from the person, without its newline; None at the end of input, or where nobody can be asked."""
+
+    def asker(self) -> live.ask.Decider | None:
+        """Who answers the questions of a run in ask mode; None where nobody can be asked. Call it before the guest
+        begins: there may be something to say first."""
 
     def find(self, name: str) -> Module | None:
         """The module kept under a name, or None."""

@@ -109,7 +109,7 @@ def run_once(
                 on_input=frontend.read_line,
                 own_stdin=frontend.own_stdin,
                 on_compiling=lambda seconds: busy.tick(),
-                on_question=frontend.read_line,
+                decide=frontend.asker() if grants.ask else None,
             )
     finally:
         if streams is not None:

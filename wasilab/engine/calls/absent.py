@@ -6,7 +6,6 @@ the flag NOSYS, whatever it answers.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +53,7 @@ def absent_function(
         return [given & 0xFFFFFFFF if isinstance(given, int) else 0 for given in arguments[1:5]]
 
     def absent(*arguments: Any) -> Any:
-        start = time.perf_counter_ns()
+        start = failed_calls.now()
         try:
             words = [*words_of(arguments), 0, 0, 0, 0][:4]
             caller = arguments[1 if raw else 0]

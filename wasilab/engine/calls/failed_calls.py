@@ -7,7 +7,6 @@ No exception may leave a callback (`raw.py`): it would corrupt the process. So e
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -57,6 +56,8 @@ class FailedCalls:
         flags: int = 0,
     ) -> None:
         self._host = host
+        self.now = host.run_time
+        """The time that calls are measured by, in ns."""
         self._stop = stop
         self._memory = memory
         self._recorder = recorder
@@ -72,7 +73,7 @@ class FailedCalls:
     ) -> int:  # fmt: skip
         """The errno of a call that raised `error`; `ENDS` when the guest is to end, with the cause in `Stop`.
 
-        `start` is when it began (perf_counter_ns). `descriptor` and `path` are what had been decoded of its arguments,
+        `start` is when it began (`Host.run_time`). `descriptor` and `path` are what had been decoded of its arguments,
         `words` all of them as 32-bit words.
         """
         try:
@@ -121,7 +122,7 @@ class FailedCalls:
         """Record a call that failed or did not return; nothing where the run is not traced."""
         if self._write is None or self._recorder is None:
             return
-        took = time.perf_counter_ns() - start
+        took = self.now() - start
         payload = None
         if reason or aux or len(words) > RECORD_WORDS:
             index = self._recorder.intern_reason(reason, need) if reason else 0

@@ -14,7 +14,6 @@ Not here: what a call does (`wasi/`), the source of a trampoline (`codegen.py`),
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
@@ -207,7 +206,7 @@ class Link:
     def _call_globals(self, caller_of: Callable[[Any], Any]) -> dict[str, Any]:
         """The values of the upper-case names in a trampoline, but those of its record (see `record_globals`)."""
         return {
-            "now": time.perf_counter_ns,
+            "now": self.host.run_time,
             "HOST": self.host,
             "MEMORY": self.memory,
             "MAX_IO": self.host.max_io,

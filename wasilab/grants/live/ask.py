@@ -69,7 +69,7 @@ class Question:
     @property
     def prompt(self) -> str:
         """The question with its answers, for an input box."""
-        return f"{self}. Allow it [o]nce, for the [r]un, [d]eny, deny [a]ll? "
+        return f"{self}. Allow it [o]nce, for the [r]un, [d]eny, deny [a]ll? (? for help) "
 
 
 Decider = Callable[[Question], "Answer | None"]

@@ -24,7 +24,7 @@ class Listeners(NamedTuple):
     own_stdin: Callable[[Interrupt], File | None] | None = None
     on_compiling: Callable[[float], object] | None = None
     on_tick: Callable[[], object] | None = None
-    on_question: live.questions.Reader | None = None
+    decide: live.ask.Decider | None = None
     on_asked: Callable[[live.ask.Question | None], object] | None = None
 
 
@@ -44,8 +44,8 @@ class ServedPump(Pump):
 
     def _tick(self) -> None:
         listeners = self._listeners
-        if self.questions is not None and listeners.on_question is not None:
-            self.questions.serve(listeners.on_question)
+        if self.questions is not None and listeners.decide is not None:
+            self.questions.serve(listeners.decide)
         if listeners.on_tick is not None:
             listeners.on_tick()
 

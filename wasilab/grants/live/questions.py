@@ -1,19 +1,53 @@
 """Where a question waits for its answer: asked on the guest's thread, answered on the one that has the person.
 
-A blocking run answers from its pump (`Questions.serve`, called every tick by the thread that started it, asks in the
-input box); a detached one is answered by the panel's buttons (`Questions.answer`). Stopping the run ends the waiting.
+A blocking run answers from its pump (`Questions.serve`, called every tick by the thread that started it); a detached
+one is answered by the panel's buttons (`Questions.answer`). Stopping the run ends the waiting. The time that a person
+takes is not time of the run: `RunTime` stands still meanwhile.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ...capabilities.waiting import Interrupt, wait_any
-from .ask import KEYS, Answer, Question
+from .ask import KEYS, Answer, Decider, Question
 
 Reader = Callable[[str], "str | None"]
 """Shows a prompt and returns a typed line; None at the end of input, or where there is nobody."""
+
+HELP = """\
+  o, y  allow it once
+  r     allow it for the rest of the run
+  d, n  deny it; the same thing is not asked for again
+  a     deny it, and all that is asked for from now on
+"""
+
+
+class RunTime:
+    """The time of a run, in ns, as `time.perf_counter_ns`; it stands still while a person is waited for."""
+
+    def __init__(self) -> None:
+        self._lost = 0
+        self._since: int | None = None
+
+    def __call__(self) -> int:
+        since = self._since
+        return (time.perf_counter_ns() if since is None else since) - self._lost
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stand still. One pause at a time."""
+        self._since = since = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            lost = time.perf_counter_ns() - since
+            # In this order a reader in between sees a moment too early, never one too late.
+            self._lost += lost
+            self._since = None
 
 
 class Questions:
@@ -24,6 +58,8 @@ class Questions:
     """
 
     def __init__(self, interrupt: Interrupt, on_question: Callable[[Question | None], object] | None = None) -> None:
+        self.time = RunTime()
+        """The time of the run, without that of its questions."""
         self._interrupt = interrupt
         self._on_question = on_question
         self._lock = threading.Lock()
@@ -42,9 +78,10 @@ class Questions:
         with self._lock:
             self._question, self._answer, self._bell = question, None, bell
         try:
-            if self._on_question is not None:
-                self._on_question(question)
-            wait_any((bell.fileno(),), (), None, self._interrupt)
+            with self.time.paused():
+                if self._on_question is not None:
+                    self._on_question(question)
+                wait_any((bell.fileno(),), (), None, self._interrupt)
             return self._answer
         finally:
             with self._lock:
@@ -62,22 +99,35 @@ class Questions:
             self._bell.set()
             return True
 
-    def serve(self, read: Reader) -> None:
-        """Put the waiting question, if there is one, to the person through `read`; asks again until it is answered."""
+    def serve(self, decide: Decider) -> None:
+        """Put the waiting question, if there is one, to the person behind `decide`."""
         question = self._question
-        if question is None:
-            return
+        if question is not None:
+            self.answer(decide(question), question.number)
+
+
+def by_line(read: Reader) -> Decider:
+    """A person who types a line for each question; asked again until the line is an answer."""
+
+    def decide(question: Question) -> Answer | None:
         prompt = question.prompt
         while True:
             line = read(prompt)
             if line is None:
-                self.answer(None, question.number)
-                return
+                return None
             answer = parse(line)
             if answer is not None:
-                self.answer(answer, question.number)
-                return
-            prompt = f"{line.strip()[:20]!r} is no answer; type o, r, d or a. {question.prompt}"
+                return answer
+            prompt = f"{explanation(line)}{question.prompt}"
+
+    return decide
+
+
+def explanation(line: str) -> str:
+    """What to say to a line that is not an answer: the help that it asks for, or that it is none. Ends in a newline."""
+    if line.strip().lower() in ("h", "help", "?"):
+        return HELP
+    return f"{line.strip()[:20]!r} is not an answer: type o, r, d or a, or ? for help\n"
 
 
 def parse(line: str) -> Answer | None:
@@ -87,5 +137,8 @@ def parse(line: str) -> Answer | None:
     return words.get(word)
 
 
-_SHORT = {"once": Answer.ONCE, "run": Answer.RUN, "for the run": Answer.RUN, "all": Answer.DENY_ALL}
-"""The words whose first letters the question puts into brackets."""
+_SHORT = {
+    "y": Answer.ONCE, "yes": Answer.ONCE, "once": Answer.ONCE, "run": Answer.RUN, "for the run": Answer.RUN,
+    "n": Answer.DENY, "no": Answer.DENY, "all": Answer.DENY_ALL,
+}  # fmt: skip
+"""What else a person may type: the words whose first letters the question has in brackets, yes and no."""

@@ -10,10 +10,11 @@ from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
-from ... import views
+from ... import commands, panels, views
 from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
 from ...commands.line.frontend import Busy, FrontendKind
+from ...grants import live
 from ...module.module import Module
 from ...text.compiler_text import html as painted
 from ...text.escape import html_text
@@ -101,6 +102,18 @@ class NotebookFrontend:
             return input(prompt)
         except (EOFError, StdinNotImplementedError):
             return None
+
+    def asker(self) -> live.ask.Decider | None:
+        """Buttons in the page where it can show them, else the input box; the terminal itself in a terminal."""
+        if in_kernel():
+            from IPython.display import display
+
+            return panels.question.NotebookPerson(live.questions.by_line(self.read_line), display)
+        person = commands.terminal_questions.TerminalPerson(commands.terminal_questions.drawn_word())
+        if not person.is_there():
+            return live.questions.by_line(self.read_line)
+        self.note(person.introduction())
+        return person
 
     def find(self, name: str) -> Module | None:
         kept = self.session.kept.get(name)

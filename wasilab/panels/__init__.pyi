@@ -1,0 +1,1 @@
+from . import question as question

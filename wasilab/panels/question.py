@@ -1,0 +1,111 @@
+"""A question of ask mode in a cell: buttons, while the cell that runs the guest is still busy.
+
+The front end has to reach the kernel meanwhile. JupyterLab does since 4.4, through a subshell of the kernel (Jupyter
+Enhancement Proposal 91). Whether it can is found out: the widget says when it is shown, and where that is not heard
+within a few seconds the question is asked in the input box.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ..grants.live.ask import Answer, Decider, Question
+from ..text.escape import html_text
+
+SHOWN_SECONDS = 4.0
+"""How long the widget has to say that it is shown."""
+TOO_SOON = 0.3
+"""Seconds after it is shown in which a click is no answer."""
+_WAIT = 0.05
+
+
+@cache
+def _script() -> str:
+    return files(__package__).joinpath("question.js").read_text(encoding="utf-8")
+
+
+class QuestionButtons(anywidget.AnyWidget):
+    """The question in the page (`question.js`), with a button for each answer; none of them is the default."""
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    question = traitlets.Unicode("").tag(sync=True)
+    answers = traitlets.List(traitlets.Unicode()).tag(sync=True)
+
+    def __init__(self, question: Question) -> None:
+        self.given: Answer | None = None
+        self.shown_at: float | None = None
+        self.settled = threading.Event()
+        super().__init__(
+            _esm=_script(), question=str(question), answers=[answer.value.capitalize() for answer in Answer]
+        )
+        self.on_msg(self.take)
+        # ipykernel 7.4 hands what comes back on a comm to the shell that last wrote to it: the one that runs the cell.
+        # Without this note of its own, the message goes where the front end sends it, to a subshell that is free.
+        if hasattr(self.comm, "_reply_subshell_id"):
+            del self.comm._reply_subshell_id
+
+    def take(self, _widget: object, content: object, _buffers: object) -> None:
+        """A message from the page: that it is shown, or an answer. Anything else is ignored."""
+        if not isinstance(content, dict):
+            return
+        if content.get("shown") and self.shown_at is None:
+            self.shown_at = time.monotonic()
+        index = content.get("answer")
+        if type(index) is not int or self.shown_at is None or not 0 <= index < len(Answer):
+            return
+        if self.given is None and time.monotonic() - self.shown_at >= TOO_SOON:
+            self.given = list(Answer)[index]
+            self.settled.set()
+
+
+class NotebookPerson:
+    """Answers questions by buttons where the front end can show them, else through `otherwise`.
+
+    `display`: IPython's function of that name.
+    """
+
+    def __init__(self, otherwise: Decider, display: Callable[..., Any]) -> None:
+        self._otherwise = otherwise
+        self._display = display
+        self._buttons = True
+
+    def __call__(self, question: Question) -> Answer | None:
+        """The answer; None where nobody can be asked. Call it on the thread that runs the cell."""
+        if self._buttons:
+            answer = self._click(question)
+            if answer is not None:
+                return answer
+            self._buttons = False
+        return self._otherwise(question)
+
+    def _click(self, question: Question) -> Answer | None:
+        """The answer that was clicked; None where the front end does not show the buttons."""
+        widget = QuestionButtons(question)
+        said = ""
+        bundle: Any = widget._repr_mimebundle_()
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        handle = self._display(data, raw=True, display_id=True)
+        try:
+            patience = time.monotonic() + SHOWN_SECONDS
+            while widget.shown_at is None and time.monotonic() < patience:
+                widget.settled.wait(_WAIT)
+            if widget.shown_at is None:
+                return None
+            said = "not answered"
+            while not widget.settled.wait(_WAIT):  # in short steps: an interrupt is heard between two
+                pass
+            assert widget.given is not None
+            said = widget.given.value
+            return widget.given
+        finally:
+            text = f"{question}: {said}" if said else ""
+            handle.update({"text/plain": text, "text/html": f"<p>{html_text(text)}</p>"}, raw=True)
+            widget.close()
