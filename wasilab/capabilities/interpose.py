@@ -48,6 +48,31 @@ class Gate(Protocol):
         """Do `operation` on `thing`, or refuse it."""
 
 
+class PassThrough(Protocol):
+    """What is known of a gate that, while it is open, passes every operation on as it is: then whoever wants to save
+    the detour may work on the thing itself (`look_through`)."""
+
+    def is_open(self) -> bool:
+        """Whether every operation passes now."""
+        ...
+
+    def behind(self, thing: object) -> object:
+        """What stands behind the gate now; `thing` is what it was made for."""
+        ...
+
+    def as_now(self) -> PassThrough:
+        """The gate of what is opened through this one now, which is the same for ever; equal ones are one gate."""
+        ...
+
+    def wrap(self, thing: T) -> T:
+        """`thing` as it is when it is opened through this gate now."""
+        ...
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Call `changed` after every change of the above, in the thread that makes it and before that goes on."""
+        ...
+
+
 def perform(thing: Any, operation: str, *args: Any) -> Any:
     """Do it: `thing.operation(*args)`."""
     return getattr(thing, operation)(*args)
@@ -56,12 +81,13 @@ def perform(thing: Any, operation: str, *args: Any) -> Any:
 class _Interposed(Uncopyable):
     """An object whose operations all go through a gate; its subclasses get theirs from the lists above."""
 
-    __slots__ = ("_gate", "_name", "_thing")
+    __slots__ = ("_gate", "_name", "_pass_through", "_thing")
 
     def __init__(self, thing: Any, gate: Gate, name: str) -> None:
         self._thing = thing
         self._gate = gate
         self._name = name
+        self._pass_through: PassThrough | None = None
 
     def __repr__(self) -> str:
         return f"{self._name}({self._thing!r})"
@@ -170,15 +196,31 @@ for _, _kind, _names in _KINDS:
             setattr(_kind, _operation, _through_the_gate(_operation))
 
 
-def interpose(thing: T, gate: Gate, name: str = "interposed") -> T:
+def interpose(thing: T, gate: Gate, name: str = "interposed", pass_through: PassThrough | None = None) -> T:
     """An object of the same kind as `thing` whose every operation goes through `gate`; `name` shows in its repr.
 
-    Raises `TypeError` for what is not a capability.
+    `pass_through` says that the gate only passes on, and when. Raises `TypeError` for what is not a
+    capability.
     """
     for operation, kind, _ in _KINDS:
         if hasattr(thing, operation):
-            return cast(T, kind(thing, gate, name))
+            made = kind(thing, gate, name)
+            made._pass_through = pass_through
+            return cast(T, made)
     raise TypeError(
         f"{thing!r} is not a capability: it lacks the operations of a directory, file, clock, random source, strings "
         "or socket"
     )
+
+
+def look_through(thing: object) -> tuple[object, list[PassThrough]]:
+    """The thing itself behind gates that only pass on, and these gates, the outermost first.
+
+    It may be worked on directly while all of them are open. Behind a gate of another kind nothing is seen: then the
+    interposed object is what is returned.
+    """
+    gates: list[PassThrough] = []
+    while isinstance(thing, _Interposed) and thing._pass_through is not None:
+        gates.append(thing._pass_through)
+        thing = thing._pass_through.behind(thing._thing)
+    return thing, gates

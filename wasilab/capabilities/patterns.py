@@ -240,9 +240,10 @@ class Switch:
     A subclass may refuse some operations only: it overrides `check` and sets `restricted` while it refuses any.
     """
 
-    __slots__ = ("reason", "restricted", "revoked")
+    __slots__ = ("_watchers", "reason", "restricted", "revoked")
 
     def __init__(self, reason: str = "it was granted, then taken back") -> None:
+        self._watchers: list[Callable[[], object]] = []
         self.revoked = False
         self.restricted = False
         """Whether `check` has to be asked: mostly one test of this is all that an operation costs."""
@@ -252,10 +253,22 @@ class Switch:
     def __call__(self) -> None:
         """Revoke."""
         self.revoked = self.restricted = True
+        self.changed()
 
     def restore(self) -> None:
         """Let it work again."""
         self.revoked = self.restricted = False
+        self.changed()
+
+    def watch(self, watcher: Callable[[], object]) -> None:
+        """Call `watcher` whenever it is switched, before `switch()` and its like return."""
+        if watcher not in self._watchers:
+            self._watchers.append(watcher)
+
+    def changed(self) -> None:
+        """Tell the watchers; for a subclass that sets `restricted`."""
+        for watcher in list(self._watchers):
+            watcher()
 
     def check(self, operation: str, args: tuple[Any, ...] = ()) -> None:
         """Raise `Refused` (EPERM, by REVOKED) if revoked."""
@@ -308,9 +321,32 @@ def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
         if switch.restricted and operation != "close":
             switch.check(operation, args)
         result = getattr(inner, operation)(*args)
-        return interpose(result, gate, "membrane") if operation in OPENING else result
+        return interpose(result, gate, "membrane", passes) if operation in OPENING else result
 
-    return interpose(thing, gate, "membrane"), switch
+    passes = Membrane(switch)
+    return interpose(thing, gate, "membrane", passes), switch
+
+
+@dataclass(frozen=True)
+class Membrane:
+    """What `look_through` knows of the gate of a membrane (`interpose.PassThrough`)."""
+
+    switch: Switch
+
+    def is_open(self) -> bool:
+        return not self.switch.restricted
+
+    def behind(self, thing: object) -> object:
+        return thing
+
+    def as_now(self) -> Membrane:
+        return self
+
+    def wrap(self, thing: T) -> T:
+        return membrane(thing, self.switch)[0]
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        self.switch.watch(changed)
 
 
 def ask(thing: T, decide: Callable[[str], bool], what: str) -> T:

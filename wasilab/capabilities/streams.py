@@ -273,6 +273,32 @@ class CallbackOutput(BaseFile):
         self._flags = flags
 
 
+class CollectedOutput(CallbackOutput):
+    """An output whose bytes may first be collected by whoever writes in its place (engine/native).
+
+    `fn` must take whatever it is given, at any time, raise nothing, and not wait: what it is given together may have
+    been written in many calls. The guest is told that a write has succeeded before `fn` sees it.
+    """
+
+    def __init__(self, fn: Callable[[bytes], object]) -> None:
+        super().__init__(fn)
+        self.collector: Callable[[], object] | None = None
+        """Hands what has been collected to `take`, in the order in which it was written."""
+
+    def write(self, buffers: Buffers) -> int:
+        self.flush()
+        return super().write(buffers)
+
+    def flush(self) -> None:
+        """Bring in what has been collected until now; from any thread."""
+        if self.collector is not None:
+            self.collector()
+
+    def take(self, data: bytes) -> None:
+        """Take bytes that were collected."""
+        super().write([memoryview(data)])
+
+
 class Discard(BaseFile):
     """An output that drops everything, as /dev/null does."""
 

@@ -7,7 +7,7 @@ must not grow in between, so `GivenStrings` refuses the second call if they were
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, runtime_checkable
 
 from .refusal import DeniedBy, Refused
@@ -33,6 +33,8 @@ class GivenStrings:
     def __init__(self, strings: Iterable[bytes] = ()) -> None:
         self._strings: tuple[bytes, ...] = ()
         self._announced: tuple[bytes, ...] | None = None
+        self.before_change: Callable[[], object] | None = None
+        """Called by `put` while the former strings are still given."""
         self.put(strings)
 
     def put(self, strings: Iterable[bytes]) -> None:
@@ -41,7 +43,13 @@ class GivenStrings:
         for text in given:
             if b"\0" in text:
                 raise ValueError(f"{text!r} holds a NUL byte, which ends a string for the guest; remove it")
+        if self.before_change is not None:
+            self.before_change()
         self._strings = given
+
+    def current(self) -> tuple[bytes, ...]:
+        """The strings as they are now, for their owner: nothing is announced by looking."""
+        return self._strings
 
     def sizes(self) -> tuple[int, int]:
         strings = self._announced = self._strings

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
+from collections.abc import Callable
 
 from ..paths import Resolved, check_link_text, escape, fail
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
@@ -46,6 +47,8 @@ class HostFolder(Uncopyable):
         self.name = name
         self.writable = writable
         self._granted = granted
+        self.before_close: Callable[[], object] | None = None
+        """As `HostFile.before_close`; for a folder that the guest opened."""
         self.hidden_names: list[str] = []
         """The names that the last `list()` left out because they are not UTF-8, which no WASI program could use."""
 
@@ -55,6 +58,11 @@ class HostFolder(Uncopyable):
         return len(self.hidden_names)
 
     # -- for wasilab itself, not for a guest ------------------------------------------------------------------------
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of this process; -1 once it is closed."""
+        return self._fd
 
     def reopened(self, *, writable: bool) -> HostFolder:
         """The same open folder once more, with a descriptor of its own."""
@@ -178,18 +186,7 @@ class HostFolder(Uncopyable):
         return HostFolder(fd, f"{self.name}/...", writable=self.writable)
 
     def _open_file(self, found: Resolved[int], how: OpenHow, path: str, new: bool) -> HostFile:
-        access = (os.O_RDWR if how.read else os.O_WRONLY) if how.write else os.O_RDONLY
-        flags = (
-            _ALWAYS
-            | access
-            | (os.O_CREAT if how.create else 0)
-            | (os.O_EXCL if how.exclusive else 0)
-            | (os.O_TRUNC if how.truncate else 0)
-            | (os.O_APPEND if how.append else 0)
-            | (os.O_DSYNC if how.dsync else 0)
-            | (os.O_SYNC if how.sync or how.rsync else 0)
-        )
-        fd = os.open(found.name, flags, 0o666, dir_fd=found.parent)
+        fd = os.open(found.name, open_flags(how), 0o666, dir_fd=found.parent)
         try:  # it may have been replaced since the look-up: check what was opened
             leave_some(fd)
             st = os.fstat(fd)
@@ -339,6 +336,8 @@ class HostFolder(Uncopyable):
 
     def close(self) -> None:
         if not self._granted:
+            if self.before_close is not None:
+                self.before_close()
             self._release()
 
     def _release(self) -> None:
@@ -351,6 +350,21 @@ class HostFolder(Uncopyable):
 
     def __repr__(self) -> str:
         return f"<folder {self.name!r}{'' if self.writable else ', read-only'}>"
+
+
+def open_flags(how: OpenHow) -> int:
+    """The flags of openat(2) with which a regular file is opened."""
+    access = (os.O_RDWR if how.read else os.O_WRONLY) if how.write else os.O_RDONLY
+    return (
+        _ALWAYS
+        | access
+        | (os.O_CREAT if how.create else 0)
+        | (os.O_EXCL if how.exclusive else 0)
+        | (os.O_TRUNC if how.truncate else 0)
+        | (os.O_APPEND if how.append else 0)
+        | (os.O_DSYNC if how.dsync else 0)
+        | (os.O_SYNC if how.sync or how.rsync else 0)
+    )
 
 
 def _special(path: str) -> Refused:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..paths import fail
@@ -84,6 +85,11 @@ def _ceiling() -> int:
 _known_ceiling = _ceiling()
 
 
+def most_descriptors() -> int:
+    """The number from which on a descriptor of this process is no guest's (see `leave_some`)."""
+    return _known_ceiling
+
+
 def leave_some(fd: int) -> None:
     """Raise EMFILE (`Refused`, by QUOTA) if `fd`, opened for a guest, is one of the process's last; close it then.
 
@@ -110,7 +116,7 @@ class HostFile(Uncopyable):
     """
 
     filetype = FileType.REGULAR_FILE
-    __slots__ = ("_fd", "_flags", "_how", "_writable", "created")
+    __slots__ = ("_fd", "_flags", "_how", "_writable", "before_close", "created")
 
     def __init__(self, fd: int, how: OpenHow, writable: bool, created: bool = False) -> None:
         self._fd = fd
@@ -119,6 +125,18 @@ class HostFile(Uncopyable):
         self._writable = writable
         self._how = how
         self._flags: FileFlags | None = None  # as in `how` until asked for: opening is hot
+        self.before_close: Callable[[], object] | None = None
+        """Called before the descriptor is closed, by whoever uses it in place of these methods; must not raise."""
+
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of this process; -1 once it is closed. Its position is the file's."""
+        return self._fd
+
+    @property
+    def how(self) -> OpenHow:
+        """How it was opened."""
+        return self._how
 
     def read(self, buffers: Buffers) -> int:
         return os.readv(self._fd, buffers)
@@ -198,6 +216,8 @@ class HostFile(Uncopyable):
         return max(0, os.fstat(self._fd).st_size - self.tell())
 
     def close(self) -> None:
+        if self.before_close is not None:
+            self.before_close()
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

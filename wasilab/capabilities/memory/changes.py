@@ -110,7 +110,7 @@ class Baseline:
         for path, node in walk_nodes(self.root):
             self.paths[path] = node
             if isinstance(node, FileNode):
-                node.data = self.contents[node] = bytes(node.data)  # the same object until the file is written to
+                self.contents[node] = node.frozen_data()
 
     def changes(self, apply: Callable[[Changes], None] | None = None) -> Changes:
         """What differs now; `apply` writes changes to where the tree was copied from."""

@@ -172,14 +172,16 @@ class MemDir:
         it when the run is over: the tree may serve another run, whose times are not that clock's.
         """
         tree = self._tree
-        tree.now, tree.device = now, device
+        tree.tell_time_by(now)
+        tree.device = device
         start = now()
         for node in [self._node, *(node for _, node in walk_nodes(self._node))]:
             node.atim = node.mtim = node.ctim = start
 
         def end() -> None:
             if tree.now is now:  # unless a later run has taken it over meanwhile
-                tree.now, tree.device = time.time_ns, tree.own_device
+                tree.tell_time_by(time.time_ns)
+                tree.device = tree.own_device
 
         return end
 

@@ -11,6 +11,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from ..paths import fail
 from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
@@ -25,6 +26,28 @@ _LAST_OFFSET = 2**63 - 1
 _devices = itertools.count(0x57415349)
 
 
+class Quota:
+    """The bytes that all files of a tree take together, and may take.
+
+    Whoever reads and writes files in place of `MemFile` puts an object of the same kind here (`engine/native`).
+    """
+
+    __slots__ = ("most", "real", "used")
+
+    def __init__(self, most: int) -> None:
+        self.used = 0
+        self.most = most
+        self.real = True
+        """Whether the tree's times are the machine's."""
+
+    def take(self, size: int) -> bool:
+        """Take `size` bytes, or give them back where it is negative; False if there are no more."""
+        if size > 0 and self.used + size > self.most:
+            return False
+        self.used += size
+        return True
+
+
 class MemTree:
     """One tree: its device number, the quota that all its files share, and its source of times.
 
@@ -34,15 +57,29 @@ class MemTree:
     def __init__(self, max_bytes: int, max_names: int) -> None:
         self.device = self.own_device = next(_devices)
         self.now: Callable[[], int] = time.time_ns
-        self.max_bytes = max_bytes
+        self.quota = Quota(max_bytes)
         self.max_names = max_names
-        self.used_bytes = 0
         self.used_names = 0
         self.numbers = itertools.count(1)  # of inodes
 
+    @property
+    def max_bytes(self) -> int:
+        """The bytes that its files may take."""
+        return self.quota.most
+
+    @property
+    def used_bytes(self) -> int:
+        """The bytes that its files take."""
+        return self.quota.used
+
+    def tell_time_by(self, now: Callable[[], int]) -> None:
+        """Let times come from `now` (ns since the epoch)."""
+        self.now = now
+        self.quota.real = now is time.time_ns
+
     def charge(self, size: int) -> None:
         """Take `size` bytes of the quota; `Refused` (ENOSPC, by QUOTA) if there are no more."""
-        if size > 0 and self.used_bytes + size > self.max_bytes:
+        if not self.quota.take(size):
             raise Refused(
                 errno.ENOSPC,
                 f"the in-memory folder is full: {size} more bytes than the {self.used_bytes} in use would exceed its "
@@ -50,7 +87,6 @@ class MemTree:
                 DeniedBy.QUOTA,
                 Need(NeedKind.QUOTA, limit="max_bytes"),
             )
-        self.used_bytes += size
 
     def charge_name(self, node: Node) -> None:
         """Take one name of the quota, for `node`."""
@@ -79,10 +115,15 @@ class Node:
 
     def touch(self) -> None:
         """Its contents changed: mtim and ctim are now."""
+        self.note_time()
         self.mtim = self.ctim = self.tree.now()
+
+    def note_time(self) -> None:
+        """Take over the time of a change that was made elsewhere; before its times are read or set."""
 
     def set_times(self, atim: int | None, mtim: int | None) -> None:
         """Set its times; ctim is now."""
+        self.note_time()
         self.atim = self.atim if atim is None else atim
         self.mtim = self.mtim if mtim is None else mtim
         self.ctim = self.tree.now()
@@ -92,7 +133,24 @@ class Node:
 
     def stat(self) -> Stat:
         """Its attributes."""
+        self.note_time()
         return Stat(self.tree.device, self.ino, self.filetype, self.nlink, self.size(), self.atim, self.mtim, self.ctim)
+
+
+class SharedData(Protocol):
+    """The bytes of one file as they are shared with whoever reads and writes them in place of `MemFile`."""
+
+    def show(self, data: bytes) -> None:
+        """The file's bytes are these, and are not written to."""
+        ...
+
+    def writable(self, data: bytes) -> bytearray:
+        """A copy of the file's bytes that can be changed in place, by both: a `bytearray` as far as it is used here."""
+        ...
+
+    def take_touched(self) -> int:
+        """When it was last written to by the other one, ns since the epoch; 0 if that is known already."""
+        ...
 
 
 class FileNode(Node):
@@ -102,7 +160,7 @@ class FileNode(Node):
     folder costs its size once, and what was never written to is known by identity.
     """
 
-    __slots__ = ("data", "opens")
+    __slots__ = ("data", "opens", "shared")
     filetype = FileType.REGULAR_FILE
 
     def __init__(self, tree: MemTree, data: bytes = b"") -> None:
@@ -110,13 +168,27 @@ class FileNode(Node):
         tree.charge(len(data))
         self.data: bytes | bytearray = data
         self.opens = 0
+        self.shared: SharedData | None = None
 
     def writable_data(self) -> bytearray:
         """Its bytes to change in place."""
         data = self.data
-        if type(data) is not bytearray:
-            data = self.data = bytearray(data)
+        if isinstance(data, bytes):
+            data = self.data = bytearray(data) if self.shared is None else self.shared.writable(data)
         return data
+
+    def frozen_data(self) -> bytes:
+        """Its bytes; the same object is its `data` until it is changed."""
+        data = self.data = bytes(self.data)
+        if self.shared is not None:
+            self.shared.show(data)
+        return data
+
+    def note_time(self) -> None:
+        if self.shared is not None:
+            touched = self.shared.take_touched()
+            if touched:
+                self.mtim = self.ctim = touched
 
     def size(self) -> int:
         return len(self.data)
@@ -184,6 +256,7 @@ class DirNode(Node):
             self.nlink += 1
         else:
             node.nlink += 1
+            node.note_time()
             node.ctim = self.mtim
 
     def check_new(self, name: str, node: Node) -> None:
@@ -220,6 +293,7 @@ class DirNode(Node):
             self.nlink -= 1
         else:
             node.nlink -= 1
+            node.note_time()
             node.ctim = self.mtim
         node.dropped()
 
@@ -233,11 +307,20 @@ class DirNode(Node):
         return False
 
 
+class Cursor:
+    """The position of an open file in memory, an object of its own so that it can be shared."""
+
+    __slots__ = ("position",)
+
+    def __init__(self) -> None:
+        self.position = 0
+
+
 class MemFile:
     """An open file in memory, with a position of its own. Reading leaves atim alone (a noatime mount)."""
 
     filetype = FileType.REGULAR_FILE
-    __slots__ = ("_flags", "_node", "_open", "_position", "_read", "_writable", "_write", "created")
+    __slots__ = ("_cursor", "_flags", "_node", "_open", "_read", "_writable", "_write", "created")
 
     def __init__(self, node: FileNode, how: OpenHow, writable: bool, created: bool = False) -> None:
         self._node = node
@@ -247,13 +330,19 @@ class MemFile:
         self._write = how.write
         self._writable = writable
         self._flags = FileFlags(how.append, how.nonblock, how.dsync, how.rsync, how.sync)
-        self._position = 0
+        self._cursor = Cursor()
         self._open = True
         node.opens += 1
 
+    def share(self, cursor: Cursor) -> FileNode:
+        """Keep the position in `cursor` from now on; returns the file that it is the position in."""
+        cursor.position = self._cursor.position
+        self._cursor = cursor
+        return self._node
+
     def read(self, buffers: Buffers) -> int:
-        done = self.pread(buffers, self._position)
-        self._position += done
+        done = self.pread(buffers, self._cursor.position)
+        self._cursor.position += done
         return done
 
     def pread(self, buffers: Buffers, offset: int) -> int:
@@ -277,9 +366,9 @@ class MemFile:
 
     def write(self, buffers: Buffers) -> int:
         if self._flags.append:
-            self._position = len(self._node.data)
-        done = self._write_at(buffers, self._position)
-        self._position += done
+            self._cursor.position = len(self._node.data)
+        done = self._write_at(buffers, self._cursor.position)
+        self._cursor.position += done
         return done
 
     def pwrite(self, buffers: Buffers, offset: int) -> int:
@@ -319,18 +408,18 @@ class MemFile:
             raise fail(errno.EBADF)
         position = offset
         if whence == os.SEEK_CUR:
-            position += self._position
+            position += self._cursor.position
         elif whence == os.SEEK_END:
             position += len(self._node.data)
         if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END) or not 0 <= position <= _LAST_OFFSET:
             raise fail(errno.EINVAL)
-        self._position = position
+        self._cursor.position = position
         return position
 
     def tell(self) -> int:
         if not self._open:
             raise fail(errno.EBADF)
-        return self._position
+        return self._cursor.position
 
     def stat(self) -> Stat:
         if not self._open:
@@ -377,7 +466,7 @@ class MemFile:
         return None  # memory never blocks
 
     def available(self) -> int:
-        return max(0, len(self._node.data) - self._position)
+        return max(0, len(self._node.data) - self._cursor.position)
 
     def close(self) -> None:
         if self._open:

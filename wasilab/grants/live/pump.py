@@ -49,6 +49,9 @@ class ServedPump(Pump):
         if listeners.on_tick is not None:
             listeners.on_tick()
 
+    def flush(self) -> None:
+        self._output.flush()
+
     def stdout(self, data: bytes) -> None:
         kept = self._output.keep(1, data)
         if kept and self._listeners.on_stdout is not None:

@@ -19,11 +19,12 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ...capabilities.clocks import Clocks
 from ...capabilities.interpose import CHANGING, OPENING, interpose
-from ...capabilities.patterns import Switch, membrane
+from ...capabilities.patterns import Membrane, Switch, membrane
 from ...capabilities.refusal import DeniedBy, Refused
 from ...capabilities.streams import AskInput
 from ...wasi.host import Host
@@ -53,6 +54,7 @@ class GrantSwitch(Switch):
         """Refuse changes from now on, or no longer."""
         self.read_only = on
         self.restricted = on or self.revoked
+        self.changed()
 
     def check(self, operation: str, args: tuple[Any, ...] = ()) -> None:
         super().check(operation, args)
@@ -73,6 +75,7 @@ class LiveGrants:
         self._absent = {name for name in VALUES if name not in names}
         self._switches = {name: GrantSwitch(name) for name in (*names, *sorted(self._absent))}
         self._listeners: list[Listener] = []
+        self._watchers: list[Callable[[], object]] = []
         self._replaced: dict[str, Any] = {}
         """What stands behind a name in place of what the run began with."""
         self._stdin: Any = held.stdin
@@ -94,7 +97,7 @@ class LiveGrants:
                 return self._woken(name, inner, args)
             return membrane(result, switch)[0] if operation in OPENING else result
 
-        return interpose(thing, gate, "live")
+        return interpose(thing, gate, "live", _LiveGate(self, name))
 
     def _woken(self, name: str, inner: Any, args: tuple[Any, ...]) -> int:
         """A read of a stream that got nothing: it is at its end, or a switch ended the wait."""
@@ -124,6 +127,7 @@ class LiveGrants:
             switch = self._switch(name)
             changed = not switch.revoked
             switch()
+            self._changed()
         if name == "stdin":
             self._wake()
         if changed:
@@ -135,6 +139,7 @@ class LiveGrants:
             former = self._switch(name)
             if former.revoked:
                 self._switches[name] = GrantSwitch(name, former.read_only)
+                self._changed()
         if former.revoked:
             self._tell(name, True)
 
@@ -150,6 +155,7 @@ class LiveGrants:
             switch = self._switch(name)
             changed = on != switch.read_only
             switch.look_only(on)
+            self._changed()
         if changed:
             self._tell(name, self.works(name))
 
@@ -170,13 +176,14 @@ class LiveGrants:
                     self.host.use_clocks(clocks)
             elif name == "random":
                 if self.host is not None:
-                    self.host.random = self._gated(name, thing)
+                    self.host.use_random(self._gated(name, thing))
             else:
                 self._replaced[name] = thing
             self._absent.discard(name)
             if former.revoked or not keep:
                 self._switches[name] = GrantSwitch(name, keep and former.read_only)
                 former()
+            self._changed()
         if name == "stdin":
             self._wake()
             self._stdin = thing
@@ -190,6 +197,10 @@ class LiveGrants:
     def listen(self, listener: Listener) -> None:
         """Call `listener(name, works)` after every change, from the thread that made it."""
         self._listeners.append(listener)
+
+    def _changed(self) -> None:
+        for watcher in list(self._watchers):
+            watcher()
 
     def _tell(self, name: str, works: bool) -> None:
         for listener in list(self._listeners):
@@ -207,3 +218,27 @@ class LiveGrants:
 
     def _state(self, name: str) -> str:
         return "granted" if self.works(name) else "not granted" if name in self._absent else "revoked"
+
+
+@dataclass(frozen=True)
+class _LiveGate:
+    """What `look_through` knows of the gate of a grant (`interpose.PassThrough`)."""
+
+    grants: LiveGrants
+    name: str
+
+    def is_open(self) -> bool:
+        return not self.grants._switches[self.name].restricted
+
+    def behind(self, thing: object) -> object:
+        return self.grants._replaced.get(self.name, thing)
+
+    def as_now(self) -> Membrane:
+        return Membrane(self.grants._switches[self.name])
+
+    def wrap(self, thing: T) -> T:
+        return self.as_now().wrap(thing)
+
+    def watch(self, changed: Callable[[], object]) -> None:
+        if changed not in self.grants._watchers:
+            self.grants._watchers.append(changed)
