@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ..capabilities.protocols import Directory, File
 from ..capabilities.refusal import DeniedBy, Need, NeedKind
@@ -22,6 +22,27 @@ FIRST = 3
 """The lowest number given to what is opened, unless the guest itself closed 0, 1 or 2."""
 
 _rights_lock = threading.Lock()
+
+
+class Mirror(Protocol):
+    """Told of every change of a host's descriptors, and of what else it holds, by whoever answers some calls in the
+    host's place (engine/native). It may also open files itself, and enters them in the table when it is asked to."""
+
+    def put(self, descriptor: Descriptor) -> None:
+        """The descriptor has its number, or something about it has changed; from any thread."""
+        ...
+
+    def drop(self, descriptor: Descriptor) -> None:
+        """The descriptor is about to lose its number; what it stands for is not closed yet."""
+        ...
+
+    def enter_opened(self) -> None:
+        """Enter what it has opened itself (`FdTable.enter`)."""
+        ...
+
+    def renew(self) -> None:
+        """Clocks, randomness, limits or withheld rights have changed; from any thread."""
+        ...
 
 
 class Withheld:
@@ -51,12 +72,25 @@ class Withheld:
 _NOTHING = Withheld()
 
 
+class FileReach:
+    """How far the file behind a descriptor is known to reach, so that a write which leaves a gap is noticed. An object
+    of its own: whoever answers calls in the host's place keeps an object of the same two attributes here."""
+
+    __slots__ = ("beyond", "known_end")
+
+    def __init__(self) -> None:
+        self.known_end = 0
+        """The file reaches so far at least: a write that begins before leaves no gap."""
+        self.beyond = False
+        """Whether the position was moved to where the next write may leave a gap."""
+
+
 class Descriptor:
     """An open descriptor. `life` distinguishes two openings that have the same number one after the other."""
 
     __slots__ = (
-        "allowed", "beyond", "entries", "fd", "fdflags", "filetype", "inheriting", "known_end", "life", "most",
-        "most_inheriting", "object", "owned", "path", "preopen", "rights", "strict", "withheld",
+        "allowed", "entries", "fd", "fdflags", "filetype", "inheriting", "life", "mirror", "most", "most_inheriting",
+        "object", "owned", "path", "preopen", "reach", "rights", "strict", "withheld",
     )  # fmt: skip
 
     def __init__(
@@ -97,10 +131,10 @@ class Descriptor:
         """The name under which it was granted, None if the guest opened it."""
         self.owned = owned
         """Whether closing the descriptor closes the object: not for what the grants hold and other runs may use."""
-        self.known_end = 0
-        """The file is known to reach so far: a write that begins before leaves no gap."""
-        self.beyond = False
-        """Whether the position was moved to where the next write may leave a gap."""
+        self.reach = FileReach()
+        """How far the file is known to reach."""
+        self.mirror: Mirror | None = None
+        """Who is told of changes while it is open."""
         self.entries: list[bytes] | None = None
         """The listing that `fd_readdir` serves from: packed dirents, in order."""
 
@@ -126,6 +160,14 @@ class Descriptor:
 
     def _update_allowed(self) -> None:
         self.allowed = allowed(self.rights, self.filetype, strict=self.strict) & ~self.withheld.cut
+        if self.mirror is not None:
+            self.mirror.put(self)
+
+    def set_fdflags(self, flags: int) -> None:
+        """Note that the object has these flags now."""
+        self.fdflags = flags
+        if self.mirror is not None:
+            self.mirror.put(self)
 
     def close(self) -> None:
         """Close the object, if it is the descriptor's own."""
@@ -151,9 +193,12 @@ class FdTable:
         self.on_close: Callable[[Descriptor], object] | None = None
         self.on_renumber: Callable[[Descriptor, int], object] | None = None
         self._listed: dict[Descriptor, int] = {}  # descriptor -> bytes of its listing, the oldest first
-        self._free: list[int] = []
+        self._free: list[int] = []  # a heap of numbers below `_next`; `enter` may have taken some of them
+        self._freed: set[int] = set()  # the same numbers
         self._next = FIRST
-        self._lives = 0
+        self.lives = 0
+        """Openings so far."""
+        self.mirror: Mirror | None = None
 
     def require_room(self) -> None:
         """Raise MFILE when no further descriptor may be opened."""
@@ -167,24 +212,62 @@ class FdTable:
         """Put a descriptor in at the smallest free number, or at `fd`, which must be free."""
         self.require_room()
         if fd is None:
-            if self._free:
-                fd = heapq.heappop(self._free)
-            else:
-                fd = self._next
-                self._next += 1
-        elif fd >= self._next:
-            for skipped in range(self._next, fd):
-                heapq.heappush(self._free, skipped)
-            self._next = fd + 1
-        self._lives += 1
+            fd = self._lowest_free()
+        self._skip_to(fd)
+        self.lives += 1
         descriptor.fd = fd
-        descriptor.life = self._lives
-        self.entries[fd] = descriptor
-        if descriptor.withheld.revoked:
-            descriptor.update_rights()  # another thread took rights back while this was not in the table yet
+        descriptor.life = self.lives
+        self._register(descriptor)
         if self.on_open is not None:
             self.on_open(descriptor)
         return descriptor
+
+    def enter(self, descriptor: Descriptor, fd: int, life: int) -> None:
+        """Put in a descriptor that the mirror opened, at the number and with the life that it has there."""
+        self._skip_to(fd)
+        descriptor.fd = fd
+        descriptor.life = life
+        self._register(descriptor)
+
+    def reflect(self, mirror: Mirror | None) -> None:
+        """Let `mirror` be told of what is open and of every change from now on; None: nobody any more."""
+        self.mirror = mirror
+        for descriptor in list(self.entries.values()):
+            descriptor.mirror = mirror
+            if mirror is not None:
+                mirror.put(descriptor)
+
+    def _register(self, descriptor: Descriptor) -> None:
+        self.entries[descriptor.fd] = descriptor
+        if descriptor.withheld.revoked:
+            descriptor.update_rights()  # another thread took rights back while this was not in the table yet
+        if self.mirror is not None:
+            descriptor.mirror = self.mirror
+            self.mirror.put(descriptor)
+
+    def _leave(self, descriptor: Descriptor) -> None:
+        if self.mirror is not None:
+            self.mirror.drop(descriptor)
+            descriptor.mirror = None
+
+    def _lowest_free(self) -> int:
+        while self._free:
+            fd = heapq.heappop(self._free)
+            self._freed.discard(fd)
+            if fd not in self.entries:
+                return fd
+        return self._next
+
+    def _skip_to(self, fd: int) -> None:
+        """Take the number `fd`: those between the ones given so far and it become free ones."""
+        for skipped in range(self._next, fd):
+            self._free_number(skipped)
+        self._next = max(self._next, fd + 1)
+
+    def _free_number(self, fd: int) -> None:
+        if fd not in self._freed:
+            self._freed.add(fd)
+            heapq.heappush(self._free, fd)
 
     def keep_listing(self, descriptor: Descriptor, entries: list[bytes]) -> None:
         """Keep a directory's listing; the oldest listings are dropped when all together exceed `MAX_LISTED`.
@@ -202,8 +285,9 @@ class FdTable:
 
     def close(self, descriptor: Descriptor) -> None:
         """Take a descriptor out, free its number and close it. An error of closing is raised, the number free."""
+        self._leave(descriptor)
         del self.entries[descriptor.fd]
-        heapq.heappush(self._free, descriptor.fd)
+        self._free_number(descriptor.fd)
         self._listed.pop(descriptor, None)
         if self.on_close is not None:
             self.on_close(descriptor)
@@ -214,10 +298,13 @@ class FdTable:
         if source is target:
             return
         old, new = source.fd, target.fd
+        self._leave(target)
+        self._leave(source)
         self.entries[new] = source  # before the old entry goes: a thread that takes rights back must find it
         del self.entries[old]
-        heapq.heappush(self._free, old)
+        self._free_number(old)
         source.fd = new
+        self._register(source)
         self._listed.pop(target, None)
         if self.on_close is not None:
             self.on_close(target)
@@ -227,6 +314,8 @@ class FdTable:
 
     def close_all(self) -> None:
         """Close every descriptor, whatever errors closing some of them raises."""
+        if self.mirror is not None:
+            self.mirror.enter_opened()
         for descriptor in list(self.entries.values()):
             try:
                 self.close(descriptor)

@@ -38,6 +38,17 @@ def name_cost(path: bytes, text: bytes = b"") -> int:
     return NAME_COST + len(path.rstrip(b"/").rpartition(b"/")[2]) + len(text)
 
 
+class Meter:
+    """Bytes that a guest has written so far, and that it may write in all. Whoever answers calls in the host's place
+    puts an object of the same two attributes here, and counts in it."""
+
+    __slots__ = ("most_written", "written")
+
+    def __init__(self, most_written: int) -> None:
+        self.written = 0
+        self.most_written = most_written
+
+
 class Host:
     """What one run of a guest holds.
 
@@ -83,15 +94,14 @@ class Host:
         self.environ: Strings = environ if isinstance(environ, Strings) else GivenStrings(environ)
         self.rights_mode = rights
         self.strict = rights == "strict"
+        self.fds = FdTable(max_fds)
         self.use_clocks(clocks if clocks is not None else Clocks.nothing())
         self.random: RandomSource = random if random is not None else Random.nothing()
         self.interrupt = interrupt if interrupt is not None else Interrupt()
         self.network = network
         """What a component may reach (`capabilities/host/internet.Internet`); None: nothing."""
-        self.written = 0
-        """Bytes written so far by the whole run: contents, growth without contents, and `NAME_COST` for each name."""
-        self.most_written = max_bytes_written if max_bytes_written is not None else UNBOUNDED
-        """Bytes that the whole run may write; it may be changed while the guest runs."""
+        self.meter = Meter(UNBOUNDED if max_bytes_written is None else max_bytes_written)
+        """What the whole run has written and may write."""
         self.names = 0
         """Names added to directories so far, less those removed."""
         self.most_names = max_names if max_names is not None else UNBOUNDED
@@ -104,7 +114,6 @@ class Host:
         """Remarks on the run although no call failed, such as names left out of a listing."""
         self.links = LeftLinks()
         self._preopens = dict(preopens or {})
-        self.fds = FdTable(max_fds)
         self._withheld: dict[str, Withheld] = {}
         self._open_granted(preopens or {}, (stdin, stdout, stderr), sockets, withheld or {})
 
@@ -112,6 +121,38 @@ class Host:
         """Give the guest these clocks from the next call on."""
         self.clock_list = (clocks.realtime, clocks.monotonic, clocks.process, clocks.thread)
         """The clocks by WASI's clock id."""
+        self._renew()
+
+    def use_random(self, source: RandomSource) -> None:
+        """Give the guest this randomness from the next call on."""
+        self.random = source
+        self._renew()
+
+    @property
+    def written(self) -> int:
+        """Bytes written so far by the whole run: contents, growth without contents, and `NAME_COST` for each name."""
+        return self.meter.written
+
+    @written.setter
+    def written(self, count: int) -> None:
+        self.meter.written = count
+
+    @property
+    def most_written(self) -> int:
+        """Bytes that the whole run may write."""
+        return self.meter.most_written
+
+    def limit(self, *, fds: int, bytes_written: int | None, names: int | None, io: int) -> None:
+        """Put other limits in force, from the next call on; from any thread."""
+        self.fds.max_fds = fds
+        self.most_names = UNBOUNDED if names is None else names
+        self.meter.most_written = UNBOUNDED if bytes_written is None else bytes_written
+        self.max_io = io
+        self._renew()
+
+    def _renew(self) -> None:
+        if self.fds.mirror is not None:
+            self.fds.mirror.renew()
 
     def _open_granted(
         self,
@@ -168,6 +209,7 @@ class Host:
             lacks.read_only = 0
         lacks.named &= withheld
         lacks.revoked = withheld & ~lacks.named
+        self._renew()
         for descriptor in list(self.fds.entries.values()):
             if descriptor.withheld is lacks:
                 descriptor.update_rights(self._offered(lacks) if descriptor.preopen is not None else None)

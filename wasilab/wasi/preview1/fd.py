@@ -83,12 +83,13 @@ def fd_write(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#fd_write
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/writev.html
     """
-    if d.beyond:
+    meter = host.meter
+    if d.reach.beyond:
         return _write_beyond(host, d, buffers)
-    if len(buffers) != 1 or len(buffers[0]) > host.most_written - host.written:
+    if len(buffers) != 1 or len(buffers[0]) > meter.most_written - meter.written:
         buffers = writable(host, buffers)
     count: int = d.object.write(buffers)
-    host.written += count
+    meter.written += count
     return count
 
 
@@ -141,13 +142,14 @@ def fd_pwrite(host: Host, d: Descriptor, buffers: list[memoryview], offset: int)
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/pwrite.html
     """
     _check_offset(offset)
-    gap = _gap(d, offset) if offset > d.known_end else 0
-    if len(buffers) != 1 or len(buffers[0]) + gap > host.most_written - host.written:
+    meter, reach = host.meter, d.reach
+    gap = _gap(d, offset) if offset > reach.known_end else 0
+    if len(buffers) != 1 or len(buffers[0]) + gap > meter.most_written - meter.written:
         buffers = writable(host, buffers, gap)
     count: int = d.object.pwrite(buffers, offset)
-    host.written += count + gap
-    if offset + count > d.known_end:
-        d.known_end = offset + count
+    meter.written += count + gap
+    if offset + count > reach.known_end:
+        reach.known_end = offset + count
     return count
 
 
@@ -182,8 +184,8 @@ def fd_seek(host: Host, d: Descriptor, offset: int, whence: int) -> int:
     if _SEEK & ~d.allowed and (offset or whence != _CUR):
         host.check(d, _SEEK)
     position: int = d.object.seek(offset, whence)
-    if position > d.known_end:
-        d.beyond = True
+    if position > d.reach.known_end:
+        d.reach.beyond = True
     return position
 
 
@@ -451,7 +453,7 @@ def _write_beyond(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
     gap = _gap(d, d.object.tell())
     count: int = d.object.write(writable(host, buffers, gap))
     host.written += count + gap
-    d.beyond = False
+    d.reach.beyond = False
     return count
 
 
@@ -460,7 +462,7 @@ def _gap(d: Descriptor, position: int) -> int:
     if d.filetype != _REGULAR or d.fdflags & _APPEND:
         return 0
     end: int = d.object.stat().size
-    d.known_end = max(d.known_end, end)
+    d.reach.known_end = max(d.reach.known_end, end)
     return max(0, position - end)
 
 

@@ -55,7 +55,7 @@ def fd_fdstat_set_flags(host: Host, d: Descriptor, flags: int) -> None:
         raise WasiError(Errno.INVAL, "dsync, rsync and sync can only be given when a file is opened")
     if flags != d.fdflags:
         d.object.set_flags(file_flags(flags))
-        d.fdflags = flags
+        d.set_fdflags(flags)
 
 
 @call(

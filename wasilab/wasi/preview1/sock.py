@@ -156,7 +156,7 @@ def sock_send(host: Host, d: Descriptor, buffers: list[memoryview], flags: int) 
     _socket(d)
     buffers = writable(host, buffers)
     count = _patient(host, d, lambda: d.object.send(buffers), writing=True)
-    host.written += count
+    host.meter.written += count
     return int(count)
 
 
