@@ -81,7 +81,7 @@ class ContentCache:
 class Part:
     """Consecutive calls, in the order in which they ended."""
 
-    __slots__ = ("_cache", "_content", "_load", "first", "n")
+    __slots__ = ("_cache", "_closed", "_content", "_load", "first", "n")
 
     def __init__(
         self,
@@ -89,6 +89,7 @@ class Part:
         n: int,
         content: PartContent | Callable[[], PartContent],
         cache: ContentCache | None = None,
+        closed: Callable[[], Sequence[Life]] | None = None,
     ) -> None:
         self.first = first
         """`seq` of the first call."""
@@ -96,6 +97,8 @@ class Part:
         self._content = content if isinstance(content, PartContent) else None
         self._load = content if not isinstance(content, PartContent) else None
         self._cache = cache if cache is not None else _NO_CACHE
+        self._closed = closed
+        """Gives what `closed` is, where that can be had without the rest."""
 
     @property
     def content(self) -> PartContent:
@@ -152,7 +155,7 @@ class Part:
 
     def closed(self) -> Sequence[Life]:
         """The descriptors closed in this part; TraceError if the file is corrupt there."""
-        lives = self.content.lives
+        lives = self.content.lives if self._closed is None else self._closed()
         if not isinstance(lives, memoryview):
             return lives
         try:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...wasi.preview1 import spec
 from ..record.functions import Functions
-from ..record.layout import Life, settled
+from ..record.layout import Chunk, Life, settled
 from ..record.payload import HEADER
 from ..record.reasons import Reason
 from ..record.recorder import Recorder
@@ -24,10 +24,13 @@ from ..record.tables import Resolver, Tables
 from .container_reader import read
 from .decode import Plan, plan
 from .lives import LifeIndex
-from .part import Part, PartContent
+from .part import ContentCache, Part, PartContent
 from .records import RECORD, Array, records_of
 
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
+UNPACKED_BYTES = 32 << 20
+"""Bytes of a recording's packed calls that stay unpacked in memory for the next look."""
+
 
 class Store:
     """All calls of one trace. Columns are read-only; `notes` and `meta` may change."""
@@ -62,11 +65,21 @@ class Store:
         parts: list[Part] = []
         if recorder.spooled:
             parts = _spooled(recorder, chunks[0].first)
+        cache = ContentCache(UNPACKED_BYTES)
         for chunk in chunks:
-            records = records_of(chunk)
-            lives = [settled(life, calls) for life in list(chunk.lives)]
-            content = PartContent(records, chunk.payloads(), list(chunk.paths), list(chunk.reasons), lives)
-            parts.append(Part(chunk.first, len(records), content))
+
+            def closed(chunk: Chunk = chunk) -> list[Life]:
+                return [settled(life, calls) for life in chunk.closed_lives()]
+
+            def content(chunk: Chunk = chunk) -> PartContent:
+                records = records_of(chunk)  # first: what they refer to is there by then
+                return PartContent(records, chunk.payloads(), list(chunk.paths), list(chunk.reasons), closed(chunk))
+
+            if chunk.is_packed:
+                parts.append(Part(chunk.first, chunk.n, content, cache, closed))
+                continue
+            found = content()
+            parts.append(Part(chunk.first, len(found.records), found, closed=closed))
         return cls(parts, recorder.tables(), resolver or recorder.resolver)
 
     def tables(self) -> Tables:
@@ -97,11 +110,12 @@ class Store:
         elif name == "path":
             pieces = [self._global_paths(part) for part in self.parts]
         else:
-            pieces = [part.records[name] for part in self.parts]
-        if not pieces:
-            kind = np.dtype("<i8") if name == "seq" else RECORD[name]
-            return np.zeros((0, *kind.shape), kind.base)
-        return np.ascontiguousarray(pieces[0]).copy() if len(pieces) == 1 else np.concatenate(pieces)
+            kind = RECORD[name]
+            column = np.empty((self.n, *kind.shape), kind.base)
+            for part, start in zip(self.parts, self._starts, strict=True):
+                column[start : start + part.n] = part.records[name]
+            return column
+        return np.concatenate(pieces) if pieces else np.zeros(0, "<i8" if name == "seq" else RECORD[name])
 
     @cached_property
     def _path_ids(self) -> dict[bytes, int]:

@@ -63,7 +63,7 @@ class Section:
         """A recorder's chunk, for codec 0."""
         records = chunk.records()
         n = len(records) // RECORD_BYTES
-        return cls(chunk.first, n, records, chunk.payloads(), chunk.paths, chunk.reasons, chunk.lives)
+        return cls(chunk.first, n, records, chunk.payloads(), chunk.paths, chunk.reasons, chunk.closed_lives())
 
 
 class Writer:

@@ -160,6 +160,11 @@ class Chunk:
         self.buf = self.buf[: self.n * RECORD_BYTES]
 
     @property
+    def is_packed(self) -> bool:
+        """Whether its records are packed: to read them takes a moment, and none is added any more."""
+        return False
+
+    @property
     def full(self) -> bool:
         """Whether the next record belongs into another chunk."""
         return self.n >= CHUNK_RECORDS
@@ -167,6 +172,10 @@ class Chunk:
     def records(self) -> bytes:
         """The complete records; any thread may ask."""
         return bytes(memoryview(self.buf)[: self.n * RECORD_BYTES])
+
+    def closed_lives(self) -> list[Life]:
+        """The descriptors that were closed by its calls; any thread may ask."""
+        return list(self.lives)
 
     def set_flag(self, index: int, flag: Flag) -> None:
         """Set a flag of the record at `index`."""

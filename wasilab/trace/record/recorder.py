@@ -63,6 +63,10 @@ class RecordWriter(Protocol):
         """Descriptors that are open and that the recorder has not been told of."""
         ...
 
+    def generation(self, fd: int) -> int:
+        """How often the number has been opened, the opening in progress included."""
+        ...
+
 
 class ResourceOpening:
     """A handle of a component that begins to live: what `Recorder.on_open` takes beside a descriptor."""
@@ -243,7 +247,8 @@ class Recorder:
         to another number (fd_renumber).
         """
         seq = len(self)
-        generation = self._generations.get(descriptor.fd, 0) + 1
+        other = self._written_by
+        generation = self._generations.get(descriptor.fd, 0) + 1 if other is None else other.generation(descriptor.fd)
         self._generations[descriptor.fd] = generation
         known = self.open_lives.get(descriptor.life)
         if known is not None:
@@ -264,8 +269,12 @@ class Recorder:
             getattr(descriptor, "parent", 0),
         )
 
+    def enter_life(self, life: Life) -> None:
+        """Note an open descriptor that another writer has opened (`RecordWriter`)."""
+        self.open_lives[life.life] = life
+
     def count_openings(self, generations: Mapping[int, int]) -> None:
-        """Note how often numbers have been opened, where it was not told of each opening."""
+        """Note how often numbers have been opened, where it was not told of each opening (`RecordWriter`)."""
         self._generations.update(generations)
 
     def on_close(self, descriptor: Any) -> None:
