@@ -263,11 +263,11 @@ def test_the_bytes_of_one_call_are_limited_while_it_runs(detached: Callable[...,
     rewind = "(local.get $fd) (i64.const 0) (i32.const 0) (i32.const 5000)"
     guest = Guest().open("a").again().call("fd_seek", rewind).read()
     started = detached(guest, Grants(dirs={"/d": MemDir({"a": "text"})}))
-    until(lambda: [c for c in started.trace if c.name == "fd_read"])
+    until(lambda: any(c.name == "fd_read" for c in started.trace))
     started.regrant(started.grants.with_(limits=Limits(io=2)))
-    at = len(started.trace)
-    until(lambda: [c for c in started.trace[at + 2 :] if c.name == "fd_read"])
-    assert {c.nbytes for c in started.trace[at + 2 :] if c.name == "fd_read"} == {2}
+    at = len(started.trace)  # perhaps millions: only some of those after it are looked at
+    until(lambda: any(c.name == "fd_read" for c in started.trace[at + 2 : at + 100]))
+    assert {c.nbytes for c in started.trace[at + 2 : at + 100] if c.name == "fd_read"} == {2}
 
 
 def test_seconds_count_from_the_start_and_end_it_when_they_are_over(detached: Callable[..., Run]) -> None:

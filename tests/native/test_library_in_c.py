@@ -47,7 +47,7 @@ def test_random_calls_under_asan_and_ubsan(tmp_path: Path) -> None:
     counts = {line.rpartition(" ")[0]: int(line.rpartition(" ")[2]) for line in done.stdout.splitlines()}
     assert counts.keys() >= {*ANSWERED}, f"never answered: {set(ANSWERED) - counts.keys()}"
     assert counts["turns"] > 10
-    assert sum(name.startswith("line ") for name in counts) >= 20
+    assert sum(name.startswith("line ") for name in counts) >= 15
 
 
 @pytest.mark.slow

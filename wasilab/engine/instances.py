@@ -106,13 +106,15 @@ class Live:
         overrides: Mapping[str, Callable[..., Any]] | None = None,
         pump: Callable[[], Pump] = Pump,
         raw: bool = True,
+        native: bool = True,
     ) -> Live:
         """Compile, instantiate and, for a reactor, call `_initialize`; `_start` of a command is not called.
 
         `pump()` makes the pump that serves a call. Raises `GuestError` when any of that ends the guest.
         """
         session = make_session(
-            module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw, detached=True
+            module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw, native=native,
+            detached=True,
         )
         live = cls(session, pump)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 
+from ..capabilities.streams import CollectedOutput
+
 MOST_TURNS = 1 << 16
 """Changes between stdout and stderr that are remembered: 8 bytes each. Later output keeps the order of each stream."""
 
@@ -20,14 +22,26 @@ class Output:
         self._kept = {1: bytearray(), 2: bytearray()}  # an object for each write would cost 40 times a byte
         self._turns = array("Q")
         """Bytes of stdout, of stderr, of stdout, ... in turn."""
-        self.cut = 0
+        self._cut = 0
+        self.streams: list[CollectedOutput] = []
+        """The streams whose bytes come here, which may hold some back (`CollectedOutput.flush`)."""
+
+    @property
+    def cut(self) -> int:
         """Bytes beyond the limit: counted, not kept."""
+        self.flush()
+        return self._cut
+
+    def flush(self) -> None:
+        """Bring in what the guest has written until now; from any thread."""
+        for stream in self.streams:
+            stream.flush()
 
     def keep(self, stream: int, data: bytes) -> bytes:
         """Keep what fits; returns it."""
         room = max(0, self.limit - len(self._kept[1]) - len(self._kept[2]))
         if len(data) > room:
-            self.cut += len(data) - room
+            self._cut += len(data) - room
             data = data[:room]
         self._kept[stream] += data
         self._turn(stream, len(data))
@@ -49,6 +63,7 @@ class Output:
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
         """(stream, bytes) of everything kept, in the order in which it was written."""
+        self.flush()
         at = {1: 0, 2: 0}
         for index, count in enumerate(self._turns.tolist()):
             stream = 1 + index % 2
@@ -58,4 +73,5 @@ class Output:
 
     def bytes(self, stream: int) -> bytes:
         """Everything kept of stream 1 or 2."""
+        self.flush()
         return bytes(self._kept[stream])

@@ -15,13 +15,15 @@ import wasmtime
 from ..capabilities.waiting import Interrupted
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
-from ..wasi.host import UNBOUNDED, Host
+from ..wasi.host import Host
 from ..wasi.types import ProcExit, Trap
+from .calls import raw as _raw
 from .calls.link import Link
 from .calls.stacks import located
 from .compiling import engines
 from .entry import Entries, Exported, InvokeError, offer
 from .limits import BOUNDS, Limits
+from .native.native_run import NativeRun, native_run
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
 from .preloads import Origins, reexported, references_pass
 from .stop import HostBug, LinkError, Stop
@@ -53,6 +55,7 @@ class Session:
         preload: Mapping[str, Module] | None = None,
         overrides: Mapping[str, Callable[..., Any]] | None = None,
         raw: bool = True,
+        native: bool = True,
         detached: bool = False,
     ) -> None:
         self.module = module
@@ -72,6 +75,9 @@ class Session:
         self._preload = dict(preload or {})
         self._overrides = overrides or {}
         self._raw = raw
+        self.native: NativeRun | None = None
+        """The native path, for a run that has it, from `open` to `release`."""
+        self._native_wanted = native and raw and engines.NEVER_MOVES
         self._detached = detached
         self._compiled: engines.CompiledModules | None = None
         self._entries = Entries(module, None, None, raw=raw)
@@ -107,6 +113,8 @@ class Session:
         if self._recorder is not None:
             self._listen(self._recorder)
             self._recorder.start_clock()
+        if self._native_wanted and _raw.AVAILABLE:
+            self.native = native_run(self.host, self._recorder)
         provided: dict[str, Mapping[str, Any]] = {}
         self._foreign = references_pass(modules, self._preload)
         for number, (name, module) in enumerate(self._preload.items(), 1):
@@ -127,7 +135,7 @@ class Session:
         link = Link(
             module, self.store, self.host, self._recorder, self.stop,
             instance=min(number, 255), raw=self._raw, overrides=self._overrides,
-            detached=self._detached, foreign=self._foreign,
+            detached=self._detached, foreign=self._foreign, native=self.native,
         )  # fmt: skip
         self.links.insert(0, link) if number == 0 else self.links.append(link)
         imports = link.imports(compiled, provided, self._origins)
@@ -181,11 +189,9 @@ class Session:
         """
         keep = {name: getattr(self.limits, name) for name, bound in BOUNDS.items() if bound.fixed}
         self.limits = replace(limits, **keep)
-        host = self.host
-        host.fds.max_fds = limits.fds
-        host.most_written = UNBOUNDED if limits.bytes_written is None else limits.bytes_written
-        host.most_names = UNBOUNDED if limits.names is None else limits.names
-        host.max_io = limits.io
+        self.host.limit(
+            fds=limits.fds, bytes_written=limits.bytes_written, names=limits.names, io=limits.io
+        )
         for link in list(self.links):
             link.limit_io(limits.io)
 
@@ -306,6 +312,8 @@ class Session:
         """Let the trace's times count from here, where the guest is entered, not from the linking before."""
         if self._recorder is not None:
             origin = self._recorder.start_clock()
+            if self.native is not None:
+                self.native.state.origin = origin
             for link in self.links:
                 link.count_from(origin)
 
@@ -333,6 +341,9 @@ class Session:
         if self._compiled is not None:
             engines.release(self._compiled)
             self._compiled = None
+        if self.native is not None:
+            self.native.close()
+            self.native = None
         for link in self.links:
             link.close()
         forget(self.stop.error)

@@ -21,6 +21,7 @@ def make_session(
     preload: Mapping[str, Module] | None = None,
     overrides: Mapping[str, Callable[..., Any]] | None = None,
     raw: bool = True,
+    native: bool = True,
     detached: bool = False,
 ) -> Session:
     """The session for a module or a component; see `Session`."""
@@ -29,4 +30,6 @@ def make_session(
         from .components.component_session import ComponentSession
 
         kind = ComponentSession
-    return kind(module, host, recorder, limits, preload=preload, overrides=overrides, raw=raw, detached=detached)
+    return kind(
+        module, host, recorder, limits, preload=preload, overrides=overrides, raw=raw, native=native, detached=detached
+    )

@@ -260,7 +260,11 @@ class Pump:
             )  # fmt: skip
         return running.outcome
 
+    def flush(self) -> None:
+        """Bring in what the guest has printed and nobody has taken yet; for a subclass that knows where it waits."""
+
     def _serve_once(self, running: Running, interrupted: bool) -> None:
+        self.flush()
         self._hand_out()
         if running.state == "compiling" and self._on_compiling is not None:
             elapsed = running.time() - running.started
@@ -313,16 +317,18 @@ def start(
     preload: Mapping[str, Module] | None = None,
     overrides: Mapping[str, Callable[..., Any]] | None = None,
     raw: bool = True,
+    native: bool = True,
 ) -> Running:
     """Run a module on a worker thread, detached; `Running.outcome` says how it ended.
 
     `invoke` is the export to call (None: `_start`, or a reactor's `_initialize`), `invoke_args` its numbers, or text
     that is read as numbers. `preload` maps import module names to modules that are instantiated first, each with its
-    own memory. `overrides` maps call names to Python functions `f(original, *decoded arguments)`. `raw=False` uses
-    wasmtime-py's public functions instead of the C API. The host stays the caller's: close it when the run is over.
+    own memory. `overrides` maps call names to Python functions `f(original, *decoded arguments)`. `native=False` has
+    Python answer every call; `raw=False` uses wasmtime-py's public functions instead of the C API. The host stays the
+    caller's: close it when the run is over.
     """
     session = make_session(
-        module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw
+        module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw, native=native
     )
 
     def task() -> Outcome:
@@ -358,10 +364,12 @@ def execute(
     overrides: Mapping[str, Callable[..., Any]] | None = None,
     pump: Pump | None = None,
     raw: bool = True,
+    native: bool = True,
 ) -> Outcome:
     """Run a module to its end and return how it ended; see `start`, and `Pump` for output, input and interrupts."""
     running = start(
         module, host, recorder, limits,
         invoke=invoke, invoke_args=invoke_args, preload=preload, overrides=overrides, raw=raw,
+        native=native,
     )  # fmt: skip
     return (pump or Pump()).serve(running)

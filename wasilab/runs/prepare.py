@@ -19,7 +19,7 @@ from ..capabilities.clocks import Clocks
 from ..capabilities.host.hostdir import HostDir
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
-from ..capabilities.streams import AskInput, BytesInput, CallbackOutput, EmptyInput, QueueInput
+from ..capabilities.streams import AskInput, BytesInput, CollectedOutput, EmptyInput, QueueInput
 from ..capabilities.strings import GivenStrings
 from ..capabilities.waiting import Interrupt
 from ..engine.limits import Limits
@@ -153,8 +153,8 @@ class Prepared:
             environ=self._environ,
             preopens=self.dirs,
             stdin=self._stdin(grants.stdin, listeners.own_stdin),
-            stdout=CallbackOutput(pump.stdout) if grants.stdout else None,
-            stderr=CallbackOutput(pump.stderr) if grants.stderr else None,
+            stdout=self._stream(pump.stdout) if grants.stdout else None,
+            stderr=self._stream(pump.stderr) if grants.stderr else None,
             clocks=clocks,
             random=_fresh(grants.random),
             sockets=tuple(socket.fresh(self.interrupt) for socket in grants.sockets),
@@ -169,8 +169,8 @@ class Prepared:
             self.asking,
             held,
             stdin=lambda: self._stdin("ask", listeners.own_stdin),
-            stdout=lambda: CallbackOutput(pump.stdout),
-            stderr=lambda: CallbackOutput(pump.stderr),
+            stdout=lambda: self._stream(pump.stdout),
+            stderr=lambda: self._stream(pump.stderr),
         )
 
     def _network(self) -> host_objects.internet.Internet | None:
@@ -179,6 +179,11 @@ class Prepared:
             return None
         grants = self.grants
         return host_objects.internet.Internet(host_objects.network.Network(grants.connect, grants.resolve, grants.http))
+
+    def _stream(self, take: Callable[[bytes], object]) -> CollectedOutput:
+        stream = CollectedOutput(take)
+        self.output.streams.append(stream)
+        return stream
 
     def _stdin(self, given: Any, own_stdin: Callable[[Interrupt], File | None] | None) -> File | None:
         if isinstance(given, QueueInput):

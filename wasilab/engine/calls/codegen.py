@@ -26,6 +26,8 @@ from .record_lines import LOCALS as RECORD_LOCALS
 from .record_lines import record_lines
 from .trampoline import Locals, SourceText, Variant, identifier
 
+ENDS_GUEST = 256
+"""What a trampoline that the native library calls returns when the guest is to end."""
 _NUMBERS = (sig.SCALAR, sig.FD)
 """Kinds of parameters that are numbers; the first word of all others is a pointer."""
 _LOCALS = {
@@ -67,6 +69,8 @@ class _Trampoline:
         if self.variant.traced:
             add(2, "ended = now()")
             record_lines(self.text, call, self.variant, self.locals)
+        if self.variant.native:
+            self._tell_library()
         if not call.returns:
             add(2, "raise NORETURN")
         elif raw:
@@ -87,11 +91,25 @@ class _Trampoline:
         start = "started" if self.variant.traced else "0"
         add(1, "except BaseException as error:")
         add(2, f"errno = FAIL(error, CALL_{self.id}, caller, {start}, {self.locals.descriptor}, {first}, ({words}))")
+        if self.variant.native:
+            add(2, f"return errno if errno >= 0 else {ENDS_GUEST}")
+            return
         add(2, "if errno < 0:", "    return TRAP()" if raw else "    raise STOP")
         if raw:
             add(2, *(["slots[0] = errno"] if self.call.returns else []), "return 0")
         else:
             add(2, "return errno" if self.call.returns else "return None")
+
+    def _tell_library(self) -> None:
+        """Tell the library what it cannot read from the guest's memory for its record."""
+        if self.variant.overridden:
+            self.text.add(2, f"NATIVE.flags = PERFORM_{self.id}.flags")
+        if self.variant.stacks:
+            self.text.add(2, "NATIVE.stack = STACK(caller)")
+        if len(self.locals.results) == 2:
+            self.text.add(2, f"NATIVE.result = {self.locals.results[0][0]}")
+        if self.returned == "strings":
+            self.text.add(2, "NATIVE.extent = len(data)")
 
     def _first_path(self) -> str | None:
         return self.locals.paths[0] if self.locals.paths else None
@@ -116,6 +134,11 @@ class _Trampoline:
         """Read the core arguments into 32-bit words; return an expression for each argument's value."""
         values = []
         for slot, (name, (word, kind)) in enumerate(zip(names, self.call.words, strict=True)):
+            if self.variant.native:
+                halves = [f"{name} & 0xffffffff", f"{name} >> 32 & 0xffffffff"]
+                self.locals.words += [name] if kind == "i32" else halves
+                values.append(name)
+                continue
             if kind == "i32":
                 self.text.add(1, f"{name} = slots[{4 * slot}]" if self.variant.raw else f"{name} &= 0xffffffff")
                 self.locals.words.append(name)
@@ -151,7 +174,8 @@ class _Trampoline:
         if param not in self.call.arguments:
             return
         if param.type.words == ("i64",):
-            self.text.add(2, f"{value} = {param.name}_low | {param.name}_high << 32")
+            if not self.variant.native:
+                self.text.add(2, f"{value} = {param.name}_low | {param.name}_high << 32")
             if param.type.signed:
                 self.text.add(2, f"if {value} >= 0x8000000000000000:", f"    {value} -= 0x10000000000000000")
         self.locals.arguments.append(value)

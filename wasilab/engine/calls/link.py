@@ -14,6 +14,7 @@ Not here: what a call does (`wasi/`), the source of a trampoline (`codegen.py`),
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
 from typing import Any
@@ -29,6 +30,8 @@ from ...wasi import types as t
 from ...wasi.host import Host
 from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import MODULES
+from ..native.binding import FunctionState, GuestState
+from ..native.native_run import NativeRun
 from ..preloads import Origins
 from ..stop import HostStop, LinkError, Stop
 from . import raw as _raw
@@ -58,7 +61,8 @@ class Link:
 
     `instance` numbers it in the trace (0 is the program). `overrides` maps names of calls to Python functions
     `f(original, *decoded)`. `detached` flags the calls as made outside a program's run. `foreign` says that another
-    instance may call the functions, in whose memory they then work. Keep the `Link` as long as the store: the callbacks
+    instance may call the functions, in whose memory they then work. `native` is the native path of the run, which then
+    answers what it can and records all calls; it takes `raw`. Keep the `Link` as long as the store: the callbacks
     live in it.
     """
 
@@ -75,6 +79,7 @@ class Link:
         overrides: Mapping[str, Callable[..., Any]] | None = None,
         detached: bool = False,
         foreign: bool = False,
+        native: NativeRun | None = None,
     ) -> None:
         self.module = module
         self.store = store
@@ -88,15 +93,21 @@ class Link:
         self._instance = instance
         self._flags = int(Flag.DETACHED) if detached else 0
         self._raw = raw and _raw.AVAILABLE
+        self._native = native if self._raw else None
         self._foreign = foreign
         self._recorder = recorder
         self._callbacks: list[Any] = []
+        self._without_stacks: list[FunctionState] = []
+        """The native functions that Python answers for as long as stacks are taken."""
         self._functions: dict[tuple[str, str], FunctionType] = {}
         self._types: dict[FuncType, Any] = {}
         self._compiled_imports: Sequence[Any] | None = None
         self._globals: dict[str, Any] = {}
+        self._guest = GuestState()
         caller_of = _raw.caller if self._raw else _same
         self._stacks = CallStacks(store, module, recorder, self._leave_out_stacks, raw=raw)
+        if self._native is not None:
+            self.memory.copy = self._guest = self._native.guest(self._find_memory)
         self._failed_calls = FailedCalls(
             host, stop, self.memory, recorder, self._stacks, self.overrides, caller_of, instance=instance,
             flags=self._flags,
@@ -159,34 +170,44 @@ class Link:
             function = self._functions.get(key)
             if function is None:
                 function = self._functions[key] = self._trampoline(call)
+            if self._native is not None:
+                return self._native_function(self._native, call, function, self._type(wanted, compiled, position))
         else:
             self.warnings.append(f"{why_absent(module, name, call, wanted)}: {consequence(wanted)}")
             function = absent_function(self._failed_calls, module, name, call, wanted, raw=raw)
-        type_ = self._types.get(wanted)
-        if type_ is None:
-            if self._compiled_imports is None and not _VALTYPES.keys() >= {*wanted.params, *wanted.results}:
-                self._compiled_imports = compiled.imports  # made anew at each look: once is enough
-            type_ = self._types[wanted] = _function_type(wanted, self._compiled_imports or (), position)
+        type_ = self._type(wanted, compiled, position)
         if raw:
             function_, callback = _raw.function(self.store, type_, function)
             self._callbacks.append(callback)
             return function_
         return wasmtime.Func(self.store, type_, function, access_caller=True)
 
+    def _type(self, wanted: FuncType, compiled: Any, position: int) -> Any:
+        type_ = self._types.get(wanted)
+        if type_ is None:
+            if self._compiled_imports is None and not _VALTYPES.keys() >= {*wanted.params, *wanted.results}:
+                self._compiled_imports = compiled.imports  # made anew at each look: once is enough
+            type_ = self._types[wanted] = _function_type(wanted, self._compiled_imports or (), position)
+        return type_
+
     # ---- functions
 
     def _trampoline(self, call: Call) -> FunctionType:
         override = self.overrides.get(call.name)
         traced = self._recorder is not None
+        native = self._native
         variant = Variant(
-            raw=self._raw,
-            traced=traced,
+            raw=self._raw and native is None,
+            traced=traced and native is None,
             stacks=self._stacks.wanted,
             overridden=override is not None and traced,
             foreign=self._foreign,
+            native=native is not None,
         )
         unstable = call.module == "wasi_unstable"
         perform: Callable[..., Any] = call.function
+        if native is not None:
+            perform = native.performing(call, perform)
         if override is not None:
             perform = override.prepare(call, perform)
         flags = self._flags | (int(Flag.UNSTABLE) if unstable else 0)
@@ -198,6 +219,23 @@ class Link:
             if result.type.record and result.type.struct is not None:
                 names[f"PACK_{result.type.name}{'_0' if unstable else ''}"] = result.type.struct.pack_into
         return FunctionType(code(call, variant), names, call.name)
+
+    def _native_function(self, native: NativeRun, call: Call, trampoline: FunctionType, type_: Any) -> Any:
+        """The library's function for `call`, which asks `trampoline` where it does not answer itself."""
+        off = call.name in self.overrides or self._foreign or self._stacks.wanted
+        meta = self._globals[f"META_{identifier(call)}"]
+        state = native.function(self._guest, call, meta, trampoline, off=off, foreign=self._foreign)
+        if self._stacks.wanted and not self._foreign and call.name not in self.overrides:
+            self._without_stacks.append(state)
+        self._callbacks.append(state)
+        return _raw.native_function(self.store, type_, native.address_of(call), ctypes.addressof(state))
+
+    def _find_memory(self, caller: int) -> int:
+        """Look at the memory again, for the library. Called by it; what this raises is ignored."""
+        if self._foreign:
+            self.memory.forget()
+        self.memory.look(_raw.caller(caller))
+        return 0
 
     def count_from(self, origin_ns: int) -> None:
         """Let the trampolines count time from `origin_ns` (perf_counter_ns)."""
@@ -218,6 +256,7 @@ class Link:
             "TRAP": _raw.trap,
             "STOP": HostStop,
             "STACK": self._stacks.number,
+            "NATIVE": None if self._native is None else self._native.state,
             "NORETURN": t.Trap("proc_exit returned"),
             "SUBSCRIPTIONS": t.decode_subscriptions,
             "EVENTS": t.encode_events,
@@ -228,6 +267,9 @@ class Link:
     def _leave_out_stacks(self) -> None:
         """Take no more stacks, at no cost."""
         self._globals["STACK"] = _no_stack
+        for function in self._without_stacks:
+            function.mode = 0
+        self._without_stacks.clear()
 
     def limit_io(self, count: int) -> None:
         """Let one call move at most so many bytes, from the next call on."""
@@ -243,6 +285,8 @@ class Link:
         self._globals.clear()
         self._functions.clear()
         self._callbacks.clear()
+        self._without_stacks.clear()
+        self._guest = GuestState()
         self._compiled_imports = None
         self._failed_calls.close()
         self.memory = GuestMemory(None)

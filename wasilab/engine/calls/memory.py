@@ -13,6 +13,7 @@ Not here: what the bytes mean (`wasi/`).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 from collections.abc import Sequence
@@ -48,11 +49,13 @@ class GuestMemory:
     instantiation.
     """
 
-    __slots__ = ("_memory", "_store", "size", "u32", "u64", "view")
+    __slots__ = ("_memory", "_store", "copy", "size", "u32", "u64", "view")
 
     def __init__(self, store: Any) -> None:
         self._store = store
         self._memory: Any = None
+        self.copy: Any = None
+        """An object whose `base` and `size` follow the memory's address and length (`native.binding.GuestState`)."""
         self.size = 0
         self.view, self.u32, self.u64 = _NOTHING
 
@@ -61,6 +64,15 @@ class GuestMemory:
         self._memory = None
         self.size = 0
         self.view, self.u32, self.u64 = _NOTHING
+        if self.copy is not None:
+            self.copy.size = 0
+
+    def look(self, caller: Any) -> None:
+        """Cover the memory as it is now, if the caller has one that can be used."""
+        if self._memory is None:
+            with contextlib.suppress(Trap):
+                self._find(caller, "")
+        self.refresh(caller)
 
     def refresh(self, context: Any) -> bool:
         """Cover what the memory has grown to; `context` is a store or a caller. Returns whether it had grown."""
@@ -78,6 +90,8 @@ class GuestMemory:
         self.u32 = self.view[: size & ~3].cast("I")
         self.u64 = self.view[: size & ~7].cast("Q")
         self.size = size
+        if self.copy is not None:
+            self.copy.base, self.copy.size = address, size
         return True
 
     def _find(self, caller: Any, call: str) -> None:

@@ -58,6 +58,15 @@ def function(store: Any, type_: Any, target: Callable[..., int]) -> tuple[Any, A
     return wasmtime.Func._from_raw(made), callback
 
 
+def native_function(store: Any, type_: Any, address: int, env: int) -> Any:
+    """A `wasmtime.Func` that calls the C function at `address` with `env`; keep what both point to beside the store."""
+    made = _func_type()
+    _new_unchecked(
+        store._context(), type_.ptr(), ctypes.cast(address, _callback_type), env, _NO_FINALIZER, ctypes.byref(made)
+    )
+    return wasmtime.Func._from_raw(made)
+
+
 def caller(address: int) -> Any:
     """The `wasmtime.Caller` behind a callback's second argument; valid until the callback returns."""
     return _Caller(ctypes.cast(address, _caller_pointer))

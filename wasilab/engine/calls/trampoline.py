@@ -20,6 +20,9 @@ class Variant(NamedTuple):
     """The call is answered by a function of the grants."""
     foreign: bool = False
     """Another instance may call it, so the memory is looked up at every call."""
+    native: bool = False
+    """The native library calls it with the arguments as unsigned integers, and records what succeeds: then `raw` and
+    `traced` are False, and `stacks` and `overridden` are told to it."""
 
 
 class SourceText:

@@ -67,14 +67,15 @@ def new_engine(*, fuel: bool, disk_cache: bool = True) -> Any:
     return wasmtime.Engine(config)
 
 
+_may_move_set = getattr(getattr(wasmtime, "_bindings", None), "wasmtime_config_memory_may_move_set", None)
+NEVER_MOVES = _may_move_set is not None
+"""Whether Wasmtime is told to leave a growing memory where it is; else nobody may remember its place."""
+
+
 def _never_move(config: Any) -> None:
     """Ask for memories that grow in place. It is the default for 32-bit ones; here it is said, where it can be."""
-    try:
-        from wasmtime import _bindings
-
-        _bindings.wasmtime_config_memory_may_move_set(config.ptr(), False)
-    except (ImportError, AttributeError):
-        return
+    if _may_move_set is not None:
+        _may_move_set(config.ptr(), False)
 
 
 def acquire(modules: list[Module], *, fuel: bool) -> CompiledModules:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import wasmtime
 
@@ -35,7 +36,7 @@ _P, _U64, _I64, _U32, _I32, _U8 = (
 )  # fmt: skip
 
 
-class Meter(ctypes.Structure):
+class QuotaState(ctypes.Structure):
     """The quota of a folder in memory."""
 
     _fields_ = (("used", _U64), ("most", _U64), ("real", _U32), ("pad", _U32))
@@ -60,9 +61,9 @@ class Slot(ctypes.Structure):
     """One number of the guest's descriptor table."""
 
     _fields_ = (
-        ("allowed", _U64), ("era", _U64), ("place", _U64), ("handle", _P), ("name", _P), ("name_size", _U32),
-        ("life", _U32), ("host", _I32), ("opened", _U32), ("generation", _U32), ("grant", _U32), ("kind", _U8),
-        ("append", _U8), ("pad", _U8 * 6), ("fdstat", _U8 * 24),
+        ("allowed", _U64), ("era", _U64), ("place", _U64), ("known_end", _U64), ("handle", _P), ("name", _P),
+        ("name_size", _U32), ("life", _U32), ("host", _I32), ("opened", _U32), ("generation", _U32), ("grant", _U32),
+        ("kind", _U8), ("append", _U8), ("beyond", _U8), ("pad", _U8 * 5), ("fdstat", _U8 * 24),
     )  # fmt: skip
 
 
@@ -122,7 +123,8 @@ class Shape(ctypes.Structure):
     _fields_ = (
         ("fd", _U8), ("string", _U8 * 2), ("vector", _U8), ("outbuf", _U8), ("strings", _U8), ("subscriptions", _U8),
         ("events", _U8), ("count", _U8), ("result", _U8 * 2), ("result_size", _U8 * 2), ("result_align", _U8 * 2),
-        ("is_struct", _U8), ("subscription_size", _U8), ("extra", _U8), ("payload", _U8), ("pad", _U8 * 5),
+        ("is_struct", _U8), ("subscription_size", _U8), ("extra", _U8), ("payload", _U8), ("points", _U8),
+        ("pad", _U8 * 4),
     )  # fmt: skip
 
 
@@ -145,7 +147,8 @@ class ApiTable(ctypes.Structure):
 
 
 _STRUCTS = (
-    Meter, Content, OpenContent, Slot, Opened, Recipe, StringBlock, RunState, GuestState, Shape, FunctionState, ApiTable
+    QuotaState, Content, OpenContent, Slot, Opened, Recipe, StringBlock, RunState, GuestState, Shape, FunctionState,
+    ApiTable,
 )  # fmt: skip
 _SIZES = [VERSION, *map(ctypes.sizeof, _STRUCTS), RunState.slots.offset, Slot.fdstat.offset, Recipe.asks.offset]
 _PYTHON = (
@@ -176,9 +179,11 @@ class Library:
         self.ticks = _declared(quick.turbo_ticks, None, _P)
         self.recipe = _declared(quick.turbo_recipe, _U32, _P)
         self.put = _declared(quick.turbo_put, None, _P, _U64)
-        self.charge = _declared(quick.turbo_charge, ctypes.c_int, _P, _U64)
+        self.charge = _declared(quick.turbo_charge, ctypes.c_int, _P, _I64)
+        self.unlock = _declared(quick.turbo_unlock, None, _P)
         self.collect = _declared(quick.turbo_collect, _U64, _P, _P, _U64, _P)
         self.withdraw = _declared(waiting.turbo_withdraw, None, _P, _U32)
+        self.lock = _declared(waiting.turbo_lock, None, _P)
         self.load = _declared(quick.turbo_load, None, _P)
         self.base = (_U64 * 2)()
         """(ticks, ns) when it was loaded: the longer ago, the better the ticks are known."""
@@ -191,9 +196,9 @@ class Library:
         return ctypes.cast(found, ctypes.c_void_p).value or 0
 
 
-def _declared(function: Any, result: Any, *arguments: Any) -> Any:
+def _declared(function: Any, result: type | None, *arguments: type) -> Callable[..., int]:
     function.restype, function.argtypes = result, list(arguments)
-    return function
+    return cast("Callable[..., int]", function)
 
 
 def _steady_ticks() -> bool:

@@ -24,10 +24,20 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    BuildHookInterface = Any
+
+    class BuildHookInterface:
+        """The base class of hatchling's hooks, as far as it is used here."""
+
+        app: Application
+
+    class Application:
+        """Where a hook says something."""
+
+        def display_warning(self, text: str) -> None: ...
+
 else:
     try:
         from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -121,7 +131,7 @@ def compiles_here() -> bool:
     return True
 
 
-class NativeBuild(BuildHookInterface):  # type: ignore[misc]  # hatchling is there only while a wheel is built
+class NativeBuild(BuildHookInterface):
     """The build hook: adds the library to a wheel, or puts it into the source tree of an editable installation."""
 
     def dependencies(self) -> list[str]:
@@ -130,7 +140,7 @@ class NativeBuild(BuildHookInterface):  # type: ignore[misc]  # hatchling is the
             return []
         return [ZIG] if TARGET_VARIABLE in os.environ or not compiles_here() else []
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, object]) -> None:
         """Compile it before the wheel is put together; without it the wheel is a pure one."""
         if os.environ.get(VARIABLE) == "0":
             return
@@ -151,7 +161,7 @@ class NativeBuild(BuildHookInterface):  # type: ignore[misc]  # hatchling is the
             return
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{tag or sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
-        build_data["force_include"][str(output)] = f"{INSIDE}/{name}"
+        cast("dict[str, str]", build_data["force_include"])[str(output)] = f"{INSIDE}/{name}"
 
 
 def wheels(folder: Path, tags: list[str]) -> None:

@@ -8,7 +8,6 @@ library can answer by itself is what it has a function for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ...trace.record.payload import Aux, Data, schema
 from ...wasi.preview1 import signature as sig
@@ -17,6 +16,9 @@ from .binding import NONE, FunctionState, Shape
 
 OTHER_LAYOUT = frozenset({"fd_seek", "fd_filestat_get", "path_filestat_get"})
 """Calls that `wasi_unstable` has with another layout than preview1: there Python answers them."""
+
+
+_POINTING = frozenset({sig.STRING, sig.IOVECS, sig.CIOVECS, sig.OUTBUF, sig.INSUBS})
 
 
 def native_name(call: Call) -> str:
@@ -59,6 +61,7 @@ def shape(call: Call) -> Shape:
     found.subscription_size = layout.subscription_bytes
     found.extra = layout.further_words
     found.payload = bool(layout.further_words) or layout.aux is not Aux.NOTHING or layout.data is not Data.NOTHING
+    found.points = any(param.type.kind in _POINTING for param in call.params)
     return found
 
 
@@ -75,7 +78,3 @@ def function_state(
     wide = sum(1 << index for index, core in enumerate(call.signature) if core == "i64")
     return FunctionState(guest, target, meta, right, 0, 0, len(call.signature), wide, mode, 0, shape(call))
 
-
-def counts(functions: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """Call name -> (calls that the library answered, calls that Python answered)."""
-    return {name: (int(function.answered), int(function.asked)) for name, function in functions.items()}

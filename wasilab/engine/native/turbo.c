@@ -38,11 +38,22 @@ API uint64_t turbo_ways[1024];
 #define PYTHON return 0
 #endif
 
+/* The system calls themselves: the C library's functions for them ask for a cancelled thread, twice a call, at 15 ns. */
+#ifdef __linux__
+#define SYSTEM(name, ...) syscall(SYS_##name, __VA_ARGS__)
+#define SYS_read_at SYS_pread64
+#define SYS_write_at SYS_pwrite64
+#else
+#define SYSTEM(name, ...) name(__VA_ARGS__)
+#define read_at pread
+#define write_at pwrite
+#endif
+
 typedef struct { /* one call under way: its arguments, copied out of the guest's memory */
   Func *f;
   Guest *g;
   Run *t;
-  uint64_t began, total, allowed, in_force;
+  uint64_t began, ended, total, allowed, in_force; /* `ended` 0: now */
   uint32_t w[WORDS], life, count, length[2];
   uint32_t iovecs[2 * IOVECS];
   char path[2][PATH + 1];
@@ -136,12 +147,10 @@ static inline int inside(const Guest *g, uint32_t p, uint64_t size, uint32_t ali
 }
 /* Copy what the arguments point at, so that no call changes what is recorded of it. 0: something is misaligned, too long, or
  * outside the memory as it is known here: Python looks again and says which. */
-APART int take(Call *c) {
+APART int take_pointed(Call *c) {
   const Shape *s = &c->f->shape;
   const Guest *g = c->g;
   const uint32_t *w = c->w;
-  for (int i = 0; i < 2 && s->result[i] != NONE; i++)
-    if (!inside(g, w[s->result[i]], s->result_size[i], s->result_align[i])) return 0;
   for (int i = 0; i < 2 && s->string[i] != NONE; i++) {
     uint32_t p = w[s->string[i]], size = w[s->string[i] + 1];
     if (size > PATH || !inside(g, p, size, 1)) return 0;
@@ -163,6 +172,13 @@ APART int take(Call *c) {
     memcpy(c->subscriptions, g->base + w[s->subscriptions], kept * s->subscription_size);
   }
   return 1;
+}
+
+static inline int take(Call *c) {
+  const Shape *s = &c->f->shape;
+  for (int i = 0; i < 2 && s->result[i] != NONE; i++)
+    if (!inside(c->g, c->w[s->result[i]], s->result_size[i], s->result_align[i])) return 0;
+  return !s->points || take_pointed(c);
 }
 
 /* ---- recording */
@@ -217,7 +233,7 @@ APART void record(Call *c, int known) {
   const Shape *s = &c->f->shape;
   const Guest *g = c->g;
   const uint32_t *w = c->w;
-  uint64_t took = now(t) - c->began, result = 0, aux = 0, data = 0, kept = 0, events = 0, size = 0;
+  uint64_t took = (c->ended ? c->ended : now(t)) - c->began, result = 0, aux = 0, data = 0, kept = 0, events = 0, size = 0;
   uint32_t flags = t->flags, where = 0, path = 0, second = 0;
   if (known && s->result[0] != NONE && !s->is_struct) {
     result = s->result[1] == NONE ? scalar(g, w[s->result[0]], s->result_size[0]) : t->result; /* two may share a place */
@@ -267,7 +283,7 @@ APART void record(Call *c, int known) {
     else if (s->result[1] != NONE) memcpy(z, &second, 4), z += 4;
     else if (aux) memcpy(z, g->base + w[s->result[0]], aux), z += aux;
     if (data) memcpy(z, g->base + w[s->outbuf != NONE ? s->outbuf : s->strings + 1], data), z += data;
-    while ((z - start) & 3) *z++ = 0;
+    memset(z, 0, 4), z += -(z - start) & 3;
     if (s->is_struct) where = shared(t, (uint32_t)(z - start));
     else where = (uint32_t)(t->used >> 2) + 1, store(&t->used, t->used + (uint64_t)(z - start));
   }
@@ -281,7 +297,8 @@ APART void record(Call *c, int known) {
 API int turbo_note(Run *t, uint64_t q[8], const uint8_t *path, uint32_t path_size, const uint8_t *payload, uint64_t size) {
   uint64_t id = 0;
   if (!fits(t, size) || (path && !(id = intern(t, path, path_size)))) return 0;
-  uint64_t r[8] = {q[0] > t->origin ? q[0] - t->origin : 0, now(t) - q[0], q[2], q[3] | id << 32, q[4], q[5], q[6], q[7]};
+  uint64_t r[8] = {q[0] > t->origin ? q[0] - t->origin : 0, 0, q[2], q[3] | id << 32, q[4], q[5], q[6], q[7]};
+  if ((id = now(t)) > q[0]) r[1] = id - q[0]; /* `q[0]` may come of another clock */
   if (size) {
     memcpy(t->arena + t->used, payload, size);
     r[4] |= ((t->used >> 2) + 1) << 32;
@@ -390,7 +407,9 @@ static const clockid_t CLOCKS[4] = {CLOCK_REALTIME, STEADY, CLOCK_PROCESS_CPUTIM
 static int clock_time_get(Call *c) {
   uint32_t id = c->w[0];
   if (id > 3 || !(load(&c->t->clocks) >> id & 1)) PYTHON;
-  put64(c, c->w[3], clock_ns(CLOCKS[id]));
+  uint64_t ns = clock_ns(CLOCKS[id]);
+  put64(c, c->w[3], ns);
+  if (id == 1 && ns > c->began) c->ended = ns; /* what it read is the time */
   return 1;
 }
 static int clock_res_get(Call *c) {
@@ -431,9 +450,11 @@ static int args_get(Call *c) { return strings(c, c->t->strings); }
 static int environ_get(Call *c) { return strings(c, c->t->strings + 1); }
 
 static int64_t host_io(Slot *s, const struct iovec *io, int k, int writing, int at, int64_t offset) {
-  if (at) return writing ? pwritev(s->host, io, k, offset) : preadv(s->host, io, k, offset);
-  if (k == 1) return writing ? write(s->host, io->iov_base, io->iov_len) : read(s->host, io->iov_base, io->iov_len);
-  return writing ? writev(s->host, io, k) : readv(s->host, io, k);
+  if (k > 1 && at) return writing ? pwritev(s->host, io, k, offset) : preadv(s->host, io, k, offset);
+  if (k > 1) return writing ? SYSTEM(writev, s->host, io, k) : SYSTEM(readv, s->host, io, k);
+  if (at && writing) return SYSTEM(write_at, s->host, io->iov_base, io->iov_len, offset);
+  if (at) return SYSTEM(read_at, s->host, io->iov_base, io->iov_len, offset);
+  return writing ? SYSTEM(write, s->host, io->iov_base, io->iov_len) : SYSTEM(read, s->host, io->iov_base, io->iov_len);
 }
 static uint64_t ring_put(Run *t, uint64_t head, const void *from, uint64_t size) {
   uint64_t at = head & (t->out_size - 1), part = t->out_size - at < size ? t->out_size - at : size;
@@ -469,12 +490,14 @@ API uint64_t turbo_collect(Run *t, uint8_t *to, uint64_t room, uint32_t *stream)
   }
   return done;
 }
-API int turbo_charge(Meter *m, uint64_t size) { /* 0: the quota has not so much left */
+API int turbo_charge(Meter *m, int64_t size) { /* 0: the quota has not so much left */
   uint64_t used = load(&m->used);
-  do if (size > m->most || used > m->most - size) return 0;
-  while (!__atomic_compare_exchange_n(&m->used, &used, used + size, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+  do if (size > 0 && ((uint64_t)size > m->most || used > m->most - (uint64_t)size)) return 0;
+  while (!__atomic_compare_exchange_n(&m->used, &used, used + (uint64_t)size, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
   return 1;
 }
+API void turbo_lock(Content *m) { while (__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE)) sched_yield(); }
+API void turbo_unlock(Content *m) { store(&m->lock, 0); }
 /* Reading; and writing where no gap arises and the block need not grow, which is Python's work. */
 static int64_t memory_io(Slot *s, const struct iovec *io, int k, uint64_t total, int writing, int at, int64_t offset) {
   Handle *h = s->handle;
@@ -483,7 +506,7 @@ static int64_t memory_io(Slot *s, const struct iovec *io, int k, uint64_t total,
   if (__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE)) return -1; /* a run beside this one: let Python wait for it */
   uint64_t place = writing && s->append ? m->size : (uint64_t)(at ? offset : h->position), end = place + total;
   if (writing && place <= m->size && end <= m->capacity && m->meter->real
-      && (end <= m->size || turbo_charge(m->meter, end - m->size))) {
+      && (end <= m->size || turbo_charge(m->meter, (int64_t)(end - m->size)))) {
     if (end > m->size) m->size = end;
     m->touched = clock_ns(CLOCK_REALTIME), done = 0;
     for (int i = 0; i < k; done += (int64_t)io[i++].iov_len) memcpy(m->data + place + done, io[i].iov_base, io[i].iov_len);
@@ -508,7 +531,7 @@ ALWAYS int moved(Call *c, int writing, int at) { /* fd_read, fd_write, fd_pread,
   if (!c->total || c->total > load(&t->io) || c->count > NATIVE_IOVECS || offset < 0) PYTHON;
   if (writing && t->written + c->total > load(&t->most_written)) PYTHON;
   Slot *s = hold(c, c->f->right, 1 << HOST_FILE | 1 << MEMORY | (writing && !at) << OUTPUT);
-  if (!s) PYTHON;
+  if (!s || (writing && s->kind != OUTPUT && (at ? (uint64_t)offset > s->known_end : s->beyond))) PYTHON;
   for (uint32_t i = 0; i < c->count; i++)
     if (c->iovecs[2 * i + 1]) io[k].iov_base = c->g->base + c->iovecs[2 * i], io[k++].iov_len = c->iovecs[2 * i + 1];
   r = s->kind == HOST_FILE ? host_io(s, io, k, writing, at, offset)
@@ -516,6 +539,7 @@ ALWAYS int moved(Call *c, int writing, int at) { /* fd_read, fd_write, fd_pread,
   if (r < 0) PYTHON;
   if (!at && remembered(t, s)) s->position += r, s->era -= writing && s->append; /* where the end was is not known */
   if (writing) t->written += (uint64_t)r;
+  if (writing && at && r && (uint64_t)(offset + r) > s->known_end) s->known_end = (uint64_t)(offset + r);
   put32(c, c->w[at ? 5 : 3], (uint32_t)r);
   return 1;
 }
@@ -541,6 +565,7 @@ static int fd_seek(Call *c) {
   uint32_t whence = c->w[3]; /* numbered as POSIX does */
   Slot *s = hold(c, c->f->right | (whence == SEEK_CUR && !offset ? 0 : RIGHT_SEEK), 1 << HOST_FILE | 1 << MEMORY);
   if (!s || whence > 2 || (to = seek(c->t, s, offset, whence)) < 0) PYTHON;
+  if ((uint64_t)to > s->known_end) s->beyond = 1;
   put64(c, c->w[4], (uint64_t)to);
   return 1;
 }
@@ -570,7 +595,7 @@ static int put_filestat(Call *c, uint32_t p, const struct stat *st) {
 static int fd_filestat_get(Call *c) {
   struct stat st;
   Slot *s = hold(c, c->f->right, 1 << HOST_FILE | 1 << DIRECTORY);
-  if (!s || fstat(s->host, &st) || !put_filestat(c, c->w[1], &st)) PYTHON;
+  if (!s || SYSTEM(fstat, s->host, &st) || !put_filestat(c, c->w[1], &st)) PYTHON;
   return 1;
 }
 static int fd_fdstat_get(Call *c) {
@@ -625,7 +650,7 @@ static int path_filestat_get(Call *c) {
   int place = s && c->w[1] < 2 ? parent(c, s->host, &name) : -1;
   if (place < 0) PYTHON;
   int found = look(place, name, s, &st);
-  if (place != s->host) close(place);
+  if (place != s->host) SYSTEM(close, place);
   if (!found || !put_filestat(c, c->w[4], &st)) PYTHON;
   return 1;
 }
@@ -639,8 +664,8 @@ static Recipe *recipe(Call *c, const Slot *s) {
 static int open_as(int place, const char *name, const Slot *s, int flags) {
   struct stat st;
   if (!look(place, name, s, &st) || !S_ISREG(st.st_mode)) return -1;
-  int host = openat(place, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-  if (host >= 0 && (fstat(host, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_dev != s->device)) close(host), host = -1;
+  int host = (int)SYSTEM(openat, place, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (host >= 0 && (SYSTEM(fstat, host, &st) || !S_ISREG(st.st_mode) || (uint64_t)st.st_dev != s->device)) SYSTEM(close, host), host = -1;
   return host;
 }
 static int path_open(Call *c) {
@@ -656,15 +681,16 @@ static int path_open(Call *c) {
   int place = parent(c, s->host, &name);
   if (place < 0) PYTHON;
   int host = open_as(place, name, s, r->flags);
-  if (place != s->host) close(place);
-  if (host >= 0 && (uint64_t)host >= t->ceiling) close(host), host = -1; /* the process's last descriptors are no guest's */
+  if (place != s->host) SYSTEM(close, place);
+  if (host >= 0 && (uint64_t)host >= t->ceiling) SYSTEM(close, host), host = -1; /* the process's last descriptors are no guest's */
   if (host < 0) PYTHON;
   Slot *d = t->slots + fd;
   *d = (Slot){.life = (uint32_t)++t->lives, .host = host, .era = t->era, .generation = d->generation + 1, .grant = s->grant,
               .kind = HOST_FILE, .append = (uint8_t)r->append, .opened = (uint32_t)t->nopened + 1};
   memcpy(d->fdstat, r->fdstat, 24);
-  t->opened[t->nopened++] = (Opened){t->first + t->n, ~0ull, d->life, (uint32_t)fd, d->generation, s->life, path,
-                                     (uint32_t)(r - t->recipes), host, 0};
+  t->opened[t->nopened] = (Opened){t->first + t->n, ~0ull, d->life, (uint32_t)fd, d->generation, s->life, path,
+                                   (uint32_t)(r - t->recipes), host, 0};
+  store(&t->nopened, t->nopened + 1);
   store(&d->allowed, r->allowed | IN_USE);
   t->open++, t->lowest = fd + 1;
   put32(c, c->w[10], (uint32_t)fd);
@@ -676,8 +702,8 @@ static int fd_close(Call *c) { /* of a file that Python has not heard of: anothe
   if (!s || !s->opened) PYTHON;
   Opened *o = t->opened + s->opened - 1;
   store(&s->allowed, 0);
-  if (o->host = -1, close(s->host)) { o->error = errno; PYTHON; }
-  o->ended = t->first + t->n;
+  if (o->host = -1, SYSTEM(close, s->host)) { o->error = errno; PYTHON; }
+  store(&o->ended, t->first + t->n);
   s->opened = 0, s->kind = OTHER;
   store(&s->life, 0);
   t->open--;
@@ -687,18 +713,19 @@ static int fd_close(Call *c) { /* of a file that Python has not heard of: anothe
 
 /* ---- the way in */
 
-ALWAYS void *enter(void *env, void *caller, Val *v, size_t n, int (*native)(Call *)) {
+/* `params` and `wide` are the function's, known here for a native call, so that the loop over them is none. */
+ALWAYS void *enter(void *env, void *caller, Val *v, size_t n, int (*native)(Call *), uint32_t params, uint32_t wide) {
   Func *f = env;
   Run *t = f->guest->run;
   Call c;
   uint64_t code = 0;
   uint32_t k = 0;
   int done = 0;
-  c.f = f, c.g = f->guest, c.t = t, c.life = 0;
+  c.f = f, c.g = f->guest, c.t = t, c.life = 0, c.ended = 0;
   c.began = t->records ? now(t) : 0;
-  for (uint32_t i = 0; i < f->params; i++) {
+  for (uint32_t i = 0; i < params; i++) {
     c.w[k++] = v[i].word[0];
-    if (f->wide >> i & 1) c.w[k++] = v[i].word[1];
+    if (wide >> i & 1) c.w[k++] = v[i].word[1];
   }
   while (k < 4) c.w[k++] = 0;
   if (f->shape.fd != NONE && c.w[f->shape.fd] < t->nslots) c.life = load(&t->slots[c.w[f->shape.fd]].life);
@@ -719,15 +746,19 @@ ALWAYS void *enter(void *env, void *caller, Val *v, size_t n, int (*native)(Call
   if (n) v[0].word[0] = (uint32_t)code;
   return 0;
 }
-#define CALL(name, function) \
-  API void *turbo_##name(void *env, void *caller, Val *v, size_t n) { return enter(env, caller, v, n, function); }
-CALL(python, 0)
-CALL(args_get, args_get) CALL(args_sizes_get, args_sizes_get)
-CALL(environ_get, environ_get) CALL(environ_sizes_get, environ_sizes_get)
-CALL(clock_res_get, clock_res_get) CALL(clock_time_get, clock_time_get)
-CALL(random_get, random_get) CALL(sched_yield, yield)
-CALL(fd_close, fd_close) CALL(fd_fdstat_get, fd_fdstat_get) CALL(fd_filestat_get, fd_filestat_get)
-CALL(fd_prestat_get, fd_prestat_get) CALL(fd_prestat_dir_name, fd_prestat_dir_name)
-CALL(fd_read, fd_read) CALL(fd_write, fd_write) CALL(fd_pread, fd_pread) CALL(fd_pwrite, fd_pwrite)
-CALL(fd_seek, fd_seek) CALL(fd_tell, fd_tell)
-CALL(path_filestat_get, path_filestat_get) CALL(path_open, path_open)
+API void *turbo_python(void *env, void *caller, Val *v, size_t n) {
+  return enter(env, caller, v, n, 0, ((Func *)env)->params, ((Func *)env)->wide);
+}
+#define CALL(name, function, params, wide) API void *turbo_##name(void *env, void *caller, Val *v, size_t n) { \
+  return enter(env, caller, v, n, function, params, wide); \
+}
+CALL(args_get, args_get, 2, 0) CALL(args_sizes_get, args_sizes_get, 2, 0)
+CALL(environ_get, environ_get, 2, 0) CALL(environ_sizes_get, environ_sizes_get, 2, 0)
+CALL(clock_res_get, clock_res_get, 2, 0) CALL(clock_time_get, clock_time_get, 3, 1 << 1)
+CALL(random_get, random_get, 2, 0) CALL(sched_yield, yield, 0, 0)
+CALL(fd_close, fd_close, 1, 0) CALL(fd_fdstat_get, fd_fdstat_get, 2, 0) CALL(fd_filestat_get, fd_filestat_get, 2, 0)
+CALL(fd_prestat_get, fd_prestat_get, 2, 0) CALL(fd_prestat_dir_name, fd_prestat_dir_name, 3, 0)
+CALL(fd_read, fd_read, 4, 0) CALL(fd_write, fd_write, 4, 0)
+CALL(fd_pread, fd_pread, 5, 1 << 3) CALL(fd_pwrite, fd_pwrite, 5, 1 << 3)
+CALL(fd_seek, fd_seek, 4, 1 << 1) CALL(fd_tell, fd_tell, 2, 0)
+CALL(path_filestat_get, path_filestat_get, 5, 0) CALL(path_open, path_open, 9, 1 << 5 | 1 << 6)

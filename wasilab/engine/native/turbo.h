@@ -48,13 +48,14 @@ typedef struct { /* one number of the guest's descriptor table */
   uint64_t allowed;             /* IN_USE, and the rights with which C may act. Written last, cleared first. */
   uint64_t era;                 /* that of the run when `position` was known */
   union { int64_t position; uint64_t device; }; /* of a host file; st_dev of a directory */
+  uint64_t known_end;           /* the file reaches so far at least, see wasi.fdtable.FileReach */
   Handle *handle;
   const uint8_t *name;          /* of a preopened directory */
   uint32_t name_size, life;     /* life 0: the number is free */
   int32_t host;                 /* descriptor of this process; of OUTPUT: 0 for stdout, 1 for stderr */
   uint32_t opened;              /* 1-based index into the run's `opened`; 0: Python knows it */
   uint32_t generation, grant;   /* openings of this number so far; index into the run's `live` */
-  uint8_t kind, append, pad[6];
+  uint8_t kind, append, beyond, pad[5]; /* `beyond`: the next write may leave a gap, which Python counts */
   uint8_t fdstat[24];           /* what fd_fdstat_get shows */
 } Slot;
 typedef struct { /* a file that C opened; Python hears of it at its next visit */
@@ -106,7 +107,8 @@ typedef struct { /* one instance of a module */
 
 typedef struct { /* where a call's arguments lie, from the spec table: indices of words, NONE for what it has not */
   uint8_t fd, string[2], vector, outbuf, strings, subscriptions, events, count;
-  uint8_t result[2], result_size[2], result_align[2], is_struct, subscription_size, extra, payload, pad[5];
+  uint8_t result[2], result_size[2], result_align[2], is_struct, subscription_size;
+  uint8_t extra, payload, points, pad[4]; /* words of the payload; whether there is one; whether words point at input */
 } Shape;
 typedef struct { /* one imported function */
   Guest *guest;

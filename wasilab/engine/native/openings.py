@@ -1,0 +1,172 @@
+"""Files that the library opens and closes: how it learns to open them, and how Python hears of them.
+
+Python does the first `path_open` of a kind. When that has opened a plain file of the host, `Recipes.learn` writes down
+how: with the same arguments on the same directory the library opens the next one by itself. A recipe holds results of
+Python's rules, not the rules; a change of a directory's rights makes its recipes void (`slots.py`).
+
+What the library has opened stands in a log of `Opened` entries until Python next runs, which takes it over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import posixpath
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from ...capabilities.host.folder import HostFolder, open_flags
+from ...capabilities.host.hostfile import HostFile
+from ...capabilities.interpose import look_through
+from ...capabilities.protocols import FileType, OpenHow
+from ...trace.record.layout import Life
+from ...wasi.fdtable import Descriptor
+from ...wasi.types import FDSTAT, Fdflags, Oflags
+from ...wasi.types import Rights as R
+from .binding import OPENED, RECIPES, STILL_OPEN, Library, Opened, Recipe, RunState, Slot
+from .trace_buffer import NativeBlock
+
+_ENTRY = struct.Struct("<QQIIIIIIii")
+assert _ENTRY.size == ctypes.sizeof(Opened)
+_DIRECTORY_COLUMN = 7
+"""Index of `directory` among an entry's 32-bit words."""
+_CREAT, _TRUNC = int(Oflags.CREAT), int(Oflags.TRUNC)
+_READ_WRITE = int(R.FD_READ | R.FD_WRITE)
+
+
+class OpenedFile(NamedTuple):
+    """One file that the library opened; see `Opened`."""
+
+    began: int
+    ended: int
+    life: int
+    fd: int
+    generation: int
+    directory: int
+    path: int
+    recipe: int
+    host: int
+    error: int
+
+
+class OpenedFiles:
+    """Some entries of the log, with the paths of the directories that they name by their lives."""
+
+    def __init__(self, raw: bytes, directories: Mapping[int, Descriptor]) -> None:
+        self._raw = raw
+        named = set(memoryview(raw).cast("I")[_DIRECTORY_COLUMN :: _ENTRY.size // 4])
+        self._directories = {life: directories[life].path for life in named if life in directories}
+
+    def __len__(self) -> int:
+        return len(self._raw) // _ENTRY.size
+
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return len(self._raw) + 100 * len(self._directories)
+
+    def entries(self) -> Iterator[OpenedFile]:
+        """The entries, in the order of their opening."""
+        return map(OpenedFile._make, _ENTRY.iter_unpack(self._raw))
+
+    def path(self, entry: OpenedFile, paths: list[bytes]) -> str:
+        """The guest's whole path of a file; `paths` are those of the chunk."""
+        name = paths[entry.path - 1].decode() if 0 < entry.path <= len(paths) else ""
+        return posixpath.normpath(f"{self._directories.get(entry.directory, '').rstrip('/')}/{name}")
+
+    def lives(self, paths: list[bytes], *, closed: bool) -> list[Life]:
+        """Those that are closed, or those that are open, as the trace holds them."""
+        wanted = (entry for entry in self.entries() if (entry.ended != STILL_OPEN) == closed)
+        return [opened_life(entry, self.path(entry, paths)) for entry in wanted]
+
+
+def opened_life(entry: OpenedFile, path: str) -> Life:
+    """A file that the library opened, as the trace holds it."""
+    closed = -1 if entry.ended == STILL_OPEN else entry.ended
+    raw = path.encode("utf-8", "surrogateescape")
+    return Life(entry.life, entry.fd, entry.generation, raw, int(FileType.REGULAR_FILE), entry.began, closed)
+
+
+class Log:
+    """The log of the library, shared with `state`."""
+
+    def __init__(self, state: RunState) -> None:
+        self._state = state
+        self._block = NativeBlock(ctypes.sizeof(Opened) * OPENED)
+        state.opened = self._block.address
+
+    def __len__(self) -> int:
+        return int(self._state.nopened)
+
+    def read(self, directories: Mapping[int, Descriptor]) -> OpenedFiles:
+        """What is in it now; from any thread."""
+        return OpenedFiles(self._block.read(_ENTRY.size * self._state.nopened), directories)
+
+    def clear(self) -> None:
+        """Forget it: Python has taken it over."""
+        self._state.nopened = 0
+
+
+class Recipes:
+    """What the library knows of opening files, shared with `state`."""
+
+    def __init__(self, library: Library, state: RunState) -> None:
+        self._library = library
+        self._block = NativeBlock(ctypes.sizeof(Recipe) * RECIPES)
+        self._table = (Recipe * RECIPES).from_address(self._block.address)
+        self._learned: dict[int, tuple[OpenHow, int, int, int]] = {}
+        # place of a recipe -> how Python opened the file, its rights, what it passes on, its fdflags
+        state.recipes = self._block.address
+
+    def learn(self, directory: Descriptor, slot: Slot, opened: Descriptor, arguments: tuple[int, ...]) -> None:
+        """Let the library open files in `directory`, which is in `slot`, as Python opened the file `opened`.
+
+        `arguments`: dirflags, oflags, rights, inheriting rights and fdflags, as the guest gave them.
+        """
+        dirflags, oflags, base, inheriting, fdflags = arguments
+        file, _ = look_through(opened.object)
+        if type(file) is not HostFile or file.how.exclusive or fdflags & ~int(Fdflags.APPEND):
+            return
+        asks = int(R.PATH_OPEN)
+        asks |= int(R.PATH_CREATE_FILE) if oflags & _CREAT else 0
+        asks |= int(R.PATH_FILESTAT_SET_SIZE) if oflags & _TRUNC else 0
+        recipe = Recipe(
+            base, inheriting, directory.life, slot.grant, dirflags, oflags, fdflags, 0, asks & directory.allowed,
+            asks | base & _READ_WRITE, opened.allowed,
+        )  # fmt: skip
+        recipe.fdstat[:] = FDSTAT.pack(opened.filetype, opened.fdflags, opened.rights, opened.inheriting)
+        recipe.flags = open_flags(file.how) & ~os.O_CREAT  # it opens what is there; Python creates
+        recipe.append = file.how.append
+        place = int(self._library.recipe(ctypes.byref(recipe)))
+        self._table[place] = recipe
+        self._learned[place] = file.how, opened.rights, opened.inheriting, opened.fdflags
+
+    def descriptor(
+        self, entry: OpenedFile, directory: Descriptor, path: str, folder: HostFolder | None,
+        wrap: Callable[[HostFile], HostFile],
+    ) -> Descriptor:  # fmt: skip
+        """The descriptor of a file that the library opened in `directory`, as `path_open` would have made it.
+
+        `folder` is the host's, `wrap` puts the file behind the gates that it was opened through.
+        """
+        how, rights, inheriting, fdflags = self._learned[entry.recipe]
+        writable = folder is not None and folder.writable
+        file = HostFile(entry.host, how, writable) if not entry.error else ClosedWithError(entry.error, how, writable)
+        return Descriptor(
+            wrap(file), rights, inheriting, path, strict=directory.strict, fdflags=fdflags, withheld=directory.withheld
+        )
+
+
+class ClosedWithError(HostFile):
+    """A file whose descriptor the library has closed, for which the system had an error: closing it raises that."""
+
+    __slots__ = ("_error",)
+
+    def __init__(self, error: int, how: OpenHow, writable: bool) -> None:
+        super().__init__(-1, how, writable)
+        self._error = error
+
+    def close(self) -> None:
+        error, self._error = self._error, 0
+        if error:
+            raise OSError(error, os.strerror(error))

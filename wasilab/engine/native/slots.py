@@ -1,0 +1,296 @@
+"""The descriptor table of a host as the library sees it, kept in step with Python's (`wasi.fdtable.Mirror`).
+
+What a slot says is decided here, in Python: which rights the library may use, by what host descriptor, under which
+grant. A slot of anything but a plain file, folder or collected output allows nothing, so that Python does the call.
+
+`live` holds the rights that each grant gives now. To take something back is one store there, in force at the guest's
+next call, whatever the guest opens meanwhile. Grants are numbered anew after each change, so that a recipe of the
+library (`openings.py`) never outlives the rights that it was made under.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar, cast
+
+from ...capabilities.host.folder import HostFolder
+from ...capabilities.host.hostdir import HostDir
+from ...capabilities.host.hostfile import HostFile
+from ...capabilities.interpose import DIRECTORY_OPERATIONS, PassThrough, look_through
+from ...capabilities.memory.memtree import MemFile
+from ...capabilities.streams import CollectedOutput
+from ...trace.record.layout import Life
+from ...wasi.fdtable import FIRST, Descriptor, FileReach, Withheld
+from ...wasi.host import Host
+from ...wasi.types import FDSTAT, Fdflags
+from . import binding as b
+from .openings import Log, OpenedFile, OpenedFiles, Recipes, opened_life
+from .shared_files import share
+from .trace_buffer import NativeBlock, NativeChunk, PathTable
+
+T = TypeVar("T")
+MOST_GRANTS = 1024
+"""Numbers of grants in one run; a descriptor for which there is none left is Python's."""
+_FIRST_SLOTS = 256
+_ALL = (1 << 63) - 1
+_NEVER_GRANTED = (1 << 32) - 1
+"""The life of a standard stream's number that was never open: nothing else is opened there."""
+_APPEND = int(Fdflags.APPEND)
+_SLOT = struct.Struct("<QQQQQQIIiIIIBBB5x24s")
+assert _SLOT.size == ctypes.sizeof(b.Slot)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Under what a descriptor was opened: the gates before its object, and what its grant withholds."""
+
+    gates: tuple[PassThrough, ...]
+    withheld: Withheld
+
+    def rights(self) -> int:
+        """The rights that it gives now."""
+        return _ALL & ~self.withheld.revoked if all(gate.is_open() for gate in self.gates) else 0
+
+    def wrap(self, thing: T) -> T:
+        """`thing` as it is when it is opened here."""
+        for gate in reversed(self.gates):
+            thing = gate.wrap(thing)
+        return thing
+
+
+class SlotTable:
+    """The slots of one host, and what the library opened by itself (`wasi.fdtable.Mirror`, but for `renew`)."""
+
+    def __init__(
+        self, library: b.Library, state: b.RunState, host: Host, paths: PathTable, outputs: Sequence[CollectedOutput],
+        entered: Callable[[Life], object] | None,
+    ) -> None:  # fmt: skip
+        self.chunk: NativeChunk | None = None
+        """The chunk being recorded; None where nothing is."""
+        self._library = library
+        self._state = state
+        self._at = ctypes.addressof(state)
+        self._host = host
+        self._paths = paths
+        self._outputs = outputs
+        self._entered = entered
+        self._thread = threading.get_ident()
+        self._lock = threading.RLock()
+        self._tables: list[NativeBlock] = []  # the last one is in use
+        self._slots: ctypes.Array[b.Slot] = (b.Slot * 0)()
+        self._numbers: dict[Passage, int] = {}
+        self._passages: list[Passage] = []
+        self._live = (ctypes.c_uint64 * MOST_GRANTS)()
+        self._names: dict[int, ctypes.Array[ctypes.c_char]] = {}
+        self._directories: dict[int, Descriptor] = {}  # those that are open, by their lives
+        self._log = Log(state)
+        self._recipes = Recipes(library, state)
+        state.live = ctypes.addressof(self._live)
+        state.lives, state.lowest = host.fds.lives, FIRST
+        self._grow(max(_FIRST_SLOTS, host.fds.max_fds + 1))
+        for fd in range(FIRST):
+            if fd not in host.fds.entries:
+                self._slots[fd].life = _NEVER_GRANTED
+
+    def _grow(self, wanted: int) -> None:
+        """Make the table larger. Only on the guest's thread, in a call: C asks for the table at each call."""
+        size = 1 << (wanted - 1).bit_length()
+        block = NativeBlock(_SLOT.size * size)
+        if self._tables:
+            former = self._tables[-1]
+            block.write(0, former.read(former.size))
+        self._tables.append(block)
+        self._slots = (b.Slot * size).from_address(block.address)
+        self._state.slots, self._state.nslots = block.address, size
+        for descriptor in self._host.fds.entries.values():
+            if descriptor.mirror is not None:
+                descriptor.reach = cast(FileReach, self._slots[descriptor.fd])
+
+    # ---- Python's changes
+
+    def put(self, descriptor: Descriptor) -> None:
+        """Write what the library may do with a descriptor; anew, if it has its slot already."""
+        with self._lock:
+            fd = descriptor.fd
+            if fd >= self._state.nslots:
+                self._grow(fd + 1)
+            slot = self._slots[fd]
+            again = slot.life == descriptor.life
+            self._withdraw(fd)
+            if not again:
+                self._state.open += 1
+            thing, gates = look_through(descriptor.object)
+            kind, host, place, handle = self._behind(descriptor, thing)
+            grant = self._grant(descriptor, gates, new=again and kind == b.DIRECTORY)
+            name, reach = self._name(descriptor), slot if again else descriptor.reach
+            _SLOT.pack_into(
+                self._tables[-1].view, fd * _SLOT.size, 0, 0, place, reach.known_end, handle, *name,
+                descriptor.life, host, 0, slot.generation + (not again), grant or 0, kind,
+                bool(descriptor.fdflags & _APPEND), reach.beyond,
+                FDSTAT.pack(descriptor.filetype, descriptor.fdflags, descriptor.rights, descriptor.inheriting),
+            )  # fmt: skip
+            descriptor.reach = cast(FileReach, slot)  # both count in it from now on
+            self._state.lives = self._host.fds.lives
+            allowed = 0 if kind == b.OTHER or grant is None else descriptor.allowed
+            self._library.put(self._tables[-1].address + fd * _SLOT.size, allowed | b.IN_USE)
+
+    def drop(self, descriptor: Descriptor) -> None:
+        """Clear the slot of a descriptor that is about to be closed, or to have another number."""
+        with self._lock:
+            fd = descriptor.fd
+            self._withdraw(fd)
+            slot = self._slots[fd]
+            descriptor.reach = _reach(slot)
+            slot.life = slot.opened = slot.kind = slot.known_end = slot.beyond = 0
+            slot.name = None
+            self._names.pop(fd, None)
+            state = self._state
+            state.open -= 1
+            state.lowest = min(state.lowest, fd)
+            self._directories.pop(descriptor.life, None)
+            thing, _ = look_through(descriptor.object)
+            if isinstance(thing, HostFile | HostFolder):
+                thing.before_close = None
+
+    def close(self) -> None:
+        """Let the descriptors that are still open know for themselves what their slots know."""
+        for descriptor in self._host.fds.entries.values():
+            descriptor.reach = _reach(self._slots[descriptor.fd])
+
+    def _withdraw(self, fd: int) -> None:
+        """From here on C does nothing with the descriptor. From another thread: wait for the call that it is in."""
+        if threading.get_ident() == self._thread:
+            self._slots[fd].allowed = 0
+        else:
+            self._library.withdraw(self._at, fd)
+
+    def _behind(self, descriptor: Descriptor, thing: object) -> tuple[int, int, int, int]:
+        """What stands behind a descriptor: kind, host descriptor, device, address of an open file in memory."""
+        folder = _folder(thing)
+        if folder is not None and folder.descriptor >= 0:
+            self._directories[descriptor.life] = descriptor
+            folder.before_close = partial(self._withdraw, descriptor.fd)
+            return b.DIRECTORY, folder.descriptor, os.fstat(folder.descriptor).st_dev, 0
+        if type(thing) is HostFile and descriptor.owned and thing.descriptor >= 0:
+            thing.before_close = partial(self._withdraw, descriptor.fd)
+            return b.HOST_FILE, thing.descriptor, 0, 0
+        if type(thing) is MemFile and descriptor.owned:
+            return b.MEMORY, -1, 0, share(self._library, thing)
+        if type(thing) is CollectedOutput and thing in self._outputs:
+            return b.OUTPUT, self._outputs.index(thing), 0, 0
+        return b.OTHER, -1, 0, 0
+
+    def _name(self, descriptor: Descriptor) -> tuple[int, int]:
+        """Address and size of the name of a preopened directory."""
+        if descriptor.preopen is None:
+            return 0, 0
+        name = descriptor.preopen.encode("utf-8", "surrogateescape")
+        block = self._names[descriptor.fd] = ctypes.create_string_buffer(name, max(len(name), 1))
+        return ctypes.addressof(block), len(name)
+
+    # ---- what is in force
+
+    def _grant(self, descriptor: Descriptor, gates: Sequence[PassThrough], *, new: bool) -> int | None:
+        """The number of what a descriptor was opened under; None when there are no more numbers."""
+        passage = Passage(tuple(gate.as_now() for gate in gates), descriptor.withheld)
+        number = self._numbers.get(passage)
+        if number is None or new:
+            number = len(self._passages)
+            if number >= MOST_GRANTS:
+                return None
+            self._passages.append(passage)
+            self._numbers[passage] = number
+            for gate in (*gates, *passage.gates):
+                gate.watch(self.update_grants)
+            self._library.put(ctypes.addressof(self._live) + 8 * number, passage.rights())
+        return number
+
+    def update_grants(self) -> None:
+        """Put in force what the grants give now; from any thread, after a change of them and before it is told of."""
+        with self._lock:
+            for number, passage in enumerate(self._passages):
+                self._library.put(ctypes.addressof(self._live) + 8 * number, passage.rights())
+            self._numbers.clear()
+            for directory in list(self._directories.values()):
+                if self._slots[directory.fd].life == directory.life:
+                    self.put(directory)
+
+    # ---- what the library opens by itself
+
+    def learning(self, path_open: Callable[..., int]) -> Callable[..., int]:
+        """`path_open` of Python, from whose successes the library learns."""
+
+        def remembered(
+            host: Host, directory: Descriptor, dirflags: int, path: bytes, oflags: int, base: int, inheriting: int,
+            fdflags: int,
+        ) -> int:  # fmt: skip
+            fd = path_open(host, directory, dirflags, path, oflags, base, inheriting, fdflags)
+            slot = self._slots[directory.fd]
+            opened = host.fds.entries[fd]
+            if slot.kind == b.DIRECTORY and slot.life == directory.life and self._slots[fd].kind == b.HOST_FILE:
+                self._recipes.learn(directory, slot, opened, (dirflags, oflags, base, inheriting, fdflags))
+            return fd
+
+        return remembered
+
+    def enter_opened(self, _: int = 0) -> int:
+        """Take over what the library has opened and closed; called by it before Python answers a call."""
+        with self._lock:
+            if not len(self._log):
+                return 0
+            self._host.fds.lives = self._state.lives
+            opened = self._log.read(self._directories)
+            if self.chunk is not None:
+                self.chunk.opened.append(opened)
+            if self._state.open != len(self._host.fds.entries):
+                paths = self._paths.read()
+                for entry in opened.entries():
+                    if entry.ended == b.STILL_OPEN:
+                        self._enter(entry, opened.path(entry, paths))
+            self._log.clear()
+            if self.chunk is None:
+                self._library.fresh(self._at, 0)  # its paths are of no use any more
+        return 0
+
+    def _enter(self, entry: OpenedFile, path: str) -> None:
+        directory = self._directories[entry.directory]
+        folder = _folder(look_through(directory.object)[0])
+        passage = self._passages[self._slots[entry.fd].grant]
+        descriptor = self._recipes.descriptor(entry, directory, path, folder, passage.wrap)
+        self._host.fds.enter(descriptor, entry.fd, entry.life)
+        if self._entered is not None:
+            self._entered(opened_life(entry, path))
+
+    def pending(self) -> OpenedFiles:
+        """What the library has opened and Python has not heard of; from any thread."""
+        return self._log.read(self._directories)
+
+    def generation(self, fd: int) -> int:
+        """How often the number has been opened."""
+        return int(self._slots[fd].generation) if fd < self._state.nslots else 0
+
+    def generations(self) -> dict[int, int]:
+        """The same for all numbers that have been opened."""
+        return {fd: slot.generation for fd, slot in enumerate(self._slots) if slot.generation}
+
+
+def _reach(slot: b.Slot) -> FileReach:
+    """What a slot knows, for when it is another descriptor's."""
+    reach = FileReach()
+    reach.known_end, reach.beyond = slot.known_end, bool(slot.beyond)
+    return reach
+
+
+def _folder(thing: object) -> HostFolder | None:
+    """The open folder of the host that a directory is; None for anything else, and for one with methods of its own."""
+    if type(thing) is HostDir and thing.mode != "copy" and not thing.__dict__.keys() & set(DIRECTORY_OPERATIONS):
+        thing = thing.fresh()
+    if type(thing) is HostFolder and not thing.__dict__.keys() & set(DIRECTORY_OPERATIONS):
+        return thing
+    return None
