@@ -83,7 +83,7 @@ GUEST = f"""(component
     (memory (export "memory") 2)
     (data (i32.const 32) "file")
     (func (export "realloc") (param i32 i32 i32 i32) (result i32)
-      (select (i32.const 32768) (i32.const 16384) (i32.eq (local.get 3) (i32.const 1)))))
+      (select (i32.const 32768) (i32.const 16384) (i32.eq (local.get 2) (i32.const 1)))))
   (core instance $m (instantiate $memory))
   (alias core export $m "memory" (core memory $mem))
   (alias core export $m "realloc" (core func $realloc))

@@ -149,6 +149,7 @@ class HostImports:
             recorder.values(
                 number, start, arguments, result, has_result=has_result, error=failure,
                 path=path if declared.function.family == "filesystem" else None,
+                life=recorder.life_of(arguments[0]) if arguments else 0, type_=declared.type,
             )  # fmt: skip
 
         return note
@@ -206,7 +207,7 @@ class HostImports:
             names |= recorder.globals()
             names |= {
                 "META": recorder.meta(number), "NUMBER": number, "NOT_DONE": recorder.failed,
-                "ENDED": recorder.ended, "RECORD_VALUES": recorder.values,
+                "ENDED": recorder.ended, "RECORD_VALUES": partial(recorder.values, type_=function.type),
             }  # fmt: skip
         emitter, header = _Trampoline(function, signature, context.encoding, recorder, layout).text()
         return signature.params, signature.results, context.function("call", emitter, header, names)

@@ -47,7 +47,28 @@ def _plain(value: Value) -> Value:
         return value
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return f"<{type(value).__name__}>"
+    path = getattr(value, "path", None)
+    if isinstance(path, str) and path:
+        return path if path[0] == "<" else f"<{path}>"
+    return f"<{type(value).__name__.lower()}>"
+
+
+def _typed(type_: v.ValueType | None, value: Value) -> Value:
+    """A value of the ABI as `pack_values` takes it, with the names that its type has for parts of it."""
+    if isinstance(type_, v.FlagsType):
+        return [label for bit, label in enumerate(type_.labels) if value >> bit & 1]
+    if isinstance(type_, v.RecordType):
+        return {name: _typed(part, item) for (name, part), item in zip(type_.fields, value, strict=True)}
+    if isinstance(type_, v.TupleType):
+        return [_typed(part, item) for part, item in zip(type_.elements, value, strict=True)]
+    if isinstance(type_, v.ListType) and isinstance(value, (list, tuple)):
+        return [_typed(type_.element, item) for item in value]
+    if isinstance(type_, v.OptionType) and value is not None:
+        return _typed(type_.some, value[0] if isinstance(type_.some, v.OptionType) else value)
+    if isinstance(type_, (v.VariantType, v.ResultType)):
+        case, inside = value
+        return case if inside is None else {case: _typed(dict(v.cases_of(type_))[case], inside)}
+    return _plain(value)
 
 
 class CallRecorder:
@@ -69,6 +90,8 @@ class CallRecorder:
     def function(self, function: WasiFunction, type_: v.ComponentFuncType, *, raw: bool) -> int:
         """The number of a WASI function in the trace."""
         params, results = type_text(type_)
+        if not raw and isinstance(type_.result, v.ResultType):  # the error is not among the values
+            results = () if type_.result.ok is None else (("result", str(type_.result.ok)),)
         interface = function.interface
         return self.recorder.function_number(
             Function(
@@ -105,6 +128,10 @@ class CallRecorder:
         self.recorder.on_open(
             ResourceOpening(handle.life, number, path or "", preopen, filetype, handle.resource.name, parent)
         )
+
+    def life_of(self, thing: Value) -> int:
+        """The life of the handle that a thing was made of; 0 for what is no resource."""
+        return self._of.get(id(thing), 0)
 
     def taken(self, handle: Handle) -> None:
         """A handle was dropped or given away by the call in progress."""
@@ -162,8 +189,17 @@ class CallRecorder:
     def values(
         self, number: int, start: int, arguments: Sequence[Value], result: Value, *, has_result: bool,
         error: ResultError | None = None, path: str | None = None, life: int = 0, nbytes: int = 0,
+        type_: v.ComponentFuncType | None = None,
     ) -> None:  # fmt: skip
-        """Record a call as values: one that was answered later, a built-in, one whose parameters lie in memory."""
+        """Record a call as values: one that was answered later, a built-in, one whose parameters lie in memory.
+
+        `result` of a `type_` with a result type is its ok.
+        """
+        if type_ is not None:
+            arguments = [_typed(of, given) for (_, of), given in zip(type_.params, arguments, strict=True)]
+            good = type_.result.ok if isinstance(type_.result, v.ResultType) else type_.result
+            has_result = has_result and good is not None
+            result = _typed(good, result) if has_result and error is None else None
         errno, denied, reason, need = said(error)
         index = self.recorder.intern_reason(reason, need) if reason else 0
         aux = pack_values([_plain(argument) for argument in arguments], self.snaplen)

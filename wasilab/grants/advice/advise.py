@@ -35,7 +35,7 @@ from ..grants import Grants
 from ..live.ask import Asked
 from ..remedy import Remedy
 from ..value import GrantError
-from .evidence import DISCOVERY, Evidence, Use, read
+from .evidence import Evidence, Use, only_looks, read, reads
 from .missing import MissingGrant, missing_grants
 from .recorded import Recorded, grants_of, trace_of
 from .together import merged
@@ -264,7 +264,7 @@ class _Work:
         had, use = self.granted.stdin, self.evidence.of("stdin")
         if had is None:
             return None
-        read_calls = Counter({name: n for name, n in use.calls.items() if name in ("fd_read", "fd_pread")})
+        read_calls = Counter({name: n for name, n in use.calls.items() if reads(name)})
         if read_calls and had != b"":
             self.lines.append(Line("", "stdin", "kept", _words(read_calls, use.first), use.calls, use.first))
             return had
@@ -371,7 +371,7 @@ def _files(paths: Mapping[str, bool]) -> str:
 
 
 def _words(calls: Counter[str], first: int) -> str:
-    needed = Counter({name: count for name, count in calls.items() if name not in DISCOVERY})
+    needed = Counter({name: count for name, count in calls.items() if not only_looks(name)})
     calls = needed or calls
     shown = [f"{name} {count:,}×" if count > 1 else name for name, count in calls.most_common(4)]
     more = f" and {len(calls) - 4} other calls" if len(calls) > 4 else ""

@@ -17,10 +17,13 @@ import numpy as np
 
 from ...text.escape import visible
 from ...trace.answers.refusals import missed_streams
-from ...trace.columns.decode import Batch, built_in_plan, bytes_moved
+from ...trace.columns.decode import Batch, built_in_plan, bytes_moved, plan
+from ...trace.record.functions import FIRST_FURTHER, Function
 from ...trace.record.recorder import DID_NOT_RETURN, Life
 from ...trace.trace import Trace
+from ...wasi.components.catalogue import INTERFACES
 from ...wasi.host import NAME_COST
+from ...wasi.operations import Operation
 from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
 from ...wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
 
@@ -34,6 +37,27 @@ CHANGING = frozenset({
 })  # fmt: skip
 """Calls that a read-only directory refuses; path_open is one when it asks to write, create or truncate."""
 
+_LOOKING = frozenset({Operation.PREOPENS, Operation.DESCRIBE, Operation.CLOSE})
+_CHANGES = frozenset({
+    Operation.MAKE, Operation.REMOVE, Operation.RENAME, Operation.LINK, Operation.SYMLINK, Operation.SET_TIMES,
+    Operation.RESIZE, Operation.ALLOCATE, Operation.WRITE,
+})  # fmt: skip
+_KIND_OF_OPERATION = {
+    Operation.ARGUMENTS: "argv", Operation.ENVIRONMENT: "env", Operation.CLOCK: "clocks", Operation.SLEEP: "clocks",
+    Operation.RANDOM: "random",
+}  # fmt: skip
+_COMPONENT_DISCOVERY = frozenset(
+    function.name
+    for interface in INTERFACES.values()
+    for function in interface.functions.values()
+    if function.operation in _LOOKING or function.name in ("get-stdin", "get-stdout", "get-stderr")
+)
+_COMPONENT_READS = frozenset(
+    function.name
+    for interface in INTERFACES.values()
+    for function in interface.functions.values()
+    if function.operation is Operation.READ
+)
 _KIND_OF_FAMILY = {"args": "argv", "environ": "env", "clock": "clocks", "random": "random"}
 _STREAMS = {b"<stdin>": "stdin", b"<stdout>": "stdout", b"<stderr>": "stderr"}
 _OPENING_CHANGES = int(Oflags.CREAT | Oflags.TRUNC)
@@ -65,7 +89,7 @@ class Use:
     @property
     def used(self) -> int:
         """Calls that needed the grant."""
-        return sum(count for name, count in self.calls.items() if name not in DISCOVERY)
+        return sum(count for name, count in self.calls.items() if not only_looks(name))
 
     @property
     def looked(self) -> int:
@@ -124,7 +148,7 @@ class Evidence:
         if not ok:
             return
         use.calls[call] += count
-        if call not in DISCOVERY and (use.first < 0 or first < use.first):
+        if not only_looks(call) and (use.first < 0 or first < use.first):
             use.first = first
         if changing:
             use.changes[call] += count
@@ -157,7 +181,9 @@ class Evidence:
         functions = trace.store.functions
         moved = bytes_moved(records["call"], records["errno"], records["result"], records["args"], functions)
         self.largest = max(self.largest, int(moved.max()) if len(moved) else 0)
-        writing = np.isin(records["call"], [SNAPSHOT1[n].number for n in ("fd_write", "fd_pwrite", "sock_send")])
+        writes = [SNAPSHOT1[n].number for n in ("fd_write", "fd_pwrite", "sock_send")]
+        writes += [n for n, f in _further(trace) if f.operation in (Operation.WRITE, Operation.SEND)]
+        writing = np.isin(records["call"], writes)
         self.written = max(self.written, int(moved[writing].sum()) + _names_and_growth(trace))
         events = sorted(
             [(life.opened_seq, 1) for life in trace.store.lives.values()]
@@ -192,7 +218,58 @@ def _names_and_growth(trace: Trace) -> int:
             count += int((NAME_COST + lengths[batch.records["path"]])[made].sum())
             if name in ("path_symlink", "path_link"):  # the path above is the text, or the old name
                 count += sum(map(len, batch.aux))
+    return count + _component_names(trace, lengths)
+
+
+def _further(trace: Trace) -> list[tuple[int, Function]]:
+    """The functions of the trace's own list, by number: those of a component."""
+    return list(enumerate(trace.store.functions.further, FIRST_FURTHER))
+
+
+def _component_names(trace: Trace, lengths: Any) -> int:
+    """`_names_and_growth` of the calls of a component."""
+    count = 0
+    making = _opening(trace, ("create",))
+    for number, function in _further(trace):
+        rows = np.flatnonzero((trace.column("call") == number) & (trace.column("errno") == 0))
+        if function.operation in (Operation.MAKE, Operation.SYMLINK, Operation.LINK):
+            count += int((NAME_COST + lengths[trace.records["path"][rows]]).sum())
+        elif function.operation is Operation.OPEN:
+            count += int((NAME_COST + lengths[trace.records["path"][rows]])[making[rows]].sum())
+        elif function.operation is Operation.RESIZE:
+            count += sum(value for _, values in _arguments(trace, number, "size", rows) for value in values if value)
     return count
+
+
+def _arguments(trace: Trace, number: int, name: str, rows: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """(rows, values) of the parameter `name` of calls of a function of the trace's own list."""
+    how = plan(trace.store.functions, number)
+    field = next((param for param in how.params if param.name == name), None)
+    if field is not None:
+        for part, index, where in trace.store.batches(rows if trace.rows is None else trace.rows[rows]):
+            yield rows[where], Batch(part, index, how).values(field)
+
+
+def _opening(trace: Trace, words: tuple[str, ...]) -> Any:
+    """Which calls of a component open a file with one of the flags (a boolean a row)."""
+    found = np.zeros(len(trace), bool)
+    for number, function in _further(trace):
+        if function.operation is Operation.OPEN:
+            rows = np.flatnonzero(trace.column("call") == number)
+            for name in ("open-flags", "flags"):
+                for where, values in _arguments(trace, number, name, rows):
+                    found[where] |= [any(word in str(value) for word in words) for value in values]
+    return found
+
+
+def only_looks(name: str) -> bool:
+    """Whether a call, by its name, only looks at what was granted; it alone does not use a grant."""
+    return name in DISCOVERY or name in _COMPONENT_DISCOVERY or name.startswith("[resource-drop]")
+
+
+def reads(name: str) -> bool:
+    """Whether a call, by its name, reads from a stream."""
+    return name in ("fd_read", "fd_pread") or name in _COMPONENT_READS
 
 
 def read(*traces: Trace) -> Evidence:
@@ -211,7 +288,9 @@ class _Roots:
         records = trace.records
         self._opener: dict[int, int] = {}
         """seq of a call -> life of its first descriptor, for the calls that opened something."""
-        openers = np.isin(records["call"], [SNAPSHOT1["path_open"].number, SNAPSHOT1["sock_accept"].number])
+        opening = [SNAPSHOT1["path_open"].number, SNAPSHOT1["sock_accept"].number]
+        opening += [n for n, f in _further(trace) if f.operation in (Operation.OPEN, Operation.ACCEPT)]
+        openers = np.isin(records["call"], opening)
         rows = np.flatnonzero(openers & (records["errno"] == 0))
         seqs = np.asarray(trace.column("seq"))[rows].tolist()
         self._opener = dict(zip(seqs, records["handle"][rows].tolist(), strict=True))
@@ -241,6 +320,10 @@ class _Roots:
             return _text(life.preopen)
         if life.path in _STREAMS and life.opened_seq < 0:
             return _STREAMS[life.path]
+        if life.path in _STREAMS and life.type.endswith("put-stream"):
+            return _STREAMS[life.path]
+        if life.parent:
+            return self.name(life.parent)
         if life.path.startswith(b"<listen ") and life.opened_seq < 0:
             return "listen " + _text(life.path)[8:-1]
         parent = self._opener.get(life.opened_seq)
@@ -268,11 +351,15 @@ def _groups(
     seqs = np.asarray(trace.column("seq"))
     for kind, row, count in zip(kinds.tolist(), first.tolist(), counts.tolist(), strict=True):
         number = kind >> 8 & 0xFF
-        if number >= len(BY_NUMBER):
-            continue
-        call = BY_NUMBER[number]
         ok, denied, changed = bool(kind & 4), bool(kind & 2), bool(kind & 1)
-        name = _KIND_OF_FAMILY.get(call.family) or roots.name(kind >> 16)
+        further = trace.store.functions.get(number)
+        call = further if further is not None else BY_NUMBER[number] if number < len(BY_NUMBER) else None
+        if call is None:
+            continue
+        if further is not None:
+            name = _KIND_OF_OPERATION.get(further.operation) or roots.name(kind >> 16)
+        else:
+            name = _KIND_OF_FAMILY.get(call.family) or roots.name(kind >> 16)
         if call.name == "poll_oneoff" and changed:
             name = "clocks"
         if name is not None:
@@ -296,7 +383,9 @@ def _targets(trace: Trace, roots: _Roots) -> Iterator[tuple[str, int, bytes, int
 def _changing(trace: Trace) -> Any:
     """Which calls a read-only grant would refuse (a boolean a row); of polls, which wait for a time."""
     records = trace.records
-    found = np.isin(records["call"], [SNAPSHOT1[name].number for name in CHANGING])
+    changing = [SNAPSHOT1[name].number for name in CHANGING]
+    changing += [n for n, f in _further(trace) if f.operation in _CHANGES]
+    found = np.isin(records["call"], changing) | _opening(trace, ("create", "truncate", "write", "mutate-directory"))
     _timers(trace, found)
     opens = SNAPSHOT1["path_open"].number
     rows = np.flatnonzero(records["call"] == opens)

@@ -94,7 +94,7 @@ def path_in_output(trace: Calls, stderr: str) -> str:
 
 
 def _granted(trace: Calls) -> list[bytes]:
-    return [life.preopen for life in trace.lives.values() if life.preopen is not None]
+    return list(dict.fromkeys(life.preopen for life in trace.lives.values() if life.preopen is not None))
 
 
 def _evidence(source: _Source, said: bool, late: bool) -> tuple[bool, str]:
