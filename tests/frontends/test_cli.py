@@ -172,6 +172,26 @@ def test_advice_written_as_a_policy_lets_the_program_run_again(shell: Shell) -> 
     assert shell.run("run", "--policy", "p.toml", name).returncode == 0
 
 
+def test_what_a_policy_of_another_folder_grants_is_said_before_the_run(shell: Shell) -> None:
+    lab = shell.folder / "lab"
+    (shell.folder / "real").mkdir()
+    lab.mkdir()
+    (lab / "data").symlink_to(shell.folder / "real")
+    policy = '[dirs]\n"/d" = { host = "data", mode = "rw" }\n[env]\nLONG = "%s"\n[random]\nkind = "seeded:1"\n'
+    (lab / "p.toml").write_text(policy % ("x" * 5000))
+    hello = shell.program("hello.wat", programs.HELLO)
+    said = shell.run("run", "--policy", "lab/p.toml", hello).stderr.decode().splitlines()[0]
+    assert said.startswith(f"lab/p.toml grants: --dir {shell.folder / 'real'}::/d:rw --env 'LONG=xxx")
+    assert said.endswith("--random seeded:1")
+    assert len(said) < 400
+    assert b" grants: " not in shell.run("run", "--quiet", "--policy", "lab/p.toml", hello).stderr
+    (shell.folder / "here.toml").write_text('rights = "compat"\n')
+    assert shell.run("run", "--policy", "here.toml", hello).stderr == b"oops\n"
+    assert shell.run("run", "--policy", "here.toml", "--policy", "lab/p.toml", hello).stderr.startswith(
+        b"here.toml, lab/p.toml grants: "
+    )
+
+
 def test_learning_names_what_is_needed_and_changes_nothing(shell: Shell) -> None:
     (shell.folder / "secret.txt").write_text("s")
     done = shell.run("run", "--learn", shell.program("open.wat", programs.OPEN_SECRET))

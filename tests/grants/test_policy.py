@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,65 @@ def test_a_missing_policy_file_is_named(tmp_path: Path) -> None:
 def test_any_environment_survives_the_file(env: dict[str, str]) -> None:
     grants = Grants(env=env)
     assert merge_text(Grants(), to_toml(grants)) == grants
+
+
+def _deep(levels: int) -> str:
+    return "x = " + "[" * levels + "]" * levels
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _deep(100_000),
+        "x = " + "{a = " * 100_000 + "1" + "}" * 100_000,
+        "rights" + _deep(400)[1:],
+        "[stdio]\nstdin" + _deep(400)[1:],
+        "[limits]\nfds" + _deep(400)[1:],
+        "[limits]\nfds = " + "9" * 100_000,
+        "ask = " + "9" * 4000,
+        '"' + "k" * 900_000 + '" = 1',
+        "[limits]\n" + "k" * 900_000 + " = 1",
+    ],
+)
+def test_a_hostile_policy_is_one_short_sentence(text: str) -> None:
+    with pytest.raises(GrantError) as caught:
+        merge_text(Grants(), text, name="lab.toml")
+    assert str(caught.value).startswith("policy lab.toml: ")
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are a matter of POSIX")
+def test_a_policy_is_a_regular_file_and_so_is_its_stdin(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "sub").mkdir()
+    cases = {"pipe": "a pipe", "sub": "a folder", "/dev/zero": "a device"}
+    for name, kind in cases.items():
+        with pytest.raises(GrantError, match=f"{kind}.*not a file"):
+            Grants.load(tmp_path / name)
+    for name in ("pipe", "sub"):
+        with pytest.raises(GrantError, match=f"{cases[name]}, not a file"):
+            merge_text(Grants(), f"[stdio]\nstdin_file = '{name}'", folder=tmp_path)
+
+
+def test_a_policy_of_more_than_a_megabyte_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_bytes(b"# " + b"x" * (1 << 20))
+    with pytest.raises(GrantError, match="more than 1m bytes"):
+        Grants.load(tmp_path / "p.toml")
+
+
+def test_a_policy_reads_stdin_from_its_own_folder_only(tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    (lab / "in").mkdir(parents=True)
+    (lab / "in" / "a.txt").write_text("input")
+    (tmp_path / "secret").write_text("secret")
+    (lab / "link").symlink_to(tmp_path / "secret")
+    (lab / "inner").symlink_to(lab / "in" / "a.txt")
+    for name in ("in/a.txt", "inner", str(lab / "in" / "a.txt")):
+        assert merge_text(Grants(), f"[stdio]\nstdin_file = '{name}'", folder=lab).stdin == b"input"
+    for name in ("../secret", "link", str(tmp_path / "secret"), "in/../../secret"):
+        with pytest.raises(GrantError, match=r"not in the folder of the policy.*--stdin FILE"):
+            merge_text(Grants(), f"[stdio]\nstdin_file = '{name}'", folder=lab)
+    with pytest.raises(GrantError, match="'none': No such file"):
+        merge_text(Grants(), "[stdio]\nstdin_file = 'none'", folder=lab)
+    with pytest.raises(GrantError, match="null"):
+        merge_text(Grants(), '[stdio]\nstdin_file = "a\\u0000b"', folder=lab)

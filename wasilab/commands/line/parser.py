@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from ...text.template import Template
 from .usage import HelpAsked, UsageProblem
 from .words import Values
 
@@ -58,12 +59,15 @@ class Parser(argparse.ArgumentParser):
     def expanding(self) -> Parser:
         """Make every option and argument take `{expression}`s: before its own conversion, marks become text.
 
-        Those in `OBJECTS` get the value as the object it is when the word is an expression and no more.
+        Those in `OBJECTS` get the value as the object it is when the word is an expression and no more. An option whose
+        type is `Template` gets the word with its values still apart.
         """
         for action in self._actions:
             convert = action.type
             if action.dest in OBJECTS:
                 action.type = self.values.object
+            elif action.type is Template:
+                action.type = self.values.template
             elif action.nargs != 0:
                 action.type = _after(self.values, convert) if callable(convert) else self.values.text
         return self

@@ -13,11 +13,12 @@ import os
 import re
 from collections.abc import Callable
 
+from ...text.template import Template
 from .usage import UsageProblem
 
 # A value travels through argparse as a mark of two private-use characters around its number.
 _OPEN, _CLOSE = "\ue000", "\ue001"
-_MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
+_MARK = re.compile(f"{_OPEN}([0-9]{{1,9}}){_CLOSE}")
 
 
 class Values:
@@ -36,12 +37,14 @@ class Values:
     def object(self, word: str) -> object:
         """What `word` stands for: the value itself if it is one expression and nothing else, else its text."""
         whole = _MARK.fullmatch(word)
-        return self._values[int(whole[1])] if whole else self.text(word)
+        return self._values[int(whole[1])] if whole and self._has(whole) else self.text(word)
 
     def text(self, word: str) -> str:
         """`word` with every mark replaced with its value's text; raises `UsageProblem` for a value without one."""
 
         def written(mark: re.Match[str]) -> str:
+            if not self._has(mark):
+                return mark[0]
             value = self._values[int(mark[1])]
             if isinstance(value, (str, int, float, os.PathLike)):
                 return os.fsdecode(value) if isinstance(value, os.PathLike) else str(value)
@@ -52,9 +55,22 @@ class Values:
 
         return _MARK.sub(written, word)
 
+    def _has(self, mark: re.Match[str]) -> bool:
+        """Whether a value stands for `mark`: a shell hands on any characters, also those of a mark."""
+        return int(mark[1]) < len(self._values)
+
+    def template(self, word: str) -> Template:
+        """`word` for an option that takes it apart: no separator in a value counts. Raises as `text` does."""
+        self.text(word)
+        return Template(word, self.text)
+
     def shown(self, word: str) -> str:
         """`word` as the person wrote it, for messages."""
-        return _MARK.sub(lambda mark: "{" + self._sources[int(mark[1])] + "}", word)
+
+        def written(mark: re.Match[str]) -> str:
+            return "{" + self._sources[int(mark[1])] + "}" if self._has(mark) else mark[0]
+
+        return _MARK.sub(written, word)
 
 
 def split(line: str, evaluate: Callable[[str], object] | None = None, values: Values | None = None) -> list[str]:

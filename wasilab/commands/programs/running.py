@@ -17,10 +17,11 @@ from ... import grants as granting
 from ...capabilities.host.hostdir import HostDir
 from ...grants.forms.flags import from_options, leaves_stdin_open
 from ...grants.grants import Grants
+from ...grants.value import GrantError
 from ...module.module import Module, load
 from ...runs import runner
 from ...runs.run import Run
-from ...text.escape import visible
+from ...text.escape import shorten, visible
 from ...text.shell import join
 from ...trace.errors import TraceError
 from ...trace.formats.suffixes import WRITABLE, check
@@ -28,6 +29,9 @@ from .. import programs
 from ..line.frontend import Done, Frontend
 from ..line.outputs import check_writable
 from ..line.usage import UsageProblem
+
+LONGEST_TEXT = 100
+"""Characters that are shown of a variable or a stdin that a person did not type."""
 
 
 def run_module(
@@ -158,13 +162,38 @@ def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool
     plain = Grants(stdin="ask" if attended and frontend.has_person() else b"")
     name = getattr(options, "file", None)
     cell = frontend.cell_options(name) if isinstance(name, str) and not options.deny_all else None
-    if cell is None:
-        return from_options(options, plain)
-    base = from_options(cell, plain)
-    flags = (base.with_(stdin=Grants().stdin) if base.stdin == plain.stdin else base).to_flags()
-    if flags:
-        frontend.remark(f"with the grants of the cell {name!r}: {join(flags)} (--deny-all leaves them out)")
-    return from_options(options, base)
+    base = plain if cell is None else from_options(cell, plain)
+    if cell is not None and (words := _beyond(base, plain)):
+        frontend.remark(f"with the grants of the cell {name!r}: {words} (--deny-all leaves them out)")
+
+    def say_what_it_gives(grants: Grants) -> None:
+        words = _beyond(grants, plain) or "what every program is given"
+        frontend.remark(f"{', '.join(options.policy)} grants: {words}")
+
+    strange = any(Path(path).resolve().parent != Path.cwd() for path in options.policy)
+    return from_options(options, base, on_policy=say_what_it_gives if strange and not options.quiet else None)
+
+
+def _beyond(grants: Grants, plain: Grants) -> str:
+    """What `grants` give beside the defaults, as flags, "" for nothing; `plain` has the stdin of the frontend.
+
+    For people who did not type them: a folder is what a link leads to, a long text is cut.
+    """
+    stdin = Grants().stdin if grants.stdin == plain.stdin else grants.stdin
+    folders = {
+        guest: HostDir(folder.real, folder.mode) if isinstance(folder, HostDir) else folder
+        for guest, folder in grants.dirs.items()
+    }
+    shown = grants.with_(
+        dirs=folders,
+        withheld=grants.withheld,
+        env={shorten(name, LONGEST_TEXT): shorten(text, LONGEST_TEXT) for name, text in grants.env.items()},
+        stdin=shorten(stdin.decode(errors="replace"), LONGEST_TEXT).encode() if isinstance(stdin, bytes) else stdin,
+    )
+    try:
+        return join(shown.to_flags())
+    except GrantError:  # a folder in memory with a bound of its own
+        return repr(shown)
 
 
 def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:

@@ -22,6 +22,7 @@ from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, DEFAULTS, NONE, Bound, Limits
 from ...text.numbers import parse_size
+from ...text.template import Template
 from ..fields import FieldShape, GrantField, grant_fields
 from ..value import MODES, GrantError, GrantValue, host_folder, memory_key
 from .toml import merge_files, read_input, spec_of
@@ -66,7 +67,7 @@ def _add(group: argparse._ArgumentGroup, name: str, about: GrantField) -> None:
     match about.shape:
         case FieldShape.DIRS:
             metavar = "HOST[::GUEST][:ro|:rw|:copy]"
-            add(flag, action="append", default=[], metavar=metavar, dest=_dest(name), help=words)
+            add(flag, action="append", type=Template, default=[], metavar=metavar, dest=_dest(name), help=words)
             add("--mem", action="append", type=InMemory, dest=_dest(name), metavar="GUEST",
                 help="grant an empty directory in memory")  # fmt: skip
         case FieldShape.WITHHELD:
@@ -128,12 +129,17 @@ def _limit(bound: Bound) -> Callable[[str], float | str]:
 # ---- flags to grants
 
 
-def from_options(options: argparse.Namespace, base: G) -> G:
+def from_options(options: argparse.Namespace, base: G, *, on_policy: Callable[[G], object] | None = None) -> G:
     """The grants that parsed flags mean, on top of `base` and the policy files named.
 
-    Raises `GrantError` with one sentence naming the flag.
+    `on_policy` is called with `base` and what the policy files add to it, if any is named. Raises `GrantError` with one
+    sentence naming the flag.
     """
-    grants = merge_files(base, options.policy) if options.policy else base
+    grants = base
+    if options.policy:
+        grants = merge_files(base, options.policy)
+        if on_policy is not None:
+            on_policy(grants)
     if options.deny_all:
         grants = type(grants).nothing(limits=grants.limits, rights=grants.rights)
     changes: dict[str, Any] = {}
@@ -148,20 +154,28 @@ def from_options(options: argparse.Namespace, base: G) -> G:
     return grants.with_(**changes)
 
 
-def parse_dir(text: str) -> tuple[str, HostDir]:
-    """`HOST[::GUEST][:ro|:rw|:copy]` -> (guest path, directory). The guest path defaults to the host path as given."""
-    drive, rest = os.path.splitdrive(text)  # "C:" on Windows, nothing elsewhere
+def parse_dir(given: str | Template) -> tuple[str, HostDir]:
+    """`HOST[::GUEST][:ro|:rw|:copy]` -> (guest path, directory). The guest path defaults to the host path as given.
+
+    The value of an `{expression}` is a path or a part of one: no colon in it ends the host path or gives a mode.
+    """
+    template = given if isinstance(given, Template) else Template(given)
+    drive, rest = os.path.splitdrive(template.pattern)  # "C:" on Windows, nothing elsewhere
     body, mode = rest, DEFAULT_MODE
     head, colon, tail = rest.rpartition(":")
     if colon and tail in MODES and ("::" in head or not head.endswith(":")):  # HOST::ro is a guest path
         body, mode = head, tail
-    elif colon and head and "::" not in rest[len(head) - 1 :] and tail and "/" not in tail and not os.path.isdir(text):
-        raise GrantError(f"--dir {text}: the mode {tail!r} is not one of ro, rw, copy")
-    host, sep, guest = body.partition("::")
+    elif colon and head and "::" not in rest[len(head) - 1 :] and tail and "/" not in tail:
+        if template.fill(tail) in MODES:
+            raise GrantError(f"--dir {template}: write the mode itself; the value of an {{expression}} is only a path")
+        if not os.path.isdir(str(template)):
+            raise GrantError(f"--dir {template}: the mode {template.fill(tail)!r} is not one of {', '.join(MODES)}")
+    before, sep, after = body.partition("::")
+    host, guest = template.fill(before), template.fill(after)
     if sep and not guest:
-        raise GrantError(f"--dir {text}: the guest path after '::' is empty; write for example {host}::/data")
+        raise GrantError(f"--dir {template}: the guest path after '::' is empty; write for example {host}::/data")
     if not host:
-        raise GrantError(f"--dir {text}: the host directory is empty; write for example .::/data")
+        raise GrantError(f"--dir {template}: the host directory is empty; write for example .::/data")
     host = drive + host
     return (guest if sep else host.replace(os.sep, "/").rstrip("/") or "/"), host_folder(host, mode)
 
@@ -189,16 +203,16 @@ def _read(options: argparse.Namespace, name: str, about: GrantField, now: Any) -
         case FieldShape.SWITCH | FieldShape.CHOICE:
             return now if given is None else given
         case FieldShape.SOURCE:
-            return now if given is None else _parsed(about.flag, _words(given), about.parse)
+            return now if given is None else _parsed(about.flag, given, about.parse)
         case FieldShape.SOCKETS:
             listen = host_objects.sockets.listen if given else None
-            return (*now, *(_parsed(about.flag, _words(text), listen) for text in given or ()))
+            return (*now, *(_parsed(about.flag, text, listen) for text in given or ()))
         case FieldShape.RULES:
             if not given:
                 return now
             for text in given:
-                _parsed(about.flag, _words(text), about.parse)
-            return (*now, *(_words(text) for text in given))
+                _parsed(about.flag, text, about.parse)
+            return (*now, *given)
         case FieldShape.STDIN:
             return _read_stdin(about.flag, given, _given(options, f"{name}_text"), now)
         case FieldShape.LIMITS:
@@ -206,34 +220,31 @@ def _read(options: argparse.Namespace, name: str, about: GrantField, now: Any) -
     return now
 
 
-def _read_dirs(given: list[object], now: Mapping[str, Directory]) -> Mapping[str, Directory]:
+def _read_dirs(given: list[InMemory | Template], now: Mapping[str, Directory]) -> Mapping[str, Directory]:
     found = dict(now)
-    for text in given:
-        guest, directory = (str(text), MemDir()) if isinstance(text, InMemory) else parse_dir(_words(text))
+    for each in given:
+        guest, directory = (str(each), MemDir()) if isinstance(each, InMemory) else parse_dir(each)
         found[guest] = directory
     return found if given else now
 
 
-def _read_withheld(given: list[object], now: Mapping[str, Iterable[str]]) -> Mapping[str, Iterable[str]]:
+def _read_withheld(given: list[str], now: Mapping[str, Iterable[str]]) -> Mapping[str, Iterable[str]]:
     found: dict[str, tuple[str, ...]] = {}
     for text in given:
-        guest, names = parse_withheld(_words(text))
+        guest, names = parse_withheld(text)
         found[guest] = (*found.get(guest, ()), *names)
     return {**now, **found} if found else now
 
 
-def _read_variables(given: list[object], now: Mapping[str, str]) -> Mapping[str, str]:
-    found = dict(now)
-    for text in given:  # in a notebook, {a_mapping} gives several at once
-        found.update(text if isinstance(text, Mapping) else [parse_env(_words(text))])
-    return found if given else now
+def _read_variables(given: list[str], now: Mapping[str, str]) -> Mapping[str, str]:
+    return {**now, **dict(map(parse_env, given))} if given else now
 
 
-def _read_stdin(flag: str, file: object, text: object, now: object) -> object:
+def _read_stdin(flag: str, file: str | None, text: str | None, now: object) -> object:
     if file is not None and text is not None:
         raise GrantError(f"{flag} and {flag}-text: give one of them")
     if text is not None:
-        return text if isinstance(text, bytes) else _words(text).encode()
+        return text.encode()
     return now if file is None else _stdin(flag, file)
 
 
@@ -246,13 +257,6 @@ def _read_limits(options: argparse.Namespace, now: Limits) -> Limits:
         raise GrantError(str(error)) from None
 
 
-def _words(given: object) -> str:
-    """An option's value as text: in a notebook `{expression}` may have given a path or a number."""
-    if isinstance(given, (str, os.PathLike, int, float)):
-        return os.fsdecode(given) if isinstance(given, os.PathLike) else str(given)
-    raise GrantError(f"{given!r:.80} is a {type(given).__name__}: text or a path can stand here")
-
-
 def _parsed(flag: str, text: str, parse: Callable[[str], object] | None) -> object:
     assert parse is not None, f"{flag} is described with a way to read it"
     try:
@@ -261,10 +265,7 @@ def _parsed(flag: str, text: str, parse: Callable[[str], object] | None) -> obje
         raise GrantError(f"{flag} {text}: {error}") from None
 
 
-def _stdin(flag: str, path: object) -> bytes | Literal["ask"] | None:
-    if isinstance(path, bytes):
-        return path
-    path = _words(path)
+def _stdin(flag: str, path: str) -> bytes | Literal["ask"] | None:
     if path == "-":
         return "ask"
     if path == "none":

@@ -14,7 +14,8 @@
 
     [stdio]
     argv = true
-    stdin = "empty"                                     # or "ask", "none"; or stdin_text = "...", stdin_file = "..."
+    stdin = "empty"                                     # or "ask", "none"; or stdin_text = "..."; or stdin_file =
+                                                        # "...": a file in the policy's folder
     stdout = true
     stderr = true
 
@@ -32,15 +33,19 @@
 
 A later file adds to and overrides an earlier one; flags come after the files. An unknown key is an error that
 names the nearest valid one, because a misspelt restriction that is ignored is a hole.
+
+A policy may be a stranger's. It names folders and sockets, which are shown before a run, but it does not copy a file
+of the host into a guest's stdin, and reading it ends: it is a regular file of a bounded size.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from ...capabilities import host as host_objects
 from ...capabilities.host.features import DEFAULT_MODE
@@ -48,6 +53,7 @@ from ...capabilities.host.hostdir import HostDir
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, DEFAULTS, NONE
+from ...text.escape import shorten
 from ...text.numbers import exact_size
 from ..fields import FieldShape, GrantField, grant_fields
 from ..value import GrantError, GrantValue, host_folder, memory_key, nearest
@@ -58,6 +64,10 @@ Table = Mapping[str, Any]
 _DIR = ("host", "mode", "memory", "max_bytes", "withhold")
 STDIN_BYTES = 1 << 30
 """The longest file that is read into memory to be a guest's stdin."""
+POLICY_BYTES = 1 << 20
+"""The longest policy file."""
+LONGEST_MESSAGE = 500
+"""Characters of what is said of a policy: it shows values that can be long."""
 
 
 # ---- a policy to grants
@@ -67,8 +77,10 @@ def merge_files(grants: G, paths: Iterable[str | os.PathLike[str]]) -> G:
     """`grants` with each policy file applied in turn. Raises `GrantError` naming the file, the key and the remedy."""
     for path in paths:
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = _regular_file(Path(path), POLICY_BYTES).decode()
+        except UnicodeDecodeError:
+            raise GrantError(f"policy {path}: not UTF-8 text") from None
+        except (OSError, ValueError) as error:
             raise GrantError(f"policy {path}: {getattr(error, 'strerror', None) or error}") from None
         grants = merge_text(grants, text, folder=Path(path).parent, name=str(path))
     return grants
@@ -80,12 +92,16 @@ def merge_text(grants: G, text: str, *, folder: Path | None = None, name: str = 
 
     try:
         policy = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise GrantError(f"policy {name}: not TOML: {error}") from None
+    except RecursionError:
+        raise GrantError(f"policy {name}: its arrays or tables are nested too deeply") from None
     try:
         return _merge(grants, policy, folder or Path())
-    except (GrantError, ValueError, OSError) as error:
-        raise GrantError(f"policy {name}: {error}") from None
+    except (ValueError, OSError) as error:
+        raise GrantError(f"policy {name}: {shorten(str(error), LONGEST_MESSAGE)}") from None
+    except RecursionError:  # a message that would show such a value
+        raise GrantError(f"policy {name}: its arrays or tables are nested too deeply") from None
 
 
 def _merge(grants: G, policy: Table, folder: Path) -> G:
@@ -181,7 +197,7 @@ def _read_stdin(rows: Table, about: GrantField, now: object, folder: Path) -> ob
     if given[0] == f"{key}_text":
         return value.encode()
     if given[0] == f"{key}_file":
-        return read_input(folder / value)
+        return _beside(folder, value, given[0])
     kinds: dict[str, bytes | Literal["ask"] | None] = {"empty": b"", "ask": "ask", "none": None}
     if value not in kinds:
         raise GrantError(f"[{table}] {key} = {value!r}{nearest(value, kinds)}")
@@ -203,11 +219,48 @@ def _directory(guest: str, entry: object, folder: Path) -> Directory:
 
 
 def read_input(path: Path) -> bytes:
-    """What a file holds, for a guest to read as its stdin; raises `OSError`, `GrantError` for one that is too long."""
+    """What a person's file, device or pipe gives up to its end, for a guest to read as its stdin.
+
+    Raises `OSError`, `GrantError` for one that is too long.
+    """
     with path.open("rb") as file:
-        data = file.read(STDIN_BYTES + 1)
-    if len(data) > STDIN_BYTES:
-        raise GrantError(f"{path}: that is more than {exact_size(STDIN_BYTES)}; ask for stdin (-) and pipe it in")
+        try:
+            return _bounded(file, STDIN_BYTES)
+        except GrantError as error:
+            raise GrantError(f"{path}: {error}; ask for stdin (-) and pipe it in") from None
+
+
+def _beside(folder: Path, name: str, key: str) -> bytes:
+    """What the regular file `name` holds, which lies in the folder of the policy that names it."""
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise GrantError(f"{key} = {name!r:.80}: not in the folder of the policy; if you want it read: --stdin FILE")
+    try:
+        return _regular_file(path, STDIN_BYTES)
+    except (OSError, GrantError) as error:
+        raise GrantError(f"{key} = {name!r:.80}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _regular_file(path: Path, most: int) -> bytes:
+    """What a regular file holds. Raises `OSError`, `GrantError` for a pipe, a device, a folder or a longer file."""
+    if path.exists():
+        _check_regular(path.stat().st_mode)  # first: to open a device can already do something
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb") as file:
+        _check_regular(os.fstat(file.fileno()).st_mode)
+        return _bounded(file, most)
+
+
+def _check_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+        raise GrantError(f"that is {kind}, not a file")
+
+
+def _bounded(file: BinaryIO, most: int) -> bytes:
+    data = file.read(most + 1)
+    if len(data) > most:
+        raise GrantError(f"that is more than {exact_size(most)} bytes")
     return data
 
 
