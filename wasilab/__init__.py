@@ -22,6 +22,7 @@ _NAMES = {
     "Random": "capabilities.random:Random",
     "Run": "runs.run:Run",
     "Trace": "trace.trace:Trace",
+    "V128": "engine.values.vector:V128",
     "advise": "grants.advice.advise:advise",
     "compile": "runs.compiler:compile",
     "instantiate": "runs.instance:instantiate",

@@ -5,6 +5,7 @@ from .capabilities.memory.memdir import MemDir as MemDir
 from .capabilities.random import Random as Random
 from .engine.instances import GuestError as GuestError
 from .engine.limits import Limits as Limits
+from .engine.values.vector import V128 as V128
 from .grants.advice.advise import advise as advise
 from .grants.grants import Grants as Grants
 from .grants.override_registry import override as override

@@ -1,7 +1,8 @@
-"""The exports of an instance as Python functions of numbers: how a guest is entered.
+"""The exports of an instance as Python functions: how a guest is entered.
 
-Only numbers (and external references) pass. The types are read from the module's own bytes: wasmtime-py's `Func.type`
-and `Func.__call__` end the whole process when they meet a type that they do not know, such as v128.
+Numbers, vectors and references to functions and to objects of the host pass (`values/`). The types are read from the
+module's own bytes: wasmtime-py's `Func.type` and `Func.__call__` end the whole process when they meet a type that they
+do not know, such as v128.
 
 Not here: what the guest's end means (`session.py`), and threads (`worker.py`).
 """
@@ -9,14 +10,18 @@ Not here: what the guest's end means (`session.py`), and threads (`worker.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from ctypes import c_float
 from functools import partial
 from typing import Any
 
 import wasmtime
 
+from ..module.binary import FuncType
 from ..module.module import Module
 from .calls import raw as _raw
+from .values.checked_call import checked_entry
+from .values.references import ForeignReference, FunctionReference
+from .values.texts import EXAMPLES, KINDS, FunctionName, as_f32, parse_value
+from .values.vector import V128
 
 NUMBERS = frozenset({"i32", "i64", "f32", "f64"})
 
@@ -81,53 +86,114 @@ class Entries:
         return isinstance(self.exports.get(name), wasmtime.Func)
 
     def call(self, name: str, arguments: Sequence[Any] = ()) -> Any:
-        """Call an export with numbers (text is read as numbers); None, a number or a list of numbers.
+        """Call an export with its values (text is read as a number or vector); None, a value or a list of values.
 
         Raises `InvokeError` when there is no such function, or not for such arguments; else what the guest raises.
         """
-        known = self._known.get(name)
-        if known is None:
-            known = self._known[name] = self._find(name)
-        function, kinds = known
-        return function(*_converted(name, kinds, arguments))
+        function, kinds = self._known.get(name) or self._look_up(name)
+        try:
+            return function(*_converted(name, kinds, arguments))
+        except ForeignReference as error:
+            raise InvokeError(f"{name}: {error}") from None
+
+    def read(self, name: str, arguments: Sequence[Any]) -> list[Any]:
+        """The values that a person's texts mean as arguments of the export `name` (`values/texts.py`).
+
+        What is no text stays as it is. Raises `InvokeError` as `call` does.
+        """
+        _, kinds = self._known.get(name) or self._look_up(name)
+        _check_count(name, kinds, arguments)
+        values = [
+            _read(name, kind, text) if isinstance(text, str) else text
+            for kind, text in zip(kinds, arguments, strict=True)
+        ]
+        return [self._reference(name, value) if isinstance(value, FunctionName) else value for value in values]
+
+    def results(self, name: str) -> tuple[str, ...]:
+        """The types of what the export `name` returns; none where there is no such function."""
+        type_ = self._type(name)
+        return () if type_ is None else type_.results
+
+    def _type(self, name: str) -> FuncType | None:
+        module = self._module
+        found = (module.function_type(e.index) for e in module.exports if e.name == name and e.kind == "func")
+        return next(found, None)
+
+    def _reference(self, name: str, to: str) -> FunctionReference:
+        function = self.exports.get(to)
+        if not isinstance(function, wasmtime.Func):
+            raise InvokeError(f"{name}: func:{to}: {self._module.name} exports no function {to!r}")
+        return FunctionReference(function._func)
+
+    def _look_up(self, name: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
+        found = self._known[name] = self._find(name)
+        return found
 
     def _find(self, name: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
         module = self._module
         if name not in self:
             raise InvokeError(f"{module.name} exports no function {name!r}; {offer(module)}")
-        type_ = next((module.function_type(e.index) for e in module.exports if e.name == name), None)
+        type_ = self._type(name)
         if type_ is None:
             raise InvokeError(f"the type of {name} in {module.name} cannot be read")
-        strange = [kind for kind in (*type_.params, *type_.results) if kind not in NUMBERS and kind != "externref"]
+        kinds = (*type_.params, *type_.results)
+        strange = [kind for kind in kinds if kind not in KINDS]
         if strange:
             raise InvokeError(
                 f"{name} takes or returns {strange[0]}, which cannot pass between Python and WebAssembly: "
-                "export a function of numbers (i32, i64, f32, f64) that calls it"
+                f"export a function of other types ({', '.join(sorted(KINDS))}) that calls it"
             )
         function = self.exports[name]
-        quick = _raw.entry(self._store, function, type_.params, type_.results) if self._raw else None
-        return quick or partial(function, self._store), type_.params
+        found = None
+        if self._raw:
+            enter = _raw.entry if {*kinds} <= NUMBERS else checked_entry
+            found = enter(self._store, function, type_.params, type_.results)
+        if found is None and not {*kinds} <= NUMBERS | {"externref"}:
+            raise InvokeError(f"{name} is {type_}, and this wasmtime-py passes only numbers and external references")
+        return found or partial(function, self._store), type_.params
 
 
-def _converted(name: str, wanted: Sequence[str], arguments: Sequence[Any]) -> list[Any]:
+def _check_count(name: str, wanted: Sequence[str], arguments: Sequence[Any]) -> None:
     if len(wanted) != len(arguments):
         shown = ", ".join(wanted[:20]) + (", ..." if len(wanted) > 20 else "")
         raise InvokeError(f"{name} takes {len(wanted)} arguments ({shown}), not {len(arguments)}")
+
+
+def _read(name: str, kind: str, text: str) -> Any:
+    try:
+        return parse_value(kind, text)
+    except ValueError as error:
+        raise InvokeError(f"{name}: {error}") from None
+
+
+def _converted(name: str, wanted: Sequence[str], arguments: Sequence[Any]) -> list[Any]:
+    _check_count(name, wanted, arguments)
     converted: list[Any] = []
     for given, kind in zip(arguments, wanted, strict=True):
+        if isinstance(given, str) and kind not in ("externref", "funcref"):
+            converted.append(_read(name, kind, given))
+            continue
         try:
-            if kind in ("i32", "i64"):
-                bits = 32 if kind == "i32" else 64
-                number = int(given, 0) if isinstance(given, str) else given.__index__()
-                if not -(1 << (bits - 1)) <= number < 1 << bits:
-                    raise InvokeError(f"{name}: {given!r} does not fit {kind}")
-                converted.append(number - (1 << bits) if number >= 1 << (bits - 1) else number)
-            elif kind == "f64":
-                converted.append(float(given))
-            elif kind == "f32":
-                converted.append(c_float(float(given)).value)  # rounded, to infinity where it is too large
-            else:
-                converted.append(given)
+            converted.append(_value(name, kind, given))
         except (ValueError, TypeError, AttributeError, OverflowError):
-            raise InvokeError(f"{name}: {given!r} is no {kind}") from None
+            raise InvokeError(f"{name}: {given!r} is no {kind}: give for example {EXAMPLES[kind]}") from None
     return converted
+
+
+def _value(name: str, kind: str, given: Any) -> Any:
+    """A Python value as one of type `kind`."""
+    if kind in ("i32", "i64"):
+        bits = 32 if kind == "i32" else 64
+        number: int = given.__index__()
+        if not -(1 << (bits - 1)) <= number < 1 << bits:
+            raise InvokeError(f"{name}: {given!r} does not fit {kind}")
+        return number - (1 << bits) if number >= 1 << (bits - 1) else number
+    if kind == "f64":
+        return float(given)
+    if kind == "f32":
+        return as_f32(float(given))  # rounded, to infinity where it is too large
+    if kind == "v128":
+        return given if isinstance(given, V128) else V128(bytes(memoryview(given)))
+    if kind == "funcref" and not isinstance(given, FunctionReference | None):
+        raise InvokeError(f"{name}: {given!r} is no reference to a function: give one that an export returned, or None")
+    return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ..text.escape import visible
 
@@ -51,7 +51,7 @@ class Outcome:
     guest's stack at a trap or limit, innermost first. `seconds` counts from the call of the entry point to its end,
     `compile_seconds` what Wasmtime took before. `warnings` are sentences on imports that were answered with ENOSYS.
     `detail` is a traceback of the host's own code where the host failed, for a bug report.
-    `results` are the values that an invoked export returned.
+    `results` are the values that an invoked export returned, `result_texts` the same as a person writes them.
     """
 
     kind: Kind
@@ -63,12 +63,14 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     detail: str = ""
     fuel_used: int | None = None
-    results: tuple[int | float, ...] = field(default=())
+    results: tuple[Any, ...] = field(default=())
+    result_texts: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
         # Both quote names that the module's author chose.
         object.__setattr__(self, "message", visible(self.message))
         object.__setattr__(self, "warnings", tuple(visible(warning) for warning in self.warnings))
+        object.__setattr__(self, "result_texts", tuple(visible(text) for text in self.result_texts))
 
     @property
     def ok(self) -> bool:

@@ -27,6 +27,7 @@ from .native.native_run import NativeRun, native_run
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
 from .preloads import Origins, reexported, references_pass
 from .stop import HostBug, LinkError, Stop
+from .values.texts import value_text
 
 _WORDS: dict[str, str] = {
     "UNREACHABLE": "the program executed 'unreachable': an abort, a failed assertion or a panic",
@@ -81,6 +82,8 @@ class Session:
         self._detached = detached
         self._compiled: engines.CompiledModules | None = None
         self._entries = Entries(module, None, None, raw=raw)
+        self._started: str | None = None
+        """The export that `start` called."""
         self._preloaded: list[Any] = []
         self._origins: Origins = {}
         self._foreign = False
@@ -221,14 +224,22 @@ class Session:
 
     def start(self, invoke: str | None, arguments: Sequence[Any]) -> Any:
         """Run the program: `_start`, or `_initialize` and then the function asked for. Returns its results."""
-        name = self.entry(invoke)
+        name = self._started = self.entry(invoke)
         if self.module.kind == "reactor" and name != "_initialize":
             self._entries.call("_initialize")
-        return self.call(name, arguments)
+        return self.call(name, self._entries.read(name, arguments))
 
     def call(self, name: str, arguments: Sequence[Any] = ()) -> Any:
         """Call an export with Python numbers (text is read as numbers). Raises what the guest raises."""
         return self._entries.call(name, arguments)
+
+    def texts_of(self, results: Any) -> tuple[str, ...]:
+        """What the function that `start` called returned, as a person writes it."""
+        if self._started is None:
+            return ()
+        kinds = self._entries.results(self._started)
+        values = results if len(kinds) > 1 else [results]
+        return tuple(value_text(kind, value) for kind, value in zip(kinds, values, strict=False))
 
     # ---- ends
 
@@ -243,7 +254,7 @@ class Session:
         cause = self.stop.error
         if cause is None and error is None:
             values = () if results is None else tuple(results) if isinstance(results, list) else (results,)
-            return Outcome("exit", 0, results=values, **common)
+            return Outcome("exit", 0, results=values, result_texts=self.texts_of(results), **common)
         if isinstance(cause, ProcExit):
             return Outcome("exit", cause.code & 0xFFFFFFFF, **common)
         frames = self._frames(error)

@@ -36,7 +36,8 @@ def add_run_options(parser: Parser) -> None:
     group = parser.add_argument_group("the program")
     group.add_argument(
         "--invoke", metavar="FUNCTION",
-        help="call this export, with the arguments as numbers, in place of _start",
+        help="call this export in place of _start, with the arguments by its types: 42, 0xff, nan, 0x1.8p3, "
+        "i32x4:1,2,3,4, null, extern:TEXT, func:EXPORT",
     )  # fmt: skip
     group.add_argument(
         "--preload", dest="preloads", action="append", default=[], type=pair,

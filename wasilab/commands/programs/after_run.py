@@ -22,8 +22,8 @@ WARNINGS_SHOWN = 10
 
 def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bool) -> None:
     """Show and keep what the options ask for; `explain`: say in words what was refused."""
-    if run.outcome.results:
-        frontend.say("\n".join(map(str, run.outcome.results)))
+    if run.outcome.result_texts:
+        frontend.say("\n".join(run.outcome.result_texts))
     for line in [*(ending(run, frontend.err) if frontend.kind == "cli" else ()), *warnings(run, frontend.err)]:
         frontend.note(line)
     if explain:

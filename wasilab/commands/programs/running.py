@@ -218,7 +218,7 @@ def _ended_in_silence(run: Run, options: argparse.Namespace) -> bool:
     """Whether nothing is to be shown or kept of the run: then no view and no reader of the trace is imported."""
     asked = (options.apply, options.strace, options.strace_file, options.trace_file, options.summary)
     outcome = run.outcome
-    return not any(asked) and not outcome.results and not outcome.warnings and outcome.kind == "exit"
+    return not any(asked) and not outcome.result_texts and not outcome.warnings and outcome.kind == "exit"
 
 
 def _explains(options: argparse.Namespace) -> bool:

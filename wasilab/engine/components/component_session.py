@@ -164,6 +164,9 @@ class ComponentSession(Session):
             return None
         return result
 
+    def texts_of(self, results: Value) -> tuple[str, ...]:
+        return () if results is None else tuple(map(str, results if isinstance(results, list) else [results]))
+
     def call(self, name: str, arguments: Sequence[Value] = ()) -> Value:
         """Call an export with Python values; text is read as WAVE where the parameter is not a string."""
         assert self._run is not None
