@@ -40,7 +40,7 @@ def node(code: str, **given: Any) -> Any:
 
 
 FILL = """
-const { CallStore, Overview } = await load("store"), { LevelOfDetail } = await load("lod");
+const { CallStore, Overview } = await load("data/store"), { LevelOfDetail } = await load("data/lod");
 const store = new CallStore();
 store.meta = { ...store.meta, ...given.meta };
 store.append(given.columns.map(view), given.meta.calls);
@@ -157,7 +157,10 @@ def test_the_summary_of_a_range_is_the_traces(many_run: Any) -> None:
 def test_numbers_are_worded_as_in_python() -> None:
     times = [0, 1, 999, 1000, 9994, 9995, 99_400, 99_500, 999_499, 1e6, 1.5e9, 119.4e9, 200e9, 9000e9, -1500]
     sizes = [0, 1023, 1024, 4096, 10**6, 10**9, 3 << 30]
-    code = 'const words = await load("words"); out = [given.times.map(words.duration), given.sizes.map(words.bytes)];'
+    code = (
+        'const words = await load("data/words");'
+        "out = [given.times.map(words.duration), given.sizes.map(words.bytes)];"
+    )
     out = node(code, times=times, sizes=sizes)
     assert out == [[duration(ns) for ns in times], [size(count) for count in sizes]]
 

@@ -54,6 +54,9 @@ def test_every_question_is_answered(copy_run: Any) -> None:
     assert len(talk.ask("rows", first=0, count=100)[0]["rows"]) == len(copy_run.trace)
     assert talk.ask("detail", row=5)[0]["detail"]["call"] == "path_open"
     assert len(talk.ask("filter", expression="refused")[1][0]) == (len(copy_run.trace) + 7) // 8
+    facets = talk.ask("facets", expression="refused")[0]["facets"]
+    assert [facet["name"] for facet in facets][:2] == ["call", "path"]
+    assert list(map(list, facets[0]["values"])) == [["path_open", "call=path_open", 2]]
     assert talk.ask("search", text="passwd", row=-1, by=1)[0]["row"] == 3
     content, buffers = talk.ask("export", suffix=".strace")
     assert content["name"] == "copy.c.strace"
@@ -66,6 +69,7 @@ def test_every_question_is_answered(copy_run: Any) -> None:
     [
         ("detail", {"row": 10**6}, "there is no call"),
         ("filter", {"expression": "nonsense=1"}, "nonsense"),
+        ("facets", {"expression": "nonsense=1"}, "nonsense"),
         ("export", {"suffix": ".exe"}, ".exe"),
         ("stop", {}, "the run has ended"),
         ("grant", {"refusal": 99}, "no grant to add"),
@@ -295,7 +299,8 @@ def test_the_module_is_the_files_joined_without_imports_or_names_defined_twice()
     text = module()
     assert "import " not in re.sub(r"//.*|/\*.*?\*/| import\(\"", "", text, flags=re.DOTALL).split("export default")[0]
     assert text.count("export ") - text.count("@") * 0 >= 1
-    assert {path.stem for path in JS.glob("*.js")} == set(ORDER)
+    files = {path.relative_to(JS).with_suffix("").as_posix() for path in JS.rglob("*.js")}
+    assert files == set(ORDER)
     names = re.findall(r"^(?:class|function|const|async function) (\w+)", text, re.MULTILINE)
     assert len(names) == len(set(names))
     assert "http" not in re.sub(r"https?://[^\s]*github[^\s]*", "", text)

@@ -2,7 +2,7 @@
 
 Plain functions of a run or trace, without any widget, so that each can be tested by itself. Numbers go as columns of
 little-endian binary, decoded text only for the rows that are looked at, and all guest text is made visible before it
-leaves. `widget.py` carries it, `js/store.js` reads it.
+leaves. `widget.py` carries it, `js/data/store.js` reads it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ..report.sources import source_lines
 from ..subject import Subject, trace_of
 from ..timeline.columns import COLOURS, Columns, busy, name_of
 from ..timeline.scene import SIGNS, headline
+from .choices import examples_of, facets_of
 from .export import file_stem
 
 SAVED_CALLS = 12_000
@@ -46,7 +47,7 @@ LAYOUT = (
     ("start", "<f8"), ("dur", "<f4"), ("handle", "<u4"), ("call", "u1"), ("errno", "u1"), ("denied_by", "u1"),
     ("flags", "u1"),
 )  # fmt: skip
-"""The columns on the wire, 20 bytes a call; js/store.js reads them in this order."""
+"""The columns on the wire, 20 bytes a call; js/data/store.js reads them in this order."""
 REFUSED, FAILED, INJECTED = 1, 2, 4
 
 
@@ -69,7 +70,7 @@ class Feed:
     # -- what is sent at once and saved -----------------------------------------------------------------------------
 
     def meta(self) -> dict[str, object]:
-        """What is not a column (the typedef `Meta` of js/store.js); JSON."""
+        """What is not a column (the typedef `Meta` of js/data/store.js); JSON."""
         columns = self.columns
         families = list(columns.families)
         return {
@@ -87,6 +88,7 @@ class Feed:
             "bins": BINS,
             "window": WINDOW_CALLS if len(columns) > WHOLE_CALLS else 0,
             "exports": exports(),
+            "facets": facets_of(self.trace, ""),
         }
 
     def snapshot(self) -> bytes:
@@ -96,7 +98,7 @@ class Feed:
         return self.overview()
 
     def calls(self, first: int, count: int = CALLS_A_MESSAGE) -> list[bytes]:
-        """The columns of rows first to first + count, a buffer each, in the order that js/store.js reads them."""
+        """The columns of rows first to first + count, a buffer each, in the order that js/data/store.js reads them."""
         part = slice(first, first + count)
         return [packed(getattr(self.columns, name)[part], kind) for name, kind in LAYOUT]
 
@@ -251,6 +253,7 @@ class Feed:
             "stack": stack[:64],
             "source": source_lines(self.run, event.stack),
             "note": "; ".join(visible(note) for note in event.notes),
+            "examples": examples_of(event),
         }
 
     def matching(self, expression: str) -> bytes:

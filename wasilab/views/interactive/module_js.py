@@ -12,12 +12,12 @@ from functools import cache
 from importlib.resources import files
 
 ORDER = (
-    "words", "store", "lod", "lanes", "draw", "ask", "table", "inspector", "navigate", "panels", "shared", "head",
-    "timeline",
+    "data/words", "data/store", "data/lod", "lanes", "draw", "data/ask", "table", "inspector", "navigate", "saving",
+    "panels", "filter/terms", "filter/examples", "filter/filtering", "data/shared", "head", "timeline",
 )  # fmt: skip
 """Every file of `js/`, each after those that it imports."""
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./\w+\.js";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\.\.?/[\w/]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=class |function |const |async )", re.MULTILINE)
 
 

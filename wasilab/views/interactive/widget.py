@@ -31,6 +31,7 @@ from ..subject import Subject, as_subject, outcome_of
 from ..timeline.png import picture as drawn_picture
 from ..timeline.scene import headline
 from .cells import forget_output, remember, replace_output
+from .choices import facets_of
 from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
@@ -159,7 +160,7 @@ class TimelineWidget(anywidget.AnyWidget):
             head, self._report = (sections.running_html(feed.run), "") if live else self._sections(feed.run)
             self._head = attempts_html(self._attempts, self._current) + head
             self.notes = feed.notes()
-            self._meta = {**feed.meta(), "live": live, "thin": False} if live else feed.meta()
+            self._meta = {**feed.meta(), "live": live, "thin": False, "facets": []} if live else feed.meta()
 
     def _finished(self, run: Subject) -> None:
         """A live run ended: keep it as any other, with the notes that were written meanwhile."""
@@ -226,6 +227,8 @@ class TimelineWidget(anywidget.AnyWidget):
                 return {"detail": feed.detail(int(content["row"]))}, []
             case "filter":
                 return {}, [feed.matching(str(content["expression"]))]
+            case "facets":
+                return {"facets": facets_of(feed.trace, str(content["expression"]))}, []
             case "search":
                 found = feed.search(str(content["text"]), int(content["row"]), int(content["by"]))
                 row, place, total = found or (None, 0, 0)

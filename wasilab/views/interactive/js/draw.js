@@ -2,9 +2,9 @@
 // What is where under the pointer is answered here too, because it is the drawing's own geometry.
 
 import { glyph } from "./lanes.js";
-import { LevelOfDetail } from "./lod.js";
-import { CallStore, REFUSED } from "./store.js";
-import { duration, instant, roundStep } from "./words.js";
+import { LevelOfDetail } from "./data/lod.js";
+import { CallStore, REFUSED } from "./data/store.js";
+import { duration, instant, roundStep } from "./data/words.js";
 
 export const RULER = 22, GUEST = 0;
 
@@ -132,7 +132,7 @@ export class Painter {
   /**
    * One lane from its cells: neighbouring equal cells become one rectangle.
    * @param {CanvasRenderingContext2D} g @param {View} view @param {number} lane @param {number} top
-   * @param {import("./lod.js").Cells} cells @param {number} width @param {boolean} single the calls are drawn one by one
+   * @param {import("./data/lod.js").Cells} cells @param {number} width @param {boolean} single the calls are drawn one by one
    * @param {number} alpha
    * @param {[number, number, number][]} glyphs
    */

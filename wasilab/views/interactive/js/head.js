@@ -1,7 +1,7 @@
 // The report's head above the timeline: how the run ended and what was refused, with buttons that start the program again
 // with one more grant, show another run of it, or compare two. The HTML is made and escaped by Python (views/report/).
 
-import { el } from "./words.js";
+import { el } from "./data/words.js";
 
 /** @param {import("./timeline.js").TimelineView} view @returns {HTMLElement} */
 export function makeHead(view) {

@@ -1,9 +1,9 @@
 // One call in full: the tooltip under the pointer and the inspector of the pinned call. What is known from the columns
 // shows at once, decoded arguments, payload, stack and source line when Python answers. All text is set as text.
 
-import { CallStore, FAILED, INJECTED, REFUSED } from "./store.js";
-import { Asker } from "./ask.js";
-import { breakable, bytes, counted, duration, el, instant } from "./words.js";
+import { CallStore, FAILED, INJECTED, REFUSED } from "./data/store.js";
+import { Asker } from "./data/ask.js";
+import { breakable, bytes, counted, duration, el, instant } from "./data/words.js";
 
 /**
  * @typedef {Object} Detail made by views/interactive/feed.py
@@ -13,7 +13,7 @@ import { breakable, bytes, counted, duration, el, instant } from "./words.js";
  * @property {number} moved bytes @property {string} data base64 of the payload kept @property {boolean} cut the payload is longer than what was kept
  * @property {[string, string, number][]} stack function, file, line (0 unknown), innermost first
  * @property {[string, number, [number, string][]] | null} source file, marked line, lines around it
- * @property {string} note
+ * @property {string} note @property {[string, string, string][]} examples what it is an example of: kind, value, term of a filter
  */
 
 export class Details {
@@ -68,7 +68,7 @@ export function fillTooltip(store, row, detail, box) {
 export class Inspector {
   /**
    * @param {CallStore} store @param {Details} details
-   * @param {{close: () => void, step: (by: number) => void, note: (row: number, text: string) => void, notes: () => Record<string, string>}} acts
+   * @param {{close: () => void, step: (by: number) => void, ask: (row: number, x: number, y: number, from: HTMLElement, first?: string) => void, note: (row: number, text: string) => void, notes: () => Record<string, string>}} acts
    */
   constructor(store, details, acts) {
     this.store = store;
@@ -103,6 +103,10 @@ export class Inspector {
     const parts = [
       el("div", { class: "inspector-head" },
         el("strong", { class: "mono" }, store.nameOf(row)), el("span", { class: "quiet" }, ` #${seq}`), el("span", { class: "grow" }),
+        el("button", { title: "Filter by the values of this call", "aria-label": "Filter by the values of this call", "aria-haspopup": "menu", onclick: (/** @type {any} */ e) => {
+          const box = e.currentTarget.getBoundingClientRect();
+          this.acts.ask(row, box.left, box.bottom, e.currentTarget);
+        } }, "Filter ▾"),
         el("button", { title: "Previous call (left arrow)", "aria-label": "Previous call", onclick: () => this.acts.step(-1) }, "‹"),
         el("button", { title: "Next call (right arrow)", "aria-label": "Next call", onclick: () => this.acts.step(1) }, "›"),
         el("button", { title: "Close (Escape)", "aria-label": "Close", onclick: () => this.acts.close() }, "×")),
@@ -133,12 +137,12 @@ export class Inspector {
       onchange: (/** @type {any} */ e) => this.acts.note(row, e.target.value) }));
     if (meta?.[2]) parts.push(el("p", { class: "quiet" }, `${meta[3]} `, el("a", { href: meta[2], target: "_blank", rel: "noopener noreferrer" }, "WASI's document")));
     const root = /** @type {ShadowRoot} */ (this.element.getRootNode()), had = this.element.contains(root.activeElement) ? root.activeElement : null;
-    const typed = had?.className === "note" && this.filled === row ? had.value : null;
+    const typed = had instanceof HTMLInputElement && had.className === "note" && this.filled === row ? had.value : null;
     this.filled = row;
     this.element.replaceChildren(...parts);
     if (!had) return;
-    const same = this.element.querySelector(`[aria-label="${had.getAttribute("aria-label")}"]`); // who uses the keyboard stays there
-    if (same && typed !== null) same.value = typed;
+    const same = /** @type {HTMLElement | null} */ (this.element.querySelector(`[aria-label="${had.getAttribute("aria-label")}"]`)); // who uses the keyboard stays there
+    if (same instanceof HTMLInputElement && typed !== null) same.value = typed;
     same?.focus({ preventScroll: true });
   }
 }

@@ -1,6 +1,6 @@
 // The lanes of the timeline, by family or by descriptor, and the signs of verdicts. draw.js decides where they are drawn.
 
-import { CallStore, INJECTED, REFUSED } from "./store.js";
+import { CallStore, INJECTED, REFUSED } from "./data/store.js";
 
 const MOST_LANES = 400;
 

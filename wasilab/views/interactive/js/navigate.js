@@ -1,7 +1,7 @@
 // What part of the run is in sight, and the input that moves it: wheel, pinch, drag, keys. Draws nothing: it changes the
 // view and says so. Plain wheel zooms once the timeline has the focus; before, the page scrolls as readers expect.
 
-import { CallStore } from "./store.js";
+import { CallStore } from "./data/store.js";
 import { Painter, RULER } from "./draw.js";
 
 /** @typedef {import("./draw.js").View} View */
@@ -10,7 +10,7 @@ export class Navigator {
   /**
    * @param {CallStore} store @param {Painter} painter
    * @param {{changed: () => void, choose: (row: number) => void, hovered: (row: number, x: number, y: number) => void,
-   *   selected: () => void, step: (by: number) => void, search: () => void, escape: () => void, hint: () => void}} acts
+   *   selected: () => void, step: (by: number) => void, search: () => void, escape: () => void, hint: () => void, ask: (row: number, x: number, y: number) => void}} acts
    */
   constructor(store, painter, acts) {
     this.store = store;
@@ -99,6 +99,13 @@ export class Navigator {
     });
     canvas.addEventListener("dblclick", (event) => this.zoom(event.shiftKey ? 4 : 0.25, this.painter.time(this.view, at(event, canvas).x)));
     canvas.addEventListener("keydown", (event) => this.key(event));
+    canvas.addEventListener("contextmenu", (event) => {
+      const point = at(event, canvas), row = event.button === 2 ? this.painter.rowAt(this.view, point.x, point.y) : this.view.pinned;
+      if (row < 0) return; // the page's own menu
+      event.preventDefault();
+      event.stopPropagation();
+      this.acts.ask(row, event.clientX, event.clientY);
+    });
     const follow = (/** @type {PointerEvent} */ event) => {
       if (!event.buttons) return;
       const centre = ((at(event, minimap).x - this.painter.gutter) / this.painter.plot) * this.store.span, half = (this.view.to - this.view.from) / 2;
@@ -133,6 +140,7 @@ export class Navigator {
 
   /** @param {PointerEvent} event */
   down(event) {
+    if (event.button) return;
     const canvas = this.painter.canvas, point = at(event, canvas);
     canvas.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);

@@ -1,12 +1,13 @@
 // The bar of controls above the timeline and the summary of a selected range. Plain HTML controls with labels: they work
 // by keyboard and with a screen reader as they are.
 
-import { CallStore, FAILED, INJECTED, REFUSED } from "./store.js";
-import { counted, duration, el, instant, number } from "./words.js";
+import { exportAs } from "./saving.js";
+import { CallStore, FAILED, INJECTED, REFUSED } from "./data/store.js";
+import { counted, duration, el, instant, number } from "./data/words.js";
 
 /** What the keys and the pointer do on the timeline. @type {[string, string][]} */
 const KEYS = [["W S", "zoom"], ["A D", "pan"], ["F", "fit"], ["← →", "previous and next call"], ["/", "search"], ["M", "select the time in sight"], ["Esc", "let go"],
-  ["drag", "pan"], ["wheel", "zoom (Ctrl before the first click); over the names, scroll"], ["double click", "zoom in"], ["Shift+drag, or drag on the times", "select a range"], ["click", "pin a call"]];
+  ["drag", "pan"], ["wheel", "zoom (Ctrl before the first click); over the names, scroll"], ["double click", "zoom in"], ["Shift+drag, or drag on the times", "select a range"], ["click", "pin a call"], ["right click, or Shift+F10 in the table", "filter by a call's values"]];
 
 /**
  * @param {any} view the TimelineView
@@ -23,9 +24,10 @@ export function toolbar(view) {
   const filter = el("input", { type: "search", class: "filter", placeholder: "filter, such as fd_* or refused", "aria-label": "Filter of calls", title: "The same expressions as --filter; Enter applies",
     "aria-describedby": "status", onkeydown: (/** @type {KeyboardEvent} */ event) => {
       quiet(event);
-      if (event.key === "Enter") view.filter(filter.value);
+      if (event.key === "Enter") view.filtering.apply(filter.value);
       if (event.key === "Escape") view.canvas.focus();
-    }, onsearch: () => view.filter(filter.value), oninput: () => { if (!filter.value) view.filter(""); } });
+    }, onsearch: () => view.filtering.apply(filter.value), oninput: () => { if (!filter.value) view.filtering.apply(""); } });
+  const facets = button("Facets", "Values that occur, with counts", () => facets.setAttribute("aria-expanded", String(view.filtering.toggle())), { "aria-expanded": "false", "aria-controls": "facets" });
   const mode = el("select", { "aria-label": "Calls that do not match", title: "Calls that do not match", onchange: () => { view.arrangeLanes(); view.table.refresh(); } },
     el("option", { value: "highlight" }, "highlight"), el("option", { value: "hide" }, "hide others"));
   const search = el("input", { type: "search", class: "search", placeholder: "/ search", "aria-label": "Search calls", title: "Name, path, errno or reason; Enter finds the next",
@@ -44,7 +46,7 @@ export function toolbar(view) {
   const exports = el("select", { "aria-label": "Export", title: "Export", onchange: () => {
     const suffix = exports.value;
     exports.value = "";
-    if (suffix) view.export(suffix);
+    if (suffix) exportAs(view, suffix);
   } });
   const stop = button("■ Stop", "Stop the guest", () => view.stop(), { class: "stop" });
   const legend = el("span", { class: "legend quiet" });
@@ -57,7 +59,7 @@ export function toolbar(view) {
     button("Fit", "Show the whole run (F)", () => view.navigator.fit()),
     button("+", "Zoom in (W)", () => view.navigator.zoom(0.6, view.navigator.middle)),
     button("−", "Zoom out (S)", () => view.navigator.zoom(1 / 0.6, view.navigator.middle)),
-    lanes, filter, mode, search, steps, exports, stop, ask, legend, help);
+    lanes, filter, facets, mode, search, steps, exports, stop, ask, legend, help);
   const refresh = () => {
     const { meta } = view.store;
     stop.hidden = !meta.live;
@@ -73,15 +75,6 @@ export function toolbar(view) {
     }));
   };
   return { element, filter, mode, search, found, refresh };
-}
-
-/** @param {Blob} blob @param {string} name give it to the person as a file */
-export function save(blob, name) {
-  const link = el("a", { href: URL.createObjectURL(blob), download: name });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
 /**

@@ -1,9 +1,9 @@
 // The calls as a table that holds only the rows in sight, however many there are. Columns that are typed arrays show at
 // once; arguments and results in words come from Python a page at a time. Choosing a row tells the timeline, and back.
 
-import { CallStore, FAILED, INJECTED, REFUSED } from "./store.js";
-import { Asker } from "./ask.js";
-import { duration, el, instant, number } from "./words.js";
+import { CallStore, FAILED, INJECTED, REFUSED } from "./data/store.js";
+import { Asker } from "./data/ask.js";
+import { duration, el, instant, number } from "./data/words.js";
 
 const ROW = 22, PAGE = 100, TALLEST = 8_000_000; // browsers clip elements at some 16 to 33 million pixels
 const COLUMNS = ["#", "time", "call", "arguments", "result", "took"];
@@ -27,8 +27,10 @@ export class CallTable {
   /**
    * @param {CallStore} store @param {Asker} asker @param {(row: number) => void} onChoose
    * @param {(row: number) => string[] | null} saved arguments and result of a call that the notebook holds
+   * @param {(row: number, x: number, y: number, first: string) => void} onAsk open the menu on a call
    */
-  constructor(store, asker, onChoose, saved) {
+  constructor(store, asker, onChoose, saved, onAsk) {
+    this.onAsk = onAsk;
     this.saved = saved;
     this.store = store;
     this.asker = asker;
@@ -51,12 +53,26 @@ export class CallTable {
       if (this.selected()) return; // text was marked, to be copied
       const index = this.firstShown + Math.floor((e.clientY - this.body.getBoundingClientRect().top) / ROW);
       if (index >= 0 && index < this.count) this.onChoose(this.rowAt(index));
-    } });
+    }, oncontextmenu: (/** @type {MouseEvent} */ e) => this.menu(e) });
     this.spacer = el("div", { class: "spacer", role: "presentation" }, this.body);
     this.scroller = el("div", { class: "scroller", tabIndex: -1, role: "presentation", onscroll: () => this.paint() }, this.spacer);
     this.head = el("div", { class: "row head", role: "row" }, ...COLUMNS.map((name, i) => this.makeHeading(name, i)));
     this.element = el("div", { class: "table", role: "grid", tabIndex: 0, "aria-label": "Calls; the arrow keys choose one", "aria-readonly": "true",
       onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, el("div", { role: "rowgroup" }, this.head), this.scroller);
+  }
+
+  /** The menu on the call under the pointer, or on the chosen one. @param {MouseEvent | KeyboardEvent} event */
+  menu(event) {
+    const box = this.body.getBoundingClientRect(), mouse = event instanceof MouseEvent;
+    if (this.selected()) return; // the page's own menu copies
+    const index = mouse ? this.firstShown + Math.floor((event.clientY - box.top) / ROW) : this.pinned < 0 ? -1 : this.indexOf(this.pinned);
+    if (index < 0 || index >= this.count) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const cell = mouse ? /** @type {Element} */ (event.target).closest(".cell")?.classList : null;
+    const first = cell?.contains("c2") ? "call" : cell?.contains("c4") ? "errno" : cell?.contains("c3") ? "path" : "";
+    const y = mouse ? event.clientY : box.top + (index - this.firstShown + 1) * ROW;
+    this.onAsk(this.rowAt(index), mouse ? event.clientX : box.left + 120, y, first);
   }
 
   /** The heading of a column: a click sorts by it, its right edge is dragged. @param {string} name @param {number} i */
@@ -285,6 +301,7 @@ export class CallTable {
       event.stopPropagation();
       return;
     }
+    if (event.key === "ContextMenu" || (event.key === "F10" && event.shiftKey)) return this.menu(event);
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity }[event.key];
     if (step === undefined || !this.count) return;
     event.preventDefault();

@@ -2,21 +2,22 @@
 // Python (views/interactive/widget.py). An ES module for anywidget; no library, no request to anywhere but the kernel.
 
 import { makeHead } from "./head.js";
-import { Asker } from "./ask.js";
-import { context, Painter, RULER } from "./draw.js";
+import { Asker } from "./data/ask.js";
+import { Painter, RULER } from "./draw.js";
 import { Details, fillTooltip, Inspector } from "./inspector.js";
 import { arrange } from "./lanes.js";
-import { LevelOfDetail } from "./lod.js";
+import { LevelOfDetail } from "./data/lod.js";
 import { Navigator } from "./navigate.js";
-import { sharedOf } from "./shared.js";
-import { REFUSED } from "./store.js";
+import { sharedOf } from "./data/shared.js";
+import { REFUSED } from "./data/store.js";
 import { CallTable } from "./table.js";
-import { save, summaryTable, toolbar } from "./panels.js";
-import { counted, el, instant } from "./words.js";
+import { Filtering } from "./filter/filtering.js";
+import { summaryTable, toolbar } from "./panels.js";
+import { counted, el, instant } from "./data/words.js";
 
-/** @typedef {import("./ask.js").Model} Model */
+/** @typedef {import("./data/ask.js").Model} Model */
 
-class TimelineView {
+export class TimelineView {
   /** @param {Model} model @param {HTMLElement} host */
   constructor(model, host) {
     this.model = model;
@@ -44,20 +45,22 @@ class TimelineView {
     this.table = new CallTable(this.store, this.asker, (row) => this.choose(row), (row) => {
       const detail = this.details.known(row);
       return detail ? [detail.args.map(([name, value]) => `${name}=${value}`).join(", "), detail.result] : null;
-    });
+    }, (row, x, y, first) => this.filtering.ask(row, x, y, this.table.element, first));
     this.inspector = new Inspector(this.store, this.details, {
-      close: () => this.choose(-1), step: (by) => this.step(by), notes: () => model.get("notes") ?? {}, note: (row, text) => this.note(row, text) });
+      close: () => this.choose(-1), step: (by) => this.step(by), ask: (row, x, y, from, first) => this.filtering.ask(row, x, y, from, first), notes: () => model.get("notes") ?? {}, note: (row, text) => this.note(row, text) });
     this.navigator = new Navigator(this.store, this.painter, {
       changed: () => this.soon(), choose: (row) => this.choose(row), hovered: (row, x, y) => this.hover(row, x, y), selected: () => this.select(),
-      step: (by) => this.step(by), search: () => this.bar.search.focus(), escape: () => this.escape(), hint: () => this.hintWheel() });
+      step: (by) => this.step(by), search: () => this.bar.search.focus(), escape: () => this.escape(), hint: () => this.hintWheel(),
+      ask: (row, x, y) => this.filtering.ask(row, x, y, this.canvas) });
+    this.filtering = new Filtering(this);
     this.bar = toolbar(this);
     this.selection = el("section", { class: "selection", "aria-label": "Summary of the selected time", hidden: true });
     this.head = makeHead(this);
     this.report = el("div", { class: "report-html" });
     this.lanesBar = el("div", { class: "lanes-bar", "aria-hidden": "true", onscroll: () => this.navigator.scrollTo(this.lanesBar.scrollTop) }, el("div"));
     this.frame = el("div", { class: "stage" }, this.canvas, this.lanesBar, this.tip);
-    this.root = el("div", { class: "wasilab", role: "region", "aria-label": "WASI timeline", onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.head, this.bar.element, this.minimap, this.frame, this.status,
-      this.selection, el("div", { class: "below" }, this.table.element, this.inspector.element), this.report);
+    this.root = el("div", { class: "wasilab", role: "region", "aria-label": "WASI timeline", onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.head, this.bar.element, this.filtering.facets, this.minimap, this.frame, this.status,
+      this.selection, el("div", { class: "below" }, this.table.element, this.inspector.element), this.report, this.filtering.menu.element);
     root.append(this.root);
     this.update = this.update.bind(this);
     this.shared.watchers.add(this.update);
@@ -109,6 +112,7 @@ class TimelineView {
     this.say("");
     if (this.navigator.fitted) this.navigator.fit();
     this.fetchCalls();
+    if (this.counted !== (this.counted = `${this.store.meta.title} ${this.store.meta.live}`)) this.filtering.count();
     this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches, M selects the time in sight, Escape lets go.`);
     this.soon();
   }
@@ -302,25 +306,6 @@ class TimelineView {
     this.soon();
   }
 
-  /** Filter by an expression of Trace.filter, evaluated by Python. @param {string} expression "" clears it */
-  async filter(expression) {
-    this.bar.filter.setCustomValidity("");
-    this.bar.filter.removeAttribute("aria-invalid");
-    if (!expression.trim()) this.store.setMask(null, null);
-    else
-      try {
-        const { buffers } = await this.asker.ask("filter", { expression });
-        this.store.setMask(expression, new Uint8Array(buffers[0].buffer, buffers[0].byteOffset, buffers[0].byteLength));
-      } catch (error) {
-        this.bar.filter.setAttribute("aria-invalid", "true");
-        return this.say(/** @type {Error} */ (error).message, true);
-      }
-    this.arrangeLanes();
-    this.table.refresh();
-    this.select();
-    this.say("");
-  }
-
   /** Go to the next call whose name, path, errno or reason holds `text`. @param {string} text @param {number} by */
   async search(text, by) {
     if (!text.trim() || !this.store.length) return;
@@ -345,35 +330,6 @@ class TimelineView {
     this.model.set("notes", notes);
     this.model.save_changes();
     this.soon();
-  }
-
-  /** @param {string} suffix of the file, such as ".parquet" */
-  async export(suffix) {
-    if (suffix === ".png") return save(await this.picture(), `${this.store.meta.file}.png`);
-    try {
-      const { content, buffers } = await this.asker.ask("export", { suffix });
-      save(new Blob([/** @type {any} */ (buffers[0])]), content.name);
-      this.say(`Exported ${content.name}.`);
-    } catch (error) {
-      this.say(/** @type {Error} */ (error).message, true);
-    }
-  }
-
-  /** The timeline as it is seen, under its title and without a pointer. @returns {Promise<Blob>} */
-  picture() {
-    const { canvas, painter, navigator } = this, head = 26, scale = canvas.width / painter.width;
-    painter.paint({ ...navigator.view, hover: -1, cursor: NaN });
-    const page = document.createElement("canvas"), g = context(page);
-    page.width = canvas.width;
-    page.height = canvas.height + Math.round(head * scale);
-    g.fillStyle = painter.theme.bg;
-    g.fillRect(0, 0, page.width, page.height);
-    g.fillStyle = painter.theme.fg;
-    g.font = `${Math.round(13 * scale)}px system-ui, sans-serif`;
-    g.fillText(this.store.meta.title, 6 * scale, 17 * scale, page.width - 12 * scale);
-    g.drawImage(canvas, 0, Math.round(head * scale));
-    painter.paint(navigator.view);
-    return new Promise((done, failed) => page.toBlob((blob) => (blob ? done(blob) : failed(new Error("the picture could not be made")))));
   }
 
   async stop() {

@@ -20,6 +20,7 @@
  * @property {[string, string][]} exports  suffix and name of each export
  * @property {number} window      calls held of a run too large to hold, around what is looked at; 0 for all
  * @property {number} bins        bins of the overview, 0 when there is none
+ * @property {import("../filter/terms.js").Facet[]} [facets]  of the whole run
  * @property {Record<string, string>} colours  by family and verdict
  * @property {Record<string, Sign>} signs  by verdict: "refused", "failed", "injected"
  * @typedef {{words: string, char: string, outline: [number, number][]}} Sign  a polygon from -1 to 1, y downwards

@@ -1,0 +1,63 @@
+"""The widget in a page without Jupyter: what needs a browser, but no notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from wasilab.views.interactive.widget import TimelineWidget
+
+from .bare import BarePage
+from .lab import shot
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture
+def bare(browser: Any) -> Iterator[Callable[..., BarePage]]:
+    pages: list[BarePage] = []
+
+    def make(run: Any, **options: Any) -> BarePage:
+        pages.append(BarePage(browser, TimelineWidget(run), **options))
+        return pages[-1]
+
+    yield make
+    for page in pages:
+        page.close()
+
+
+def test_a_filter_is_made_of_values_that_are_pointed_at(bare: Any, evil_run: Any) -> None:
+    page = bare(evil_run, width=420, dark=True)
+    line, keys = page.line, page.page.keyboard
+    box = line.host.locator("input.filter")
+    line.host.locator("button", has_text="Facets").click()
+    facet = line.host.locator(".facet[aria-label='Values of call']")
+    facet.locator(".only", has_text="fd_read").click()
+    line.until("view.store.matches?.length === 12")
+    assert box.input_value() == "call=fd_read"
+    assert facet.locator(".only").all_inner_texts() == ["fd_read\n12"], "the counts are those of the calls that match"
+    shot(page.page, "facets")
+    facet.locator(".only").press("Enter")
+    line.until("view.store.matches === null")
+    assert line.js("view.host.shadowRoot.activeElement.title") == "Only: call=fd_read", "the keyboard stays there"
+
+    line.js("view.choose(4)")
+    line.js("view.table.element.focus()")
+    keys.press("Shift+F10")
+    menu = line.host.locator("[role=menu]")
+    menu.wait_for()
+    assert "<script>" in menu.inner_text()
+    assert menu.locator("script").count() == 0
+    shot(page.page, "menu")
+    term = line.js("view.details.known(4).examples.find(([name]) => name === 'path')[2]")
+    keys.press("ArrowDown")
+    keys.press("ArrowRight")
+    keys.press("Enter")
+    line.until("view.store.matches !== null")
+    assert box.input_value() == f"not {term}"
+    assert line.js("view.store.mask[4]") == 0
+    assert line.js("view.store.matches.length") == len(evil_run.trace) - 1
+    assert menu.is_hidden()
+    assert line.js("view.host.shadowRoot.activeElement === view.table.element")

@@ -1,0 +1,42 @@
+// What the export menu gives: files that Python writes, and the timeline as it is seen.
+
+import { context } from "./draw.js";
+import { el } from "./data/words.js";
+
+/** @param {Blob} blob @param {string} name give it to the person as a file */
+export function save(blob, name) {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/** @param {import("./timeline.js").TimelineView} view @param {string} suffix of the file, such as ".parquet" */
+export async function exportAs(view, suffix) {
+  if (suffix === ".png") return save(await picture(view), `${view.store.meta.file}.png`);
+  try {
+    const { content, buffers } = await view.asker.ask("export", { suffix });
+    save(new Blob([/** @type {any} */ (buffers[0])]), content.name);
+    view.say(`Exported ${content.name}.`);
+  } catch (error) {
+    view.say(/** @type {Error} */ (error).message, true);
+  }
+}
+
+/** The timeline as it is seen, under its title and without a pointer. @param {import("./timeline.js").TimelineView} view @returns {Promise<Blob>} */
+export function picture({ canvas, painter, navigator, store }) {
+  const head = 26, scale = canvas.width / painter.width;
+  painter.paint({ ...navigator.view, hover: -1, cursor: NaN });
+  const page = document.createElement("canvas"), g = context(page);
+  page.width = canvas.width;
+  page.height = canvas.height + Math.round(head * scale);
+  g.fillStyle = painter.theme.bg;
+  g.fillRect(0, 0, page.width, page.height);
+  g.fillStyle = painter.theme.fg;
+  g.font = `${Math.round(13 * scale)}px system-ui, sans-serif`;
+  g.fillText(store.meta.title, 6 * scale, 17 * scale, page.width - 12 * scale);
+  g.drawImage(canvas, 0, Math.round(head * scale));
+  painter.paint(navigator.view);
+  return new Promise((done, failed) => page.toBlob((/** @type {Blob | null} */ blob) => (blob ? done(blob) : failed(new Error("the picture could not be made")))));
+}
