@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import wasilab
+from wasilab.commands.machine.doctor_command import native_words
+from wasilab.engine.session import why_not_native
 
 from . import programs
 
@@ -243,6 +245,20 @@ def test_doctor_knows_wat_everywhere(shell: Shell) -> None:
     assert facts["languages"]["wat"]["uses"] is not None
     assert set(facts["languages"]) == {"c", "c++", "zig", "rust", "go", "assemblyscript", "wat"}
     assert all(language["install"] for language in facts["languages"].values())
+    assert facts["native"] == {"used": not why_not_native(), "why_not": why_not_native()}
+
+
+def test_doctor_says_whether_calls_are_answered_natively() -> None:
+    said = {}
+    for setting in ("1", "0", "/nowhere/libturbo.so"):
+        environment = {**os.environ, "WASILAB_NATIVE": setting}
+        command = [sys.executable, "-c", "from wasilab.engine.session import why_not_native; print(why_not_native())"]
+        said[setting] = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said["0"] == "it is switched off by WASILAB_NATIVE=0\n"
+    assert "libturbo.so" in said["/nowhere/libturbo.so"]
+    assert native_words("") == "calls are answered by the native library where they succeed"
+    for setting in ("0", "/nowhere/libturbo.so"):
+        assert said[setting].strip() in native_words(said[setting].strip())
 
 
 def test_the_cache_can_be_emptied(shell: Shell) -> None:

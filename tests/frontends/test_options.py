@@ -15,6 +15,7 @@ import pytest
 from wasilab.cli import main
 from wasilab.commands.catalog import command_names
 from wasilab.commands.line.grammar import build
+from wasilab.engine.session import why_not_native
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
@@ -64,6 +65,7 @@ FILES = {
     "getpid.c": "#include <unistd.h>\nint main(void) { return getpid() > 0 ? 7 : 1; }\n",
 }
 TRACE = "run --dir . --stacks --trace t.wtrace open.wat; "
+BENCH = "bench clock_time_get --rounds 1"
 BOTH = "run --trace t.wtrace hello.wat; "
 ECHOED = (
     "run --stdin-text one --trace t.wtrace echo.wat >n; run --stdin-text two --trace u.wtrace echo.wat >n; "
@@ -123,6 +125,7 @@ CASES = {
     "run --repeat": ("run --repeat 3 hello.wat", "run hello.wat", "3 runs"),
     "run --learn": ("run --learn open.wat", "run open.wat", r"--dir \."),
     "run --time": ("run --time hello.wat", "run hello.wat", "time: .* running"),
+    "run --no-native": ("run --time --no-native lines.wat", "run --time lines.wat", "every call answered in Python"),
     "run --strace": ("run --strace hello.wat", "run hello.wat", "fd_write\\("),
     "run --strace-file": ("run --strace-file s.txt hello.wat", "run hello.wat", r"files .*s\.txt"),
     "run --trace": ("run --trace t.jsonl hello.wat", "run hello.wat", r"files .*t\.jsonl"),
@@ -205,6 +208,9 @@ CASES = {
     "demo --into": ("demo --into elsewhere", "demo", "files .*elsewhere"),
     "doctor --json": ("doctor --json", "doctor", '"languages": {'),
     "doctor --warm": ("doctor --warm", "doctor", "is warm"),
+    "bench --rounds": ("bench clock_time_get --rounds 2", BENCH, "^2 rounds"),
+    "bench --by": (BENCH + " --by cpu", BENCH, "ns of CPU a call"),
+    "bench --json": (BENCH + " --json", BENCH, '"clock_time_get": {'),
     "cache --size": ("cache --size", "cache --clear", "at most"),
     "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),
 }  # fmt: skip
@@ -261,6 +267,8 @@ def test_an_option_does_what_its_help_says(
             pytest.skip(str(missing))
     elif not option.startswith("doctor"):
         monkeypatch.setenv("WASILAB_CACHE_DIR", str(folder / ".cache"))
+    if option == "run --no-native" and why_not_native():
+        pytest.skip(f"WASILAB_NATIVE: no native library, for {why_not_native()}")
     with_it, without_it, mark = CASES[option]
     assert option.split()[1] in shlex.split(with_it)
     first, second = answer(without_it, folder, capfd), answer(with_it, folder, capfd)

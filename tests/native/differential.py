@@ -336,7 +336,7 @@ def run(case: Case, wasm: bytes, folder: Path, *, native: bool) -> Seen:
     def count() -> None:
         state = running.session.native
         if state is not None:
-            answered.update({name: int(function.answered) for name, function in state.functions.items()})
+            answered.update(state.answered())
 
     # Listeners are called in order: before the session lets go of the native path.
     running._listeners.insert(0, count)
@@ -349,7 +349,7 @@ def run(case: Case, wasm: bytes, folder: Path, *, native: bool) -> Seen:
         for p in sorted(folder.rglob("*"))
         if p.is_file() and not p.is_symlink()
     }
-    said = re.sub(r"(seconds|compile_seconds)=[^,)]*", "", repr(outcome))
+    said = re.sub(r"(seconds|compile_seconds|native_calls)=[^,)]*", "", repr(outcome))
     return Seen(said, {k: bytes(v) for k, v in output.items()}, b"", kept, in_memory.files(), trace, answered)  # type: ignore[arg-type]
 
 

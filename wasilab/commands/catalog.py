@@ -37,6 +37,10 @@ COMMANDS = (
         "doctor", "compilers, versions and caches; what is missing and the line that installs it",
         "machine.doctor_command",
     ),
+    Subcommand(
+        "bench", "what a call costs on this machine, beside Node, wasmtime-py and a bare os.write",
+        "machine.bench_command",
+    ),
     Subcommand("cache", "the compile cache: where it is, its size, clear it", "machine.cache_command"),
     Subcommand(
         "list", "the modules and runs named in this notebook", "notebook.list_command",

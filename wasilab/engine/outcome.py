@@ -52,6 +52,7 @@ class Outcome:
     `compile_seconds` what Wasmtime took before. `warnings` are sentences on imports that were answered with ENOSYS.
     `detail` is a traceback of the host's own code where the host failed, for a bug report.
     `results` are the values that an invoked export returned, `result_texts` the same as a person writes them.
+    `native_calls` counts the calls that the native library answered; None where Python answered all of them.
     """
 
     kind: Kind
@@ -65,6 +66,7 @@ class Outcome:
     fuel_used: int | None = None
     results: tuple[Any, ...] = field(default=())
     result_texts: tuple[str, ...] = field(default=())
+    native_calls: int | None = None
 
     def __post_init__(self) -> None:
         # Both quote names that the module's author chose.

@@ -23,11 +23,20 @@ from .calls.stacks import located
 from .compiling import engines
 from .entry import Entries, Exported, InvokeError, offer
 from .limits import BOUNDS, Limits
+from .native.binding import why_not
 from .native.native_run import NativeRun, native_run
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
 from .preloads import Origins, reexported, references_pass
 from .stop import HostBug, LinkError, Stop
 from .values.texts import value_text
+
+
+def why_not_native() -> str:
+    """Why no run here has the native path, as the end of a sentence; "" where runs have it."""
+    if not (_raw.AVAILABLE and engines.NEVER_MOVES):
+        return "this version of wasmtime-py lacks what it builds on"
+    return why_not()
+
 
 _WORDS: dict[str, str] = {
     "UNREACHABLE": "the program executed 'unreachable': an abort, a failed assertion or a panic",
@@ -78,7 +87,7 @@ class Session:
         self._raw = raw
         self.native: NativeRun | None = None
         """The native path, for a run that has it, from `open` to `release`."""
-        self._native_wanted = native and raw and engines.NEVER_MOVES
+        self._native_wanted = native and raw and not why_not_native()
         self._detached = detached
         self._compiled: engines.CompiledModules | None = None
         self._entries = Entries(module, None, None, raw=raw)
@@ -116,7 +125,7 @@ class Session:
         if self._recorder is not None:
             self._listen(self._recorder)
             self._recorder.start_clock()
-        if self._native_wanted and _raw.AVAILABLE:
+        if self._native_wanted:
             self.native = native_run(self.host, self._recorder)
         provided: dict[str, Mapping[str, Any]] = {}
         self._foreign = references_pass(modules, self._preload)
@@ -250,6 +259,7 @@ class Session:
             "compile_seconds": self.compile_seconds,
             "warnings": self._warnings(),
             "fuel_used": self._fuel_used(),
+            "native_calls": None if self.native is None else self.native.answered().total(),
         }
         cause = self.stop.error
         if cause is None and error is None:

@@ -102,7 +102,9 @@ class Instance:
     call, whose `outcome` says how; the instance is over then. `close()` lets go of it; a context manager does too.
     """
 
-    def __init__(self, module: Module, prepared: Prepared, preload: Mapping[str, Module]) -> None:
+    def __init__(
+        self, module: Module, prepared: Prepared, preload: Mapping[str, Module], *, native: bool = True
+    ) -> None:
         self.module = module
         self.grants = prepared.grants
         self.name = prepared.name
@@ -116,6 +118,7 @@ class Instance:
                 preload=preload,
                 overrides=prepared.overrides,
                 pump=lambda: prepared.pump,
+                native=native,
             )
         except BaseException:
             prepared.release()
@@ -180,12 +183,15 @@ def instantiate(
     preload: Mapping[str, Program] | None = None,
     stacks: bool | int = False,
     snaplen: int | None = 64,
+    native: bool = True,
 ) -> Instance:
     """Keep a reactor, a library or any module alive: its exports become Python functions.
 
     `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
-    reactor's `_initialize` has been called. Raises `GuestError` when it cannot be instantiated.
+    reactor's `_initialize` has been called. `native=False` has Python answer every call. Raises `GuestError` when it
+    cannot be instantiated.
     """
     module = load_program(program)
     prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
-    return Instance(module, prepared, {key: load_program(value) for key, value in (preload or {}).items()})
+    preloads = {key: load_program(value) for key, value in (preload or {}).items()}
+    return Instance(module, prepared, preloads, native=native)

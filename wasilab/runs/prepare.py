@@ -58,6 +58,8 @@ class RunOptions:
     spool: str | os.PathLike[str] | None = None
     raw: bool = True
     """Whether the engine may use Wasmtime's raw callbacks, where they are available."""
+    native: bool = True
+    """Whether the native library may answer calls, where there is one."""
 
 
 class Prepared:

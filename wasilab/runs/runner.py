@@ -45,6 +45,7 @@ def run(
     on_asked: Callable[[live_grants.ask.Question | None], object] | None = None,
     detach: bool = False,
     raw: bool = True,
+    native: bool = True,
 ) -> Run:
     """Run a program under `grants` (default: `Grants()`, no directory, no variable, no socket) and record its calls.
 
@@ -54,6 +55,8 @@ def run(
     stack at every call (15 to 30 us each, by their depth), a number at the first so many calls and at as many refused
     ones beyond them; `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go to
     the file `spool`, if one is named.
+
+    `native=False` has Python answer every call, which is slower and else the same.
 
     `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
     "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
@@ -69,7 +72,7 @@ def run(
     `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
     """
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
-    options = RunOptions(name, invoke, preloads, trace, stacks, snaplen, spool, raw)
+    options = RunOptions(name, invoke, preloads, trace, stacks, snaplen, spool, raw, native)
     if decide is None and on_question is not None:
         decide = live_grants.questions.by_line(on_question)
     listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, decide, on_asked)
@@ -106,6 +109,7 @@ def start_run(
         preload=options.preload,
         overrides=prepared.overrides,
         raw=options.raw,
+        native=options.native,
     )
     if detach:
         prepared.make_updatable(running)

@@ -55,6 +55,9 @@ def add_run_options(parser: Parser) -> None:
         help="try it where it can do no harm (folders as copies, virtual clocks) and say what it would need",
     )  # fmt: skip
     group.add_argument("--time", action="store_true", help="show where the time went: compile, load, run")
+    group.add_argument(
+        "--no-native", action="store_true", help="have Python answer every call, not the native library (slower)"
+    )
 
 
 def add_strace_options(group: argparse._ActionsContainer) -> None:

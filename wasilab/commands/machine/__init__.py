@@ -1,1 +1,1 @@
-"""Commands about this machine: doctor, cache."""
+"""Commands about this machine: doctor, bench, cache."""

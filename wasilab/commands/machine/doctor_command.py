@@ -7,6 +7,7 @@ import json
 import platform
 from typing import Any
 
+from ...engine.session import why_not_native
 from ...text.numbers import counted, size
 from ...toolchains import cache as store
 from ...toolchains.compile import Compiled
@@ -69,6 +70,7 @@ def machine() -> dict[str, Any]:
         },
         "languages": {found.language: _language(found) for found in report()},
         "confinement": confinement(),
+        "native": {"used": not why_not_native(), "why_not": why_not_native()},
         "cache": _cache_facts(),
     }
 
@@ -122,7 +124,7 @@ def describe(facts: dict[str, Any]) -> str:
             f"  {'':16}not usable: {failed['path'] or 'its compiler'}: {_first_line(failed['why'])}"
             for failed in language["failed"]
         ]
-    lines += [f"  {facts['confinement']}", "", "optional parts"]
+    lines += [f"  {facts['confinement']}", "", native_words(facts["native"]["why_not"]), "", "optional parts"]
     for name, part in facts["optional"].items():
         state = part["version"] or "missing; install with: " + part["install"]
         lines.append(f"  {name:16}{state} ({part['for']})")
@@ -133,6 +135,13 @@ def describe(facts: dict[str, Any]) -> str:
         f"in {held['folder']}",
     ]
     return "\n".join(lines)
+
+
+def native_words(why_not: str) -> str:
+    """Who answers a guest's calls here; `why_not` says why no native library does, "" where one does."""
+    if why_not:
+        return f"calls are answered in Python, without the native library: {why_not}"
+    return "calls are answered by the native library where they succeed"
 
 
 def _first_line(text: str) -> str:

@@ -34,9 +34,11 @@ class Turn:
 
 def timing(first: Outcome, compile_seconds: float) -> str:
     """Where the time of a run went; of several, of the first."""
+    native = first.native_calls
     return (
         f"time: {duration(compile_seconds * 1e9)} to compile or read, "
-        f"{duration(first.compile_seconds * 1e9)} in Wasmtime's compiler, {duration(first.seconds * 1e9)} running"
+        f"{duration(first.compile_seconds * 1e9)} in Wasmtime's compiler, {duration(first.seconds * 1e9)} running, "
+        + ("every call answered in Python" if native is None else f"{counted(native, 'call')} answered natively")
     )
 
 

@@ -130,6 +130,7 @@ class RunSettings(TypedDict):
     stacks: bool | int
     spool: str | None
     snaplen: int | None
+    native: bool
 
 
 def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
@@ -142,6 +143,7 @@ def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
         "stacks": options.stacks,
         "spool": _spool(options),
         "snaplen": options.snaplen,
+        "native": not options.no_native,
     }
 
 

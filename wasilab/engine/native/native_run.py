@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import cast
 
@@ -46,8 +47,7 @@ class NativeRun:
         self.library = library
         self.state = state = RunState()
         self.address = ctypes.addressof(state)
-        self.functions: dict[str, FunctionState] = {}
-        """Call name -> the `FunctionState` of the instance linked last, which counts its calls."""
+        self._functions: list[tuple[str, FunctionState]] = []
         self._host = host
         self._recorder = recorder
         outputs = [stream for stream in _outputs(host) if stream is not None]
@@ -152,8 +152,15 @@ class NativeRun:
         calls of it."""
         mode = (OFF if off else 0) | (FOREIGN if foreign else 0)
         made = function_state(ctypes.addressof(guest), call, meta, target, mode)
-        self.functions[call.name] = made
+        self._functions.append((call.name, made))
         return made
+
+    def answered(self) -> Counter[str]:
+        """How many calls the library has answered, by name."""
+        found: Counter[str] = Counter()
+        for name, function in self._functions:
+            found[name] += function.answered
+        return found
 
     def address_of(self, call: Call) -> int:
         """The address of the library's callback for `call`."""
