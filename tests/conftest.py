@@ -12,6 +12,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
 
 # The only skips that CI may show: the programs of public suites are not in the repository (see tests/conformance and
 # tests/components), and WASILAB_NATIVE=0 leaves the native library out.
@@ -39,6 +40,35 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker a core for the whole suite; none for named files, which start sooner without."""
     everything = {str(Path(name).resolve()) for name in config.args} <= {str(Path(__file__).parent)}
     return min(len(os.sched_getaffinity(0)), MOST_WORKERS) if everything else 0
+
+
+class FailuresAtOnce:
+    """In CI a failure is printed when it happens, so that a log that is cut short still has it, and not at the end."""
+
+    def __init__(self, reporter: TerminalReporter) -> None:
+        self.reporter = reporter
+        reporter.summary_failures = reporter.summary_errors = lambda: None  # type: ignore[method-assign]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Print the report of a failed test (in the process that collects the workers' reports)."""
+        if not report.failed:
+            return
+        reporter = self.reporter
+        reporter.ensure_newline()
+        reporter.write_sep("_", f"{report.when} of {report.nodeid} failed", red=True)
+        report.toterminal(reporter._tw)
+        for title, text in report.sections:
+            reporter.write_sep("-", title)
+            reporter.write_line(text.rstrip())
+        reporter.flush()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Print failures at once in CI."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and isinstance(reporter, TerminalReporter) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(reporter), "failures at once")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

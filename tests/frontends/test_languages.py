@@ -20,7 +20,7 @@ from wasilab.toolchains.registry import LANGUAGES, toolchain_for
 
 from .conftest import Kernel
 
-pytestmark = [pytest.mark.kernel, pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.kernel, pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(240)]
 
 TEXT = "one two\nthree\v four\tfive\n\n six" * 3000
 LINE = "/data/text.txt: 9000 lines, 15001 words, 90000 bytes\n"

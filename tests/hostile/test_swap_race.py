@@ -163,7 +163,7 @@ def known_of(yard: Yard) -> list[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(240)
 def test_not_one_escape(yard: Yard, racing: Swapper, way: str) -> None:
     known = known_of(yard)
     program = through("door")

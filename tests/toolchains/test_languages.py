@@ -15,7 +15,7 @@ from wasilab.toolchains.compile import compile_source
 from wasilab.toolchains.diagnostics import CompileError, ToolchainError, ToolchainMissing
 from wasilab.toolchains.registry import LANGUAGES, toolchain_for
 
-pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(240)]
 
 TEXT = "one two\nthree\v four\tfive\n\n six" * 3000
 
