@@ -369,3 +369,14 @@ def test_output_that_nobody_takes_yet_costs_its_bytes_and_keeps_each_streams_ord
     assert seen[:3] == [(1, b"\0"), (2, b"\0"), (1, b"\1")]
     assert len(seen) == MAX_PIECES
     host.close()
+
+
+def test_a_run_ends_even_when_its_end_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no warnings to be had")
+
+    monkeypatch.setattr(Host, "remarks", broken)
+    ran = run(wat("", ""))
+    assert ran.outcome.kind == "error"
+    assert "This is a bug of wasilab" in ran.outcome.message
+    assert "no warnings to be had" in ran.outcome.detail

@@ -83,3 +83,15 @@ def test_links_are_reported_for_a_detached_run_too(yard: Yard) -> None:
     started = wasilab.run(from_wat(guest.wat()), grants=guest.grants, detach=True)
     started.wait(60)
     assert remarks(started) == [told("/inside/l", "../../x")]
+
+
+def test_a_link_behind_a_folder_that_was_swapped_is_not_judged(yard: Yard) -> None:
+    """Another program swaps the folder of the link for a link to the outside before the run ends."""
+    links = left_links.LeftLinks()
+    links.made("/inside/d/l")
+    os.symlink("../outside", yard.inside / "d")
+    folder = wasilab.HostDir(str(yard.inside), "rw")
+    try:
+        assert links.remarks({"/inside": folder}) == []
+    finally:
+        folder.close()

@@ -24,9 +24,10 @@ from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
 from .limits import Limits
-from .outcome import EXIT_INTERRUPT, Outcome
+from .outcome import EXIT_ERROR, EXIT_INTERRUPT, Outcome
 from .session import Session, run
 from .sessions import make_session
+from .stop import HostBug
 from .threads import TimeLimit, Worker
 
 State = Literal["compiling", "running", "done"]
@@ -141,8 +142,16 @@ class Running:
         except Interrupted:
             outcome = Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted")
         except BaseException as error:  # noqa: BLE001  the end of a thread: what is not said here is lost
-            outcome = self.session.outcome(None, error, self.time() - self.started)
+            outcome = self._outcome_of(error)
         self._finish(outcome)
+
+    def _outcome_of(self, error: BaseException) -> Outcome:
+        """What `error` means for the run. It never raises: a run whose end is not reported is waited for forever."""
+        try:
+            return self.session.outcome(None, error, self.time() - self.started)
+        except BaseException as second:  # noqa: BLE001  as above
+            bug = HostBug("the end of the run", second)
+            return Outcome("error", EXIT_ERROR, str(bug), detail=bug.detail)
 
     def _finish(self, outcome: Outcome) -> None:
         with self._lock:

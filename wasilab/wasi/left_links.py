@@ -71,6 +71,9 @@ def _leads_out(directory: Directory, path: str) -> str | None:
         if directory.stat_path(path, False).filetype is not FileType.SYMBOLIC_LINK:
             return None
         text = directory.readlink(path)
+    except (Refused, OSError):
+        return None  # another program replaced a part of the path meanwhile
+    try:
         directory.stat_path(path, True)
     except Refused as error:
         return text if error.by is DeniedBy.PATH else None
