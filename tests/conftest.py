@@ -7,6 +7,7 @@ that they start it once. `pytest -m "not slow"` is the fast lane.
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Generator
 from pathlib import Path
@@ -74,6 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
+        # Its name would differ between workers, which then refuse to run anything.
+        assert not re.search(r" at 0x[0-9a-f]{6,}", item.nodeid), f"give ids to the parameters of {item.nodeid}"
         heavy = [name for name in HEAVY if item.get_closest_marker(name)]
         if heavy or (item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in SLOW):
             item.add_marker(pytest.mark.slow)

@@ -136,7 +136,9 @@ def test_without_the_c_api_numbers_and_objects_pass_and_vectors_are_refused() ->
     assert "passes only numbers and external references" in outcome.message
 
 
-@pytest.mark.parametrize("thing", [object(), "text", 0, "", False, [1]], ids=repr)
+@pytest.mark.parametrize(
+    "thing", [object(), "text", 0, "", False, [1]], ids=["object", "text", "0", "empty", "False", "list"]
+)
 def test_a_guest_hands_back_the_very_object_that_it_was_handed(thing: object) -> None:
     with closing(Host()) as host:
         live = Live.open(VALUES, host)
