@@ -27,8 +27,9 @@ SLOW = {
     "frontends/test_explained.py", "frontends/test_hostile.py", "frontends/test_readme.py",
     "frontends/test_streams.py", "grants/test_reads_back.py", "hostile/test_bombs.py", "hostile/test_fuzz.py",
     "hostile/test_memory.py", "hostile/test_numbers.py", "hostile/test_paths.py", "hostile/test_published.py",
-    "hostile/test_resources.py", "hostile/test_swap_race.py", "hostile/test_text.py", "trace/test_hostile_files.py",
-    "trace/test_perfetto.py", "views/test_picture.py", "views/test_timeline.py",
+    "hostile/test_resources.py", "hostile/test_swap_race.py", "hostile/test_text.py", "native/test_differential.py",
+    "native/test_library_in_c.py", "trace/test_hostile_files.py", "trace/test_perfetto.py",
+    "views/test_picture.py", "views/test_timeline.py",
 }  # fmt: skip
 
 # A shell starts its background jobs with SIGINT ignored, and their children inherit it: nothing could be interrupted.

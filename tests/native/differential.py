@@ -12,7 +12,7 @@ prints as JSON how many calls were answered natively, by name, and by which line
 
 from __future__ import annotations
 
-import collections
+import ctypes
 import json
 import os
 import random
@@ -20,6 +20,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,11 @@ import wasmtime
 
 from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.interpose import look_through
 from wasilab.capabilities.memory.memdir import MemDir
 from wasilab.capabilities.random import Random
 from wasilab.capabilities.streams import BytesInput, CollectedOutput
+from wasilab.capabilities.strings import GivenStrings
 from wasilab.engine.limits import Limits
 from wasilab.engine.native.binding import library
 from wasilab.engine.worker import Running, start
@@ -57,16 +60,9 @@ NAMES = [
     "b.txt/", "sub/uplink", "é", "sub//c", ".",
 ]  # fmt: skip
 OFTEN = [
-    "fd_read",
-    "fd_write",
-    "fd_read",
-    "fd_write",
-    "path_filestat_get",
-    "path_open",
-    "path_open",
-    "fd_seek",
-    "fd_tell",
-]
+    "fd_read", "fd_write", "fd_pread", "fd_pwrite", "fd_pread", "fd_pwrite", "path_filestat_get", "path_open",
+    "path_open", "fd_seek", "fd_tell", "fd_tell", "fd_filestat_get", "fd_prestat_get", "fd_prestat_dir_name",
+]  # fmt: skip
 READ_WRITE = 2 | 4 | 32 | 64 | 1 << 21
 _PATHS, _IOVECS, _RESULTS, _ERRNOS, _MEMORY = 1024, 16384, 8192, 65536, 131072
 _UNEQUAL = 50000
@@ -93,7 +89,20 @@ def program(r: random.Random, calls: int, times: int) -> str:
         (local.set $o (i32.const {_ERRNOS})) (local.set $n (i32.const {times}))
         {"".join(opening)}
         (loop $again {"".join(body)}
-          (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))"""
+          (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        {_last_call(r)}))"""
+
+
+def _last_call(r: random.Random) -> str:
+    """A call with a bad pointer, which ends the program."""
+    name = r.choice(["args_get", "environ_get", "fd_tell", "random_get"])
+    arguments = {
+        "args_get": r.choice([(_MEMORY - 4, 0), (0, _MEMORY - 8), (3, 0)]),
+        "environ_get": r.choice([(_MEMORY - 4, 0), (0, _MEMORY - 8), (3, 0)]),
+        "fd_tell": (6, r.choice([_MEMORY - 4, 0xFFFFFFF8])),
+        "random_get": (_MEMORY - 7, 8),
+    }[name]
+    return _call(r, name, list(map(_i32, arguments)))
 
 
 def _i32(value: int) -> str:
@@ -127,6 +136,9 @@ def _random_call(r: random.Random, places: dict[str, tuple[int, int]]) -> str:
             return _i32(r.choice([_MEMORY - 8, _MEMORY - 4, _MEMORY, 0xFFFFFFF8, 3]))
         return _i32(_RESULTS + 8 * r.randrange(512))
 
+    def file() -> str:
+        return _i32(r.choice([6, 6, 6, 7, 7, 8, 2]))
+
     name = r.choice([*SIGNATURES, *OFTEN])
     before = ""
     if name in ("args_get", "environ_get") or name in ("args_sizes_get", "environ_sizes_get"):
@@ -139,26 +151,28 @@ def _random_call(r: random.Random, places: dict[str, tuple[int, int]]) -> str:
         arguments = [_i32(_UNEQUAL), _i32(r.choice([0, 8, 64, 65, 300]))]
     elif name == "sched_yield":
         arguments = []
-    elif name in ("fd_tell", "fd_filestat_get", "fd_fdstat_get", "fd_prestat_get"):
-        arguments = [fd(), pointer()]
+    elif name == "fd_prestat_get":
+        arguments = [_i32(r.choice([3, 3, 4, 5, 6, 99])), pointer()]
+    elif name in ("fd_tell", "fd_filestat_get", "fd_fdstat_get"):
+        arguments = [file() if r.random() < 0.6 else fd(), pointer()]
     elif name == "fd_prestat_dir_name":
         arguments = [_i32(r.choice([3, 4, 5, 6])), _i32(45000), _i32(r.choice([0, 1, 3, 8]))]
     elif name == "fd_seek":
-        arguments = [
-            fd(),
-            _i64(r.choice([0, 0, 3, 100, -1, (1 << 63) - 1, 5])),
-            _i32(r.choice([0, 1, 1, 2, 3])),
-            pointer(),
-        ]
+        plain = r.random() < 0.6
+        offset = r.choice([0, 0, 3, 5] if plain else [0, 3, 100, -1, (1 << 63) - 1])
+        whence = r.choice([0, 0, 1, 2] if plain else [0, 1, 1, 2, 3])
+        arguments = [file() if plain else fd(), _i64(offset), _i32(whence), pointer()]
     elif name in ("fd_read", "fd_write", "fd_pread", "fd_pwrite"):
-        array, count = _IOVECS + 64 * r.randrange(16), r.choice([1, 1, 1, 1, 2, 3, 0, 17])
+        plain = r.random() < 0.6  # what succeeds, most of the time
+        array, count = _IOVECS + 64 * r.randrange(16), 1 if plain else r.choice([1, 1, 1, 1, 2, 3, 0, 17])
         for index in range(min(count, 3)):
-            target = r.choice([4096, 4100, 20000, 0, 131000, 130772, array])
-            size = r.choice([16, 16, 5, 0, 64, 65, 200, 300])
+            target = r.choice([4096, 4100, 20000] if plain else [4096, 4100, 20000, 0, 131000, 130772, array])
+            size = r.choice([16, 16, 5, 64] if plain else [16, 16, 5, 0, 64, 65, 200, 300])
             before += f"(i32.store {_i32(array + 8 * index)} {_i32(target)})"
             before += f"(i32.store {_i32(array + 8 * index + 4)} {_i32(size)})"
-        offset = [_i64(r.choice([0, 7, 1000, 1 << 63, (1 << 64) - 1]))] if name[3] == "p" else []
-        arguments = [fd(), _i32(array), _i32(count), *offset, pointer()]
+        offsets = [0, 7, 20] if plain else [0, 7, 1000, 1 << 63, (1 << 64) - 1]
+        offset = [_i64(r.choice(offsets))] if name[3] == "p" else []
+        arguments = [file() if plain else fd(), _i32(array), _i32(count), *offset, pointer()]
     elif name == "path_filestat_get":
         at, size = places[r.choice(NAMES)]
         arguments = [
@@ -320,6 +334,11 @@ def run(case: Case, wasm: bytes, folder: Path, *, native: bool) -> Seen:
                 change()
         if turns % 50 == 49:
             host.regrant("/", 1 << 1, writable=False)
+        if turns % 10 == 9:
+            for strings in (host.args, host.environ):
+                given, _ = look_through(strings)
+                assert isinstance(given, GivenStrings)
+                given.put([b"other", b"words"] if turns % 20 == 9 else [b"longer words than those before", b"", b"x"])
         return original(*arguments)
 
     recorder = Recorder(snaplen=case.snaplen) if case.traced else None
@@ -416,21 +435,24 @@ def compare(case: Case, folder: Path) -> dict[str, int]:
     return native.answered
 
 
-def main() -> None:
-    count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
-    total: collections.Counter[str] = collections.Counter()
+def explore(count: int, first: int = 0) -> tuple[Counter[str], Counter[int]]:
+    """Compare `count` programs; how often each call was answered natively, and each way back to Python was taken."""
+    total: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(first, first + count):
             total.update(compare(Case.of(seed), Path(folder, "tree")))
     found = library()
     assert found is not None
-    ways = {}
-    if hasattr(found.address, "turbo_ways"):
-        import ctypes
+    if not hasattr(found.address, "turbo_ways"):
+        return total, Counter()
+    table = (ctypes.c_uint64 * 1024).in_dll(found.address, "turbo_ways")
+    return total, Counter({line: taken for line, taken in enumerate(table) if taken})
 
-        table = (ctypes.c_uint64 * 1024).in_dll(found.address, "turbo_ways")
-        ways = {line: taken for line, taken in enumerate(table) if taken}
-    print(json.dumps({"answered": total, "ways": ways}))
+
+def main() -> None:
+    count, first = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    answered, taken = explore(count, first)
+    print(json.dumps({"answered": answered, "ways": taken}))
 
 
 if __name__ == "__main__":

@@ -150,6 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     random_words = random_words * 31 + BYTE();
     if (BYTE() % 16 == 0) t->live[0] = BYTE() % 2 ? ~0ull : 2; /* revoked, given back */
     if (BYTE() % 32 == 0) guest.size = MEMORY_BYTES / 2;
+    if (BYTE() % 32 == 0) t->lowest = NSLOTS; /* as if no number were free */
     t->snap = BYTE() % 8 ? 64 : 5000;
     for (uint32_t i = 0; i < f->params; i++) {
       uint8_t kind = BYTE();
@@ -160,8 +161,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     if (BYTE() % 8) usual(which, v, &data, end);
     if (close_next) v[0].word[0] = close_next;
+    if (close_next && BYTE() % 8 == 0) close(t->slots[close_next].host); /* so that closing it is an error */
     close_next = 0;
-    t->most_open = BYTE() % 16 ? NSLOTS : 5, t->most_written = BYTE() % 16 ? 1 << 20 : t->written + 3;
+    t->most_open = BYTE() % 16 ? NSLOTS + 8 : 5, t->most_written = BYTE() % 16 ? 1 << 20 : t->written + 3;
     uint64_t before = t->first + t->n, lost = t->lost, asked = f->asked, done = f->answered;
     void *r = SHAPES[which].function(f, 0, v, f->params);
     int succeeded = !r && (!f->params || v[0].word[0] == 0);
