@@ -12,6 +12,7 @@ from .version import __version__ as __version__
 
 _NAMES = {
     "Clocks": "capabilities.clocks:Clocks",
+    "EngineOptions": "engine.compiling.engine_options:EngineOptions",
     "Grants": "grants.grants:Grants",
     "GuestError": "engine.instances:GuestError",
     "HostDir": "capabilities.host.hostdir:HostDir",

@@ -3,6 +3,7 @@ from .capabilities.host.hostdir import HostDir as HostDir
 from .capabilities.host.sockets import listen as listen
 from .capabilities.memory.memdir import MemDir as MemDir
 from .capabilities.random import Random as Random
+from .engine.compiling.engine_options import EngineOptions as EngineOptions
 from .engine.instances import GuestError as GuestError
 from .engine.limits import Limits as Limits
 from .engine.values.vector import V128 as V128

@@ -59,6 +59,11 @@ FILES = {
     "lib.wat": '(module (func (export "seven") (result i32) (i32.const 7)))',
     "links.wat": '(module (import "lib" "seven" (func $seven (result i32))) (func (export "go") (result i32)'
     " (call $seven)))",
+    "lost.wat": '(module (import "env" "f" (func)) (func (export "seven") (result i32) (i32.const 7)))',
+    "argv0.wat": value_of("args_sizes_get", "i32 i32", "(i32.const 60) (i32.const 64)"),
+    "nan.wat": '(module (func (export "nan") (param f64) (result f64) (f64.add (local.get 0) (f64.const 1))))',
+    "deep.wat": '(module (func $down (export "down") (param i32) (result i32) (if (result i32) (local.get 0) (then'
+    " (i32.add (i32.const 1) (call $down (i32.sub (local.get 0) (i32.const 1))))) (else (i32.const 0)))))",
     "policy.toml": '[env]\nCOLOUR = "red"\n',
     "warns.c": "int main(void) { int unused; return 0; }\n",
     "add.c": '__attribute__((export_name("add"))) int add(int a, int b) { return a + b; }\n',
@@ -120,6 +125,22 @@ CASES = {
         "!status 0",
     ),
     "run --invoke": ("run --invoke add add.wat 40 2", "run add.wat 40 2", "42"),
+    "run --mapdir": ("run --mapdir /d::. third.wat", "run third.wat", "status 0"),
+    "run --argv0": ("run --argv0 longer-than-before argv0.wat", "run argv0.wat", "status 19"),
+    "run --unknown-imports": (
+        "run --unknown-imports trap --invoke seven lost.wat", "run --invoke seven lost.wat", "7\n",
+    ),
+    "run -O": ("run -O size --time hello.wat", "run --time hello.wat", "optimised for size"),
+    "run --debug-info": ("run --debug-info --time hello.wat", "run --time hello.wat", "with debug information"),
+    "run --cache": ("run --no-cache --cache --time hello.wat", "run --no-cache --time hello.wat", "!not cached"),
+    "run --no-cache": ("run --no-cache --time hello.wat", "run --time hello.wat", "not cached"),
+    "run --nan-canonical": (
+        "run --nan-canonical --invoke nan nan.wat nan:0x8000000001234", "run --invoke nan nan.wat nan:0x8000000001234",
+        "^nan\n",
+    ),
+    "run --max-stack": (
+        "run --max-stack 16k --invoke down deep.wat 9000", "run --invoke down deep.wat 9000", "stack is exhausted"
+    ),
     "run --preload": ("run --preload lib=lib.wat --invoke go links.wat", "run --invoke go links.wat", "7\n"),
     "run --link": ("run --link lib.wat --invoke go links.wat", "run --invoke go links.wat", "7\n"),
     "run --repeat": ("run --repeat 3 hello.wat", "run hello.wat", "3 runs"),

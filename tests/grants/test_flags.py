@@ -11,7 +11,7 @@ import pytest
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random
 from wasilab.engine.limits import BOUNDS
 from wasilab.grants.forms import flags
-from wasilab.grants.forms.flags import add_options, from_options, parse_dir
+from wasilab.grants.forms.flags import add_options, from_options, parse_dir, parse_mapdir
 from wasilab.grants.value import GrantError
 
 
@@ -66,6 +66,35 @@ def test_dir_flag(tmp_path: Path, text: str, guest: str, mode: str) -> None:
 def test_a_wrong_dir_flag_says_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises((GrantError, OSError, ValueError), match=says):
         parse_dir(text.format(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "guest", "mode"), [("/data::{}", "/data", "ro"), ("a b::{}:rw", "a b", "rw"), ("/::{}:copy", "/", "copy")]
+)
+def test_mapdir_flag(tmp_path: Path, text: str, guest: str, mode: str) -> None:
+    got, directory = parse_mapdir(text.format(tmp_path))
+    assert (got, directory.mode, Path(directory.path)) == (guest, mode, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{}", "::{}", "/data::", "", "/data:{}"])
+def test_a_mapdir_of_another_form_is_told_the_order(tmp_path: Path, text: str) -> None:
+    with pytest.raises(GrantError, match=r"write GUEST::HOST, .*--dir is HOST::GUEST"):
+        parse_mapdir(text.format(tmp_path))
+
+
+def test_a_pair_that_looks_swapped_is_told_the_right_order(tmp_path: Path) -> None:
+    with pytest.raises(GrantError, match=rf"--mapdir is GUEST::HOST .*: write --mapdir /guest::{tmp_path}$"):
+        parse_mapdir(f"{tmp_path}::/guest")
+    with pytest.raises(GrantError, match=rf"--dir is HOST::GUEST .*: write --dir {tmp_path}::/guest$"):
+        parse_dir(f"/guest::{tmp_path}")
+    with pytest.raises(GrantError, match=r"cannot grant the folder .*gone"):
+        parse_mapdir(f"/guest::{tmp_path}/gone")
+
+
+def test_mapped_and_named_directories_stand_in_one_order(tmp_path: Path) -> None:
+    grants = parse("--mem", "/first", "--mapdir", f"/second::{tmp_path}", "--dir", f"{tmp_path}::/third")
+    assert list(grants.dirs) == ["/first", "/second", "/third"]
+    assert parse(*grants.to_flags()).dirs["/second"] == grants.dirs["/second"]
 
 
 def test_flags_read_back_as_the_same_grants(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import wasmtime
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
+from .compiling.engine_options import EngineOptions
 from .entry import InvokeError
 from .limits import Limits
 from .outcome import Outcome
@@ -103,6 +104,7 @@ class Live:
         limits: Limits | None = None,
         *,
         preload: Mapping[str, Module] | None = None,
+        engine: EngineOptions | None = None,
         overrides: Mapping[str, Callable[..., Any]] | None = None,
         pump: Callable[[], Pump] = Pump,
         raw: bool = True,
@@ -113,9 +115,9 @@ class Live:
         `pump()` makes the pump that serves a call. Raises `GuestError` when any of that ends the guest.
         """
         session = make_session(
-            module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw, native=native,
-            detached=True,
-        )
+            module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
+            native=native, detached=True,
+        )  # fmt: skip
         live = cls(session, pump)
 
         def work() -> None:

@@ -21,6 +21,7 @@ from .calls import raw as _raw
 from .calls.link import Link
 from .calls.stacks import located
 from .compiling import engines
+from .compiling.engine_options import EngineOptions
 from .entry import Entries, Exported, InvokeError, offer
 from .limits import BOUNDS, Limits
 from .native.binding import why_not
@@ -63,6 +64,7 @@ class Session:
         limits: Limits,
         *,
         preload: Mapping[str, Module] | None = None,
+        engine: EngineOptions | None = None,
         overrides: Mapping[str, Callable[..., Any]] | None = None,
         raw: bool = True,
         native: bool = True,
@@ -71,6 +73,7 @@ class Session:
         self.module = module
         self.host = host
         self.limits = limits
+        self.options = engine or EngineOptions()
         self.stop = Stop()
         self.store: Any = None
         self.engine: Any = None
@@ -112,7 +115,9 @@ class Session:
                     f"{module.name} has a memory that threads share, and there are no threads in WASI preview 1: "
                     "compile it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
                 )
-        self._compiled = engines.acquire([self.module, *self._preload.values()], fuel=self.limits.fuel is not None)
+        self._compiled = engines.acquire(
+            [self.module, *self._preload.values()], fuel=self.limits.fuel is not None, options=self.options
+        )
         self.engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds
 
@@ -148,6 +153,7 @@ class Session:
             module, self.store, self.host, self._recorder, self.stop,
             instance=min(number, 255), raw=self._raw, overrides=self._overrides,
             detached=self._detached, foreign=self._foreign, native=self.native,
+            unknown_imports=self.options.unknown_imports,
         )  # fmt: skip
         self.links.insert(0, link) if number == 0 else self.links.append(link)
         imports = link.imports(compiled, provided, self._origins)
@@ -165,7 +171,8 @@ class Session:
                 f"the program and its preloads are {len(modules)} instances, above the limit of {limits.instances}; "
                 "raise limits.instances"
             )
-        memories = max(1, sum(len(m.memories) - _imported_memories(m) for m in modules))
+        stand_ins = self.options.unknown_imports == "default"  # a memory that nothing provides is made by the host
+        memories = max(1, sum(len(m.memories) - (0 if stand_ins else _imported_memories(m)) for m in modules))
         # Structs and arrays, no function types, live in a collected heap, which Wasmtime counts as one more memory.
         memories += any(None in m.types for m in modules)
         share = self._memory_share = limits.memory // memories

@@ -8,6 +8,7 @@ from typing import Any
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
+from .compiling.engine_options import EngineOptions
 from .limits import Limits
 from .session import Session
 
@@ -19,6 +20,7 @@ def make_session(
     limits: Limits,
     *,
     preload: Mapping[str, Module] | None = None,
+    engine: EngineOptions | None = None,
     overrides: Mapping[str, Callable[..., Any]] | None = None,
     raw: bool = True,
     native: bool = True,
@@ -31,5 +33,6 @@ def make_session(
 
         kind = ComponentSession
     return kind(
-        module, host, recorder, limits, preload=preload, overrides=overrides, raw=raw, native=native, detached=detached
-    )
+        module, host, recorder, limits, preload=preload, engine=engine, overrides=overrides, raw=raw, native=native,
+        detached=detached,
+    )  # fmt: skip

@@ -23,6 +23,7 @@ from ..capabilities.waiting import Interrupted
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
+from .compiling.engine_options import EngineOptions
 from .limits import Limits
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, Outcome
 from .session import Session, run
@@ -324,6 +325,7 @@ def start(
     invoke: str | None = None,
     invoke_args: Sequence[Any] = (),
     preload: Mapping[str, Module] | None = None,
+    engine: EngineOptions | None = None,
     overrides: Mapping[str, Callable[..., Any]] | None = None,
     raw: bool = True,
     native: bool = True,
@@ -332,13 +334,14 @@ def start(
 
     `invoke` is the export to call (None: `_start`, or a reactor's `_initialize`), `invoke_args` its numbers, or text
     that is read as numbers. `preload` maps import module names to modules that are instantiated first, each with its
-    own memory. `overrides` maps call names to Python functions `f(original, *decoded arguments)`. `native=False` has
-    Python answer every call; `raw=False` uses wasmtime-py's public functions instead of the C API. The host stays the
-    caller's: close it when the run is over.
+    own memory. `engine` says how they are compiled and linked. `overrides` maps call names to Python functions
+    `f(original, *decoded arguments)`. `native=False` has Python answer every call; `raw=False` uses wasmtime-py's
+    public functions instead of the C API. The host stays the caller's: close it when the run is over.
     """
     session = make_session(
-        module, host, recorder, limits or Limits(), preload=preload, overrides=overrides, raw=raw, native=native
-    )
+        module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
+        native=native,
+    )  # fmt: skip
 
     def task() -> Outcome:
         session.compile()
@@ -370,6 +373,7 @@ def execute(
     invoke: str | None = None,
     invoke_args: Sequence[Any] = (),
     preload: Mapping[str, Module] | None = None,
+    engine: EngineOptions | None = None,
     overrides: Mapping[str, Callable[..., Any]] | None = None,
     pump: Pump | None = None,
     raw: bool = True,
@@ -378,7 +382,7 @@ def execute(
     """Run a module to its end and return how it ended; see `start`, and `Pump` for output, input and interrupts."""
     running = start(
         module, host, recorder, limits,
-        invoke=invoke, invoke_args=invoke_args, preload=preload, overrides=overrides, raw=raw,
-        native=native,
+        invoke=invoke, invoke_args=invoke_args, preload=preload, engine=engine, overrides=overrides,
+        raw=raw, native=native,
     )  # fmt: skip
     return (pump or Pump()).serve(running)

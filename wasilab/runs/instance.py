@@ -8,6 +8,7 @@ from typing import Any, Self
 from .. import grants as granting
 from .. import module as module_room
 from .. import trace as tracing
+from ..engine.compiling.engine_options import EngineOptions
 from ..engine.components.abi.python_values import identifier
 from ..engine.instances import Live
 from ..grants.grants import Grants
@@ -103,7 +104,8 @@ class Instance:
     """
 
     def __init__(
-        self, module: Module, prepared: Prepared, preload: Mapping[str, Module], *, native: bool = True
+        self, module: Module, prepared: Prepared, preload: Mapping[str, Module], engine: EngineOptions, *,
+        native: bool = True,
     ) -> None:
         self.module = module
         self.grants = prepared.grants
@@ -116,6 +118,7 @@ class Instance:
                 prepared.recorder,
                 prepared.grants.limits,
                 preload=preload,
+                engine=engine,
                 overrides=prepared.overrides,
                 pump=lambda: prepared.pump,
                 native=native,
@@ -184,14 +187,15 @@ def instantiate(
     stacks: bool | int = False,
     snaplen: int | None = 64,
     native: bool = True,
+    engine: EngineOptions | None = None,
 ) -> Instance:
     """Keep a reactor, a library or any module alive: its exports become Python functions.
 
     `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
-    reactor's `_initialize` has been called. `native=False` has Python answer every call. Raises `GuestError` when it
-    cannot be instantiated.
+    reactor's `_initialize` has been called. `native=False` has Python answer every call. `engine` says how Wasmtime
+    compiles and links it. Raises `GuestError` when it cannot be instantiated.
     """
     module = load_program(program)
     prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
-    return Instance(module, prepared, preloads, native=native)
+    return Instance(module, prepared, preloads, engine or EngineOptions(), native=native)

@@ -22,6 +22,7 @@ from ..capabilities.protocols import Directory, File
 from ..capabilities.streams import AskInput, BytesInput, CollectedOutput, EmptyInput, QueueInput
 from ..capabilities.strings import GivenStrings
 from ..capabilities.waiting import Interrupt
+from ..engine.compiling.engine_options import EngineOptions
 from ..engine.limits import Limits
 from ..engine.output import Output
 from ..engine.worker import Running
@@ -47,11 +48,15 @@ class RunOptions:
     """How a program is started and recorded, beside its arguments and grants (see `runner.run`)."""
 
     name: str | None = None
-    """argv[0], and what the run is called; None: the module's name."""
+    """What the run is called; None: the module's name."""
+    argv0: str | bytes | None = None
+    """argv[0]; None: what the run is called."""
     invoke: str | None = None
     """The export to call instead of `_start`."""
     preload: Mapping[str, Module] = field(default_factory=dict)
     """Import module name -> the module whose exports are linked under it."""
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    """How it is compiled and linked."""
     trace: bool = True
     stacks: bool | int = False
     snaplen: int | None = 64
@@ -92,7 +97,7 @@ class Prepared:
         limits = grants.limits
         self.live_update: live_grants.update.LiveUpdate | None = None
         """Applies other grants to the running guest; None for a run that is not detached."""
-        self._words = [_bytes(a) for a in (self.name, *args)]
+        self._words = [_bytes(a) for a in (self.name if options.argv0 is None else options.argv0, *args)]
         try:
             if any(isinstance(d, HostDir) and d.mode == "rw" for d in grants.dirs.values()):
                 granting.code_folders.check_code_folders(grants)

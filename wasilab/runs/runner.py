@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ..capabilities.protocols import File
 from ..capabilities.waiting import Interrupt
+from ..engine.compiling.engine_options import EngineOptions
 from ..engine.worker import start
 from ..grants import live as live_grants
 from ..grants.grants import Grants
@@ -28,8 +29,10 @@ def run(
     grants: Grants | None = None,
     *,
     name: str | None = None,
+    argv0: str | bytes | None = None,
     invoke: str | None = None,
     preload: Mapping[str, Program] | None = None,
+    engine: EngineOptions | None = None,
     trace: bool = True,
     stacks: bool | int = False,
     snaplen: int | None = 64,
@@ -49,9 +52,10 @@ def run(
 ) -> Run:
     """Run a program under `grants` (default: `Grants()`, no directory, no variable, no socket) and record its calls.
 
-    `args` are the guest's arguments after argv[0], which is `name` (default: the module's name); with `invoke`, the
-    export of that name is called instead of `_start` and `args` are its numbers. `preload` maps import module names to
-    programs whose exports the module imports. `trace=False` records nothing; `stacks=True` takes the guest's call
+    `args` are the guest's arguments after argv[0], which is `argv0` or `name` (default: the module's name); with
+    `invoke`, the export of that name is called instead of `_start` and `args` are its values, or texts of them.
+    `preload` maps import module names to programs whose exports the module imports. `engine` says how Wasmtime compiles
+    it and what is done about unknown imports. `trace=False` records nothing; `stacks=True` takes the guest's call
     stack at every call (15 to 30 us each, by their depth), a number at the first so many calls and at as many refused
     ones beyond them; `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go to
     the file `spool`, if one is named.
@@ -72,7 +76,9 @@ def run(
     `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
     """
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
-    options = RunOptions(name, invoke, preloads, trace, stacks, snaplen, spool, raw, native)
+    options = RunOptions(
+        name, argv0, invoke, preloads, engine or EngineOptions(), trace, stacks, snaplen, spool, raw, native
+    )
     if decide is None and on_question is not None:
         decide = live_grants.questions.by_line(on_question)
     listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, decide, on_asked)
@@ -107,6 +113,7 @@ def start_run(
         invoke=options.invoke,
         invoke_args=args if invoked else (),
         preload=options.preload,
+        engine=options.engine,
         overrides=prepared.overrides,
         raw=options.raw,
         native=options.native,

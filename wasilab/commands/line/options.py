@@ -47,6 +47,7 @@ def add_run_options(parser: Parser) -> None:
         "--link", dest="preloads", action="append", default=[], type=linked,
         metavar="LIB.wasm", help="the same, imported under the file's own name (lib)",
     )  # fmt: skip
+    group.add_argument("--argv0", metavar="NAME", help="what the program finds in argv[0] (default: its file's name)")
     group.add_argument(
         "--repeat", type=count, metavar="N", help="run N times, show the output once and the distribution"
     )

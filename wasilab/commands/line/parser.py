@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from ...text.template import Template
@@ -66,8 +67,8 @@ class Parser(argparse.ArgumentParser):
             convert = action.type
             if action.dest in OBJECTS:
                 action.type = self.values.object
-            elif action.type is Template:
-                action.type = self.values.template
+            elif isinstance(convert, type) and issubclass(convert, Template):
+                action.type = partial(self.values.template, kind=convert)
             elif action.nargs != 0:
                 action.type = _after(self.values, convert) if callable(convert) else self.values.text
         return self

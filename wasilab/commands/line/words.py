@@ -59,10 +59,10 @@ class Values:
         """Whether a value stands for `mark`: a shell hands on any characters, also those of a mark."""
         return int(mark[1]) < len(self._values)
 
-    def template(self, word: str) -> Template:
+    def template(self, word: str, kind: type[Template] = Template) -> Template:
         """`word` for an option that takes it apart: no separator in a value counts. Raises as `text` does."""
         self.text(word)
-        return Template(word, self.text)
+        return kind(word, self.text)
 
     def shown(self, word: str) -> str:
         """`word` as the person wrote it, for messages."""

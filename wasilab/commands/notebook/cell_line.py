@@ -10,6 +10,7 @@ from ..line.options import LANGUAGE_HELP, add_cell_options, add_compile_options,
 from ..line.parser import Parser
 from ..line.request import Request
 from ..line.words import Values
+from ..runner.engine_flags import add_engine_options
 
 
 def build_cell(values: Values | None = None) -> Parser:
@@ -28,6 +29,7 @@ def build_cell(values: Values | None = None) -> Parser:
     add_compile_options(parser)
     add_options(parser)
     add_run_options(parser)
+    add_engine_options(parser)
     add_view_options(parser, "notebook")
     add_cell_options(parser)
     return parser.expanding()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...engine.compiling.engine_options import EngineOptions
 from ...engine.outcome import Outcome
 from ...runs.run import Run
 from ...text.numbers import counted, duration
@@ -32,12 +33,14 @@ class Turn:
         return cls(run.outcome.seconds, len(run.trace) + run.trace.dropped if run.traced else 0, run.exit_code)
 
 
-def timing(first: Outcome, compile_seconds: float) -> str:
+def timing(first: Outcome, compile_seconds: float, engine: EngineOptions) -> str:
     """Where the time of a run went; of several, of the first."""
     native = first.native_calls
+    how = f" ({', '.join(words)})" if (words := engine.words()) else ""
     return (
         f"time: {duration(compile_seconds * 1e9)} to compile or read, "
-        f"{duration(first.compile_seconds * 1e9)} in Wasmtime's compiler, {duration(first.seconds * 1e9)} running, "
+        f"{duration(first.compile_seconds * 1e9)} in Wasmtime's compiler{how}, "
+        f"{duration(first.seconds * 1e9)} running, "
         + ("every call answered in Python" if native is None else f"{counted(native, 'call')} answered natively")
     )
 

@@ -9,6 +9,7 @@ from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.options import LANGUAGE_HELP, add_cell_options, add_run_options, add_view_options, file_argument
 from ..line.parser import Parser
 from ..line.request import Request
+from ..runner.engine_flags import add_engine_options
 from .program import load_program
 from .running import run_module
 
@@ -25,6 +26,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.add_argument("--lang", metavar="LANG", help=f"the source's language: {LANGUAGE_HELP}")
     add_options(parser)
     add_run_options(parser)
+    add_engine_options(parser)
     add_view_options(parser, kind)
     if kind == "notebook":
         add_cell_options(parser)

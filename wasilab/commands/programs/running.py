@@ -15,6 +15,7 @@ from typing import TypedDict
 
 from ... import grants as granting
 from ...capabilities.host.hostdir import HostDir
+from ...engine.compiling.engine_options import EngineOptions
 from ...grants.forms.flags import from_options, leaves_stdin_open
 from ...grants.grants import Grants
 from ...grants.value import GrantError
@@ -29,6 +30,7 @@ from .. import programs
 from ..line.frontend import Done, Frontend
 from ..line.outputs import check_writable
 from ..line.usage import UsageProblem
+from ..runner.engine_flags import engine_options
 
 LONGEST_TEXT = 100
 """Characters that are shown of a variable or a stdin that a person did not type."""
@@ -76,7 +78,7 @@ def run_module(
         lesson = granting.learn.lesson(last, asked)
         (frontend.note if frontend.kind == "cli" else frontend.say)(f"\n{lesson}")
     if options.time:
-        frontend.remark(programs.repeats.timing(first, compile_seconds))
+        frontend.remark(programs.repeats.timing(first, compile_seconds, engine_options(options)))
     if spread:
         frontend.remark(spread)
     return Done(last.exit_code, last)
@@ -124,7 +126,9 @@ class RunSettings(TypedDict):
     """The keyword arguments of `runner.run` that options name."""
 
     name: str
+    argv0: str | None
     invoke: str | None
+    engine: EngineOptions
     preload: dict[str, Module]
     trace: bool
     stacks: bool | int
@@ -137,7 +141,9 @@ def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
     """The keyword arguments of `runner.run` that the options name."""
     return {
         "name": getattr(options, "name", None) or module.name,
+        "argv0": options.argv0,
         "invoke": options.invoke,
+        "engine": engine_options(options),
         "preload": {name: load(path) for name, path in options.preloads},
         "trace": not options.no_trace,
         "stacks": options.stacks,

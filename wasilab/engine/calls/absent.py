@@ -1,7 +1,8 @@
-"""WASI imports that cannot be served: a name that no snapshot has, or one imported with another signature.
+"""Functions for imports that nothing provides.
 
-A module may carry them without ever calling them, so they do not stop it from running. A call of one is recorded with
-the flag NOSYS, whatever it answers.
+A name of WASI that no snapshot has, or one imported with another signature: a module may carry them without ever
+calling them, so they do not stop it from running. Anything else only where a person asked for it (`EngineOptions.
+unknown_imports`). A call of one is recorded with the flag NOSYS, whatever it answers.
 """
 
 from __future__ import annotations
@@ -10,40 +11,63 @@ from collections.abc import Callable
 from typing import Any
 
 from ...module.binary import FuncType
+from ...trace.record.functions import Function, pack_values
 from ...trace.record.layout import DID_NOT_RETURN, Flag
 from ...wasi import types as t
 from ...wasi.preview1.signature import Call
-from ...wasi.preview1.spec import UNKNOWN
+from ...wasi.preview1.spec import MODULES, UNKNOWN
+from ..compiling.engine_options import UnknownImports
 from ..stop import HostStop
+from ..values.raw_slots import clear_slots, read_slots
 from . import raw as _raw
 from .failed_calls import FailedCalls
 
 
 def why_absent(module: str, name: str, call: Call | None, wanted: FuncType) -> str:
     """A sentence on an import that cannot be served; `call` is the call of that name, if there is one."""
+    if module not in MODULES:
+        return f"{module}.{name} is provided by nothing"
     if call is None:
         return f"{module}.{name} is not a call of WASI preview 1"
     return f"{module}.{name} is imported as {wanted}, not as {FuncType(call.signature, ('i32',))}"
 
 
-def consequence(wanted: FuncType) -> str:
+def consequence(wanted: FuncType, unknown: UnknownImports | None = None) -> str:
     """What calling an absent function of that type does."""
+    if unknown == "default":
+        return "it answers zero" if wanted.results else "it does nothing"
+    if unknown == "trap":
+        return "calling it ends the program"
     if wanted.results == ("i32",):
         return "it answers ENOSYS"
     return "calling it ends the program" if wanted.results else "it does nothing"
 
 
+def _described(module: str, name: str, wanted: FuncType) -> Function:
+    """The function as a trace names it."""
+    return Function(name, "unknown", module, params=tuple((f"${at}", kind) for at, kind in enumerate(wanted.params)))
+
+
+def has_default(wanted: FuncType) -> bool:
+    """Whether every result of that type has a zero or a null."""
+    return not any(kind.startswith("(ref ") and not kind.startswith("(ref null") for kind in wanted.results)
+
+
 def absent_function(
-    failed_calls: FailedCalls, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool
+    failed_calls: FailedCalls, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool, why: str,
+    unknown: UnknownImports | None = None,
 ) -> Callable[..., Any]:
-    """The function for `module.name` of type `wanted`, as `consequence` says."""
-    why = why_absent(module, name, call, wanted)
+    """The function for `module.name` of type `wanted`, as `consequence` says; `why` is told of each call."""
+    wasi = module in MODULES
     number = (UNKNOWN if call is None else call).number
+    if not wasi:
+        number = failed_calls.further(_described(module, name, wanted))
     flags = int(Flag.NOSYS | (Flag.UNSTABLE if module == "wasi_unstable" else 0))
     label = f"{module}.{name}".encode()[:256]
     results, params = wanted.results, wanted.params
-    ends = bool(results) and results != ("i32",)
-    errno = DID_NOT_RETURN if ends else int(t.Errno.NOSYS)
+    ends = unknown == "trap" or (unknown is None and bool(results) and results != ("i32",))
+    errno = DID_NOT_RETURN if ends else 0 if unknown == "default" else int(t.Errno.NOSYS)
+    zeros = [None if kind.endswith("ref") else 0.0 if kind[0] == "f" else 0 for kind in results]
 
     def words_of(arguments: tuple[Any, ...]) -> list[int]:
         """The first four arguments as far as they are integers: what the record has columns for."""
@@ -55,13 +79,20 @@ def absent_function(
     def absent(*arguments: Any) -> Any:
         start = failed_calls.now()
         try:
-            words = [*words_of(arguments), 0, 0, 0, 0][:4]
+            words = words_of(arguments)
+            aux = b"" if wasi else pack_values(read_slots(arguments[2], params) if raw else arguments[1:])
             caller = arguments[1 if raw else 0]
-            failed_calls.note(start, caller, number, 0, label, errno, 0, flags, why, b"", words)
+            words = [*words, 0, 0, 0, 0][:4]
+            failed_calls.note(start, caller, number, 0, label if wasi else None, errno, 0, flags, why, aux, words)
             if ends:
                 raise t.Trap(why)
             if not results:
                 return 0 if raw else None
+            if unknown == "default":
+                if not raw:
+                    return zeros[0] if len(zeros) == 1 else zeros
+                clear_slots(arguments[2], len(results))
+                return 0
             if not raw:
                 return errno
             arguments[2][0] = errno

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...capabilities.refusal import Need
 from ...capabilities.waiting import Interrupted
+from ...trace.record.functions import Function
 from ...trace.record.layout import DID_NOT_RETURN, Flag
 from ...trace.record.payload import (
     MAX_KEPT_SUBSCRIPTIONS,
@@ -96,6 +97,10 @@ class FailedCalls:
         except BaseException as worse:  # noqa: BLE001  nothing may leave a callback
             self._stop.error = HostBug(call.name, worse)
             return ENDS
+
+    def further(self, function: Function) -> int:
+        """The number of a function that is not one of WASI, for `note`."""
+        return 0 if self._recorder is None else self._recorder.function_number(function)
 
     def end(self, error: BaseException, name: str) -> None:
         """End the guest, whose call `name` raised `error`. Raises nothing."""

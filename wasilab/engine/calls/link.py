@@ -22,7 +22,7 @@ from typing import Any
 import wasmtime
 
 from ...module.binary import FuncType
-from ...module.module import Module
+from ...module.module import Import, Module
 from ...trace.record.layout import Flag
 from ...trace.record.recorder import Recorder
 from ...trace.record.writing import meta
@@ -30,12 +30,14 @@ from ...wasi import types as t
 from ...wasi.host import Host
 from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import MODULES
+from ..compiling.engine_options import UnknownImports
 from ..native.binding import FunctionState, GuestState
 from ..native.native_run import NativeRun
 from ..preloads import Origins
 from ..stop import HostStop, LinkError, Stop
+from ..values.substitutes import can_stand_in, kind_of, stand_in
 from . import raw as _raw
-from .absent import absent_function, consequence, why_absent
+from .absent import absent_function, consequence, has_default, why_absent
 from .codegen import code
 from .failed_calls import FailedCalls
 from .memory import GuestMemory
@@ -80,6 +82,7 @@ class Link:
         detached: bool = False,
         foreign: bool = False,
         native: NativeRun | None = None,
+        unknown_imports: UnknownImports | None = None,
     ) -> None:
         self.module = module
         self.store = store
@@ -90,6 +93,7 @@ class Link:
         self.overrides: dict[str, Override] = {
             name: Override(name, function, host) for name, function in (overrides or {}).items()
         }
+        self._unknown_imports = unknown_imports
         self._instance = instance
         self._flags = int(Flag.DETACHED) if detached else 0
         self._raw = raw and _raw.AVAILABLE
@@ -133,18 +137,38 @@ class Link:
                 answers.append(self._wasi(*origin, compiled, position))
             elif given is not None:
                 answers.append(given)
-            elif item.module in MODULES and isinstance(item.type, FuncType):
+            elif self._answers(item):
+                assert isinstance(item.type, FuncType)
                 answers.append(self._wasi(item.module, item.name, item.type, compiled, position))
+            elif self._unknown_imports == "default" and not isinstance(item.type, FuncType) and can_stand_in(item):
+                answers.append(stand_in(self.store, item, compiled.imports[position].type))
+                kind = kind_of(item)
+                self.warnings.append(f"{item.module}.{item.name} is provided by nothing: it is an empty {kind}")
             else:
-                kind = "function" if isinstance(item.type, FuncType) else str(item.type).split(" ")[0]
-                missing.append(f"{kind} {item.module}.{item.name}")
+                missing.append(f"{kind_of(item)} {item.module}.{item.name}")
         if missing:
             raise LinkError(self._missing(missing))
         return answers
 
+    def _answers(self, item: Import) -> bool:
+        """Whether an import that nobody gave is a function that this link answers, be it with ENOSYS."""
+        if not isinstance(item.type, FuncType):
+            return False
+        unknown = self._unknown_imports
+        if unknown == "default" and not has_default(item.type):
+            return False
+        if item.module not in MODULES:
+            return unknown in ("trap", "default")
+        return unknown != "error" or _served(MODULES[item.module].get(item.name), item.type)
+
     def _missing(self, missing: list[str]) -> str:
         shown = ", ".join(missing[:8]) + (f" and {len(missing) - 8:,} more" if len(missing) > 8 else "")
         first = next(item.module for item in self.module.imports if f"{item.module}.{item.name}" in missing[0])
+        if self._unknown_imports == "error" and first in MODULES:
+            return (
+                f"{self.module.name} imports what WASI preview 1 does not have: {shown}; "
+                "without --unknown-imports error it runs, and a call of one answers ENOSYS"
+            )
         hint = f"give a module that exports it with --preload {first}=FILE (preload={{{first!r}: module}})"
         if first.startswith("wasi:"):
             hint = "it is built for WASI 0.2; compile for wasm32-wasip1 instead"
@@ -155,17 +179,16 @@ class Link:
         return f"{self.module.name} imports what nothing here provides: {shown}; {hint}"
 
     def _wasi(self, module: str, name: str, wanted: FuncType, compiled: Any, position: int) -> Any:
-        call = MODULES[module].get(name)
+        call = MODULES.get(module, {}).get(name)
         strange = [kind for kind in (*wanted.params, *wanted.results) if kind not in PASSED]
         raw = self._raw or bool(strange and _raw.AVAILABLE)
         if strange and not raw:
             raise LinkError(
                 f"{self.module.name} imports {module}.{name} as {wanted}, and this wasmtime-py cannot pass "
-                f"{strange[0]}: no call of WASI has it, so take the import out, or install the wasmtime that wasilab "
-                "is tested with"
+                f"{strange[0]}: take the import out, or install the wasmtime that wasilab is tested with"
             )
         function: Any
-        if call is not None and wanted == FuncType(call.signature, ("i32",) if call.returns else ()):
+        if call is not None and _served(call, wanted):
             key = (module, name)
             function = self._functions.get(key)
             if function is None:
@@ -173,8 +196,12 @@ class Link:
             if self._native is not None:
                 return self._native_function(self._native, call, function, self._type(wanted, compiled, position))
         else:
-            self.warnings.append(f"{why_absent(module, name, call, wanted)}: {consequence(wanted)}")
-            function = absent_function(self._failed_calls, module, name, call, wanted, raw=raw)
+            unknown = self._unknown_imports
+            why = why_absent(module, name, call, wanted)
+            self.warnings.append(f"{why}: {consequence(wanted, unknown)}")
+            function = absent_function(
+                self._failed_calls, module, name, call, wanted, raw=raw, why=why, unknown=unknown
+            )
         type_ = self._type(wanted, compiled, position)
         if raw:
             function_, callback = _raw.function(self.store, type_, function)
@@ -291,6 +318,11 @@ class Link:
         self._failed_calls.close()
         self.memory = GuestMemory(None)
         self.store = None
+
+
+def _served(call: Call | None, wanted: FuncType) -> bool:
+    """Whether an import of that type is the call as WASI has it."""
+    return call is not None and wanted == FuncType(call.signature, ("i32",) if call.returns else ())
 
 
 def _no_stack(caller: Any) -> int:

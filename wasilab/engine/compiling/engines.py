@@ -10,12 +10,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import wasmtime
 
 from ...module.module import Module
+from .engine_options import EngineOptions
 
 POOL_BYTES = 96 << 20
 """Wasm bytes whose compiled code is kept for the next run."""
@@ -39,6 +41,8 @@ class CompiledModules:
     seconds: float
     """What making it took; near 0 when it came from the pool."""
     bytes: int
+    keep: bool = True
+    """Whether the next run may have it."""
 
 
 class WasmtimeCompileError(Exception):
@@ -49,22 +53,32 @@ _lock = threading.Lock()
 _idle: OrderedDict[tuple[Any, ...], list[CompiledModules]] = OrderedDict()
 
 
-def new_engine(*, fuel: bool, disk_cache: bool = True) -> Any:
+def new_engine(*, fuel: bool, options: EngineOptions | None = None) -> Any:
     """An engine with interruption by epoch, every proposal that is stable enough, and memories that never move."""
+    options = options or EngineOptions()
     config = wasmtime.Config()
     config.epoch_interruption = True
+    for name, value in options.settings:
+        setattr(config, name, _named(name, value))
     if fuel:
         config.consume_fuel = True
     for name in _PROPOSALS:
         if hasattr(wasmtime.Config, name):
             setattr(config, name, True)
     _never_move(config)
-    if disk_cache:
-        try:
+    if options.cache:
+        with suppress(wasmtime.WasmtimeError):  # no writable home, say: compiling each time is slower, nothing else
             config.cache = True
-        except wasmtime.WasmtimeError:
-            disk_cache = False  # no writable home, say: compiling each time is slower, nothing else
     return wasmtime.Engine(config)
+
+
+def _named(name: str, value: int) -> int | bool | str:
+    """A setting's value as `wasmtime.Config` takes it."""
+    if name == "cranelift_opt_level":
+        return ("none", "speed", "speed_and_size")[value]
+    if name == "profiler":
+        return {1: "jitdump", 3: "perfmap"}[value]
+    return value if name == "max_wasm_stack" else bool(value)
 
 
 _may_move_set = getattr(getattr(wasmtime, "_bindings", None), "wasmtime_config_memory_may_move_set", None)
@@ -78,9 +92,10 @@ def _never_move(config: Any) -> None:
         _may_move_set(config.ptr(), False)
 
 
-def acquire(modules: list[Module], *, fuel: bool) -> CompiledModules:
+def acquire(modules: list[Module], *, fuel: bool, options: EngineOptions | None = None) -> CompiledModules:
     """Engine and compiled modules for one run. Raises `WasmtimeCompileError`. May take minutes for a large module."""
-    key = (fuel, *(module.sha256 for module in modules))
+    options = options or EngineOptions()
+    key = (fuel, options.settings, options.cache, *(module.sha256 for module in modules))
     with _lock:
         idle = _idle.get(key)
         if idle:
@@ -90,7 +105,7 @@ def acquire(modules: list[Module], *, fuel: bool) -> CompiledModules:
             found.seconds = 0.0
             return found
     start = time.perf_counter()
-    engine = new_engine(fuel=fuel)
+    engine = new_engine(fuel=fuel, options=options)
     compiled = []
     for module in modules:
         try:
@@ -98,12 +113,12 @@ def acquire(modules: list[Module], *, fuel: bool) -> CompiledModules:
         except wasmtime.WasmtimeError as error:
             raise WasmtimeCompileError(f"{module.name} is not valid WebAssembly: {sentence(error)}") from None
     size = sum(len(module.bytes) for module in modules)
-    return CompiledModules(key, engine, compiled, time.perf_counter() - start, size)
+    return CompiledModules(key, engine, compiled, time.perf_counter() - start, size, keep=options.cache)
 
 
 def release(compiled: CompiledModules) -> None:
     """Keep it for the next run of the same modules. Nothing may still run in its engine."""
-    if compiled.bytes > POOL_BYTES:
+    if compiled.bytes > POOL_BYTES or not compiled.keep:
         return
     with _lock:
         _idle.setdefault(compiled.key, []).append(compiled)

@@ -63,7 +63,7 @@ class ComponentSession(Session):
         self._core = []
         for data in dict.fromkeys(core_modules(self._component)):
             self._core.append(Module(data, f"{module.name}, core module {len(self._core)}"))
-        self._compiled = engines.acquire(self._core, fuel=self.limits.fuel is not None)
+        self._compiled = engines.acquire(self._core, fuel=self.limits.fuel is not None, options=self.options)
         self.engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds + (time.perf_counter() - start if self._compiled.seconds else 0.0)
 

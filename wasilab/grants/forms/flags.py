@@ -42,6 +42,10 @@ class InMemory(str):
     """The guest path of a `--mem`; it stands in one list with the `--dir`s, because order numbers descriptors."""
 
 
+class Mapped(Template):
+    """The value of a `--mapdir`, GUEST::HOST: the order that Wasmtime 0.3 had; in the same list as the `--dir`s."""
+
+
 # ---- the options
 
 
@@ -68,6 +72,8 @@ def _add(group: argparse._ArgumentGroup, name: str, about: GrantField) -> None:
         case FieldShape.DIRS:
             metavar = "HOST[::GUEST][:ro|:rw|:copy]"
             add(flag, action="append", type=Template, default=[], metavar=metavar, dest=_dest(name), help=words)
+            add("--mapdir", action="append", type=Mapped, dest=_dest(name), metavar="GUEST::HOST[:ro|:rw|:copy]",
+                help="the same with the guest's path first, as Wasmtime's older command line had it")  # fmt: skip
             add("--mem", action="append", type=InMemory, dest=_dest(name), metavar="GUEST",
                 help="grant an empty directory in memory")  # fmt: skip
         case FieldShape.WITHHELD:
@@ -177,7 +183,38 @@ def parse_dir(given: str | Template) -> tuple[str, HostDir]:
     if not host:
         raise GrantError(f"--dir {template}: the host directory is empty; write for example .::/data")
     host = drive + host
+    if sep and _swapped(host, guest):
+        raise GrantError(
+            f"--dir {template}: the host has no folder {host!r}, but it has {guest!r}: --dir is HOST::GUEST "
+            f"(--mapdir is GUEST::HOST): write --dir {guest}::{host}"
+        )
     return (guest if sep else host.replace(os.sep, "/").rstrip("/") or "/"), host_folder(host, mode)
+
+
+def parse_mapdir(given: str | Template) -> tuple[str, HostDir]:
+    """`GUEST::HOST[:ro|:rw|:copy]` -> (guest path, directory). A value that looks swapped is refused with the order."""
+    template = given if isinstance(given, Template) else Template(given)
+    before, sep, after = template.pattern.partition("::")
+    if not sep or not before or not after:
+        raise GrantError(f"--mapdir {template}: write GUEST::HOST, for example /data::. (--dir is HOST::GUEST)")
+    body, colon, mode = after.rpartition(":")
+    if not colon or mode not in MODES:
+        body, mode = after, DEFAULT_MODE
+    guest, host = template.fill(before), template.fill(body)
+    if _swapped(host, guest):
+        raise GrantError(
+            f"--mapdir {template}: the host has no folder {host!r}, but it has {guest!r}: --mapdir is GUEST::HOST "
+            f"(--dir is HOST::GUEST): write --mapdir {host}::{guest}"
+        )
+    return guest, host_folder(host, mode)
+
+
+def _swapped(host: str, guest: str) -> bool:
+    """Whether a pair of paths looks as if it were written in the other order."""
+    try:
+        return not os.path.isdir(os.path.expanduser(host)) and os.path.isdir(os.path.expanduser(guest))
+    except ValueError:  # a NUL in a path
+        return False
 
 
 def parse_env(text: str) -> tuple[str, str]:
@@ -222,8 +259,13 @@ def _read(options: argparse.Namespace, name: str, about: GrantField, now: Any) -
 
 def _read_dirs(given: list[InMemory | Template], now: Mapping[str, Directory]) -> Mapping[str, Directory]:
     found = dict(now)
+    guest: str
+    directory: Directory
     for each in given:
-        guest, directory = (str(each), MemDir()) if isinstance(each, InMemory) else parse_dir(each)
+        if isinstance(each, InMemory):
+            guest, directory = str(each), MemDir()
+        else:
+            guest, directory = parse_mapdir(each) if isinstance(each, Mapped) else parse_dir(each)
         found[guest] = directory
     return found if given else now
 

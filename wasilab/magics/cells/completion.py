@@ -123,6 +123,7 @@ def _of_option(
     values: dict[str, Callable[[], list[str]]] = {
         "--dir": lambda: _folders(current, paths()),
         "--lang": lambda: list(languages),
+        "--mapdir": lambda: [f"{guest}::" for guest in _guests(paths())],
         "--mem": lambda: _guests(paths()),
         "-P": lambda: paths(),
         "--only-path": lambda: paths(),

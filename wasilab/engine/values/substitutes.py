@@ -1,0 +1,44 @@
+"""Memories, tables and globals in place of imports that nothing provides: empty, null and zero.
+
+Only where a person asked for them (`EngineOptions.unknown_imports`); functions are in `absent.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wasmtime
+
+from ...module.binary import FuncType, MemoryType
+from ...module.module import Import
+from ..stop import LinkError
+
+_ZEROS: dict[str, Any] = {"i32": 0, "i64": 0, "f32": 0.0, "f64": 0.0, "externref": None, "funcref": None}
+"""Types that wasmtime-py can make globals and tables of; others end the process."""
+
+
+def kind_of(item: Import) -> str:
+    """What an import is, in a word."""
+    return "function" if isinstance(item.type, FuncType) else str(item.type).split(" ")[0]
+
+
+def can_stand_in(item: Import) -> bool:
+    """Whether `stand_in` can make one of its type."""
+    if isinstance(item.type, MemoryType):
+        return not item.type.shared
+    words = str(item.type).split(" ")
+    if words[0] == "table":
+        return words[2] in ("funcref", "externref")
+    return words[0] == "global" and words[-1] in _ZEROS
+
+
+def stand_in(store: Any, item: Import, type_: Any) -> Any:
+    """A new memory, table or global of the import's type. Raises `LinkError` where the limits have no room for it."""
+    try:
+        if isinstance(item.type, MemoryType):
+            return wasmtime.Memory(store, type_)
+        if kind_of(item) == "table":
+            return wasmtime.Table(store, type_, None)
+        return wasmtime.Global(store, type_, _ZEROS[str(item.type).split(" ")[-1]])
+    except wasmtime.WasmtimeError as error:
+        raise LinkError(f"no {kind_of(item)} can be made for {item.module}.{item.name}: {error}") from None
