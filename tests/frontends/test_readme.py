@@ -125,7 +125,8 @@ def test_every_option_that_the_readme_names_exists() -> None:
     parsers = [build(name, "cli") for name in command_names("cli")] + [build_cell()]
     known = {spelling for parser in parsers for spelling in parser.takes_value()}
     ours = README.replace("jupyter nbconvert", "").replace("--ClearMetadataPreprocessor.enabled", "")
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ours)) - {"--to", "--execute", "--calls", "--max"}
+    others = {"--to", "--execute", "--calls", "--max", "--here", "--strict"}  # of other programs
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ours)) - others
     assert named
     assert named <= known | {"--no-argv", "--no-stdout", "--no-stderr"}, named - known
 
