@@ -65,6 +65,8 @@ OFTEN = [
 ]  # fmt: skip
 READ_WRITE = 2 | 4 | 32 | 64 | 1 << 21
 _PATHS, _IOVECS, _RESULTS, _ERRNOS, _MEMORY = 1024, 16384, 8192, 65536, 131072
+_OPENED = 40000
+"""Where numbers of opened descriptors go, which nothing else overwrites: a time there would differ from run to run."""
 _UNEQUAL = 50000
 """Where times and random bytes go, which differ from run to run."""
 
@@ -124,7 +126,7 @@ def _call(r: random.Random, name: str, arguments: list[str]) -> str:
 
 def _opened(r: random.Random, places: dict[str, tuple[int, int]], name: str, folder: int = 3) -> list[str]:
     at, size = places[name]
-    return [_i32(folder), _i32(1), _i32(at), _i32(size), _i32(0), _i64(READ_WRITE), _i64(0), _i32(0), _i32(_RESULTS)]
+    return [_i32(folder), _i32(1), _i32(at), _i32(size), _i32(0), _i64(READ_WRITE), _i64(0), _i32(0), _i32(_OPENED)]
 
 
 def _random_call(r: random.Random, places: dict[str, tuple[int, int]]) -> str:
@@ -226,10 +228,10 @@ def _random_opening(r: random.Random, places: dict[str, tuple[int, int]]) -> str
     folder = r.choice([3, 3, 3, 3, 4, 5])
     fdflags = 0 if usual else r.choice([0, 0, 1, 4])
     arguments = [_i32(folder), _i32(r.choice([0, 1, 1])), _i32(at), _i32(size), _i32(oflags), _i64(rights), _i64(0),
-                 _i32(fdflags), _i32(_RESULTS)]  # fmt: skip
+                 _i32(fdflags), _i32(_OPENED)]  # fmt: skip
     text = _call(r, "path_open", arguments)
     if r.random() < 0.7:  # closed again, so that numbers are used anew
-        text += f"(local.set $fd (i32.load {_i32(_RESULTS)}))" + _call(r, "fd_close", ["(local.get $fd)"])
+        text += f"(local.set $fd (i32.load {_i32(_OPENED)}))" + _call(r, "fd_close", ["(local.get $fd)"])
     return text
 
 

@@ -217,13 +217,15 @@ static uint32_t shared(Run *t, uint32_t size) {
   }
 }
 static int fits(const Run *t, uint64_t size) { return t->n < CHUNK && t->used + size <= t->room; }
-static void put_record(Run *t, const uint64_t q[8]) {
-  memcpy(t->records + (t->n << 6), q, 64);
-  store(&t->n, t->n + 1); /* from here on a reader sees it, and all that it refers to */
-}
-static uint64_t scalar(const Guest *g, uint32_t p, uint32_t size) {
+/* The next record, to be written word by word where it is to lie: a copy of words that were just stored waits for them. */
+static uint64_t *next_record(Run *t) { return (uint64_t *)(t->records + (t->n << 6)); }
+static void end_record(Run *t) { store(&t->n, t->n + 1); } /* from here on a reader sees it, and all that it refers to */
+static uint64_t scalar(const Guest *g, uint32_t p, uint32_t size) { /* 4 or 8 in most calls; one size, one load */
   uint64_t x = 0;
-  memcpy(&x, g->base + p, size);
+  uint32_t half;
+  if (size == 8) memcpy(&x, g->base + p, 8);
+  else if (size == 4) memcpy(&half, g->base + p, 4), x = half;
+  else memcpy(&x, g->base + p, size);
   return x;
 }
 /* The record of a call that succeeded: all that it holds is in the call's words, in what `take` copied, and in the guest's
@@ -287,24 +289,27 @@ APART void record(Call *c, int known) {
     if (s->is_struct) where = shared(t, (uint32_t)(z - start));
     else where = (uint32_t)(t->used >> 2) + 1, store(&t->used, t->used + (uint64_t)(z - start));
   }
-  uint64_t q[8] = {c->began > t->origin ? c->began - t->origin : 0, took, result, c->life | (uint64_t)path << 32,
-                   t->stack | (uint64_t)where << 32, c->f->meta | (uint64_t)flags << 32,
-                   w[0] | (uint64_t)w[1] << 32, w[2] | (uint64_t)w[3] << 32};
-  put_record(t, q);
+  uint64_t *q = next_record(t);
+  q[0] = c->began > t->origin ? c->began - t->origin : 0, q[1] = took, q[2] = result;
+  q[3] = c->life | (uint64_t)path << 32, q[4] = t->stack | (uint64_t)where << 32, q[5] = c->f->meta | (uint64_t)flags << 32;
+  q[6] = w[0] | (uint64_t)w[1] << 32, q[7] = w[2] | (uint64_t)w[3] << 32;
+  end_record(t);
 }
 /* A record that Python made, of a call that failed or did not return. `q[0]` is the time when it began, and it ends now.
  * 0: there is no room; begin a chunk and come again. */
-API int turbo_note(Run *t, uint64_t q[8], const uint8_t *path, uint32_t path_size, const uint8_t *payload, uint64_t size) {
+API int turbo_note(Run *t, const uint64_t q[8], const uint8_t *path, uint32_t path_size, const uint8_t *payload, uint64_t size) {
   uint64_t id = 0;
   if (!fits(t, size) || (path && !(id = intern(t, path, path_size)))) return 0;
-  uint64_t r[8] = {q[0] > t->origin ? q[0] - t->origin : 0, 0, q[2], q[3] | id << 32, q[4], q[5], q[6], q[7]};
-  if ((id = now(t)) > q[0]) r[1] = id - q[0]; /* `q[0]` may come of another clock */
+  uint64_t *r = next_record(t), end = now(t);
+  memcpy(r, q, 64);
+  r[0] = q[0] > t->origin ? q[0] - t->origin : 0, r[3] |= id << 32;
+  r[1] = end > q[0] ? end - q[0] : 0; /* `q[0]` may come of another clock */
   if (size) {
     memcpy(t->arena + t->used, payload, size);
     r[4] |= ((t->used >> 2) + 1) << 32;
     store(&t->used, t->used + size);
   }
-  put_record(t, r);
+  end_record(t);
   return 1;
 }
 /* How much of the chunk is complete, for a reader on any thread. */
