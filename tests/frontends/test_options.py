@@ -59,6 +59,7 @@ FILES = {
     "lib.wat": '(module (func (export "seven") (result i32) (i32.const 7)))',
     "links.wat": '(module (import "lib" "seven" (func $seven (result i32))) (func (export "go") (result i32)'
     " (call $seven)))",
+    "trap.wat": programs.TRAP,
     "lost.wat": '(module (import "env" "f" (func)) (func (export "seven") (result i32) (i32.const 7)))',
     "argv0.wat": value_of("args_sizes_get", "i32 i32", "(i32.const 60) (i32.const 64)"),
     "nan.wat": '(module (func (export "nan") (param f64) (result f64) (f64.add (local.get 0) (f64.const 1))))',
@@ -141,6 +142,9 @@ CASES = {
     "run --max-stack": (
         "run --max-stack 16k --invoke down deep.wat 9000", "run --invoke down deep.wat 9000", "stack is exhausted"
     ),
+    "run --coredump": ("run --coredump core.wasm trap.wat", "run trap.wat", r"files .*core\.wasm"),
+    "run --profile": ("run --profile guest=p.json hello.wat", "run hello.wat", r"files .*p\.json"),
+    "settings --json": ("settings --json", "settings", '"optimize": {'),
     "run --preload": ("run --preload lib=lib.wat --invoke go links.wat", "run --invoke go links.wat", "7\n"),
     "run --link": ("run --link lib.wat --invoke go links.wat", "run --invoke go links.wat", "7\n"),
     "run --repeat": ("run --repeat 3 hello.wat", "run hello.wat", "3 runs"),

@@ -41,6 +41,8 @@ COMMANDS = (
         "bench", "what a call costs on this machine, beside Node, wasmtime-py and a bare os.write",
         "machine.bench_command",
     ),
+    Subcommand("settings", "what the engine is made with, and every limit", "runner.settings_command"),
+    Subcommand("completion", "the script by which bash, zsh or fish completes commands", "runner.completion_command"),
     Subcommand("cache", "the compile cache: where it is, its size, clear it", "machine.cache_command"),
     Subcommand(
         "list", "the modules and runs named in this notebook", "notebook.list_command",

@@ -51,6 +51,7 @@ class Outcome:
     guest's stack at a trap or limit, innermost first. `seconds` counts from the call of the entry point to its end,
     `compile_seconds` what Wasmtime took before. `warnings` are sentences on imports that were answered with ENOSYS.
     `detail` is a traceback of the host's own code where the host failed, for a bug report.
+    `coredump` and `profile` are files for other tools, where `EngineOptions` asked for them; b"" otherwise.
     `results` are the values that an invoked export returned, `result_texts` the same as a person writes them.
     `native_calls` counts the calls that the native library answered; None where Python answered all of them.
     """
@@ -66,6 +67,8 @@ class Outcome:
     fuel_used: int | None = None
     results: tuple[Any, ...] = field(default=())
     result_texts: tuple[str, ...] = field(default=())
+    coredump: bytes = field(default=b"", repr=False)
+    profile: bytes = field(default=b"", repr=False)
     native_calls: int | None = None
 
     def __post_init__(self) -> None:

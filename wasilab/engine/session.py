@@ -27,6 +27,8 @@ from .limits import BOUNDS, Limits
 from .native.binding import why_not
 from .native.native_run import NativeRun, native_run
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
+from .postmortem import guest_profile
+from .postmortem.coredump import Dumped, coredump
 from .preloads import Origins, reexported, references_pass
 from .stop import HostBug, LinkError, Stop
 from .values.texts import value_text
@@ -94,9 +96,10 @@ class Session:
         self._detached = detached
         self._compiled: engines.CompiledModules | None = None
         self._entries = Entries(module, None, None, raw=raw)
+        self._profile: guest_profile.GuestProfile | None = None
         self._started: str | None = None
         """The export that `start` called."""
-        self._preloaded: list[Any] = []
+        self._preloaded: list[Dumped] = []
         self._origins: Origins = {}
         self._foreign = False
         self._memory_share = limits.memory
@@ -134,12 +137,13 @@ class Session:
             self.native = native_run(self.host, self._recorder)
         provided: dict[str, Mapping[str, Any]] = {}
         self._foreign = references_pass(modules, self._preload)
+        self._begin_profile()
         for number, (name, module) in enumerate(self._preload.items(), 1):
             instance = self._instantiate(module, self._compiled.modules[number], provided, number)
             entries = self._enter(module, instance)
             self._origins = {**self._origins, **reexported(name, module, provided, self._origins)}
             provided[name] = entries.exports
-            self._preloaded.append(instance)
+            self._preloaded.append(Dumped(module, entries.exports))
             if "_initialize" in entries:
                 entries.call("_initialize")
         self.instance = self._instantiate(self.module, self._compiled.modules[0], provided, 0)
@@ -163,6 +167,21 @@ class Session:
             if self.stop.error is not None:
                 raise
             raise LinkError(f"{module.name} cannot be instantiated: {engines.sentence(error)}") from None
+
+    def _begin_profile(self) -> None:
+        if self.options.profile != "guest" or self._detached or not guest_profile.AVAILABLE:
+            return
+        assert self._compiled is not None, "compile() first"
+        modules = [self.module, *self._preload.values()]
+        named = [(module.name, code) for module, code in zip(modules, self._compiled.modules, strict=False)]
+        self._profile = guest_profile.GuestProfile(self.store, self.engine, self.module.name, named, self._is_stopping)
+
+    def _is_stopping(self) -> bool:
+        """Whether the guest is to end, asked by the profiler in place of Wasmtime's own deadline."""
+        if self.stop_reason is None:
+            return False
+        self.stop.error = self.stop.error or Interrupted()
+        return True
 
     def _set_limits(self, modules: Sequence[Module]) -> None:
         limits = self.limits
@@ -261,7 +280,10 @@ class Session:
 
     def outcome(self, results: Any, error: BaseException | None, seconds: float) -> Outcome:
         """How it ended, in words."""
+        ended = error is not None and not isinstance(self.stop.error, ProcExit)
         common: dict[str, Any] = {
+            "coredump": self._coredump(error) if ended and self.options.coredump and self.store is not None else b"",
+            "profile": b"" if self._profile is None else self._profile.finish(),
             "seconds": seconds,
             "compile_seconds": self.compile_seconds,
             "warnings": self._warnings(),
@@ -294,6 +316,10 @@ class Session:
         assert error is not None
         bug = HostBug("the engine", error)
         return Outcome("error", EXIT_ERROR, str(bug), frames, detail=bug.detail, **common)
+
+    def _coredump(self, error: BaseException | None) -> bytes:
+        frames = self.stop.frames or (error.frames if isinstance(error, wasmtime.Trap) else [])
+        return coredump(self.store, [Dumped(self.module, self._entries.exports), *self._preloaded], frames)
 
     def _cause(self, text: str) -> str:
         """Wasmtime's text for an end that has no code of its own, in words: its last cause, without the backtrace."""
@@ -372,6 +398,9 @@ class Session:
         if self.native is not None:
             self.native.close()
             self.native = None
+        if self._profile is not None:
+            self._profile.close()
+            self._profile = None
         for link in self.links:
             link.close()
         forget(self.stop.error)

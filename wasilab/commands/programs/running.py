@@ -30,7 +30,7 @@ from .. import programs
 from ..line.frontend import Done, Frontend
 from ..line.outputs import check_writable
 from ..line.usage import UsageProblem
-from ..runner.engine_flags import engine_options
+from ..runner.engine_flags import check_engine_outputs, engine_options, write_engine_outputs
 
 LONGEST_TEXT = 100
 """Characters that are shown of a variable or a stdin that a person did not type."""
@@ -46,6 +46,7 @@ def run_module(
 ) -> Done:
     """Run a module as `options` say."""
     _check_outputs(options)
+    check_engine_outputs(options, module)
     if module.warnings and not options.quiet:
         frontend.fold(f"compiled with warnings: {module.name}", visible(module.warnings, lines=True))
     repeat: int = options.repeat or 1
@@ -70,6 +71,8 @@ def run_module(
         explain = frontend.kind == "cli" and _explains(options)
         if explain or not _ended_in_silence(last, options):
             programs.after_run.after(last, options, frontend, explain)
+        for line in write_engine_outputs(last, options):
+            frontend.note(line)
     finally:
         spool = _spool(options)
         if spool is not None:  # what the trace has read of it stays

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Iterator
 from typing import get_args
 
 from ...engine.compiling.engine_options import (
@@ -10,10 +12,15 @@ from ...engine.compiling.engine_options import (
     EngineOptionError,
     EngineOptions,
     Optimize,
+    Profile,
     UnknownImports,
 )
 from ...grants.forms.flags import size
+from ...module.module import Module
+from ...runs.run import Run
 from ...text.numbers import exact_size
+from ...text.numbers import size as counted_size
+from ..line.outputs import check_writable, write_file
 from ..line.parser import Parser
 from ..line.usage import UsageProblem
 
@@ -45,6 +52,61 @@ def add_engine_options(parser: Parser) -> None:
         help="imports that nothing provides: trap when called; default (zeros, nulls, empty memories); error, also for "
         "names that WASI does not have. Unless said, those answer ENOSYS and all others are an error",
     )  # fmt: skip
+    group.add_argument(
+        "--coredump", metavar="FILE",
+        help="if it traps or reaches a limit, its stack and memories as a WebAssembly core dump (for wasm-tools)",
+    )  # fmt: skip
+    group.add_argument(
+        "--profile", type=profile, metavar="KIND[=FILE]",
+        help="guest (samples of its stack for profiler.firefox.com, into FILE or profile.json), perfmap or jitdump "
+        "(for Linux's perf)",
+    )  # fmt: skip
+
+
+def profile(text: str) -> tuple[str, str]:
+    """`KIND[=FILE]` as (kind, file), for argparse."""
+    kind, equals, file = text.partition("=")
+    kinds = get_args(Profile)
+    if kind not in kinds:
+        raise argparse.ArgumentTypeError(f"{kind!r} is no kind of profile: choose {', '.join(kinds)}")
+    if equals and (not file or kind != "guest"):
+        where = {"perfmap": "/tmp/perf-PID.map", "jitdump": "jit-PID.dump in the current folder"}
+        why = f"it writes {where[kind]}" if file else "the file's name is empty"
+        raise argparse.ArgumentTypeError(f"{text!r}: {why}; write --profile {kind}")
+    return kind, file or ("profile.json" if kind == "guest" else "")
+
+
+_ENDINGS = {"perfmap": ".map", "jitdump": ".dump"}
+
+
+def check_engine_outputs(options: argparse.Namespace, module: Module) -> None:
+    """Fail before the run when what it leaves for other tools cannot be written, or is not made of such a program."""
+    kind, file = options.profile or ("", "")
+    if module.is_component and (options.coredump or kind == "guest"):
+        which = "--coredump" if options.coredump else "--profile guest"
+        raise UsageProblem(f"{which} is for core modules; {module.name} is a component")
+    if options.coredump is not None:
+        check_writable("--coredump", options.coredump)
+    if file:
+        check_writable("--profile", file)
+
+
+def write_engine_outputs(run: Run, options: argparse.Namespace) -> Iterator[str]:
+    """Write the core dump and the profile; yields a line about each."""
+    if options.coredump is not None:
+        if run.outcome.coredump:
+            write_file("--coredump", options.coredump, lambda path: path.write_bytes(run.outcome.coredump))
+            yield f"wasilab: core dump: {options.coredump}, {counted_size(len(run.outcome.coredump))} (wasm-tools dump)"
+        else:
+            yield "wasilab: no core dump: the program ended by itself"
+    kind, file = options.profile or ("", "")
+    if file and run.outcome.profile:
+        write_file("--profile", file, lambda path: path.write_bytes(run.outcome.profile))
+        yield f"wasilab: profile: {file} (open it in https://profiler.firefox.com)"
+    elif file:
+        yield "wasilab: no profile: the program did not start"
+    elif kind:
+        yield f"wasilab: names for perf: {'/tmp/perf-' if kind == 'perfmap' else 'jit-'}{os.getpid()}{_ENDINGS[kind]}"
 
 
 def engine_options(options: argparse.Namespace) -> EngineOptions:
@@ -57,6 +119,8 @@ def engine_options(options: argparse.Namespace) -> EngineOptions:
             nan_canonical=options.nan_canonical,
             max_stack=options.max_stack,
             unknown_imports=options.unknown_imports,
+            coredump=options.coredump is not None,
+            profile=options.profile[0] if options.profile else None,
         )
     except EngineOptionError as error:
         raise UsageProblem(f"--{str(error).replace('_', '-', 1)}") from None

@@ -1,0 +1,128 @@
+"""A profile of a guest: its stack, sampled a thousand times a second, as Firefox Profiler reads it.
+
+A thread bumps the engine's epoch once a millisecond. Wasmtime then calls back at the guest's next loop or function, and
+there the stack is sampled (16 us). Time inside WASI calls counts for the sample after it. The result is JSON in the
+processed format of https://profiler.firefox.com, which opens it as a file. Wasmtime: `wasmtime/profiling.h`,
+`wasmtime_store_epoch_deadline_callback` of `wasmtime/store.h`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import wasmtime
+
+from ..threads import spawn
+
+try:
+    from wasmtime import _bindings
+
+    _new = _bindings._wasmtime_guestprofiler_new
+    _sample = _bindings._wasmtime_guestprofiler_sample
+    _finish = _bindings._wasmtime_guestprofiler_finish
+    _delete = _bindings._wasmtime_guestprofiler_delete
+    _on_epoch = _bindings._wasmtime_store_epoch_deadline_callback
+    _callback_type = _on_epoch.argtypes[1]
+    AVAILABLE = True
+except (ImportError, AttributeError):
+    AVAILABLE = False
+"""Whether this wasmtime-py offers what is needed."""
+
+_NO_FINALIZER = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
+INTERVAL_NS = 1_000_000
+"""Nanoseconds between two samples."""
+_CONTINUE = 0
+
+
+class GuestProfile:
+    """The profile of one run, from before its first call to `finish`. `stopping` is asked at each sample: true ends the
+    guest as an interrupt does.
+    """
+
+    def __init__(
+        self, store: Any, engine: Any, name: str, modules: Sequence[tuple[str, Any]], stopping: Callable[[], bool]
+    ) -> None:
+        self._over = threading.Event()
+        self._turn = threading.Lock()
+        self._samples = 0
+        entries = (_bindings.wasmtime_guestprofiler_modules * len(modules))()
+        for entry, (label, compiled) in zip(entries, modules, strict=True):
+            entry.name, entry.mod = ctypes.pointer(_name(label)), compiled.ptr()
+        own = _name(name)
+        profiler = _new(engine.ptr(), ctypes.byref(own), INTERVAL_NS, entries, len(modules))
+        if not profiler:
+            raise RuntimeError("Wasmtime made no profiler")
+        self._profiler: Any = profiler
+        store_pointer, last = store.ptr(), time.perf_counter_ns()
+
+        def on_epoch(context: Any, data: Any, delta: Any, kind: Any) -> int:
+            nonlocal last
+            try:
+                if stopping():
+                    return ctypes.cast(_interrupt(), ctypes.c_void_p).value or 0
+                if not self._over.is_set():
+                    now = time.perf_counter_ns()
+                    _sample(profiler, store_pointer, now - last)
+                    last = now
+                    self._samples += 1
+                delta[0], kind[0] = 1, _CONTINUE
+            except BaseException:  # noqa: BLE001  nothing may leave a callback
+                delta[0], kind[0] = 1, _CONTINUE
+            return 0
+
+        self._callback = _callback_type(on_epoch)
+        _on_epoch(store_pointer, self._callback, None, _NO_FINALIZER)
+        over, turn, interval = self._over, self._turn, INTERVAL_NS / 1e9
+
+        def tick() -> None:
+            while not over.wait(interval):
+                with turn:
+                    if not over.is_set():  # the engine may be another run's by now
+                        engine.increment_epoch()
+
+        spawn(tick, "wasilab profiler")
+
+    @property
+    def samples(self) -> int:
+        """How many times the stack was sampled."""
+        return self._samples
+
+    def finish(self) -> bytes:
+        """End the sampling; the profile as JSON. Once only, and while the store lives."""
+        self._end()
+        profiler, self._profiler = self._profiler, None
+        out = _bindings.wasm_byte_vec_t()
+        error = _finish(profiler, ctypes.byref(out))
+        if error:
+            raise wasmtime.WasmtimeError._from_ptr(error)
+        try:
+            return ctypes.string_at(out.data, out.size)
+        finally:
+            _bindings.wasm_byte_vec_delete(ctypes.byref(out))
+
+    def close(self) -> None:
+        """Let go of it without a result. Closing twice, or after `finish`, does nothing."""
+        self._end()
+        if self._profiler is not None:
+            _delete(self._profiler)
+            self._profiler = None
+
+
+    def _end(self) -> None:
+        with self._turn:
+            self._over.set()
+
+
+def _interrupt() -> Any:
+    """An error with which the guest ends; who asked for the end says how it is worded."""
+    return _bindings.wasmtime_error_new(ctypes.create_string_buffer(b"interrupted"))
+
+
+def _name(text: str) -> Any:
+    """A name that Wasmtime copies; its bytes are Python's."""
+    data = text.encode("utf-8", "replace")
+    return _bindings.wasm_byte_vec_t(len(data), (ctypes.c_ubyte * len(data)).from_buffer_copy(data))
