@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from ..text.escape import visible
 
@@ -65,7 +65,7 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     detail: str = ""
     fuel_used: int | None = None
-    results: tuple[Any, ...] = field(default=())
+    results: tuple[object, ...] = field(default=())
     result_texts: tuple[str, ...] = field(default=())
     coredump: bytes = field(default=b"", repr=False)
     profile: bytes = field(default=b"", repr=False)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import wasmtime
 
 from ...module.module import Module
 from ..calls.stacks import MAX_FRAMES
+from ..values.wasmtime_objects import WasmtimeObject
 
 BLOCK = 64 << 10
 """Bytes of memory that are kept or left out together."""
@@ -28,10 +29,10 @@ class Dumped(NamedTuple):
     """One instance of a run: its module, and its exports as wasmtime objects."""
 
     module: Module
-    exports: Mapping[str, Any]
+    exports: Mapping[str, WasmtimeObject]
 
 
-def coredump(store: Any, instances: Sequence[Dumped], frames: Sequence[Any]) -> bytes:
+def coredump(store: WasmtimeObject, instances: Sequence[Dumped], frames: Sequence[WasmtimeObject]) -> bytes:
     """The bytes of a core dump. `instances`: the program first; `frames`: Wasmtime's, innermost first."""
     memories = [_memories(instance) for instance in instances]
     numbers, kept = _numbered(memories)
@@ -56,9 +57,9 @@ def coredump(store: Any, instances: Sequence[Dumped], frames: Sequence[Any]) -> 
     return b"".join(parts)
 
 
-def _memories(instance: Dumped) -> list[Any]:
+def _memories(instance: Dumped) -> list[WasmtimeObject]:
     """The exported memories of an instance, each once, with its type beside it."""
-    found: dict[int, Any] = {}
+    found: dict[int, WasmtimeObject] = {}
     for export in instance.module.exports:
         if export.kind == "memory" and export.index not in found and export.index < len(instance.module.memories):
             memory = instance.exports.get(export.name)
@@ -67,10 +68,10 @@ def _memories(instance: Dumped) -> list[Any]:
     return list(found.values())
 
 
-def _numbered(memories: Sequence[list[Any]]) -> tuple[dict[int, int], list[Any]]:
+def _numbered(memories: Sequence[list[WasmtimeObject]]) -> tuple[dict[int, int], list[WasmtimeObject]]:
     """The number of each memory in the dump, by the identity of its entry; and the memories in that order."""
     numbers: dict[int, int] = {}
-    kept: list[Any] = []
+    kept: list[WasmtimeObject] = []
     for found in memories:
         for entry in found:
             numbers[id(entry)] = len(kept)
@@ -78,21 +79,21 @@ def _numbered(memories: Sequence[list[Any]]) -> tuple[dict[int, int], list[Any]]
     return numbers, kept
 
 
-def _frame(frame: Any, instances: Sequence[Dumped]) -> bytes:
+def _frame(frame: WasmtimeObject, instances: Sequence[Dumped]) -> bytes:
     name, index = frame.func_name, int(frame.func_index)
     at = next((i for i, one in enumerate(instances) if name and one.module.function_names.get(index) == name), 0)
     offset = int(frame.func_offset)
     return b"\0" + _u(at) + _u(index) + _u(offset if offset < _UNKNOWN else 0) + _vec([]) + _vec([])
 
 
-def _memory_type(store: Any, memory: Any, type_: Any) -> bytes:
+def _memory_type(store: WasmtimeObject, memory: WasmtimeObject, type_: WasmtimeObject) -> bytes:
     pages = int(memory.data_len(store)) // type_.page_size
     custom = type_.page_size != 1 << 16
     flags = (4 if type_.is_64 else 0) | (8 if custom else 0)
     return bytes([flags]) + _u(pages) + (_u(type_.page_size.bit_length() - 1) if custom else b"")
 
 
-def _segments(store: Any, memory: Any, number: int, is_64: bool) -> Iterator[bytes]:
+def _segments(store: WasmtimeObject, memory: WasmtimeObject, number: int, is_64: bool) -> Iterator[bytes]:
     """The data segments of what is not zero in a memory."""
     size = int(memory.data_len(store))
     base = ctypes.addressof(memory.data_ptr(store).contents) if size else 0

@@ -12,11 +12,11 @@ import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import wasmtime
 
 from ..threads import spawn
+from ..values.wasmtime_objects import WasmtimeObject
 
 try:
     from wasmtime import _bindings
@@ -44,8 +44,9 @@ class GuestProfile:
     """
 
     def __init__(
-        self, store: Any, engine: Any, name: str, modules: Sequence[tuple[str, Any]], stopping: Callable[[], bool]
-    ) -> None:
+        self, store: WasmtimeObject, engine: WasmtimeObject, name: str,
+        modules: Sequence[tuple[str, WasmtimeObject]], stopping: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self._over = threading.Event()
         self._turn = threading.Lock()
         self._samples = 0
@@ -56,10 +57,10 @@ class GuestProfile:
         profiler = _new(engine.ptr(), ctypes.byref(own), INTERVAL_NS, entries, len(modules))
         if not profiler:
             raise RuntimeError("Wasmtime made no profiler")
-        self._profiler: Any = profiler
+        self._profiler: WasmtimeObject = profiler
         store_pointer, last = store.ptr(), time.perf_counter_ns()
 
-        def on_epoch(context: Any, data: Any, delta: Any, kind: Any) -> int:
+        def on_epoch(context: WasmtimeObject, data: WasmtimeObject, delta: WasmtimeObject, kind: WasmtimeObject) -> int:
             nonlocal last
             try:
                 if stopping():
@@ -117,12 +118,12 @@ class GuestProfile:
             self._over.set()
 
 
-def _interrupt() -> Any:
+def _interrupt() -> WasmtimeObject:
     """An error with which the guest ends; who asked for the end says how it is worded."""
     return _bindings.wasmtime_error_new(ctypes.create_string_buffer(b"interrupted"))
 
 
-def _name(text: str) -> Any:
+def _name(text: str) -> WasmtimeObject:
     """A name that Wasmtime copies; its bytes are Python's."""
     data = text.encode("utf-8", "replace")
     return _bindings.wasm_byte_vec_t(len(data), (ctypes.c_ubyte * len(data)).from_buffer_copy(data))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import wasmtime
 
 from . import references
 from .texts import KINDS
 from .vector import V128
+from .wasmtime_objects import WasmtimeObject
 
 try:
     from wasmtime import _bindings
@@ -32,8 +32,8 @@ except (ImportError, AttributeError):
 
 
 def checked_entry(
-    store: Any, function: Any, params: Sequence[str], results: Sequence[str]
-) -> Callable[..., Any] | None:
+    store: WasmtimeObject, function: WasmtimeObject, params: Sequence[str], results: Sequence[str]
+) -> Callable[..., WasmtimeObject] | None:
     """`function` (a `wasmtime.Func`) as a Python function of its values; None where a type of it stays in WebAssembly.
 
     It returns None, a value or a list of values: ints (signed), floats, `V128`, any object for an external reference,
@@ -44,7 +44,7 @@ def checked_entry(
         return None
     context, address, home = store._context(), ctypes.byref(function._func), int(function._func.store_id)
 
-    def enter(*values: Any) -> Any:
+    def enter(*values: WasmtimeObject) -> WasmtimeObject:
         given, gotten = (_value * len(params))(), (_value * len(results))()
         trap = _trap_pointer()
         try:
@@ -66,7 +66,7 @@ def checked_entry(
     return enter
 
 
-def _put(store: Any, slot: Any, kind: str, value: Any, home: int) -> None:
+def _put(store: WasmtimeObject, slot: WasmtimeObject, kind: str, value: WasmtimeObject, home: int) -> None:
     """Put `value` into a slot; the slot is one of a value only once that is whole."""
     if kind == "v128":
         data = value.bytes if isinstance(value, V128) else bytes(value)
@@ -80,7 +80,7 @@ def _put(store: Any, slot: Any, kind: str, value: Any, home: int) -> None:
     slot.kind = _CODES[kind]
 
 
-def _take(store: Any, slot: Any, kind: str) -> Any:
+def _take(store: WasmtimeObject, slot: WasmtimeObject, kind: str) -> WasmtimeObject:
     if kind == "v128":
         return V128(bytes(slot.of.v128))
     if kind == "externref":

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
 
 from .vector import V128
+from .wasmtime_objects import WasmtimeObject
 
 _FORMATS = {"i32": "<i", "i64": "<q", "f32": "<f", "f64": "<d"}
 REFERENCE = "<reference>"
 """What stands for a reference that is not null."""
 
 
-def read_slot(words: Any, at: int, kind: str) -> object:
+def read_slot(words: WasmtimeObject, at: int, kind: str) -> object:
     """The value in slot `at`: an int (signed), a float, `V128`, None, or `REFERENCE`."""
     first = 4 * at
     data = struct.pack("<4I", *words[first : first + 4])
@@ -28,19 +28,19 @@ def read_slot(words: Any, at: int, kind: str) -> object:
     return REFERENCE if any(data[:8]) else None
 
 
-def read_slots(words: Any, kinds: Sequence[str]) -> list[object]:
+def read_slots(words: WasmtimeObject, kinds: Sequence[str]) -> list[object]:
     """The values in the slots from the first on."""
     return [read_slot(words, at, kind) for at, kind in enumerate(kinds)]
 
 
-def write_slot(words: Any, at: int, kind: str, value: Any) -> None:
+def write_slot(words: WasmtimeObject, at: int, kind: str, value: WasmtimeObject) -> None:
     """Put a number or a vector into slot `at`."""
     data = value.bytes if kind == "v128" else struct.pack(_FORMATS[kind], value).ljust(16, b"\0")
     for word, value in enumerate(struct.unpack("<4I", data), 4 * at):  # a ctypes pointer takes no slice
         words[word] = value
 
 
-def clear_slots(words: Any, count: int) -> None:
+def clear_slots(words: WasmtimeObject, count: int) -> None:
     """Make the first `count` slots zeros, which are the zero and the null of every type."""
     for word in range(4 * count):
         words[word] = 0

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from typing import Any
+
+from .wasmtime_objects import WasmtimeObject
 
 try:
     from wasmtime import _bindings
@@ -34,7 +35,7 @@ _gone = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_forget)
 """Called by Wasmtime when nothing refers to an object any more; it lives as long as the process."""
 
 
-def put_object(store: Any, reference: Any, value: object) -> None:
+def put_object(store: WasmtimeObject, reference: WasmtimeObject, value: object) -> None:
     """Make `reference` (a `wasmtime_externref_t`) one to `value`, a null reference for None. Raises `MemoryError` where
     the store has no room for it.
     """
@@ -48,7 +49,7 @@ def put_object(store: Any, reference: Any, value: object) -> None:
         raise MemoryError("the store has no room for another external reference")
 
 
-def take_object(store: Any, reference: Any) -> object:
+def take_object(store: WasmtimeObject, reference: WasmtimeObject) -> object:
     """The object that `reference` carries, None for a null reference."""
     if not reference.store_id:
         return None
@@ -70,14 +71,14 @@ class FunctionReference:
 
     __slots__ = ("_func",)
 
-    def __init__(self, func: Any) -> None:
+    def __init__(self, func: WasmtimeObject) -> None:
         self._func = func
 
     def __repr__(self) -> str:
         return "<reference to a function>"
 
 
-def put_function(reference: Any, value: FunctionReference | None, store_id: int) -> None:
+def put_function(reference: WasmtimeObject, value: FunctionReference | None, store_id: int) -> None:
     """Make `reference` (a `wasmtime_func_t`) the function of `value`. Raises `ForeignReference` for one of another
     store: Wasmtime would end the process.
     """
@@ -90,7 +91,7 @@ def put_function(reference: Any, value: FunctionReference | None, store_id: int)
     ctypes.memmove(ctypes.byref(reference), ctypes.byref(func), ctypes.sizeof(func))
 
 
-def take_function(reference: Any) -> FunctionReference | None:
+def take_function(reference: WasmtimeObject) -> FunctionReference | None:
     """The function that `reference` refers to, None for a null reference."""
     if not reference.store_id:
         return None

@@ -5,15 +5,14 @@ Only where a person asked for them (`EngineOptions.unknown_imports`); functions 
 
 from __future__ import annotations
 
-from typing import Any
-
 import wasmtime
 
 from ...module.binary import FuncType, MemoryType
 from ...module.module import Import
 from ..stop import LinkError
+from .wasmtime_objects import WasmtimeObject
 
-_ZEROS: dict[str, Any] = {"i32": 0, "i64": 0, "f32": 0.0, "f64": 0.0, "externref": None, "funcref": None}
+_ZEROS: dict[str, WasmtimeObject] = {"i32": 0, "i64": 0, "f32": 0.0, "f64": 0.0, "externref": None, "funcref": None}
 """Types that wasmtime-py can make globals and tables of; others end the process."""
 
 
@@ -32,7 +31,7 @@ def can_stand_in(item: Import) -> bool:
     return words[0] == "global" and words[-1] in _ZEROS
 
 
-def stand_in(store: Any, item: Import, type_: Any) -> Any:
+def stand_in(store: WasmtimeObject, item: Import, type_: WasmtimeObject) -> WasmtimeObject:
     """A new memory, table or global of the import's type. Raises `LinkError` where the limits have no room for it."""
     try:
         if isinstance(item.type, MemoryType):
