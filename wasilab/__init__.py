@@ -24,6 +24,7 @@ _NAMES = {
     "Run": "runs.run:Run",
     "Trace": "trace.trace:Trace",
     "V128": "engine.values.vector:V128",
+    "adapt": "runs.adapter:adapt",
     "advise": "grants.advice.advise:advise",
     "compile": "runs.compiler:compile",
     "instantiate": "runs.instance:instantiate",

@@ -15,6 +15,7 @@ from .magics import load_ipython_extension as load_ipython_extension
 from .module.module import Module as Module
 from .module.module import load as load
 from .panels.panel import panel as panel
+from .runs.adapter import adapt as adapt
 from .runs.compiler import compile as compile
 from .runs.instance import Instance as Instance
 from .runs.instance import instantiate as instantiate

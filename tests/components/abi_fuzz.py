@@ -42,7 +42,7 @@ from wasilab.engine.components.recording import CallRecorder
 from wasilab.runs.prepare import Prepared, RunOptions
 from wasilab.wasi.components import value_types as v
 from wasilab.wasi.components.catalogue import INTERFACES
-from wasilab.wasi.components.wit_text import read_function
+from wasilab.wasi.components.wit.wit_text import read_function
 from wasilab.wasi.types import ProcExit, Trap
 
 from ..hostile.conftest import descriptors, leaked_since

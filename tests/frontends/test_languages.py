@@ -16,9 +16,12 @@ from typing import Any
 import pytest
 
 from wasilab.toolchains.diagnostics import ToolchainMissing
-from wasilab.toolchains.registry import LANGUAGES, toolchain_for
+from wasilab.toolchains.registry import COMPONENT_LANGUAGES, toolchain_for
+from wasilab.toolchains.registry import LANGUAGES as ALL_LANGUAGES
 
 from .conftest import Kernel
+
+LANGUAGES = [name for name in ALL_LANGUAGES if name not in COMPONENT_LANGUAGES]
 
 pytestmark = [pytest.mark.kernel, pytest.mark.toolchain, pytest.mark.slow, pytest.mark.timeout(240)]
 

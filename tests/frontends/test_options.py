@@ -16,9 +16,11 @@ from wasilab.cli import main
 from wasilab.commands.catalog import command_names
 from wasilab.commands.line.grammar import build
 from wasilab.engine.session import why_not_native
+from wasilab.toolchains.adapt import adaptation
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
 
+from ..components import making
 from . import programs
 
 
@@ -38,6 +40,7 @@ def value_of(call: str, types: str, arguments: str) -> str:
     return whole.replace(f"(call $exit (call $call {arguments}))", found.replace("ARGUMENTS", arguments))
 
 
+WRITES = '(module (memory (export "memory") 1) (func (export "_start")))'
 TWO = "(i32.const 64) (i32.const 80)"
 FILES = {
     "hello.wat": programs.HELLO,
@@ -65,6 +68,8 @@ FILES = {
     "nan.wat": '(module (func (export "nan") (param f64) (result f64) (f64.add (local.get 0) (f64.const 1))))',
     "deep.wat": '(module (func $down (export "down") (param i32) (result i32) (if (result i32) (local.get 0) (then'
     " (i32.add (i32.const 1) (call $down (i32.sub (local.get 0) (i32.const 1))))) (else (i32.const 0)))))",
+    "writes.wat": WRITES,
+    "writes.txt": WRITES,
     "policy.toml": '[env]\nCOLOUR = "red"\n',
     "warns.c": "int main(void) { int unused; return 0; }\n",
     "add.c": '__attribute__((export_name("add"))) int add(int a, int b) { return a + b; }\n',
@@ -90,6 +95,8 @@ CASES = {
     "run --clock": ("run --clock frozen:7 clock.wat", "run --clock none clock.wat", "status 7"),
     "run --random": ("run --random seeded:1 random.wat", "run --random none random.wat", "status 0"),
     "run --listen": ("run --listen 127.0.0.1:0 third.wat", "run third.wat", f"(?s){LISTENED}.*status 0"),
+    "run --connect": ("run --connect 127.0.0.1:9 connects.wasm", "run connects.wasm", "status 0"),
+    "run --resolve": ("run --resolve localhost resolves.wasm", "run resolves.wasm", "status 0"),
     "run --argv": ("run --deny-all --argv argc.wat x y", "run --deny-all argc.wat x y", "status 3"),
     "run --no-argv": ("run --no-argv argc.wat x y", "run argc.wat x y", "status 0"),
     "run --stdout": ("run --deny-all --stdout hello.wat", "run --deny-all hello.wat", "hello\n"),
@@ -176,6 +183,10 @@ CASES = {
     "compile --lang": ("compile --lang wat hello.txt", "compile hello.txt", "status 0"),
     "compile --quiet": ("compile --quiet hello.wat", "compile hello.wat", "!hello.wasm: "),
     "compile --reactor": ("compile --reactor add.c", "compile add.c", "add.wasm: .* reactor"),
+    "compile --component": ("compile --component warns.c", "compile warns.c", "warns.wasm: .* component"),
+    "adapt -o": ("adapt writes.wat -o named.wasm", "adapt writes.wat", "files .*named.wasm"),
+    "adapt --lang": ("adapt --lang wat writes.txt", "adapt writes.txt", "writes.component.wasm: .* component"),
+    "adapt --quiet": ("adapt --quiet writes.wat", "adapt writes.wat", "!writes.component.wasm: "),
     "compile --emulate": (
         "compile --emulate getpid getpid.c -- -Wall; run getpid.wasm",
         "compile getpid.c; run getpid.wasm",
@@ -239,7 +250,17 @@ CASES = {
     "cache --size": ("cache --size", "cache --clear", "at most"),
     "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),
 }  # fmt: skip
-NEED_C = {"run --quiet", "compile --reactor", "compile --emulate", "demo --into", "doctor --warm"}
+NEED_ADAPTER = {"compile --component", "adapt -o", "adapt --lang", "adapt --quiet"}
+NEED_C = {
+    "compile --component", "run --quiet", "compile --reactor", "compile --emulate", "demo --into", "doctor --warm",
+}  # fmt: skip
+
+
+COMPONENTS = {
+    "run --connect": ("connects.wasm", making.CONNECTS),
+    "run --resolve": ("resolves.wasm", making.RESOLVES),
+}
+"""The components that a case needs."""
 
 
 def test_every_option_has_a_case_and_every_case_an_option() -> None:
@@ -292,6 +313,11 @@ def test_an_option_does_what_its_help_says(
             pytest.skip(str(missing))
     elif not option.startswith("doctor"):
         monkeypatch.setenv("WASILAB_CACHE_DIR", str(folder / ".cache"))
+    if option in NEED_ADAPTER and adaptation().install:
+        pytest.skip(adaptation().install)
+    if option in COMPONENTS:
+        name, core = COMPONENTS[option]
+        (folder / name).write_bytes(making.command(core))
     if option == "run --no-native" and why_not_native():
         pytest.skip(f"WASILAB_NATIVE: no native library, for {why_not_native()}")
     with_it, without_it, mark = CASES[option]

@@ -22,13 +22,13 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     for variable in ("WASILAB_CC", "WASILAB_CXX", "WASI_SDK_PATH", "WASILAB_ZIG", "WASILAB_GO", "WASILAB_RUSTC"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.delenv("WASILAB_ASC", raising=False)
+    for variable in ("WASILAB_ASC", "WASILAB_COMPONENTIZE_PY", "WASILAB_COMPONENTIZE_JS", "WASILAB_JCO"):
+        monkeypatch.delenv(variable, raising=False)
     for module in ("zig_tool", "go"):
         monkeypatch.setattr(f"wasilab.toolchains.languages.{module}.find_spec", lambda _name: None)
     monkeypatch.setattr("wasilab.toolchains.languages.go.python_scripts", list)
-    monkeypatch.setattr("wasilab.toolchains.languages.c_family.executables", lambda _names, _folders=(): [])
-    monkeypatch.setattr("wasilab.toolchains.languages.rust.executables", lambda _names, _folders=(): [])
-    monkeypatch.setattr("wasilab.toolchains.languages.go.executables", lambda _names, _folders=(): [])
+    for module in ("c_family", "rust", "go", "python_component", "npm_packages"):
+        monkeypatch.setattr(f"wasilab.toolchains.languages.{module}.executables", lambda _names, _folders=(): [])
     return tmp_path
 
 

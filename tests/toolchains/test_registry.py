@@ -56,7 +56,7 @@ def test_a_neighbouring_language_is_answered_with_the_one_that_is_here(name: str
         language_name(name)
 
 
-@pytest.mark.parametrize("path", ["a.py", "Makefile", "a.h", "a.", ""])
+@pytest.mark.parametrize("path", ["a.lua", "Makefile", "a.h", "a.", ""])
 def test_a_file_of_no_language_is_told_what_to_give(path: str) -> None:
     with pytest.raises(ToolchainError, match="give --lang"):
         language_of_path(path)

@@ -19,6 +19,9 @@ COMMANDS = (
         aliases=("build",), arguments="compiler",
     ),
     Subcommand(
+        "adapt", "make a component of WASI 0.2 of a preview1 module", "programs.adapt_command"
+    ),
+    Subcommand(
         "inspect", "what a module imports, exports and can ask for, without running it", "programs.inspect_command"
     ),
     Subcommand(

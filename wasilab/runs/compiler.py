@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..module.module import Module
 from ..toolchains.compile import compile_source
+from .adapter import adapt
 
 
 def compile(
@@ -16,15 +17,18 @@ def compile(
     name: str = "cell",
     files: Mapping[str, str] | None = None,
     first_line: int = 1,
+    component: bool = False,
     on_progress: Callable[[float, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Module:
     """Compile `source` to a module; the result comes from the cache when nothing has changed.
 
-    `lang`: c, c++, zig, rust, go, assemblyscript or wat. `flags` go to the compiler. `files` are further sources,
-    name -> text, in the same folder. `first_line` is the line of the cell or file that the source begins on.
+    `lang`: c, c++, zig, rust, go, assemblyscript, wat, python or javascript; the last two make components, and the
+    others do with `component` (`adapt`). `flags` go to the compiler. `files` are further sources, name -> text, in the
+    same folder. `first_line` is the line of the cell or file that the source begins on.
     `on_progress(seconds, sentence)` is called while it takes long; `cancelled()` is asked often, and true ends it.
-    Raises `CompileError` (what the compiler wrote), `ToolchainMissing` (what to install), `CompileInterrupted`.
+    Raises `CompileError` (what the compiler wrote), `ToolchainMissing` (what to install), `CompileInterrupted`,
+    and with `component` `AdaptError`.
     """
     compiled = compile_source(
         source,
@@ -44,4 +48,6 @@ def compile(
         source_name=compiled.file_name,
     )
     module.warnings = compiled.warnings
+    if component and not module.is_component:
+        return adapt(module, on_progress=on_progress, cancelled=cancelled)
     return module

@@ -70,6 +70,8 @@ class Toolchain(ABC):
     """Names that are not accepted, but answered with a suggestion of this language."""
     suffixes: ClassVar[tuple[str, ...]]
     """File name endings with their dot; a cell's file gets the first."""
+    example_ending: ClassVar[str] = ""
+    """What the names of the bundled programs have behind the suffix."""
     lexer: ClassVar[str]
     """Pygments' name of the language."""
     slow_first: ClassVar[bool] = False
@@ -78,6 +80,8 @@ class Toolchain(ABC):
     """The format of its diagnostics, see `diagnostics.parse`."""
     reactor_flags: ClassVar[tuple[str, ...]] = ()
     """Flags that make a module without `main`, kept alive for its exports."""
+    makes_component: ClassVar[bool] = False
+    """Whether what it makes is a component, not a core module."""
     refused_flags: ClassVar[Mapping[str, str]] = {}
     """Flags that would break the contract of a compile, and why."""
 
@@ -103,7 +107,8 @@ class Toolchain(ABC):
         """The source of a bundled program, one of `PROGRAMS`, in this language."""
         from importlib.resources import files
 
-        return (files("wasilab") / "examples" / f"{program}{self.suffixes[0]}").read_text(encoding="utf-8")
+        name = f"{program}{self.suffixes[0]}{self.example_ending}"
+        return (files("wasilab") / "examples" / name).read_text(encoding="utf-8")
 
     def find(self) -> Tool:
         """The compiler to use. Raises `ToolchainMissing`, which says how to install one."""

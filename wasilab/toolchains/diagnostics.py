@@ -1,9 +1,9 @@
 """What a compiler said: its diagnostics as values, and the errors that a failed compile raises.
 
-Every compiler writes its own format; `parse` reads the four that the seven languages use (GNU style for clang,
-zig, wasm-ld and Go; rustc's and asc's arrows; wasmtime's WAT arrows). The text that a person sees stays the
-compiler's own; only Go's, which names places and shows nothing, gets the lines that it names (`with_source`). Not here:
-colours, or which compiler to run.
+Every compiler writes its own format; `parse` reads those that the languages use (GNU style for clang,
+zig, wasm-ld and Go; rustc's and asc's arrows; wasmtime's WAT arrows; the traces of Python and JavaScript). The text
+that a person sees stays the compiler's own; only Go's, which names places and shows nothing, gets the lines that
+it names (`with_source`). Not here: colours, or which compiler to run.
 """
 
 from __future__ import annotations
@@ -101,17 +101,23 @@ _RUSTC = re.compile(r"^(?P<sev>error|warning|note|help)(?:\[[A-Z]\d+\])?: (?P<ms
 _ARROW = re.compile(r"^\s*--> (?P<file>.+?):(?P<line>\d+):(?P<col>\d+)\s*$")
 _ASC = re.compile(r"^(?P<sev>ERROR|WARNING|INFO|PEDANTIC)(?: [A-Z]+\d+)?: (?P<msg>.+?)\s*$")
 _ASC_AT = re.compile(r"^\s*└─ in (?P<file>.+?)\((?P<line>\d+),(?P<col>\d+)\)\s*$")
+_THROWN = re.compile(r"^(?:Uncaught )?(?P<msg>[A-Za-z_.]*(?:Error|Exception|Interrupt|Exit)\b.*)$")
+_PYTHON_AT = re.compile(r'^\s*File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_JAVASCRIPT_AT = re.compile(r"(?:^|[@(\s])(?P<file>[\w.-]+\.m?js):(?P<line>\d+)(?::(?P<col>\d+))?")
 
 
 def parse(text: str, sources: Mapping[str, str], style: str = "gnu") -> list[Diagnostic]:
     """The diagnostics in a compiler's output, in its order.
 
     `sources` maps the names of the files of the compile to their text, for `source_line`. `style` is "gnu"
-    (clang, zig, wasm-ld, Go), "rustc", "asc" or "wat". Lines that are not messages are left out.
+    (clang, zig, wasm-ld, Go), "rustc", "asc", "wat", "python" or "javascript". Lines that are not messages
+    are left out.
     """
     lines = {name: body.splitlines() for name, body in sources.items()}
     if style == "gnu":
         return _parse_gnu(text, lines)
+    if style in ("python", "javascript"):
+        return _parse_trace(text, lines, _PYTHON_AT if style == "python" else _JAVASCRIPT_AT)
     return _parse_arrows(text, lines, style)
 
 
@@ -181,3 +187,16 @@ def _parse_arrows(text: str, lines: Mapping[str, list[str]], style: str) -> list
     if pending:
         found.append(Diagnostic(0, 0, *pending))
     return found
+
+
+def _parse_trace(text: str, lines: Mapping[str, list[str]], at: re.Pattern[str]) -> list[Diagnostic]:
+    """The uncaught error of a trace, at the innermost place that is in the sources."""
+    message = next((m["msg"] for row in text.splitlines() if (m := _THROWN.match(row))), "")
+    places = [m for row in text.splitlines() for m in at.finditer(row) if m["file"] in lines]
+    if not message:
+        return []
+    if not places:
+        return [Diagnostic(0, 0, "error", message)]
+    place = places[-1] if at is _PYTHON_AT else places[0]
+    file, line, column = place["file"], int(place["line"]), int(place.groupdict().get("col") or 0)
+    return [Diagnostic(line, column, "error", message, _source_line(lines, file, line), file)]

@@ -13,7 +13,9 @@ from .diagnostics import ToolchainError
 
 MAX_NAME = 100
 """Characters of a cell's name that its file name keeps."""
-RESERVED = ("out.wasm", "deps.d")
+RESERVED = (
+    "out.wasm", "deps.d", "world.wit", "wasilab_program.py", "wasilab_program.mjs", "wasilab_driver.mjs", "wasilab_js",
+)  # fmt: skip
 """Names in the work folder that compiles use themselves."""
 
 

@@ -11,11 +11,15 @@ from .diagnostics import ToolchainError
 from .languages.assemblyscript import AssemblyScript
 from .languages.c_family import C, Cxx
 from .languages.go import Go
+from .languages.javascript_component import JavaScript
+from .languages.python_component import Python
 from .languages.rust import Rust
 from .languages.wat import Wat
 from .languages.zig import Zig
 
-_CLASSES: dict[str, type[Toolchain]] = {cls.language: cls for cls in (C, Cxx, Zig, Rust, Go, AssemblyScript, Wat)}
+_CLASSES: dict[str, type[Toolchain]] = {
+    cls.language: cls for cls in (C, Cxx, Zig, Rust, Go, AssemblyScript, Wat, Python, JavaScript)
+}
 LANGUAGES: tuple[str, ...] = tuple(_CLASSES)
 """The names of the languages, in the order in which they are listed."""
 SUFFIXES: dict[str, str] = {suffix: cls.language for cls in _CLASSES.values() for suffix in cls.suffixes}
@@ -27,6 +31,8 @@ _BY_NAME: dict[str, str] = {
 }
 NAMES: tuple[str, ...] = tuple(dict.fromkeys([*LANGUAGES, *_BY_NAME]))
 """Every name that `toolchain_for` knows."""
+COMPONENT_LANGUAGES: tuple[str, ...] = tuple(language for language, cls in _CLASSES.items() if cls.makes_component)
+"""Languages that are made components of WASI 0.2; the others become modules of preview1."""
 SLOW_FIRST: tuple[str, ...] = tuple(language for language, cls in _CLASSES.items() if cls.slow_first)
 """Languages whose first compile builds libraries for tens of seconds."""
 

@@ -26,6 +26,10 @@ def add_compile_options(parser: Parser) -> None:
         "--reactor", action="store_true", help="a module of exported functions, without main (see --invoke)"
     )
     group.add_argument(
+        "--component", action="store_true",
+        help="make the module a component of WASI 0.2, by the adapter that `wasilab doctor` names",
+    )  # fmt: skip
+    group.add_argument(
         "--emulate", action="extend", default=[], type=names, metavar="NAME,...",
         help="C, C++: what wasi-libc emulates: mman, signal, process-clocks, getpid",
     )  # fmt: skip
@@ -37,7 +41,8 @@ def add_run_options(parser: Parser) -> None:
     group.add_argument(
         "--invoke", metavar="FUNCTION",
         help="call this export in place of _start, with the arguments by its types: 42, 0xff, nan, 0x1.8p3, "
-        "i32x4:1,2,3,4, null, extern:TEXT, func:EXPORT",
+        "i32x4:1,2,3,4, null, extern:TEXT, func:EXPORT; a component's "
+        "as WIT has them: '{x: 1, y: 2}', '[1, 2]', 'some(\"text\")'",
     )  # fmt: skip
     group.add_argument(
         "--preload", dest="preloads", action="append", default=[], type=pair,
@@ -116,7 +121,7 @@ def add_cell_options(parser: Parser) -> None:
     group.add_argument("--detach", action="store_true", help="return at once; the run goes on (run.wait(), run.stop())")
 
 
-LANGUAGE_HELP = "c, c++, zig, rust, go, assemblyscript, wat (default: by the file's suffix)"
+LANGUAGE_HELP = "c, c++, zig, rust, go, assemblyscript, wat, python, javascript (default: by the file's suffix)"
 
 
 def file_argument(parser: Parser, help: str, nargs: str | None = None, metavar: str = "FILE") -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from ...engine.session import why_not_native
 from ...text.numbers import counted, size
 from ...toolchains import cache as store
+from ...toolchains.adapt import Adaptation, adaptation
 from ...toolchains.compile import Compiled
 from ...toolchains.diagnostics import ToolchainError
 from ...toolchains.doctor import LanguageStatus, confinement, report, status, warm
@@ -69,6 +70,7 @@ def machine() -> dict[str, Any]:
             name: {"version": _version(name), "for": what, "install": line} for name, (what, line) in OPTIONAL.items()
         },
         "languages": {found.language: _language(found) for found in report()},
+        "components": _components(adaptation(refresh=True)),
         "confinement": confinement(),
         "native": {"used": not why_not_native(), "why_not": why_not_native()},
         "cache": _cache_facts(),
@@ -92,6 +94,17 @@ def _language(found: LanguageStatus) -> dict[str, Any]:
         "failed": [{"path": one.path, "why": one.why} for one in found.failures],
         "install": found.install,
         "notes": list(found.notes),
+    }
+
+
+def _components(found: Adaptation) -> dict[str, Any]:
+    """What makes components of modules (`adapt`, `--component`): the program, the adapters, what installs the rest."""
+    return {
+        "tool": None if found.tools is None else _tool(found.tools),
+        "adapter": None if found.command is None else str(found.command),
+        "reactor_adapter": None if found.reactor is None else str(found.reactor),
+        "failed": [{"path": one.path, "why": one.why} for one in found.failures],
+        "install": found.install,
     }
 
 
@@ -124,7 +137,17 @@ def describe(facts: dict[str, Any]) -> str:
             f"  {'':16}not usable: {failed['path'] or 'its compiler'}: {_first_line(failed['why'])}"
             for failed in language["failed"]
         ]
-    lines += [f"  {facts['confinement']}", "", native_words(facts["native"]["why_not"]), "", "optional parts"]
+    made = facts["components"]
+    tool = made["tool"]
+    lines.append(f"  {facts['confinement']}")
+    lines += ["", "components of preview1 modules (`wasilab adapt`, --component)"]
+    known = "missing" if tool is None else f"{tool['name']} ({tool['how']}, {tool['path']})"
+    lines.append(f"  {'wasm-tools':16}{known}")
+    lines.append(f"  {'adapter':16}{made['adapter'] or 'missing'}")
+    lines += [f"  {'':16}not usable: {one['path']}: {_first_line(one['why'])}" for one in made["failed"]]
+    if made["install"]:
+        lines.append(f"  {'':16}install with: {made['install']}")
+    lines += ["", native_words(facts["native"]["why_not"]), "", "optional parts"]
     for name, part in facts["optional"].items():
         state = part["version"] or "missing; install with: " + part["install"]
         lines.append(f"  {name:16}{state} ({part['for']})")

@@ -19,7 +19,10 @@ from .program import absent
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.usage = "%(prog)s SOURCE [-o OUT] [--lang LANG] [-- COMPILER FLAGS]"
-    parser.description = "Compile SOURCE to a .wasm module. Everything after -- goes to the compiler as it is."
+    parser.description = (
+        "Compile SOURCE to a .wasm module or, with --component, a component.\n"
+        "Everything after -- goes to the compiler as it is."
+    )
     file_argument(parser, "the source file", metavar="SOURCE")
     parser.add_argument("-o", "--output", metavar="OUT", help="the module (default: SOURCE with .wasm)")
     parser.add_argument("--lang", metavar="LANG", help=LANGUAGE_HELP)
@@ -48,7 +51,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     check_writable("-o", str(output))
     language = language_name(options.lang) if options.lang is not None else language_of_path(str(path))
     flags = compiler_flags(options, language, request.rest)
-    module = compile_file(path, frontend, lang=language, flags=flags, quiet=options.quiet)
+    module = compile_file(path, frontend, lang=language, flags=flags, quiet=options.quiet, component=options.component)
     if module.warnings:
         frontend.note(module.warnings)
     write_file("-o", str(output), lambda file: file.write_bytes(module.bytes))

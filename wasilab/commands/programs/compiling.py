@@ -22,8 +22,9 @@ NEIGHBOUR_BYTES = 2_000_000
 
 
 def compile_file(
-    path: Path, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False
-) -> Module:
+    path: Path, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False,
+    component: bool = False,
+) -> Module:  # fmt: skip
     """Compile a source file of the disk; the sources beside it can be included."""
     language = language_name(lang) if lang is not None else language_of_path(str(path))
     try:
@@ -39,8 +40,9 @@ def compile_file(
     elif language in ("zig", "rust"):
         files = _neighbours(path)
     return compile_text(
-        source, language, frontend, name=path.name, flags=[*extra, *flags], files=files, first_line=1, quiet=quiet
-    )
+        source, language, frontend, name=path.name, flags=[*extra, *flags], files=files, first_line=1, quiet=quiet,
+        component=component,
+    )  # fmt: skip
 
 
 def compiler_flags(options: argparse.Namespace, language: str, flags: Sequence[str]) -> list[str]:
@@ -65,6 +67,7 @@ def compile_text(
     files: Mapping[str, str] | None = None,
     first_line: int = 1,
     quiet: bool = False,
+    component: bool = False,
 ) -> Module:
     """Compile a text with progress; on success the compiler's warnings are passed on."""
     with frontend.busy(f"compiling {name}", quiet, ticking=True) as busy:
@@ -75,6 +78,7 @@ def compile_text(
             name=name,
             files=files,
             first_line=first_line,
+            component=component,
             on_progress=lambda seconds, sentence: busy.tick(sentence),
         )
     return module

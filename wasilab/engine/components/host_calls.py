@@ -19,7 +19,7 @@ from ...wasi.components import value_types as v
 from ...wasi.components.catalogue import INTERFACES
 from ...wasi.components.interfaces import Interface, ResultError, WasiFunction, parts
 from ...wasi.components.waits import HostWait, Promise, Source, Value
-from ...wasi.components.wit_text import read_function, read_type
+from ...wasi.components.wit.wit_text import read_function, read_type
 from ...wasi.errnos import WasiError
 from ...wasi.fdtable import Descriptor
 from ...wasi.host import Host

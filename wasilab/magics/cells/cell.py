@@ -77,6 +77,7 @@ def run_cell(shell: Any, session: NotebookSession, line: str, cell: str) -> Any:
                 files=session.files,
                 first_line=2,
                 quiet=options.quiet,
+                component=options.component,
             )
         except CompileError as error:
             file = toolchain_for(language).file_name(options.name or "cell")

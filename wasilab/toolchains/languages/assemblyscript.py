@@ -10,26 +10,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from platformdirs import user_data_path
-
 from ..base import Command, Job, Toolchain
 from ..diagnostics import ToolchainError
-from ..probe import Failure, Tool, executables, remembered
+from ..probe import Failure, Tool, remembered
 from ..process import ProcessBounds, run_group
+from .npm_packages import install_line, nodes, package_folders
 
 SHIM = Path("@assemblyscript", "wasi-shim")
 ASC = Path("assemblyscript", "bin", "asc.js")
 ALIASES = ("abort", "trace", "seed", "console", "crypto", "performance", "process", "Date")
 """Globals of AssemblyScript that the shim implements over WASI."""
-
-
-def own_folder() -> Path:
-    """Where the install line puts the packages: it needs no rights and is always found."""
-    return user_data_path("wasilab")
 
 
 class AssemblyScript(Toolchain):
@@ -38,7 +31,7 @@ class AssemblyScript(Toolchain):
     language = "assemblyscript"
     title = "AssemblyScript"
     aliases = ("as", "asc")
-    related = ("typescript", "javascript", "js")
+    related = ("typescript",)
     suffixes = (".ts",)
     lexer = "typescript"
     style = "asc"
@@ -55,17 +48,15 @@ class AssemblyScript(Toolchain):
 
     @property
     def install(self) -> str:
-        folder = str(own_folder())
-        home = str(Path.home())
-        shown = "~" + folder[len(home) :] if folder.startswith(home + os.sep) else folder
-        return f"npm install --prefix {shown} assemblyscript @assemblyscript/wasi-shim  # Node.js 20 or later"
+        return install_line("assemblyscript", "@assemblyscript/wasi-shim")
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
-        nodes = executables(["node", "nodejs"])
-        if not nodes:
+        found_nodes = nodes()
+        if not found_nodes:
             return []
+        node = found_nodes[0]
         found: list[Tool | Failure] = []
-        for how, modules in _places(nodes[0]):
+        for how, modules in package_folders("WASILAB_ASC", ASC, ["asc"]):
             asc = modules / ASC
             if not asc.is_file():
                 if how == "WASILAB_ASC":
@@ -73,10 +64,10 @@ class AssemblyScript(Toolchain):
                 continue
 
             def probe(how: str = how, modules: Path = modules) -> Tool:
-                return _probe(nodes[0], modules, how)
+                return _probe(node, modules, how)
 
-            watch = [str(modules / "assemblyscript" / "package.json"), str(modules / SHIM / "package.json"), nodes[0]]
-            found.append(remembered(f"asc\0{how}\0{nodes[0]}", str(asc), probe, watch=watch, refresh=refresh))
+            watch = [str(modules / "assemblyscript" / "package.json"), str(modules / SHIM / "package.json"), node]
+            found.append(remembered(f"asc\0{how}\0{node}", str(asc), probe, watch=watch, refresh=refresh))
             if isinstance(found[-1], Tool) and not refresh:
                 break
         return found
@@ -109,26 +100,6 @@ class AssemblyScript(Toolchain):
         if "is not assignable to type '~lib/string/String'" in output:
             said.append("console.log takes a string: write value.toString()")
         return said
-
-
-def _places(node: str) -> Iterator[tuple[str, Path]]:
-    """How found and a node_modules folder, in order."""
-    if own := os.environ.get("WASILAB_ASC", "").strip():
-        path = Path(os.path.realpath(own))
-        if path.is_dir():
-            yield "WASILAB_ASC", path if path.name == "node_modules" else path / "node_modules"
-        else:
-            yield "WASILAB_ASC", path.parent.parent.parent
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        if (folder / "node_modules" / ASC).is_file():
-            yield "node_modules", folder / "node_modules"
-            break
-    for asc in executables(["asc"]):
-        yield "PATH", Path(os.path.realpath(asc)).parent.parent.parent
-    yield "wasilab's data folder", own_folder() / "node_modules"
-    prefix = Path(os.path.realpath(node)).parent.parent
-    for base in dict.fromkeys((prefix, Path("/usr/local"), Path("/usr"), Path.home() / ".npm-global")):
-        yield "npm global", base / "lib" / "node_modules"
 
 
 def _probe(node: str, modules: Path, how: str) -> Tool:

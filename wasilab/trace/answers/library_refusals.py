@@ -6,6 +6,9 @@ program that is compiled and run in the lab reports such a path, which is then i
 other program a run shows this much: whether stderr has the library's words although the host never answered so; which
 paths the program was given or complained of that no granted directory holds and no call named; whether it looked the
 directories up only then. A finding says what it rests on. Not for: refused calls (`refusals.py`).
+
+A component asks for its directories once, at the start, whether it needs them or not, so there nothing follows from the
+asking; and where none is granted, there is no search in vain to see, so what the program says is looked at in any case.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from enum import Enum
 from ...capabilities.refusal import Need, NeedKind
 from ...text.escape import visible
 from ...wasi.library import LIBRARY_LOOKUP
+from ...wasi.operations import Operation
 from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Errno
 from ..calls import Calls
@@ -74,7 +78,9 @@ def library_refusal(trace: Calls, stderr: str) -> LibraryRefusal | None:
     """
     granted = _granted(trace)
     reported = bool(trace.meta.get(REPORTED)) or (trace.column("call") == LIBRARY_LOOKUP.number).any()
-    if not granted or trace.dropped or reported or (trace.column("denied_by") != 0).any():
+    if trace.dropped or reported or (trace.column("denied_by") != 0).any():
+        return None
+    if not granted and not _asked_as_component(trace):
         return None
     said = any(phrase in stderr.lower() for phrase in _PHRASES)
     if (trace.column("errno") == int(Errno.NOTCAPABLE)).any():
@@ -91,6 +97,16 @@ def path_in_output(trace: Calls, stderr: str) -> str:
     """A path that the program was given or complains of and that no granted directory holds; "" where there is none."""
     granted = _granted(trace)
     return next((visible(path) for path, _ in _candidates(trace, stderr) if not _is_inside(path, granted)), "")
+
+
+def _asked_as_component(trace: Calls) -> bool:
+    """Whether a component asked which directories it has."""
+    calls = set(trace.column("call").tolist())
+    functions = trace.functions
+    return any(
+        number in calls and functions.operations[number] is Operation.PREOPENS
+        for number in functions.known if functions.get(number) is not None
+    )  # fmt: skip
 
 
 def _granted(trace: Calls) -> list[bytes]:
@@ -114,7 +130,8 @@ def _explain(path: str, granted: list[bytes], sure: bool, evidence: str) -> Libr
     path = visible(path)
     directories = visible(", ".join(name.decode("utf-8", "backslashreplace") for name in granted))
     refused = f"{'refused' if sure else 'probably refused'} {repr(path) if path else 'a path'}"
-    outside = f"no granted directory ({directories}) holds it" + (", and no call named it" if path else "")
+    outside = f"no granted directory ({directories}) holds it" if granted else "no directory is granted"
+    outside += ", and no call named it" if path else ""
     sentence = f"The program's own library {refused} without asking the host: {outside}. The evidence: {evidence}."
     return LibraryRefusal(path, sure, sentence)
 

