@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -118,7 +120,7 @@ def test_a_folder_that_you_may_not_use_cannot_be_granted(root: Path, nobody: Non
     locked = root.parent / "locked"
     if os.getuid() == 0:
         os.seteuid(0)
-        for path in (root.parent, *list(root.parents)[:3]):
+        for path in itertools.takewhile(lambda each: each != Path(tempfile.gettempdir()), root.parents):
             os.chmod(path, 0o755)
     locked.mkdir()
     os.chmod(locked, 0o000)

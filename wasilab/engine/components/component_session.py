@@ -149,6 +149,8 @@ class ComponentSession(Session):
         if len(ends) == 1:
             return ends[0]
         offer = ", ".join(list(functions)[:10]) or "no function at all"
+        if name is None and not functions:
+            raise InvokeError(f"{self.module.name} is a component that exports no function to run")
         if name is None:
             raise InvokeError(f"{self.module.name} is not a command; name a function with --invoke: it exports {offer}")
         problem = "exports several functions" if ends else "exports no function"
