@@ -96,7 +96,8 @@ def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: P
     run = result.result
     assert "wasilab-demo" in run.stdout.split()
     assert run.exit_code == 0
-    refused = shell.run_cell("%wasi run look").result
+    assert shell.run_cell("%wasi run look").result.exit_code == 0, "it keeps the grants of its cell"
+    refused = shell.run_cell("%wasi run --deny-all look").result
     assert refused.exit_code == 1
     assert refused.denied
     for name in re.findall(r"`_\.(\w+)`", README):

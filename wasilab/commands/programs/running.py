@@ -174,7 +174,7 @@ def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool
     name = getattr(options, "file", None)
     cell = frontend.cell_options(name) if isinstance(name, str) and not options.deny_all else None
     base = plain if cell is None else from_options(cell, plain)
-    if cell is not None and (words := _beyond(base, plain)):
+    if cell is not None and (words := _beyond(base, plain, resolved=False)):
         frontend.remark(f"with the grants of the cell {name!r}: {words} (--deny-all leaves them out)")
 
     def say_what_it_gives(grants: Grants) -> None:
@@ -185,14 +185,14 @@ def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool
     return from_options(options, base, on_policy=say_what_it_gives if strange and not options.quiet else None)
 
 
-def _beyond(grants: Grants, plain: Grants) -> str:
+def _beyond(grants: Grants, plain: Grants, *, resolved: bool = True) -> str:
     """What `grants` give beside the defaults, as flags, "" for nothing; `plain` has the stdin of the frontend.
 
-    For people who did not type them: a folder is what a link leads to, a long text is cut.
+    A long text is cut. `resolved` is for people who did not type them: a folder is what a link leads to.
     """
     stdin = Grants().stdin if grants.stdin == plain.stdin else grants.stdin
     folders = {
-        guest: HostDir(folder.real, folder.mode) if isinstance(folder, HostDir) else folder
+        guest: HostDir(folder.real, folder.mode) if resolved and isinstance(folder, HostDir) else folder
         for guest, folder in grants.dirs.items()
     }
     shown = grants.with_(
