@@ -17,37 +17,41 @@ from pathlib import Path
 from .coverage import SOURCE
 
 
-def prepared(folder: Path) -> dict[str, str] | None:
-    """Build the library into `folder`, with a counter at each way back to Python as well; the environment for Python.
+def instrumented(folder: Path, *flags: str) -> dict[str, str] | None:
+    """Build the library into `folder`, with a counter at each way back to Python; the environment for Python.
 
     None without GCC, whose sanitizers are libraries that can be loaded before Python.
     """
-    compiler = shutil.which("gcc")
+    compiler, output = shutil.which("gcc"), folder / "libturbo.so"
     if compiler is None:
         return None
-    output = folder / "libturbo.so"
-    command = [compiler, "-O1", "-g", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-DTURBO_WAYS"]
-    command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", str(SOURCE), "-o", str(output)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
+    command = [compiler, "-O1", "-g", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-DTURBO_WAYS", *flags]
+    if subprocess.run([*command, str(SOURCE), "-o", str(output)], capture_output=True, check=False).returncode:
         return None
-    found = (_library(compiler, name) for name in ("libasan.so", "libubsan.so"))
+    return {**os.environ, "WASILAB_NATIVE": str(output)}
+
+
+def sanitized(folder: Path) -> dict[str, str] | None:
+    """The same with ASan and UBSan."""
+    environment = instrumented(folder, "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    if environment is None:
+        return None
     return {
-        **os.environ, "WASILAB_NATIVE": str(output), "LD_PRELOAD": ":".join(found),
+        **environment, "LD_PRELOAD": ":".join(map(_library, ("libasan.so", "libubsan.so"))),
         # Wasmtime handles SIGSEGV itself: that is how it finds a guest's bad pointer.
         "ASAN_OPTIONS": "detect_leaks=0:handle_segv=0:allow_user_segv_handler=1:abort_on_error=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }  # fmt: skip
 
 
-def _library(compiler: str, name: str) -> str:
-    return subprocess.run(
-        [compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+def _library(name: str) -> str:
+    command = ["gcc", f"-print-file-name={name}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
-        environment = prepared(Path(folder))
+        environment = sanitized(Path(folder))
         if environment is None:
             print("GCC with its sanitizers is needed (Debian: gcc)", file=sys.stderr)
             return 2

@@ -137,27 +137,30 @@ class NativeChunk(Chunk):
         opened = sum(batch.nbytes() for batch in self.opened)
         return len(self._packed) + len(self._packed_payloads) + texts + opened + self.side
 
-    def records(self) -> bytes:
+    def records(self) -> bytes | bytearray:
         with self._lock:
             return self._raw_records()
 
-    def _raw_records(self) -> bytes:
+    def _raw_records(self) -> bytes | bytearray:
         buffer = self._buffer
         if buffer is not None:
             return buffer.records.read(buffer.seen()[0] * RECORD_BYTES)
-        raw = ctypes.create_string_buffer(max(self._records * RECORD_BYTES, 1))
-        _loaded().unpack(self._packed, self._records, raw)
-        return raw.raw[: self._records * RECORD_BYTES]
+        raw = bytearray(self._records * RECORD_BYTES)
+        if raw:
+            _loaded().unpack(self._packed, self._records, ctypes.byref(ctypes.c_char.from_buffer(raw)))
+        return raw
 
-    def payloads(self) -> bytes:
+    def payloads(self) -> bytes | bytearray:
         with self._lock:
             buffer = self._buffer
             if buffer is not None:
                 return buffer.arena.read(buffer.seen()[1])
-            raw = ctypes.create_string_buffer(max(4 * self._arena_words, 1))
-            packed, words = self._packed_payloads, self._arena_words
-            _loaded().payloads(self._raw_records(), self._records, raw, words, packed, 1)
-            return raw.raw[: 4 * words]
+            raw = bytearray(4 * self._arena_words)
+            if raw:
+                records, target = self._raw_records(), ctypes.byref(ctypes.c_char.from_buffer(raw))
+                packed, words = self._packed_payloads, self._arena_words
+                _loaded().payloads(bytes(records), self._records, target, words, packed, 1)
+            return raw
 
     def closed_lives(self) -> list[Life]:
         buffer = self._buffer

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from ...capabilities.refusal import Need, NeedKind
 from ...text.escape import visible
 from ...wasi.library import LIBRARY_LOOKUP
@@ -86,10 +88,9 @@ def library_refusal(trace: Calls, stderr: str) -> LibraryRefusal | None:
     if (trace.column("errno") == int(Errno.NOTCAPABLE)).any():
         said = False  # the host did answer so: the words may be about that
     named = {_normal(path.decode("utf-8", "replace")) for path in trace.store.paths}
-    late = _looked_up_late(trace)
     for path, source in _candidates(trace, stderr):
         if not _is_inside(path, granted) and _normal(path) not in named:
-            return _explain(path, granted, *_evidence(source, said, late))
+            return _explain(path, granted, *_evidence(source, said, _looked_up_late(trace)))
     return _explain("", granted, False, "stderr has the words in which it says so") if said else None
 
 
@@ -185,9 +186,10 @@ def _looked_up_late(trace: Calls) -> bool:
     Newer libraries look them up at the first use of a path. Older ones do so at the start of every program, which says
     nothing.
     """
-    calls = trace.column("call").tolist()
-    if _LOOK_UP not in calls:
+    calls = trace.column("call")
+    looked_up = np.flatnonzero(calls == _LOOK_UP)
+    if not len(looked_up):
         return False
-    first = calls.index(_LOOK_UP)
-    after = [call for call in calls[first:] if call not in _LOOKING_UP]
-    return bool(_OF_MAIN.intersection(calls[:first])) and not _PATH_CALLS.intersection(after)
+    first = int(looked_up[0])
+    before, after = (set(np.flatnonzero(np.bincount(part)).tolist()) for part in (calls[:first], calls[first:]))
+    return bool(_OF_MAIN & before) and not _PATH_CALLS & after - _LOOKING_UP

@@ -81,7 +81,7 @@ class ContentCache:
 class Part:
     """Consecutive calls, in the order in which they ended."""
 
-    __slots__ = ("_cache", "_closed", "_content", "_load", "first", "n")
+    __slots__ = ("_alone", "_cache", "_closed", "_content", "_load", "first", "n")
 
     def __init__(
         self,
@@ -90,6 +90,7 @@ class Part:
         content: PartContent | Callable[[], PartContent],
         cache: ContentCache | None = None,
         closed: Callable[[], Sequence[Life]] | None = None,
+        alone: Callable[[], tuple[Array, Sequence[bytes]]] | None = None,
     ) -> None:
         self.first = first
         """`seq` of the first call."""
@@ -99,6 +100,7 @@ class Part:
         self._cache = cache if cache is not None else _NO_CACHE
         self._closed = closed
         """Gives what `closed` is, where that can be had without the rest."""
+        self._alone = alone
 
     @property
     def content(self) -> PartContent:
@@ -112,6 +114,17 @@ class Part:
     def is_loaded(self) -> bool:
         """Whether its calls are in memory."""
         return self._content is not None or self._cache.holds(id(self))
+
+    @property
+    def unpacks(self) -> bool:
+        """Whether its records are unpacked anew at each look."""
+        return self._alone is not None and not self.is_loaded
+
+    def alone(self) -> tuple[Array, Sequence[bytes]]:
+        """Its records and paths, without the payloads where that is less work; for one look, as they are not kept."""
+        if self._alone is not None and not self.is_loaded:
+            return self._alone()
+        return self.records, self.paths
 
     @property
     def records(self) -> Array:

@@ -25,11 +25,13 @@ from .container_reader import read
 from .decode import Plan, plan
 from .lives import LifeIndex
 from .part import ContentCache, Part, PartContent
-from .records import RECORD, Array, records_of
+from .records import COLUMN_NAMES, RECORD, Array, records_of
 
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
 UNPACKED_BYTES = 32 << 20
 """Bytes of a recording's packed calls that stay unpacked in memory for the next look."""
+GATHERED_TOGETHER = 4_000_000
+"""Calls of a recording up to which all columns are gathered at once: unpacking costs more than copying a column."""
 
 
 class Store:
@@ -76,7 +78,12 @@ class Store:
                 return PartContent(records, chunk.payloads(), list(chunk.paths), list(chunk.reasons), closed(chunk))
 
             if chunk.is_packed:
-                parts.append(Part(chunk.first, chunk.n, content, cache, closed))
+
+
+                def alone(chunk: Chunk = chunk) -> tuple[Array, Sequence[bytes]]:
+                    return records_of(chunk), chunk.paths
+
+                parts.append(Part(chunk.first, chunk.n, content, cache, closed, alone))
                 continue
             found = content()
             parts.append(Part(chunk.first, len(found.records), found, closed=closed))
@@ -107,15 +114,20 @@ class Store:
     def _gather(self, name: str) -> Array:
         if name == "seq":
             pieces = [part.numbers() for part in self.parts]
-        elif name == "path":
-            pieces = [self._global_paths(part) for part in self.parts]
-        else:
-            kind = RECORD[name]
-            column = np.empty((self.n, *kind.shape), kind.base)
-            for part, start in zip(self.parts, self._starts, strict=True):
-                column[start : start + part.n] = part.records[name]
-            return column
-        return np.concatenate(pieces) if pieces else np.zeros(0, "<i8" if name == "seq" else RECORD[name])
+            return np.concatenate(pieces) if pieces else np.zeros(0, "<i8")
+        names = [name]
+        if self.n <= GATHERED_TOGETHER and any(part.unpacks for part in self.parts):
+            names += [other for other in COLUMN_NAMES if other != name and other not in self._columns]
+        columns = {each: np.empty((self.n, *RECORD[each].shape), RECORD[each].base) for each in names}
+        for part, start in zip(self.parts, self._starts, strict=True):
+            records, paths = part.alone()
+            for each, column in columns.items():
+                piece = self._global_paths(records[each], paths) if each == "path" else records[each]
+                column[start : start + part.n] = piece
+        for each, column in columns.items():
+            column.flags.writeable = False
+            self._columns[each] = column
+        return columns[name]
 
     @cached_property
     def _path_ids(self) -> dict[bytes, int]:
@@ -127,12 +139,11 @@ class Store:
         self.column("path")
         return list(self._path_ids)
 
-    def _global_paths(self, part: Part) -> Array:
+    def _global_paths(self, local_ids: Array, paths: Sequence[bytes]) -> Array:
         ids = self._path_ids
-        table = np.zeros(len(part.paths) + 1, "<u4")
-        for local, path in enumerate(part.paths, 1):
+        table = np.zeros(len(paths) + 1, "<u4")
+        for local, path in enumerate(paths, 1):
             table[local] = ids.setdefault(path, len(ids) + 1)
-        local_ids = part.records["path"]
         if len(local_ids) and int(local_ids.max()) >= len(table):  # only if the file is corrupt
             local_ids = np.where(local_ids < len(table), local_ids, 0)
         return np.asarray(table[local_ids])

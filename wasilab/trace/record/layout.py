@@ -169,7 +169,7 @@ class Chunk:
         """Whether the next record belongs into another chunk."""
         return self.n >= CHUNK_RECORDS
 
-    def records(self) -> bytes:
+    def records(self) -> bytes | bytearray:
         """The complete records; any thread may ask."""
         return bytes(memoryview(self.buf)[: self.n * RECORD_BYTES])
 
@@ -192,7 +192,7 @@ class Chunk:
         if self.compact is not None:
             self.arena = bytearray()
 
-    def payloads(self) -> bytes:
+    def payloads(self) -> bytes | bytearray:
         """The payloads; any thread may ask, also while the chunk is packed."""
         arena, compact = self.arena, self.compact  # in this order: `pack` sets the second before it empties the first
         return bytes(arena) if compact is None else bytes(compact)
