@@ -26,8 +26,11 @@ _START = """async ([code, state]) => {
     save_changes: () => window.savesTraits(JSON.stringify({ notes: traits.get("notes") })),
     on: (event, act) => (heard[event] ??= new Set()).add(act),
     off: (event, act) => heard[event]?.delete(act),
-    send: async (content) => {
+    send: (content) => {
       if (window.withoutKernel) throw new Error("no kernel");
+      model.ask(content);
+    },
+    ask: async (content) => {
       const answers = JSON.parse(await window.asksPython(JSON.stringify(content)));
       for (const [content, buffers, changed] of answers) {
         for (const [key, given] of Object.entries(changed)) traits.set(key, value(given));

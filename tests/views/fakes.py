@@ -10,6 +10,7 @@ from wasilab.engine.outcome import Outcome
 from wasilab.grants.grants import Grants
 from wasilab.module.module import Module
 from wasilab.trace.answers.refusals import Refusals
+from wasilab.trace.moments.history import History
 from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.trace import Trace
 from wasilab.views.subject import Subject
@@ -41,6 +42,10 @@ class FakeRun:
     @property
     def seconds(self) -> float:
         return self.so_far if self.outcome is None else self.outcome.seconds
+
+    @property
+    def history(self) -> History:
+        return self.trace.history
 
     @property
     def denied(self) -> Refusals:

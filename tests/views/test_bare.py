@@ -61,3 +61,50 @@ def test_a_filter_is_made_of_values_that_are_pointed_at(bare: Any, evil_run: Any
     assert line.js("view.store.matches.length") == len(evil_run.trace) - 1
     assert menu.is_hidden()
     assert line.js("view.host.shadowRoot.activeElement === view.table.element")
+
+
+def test_the_cursor_in_time_is_dragged_stepped_and_played(bare: Any, evil_run: Any) -> None:
+    page = bare(evil_run, width=700)
+    line, keys, mouse = page.line, page.page.keyboard, page.page.mouse
+    line.host.locator("[role=tab]", has_text="State").click()
+    last = len(evil_run.trace) - 1
+    line.until(f"view.travel.shown?.seq === {last}")
+    panel = line.host.locator("section.travel")
+    assert "did not return" not in panel.inner_text()
+    assert panel.locator("script").count() == 0
+
+    line.canvas.scroll_into_view_if_needed()
+    box = line.canvas.bounding_box()
+    x = box["x"] + line.js("view.painter.x(view.navigator.view, view.travel.time)")
+    mouse.move(x, box["y"] + 10)
+    mouse.down()
+    mouse.move(box["x"] + box["width"] / 2, box["y"] + 10, steps=5)
+    mouse.up()
+    at = line.js("view.travel.at")
+    assert 5 < at < last
+    line.until(f"view.travel.shown.seq === {at}")
+    assert "/data/in.txt" in panel.inner_text()
+    line.canvas.focus()
+    keys.press(",")
+    keys.press(",")
+    keys.press(".")
+    line.until(f"view.travel.shown.seq === {at - 1}")
+    for seq in (6, 8):  # each reads a line
+        line.js(f"view.travel.to({seq})")
+        line.until(f"view.travel.shown.seq === {seq}")
+    assert panel.locator("tr.fresh").count() == 2, "the descriptors that were read and written are marked"
+    shot(page.page, "state")
+    keys.press(" ")
+    line.until("view.travel.at > 8")
+    keys.press(" ")
+    assert line.js("view.travel.timer") == 0
+    panel.locator("input[type=range]").focus()
+    keys.press("Home")
+    line.until("view.travel.shown.seq === 0")
+
+    page.page.evaluate("window.withoutKernel = true")
+    line.js("view.travel.reset()")
+    line.js("view.travel.to(12)")
+    line.until("view.travel.shown?.partial")
+    assert "/data/in.txt" in panel.inner_text()
+    assert "Without the kernel" in panel.inner_text()

@@ -57,6 +57,8 @@ def test_every_question_is_answered(copy_run: Any) -> None:
     facets = talk.ask("facets", expression="refused")[0]["facets"]
     assert [facet["name"] for facet in facets][:2] == ["call", "path"]
     assert list(map(list, facets[0]["values"])) == [["path_open", "call=path_open", 2]]
+    state = talk.ask("state", row=6)[0]["state"]
+    assert [(fd, path, offset) for _, fd, path, _, offset, _ in state["descriptors"]][-1] == ("4", "/data/in.txt", "19")
     assert talk.ask("search", text="passwd", row=-1, by=1)[0]["row"] == 3
     content, buffers = talk.ask("export", suffix=".strace")
     assert content["name"] == "copy.c.strace"
@@ -69,6 +71,7 @@ def test_every_question_is_answered(copy_run: Any) -> None:
     [
         ("detail", {"row": 10**6}, "there is no call"),
         ("filter", {"expression": "nonsense=1"}, "nonsense"),
+        ("state", {"row": 10**6}, "there is no call"),
         ("facets", {"expression": "nonsense=1"}, "nonsense"),
         ("export", {"suffix": ".exe"}, ".exe"),
         ("stop", {}, "the run has ended"),

@@ -7,4 +7,7 @@ from __future__ import annotations
 
 from ..lazy import attach
 
-__getattr__ = attach(__name__, {"code_folders": "code_folders", "denied": "remedy:denied", "learn": "advice.learn"})
+__getattr__ = attach(
+    __name__,
+    {"code_folders": "code_folders", "compare": "advice.compare", "denied": "remedy:denied", "learn": "advice.learn"},
+)

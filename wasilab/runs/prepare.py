@@ -43,6 +43,10 @@ Program = Module | bytes | str | os.PathLike[str]
 """What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
 
 
+MOST_SWITCHES = 10_000
+"""Switches of grants that a run's record keeps."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """How a program is started and recorded, beside its arguments and grants (see `runner.run`)."""
@@ -148,6 +152,28 @@ class Prepared:
             )
             if self.asking is not None:
                 self.asking.recorder = self.recorder
+            if self.live is not None:
+                self.live.listen(self._note_switch)
+        self.before = self._contents() if options.trace else {}
+        """What the folders in memory hold at the start: full path -> contents; None for a folder."""
+
+    def _contents(self) -> dict[str, bytes | None]:
+        found: dict[str, bytes | None] = {}
+        for guest, directory in self.dirs.items():
+            if isinstance(directory, MemDir):
+                at = guest.rstrip("/")
+                found |= {f"{at}/{path}": content for path, content in directory.contents().items()}
+        return found
+
+    def _note_switch(self, name: str, works: bool) -> None:
+        """Keep in the record that a grant was switched, after its last call until now."""
+        recorder, live = self.recorder, self.live
+        assert recorder is not None
+        assert live is not None
+        noted = recorder.meta.setdefault("switches", [])
+        if len(noted) < MOST_SWITCHES:
+            state = "revoked" if not works else "read-only" if live.is_read_only(name) else "granted"
+            noted.append([len(recorder) - 1, name, state])
 
     def _held(self, listeners: Listeners) -> RunCapabilities:
         """What the grants give, as the objects of this run; in ask mode with stand-ins for what they do not give."""

@@ -19,6 +19,7 @@ from .. import module as module_room
 from .. import runs, views
 from .. import trace as tracing
 from ..capabilities import host as host_objects
+from ..capabilities.memory.memdir import MemDir
 from ..capabilities.streams import QueueInput
 from ..engine.outcome import Outcome
 from ..engine.worker import Pump, Running
@@ -69,6 +70,7 @@ class Run:
         self._outcome: Outcome | None = None
         self._trace: tracing.Trace | None = None
         self._trace_lock = threading.RLock()
+        self._history: tracing.History | None = None
         self._file: Path | None = None
         """Where the calls are, once they were moved out of memory."""
         self._notes: list[tuple[int, int, str]] = []
@@ -204,13 +206,35 @@ class Run:
                 weakref.finalize(self, path.unlink, missing_ok=True)
             if self._trace is not None:
                 self._notes = self._trace.notes
-                self._trace = None
+                self._trace = self._history = None
 
     def _load(self, file: Path) -> tracing.Trace:
         trace = self._trace = tracing.Trace.load(file)
         trace.store.resolver = module_room.dwarf.source_map(self.module)
         trace.store.notes[:] = self._notes
         return trace
+
+    @property
+    def history(self) -> tracing.History:
+        """Its state at any call, derived from the record, the grants and what its folders in memory held."""
+        trace = self.trace
+        if self._history is None or self._history.calls.store is not trace.store:
+            grants = self.grants
+            words = {item.name: item.granted for item in granting.compare.items(grants, None) if item.granted}
+            folders = tuple(g for g, d in self._prepared.dirs.items() if isinstance(d, MemDir))
+            outputs = (self.stdout_bytes, self.stderr_bytes)
+            self._history = tracing.History(trace, self._prepared.before, folders, outputs, words)
+        return self._history
+
+    def at(self, call: int | tracing.CallEvent) -> tracing.Moment:
+        """The state when a call (its number `seq`, or the call itself) had returned, without running it again.
+
+        Open descriptors with path, rights and offset; the grants and which were revoked; the files of folders in memory
+        and of copies, and what the run wrote elsewhere; output so far; the source line. What was written to files is
+        known as far as the trace kept it (`snaplen=None`, --snaplen all). Raises IndexError for a call that the trace
+        does not hold.
+        """
+        return self.history.at(call if isinstance(call, int) else call.seq)
 
     @property
     def denied(self) -> tracing.Refusals:

@@ -7,4 +7,10 @@ from __future__ import annotations
 
 from ..lazy import attach
 
-__getattr__ = attach(__name__, {"Refusals": "answers.refusals:Refusals", "Trace": "trace:Trace"})
+__getattr__ = attach(
+    __name__,
+    {
+        "CallEvent": "answers.event:CallEvent", "History": "moments.history:History", "Moment": "moments.moment:Moment",
+        "Refusals": "answers.refusals:Refusals", "Trace": "trace:Trace",
+    },
+)  # fmt: skip

@@ -27,6 +27,8 @@ from .columns.store import Store
 from .errors import TraceError
 from .filter.query import Conditions, matching
 from .formats.storage import load, save
+from .moments.history import History
+from .moments.moment import Moment
 from .record.recorder import Recorder
 from .record.tables import Resolver
 from .sql import arrow
@@ -141,6 +143,19 @@ class Trace(Calls):
     def denied(self) -> Refusals:
         """The refused calls, each with a sentence and what was needed."""
         return Refusals.from_calls(self)
+
+    @cached_property
+    def history(self) -> History:
+        """The state at any call, made when it is first asked for."""
+        return History(self)
+
+    def moment(self, call: int | CallEvent) -> Moment:
+        """The state of the run when `call` (its `seq`, or the call itself) had returned, derived from the record.
+
+        Open descriptors with offsets and rights, files that were written, output. `Run.at` knows more of a run: what
+        its folders held at the start, and its grants. Raises IndexError for a call that the trace does not hold.
+        """
+        return self.history.at(call.seq if isinstance(call, CallEvent) else call)
 
     def diff(self, other: Trace, *, ignore: Sequence[str] = ()) -> Diff[Trace]:
         """How `other` differs from this trace: calls added, removed, and those with another outcome or content.

@@ -16,6 +16,7 @@ from ..grants.grants import Grants
 from ..grants.remedy import denied
 from ..module.module import Module
 from ..trace.answers.refusals import Refusals
+from ..trace.moments.history import History
 from ..trace.record.recorder import Recorder
 from ..trace.trace import Trace
 
@@ -53,6 +54,9 @@ class Subject(Protocol):
     @property
     def trace(self) -> Trace:
         """The record of the calls. May raise where not `traced`: see `trace_of`."""
+    @property
+    def history(self) -> History:
+        """The state at any call. May raise where not `traced`."""
     @property
     def denied(self) -> Refusals:
         """What was refused. May raise where not `traced`."""
@@ -99,6 +103,10 @@ class TraceSubject:
     again: None = None
 
     @property
+    def history(self) -> History:
+        return self.trace.history
+
+    @property
     def denied(self) -> Refusals:
         return denied(self.trace)
 
@@ -138,6 +146,11 @@ class RunSnapshot:
         self.streamed = run.streamed
         self.recorder = run.recorder
         self.again = run.again
+
+    @property
+    def history(self) -> History:
+        """The state at any call until now."""
+        return self.trace.history
 
     @property
     def changes(self) -> Mapping[str, Changes]:

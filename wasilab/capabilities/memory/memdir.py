@@ -101,6 +101,14 @@ class MemDir:
 
     # -- for its owner, not for a guest -----------------------------------------------------------------------------
 
+    def contents(self) -> dict[str, bytes | None]:
+        """The files and folders in it now: path -> contents, None for a folder. No file is copied until it changes."""
+        return {
+            path: node.frozen_data() if isinstance(node, FileNode) else None
+            for path, node in walk_nodes(self._node)
+            if isinstance(node, (FileNode, DirNode))
+        }
+
     def _fill(self, place: DirNode, files: Files) -> None:
         for path, value in files.items():
             *parents, name = path.split("/")

@@ -18,6 +18,7 @@ from ...text.escape import shorten, visible
 from ..answers.event import CallEvent
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS
+from ..columns.places import Places
 from ..columns.records import Array
 from ..columns.store import text_of
 from ..record.functions import Functions
@@ -93,9 +94,20 @@ def _escaped(char: str) -> str:
 
 def examples(event: CallEvent) -> list[Example]:
     """What a call can be an example of."""
-    calls, row = event.trace.at(event.row), np.array([0])
-    found = (_values(calls, name, make(calls)[row]) for name, make in _COLUMNS.items())
-    return [next(some)[0] for some in found if some is not None]
+    calls, store = event.trace, event.trace.store
+    part, index = store.locate(event.row)
+    record = part.records[index]
+    target = int(store.target_ids[event.row])
+    place = Places(store).get(event.stack_id) if event.stack_id else None
+    numbers = {
+        "call": int(record["call"]),
+        "path": target if store.targets[target][0] else -1,
+        "descriptor": int(record["handle"]) or -1,
+        "errno": int(record["errno"]),
+        "refused by": int(record["denied_by"]) or -1,
+        "line": place[1] if place else -1,
+    }
+    return [Example(name, *_EXAMPLES[name](calls, number)) for name, number in numbers.items() if number >= 0]
 
 
 def facets(calls: Calls, most: int = MOST_VALUES) -> list[Facet]:

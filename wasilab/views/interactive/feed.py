@@ -28,7 +28,7 @@ from ...wasi.preview1 import spec
 from ..endings import mark_of
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
-from ..timeline.columns import COLOURS, Columns, busy, name_of
+from ..timeline.columns import COLOURS, LARGE, Columns, busy, name_of
 from ..timeline.scene import SIGNS, headline
 from .choices import examples_of, facets_of
 from .export import file_stem
@@ -88,7 +88,7 @@ class Feed:
             "bins": BINS,
             "window": WINDOW_CALLS if len(columns) > WHOLE_CALLS else 0,
             "exports": exports(),
-            "facets": facets_of(self.trace, ""),
+            "facets": facets_of(self.trace, "") if len(columns) <= LARGE else [],  # asked for when they are opened
         }
 
     def snapshot(self) -> bytes:
@@ -186,7 +186,9 @@ class Feed:
     # -- rows and calls ----------------------------------------------------------------------------------------------
 
     def seq_of(self, row: int) -> int:
-        """The `seq` of the call of a row: calls are numbered as they ended, rows as they began."""
+        """The `seq` of the call of a row: calls are numbered as they ended, rows as they began. ValueError for none."""
+        if not 0 <= row < len(self.columns):
+            raise ValueError(f"there is no call {row:,}; the trace holds {len(self.columns):,}")
         return int(self.trace.column("seq")[row if self.columns.order is None else self.columns.order[row]])
 
     def row_of(self, seq: int) -> int | None:

@@ -36,6 +36,7 @@ from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
 from .module_js import module, style
+from .state import state_of
 
 _LOG = logging.getLogger("wasilab")
 
@@ -229,6 +230,8 @@ class TimelineWidget(anywidget.AnyWidget):
                 return {}, [feed.matching(str(content["expression"]))]
             case "facets":
                 return {"facets": facets_of(feed.trace, str(content["expression"]))}, []
+            case "state":
+                return {"state": state_of(feed.run, feed.seq_of(int(content["row"])))}, []
             case "search":
                 found = feed.search(str(content["text"]), int(content["row"]), int(content["by"]))
                 row, place, total = found or (None, 0, 0)

@@ -39,6 +39,8 @@ export class Painter {
     this.minimapKey = "";
     /** @type {LevelOfDetail | null} only the calls that match the filter, drawn over the dimmed others */
     this.overlay = null;
+    /** @type {() => number} ns of the cursor in time, NaN for none */
+    this.travel = () => NaN;
     /** @type {() => number[]} the rows that have a note */
     this.noted = () => [];
   }
@@ -106,6 +108,7 @@ export class Painter {
     for (const [x, y, verdict] of glyphs) glyph(g, x, y, verdict, this.store.meta, theme.bg);
     this.paintMarks(g, view);
     g.restore();
+    this.paintHandle(g, view);
     this.paintGutter(g, view);
     this.paintMinimap(view);
   }
@@ -274,6 +277,20 @@ export class Painter {
       g.fillText(store.meta.ending, end - 5, RULER + 8);
       g.textAlign = "left";
     }
+    const moment = this.travel();
+    if (!Number.isNaN(moment)) {
+      const x = Math.round(this.x(view, moment)) + 0.5;
+      if (x >= this.gutter && x <= this.width) {
+        g.fillStyle = theme.shade; // what has not happened yet
+        g.fillRect(x, RULER, this.width - x, this.height);
+        g.strokeStyle = g.fillStyle = theme.link;
+        g.lineWidth = 2;
+        g.beginPath();
+        g.moveTo(x, RULER);
+        g.lineTo(x, this.height);
+        g.stroke();
+      }
+    }
     if (!Number.isNaN(view.cursor)) {
       const x = Math.round(this.x(view, view.cursor)) + 0.5;
       g.strokeStyle = theme.dim;
@@ -285,6 +302,21 @@ export class Painter {
       g.stroke();
       g.setLineDash([]);
     }
+  }
+
+  /** The handle of the cursor in time, on the ruler. @param {CanvasRenderingContext2D} g @param {View} view */
+  paintHandle(g, view) {
+    const x = this.x(view, this.travel());
+    if (!(x >= this.gutter - 1 && x <= this.width + 1)) return;
+    g.fillStyle = this.theme.link;
+    g.beginPath();
+    for (const [dx, y] of [[-6, 4], [6, 4], [6, 14], [0, RULER], [-6, 14]]) g.lineTo(x + dx, y);
+    g.fill();
+  }
+
+  /** Whether a point is on the handle of the cursor in time. @param {View} view @param {number} x @param {number} y */
+  onHandle(view, x, y) {
+    return y < RULER + 4 && Math.abs(this.x(view, this.travel()) - x) <= 9;
   }
 
   /** @param {CanvasRenderingContext2D} g @param {View} view */

@@ -148,7 +148,7 @@ export class Inspector {
 }
 
 /** @param {[string, number, [number, string][]]} source */
-function sourceLines([, marked, lines]) {
+export function sourceLines([, marked, lines]) {
   return el("pre", { class: "source", dir: "ltr", tabIndex: 0, "aria-label": "Source" }, ...lines.map(([at, text]) =>
     el("div", { class: at === marked ? "here" : null, "aria-current": at === marked ? "true" : null }, el("span", { class: "lineno" }, String(at).padStart(4) + (at === marked ? " ▸ " : "   ")), text || " ")));
 }

@@ -10,7 +10,8 @@ export class Navigator {
   /**
    * @param {CallStore} store @param {Painter} painter
    * @param {{changed: () => void, choose: (row: number) => void, hovered: (row: number, x: number, y: number) => void,
-   *   selected: () => void, step: (by: number) => void, search: () => void, escape: () => void, hint: () => void, ask: (row: number, x: number, y: number) => void}} acts
+   *   selected: () => void, step: (by: number) => void, search: () => void, escape: () => void, hint: () => void, ask: (row: number, x: number, y: number) => void,
+   *   travel: {open: boolean, step: (by: number) => void, play: () => void, toTime: (ns: number) => void}}} acts
    */
   constructor(store, painter, acts) {
     this.store = store;
@@ -146,7 +147,7 @@ export class Navigator {
     canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, point);
     this.moved = 0;
-    this.mode = this.pointers.size === 2 ? "pinch" : event.shiftKey || point.y < RULER ? "select" : "pan";
+    this.mode = this.pointers.size === 2 ? "pinch" : this.painter.onHandle(this.view, point.x, point.y) ? "travel" : event.shiftKey || point.y < RULER ? "select" : "pan";
     if (this.mode === "select") this.anchor = this.painter.time(this.view, point.x);
   }
 
@@ -167,7 +168,8 @@ export class Navigator {
       const [c, d] = [...this.pointers.values()], now = Math.hypot(c.x - d.x, c.y - d.y);
       if (apart > 8 && now > 8) this.zoom(apart / now, this.painter.time(this.view, (a.x + b.x) / 2));
       this.pan((a.x + b.x - c.x - d.x) / 2); // what was between the fingers stays between them
-    } else if (this.mode === "select" && this.moved > 3) {
+    } else if (this.mode === "travel") this.acts.travel.toTime(this.painter.time(this.view, point.x));
+    else if (this.mode === "select" && this.moved > 3) {
       const here = this.painter.time(this.view, Math.max(point.x, this.painter.gutter));
       this.view.selection = [Math.min(this.anchor ?? here, here), Math.max(this.anchor ?? here, here)];
       this.acts.changed();
@@ -203,7 +205,8 @@ export class Navigator {
   /** @param {KeyboardEvent} event */
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const act = {
+    const { travel } = this.acts;
+    const act = (travel.open && { ",": () => travel.step(-1), ".": () => travel.step(1), " ": () => travel.play() }[event.key]) || {
       w: () => this.zoom(0.7, this.middle), s: () => this.zoom(1 / 0.7, this.middle), "+": () => this.zoom(0.7, this.middle), "-": () => this.zoom(1 / 0.7, this.middle),
       a: () => this.pan(-80), d: () => this.pan(80), f: () => this.fit(), "/": () => this.acts.search(), m: () => this.mark(),
       ArrowLeft: () => this.acts.step(-1), ArrowRight: () => this.acts.step(1), Home: () => this.fit(),

@@ -6,7 +6,7 @@ import { CallStore, FAILED, INJECTED, REFUSED } from "./data/store.js";
 import { counted, duration, el, instant, number } from "./data/words.js";
 
 /** What the keys and the pointer do on the timeline. @type {[string, string][]} */
-const KEYS = [["W S", "zoom"], ["A D", "pan"], ["F", "fit"], ["← →", "previous and next call"], ["/", "search"], ["M", "select the time in sight"], ["Esc", "let go"],
+const KEYS = [["W S", "zoom"], ["A D", "pan"], ["F", "fit"], ["← →", "previous and next call"], ["/", "search"], ["M", "select the time in sight"], ["Esc", "let go"], [", .", "with State open: back and on in time"], ["space", "play"],
   ["drag", "pan"], ["wheel", "zoom (Ctrl before the first click); over the names, scroll"], ["double click", "zoom in"], ["Shift+drag, or drag on the times", "select a range"], ["click", "pin a call"], ["right click, or Shift+F10 in the table", "filter by a call's values"]];
 
 /**

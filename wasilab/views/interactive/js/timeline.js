@@ -11,6 +11,8 @@ import { Navigator } from "./navigate.js";
 import { sharedOf } from "./data/shared.js";
 import { REFUSED } from "./data/store.js";
 import { CallTable } from "./table.js";
+import { Tabs } from "./tabs.js";
+import { Travel } from "./travel/travel.js";
 import { Filtering } from "./filter/filtering.js";
 import { summaryTable, toolbar } from "./panels.js";
 import { counted, el, instant } from "./data/words.js";
@@ -48,11 +50,15 @@ export class TimelineView {
     }, (row, x, y, first) => this.filtering.ask(row, x, y, this.table.element, first));
     this.inspector = new Inspector(this.store, this.details, {
       close: () => this.choose(-1), step: (by) => this.step(by), ask: (row, x, y, from, first) => this.filtering.ask(row, x, y, from, first), notes: () => model.get("notes") ?? {}, note: (row, text) => this.note(row, text) });
+    this.travel = new Travel(this);
     this.navigator = new Navigator(this.store, this.painter, {
       changed: () => this.soon(), choose: (row) => this.choose(row), hovered: (row, x, y) => this.hover(row, x, y), selected: () => this.select(),
       step: (by) => this.step(by), search: () => this.bar.search.focus(), escape: () => this.escape(), hint: () => this.hintWheel(),
-      ask: (row, x, y) => this.filtering.ask(row, x, y, this.canvas) });
+      ask: (row, x, y) => this.filtering.ask(row, x, y, this.canvas), travel: this.travel });
     this.filtering = new Filtering(this);
+    this.tabs = new Tabs(() => this.resize());
+    this.tabs.add({ name: "state", label: "State", title: "The state of the run at a moment", element: this.travel.element, toggled: (open) => this.travel.toggle(open) });
+    this.painter.travel = () => this.travel.time;
     this.bar = toolbar(this);
     this.selection = el("section", { class: "selection", "aria-label": "Summary of the selected time", hidden: true });
     this.head = makeHead(this);
@@ -60,7 +66,7 @@ export class TimelineView {
     this.lanesBar = el("div", { class: "lanes-bar", "aria-hidden": "true", onscroll: () => this.navigator.scrollTo(this.lanesBar.scrollTop) }, el("div"));
     this.frame = el("div", { class: "stage" }, this.canvas, this.lanesBar, this.tip);
     this.root = el("div", { class: "wasilab", role: "region", "aria-label": "WASI timeline", onkeydown: (/** @type {KeyboardEvent} */ e) => this.key(e) }, this.head, this.bar.element, this.filtering.facets, this.minimap, this.frame, this.status,
-      this.selection, el("div", { class: "below" }, this.table.element, this.inspector.element), this.report, this.filtering.menu.element);
+      this.selection, this.tabs.list, this.tabs.panels, el("div", { class: "below" }, this.table.element, this.inspector.element), this.report, this.filtering.menu.element);
     root.append(this.root);
     this.update = this.update.bind(this);
     this.shared.watchers.add(this.update);
@@ -79,6 +85,7 @@ export class TimelineView {
     for (const trait of ["_head", "_report"]) this.model.off(`change:${trait}`, this.update);
     this.sizes.disconnect();
     this.themes.disconnect();
+    this.travel.stop();
     this.asker.close();
     cancelAnimationFrame(this.frameRequest ?? 0);
   }
@@ -112,6 +119,8 @@ export class TimelineView {
     this.say("");
     if (this.navigator.fitted) this.navigator.fit();
     this.fetchCalls();
+    const which = `${this.store.meta.title} ${this.store.meta.live} ${this.store.meta.calls}`;
+    if (this.traveller !== (this.traveller = which)) this.travel.reset();
     if (this.counted !== (this.counted = `${this.store.meta.title} ${this.store.meta.live}`)) this.filtering.count();
     this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches, M selects the time in sight, Escape lets go.`);
     this.soon();
@@ -267,6 +276,7 @@ export class TimelineView {
     }
     this.table.pin(row);
     this.inspector.show(row);
+    if (row >= 0 && this.travel.open) this.travel.to(row + this.store.first);
     this.root.classList.toggle("inspecting", row >= 0);
     if (row < 0) this.say("");
     else this.say(`Call ${row + this.store.first + this.store.meta.dropped}: ${this.store.nameOf(row)}${this.store.verdict[row] & REFUSED ? ", refused" : ""}`);

@@ -1,0 +1,70 @@
+"""The state of a run at one of its calls, as the widget's panel takes it (js/travel/): JSON, all text made visible."""
+
+from __future__ import annotations
+
+from ...text.escape import shorten, visible
+from ...text.numbers import counted, size
+from ...trace.moments.moment import FileThen, Moment, OutputThen, offset_words, rights_words, size_words
+from ..report.sources import source_lines
+from ..subject import Subject
+
+MOST_DESCRIPTORS, MOST_FILES, MOST_CONTENTS = 200, 100, 24
+CONTENT_CHARACTERS, OUTPUT_CHARACTERS = 1500, 2000
+
+
+def state_of(run: Subject, seq: int) -> dict[str, object]:
+    """The state when call `seq` had returned (the typedef `State` of js/travel/state.js).
+
+    Raises IndexError, in words, for a call that the run does not have.
+    """
+    moment = run.history.at(seq)
+    files = sorted(moment.files, key=lambda file: (file.change == "", file.path))
+    return {
+        "seq": seq,
+        "time": moment.time,
+        "call": shorten(visible(moment.call), 400),
+        "source": source_lines(run, run.history.stack(seq)),
+        "descriptors": [_descriptor(moment, at) for at in range(min(len(moment.descriptors), MOST_DESCRIPTORS))],
+        "grants": [(visible(grant.name), shorten(visible(grant.words), 160), grant.state) for grant in moment.grants],
+        "files": [_file(file, at < MOST_CONTENTS) for at, file in enumerate(files[:MOST_FILES])],
+        "more": {
+            "descriptors": max(len(moment.descriptors) - MOST_DESCRIPTORS, 0),
+            "files": max(len(files) - MOST_FILES, 0),
+        },
+        "stdout": _output(moment.stdout),
+        "stderr": _output(moment.stderr),
+    }
+
+
+def _descriptor(moment: Moment, at: int) -> tuple[object, ...]:
+    one = moment.descriptors[at]
+    return (
+        one.life, str(one.fd), shorten(visible(one.path), 200), one.kind, offset_words(one),
+        shorten(rights_words(one), 300),
+    )  # fmt: skip
+
+
+def _file(file: FileThen, with_content: bool) -> tuple[str, str, str, str]:
+    return shorten(visible(file.path), 200), size_words(file), file.change, _content(file) if with_content else ""
+
+
+def _content(file: FileThen) -> str:
+    """The beginning of a file as text, what was not kept counted in brackets; "" where nothing is known."""
+    content = file.content if not file.directory and file.change != "deleted" else None
+    if content is None:
+        return ""
+    text = ""
+    for piece in content.pieces():
+        text += f"[{counted(piece, 'byte')} not kept]" if isinstance(piece, int) else visible(piece, lines=True)
+        if len(text) > CONTENT_CHARACTERS:
+            return f"{text[:CONTENT_CHARACTERS]}…"
+    return text
+
+
+def _output(output: OutputThen) -> tuple[str, str]:
+    """(how much, its end as text)."""
+    if not output.length:
+        return "", ""
+    text = visible(output.data[-OUTPUT_CHARACTERS:], lines=True)
+    cut = len(output.data) > OUTPUT_CHARACTERS or not output.whole
+    return size(output.length), ("…" if cut else "") + text
