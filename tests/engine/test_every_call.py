@@ -86,10 +86,13 @@ CALLS: list[tuple[Any, ...]] = [
 """Name and core arguments, each of which succeeds in this order."""
 
 
-def performing(calls: list[tuple[Any, ...]], module: str, *, lender: str | None = None) -> Module:
+def performing(
+    calls: list[tuple[Any, ...]], module: str, *, lender: str | None = None, extra: str = ""
+) -> Module:
     """A command that makes the calls in order; it ends by `unreachable` with the first one that fails.
 
     Its WASI functions come from the module `lender`, where one is named: then they belong to another instance.
+    `extra` are further fields of it.
     """
     table = MODULES[module]
     names = list(dict.fromkeys(call[0] for call in calls))
@@ -105,7 +108,7 @@ def performing(calls: list[tuple[Any, ...]], module: str, *, lender: str | None 
     monotonic = struct.pack("<QB7x", 1, 0) + (b"" if module != "wasi_unstable" else bytes(8))
     monotonic += struct.pack("<IxxxxQQHxxxxxx", 1, 1, 0, 0)
     text = f"""(module {lines} (memory (export "memory") 1) {data(0, buffers)} {data(64, b"0123456789abcdefghijklmn")}
-      {data(TEXT, NAMES)} {data(SUBSCRIPTION, monotonic)}
+      {data(TEXT, NAMES)} {data(SUBSCRIPTION, monotonic)} {extra}
       {"" if lender is None else f'(import "{lender}" "table" (table 1 funcref))'}
       (func (export "_start") {" ".join(body)}))"""
     return load(_imports_first(text).encode(), name="performs")

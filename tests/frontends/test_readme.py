@@ -30,6 +30,8 @@ SAYS = {
     "--deny-all": (2, "args_sizes_get"),
     "--learn": (0, "--dir out:rw"),
     "run --trace": (1, "out/x.txt"),
+    "run --record": (1, "run.wtrace: "),
+    "replay": (0, "stopped before call 12"),
     "trace -e": (0, "= -1 "),
     "--annotate": (0, "fopen(argv[1]"),
     "sql": (0, "path_open"),
@@ -107,9 +109,10 @@ def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: P
 @pytest.mark.toolchain
 def test_the_python_runs_as_it_stands(demo: Path) -> None:
     (code,) = [text for lang, text in blocks("In Python") if lang == "python"]
+    (recording,) = [text for lang, text in blocks("Record once, replay anywhere") if lang == "python"]
     found: dict[str, Any] = {}
     shown: list[Any] = []
-    tree = ast.parse(code)
+    tree = ast.parse(code + recording)
     for node in ast.walk(tree):  # what a line of the README would show in a cell is kept
         if isinstance(node, ast.Expr):
             node.value = ast.Call(ast.Name("show", ast.Load()), [node.value], [])
@@ -119,7 +122,9 @@ def test_the_python_runs_as_it_stands(demo: Path) -> None:
     assert run.stdout.startswith("copied 75 bytes")
     assert found["grants"].dirs["out"].read_bytes("copy.txt") == (demo / "wasilab-demo/in/hello.txt").read_bytes()
     assert (demo / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
-    assert shown[-1] == (3, bytes(16))
+    assert (3, bytes(16)) in shown
+    assert (None, True) in shown
+    assert found["recorded"].stdout.startswith("copied 75 bytes")
 
 
 def test_every_option_that_the_readme_names_exists() -> None:

@@ -28,6 +28,10 @@ COMMANDS = (
         "trace", "read a saved trace: strace text, filters, summary, plots, other formats",
         "traces.trace_command", aliases=("strace",),
     ),
+    Subcommand(
+        "replay", "run a recorded program again, answered from its recording; where does it part?",
+        "experiments.replay_command",
+    ),
     Subcommand("sql", "ask a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
     Subcommand("diff", "compare two traces, call by call", "traces.diff_command"),
     Subcommand("plot", "a plot of a run or trace: timeline, latency, bytes and others", "traces.plot_command"),

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ..text.escape import visible
 
-Kind = Literal["exit", "trap", "limit", "interrupt", "error"]
+Kind = Literal["exit", "trap", "limit", "interrupt", "error", "diverged"]
 
 EXIT_TRAP = 134
 """128 + SIGABRT: the guest did something that WebAssembly forbids."""
@@ -47,9 +47,10 @@ class Outcome:
 
     `kind`: "exit" (returned from its start, or called proc_exit), "trap" (the guest broke a rule of WebAssembly or
     handed the host a bad pointer), "limit" (a field of `Limits`), "interrupt" (a person), "error" (it could not be
-    started, or a bug of the host). `message` is one sentence for a person, "" for a plain exit. `frames` is the
-    guest's stack at a trap or limit, innermost first. `seconds` counts from the call of the entry point to its end,
-    `compile_seconds` what Wasmtime took before. `warnings` are sentences on imports that were answered with ENOSYS.
+    started, or a bug of the host), "diverged" (a replay parted from its recording). `message` is one sentence for a
+    person, "" for a plain exit. `frames` is the guest's stack at a trap or limit, innermost first. `seconds` counts
+    from the call of the entry point to its end, `compile_seconds` what Wasmtime took before. `warnings` are sentences
+    on imports that were answered with ENOSYS.
     `detail` is a traceback of the host's own code where the host failed, for a bug report.
     `coredump` and `profile` are files for other tools, where `EngineOptions` asked for them; b"" otherwise.
     `results` are the values that an invoked export returned, `result_texts` the same as a person writes them.

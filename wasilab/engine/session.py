@@ -30,7 +30,7 @@ from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
 from .postmortem import guest_profile
 from .postmortem.coredump import Dumped, coredump
 from .preloads import Origins, reexported, references_pass
-from .stop import HostBug, LinkError, Stop
+from .stop import EndOfReplay, HostBug, LinkError, Stop
 from .values.texts import value_text
 
 
@@ -71,6 +71,7 @@ class Session:
         raw: bool = True,
         native: bool = True,
         detached: bool = False,
+        link: Callable[..., Link] = Link,
     ) -> None:
         self.module = module
         self.host = host
@@ -93,6 +94,8 @@ class Session:
         self.native: NativeRun | None = None
         """The native path, for a run that has it, from `open` to `release`."""
         self._native_wanted = native and raw and not why_not_native()
+        self._link = link
+        """What answers an instance's imports: a `Link`, or what takes the same and answers from a recording."""
         self._detached = detached
         self._compiled: engines.CompiledModules | None = None
         self._entries = Entries(module, None, None, raw=raw)
@@ -153,7 +156,7 @@ class Session:
         return Entries(module, self.store, instance, raw=self._raw)
 
     def _instantiate(self, module: Module, compiled: Any, provided: Mapping[str, Any], number: int) -> Any:
-        link = Link(
+        link = self._link(
             module, self.store, self.host, self._recorder, self.stop,
             instance=min(number, 255), raw=self._raw, overrides=self._overrides,
             detached=self._detached, foreign=self._foreign, native=self.native,
@@ -297,6 +300,8 @@ class Session:
         if isinstance(cause, ProcExit):
             return Outcome("exit", cause.code & 0xFFFFFFFF, **common)
         frames = self._frames(error)
+        if isinstance(cause, EndOfReplay):
+            return Outcome(cause.kind, cause.exit_code, cause.message, frames, **common)
         if isinstance(cause or error, Interrupted) or (cause is None and _code(error) == "INTERRUPT"):
             return self._stopped(frames, common)
         if isinstance(cause, Trap):

@@ -8,6 +8,7 @@ from typing import Any
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
+from .calls.link import Link
 from .compiling.engine_options import EngineOptions
 from .limits import Limits
 from .session import Session
@@ -25,6 +26,7 @@ def make_session(
     raw: bool = True,
     native: bool = True,
     detached: bool = False,
+    link: Callable[..., Link] = Link,
 ) -> Session:
     """The session for a module or a component; see `Session`."""
     kind = Session
@@ -34,5 +36,5 @@ def make_session(
         kind = ComponentSession
     return kind(
         module, host, recorder, limits, preload=preload, engine=engine, overrides=overrides, raw=raw, native=native,
-        detached=detached,
+        detached=detached, link=link,
     )  # fmt: skip

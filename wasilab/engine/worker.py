@@ -23,6 +23,7 @@ from ..capabilities.waiting import Interrupted
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
+from .calls.link import Link
 from .compiling.engine_options import EngineOptions
 from .limits import Limits
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, Outcome
@@ -329,6 +330,7 @@ def start(
     overrides: Mapping[str, Callable[..., Any]] | None = None,
     raw: bool = True,
     native: bool = True,
+    link: Callable[..., Link] = Link,
 ) -> Running:
     """Run a module on a worker thread, detached; `Running.outcome` says how it ended.
 
@@ -336,11 +338,12 @@ def start(
     that is read as numbers. `preload` maps import module names to modules that are instantiated first, each with its
     own memory. `engine` says how they are compiled and linked. `overrides` maps call names to Python functions
     `f(original, *decoded arguments)`. `native=False` has Python answer every call; `raw=False` uses wasmtime-py's
-    public functions instead of the C API. The host stays the caller's: close it when the run is over.
+    public functions instead of the C API. The host stays the caller's: close it when the run is over. `link` answers
+    the imports (`Link`, or `replay.ReplayLink`).
     """
     session = make_session(
         module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
-        native=native,
+        native=native, link=link,
     )  # fmt: skip
 
     def task() -> Outcome:

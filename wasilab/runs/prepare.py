@@ -25,6 +25,7 @@ from ..capabilities.waiting import Interrupt
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.limits import Limits
 from ..engine.output import Output
+from ..engine.stop import CannotReplay
 from ..engine.worker import Running
 from ..grants import live as live_grants
 from ..grants.forms.python import to_python
@@ -35,6 +36,7 @@ from ..grants.live.pump import Listeners, ServedPump
 from ..grants.override_registry import overrides
 from ..grants.value import GrantError
 from ..module.module import Module, load
+from ..trace.record.packing import StoredModule
 from ..trace.record.recorder import Recorder
 from ..version import __version__
 from ..wasi.host import Host
@@ -65,6 +67,8 @@ class RunOptions:
     stacks: bool | int = False
     snaplen: int | None = 64
     spool: str | os.PathLike[str] | None = None
+    record: bool = False
+    """Whether the trace holds all that a replay needs: all bytes, the program, the same bits on every machine."""
     raw: bool = True
     """Whether the engine may use Wasmtime's raw callbacks, where they are available."""
     native: bool = True
@@ -85,8 +89,12 @@ class Prepared:
         live: bool = False,
     ) -> None:
         options = options or RunOptions()
+        if options.record and (module.is_component or not options.trace):
+            why = "is a component: its calls can be traced only" if options.trace else "records nothing (trace=False)"
+            raise CannotReplay(f"{module.name} {why}, so it cannot be recorded for a replay")
         listeners = listeners or Listeners()
         self.module = module
+        self.options = options
         self.grants = grants
         self.name = options.name or module.name
         self.interrupt = Interrupt()
@@ -145,11 +153,13 @@ class Prepared:
         if options.trace:
             self.recorder = Recorder(
                 limits.trace,
-                options.snaplen,
+                None if options.record else options.snaplen,
                 options.stacks,
                 spool=None if options.spool is None else Path(options.spool),
                 meta=describe_run(module, args, grants, self.name),
             )
+            if options.record:
+                self.recorder.modules = stored_modules(module, options.preload)
             if self.asking is not None:
                 self.asking.recorder = self.recorder
             if self.live is not None:
@@ -304,6 +314,31 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
         "wasilab": __version__,
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }
+
+
+ENGINE_OPTIONS = ("nan_canonical", "max_stack", "unknown_imports")
+"""Options of the engine that a program can notice."""
+REPLAY_VERSION = 1
+"""Of what `needed_for_replay` says."""
+
+
+def needed_for_replay(options: RunOptions, limits: Limits, args: Sequence[str]) -> dict[str, Any]:
+    """What a trace says of how its program was started, so that it can be started so again."""
+    return {
+        "version": REPLAY_VERSION,
+        "invoke": options.invoke,
+        "args": list(args),
+        "engine": {name: getattr(options.engine, name) for name in ENGINE_OPTIONS},
+        "limits": {name: getattr(limits, name) for name in ("memory", "table_elements", "instances")},
+    }
+
+
+def stored_modules(module: Module, preload: Mapping[str, Module]) -> list[StoredModule]:
+    """The program as a recording holds it."""
+    return [
+        StoredModule("", module.name, module.bytes),
+        *(StoredModule(name, library.name, library.bytes) for name, library in preload.items()),
+    ]
 
 
 def _fresh(thing: Any) -> Any:

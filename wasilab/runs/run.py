@@ -22,6 +22,7 @@ from ..capabilities import host as host_objects
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.streams import QueueInput
 from ..engine.outcome import Outcome
+from ..engine.stop import Divergence
 from ..engine.worker import Pump, Running
 from ..grants import live as live_grants
 from ..grants.grants import Grants
@@ -47,6 +48,10 @@ class Run:
 
     streamed: bool = False
     """Whether the output was already shown while it came, so that a report need not repeat it."""
+    divergence: Divergence | None = None
+    """Where a replay parted from its recording; None where it did not, and for a run that is no replay."""
+    memory: bytes | None = None
+    """The guest's memory where a replay stopped; see `replay`."""
     repeats: tuple[float, ...] = ()
     """The seconds of each run of `--repeat N`; this is the last of them."""
 
@@ -59,6 +64,7 @@ class Run:
         running: Running,
         prepared: Prepared,
         again: Callable[[Grants], Run],
+        replay: Callable[..., Run],
     ) -> None:
         self.module = module
         self.args = args
@@ -66,6 +72,7 @@ class Run:
         self.name = name
         self._running = running
         self._again = again
+        self._replay = replay
         self._prepared = prepared
         self._outcome: Outcome | None = None
         self._trace: tracing.Trace | None = None
@@ -256,6 +263,17 @@ class Run:
     def again(self, grants: Grants) -> Run:
         """Start the same program with the same arguments and options under other grants; returns the detached run."""
         return self._again(grants)
+
+    def replay(self, *, until: int | None = None, stacks: bool | int = False) -> Run:
+        """Run it again with no host at all: no folder, clock or network; each call is answered from the trace.
+
+        A call that differs from what was recorded ends the replay; its `divergence` says how. `until`: stop before that
+        call; `memory` of the returned run is the guest's memory there. `stacks=True` takes the guest's stacks, which
+        the first run need not have done. Raises `CannotReplay` (a ValueError) where the trace does not hold what a
+        replay needs: a run with `record=True` always does.
+        """
+        _ = self.outcome
+        return self._replay(until=until, stacks=stacks)
 
     # ---- a detached run
 

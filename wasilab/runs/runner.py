@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ..capabilities.protocols import File
 from ..capabilities.waiting import Interrupt
@@ -18,8 +19,9 @@ from ..grants import live as live_grants
 from ..grants.grants import Grants
 from ..grants.live.pump import Ask, Listeners
 from ..module.module import Module
+from . import replays
 from .kept import KEPT
-from .prepare import Prepared, Program, RunOptions, load_program, text_of
+from .prepare import Prepared, Program, RunOptions, load_program, needed_for_replay, text_of
 from .run import Run
 
 
@@ -37,6 +39,7 @@ def run(
     stacks: bool | int = False,
     snaplen: int | None = 64,
     spool: str | os.PathLike[str] | None = None,
+    record: bool = False,
     on_stdout: Callable[[bytes], object] | None = None,
     on_stderr: Callable[[bytes], object] | None = None,
     on_input: Ask | None = None,
@@ -58,7 +61,8 @@ def run(
     it and what is done about unknown imports. `trace=False` records nothing; `stacks=True` takes the guest's call
     stack at every call (15 to 30 us each, by their depth), a number at the first so many calls and at as many refused
     ones beyond them; `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go to
-    the file `spool`, if one is named.
+    the file `spool`, if one is named. `record=True` keeps all that a replay needs: all bytes, the program in the saved
+    `.wtrace`, and arithmetic with the same bits on every machine (`EngineOptions.nan_canonical`).
 
     `native=False` has Python answer every call, which is slower and else the same.
 
@@ -76,8 +80,11 @@ def run(
     `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
     """
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
+    engine = engine or EngineOptions()
+    if record:
+        engine = replace(engine, nan_canonical=True)
     options = RunOptions(
-        name, argv0, invoke, preloads, engine or EngineOptions(), trace, stacks, snaplen, spool, raw, native
+        name, argv0, invoke, preloads, engine, trace, stacks, snaplen, spool, record, raw, native
     )
     if decide is None and on_question is not None:
         decide = live_grants.questions.by_line(on_question)
@@ -105,6 +112,9 @@ def start_run(
         Listeners(on_asked=listeners.on_asked) if detach else listeners,
         live=detach,
     )
+    words = tuple(text_of(a) for a in args)
+    if prepared.recorder is not None:
+        prepared.recorder.meta["replay"] = needed_for_replay(options, prepared.grants.limits, words)
     running = start(
         module,
         prepared.host,
@@ -124,8 +134,10 @@ def start_run(
     def again(grants: Grants) -> Run:
         return start_run(module, args, grants, replace(options, spool=None), Listeners(), detach=True)
 
-    words = tuple(text_of(a) for a in args)
-    result = Run(module, words, prepared.grants, prepared.name, running, prepared, again)
+    def replayed(**how: Any) -> Run:
+        return replays.replaying.replay_of(result.trace, module, options, **how)
+
+    result = Run(module, words, prepared.grants, prepared.name, running, prepared, again, replayed)
     running.on_done(prepared.release)
     KEPT.used(result)
     if not detach:

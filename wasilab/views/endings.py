@@ -24,6 +24,7 @@ ENDINGS: dict[Kind, Ending] = {
     "limit": Ending("Stopped by a limit", "limit"),
     "interrupt": Ending("Stopped by you", "stopped"),
     "error": Ending("Could not run", ""),
+    "diverged": Ending("Parted from its recording", "parted"),
 }
 
 

@@ -91,6 +91,10 @@ def add_view_options(parser: Parser, kind: FrontendKind) -> None:
         "--trace", dest="trace_file", metavar="FILE",
         help="save the trace; the suffix says how: .wtrace .jsonl .parquet .csv .strace .pftrace .json (calls: -e)",
     )  # fmt: skip
+    group.add_argument(
+        "--record", metavar="FILE.wtrace",
+        help="save the trace with all data and the program in it, for `replay`; floating-point loops take longer so",
+    )  # fmt: skip
     group.add_argument("--no-trace", action="store_true", help="record nothing (the quickest run)")
     group.add_argument(
         "--snaplen", type=snaplen, default=64, metavar="BYTES", help="bytes of data kept a call (default 64; all)"

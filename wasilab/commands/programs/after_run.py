@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from ...capabilities.memory.changes import ApplyError
 from ...runs.run import Run
 from ...text.escape import visible
 from ...text.numbers import counted
+from ...text.numbers import size as size_text
 from ...text.palette import PLAIN, Palette
+from ...text.shell import quote
 from ...views.endings import ENDINGS
 from ...views.report import changed
 from ...views.report.refused import as_lines, refusals
@@ -42,8 +45,21 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
                 run.trace.save(options.trace_file)
         except ValueError as error:
             raise UsageProblem(f"--trace {options.trace_file}: {error}") from None
+        if getattr(options, "record", None) and not options.quiet:
+            frontend.remark(_recorded(run, options.trace_file))
     if options.summary:
         (frontend.note if frontend.kind == "cli" else frontend.say)(run.trace.summary().text(frontend.err))
+
+
+def _recorded(run: Run, file: str) -> str:
+    """What a recording holds and weighs."""
+    bytes_moved = int(run.trace.column("nbytes").sum())
+    program = sum(len(module.data) for module in run.trace.store.modules)
+    size = Path(file).expanduser().stat().st_size
+    return (
+        f"{file}: {counted(len(run.trace), 'call')} that moved {size_text(bytes_moved)}, and the program of "
+        f"{size_text(program)}, in {size_text(size)}; run it again with replay {quote(file)}"
+    )
 
 
 def _strace(run: Run, options: argparse.Namespace) -> str:
@@ -58,7 +74,7 @@ def ending(run: Run, palette: Palette = PLAIN) -> list[str]:
     """How the run ended when it did not end by itself, and the guest's stack."""
     outcome = run.outcome
     lines = []
-    if outcome.kind != "exit":
+    if outcome.kind not in ("exit", "diverged"):  # `replay` says itself where a run parted from its recording
         message = visible(outcome.message or "")
         verdict = palette("error", f"wasilab: {ENDINGS[outcome.kind].verdict.lower()}")
         lines.append(f"{verdict}{': ' + message if message else ''}")

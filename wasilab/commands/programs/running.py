@@ -135,6 +135,7 @@ class RunSettings(TypedDict):
     preload: dict[str, Module]
     trace: bool
     stacks: bool | int
+    record: bool
     spool: str | None
     snaplen: int | None
     native: bool
@@ -150,6 +151,7 @@ def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
         "preload": {name: load(path) for name, path in options.preloads},
         "trace": not options.no_trace,
         "stacks": options.stacks,
+        "record": options.record is not None,
         "spool": _spool(options),
         "snaplen": options.snaplen,
         "native": not options.no_native,
@@ -239,6 +241,8 @@ def _explains(options: argparse.Namespace) -> bool:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Fail before the run, not after it, when a file cannot be written."""
+    if options.record is not None:
+        _check_recording(options)
     if options.trace_file is not None:
         if Path(options.trace_file).suffix.lower() not in WRITABLE:
             raise UsageProblem(
@@ -259,6 +263,15 @@ def _check_outputs(options: argparse.Namespace) -> None:
     wants = (options.trace_file, options.strace, options.strace_file, options.summary, stacks, options.learn)
     if options.no_trace and any(wants):
         raise UsageProblem("--no-trace records nothing: leave out --trace, --strace, --summary, --stacks and --learn")
+
+
+def _check_recording(options: argparse.Namespace) -> None:
+    """A recording is the trace of the run, in the one format that holds all of it."""
+    if options.trace_file is not None and options.trace_file != options.record:
+        raise UsageProblem(f"--record {options.record} is the trace of the run already: leave --trace out")
+    if Path(options.record).suffix.lower() != ".wtrace":
+        raise UsageProblem(f"--record {options.record}: a recording is saved in a file that ends in .wtrace")
+    options.trace_file = options.record
 
 
 def _check_copies(grants: Grants, *, learning: bool) -> None:

@@ -53,15 +53,22 @@ def has_default(wanted: FuncType) -> bool:
     return not any(kind.startswith("(ref ") and not kind.startswith("(ref null") for kind in wanted.results)
 
 
+def absent_number(
+    failed_calls: FailedCalls, module: str, name: str, call: Call | None, wanted: FuncType
+) -> int:
+    """The number under which its calls are recorded."""
+    if module not in MODULES:
+        return failed_calls.further(_described(module, name, wanted))
+    return (UNKNOWN if call is None else call).number
+
+
 def absent_function(
     failed_calls: FailedCalls, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool, why: str,
     unknown: UnknownImports | None = None,
 ) -> Callable[..., Any]:
     """The function for `module.name` of type `wanted`, as `consequence` says; `why` is told of each call."""
     wasi = module in MODULES
-    number = (UNKNOWN if call is None else call).number
-    if not wasi:
-        number = failed_calls.further(_described(module, name, wanted))
+    number = absent_number(failed_calls, module, name, call, wanted)
     flags = int(Flag.NOSYS | (Flag.UNSTABLE if module == "wasi_unstable" else 0))
     label = f"{module}.{name}".encode()[:256]
     results, params = wanted.results, wanted.params

@@ -89,7 +89,7 @@ class FailedCalls:
                 if override is not None:
                     flags |= override.flags
                 life = 0 if descriptor is None else descriptor.life
-                aux = _attempted(call, words, self._memory)
+                aux = attempted(call, words, self._memory)
                 if path is None:
                     path = self._asked_path(call, caller, words)
                 self.note(start, caller, call.number, life, path, errno, denied, flags, reason, aux, words, need)
@@ -155,7 +155,7 @@ class FailedCalls:
         return None
 
 
-def _attempted(call: Call, words: Sequence[int], memory: GuestMemory) -> bytes:
+def attempted(call: Call, words: Sequence[int], memory: GuestMemory) -> bytes:
     """The auxiliary bytes of a failed call's payload: what it was asked to work on, as far as that can be read."""
     layout = schema(call)
     word = 0

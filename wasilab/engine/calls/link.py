@@ -196,18 +196,20 @@ class Link:
             if self._native is not None:
                 return self._native_function(self._native, call, function, self._type(wanted, compiled, position))
         else:
-            unknown = self._unknown_imports
-            why = why_absent(module, name, call, wanted)
-            self.warnings.append(f"{why}: {consequence(wanted, unknown)}")
-            function = absent_function(
-                self._failed_calls, module, name, call, wanted, raw=raw, why=why, unknown=unknown
-            )
+            function = self._absent(module, name, call, wanted, raw=raw)
         type_ = self._type(wanted, compiled, position)
         if raw:
             function_, callback = _raw.function(self.store, type_, function)
             self._callbacks.append(callback)
             return function_
         return wasmtime.Func(self.store, type_, function, access_caller=True)
+
+    def _absent(self, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool) -> Callable[..., Any]:
+        """The function for an import that no host serves."""
+        unknown = self._unknown_imports
+        why = why_absent(module, name, call, wanted)
+        self.warnings.append(f"{why}: {consequence(wanted, unknown)}")
+        return absent_function(self._failed_calls, module, name, call, wanted, raw=raw, why=why, unknown=unknown)
 
     def _type(self, wanted: FuncType, compiled: Any, position: int) -> Any:
         type_ = self._types.get(wanted)

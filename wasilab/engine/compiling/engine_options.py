@@ -37,8 +37,8 @@ class EngineOptions:
     cache: bool = True
     """Whether compiled code is kept on the disk by Wasmtime, and in memory for the next run."""
     nan_canonical: bool = False
-    """Whether every NaN that arithmetic makes is the canonical one, so that all machines compute the same bits; loops
-    of floats take up to four times as long."""
+    """Whether every NaN that arithmetic makes is the canonical one and relaxed SIMD has one result, so that all
+    machines compute the same bits; loops of floats take up to four times as long."""
     max_stack: int = DEFAULT_STACK
     """Bytes of stack that WebAssembly may use before it traps, 16 KiB to 2 MiB."""
     unknown_imports: UnknownImports | None = None
@@ -86,6 +86,7 @@ class EngineOptions:
             ("cranelift_opt_level", get_args(Optimize).index(self.optimize), 1),
             ("debug_info", int(self.debug_info), 0),
             ("cranelift_nan_canonicalization", int(self.nan_canonical), 0),
+            ("wasm_relaxed_simd_deterministic", int(self.nan_canonical), 0),
             ("max_wasm_stack", self.max_stack, DEFAULT_STACK),
             ("profiler", _PROFILERS.get(self.profile or "", 0), 0),
         ]

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import TraceError
 from ..record.container import BLOCK, CHUNK, MAGIC, MAX_RECORDS, RAW, ZLIB
 from ..record.layout import RECORD_BYTES
-from ..record.packing import unpack_list
+from ..record.packing import StoredModule, unpack_list, unpack_modules
 from ..record.reasons import unpack_reason
 from ..record.tables import Tables
 from .part import LAST_SEQ, ContentCache, Part, PartContent, ascending
@@ -61,17 +61,20 @@ def read(path: str | Path, *, partial: bool = False, max_bytes: int | None = Non
 def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tuple[list[Part], Tables]:
     parts: list[Part] = []
     tables: Tables | None = None
+    modules: list[StoredModule] = []
     complete = False
     cache = ContentCache()
     try:
         eager = len(data) <= EAGER_BYTES
         for block in blocks(data, eager):
             if block.codec == ZLIB:
-                bound.add(block.raw if block.kind == b"CHNK" else _OBJECTS * block.raw)
+                bound.add(block.raw if block.kind != b"TABL" else _OBJECTS * block.raw)
                 if block.raw > _INFLATION * len(block.body) + 64:
                     raise ValueError("a block claims more bytes than it can hold")
             if block.kind == b"CHNK":
                 parts.append(_part(path, block, cache, checked=eager or block.codec == ZLIB))
+            elif block.kind == b"PROG":
+                modules = unpack_modules(_body(block))
             elif block.kind == b"TABL":
                 tables = _tables(_body(block))
             else:
@@ -87,6 +90,7 @@ def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tupl
         tables = Tables()
     if not complete:
         tables.meta["partial"] = "the file was cut short; only its complete blocks are here"
+    tables.modules = modules
     return parts, tables
 
 
@@ -123,8 +127,8 @@ def blocks(data: memoryview, check: bool) -> Iterator[Block]:
         at += BLOCK.size
         if stored > len(data) - at:
             raise ValueError("it ends in the middle of a block")
-        if kind not in (b"CHNK", b"TABL", b"TEND") or codec not in (RAW, ZLIB) or raw > _MAX_BODY:
-            raise ValueError("it has a block of an unknown kind")
+        if kind not in (b"CHNK", b"PROG", b"TABL", b"TEND") or codec not in (RAW, ZLIB) or raw > _MAX_BODY:
+            raise ValueError("it has a block of a kind that this version of wasilab does not know")
         body = data[at : at + stored]
         if (check or codec == ZLIB or kind != b"CHNK") and zlib.crc32(body) != crc:
             raise ValueError("a block does not match its checksum")

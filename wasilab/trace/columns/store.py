@@ -46,6 +46,8 @@ class Store:
         self.stacks = tables.stacks
         self.functions = Functions(tables.functions)
         """Number in the column `call` -> function."""
+        self.modules = tables.modules
+        """The program that was run, of a recording; empty for any other trace."""
         self._frames = tables.frames
         self._located: dict[int, tuple[str, int, str | None, int]] = {}
         self._open = tables.lives
@@ -94,7 +96,9 @@ class Store:
         notes = [list(note) for note in self.notes]
         frames = [list(frame) for frame in self.frames]
         functions = list(self.functions.further)
-        return Tables(dict(self.meta), self.dropped, list(self._open), self.stacks, frames, notes, functions)
+        return Tables(
+            dict(self.meta), self.dropped, list(self._open), self.stacks, frames, notes, functions, self.modules
+        )
 
     # -- columns -----------------------------------------------------------------------------------------------------
 

@@ -15,12 +15,15 @@ from ..record.container import Writer
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
-    """Write the whole trace, compressed."""
+    """Write the calls, compressed, and for a whole recording its program."""
     writer = Writer(file, compress=True)
     for part in parts_of(trace.store, trace.rows):
         if part.n or len(part.content.lives):
             writer.chunk(part.section(compress=True))
-    writer.tables(trace.store.tables())
+    tables = trace.store.tables()
+    if trace.rows is not None:  # some of the calls: they cannot be run again
+        tables.modules = ()
+    writer.tables(tables)
     writer.close()
 
 

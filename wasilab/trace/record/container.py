@@ -6,6 +6,7 @@ For: the spool of a recorder and the `.wtrace` files of `formats/wtrace.py`, whi
     file   = b"\x89WTRACE\n" block*
     block  = kind 4s | codec u8, 000 | crc32 u32, 0000 | stored u64 | raw u64 | body (padded to 8 bytes)
     CHNK   = first seq u64 | n u32 | u32 x 5: bytes of arena, paths, reasons, lives, seqs | 0 | records | these
+    PROG   = JSON: names and sizes of modules | their bytes (`packing.py`) (a recording has one, before TABL)
     TABL   = JSON: meta, notes, dropped, stacks, frames | lives still open      (one, after the last CHNK)
     TEND   = calls u64                                                          (the file is complete)
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import IO
 
 from .layout import CHUNK_RECORDS, RECORD_BYTES, Chunk, Life
-from .packing import pack_list, pack_lives
+from .packing import pack_list, pack_lives, pack_modules
 from .reasons import Reason, pack_reason
 from .tables import Tables
 
@@ -94,7 +95,9 @@ class Writer:
         self.calls += section.n
 
     def tables(self, tables: Tables) -> None:
-        """Append the tables."""
+        """Append the tables, and before them the program, if they have one."""
+        if tables.modules:
+            self._block(b"PROG", pack_modules(tables.modules), self._codec)
         text = json.dumps(tables.document(), ensure_ascii=True, default=str).encode()
         self._block(b"TABL", [struct.pack("<Q", len(text)), text, pack_lives(tables.lives)], self._codec)
 

@@ -1,4 +1,4 @@
-"""Lists of byte strings and tables of descriptor lives as bytes, for the files of a trace.
+"""Lists of byte strings, tables of descriptor lives and the program of a recording as bytes, for the files of a trace.
 
 Reading trusts nothing: a length is checked before it is used, and ValueError or struct.error is raised for corrupt
 bytes. Not for: calls (`container.py`).
@@ -7,8 +7,11 @@ bytes. Not for: calls (`container.py`).
 from __future__ import annotations
 
 import itertools
+import json
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from .layout import Life
 
@@ -16,6 +19,9 @@ _LIFE = struct.Struct("<IIIBBxxqq")
 """Of a `Life`: life, fd, generation, kind, whether there is a preopen name, opened_seq, closed_seq."""
 _MOVE = struct.Struct("<qII")
 """One of `Life.moves`."""
+_LENGTH = struct.Struct("<Q")
+_MOST_MODULES = 1000
+_MOST_NAME = 1 << 12
 
 
 def pack_list(items: Sequence[bytes]) -> bytes:
@@ -80,3 +86,54 @@ def unpack_lives(data: memoryview) -> list[Life]:
              tuple(_MOVE.iter_unpack(paths[3 * i + 2])), *resources[i])
         for i, (life, fd, generation, kind, has, opened, closed) in enumerate(rows)
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModule:
+    """A module as a recording holds it."""
+
+    preload: str
+    """The name that the program imports it by; "" for the program itself, which comes first."""
+    name: str
+    """What reports call it."""
+    data: bytes | memoryview
+    """The binary."""
+
+
+def pack_modules(modules: Sequence[StoredModule]) -> list[bytes | bytearray | memoryview]:
+    """A program as the parts of a block: a JSON list that names its modules with their sizes, and their bytes."""
+    rows = [{"preload": module.preload, "name": module.name, "size": len(module.data)} for module in modules]
+    head = json.dumps(rows, ensure_ascii=True).encode()
+    return [_LENGTH.pack(len(head)), head, *(module.data for module in modules)]
+
+
+def unpack_modules(body: memoryview) -> list[StoredModule]:
+    """The inverse of `pack_modules`, without a copy of the bytes; raises ValueError or struct.error."""
+    (length,) = _LENGTH.unpack_from(body)
+    at = _LENGTH.size + length
+    if at > len(body):
+        raise ValueError("the list of modules is longer than its block")
+    rows = json.loads(bytes(body[_LENGTH.size : at]))
+    if not isinstance(rows, list) or not 0 < len(rows) <= _MOST_MODULES:
+        raise ValueError("the list of modules is not one")
+    found = []
+    for row in rows:
+        preload, name, size = _row(row)
+        if size > len(body) - at:
+            raise ValueError("a module is longer than its block")
+        found.append(StoredModule(preload, name, body[at : at + size]))
+        at += size
+    if at != len(body) or found[0].preload or any(not module.preload for module in found[1:]):
+        raise ValueError("the modules do not match their list")
+    return found
+
+
+def _row(row: Any) -> tuple[str, str, int]:
+    if not isinstance(row, dict):
+        raise ValueError("the list of modules is not valid")
+    preload, name, size = row.get("preload"), row.get("name"), row.get("size")
+    if not isinstance(preload, str) or not isinstance(name, str) or max(len(preload), len(name)) > _MOST_NAME:
+        raise ValueError("the name of a module is not a text, or too long")
+    if type(size) is not int or size < 0:
+        raise ValueError("the size of a module is not a number")
+    return preload, name, size

@@ -36,6 +36,7 @@ from .layout import (
     Life,
     settled,
 )  # fmt: skip
+from .packing import StoredModule
 from .payload import pack_payload
 from .reasons import Reason
 from .tables import Resolver, Tables, number_frames
@@ -138,6 +139,8 @@ class Recorder:
         self.stacks_dropped = 0
         self.functions: list[Function] = []
         """The trace's own list of functions (`functions.py`)."""
+        self.modules: Sequence[StoredModule] = ()
+        """The program, where the record is to hold it."""
         self._function_numbers: dict[Function, int] = {}
         self._stack_ids: dict[tuple[tuple[str, int], ...], int] = {}
         self._generations: dict[int, int] = {}
@@ -397,7 +400,9 @@ class Recorder:
         lives = [replace(life) for life in list(self.open_lives.values())]
         if self._written_by is not None:
             lives += self._written_by.open_lives()
-        return Tables(meta, self.dropped, lives, stacks, frames, functions=list(self.functions))
+        return Tables(
+            meta, self.dropped, lives, stacks, frames, functions=list(self.functions), modules=self.modules
+        )
 
     def add_flag(self, seq: int, flag: Flag) -> None:
         """Set a flag of the call `seq`, if memory still holds it; a spooled or dropped call stays as it is."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from ...wasi.operations import Operation
 from .functions import Function
 from .layout import Life
-from .packing import pack_lives, unpack_lives
+from .packing import StoredModule, pack_lives, unpack_lives
 
 _TEXTS = ("name", "module", "sha256", "grants", "source", "lang", "source_name", "wasilab", "platform", "message")
 """Metadata that is text, or None."""
@@ -65,6 +65,8 @@ class Tables:
     """[first seq, last seq, text] of each note."""
     functions: list[Function] = field(default_factory=list)
     """The trace's own list of functions (`functions.py`)."""
+    modules: Sequence[StoredModule] = ()
+    """The program that was run, of a recording. Only a container holds it."""
 
     def locate(self, resolver: Resolver) -> None:
         """Give each frame the line of source that the resolver knows."""

@@ -1,0 +1,1 @@
+"""Commands that run a program again, or many times: replay."""

@@ -1,0 +1,174 @@
+"""The calls of a recording, one after the other, and where a replay stands in them.
+
+A recording is a stranger's file: every length and number is checked here before anything is made of it, and again
+against the guest's memory before anything is written there (`answering.py`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from ...trace.calls import Calls
+from ...trace.columns.store import header, reason_of
+from ...trace.record.layout import Flag, Life
+from ...trace.record.payload import RECORD_WORDS, schema
+from ...trace.record.reasons import Reason
+from ...trace.record.recorder import Recorder
+from ...wasi.preview1.signature import Call
+from ...wasi.preview1.spec import BY_NUMBER, UNSTABLE
+from ..stop import CannotReplay, Diverged, Divergence, EndOfReplay
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One call as it was recorded: see `trace/record/layout.py` and `payload.py`."""
+
+    seq: int
+    number: int
+    errno: int
+    denied_by: int
+    instance: int
+    flags: int
+    handle: int
+    result: int
+    path: bytes | None
+    words: tuple[int, ...]
+    """The 32-bit core words of its arguments."""
+    aux: bytes
+    data: bytes
+    reason: Reason
+
+    @property
+    def unstable(self) -> bool:
+        """Whether it is a call of `wasi_unstable`."""
+        return bool(self.flags & Flag.UNSTABLE)
+
+    @property
+    def call(self) -> Call | None:
+        """Its declaration; None for a number that preview1 does not have."""
+        if self.number >= len(BY_NUMBER):
+            return None
+        call = BY_NUMBER[self.number]
+        return UNSTABLE.get(call.name, call) if self.unstable else call
+
+
+def read_calls(trace: Calls) -> Iterator[RecordedCall]:
+    """The calls of a trace, in order. Raises `CannotReplay` for one that is damaged."""
+    for part, index, _ in trace.store.batches():
+        paths = part.paths
+        for seq, row in zip(part.numbers(index).tolist(), part.rows(index).tolist(), strict=True):
+            _, _, result, handle, path, _, payload, number, errno, denied, instance, flags, _, args = row
+            head = header(part, payload)
+            words, aux, data = tuple(args), b"", b""
+            call = BY_NUMBER[number] if number < len(BY_NUMBER) else None
+            further = 0
+            if call is not None and not flags & Flag.NOSYS:
+                count = schema(call).words
+                further = max(count - RECORD_WORDS, 0)
+                words = words[:count]
+            if payload or further:
+                if head is None:
+                    raise damaged(seq, "its payload is missing")
+                at, _, aux_size, data_size = head
+                end = at + 4 * further + aux_size + data_size
+                if end > len(part.arena):
+                    raise damaged(seq, "its payload is cut short")
+                words += struct.unpack_from(f"<{further}I", part.arena, at)
+                at += 4 * further
+                aux = bytes(part.arena[at : at + aux_size])
+                data = bytes(part.arena[at + aux_size : end])
+            yield RecordedCall(
+                seq, number, errno, denied, instance, flags, handle, result,
+                paths[path - 1] if 0 < path <= len(paths) else None, words, aux, data, reason_of(part, payload),
+            )  # fmt: skip
+
+
+def damaged(seq: int, why: str) -> CannotReplay:
+    """The error for a call that no run can have recorded so."""
+    return CannotReplay(f"the recording is damaged at call {seq}: {why}")
+
+
+class RecordedLives:
+    """Gives the recorder of a replay the lives of the descriptors that the recording tells of."""
+
+    def __init__(self, lives: Iterable[Life] = ()) -> None:
+        self._changes: dict[int, list[Life]] = {}
+        self._first: list[Life] = []
+        for life in lives:
+            if life.opened_seq < 0:
+                self._first.append(life)
+            else:
+                self._changes.setdefault(life.opened_seq, []).append(life)
+            if life.closed_seq >= 0:
+                self._changes.setdefault(life.closed_seq, []).append(life)
+
+    def begin(self, recorder: Recorder) -> None:
+        """Enter those that were open before the first call."""
+        for life in self._first:
+            recorder.enter_life(replace(life, closed_seq=-1))
+
+    def follow(self, recorder: Recorder, seq: int) -> None:
+        """Enter what call `seq` opened, and what it closed."""
+        for life in self._changes.get(seq, ()):
+            if life.opened_seq == seq:
+                recorder.enter_life(replace(life, closed_seq=-1))
+            if life.closed_seq == seq:
+                recorder.open_lives.pop(life.life, None)
+                recorder.chunk.lives.append(life)
+
+
+class ReplayCursor:
+    """Where a replay stands in the calls of a recording.
+
+    `end`: the outcome that the recording ended with, where that came from outside the program (a limit, an interrupt);
+    None where the program ends by itself. `until`: the call before which the replay stops.
+    """
+
+    def __init__(
+        self, calls: Iterator[RecordedCall], count: int, *, exact: bool = True, until: int | None = None,
+        end: EndOfReplay | None = None, write: Callable[[int, bytes], object] | None = None,
+        output_of: dict[int, int] | None = None, lives: RecordedLives | None = None,
+        describe: Callable[[int], str] = str,
+    ) -> None:  # fmt: skip
+        self.count = count
+        self.exact = exact
+        """Whether the program is the recorded one, so that even its pointers must agree."""
+        self.done = 0
+        """Calls answered so far."""
+        self.until = until
+        self.end = end
+        self.divergence: Divergence | None = None
+        self.memory: bytes | None = None
+        """A copy of the guest's memory where the replay stopped at `until`."""
+        self.describe = describe
+        """The recorded call with a number, in words."""
+        self.write = write
+        """Takes what the guest writes to stdout (1) and stderr (2)."""
+        self.output_of = output_of or {}
+        """Life of a descriptor -> 1 or 2, of those that are stdout and stderr."""
+        self.lives = lives or RecordedLives()
+        self._calls = calls
+
+    def next_call(self, came: object) -> RecordedCall:
+        """The recorded call that must come now. `came`: what came, in words. Raises `Diverged`."""
+        found = next(self._calls, None)
+        if found is None:
+            raise self.part("", str(came), f"the recording has {self.count:,} calls, and the program makes another one")
+        return found
+
+    def part(self, recorded: str, came: str, difference: str) -> Diverged:
+        """The error for a program that parts from its recording here."""
+        self.divergence = Divergence(self.done, recorded, came, difference)
+        return Diverged(self.divergence)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the replay has reached the end that came from outside the program."""
+        return self.end is not None and self.done == self.count
+
+    def answered(self) -> EndOfReplay | None:
+        """Count a call; returns how the replay ends now, if the recording ended so after this call."""
+        self.done += 1
+        return self.end if self.done == self.count else None

@@ -1,0 +1,7 @@
+"""A recorded run, run again."""
+
+from __future__ import annotations
+
+from ...lazy import attach
+
+__getattr__ = attach(__name__, {"replaying": "replaying"})

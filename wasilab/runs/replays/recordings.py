@@ -1,0 +1,145 @@
+"""A recording: a trace that holds all that its program was answered, and the program itself.
+
+It may be a stranger's file. The program in it runs without any host, as every replay does, and within the limits of
+the person who replays it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ...engine.compiling.engine_options import EngineOptionError, EngineOptions
+from ...engine.limits import Limits
+from ...engine.replay.recorded_calls import RecordedLives, ReplayCursor, read_calls
+from ...engine.stop import CannotReplay, EndOfReplay
+from ...module.module import Module
+from ...text.escape import visible
+from ...trace.answers.completeness import missing_for_replay
+from ...trace.record.layout import DID_NOT_RETURN
+from ...trace.trace import Trace
+from ..prepare import ENGINE_OPTIONS, REPLAY_VERSION
+
+_FROM_OUTSIDE = {"limit": 137, "interrupt": 130}
+"""Ends that did not come from the program, and their exit codes."""
+_STREAMS = {b"<stdout>": 1, b"<stderr>": 2}
+
+
+class Recording:
+    """A trace and the program that made its calls.
+
+    `module` and `preload` are the program where the trace does not hold it. Raises `CannotReplay`, which says what is
+    missing.
+    """
+
+    def __init__(
+        self, trace: Trace, module: Module | None = None, preload: Mapping[str, Module] | None = None
+    ) -> None:
+        self.trace = trace
+        """Its calls."""
+        meta = trace.meta
+        self.how = _how(meta.get("replay"))
+        missing = missing_for_replay(trace)
+        if missing is not None:
+            raise CannotReplay(missing)
+        stored = trace.store.modules
+        if module is None:
+            if not stored:
+                raise CannotReplay(
+                    "the trace does not hold its program: record it with --record FILE.wtrace, or name the program "
+                    "with --from-file FILE.wasm"
+                )
+            source = {key: meta.get(key) for key in ("source", "lang", "source_name")}
+            module = Module(bytes(stored[0].data), visible(stored[0].name), **source)
+            if module.sha256 != meta.get("sha256"):
+                raise CannotReplay("the program in the file is not the one that was recorded: their hashes differ")
+        if module.is_component:
+            raise CannotReplay(f"{module.name} is a component: its calls can be traced, and not replayed yet")
+        if preload is None:
+            preload = {each.preload: Module(bytes(each.data), visible(each.name)) for each in stored[1:]}
+        self.module = module
+        self.preload = dict(preload)
+        self.is_other = module.sha256 != meta.get("sha256")
+        """Whether the program is another one than was recorded."""
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], module: Module | None = None) -> Recording:
+        """Open a recording. Raises `TraceError` for a file that is damaged or cut short, and `CannotReplay`."""
+        return cls(Trace.load(os.fspath(path)), module)
+
+    @property
+    def arguments(self) -> list[str]:
+        """The arguments of the program, or of the export that was called."""
+        found = self.how.get("args")
+        return [str(each) for each in found] if isinstance(found, list) else []
+
+    def engine(self) -> EngineOptions:
+        """How the program was compiled and linked, as far as it can notice."""
+        found = self.how.get("engine")
+        given = {name: found[name] for name in ENGINE_OPTIONS if name in found} if isinstance(found, dict) else {}
+        try:
+            return EngineOptions(**given)
+        except (EngineOptionError, TypeError) as error:
+            raise CannotReplay(f"the trace does not say how its program was compiled: {error}") from None
+
+    def limits(self, given: Limits) -> Limits:
+        """The limits of a replay: what a program notices is as it was recorded, as far as `given` allows it."""
+        found: dict[str, int] = {}
+        recorded = self.how.get("limits")
+        for name in ("memory", "table_elements", "instances"):
+            was, may = recorded.get(name) if isinstance(recorded, dict) else None, getattr(given, name)
+            if type(was) is not int or was < 1:
+                continue
+            if was > may:
+                flag = {"memory": "--max-memory", "table_elements": "--max-table"}.get(name, "--max-instances")
+                raise CannotReplay(
+                    f"it was recorded with limits.{name}={was:,}, and a replay may take {may:,}: raise it with {flag}"
+                )
+            found[name] = was
+        kept = {name: getattr(given, name) for name in ("seconds", "fuel", "output", "trace", "compile_seconds")}
+        return Limits(**{**kept, **found})
+
+    def cursor(self, *, until: int | None = None, exact: bool = True) -> ReplayCursor:
+        """Its calls, from the first. Raises `CannotReplay` for an `until` that it does not have."""
+        count = len(self.trace)
+        if until is not None and not 0 <= until <= count:
+            raise CannotReplay(f"there is no call {until:,} to stop at: the recording has {count:,} calls, from 0")
+        lives = self.trace.store.lives
+        streams = {
+            number: _STREAMS[life.path]
+            for number, life in lives.items()
+            if life.opened_seq < 0 and life.preopen is None and life.path in _STREAMS
+        }
+        return ReplayCursor(
+            read_calls(self.trace), count, exact=exact, until=until, end=self._end(), output_of=streams,
+            lives=RecordedLives(lives.values()), describe=self.describe,
+        )  # fmt: skip
+
+    def describe(self, seq: int) -> str:
+        """A call of it as strace text."""
+        return self.trace[seq : seq + 1].text(pid=False, time="none", durations=False).strip()
+
+    def _end(self) -> EndOfReplay | None:
+        """The end that came from outside the program, with its last call at the latest; None for any other."""
+        meta = self.trace.meta
+        kind, message = meta.get("outcome"), meta.get("message") or ""
+        if kind in ("limit", "interrupt"):
+            return EndOfReplay(kind, _FROM_OUTSIDE[kind], message)
+        last = self.trace.store.column("errno")[-1:] if len(self.trace) else ()
+        if kind == "error" and DID_NOT_RETURN in last:
+            return EndOfReplay("error", 1, message)
+        return None
+
+
+def _how(found: Any) -> dict[str, Any]:
+    """How the program was started (`prepare.needed_for_replay`)."""
+    if found is None:
+        raise CannotReplay("the trace was not made by a run of this version of wasilab, so it cannot be replayed")
+    if not isinstance(found, dict) or type(found.get("version")) is not int:
+        raise CannotReplay("the trace does not say how its program was started")
+    if found["version"] > REPLAY_VERSION:
+        raise CannotReplay("it was recorded by a newer version of wasilab, which this one cannot replay")
+    if not isinstance(found.get("invoke"), str | None):
+        raise CannotReplay("the trace does not say how its program was started")
+    return found

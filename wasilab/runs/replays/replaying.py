@@ -1,0 +1,117 @@
+"""Runs a recording again: the same program, no host at all, each answer from the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ...engine.limits import Limits
+from ...engine.outcome import EXIT_ERROR, Outcome
+from ...engine.replay.recorded_calls import ReplayCursor
+from ...engine.replay.replay_link import ReplayLink
+from ...engine.stop import CannotReplay, Divergence
+from ...engine.worker import Running, start
+from ...grants.grants import Grants
+from ...grants.live.pump import Listeners
+from ...module.module import Module
+from ...trace.trace import Trace
+from ..kept import KEPT
+from ..prepare import Prepared, RunOptions
+from ..run import Run
+from .recordings import Recording
+
+_OF_THE_RECORDING = (
+    "name", "module", "sha256", "args", "grants", "dirs", "withheld", "source", "lang", "source_name", "replay",
+)  # fmt: skip
+"""Entries of a trace's metadata that a replay takes over."""
+
+
+class ReplayedRun(Run):
+    """A run that was answered by a recording."""
+
+    calls: int = 0
+    """Calls that were answered."""
+
+    def finish(self, recording: Recording, cursor: ReplayCursor) -> None:
+        """Compare how it ended with how the recording did."""
+        self.calls, self.memory, self.divergence = cursor.done, cursor.memory, cursor.divergence
+        outcome, meta = self.outcome, recording.trace.meta
+        if self.divergence is not None or cursor.memory is not None or cursor.is_over:
+            return
+        if outcome.kind in ("interrupt", "limit") or (outcome.kind == "error" and meta.get("outcome") != "error"):
+            return  # it was stopped, or could not be run: the message says why
+        difference = recorded = ""
+        if cursor.done < cursor.count:
+            difference = "the program ended there, and the recording goes on"
+            recorded = recording.describe(cursor.done)
+        elif (outcome.kind, outcome.exit_code) != (meta.get("outcome"), meta.get("exit_code")):
+            difference = (
+                f"it ended as {outcome.kind!r} with status {outcome.exit_code}, and had ended as "
+                f"{meta.get('outcome')!r} with status {meta.get('exit_code')}"
+            )
+        if difference:
+            self.divergence = Divergence(cursor.done, recorded, "", difference)
+            self._outcome = Outcome(
+                "diverged", EXIT_ERROR, str(self.divergence), outcome.frames, outcome.seconds, outcome.compile_seconds
+            )
+
+
+def replay(
+    recording: Recording,
+    *,
+    until: int | None = None,
+    stacks: bool | int = False,
+    limits: Limits | None = None,
+    on_stdout: Callable[[bytes], object] | None = None,
+    on_stderr: Callable[[bytes], object] | None = None,
+    on_tick: Callable[[], object] | None = None,
+    raw: bool = True,
+) -> ReplayedRun:
+    """Run a recording again. Raises `CannotReplay`.
+
+    `until`: stop before that call, keep the memory. `limits`: what the replay may take (`Recording.limits`).
+    """
+    limits = recording.limits(limits or Limits())
+    cursor = recording.cursor(until=until, exact=not recording.is_other)
+    options = RunOptions(
+        name=recording.trace.meta.get("name"), invoke=recording.how.get("invoke"), preload=recording.preload,
+        stacks=stacks, snaplen=None, raw=raw,
+    )  # fmt: skip
+    listeners = Listeners(on_stdout=on_stdout, on_stderr=on_stderr, on_tick=on_tick)
+    args = recording.arguments
+    KEPT.make_room()
+    prepared = Prepared(recording.module, (), Grants.nothing(limits=limits), options, listeners)
+    recorder = prepared.recorder
+    assert recorder is not None, "a replay is always recorded"
+    recorder.meta |= {key: recording.trace.meta.get(key) for key in _OF_THE_RECORDING} | {"replayed": True}
+    recorder.modules = recording.trace.store.modules
+    cursor.lives.begin(recorder)
+    cursor.write = lambda stream, data: (prepared.pump.stdout if stream == 1 else prepared.pump.stderr)(data)
+    running = start(
+        recording.module, prepared.host, recorder, limits, invoke=options.invoke,
+        invoke_args=args if options.invoke is not None else (), preload=options.preload, raw=raw, native=False,
+        link=partial(ReplayLink, cursor), engine=recording.engine(),
+    )  # fmt: skip
+    replayed = _run_of(recording, running, prepared)
+    running.on_done(prepared.release)
+    KEPT.used(replayed)
+    replayed.serve(prepared.pump)
+    replayed.finish(recording, cursor)
+    return replayed
+
+
+def _run_of(recording: Recording, running: Running, prepared: Prepared) -> ReplayedRun:
+    def again(grants: Grants) -> Run:
+        raise CannotReplay("a replay has no grants to change: run the program itself with wasilab.run")
+
+    def once_more(**how: Any) -> Run:
+        return replay(recording, **how)
+
+    args = tuple(recording.arguments)
+    return ReplayedRun(recording.module, args, prepared.grants, prepared.name, running, prepared, again, once_more)
+
+
+def replay_of(trace: Trace, module: Module, options: RunOptions, **how: Any) -> ReplayedRun:
+    """Replay a run of this process; see `replay`."""
+    return replay(Recording(trace, module, options.preload), **how)

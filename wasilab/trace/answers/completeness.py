@@ -1,0 +1,53 @@
+"""Whether a trace holds all that its program was answered, so that it can be run again without a host.
+
+What the columns tell is checked here, in words for a person. Whether each answer has the shape that its call asks for
+is checked when it is given (`engine/replay/`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
+from ..calls import Calls
+from ..columns.store import header
+from ..record.layout import Flag
+from ..record.payload import MAX_KEPT_EVENTS, Data, schema
+
+
+def missing_for_replay(trace: Calls) -> str | None:
+    """Why the trace cannot be replayed, in a sentence; None where it can."""
+    store = trace.store
+    if trace.rows is not None:
+        return "these are some of a run's calls: a replay takes all of them, so replay the whole trace"
+    if store.meta.get("partial"):
+        return "the recording was cut short: its last calls are missing"
+    if store.dropped:
+        return (
+            f"{store.dropped:,} calls were dropped when the trace reached its memory limit, and a replay needs them: "
+            "raise limits.trace, or record into a file"
+        )
+    seqs, numbers, flags = store.column("seq"), store.column("call"), store.column("flags")
+    if len(seqs) and (int(seqs[0]) != 0 or int(seqs[-1]) != len(seqs) - 1):
+        return "calls are missing from the trace: a replay takes all calls of a run"
+    if (flags & Flag.DETACHED).any():
+        return "its calls were made by an instance that Python called: only a run can be replayed"
+    strange = np.flatnonzero((numbers >= len(BY_NUMBER)) & ((flags & Flag.NOSYS) == 0))
+    if len(strange):
+        return (
+            f"call {int(strange[0])} is not one of WASI preview 1, and a replay answers only those (components and "
+            "their calls can be traced, not replayed)"
+        )
+    good = store.column("errno") == 0
+    many = good & (numbers == SNAPSHOT1["poll_oneoff"].number) & (store.column("result") > MAX_KEPT_EVENTS)
+    if many.any():
+        return f"call {int(np.argmax(many))} (poll_oneoff) had more than {MAX_KEPT_EVENTS:,} events: none was kept"
+    for row in np.flatnonzero(good & ((flags & Flag.TRUNCATED) != 0) & (numbers < len(BY_NUMBER))).tolist():
+        part, index = store.locate(row)
+        head = header(part, int(part.records["payload"][index]))
+        call = BY_NUMBER[int(numbers[row])]
+        whole = head is not None and head[3] == int(store.column("result")[row])
+        if schema(call).data in (Data.MOVED, Data.BUFFER) and call.results and whole:
+            continue  # only the array of its buffers was cut, which the program has again
+        return f"call {row} ({call.name}) moved more bytes than the trace kept: record=True keeps all of them"
+    return None
