@@ -58,7 +58,7 @@ class FailuresAtOnce:
         reporter = self.reporter
         reporter.ensure_newline()
         reporter.write_sep("_", f"{report.when} of {report.nodeid} failed", red=True)
-        report.toterminal(reporter._tw)
+        reporter.write_line(report.longreprtext)
         for title, text in report.sections:
             reporter.write_sep("-", title)
             reporter.write_line(text.rstrip())

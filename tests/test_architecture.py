@@ -1,9 +1,4 @@
-"""The structure of the package: the order of its rooms, no import circles, one place for each dependency and name.
-
-`tests/architecture_debt.txt` lists the places that do not hold a rule yet. It may only shrink: a new offender fails
-the test, and so does an entry whose offender is gone. `python tests/test_architecture.py` prints both kinds, and with
-`--forget` removes the entries that are no longer needed.
-"""
+"""The structure of the package: the order of its rooms, no import circles, one place for each dependency and name."""
 
 from __future__ import annotations
 
@@ -13,16 +8,24 @@ import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "wasilab"
-DEBT_FILE = ROOT / "tests" / "architecture_debt.txt"
+from .structure import (
+    PACKAGE,
+    ROOT,
+    attached,
+    circles,
+    imports,
+    modules,
+    private_reach_ins,
+    public_classes,
+    room,
+    statements,
+    tree,
+)  # fmt: skip
 
 # A room imports only from itself and from the rooms before it.
 ORDER = (
@@ -33,7 +36,7 @@ ORDER = (
 MAX_FILES_IN_A_FOLDER = 12
 MAX_LATE_IMPORTS = 8
 MAX_LITERAL_GETATTR_IN_VIEWS = 5
-MAX_ANY = 300
+MAX_ANY = 560  # 522 today; 300 is the aim, mostly by typing the handles of Wasmtime and the gates of `patterns.py`
 MAX_PRIVATE_REACH_INS = 30
 
 # Imports inside functions, `file -> module`: reason.
@@ -61,174 +64,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Import:
-    """One import of a module of the package by another."""
-
-    source: str
-    target: str
-    kind: str
-    """"module", "function", "typing" (under `if TYPE_CHECKING`) or "lazy" (a name given to `lazy.attach`)."""
-    line: int
-    relative: bool
-
-
-@cache
-def modules() -> dict[str, Path]:
-    """Every module of the package by its dotted name without `wasilab.`; the package itself is `__init__`."""
-    return {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-def dotted(path: Path) -> str:
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
-
-
-def room(module: str) -> str:
-    return module.split(".")[0]
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
-    """(import statement, kind) of a file."""
-
-    def visit(node: ast.AST, kind: str) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
-        for child in ast.iter_child_nodes(node):
-            inner = kind
-            if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
-                inner = "typing"
-            elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                inner = "function"
-            if isinstance(child, (ast.Import, ast.ImportFrom)):
-                yield child, kind
-            yield from visit(child, inner)
-
-    yield from visit(tree(path), "module")
-
-
-@cache
-def imports() -> list[Import]:
-    """Every import of one module of the package by another, of whatever kind."""
-    known = modules()
-    result = []
-    for source, path in known.items():
-        package = ["wasilab", *path.relative_to(PACKAGE).parts[:-1]]
-        for node, kind in statements(path):
-            names: list[str] = []
-            relative = isinstance(node, ast.ImportFrom) and node.level > 0
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            else:
-                base = package[: len(package) - node.level + 1] if node.level else []
-                stem = ".".join([*base, *([node.module] if node.module else [])])
-                names = [f"{stem}.{alias.name}" for alias in node.names]
-            for name in names:
-                if name.split(".")[0] != "wasilab":
-                    continue
-                target = name.removeprefix("wasilab").removeprefix(".") or "__init__"
-                if target not in known:
-                    target = target.rpartition(".")[0] or "__init__"
-                if target != source:
-                    result.append(Import(source, target, kind, node.lineno, relative))
-        for line, home in attached(path):
-            target = ".".join([*package[1:], home])
-            assert target in known, f"{source}:{line} names {target}, which is not there"
-            result.append(Import(source, target, "lazy", line, relative=True))
-    return result
-
-
-def attached(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, module below the package) of each name that a package's `__init__.py` gives to `lazy.attach`."""
-    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and ast.unparse(node.func) == "attach"]
-    for node in ast.walk(tree(path)) if calls else ():
-        if isinstance(node, ast.Dict):
-            for value in node.values:
-                if isinstance(value, ast.Constant):
-                    yield value.lineno, str(value.value).partition(":")[0]
-
-
-def circles() -> list[list[str]]:
-    """Modules that import each other in a circle: the strongly connected components of more than one (Tarjan)."""
-    graph = collections.defaultdict(list)
-    for found in imports():
-        graph[found.source].append(found.target)
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    result: list[list[str]] = []
-
-    def visit(v: str) -> None:
-        index[v] = low[v] = len(index)
-        stack.append(v)
-        for w in graph.get(v, ()):
-            if w not in index:
-                visit(w)
-                low[v] = min(low[v], low[w])
-            elif w in stack:
-                low[v] = min(low[v], index[w])
-        if low[v] == index[v]:
-            at = stack.index(v)
-            component, stack[at:] = stack[at:], []
-            if len(component) > 1:
-                result.append(sorted(component))
-
-    for module in modules():
-        if module not in index:
-            visit(module)
-    return result
-
-
-def public_classes() -> dict[str, list[str]]:
-    """Name of each public top-level class: the modules that define it."""
-    result = collections.defaultdict(list)
-    for module, path in modules().items():
-        for node in tree(path).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                result[node.name].append(module)
-    return result
-
-
-def private_reach_ins(path: Path) -> Iterator[tuple[int, str]]:
-    """(line, name) of every private name of somebody else that a test uses.
-
-    A test's own names do not count: what it reads of `self` or `cls`, and what the test files define themselves.
-    """
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in defined_by_tests():
-            if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
-                yield node.lineno, node.attr
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wasilab"):
-            yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
-
-
-def is_private(name: str) -> bool:
-    """A name with one leading underscore; `_repr_html_` and its like are IPython's and ctypes' protocols."""
-    namedtuple = ("_asdict", "_replace", "_fields", "_make")
-    return name.startswith("_") and not name.startswith("__") and not name.endswith("_") and name not in namedtuple
-
-
-@cache
-def defined_by_tests() -> frozenset[str]:
-    names = set()
-    for path in (ROOT / "tests").rglob("*.py"):
-        for node in ast.walk(tree(path)):
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                names.add(node.name)
-            elif (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.ctx, ast.Store)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "self"
-            ):
-                names.add(node.attr)
-    return frozenset(names)
-
-
-# --- what breaks a rule today --------------------------------------------------------------------------------------
+# --- what breaks a rule --------------------------------------------------------------------------------------------
 
 
 def in_circles() -> set[str]:
@@ -285,38 +121,6 @@ def strangers() -> set[str]:
     return result
 
 
-RULES = {
-    "circle": in_circles,
-    "upward": upward,
-    "late": late,
-    "typing": for_types_only,
-    "folder": long_folders,
-    "stem": shared_stems,
-    "class": shared_classes,
-    "close": close_matches,
-    "stranger": strangers,
-}
-
-
-def allowed() -> dict[str, set[str]]:
-    """The debt file: one `rule entry` a line."""
-    result: dict[str, set[str]] = {rule: set() for rule in RULES}
-    if DEBT_FILE.exists():
-        for line in DEBT_FILE.read_text().splitlines():
-            if line.strip() and not line.startswith("#"):
-                rule, _, entry = line.partition(" ")
-                result[rule].add(entry.strip())
-    return result
-
-
-def check(rule: str) -> None:
-    """Fail for an offender that is not in the debt file and for an entry of it that is no longer needed."""
-    offenders, debt = RULES[rule](), allowed()[rule]
-    new = [f"new: {entry}" for entry in sorted(offenders - debt)]
-    gone = [f"mended, delete the line: {rule} {entry}" for entry in sorted(debt - offenders)]
-    assert not new + gone, "\n".join([*new, *gone, "(python tests/test_architecture.py --forget deletes the mended)"])
-
-
 # --- the rules -----------------------------------------------------------------------------------------------------
 
 
@@ -326,16 +130,16 @@ def test_every_room_has_its_place_in_the_order() -> None:
 
 
 def test_a_room_imports_only_rooms_before_it() -> None:
-    check("upward")
+    assert upward() == set()
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Of any kind: at module level, inside functions, and under `if TYPE_CHECKING`."""
-    check("circle")
+    assert in_circles() == set()
 
 
 def test_imports_inside_functions_are_few_and_have_a_reason() -> None:
-    check("late")
+    assert late() == set()
     existing = {f"{i.source} -> {i.target}" for i in imports() if i.kind == "function"}
     assert set(LATE) <= existing, f"no longer there: {set(LATE) - existing}"
     assert len(LATE) <= MAX_LATE_IMPORTS
@@ -343,7 +147,7 @@ def test_imports_inside_functions_are_few_and_have_a_reason() -> None:
 
 
 def test_nothing_of_ours_is_imported_for_types_only() -> None:
-    check("typing")
+    assert for_types_only() == set()
 
 
 def test_our_own_modules_are_imported_by_relative_names() -> None:
@@ -352,24 +156,24 @@ def test_our_own_modules_are_imported_by_relative_names() -> None:
 
 
 def test_a_folder_holds_few_files() -> None:
-    check("folder")
+    assert long_folders() == set()
 
 
 def test_no_two_modules_have_one_name() -> None:
-    check("stem")
+    assert shared_stems() == set()
     assert not {path.stem for path in modules().values()} & {"utils", "util", "helpers", "common", "misc"}
 
 
 def test_no_two_public_classes_have_one_name() -> None:
-    check("class")
+    assert shared_classes() == set()
 
 
 def test_the_nearest_name_is_looked_for_in_one_file() -> None:
-    check("close")
+    assert close_matches() == set()
 
 
 def test_each_dependency_is_imported_in_its_home_only() -> None:
-    check("stranger")
+    assert strangers() == set()
 
 
 # Texts made for people that carry a value beside them (`Need`, `Remedy`).
@@ -427,7 +231,7 @@ def test_views_do_not_ask_a_run_by_name_what_it_has() -> None:
         and len(node.args) > 1
         and isinstance(node.args[1], ast.Constant)
     ]
-    assert len(calls) <= at_most("getattr", MAX_LITERAL_GETATTR_IN_VIEWS), "\n".join(calls)
+    assert len(calls) <= MAX_LITERAL_GETATTR_IN_VIEWS, "\n".join(calls)
 
 
 def test_few_values_have_no_type() -> None:
@@ -437,7 +241,7 @@ def test_few_values_have_no_type() -> None:
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Name) and node.id == "Any"
     ]
-    assert len(uses) <= at_most("any", MAX_ANY), f"{len(uses)} uses of Any"
+    assert len(uses) <= MAX_ANY, f"{len(uses)} uses of Any"
 
 
 def test_tests_use_few_private_names() -> None:
@@ -446,7 +250,7 @@ def test_tests_use_few_private_names() -> None:
         for path in sorted((ROOT / "tests").rglob("*.py"))
         for line, name in private_reach_ins(path)
     ]
-    assert len(uses) <= at_most("private", MAX_PRIVATE_REACH_INS), f"{len(uses)}\n" + "\n".join(uses)
+    assert len(uses) <= MAX_PRIVATE_REACH_INS, f"{len(uses)}\n" + "\n".join(uses)
 
 
 NOT_FOR_A_RUN = (
@@ -457,14 +261,6 @@ NOT_FOR_A_RUN = (
     "wasilab.trace.trace", "wasilab.trace.columns", "wasilab.trace.answers", "wasilab.trace.strace",
 )  # fmt: skip
 """What a run of a .wasm does not import, if nothing is to be shown of it."""
-
-# Counts that are above their limit today. They are lowered as the rooms are mended, then the table goes.
-TODAY: dict[str, int] = {"getattr": 43, "any": 609, "private": 110}
-
-
-def at_most(what: str, limit: int) -> int:
-    return max(limit, TODAY.get(what, 0))
-
 
 def test_the_top_of_the_repository_holds_only_what_was_chosen() -> None:
     top = subprocess.run(
@@ -530,25 +326,3 @@ def home_of(node: ast.ImportFrom, name: str, package: Path) -> str:
     module = f"{node.module}.{name}" if node.module else name
     file = package.parent.joinpath(*module.split(".")).with_suffix(".py")
     return module if file.exists() else str(node.module)
-
-
-def main(words: Iterable[str]) -> int:
-    """Print what breaks the rules; with `--forget` delete the debt that is paid, with `--accept` write all of it."""
-    words = list(words)
-    debt = allowed()
-    now = {rule: find() for rule, find in RULES.items()}
-    for rule, offenders in now.items():
-        for entry in sorted(offenders - debt[rule]):
-            print(f"new: {rule} {entry}")
-        for entry in sorted(debt[rule] - offenders):
-            print(f"mended: {rule} {entry}")
-    if "--forget" in words or "--accept" in words:
-        kept = {rule: now[rule] if "--accept" in words else now[rule] & debt[rule] for rule in RULES}
-        lines = [f"{rule} {entry}" for rule, entries in kept.items() for entry in sorted(entries)]
-        DEBT_FILE.write_text("\n".join(lines) + "\n")
-    print(", ".join(f"{rule}: {len(entries)}" for rule, entries in now.items()))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -11,7 +11,7 @@ import pytest
 
 from wasilab.cli import main
 
-from . import test_architecture as architecture
+from .test_architecture import ORDER
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "wasilab" / "ARCHITECTURE.md").read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def test_every_place_for_something_new_exists() -> None:
 
 def test_the_rooms_are_told_in_the_order_that_is_enforced() -> None:
     told = [re.sub(r"[`/]|\.py", "", cells[0]) for cells in table(DOCUMENT, "Rooms and their order")]
-    enforced = [room for room in architecture.ORDER if room in told]
+    enforced = [room for room in ORDER if room in told]
     assert told == enforced
     assert {room for room in ROOMS if list((ROOT / "wasilab" / room).glob("*.py"))} <= set(told)
 

@@ -15,17 +15,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
 
 
-def attach(package: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+def attach(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
     """The `__getattr__` (PEP 562) of the package called `package`.
 
     `names` maps each name to what it stands for below the package: "display" is the module `display`, and
     "trace:Trace" is `Trace` in the module `trace`.
     """
 
-    def load(name: str) -> Any:
+    def load(name: str) -> object:
         if name not in names:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home, _, attribute = names[name].partition(":")

@@ -35,12 +35,12 @@ def longest(a: list[int], b: list[int]) -> int:
     st.sampled_from([3, 2048]),
 )  # fmt: skip
 def test_the_alignment_is_a_longest_common_subsequence(a: list[int], b: list[int], band: int, rows: int) -> None:
-    kept = aligning._BAND, aligning._ROWS
-    aligning._BAND, aligning._ROWS = band, rows
+    kept = aligning.BAND, aligning.ROWS
+    aligning.BAND, aligning.ROWS = band, rows
     try:
         i, j = align(np.array(a, "<i8"), np.array(b, "<i8"))
     finally:
-        aligning._BAND, aligning._ROWS = kept
+        aligning.BAND, aligning.ROWS = kept
     assert [a[k] for k in i] == [b[k] for k in j]
     assert (np.diff(i) > 0).all()
     assert (np.diff(j) > 0).all()

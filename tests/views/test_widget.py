@@ -46,6 +46,12 @@ class Talk:
         return content, buffers
 
 
+def synced(widget: TimelineWidget, name: str) -> str:
+    """A part of the widget's state as the browser gets it."""
+    value: str = widget.get_state(name)[name]
+    return value
+
+
 def test_every_question_is_answered(copy_run: Any) -> None:
     talk = Talk(copy_run)
     content, buffers = talk.ask("calls", first=0)
@@ -122,7 +128,7 @@ def test_grant_and_run_again_shows_the_new_run(copy_run: Any, many_run: Any) -> 
         return many_run(7)
 
     talk = Talk(copy_run, again=rerun)
-    assert talk.widget._head.count("grant and run again") == 1
+    assert synced(talk.widget, "_head").count("grant and run again") == 1
     assert "error" in talk.ask("grant", refusal=0)[0], "a folder has to be chosen first"
     assert "error" not in talk.ask("grant", refusal=1)[0]
     assert asked == [Remedy(NeedKind.WRITE, "/data", "data", "rw")]
@@ -143,7 +149,7 @@ def test_a_refused_program_runs_again_with_the_flag_that_the_refusal_names() -> 
     run = wasilab.run(wasilab.compile(WAT, "wat"), grants=wasilab.Grants(random=Random.nothing()))
     assert [refusal.remedy for refusal in refusals(run)] == [Remedy(NeedKind.RANDOM)]
     talk = Talk(run)
-    assert talk.widget._head.count("grant and run again") == 1
+    assert synced(talk.widget, "_head").count("grant and run again") == 1
     assert "error" not in talk.ask("grant", refusal=0)[0]
     again = talk.widget.run.wait()
     assert again is not run
@@ -186,7 +192,7 @@ def test_a_remedy_that_a_person_has_to_complete_has_no_button() -> None:
 
 
 def test_without_a_way_to_run_again_there_is_no_button(copy_run: Any) -> None:
-    assert "<button" not in Talk(copy_run).widget._head
+    assert "<button" not in synced(Talk(copy_run).widget, "_head")
 
 
 def test_the_same_run_has_one_widget(copy_run: Any) -> None:
@@ -195,8 +201,8 @@ def test_the_same_run_has_one_widget(copy_run: Any) -> None:
 
 def test_what_is_put_as_html_is_escaped(evil_run: Any) -> None:
     widget = TimelineWidget(evil_run)
-    assert "<script" not in widget._head + widget._report
-    assert "&lt;script&gt;" in widget._head
+    assert "<script" not in synced(widget, "_head") + synced(widget, "_report")
+    assert "&lt;script&gt;" in synced(widget, "_head")
 
 
 class Unending(FakeRun):
@@ -273,7 +279,7 @@ def test_notes_written_while_it_runs_are_kept_at_its_end(new_book: Callable[[], 
     widget.feed.trace.store.notes.clear()
     going: Any = Unending(book)
     widget.show(going)
-    assert "running; its calls appear" in widget._head
+    assert "running; its calls appear" in synced(widget, "_head")
     widget.notes = {"0": "the first"}
     assert widget._live is not None
     widget._live.close()
@@ -328,12 +334,12 @@ def test_a_program_that_is_run_again_tells_one_story(monkeypatch: pytest.MonkeyP
     names: dict[str, Any] = {"_oh": {4: first}, "_4": first, "_": first, "mine": first}
     monkeypatch.setattr(widget_module, "shell", lambda: SimpleNamespace(user_ns=names, displayhook=hook))
     talk = Talk(first)
-    assert "class=attempt" not in talk.widget._head
+    assert "class=attempt" not in synced(talk.widget, "_head")
     assert "error" not in talk.ask("grant", refusal=0)[0]
     second = talk.widget.run
     second.wait()
-    until(lambda: "nothing was refused" in talk.widget._head and names["_"] is second)
-    head = talk.widget._head
+    until(lambda: "nothing was refused" in synced(talk.widget, "_head") and names["_"] is second)
+    head = synced(talk.widget, "_head")
     assert "Run 2</b>: granted in addition <code dir=ltr>--random real</code>" in head
     assert "wasilab run dice six" in head
     assert "back to run 1" in head
@@ -345,7 +351,7 @@ def test_a_program_that_is_run_again_tells_one_story(monkeypatch: pytest.MonkeyP
     assert "random_get" in compared
     assert "error" not in talk.ask("show", run=0)[0]
     assert talk.widget.run is first
-    assert "to run 2" in talk.widget._head
+    assert "to run 2" in synced(talk.widget, "_head")
     assert names["_"] is first
     for wrong in (-1, 2, 99):
         assert "error" in talk.ask("show", run=wrong)[0]

@@ -73,7 +73,7 @@ class PassThrough(Protocol):
         ...
 
 
-def perform(thing: Any, operation: str, *args: Any) -> Any:
+def perform(thing: object, operation: str, *args: object) -> Any:
     """Do it: `thing.operation(*args)`."""
     return getattr(thing, operation)(*args)
 
@@ -93,7 +93,7 @@ class _Interposed(Uncopyable):
         return f"{self._name}({self._thing!r})"
 
 
-def _through_the_gate(operation: str) -> Callable[..., Any]:
+def _through_the_gate(operation: str) -> Callable[..., object]:
     def method(self: _Interposed, *args: Any) -> Any:
         return self._gate(self._thing, operation, *args)
 

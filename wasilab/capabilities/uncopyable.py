@@ -6,7 +6,7 @@ something else in another process and is closed twice in this one.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import NoReturn
 
 
 class Uncopyable:
@@ -14,7 +14,7 @@ class Uncopyable:
 
     __slots__ = ()
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(f"{self!r} cannot be copied or pickled: {self._instead()}")
 
     def _instead(self) -> str:

@@ -39,7 +39,7 @@ def offer(module: Module) -> str:
     return f"name a function with --invoke: {shown}"
 
 
-class Exported(Mapping[str, Any]):
+class Exported(Mapping[str, object]):
     """The exports of an instance by name, as wasmtime objects, each made when it is asked for.
 
     wasmtime-py makes all of them at once, in time that grows with the square of their number: five minutes for
@@ -80,7 +80,7 @@ class Entries:
         self._module = module
         self._store = store
         self._raw = raw
-        self._known: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {}
+        self._known: dict[str, tuple[Callable[..., object], tuple[str, ...]]] = {}
 
     def __contains__(self, name: str) -> bool:
         return isinstance(self.exports.get(name), wasmtime.Func)
@@ -125,7 +125,7 @@ class Entries:
             raise InvokeError(f"{name}: func:{to}: {self._module.name} exports no function {to!r}")
         return FunctionReference(function._func)
 
-    def _look_up(self, name: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    def _look_up(self, name: str) -> tuple[Callable[..., object], tuple[str, ...]]:
         found = self._known[name] = self._find(name)
         return found
 
@@ -153,22 +153,22 @@ class Entries:
         return found or partial(function, self._store), type_.params
 
 
-def _check_count(name: str, wanted: Sequence[str], arguments: Sequence[Any]) -> None:
+def _check_count(name: str, wanted: Sequence[str], arguments: Sequence[object]) -> None:
     if len(wanted) != len(arguments):
         shown = ", ".join(wanted[:20]) + (", ..." if len(wanted) > 20 else "")
         raise InvokeError(f"{name} takes {len(wanted)} arguments ({shown}), not {len(arguments)}")
 
 
-def _read(name: str, kind: str, text: str) -> Any:
+def _read(name: str, kind: str, text: str) -> object:
     try:
         return parse_value(kind, text)
     except ValueError as error:
         raise InvokeError(f"{name}: {error}") from None
 
 
-def _converted(name: str, wanted: Sequence[str], arguments: Sequence[Any]) -> list[Any]:
+def _converted(name: str, wanted: Sequence[str], arguments: Sequence[object]) -> list[object]:
     _check_count(name, wanted, arguments)
-    converted: list[Any] = []
+    converted: list[object] = []
     for given, kind in zip(arguments, wanted, strict=True):
         if isinstance(given, str) and kind not in ("externref", "funcref"):
             converted.append(_read(name, kind, given))

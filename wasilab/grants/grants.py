@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 from .forms.flags import to_flags
 from .forms.json import from_value, to_value
@@ -46,7 +46,7 @@ class Grants(GrantValue):
         """Write a policy file (TOML)."""
         save(self, path)
 
-    def to_value(self) -> dict[str, Any]:
+    def to_value(self) -> dict[str, object]:
         """The same grants as a dict of what JSON has, without loss (`forms/json.py`): folders in memory with their
         contents, folders of the host by path, device and inode. Raises `GrantError` for what it cannot hold."""
         return to_value(self)

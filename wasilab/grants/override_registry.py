@@ -19,10 +19,10 @@ from typing import Any, TypeVar
 from ..wasi.preview1.spec import SNAPSHOT1
 from .value import GrantError, nearest
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 _lock = threading.Lock()
-_registered: dict[str, Callable[..., Any]] = {}
+_registered: dict[str, Callable[..., object]] = {}
 
 
 def override(name: str) -> Callable[[F], F]:

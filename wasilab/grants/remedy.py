@@ -11,7 +11,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from .. import trace as tracing
 from ..capabilities.clocks import Clocks
@@ -61,7 +60,7 @@ class Given:
         return cls(folders, {guest: tuple(names) for guest, names in grants.withheld.items()}, grants.limits)
 
     @classmethod
-    def in_meta(cls, meta: Mapping[str, Any]) -> Given:
+    def in_meta(cls, meta: Mapping[str, object]) -> Given:
         """What a trace says of its run (`Trace.meta`). A file may hold anything: what does not fit is left out."""
         folders, withheld = meta.get("dirs"), meta.get("withheld")
         known = folders.items() if isinstance(folders, dict) else ()

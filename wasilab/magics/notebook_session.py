@@ -30,7 +30,7 @@ class NotebookSession:
     """The session's names, its last run, and the files of `%%wasi_file` cells."""
 
     kept: dict[str, Kept] = field(default_factory=dict)
-    last: Any = None
+    last: object = None
     files: dict[str, str] = field(default_factory=dict)
     cells: dict[str, int] = field(default_factory=dict)
     """The number of the cell that wrote each file; its text begins on that cell's second line."""
@@ -59,7 +59,7 @@ class NotebookSession:
             self.last = None
         return [run for run in runs if not any(run is kept.run for kept in self.kept.values())]
 
-    def run_named(self, name: str | None) -> Any:
+    def run_named(self, name: str | None) -> object:
         """The run under `name`, or the last one; None when there is none."""
         if name is None:
             return self.last

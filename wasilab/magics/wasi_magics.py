@@ -27,7 +27,7 @@ class WasiMagics(Magics):
 
     @no_var_expand
     @line_cell_magic
-    def wasi(self, line: str, cell: str | None = None) -> Any:
+    def wasi(self, line: str, cell: str | None = None) -> object:
         """Compile a cell to WebAssembly and run it under grants; or run a wasilab command.
 
         A cell:
@@ -106,7 +106,7 @@ keep_empty_cell.has_side_effects = True  # type: ignore[attr-defined]
 # IPython must not try it on a line that is being typed: with its empty line the cell would look complete.
 
 
-def _draw_for_pages_only(shell: Any) -> None:
+def _draw_for_pages_only(shell: object) -> None:
     """In a terminal, which shows text only, do not draw the picture of a run."""
     formatter = getattr(shell, "display_formatter", None)
     if formatter is not None and list(formatter.active_types) == ["text/plain"]:
@@ -117,7 +117,7 @@ def _text_only(run: Any, include: Any = None, exclude: Any = None) -> dict[str, 
     return {"text/plain": cells.deferred.report_text(run, output=not run.streamed)}
 
 
-def _lazy_matcher(preload: Preload, session: NotebookSession) -> Any:
+def _lazy_matcher(preload: Preload, session: NotebookSession) -> object:
     """The completion matcher; what it needs is imported when Tab is first pressed on one of our lines."""
     found: list[Any] = []
 

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 import anywidget
 import ipywidgets as w
@@ -139,7 +138,7 @@ class Chooser(w.VBox):  # type: ignore[misc]
         if not self._quiet:
             act()
 
-    def _on_message(self, message: Any) -> None:
+    def _on_message(self, message: object) -> None:
         """What was done in the page. Whatever else may come is not for us."""
         if not isinstance(message, dict):
             return

@@ -96,7 +96,7 @@ class Panel(w.VBox):  # type: ignore[misc]
 
     # ---- what a notebook or a test asks of it
 
-    def controls(self, row: str) -> Any:
+    def controls(self, row: str) -> object:
         """The controls of a row, by its name: "argv", "clocks", "sockets", or the guest path of a folder."""
         return self._groups[row]
 
@@ -116,7 +116,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         """The last run, or the running one."""
         return self.model.run
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
+    def _repr_mimebundle_(self, **options: object) -> object:
         remember(shell(), self.release)
         bundle = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle

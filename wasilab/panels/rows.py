@@ -63,7 +63,7 @@ class Group(w.Box):  # type: ignore[misc]
     def on(self, widget: w.Widget, change: Callable[[Any], object]) -> None:
         """Call `change(value)` when the person changes `widget`."""
 
-        def on_change(event: dict[str, Any]) -> None:
+        def on_change(event: dict[str, object]) -> None:
             if not self.setting:
                 self.edit(lambda: change(event["new"]))
 

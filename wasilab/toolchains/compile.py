@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from . import cache
 from .base import Job, Toolchain
@@ -65,7 +64,7 @@ def cache_key(toolchain: Toolchain, tool: Tool, job: Job) -> str:
     return digest.hexdigest()
 
 
-def _stamp(path: str) -> list[Any]:
+def _stamp(path: str) -> list[object]:
     try:
         stat = os.stat(path)
     except OSError:

@@ -74,7 +74,7 @@ class Parser(argparse.ArgumentParser):
         return self
 
 
-def _after(values: Values, convert: Callable[[str], Any]) -> Callable[[str], Any]:
+def _after(values: Values, convert: Callable[[str], object]) -> Callable[[str], object]:
     def read(word: str) -> Any:
         return convert(values.text(word))
 

@@ -65,7 +65,7 @@ def absent_number(
 def absent_function(
     failed_calls: FailedCalls, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool, why: str,
     unknown: UnknownImports | None = None,
-) -> Callable[..., Any]:
+) -> Callable[..., object]:
     """The function for `module.name` of type `wanted`, as `consequence` says; `why` is told of each call."""
     wasi = module in MODULES
     number = absent_number(failed_calls, module, name, call, wanted)

@@ -327,11 +327,11 @@ def _served(call: Call | None, wanted: FuncType) -> bool:
     return call is not None and wanted == FuncType(call.signature, ("i32",) if call.returns else ())
 
 
-def _no_stack(caller: Any) -> int:
+def _no_stack(caller: object) -> int:
     return 0
 
 
-def _same(caller: Any) -> Any:
+def _same(caller: object) -> object:
     return caller
 
 

@@ -35,7 +35,7 @@ if sys.byteorder != "little":
 class _Region(ctypes.c_char * (1 << 32)):  # type: ignore[misc]  # mypy: a computed base class
     """Up to 4 GiB at an address. Views of it keep `owner`, the store, alive, so none can dangle after a run."""
 
-    owner: Any
+    owner: object
 
 
 _NOTHING = memoryview(b""), memoryview(b"").cast("I"), memoryview(b"").cast("Q")
@@ -67,7 +67,7 @@ class GuestMemory:
         if self.copy is not None:
             self.copy.size = 0
 
-    def look(self, caller: Any) -> None:
+    def look(self, caller: object) -> None:
         """Cover the memory as it is now, if the caller has one that can be used."""
         if self._memory is None:
             with contextlib.suppress(Trap):
@@ -163,7 +163,7 @@ class GuestMemory:
             )
         return self.view[pointer : pointer + count * size].tobytes()
 
-    def put_strings(self, caller: Any, array: int, buffer: int, strings: Sequence[bytes], call: str) -> bytes:
+    def put_strings(self, caller: object, array: int, buffer: int, strings: Sequence[bytes], call: str) -> bytes:
         """Lay out NUL-terminated `strings` at `buffer` and pointers to them at `array`; return the block."""
         block = b"".join([string + b"\0" for string in strings])
         self.check(caller, array, 4 * len(strings), 4, call, "pointer array")

@@ -44,7 +44,7 @@ class Override:
         self._function = function
         self._host = host
 
-    def prepare(self, call: Call, semantic: Callable[..., Any]) -> Override:
+    def prepare(self, call: Call, semantic: Callable[..., object]) -> Override:
         """Bind to the call that it stands for (either snapshot's: they share semantics); return self."""
         self._call = call
         self._semantic = semantic
@@ -53,7 +53,7 @@ class Override:
     def __call__(self, host: Any, *arguments: Any) -> Any:
         self.flags = int(Flag.OVERRIDE | Flag.INJECTED)
 
-        def original(*given: Any) -> Any:
+        def original(*given: object) -> object:
             self.flags = int(Flag.OVERRIDE)
             return self._semantic(host, *given)
 

@@ -140,7 +140,7 @@ class StackTaker:
             return trap.frames[1:MAX_FRAMES]
         return []
 
-    def _intern(self, frames: Sequence[Any]) -> int:
+    def _intern(self, frames: Sequence[object]) -> int:
         if not frames or self._recorder is None:
             return 0
         return self._recorder.intern_stack([(function_name(f, self._module), offset_of(f)) for f in frames])

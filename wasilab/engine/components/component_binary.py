@@ -431,7 +431,7 @@ class _Parser:
             if self.byte() != 0x7F:
                 raise WasmFormatError("a resource is represented by something else than an i32")
             return TypeDefinition("resource", self.optional(self.u32))
-        readers: dict[int, tuple[str, Callable[[], Any]]] = {
+        readers: dict[int, tuple[str, Callable[[], object]]] = {
             0x72: ("record", lambda: tuple(self.vector(self._field))),
             0x71: ("variant", lambda: tuple(self.vector(self._case))),
             0x70: ("list", lambda: (self.value_type(), None)),

@@ -179,7 +179,7 @@ class HostImports:
         if cause is None:
             raise error
         if declared.function.errors is None:
-            raise Refusal(declared.function, cause)
+            raise CannotFail(declared.function, cause)
         return ResultError(declared.function.errors(cause), cause)
 
     # ---- functions that cannot wait
@@ -213,7 +213,7 @@ class HostImports:
         return signature.params, signature.results, context.function("call", emitter, header, names)
 
 
-class Refusal(Trap):
+class CannotFail(Trap):
     """A call that failed where its type has no place for an error: the guest ends, with the reason."""
 
     def __init__(self, function: WasiFunction, cause: WasiError) -> None:

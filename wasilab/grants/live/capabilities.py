@@ -48,7 +48,7 @@ class RunCapabilities:
         stream: Callable[[str, File], File] = lambda name, thing: thing,
         clock: Callable[[str, Clock], Clock] = lambda name, thing: thing,
         random: Callable[[str, RandomSource], RandomSource] = lambda name, thing: thing,
-        socket: Callable[[str, Any], Any] = lambda name, thing: thing,
+        socket: Callable[[str, object], object] = lambda name, thing: thing,
         strings: Callable[[str, Strings], Strings] = lambda name, thing: thing,
     ) -> RunCapabilities:
         """The same with everything that is held replaced by what the function of its kind makes of (name, thing)."""

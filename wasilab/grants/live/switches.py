@@ -76,9 +76,9 @@ class LiveGrants:
         self._switches = {name: GrantSwitch(name) for name in (*names, *sorted(self._absent))}
         self._listeners: list[Listener] = []
         self._watchers: list[Callable[[], object]] = []
-        self._replaced: dict[str, Any] = {}
+        self._replaced: dict[str, object] = {}
         """What stands behind a name in place of what the run began with."""
-        self._stdin: Any = held.stdin
+        self._stdin: object = held.stdin
         self._dirs = tuple(held.preopens)
         self.held = held.mapped(self._gated, self._gated, self._gated, self._gated, self._gated, self._gated)
 
@@ -86,7 +86,7 @@ class LiveGrants:
         """`thing` behind the switch of `name` that is in force; what it opens, behind a membrane with that switch."""
         switches, replaced = self._switches, self._replaced
 
-        def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+        def gate(inner: object, operation: str, /, *args: object) -> object:
             switch = switches[name]
             if switch.restricted and operation != "close":
                 switch.check(operation, args)

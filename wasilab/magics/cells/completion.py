@@ -192,12 +192,12 @@ def paths_of(run: Any) -> list[str]:
 
 def matcher(
     names: Callable[[], Iterable[str]], languages: Callable[[], Iterable[str]], paths: Callable[[], list[str]]
-) -> Any:
+) -> object:
     """An IPython completion matcher over the names, languages and guest paths that the functions give at the time."""
     from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
     @context_matcher()  # type: ignore[untyped-decorator]
-    def wasi_matcher(context: CompletionContext) -> dict[str, Any]:
+    def wasi_matcher(context: CompletionContext) -> dict[str, object]:
         text = context.text_until_cursor
         if context.cursor_line != 0 and text.lstrip().startswith("%%"):
             return {"completions": []}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ... import views
 from ...runs import compiler, runner
 from ...toolchains.registry import toolchain_for
@@ -15,7 +13,7 @@ from .completion import language_names, matcher, paths_of
 __all__ = ["matcher_for", "report_text", "run_cell", "run_line", "warm_up"]
 
 
-def matcher_for(session: NotebookSession) -> Any:
+def matcher_for(session: NotebookSession) -> object:
     """The completion matcher over the names and the last run of `session`."""
     return matcher(lambda: list(session.kept), language_names, lambda: paths_of(session.last))
 

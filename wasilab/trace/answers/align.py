@@ -33,8 +33,8 @@ CELLS = 1 << 30
 """Cells of the widest band: some 0.2 s."""
 SLACK = 1 << 16
 """A stretch whose lengths differ by more than this is cut into several of the same proportion."""
-_BAND = 1 << 9
-_ROWS = 1 << 11
+BAND = 1 << 9
+ROWS = 1 << 11
 """Rows whose bits are kept at a time to walk back."""
 _SPARSE = 12
 """Masks of fewer bits are set bit by bit, which is quicker."""
@@ -105,11 +105,11 @@ def _banded(a: Array, b: Array) -> tuple[Array, Array]:
         ib, ia = _banded(b, a)
         return ia, ib
     n, m = len(a), len(b)
-    t = _BAND
+    t = BAND
     while True:
         band = _Band(a, b, t)
         needed = m - band.length()  # no better alignment lies outside this band
-        if t >= min(needed, m) or m * (n - m + 8 * t + _ROWS) > CELLS:
+        if t >= min(needed, m) or m * (n - m + 8 * t + ROWS) > CELLS:
             return band.aligned()
         t = min(4 * t, needed)
 
@@ -126,8 +126,8 @@ class _Band:
         self.a, self.b = a, b
         self.blocks: list[Block] = []
         slack = len(a) - len(b)
-        for row in range(0, len(b), _ROWS):
-            end = min(row + _ROWS, len(b))
+        for row in range(0, len(b), ROWS):
+            end = min(row + ROWS, len(b))
             self.blocks.append((row, end, max(row - t, 0), min(end + slack + t, len(a))))
         self.before: list[int] = []
         """The row of bits before each block."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -106,7 +105,7 @@ class Fds:
     def __getitem__(self, index: int) -> FdLife:
         return self.rows[index]
 
-    def to_dicts(self) -> list[dict[str, Any]]:
+    def to_dicts(self) -> list[dict[str, object]]:
         """The rows as dictionaries."""
         return [asdict(row) | {"leaked": row.leaked} for row in self.rows]
 

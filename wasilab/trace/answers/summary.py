@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -120,7 +119,7 @@ class Summary:
                 return row
         raise KeyError(f"no call {call!r} in this trace; it has {', '.join(sorted(row.call for row in self.rows))}")
 
-    def to_dicts(self) -> list[dict[str, Any]]:
+    def to_dicts(self) -> list[dict[str, object]]:
         """The rows as dictionaries, times in ns."""
         return [asdict(row) for row in self.rows]
 

@@ -40,7 +40,7 @@ def write(trace: Calls, file: IO[bytes]) -> None:
     file.write(b"\n]}\n")
 
 
-def _meta(name: str, tid: int, value: str) -> dict[str, Any]:
+def _meta(name: str, tid: int, value: str) -> dict[str, object]:
     return {"ph": "M", "name": name, "pid": _PID, "tid": tid, "args": {"name": value}}
 
 
@@ -77,7 +77,7 @@ def _calls(trace: Calls) -> Any:
         yield out
 
 
-def _counter(name: str, time: int, value: int) -> dict[str, Any]:
+def _counter(name: str, time: int, value: int) -> dict[str, object]:
     return {"ph": "C", "name": name, "pid": _PID, "ts": time / 1000, "args": {name: value}}
 
 
@@ -87,7 +87,7 @@ def _lives(trace: Calls) -> list[dict[str, Any]]:
         return []
     tids = trace.column("tid")
     last = int(ends.max())
-    out: list[dict[str, Any]] = []
+    out: list[dict[str, object]] = []
     steps: list[tuple[int, int]] = []
     for life in trace.lives.values():
         opened, closed = _row(seqs, life.opened_seq), _row(seqs, life.closed_seq)

@@ -96,7 +96,7 @@ class _Interned:
     """Texts named by number: each is sent once, before it is first used (InternedData)."""
 
     def __init__(self) -> None:
-        self._ids: dict[tuple[int, Any], int] = {}
+        self._ids: dict[tuple[int, object], int] = {}
         self._new: list[bytes] = []
 
     def of(self, field: int, value: str) -> int:
@@ -125,11 +125,11 @@ class _Interned:
         return new
 
 
-def _argument(interned: _Interned, name: str, value: Any) -> bytes:
+def _argument(interned: _Interned, name: str, value: object) -> bytes:
     return block(4, number(1, interned.of(3, name)) + _value(value))  # TrackEvent.debug_annotations
 
 
-def _value(value: Any) -> bytes:
+def _value(value: object) -> bytes:
     if value is None:
         return text(6, "?")
     if isinstance(value, int):

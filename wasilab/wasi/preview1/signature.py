@@ -22,7 +22,7 @@ from .. import types as t
 from ..errnos import Errno
 from ..operations import Operation
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 NO_RIGHT = t.Rights(0)
 I32 = ("i32",)
@@ -216,7 +216,7 @@ _SYMBOLS = {code.symbol: code for code in Errno}
 
 
 @lru_cache(maxsize=128)
-def _documentation(function: Callable[..., Any]) -> _Documentation:
+def _documentation(function: Callable[..., object]) -> _Documentation:
     """The parts of a call's docstring; all empty where Python runs without docstrings (-OO)."""
     text = inspect.cleandoc(function.__doc__ or "")
     head, *sections = re.split(r"^(Memory|Errors|WASI|POSIX)[^\n:]*:", text, flags=re.MULTILINE)
