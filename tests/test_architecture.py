@@ -59,7 +59,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pyarrow": ("trace/extras.py", "trace/sql/duckdb_process.py"),
     "duckdb": ("trace/sql/duckdb_process.py",),
     "pandas": ("trace/extras.py",),
-    "platformdirs": ("toolchains",),
+    "platformdirs": ("toolchains", "capabilities/host/cache_folders.py"),
     "hatchling": ("engine/native/build.py",),
 }
 

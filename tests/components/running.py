@@ -14,6 +14,7 @@ from wasilab.capabilities.protocols import BaseFile, Buffers, FileType
 from wasilab.capabilities.random import Random
 from wasilab.capabilities.streams import BytesInput
 from wasilab.engine.compiling import engines
+from wasilab.engine.compiling.wasm_features import features
 from wasilab.engine.components.abi.python_values import from_abi, to_abi
 from wasilab.engine.components.component_binary import parse
 from wasilab.engine.components.component_session import ComponentSession
@@ -73,9 +74,10 @@ class Running:
 
 def compiled(data: bytes) -> None:
     """Validate a component and compile what is in it. Raises what is wrong with it."""
-    validate("test", data, hashlib.sha256(data).hexdigest())
+    request = engines.CompileRequest(features((), foreign=False))
+    validate("test", data, hashlib.sha256(data).hexdigest(), request)
     modules = [Module(core, "core") for core in dict.fromkeys(core_modules(parse(data)))]
-    engines.release(engines.acquire(modules, fuel=False))
+    engines.release(engines.acquire(modules, request))
 
 
 def number(kind: str, text: str) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.random import Random
 from wasilab.capabilities.streams import CallbackOutput
+from wasilab.engine.compiling.engine_options import EngineOptions
 from wasilab.engine.limits import Limits
 from wasilab.engine.outcome import Outcome
 from wasilab.engine.worker import Pump, execute
@@ -62,6 +63,7 @@ def run(
     invoke_args: tuple[Any, ...] = (),
     snaplen: int | None = 64,
     pump: Pump | None = None,
+    switches: Sequence[str] = (),
     **host: Any,
 ) -> Ran:
     """Run a module with stdout, stderr, real clocks and randomness, and whatever else the host is given."""
@@ -77,7 +79,7 @@ def run(
     recorder = Recorder(stacks=stacks, snaplen=snaplen)
     outcome = execute(
         module, made, recorder, limits, raw=raw, preload=preload, overrides=overrides, invoke=invoke,
-        invoke_args=invoke_args, pump=pump,
+        invoke_args=invoke_args, pump=pump, engine=EngineOptions(features=tuple(switches)),
     )  # fmt: skip
     trace = Trace.from_recorder(recorder)
     made.close()

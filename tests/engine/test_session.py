@@ -75,7 +75,7 @@ def test_the_frames_of_a_trap_are_innermost_first() -> None:
 
 def test_an_exception_of_the_guest_that_nobody_catches_is_a_trap() -> None:
     text = b'(module (tag $e) (func (export "_start") (throw $e)))'
-    outcome = run(load(text)).outcome
+    outcome = run(load(text), switches=["exceptions"]).outcome
     assert (outcome.kind, outcome.exit_code) == ("trap", 134)
     assert outcome.message == "the program threw an exception that nothing caught"
 

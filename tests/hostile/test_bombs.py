@@ -142,7 +142,7 @@ def test_a_collected_heap_counts_as_a_memory() -> None:
     keep = """(module {} (global $g (mut (ref null $l)) (ref.null $l)) (memory (export "memory") 1)
       (func (export "_start") (loop $l
         (global.set $g (struct.new $l {} (array.new_default $a (i32.const 1000000)))) (br $l))))"""
-    grants = wasilab.Grants(limits=Limits(memory=64 * MIB, seconds=20))
+    grants = wasilab.Grants(limits=Limits(memory=64 * MIB, seconds=20), features=["gc"])
     base = resident()
     run = wasilab.run(from_wat(keep.format(COLLECTED, "(global.get $g)")), (), grants)
     assert run.outcome.kind == "trap"
@@ -151,7 +151,7 @@ def test_a_collected_heap_counts_as_a_memory() -> None:
         "raise it with --max-memory"
     )
     assert resident() - base < 64 * MIB
-    grants = wasilab.Grants(limits=Limits(memory=64 * MIB, seconds=0.3))
+    grants = wasilab.Grants(limits=Limits(memory=64 * MIB, seconds=0.3), features=["gc"])
     assert wasilab.run(from_wat(keep.format(COLLECTED, "(ref.null $l)")), (), grants).outcome.kind == "limit"
     huge = f'(module {COLLECTED} (func (export "_start") (drop (array.new_default $a (i32.const 0x7fffffff)))))'
     assert "heap is full" in wasilab.run(from_wat(huge), (), grants).outcome.message
@@ -177,7 +177,8 @@ ENDLESS = {
 @pytest.mark.parametrize("kind", ENDLESS)
 @pytest.mark.parametrize("limits", [{"seconds": 0.3}, {"fuel": 200_000}], ids=["seconds", "fuel"])
 def test_endless_execution_without_a_loop_is_ended(kind: str, limits: dict[str, float]) -> None:
-    grants = wasilab.Grants(limits=Limits(memory=64 * MIB, trace=4 * MIB, **limits))  # type: ignore[arg-type]
+    bounds = Limits(memory=64 * MIB, trace=4 * MIB, **limits)  # type: ignore[arg-type]
+    grants = wasilab.Grants(limits=bounds, features=["exceptions"])  # type: ignore[arg-type]
     run = wasilab.run(from_wat(ENDLESS[kind].format('"_start"')), (), grants)
     assert run.outcome.kind in ("limit", "trap"), run.outcome
     if run.outcome.kind == "trap":

@@ -19,6 +19,7 @@ import wasmtime
 
 import wasilab
 from wasilab.engine.calls import raw as raw_way
+from wasilab.engine.compiling.engine_options import EngineOptions
 from wasilab.engine.instances import Live
 from wasilab.module.module import from_wat
 from wasilab.wasi.host import Host
@@ -38,6 +39,7 @@ VALUES = {
     "(ref null $none)": "(ref.func $nothing)",
 }
 """A type, and an expression of it."""
+FEATURES = ("gc", "exceptions")
 TYPES = "(type $none (func)) (type $pair (struct (field i32))) (func $nothing) (elem declare func $nothing)"
 
 
@@ -53,7 +55,7 @@ def functions(kind: str, name: str = "f") -> str:
 @pytest.mark.parametrize("kind", VALUES)
 def test_an_export_of_a_type_that_cannot_pass_is_one_sentence(kind: str, raw: bool) -> None:
     host = Host()
-    inst = Live.open(from_wat(functions(kind)), host, raw=raw)
+    inst = Live.open(from_wat(functions(kind)), host, raw=raw, engine=EngineOptions(features=FEATURES))
     for name, arguments in (("f", ()), ("takes", (1,)), ("takes", (None,)), ("takes", (b"\0" * 16,))):
         with pytest.raises(TypeError, match=f"{name} takes or returns .*cannot pass between Python and WebAssembly"):
             inst.call(name, *arguments)
@@ -65,7 +67,7 @@ def test_an_export_of_a_type_that_cannot_pass_is_one_sentence(kind: str, raw: bo
 @RAW
 @pytest.mark.parametrize("kind", VALUES)
 def test_invoking_one_is_an_error_of_the_run(kind: str, raw: bool) -> None:
-    run = wasilab.run(from_wat(functions(kind)), invoke="f", raw=raw)
+    run = wasilab.run(from_wat(functions(kind)), grants=wasilab.Grants(features=FEATURES), invoke="f", raw=raw)
     assert (run.outcome.kind, run.exit_code) == ("error", 1)
     assert "export a function of numbers (i32, i64, f32, f64) that calls it" in run.outcome.message
 
@@ -74,12 +76,13 @@ def test_invoking_one_is_an_error_of_the_run(kind: str, raw: bool) -> None:
 @pytest.mark.parametrize("name", ["_start", "_initialize"])
 def test_an_entry_point_of_vectors_does_not_end_the_process(name: str, raw: bool) -> None:
     module = from_wat(functions("v128", name))
-    assert "takes or returns v128" in wasilab.run(module, raw=raw).outcome.message
+    grants = wasilab.Grants(features=FEATURES)
+    assert "takes or returns v128" in wasilab.run(module, grants=grants, raw=raw).outcome.message
     user = from_wat(
         '(module (import "lib" "add" (func $a (param i32 i32) (result i32)))'
         ' (func (export "_start") (drop (call $a (i32.const 1) (i32.const 2)))))'
     )
-    run = wasilab.run(user, preload={"lib": module}, raw=raw)
+    run = wasilab.run(user, grants=grants, preload={"lib": module}, raw=raw)
     assert run.outcome.kind == ("error" if name == "_initialize" else "exit")
 
 
@@ -91,7 +94,7 @@ def test_such_an_import_of_wasi_is_enosys_either_way(kind: str, raw: bool) -> No
       (import "wasi_snapshot_preview1" "proc_exit" (func $x (param i32)))
       (func $nothing)
       (func (export "_start") (call $x (call $f {VALUES[kind]}))))"""
-    run = judged(text, raw=raw)
+    run = judged(text, wasilab.Grants(features=FEATURES), raw=raw)
     assert run.run.exit_code == 52
     assert run.errnos() == ["NOSYS", "-"]
 

@@ -136,15 +136,15 @@ class Limits:
     )
     """Names (files, folders, links) added to folders, less those removed; adding one more answers NOSPC."""
     compile_seconds: float | None = _limit(
-        60.0,
+        300.0,
         Bound("--max-compile-time", "seconds", "time to compile the module", none=True, fixed=_COMPILED, shown=False),
     )
-    """Seconds of processor time that translating the module to machine code may take; beyond it the run is an error."""
+    """Seconds of processor time that compiling the module to machine code may take; beyond it the run ends with 137."""
     compile_memory: int | None = _limit(
         2 * GIB,
         Bound("--max-compile-memory", "bytes", "memory to compile the module", none=True, fixed=_COMPILED, shown=False),
     )
-    """Bytes of memory that translating the module to machine code may take; beyond it the run is an error."""
+    """Bytes of memory that compiling the module to machine code may take; beyond it the run ends with 137."""
 
     def __post_init__(self) -> None:
         for name, bound in BOUNDS.items():

@@ -21,7 +21,9 @@ from .calls import raw as _raw
 from .calls.link import Link
 from .calls.stacks import located
 from .compiling import engines
+from .compiling.costs import CompileLimitReached
 from .compiling.engine_options import EngineOptions
+from .compiling.wasm_features import features
 from .entry import Entries, Exported, InvokeError, offer
 from .limits import BOUNDS, Limits
 from .native.binding import why_not
@@ -110,8 +112,11 @@ class Session:
     # ---- from bytes to an instance
 
     def compile(self) -> None:
-        """Compile, or take from the pool. Raises `WasmtimeCompileError`, `LinkError`."""
-        for module in (self.module, *self._preload.values()):
+        """Compile, or take from the pool.
+
+        Raises `WasmtimeCompileError`, `LinkError`, `CompileLimitReached`, and `Interrupted` for an end asked for.
+        """
+        for module in self._programs():
             if module.is_component:
                 raise LinkError(
                     f"{module.name} is a component (WASI 0.2), not a core module: compile it for wasm32-wasip1 instead"
@@ -121,16 +126,26 @@ class Session:
                     f"{module.name} has a memory that threads share, and there are no threads in WASI preview 1: "
                     "compile it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
                 )
-        self._compiled = engines.acquire(
-            [self.module, *self._preload.values()], fuel=self.limits.fuel is not None, options=self.options
-        )
+        self._compiled = engines.acquire(self._programs(), self.request())
         self.engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds
+
+    def request(self) -> engines.CompileRequest:
+        """How the modules are compiled."""
+        foreign = not all(_compiled_here(module) for module in self._programs())
+        limits = self.limits
+        return engines.CompileRequest(
+            features(self.options.features, foreign=foreign), self.options, limits.fuel is not None,
+            limits.compile_seconds, limits.compile_memory, lambda: self.stop_reason is not None,
+        )  # fmt: skip
+
+    def _programs(self) -> list[Module]:
+        return [self.module, *self._preload.values()]
 
     def open(self) -> None:
         """Instantiate the preloads in order, then the module. May run guest code (start functions, `_initialize`)."""
         assert self._compiled is not None, "compile() first"
-        modules = [self.module, *self._preload.values()]
+        modules = self._programs()
         self.store = wasmtime.Store(self.engine)
         self._set_limits(modules)
         if self._recorder is not None:
@@ -308,7 +323,7 @@ class Session:
             return Outcome("trap", EXIT_TRAP, str(cause), frames, **common)
         if isinstance(cause, HostBug):
             return Outcome("error", EXIT_ERROR, str(cause), frames, detail=cause.detail, **common)
-        if isinstance(error, LimitReached):
+        if isinstance(error, (LimitReached, CompileLimitReached)):
             return Outcome("limit", EXIT_LIMIT, str(error), **common)
         if isinstance(error, (engines.WasmtimeCompileError, LinkError, InvokeError)):
             return Outcome("error", EXIT_ERROR, str(error), **common)
@@ -348,7 +363,7 @@ class Session:
         frames = self.stop.frames
         if not frames and isinstance(error, wasmtime.Trap):
             frames = error.frames
-        return located(frames, [self.module, *self._preload.values()])
+        return located(frames, self._programs())
 
     def _memory_hint(self) -> str:
         memory = self._entries.exports.get("memory")
@@ -456,6 +471,11 @@ def _code(error: BaseException | None) -> str | None:
     except ValueError:
         return None
     return code.name if code is not None else None
+
+
+def _compiled_here(module: Module) -> bool:
+    """Whether a compiler made the module here. WebAssembly text can say whatever a binary can."""
+    return module.lang not in (None, "wat")
 
 
 def _imported_memories(module: Module) -> int:

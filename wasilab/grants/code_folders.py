@@ -15,9 +15,9 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 
+from ..capabilities.host.cache_folders import cache_folder, user_cache_folder
 from ..capabilities.host.hostdir import HostDir
 from ..capabilities.protocols import Directory
-from ..toolchains.cache import cache_folder, user_cache_folder
 from .value import GrantError, GrantValue
 
 _LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib", "scripts")

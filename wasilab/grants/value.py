@@ -19,6 +19,7 @@ from ..capabilities.host.hostdir import HostDir, copy_in_writable
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory, File
 from ..capabilities.random import Random
+from ..engine.compiling.wasm_features import FeatureError, features, read_feature
 from ..engine.limits import Limits
 from ..text.nearest import did_you_mean
 from ..wasi.preview1.spec import SNAPSHOT1
@@ -56,6 +57,7 @@ class GrantArguments(TypedDict, total=False):
     rights: Rights
     ask: bool
     writable_code: bool
+    features: tuple[str, ...]
     overrides: Mapping[str, Callable[..., Any]]
 
 
@@ -311,6 +313,21 @@ class GrantValue:
         ),
     )
     """Whether a guest may be let write where this Python or a compiler would run what it leaves (`code_folders.py`)."""
+    features: tuple[str, ...] = field(
+        default=(),
+        metadata=grant(
+            FieldShape.RULES,
+            "turn a WebAssembly feature on, such as gc, or off (simd=off); gc, exceptions and function-references are "
+            "off for modules that were not compiled here",
+            type=(list, tuple),
+            example="['gc']",
+            flag="--feature",
+            toml=("", "features"),
+            parse=read_feature,
+            fixed="a module is compiled before it starts",
+        ),
+    )
+    """WebAssembly features that are turned on or off: NAME or NAME=off (`engine/compiling/wasm_features.py`)."""
     overrides: Mapping[str, Callable[..., Any]] = field(
         default_factory=dict,
         metadata=grant(
@@ -484,7 +501,13 @@ def _rules(name: str, about: GrantField, value: Iterable[object]) -> tuple[str, 
             about.parse(rule)
         except ValueError as error:
             raise GrantError(f"{name}: {error}") from None
-    return tuple(str(rule) for rule in value)
+    found = tuple(str(rule) for rule in value)
+    if name == "features":
+        try:
+            features(found, foreign=True)
+        except FeatureError as error:
+            raise GrantError(f"{name}: {error}") from None
+    return found
 
 
 def _functions(name: str, about: GrantField, value: Mapping[str, object]) -> Mapping[str, object]:

@@ -112,6 +112,8 @@ class Module:
         """The index of the start function, which runs at instantiation; None if there is none."""
         self.code_offset: int | None = None
         """Byte offset of the code section's payload, from which DWARF counts addresses. None without code."""
+        self.code_size = 0
+        """Bytes of the code section's payload."""
         self._custom: list[tuple[str, int, int]] = []
         _check_head(self.bytes[:16], name)
         try:
@@ -294,7 +296,7 @@ class Module:
             elif section == 8:
                 self.start = body.u32()
             elif section == 10:
-                self.code_offset = begin
+                self.code_offset, self.code_size = begin, size
             elif section > 13:
                 raise WasmFormatError(f"section {section} at byte {begin} is not known")
         if function_payload is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from .. import grants as granting
@@ -118,7 +119,7 @@ class Instance:
                 prepared.recorder,
                 prepared.grants.limits,
                 preload=preload,
-                engine=engine,
+                engine=replace(engine, features=(*engine.features, *prepared.grants.features)),
                 overrides=prepared.overrides,
                 pump=lambda: prepared.pump,
                 native=native,

@@ -123,7 +123,7 @@ def start_run(
         invoke=options.invoke,
         invoke_args=args if invoked else (),
         preload=options.preload,
-        engine=options.engine,
+        engine=replace(options.engine, features=(*options.engine.features, *prepared.grants.features)),
         overrides=prepared.overrides,
         raw=options.raw,
         native=options.native,

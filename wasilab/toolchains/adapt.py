@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..capabilities.host.cache_folders import cache_folder
 from . import confinement
-from .cache import cache_folder, make_folder
+from .cache import make_folder
 from .diagnostics import ToolchainError
 from .languages.npm_packages import install_line, package_folders
 from .probe import Failure, Tool, executables, python_scripts, remembered

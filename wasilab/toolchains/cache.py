@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
+from ..capabilities.host.cache_folders import cache_folder, distrust
 from .diagnostics import CompileInterrupted, ToolchainError
 
 try:
@@ -34,15 +33,13 @@ DEFAULT_LIMIT = 512 * 1024 * 1024
 """Bytes of modules that are kept, unless WASILAB_CACHE_LIMIT (bytes) says otherwise."""
 
 
-def cache_folder() -> Path:
-    """Where wasilab keeps compiled modules and what it learnt of compilers: WASILAB_CACHE_DIR or the user's cache."""
-    own = os.environ.get("WASILAB_CACHE_DIR")
-    return Path(own) if own else user_cache_path("wasilab")
-
-
-def user_cache_folder(program: str) -> Path:
-    """Where another program, such as Wasmtime, keeps its cache for this user."""
-    return user_cache_path(program)
+def trusted_cache_folder() -> Path:
+    """`cache_folder`, refused with a `ToolchainError` where others could have written what lies in it."""
+    folder = cache_folder()
+    why = distrust(folder)
+    if why is not None:
+        raise ToolchainError(f"{why}; or set WASILAB_CACHE_DIR to a folder of your own")
+    return folder
 
 
 def cache_limit() -> int:
@@ -74,7 +71,7 @@ class CacheSize:
 
 
 def _entries_folder() -> Path:
-    return cache_folder() / "modules"
+    return trusted_cache_folder() / "modules"
 
 
 def _path(key: str) -> Path:
@@ -86,6 +83,7 @@ def make_folder(path: Path) -> Path:
     try:
         # `parents` would make the folders above with the common mode, so the top is made by itself.
         cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        trusted_cache_folder()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ToolchainError(
@@ -173,7 +171,7 @@ def size() -> CacheSize:
 def clear() -> CacheSize:
     """Forget every module and every probe of a compiler; return what was there. The compilers' own caches stay."""
     before = size()
-    for name in ("modules", "probes", "work"):
+    for name in ("modules", "probes", "work", "compiled"):
         shutil.rmtree(cache_folder() / name, ignore_errors=True)
     return before
 
@@ -211,7 +209,7 @@ def work_folder(key: str) -> Iterator[Path]:
 
     Only the holder of the key's lock may use it. It is gone at the end.
     """
-    folder = cache_folder() / "work" / key[:24]
+    folder = trusted_cache_folder() / "work" / key[:24]
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
     try:

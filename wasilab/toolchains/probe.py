@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .cache import cache_folder, write_atomic
+from .cache import trusted_cache_folder, write_atomic
 from .diagnostics import CompileInterrupted, ToolchainError
 
 FAILURE_LIFE = 60.0
@@ -76,7 +76,7 @@ def remembered(
     whose change makes the answer stale.
     """
     identity = f"2\n{purpose}\n{path}\n{fingerprint([path, *watch])}"
-    file = cache_folder() / "probes" / (hashlib.sha256(identity.encode()).hexdigest()[:32] + ".json")
+    file = trusted_cache_folder() / "probes" / (hashlib.sha256(identity.encode()).hexdigest()[:32] + ".json")
     if not refresh:
         known = _read(file)
         if known is not None:

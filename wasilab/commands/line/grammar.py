@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Sequence
 from typing import get_args
 
+from ...engine.compiling import advisories
 from ...text.nearest import did_you_mean
 from ...text.palette import ColorChoice
 from ...version import __version__
@@ -57,7 +58,8 @@ def parse(words: Sequence[str], kind: FrontendKind, values: Values | None = None
             return parse([words[1], "--help"], kind, values)
         raise HelpAsked(overview(kind))
     if words[0] in ("-V", "--version"):
-        raise HelpAsked(f"wasilab {__version__}\n")
+        against = advisories.warning(advisories.installed())
+        raise HelpAsked(f"wasilab {__version__}\n" + (f"{against}\n" if against else ""))
     command = find_command(words[0], kind)
     if command is None:
         raise UsageProblem(_no_such_command(values.shown(words[0]), kind), command=program_name(kind))

@@ -7,6 +7,7 @@ import json
 import platform
 from typing import Any
 
+from ...engine.compiling import advisories, engines
 from ...engine.session import why_not_native
 from ...text.numbers import counted, size
 from ...toolchains import cache as store
@@ -73,8 +74,19 @@ def machine() -> dict[str, Any]:
         "components": _components(adaptation(refresh=True)),
         "confinement": confinement(),
         "native": {"used": not why_not_native(), "why_not": why_not_native()},
+        "security": security(),
         "cache": _cache_facts(),
     }
+
+
+def security() -> list[str]:
+    """What is known against Wasmtime, and against its cache, in sentences."""
+    version = advisories.installed()
+    known = advisories.warning(version).splitlines()
+    if not known:
+        known = [f"wasmtime {version}: no hole is known here (advisories up to {advisories.CHECKED})"]
+    trouble = engines.cache_trouble()
+    return [*known, *([f"Wasmtime's cache is not used: {trouble}"] if trouble else [])]
 
 
 def _version(name: str) -> str | None:
@@ -147,6 +159,7 @@ def describe(facts: dict[str, Any]) -> str:
     lines += [f"  {'':16}not usable: {one['path']}: {_first_line(one['why'])}" for one in made["failed"]]
     if made["install"]:
         lines.append(f"  {'':16}install with: {made['install']}")
+    lines += ["", "security", *(f"  {line}" for line in facts["security"])]
     lines += ["", native_words(facts["native"]["why_not"]), "", "optional parts"]
     for name, part in facts["optional"].items():
         state = part["version"] or "missing; install with: " + part["install"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from . import wasm_features
+
 Optimize = Literal["none", "speed", "size"]
 UnknownImports = Literal["trap", "default", "error"]
 Profile = Literal["guest", "perfmap", "jitdump"]
@@ -51,7 +53,14 @@ class EngineOptions:
     """"guest": samples of the guest's stack, for Firefox Profiler (`Outcome.profile`); "perfmap" and "jitdump": files
     by which Linux's `perf` names compiled functions (/tmp/perf-PID.map, ./jit-PID.dump)."""
 
+    features: tuple[str, ...] = ()
+    """WebAssembly features that are turned on or off: NAME or NAME=off (`wasm_features.py`)."""
+
     def __post_init__(self) -> None:
+        try:
+            wasm_features.features(self.features, foreign=True)
+        except wasm_features.FeatureError as error:
+            raise EngineOptionError(str(error)) from None
         for name, values in (("optimize", Optimize), ("unknown_imports", UnknownImports), ("profile", Profile)):
             value = getattr(self, name)
             if value not in get_args(values) and not (value is None and name != "optimize"):

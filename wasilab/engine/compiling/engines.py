@@ -3,6 +3,9 @@
 Epochs, by which a run is interrupted, count per engine, so two runs at once never share one. A run that is over gives
 its engine and compiled module back, and the next run of the same bytes starts without compiling. Wasmtime's own disk
 cache does the same across processes. The pool is bounded; what falls out is compiled (or read from the disk) again.
+
+A module whose sizes do not bound what compiling it takes (`small.py`), and of which that is not known from before
+(`costs.py`), is compiled in a process of its own within limits (`bounded.py`).
 """
 
 from __future__ import annotations
@@ -10,24 +13,27 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import wasmtime
 
+from ...capabilities.host.cache_folders import distrust, user_cache_folder
 from ...module.module import Module
+from .. import compiling
+from . import costs
 from .engine_options import EngineOptions
+from .small import MEMORY, SECONDS, is_small
+from .wasm_features import FEATURES, Features, missing_feature
 
 POOL_BYTES = 96 << 20
 """Wasm bytes whose compiled code is kept for the next run."""
 POOL_MODULES = 16
 
-_PROPOSALS = (
-    "wasm_exceptions", "wasm_tail_call", "wasm_simd", "wasm_relaxed_simd", "wasm_bulk_memory", "wasm_multi_value",
-    "wasm_multi_memory", "wasm_memory64", "wasm_reference_types", "wasm_function_references", "wasm_gc",
-)  # fmt: skip
-"""Proposals that are switched on where this Wasmtime has them: a program that needs one should just run."""
+Settings = tuple[tuple[str, int], ...]
+"""Wasmtime's configuration, as the names of its settings in the C API and their values."""
 
 
 @dataclass(slots=True)
@@ -49,53 +55,77 @@ class WasmtimeCompileError(Exception):
     """Wasmtime rejects the module; the message is Wasmtime's, first line in words."""
 
 
+_bindings = getattr(wasmtime, "_bindings", None)
 _lock = threading.Lock()
 _idle: OrderedDict[tuple[Any, ...], list[CompiledModules]] = OrderedDict()
 
 
-def new_engine(*, fuel: bool, options: EngineOptions | None = None) -> Any:
-    """An engine with interruption by epoch, every proposal that is stable enough, and memories that never move."""
-    options = options or EngineOptions()
-    config = wasmtime.Config()
-    config.epoch_interruption = True
-    for name, value in options.settings:
-        setattr(config, name, _named(name, value))
+def settings(chosen: Features, *, fuel: bool, further: Settings = ()) -> Settings:
+    """The configuration of every engine that runs a guest: interruption by epoch, and the chosen features."""
+    found = [("epoch_interruption", 1), *further]
     if fuel:
-        config.consume_fuel = True
-    for name in _PROPOSALS:
-        if hasattr(wasmtime.Config, name):
-            setattr(config, name, True)
-    _never_move(config)
-    if options.cache:
+        found.append(("consume_fuel", 1))
+    if not dict(chosen)["reference-types"]:
+        found.append(("wasm_component_model_async", 0))  # it needs them, and Wasmtime ends the process without
+    # A feature that this Wasmtime does not know it does not have.
+    found += [(FEATURES[n].setting, int(on)) for n, on in chosen if hasattr(wasmtime.Config, FEATURES[n].setting)]
+    if NEVER_MOVES:
+        found.append(("memory_may_move", 0))
+    return tuple(found)
+
+
+def new_engine(chosen: Settings, *, disk_cache: bool = True) -> Any:
+    """An engine with these settings, and with Wasmtime's cache where that can be trusted."""
+    config = wasmtime.Config()
+    configure(config, chosen)
+    if disk_cache and cache_trouble() is None:
         with suppress(wasmtime.WasmtimeError):  # no writable home, say: compiling each time is slower, nothing else
             config.cache = True
     return wasmtime.Engine(config)
 
 
-def _named(name: str, value: int) -> int | bool | str:
-    """A setting's value as `wasmtime.Config` takes it."""
-    if name == "cranelift_opt_level":
-        return ("none", "speed", "speed_and_size")[value]
-    if name == "profiler":
-        return {1: "jitdump", 3: "perfmap"}[value]
-    return value if name == "max_wasm_stack" else bool(value)
+def configure(config: Any, chosen: Settings) -> None:
+    """Give a `wasmtime.Config` these settings. Some are in the C API and not in wasmtime-py."""
+    for name, value in chosen:
+        setter = getattr(_bindings, f"wasmtime_config_{name}_set", None)
+        if setter is not None:
+            setter(config.ptr(), value)
+        elif hasattr(wasmtime.Config, name):
+            setattr(config, name, bool(value))
 
 
-_may_move_set = getattr(getattr(wasmtime, "_bindings", None), "wasmtime_config_memory_may_move_set", None)
-NEVER_MOVES = _may_move_set is not None
+def cache_trouble() -> str | None:
+    """Why Wasmtime's cache of machine code is not used, as a sentence; None where it is."""
+    return distrust(user_cache_folder("wasmtime"))
+
+
+NEVER_MOVES = hasattr(_bindings, "wasmtime_config_memory_may_move_set")
 """Whether Wasmtime is told to leave a growing memory where it is; else nobody may remember its place."""
 
 
-def _never_move(config: Any) -> None:
-    """Ask for memories that grow in place. It is the default for 32-bit ones; here it is said, where it can be."""
-    if _may_move_set is not None:
-        _may_move_set(config.ptr(), False)
+@dataclass(frozen=True, slots=True)
+class CompileRequest:
+    """How modules are to be compiled."""
+
+    features: Features
+    options: EngineOptions = EngineOptions()  # noqa: RUF009  it is immutable
+    fuel: bool = False
+    """Whether instructions are counted."""
+    seconds: float | None = None
+    """Seconds of processor time that compiling may take; None: without bound."""
+    memory: int | None = None
+    """Bytes of memory that it may take; None: without bound."""
+    cancelled: Callable[[], bool] = lambda: False
+    """Asked while a process of its own compiles; true ends it."""
 
 
-def acquire(modules: list[Module], *, fuel: bool, options: EngineOptions | None = None) -> CompiledModules:
-    """Engine and compiled modules for one run. Raises `WasmtimeCompileError`. May take minutes for a large module."""
-    options = options or EngineOptions()
-    key = (fuel, options.settings, options.cache, *(module.sha256 for module in modules))
+def acquire(modules: list[Module], request: CompileRequest) -> CompiledModules:
+    """Engine and compiled modules for one run. May take minutes for a large module.
+
+    Raises `WasmtimeCompileError`, `CompileLimitReached`, and `Interrupted` when it was cancelled.
+    """
+    options = request.options
+    key = (request.fuel, request.features, options.settings, options.cache, *(module.sha256 for module in modules))
     with _lock:
         idle = _idle.get(key)
         if idle:
@@ -105,15 +135,70 @@ def acquire(modules: list[Module], *, fuel: bool, options: EngineOptions | None 
             found.seconds = 0.0
             return found
     start = time.perf_counter()
-    engine = new_engine(fuel=fuel, options=options)
+    chosen = settings(request.features, fuel=request.fuel, further=options.settings)
+    engine = new_engine(chosen, disk_cache=options.cache)
     compiled = []
+    left = request.seconds
     for module in modules:
-        try:
-            compiled.append(wasmtime.Module(engine, module.bytes))
-        except wasmtime.WasmtimeError as error:
-            raise WasmtimeCompileError(f"{module.name} is not valid WebAssembly: {sentence(error)}") from None
+        if _compiles_here(module, request):
+            compiled.append(_compiled_here(engine, module, request.features))
+            continue
+        code, seconds = _compiled_apart(engine, chosen, module, request, left)
+        compiled.append(code)
+        left = None if left is None else max(0.001, left - seconds)
     size = sum(len(module.bytes) for module in modules)
     return CompiledModules(key, engine, compiled, time.perf_counter() - start, size, keep=options.cache)
+
+
+def _compiles_here(module: Module, request: CompileRequest) -> bool:
+    """Whether compiling the module in this process is known to stay within the limits."""
+    unbounded = request.seconds is None and request.memory is None
+    return unbounded or (_within(request, SECONDS, MEMORY) and is_small(module))
+
+
+def _within(request: CompileRequest, seconds: float, memory: int) -> bool:
+    return (request.seconds is None or seconds <= request.seconds) and (
+        request.memory is None or memory <= request.memory
+    )
+
+
+def _compiled_here(engine: Any, module: Module, has: Features) -> Any:
+    try:
+        return wasmtime.Module(engine, module.bytes)
+    except wasmtime.WasmtimeError as error:
+        raise rejected(module.name, str(error), has) from None
+
+
+def _compiled_apart(
+    engine: Any, chosen: Settings, module: Module, request: CompileRequest, left: float | None
+) -> tuple[Any, float]:
+    """The module, and the seconds of processor time that it took: 0 where it is known to take little."""
+    identity = costs.identity(module.sha256, chosen)
+    known = costs.known_cost(identity) if request.options.cache else None
+    if (known is not None and _within(request, *known)) or not compiling.bounded.available():
+        return _compiled_here(engine, module, request.features), 0.0
+    bounds = compiling.bounded.CompileBounds(left, request.memory)
+    cache = (("cache", 1),) if request.options.cache and cache_trouble() is None else ()
+    try:
+        code, cost = compiling.bounded.compiled(
+            module.name, module.bytes, (*chosen, *cache), bounds, request.cancelled
+        )
+    except compiling.bounded.InvalidModule as error:
+        raise rejected(module.name, str(error), request.features) from None
+    costs.remember(identity, cost)
+    return wasmtime.Module.deserialize(engine, code), cost.seconds
+
+
+def rejected(name: str, said: str, has: Features, what: str = "valid WebAssembly") -> WasmtimeCompileError:
+    """The error for what Wasmtime says of a module; it names the feature that would help, where there is one."""
+    missing = missing_feature(said, has)
+    if missing is not None:
+        why = "" if missing.foreign else ", which is off for modules that were not compiled here"
+        return WasmtimeCompileError(
+            f"{name} needs the WebAssembly feature {missing.name} ({missing.words}){why}; "
+            f"turn it on with --feature {missing.name}"
+        )
+    return WasmtimeCompileError(f"{name} is not {what}: {sentence(said)}")
 
 
 def release(compiled: CompiledModules) -> None:
@@ -139,7 +224,7 @@ def clear() -> None:
         _idle.clear()
 
 
-def sentence(error: Exception) -> str:
+def sentence(error: Exception | str) -> str:
     """Wasmtime's chain of causes on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and line.strip() != "Caused by:"]
     return ": ".join(line.split(": ", 1)[-1] if line[:1].isdigit() else line for line in lines)[:600]

@@ -48,13 +48,14 @@ class ComponentSession(Session):
     def compile(self) -> None:
         """Validate, and compile its core modules, or take them from the pool.
 
-        Raises `WasmtimeCompileError`, `LinkError`.
+        Raises `WasmtimeCompileError`, `LinkError`, `CompileLimitReached`.
         """
         module = self.module
         if self._preload:
             raise LinkError(f"{module.name} is a component: --preload gives modules to core modules only")
         start = time.perf_counter()
-        validate(module.name, module.bytes, module.sha256)
+        request = self.request()
+        validate(module.name, module.bytes, module.sha256, request)
         try:
             self._component = b.parse(module.bytes)
         except WasmFormatError as error:
@@ -63,7 +64,7 @@ class ComponentSession(Session):
         self._core = []
         for data in dict.fromkeys(core_modules(self._component)):
             self._core.append(Module(data, f"{module.name}, core module {len(self._core)}"))
-        self._compiled = engines.acquire(self._core, fuel=self.limits.fuel is not None, options=self.options)
+        self._compiled = engines.acquire(self._core, request)
         self.engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds + (time.perf_counter() - start if self._compiled.seconds else 0.0)
 

@@ -16,7 +16,9 @@ import wasmtime
 from wasmtime import component as wasmtime_component
 
 from ...module.binary import Reader, WasmFormatError
-from ..compiling.engines import WasmtimeCompileError, sentence
+from .. import compiling
+from ..compiling import costs
+from ..compiling.engines import CompileRequest, Settings, configure, rejected, settings
 from .concurrency.fibers import EngineObject
 
 _BODY = b"\x03\x00\x00\x0b"
@@ -25,49 +27,64 @@ _DROPPED = frozenset({0, 9, 11, 12})
 """Core sections without which a module has the same type: custom, element, data, data count."""
 _FEATURES = ("async", "async_stackful", "more_async_builtins", "map", "implements")
 _KEPT = 64
+_SMALL = 1 << 14
+"""Bytes of a component without code that is validated in this process: what it can take is bounded by its size."""
 _lock = threading.Lock()
-_engine: EngineObject = None
+_engine: tuple[Settings, EngineObject] | None = None
+"""The engine that validates, and its settings."""
 _valid: OrderedDict[str, None] = OrderedDict()
 """Hashes of components found valid, the newest last."""
 
 
-def validate(name: str, data: bytes, sha256: str) -> None:
-    """Raise `WasmtimeCompileError` unless Wasmtime takes `data` for a valid component."""
-    global _engine
+def validate(name: str, data: bytes, sha256: str, request: CompileRequest) -> None:
+    """Raise `WasmtimeCompileError` unless Wasmtime takes `data` for a valid component.
+
+    Raises `CompileLimitReached` and `Interrupted` as compiling does.
+    """
+    key = f"{sha256} {request.features}"
     with _lock:
-        if sha256 in _valid:
-            _valid.move_to_end(sha256)
+        if key in _valid:
+            _valid.move_to_end(key)
             return
-        if _engine is None:
-            _engine = _new_engine()
     try:
         bare = skeleton(data)
     except WasmFormatError:
         bare = data  # Wasmtime says better what is wrong with it
+    chosen = _settings(request)
+    unbounded = request.seconds is None and request.memory is None
     try:
-        wasmtime_component.Component(_engine, bare)
-    except wasmtime.WasmtimeError as error:
-        raise WasmtimeCompileError(f"{name} is not a valid component: {sentence(error)}") from None
+        if unbounded or len(bare) <= _SMALL or not compiling.bounded.available():
+            _validated_here(bare, chosen)
+        elif costs.known_cost(identity := costs.identity(sha256, chosen)) is None:
+            bounds = compiling.bounded.CompileBounds(request.seconds, request.memory)
+            _, cost = compiling.bounded.compiled(name, bare, chosen, bounds, request.cancelled, "component")
+            costs.remember(identity, cost)
+    except (wasmtime.WasmtimeError, compiling.bounded.InvalidModule) as error:
+        raise rejected(name, str(error), request.features, "a valid component") from None
     with _lock:
-        _valid[sha256] = None
+        _valid[key] = None
         while len(_valid) > _KEPT:
             _valid.popitem(last=False)
 
 
-def _new_engine() -> EngineObject:
-    config = wasmtime.Config()
-    config.wasm_component_model = True
-    config.cranelift_opt_level = "none"
-    for feature in ("wasm_exceptions", "wasm_gc", "wasm_function_references", "wasm_multi_memory", "wasm_tail_call"):
-        if hasattr(wasmtime.Config, feature):
-            setattr(config, feature, True)
-    try:
-        from wasmtime import _bindings
+def _settings(request: CompileRequest) -> Settings:
+    names = [f"component_model_{feature}" for feature in _FEATURES]
+    found = [("wasm_component_model", 1), ("cranelift_opt_level", 0), *((f"wasm_{name}", 1) for name in names)]
+    return (*found, *settings(request.features, fuel=False))
 
-        for feature in _FEATURES:
-            getattr(_bindings, f"wasmtime_config_wasm_component_model_{feature}_set")(config.ptr(), True)
-    except (ImportError, AttributeError):
-        pass  # an older wasmtime-py: components of 0.2 need none of them
+
+def _validated_here(bare: bytes, chosen: Settings) -> None:
+    global _engine
+    with _lock:
+        if _engine is None or _engine[0] != chosen:
+            _engine = chosen, _new_engine(chosen)
+        engine = _engine[1]
+    wasmtime_component.Component(engine, bare)
+
+
+def _new_engine(chosen: Settings) -> EngineObject:
+    config = wasmtime.Config()
+    configure(config, chosen)
     return wasmtime.Engine(config)
 
 

@@ -245,6 +245,7 @@ class _Work:
             connect=had.connect,
             resolve=had.resolve,
             http=had.http,
+            features=had.features,
         )
 
     def _env_flag(self) -> str:

@@ -36,6 +36,7 @@ def merged(several: Iterable[Grants]) -> Grants:
             connect=tuple(dict.fromkeys((*together.connect, *grants.connect))),
             resolve=tuple(dict.fromkeys((*together.resolve, *grants.resolve))),
             http=tuple(dict.fromkeys((*together.http, *grants.http))),
+            features=tuple(dict.fromkeys((*together.features, *grants.features))),
         )
     assert together is not None
     return together

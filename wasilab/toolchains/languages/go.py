@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+from ...capabilities.host.cache_folders import cache_folder
 from ..base import Command, Job, Toolchain
-from ..cache import cache_folder
 from ..diagnostics import ToolchainError, with_source
 from ..names import source_file_name
 from ..probe import Failure, Tool, executables, python_scripts, remembered

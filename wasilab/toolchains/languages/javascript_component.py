@@ -14,10 +14,11 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
+from ...capabilities.host.cache_folders import cache_folder
 from ...wasi.components.catalogue import INTERFACES
 from ...wasi.components.wit.wit_packages import VERSION, command_wit
 from ..base import Command, Job, Toolchain
-from ..cache import cache_folder, make_folder
+from ..cache import make_folder
 from ..diagnostics import ToolchainError
 from ..probe import Failure, Tool, remembered
 from ..process import ProcessBounds, run_group

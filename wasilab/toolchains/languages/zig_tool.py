@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..cache import cache_folder, write_atomic
+from ...capabilities.host.cache_folders import cache_folder
+from ..cache import trusted_cache_folder, write_atomic
 from ..diagnostics import ToolchainError
 from ..probe import Tool, executables
 from ..process import ProcessBounds, run_group
@@ -73,7 +74,7 @@ def zig_environment(folder: Path) -> dict[str, str]:
 
 def _place(tool: Tool, variant: str, where: str) -> Path:
     identity = f"{tool.path}\n{tool.version}\n{where}\n{variant}"
-    return cache_folder() / "probes" / f"warm-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
+    return trusted_cache_folder() / "probes" / f"warm-{hashlib.sha256(identity.encode()).hexdigest()[:32]}"
 
 
 def is_marked(tool: Tool, variant: str, where: str) -> bool:

@@ -1,0 +1,48 @@
+"""Where caches lie, and whether what lies there can be believed.
+
+What a cache holds is run: modules, machine code, the command lines of compilers. So a folder that another user owns or
+can write to is refused. Nothing heavy is imported here, since every run looks at Wasmtime's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+
+def _user_cache(program: str) -> Path:
+    if sys.platform == "linux":  # the rule of platformdirs, without its import
+        base = os.environ.get("XDG_CACHE_HOME", "").strip() or os.path.expanduser("~/.cache")
+        return Path(base, program)
+    from platformdirs import user_cache_path
+
+    return user_cache_path(program)
+
+
+def cache_folder() -> Path:
+    """Where wasilab keeps compiled modules and what it learnt of compilers: WASILAB_CACHE_DIR or the user's cache."""
+    own = os.environ.get("WASILAB_CACHE_DIR")
+    return Path(own) if own else _user_cache("wasilab")
+
+
+def user_cache_folder(program: str) -> Path:
+    """Where another program, such as Wasmtime, keeps its cache for this user."""
+    return _user_cache(program)
+
+
+def distrust(folder: str | os.PathLike[str]) -> str | None:
+    """Why a cache in this folder is not used, as a sentence with the remedy; None if it is ours or not there."""
+    if not hasattr(os, "geteuid"):
+        return None  # Windows: a folder below the user's profile
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    shown = os.fspath(folder)
+    if found.st_uid != os.geteuid():
+        return f"the cache folder {shown!r} belongs to another user, who could change what is run from it"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"others can write into the cache folder {shown!r} and so change what is run from it: chmod go-w {shown}"
+    return None

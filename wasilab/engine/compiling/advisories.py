@@ -1,0 +1,105 @@
+"""Published holes of Wasmtime, to tell a person whose version has one. Kept by hand.
+
+Only those that a guest, or a file that a stranger gave, can reach through wasilab: not those of the compiler Winch, of
+the pooling allocator and of Wasmtime's own WASI, none of which is used here.
+
+Source: https://rustsec.org/packages/wasmtime.html, each with its page on
+https://github.com/bytecodealliance/wasmtime/security/advisories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CHECKED = "2026-10-02"
+"""The date of the newest advisory that was looked at."""
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """One published hole."""
+
+    id: str
+    """As GitHub numbers it."""
+    words: str
+    """What a guest could do, in a few words."""
+    mended: tuple[Version, ...]
+    """The first version of each release line that does not have it, and with the last of them every later line."""
+    since: Version = (0,)
+    """The first version that has it."""
+    only: str = ""
+    """Where alone it can be reached: a feature, components, a kind of machine."""
+
+    @property
+    def url(self) -> str:
+        """The page that describes it."""
+        return f"https://github.com/bytecodealliance/wasmtime/security/advisories/{self.id}"
+
+    def affects(self, version: Version) -> bool:
+        """Whether that version has the hole."""
+        line = [first for first in self.mended if first[0] == version[0]]
+        return version >= self.since and version < (line or self.mended)[-1]
+
+
+ADVISORIES = (
+    Advisory("GHSA-32h6-97mm-8q3c", "native stack overflow by a callback's results", ((48, 0, 4), (49, 0, 2)), (39,),
+             "async components"),
+    Advisory("GHSA-hw8m-q44c-ggrf", "corruption of the collected heap", ((48, 0, 4), (49, 0, 2)), (47,),
+             "gc with exceptions"),
+    Advisory("GHSA-cfhf-m2cr-62wj", "corruption of the collected heap by imported tags", ((48, 0, 4), (49, 0, 2)),
+             (47,), "gc with exceptions"),
+    Advisory("GHSA-m63x-6p34-q65x", "execution that fuel does not count", ((48, 0, 3), (49, 0, 1)), (47,),
+             "function-references or exceptions"),
+    Advisory("GHSA-2hw9-mc66-jc2q", "broken state after an interrupt during a bulk operation",
+             ((46, 0, 2), (47, 0, 3)), (46,)),
+    Advisory("GHSA-hgjw-h833-99q9", "functions called with another type, between engines",
+             ((24, 0, 12), (36, 0, 13), (46, 0, 2), (47, 0, 3))),
+    Advisory("GHSA-p8xm-42r7-89xg", "a panic by a table larger than the address space",
+             ((36, 0, 8), (43, 0, 2), (44, 0, 1))),
+    Advisory("GHSA-jhxm-h53p-jm7w", "access to any memory of the process",
+             ((36, 0, 7), (42, 0, 2), (43, 0, 1)), (0,), "aarch64"),
+    Advisory("GHSA-qqfj-4vcm-26hv", "a read outside of the memory by f64x2.splat",
+             ((24, 0, 7), (36, 0, 7), (42, 0, 2), (43, 0, 1)), (0,), "x86-64"),
+    Advisory("GHSA-vc8c-j3xm-xj73", "a read outside of the memory by f64.copysign",
+             ((36, 0, 5), (40, 0, 3), (41, 0, 1)), (29,), "x86-64"),
+)  # fmt: skip
+"""The newest first."""
+
+
+def read_version(text: str) -> Version:
+    """"50.0.1" as numbers; what is not a number ends it."""
+    numbers: list[int] = []
+    for part in text.split("."):
+        if not part.isascii() or not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def advisories(version: str) -> list[Advisory]:
+    """The holes that a version of Wasmtime is known to have; none for a version that cannot be read."""
+    numbers = read_version(version)
+    return [each for each in ADVISORIES if numbers and each.affects(numbers)]
+
+
+def installed() -> str | None:
+    """The version of wasmtime-py, which is that of the Wasmtime in it; None where it is not told."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("wasmtime")
+    except PackageNotFoundError:
+        return None
+
+
+def warning(version: str | None) -> str:
+    """What a person with that version should know, in a line or more; "" where nothing is known against it."""
+    found = [] if version is None else advisories(version)
+    if not found:
+        return ""
+    lines = [f"wasmtime {version} has {len(found)} published holes; install a newer one: pip install -U wasmtime"]
+    if len(found) == 1:
+        lines[0] = lines[0].replace("holes", "hole")
+    return "\n".join([*lines, *(f"  {a.words}{f' ({a.only})' if a.only else ''}: {a.url}" for a in found)])
