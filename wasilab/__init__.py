@@ -17,6 +17,7 @@ _NAMES = {
     "GuestError": "engine.instances:GuestError",
     "HostDir": "capabilities.host.hostdir:HostDir",
     "Instance": "runs.instance:Instance",
+    "Lab": "runs.lab:Lab",
     "Limits": "engine.limits:Limits",
     "MemDir": "capabilities.memory.memdir:MemDir",
     "Module": "module.module:Module",

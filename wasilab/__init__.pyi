@@ -19,6 +19,7 @@ from .runs.adapter import adapt as adapt
 from .runs.compiler import compile as compile
 from .runs.instance import Instance as Instance
 from .runs.instance import instantiate as instantiate
+from .runs.lab import Lab as Lab
 from .runs.run import Run as Run
 from .runs.runner import run as run
 from .trace.trace import Trace as Trace

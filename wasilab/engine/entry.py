@@ -173,11 +173,16 @@ def _converted(name: str, wanted: Sequence[str], arguments: Sequence[object]) ->
         if isinstance(given, str) and kind not in ("externref", "funcref"):
             converted.append(_read(name, kind, given))
             continue
-        try:
-            converted.append(_value(name, kind, given))
-        except (ValueError, TypeError, AttributeError, OverflowError):
-            raise InvokeError(f"{name}: {given!r} is no {kind}: give for example {EXAMPLES[kind]}") from None
+        converted.append(python_value(name, kind, given))
     return converted
+
+
+def python_value(name: str, kind: str, given: Any) -> Any:
+    """A Python value as one of type `kind`; raises `InvokeError`, naming the function `name`, where it is none."""
+    try:
+        return _value(name, kind, given)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise InvokeError(f"{name}: {given!r} is no {kind}: give for example {EXAMPLES[kind]}") from None
 
 
 def _value(name: str, kind: str, given: Any) -> Any:

@@ -70,14 +70,15 @@ class LiveMemory:
 class Live:
     """An instance that stays. Make it with `Live.open`; `exports[name](*numbers)` calls, `memory` reads and writes."""
 
-    def __init__(self, session: Session, pump: Callable[[], Pump]) -> None:
+    def __init__(self, session: Session, pump: Callable[[], Pump], lock: threading.Lock | None = None) -> None:
+        """`lock`: shared by instances of which only one may be called at a time."""
         self.session = session
         self.memory = LiveMemory(session)
         self.outcome: Outcome | None = None
         """How it ended; None while it lives."""
         self.warnings: tuple[str, ...] = ()
         self._pump = pump
-        self._lock = threading.Lock()
+        self._lock = lock or threading.Lock()
         self._running: Running | None = None
         self._results: Any = None
         here = weakref.ref(self)
@@ -119,14 +120,18 @@ class Live:
             native=native, detached=True,
         )  # fmt: skip
         live = cls(session, pump)
+        live.begin()
+        return live
+
+    def begin(self) -> None:
+        """Compile, instantiate and, for a reactor, call `_initialize`: once. Raises `GuestError`."""
 
         def work() -> None:
-            session.open()
-            if module.kind == "reactor":
-                session.call("_initialize")
+            self.session.open()
+            if self.session.module.kind == "reactor":
+                self.session.call("_initialize")
 
-        live._run(work, compile_first=True)
-        return live
+        self._run(work, compile_first=True)
 
     @property
     def exports(self) -> dict[str, Callable[..., Any]]:
@@ -159,9 +164,13 @@ class Live:
 
     def close(self) -> None:
         """Let go of the instance. Closing twice does nothing; the host stays the caller's to close."""
+        self.finish(Outcome("exit", 0, "the instance was closed"))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Let go of the instance, which ends so if it has not ended before."""
         with self._lock:
             if self.outcome is None:
-                self.outcome = Outcome("exit", 0, "the instance was closed")
+                self.outcome = outcome
             self._release()
 
     def _release(self) -> None:

@@ -89,7 +89,11 @@ class Session:
         """"interrupt" or "seconds" once somebody asked for the end (set by the worker before it bumps the epoch)."""
         self.perform: Callable[[Callable[[], Any]], Any] = lambda call: call()
         """How a thing that came out of the guest calls it again; an instance that stays puts its own in."""
-        self._recorder = recorder
+        self.linked: Callable[[Any], Mapping[str, Mapping[str, Any]]] | None = None
+        """Gives functions from outside: the compiled module -> import module name -> import name -> function."""
+        self.companions: Sequence[Session] = ()
+        """Sessions that end with this one when it is interrupted: those that it calls, and that call it."""
+        self.recorder = self._recorder = recorder
         self._preload = dict(preload or {})
         self._overrides = overrides or {}
         self._raw = raw
@@ -154,6 +158,8 @@ class Session:
         if self._native_wanted:
             self.native = native_run(self.host, self._recorder)
         provided: dict[str, Mapping[str, Any]] = {}
+        if self.linked is not None:
+            provided.update(self.linked(self._compiled.modules[0]))
         self._foreign = references_pass(modules, self._preload)
         self._begin_profile()
         for number, (name, module) in enumerate(self._preload.items(), 1):
@@ -286,6 +292,13 @@ class Session:
         """Call an export with Python numbers (text is read as numbers). Raises what the guest raises."""
         return self._entries.call(name, arguments)
 
+    def stop_for(self, error: BaseException, name: str) -> None:
+        """Keep why the guest ends, whose call of the imported function `name` raised `error`. Raises nothing."""
+        if self.links:
+            self.links[0].end(error, name)
+        else:
+            self.stop.error = error
+
     def texts_of(self, results: Any) -> tuple[str, ...]:
         """What the function that `start` called returned, as a person writes it."""
         if self._started is None:
@@ -382,10 +395,13 @@ class Session:
             found += [words for o in link.overrides.values() if (words := o.warning())]
         return tuple(dict.fromkeys([*found, *self.host.remarks()]))
 
-    def start_clock(self) -> None:
-        """Let the trace's times count from here, where the guest is entered, not from the linking before."""
+    def start_clock(self, at: tuple[int, int] | None = None) -> None:
+        """Let the trace's times count from here, where the guest is entered, not from the linking before.
+
+        `at`: another moment, as (`time.perf_counter_ns`, `time.time_ns`), that several traces count from.
+        """
         if self._recorder is not None:
-            origin = self._recorder.start_clock()
+            origin = self._recorder.start_clock(at)
             if self.native is not None:
                 self.native.state.origin = origin
             for link in self.links:

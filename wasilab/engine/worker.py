@@ -91,11 +91,12 @@ class Running:
         with self._lock:
             if self.outcome is not None:
                 return
-            session.stop_reason = session.stop_reason or reason
-            session.host.interrupt.set()
             compiling = self.state == "compiling"
-            if not compiling and session.engine is not None:
-                session.engine.increment_epoch()
+            for each in (session, *session.companions):
+                each.stop_reason = each.stop_reason or (reason if each is session else "interrupt")
+                each.host.interrupt.set()
+                if not compiling and each.engine is not None:
+                    each.engine.increment_epoch()
         if compiling:
             self._finish(Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted while it was compiled"))
 

@@ -22,6 +22,7 @@ from .answers.refusals import Refusals
 from .answers.source_lines import Annotation, Lines
 from .answers.summary import Summary
 from .calls import Calls
+from .columns.merged import merged
 from .columns.records import Array
 from .columns.store import Store
 from .errors import TraceError
@@ -52,6 +53,11 @@ class Trace(Calls):
         `resolver` finds source lines (`module/dwarf.py`); by default it is the recorder's.
         """
         return cls(Store.from_recorder(recorder, resolver))
+
+    @classmethod
+    def merged(cls, stores: Sequence[tuple[str, Store]], meta: dict[str, Any]) -> Trace:
+        """One trace of several instances, each with its name (`columns/merged.py`)."""
+        return cls(merged(stores, meta))
 
     @classmethod
     def load(cls, path: str | Path, *, partial: bool = False, max_bytes: int | None = None) -> Trace:

@@ -51,7 +51,7 @@ class Withheld:
     It may change while the guest runs (`Host.regrant`); the descriptors that share it are then updated.
     """
 
-    __slots__ = ("guest", "named", "read_only", "revoked")
+    __slots__ = ("giver", "guest", "named", "read_only", "revoked", "unpassed")
 
     def __init__(self, read_only: int = 0, named: int = 0, guest: str = "") -> None:
         self.guest = guest
@@ -62,6 +62,10 @@ class Withheld:
         """Withheld by name, in either rights mode."""
         self.revoked = 0
         """Granted, then taken back."""
+        self.unpassed = 0
+        """Not passed on by the instance that it came from."""
+        self.giver = ""
+        """That instance."""
 
     @property
     def cut(self) -> int:

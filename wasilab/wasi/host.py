@@ -241,6 +241,10 @@ class Host:
         what = f"descriptor {descriptor.fd} ({descriptor.path!r})"
         if missing & descriptor.withheld.cut:
             raise self.withheld(f"{what} lacks", missing & descriptor.withheld.cut, descriptor)
+        if missing & descriptor.withheld.unpassed:
+            why = f"which the link from {descriptor.withheld.giver} withholds"
+            reason = f"{what} lacks the right {r.names(missing)}, {why}"
+            raise WasiError(Errno.NOTCAPABLE if self.strict else Errno.BADF, reason, DeniedBy.RIGHT)
         if not self.strict:
             raise WasiError(Errno.BADF, f"{what} is not open for {_verb(missing, filetype)}", DeniedBy.RIGHT)
         if missing & descriptor.withheld.read_only:

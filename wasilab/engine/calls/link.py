@@ -300,6 +300,10 @@ class Link:
             function.mode = 0
         self._without_stacks.clear()
 
+    def end(self, error: BaseException, name: str) -> None:
+        """Keep why the guest ends: a function `name` that is no WASI call raised `error`. Raises nothing."""
+        self._failed_calls.end(error, name)
+
     def limit_io(self, count: int) -> None:
         """Let one call move at most so many bytes, from the next call on."""
         if "MAX_IO" in self._globals:

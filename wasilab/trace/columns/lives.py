@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
 
+import numpy as np
+
 from ..record.layout import Life
 from .part import Part
 
@@ -20,7 +22,9 @@ from .part import Part
 class LifeIndex:
     """The lives of one trace, found by life number or by descriptor number and time."""
 
-    def __init__(self, parts: Sequence[Part], still_open: Sequence[Life]) -> None:
+    def __init__(self, parts: Sequence[Part], still_open: Sequence[Life], *, bits: int = 0) -> None:
+        """`bits`: of a merged trace, the bits of a life's number below that of its instance; 0: one table for all."""
+        self._bits = bits
         self._open = _Group(still_open)
         self._parts = parts
         self._groups: list[_Group | None] = [None] * len(parts)
@@ -36,8 +40,11 @@ class LifeIndex:
 
     def at(self, fd: int, seq: int, part: Part, *, opened: bool = False) -> Life | None:
         """The life that number `fd` stood for at call `seq` of `part`; with `opened`, the one that the call opened."""
+        instance = -1
+        if self._bits:
+            instance = int(part.records["instance"][int(np.searchsorted(part.numbers(), seq))])
         for group in self._from(part):
-            found = group.at(fd, seq, opened)
+            found = group.at(fd, seq, opened, self._bits, instance)
             if found is not None:
                 return found
         return None
@@ -73,9 +80,11 @@ class _Group:
             some.sort(key=itemgetter(0))
         return entries
 
-    def at(self, fd: int, seq: int, opened: bool) -> Life | None:
-        """The life that `fd` stood for at call `seq`, if it is one of these."""
+    def at(self, fd: int, seq: int, opened: bool, bits: int, instance: int) -> Life | None:
+        """The life that `fd` stood for at call `seq` (of an instance, where `bits` says so), if it is one of these."""
         entries = self._by_number.get(fd, [])
+        if bits:
+            entries = [entry for entry in entries if entry[1].life >> bits == instance]
         position = (bisect_right if opened else bisect_left)(entries, seq, key=itemgetter(0))
         if not position:
             return None

@@ -27,6 +27,8 @@ from .lives import LifeIndex
 from .part import ContentCache, Part, PartContent
 from .records import COLUMN_NAMES, RECORD, Array, records_of
 
+LIFE_BITS = 24
+"""Of a merged trace: bits of a life's number that count the openings of one instance; the instance stands above."""
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
 UNPACKED_BYTES = 32 << 20
 """Bytes of a recording's packed calls that stay unpacked in memory for the next look."""
@@ -262,7 +264,13 @@ class Store:
     @cached_property
     def life_index(self) -> LifeIndex:
         """Finds the life that a call speaks of."""
-        return LifeIndex(self.all_parts, self._open)
+        return LifeIndex(self.all_parts, self._open, bits=LIFE_BITS if self.instances else 0)
+
+    @property
+    def instances(self) -> list[str]:
+        """The names of the instances of a merged trace (`merged.py`), by the column `instance`; else []."""
+        found = self.meta.get("instances")
+        return [str(name) for name in found] if isinstance(found, list) else []
 
     @property
     def frames(self) -> list[tuple[str, int, str | None, int]]:

@@ -182,16 +182,15 @@ class Recorder:
     def _new_chunk(self, first: int) -> Chunk:
         return Chunk(first) if self._written_by is None else self._written_by.new_chunk(first)
 
-    def start_clock(self) -> int:
+    def start_clock(self, at: tuple[int, int] | None = None) -> int:
         """Start the clock of the trace: the guest is about to be entered. Returns `origin_ns`, which no longer changes
-        once a call is recorded.
+        once a call is recorded. `at`: the moment, as (`time.perf_counter_ns`, `time.time_ns`), where it is not now.
 
         Descriptors that are open now count as open from the start; later ones are opened by calls.
         """
         self._begun = True
         if not len(self):
-            self.origin_ns = time.perf_counter_ns()
-            self.meta["start_epoch_ns"] = time.time_ns()
+            self.origin_ns, self.meta["start_epoch_ns"] = at or (time.perf_counter_ns(), time.time_ns())
         return self.origin_ns
 
     @property

@@ -88,11 +88,21 @@ def _columns(
         else:
             times = starts + epoch if style.time == "epoch" else starts
         heads = before(records["tid"] if style.pid else None, None if style.time == "none" else times)
+        if store.instances:
+            heads = _named(store.instances, records["instance"].tolist(), heads)
         tails = after(records["dur"].astype("<i8"), "" if style.stacks else end) if style.durations else []
         if style.stacks:
             stacks = [stack_text(store, number) + end for number in records["stack"].tolist()]
             tails = list(map(add, tails, stacks)) if tails else stacks
         yield heads, bodies, tails
+
+
+def _named(instances: list[str], numbers: list[int], heads: list[str]) -> list[str]:
+    """The heads of the lines of a merged trace, each with the name of the instance that made the call."""
+    width = max(map(len, instances))
+    names = [f"[{visible(name):{width}}] " for name in instances]
+    named = [names[number] if number < len(names) else f"[{number}] " for number in numbers]
+    return list(map(add, heads, named)) if heads else named
 
 
 class CallWriter:

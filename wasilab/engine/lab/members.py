@@ -1,0 +1,175 @@
+"""The instances of a lab: opened together, each in a store of its own, and called one at a time.
+
+A call from Python runs on the worker of the instance that is called; the calls that it makes of other instances run on
+the same thread, inside it. An interrupt or time limit ends all of them. Every WASI call is answered in Python here:
+the native path belongs to one instance on one thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ...module.module import Module
+from ...trace.record.recorder import Recorder
+from ...wasi.host import Host
+from ..compiling.engine_options import EngineOptions
+from ..entry import InvokeError
+from ..instances import GuestError, Live
+from ..limits import Limits
+from ..outcome import Outcome
+from ..session import Session
+from ..stop import LinkError
+from ..values.wasmtime_objects import WasmtimeObject
+from ..worker import Pump
+from .cross_calls import CrossCalls, Ended, Exporter, check_link
+from .passing import DescriptorFlow, Passed
+from .python_functions import Functions, check_functions, provide_functions
+
+
+@dataclass(slots=True)
+class LinkPlan:
+    """A link as it was asked for: imports from the module `as_` come from the instance `exporter`."""
+
+    as_: str
+    exporter: str
+    passing: Mapping[str, Mapping[int, Passed]]
+
+
+@dataclass(slots=True)
+class MemberPlan:
+    """An instance as it was asked for."""
+
+    name: str
+    module: Module
+    host: Host
+    recorder: Recorder
+    limits: Limits
+    overrides: Mapping[str, Callable[..., object]]
+    pump: Pump
+    engine: EngineOptions
+    preload: Mapping[str, Module]
+    functions: Functions
+    links: list[LinkPlan] = field(default_factory=list)
+
+
+class LabMember:
+    """One instance of an open lab."""
+
+    def __init__(self, plan: MemberPlan, lock: threading.Lock) -> None:
+        self.plan = plan
+        self.session = Session(
+            plan.module, plan.host, plan.recorder, plan.limits, preload=plan.preload, engine=plan.engine,
+            overrides=plan.overrides, native=False,
+        )  # fmt: skip
+        self.live = Live(self.session, lambda: plan.pump, lock)
+        self.cross = CrossCalls(plan.name, self.session)
+        self.exporters: dict[str, Exporter] = {}
+        self.started = False
+        """Whether its `_start` was called."""
+        self._keep: list[WasmtimeObject] = []
+        self._depth = 0
+
+    def provide(self, compiled: WasmtimeObject) -> dict[str, dict[str, WasmtimeObject]]:
+        """What its imports get from the other instances and from Python."""
+        found = provide_functions(self.session, self.plan.functions, compiled, self._keep)
+        for module, members in self.cross.provide(self.exporters, compiled).items():
+            found.setdefault(module, {}).update(members)
+        return found
+
+    def enter(self, name: str, values: Sequence[object]) -> object:
+        """Call an export on this thread, inside a call of another instance. Raises `Ended`."""
+        live, session = self.live, self.session
+        if live.outcome is not None:
+            raise Ended(f"{self.plan.name} has ended: {live.outcome.message or 'its program is over'}")
+        if session.instance is None:
+            raise Ended(f"{self.plan.name} is not there yet: a function that runs at the start called {name}")
+        error: BaseException | None = None
+        start = time.perf_counter()
+        self._depth += 1
+        try:
+            session.arm()
+            return session.call(name, values)
+        except InvokeError:
+            raise
+        except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
+            error = caught
+        finally:
+            self._depth -= 1
+        outcome = session.outcome(None, error, time.perf_counter() - start)
+        live.outcome = live.outcome or outcome
+        how = f"exit status {outcome.exit_code}" if outcome.kind == "exit" else outcome.message
+        raise Ended(f"{self.plan.name} ended inside {name}: {how}")
+
+    def close(self) -> None:
+        """Let go of the instance."""
+        self.live.close()
+        self.cross.close()
+        self._keep.clear()
+
+
+class LabMembers:
+    """The instances of a lab by name."""
+
+    def __init__(self, plans: Sequence[MemberPlan], flows: list[DescriptorFlow]) -> None:
+        """Check every link, compile and instantiate all. Raises `LinkError`, `GuestError`; then nothing stays open."""
+        for plan in plans:
+            if plan.module.is_component:
+                raise LinkError(f"{plan.name} is a component, and a lab links core modules")
+        lock = threading.Lock()
+        self.members = {plan.name: LabMember(plan, lock) for plan in plans}
+        try:
+            for member in self.members.values():
+                self._link(member, flows)
+            for member in self.members.values():
+                self._begin(member)
+            now = time.perf_counter_ns(), time.time_ns()
+            for member in self.members.values():
+                member.session.start_clock(now)
+        except BaseException:
+            self.close()
+            raise
+
+    def _link(self, member: LabMember, flows: list[DescriptorFlow]) -> None:
+        plan = member.plan
+        check_functions(plan.name, member.session, plan.functions)
+        for link in plan.links:
+            other = self.members[link.exporter]
+            exporter = Exporter(link.exporter, other.plan.module, other.session, other.enter, link.passing, flows)
+            check_link(plan.name, plan.module, link.as_, exporter)
+            member.exporters[link.as_] = exporter
+        member.session.linked = member.provide
+        member.session.companions = [other.session for other in self.members.values() if other is not member]
+
+    def _begin(self, member: LabMember) -> None:
+        try:
+            member.live.begin()
+        except GuestError as error:
+            outcome = error.outcome
+            raise GuestError(_named(outcome, member.plan.name)) from None
+
+    def run(self, name: str) -> Outcome:
+        """Call `_start` of a command, once; how it ended. Raises `InvokeError` for a second time, or for no command."""
+        member = self.members[name]
+        if member.plan.module.kind != "command":
+            raise InvokeError(f"{name} is no command: it has no _start; call its exports")
+        if member.started:
+            raise InvokeError(f"{name} was started already: a command runs once; add it again under another name")
+        member.started = True
+        try:
+            member.live.call("_start")
+        except GuestError as error:
+            return error.outcome
+        member.live.finish(Outcome("exit", 0))
+        return Outcome("exit", 0)
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for member in self.members.values():
+            member.close()
+
+
+def _named(outcome: Outcome, name: str) -> Outcome:
+    return replace(outcome, message=f"{name}: {outcome.message}")

@@ -1,0 +1,154 @@
+"""Descriptors that pass from one instance to another as plain arguments of a call.
+
+A link declares which parameters are descriptors. What the caller passes is a number of its own table; the receiver gets
+a number of its own for the same capability, with the rights of both the descriptor and the link. A number that stands
+for nothing is refused before the receiver is entered. There are no users and no credentials: who holds a descriptor may
+pass it on, and nobody else can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ...text.nearest import did_you_mean
+from ...wasi import rights as r
+from ...wasi.errnos import Errno, WasiError
+from ...wasi.fdtable import Descriptor, Withheld
+from ...wasi.host import Host
+
+RightsGiven = Literal["same", "ro"] | Iterable[str]
+"""Rights that a link leaves a descriptor: "same"; "ro", what changes nothing; or preview1's names of them."""
+
+
+class PassingError(ValueError):
+    """A link that cannot be; the message is one sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """How one parameter passes a descriptor. Make it with `passed`."""
+
+    param: int
+    """The parameter, from 0."""
+    mask: int
+    """The rights that may pass, as bits."""
+    keep: bool
+    """Whether the receiver keeps it when the call has returned; otherwise it is closed then."""
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorFlow:
+    """One descriptor that passed, or did not (`to_fd` -1): from one instance's table to another's."""
+
+    call: str
+    """The function called, as `instance.function`."""
+    sender: str
+    from_fd: int
+    from_life: int
+    receiver: str
+    to_fd: int
+    to_life: int
+    path: str
+    """The sender's name for it; "" for a number that stood for nothing."""
+    rights: tuple[str, ...]
+    """What the receiver may do with it, by preview1's names."""
+    kept: bool
+
+
+def passed(param: int, rights: RightsGiven = "same", *, keep: bool = False) -> Passed:
+    """A parameter that is a descriptor. Raises `PassingError` for rights that do not exist."""
+    if isinstance(param, bool) or not isinstance(param, int) or param < 0:
+        raise PassingError(f"a parameter is a number from 0, not {param!r}")
+    if rights == "same":
+        return Passed(param, r.ALL, keep)
+    if rights == "ro":
+        return Passed(param, r.ALL & ~r.of_read_only(), keep)
+    if isinstance(rights, str):
+        raise PassingError(f"rights={rights!r}: write 'same', 'ro' or a list of names such as ['fd_read']")
+    known = {name: bit for bit, name in ((1 << at, _name(1 << at)) for at in range(30))}
+    mask = 0
+    for name in rights:
+        if name not in known:
+            raise PassingError(f"{name!r} is not a right of preview1{did_you_mean(str(name), known)}")
+        mask |= known[name]
+    return Passed(param, mask, keep)
+
+
+def _name(bit: int) -> str:
+    names = r.listed(bit)
+    return names[0] if names else ""
+
+
+class PassedDescriptor(Descriptor):
+    """A descriptor that came from another instance: the object stays the sender's, which closes it."""
+
+    __slots__ = ("parent",)
+
+    def __init__(self, given: Descriptor, mask: int, sender: str, *, strict: bool) -> None:
+        name = given.path if given.path.startswith("<") else f"<{sender}>{given.path}"
+        withheld = Withheld(given.withheld.read_only, given.withheld.named, given.withheld.guest)
+        withheld.revoked, withheld.unpassed, withheld.giver = given.withheld.revoked, r.ALL & ~mask, sender
+        super().__init__(
+            given.object, given.rights & mask, given.inheriting & mask, name, strict=strict, fdflags=given.fdflags,
+            owned=False, withheld=withheld,
+        )  # fmt: skip
+        self.parent = 0
+        if not strict:  # compat rights are those of the type: what the link takes away is still taken away
+            self.allowed &= mask
+
+
+class DescriptorPassage:
+    """The descriptors of one call from `sender` to `receiver`: opened before it, closed after it."""
+
+    def __init__(
+        self, call: str, sender: str, giver: Host, receiver: str, taker: Host, passing: Mapping[int, Passed]
+    ) -> None:
+        self._call = call
+        self._sender = sender
+        self._giver = giver
+        self._receiver = receiver
+        self._taker = taker
+        self._passing = passing
+        self._open: list[Descriptor] = []
+        self.flows: list[DescriptorFlow] = []
+        self.first: Descriptor | None = None
+        """The sender's descriptor that passed first."""
+
+    def enter(self, values: list[object]) -> None:
+        """Put the receiver's numbers in place of the sender's. Raises `WasiError`: nothing is open then."""
+        try:
+            for param, passing in self._passing.items():
+                values[param] = self._pass(int(values[param]) & 0xFFFFFFFF, passing)  # type: ignore[call-overload]
+        except BaseException:
+            self.leave()
+            raise
+
+    def _pass(self, number: int, passing: Passed) -> int:
+        given = self._giver.fds.entries.get(number)
+        if given is None:
+            self.flows.append(DescriptorFlow(self._call, self._sender, number, 0, self._receiver, -1, 0, "", (), False))
+            raise WasiError(
+                Errno.BADF, f"descriptor {number} is not open in {self._sender}: {self._call} was not entered"
+            )
+        self.first = self.first or given
+        made = PassedDescriptor(given, passing.mask, self._sender, strict=self._taker.strict)
+        self._taker.fds.open(made)
+        if not passing.keep:
+            self._open.append(made)
+        self.flows.append(
+            DescriptorFlow(
+                self._call, self._sender, number, given.life, self._receiver, made.fd, made.life, given.path,
+                tuple(r.listed(made.allowed)), passing.keep,
+            )
+        )  # fmt: skip
+        return made.fd
+
+    def leave(self) -> None:
+        """Close what the receiver was given for the call, where the number still stands for it."""
+        entries = self._taker.fds.entries
+        for made in self._open:
+            if entries.get(made.fd) is made:
+                self._taker.fds.close(made)
+        self._open.clear()

@@ -1,0 +1,142 @@
+"""Several traces as one: the calls of several instances, in the order in which they ended, with one time origin.
+
+For: a lab of many instances, a pipeline of programs. The column `instance` says whose call it is, and the metadata's
+"instances" names them. Every instance has descriptors of its own, so a life's number has that of its instance in its
+upper bits (`store.LIFE_BITS`). Not for: comparing traces (`answers/diff.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..record.functions import FIRST_FURTHER, OTHER, Function
+from ..record.layout import Life
+from ..record.tables import Tables
+from .part import Part, PartContent
+from .records import RECORD, Array
+from .store import LIFE_BITS, Store
+
+MOST_INSTANCES = 255
+_MOST_REASONS = 0xFFFF
+
+
+def merged(stores: Sequence[tuple[str, Store]], meta: dict[str, Any]) -> Store:
+    """The calls of all of `stores`, each with the name of its instance. Raises `ValueError` for more than 255.
+
+    Times are laid on one axis by the wall-clock time at which each recording began. Everything is held in memory.
+    """
+    if len(stores) > MOST_INSTANCES:
+        raise ValueError(f"{len(stores)} traces cannot be merged: an instance is a number below {MOST_INSTANCES}")
+    begun = [int(store.meta.get("start_epoch_ns", 0)) for _, store in stores]
+    origin = min(begun, default=0)
+    whole = _Merging()
+    for instance, ((_, store), start) in enumerate(zip(stores, begun, strict=True)):
+        whole.add(instance, store, start - origin)
+    names = [name for name, _ in stores]
+    dropped = sum(store.dropped for _, store in stores)
+    return whole.store({**meta, "start_epoch_ns": origin, "instances": names}, dropped)
+
+
+class _Merging:
+    """What is put together, instance by instance."""
+
+    def __init__(self) -> None:
+        self._records: list[Array] = []
+        self._seqs: list[Array] = []
+        self._lives: list[tuple[int, Life, bool]] = []
+        """(instance, life, whether it is still open)."""
+        self._arena = bytearray()
+        self._paths: list[bytes] = []
+        self._reasons: list[Any] = []
+        self._stacks: list[list[int]] = []
+        self._frames: list[list[Any]] = []
+        self._functions: dict[Function, int] = {}
+
+    def add(self, instance: int, store: Store, shift: int) -> None:
+        """Take in the calls of one instance, which began `shift` ns after the first."""
+        calls = self._calls(store)
+        stacks, frames = len(self._stacks), len(self._frames)
+        mine: list[Array] = []
+        for part in store.parts:
+            records = part.records.copy()
+            records["t_start"] += np.uint64(shift)
+            records["instance"] = instance
+            records["call"] = calls[records["call"]]
+            for name, base in (("path", len(self._paths)), ("handle", instance << LIFE_BITS), ("stack", stacks)):
+                column = records[name]
+                records[name] = np.where(column != 0, column + column.dtype.type(base), 0)
+            records["payload"] = self._payloads(part, records["payload"])
+            self._paths += part.paths
+            mine.append(records)
+        self._records.append(np.concatenate(mine) if mine else np.zeros(0, RECORD))
+        self._seqs.append(np.concatenate([part.numbers() for part in store.parts]) if mine else np.zeros(0, "<i8"))
+        self._stacks += [[frame + frames for frame in stack] for stack in store.stacks]
+        self._frames += [list(frame) for frame in store.frames]
+        still_open = {life.life for life in store.tables().lives}
+        self._lives += [(instance, life, number in still_open) for number, life in store.lives.items()]
+
+    def _calls(self, store: Store) -> Array:
+        """The number of each of a store's functions in the merged list."""
+        table = np.arange(256, dtype="u1")
+        for number, function in enumerate(store.functions.further, FIRST_FURTHER):
+            at = self._functions.setdefault(function, len(self._functions))
+            table[number] = min(FIRST_FURTHER + at, OTHER)
+        return table
+
+    def _payloads(self, part: Part, payloads: Array) -> Array:
+        """Take in a part's payloads; where they lie now. The reasons that they name are numbered anew."""
+        arena = bytearray(part.arena)
+        arena += bytes(-len(arena) % 4)
+        used = np.unique(payloads[payloads != 0]).astype("<i8") - 1
+        used = used[used * 4 + 8 <= len(arena)]
+        heads = np.frombuffer(arena, "<u2")
+        numbers = heads[used * 2].astype("<i8")
+        moved = np.where(numbers != 0, numbers + len(self._reasons), 0)
+        moved[moved > _MOST_REASONS] = 0
+        heads[used * 2] = moved
+        del heads
+        base = len(self._arena) >> 2
+        self._arena += arena
+        self._reasons += part.reasons
+        return np.asarray(np.where(payloads != 0, payloads + np.uint32(base), 0))
+
+    def store(self, meta: dict[str, Any], dropped: int) -> Store:
+        """The store of all that was taken in."""
+        records = np.concatenate(self._records) if self._records else np.zeros(0, RECORD)
+        ended = records["t_start"] + records["dur"]
+        order = np.argsort(ended, kind="stable")
+        places = np.empty(len(order), "<i8")
+        places[order] = np.arange(len(order))
+        starts = np.cumsum([0, *map(len, self._records)])
+        where = [places[start : start + len(seqs)] for start, seqs in zip(starts, self._seqs, strict=False)]
+        lives = [(self._moved(*entry[:2], where), entry[2]) for entry in self._lives]
+        closed = [life for life, still_open in lives if not still_open]
+        content = PartContent(records[order], bytes(self._arena), self._paths, self._reasons, closed)
+        functions = list(self._functions)[: OTHER - FIRST_FURTHER]
+        opened = [life for life, still_open in lives if still_open]
+        tables = Tables(meta, dropped, opened, self._stacks, self._frames, functions=functions)
+        return Store([Part(0, len(records), content)], tables)
+
+    def _moved(self, instance: int, life: Life, where: Sequence[Array]) -> Life:
+        """A life with its numbers as they are in the merged trace."""
+        seqs, places = self._seqs[instance], where[instance]
+        total = sum(map(len, self._seqs))
+
+        def place(seq: int) -> int:
+            if seq < 0:
+                return seq
+            at = int(np.searchsorted(seqs, seq))
+            return int(places[at]) if at < len(places) else total
+
+        return replace(
+            life,
+            life=life.life + (instance << LIFE_BITS),
+            parent=life.parent + (instance << LIFE_BITS) if life.parent else 0,
+            opened_seq=place(life.opened_seq),
+            closed_seq=place(life.closed_seq),
+            moves=tuple((place(seq), fd, generation) for seq, fd, generation in life.moves),
+        )
