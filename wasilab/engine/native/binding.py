@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import wasmtime
 
-VERSION = 1
+VERSION = 2
 CHUNK, PATHS, TEXT, STRUCTS = 8192, 1 << 14, 4 << 20, 512
 OPENED, RECIPES, NONE = 4096, 1024, 255
 OTHER, HOST_FILE, DIRECTORY, OUTPUT, MEMORY = range(5)
@@ -63,7 +63,8 @@ class Slot(ctypes.Structure):
     _fields_ = (
         ("allowed", _U64), ("era", _U64), ("place", _U64), ("known_end", _U64), ("handle", _P), ("name", _P),
         ("name_size", _U32), ("life", _U32), ("host", _I32), ("opened", _U32), ("generation", _U32), ("grant", _U32),
-        ("kind", _U8), ("append", _U8), ("beyond", _U8), ("pad", _U8 * 5), ("fdstat", _U8 * 24),
+        ("kind", _U8), ("append", _U8), ("beyond", _U8), ("unready", _U8), ("pad", _U8 * 4),
+        ("fdstat", _U8 * 24),
     )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ class RunState(ctypes.Structure):
         ("random", _U64), ("strings", StringBlock * 2), ("opened", _P), ("recipes", _P),
         *((name, _U64) for name in ("nopened", "lives", "open", "most_open", "lowest", "ceiling")),
         ("out", _P), *((name, _U64) for name in ("out_size", "out_head", "out_tail")),
-        ("turn", ctypes.py_object), ("adopt", ctypes.py_object),
+        ("turn", ctypes.py_object), ("adopt", ctypes.py_object), ("ready", ctypes.py_object),
     )  # fmt: skip
 
 
@@ -178,6 +179,8 @@ class Library:
         self.start = _declared(quick.turbo_start, None, _P)
         self.ticks = _declared(quick.turbo_ticks, None, _P)
         self.recipe = _declared(quick.turbo_recipe, _U32, _P)
+        self.enter = _declared(quick.turbo_enter, ctypes.c_int, _P, _U32, _U32)
+        self.leave = _declared(quick.turbo_leave, ctypes.c_int, _P, _U32)
         self.put = _declared(quick.turbo_put, None, _P, _U64)
         self.charge = _declared(quick.turbo_charge, ctypes.c_int, _P, _I64)
         self.unlock = _declared(quick.turbo_unlock, None, _P)

@@ -59,6 +59,7 @@ class NativeRun:
         self._buffer = None if recorder is None else TraceBuffer(library, state, recorder, paths, self.slots)
         state.turn = self.slots.enter_opened if self._buffer is None else self._buffer.turn
         state.adopt = self.slots.enter_opened
+        state.ready = self.slots.make_ready
         state.era = 1
         self._start_clock()
         state.written, state.most_written = host.meter.written, host.meter.most_written
@@ -189,7 +190,7 @@ class NativeRun:
             self._recorder.count_openings(self.slots.generations())
             self._recorder.dropped += self.state.lost
             self._recorder.write_by(None)
-        self.state.records = self.state.turn = self.state.adopt = None
+        self.state.records = self.state.turn = self.state.adopt = self.state.ready = None
 
 
 def _outputs(host: Host) -> list[CollectedOutput | None]:

@@ -42,7 +42,7 @@ _ALL = (1 << 63) - 1
 _NEVER_GRANTED = (1 << 32) - 1
 """The life of a standard stream's number that was never open: nothing else is opened there."""
 _APPEND = int(Fdflags.APPEND)
-_SLOT = struct.Struct("<QQQQQQIIiIIIBBB5x24s")
+_SLOT = struct.Struct("<QQQQQQIIiIIIBBBB4x24s")
 assert _SLOT.size == ctypes.sizeof(b.Slot)
 
 
@@ -109,48 +109,71 @@ class SlotTable:
         self._slots = (b.Slot * size).from_address(block.address)
         self._state.slots, self._state.nslots = block.address, size
         for descriptor in self._host.fds.entries.values():
-            if descriptor.mirror is not None:
+            if descriptor.mirror is not None and not self._slots[descriptor.fd].unready:
                 descriptor.reach = cast(FileReach, self._slots[descriptor.fd])
 
     # ---- Python's changes
 
     def put(self, descriptor: Descriptor) -> None:
-        """Write what the library may do with a descriptor; anew, if it has its slot already."""
+        """Enter a descriptor, or a change of one.
+
+        Of what the guest has just opened only the life is entered: most of it takes longer than many a file is open.
+        The rest follows with the first call that uses it (`make_ready`).
+        """
+        fd = descriptor.fd
+        if descriptor.preopen is None and fd >= FIRST and self._library.enter(self._at, fd, descriptor.life):
+            return
         with self._lock:
-            fd = descriptor.fd
             if fd >= self._state.nslots:
                 self._grow(fd + 1)
             slot = self._slots[fd]
             again = slot.life == descriptor.life
-            self._withdraw(fd)
             if not again:
-                self._state.open += 1
+                self._library.enter(self._at, fd, descriptor.life)
+            if not slot.unready or descriptor.preopen is not None or fd < FIRST:
+                self._fill(descriptor, again=again)
+
+    def make_ready(self, fd: int) -> int:
+        """Fill in the slot of what the guest has opened; called by the library before Python first uses it."""
+        with self._lock:
+            descriptor = self._host.fds.entries.get(fd)
+            slot = self._slots[fd]
+            if descriptor is not None and slot.unready and slot.life == descriptor.life:
+                self._fill(descriptor, again=False)
+        return 0
+
+    def _fill(self, descriptor: Descriptor, *, again: bool) -> None:
+        """Write what the library may do with a descriptor."""
+        with self._lock:
+            fd = descriptor.fd
+            slot = self._slots[fd]
+            self._withdraw(fd)
             thing, gates = look_through(descriptor.object)
             kind, host, place, handle = self._behind(descriptor, thing)
             grant = self._grant(descriptor, gates, new=again and kind == b.DIRECTORY)
             name, reach = self._name(descriptor), slot if again else descriptor.reach
             _SLOT.pack_into(
                 self._tables[-1].view, fd * _SLOT.size, 0, 0, place, reach.known_end, handle, *name,
-                descriptor.life, host, 0, slot.generation + (not again), grant or 0, kind,
-                bool(descriptor.fdflags & _APPEND), reach.beyond,
+                descriptor.life, host, 0, slot.generation, grant or 0, kind,
+                bool(descriptor.fdflags & _APPEND), reach.beyond, 0,
                 FDSTAT.pack(descriptor.filetype, descriptor.fdflags, descriptor.rights, descriptor.inheriting),
             )  # fmt: skip
             descriptor.reach = cast(FileReach, slot)  # both count in it from now on
-            self._state.lives = self._host.fds.lives
             allowed = 0 if kind == b.OTHER or grant is None else descriptor.allowed
             self._library.put(self._tables[-1].address + fd * _SLOT.size, allowed | b.IN_USE)
 
     def drop(self, descriptor: Descriptor) -> None:
         """Clear the slot of a descriptor that is about to be closed, or to have another number."""
+        fd = descriptor.fd
+        if self._library.leave(self._at, fd):
+            return
         with self._lock:
-            fd = descriptor.fd
             self._withdraw(fd)
-            slot = self._slots[fd]
+            slot, state = self._slots[fd], self._state
             descriptor.reach = _reach(slot)
             slot.life = slot.opened = slot.kind = slot.known_end = slot.beyond = 0
             slot.name = None
             self._names.pop(fd, None)
-            state = self._state
             state.open -= 1
             state.lowest = min(state.lowest, fd)
             self._directories.pop(descriptor.life, None)
@@ -161,7 +184,9 @@ class SlotTable:
     def close(self) -> None:
         """Let the descriptors that are still open know for themselves what their slots know."""
         for descriptor in self._host.fds.entries.values():
-            descriptor.reach = _reach(self._slots[descriptor.fd])
+            slot = self._slots[descriptor.fd]
+            if not slot.unready:
+                descriptor.reach = _reach(slot)
 
     def _withdraw(self, fd: int) -> None:
         """From here on C does nothing with the descriptor. From another thread: wait for the call that it is in."""
@@ -231,9 +256,11 @@ class SlotTable:
             fdflags: int,
         ) -> int:  # fmt: skip
             fd = path_open(host, directory, dirflags, path, oflags, base, inheriting, fdflags)
-            slot = self._slots[directory.fd]
             opened = host.fds.entries[fd]
-            if slot.kind == b.DIRECTORY and slot.life == directory.life and self._slots[fd].kind == b.HOST_FILE:
+            if type(opened.object) is MemFile:
+                return fd
+            slot = self._slots[directory.fd]
+            if slot.kind == b.DIRECTORY and slot.life == directory.life:
                 self._recipes.learn(directory, slot, opened, (dirflags, oflags, base, inheriting, fdflags))
             return fd
 

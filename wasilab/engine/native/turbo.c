@@ -127,6 +127,10 @@ APART uint64_t python(Call *c, void *caller, const Val *v) {
   t->era++; /* Python may move a file's position */
   t->began = c->began;
   if (t->nopened) ask(t->adopt, 0);
+  if (f->shape.fd == 0 && f->params > 1 && c->w[0] < t->nslots && t->slots[c->w[0]].unready) { /* a call but a close */
+    if (t->slots[c->w[0]].unready > 1) t->slots[c->w[0]].unready--;
+    else ask(t->ready, c->w[0]);
+  }
   a[k++] = api.of_u64((uintptr_t)caller);
   for (uint32_t i = 0; i < f->params; i++) {
     uint64_t high = f->wide >> i & 1 ? (uint64_t)v[i].word[1] << 32 : 0;
@@ -399,6 +403,25 @@ static Slot *hold(Call *c, uint64_t right, uint32_t kinds) {
 API void turbo_withdraw(Run *t, uint32_t fd) {
   __atomic_store_n(&t->slots[fd].allowed, 0, __ATOMIC_SEQ_CST);
   while (__atomic_load_n(&t->held, __ATOMIC_SEQ_CST) == fd + 1) sched_yield();
+}
+/* Enter what Python opened, of which nothing but the life is filled in yet; take it out. 0: it is more than that. */
+API int turbo_enter(Run *t, uint32_t fd, uint32_t life) {
+  Slot *s = t->slots + fd;
+  if (fd >= t->nslots || s->life == life) return 0;
+  *s = (Slot){.host = -1, .generation = s->generation + 1, .unready = USES};
+  store(&s->life, life);
+  t->open++;
+  if (life > t->lives) t->lives = life;
+  return 1;
+}
+API int turbo_leave(Run *t, uint32_t fd) {
+  Slot *s = t->slots + fd;
+  if (!s->unready) return 0;
+  s->unready = 0;
+  store(&s->life, 0);
+  t->open--;
+  if (fd < t->lowest) t->lowest = fd;
+  return 1;
 }
 API void turbo_put(uint64_t *place, uint64_t value) { __atomic_store_n(place, value, __ATOMIC_SEQ_CST); }
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 enum {
-  VERSION = 1,                  /* of these layouts; another one is not loaded */
+  VERSION = 2,                  /* of these layouts; another one is not loaded */
   CHUNK = 8192,                 /* records of a chunk (trace/record/layout.py) */
   WORDS = 16,                   /* 32-bit argument words of a call: path_open has eleven */
   PATH = 4096,                  /* bytes of a path; more is NAMETOOLONG */
@@ -21,6 +21,7 @@ enum {
   MOST_STRUCTS = 256,
   OPENED = 4096,                /* files opened between two visits to Python: half a chunk, each is closed too */
   RECIPES = 1024,
+  USES = 2,                     /* at this call on what Python opened its slot is filled in: much is opened for one */
   NONE = 255,                   /* no such argument */
   TRUNCATED = 2                 /* Flag.TRUNCATED */
 };
@@ -55,7 +56,8 @@ typedef struct { /* one number of the guest's descriptor table */
   int32_t host;                 /* descriptor of this process; of OUTPUT: 0 for stdout, 1 for stderr */
   uint32_t opened;              /* 1-based index into the run's `opened`; 0: Python knows it */
   uint32_t generation, grant;   /* openings of this number so far; index into the run's `live` */
-  uint8_t kind, append, beyond, pad[5]; /* `beyond`: the next write may leave a gap, which Python counts */
+  uint8_t kind, append, beyond, unready, pad[4]; /* `beyond`: the next write may leave a gap, which Python counts;
+                                                    `unready`: only the life is filled in; calls until all is */
   uint8_t fdstat[24];           /* what fd_fdstat_get shows */
 } Slot;
 typedef struct { /* a file that C opened; Python hears of it at its next visit */
@@ -96,7 +98,7 @@ typedef struct { /* one host and its recorder */
   uint64_t nopened, lives, open, most_open, lowest, ceiling;
   uint8_t *out;                 /* stdout and stderr, collected: entries of (size << 1 | stream as u32, bytes), in a ring */
   uint64_t out_size, out_head, out_tail;
-  void *turn, *adopt;           /* Python functions: begin a new chunk; take over what was opened */
+  void *turn, *adopt, *ready;   /* Python functions: begin a new chunk; take over what was opened; fill in a slot */
 } Run;
 typedef struct { /* one instance of a module */
   Run *run;
