@@ -71,3 +71,44 @@ RESOLVES = """
     (i32.load8_u (i32.const 16)))
 """
 """Looks localhost up; an error is that it may not."""
+
+
+def requests(authority: str, *, scheme: int = 0, path: str = "/") -> str:
+    """A program that sends one GET and copies the response's body to stdout; an error is a refusal or a failure."""
+    return f"""
+  (import "wasi:http/types@V" "[constructor]fields" (func $fields (result i32)))
+  (import "wasi:http/types@V" "[constructor]outgoing-request" (func $request (param i32) (result i32)))
+  (import "wasi:http/types@V" "[method]outgoing-request.set-authority"
+    (func $authority (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@V" "[method]outgoing-request.set-path-with-query"
+    (func $path (param i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/types@V" "[method]outgoing-request.set-scheme"
+    (func $scheme (param i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi:http/outgoing-handler@V" "handle" (func $handle (param i32 i32 i32 i32)))
+  (import "wasi:http/types@V" "[method]future-incoming-response.subscribe" (func $subscribe (param i32) (result i32)))
+  (import "wasi:http/types@V" "[method]future-incoming-response.get" (func $get (param i32 i32)))
+  (import "wasi:http/types@V" "[method]incoming-response.consume" (func $consume (param i32 i32)))
+  (import "wasi:http/types@V" "[method]incoming-body.stream" (func $stream (param i32 i32)))
+  (import "wasi:io/poll@V" "[method]pollable.block" (func $block (param i32)))
+  (import "wasi:io/streams@V" "[method]output-stream.blocking-splice" (func $splice (param i32 i32 i64 i32)))
+  (import "wasi:cli/stdout@V" "get-stdout" (func $stdout (result i32)))
+  (data (i32.const 64) "{authority}") (data (i32.const 512) "{path}")
+  (func $run (result i32) (local $request i32) (local $future i32) (local $out i32)
+    (local.set $request (call $request (call $fields)))
+    (drop (call $authority (local.get $request) (i32.const 1) (i32.const 64) (i32.const {len(authority)})))
+    (drop (call $path (local.get $request) (i32.const 1) (i32.const 512) (i32.const {len(path)})))
+    (drop (call $scheme (local.get $request) (i32.const 1) (i32.const {scheme}) (i32.const 0) (i32.const 0)))
+    (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const 1024))
+    (if (i32.load8_u (i32.const 1024)) (then (return (i32.const 1))))
+    (local.set $future (i32.load (i32.const 1032)))
+    (call $block (call $subscribe (local.get $future)))
+    (call $get (local.get $future) (i32.const 2048))
+    (if (i32.load8_u (i32.const 2064)) (then (return (i32.const 1))))
+    (call $consume (i32.load (i32.const 2072)) (i32.const 16))
+    (call $stream (i32.load (i32.const 20)) (i32.const 32))
+    (local.set $out (call $stdout))
+    (loop $more
+      (call $splice (local.get $out) (i32.load (i32.const 36)) (i64.const 1000) (i32.const 48))
+      (br_if $more (i32.eqz (i32.load8_u (i32.const 48)))))
+    (i32.ne (i32.load8_u (i32.const 56)) (i32.const 1)))
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import wasmtime
@@ -16,6 +18,14 @@ from wasmtime import component as wasmtime_component
 
 import wasilab
 from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.capabilities.host.internet import Internet
+from wasilab.capabilities.host.network import Network
+from wasilab.wasi.components.http.byte_queue import ByteQueue
+from wasilab.wasi.components.http.http_fields import HttpFields
+from wasilab.wasi.components.http.http_messages import HttpRequestMessage
+
+from .http_server import Answer, serving
+from .running import Running
 
 SUITE = os.environ.get("WASI_TESTSUITE", "")
 ADAPTER = os.environ.get("COMPONENT_ADAPTER", "")
@@ -28,17 +38,19 @@ P1 = (
 )
 
 
-def spec_of(wasm: Path) -> dict[str, object]:
+def spec_of(wasm: Path) -> dict[str, Any]:
     described = wasm.with_suffix(".json")
     return json.loads(described.read_text()) if described.exists() else {}
 
 
-def is_http(wasm: Path) -> bool:
-    return wasm.name.startswith("http-")
+def is_service(wasm: Path) -> bool:
+    return spec_of(wasm).get("world") == "wasi:http/service"
 
 
 @pytest.mark.skipif(not SUITE, reason="WASI_TESTSUITE is not set")
-@pytest.mark.parametrize("wasm", [w for w in P3 if not is_http(w) and w.stem != "sockets-echo"], ids=lambda w: w.stem)
+@pytest.mark.parametrize(
+    "wasm", [w for w in P3 if not is_service(w) and w.stem != "sockets-echo"], ids=lambda w: w.stem
+)
 def test_a_wasip3_program_passes(wasm: Path, tmp_path: Path) -> None:
     spec = spec_of(wasm)
     operations = spec.get("operations", [])
@@ -76,6 +88,57 @@ def test_a_server_echoes(tmp_path: Path) -> None:
             connection.sendall(b"Hello, world")
             assert connection.recv(100) == b"Hello, world"
         assert process.wait(60) == 0
+
+
+def answers_of(server: dict[str, Any]) -> dict[tuple[str, str], Answer]:
+    """What a server of the suite is told to answer."""
+    found = {}
+    for endpoint in server.get("endpoints", []):
+        told = endpoint.get("response", {})
+        chunks = told.get("chunks")
+        found[endpoint["method"], endpoint["path"]] = Answer(
+            told.get("status", 200), told.get("body", "").encode(), told.get("headers", {}),
+            None if chunks is None else [chunk.encode() for chunk in chunks], told.get("trailers", {}),
+            endpoint.get("mode", "").removeprefix("echo-"),
+        )  # fmt: skip
+    return found
+
+
+@pytest.mark.skipif(not SUITE, reason="WASI_TESTSUITE is not set")
+@pytest.mark.parametrize("wasm", [w for w in P3 if is_service(w)], ids=lambda w: w.stem)
+def test_a_wasip3_service_answers(wasm: Path) -> None:
+    """The handler of a service is called with the suite's requests; what it asks itself, servers here answer."""
+    spec = spec_of(wasm)
+    with contextlib.ExitStack() as stack:
+        servers = {
+            server["name"]: "127.0.0.1:1" if server.get("kind") == "closed" else stack.enter_context(
+                serving(answers_of(server))
+            )
+            for server in spec.get("servers", [])
+        }  # fmt: skip
+        environ = [f"HTTP_SERVER_{name.upper()}={where}".encode() for name, where in servers.items()]
+        http = tuple(f"http://{where}" for where in (*servers.values(), "nonexistent.invalid:80"))
+        running = Running(wasm.read_bytes(), environ=environ, network=Internet(Network(http=http)))
+        stack.callback(running.close)
+        asked = [operation for operation in spec["operations"] if operation["type"] == "request"]
+        assert asked
+        for operation in asked:
+            request = HttpRequestMessage(HttpFields([(n, v.encode()) for n, v in operation.get("headers", {}).items()]))
+            request.method = (operation["method"].lower(), None)
+            request.target, request.scheme, request.authority = operation["path"], ("HTTP", None), "127.0.0.1"
+            request.body.queue = ByteQueue()
+            request.body.queue.put(operation.get("body", "").encode())
+            request.body.queue.end()
+            function = running.session.functions()[running.session.find("handle")]
+            run = running.session._run
+            assert run is not None
+            case, response = run.call(function, [request])
+            assert (case, response.status) == ("ok", operation["response"]["status"]), running.stderr.data
+            run.finish()
+            body = b"".join(iter(lambda r=response: (r.body.queue and r.body.queue.take(1 << 20)) or b"", b""))
+            wanted = operation["response"]
+            assert body == wanted["body"].encode() if "body" in wanted else True
+            assert wanted.get("headers", {}).items() <= {n: v.decode() for n, v in response.headers.entries}.items()
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,9 @@ CASES = {
     "run --listen": ("run --listen 127.0.0.1:0 third.wat", "run third.wat", f"(?s){LISTENED}.*status 0"),
     "run --connect": ("run --connect 127.0.0.1:9 connects.wasm", "run connects.wasm", "status 0"),
     "run --resolve": ("run --resolve localhost resolves.wasm", "run resolves.wasm", "status 0"),
+    "run --http": (
+        "run --explain --http http://127.0.0.1:1 asks.wasm", "run --explain asks.wasm", "!no request may be sent",
+    ),
     "run --argv": ("run --deny-all --argv argc.wat x y", "run --deny-all argc.wat x y", "status 3"),
     "run --no-argv": ("run --no-argv argc.wat x y", "run argc.wat x y", "status 0"),
     "run --stdout": ("run --deny-all --stdout hello.wat", "run --deny-all hello.wat", "hello\n"),
@@ -259,6 +262,7 @@ NEED_C = {
 COMPONENTS = {
     "run --connect": ("connects.wasm", making.CONNECTS),
     "run --resolve": ("resolves.wasm", making.RESOLVES),
+    "run --http": ("asks.wasm", making.requests("127.0.0.1:1")),
 }
 """The components that a case needs."""
 

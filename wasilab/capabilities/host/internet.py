@@ -11,9 +11,12 @@ import ipaddress
 import os
 import socket
 import threading
+from collections.abc import Sequence
+from typing import Any
 
 from ..paths import fail
 from ..uncopyable import Uncopyable
+from .http_exchange import USUAL_SECONDS, Exchange, HttpRequest
 from .network import Network
 from .sockets import StreamSocket
 
@@ -106,6 +109,20 @@ class Internet(Uncopyable):
         if code in (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK):
             return False
         raise fail(code)
+
+    @staticmethod
+    def request(
+        scheme: str, host: str, port: int, method: str, target: bytes, fields: Sequence[tuple[str, bytes]], *,
+        chunked: bool, seconds: Sequence[float | None],
+    ) -> HttpRequest:  # fmt: skip
+        """A request for `send`. `seconds`: for connecting, for the first byte, between bytes; None: as usual."""
+        limits = [USUAL_SECONDS if one is None else min(max(one, 0.001), USUAL_SECONDS) for one in seconds]
+        return HttpRequest(scheme, host, port, method, target, tuple(fields), chunked, *limits)
+
+    def send(self, request: HttpRequest, sending: Any, receiving: Any, failed: type[Exception]) -> Exchange:
+        """Send an HTTP request (`http_exchange.Exchange`). Raises `Refused` unless a grant names its origin."""
+        self.rules.check_origin(request.scheme, request.host, request.port)
+        return Exchange(request, sending, receiving, failed)
 
     @staticmethod
     def wrap(made: socket.socket) -> StreamSocket:

@@ -97,7 +97,8 @@ class HostImports:
                 drop = partial(interface.resources[name], self.host)
                 found = v.ResourceType(name, None, lambda rep, caller: drop(rep), is_host=True)
             elif text.startswith("use "):
-                found = self._named(text.removeprefix("use "), version, name)
+                where, _, there = text.removeprefix("use ").partition(" as ")
+                found = self._named(where, version, there or name)
             elif text:
                 found = read_type(text, partial(self._named, bare, version))
             else:

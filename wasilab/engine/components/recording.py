@@ -121,12 +121,12 @@ class CallRecorder:
         self._lives += 1
         handle.life = self._lives
         preopen = getattr(rep, "preopen", None)
-        path = getattr(rep, "path", "")
+        path = getattr(rep, "path", "") or f"<{handle.resource.name}>"
         parent = self._of.get(id(getattr(rep, "descriptor", rep)), 0)
         self._of[id(rep)] = handle.life
         filetype = int(getattr(rep, "filetype", 0) or 0)
         self.recorder.on_open(
-            ResourceOpening(handle.life, number, path or "", preopen, filetype, handle.resource.name, parent)
+            ResourceOpening(handle.life, number, path, preopen, filetype, handle.resource.name, parent)
         )
 
     def life_of(self, thing: Value) -> int:

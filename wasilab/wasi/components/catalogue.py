@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from . import command_line, filesystem, internet_sockets, io_streams
+from .http import http_bodies2, http_fields, http_streams3
 from .interfaces import Interface
 
 
 def _gathered() -> dict[tuple[str, str], Interface]:
     found: dict[tuple[str, str], Interface] = {}
-    for module in (io_streams, filesystem, command_line, internet_sockets):
+    for module in (io_streams, filesystem, command_line, internet_sockets, http_fields, http_bodies2, http_streams3):
         for thing in vars(module).values():
             several = thing if isinstance(thing, list) else [thing]
             for interface in several:

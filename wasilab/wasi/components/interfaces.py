@@ -67,7 +67,8 @@ class WasiFunction:
 class Interface:
     """An interface: its name without the version, the version ("0.2" or "0.3"), the types that it defines.
 
-    `types` maps names to WIT types; a name that another interface defines is mapped to "use INTERFACE". `resources`
+    `types` maps names to WIT types; a name that another interface defines is mapped to "use INTERFACE"
+    (or "use INTERFACE as NAME", by the name that it has there). `resources`
     maps the names of resources to what dropping one does.
     """
 

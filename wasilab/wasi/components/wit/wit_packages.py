@@ -84,9 +84,10 @@ def _interface(interface: Interface) -> Iterator[str]:
 def _declared(name: str, text: str, package: str) -> str:
     word, _, rest = text.partition(" ")
     if word == "use":
+        rest, _, there = rest.partition(" as ")
         inside, _, interface = rest.partition("/")
         where = interface if inside == package else f"{rest}@{VERSION}"  # a package does not depend on itself
-        return f"use {where}.{{{_marked(name)}}};"
+        return f"use {where}.{{{f'{there} as ' if there else ''}{_marked(name)}}};"
     if word in ("record", "variant", "enum", "flags"):
         return f"{word} {_marked(name)} {_type(rest)}"
     return f"type {_marked(name)} = {_type(text)};"

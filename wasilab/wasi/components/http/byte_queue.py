@@ -1,0 +1,139 @@
+"""A bounded queue of bytes between a guest and the thread that speaks HTTP for it: the body of a message.
+
+The guest's side never blocks here: it asks, and waits on a descriptor beside its interrupt. The thread's side blocks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from ....capabilities.uncopyable import Uncopyable
+from ....capabilities.waiting import Readiness
+
+CAPACITY = 1 << 20
+"""Bytes that may lie in a queue before a writer has to wait."""
+Trailers = list[tuple[str, bytes]]
+
+
+class BodyFailed(Exception):
+    """The other side of a body failed. `code` is a name of `wasi:http`'s error-code."""
+
+    def __init__(self, code: str, reason: str = "") -> None:
+        super().__init__(reason or code)
+        self.code = code
+        self.reason = reason
+
+
+class ByteQueue(Uncopyable):
+    """Bytes, then an end with trailers or a failure. `readable` and `writable` can be waited for."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._parts: deque[bytes] = deque()
+        self._size = 0
+        self._ended = False
+        self._closed = False
+        self.failure: BodyFailed | None = None
+        self.trailers: Trailers | None = None
+        self.readable, self.writable = Readiness(), Readiness()
+        self._is_readable, self._is_writable = False, True
+        self.writable.set()
+        self.passed = 0
+        """Bytes put into it so far."""
+
+    def _update(self) -> None:
+        """Bring the descriptors to what is so now; the lock is held."""
+        if self._closed:
+            return
+        readable = bool(self._parts) or self._ended
+        if readable is not self._is_readable:
+            (self.readable.set if readable else self.readable.clear)()
+            self._is_readable = readable
+        writable = self._size < CAPACITY or self._ended
+        if writable is not self._is_writable:
+            (self.writable.set if writable else self.writable.clear)()
+            self._is_writable = writable
+        self._changed.notify_all()
+
+    # ---- the writing side
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a `put` is welcome."""
+        with self._changed:
+            return self._is_writable
+
+    def put(self, data: bytes) -> None:
+        """Add bytes, however many lie there. Raises `BodyFailed` when nobody will read them."""
+        with self._changed:
+            if self.failure is not None:
+                raise self.failure
+            if self._closed or self._ended:
+                raise BodyFailed("connection-terminated", "nobody reads this body any more")
+            if data:
+                self._parts.append(data)
+                self._size += len(data)
+                self.passed += len(data)
+                self._update()
+
+    def put_in_turn(self, data: bytes) -> None:
+        """Add bytes once there is room: for a thread. Raises `BodyFailed`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._size < CAPACITY or self._closed or self._ended)
+        self.put(data)
+
+    def end(self, trailers: Trailers | None = None) -> None:
+        """Nothing more comes."""
+        with self._changed:
+            if not self._ended:
+                self._ended, self.trailers = True, trailers
+                self._update()
+
+    def fail(self, failure: BodyFailed) -> None:
+        """It ends before its time; what lies there is lost."""
+        with self._changed:
+            if not self._ended:
+                self._ended, self.failure = True, failure
+                self._parts.clear()
+                self._size = 0
+                self._update()
+
+    # ---- the reading side
+
+    def take(self, most: int) -> bytes | None:
+        """At most so many bytes; none where there are none yet; None at the end. Raises `BodyFailed`."""
+        with self._changed:
+            if self.failure is not None:
+                raise self.failure
+            if not self._parts:
+                return None if self._ended else b""
+            part = self._parts.popleft()
+            if len(part) > most:
+                self._parts.appendleft(part[most:])
+                part = part[:most]
+            self._size -= len(part)
+            self._update()
+            return part
+
+    def take_in_turn(self) -> bytes | None:
+        """The next bytes once there are some: for a thread. None at the end. Raises `BodyFailed`."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._parts) or self._ended or self._closed)
+            if self._closed:
+                raise self.failure or BodyFailed("connection-terminated")
+        return self.take(CAPACITY)
+
+    def close(self) -> None:
+        """Let go of it: whoever waits goes on, and is told."""
+        with self._changed:
+            if self._closed:
+                return
+            if not self._ended:
+                self._ended, self.failure = True, BodyFailed("connection-terminated", "the body was dropped")
+                self._parts.clear()
+                self._size = 0
+            self._closed = True
+            self._changed.notify_all()
+            self.readable.close()
+            self.writable.close()
