@@ -108,3 +108,36 @@ def test_the_cursor_in_time_is_dragged_stepped_and_played(bare: Any, evil_run: A
     line.until("view.travel.shown?.partial")
     assert "/data/in.txt" in panel.inner_text()
     assert "Without the kernel" in panel.inner_text()
+
+
+def test_files_and_capabilities_lead_to_their_calls_also_without_a_kernel(bare: Any, evil_run: Any) -> None:
+    page = bare(evil_run, width=900, dark=True)
+    line, keys = page.line, page.page.keyboard
+    line.host.locator("[role=tab]", has_text="State").focus()
+    keys.press("ArrowRight")
+    keys.press("Enter")
+    tree = line.host.locator("[role=tree]")
+    tree.locator("[role=treeitem]").first.focus()
+    keys.press("ArrowLeft")
+    assert tree.locator("[role=treeitem]").count() == 1
+    keys.press("ArrowRight")
+    keys.press("ArrowDown")
+    assert tree.locator("script").count() == 0
+    tree.locator("[role=treeitem]", has_text="in.txt").click()
+    line.until("view.store.matches !== null")
+    assert line.host.locator("input.filter").input_value() == "path=/data/in.txt"
+    shot(page.page, "files")
+
+    page.page.evaluate("window.withoutKernel = true")
+    line.js("view.maps.reset()")
+    line.host.locator("[role=tab]", has_text="Capabilities").click()
+    graph = line.host.locator("section.graph svg")
+    graph.wait_for()
+    assert graph.locator("script").count() == 0
+    assert graph.locator("g.box.refused").count() == 2
+    shot(page.page, "graph")
+    page.page.evaluate("window.withoutKernel = false")
+    graph.locator("g.box.refused").first.focus()
+    keys.press("Enter")
+    line.until("view.store.matches?.length === 1")
+    assert line.js("view.store.denied[view.store.matches[0]]") != 0

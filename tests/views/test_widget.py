@@ -65,6 +65,10 @@ def test_every_question_is_answered(copy_run: Any) -> None:
     assert list(map(list, facets[0]["values"])) == [["path_open", "call=path_open", 2]]
     state = talk.ask("state", row=6)[0]["state"]
     assert [(fd, path, offset) for _, fd, path, _, offset, _ in state["descriptors"]][-1] == ("4", "/data/in.txt", "19")
+    maps = talk.ask("maps")[0]["maps"]
+    assert [row[1] for row in maps["files"]] == ["/data", "in.txt", "missing", "out.txt", "passwd"]
+    assert maps["graph"].startswith("<svg ")
+    assert talk.ask("export", suffix=".capabilities.svg")[1][0].startswith(b"<svg ")
     assert talk.ask("search", text="passwd", row=-1, by=1)[0]["row"] == 3
     content, buffers = talk.ask("export", suffix=".strace")
     assert content["name"] == "copy.c.strace"

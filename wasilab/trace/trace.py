@@ -28,6 +28,7 @@ from .columns.store import Store
 from .errors import TraceError
 from .filter.query import Conditions, matching
 from .formats.storage import load, save
+from .maps.file_tree import FileTree
 from .moments.history import History
 from .moments.moment import Moment
 from .record.recorder import Recorder
@@ -144,6 +145,11 @@ class Trace(Calls):
     def fds(self) -> Fds:
         """Each descriptor's life: opened by which call, path, reads, writes, bytes, closed or leaked."""
         return Fds.from_calls(self)
+
+    @property
+    def files(self) -> FileTree:
+        """The files that the calls acted on, as a tree: read, written, made, removed, refused; bytes and counts."""
+        return FileTree.from_calls(self)
 
     @cached_property
     def denied(self) -> Refusals:

@@ -6,6 +6,7 @@ import re
 import tempfile
 from pathlib import Path
 
+from ..maps.graph_svg import graph_svg
 from ..report.report import to_html
 from ..subject import Subject, trace_of
 
@@ -25,6 +26,8 @@ def exported(run: Subject, suffix: str) -> tuple[str, bytes]:
         path = Path(folder) / name
         if suffix == ".html":
             to_html(run, path)
+        elif suffix == ".capabilities.svg":
+            path.write_text(graph_svg(run, page=True), encoding="utf-8")
         else:
             trace_of(run).save(path)
         return name, path.read_bytes()

@@ -352,4 +352,4 @@ def capability(run: Subject, event: CallEvent) -> str:
 
 def exports() -> list[tuple[str, str]]:
     """(suffix, words) of every format that a trace can be written in here."""
-    return [(suffix, f"{suffix.lstrip('.')}") for suffix in WRITABLE]
+    return [*((suffix, suffix.lstrip(".")) for suffix in WRITABLE), (".capabilities.svg", "capabilities (.svg)")]

@@ -35,6 +35,7 @@ from .choices import facets_of
 from .export import exported
 from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
+from .maps import maps_of, saved_maps
 from .module_js import module, style
 from .state import state_of
 
@@ -65,6 +66,7 @@ class TimelineWidget(anywidget.AnyWidget):
     _details = traitlets.Dict().tag(sync=True)
     _head = traitlets.Unicode("").tag(sync=True)
     _report = traitlets.Unicode("").tag(sync=True)
+    _maps = traitlets.Dict().tag(sync=True)
     notes = traitlets.Dict().tag(sync=True)
     """Notes by row of the trace (as text), as written in the inspector."""
 
@@ -158,6 +160,7 @@ class TimelineWidget(anywidget.AnyWidget):
         with self.hold_sync():
             self._snapshot = feed.snapshot()
             self._details = {} if live else feed.saved_details()
+            self._maps = {} if live else saved_maps(feed.run)
             head, self._report = (sections.running_html(feed.run), "") if live else self._sections(feed.run)
             self._head = attempts_html(self._attempts, self._current) + head
             self.notes = feed.notes()
@@ -230,6 +233,8 @@ class TimelineWidget(anywidget.AnyWidget):
                 return {}, [feed.matching(str(content["expression"]))]
             case "facets":
                 return {"facets": facets_of(feed.trace, str(content["expression"]))}, []
+            case "maps":
+                return {"maps": maps_of(feed.run)}, []
             case "state":
                 return {"state": state_of(feed.run, feed.seq_of(int(content["row"])))}, []
             case "search":

@@ -20,6 +20,7 @@ PLOT_KINDS = {
     "fds": "open descriptors over time",
     "gantt": "the life of each descriptor, and its calls",
     "paths": "calls or bytes by directory",
+    "capabilities": "what came from what: program, grants, descriptors, files, refusals",
 }
 """Name -> what it shows."""
 

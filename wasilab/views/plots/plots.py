@@ -17,7 +17,7 @@ from ..subject import Subject, as_subject, snapshot, trace_of
 from ..timeline.columns import Columns
 from ..timeline.figure import figure
 from ..timeline.scene import headline
-from . import by_call
+from . import by_call, origin_graph
 from . import things as plots_things
 from .ink import label, new_figure
 from .plot_options import PLOT_KINDS, PlotOptions
@@ -41,6 +41,7 @@ _DRAW: dict[str, Plot] = {
     "fds": plots_things.open_descriptors,
     "gantt": plots_things.gantt,
     "paths": plots_things.paths,
+    "capabilities": origin_graph.capabilities,
 }
 KINDS: dict[str, tuple[Plot, str]] = {name: (_DRAW[name], words) for name, words in PLOT_KINDS.items()}
 """Name -> (function, what it shows)."""

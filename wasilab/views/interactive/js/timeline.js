@@ -12,6 +12,7 @@ import { sharedOf } from "./data/shared.js";
 import { REFUSED } from "./data/store.js";
 import { CallTable } from "./table.js";
 import { Tabs } from "./tabs.js";
+import { Maps } from "./maps/maps.js";
 import { Travel } from "./travel/travel.js";
 import { Filtering } from "./filter/filtering.js";
 import { summaryTable, toolbar } from "./panels.js";
@@ -58,6 +59,9 @@ export class TimelineView {
     this.filtering = new Filtering(this);
     this.tabs = new Tabs(() => this.resize());
     this.tabs.add({ name: "state", label: "State", title: "The state of the run at a moment", element: this.travel.element, toggled: (open) => this.travel.toggle(open) });
+    this.maps = new Maps(this);
+    this.tabs.add({ name: "files", label: "Files", title: "What was read, written, made and refused, by folder", element: this.maps.files, toggled: (open) => this.maps.toggled(open) });
+    this.tabs.add({ name: "graph", label: "Capabilities", title: "The capability graph: what came from what", element: this.maps.graph, toggled: (open) => this.maps.toggled(open) });
     this.painter.travel = () => this.travel.time;
     this.bar = toolbar(this);
     this.selection = el("section", { class: "selection", "aria-label": "Summary of the selected time", hidden: true });
@@ -120,7 +124,10 @@ export class TimelineView {
     if (this.navigator.fitted) this.navigator.fit();
     this.fetchCalls();
     const which = `${this.store.meta.title} ${this.store.meta.live} ${this.store.meta.calls}`;
-    if (this.traveller !== (this.traveller = which)) this.travel.reset();
+    if (this.traveller !== (this.traveller = which)) {
+      this.travel.reset();
+      this.maps.reset();
+    }
     if (this.counted !== (this.counted = `${this.store.meta.title} ${this.store.meta.live}`)) this.filtering.count();
     this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches, M selects the time in sight, Escape lets go.`);
     this.soon();

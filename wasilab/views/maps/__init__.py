@@ -1,0 +1,1 @@
+"""The files and the capabilities of a run as pictures."""
