@@ -11,6 +11,7 @@ from .lazy import attach
 from .version import __version__ as __version__
 
 _NAMES = {
+    "Channel": "capabilities.host.local.channel:Channel",
     "Clocks": "capabilities.clocks:Clocks",
     "EngineOptions": "engine.compiling.engine_options:EngineOptions",
     "Grants": "grants.grants:Grants",

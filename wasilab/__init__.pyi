@@ -1,5 +1,6 @@
 from .capabilities.clocks import Clocks as Clocks
 from .capabilities.host.hostdir import HostDir as HostDir
+from .capabilities.host.local.channel import Channel as Channel
 from .capabilities.host.sockets import listen as listen
 from .capabilities.memory.memdir import MemDir as MemDir
 from .capabilities.random import Random as Random

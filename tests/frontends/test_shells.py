@@ -85,8 +85,9 @@ def test_settings_name_every_option_of_the_engine_and_every_limit(capsys: pytest
     assert main(["settings", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {name: one["value"] for name, one in found["engine"].items()} == {
-        name: getattr(EngineOptions(), name) for name in EngineOptions.__dataclass_fields__
+        name: getattr(EngineOptions(), name) for name in EngineOptions.__dataclass_fields__ if name != "features"
     }
+    assert {name for name, one in found["features"].items() if not one["on"]} >= {"gc", "exceptions"}
     assert set(found["limits"]) == set(BOUNDS)
     known = build("run", "cli").takes_value()
     for one in (*found["engine"].values(), *found["limits"].values()):

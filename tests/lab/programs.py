@@ -80,3 +80,56 @@ OPENER = load(
 def text(body: str, name: str = "program.wasm") -> Module:
     """A module of WebAssembly text."""
     return load(f"(module {body})".encode(), name=name)
+
+
+def command(body: str, name: str) -> Module:
+    """A command with `$read fd at size -> n` and `$write fd at size -> n` (-errno), and 64 KiB of memory from 65536."""
+    return load(
+        f"""(module {_WASI}
+          (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 3)
+          (func $input (param $fd i32) (param $at i32) (param $size i32) (result i32) (local $errno i32)
+            (i32.store (i32.const 0) (local.get $at)) (i32.store (i32.const 4) (local.get $size))
+            (local.set $errno (call $read (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8)))
+            (if (local.get $errno) (then (return (i32.sub (i32.const 0) (local.get $errno)))))
+            (i32.load (i32.const 8)))
+          (func $output (param $fd i32) (param $at i32) (param $size i32) (result i32) (local $errno i32)
+            (i32.store (i32.const 0) (local.get $at)) (i32.store (i32.const 4) (local.get $size))
+            (local.set $errno (call $write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8)))
+            (if (local.get $errno) (then (return (i32.sub (i32.const 0) (local.get $errno)))))
+            (i32.load (i32.const 8)))
+          {body})""".encode(),
+        name=name,
+    )
+
+
+FLOOD = command(
+    """(func (export "_start") (local $left i32) (local $n i32) (local.set $left (i32.const 1000000))
+      (block $done (loop $again
+        (br_if $done (i32.le_s (local.get $left) (i32.const 0)))
+        (local.set $n (call $output (i32.const 1) (i32.const 65536) (i32.const 50000)))
+        (if (i32.lt_s (local.get $n) (i32.const 0)) (then (call $exit (i32.sub (i32.const 0) (local.get $n)))))
+        (local.set $left (i32.sub (local.get $left) (local.get $n)))
+        (br $again))))""",
+    "flood.wasm",
+)
+"""Writes a million bytes or a few more to stdout; its exit status is the errno of the first write that failed."""
+CAT = command(
+    """(func (export "_start") (local $n i32) (local $at i32)
+      (block $done (loop $again
+        (local.set $n (call $input (i32.const 0) (i32.const 65536) (i32.const 65536)))
+        (br_if $done (i32.le_s (local.get $n) (i32.const 0)))
+        (local.set $at (i32.const 0))
+        (loop $rest
+          (local.set $at (i32.add (local.get $at) (call $output (i32.const 1)
+            (i32.add (i32.const 65536) (local.get $at)) (i32.sub (local.get $n) (local.get $at)))))
+          (br_if $rest (i32.lt_s (local.get $at) (local.get $n))))
+        (br $again))))""",
+    "cat.wasm",
+)
+HEAD = command(
+    """(func (export "_start") (drop (call $output (i32.const 1) (i32.const 65536)
+      (call $input (i32.const 0) (i32.const 65536) (i32.const 100)))))""",
+    "head.wasm",
+)
+"""Reads once, 100 bytes at most, writes them and ends."""

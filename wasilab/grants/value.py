@@ -49,7 +49,7 @@ class GrantArguments(TypedDict, total=False):
     stderr: bool
     clocks: Clocks
     random: Random
-    sockets: tuple[host_objects.sockets.ListenSocket, ...]
+    sockets: tuple[host_objects.sockets.ListenSocket | host_objects.channel.ChannelEnd, ...]
     connect: tuple[str, ...]
     resolve: tuple[str, ...]
     http: tuple[str, ...]
@@ -206,7 +206,7 @@ class GrantValue:
         ),
     )
     """The source behind random_get: real, seeded or none."""
-    sockets: tuple[host_objects.sockets.ListenSocket, ...] = field(
+    sockets: tuple[host_objects.sockets.ListenSocket | host_objects.channel.ChannelEnd, ...] = field(
         default=(),
         metadata=grant(
             FieldShape.SOCKETS,
@@ -219,7 +219,7 @@ class GrantValue:
             fixed="listening sockets are numbered when a program starts",
         ),
     )
-    """Listening sockets, preopened after the directories."""
+    """Listening sockets and ends of channels (`Channel`), open from the start after the directories."""
     connect: tuple[str, ...] = field(
         default=(),
         metadata=grant(
@@ -491,6 +491,14 @@ def _sockets(name: str, about: GrantField, value: Iterable[object]) -> tuple[obj
         if not hasattr(socket, "address"):
             raise GrantError(f"{name}: {socket!r:.80} is not a socket: write {about.example}")
     return tuple(value)
+
+
+def listening(sockets: Iterable[Any]) -> list[Any]:
+    """The sockets, all of which listen. Raises `GrantError` for the end of a channel, which only Python can name."""
+    for socket in sockets:
+        if not hasattr(socket, "accept"):
+            raise GrantError(f"{socket!r} is an object of this process: only Python can say it")
+    return list(sockets)
 
 
 def _rules(name: str, about: GrantField, value: Iterable[object]) -> tuple[str, ...]:

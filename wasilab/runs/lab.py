@@ -14,6 +14,7 @@ from ..engine.entry import InvokeError
 from ..engine.instances import LiveMemory
 from ..engine.lab.members import LabMember, LabMembers, LinkPlan, MemberPlan
 from ..engine.lab.passing import DescriptorFlow, Passed, RightsGiven, passed
+from ..engine.lab.pipeline import Joint, run_pipeline
 from ..engine.outcome import Outcome
 from ..grants.grants import Grants
 from ..module.module import Module
@@ -66,6 +67,8 @@ class Member:
     def outcome(self) -> Outcome | None:
         """How it ended; None while it lives, and before the lab is open."""
         opened = self._lab.opened
+        if self.name in self._lab._piped:
+            return self._lab._piped[self.name]
         return None if opened is None else opened.members[self.name].live.outcome
 
     @property
@@ -115,6 +118,9 @@ class Lab:
         self._members: dict[str, Member] = {}
         self._plans: dict[str, MemberPlan] = {}
         self._closed = False
+        self.pipes: list[Joint] = []
+        """The pipes of the last pipeline, in order."""
+        self._piped: dict[str, Outcome] = {}
 
     def add(
         self,
@@ -190,6 +196,8 @@ class Lab:
         if self._closed:
             raise LabError(f"{self.name} is closed")
         if self.opened is None:
+            if self._piped:
+                raise LabError(f"{', '.join(self._piped)} ran in a pipeline: make a new lab")
             if not self._plans:
                 raise LabError(f"{self.name} is empty: add(name, program) first")
             self.opened = LabMembers(list(self._plans.values()), self.flows)
@@ -209,6 +217,28 @@ class Lab:
             return opened.run(name)
         except InvokeError as error:
             raise TypeError(str(error)) from None
+
+    def pipe(self, *names: str) -> list[Outcome]:
+        """Run commands at once, the stdout of each as the stdin of the next, over pipes of the system; how each ended.
+
+        Each runs on a thread of its own and once only; `pipes` tells what went through and who waited for whom, and
+        `lab[name].stdout` what the last one printed. The members must not be linked. Raises `LabError`.
+        """
+        self._must_be_shut("run a pipeline")
+        if len(names) < 2 or len(set(names)) != len(names):
+            raise LabError("a pipeline has two members or more, each of them once")
+        for name in names:
+            self._known(name)
+            plan = self._plans[name]
+            if plan.module.kind != "command":
+                raise LabError(f"{name} is no command: it has no _start")
+            if plan.links or plan.functions:
+                raise LabError(f"{name} is linked: members of a pipeline run at once, and links are for one at a time")
+            if name in self._piped:
+                raise LabError(f"{name} was run already: a command runs once; add it again under another name")
+        outcomes, self.pipes = run_pipeline([self._plans[name] for name in names])
+        self._piped.update(outcomes)
+        return list(outcomes.values())
 
     @property
     def trace(self) -> tracing.Trace:

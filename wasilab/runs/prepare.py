@@ -104,7 +104,7 @@ class Prepared:
         self.questions: live_grants.questions.Questions | None = None
         self.overrides = {**overrides(), **grants.overrides}
         self._released = False
-        self._sockets: tuple[host_objects.sockets.ListenSocket, ...] = ()
+        self._sockets: tuple[host_objects.sockets.ListenSocket | host_objects.sockets.StreamSocket, ...] = ()
         self._endings: list[Callable[[], None]] = []
         limits = grants.limits
         self.live_update: live_grants.update.LiveUpdate | None = None

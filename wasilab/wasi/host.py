@@ -180,11 +180,14 @@ class Host:
                 )
             )
         for listener in sockets:
-            self.fds.open(
-                Descriptor(
-                    listener, r.LISTENER, r.SOCKET, f"<listen {listener.address}>", strict=self.strict, owned=False
-                )
-            )
+            self.fds.open(self._of_socket(listener))
+
+    def _of_socket(self, socket: Any) -> Descriptor:
+        """The descriptor of a socket that is open from the start: one that listens, or an end of a channel."""
+        if hasattr(socket, "accept"):
+            name = f"<listen {socket.address}>"
+            return Descriptor(socket, r.LISTENER, r.SOCKET, name, strict=self.strict, owned=False)
+        return Descriptor(socket, r.SOCKET, 0, "<channel>", strict=self.strict)
 
     def _offered(self, lacks: Withheld) -> tuple[int, int]:
         """The rights that the descriptor of a granted directory shows, and what it passes on."""

@@ -10,7 +10,7 @@ from ...lazy import attach
 __getattr__ = attach(
     __name__,
     {
-        "copydir": "copies.copydir", "internet": "internet", "network": "network",
-        "plainfolder": "copies.plainfolder", "sockets": "sockets",
+        "channel": "local.channel", "copydir": "copies.copydir", "internet": "internet", "network": "network",
+        "pipes": "local.pipes", "plainfolder": "copies.plainfolder", "sockets": "sockets",
     },
 )

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any, get_args
 
 from ...engine.compiling import engine_options as how
+from ...engine.compiling.wasm_features import FEATURES
 from ...engine.limits import BOUNDS, DEFAULTS
 from ...text.numbers import exact_size
 from ..line.frontend import Done, Frontend, FrontendKind
@@ -49,6 +50,9 @@ def settings() -> dict[str, Any]:
             name: {"flag": flag, "value": getattr(usual, name), "values": list(values) or None}
             for name, (flag, values) in FLAGS.items()
         },
+        "features": {
+            name: {"words": one.words, "on": one.foreign, "needs": list(one.needs)} for name, one in FEATURES.items()
+        },
         "limits": {
             name: {"flag": bound.flag, "unit": bound.unit, "value": DEFAULTS[name], "words": bound.words}
             for name, bound in BOUNDS.items()
@@ -63,6 +67,9 @@ def describe(found: dict[str, Any]) -> str:
         others = f"  ({', '.join(one['values'])})" if one["values"] else ""
         value = exact_size(one["value"]) if name == "max_stack" else _said(one["value"])
         lines.append(f"  {one['flag']:24}{value:16}{others}")
+    lines += ["", "WebAssembly features, for modules that were not compiled here (--feature NAME[=off])"]
+    for name, one in found["features"].items():
+        lines.append(f"  {name:24}{_said(one['on']):16}{one['words']}")
     lines += ["", "limits"]
     for name, one in found["limits"].items():
         lines.append(f"  {one['flag']:24}{BOUNDS[name].text(one['value']):16}{one['words']}")

@@ -24,6 +24,7 @@ from ..session import Session
 from ..stop import LinkError
 from ..values.wasmtime_objects import WasmtimeObject
 from ..worker import Pump
+from .channel_calls import MODULE, channel_functions
 from .cross_calls import CrossCalls, Ended, Exporter, check_link
 from .passing import DescriptorFlow, Passed
 from .python_functions import Functions, check_functions, provide_functions
@@ -67,6 +68,7 @@ class LabMember:
         self.live = Live(self.session, lambda: plan.pump, lock)
         self.cross = CrossCalls(plan.name, self.session)
         self.exporters: dict[str, Exporter] = {}
+        self.functions: dict[str, Mapping[str, Callable[..., object]]] = dict(plan.functions)
         self.started = False
         """Whether its `_start` was called."""
         self._keep: list[WasmtimeObject] = []
@@ -74,7 +76,7 @@ class LabMember:
 
     def provide(self, compiled: WasmtimeObject) -> dict[str, dict[str, WasmtimeObject]]:
         """What its imports get from the other instances and from Python."""
-        found = provide_functions(self.session, self.plan.functions, compiled, self._keep)
+        found = provide_functions(self.session, self.functions, compiled, self._keep)
         for module, members in self.cross.provide(self.exporters, compiled).items():
             found.setdefault(module, {}).update(members)
         return found
@@ -135,6 +137,8 @@ class LabMembers:
     def _link(self, member: LabMember, flows: list[DescriptorFlow]) -> None:
         plan = member.plan
         check_functions(plan.name, member.session, plan.functions)
+        if any(item.module == MODULE for item in plan.module.imports):
+            member.functions.setdefault(MODULE, channel_functions(plan.name, plan.host, flows))
         for link in plan.links:
             other = self.members[link.exporter]
             exporter = Exporter(link.exporter, other.plan.module, other.session, other.enter, link.passing, flows)

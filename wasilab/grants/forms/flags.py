@@ -24,7 +24,7 @@ from ...engine.limits import BOUNDS, DEFAULTS, NONE, Bound, Limits
 from ...text.numbers import parse_size
 from ...text.template import Template
 from ..fields import FieldShape, GrantField, grant_fields
-from ..value import MODES, GrantError, GrantValue, host_folder, memory_key
+from ..value import MODES, GrantError, GrantValue, host_folder, listening, memory_key
 from .toml import merge_files, read_input, spec_of
 from .withheld import in_flags, parse_withheld
 
@@ -360,7 +360,7 @@ def _written(about: GrantField, value: Any, start: Any) -> list[str]:
         case FieldShape.SOURCE if value != start:
             return [about.flag, spec_of(value, "flags")]
         case FieldShape.SOCKETS:
-            return [word for socket in value for word in (about.flag, socket.address)]
+            return [word for socket in listening(value) for word in (about.flag, socket.address)]
         case FieldShape.RULES:
             return [word for rule in value for word in _option(about.flag, rule)]
         case FieldShape.LIMITS:

@@ -25,7 +25,7 @@ from ...capabilities.memory.memdir import Files, MemDir, Symlink
 from ...capabilities.protocols import Directory
 from ...engine.limits import BOUNDS, Limits
 from ..fields import FieldShape, GrantField, grant_fields
-from ..value import MODES, GrantError, GrantValue, nearest
+from ..value import MODES, GrantError, GrantValue, listening, nearest
 from .toml import spec_of
 
 G = TypeVar("G", bound=GrantValue)
@@ -57,7 +57,7 @@ def _written(name: str, about: GrantField, value: Any) -> object:
         case FieldShape.SOURCE:
             return spec_of(value, "a value")
         case FieldShape.SOCKETS:
-            return [socket.address for socket in value]
+            return [socket.address for socket in listening(value)]
         case FieldShape.LIMITS:
             return {limit: getattr(value, limit) for limit in BOUNDS}
         case FieldShape.STDIN if isinstance(value, bytes):

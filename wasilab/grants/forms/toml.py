@@ -56,7 +56,7 @@ from ...engine.limits import BOUNDS, DEFAULTS, NONE
 from ...text.escape import shorten
 from ...text.numbers import exact_size
 from ..fields import FieldShape, GrantField, grant_fields
-from ..value import GrantError, GrantValue, host_folder, memory_key, nearest
+from ..value import GrantError, GrantValue, host_folder, listening, memory_key, nearest
 
 G = TypeVar("G", bound=GrantValue)
 Table = Mapping[str, Any]
@@ -347,7 +347,7 @@ def _written(about: GrantField, value: Any, start: Any) -> dict[str, str]:
         case FieldShape.SOURCE if value != start:
             return {key: _toml(spec_of(value, "a policy"))}
         case FieldShape.SOCKETS if value:
-            return {key: f"[{', '.join(_toml(socket.address) for socket in value)}]"}
+            return {key: f"[{', '.join(_toml(socket.address) for socket in listening(value))}]"}
         case FieldShape.RULES if value:
             return {key: f"[{', '.join(map(_toml, value))}]"}
         case FieldShape.LIMITS:

@@ -71,4 +71,4 @@ class RunCapabilities:
 
 def socket_name(socket: Any) -> str:
     """The name of a listening socket: "listen 127.0.0.1:8080"."""
-    return f"listen {socket.address}"
+    return f"listen {socket.address}" if hasattr(socket, "accept") else str(getattr(socket, "address", "channel"))

@@ -1,0 +1,1 @@
+"""What joins two programs of this process: pipes and channels."""
