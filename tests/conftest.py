@@ -23,13 +23,15 @@ HEAVY = ("browser", "kernel", "toolchain")
 MOST_WORKERS = 8
 # Files that the fast lane leaves out: each takes five seconds of CPU or more (`--durations` shows them).
 SLOW = {
-    "conformance/test_differential.py", "engine/test_threads.py", "frontends/test_core_only.py",
-    "frontends/test_explained.py", "frontends/test_hostile.py", "frontends/test_readme.py",
-    "frontends/test_streams.py", "grants/test_reads_back.py", "hostile/test_bombs.py", "hostile/test_fuzz.py",
-    "hostile/test_memory.py", "hostile/test_numbers.py", "hostile/test_paths.py", "hostile/test_published.py",
+    "components/test_component_traces.py", "conformance/test_differential.py", "engine/test_threads.py",
+    "frontends/test_cli.py", "frontends/test_core_only.py", "frontends/test_explained.py",
+    "frontends/test_hostile.py", "frontends/test_readme.py", "frontends/test_streams.py", "grants/test_reads_back.py",
+    "hostile/test_bombs.py", "hostile/test_descriptors.py", "hostile/test_fuzz.py", "hostile/test_memory.py",
+    "hostile/test_modules.py", "hostile/test_numbers.py", "hostile/test_paths.py", "hostile/test_published.py",
     "hostile/test_resources.py", "hostile/test_swap_race.py", "hostile/test_text.py", "native/test_differential.py",
-    "native/test_library_in_c.py", "trace/test_hostile_files.py", "trace/test_perfetto.py",
-    "views/test_picture.py", "views/test_timeline.py",
+    "native/test_library_in_c.py", "test_portable.py", "trace/test_bombs.py", "trace/test_hostile_files.py",
+    "trace/test_perfetto.py", "trace/test_table.py", "views/test_bad_input.py", "views/test_picture.py",
+    "views/test_plots.py", "views/test_timeline.py",
 }  # fmt: skip
 
 # A shell starts its background jobs with SIGINT ignored, and their children inherit it: nothing could be interrupted.

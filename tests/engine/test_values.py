@@ -172,7 +172,7 @@ def test_a_function_passes_back_to_its_own_instance_and_to_no_other() -> None:
             other.call("call", negate, 2.5)
         assert other.call("add", 1, 2) == 3, "it is still alive"
         for wrong in (7, "func:neg", print):
-            with pytest.raises(TypeError, match="no reference to a function"):
+            with pytest.raises(TypeError, match="not a function reference"):
                 one.call("call", wrong, 1.0)
         one.close()
         other.close()

@@ -40,7 +40,7 @@ def test_the_table_has_a_column_a_call_and_names_an_absent_host() -> None:
     assert text[4][-1] == "0.25x"
 
 
-def test_bench_measures_every_host_that_is_here(capfd: pytest.CaptureFixture[str]) -> None:
+def test_bench_measures_every_host_that_is_installed(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "clock_time_get", "--rounds", "1", "--json"]) == 0
     (column,) = json.loads(capfd.readouterr().out).values()
     assert list(column) == [peer.label for peer in PEERS]

@@ -25,7 +25,7 @@ def test_the_repository_itself_is_installed_with_extras_that_it_has() -> None:
     assert {"zig", "lab"} <= set(extras[1].split(",")) <= set(PROJECT["optional-dependencies"])
 
 
-def test_its_python_is_one_that_the_project_takes() -> None:
+def test_its_python_is_supported() -> None:
     named = re.fullmatch(r"python-3\.(\d+)\n?", (ROOT / "binder" / "runtime.txt").read_text())
     least = re.fullmatch(r">=3\.(\d+)", PROJECT["requires-python"])
     assert named
@@ -33,7 +33,7 @@ def test_its_python_is_one_that_the_project_takes() -> None:
     assert int(named[1]) >= int(least[1])
 
 
-def test_its_post_build_is_a_program_of_commands_that_exist() -> None:
+def test_its_post_build_runs_existing_commands() -> None:
     script = ROOT / "binder" / "postBuild"
     assert os.access(script, os.X_OK)
     lines = script.read_text().splitlines()

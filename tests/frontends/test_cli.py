@@ -51,7 +51,7 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
-def test_the_guests_output_is_ours_byte_by_byte(shell: Shell) -> None:
+def test_the_guests_output_is_passed_on_byte_for_byte(shell: Shell) -> None:
     done = shell.run("run", shell.program("hello.wat", programs.HELLO))
     assert (done.returncode, done.stdout, done.stderr) == (0, b"hello\n", b"oops\n")
 
@@ -83,7 +83,7 @@ def test_the_real_stdin_is_the_guests_when_it_is_granted(shell: Shell) -> None:
     assert (done.returncode, done.stdout) == (0, b"ready\ncaf\xc3\xa9\x00\xff")
 
 
-def test_a_pipe_that_was_not_granted_stays_where_it_is_and_the_person_is_told(shell: Shell) -> None:
+def test_an_ungranted_pipe_is_not_read_and_the_person_is_told(shell: Shell) -> None:
     done = shell.run("run", shell.program("echo.wat", programs.ECHO), stdin=b"secret")
     assert (done.returncode, done.stdout) == (0, b"ready\n")
     assert b"write --stdin - to give it this input" in done.stderr
@@ -91,13 +91,13 @@ def test_a_pipe_that_was_not_granted_stays_where_it_is_and_the_person_is_told(sh
     assert (quiet.stdout, quiet.stderr) == (b"ready\n", b"")
 
 
-def test_a_free_port_is_told(shell: Shell) -> None:
+def test_the_port_chosen_for_port_0_is_printed(shell: Shell) -> None:
     done = shell.run("run", "--listen", "127.0.0.1:0", shell.program("hello.wat", programs.HELLO))
     assert done.returncode == 0
     assert done.stderr.decode().startswith("listening on 127.0.0.1:")
 
 
-def test_nothing_is_there_under_deny_all(shell: Shell) -> None:
+def test_deny_all_leaves_the_guest_nothing(shell: Shell) -> None:
     done = shell.run("run", "--deny-all", shell.program("echo.wat", programs.ECHO), stdin=b"x")
     assert done.returncode == 9
     assert done.stdout == b""

@@ -51,7 +51,7 @@ def test_it_is_silent_unless_asked_where_stderr_is_no_terminal(folder: Path) -> 
     assert explained(folder, guest, "--dir", "out")[1] == ""
 
 
-def test_a_refusal_that_no_call_shows_is_told(folder: Path) -> None:
+def test_a_refusal_without_a_call_is_reported(folder: Path) -> None:
     guest = Guest().write("in: Capabilities insufficient\n", fd(2)).read(fd(9))
     status, said = explained(folder, guest, "--explain", "--dir", "out")
     assert status != 0

@@ -69,7 +69,7 @@ def test_a_hostile_program_ends_in_one_sentence(shell: Shell, name: str) -> None
 
 
 @pytest.mark.parametrize("name", BYTES)
-def test_what_is_no_module_is_one_line(shell: Shell, name: str) -> None:
+def test_a_file_that_is_not_a_module_is_one_line(shell: Shell, name: str) -> None:
     data, said = BYTES[name]
     (shell.folder / "p.wasm").write_bytes(data)
     done = shell.run("run", "p.wasm")
@@ -106,7 +106,7 @@ def test_a_hostile_cell_ends_in_one_sentence_of_its_report(kernel: Kernel, name:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("name", BYTES)
-def test_what_is_no_module_is_one_line_of_a_cell(kernel: Kernel, name: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_module_is_one_line_of_a_cell(kernel: Kernel, name: str, tmp_path: Path) -> None:
     data, said = BYTES[name]
     (tmp_path / "p.wasm").write_bytes(data)
     done = kernel.run(f"%wasi run {tmp_path}/p.wasm")

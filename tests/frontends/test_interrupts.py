@@ -25,21 +25,21 @@ def interrupt() -> None:
         pass
 
 
-def test_a_second_interrupt_is_not_heard_at_once() -> None:
+def test_a_second_interrupt_is_ignored_for_a_second() -> None:
     ignore_interrupts(60.0)
     interrupt()
     ignore_interrupts(60.0)
     interrupt()
 
 
-def test_and_is_heard_again_afterwards() -> None:
+def test_later_interrupts_are_handled_again() -> None:
     ignore_interrupts(0.0)
     with pytest.raises(KeyboardInterrupt):
         interrupt()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_handler_that_is_none_of_pythons_stays() -> None:
+def test_a_handler_that_python_did_not_install_stays() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ignore_interrupts()
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -72,13 +72,13 @@ def test_the_input_box_feeds_the_guest(kernel: Kernel) -> None:
     assert done.prompts >= 2
 
 
-def test_without_anyone_to_ask_the_guest_reads_the_end(kernel: Kernel) -> None:
+def test_with_nobody_to_ask_the_guest_reads_end_of_file(kernel: Kernel) -> None:
     done = kernel.run(cell(programs.ECHO, "wat --stdin -"), stdin=False)
     assert done.status == "ok"
     assert done.stdout == "ready\n"
 
 
-def test_a_cell_asks_the_person_and_nobody_where_it_is_told_to(kernel: Kernel) -> None:
+def test_a_cell_asks_only_where_somebody_can_answer(kernel: Kernel) -> None:
     done = kernel.finish(
         kernel.send(cell(programs.ECHO)),
         answers=["typed"],

@@ -22,7 +22,7 @@ CODE = [cell for cell in BOOK["cells"] if cell["cell_type"] == "code"]
 TEXT = "\n\n".join("".join(cell["source"]) for cell in BOOK["cells"] if cell["cell_type"] == "markdown")
 
 
-def test_it_lies_there_executed_from_top_to_bottom_without_an_error() -> None:
+def test_it_is_stored_executed_in_order_without_an_error() -> None:
     assert [cell["execution_count"] for cell in CODE] == list(range(1, len(CODE) + 1))
     assert not [out for cell in CODE for out in cell["outputs"] if out["output_type"] == "error"]
     said = "".join("".join(out.get("text", "")) for cell in CODE for out in cell["outputs"])
@@ -41,7 +41,7 @@ def test_every_report_in_it_can_be_read_without_a_kernel() -> None:
     )
 
 
-def test_it_is_small_and_says_nothing_of_the_machine_that_made_it() -> None:
+def test_it_is_small_and_names_no_path_of_the_machine_that_made_it() -> None:
     assert FILE.stat().st_size < 400_000
     assert not re.findall(r"/(?:tmp|home|root|work|Users|usr|opt)/", FILE.read_text(encoding="utf-8"))
     assert {tuple(cell["metadata"]) for cell in BOOK["cells"]} == {()}
@@ -78,7 +78,7 @@ def value(shell: InteractiveShell, cell: str) -> Any:
 
 
 @pytest.mark.toolchain
-def test_what_its_text_offers_to_try_comes_out_as_it_says(shell: InteractiveShell) -> None:
+def test_what_its_text_suggests_to_try_has_the_stated_result(shell: InteractiveShell) -> None:
     offered = re.findall(r"`(granted\.[^`]+)`", TEXT)
     assert len(offered) > 3
     for code in offered:

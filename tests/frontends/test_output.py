@@ -59,7 +59,7 @@ def test_a_million_lines_cost_little() -> None:
     assert "997,995 more lines" in page.getvalue()
 
 
-def test_progress_says_nothing_of_what_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_silent_for_quick_work(capsys: pytest.CaptureFixture[str]) -> None:
     with_ticks = Progress("compiling")
     for _ in range(5):
         with_ticks.tick()

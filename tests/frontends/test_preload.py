@@ -12,7 +12,7 @@ from wasilab.magics.preload import Preload, wanted
 from .conftest import Kernel
 
 
-def test_a_cell_that_is_already_on_its_way_comes_first() -> None:
+def test_a_cell_that_is_already_sent_runs_first() -> None:
     done: list[str] = []
     preload = Preload(lambda: done.append("worked"), pause=60.0)
     preload.begin()
@@ -37,7 +37,7 @@ def test_a_cell_waits_for_what_has_begun() -> None:
     assert done == ["worked"]
 
 
-def test_what_fails_ahead_is_left_to_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_preload_is_left_to_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     tried, untold = threading.Event(), []
     monkeypatch.setattr(threading, "excepthook", untold.append)
 
@@ -52,7 +52,7 @@ def test_what_fails_ahead_is_left_to_the_cell(monkeypatch: pytest.MonkeyPatch) -
     assert untold == []
 
 
-def test_without_begin_nothing_is_waited_for() -> None:
+def test_without_begin_a_cell_waits_for_nothing() -> None:
     done: list[str] = []
     Preload(lambda: done.append("worked")).wait()
     assert done == []
@@ -66,7 +66,7 @@ def test_it_is_for_kernels_and_prompts() -> None:
 
 
 @pytest.mark.kernel
-def test_a_kernel_gets_ready_unseen(kernel: Kernel) -> None:
+def test_a_kernel_preloads_silently(kernel: Kernel) -> None:
     asked = (
         "import sys, threading, time\n"
         "while any(t.name == 'wasilab-preload' for t in threading.enumerate()): time.sleep(0.05)\n"

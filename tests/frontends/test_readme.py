@@ -164,6 +164,7 @@ def test_an_install_command_and_a_test_command_are_marked_for_a_fresh_machine() 
     marked = dict(re.findall(r"<!-- (\w+) command -->\n```sh\n(.*)\n```", README))
     assert set(marked) == {"install", "test"}
     for command in marked.values():
-        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+        assert "python3 -m venv .venv && .venv/bin/pip install " in command
+    assert re.match(r"echo 'fetching \d+ MB", marked["install"]), "what is fetched is said before it is"
     assert marked["install"].endswith(" && .venv/bin/wasilab demo")
     assert marked["test"].endswith(" && .venv/bin/python -m pytest")

@@ -76,7 +76,7 @@ def test_bash_offers_files_and_for_a_folder_only_folders(tmp_path: Path) -> None
     assert ask("bash", "wasilab run --dir p", tmp_path) == ["photos"]
 
 
-def test_an_unknown_shell_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_shell_gets_the_list_of_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["completion", "fsh"]) == 2
     assert "choose bash, zsh, fish; did you mean" in capsys.readouterr().err
 

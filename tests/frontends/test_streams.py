@@ -41,7 +41,7 @@ def sh(shell: Shell, line: str, **env: str) -> subprocess.CompletedProcess[bytes
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("command", ["run --stdin - --dir . --strace echo.wat", "inspect hello.wat", "--help"])
-def test_a_closed_stream_is_as_dev_null(shell: Shell, closed: str, command: str) -> None:
+def test_a_closed_stream_behaves_like_dev_null(shell: Shell, closed: str, command: str) -> None:
     done = sh(shell, f"wasilab {command} {closed}")
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
@@ -168,7 +168,7 @@ def answers(locked: Shell) -> dict[str, tuple[int, str, str]]:
 
 
 @pytest.mark.parametrize(("command", "names"), WRONG)
-def test_what_may_not_be_used_is_one_line_before_anything_runs(
+def test_an_unusable_file_is_one_line_before_anything_runs(
     answers: dict[str, tuple[int, str, str]], command: str, names: str
 ) -> None:
     status, out, errors = answers[command]
@@ -180,13 +180,13 @@ def test_what_may_not_be_used_is_one_line_before_anything_runs(
     assert out == ""
 
 
-def test_a_trace_that_fails_to_be_written_after_the_run_is_told(shell: Shell) -> None:
+def test_a_failed_write_of_the_trace_is_reported(shell: Shell) -> None:
     done = sh(shell, "wasilab run --strace=/dev/full hello.wat")
     assert done.returncode == 2
     assert done.stderr.decode().splitlines()[-1] == "wasilab run: --strace /dev/full: No space left on device"
 
 
-def test_a_working_folder_that_is_gone_is_said(shell: Shell) -> None:
+def test_a_deleted_working_folder_is_reported(shell: Shell) -> None:
     for options, status in (("", 0), ("--dir .", 2), ("--learn", 2)):
         done = sh(shell, f'mkdir gone && cd gone && rmdir ../gone && wasilab run {options} "{shell.folder}/hello.wat"')
         assert done.returncode == status
@@ -195,7 +195,7 @@ def test_a_working_folder_that_is_gone_is_said(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("home", ["", "/nonexistent"])
-def test_no_home_is_needed(shell: Shell, home: str) -> None:
+def test_it_works_without_a_home_folder(shell: Shell, home: str) -> None:
     (shell.folder / "cache").mkdir()
     line = "wasilab run hello.wat" if home else "unset HOME; wasilab run hello.wat"
     done = sh(shell, line, HOME=home, XDG_CACHE_HOME=str(shell.folder / "cache"))
@@ -210,7 +210,7 @@ def test_a_cache_that_cannot_be_written_names_the_variable_that_moves_it(locked:
         assert b"set WASILAB_CACHE_DIR to a writable folder" in done.stderr
 
 
-def test_a_locale_without_the_character_gets_an_escape(shell: Shell) -> None:
+def test_a_character_outside_the_locale_is_escaped(shell: Shell) -> None:
     poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = sh(shell, "wasilab run --time hello.wat", **poor)
     assert done.returncode == 0

@@ -90,7 +90,7 @@ def test_what_was_typed_before_the_question_is_dropped(terminal: Terminal) -> No
     assert asked.ended() is Answer.DENY
 
 
-def test_a_line_that_comes_at_once_is_no_answer(terminal: Terminal) -> None:
+def test_a_line_typed_too_early_does_not_answer(terminal: Terminal) -> None:
     times = iter([0.0, TOO_SOON - 0.01, 1.0, 1.0 + TOO_SOON])
     asked = Asked(terminal, now=lambda: next(times))
     terminal.shows("wasilab asks")
@@ -112,14 +112,14 @@ def test_help_and_a_wrong_line_ask_again(terminal: Terminal) -> None:
     assert asked.ended() is Answer.ONCE
 
 
-def test_the_end_of_input_is_nobody(terminal: Terminal) -> None:
+def test_the_end_of_input_counts_as_no_answer(terminal: Terminal) -> None:
     asked = Asked(terminal, now=late())
     terminal.shows("wasilab asks")
     terminal.types("\x04")
     assert asked.ended() is None
 
 
-def test_without_a_terminal_there_is_nobody(tmp_path: Path) -> None:
+def test_without_a_terminal_nobody_is_asked(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("r\n")
     for path in (tmp_path / "file", tmp_path / "none"):
         person = TerminalPerson("x", str(path))
@@ -138,7 +138,7 @@ def test_the_terminal_is_brought_into_a_known_state_before_the_question(terminal
     asked.ended()
 
 
-def test_the_word_is_another_each_time_and_can_be_said() -> None:
+def test_the_word_changes_each_time_and_is_pronounceable() -> None:
     words = {drawn_word() for _ in range(200)}
     assert len(words) == 200
     assert all(re.fullmatch("([bdfgklmnprstvz][aeiou]){3}", word) for word in words)

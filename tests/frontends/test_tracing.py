@@ -123,7 +123,7 @@ def test_a_note_from_the_command_line_is_saved_and_shown_everywhere(
         line(shell, f"trace {file} --note '99=nothing'")
 
 
-def test_a_trace_that_cannot_be_saved_is_said_before_the_run(shell: InteractiveShell) -> None:
+def test_an_unwritable_trace_is_reported_before_the_run(shell: InteractiveShell) -> None:
     with pytest.raises(UsageError, match=r"to see some of the calls only, write -e"):
         shell.run_cell_magic("wasi", "wat --trace path,fd_*", LOOP)
 

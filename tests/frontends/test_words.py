@@ -60,8 +60,8 @@ def test_braces_and_quotes_inside_an_expression_belong_to_it() -> None:
     [
         ("--env 'A=b", "not closed"),
         ('"open', "not closed"),
-        ("{1 +", "no Python expression"),
-        ("{}", "no Python expression"),
+        ("{1 +", "not a Python expression"),
+        ("{}", "not a Python expression"),
         ("{missing}", "NameError"),
         ("{1/0}", "ZeroDivisionError"),
         ("end\\", "backslash"),
@@ -114,7 +114,7 @@ def test_a_value_in_a_folder_is_a_path_and_nothing_else(
 
 
 @pytest.mark.parametrize("word", ["x::/d:{v}", "x:{v}"])
-def test_a_mode_is_written_and_no_value(word: str, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_mode_is_typed_and_never_comes_from_a_value(word: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x").mkdir()
     kept = Values()

@@ -164,7 +164,7 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch, t
 SQL_WRONG = {
     "select durr from calls": ('"durr"', '"dur"', "calls has seq, t_start, dur, call,"),
     "select fdd from fds": ('"fdd"', '"fd"', "fds has life, fd, generation, path,"),
-    "select * from callz": ("there is no view 'callz'; did you mean 'calls'?", "the views are calls, fds, paths,"),
+    "select * from callz": ("unknown view 'callz'; did you mean 'calls'?", "the views are calls, fds, paths,"),
     "selec 1 from lines": ('"selec"', "lines has file, line, function,"),
     "select sum(call) from calls": ("sum(VARCHAR)", "calls has"),
     "select": ("the views are calls, fds, paths, lines, output",),

@@ -200,5 +200,5 @@ def _value(name: str, kind: str, given: Any) -> Any:
     if kind == "v128":
         return given if isinstance(given, V128) else V128(bytes(memoryview(given)))
     if kind == "funcref" and not isinstance(given, FunctionReference | None):
-        raise InvokeError(f"{name}: {given!r} is no reference to a function: give one that an export returned, or None")
+        raise InvokeError(f"{name}: {given!r} is not a function reference: give one that an export returned, or None")
     return given

@@ -105,7 +105,7 @@ def read_options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
         if word.startswith("-") and word != "-":
             name = word.partition("=")[0]
             parser.error(
-                f"there is no option {name}{did_you_mean(name, takes_value, f' ({parser.prog} --help lists them)')}"
+                f"unknown option {name}{did_you_mean(name, takes_value, f' ({parser.prog} --help lists them)')}"
             )
         guest = f"; the program's own arguments: --args {shlex.quote(word)}" if parser.prog == "%%wasi" else ""
         parser.error(f"{word!r} is one argument too many{guest}")
@@ -118,7 +118,7 @@ def _no_such_command(word: str, kind: FrontendKind) -> str:
         return f"{word!r} is not a command; to run a program: {program_name(kind)} run {word}"
     if word.startswith("-"):
         return f"the command comes first, then its options ({word} came first): {', '.join(names)}"
-    return f"there is no command {word!r}{did_you_mean(word, names, ': ' + ', '.join(names))}"
+    return f"unknown command {word!r}{did_you_mean(word, names, ': ' + ', '.join(names))}"
 
 
 def overview(kind: FrontendKind) -> str:

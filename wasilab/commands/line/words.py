@@ -144,7 +144,7 @@ def _expression(line: str, at: int) -> tuple[str, int]:
         else:
             return source, end + 1
     raise UsageProblem(
-        f"{line[at - 1 :]!r} is no Python expression in braces; quote it if the braces are meant as they are"
+        f"{line[at - 1 :]!r} is not a Python expression in braces; quote it if the braces are meant as they are"
     )
 
 

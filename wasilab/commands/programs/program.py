@@ -22,7 +22,7 @@ def load_program(
     if isinstance(word, bytes):
         return load(word)
     if not isinstance(word, (str, os.PathLike)):
-        raise UsageProblem(f"a {type(word).__name__} is no program: give a file, a Module, or the bytes of one")
+        raise UsageProblem(f"a {type(word).__name__} is not a program: give a file, a Module, or the bytes of one")
     text = os.fspath(word)
     named = frontend.find(text)
     if named is not None:

@@ -30,6 +30,6 @@ def execute(request: Request, frontend: Frontend) -> Done:
     shell = request.options.shell
     if shell not in SHELLS:
         nearest = did_you_mean(shell, SHELLS)
-        raise UsageProblem(f"there is no completion for {shell!r}: choose {', '.join(SHELLS)}{nearest}")
+        raise UsageProblem(f"no completion for {shell!r}: choose {', '.join(SHELLS)}{nearest}")
     frontend.say(SHELLS[shell](described("cli")))
     return Done()

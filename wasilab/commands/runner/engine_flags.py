@@ -68,7 +68,7 @@ def profile(text: str) -> tuple[str, str]:
     kind, equals, file = text.partition("=")
     kinds = get_args(Profile)
     if kind not in kinds:
-        raise argparse.ArgumentTypeError(f"{kind!r} is no kind of profile: choose {', '.join(kinds)}")
+        raise argparse.ArgumentTypeError(f"{kind!r} is not a kind of profile: choose {', '.join(kinds)}")
     if equals and (not file or kind != "guest"):
         where = {"perfmap": "/tmp/perf-PID.map", "jitdump": "jit-PID.dump in the current folder"}
         why = f"it writes {where[kind]}" if file else "the file's name is empty"

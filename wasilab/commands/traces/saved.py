@@ -23,7 +23,7 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
     if isinstance(kept, Trace):
         return kept
     if word is not None and not isinstance(word, (str, os.PathLike)):
-        raise UsageProblem(f"a {type(word).__name__} is no trace: give a file, a Run or a Trace")
+        raise UsageProblem(f"a {type(word).__name__} is not a trace: give a file, a Run or a Trace")
     name = None if word is None else os.fspath(word)
     run = frontend.run_named(name)
     if run is not None:
@@ -37,7 +37,7 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
     if path.is_dir():
         raise UsageProblem(f"{name!r} is a folder; name the trace in it")
     if path.exists() and not path.is_file():
-        raise UsageProblem(f"{name!r} is no regular file, which a saved trace is")
+        raise UsageProblem(f"{name!r} is not a regular file, as a saved trace has to be")
     if not path.is_file():
         names = [entry.name for entry in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
         raise UsageProblem(f"there is no trace {name!r}{did_you_mean(path.name, names)}")

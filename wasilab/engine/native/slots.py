@@ -108,7 +108,7 @@ class SlotTable:
         self._tables.append(block)
         self._slots = (b.Slot * size).from_address(block.address)
         self._state.slots, self._state.nslots = block.address, size
-        for descriptor in self._host.fds.entries.values():
+        for descriptor in list(self._host.fds.entries.values()):  # another thread may close some meanwhile
             if descriptor.mirror is not None and not self._slots[descriptor.fd].unready:
                 descriptor.reach = cast(FileReach, self._slots[descriptor.fd])
 
@@ -183,7 +183,7 @@ class SlotTable:
 
     def close(self) -> None:
         """Let the descriptors that are still open know for themselves what their slots know."""
-        for descriptor in self._host.fds.entries.values():
+        for descriptor in list(self._host.fds.entries.values()):  # another thread may close some meanwhile
             slot = self._slots[descriptor.fd]
             if not slot.unready:
                 descriptor.reach = _reach(slot)

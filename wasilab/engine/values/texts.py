@@ -170,7 +170,7 @@ def _vector(word: str) -> V128:
     shape, colon, rest = word.partition(":")
     if not colon or shape not in SHAPES:
         shapes = ", ".join(SHAPES)
-        raise ValueError(f"{word[:80]!r} is no v128: write its shape and lanes, such as i32x4:1,2,3,4 ({shapes})")
+        raise ValueError(f"{word[:80]!r} is not a v128: write its shape and lanes, such as i32x4:1,2,3,4 ({shapes})")
     lanes = rest.split(",")
     if shape[0] == "f":
         numbers = [_float(lane.strip(), shape[:3]) for lane in lanes]

@@ -199,7 +199,7 @@ def _explained(message: str, columns: dict[str, list[str]], memory: int) -> str:
     first = visible(re.sub(r"^(Parser|Binder|Catalog) Error: ", "", said))[:MESSAGE]
     missing = re.search(r"Table with name (\S+) does not exist", first)
     if missing:
-        first = f"there is no view {missing[1]!r}{did_you_mean(missing[1], _VIEWS)}"
+        first = f"unknown view {missing[1]!r}{did_you_mean(missing[1], _VIEWS)}"
     if "calls" in columns and "text" not in columns["calls"]:
         columns["calls"].append("text")
     named = columns or {"calls": [*table.COLUMNS, "text"]}
