@@ -14,6 +14,7 @@ _NAMES = {
     "Channel": "capabilities.host.local.channel:Channel",
     "Clocks": "capabilities.clocks:Clocks",
     "EngineOptions": "engine.compiling.engine_options:EngineOptions",
+    "Fault": "grants.faults:Fault",
     "Grants": "grants.grants:Grants",
     "GuestError": "engine.instances:GuestError",
     "HostDir": "capabilities.host.hostdir:HostDir",

@@ -90,6 +90,18 @@ def test_every_terminal_line_does_what_is_said_of_it(
 
 
 @pytest.mark.toolchain
+def test_the_lines_on_faults_do_what_is_said_of_them(
+    demo: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(demo / "wasilab-demo")
+    one, each = lines("Faults")
+    assert main(shlex.split(one, comments=True)[1:]) in (0, 1)  # two writes are all that so short a text needs
+    capfd.readouterr()
+    assert main(shlex.split(each, comments=True)[1:]) == 1
+    assert "a silent loss" in capfd.readouterr().out
+
+
+@pytest.mark.toolchain
 def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: Path, shell: InteractiveShell) -> None:
     cells = [text for lang, text in blocks("In a cell") if not lang]
     for cell in cells:

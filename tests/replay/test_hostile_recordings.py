@@ -284,3 +284,18 @@ def test_modules_are_packed_and_unpacked() -> None:
     assert [(each.preload, each.name, bytes(each.data)) for each in found] == [
         ("", "program", b"abc"), ("lib", "a library", b""),
     ]  # fmt: skip
+
+
+def test_a_file_turns_on_no_feature_that_a_strangers_module_lacks(tmp_path: Path) -> None:
+    module = wasilab.load(b"""(module (type $s (struct (field i32)))
+      (func (export "_start") (drop (struct.new $s (i32.const 1)))))""")
+    first = wasilab.run(module, grants=Grants(features=["gc"]), record=True)
+    assert first.outcome.ok
+    assert first.replay().outcome.ok
+    first.trace.meta["lang"] = "c"  # as if a compiler had made it here
+    first.trace.save(tmp_path / "a.wtrace")
+    recording = Recording.load(tmp_path / "a.wtrace")
+    refused = replay(recording)
+    assert refused.outcome.kind == "error"
+    assert "gc" in refused.outcome.message
+    assert replay(recording, features=["gc"]).outcome.ok

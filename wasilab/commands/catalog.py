@@ -32,6 +32,10 @@ COMMANDS = (
         "replay", "run a recorded program again, answered from its recording; where does it part?",
         "experiments.replay_command",
     ),
+    Subcommand(
+        "inject", "fail every call of a program once: does it recover, report, lose data, crash?",
+        "experiments.inject_command", arguments="program",
+    ),
     Subcommand("sql", "ask a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
     Subcommand("diff", "compare two traces, call by call", "traces.diff_command"),
     Subcommand("plot", "a plot of a run or trace: timeline, latency, bytes and others", "traces.plot_command"),

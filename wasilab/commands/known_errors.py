@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..engine.compiling.wasm_features import FeatureError
 from ..engine.stop import CannotReplay
 from ..grants.value import GrantError
 from ..module.module import ModuleError
@@ -27,6 +28,6 @@ def exit_status(error: Exception) -> int | None:
         return EXIT_INTERRUPT
     if isinstance(error, (CompileError, ToolchainMissing)):
         return EXIT_FAILED
-    if isinstance(error, (CannotReplay, GrantError, ModuleError, ToolchainError)):
+    if isinstance(error, (CannotReplay, FeatureError, GrantError, ModuleError, ToolchainError)):
         return EXIT_USAGE
     return None

@@ -75,6 +75,8 @@ class GrantField:
     """The family of WASI calls that need it, for its row of the panel."""
     fixed: str = ""
     """Why it cannot change while a guest runs; "" where it can."""
+    metavar: str = ""
+    """What stands for a value in the help of its option; "" for the usual."""
     parse: Callable[[str], object] | None = None
     """Of a source: its text to its value; raises `ValueError`."""
     kinds: tuple[SourceKind, ...] = ()

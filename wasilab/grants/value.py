@@ -6,7 +6,7 @@ loops over its fields (`fields.grant_fields`). `grants.Grants` is this value wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypedDict, Unpack
@@ -24,6 +24,7 @@ from ..engine.limits import Limits
 from ..text.nearest import did_you_mean
 from ..wasi.preview1.spec import SNAPSHOT1
 from ..wasi.rights import of_directories
+from .faults import Fault
 from .fields import FieldShape, GrantField, SourceKind, grant, grant_fields
 
 Rights = Literal["strict", "compat"]
@@ -50,6 +51,7 @@ class GrantArguments(TypedDict, total=False):
     clocks: Clocks
     random: Random
     sockets: tuple[host_objects.sockets.ListenSocket | host_objects.channel.ChannelEnd, ...]
+    faults: Sequence[str | Fault]
     connect: tuple[str, ...]
     resolve: tuple[str, ...]
     http: tuple[str, ...]
@@ -220,6 +222,21 @@ class GrantValue:
         ),
     )
     """Listening sockets and ends of channels (`Channel`), open from the start after the directories."""
+    faults: Sequence[str | Fault] = field(
+        default=(),
+        metadata=grant(
+            FieldShape.RULES,
+            "put a fault into calls: error=EIO, short=N, delay=50ms or data=flip; when=3+2, path=*.db, p=0.1, seed=7",
+            type=(list, tuple),
+            example="['fd_write:error=EIO:when=3']",
+            flag="--inject",
+            toml=("faults", "inject"),
+            metavar="CALLS:FAULT[:WHEN]...",
+            parse=Fault.parse,
+            fixed="faults are counted from a program's start",
+        ),
+    )
+    """Faults, as `Fault` or its text; kept as text."""
     connect: tuple[str, ...] = field(
         default=(),
         metadata=grant(
@@ -502,6 +519,7 @@ def listening(sockets: Iterable[Any]) -> list[Any]:
 
 
 def _rules(name: str, about: GrantField, value: Iterable[object]) -> tuple[str, ...]:
+    value = [getattr(rule, "rule", rule) for rule in value]  # a `Fault` is its rule
     for rule in value:
         if not isinstance(rule, str) or about.parse is None:
             raise GrantError(f"{name}: {rule!r:.80} is not text: write {about.example}")

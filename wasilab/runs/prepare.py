@@ -28,6 +28,7 @@ from ..engine.output import Output
 from ..engine.stop import CannotReplay
 from ..engine.worker import Running
 from ..grants import live as live_grants
+from ..grants.faults import injections
 from ..grants.forms.python import to_python
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
@@ -102,7 +103,11 @@ class Prepared:
         self.pump = ServedPump(self.output, listeners)
         self.asking: live_grants.ask.Asking | None = None
         self.questions: live_grants.questions.Questions | None = None
-        self.overrides = {**overrides(), **grants.overrides}
+        self.overrides: Mapping[str, Callable[..., Any]] = {**overrides(), **grants.overrides}
+        if grants.faults:
+            if module.is_component:
+                raise GrantError(f"{module.name} is a component: faults are injected into calls of preview 1 only")
+            self.overrides = injections([str(each) for each in grants.faults], self.overrides, self.interrupt)
         self._released = False
         self._sockets: tuple[host_objects.sockets.ListenSocket | host_objects.sockets.StreamSocket, ...] = ()
         self._endings: list[Callable[[], None]] = []
@@ -322,14 +327,15 @@ REPLAY_VERSION = 1
 """Of what `needed_for_replay` says."""
 
 
-def needed_for_replay(options: RunOptions, limits: Limits, args: Sequence[str]) -> dict[str, Any]:
+def needed_for_replay(options: RunOptions, grants: Grants, args: Sequence[str]) -> dict[str, Any]:
     """What a trace says of how its program was started, so that it can be started so again."""
     return {
         "version": REPLAY_VERSION,
         "invoke": options.invoke,
         "args": list(args),
         "engine": {name: getattr(options.engine, name) for name in ENGINE_OPTIONS},
-        "limits": {name: getattr(limits, name) for name in ("memory", "table_elements", "instances")},
+        "features": [*options.engine.features, *grants.features],
+        "limits": {name: getattr(grants.limits, name) for name in ("memory", "table_elements", "instances")},
     }
 
 

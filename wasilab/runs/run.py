@@ -20,6 +20,7 @@ from .. import runs, views
 from .. import trace as tracing
 from ..capabilities import host as host_objects
 from ..capabilities.memory.memdir import MemDir
+from ..capabilities.protocols import Directory
 from ..capabilities.streams import QueueInput
 from ..engine.outcome import Outcome
 from ..engine.stop import Divergence
@@ -253,6 +254,11 @@ class Run:
         """What it changed in its `copy` directories, with `.apply()` to write it to the host."""
         copies = {guest: d for guest, d in self._prepared.dirs.items() if isinstance(d, host_objects.copydir.CopyDir)}
         return runs.RunChanges({guest: copy.changes() for guest, copy in copies.items()})
+
+    @property
+    def directories(self) -> dict[str, Directory]:
+        """The folders that it was given, by guest path, as they are now; those that were copied are the copies."""
+        return dict(self._prepared.dirs)
 
     @property
     def asked(self) -> list[live_grants.ask.Asked]:

@@ -114,7 +114,7 @@ def start_run(
     )
     words = tuple(text_of(a) for a in args)
     if prepared.recorder is not None:
-        prepared.recorder.meta["replay"] = needed_for_replay(options, prepared.grants.limits, words)
+        prepared.recorder.meta["replay"] = needed_for_replay(options, prepared.grants, words)
     running = start(
         module,
         prepared.host,

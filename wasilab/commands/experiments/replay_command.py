@@ -37,6 +37,10 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         "--from-file", dest="other", metavar="OTHER",
         help="run this program in place of the recorded one: does a new build still ask the same? Addresses may differ",
     )  # fmt: skip
+    parser.add_argument(
+        "--feature", dest="features", action="append", default=[], metavar="NAME[=off]",
+        help="turn a WebAssembly feature on or off, as run does: a recording turns on none of its own",
+    )  # fmt: skip
     for name in ("seconds", "memory"):
         bound = BOUNDS[name]
         parser.add_argument(
@@ -84,7 +88,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
         with frontend.busy(f"replaying {options.file}", options.quiet, ticking=True) as busy:
             replayed = replay(
                 recording, until=options.until, stacks=options.stacks, limits=Limits(**given),
-                on_stdout=streams.stdout, on_stderr=streams.stderr, on_tick=busy.tick,
+                features=options.features, on_stdout=streams.stdout, on_stderr=streams.stderr, on_tick=busy.tick,
             )  # fmt: skip
     finally:
         streams.close()

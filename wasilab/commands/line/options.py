@@ -54,6 +54,10 @@ def add_run_options(parser: Parser) -> None:
     )  # fmt: skip
     group.add_argument("--argv0", metavar="NAME", help="what the program finds in argv[0] (default: its file's name)")
     group.add_argument(
+        "--inject-file", dest="fault_files", action="append", default=[], metavar="FILE.toml",
+        help="faults to inject, as [[fault]] tables (calls, error, short, delay, data, when, path, p, seed)",
+    )  # fmt: skip
+    group.add_argument(
         "--repeat", type=count, metavar="N", help="run N times, show the output once and the distribution"
     )
     group.add_argument(

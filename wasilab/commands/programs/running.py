@@ -16,6 +16,7 @@ from typing import TypedDict
 from ... import grants as granting
 from ...capabilities.host.hostdir import HostDir
 from ...engine.compiling.engine_options import EngineOptions
+from ...grants.faults import FaultError, read_fault_file
 from ...grants.forms.flags import from_options, leaves_stdin_open
 from ...grants.grants import Grants
 from ...grants.value import GrantError
@@ -184,7 +185,19 @@ def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool
         frontend.remark(f"{', '.join(options.policy)} grants: {words}")
 
     strange = any(Path(path).resolve().parent != Path.cwd() for path in options.policy)
-    return from_options(options, base, on_policy=say_what_it_gives if strange and not options.quiet else None)
+    asked = from_options(options, base, on_policy=say_what_it_gives if strange and not options.quiet else None)
+    more = [rule for path in getattr(options, "fault_files", ()) for rule in _faults_of(path)]
+    return asked.with_(faults=(*asked.faults, *more)) if more else asked
+
+
+def _faults_of(path: str) -> list[str]:
+    """The faults of a file; raises `UsageProblem`."""
+    try:
+        return read_fault_file(Path(path).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageProblem(f"--inject-file {path}: {getattr(error, 'strerror', None) or error}") from None
+    except FaultError as error:
+        raise UsageProblem(f"--inject-file {path}: {error}") from None
 
 
 def _beyond(grants: Grants, plain: Grants, *, resolved: bool = True) -> str:

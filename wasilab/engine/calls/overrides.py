@@ -15,6 +15,7 @@ from ...capabilities.waiting import Interrupted
 from ...trace.record.recorder import Flag
 from ...wasi.preview1.signature import Call
 from ...wasi.types import DeniedBy, Errno, ProcExit, Trap, WasiError, encode_events
+from .injection import Injection
 
 _PASSED_ON = (WasiError, OSError, ProcExit, Trap, Interrupted)
 MAX_ERRORS = 20
@@ -69,6 +70,9 @@ class Override:
 
                 self.errors.append("".join(traceback.format_exception(error))[-MAX_TRACEBACK:])
             raise WasiError(Errno.IO, f"the override of {self.name} failed: {said}", DeniedBy.POLICY) from None
+        finally:
+            if isinstance(self._function, Injection):
+                self.flags = self._function.flags(self.flags)
 
     def _checked(self, value: Any, arguments: tuple[Any, ...]) -> Any:
         """The value, if it has the shape that the call's results ask for."""

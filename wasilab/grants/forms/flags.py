@@ -83,7 +83,8 @@ def _add(group: argparse._ArgumentGroup, name: str, about: GrantField) -> None:
         case FieldShape.SOCKETS:
             add(flag, action="append", default=[], metavar="ADDRESS:PORT", dest=_dest(name), help=words)
         case FieldShape.RULES:
-            metavar = {"connect": "HOST:PORT", "resolve": "NAME", "features": "NAME[=off]"}.get(name, "ORIGIN")
+            usual = {"connect": "HOST:PORT", "resolve": "NAME", "features": "NAME[=off]"}
+            metavar = about.metavar or usual.get(name, "ORIGIN")
             add(flag, action="append", default=[], metavar=metavar, dest=_dest(name), help=words)
         case FieldShape.SWITCH:
             add(flag, action=argparse.BooleanOptionalAction, default=None, dest=_dest(name), help=words)

@@ -7,10 +7,11 @@ the person who replays it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...engine.compiling.engine_options import EngineOptionError, EngineOptions
+from ...engine.compiling.wasm_features import FEATURES, FeatureError, read_feature
 from ...engine.limits import Limits
 from ...engine.replay.recorded_calls import RecordedLives, ReplayCursor, read_calls
 from ...engine.stop import CannotReplay, EndOfReplay
@@ -50,7 +51,8 @@ class Recording:
                     "the trace does not hold its program: record it with --record FILE.wtrace, or name the program "
                     "with --from-file FILE.wasm"
                 )
-            source = {key: meta.get(key) for key in ("source", "lang", "source_name")}
+            # Without its language: that would say that a compiler made it here.
+            source = {key: meta.get(key) for key in ("source", "source_name")}
             module = Module(bytes(stored[0].data), visible(stored[0].name), **source)
             if module.sha256 != meta.get("sha256"):
                 raise CannotReplay("the program in the file is not the one that was recorded: their hashes differ")
@@ -74,13 +76,23 @@ class Recording:
         found = self.how.get("args")
         return [str(each) for each in found] if isinstance(found, list) else []
 
-    def engine(self) -> EngineOptions:
-        """How the program was compiled and linked, as far as it can notice."""
+    def engine(self, features: Sequence[str] = ()) -> EngineOptions:
+        """How the program was compiled and linked, as far as it can notice.
+
+        `features` are turned on or off by the person who replays it: a file turns on none that a stranger's module does
+        not have anyway.
+        """
         found = self.how.get("engine")
         given = {name: found[name] for name in ENGINE_OPTIONS if name in found} if isinstance(found, dict) else {}
+        switches = self.how.get("features", [])
         try:
-            return EngineOptions(**given)
-        except (EngineOptionError, TypeError) as error:
+            if not isinstance(switches, list) or not all(isinstance(switch, str) for switch in switches):
+                raise TypeError("its features are not a list of names")
+            states = dict(map(read_feature, switches))
+            kept = [switch for switch in switches if FEATURES[read_feature(switch)[0]].foreign]
+            kept += [f"{name}=off" for name, on in states.items() if not on and not FEATURES[name].foreign]
+            return EngineOptions(**given, features=(*kept, *features))
+        except (EngineOptionError, FeatureError, TypeError) as error:
             raise CannotReplay(f"the trace does not say how its program was compiled: {error}") from None
 
     def limits(self, given: Limits) -> Limits:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -63,6 +63,7 @@ def replay(
     until: int | None = None,
     stacks: bool | int = False,
     limits: Limits | None = None,
+    features: Sequence[str] = (),
     on_stdout: Callable[[bytes], object] | None = None,
     on_stderr: Callable[[bytes], object] | None = None,
     on_tick: Callable[[], object] | None = None,
@@ -71,6 +72,7 @@ def replay(
     """Run a recording again. Raises `CannotReplay`.
 
     `until`: stop before that call, keep the memory. `limits`: what the replay may take (`Recording.limits`).
+    `features`: WebAssembly features that are turned on or off (`Recording.engine`).
     """
     limits = recording.limits(limits or Limits())
     cursor = recording.cursor(until=until, exact=not recording.is_other)
@@ -91,7 +93,7 @@ def replay(
     running = start(
         recording.module, prepared.host, recorder, limits, invoke=options.invoke,
         invoke_args=args if options.invoke is not None else (), preload=options.preload, raw=raw, native=False,
-        link=partial(ReplayLink, cursor), engine=recording.engine(),
+        link=partial(ReplayLink, cursor), engine=recording.engine(features),
     )  # fmt: skip
     replayed = _run_of(recording, running, prepared)
     running.on_done(prepared.release)
@@ -114,4 +116,4 @@ def _run_of(recording: Recording, running: Running, prepared: Prepared) -> Repla
 
 def replay_of(trace: Trace, module: Module, options: RunOptions, **how: Any) -> ReplayedRun:
     """Replay a run of this process; see `replay`."""
-    return replay(Recording(trace, module, options.preload), **how)
+    return replay(Recording(trace, module, options.preload), features=trace.meta["replay"]["features"], **how)

@@ -1,0 +1,152 @@
+"""Faults put into WASI calls: an error, a short read or write, a delay, a flipped bit, by a rule that says when.
+
+`Injection` stands for one call in the place of an override (`overrides.py`), which flags the calls that it changed as
+INJECTED. Rules count and draw lots for one run: make new ones for each. What a person writes is `grants/faults.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ...capabilities.waiting import Interrupt, Interrupted
+from ...trace.record.layout import Flag
+from ...wasi.errnos import Errno, WasiError
+from ...wasi.fdtable import Descriptor
+from ...wasi.preview1 import signature as sig
+from ...wasi.preview1.signature import Call
+
+_ENDLESS = 1 << 62
+
+
+@dataclass(slots=True)
+class FaultRule:
+    """One fault in one run."""
+
+    words: str
+    """The fault as a person wrote it, for the reason in the trace."""
+    errno: Errno | None = None
+    short: int | None = None
+    """The most bytes that the call may move."""
+    delay: float = 0.0
+    """Seconds before the call."""
+    flip: bool = False
+    """Whether a bit of the data is turned over."""
+    first: int = 1
+    last: int = _ENDLESS
+    step: int = 1
+    """Of the calls that match, counted from 1: those from `first` to `last` in steps of `step`."""
+    path: str | None = None
+    """A pattern that the path of the call, or of its descriptor, has to match."""
+    probability: float = 1.0
+    seed: int = 0
+    count: int = 0
+    """Calls that matched so far."""
+    lots: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        self.lots.seed(self.seed)
+
+    def applies(self, path: str) -> bool:
+        """Count a call on `path`, and say whether it is to have the fault."""
+        if self.path is not None and not fnmatchcase(path, self.path):
+            return False
+        self.count += 1
+        if not self.first <= self.count <= self.last or (self.count - self.first) % self.step:
+            return False
+        return self.probability >= 1 or self.lots.random() < self.probability
+
+
+class Injection:
+    """Answers one call with the faults of `rules`, which may be shared with other calls; `inner` is an override of the
+    same call, which is asked where no fault answers."""
+
+    def __init__(
+        self, call: Call, rules: Sequence[FaultRule], interrupt: Interrupt, inner: Callable[..., Any] | None = None
+    ) -> None:
+        self._rules = rules
+        self._interrupt = interrupt
+        self._inner = inner
+        self._moves = next((p.type.kind for p in call.arguments if p.type.kind in _DATA), None)
+        self._place = next((at for at, p in enumerate(call.arguments) if p.type.kind == self._moves), 0)
+        self._injected = False
+
+    def flags(self, usual: int) -> int:
+        """The flags of the call that has just been answered; `usual` are those of an override."""
+        kept = usual if self._inner is not None else 0
+        return kept | int(Flag.INJECTED) if self._injected else kept
+
+    def __call__(self, original: Callable[..., Any], *arguments: Any) -> Any:
+        self._injected = False
+        path = _path_of(arguments)
+        flip: FaultRule | None = None
+        given = list(arguments)
+        for rule in self._rules:
+            if not rule.applies(path):
+                continue
+            if rule.delay:
+                self._injected = True
+                if self._interrupt.wait(rule.delay):
+                    raise Interrupted
+            if rule.errno is not None:
+                self._injected = True
+                raise WasiError(rule.errno, f"a fault was injected: {rule.words}")
+            if rule.short is not None and self._moves is not None:
+                before = given[self._place]
+                given[self._place] = _cut(before, rule.short)
+                self._injected |= _room(given[self._place]) < _room(before)
+            flip = rule if rule.flip and self._moves is not None else flip
+        if flip is not None and self._moves == sig.CIOVECS:
+            given[self._place] = self._changed(given[self._place], flip)
+        answer = original(*given) if self._inner is None else self._inner(original, *given)
+        if flip is not None and self._moves != sig.CIOVECS:
+            buffers = given[self._place]
+            moved = answer[0] if isinstance(answer, tuple) else answer if isinstance(answer, int) else _room(buffers)
+            self._turn_a_bit(buffers if isinstance(buffers, list) else [buffers], moved, flip)
+        return answer
+
+    def _changed(self, buffers: list[memoryview], rule: FaultRule) -> list[memoryview]:
+        """A copy of what is to be written, with a bit turned over: the guest's own memory stays as it is."""
+        copies = [memoryview(bytearray(buffer)) for buffer in buffers]
+        self._turn_a_bit(copies, _room(copies), rule)
+        return copies
+
+    def _turn_a_bit(self, buffers: list[memoryview], moved: int, rule: FaultRule) -> None:
+        at = rule.lots.randrange(moved) if moved > 0 else -1
+        for buffer in buffers:
+            if 0 <= at < len(buffer):
+                buffer[at] ^= 1 << rule.lots.randrange(8)
+                self._injected = True
+                return
+            at -= len(buffer)
+
+
+_DATA = (sig.IOVECS, sig.CIOVECS, sig.OUTBUF)
+
+
+def _path_of(arguments: Sequence[Any]) -> str:
+    """The guest's path that a call works on, as far as its arguments tell."""
+    base = next((argument.path for argument in arguments if isinstance(argument, Descriptor)), "")
+    name = next((argument for argument in arguments if isinstance(argument, bytes)), None)
+    if name is None:
+        return str(base)
+    return f"{base.rstrip('/')}/{name.decode('utf-8', 'surrogateescape')}" if base else name.decode("utf-8", "replace")
+
+
+def _room(buffers: Any) -> int:
+    return sum(map(len, buffers)) if isinstance(buffers, list) else len(buffers)
+
+
+def _cut(buffers: Any, size: int) -> Any:
+    if not isinstance(buffers, list):
+        return buffers[:size]
+    kept = []
+    for buffer in buffers:
+        if size <= 0:
+            break
+        kept.append(buffer[:size])
+        size -= len(buffer)
+    return kept
