@@ -9,7 +9,8 @@ import pytest
 
 from wasilab import Grants, HostDir, MemDir, Run, run
 from wasilab.capabilities.refusal import Need, NeedKind
-from wasilab.trace.answers.library_refusals import REPORTED, LibraryRefusal, library_refusal
+from wasilab.trace.answers.library_refusals import LibraryRefusal, library_refusal
+from wasilab.wasi.library import REPORTED
 
 from ..grants.guests import READ, Guest, fd
 from .building import Builder

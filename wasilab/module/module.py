@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from ..text.escape import visible
+from ..wasi.library import LIBRARY_LOOKUP
 from ..wasi.preview1.spec import MODULES
 from .binary import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
 
@@ -98,6 +99,8 @@ class Module:
         self.source_name = source_name
         self.warnings = ""
         """The compiler's warnings; "" for a module that was loaded."""
+        self.without_reports: Callable[[], Module] | None = None
+        """Compiles it once more without `reports_lookups`, where it was compiled here."""
         self.is_component = False
         self.types: list[FuncType | None] = []
         self.imports: list[Import] = []
@@ -140,6 +143,25 @@ class Module:
     def wasi_imports(self) -> list[Import]:
         """The imports from WASI preview 1 and from its predecessor, `wasi_unstable`."""
         return [item for item in self.imports if item.module in ("wasi_snapshot_preview1", "wasi_unstable")]
+
+    @cached_property
+    def reports_lookups(self) -> bool:
+        """Whether it reports to wasilab what its own library refuses: no other host provides that import."""
+        return any(item.module == LIBRARY_LOOKUP.module for item in self.imports)
+
+    def portable(self) -> Module:
+        """The module without the import that only wasilab provides: compiled once more where it has that, else itself.
+
+        Raises `ModuleError` for a module with that import that was not compiled in this process.
+        """
+        if not self.reports_lookups:
+            return self
+        if self.without_reports is None:
+            raise ModuleError(
+                f"{self.name} reports to wasilab what its library refuses, and its source is not at hand: compile it "
+                "once more (wasilab compile)"
+            )
+        return self.without_reports()
 
     def asks(self) -> dict[str, list[str]]:
         """What the module can ask of WASI: names of calls by family, "unknown" for names that no snapshot has.

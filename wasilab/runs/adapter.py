@@ -27,6 +27,7 @@ def adapt(
     module = program if isinstance(program, Module) else load(program)
     if module.is_component:
         raise AdaptError(f"{module.name} is a component already")
+    module = module.portable()
     if any(item.module == "wasi_unstable" for item in module.imports):
         raise AdaptError(
             f"{module.name} imports wasi_unstable, the snapshot before preview1, which the adapter does not know: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from ..module.module import Module
 from ..toolchains.compile import compile_source
@@ -18,6 +19,7 @@ def compile(
     files: Mapping[str, str] | None = None,
     first_line: int = 1,
     component: bool = False,
+    portable: bool = False,
     on_progress: Callable[[float, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Module:
@@ -26,6 +28,8 @@ def compile(
     `lang`: c, c++, zig, rust, go, assemblyscript, wat, python or javascript; the last two make components, and the
     others do with `component` (`adapt`). `flags` go to the compiler. `files` are further sources, name -> text, in the
     same folder. `first_line` is the line of the cell or file that the source begins on.
+    A program of C, C++ or Rust reports the paths that its own library refuses without asking the host by an import
+    that only wasilab provides; `portable` leaves it out, for a module that is to run elsewhere (`Module.portable`).
     `on_progress(seconds, sentence)` is called while it takes long; `cancelled()` is asked often, and true ends it.
     Raises `CompileError` (what the compiler wrote), `ToolchainMissing` (what to install), `CompileInterrupted`,
     and with `component` `AdaptError`.
@@ -39,6 +43,7 @@ def compile(
         first_line=first_line,
         on_progress=on_progress,
         interrupt=cancelled or (lambda: False),
+        reports=not (portable or component),
     )
     module = Module(
         compiled.wasm,
@@ -48,6 +53,10 @@ def compile(
         source_name=compiled.file_name,
     )
     module.warnings = compiled.warnings
+    if module.reports_lookups:
+        module.without_reports = partial(
+            compile, source, lang, flags=flags, name=name, files=files, first_line=first_line, portable=True
+        )
     if component and not module.is_component:
         return adapt(module, on_progress=on_progress, cancelled=cancelled)
     return module

@@ -41,6 +41,7 @@ from ..trace.record.packing import StoredModule
 from ..trace.record.recorder import Recorder
 from ..version import __version__
 from ..wasi.host import Host
+from ..wasi.library import REPORTED
 
 Program = Module | bytes | str | os.PathLike[str]
 """What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
@@ -316,6 +317,7 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
         "source": module.source,
         "lang": module.lang or ("go" if "go:buildid" in module.custom_sections else None),
         "source_name": module.source_name,
+        **({REPORTED: True} if module.reports_lookups else {}),
         "wasilab": __version__,
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from . import confinement
 from .confinement import CompileLimits
 from .diagnostics import CompileError, ToolchainError, ToolchainMissing, parse
+from .linking import library_lookup
 from .names import source_file_name
 from .probe import Failure, Tool
 from .process import Cancelled, Finished, ProcessBounds, Progress, out_of_memory, run_group
@@ -36,6 +37,8 @@ class Job:
     folder: Path
     """The work folder, holding the source as `file_name` and the further files under their names."""
     limits: CompileLimits = CompileLimits()  # noqa: RUF009  it is immutable
+    reports: bool = False
+    """Whether the program reports the paths that its own library refuses (`linking/library_lookup.py`)."""
 
     @property
     def source_path(self) -> Path:
@@ -82,6 +85,8 @@ class Toolchain(ABC):
     """Flags that make a module without `main`, kept alive for its exports."""
     makes_component: ClassVar[bool] = False
     """Whether what it makes is a component, not a core module."""
+    reports: ClassVar[bool] = False
+    """Whether its programs can report the paths that their own library refuses."""
     refused_flags: ClassVar[Mapping[str, str]] = {}
     """Flags that would break the contract of a compile, and why."""
 
@@ -141,15 +146,24 @@ class Toolchain(ABC):
             job.limits.memory,
             confinement.reach([*self.installation(tool), *self.named(job)], [str(job.folder), *self.caches(tool)]),
         )
-        finished = run_group(
-            command.argv,
-            cwd=command.cwd,
-            env=confinement.environment(command.env, job.folder),
-            cancelled=cancelled,
-            on_progress=on_progress,
-            sentence=lambda elapsed: self.sentence(tool, job, elapsed),
-            bounds=bounds,
-        )
+
+        def run(command: Command) -> Finished:
+            return run_group(
+                command.argv,
+                cwd=command.cwd,
+                env=confinement.environment(command.env, job.folder),
+                cancelled=cancelled,
+                on_progress=on_progress,
+                sentence=lambda elapsed: self.sentence(tool, job, elapsed),
+                bounds=bounds,
+            )
+
+        finished = run(command)
+        if finished.status != 0 and job.reports and library_lookup.concerns(finished.output):
+            return self.build(tool, replace(job, reports=False), cancelled, on_progress)
+        again = self.link_again(tool, job, finished.output) if finished.status == 0 and job.reports else None
+        if again is not None and run(again).status == 0:
+            os.replace(again.argv[again.argv.index("-o") + 1], job.output_path)
         output = self.clean(finished.output, job)
         if finished.status != 0:
             raise self.error(tool, job, output, command, finished, bounds)
@@ -162,6 +176,13 @@ class Toolchain(ABC):
                 f"{tool.name} wrote something that is not a WebAssembly module; check the flags {job.flags!r}"
             )
         return wasm, output, command
+
+    def link_again(self, tool: Tool, job: Job, output: str) -> Command | None:
+        """The command that links a compiled program once more, so that it reports what its library refuses.
+
+        For a compiler whose own link cannot be told to; `output` is what it wrote. None where there is nothing to do.
+        """
+        return None
 
     def clean(self, output: str, job: Job) -> str:
         """The compiler's output with the work folder's path removed, so that it names the cell."""

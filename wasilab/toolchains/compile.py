@@ -54,6 +54,8 @@ def cache_key(toolchain: Toolchain, tool: Tool, job: Job) -> str:
     digest = hashlib.sha256()
     parts = [FORMAT, toolchain.language, tool.kind, tool.version, *tool.argv, "\0flags", *job.flags, "\0context"]
     parts += toolchain.context(job)
+    if job.reports:
+        parts.append("\0reports")
     parts += ["\0source", job.file_name, job.source, "\0files"]
     for name in sorted(job.files):
         parts += [name, job.files[name]]
@@ -84,6 +86,7 @@ def compile_source(
     interrupt: Cancelled | None = None,
     use_cache: bool = True,
     limits: CompileLimits = CompileLimits(),  # noqa: B008  it is immutable
+    reports: bool = False,
 ) -> Compiled:
     """Compile `source` of language `lang` (a name, an alias or a suffix) to a WASI module.
 
@@ -91,6 +94,9 @@ def compile_source(
     and DWARF say `name.c`. `files` are further files by relative path, which the source may include; one that is
     itself a source file to be compiled and linked is named among the flags. `first_line` is the line of the cell on
     which the source starts (2 under a `%%wasi` line): line numbers everywhere count from it.
+
+    With `reports`, a program of C, C++ or Rust reports each path that its own library refuses, by an import that
+    only the lab provides (`linking/library_lookup.py`); without, the module runs anywhere.
 
     `interrupt` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
     called about four times a second once half a second has passed.
@@ -115,6 +121,7 @@ def compile_source(
         files=check_files(files or {}, file_name),
         folder=Path(),
         limits=limits,
+        reports=reports and toolchain.reports,
     )
     with interruptible(stop):
         tool = toolchain.find()

@@ -43,3 +43,6 @@ LIBRARY_LOOKUP = Call(
 """The import `wasilab.library_lookup`: (pointer, length) of the path. Its number follows those of preview1."""
 MODULE: dict[str, Call] = {LIBRARY_LOOKUP.name: LIBRARY_LOOKUP}
 """The import module "wasilab": name -> call."""
+REPORTED = "library_lookups"
+"""The entry of a trace's metadata that says that the program reports what its library refuses: nothing is guessed then.
+"""

@@ -37,7 +37,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     named = isinstance(options.file, (str, os.PathLike))
     if options.output == "":
         raise UsageProblem("-o: the name is empty; name a file")
-    module = load_program(options.file, frontend, lang=options.lang, quiet=options.quiet)
+    module = load_program(options.file, frontend, lang=options.lang, quiet=options.quiet, portable=True)
     output = Path(options.output).expanduser() if options.output is not None else None
     if output is None and named and Path(os.fspath(options.file)).expanduser().exists():
         output = Path(os.fspath(options.file)).expanduser().with_suffix(".component.wasm")

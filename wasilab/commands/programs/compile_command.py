@@ -27,6 +27,10 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", help="the module (default: SOURCE with .wasm)")
     parser.add_argument("--lang", metavar="LANG", help=LANGUAGE_HELP)
     parser.add_argument("--quiet", action="store_true", help="no progress; compiler messages only")
+    parser.add_argument(
+        "--reports", action="store_true",
+        help="let a C, C++ or Rust program report to wasilab what its own library refuses; it then runs only here",
+    )  # fmt: skip
     add_compile_options(parser)
     if kind == "notebook":
         parser.add_argument("--name", help="keep the module under this name")
@@ -51,7 +55,10 @@ def execute(request: Request, frontend: Frontend) -> Done:
     check_writable("-o", str(output))
     language = language_name(options.lang) if options.lang is not None else language_of_path(str(path))
     flags = compiler_flags(options, language, request.rest)
-    module = compile_file(path, frontend, lang=language, flags=flags, quiet=options.quiet, component=options.component)
+    module = compile_file(
+        path, frontend, lang=language, flags=flags, quiet=options.quiet, component=options.component,
+        portable=not options.reports,
+    )  # fmt: skip
     if module.warnings:
         frontend.note(module.warnings)
     write_file("-o", str(output), lambda file: file.write_bytes(module.bytes))

@@ -23,7 +23,7 @@ NEIGHBOUR_BYTES = 2_000_000
 
 def compile_file(
     path: Path, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False,
-    component: bool = False,
+    component: bool = False, portable: bool = False,
 ) -> Module:  # fmt: skip
     """Compile a source file of the disk; the sources beside it can be included."""
     language = language_name(lang) if lang is not None else language_of_path(str(path))
@@ -41,7 +41,7 @@ def compile_file(
         files = _neighbours(path)
     return compile_text(
         source, language, frontend, name=path.name, flags=[*extra, *flags], files=files, first_line=1, quiet=quiet,
-        component=component,
+        component=component, portable=portable,
     )  # fmt: skip
 
 
@@ -68,8 +68,12 @@ def compile_text(
     first_line: int = 1,
     quiet: bool = False,
     component: bool = False,
+    portable: bool = False,
 ) -> Module:
-    """Compile a text with progress; on success the compiler's warnings are passed on."""
+    """Compile a text with progress; on success the compiler's warnings are passed on.
+
+    With `portable` the module runs without wasilab, too (see `runs.compiler.compile`).
+    """
     with frontend.busy(f"compiling {name}", quiet, ticking=True) as busy:
         module = compiler.compile(
             source,
@@ -79,6 +83,7 @@ def compile_text(
             files=files,
             first_line=first_line,
             component=component,
+            portable=portable,
             on_progress=lambda seconds, sentence: busy.tick(sentence),
         )
     return module

@@ -45,7 +45,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     source_folder, target_folder = _folders(folder, source)
     frontend.say(f"== 1. Compile: {folder}/copy.c, a program that copies a file")
     try:
-        module = compile_text(source, "c", frontend, name="copy")
+        module = compile_text(source, "c", frontend, name="copy", portable=True)
     except ToolchainMissing as missing:
         frontend.note(f"wasilab demo: {missing}")
         frontend.note("then run `wasilab demo` again; `wasilab doctor` shows what else is found")

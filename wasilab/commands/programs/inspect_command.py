@@ -75,7 +75,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 def execute(request: Request, frontend: Frontend) -> Done:
     """Describe the module that FILE is or compiles to."""
     options = request.options
-    module = load_program(options.file, frontend, lang=options.lang, quiet=options.json)
+    module = load_program(options.file, frontend, lang=options.lang, quiet=options.json, portable=True)
     if module.is_component:
         world = world_of(module)
         if options.json:

@@ -14,9 +14,12 @@ from ..line.usage import UsageProblem
 
 
 def load_program(
-    word: object, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False
-) -> Module:
-    """The module that `word` names. Raises `UsageProblem`, `ModuleError` or a `ToolchainError`."""
+    word: object, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False,
+    portable: bool = False,
+) -> Module:  # fmt: skip
+    """The module that `word` names; a source is compiled, `portable` or to report what its library refuses.
+
+    Raises `UsageProblem`, `ModuleError` or a `ToolchainError`."""
     if isinstance(word, Module):
         return word
     if isinstance(word, bytes):
@@ -36,7 +39,7 @@ def load_program(
         raise UsageProblem(f"{text!r} is a folder; name the program in it")
     if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):
         return load(path)
-    return programs.compiling.compile_file(path, frontend, lang=lang, flags=flags, quiet=quiet)
+    return programs.compiling.compile_file(path, frontend, lang=lang, flags=flags, quiet=quiet, portable=portable)
 
 
 def _is_module(path: Path) -> bool:

@@ -28,6 +28,7 @@ from ...trace.record.recorder import Recorder
 from ...trace.record.writing import meta
 from ...wasi import types as t
 from ...wasi.host import Host
+from ...wasi.library import LIBRARY_LOOKUP, MODULE
 from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import MODULES
 from ..compiling.engine_options import UnknownImports
@@ -50,6 +51,8 @@ _VALTYPES = {
     "i32": wasmtime.ValType.i32, "i64": wasmtime.ValType.i64, "f32": wasmtime.ValType.f32,
     "f64": wasmtime.ValType.f64,
 }  # fmt: skip
+_SERVED: dict[str, dict[str, Call]] = {**MODULES, LIBRARY_LOOKUP.module: MODULE}
+"""What the host answers: WASI, and what a program compiled in the lab reports (`wasi/library.py`)."""
 PASSED = frozenset({*_VALTYPES, "externref", "funcref"})
 """The types of functions that wasmtime-py can make; the C API makes them all."""
 
@@ -157,6 +160,8 @@ class Link:
         unknown = self._unknown_imports
         if unknown == "default" and not has_default(item.type):
             return False
+        if item.module == LIBRARY_LOOKUP.module and _served(MODULE.get(item.name), item.type):
+            return True
         if item.module not in MODULES:
             return unknown in ("trap", "default")
         return unknown != "error" or _served(MODULES[item.module].get(item.name), item.type)
@@ -179,7 +184,7 @@ class Link:
         return f"{self.module.name} imports what nothing here provides: {shown}; {hint}"
 
     def _wasi(self, module: str, name: str, wanted: FuncType, compiled: Any, position: int) -> Any:
-        call = MODULES.get(module, {}).get(name)
+        call = _SERVED.get(module, {}).get(name)
         strange = [kind for kind in (*wanted.params, *wanted.results) if kind not in PASSED]
         raw = self._raw or bool(strange and _raw.AVAILABLE)
         if strange and not raw:

@@ -85,7 +85,7 @@ def run_cell(shell: Any, session: NotebookSession, line: str, cell: str) -> Any:
             raise CompileFailed(error.output, places, error.hints) from None
         compiled = time.perf_counter() - started
         if options.save:
-            _save(module.bytes, options.save)
+            _save(module.portable().bytes, options.save)
         if options.name:
             session.keep(options.name, module, cell=options)
         if options.compile_only:

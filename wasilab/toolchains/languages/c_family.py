@@ -19,11 +19,21 @@ from typing import ClassVar
 from ..base import Command, Job, Toolchain
 from ..confinement import installation
 from ..diagnostics import ToolchainError
+from ..linking import library_lookup
 from ..probe import Failure, Tool, executables, fingerprint, remembered
 from ..process import Cancelled, ProcessBounds, Progress, run_group
 from .c_hints import hints, nowhere, unlinked
 from .zig_tool import INSTALL as ZIG_INSTALL
-from .zig_tool import find_zigs, is_warm, made_global_cache, mark_warm, zig_environment, zig_version
+from .zig_tool import (
+    find_zigs,
+    is_warm,
+    made_global_cache,
+    mark_warm,
+    reporting_link,
+    without_link,
+    zig_environment,
+    zig_version,
+)  # fmt: skip
 
 PROBE_TIMEOUT = 60.0
 TARGET = "wasm32-wasi"
@@ -63,6 +73,7 @@ class CFamily(Toolchain):
     zig_word: ClassVar[str]
     driver: ClassVar[tuple[str, ...]] = ()
     slow_first = True
+    reports = True
     reactor_flags = ("-mexec-model=reactor",)
     refused_flags: ClassVar[dict[str, str]] = {
         "-o": "the module's place is set by wasilab (wasilab compile -o, --save)",
@@ -187,7 +198,7 @@ class CFamily(Toolchain):
         env: dict[str, str | None] = {}
         if tool.kind == "zig":
             argv.append(f"--target={TARGET}")
-            env = {**zig_environment(job.folder)}
+            env = {**zig_environment(job.folder, tell_link=job.reports)}
         else:
             env = {"TMPDIR": str(job.folder)}  # what the linker says of an object then names no folder of this machine
         flags = job.flags
@@ -206,6 +217,8 @@ class CFamily(Toolchain):
         argv += [f"-ffile-prefix-map={cwd}=.", f"-ffile-prefix-map={job.folder}=.", "-fdebug-compilation-dir=."]
         argv += ["-MMD", "-MF", str(job.folder / "deps.d")]
         argv += [str(job.source_path), *sources, "-o", str(job.output_path)]
+        if job.reports and tool.kind == "clang":
+            argv += [str(library_lookup.write_object(job.folder)), f"-Wl,{library_lookup.WRAP}"]
         return Command(tuple(argv), where, env)
 
     def caches(self, tool: Tool) -> list[str]:
@@ -253,9 +266,12 @@ class CFamily(Toolchain):
             mark_warm(tool, self._variant(job.flags))
         return result
 
+    def link_again(self, tool: Tool, job: Job, output: str) -> Command | None:
+        return reporting_link(tool, job, self.command(tool, job), output) if tool.kind == "zig" else None
+
     def clean(self, output: str, job: Job) -> str:
         """Without the folders and names that objects have on the way (clang's `cell-1a2b3c.o`, zig's cache)."""
-        plain = re.sub(r"([\w.+-]+)-[0-9a-f]{6,8}\.o\b", r"\1.o", super().clean(output, job))
+        plain = re.sub(r"([\w.+-]+)-[0-9a-f]{6,8}\.o\b", r"\1.o", super().clean(without_link(output), job))
         return re.sub(r"\.zig-cache/o/[0-9a-f]{32}/", "", plain)
 
     def hints(self, output: str, job: Job) -> list[str]:

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from ..base import Command, Job, Toolchain
 from ..diagnostics import ToolchainError
+from ..linking import library_lookup
 from ..probe import Failure, Tool, executables, remembered
 from ..process import ProcessBounds, run_group
 
@@ -31,6 +32,7 @@ class Rust(Toolchain):
     suffixes = (".rs",)
     lexer = "rust"
     style = "rustc"
+    reports = True
     reactor_flags = ("--crate-type=cdylib",)
     refused_flags: ClassVar[dict[str, str]] = {
         "-o": "the module's place is set by wasilab",
@@ -76,6 +78,9 @@ class Rust(Toolchain):
         crate = f"_{crate}" if crate[:1].isdigit() else crate
         argv = [*tool.argv, "--edition", EDITION, "-g", "-C", "opt-level=1", "--color", "never"]
         argv += ["--crate-name", crate, f"--remap-path-prefix={job.folder}=.", *job.flags]
+        if job.reports:
+            argv += ["-C", f"link-arg={library_lookup.WRAP}"]
+            argv += ["-C", f"link-arg={library_lookup.write_object(job.folder)}"]
         argv += [f"--emit=link={job.output_path},dep-info={job.folder / 'deps.d'}", job.file_name]
         return Command(tuple(argv), job.folder)
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from ...capabilities.host.cache_folders import cache_folder
+from ..base import Command, Job
 from ..cache import trusted_cache_folder, write_atomic
 from ..diagnostics import ToolchainError
+from ..linking import library_lookup
 from ..probe import Tool, executables
 from ..process import ProcessBounds, run_group
 
@@ -67,9 +70,37 @@ def made_global_cache() -> Path:
     return folder
 
 
-def zig_environment(folder: Path) -> dict[str, str]:
-    """Variables for a compile in `folder`: libraries go to the shared cache, the cell's objects do not."""
-    return {"ZIG_GLOBAL_CACHE_DIR": str(global_cache()), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
+def zig_environment(folder: Path, *, tell_link: bool = False) -> dict[str, str]:
+    """Variables for a compile in `folder`: libraries go to the shared cache, the cell's objects do not.
+
+    With `tell_link` zig writes the command of its linker, which `reporting_link` reads.
+    """
+    found = {"ZIG_GLOBAL_CACHE_DIR": str(global_cache()), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
+    return {**found, "ZIG_VERBOSE_LINK": "1"} if tell_link else found
+
+
+_LINK = re.compile(r"^wasm-ld --.*\n?|^ar rcs .*\n?", re.MULTILINE)
+"""What zig writes when it is to tell the commands of its linker and archiver."""
+
+
+def without_link(output: str) -> str:
+    """What zig wrote, without the commands of its linker."""
+    return _LINK.sub("", output)
+
+
+def reporting_link(tool: Tool, job: Job, command: Command, output: str) -> Command | None:
+    """The link of a program once more, so that it reports what its library refuses.
+
+    `zig cc` drops the flag that it takes, zig's own linker has it. Zig writes paths as they are: with a space in one
+    this link fails, and the program stays as it was.
+    """
+    lines = [line.split() for line in output.splitlines() if line.startswith("wasm-ld --")]
+    if not lines or "-o" not in lines[-1][:-1]:
+        return None
+    argv = lines[-1][1:]
+    argv[argv.index("-o") + 1] = str(job.folder / "reports.wasm")
+    argv += [library_lookup.WRAP, str(library_lookup.write_object(job.folder))]
+    return Command((tool.path, "wasm-ld", *argv), command.cwd, command.env)
 
 
 def _place(tool: Tool, variant: str, where: str) -> Path:

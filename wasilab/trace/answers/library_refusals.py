@@ -23,14 +23,12 @@ import numpy as np
 
 from ...capabilities.refusal import Need, NeedKind
 from ...text.escape import visible
-from ...wasi.library import LIBRARY_LOOKUP
+from ...wasi.library import LIBRARY_LOOKUP, REPORTED
 from ...wasi.operations import Operation
 from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Errno
 from ..calls import Calls
 
-REPORTED = "library_lookups"
-"""The metadata entry that says that the program reports what its library refuses: then nothing is guessed."""
 MOST = 1 << 16
 """Characters of stderr that are looked through, from its end."""
 _PHRASES = ("capabilities insufficient", "pre-opened file descriptor")

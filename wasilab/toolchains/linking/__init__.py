@@ -1,0 +1,1 @@
+"""What is linked into programs beside their own objects."""
