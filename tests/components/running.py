@@ -14,6 +14,7 @@ from wasilab.capabilities.protocols import BaseFile, Buffers, FileType
 from wasilab.capabilities.random import Random
 from wasilab.capabilities.streams import BytesInput
 from wasilab.engine.compiling import engines
+from wasilab.engine.compiling.engine_options import EngineOptions
 from wasilab.engine.compiling.wasm_features import features
 from wasilab.engine.components.abi.python_values import from_abi, to_abi
 from wasilab.engine.components.component_binary import parse
@@ -49,7 +50,10 @@ class Running:
         self.stdout, self.stderr = Collected(), Collected()
         given = {"stdin": BytesInput(b""), "clocks": Clocks.real(), "random": Random.real(), **host}
         self.host = Host(stdout=self.stdout, stderr=self.stderr, **given)
-        self.session = ComponentSession(Module(data, "test"), self.host, recorder, limits or Limits())
+        everything = EngineOptions(features=("gc", "exceptions"))
+        self.session = ComponentSession(
+            Module(data, "test"), self.host, recorder, limits or Limits(), engine=everything
+        )
         self.session.compile()
         self.session.open()
 

@@ -175,6 +175,9 @@ def by_wasmtime(
     return code, out.read_bytes()
 
 
+UNORDERED = {"poll_oneoff_stdio": "it prints a HashMap, whose order is another one in every run"}
+
+
 @pytest.mark.skipif(not P1, reason="WASI_TESTSUITE or COMPONENT_ADAPTER is not set")
 @pytest.mark.parametrize("wasm", P1, ids=lambda w: f"{w.parts[-4]}-{w.stem}")
 def test_an_adapted_program_answers_as_under_wasmtimes_own_host(
@@ -195,4 +198,7 @@ def test_an_adapted_program_answers_as_under_wasmtimes_own_host(
     theirs = by_wasmtime(engine, component, argv, list(env.items()), names["theirs"], tmp_path / "out")
     grants = wasilab.Grants(dirs={g: HostDir(h, mode="rw") for g, h in names["ours"].items()}, env=env)
     run = wasilab.run(wasilab.load(component), args=args, grants=grants, name="adapted.wasm")
-    assert (run.exit_code, run.output.bytes(1) if hasattr(run, "output") else run.stdout.encode()) == theirs, run.stderr
+    ours = (run.exit_code, run.stdout_bytes)
+    if wasm.stem in UNORDERED:
+        ours, theirs = ((code, bytes(sorted(out))) for code, out in (ours, theirs))
+    assert ours == theirs, run.stderr

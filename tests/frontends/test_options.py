@@ -230,6 +230,9 @@ CASES = {
     "diff --ignore": (
         ECHOED + "diff --ignore data t.wtrace u.wtrace", ECHOED + "diff t.wtrace u.wtrace", "the same 4 calls",
     ),
+    "diff --by": (
+        ECHOED + "diff --by operation t.wtrace u.wtrace", ECHOED + "diff t.wtrace u.wtrace", "compared: operation",
+    ),
     "plot -o": (BOTH + "plot -o p.svg t.wtrace counts", BOTH + "plot t.wtrace counts", r"files .*p\.svg"),
     "advise -o": (BOTH + "advise -o p.toml t.wtrace", BOTH + "advise t.wtrace", r"files .*p\.toml"),
     "advise --as": (BOTH + "advise --as python t.wtrace", BOTH + "advise t.wtrace", "Grants"),

@@ -148,7 +148,7 @@ def test_a_wrong_filter_says_what_is_wrong(trace: Trace, expression: str) -> Non
 
 
 def test_a_wrong_column_shows_the_valid_ones(trace: Trace) -> None:
-    with pytest.raises(QueryError, match=r"unknown column 'colour'.*call, family, path"):
+    with pytest.raises(QueryError, match=r"unknown column 'colour'.*call, family, operation, path"):
         trace.filter(colour="red")
     with pytest.raises(QueryError, match="True or False"):
         trace.filter(refused="yes")
@@ -171,7 +171,7 @@ def test_every_column_and_word_is_a_keyword_that_a_type_checker_knows() -> None:
 
 
 MESSAGES = {
-    "durr>1ms": "unknown column 'durr'; did you mean 'dur'? valid are: call, family, path, errno, denied_by, t,",
+    "durr>1ms": "unknown column 'durr'; did you mean 'dur'? valid are: call, family, operation, path, errno,",
     "latency>1ms": "unknown column 'latency'; did you mean 'dur'? valid are: call,",
     "name=fd_read": "unknown column 'name'; did you mean 'call'? valid are: call,",
     "dur>1": "dur is a time: write it with a unit, such as dur>1ms (ns, us, ms, s); '1' is not one",

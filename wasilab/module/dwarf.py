@@ -289,8 +289,12 @@ def _dwarf_info(module: Module) -> Any:
 
 @lru_cache(maxsize=16)
 def source_map(module: Module) -> SourceMap | None:
-    """The module's source map; None when it has no line tables. Cached by the module's bytes."""
-    return SourceMap(module) if module.has_dwarf else None
+    """The module's source map; None when it has no line tables. Cached by the module's bytes.
+
+    Of a component it is that of its `source_module`: offsets are within that.
+    """
+    found = module.source_module
+    return SourceMap(found) if found is not None and found.has_dwarf else None
 
 
 def debug_info(module: Module) -> DebugInfo:

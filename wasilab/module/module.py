@@ -140,6 +140,22 @@ class Module:
         return "command" if "_start" in functions else "reactor" if "_initialize" in functions else "library"
 
     @cached_property
+    def source_module(self) -> Module | None:
+        """The module that source lines are of: itself; of a component the largest core module in it that has any."""
+        if not self.is_component:
+            return self
+        for data in sorted(set(_core_modules(Reader(self.bytes, 8), 0)), key=len, reverse=True)[:_CORE_MODULES]:
+            if b".debug_line" not in data:
+                continue
+            try:
+                found = Module(data, self.name, source=self.source, lang=self.lang, source_name=self.source_name)
+            except ModuleError:
+                continue
+            if found.has_dwarf:
+                return found
+        return None
+
+    @cached_property
     def wasi_imports(self) -> list[Import]:
         """The imports from WASI preview 1 and from its predecessor, `wasi_unstable`."""
         return [item for item in self.imports if item.module in ("wasi_snapshot_preview1", "wasi_unstable")]
@@ -348,6 +364,26 @@ class Module:
             else:
                 raise WasmFormatError(f"import {module}.{name} is of the unknown kind {kind}")
             yield Import(module, name, found)
+
+
+_CORE_MODULES = 16
+"""Core modules of a component that are looked at for source lines, the largest first."""
+
+
+def _core_modules(reader: Reader, depth: int) -> Iterator[bytes]:
+    """The core modules in a component and in those within it; as far as it can be read."""
+    try:
+        while not reader.at_end:
+            section = reader.byte()
+            body = reader.sub(reader.u32())
+            content = body.data[body.position : body.end]
+            if section == 1 and content[:8] == b"\0asm\1\0\0\0":
+                yield bytes(content)
+            elif section == 4 and depth < 20:
+                body.position += 8
+                yield from _core_modules(body, depth + 1)
+    except WasmFormatError:
+        return  # what is damaged is told when it is run
 
 
 def _read_exports(body: Reader) -> Iterator[Export]:

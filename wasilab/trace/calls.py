@@ -26,7 +26,8 @@ from .record.payload import RECORD_WORDS
 from .record.tables import encodable
 
 _DERIVED = (
-    "seq", "t_end", "gap", "nbytes", "fd", "generation", "line", "name", "family", "errno_name", "full_path",
+    "seq", "t_end", "gap", "nbytes", "fd", "generation", "line", "name", "family", "operation",
+    "errno_name", "full_path",
 )  # fmt: skip
 COLUMNS = (*COLUMN_NAMES, *_DERIVED)
 """The columns of `Calls.column`."""
@@ -86,7 +87,8 @@ class Calls:
     def column(self, name: str) -> Array:
         """One column, an entry a call: the fields of `RECORD` (`path` numbers into `store.paths`, from 1), and `seq`,
         `t_end`, `gap` (ns of guest time since the call before it ended), `nbytes`, `fd` (-1: none), `generation`,
-        `line` (0: unknown), `name`, `family`, `errno_name`, `full_path` (text). Raises KeyError.
+        `line` (0: unknown), `name`, `family`, `operation` (what it is for, in words that all versions of WASI
+        share), `errno_name`, `full_path` (text). Raises KeyError.
         """
         found = self._cache.get(name)
         if found is None:
@@ -148,6 +150,9 @@ class Calls:
 
     def _column_family(self) -> Array:
         return _texts(self.functions.families)[self.column("call")]
+
+    def _column_operation(self) -> Array:
+        return _texts([str(operation) for operation in self.functions.operations])[self.column("call")]
 
     def _column_errno_name(self) -> Array:
         return _texts(ERRNO_NAMES)[self.column("errno")]

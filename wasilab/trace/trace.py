@@ -169,12 +169,14 @@ class Trace(Calls):
         """
         return self.history.at(call.seq if isinstance(call, CallEvent) else call)
 
-    def diff(self, other: Trace, *, ignore: Sequence[str] = ()) -> Diff[Trace]:
+    def diff(self, other: Trace, *, ignore: Sequence[str] = (), by: str | None = None) -> Diff[Trace]:
         """How `other` differs from this trace: calls added, removed, and those with another outcome or content.
 
-        `ignore` names what of the matched calls is not compared: "arguments", "data", "results".
+        `ignore` names what of the matched calls is not compared: "arguments", "data", "results". `by` says what makes a
+        call the same in both: "call", its name and path, or "operation", what it is for and its path, which is the
+        way for two versions of WASI and chosen where the traces have no call in common.
         """
-        return Diff.from_calls(self, other, ignore)
+        return Diff.from_calls(self, other, ignore, by)
 
     def by_line(self) -> Lines:
         """Calls, bytes and time by source line of the guest (needs stacks and DWARF)."""

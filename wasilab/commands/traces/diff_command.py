@@ -22,6 +22,11 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         "--ignore", metavar="WHAT", action="append", default=[], choices=CONTENTS,
         help="do not compare arguments, data or results of the calls (repeatable)",
     )  # fmt: skip
+    parser.add_argument(
+        "--by", choices=("call", "operation"),
+        help="what makes a call the same in both: its name, or what it is for, which two versions of WASI share "
+        "(default: by operation where the traces have no call in common)",
+    )  # fmt: skip
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
@@ -33,7 +38,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     first = load_trace(options.first, frontend)
     second = load_trace(options.second, frontend)
     with frontend.busy("comparing"):
-        found = first.diff(second, ignore=options.ignore)
+        found = first.diff(second, ignore=options.ignore, by=options.by)
         text = found.text(frontend.columns, palette=frontend.out)
     frontend.say(text)
     return Done(0 if found.same else 1, None)

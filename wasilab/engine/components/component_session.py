@@ -229,7 +229,16 @@ class ComponentSession(Session):
         frames = self._where()
         if not frames:
             return 0
-        return self._recorder.intern_stack([(function_name(frame, self.module), offset_of(frame)) for frame in frames])
+        named = [(function_name(frame, self.module), self._offset(frame)) for frame in frames]
+        return self._recorder.intern_stack(named)
+
+    def _offset(self, frame: EngineObject) -> int:
+        """Where a frame is in the module that source lines are of; 0 for a frame of another."""
+        source = self.module.source_module
+        name = frame.func_name
+        if source is None or not name or source.function_names.get(frame.func_index) != name:
+            return 0
+        return offset_of(frame)
 
     def _where(self) -> list[EngineObject]:
         """The guest's frames now, innermost first: a trap made by the host does not carry them."""

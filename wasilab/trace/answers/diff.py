@@ -3,7 +3,13 @@
 For: `a.diff(b)`. A call is the same call in both when it has the same name and acts on the same path. Matched calls
 are compared by their outcome (refused or not, errno, bytes moved) and, unless that is switched off, by their arguments,
 the data that they moved and their results (`fingerprints.py` says what is left out). How long they took is compared by
-name only, since single times are noise. Not for: the alignment itself (`align.py`).
+name only, since single times are noise.
+
+Traces of two versions of WASI (a preview1 module and the same program as a component) have no call in common. They are
+compared by operation: a call is the same in both when it is for the same thing (open, read, write, ...) on the same
+path, and calls that only prepare another one (describing a descriptor, say) stand alone.
+
+Not for: the alignment itself (`align.py`).
 """
 
 from __future__ import annotations
@@ -35,6 +41,8 @@ from .fingerprints import Fingerprints
 from .tabular import noted_lines, notes_html
 
 Some = TypeVar("Some", bound=Calls)
+BY_OPERATION = "operation"
+"""The way of comparing two versions of WASI."""
 CONTEXT = 2
 """Equal calls shown around a difference."""
 SHOWN = 400
@@ -98,12 +106,15 @@ class Latency:
 class Diff(Generic[Some]):
     """The differences between trace `a` and trace `b`, as rows in which either side may be missing (-1)."""
 
-    def __init__(self, a: Some, b: Some, left: Array, right: Array, ignored: Sequence[str] = ()) -> None:
+    def __init__(self, a: Some, b: Some, left: Array, right: Array, ignored: Sequence[str] = (), by: str = "call"
+    ) -> None:
         self.a, self.b = a, b
         self.left, self.right = left, right
         """Index of the call in `a` and in `b` for each row; -1 where there is none."""
         self.ignored = tuple(content for content in CONTENTS if content in ignored)
         """What was not compared, of `CONTENTS`."""
+        self.by = by
+        """What makes a call the same in both: "call", its name and path, or "operation"."""
         both = (left >= 0) & (right >= 0)
         lone = np.where(left >= 0, np.uint8(ChangeKind.REMOVED), np.uint8(ChangeKind.ADDED))
         self.kinds = np.where(both, np.uint8(ChangeKind.SAME), lone)
@@ -126,13 +137,21 @@ class Diff(Generic[Some]):
             self.kinds[changed] = ChangeKind.CHANGED
 
     @classmethod
-    def from_calls(cls, a: Some, b: Some, ignore: Sequence[str] = ()) -> Diff[Some]:
-        """Compare two traces. `ignore` names what is not compared, of "arguments", "data" and "results"."""
+    def from_calls(cls, a: Some, b: Some, ignore: Sequence[str] = (), by: str | None = None) -> Diff[Some]:
+        """Compare two traces. `ignore` names what is not compared, of "arguments", "data" and "results"; `by` says what
+        makes a call the same: "call", "operation", or None: by operation where they have no call in common.
+        """
+        if by not in (None, "call", BY_OPERATION):
+            raise ValueError(f'by={by!r} cannot be compared by: give "call" or "operation"')
+        if by is None:
+            by = "call" if not len(a) or not len(b) or _shares_a_call(a, b) else BY_OPERATION
         wrong = [content for content in ignore if content not in CONTENTS]
         if wrong:
             raise ValueError(f"ignore={wrong[0]!r} cannot be left out; these can: {', '.join(CONTENTS)}")
-        ia, ib = align(*_keys(a, b))
-        return cls(a, b, *_rows(ia, ib, len(a), len(b)), ignore)
+        if by == BY_OPERATION:
+            ignore = CONTENTS  # they are written otherwise in each version
+        ia, ib = align(*_keys(a, b, by))
+        return cls(a, b, *_rows(ia, ib, len(a), len(b)), ignore, by)
 
     def _compare(self, rows: Array) -> dict[str, Array]:
         """The rows, of those with the same errno on both sides, that differ in each of the contents."""
@@ -226,7 +245,8 @@ class Diff(Generic[Some]):
         parts = [f"{counts[kind]:,} {kind.name.lower()}{self._how() * (kind == ChangeKind.CHANGED)}" for kind in kinds]
         refused = np.count_nonzero(self.b.column("denied_by")) - np.count_nonzero(self.a.column("denied_by"))
         more = f"; {abs(refused):,} {'more' if refused > 0 else 'fewer'} refused" if refused else ""
-        return f"{len(self.a):,} against {len(self.b):,} calls: {', '.join(parts)}, {counts[0]:,} the same{more}"
+        how = ", by operation" if self.by == BY_OPERATION else ""
+        return f"{len(self.a):,} against {len(self.b):,} calls{how}: {', '.join(parts)}, {counts[0]:,} the same{more}"
 
     def _how(self) -> str:
         """In what the changed calls differ, where it is not the outcome alone: " (3 in outcome, 2 in data)"."""
@@ -238,6 +258,11 @@ class Diff(Generic[Some]):
 
     def compared(self) -> str:
         """One sentence that says what was compared and what was not."""
+        if self.by == BY_OPERATION:
+            return (
+                "compared: operation (open, read, write, ...), path, outcome, bytes moved; not compared: how each "
+                "version of WASI words arguments and results, times, descriptor numbers"
+            )
         compared = [content for content in CONTENTS if content not in self.ignored]
         sentence = f"compared: {_listed(['path', 'outcome', 'bytes moved', *compared])}"
         kept = ["of long data the bytes that both traces kept"] * ("data" in compared and self._cut_short())
@@ -372,15 +397,28 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
-def _keys(a: Calls, b: Calls) -> tuple[Array, Array]:
-    """A number for what each call is: its name and the path that it acted on."""
+def _shares_a_call(a: Calls, b: Calls) -> bool:
+    """Whether a function was called in both."""
+    names = [{t.functions.names[number] for number in np.unique(t.column("call")).tolist()} for t in (a, b)]
+    return bool(names[0] & names[1])
+
+
+def _keys(a: Calls, b: Calls, by: str = "call") -> tuple[Array, Array]:
+    """A number for what each call is: its name (or what it is for) and the path that it acted on."""
     ids: dict[str, int] = {}
     keys = []
     for trace in (a, b):
         table = np.array([ids.setdefault(full, len(ids)) for full, _ in trace.store.targets], "<i8")
-        functions = np.array([ids.setdefault(name, len(ids)) for name in trace.functions.names], "<i8")
+        functions = np.array([ids.setdefault(name, len(ids)) for name in _kinds(trace, by)], "<i8")
         keys.append(table[trace.target_ids] << 32 | functions[trace.column("call")])
     return keys[0], keys[1]
+
+
+def _kinds(trace: Calls, by: str) -> Sequence[str]:
+    """What each of the 256 numbers of functions counts as."""
+    if by != BY_OPERATION:
+        return trace.functions.names
+    return [f"operation {operation}" for operation in trace.functions.operations]
 
 
 def _rows(ia: Array, ib: Array, n: int, m: int) -> tuple[Array, Array]:

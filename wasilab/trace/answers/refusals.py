@@ -166,7 +166,7 @@ _WHY = {
 
 def _asked(event: CallEvent) -> str:
     args = event.args
-    paths = [value for name, value in args.items() if isinstance(value, str) and "path" in name]
+    paths = [value for name, value in args.items() if isinstance(value, str) and _names_a_path(name)]
     if len(paths) == 1 and event.path:
         return f"{event.name}({_quoted(event.path)})"
     if paths:
@@ -176,6 +176,11 @@ def _asked(event: CallEvent) -> str:
         return f"{event.name}({fd!r})"
     first = next(iter(args.values()), "")
     return f"{event.name}({getattr(first, 'name', '') if isinstance(first, int) else ''})"
+
+
+def _names_a_path(name: str) -> bool:
+    """Whether a parameter of this name is a path: "old_path" and "old-path" are, "path-flags" is not."""
+    return "path" in name and not name.endswith("flags")
 
 
 def _quoted(path: str) -> str:

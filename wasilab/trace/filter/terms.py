@@ -18,6 +18,7 @@ from ...capabilities.refusal import DeniedBy
 from ...text.nearest import did_you_mean
 from ...text.numbers import SIZE_UNITS, parse_duration
 from ...wasi import types as t
+from ...wasi.operations import Operation
 from ..calls import Calls
 from ..columns.records import Array
 from ..errors import QueryError
@@ -38,6 +39,7 @@ class Conditions(TypedDict, total=False):
 
     call: Text
     family: Text
+    operation: Text
     path: Text
     errno: Text
     denied_by: Text | DeniedBy | Sequence[DeniedBy]
@@ -79,7 +81,7 @@ _NUMBER_COLUMNS = {
     "bytes": "nbytes", "nbytes": "nbytes", "result": "result", "fd": "fd", "generation": "generation", "seq": "seq",
     "line": "line", "tid": "tid", "instance": "instance", "handle": "handle",
 }  # fmt: skip
-TEXT_COLUMNS = ("call", "family", "path", "errno", "denied_by")
+TEXT_COLUMNS = ("call", "family", "operation", "path", "errno", "denied_by")
 COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, *_NUMBER_COLUMNS)
 """The columns that a filter may name."""
 _FLAG_WORDS = {
@@ -87,13 +89,15 @@ _FLAG_WORDS = {
     "overridden": Flag.OVERRIDE, "unstable": Flag.UNSTABLE,
 }  # fmt: skip
 _ALSO_CALLED = {
-    "name": "call", "syscall": "call", "error": "errno", "err": "errno", "file": "path", "filename": "path",
+    "op": "operation", "name": "call", "syscall": "call", "error": "errno", "err": "errno", "file": "path",
+    "filename": "path",
     "size": "bytes", "len": "bytes", "length": "bytes", "latency": "dur", "duration": "dur", "time": "t",
     "start": "t", "thread": "tid", "pid": "tid", "ret": "result", "return": "result", "denied": "denied_by",
 }  # fmt: skip
 """What other tools call a column -> its name here."""
 EXAMPLES = {
-    "call": "call=path_*", "family": "family=path", "path": "path=/data/*", "errno": "errno=ENOENT",
+    "call": "call=path_*", "family": "family=path", "operation": "operation=open,make", "path": "path=/data/*",
+    "errno": "errno=ENOENT",
     "denied_by": "denied_by=grant", "bytes": "bytes>4KiB", "nbytes": "nbytes>4KiB",
     **{name: f"{name}>1ms" for name in TIME_COLUMNS},
 }  # fmt: skip
@@ -125,6 +129,9 @@ def word(trace: Calls, name: str) -> Mask:
 
 def compare(trace: Calls, name: str, op: str, value: str) -> Mask:
     """The calls whose column `name` stands in relation `op` to `value`."""
+    if name == "operation":
+        table = _operation_table(trace.functions, value, regex="~" in op)
+        return _negate(table[trace.column("call")], _equality(name, op))
     if name in ("call", "family"):
         table = _call_table(trace.functions, value, regex="~" in op, family=name == "family")
         return _negate(table[trace.column("call")], _equality(name, op))
@@ -211,6 +218,22 @@ def _call_table(functions: Functions, value: str, *, regex: bool, family: bool =
         if not found.any() and "|" in item:
             raise QueryError(f"no call matches {shown(item)}: separate alternatives with commas, as in path_*,fd_*")
         table |= found
+    return table
+
+
+def _operation_table(functions: Functions, value: str, *, regex: bool) -> Mask:
+    """For each of the 256 numbers of functions whether `value` names what it is for."""
+    texts = functions.operations
+    if regex:
+        pattern = _regex("operation", value)
+        return np.array([bool(pattern.search(text)) for text in texts])
+    table = np.zeros(256, bool)
+    known = [operation.value for operation in Operation]
+    for item in _split(value):
+        if not any(char in item for char in "*?[") and item not in known:
+            hint = did_you_mean(item, known, f"; operations are: {', '.join(known)}")
+            raise QueryError(f"unknown operation {shown(item)}{hint}")
+        table |= np.array([fnmatch.fnmatchcase(text, item) for text in texts])
     return table
 
 
