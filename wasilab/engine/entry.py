@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import wasmtime
 
@@ -19,6 +18,7 @@ from ..module.binary import FuncType
 from ..module.module import Module
 from .calls import raw as _raw
 from .values.checked_call import checked_entry
+from .values.exported_function import ExportValue
 from .values.references import ForeignReference, FunctionReference
 from .values.texts import EXAMPLES, KINDS, FunctionName, as_f32, parse_value
 from .values.vector import V128
@@ -46,15 +46,15 @@ class Exported(Mapping[str, object]):
     the 100,000 that fit into a megabyte. `instance` None has none.
     """
 
-    def __init__(self, module: Module, store: Any, instance: Any) -> None:
+    def __init__(self, module: Module, store: ExportValue, instance: ExportValue) -> None:
         self._names = {} if instance is None else {e.name: e.kind for e in module.exports}
         self._store = store
         self._instance = instance
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, ExportValue] = {}
         if instance is not None and not _raw.AVAILABLE:
             self._known = dict(instance.exports(store))
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> ExportValue:
         if name not in self._known:
             if name not in self._names:
                 raise KeyError(name)
@@ -75,7 +75,7 @@ class Exported(Mapping[str, object]):
 class Entries:
     """The functions that one instance exports; `exports` are all its exports. Drop it with the store."""
 
-    def __init__(self, module: Module, store: Any, instance: Any, *, raw: bool) -> None:
+    def __init__(self, module: Module, store: ExportValue, instance: ExportValue, *, raw: bool) -> None:
         self.exports = Exported(module, store, instance)
         self._module = module
         self._store = store
@@ -85,7 +85,7 @@ class Entries:
     def __contains__(self, name: str) -> bool:
         return isinstance(self.exports.get(name), wasmtime.Func)
 
-    def call(self, name: str, arguments: Sequence[Any] = ()) -> Any:
+    def call(self, name: str, arguments: Sequence[ExportValue] = ()) -> ExportValue:
         """Call an export with its values (text is read as a number or vector); None, a value or a list of values.
 
         Raises `InvokeError` when there is no such function, or not for such arguments; else what the guest raises.
@@ -96,7 +96,7 @@ class Entries:
         except ForeignReference as error:
             raise InvokeError(f"{name}: {error}") from None
 
-    def read(self, name: str, arguments: Sequence[Any]) -> list[Any]:
+    def read(self, name: str, arguments: Sequence[ExportValue]) -> list[ExportValue]:
         """The values that a person's texts mean as arguments of the export `name` (`values/texts.py`).
 
         What is no text stays as it is. Raises `InvokeError` as `call` does.
@@ -129,7 +129,7 @@ class Entries:
         found = self._known[name] = self._find(name)
         return found
 
-    def _find(self, name: str) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    def _find(self, name: str) -> tuple[Callable[..., ExportValue], tuple[str, ...]]:
         module = self._module
         if name not in self:
             raise InvokeError(f"{module.name} exports no function {name!r}; {offer(module)}")
@@ -177,7 +177,7 @@ def _converted(name: str, wanted: Sequence[str], arguments: Sequence[object]) ->
     return converted
 
 
-def python_value(name: str, kind: str, given: Any) -> Any:
+def python_value(name: str, kind: str, given: ExportValue) -> ExportValue:
     """A Python value as one of type `kind`; raises `InvokeError`, naming the function `name`, where it is none."""
     try:
         return _value(name, kind, given)
@@ -185,7 +185,7 @@ def python_value(name: str, kind: str, given: Any) -> Any:
         raise InvokeError(f"{name}: {given!r} is no {kind}: give for example {EXAMPLES[kind]}") from None
 
 
-def _value(name: str, kind: str, given: Any) -> Any:
+def _value(name: str, kind: str, given: ExportValue) -> ExportValue:
     """A Python value as one of type `kind`."""
     if kind in ("i32", "i64"):
         bits = 32 if kind == "i32" else 64

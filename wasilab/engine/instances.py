@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 
 import wasmtime
 
@@ -25,7 +26,11 @@ from .outcome import Outcome
 from .session import Session, forget
 from .sessions import make_session
 from .threads import TimeLimit, Worker
+from .values.exported_function import ExportedFunction, ExportValue
 from .worker import Pump, Running
+
+ENTRY_POINTS = ("_start", "_initialize")
+"""Exports that an instance calls once, at its start (WASI application ABI: commands and reactors)."""
 
 
 class GuestError(Exception):
@@ -42,7 +47,7 @@ class LiveMemory:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def _memory(self) -> Any:
+    def _memory(self) -> ExportValue:
         memory = self._session.exports.get("memory")
         if not isinstance(memory, wasmtime.Memory) or self._session.store is None:
             raise ValueError(f'{self._session.module.name} exports no memory under the name "memory"')
@@ -80,10 +85,12 @@ class Live:
         self._pump = pump
         self._lock = lock or threading.Lock()
         self._running: Running | None = None
-        self._results: Any = None
+        self._results: ExportValue = None
+        self._begun: set[str] = set()
+        """The entry points that were called, each of which runs once."""
         here = weakref.ref(self)
 
-        def perform(call: Callable[[], Any]) -> Any:
+        def perform(call: Callable[[], ExportValue]) -> ExportValue:
             live = here()
             if live is None:
                 raise RuntimeError(f"the instance of {session.module.name} is gone")
@@ -106,7 +113,7 @@ class Live:
         *,
         preload: Mapping[str, Module] | None = None,
         engine: EngineOptions | None = None,
-        overrides: Mapping[str, Callable[..., Any]] | None = None,
+        overrides: Mapping[str, Callable[..., ExportValue]] | None = None,
         pump: Callable[[], Pump] = Pump,
         raw: bool = True,
         native: bool = True,
@@ -129,37 +136,84 @@ class Live:
         def work() -> None:
             self.session.open()
             if self.session.module.kind == "reactor":
-                self.session.call("_initialize")
+                self._call("_initialize", ())
 
         self._run(work, compile_first=True)
 
     @property
-    def exports(self) -> dict[str, Callable[..., Any]]:
+    def exports(self) -> dict[str, Callable[..., ExportValue]]:
         """The exported functions, callable with numbers."""
         return {name: self._caller(name) for name in self.session.exported()}
 
-    def _caller(self, name: str) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            return self.call(name, *arguments)
+    def exports_of(self, module: Module) -> dict[str, Callable[..., ExportValue]]:
+        """The exported functions of its core module, also once it has ended: they raise `GuestError` then."""
+        return {export.name: self._caller(export.name) for export in module.exports if export.kind == "func"}
 
-        call.__name__ = call.__qualname__ = name
-        return call
+    def _caller(self, name: str) -> ExportedFunction:
+        module = self.session.module
+        found = (module.function_type(e.index) for e in module.exports if e.name == name and e.kind == "func")
+        type_ = None if module.is_component else next(found, None)
+        return ExportedFunction(name, partial(self.call, name), partial(self.call_async, name), type_)
 
-    def call(self, name: str, *arguments: Any) -> Any:
+    def _call(self, name: str, arguments: Sequence[ExportValue]) -> ExportValue:
+        """Call an export, on the worker. Raises `InvokeError` for an entry point that was called before."""
+        if name in ENTRY_POINTS and not self.session.module.is_component:
+            if name in self._begun:
+                raise InvokeError(
+                    f"{name} of {self.session.module.name} was called already: "
+                    + ("a command runs once; make a new instance" if name == "_start" else "an instance begins once")
+                )
+            self._begun.add(name)
+        return self.session.call(name, arguments)
+
+    def call(self, name: str, *arguments: ExportValue) -> ExportValue:
         """Call an export. Returns None, a number, or a list of numbers; for a component a value of its type.
 
         Raises `TypeError` for arguments of the wrong number or kind, `GuestError` when the guest ended.
         """
-        return self.perform(lambda: self.session.call(name, arguments))
+        return self.perform(lambda: self._call(name, arguments))
 
-    def perform(self, call: Callable[[], Any]) -> Any:
-        """Let the guest do something, on the instance's worker, with its limits. Raises as `call` does."""
+    async def call_async(self, name: str, *arguments: ExportValue) -> ExportValue:
+        """`call` without blocking the event loop; cancelling it interrupts the guest and ends the instance.
 
+        What the guest prints meanwhile is kept, and handed out with the next blocking call.
+        """
+        import asyncio  # not before somebody awaits: it costs a tenth of a second's start
+
+        self._acquire()
+        try:
+            running, refused = self._prepare(self._working(lambda: self._call(name, arguments)))
+            loop, over = asyncio.get_running_loop(), asyncio.Event()
+
+            def wake() -> None:
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(over.set)
+
+            running.waker = wake
+            running.begin()
+            try:
+                await over.wait()
+            except asyncio.CancelledError:
+                running.interrupt()
+                await over.wait()
+                with suppress(GuestError, TypeError):
+                    self._conclude(running.outcome, refused)
+                raise
+            self._conclude(running.outcome, refused)
+            return self._results
+        finally:
+            self._lock.release()
+
+    def _working(self, call: Callable[[], ExportValue]) -> Callable[[], None]:
         def work() -> None:
             self.session.arm()
             self._results = call()
 
-        self._run(work)
+        return work
+
+    def perform(self, call: Callable[[], ExportValue]) -> ExportValue:
+        """Let the guest do something, on the instance's worker, with its limits. Raises as `call` does."""
+        self._run(self._working(call))
         return self._results
 
     def close(self) -> None:
@@ -183,41 +237,54 @@ class Live:
         else:
             self._running.on_done(self.session.release)
 
-    def _run(self, work: Callable[[], None], *, compile_first: bool = False) -> None:
+    def _acquire(self) -> None:
         if not self._lock.acquire(blocking=False):
             raise RuntimeError("the instance is inside another call; one call at a time")
+
+    def _run(self, work: Callable[[], None], *, compile_first: bool = False) -> None:
+        self._acquire()
         try:
-            if self.outcome is not None:
-                raise GuestError(self.outcome)
-            self._results = None
-            refused: list[InvokeError] = []
-
-            def task() -> Outcome:
-                error: BaseException | None = None
-                if compile_first:
-                    self.session.compile()
-                running.enter()
-                start = time.perf_counter()
-                try:
-                    work()
-                except InvokeError as caught:
-                    refused.append(caught)
-                except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
-                    error = caught
-                try:
-                    return self.session.outcome(None, error, time.perf_counter() - start)
-                finally:
-                    forget(error)
-                    error = None
-
-            self._running = running = Running(self.session, task, self._worker, self._time_limit)
-            outcome = self._pump().serve(running.begin())
-            self.warnings = outcome.warnings
-            if refused:
-                raise TypeError(str(refused[0]))
-            if outcome.kind != "exit" or self.session.stop.error is not None:
-                self.outcome = outcome
-                self._release()
-                raise GuestError(outcome)
+            running, refused = self._prepare(work, compile_first=compile_first)
+            self._conclude(self._pump().serve(running.begin()), refused)
         finally:
             self._lock.release()
+
+    def _prepare(self, work: Callable[[], None], *, compile_first: bool = False) -> tuple[Running, list[InvokeError]]:
+        """A call that has not begun, and where it puts what could not be called. Raises `GuestError` once all is over.
+        """
+        if self.outcome is not None:
+            raise GuestError(self.outcome)
+        self._results = None
+        refused: list[InvokeError] = []
+
+        def task() -> Outcome:
+            error: BaseException | None = None
+            if compile_first:
+                self.session.compile()
+            running.enter()
+            start = time.perf_counter()
+            try:
+                work()
+            except InvokeError as caught:
+                refused.append(caught)
+            except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
+                error = caught
+            try:
+                return self.session.outcome(None, error, time.perf_counter() - start)
+            finally:
+                forget(error)
+                error = None
+
+        self._running = running = Running(self.session, task, self._worker, self._time_limit)
+        return running, refused
+
+    def _conclude(self, outcome: Outcome | None, refused: list[InvokeError]) -> None:
+        """What follows from the end of a call. Raises `TypeError` for one that could not be made, or `GuestError`."""
+        assert outcome is not None, "the call is over"
+        self.warnings = outcome.warnings
+        if refused:
+            raise TypeError(str(refused[0]))
+        if outcome.kind != "exit" or self.session.stop.error is not None:
+            self.outcome = outcome
+            self._release()
+            raise GuestError(outcome)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Self
 
 from .. import grants as granting
@@ -44,9 +43,7 @@ class Member:
     @property
     def exports(self) -> Exports:
         """The exported functions, as those of `wasilab.instantiate`. Opens the lab."""
-        live = self._open().live
-        names = [export.name for export in self.module.exports if export.kind == "func"]
-        return Exports({name: partial(live.call, name) for name in names}, self.name)
+        return Exports(self._open().live.exports_of(self.module), self.name)
 
     @property
     def memory(self) -> LiveMemory:
