@@ -190,6 +190,9 @@ class TerminalFrontend:
     def streams(self, quiet: bool = False) -> RawStreams:
         return RawStreams()
 
+    def watching(self) -> None:
+        return None
+
     def has_person(self) -> bool:
         return sys.stdin is not None and sys.stdin.isatty()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import time
 from typing import Any
 
@@ -150,6 +151,34 @@ def test_help_is_the_docstring(kernel: Kernel) -> None:
     kernel.send("%wasi?")
     helped = kernel.run("get_ipython().inspector.info(get_ipython().find_magic('wasi'))['docstring']")
     assert "COMPILER FLAGS" in helped.text
+
+
+SENT = """
+from wasilab.views.interactive.widget import TimelineWidget
+sent, send = [], TimelineWidget.send
+def noted(self, content, buffers=None):
+    if content.get("push") == "calls":
+        sent.append((content["first"], content["count"]))
+    return send(self, content, buffers)
+TimelineWidget.send = noted
+"""
+
+
+def test_the_timeline_of_a_cell_grows_while_it_runs(kernel: Kernel) -> None:
+    kernel.run(SENT)
+    short = kernel.run(cell(programs.HELLO, "wat"))
+    long = kernel.run(cell(programs.SLEEPS, "wat"))
+    view = "application/vnd.jupyter.widget-view+json"
+    shown = [[view in bundle for bundle in one.displays].count(True) for one in (short, long)]
+    assert shown == [1, 2], "once while it runs, and once with its report"
+    models = {bundle[view]["model_id"] for bundle in long.displays if view in bundle}
+    assert len(models) == 1
+    assert "exit status 0" in long.text
+    told = kernel.run("sent, len(_.trace)").text
+    sent, calls = ast.literal_eval(told)
+    assert len([count for _, count in sent if count]) >= 2, "it grew"
+    assert sent[-1][0] + sent[-1][1] == calls
+    assert all(first == sum(count for _, count in sent[:at]) for at, (first, _) in enumerate(sent))
 
 
 def test_a_detached_run_returns_at_once_and_writes_into_its_own_cell(kernel: Kernel) -> None:

@@ -49,6 +49,7 @@ def run(
     on_question: live_grants.questions.Reader | None = None,
     decide: live_grants.ask.Decider | None = None,
     on_asked: Callable[[live_grants.ask.Question | None], object] | None = None,
+    on_started: Callable[[Run], object] | None = None,
     detach: bool = False,
     raw: bool = True,
     native: bool = True,
@@ -68,8 +69,9 @@ def run(
 
     `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
     "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
-    `on_compiling(seconds)` and `on_tick()` serve progress. `detach=True` returns at once, with a `Run` that is
-    still running; each of its grants has a switch, `run.live.revoke("/data")`.
+    `on_compiling(seconds)` and `on_tick()` serve progress; `on_started(run)` is given the run that goes on.
+    `detach=True` returns at once, with a `Run` that is still running; each of its grants has a switch,
+    `run.live.revoke("/data")`.
 
     Where `grants.ask` is set, `decide(question)` returns the answer, in the calling thread, or `on_question(prompt)`
     what the person typed; or `on_asked(question)` is told of each question, on the guest's thread, and
@@ -89,7 +91,9 @@ def run(
     if decide is None and on_question is not None:
         decide = live_grants.questions.by_line(on_question)
     listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, decide, on_asked)
-    return start_run(load_program(program), args, grants or Grants(), options, listeners, detach=detach)
+    return start_run(
+        load_program(program), args, grants or Grants(), options, listeners, detach=detach, on_started=on_started
+    )
 
 
 def start_run(
@@ -100,6 +104,7 @@ def start_run(
     listeners: Listeners,
     *,
     detach: bool = False,
+    on_started: Callable[[Run], object] | None = None,
 ) -> Run:
     """`run`, with the module loaded and the keyword arguments put together."""
     KEPT.make_room()
@@ -140,6 +145,8 @@ def start_run(
     result = Run(module, words, prepared.grants, prepared.name, running, prepared, again, replayed)
     running.on_done(prepared.release)
     KEPT.used(result)
+    if on_started is not None:
+        on_started(result)
     if not detach:
         result.serve(prepared.pump)
     return result

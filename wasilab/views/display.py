@@ -28,6 +28,24 @@ def show(run: Subject) -> None:
     forget_columns(run)
 
 
+class LiveDisplay:
+    """The growing timeline of a run that its cell waits for."""
+
+    def __init__(self, run: Subject) -> None:
+        self._widget = timeline(run)
+        self._place = self._widget.display_live()
+
+    def close(self, patience: float) -> None:
+        """Take it from the page once the end of the run is in it, after `patience` seconds in any case."""
+        self._widget.settle(patience)
+        self._place.update({"text/plain": ""}, raw=True)
+
+
+def show_live(run: Subject) -> LiveDisplay | None:
+    """Show the timeline of a running run while its cell waits for it; None where no widget lives."""
+    return LiveDisplay(run) if _serves_a_person() else None
+
+
 def release(run: Subject) -> None:
     """Let go of a run that was shown: its timeline, its place in `Out`, and the memory of its trace."""
     shown = shown_timeline(run)

@@ -15,6 +15,7 @@ from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
 from ...grants import live
 from ...module.module import Module
+from ...runs.run import Run
 from ...text.palette import Palette
 
 FrontendKind = Literal["cli", "notebook"]
@@ -45,6 +46,19 @@ class Streams(Protocol):
     @property
     def stderr(self) -> Callable[[bytes], object]:
         """Takes what the guest writes to descriptor 2."""
+
+    def close(self) -> None:
+        """The guest has ended."""
+
+
+class Watching(Protocol):
+    """Shows a run while it goes on: called on the thread that runs the command."""
+
+    def started(self, run: Run) -> None:
+        """The guest is about to run."""
+
+    def tick(self) -> None:
+        """Called many times a second while it runs."""
 
     def close(self) -> None:
         """The guest has ended."""
@@ -84,6 +98,9 @@ class Frontend(Protocol):
 
     def streams(self, quiet: bool = False) -> Streams:
         """New streams for one run."""
+
+    def watching(self) -> Watching | None:
+        """What shows one run while it goes on; None for nothing."""
 
     def has_person(self) -> bool:
         """Whether a person is there who can type the guest's input when it asks."""

@@ -107,6 +107,7 @@ def run_once(
 ) -> Run:
     """One run with its output passed on to the frontend (`quiet`: kept, not shown)."""
     streams = None if quiet else frontend.streams()
+    watch = None if quiet or options.quiet else frontend.watching()
     try:
         with frontend.busy(f"Wasmtime compiles {module.name}", options.quiet or quiet, ticking=True) as busy:
             return runner.run(
@@ -120,8 +121,12 @@ def run_once(
                 own_stdin=frontend.own_stdin,
                 on_compiling=lambda seconds: busy.tick(),
                 decide=frontend.asker() if grants.ask else None,
+                on_started=None if watch is None else watch.started,
+                on_tick=None if watch is None else watch.tick,
             )
     finally:
+        if watch is not None:
+            watch.close()
         if streams is not None:
             streams.close()
 

@@ -21,6 +21,7 @@ from ...text.escape import html_text
 from ...text.palette import PLAIN
 from ..notebook_session import NotebookSession
 from .cell_output import CellStream, Progress, in_kernel
+from .live_view import LiveView
 
 
 class CellStreams:
@@ -84,6 +85,9 @@ class NotebookFrontend:
 
     def streams(self, quiet: bool = False) -> CellStreams:
         return CellStreams()
+
+    def watching(self) -> LiveView | None:
+        return LiveView() if in_kernel() else None
 
     def has_person(self) -> bool:
         return True

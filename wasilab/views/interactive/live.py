@@ -25,6 +25,8 @@ QUIET_PERIOD = 0.5
 """Seconds between two updates while the guest makes no call: the axis still grows."""
 WORDS_PERIOD = 1.0
 """Seconds, at least, between two lists of descriptors and lines of output."""
+WAIT_FOR_COST = 40
+"""Seconds of waiting for each second of processor time that an update took: it costs the run less than 3 %."""
 MOST_CALLS = 1 << 17
 """Calls sent in one update; the rest follow in the next ones."""
 MOST_LIVE = 2_000_000
@@ -46,6 +48,8 @@ class LiveFeed:
         self._sent = self._tell_at = 0.0
         self._told = -1
         self._closed = threading.Event()
+        self.over = threading.Event()
+        """Set when the end of the run has been told, or nothing more is sent."""
         self._thread = threading.Thread(target=self._follow, name="wasilab-timeline", daemon=True)
         self._feed: tuple[float, Feed] | None = None
 
@@ -76,12 +80,16 @@ class LiveFeed:
     def _follow(self) -> None:
         while not self._closed.is_set():
             ended = not self.run.running
+            begun = time.thread_time()
             self._push()
             if ended:
                 break
-            self._closed.wait(PERIOD)
-        if not self._closed.is_set():
-            self._on_end(self.run)
+            self._closed.wait(max(PERIOD, (time.thread_time() - begun) * WAIT_FOR_COST))
+        try:
+            if not self._closed.is_set():
+                self._on_end(self.run)
+        finally:
+            self.over.set()
 
     def _push(self) -> None:
         """Send the calls since the last time, and how far the run is; now and then also when it made none."""

@@ -11,6 +11,7 @@ import logging
 import secrets
 import weakref
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import anywidget
 import traitlets
@@ -46,6 +47,15 @@ _SHOWN: weakref.WeakValueDictionary[int, TimelineWidget] = weakref.WeakValueDict
 
 Question = dict[str, str | int | float]
 """What the browser asks, with what belongs to it: numbers and texts by name."""
+
+
+
+class Place(Protocol):
+    """An output of a cell that can be changed (IPython's `DisplayHandle`)."""
+
+    def update(self, obj: object, *, raw: bool) -> None:
+        """Show something else there."""
+
 
 Rerun = Callable[[Remedy], Subject]
 """Run the same program again with one more grant; returns the new run."""
@@ -130,6 +140,21 @@ class TimelineWidget(anywidget.AnyWidget):
         view = {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
         display(self._saved(report), raw=True, display_id=self._key)  # type: ignore[no-untyped-call]
         display(view, raw=True)  # type: ignore[no-untyped-call]
+
+    def display_live(self) -> Place:
+        """Show the widget for the time of a run; returns the place, to be emptied."""
+        from IPython.display import display
+
+        kind = "application/vnd.jupyter.widget-view+json"
+        view = {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}, "text/plain": "running"}
+        place: Place = display(view, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        return place
+
+    def settle(self, patience: float) -> None:
+        """Wait, at most `patience` seconds, until the end of a run that is over is shown."""
+        live = self._live
+        if live is not None:
+            live.over.wait(patience)
 
     def _saved(self, report: dict[str, str]) -> dict[str, str]:
         """The output that stays in the notebook, hidden while the widget lives."""
