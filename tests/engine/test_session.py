@@ -90,9 +90,9 @@ def test_an_invalid_module_is_one_sentence() -> None:
     assert "\n" not in outcome.message
 
 
-def test_a_component_that_exports_nothing_says_what_to_name() -> None:
+def test_a_component_that_exports_nothing_is_one_sentence() -> None:
     outcome = run(Module(b"\0asm\x0d\0\1\0", "c.wasm")).outcome
-    assert outcome.message.startswith("c.wasm is not a command; name a function with --invoke: it exports no function")
+    assert outcome.message == "c.wasm is a component that exports no function to run"
 
 
 # ---- invoking

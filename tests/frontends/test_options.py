@@ -162,7 +162,7 @@ CASES = {
     "run --time": ("run --time hello.wat", "run hello.wat", "time: .* running"),
     "run --no-native": ("run --time --no-native lines.wat", "run --time lines.wat", "every call answered in Python"),
     "run --strace": ("run --strace hello.wat", "run hello.wat", "fd_write\\("),
-    "run --strace-file": ("run --strace-file s.txt hello.wat", "run hello.wat", r"files .*s\.txt"),
+    "run --strace-file": ("run --strace-file s.txt hello.wat", "run hello.wat", r"files .*\bs\.txt"),
     "run --trace": ("run --trace t.jsonl hello.wat", "run hello.wat", r"files .*t\.jsonl"),
     "run --no-trace": ("run --no-trace --repeat 2 hello.wat", "run --repeat 2 hello.wat", "calls 0 each"),
     "run --snaplen": ("run --snaplen 1 --strace hello.wat", "run --strace hello.wat", r'"h"\.\.\.'),
