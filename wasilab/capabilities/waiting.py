@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from .uncopyable import Uncopyable
+
+if TYPE_CHECKING:
+    import socket
 
 Descriptors = Sequence[int]
 Ready = tuple[list[int], list[int]]
@@ -37,6 +40,8 @@ class Readiness:
         elif hasattr(select, "poll"):
             self._read, self._write = os.pipe()
         else:
+            import socket  # 3 ms of a start, for Windows only
+
             self._sockets = socket.socketpair()
             self._read, self._write = (each.fileno() for each in self._sockets)
 

@@ -14,7 +14,6 @@ import shlex
 from collections.abc import Sequence
 from typing import get_args
 
-from ...engine.compiling import advisories
 from ...text.nearest import did_you_mean
 from ...text.palette import ColorChoice
 from ...version import __version__
@@ -58,6 +57,8 @@ def parse(words: Sequence[str], kind: FrontendKind, values: Values | None = None
             return parse([words[1], "--help"], kind, values)
         raise HelpAsked(overview(kind))
     if words[0] in ("-V", "--version"):
+        from ...engine.compiling import advisories
+
         against = advisories.warning(advisories.installed())
         raise HelpAsked(f"wasilab {__version__}\n" + (f"{against}\n" if against else ""))
     command = find_command(words[0], kind)

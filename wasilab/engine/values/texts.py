@@ -12,7 +12,6 @@ import math
 import re
 import struct
 from ctypes import c_float
-from fractions import Fraction
 
 from .vector import SHAPES, V128
 
@@ -129,6 +128,8 @@ def _untied(double: float, digits: str) -> float:
     (bits,) = struct.unpack("<Q", struct.pack("<d", double))
     if bits & 0x1FFFFFFF != 0x10000000:
         return double
+    from fractions import Fraction  # 3 ms of a start, for what few programs are given
+
     exact, exponent = Fraction(double), re.search(r"e([+-]?[0-9]+)$", digits)
     if exponent is not None and abs(int(exponent[1])) > LONGEST:
         return double

@@ -13,7 +13,6 @@ your own cannot be written. Reading believes nothing: what is not as the writer 
 
 from __future__ import annotations
 
-import base64
 import binascii
 import os
 from collections.abc import Mapping
@@ -95,7 +94,7 @@ def _bytes_value(data: bytes) -> dict[str, object]:
     try:
         return {"text": data.decode()}
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode()}
+        return {"base64": binascii.b2a_base64(data, newline=False).decode()}
 
 
 # ---- a value to grants
@@ -186,8 +185,8 @@ def _bytes(node: Mapping[str, Any], what: str) -> bytes:
         return str(node["text"]).encode()
     if len(node) == 1 and isinstance(node.get("base64"), str):
         try:
-            return base64.b64decode(node["base64"], validate=True)
-        except binascii.Error:
+            return binascii.a2b_base64(node["base64"], strict_mode=True)
+        except ValueError:  # binascii.Error, or text beyond ASCII
             pass
     raise GrantError(f"{what}: these are not the contents of a file")
 
