@@ -124,7 +124,7 @@ NOT_RUN = {
         '(module (import "env" "emscripten_resize_heap" (func (param i32) (result i32))) (func (export "_start")))',
         "env.emscripten_resize_heap",
     ),
-    "wasi:http": ('(component (import "wasi:http/types@0.2.0" (instance)))', "wasi:http/types@0.2.0"),
+    "interfaces": ('(component (import "acme:shop/cart@1.0.0" (instance)))', "acme:shop/cart@1.0.0"),
 }  # fmt: skip
 """What the README says is not run: a program, and what the one line about it names."""
 

@@ -182,7 +182,7 @@ def test_a_function_passes_back_to_its_own_instance_and_to_no_other() -> None:
 def test_what_is_no_vector_is_refused(wrong: Any) -> None:
     with closing(Host()) as host:
         live = Live.open(VALUES, host)
-        with pytest.raises(TypeError, match="is no v128"):
+        with pytest.raises(TypeError, match="is not a v128"):
             live.call("lanes", wrong, V128(bytes(16)))
         assert live.call("lanes", b"\1" + bytes(15), bytearray(16)) == V128(b"\1" + bytes(15))
         live.close()
