@@ -30,6 +30,7 @@ _NAMES = {
     "adapt": "runs.adapter:adapt",
     "advise": "grants.advice.advise:advise",
     "compile": "runs.compiler:compile",
+    "foresee": "grants.advice.foresight:foresee",
     "instantiate": "runs.instance:instantiate",
     "listen": "capabilities.host.sockets:listen",
     "load": "module.module:load",

@@ -9,6 +9,7 @@ from .engine.instances import GuestError as GuestError
 from .engine.limits import Limits as Limits
 from .engine.values.vector import V128 as V128
 from .grants.advice.advise import advise as advise
+from .grants.advice.foresight import foresee as foresee
 from .grants.faults import Fault as Fault
 from .grants.grants import Grants as Grants
 from .grants.override_registry import override as override

@@ -59,7 +59,7 @@ def test_a_value_that_looks_like_an_option_stays_a_value() -> None:
         (["rnu", "a.wasm"], "did you mean 'run'?"),
         (["hello.wasm"], "wasilab run hello.wasm"),
         (["--dir", "in", "run", "a.wasm"], "the command comes first"),
-        (["inspect", "a.wasm", "b.wasm"], "'b.wasm' is one argument too many"),
+        (["inspect", "a.wasm", "c.wasm", "b.wasm"], "'b.wasm' is one argument too many"),
         (["compile", "a.c", "-o"], "-o"),
         (["trace", "x.parquet", "--sumary"], "did you mean '--summary'?"),
         (["list"], "unknown command 'list'"),

@@ -195,6 +195,7 @@ CASES = {
         "compile getpid.c; run getpid.wasm",
         "status 7$",
     ),
+    "inspect --under": ("inspect --under '--no-stdout --no-stderr' hello.wat", "inspect hello.wat", "would be refused"),
     "inspect --json": ("inspect --json hello.wat", "inspect hello.wat", '"kind": "command"'),
     "inspect --lang": ("inspect --lang wat hello.txt", "inspect hello.txt", "status 0"),
     "trace --filter": (BOTH + "trace --filter fd=2 t.wtrace", BOTH + "trace t.wtrace", "!fd=1"),

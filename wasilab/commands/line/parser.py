@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
         name, rest = found.groups()
         action = self._option_string_actions.get(name)
         if rest == "expected one argument" and action is not None:
-            dashed = f" (one that begins with -: {name}=-x)" if name == "--args" else ""
+            dashed = f" (one that begins with -: {name}=-x)" if name in ("--args", "--under") else ""
             return f"{name} needs a value: {name} {action.metavar or action.dest.upper()}{dashed}"
         action = action or next((one for one in self._actions if one.metavar == name), None)
         if rest.startswith("invalid choice: ") and action is not None and action.choices:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from ...engine.components.world import World, unprovided, world_of
+from ...grants.advice.foresight import differing, foresee
 from ...module.binary import FuncType
 from ...module.dwarf import DebugInfo, debug_info
 from ...module.module import Module
@@ -16,6 +18,8 @@ from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.options import LANGUAGE_HELP, file_argument
 from ..line.parser import Parser
 from ..line.request import Request
+from ..line.usage import UsageProblem
+from ..runner.foreseen import answer_lines, comparison_lines, grants_under, never_lines
 from .program import load_program
 
 FAMILY_WORDS = {
@@ -68,7 +72,12 @@ WORLD_SHOWN = 400
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = "What a module imports, exports and can ask for, without running it."
     file_argument(parser, "a .wasm, .wat or source file")
+    parser.add_argument("second", nargs="?", metavar="OTHER", help="another one, to compare what both ask for")
     parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--under", metavar="FLAGS",
+        help="say what grants would answer to each import; FLAGS are those of run in one text: '--dir . --env A=1'",
+    )  # fmt: skip
     parser.add_argument("--lang", metavar="LANG", help=LANGUAGE_HELP)
 
 
@@ -76,6 +85,8 @@ def execute(request: Request, frontend: Frontend) -> Done:
     """Describe the module that FILE is or compiles to."""
     options = request.options
     module = load_program(options.file, frontend, lang=options.lang, quiet=options.json, portable=True)
+    if options.second is not None or options.under is not None:
+        return _foresee(module, request, frontend)
     if module.is_component:
         world = world_of(module)
         if options.json:
@@ -87,6 +98,28 @@ def execute(request: Request, frontend: Frontend) -> Done:
         frontend.say(json.dumps({**module.to_dict(), "debug": debug_info(module).name.lower()}, indent=2))
     else:
         frontend.say("\n".join(describe(module)))
+    return Done()
+
+
+def _foresee(module: Module, request: Request, frontend: Frontend) -> Done:
+    """What grants would answer, or what two modules ask for."""
+    options = request.options
+    second = None
+    if options.second is not None:
+        second = load_program(options.second, frontend, lang=options.lang, quiet=options.json, portable=True)
+    for each in (module, second):
+        if each is not None and each.is_component:
+            raise UsageProblem(f"{each.name} is a component: its imports are interfaces (inspect it by itself)")
+    lines: list[str] = []
+    told: dict[str, object] = {}
+    if options.under is not None:
+        found = foresee(module, grants_under(options.under))
+        told |= asdict(found)
+        lines += answer_lines(found)
+    if second is not None:
+        told |= dict(zip(("only_first", "only_second", "both"), differing(module, second), strict=True))
+        lines += comparison_lines(module, second)
+    frontend.say(json.dumps(told, indent=2) if options.json else "\n".join(lines))
     return Done()
 
 
@@ -114,6 +147,7 @@ def describe(module: Module) -> Iterator[str]:
         for family, names in asks.items():
             yield f"  {family:9} {FAMILY_WORDS[family]}"
             yield from _wrapped("            ", [visible(n) for n in names])
+    yield from never_lines(module)
     ours = set(map(id, module.wasi_imports))
     others = [item for item in module.imports if id(item) not in ours]
     if others:
