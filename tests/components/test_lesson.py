@@ -13,10 +13,16 @@ import pytest
 
 import wasilab
 from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.grants.advice.compare import compare
 from wasilab.module.module import Module
+from wasilab.panels.table import asked
 from wasilab.toolchains.adapt import adaptation
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.trace.trace import Trace
+from wasilab.views.interactive.feed import Feed
+from wasilab.views.plots.by_call import box, counts, latency, transitions
+from wasilab.views.plots.things import flows, moved
+from wasilab.views.timeline.columns import Columns
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.slow]
 SOURCE = (resources.files("wasilab") / "examples" / "copy.c").read_text("utf-8")
@@ -106,3 +112,25 @@ def test_the_least_grants_are_the_same(traces: tuple[Trace, Trace]) -> None:
     least = [wasilab.advise(trace).grants for trace in traces]
     assert least[0].to_toml() == least[1].to_toml()
     assert list(least[0].dirs) == ["in", "out"]
+
+
+def test_lanes_tables_and_plots_are_those_of_the_same_families(pair: Pair, traces: tuple[Trace, Trace]) -> None:
+    run = wasilab.run(pair.component, ARGS, pair.grants())
+    assert list(Columns.of(run).families) == ["args", "path", "fd"]
+    rows = {row.family: row for row in compare(pair.component, run.grants, run.trace)}
+    assert "[method]descriptor.open-at" in rows["path"].asked
+    assert rows["path"].used["[method]descriptor.open-at"] == 2
+    assert asked(pair.component, "args") == ["get-arguments"]
+    feed = Feed(run)
+    meta = feed.meta()
+    assert meta["families"] == ["args", "path", "fd"]
+    words = {name: sentence for name, _, _, sentence in meta["names"]}  # type: ignore[attr-defined]
+    assert words["[method]descriptor.open-at"] == "open (wasi:filesystem/types@0.2)"
+    said = "".join(text for _, _, stream, text in feed.outputs() if stream == "stdout")
+    assert said.startswith("copied 6 bytes")
+    for plot in (counts, latency, box, moved, transitions):
+        assert plot(run).axes
+    assert {flow.writes for flow in flows(run)} == {True, False}
+    for trace in traces:
+        assert sorted({e.path for e in trace.filter("call=path") if e.path.endswith(".txt")}) == ARGS
+    assert len(traces[1].filter("family=filesystem")) > len(traces[1].filter("family=path"))

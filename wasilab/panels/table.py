@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from ..engine.limits import BOUNDS, Limits
-from ..grants.advice.compare import Item, items
+from ..grants.advice.compare import Item, asked_by_family, items
 from ..grants.forms.withheld import masks
 from ..grants.grants import Grants
 from ..module.module import Module
@@ -20,7 +20,6 @@ from ..trace.trace import Trace
 from ..views.report.as_command import command_line
 from ..views.report.refused import refusals
 from ..views.subject import as_subject
-from ..wasi.preview1.spec import SNAPSHOT1
 from ..wasi.rights import INHERITING, names, of_read_only
 
 FAMILIES_OF_ROW = {"clock": ("clock", "poll")}
@@ -48,11 +47,9 @@ def css() -> str:
 
 
 def asked(module: Module | None, family: str) -> list[str]:
-    """The calls of a family that the module imports."""
-    if module is None:
-        return []
-    names = dict.fromkeys(item.name for item in module.wasi_imports if item.name in SNAPSHOT1)
-    return [name for name in names if SNAPSHOT1[name].family in FAMILIES_OF_ROW.get(family, (family,))]
+    """The calls of a family that the program imports."""
+    found = asked_by_family(module)
+    return [name for each in FAMILIES_OF_ROW.get(family, (family,)) for name in found.get(each, ())]
 
 
 def asked_html(module: Module | None, family: str) -> str:

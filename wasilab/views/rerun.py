@@ -11,11 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..grants.remedy import Remedy
-from ..wasi.preview1.spec import SNAPSHOT1
+from ..wasi.operations import Operation
 from .subject import Subject, trace_of
-from .timeline.columns import Columns
-
-_READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread")]
+from .timeline.columns import Columns, standard_stream
 
 
 def can_rerun(run: Subject, remedy: Remedy) -> bool:
@@ -28,8 +26,10 @@ def can_rerun(run: Subject, remedy: Remedy) -> bool:
 def _read_stdin(run: Subject) -> bool:
     """Whether the program read its stdin, as far as the trace can tell: what a person typed cannot be repeated."""
     columns = Columns.of(run)
-    stdin = [life.life for life in trace_of(run).store.lives.values() if life.fd == 0]
-    return columns.dropped > 0 or bool((np.isin(columns.handle, stdin) & np.isin(columns.call, _READS)).any())
+    stdin = [life.life for life in trace_of(run).store.lives.values() if standard_stream(life) == "stdin"]
+    operations = columns.functions.operations
+    reads = [number for number in columns.numbers if operations[number] is Operation.READ]
+    return columns.dropped > 0 or bool((np.isin(columns.handle, stdin) & np.isin(columns.call, reads)).any())
 
 
 def rerun(run: Subject, remedy: Remedy) -> Subject:

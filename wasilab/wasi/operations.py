@@ -90,6 +90,25 @@ class Operation(StrEnum):
     """A call that this version of wasilab does not know, such as one in a trace file of a later version."""
 
 
+_BY_OPERATION = {
+    Operation.ARGUMENTS: "args", Operation.ENVIRONMENT: "environ", Operation.CLOCK: "clock", Operation.RANDOM: "random",
+    Operation.SLEEP: "poll", Operation.POLL: "poll", Operation.YIELD: "sched", Operation.EXIT: "proc",
+    Operation.PREOPENS: "path", Operation.MAKE: "path", Operation.REMOVE: "path", Operation.RENAME: "path",
+    Operation.LINK: "path", Operation.SYMLINK: "path", Operation.READ_LINK: "path",
+}  # fmt: skip
+
+
+def family_of(package: str, operation: Operation, name: str) -> str:
+    """The family, one of `FAMILIES`, in which a function of WASI 0.2 or 0.3 is listed: that of the calls of preview1
+    which do the same. `package` is "filesystem", "sockets", ...; a function of a path ends in `-at`.
+    """
+    if package in ("sockets", "http"):
+        return "poll" if operation is Operation.POLL else "sock"
+    if package == "filesystem" and (name.endswith("-at") or operation is Operation.OPEN):
+        return "path"
+    return _BY_OPERATION.get(operation, "fd")
+
+
 FAMILIES = ("args", "environ", "clock", "random", "path", "library", "fd", "poll", "sched", "sock", "proc")
 """The families of calls (the first part of a call's name), in the order in which they are shown. "library" holds what a
 program asked its own library and never the host (`library.py`)."""

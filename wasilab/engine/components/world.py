@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from ...module.module import Module
 from ...wasi.components.catalogue import INTERFACES
-from ...wasi.components.interfaces import parts
+from ...wasi.components.interfaces import WasiFunction, parts
 from . import component_binary as b
 
 MAX_TEXT = 400
@@ -61,6 +61,16 @@ def world_of(module: Module) -> World:
     reader = _Reader(None)
     reader.read(b.parse(module.bytes).definitions)
     return reader.world
+
+
+def asked_functions(module: Module) -> list[WasiFunction]:
+    """The functions of WASI that a component imports. Raises `WasmFormatError`."""
+    found = []
+    for name, item in world_of(module).imports.items():
+        interface = INTERFACES.get(parts(name))
+        if interface is not None and not isinstance(item, tuple):
+            found += [interface.functions[inner] for inner in item if inner in interface.functions]
+    return found
 
 
 def unprovided(world: World) -> list[str]:

@@ -7,7 +7,7 @@ trace. The panel and the report draw these rows; nothing here draws.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ import numpy as np
 
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
+from ...engine import components
 from ...module.module import Module
 from ...trace.trace import Trace
-from ...wasi.operations import FAMILIES
-from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
+from ...wasi.operations import FAMILIES, family_of
+from ...wasi.preview1.spec import SNAPSHOT1
 from ..code_folders import warning
 from ..fields import FieldShape, GrantField, grant_fields
 from ..grants import Grants
@@ -41,20 +42,54 @@ class Row:
     """Calls that were refused, by name."""
 
 
+def asked_by_family(module: Module | None) -> dict[str, list[str]]:
+    """Family of `FAMILIES` -> the calls of it that the program imports: an upper bound of what it can make."""
+    asked: dict[str, list[str]] = {family: [] for family in FAMILIES}
+    if module is None:
+        return asked
+    for family, name in _of_component(module.sha256, module) if module.is_component else _of_module(module):
+        if name not in asked[family]:
+            asked[family].append(name)
+    return asked
+
+
+def _of_module(module: Module) -> Iterator[tuple[str, str]]:
+    for item in module.wasi_imports:
+        if item.name in SNAPSHOT1:
+            yield SNAPSHOT1[item.name].family, item.name
+
+
+_WORLDS: dict[str, tuple[tuple[str, str], ...]] = {}
+"""What components ask for, by their hash: the last few, since to read a world takes a while."""
+
+
+def _of_component(sha256: str, module: Module) -> tuple[tuple[str, str], ...]:
+    found = _WORLDS.get(sha256)
+    if found is None:
+        try:
+            functions = components.world.asked_functions(module)
+        except ValueError:  # what is wrong with it is said when it is run
+            functions = []
+        found = tuple((family_of(f.family, f.operation, f.name), f.name) for f in functions)
+        while len(_WORLDS) >= 8:
+            _WORLDS.pop(next(iter(_WORLDS)))
+        _WORLDS[sha256] = found
+    return found
+
+
 def compare(module: Module | None, grants: Grants, trace: Trace | None) -> list[Row]:
     """The rows of every family that was asked for, granted or used. `trace=None`: before the first run."""
-    asked: dict[str, list[str]] = {family: [] for family in FAMILIES}
-    for name in dict.fromkeys(item.name for item in module.wasi_imports) if module is not None else ():
-        if name in SNAPSHOT1:
-            asked[SNAPSHOT1[name].family].append(name)
+    asked = asked_by_family(module)
     used: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
     refused: dict[str, Counter[str]] = {family: Counter() for family in FAMILIES}
     if trace is not None:
         numbers = trace.column("call")
         for table, mask in ((used, slice(None)), (refused, trace.column("denied_by") != 0)):
-            for number, count in enumerate(np.bincount(numbers[mask], minlength=len(BY_NUMBER))[: len(BY_NUMBER)]):
-                if count:
-                    table[BY_NUMBER[number].family][BY_NUMBER[number].name] = int(count)
+            counts = np.bincount(numbers[mask], minlength=256)
+            for number in np.flatnonzero(counts).tolist():
+                family = trace.functions.families[number]
+                if family in table:
+                    table[family][trace.functions.names[number]] = int(counts[number])
     words = describe(grants)
     rows = [Row(f, tuple(asked[f]), words.get(f, ""), used[f], refused[f]) for f in FAMILIES]
     return [row for row in rows if row.asked or row.granted or row.used]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import operator
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any, TypedDict
 
 import numpy as np
@@ -201,15 +201,20 @@ def _call_table(functions: Functions, value: str, *, regex: bool, family: bool =
     texts = functions.families if family else functions.names
     if regex:
         pattern = _regex("family" if family else "call", value)
-        return np.array([bool(pattern.search(text)) for text in texts])
+        found = np.array([bool(pattern.search(text)) for text in texts])
+        if family:
+            found |= np.array([bool(text and pattern.search(text)) for text in functions.packages])
+        return found
     table = np.zeros(256, bool)
     for item in _split(value):
         if len(item) > 2 and item[0] == item[-1] == "/":
             table |= _call_table(functions, item[1:-1], regex=True)
             continue
         found = np.array([fnmatch.fnmatchcase(text, item) for text in texts])
-        if not family and not found.any():
-            found = np.array([text == item for text in functions.families])
+        if family:
+            found |= np.array([bool(text) and fnmatch.fnmatchcase(text, item) for text in functions.packages])
+        elif not found.any():
+            found = np.array([item in (text, package) for text, package in _families(functions)])
         if not found.any() and not any(char in item for char in "*?["):
             families = functions.family_names
             names = () if family else [functions.names[number] for number in functions.known]
@@ -219,6 +224,10 @@ def _call_table(functions: Functions, value: str, *, regex: bool, family: bool =
             raise QueryError(f"no call matches {shown(item)}: separate alternatives with commas, as in path_*,fd_*")
         table |= found
     return table
+
+
+def _families(functions: Functions) -> Iterator[tuple[str, str]]:
+    return zip(functions.families, functions.packages, strict=True)
 
 
 def _operation_table(functions: Functions, value: str, *, regex: bool) -> Mask:

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from ...wasi.library import LIBRARY_LOOKUP
-from ...wasi.operations import FAMILIES, Operation
+from ...wasi.operations import FAMILIES, Operation, family_of
 from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import BY_NUMBER
 
@@ -74,13 +74,22 @@ class Functions:
 
     @cached_property
     def families(self) -> tuple[str, ...]:
-        """The family of each of the 256 numbers."""
+        """The family of each of the 256 numbers; that of a component's function is the one of preview1's calls that do
+        the same."""
         families = [UNKNOWN] * 256
         for call in BUILT_IN:
             families[call.number] = call.family
         for number, function in enumerate(self.further, FIRST_FURTHER):
-            families[number] = function.family
+            families[number] = family_of(function.family, function.operation, function.name)
         return tuple(families)
+
+    @cached_property
+    def packages(self) -> tuple[str, ...]:
+        """The package of each of the 256 numbers, "filesystem", "io", ..., for those of its own list; else ""."""
+        packages = [""] * 256
+        for number, function in enumerate(self.further, FIRST_FURTHER):
+            packages[number] = function.family
+        return tuple(packages)
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
@@ -94,7 +103,7 @@ class Functions:
 
     @cached_property
     def family_names(self) -> tuple[str, ...]:
-        """The families of its functions: those that every trace knows, then those of its own list."""
+        """The families of its functions: those that every trace knows, then the packages of its own list."""
         return tuple(dict.fromkeys((*FAMILIES, *(function.family for function in self.further))))
 
     @cached_property

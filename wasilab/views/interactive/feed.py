@@ -21,14 +21,15 @@ from ...text.escape import shorten, visible
 from ...trace.answers.event import CallEvent
 from ...trace.columns.decode import ERRNO_NAMES
 from ...trace.formats.suffixes import WRITABLE
-from ...trace.record.functions import BUILT_IN
+from ...trace.record.functions import BUILT_IN, Functions
 from ...trace.strace.lines import fd_text
 from ...trace.trace import Trace
+from ...wasi.operations import Operation
 from ...wasi.preview1 import spec
 from ..endings import mark_of
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
-from ..timeline.columns import COLOURS, LARGE, Columns, busy, name_of
+from ..timeline.columns import COLOURS, LARGE, Columns, busy, standard_stream
 from ..timeline.scene import SIGNS, headline
 from .choices import examples_of, facets_of
 from .export import file_stem
@@ -80,7 +81,7 @@ class Feed:
             "ending": mark_of(self.run),
             "title": shorten(visible(headline(self.run, columns)), 200),
             "file": file_stem(self.run),
-            **vocabulary(families),
+            **vocabulary(families, self.trace.functions),
             "lives": self.lives(),
             "output": list(self.outputs()),
             "live": False,
@@ -175,13 +176,15 @@ class Feed:
 
     def outputs(self) -> Iterator[tuple[int, int, str, str]]:
         """(row, ns, stream, text) of the writes to stdout and stderr, the first `MOST_OUTPUTS` of them."""
-        streams = {life.life: life.fd for life in self.trace.store.lives.values() if life.fd in (1, 2)}
+        named = {life.life: standard_stream(life) for life in self.trace.store.lives.values()}
+        streams = {life: name for life, name in named.items() if name in ("stdout", "stderr")}
         columns = self.columns
-        wanted = np.isin(columns.handle, list(streams)) & (columns.call == spec.SNAPSHOT1["fd_write"].number)
+        operations = columns.functions.operations
+        writes = [number for number in columns.numbers if operations[number] is Operation.WRITE]
+        wanted = np.isin(columns.handle, list(streams)) & np.isin(columns.call, writes)
         for row in np.flatnonzero(wanted & (columns.errno == 0))[:MOST_OUTPUTS].tolist():
             text = visible(self.event(row).data, lines=True).strip().replace("\n", " ⏎ ")
-            stream = "stderr" if streams[int(columns.handle[row])] == 2 else "stdout"
-            yield row, int(columns.start[row]), stream, shorten(text, 120)
+            yield row, int(columns.start[row]), streams[int(columns.handle[row])], shorten(text, 120)
 
     # -- rows and calls ----------------------------------------------------------------------------------------------
 
@@ -280,7 +283,7 @@ class Feed:
         """
         needle = text.casefold().strip()
         trace, columns = self.trace, self.columns
-        names = [number for number in range(256) if needle in name_of(number).casefold()]
+        names = [number for number in range(256) if needle in columns.functions.names[number].casefold()]
         errnos = [number for number in range(256) if needle in ERRNO_NAMES[number].casefold()]
         wheres = [i for i, (full, _) in enumerate(trace.store.targets) if needle in full.casefold()]
         mask = np.isin(columns.call, names)
@@ -306,17 +309,32 @@ def packed(column: npt.NDArray[np.integer], kind: str) -> bytes:
     return data
 
 
-def vocabulary(families: list[str]) -> dict[str, object]:
+def vocabulary(families: list[str], functions: Functions) -> dict[str, object]:
     """The words that the numbers of the columns stand for. `families` are the lanes, in order."""
     order = {family: index for index, family in enumerate(families)}
     return {
         "families": families,
-        "names": [[c.name, order.get(c.family, 0), c.url, c.summary] for c in BUILT_IN],
+        "names": [
+            *([c.name, order.get(c.family, 0), c.url, c.summary] for c in BUILT_IN),
+            *(
+                [functions.names[n], order.get(functions.families[n], 0), "", _about(functions, n)]
+                for n in range(len(BUILT_IN), len(functions) if functions.further else len(BUILT_IN))
+            ),
+        ],
         "errnos": [*ERRNO_NAMES[:77]],
         "deniedBy": [by.name.lower() for by in DeniedBy],
         "colours": dict(COLOURS),
         "signs": {verdict: asdict(sign) for verdict, sign in SIGNS.items()},
     }
+
+
+def _about(functions: Functions, number: int) -> str:
+    """A sentence about a function of the trace's own list: where it is declared, and what it is for."""
+    found = functions.get(number)
+    if found is None:
+        return ""
+    version = f"@{found.version}" if found.version else ""
+    return f"{found.operation} ({found.module}{version})"
 
 
 def arguments(event: CallEvent, limit: int) -> list[tuple[str, str]]:

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...trace.columns.records import RECORD, records_of
+from ...trace.record.functions import Functions
 from ...trace.record.recorder import Recorder
 from ..subject import Subject, snapshot
-from ..timeline.columns import FAMILIES, family_of
+from ..timeline.columns import FAMILIES
 from .feed import LAYOUT, Feed, exports, packed, vocabulary
 
 PERIOD = 0.1
@@ -98,14 +99,16 @@ class LiveFeed:
             return
         self._sent = time.monotonic()
         first = self._next - self._base
-        self._met |= {family_of(int(number)) for number in np.flatnonzero(np.bincount(records["call"], minlength=256))}
+        functions = Functions(self._recorder.functions)
+        numbers = np.flatnonzero(np.bincount(records["call"], minlength=256)).tolist()
+        self._met |= {functions.families[number] for number in numbers}
         self._next += len(records)
         last = int((records["t_start"] + records["dur"]).max()) if len(records) else 0
         meta = {
             "calls": self._next - self._base,
             "span": max(last, time.perf_counter_ns() - self._recorder.origin_ns),
             "live": True,
-            **vocabulary([family for family in FAMILIES if family in self._met]),
+            **vocabulary([family for family in FAMILIES if family in self._met], functions),
             **self._words(),
             "exports": exports(),
         }

@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from ...text.numbers import counted, duration, time_unit
 from ...trace.answers.summary import CallSummary
+from ...trace.record.functions import Functions
 from ...trace.trace import Trace
 from ..subject import Subject, as_subject, outcome_of, trace_of
-from ..timeline.columns import COLOURS, FAMILIES, Columns, Ints, busy, name_of, summary_rows
+from ..timeline.columns import COLOURS, Columns, Ints, busy, summary_rows
 from ..timeline.scene import headline
 from .ink import bar_notes, canvas, finish, label, legend_above, legend_beside, log_axis, nothing
 
@@ -31,22 +32,25 @@ MOST = 14
 """Rows (calls, descriptors, ...) that one plot shows; the rest is summed or said."""
 
 
-def colour_of(call: str) -> str:
+def colour_of(call: str, functions: Functions) -> str:
     """The colour of the call's family."""
-    family = next((f for f in FAMILIES if call == f or call.startswith(f + "_")), "unknown")
-    return COLOURS[family]
+    return COLOURS[functions.families[functions.names.index(call)]] if call in functions.names else COLOURS["unknown"]
 
 
 def counts(run: Subject, ax: Axes | None = None) -> Figure:
     """Bars of the number of calls by name: succeeded, other errno, refused."""
     rows = sorted(summary_rows(run), key=lambda row: row.calls)[-MOST:]
+    functions = trace_of(run).functions
     fig, axes = canvas(ax, (6.4, 1.2 + 0.28 * max(len(rows), 3)))
     if not rows:
         nothing(axes, "no WASI call was made")
     at = np.arange(len(rows))
     left = np.zeros(len(rows))
     for words, values, colours, hatch in (
-        ("succeeded", [r.calls - max(r.errors, r.refused) for r in rows], [colour_of(r.call) for r in rows], None),
+        (
+            "succeeded", [r.calls - max(r.errors, r.refused) for r in rows],
+            [colour_of(r.call, functions) for r in rows], None,
+        ),
         ("other errno", [other_errors(r) for r in rows], COLOURS["failed"], "//"),
         ("refused", [r.refused for r in rows], COLOURS["refused"], "xx"),
     ):
@@ -105,7 +109,7 @@ def ecdf(columns: Columns, name: str, points: int = 500) -> tuple[Floats, Floats
 
     A latency of 0 ns (a clock too coarse to see it) is drawn as 1 ns: a logarithmic axis has no 0.
     """
-    number = next(n for n in columns.numbers if name_of(n) == name)
+    number = next(n for n in columns.numbers if columns.functions.names[n] == name)
     times = np.maximum(np.sort(columns.dur[columns.call == number]), 1)
     part = np.arange(1, len(times) + 1) / len(times)
     if len(times) > points:
@@ -127,7 +131,7 @@ def box(run: Subject, ax: Axes | None = None) -> Figure:
         drawn = axes.bxp(boxes, orientation="horizontal", showfliers=True, patch_artist=True, widths=0.6,
                          medianprops={"color": "black"}, flierprops={"marker": "o", "markersize": 3})  # fmt: skip
         for patch, row in zip(drawn["boxes"], rows, strict=True):
-            patch.set_facecolor(colour_of(row.call))
+            patch.set_facecolor(colour_of(row.call, columns.functions))
         log_axis(axes)
         axes.grid(axis="x", color="#8884", linewidth=0.5)
     key = "box: quartiles, whiskers: 1 % and 99 %, point: longest"
@@ -137,7 +141,7 @@ def box(run: Subject, ax: Axes | None = None) -> Figure:
 
 def quartiles(columns: Columns, name: str) -> dict[str, object]:
     """The figures of one box, in µs, as `Axes.bxp` takes them."""
-    number = next(n for n in columns.numbers if name_of(n) == name)
+    number = next(n for n in columns.numbers if columns.functions.names[n] == name)
     times = np.maximum(columns.dur[columns.call == number], 1) / 1e3
     low, first, middle, third, high = np.percentile(times, (1, 25, 50, 75, 99))
     return {"label": name, "whislo": low, "q1": first, "med": middle, "q3": third, "whishi": high,
@@ -209,7 +213,7 @@ def following(columns: Columns, most: int = MOST) -> tuple[list[str], Ints]:
     both = (first >= 0) & (second >= 0)
     size = len(frequent)
     matrix = np.bincount(first[both] * size + second[both], minlength=size * size).reshape(size, size)
-    return [name_of(n) for n in frequent], matrix
+    return [columns.functions.names[n] for n in frequent], matrix
 
 
 def refused(run: Subject, ax: Axes | None = None) -> Figure:
@@ -247,7 +251,8 @@ def compare(run: Subject, ax: Axes | None = None, *, other: Subject | Trace | No
     for offset, table, words, alpha in ((0.2, left, "first", 1.0), (-0.2, right, "second", 0.5)):
         values = [table[n].calls if n in table else 0 for n in names]
         no = [table[n].refused if n in table else 0 for n in names]
-        axes.barh(at + offset, values, 0.38, color=[colour_of(n) for n in names], alpha=alpha)
+        functions = trace_of(run if words == "first" else second).functions
+        axes.barh(at + offset, values, 0.38, color=[colour_of(n, functions) for n in names], alpha=alpha)
         which = run if words == "first" else second
         keys.append(Patch(color="#444", alpha=alpha, label=_run_name(which, words)))
         if any(no):

@@ -17,7 +17,7 @@ from ...text.numbers import counted, size, size_unit, time_unit
 from ...trace.record.recorder import Life
 from ...trace.strace.lines import fd_text
 from ...trace.trace import Trace
-from ...wasi.preview1.spec import SNAPSHOT1
+from ...wasi.operations import Operation
 from ..subject import Subject, trace_of
 from ..timeline.columns import COLOURS, Columns, Ints
 from .ink import bar_notes, canvas, finish, label, legend_beside, nothing
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 MOST = 16
 FLOWS = 6
 POINTS = 1000
-_READS = [SNAPSHOT1[name].number for name in ("fd_read", "fd_pread", "sock_recv", "fd_readdir")]
-_WRITES = [SNAPSHOT1[name].number for name in ("fd_write", "fd_pwrite", "sock_send")]
+_READS = (Operation.READ, Operation.RECEIVE, Operation.LIST)
+_WRITES = (Operation.WRITE, Operation.SEND)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ def flows(run: Subject) -> list[Flow]:
     """A flow for each descriptor and direction that moved bytes, the largest first."""
     columns, store = Columns.of(run), trace_of(run).store
     found = []
-    for writes, numbers in ((False, _READS), (True, _WRITES)):
+    operations = columns.functions.operations
+    for writes, wanted in ((False, _READS), (True, _WRITES)):
+        numbers = [number for number in columns.numbers if operations[number] in wanted]
         mask = np.isin(columns.call, numbers) & (columns.nbytes > 0)
         for handle in np.unique(columns.handle[mask]).tolist():
             rows = np.flatnonzero(mask & (columns.handle == handle))

@@ -50,10 +50,11 @@ def text(run: Subject, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     lines += sections.notes_text(run)
     rows = summary_rows(run)
     if rows:
-        lines.append(f"{'call':<24}{'calls':>9}{'refused':>9}{'errors':>8}{'total':>11}{'median':>11}{'bytes':>11}")
+        wide = max(24, 1 + max(len(row.call) for row in rows[:10]))
+        lines.append(f"{'call':<{wide}}{'calls':>9}{'refused':>9}{'errors':>8}{'total':>11}{'median':>11}{'bytes':>11}")
     for row in rows[:10]:
         lines.append(
-            f"{row.call:<24}{row.calls:>9,}{row.refused or '':>9}{row.errors or '':>8}{duration(row.total):>11}"
+            f"{row.call:<{wide}}{row.calls:>9,}{row.refused or '':>9}{row.errors or '':>8}{duration(row.total):>11}"
             f"{duration(row.median):>11}{size(row.bytes) if row.bytes else '':>11}"
         )
     if len(rows) > 10:

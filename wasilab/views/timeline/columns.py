@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ...trace.answers.summary import CallSummary
 from ...trace.record.functions import Functions
-from ...trace.record.layout import DID_NOT_RETURN, Flag
+from ...trace.record.layout import DID_NOT_RETURN, Flag, Life
 from ...trace.trace import Trace
 from ...wasi import operations
 from ..subject import Subject, outcome_of, trace_of
@@ -34,19 +34,6 @@ COLOURS: Mapping[str, str] = {
     "guest": "#9aa3ad", "refused": "#d6293e", "failed": "#d98a00", "injected": "#b000b8",
 }  # fmt: skip
 """One colour a family, the same in every view; red and amber are kept for refusals and other failures."""
-
-
-_FUNCTIONS = Functions()
-
-
-def name_of(call: int) -> str:
-    """The name of the call with that number, such as "path_open"."""
-    return _FUNCTIONS.names[call]
-
-
-def family_of(call: int) -> str:
-    """The family of the call with that number, such as "path"."""
-    return _FUNCTIONS.families[call]
 
 
 _KEPT: WeakKeyDictionary[Trace, Columns] = WeakKeyDictionary()
@@ -70,6 +57,8 @@ class Columns:
     """Bytes that the call moved; 0 for failed calls and those that move none."""
     order: npt.NDArray[np.int64] | None = None
     """The trace's row of each call, None when it is the same."""
+    functions: Functions = Functions()  # noqa: RUF009  it is immutable
+    """What the numbers of `call` stand for."""
     dropped: int = 0
     """Calls that were not kept, before the first one here."""
     ended: int = 0
@@ -100,7 +89,9 @@ class Columns:
             column = np.asarray(trace.column(name))
             taken[name] = column if order is None else column[order]
         taken["dur"] = taken["dur"].astype(np.int64)
-        return cls(start, **taken, order=order, dropped=int(trace.dropped), ended=ended)
+        return cls(
+            start, **taken, order=order, functions=trace.functions, dropped=int(trace.dropped), ended=ended
+        )
 
     @cached_property
     def end(self) -> Ints:
@@ -150,8 +141,9 @@ class Columns:
     @cached_property
     def families(self) -> dict[str, Mask]:
         """Family -> mask of its calls, for the families that occur, in the order of `FAMILIES`."""
-        used = {family_of(number) for number in self.numbers}
-        index = np.array([FAMILIES.index(family_of(number)) for number in range(256)], np.uint8)[self.call]
+        families = self.functions.families
+        used = {families[number] for number in self.numbers}
+        index = np.array([FAMILIES.index(family) for family in families], np.uint8)[self.call]
         return {family: index == at for at, family in enumerate(FAMILIES) if family in used}
 
     @cached_property
@@ -160,6 +152,17 @@ class Columns:
         return [int(number) for number in np.flatnonzero(np.bincount(self.call, minlength=256))]
 
 
+def standard_stream(life: Life) -> str:
+    """"stdin", "stdout" or "stderr" where an opening is of that, else "". A component's handles have numbers of their
+    own, and their streams names.
+    """
+    if life.type:
+        name = life.path.decode("utf-8", "replace").strip("<>")
+        return name if name in _STANDARD else ""
+    return _STANDARD[life.fd] if 0 <= life.fd < 3 else ""
+
+
+_STANDARD = ("stdin", "stdout", "stderr")
 LARGE = 100_000
 """Calls beyond which the columns of a trace are not kept for the next question."""
 
