@@ -38,6 +38,7 @@ _NAMES = {
     "panel": "panels.panel:panel",
     "remove_overrides": "grants.override_registry:remove_overrides",
     "run": "runs.runner:run",
+    "sweep": "runs.experiments.sweeping:sweep",
 }
 """The public names, and where each is defined."""
 

@@ -121,10 +121,11 @@ def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: P
 @pytest.mark.toolchain
 def test_the_python_runs_as_it_stands(demo: Path) -> None:
     (code,) = [text for lang, text in blocks("In Python") if lang == "python"]
+    (sweeping,) = [text for lang, text in blocks("Sweeps") if lang == "python"]
     (recording,) = [text for lang, text in blocks("Record once, replay anywhere") if lang == "python"]
     found: dict[str, Any] = {}
     shown: list[Any] = []
-    tree = ast.parse(code + recording)
+    tree = ast.parse(code + recording + sweeping)
     for node in ast.walk(tree):  # what a line of the README would show in a cell is kept
         if isinstance(node, ast.Expr):
             node.value = ast.Call(ast.Name("show", ast.Load()), [node.value], [])
@@ -136,6 +137,7 @@ def test_the_python_runs_as_it_stands(demo: Path) -> None:
     assert (demo / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
     assert (3, bytes(16)) in shown
     assert (None, True) in shown
+    assert len(found["runs"]) == 10
     assert found["recorded"].stdout.startswith("copied 75 bytes")
 
 

@@ -36,6 +36,10 @@ COMMANDS = (
         "inject", "fail every call of a program once: does it recover, report, lose data, crash?",
         "experiments.inject_command", arguments="program",
     ),
+    Subcommand(
+        "sweep", "run a program under every combination of some parameters, from a TOML file",
+        "experiments.sweep_command",
+    ),
     Subcommand("sql", "ask a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
     Subcommand("diff", "compare two traces, call by call", "traces.diff_command"),
     Subcommand("plot", "a plot of a run or trace: timeline, latency, bytes and others", "traces.plot_command"),

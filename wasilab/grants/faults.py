@@ -86,7 +86,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """The fault that a text describes: `Fault.parse("fd_write:error=EIO:when=3").error` is "EIO"."""
+        """The fault that a text describes. Raises `FaultError`."""
         calls, *parts = text.split(":")
         found: dict[str, Any] = {}
         for part in parts:

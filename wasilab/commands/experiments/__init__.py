@@ -1,1 +1,1 @@
-"""Commands that run a program again, or many times: replay, inject."""
+"""Commands that run a program again, or many times: replay, inject, sweep."""

@@ -19,6 +19,9 @@ from ...wasi.fdtable import Descriptor
 from ...wasi.preview1 import signature as sig
 from ...wasi.preview1.signature import Call
 
+Argument = Any
+"""A decoded argument or result of a call."""
+
 _ENDLESS = 1 << 62
 
 
@@ -65,7 +68,7 @@ class Injection:
     same call, which is asked where no fault answers."""
 
     def __init__(
-        self, call: Call, rules: Sequence[FaultRule], interrupt: Interrupt, inner: Callable[..., Any] | None = None
+        self, call: Call, rules: Sequence[FaultRule], interrupt: Interrupt, inner: Callable[..., Argument] | None = None
     ) -> None:
         self._rules = rules
         self._interrupt = interrupt
@@ -79,7 +82,7 @@ class Injection:
         kept = usual if self._inner is not None else 0
         return kept | int(Flag.INJECTED) if self._injected else kept
 
-    def __call__(self, original: Callable[..., Any], *arguments: Any) -> Any:
+    def __call__(self, original: Callable[..., Argument], *arguments: Argument) -> Argument:
         self._injected = False
         path = _path_of(arguments)
         flip: FaultRule | None = None
@@ -127,7 +130,7 @@ class Injection:
 _DATA = (sig.IOVECS, sig.CIOVECS, sig.OUTBUF)
 
 
-def _path_of(arguments: Sequence[Any]) -> str:
+def _path_of(arguments: Sequence[Argument]) -> str:
     """The guest's path that a call works on, as far as its arguments tell."""
     base = next((argument.path for argument in arguments if isinstance(argument, Descriptor)), "")
     name = next((argument for argument in arguments if isinstance(argument, bytes)), None)
@@ -136,11 +139,11 @@ def _path_of(arguments: Sequence[Any]) -> str:
     return f"{base.rstrip('/')}/{name.decode('utf-8', 'surrogateescape')}" if base else name.decode("utf-8", "replace")
 
 
-def _room(buffers: Any) -> int:
+def _room(buffers: Argument) -> int:
     return sum(map(len, buffers)) if isinstance(buffers, list) else len(buffers)
 
 
-def _cut(buffers: Any, size: int) -> Any:
+def _cut(buffers: Argument, size: int) -> Argument:
     if not isinstance(buffers, list):
         return buffers[:size]
     kept = []

@@ -23,14 +23,15 @@ from ..stop import CannotReplay, EndOfReplay, HostStop
 from .answering import Sent, answer, compare, words_of
 from .recorded_calls import RecordedCall, ReplayCursor, damaged
 
-Perform = Callable[[Any, tuple[int, ...]], int]
+Caller = Any
+"""What a callback gets, of the raw or the public way."""
+Perform = Callable[[Caller, tuple[int, ...]], int]
 """Does a call: `perform(caller, 32-bit words of its arguments)` returns the errno."""
-
 
 class ReplayLink(Link):
     """The imports of one instance, answered by the calls under `cursor`, which all instances of a run share."""
 
-    def __init__(self, cursor: ReplayCursor, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, cursor: ReplayCursor, *args: Caller, **kwargs: Caller) -> None:
         kwargs["overrides"], kwargs["native"] = None, None
         super().__init__(*args, **kwargs)
         self._cursor = cursor
@@ -42,13 +43,15 @@ class ReplayLink(Link):
         make = self._raw_target if self._raw else self._public_target
         return cast(FunctionType, make(call.name, wanted, perform))
 
-    def _absent(self, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool) -> Callable[..., Any]:
+    def _absent(
+        self, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool
+    ) -> Callable[..., Caller]:
         """A function that no host serves answers as it did, by itself; only its place in the recording is compared."""
         function = super()._absent(module, name, call, wanted, raw=raw)
         number = absent_number(self._failed_calls, module, name, call, wanted)
         label = f"{module}.{name}"
 
-        def absent(*arguments: Any) -> Any:
+        def absent(*arguments: Caller) -> Caller:
             cursor = self._cursor
             try:
                 self._begin(_raw.caller(arguments[1]) if raw else arguments[0])
@@ -78,7 +81,7 @@ class ReplayLink(Link):
             for index in ((4 * slot, 4 * slot + 1) if kind in ("i64", "f64") else (4 * slot,))
         ]
 
-        def target(env: int, caller: int, slots: Any, count: int) -> int:
+        def target(env: int, caller: int, slots: Caller, count: int) -> int:
             try:
                 errno = perform(_raw.caller(caller), tuple([slots[index] for index in places]))
                 if wanted.results:
@@ -90,8 +93,8 @@ class ReplayLink(Link):
 
         return target
 
-    def _public_target(self, name: str, wanted: FuncType, perform: Perform) -> Callable[..., Any]:
-        def target(caller: Any, *arguments: Any) -> Any:
+    def _public_target(self, name: str, wanted: FuncType, perform: Perform) -> Callable[..., Caller]:
+        def target(caller: Caller, *arguments: Caller) -> Caller:
             words: list[int] = []
             for kind, given in zip(wanted.params, arguments, strict=True):
                 given = given if isinstance(given, int) else 0
@@ -120,7 +123,7 @@ class ReplayLink(Link):
     def _present(self, call: Call, unstable: bool) -> Perform:
         return lambda caller, words: self._replay(call, caller, words, unstable)
 
-    def _begin(self, caller: Any) -> int:
+    def _begin(self, caller: Caller) -> int:
         """Look at the memory of the caller; returns when the call began. Raises `EndOfReplay` where the replay stops.
         """
         cursor, memory = self._cursor, self.memory
@@ -132,7 +135,7 @@ class ReplayLink(Link):
             raise EndOfReplay("exit", 0, f"stopped before call {cursor.done}, as it was asked to")
         return self.host.run_time()
 
-    def _replay(self, call: Call, caller: Any, words: tuple[int, ...], unstable: bool) -> int:
+    def _replay(self, call: Call, caller: Caller, words: tuple[int, ...], unstable: bool) -> int:
         start = self._begin(caller)
         cursor, memory = self._cursor, self.memory
         came = _Words(call, words)
@@ -172,7 +175,7 @@ class ReplayLink(Link):
             raise ProcExit(words[0])
         raise end or Trap(recorded.reason.text or f"{call.name} did not return when it was recorded")
 
-    def _record(self, recorded: RecordedCall, caller: Any, words: Sequence[int], start: int) -> None:
+    def _record(self, recorded: RecordedCall, caller: Caller, words: Sequence[int], start: int) -> None:
         """Record the call of the replay: what it asks now, what it is answered, and its own time and stack."""
         if self._write is None or self._recorder is None:
             return

@@ -16,7 +16,7 @@ import reprlib
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,13 +128,24 @@ def sql(trace: Calls, statement: str, *, seconds: float = SECONDS, memory: int =
     QueryError says what is wrong and which columns there are, or that a bound was reached; TraceError says which extra
     is missing.
     """
+    return _ask(statement, lambda: _views(trace, statement), seconds, memory)
+
+
+def ask_tables(
+    statement: str, tables: Mapping[str, Any], *, seconds: float = SECONDS, memory: int = MEMORY
+) -> SqlResult:
+    """The same of some Arrow tables, by their names."""
+    return _ask(statement, lambda: dict(tables), seconds, memory)
+
+
+def _ask(statement: str, make: Callable[[], dict[str, Any]], seconds: float, memory: int) -> SqlResult:
     extras.need_duckdb()
     command = [sys.executable, "-P", str(_PROCESS)]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        views = _views(trace, statement)  # made while the process starts
+        views = make()  # while the process starts
         columns = {name: list(made.column_names) for name, made in views.items()}
         streams = {name: _stream(made) for name, made in views.items()}
         request = {

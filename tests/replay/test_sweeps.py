@@ -1,0 +1,309 @@
+"""Sweeps: every combination once, the same bytes by every executor, a lost worker as a row, one error for bad input."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import wasilab
+from tests.engine.guests import wat
+from wasilab import Fault, Grants, HostDir, Limits, MemDir
+from wasilab.cli import main
+from wasilab.runs.experiments.executors import IN_FLIGHT, SweepError
+from wasilab.runs.experiments.sweeping import Sweep
+from wasilab.trace.errors import QueryError
+
+NAMES = "args_sizes_get args_get fd_read fd_write random_get clock_time_get path_open proc_exit"
+PROGRAM = wat(NAMES, """
+  (drop (call $args_sizes_get (i32.const 400) (i32.const 404)))
+  (drop (call $random_get (i32.const 96) (i32.const 8)))
+  (drop (call $clock_time_get (i32.const 0) (i64.const 1) (i32.const 104)))
+  (i32.store (i32.const 0) (i32.const 112)) (i32.store (i32.const 4) (i32.const 8))
+  (drop (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+  (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 5) (i32.const 9) (i64.const 64)
+    (i64.const 0) (i32.const 0) (i32.const 80)))
+  (i32.store (i32.const 0) (i32.const 96)) (i32.store (i32.const 4) (i32.const 24))
+  (drop (call $fd_write (i32.load (i32.const 80)) (i32.const 0) (i32.const 1) (i32.const 8)))
+  (call $proc_exit (i32.add (i32.mul (i32.load (i32.const 400)) (i32.const 10))
+    (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))""",
+  extra='(data (i32.const 64) "a.txt")')  # fmt: skip
+"""Writes randomness, the time and stdin into a file and to stdout; its status is ten times argc, and a failed write's
+errno."""
+GRANTS = Grants(dirs={"/": MemDir({"kept": b"1"})})
+OVER: dict[str, Sequence[Any]] = {
+    "seed": [1, 2, 3], "faults": [[], ["fd_write:error=EIO:path=<stdout>"]], "stdin": [b"one", "two"],
+    "args": [[], ["x", "y"]], "limits.bytes_written": [None, 10_000],
+}  # fmt: skip
+
+
+def swept(executor: Any = None, over: dict[str, Sequence[Any]] | None = None, **more: Any) -> Sweep:
+    return wasilab.sweep(PROGRAM, over or OVER, executor, grants=GRANTS, **more)
+
+
+@pytest.fixture(scope="module")
+def serial() -> Sweep:
+    return swept()
+
+
+@pytest.fixture(scope="module")
+def pool() -> Any:
+    with ProcessPoolExecutor(2) as made:
+        yield made
+
+
+def test_every_combination_is_run_once(serial: Sweep) -> None:
+    assert len(serial) == 48 == len(serial.parameters)
+    assert [row.number for row in serial] == list(range(48))
+    statuses = {(p["args"], p["faults"]): row.exit_code for p, row in zip(serial.parameters, serial, strict=True)}
+    fault = "fd_write:error=EIO:path=<stdout>"
+    assert {key[0]: code for key, code in statuses.items() if not key[1]} == {"": 10, "x y": 30}
+    assert statuses["", f"'{fault}'"] == 10 + 29
+    assert GRANTS.dirs["/"].files() == {"kept": b"1"}  # type: ignore[attr-defined]  # each run had its own folder
+    assert str(serial).startswith("48 runs of module; exit 10: 12")
+
+
+def test_equal_parameters_give_equal_runs_and_other_seeds_other_ones(serial: Sweep) -> None:
+    by_seed = {p["seed"]: row.stdout for p, row in zip(serial.parameters, serial, strict=True) if row.exit_code == 10}
+    assert len(set(by_seed.values())) == 3
+    again = swept()
+    assert [row.stdout for row in again] == [row.stdout for row in serial]
+    assert again.calls.read_bytes() == serial.calls.read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_threads_and_processes_give_the_same_bytes(serial: Sweep, pool: ProcessPoolExecutor, size: int) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        for executor in (pool, threads):
+            other = swept(executor, runs_per_task=size)
+            assert other.calls.read_bytes() == serial.calls.read_bytes() or size != 20
+            assert other.sql("select * from calls").rows == serial.sql("select * from calls").rows
+            without = other.table.drop_columns(["seconds"])
+            assert without.equals(serial.table.drop_columns(["seconds"]))
+
+
+def test_the_tables_are_asked_in_sql(serial: Sweep, tmp_path: Path) -> None:
+    found = serial.sql('select "p.seed", count(*), sum(calls)::int from runs group by 1 order by 1')
+    assert found.rows == [(1, 16, 128), (2, 16, 128), (3, 16, 128)]
+    injected = serial.sql("select call, count(*) from calls join runs using (run) where injected group by 1")
+    assert injected.rows == [("fd_write", 24)]
+    with pytest.raises(QueryError, match="SELECT"):
+        serial.sql("drop table runs")
+    serial.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.parquet", "runs.parquet"]
+
+
+def test_a_run_is_made_again_whole(serial: Sweep) -> None:
+    run = serial.rerun(7)
+    assert run.exit_code == serial[7].exit_code
+    assert run.stdout_bytes == serial[7].stdout
+    assert len(run.trace) == serial[7].calls
+    assert serial.rerun(-1).stdout_bytes == serial[47].stdout
+
+
+def test_host_folders_are_opened_where_the_run_is(pool: ProcessPoolExecutor, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    grants = Grants(dirs={"/": HostDir(str(tmp_path), "copy")})
+    found = wasilab.sweep(PROGRAM, {"seed": range(4)}, pool, grants=grants)
+    assert {row.exit_code for row in found} == {10}
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_whole_grants_and_variables_are_swept() -> None:
+    found = wasilab.sweep(
+        PROGRAM, {"grants": [GRANTS, Grants.nothing()], "env.LANG": ["C", "de"], "clock": ["frozen:5", "none"]},
+        calls=False,
+    )  # fmt: skip
+    assert len(found) == 8
+    assert {row.refused for row in found} != {0}
+    with pytest.raises(SweepError, match="calls were not kept"):
+        _ = found.calls
+    assert found.sql("select count(*) from runs").rows == [(8,)]
+
+
+# --- executors that are not the standard library's ---
+
+
+class _View:
+    """As an ipyparallel view: `executor` has `submit`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+
+
+class _DaskClient:
+    """As a Dask client: its own `submit` must not be used, for it takes equal tasks for one."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, *arguments: Any) -> Any:
+        raise AssertionError("equal tasks would be run once")
+
+    def get_executor(self, *, pure: bool) -> Executor:
+        assert pure is False
+        return self._executor
+
+
+class _Joblib:
+    """As a `joblib.Parallel`."""
+
+    n_jobs = 2
+
+    def __call__(self, tasks: list[tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]) -> list[Any]:
+        return [function(*arguments, **named) for function, arguments, named in tasks]
+
+
+def test_anything_that_takes_tasks_is_an_executor(serial: Sweep) -> None:
+    with ThreadPoolExecutor(2) as threads:
+        for executor in (_View(threads), _DaskClient(threads), _Joblib()):
+            assert swept(executor).calls.read_bytes() == serial.calls.read_bytes()
+    with pytest.raises(SweepError, match="a int is no executor"):
+        swept(7)
+
+
+def test_the_program_is_sent_once_to_a_worker() -> None:
+    sent: list[int] = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+            sent.append(len(arguments[2] or b""))
+            return super().submit(function, *arguments, **named)
+
+    with Counting(1) as one:
+        swept(one, runs_per_task=4)
+    assert len(sent) == 12
+    assert sum(size > 0 for size in sent) == 1
+
+
+class _Losing(ThreadPoolExecutor):
+    """Loses the second task, as a worker that dies does."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        if any(plan.number == 10 for plan in arguments[3]):
+            lost: Future[Any] = Future()
+            lost.set_exception(RuntimeError("the worker is gone"))
+            return lost
+        return super().submit(function, *arguments, **named)
+
+
+def test_a_lost_worker_is_a_row_and_not_the_end() -> None:
+    with _Losing(2) as executor:
+        found = swept(executor, runs_per_task=10)
+    assert len(found) == 48
+    assert [row.number for row in found if row.kind == "lost"] == list(range(10, 20))
+    assert "the worker is gone" in found[10].message
+    assert found.table.num_rows == 48
+
+
+def test_a_process_that_dies_is_a_row(pool: ProcessPoolExecutor) -> None:
+    with ProcessPoolExecutor(1) as mortal:
+        mortal.submit(os._exit, 3).exception()
+        found = swept(mortal, over={"seed": [1, 2]})
+    assert [row.kind for row in found] == ["lost", "lost"]
+
+
+def test_an_interrupt_returns_what_there_is() -> None:
+    class Stopped(ThreadPoolExecutor):
+        def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+            if any(plan.number == 30 for plan in arguments[3]):
+                raise KeyboardInterrupt
+            return super().submit(function, *arguments, **named)
+
+    with Stopped(1) as executor:
+        found = wasilab.sweep(PROGRAM, {"seed": range(2000)}, executor, grants=GRANTS, runs_per_task=10)
+    assert found.partial
+    assert len(found) % 10 == 0
+    assert len(found) < 31
+    assert found.table.num_rows == len(found)
+    assert "(interrupted)" in str(found)
+
+
+def test_not_all_tasks_wait_at_once() -> None:
+    waiting, most, lock = [0], [0], threading.Lock()
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+            with lock:
+                waiting[0] += 1
+                most[0] = max(most[0], waiting[0])
+            future = super().submit(function, *arguments, **named)
+            future.add_done_callback(lambda _: waiting.__setitem__(0, waiting[0] - 1))
+            return future
+
+    with Counting(1) as executor:
+        wasilab.sweep(PROGRAM, {"seed": range(120)}, executor, grants=GRANTS, runs_per_task=1, calls=False)
+    assert most[0] <= IN_FLIGHT
+
+
+def test_an_executor_that_cannot_send_says_so() -> None:
+    class Unpickling(ThreadPoolExecutor):
+        def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+            failed: Future[Any] = Future()
+            failed.set_exception(TypeError("cannot pickle '_thread.lock' object"))
+            return failed
+
+    with Unpickling(1) as executor, pytest.raises(SweepError, match="cannot send a run to its workers"):
+        swept(executor)
+
+
+@pytest.mark.parametrize(
+    ("over", "sentence"),
+    [
+        ({"sed": [1]}, "did you mean 'seed'"), ({"limits.fule": [1]}, "did you mean 'fuel'"),
+        ({"limits": [1]}, "no limit"),
+        ({"seed": 7}, "give a list"), ({"seed": []}, "give a list"), ({"stdin": "text"}, "give a list"),
+        ({"seed": ["x"]}, "seed: 'x' cannot be given"), ({"clock": ["sundial"]}, "clock: 'sundial'"),
+        ({"faults": [["fd_wite:error=EIO"]]}, "did you mean 'fd_write'"), ({"args": ["x"]}, "no list of arguments"),
+        ({"limits.memory": [-1]}, "cannot be given"), ({"grants": [{}]}, "are no Grants"),
+        ({"env.": ["x"]}, "no parameter"),
+        ({"env.A=B": ["x"]}, "cannot be given"), ({"stdin": [7]}, "cannot be given"),
+    ],
+)  # fmt: skip
+def test_a_bad_parameter_is_named_with_what_to_write(over: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SweepError, match=sentence):
+        wasilab.sweep(PROGRAM, over)
+
+
+def test_grants_that_cannot_be_sent_are_refused(tmp_path: Path) -> None:
+    for grants, sentence in (
+        (Grants(overrides={"random_get": print}), "Python functions, which cannot be sent"),
+        (Grants(ask=True), "nobody to ask"), (Grants(dirs={"/": HostDir(str(tmp_path), "rw")}), "grant it as copy"),
+    ):  # fmt: skip
+        with pytest.raises(SweepError, match=sentence):
+            wasilab.sweep(PROGRAM, {"seed": [1]}, grants=grants)
+    found = wasilab.sweep(PROGRAM, {"faults": [Fault("fd_write", short=1)]}, grants=Grants(limits=Limits(fuel=900)))
+    again = found.rerun(0)
+    assert (again.grants.limits.fuel, list(again.grants.faults)) == (900, ["fd_write:short=1"])
+    assert len(found[0].stdout) == 1
+
+
+# --- the command ---
+
+
+def test_the_command_sweeps_as_a_file_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "p.wasm").write_bytes(PROGRAM.bytes)
+    (tmp_path / "policy.toml").write_text("[env]\nA = '1'\n")
+    file = tmp_path / "sweep.toml"
+    head = "program = 'p.wasm'\nargs = ['x']\npolicy = 'policy.toml'\n"
+    file.write_text(f"{head}[over]\nseed = [1, 2]\n'limits.fuel' = [100000]\n")
+    assert main(["sweep", str(file), "-o", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == "2 runs of p.wasm; exit 20: 2\n"
+    assert (tmp_path / "out" / "calls.parquet").stat().st_size > 100
+    assert main(["sweep", str(file), "--sql", "select count(*) as n from calls"]) == 0
+    assert "16" in capsys.readouterr().out
+    for text, sentence in (
+        ("args = []", "name the program"), ("program = 'p.wasm'\novr = 1", "mean 'over'"),
+        ("program = 7", "program is no str"),
+        ("program = 'none.wasm'", "none.wasm"), ("program = 'p.wasm'\n[over]\nsed = [1]", "mean 'seed'"),
+        ("program", "not TOML"),
+    ):  # fmt: skip
+        file.write_text(text)
+        assert main(["sweep", str(file)]) == 2, text
+        assert sentence in capsys.readouterr().err
+    assert main(["sweep", str(tmp_path / "none.toml")]) == 2

@@ -1,0 +1,89 @@
+"""Gives tasks to whatever executor there is, none of which is imported.
+
+Anything with `submit` (`concurrent.futures`), a Dask client (`get_executor`), an ipyparallel view or client
+(`executor`), a `joblib.Parallel`; None runs them here, one after another.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+Foreign = Any
+"""An object of a library that is not imported: an executor, a future."""
+
+IN_FLIGHT = 32
+"""Tasks that wait for a worker or its answer at one time, so that memory stays bounded."""
+
+
+class SweepError(ValueError):
+    """A sweep that cannot be made; the message names what is wrong and says what to write."""
+
+
+Task = tuple[Callable[..., Foreign], tuple[Foreign, ...]]
+"""A function and its arguments."""
+
+
+def answers(executor: Foreign, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Foreign]]:
+    """(key, answer or exception) of each (key, task), in the order of the tasks.
+
+    A task may be given again by whoever reads: `tasks` is asked for the next one when there is room.
+    """
+    if executor is None:
+        for key, (function, arguments) in tasks:
+            yield key, function(*arguments)
+        return
+    submit = _submit(executor)
+    if submit is None:
+        listed = list(tasks)
+        found = executor([(function, arguments, {}) for _, (function, arguments) in listed])
+        yield from zip([key for key, _ in listed], found, strict=True)
+        return
+    waiting: deque[tuple[int, Foreign]] = deque()
+    coming = iter(tasks)
+    try:
+        while True:
+            while len(waiting) < IN_FLIGHT and (following := next(coming, None)) is not None:
+                key, (function, arguments) = following
+                try:
+                    waiting.append((key, submit(function, *arguments)))
+                except Exception as error:  # noqa: BLE001  a broken pool says so here: its runs are lost, not the sweep
+                    waiting.append((key, error))
+            if not waiting:
+                return
+            key, future = waiting.popleft()
+            yield key, _answer(future)
+    finally:
+        for _, future in waiting:
+            if hasattr(future, "cancel"):
+                future.cancel()
+
+
+def _answer(future: Foreign) -> Foreign:
+    if isinstance(future, Exception):
+        return future
+    try:
+        return future.result()
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        if "pickle" in str(error).lower():
+            raise SweepError(f"the executor cannot send a run to its workers: {error}") from None
+        return error
+    except Exception as error:  # noqa: BLE001  whatever a lost worker raises
+        return error
+
+
+def _submit(executor: Foreign) -> Callable[..., Foreign] | None:
+    """The function that submits a task; None for one that takes a list of tasks (joblib)."""
+    if hasattr(executor, "get_executor"):  # a Dask client: its own `submit` would take equal tasks for one
+        executor = executor.get_executor(pure=False)
+    elif not hasattr(executor, "submit") and hasattr(executor, "executor"):
+        executor = executor.executor() if callable(executor.executor) else executor.executor
+    submit = getattr(executor, "submit", None)
+    if submit is None and not (callable(executor) and hasattr(executor, "n_jobs")):
+        raise SweepError(
+            f"a {type(executor).__name__} is no executor: give one of concurrent.futures, a Dask client, an "
+            "ipyparallel view, a joblib.Parallel, or None"
+        )
+    return submit if submit is None or callable(submit) else None

@@ -1,0 +1,151 @@
+"""What a worker does for a sweep: some runs of one program, each under its own parameters, as plain values.
+
+`run_some` is called by whatever executor there is, in this process or another one. It takes and returns nothing but
+bytes, texts and numbers. The program comes with the first task that a worker gets, and is found by its hash from then
+on.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from ...capabilities.clocks import Clocks
+from ...capabilities.memory.memdir import MemDir
+from ...capabilities.protocols import Directory
+from ...capabilities.random import Random
+from ...grants.forms.python import from_python
+from ...grants.grants import Grants
+from ...grants.live.pump import Listeners
+from ...module.module import Module
+from ..prepare import RunOptions
+from ..run import Run
+from ..runner import start_run
+
+MOST_MODULES = 8
+OUTPUT_KEPT = 4096
+"""Bytes of stdout that a row of the result keeps."""
+CALL_COLUMNS = ("seq", "call", "errno", "fd", "path", "bytes", "result", "refused", "injected")
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """One run of a sweep, as values that any executor can send."""
+
+    number: int
+    args: tuple[str, ...]
+    grants: str
+    """A Python expression of literals (`grants/forms/python.py`)."""
+    env: tuple[tuple[str, str], ...] = ()
+    stdin: bytes | None = None
+    seed: int | None = None
+    clock: str | None = None
+    faults: tuple[str, ...] = ()
+    limits: tuple[tuple[str, float | None], ...] = ()
+    invoke: str | None = None
+
+    def granted(self) -> Grants:
+        """The grants of the run."""
+        grants = _read_grants(self.grants)
+        changes: dict[str, Any] = {}
+        if any(type(folder) is MemDir for folder in grants.dirs.values()):  # each run has its own
+            changes["dirs"] = {guest: _begun(folder) for guest, folder in grants.dirs.items()}
+            changes["withheld"] = grants.withheld
+        if self.env:
+            changes["env"] = {**grants.env, **dict(self.env)}
+        if self.stdin is not None:
+            changes["stdin"] = self.stdin
+        if self.seed is not None:
+            changes["random"] = Random.seeded(self.seed)
+        if self.clock is not None:
+            changes["clocks"] = Clocks.parse(self.clock)
+        if self.faults:
+            changes["faults"] = (*grants.faults, *self.faults)
+        if self.limits:
+            limits: Any = {name: getattr(grants.limits, name) for name in type(grants.limits).__slots__}
+            changes["limits"] = type(grants.limits)(**{**limits, **dict(self.limits)})
+        return grants.with_(**changes) if changes else grants
+
+
+@lru_cache(maxsize=32)
+def _read_grants(text: str) -> Grants:
+    return from_python(text, Grants)
+
+
+def _begun(folder: Directory) -> Directory:
+    """A folder in memory as it was granted."""
+    if type(folder) is not MemDir:
+        return folder
+    mode: Literal["ro", "rw"] = "rw" if folder.writable else "ro"
+    return MemDir(folder.files(), max_bytes=folder.max_bytes, max_names=folder.max_names, mode=mode)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """What came of one run."""
+
+    number: int
+    kind: str
+    """How it ended (`engine.outcome.Kind`), or "lost": its worker went away."""
+    exit_code: int
+    message: str
+    calls: int
+    refused: int
+    failed: int
+    moved: int
+    """Bytes that its calls moved."""
+    stdout: bytes
+    """The first 4096 bytes."""
+    stdout_bytes: int
+    seconds: float
+    worker: str = ""
+    columns: Mapping[str, Sequence[Any]] | None = None
+    """`CALL_COLUMNS` of its calls; None where they are not kept."""
+
+
+_modules: OrderedDict[str, Module] = OrderedDict()
+
+
+def run_some(
+    sha256: str, name: str, program: bytes | None, plans: Sequence[RunPlan], calls: bool
+) -> list[RunRow] | None:
+    """Run the plans; None where the program is not known here and was not sent. `calls`: keep the calls as well."""
+    module = _modules.get(sha256)
+    if module is None:
+        if program is None:
+            return None
+        module = _modules[sha256] = Module(program, name)
+        while len(_modules) > MOST_MODULES:
+            _modules.popitem(last=False)
+    return [_run(module, plan, calls) for plan in plans]
+
+
+def _run(module: Module, plan: RunPlan, calls: bool) -> RunRow:
+    try:
+        run = run_plan(module, plan)
+    except ValueError as error:  # grants that cannot be given here, such as a folder that is not there
+        return RunRow(plan.number, "error", 1, str(error), 0, 0, 0, 0, b"", 0, 0.0)
+    trace, outcome = run.trace, run.outcome
+    denied, errnos, moved = trace.column("denied_by") != 0, trace.column("errno"), trace.column("nbytes")
+    columns = None
+    if calls:
+        columns = {
+            "seq": trace.column("seq").tolist(), "call": trace.column("name").tolist(), "errno": errnos.tolist(),
+            "fd": trace.column("fd").tolist(), "path": trace.column("full_path").tolist(), "bytes": moved.tolist(),
+            "result": trace.column("result").tolist(), "refused": denied.tolist(),
+            "injected": (trace.column("flags") & 1 != 0).tolist(),
+        }  # fmt: skip
+    out = run.stdout_bytes
+    return RunRow(
+        plan.number, outcome.kind, outcome.exit_code, outcome.message, len(trace) + trace.dropped, int(denied.sum()),
+        int((errnos != 0).sum()) - int((errnos == 255).sum()), int(moved.sum()), out[:OUTPUT_KEPT],
+        len(out) + run.output_cut, outcome.seconds, columns=columns,
+    )  # fmt: skip
+
+
+def run_plan(module: Module, plan: RunPlan) -> Run:
+    """The whole run that a plan describes, in this process."""
+    return start_run(module, plan.args, plan.granted(), RunOptions(invoke=plan.invoke), Listeners())

@@ -1,0 +1,275 @@
+"""`sweep`: a program run under every combination of some parameters, here or by any executor, as one result.
+
+The same sweep gives the same calls and outputs: clocks step and randomness is seeded unless the grants say otherwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...capabilities.host.hostdir import HostDir
+from ...engine.limits import BOUNDS
+from ...grants.faults import Fault
+from ...grants.forms.python import to_python
+from ...grants.grants import Grants
+from ...grants.value import GrantError
+from ...module.module import Module
+from ...text.nearest import did_you_mean
+from ...text.numbers import counted
+from ...text.shell import join
+from ...trace.sql.statements import SqlResult
+from ...trace.sql.sweep_tables import CallsFile, ask, runs_table, write_parquet
+from ..prepare import Program, load_program
+from ..run import Run
+from .executors import SweepError, answers
+from .sweep_worker import RunPlan, RunRow, run_plan, run_some
+
+Value = Any
+"""A value of a parameter, or an executor of whatever library."""
+
+PARAMETERS = ("args", "stdin", "seed", "clock", "faults", "grants")
+"""What can be swept besides "env.NAME" and "limits.NAME"."""
+A_TASK = 20
+"""Runs of one task: enough that sending it costs little, few enough that progress shows."""
+_LOST = "the worker of this run was lost: "
+
+
+class Sweep(Sequence[RunRow]):
+    """The runs of a sweep: `runs[3]`, `runs.table`, `runs.calls`, `runs.sql("select ...")`, `runs.rerun(3)`."""
+
+    def __init__(self, module: Module, plans: Sequence[RunPlan], parameters: Sequence[Mapping[str, Value]]) -> None:
+        self.module = module
+        self.parameters = parameters
+        """The parameters of each run, as they are shown."""
+        self.rows: list[RunRow] = []
+        """What came of each run, in the order of `parameters`."""
+        self.partial = False
+        """Whether it was interrupted: the runs that ended before are here."""
+        self._plans = plans
+        self._calls: CallsFile | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Value) -> Value:
+        return self.rows[index]
+
+    def keep_calls(self, calls: CallsFile) -> None:
+        """Remember where the calls are."""
+        self._calls = calls
+
+    @property
+    def table(self) -> Value:
+        """A pyarrow.Table with a row a run: parameters, end, calls, refusals, bytes, output, seconds."""
+        return runs_table([dict(p) for p in self.parameters[: len(self.rows)]], self.rows)
+
+    @property
+    def calls(self) -> Path:
+        """The Parquet file of all calls, with the number of their run; it goes with this object."""
+        if self._calls is None:
+            raise SweepError("the calls were not kept: sweep(..., calls=True) keeps them, which needs pyarrow")
+        return self._calls.path
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write `runs.parquet` and, where the calls were kept, `calls.parquet` into a folder."""
+        write_parquet(self.table, Path(folder) / "runs.parquet")
+        if self._calls is not None:
+            shutil.copyfile(self._calls.path, Path(folder) / "calls.parquet")
+
+    def sql(self, statement: str) -> SqlResult:
+        """Ask in SQL of the views `runs` and `calls`; needs the extra `arrow`."""
+        return ask(statement, self.table, self._calls)
+
+    def rerun(self, number: int) -> Run:
+        """Run one of them again here, as a whole `Run` with its trace."""
+        return run_plan(self.module, self._plans[range(len(self._plans))[number]])
+
+    def __str__(self) -> str:
+        ends: dict[str, int] = {}
+        for row in self.rows:
+            end = f"exit {row.exit_code}" if row.kind == "exit" else row.kind
+            ends[end] = ends.get(end, 0) + 1
+        of = f" of {len(self._plans):,}" if len(self.rows) < len(self._plans) else ""
+        shown = ", ".join(f"{end}: {count:,}" for end, count in sorted(ends.items(), key=lambda e: -e[1])[:8])
+        return f"{counted(len(self.rows), 'run')}{of} of {self.module.name}; {shown}{' (interrupted)' * self.partial}"
+
+    __repr__ = __str__
+
+
+def sweep(
+    program: Program,
+    over: Mapping[str, Sequence[Value]],
+    executor: Value = None,
+    *,
+    args: Sequence[str] = (),
+    grants: Grants | None = None,
+    invoke: str | None = None,
+    calls: bool = True,
+    runs_per_task: int = A_TASK,
+    progress: Callable[[int, int], object] | None = None,
+) -> Sweep:
+    """Run a program under every combination of the values in `over`, the last name changing fastest.
+
+    `over` maps names to lists of values: "args" (lists of arguments), "stdin" (bytes or text), "seed" (of the
+    randomness), "clock" ("stepped:1000"), "faults" (lists of `Fault` or their texts), "grants" (whole `Grants`),
+    "env.NAME" and "limits.NAME". `args` and `grants` are those of every run; clocks step and randomness is seeded
+    unless they say otherwise. `executor`: anything of `concurrent.futures`, a Dask client, an ipyparallel view, a
+    `joblib.Parallel`; None runs them here. `calls`: keep all calls in a Parquet file (needs pyarrow).
+    `progress` is called after each task with the runs done and all of them. A lost worker is a row of kind "lost"; an
+    interrupt returns what there is (`partial`). Raises `SweepError` (a ValueError), `GrantError`.
+    """
+    module = load_program(program)
+    if module.is_component and "faults" in over:
+        raise SweepError(f"{module.name} is a component: faults are injected into calls of preview 1 only")
+    base = grants or Grants()
+    plans, parameters = _plans(over, tuple(map(str, args)), base, invoke)
+    found = Sweep(module, plans, parameters)
+    file = CallsFile(_folder_for(found) / "calls.parquet") if calls else None
+    if file is not None:
+        found.keep_calls(file)
+    size = max(1, runs_per_task)
+    tasks = [plans[at : at + size] for at in range(0, len(plans), size)]
+
+    def task(number: int, *, whole: bool) -> tuple[int, Value]:
+        program = module.bytes if whole else None
+        return number, (run_some, (module.sha256, module.name, program, tasks[number], calls))
+
+    try:
+        for number, answer in answers(executor, (task(n, whole=n == 0) for n in range(len(tasks)))):
+            if answer is None:  # this worker has not had the program yet
+                ((_, answer),) = list(answers(executor, [task(number, whole=True)]))
+            if isinstance(answer, Exception):
+                lost = f"{_LOST}{type(answer).__name__}: {answer}"[:400]
+                answer = [RunRow(p.number, "lost", 1, lost, 0, 0, 0, 0, b"", 0, 0.0) for p in tasks[number]]
+            ended = next((at for at, row in enumerate(answer) if row.kind == "interrupt"), None)
+            answer = answer[:ended]
+            if file is not None:
+                file.add(answer)
+            found.rows += [_without_calls(row) for row in answer]
+            if progress is not None:
+                progress(len(found.rows), len(plans))
+            if ended is not None:
+                found.partial = True
+                break
+    except KeyboardInterrupt:
+        found.partial = True
+    finally:
+        if file is not None:
+            file.close()
+    return found
+
+
+def _without_calls(row: RunRow) -> RunRow:
+    return RunRow(*(getattr(row, name) for name in RunRow.__slots__[:-1]))
+
+
+def _folder_for(owner: object) -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="wasilab-sweep-")
+    weakref.finalize(owner, folder.cleanup)
+    return Path(folder.name)
+
+
+# --- parameters ---
+
+
+def _plans(
+    over: Mapping[str, Sequence[Value]], args: tuple[str, ...], base: Grants, invoke: str | None
+) -> tuple[list[RunPlan], list[dict[str, Value]]]:
+    for name, values in over.items():
+        _check_name(name)
+        if isinstance(values, str | bytes) or not isinstance(values, Sequence) or not len(values):
+            raise SweepError(f"{name}: give a list of the values to try, not {values!r:.80}")
+    texts: dict[int, str] = {}
+    for name, values in over.items():  # each value by itself: there may be many combinations
+        for value in values:
+            try:
+                _plan(0, {name: value}, args, base, invoke, texts).granted()
+            except (ValueError, TypeError, AttributeError) as error:
+                raise SweepError(f"{name}: {value!r:.80} cannot be given: {error}") from None
+    plans, parameters = [], []
+    for number, values in enumerate(itertools.product(*over.values())):
+        given = dict(zip(over, values, strict=True))
+        plans.append(_plan(number, given, args, base, invoke, texts))
+        parameters.append({name: _shown(value) for name, value in given.items()})
+    return plans, parameters
+
+
+def _check_name(name: str) -> None:
+    family, _, rest = name.partition(".")
+    if name in PARAMETERS or (family == "env" and rest):
+        return
+    if family == "limits":
+        if rest in BOUNDS:
+            return
+        raise SweepError(f"there is no limit {rest!r}{did_you_mean(rest, BOUNDS, f'; there are {list(BOUNDS)}')}")
+    known = (*PARAMETERS, "env.NAME", "limits.NAME")
+    raise SweepError(f"there is no parameter {name!r}{did_you_mean(name, known, f'; there are {list(known)}')}")
+
+
+def _plan(
+    number: int, given: Mapping[str, Value], args: tuple[str, ...], base: Grants, invoke: str | None,
+    texts: dict[int, str],
+) -> RunPlan:  # fmt: skip
+    grants = given.get("grants", base)
+    if not isinstance(grants, Grants):
+        raise SweepError(f"grants: {grants!r:.80} are no Grants")
+    if id(grants) not in texts:
+        texts[id(grants)] = _text_of(grants)
+    stdin = given.get("stdin")
+    seed = given.get("seed", 0 if grants.random == Grants().random else None)
+    if seed is not None and type(seed) is not int:
+        raise ValueError("a seed is a whole number")
+    faults = given.get("faults", ())
+    faults = (faults,) if isinstance(faults, str | Fault) else faults
+    words = given.get("args", args)
+    if isinstance(words, str) or not isinstance(words, Sequence):
+        raise SweepError(f"args: {words!r:.80} is no list of arguments: write [{words!r:.80}]")
+    return RunPlan(
+        number, tuple(map(str, words)), texts[id(grants)],
+        tuple((name.partition(".")[2], str(value)) for name, value in given.items() if name.startswith("env.")),
+        stdin.encode() if isinstance(stdin, str) else stdin,
+        seed,
+        given.get("clock", "stepped:1000" if grants.clocks == Grants().clocks else None),
+        tuple(str(fault) for fault in faults),
+        tuple((name.partition(".")[2], value) for name, value in given.items() if name.startswith("limits.")),
+        invoke,
+    )  # fmt: skip
+
+
+def _text_of(grants: Grants) -> str:
+    """The grants as a value that can be sent."""
+    if grants.overrides:
+        raise SweepError(f"the overrides ({', '.join(grants.overrides)}) are Python functions, which cannot be sent")
+    if grants.ask or grants.stdin == "ask":
+        raise SweepError("a sweep has nobody to ask: leave ask=True and stdin=\"ask\" out")
+    for guest, folder in grants.dirs.items():
+        if isinstance(folder, HostDir) and folder.mode == "rw":
+            raise SweepError(f"the runs of a sweep would write over each other in {guest!r}: grant it as copy")
+    text = to_python(grants)
+    try:
+        from_text = RunPlan(0, (), text).granted()
+    except GrantError as error:
+        raise SweepError(f"the grants cannot be sent to a worker: {error}") from None
+    assert from_text is not None
+    return text
+
+
+def _shown(value: Value) -> Value:
+    """A parameter as the table has it."""
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, Grants):
+        return to_python(value, contents=256)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return join(str(each) for each in value)
+    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+

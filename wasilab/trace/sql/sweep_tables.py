@@ -1,0 +1,106 @@
+"""The runs of a sweep and all their calls as Arrow tables: the calls stream into a Parquet file, run after run.
+
+A row of calls holds nothing that differs between two sweeps of the same runs (no times), so the same sweep gives the
+same bytes. Needs pyarrow, and DuckDB for SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from .. import extras
+from .statements import SqlResult, ask_tables
+
+Table = Any
+"""An object of pyarrow, which has no types."""
+
+class SweptRun(Protocol):
+    """What is written of a run."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def exit_code(self) -> int: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def calls(self) -> int: ...
+    @property
+    def refused(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def moved(self) -> int: ...
+    @property
+    def stdout(self) -> bytes: ...
+    @property
+    def stdout_bytes(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def columns(self) -> Mapping[str, Sequence[Table]] | None: ...
+
+
+class CallsFile:
+    """A Parquet file that takes the calls of some runs at a time. Raises TraceError where pyarrow is missing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pa = extras.pyarrow()
+        pa = self._pa
+        self._schema = pa.schema(
+            [("run", pa.int64()), ("seq", pa.int64()), ("call", pa.string()), ("errno", pa.uint8()), ("fd", pa.int64()),
+             ("path", pa.string()), ("bytes", pa.int64()), ("result", pa.uint64()), ("refused", pa.bool_()),
+             ("injected", pa.bool_())]
+        )  # fmt: skip
+        self._writer = extras.parquet().ParquetWriter(path, self._schema, compression="zstd")
+
+    def add(self, runs: Sequence[SweptRun]) -> None:
+        """Append the calls of these runs."""
+        columns: dict[str, list[Table]] = {name: [] for name in self._schema.names}
+        for run in runs:
+            if run.columns is None:
+                continue
+            columns["run"] += [run.number] * len(run.columns["seq"])
+            for name in self._schema.names[1:]:
+                columns[name] += run.columns[name]
+        if columns["run"]:
+            self._writer.write_table(self._pa.table(columns, schema=self._schema))
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._writer.close()
+
+    def read(self) -> Table:
+        """All of it as a pyarrow.Table."""
+        return extras.parquet().read_table(self.path)
+
+
+def runs_table(parameters: Sequence[Mapping[str, Table]], runs: Sequence[SweptRun]) -> Table:
+    """A row a run: its number, its parameters (prefixed "p."), and what came of it."""
+    pa = extras.pyarrow()
+    names = list(parameters[0]) if parameters else []
+    columns: dict[str, Table] = {"run": [run.number for run in runs]}
+    for name in names:
+        values = [row[name] for row in parameters]
+        kinds = {type(value) for value in values if value is not None}
+        columns[f"p.{name}"] = values if len(kinds) <= 1 or kinds == {int, float} else [str(value) for value in values]
+    for field in ("kind", "exit_code", "message", "calls", "refused", "failed", "moved", "stdout_bytes"):
+        columns["bytes" if field == "moved" else field] = [getattr(run, field) for run in runs]
+    columns["stdout"] = [run.stdout.decode("utf-8", "backslashreplace") for run in runs]
+    columns["seconds"] = [run.seconds for run in runs]
+    return pa.table(columns)
+
+
+def write_parquet(table: Table, path: Path) -> None:
+    """Write a table to a file."""
+    extras.parquet().write_table(table, path, compression="zstd")
+
+
+def ask(statement: str, runs: Table, calls: CallsFile | None) -> SqlResult:
+    """Ask of the views `runs` and, where they were kept, `calls`."""
+    return ask_tables(statement, {"runs": runs} | ({} if calls is None else {"calls": calls.read()}))
