@@ -171,7 +171,7 @@ def test_every_column_and_word_is_a_keyword_that_a_type_checker_knows() -> None:
 
 
 MESSAGES = {
-    "durr>1ms": "unknown column 'durr'; did you mean 'dur'? valid are: call, family, operation, path, errno,",
+    "durr>1ms": "unknown column 'durr'; did you mean 'dur'? valid are: call, family, operation, path, function, errno,",
     "latency>1ms": "unknown column 'latency'; did you mean 'dur'? valid are: call,",
     "name=fd_read": "unknown column 'name'; did you mean 'call'? valid are: call,",
     "dur>1": "dur is a time: write it with a unit, such as dur>1ms (ns, us, ms, s); '1' is not one",

@@ -141,3 +141,15 @@ def test_files_and_capabilities_lead_to_their_calls_also_without_a_kernel(bare: 
     keys.press("Enter")
     line.until("view.store.matches?.length === 1")
     assert line.js("view.store.denied[view.store.matches[0]]") != 0
+
+    line.host.locator("[role=tab]", has_text="Call tree").click()
+    flame = line.host.locator(".flame")
+    flame.locator("[role=treeitem]").first.focus()
+    assert flame.locator("[role=treeitem][aria-level='1']").first.get_attribute("aria-label").startswith("main")
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    line.until("view.store.matches?.length > 1")
+    assert line.host.locator("input.filter").input_value().startswith("call=")
+    line.host.locator("select[aria-label='Weighed by']").select_option("calls")
+    assert flame.locator("[role=treeitem]").count() > 2
+    shot(page.page, "flame")

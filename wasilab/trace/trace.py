@@ -28,6 +28,7 @@ from .columns.store import Store
 from .errors import TraceError
 from .filter.query import Conditions, matching
 from .formats.storage import load, save
+from .maps.call_tree import CallTree
 from .maps.file_tree import FileTree
 from .moments.history import History
 from .moments.moment import Moment
@@ -150,6 +151,10 @@ class Trace(Calls):
     def files(self) -> FileTree:
         """The files that the calls acted on, as a tree: read, written, made, removed, refused; bytes and counts."""
         return FileTree.from_calls(self)
+
+    def call_tree(self) -> CallTree:
+        """Which functions of the guest made the calls (needs stacks): by host time, calls and bytes."""
+        return CallTree.from_calls(self)
 
     @cached_property
     def denied(self) -> Refusals:

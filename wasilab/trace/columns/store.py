@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -271,6 +272,11 @@ class Store:
         """The names of the instances of a merged trace (`merged.py`), by the column `instance`; else []."""
         found = self.meta.get("instances")
         return [str(name) for name in found] if isinstance(found, list) else []
+
+    @property
+    def raw_frames(self) -> Sequence[Sequence[Any]]:
+        """Every different frame as it was recorded, without looking for its line: the first entry is the function."""
+        return self._frames
 
     @property
     def frames(self) -> list[tuple[str, int, str | None, int]]:

@@ -69,6 +69,11 @@ def path_term(path: str, *, below: bool = False) -> str:
     return f"path~{_exactly(path, below)}"
 
 
+def function_term(name: str) -> str:
+    """The calls with this function of the guest on their stack."""
+    return f"function={name}" if _WORD.fullmatch(name) else f"function~{_exactly(name)}"
+
+
 def errno_term(number: int) -> str:
     """The calls that ended with this errno; 0 is success."""
     if number == 0:

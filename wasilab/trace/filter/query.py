@@ -5,6 +5,7 @@ An expression is a list of terms that must all hold; `or`, `not` and parentheses
     call=path_open,fd_*      a name, a pattern, a family (path), or /regular expression/; commas mean "any of"
     operation=open,remove    what calls are for, in words that preview1, WASI 0.2 and 0.3 share
     path=/data/*             the full path of what the call acted on, or the path as the guest gave it; ~ for a regex
+    function=main            a function of the guest, anywhere on the stack of the call (needs stacks)
     errno=ENOENT  errno!=0   names with or without the E, or numbers; "?" for a call that did not return
     dur>1ms  gap>=2s  t<0.5s a time needs a unit: ns, us, ms, s
     bytes>4KiB  result=7  fd=3  generation  seq  line  tid  instance  handle

@@ -41,6 +41,7 @@ class Conditions(TypedDict, total=False):
     family: Text
     operation: Text
     path: Text
+    function: Text
     errno: Text
     denied_by: Text | DeniedBy | Sequence[DeniedBy]
     t: Number
@@ -81,7 +82,7 @@ _NUMBER_COLUMNS = {
     "bytes": "nbytes", "nbytes": "nbytes", "result": "result", "fd": "fd", "generation": "generation", "seq": "seq",
     "line": "line", "tid": "tid", "instance": "instance", "handle": "handle",
 }  # fmt: skip
-TEXT_COLUMNS = ("call", "family", "operation", "path", "errno", "denied_by")
+TEXT_COLUMNS = ("call", "family", "operation", "path", "function", "errno", "denied_by")
 COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, *_NUMBER_COLUMNS)
 """The columns that a filter may name."""
 _FLAG_WORDS = {
@@ -97,6 +98,7 @@ _ALSO_CALLED = {
 """What other tools call a column -> its name here."""
 EXAMPLES = {
     "call": "call=path_*", "family": "family=path", "operation": "operation=open,make", "path": "path=/data/*",
+    "function": "function=main",
     "errno": "errno=ENOENT",
     "denied_by": "denied_by=grant", "bytes": "bytes>4KiB", "nbytes": "nbytes>4KiB",
     **{name: f"{name}>1ms" for name in TIME_COLUMNS},
@@ -147,6 +149,8 @@ def compare(trace: Calls, name: str, op: str, value: str) -> Mask:
         return _negate(table[trace.column("denied_by")], _equality(name, op, regex=False))
     if name == "path":
         return _negate(_path(trace, value, regex="~" in op), _equality(name, op))
+    if name == "function":
+        return _negate(_function(trace, value, regex="~" in op), _equality(name, op))
     column = number_column(trace, name)
     if op not in COMPARE:
         raise QueryError(f"{name} is a number: compare it with = != < <= > >=, not with {op}")
@@ -299,6 +303,18 @@ def _path(trace: Calls, value: str, *, regex: bool) -> Mask:
         targets = trace.store.targets
         table = [any(bool(m(full)) or bool(given and m(given)) for m in patterns) for full, given in targets]
     return np.asarray(np.array(table, bool)[trace.target_ids])
+
+
+def _function(trace: Calls, value: str, *, regex: bool) -> Mask:
+    """The calls with a function that `value` names anywhere on the guest's stack."""
+    patterns = [_regex("function", value).search] if regex else [
+        re.compile(fnmatch.translate(item)).match for item in value.split(",")
+    ]  # fmt: skip
+    store = trace.store
+    named = [any(match(frame[0]) for match in patterns) for frame in store.raw_frames]
+    table = [False, *(any(0 <= i < len(named) and named[i] for i in stack) for stack in store.stacks)]
+    numbers = trace.column("stack")
+    return np.asarray(np.array(table, bool)[np.where(numbers < len(table), numbers, 0)])
 
 
 def _time(name: str, value: str) -> float:

@@ -16,6 +16,7 @@ from ..columns.store import Store
 from ..errors import TraceError
 from ..record.container import MAGIC
 from . import chrome, csv_table, jsonl, parquet, perfetto, strace_text, wtrace
+from .stacks import folded, speedscope
 from .suffixes import READABLE, WRITABLE, check
 
 WRITERS: dict[str, Callable[[Calls, IO[bytes]], None]] = {
@@ -26,6 +27,8 @@ WRITERS: dict[str, Callable[[Calls, IO[bytes]], None]] = {
     ".strace": strace_text.write,
     ".pftrace": perfetto.write,
     ".json": chrome.write,
+    ".speedscope": speedscope.write,
+    ".folded": folded.write,
 }
 _READERS: dict[str, Callable[..., Store]] = {
     ".wtrace": wtrace.read, ".jsonl": jsonl.read, ".parquet": parquet.read,

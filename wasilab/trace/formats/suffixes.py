@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import TraceError
 from ..extras import pyarrow
 
-WRITABLE = (".wtrace", ".jsonl", ".parquet", ".csv", ".strace", ".pftrace", ".json")
+WRITABLE = (".wtrace", ".jsonl", ".parquet", ".csv", ".strace", ".pftrace", ".json", ".speedscope", ".folded")
 """The suffixes that a trace can be saved under."""
 READABLE = (".wtrace", ".jsonl", ".parquet")
 """Those that can be loaded again."""

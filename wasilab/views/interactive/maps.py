@@ -1,8 +1,9 @@
-"""The file tree and the capability graph as the widget takes them (js/maps/), all text made visible or escaped."""
+"""The file tree, the call tree and the capability graph as the widget takes them, all text made visible or escaped."""
 
 from __future__ import annotations
 
 from ...text.escape import shorten, visible
+from ...trace.maps.call_tree import CallTree
 from ...trace.maps.file_tree import FileTree, FileUse
 from ..maps.graph_svg import graph_svg
 from ..subject import Subject, trace_of
@@ -21,7 +22,21 @@ def maps_of(run: Subject, paths: int = 3000) -> dict[str, object]:
             break
         rows.append(_row(depth, use))
     total = sum(1 for _ in tree) + tree.more
-    return {"files": rows, "more": total - len(rows), "graph": graph_svg(run)}
+    return {"files": rows, "more": total - len(rows), "graph": graph_svg(run), "stacks": _stacks(run, paths)}
+
+
+def _stacks(run: Subject, most: int) -> dict[str, object]:
+    """The call tree as rows (the typedef `Frame` of js/flame/layout.js)."""
+    tree = CallTree.from_calls(trace_of(run))
+    frames: list[tuple[int, str, str, str, bool, int, int, int, int]] = []
+    for depth, node in tree:
+        if len(frames) == most:
+            break
+        frames.append((
+            depth, shorten(visible(node.name), 120), shorten(visible(node.place), 80), node.term, not node.leaf,
+            node.time, node.calls, node.bytes, node.refused,
+        ))  # fmt: skip
+    return {"frames": frames, "without": tree.without}
 
 
 def saved_maps(run: Subject) -> dict[str, object]:

@@ -13,8 +13,8 @@ from importlib.resources import files
 
 ORDER = (
     "data/words", "data/store", "data/lod", "lanes", "draw", "data/ask", "table", "inspector", "navigate", "saving",
-    "panels", "filter/terms", "filter/examples", "filter/filtering", "tabs", "maps/tree", "maps/maps", "travel/state",
-    "travel/travel", "data/shared", "head", "timeline",
+    "panels", "filter/terms", "filter/examples", "filter/filtering", "tabs", "maps/tree", "maps/maps", "flame/layout",
+    "flame/flame", "travel/state", "travel/travel", "data/shared", "head", "timeline",
 )  # fmt: skip
 """Every file of `js/`, each after those that it imports."""
 

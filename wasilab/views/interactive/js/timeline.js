@@ -12,6 +12,7 @@ import { sharedOf } from "./data/shared.js";
 import { REFUSED } from "./data/store.js";
 import { CallTable } from "./table.js";
 import { Tabs } from "./tabs.js";
+import { Flame } from "./flame/flame.js";
 import { Maps } from "./maps/maps.js";
 import { Travel } from "./travel/travel.js";
 import { Filtering } from "./filter/filtering.js";
@@ -62,6 +63,8 @@ export class TimelineView {
     this.maps = new Maps(this);
     this.tabs.add({ name: "files", label: "Files", title: "What was read, written, made and refused, by folder", element: this.maps.files, toggled: (open) => this.maps.toggled(open) });
     this.tabs.add({ name: "graph", label: "Capabilities", title: "The capability graph: what came from what", element: this.maps.graph, toggled: (open) => this.maps.toggled(open) });
+    this.flame = new Flame(this);
+    this.tabs.add({ name: "flame", label: "Call tree", title: "Which functions of the guest made the calls", element: this.flame.element, toggled: (open) => this.flame.toggled(open) });
     this.painter.travel = () => this.travel.time;
     this.bar = toolbar(this);
     this.selection = el("section", { class: "selection", "aria-label": "Summary of the selected time", hidden: true });
@@ -127,6 +130,7 @@ export class TimelineView {
     if (this.traveller !== (this.traveller = which)) {
       this.travel.reset();
       this.maps.reset();
+      this.flame.reset();
     }
     if (this.counted !== (this.counted = `${this.store.meta.title} ${this.store.meta.live}`)) this.filtering.count();
     this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches, M selects the time in sight, Escape lets go.`);

@@ -12,7 +12,7 @@ export function named([depth, name, words, term, calls, read, written, refused, 
   return { depth, name, words, term, calls, read, written, refused, failed, folder };
 }
 
-/** The indices of the rows that are seen. @param {Row[]} rows @param {Set<number>} closed folders @returns {number[]} */
+/** The indices of the rows that are seen. @param {{depth: number}[]} rows @param {Set<number>} closed folders @returns {number[]} */
 export function seen(rows, closed) {
   const found = [];
   let hidden = Infinity; // what is deeper than this lies in a closed folder
@@ -26,7 +26,7 @@ export function seen(rows, closed) {
 
 /**
  * What a key does on the row at `now`, as the ARIA pattern of trees has it.
- * @param {Row[]} rows @param {Set<number>} closed is changed @param {number} now @param {string} key @returns {number} the row that has the focus then; -1 when the key does nothing
+ * @param {{depth: number, folder: boolean}[]} rows @param {Set<number>} closed is changed @param {number} now @param {string} key @returns {number} the row that has the focus then; -1 when the key does nothing
  */
 export function pressed(rows, closed, now, key) {
   const shown = seen(rows, closed), at = shown.indexOf(now), row = rows[now];

@@ -1,0 +1,1 @@
+"""Formats of profilers: the guest's stacks with what their calls cost."""
