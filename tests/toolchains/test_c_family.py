@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import wasilab
 from wasilab.toolchains.base import Job
 from wasilab.toolchains.compile import compile_source
 from wasilab.toolchains.diagnostics import CompileError, ToolchainError
@@ -183,3 +184,21 @@ def test_what_is_defined_nowhere_is_named_with_its_line() -> None:
 
 def test_plain_errors_have_no_hint() -> None:
     assert hints("x.c:1:1: error: expected ';' after expression") == []
+
+
+@pytest.mark.toolchain
+def test_file_streams_of_cxx_read_and_write(tmp_path: Path) -> None:
+    source = """#include <fstream>
+#include <iostream>
+#include <string>
+int main() {
+  { std::ofstream out("out/b"); out << "written " << 42 << "\\n"; if (!out) return 3; }
+  std::ifstream in("out/b"), absent("/etc/passwd");
+  std::string line;
+  std::getline(in, line);
+  std::cout << line << (absent ? " open" : " refused") << "\\n";
+}
+"""
+    grants = wasilab.Grants(dirs={"out": wasilab.MemDir()})
+    run = wasilab.run(wasilab.compile(source, "c++"), grants=grants)
+    assert run.stdout == "written 42 refused\n"

@@ -28,9 +28,10 @@ from .entry import Entries, Exported, InvokeError, offer
 from .limits import BOUNDS, Limits
 from .native.binding import why_not
 from .native.native_run import NativeRun, native_run
-from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Outcome
+from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Frame, Outcome
 from .postmortem import guest_profile
 from .postmortem.coredump import Dumped, coredump
+from .postmortem.trap_words import TRAP_WORDS, unreachable_words
 from .preloads import Origins, reexported, references_pass
 from .stop import EndOfReplay, HostBug, LinkError, Stop
 from .values.texts import value_text
@@ -41,20 +42,6 @@ def why_not_native() -> str:
     if not (_raw.AVAILABLE and engines.NEVER_MOVES):
         return "this version of wasmtime-py lacks what it builds on"
     return why_not()
-
-
-_WORDS: dict[str, str] = {
-    "UNREACHABLE": "the program executed 'unreachable': an abort, a failed assertion or a panic",
-    "MEMORY_OUT_OF_BOUNDS": "the program touched memory outside its linear memory",
-    "HEAP_MISALIGNED": "the program made an atomic access at a misaligned address",
-    "TABLE_OUT_OF_BOUNDS": "the program called or used a table entry that does not exist",
-    "INDIRECT_CALL_TO_NULL": "the program called a null function pointer",
-    "BAD_SIGNATURE": "the program called a function pointer of another type",
-    "INTEGER_OVERFLOW": "an integer division overflowed",
-    "INTEGER_DIVISION_BY_ZERO": "the program divided an integer by zero",
-    "BAD_CONVERSION_TO_INTEGER": "the program converted a number to an integer that cannot hold it",
-    "STACK_OVERFLOW": "the program's call stack is exhausted: endless recursion, most likely",
-}
 
 
 class Session:
@@ -344,7 +331,7 @@ class Session:
         if code == "OUT_OF_FUEL":
             return Outcome("limit", EXIT_LIMIT, f"the fuel of {self.limits.fuel:,} is used up", frames, **common)
         if isinstance(error, (wasmtime.Trap, wasmtime.WasmtimeError)):
-            words = _WORDS.get(code or "") or self._cause(str(error))
+            words = self._trap_words(code, frames) or self._cause(str(error))
             return Outcome("trap", EXIT_TRAP, words + self._memory_hint(), frames, **common)
         assert error is not None
         bug = HostBug("the engine", error)
@@ -353,6 +340,12 @@ class Session:
     def _coredump(self, error: BaseException | None) -> bytes:
         frames = self.stop.frames or (error.frames if isinstance(error, wasmtime.Trap) else [])
         return coredump(self.store, [Dumped(self.module, self._entries.exports), *self._preloaded], frames)
+
+    def _trap_words(self, code: str | None, frames: Sequence[Frame]) -> str:
+        """What a trap with that code means; "" for one without."""
+        if code == "UNREACHABLE":
+            return unreachable_words(frames, self.module.lang)
+        return TRAP_WORDS.get(code or "", "")
 
     def _cause(self, text: str) -> str:
         """Wasmtime's text for an end that has no code of its own, in words: its last cause, without the backtrace."""

@@ -1,1 +1,1 @@
-"""What is taken from a guest for tools that look at it afterwards: a core dump, a profile."""
+"""What is made of a guest's end: a core dump, a profile, what a trap means in words."""

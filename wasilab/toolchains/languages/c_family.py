@@ -212,6 +212,8 @@ class CFamily(Toolchain):
             argv.append(f"-B{_without_wasm_opt(job.folder)}")
         if tool.kind != "clang" or NO_WASM_OPT not in argv:  # who does not know the one knows neither
             sources = [flag for flag in sources if flag != WASM_OPT]
+        if self.language == "c++" and any(map(_STREAMS.search, (job.source, *job.files.values()))):
+            argv += ["-include", str(_file_streams(job.folder))]
         # The folder of the person is where -I and -L count from; the work folder is where quoted includes are found.
         argv += [*self.default_flags, *self.extra(), "-fno-color-diagnostics"]
         argv += [f"-ffile-prefix-map={cwd}=.", f"-ffile-prefix-map={job.folder}=.", "-fdebug-compilation-dir=."]
@@ -318,6 +320,27 @@ def counted_from(folder: Path, flags: Sequence[str], cell_files: Collection[str]
     return tuple(found)
 
 
+_STREAMS = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<fstream>", re.MULTILINE)
+_FILE_STREAMS = """#include <__config>
+#undef _LIBCPP_HAS_FILESYSTEM
+#define _LIBCPP_HAS_FILESYSTEM 1
+#undef _LIBCPP_AVAILABILITY_HAS_ADDITIONAL_IOSTREAM_EXPLICIT_INSTANTIATIONS_1
+#define _LIBCPP_AVAILABILITY_HAS_ADDITIONAL_IOSTREAM_EXPLICIT_INSTANTIATIONS_1 0
+"""
+
+
+def _file_streams(folder: Path) -> Path:
+    """A header that makes <fstream> work with a libc++ that is built without <filesystem>, as those for WASI are.
+
+    The streams are templates over <stdio.h>, and need nothing of <filesystem>. One setting of libc++ turns off both, so
+    it is turned on for the headers; the other has the compiler instantiate the templates, which the library lacks.
+    """
+    path = folder / ".tools" / "file_streams.h"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(_FILE_STREAMS)
+    return path
+
+
 def _without_wasm_opt(folder: Path) -> Path:
     """A folder that makes a clang without `--no-wasm-opt` find a wasm-opt that does nothing.
 
@@ -326,8 +349,8 @@ def _without_wasm_opt(folder: Path) -> Path:
     """
     tools = folder / ".tools"
     nothing = shutil.which("true")
-    if nothing is not None and not tools.exists():
-        tools.mkdir()
+    if nothing is not None and not (tools / "wasm-opt").exists():
+        tools.mkdir(exist_ok=True)
         (tools / "wasm-opt").symlink_to(nothing)
     return tools
 

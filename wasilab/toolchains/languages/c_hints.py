@@ -86,7 +86,7 @@ def _hints(output: str) -> Iterator[str]:
     ):
         yield "C++ exceptions do not link for WASI here: return an error, or end with std::abort()"
     if re.search(r"undefined template 'std::basic_[io]?f(?:stream|ilebuf)|no member named 'filesystem'", output):
-        yield "this libc++ is built without files: use std::fopen of <cstdio>, or set WASILAB_CXX to zig's c++"
+        yield "libc++ for WASI has no <filesystem>: include <fstream> in the source itself, or use std::fopen"
     if (
         missing & {"setjmp", "longjmp", "__wasm_setjmp", "__wasm_longjmp"}
         or "Setjmp/longjmp support requires" in output

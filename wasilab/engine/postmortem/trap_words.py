@@ -1,0 +1,62 @@
+"""What a trap means, in words: by Wasmtime's code for it, and for `unreachable` by the functions that led to it.
+
+Compilers end a program by `unreachable` for several reasons. Which one it was shows in the innermost frames: C's
+library and Rust's have functions of known names for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..outcome import Frame
+
+TRAP_WORDS: Mapping[str, str] = {
+    "UNREACHABLE": "the program executed 'unreachable': an abort, a failed assertion or a panic",
+    "MEMORY_OUT_OF_BOUNDS": "the program touched memory outside its linear memory",
+    "HEAP_MISALIGNED": "the program made an atomic access at a misaligned address",
+    "TABLE_OUT_OF_BOUNDS": "the program called or used a table entry that does not exist",
+    "INDIRECT_CALL_TO_NULL": "the program called a null function pointer",
+    "BAD_SIGNATURE": "the program called a function pointer of another type",
+    "INTEGER_OVERFLOW": "an integer division overflowed",
+    "INTEGER_DIVISION_BY_ZERO": "the program divided an integer by zero",
+    "BAD_CONVERSION_TO_INTEGER": "the program converted a number to an integer that cannot hold it",
+    "STACK_OVERFLOW": "the program's call stack is exhausted: endless recursion, most likely",
+}
+"""A sentence for each code of a trap."""
+_UNDEFINED = ("undefined_weak:", "signature_mismatch:")
+_ASSERTS = ("__assert_fail", "__assert", "__assert_func")
+_LOOKED_AT = 12
+"""Innermost frames that are looked at: a panic of Rust has some before its own."""
+
+
+def unreachable_words(frames: Sequence[Frame], lang: str | None) -> str:
+    """Why a program executed `unreachable`, as far as its frames, the innermost first, and its language tell it."""
+    names = [frame.function.split("(", 1)[0].strip() for frame in frames[:_LOOKED_AT]]
+    if not names:
+        return TRAP_WORDS["UNREACHABLE"]
+    for mark in _UNDEFINED:
+        if names[0].startswith(mark):
+            return _undefined(names[0].removeprefix(mark), mismatch=mark != _UNDEFINED[0])
+    if any("panic" in name for name in names):
+        return "the program panicked; what it says of it is on stderr"
+    if any(name in _ASSERTS for name in names):
+        return "an assertion of the program failed"
+    if names[0] == "abort":
+        return "the program ended itself by abort()"
+    if lang in ("c", "c++"):
+        return (
+            f"{names[0]} reached a place that the compiler replaced by a trap, because what stands there is undefined: "
+            "a null pointer that is written or read, a function that ends without its value"
+        )
+    return TRAP_WORDS["UNREACHABLE"]
+
+
+def _undefined(name: str, *, mismatch: bool) -> str:
+    if mismatch:
+        return f"the program called {name} with other arguments or another result than it is defined with"
+    if name in ("main", "__main_argc_argv", "__original_main"):
+        return (
+            "the program has no main(): write one, or make a module of exported functions (a reactor, "
+            "-mexec-model=reactor; in a cell: --reactor)"
+        )
+    return f"the program called {name}, which is declared and defined nowhere"
