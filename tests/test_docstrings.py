@@ -57,6 +57,9 @@ def quoted() -> Iterator[tuple[str, Any, str]]:
 
 FOUND = sorted({(name, code) for name, _, code in quoted()})
 
+COUNTS = '(module (memory (export "memory") 1) (func (export "count") (param i32) (result i32) (local.get 0)))'
+CALLS_B = '(module (import "b" "count" (func (param i32) (result i32))) (memory (export "memory") 1))'
+
 
 @pytest.fixture
 def names(tmp_path: Path) -> Iterator[dict[str, Any]]:
@@ -66,17 +69,22 @@ def names(tmp_path: Path) -> Iterator[dict[str, Any]]:
     run = wasilab.run(waits, (), Grants(dirs={"/data": wasilab.HostDir(str(tmp_path))}, stdin="ask"), detach=True)
     over = wasilab.run(reads)
     inst = wasilab.instantiate(wasilab.compile(ADDS, "wat", name="adds"))
+    lab = wasilab.Lab()
+    lab.add("b", wasilab.compile(COUNTS, "wat", name="b"))
+    lab.add("a", wasilab.compile(CALLS_B, "wat", name="a"))
     public = {name: getattr(wasilab, name) for name in wasilab.__all__}
     yield {
         **public, "run": run, "run2": over, "over": over, "trace": over.trace, "inst": inst, "ptr": 0, "n": 16,
+        "lab": lab, "name": "b",
         "mine": Clocks.real().monotonic, "value": str(tmp_path), "panel": wasilab.panel,
     }  # fmt: skip
     run.stop()
     inst.close()
+    lab.close()
 
 
 def is_expression(code: str) -> bool:
-    return bool(re.match(r"(run|trace|inst|len|panel|listen|Grants|HostDir|Clocks)\b", code))
+    return bool(re.match(r"(run|trace|inst|len|panel|listen|lab|Fault|Grants|HostDir|Clocks)\b", code))
 
 
 @pytest.mark.parametrize(("name", "code"), [pair for pair in FOUND if is_expression(pair[1])])
@@ -87,6 +95,8 @@ def test_an_example_of_a_docstring_works_as_written(names: dict[str, Any], name:
     code = code.replace("mine, ...", "mine, mine, mine").replace("(...)", "('no')")
     if code.startswith("run.wait("):
         names["run"].stop()
+    if code.startswith("lab["):
+        names["lab"].link("a", "b")
     eval(code, names)
 
 

@@ -208,7 +208,7 @@ def test_an_export_is_invoked_with_numbers() -> None:
     assert wasilab.run(wat(ADD), ["40", "2"], invoke="add").outcome.results == (42,)
     run = wasilab.run(wat(ADD), ["40", "x"], invoke="add")
     assert run.exit_code == 1
-    assert "'x' is no i32" in (run.error or "")
+    assert "'x' is not an i32" in (run.error or "")
 
 
 def test_a_preloaded_module_gives_its_exports() -> None:

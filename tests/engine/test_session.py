@@ -120,10 +120,10 @@ def test_an_export_is_called_with_numbers_or_text(name: str, arguments: Any, res
         (None, (), "lib.wasm has no _start to run; name a function with --invoke: add, half, big, two, count"),
         ("sub", (), "lib.wasm exports no function 'sub'"),
         ("add", (1,), "add takes 2 arguments (i32, i32), not 1"),
-        ("add", ("one", 2), "add: 'one' is no i32"),
-        ("add", (1.5, 2), "add: 1.5 is no i32"),
+        ("add", ("one", 2), "add: 'one' is not an i32"),
+        ("add", (1.5, 2), "add: 1.5 is not an i32"),
         ("add", (2**32, 2), "add: 4294967296 does not fit i32"),
-        ("half", ("x",), "half: 'x' is no f64"),
+        ("half", ("x",), "half: 'x' is not an f64"),
     ],
 )
 def test_a_wrong_invocation_is_one_clear_error(name: Any, arguments: Any, said: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wasilab.engine.compiling.engine_options import EngineOptions
 from wasilab.engine.instances import Live
 from wasilab.engine.outcome import Outcome
 from wasilab.engine.values import checked_call, references
@@ -38,12 +39,13 @@ VALUES = load(
       (func (export "structured") (param anyref)))""",
     name="values.wasm",
 )
+ENGINE = EngineOptions(features=("gc",))
 
 
 def invoke(name: str, *words: str, raw: bool = True) -> Outcome:
     """What `--invoke name words` ends in."""
     with closing(Host()) as host:
-        return execute(VALUES, host, invoke=name, invoke_args=words, pump=Pump(), raw=raw)
+        return execute(VALUES, host, invoke=name, invoke_args=words, pump=Pump(), raw=raw, engine=ENGINE)
 
 
 @pytest.mark.parametrize(
@@ -65,16 +67,17 @@ def test_text_is_read_by_its_type(kind: str, text: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "words"),
     [
-        ("i32", "4294967296", "does not fit i32"), ("i32", "1.5", "is no i32: write 42, -1 or 0xff"),
-        ("i32", "", "is no i32"), ("i32", "1__0", "is no i32"), ("i32", "9" * 5000, "5,000 characters"),
-        ("i64", "٣", "is no i64"), ("f64", "nanny", "is no f64"),
-        ("f64", "1e999", "does not fit f64"), ("f64", "_", "is no f64"),
-        ("f32", "1e39", "write inf for infinity"), ("f64", "infinity", "is no f64"), ("f32", "nan:0x0", "payload"),
+        ("i32", "4294967296", "does not fit i32"), ("i32", "1.5", "is not an i32: write 42, -1 or 0xff"),
+        ("i32", "", "is not an i32"), ("i32", "1__0", "is not an i32"), ("i32", "9" * 5000, "5,000 characters"),
+        ("i64", "٣", "is not an i64"), ("f64", "nanny", "is not an f64"),
+        ("f64", "1e999", "does not fit f64"), ("f64", "_", "is not an f64"),
+        ("f32", "1e39", "write inf for infinity"), ("f64", "infinity", "is not an f64"), ("f32", "nan:0x0", "payload"),
         ("f32", "nan:0x1", "signalling"), ("f64", "nan:0x10000000000000", "payload"),
         ("v128", "1", "its shape and lanes"),
         ("v128", "i32x4:1,2,3", "4 lanes, not 3"), ("v128", "i8x16:" + "256," * 15 + "1", "does not fit a lane"),
-        ("v128", "i9x9:1", "its shape and lanes"), ("v128", "f32x4:1,2,x,4", "'x' is no f32"),
-        ("externref", "hello", "is no externref: write null or extern:TEXT"), ("funcref", "func:", "is no funcref"),
+        ("v128", "i9x9:1", "its shape and lanes"), ("v128", "f32x4:1,2,x,4", "'x' is not an f32"),
+        ("externref", "hello", "is not an externref: write null or extern:TEXT"),
+        ("funcref", "func:", "is not a funcref"),
     ],
 )  # fmt: skip
 def test_text_that_is_no_value_is_refused_with_how_to_write_one(kind: str, text: str, words: str) -> None:
@@ -141,7 +144,7 @@ def test_without_the_c_api_numbers_and_objects_pass_and_vectors_are_refused() ->
 )
 def test_a_guest_hands_back_the_very_object_that_it_was_handed(thing: object) -> None:
     with closing(Host()) as host:
-        live = Live.open(VALUES, host)
+        live = Live.open(VALUES, host, engine=ENGINE)
         live.call("keep", thing)
         assert live.call("kept") is thing
         assert live.call("both", V128.of("i64x2", [5, 6]), thing)[0] is thing
@@ -154,7 +157,7 @@ def test_objects_are_let_go_of_with_the_instance() -> None:
 
     before = references.held_objects()
     with closing(Host()) as host:
-        live = Live.open(VALUES, host)
+        live = Live.open(VALUES, host, engine=ENGINE)
         for _ in range(100):
             live.call("keep", Thing())
         live.close()
@@ -165,7 +168,7 @@ def test_objects_are_let_go_of_with_the_instance() -> None:
 
 def test_a_function_passes_back_to_its_own_instance_and_to_no_other() -> None:
     with closing(Host()) as host, closing(Host()) as other_host:
-        one, other = Live.open(VALUES, host), Live.open(VALUES, other_host)
+        one, other = Live.open(VALUES, host, engine=ENGINE), Live.open(VALUES, other_host, engine=ENGINE)
         negate = one.call("function")
         assert one.call("call", negate, 2.5) == -2.5
         with pytest.raises(TypeError, match="belongs to another instance"):
@@ -181,7 +184,7 @@ def test_a_function_passes_back_to_its_own_instance_and_to_no_other() -> None:
 @pytest.mark.parametrize("wrong", [b"short", 5, object(), [1, 2], 1.5])
 def test_what_is_no_vector_is_refused(wrong: Any) -> None:
     with closing(Host()) as host:
-        live = Live.open(VALUES, host)
+        live = Live.open(VALUES, host, engine=ENGINE)
         with pytest.raises(TypeError, match="is not a v128"):
             live.call("lanes", wrong, V128(bytes(16)))
         assert live.call("lanes", b"\1" + bytes(15), bytearray(16)) == V128(b"\1" + bytes(15))

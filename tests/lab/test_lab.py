@@ -384,8 +384,9 @@ def test_numbers_and_vectors_pass_to_python_and_back() -> None:
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda held: 1 / 0, r"office\.redeem failed: ZeroDivisionError"), (lambda held: "x", "is no i32"),
-        (lambda held: None, "is no i32"), (lambda held: 1 << 40, "does not fit i32"), (lambda: 1, "failed: TypeError"),
+        (lambda held: 1 / 0, r"office\.redeem failed: ZeroDivisionError"), (lambda held: "x", "is not an i32"),
+        (lambda held: None, "is not an i32"), (lambda held: 1 << 40, "does not fit i32"),
+        (lambda: 1, "failed: TypeError"),
     ],
 )  # fmt: skip
 def test_a_python_function_that_fails_ends_the_guest_in_words(function: Any, words: str) -> None:

@@ -20,7 +20,7 @@ from .calls import raw as _raw
 from .values.checked_call import checked_entry
 from .values.exported_function import ExportValue
 from .values.references import ForeignReference, FunctionReference
-from .values.texts import EXAMPLES, KINDS, FunctionName, as_f32, parse_value
+from .values.texts import EXAMPLES, KINDS, FunctionName, as_f32, named, parse_value
 from .values.vector import V128
 
 NUMBERS = frozenset({"i32", "i64", "f32", "f64"})
@@ -182,7 +182,7 @@ def python_value(name: str, kind: str, given: ExportValue) -> ExportValue:
     try:
         return _value(name, kind, given)
     except (ValueError, TypeError, AttributeError, OverflowError):
-        raise InvokeError(f"{name}: {given!r} is no {kind}: give for example {EXAMPLES[kind]}") from None
+        raise InvokeError(f"{name}: {given!r} is not {named(kind)}: give for example {EXAMPLES[kind]}") from None
 
 
 def _value(name: str, kind: str, given: ExportValue) -> ExportValue:

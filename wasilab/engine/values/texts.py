@@ -36,6 +36,11 @@ class FunctionName(str):
     """The name of an exported function, in place of a reference to it."""
 
 
+def named(kind: str) -> str:
+    """The type with its article: "an i32", "a v128"."""
+    return f"{'an' if kind[0] in 'aei' or kind in ('f32', 'f64') else 'a'} {kind}"
+
+
 def parse_value(kind: str, text: str) -> object:
     """The Python value that `text` means as a value of type `kind`; raises `ValueError`, one sentence, for any other.
 
@@ -44,7 +49,7 @@ def parse_value(kind: str, text: str) -> object:
     """
     word = text.strip()
     if len(word) > LONGEST and kind != "externref":
-        raise ValueError(f"a text of {len(word):,} characters is no {kind}: write {EXAMPLES[kind]}")
+        raise ValueError(f"a text of {len(word):,} characters is not {named(kind)}: write {EXAMPLES[kind]}")
     if kind in ("i32", "i64"):
         return _integer(word, 32 if kind == "i32" else 64, kind)
     if kind in ("f32", "f64"):
@@ -84,7 +89,7 @@ def as_f32(value: float) -> float:
 
 
 def _wrong(text: str, kind: str) -> ValueError:
-    return ValueError(f"{text[:80]!r} is no {kind}: write {EXAMPLES[kind]}")
+    return ValueError(f"{text[:80]!r} is not {named(kind)}: write {EXAMPLES[kind]}")
 
 
 def _integer(word: str, bits: int, kind: str) -> int:
