@@ -148,7 +148,7 @@ def test_every_option_that_the_readme_names_exists() -> None:
     others = {"--to", "--execute", "--calls", "--max", "--here", "--strict"}  # of other programs
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ours)) - others
     assert named
-    assert named <= known | {"--no-argv", "--no-stdout", "--no-stderr", "--no-native"}, named - known
+    assert named <= known | {"--no-argv", "--no-stdout", "--no-stderr", "--no-native", "--version"}, named - known
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:

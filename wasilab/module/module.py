@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from ..text.escape import visible
+from ..text.escape import shorten, visible
 from ..wasi.library import LIBRARY_LOOKUP
 from ..wasi.preview1.spec import MODULES
 from .binary import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
@@ -25,6 +25,7 @@ ModuleKind = Literal["command", "reactor", "component", "library"]
 
 MAX_BYTES = 1 << 30
 """The largest file that is read: 1 GiB."""
+_LONGEST_CAUSE = 300
 
 _MAGIC = b"\0asm"
 _EXTERNS = ("func", "table", "memory", "global", "tag")
@@ -122,7 +123,8 @@ class Module:
         try:
             self._parse()
         except WasmFormatError as error:
-            raise ModuleError(f"{name} is a damaged WebAssembly module: {error}") from None
+            cause = shorten(visible(str(error)), _LONGEST_CAUSE)
+            raise ModuleError(f"{name} is a damaged WebAssembly module: {cause}") from None
 
     # ---- what a person asks
 

@@ -7,11 +7,13 @@ the guest gave it and the payload. The tables are JSON in the file's metadata un
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from ...text.escape import visible
 from .. import extras
 from ..calls import Calls
 from ..columns.part import Part, PartContent, ascending
@@ -32,6 +34,10 @@ _SHOWN = ("seq", "t_start", "dur", "call", "family", "errno", "path", "fd", "res
 _RAW = ("call", "errno", "denied_by", "instance", "flags", "tid", "handle", "stack")
 _WANTED = ("seq", "t_start", "dur", "result", "reason", "given_path", "payload", "w0", "w1", "w2", "w3")
 _PART = 1 << 15
+_ROW_GROUPS, _COLUMNS, _META_DATA, _ENCODINGS, _UNCOMPRESSED = 4, 1, 3, 2, 6
+"""Numbers of fields of FileMetaData, RowGroup, ColumnChunk and (the last two) ColumnMetaData (parquet.thrift)."""
+_DELTA_BYTE_ARRAY = 7
+_MOST_NESTED = 16
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
@@ -111,7 +117,7 @@ def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> 
             head = _head(metadata.metadata)
             if head is None:
                 raise TraceError(f"{path} is a Parquet file, but not a wasilab trace")
-            _check(metadata, bound)
+            _check(metadata.num_rows, _footer(file), bound)
             # A value that is repeated is held once: `_arena` counts before it is written out.
             source = pq.ParquetFile(file, metadata=metadata, read_dictionary=["payload"])
             optional = [name for name in ("need",) if name in metadata.schema.names]  # not in older files
@@ -127,20 +133,107 @@ def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> 
     except MemoryError:
         raise TraceError(f"{path} holds more than fits into memory") from None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise TraceError(f"{path} is a damaged or unfinished trace ({str(error).splitlines()[0][:200]})") from None
+        raise TraceError(f"{path} is a damaged or unfinished trace ({_cause(error)})") from None
     return Store(parts, tables)
 
 
-def _check(metadata: Any, bound: SizeBound) -> None:
-    """Refuse a file that says itself that it is too large, and delta-encoded values, whose size cannot be bounded."""
-    bound.check(metadata.num_rows * RECORD_BYTES)
+def _cause(error: Exception) -> str:
+    """What pyarrow says, which may quote the file."""
+    return visible((str(error).splitlines() or [type(error).__name__])[0][:200])
+
+
+def _check(rows: int, footer: dict[int, Any], bound: SizeBound) -> None:
+    """Refuse a file that says itself that it is too large, and delta-encoded values, whose size cannot be bounded.
+
+    Not by pyarrow's objects for a column: it ends the whole process when the statistics of one contradict each other.
+    """
+    bound.check(rows * RECORD_BYTES)
     size = 0
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for column in map(group.column, range(metadata.num_columns)):
-            size += column.total_uncompressed_size
-            if "DELTA_BYTE_ARRAY" in column.encodings:
+    for group in footer.get(_ROW_GROUPS, ()):
+        for column in group.get(_COLUMNS, ()):
+            about = column.get(_META_DATA, {})
+            size += max(about.get(_UNCOMPRESSED, 0), 0)
+            if _DELTA_BYTE_ARRAY in about.get(_ENCODINGS, ()):
                 raise ValueError("a column is encoded in a way that no trace uses")
     bound.check(size)
+
+
+def _footer(file: IO[bytes]) -> dict[int, Any]:
+    """The file's metadata by the numbers of their fields, without texts."""
+    file.seek(-8, os.SEEK_END)
+    size = int.from_bytes(file.read(4), "little")
+    file.seek(-8 - size, os.SEEK_END)
+    found = _Compact(file.read(size)).struct(0)
+    file.seek(0)
+    return found
+
+
+class _Compact:
+    """Reads Thrift's compact protocol (thrift-compact-protocol.md), in which Parquet has its metadata.
+
+    Raises `ValueError` for what is not in it. Texts are skipped; no list is longer than the bytes that are left.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def struct(self, depth: int) -> dict[int, Any]:
+        """The fields of a struct by their numbers."""
+        fields: dict[int, Any] = {}
+        number = 0
+        while head := self._byte():
+            number = number + (head >> 4) if head >> 4 else self._signed()
+            fields[number] = self._value(head & 15, depth)
+        return fields
+
+    def _value(self, kind: int, depth: int) -> Any:
+        if depth > _MOST_NESTED:
+            raise ValueError("its metadata are nested too deeply")
+        if kind in (1, 2):  # true, false
+            return kind == 1
+        if kind == 3:
+            return self._byte()
+        if kind in (4, 5, 6):  # integers of 16, 32 and 64 bits
+            return self._signed()
+        if kind in (7, 8):  # a double, a text
+            self._skip(8 if kind == 7 else self._varint())
+            return None
+        if kind in (9, 10):  # list, set
+            head = self._byte()
+            count = self._varint() if head >> 4 == 15 else head >> 4
+            self._skip(0, count)
+            return [self._element(head & 15, depth + 1) for _ in range(count)]
+        if kind == 12:
+            return self.struct(depth + 1)
+        raise ValueError(f"its metadata hold a value of the unknown kind {kind}")
+
+    def _element(self, kind: int, depth: int) -> Any:
+        return self._byte() == 1 if kind in (1, 2) else self._value(kind, depth)
+
+    def _byte(self) -> int:
+        at = self._at
+        self._skip(1)
+        return self._data[at]
+
+    def _skip(self, size: int, room: int = 0) -> None:
+        """Go on by `size` bytes; there must be `room` more."""
+        self._at += size
+        if self._at + room > len(self._data):
+            raise ValueError("its metadata end early")
+
+    def _varint(self) -> int:
+        found = 0
+        for shift in range(0, 70, 7):
+            byte = self._byte()
+            found |= (byte & 127) << shift
+            if byte < 128:
+                return found
+        raise ValueError("its metadata hold a number that is too large")
+
+    def _signed(self) -> int:
+        found = self._varint()
+        return found >> 1 ^ -(found & 1)
 
 
 def _head(metadata: dict[bytes, bytes] | None) -> dict[str, Any] | None:
