@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 
 import pytest
@@ -12,9 +13,11 @@ from wasilab.capabilities.host.http_exchange import MAX_HEAD, HttpFailed, framin
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.module.module import Module
 from wasilab.wasi.components.http.byte_queue import CAPACITY, BodyFailed, ByteQueue
-from wasilab.wasi.components.http.http_fields import MAX_FIELD_BYTES, HttpFields
+from wasilab.wasi.components.http.http_client import MAX_BODIES, new_body
+from wasilab.wasi.components.http.http_fields import MAX_FIELD_BYTES, HttpError, HttpFields
 from wasilab.wasi.components.http.http_messages import host_and_port
 from wasilab.wasi.components.interfaces import ResultError
+from wasilab.wasi.host import Host
 from wasilab.wasi.operations import Operation
 from wasilab.wasi.types import Trap
 
@@ -152,3 +155,18 @@ def test_a_queue_of_bytes_ends_once_and_says_how() -> None:
             failing.take(1)
     failing.close()
     failing.close()
+    assert (failing.readable_fileno(), failing.writable_fileno()) == (None, None)
+
+
+def test_bodies_are_bounded_and_go_with_the_run() -> None:
+    host = Host()
+    held = [new_body(host) for _ in range(MAX_BODIES)]
+    numbers = [queue.readable_fileno() for queue in held[:3]]
+    with pytest.raises(HttpError, match="bodies of messages"):
+        new_body(host)
+    host.close()
+    for number in numbers:
+        assert number is not None
+        with pytest.raises(OSError):
+            os.fstat(number)
+    assert new_body(Host()) is not None

@@ -112,6 +112,8 @@ class Host:
         while a person is asked."""
         self.notes: list[str] = []
         """Remarks on the run although no call failed, such as names left out of a listing."""
+        self.on_close: list[Callable[[], object]] = []
+        """What else is done at the end of the run: by interfaces that hold things of the host's."""
         self.links = LeftLinks()
         self._preopens = dict(preopens or {})
         self._withheld: dict[str, Withheld] = {}
@@ -311,6 +313,8 @@ class Host:
 
     def close(self) -> None:
         """Close what the guest left open, at the end of the run."""
+        while self.on_close:
+            self.on_close.pop()()
         self.fds.close_all()
 
 

@@ -26,7 +26,7 @@ class BodyFailed(Exception):
 
 
 class ByteQueue(Uncopyable):
-    """Bytes, then an end with trailers or a failure. `readable` and `writable` can be waited for."""
+    """Bytes, then an end with trailers or a failure. Descriptors to wait on are made when they are asked for."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -36,9 +36,9 @@ class ByteQueue(Uncopyable):
         self._closed = False
         self.failure: BodyFailed | None = None
         self.trailers: Trailers | None = None
-        self.readable, self.writable = Readiness(), Readiness()
+        self._readable: Readiness | None = None
+        self._writable: Readiness | None = None
         self._is_readable, self._is_writable = False, True
-        self.writable.set()
         self.passed = 0
         """Bytes put into it so far."""
 
@@ -48,13 +48,37 @@ class ByteQueue(Uncopyable):
             return
         readable = bool(self._parts) or self._ended
         if readable is not self._is_readable:
-            (self.readable.set if readable else self.readable.clear)()
+            if self._readable is not None:
+                (self._readable.set if readable else self._readable.clear)()
             self._is_readable = readable
         writable = self._size < CAPACITY or self._ended
         if writable is not self._is_writable:
-            (self.writable.set if writable else self.writable.clear)()
+            if self._writable is not None:
+                (self._writable.set if writable else self._writable.clear)()
             self._is_writable = writable
         self._changed.notify_all()
+
+    def readable_fileno(self) -> int | None:
+        """A descriptor that is readable while a `take` would not wait; None where it never would."""
+        with self._changed:
+            if self._closed:
+                return None
+            if self._readable is None:
+                self._readable = Readiness()
+                if self._is_readable:
+                    self._readable.set()
+            return self._readable.fileno()
+
+    def writable_fileno(self) -> int | None:
+        """A descriptor that is readable while there is room; None where nobody need wait."""
+        with self._changed:
+            if self._closed:
+                return None
+            if self._writable is None:
+                self._writable = Readiness()
+                if self._is_writable:
+                    self._writable.set()
+            return self._writable.fileno()
 
     # ---- the writing side
 
@@ -133,7 +157,12 @@ class ByteQueue(Uncopyable):
                 self._ended, self.failure = True, BodyFailed("connection-terminated", "the body was dropped")
                 self._parts.clear()
                 self._size = 0
-            self._closed = True
+            self._closed = self._is_writable = True
             self._changed.notify_all()
-            self.readable.close()
-            self.writable.close()
+            for readiness in (self._readable, self._writable):
+                if readiness is not None:
+                    readiness.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_closed"):
+            self.close()

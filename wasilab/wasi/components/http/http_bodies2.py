@@ -11,7 +11,7 @@ from ..interfaces import Interface, ResultError
 from ..resources import PIECE, Closed, InputStream, OutputStream, Pollable, wait_for
 from ..waits import Value
 from .byte_queue import BodyFailed, ByteQueue, Trailers
-from .http_client import SentRequest, body_read, send
+from .http_client import SentRequest, body_read, new_body, send
 from .http_fields import TYPES2, HttpError, HttpFields, RequestOptions, code_value, error_code, http_result
 from .http_messages import HttpMessage, HttpRequestMessage, HttpResponseMessage
 
@@ -51,7 +51,7 @@ class BodyInput(InputStream):
 
     def fileno(self) -> int | None:
         """A descriptor that is readable when it would not wait."""
-        return None if self.queue is None else self.queue.readable.fileno()
+        return None if self.queue is None else self.queue.readable_fileno()
 
 
 class BodyOutput(OutputStream):
@@ -74,7 +74,7 @@ class BodyOutput(OutputStream):
 
     def fileno(self) -> int | None:
         """A descriptor that is readable when a write would not wait."""
-        return self.queue.writable.fileno()
+        return self.queue.writable_fileno()
 
     def pollable(self, host: Host) -> Pollable:
         """Ready when something can be written."""
@@ -122,6 +122,10 @@ class FutureTrailers:
         self.queue = body.queue
         self.taken = False
         self.on_close = body.on_close
+
+    def close(self) -> None:
+        """Nobody asks for them any more."""
+        self.on_close()
 
     def look(self) -> Value:
         """("ok", trailers or None), ("error", error-code), or None while the body lasts. What is left of it is lost."""
@@ -178,7 +182,7 @@ def finish_incoming(host: Host, body: IncomingBody) -> FutureTrailers:
 def trailers_subscribe(host: Host, future: FutureTrailers) -> Pollable:
     """Ready once they are there."""
     queue = future.queue
-    return Pollable() if queue is None or future.taken else Pollable(reader=queue.readable.fileno)
+    return Pollable() if queue is None or future.taken else Pollable(reader=queue.readable_fileno)
 
 
 @TYPES2.function(
@@ -202,7 +206,10 @@ def trailers_get(host: Host, future: FutureTrailers) -> Value:
 def outgoing_body(host: Host, message: HttpMessage) -> OutgoingBody:
     """The body; once."""
     _once(message.body, "taken")
-    message.body.queue = ByteQueue()
+    try:
+        message.body.queue = new_body(host)
+    except HttpError:
+        raise ResultError(None) from None
     return OutgoingBody(message, message.body.queue)
 
 
@@ -246,7 +253,11 @@ def handle(host: Host, request: HttpRequestMessage, options: RequestOptions | No
     try:
         return send(host, request, options)
     except HttpError as error:
+        request.close()
         raise http_result(error) from None
+    except Exception:
+        request.close()
+        raise
 
 
 @TYPES2.function(

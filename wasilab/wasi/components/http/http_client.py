@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from ....capabilities.refusal import DeniedBy, Need, NeedKind
 from ....text.escape import visible
@@ -14,9 +14,32 @@ from .byte_queue import BodyFailed, ByteQueue
 from .http_fields import TIMEOUTS, HttpError, HttpFields, RequestOptions
 from .http_messages import HttpRequestMessage, HttpResponseMessage, host_and_port
 
-MAX_EXCHANGES = 64
+MAX_EXCHANGES = 32
 """Requests of one run that are under way at once."""
+MAX_BODIES = 100
+"""Bodies of one run that are held at once: each may take descriptors of the host."""
 _UNDER_WAY: WeakKeyDictionary[Host, list[SentRequest]] = WeakKeyDictionary()
+_BODIES: WeakKeyDictionary[Host, WeakSet[ByteQueue]] = WeakKeyDictionary()
+
+
+def new_body(host: Host) -> ByteQueue:
+    """An empty body. Raises `HttpError` where there are too many; they go with the run."""
+    bodies = _BODIES.get(host)
+    if bodies is None:
+        bodies = _BODIES[host] = WeakSet()
+        host.on_close.append(lambda: _close_all(host))
+    if len(bodies) >= MAX_BODIES:
+        raise HttpError("connection-limit-reached", f"{MAX_BODIES} bodies of messages are held")
+    made = ByteQueue()
+    bodies.add(made)
+    return made
+
+
+def _close_all(host: Host) -> None:
+    for sent in _UNDER_WAY.pop(host, ()):
+        sent.close()
+    for body in list(_BODIES.pop(host, ())):
+        body.close()
 
 
 class SentRequest:
@@ -33,9 +56,14 @@ class SentRequest:
         """Whether there is a response, or a failure."""
         return bool(self.exchange.done)
 
-    def fileno(self) -> int:
-        """Readable once it is done."""
-        return int(self.exchange.answered.fileno())
+    def fileno(self) -> int | None:
+        """Readable once it is done; None where nobody need wait."""
+        return None if self.closed else int(self.exchange.answered.fileno())
+
+    def drop(self) -> None:
+        """Nobody asks for the response any more; one that was given lives on."""
+        if not self.taken:
+            self.close()
 
     def response(self) -> HttpResponseMessage:
         """The response. Raises `HttpError`."""
@@ -78,7 +106,7 @@ def send(host: Host, request: HttpRequestMessage, options: RequestOptions | None
         raise HttpError("connection-limit-reached", f"{MAX_EXCHANGES} requests are under way")
     body = request.body.queue
     sized = bool(request.headers.values("content-length"))
-    receiving = ByteQueue()
+    receiving = new_body(host)
     given = options.given if options is not None else {}
     fields = list(request.headers.entries)
     if body is None and request.verb in ("POST", "PUT", "PATCH") and not sized:

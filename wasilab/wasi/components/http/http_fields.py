@@ -80,8 +80,8 @@ TYPES2 = Interface(
     resources={
         "fields": _nothing, "incoming-request": _close, "outgoing-request": _close, "request-options": _nothing,
         "response-outparam": _nothing, "incoming-response": _close, "incoming-body": _close,
-        "future-trailers": _nothing, "outgoing-response": _close, "outgoing-body": _close,
-        "future-incoming-response": _close,
+        "future-trailers": _close, "outgoing-response": _close, "outgoing-body": _close,
+        "future-incoming-response": lambda host, sent: sent.drop(),
     },
 )  # fmt: skip
 TYPES3 = Interface(

@@ -11,7 +11,7 @@ from ..interfaces import Interface
 from ..waits import HostWait, Incoming, Pending, Promise, Source, Value
 from .byte_queue import BodyFailed, ByteQueue
 from .http_bodies2 import response_of
-from .http_client import body_read, send
+from .http_client import body_read, new_body, send
 from .http_fields import TYPES3, HttpError, HttpFields, RequestOptions, error_code, http_result
 from .http_messages import HttpMessage, HttpRequestMessage, HttpResponseMessage
 
@@ -38,7 +38,8 @@ class _Contents:
 
     def room(self) -> HostWait | None:
         """What to wait for while the queue is full."""
-        return None if self._queue.has_room else HostWait(readers=(self._queue.writable.fileno(),))
+        fd = None if self._queue.has_room else self._queue.writable_fileno()
+        return None if fd is None else HostWait(readers=(fd,))
 
     def end(self, error: BaseException | None) -> None:
         """The stream is over."""
@@ -73,7 +74,7 @@ def _begin(
 ) -> Promise:
     """Bring the body and the trailers of a message that a guest makes into its queue; how it was sent."""
     sent = Promise()
-    queue = ByteQueue() if contents is not None else None
+    queue = new_body(host) if contents is not None else None
     message.body.queue = queue
     ended: list[bool] = [contents is None]
     outcome: list[Value] = []
@@ -165,7 +166,10 @@ def consume_body(host: Host, message: HttpMessage, how: Incoming) -> tuple[Sourc
             over(("ok", None if given is None else HttpFields(given, mutable=False)))
             return None
         assert queue is not None
-        return bytes(found) if found else HostWait(readers=(queue.readable.fileno(),))
+        if found:
+            return bytes(found)
+        fd = queue.readable_fileno()
+        return HostWait(readers=() if fd is None else (fd,), ready=lambda: fd is None)
 
     def close() -> None:
         if queue is not None and not trailers.done:
@@ -198,11 +202,13 @@ def send3(host: Host, request: HttpRequestMessage) -> Pending:
         sent = send(host, request, request.options)
     except HttpError as error:
         failed(error)
+        request.close()
         raise http_result(error) from None
     except Exception as error:
         failure = host.explain(error)
         if failure is not None:
             failed(failure)
+        request.close()
         raise
     request.passed_on = True
 
@@ -214,4 +220,6 @@ def send3(host: Host, request: HttpRequestMessage) -> Pending:
             told.resolve(("ok", None))
         return response_of(sent)
 
-    return Pending(HostWait(readers=(sent.fileno(),)), finish, sent.close)
+    fd = sent.fileno()
+    assert fd is not None
+    return Pending(HostWait(readers=(fd,)), finish, sent.close)
