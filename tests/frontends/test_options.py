@@ -68,6 +68,8 @@ FILES = {
     "nan.wat": '(module (func (export "nan") (param f64) (result f64) (f64.add (local.get 0) (f64.const 1))))',
     "deep.wat": '(module (func $down (export "down") (param i32) (result i32) (if (result i32) (local.get 0) (then'
     " (i32.add (i32.const 1) (call $down (i32.sub (local.get 0) (i32.const 1))))) (else (i32.const 0)))))",
+    "faults.toml": "inject = ['fd_write:error=EIO']\n",
+    "sweep.toml": "program = 'random.wat'\n[over]\nseed = [1, 2]\n",
     "writes.wat": WRITES,
     "writes.txt": WRITES,
     "policy.toml": '[env]\nCOLOUR = "red"\n',
@@ -77,6 +79,8 @@ FILES = {
 }
 TRACE = "run --dir . --stacks --trace t.wtrace open.wat; "
 BENCH = "bench clock_time_get --rounds 1"
+RECORDED = "run --record r.wtrace hello.wat >n; "
+UNOPENED = "run --record r.wtrace open.wat >n; "
 BOTH = "run --trace t.wtrace hello.wat; "
 ECHOED = (
     "run --stdin-text one --trace t.wtrace echo.wat >n; run --stdin-text two --trace u.wtrace echo.wat >n; "
@@ -254,6 +258,49 @@ CASES = {
     "bench --rounds": ("bench clock_time_get --rounds 2", BENCH, "^2 rounds"),
     "bench --by": (BENCH + " --by cpu", BENCH, "ns of CPU a call"),
     "bench --json": (BENCH + " --json", BENCH, '"clock_time_get": {'),
+    "run --inject": ("run --inject fd_write:error=EIO hello.wat", "run hello.wat", "!hello\n"),
+    "run --inject-file": ("run --inject-file faults.toml hello.wat", "run hello.wat", "!hello\n"),
+    "run --record": ("run --record r.wtrace hello.wat", "run hello.wat", r"files .*r\.wtrace"),
+    "replay --until": (RECORDED + "replay --until 1 r.wtrace", RECORDED + "replay r.wtrace", "stopped before call 1"),
+    "replay --from-file": (
+        RECORDED + "replay --from-file echo.wat r.wtrace", RECORDED + "replay r.wtrace", "parts from the recording",
+    ),
+    "replay --feature": (
+        RECORDED + "replay --feature gcc r.wtrace", RECORDED + "replay r.wtrace", "unknown WebAssembly feature",
+    ),
+    "replay --timeout": (RECORDED + "replay --timeout x r.wtrace", RECORDED + "replay r.wtrace", "number of seconds"),
+    "replay --max-memory": (
+        RECORDED + "replay --max-memory 64k r.wtrace", RECORDED + "replay r.wtrace", "raise it with",
+    ),
+    "replay --strace": (RECORDED + "replay --strace r.wtrace", RECORDED + "replay r.wtrace", r"fd_write\("),
+    "replay --strace-file": (
+        RECORDED + "replay --strace-file zz.txt r.wtrace", RECORDED + "replay r.wtrace", r"files .*zz\.txt",
+    ),
+    "replay --trace": (
+        RECORDED + "replay --trace u.wtrace r.wtrace", RECORDED + "replay r.wtrace", r"files .*u\.wtrace",
+    ),
+    "replay --stacks": (
+        RECORDED + "replay --strace --stacks r.wtrace", RECORDED + "replay --strace r.wtrace", "(?m)^ > ",
+    ),
+    "replay -e": (
+        RECORDED + "replay --strace -e fd_read r.wtrace", RECORDED + "replay --strace r.wtrace", r"!fd_write\(",
+    ),
+    "replay -P": (RECORDED + "replay --strace -P /x r.wtrace", RECORDED + "replay --strace r.wtrace", r"!fd_write\("),
+    "replay -z": (UNOPENED + "replay --strace -z r.wtrace", UNOPENED + "replay --strace r.wtrace", "!= -1 "),
+    "replay -Z": (RECORDED + "replay --strace -Z r.wtrace", RECORDED + "replay --strace r.wtrace", r"!fd_write\("),
+    "replay -r": (
+        RECORDED + "replay --strace -r r.wtrace", RECORDED + "replay --strace r.wtrace", r"(?m)^ *\+? *0\.0+ ",
+    ),
+    "replay -c": (RECORDED + "replay -c r.wtrace", RECORDED + "replay r.wtrace", "median|errors"),
+    "replay --quiet": (RECORDED + "replay --quiet r.wtrace", RECORDED + "replay r.wtrace", "!replayed 2 calls"),
+    "inject --each": ("inject --each random.wat", "inject random.wat", "fails with EIO"),
+    "inject --error": ("inject --each --error EAGAIN random.wat", "inject --each random.wat", "fails with EAGAIN"),
+    "inject --calls": ("inject --each --calls fd random.wat", "inject --each random.wat", "nothing to fail"),
+    "inject --runs": ("inject --each --runs 1 hello.wat", "inject --each hello.wat", "not tried"),
+    "inject --lang": ("inject --each --lang wat hello.txt", "inject --each hello.txt", "fails with EIO"),
+    "sweep --workers": ("sweep --workers 0 sweep.toml", "sweep sweep.toml", "--workers"),
+    "sweep -o": ("sweep -o out sweep.toml", "sweep sweep.toml", "calls.parquet"),
+    "sweep --sql": ("sweep --sql 'select 7 as seven from runs' sweep.toml", "sweep sweep.toml", "seven"),
     "cache --size": ("cache --size", "cache --clear", "at most"),
     "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),
 }  # fmt: skip
@@ -278,8 +325,11 @@ def test_every_option_has_a_case_and_every_case_an_option() -> None:
     ]  # fmt: skip
     known = {f"{command} {name}" for command, action in actions for name in action.option_strings}
     switched = {f"{command} {name}" for command, action in actions for name in action.option_strings if "--no-" in name}
+    switched = {each for each in switched if not each.startswith("inject ")}
     assert set(CASES) <= known
     for command, action in actions:
+        if command == "inject" and {f"run {name}" for name in action.option_strings} <= known:
+            continue  # the grants of `run`
         assert {f"{command} {name}" for name in action.option_strings} & set(CASES), action.option_strings
     assert switched <= set(CASES)
 

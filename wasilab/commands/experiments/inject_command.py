@@ -33,7 +33,6 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         "--runs", type=count, default=MOST_RUNS, metavar="N", help=f"at most so many runs (default {MOST_RUNS:,})"
     )
     parser.add_argument("--lang", metavar="LANG", help=f"the source's language: {LANGUAGE_HELP}")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
     add_options(parser)
 
 
@@ -42,10 +41,10 @@ def execute(request: Request, frontend: Frontend) -> Done:
     options = request.options
     if not options.each:
         raise UsageProblem("write inject --each FILE: every call of it fails once; single faults: run --inject ...")
-    module = load_program(options.file, frontend, lang=options.lang, quiet=options.quiet)
+    module = load_program(options.file, frontend, lang=options.lang, quiet=False)
     grants = grants_of(options, frontend, attended=False)
     try:
-        with frontend.busy("the run without a fault", options.quiet) as busy:
+        with frontend.busy("the run without a fault") as busy:
             found = inject_each(
                 module, request.rest, grants, RunOptions(), error=options.error, calls=options.calls, most=options.runs,
                 on_run=lambda number, call: busy.tick(f"run {number:,}: {call} fails"),

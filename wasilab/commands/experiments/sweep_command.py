@@ -48,7 +48,6 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.add_argument("--workers", type=count, metavar="N", help="processes (default: none, one run after another)")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="write runs.parquet and calls.parquet there")
     parser.add_argument("--sql", metavar="QUERY", help="ask of the views runs and calls (needs duckdb)")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
@@ -56,14 +55,14 @@ def execute(request: Request, frontend: Frontend) -> Done:
     options = request.options
     path = Path(options.file).expanduser()
     plan = _read(path)
-    module = load_program(os.fspath(path.parent / plan["program"]), frontend, quiet=options.quiet)
+    module = load_program(os.fspath(path.parent / plan["program"]), frontend)
     folder = None if options.output is None else Path(options.output).expanduser()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         check_writable("--output", os.fspath(folder / "runs.parquet"))
     pool: Value = nullcontext() if options.workers is None else ProcessPoolExecutor(options.workers)
     try:
-        with pool as executor, frontend.busy("sweeping", options.quiet) as busy:
+        with pool as executor, frontend.busy("sweeping") as busy:
             found = _sweep(plan, module, path, executor, lambda done, of: busy.tick(f"run {done:,} of {of:,}"))
         if folder is not None:
             found.save(folder)
