@@ -15,6 +15,7 @@ from wasilab.toolchains.diagnostics import CompileError, ToolchainMissing
 from wasilab.toolchains.languages.zig_tool import find_zigs, without_link
 from wasilab.toolchains.linking import library_lookup
 from wasilab.toolchains.registry import toolchain_for
+from wasilab.trace.answers.completeness import missing_for_replay
 from wasilab.views.report.refused import refusals
 from wasilab.wasi.preview1.spec import SNAPSHOT1
 
@@ -152,6 +153,15 @@ def test_a_module_of_a_stranger_may_report_but_gets_nothing_by_it() -> None:
     assert run.exit_code == 134
     run = wasilab.run(load(text.replace(b"ARGS", b"0) (i32.const -1")))
     assert run.exit_code == 134
+
+
+def test_a_recording_with_such_an_event_is_replayed(tmp_path: Path) -> None:
+    run = wasilab.run(compiled("c"), grants=wasilab.Grants(dirs={"/in": wasilab.MemDir({})}), snaplen=None)
+    assert missing_for_replay(run.trace) is None
+    (tmp_path / "a.c").write_text(SOURCES["c"])
+    recording = str(tmp_path / "a.wtrace")
+    assert main(["run", "--quiet", "--record", recording, str(tmp_path / "a.c")]) == 1
+    assert main(["replay", "--quiet", recording]) == 1
 
 
 def test_other_names_of_that_module_are_not_provided() -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from ...trace.calls import Calls
 from ...trace.columns.store import header, reason_of
+from ...trace.record.functions import BUILT_IN
 from ...trace.record.layout import Flag, Life
 from ...trace.record.payload import RECORD_WORDS, schema
 from ...trace.record.reasons import Reason
 from ...trace.record.recorder import Recorder
 from ...wasi.preview1.signature import Call
-from ...wasi.preview1.spec import BY_NUMBER, UNSTABLE
+from ...wasi.preview1.spec import UNSTABLE
 from ..stop import CannotReplay, Diverged, Divergence, EndOfReplay
 
 
@@ -47,10 +48,10 @@ class RecordedCall:
 
     @property
     def call(self) -> Call | None:
-        """Its declaration; None for a number that preview1 does not have."""
-        if self.number >= len(BY_NUMBER):
+        """Its declaration; None for a number that nothing built in has."""
+        if self.number >= len(BUILT_IN):
             return None
-        call = BY_NUMBER[self.number]
+        call = BUILT_IN[self.number]
         return UNSTABLE.get(call.name, call) if self.unstable else call
 
 
@@ -62,7 +63,7 @@ def read_calls(trace: Calls) -> Iterator[RecordedCall]:
             _, _, result, handle, path, _, payload, number, errno, denied, instance, flags, _, args = row
             head = header(part, payload)
             words, aux, data = tuple(args), b"", b""
-            call = BY_NUMBER[number] if number < len(BY_NUMBER) else None
+            call = BUILT_IN[number] if number < len(BUILT_IN) else None
             further = 0
             if call is not None and not flags & Flag.NOSYS:
                 count = schema(call).words

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
+from ...wasi.preview1.spec import SNAPSHOT1
 from ..calls import Calls
 from ..columns.store import header
+from ..record.functions import BUILT_IN
 from ..record.layout import Flag
 from ..record.payload import MAX_KEPT_EVENTS, Data, schema
 
@@ -32,7 +33,7 @@ def missing_for_replay(trace: Calls) -> str | None:
         return "calls are missing from the trace: a replay takes all calls of a run"
     if (flags & Flag.DETACHED).any():
         return "its calls were made by an instance that Python called: only a run can be replayed"
-    strange = np.flatnonzero((numbers >= len(BY_NUMBER)) & ((flags & Flag.NOSYS) == 0))
+    strange = np.flatnonzero((numbers >= len(BUILT_IN)) & ((flags & Flag.NOSYS) == 0))
     if len(strange):
         return (
             f"call {int(strange[0])} is not one of WASI preview 1, and a replay answers only those (components and "
@@ -42,10 +43,10 @@ def missing_for_replay(trace: Calls) -> str | None:
     many = good & (numbers == SNAPSHOT1["poll_oneoff"].number) & (store.column("result") > MAX_KEPT_EVENTS)
     if many.any():
         return f"call {int(np.argmax(many))} (poll_oneoff) had more than {MAX_KEPT_EVENTS:,} events: none was kept"
-    for row in np.flatnonzero(good & ((flags & Flag.TRUNCATED) != 0) & (numbers < len(BY_NUMBER))).tolist():
+    for row in np.flatnonzero(good & ((flags & Flag.TRUNCATED) != 0) & (numbers < len(BUILT_IN))).tolist():
         part, index = store.locate(row)
         head = header(part, int(part.records["payload"][index]))
-        call = BY_NUMBER[int(numbers[row])]
+        call = BUILT_IN[int(numbers[row])]
         whole = head is not None and head[3] == int(store.column("result")[row])
         if schema(call).data in (Data.MOVED, Data.BUFFER) and call.results and whole:
             continue  # only the array of its buffers was cut, which the program has again
