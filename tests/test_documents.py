@@ -44,6 +44,12 @@ def test_every_path_that_the_architecture_names_exists() -> None:
     assert missing(DOCUMENT) == []
 
 
+def test_every_path_that_the_security_document_names_exists() -> None:
+    text = (ROOT / "wasilab" / "SECURITY.md").read_text(encoding="utf-8")
+    assert len(paths(text)) > 10
+    assert missing(text) == []
+
+
 def test_every_place_for_something_new_exists() -> None:
     part = README.split("\n## How to contribute\n", 1)[1]
     assert len(paths(part)) > 12
