@@ -190,11 +190,12 @@ def test_every_control_is_reached_and_worked_by_keyboard(opened: Any) -> None:
         assert outlined, f"{who} does not show its focus"
         seen.append(who)
     wanted = ("Show the whole run (F)", "Zoom in (W)", "Zoom out (S)", "Lanes by", "Filter of calls",
-              "Calls that do not match", "Search calls", "Export", "Keys and gestures", "Timeline of 42 calls",
-              "Calls; the arrow keys choose one", "Output", "Asked for, granted, used", "Calls",
+              "Values that occur, with counts", "Calls that do not match", "Search calls", "Export",
+              "Keys and gestures", "Timeline of 42 calls", "State", "Calls; the arrow keys choose one", "#", "time",
+              "call", "result", "took", "Output", "Asked for, granted, used", "Calls",
               "Lines of the source")  # fmt: skip
-    assert [next((who for who in seen if who.startswith(name)), None) is not None for name in wanted] == [True] * 15
-    assert len(seen) == 15, seen
+    assert [next((who for who in seen if who.startswith(name)), None) is not None for name in wanted] == [True] * 22
+    assert len(seen) == len(wanted) == 22, seen
 
     table = line.host.locator(".table")
     table.focus()
