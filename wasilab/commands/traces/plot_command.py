@@ -30,7 +30,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     of = "the last run, or of the run or file NAME" if kind == "notebook" else "a saved trace"
     parser.usage = f"%(prog)s [-o OUT] {name} [KIND]   or   %(prog)s {name.strip('[]')} compare OTHER"
     lines = [f"A plot of {of}. The kinds (default: {DEFAULT_KIND}):"]
-    parser.description = "\n".join([*lines, *(f"  {name:12}{words}" for name, words in PLOT_KINDS.items())])
+    parser.description = "\n".join([*lines, *(f"  {name:13}{words}" for name, words in PLOT_KINDS.items())])
     first = name.strip("[]")
     nargs = "*" if kind == "notebook" else "+"
     parser.add_argument("words", nargs=nargs, metavar=f"{first}, KIND", help="what is plotted, and the kind of plot")
