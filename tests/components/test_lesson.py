@@ -134,3 +134,15 @@ def test_lanes_tables_and_plots_are_those_of_the_same_families(pair: Pair, trace
     for trace in traces:
         assert sorted({e.path for e in trace.filter("call=path") if e.path.endswith(".txt")}) == ARGS
     assert len(traces[1].filter("family=filesystem")) > len(traces[1].filter("family=path"))
+
+
+def test_resources_are_shown_as_descriptors_are(traces: tuple[Trace, Trace]) -> None:
+    rows = {row.kind: row for row in traces[1].fds() if row.path == "in/hello.txt"}
+    assert set(rows) == {"regular_file", "input-stream"}
+    assert (rows["input-stream"].reads, rows["input-stream"].bytes_read) == (2, 6)
+    before = {row.path: row.bytes_written for row in traces[0].fds()}
+    written = sum(row.bytes_written for row in traces[1].fds() if row.path == "out/copy.txt")
+    assert written == before["out/copy.txt"] == 6
+    lives = traces[1].lives
+    stream = next(life for life in lives.values() if life.type == "input-stream" and life.path == b"in/hello.txt")
+    assert lives[stream.parent].type == "descriptor"

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...text.escape import visible
 from ...text.numbers import duration, size
+from ...wasi.operations import Operation
 from ...wasi.preview1.spec import SNAPSHOT1
 from ...wasi.types import Filetype
 from ..calls import Calls
@@ -56,6 +57,12 @@ class FdLife:
         return self.opened_by >= 0 and self.closed_by < 0
 
 
+def _further(trace: Calls, wanted: tuple[Operation, ...]) -> list[int]:
+    """The numbers of a component's functions that are for these operations."""
+    operations = trace.functions.operations
+    return [number for number in trace.functions.known if trace.functions.get(number) and operations[number] in wanted]
+
+
 @dataclass(frozen=True)
 class Fds:
     """The descriptors of a trace in the order of their opening."""
@@ -69,7 +76,12 @@ class Fds:
         """The descriptors that `trace` knows, with the figures of its calls."""
         used, number = np.unique(trace.column("handle"), return_inverse=True)
         call, moved = trace.column("call"), trace.column("nbytes")
-        reads, writes = np.isin(call, _READS), np.isin(call, _WRITES)
+        reads, writes = (
+            np.isin(call, [*built_in, *_further(trace, wanted)])
+            for built_in, wanted in (
+                (_READS, (Operation.READ, Operation.RECEIVE)), (_WRITES, (Operation.WRITE, Operation.SEND)),
+            )
+        )  # fmt: skip
 
         def total(weights: Array) -> dict[int, int]:
             return dict(zip(used.tolist(), totals(number, weights, len(used)).tolist(), strict=True))
@@ -82,7 +94,8 @@ class Fds:
         kinds = names_of(Filetype)
         rows = [
             FdLife(
-                life.life, life.fd, life.generation, visible(life.path), kinds[life.kind].lower(), life.opened_seq,
+                life.life, life.fd, life.generation, visible(life.path),
+                life.type if life.type and not life.kind else kinds[life.kind].lower(), life.opened_seq,
                 life.closed_seq, life.preopen is not None, last_fd=life.numbers[-1],
                 moved=" -> ".join(map(str, life.numbers)) if life.moves else "",
                 **{name: figure.get(life.life, 0) for name, figure in figures.items()},
