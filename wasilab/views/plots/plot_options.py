@@ -20,7 +20,7 @@ PLOT_KINDS = {
     "fds": "open descriptors over time",
     "gantt": "the life of each descriptor, and its calls",
     "paths": "calls or bytes by directory",
-    "capabilities": "what came from what: program, grants, descriptors, files, refusals",
+    "capabilities": "what was opened through which grant, and what was refused",
 }
 """Name -> what it shows."""
 
