@@ -243,7 +243,9 @@ def test_inspect_says_what_a_module_can_ask_for(shell: Shell) -> None:
 def test_doctor_knows_wat_everywhere(shell: Shell) -> None:
     facts = json.loads(shell.run("doctor", "--json").stdout)
     assert facts["languages"]["wat"]["uses"] is not None
-    assert set(facts["languages"]) == {"c", "c++", "zig", "rust", "go", "assemblyscript", "wat"}
+    assert set(facts["languages"]) == {
+        "c", "c++", "zig", "rust", "go", "assemblyscript", "wat", "python", "javascript",
+    }  # fmt: skip
     assert all(language["install"] for language in facts["languages"].values())
     assert facts["native"] == {"used": not why_not_native(), "why_not": why_not_native()}
 

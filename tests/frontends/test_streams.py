@@ -94,7 +94,7 @@ WRONG = [
     ("trace locked.jsonl", "locked.jsonl"),
     ("trace closed/t.jsonl", "closed/t.jsonl"),
     ("trace shared", "folder"),
-    ("trace /dev/null", "no regular file"),
+    ("trace /dev/null", "not a regular file"),
     ("trace t.jsonl --export shared/t.csv", "shared"),
     ("trace t.jsonl --export shared", "folder"),
     ("trace t.jsonl --plot shared/t.png", "shared"),

@@ -305,7 +305,7 @@ def test_a_flood_of_a_million_tiny_writes(listening: bool) -> None:
     assert len(run.stdout_bytes) == MIB
     assert run.output_cut == 2_000_000 - MIB
     assert len(run.trace) + run.trace.dropped == 1_000_000
-    assert run.trace.dropped > 900_000
+    assert run.trace.dropped > 500_000
     if listening:
         assert sum(shown) == MIB
         assert len(shown) < 5000
@@ -538,5 +538,5 @@ def test_opening_and_closing_without_end_leaves_nothing(yard: Yard, rights: int)
         text, wasilab.Grants(dirs={"/d": wasilab.HostDir(str(yard.inside), "rw")}, limits=Limits(trace=2 * MIB))
     )
     assert set(run.errnos()) == {"SUCCESS"}
-    assert run.run.trace.dropped > 20_000
+    assert run.run.trace.dropped > 10_000
     assert resident() - before < 60 * MIB

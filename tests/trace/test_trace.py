@@ -224,7 +224,7 @@ def test_notes_are_in_every_view(tmp_path: Path) -> None:
     trace = copying().trace()
     trace.note(1, "here it leaks", until=2)
     trace.note(2, "twice")
-    for suffix in WRITABLE:
+    for suffix in set(WRITABLE) - {".speedscope", ".folded"}:  # those two add calls up by their stacks
         assert b"here it leaks" in _uncompressed(trace.save(tmp_path / f"t{suffix}")), suffix
     pytest.importorskip("duckdb")
     rows = trace.sql("select seq, note from calls where note is not null order by seq").rows

@@ -126,7 +126,7 @@ class NativeChunk(Chunk):
     @property
     def full(self) -> bool:
         buffer = self._buffer
-        return buffer is None or not buffer.has_room(SLACK)
+        return buffer is None or self.side > SIDE_BYTES or not buffer.has_room(SLACK)
 
     def nbytes(self) -> int:
         buffer = self._buffer

@@ -173,7 +173,7 @@ class Recorder:
         self._written_by = other
         former = self.chunk
         if former.n:
-            self.next_chunk(force=True)
+            self._begin_chunk()  # the budget is kept when calls are added, not here: at the end this is all there is
             return
         former.close()
         self.chunk = self.chunks[-1] = self._new_chunk(former.first)
@@ -294,11 +294,7 @@ class Recorder:
         chunk = self.chunk
         if not chunk.full and not (force and chunk.n):
             return
-        chunk.close()
-        self._held += chunk.nbytes()
-        self._unpacked.append(chunk)
-        self.chunk = self._new_chunk(chunk.first + chunk.n)
-        self.chunks.append(self.chunk)
+        self._begin_chunk()
         growth = CHUNK_BYTES + min(2 * SIDE_BYTES, self.budget_bytes // 4)  # what the new chunk may come to hold
         if len(self._unpacked) >= PACKED_TOGETHER or self._held + growth > self.budget_bytes:
             self._pack()
@@ -308,6 +304,14 @@ class Recorder:
                 self.dropped += oldest.n
             del self.chunks[0]
             self._held -= oldest.nbytes()
+
+    def _begin_chunk(self) -> None:
+        chunk = self.chunk
+        chunk.close()
+        self._held += chunk.nbytes()
+        self._unpacked.append(chunk)
+        self.chunk = self._new_chunk(chunk.first + chunk.n)
+        self.chunks.append(self.chunk)
 
     def _pack(self) -> None:
         for chunk in self._unpacked:
