@@ -6,6 +6,7 @@ for a library or reactor that is kept alive. Whatever happens comes out as an `O
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -86,7 +87,9 @@ class Session:
         self._raw = raw
         self.native: NativeRun | None = None
         """The native path, for a run that has it, from `open` to `release`."""
-        self._native_wanted = native and raw and not why_not_native()
+        # The library's clock does not stand still while a person is asked.
+        asks = host.run_time is not time.perf_counter_ns
+        self._native_wanted = native and raw and not asks and not why_not_native()
         self._link = link
         """What answers an instance's imports: a `Link`, or what takes the same and answers from a recording."""
         self._detached = detached
