@@ -165,6 +165,10 @@ CASES = {
     "run --learn": ("run --learn open.wat", "run open.wat", r"--dir \."),
     "run --time": ("run --time hello.wat", "run hello.wat", "time: .* running"),
     "run --no-native": ("run --time --no-native lines.wat", "run --time lines.wat", "every call answered in Python"),
+    "run --isolate": ("run --isolate --ask hello.wat", "run --ask hello.wat", "an isolated run can be given nothing"),
+    "run --isolation": (
+        "run --isolation strict --ask hello.wat", "run --ask hello.wat", "an isolated run can be given nothing"
+    ),
     "run --strace": ("run --strace hello.wat", "run hello.wat", "fd_write\\("),
     "run --strace-file": ("run --strace-file s.txt hello.wat", "run hello.wat", r"files .*\bs\.txt"),
     "run --trace": ("run --trace t.jsonl hello.wat", "run hello.wat", r"files .*t\.jsonl"),

@@ -71,6 +71,10 @@ COMMANDS = (
         "grants", "the panel: what a module asks for, is granted, and used", "notebook.grants_command",
         notebook_only=True,
     ),
+    Subcommand(
+        "config", "what cells do unless an option says otherwise: isolate on|strict|off", "notebook.config_command",
+        notebook_only=True,
+    ),
     Subcommand("timeline", "the live timeline of a run", "notebook.timeline_command", notebook_only=True),
 )  # fmt: skip
 

@@ -47,6 +47,10 @@ class Output:
         self._turn(stream, len(data))
         return data
 
+    def lose(self, count: int) -> None:
+        """Count bytes that were cut before they came here."""
+        self._cut += count
+
     def _turn(self, stream: int, count: int) -> None:
         turns = self._turns
         if not count:

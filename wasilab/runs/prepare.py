@@ -11,7 +11,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .. import grants as granting
 from ..capabilities import host as host_objects
@@ -75,6 +75,8 @@ class RunOptions:
     """Whether the engine may use Wasmtime's raw callbacks, where they are available."""
     native: bool = True
     """Whether the native library may answer calls, where there is one."""
+    isolate: Literal["on", "strict"] | None = None
+    """Whether it runs in a confined process: with what walls there are, or only with all (`isolated/`)."""
 
 
 class Prepared:
@@ -249,18 +251,26 @@ class Prepared:
         self.pump.stdin = asking
         return asking
 
-    def make_updatable(self, running: Running) -> None:
-        """From now on the run can be given other grants."""
+    def memory_folders(self) -> list[tuple[str, MemDir]]:
+        """The folders in memory, copies included, by their guest paths."""
+        return [(guest, directory) for guest, directory in self.dirs.items() if isinstance(directory, MemDir)]
+
+    def make_updatable(
+        self, running: Running, kind: type[live_grants.update.LiveUpdate] | None = None
+    ) -> live_grants.update.LiveUpdate:
+        """From now on the run can be given other grants; `kind` is another class than `LiveUpdate` that gives them."""
         assert self.live is not None, "a run with switches"
 
         def limit(limits: Limits) -> None:
             self.output.limit = limits.output
             running.relimit(limits)
 
-        self.live_update = live_grants.update.LiveUpdate(
+        make = kind or live_grants.update.LiveUpdate
+        self.live_update = made = make(
             self.grants, self.live, self.host, self.dirs, self._words, argv=self._argv, environ=self._environ,
             stdin=lambda given: self._stdin(given, None), limit=limit,
         )  # fmt: skip
+        return made
 
     def release(self) -> None:
         """Close what the run held: once, when the guest has ended."""

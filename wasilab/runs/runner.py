@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from ..capabilities.protocols import File
 from ..capabilities.waiting import Interrupt
 from ..engine.compiling.engine_options import EngineOptions
-from ..engine.worker import start
+from ..engine.worker import Running, start
 from ..grants import live as live_grants
 from ..grants.grants import Grants
 from ..grants.live.pump import Ask, Listeners
 from ..module.module import Module
-from . import replays
+from . import isolated, replays
 from .kept import KEPT
 from .prepare import Prepared, Program, RunOptions, load_program, needed_for_replay, text_of
 from .run import Run
@@ -53,6 +53,7 @@ def run(
     detach: bool = False,
     raw: bool = True,
     native: bool = True,
+    isolate: bool | Literal["strict"] = False,
 ) -> Run:
     """Run a program under `grants` (default: `Grants()`, no directory, no variable, no socket) and record its calls.
 
@@ -66,6 +67,11 @@ def run(
     `.wtrace`, and arithmetic with the same bits on every machine (`EngineOptions.nan_canonical`).
 
     `native=False` has Python answer every call, which is slower and else the same.
+
+    `isolate=True` runs it in a process of its own behind the walls that the kernel has (`wasilab doctor` lists them),
+    so that a hole in Wasmtime is not the end of this process; "strict" runs nothing unless all of them stand. Folders,
+    streams, clocks, limits, `stop` and `revoke` work as without it; Python functions and objects of yours, ask mode and
+    a component's network cannot go there (`GrantError`).
 
     `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
     "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
@@ -86,8 +92,9 @@ def run(
     if record:
         engine = replace(engine, nan_canonical=True)
     options = RunOptions(
-        name, argv0, invoke, preloads, engine, trace, stacks, snaplen, spool, record, raw, native
-    )
+        name, argv0, invoke, preloads, engine, trace, stacks, snaplen, spool, record, raw, native,
+        "strict" if isolate == "strict" else "on" if isolate else None,
+    )  # fmt: skip
     if decide is None and on_question is not None:
         decide = live_grants.questions.by_line(on_question)
     listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, decide, on_asked)
@@ -120,21 +127,7 @@ def start_run(
     words = tuple(text_of(a) for a in args)
     if prepared.recorder is not None:
         prepared.recorder.meta["replay"] = needed_for_replay(options, prepared.grants, words)
-    running = start(
-        module,
-        prepared.host,
-        prepared.recorder,
-        prepared.grants.limits,
-        invoke=options.invoke,
-        invoke_args=args if invoked else (),
-        preload=options.preload,
-        engine=replace(options.engine, features=(*options.engine.features, *prepared.grants.features)),
-        overrides=prepared.overrides,
-        raw=options.raw,
-        native=options.native,
-    )
-    if detach:
-        prepared.make_updatable(running)
+    running = _start(prepared, args, detach)
 
     def again(grants: Grants) -> Run:
         return start_run(module, args, grants, replace(options, spool=None), Listeners(), detach=True)
@@ -150,3 +143,27 @@ def start_run(
     if not detach:
         result.serve(prepared.pump)
     return result
+
+
+def _start(prepared: Prepared, args: Sequence[str | bytes], detach: bool) -> Running:
+    """Start what was prepared, in this process or in a confined one."""
+    options, invoked = prepared.options, prepared.options.invoke is not None
+    engine = replace(options.engine, features=(*options.engine.features, *prepared.grants.features))
+    if options.isolate is not None:
+        return isolated.outside.start_isolated(prepared, args, engine, options.isolate, updatable=detach)
+    running = start(
+        prepared.module,
+        prepared.host,
+        prepared.recorder,
+        prepared.grants.limits,
+        invoke=options.invoke,
+        invoke_args=args if invoked else (),
+        preload=options.preload,
+        engine=engine,
+        overrides=prepared.overrides,
+        raw=options.raw,
+        native=options.native,
+    )
+    if detach:
+        prepared.make_updatable(running)
+    return running

@@ -334,6 +334,10 @@ class HostFolder(Uncopyable):
 
     # -- the object -------------------------------------------------------------------------------------------------
 
+    def fileno(self) -> int:
+        """The descriptor, which stays this object's."""
+        return self._fd
+
     def close(self) -> None:
         if not self._granted:
             if self.before_close is not None:

@@ -37,6 +37,8 @@ _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 """Rights that a rule for a file, not a folder, may have."""
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
+_NEVER_GUESTS = _EXECUTE | _IOCTL_DEV | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11
+"""What a guest's folder is never opened for: to execute, to control or make devices, to make sockets and FIFOs."""
 _ALL = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 """ABI version -> every right to files and folders; later versions have those of the last."""
 _TCP = 0b11
@@ -58,6 +60,8 @@ class Reach:
     """What it may read, execute, change, create and delete."""
     network: bool = False
     """Whether it may use TCP."""
+    folders: tuple[tuple[int, bool], ...] = ()
+    """Open folders, by descriptor, and whether it may change what is in each; nothing in them is executed."""
 
 
 class _Attributes(ctypes.Structure):
@@ -99,7 +103,9 @@ def confine_thread(reach: Reach) -> None:
             for path in paths:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                     _allow(ruleset, path, access & handled)
-        _no_new_privileges()
+        for folder, changes in reach.folders:
+            _add_rule(ruleset, folder, (handled if changes else _READ) & ~_NEVER_GUESTS)
+        no_new_privileges()
         _call(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0))
     finally:
         os.close(ruleset)
@@ -141,13 +147,18 @@ def _allow(ruleset: int, path: str, access: int) -> None:
     try:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             access &= _OF_FILES
-        rule = _PathBeneath(access, descriptor)
-        _call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0))
+        _add_rule(ruleset, descriptor, access)
     finally:
         os.close(descriptor)
 
 
-def _no_new_privileges() -> None:
+def _add_rule(ruleset: int, descriptor: int, access: int) -> None:
+    rule = _PathBeneath(access, descriptor)
+    _call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), ctypes.c_uint32(0))
+
+
+def no_new_privileges() -> None:
+    """Let nothing that this thread executes have more privileges than it has, for good. Raises `OSError`."""
     if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _last_error()
 

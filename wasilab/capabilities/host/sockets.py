@@ -86,6 +86,14 @@ class ListenSocket(_Socket):
         self._socket: socket.socket | None = None
         self._granted: ListenSocket | None = None  # whose port it is, for one run's own
 
+    @classmethod
+    def of_descriptor(cls, address: str, descriptor: int) -> ListenSocket:
+        """The socket that listens at `address` already, by a descriptor that is now this object's."""
+        made = cls(address)
+        made._socket = socket.socket(fileno=descriptor)
+        made._socket.setblocking(False)
+        return made
+
     def fresh(self, interrupt: Interrupt | None = None) -> ListenSocket:
         """This socket for one run, which `interrupt` stops: the same port, but flags and a stop of its own, so two runs
         at once wait on it side by side. Bound now, so that a taken port is an error now.

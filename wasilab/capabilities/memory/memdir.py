@@ -150,6 +150,39 @@ class MemDir:
                 contents[path] = {}
         return contents
 
+    def become(self, files: Mapping[str, bytes | Symlink | dict[str, bytes]]) -> None:
+        """Hold these files and no others, as `files()` gives them; what is the same already stays as it is.
+
+        Raises `ValueError` for a name that no file can have, and for more than fits.
+        """
+        now = self.files()
+        try:
+            for path in sorted(now, reverse=True):
+                if files.get(path) != now[path] or type(files[path]) is not type(now[path]):
+                    self._remove(path)
+            self._fill(self._node, {path: node for path, node in files.items() if not self._holds(path)})
+        except Refused as error:
+            raise ValueError(f"{error.reason} (max_bytes={self.max_bytes}, max_names={self.max_names})") from None
+
+    def _remove(self, path: str) -> None:
+        """Remove a name, and the folders above it that are empty then."""
+        *parents, name = path.split("/")
+        places = [self._node]
+        for parent in parents:
+            found = places[-1].entries[parent]
+            assert isinstance(found, DirNode)
+            places.append(found)
+        for place, each in zip(reversed(places), reversed([*parents, name]), strict=True):
+            place.remove(each)
+            if place.entries:
+                return
+
+    def _holds(self, path: str) -> bool:
+        here: Node | None = self._node
+        for name in path.split("/"):
+            here = here.entries.get(name) if isinstance(here, DirNode) else None
+        return here is not None
+
     def read_bytes(self, path: str) -> bytes:
         """The contents of the file `path` now, links followed."""
         node = self._look(path, True)[1]

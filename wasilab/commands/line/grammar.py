@@ -100,6 +100,7 @@ def read_options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     """argparse's namespace for `words`. Raises `UsageProblem`, for an unknown option with the nearest that exists."""
     takes_value = parser.takes_value()
     words = ["--strace-file=" + word[9:] if word.startswith("--strace=") else word for word in words]
+    words = ["--isolation=" + word[10:] if word.startswith("--isolate=") else word for word in words]
     options, unknown = parser.parse_known_args(words)
     if unknown:
         word = parser.values.shown(unknown[0])

@@ -8,7 +8,10 @@ import platform
 from typing import Any
 
 from ...engine.compiling import advisories, engines
+from ...engine.isolate.walls import WALLS
 from ...engine.session import why_not_native
+from ...grants.value import GrantError
+from ...runs import isolated
 from ...text.numbers import counted, size
 from ...toolchains import cache as store
 from ...toolchains.adapt import Adaptation, adaptation
@@ -73,10 +76,21 @@ def machine() -> dict[str, Any]:
         "languages": {found.language: _language(found) for found in report()},
         "components": _components(adaptation(refresh=True)),
         "confinement": confinement(),
+        "walls": isolation_facts(),
         "native": {"used": not why_not_native(), "why_not": why_not_native()},
         "security": security(),
         "cache": _cache_facts(),
     }
+
+
+def isolation_facts() -> dict[str, Any]:
+    """The walls around an isolated run (`--isolate`) on this machine: name -> what it means, and whether it stands."""
+    try:
+        standing, why = isolated.outside.doctor(), ""
+    except GrantError as error:
+        standing, why = [], str(error)
+    walls = {name: {"stands": name in standing, "words": words} for name, words in WALLS.items()}
+    return {"walls": walls, "why_not": why}
 
 
 def security() -> list[str]:
@@ -160,6 +174,7 @@ def describe(facts: dict[str, Any]) -> str:
     if made["install"]:
         lines.append(f"  {'':16}install with: {made['install']}")
     lines += ["", "security", *(f"  {line}" for line in facts["security"])]
+    lines += ["", *wall_lines(facts["walls"])]
     lines += ["", native_words(facts["native"]["why_not"]), "", "optional parts"]
     for name, part in facts["optional"].items():
         state = part["version"] or "missing; install with: " + part["install"]
@@ -171,6 +186,19 @@ def describe(facts: dict[str, Any]) -> str:
         f"in {held['folder']}",
     ]
     return "\n".join(lines)
+
+
+def wall_lines(facts: dict[str, Any]) -> list[str]:
+    """What `--isolate` puts around a run here."""
+    if facts["why_not"]:
+        return [f"--isolate cannot be used: {facts['why_not']}"]
+    rows = facts["walls"].items()
+    lacking = [name for name, wall in rows if not wall["stands"]]
+    verdict = f"--isolate=strict refuses to run: {', '.join(lacking)} missing" if lacking else "--isolate=strict works"
+    return [
+        f"walls around an isolated run ({verdict})",
+        *(f"  {name:16}{wall['words'] if wall['stands'] else 'missing: ' + wall['words']}" for name, wall in rows),
+    ]
 
 
 def native_words(why_not: str) -> str:

@@ -11,6 +11,7 @@ from ..line.parser import Parser
 from ..line.request import Request
 from ..line.words import Values
 from ..runner.engine_flags import add_engine_options
+from ..runner.isolation import add_isolate_option
 
 
 def build_cell(values: Values | None = None) -> Parser:
@@ -30,6 +31,7 @@ def build_cell(values: Values | None = None) -> Parser:
     add_options(parser)
     add_run_options(parser)
     add_engine_options(parser)
+    add_isolate_option(parser)
     add_view_options(parser, "notebook")
     add_cell_options(parser)
     return parser.expanding()

@@ -10,6 +10,7 @@ from ..line.options import LANGUAGE_HELP, add_cell_options, add_run_options, add
 from ..line.parser import Parser
 from ..line.request import Request
 from ..runner.engine_flags import add_engine_options
+from ..runner.isolation import add_isolate_option, prepare
 from .program import load_program
 from .running import run_module
 
@@ -27,6 +28,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     add_options(parser)
     add_run_options(parser)
     add_engine_options(parser)
+    add_isolate_option(parser)
     add_view_options(parser, kind)
     if kind == "notebook":
         add_cell_options(parser)
@@ -36,5 +38,6 @@ def execute(request: Request, frontend: Frontend) -> Done:
     """Load or compile FILE, run it, show what was asked for. The exit status is the guest's."""
     options = request.options
     started = time.perf_counter()
+    prepare(options, keep=frontend.kind == "notebook" or (options.repeat or 1) > 1)
     module = load_program(options.file, frontend, lang=options.lang, quiet=options.quiet)
     return run_module(module, request.rest, options, frontend, compile_seconds=time.perf_counter() - started)

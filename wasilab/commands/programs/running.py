@@ -11,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from ... import grants as granting
 from ...capabilities.host.hostdir import HostDir
@@ -32,6 +32,7 @@ from ..line.frontend import Done, Frontend
 from ..line.outputs import check_writable
 from ..line.usage import UsageProblem
 from ..runner.engine_flags import check_engine_outputs, engine_options, write_engine_outputs
+from ..runner.isolation import isolation
 
 LONGEST_TEXT = 100
 """Characters that are shown of a variable or a stdin that a person did not type."""
@@ -145,6 +146,7 @@ class RunSettings(TypedDict):
     spool: str | None
     snaplen: int | None
     native: bool
+    isolate: bool | Literal["strict"]
 
 
 def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
@@ -161,6 +163,7 @@ def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
         "spool": _spool(options),
         "snaplen": options.snaplen,
         "native": not options.no_native,
+        "isolate": isolation(options),
     }
 
 

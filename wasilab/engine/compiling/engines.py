@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +57,10 @@ class WasmtimeCompileError(Exception):
 
 _bindings = getattr(wasmtime, "_bindings", None)
 _lock = threading.Lock()
+_confined = threading.Event()
+"""Set in a process that cannot open files (`become_confined`)."""
+_alone = threading.Event()
+"""Set while Wasmtime is to start no threads."""
 _idle: OrderedDict[tuple[Any, ...], list[CompiledModules]] = OrderedDict()
 
 
@@ -77,8 +81,13 @@ def settings(chosen: Features, *, fuel: bool, further: Settings = ()) -> Setting
 def new_engine(chosen: Settings, *, disk_cache: bool = True) -> Any:
     """An engine with these settings, and with Wasmtime's cache where that can be trusted."""
     config = wasmtime.Config()
-    configure(config, chosen)
-    if disk_cache and cache_trouble() is None:
+    further = []
+    if _confined.is_set():
+        further.append(("memory_init_cow", 0))  # it needs files in memory, which no limit of a process counts
+    if _alone.is_set():
+        further.append(("parallel_compilation", 0))
+    configure(config, (*chosen, *further))
+    if disk_cache and not _confined.is_set() and cache_trouble() is None:
         with suppress(wasmtime.WasmtimeError):  # no writable home, say: compiling each time is slower, nothing else
             config.cache = True
     return wasmtime.Engine(config)
@@ -125,7 +134,7 @@ def acquire(modules: list[Module], request: CompileRequest) -> CompiledModules:
     Raises `WasmtimeCompileError`, `CompileLimitReached`, and `Interrupted` when it was cancelled.
     """
     options = request.options
-    key = (request.fuel, request.features, options.settings, options.cache, *(module.sha256 for module in modules))
+    key = _key(modules, request)
     with _lock:
         idle = _idle.get(key)
         if idle:
@@ -150,9 +159,42 @@ def acquire(modules: list[Module], request: CompileRequest) -> CompiledModules:
     return CompiledModules(key, engine, compiled, time.perf_counter() - start, size, keep=options.cache)
 
 
+def become_confined(*, threads: bool) -> None:
+    """From now on this process has neither Wasmtime's cache nor further processes: for one behind walls.
+
+    `threads`: whether Wasmtime may start threads that compile. They stay, so not before the walls stand.
+    """
+    _confined.set()
+    if threads:
+        _alone.clear()
+    else:
+        _alone.set()
+
+
+def adopt(modules: list[Module], request: CompileRequest, codes: Sequence[bytes]) -> None:
+    """Let the next `acquire` of these modules have machine code that was serialized before.
+
+    Wasmtime believes such code: only for a process that could be given any code and do no harm. Raises
+    `WasmtimeCompileError` for code of another version.
+    """
+    chosen = settings(request.features, fuel=request.fuel, further=request.options.settings)
+    engine = new_engine(chosen)
+    try:
+        made = [wasmtime.Module.deserialize(engine, code) for code in codes]
+    except wasmtime.WasmtimeError as error:
+        raise WasmtimeCompileError(f"its machine code cannot be used: {sentence(error)}") from None
+    release(CompiledModules(_key(modules, request), engine, made, 0.0, 0))
+
+
+def _key(modules: list[Module], request: CompileRequest) -> tuple[Any, ...]:
+    options = request.options
+    shas = (module.sha256 for module in modules)
+    return (request.fuel, request.features, options.settings, options.cache, *shas)
+
+
 def _compiles_here(module: Module, request: CompileRequest) -> bool:
     """Whether compiling the module in this process is known to stay within the limits."""
-    unbounded = request.seconds is None and request.memory is None
+    unbounded = _confined.is_set() or (request.seconds is None and request.memory is None)
     return unbounded or (_within(request, SECONDS, MEMORY) and is_small(module))
 
 

@@ -31,6 +31,10 @@ SLACK = 128 << 10
 """Bytes of payload that always fit once `Recorder.next_chunk` was asked: more than a call that failed can have."""
 _ARENA_BYTES = SIDE_BYTES + 2 * SLACK
 _MOST_PATHS = PATHS - 1024 - 1
+_PRIVATE: dict[str, int] = (
+    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+)
+"""Not shared, which is mmap's default: no limit of a process counts shared memory, so a confined one has none."""
 _PACKED_RECORD = 81
 """Bytes that a packed record takes at most."""
 
@@ -40,7 +44,7 @@ class NativeBlock:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.view = mmap.mmap(-1, max(size, 1))
+        self.view = mmap.mmap(-1, max(size, 1), **_PRIVATE)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
 
     def read(self, size: int, start: int = 0) -> bytes:

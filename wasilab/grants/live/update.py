@@ -80,6 +80,16 @@ class LiveUpdate:
             self.now = grants
         return self._left(grants)
 
+    def become_values(self, grants: Grants) -> None:
+        """Bring clocks, randomness, argv, variables and limits of the run to those of `grants`, and nothing else."""
+        with self._lock:
+            self._values(grants)
+            if grants.limits != self.now.limits:
+                self._limit(grants.limits)
+            self.now = self.now.with_(
+                clocks=grants.clocks, random=grants.random, args=grants.args, env=grants.env, limits=grants.limits
+            )
+
     # ---- directories
 
     def _fresh(self, grants: Grants) -> dict[str, Directory]:

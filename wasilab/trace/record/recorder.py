@@ -130,6 +130,8 @@ class Recorder:
         """Finds source lines; set by the runner."""
         self.spool_error: str | None = None
         """Why spooling stopped (a full disk, ...), once it did; from then on the oldest calls are dropped."""
+        self.packs = True
+        """Whether full chunks are packed: not where NumPy cannot be imported any more."""
         self._written_by: RecordWriter | None = None
         self.chunk = Chunk(0)
         self.chunks: list[Chunk] = [self.chunk]
@@ -314,7 +316,7 @@ class Recorder:
         self.chunks.append(self.chunk)
 
     def _pack(self) -> None:
-        for chunk in self._unpacked:
+        for chunk in self._unpacked if self.packs else ():
             before = chunk.nbytes()
             chunk.pack()
             self._held += chunk.nbytes() - before

@@ -1,0 +1,264 @@
+"""Runs in a confined process: they look as any run does, and what breaks out of the engine reaches nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, run
+from wasilab.capabilities.streams import QueueInput
+from wasilab.engine.isolate import confined_process, seccomp, walls
+from wasilab.grants.value import GrantError
+from wasilab.module.module import Module, from_wat
+from wasilab.runs.isolated import outside
+
+from ..grants.guests import READ, WRITE, Guest, fd
+from ..waiting import until
+from . import holes
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+HOLES = Path(holes.__file__)
+LOOP = from_wat('(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))', name="loop")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def waiting() -> Iterator[None]:
+    """A process is started for the next run while a test looks at the last one."""
+    outside.prepare(keep=True)
+    yield
+    confined_process.PREPARED.keep = False
+    confined_process.PREPARED.clear()
+
+
+@pytest.fixture(scope="module")
+def standing() -> list[str]:
+    """The walls of this machine."""
+    return outside.doctor()
+
+
+def needs(standing: list[str], *names: str) -> None:
+    if lacking := set(names) - set(standing):
+        pytest.skip(f"this machine has no {', '.join(sorted(lacking))}")
+
+
+def without_times(run: Run) -> str:
+    return re.sub(r"^(?:[0-9.]+ )+| <[0-9.]+>$", "", run.trace.text(), flags=re.MULTILINE)
+
+
+def test_it_looks_as_a_run_in_this_process(tmp_path: Path) -> None:
+    guest = Guest().open("in.txt").read().write("out", fd(1)).write("error", fd(2))
+    guest.open("new.txt", fd=4, rights=WRITE, oflags=1).write("made").open("made.txt", fd=5, rights=WRITE, oflags=1)
+    guest.write("in memory").open("copied.txt", fd=6, rights=WRITE, oflags=1).write("in a copy")
+    guest.call("random_get", "(i32.const 5000) (i32.const 8)").open("/etc/passwd")
+    seen = []
+    for isolate in (False, True):
+        root = tmp_path / str(isolate)
+        for name in ("ro", "rw", "copy"):
+            (root / name).mkdir(parents=True)
+        (root / "ro" / "in.txt").write_text("text")
+        memory = MemDir({"old": "x"})
+        folders = {
+            "/ro": HostDir(root / "ro"), "/rw": HostDir(root / "rw", "rw"), "/m": memory,
+            "/copy": HostDir(root / "copy", "copy"),
+        }  # fmt: skip
+        grants = Grants(dirs=folders, env={"A": "b"}, stdin=b"in", random=Random.seeded(1), clocks=Clocks.frozen(5))
+        done = run(guest.module(), ["x"], grants, isolate=isolate)
+        assert (done.stdout, done.stderr) == ("out", "error")
+        assert (root / "rw" / "new.txt").read_text() == "made"
+        assert memory.files() == {"old": b"x", "made.txt": b"in memory"}
+        assert not (root / "copy" / "copied.txt").exists()
+        assert "copied.txt" in str(done.changes)
+        done.changes["/copy"].apply()
+        assert (root / "copy" / "copied.txt").read_text() == "in a copy"
+        seen.append((done.exit_code, done.outcome.kind, without_times(done), str(done.denied).replace(str(root), "")))
+    assert seen[0] == seen[1]
+
+
+def test_results_of_an_export_and_the_place_of_a_trap_come_back() -> None:
+    module = from_wat(
+        '(module (func (export "add") (param i64 f64) (result i64 f64)'
+        ' (i64.add (local.get 0) (i64.const 1)) (local.get 1))'
+        ' (func $deep unreachable) (func (export "trap") (call $deep)))'
+    )
+    plain = run(module, ["41", "0.5"], invoke="add").outcome
+    outcome = run(module, ["41", "0.5"], invoke="add", isolate=True).outcome
+    assert (outcome.results, outcome.result_texts) == (plain.results, plain.result_texts) == ((42, 0.5), ("42", "0.5"))
+    trapped = run(module, invoke="trap", isolate=True).outcome
+    assert (trapped.kind, trapped.exit_code) == ("trap", 134)
+    assert trapped.frames == run(module, invoke="trap").outcome.frames != ()
+
+
+def test_limits_end_it() -> None:
+    assert "time limit" in run(LOOP, (), Grants(limits=Limits(seconds=0.1)), isolate=True).outcome.message
+    fuel = run(LOOP, (), Grants(limits=Limits(fuel=1000)), isolate=True).outcome
+    assert (fuel.kind, fuel.exit_code) == ("limit", 137)
+
+
+def test_stop_ends_it_and_its_process(waiting: None) -> None:
+    started = run(LOOP, isolate=True, detach=True)
+    running = started._running
+    assert isinstance(running, outside.IsolatedRunning)
+    until(lambda: running.state == "running")
+    assert started.running
+    started.stop(timeout=None)
+    assert started.outcome.kind == "interrupt"
+    process = running.process
+    assert process is not None
+    until(lambda: not process.alive)
+
+
+def test_stdin_is_sent_to_it() -> None:
+    guest = Guest().read(fd(0))
+    guest.call("fd_write", f"{fd(1)} (i32.const 4096) (i32.const 1) (i32.const 4200)")
+    lines = iter(["typed"])
+    asked = run(guest.module(), (), Grants(stdin="ask"), isolate=True, on_input=lambda: next(lines))
+    assert asked.stdout.startswith("typed\n")
+    started = run(guest.module(), (), Grants(stdin="ask"), isolate=True, detach=True)
+    started.send("sent")
+    assert started.wait().stdout.startswith("sent")
+
+
+def test_a_grant_is_taken_back_while_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    guest = Guest().open("a.txt").again().read()
+    started = run(guest.module(), (), Grants(dirs={"/d": HostDir(tmp_path)}), isolate=True, detach=True)
+    until(lambda: len(started.trace) > 2)
+    started.live.revoke("/d")
+    assert started.wait().exit_code == 76
+    assert "granted, then taken back" in str(started.denied)
+
+
+def test_less_is_given_and_no_other_folder_while_it_runs(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    guest = Guest().again().open("a.txt", rights=READ | WRITE).call("fd_close", "(local.get $fd)")
+    grants = Grants(dirs={"/d": HostDir(tmp_path, "rw")})
+    started = run(guest.module(), (), grants, isolate=True, detach=True)
+    until(lambda: len(started.trace) > 2)
+    other = started.regrant(grants.with_(dirs={"/d": HostDir("/usr")}))
+    assert "/d" in other
+    assert started.running
+    assert started.regrant(grants.with_(dirs={"/d": HostDir(tmp_path)})) == {}
+    assert started.wait().exit_code == 76
+
+
+def hole(number: int, grants: Grants | None = None, isolate: Any = True) -> Run:
+    module = from_wat(
+        '(module (import "wasi_snapshot_preview1" "proc_raise" (func $raise (param i32) (result i32)))'
+        f'(memory (export "memory") 1) (func (export "_start") (drop (call $raise (i32.const {number})))))'
+    )
+    return run(module, (), grants or Grants(), isolate=isolate)
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    confined_process.PREPARED.clear()
+    monkeypatch.setenv("WASILAB_TEST_HOLE", str(HOLES))
+
+
+@pytest.fixture(autouse=True)
+def not_planted(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "planted" in request.fixturenames:
+        confined_process.PREPARED.clear()
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize(("number", "signal", "status"), [(holes.ABORT, "SIGABRT", 134), (holes.FAULT, "SIGSEGV", 139)])
+def test_an_abort_of_its_process_is_the_end_of_the_run_only(number: int, signal: str, status: int) -> None:
+    done = hole(number)
+    assert (done.outcome.kind, done.exit_code) == ("error", status)
+    assert signal in str(done.error)
+    assert run(LOOP, (), Grants(limits=Limits(fuel=10)), isolate=True).outcome.kind == "limit"
+
+
+@pytest.mark.usefixtures("planted")
+def test_its_process_takes_no_more_memory_than_it_may() -> None:
+    limits = Limits(memory=1 << 20, trace=1 << 20, output=1 << 20, io=1 << 20)
+    done = hole(holes.EAT, Grants(limits=limits))
+    assert json.loads(done.outcome.detail)["eaten"] <= 400 << 20
+
+
+@pytest.mark.usefixtures("planted")
+@pytest.mark.parametrize("name", ["execve", "socket", "ptrace", "fork", "unshare"])
+def test_a_fatal_system_call_ends_its_process(name: str, standing: list[str]) -> None:
+    needs(standing, "system calls")
+    done = hole(holes.SYSCALL + seccomp.FATAL[name])
+    assert "SIGSYS" in str(done.error)
+    assert "forbid" in str(done.error)
+
+
+@pytest.mark.usefixtures("planted")
+def test_what_broke_out_reaches_the_granted_folders_only(
+    tmp_path: Path, standing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs(standing, *walls.WALLS)
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    granted = tmp_path / "granted"
+    granted.mkdir()
+    (granted / "inside").write_text("")
+    (tmp_path / "outside").write_text("")
+    found = json.loads(hole(holes.LOOK, Grants(dirs={"/d": HostDir(granted)})).outcome.detail)
+    assert "SECRET_TOKEN" not in found["environment"]
+    assert found["granted"] == ["done"]
+    assert found["above"] == ["Permission denied"]
+    assert found["create"] == ["Permission denied"]
+    assert found["root"] == "done" or "denied" in found["root"]
+    assert found["passwd"] != "done"
+    assert found["processes"] != "done"
+    assert {found["kill"], found["file in memory"], found["shared memory"]} == {"Operation not permitted"}
+    assert not (granted / "new").exists()
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_process_that_lies_is_ended() -> None:
+    done = hole(holes.LIE)
+    assert "taken over" in str(done.error)
+    assert done.outcome.kind == "error"
+
+
+@pytest.mark.parametrize("wall", ["seccomp", "landlock", "namespaces"])
+def test_strict_runs_nothing_without_all_walls(wall: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WASILAB_TEST_WITHOUT", wall)
+    strict = run(LOOP, isolate="strict")
+    assert strict.outcome.kind == "error"
+    assert not len(strict.trace)
+    assert "strict isolation needs walls" in str(strict.error)
+
+
+def test_a_missing_wall_is_said_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WASILAB_TEST_WITHOUT", "seccomp")
+    done = run(Guest().module(), isolate=True)
+    assert done.exit_code == 0
+    assert any("without some walls" in warning and "system calls" in warning for warning in done.outcome.warnings)
+
+
+@pytest.mark.parametrize(
+    ("grants", "words"),
+    [
+        (Grants(ask=True), "ask"),
+        (Grants(overrides={"sched_yield": lambda original: None}), "sched_yield"),
+        (Grants(stdin=QueueInput()), "stdin"),
+    ],
+)  # fmt: skip
+def test_what_cannot_go_into_its_process_is_refused(grants: Grants, words: str) -> None:
+    with pytest.raises(GrantError, match=words):
+        run(LOOP, (), grants, isolate=True)
+
+
+def test_machine_code_is_kept_for_the_next_process_only() -> None:
+    module = Module(Guest().write("x", fd(1)).module().bytes, "again")
+    first, second = (run(module, isolate=True).outcome for _ in range(2))
+    assert first.compile_seconds > second.compile_seconds == 0.0
+
+
+def test_a_recording_of_an_isolated_run_can_be_replayed() -> None:
+    guest = Guest().call("random_get", "(i32.const 5000) (i32.const 8)").write("out", fd(1))
+    done = run(guest.module(), isolate=True, record=True)
+    assert done.replay().outcome.kind == "exit"
+    assert done.replay().stdout == "out"

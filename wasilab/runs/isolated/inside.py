@@ -1,0 +1,264 @@
+"""The confined process of one run: waits for it, raises the walls, compiles, runs, and tells the parent all of it.
+
+`main` is called by `engine/isolate/first_steps.py` with everything imported and nothing of a guest at hand. What the
+parent sends is trusted; what is sent to it is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import math
+import os
+import pkgutil
+import runpy
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ...capabilities import host as host_objects
+from ...capabilities.host.features import READ_DIRECTORY
+from ...capabilities.host.folder import HostFolder
+from ...capabilities.memory.memdir import MemDir
+from ...capabilities.protocols import Directory, File
+from ...capabilities.streams import DescriptorInput, QueueInput
+from ...capabilities.waiting import Interrupt
+from ...engine.compiling import engines
+from ...engine.isolate.messages import MessageChannel, MessageKind, Record, record_of
+from ...engine.isolate.outcomes import to_record
+from ...engine.isolate.trace_mirror import TraceSender
+from ...engine.isolate.walls import MIB, WallBounds, lower_memory, raise_walls
+from ...engine.limits import Limits
+from ...engine.outcome import Outcome
+from ...engine.sessions import make_session
+from ...engine.worker import Running, start
+from ...grants import live as live_grants
+from ...grants.grants import Grants
+from ...grants.live.pump import Listeners
+from ...grants.value import GrantError
+from ...module import dwarf
+from ...module.module import Module, from_wat
+from ..prepare import Prepared
+from . import shipping
+
+COMPONENTS = ("wasilab.engine.components", "wasilab.wasi.components")
+"""What runs components: imported for one only."""
+COMPILE_BYTES = 2 << 30
+"""Bytes of data that compiling may take beside what the guest may; taken back before it runs."""
+SPARE_BYTES = 256 * MIB
+"""Bytes of data for Python, its threads and what Wasmtime keeps."""
+_WARM = """(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $o (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (memory (export "memory") 1) (data (i32.const 8) "x")
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 8)) (i32.store (i32.const 4) (i32.const 1))
+    (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
+    (drop (call $o (i32.const 3) (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 0) (i64.const 0) (i64.const 0)
+                   (i32.const 0) (i32.const 20)))
+    unreachable))"""
+"""A program that makes a call, is refused one, and traps: what they need is imported by then."""
+
+
+def main(control: int, entered: Sequence[str], without: Sequence[str]) -> None:
+    """Serve one run; returns when it is over, or when the parent is gone."""
+    channel = MessageChannel(socket.socket(fileno=control))
+    hole = _hole()
+    _warm_up()
+    channel.send_record(MessageKind.READY, {"entered": list(entered)})
+    message = channel.receive_with_descriptors()
+    if message is None or message[0] is not MessageKind.JOB:
+        return
+    given = shipping.Shipment(record_of(message[1]), message[2])
+    if given.is_component:
+        _import_all(COMPONENTS)
+    standing = raise_walls(_bounds(given.limits), given.folders, given.listening, entered, without)
+    engines.clear()
+    engines.become_confined(threads=True)
+    channel.send_record(MessageKind.WALLS, {"standing": standing})
+    if "probe" in record_of(message[1]):
+        return
+    try:
+        _Inside(channel, given, hole).serve()
+    except GrantError as error:
+        channel.send_record(MessageKind.OUTCOME, to_record(Outcome("error", 1, str(error))))
+    except BrokenPipeError:
+        return
+
+
+def _hole() -> dict[str, Callable[..., object]]:
+    """Functions that a test plants in place of calls, to do what a guest that broke out would."""
+    path = os.environ.get("WASILAB_TEST_HOLE")
+    return {} if not path else dict(runpy.run_path(path)["OVERRIDES"])
+
+
+def _bounds(limits: Limits) -> WallBounds:
+    memory = limits.memory + limits.trace + 2 * limits.output + limits.io + SPARE_BYTES
+    seconds = None if limits.seconds is None else math.ceil((limits.seconds + 300) * (os.cpu_count() or 1))
+    return WallBounds(memory, COMPILE_BYTES, seconds, limits.fds)
+
+
+def _import_all(packages: Sequence[str]) -> None:
+    for package in packages:
+        for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(found.name)
+
+
+def _warm_up() -> None:
+    """Import what a run needs, by running one: files cannot be opened later."""
+    _ = host_objects.copydir, host_objects.plainfolder, host_objects.sockets, live_grants.update
+    engines.become_confined(threads=False)
+    module = from_wat(_WARM, name="warm")
+    _ = dwarf.source_map(module)
+    folder = HostFolder(os.open("/", READ_DIRECTORY), "/", writable=False)
+    dirs: dict[str, Directory] = {"/m": MemDir({"x": b""}), "/h": folder}
+    prepared = Prepared(module, (), Grants(dirs=dirs, env={"x": "y"}, limits=Limits(seconds=10)), live=True)
+    running = start(module, prepared.host, prepared.recorder, prepared.grants.limits)
+    prepared.make_updatable(running)
+    prepared.pump.serve(running)
+    prepared.release()
+    folder.close()  # what is open would stay open behind the walls
+    if prepared.recorder is not None:
+        TraceSender(prepared.recorder, lambda *_: None).tick(last=True)
+    try:
+        raise ValueError
+    except ValueError:
+        traceback.format_exc()
+    del prepared, running
+    while threading.active_count() > 1:  # its threads are at their end: they were told so
+        time.sleep(0.001)
+    gc.collect()
+    gc.freeze()
+
+
+class _Inside:
+    """The run, once the walls stand."""
+
+    def __init__(
+        self, channel: MessageChannel, given: shipping.Shipment, hole: dict[str, Callable[..., object]]
+    ) -> None:
+        self._channel = channel
+        self._given = given
+        self._hole = hole
+        self._running: Running | None = None
+        self._stopped: str | None = None
+        self._prepared: Prepared | None = None
+        self._stdin: QueueInput | None = None
+
+    def serve(self) -> None:
+        """Run it to its end."""
+        channel, given = self._channel, self._given
+        modules = given.modules()
+        module = modules.pop("")
+        options = given.options(modules)
+        grants = given.grants(lambda: channel.send(MessageKind.WANTS_INPUT))
+        args = given.args
+        sender: list[TraceSender] = []
+
+        def tick() -> None:
+            for each in sender:
+                each.tick()
+
+        listeners = Listeners(
+            on_stdout=lambda data: channel.send(MessageKind.STDOUT, data),
+            on_stderr=lambda data: channel.send(MessageKind.STDERR, data),
+            on_tick=tick,
+            own_stdin=self._own_stdin,
+        )
+        prepared = self._prepared = Prepared(
+            module, () if options.invoke is not None else args, grants, options, listeners, live=given.live
+        )
+        if isinstance(grants.stdin, QueueInput):
+            self._stdin = grants.stdin
+        before = {guest: shipping.pack_files(guest, d) for guest, d in prepared.memory_folders()}
+        threading.Thread(target=self._listen, name="wasilab control", daemon=True).start()
+        engine = replace(options.engine, features=(*options.engine.features, *grants.features))
+        how: Record = {
+            "preload": modules, "engine": engine, "overrides": {**prepared.overrides, **self._hole},
+            "raw": options.raw, "native": options.native,
+        }  # fmt: skip
+        seconds = 0.0
+        if not module.is_component:
+            session = make_session(module, prepared.host, None, grants.limits, **how)
+            seconds = self._compile([module, *modules.values()], session.request())
+        lower_memory()
+        if prepared.recorder is not None:
+            prepared.recorder.packs = False
+            sender.append(TraceSender(prepared.recorder, channel.send))
+        channel.send_record(MessageKind.RUNNING, {"compile_seconds": seconds})
+        running = self._running = start(
+            module, prepared.host, prepared.recorder, grants.limits,
+            invoke=options.invoke, invoke_args=args if options.invoke is not None else (), **how,
+        )  # fmt: skip
+        if given.live:
+            prepared.make_updatable(running)
+        if self._stopped is not None:
+            running.interrupt("seconds" if self._stopped == "seconds" else "interrupt")
+        outcome = prepared.pump.serve(running)
+        prepared.release()
+        for each in sender:
+            each.tick(last=True)
+        for guest, directory in prepared.memory_folders():
+            packed = shipping.pack_files(guest, directory)
+            if packed != before[guest]:
+                channel.send(MessageKind.FOLDER, packed)
+        for number, data in ((0, outcome.coredump), (1, outcome.profile)):
+            if data:
+                channel.send(MessageKind.FILE, bytes([number]), data)
+        record = to_record(replace(outcome, compile_seconds=outcome.compile_seconds or seconds))
+        channel.send_record(MessageKind.OUTCOME, {**record, "cut": prepared.output.cut})
+
+    def _own_stdin(self, interrupt: Interrupt) -> File | None:
+        descriptor = self._given.own_stdin
+        return None if descriptor is None else DescriptorInput(descriptor, interrupt)
+
+    def _compile(self, modules: list[Module], request: engines.CompileRequest) -> float:
+        """Have the machine code ready, made now or from before; returns the seconds that making it took."""
+        codes = self._given.codes()
+        if codes is not None:
+            engines.adopt(modules, request, codes)
+            return 0.0
+        with contextlib.suppress(engines.WasmtimeCompileError):  # the run says why
+            compiled = engines.acquire(modules, request)
+            for made in compiled.modules:
+                self._channel.send(MessageKind.CODE, made.serialize())
+            engines.release(compiled)
+            return compiled.seconds
+        return 0.0
+
+    def _listen(self) -> None:
+        """Do what the parent says while the guest runs; end with the parent."""
+        while True:
+            try:
+                message = self._channel.receive()
+            except OSError:
+                message = None
+            if message is None:
+                os._exit(1)
+            with contextlib.suppress(GrantError, ValueError):
+                self._obey(*message)
+
+    def _obey(self, kind: MessageKind, body: bytearray) -> None:
+        prepared, running = self._prepared, self._running
+        if kind is MessageKind.INTERRUPT:
+            self._stopped = bytes(body).decode()
+            if running is not None:
+                running.interrupt("seconds" if self._stopped == "seconds" else "interrupt")
+        elif kind in (MessageKind.INPUT, MessageKind.END_OF_INPUT) and self._stdin is not None:
+            self._stdin.feed(bytes(body)) if kind is MessageKind.INPUT else self._stdin.end()
+        elif kind is MessageKind.SWITCH and prepared is not None and prepared.live is not None:
+            found = record_of(body)
+            name, live = found["name"], prepared.live
+            if not found["works"]:
+                live.revoke(name)
+                return
+            live.restore(name)
+            if name in prepared.dirs:
+                live.read_only(name, found["read_only"])
+        elif kind is MessageKind.VALUES and prepared is not None and prepared.live_update is not None:
+            prepared.live_update.become_values(shipping.Shipment.values(record_of(body)))
