@@ -250,6 +250,7 @@ def test_tests_use_few_private_names() -> None:
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
         for line, name in private_reach_ins(path)
+        if name not in ("_start", "_initialize")  # names of exports that WASI gives
     ]
     assert len(uses) <= MAX_PRIVATE_REACH_INS, f"{len(uses)}\n" + "\n".join(uses)
 
