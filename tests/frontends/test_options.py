@@ -41,6 +41,13 @@ def value_of(call: str, types: str, arguments: str) -> str:
 
 
 WRITES = '(module (memory (export "memory") 1) (func (export "_start")))'
+LOOPS, LOCALS = 400, 100
+CHANGES = "".join(f"(local.set {n} (i32.add (local.get {n}) (local.get {(n + 1) % LOCALS})))" for n in range(LOCALS))
+NESTED = (
+    f'(module (memory (export "memory") 1) (func (export "_start") (local {"i32 " * LOCALS})'
+    f' {"(loop " * LOOPS}{CHANGES}{" (br_if 0 (local.get 0)))" * LOOPS}))'
+)
+"""More than a moment to compile."""
 TWO = "(i32.const 64) (i32.const 80)"
 FILES = {
     "hello.wat": programs.HELLO,
@@ -70,10 +77,13 @@ FILES = {
     " (i32.add (i32.const 1) (call $down (i32.sub (local.get 0) (i32.const 1))))) (else (i32.const 0)))))",
     "faults.toml": "inject = ['fd_write:error=EIO']\n",
     "sweep.toml": "program = 'random.wat'\n[over]\nseed = [1, 2]\n",
+    "nested.wat": NESTED,
+    "structs.wat": '(module (type $pair (struct (field i32))) (memory (export "memory") 1) (func (export "_start")))',
     "writes.wat": WRITES,
     "writes.txt": WRITES,
     "policy.toml": '[env]\nCOLOUR = "red"\n',
     "warns.c": "int main(void) { int unused; return 0; }\n",
+    "opens.c": '#include <stdio.h>\nint main(void) { return fopen("x", "r") != NULL; }\n',
     "add.c": '__attribute__((export_name("add"))) int add(int a, int b) { return a + b; }\n',
     "getpid.c": "#include <unistd.h>\nint main(void) { return getpid() > 0 ? 7 : 1; }\n",
 }
@@ -134,6 +144,9 @@ CASES = {
     "run --max-trace": ("run --max-trace 1m -c lines.wat", "run -c lines.wat", "!50,000"),
     "run --max-io": ("run --max-io 3 hello.wat", "run hello.wat", "!hello\n"),
     "run --max-table": ("run --max-table 10 big.wat", "run big.wat", "!status 0"),
+    "run --max-compile-time": ("run --no-cache --max-compile-time 0.01 nested.wat", "run hello.wat", "status 137"),
+    "run --max-compile-memory": ("run --no-cache --max-compile-memory 1m nested.wat", "run hello.wat", "status 137"),
+    "run --feature": ("run --feature gc structs.wat", "run structs.wat", "status 0"),
     "run --max-instances": (
         "run --max-instances 1 --link lib.wat --invoke go links.wat",
         "run --link lib.wat --invoke go links.wat",
@@ -198,6 +211,9 @@ CASES = {
     "adapt -o": ("adapt writes.wat -o named.wasm", "adapt writes.wat", "files .*named.wasm"),
     "adapt --lang": ("adapt --lang wat writes.txt", "adapt writes.txt", "writes.component.wasm: .* component"),
     "adapt --quiet": ("adapt --quiet writes.wat", "adapt writes.wat", "!writes.component.wasm: "),
+    "compile --reports": (
+        "compile --reports opens.c; inspect opens.wasm", "compile opens.c; inspect opens.wasm", "library_lookup",
+    ),
     "compile --emulate": (
         "compile --emulate getpid getpid.c -- -Wall; run getpid.wasm",
         "compile getpid.c; run getpid.wasm",
@@ -310,7 +326,8 @@ CASES = {
 }  # fmt: skip
 NEED_ADAPTER = {"compile --component", "adapt -o", "adapt --lang", "adapt --quiet"}
 NEED_C = {
-    "compile --component", "run --quiet", "compile --reactor", "compile --emulate", "demo --into", "doctor --warm",
+    "compile --component", "run --quiet", "compile --reactor", "compile --emulate", "compile --reports",
+    "demo --into", "doctor --warm",
 }  # fmt: skip
 
 
