@@ -169,8 +169,8 @@ CASES = {
     "run --max-stack": (
         "run --max-stack 16k --invoke down deep.wat 9000", "run --invoke down deep.wat 9000", "stack is exhausted"
     ),
-    "run --coredump": ("run --coredump core.wasm trap.wat", "run trap.wat", r"files .*core\.wasm"),
-    "run --profile": ("run --profile guest=p.json hello.wat", "run hello.wat", r"files .*p\.json"),
+    "run --coredump": ("run --coredump core.wasm trap.wat", "run trap.wat", r"files .*\bcore\.wasm"),
+    "run --profile": ("run --profile guest=p.json hello.wat", "run hello.wat", r"files .*\bp\.json"),
     "settings --json": ("settings --json", "settings", '"optimize": {'),
     "run --preload": ("run --preload lib=lib.wat --invoke go links.wat", "run --invoke go links.wat", "7\n"),
     "run --link": ("run --link lib.wat --invoke go links.wat", "run --invoke go links.wat", "7\n"),
@@ -184,7 +184,7 @@ CASES = {
     ),
     "run --strace": ("run --strace hello.wat", "run hello.wat", "fd_write\\("),
     "run --strace-file": ("run --strace-file s.txt hello.wat", "run hello.wat", r"files .*\bs\.txt"),
-    "run --trace": ("run --trace t.jsonl hello.wat", "run hello.wat", r"files .*t\.jsonl"),
+    "run --trace": ("run --trace t.jsonl hello.wat", "run hello.wat", r"files .*\bt\.jsonl"),
     "run --no-trace": ("run --no-trace --repeat 2 hello.wat", "run --repeat 2 hello.wat", "calls 0 each"),
     "run --snaplen": ("run --snaplen 1 --strace hello.wat", "run --strace hello.wat", r'"h"\.\.\.'),
     "run --stacks": ("run --stacks --strace hello.wat", "run --strace hello.wat", r"> .*\n.*_start|hello\.wat.*func"),
@@ -203,12 +203,12 @@ CASES = {
     "run --no-explain": ("run --explain --no-explain open.wat", "run --explain open.wat", "!refused: "),
     "run --apply": ("run --apply --dir .:copy mkdir.wat", "run --dir .:copy mkdir.wat", r"files .*\bd\b"),
     "run --quiet": ("run --quiet warns.c", "run warns.c", "!unused"),
-    "compile -o": ("compile hello.wat -o x.wasm", "compile hello.wat", r"files .*x\.wasm"),
+    "compile -o": ("compile hello.wat -o x.wasm", "compile hello.wat", r"files .*\bx\.wasm"),
     "compile --lang": ("compile --lang wat hello.txt", "compile hello.txt", "status 0"),
     "compile --quiet": ("compile --quiet hello.wat", "compile hello.wat", "!hello.wasm: "),
     "compile --reactor": ("compile --reactor add.c", "compile add.c", "add.wasm: .* reactor"),
     "compile --component": ("compile --component warns.c", "compile warns.c", "warns.wasm: .* component"),
-    "adapt -o": ("adapt writes.wat -o named.wasm", "adapt writes.wat", "files .*named.wasm"),
+    "adapt -o": ("adapt writes.wat -o named.wasm", "adapt writes.wat", r"files .*\bnamed\.wasm"),
     "adapt --lang": ("adapt --lang wat writes.txt", "adapt writes.txt", "writes.component.wasm: .* component"),
     "adapt --quiet": ("adapt --quiet writes.wat", "adapt writes.wat", "!writes.component.wasm: "),
     "compile --reports": (
@@ -249,8 +249,8 @@ CASES = {
     "trace --annotate": (BOTH + "trace --annotate t.wtrace", BOTH + "trace t.wtrace", r"1  .*\(module"),
     "trace --note": (BOTH + "trace --note 0=mine t.wtrace; trace t.wtrace", BOTH + "trace t.wtrace", "mine"),
     "trace --refused": (REFUSED + "trace --refused t.wtrace", REFUSED + "trace t.wtrace", "To allow it"),
-    "trace --plot": (BOTH + "trace --plot p.svg t.wtrace", BOTH + "trace t.wtrace", r"files .*p\.svg"),
-    "trace --export": (BOTH + "trace --export e.csv t.wtrace", BOTH + "trace t.wtrace", r"files .*e\.csv"),
+    "trace --plot": (BOTH + "trace --plot p.svg t.wtrace", BOTH + "trace t.wtrace", r"files .*\bp\.svg"),
+    "trace --export": (BOTH + "trace --export e.csv t.wtrace", BOTH + "trace t.wtrace", r"files .*\be\.csv"),
     "trace --sql": (BOTH + "trace --sql 'select 6*7 n from trace' t.wtrace", BOTH + "trace t.wtrace", "42"),
     "diff --ignore": (
         ECHOED + "diff --ignore data t.wtrace u.wtrace", ECHOED + "diff t.wtrace u.wtrace", "the same 4 calls",
@@ -258,8 +258,8 @@ CASES = {
     "diff --by": (
         ECHOED + "diff --by operation t.wtrace u.wtrace", ECHOED + "diff t.wtrace u.wtrace", "compared: operation",
     ),
-    "plot -o": (BOTH + "plot -o p.svg t.wtrace counts", BOTH + "plot t.wtrace counts", r"files .*p\.svg"),
-    "advise -o": (BOTH + "advise -o p.toml t.wtrace", BOTH + "advise t.wtrace", r"files .*p\.toml"),
+    "plot -o": (BOTH + "plot -o p.svg t.wtrace counts", BOTH + "plot t.wtrace counts", r"files .*\bp\.svg"),
+    "advise -o": (BOTH + "advise -o p.toml t.wtrace", BOTH + "advise t.wtrace", r"files .*\bp\.toml"),
     "advise --as": (BOTH + "advise --as python t.wtrace", BOTH + "advise t.wtrace", "Grants"),
     "advise --narrow": (
         "run --dir {deep}::/d --trace t.wtrace reads.wat; advise --narrow t.wtrace",
@@ -280,7 +280,7 @@ CASES = {
     "bench --json": (BENCH + " --json", BENCH, '"clock_time_get": {'),
     "run --inject": ("run --inject fd_write:error=EIO hello.wat", "run hello.wat", "!hello\n"),
     "run --inject-file": ("run --inject-file faults.toml hello.wat", "run hello.wat", "!hello\n"),
-    "run --record": ("run --record r.wtrace hello.wat", "run hello.wat", r"files .*r\.wtrace"),
+    "run --record": ("run --record r.wtrace hello.wat", "run hello.wat", r"files .*\br\.wtrace"),
     "replay --until": (RECORDED + "replay --until 1 r.wtrace", RECORDED + "replay r.wtrace", "stopped before call 1"),
     "replay --from-file": (
         RECORDED + "replay --from-file echo.wat r.wtrace", RECORDED + "replay r.wtrace", "parts from the recording",
@@ -294,10 +294,10 @@ CASES = {
     ),
     "replay --strace": (RECORDED + "replay --strace r.wtrace", RECORDED + "replay r.wtrace", r"fd_write\("),
     "replay --strace-file": (
-        RECORDED + "replay --strace-file zz.txt r.wtrace", RECORDED + "replay r.wtrace", r"files .*zz\.txt",
+        RECORDED + "replay --strace-file zz.txt r.wtrace", RECORDED + "replay r.wtrace", r"files .*\bzz\.txt",
     ),
     "replay --trace": (
-        RECORDED + "replay --trace u.wtrace r.wtrace", RECORDED + "replay r.wtrace", r"files .*u\.wtrace",
+        RECORDED + "replay --trace u.wtrace r.wtrace", RECORDED + "replay r.wtrace", r"files .*\bu\.wtrace",
     ),
     "replay --stacks": (
         RECORDED + "replay --strace --stacks r.wtrace", RECORDED + "replay --strace r.wtrace", "(?m)^ > ",
