@@ -100,7 +100,8 @@ def test_one_call_at_a_time_and_errors_come_out_of_the_await() -> None:
 @pytest.mark.parametrize("export", ["spin", "listen"])
 def test_cancelling_an_await_interrupts_the_guest_and_ends_the_instance(export: str) -> None:
     async def main() -> str:
-        with listening(Channel()) as guest:
+        channel = Channel()  # held: a read of the guest's end finds the end of input when the other end is gone
+        with listening(channel) as guest:
             waiting = asyncio.ensure_future(guest.exports[export].call_async())
             await asyncio.sleep(0)
             waiting.cancel()
