@@ -6,6 +6,7 @@ calls that hypothesis and seeds make up, most of which fail, after which the gue
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from functools import cache, partial
@@ -13,7 +14,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 import wasilab
@@ -23,6 +24,7 @@ from tests.hostile import fuzz
 from tests.hostile.surface import OPS, SIZE, Pools, interpreter
 from wasilab.engine.replay.recorded_calls import ReplayCursor, read_calls
 from wasilab.engine.replay.replay_link import ReplayLink
+from wasilab.engine.stop import CannotReplay
 from wasilab.engine.worker import start
 from wasilab.trace.answers.completeness import missing_for_replay
 from wasilab.trace.record.recorder import Recorder
@@ -103,13 +105,15 @@ def ground() -> Iterator[fuzz.Ground]:
 
 
 @settings(
-    max_examples=60, deadline=None, database=None, phases=(Phase.generate, Phase.shrink),
+    max_examples=60, deadline=None, database=None, derandomize=True,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 @given(
     seed=st.integers(0, 1 << 20), module=st.sampled_from(sorted(MODULES)), rights=st.sampled_from(["strict", "compat"]),
     wild=st.sampled_from([0, 0, 1, 24]), raw=st.booleans(), length=st.integers(1, 80),
 )  # fmt: skip
+@example(seed=68, module="wasi_snapshot_preview1", rights="strict", wild=1, raw=False, length=19)
 def test_calls_of_any_kind_replay_to_the_same_memory(
     ground: fuzz.Ground, seed: int, module: str, rights: str, wild: int, raw: bool, length: int
 ) -> None:
@@ -121,7 +125,12 @@ def test_calls_of_any_kind_replay_to_the_same_memory(
     memory[OPS : OPS + len(operations)] = operations
     grants = ground.grants(fuzz.Shape(module=module, rights=rights), seed).with_(stdin=bytes(memory))
     first = wasilab.run(surface(module), [str(len(listed))], grants, invoke="go", record=True, raw=raw)
-    again = first.replay()
+    try:
+        again = first.replay()
+    except CannotReplay as refused:  # the one thing that a record leaves out, and says so
+        if not re.search(r"poll_oneoff\) had more than 1,024 events: none was kept$", str(refused)):
+            raise
+        return
     assert again.divergence is None, again.divergence
     ends = [(one.outcome.kind, one.exit_code, one.outcome.message, one.outcome.results) for one in (first, again)]
     assert ends[0] == ends[1]
