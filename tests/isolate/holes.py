@@ -44,7 +44,7 @@ def report(found):
 def look():
     """What can be reached from inside, by the errors that trying brings."""
     folders = []
-    for descriptor in range(3, 60):
+    for descriptor in range(3, 4096):
         try:
             if os.path.isdir(f"/proc/self/fd/{descriptor}") or os.fstat(descriptor).st_mode & 0o170000 == 0o040000:
                 folders.append(descriptor)
@@ -81,7 +81,7 @@ def tried(attempt):
 
 def lie():
     """Send the parent what is no message, on every descriptor."""
-    for descriptor in range(3, 60):
+    for descriptor in range(3, 4096):
         try:
             os.write(descriptor, b"\xff" * 64)
         except OSError:
