@@ -1,1 +1,1 @@
-"""The only place that knows Wasmtime: linking, memory, the worker thread, limits (floor 3)."""
+"""Everything that uses Wasmtime: linking, memory, the worker thread, limits."""

@@ -1,10 +1,10 @@
-"""The exports of an instance as Python functions: how a guest is entered.
+"""The exports of an instance as Python functions, by which the host enters a guest.
 
-Numbers, vectors and references to functions and to objects of the host pass (`values/`). The types are read from the
-module's own bytes: wasmtime-py's `Func.type` and `Func.__call__` end the whole process when they meet a type that they
-do not know, such as v128.
+Supported values are numbers, vectors, and references to functions and host objects (`values/`). Types are read from the
+module's bytes: wasmtime-py's `Func.type` and `Func.__call__` abort the process on a type that they do not know, such as
+v128.
 
-Not here: what the guest's end means (`session.py`), and threads (`worker.py`).
+Not here: how the guest's end is interpreted (`session.py`), and threads (`worker.py`).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ NUMBERS = frozenset({"i32", "i64", "f32", "f64"})
 
 
 class InvokeError(Exception):
-    """The entry point cannot be called as asked; the message is for people."""
+    """The entry point cannot be called as requested; the message is for the user."""
 
 
 def offer(module: Module) -> str:
-    """What there is to call in it, as the end of a sentence."""
+    """List the callable exports, as the end of a sentence."""
     names = [e.name for e in module.exports if e.kind == "func" and not e.name.startswith("__")]
     if not names:
         return "it exports no function at all"
@@ -40,10 +40,10 @@ def offer(module: Module) -> str:
 
 
 class Exported(Mapping[str, object]):
-    """The exports of an instance by name, as wasmtime objects, each made when it is asked for.
+    """The exports of an instance by name, as wasmtime objects made on demand.
 
-    wasmtime-py makes all of them at once, in time that grows with the square of their number: five minutes for
-    the 100,000 that fit into a megabyte. `instance` None has none.
+    wasmtime-py makes all at once, in quadratic time: five minutes for the 100,000 that fit into a megabyte. With
+    `instance` None it is empty.
     """
 
     def __init__(self, module: Module, store: ExportValue, instance: ExportValue) -> None:
@@ -68,12 +68,12 @@ class Exported(Mapping[str, object]):
         return len(self._names)
 
     def functions(self) -> list[str]:
-        """The names of those that are functions."""
+        """The names of the exported functions."""
         return [name for name, kind in self._names.items() if kind == "func"]
 
 
 class Entries:
-    """The functions that one instance exports; `exports` are all its exports. Drop it with the store."""
+    """The exported functions of one instance; `exports` are all its exports. Drop it with the store."""
 
     def __init__(self, module: Module, store: ExportValue, instance: ExportValue, *, raw: bool) -> None:
         self.exports = Exported(module, store, instance)
@@ -86,9 +86,9 @@ class Entries:
         return isinstance(self.exports.get(name), wasmtime.Func)
 
     def call(self, name: str, arguments: Sequence[ExportValue] = ()) -> ExportValue:
-        """Call an export with its values (text is read as a number or vector); None, a value or a list of values.
+        """Call an export with values (text is parsed as a number or vector); returns None, a value or a list of values.
 
-        Raises `InvokeError` when there is no such function, or not for such arguments; else what the guest raises.
+        Raises `InvokeError` for an unknown function or wrong arguments, and whatever the guest raises.
         """
         function, kinds = self._known.get(name) or self._look_up(name)
         try:
@@ -97,9 +97,9 @@ class Entries:
             raise InvokeError(f"{name}: {error}") from None
 
     def read(self, name: str, arguments: Sequence[ExportValue]) -> list[ExportValue]:
-        """The values that a person's texts mean as arguments of the export `name` (`values/texts.py`).
+        """Parse a user's texts as arguments of the export `name` (`values/texts.py`).
 
-        What is no text stays as it is. Raises `InvokeError` as `call` does.
+        Arguments that are not text are unchanged. Raises `InvokeError` as `call` does.
         """
         _, kinds = self._known.get(name) or self._look_up(name)
         _check_count(name, kinds, arguments)
@@ -110,7 +110,7 @@ class Entries:
         return [self._reference(name, value) if isinstance(value, FunctionName) else value for value in values]
 
     def results(self, name: str) -> tuple[str, ...]:
-        """The types of what the export `name` returns; none where there is no such function."""
+        """The result types of the export `name`; empty if there is no such function."""
         type_ = self._type(name)
         return () if type_ is None else type_.results
 
@@ -178,7 +178,7 @@ def _converted(name: str, wanted: Sequence[str], arguments: Sequence[object]) ->
 
 
 def python_value(name: str, kind: str, given: ExportValue) -> ExportValue:
-    """A Python value as one of type `kind`; raises `InvokeError`, naming the function `name`, where it is none."""
+    """Convert a Python value to type `kind`; raises `InvokeError`, naming the function `name`, if it does not fit."""
     try:
         return _value(name, kind, given)
     except (ValueError, TypeError, AttributeError, OverflowError):
@@ -186,7 +186,7 @@ def python_value(name: str, kind: str, given: ExportValue) -> ExportValue:
 
 
 def _value(name: str, kind: str, given: ExportValue) -> ExportValue:
-    """A Python value as one of type `kind`."""
+    """Convert a Python value to type `kind`."""
     if kind in ("i32", "i64"):
         bits = 32 if kind == "i32" else 64
         number: int = given.__index__()
@@ -196,7 +196,7 @@ def _value(name: str, kind: str, given: ExportValue) -> ExportValue:
     if kind == "f64":
         return float(given)
     if kind == "f32":
-        return as_f32(float(given))  # rounded, to infinity where it is too large
+        return as_f32(float(given))  # rounded, to infinity if it is too large
     if kind == "v128":
         return given if isinstance(given, V128) else V128(bytes(memoryview(given)))
     if kind == "funcref" and not isinstance(given, FunctionReference | None):

@@ -1,8 +1,8 @@
-"""A module kept alive: its exports called from Python, its memory read and written, until it is closed or ends itself.
+"""A live instance: Python calls its exports and reads and writes its memory until it is closed or ends itself.
 
-Every call runs on the instance's own worker thread with a pump, as a whole run does, so it can be interrupted and
-prints where it was called. One call at a time. What ends a program (a trap, `proc_exit`, a limit, an interrupt) ends
-the instance: the call raises `GuestError` with the outcome, and so does every later one.
+Every call runs on the instance's worker thread with a pump, as a whole run does, so it can be interrupted and its
+output goes to the calling cell. Only one call runs at a time. A trap, `proc_exit`, a limit or an interrupt ends the
+instance: the call raises `GuestError` with the outcome, and so does every later call.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from .values.exported_function import ExportedFunction, ExportValue
 from .worker import Pump, Running
 
 ENTRY_POINTS = ("_start", "_initialize")
-"""Exports that an instance calls once, at its start (WASI application ABI: commands and reactors)."""
+"""Exports that may be called only once, at the start (WASI application ABI: commands and reactors)."""
 
 
 class GuestError(Exception):
-    """The guest ended instead of returning; `outcome` says how."""
+    """The guest ended instead of returning; see `outcome`."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.message or f"the program ended with exit code {outcome.exit_code}")
@@ -73,21 +73,22 @@ class LiveMemory:
 
 
 class Live:
-    """An instance that stays. Make it with `Live.open`; `exports[name](*numbers)` calls, `memory` reads and writes."""
+    """An instance that stays alive. Make it with `Live.open`; `exports[name](*numbers)` calls, `memory` reads and
+    writes."""
 
     def __init__(self, session: Session, pump: Callable[[], Pump], lock: threading.Lock | None = None) -> None:
-        """`lock`: shared by instances of which only one may be called at a time."""
+        """`lock`: shared by instances if only one of them may be called at a time."""
         self.session = session
         self.memory = LiveMemory(session)
         self.outcome: Outcome | None = None
-        """How it ended; None while it lives."""
+        """How it ended; None while it is alive."""
         self.warnings: tuple[str, ...] = ()
         self._pump = pump
         self._lock = lock or threading.Lock()
         self._running: Running | None = None
         self._results: ExportValue = None
         self._begun: set[str] = set()
-        """The entry points that were called, each of which runs once."""
+        """The entry points called so far; each may run once."""
         here = weakref.ref(self)
 
         def perform(call: Callable[[], ExportValue]) -> ExportValue:
@@ -118,9 +119,9 @@ class Live:
         raw: bool = True,
         native: bool = True,
     ) -> Live:
-        """Compile, instantiate and, for a reactor, call `_initialize`; `_start` of a command is not called.
+        """Compile, instantiate and, for a reactor, call `_initialize`. Does not call `_start`.
 
-        `pump()` makes the pump that serves a call. Raises `GuestError` when any of that ends the guest.
+        `pump()` makes the pump that serves a call. Raises `GuestError` if any of this ends the guest.
         """
         session = make_session(
             module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
@@ -131,7 +132,7 @@ class Live:
         return live
 
     def begin(self) -> None:
-        """Compile, instantiate and, for a reactor, call `_initialize`: once. Raises `GuestError`."""
+        """Compile, instantiate and, for a reactor, call `_initialize`. Call it once. Raises `GuestError`."""
 
         def work() -> None:
             self.session.open()
@@ -146,7 +147,7 @@ class Live:
         return {name: self._caller(name) for name in self.session.exported()}
 
     def exports_of(self, module: Module) -> dict[str, Callable[..., ExportValue]]:
-        """The exported functions of its core module, also once it has ended: they raise `GuestError` then."""
+        """The exported functions of its core module. After its end they raise `GuestError`."""
         return {export.name: self._caller(export.name) for export in module.exports if export.kind == "func"}
 
     def _caller(self, name: str) -> ExportedFunction:
@@ -156,7 +157,7 @@ class Live:
         return ExportedFunction(name, partial(self.call, name), partial(self.call_async, name), type_)
 
     def _call(self, name: str, arguments: Sequence[ExportValue]) -> ExportValue:
-        """Call an export, on the worker. Raises `InvokeError` for an entry point that was called before."""
+        """Call an export on the worker. Raises `InvokeError` for an entry point that was called before."""
         if name in ENTRY_POINTS and not self.session.module.is_component:
             if name in self._begun:
                 raise InvokeError(
@@ -167,18 +168,18 @@ class Live:
         return self.session.call(name, arguments)
 
     def call(self, name: str, *arguments: ExportValue) -> ExportValue:
-        """Call an export. Returns None, a number, or a list of numbers; for a component a value of its type.
+        """Call an export. Returns None, a number or a list of numbers; for a component, a value of its type.
 
-        Raises `TypeError` for arguments of the wrong number or kind, `GuestError` when the guest ended.
+        Raises `TypeError` for a wrong number or kind of arguments, `GuestError` if the guest ended.
         """
         return self.perform(lambda: self._call(name, arguments))
 
     async def call_async(self, name: str, *arguments: ExportValue) -> ExportValue:
         """`call` without blocking the event loop; cancelling it interrupts the guest and ends the instance.
 
-        What the guest prints meanwhile is kept, and handed out with the next blocking call.
+        Output printed meanwhile is kept and delivered with the next blocking call.
         """
-        import asyncio  # not before somebody awaits: it costs a tenth of a second's start
+        import asyncio  # imported only when awaited: it adds 0.1 s to the start
 
         self._acquire()
         try:
@@ -186,7 +187,7 @@ class Live:
             loop, over = asyncio.get_running_loop(), asyncio.Event()
 
             def wake() -> None:
-                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                with suppress(RuntimeError):  # the loop is closed: nothing waits any more
                     loop.call_soon_threadsafe(over.set)
 
             running.waker = wake
@@ -212,23 +213,23 @@ class Live:
         return work
 
     def perform(self, call: Callable[[], ExportValue]) -> ExportValue:
-        """Let the guest do something, on the instance's worker, with its limits. Raises as `call` does."""
+        """Run an action of the guest on the instance's worker, within its limits. Raises as `call` does."""
         self._run(self._working(call))
         return self._results
 
     def close(self) -> None:
-        """Let go of the instance. Closing twice does nothing; the host stays the caller's to close."""
+        """Release the instance. Closing twice does nothing. The caller closes the host."""
         self.finish(Outcome("exit", 0, "the instance was closed"))
 
     def finish(self, outcome: Outcome) -> None:
-        """Let go of the instance, which ends so if it has not ended before."""
+        """Release the instance, ending it with `kind` and `message` if it is still alive."""
         with self._lock:
             if self.outcome is None:
                 self.outcome = outcome
             self._release()
 
     def _release(self) -> None:
-        """Release the session, but not before a call that was given up has returned."""
+        """Release the session once an abandoned call has returned."""
         if self._time_limit is not None:
             self._time_limit.close()
         self._worker.end()
@@ -250,7 +251,7 @@ class Live:
             self._lock.release()
 
     def _prepare(self, work: Callable[[], None], *, compile_first: bool = False) -> tuple[Running, list[InvokeError]]:
-        """A call that has not begun, and where it puts what could not be called. Raises `GuestError` once all is over.
+        """A call that has not started, and the list for its call error. Raises `GuestError` if the instance has ended.
         """
         if self.outcome is not None:
             raise GuestError(self.outcome)
@@ -267,7 +268,7 @@ class Live:
                 work()
             except InvokeError as caught:
                 refused.append(caught)
-            except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
+            except BaseException as caught:  # noqa: BLE001  any end of a guest becomes an Outcome
                 error = caught
             try:
                 return self.session.outcome(None, error, time.perf_counter() - start)
@@ -279,7 +280,7 @@ class Live:
         return running, refused
 
     def _conclude(self, outcome: Outcome | None, refused: list[InvokeError]) -> None:
-        """What follows from the end of a call. Raises `TypeError` for one that could not be made, or `GuestError`."""
+        """Handle the end of a call. Raises `TypeError` if the call could not be made, or `GuestError`."""
         assert outcome is not None, "the call is over"
         self.warnings = outcome.warnings
         if refused:

@@ -1,8 +1,8 @@
-"""What a run may use up, and nothing about what it may touch (that is `grants/`).
+"""The resource limits of a run. What it may access is in `grants/`.
 
-Every field is a bound that a classroom can live with by default; None means without bound where that is offered. All
-that the command line, policy files, the panel and a running guest have to know of a limit stands beside it, as a
-`Bound`. This file imports nothing heavy: it is read by all of them.
+The defaults suit a classroom; None means unlimited, where allowed. Each field has a `Bound` with everything that the
+command line, policy files, the panel and a running guest need to know about it. All of them import this file, so it
+must import fast.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 _WASM32_BYTES = 1 << 32
-"""The most that one 32-bit memory can hold: 65536 pages of 64 KiB (WebAssembly core, 4.4.8)."""
+"""The maximum size of a 32-bit memory: 65536 pages of 64 KiB (WebAssembly core, 4.4.8)."""
 NONE = "none"
-"""The text that stands for "without bound"."""
+"""The text for "unlimited"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One limit, apart from its value: how it is written, what it bounds, and whether it can change in a run."""
+    """The description of a limit: its syntax, what it bounds, and whether it can change during a run."""
 
     flag: str
-    """Its option on the command line."""
+    """Its command-line option."""
     unit: Literal["count", "bytes", "seconds"]
     words: str
-    """What it bounds, as a noun: "linear memory"."""
+    """What it bounds, as a noun phrase: "linear memory"."""
     none: bool = False
-    """Whether it can be taken away."""
+    """Whether it can be unlimited."""
     least: int = 1
-    """The smallest value; of seconds, every value above 0."""
+    """The smallest value; for seconds, any value above 0."""
     fixed: str = ""
-    """Why it cannot change while the guest runs; "" where it can."""
+    """Why it cannot change while the guest runs; "" if it can."""
     shown: bool = True
     """Whether the panel has a field for it."""
 
     @property
     def metavar(self) -> str:
-        """What stands for its value in a help text."""
+        """The placeholder of its value in help text."""
         return {"count": "N", "bytes": "BYTES", "seconds": "SECONDS"}[self.unit]
 
     def parse(self, text: str) -> float | None:
-        """Its value from text such as "64m", "10M", "2.5" or "none"; raises `ValueError` with what to write."""
+        """Parse text such as "64m", "10M", "2.5" or "none"; raises `ValueError` that shows valid text."""
         if text.strip() == NONE and self.none:
             return None
         if self.unit == "bytes":
@@ -56,7 +56,7 @@ class Bound:
         if self.unit == "count":
             return parse_count(text)
         try:
-            bare = re.fullmatch(r"[0-9.]+(e[-+]?[0-9]+)?", text.strip())  # read as it is: nanoseconds would round it
+            bare = re.fullmatch(r"[0-9.]+(e[-+]?[0-9]+)?", text.strip())  # parsed directly: nanoseconds would round it
             seconds = float(text) if bare else parse_duration(text) / 1e9
         except ValueError:
             seconds = 0.0
@@ -71,7 +71,7 @@ class Bound:
         return exact_size(int(value)) if self.unit == "bytes" else str(value)
 
     def check(self, name: str, value: object) -> None:
-        """Raise `ValueError`, naming the limit `name`, unless `value` is one of its values."""
+        """Raise `ValueError`, naming the limit `name`, unless `value` is valid."""
         if value is None:
             if self.none:
                 return
@@ -96,9 +96,9 @@ _COMPILED = "a module is compiled before it starts"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The resources of one run, each with the way a guest notices that it is used up.
+    """The resource limits of one run, and the effect of reaching each.
 
-    Raises `ValueError` naming the field when a value is not a positive number in range.
+    Raises `ValueError` naming the field if a value is not a positive number in range.
     """
 
     fuel: int | None = _limit(
@@ -107,44 +107,45 @@ class Limits:
     )
     """WebAssembly instructions, as Wasmtime counts them; the run ends with exit code 137. None: not counted."""
     memory: int = _limit(GIB, Bound("--max-memory", "bytes", "linear memory", least=0, fixed=_ENGINE))
-    """Bytes of linear memory of all instances; `memory.grow` answers -1, a larger initial memory ends the run."""
+    """Bytes of linear memory of all instances; beyond it `memory.grow` returns -1, and a larger initial memory ends the
+    run."""
     seconds: float | None = _limit(None, Bound("--timeout", "seconds", "wall-clock time", none=True))
     """Wall-clock seconds, sleeping and waiting for input included; the run ends with exit code 137."""
     fds: int = _limit(256, Bound("--max-fds", "count", "open descriptors"))
-    """Descriptors open at once; opening one more answers MFILE."""
+    """Descriptors open at once; opening one more fails with MFILE."""
     bytes_written: int | None = _limit(GIB, Bound("--max-written", "bytes", "bytes written in all", none=True, least=0))
-    """Bytes written in all to files and streams; a write beyond answers NOSPC. A name that is made counts as 256 bytes
-    and its own, a link as its text, and a file that grows without being written as what it grows by."""
+    """Total bytes written to files and streams; a write beyond it fails with NOSPC. Creating a name counts as 256 bytes
+    plus its length, a symbolic link as its text, and growing a file without writing as its growth."""
     output: int = _limit(64 * MIB, Bound("--max-output", "bytes", "output kept", least=0))
-    """Bytes of stdout and stderr kept; more is counted and cut, and the guest is not told."""
+    """Bytes of stdout and stderr kept; more is counted and dropped, and the guest does not notice."""
     trace: int = _limit(
         256 * MIB,
         Bound("--max-trace", "bytes", "trace kept in memory", fixed="the trace has its memory already", shown=False),
     )
-    """Bytes of trace kept in memory; beyond it the oldest records go and are counted as dropped."""
+    """Bytes of trace kept in memory; beyond it the oldest records are dropped and counted."""
     io: int = _limit(64 * MIB, Bound("--max-io", "bytes", "bytes moved by one call"))
-    """Bytes that one call may move; a read or write returns short at this bound, as POSIX allows."""
+    """Bytes that one call may transfer; a longer read or write returns short, as POSIX allows."""
     table_elements: int = _limit(
         10_000_000,
         Bound("--max-table", "count", "elements of all tables", least=0, fixed=_ENGINE, shown=False),
     )
-    """Elements of all tables of the store together; `table.grow` answers -1."""
+    """Elements of all tables of the store together; beyond it `table.grow` returns -1."""
     instances: int = _limit(64, Bound("--max-instances", "count", "instances in the run", fixed=_ENGINE, shown=False))
     """Instances in one run: the program and its preloads."""
     names: int | None = _limit(
         100_000, Bound("--max-names", "count", "names added to folders", none=True, least=0)
     )
-    """Names (files, folders, links) added to folders, less those removed; adding one more answers NOSPC."""
+    """Names (files, folders, links) added to folders minus names removed; adding one more fails with NOSPC."""
     compile_seconds: float | None = _limit(
         300.0,
         Bound("--max-compile-time", "seconds", "time to compile the module", none=True, fixed=_COMPILED, shown=False),
     )
-    """Seconds of processor time that compiling the module to machine code may take; beyond it the run ends with 137."""
+    """Seconds of processor time to compile the module to machine code; beyond it the run ends with exit code 137."""
     compile_memory: int | None = _limit(
         2 * GIB,
         Bound("--max-compile-memory", "bytes", "memory to compile the module", none=True, fixed=_COMPILED, shown=False),
     )
-    """Bytes of memory that compiling the module to machine code may take; beyond it the run ends with 137."""
+    """Bytes of memory to compile the module to machine code; beyond it the run ends with exit code 137."""
 
     def __post_init__(self) -> None:
         for name, bound in BOUNDS.items():
@@ -154,6 +155,6 @@ class Limits:
 
 
 BOUNDS: Mapping[str, Bound] = MappingProxyType({each.name: each.metadata["bound"] for each in fields(Limits)})
-"""Every limit by the name of its field."""
+"""Every limit by field name."""
 DEFAULTS: Mapping[str, float | None] = MappingProxyType({name: getattr(Limits(), name) for name in BOUNDS})
-"""What every limit is unless said otherwise."""
+"""The default limits."""

@@ -1,4 +1,4 @@
-"""How a run ended: the plain values that the engine hands up. Nothing here runs anything."""
+"""How a run ended, as plain values."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from ..text.escape import visible
 Kind = Literal["exit", "trap", "limit", "interrupt", "error", "diverged"]
 
 EXIT_TRAP = 134
-"""128 + SIGABRT: the guest did something that WebAssembly forbids."""
+"""128 + SIGABRT: the guest trapped."""
 EXIT_LIMIT = 137
-"""128 + SIGKILL: a limit of the grants ended the run."""
+"""128 + SIGKILL: a limit ended the run."""
 EXIT_INTERRUPT = 130
-"""128 + SIGINT: a person stopped the run."""
+"""128 + SIGINT: the user stopped the run."""
 EXIT_ERROR = 1
 """The run could not start, or the host failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of the guest's stack, the innermost first in a list of them.
+    """One frame of the guest's stack; lists of frames start with the innermost.
 
-    `function` is demangled where the module names it (otherwise "function N"); `file` and `line` come from the
-    module's DWARF, `None` where there is none. `offset` is the byte offset of the instruction in the module, 0 where
-    there is none (the stack ran out before a function's first instruction), `module` the module's name ("" when
-    unknown).
+    `function` is the demangled name from the module (otherwise "function N"); `file` and `line` come from the module's
+    DWARF, or are `None`. `offset` is the byte offset of the instruction in the module, or 0 if unknown (the stack
+    overflowed before a function's first instruction); `module` is the module's name ("" if unknown).
     """
 
     function: str
@@ -46,15 +45,14 @@ class Outcome:
     """The end of a run.
 
     `kind`: "exit" (returned from its start, or called proc_exit), "trap" (the guest broke a rule of WebAssembly or
-    handed the host a bad pointer), "limit" (a field of `Limits`), "interrupt" (a person), "error" (it could not be
-    started, or a bug of the host), "diverged" (a replay parted from its recording). `message` is one sentence for a
-    person, "" for a plain exit. `frames` is the guest's stack at a trap or limit, innermost first. `seconds` counts
-    from the call of the entry point to its end, `compile_seconds` what Wasmtime took before. `warnings` are sentences
-    on imports that were answered with ENOSYS.
-    `detail` is a traceback of the host's own code where the host failed, for a bug report.
-    `coredump` and `profile` are files for other tools, where `EngineOptions` asked for them; b"" otherwise.
-    `results` are the values that an invoked export returned, `result_texts` the same as a person writes them.
-    `native_calls` counts the calls that the native library answered; None where Python answered all of them.
+    handed the host a bad pointer), "limit" (a field of `Limits`), "interrupt" (by the user), "error" (it could not
+    start, or a host bug), "diverged" (a replay differed from its recording). `message` is one sentence for the user, ""
+    for an ordinary exit. `frames` is the guest's stack at a trap or limit, innermost first. `seconds` is the time in
+    the entry point, `compile_seconds` the compile time before it. `warnings` name imports that return ENOSYS. `detail`
+    is a traceback of the host's own code where the host failed, for a bug report. `coredump` and `profile` are files
+    for other tools, where `EngineOptions` asked for them; b"" otherwise. `results` are the values that an invoked
+    export returned, `result_texts` the same as a person writes them. `native_calls` counts the calls that the native
+    library answered; None where Python answered all of them.
     """
 
     kind: Kind
@@ -73,7 +71,7 @@ class Outcome:
     native_calls: int | None = None
 
     def __post_init__(self) -> None:
-        # Both quote names that the module's author chose.
+        # Both contain names chosen by the module's author.
         object.__setattr__(self, "message", visible(self.message))
         object.__setattr__(self, "warnings", tuple(visible(warning) for warning in self.warnings))
         object.__setattr__(self, "result_texts", tuple(visible(text) for text in self.result_texts))

@@ -1,4 +1,4 @@
-"""What a guest wrote to stdout and stderr, kept for whoever asks after the run."""
+"""Keeps a guest's stdout and stderr for reading after the run."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from collections.abc import Iterator
 from ..capabilities.streams import CollectedOutput
 
 MOST_TURNS = 1 << 16
-"""Changes between stdout and stderr that are remembered: 8 bytes each. Later output keeps the order of each stream."""
+"""Recorded switches between stdout and stderr, 8 bytes each. Beyond this, only the order within each stream is kept."""
 
 
 class Output:
-    """The bytes that a guest wrote to stdout and stderr, up to `limit` bytes of both together.
+    """The bytes that a guest wrote to stdout and stderr, up to `limit` bytes in total.
 
-    `limit` may be changed while the guest writes.
+    `limit` may change while the guest writes.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._kept = {1: bytearray(), 2: bytearray()}  # an object for each write would cost 40 times a byte
+        self._kept = {1: bytearray(), 2: bytearray()}  # an object per write would cost 40 bytes for each byte
         self._turns = array("Q")
-        """Bytes of stdout, of stderr, of stdout, ... in turn."""
+        """Alternating byte counts of stdout, stderr, stdout, ..."""
         self._cut = 0
         self.streams: list[CollectedOutput] = []
-        """The streams whose bytes come here, which may hold some back (`CollectedOutput.flush`)."""
+        """The streams that write here; they may buffer bytes (`CollectedOutput.flush`)."""
 
     @property
     def cut(self) -> int:
-        """Bytes beyond the limit: counted, not kept."""
+        """Number of bytes beyond the limit, which are not kept."""
         self.flush()
         return self._cut
 
     def flush(self) -> None:
-        """Bring in what the guest has written until now; from any thread."""
+        """Collect everything written so far; from any thread."""
         for stream in self.streams:
             stream.flush()
 
     def keep(self, stream: int, data: bytes) -> bytes:
-        """Keep what fits; returns it."""
+        """Keep the bytes that fit, and return them."""
         room = max(0, self.limit - len(self._kept[1]) - len(self._kept[2]))
         if len(data) > room:
             self._cut += len(data) - room
@@ -48,7 +48,7 @@ class Output:
         return data
 
     def lose(self, count: int) -> None:
-        """Count bytes that were cut before they came here."""
+        """Count bytes that were dropped earlier."""
         self._cut += count
 
     def _turn(self, stream: int, count: int) -> None:
@@ -66,7 +66,7 @@ class Output:
         turns[-1] += count
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """(stream, bytes) of everything kept, in the order in which it was written."""
+        """(stream, bytes) of everything kept, in the order written."""
         self.flush()
         at = {1: 0, 2: 0}
         for index, count in enumerate(self._turns.tolist()):
@@ -76,6 +76,6 @@ class Output:
                 at[stream] += count
 
     def bytes(self, stream: int) -> bytes:
-        """Everything kept of stream 1 or 2."""
+        """All kept bytes of stream 1 or 2."""
         self.flush()
         return bytes(self._kept[stream])

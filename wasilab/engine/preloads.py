@@ -1,9 +1,9 @@
-"""WASI functions that reach an instance through another one: whose memory they work in.
+"""WASI functions that an instance imports through another one, and the memory they use.
 
-Wasmtime gives a WASI call the memory of the instance that calls, not of the one that imported the function. A
-preloaded module may export a WASI function that it imports; then the importer gets one of its own (`reexported`).
-Where references to functions can pass between instances, in a table, a global or an argument, nobody can say
-beforehand who will call, and the trampolines look at every call (`references_pass`).
+A WASI call in Wasmtime uses the memory of the calling instance, not of the one that imported the function. If a
+preloaded module exports a WASI function that it imports, the importer gets its own function (`reexported`). If function
+references can pass between instances, in a table, a global or an argument, the caller is not known in advance, so the
+trampolines look up the memory at every call (`references_pass`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ..module.module import Module
 from ..wasi.preview1.spec import MODULES
 
 Origins = Mapping[tuple[str, str], tuple[str, str, FuncType]]
-"""(preload's name, export) -> (WASI module, call, type as it was imported)."""
+"""(preload's name, export) -> (WASI module, call, imported type)."""
 
 
 def reexported(name: str, module: Module, provided: Mapping[str, Mapping[str, object]], known: Origins) -> Origins:
-    """The exports of the preload `name` that are WASI functions which it imports, perhaps from another preload."""
+    """The exports of the preload `name` that are WASI functions it imports, directly or through another preload."""
     imported = [item for item in module.imports if isinstance(item.type, FuncType)]
     found = {}
     for export in module.exports:
@@ -36,7 +36,7 @@ def reexported(name: str, module: Module, provided: Mapping[str, Mapping[str, ob
 
 
 def references_pass(modules: Sequence[Module], preloads: Mapping[str, Module]) -> bool:
-    """Whether a reference to a function can get from one of these instances into another one."""
+    """Whether a function reference can pass between these instances."""
     return any(
         item.module in preloads and (_is_reference(item.type) if isinstance(item.type, FuncType | str) else False)
         for module in modules

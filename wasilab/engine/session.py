@@ -1,7 +1,7 @@
-"""One run's store, instances and entry point, on whatever thread calls it; threads and waiting are `worker.py`'s.
+"""One run's store, instances and entry point, used on the caller's thread; threads and waiting are in `worker.py`.
 
-A session is made (compiled), opened (linked and instantiated) and called, once for a command, any number of times
-for a library or reactor that is kept alive. Whatever happens comes out as an `Outcome`.
+A session is compiled, opened (linked and instantiated) and called: once for a command, any number of times for a live
+library or reactor. Every end becomes an `Outcome`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .values.texts import value_text
 
 
 def why_not_native() -> str:
-    """Why no run here has the native path, as the end of a sentence; "" where runs have it."""
+    """Why the native path is not available, as the end of a sentence; "" if it is."""
     if not (_raw.AVAILABLE and engines.NEVER_MOVES):
         return "this version of wasmtime-py lacks what it builds on"
     return why_not()
@@ -74,30 +74,30 @@ class Session:
         self.links: list[Link] = []
         self.compile_seconds = 0.0
         self.stop_reason: str | None = None
-        """"interrupt" or "seconds" once somebody asked for the end (set by the worker before it bumps the epoch)."""
+        """"interrupt" or "seconds" once the end was requested (set by the worker before it bumps the epoch)."""
         self.perform: Callable[[Callable[[], Any]], Any] = lambda call: call()
-        """How a thing that came out of the guest calls it again; an instance that stays puts its own in."""
+        """How a value returned by the guest calls it again; a live instance sets its own."""
         self.linked: Callable[[Any], Mapping[str, Mapping[str, Any]]] | None = None
-        """Gives functions from outside: the compiled module -> import module name -> import name -> function."""
+        """Provides functions from outside: compiled module -> import module name -> import name -> function."""
         self.companions: Sequence[Session] = ()
-        """Sessions that end with this one when it is interrupted: those that it calls, and that call it."""
+        """Sessions that end with this one on an interrupt: its callees and callers."""
         self.recorder = self._recorder = recorder
         self._preload = dict(preload or {})
         self._overrides = overrides or {}
         self._raw = raw
         self.native: NativeRun | None = None
-        """The native path, for a run that has it, from `open` to `release`."""
-        # The library's clock does not stand still while a person is asked.
+        """The native path, if the run has it, from `open` to `release`."""
+        # The library's clock does not pause while the user is asked.
         asks = host.run_time is not time.perf_counter_ns
         self._native_wanted = native and raw and not asks and not why_not_native()
         self._link = link
-        """What answers an instance's imports: a `Link`, or what takes the same and answers from a recording."""
+        """Answers an instance's imports: a `Link`, or a class with the same interface that answers from a recording."""
         self._detached = detached
         self._compiled: engines.CompiledModules | None = None
         self._entries = Entries(module, None, None, raw=raw)
         self._profile: guest_profile.GuestProfile | None = None
         self._started: str | None = None
-        """The export that `start` called."""
+        """The export called by `start`."""
         self._preloaded: list[Dumped] = []
         self._origins: Origins = {}
         self._foreign = False
@@ -106,9 +106,9 @@ class Session:
     # ---- from bytes to an instance
 
     def compile(self) -> None:
-        """Compile, or take from the pool.
+        """Compile the modules, or take them from the pool.
 
-        Raises `WasmtimeCompileError`, `LinkError`, `CompileLimitReached`, and `Interrupted` for an end asked for.
+        Raises `WasmtimeCompileError`, `LinkError`, `CompileLimitReached`, and `Interrupted` if the end was requested.
         """
         for module in self._programs():
             if module.is_component:
@@ -125,7 +125,7 @@ class Session:
         self.compile_seconds = self._compiled.seconds
 
     def request(self) -> engines.CompileRequest:
-        """How the modules are compiled."""
+        """How to compile the modules."""
         foreign = not all(_compiled_here(module) for module in self._programs())
         limits = self.limits
         return engines.CompileRequest(
@@ -191,7 +191,7 @@ class Session:
         self._profile = guest_profile.GuestProfile(self.store, self.engine, self.module.name, named, self._is_stopping)
 
     def _is_stopping(self) -> bool:
-        """Whether the guest is to end, asked by the profiler in place of Wasmtime's own deadline."""
+        """Whether the guest must end; the profiler calls this in place of Wasmtime's own deadline."""
         if self.stop_reason is None:
             return False
         self.stop.error = self.stop.error or Interrupted()
@@ -204,9 +204,9 @@ class Session:
                 f"the program and its preloads are {len(modules)} instances, above the limit of {limits.instances}; "
                 "raise limits.instances"
             )
-        stand_ins = self.options.unknown_imports == "default"  # a memory that nothing provides is made by the host
+        stand_ins = self.options.unknown_imports == "default"  # the host makes missing memories
         memories = max(1, sum(len(m.memories) - (0 if stand_ins else _imported_memories(m)) for m in modules))
-        # Structs and arrays, no function types, live in a collected heap, which Wasmtime counts as one more memory.
+        # Structs and arrays (not function types) use a garbage-collected heap, which Wasmtime counts as another memory.
         memories += any(None in m.types for m in modules)
         share = self._memory_share = limits.memory // memories
         for module in modules:
@@ -219,7 +219,7 @@ class Session:
                 )
         self.store.set_limits(
             memory_size=share,
-            table_elements=limits.table_elements // max(1, sum(m.tables for m in modules)),  # it counts each by itself
+            table_elements=limits.table_elements // max(1, sum(m.tables for m in modules)),  # it counts each one
             instances=limits.instances + 2 * len(modules),
             tables=100 * len(modules),
             memories=memories,
@@ -229,15 +229,15 @@ class Session:
         self.arm()
 
     def arm(self) -> None:
-        """Let the next bump of the epoch end the guest. Raises `Interrupted` when the end was asked for before."""
+        """Make the next epoch bump end the guest. Raises `Interrupted` if the end was already requested."""
         self.store.set_epoch_deadline(1)
         if self.stop_reason is not None:
             raise Interrupted
 
     def relimit(self, limits: Limits) -> None:
-        """Put the limits in force that the host looks at in each call; from any thread, while the guest runs.
+        """Apply new values of the limits that the host checks in each call; from any thread, while the guest runs.
 
-        `seconds` is the worker's to watch. What the engine set at the start stays: fuel, memory, tables, instances.
+        The worker enforces `seconds`. Fuel, memory, tables and instances are fixed at the start.
         """
         keep = {name: getattr(self.limits, name) for name, bound in BOUNDS.items() if bound.fixed}
         self.limits = replace(limits, **keep)
@@ -248,7 +248,7 @@ class Session:
             link.limit_io(limits.io)
 
     def _listen(self, recorder: Recorder) -> None:
-        """Let the recorder follow the descriptors: those open now and every later opening and closing."""
+        """Make the recorder follow the descriptors: those open now, and all later opens and closes."""
         fds = self.host.fds
         for descriptor in list(fds.entries.values()):
             recorder.on_open(descriptor)
@@ -259,7 +259,7 @@ class Session:
     # ---- calling
 
     def entry(self, invoke: str | None) -> str:
-        """The export to call: `invoke`, or what the kind of module says. Raises `InvokeError`."""
+        """The export to call: `invoke`, or the default for the kind of module. Raises `InvokeError`."""
         kind = self.module.kind
         if invoke is None:
             if kind == "command":
@@ -272,25 +272,25 @@ class Session:
         return invoke
 
     def start(self, invoke: str | None, arguments: Sequence[Any]) -> Any:
-        """Run the program: `_start`, or `_initialize` and then the function asked for. Returns its results."""
+        """Run the program: `_start`, or `_initialize` and then the requested function. Returns its results."""
         name = self._started = self.entry(invoke)
         if self.module.kind == "reactor" and name != "_initialize":
             self._entries.call("_initialize")
         return self.call(name, self._entries.read(name, arguments))
 
     def call(self, name: str, arguments: Sequence[Any] = ()) -> Any:
-        """Call an export with Python numbers (text is read as numbers). Raises what the guest raises."""
+        """Call an export with Python numbers (text is parsed as numbers). Raises what the guest raises."""
         return self._entries.call(name, arguments)
 
     def stop_for(self, error: BaseException, name: str) -> None:
-        """Keep why the guest ends, whose call of the imported function `name` raised `error`. Raises nothing."""
+        """Store why the guest ends: its call of the imported function `name` raised `error`. Raises nothing."""
         if self.links:
             self.links[0].end(error, name)
         else:
             self.stop.error = error
 
     def texts_of(self, results: Any) -> tuple[str, ...]:
-        """What the function that `start` called returned, as a person writes it."""
+        """The results of the function called by `start`, as text."""
         if self._started is None:
             return ()
         kinds = self._entries.results(self._started)
@@ -300,7 +300,7 @@ class Session:
     # ---- ends
 
     def outcome(self, results: Any, error: BaseException | None, seconds: float) -> Outcome:
-        """How it ended, in words."""
+        """Build the `Outcome`."""
         ended = error is not None and not isinstance(self.stop.error, ProcExit)
         common: dict[str, Any] = {
             "coredump": self._coredump(error) if ended and self.options.coredump and self.store is not None else b"",
@@ -345,13 +345,13 @@ class Session:
         return coredump(self.store, [Dumped(self.module, self._entries.exports), *self._preloaded], frames)
 
     def _trap_words(self, code: str | None, frames: Sequence[Frame]) -> str:
-        """What a trap with that code means; "" for one without."""
+        """The message for a trap code; "" without a code."""
         if code == "UNREACHABLE":
             return unreachable_words(frames, self.module.lang)
         return TRAP_WORDS.get(code or "", "")
 
     def _cause(self, text: str) -> str:
-        """Wasmtime's text for an end that has no code of its own, in words: its last cause, without the backtrace."""
+        """The message for an end without a trap code: Wasmtime's last cause, without the backtrace."""
         if "GC heap out of memory" in text:
             return (
                 f"the program's garbage-collected heap is full: it may take {self._memory_share:,} bytes, its part of "
@@ -392,9 +392,9 @@ class Session:
         return tuple(dict.fromkeys([*found, *self.host.remarks()]))
 
     def start_clock(self, at: tuple[int, int] | None = None) -> None:
-        """Let the trace's times count from here, where the guest is entered, not from the linking before.
+        """Start the trace's clock here, where the guest is entered, not before linking.
 
-        `at`: another moment, as (`time.perf_counter_ns`, `time.time_ns`), that several traces count from.
+        `at`: another origin, as (`time.perf_counter_ns`, `time.time_ns`), to share between traces.
         """
         if self._recorder is not None:
             origin = self._recorder.start_clock(at)
@@ -421,8 +421,8 @@ class Session:
         return self._entries.exports
 
     def release(self) -> None:
-        """Give the engine back and let go of the store: the guest's memory is freed here and now, unless somebody
-        holds a view of it. No waiting for the garbage collector: a run may have touched gigabytes.
+        """Return the engine to the pool and release the store. This frees the guest's memory at once unless a view of
+        it exists, without waiting for the garbage collector: a run may have touched gigabytes.
         """
         if self._compiled is not None:
             engines.release(self._compiled)
@@ -443,11 +443,11 @@ class Session:
 
 
 class LimitReached(Exception):
-    """A limit that is over before the run begins; the message is for people."""
+    """A limit is exceeded before the run starts; the message is for the user."""
 
 
 def run(session: Session, invoke: str | None, arguments: Sequence[Any]) -> Outcome:
-    """Open the session and run its program to the end, on this thread."""
+    """Open the session and run its program to the end on this thread."""
     results: Any = None
     error: BaseException | None = None
     start = session.host.run_time()
@@ -458,7 +458,7 @@ def run(session: Session, invoke: str | None, arguments: Sequence[Any]) -> Outco
             session.start_clock()
             start = session.host.run_time()
             results = session.start(invoke, arguments)
-        except BaseException as caught:  # noqa: BLE001  every end of a guest becomes an Outcome
+        except BaseException as caught:  # noqa: BLE001  any end of a guest becomes an Outcome
             error = caught
         return session.outcome(results, error, (session.host.run_time() - start) / 1e9)
     finally:
@@ -467,7 +467,7 @@ def run(session: Session, invoke: str | None, arguments: Sequence[Any]) -> Outco
 
 
 def forget(error: BaseException | None) -> None:
-    """Cut an exception loose from the frames that it went through: they refer to it, and to the store."""
+    """Clear an exception's traceback: its frames refer to it and to the store."""
     while error is not None:
         error.__traceback__ = None
         following, error.__context__, error.__cause__ = error.__context__, None, None
@@ -475,7 +475,7 @@ def forget(error: BaseException | None) -> None:
 
 
 def _code(error: BaseException | None) -> str | None:
-    """The name of a Wasmtime trap's code, None for anything else."""
+    """The name of a Wasmtime trap's code; None for other errors."""
     if not isinstance(error, wasmtime.Trap):
         return None
     try:
@@ -486,7 +486,7 @@ def _code(error: BaseException | None) -> str | None:
 
 
 def _compiled_here(module: Module) -> bool:
-    """Whether a compiler made the module here. WebAssembly text can say whatever a binary can."""
+    """Whether a local compiler made the module. WebAssembly text does not count: it can express any binary."""
     return module.lang not in (None, "wat")
 
 

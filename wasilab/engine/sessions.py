@@ -1,4 +1,4 @@
-"""The session of a program, by what the program is: a core module or a component."""
+"""Makes the session of a program: a core module or a component."""
 
 from __future__ import annotations
 

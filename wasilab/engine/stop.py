@@ -1,6 +1,7 @@
-"""Why the host ends a guest: the exceptions of the engine, and where the cause is kept while the stack unwinds.
+"""Why the host ends a guest: the engine's exceptions, and the store for the cause while the stack unwinds.
 
-No exception may pass through a callback (`raw.py`), so the cause waits in a `Stop` until `session.py` words it.
+No exception may pass through a callback (`raw.py`), so the cause is kept in a `Stop` until `session.py` makes the
+`Outcome`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from .outcome import Kind
 
 
 class LinkError(Exception):
-    """The module cannot be linked; the message is for people."""
+    """The module cannot be linked; the message is for the user."""
 
 
 class HostStop(Exception):
@@ -20,21 +21,21 @@ class HostStop(Exception):
 
 
 class HostBug(Exception):
-    """The host failed in a way that no WASI errno describes: `detail` is the traceback, for a report."""
+    """The host failed in a way that no WASI errno describes; `detail` is the traceback, for a bug report."""
 
     def __init__(self, call: str, error: BaseException) -> None:
         super().__init__(f"wasilab failed in {call}: {type(error).__name__}: {error}. This is a bug of wasilab")
-        import traceback  # when something is broken: not at every start
+        import traceback  # imported only on failure, not at every start
 
         self.detail = "".join(traceback.format_exception(error))
 
 
 class CannotReplay(ValueError):
-    """A run or trace that cannot be run again; the message says why, and what to do."""
+    """A run or trace cannot be replayed; the message gives the reason and the remedy."""
 
 
 class EndOfReplay(Exception):
-    """A replay ends the guest: its recording ends here, it was to end here, or the guest parts from it.
+    """A replay ends the guest: its recording ends here, a stop was requested here, or the guest diverges.
 
     `kind`, `exit_code` and `message` are those of the `Outcome`.
     """
@@ -48,16 +49,16 @@ class EndOfReplay(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """Where a replayed program parts from its recording."""
+    """Where a replayed program diverges from its recording."""
 
     seq: int
     """The number of the call."""
     recorded: str
-    """What was recorded, in words; "" for nothing: the recording has no more calls."""
+    """The recorded call; "" if the recording has no more calls."""
     came: str
-    """What the program asked for, in words; "" for nothing: the program ended."""
+    """The program's call; "" if the program ended."""
     difference: str
-    """What of it differs, in words."""
+    """The difference, described."""
 
     def __str__(self) -> str:
         words = f"the program parts from its recording at call {self.seq}: {self.difference}"
@@ -67,7 +68,7 @@ class Divergence:
 
 
 class Diverged(EndOfReplay):
-    """The guest asked for something else than was recorded."""
+    """The guest made a different call than recorded."""
 
     def __init__(self, divergence: Divergence) -> None:
         super().__init__("diverged", 1, str(divergence))
@@ -82,4 +83,4 @@ class Stop:
     def __init__(self) -> None:
         self.error: BaseException | None = None
         self.frames: list[Any] = []
-        """Where the guest was then: Wasmtime's frames, innermost first."""
+        """The guest's stack at that time: Wasmtime's frames, innermost first."""

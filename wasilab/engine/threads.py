@@ -1,8 +1,7 @@
-"""The threads of a run: started with a deep stack, kept for many calls, and ended in time.
+"""The threads of a run, with deep stacks: a reusable worker, and a time limit.
 
-Starting a thread costs more than calling a short function of a guest, so an instance that is kept alive has one
-`Worker` for all its calls, and one `TimeLimit` that sleeps through the short ones. What is run on them, and who waits
-for it, is `worker.py`'s.
+Starting a thread costs more than calling a short guest function, so a live instance has one `Worker` for all its calls,
+and one `TimeLimit` that short calls do not wake. The tasks and the waiting are in `worker.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 STACK_BYTES = 16 << 20
-"""Stack of the guest's thread: Wasmtime takes up to 512 KiB of it, Python's host calls stand on top."""
+"""Stack of the guest's thread: Wasmtime uses up to 512 KiB, and Python's host calls run on top of it."""
 
 _stack_size_lock = threading.Lock()
 
@@ -23,7 +22,7 @@ Task = Callable[[], object]
 
 
 def spawn(target: Task, name: str) -> None:
-    """Start a daemon thread with a deep stack, in a copy of this thread's context (so output finds its cell)."""
+    """Start a daemon thread with a deep stack, in a copy of this thread's context (so that output goes to its cell)."""
     context = contextvars.copy_context()
     thread = threading.Thread(target=lambda: context.run(target), name=name, daemon=True)
     with _stack_size_lock:
@@ -35,21 +34,22 @@ def spawn(target: Task, name: str) -> None:
 
 
 class Worker:
-    """A thread that performs tasks one after another, from the first one until `end()` or until it is forgotten.
+    """A thread that performs tasks in order, from the first one until `end()` or until the object is garbage-collected.
 
-    Each task runs in a copy of the context of the thread that gave it. A task must not raise: it has nobody to tell.
+    Each task runs in a copy of the submitting thread's context. A task must not raise: nothing would handle the
+    exception.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._begun = False
-        # The thread knows the queue and not this object, so a worker that nobody holds any more ends by itself.
+        # The thread refers to the queue, not to this object, so an unreferenced worker ends by itself.
         self._finalizer = weakref.finalize(self, self._tasks.put, None)
         self._finalizer.atexit = False
 
     def do(self, task: Task) -> None:
-        """Perform `task` on the thread, after those given before; return at once."""
+        """Queue `task` for the thread; returns at once."""
         context = contextvars.copy_context()
         self._tasks.put(lambda: context.run(task))
         if not self._begun:
@@ -58,7 +58,7 @@ class Worker:
             spawn(lambda: _perform(tasks), self._name)
 
     def end(self) -> None:
-        """Let the thread end once it has performed what it was given. Ending twice does nothing."""
+        """End the thread after its queued tasks. Ending twice does nothing."""
         self._finalizer()
 
 
@@ -68,14 +68,14 @@ def _perform(tasks: SimpleQueue[Task | None]) -> None:
         if task is None:
             return
         task()
-        task = None  # while it waits for the next one, the thread holds nothing of the last
+        task = None  # while the thread waits, it must not hold references to the last task
 
 
 class TimeLimit:
-    """Calls a function when its time is over, unless disarmed before; `seconds` counts from each `arm`, by `now`.
+    """Calls a function when its time is up, unless disarmed before; `seconds` counts from each `arm`, by `now`.
 
-    One thread serves any number of short calls: it is not woken by arming and disarming, but looks again when the
-    earliest time that it knew of has come, and ends when nothing is armed then.
+    One thread serves any number of short calls. Arming and disarming do not wake it: it checks again at the earliest
+    deadline it knew of, and ends if nothing is armed then.
     """
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -88,7 +88,7 @@ class TimeLimit:
         self._watched = False
 
     def arm(self, over: Task) -> None:
-        """Call `over` from another thread in `seconds` from now; whatever was armed before is forgotten."""
+        """Call `over` from another thread `seconds` from now; this replaces an earlier deadline."""
         with self._lock:
             self._over = over
             self._deadline = self._now() + self._seconds
@@ -98,11 +98,11 @@ class TimeLimit:
         spawn(self._watch, "wasilab time limit")
 
     def disarm(self) -> None:
-        """It was over in time."""
+        """Cancel the deadline: the call ended in time."""
         self._over = None
 
     def close(self) -> None:
-        """Disarm, and let the thread end now."""
+        """Disarm, and end the thread now."""
         self.disarm()
         self._bell.set()
 
@@ -119,5 +119,5 @@ class TimeLimit:
                 over()
             else:
                 over = None
-                # Where `now` stands still for a while, the last moment is looked at again and again: not too often.
+                # While `now` is paused, the deadline stays near: limit how often it is checked.
                 self._bell.wait(min(max(left, 0.01), threading.TIMEOUT_MAX))

@@ -1,12 +1,12 @@
 """Guests on worker threads, served by the thread that started them.
 
-Python sees no signal while its main thread is inside WebAssembly. So a guest runs on a thread of its own, and the
-starting thread stays in `Pump.serve`: it hands out what the guest prints, asks for the input the guest waits for, and
-turns an interrupt (Ctrl-C, the notebook's stop button) into the end of the run. A detached run has no pump: its
-`Running` handle is kept and asked.
+Python handles no signal while its main thread is inside WebAssembly. So a guest runs on a separate thread, and the
+starting thread stays in `Pump.serve`: it delivers the guest's output, asks for input that the guest waits for, and
+turns an interrupt (Ctrl-C, the notebook's stop button) into the end of the run. A detached run has no pump, only a
+`Running` handle.
 
-Two things end a guest early: bumping the engine's epoch stops WebAssembly code at its next loop or call, and the host's
-`Interrupt` stops a host call that waits. Both are always done together.
+Two mechanisms end a guest early, always together: bumping the engine's epoch stops WebAssembly code at its next loop or
+call, and the host's `Interrupt` stops a waiting host call.
 
 `Thread.join` is never called here: on Python 3.11 an interrupted join marks a living thread as dead.
 """
@@ -35,9 +35,9 @@ from .threads import TimeLimit, Worker
 State = Literal["compiling", "running", "done"]
 
 POLL_SECONDS = 0.03
-"""How long output may wait in the pump to be handed out together: it bounds both the flood and the delay."""
+"""How long the pump collects output before delivering it: a trade-off between message rate and delay."""
 MAX_PIECES = 4096
-"""Turns between stdout and stderr that the pump keeps in order; see `Pump._post`."""
+"""Switches between stdout and stderr that the pump keeps in order; see `Pump._post`."""
 COMPILING_SECONDS = 0.5
 """A compilation longer than this is reported through `on_compiling`."""
 
@@ -53,7 +53,7 @@ class Running:
         self.outcome: Outcome | None = None
         self.done = threading.Event()
         self.waker: Callable[[], object] | None = None
-        """Called last of all, once `done` is set."""
+        """Called last, after `done` is set."""
         self.started = session.host.run_time() / 1e9
         self._entered = 0.0
         self._task = task
@@ -63,18 +63,18 @@ class Running:
         self._listeners: list[Callable[[], None]] = []
 
     def time(self) -> float:
-        """The time of the run in seconds: it does not move while a person is asked (`Host.run_time`)."""
+        """The run's time in seconds; it pauses while the user is asked (`Host.run_time`)."""
         return self.session.host.run_time() / 1e9
 
     def begin(self) -> Running:
-        """Give the task to the worker; return self."""
+        """Queue the task on the worker; return self."""
         self._worker.do(self._work)
         return self
 
     def on_done(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when the run is over, before `done` is set; at once if it is over already.
+        """Call `listener` when the run ends, before `done` is set; at once if it has ended.
 
-        It is called from the worker's thread, or from the one that interrupted a compilation.
+        It is called on the worker's thread, or on the thread that interrupted a compilation.
         """
         with self._lock:
             if self.outcome is None:
@@ -83,9 +83,9 @@ class Running:
         listener()
 
     def interrupt(self, reason: Literal["interrupt", "seconds"] = "interrupt") -> None:
-        """Ask for the end, from any thread. Waiting host calls and WebAssembly code both stop at once.
+        """Request the end, from any thread. Waiting host calls and WebAssembly code both stop at once.
 
-        Compiling cannot be stopped: it goes on in the background and fills Wasmtime's cache, but the run is over.
+        Compiling cannot be stopped: it continues in the background and fills Wasmtime's cache, but the run is over.
         """
         session = self.session
         with self._lock:
@@ -101,14 +101,14 @@ class Running:
             self._finish(Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted while it was compiled"))
 
     def wait(self, timeout: float | None = None) -> Outcome | None:
-        """Wait for the end without serving anything (for detached runs and tests)."""
+        """Wait for the end without serving the run (for detached runs and tests)."""
         self.done.wait(timeout)
         return self.outcome
 
     # ---- the worker thread
 
     def enter(self) -> None:
-        """Compiled: from now on the guest may run. Raises `Interrupted` when the run was given up meanwhile."""
+        """Mark compiling as done: the guest may run now. Raises `Interrupted` if the run was abandoned meanwhile."""
         with self._lock:
             if self.outcome is not None or self.session.stop_reason is not None:
                 raise Interrupted
@@ -118,9 +118,9 @@ class Running:
                 self._time_limit.arm(lambda: self.interrupt("seconds"))
 
     def relimit(self, limits: Limits) -> None:
-        """Put other limits in force while the guest runs, from any thread (see `Session.relimit`).
+        """Change the limits while the guest runs, from any thread (see `Session.relimit`).
 
-        Seconds count from the guest's start: a limit that is over already ends it now.
+        Seconds count from the guest's start: a time limit already passed ends it now.
         """
         before = self.session.limits.seconds
         self.session.relimit(limits)
@@ -144,12 +144,12 @@ class Running:
             outcome = self._task()
         except Interrupted:
             outcome = Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted")
-        except BaseException as error:  # noqa: BLE001  the end of a thread: what is not said here is lost
+        except BaseException as error:  # noqa: BLE001  last chance to report: the thread ends here
             outcome = self._outcome_of(error)
         self._finish(outcome)
 
     def _outcome_of(self, error: BaseException) -> Outcome:
-        """What `error` means for the run. It never raises: a run whose end is not reported is waited for forever."""
+        """The outcome for `error`. It never raises: a run whose end is not reported would be waited for forever."""
         try:
             return self.session.outcome(None, error, self.time() - self.started)
         except BaseException as second:  # noqa: BLE001  as above
@@ -174,13 +174,13 @@ class Running:
 
 
 class Pump:
-    """Serves one run from the thread that started it.
+    """Serves one run on the thread that started it.
 
-    `on_stdout(bytes)` and `on_stderr(bytes)` get what the guest prints, in order, collected for at most 30 ms.
-    `on_input()` is asked for a line when the guest waits for stdin: `str` (a newline is added), `bytes` (as they
-    are) or None for the end of input; an `EOFError` is the end too. `on_compiling(seconds)` is called now and then
-    while Wasmtime compiles for more than half a second. `on_tick()` is called every time round. All are called from
-    `serve`, never from the guest's thread; an exception in one ends the run and comes out of `serve`.
+    `on_stdout(bytes)` and `on_stderr(bytes)` get the guest's output in order, collected for at most 30 ms. `on_input()`
+    returns a line when the guest waits for stdin: `str` (a newline is added), `bytes` (unchanged) or None for the end
+    of input; an `EOFError` also means the end. `on_compiling(seconds)` is called periodically if Wasmtime compiles for
+    more than half a second. `on_tick()` is called on every iteration. All are called from `serve`, never on the guest's
+    thread; an exception in one ends the run and propagates from `serve`.
     """
 
     def __init__(
@@ -192,7 +192,7 @@ class Pump:
         on_tick: Callable[[], object] | None = None,
     ) -> None:
         self.stdin: QueueInput | None = None
-        """The stream that answers go to; set it where the guest's stdin is an `AskInput(pump.want_input, ...)`."""
+        """The stream that receives answers; set it if the guest's stdin is an `AskInput(pump.want_input, ...)`."""
         self._sinks = {1: on_stdout, 2: on_stderr}
         self._on_input = on_input
         self._on_compiling = on_compiling
@@ -213,8 +213,8 @@ class Pump:
         self._post(2, data)
 
     def _post(self, stream: int, data: bytes) -> None:
-        """Add to what is pending. Nobody may be serving just now (a person thinks about an answer), so a byte must
-        not cost an object: neighbours of one stream are one piece, and there are at most `MAX_PIECES`.
+        """Add to the pending output. It may pile up while the user is asked for input, so adjacent output of one stream
+        is merged into one piece, and there are at most `MAX_PIECES`.
         """
         if not data:
             return
@@ -224,11 +224,11 @@ class Pump:
                 pending[-1][1].extend(data)
             elif len(pending) < MAX_PIECES:
                 pending.append((stream, bytearray(data)))
-            else:  # the piece before the last is this stream's: the order of the two streams is given up, theirs is not
+            else:  # the previous piece is this stream's: gives up the order between the streams, not within each
                 pending[-2][1].extend(data)
 
     def want_input(self) -> None:
-        """Post a request for a line of input (the `request` of an `AskInput`)."""
+        """Request a line of input (the `request` of an `AskInput`)."""
         self._wants_input = True
         self._wake.set()
 
@@ -237,8 +237,8 @@ class Pump:
     def serve(self, running: Running) -> Outcome:
         """Serve until the run is over; return its outcome.
 
-        The first KeyboardInterrupt ends the run and waits for it; a second one stops waiting (a host call that
-        cannot be stopped, such as a blocking function of the person's own, is left to itself).
+        The first KeyboardInterrupt ends the run and waits for it; a second one stops waiting and abandons a host call
+        that cannot be stopped, such as a user's blocking function.
         """
         running.waker = self._wake.set
         interrupts = 0
@@ -254,12 +254,12 @@ class Pump:
                 if over:
                     break
             except KeyboardInterrupt:
-                # The input is not ended here: a guest that waits for it must find the interrupt, not an end of file.
+                # Do not close the input: a guest waiting for it must see the interrupt, not an end of file.
                 interrupts += 1
                 running.interrupt()
                 if interrupts > 1:
                     break
-            except BaseException as error:  # noqa: BLE001  re-raised below, once the guest is stopped
+            except BaseException as error:  # noqa: BLE001  reraised below, once the guest has stopped
                 failure = error
                 running.interrupt()
                 self._end_input()
@@ -273,7 +273,7 @@ class Pump:
         return running.outcome
 
     def flush(self) -> None:
-        """Bring in what the guest has printed and nobody has taken yet; for a subclass that knows where it waits."""
+        """Collect printed output that was not taken yet; for subclasses whose output is buffered elsewhere."""
 
     def _serve_once(self, running: Running, interrupted: bool) -> None:
         self.flush()
@@ -290,7 +290,7 @@ class Pump:
                 self._ask()
 
     def _hand_out(self) -> None:
-        """Deliver what is pending."""
+        """Deliver the pending output."""
         for _ in range(len(self._pending)):
             with self._pending_lock:
                 stream, data = self._pending.popleft()
@@ -333,14 +333,14 @@ def start(
     native: bool = True,
     link: Callable[..., Link] = Link,
 ) -> Running:
-    """Run a module on a worker thread, detached; `Running.outcome` says how it ended.
+    """Run a module detached on a worker thread; `Running.outcome` tells how it ended.
 
     `invoke` is the export to call (None: `_start`, or a reactor's `_initialize`), `invoke_args` its numbers, or text
-    that is read as numbers. `preload` maps import module names to modules that are instantiated first, each with its
-    own memory. `engine` says how they are compiled and linked. `overrides` maps call names to Python functions
-    `f(original, *decoded arguments)`. `native=False` has Python answer every call; `raw=False` uses wasmtime-py's
-    public functions instead of the C API. The host stays the caller's: close it when the run is over. `link` answers
-    the imports (`Link`, or `replay.ReplayLink`).
+    that is parsed as numbers. `preload` maps import module names to modules that are instantiated first, each with its
+    own memory. `engine` sets how they are compiled and linked. `overrides` maps call names to Python functions
+    `f(original, *decoded arguments)`. `native=False` makes Python answer every call; `raw=False` uses wasmtime-py's
+    public functions instead of the C API. The caller owns the host and closes it after the run. `link` answers the
+    imports (`Link`, or `replay.ReplayLink`).
     """
     session = make_session(
         module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
@@ -363,7 +363,7 @@ def start(
     running.on_done(worker.end)
     if time_limit is not None:
         running.on_done(time_limit.close)
-    # Not before the outcome stands: from then on no interrupt bumps the epoch of an engine that others may have.
+    # Only once the outcome is set: after that no interrupt bumps the epoch of an engine that another run may use.
     running.on_done(session.release)
     return running.begin()
 

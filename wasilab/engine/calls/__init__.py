@@ -1,1 +1,1 @@
-"""How a WASI call of the guest reaches the host and returns."""
+"""How a guest's WASI call reaches the host and returns."""

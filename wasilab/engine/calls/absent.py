@@ -1,8 +1,8 @@
 """Functions for imports that nothing provides.
 
-A name of WASI that no snapshot has, or one imported with another signature: a module may carry them without ever
-calling them, so they do not stop it from running. Anything else only where a person asked for it (`EngineOptions.
-unknown_imports`). A call of one is recorded with the flag NOSYS, whatever it answers.
+A module may import WASI names that no snapshot has, or that have another signature there, and never call them. So these
+imports do not stop it from running. Other unknown imports get a function only if the user asked for it
+(`EngineOptions.unknown_imports`). A call of an absent function is recorded with the flag NOSYS, whatever it returns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .failed_calls import FailedCalls
 
 
 def why_absent(module: str, name: str, call: Call | None, wanted: FuncType) -> str:
-    """A sentence on an import that cannot be served; `call` is the call of that name, if there is one."""
+    """Why an import cannot be served; `call` is the WASI call of that name, if there is one."""
     if module not in MODULES:
         return f"{module}.{name} is provided by nothing"
     if call is None:
@@ -33,7 +33,7 @@ def why_absent(module: str, name: str, call: Call | None, wanted: FuncType) -> s
 
 
 def consequence(wanted: FuncType, unknown: UnknownImports | None = None) -> str:
-    """What calling an absent function of that type does."""
+    """Describe the effect of calling an absent function of that type."""
     if unknown == "default":
         return "it answers zero" if wanted.results else "it does nothing"
     if unknown == "trap":
@@ -44,12 +44,12 @@ def consequence(wanted: FuncType, unknown: UnknownImports | None = None) -> str:
 
 
 def _described(module: str, name: str, wanted: FuncType) -> Function:
-    """The function as a trace names it."""
+    """The function's name in a trace."""
     return Function(name, "unknown", module, params=tuple((f"${at}", kind) for at, kind in enumerate(wanted.params)))
 
 
 def has_default(wanted: FuncType) -> bool:
-    """Whether every result of that type has a zero or a null."""
+    """Whether every result of that type has a default (zero or null)."""
     return not any(kind.startswith("(ref ") and not kind.startswith("(ref null") for kind in wanted.results)
 
 
@@ -66,7 +66,7 @@ def absent_function(
     failed_calls: FailedCalls, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool, why: str,
     unknown: UnknownImports | None = None,
 ) -> Callable[..., object]:
-    """The function for `module.name` of type `wanted`, as `consequence` says; `why` is told of each call."""
+    """The function for `module.name` of type `wanted`; see `consequence`. `why` is recorded with each call."""
     wasi = module in MODULES
     number = absent_number(failed_calls, module, name, call, wanted)
     flags = int(Flag.NOSYS | (Flag.UNSTABLE if module == "wasi_unstable" else 0))
@@ -77,7 +77,7 @@ def absent_function(
     zeros = [None if kind.endswith("ref") else 0.0 if kind[0] == "f" else 0 for kind in results]
 
     def words_of(arguments: tuple[Any, ...]) -> list[int]:
-        """The first four arguments as far as they are integers: what the record has columns for."""
+        """The integers among the first four arguments, for which the record has columns."""
         if raw:
             slots = arguments[2]
             return [slots[4 * i] if params[i] in ("i32", "i64") else 0 for i in range(min(4, len(params)))]

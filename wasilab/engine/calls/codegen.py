@@ -1,11 +1,11 @@
-"""The source of one trampoline per WASI call, written from the spec table as `dataclasses` writes `__init__`.
+"""Generates the source of one trampoline per WASI call from the spec table, as `dataclasses` generates `__init__`.
 
 A trampoline is what the guest calls. It reads the raw arguments, checks and decodes them as the table says, calls the
-semantic function (`wasi/`), stores the results in the guest's memory and records the call. Deciding all that at every
-call would cost more than the call itself. Deciding it once, in text, leaves straight-line code. `source()` returns
-that text, and a traceback through a trampoline shows it.
+semantic function (`wasi/`), stores the results in the guest's memory and records the call. Interpreting the table at
+every call would cost more than the call itself; generated code is straight-line. `source()` returns that code, and
+tracebacks show it.
 
-`Variant` lists the ways in which a trampoline can be built. All share every line but the first and the last ones.
+`Variant` lists the ways to build a trampoline. They differ only in the first and last lines.
 
 The lines that record a call are in `record_lines.py`. The values of the upper-case names are in `Link`.
 """
@@ -27,15 +27,15 @@ from .record_lines import record_lines
 from .trampoline import Locals, SourceText, Variant, identifier
 
 ENDS_GUEST = 256
-"""What a trampoline that the native library calls returns when the guest is to end."""
+"""Returned to the native library by a trampoline when the guest must end."""
 _NUMBERS = (sig.SCALAR, sig.FD)
-"""Kinds of parameters that are numbers; the first word of all others is a pointer."""
+"""Parameter kinds that are numbers; the first word of any other kind is a pointer."""
 _LOCALS = {
     "env", "caller", "slots", "count", "started", "ended", "descriptor", "other_descriptor", "buffer", "buffers",
     "pointer", "length", "vectors", "asked", "subscriptions", "strings", "events", "data", "error", "errno", "i",
     *RECORD_LOCALS,
 }  # fmt: skip
-"""Names of locals that the generated lines use themselves; an argument of the same name gets an underscore."""
+"""Locals that the generated code uses itself; an argument of the same name gets an underscore."""
 
 
 class _Trampoline:
@@ -48,7 +48,8 @@ class _Trampoline:
         self.locals = Locals()
         self.id = identifier(call)
         self.returned: str | None = None
-        """The name of what the semantic function returns, for a call that stores no plain results of it."""
+        """The local that holds the semantic function's return value, for a call that does not store it as plain
+        results."""
         self.storing: list[str] = []
         """Lines after the semantic call that encode `returned` and store it."""
 
@@ -101,7 +102,7 @@ class _Trampoline:
             add(2, "return errno" if self.call.returns else "return None")
 
     def _tell_library(self) -> None:
-        """Tell the library what it cannot read from the guest's memory for its record."""
+        """Pass the library the parts of its record that it cannot read from the guest's memory."""
         if self.variant.overridden:
             self.text.add(2, f"NATIVE.flags = PERFORM_{self.id}.flags")
         if self.variant.stacks:
@@ -193,10 +194,10 @@ class _Trampoline:
         self.locals.arguments.append(name)
 
     def _take_iovecs(self, param: Param, array: str, count: str) -> None:
-        """`buffers` are the buffers that the array names, and `vectors` is a copy of it.
+        """Decode the array of buffers into `buffers`, and copy it into `vectors`.
 
-        One buffer is the usual case and is decoded here: then `buffer` is that one, at `pointer` with `length`, and
-        there is no `vectors`. Otherwise `buffer` is None.
+        The usual case, one buffer, is decoded inline: `buffer` is then that buffer, at `pointer` with `length`, and
+        `vectors` is not set. Otherwise `buffer` is None.
         """
         call = self.call.name
         self.locals.vector_count = count
@@ -263,7 +264,7 @@ class _Trampoline:
         )
 
     def _check_result_pointers(self, values: list[str]) -> None:
-        """Check them before anything is done, so that a bad one leaks no descriptor and moves no byte."""
+        """Check the result pointers first, so that a bad one neither leaks a descriptor nor moves data."""
         results = self.call.results
         taken = {*values, *self.locals.words, *self.locals.paths}
         for result, pointer in zip(results, values[len(values) - len(results) :], strict=True):
@@ -291,12 +292,12 @@ class _Trampoline:
 
 
 def _free(name: str) -> str:
-    """`name`, with an underscore where it is a word of Python or of the generated lines."""
+    """`name`, with an underscore appended if it is a Python keyword or a local of the generated code."""
     return f"{name}_" if name in _LOCALS or keyword.iskeyword(name) or hasattr(builtins, name) else name
 
 
 def source(call: Call, variant: Variant) -> str:
-    """The Python text of the trampoline of `call`."""
+    """The Python source of the trampoline of `call`."""
     return _Trampoline(call, variant).write()
 
 
@@ -304,7 +305,7 @@ _codes: dict[tuple[str, str, Variant], CodeType] = {}
 
 
 def code(call: Call, variant: Variant) -> CodeType:
-    """The compiled trampoline, made once; `types.FunctionType` binds it to the globals of a `Link`."""
+    """The compiled trampoline, cached; `types.FunctionType` binds it to the globals of a `Link`."""
     key = (call.module, call.name, variant)
     made = _codes.get(key)
     if made is None:

@@ -1,7 +1,7 @@
-"""What happens to a WASI call that raises: it is answered with an errno or ends the guest, and is recorded either way.
+"""A WASI call that raises returns an errno or ends the guest; it is recorded either way.
 
-No exception may leave a callback (`raw.py`): it would corrupt the process. So every trampoline hands what it caught to
-`FailedCalls.answer`. It returns the errno, or keeps the cause in `Stop` and says that the guest is to end.
+No exception may leave a callback (`raw.py`): it would corrupt the process. So every trampoline passes the exception to
+`FailedCalls.answer`, which returns the errno, or stores the cause in `Stop` and returns `ENDS`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from .overrides import Override
 from .stacks import CallStacks
 
 ENDS = -1
-"""The answer of `FailedCalls.answer` for a guest that is to end."""
+"""Returned by `FailedCalls.answer` when the guest must end."""
 
 
 class FailedCalls:
     """Answers and records the failed calls of one instance.
 
-    `flags` are flags of all its calls. `caller_of` makes the `Caller` of what a callback gets, for access to memory.
+    `flags` are set on all its calls. `caller_of` makes a `Caller`, for access to memory, from a callback's argument.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class FailedCalls:
     ) -> None:
         self._host = host
         self.now = host.run_time
-        """The time that calls are measured by, in ns."""
+        """The current time in ns, on the clock that measures calls."""
         self._stop = stop
         self._memory = memory
         self._recorder = recorder
@@ -72,10 +72,10 @@ class FailedCalls:
         self, error: BaseException, call: Call, caller: Any, start: int, descriptor: Any, path: bytes | None,
         words: tuple[int, ...],
     ) -> int:  # fmt: skip
-        """The errno of a call that raised `error`; `ENDS` when the guest is to end, with the cause in `Stop`.
+        """The errno for a call that raised `error`, or `ENDS` if the guest must end, with the cause in `Stop`.
 
-        `start` is when it began (`Host.run_time`). `descriptor` and `path` are what had been decoded of its arguments,
-        `words` all of them as 32-bit words.
+        `start` is when the call began (`Host.run_time`). `descriptor` and `path` are the arguments decoded so far;
+        `words` are all arguments as 32-bit words.
         """
         try:
             known = self._host.explain(error, descriptor) if call.returns else None
@@ -99,15 +99,15 @@ class FailedCalls:
             return ENDS
 
     def further(self, function: Function) -> int:
-        """The number of a function that is not one of WASI, for `note`."""
+        """The number, for `note`, of a function that is not a WASI call."""
         return 0 if self._recorder is None else self._recorder.function_number(function)
 
     def end(self, error: BaseException, name: str) -> None:
-        """End the guest, whose call `name` raised `error`. Raises nothing."""
+        """End the guest because its call `name` raised `error`. Raises nothing."""
         self._end(error, name)
 
     def _end(self, error: BaseException, name: str) -> str:
-        """Keep why the guest ends, and where it was; return the reason to record ("" for an ordinary end)."""
+        """Store why and where the guest ended; return the reason to record ("" for an ordinary exit)."""
         cause: BaseException
         if isinstance(error, (t.ProcExit, Interrupted, t.Trap)):
             cause = error
@@ -124,7 +124,7 @@ class FailedCalls:
         self, start: int, caller: Any, number: int, life: int, path: bytes | None, errno: int, denied: int, flags: int,
         reason: str, aux: bytes, words: Sequence[int], need: Need | None = None,
     ) -> None:  # fmt: skip
-        """Record a call that failed or did not return; nothing where the run is not traced."""
+        """Record a call that failed or did not return, if the run is traced."""
         if self._write is None or self._recorder is None:
             return
         took = self.now() - start
@@ -138,12 +138,12 @@ class FailedCalls:
         self._write(start, took, 0, life, path, payload, number, errno, denied, flags, w0, w1, w2, w3, stack)
 
     def close(self) -> None:
-        """Let go of the store: no call is made any more."""
+        """Release the store, after the last call."""
         self._memory = GuestMemory(None)
         self._stacks.close()
 
     def _asked_path(self, call: Call, caller: Any, words: tuple[int, ...]) -> bytes | None:
-        """The path of a call that failed before it was read (its descriptor is not open), where it can be read."""
+        """The path of a call that failed before its path was read (its descriptor is not open), if readable."""
         word = 0
         for param in call.params:
             if param.type.kind == sig.STRING:
@@ -156,7 +156,7 @@ class FailedCalls:
 
 
 def attempted(call: Call, words: Sequence[int], memory: GuestMemory) -> bytes:
-    """The auxiliary bytes of a failed call's payload: what it was asked to work on, as far as that can be read."""
+    """The auxiliary bytes of a failed call's payload: its input, as far as it can be read."""
     layout = schema(call)
     word = 0
     strings = 0
@@ -176,7 +176,7 @@ def attempted(call: Call, words: Sequence[int], memory: GuestMemory) -> bytes:
 
 
 def _readable(memory: GuestMemory, pointer: int, size: int) -> bytes:
-    """A copy of what lies there; nothing if it is outside the memory."""
+    """A copy of the bytes there; empty if they are outside the memory."""
     return memory.view[pointer : pointer + size].tobytes() if pointer + size <= memory.size else b""
 
 

@@ -1,7 +1,7 @@
-"""Faults put into WASI calls: an error, a short read or write, a delay, a flipped bit, by a rule that says when.
+"""Injects faults into WASI calls by rules: an error, a short read or write, a delay, a flipped bit.
 
-`Injection` stands for one call in the place of an override (`overrides.py`), which flags the calls that it changed as
-INJECTED. Rules count and draw lots for one run: make new ones for each. What a person writes is `grants/faults.py`.
+`Injection` takes the place of a call's override (`overrides.py`) and flags the calls that it changed as INJECTED. A
+rule has a counter and a random generator for one run: make new rules for each run. The syntax is in `grants/faults.py`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ class FaultRule:
     """One fault in one run."""
 
     words: str
-    """The fault as a person wrote it, for the reason in the trace."""
+    """The fault as the user wrote it, for the reason in the trace."""
     errno: Errno | None = None
     short: int | None = None
-    """The most bytes that the call may move."""
+    """Maximum bytes that the call may move."""
     delay: float = 0.0
-    """Seconds before the call."""
+    """Delay before the call, in seconds."""
     flip: bool = False
-    """Whether a bit of the data is turned over."""
+    """Whether a bit of the data is flipped."""
     first: int = 1
     last: int = _ENDLESS
     step: int = 1
-    """Of the calls that match, counted from 1: those from `first` to `last` in steps of `step`."""
+    """Which matching calls, counted from 1: `first` to `last` in steps of `step`."""
     path: str | None = None
     """A pattern that the path of the call, or of its descriptor, has to match."""
     probability: float = 1.0
@@ -54,7 +54,7 @@ class FaultRule:
         self.lots.seed(self.seed)
 
     def applies(self, path: str) -> bool:
-        """Count a call on `path`, and say whether it is to have the fault."""
+        """Count a call on `path`; return whether it gets the fault."""
         if self.path is not None and not fnmatchcase(path, self.path):
             return False
         self.count += 1
@@ -64,8 +64,8 @@ class FaultRule:
 
 
 class Injection:
-    """Answers one call with the faults of `rules`, which may be shared with other calls; `inner` is an override of the
-    same call, which is asked where no fault answers."""
+    """Answers one call with the faults of `rules`, which other calls may share. Without a fault, `inner` answers: an
+    override of the same call."""
 
     def __init__(
         self, call: Call, rules: Sequence[FaultRule], interrupt: Interrupt, inner: Callable[..., Argument] | None = None
@@ -78,7 +78,7 @@ class Injection:
         self._injected = False
 
     def flags(self, usual: int) -> int:
-        """The flags of the call that has just been answered; `usual` are those of an override."""
+        """The flags of the last answered call; `usual` are those of an override."""
         kept = usual if self._inner is not None else 0
         return kept | int(Flag.INJECTED) if self._injected else kept
 
@@ -112,7 +112,7 @@ class Injection:
         return answer
 
     def _changed(self, buffers: list[memoryview], rule: FaultRule) -> list[memoryview]:
-        """A copy of what is to be written, with a bit turned over: the guest's own memory stays as it is."""
+        """A copy of the data to write with one bit flipped; the guest's memory does not change."""
         copies = [memoryview(bytearray(buffer)) for buffer in buffers]
         self._turn_a_bit(copies, _room(copies), rule)
         return copies
@@ -131,7 +131,7 @@ _DATA = (sig.IOVECS, sig.CIOVECS, sig.OUTBUF)
 
 
 def _path_of(arguments: Sequence[Argument]) -> str:
-    """The guest's path that a call works on, as far as its arguments tell."""
+    """The guest path that a call works on, if its arguments tell."""
     base = next((argument.path for argument in arguments if isinstance(argument, Descriptor)), "")
     name = next((argument for argument in arguments if isinstance(argument, bytes)), None)
     if name is None:

@@ -1,11 +1,11 @@
 """Answers the imports of one instance: trampolines for WASI, exports of preloaded modules, ENOSYS for the rest of WASI.
 
-The functions are made from the module's own import types, so a module may import a name twice, or with another
-signature than the table's. A WASI name that the snapshots do not have, or one with another signature, becomes a
-function that answers ENOSYS; it is recorded and listed in `Link.warnings`. An import from anywhere else that nothing
-provides is a `LinkError`.
+The functions have the module's own import types, so a module may import a name twice, or with a signature other than
+the table's. A WASI name that no snapshot has, or that has another signature there, becomes a function that returns
+ENOSYS; its calls are recorded and it is listed in `Link.warnings`. Any other import that nothing provides is a
+`LinkError`.
 
-Two ways lead from the guest into Python, with the same behaviour: the C API's unchecked callback through ctypes
+The guest reaches Python in one of two ways that behave the same: the C API's unchecked callback through ctypes
 ("raw", `wasmtime._bindings`, an order of magnitude faster) and wasmtime-py's public `Func`.
 
 Not here: what a call does (`wasi/`), the source of a trampoline (`codegen.py`), what happens when a call raises
@@ -52,9 +52,9 @@ _VALTYPES = {
     "f64": wasmtime.ValType.f64,
 }  # fmt: skip
 _SERVED: dict[str, dict[str, Call]] = {**MODULES, LIBRARY_LOOKUP.module: MODULE}
-"""What the host answers: WASI, and what a program compiled in the lab reports (`wasi/library.py`)."""
+"""The host's calls: WASI, and the reports of programs compiled in the lab (`wasi/library.py`)."""
 PASSED = frozenset({*_VALTYPES, "externref", "funcref"})
-"""The types of functions that wasmtime-py can make; the C API makes them all."""
+"""The value types that wasmtime-py supports in functions; the C API supports all."""
 
 
 def _bad_descriptor(number: int) -> t.WasiError:
@@ -62,13 +62,12 @@ def _bad_descriptor(number: int) -> t.WasiError:
 
 
 class Link:
-    """The imports of one instance, answered.
+    """The functions for the imports of one instance.
 
     `instance` numbers it in the trace (0 is the program). `overrides` maps names of calls to Python functions
-    `f(original, *decoded)`. `detached` flags the calls as made outside a program's run. `foreign` says that another
-    instance may call the functions, in whose memory they then work. `native` is the native path of the run, which then
-    answers what it can and records all calls; it takes `raw`. Keep the `Link` as long as the store: the callbacks
-    live in it.
+    `f(original, *decoded)`. `detached` flags the calls as made outside a program's run. `foreign`: another instance may
+    call the functions, which then use that instance's memory. `native` is the run's native path, which answers the
+    calls it can and records all; it requires `raw`. Keep the `Link` as long as the store: it owns the callbacks.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class Link:
         self._recorder = recorder
         self._callbacks: list[Any] = []
         self._without_stacks: list[FunctionState] = []
-        """The native functions that Python answers for as long as stacks are taken."""
+        """The native functions whose calls go to Python while stacks are recorded."""
         self._functions: dict[tuple[str, str], FunctionType] = {}
         self._types: dict[FuncType, Any] = {}
         self._compiled_imports: Sequence[Any] | None = None
@@ -127,7 +126,7 @@ class Link:
         self, compiled: Any, provided: Mapping[str, Mapping[str, Any]], origins: Origins | None = None
     ) -> list[Any]:
         """A value for each import of the module, in order. `provided`: module name -> exports of a preloaded module;
-        `origins`: those of them that are WASI functions, of which this instance gets its own.
+        `origins`: those exports that are WASI functions; this instance gets its own.
 
         Raises `LinkError` naming every import that nothing provides.
         """
@@ -154,7 +153,7 @@ class Link:
         return answers
 
     def _answers(self, item: Import) -> bool:
-        """Whether an import that nobody gave is a function that this link answers, be it with ENOSYS."""
+        """Whether this link answers an import that no preloaded module provides, if only with ENOSYS."""
         if not isinstance(item.type, FuncType):
             return False
         unknown = self._unknown_imports
@@ -220,7 +219,7 @@ class Link:
         type_ = self._types.get(wanted)
         if type_ is None:
             if self._compiled_imports is None and not _VALTYPES.keys() >= {*wanted.params, *wanted.results}:
-                self._compiled_imports = compiled.imports  # made anew at each look: once is enough
+                self._compiled_imports = compiled.imports  # a new object at each access, so read it once
             type_ = self._types[wanted] = _function_type(wanted, self._compiled_imports or (), position)
         return type_
 
@@ -255,7 +254,7 @@ class Link:
         return FunctionType(code(call, variant), names, call.name)
 
     def _native_function(self, native: NativeRun, call: Call, trampoline: FunctionType, type_: Any) -> Any:
-        """The library's function for `call`, which asks `trampoline` where it does not answer itself."""
+        """The library's function for `call`; it calls `trampoline` for what it cannot answer itself."""
         off = call.name in self.overrides or self._foreign or self._stacks.wanted
         meta = self._globals[f"META_{identifier(call)}"]
         state = native.function(self._guest, call, meta, trampoline, off=off, foreign=self._foreign)
@@ -265,18 +264,18 @@ class Link:
         return _raw.native_function(self.store, type_, native.address_of(call), ctypes.addressof(state))
 
     def _find_memory(self, caller: int) -> int:
-        """Look at the memory again, for the library. Called by it; what this raises is ignored."""
+        """Refresh the view of the memory, when the library asks. An exception from here is ignored."""
         if self._foreign:
             self.memory.forget()
         self.memory.look(_raw.caller(caller))
         return 0
 
     def count_from(self, origin_ns: int) -> None:
-        """Let the trampolines count time from `origin_ns` (perf_counter_ns)."""
+        """Make the trampolines count time from `origin_ns` (perf_counter_ns)."""
         self._globals["ORIGIN"] = origin_ns
 
     def _call_globals(self, caller_of: Callable[[Any], Any]) -> dict[str, Any]:
-        """The values of the upper-case names in a trampoline, but those of its record (see `record_globals`)."""
+        """The values of the upper-case names in a trampoline, except its record's (see `record_globals`)."""
         return {
             "now": self.host.run_time,
             "HOST": self.host,
@@ -299,26 +298,26 @@ class Link:
         }
 
     def _leave_out_stacks(self) -> None:
-        """Take no more stacks, at no cost."""
+        """Stop recording stacks, so that they cost nothing more."""
         self._globals["STACK"] = _no_stack
         for function in self._without_stacks:
             function.mode = 0
         self._without_stacks.clear()
 
     def end(self, error: BaseException, name: str) -> None:
-        """Keep why the guest ends: a function `name` that is no WASI call raised `error`. Raises nothing."""
+        """Store why the guest ends: `name`, which is not a WASI call, raised `error`. Raises nothing."""
         self._failed_calls.end(error, name)
 
     def limit_io(self, count: int) -> None:
-        """Let one call move at most so many bytes, from the next call on."""
+        """Limit the bytes that one call may move, from the next call on."""
         if "MAX_IO" in self._globals:
             self._globals["MAX_IO"] = count
 
     def close(self) -> None:
-        """Let go of everything that holds the store, once no guest code will run in it any more.
+        """Drop every reference to the store, once no guest code will run in it any more.
 
-        wasmtime-py keeps the functions of the public way in a global table until the store is gone: while they
-        hold the store in turn, neither ever goes, nor what the guest was granted.
+        wasmtime-py keeps public `Func`s in a global table until the store is freed. If they referred to the store,
+        neither would be freed, nor would anything granted to the guest.
         """
         self._globals.clear()
         self._functions.clear()
@@ -332,7 +331,7 @@ class Link:
 
 
 def _served(call: Call | None, wanted: FuncType) -> bool:
-    """Whether an import of that type is the call as WASI has it."""
+    """Whether an import of that type has the call's WASI signature."""
     return call is not None and wanted == FuncType(call.signature, ("i32",) if call.returns else ())
 
 
@@ -345,7 +344,7 @@ def _same(caller: object) -> object:
 
 
 def _function_type(wanted: FuncType, imports: Sequence[Any], position: int) -> Any:
-    """The `wasmtime.FuncType`; for types beyond numbers, the one that the compiled module holds."""
+    """The `wasmtime.FuncType`; for types other than numbers, the one from the compiled module."""
     if imports and not _VALTYPES.keys() >= {*wanted.params, *wanted.results}:
         return imports[position].type
     return wasmtime.FuncType(

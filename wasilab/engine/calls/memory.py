@@ -1,12 +1,12 @@
-"""The one way from the host into a guest's linear memory: check, then hand out views of it.
+"""The host's only access to a guest's linear memory: check, then return views of it.
 
-Every pointer and length from a guest is hostile. They arrive here as unsigned numbers (never negative), are checked
-for bounds and alignment, and a pointer that fails ends the guest with a `Trap` that names the call and the pointer,
-as in Wasmtime. Nothing is allocated for a count that the memory cannot hold.
+Every pointer and length from a guest is hostile. They arrive here as unsigned numbers (never negative), are checked for
+bounds and alignment, and a bad pointer ends the guest with a `Trap` that names the call and the pointer, as in
+Wasmtime. Nothing is allocated for a count that the memory cannot hold.
 
-The trampolines (`codegen.py`) inline the common case, comparing with `size` and indexing `u32`/`u64`, and come here
-when an access falls outside, which is also how growth is noticed: a memory's length grows, its base does not move
-(the engine is configured so), therefore an old view stays right for what it covers.
+The trampolines (`codegen.py`) inline the common case, comparing with `size` and indexing `u32`/`u64`, and call this
+file when an access is out of bounds. That is also how growth is noticed. A memory grows but its base does not move (the
+engine is configured so), so an old view stays valid for the range that it covers.
 
 Not here: what the bytes mean (`wasi/`).
 """
@@ -33,7 +33,7 @@ if sys.byteorder != "little":
 
 
 class _Region(ctypes.c_char * (1 << 32)):  # type: ignore[misc]  # mypy: a computed base class
-    """Up to 4 GiB at an address. Views of it keep `owner`, the store, alive, so none can dangle after a run."""
+    """Up to 4 GiB at an address. Its views keep `owner`, the store, alive, so none can dangle after a run."""
 
     owner: object
 
@@ -60,7 +60,7 @@ class GuestMemory:
         self.view, self.u32, self.u64 = _NOTHING
 
     def forget(self) -> None:
-        """Let the next access find the memory anew: that of the instance which calls then, perhaps another one."""
+        """Make the next access look up the memory again: another instance may call next."""
         self._memory = None
         self.size = 0
         self.view, self.u32, self.u64 = _NOTHING
@@ -68,14 +68,14 @@ class GuestMemory:
             self.copy.size = 0
 
     def look(self, caller: object) -> None:
-        """Cover the memory as it is now, if the caller has one that can be used."""
+        """Map the caller's current memory, if it has a usable one."""
         if self._memory is None:
             with contextlib.suppress(Trap):
                 self._find(caller, "")
         self.refresh(caller)
 
     def refresh(self, context: Any) -> bool:
-        """Cover what the memory has grown to; `context` is a store or a caller. Returns whether it had grown."""
+        """Map the memory at its current size; `context` is a store or a caller. Returns whether it had grown."""
         if self._memory is None:
             return False
         size = self._memory.data_len(context)

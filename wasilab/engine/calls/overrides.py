@@ -1,9 +1,9 @@
-"""A WASI call answered by a Python function of the grants: `f(original, *decoded arguments)`.
+"""A WASI call answered by a Python function from the grants: `f(original, *decoded arguments)`.
 
-The function gets what a semantic function gets (numbers, bytes, memoryviews, an open `Descriptor`), may call
-`original(*arguments)` for the ordinary behaviour, and returns what that returns: nothing, one value, or a tuple, by
-the call's results. It may raise `WasiError` or `OSError` to refuse. Any other exception, or a value of the wrong
-shape, gives the guest EIO; the error is kept in `errors` for display. Nothing that it does can end the process.
+The function gets the arguments of the semantic function (numbers, bytes, memoryviews, an open `Descriptor`). It may
+call `original(*arguments)` for the ordinary behaviour, and returns the same: None, one value, or a tuple, by the call's
+results. It may raise `WasiError` or `OSError` to refuse. Any other exception, or a value of the wrong shape, gives the
+guest EIO; the error is kept in `errors` for display. It cannot end the process.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .injection import Injection
 
 _PASSED_ON = (WasiError, OSError, ProcExit, Trap, Interrupted)
 MAX_ERRORS = 20
-"""Tracebacks kept of one override."""
+"""Maximum tracebacks kept per override."""
 MAX_TRACEBACK = 20_000
-"""Characters kept of each, the last ones."""
+"""Characters kept at the end of each traceback."""
 
 
 def _said(error: Exception) -> str:
-    """An exception in words, whatever its own text does."""
+    """Describe an exception, even if its `__str__` fails."""
     try:
         return f"{type(error).__name__}: {error}"[:400]
-    except Exception:  # noqa: BLE001  a person's own class: its text may fail as well
+    except Exception:  # noqa: BLE001  a user's class: its __str__ may fail too
         return f"{type(error).__name__} (which has no text: its __str__ fails)"
 
 
@@ -46,7 +46,7 @@ class Override:
         self._host = host
 
     def prepare(self, call: Call, semantic: Callable[..., object]) -> Override:
-        """Bind to the call that it stands for (either snapshot's: they share semantics); return self."""
+        """Bind to the call that it replaces (of either snapshot: they share semantics); return self."""
         self._call = call
         self._semantic = semantic
         return self
@@ -62,11 +62,11 @@ class Override:
             return self._checked(self._function(original, *arguments), arguments)
         except _PASSED_ON:
             raise
-        except Exception as error:  # noqa: BLE001  a person's own code: whatever it raises is shown, not fatal
+        except Exception as error:  # noqa: BLE001  user code: its exceptions are shown, not fatal
             self.failures += 1
             said = _said(error)
             if len(self.errors) < MAX_ERRORS:
-                import traceback  # when an override fails: not at every start
+                import traceback  # imported only when an override fails, not at every start
 
                 self.errors.append("".join(traceback.format_exception(error))[-MAX_TRACEBACK:])
             raise WasiError(Errno.IO, f"the override of {self.name} failed: {said}", DeniedBy.POLICY) from None
@@ -75,7 +75,7 @@ class Override:
                 self.flags = self._function.flags(self.flags)
 
     def _checked(self, value: Any, arguments: tuple[Any, ...]) -> Any:
-        """The value, if it has the shape that the call's results ask for."""
+        """The value, if its shape matches the call's results."""
         call = self._call
         if any(p.type.kind == "outevents" for p in call.params):
             if not isinstance(value, list):
@@ -104,7 +104,7 @@ class Override:
         return value
 
     def warning(self) -> str | None:
-        """One sentence on its failures, None when there were none."""
+        """A warning about its failures, or None."""
         if not self.failures:
             return None
         last = (self.errors[0].strip().splitlines() or ["?"])[-1][:400]

@@ -1,8 +1,8 @@
-"""The quick ways between a guest and Python: unchecked callbacks and calls of Wasmtime's C API, through ctypes.
+"""The fast path between a guest and Python: unchecked callbacks and calls of Wasmtime's C API, through ctypes.
 
 Uses `wasmtime._bindings`, a private Python module over the stable C API (`wasmtime/func.h`,
-`wasmtime_func_new_unchecked`, `wasmtime_func_call_unchecked`). Where it is missing, or shaped otherwise, `AVAILABLE`
-is False and `link.py` takes wasmtime-py's public functions; a test holds the two to the same trace.
+`wasmtime_func_new_unchecked`, `wasmtime_func_call_unchecked`). If it is missing or differs, `AVAILABLE` is False and
+`link.py` uses wasmtime-py's public functions; a test checks that both give the same trace.
 
 A callback gets the address of an array of 16-byte slots (`wasmtime_val_raw_t`): here as 32-bit words, so slot `i` is
 at `v[4 * i]`, an i64 in two words, low one first. The result overwrites slot 0. It returns 0, or a trap whose
@@ -45,7 +45,7 @@ try:
     )
 except (ImportError, AttributeError):
     AVAILABLE = False
-"""Whether this wasmtime-py offers the quick way."""
+"""Whether this wasmtime-py has the fast path."""
 
 
 def function(store: Any, type_: Any, target: Callable[..., int]) -> tuple[Any, Any]:
@@ -73,21 +73,21 @@ def caller(address: int) -> Any:
 
 
 def trap() -> int:
-    """A new trap, to be returned by a callback: it ends the guest, and Wasmtime owns it from then on."""
+    """A new trap for a callback to return. It ends the guest, and Wasmtime takes ownership."""
     made = wasmtime.Trap("wasilab ended the guest")._consume()
     return ctypes.cast(made, ctypes.c_void_p).value or 0
 
 
 _SLOTS = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
-"""How a number lies in a slot of 16 bytes."""
+"""The layout of a number in a 16-byte slot."""
 
 
 def entry(store: Any, function: Any, params: Sequence[str], results: Sequence[str]) -> Callable[..., Any] | None:
-    """`function` (a `wasmtime.Func`) as a Python function of its numbers; None where it deals in other things.
+    """`function` (a `wasmtime.Func`) as a Python function of numbers; None if it has other types.
 
     It returns None, a number or a list of numbers, and raises `wasmtime.Trap` or `WasmtimeError`, as the public call
-    does at ten times the cost. i32 and i64 are signed. Not to be entered twice at once, nor
-    once the store is gone.
+    does at ten times the cost. i32 and i64 are signed. It is not reentrant, and must not be called after the store is
+    freed.
     """
     if not AVAILABLE or any(kind not in _SLOTS for kind in (*params, *results)):
         return None

@@ -1,7 +1,7 @@
 """The lines of a trampoline that record its call, for a run that is traced.
 
-They write straight into the recorder's chunk: a function call with fifteen arguments would cost as much again. What a
-record holds is said in `trace/record/layout.py`, what its payload holds in `trace/record/payload.py`.
+They write directly into the recorder's chunk: a function call with fifteen arguments would double the cost. The layout
+of a record is in `trace/record/layout.py`, that of its payload in `trace/record/payload.py`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ LOCALS = (*writing.LOCALS, "payload", "meta", "kept", "aux", "data", "truncated"
 
 _TRUNCATED = f"{int(Flag.TRUNCATED)} << {writing.FLAGS_SHIFT}"
 _MOST_WORDS = 9
-"""Core arguments of the longest call after its first four, and two words more."""
+"""Core arguments of the longest call after its first four, plus two words."""
 
 
 def record_globals(recorder: Recorder | None) -> dict[str, Any]:
-    """The values of the upper-case names in these lines; without a recorder, for a run that is not traced."""
+    """The values of the upper-case names in these lines; `recorder` is None if the run is not traced."""
     if recorder is None:
         return {}
     return writing.record_globals(recorder) | {
@@ -53,7 +53,7 @@ def record_globals(recorder: Recorder | None) -> dict[str, Any]:
 
 
 def record_lines(text: SourceText, call: Call, variant: Variant, known: Locals) -> None:
-    """Append the lines that record a call which succeeded; it took from `started` to `ended`."""
+    """Append the lines that record a successful call, which lasted from `started` to `ended`."""
     _RecordLines(text, call, variant, known).write()
 
 
@@ -69,7 +69,7 @@ def _gather(buffers: Sequence[memoryview], size: int) -> bytes:
 
 
 class _RecordLines:
-    """Builds the payload where the call has one, then writes the record."""
+    """Builds the call's payload, if it has one, then writes the record."""
 
     def __init__(self, text: SourceText, call: Call, variant: Variant, known: Locals) -> None:
         self.add = text.add
@@ -79,7 +79,7 @@ class _RecordLines:
         self.id = identifier(call)
         self.schema = schema(call)
         self.further = known.words[RECORD_WORDS:]
-        """The words that a record has no columns for."""
+        """The argument words for which a record has no columns."""
 
     def write(self) -> None:
         known = self.known
@@ -122,7 +122,7 @@ class _RecordLines:
     def _buffers(self, meta: str) -> None:
         """The payload of a call with an array of buffers: the array is its auxiliary bytes.
 
-        One buffer whose bytes are all kept is the usual case: no intermediate bytes are made for it.
+        The usual case, one buffer whose bytes are all kept, makes no intermediate bytes.
         """
         moved = self.known.results[0][0]
         second = [name for name, _, _ in self.known.results[1:]]
@@ -133,7 +133,7 @@ class _RecordLines:
             2,
             *writing.begin_payload(),
             f"meta = {meta}",
-            # length >= moved, unless a file of the person's own miscounts
+            # length >= moved, unless a user's own file object miscounts
             f"if buffer is not None and length >= {moved} <= SNAPLEN:",
             f"    arena += HEADER{len(packed)}(0, {aux_bytes}, {moved}, {', '.join(packed)})",
             f"    arena += buffer if {moved} == length else buffer[:{moved}]",
@@ -154,7 +154,8 @@ class _RecordLines:
         )
 
     def _payload(self) -> tuple[bool, bool]:
-        """Build `payload` for a call without an array of buffers: whether it has one, whether `truncated` is set."""
+        """Build `payload` for a call without an array of buffers. Returns whether it has one and whether `truncated` is
+        set."""
         aux, (data, truncated) = self._aux(), self._data()
         if not (self.further or aux or data):
             return False, False
@@ -173,7 +174,7 @@ class _RecordLines:
         return [f"WORDS{len(self.further)}({', '.join(self.further)})"] if self.further else []
 
     def _data(self) -> tuple[str | None, bool]:
-        """The name of the payload's data, cut to the snap length; whether `truncated` says that it was longer."""
+        """The name of the payload's data, cut to the snap length, and whether `truncated` is set if it was longer."""
         if self.schema.data is Data.BUFFER:
             self.add(
                 2,
@@ -219,6 +220,6 @@ class _RecordLines:
         return "aux"
 
     def _store_payload(self) -> None:
-        """Put `payload` into the arena, its place into `payload_at`."""
-        # A struct is often the same as before (a file looked at again): then the bytes are shared.
+        """Append `payload` to the arena and store its offset in `payload_at`."""
+        # A struct is often the same as before (a repeated stat of a file): then the bytes are shared.
         self.add(2, *writing.store_payload("payload", shared=self.schema.aux is Aux.STRUCT))

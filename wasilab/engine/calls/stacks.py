@@ -1,12 +1,12 @@
 """The guest's call stack: at a trap, and at every call of a run that records stacks.
 
-Wasmtime gives a stack only with a trap. So inside a host call a tiny function that executes `unreachable` is called:
-the trap it raises carries all frames of the guest below. Measured on two busy cores, through the C API: 20 us a call
-with three frames, 30 us with seventeen; of these 13 to 18 us are Wasmtime's making of the trap, and half a microsecond
-a frame the reading of its offset. Through the public API it is about twice as much. A stack that was seen before costs
-no more than that. Wasmtime keeps the innermost 20 frames or so.
+Wasmtime gives a stack only with a trap. So a host call invokes a tiny function that executes `unreachable`; its trap
+carries all guest frames below. Measured on two busy cores, through the C API: 20 us per call with three frames, 30 us
+with seventeen. Wasmtime takes 13 to 18 us of that to make the trap; reading each frame's offset takes 0.5 us. The
+public API takes about twice as long. A stack that was seen before costs nothing more. Wasmtime keeps about the
+innermost 20 frames.
 
-Frames are (function name, offset in the module); the line of source is found when somebody looks (`trace/source.py`).
+Frames are (function name, offset in the module); source lines are looked up on demand (`trace/source.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ except (ImportError, AttributeError):
 
 
 class CallStacks:
-    """The stacks of one instance's calls, as many as the recorder wants.
+    """Records the stacks of one instance's calls, within the recorder's budget.
 
     `on_spent` is called once, when the budget for ordinary calls is used up.
     """
@@ -62,7 +62,7 @@ class CallStacks:
         return self._recorder is not None
 
     def number(self, caller: Any) -> int:
-        """The number of the guest's stack now; 0 when none is wanted, or no more."""
+        """The number of the guest's current stack; 0 if stacks are off or the budget is used up."""
         recorder = self._recorder
         if self._taker is None or recorder is None:
             return 0
@@ -73,7 +73,8 @@ class CallStacks:
         return self._taker.take()
 
     def refused(self, caller: Any) -> int:
-        """The stack of a refused call: those are few and a person asks for their lines, so they have a budget too."""
+        """The stack of a refused call. These are few and users want their source lines, so they have their own
+        budget."""
         recorder = self._recorder
         if self._taker is None or recorder is None or recorder.stacks_left > 0 or recorder.refused_stacks_left <= 0:
             return self.number(caller)
@@ -81,15 +82,15 @@ class CallStacks:
         return self._taker.take()
 
     def frames(self) -> list[Any]:
-        """The guest's frames now, innermost first: a trap made by the host does not carry them. Raises nothing."""
+        """The guest's current frames, innermost first; a trap made by the host has none. Raises nothing."""
         try:
             taker = self._taker or (self._make() if self._make is not None else None)
             return taker.frames() if taker is not None else []
-        except Exception:  # noqa: BLE001  a stack is a help, never a reason to fail
+        except Exception:  # noqa: BLE001  a missing stack must not fail the call
             return []
 
     def close(self) -> None:
-        """Let go of the store; no stack is taken from now on."""
+        """Release the store; no stack is taken from now on."""
         self._make = self._taker = None
 
 
@@ -108,7 +109,7 @@ class StackTaker:
             self._slot = (_bindings.wasmtime_val_raw_t * 1)()
 
     def take(self) -> int:
-        """The number of the stack of the guest now; 0 when there is none."""
+        """The number of the guest's current stack; 0 if there is none."""
         return self._take_raw() if self._raw else self._intern(self.frames())
 
     def _take_raw(self) -> int:
@@ -132,7 +133,7 @@ class StackTaker:
         return known
 
     def frames(self) -> list[Any]:
-        """Wasmtime's frames of the guest now, innermost first."""
+        """Wasmtime's current frames of the guest, innermost first."""
         try:
             self._function(self._store)
         except wasmtime.Trap as trap:
@@ -147,8 +148,8 @@ class StackTaker:
 
 
 def offset_of(frame: Any) -> int:
-    """The byte offset in the module of a Wasmtime frame's instruction; 0 where Wasmtime knows none (it says 2**64-1
-    of a function that ran out of stack on entry).
+    """The byte offset in the module of a Wasmtime frame's instruction; 0 if Wasmtime has none (it reports 2**64-1 for a
+    function that ran out of stack on entry).
     """
     offset = int(frame.module_offset)
     return offset if offset < _NO_OFFSET else 0
@@ -163,8 +164,8 @@ def function_name(frame: Any, module: Module) -> str:
 def located(raw_frames: Sequence[Any], modules: Sequence[Module]) -> tuple[Frame, ...]:
     """Wasmtime's frames, innermost first, with source lines where the module has DWARF for them.
 
-    Wasmtime does not say which module a frame belongs to, except by the name in its name section: in a run of several
-    modules a frame is looked up in the first module that has a function of that index and name.
+    Wasmtime tells a frame's module only by the name in its name section. With several modules, a frame is looked up in
+    the first module that has a function of that index and name.
     """
     frames = []
     for frame in raw_frames[:MAX_FRAMES]:

@@ -1,4 +1,4 @@
-"""What the parts of a trampoline's source share: its variant, its text, and the local names that hold its arguments."""
+"""State shared by the generators of a trampoline: its variant, its text, and the local names of its arguments."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class Variant(NamedTuple):
     stacks: bool = False
     """The guest's call stack is recorded with the call."""
     overridden: bool = False
-    """The call is answered by a function of the grants."""
+    """A function from the grants answers the call."""
     foreign: bool = False
-    """Another instance may call it, so the memory is looked up at every call."""
+    """Another instance may call it, so every call looks up the memory."""
     native: bool = False
-    """The native library calls it with the arguments as unsigned integers, and records what succeeds: then `raw` and
-    `traced` are False, and `stacks` and `overridden` are told to it."""
+    """The native library calls it with unsigned integers and records successful calls itself: `raw` and `traced` are
+    then False, and the library is told `stacks` and `overridden`."""
 
 
 class SourceText:
-    """Source lines in the making."""
+    """A buffer of source lines."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def add(self, depth: int, *lines: str) -> None:
-        """Append lines, indented by `depth` steps."""
+        """Append lines, indented by `depth` levels."""
         self.lines += ["    " * depth + line for line in lines]
 
     def __str__(self) -> str:
@@ -41,14 +41,14 @@ class SourceText:
 
 @dataclass(slots=True)
 class Locals:
-    """The names of the generated function's local variables, by what they hold."""
+    """Names of the generated function's local variables."""
 
     words: list[str] = field(default_factory=list)
     """All core arguments as 32-bit words, in order; an i64 is two, low one first."""
     arguments: list[str] = field(default_factory=list)
-    """What the semantic function gets."""
+    """The semantic function's arguments."""
     results: list[tuple[str, Result, str]] = field(default_factory=list)
-    """What it returns: (name, result, name of the pointer where it is stored)."""
+    """Its results: (name, result, name of the pointer where it is stored)."""
     descriptor: str | None = None
     """The descriptor that the first fd argument names."""
     paths: list[str] = field(default_factory=list)
@@ -60,5 +60,5 @@ class Locals:
 
 
 def identifier(call: Call) -> str:
-    """The call's name, distinct for each snapshot: part of the names of its globals."""
+    """The call's name, unique across snapshots; used in the names of its globals."""
     return call.name + ("_0" if call.module == "wasi_unstable" else "")

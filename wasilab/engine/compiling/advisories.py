@@ -1,7 +1,7 @@
-"""Published holes of Wasmtime, to tell a person whose version has one. Kept by hand.
+"""Published vulnerabilities of Wasmtime, to warn users of an affected version. Maintained by hand.
 
-Only those that a guest, or a file that a stranger gave, can reach through wasilab: not those of the compiler Winch, of
-the pooling allocator and of Wasmtime's own WASI, none of which is used here.
+Only those that a guest or an untrusted file can reach through wasilab. Those of Winch, the pooling allocator and
+Wasmtime's own WASI are left out, since wasilab uses none of them.
 
 Source: https://rustsec.org/packages/wasmtime.html, each with its page on
 https://github.com/bytecodealliance/wasmtime/security/advisories.
@@ -12,25 +12,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CHECKED = "2026-10-02"
-"""The date of the newest advisory that was looked at."""
+"""The date of the newest advisory reviewed."""
 
 Version = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Advisory:
-    """One published hole."""
+    """One published vulnerability."""
 
     id: str
-    """As GitHub numbers it."""
+    """The GitHub advisory ID."""
     words: str
-    """What a guest could do, in a few words."""
+    """What a guest could do, in a short phrase."""
     mended: tuple[Version, ...]
-    """The first version of each release line that does not have it, and with the last of them every later line."""
+    """The first fixed version of each release line; all lines after the last one are fixed too."""
     since: Version = (0,)
-    """The first version that has it."""
+    """The first affected version."""
     only: str = ""
-    """Where alone it can be reached: a feature, components, a kind of machine."""
+    """What is needed to reach it: a feature, components, a CPU architecture."""
 
     @property
     def url(self) -> str:
@@ -38,7 +38,7 @@ class Advisory:
         return f"https://github.com/bytecodealliance/wasmtime/security/advisories/{self.id}"
 
     def affects(self, version: Version) -> bool:
-        """Whether that version has the hole."""
+        """Whether that version is affected."""
         line = [first for first in self.mended if first[0] == version[0]]
         return version >= self.since and version < (line or self.mended)[-1]
 
@@ -65,11 +65,11 @@ ADVISORIES = (
     Advisory("GHSA-vc8c-j3xm-xj73", "a read outside of the memory by f64.copysign",
              ((36, 0, 5), (40, 0, 3), (41, 0, 1)), (29,), "x86-64"),
 )  # fmt: skip
-"""The newest first."""
+"""Newest first."""
 
 
 def read_version(text: str) -> Version:
-    """"50.0.1" as numbers; what is not a number ends it."""
+    """"50.0.1" as numbers, up to the first part that is not a number."""
     numbers: list[int] = []
     for part in text.split("."):
         if not part.isascii() or not part.isdigit():
@@ -79,13 +79,13 @@ def read_version(text: str) -> Version:
 
 
 def advisories(version: str) -> list[Advisory]:
-    """The holes that a version of Wasmtime is known to have; none for a version that cannot be read."""
+    """The known vulnerabilities of a version of Wasmtime; empty if the version cannot be parsed."""
     numbers = read_version(version)
     return [each for each in ADVISORIES if numbers and each.affects(numbers)]
 
 
 def installed() -> str | None:
-    """The version of wasmtime-py, which is that of the Wasmtime in it; None where it is not told."""
+    """The version of wasmtime-py, which is that of its Wasmtime; None if unknown."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -95,7 +95,7 @@ def installed() -> str | None:
 
 
 def warning(version: str | None) -> str:
-    """What a person with that version should know, in a line or more; "" where nothing is known against it."""
+    """A warning about that version, one line or more; "" if it has no known vulnerability."""
     found = [] if version is None else advisories(version)
     if not found:
         return ""

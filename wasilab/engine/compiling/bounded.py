@@ -1,8 +1,8 @@
-"""Compiling in a process of its own, within limits, which hands the machine code back through a pipe.
+"""Compiles in a separate process with limits, which returns the machine code through a pipe.
 
-Cranelift cannot be stopped, and what it takes is not in proportion to the module. A process can be: its limits hold
-from its first moment, and an interrupt ends it. The machine code that comes back was made by our own Wasmtime from a
-module that it has validated, as in this process.
+Cranelift cannot be stopped, and its cost is not proportional to the module's size. A process can be stopped: its limits
+apply from the start, and an interrupt ends it. The machine code comes from our own Wasmtime and a module that it has
+validated, as it would in this process.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from ...text.numbers import exact_size
 from .costs import LIBRARY, CompileLimitReached, Cost
 
 _STEP = 0.05
-"""Seconds between two looks at the interrupt."""
+"""Seconds between checks for an interrupt."""
 _SCRIPT = Path(__file__).with_name("compile_child.py")
 _TIME, _MEMORY = "raise it with --max-compile-time", "raise it with --max-compile-memory"
 _OUT_OF_TIME = (-27, -24)
-"""SIGPROF and SIGXCPU as statuses of a process."""
+"""Exit statuses for SIGPROF and SIGXCPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompileBounds:
-    """What compiling may take; None: without bound."""
+    """Limits of compiling; None: unlimited."""
 
     seconds: float | None = None
     """Seconds of processor time."""
@@ -46,7 +46,7 @@ class InvalidModule(Exception):
 
 
 def available() -> bool:
-    """Whether there is a Python to start: not where it is built into another program."""
+    """Whether there is a Python executable to start; not if Python is embedded in another program."""
     return bool(sys.executable) and not getattr(sys, "frozen", False) and LIBRARY is not None and _SCRIPT.exists()
 
 
@@ -58,9 +58,9 @@ def compiled(
     cancelled: Callable[[], bool],
     kind: Literal["module", "component"] = "module",
 ) -> tuple[bytes, Cost]:
-    """The machine code of a module for an engine with these settings, and what it took.
+    """The machine code of a module for an engine with these settings, and its cost.
 
-    Of a component there is no code: it is only validated. `cancelled` is asked every 50 ms; when it says so,
+    A component is only validated and gives no code. `cancelled` is polled every 50 ms; when it returns True,
     `Interrupted` is raised. Raises `CompileLimitReached` and `InvalidModule`.
     """
     command = [
@@ -108,7 +108,7 @@ def compiled(
 
 @contextlib.contextmanager
 def _as_file(data: bytes) -> Iterator[IO[bytes]]:
-    """The bytes as a file without a name: a process that does not read it keeps nobody waiting."""
+    """The bytes as an unnamed file: unlike a pipe, it does not block if the process never reads it."""
     if hasattr(os, "memfd_create"):
         file: IO[bytes] = os.fdopen(os.memfd_create("wasilab"), "w+b")
     else:

@@ -1,9 +1,9 @@
 """The process that compiles a module: `python -I -S compile_child.py LIBRARY SECONDS BYTES KIND NAME=VALUE...`.
 
 It reads WebAssembly from stdin and writes a reply to stdout: a line "ok", "invalid" or "memory", with the seconds of
-processor time and the bytes of memory that it took, and then the machine code or Wasmtime's words. No reply means that
-it was ended. It limits itself before it reads: SECONDS of processor time of all its threads and BYTES of data (0: no
-limit). KIND is "module", or "component", which is only validated.
+processor time and the bytes of memory that it used, then the machine code or Wasmtime's message. No reply means that it
+was killed. Before it reads, it sets its own limits: SECONDS of processor time of all its threads and BYTES of data (0:
+no limit). KIND is "module", or "component", which is only validated.
 
 It is a script, not a module of the package, and imports as little as possible: it starts for every module that is
 compiled for the first time.
@@ -21,7 +21,7 @@ class _Bytes(ctypes.Structure):
 
 
 def limit(seconds: float, memory: int) -> None:
-    """Bound this process, and end it when its parent ends, where the system can."""
+    """Set the limits of this process, and make it end with its parent where the system supports that."""
     try:
         import resource
         import signal
@@ -42,7 +42,7 @@ def limit(seconds: float, memory: int) -> None:
 
 
 def taken() -> "tuple[float, int]":
-    """The processor time of this process in seconds, and the most bytes of memory that it has held."""
+    """The processor time of this process in seconds, and its peak memory in bytes."""
     times = os.times()
     seconds = times.user + times.system
     try:
@@ -54,7 +54,7 @@ def taken() -> "tuple[float, int]":
 
 
 def engine(library: ctypes.CDLL, settings: "list[str]") -> ctypes.c_void_p:
-    """An engine as the parent's, with Wasmtime's cache, so that the parent finds the module there next time."""
+    """An engine with the parent's settings and Wasmtime's cache, where the parent will find the module next time."""
     library.wasm_config_new.restype = ctypes.c_void_p
     config = ctypes.c_void_p(library.wasm_config_new())
     for setting in settings:
@@ -62,7 +62,7 @@ def engine(library: ctypes.CDLL, settings: "list[str]") -> ctypes.c_void_p:
         if name == "cache":
             load = library.wasmtime_config_cache_config_load
             load.restype = ctypes.c_void_p
-            load(config, None)  # without one it compiles all the same
+            load(config, None)  # it compiles without a cache too
         elif name != "profiler" and hasattr(library, f"wasmtime_config_{name}_set"):
             setter = getattr(library, f"wasmtime_config_{name}_set")
             setter.restype = None
@@ -72,7 +72,7 @@ def engine(library: ctypes.CDLL, settings: "list[str]") -> ctypes.c_void_p:
 
 
 def compiled(library: ctypes.CDLL, kind: str, settings: "list[str]", wasm: bytes) -> "tuple[str, bytes]":
-    """The state and the body of the reply."""
+    """The status and the body of the reply."""
     made, code = ctypes.c_void_p(), _Bytes()
     new = getattr(library, f"wasmtime_{kind}_new")
     new.restype = ctypes.c_void_p

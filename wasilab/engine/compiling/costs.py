@@ -1,7 +1,7 @@
-"""What compiling a module took before: a module that took little once is compiled in this process from then on.
+"""Remembers what compiling a module cost: a module that was cheap once is compiled in this process from then on.
 
-Wasmtime's cache has its machine code then, most likely; if not, it takes about as long as it did. One small file for
-each module and configuration, in wasilab's cache folder.
+Its machine code is then probably in Wasmtime's cache; if not, it takes about as long as before. There is one small file
+for each module and configuration in wasilab's cache folder.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import wasmtime
 from ...capabilities.host.cache_folders import cache_folder, distrust
 
 _MOST = 4096
-"""Files that are kept; above it the older half goes."""
+"""Maximum number of files; above it the older half is deleted."""
 
 
 class CompileLimitReached(Exception):
-    """Compiling took more than it may; the message is for people."""
+    """Compiling exceeded a limit; the message is for the user."""
 
 
 class Cost(NamedTuple):
-    """What compiling a module took: seconds of processor time, and the most bytes of memory."""
+    """The cost of compiling a module: seconds of processor time, and peak memory in bytes."""
 
     seconds: float
     memory: int
@@ -36,17 +36,17 @@ def _path(identity: str) -> Path:
 
 
 LIBRARY: str | None = getattr(getattr(getattr(wasmtime, "_bindings", None), "dll", None), "_name", None)
-"""The path of Wasmtime's own library; None where wasmtime-py does not tell it."""
+"""The path of Wasmtime's library; None if wasmtime-py does not tell."""
 
 
 def identity(sha256: str, settings: object) -> str:
-    """A text that names a module, the Wasmtime that compiles it, and its configuration."""
+    """A key for a module, the Wasmtime that compiles it, and its configuration."""
     library = os.stat(LIBRARY) if LIBRARY is not None else None
     return f"{library and (library.st_mtime_ns, library.st_size)}\n{sha256}\n{settings}"
 
 
 def known_cost(identity: str) -> Cost | None:
-    """What it took before; None where that is not known."""
+    """The recorded cost; None if unknown."""
     if distrust(cache_folder()):
         return None
     try:
@@ -57,7 +57,7 @@ def known_cost(identity: str) -> Cost | None:
 
 
 def remember(identity: str, cost: Cost) -> None:
-    """Keep what it took; where the cache folder cannot be written, or is not ours alone, nothing is kept."""
+    """Record the cost. Does nothing if the cache folder is not writable or other users can write to it."""
     if distrust(cache_folder()):
         return
     path = _path(identity)

@@ -1,7 +1,7 @@
-"""How Wasmtime compiles and links a program, beside its grants and limits. Imports nothing heavy: the grammar reads it.
+"""How Wasmtime compiles and links a program, apart from its grants and limits. Must import fast: the grammar reads it.
 
-Every field has the default that a person need not think about. `settings` is what an engine is made from: two runs of
-one module share its machine code only where they are equal.
+Every field has a sensible default. An engine is made from `settings`: two runs of a module share its machine code only
+if their settings are equal.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ Profile = Literal["guest", "perfmap", "jitdump"]
 KIB = 1 << 10
 LEAST_STACK = 16 * KIB
 MOST_STACK = 2048 * KIB
-"""Wasmtime's fiber stacks have 2 MiB; an engine with more stack for WebAssembly than that ends the process."""
+"""Wasmtime's fiber stacks have 2 MiB; configuring more WebAssembly stack than that aborts the process."""
 DEFAULT_STACK = 512 * KIB
 _PROFILERS = {"jitdump": 1, "perfmap": 3}
-"""`wasmtime_profiling_strategy_t`, as far as it writes files for `perf`."""
+"""The values of `wasmtime_profiling_strategy_t` that write files for `perf`."""
 
 
 class EngineOptionError(ValueError):
-    """Options that no engine can have; the message is one sentence for a person."""
+    """Invalid engine options; the message is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How a program is compiled, linked and looked at. Raises `EngineOptionError` for a value that cannot be."""
+    """How a program is compiled, linked and inspected. Raises `EngineOptionError` for an invalid value."""
 
     optimize: Optimize = "speed"
     """What Cranelift optimises for: "none" (compiles fastest), "speed", "size" (speed and size)."""
     debug_info: bool = False
-    """Whether the machine code carries DWARF made from the module's, for a native debugger (gdb, lldb)."""
+    """Whether the machine code gets DWARF translated from the module's, for a native debugger (gdb, lldb)."""
     cache: bool = True
-    """Whether compiled code is kept on the disk by Wasmtime, and in memory for the next run."""
+    """Whether Wasmtime caches compiled code on disk, and wasilab in memory for the next run."""
     nan_canonical: bool = False
-    """Whether every NaN that arithmetic makes is the canonical one and relaxed SIMD has one result, so that all
-    machines compute the same bits; loops of floats take up to four times as long."""
+    """Whether arithmetic produces only canonical NaNs and relaxed SIMD is deterministic, so that all machines compute
+    the same bits. Floating-point loops take up to four times as long."""
     max_stack: int = DEFAULT_STACK
     """Bytes of stack that WebAssembly may use before it traps, 16 KiB to 2 MiB."""
     unknown_imports: UnknownImports | None = None
-    """What is done about imports that nothing provides: "trap": functions that end the program when called; "default":
+    """How imports that nothing provides are handled: "trap": functions that end the program when called; "default":
     functions that return zeros and null references, and empty memories, tables and globals; "error": it does not start.
     None: names that WASI does not have answer ENOSYS, all others are an error."""
     coredump: bool = False
@@ -75,7 +75,7 @@ class EngineOptions:
             )
 
     def words(self) -> list[str]:
-        """How its machine code is made, for people, as far as it is not as usual."""
+        """The settings that differ from the defaults, described for the user."""
         said = {
             "not optimised": self.optimize == "none",
             "optimised for size": self.optimize == "size",
@@ -88,8 +88,7 @@ class EngineOptions:
 
     @property
     def settings(self) -> tuple[tuple[str, int], ...]:
-        """What shapes the engine and its machine code: settings of Wasmtime's configuration that are not as it has them
-        by itself, by their names in the C API (`wasmtime_config_NAME_set`).
+        """The settings that differ from Wasmtime's defaults, by their names in the C API (`wasmtime_config_NAME_set`).
         """
         found = [
             ("cranelift_opt_level", get_args(Optimize).index(self.optimize), 1),

@@ -1,11 +1,11 @@
-"""Wasmtime engines and compiled modules: made once for a module, lent to one run at a time.
+"""A pool of Wasmtime engines and compiled modules: made once per module, used by one run at a time.
 
-Epochs, by which a run is interrupted, count per engine, so two runs at once never share one. A run that is over gives
-its engine and compiled module back, and the next run of the same bytes starts without compiling. Wasmtime's own disk
-cache does the same across processes. The pool is bounded; what falls out is compiled (or read from the disk) again.
+Epochs, which interrupt a run, are per engine, so concurrent runs never share one. When a run ends, its engine and
+compiled module return to the pool, and the next run of the same bytes starts without compiling. Wasmtime's disk cache
+does the same across processes. The pool is bounded; an evicted module is compiled (or read from disk) again.
 
-A module whose sizes do not bound what compiling it takes (`small.py`), and of which that is not known from before
-(`costs.py`), is compiled in a process of its own within limits (`bounded.py`).
+A module that is not small (`small.py`), and whose cost is not known from before (`costs.py`), is compiled in a separate
+process with limits (`bounded.py`).
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ Settings = tuple[tuple[str, int], ...]
 
 @dataclass(slots=True)
 class CompiledModules:
-    """An engine with the modules of one run compiled for it, lent by `acquire` until `release`."""
+    """An engine with the modules of one run compiled for it, owned by the run from `acquire` to `release`."""
 
     key: tuple[Any, ...]
     engine: Any
     modules: list[Any]
-    """A `wasmtime.Module` for each `Module` asked for, in order."""
+    """A `wasmtime.Module` for each requested `Module`, in order."""
     seconds: float
-    """What making it took; near 0 when it came from the pool."""
+    """Seconds taken; near 0 if it came from the pool."""
     bytes: int
     keep: bool = True
-    """Whether the next run may have it."""
+    """Whether the next run may reuse it."""
 
 
 class WasmtimeCompileError(Exception):
-    """Wasmtime rejects the module; the message is Wasmtime's, first line in words."""
+    """Wasmtime rejects the module; the message is Wasmtime's, after a first line that explains it."""
 
 
 _bindings = getattr(wasmtime, "_bindings", None)
@@ -60,7 +60,7 @@ _lock = threading.Lock()
 _confined = threading.Event()
 """Set in a process that cannot open files (`become_confined`)."""
 _alone = threading.Event()
-"""Set while Wasmtime is to start no threads."""
+"""Set while Wasmtime must not start threads."""
 _idle: OrderedDict[tuple[Any, ...], list[CompiledModules]] = OrderedDict()
 
 
@@ -71,7 +71,7 @@ def settings(chosen: Features, *, fuel: bool, further: Settings = ()) -> Setting
         found.append(("consume_fuel", 1))
     if not dict(chosen)["reference-types"]:
         found.append(("wasm_component_model_async", 0))  # it needs them, and Wasmtime ends the process without
-    # A feature that this Wasmtime does not know it does not have.
+    # This Wasmtime lacks a feature that it does not know.
     found += [(FEATURES[n].setting, int(on)) for n, on in chosen if hasattr(wasmtime.Config, FEATURES[n].setting)]
     if NEVER_MOVES:
         found.append(("memory_may_move", 0))
@@ -79,7 +79,7 @@ def settings(chosen: Features, *, fuel: bool, further: Settings = ()) -> Setting
 
 
 def new_engine(chosen: Settings, *, disk_cache: bool = True) -> Any:
-    """An engine with these settings, and with Wasmtime's cache where that can be trusted."""
+    """An engine with these settings, and with Wasmtime's cache if its folder can be trusted."""
     config = wasmtime.Config()
     further = []
     if _confined.is_set():
@@ -94,7 +94,7 @@ def new_engine(chosen: Settings, *, disk_cache: bool = True) -> Any:
 
 
 def configure(config: Any, chosen: Settings) -> None:
-    """Give a `wasmtime.Config` these settings. Some are in the C API and not in wasmtime-py."""
+    """Apply these settings to a `wasmtime.Config`. Some exist only in the C API, not in wasmtime-py."""
     for name, value in chosen:
         setter = getattr(_bindings, f"wasmtime_config_{name}_set", None)
         if setter is not None:
@@ -104,34 +104,34 @@ def configure(config: Any, chosen: Settings) -> None:
 
 
 def cache_trouble() -> str | None:
-    """Why Wasmtime's cache of machine code is not used, as a sentence; None where it is."""
+    """Why Wasmtime's cache of machine code is not used; None if it is."""
     return distrust(user_cache_folder("wasmtime"))
 
 
 NEVER_MOVES = hasattr(_bindings, "wasmtime_config_memory_may_move_set")
-"""Whether Wasmtime is told to leave a growing memory where it is; else nobody may remember its place."""
+"""Whether Wasmtime is configured never to move a growing memory; if not, its address must not be kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompileRequest:
-    """How modules are to be compiled."""
+    """How to compile modules."""
 
     features: Features
     options: EngineOptions = EngineOptions()  # noqa: RUF009  it is immutable
     fuel: bool = False
     """Whether instructions are counted."""
     seconds: float | None = None
-    """Seconds of processor time that compiling may take; None: without bound."""
+    """Limit of processor time for compiling, in seconds; None: unlimited."""
     memory: int | None = None
-    """Bytes of memory that it may take; None: without bound."""
+    """Limit of memory for compiling, in bytes; None: unlimited."""
     cancelled: Callable[[], bool] = lambda: False
-    """Asked while a process of its own compiles; true ends it."""
+    """Polled while a separate process compiles; True ends that process."""
 
 
 def acquire(modules: list[Module], request: CompileRequest) -> CompiledModules:
     """Engine and compiled modules for one run. May take minutes for a large module.
 
-    Raises `WasmtimeCompileError`, `CompileLimitReached`, and `Interrupted` when it was cancelled.
+    Raises `WasmtimeCompileError`, `CompileLimitReached`, and `Interrupted` if cancelled.
     """
     options = request.options
     key = _key(modules, request)
@@ -160,9 +160,10 @@ def acquire(modules: list[Module], request: CompileRequest) -> CompiledModules:
 
 
 def become_confined(*, threads: bool) -> None:
-    """From now on this process has neither Wasmtime's cache nor further processes: for one behind walls.
+    """Stop using Wasmtime's cache and child processes, for a confined process.
 
-    `threads`: whether Wasmtime may start threads that compile. They stay, so not before the walls stand.
+    `threads`: whether Wasmtime may start compiler threads. They never end, so they must not start before the
+    confinement.
     """
     _confined.set()
     if threads:
@@ -172,9 +173,9 @@ def become_confined(*, threads: bool) -> None:
 
 
 def adopt(modules: list[Module], request: CompileRequest, codes: Sequence[bytes]) -> None:
-    """Let the next `acquire` of these modules have machine code that was serialized before.
+    """Make the next `acquire` of these modules use machine code that was serialized before.
 
-    Wasmtime believes such code: only for a process that could be given any code and do no harm. Raises
+    Wasmtime does not check such code: use this only in a process where any code would be harmless. Raises
     `WasmtimeCompileError` for code of another version.
     """
     chosen = settings(request.features, fuel=request.fuel, further=request.options.settings)
@@ -193,7 +194,7 @@ def _key(modules: list[Module], request: CompileRequest) -> tuple[Any, ...]:
 
 
 def _compiles_here(module: Module, request: CompileRequest) -> bool:
-    """Whether compiling the module in this process is known to stay within the limits."""
+    """Whether compiling the module is known to stay within the limits, so that this process may do it."""
     unbounded = _confined.is_set() or (request.seconds is None and request.memory is None)
     return unbounded or (_within(request, SECONDS, MEMORY) and is_small(module))
 
@@ -214,7 +215,7 @@ def _compiled_here(engine: Any, module: Module, has: Features) -> Any:
 def _compiled_apart(
     engine: Any, chosen: Settings, module: Module, request: CompileRequest, left: float | None
 ) -> tuple[Any, float]:
-    """The module, and the seconds of processor time that it took: 0 where it is known to take little."""
+    """The module, and the seconds of processor time that it took: 0 if it is known to be cheap."""
     identity = costs.identity(module.sha256, chosen)
     known = costs.known_cost(identity) if request.options.cache else None
     if (known is not None and _within(request, *known)) or not compiling.bounded.available():
@@ -232,7 +233,7 @@ def _compiled_apart(
 
 
 def rejected(name: str, said: str, has: Features, what: str = "valid WebAssembly") -> WasmtimeCompileError:
-    """The error for what Wasmtime says of a module; it names the feature that would help, where there is one."""
+    """The error for Wasmtime's message about a module; it names the feature to turn on, if there is one."""
     missing = missing_feature(said, has)
     if missing is not None:
         why = "" if missing.foreign else ", which is off for modules that were not compiled here"
@@ -244,7 +245,7 @@ def rejected(name: str, said: str, has: Features, what: str = "valid WebAssembly
 
 
 def release(compiled: CompiledModules) -> None:
-    """Keep it for the next run of the same modules. Nothing may still run in its engine."""
+    """Return it to the pool for the next run of the same modules. Nothing may still run in its engine."""
     if compiled.bytes > POOL_BYTES or not compiled.keep:
         return
     with _lock:
@@ -261,7 +262,7 @@ def release(compiled: CompiledModules) -> None:
 
 
 def clear() -> None:
-    """Forget every idle engine."""
+    """Drop all idle engines."""
     with _lock:
         _idle.clear()
 

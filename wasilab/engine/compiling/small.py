@@ -1,9 +1,9 @@
-"""Which modules are compiled in this process without a limit, because they cannot take long.
+"""Which modules are small enough to compile in this process without a limit.
 
-Cranelift's time is not linear in the size of a module: 7.7 KB of nested loops over 100 locals took it a minute, since
-each loop begins with a value for each local. So a module is small when its code is a kilobyte, or a few with hardly a
-loop. The worst modules that are known within these bounds take half a second of processor time and 64 MB
-(`tests/engine/test_compile_limits.py`); anything larger is compiled in a process of its own the first time.
+Cranelift's time is not linear in the size of a module: 7.7 KB of nested loops over 100 locals took a minute, since each
+loop starts with a value for each local. So a module is small if it has up to a kilobyte of code, or a few kilobytes
+with hardly any loops. The worst known modules within these bounds take half a second of processor time and 64 MB
+(`tests/engine/test_compile_limits.py`); anything larger is compiled in a separate process the first time.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from ...module.binary import FuncType, Reader, WasmFormatError
 from ...module.module import Module
 
 SECONDS, MEMORY = 1.0, 128 << 20
-"""What a small module may take: limits below these hold only in a process of its own."""
+"""The maximum cost of a small module: lower limits can be enforced only in a separate process."""
 _BYTES = 1 << 16
-"""Of everything but custom sections."""
+"""Bytes of everything but custom sections."""
 _TINY_CODE, _TINY_LOCALS = 1 << 10, 1000
 _CODE, _LOCALS = 1 << 13, 4000
 _LOOPS_BY_LOCALS = 400
@@ -23,7 +23,7 @@ _LOOP = b"\x03"
 
 
 def is_small(module: Module) -> bool:
-    """Whether compiling the module is bounded by its sizes."""
+    """Whether the module's sizes bound the cost of compiling it."""
     if len(module.bytes) - sum(module.custom_sections.values()) > _BYTES:
         return False
     if module.code_offset is None:
@@ -31,7 +31,7 @@ def is_small(module: Module) -> bool:
     try:
         size, declared, loops = _code(module)
     except WasmFormatError:
-        return True  # Wasmtime refuses it before it compiles anything
+        return True  # Wasmtime rejects it before it compiles anything
     if size <= _TINY_CODE:
         return declared <= _TINY_LOCALS
     types = [each for each in module.types if isinstance(each, FuncType)]
@@ -44,7 +44,8 @@ def is_small(module: Module) -> bool:
 
 
 def _code(module: Module) -> tuple[int, int, int]:
-    """The bytes of code, the locals of all functions, and loops times locals, of which a loop is any byte like one."""
+    """The bytes of code, the locals of all functions, and loops times locals; any byte equal to the opcode counts as a
+    loop."""
     assert module.code_offset is not None
     size = module.code_size
     reader = Reader(module.bytes, module.code_offset, module.code_offset + size)

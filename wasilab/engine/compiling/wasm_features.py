@@ -1,9 +1,8 @@
-"""The WebAssembly proposals that can be switched on and off, and which of them a module has without asking.
+"""The WebAssembly proposals that can be turned on and off, and which are on by default.
 
-A proposal that few modules use is code of Wasmtime that a stranger's module can reach for nothing: most of the holes
-that were published in it were in such parts. So the newest are off for modules that were not compiled here, and a
-person turns them on by name. Wasmtime ends the whole process when an engine is made with a combination that it does not
-allow, so combinations are checked here, before one is made.
+A rarely used proposal is attack surface in Wasmtime: most of its published vulnerabilities were in such parts. So the
+newest proposals are off for modules that were not compiled here, and users turn them on by name. Wasmtime aborts the
+process when an engine is made with an invalid combination, so combinations are checked here first.
 
 Source: https://webassembly.org/features/ for the names.
 """
@@ -22,19 +21,19 @@ class Feature:
     """One proposal."""
 
     name: str
-    """What a person writes: "function-references"."""
+    """The name that users write: "function-references"."""
     words: str
-    """What it adds to WebAssembly, as a noun."""
+    """What it adds to WebAssembly, as a noun phrase."""
     foreign: bool = True
-    """Whether a module has it that was not compiled here."""
+    """Whether it is on for a module that was not compiled here."""
     needs: tuple[str, ...] = ()
-    """Features without which Wasmtime makes no engine that has this one, or no module can use it."""
+    """Features that this one needs: without them Wasmtime makes no engine, or no module can use it."""
     signs: str = ""
-    """A regular expression for what Wasmtime says of a module that needs it while it is off."""
+    """A regular expression for Wasmtime's error about a module that needs it while it is off."""
 
     @property
     def setting(self) -> str:
-        """The name of its switch in Wasmtime's configuration."""
+        """The name of its setting in Wasmtime's configuration."""
         return "wasm_" + self.name.replace("-", "_")
 
 
@@ -58,18 +57,18 @@ FEATURES: Mapping[str, Feature] = {
                 signs="exceptions? (?:proposal|handling|refs)"),
     )
 }  # fmt: skip
-"""Every feature by its name."""
+"""All features by name."""
 
 Features = tuple[tuple[str, bool], ...]
-"""Whether each feature is on, by its name."""
+"""Whether each feature is on, by name."""
 
 
 class FeatureError(ValueError):
-    """Switches that cannot be; the message names them and says what to write instead."""
+    """Invalid feature switches; the message names them and the remedy."""
 
 
 def read_feature(text: str) -> tuple[str, bool]:
-    """The name and the state of a switch: "gc", "gc=on" or "gc=off". Raises `FeatureError`."""
+    """Parse a switch, "gc", "gc=on" or "gc=off", into name and state. Raises `FeatureError`."""
     name, _, state = text.partition("=")
     if name not in FEATURES:
         raise FeatureError(f"unknown WebAssembly feature {name!r}{did_you_mean(name, FEATURES, _listed())}")
@@ -83,10 +82,10 @@ def _listed() -> str:
 
 
 def features(switches: Iterable[str], *, foreign: bool) -> Features:
-    """Whether each feature is on: by the switches (the last one counts), else by where the module comes from.
+    """Whether each feature is on: by the switches (the last one wins), else by where the module comes from.
 
-    A feature that is turned on brings what it needs, one that is turned off takes along what needs it. Raises
-    `FeatureError` where both were asked for.
+    Turning a feature on turns on the features that it needs; turning one off turns off those that need it. Raises
+    `FeatureError` if these conflict.
     """
     asked = dict(map(read_feature, switches))
     found = {name: asked.get(name, each.foreign or not foreign) for name, each in FEATURES.items()}
@@ -120,7 +119,7 @@ def _all(name: str, following: object) -> list[str]:
 
 
 def missing_feature(said: str, now: Features) -> Feature | None:
-    """The feature that a module needs and does not have, by what Wasmtime says of it; None for any other error."""
+    """The feature that a module lacks according to Wasmtime's error; None for any other error."""
     for name, on in now:
         if not on and re.search(FEATURES[name].signs, said, re.IGNORECASE):
             return FEATURES[name]

@@ -1,6 +1,6 @@
-"""Components run without Wasmtime's component API: taken apart, their core modules linked by our own canonical ABI.
+"""Runs components without Wasmtime's component API: their core modules are linked by our own canonical ABI.
 
-A core module is run without any of it: what others need of it is imported on first use.
+Core modules do not need this package: other packages import from it on first use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The canonical built-ins: core functions with which a guest handles its resources, tasks, waitables and streams.
+"""The canonical built-ins: core functions by which a guest manages its resources, tasks, waitables and streams.
 
-`BuiltinFunctions.make(definition, ...)` returns the core signature, the Python function of the core words, and
-whether it may leave the fiber of its caller. Every built-in is one method, named as in the specification.
+`BuiltinFunctions.make(definition, ...)` returns the core signature, the Python function of the core words, and whether
+it may suspend its caller's fiber. Every built-in is one method, named as in the specification.
 
 Source: component-model, `design/mvp/CanonicalABI.md`, from "canon resource.new" on.
 """
@@ -81,7 +81,7 @@ class BuiltinFunctions:
         context: CanonContext,
         table: Callable[[int], CoreFunction] | None = None,
     ) -> Made:
-        """The built-in that `definition` asks for. `type_`: its resolved type (resource, stream, future, result)."""
+        """The built-in for `definition`. `type_`: its resolved type (resource, stream, future, result)."""
         name = definition.name
         async_ = definition.is_async or definition.options.is_async
         i32 = ("i32",)
@@ -292,7 +292,7 @@ class BuiltinFunctions:
         return subtask.state
 
     def _wait_for(self, waitable: Waitable, answer: Callable[[Event], int]) -> int | Blocked | None:
-        """Leave the fiber until the waitable has its event."""
+        """Suspend the fiber until the waitable has its event."""
         thread = self._thread()
         waitable.sync_waiter = True
 
@@ -379,12 +379,12 @@ class BuiltinFunctions:
             over = result == DROPPED or (future and result == COMPLETED)
             end.state = CopyState.DONE if over else CopyState.IDLE
             answer = result if future else result | buffer.progress << 4
-            if instance.notes is not None:  # one record from the call to its answer, however long it waited
+            if instance.notes is not None:  # one record from call to answer, however long it waited
                 instance.notes.copied(name, index, count, answer, start)
             return code, index, answer
 
         def on_copy(reclaim: Callable[[], None]) -> None:
-            # Until the guest learns of it the buffer stays where it is: a cancellation still counts.
+            # Keep the buffer until the guest is notified: a cancellation still counts.
             end.pending = lambda: event(CANCELLED if end.state is CopyState.CANCELLING else COMPLETED, reclaim)
 
         def on_done(result: int) -> None:

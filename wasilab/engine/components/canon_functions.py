@@ -1,9 +1,9 @@
-"""`canon lift` and `canon lower`: component functions made of core functions, and the other way round.
+"""`canon lift` and `canon lower`: component functions from core functions, and the reverse.
 
-A component function is called as the specification has it: `invoke(on_start, on_resolve, caller)`. `on_start` lifts
-the arguments out of the caller when the callee begins, `on_resolve` lowers the result into it when there is one; what
-comes back asks for cancellation. Functions of the host are called in the same form where they may have to wait
-(`HostFunction`); where they cannot, `host_calls.py` generates one function that does it all at once.
+A component function is called as in the specification: `invoke(on_start, on_resolve, caller)`. `on_start` lifts the
+caller's arguments when the callee starts, `on_resolve` lowers the result into the caller. The return value is a
+function that requests cancellation. Host functions that may wait have the same form (`HostFunction`); for those that
+cannot wait, `host_calls.py` generates a single function.
 
 Source: component-model, `design/mvp/CanonicalABI.md`, "canon lift" and "canon lower".
 """
@@ -56,12 +56,12 @@ from .concurrency.tasks import (
 
 
 class ComponentFunction(Protocol):
-    """Something that a component can import, lower and call."""
+    """A function that a component can import, lower and call."""
 
     type: ComponentFuncType
 
     def invoke(self, on_start: OnStart, on_resolve: OnResolve, caller: ComponentInstance | None) -> OnCancel:
-        """Call it. What it returns asks for the call to be cancelled."""
+        """Call it. Returns a function that requests the call's cancellation."""
 
 
 class LiftedFunction:
@@ -90,7 +90,7 @@ class LiftedFunction:
         self._lift = None if is_async else context.lift_result(type_.result)
 
     def invoke(self, on_start: OnStart, on_resolve: OnResolve, caller: ComponentInstance | None) -> OnCancel:
-        """Call it; traps when the instance may not be entered."""
+        """Call it; trap if the instance may not be entered."""
         instance = self.instance
         if caller is not None and (instance.encloses(caller) or caller.encloses(instance)):
             raise Trap("cannot enter component instance: it encloses, or is enclosed by, the one that calls it")
@@ -105,7 +105,7 @@ class LiftedFunction:
         return task.request_cancellation
 
     def _run_siblings(self, task: Task) -> None:
-        """A synchronous function that waits may only wait for other threads of its own instance."""
+        """Run other threads of the instance: a synchronous function may wait only for these."""
         instance = self.instance
         while task.state is not TaskState.RESOLVED:
             ready = [
@@ -140,7 +140,7 @@ class LiftedFunction:
         task.exit()
 
     def _next_event(self, task: Task, packed: int) -> Generator[Wait, bool, Event]:
-        """Wait for what the callback asked for; no other exclusive task runs when it goes on."""
+        """Wait for the event that the callback requested; no other exclusive task runs on resumption."""
         instance = self.instance
         code, index = packed & 15, packed >> 4
         if code not in (YIELD, WAIT):
@@ -162,9 +162,9 @@ class LiftedFunction:
 
 
 def call_from_host(function: ComponentFunction, arguments: Sequence[Value], scheduler: Scheduler) -> Value:
-    """Call a component function and let everything go on until it has returned; its result, None for none.
+    """Call a component function and run the scheduler until it has returned; its result, or None.
 
-    Raises what ends the guest.
+    Raises the exception that ends the guest.
     """
     answered: list[list[Value] | None] = []
     function.invoke(lambda: list(arguments), answered.append, None)
@@ -174,9 +174,10 @@ def call_from_host(function: ComponentFunction, arguments: Sequence[Value], sche
 
 
 class HostFunction:
-    """A function of the host that may have to wait: `call(*arguments)` gives a result or a `Pending`.
+    """A host function that may wait: `call(*arguments)` returns a result or a `Pending`.
 
-    An exception that `explain` turns into an error payload is the `error` of its result; any other ends the guest.
+    An exception that `explain` converts to an error payload becomes the `error` case of the result; any other ends the
+    guest.
     """
 
     def __init__(
@@ -195,10 +196,10 @@ class HostFunction:
         self._explain = explain
         self._waits = waits
         self._note = note
-        """note(start, arguments, result, error) records a call that has its answer."""
+        """note(start, arguments, result, error) records an answered call."""
 
     def invoke(self, on_start: OnStart, on_resolve: OnResolve, caller: ComponentInstance | None) -> OnCancel:
-        """Call it: the answer is there at once, or later."""
+        """Call it: the answer comes at once or later."""
         arguments = on_start()
         note = self._note
         start = 0 if note is None else time.perf_counter_ns()
@@ -240,7 +241,7 @@ class HostFunction:
 
 
 class LoweredFunction:
-    """A component function as a core function of one instance. `target(*words)` is what the core code calls."""
+    """A component function as a core function of one instance. Core code calls `target(*words)`."""
 
     def __init__(self, function: ComponentFunction, context: CanonContext, *, is_async: bool) -> None:
         self.function = function
@@ -255,7 +256,7 @@ class LoweredFunction:
 
     @property
     def blocks(self) -> bool:
-        """Whether it may leave the fiber of its caller."""
+        """Whether it may suspend its caller's fiber."""
         return self.type.is_async and not self.is_async
 
     def target(self, *words: int) -> int | Blocked | None:

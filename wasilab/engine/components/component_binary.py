@@ -1,8 +1,8 @@
-"""The component binary format: bytes in, a list of definitions out, in the order in which they stand.
+"""Parses the component binary format into a list of definitions in file order.
 
-Every byte is hostile. The reader never goes past its end, a vector is never longer than the bytes that are left, and
-nesting is bounded; whatever breaks the format is a `WasmFormatError` that says where. What a definition means, and
-whether its indices exist, is decided by who instantiates it (and by Wasmtime, which validates a component first).
+Every byte is hostile. The reader never goes past its end, a vector is never longer than the remaining bytes, and
+nesting is bounded; a format error is a `WasmFormatError` that names the offset. The meaning of definitions and the
+range of indices are checked at instantiation (and by Wasmtime, which validates a component first).
 
 Source: component-model, `design/mvp/Binary.md`.
 """
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 from ...module.binary import Reader, WasmFormatError, read_limits, read_type_group, value_type
 
 MAX_NESTING = 100
-"""Components and types within each other."""
+"""Maximum nesting of components and types."""
 
 SORTS = {1: "func", 2: "value", 3: "type", 4: "component", 5: "instance"}
 CORE_SORTS = {
@@ -55,9 +55,9 @@ class SortIndex(NamedTuple):
 
 
 class ExternDesc(NamedTuple):
-    """What an import or export is: its sort, and the index of its type.
+    """The type of an import or export: its sort, and the index of its type.
 
-    For types, `number` is the type that it equals, or None for a resource type of its own.
+    For types, `number` is the type that it equals, or None for a new resource type.
     """
 
     sort: str
@@ -107,7 +107,7 @@ class InstanceDefinition:
 
 @dataclass(frozen=True, slots=True)
 class AliasDefinition:
-    """Another name: of the export `name` of instance `index` ("export", "core export"), or of definition `index` of
+    """An alias: of the export `name` of instance `index` ("export", "core export"), or of definition `index` of
     the component `outward` levels up ("outer")."""
 
     sort: str
@@ -121,7 +121,7 @@ class AliasDefinition:
 class TypeDefinition:
     """A type: `kind` is "record", "variant", ..., "func", "component", "instance", "resource" or "primitive".
 
-    `body` holds what the kind says: see `_Parser._type`.
+    `body` depends on the kind: see `_Parser._type`.
     """
 
     kind: str
@@ -142,7 +142,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """A component function made of core function `function`, of type `type`."""
+    """A component function of type `type` from core function `function`."""
 
     function: int
     options: Options
@@ -151,7 +151,7 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class Lower:
-    """A core function made of component function `function`."""
+    """A core function from component function `function`."""
 
     function: int
     options: Options
@@ -159,7 +159,7 @@ class Lower:
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """A core function that the engine provides: `name` in `BUILTINS`, with what stands in the binary beside it."""
+    """A core function provided by the engine: `name` in `BUILTINS`, and its immediates in the binary."""
 
     name: str
     type: Type | None = None
@@ -181,7 +181,7 @@ class ImportDefinition:
 
 @dataclass(frozen=True, slots=True)
 class ExportDefinition:
-    """An export, which is a new index in the space of its sort as well."""
+    """An export, which also adds an index to the space of its sort."""
 
     name: str
     item: SortIndex
@@ -203,12 +203,12 @@ Definition = (
 
 
 def is_component(data: bytes) -> bool:
-    """Whether the bytes begin as a component of the version that is read here."""
+    """Whether the bytes start with the component header of the supported version."""
     return data[:8] == _PREAMBLE
 
 
 def parse(data: bytes) -> ComponentBody:
-    """The component that `data` holds. Raises `WasmFormatError`."""
+    """Parse a component. Raises `WasmFormatError`."""
     if not is_component(data):
         raise WasmFormatError("it does not begin as a component does (version 0xd, layer 1)")
     parser = _Parser(Reader(data, 8), 0)
@@ -236,7 +236,7 @@ class _Parser:
         return self.r.name()
 
     def vector(self, item: Callable[[], T]) -> list[T]:
-        """As many items as the number before them says, which is at most the bytes that are left."""
+        """Read a count and that many items; the count may not exceed the remaining bytes."""
         count = self.u32()
         if count > self.r.end - self.r.position:
             raise WasmFormatError(f"a vector of {count:,} items is longer than what is left of its section")
@@ -249,7 +249,7 @@ class _Parser:
         return item() if present else None
 
     def unknown(self, what: str, code: int) -> WasmFormatError:
-        """The error for a code that the format does not have."""
+        """The error for an unknown code."""
         return WasmFormatError(f"0x{code:02x} at offset {self.r.position - 1:,} is not a {what}")
 
     def extern_name(self) -> str:
@@ -473,7 +473,7 @@ class _Parser:
             inner = _Parser(r, self.depth + 1)
             inner.vector(inner._module_declaration)
             return CoreType("module")
-        # An open type (sub) has a zero before it here, because its code is also that of a module type.
+        # An open type (sub) is preceded by a zero here, because its code is also that of a module type.
         (type_, *more) = read_type_group(r, r.byte() if code == 0 else code) or [None]
         if type_ is None or more:
             return CoreType("other")

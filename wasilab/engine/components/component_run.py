@@ -1,4 +1,4 @@
-"""One component in one store: validated, compiled, instantiated, called; and what the host waits for meanwhile."""
+"""Runs one component in one store: validates, compiles, instantiates and calls it, and waits for host events."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from .instantiate import Imports, Instantiation, uses_waiting
 from .recording import CallRecorder
 
 MAX_WAITS = 10_000
-"""Things that the host waits for at once, for one run."""
+"""Maximum concurrent host waits of one run."""
 
 
 class HostEvents:
-    """What the host waits for on behalf of guests: times, descriptors of the OS, conditions."""
+    """Events that the host waits for on behalf of guests: times, OS descriptors, conditions."""
 
     def __init__(self, interrupt: Interrupt) -> None:
         self._interrupt = interrupt
@@ -38,7 +38,7 @@ class HostEvents:
         self._next = 0
 
     def add(self, wait: HostWait, then: Callable[[], None]) -> Callable[[], None]:
-        """Call `then()` once `wait` is over; what comes back forgets it."""
+        """Call `then()` when `wait` is over; returns a function that cancels this."""
         if len(self._waits) >= MAX_WAITS:
             raise Trap(f"the program waits for more than {MAX_WAITS:,} things at once")
         self._next += 1
@@ -47,7 +47,7 @@ class HostEvents:
         return lambda: self._waits.pop(number, None) and None
 
     def wait(self, block: bool) -> bool:
-        """Let go on what is ready; with `block` wait for the first. False when there is nothing to wait for."""
+        """Continue what is ready; with `block`, wait for the first event. False if there is nothing to wait for."""
         if not self._waits:
             return False
         self._interrupt.check()
@@ -58,7 +58,7 @@ class HostEvents:
                 return False
             deadlines = [w.deadline for w, _ in self._waits.values() if w.deadline is not None]
             jumps = [(n, w) for n, (w, _) in self._waits.items() if w.jump is not None]
-            if jumps:  # virtual time passes when nothing else can happen
+            if jumps:  # virtual time advances when nothing else can happen
                 number, wait = jumps[0]
                 assert wait.jump is not None
                 wait.jump()
@@ -100,7 +100,7 @@ class HostEvents:
 
 
 class MakeImports(Protocol):
-    """Makes what answers the imports, once it is known how to wait and how to fail."""
+    """Makes the `Imports` from the functions to wait and to fail with."""
 
     def __call__(
         self, waits: Callable[[HostWait, Callable[[], None]], Callable[[], None]],
@@ -109,7 +109,7 @@ class MakeImports(Protocol):
 
 
 class ComponentRun:
-    """An instantiated component. `cause` is what ended the guest, once something has."""
+    """An instantiated component. `cause` is the exception that ended the guest, or None."""
 
     def __init__(
         self,
@@ -146,11 +146,11 @@ class ComponentRun:
             instance.handles.on_take = self._notes.taken
 
     def instantiate(self) -> None:
-        """Carry out its definitions. Runs start functions of the guest; raises what ends it."""
+        """Execute its definitions. Runs the guest's start functions; raises the exception that ends it."""
         self.exports = self._guarded(lambda: self._instantiation.run(self._component))
 
     def failed(self, error: BaseException) -> int:
-        """Keep what ended the guest; the trap to return from a callback."""
+        """Store the exception that ended the guest; return the trap for a callback."""
         if self.cause is None:
             self.cause = error
             self._on_failure(error)
@@ -161,14 +161,14 @@ class ComponentRun:
         return self._guarded(lambda: call_from_host(function, arguments, self.scheduler))
 
     def drop(self, resource: ResourceType, rep: Value) -> None:
-        """Let the host's owned handle to a guest's resource go: its destructor runs."""
+        """Drop the host's owned handle to a guest's resource: its destructor runs."""
         if resource.destroy is not None:
             destroy = resource.destroy
             self._guarded(lambda: destroy(rep, None))
             self.finish()
 
     def finish(self) -> None:
-        """Let every task that goes on after its result go on to its end."""
+        """Run all tasks that continue after their result to their end."""
         self._guarded(self._run_out)
 
     def _run_out(self) -> None:
@@ -176,7 +176,7 @@ class ComponentRun:
             pass
 
     def _guarded(self, work: Callable[[], Value]) -> Value:
-        """Do it; an end that came through WebAssembly is raised as what caused it."""
+        """Run it; a trap that passed through WebAssembly is raised as its original cause."""
         try:
             return work()
         except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
@@ -184,17 +184,17 @@ class ComponentRun:
                 raise self.cause from None
             self.cause = error
             raise
-        except BaseException as error:  # noqa: BLE001  raised again, or what caused it
+        except BaseException as error:  # noqa: BLE001  reraised, or its cause is
             if self.cause is None:
                 self.cause = error
             raise self.cause from None
 
     def close(self) -> None:
-        """Let go of the store: destructors do not run, what the guest left open is dropped."""
+        """Release the store: destructors do not run, and open resources are dropped."""
         for instance in self.instances:
             for handle in instance.handles.entries.values():
                 if type(handle) is Handle and handle.own and handle.resource.is_host and handle.resource.destroy:
-                    with contextlib.suppress(Exception):  # the run is over, whatever letting go of a thing says
+                    with contextlib.suppress(Exception):  # the run is over, so errors of dropping are ignored
                         handle.resource.destroy(handle.rep, None)
         self._instantiation.close()
         self.exports = {}

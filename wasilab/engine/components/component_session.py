@@ -46,7 +46,7 @@ class ComponentSession(Session):
     # ---- from bytes to an instance
 
     def compile(self) -> None:
-        """Validate, and compile its core modules, or take them from the pool.
+        """Validate the component, and compile its core modules or take them from the pool.
 
         Raises `WasmtimeCompileError`, `LinkError`, `CompileLimitReached`.
         """
@@ -85,7 +85,7 @@ class ComponentSession(Session):
             raise LinkError(f"the component imports what wasilab does not provide: {shown}")
 
     def open(self) -> None:
-        """Instantiate. May run start functions of the guest."""
+        """Instantiate. May run the guest's start functions."""
         assert self._compiled is not None, "compile() first"
         assert self._component is not None
         self.store = wasmtime.Store(self.engine)
@@ -119,7 +119,7 @@ class ComponentSession(Session):
         return list(self.functions())
 
     def functions(self) -> dict[str, LiftedFunction]:
-        """The exported functions: by their name, or by "interface#name"."""
+        """The exported functions, by name or by "interface#name"."""
         found: dict[str, LiftedFunction] = {}
 
         def walk(prefix: str, exports: dict[str, tuple[str, Value]]) -> None:
@@ -134,7 +134,7 @@ class ComponentSession(Session):
         return found
 
     def entry(self, invoke: str | None) -> str:
-        """The export to call; what it is called is known only once the component is instantiated."""
+        """The export to call; its full name is known only after instantiation."""
         return invoke or "run"
 
     def find(self, name: str | None) -> str:
@@ -143,7 +143,7 @@ class ComponentSession(Session):
         if name is None or name == "run":
             runs = [full for full in functions if full.startswith(f"{WORLDS[0]}@") and full.endswith("#run")]
             if runs:
-                return max(runs)  # a program built for 0.3 exports a stub for 0.2 as well
+                return max(runs)  # a program built for 0.3 also exports a stub for 0.2
         if name in functions:
             return str(name)
         ends = [full for full in functions if full.rpartition("#")[2] == name] if name else []
@@ -158,7 +158,7 @@ class ComponentSession(Session):
         raise InvokeError(f"{self.module.name} {problem} {name!r}; it exports {offer}")
 
     def start(self, invoke: str | None, arguments: Sequence[Value]) -> Value:
-        """Run the program, or call the function asked for with arguments in the manner of WAVE."""
+        """Run the program, or call the requested function with WAVE arguments."""
         name = self.find(invoke)
         result = self.call(name, arguments)
         if name.startswith(f"{WORLDS[0]}@"):
@@ -171,7 +171,7 @@ class ComponentSession(Session):
         return () if results is None else tuple(map(str, results if isinstance(results, list) else [results]))
 
     def call(self, name: str, arguments: Sequence[Value] = ()) -> Value:
-        """Call an export with Python values; text is read as WAVE where the parameter is not a string."""
+        """Call an export with Python values; text is parsed as WAVE unless the parameter is a string."""
         assert self._run is not None
         function = self.functions().get(name)
         if function is None:
@@ -192,7 +192,7 @@ class ComponentSession(Session):
         return from_abi(function.type.result, found, self._resource)
 
     def _resource(self, type_: v.ResourceType, rep: Value) -> Resource:
-        """What Python gets for an owned handle."""
+        """The Python object for an owned handle."""
         run, methods, named = self._run, {}, type_.name
         for full, function in self.functions().items():
             _, mark, rest = full.rpartition("#")[2].partition("[method]")
@@ -213,7 +213,7 @@ class ComponentSession(Session):
     # ---- ends
 
     def _ended(self, error: BaseException) -> None:
-        """Keep what ended the guest, and where it was."""
+        """Store the exception that ended the guest, and its stack."""
         if isinstance(error, KeyboardInterrupt):
             self.stop.error = Interrupted()
         elif isinstance(error, (ProcExit, Interrupted, Trap)):
@@ -224,7 +224,7 @@ class ComponentSession(Session):
             self.stop.frames = self._where()
 
     def _stack(self) -> int:
-        """The guest's stack as a number of the recorder's."""
+        """The number of the guest's stack in the recorder."""
         assert self._recorder is not None
         frames = self._where()
         if not frames:
@@ -233,7 +233,7 @@ class ComponentSession(Session):
         return self._recorder.intern_stack(named)
 
     def _offset(self, frame: EngineObject) -> int:
-        """Where a frame is in the module that source lines are of; 0 for a frame of another."""
+        """A frame's offset in the module with source lines; 0 for a frame of another module."""
         source = self.module.source_module
         name = frame.func_name
         if source is None or not name or source.function_names.get(frame.func_index) != name:
@@ -241,7 +241,7 @@ class ComponentSession(Session):
         return offset_of(frame)
 
     def _where(self) -> list[EngineObject]:
-        """The guest's frames now, innermost first: a trap made by the host does not carry them."""
+        """The guest's current frames, innermost first; a trap made by the host has none."""
         try:
             compiled = wasmtime.Module(self.engine, _TRAPPER)
             trapper = wasmtime.Instance(self.store, compiled, []).exports(self.store)["t"]
@@ -249,12 +249,12 @@ class ComponentSession(Session):
         except wasmtime.Trap as trap:
             trap.__traceback__ = None
             return list(trap.frames[1:MAX_FRAMES])
-        except Exception:  # noqa: BLE001  a stack is a help, never a reason to fail
+        except Exception:  # noqa: BLE001  a missing stack must not fail the call
             return []
         return []
 
     def outcome(self, results: Value, error: BaseException | None, seconds: float) -> Value:
-        """How it ended, in words."""
+        """Build the `Outcome`."""
         if self.stop.error is None and isinstance(error, (ProcExit, Trap, Interrupted)):
             self.stop.error = error
         return super().outcome(results, error, seconds)
@@ -266,7 +266,7 @@ class ComponentSession(Session):
         return located(frames, self._core or [self.module]) if frames else ()
 
     def release(self) -> None:
-        """Give the engine back and let go of the store."""
+        """Return the engine to the pool and release the store."""
         if self._run is not None:
             self._run.close()
             self._run = None
@@ -274,8 +274,8 @@ class ComponentSession(Session):
 
 
 def memories(component: b.ComponentBody) -> int:
-    """How many memories of its own a component makes at most when it is instantiated, roughly: a component that it
-    is given from elsewhere counts as the largest of those within it.
+    """An upper estimate of the memories that instantiating a component makes. A component passed in from elsewhere
+    counts as the largest one nested in it.
     """
     counts: dict[int, int] = {}
     owning: dict[bytes, int] = {}

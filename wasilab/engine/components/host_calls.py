@@ -1,9 +1,9 @@
-"""The imports of a component answered by the host: WASI 0.2 and 0.3, linked by name and type.
+"""The host's answers to a component's imports: WASI 0.2 and 0.3, linked by name and type.
 
 A function that cannot wait becomes one generated function of the raw core words: lift the arguments, call the
-semantics, write the result, record the call (`_Trampoline`). One that may wait is called in the form of the
-specification (`canon_functions.HostFunction`). A component must mean by a function what WASI means by it: its types
-are compared with those of the declaration, so that no semantic function ever gets a value of another type.
+semantics, write the result, record the call (`_Trampoline`). One that may wait is a `canon_functions.HostFunction`, as
+in the specification. The types of an import are compared with WASI's declaration, so that a semantic function never
+gets a value of another type.
 
 Not here: what the functions do (`wasi/components/`).
 """
@@ -35,7 +35,7 @@ Waits = Callable[[HostWait, Callable[[], None]], Callable[[], None]]
 
 
 class Declared:
-    """An imported function, found in the catalogue and compared: what `lower` makes a core function of."""
+    """An imported function, found in the catalogue and type-checked; `lower` makes a core function from it."""
 
     def __init__(self, function: WasiFunction, type_: v.ComponentFuncType) -> None:
         self.function = function
@@ -48,7 +48,7 @@ class Declared:
 
 
 class HostImports:
-    """Answers the imports of the outermost component by the catalogue, for one run."""
+    """Answers the imports of the outermost component from the catalogue, for one run."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class HostImports:
         self._types: dict[tuple[str, str, str], v.ValueType | v.ResourceType] = {}
 
     def close(self) -> None:
-        """The run is over: hold nothing of it."""
+        """The run is over: release all references to it."""
         for type_ in self._types.values():
             if isinstance(type_, v.ResourceType):
                 type_.forget()
@@ -73,7 +73,7 @@ class HostImports:
     # ---- what is asked for
 
     def resource(self, interface: str, name: str) -> v.ResourceType:
-        """The resource type of that name; the same one for every version that is served alike."""
+        """The resource type of that name; versions with the same semantics share it."""
         bare, version = parts(interface)
         found = self._named(bare, version, name)
         if not isinstance(found, v.ResourceType):
@@ -87,7 +87,7 @@ class HostImports:
         return found
 
     def _named(self, bare: str, version: str, name: str) -> v.ValueType | v.ResourceType:
-        """What a name means in an interface."""
+        """Resolve a name in an interface."""
         key = (bare, version, name)
         found = self._types.get(key)
         if found is None:
@@ -107,7 +107,7 @@ class HostImports:
         return found
 
     def function(self, interface: str, name: str, type_: v.ComponentFuncType) -> Declared | HostFunction:
-        """The function of that name, if the component means the same by it. Raises `LinkError`."""
+        """The function of that name, if its type matches. Raises `LinkError`."""
         if not interface:
             raise LinkError(f"the component imports the function {name}, which is in no interface of WASI")
         bare, version = parts(interface)
@@ -131,7 +131,7 @@ class HostImports:
         return lambda error: self.explain(declared, error, None).value
 
     def _noting(self, declared: Declared) -> Callable[[int, list[Value], Value, BaseException | None], None] | None:
-        """How calls of a function that may wait are recorded."""
+        """A function that records the calls of a function that may wait."""
         recorder = self._recorder
         if recorder is None:
             return None
@@ -144,7 +144,7 @@ class HostImports:
             if error is not None:
                 try:
                     failure = self.explain(declared, error, arguments[0] if arguments else None)
-                except BaseException as ended:  # noqa: BLE001  it is raised by the call itself
+                except BaseException as ended:  # noqa: BLE001  the call itself raises it
                     recorder.ended(number, start, (), ended)
                     return
             recorder.values(
@@ -156,7 +156,7 @@ class HostImports:
         return note
 
     def _adapted(self, declared: Declared) -> Callable[..., Value]:
-        """The semantics with streams and futures put into the engine's form, coming and going."""
+        """The semantic function, with streams and futures converted in arguments and result."""
         call, host = declared.function.call, self.host
         incoming = [_incoming(type_, self._waits) for _, type_ in declared.type.params]
         outgoing = _outgoing(declared.type.result, self._waits)
@@ -172,7 +172,7 @@ class HostImports:
         return adapted
 
     def explain(self, declared: Declared, error: BaseException, first: Value) -> ResultError:
-        """The failure that an exception is, worded for the function. Raises what ends the guest."""
+        """Convert an exception to the function's failure. Raises the exception if it ends the guest."""
         if isinstance(error, ResultError):
             return error
         descriptor = first if isinstance(first, Descriptor) else getattr(first, "descriptor", None)
@@ -215,7 +215,7 @@ class HostImports:
 
 
 class CannotFail(Trap):
-    """A call that failed where its type has no place for an error: the guest ends, with the reason."""
+    """A call failed and its type has no error case: the guest ends, with the reason."""
 
     def __init__(self, function: WasiFunction, cause: WasiError) -> None:
         super().__init__(f"{function.full_name} cannot say that it failed, so the program ends: {cause}")
@@ -223,7 +223,7 @@ class CannotFail(Trap):
 
 
 def unknown_interface(name: str) -> str:
-    """The sentence about an import that nothing provides."""
+    """The message for an import that nothing provides."""
     bare, version = parts(name)
     versions = sorted(served for known, served in INTERFACES if known == bare)
     if versions and version:
@@ -235,7 +235,7 @@ def unknown_interface(name: str) -> str:
 
 
 def _incoming(type_: v.ValueType, waits: Waits) -> Callable[[Value], Value] | None:
-    """How an argument that is the end of a stream or future gets the form of `waits.Incoming`."""
+    """How to convert an argument that is a stream or future end to `waits.Incoming`."""
     if isinstance(type_, v.StreamType):
         return lambda shared: GuestStream(shared, waits)
     if isinstance(type_, v.FutureType):
@@ -247,7 +247,7 @@ def _incoming(type_: v.ValueType, waits: Waits) -> Callable[[Value], Value] | No
 
 
 def _outgoing(type_: v.ValueType | None, waits: Waits) -> Callable[[Value], Value] | None:
-    """How `Source` and `Promise` in a result become what the ends of streams and futures refer to."""
+    """How to convert `Source` and `Promise` in a result to the shared state of streams and futures."""
     if isinstance(type_, v.StreamType):
         element = type_.element
         return lambda source: HostStream(element, source, waits) if isinstance(source, Source) else source
@@ -266,7 +266,7 @@ def _outgoing(type_: v.ValueType | None, waits: Waits) -> Callable[[Value], Valu
 
 
 class _Trampoline:
-    """Writes the raw callback of one function."""
+    """Generates the raw callback of one function."""
 
     def __init__(
         self,
@@ -286,7 +286,7 @@ class _Trampoline:
         self.pointer = ""
 
     def text(self) -> tuple[Emitter, str]:
-        """The lines, and the line before them."""
+        """The source of the callback."""
         emitter, type_ = self.emitter, self.function.type
         put = emitter.put
         traced = self.recorder is not None
@@ -375,8 +375,8 @@ class _Trampoline:
         self._record(shown, 0)
 
     def _put_case(self, index: int, part: v.ValueType | None, value: str) -> str:
-        """Lines that write one case of a result: straight, without making a tuple of it first. The name of the number
-        of an owned handle, where the case is one."""
+        """Emit lines that write one case of a result directly, without building a tuple. Returns the name of the handle
+        number if the case is an owned handle."""
         emitter, pointer, result = self.emitter, self.pointer, self.function.type.result
         assert result is not None
         if not pointer:

@@ -1,9 +1,9 @@
-"""A component instantiated: its definitions carried out in order, in one store.
+"""Instantiates a component: executes its definitions in order, in one store.
 
 Core modules become Wasmtime instances; `canon lower`, `canon lift` and the built-ins become core functions and
-component functions; components within it are instantiated in turn, each with the definitions that it is given. What
-the outermost component imports comes from an `Imports`. The component has been validated by Wasmtime: an index that
-does not exist, or a definition of another sort than used, cannot occur, and ends as a `LinkError` if it does.
+component functions; nested components are instantiated in turn, each with its arguments. The outermost component's
+imports come from an `Imports`. Wasmtime has validated the component, so a bad index or a definition of the wrong sort
+cannot occur; it would raise a `LinkError`.
 
 Source: component-model, `design/mvp/Explainer.md` ("Component Definitions") and `Binary.md`.
 """
@@ -38,7 +38,7 @@ from .concurrency.fibers import (
 from .concurrency.tasks import Code, ComponentInstance, Scheduler, Task, Thread
 
 MAX_INSTANCES = 1000
-"""Component instances of one run."""
+"""Maximum component instances of one run."""
 _WAITING = frozenset(
     {"waitable-set.wait", "thread.yield", "thread.suspend", "thread.new-indirect", "subtask.cancel"}
     | {f"{kind}.{op}" for kind in ("stream", "future") for op in ("read", "write", "cancel-read", "cancel-write")}
@@ -46,14 +46,14 @@ _WAITING = frozenset(
 
 
 class Imports(Protocol):
-    """What answers the imports of the outermost component."""
+    """Provides the imports of the outermost component."""
 
     def resource(self, interface: str, name: str) -> v.ResourceType:
         """The resource type `name` of `interface`."""
 
     def function(self, interface: str, name: str, type_: v.ComponentFuncType) -> EngineObject:
-        """The function `name` of `interface`: a `HostFunction`, or something that `lower` knows how to make a core
-        function of."""
+        """The function `name` of `interface`: a `HostFunction`, or an object that `lower` can make a core function
+        from."""
 
     def lower(
         self, function: EngineObject, context: CanonContext
@@ -74,7 +74,7 @@ def core_modules(component: b.ComponentBody) -> Iterator[bytes]:
 
 
 def uses_waiting(component: b.ComponentBody) -> bool:
-    """Whether any code of it may wait: it has functions of async type, or built-ins that wait."""
+    """Whether its code may wait: it has functions of async type, or built-ins that wait."""
     for definition in component.definitions:
         if isinstance(definition, b.Builtin) and definition.name in _WAITING:
             return True
@@ -101,18 +101,18 @@ class Scope:
     spaces: dict[str, list[EngineObject]] = field(default_factory=dict)
 
     def add(self, sort: str, thing: EngineObject) -> None:
-        """The next index of that sort."""
+        """Add a definition under the next index of its sort."""
         self.spaces.setdefault(sort, []).append(thing)
 
     def get(self, sort: str, index: int) -> EngineObject:
-        """The thing of that index. Raises `LinkError`."""
+        """The definition of that index. Raises `LinkError`."""
         space = self.spaces.get(sort, ())
         if index >= len(space):
             raise LinkError(f"the component refers to {sort} {index}, which it does not have")
         return space[index]
 
     def up(self, levels: int) -> Scope:
-        """The scope that many levels out."""
+        """The scope `levels` levels out."""
         scope: Scope | None = self
         for _ in range(levels):
             scope = scope.outer if scope is not None else None
@@ -123,18 +123,18 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class _Unresolved:
-    """A component type or instance type, which is looked into only where it is imported."""
+    """A component or instance type, which is resolved only when imported."""
 
     definition: b.TypeDefinition
     scope: Scope
 
 
 class Instantiation:
-    """Carries out components in one store.
+    """Instantiates components in one store.
 
-    `modules`: bytes of a core module to (`Module`, compiled `wasmtime.Module`). `failed(error)`: keeps what ended the
-    guest and makes the trap. `waits(what, then)`: lets the host wait. Keep it as long as the store: callbacks live in
-    it.
+    `modules`: bytes of a core module to (`Module`, compiled `wasmtime.Module`). `failed(error)`: stores the exception
+    that ended the guest and makes the trap. `waits(what, then)`: makes the host wait. Keep it as long as the store: it
+    owns the callbacks.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Instantiation:
         self._blocking = BlockingFunctions(store, failed) if waiting else None
 
     def close(self) -> None:
-        """Let go of everything that holds the store."""
+        """Drop all references to the store."""
         self._callbacks.clear()
         self._memories.clear()
         self._kept.clear()
@@ -218,11 +218,11 @@ class Instantiation:
         return made
 
     def callable(self, function: EngineObject, params: tuple[str, ...], results: tuple[str, ...]) -> CoreFunction:
-        """A core function that the host calls."""
+        """A core function for the host to call."""
         return CoreFunction(self.store, function, params, results, on_fiber=self.waiting)
 
     def memory(self, memory: EngineObject) -> LinearMemory:
-        """The view of a core memory: one for each memory."""
+        """The view of a core memory; there is one per memory."""
         key = _identity(memory)
         for known in self._memories:
             if known.key == key:
@@ -232,8 +232,8 @@ class Instantiation:
         return made
 
     def measured(self, type_: v.ValueType) -> v.ValueType:
-        """`type_`, known to be small enough."""
-        self._kept.append(type_)  # identities in `_weights` must not be used again
+        """`type_`, after checking that it is small enough."""
+        self._kept.append(type_)  # keeps the ids in `_weights` from being reused
         try:
             return v.measured(type_, self._weights)
         except v.TypeTooLarge as error:
@@ -251,12 +251,12 @@ class Instantiation:
 
     @property
     def imports(self) -> Imports:
-        """What answers the outermost imports."""
+        """The provider of the outermost imports."""
         return self._imports
 
 
 class _Instantiator:
-    """Carries out the definitions of one component."""
+    """Executes the definitions of one component."""
 
     def __init__(
         self,
@@ -280,7 +280,7 @@ class _Instantiator:
         }  # fmt: skip
 
     def carry_out(self, definition: b.Definition) -> None:
-        """Carry out one definition."""
+        """Execute one definition."""
         self._carry[type(definition)](definition)
 
     # ---- core
@@ -314,7 +314,7 @@ class _Instantiator:
         scope.add("core instance", made)
 
     def _starting(self) -> Thread:
-        """What a start function runs as: a synchronous task that cannot wait."""
+        """The task of a start function: synchronous, and cannot wait."""
         task = Task(v.ComponentFuncType(), _SYNCHRONOUS, self.instance, list, lambda result: None)
         self.run.scheduler.count -= 1
         return Thread(task, _no_code())
@@ -373,7 +373,7 @@ class _Instantiator:
             raise LinkError(f"the component imports the {sort} {definition.name!r}, which nothing here provides")
 
     def _imported(self, interface: str, type_: _Unresolved) -> dict[str, tuple[str, EngineObject]]:
-        """An instance that the host provides, as its type says."""
+        """An instance that the host provides, according to its type."""
         inner = _Instantiator(self.run, self.instance, Scope(type_.scope), None)
         scope, found = inner.scope, inner.exports
         for declaration in type_.definition.body:
@@ -468,7 +468,7 @@ class _Instantiator:
             lifted = LiftedFunction("destructor", v.ComponentFuncType((("rep", v.U32),)), core, context)
 
             def destroy(rep: int, caller: ComponentInstance | None) -> None:
-                if caller is self.instance:  # within its own instance it is a plain call
+                if caller is self.instance:  # within its own instance it is an ordinary call
                     self.run.scheduler.call_within(lifted.core, rep)
                 else:
                     lifted.invoke(lambda: [rep], lambda result: None, caller)
@@ -569,7 +569,7 @@ _SYNCHRONOUS = _Synchronous()
 
 
 def _identity(memory: EngineObject) -> tuple[int, ...]:
-    """What tells one core memory of a store from another."""
+    """The identity of a core memory within its store."""
     raw = memory._memory
     return tuple(bytes(raw)) if raw is not None else (id(memory),)
 

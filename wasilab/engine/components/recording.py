@@ -1,10 +1,9 @@
-"""Records the calls of a component into the trace, raw where a function's types allow it, else as values.
+"""Records a component's calls in the trace: raw if the function's types allow it, else as values.
 
-Two ways lead into the recorder: lines of a generated trampoline (`raw_lines`), which write straight into the chunk as
-those of preview1 do, and `CallRecorder.values` for everything that is not hot. What is kept of a call is said in
-`trace/record/raw_values.py`.
+Calls are recorded in two ways: by lines of a generated trampoline (`raw_lines`), which write directly into the chunk as
+for preview1, and by `CallRecorder.values` off the hot path. The layout is in `trace/record/raw_values.py`.
 
-A resource handle has a life in the trace, with its type and the life of what it was made from, as a descriptor has.
+A resource handle has a life in the trace, as a descriptor has, with its type and the life of its parent.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ from .concurrency.handles import Handle
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 MAX_PATH = 4096
 _MAX_LIST = 16 << 10
-"""Bytes of a list that are kept in aux."""
+"""Maximum bytes of a list kept in aux."""
 
 
 def type_text(function: v.ComponentFuncType) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    """Parameters and results as WIT writes them."""
+    """Parameters and results in WIT syntax."""
     params = tuple((name, str(type_)) for name, type_ in function.params)
     return params, (("result", str(function.result)),) if function.result is not None else ()
 
 
 def _plain(value: Value) -> Value:
-    """A value of the ABI as `pack_values` takes it."""
+    """An ABI value in the form for `pack_values`."""
     if isinstance(value, (str, bytes, memoryview, bytearray, int, float, bool)) or value is None:
         return value
     if isinstance(value, (list, tuple)):
@@ -54,7 +53,7 @@ def _plain(value: Value) -> Value:
 
 
 def _typed(type_: v.ValueType | None, value: Value) -> Value:
-    """A value of the ABI as `pack_values` takes it, with the names that its type has for parts of it."""
+    """An ABI value in the form for `pack_values`, with the names from its type."""
     if isinstance(type_, v.FlagsType):
         return [label for bit, label in enumerate(type_.labels) if value >> bit & 1]
     if isinstance(type_, v.RecordType):
@@ -72,7 +71,7 @@ def _typed(type_: v.ValueType | None, value: Value) -> Value:
 
 
 class CallRecorder:
-    """Records the calls of one component run. `snaplen`: bytes of data kept a call."""
+    """Records the calls of one component run. `snaplen`: bytes of data kept per call."""
 
     def __init__(self, recorder: Recorder, *, detached: bool, take_stack: Callable[[], int] | None) -> None:
         self.recorder = recorder
@@ -82,7 +81,7 @@ class CallRecorder:
         self.take_stack = take_stack
         self._lives = 0
         self._of: dict[int, int] = {}
-        """The life of the handle of each thing that one was made of, by its identity."""
+        """The life of the handle of each resource object, by the object's id."""
         self._numbers: dict[tuple[str, str], int] = {}
 
     # ---- functions
@@ -90,7 +89,7 @@ class CallRecorder:
     def function(self, function: WasiFunction, type_: v.ComponentFuncType, *, raw: bool) -> int:
         """The number of a WASI function in the trace."""
         params, results = type_text(type_)
-        if not raw and isinstance(type_.result, v.ResultType):  # the error is not among the values
+        if not raw and isinstance(type_.result, v.ResultType):  # the values do not contain the error
             results = () if type_.result.ok is None else (("result", str(type_.result.ok)),)
         interface = function.interface
         return self.recorder.function_number(
@@ -116,7 +115,7 @@ class CallRecorder:
     # ---- resources
 
     def opened(self, handle: Handle, number: int) -> None:
-        """A handle has begun to live."""
+        """A handle was opened."""
         rep = handle.rep
         self._lives += 1
         handle.life = self._lives
@@ -130,17 +129,17 @@ class CallRecorder:
         )
 
     def life_of(self, thing: Value) -> int:
-        """The life of the handle that a thing was made of; 0 for what is no resource."""
+        """The life of an object's handle; 0 if the object is not a resource."""
         return self._of.get(id(thing), 0)
 
     def taken(self, handle: Handle) -> None:
-        """A handle was dropped or given away by the call in progress."""
+        """A handle was dropped or passed on by the call in progress."""
         if handle.life:
             self._of.pop(id(handle.rep), None)
             self.recorder.on_close(handle)
 
     def dropped(self, handle: Handle, number: int, start: int) -> None:
-        """A handle was dropped: the end of its life, and a call."""
+        """A handle was dropped: record the end of its life, and a call."""
         resource = handle.resource
         if not resource.is_host:
             return
@@ -158,7 +157,7 @@ class CallRecorder:
         )
 
     def copied(self, name: str, number: int, count: int, result: int, start: int) -> None:
-        """A read or write of a stream or future: one record from the call to its answer."""
+        """Record a read or write of a stream or future, from call to answer."""
         key = ("canon", name)
         if key not in self._numbers:
             operation = Operation.READ if name.endswith("read") else Operation.WRITE
@@ -172,7 +171,7 @@ class CallRecorder:
     # ---- calls
 
     def stack(self) -> int:
-        """The number of the guest's stack; 0 where none is wanted."""
+        """The number of the guest's stack; 0 if none is recorded."""
         recorder = self.recorder
         if self.take_stack is None or recorder.stacks_left <= 0:
             return 0
@@ -191,7 +190,7 @@ class CallRecorder:
         error: ResultError | None = None, path: str | None = None, life: int = 0, nbytes: int = 0,
         type_: v.ComponentFuncType | None = None,
     ) -> None:  # fmt: skip
-        """Record a call as values: one that was answered later, a built-in, one whose parameters lie in memory.
+        """Record a call as values: an answer that came later, a built-in, or a call with parameters in memory.
 
         `result` of a `type_` with a result type is its ok.
         """
@@ -253,12 +252,12 @@ class CallRecorder:
         }  # fmt: skip
 
     def meta(self, number: int) -> int:
-        """The record's columns from `call` to `tid` as one number, for a call that succeeds."""
+        """The record's columns from `call` to `tid` as one number, for a successful call."""
         return meta(number, 0, self.flags)
 
 
 def said(error: ResultError | None) -> tuple[int, int, str, Need | None]:
-    """(errno, denied_by, reason, need) of what a call answered."""
+    """(errno, denied_by, reason, need) of a call's answer."""
     if error is None:
         return 0, int(DeniedBy.NONE), "", None
     if error.cause is not None:
@@ -270,7 +269,7 @@ def raw_lines(
     emitter: Emitter, layout: RawLayout, arguments: Sequence[str], words: Sequence[str], result: str, pointer: str,
     offset: int, stacks: bool,
 ) -> None:  # fmt: skip
-    """Lines that record a call which succeeded, from `t0` to `t1`.
+    """Lines that record a successful call, from `t0` to `t1`.
 
     `arguments`: the expressions of the lifted arguments; `words`: of the 32-bit core words; `result`: of the result,
     or of the number of its handle; a result that lies in memory begins at `pointer + offset`.
@@ -342,7 +341,7 @@ def _listed(emitter: Emitter, layout: RawLayout, words: Sequence[str]) -> str:
 
 
 def narrow_words(kinds: Sequence[str]) -> list[str]:
-    """The expressions of the 32-bit words of core words `w0`, `w1`, ...: two for a wide one."""
+    """The expressions of the 32-bit words of core words `w0`, `w1`, ...: two for a 64-bit one."""
     found = []
     for slot, kind in enumerate(kinds):
         wide = kind in ("i64", "f64")
@@ -351,5 +350,5 @@ def narrow_words(kinds: Sequence[str]) -> list[str]:
 
 
 def layout_for(type_: v.ComponentFuncType) -> RawLayout | None:
-    """The raw layout of a function; None where its calls are recorded as values."""
+    """The raw layout of a function; None if its calls are recorded as values."""
     return raw_layout(type_.params, type_.result)

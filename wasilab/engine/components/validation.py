@@ -1,10 +1,10 @@
-"""Validation of a component by Wasmtime, without compiling its code twice.
+"""Validates a component with Wasmtime, without compiling its code twice.
 
-Wasmtime validates a component only as part of compiling it, and the core modules in it are compiled once more for the
-run: ten seconds of Cranelift for an interpreter. So what Wasmtime is given here is the component with the body of every
-core function replaced by `unreachable`, and without data, element and custom sections. Nothing that the component says
-of its modules depends on those: their imports and exports, which are all that a component sees, are the same. The real
-modules are validated when they are compiled for the run.
+Wasmtime validates a component only as part of compiling it, and its core modules are compiled again for the run: ten
+seconds of Cranelift for an interpreter. So Wasmtime gets a skeleton: every core function body is replaced by
+`unreachable`, and data, element and custom sections are removed. The component's validity does not depend on these: it
+sees only its modules' imports and exports, which are unchanged. The real modules are validated when they are compiled
+for the run.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from .concurrency.fibers import EngineObject
 _BODY = b"\x03\x00\x00\x0b"
 """A function body of three bytes: no locals, unreachable, end."""
 _DROPPED = frozenset({0, 9, 11, 12})
-"""Core sections without which a module has the same type: custom, element, data, data count."""
+"""Core sections that do not affect a module's type: custom, element, data, data count."""
 _FEATURES = ("async", "async_stackful", "more_async_builtins", "map", "implements")
 _KEPT = 64
 _SMALL = 1 << 14
-"""Bytes of a component without code that is validated in this process: what it can take is bounded by its size."""
+"""Largest component skeleton, in bytes, that is validated in this process: its cost is bounded by its size."""
 _lock = threading.Lock()
 _engine: tuple[Settings, EngineObject] | None = None
-"""The engine that validates, and its settings."""
+"""The validating engine, and its settings."""
 _valid: OrderedDict[str, None] = OrderedDict()
-"""Hashes of components found valid, the newest last."""
+"""Hashes of valid components, newest last."""
 
 
 def validate(name: str, data: bytes, sha256: str, request: CompileRequest) -> None:
-    """Raise `WasmtimeCompileError` unless Wasmtime takes `data` for a valid component.
+    """Raise `WasmtimeCompileError` unless Wasmtime accepts `data` as a valid component.
 
-    Raises `CompileLimitReached` and `Interrupted` as compiling does.
+    Also raises `CompileLimitReached` and `Interrupted`, as compiling does.
     """
     key = f"{sha256} {request.features}"
     with _lock:
@@ -49,7 +49,7 @@ def validate(name: str, data: bytes, sha256: str, request: CompileRequest) -> No
     try:
         bare = skeleton(data)
     except WasmFormatError:
-        bare = data  # Wasmtime says better what is wrong with it
+        bare = data  # Wasmtime's error is better
     chosen = _settings(request)
     unbounded = request.seconds is None and request.memory is None
     try:

@@ -1,7 +1,7 @@
-"""The world of a component: what it imports and exports, with types as WIT writes them, read from its bytes alone.
+"""The world of a component: its imports and exports with WIT types, read from its bytes alone.
 
-Nothing is validated, compiled or run. Every byte is hostile: an index that does not exist is shown as `?`, and the
-text of a type is cut at `MAX_TEXT`, so that types within types cannot make it long.
+Nothing is validated, compiled or run. Every byte is hostile: a bad index is shown as `?`, and the text of a type is cut
+at `MAX_TEXT`, so that nested types cannot make it long.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from ...wasi.components.interfaces import WasiFunction, parts
 from . import component_binary as b
 
 MAX_TEXT = 400
-"""Characters of the text of one type."""
+"""Maximum characters of a type's text."""
 MAX_ITEMS = 10_000
-"""Things that one interface of a world shows."""
+"""Maximum items shown of one interface."""
 
 Item = tuple[str, str]
 """A sort and a text: ("func", "func(x: u32)"), ("type", "record { ... }")."""
@@ -31,7 +31,7 @@ class World:
     exports: dict[str, Item | dict[str, Item]] = field(default_factory=dict)
 
     def wit(self) -> Iterator[str]:
-        """The lines of it as WIT, versions and all."""
+        """The lines of the world in WIT, with versions."""
         yield "world root {"
         for word, items in (("import", self.imports), ("export", self.exports)):
             for name, item in items.items():
@@ -64,7 +64,7 @@ def world_of(module: Module) -> World:
 
 
 def asked_functions(module: Module) -> list[WasiFunction]:
-    """The functions of WASI that a component imports. Raises `WasmFormatError`."""
+    """The WASI functions that a component imports. Raises `WasmFormatError`."""
     found = []
     for name, item in world_of(module).imports.items():
         interface = INTERFACES.get(parts(name))
@@ -74,7 +74,7 @@ def asked_functions(module: Module) -> list[WasiFunction]:
 
 
 def unprovided(world: World) -> list[str]:
-    """The imported interfaces and functions that WASI 0.2 and 0.3 here do not have; it cannot be run for them."""
+    """The imported interfaces and functions that wasilab's WASI 0.2 and 0.3 lack, so that the component cannot run."""
     return [
         name for name, item in world.imports.items()
         if item != ("type", "resource") and (isinstance(item, tuple) or parts(name) not in INTERFACES)
@@ -86,7 +86,7 @@ def _cut(text: str) -> str:
 
 
 class _Reader:
-    """The index spaces of one component or of one component or instance type, as texts."""
+    """The index spaces of one component, component type or instance type, as text."""
 
     def __init__(self, outer: _Reader | None) -> None:
         self.outer = outer
@@ -97,7 +97,7 @@ class _Reader:
         self.components: list[_Reader | None] = []
 
     def read(self, definitions: tuple[b.Definition, ...]) -> None:
-        """Go through the definitions."""
+        """Read the definitions."""
         for definition in definitions:
             if isinstance(definition, b.TypeDefinition):
                 self.types.append(self._type(definition))
@@ -166,7 +166,7 @@ class _Reader:
     # ---- imports, exports, aliases
 
     def _described(self, name: str, desc: b.ExternDesc) -> Item | dict[str, Item]:
-        """What an import is, which becomes a new index as well."""
+        """The text of an import's type; also adds it to the index space."""
         if desc.sort == "func":
             self.functions.append(self.text(desc.number))
             return "func", self.functions[-1]

@@ -1,1 +1,1 @@
-"""The walls around a run in a process of its own, and the messages between that process and ours."""
+"""Confinement of a run in a separate process, and the messages between that process and ours."""

@@ -1,7 +1,7 @@
-"""Confined processes, from their start to their end, and those that wait for the next run.
+"""Starts, ends and keeps confined processes.
 
-Starting one takes as long as importing wasilab. So one is started ahead (`PREPARED.keep`), in its namespaces, with all
-imported and nothing of any guest; a run takes it and gives it grants, and the process ends with the run.
+Starting one takes as long as importing wasilab. So one is started ahead (`PREPARED.keep`), in its namespaces, with
+everything imported and no guest data. A run takes it and sends it grants; the process ends with the run.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _SCRIPT = Path(__file__).with_name("first_steps.py")
 _VARIABLES = frozenset({
     "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "WASILAB_NATIVE", "WASILAB_TEST_HOLE",
 })  # fmt: skip
-"""What the process sees of our environment, which may hold secrets: what Python and our library need."""
+"""The environment variables that the process gets: those that Python and our library need. Others may hold secrets."""
 _TOLD_BYTES = 1 << 14
 _LONGEST_WAIT = 10.0
-"""Seconds for a process that was killed to be gone."""
+"""Seconds to wait for a killed process."""
 
 
 class CannotIsolate(Exception):
-    """No confined process can be had; the message is for people."""
+    """No confined process can be started; the message is for the user."""
 
 
 def why_not() -> str:
-    """Why no process can be confined on this system, as a sentence; "" where it can."""
+    """Why no process can be confined on this system; "" if one can."""
     if not hasattr(os, "fork") or not hasattr(socket, "AF_UNIX"):
         return "isolating a run needs Linux or another POSIX system"
     if not sys.executable or getattr(sys, "frozen", False):
@@ -44,7 +44,7 @@ def why_not() -> str:
 
 
 class ConfinedProcess:
-    """One process: `channel` talks with it. Raises `CannotIsolate` when it cannot be started."""
+    """A confined process; `channel` connects to it. Raises `CannotIsolate` if it cannot be started."""
 
     def __init__(self, module: str, without: Sequence[str] = ()) -> None:
         why = why_not()
@@ -81,7 +81,7 @@ class ConfinedProcess:
         threading.Thread(target=self._listen, name="wasilab confined stderr", daemon=True).start()
 
     def _listen(self) -> None:
-        """Keep the end of what it writes to stderr: a panic, a traceback of ours."""
+        """Keep the end of its stderr: a panic, or a traceback of ours."""
         errors = self._errors
         with contextlib.suppress(OSError):
             while data := os.read(errors, 1 << 14):
@@ -91,11 +91,11 @@ class ConfinedProcess:
 
     @property
     def told(self) -> str:
-        """The end of what it wrote to stderr."""
+        """The end of its stderr."""
         return bytes(self._told).decode("utf-8", "replace")
 
     def ready(self) -> list[str]:
-        """Wait until it has imported everything; returns the namespaces that it is in. Raises `CannotIsolate`."""
+        """Wait until it has imported everything; returns its namespaces. Raises `CannotIsolate`."""
         if self._ready is None:
             try:
                 message = self.channel.receive()
@@ -112,21 +112,21 @@ class ConfinedProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it is running."""
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """End it at once, and all that it started."""
+        """Kill it and every process it started."""
         with self._lock, contextlib.suppress(OSError):
             lifeline, self._lifeline = self._lifeline, -1
             if lifeline >= 0:
                 os.close(lifeline)
 
     def end(self) -> int:
-        """End it, if it has not ended, and let go of it; returns its status (above 128: the signal that ended it)."""
+        """End it if it is running, and release it; returns its status (above 128: killed by a signal)."""
         status: int | None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.5)  # one that has just died tells how
+            self._process.wait(0.5)  # one that has just died has a status
         self.kill()
         try:
             status = self._process.wait(_LONGEST_WAIT)
@@ -142,7 +142,7 @@ class ConfinedProcess:
 
 
 def signal_name(status: int) -> str:
-    """The signal that a status of `ConfinedProcess.end` tells of: "SIGSYS"; "" for none."""
+    """The signal in a status of `ConfinedProcess.end`, such as "SIGSYS"; "" for none."""
     try:
         return signal.Signals(status - 128).name if status > 128 else ""
     except ValueError:
@@ -154,16 +154,16 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
 
 
 class WaitingProcess:
-    """The process that waits for the next run, if one is to."""
+    """The process prepared for the next run, if enabled."""
 
     def __init__(self) -> None:
         self.keep = False
-        """Whether a process is started for the next run when one has been taken and has ended."""
+        """Whether to start a process for the next run once one has been taken and has ended."""
         self._lock = threading.Lock()
         self._waiting: ConfinedProcess | None = None
 
     def take(self, module: str, without: Sequence[str] = ()) -> ConfinedProcess:
-        """The process that waits, or a new one."""
+        """The prepared process, or a new one."""
         with self._lock:
             found, self._waiting = self._waiting, None
         if found is not None and found.alive and not without:
@@ -171,13 +171,13 @@ class WaitingProcess:
         return ConfinedProcess(module, without)
 
     def start(self, module: str) -> None:
-        """Start the process for the next run, if none waits. Returns at once; what fails shows at the run."""
+        """Start the process for the next run unless one is prepared. Returns at once; the run reports a failure."""
         with self._lock, contextlib.suppress(CannotIsolate):
             if self._waiting is None or not self._waiting.alive:
                 self._waiting = ConfinedProcess(module)
 
     def clear(self) -> None:
-        """End the process that waits."""
+        """End the prepared process."""
         with self._lock:
             found, self._waiting = self._waiting, None
         if found is not None:
@@ -186,4 +186,4 @@ class WaitingProcess:
 
 
 PREPARED = WaitingProcess()
-"""The waiting process of this one."""
+"""The prepared process of this process."""

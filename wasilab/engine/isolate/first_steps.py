@@ -1,12 +1,12 @@
 """The first steps of a confined process: `python -I -S first_steps.py JSON`, before it imports anything heavy.
 
-JSON is an object: `paths` (sys.path), `module` (what to import and call `main` of), `control`, `lifeline` and
-`errors` (descriptors: the socket to the parent, a pipe that ends with the parent, what takes stderr), `without` (walls
-that a test leaves out).
+JSON is an object: `paths` (sys.path), `module` (what to import and call `main` of), `control`, `lifeline` and `errors`
+(descriptors: the socket to the parent, a pipe that closes with the parent, the target of stderr), `without` (walls to
+leave out, for tests).
 
-Three processes come of it: this one waits at the edge of the namespaces and ends the others when the parent ends; the
-first inside is the init of its namespace, and only waits; the second inside is the run's. A status above 128 says which
-signal ended the run's process, as a shell says it.
+It becomes three processes. This one stays outside the PID namespace and ends the others when the parent ends. The first
+one inside is the namespace's init, and only waits. The second one inside executes the run. As in a shell, a status
+above 128 is 128 plus the signal that ended the run's process.
 """
 
 import json
@@ -48,7 +48,7 @@ def _run(given: "dict[str, Any]", entered: "list[str]") -> None:
         module = __import__(given["module"], fromlist=["main"])
         module.main(given["control"], entered, given["without"])
         status = 0
-    except BaseException:  # noqa: BLE001  the end of a process: what is not said here is lost
+    except BaseException:  # noqa: BLE001  last chance to report: the process ends here
         import traceback
 
         traceback.print_exc()
@@ -57,7 +57,7 @@ def _run(given: "dict[str, Any]", entered: "list[str]") -> None:
 
 
 def _with_parent() -> None:
-    """End when the process that forked this one ends."""
+    """Make this process end with its parent."""
     import ctypes
 
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

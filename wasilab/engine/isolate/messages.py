@@ -1,8 +1,8 @@
 """Messages between a confined process and its parent: kind, length, bytes, over a stream socket.
 
-The parent believes nothing of what comes: the process may belong to its guest by then. `MessageChannel.receive` bounds
-the length before it reads and takes no descriptors; `record_of` and the readers in `outcomes.py` and `trace_mirror.py`
-check every type and size. Nothing is ever unpickled.
+The parent trusts no message: the guest may have taken over the process. `MessageChannel.receive` checks the length
+before it reads and accepts no descriptors; `record_of` and the readers in `outcomes.py` and `trace_mirror.py` check
+every type and size. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from enum import Enum
 from typing import Any
 
 Record = dict[str, Any]
-"""A value that JSON has."""
+"""A JSON value."""
 _HEAD = struct.Struct("<BI")
 MOST_BYTES = 192 << 20
-"""Bytes of one message, at most: a chunk of a trace with the data of one large call."""
+"""Maximum bytes of a message: a chunk of a trace with the data of one large call."""
 MOST_RECORD_BYTES = 8 << 20
-"""Bytes of one message that is JSON."""
+"""Maximum bytes of a JSON message."""
 _DESCRIPTORS_TOGETHER = 200
 _PIECE = 1 << 20
 
 
 class MessageKind(Enum):
-    """What a message is. The first group goes into the process, the second comes out of it."""
+    """The kinds of messages. The first group goes to the process, the second comes from it."""
 
     JOB = 1
     INPUT = 2
@@ -53,7 +53,7 @@ class MessageKind(Enum):
 
 
 class BadMessage(Exception):
-    """What came is not a message of ours; the text says why."""
+    """A received message is invalid; the text says why."""
 
 
 class MessageChannel:
@@ -64,7 +64,7 @@ class MessageChannel:
         self._lock = threading.Lock()
 
     def send(self, kind: MessageKind, *parts: bytes | bytearray | memoryview, descriptors: Sequence[int] = ()) -> None:
-        """Send a message whose body is `parts`; raises `OSError` when the other end is gone."""
+        """Send a message with the body `parts`; raises `OSError` if the other end is closed."""
         head = _HEAD.pack(kind.value, sum(map(len, parts)))
         with self._lock:
             if not descriptors:
@@ -77,16 +77,16 @@ class MessageChannel:
                 self._socket.sendall(part)
 
     def send_record(self, kind: MessageKind, record: Record, descriptors: Sequence[int] = ()) -> None:
-        """Send a value that JSON has."""
+        """Send a JSON value."""
         self.send(kind, json.dumps(record, ensure_ascii=True).encode(), descriptors=descriptors)
 
     def receive(self) -> tuple[MessageKind, bytearray] | None:
-        """The next message; None at the end. Raises `BadMessage`, and `OSError` as the socket does."""
+        """The next message; None at the end. Raises `BadMessage`, and `OSError` from the socket."""
         head = self._exactly(_HEAD.size)
         return None if head is None else self._body(head)
 
     def receive_with_descriptors(self) -> tuple[MessageKind, bytearray, list[int]] | None:
-        """The same with the descriptors that came with it: for the process, whose parent is trusted."""
+        """The same with the attached descriptors. Only for the process, which trusts its parent."""
         head, passed = bytearray(), array.array("i")
         while len(head) < _HEAD.size:
             room = socket.CMSG_SPACE(_DESCRIPTORS_TOGETHER * passed.itemsize)
@@ -114,7 +114,8 @@ class MessageChannel:
         return kind, body
 
     def _exactly(self, size: int) -> bytearray | None:
-        """So many bytes, None where the stream ends before; memory is taken as they come, not as they are claimed."""
+        """Read exactly `size` bytes; None if the stream ends first. Memory grows with the bytes received, not with the
+        claimed size."""
         found = bytearray()
         while len(found) < size:
             data = self._socket.recv(min(size - len(found), _PIECE))
@@ -129,7 +130,7 @@ class MessageChannel:
 
 
 def record_of(body: bytes | bytearray) -> Record:
-    """The JSON object that `body` is. Raises `BadMessage`."""
+    """Parse `body` as a JSON object. Raises `BadMessage`."""
     if len(body) > MOST_RECORD_BYTES:
         raise BadMessage(f"a record of {len(body):,} bytes")
     try:

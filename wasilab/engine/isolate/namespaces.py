@@ -1,7 +1,7 @@
-"""Namespaces of Linux around a process that has one thread: users, mounts, network, processes, IPC.
+"""Puts a single-threaded process into Linux namespaces: users, mounts, network, processes, IPC.
 
-It is imported by a script that knows nothing of the package (`first_steps.py`): standard library only, no imports from
-here. Source: namespaces(7), user_namespaces(7), capabilities(7).
+A script outside the package imports it (`first_steps.py`): use only the standard library, no relative imports. Source:
+namespaces(7), user_namespaces(7), capabilities(7).
 """
 
 import contextlib
@@ -17,14 +17,14 @@ _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _CLEAR_ALL = 24, 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 
 NAMES = ("user", "mount", "network", "process")
-"""The namespaces that are walls of a run, in words."""
+"""The namespaces that confine a run, by name."""
 
 
 def enter() -> "list[str]":
-    """Move this process, and the children that it starts, into namespaces of their own; returns which it could.
+    """Move this process and its future children into new namespaces; returns those that succeeded.
 
-    The processes' namespace begins with the first child. Without a namespace of users (the kernel or a policy forbids
-    it) the others need privileges, and are taken one by one.
+    The PID namespace starts with the first child. Without a user namespace (if the kernel or a policy forbids it) the
+    others need privileges, and are entered one by one.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.geteuid(), os.getegid()
@@ -45,9 +45,10 @@ def enter() -> "list[str]":
 
 
 def empty_root() -> bool:
-    """Put an empty, read-only folder in place of all files that this process can name; returns whether it could.
+    """Replace the root by an empty, read-only folder, so that this process can name no file; returns whether that
+    succeeded.
 
-    What is open stays open, and opens what lies beneath it.
+    Open descriptors stay open, and give access to what is below them.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     try:
@@ -64,7 +65,7 @@ def empty_root() -> bool:
 
 
 def drop_capabilities() -> bool:
-    """Give up all privileges of the superuser, for good, in whatever namespace; returns whether none is left."""
+    """Permanently drop all capabilities, in every namespace; returns whether none is left."""
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in range(64):
         if libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0):

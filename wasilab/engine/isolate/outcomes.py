@@ -1,4 +1,4 @@
-"""How a run ended, as a message: written by the confined process, read by its parent, which believes nothing."""
+"""A run's outcome as a message: written by the confined process, read by its parent, which trusts none of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MOST_FRAMES, _MOST_LINES, _LONGEST = 256, 1000, 1 << 16
 
 
 def to_record(outcome: Outcome) -> Record:
-    """The outcome as values that JSON has, without its files (core dump, profile)."""
+    """The outcome as JSON values, without its files (core dump, profile)."""
     plain = all(type(value) in (int, float) for value in outcome.results)
     return {
         "kind": outcome.kind,

@@ -1,8 +1,8 @@
 """The system calls that a confined process may make, as a seccomp filter (Linux, x86-64).
 
-What a guest's host needs is allowed: files by descriptors that are open, memory, threads, clocks, waiting. Calls that
-nothing here makes and that lead out of the process (programs, sockets, other processes, namespaces, the kernel's own
-settings) end it at once, so that the end tells of the attempt. Every other call fails with EPERM.
+Calls that a guest's host needs are allowed: file access through open descriptors, memory, threads, clocks, waiting.
+Calls that we never make and that reach out of the process (programs, sockets, other processes, namespaces, kernel
+settings) kill it at once, so that the exit status reveals the attempt. Every other call fails with EPERM.
 
 Sources: https://docs.kernel.org/userspace-api/seccomp_filter.html; the numbers are those of
 arch/x86/entry/syscalls/syscall_64.tbl.
@@ -39,7 +39,7 @@ ALLOWED = {
     "preadv2": 327, "pwritev2": 328, "statx": 332, "rseq": 334, "close_range": 436, "openat2": 437,
     "faccessat2": 439, "epoll_pwait2": 441,
 }  # fmt: skip
-"""Calls that are allowed with any arguments. Landlock and the descriptors that are open say what they reach."""
+"""Calls allowed with any arguments. Landlock and the open descriptors limit what they reach."""
 FATAL = {
     "socket": 41, "connect": 42, "bind": 49, "listen": 50, "socketpair": 53, "fork": 57, "vfork": 58, "execve": 59,
     "ptrace": 101, "pivot_root": 155, "chroot": 161, "mount": 165, "umount2": 166, "swapon": 167, "reboot": 169,
@@ -51,13 +51,13 @@ FATAL = {
     "fsmount": 432, "pidfd_open": 434, "pidfd_getfd": 438, "process_madvise": 440, "mount_setattr": 442,
     "memfd_secret": 447,
 }  # fmt: skip
-"""Calls that end the process (SIGSYS)."""
+"""Calls that kill the process (SIGSYS)."""
 
 _MMAP = 9
 _MAP_SHARED = 1
 _IOCTL, _CLONE, _KILL, _PRCTL, _TGKILL, _ACCEPT, _ACCEPT4, _PRLIMIT, _CLONE3 = 16, 56, 62, 157, 234, 43, 288, 302, 435
 _IOCTLS = (0x5450, 0x5451, 0x5421, 0x541B, 0x5401)
-"""FIONCLEX, FIOCLEX, FIONBIO, FIONREAD, TCGETS: what Python asks of any descriptor."""
+"""FIONCLEX, FIOCLEX, FIONBIO, FIONREAD, TCGETS: the ioctls that Python uses on any descriptor."""
 _PRCTLS = (15, 16, 0x53564D41)
 """PR_SET_NAME, PR_GET_NAME, PR_SET_VMA: names of threads and of memory."""
 _CLONE_THREAD = 0x10000
@@ -76,7 +76,7 @@ Instruction = tuple[int, int, int, int]
 
 @cache
 def available() -> bool:
-    """Whether this kernel has filters with an action that ends the process, and the numbers here are its own."""
+    """Whether this kernel has filters that can kill the process, and uses the call numbers here."""
     if sys.platform != "linux" or platform.machine() != "x86_64" or sys.maxsize < 1 << 32:
         return False
     action = ctypes.c_uint32(_KILL_PROCESS)
@@ -85,7 +85,7 @@ def available() -> bool:
 
 
 def program(process: int, listening: Iterable[int] = ()) -> list[Instruction]:
-    """The filter for the process `process` (as it sees its own number) that may accept at the sockets `listening`."""
+    """The filter for the process `process` (its PID as it sees it), which may accept on the sockets `listening`."""
     rules: list[Instruction] = [
         (_LOAD, 0, 0, _ARCH), (_EQUAL, 1, 0, _ARCH_X86_64), _end(_KILL_PROCESS),
         (_LOAD, 0, 0, _NUMBER), (_AT_LEAST, 0, 1, _X32), _end(_KILL_PROCESS),
@@ -94,10 +94,10 @@ def program(process: int, listening: Iterable[int] = ()) -> list[Instruction]:
         rules += [(_EQUAL, 0, 1, number), _end(_ALLOW)]
     for number in FATAL.values():
         rules += [(_EQUAL, 0, 1, number), _end(_KILL_PROCESS)]
-    rules += [(_EQUAL, 0, 1, _CLONE3), _end(_ERRNO | errno.ENOSYS)]  # the C library takes clone instead
+    rules += [(_EQUAL, 0, 1, _CLONE3), _end(_ERRNO | errno.ENOSYS)]  # the C library falls back to clone
     thread = [(_LOAD, 0, 0, _ARGUMENTS), (_ANY_BIT, 0, 1, _CLONE_THREAD), _end(_ALLOW), _end(_KILL_PROCESS)]
     rules += [(_EQUAL, 0, len(thread), _CLONE), *thread]
-    # Shared memory is counted by no limit of a process.
+    # No process limit counts shared memory.
     shared = [(_LOAD, 0, 0, _ARGUMENTS + 8 * 3), (_ANY_BIT, 0, 1, _MAP_SHARED), _end(_ERRNO | errno.EPERM)]
     shared.append(_end(_ALLOW))
     rules += [(_EQUAL, 0, len(shared), _MMAP), *shared]
@@ -111,7 +111,7 @@ def program(process: int, listening: Iterable[int] = ()) -> list[Instruction]:
 
 
 def _one_of(number: int, argument: int, values: Sequence[int]) -> list[Instruction]:
-    """Allow a call whose argument is one of `values` (of 32 bits); with another it fails with EPERM."""
+    """Allow a call if its argument is one of `values` (32 bits); otherwise it fails with EPERM."""
     checks: list[Instruction] = [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
     for value in values:
         checks += [(_EQUAL, 0, 1, value), _end(_ALLOW)]
@@ -130,7 +130,7 @@ class _Program(ctypes.Structure):
 
 
 def install(rules: Sequence[Instruction]) -> None:
-    """Put the filter on every thread of this process, for good. Needs no_new_privs. Raises `OSError`."""
+    """Install the filter permanently on every thread of this process. Requires no_new_privs. Raises `OSError`."""
     code = b"".join(struct.pack("<HBBI", *rule) for rule in rules)
     text = ctypes.create_string_buffer(code, len(code))
     whole = _Program(len(rules), ctypes.addressof(text))

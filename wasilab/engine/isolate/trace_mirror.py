@@ -1,8 +1,8 @@
-"""The record of a confined run, sent while it grows and kept by the parent's own recorder.
+"""Sends the trace of a confined run as it grows, to the parent's recorder.
 
-The process sends what each chunk has gained (`TraceSender`); the parent appends it to a chunk of the same number
-(`TraceMirror`), so its budget, its spool file and its readers are those of any run. Sizes and numbers are checked here;
-what the records refer to is checked where they are read, as for a file of a stranger's.
+The process sends the new part of each chunk (`TraceSender`); the parent appends it to a chunk of the same number
+(`TraceMirror`). So budget, spool file and readers are the same as for any run. Sizes and numbers are checked here;
+references in the records are checked when they are read, as for an untrusted file.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _MOST_ARENA = SIDE_BYTES + (160 << 20)
 _MOST_LIVES = 1 << 16
 _MOST_REASONS = 0xFFFF
 _TABLES_SECONDS = 0.25
-"""Seconds between two tables, at least: they are sent whole."""
+"""Minimum seconds between tables, which are always sent whole."""
 _DAMAGES = (ValueError, struct.error, KeyError, TypeError, RecursionError)
 
 
 class TraceSender:
-    """Sends what a recorder has gained since the last time. For one thread."""
+    """Sends a recorder's new data since the last time. For use by one thread."""
 
     def __init__(self, recorder: Recorder, send: Send) -> None:
         self._recorder = recorder
         self._send = send
         self._first = -1
         self._sent = (0, 0, 0, 0)
-        """Of the chunk `_first`: records, bytes of payload, paths, reasons."""
+        """Sent of the chunk `_first`: records, bytes of payload, paths, reasons."""
         self._tables_at = 0.0
 
     def tick(self, last: bool = False) -> None:
-        """Send what there is; the last time all of it."""
+        """Send what is new; the last call sends everything."""
         gained = False
         chunks = list(self._recorder.chunks)
         for chunk in chunks:
@@ -67,7 +67,7 @@ class TraceSender:
         n, used, paths, reasons = self._sent
         if chunk.n == n:
             return False
-        records = memoryview(chunk.records())[n * RECORD_BYTES :]  # first: what they refer to is there by then
+        records = memoryview(chunk.records())[n * RECORD_BYTES :]  # first, so that what they refer to is complete
         payload = memoryview(chunk.payloads())[used:]
         named, why = list(chunk.paths)[paths:], list(chunk.reasons)[reasons:]
         parts = records, payload, pack_list(named), pack_list([pack_reason(reason) for reason in why])
@@ -79,13 +79,13 @@ class TraceSender:
 
 
 class TraceMirror:
-    """Keeps in `recorder` what comes. For one thread; every method raises `BadMessage` for what is not as it should."""
+    """Appends received data to `recorder`. For use by one thread; every method raises `BadMessage` for invalid data."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
     def calls(self, body: bytearray) -> None:
-        """Append records to the chunk that they belong to."""
+        """Append records to their chunk."""
         view = memoryview(body)
         try:
             first, n, *lengths = _CALLS.unpack_from(view)
@@ -131,10 +131,10 @@ class TraceMirror:
         chunk.reasons += reasons
         chunk.side += sum(len(path) + 120 for path in paths) + sum(640 + 2 * len(reason.text) for reason in reasons)
         chunk.buf[at : at + len(records)] = records
-        chunk.n += count  # last: readers take it as what is complete
+        chunk.n += count  # last: readers use it as the number of complete records
 
     def lives(self, body: bytearray) -> None:
-        """Note which descriptors were closed by the calls of a chunk."""
+        """Store which descriptors the calls of a chunk closed."""
         try:
             (first,) = _FIRST.unpack_from(body)
             lives = unpack_lives(memoryview(body)[_FIRST.size :])
@@ -153,7 +153,7 @@ class TraceMirror:
             last.side += 240 * len(lives)
 
     def tables(self, body: bytearray) -> None:
-        """Take the stacks, the functions, the open descriptors and the time of the start."""
+        """Store the stacks, the functions, the open descriptors and the start time."""
         recorder = self._recorder
         try:
             (length,) = _FIRST.unpack_from(body)

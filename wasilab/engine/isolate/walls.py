@@ -1,7 +1,7 @@
-"""The walls around a confined run: what each is, and raising them from inside, for good.
+"""The walls (confinement mechanisms) around a confined run, which the process raises permanently itself.
 
-The process raises them before it compiles or loads anything of its guest, and tells which stand. A wall that cannot be
-raised is left out and reported; `--isolate=strict` runs nothing then.
+The process raises them before it compiles or loads its guest, and reports which are active. A wall that cannot be
+raised is skipped and reported; `--isolate=strict` then refuses to run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WALLS = {
     "network": "a network of its own, with nothing in it",
     "process": "no other process can be seen or signalled",
 }
-"""Every wall, by name, and what it means."""
+"""Every wall by name, with its meaning."""
 MIB = 1 << 20
 _SPARE_DESCRIPTORS = 128
 _MOST_THREADS = 64
@@ -33,19 +33,19 @@ _MOST_THREADS = 64
 
 @dataclass(frozen=True, slots=True)
 class WallBounds:
-    """What a confined process may take, in bytes and seconds; None: without bound."""
+    """Limits of a confined process, in bytes and seconds; None: unlimited."""
 
     memory: int
-    """Bytes of data beside what it has already."""
+    """Bytes of data beyond what it already has."""
     compiling: int
-    """Bytes of data beside those, until `lower_memory`."""
+    """Further bytes of data, until `lower_memory`."""
     seconds: int | None
     """Seconds of processor time."""
     descriptors: int
 
 
 class CannotConfine(Exception):
-    """The process is not in a state in which walls can be raised."""
+    """The process is not in a state to raise walls."""
 
 
 def raise_walls(
@@ -55,10 +55,10 @@ def raise_walls(
     entered: Collection[str],
     without: Collection[str] = (),
 ) -> list[str]:
-    """Raise every wall that this machine has around this process; returns their names. There is no way back.
+    """Permanently raise every wall that this machine supports around this process; returns their names.
 
-    `folders` are the open folders that the guest was granted, and whether it may change them; `listening` its sockets.
-    `entered` names the namespaces that it is in, `without` walls that a test leaves out.
+    `folders` are the open folders granted to the guest, and whether each is writable; `listening` its sockets.
+    `entered` names its namespaces, `without` the walls to leave out, for tests.
     """
     if _threads() != 1:
         raise CannotConfine("it has threads already, which Landlock would not reach")
@@ -83,7 +83,7 @@ def raise_walls(
 
 
 def missing(standing: Collection[str]) -> list[str]:
-    """The walls that do not stand."""
+    """The walls that are not active."""
     return [name for name in WALLS if name not in standing]
 
 
@@ -101,18 +101,18 @@ def _limit(bounds: WallBounds, alone: bool) -> None:
     most(resource.RLIMIT_NOFILE, bounds.descriptors + _SPARE_DESCRIPTORS)
     most(resource.RLIMIT_MEMLOCK, 0)
     most(resource.RLIMIT_MSGQUEUE, 0)
-    if alone:  # else the kernel counts all processes of the user
+    if alone:  # otherwise the kernel counts all processes of the user
         most(resource.RLIMIT_NPROC, _MOST_THREADS)
     if bounds.seconds is not None:
         most(resource.RLIMIT_CPU, bounds.seconds)
 
 
 _lowered: list[int] = []
-"""The bound of bytes of data once the program is compiled."""
+"""The data limit in bytes once the program is compiled."""
 
 
 def lower_memory() -> None:
-    """Take back what compiling might take: from now on the guest's code may run."""
+    """Remove the allowance for compiling, before the guest's code runs."""
     import resource
 
     for most in _lowered:
@@ -121,7 +121,7 @@ def lower_memory() -> None:
 
 
 def _data() -> int:
-    """Bytes of data that this process has now. Raises `OSError` where the kernel does not say."""
+    """This process's current bytes of data. Raises `OSError` if the kernel does not tell."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,1 +1,1 @@
-"""Many instances that call each other: functions of one as imports of another, and descriptors passed as arguments."""
+"""Instances that call each other: functions of one are imports of another, and descriptors pass as arguments."""

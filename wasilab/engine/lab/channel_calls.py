@@ -1,11 +1,11 @@
-"""Descriptors that are sent through a channel: two functions that a program of a lab may import.
+"""Two functions that a lab program may import to send and receive descriptors through a channel.
 
     wasilab_channel.send(channel: i32, fd: i32) -> i32       0, or minus an errno
-    wasilab_channel.receive(channel: i32) -> i32             a descriptor of the receiver's own, or minus an errno
+    wasilab_channel.receive(channel: i32) -> i32             a new descriptor of the receiver, or minus an errno
 
-What UNIX-domain sockets do with SCM_RIGHTS, without a process and without credentials. The receiver keeps what it got
-until it closes it; the object stays the sender's, which may close it. AGAIN: none is there, or too many are
-on their way; BADF: a number that stands for nothing; NOTSOCK: what is no channel.
+Like SCM_RIGHTS on UNIX-domain sockets, but without processes and credentials. The receiver keeps the descriptor until
+it closes it; the object still belongs to the sender, which may close it. Errors: AGAIN: none is queued, or too many
+are; BADF: the number is not open; NOTSOCK: it is not a channel.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MODULE = "wasilab_channel"
 
 
 class _Sent(NamedTuple):
-    """A descriptor on its way."""
+    """A descriptor in the queue."""
 
     descriptor: Descriptor
     sender: str
@@ -33,7 +33,7 @@ class _Sent(NamedTuple):
 
 
 def channel_functions(name: str, host: Host, flows: list[DescriptorFlow]) -> dict[str, Callable[..., object]]:
-    """The functions for the instance `name`, which holds `host`."""
+    """The functions for the instance `name` with `host`."""
 
     def end(number: int) -> ChannelSocket:
         descriptor = host.fds.entries.get(number & 0xFFFFFFFF)

@@ -1,9 +1,9 @@
-"""Functions of one instance as imports of another, each instance in a store of its own, on one thread.
+"""Links functions of one instance to imports of another; each instance has its own store, and all run on one thread.
 
-The importer gets a host function of the import's type. When it is called, it turns the descriptors that the link
-declares (`passing.py`), calls the exporter and hands back what that returned. Either instance may be in the middle of
-a call: a link may go in a circle. What ends the exporter ends the call; the importer is told in words. Numbers and
-vectors pass. Memories, tables, globals and references belong to one store and do not.
+The importer gets a host function of the import's type. It converts the descriptors that the link declares
+(`passing.py`), calls the exporter and returns its result. Either instance may be in the middle of a call: links may
+form cycles. If the exporter ends, the importer ends too, with a message. Numbers and vectors can pass. Memories,
+tables, globals and references belong to one store and cannot.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from ..values.wasmtime_objects import WasmtimeObject
 from .passing import DescriptorFlow, DescriptorPassage, Passed
 
 PASSES = NUMBERS | {"v128"}
-"""The types of what passes between two stores."""
+"""The types that can pass between stores."""
 Enter = Callable[[str, Sequence[object]], object]
-"""Calls an export of the exporter: its name and values. Raises `Ended` where it does not return."""
+"""Calls an export, by name and values. Raises `Ended` if it does not return."""
 
 
 class Ended(Exception):
-    """The exporter did not return: the message says how it ended."""
+    """The exporter did not return; the message says how it ended."""
 
 
 @dataclass(slots=True)
 class Exporter:
-    """The instance that a link leads to."""
+    """The target instance of a link."""
 
     name: str
     module: Module
     session: Session
     enter: Enter
     passing: Mapping[str, Mapping[int, Passed]] = field(default_factory=dict)
-    """Export -> its parameters that are descriptors."""
+    """Export name -> its descriptor parameters."""
     flows: list[DescriptorFlow] = field(default_factory=list)
-    """Where the descriptors that passed are noted."""
+    """The log of passed descriptors."""
 
 
 def check_link(importer: str, module: Module, as_: str, exporter: Exporter) -> None:
-    """Raise `LinkError` for a link that cannot be: a missing export, another type, an undeclared parameter."""
+    """Raise `LinkError` for an invalid link: a missing export, a different type, an undeclared parameter."""
     wanted = [item for item in module.imports if item.module == as_]
     if not wanted:
         names = {item.module for item in module.imports}
@@ -93,7 +93,7 @@ def _list(names: object) -> str:
 
 
 class CrossCalls:
-    """The imports of one instance that other instances of the lab answer. Keep it as long as the store."""
+    """The imports of one instance that other lab instances provide. Keep it as long as the store."""
 
     def __init__(self, name: str, session: Session) -> None:
         self._name = name
@@ -103,7 +103,8 @@ class CrossCalls:
     def provide(
         self, exporters: Mapping[str, Exporter], compiled: WasmtimeObject
     ) -> dict[str, dict[str, WasmtimeObject]]:
-        """Import module name -> import name -> function, for the links of this instance, whose store is there now."""
+        """Import module name -> import name -> function, for the links of this instance. Call it once the store
+        exists."""
         found: dict[str, dict[str, WasmtimeObject]] = {}
         types: Sequence[WasmtimeObject] | None = None
         for position, item in enumerate(self._session.module.imports):
@@ -111,7 +112,7 @@ class CrossCalls:
             if exporter is None or not isinstance(item.type, FuncType):
                 continue
             if types is None:
-                types = compiled.imports  # made anew at each look: once is enough
+                types = compiled.imports  # a new object at each access, so read it once
             target = self._target(exporter, item.name, item.type)
             function, callback = _raw.function(self._session.store, types[position].type, target)
             self._callbacks.append(callback)
@@ -119,7 +120,7 @@ class CrossCalls:
         return found
 
     def close(self) -> None:
-        """Let go of the functions, once no guest code will run in the store any more."""
+        """Free the functions, once no guest code will run in the store any more."""
         self._callbacks.clear()
 
     def _target(self, exporter: Exporter, name: str, type_: FuncType) -> Callable[..., int]:
@@ -190,12 +191,12 @@ class _CallNotes:
             data = pack_values(results) if results else b""
             payload = pack_payload(pack_values(values), data, (), reason)
             self._write(start, took, 0, life, None, payload, self._number, errno, 0, 0, 0, 0, 0, 0)
-        except Exception:  # noqa: BLE001  a record is a help: nothing may leave a callback
+        except Exception:  # noqa: BLE001  nothing may leave a callback; recording is optional
             return
 
 
 def _shown(values: Sequence[object], passing: Mapping[int, Passed], passage: DescriptorPassage) -> list[object]:
-    """The arguments as the trace shows them: a descriptor with the receiver's number and its path."""
+    """The arguments for the trace: a descriptor is shown as the receiver's number and its path."""
     shown = list(values)
     for param, flow in zip(passing, passage.flows, strict=False):
         to = f"{flow.receiver}'s {flow.to_fd}" if flow.to_fd >= 0 else "nothing"
@@ -204,7 +205,7 @@ def _shown(values: Sequence[object], passing: Mapping[int, Passed], passage: Des
 
 
 def _refusal(errno: int, results: Sequence[str]) -> object:
-    """What a call that was refused before it began answers: minus the errno; None where it returns no lone integer."""
+    """The result of a call refused before it started: minus the errno; None if its result is not a single integer."""
     return -errno if tuple(results) in (("i32",), ("i64",)) else None
 
 

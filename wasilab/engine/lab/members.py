@@ -1,8 +1,8 @@
-"""The instances of a lab: opened together, each in a store of its own, and called one at a time.
+"""The instances of a lab: opened together, each in its own store, and called one at a time.
 
-A call from Python runs on the worker of the instance that is called; the calls that it makes of other instances run on
-the same thread, inside it. An interrupt or time limit ends all of them. Every WASI call is answered in Python here:
-the native path belongs to one instance on one thread.
+A call from Python runs on the called instance's worker; its calls to other instances run nested on the same thread. An
+interrupt or time limit ends all of them. Python answers every WASI call here: the native path serves only one instance
+on one thread.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .python_functions import Functions, check_functions, provide_functions
 
 @dataclass(slots=True)
 class LinkPlan:
-    """A link as it was asked for: imports from the module `as_` come from the instance `exporter`."""
+    """A requested link: imports from the module `as_` come from the instance `exporter`."""
 
     as_: str
     exporter: str
@@ -41,7 +41,7 @@ class LinkPlan:
 
 @dataclass(slots=True)
 class MemberPlan:
-    """An instance as it was asked for."""
+    """A requested instance."""
 
     name: str
     module: Module
@@ -75,14 +75,14 @@ class LabMember:
         self._depth = 0
 
     def provide(self, compiled: WasmtimeObject) -> dict[str, dict[str, WasmtimeObject]]:
-        """What its imports get from the other instances and from Python."""
+        """The functions for its imports from other instances and from Python."""
         found = provide_functions(self.session, self.functions, compiled, self._keep)
         for module, members in self.cross.provide(self.exporters, compiled).items():
             found.setdefault(module, {}).update(members)
         return found
 
     def enter(self, name: str, values: Sequence[object]) -> object:
-        """Call an export on this thread, inside a call of another instance. Raises `Ended`."""
+        """Call an export on this thread, nested in another instance's call. Raises `Ended`."""
         live, session = self.live, self.session
         if live.outcome is not None:
             raise Ended(f"{self.plan.name} has ended: {live.outcome.message or 'its program is over'}")
@@ -106,7 +106,7 @@ class LabMember:
         raise Ended(f"{self.plan.name} ended inside {name}: {how}")
 
     def close(self) -> None:
-        """Let go of the instance."""
+        """Release the instance."""
         self.live.close()
         self.cross.close()
         self._keep.clear()
@@ -116,7 +116,8 @@ class LabMembers:
     """The instances of a lab by name."""
 
     def __init__(self, plans: Sequence[MemberPlan], flows: list[DescriptorFlow]) -> None:
-        """Check every link, compile and instantiate all. Raises `LinkError`, `GuestError`; then nothing stays open."""
+        """Check every link, and compile and instantiate all. Raises `LinkError` or `GuestError`; nothing is open
+        then."""
         for plan in plans:
             if plan.module.is_component:
                 raise LinkError(f"{plan.name} is a component, and a lab links core modules")
@@ -155,7 +156,8 @@ class LabMembers:
             raise GuestError(_named(outcome, member.plan.name)) from None
 
     def run(self, name: str) -> Outcome:
-        """Call `_start` of a command, once; how it ended. Raises `InvokeError` for a second time, or for no command."""
+        """Call `_start` of a command and return the outcome. Raises `InvokeError` the second time, or if it is not a
+        command."""
         member = self.members[name]
         if member.plan.module.kind != "command":
             raise InvokeError(f"{name} is no command: it has no _start; call its exports")
@@ -170,7 +172,7 @@ class LabMembers:
         return Outcome("exit", 0)
 
     def close(self) -> None:
-        """Let go of all of them."""
+        """Release all instances."""
         for member in self.members.values():
             member.close()
 

@@ -1,9 +1,9 @@
-"""Descriptors that pass from one instance to another as plain arguments of a call.
+"""Passes descriptors from one instance to another as plain arguments of a call.
 
-A link declares which parameters are descriptors. What the caller passes is a number of its own table; the receiver gets
-a number of its own for the same capability, with the rights of both the descriptor and the link. A number that stands
-for nothing is refused before the receiver is entered. There are no users and no credentials: who holds a descriptor may
-pass it on, and nobody else can.
+A link declares which parameters are descriptors. The caller passes a number from its own table; the receiver gets a new
+number in its table for the same capability, with the intersection of the descriptor's and the link's rights. A number
+that is not open is refused before the receiver is called. There are no users or credentials: only the holder of a
+descriptor can pass it on.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from ...wasi.fdtable import Descriptor, Withheld
 from ...wasi.host import Host
 
 RightsGiven = Literal["same", "ro"] | Iterable[str]
-"""Rights that a link leaves a descriptor: "same"; "ro", what changes nothing; or preview1's names of them."""
+"""Rights that a link lets pass: "same", "ro" (rights that change nothing), or preview1's right names."""
 
 
 class PassingError(ValueError):
-    """A link that cannot be; the message is one sentence for a person."""
+    """An invalid link; the message is for the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """How one parameter passes a descriptor. Make it with `passed`."""
+    """A parameter that passes a descriptor. Make it with `passed`."""
 
     param: int
-    """The parameter, from 0."""
+    """The parameter's index, from 0."""
     mask: int
-    """The rights that may pass, as bits."""
+    """The rights that may pass, as a bit mask."""
     keep: bool
-    """Whether the receiver keeps it when the call has returned; otherwise it is closed then."""
+    """Whether the receiver keeps it after the call; otherwise it is closed when the call returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class DescriptorFlow:
-    """One descriptor that passed, or did not (`to_fd` -1): from one instance's table to another's."""
+    """A descriptor passed from one instance's table to another's, or refused (`to_fd` -1)."""
 
     call: str
     """The function called, as `instance.function`."""
@@ -51,14 +51,14 @@ class DescriptorFlow:
     to_fd: int
     to_life: int
     path: str
-    """The sender's name for it; "" for a number that stood for nothing."""
+    """The sender's path of it; "" for a number that was not open."""
     rights: tuple[str, ...]
-    """What the receiver may do with it, by preview1's names."""
+    """The receiver's rights, by preview1's names."""
     kept: bool
 
 
 def passed(param: int, rights: RightsGiven = "same", *, keep: bool = False) -> Passed:
-    """A parameter that is a descriptor. Raises `PassingError` for rights that do not exist."""
+    """Declare a parameter as a descriptor. Raises `PassingError` for unknown rights."""
     if isinstance(param, bool) or not isinstance(param, int) or param < 0:
         raise PassingError(f"a parameter is a number from 0, not {param!r}")
     if rights == "same":
@@ -82,7 +82,7 @@ def _name(bit: int) -> str:
 
 
 class PassedDescriptor(Descriptor):
-    """A descriptor that came from another instance: the object stays the sender's, which closes it."""
+    """A descriptor received from another instance; the sender owns the object and closes it."""
 
     __slots__ = ("parent",)
 
@@ -95,12 +95,12 @@ class PassedDescriptor(Descriptor):
             owned=False, withheld=withheld,
         )  # fmt: skip
         self.parent = 0
-        if not strict:  # compat rights are those of the type: what the link takes away is still taken away
+        if not strict:  # compat rights are those of the type; still apply the link's restriction
             self.allowed &= mask
 
 
 class DescriptorPassage:
-    """The descriptors of one call from `sender` to `receiver`: opened before it, closed after it."""
+    """The descriptors passed in one call from `sender` to `receiver`: opened before it, closed after it."""
 
     def __init__(
         self, call: str, sender: str, giver: Host, receiver: str, taker: Host, passing: Mapping[int, Passed]
@@ -114,10 +114,10 @@ class DescriptorPassage:
         self._open: list[Descriptor] = []
         self.flows: list[DescriptorFlow] = []
         self.first: Descriptor | None = None
-        """The sender's descriptor that passed first."""
+        """The first of the sender's descriptors that passed."""
 
     def enter(self, values: list[object]) -> None:
-        """Put the receiver's numbers in place of the sender's. Raises `WasiError`: nothing is open then."""
+        """Replace the sender's numbers by the receiver's. On `WasiError` nothing stays open."""
         try:
             for param, passing in self._passing.items():
                 values[param] = self._pass(int(values[param]) & 0xFFFFFFFF, passing)  # type: ignore[call-overload]
@@ -146,7 +146,7 @@ class DescriptorPassage:
         return made.fd
 
     def leave(self) -> None:
-        """Close what the receiver was given for the call, where the number still stands for it."""
+        """Close the descriptors that the receiver got for the call, unless it has closed or renumbered them."""
         entries = self._taker.fds.entries
         for made in self._open:
             if entries.get(made.fd) is made:

@@ -1,4 +1,4 @@
-"""Commands of a lab in a row, at once, each on a thread of its own: the output of one is the input of the next."""
+"""Runs lab commands as a pipeline, each on its own thread: the output of one is the input of the next."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .members import MemberPlan
 
 
 class Joint(NamedTuple):
-    """One pipe of a pipeline, when it is over: how much went through it, and who waited for whom."""
+    """Statistics of one pipe of a finished pipeline: the bytes passed, and how often each side waited."""
 
     writer: str
     reader: str
     bytes: int
-    """Bytes that were written into it."""
+    """Bytes written into it."""
     unread: int
-    """Bytes that the reader left in it."""
+    """Bytes that the reader left unread."""
     writer_waits: int
-    """How often the writer waited because the pipe was full: back-pressure."""
+    """How often the writer waited because the pipe was full (back-pressure)."""
     writer_waited_ns: int
     reader_waits: int
     """How often the reader waited because it was empty."""
@@ -35,7 +35,7 @@ class Joint(NamedTuple):
 
 
 def run_pipeline(plans: Sequence[MemberPlan]) -> tuple[dict[str, Outcome], list[Joint]]:
-    """Run the commands to their ends; how each ended, by name, and the pipes between them.
+    """Run the commands to completion; returns the outcomes by name, and the pipes' statistics.
 
     An interrupt in the calling thread ends all of them.
     """
@@ -82,7 +82,7 @@ def _interrupt(runs: Sequence[Running]) -> None:
 
 
 def _stand_in(host: Host, fd: int, file: File, lacks: int) -> None:
-    """Let a standard stream be an end of a pipe."""
+    """Replace a standard stream by an end of a pipe."""
     former = host.fds.entries.get(fd)
     if former is not None:
         host.fds.close(former)

@@ -1,8 +1,8 @@
-"""Python functions as imports of a guest: numbers, vectors and external references in and out.
+"""Python functions as imports of a guest, with numbers, vectors and external references.
 
-An external reference is how a guest holds a capability that it cannot forge: Python hands it an object, the guest keeps
-it, passes it and hands it back, and to the guest it is opaque. What a function raises ends the guest with a sentence,
-never the process. Source: WebAssembly core 3.0, 4.4.10 (calls of host functions).
+An external reference is a capability that a guest cannot forge: the guest gets a Python object, can keep it, pass it on
+and return it, but cannot look into it. An exception in a function ends the guest with a message, never the process.
+Source: WebAssembly core 3.0, 4.4.10 (calls of host functions).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ except (ImportError, AttributeError):
     pass
 
 PASSES = frozenset({"i32", "i64", "f32", "f64", "v128", "externref"})
-"""The types of what a Python function takes and returns."""
+"""The types of a Python function's parameters and results."""
 Functions = Mapping[str, Mapping[str, Callable[..., object]]]
 """Import module name -> import name -> function."""
 
 
 def check_functions(name: str, session: Session, functions: Functions) -> None:
-    """Raise `LinkError` for a function that the module does not import, or of types that do not pass."""
+    """Raise `LinkError` for a function that the module does not import, or that has unsupported types."""
     imported = {(i.module, i.name): i.type for i in session.module.imports}
     for module, members in functions.items():
         for member, function in members.items():
@@ -60,8 +60,8 @@ def check_functions(name: str, session: Session, functions: Functions) -> None:
 def provide_functions(
     session: Session, functions: Functions, compiled: WasmtimeObject, keep: list[WasmtimeObject]
 ) -> dict[str, dict[str, WasmtimeObject]]:
-    """The functions as imports of the session's instance, whose store is there now; `keep` what is put into `keep` as
-    long as the store.
+    """The functions as imports of the session's instance. Call it once the store exists, and retain the objects in
+    `keep` as long as the store.
     """
     found: dict[str, dict[str, WasmtimeObject]] = {}
     types: Sequence[WasmtimeObject] | None = None
@@ -100,7 +100,7 @@ def _target(
                 result = function(*values)
             except (ProcExit, Trap):
                 raise
-            except Exception as error:  # noqa: BLE001  a person's own code: whatever it raises is shown, not fatal
+            except Exception as error:  # noqa: BLE001  user code: its exceptions are shown, not fatal
                 raise Trap(f"the Python function {module}.{name} failed: {_said(error)}") from None
             each = _results(f"{module}.{name}", result, type_.results)
             clear_slots(slots, len(type_.results))
@@ -119,7 +119,7 @@ def _target(
                     data = pack_values(_shown(each), 256) if errno == 0 and each else b""
                     payload = pack_payload(pack_values(_shown(values), 256), data, (), reason)
                     write(start, session.host.run_time() - start, 0, 0, None, payload, number, errno, 0, 0, 0, 0, 0, 0)
-                except Exception:  # noqa: BLE001  the text of a person's own object may fail: the call is not recorded
+                except Exception:  # noqa: BLE001  a user's __repr__ may fail: the call is not recorded
                     why = ""
 
     return target
@@ -153,7 +153,7 @@ def _give(store: WasmtimeObject, slots: WasmtimeObject, at: int, kind: str, valu
 
 
 def _results(name: str, result: object, kinds: Sequence[str]) -> list[object]:
-    """What a function returned as the values of its type. Raises `Trap` with a sentence for anything else."""
+    """Convert a function's return value to its result types. Raises `Trap` with a message if it does not fit."""
     each = [] if not kinds else list(result) if len(kinds) > 1 and isinstance(result, (list, tuple)) else [result]
     if len(each) != len(kinds):
         raise Trap(f"the Python function {name} returned {len(each)} values, and its type has {len(kinds)}")
@@ -170,5 +170,5 @@ def _shown(values: Sequence[object]) -> list[object]:
 def _said(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"[:400] if not isinstance(error, Trap) else str(error)[:400]
-    except Exception:  # noqa: BLE001  a person's own class: its text may fail as well
+    except Exception:  # noqa: BLE001  a user's class: its __str__ may fail too
         return type(error).__name__

@@ -1,1 +1,1 @@
-"""The native path: hot calls answered by a small C library, and every record of a run written by it."""
+"""The native path: a small C library answers hot calls and writes every record of a run."""

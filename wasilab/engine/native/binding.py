@@ -1,9 +1,9 @@
 """The structs of `turbo.h` as ctypes classes (`Run` is `RunState` here, and so on), and the library.
 
-`library()` is None where the native path is not to be had: `why_not()` says in a sentence why. Then everything is done
-in Python, with the same results. The library is loaded once a process; one with other layouts than these is not used.
+`library()` is None if the native path is not available; `why_not()` gives the reason. Python then does everything, with
+the same results. The library is loaded once per process; one with different struct layouts is not used.
 
-Not here: what goes into the structs, and how the library is built (`build.py`).
+Not here: the contents of the structs, and building the library (`build.py`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ OPENED, RECIPES, NONE = 4096, 1024, 255
 OTHER, HOST_FILE, DIRECTORY, OUTPUT, MEMORY = range(5)
 OFF, FOREIGN = 1, 2
 IN_USE = 1 << 63
-"""In `Slot.allowed`: the slot may be read. Without it C leaves the descriptor to Python."""
+"""In `Slot.allowed`: C may use the slot. Without it C leaves the descriptor to Python."""
 STILL_OPEN = (1 << 64) - 1
 """`Opened.ended` of a file that is open."""
 LIBRARY = f"libturbo.{'dylib' if sys.platform == 'darwin' else 'so'}"
 VARIABLE = "WASILAB_NATIVE"
-"""The environment variable: "0" for Python only; the path of a library takes that one (for tests)."""
+"""The environment variable: "0" for Python only, or the path of a library to use (for tests)."""
 
 _P, _U64, _I64, _U32, _I32, _U8 = (
     ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int64, ctypes.c_uint32, ctypes.c_int32, ctypes.c_uint8
@@ -69,7 +69,7 @@ class Slot(ctypes.Structure):
 
 
 class Opened(ctypes.Structure):
-    """A file that C opened and Python has not heard of."""
+    """A file that C opened and Python does not know yet."""
 
     _fields_ = (
         ("began", _U64), ("ended", _U64), ("life", _U32), ("fd", _U32), ("generation", _U32), ("directory", _U32),
@@ -78,7 +78,7 @@ class Opened(ctypes.Structure):
 
 
 class Recipe(ctypes.Structure):
-    """How C opens a file as Python opened one before."""
+    """How to open a file in C as Python opened one before."""
 
     _fields_ = (
         ("base", _U64), ("inheriting", _U64), ("life", _U32), ("grant", _U32), ("dirflags", _U32), ("oflags", _U32),
@@ -119,7 +119,7 @@ class GuestState(ctypes.Structure):
 
 
 class Shape(ctypes.Structure):
-    """Where a call's arguments lie: indices of 32-bit words."""
+    """The positions of a call's arguments: indices of 32-bit words."""
 
     _fields_ = (
         ("fd", _U8), ("string", _U8 * 2), ("vector", _U8), ("outbuf", _U8), ("strings", _U8), ("subscriptions", _U8),
@@ -139,7 +139,7 @@ class FunctionState(ctypes.Structure):
 
 
 class ApiTable(ctypes.Structure):
-    """Addresses of functions of Python, and one of Wasmtime."""
+    """Addresses of Python callbacks, and of one Wasmtime function."""
 
     _fields_ = tuple(
         (name, _P)
@@ -159,7 +159,8 @@ _PYTHON = (
 
 
 class Library:
-    """The loaded library. Its short functions keep the GIL; `withdraw` gives it up, for it may wait for the guest."""
+    """The loaded library. Its short functions keep the GIL; `withdraw` releases it, because it may wait for the
+    guest."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -189,12 +190,12 @@ class Library:
         self.lock = _declared(waiting.turbo_lock, None, _P)
         self.load = _declared(quick.turbo_load, None, _P)
         self.base = (_U64 * 2)()
-        """(ticks, ns) when it was loaded: the longer ago, the better the ticks are known."""
+        """(ticks, ns) at load time: the longer ago, the more precise the tick rate."""
         self.ticks(self.base)
         self.steady = _steady_ticks()
 
     def function(self, name: str) -> int:
-        """The address of the callback for the call `name`; that which asks Python where there is none of its own."""
+        """The address of the callback for the call `name`; of the one that calls Python if the library has none."""
         found = getattr(self.address, f"turbo_{name}", None) or self.address.turbo_python
         return ctypes.cast(found, ctypes.c_void_p).value or 0
 
@@ -205,7 +206,7 @@ def _declared(function: Any, result: type | None, *arguments: type) -> Callable[
 
 
 def _steady_ticks() -> bool:
-    """Whether the processor's counter may stand for the clock: where the kernel itself keeps time by it."""
+    """Whether the processor's counter may replace the clock: only if the kernel itself uses it for timekeeping."""
     try:
         return Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip() == "tsc"
     except OSError:
@@ -231,10 +232,10 @@ def _loaded() -> tuple[Library | None, str]:
 
 
 def library() -> Library | None:
-    """The library; None where the native path is not to be had."""
+    """The library; None if the native path is not available."""
     return _loaded()[0]
 
 
 def why_not() -> str:
-    """Why there is no library, as the end of a sentence; "" where there is one."""
+    """Why there is no library, as the end of a sentence; "" if there is one."""
     return _loaded()[1]

@@ -2,14 +2,14 @@
 
     python -m wasilab.engine.native.build [--here] [-d DIST] [TAG ...]
 
-`--here` puts the library beside this file, which is all that a checkout on PYTHONPATH needs. Otherwise a wheel is made
-for each platform tag (all of `TARGETS` unless named), cross-compiled by `zig cc`, and one for none in particular.
+`--here` puts the library beside this file, which is all that a checkout on PYTHONPATH needs. Otherwise it makes a wheel
+for each platform tag (by default all of `TARGETS`), cross-compiled by `zig cc`, and a platform-independent one.
 
-The same file is the build hook of pyproject.toml: `pip install .` compiles the library with the C compiler that it
-finds, or with the package `ziglang`, which is asked for only where no compiler works. Where both fail the package is
-installed without the library and does everything in Python. WASILAB_NATIVE=0 leaves it out on purpose.
+This file is also the build hook of pyproject.toml: `pip install .` compiles the library with an installed C compiler,
+or with the package `ziglang`, which is required only if no compiler works. If both fail, the package is installed
+without the library and does everything in Python. WASILAB_NATIVE=0 leaves the library out.
 
-This file is read by the build before wasilab is installed: it imports nothing of wasilab.
+The build imports this file before wasilab is installed, so it must not import wasilab.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
 
     class BuildHookInterface:
-        """The base class of hatchling's hooks, as far as it is used here."""
+        """The parts of hatchling's hook base class that are used here."""
 
         app: Application
 
     class Application:
-        """Where a hook says something."""
+        """Where a hook prints messages."""
 
         def display_warning(self, text: str) -> None: ...
 
@@ -50,7 +50,7 @@ INSIDE = "wasilab/engine/native"
 ZIG = "ziglang>=0.13"
 VARIABLE = "WASILAB_NATIVE"
 TARGET_VARIABLE = "WASILAB_NATIVE_TAG"
-"""Names the platform tag that the hook is to build for; set by `wheels`."""
+"""Names the platform tag for the hook to build; set by `wheels`."""
 TARGETS = {
     "manylinux_2_17_x86_64": "x86_64-linux-gnu.2.17",
     "manylinux_2_17_aarch64": "aarch64-linux-gnu.2.17",
@@ -59,16 +59,16 @@ TARGETS = {
     "macosx_11_0_x86_64": "x86_64-macos.11.0",
     "macosx_11_0_arm64": "aarch64-macos.11.0",
 }
-"""Platform tag of a wheel -> target of `zig cc`. The oldest C libraries that wasmtime's own wheels run on."""
+"""Platform tag of a wheel -> target of `zig cc`. The oldest C libraries that wasmtime's wheels support."""
 FLAGS = ("-O2", "-g0", "-s", "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra")
 
 
 class NoCompiler(Exception):
-    """Nothing here compiles the library; the message says what was tried."""
+    """No compiler works; the message says what was tried."""
 
 
 def library_name(tag: str = "") -> str:
-    """The library's file name on the platform of a wheel tag, or on this one."""
+    """The library's file name on the platform of a wheel tag, or on this platform."""
     mac = tag.startswith("macosx") if tag else sys.platform == "darwin"
     return "libturbo.dylib" if mac else "libturbo.so"
 
@@ -78,7 +78,7 @@ def _zig() -> list[str] | None:
 
 
 def _local_target() -> str | None:
-    """This machine for `zig cc`, which else would use instructions that other machines of its kind may lack."""
+    """The `zig cc` target of this machine. Without it, zig would use instructions that similar machines may lack."""
     machine = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}.get(
         platform.machine().lower()
     )
@@ -91,7 +91,7 @@ def _local_target() -> str | None:
 
 
 def compile_library(output: Path, target: str | None = None) -> None:
-    """Compile the library to `output`: by `zig cc` for `target`, else for this machine with whatever compiler works.
+    """Compile the library to `output`: with `zig cc` for `target`, or for this machine with any working compiler.
 
     Raises `NoCompiler`.
     """
@@ -122,7 +122,7 @@ def compile_library(output: Path, target: str | None = None) -> None:
 
 
 def compiles_here() -> bool:
-    """Whether the compilers of this machine can make the library."""
+    """Whether a compiler of this machine can compile the library."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             compile_library(Path(folder, library_name()))
@@ -132,16 +132,16 @@ def compiles_here() -> bool:
 
 
 class NativeBuild(BuildHookInterface):
-    """The build hook: adds the library to a wheel, or puts it into the source tree of an editable installation."""
+    """The build hook: adds the library to a wheel, or to the source tree of an editable installation."""
 
     def dependencies(self) -> list[str]:
-        """The compiler, where the machine has none that works."""
+        """The compiler package, if the machine has no working compiler."""
         if os.environ.get(VARIABLE) == "0" or sys.platform not in ("linux", "darwin"):
             return []
         return [ZIG] if TARGET_VARIABLE in os.environ or not compiles_here() else []
 
     def initialize(self, version: str, build_data: dict[str, object]) -> None:
-        """Compile it before the wheel is put together; without it the wheel is a pure one."""
+        """Compile the library before the wheel is assembled; without it the wheel is pure Python."""
         if os.environ.get(VARIABLE) == "0":
             return
         tag = os.environ.get(TARGET_VARIABLE, "")
@@ -165,7 +165,7 @@ class NativeBuild(BuildHookInterface):
 
 
 def wheels(folder: Path, tags: list[str]) -> None:
-    """Build a wheel for each platform tag, and the pure one, into `folder`."""
+    """Build a wheel for each platform tag, and a pure one, into `folder`."""
     root = HERE.parents[2]
     if not (root / "pyproject.toml").exists():
         raise SystemExit("wheels are built from a checkout of wasilab; this is an installed copy")

@@ -1,8 +1,8 @@
-"""Imported functions of a guest that the library answers, or has Python answer, made from the spec table.
+"""Makes, from the spec table, a guest's imported functions that the library answers or passes to Python.
 
-What the library must know of a call to read its arguments and to write its record is its `Shape`; it comes from the
-call's declaration and from the schema of payloads, so that no fact about a call is written twice. Which calls the
-library can answer by itself is what it has a function for.
+The library reads a call's arguments and writes its record by the call's `Shape`. A shape is derived from the call's
+declaration and the payload schema, so that no fact about a call is written twice. The library answers the calls that it
+has a function for.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ...wasi.preview1.signature import Call
 from .binding import NONE, FunctionState, Shape
 
 OTHER_LAYOUT = frozenset({"fd_seek", "fd_filestat_get", "path_filestat_get"})
-"""Calls that `wasi_unstable` has with another layout than preview1: there Python answers them."""
+"""Calls with a different layout in `wasi_unstable` than in preview1: Python answers them there."""
 
 
 _POINTING = frozenset({sig.STRING, sig.IOVECS, sig.CIOVECS, sig.OUTBUF, sig.INSUBS})
 
 
 def native_name(call: Call) -> str:
-    """The name of the library's function for a call, where it has one; "python" where it must not be used."""
+    """The name of the library's function for a call, if it has one; "python" if that must not be used."""
     return "python" if call.module == "wasi_unstable" and call.name in OTHER_LAYOUT else call.name
 
 
@@ -43,7 +43,7 @@ def _places(call: Call) -> dict[str, int]:
 
 
 def shape(call: Call) -> Shape:
-    """Where the arguments of `call` lie, for the library."""
+    """The positions of the arguments of `call`, for the library."""
     layout = schema(call)
     at = _places(call)
     found = Shape()
@@ -71,7 +71,7 @@ def function_state(
     """The library's view of one imported function. Keep it as long as the store.
 
     `guest`: address of the instance's `GuestState`. `meta`: the columns of its records from `call` to `tid`, as one
-    number. `target(caller, *arguments)` does the call in Python and returns 0 (done, not recorded), 1 to 255 (its
+    number. `target(caller, *arguments)` performs the call in Python and returns 0 (done, not recorded), 1 to 255 (its
     errno, recorded) or 256 (the guest ends, recorded). `mode`: `binding.OFF`, `binding.FOREIGN`.
     """
     right = next((int(param.right) for param in call.params if param.type.kind == sig.FD), 0)

@@ -1,8 +1,7 @@
-"""The native path of one run: everything that the library needs to answer the calls of one host's guests.
+"""The native path of one run: the state that the library needs to answer the calls of one host's guests.
 
-A session makes one for a run that may have it (`native_run`), links its instances with it and closes it at the end.
-What is not given to the library here (a person's own clock, a seeded random source, arguments that change) it leaves
-to Python.
+A session makes one for an eligible run (`native_run`), links its instances with it and closes it at the end. The
+library leaves to Python what it does not get here: a user's own clock, a seeded random source, arguments that change.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from .slots import SlotTable
 from .trace_buffer import PathTable, TraceBuffer
 
 _CLOCKS = (time.time_ns, time.monotonic_ns, time.process_time_ns, time.thread_time_ns)
-"""What a clock of the machine reads, by WASI's clock id."""
+"""The machine's clocks by WASI clock id."""
 
 
 def native_run(host: Host, recorder: Recorder | None) -> NativeRun | None:
-    """The native path for the calls of a run that begins, on the thread that the guest will run on; None where there
-    is none, and Python answers all calls."""
+    """The native path for a starting run; call it on the guest's thread. None if it is not available: Python then
+    answers all calls."""
     found = library()
     return None if found is None else NativeRun(found, host, recorder)
 
 
 class NativeRun:
-    """The library at work for one host; it is the mirror of the host's descriptors (`wasi.fdtable.Mirror`)."""
+    """The library's state for one host; it mirrors the host's descriptors (`wasi.fdtable.Mirror`)."""
 
     def __init__(self, library: Library, host: Host, recorder: Recorder | None) -> None:
         self.library = library
@@ -77,7 +76,7 @@ class NativeRun:
         state.tsc_base, state.ns_base = found.base
         if found.steady:
             while time.perf_counter_ns() - found.base[1] < 1_000_000:
-                time.sleep(0.001)  # once a process: the rate of the counter is not known before
+                time.sleep(0.001)  # once per process: the counter's rate is unknown before
         found.start(self.address)
 
     # ---- the mirror
@@ -95,7 +94,7 @@ class NativeRun:
         self.slots.enter_opened()
 
     def renew(self) -> None:
-        """Give the library what the host holds and allows now; from any thread."""
+        """Update the library with the host's current state and grants; from any thread."""
         state, host = self.state, self._host
         state.io, state.most_open, state.ceiling = host.max_io, host.fds.max_fds, most_descriptors()
         known = 0
@@ -119,7 +118,7 @@ class NativeRun:
     # ---- arguments and variables
 
     def _watch(self, index: int, strings: Strings) -> GivenStrings | None:
-        """Let the library give these strings until they are changed."""
+        """Let the library return these strings until they change."""
         given, gates = look_through(strings)
         if type(given) is not GivenStrings or gates:
             return None
@@ -134,7 +133,7 @@ class NativeRun:
         def withdraw() -> None:
             target.ready = 0
             if target.asked:
-                given.sizes()  # what the library has announced counts as announced
+                given.sizes()  # do not repeat what the library has announced
 
         given.before_change = withdraw
         return given
@@ -142,7 +141,7 @@ class NativeRun:
     # ---- linking
 
     def guest(self, find: Callable[[int], object]) -> GuestState:
-        """The state of one instance; `find(caller)` looks for its memory and writes it there. Keep it as long as the
+        """The state of one instance; `find(caller)` looks up its memory and stores it there. Keep it as long as the
         store."""
         return GuestState(self.address, None, 0, find)
 
@@ -157,7 +156,7 @@ class NativeRun:
         return made
 
     def answered(self) -> Counter[str]:
-        """How many calls the library has answered, by name."""
+        """Number of calls that the library has answered, by name."""
         found: Counter[str] = Counter()
         for name, function in self._functions:
             found[name] += function.answered
@@ -168,11 +167,11 @@ class NativeRun:
         return self.library.function(native_name(call))
 
     def performing(self, call: Call, perform: Callable[..., int]) -> Callable[..., int]:
-        """What Python does for `call`, seen by the library where it can learn from it."""
+        """The Python function for `call`, wrapped if the library can learn from its results."""
         return self.slots.learning(perform) if call.name == "path_open" else perform
 
     def close(self) -> None:
-        """The guest has ended: give everything back to Python. Closing twice does nothing."""
+        """The guest has ended: return everything to Python. Closing twice does nothing."""
         host = self._host
         if host.fds.mirror is not self:
             return

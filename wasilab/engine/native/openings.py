@@ -1,10 +1,10 @@
-"""Files that the library opens and closes: how it learns to open them, and how Python hears of them.
+"""Files that the library opens and closes: how it learns to open them, and how Python is informed.
 
-Python does the first `path_open` of a kind. When that has opened a plain file of the host, `Recipes.learn` writes down
-how: with the same arguments on the same directory the library opens the next one by itself. A recipe holds results of
-Python's rules, not the rules; a change of a directory's rights makes its recipes void (`slots.py`).
+Python does the first `path_open` of a kind. If that opens a regular host file, `Recipes.learn` stores a recipe: with
+the same arguments on the same directory the library opens the next file itself. A recipe holds the results of Python's
+rules, not the rules; a change of a directory's rights invalidates its recipes (`slots.py`).
 
-What the library has opened stands in a log of `Opened` entries until Python next runs, which takes it over.
+The library logs the files it opens as `Opened` entries, which Python takes over when it next runs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class OpenedFile(NamedTuple):
 
 
 class OpenedFiles:
-    """Some entries of the log, with the paths of the directories that they name by their lives."""
+    """Some log entries, and the paths of their directories by life."""
 
     def __init__(self, raw: bytes, directories: Mapping[int, Descriptor]) -> None:
         self._raw = raw
@@ -62,33 +62,33 @@ class OpenedFiles:
         return len(self._raw) // _ENTRY.size
 
     def nbytes(self) -> int:
-        """Bytes that it takes."""
+        """Its size in bytes."""
         return len(self._raw) + 100 * len(self._directories)
 
     def entries(self) -> Iterator[OpenedFile]:
-        """The entries, in the order of their opening."""
+        """The entries in order of opening."""
         return map(OpenedFile._make, _ENTRY.iter_unpack(self._raw))
 
     def path(self, entry: OpenedFile, paths: list[bytes]) -> str:
-        """The guest's whole path of a file; `paths` are those of the chunk."""
+        """The full guest path of a file; `paths` are the chunk's."""
         name = paths[entry.path - 1].decode() if 0 < entry.path <= len(paths) else ""
         return posixpath.normpath(f"{self._directories.get(entry.directory, '').rstrip('/')}/{name}")
 
     def lives(self, paths: list[bytes], *, closed: bool) -> list[Life]:
-        """Those that are closed, or those that are open, as the trace holds them."""
+        """The closed files, or the open ones, in the trace's form."""
         wanted = (entry for entry in self.entries() if (entry.ended != STILL_OPEN) == closed)
         return [opened_life(entry, self.path(entry, paths)) for entry in wanted]
 
 
 def opened_life(entry: OpenedFile, path: str) -> Life:
-    """A file that the library opened, as the trace holds it."""
+    """A file that the library opened, in the trace's form."""
     closed = -1 if entry.ended == STILL_OPEN else entry.ended
     raw = path.encode("utf-8", "surrogateescape")
     return Life(entry.life, entry.fd, entry.generation, raw, int(FileType.REGULAR_FILE), entry.began, closed)
 
 
 class Log:
-    """The log of the library, shared with `state`."""
+    """The library's log, shared with `state`."""
 
     def __init__(self, state: RunState) -> None:
         self._state = state
@@ -99,27 +99,27 @@ class Log:
         return int(self._state.nopened)
 
     def read(self, directories: Mapping[int, Descriptor]) -> OpenedFiles:
-        """What is in it now; from any thread."""
+        """Its current entries; from any thread."""
         return OpenedFiles(self._block.read(_ENTRY.size * self._state.nopened), directories)
 
     def clear(self) -> None:
-        """Forget it: Python has taken it over."""
+        """Clear it after Python has taken the entries over."""
         self._state.nopened = 0
 
 
 class Recipes:
-    """What the library knows of opening files, shared with `state`."""
+    """The library's recipes for opening files, shared with `state`."""
 
     def __init__(self, library: Library, state: RunState) -> None:
         self._library = library
         self._block = NativeBlock(ctypes.sizeof(Recipe) * RECIPES)
         self._table = (Recipe * RECIPES).from_address(self._block.address)
         self._learned: dict[int, tuple[OpenHow, int, int, int]] = {}
-        # place of a recipe -> how Python opened the file, its rights, what it passes on, its fdflags
+        # index of a recipe -> how Python opened the file, its rights, inheriting rights and fdflags
         state.recipes = self._block.address
 
     def learn(self, directory: Descriptor, slot: Slot, opened: Descriptor, arguments: tuple[int, ...]) -> None:
-        """Let the library open files in `directory`, which is in `slot`, as Python opened the file `opened`.
+        """Let the library open files in `directory` (in `slot`) as Python opened the file `opened`.
 
         `arguments`: dirflags, oflags, rights, inheriting rights and fdflags, as the guest gave them.
         """
@@ -135,7 +135,7 @@ class Recipes:
             asks | base & _READ_WRITE, opened.allowed,
         )  # fmt: skip
         recipe.fdstat[:] = FDSTAT.pack(opened.filetype, opened.fdflags, opened.rights, opened.inheriting)
-        recipe.flags = open_flags(file.how) & ~os.O_CREAT  # it opens what is there; Python creates
+        recipe.flags = open_flags(file.how) & ~os.O_CREAT  # it opens existing files; Python creates new ones
         recipe.append = file.how.append
         place = int(self._library.recipe(ctypes.byref(recipe)))
         self._table[place] = recipe
@@ -145,9 +145,9 @@ class Recipes:
         self, entry: OpenedFile, directory: Descriptor, path: str, folder: HostFolder | None,
         wrap: Callable[[HostFile], HostFile],
     ) -> Descriptor:  # fmt: skip
-        """The descriptor of a file that the library opened in `directory`, as `path_open` would have made it.
+        """The descriptor of a file that the library opened in `directory`, equal to one made by `path_open`.
 
-        `folder` is the host's, `wrap` puts the file behind the gates that it was opened through.
+        `folder` is the host folder; `wrap` puts the file behind the gates through which it was opened.
         """
         how, rights, inheriting, fdflags = self._learned[entry.recipe]
         writable = folder is not None and folder.writable
@@ -158,7 +158,7 @@ class Recipes:
 
 
 class ClosedWithError(HostFile):
-    """A file whose descriptor the library has closed, for which the system had an error: closing it raises that."""
+    """A file whose descriptor the library closed with a system error: closing it raises that error."""
 
     __slots__ = ("_error",)
 

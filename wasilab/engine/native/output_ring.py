@@ -1,8 +1,8 @@
-"""What a guest prints, collected by the library in a ring and handed on together: to the notebook, to who keeps it.
+"""A ring buffer in which the library collects a guest's output, to be delivered in batches.
 
-The guest's thread puts bytes in, at the price of a copy. Whoever serves the run takes them out every 30 ms, and so does
-everybody who asks what was printed (`CollectedOutput.flush`). When the ring is full, the write goes to Python, which
-empties it first: so the order of all that is printed stays.
+The guest's thread copies bytes in. The thread that serves the run takes them out every 30 ms, as does every reader of
+the output (`CollectedOutput.flush`). When the ring is full, the write goes to Python, which empties it first, so the
+order of the output is kept.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .binding import Library, RunState
 from .trace_buffer import NativeBlock
 
 RING_BYTES = 256 << 10
-"""A power of two. A program that prints without end fills it in about a millisecond."""
+"""A power of two. A program that prints continuously fills it in about a millisecond."""
 
 
 class OutputRing:
-    """The ring of one run; entry `i` of `outputs` is what the library calls stream `i`."""
+    """The ring of one run; `outputs[i]` is the library's stream `i`."""
 
     def __init__(self, library: Library, state: RunState, outputs: Sequence[CollectedOutput]) -> None:
         self._library = library
@@ -35,7 +35,7 @@ class OutputRing:
             output.collector = self.flush
 
     def flush(self) -> None:
-        """Hand on all that is in it now; from any thread."""
+        """Deliver its contents; from any thread."""
         if self._state.out_head == self._state.out_tail:
             return
         with self._lock:
@@ -46,7 +46,7 @@ class OutputRing:
                 self._outputs[self._stream.value].take(self._scratch.read(size))
 
     def close(self) -> None:
-        """Hand on the rest; from now on the outputs are written to directly."""
+        """Deliver the rest; from now on the outputs are written directly."""
         self.flush()
         for output in self._outputs:
             output.collector = None

@@ -1,8 +1,8 @@
-"""Files in memory that the library reads and writes as well: bytes, position and quota lie where both find them.
+"""In-memory files shared with the library: both can reach their bytes, position and quota.
 
-A file that was never changed stays the `bytes` that it was made from: the library reads those. Changing it begins in
-Python, which moves it to a block with room to grow; from then on the library writes into that room. Whoever works on
-the bytes holds the file's lock meanwhile, for two runs may share a folder.
+An unchanged file keeps the `bytes` that it was made from, and the library reads those. The first change is made by
+Python, which moves the file to a block with room to grow; from then on the library writes into that room. Any access to
+the bytes holds the file's lock, because two runs may share a folder.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SharedQuota:
 
 
 class SharedFile:
-    """The bytes of one file in memory (`memtree.SharedData`)."""
+    """The bytes of one in-memory file (`memtree.SharedData`)."""
 
     def __init__(self, library: Library, node: FileNode, quota: SharedQuota) -> None:
         self.content = Content(meter=quota.address)
@@ -62,7 +62,7 @@ class SharedFile:
 
     @contextmanager
     def locked(self) -> Iterator[Content]:
-        """The file's bytes, which nobody else touches meanwhile."""
+        """The file's bytes, locked against other access."""
         self._library.lock(self.address)
         try:
             yield self.content
@@ -82,8 +82,8 @@ class SharedFile:
         return cast(bytearray, GrowingBytes(self))
 
     def reserve(self, kept: int, size: int) -> None:
-        """Make the file `size` bytes long, in a block of its own, of which the first `kept` bytes are the former; what
-        is new is zero. Its lock is held."""
+        """Resize the file to `size` bytes in its own block. The first `kept` bytes are kept, the rest is zero. The
+        caller holds its lock."""
         content = self.content
         if size > content.capacity or not content.capacity:
             block = bytearray(size + size // 2 + _LEAST)
@@ -103,7 +103,7 @@ class SharedFile:
 
 
 class GrowingBytes:
-    """The bytes of a file that is written to: as much of a `bytearray` as `memtree` uses."""
+    """The bytes of a file that is being written, with the part of the `bytearray` API that `memtree` uses."""
 
     __slots__ = ("_file",)
 
@@ -133,7 +133,7 @@ class GrowingBytes:
             ctypes.memmove(content.data + start, source, min(len(source), max(stop - start, 0)))
 
     def __delitem__(self, part: slice) -> None:
-        """Cut the end off: `part` reaches to it."""
+        """Truncate: `part` must reach to the end."""
         with self._file.locked() as content:
             content.size = min(part.indices(content.size)[0], content.size)
 
@@ -151,7 +151,7 @@ class GrowingBytes:
 
 
 def share(library: Library, file: MemFile) -> int:
-    """Let the library read and write an open file in memory; the address of its `OpenContent`."""
+    """Let the library read and write an open in-memory file; returns the address of its `OpenContent`."""
     cursor = OpenContent()
     node = file.share(cast(Cursor, cursor))
     shared = node.shared

@@ -1,11 +1,11 @@
-"""The descriptor table of a host as the library sees it, kept in step with Python's (`wasi.fdtable.Mirror`).
+"""A host's descriptor table for the library, kept in sync with Python's (`wasi.fdtable.Mirror`).
 
-What a slot says is decided here, in Python: which rights the library may use, by what host descriptor, under which
-grant. A slot of anything but a plain file, folder or collected output allows nothing, so that Python does the call.
+Python decides the content of a slot: the rights that the library may use, the host descriptor, and the grant. A slot of
+anything other than a regular file, a folder or a collected output allows nothing, so that Python does the call.
 
-`live` holds the rights that each grant gives now. To take something back is one store there, in force at the guest's
-next call, whatever the guest opens meanwhile. Grants are numbered anew after each change, so that a recipe of the
-library (`openings.py`) never outlives the rights that it was made under.
+`live` holds the current rights of each grant. A single store there revokes rights from the guest's next call on, even
+for files opened meanwhile. Each change renumbers the grants, so that a recipe of the library (`openings.py`) never
+outlives the rights under which it was made.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from .trace_buffer import NativeBlock, NativeChunk, PathTable
 
 T = TypeVar("T")
 MOST_GRANTS = 1024
-"""Numbers of grants in one run; a descriptor for which there is none left is Python's."""
+"""Maximum grant numbers in one run; without a free number, Python handles the descriptor."""
 _FIRST_SLOTS = 256
 _ALL = (1 << 63) - 1
 _NEVER_GRANTED = (1 << 32) - 1
-"""The life of a standard stream's number that was never open: nothing else is opened there."""
+"""The life for a standard stream's number that was never open: nothing else may be opened there."""
 _APPEND = int(Fdflags.APPEND)
 _SLOT = struct.Struct("<QQQQQQIIiIIIBBBB4x24s")
 assert _SLOT.size == ctypes.sizeof(b.Slot)
@@ -48,31 +48,32 @@ assert _SLOT.size == ctypes.sizeof(b.Slot)
 
 @dataclass(frozen=True)
 class Passage:
-    """Under what a descriptor was opened: the gates before its object, and what its grant withholds."""
+    """The context in which a descriptor was opened: the gates before its object, and the rights that its grant
+    withholds."""
 
     gates: tuple[PassThrough, ...]
     withheld: Withheld
 
     def rights(self) -> int:
-        """The rights that it gives now."""
+        """Its current rights."""
         return _ALL & ~self.withheld.revoked if all(gate.is_open() for gate in self.gates) else 0
 
     def wrap(self, thing: T) -> T:
-        """`thing` as it is when it is opened here."""
+        """Wrap `thing` in the gates of this context."""
         for gate in reversed(self.gates):
             thing = gate.wrap(thing)
         return thing
 
 
 class SlotTable:
-    """The slots of one host, and what the library opened by itself (`wasi.fdtable.Mirror`, but for `renew`)."""
+    """The slots of one host, and the files that the library opened (`wasi.fdtable.Mirror` without `renew`)."""
 
     def __init__(
         self, library: b.Library, state: b.RunState, host: Host, paths: PathTable, outputs: Sequence[CollectedOutput],
         entered: Callable[[Life], object] | None,
     ) -> None:  # fmt: skip
         self.chunk: NativeChunk | None = None
-        """The chunk being recorded; None where nothing is."""
+        """The chunk being recorded; None if the run is not recorded."""
         self._library = library
         self._state = state
         self._at = ctypes.addressof(state)
@@ -88,7 +89,7 @@ class SlotTable:
         self._passages: list[Passage] = []
         self._live = (ctypes.c_uint64 * MOST_GRANTS)()
         self._names: dict[int, ctypes.Array[ctypes.c_char]] = {}
-        self._directories: dict[int, Descriptor] = {}  # those that are open, by their lives
+        self._directories: dict[int, Descriptor] = {}  # the open ones, by life
         self._log = Log(state)
         self._recipes = Recipes(library, state)
         state.live = ctypes.addressof(self._live)
@@ -99,7 +100,7 @@ class SlotTable:
                 self._slots[fd].life = _NEVER_GRANTED
 
     def _grow(self, wanted: int) -> None:
-        """Make the table larger. Only on the guest's thread, in a call: C asks for the table at each call."""
+        """Grow the table. Only on the guest's thread, in a call: C reads the table's address at each call."""
         size = 1 << (wanted - 1).bit_length()
         block = NativeBlock(_SLOT.size * size)
         if self._tables:

@@ -1,8 +1,8 @@
-"""The record of a run that the library writes: one buffer, packed when it is full, and the chunks that come of it.
+"""The trace written by the library: one buffer, and the chunks into which it is packed when full.
 
-The library appends to the buffer without the GIL. When it is full it calls `turn`: the chunk is packed, a new one
-begins, and the buffer is used again. A reader on another thread copies what is complete under the chunk's lock, which
-`NativeChunk.close` takes as well: so nothing is overwritten while it is copied.
+The library appends to the buffer without the GIL. When the buffer is full it calls `turn`, which packs the chunk and
+starts a new one in the same buffer. A reader on another thread copies the complete records under the chunk's lock.
+`NativeChunk.close` takes the same lock, so nothing is overwritten while it is copied.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from ...trace.record.writing import Write
 from .binding import CHUNK, PATHS, STRUCTS, TEXT, Library, RunState, library
 
 SLACK = 128 << 10
-"""Bytes of payload that always fit once `Recorder.next_chunk` was asked: more than a call that failed can have."""
+"""Bytes of payload that always fit after `Recorder.next_chunk`: more than a failed call can have."""
 _ARENA_BYTES = SIDE_BYTES + 2 * SLACK
 _MOST_PATHS = PATHS - 1024 - 1
 _PRIVATE: dict[str, int] = (
     {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 )
-"""Not shared, which is mmap's default: no limit of a process counts shared memory, so a confined one has none."""
+"""Private, unlike mmap's default: no process limit counts shared memory, so a confined process may not have any."""
 _PACKED_RECORD = 81
-"""Bytes that a packed record takes at most."""
+"""Maximum bytes of a packed record."""
 
 
 class NativeBlock:
-    """Zeroed memory for the library; it goes with the object. Untouched pages take nothing."""
+    """Zeroed memory for the library, freed with this object. Untouched pages use no memory."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -52,7 +52,7 @@ class NativeBlock:
         return ctypes.string_at(self.address + start, size)
 
     def write(self, start: int, data: bytes) -> None:
-        """Overwrite what lies there."""
+        """Overwrite the bytes there."""
         ctypes.memmove(self.address + start, data, len(data))
 
 
@@ -60,16 +60,16 @@ class Openings(Protocol):
     """Files that the library opened while it wrote a chunk (`openings.OpenedFiles`)."""
 
     def lives(self, paths: list[bytes], *, closed: bool) -> list[Life]:
-        """Those that are closed, or those that are open; `paths` are the chunk's."""
+        """The closed files, or the open ones; `paths` are the chunk's."""
         ...
 
     def nbytes(self) -> int:
-        """Bytes that they take."""
+        """Their size in bytes."""
         ...
 
 
 class PathTable:
-    """The paths of the chunk being written, each once, shared with `state`."""
+    """The distinct paths of the chunk being written, shared with `state`."""
 
     def __init__(self, library: Library, state: RunState) -> None:
         self._seen = library.seen
@@ -81,7 +81,7 @@ class PathTable:
         state.path_at, state.path_size = self._starts.address, self._sizes.address
 
     def read(self) -> list[bytes]:
-        """The paths that are complete, in the order of their numbers; from any thread."""
+        """The complete paths in order of their numbers; from any thread."""
         seen = (ctypes.c_uint64 * 3)()
         self._seen(self._at, seen)
         count = seen[2]
@@ -92,12 +92,12 @@ class PathTable:
 
 
 class NativeChunk(Chunk):
-    """A chunk that the library writes. Once closed it holds its records and payloads packed."""
+    """A chunk written by the library. Once closed it holds its records and payloads packed."""
 
     __slots__ = ("_arena_words", "_buffer", "_lock", "_packed", "_packed_payloads", "_records", "_texts", "opened")
 
     def __init__(self, first: int, buffer: TraceBuffer) -> None:
-        # Not the attributes of a chunk that Python writes: what is there lies in the buffer.
+        # Unlike in a chunk written by Python, the data are in the buffer.
         self.first = first
         self.reasons, self.reason_ids = [], {}
         self.lives, self.side = [], 0
@@ -119,7 +119,7 @@ class NativeChunk(Chunk):
 
     @property
     def paths(self) -> list[bytes]:  # type: ignore[override]
-        """The paths that its records name by number, from 1."""
+        """The paths referred to by number, from 1, in its records."""
         with self._lock:
             return self._texts if self._buffer is None else self._buffer.paths.read()
 
@@ -202,11 +202,11 @@ class NativeChunk(Chunk):
         return  # done by `close`
 
     def trim(self) -> None:
-        return  # it holds no room that is not used
+        return  # it has no unused space
 
 
 class OpenFiles(Protocol):
-    """What the record needs of the descriptor table (`slots.SlotTable`)."""
+    """The parts of the descriptor table that the trace needs (`slots.SlotTable`)."""
 
     chunk: NativeChunk | None
 
@@ -253,7 +253,7 @@ class TraceBuffer:
     # ---- for the recorder
 
     def new_chunk(self, first: int) -> NativeChunk:
-        """Begin a chunk in the buffer; what was in it is packed by now."""
+        """Start a chunk in the buffer, whose previous contents are already packed."""
         if self.arena.size > _ARENA_BYTES:
             self._use_arena(NativeBlock(_ARENA_BYTES))
         self._library.fresh(self._at, first)
@@ -265,22 +265,22 @@ class TraceBuffer:
         return self._table.generation(fd)
 
     def open_lives(self) -> list[Life]:
-        """Files that the library has opened and Python has not heard of."""
+        """Open files that the library opened and Python does not know yet."""
         return self.pending().lives(self.paths.read(), closed=False)
 
     def pending(self) -> Openings:
-        """Files that the library has opened, and perhaps closed, and Python has not heard of."""
+        """Files that the library opened, and perhaps closed, and Python does not know yet."""
         return self._table.pending()
 
     def writer(self, instance: int, tid: int) -> Write:
-        """The function that records a call which failed or did not return. It ends when it is recorded; a `t_start` of
-        0 stands for the call that the library has Python answer now."""
+        """The function that records a call that failed or did not return. The call's end is the time of recording; a
+        `t_start` of 0 means the call that Python is now answering for the library."""
 
         def write(
             t_start: int, dur: int, result: int, handle: int, path: bytes | None, payload: bytes | None, call: int,
             errno: int, denied_by: int, flags: int, w0: int, w1: int, w2: int, w3: int, stack: int = 0,
         ) -> None:  # fmt: skip
-            if self.state.records != self.records.address:  # the run is over, and this buffer with it
+            if self.state.records != self.records.address:  # the run and this buffer have ended
                 self._recorder.make_writer(instance, tid)(
                     t_start, dur, result, handle, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, stack
                 )  # fmt: skip
@@ -302,9 +302,9 @@ class TraceBuffer:
     # ---- for the library
 
     def turn(self, need: int) -> int:
-        """Begin a new chunk, with room for `need` bytes of payload. Called by the library; raises nothing."""
+        """Start a new chunk with room for `need` bytes of payload. Called by the library; raises nothing."""
         try:
-            self._table.enter_opened()  # it names paths by their numbers in this chunk
+            self._table.enter_opened()  # it refers to paths by their numbers in this chunk
             self._recorder.next_chunk(force=True)
             if self.state.used + need > self.arena.size:
                 with self._lock_of_chunk():
@@ -312,7 +312,7 @@ class TraceBuffer:
                     larger.write(0, self.arena.read(self.state.used))
                     self._use_arena(larger)
         except MemoryError:
-            pass  # the library finds no room: it records without a payload, or counts what it cannot
+            pass  # without room, the library records no payload, or counts the lost call
         return 0
 
     def _lock_of_chunk(self) -> threading.Lock:
@@ -323,19 +323,19 @@ class TraceBuffer:
     # ---- for a chunk, under its lock
 
     def has_room(self, payload: int) -> bool:
-        """Whether a record with `payload` bytes of payload and a path surely fits."""
+        """Whether a record with `payload` bytes of payload and a path is sure to fit."""
         state = self.state
         fits = state.n < CHUNK and state.used + payload <= state.room
         return bool(fits and state.npaths < _MOST_PATHS and state.text_used + PATH_BYTES <= TEXT)
 
     def seen(self) -> tuple[int, int, int]:
-        """Records, bytes of payload and paths that are complete: what the records refer to is there."""
+        """Numbers of complete records, payload bytes and paths; all references of these records are complete."""
         self._library.seen(self._at, self._seen)
         n, used, npaths = self._seen
         return n, used, npaths
 
     def pack(self) -> tuple[bytes, bytes]:
-        """The records and the payloads of the chunk, packed."""
+        """The chunk's packed records and payloads."""
         state, library = self.state, self._library
         size = library.pack(self.records.address, state.n, self._scratch.address)
         packed = self._scratch.read(size)

@@ -1,1 +1,1 @@
-"""What is made of a guest's end: a core dump, a profile, what a trap means in words."""
+"""Made at a guest's end: a core dump, a profile, an explanation of the trap."""

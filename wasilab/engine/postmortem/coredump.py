@@ -1,9 +1,9 @@
-"""A core dump: the stack and the memories of a guest that trapped, as a WebAssembly file that other tools read.
+"""Writes a core dump: the stack and memories of a trapped guest, as a WebAssembly file for other tools.
 
-Four custom sections (core, coremodules, coreinstances, corestack) and then memories with their contents, as
-WebAssembly/tool-conventions describes them in Coredump.md; `wasm-tools dump` and `wasmgdb` read it. Wasmtime's C API
-makes none, so it is put together from the trap's frames and the exported memories: there are no locals, no operand
-stack, no globals, and no memory that is not exported. Stretches of zeros are left out: a memory begins as zeros.
+The file has four custom sections (core, coremodules, coreinstances, corestack), then the memories with their contents,
+as specified in Coredump.md of WebAssembly/tool-conventions; `wasm-tools dump` and `wasmgdb` read it. Wasmtime's C API
+writes none, so this one is built from the trap's frames and the exported memories. It has no locals, operand stack,
+globals or unexported memories. Runs of zeros are left out: memory starts as zeros.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ..calls.stacks import MAX_FRAMES
 from ..values.wasmtime_objects import WasmtimeObject
 
 BLOCK = 64 << 10
-"""Bytes of memory that are kept or left out together."""
+"""Granularity, in bytes, of leaving out zeros."""
 _ZEROS = bytes(BLOCK)
 _UNKNOWN = 1 << 32
-"""Offsets from here on stand for "not known"."""
+"""Offsets from here on mean "unknown"."""
 
 
 class Dumped(NamedTuple):
@@ -69,7 +69,7 @@ def _memories(instance: Dumped) -> list[WasmtimeObject]:
 
 
 def _numbered(memories: Sequence[list[WasmtimeObject]]) -> tuple[dict[int, int], list[WasmtimeObject]]:
-    """The number of each memory in the dump, by the identity of its entry; and the memories in that order."""
+    """The number of each memory in the dump, by the entry's id, and the memories in that order."""
     numbers: dict[int, int] = {}
     kept: list[WasmtimeObject] = []
     for found in memories:
@@ -94,7 +94,7 @@ def _memory_type(store: WasmtimeObject, memory: WasmtimeObject, type_: WasmtimeO
 
 
 def _segments(store: WasmtimeObject, memory: WasmtimeObject, number: int, is_64: bool) -> Iterator[bytes]:
-    """The data segments of what is not zero in a memory."""
+    """The data segments with a memory's non-zero parts."""
     size = int(memory.data_len(store))
     base = ctypes.addressof(memory.data_ptr(store).contents) if size else 0
     head = b"\0" if number == 0 else b"\2" + _u(number)
@@ -127,7 +127,7 @@ def _u(number: int) -> bytes:
 
 
 def _s(number: int, bits: int) -> bytes:
-    """Signed LEB128 of an unsigned number of so many bits."""
+    """Signed LEB128 of an unsigned number of `bits` bits."""
     if number >> (bits - 1):
         number -= 1 << bits
     out = bytearray()

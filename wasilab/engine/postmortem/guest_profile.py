@@ -1,7 +1,7 @@
-"""A profile of a guest: its stack, sampled a thousand times a second, as Firefox Profiler reads it.
+"""Profiles a guest: samples its stack a thousand times a second, for Firefox Profiler.
 
-A thread bumps the engine's epoch once a millisecond. Wasmtime then calls back at the guest's next loop or function, and
-there the stack is sampled (16 us). Time inside WASI calls counts for the sample after it. The result is JSON in the
+A thread bumps the engine's epoch every millisecond. Wasmtime then calls back at the guest's next loop or function,
+where the stack is sampled (16 us). Time inside WASI calls is attributed to the next sample. The result is JSON in the
 processed format of https://profiler.firefox.com, which opens it as a file. Wasmtime: `wasmtime/profiling.h`,
 `wasmtime_store_epoch_deadline_callback` of `wasmtime/store.h`.
 """
@@ -30,17 +30,17 @@ try:
     AVAILABLE = True
 except (ImportError, AttributeError):
     AVAILABLE = False
-"""Whether this wasmtime-py offers what is needed."""
+"""Whether this wasmtime-py has the needed functions."""
 
 _NO_FINALIZER = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
 INTERVAL_NS = 1_000_000
-"""Nanoseconds between two samples."""
+"""Nanoseconds between samples."""
 _CONTINUE = 0
 
 
 class GuestProfile:
-    """The profile of one run, from before its first call to `finish`. `stopping` is asked at each sample: true ends the
-    guest as an interrupt does.
+    """The profile of one run, from before its first call to `finish`. `stopping` is called at each sample; True ends
+    the guest as an interrupt does.
     """
 
     def __init__(
@@ -82,18 +82,18 @@ class GuestProfile:
         def tick() -> None:
             while not over.wait(interval):
                 with turn:
-                    if not over.is_set():  # the engine may be another run's by now
+                    if not over.is_set():  # another run may have the engine by now
                         engine.increment_epoch()
 
         spawn(tick, "wasilab profiler")
 
     @property
     def samples(self) -> int:
-        """How many times the stack was sampled."""
+        """Number of samples."""
         return self._samples
 
     def finish(self) -> bytes:
-        """End the sampling; the profile as JSON. Once only, and while the store lives."""
+        """Stop sampling; returns the profile as JSON. Call it once, before the store is freed."""
         self._end()
         profiler, self._profiler = self._profiler, None
         out = _bindings.wasm_byte_vec_t()
@@ -106,7 +106,7 @@ class GuestProfile:
             _bindings.wasm_byte_vec_delete(ctypes.byref(out))
 
     def close(self) -> None:
-        """Let go of it without a result. Closing twice, or after `finish`, does nothing."""
+        """Free it without a result. Closing twice, or after `finish`, does nothing."""
         self._end()
         if self._profiler is not None:
             _delete(self._profiler)
@@ -119,11 +119,11 @@ class GuestProfile:
 
 
 def _interrupt() -> WasmtimeObject:
-    """An error with which the guest ends; who asked for the end says how it is worded."""
+    """An error that ends the guest; its text does not matter, since the requester of the end words the outcome."""
     return _bindings.wasmtime_error_new(ctypes.create_string_buffer(b"interrupted"))
 
 
 def _name(text: str) -> WasmtimeObject:
-    """A name that Wasmtime copies; its bytes are Python's."""
+    """A name that Wasmtime copies; Python owns its bytes."""
     data = text.encode("utf-8", "replace")
     return _bindings.wasm_byte_vec_t(len(data), (ctypes.c_ubyte * len(data)).from_buffer_copy(data))

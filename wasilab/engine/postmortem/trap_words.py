@@ -1,7 +1,7 @@
-"""What a trap means, in words: by Wasmtime's code for it, and for `unreachable` by the functions that led to it.
+"""Explains a trap by Wasmtime's trap code, and `unreachable` by the functions on the stack.
 
-Compilers end a program by `unreachable` for several reasons. Which one it was shows in the innermost frames: C's
-library and Rust's have functions of known names for it.
+Compilers end a program by `unreachable` for several reasons. The innermost frames show which: the C and Rust libraries
+use functions with known names.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ TRAP_WORDS: Mapping[str, str] = {
     "BAD_CONVERSION_TO_INTEGER": "the program converted a number to an integer that cannot hold it",
     "STACK_OVERFLOW": "the program's call stack is exhausted: endless recursion, most likely",
 }
-"""A sentence for each code of a trap."""
+"""A message for each trap code."""
 _UNDEFINED = ("undefined_weak:", "signature_mismatch:")
 _ASSERTS = ("__assert_fail", "__assert", "__assert_func")
 _LOOKED_AT = 12
-"""Innermost frames that are looked at: a panic of Rust has some before its own."""
+"""Number of innermost frames checked: a Rust panic has some frames before its own."""
 
 
 def unreachable_words(frames: Sequence[Frame], lang: str | None) -> str:
-    """Why a program executed `unreachable`, as far as its frames, the innermost first, and its language tell it."""
+    """Why a program executed `unreachable`, according to its frames (innermost first) and its language."""
     names = [frame.function.split("(", 1)[0].strip() for frame in frames[:_LOOKED_AT]]
     if not names:
         return TRAP_WORDS["UNREACHABLE"]

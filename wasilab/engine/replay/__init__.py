@@ -1,1 +1,1 @@
-"""Runs a program again with the answers of a recording in place of a host."""
+"""Runs a program again with answers from a recording instead of a host."""

@@ -1,7 +1,7 @@
-"""What a recorded call asked and what it answered, against the memory of the guest that makes the call again.
+"""Compares a recorded call with the guest's repeated call, and writes the recorded answer into its memory.
 
-`compare` says what differs between the call as recorded and the call as it comes. `answer` writes the recorded results
-where the call says. Both go by the spec table and the schema of payloads, as the trampolines do (`calls/codegen.py`).
+`compare` describes the difference between the recorded and the repeated call. `answer` writes the recorded results to
+the call's result pointers. Both use the spec table and the payload schema, as the trampolines do (`calls/codegen.py`).
 The recording is not trusted: each pointer and size is checked against the memory, each value against its type.
 """
 
@@ -22,7 +22,7 @@ _VALUES = (sig.SCALAR, sig.FD)
 
 
 def words_of(call: Call) -> list[tuple[str, bool]]:
-    """(name, whether it is a pointer) of each 32-bit word of the arguments."""
+    """(name, is_pointer) of each 32-bit argument word."""
     found = []
     for param in call.params:
         pointing = param.type.kind not in _VALUES
@@ -51,9 +51,9 @@ def _readable(memory: GuestMemory, pointer: int, size: int) -> bytes | None:
 def compare(
     call: Call, recorded: RecordedCall, words: Sequence[int], memory: GuestMemory, *, exact: bool
 ) -> str | None:
-    """What differs between the recorded call and the call with `words`, in words; None for nothing.
+    """Describe the difference between the recorded call and the call with `words`; None if they agree.
 
-    `exact`: pointers and the lengths of single buffers must agree as well, as they do for the same program.
+    `exact`: pointers and the lengths of single buffers must also agree, as they do for the same program.
     """
     for (name, pointer), came, was in zip(words_of(call), words, recorded.words, strict=True):
         if came != was and (exact or not (pointer or _is_count(call, name))):
@@ -70,7 +70,7 @@ def compare(
 
 
 def _is_count(call: Call, name: str) -> bool:
-    """Whether a word is the number of buffers of an array: two builds may cut the same bytes in other pieces."""
+    """Whether a word is the number of buffers in an array: two builds may split the same bytes differently."""
     return any(
         p.type.kind in (sig.IOVECS, sig.CIOVECS, sig.STRING) and name == f"{p.name}_len" for p in call.params
     )
@@ -94,7 +94,7 @@ def _compare_memory(call: Call, recorded: RecordedCall, words: Sequence[int], me
 
 
 def _compare_content(call: Call, recorded: RecordedCall, words: Sequence[int], memory: GuestMemory) -> str | None:
-    """Compare what two builds of one program have in common: the size of buffers, what is waited for."""
+    """Compare what two builds of a program have in common: the total buffer size, and the subscriptions."""
     for param, at in _places(call):
         kind = param.type.kind
         if kind in (sig.IOVECS, sig.CIOVECS) and words[at + 1] <= MAX_KEPT_VECTORS:
@@ -115,10 +115,10 @@ def _compare_content(call: Call, recorded: RecordedCall, words: Sequence[int], m
 
 
 class Sent:
-    """The bytes that a call writes out of the guest's memory.
+    """The bytes that a call writes from the guest's memory.
 
-    A record holds them as they are once the results are stored, which may lie in the same buffer. So they are compared
-    after the answer, while `data` is what they were before.
+    A record holds them as they are after the results are stored, which may overlap the same buffer. So they are
+    compared after the answer; `data` holds the bytes before it.
     """
 
     def __init__(self, call: Call, recorded: RecordedCall, words: Sequence[int], memory: GuestMemory) -> None:
@@ -135,7 +135,7 @@ class Sent:
         return b"".join([view[at : at + size].tobytes() for at, size in self._pieces or ()])
 
     def difference(self) -> str | None:
-        """What differs from the bytes that were recorded, in words; None for nothing. To be asked after the answer."""
+        """Describe the difference from the recorded bytes; None if they agree. Call it after the answer."""
         recorded = self._recorded
         if self._pieces is None:
             return None
@@ -151,7 +151,7 @@ class Sent:
 
 
 def _pieces(memory: GuestMemory, array: int, count: int, size: int) -> list[tuple[int, int]] | None:
-    """(pointer, length) of the first `size` bytes of the buffers of an array; None where they cannot be read."""
+    """(pointer, length) of the buffers of an array, up to `size` bytes; None if they cannot be read."""
     vectors = _readable(memory, array, VECTOR_BYTES * count)
     if vectors is None:
         return None
@@ -170,8 +170,8 @@ def _pieces(memory: GuestMemory, array: int, count: int, size: int) -> list[tupl
 
 
 def answer(call: Call, recorded: RecordedCall, words: Sequence[int], memory: GuestMemory, caller: object) -> None:
-    """Write the results of a call that succeeded into the guest's memory. Raises `CannotReplay` for results that no
-    run can have recorded, and `Trap` for what lies outside the memory."""
+    """Write the results of a successful call into the guest's memory. Raises `CannotReplay` for results that no run can
+    have recorded, and `Trap` for out-of-bounds pointers."""
     layout = schema(call)
     for param, at in _places(call):
         kind = param.type.kind
@@ -210,7 +210,7 @@ def answer(call: Call, recorded: RecordedCall, words: Sequence[int], memory: Gue
 def _scatter(
     call: Call, recorded: RecordedCall, array: int, count: int, memory: GuestMemory, caller: object
 ) -> None:
-    """Write the bytes that were read into the buffers of an array."""
+    """Write the recorded data of a read into the buffers of an array."""
     data = memoryview(recorded.data)
     try:
         buffers = memory.iovecs(caller, array, count, _MOST, call.name, "buffers")

@@ -1,7 +1,7 @@
-"""The calls of a recording, one after the other, and where a replay stands in them.
+"""The calls of a recording in order, and a replay's position in them.
 
-A recording is a stranger's file: every length and number is checked here before anything is made of it, and again
-against the guest's memory before anything is written there (`answering.py`).
+A recording is an untrusted file: every length and number is checked here before use, and again against the guest's
+memory before anything is written there (`answering.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..stop import CannotReplay, Diverged, Divergence, EndOfReplay
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One call as it was recorded: see `trace/record/layout.py` and `payload.py`."""
+    """A recorded call: see `trace/record/layout.py` and `payload.py`."""
 
     seq: int
     number: int
@@ -36,7 +36,7 @@ class RecordedCall:
     result: int
     path: bytes | None
     words: tuple[int, ...]
-    """The 32-bit core words of its arguments."""
+    """Its arguments as 32-bit words."""
     aux: bytes
     data: bytes
     reason: Reason
@@ -48,7 +48,7 @@ class RecordedCall:
 
     @property
     def call(self) -> Call | None:
-        """Its declaration; None for a number that nothing built in has."""
+        """Its declaration; None for a number that is not a built-in call."""
         if self.number >= len(BUILT_IN):
             return None
         call = BUILT_IN[self.number]
@@ -56,7 +56,7 @@ class RecordedCall:
 
 
 def read_calls(trace: Calls) -> Iterator[RecordedCall]:
-    """The calls of a trace, in order. Raises `CannotReplay` for one that is damaged."""
+    """The calls of a trace in order. Raises `CannotReplay` for a damaged call."""
     for part, index, _ in trace.store.batches():
         paths = part.paths
         for seq, row in zip(part.numbers(index).tolist(), part.rows(index).tolist(), strict=True):
@@ -87,12 +87,12 @@ def read_calls(trace: Calls) -> Iterator[RecordedCall]:
 
 
 def damaged(seq: int, why: str) -> CannotReplay:
-    """The error for a call that no run can have recorded so."""
+    """The error for a call that no run can have recorded."""
     return CannotReplay(f"the recording is damaged at call {seq}: {why}")
 
 
 class RecordedLives:
-    """Gives the recorder of a replay the lives of the descriptors that the recording tells of."""
+    """Copies the lives of the recording's descriptors into the replay's recorder."""
 
     def __init__(self, lives: Iterable[Life] = ()) -> None:
         self._changes: dict[int, list[Life]] = {}
@@ -106,12 +106,12 @@ class RecordedLives:
                 self._changes.setdefault(life.closed_seq, []).append(life)
 
     def begin(self, recorder: Recorder) -> None:
-        """Enter those that were open before the first call."""
+        """Enter the descriptors that were open before the first call."""
         for life in self._first:
             recorder.enter_life(replace(life, closed_seq=-1))
 
     def follow(self, recorder: Recorder, seq: int) -> None:
-        """Enter what call `seq` opened, and what it closed."""
+        """Enter the descriptors that call `seq` opened and closed."""
         for life in self._changes.get(seq, ()):
             if life.opened_seq == seq:
                 recorder.enter_life(replace(life, closed_seq=-1))
@@ -121,10 +121,10 @@ class RecordedLives:
 
 
 class ReplayCursor:
-    """Where a replay stands in the calls of a recording.
+    """A replay's position in the calls of a recording.
 
-    `end`: the outcome that the recording ended with, where that came from outside the program (a limit, an interrupt);
-    None where the program ends by itself. `until`: the call before which the replay stops.
+    `end`: the recording's outcome if it came from outside the program (a limit, an interrupt); None if the program
+    ended by itself. `until`: the call before which the replay stops.
     """
 
     def __init__(
@@ -135,41 +135,41 @@ class ReplayCursor:
     ) -> None:  # fmt: skip
         self.count = count
         self.exact = exact
-        """Whether the program is the recorded one, so that even its pointers must agree."""
+        """Whether the program is identical to the recorded one, so that its pointers must agree too."""
         self.done = 0
         """Calls answered so far."""
         self.until = until
         self.end = end
         self.divergence: Divergence | None = None
         self.memory: bytes | None = None
-        """A copy of the guest's memory where the replay stopped at `until`."""
+        """A copy of the guest's memory when the replay stopped at `until`."""
         self.describe = describe
-        """The recorded call with a number, in words."""
+        """Formats the recorded call of a number."""
         self.write = write
-        """Takes what the guest writes to stdout (1) and stderr (2)."""
+        """Receives the guest's output to stdout (1) and stderr (2)."""
         self.output_of = output_of or {}
-        """Life of a descriptor -> 1 or 2, of those that are stdout and stderr."""
+        """Life of a descriptor -> 1 (stdout) or 2 (stderr)."""
         self.lives = lives or RecordedLives()
         self._calls = calls
 
     def next_call(self, came: object) -> RecordedCall:
-        """The recorded call that must come now. `came`: what came, in words. Raises `Diverged`."""
+        """The recorded call that must come next. `came` describes the actual call. Raises `Diverged`."""
         found = next(self._calls, None)
         if found is None:
             raise self.part("", str(came), f"the recording has {self.count:,} calls, and the program makes another one")
         return found
 
     def part(self, recorded: str, came: str, difference: str) -> Diverged:
-        """The error for a program that parts from its recording here."""
+        """The error for a program that diverges from its recording here."""
         self.divergence = Divergence(self.done, recorded, came, difference)
         return Diverged(self.divergence)
 
     @property
     def is_over(self) -> bool:
-        """Whether the replay has reached the end that came from outside the program."""
+        """Whether the replay has reached an end that came from outside the program."""
         return self.end is not None and self.done == self.count
 
     def answered(self) -> EndOfReplay | None:
-        """Count a call; returns how the replay ends now, if the recording ended so after this call."""
+        """Count a call; returns the replay's end if the recording was ended from outside after this call."""
         self.done += 1
         return self.end if self.done == self.count else None

@@ -1,8 +1,8 @@
-"""Answers the imports of one instance from a recording: no host is asked, and no descriptor is open.
+"""Answers the imports of one instance from a recording, without a host or open descriptors.
 
-A replay links every WASI import to a function that takes the next call of the recording, compares what the program asks
-with what it asked then, and gives the same answer. The replay is recorded as well, with its own times and stacks. A
-call that differs ends the guest (`Diverged`).
+A replay links every WASI import to a function that takes the next recorded call, compares it with the program's call,
+and returns the recorded answer. The replay is recorded too, with its own times and stacks. A call that differs ends the
+guest (`Diverged`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .answering import Sent, answer, compare, words_of
 from .recorded_calls import RecordedCall, ReplayCursor, damaged
 
 Caller = Any
-"""What a callback gets, of the raw or the public way."""
+"""A callback's first argument, raw or public."""
 Perform = Callable[[Caller, tuple[int, ...]], int]
-"""Does a call: `perform(caller, 32-bit words of its arguments)` returns the errno."""
+"""Performs a call: `perform(caller, arguments as 32-bit words)` returns the errno."""
 
 class ReplayLink(Link):
-    """The imports of one instance, answered by the calls under `cursor`, which all instances of a run share."""
+    """The imports of one instance, answered from `cursor`, which all instances of a run share."""
 
     def __init__(self, cursor: ReplayCursor, *args: Caller, **kwargs: Caller) -> None:
         kwargs["overrides"], kwargs["native"] = None, None
@@ -46,7 +46,8 @@ class ReplayLink(Link):
     def _absent(
         self, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool
     ) -> Callable[..., Caller]:
-        """A function that no host serves answers as it did, by itself; only its place in the recording is compared."""
+        """A function for an import that no host provides. It answers by itself, as in the recording; only its position
+        is compared."""
         function = super()._absent(module, name, call, wanted, raw=raw)
         number = absent_number(self._failed_calls, module, name, call, wanted)
         label = f"{module}.{name}"
@@ -109,7 +110,7 @@ class ReplayLink(Link):
         return target
 
     def _ended(self, error: BaseException, name: str) -> None:
-        """Keep why the guest ends, and where it was; raises nothing."""
+        """Store why and where the guest ended; raises nothing."""
         if isinstance(error, EndOfReplay):
             self.stop.error = error
             self.stop.frames = self._stacks.frames()
@@ -124,7 +125,7 @@ class ReplayLink(Link):
         return lambda caller, words: self._replay(call, caller, words, unstable)
 
     def _begin(self, caller: Caller) -> int:
-        """Look at the memory of the caller; returns when the call began. Raises `EndOfReplay` where the replay stops.
+        """Bind the caller's memory; returns the call's start time. Raises `EndOfReplay` if the replay stops here.
         """
         cursor, memory = self._cursor, self.memory
         if self._foreign:
@@ -165,7 +166,7 @@ class ReplayLink(Link):
         return self._end(call, recorded, words)
 
     def _end(self, call: Call, recorded: RecordedCall, words: Sequence[int]) -> int:
-        """The errno, or the end of the guest, as it was recorded."""
+        """Return the recorded errno, or raise the recorded end of the guest."""
         end = self._cursor.answered()
         if recorded.errno != DID_NOT_RETURN:
             if end is not None:
@@ -176,7 +177,7 @@ class ReplayLink(Link):
         raise end or Trap(recorded.reason.text or f"{call.name} did not return when it was recorded")
 
     def _record(self, recorded: RecordedCall, caller: Caller, words: Sequence[int], start: int) -> None:
-        """Record the call of the replay: what it asks now, what it is answered, and its own time and stack."""
+        """Record the replayed call: its arguments and answer, with its own time and stack."""
         if self._write is None or self._recorder is None:
             return
         self._cursor.lives.follow(self._recorder, recorded.seq)
@@ -194,7 +195,7 @@ class ReplayLink(Link):
 
 
 class _Words:
-    """A call as it comes, in words once they are asked for."""
+    """The program's actual call, formatted on demand."""
 
     def __init__(self, call: Call, words: Sequence[int]) -> None:
         self._call = call

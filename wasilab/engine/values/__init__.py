@@ -1,1 +1,1 @@
-"""Values that pass between a person and an export: read from text, written as text, handed over by their types."""
+"""Arguments and results of exports: parsing, formatting, and conversion by type."""

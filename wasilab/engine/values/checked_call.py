@@ -1,8 +1,7 @@
-"""Calls of exports that take or return more than numbers: vectors and references.
+"""Calls of exports with vectors or references.
 
-`calls/raw.py` has the quick way for numbers. Here each value travels with its kind (`wasmtime_val_t` of
-`wasmtime/val.h`), which wasmtime-py would do too, but it ends the whole process when it meets a v128. Numbers keep all
-their bits.
+`calls/raw.py` is the fast path for numbers. Here each value has its kind (`wasmtime_val_t` of `wasmtime/val.h`), as in
+wasmtime-py, which however aborts the process on a v128. Numbers keep all their bits.
 """
 
 from __future__ import annotations
@@ -28,17 +27,18 @@ try:
     AVAILABLE = references.AVAILABLE and all(hasattr(wasmtime.Trap, name) for name in ("_consume", "_from_ptr"))
 except (ImportError, AttributeError):
     AVAILABLE = False
-"""Whether this wasmtime-py offers what is needed."""
+"""Whether this wasmtime-py has the needed functions."""
 
 
 def checked_entry(
     store: WasmtimeObject, function: WasmtimeObject, params: Sequence[str], results: Sequence[str]
 ) -> Callable[..., WasmtimeObject] | None:
-    """`function` (a `wasmtime.Func`) as a Python function of its values; None where a type of it stays in WebAssembly.
+    """`function` (a `wasmtime.Func`) as a Python function of its values; None if it has a type that cannot leave
+    WebAssembly.
 
     It returns None, a value or a list of values: ints (signed), floats, `V128`, any object for an external reference,
-    `FunctionReference`. It raises `ForeignReference`, `wasmtime.Trap` or `WasmtimeError`. Not to be called with values
-    of other kinds, nor once the store is gone.
+    `FunctionReference`. It raises `ForeignReference`, `wasmtime.Trap` or `WasmtimeError`. Do not call it with values of
+    other kinds, or after the store is freed.
     """
     if not AVAILABLE or not {*params, *results} <= KINDS:
         return None
@@ -67,7 +67,7 @@ def checked_entry(
 
 
 def _put(store: WasmtimeObject, slot: WasmtimeObject, kind: str, value: WasmtimeObject, home: int) -> None:
-    """Put `value` into a slot; the slot is one of a value only once that is whole."""
+    """Put `value` into a slot; the slot's kind is set last, once the value is complete."""
     if kind == "v128":
         data = value.bytes if isinstance(value, V128) else bytes(value)
         ctypes.memmove(slot.of.v128, V128(data).bytes, 16)

@@ -1,4 +1,4 @@
-"""An export of an instance as a Python function, with its signature and help by WebAssembly's types."""
+"""An export as a Python function, with signature and help from its WebAssembly types."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, TypeAlias
 from ...module.binary import FuncType
 
 ExportValue: TypeAlias = Any
-"""What an export takes or returns: a number, `V128`, an object, a reference, None; a list of several results."""
+"""An argument or result of an export: a number, `V128`, an object, a reference, None; a list for several results."""
 _PYTHON = {"i32": int, "i64": int, "f32": float, "f64": float, "externref": object}
-"""The Python type of a value, for annotations; others are told by WebAssembly's name."""
+"""The Python type of a value, for annotations; other types use WebAssembly's name."""
 
 
 class ExportedFunction:
-    """Call it with the export's values; `call_async` does the same and leaves the event loop free meanwhile."""
+    """Call it with the export's values; `call_async` does the same without blocking the event loop."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class ExportedFunction:
         self.__name__ = self.__qualname__ = name
         self.__doc__ = f"{name} of the module, as WebAssembly has it." if type_ is None else f"{name}{type_}"
         self.type = type_
-        """Its type as WebAssembly has it; None for an export of a component."""
+        """Its WebAssembly type; None for a component's export."""
         self._call = call
         self._call_async = call_async
 
@@ -34,7 +34,7 @@ class ExportedFunction:
         return self._call(*arguments)
 
     async def call_async(self, *arguments: ExportValue) -> ExportValue:
-        """The same without blocking the event loop: other tasks and widgets go on. Raises as the call does.
+        """Call it without blocking the event loop: other tasks and widgets keep running. Raises as the call does.
 
         Cancelling it interrupts the guest at once, and ends the instance.
         """
@@ -42,8 +42,8 @@ class ExportedFunction:
 
     @property
     def __signature__(self) -> ExportValue:
-        """Parameters by position, with Python's types for WebAssembly's."""
-        import inspect  # when somebody asks for help: not at every start
+        """Positional parameters, with Python types."""
+        import inspect  # imported only for help, not at every start
 
         if self.type is None:
             return inspect.Signature([inspect.Parameter("arguments", inspect.Parameter.VAR_POSITIONAL)])

@@ -1,7 +1,7 @@
-"""Values in the slots that a raw callback gets (`wasmtime_val_raw_t`, 16 bytes each; `calls/raw.py`).
+"""Values in the slots of a raw callback (`wasmtime_val_raw_t`, 16 bytes each; `calls/raw.py`).
 
-A callback has them as 32-bit words: slot `i` begins at word `4 * i`, little-endian. References are read as null or not
-null only: what a slot holds of one is valid for no longer than the call.
+A callback gets them as 32-bit words: slot `i` starts at word `4 * i`, little-endian. References are read only as null
+or not null: their content in a slot is valid only during the call.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .wasmtime_objects import WasmtimeObject
 
 _FORMATS = {"i32": "<i", "i64": "<q", "f32": "<f", "f64": "<d"}
 REFERENCE = "<reference>"
-"""What stands for a reference that is not null."""
+"""Represents a non-null reference."""
 
 
 def read_slot(words: WasmtimeObject, at: int, kind: str) -> object:
@@ -29,7 +29,7 @@ def read_slot(words: WasmtimeObject, at: int, kind: str) -> object:
 
 
 def read_slots(words: WasmtimeObject, kinds: Sequence[str]) -> list[object]:
-    """The values in the slots from the first on."""
+    """The values in the slots, from the first."""
     return [read_slot(words, at, kind) for at, kind in enumerate(kinds)]
 
 
@@ -41,6 +41,6 @@ def write_slot(words: WasmtimeObject, at: int, kind: str, value: WasmtimeObject)
 
 
 def clear_slots(words: WasmtimeObject, count: int) -> None:
-    """Make the first `count` slots zeros, which are the zero and the null of every type."""
+    """Set the first `count` slots to zero, which is the zero or null of every type."""
     for word in range(4 * count):
         words[word] = 0

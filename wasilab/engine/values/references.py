@@ -1,8 +1,8 @@
-"""Objects of Python as external references of a guest, and references to a guest's functions.
+"""Python objects as a guest's external references, and references to a guest's functions.
 
-A guest can hold an external reference, pass it and hand it back; it can neither make one nor look into one. What it
-carries is a number of one table of this process, which only the host reads. Wasmtime collects references by itself and
-tells `_gone`, on any thread; it must take no lock. Source: WebAssembly core 3.0, 2.3.4 (reference types);
+A guest can hold an external reference, pass it on and return it; it can neither make one nor look into it. The
+reference carries an index into a table of this process that only the host reads. Wasmtime collects references and calls
+`_gone`, on any thread; `_gone` must not take a lock. Source: WebAssembly core 3.0, 2.3.4 (reference types);
 `wasmtime/val.h` (`wasmtime_externref_new`).
 """
 
@@ -20,11 +20,11 @@ try:
     AVAILABLE = True
 except (ImportError, AttributeError):
     AVAILABLE = False
-"""Whether this wasmtime-py offers what is needed."""
+"""Whether this wasmtime-py has the needed functions."""
 
 _objects: dict[int, object] = {}
 _numbers = itertools.count(1 << 40)
-"""Numbers that wasmtime-py's own table of references does not come to: neither takes an object for another."""
+"""A range that wasmtime-py's own reference table does not reach, so that numbers cannot clash."""
 
 
 def _forget(number: int | None) -> None:
@@ -32,12 +32,12 @@ def _forget(number: int | None) -> None:
 
 
 _gone = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_forget)
-"""Called by Wasmtime when nothing refers to an object any more; it lives as long as the process."""
+"""Called by Wasmtime when no reference to an object is left; it must live as long as the process."""
 
 
 def put_object(store: WasmtimeObject, reference: WasmtimeObject, value: object) -> None:
-    """Make `reference` (a `wasmtime_externref_t`) one to `value`, a null reference for None. Raises `MemoryError` where
-    the store has no room for it.
+    """Make `reference` (a `wasmtime_externref_t`) refer to `value`; null for None. Raises `MemoryError` if the store
+    has no room for it.
     """
     if value is None:
         reference.store_id = 0
@@ -50,7 +50,7 @@ def put_object(store: WasmtimeObject, reference: WasmtimeObject, value: object) 
 
 
 def take_object(store: WasmtimeObject, reference: WasmtimeObject) -> object:
-    """The object that `reference` carries, None for a null reference."""
+    """The object of `reference`; None for a null reference."""
     if not reference.store_id:
         return None
     number = _data(store._context(), ctypes.byref(reference))
@@ -58,16 +58,16 @@ def take_object(store: WasmtimeObject, reference: WasmtimeObject) -> object:
 
 
 def held_objects() -> int:
-    """How many objects the guests of this process hold references to, those included that wait to be collected."""
+    """Number of objects that guests of this process hold references to, including those not yet collected."""
     return len(_objects)
 
 
 class ForeignReference(TypeError):
-    """A reference was given to an instance that it does not belong to."""
+    """A reference was passed to an instance that it does not belong to."""
 
 
 class FunctionReference:
-    """A reference to a function that a guest returned. It can be given back to the same store, and to no other."""
+    """A function reference returned by a guest. It can be passed only to the same store."""
 
     __slots__ = ("_func",)
 
@@ -79,8 +79,8 @@ class FunctionReference:
 
 
 def put_function(reference: WasmtimeObject, value: FunctionReference | None, store_id: int) -> None:
-    """Make `reference` (a `wasmtime_func_t`) the function of `value`. Raises `ForeignReference` for one of another
-    store: Wasmtime would end the process.
+    """Make `reference` (a `wasmtime_func_t`) the function of `value`. Raises `ForeignReference` for a function of
+    another store, on which Wasmtime would abort the process.
     """
     if value is None:
         reference.store_id = 0
@@ -92,7 +92,7 @@ def put_function(reference: WasmtimeObject, value: FunctionReference | None, sto
 
 
 def take_function(reference: WasmtimeObject) -> FunctionReference | None:
-    """The function that `reference` refers to, None for a null reference."""
+    """The function of `reference`; None for a null reference."""
     if not reference.store_id:
         return None
     copy = type(reference)()

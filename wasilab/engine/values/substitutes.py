@@ -1,6 +1,6 @@
-"""Memories, tables and globals in place of imports that nothing provides: empty, null and zero.
+"""Empty memories, tables and globals for imports that nothing provides.
 
-Only where a person asked for them (`EngineOptions.unknown_imports`); functions are in `absent.py`.
+Used only if the user asked for them (`EngineOptions.unknown_imports`); functions are in `absent.py`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from ..stop import LinkError
 from .wasmtime_objects import WasmtimeObject
 
 _ZEROS: dict[str, WasmtimeObject] = {"i32": 0, "i64": 0, "f32": 0.0, "f64": 0.0, "externref": None, "funcref": None}
-"""Types that wasmtime-py can make globals and tables of; others end the process."""
+"""Types that wasmtime-py supports in globals and tables; others abort the process."""
 
 
 def kind_of(item: Import) -> str:
-    """What an import is, in a word."""
+    """The kind of an import, in a word."""
     return "function" if isinstance(item.type, FuncType) else str(item.type).split(" ")[0]
 
 
 def can_stand_in(item: Import) -> bool:
-    """Whether `stand_in` can make one of its type."""
+    """Whether `stand_in` supports its type."""
     if isinstance(item.type, MemoryType):
         return not item.type.shared
     words = str(item.type).split(" ")
@@ -32,7 +32,7 @@ def can_stand_in(item: Import) -> bool:
 
 
 def stand_in(store: WasmtimeObject, item: Import, type_: WasmtimeObject) -> WasmtimeObject:
-    """A new memory, table or global of the import's type. Raises `LinkError` where the limits have no room for it."""
+    """A new memory, table or global of the import's type. Raises `LinkError` if that would exceed the limits."""
     try:
         if isinstance(item.type, MemoryType):
             return wasmtime.Memory(store, type_)

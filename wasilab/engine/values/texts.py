@@ -1,9 +1,9 @@
-"""Values of core WebAssembly as text: what a person types after `--invoke FUNCTION`, and how results are printed.
+"""Core WebAssembly values as text: the arguments of `--invoke FUNCTION`, and printed results.
 
-Numbers are written as the text format writes them (WebAssembly core 3.0, 6.3): decimal or `0x`, `_` between digits,
+Numbers use the syntax of the text format (WebAssembly core 3.0, 6.3): decimal or `0x`, `_` between digits,
 `inf`, `nan`, `nan:0x...` with its payload, hexadecimal floats (`0x1.8p3`). A v128 is its shape and lanes:
 `i32x4:1,2,3,4`. References: `null`, `extern:TEXT` (the text becomes the host's object), `func:NAME` (an exported
-function of the same instance). What is printed can be given again.
+function of the same instance). Printed values can be passed in again.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from ctypes import c_float
 from .vector import SHAPES, V128
 
 KINDS = frozenset({"i32", "i64", "f32", "f64", "v128", "externref", "funcref"})
-"""The types of the values that pass; all others stay inside WebAssembly."""
+"""The supported types; values of other types cannot leave WebAssembly."""
 
 EXAMPLES = {
     "i32": "42, -1 or 0xff", "i64": "42, -1 or 0xff", "f32": "1.5, inf, nan or 0x1.8p3",
     "f64": "1.5, inf, nan or 0x1.8p3", "v128": "i32x4:1,2,3,4",
     "externref": "null or extern:TEXT", "funcref": "null or func:NAME",
 }  # fmt: skip
-"""How a value of each type is written, for messages."""
+"""Examples of each type's syntax, for messages."""
 
 _INTEGER = re.compile(r"([+-]?)(0x[0-9a-f]+(?:_[0-9a-f]+)*|[0-9]+(?:_[0-9]+)*)", re.IGNORECASE)
 _NAN = re.compile(r"([+-]?)nan(?::0x([0-9a-f]+(?:_[0-9a-f]+)*))?", re.IGNORECASE)
 _FRACTION_BITS = {"f32": 23, "f64": 52}
 LONGEST = 400
-"""Characters of one number's text that are read: more digits would cost time and change nothing."""
+"""Maximum characters of a number: more digits would cost time and change nothing."""
 
 
 class FunctionName(str):
-    """The name of an exported function, in place of a reference to it."""
+    """The name of an exported function, standing for a reference to it."""
 
 
 def named(kind: str) -> str:
-    """The type with its article: "an i32", "a v128"."""
+    """The type with an article: "an i32", "a v128"."""
     return f"{'an' if kind[0] in 'aei' or kind in ('f32', 'f64') else 'a'} {kind}"
 
 
 def parse_value(kind: str, text: str) -> object:
-    """The Python value that `text` means as a value of type `kind`; raises `ValueError`, one sentence, for any other.
+    """Parse `text` as a value of type `kind`; raises `ValueError` with one sentence if it is not one.
 
-    An int (i32 and i64: signed, whatever way it was written), a float, `V128`, None for `null`, a `str` for an external
-    reference, `FunctionName` for a reference to a function.
+    Returns an int (i32 and i64: signed, even if written unsigned), a float, `V128`, None for `null`, a `str` for an
+    external reference, `FunctionName` for a function reference.
     """
     word = text.strip()
     if len(word) > LONGEST and kind != "externref":
@@ -67,8 +67,8 @@ def parse_value(kind: str, text: str) -> object:
 
 
 def value_text(kind: str, value: object) -> str:
-    """`value` of type `kind` as the text that `parse_value` reads back, where there is one: a reference to a function,
-    and one to an object that is no text, are only described.
+    """`value` of type `kind` as text that `parse_value` accepts. References to functions, and to objects other than
+    text, are only described.
     """
     if kind in ("f32", "f64") and isinstance(value, float):
         return _float_text(value, kind)
@@ -84,7 +84,7 @@ def value_text(kind: str, value: object) -> str:
 
 
 def as_f32(value: float) -> float:
-    """`value` rounded to single precision; infinity where it is too large. NaNs keep their payload."""
+    """`value` rounded to single precision; infinity if it is too large. NaNs keep their payload."""
     return c_float(value).value
 
 
@@ -127,13 +127,13 @@ def _float(word: str, kind: str) -> float:
 
 
 def _untied(double: float, digits: str) -> float:
-    """A double that rounds to the single nearest to the decimal `digits`: rounding twice would miss it where the double
+    """A double that rounds to the single nearest to the decimal `digits`. Rounding twice would be wrong if the double
     lies exactly between two singles and the decimal does not.
     """
     (bits,) = struct.unpack("<Q", struct.pack("<d", double))
     if bits & 0x1FFFFFFF != 0x10000000:
         return double
-    from fractions import Fraction  # 3 ms of a start, for what few programs are given
+    from fractions import Fraction  # imported on demand: costs 3 ms, and few programs need it
 
     exact, exponent = Fraction(double), re.search(r"e([+-]?[0-9]+)$", digits)
     if exponent is not None and abs(int(exponent[1])) > LONGEST:
@@ -165,7 +165,7 @@ def _float_text(value: float, kind: str) -> str:
         return f"{sign}nan:0x{payload >> 29 if kind == 'f32' else payload:x}"
     if kind == "f64" or math.isinf(value):
         return repr(value)
-    for precision in range(6, 10):  # nine digits tell all singles apart
+    for precision in range(6, 10):  # nine digits distinguish all singles
         text = f"{value:.{precision}g}"
         if as_f32(float(text)) == value:
             break

@@ -1,4 +1,4 @@
-"""A 128-bit vector of the SIMD proposal as a Python value: 16 bytes, seen as lanes of a shape."""
+"""A 128-bit SIMD vector as a Python value: 16 bytes, viewed as lanes of a shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHAPES = {"i8x16": "16b", "i16x8": "8h", "i32x4": "4i", "i64x2": "2q", "f32x4": 
 
 @dataclass(frozen=True, slots=True)
 class V128:
-    """A v128. `bytes` are its 16 bytes as they lie in memory, little-endian. Raises `ValueError` for another length."""
+    """A v128. `bytes` are its 16 bytes in memory order, little-endian. Raises `ValueError` for another length."""
 
     bytes: bytes
 
@@ -23,7 +23,7 @@ class V128:
 
     @classmethod
     def of(cls, shape: str, lanes: Sequence[float]) -> Self:
-        """The vector of these lanes, lane 0 first. An integer may be given signed or unsigned.
+        """Make a vector of these lanes, lane 0 first. Integers may be signed or unsigned.
 
         Raises `ValueError` for an unknown shape, a wrong number of lanes, or a lane that does not fit.
         """

@@ -1,4 +1,4 @@
-"""The type of what wasmtime-py and its bindings hand out: stores, functions, slots. They have no types of their own."""
+"""The type of objects from wasmtime-py and its bindings (stores, functions, slots), which are untyped."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the lifts and lowers with the same canonical options share: memory, allocation, encoding, the instance.
+"""The state shared by lifts and lowers with the same canonical options: memory, allocation, encoding, the instance.
 
-It also makes the functions that carry whole values: arguments and results of calls between guests, and the elements
-of streams. Text is generated once a type (`emitter.py`), compiled once a text, and bound to the context's globals.
+It also makes the functions that carry whole values: arguments and results of calls between guests, and the elements of
+streams. Source is generated once per type (`emitter.py`), compiled once per source, and bound to the context's globals.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class CanonContext:
         }  # fmt: skip
 
     def allocate(self, old: int, old_size: int, alignment: int, size: int) -> int:
-        """Call the guest's realloc. What it returns is hostile: it is for the caller to check."""
+        """Call the guest's realloc. The result is hostile: the caller must check it."""
         if self._realloc is None:
             raise Trap("a value needs memory of the guest, and no realloc is given for it")
         instance = self.instance
@@ -90,7 +90,7 @@ class CanonContext:
         return self.instance.handles.add(CopyEnd(shared, readable=True, future=isinstance(type_, FutureType)))
 
     def take_end(self, index: int, type_: StreamType | FutureType) -> Shared:
-        """What the readable end of that number refers to; the handle is given away."""
+        """Remove the readable end of that number from the table and return its shared object."""
         what = "stream" if isinstance(type_, StreamType) else "future"
         end = self.instance.handles.get(index, CopyEnd, f"{what} end")
         check_end(end, type_, readable=True)
@@ -112,7 +112,7 @@ class CanonContext:
     def function(
         self, name: str, emitter: Emitter, header: str, more: Mapping[str, Value] | None = None
     ) -> Callable[..., Value]:
-        """The function whose lines are in `emitter`, bound to the names of this context and `more`."""
+        """The function with the lines of `emitter`, bound to the names of this context and `more`."""
         text = "\n\n".join([*emitter.functions, "\n".join([header, *emitter.lines])]) + "\n"
         names = {**self.globals, **(more or {})}
         for number, value in enumerate(emitter.constants):
@@ -167,7 +167,8 @@ class CanonContext:
         return self.function("lift", emitter, "def lift(W):")
 
     def lower_result(self, result: ValueType | None, most: int) -> Callable[[Sequence[Value], int], Sequence[int]]:
-        """f(result as a list of none or one, pointer) -> core words; what does not fit is written at the pointer."""
+        """f(result as a list of none or one, pointer) -> core words; a result that does not fit into words is written
+        at the pointer."""
         emitter = Emitter(self.encoding, between=True)
         if result is None:
             emitter.put("return ()")

@@ -1,7 +1,7 @@
-"""Python source that lifts component values out of core words and memory, and lowers them back.
+"""Generates Python source that lifts component values from core words and memory, and lowers them back.
 
-The generic way (walk the type at every call) costs more than the call. Here a type is walked once and becomes
-straight-line source, as `engine/calls/codegen.py` does for preview1. Every check of the specification is a line in it.
+Walking the type at every call would cost more than the call. So each type is compiled once to straight-line source, as
+`engine/calls/codegen.py` does for preview1. Every check of the specification is a line of it.
 
 The values in Python:
 
@@ -16,12 +16,12 @@ enum                          str
 option<T>                     None or the value; the value in a tuple of one if T is an option itself
 result<T, E>                  ("ok", value) or ("error", value)
 flags                         int, the first label is bit 0
-own, borrow                   what the resource's owner knows it by (`Handle.rep`)
+own, borrow                   the resource's representation (`Handle.rep`)
 stream, future                the shared object of its two ends
 ============================  =====================================================================
 
-Core words are unsigned integers of 32 or 64 bits, also where the core type is f32 or f64. The names that the text
-finds in its globals are `GLOBALS` and those of a `CanonContext`.
+Core words are unsigned integers of 32 or 64 bits, even if the core type is f32 or f64. The source's globals are
+`GLOBALS` and those of a `CanonContext`.
 
 Source: component-model, `design/mvp/CanonicalABI.md`.
 """
@@ -57,7 +57,7 @@ from ....wasi.types import Trap
 from .linear_memory import bits_of_f32, bits_of_f64, char_of, code_of, f32_of, f64_of
 
 MAX_DEPTH = 8
-"""Blocks within each other in one function of the text; what is deeper becomes a function of its own."""
+"""Maximum nesting of blocks in one generated function; deeper blocks become separate functions."""
 _CODES = {
     "s8": "b", "u8": "B", "s16": "h", "u16": "H", "s32": "i", "u32": "I", "s64": "q", "u64": "Q", "f32": "f",
     "f64": "d",
@@ -65,7 +65,7 @@ _CODES = {
 _VIEWS = {1: ("view", 0), 2: ("u16", 1), 4: ("u32", 2), 8: ("u64", 3)}
 
 Word = tuple[str, str]
-"""The expression of a core word, and the core type of the slot that it is in."""
+"""The expression of a core word, and the core type of its slot."""
 
 
 def _bad_case(index: int, count: int) -> Trap:
@@ -80,7 +80,7 @@ GLOBALS: dict[str, Value] = {
 
 
 def from_word(name: str, word: str) -> str:
-    """The expression of a primitive value (but a string) in a core word."""
+    """The expression of a primitive value (except a string) from a core word."""
     if name == "bool":
         return f"({word} != 0)"
     if name in ("u32", "u64"):
@@ -95,7 +95,7 @@ def from_word(name: str, word: str) -> str:
 
 
 def to_word(name: str, value: str) -> str:
-    """The expression of the core word of a primitive value (but a string)."""
+    """The expression of the core word of a primitive value (except a string)."""
     if name == "bool":
         return f"(1 if {value} else 0)"
     if name in ("s8", "s16", "s32"):
@@ -108,7 +108,7 @@ def to_word(name: str, value: str) -> str:
 
 
 class Emitter:
-    """Text in the making. `between`: the values go from one guest to another; `lasting`: bytes are copied."""
+    """A buffer of generated source. `between`: the values go from one guest to another; `lasting`: bytes are copied."""
 
     def __init__(self, encoding: str = "utf8", *, between: bool = False, lasting: bool = False, lends: bool = False):
         self.encoding = encoding
@@ -130,7 +130,7 @@ class Emitter:
         self.lines += ["    " * self.depth + line for line in lines]
 
     def fresh(self, prefix: str = "x") -> str:
-        """A name that nothing has yet."""
+        """An unused name."""
         self._names += 1
         return f"{prefix}{self._names}"
 
@@ -143,7 +143,7 @@ class Emitter:
         return f"K{len(self.constants) - 1}"
 
     def named(self, expression: str) -> str:
-        """A name for the value of an expression, computed here and now."""
+        """Assign an expression to a local at this point; return its name."""
         if expression.isidentifier():
             return expression
         name = self.fresh()
@@ -151,7 +151,7 @@ class Emitter:
         return name
 
     def _apart(self, parameters: str, body: Value) -> str:
-        """A function of its own, with the lines that `body()` adds and the expression it returns; its name."""
+        """Emit a separate function from the lines that `body()` adds and the expression it returns; return its name."""
         name = self.fresh("f")
         lines, depth = self.lines, self.depth
         self.lines, self.depth = [], 1
@@ -164,7 +164,7 @@ class Emitter:
     # ---- lifting from core words
 
     def lift(self, type_: ValueType, words: list[Word]) -> str:
-        """The expression of the value that `words` (as many as `flat` says) carry."""
+        """The expression of the value in `words` (as many as `flat` says)."""
         wanted = flat(type_)
         plain = [f"({w} & 0xffffffff)" if have == "i64" and want != "i64" and want != "f64" else w
                  for (w, have), want in zip(words, wanted, strict=True)]  # fmt: skip
@@ -265,7 +265,7 @@ class Emitter:
         return self.elements(element, base, many)
 
     def elements(self, element: ValueType, base: str, count: str) -> str:
-        """A list of `count` elements that lie at `base`, which is checked."""
+        """A list of `count` elements at `base`, which is already checked."""
         size = layout(element)[0]
         found, index, at = self.fresh("l"), self.fresh("i"), self.fresh("p")
         self.put(f"{found} = []", f"for {index} in range({count}):")
@@ -278,7 +278,7 @@ class Emitter:
     # ---- loading from memory
 
     def load(self, type_: ValueType, base: str, offset: int) -> str:
-        """The expression of the value at `base + offset`, whose bytes and alignment are checked already."""
+        """The expression of the value at `base + offset`; bounds and alignment are already checked."""
         at = f"{base} + {offset}" if offset else base
         if isinstance(type_, PrimitiveType):
             if type_.name == "string":
@@ -360,7 +360,7 @@ class Emitter:
         return words
 
     def _choose(self, type_: ValueType, value: str, index: Value, payload: Value) -> None:
-        """Lines that set the index of the case of a value and lower what it carries."""
+        """Emit lines that set the case index of a value and lower its payload."""
         cases = cases_of(type_)
         value = self.named(value)
         if isinstance(type_, OptionType):
@@ -402,7 +402,7 @@ class Emitter:
         value = self.named(value)
         pointer, count = self.fresh("p"), self.fresh("n")
         length = f"{count} * {size}" if size > 1 else count
-        # What A returns is checked by it: aligned, and inside the memory.
+        # A checks its own result: aligned, and inside the memory.
         self.put(
             f"{count} = len({value})",
             f"{pointer} = A(0, 0, {alignment}, {length})",
@@ -432,7 +432,7 @@ class Emitter:
     # ---- storing in memory
 
     def store(self, type_: ValueType, value: str, base: str, offset: int) -> None:
-        """Lines that write a value at `base + offset`, whose bytes and alignment are checked already."""
+        """Emit lines that write a value at `base + offset`; bounds and alignment are already checked."""
         at = f"{base} + {offset}" if offset else base
         if isinstance(type_, PrimitiveType) and type_.name != "string":
             size = layout(type_)[0]
@@ -476,7 +476,7 @@ class Emitter:
     # ---- all parameters, or the result
 
     def parameters(self, function: ComponentFuncType, words: list[Word], *, in_memory: bool) -> list[str]:
-        """Expressions of the arguments, from the core words or the one tuple in memory that they are in."""
+        """Expressions of the arguments, from the core words or from one tuple in memory."""
         types = [type_ for _, type_ in function.params]
         if in_memory:
             whole = TupleType(tuple(types))
@@ -493,7 +493,7 @@ class Emitter:
 
 
 class _Numbers(dict[str, int]):
-    """Case names to their numbers; equal constants of one text are kept apart, as identity tells constants apart."""
+    """Maps case names to numbers. Constants are told apart by identity, so equal mappings stay separate."""
 
     def __missing__(self, name: str) -> int:
         raise ValueError(f"{name!r} is not one of {', '.join(self)}")

@@ -1,11 +1,11 @@
-"""The linear memory that a lift or lower names, and the one way into it: check, then read or write.
+"""The linear memory of a lift or lower, and the only access to it: check, then read or write.
 
-A component names the memory of each lifted or lowered function itself, by the canonical options; it is not found by
-the name "memory" as for a module (`engine/calls/memory.py`). Every pointer and length is hostile: a misaligned one,
-one outside, a string that is not text in its encoding, all end the guest with a `Trap`.
+A component names the memory of each lifted or lowered function in the canonical options; it is not looked up by the
+name "memory" as in a module (`engine/calls/memory.py`). Every pointer and length is hostile: a misaligned or
+out-of-bounds pointer and a string that is invalid in its encoding end the guest with a `Trap`.
 
-A memory may grow whenever guest code runs, in `realloc` too. Its base does not move (the engine is configured so):
-an old view stays right for what it covers, and an access beyond it looks for growth first.
+A memory may grow whenever guest code runs, including `realloc`. Its base does not move (the engine is configured so):
+an old view stays valid for its range, and an access beyond it checks for growth first.
 
 Source: component-model, `design/mvp/CanonicalABI.md`, "Loading" and "Storing".
 """
@@ -30,8 +30,8 @@ _CANONICAL_NAN32, _CANONICAL_NAN64 = 0x7FC00000, 0x7FF8000000000000
 
 
 class Text(str):
-    """A string that goes from one guest to another: it keeps how it was encoded, on which the allocations in the
-    receiving memory depend."""
+    """A string passed between guests. It keeps its encoding, which determines the allocations in the receiving
+    memory."""
 
     __slots__ = ("encoding", "units")
 
@@ -93,7 +93,7 @@ class LinearMemory:
 
     def __init__(self, store: EngineObject, memory: EngineObject, key: EngineObject = None) -> None:
         self.key = key
-        """What tells it from other memories of its store."""
+        """Its identity within the store."""
         self._store = store
         self._memory = memory
         self.size = 0
@@ -102,7 +102,7 @@ class LinearMemory:
         self.refresh()
 
     def refresh(self) -> None:
-        """Cover what the memory has grown to."""
+        """Map the memory at its current size."""
         size = self._memory.data_len(self._store)
         if size == self.size:
             return
@@ -115,7 +115,7 @@ class LinearMemory:
         self.size = size
 
     def check(self, pointer: int, size: int, alignment: int = 1) -> int:
-        """`pointer`, if `size` bytes there are inside and it is aligned. Traps otherwise."""
+        """Return `pointer` if it is aligned and `size` bytes there are in bounds; trap otherwise."""
         if pointer & (alignment - 1):
             raise Trap(f"the pointer 0x{pointer:x} is not aligned to {alignment} bytes")
         if pointer + size > self.size:
@@ -128,19 +128,19 @@ class LinearMemory:
         return pointer
 
     def list_check(self, pointer: int, count: int, size: int, alignment: int) -> int:
-        """`pointer` of a list of `count` elements of `size` bytes each, checked."""
+        """Check and return the `pointer` of a list of `count` elements of `size` bytes each."""
         if count * size > MAX_VALUE_BYTES:
             raise Trap(f"a list of {count * size:,} bytes is too long; at most {MAX_VALUE_BYTES:,}")
         return self.check(pointer, count * size, alignment)
 
     def octets(self, pointer: int, count: int) -> memoryview:
-        """A list<u8>, as a view that is valid until the guest runs again."""
+        """A list<u8> as a view, valid until the guest runs again."""
         if count > MAX_VALUE_BYTES or pointer + count > self.size:
             self.list_check(pointer, count, 1, 1)
         return self.view[pointer : pointer + count]
 
     def numbers(self, pointer: int, count: int, size: int, code: str) -> list[EngineObject]:
-        """A list of numbers of `size` bytes, by their code of the struct module."""
+        """A list of numbers of `size` bytes with that `struct` format code."""
         self.list_check(pointer, count, size, size)
         cast: Callable[[str], memoryview] = self.view[pointer : pointer + count * size].cast  # type: ignore[assignment]
         found = cast(code).tolist()
@@ -181,14 +181,14 @@ class LinearMemory:
             raise Trap(f"the string at 0x{pointer:x} is not UTF-16: {error.reason}") from None
 
     def latin1_or_utf16(self, pointer: int, units: int) -> str:
-        """A string in Latin-1, or in UTF-16 if the number of its units is tagged."""
+        """A string in Latin-1, or in UTF-16 if its length is tagged."""
         if units & UTF16_TAG:
             return self.utf16(pointer, units ^ UTF16_TAG)
         self._string_check(pointer, units, 2)
         return str(self.view[pointer : pointer + units], "latin-1")
 
     def text(self, pointer: int, units: int, encoding: str) -> Text:
-        """A string that another guest will get, in any encoding."""
+        """A string in any encoding, to be passed to another guest."""
         read = {"utf8": self.utf8, "utf16": self.utf16, "latin1+utf16": self.latin1_or_utf16}[encoding]
         found = Text(read(pointer, units))
         found.encoding, found.units = encoding, units
@@ -197,7 +197,7 @@ class LinearMemory:
     # ---- strings: writing
 
     def put_utf8(self, text: str, allocate: Allocate) -> tuple[int, int]:
-        """Write a string of the host in UTF-8; (pointer, bytes)."""
+        """Write a host string in UTF-8; returns (pointer, bytes)."""
         data = text.encode()
         size = len(data)
         pointer = allocate(0, 0, 1, size)
@@ -207,9 +207,9 @@ class LinearMemory:
         return pointer, size
 
     def put_text(self, text: str, allocate: Allocate, encoding: str) -> tuple[int, int]:
-        """Write a string in any encoding; (pointer, code units, tagged where they are).
+        """Write a string in any encoding; returns (pointer, code units), tagged for UTF-16 in latin1+utf16.
 
-        The calls of realloc are those that the specification gives for the encoding that the string comes from.
+        It calls realloc as the specification prescribes for the string's source encoding.
         """
         source = text.encoding if isinstance(text, Text) else "utf8"
         units = text.units if isinstance(text, Text) else len(text.encode())

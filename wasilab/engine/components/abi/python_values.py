@@ -1,16 +1,16 @@
-"""Component values as a person's Python has them, checked on the way in and put into words on the way out.
+"""Component values as Python values for users: checked on the way in, wrapped on the way out, and as WAVE text.
 
 ============================  =============================================================================
 bool, integers, f32, f64      bool, int, float
 char, string                  str
-list<u8>                      bytes (taken: anything with the buffer protocol, or a list of numbers)
+list<u8>                      bytes (accepts: anything with the buffer protocol, or a list of numbers)
 list<T>, map<K, V>            list, dict
-record                        a dataclass made for it (taken: it, a dict, or a tuple of the fields)
+record                        a dataclass made for it (accepts: it, a dict, or a tuple of the fields)
 tuple                         tuple
-variant                       `Case(name, value)` (taken: it, a name, or a pair)
+variant                       `Case(name, value)` (accepts: it, a name, or a pair)
 enum                          str
-flags                         frozenset of names (taken: any iterable of names)
-option<T>                     None or the value; `Some(value)` where T is an option itself
+flags                         frozenset of names (accepts: any iterable of names)
+option<T>                     None or the value; `Some(value)` if T is an option itself
 result<T, E>                  `Case("ok", value)` or `Case("error", value)`
 own, borrow                   `Resource`
 ============================  =============================================================================
@@ -34,7 +34,7 @@ _RANGES = {f"{sign}{bits}": (0 if sign == "u" else -(1 << (bits - 1)), (1 << bit
 
 
 class Case(NamedTuple):
-    """One case of a variant or result: its name, and the value that it carries (None for one without)."""
+    """One case of a variant or result: its name and its value (None for a case without one)."""
 
     name: str
     value: Value = None
@@ -50,9 +50,9 @@ class Some(NamedTuple):
 
 
 class Resource:
-    """A resource that a guest defined and handed out: an owned handle, its methods as attributes. `close()` drops it.
+    """A resource defined and returned by a guest: an owned handle with its methods as attributes. `close()` drops it.
 
-    `name` is what the component calls the type. `methods` are called with the resource itself first.
+    `name` is the type's name in the component. `methods` get the resource as their first argument.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class Resource:
         return ["close", *self._methods]
 
     def take(self) -> int:
-        """Give it away: it cannot be used after that."""
+        """Give up ownership and return the representation: the resource cannot be used after that."""
         rep = self.borrowed()
         self.rep = None
         return rep
 
     def borrowed(self) -> int:
-        """What it is known by. Raises `ValueError` when it was given away or closed."""
+        """The representation, for a borrow. Raises `ValueError` if it was passed on or closed."""
         if self.rep is None:
             raise ValueError(f"this {self.name} was given away or closed")
         return self.rep
@@ -109,7 +109,7 @@ class Resource:
 
 
 def identifier(name: str) -> str:
-    """A name of WIT as a name of Python: dashes become underscores, keywords get one behind them."""
+    """A WIT name as a Python name: dashes become underscores, and keywords get a trailing one."""
     found = re.sub(r"\W", "_", name.removeprefix("%"))
     if not found or found[0].isdigit():
         found = f"_{found}"
@@ -132,7 +132,7 @@ def record_class(names: tuple[str, ...]) -> type:
 
 
 def to_abi(type_: v.ValueType, value: Value, what: str = "the argument") -> Value:
-    """The value as the ABI takes it. Raises `TypeError` or `ValueError`, which name the place and the type."""
+    """Convert a value for the ABI. Raises `TypeError` or `ValueError` naming the place and the type."""
     if isinstance(type_, v.PrimitiveType):
         return _primitive(type_.name, value, what)
     if isinstance(type_, (v.ListType, v.MapType)):
@@ -277,7 +277,7 @@ def _case(type_: v.VariantType | v.ResultType, value: Value, what: str) -> tuple
 
 
 def from_abi(type_: v.ValueType | None, value: Value, resource: Callable[[v.ResourceType, Value], Value]) -> Value:
-    """What a person gets for a value of the ABI. `resource(type, rep)` makes what stands for an owned handle."""
+    """Convert an ABI value for the user. `resource(type, rep)` makes the object for an owned handle."""
     if type_ is None or isinstance(type_, (v.PrimitiveType, v.EnumType)):
         return str(value) if isinstance(value, str) else value
     if isinstance(type_, v.ListType):
@@ -311,7 +311,7 @@ def from_abi(type_: v.ValueType | None, value: Value, resource: Callable[[v.Reso
 
 
 def show(type_: v.ValueType | None, value: Value) -> str:
-    """A value of `from_abi` as text in the manner of WAVE: `{name: "x", size: 3}`, `some(1)`, `ok`."""
+    """A value of `from_abi` as WAVE text: `{name: "x", size: 3}`, `some(1)`, `ok`."""
     if type_ is None:
         return ""
     if isinstance(type_, v.PrimitiveType):
@@ -355,7 +355,7 @@ def _quoted(text: str, quote: str) -> str:
 
 
 class WaveError(ValueError):
-    """Text that is not a value of the type that was asked for; the message is for people."""
+    """The text is not a value of the requested type; the message is for the user."""
 
 
 _NUMBER = re.compile(r"-?(?:0x[0-9a-fA-F]+|nan|inf|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
@@ -363,9 +363,9 @@ _LABEL = re.compile(r"%?[A-Za-z][A-Za-z0-9-]*")
 
 
 def read_wave(type_: v.ValueType, text: str, what: str = "the argument") -> Value:
-    """The value that `text` writes in the manner of WAVE, in the form that `to_abi` takes.
+    """Parse WAVE text into a value for `to_abi`.
 
-    Plain words of the command line are taken as they are where a string is asked for. Raises `WaveError`.
+    For a string, plain words of the command line need no quotes. Raises `WaveError`.
     """
     if isinstance(type_, v.PrimitiveType) and type_.name in ("string", "char") and text[:1] not in ("'", '"'):
         return text

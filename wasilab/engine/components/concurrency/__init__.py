@@ -1,1 +1,1 @@
-"""What lives in a component instance while it runs: handles, tasks, waitables, streams, and the fibers they run on."""
+"""The run-time state of a component instance: handles, tasks, waitables, streams, and the fibers they run on."""

@@ -1,16 +1,16 @@
-"""Calling core functions: straight on this stack, or on a fiber of Wasmtime's that can be left and resumed.
+"""Calls core functions: directly on this stack, or on a Wasmtime fiber that can be suspended and resumed.
 
-A component function of async type may wait in the middle of WebAssembly code while other tasks go on. Wasmtime's C API
-runs such a call on a stack of its own (`wasmtime_func_call_async`): it is polled, and returns early when a host
-function that is *blocking* (`BlockingFunctions`) has nothing to answer yet. Several fibers of one store may be left
-half way and resumed in any order. Nothing of Python's is ever on a fiber that is left: the callback of a blocking
-function returns before the fiber is.
+A component function of async type may wait in the middle of WebAssembly code while other tasks run. Wasmtime's C API
+runs such a call on a separate stack (`wasmtime_func_call_async`). The call is polled, and poll returns early when a
+*blocking* host function (`BlockingFunctions`) has no answer yet. Several fibers of one store may be suspended and
+resumed in any order. A suspended fiber never holds Python frames: the callback of a blocking function returns before
+the fiber is suspended.
 
-Three rules, each of them measured: a blocking host function that is reached outside a fiber aborts the process, so
-whoever links one calls all core functions on fibers; within a fiber a further call on the same stack must be an
-unchecked one; a fiber that has ended must not be polled again.
+Three rules, found by experiment: a blocking host function called outside a fiber aborts the process, so an instance
+that links one runs all core functions on fibers; a nested call within a fiber must be unchecked; a finished fiber must
+not be polled again.
 
-Core words are unsigned integers, floats as their bits. Source: `wasmtime/async.h` of the C API.
+Core words are unsigned integers; floats are passed as their bits. Source: `wasmtime/async.h` of the C API.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import wasmtime
 from ...calls import raw as _raw
 
 EngineObject: TypeAlias = Any
-"""A store, module, function, memory, ... of wasmtime-py, or a structure of its C API."""
+"""A wasmtime-py object (store, module, function, memory, ...) or a C API structure."""
 
 _PACK = {"i32": "I12x", "f32": "I12x", "i64": "Q8x", "f64": "Q8x"}
 _KINDS = {"i32": 0, "i64": 1, "f32": 2, "f64": 3}
@@ -48,7 +48,7 @@ try:
     AVAILABLE = _raw.AVAILABLE
 except (ImportError, AttributeError):
     AVAILABLE = False
-"""Whether this wasmtime-py offers fibers."""
+"""Whether this wasmtime-py supports fibers."""
 
 if AVAILABLE:
     _ready = _continuation_callback(lambda env: True)
@@ -67,7 +67,7 @@ def function_type(params: Sequence[str], results: Sequence[str]) -> EngineObject
 class CoreFunction:
     """A core function with its types. `call(*words)` runs it on this stack and returns a word or None.
 
-    `on_fiber`: it can reach a blocking function, so on a stack that is no fiber's it must be run by a `Fiber`.
+    `on_fiber`: it can reach a blocking function, so outside a fiber it must be run by a `Fiber`.
     """
 
     __slots__ = ("call", "function", "on_fiber", "params", "results", "store")
@@ -113,7 +113,7 @@ def _raw_entry(
 
 
 class Fiber:
-    """One call of a core function on a stack of its own. `poll` until it is done, then `result`."""
+    """One call of a core function on a separate stack. Call `poll` until it is done, then `result`."""
 
     __slots__ = ("_args", "_error", "_function", "_future", "_results", "_trap", "done")
 
@@ -136,14 +136,14 @@ class Fiber:
         )  # fmt: skip
 
     def poll(self) -> bool:
-        """Run until it ends or waits; returns whether it has ended."""
+        """Run until it finishes or waits; returns whether it has finished."""
         if not self.done and _poll(self._future):
             self.done = True
             self.drop()
         return self.done
 
     def result(self) -> int | None:
-        """The word that it returned, None for none. Raises `wasmtime.Trap` or `WasmtimeError`."""
+        """The word that it returned, or None. Raises `wasmtime.Trap` or `WasmtimeError`."""
         if self._error:
             error, self._error = self._error, _error_pointer()
             raise wasmtime.WasmtimeError._from_ptr(error)
@@ -157,16 +157,16 @@ class Fiber:
         return int(self._results[0].of.i32) & 0xFFFFFFFF
 
     def drop(self) -> None:
-        """Let go of its stack; what still runs on it is unwound."""
+        """Free its stack, unwinding any code still on it."""
         future, self._future = self._future, None
         if future is not None:
             _delete_future(future)
 
 
 class Blocked:
-    """What a blocking function returns when it has no answer yet.
+    """Returned by a blocking function that has no answer yet.
 
-    The fiber is left then. Once `released` is set, its next poll calls `finish()`, whose word goes to the guest.
+    The fiber is then suspended. Once `released` is set, its next poll calls `finish()`, whose word goes to the guest.
     """
 
     __slots__ = ("_keep", "finish", "released")
@@ -178,9 +178,9 @@ class Blocked:
 
 
 class BlockingFunctions:
-    """Makes the host functions of a store that may leave the fiber that calls them.
+    """Makes the host functions of a store that may suspend the calling fiber.
 
-    `failed(error)` is told of an exception and makes the trap that ends the guest.
+    `failed(error)` gets an exception and makes the trap that ends the guest.
     """
 
     def __init__(self, store: EngineObject, failed: Callable[[BaseException], int]) -> None:
@@ -220,7 +220,7 @@ class BlockingFunctions:
             then: EngineObject,
         ) -> None:
             try:
-                then[0].callback = _ready  # the continuation must always be there
+                then[0].callback = _ready  # the continuation must always be set
                 words = [
                     args[i].of.i64 & 0xFFFFFFFFFFFFFFFF if wide[i] else args[i].of.i32 & 0xFFFFFFFF
                     for i in range(nargs)
@@ -259,13 +259,13 @@ class BlockingFunctions:
         return self._linker.get(self._store, "h", name)
 
     def close(self) -> None:
-        """Let go of the callbacks, once no guest runs any more."""
+        """Free the callbacks, once no guest runs any more."""
         self._callbacks.clear()
         self._linker = None
 
 
 def instantiate_on_fiber(store: EngineObject, compiled: EngineObject, imports: Sequence[EngineObject]) -> EngineObject:
-    """Instantiate a core module whose start function may reach blocking functions: on a fiber, run to its end.
+    """Instantiate, on a fiber run to completion, a core module whose start function may reach blocking functions.
 
     Raises `wasmtime.Trap` or `WasmtimeError`.
     """

@@ -1,7 +1,7 @@
 """The handle table of a component instance: resources, waitables, waitable sets and error contexts by small numbers.
 
-A number means something in one instance only. What stands behind it is checked at every use: the right kind of thing,
-the right resource type, owned where ownership is given away, not lent while it is.
+A number is valid in one instance only. Every use checks the kind of entry and the resource type; passing ownership
+requires an owned handle that is not lent.
 
 Source: component-model, `design/mvp/CanonicalABI.md`, "Table State" and "Resource State".
 """
@@ -15,11 +15,12 @@ from ....wasi.components.waits import Value
 from ....wasi.types import Trap
 
 MAX_HANDLES = 1 << 20
-"""Entries of one table. The specification allows 2**28 - 1; this many already take 200 MB of the host's memory."""
+"""Maximum entries of a table. The specification allows 2**28 - 1; this many already take 200 MB of host memory."""
 
 
 class Handle:
-    """A handle to a resource. `rep` is what the resource type's owner knows it by; `life` its number in the trace."""
+    """A handle to a resource. `rep` is the representation chosen by the type's owner; `life` its number in the
+    trace."""
 
     __slots__ = ("lends", "life", "own", "rep", "resource", "scope")
 
@@ -30,24 +31,24 @@ class Handle:
         self.scope = scope
         """The task to which a borrowed handle was lent."""
         self.lends = 0
-        """How many calls in progress it is lent to."""
+        """Number of calls in progress that it is lent to."""
         self.life = life
 
 
 class Table:
-    """Numbers from 1 to things. The last number given back is the next one given out."""
+    """Maps numbers from 1 to entries. The last freed number is reused first."""
 
     __slots__ = ("_free", "_next", "entries", "on_take")
 
     def __init__(self) -> None:
         self.on_take: Callable[[Handle], object] | None = None
-        """Told of every owned handle that is given away."""
+        """Called for every owned handle whose ownership passes on."""
         self.entries: dict[int, Value] = {}
         self._free: list[int] = []
         self._next = 1
 
     def add(self, thing: Value) -> int:
-        """Give it a number."""
+        """Add an entry; return its number."""
         if self._free:
             index = self._free.pop()
         else:
@@ -59,14 +60,14 @@ class Table:
         return index
 
     def get(self, index: int, kind: type[Value], what: str) -> Value:
-        """The thing of that number, of class `kind`. Traps otherwise."""
+        """The entry of that number; traps unless it is of class `kind`."""
         found = self.entries.get(index)
         if not isinstance(found, kind):
             raise Trap(self._wrong(index, found, what))
         return found
 
     def remove(self, index: int, kind: type[Value], what: str) -> Value:
-        """Take the thing of that number out."""
+        """Remove and return the entry of that number."""
         found = self.get(index, kind, what)
         del self.entries[index]
         self._free.append(index)
@@ -80,7 +81,7 @@ class Table:
     # ---- resources
 
     def handle(self, index: int, resource: ResourceType) -> Handle:
-        """The handle of that number, which must be of `resource`."""
+        """The handle of that number; traps unless it is of `resource`."""
         found = self.entries.get(index)
         if type(found) is not Handle:
             raise Trap(self._wrong(index, found, f"handle of {resource.name}"))
@@ -92,7 +93,7 @@ class Table:
         return found
 
     def take_own(self, index: int, resource: ResourceType) -> Value:
-        """The representation of an owned handle, which is given away."""
+        """Remove an owned handle, to pass ownership; returns its representation."""
         handle = self.handle(index, resource)
         if not handle.own:
             raise Trap(f"cannot lift own resource from a borrow: handle {index} of {resource.name} is only borrowed")
@@ -105,14 +106,14 @@ class Table:
         return handle.rep
 
     def lend(self, index: int, resource: ResourceType, lenders: list[Handle]) -> Value:
-        """The representation of a handle that is lent to a call; `lenders` remembers to give it back."""
+        """Lend a handle to a call; returns its representation. `lenders` collects the handles to return."""
         handle = self.handle(index, resource)
         handle.lends += 1
         lenders.append(handle)
         return handle.rep
 
     def drop(self, index: int, resource: ResourceType) -> Handle:
-        """Take a handle out to drop it; what dropping means is the caller's to do."""
+        """Remove a handle to drop it; the caller runs the destructor."""
         handle = self.handle(index, resource)
         if handle.lends:
             raise Trap(f"cannot remove owned resource while borrowed: handle {index} of {resource.name} is lent")
@@ -129,7 +130,7 @@ def _kind(thing: Value) -> str:
 
 
 def give_back(lenders: list[Handle]) -> None:
-    """End the lending of all of them."""
+    """End the lending of all these handles."""
     for handle in lenders:
         handle.lends -= 1
     lenders.clear()

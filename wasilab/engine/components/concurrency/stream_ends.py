@@ -1,8 +1,8 @@
-"""Streams and futures: what the two ends share, the ends that guests hold, and the buffers between them.
+"""Streams and futures: the shared state of the two ends, the ends that guests hold, and the buffers between them.
 
-A read waits for a write, or the other way round; whichever comes second copies straight from the one buffer into the
-other. The host stands at either side with the same protocol: a `Source` it reads from is a stream whose reads are
-answered by the host, a `Sink` is a buffer of the host's that a guest's writes are copied into.
+A read waits for a write, or the reverse; the second one copies directly between the two buffers. The host can be at
+either end with the same protocol: a `Source` is a stream whose reads the host answers, a `Sink` is a host buffer that
+receives a guest's writes.
 
 Source: component-model, `design/mvp/CanonicalABI.md`, "Buffer State", "Stream State", "Future State".
 """
@@ -28,22 +28,22 @@ OnDone = Callable[[int], None]
 
 
 class Buffer(Protocol):
-    """A place that elements are copied from or to."""
+    """A source or target of copied elements."""
 
     @property
     def remaining(self) -> int:
-        """Elements that may still be copied."""
+        """Number of elements still to copy."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether it was made for no elements at all."""
+        """Whether it was made for zero elements."""
 
 
 class ReadBuffer(Buffer, Protocol):
     """Elements to be read."""
 
     def read(self, count: int) -> Value:
-        """The next elements: bytes for u8, a list for others, a number of nothings for none."""
+        """The next elements: bytes for u8, a list for other types, a count if there is no element type."""
 
 
 class WriteBuffer(Buffer, Protocol):
@@ -99,7 +99,7 @@ class GuestBuffer:
 
 
 class Shared:
-    """What both ends of a stream or future refer to."""
+    """The shared state of both ends of a stream or future."""
 
     def __init__(self, element: ValueType | None) -> None:
         self.element = element
@@ -108,7 +108,7 @@ class Shared:
         """Its number in the trace."""
 
     def cancel(self) -> None:
-        """End the copy that waits."""
+        """Cancel the waiting copy."""
         raise NotImplementedError
 
     def drop(self) -> None:
@@ -121,7 +121,7 @@ class Shared:
 
 
 class SharedStream(Shared):
-    """A stream whose two ends guests hold, or a guest that writes and the host that reads."""
+    """A stream between two guests, or from a guest to the host."""
 
     def __init__(self, element: ValueType | None) -> None:
         super().__init__(element)
@@ -228,7 +228,7 @@ class SharedFuture(Shared):
         on_done(COMPLETED)
 
     def write(self, instance: ComponentInstance | None, given: Value, on_copy: OnCopy, on_done: OnDone) -> None:
-        """Give the value, now or when it is asked for."""
+        """Provide the value, now or when it is read."""
         if self.dropped:
             on_done(DROPPED)
         elif self._buffer is None:
@@ -241,7 +241,7 @@ class SharedFuture(Shared):
 
 
 def _check_between(element: ValueType | None, one: ComponentInstance | None, other: ComponentInstance | None) -> None:
-    """Trap where an instance copies to itself what it could not, as the specification has it for now."""
+    """Trap if an instance copies non-numeric elements to itself, which the specification forbids for now."""
     if one is not None and one is other and not _none_or_number(element):
         raise Trap("cannot read from and write to intra-component stream or future with non-numeric payload")
 
@@ -251,7 +251,7 @@ def _none_or_number(element: ValueType | None) -> bool:
 
 
 class CopyState(IntEnum):
-    """What an end is doing."""
+    """The state of an end."""
 
     IDLE = 1
     COPYING = 2
@@ -275,7 +275,7 @@ class CopyEnd(Waitable):
         return self.state in (CopyState.COPYING, CopyState.CANCELLING)
 
     def copy(self, instance: ComponentInstance, buffer: Value, on_copy: OnCopy, on_done: OnDone) -> None:
-        """Read or write, as the end does."""
+        """Read or write, depending on the end."""
         (self.shared.read if self.readable else self.shared.write)(instance, buffer, on_copy, on_done)
 
     def leave(self) -> None:
@@ -295,7 +295,7 @@ Waits = Callable[[HostWait, Callable[[], None]], Callable[[], None]]
 
 
 class HostStream(Shared):
-    """A stream that the host feeds (`Source`)."""
+    """A stream fed by the host (`Source`)."""
 
     def __init__(self, element: ValueType | None, source: Source, waits: Waits) -> None:
         super().__init__(element)
@@ -339,7 +339,7 @@ class HostStream(Shared):
 
 
 class HostFuture(Shared):
-    """A future that the host fulfils (`Promise`)."""
+    """A future fulfilled by the host (`Promise`)."""
 
     def __init__(self, element: ValueType | None, promise: Promise) -> None:
         super().__init__(element)
@@ -368,7 +368,7 @@ class HostFuture(Shared):
 
 
 class HostBuffer:
-    """Room in a sink of the host's, at most `most` elements at a time."""
+    """A buffer over a host sink, for at most `most` elements at a time."""
 
     is_empty = False
 
@@ -377,12 +377,12 @@ class HostBuffer:
         self.remaining = most
 
     def write(self, values: Value) -> None:
-        """Hand elements to the sink."""
+        """Pass elements to the sink."""
         self._put(values)
 
 
 class GuestStream:
-    """A stream or future whose readable end a guest gave to the host (see `wasi.components.waits.Incoming`)."""
+    """A stream or future whose readable end a guest passed to the host (see `wasi.components.waits.Incoming`)."""
 
     def __init__(self, shared: Value, waits: Waits, *, future: bool = False, most: int = 1 << 20) -> None:
         self.shared = shared
@@ -393,16 +393,16 @@ class GuestStream:
         self._ended = False
 
     def consume(self, sink: Sink) -> None:
-        """Let everything that comes go into `sink`."""
+        """Copy everything that arrives into `sink`."""
         self._sink = sink
         self._arm()
 
     def drop(self) -> None:
-        """Read nothing of it."""
+        """Drop it unread."""
         self.shared.drop()
 
     def _arm(self) -> None:
-        """Read on, unless it has ended or the sink must be waited for."""
+        """Start the next read, unless the stream has ended or the sink is not ready."""
         assert self._sink is not None
         while not self._ended:
             wait = self._sink.room()
@@ -442,7 +442,7 @@ class GuestStream:
             self._sink.put(values)
         except Interrupted:
             raise
-        except Exception as error:  # noqa: BLE001  it becomes the answer of the stream
+        except Exception as error:  # noqa: BLE001  it becomes the stream's result
             self._end(error)
 
     def _end(self, error: BaseException | None) -> None:

@@ -1,11 +1,11 @@
-"""Component instances, the tasks that run in them, and the scheduler that decides which of them goes on.
+"""Component instances, the tasks that run in them, and their scheduler.
 
-The structure is the specification's, with one change of form: a thread's code is a Python generator. It yields a
-`Run` to call a core function and a `Wait` to wait, and is resumed with the word or with whether it was cancelled.
-Where the core function itself waits, the fiber it runs on is left (`fibers.py`).
+The structure follows the specification, except that a thread's code is a Python generator. It yields a `CallCore` to
+call a core function and a `Wait` to wait, and is resumed with the word or with whether it was cancelled. If the core
+function itself waits, its fiber is suspended (`fibers.py`).
 
-An exception out of a guest or a built-in goes up through whoever resumed the thread and ends the whole store: after a
-trap nothing of it is entered again.
+An exception from a guest or a built-in propagates through the thread's resumer and ends the whole store: after a trap
+no code of it runs again.
 
 Source: component-model, `design/mvp/CanonicalABI.md`, "Component Instances", "Threads", "Tasks", "Waitable State",
 "Subtask State".
@@ -24,14 +24,14 @@ from .fibers import Blocked, CoreFunction, Fiber
 from .handles import Handle, Table, give_back
 
 MAX_THREADS = 10_000
-"""Threads of one run: each may hold a stack."""
+"""Maximum threads of one run: each may hold a stack."""
 
 NONE, SUBTASK, STREAM_READ, STREAM_WRITE, FUTURE_READ, FUTURE_WRITE, TASK_CANCELLED = range(7)
 """Codes of events."""
 STARTING, STARTED, RETURNED, CANCELLED_BEFORE_STARTED, CANCELLED_BEFORE_RETURNED = range(5)
 """States of a subtask."""
 EXIT, YIELD, WAIT = range(3)
-"""What a callback answers, in its low four bits."""
+"""A callback's result code, in its low four bits."""
 BLOCKED = 0xFFFFFFFF
 
 Event = tuple[int, int, int]
@@ -58,7 +58,7 @@ Code = Generator[CallCore | Wait, Value, None]
 
 
 class Notes(Protocol):
-    """Told of what happens in a component instance besides calls of the host."""
+    """Listener for events in a component instance other than host calls."""
 
     def opened(self, handle: Handle, number: int) -> None:
         """An owned handle was made."""
@@ -67,7 +67,7 @@ class Notes(Protocol):
         """A handle was dropped by a call that began at `start`."""
 
     def copied(self, name: str, number: int, count: int, result: int, start: int) -> None:
-        """A read or write of a stream or future is over: `result` as the guest gets it."""
+        """A read or write of a stream or future is complete: `result` as the guest gets it."""
 
 
 class ErrorContext:
@@ -94,12 +94,12 @@ class ComponentInstance:
         self.waiting_to_enter = 0
         self.exclusive: Thread | None = None
         self.notes: Notes | None = None
-        """Told of handles and copies, where the run is traced."""
+        """Receives handle and copy events if the run is traced."""
 
     # ---- who may enter
 
     def _entered(self, caller: ComponentInstance | None) -> list[ComponentInstance]:
-        """This instance and its ancestors, but those that the caller is in already."""
+        """This instance and its ancestors, except those that the caller is already in."""
         outside: set[ComponentInstance] = set(caller._ancestors()) if caller is not None else set()
         return [instance for instance in self._ancestors() if instance not in outside]
 
@@ -111,15 +111,15 @@ class ComponentInstance:
         return found
 
     def encloses(self, other: ComponentInstance) -> bool:
-        """Whether it is `other` or one of those that `other` was made in."""
+        """Whether it is `other` or an ancestor of it."""
         return self in other._ancestors()
 
     def may_enter_from(self, caller: ComponentInstance | None) -> bool:
-        """Whether a call from `caller` (None: the host) may begin."""
+        """Whether `caller` (None: the host) may call it now."""
         return all(instance.may_enter for instance in self._entered(caller))
 
     def enter_from(self, caller: ComponentInstance | None) -> None:
-        """Begin; traps when it may not."""
+        """Enter for a call; trap if that is not allowed."""
         entered = self._entered(caller)
         if not all(instance.may_enter for instance in entered):
             raise Trap("cannot enter component instance: a call is in progress there, or it has trapped")
@@ -127,19 +127,19 @@ class ComponentInstance:
             instance.may_enter = False
 
     def leave_to(self, caller: ComponentInstance | None) -> None:
-        """End, or wait."""
+        """Leave, at the end of a call or while it waits."""
         for instance in self._entered(caller):
             instance.may_enter = True
 
     def check_leave(self) -> None:
-        """Trap unless its code may call out now."""
+        """Trap unless its code may call out of the instance now."""
         if not self.may_leave:
             raise Trap("cannot leave component instance: realloc and post-return may not call out")
 
     # ---- handles
 
     def new_own(self, resource: ResourceType, rep: Value) -> int:
-        """Give this instance an owned handle."""
+        """Add an owned handle to this instance."""
         handle = Handle(resource, rep, True)
         number = self.handles.add(handle)
         if self.notes is not None:
@@ -147,7 +147,7 @@ class ComponentInstance:
         return number
 
     def new_borrow(self, resource: ResourceType, rep: Value, task: Task) -> int:
-        """Lend this instance a handle for the duration of a task; its own resources arrive as what they stand for."""
+        """Lend this instance a handle for the duration of a task; its own resources arrive as their representation."""
         if resource.owner is self:
             return int(rep)
         task.borrows += 1
@@ -155,31 +155,31 @@ class ComponentInstance:
 
 
 class Scheduler:
-    """The threads of one store, which of them waits for what, and what the host itself waits for.
+    """Schedules the threads of one store and the waits of the host.
 
-    `wait_for_host(block)` lets the host's pending work go on: with `block` it waits until some of it is done, and
-    returns False when there is none to wait for.
+    `wait_for_host(block)` continues the host's pending work: with `block` it waits until some is done, and returns
+    False if there is none.
     """
 
     def __init__(self, wait_for_host: Callable[[bool], bool] = lambda block: False) -> None:
         self.waiting: list[Thread] = []
         self.stack: list[Thread | None] = []
-        """The threads whose code is on the stacks, innermost last; None for a call that cannot be left."""
+        """The threads whose code is on the stacks, innermost last; None for a call that cannot be suspended."""
         self.count = 0
         self.fibers = 0
-        """How many fibers are being polled now, one within the other."""
+        """Number of nested fibers being polled now."""
         self.wait_for_host = wait_for_host
 
     @property
     def current(self) -> Thread | None:
-        """The thread whose code runs now."""
+        """The running thread."""
         for thread in reversed(self.stack):
             if thread is not None:
                 return thread
         return None
 
     def call_here(self, function: CoreFunction, *words: int) -> int | None:
-        """Call a core function (realloc, post-return) to its end, on this stack where that is a fiber's already."""
+        """Call a core function (realloc, post-return) to completion, on this stack if it is already a fiber's."""
         self.stack.append(None)
         if function.on_fiber and not self.fibers:
             fiber = Fiber(function, words)
@@ -192,15 +192,15 @@ class Scheduler:
             found = fiber.result()
         else:
             found = function.call(*words)
-        self.stack.pop()  # not after an exception: the store is not entered again
+        self.stack.pop()  # not after an exception: the store cannot be entered again
         return found
 
     def call_within(self, function: CoreFunction, *words: int) -> int | None:
-        """Call a core function of the instance that runs now, as part of the current call."""
+        """Call a core function of the running instance, as part of the current call."""
         return self.call_here(function, *words)
 
     def tick(self) -> bool:
-        """Let one thread that is ready go on; False when none is."""
+        """Run one ready thread; False if none is ready."""
         self.wait_for_host(False)
         for thread in self.waiting:
             instance = thread.task.instance
@@ -212,19 +212,19 @@ class Scheduler:
         return False
 
     def run_until(self, done: Callable[[], bool]) -> None:
-        """Let threads go on until `done()`. Traps when nothing can go on any more."""
+        """Run threads until `done()`. Traps on deadlock."""
         while not done():
             if not self.tick() and not self.wait_for_host(True):
                 raise Trap("deadlock: every task waits for something that cannot happen any more")
 
     def idle(self) -> None:
-        """Let go on whatever can without waiting."""
+        """Run everything that is ready, without waiting."""
         while self.tick():
             pass
 
 
 class Thread:
-    """One thread of a task: its code, and where it waits."""
+    """One thread of a task: its code and its wait state."""
 
     __slots__ = (
         "blocked", "cancellable", "cancelled", "code", "fiber", "index", "ready", "started", "storage", "switch_to",
@@ -247,17 +247,17 @@ class Thread:
         self.blocked: Blocked | None = None
         self.started = False
         self.switch_to: Thread | None = None
-        """The thread that goes on when this one is left."""
+        """The thread that continues when this one suspends."""
 
     # ---- waiting
 
     @property
     def suspended(self) -> bool:
-        """Whether it stands still until somebody resumes it."""
+        """Whether it waits for an explicit resume."""
         return self.ready is None and self not in self.task.instance.scheduler.stack
 
     def is_ready(self) -> bool:
-        """Whether what it waits for is there."""
+        """Whether its wait is over."""
         return self.ready is not None and self.ready()
 
     def wait(self, ready: Callable[[], bool], cancellable: bool) -> None:
@@ -267,15 +267,15 @@ class Thread:
         self.task.instance.scheduler.waiting.append(self)
 
     def resume_later(self) -> None:
-        """Let it go on when the others have waited."""
+        """Resume it after the other ready threads."""
         self.wait(lambda: True, self.cancellable)
 
     def block(
         self, finish: Callable[[bool], int | None], ready: Callable[[], bool] | None, cancellable: bool = False
     ) -> int | Blocked | None:
-        """Leave the fiber: `finish(cancelled)` answers once `ready()` (None: once somebody resumes it).
+        """Suspend the fiber: `finish(cancelled)` gives the answer once `ready()` (None: once explicitly resumed).
 
-        For the callback of a blocking function only. Traps where the code cannot be left.
+        Only for the callback of a blocking function. Traps if the code cannot be suspended.
         """
         scheduler = self.task.instance.scheduler
         if not scheduler.stack or scheduler.stack[-1] is not self or self.fiber is None:
@@ -290,13 +290,13 @@ class Thread:
     # ---- going on
 
     def stop_waiting(self) -> None:
-        """No longer wait."""
+        """Stop waiting."""
         if self.ready is not None:
             self.ready = None
             self.task.instance.scheduler.waiting.remove(self)
 
     def resume(self, cancelled: bool = False) -> None:
-        """Go on until the code ends or waits. Raises what ends the store."""
+        """Run until the code ends or waits. Raises the exception that ends the store."""
         scheduler = self.task.instance.scheduler
         thread: Thread | None = self
         while thread is not None:
@@ -342,7 +342,7 @@ class Thread:
 
 
 class TaskState(EnumType):
-    """How far a task is."""
+    """The state of a task."""
 
     INITIAL = 1
     STARTED = 2
@@ -374,11 +374,11 @@ class Task:
 
     @property
     def exclusive(self) -> bool:
-        """Whether only one such task may run in its instance at a time."""
+        """Whether at most one such task may run in its instance at a time."""
         return not self.options.is_async or self.options.callback is not None
 
     def enter(self) -> Generator[Wait, bool, bool]:
-        """Wait until the instance takes it; False when it was cancelled meanwhile."""
+        """Wait until the instance admits it; False if it was cancelled meanwhile."""
         instance, thread = self.instance, self.implicit
         assert thread is not None
         if self.type.is_async:
@@ -399,18 +399,18 @@ class Task:
         return True
 
     def wait(self, ready: Callable[[], bool], *, cancellable: bool) -> Generator[Wait, bool, bool]:
-        """Wait until `ready()`; whether it was cancelled instead."""
+        """Wait until `ready()`; returns whether it was cancelled instead."""
         if self.deliver_cancel(cancellable):
             return True
         return (yield Wait(ready, cancellable))
 
     def register(self, thread: Thread) -> None:
-        """A thread of this task begins."""
+        """Count a new thread of this task."""
         self.threads.append(thread)
         thread.index = self.instance.threads.add(thread)
 
     def unregister(self, thread: Thread) -> None:
-        """A thread of this task ends; with the last one the task must be resolved."""
+        """A thread of this task ended; when the last one ends the task must be resolved."""
         self.threads.remove(thread)
         if not self.threads and self.state is not TaskState.RESOLVED:
             raise Trap("async-lifted export failed to produce a result")
@@ -418,14 +418,14 @@ class Task:
         self.instance.threads.remove(thread.index, Thread, "thread")
 
     def exit(self) -> None:
-        """The thread that the call began with ends."""
+        """The task's first thread ended."""
         assert self.implicit is not None
         self.unregister(self.implicit)
         if self.type.is_async and self.exclusive:
             self.instance.exclusive = None
 
     def request_cancellation(self, caller: ComponentInstance | None) -> None:
-        """The caller wants no result any more."""
+        """The caller no longer wants a result."""
         instance = self.instance
         if self.state is TaskState.INITIAL:
             self.state = TaskState.CANCEL_DELIVERED
@@ -444,19 +444,19 @@ class Task:
             self.state = TaskState.PENDING_CANCEL
 
     def deliver_cancel(self, cancellable: bool) -> bool:
-        """Whether a cancellation that was asked for is delivered now."""
+        """Whether a requested cancellation is delivered now."""
         if cancellable and self.state is TaskState.PENDING_CANCEL:
             self.state = TaskState.CANCEL_DELIVERED
             return True
         return False
 
     def start(self) -> list[Value]:
-        """Begin: the arguments are lifted out of the caller now."""
+        """Start: lift the arguments from the caller."""
         self.state = TaskState.STARTED
         return self.on_start()
 
     def finish(self, result: list[Value]) -> None:
-        """The result is there."""
+        """Return the result."""
         if self.state is TaskState.RESOLVED:
             raise Trap("invalid task.return: the task has returned or was cancelled already")
         self._no_borrows()
@@ -464,7 +464,7 @@ class Task:
         self.state = TaskState.RESOLVED
 
     def cancel(self) -> None:
-        """The task agrees to end without a result."""
+        """Accept the cancellation: end without a result."""
         if self.state is not TaskState.CANCEL_DELIVERED:
             raise Trap("`task.cancel` called by task which has not been cancelled")
         self._no_borrows()
@@ -484,7 +484,7 @@ def _stands(thread: Thread) -> bool:
 
 
 class Waitable:
-    """Something that an event may come from."""
+    """A source of events."""
 
     def __init__(self) -> None:
         self.pending: Callable[[], Event] | None = None
@@ -492,17 +492,17 @@ class Waitable:
         self.sync_waiter = False
 
     def has_event(self) -> bool:
-        """Whether an event is there."""
+        """Whether an event is pending."""
         return self.pending is not None
 
     def take_event(self) -> Event:
-        """The event, once."""
+        """Remove and return the event."""
         assert self.pending is not None
         pending, self.pending = self.pending, None
         return pending()
 
     def join(self, to: WaitableSet | None) -> None:
-        """Move to another set, or to none."""
+        """Move to another set, or out of any."""
         if self.set is not None:
             self.set.members.remove(self)
         self.set = to
@@ -510,12 +510,12 @@ class Waitable:
             to.members.append(self)
 
     def leave(self) -> None:
-        """It is dropped."""
+        """Called when it is dropped."""
         self.join(None)
 
 
 class WaitableSet:
-    """Waitables of which one is waited for."""
+    """A set of waitables, to wait for any of them."""
 
     def __init__(self) -> None:
         self.members: list[Waitable] = []
@@ -526,14 +526,14 @@ class WaitableSet:
         return any(member.pending is not None for member in self.members)
 
     def take_event(self) -> Event:
-        """The event of the first that has one; that one goes last, so that none starves."""
+        """The event of the first waitable that has one; it moves to the end, so that none starves."""
         member = next(member for member in self.members if member.pending is not None)
         self.members.remove(member)
         self.members.append(member)
         return member.take_event()
 
     def drop(self) -> None:
-        """Traps while something is in it or waits for it."""
+        """Trap if it is not empty or a thread waits for it."""
         if self.members:
             raise Trap("cannot drop waitable set with waitables in it")
         if self.waiting:
@@ -541,7 +541,7 @@ class WaitableSet:
 
 
 class Subtask(Waitable):
-    """A call that a component made, until it has learned the result."""
+    """A call made by a component, until it has learned the result."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -554,23 +554,23 @@ class Subtask(Waitable):
 
     @property
     def resolved(self) -> bool:
-        """Whether there is a result, or will never be one."""
+        """Whether it has a result, or never will."""
         return self.state >= RETURNED
 
     def resolve(self, state: int, words: list[int]) -> None:
-        """It has ended."""
+        """Mark it as ended."""
         self.state = state
         self.words = words
 
     def deliver(self) -> None:
-        """The caller learns of it: what was lent is given back."""
+        """Notify the caller: return the lent handles."""
         if self.lenders is not None:
             give_back(self.lenders)
         self.lenders = None
 
     @property
     def delivered(self) -> bool:
-        """Whether the caller knows."""
+        """Whether the caller has been notified."""
         return self.lenders is None
 
     def leave(self) -> None:
