@@ -122,7 +122,8 @@ def test_an_error_of_the_program_is_told_without_what_the_lab_adds() -> None:
     assert "library_lookup" not in str(caught.value)
 
 
-@pytest.mark.slow
+@pytest.mark.toolchain
+@pytest.mark.timeout(900)  # zig builds its C library first, where no other test has
 def test_a_program_of_zigs_c_compiler_reports_too(monkeypatch: pytest.MonkeyPatch) -> None:
     zig = next((path for _, path in find_zigs()), None)
     if zig is None:

@@ -210,7 +210,8 @@ UNBOUNDED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("statement", UNBOUNDED, ids=range(len(UNBOUNDED)))
 def test_no_statement_takes_the_process_its_memory_or_its_time(statement: str) -> None:
-    with pytest.raises(QueryError, match=f"{UNBOUNDED[statement]}|ended DuckDB"):
+    # A slow machine may reach the limit of time first; whichever bound it is, the process goes on.
+    with pytest.raises(QueryError, match=f"{UNBOUNDED[statement]}|more than 5 seconds|ended DuckDB"):
         copying().trace().sql(statement, seconds=5, memory=100 << 20)
 
 
