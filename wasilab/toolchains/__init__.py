@@ -1,1 +1,1 @@
-"""From source to a .wasm module: one file per language family (floor 1)."""
+"""Compiles source to a .wasm module; one file per language family."""

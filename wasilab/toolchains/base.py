@@ -1,8 +1,8 @@
-"""What a toolchain is: one language, with the way its compiler is found, called and understood.
+"""The base class of toolchains: how to find and call a language's compiler, and how to explain its errors.
 
-A subclass of `Toolchain` stands in `languages/` for each language. It finds its compiler, builds one command and
-explains errors; its class attributes are the one place that names the language. Running the command is common to all
-and is here. Not here: which languages there are (`registry.py`), and the cache around a compile (`compile.py`).
+`languages/` has a subclass of `Toolchain` for each language. It finds its compiler, builds one command and explains
+errors; its class attributes are the only place that describes the language. Running the command is common to all and is
+here. Not here: the list of languages (`registry.py`), and the compile cache (`compile.py`).
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from .probe import Failure, Tool
 from .process import Cancelled, Finished, ProcessBounds, Progress, out_of_memory, run_group
 
 PROGRAMS = ("hello", "words")
-"""The programs that are bundled in every language: a greeting, and one that counts the words of a file."""
+"""The programs bundled for every language: a greeting, and one that counts the words of a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One compile: everything that the resulting module depends on, and where it happens."""
+    """One compile: everything that the module depends on, and the work folder."""
 
     source: str
     file_name: str
     flags: tuple[str, ...]
     files: Mapping[str, str]
     folder: Path
-    """The work folder, holding the source as `file_name` and the further files under their names."""
+    """The work folder, with the source as `file_name` and the other files under their names."""
     limits: CompileLimits = CompileLimits()  # noqa: RUF009  it is immutable
     reports: bool = False
-    """Whether the program reports the paths that its own library refuses (`linking/library_lookup.py`)."""
+    """Whether the program reports paths that its own library refuses (`linking/library_lookup.py`)."""
 
     @property
     def source_path(self) -> Path:
-        """The source on the disk."""
+        """The path of the source."""
         return self.folder / self.file_name
 
     @property
     def output_path(self) -> Path:
-        """Where the compiler is told to write the module."""
+        """The path where the compiler must write the module."""
         return self.folder / "out.wasm"
 
 
@@ -61,51 +61,51 @@ class Command:
 
 
 class Toolchain(ABC):
-    """One language: how its compiler is found, called and understood."""
+    """One language: how to find and call its compiler, and how to explain its errors."""
 
     language: ClassVar[str]
-    """The name that a cell gives, "c"."""
+    """The name used in a cell, such as "c"."""
     title: ClassVar[str]
-    """The name for people, "C++"."""
+    """The display name, such as "C++"."""
     aliases: ClassVar[tuple[str, ...]] = ()
-    """Further names that a cell may give, beside the suffixes."""
+    """Other names accepted in a cell, besides the suffixes."""
     related: ClassVar[tuple[str, ...]] = ()
-    """Names that are not accepted, but answered with a suggestion of this language."""
+    """Names that are rejected with a suggestion of this language."""
     suffixes: ClassVar[tuple[str, ...]]
-    """File name endings with their dot; a cell's file gets the first."""
+    """File suffixes with the dot; a cell's file gets the first."""
     example_ending: ClassVar[str] = ""
-    """What the names of the bundled programs have behind the suffix."""
+    """An extra ending after the suffix of bundled programs."""
     lexer: ClassVar[str]
-    """Pygments' name of the language."""
+    """The language's name in Pygments."""
     slow_first: ClassVar[bool] = False
-    """Whether the first compile builds libraries for tens of seconds (C and C++ only with zig)."""
+    """Whether the first compile builds libraries, for tens of seconds (C and C++ only with zig)."""
     style: ClassVar[str] = "gnu"
-    """The format of its diagnostics, see `diagnostics.parse`."""
+    """The format of its diagnostics; see `diagnostics.parse`."""
     reactor_flags: ClassVar[tuple[str, ...]] = ()
-    """Flags that make a module without `main`, kept alive for its exports."""
+    """Flags that make a module without `main`, to be called through its exports."""
     makes_component: ClassVar[bool] = False
-    """Whether what it makes is a component, not a core module."""
+    """Whether it makes a component rather than a core module."""
     reports: ClassVar[bool] = False
-    """Whether its programs can report the paths that their own library refuses."""
+    """Whether its programs can report paths that their own library refuses."""
     refused_flags: ClassVar[Mapping[str, str]] = {}
-    """Flags that would break the contract of a compile, and why."""
+    """Rejected flags, with the reason."""
 
     @property
     @abstractmethod
     def install(self) -> str:
-        """The one line that installs a compiler."""
+        """The command that installs a compiler."""
 
     @abstractmethod
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
-        """Every compiler found, in order of preference, tried. Stops at the first that works unless `refresh`."""
+        """Find and try compilers in order of preference. Stops at the first that works unless `refresh`."""
 
     @abstractmethod
     def command(self, tool: Tool, job: Job) -> Command:
-        """The command that compiles a job to `job.output_path`."""
+        """The command to compile a job to `job.output_path`."""
 
     @property
     def template(self) -> str:
-        """A cell to start from: the bundled `hello` of this language."""
+        """A starting point for a cell: the bundled `hello` of this language."""
         return self.example("hello")
 
     def example(self, program: str) -> str:
@@ -116,7 +116,7 @@ class Toolchain(ABC):
         return (files("wasilab") / "examples" / name).read_text(encoding="utf-8")
 
     def find(self) -> Tool:
-        """The compiler to use. Raises `ToolchainMissing`, which says how to install one."""
+        """The compiler to use. Raises `ToolchainMissing`, with the install command."""
         found = self.candidates()
         for candidate in found:
             if isinstance(candidate, Tool):
@@ -124,22 +124,22 @@ class Toolchain(ABC):
         raise self.missing(found)
 
     def missing(self, found: Sequence[Tool | Failure]) -> ToolchainMissing:
-        """The error for a machine without this compiler."""
+        """The error if no compiler is found."""
         tried = [f"{one.path}: {one.why}" for one in found if isinstance(one, Failure)]
         return ToolchainMissing(self.language, self.title, self.install, tried)
 
     def file_name(self, name: str) -> str:
-        """The file name for a cell's or a file's name."""
+        """The source file name for the name of a cell or file."""
         return source_file_name(name, self.suffixes)
 
     def tune(self, flags: tuple[str, ...]) -> tuple[str, ...]:
-        """The flags as this language wants them; called before the cache key is made."""
+        """Adjust the flags for this language; called before the cache key is made."""
         return flags
 
     def build(
         self, tool: Tool, job: Job, cancelled: Cancelled, on_progress: Progress | None
     ) -> tuple[bytes, str, Command]:
-        """Compile: the module, what the compiler wrote, and the command. Raises `CompileError`."""
+        """Compile; returns the module, the compiler's output, and the command. Raises `CompileError`."""
         command = self.command(tool, job)
         bounds = ProcessBounds(
             job.limits.seconds,
@@ -178,9 +178,10 @@ class Toolchain(ABC):
         return wasm, output, command
 
     def link_again(self, tool: Tool, job: Job, output: str) -> Command | None:
-        """The command that links a compiled program once more, so that it reports what its library refuses.
+        """The command that links a compiled program again, so that it reports what its library refuses.
 
-        For a compiler whose own link cannot be told to; `output` is what it wrote. None where there is nothing to do.
+        For a compiler whose own link step cannot do it; `output` is the compiler's output. None if nothing is to be
+        done.
         """
         return None
 
@@ -199,7 +200,7 @@ class Toolchain(ABC):
         finished: Finished | None = None,
         bounds: ProcessBounds = ProcessBounds(),  # noqa: B008  it is immutable
     ) -> CompileError:
-        """The error for what a failed compiler wrote, and for how its process ended within its bounds."""
+        """The error for a failed compile, from the compiler's output and the end of its process."""
         hints = self.hints(output, job)
         if finished is not None:
             hints += filter(None, [out_of_memory(output, finished, bounds), confinement.refused_hint(output)])
@@ -210,39 +211,39 @@ class Toolchain(ABC):
         return CompileError(output, found, hints=hints, command=command.argv, toolchain=tool.name, source=job.source)
 
     def hints(self, output: str, job: Job) -> list[str]:
-        """Sentences that say which flag or change would mend an error."""
+        """Sentences that suggest a flag or change to fix an error."""
         return []
 
     def sentence(self, tool: Tool, job: Job, elapsed: float) -> str:
-        """What a compile is doing, for the progress line."""
+        """The progress message of a compile."""
         return f"compiling {job.file_name} with {tool.name}"
 
     def dependencies(self, job: Job) -> list[str]:
-        """Files outside the work folder that the module depends on; a change of one makes the cached module stale."""
+        """Files outside the work folder that the module depends on; if one changes, the cached module is stale."""
         return [flag for flag in job.flags if os.path.isabs(flag) and os.path.isfile(flag)]
 
     def installation(self, tool: Tool) -> list[str]:
-        """Files and folders that the compiler itself consists of: it may read and execute them."""
+        """The compiler's own files and folders, which it may read and execute."""
         argued = [part.rpartition("=")[2] for part in tool.argv[1:]]
         parts = [os.path.realpath(path) for path in argued if os.path.isabs(path) and os.path.exists(path)]
         return [*confinement.installation(tool.path), *confinement.installation(tool.argv[0]), *parts]
 
     def caches(self, tool: Tool) -> list[str]:
-        """Folders that the compiler keeps for itself from one compile to the next: it may change them."""
+        """The compiler's cache folders, which it may change."""
         return []
 
     def named(self, job: Job) -> list[str]:
-        """Files and folders that the flags of a job name: the compiler may read them."""
+        """Files and folders named by a job's flags, which the compiler may read."""
         return [os.path.realpath(flag) for flag in job.flags if not flag.startswith("-") and os.path.exists(flag)]
 
     def context(self, job: Job) -> list[str]:
-        """Further texts that the module depends on, such as environment variables; part of the cache key."""
+        """Other text that the module depends on, such as environment variables; part of the cache key."""
         return []
 
     def notes(self, tool: Tool) -> list[str]:
-        """What a person should know of this compiler on this machine, in sentences for `doctor`."""
+        """Remarks about this compiler on this machine, for `doctor`."""
         return []
 
     def cold(self, tool: Tool) -> str | None:
-        """What the first compile has yet to build, as a sentence; None if the compiler is warm."""
+        """A sentence about what the first compile must still build; None if the compiler is warm."""
         return None

@@ -1,9 +1,9 @@
-"""The compile cache on disk: modules by key, safe between kernels, bounded in size.
+"""The compile cache on disk: modules by key, safe for concurrent kernels, bounded in size.
 
-One file an entry: the length of a JSON text about the module (4 bytes), the text, the module. It appears by an
-atomic rename, so a reader sees all of it or none. Compiles of one key are serialised by a file lock, so two kernels
-that run the same cell compile once. The entries used longest ago go first when the limit is passed. Not here: what
-makes a key (`base`).
+An entry is one file: the length of a JSON description of the module (4 bytes), the JSON, the module. It is created by
+an atomic rename, so a reader sees all of it or nothing. A file lock serialises compiles of one key, so two kernels that
+run the same cell compile once. Above the limit, the least recently used entries are deleted first. Not here: the key
+(`compile.py`).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from .diagnostics import CompileInterrupted, ToolchainError
 
 try:
     import fcntl
-except ImportError:  # not POSIX: the atomic rename alone keeps entries whole, two kernels may compile twice
+except ImportError:  # not POSIX: the atomic rename still keeps entries whole, but two kernels may compile twice
     fcntl = None  # type: ignore[assignment]
 
 DEFAULT_LIMIT = 512 * 1024 * 1024
-"""Bytes of modules that are kept, unless WASILAB_CACHE_LIMIT (bytes) says otherwise."""
+"""Default size limit in bytes; WASILAB_CACHE_LIMIT (bytes) overrides it."""
 
 
 def trusted_cache_folder() -> Path:
-    """`cache_folder`, refused with a `ToolchainError` where others could have written what lies in it."""
+    """`cache_folder`. Raises `ToolchainError` if other users could have written to it."""
     folder = cache_folder()
     why = distrust(folder)
     if why is not None:
@@ -54,7 +54,7 @@ def cache_limit() -> int:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """A cached module and what was stored with it."""
+    """A cached module and its metadata."""
 
     meta: dict[str, Any]
     wasm: bytes
@@ -62,7 +62,7 @@ class CacheEntry:
 
 @dataclass(frozen=True, slots=True)
 class CacheSize:
-    """What the compile cache holds: files, bytes, the limit in bytes, and where."""
+    """The size of the compile cache: files, bytes, the limit in bytes, and the folder."""
 
     entries: int
     bytes: int
@@ -79,9 +79,9 @@ def _path(key: str) -> Path:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder that only this user may enter: another's file in it would be code that we run."""
+    """Create a folder that only this user can access: we would run code that another user puts there."""
     try:
-        # `parents` would make the folders above with the common mode, so the top is made by itself.
+        # `parents` would create the folders above with the default mode, so create the top one separately.
         cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         trusted_cache_folder()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def make_folder(path: Path) -> Path:
 
 
 def load(key: str) -> CacheEntry | None:
-    """The entry of a key, or None if there is none or it is damaged. A hit counts as a use."""
+    """The entry of a key, or None if it is missing or damaged. A hit counts as a use."""
     path = _path(key)
     try:
         with open(path, "rb", buffering=0) as file:
@@ -116,7 +116,7 @@ def load(key: str) -> CacheEntry | None:
 
 
 def write_atomic(path: Path, *parts: bytes) -> None:
-    """Make `path` hold `parts`, all at once for every reader."""
+    """Write `parts` to `path` atomically."""
     make_folder(path.parent)
     fd, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
     try:
@@ -131,9 +131,9 @@ def write_atomic(path: Path, *parts: bytes) -> None:
 
 
 def store(key: str, meta: dict[str, Any], wasm: bytes) -> None:
-    """Keep a module, and make room by dropping the entries used longest ago.
+    """Store a module, and make room by deleting the least recently used entries.
 
-    A full or read-only disk costs the entry, not the compile.
+    If the disk is full or read-only, the entry is lost but the compile succeeds.
     """
     head = json.dumps({**meta, "size": len(wasm), "crc32": zlib.crc32(wasm)}).encode("ascii")
     with contextlib.suppress(OSError, ToolchainError):
@@ -163,13 +163,13 @@ def _evict(keep: str) -> None:
 
 
 def size() -> CacheSize:
-    """How much the compile cache holds now."""
+    """The current size of the compile cache."""
     sizes = [stat.st_size for _, stat in _files()]
     return CacheSize(len(sizes), sum(sizes), cache_limit(), cache_folder())
 
 
 def clear() -> CacheSize:
-    """Forget every module and every probe of a compiler; return what was there. The compilers' own caches stay."""
+    """Delete all modules and compiler probes; returns the size before. The compilers' own caches stay."""
     before = size()
     for name in ("modules", "probes", "work", "compiled"):
         shutil.rmtree(cache_folder() / name, ignore_errors=True)
@@ -180,12 +180,12 @@ def clear() -> CacheSize:
 def lock(key: str, cancelled: Callable[[], bool], waiting: Callable[[float], None]) -> Iterator[None]:
     """Hold the lock of a key; `waiting(seconds)` is called while another process or thread holds it.
 
-    Raises `CompileInterrupted`. The lock dies with its process, however that ends.
+    Raises `CompileInterrupted`. The lock is released when its process ends, however it ends.
     """
     if fcntl is None:
         yield
         return
-    # 256 locks for all keys: lock files cannot be removed without a race, so there is a fixed number of them.
+    # 256 locks for all keys: lock files cannot be removed without a race, so their number is fixed.
     path = make_folder(cache_folder() / "locks") / key[:2]
     start = time.monotonic()
     with open(path, "ab") as file:
@@ -205,9 +205,9 @@ def lock(key: str, cancelled: Callable[[], bool], waiting: Callable[[float], Non
 
 @contextlib.contextmanager
 def work_folder(key: str) -> Iterator[Path]:
-    """A fresh folder to compile in, always the same for a key: paths in debug information do not change by run.
+    """An empty folder to compile in. Its path depends only on the key, so paths in debug information do not change.
 
-    Only the holder of the key's lock may use it. It is gone at the end.
+    Only the holder of the key's lock may use it. It is deleted at the end.
     """
     folder = trusted_cache_folder() / "work" / key[:24]
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""`compile_source`, the one way in which a source becomes WebAssembly, and the cache around it.
+"""`compile_source`, the only way to compile source to WebAssembly, with its cache.
 
-It checks names and flags, finds the compiler, looks into the cache, and otherwise compiles in a work folder while it
-holds the lock of the cache key. Not here: what a language is (`base.py`), and whatever looks at or runs the module.
+It checks names and flags, finds the compiler and looks in the cache; on a miss it compiles in a work folder, holding
+the cache key's lock. Not here: the definition of a language (`base.py`), and inspecting or running the module.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .process import Cancelled, Progress, interruptible, never
 from .registry import toolchain_for
 
 FORMAT = "2"
-"""Part of every cache key: raise it when a change here makes old entries wrong."""
+"""Part of every cache key: increase it when a change here invalidates old entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +32,26 @@ class Compiled:
 
     wasm: bytes
     warnings: str
-    """What the compiler wrote although it succeeded; empty most times."""
+    """The compiler's output on success; usually empty."""
     diagnostics: tuple[Diagnostic, ...]
     """`warnings`, parsed."""
     seconds: float
-    """Wall time of this call, a cache hit's too."""
+    """Wall time of this call, also for a cache hit."""
     cached: bool
     command: tuple[str, ...]
-    """The command as run when the module was compiled; paths in the work folder are relative."""
+    """The command that compiled the module; paths in the work folder are relative."""
     toolchain: str
     """Kind and version of the compiler, "clang 22.1.8"."""
     language: str
     source: str
-    """The source with its leading blank lines: line numbers in diagnostics and DWARF index it."""
+    """The source with its leading blank lines, so that line numbers in diagnostics and DWARF match."""
     file_name: str
-    """The name under which diagnostics and DWARF know the source, "copy.c"."""
+    """The source's name in diagnostics and DWARF, such as "copy.c"."""
 
 
 def cache_key(toolchain: Toolchain, tool: Tool, job: Job) -> str:
-    """The sha256 of all that the module depends on, each part with its length so that parts cannot run together."""
+    """The sha256 of everything the module depends on; each part has a length prefix, so that parts cannot be
+    confused."""
     digest = hashlib.sha256()
     parts = [FORMAT, toolchain.language, tool.kind, tool.version, *tool.argv, "\0flags", *job.flags, "\0context"]
     parts += toolchain.context(job)
@@ -90,22 +91,22 @@ def compile_source(
 ) -> Compiled:
     """Compile `source` of language `lang` (a name, an alias or a suffix) to a WASI module.
 
-    `flags` go to the compiler after the default ones. `name` names the cell or the file (none: `cell`): diagnostics
-    and DWARF say `name.c`. `files` are further files by relative path, which the source may include; one that is
-    itself a source file to be compiled and linked is named among the flags. `first_line` is the line of the cell on
-    which the source starts (2 under a `%%wasi` line): line numbers everywhere count from it.
+    `flags` follow the default flags. `name` is the cell's or file's name (none: `cell`): diagnostics and DWARF say
+    `name.c`. `files` are other files by relative path, which the source may include; to compile and link one, name it
+    in the flags. `first_line` is the line of the cell on which the source starts (2 under a `%%wasi` line): all line
+    numbers count from it.
 
-    With `reports`, a program of C, C++ or Rust reports each path that its own library refuses, by an import that
-    only the lab provides (`linking/library_lookup.py`); without, the module runs anywhere.
+    With `reports`, a C, C++ or Rust program reports each path that its own library refuses, through an import that only
+    the lab provides (`linking/library_lookup.py`). Without it, the module runs anywhere.
 
-    `interrupt` is a function asked every 50 ms that says whether to stop; `on_progress(seconds, sentence)` is
-    called about four times a second once half a second has passed.
+    `interrupt` is a function polled every 50 ms; True stops the compile. `on_progress(seconds, sentence)` is called
+    about four times a second after the first half second.
 
-    The compiler sees few environment variables, has `limits` of time and memory, and, where the kernel has Landlock,
-    opens no other files than its installation, the source, `files` and what `flags` name (`confinement.py`).
+    The compiler sees few environment variables and has `limits` on time and memory. On a kernel with Landlock it can
+    open only its installation, the source, `files` and what `flags` name (`confinement.py`).
 
-    Raises `CompileError` (the compiler refused), `ToolchainMissing`, `CompileInterrupted`, and `ToolchainError` for
-    a bad name, flag or file, and for a limit.
+    Raises `CompileError` (the compiler failed), `ToolchainMissing`, `CompileInterrupted`, and `ToolchainError` for a
+    bad name, flag or file, and for a reached limit.
     """
     start = time.monotonic()
     stop = interrupt or never

@@ -1,12 +1,11 @@
-"""What a compiler gets of this machine: a scrubbed environment, bounds, and the files that it can open.
+"""Confines compilers: a clean environment, limits, and the files that they can open.
 
-Source code is input from a stranger: `#include`, `.incbin`, `include_str!`, `@embedFile` and `env!` read files and
-variables of the person who compiles it. So a compiler is started with the variables that it needs and no others, with
-a limit of time and memory, and, where the kernel has Landlock, so that it can open only its own installation, the
-system's programs and libraries, the work folder, its own cache, and the files and folders that the flags name.
+Source code is untrusted input: `#include`, `.incbin`, `include_str!`, `@embedFile` and `env!` read the user's files and
+variables. So a compiler gets only the variables it needs, and limits on time and memory. On a kernel with Landlock it
+can open only its own installation, the system's programs and libraries, the work folder, its own cache, and the files
+and folders named by the flags.
 
-WASILAB_COMPILER_FOLDERS names further folders (separated as in PATH) for a compiler that needs more, such as the cache
-of a wrapper.
+WASILAB_COMPILER_FOLDERS names more folders (separated as in PATH), such as the cache of a compiler wrapper.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ from ..capabilities.host import landlock
 
 FOLDERS_VARIABLE = "WASILAB_COMPILER_FOLDERS"
 COMPILE_SECONDS = 900.0
-"""Wall-clock seconds of one compile: zig's first one builds a C library, a minute or two on a slow machine."""
+"""Wall-clock seconds of one compile: zig's first one builds a C library, which takes a minute or two on a slow
+machine."""
 COMPILE_MEMORY = 4 << 30
 """Bytes of data of each process of a compile."""
 
@@ -31,9 +31,9 @@ _VARIABLES = frozenset({
     "ZIG_GLOBAL_CACHE_DIR", "ZIG_LIB_DIR", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_HOME",
     "GOCACHE", "GOPATH", "GOROOT",
 })  # fmt: skip
-"""The variables that a compiler sees, if they are set."""
+"""The environment variables passed to compilers."""
 _PREFIXES = ("NIX_", "CCACHE_")
-"""What the wrappers of compilers read."""
+"""Variables read by compiler wrappers."""
 _SYSTEM = (
     "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store", "/home/linuxbrew/.linuxbrew",
     "/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/alternatives", "/etc/ssl/openssl.cnf", "/etc/localtime",
@@ -41,20 +41,20 @@ _SYSTEM = (
     "/sys/devices/system/cpu", "/sys/fs/cgroup", "/sys/kernel/mm",
     "/dev/zero", "/dev/random", "/dev/urandom",
 )  # fmt: skip
-"""Programs, libraries and facts of the system; nothing of a person's."""
+"""System programs, libraries and information; no user files."""
 _DEVICES = ("/dev/null",)
 
 
 @dataclass(frozen=True, slots=True)
 class CompileLimits:
-    """What one compile of a source may take; None: without bound."""
+    """Limits of one compile; None: unlimited."""
 
     seconds: float | None = COMPILE_SECONDS
     memory: int | None = COMPILE_MEMORY
 
 
 def environment(changes: Mapping[str, str | None], folder: Path) -> dict[str, str]:
-    """The environment of a compiler that works in `folder`: the variables it needs, then `changes` (None removes)."""
+    """The environment of a compiler in `folder`: the variables it needs, then `changes` (None removes one)."""
     env = {name: value for name, value in os.environ.items() if name in _VARIABLES or name.startswith(_PREFIXES)}
     for name, value in {"NO_COLOR": "1", "TMPDIR": str(folder), **changes}.items():
         if value is None:
@@ -65,15 +65,15 @@ def environment(changes: Mapping[str, str | None], folder: Path) -> dict[str, st
 
 
 def reach(read: Iterable[str], write: Iterable[str]) -> landlock.Reach:
-    """What a compiler can open that needs these files and folders beside the system's."""
+    """The files that a compiler may open: these files and folders, and the system's."""
     further = [folder for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
     return landlock.Reach((*_SYSTEM, *dict.fromkeys(read)), (*_DEVICES, *dict.fromkeys(write), *further))
 
 
 def installation(path: str) -> list[str]:
-    """The folder in which a program is installed: its prefix, or the folder that holds it and its libraries.
+    """The folder in which a program is installed: its prefix, or the folder with it and its libraries.
 
-    Of a program that lies in the person's own folders without one of its own (~/bin/tool), the file alone.
+    For a program directly in a user's folder (~/bin/tool), only the file.
     """
     real = os.path.realpath(path)
     folder = os.path.dirname(real)
@@ -85,7 +85,7 @@ def installation(path: str) -> list[str]:
 
 
 def refused_hint(output: str) -> str | None:
-    """A sentence for a compiler that could not open a file because it is confined; None for any other failure."""
+    """A hint if a compiler could not open a file because it is confined; None for other failures."""
     signs = ("ermission denied", "AccessDenied", "EACCES", "access denied")
     if not landlock.abi() or not any(sign in output for sign in signs):
         return None

@@ -1,9 +1,9 @@
-"""What a compiler said: its diagnostics as values, and the errors that a failed compile raises.
+"""Compiler diagnostics as values, and the errors raised by a failed compile.
 
-Every compiler writes its own format; `parse` reads those that the languages use (GNU style for clang,
-zig, wasm-ld and Go; rustc's and asc's arrows; wasmtime's WAT arrows; the traces of Python and JavaScript). The text
-that a person sees stays the compiler's own; only Go's, which names places and shows nothing, gets the lines that
-it names (`with_source`). Not here: colours, or which compiler to run.
+Each compiler has its own format; `parse` reads those of the supported languages (GNU style for clang, zig, wasm-ld and
+Go; rustc's and asc's arrows; wasmtime's WAT arrows; the traces of Python and JavaScript). The displayed text is the
+compiler's own; only Go's, which shows no source, gets the source lines added (`with_source`). Not here: colours, and
+the choice of the compiler.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One message of a compiler. `line` and `column` count from 1; 0 means the compiler named none."""
+    """One compiler message. `line` and `column` count from 1; 0 if the compiler gave none."""
 
     line: int
     column: int
@@ -23,9 +23,9 @@ class Diagnostic:
     """"error", "warning", "note", "help" or "info"."""
     message: str
     source_line: str = ""
-    """The text of that line of the source; empty where the line is not the cell's own."""
+    """The text of that source line; empty if it is not in the cell."""
     file: str = ""
-    """The file as the person knows it (`copy.c`, `util.h`); empty for messages of the linker."""
+    """The file name for the user (`copy.c`, `util.h`); empty for linker messages."""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}: " if self.line else ""
@@ -33,11 +33,11 @@ class Diagnostic:
 
 
 class ToolchainError(Exception):
-    """Anything that kept a source from becoming a module."""
+    """A source could not be compiled, for any reason."""
 
 
 class CompileError(ToolchainError):
-    """The compiler refused the source. `str(error)` is the compiler's own output, with the cell's line numbers."""
+    """The compiler rejected the source. `str(error)` is the compiler's output, with the cell's line numbers."""
 
     def __init__(
         self,
@@ -53,18 +53,18 @@ class CompileError(ToolchainError):
         self.output = output
         self.diagnostics = tuple(diagnostics)
         self.hints = tuple(hints)
-        """Sentences of ours: the flag or the change that would help."""
+        """Our suggestions: a flag or change that would help."""
         self.command = command
         self.toolchain = toolchain
         self.source = source
-        """The source as it was compiled, so that line numbers index it."""
+        """The source as compiled, so that line numbers match."""
 
     def __str__(self) -> str:
         return "\n".join([self.output.rstrip("\n"), *(f"hint: {hint}" for hint in self.hints)])
 
 
 class ToolchainMissing(ToolchainError):
-    """No usable compiler for a language; the message holds the one line that installs it."""
+    """No usable compiler for a language; the message has the install command."""
 
     def __init__(self, language: str, title: str, install: str, tried: Iterable[str] = ()) -> None:
         self.language = language
@@ -75,7 +75,7 @@ class ToolchainMissing(ToolchainError):
 
 
 class CompileInterrupted(ToolchainError):
-    """The compile was interrupted; its processes have ended and nothing was stored."""
+    """The compile was interrupted; its processes have ended and nothing is cached."""
 
 
 _SEVERITY = {
@@ -107,9 +107,9 @@ _JAVASCRIPT_AT = re.compile(r"(?:^|[@(\s])(?P<file>[\w.-]+\.m?js):(?P<line>\d+)(
 
 
 def parse(text: str, sources: Mapping[str, str], style: str = "gnu") -> list[Diagnostic]:
-    """The diagnostics in a compiler's output, in its order.
+    """Parse the diagnostics in a compiler's output, in order.
 
-    `sources` maps the names of the files of the compile to their text, for `source_line`. `style` is "gnu"
+    `sources` maps the compile's file names to their text, for `source_line`. `style` is "gnu"
     (clang, zig, wasm-ld, Go), "rustc", "asc", "wat", "python" or "javascript". Lines that are not messages
     are left out.
     """
@@ -122,9 +122,9 @@ def parse(text: str, sources: Mapping[str, str], style: str = "gnu") -> list[Dia
 
 
 def with_source(text: str, sources: Mapping[str, str]) -> str:
-    """`text` with severity, source line and caret in the way of clang, for a compiler that writes only the place.
+    """Add severity, source line and caret in clang's style, for a compiler that prints only the location.
 
-    Rows that name a severity already, or no line of `sources`, stay as they are.
+    Rows that already have a severity, or do not refer to a line of `sources`, are unchanged.
     """
     lines = {name: body.splitlines() for name, body in sources.items()}
     rows = []
@@ -157,7 +157,7 @@ def _parse_gnu(text: str, lines: Mapping[str, list[str]]) -> list[Diagnostic]:
     for row in text.splitlines():
         if match := _GNU.match(row):
             file, line = _plain(match["file"]), int(match["line"])
-            # Go names no severity: what it prints for the package is an error.
+            # Go prints no severity: messages about the package are errors.
             severity = _SEVERITY[match["sev"] or "error"]
             found.append(
                 Diagnostic(line, int(match["col"] or 0), severity, match["msg"], _source_line(lines, file, line), file)
@@ -168,7 +168,7 @@ def _parse_gnu(text: str, lines: Mapping[str, list[str]]) -> list[Diagnostic]:
 
 
 def _parse_arrows(text: str, lines: Mapping[str, list[str]], style: str) -> list[Diagnostic]:
-    """Formats that state the message first and the place on a later line."""
+    """Parse formats with the message first and the location on a later line."""
     head, place = (_ASC, _ASC_AT) if style == "asc" else (_RUSTC, _ARROW)
     found: list[Diagnostic] = []
     pending: tuple[str, str] | None = None
@@ -190,7 +190,7 @@ def _parse_arrows(text: str, lines: Mapping[str, list[str]], style: str) -> list
 
 
 def _parse_trace(text: str, lines: Mapping[str, list[str]], at: re.Pattern[str]) -> list[Diagnostic]:
-    """The uncaught error of a trace, at the innermost place that is in the sources."""
+    """The uncaught error of a trace, at the innermost location within the sources."""
     message = next((m["msg"] for row in text.splitlines() if (m := _THROWN.match(row))), "")
     places = [m for row in text.splitlines() for m in at.finditer(row) if m["file"] in lines]
     if not message:

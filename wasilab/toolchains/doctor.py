@@ -1,6 +1,6 @@
-"""How every language stands on this machine, and making compilers ready ahead of their first use.
+"""The status of every language on this machine, and warming compilers before their first use.
 
-The data of `wasilab doctor`; how it is shown is `commands/`' matter.
+The data of `wasilab doctor`; `commands/` displays it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class LanguageStatus:
     language: str
     title: str
     tool: Tool | None
-    """The compiler that is used; None if there is none."""
+    """The compiler in use; None if there is none."""
     others: tuple[Tool, ...]
-    """Further compilers that work, in order of preference."""
+    """Other working compilers, in order of preference."""
     failures: tuple[Failure, ...]
-    """Compilers that are there and do not do, with the reason."""
+    """Compilers that were found but do not work, with the reason."""
     cold: str | None
-    """What the first compile has yet to build, as a sentence; None if nothing."""
+    """A sentence about what the first compile must still build; None if nothing."""
     install: str
-    """The one line that installs a compiler."""
+    """The command that installs a compiler."""
     notes: tuple[str, ...] = ()
-    """What else a person should know of the compiler that is used, in sentences."""
+    """Other remarks about the compiler in use."""
 
     @property
     def found(self) -> bool:
@@ -45,11 +45,12 @@ class LanguageStatus:
 
 
 def status(language: str, *, refresh: bool = True) -> LanguageStatus:
-    """Try the compilers of a language, all of them again if `refresh`. Raises `ToolchainError` for an unknown one."""
+    """Try the compilers of a language; with `refresh`, all of them again. Raises `ToolchainError` for an unknown
+    language."""
     toolchain = toolchain_for(language)
     try:
         found = toolchain.candidates(refresh=refresh)
-    except ToolchainError as error:  # a bad environment variable: this language's trouble, not the report's
+    except ToolchainError as error:  # a bad environment variable affects this language, not the whole report
         found = [Failure("", str(error))]
     tools = [one for one in found if isinstance(one, Tool)]
     return LanguageStatus(
@@ -65,7 +66,7 @@ def status(language: str, *, refresh: bool = True) -> LanguageStatus:
 
 
 def confinement() -> str:
-    """What compilers can open on this machine, as a sentence."""
+    """A sentence about what compilers can open on this machine."""
     bounds = f"{COMPILE_SECONDS:g} s and {binary_size(COMPILE_MEMORY)} of memory"
     version = landlock.abi()
     if not version:
@@ -82,10 +83,9 @@ def report(*, refresh: bool = True) -> list[LanguageStatus]:
 
 
 def warm(language: str, on_progress: Progress | None = None, interrupt: Cancelled | None = None) -> Compiled:
-    """Compile the language's template past the module cache, so that its compiler builds its libraries now.
+    """Compile the language's template without the module cache, so that its compiler builds its libraries now.
 
-    The flags are those of a plain cell, since zig builds its libraries once for each set of flags. Raises as
-    `compile_source`.
+    It uses the flags of a plain cell, since zig builds its libraries for each set of flags. Raises as `compile_source`.
     """
     toolchain = toolchain_for(language)
     return compile_source(
@@ -94,9 +94,9 @@ def warm(language: str, on_progress: Progress | None = None, interrupt: Cancelle
 
 
 def warm_in_background(language: str) -> Callable[[], None]:
-    """Warm a language on a daemon thread if its compiler is there and cold; return a function that stops it.
+    """Warm a language on a daemon thread if its compiler is installed and cold; returns a function that stops it.
 
-    Says nothing, whatever happens: the first compile that needs the libraries waits for them or tells the error.
+    It reports nothing: the first compile that needs the libraries waits for them or shows the error.
     """
     stop = threading.Event()
 

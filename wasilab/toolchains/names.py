@@ -1,6 +1,6 @@
-"""Checking what a person names: the cell, further files, compiler flags. Each refusal is one clear sentence.
+"""Checks names given by the user: the cell, other files, compiler flags. Each error is one clear sentence.
 
-Names become file names in the work folder, so none may lead out of it.
+Names become file names in the work folder, so they must stay within it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import PurePosixPath
 from .diagnostics import ToolchainError
 
 MAX_NAME = 100
-"""Characters of a cell's name that its file name keeps."""
+"""Maximum characters of a cell's name in its file name."""
 RESERVED = (
     "out.wasm", "deps.d", "world.wit", "wasilab_program.py", "wasilab_program.mjs", "wasilab_driver.mjs", "wasilab_js",
 )  # fmt: skip
-"""Names in the work folder that compiles use themselves."""
+"""Names in the work folder reserved for the compile."""
 
 
 def source_file_name(name: str, suffixes: tuple[str, ...]) -> str:
-    """The file name for a cell or file called `name`: its last part, made harmless, with one of the suffixes."""
+    """The file name for a cell or file called `name`: its sanitised last part, with one of the suffixes."""
     base = re.sub(r"[^A-Za-z0-9_.-]", "_", name.replace("\\", "/").rsplit("/", 1)[-1]).lstrip(".-")[:MAX_NAME]
     if base and not base.lower().endswith(suffixes):
         base += suffixes[0]
@@ -30,7 +30,7 @@ def source_file_name(name: str, suffixes: tuple[str, ...]) -> str:
 
 
 def check_files(files: Mapping[str, str], source_name: str) -> dict[str, str]:
-    """The further files of a compile, checked: relative names that stay in the work folder, text contents.
+    """Check the other files of a compile: relative names that stay in the work folder, and text contents.
 
     Raises `ToolchainError` naming the file.
     """
@@ -56,7 +56,7 @@ def check_files(files: Mapping[str, str], source_name: str) -> dict[str, str]:
 
 
 def check_flags(flags: Sequence[str], refused: Mapping[str, str], title: str) -> tuple[str, ...]:
-    """The compiler flags, checked. Raises `ToolchainError` for what is not a flag or would break the compile."""
+    """Check the compiler flags. Raises `ToolchainError` for an invalid flag, or one that would break the compile."""
     if isinstance(flags, str):
         raise ToolchainError(f"flags is a list of words, not one text: write {flags.split()!r}")
     for flag in flags:

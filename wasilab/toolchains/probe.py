@@ -1,8 +1,8 @@
-"""What is known of the compilers on this machine: each is tried once, and the answer is kept on disk.
+"""Probes the compilers on this machine: each is tried once, and the result is kept on disk.
 
-Presence on PATH misleads (a clang without a WASI libc, a rustc without the target), so a compiler counts only if
-its probe succeeded. A success is remembered until the executable changes (path, time, size); a failure for a
-minute, because the missing package may be installed meanwhile.
+Being on PATH is not enough (a clang may lack a WASI libc, a rustc the target), so a compiler is used only if its probe
+succeeded. A success is remembered until the executable changes (path, time, size), a failure for a minute, because the
+missing package may be installed meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .cache import trusted_cache_folder, write_atomic
 from .diagnostics import CompileInterrupted, ToolchainError
 
 FAILURE_LIFE = 60.0
-"""Seconds for which a failed probe is believed."""
+"""Seconds for which a failed probe is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +31,24 @@ class Tool:
     kind: str
     """"clang", "zig", "rustc", "go", "asc" or "wasmtime"."""
     argv: tuple[str, ...]
-    """The command's beginning, with what this compiler needs to reach WASI."""
+    """The start of the command, with the flags that this compiler needs for WASI."""
     version: str
     path: str
     """The executable."""
     how: str
     """How it was found: an environment variable, PATH, PyPI."""
     extra: dict[str, str] = field(default_factory=dict)
-    """Facts of the probe that its language file needs later."""
+    """Results of the probe that its language file needs later."""
 
     @property
     def name(self) -> str:
-        """For people: kind and version."""
+        """The display name: kind and version."""
         return f"{self.kind} {self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A compiler that was found and does not do."""
+    """A compiler that was found but does not work."""
 
     path: str
     why: str
@@ -70,10 +70,10 @@ def fingerprint(paths: Iterable[str]) -> str:
 def remembered(
     purpose: str, path: str, probe: Callable[[], Tool], *, watch: Sequence[str] = (), refresh: bool = False
 ) -> Tool | Failure:
-    """The answer of `probe`, from the disk if it was asked before for the same `purpose` and executable.
+    """The result of `probe`, from disk if known for the same `purpose` and executable.
 
-    `probe` raises `ToolchainError` with the reason when the compiler does not do. `watch` names further files
-    whose change makes the answer stale.
+    `probe` raises `ToolchainError` with the reason if the compiler does not work. `watch` names other files whose
+    change makes the result stale.
     """
     identity = f"2\n{purpose}\n{path}\n{fingerprint([path, *watch])}"
     file = trusted_cache_folder() / "probes" / (hashlib.sha256(identity.encode()).hexdigest()[:32] + ".json")
@@ -84,7 +84,7 @@ def remembered(
     try:
         answer: Tool | Failure = probe()
     except CompileInterrupted:
-        raise  # nothing was learnt of the compiler
+        raise  # nothing was learned about the compiler
     except ToolchainError as error:
         answer = Failure(path, str(error))
     with contextlib.suppress(OSError, ToolchainError):
@@ -107,7 +107,7 @@ def _read(file: Path) -> Tool | Failure | None:
 
 
 def executables(names: Iterable[str], folders: Iterable[str] = ()) -> list[str]:
-    """The executables of these names on PATH and then in `folders`, in order, each file once (links resolved)."""
+    """The executables with these names on PATH and then in `folders`, in order, without duplicates (links resolved)."""
     search = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *folders]
     found: dict[tuple[str, str], str] = {}
     for name in names:
@@ -119,7 +119,7 @@ def executables(names: Iterable[str], folders: Iterable[str] = ()) -> list[str]:
 
 
 def python_scripts() -> list[str]:
-    """Where pip puts the commands of this Python's environment: not on PATH in a notebook server, often."""
+    """The folder of this Python environment's commands, which is often not on a notebook server's PATH."""
     import sysconfig
 
     return [sysconfig.get_path("scripts")]

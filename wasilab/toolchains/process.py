@@ -1,8 +1,8 @@
-"""Running a compiler: a process group that can be stopped as a whole, with bounds on what it takes and can reach.
+"""Runs a compiler in a process group that can be stopped as a whole, with limits and confinement.
 
-A compiler gets no terminal and no stdin. Its stdout and stderr are one stream, as a person would see them. It is
-polled every 50 ms, so that an interrupt ends it well within 0.3 s, grandchildren (linkers, cc1) included. Not here:
-what to run, and what its output means.
+A compiler gets no terminal and no stdin. Its stdout and stderr are one stream, as in a terminal. It is polled every 50
+ms, so that an interrupt ends it and its descendants (linkers, cc1) well within 0.3 s. Not here: the command, and the
+meaning of its output.
 """
 
 from __future__ import annotations
@@ -27,41 +27,41 @@ from ..text.numbers import exact_size
 from .diagnostics import CompileInterrupted, ToolchainError
 
 STEP = 0.05
-"""Seconds between two looks at the interrupt."""
+"""Seconds between checks for an interrupt."""
 PIPES_CAN_BE_SELECTED = os.name != "nt"
 _FIRST_REPORT, _REPORT_STEP = 0.5, 0.25
-"""Seconds before the first progress report, and between two."""
+"""Seconds before the first progress report, and between reports."""
 _STUCK_STEP = 0.5
-"""Seconds between two looks for a process that waits to open a FIFO; found twice in a row, it is stuck."""
+"""Seconds between checks for a process that waits to open a FIFO; found twice in a row, it is stuck."""
 OUTPUT_LIMIT = 512 * 1024
-"""Bytes of compiler output that are kept; templates can write far more than anyone reads."""
+"""Maximum bytes of compiler output kept; C++ templates can produce far more than anyone reads."""
 
 Progress = Callable[[float, str], None]
 """Called with the elapsed seconds and one sentence, about four times a second, from the compiling thread."""
 Cancelled = Callable[[], bool]
-"""Asked every 50 ms; true stops the compile (`threading.Event().is_set`, `Interrupt.is_set`, ...)."""
+"""Polled every 50 ms; True stops the compile (`threading.Event().is_set`, `Interrupt.is_set`, ...)."""
 
 
 def never() -> bool:
-    """The interrupt of a compile that nobody can interrupt."""
+    """The interrupt of a compile that cannot be interrupted."""
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessBounds:
-    """What a compiler may take, and what it can reach. None: no bound."""
+    """The limits and accessible files of a compiler. None: unlimited."""
 
     seconds: float | None = None
     """Wall-clock time of the whole group, and processor time of each of its processes."""
     memory: int | None = None
     """Bytes of data (heap and private mappings) of each process."""
     reach: landlock.Reach | None = None
-    """The files that it can open, where the kernel has Landlock."""
+    """The files that it can open, if the kernel has Landlock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A process that has ended: its exit status (negative: a signal), its output and its wall time in seconds."""
+    """A finished process: its exit status (negative: a signal), its output and its wall time in seconds."""
 
     status: int
     output: str
@@ -73,7 +73,7 @@ _ambient: ContextVar[Cancelled] = ContextVar("wasilab_compile_interrupt", defaul
 
 @contextlib.contextmanager
 def interruptible(cancelled: Cancelled) -> Iterator[None]:
-    """Let `cancelled` also stop processes started within that were given no interrupt of their own: the probes."""
+    """Within this context, `cancelled` also stops processes started without their own interrupt, such as probes."""
     token = _ambient.set(cancelled)
     try:
         yield
@@ -94,11 +94,11 @@ def run_group(
     sentence: Callable[[float], str] = lambda _seconds: "compiling",
     bounds: ProcessBounds = ProcessBounds(),
 ) -> Finished:
-    """Run `argv` to its end and return what it wrote.
+    """Run `argv` to completion and return its output.
 
-    Raises `CompileInterrupted` when `cancelled` says so, `ToolchainError` when it cannot be started, takes longer than
-    its bounds allow, or waits for a FIFO that nobody writes to. Whatever is raised here (a KeyboardInterrupt too), no
-    process of the group is left.
+    Raises `CompileInterrupted` if `cancelled` returns True, and `ToolchainError` if the program cannot be started,
+    exceeds its time limit, or waits for a FIFO that nobody writes to. After any exception (also a KeyboardInterrupt),
+    no process of the group is left.
     """
     stop = cancelled or _ambient.get()
     start = time.monotonic()
@@ -126,7 +126,7 @@ def run_group(
                     total += len(data)
                     kept += data[: max(0, OUTPUT_LIMIT - len(kept))]
                 elif process.poll() is not None:
-                    break  # it has ended, but something that it left behind still holds the pipe
+                    break  # it has ended, but a process that it left behind still holds the pipe
         while process.poll() is None:
             if stop():
                 raise CompileInterrupted("the compile was interrupted")
@@ -148,10 +148,10 @@ def _start(
     bounds: ProcessBounds,
     started: list[subprocess.Popen[bytes]],
 ) -> subprocess.Popen[bytes]:
-    """Start a process within its bounds; it is in `started` even if something is raised after that."""
-    if not shutil.which(argv[0]):  # the shell that sets limits would say it less clearly
+    """Start a process with its limits; it is in `started` even if an exception follows."""
+    if not shutil.which(argv[0]):  # the shell that sets the limits would give a less clear message
         raise ToolchainError(f"cannot start {argv[0]!r}: there is no such program")
-    null = os.open(os.devnull, os.O_RDWR)  # here, because a confined thread may not be able to
+    null = os.open(os.devnull, os.O_RDWR)  # do it here, because a confined thread may not be able to
 
     def popen() -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -178,9 +178,9 @@ def _start(
 
 
 def _limited(argv: Sequence[str], bounds: ProcessBounds) -> list[str]:
-    """The command with its resource limits: a shell sets them and becomes it, so that they hold from its first moment.
+    """Wrap the command in a shell that sets the resource limits and then execs it, so that they apply from the start.
 
-    Setting them in this process after the start would leave a moment in which the compiler starts its own children.
+    Setting them from this process after the start would be a race: the compiler could already have children.
     """
     limits = []
     if bounds.memory is not None:
@@ -193,7 +193,7 @@ def _limited(argv: Sequence[str], bounds: ProcessBounds) -> list[str]:
 
 
 class _Watch:
-    """Raises when a group has used up its time, or waits to open a FIFO."""
+    """Raises if a group has used up its time, or waits to open a FIFO."""
 
     def __init__(self, pid: int, name: str, start: float, bounds: ProcessBounds) -> None:
         self._pid = pid
@@ -203,7 +203,7 @@ class _Watch:
         self._waiting = False
 
     def check(self, elapsed: float) -> None:
-        """Raise `ToolchainError` when there is something to raise."""
+        """Raise `ToolchainError` if one of these is the case."""
         if self._seconds is not None and elapsed > self._seconds:
             raise ToolchainError(f"{self._name!r} took longer than {self._seconds:g} s")
         if elapsed < self._next_look:
@@ -233,12 +233,12 @@ def _opens_a_fifo(pid: int) -> bool:
                 with open(f"/proc/{process}/task/{task}/children") as children:
                     pending += [int(child) for child in children.read().split()]
         except OSError:
-            continue  # it has ended meanwhile, or this system tells no such thing
+            continue  # it has ended meanwhile, or this system has no such information
     return False
 
 
 def out_of_memory(output: str, finished: Finished, bounds: ProcessBounds) -> str | None:
-    """A sentence for a compiler that ended because its memory was used up; None for any other end."""
+    """A message for a compiler that ran out of memory; None for any other end."""
     if bounds.memory is None or finished.status == 0:
         return None
     signs = ("out of memory", "bad_alloc", "annot allocate memory", "memory allocation of", "OutOfMemory")
@@ -248,12 +248,12 @@ def out_of_memory(output: str, finished: Finished, bounds: ProcessBounds) -> str
 
 
 Read = Callable[[float], bytes | None]
-"""Waits for so many seconds for output: some of it, b"" at its end, None if there was none."""
+"""Waits up to that many seconds for output: returns some output, b"" at its end, None if there was none."""
 
 
 @contextlib.contextmanager
 def _reading(pipe: int) -> Iterator[Read]:
-    """A way to read a pipe that ends in time: by a selector, or by a thread where pipes have none (Windows)."""
+    """Read a pipe with a timeout: by a selector, or by a thread if selectors do not support pipes (Windows)."""
     if not PIPES_CAN_BE_SELECTED:
         yield _read_by_thread(pipe)
         return
@@ -280,7 +280,7 @@ def _read_by_thread(pipe: int) -> Read:
         while data:
             try:
                 data = os.read(pipe, 65536)
-            except OSError:  # closed, since the compile was ended
+            except OSError:  # closed, because the compile was ended
                 data = b""
             found.put(data)
 
@@ -296,7 +296,7 @@ def _read_by_thread(pipe: int) -> Read:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group: the children outlive a killed compiler driver otherwise."""
+    """Kill the whole group: otherwise the children would outlive the compiler driver."""
     _kill_group(process)
     process.wait()
     if process.stdout is not None:
@@ -314,7 +314,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     if hasattr(os, "killpg"):
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
-    else:  # Windows: taskkill ends a process with its children
+    else:  # Windows: taskkill kills a process with its children
         command = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
         with contextlib.suppress(OSError):
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)

@@ -1,4 +1,4 @@
-"""The languages by name, alias and file suffix, as the class of each language states them."""
+"""The languages by name, alias and file suffix, from their classes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _CLASSES: dict[str, type[Toolchain]] = {
     cls.language: cls for cls in (C, Cxx, Zig, Rust, Go, AssemblyScript, Wat, Python, JavaScript)
 }
 LANGUAGES: tuple[str, ...] = tuple(_CLASSES)
-"""The names of the languages, in the order in which they are listed."""
+"""The names of the languages, in display order."""
 SUFFIXES: dict[str, str] = {suffix: cls.language for cls in _CLASSES.values() for suffix in cls.suffixes}
-"""File name ending, with its dot -> the language of such a source file."""
+"""File suffix with its dot -> language."""
 _BY_NAME: dict[str, str] = {
     **{suffix[1:]: language for suffix, language in SUFFIXES.items()},
     **{alias: cls.language for cls in _CLASSES.values() for alias in cls.aliases},
     **{language: language for language in LANGUAGES},
 }
 NAMES: tuple[str, ...] = tuple(dict.fromkeys([*LANGUAGES, *_BY_NAME]))
-"""Every name that `toolchain_for` knows."""
+"""Every name that `toolchain_for` accepts."""
 COMPONENT_LANGUAGES: tuple[str, ...] = tuple(language for language, cls in _CLASSES.items() if cls.makes_component)
-"""Languages that are made components of WASI 0.2; the others become modules of preview1."""
+"""Languages that compile to WASI 0.2 components; the others compile to preview1 modules."""
 SLOW_FIRST: tuple[str, ...] = tuple(language for language, cls in _CLASSES.items() if cls.slow_first)
-"""Languages whose first compile builds libraries for tens of seconds."""
+"""Languages whose first compile builds libraries, for tens of seconds."""
 
 
 @cache
@@ -43,9 +43,9 @@ def _make(language: str) -> Toolchain:
 
 
 def language_name(name: str) -> str:
-    """The language's own name for a name, an alias or a suffix (with or without the dot), in any case.
+    """The canonical language name for a name, an alias or a suffix (with or without the dot); case does not matter.
 
-    Raises `ToolchainError` that lists the languages and suggests the nearest.
+    Raises a `ToolchainError` that lists the languages and suggests the nearest.
     """
     plain = name.strip().lower().removeprefix(".")
     if plain in _BY_NAME:
@@ -56,12 +56,12 @@ def language_name(name: str) -> str:
 
 
 def toolchain_for(name: str) -> Toolchain:
-    """The toolchain of a language; its compiler is not looked for yet. Raises as `language_name`."""
+    """The toolchain of a language, without looking for its compiler. Raises as `language_name`."""
     return _make(language_name(name))
 
 
 def language_of_path(path: str) -> str:
-    """The language of a source file by its suffix. Raises `ToolchainError` for a suffix that no language has."""
+    """The language of a source file, by its suffix. Raises `ToolchainError` for an unknown suffix."""
     found = SUFFIXES.get(PurePath(path).suffix.lower())
     if found is None:
         known = ", ".join(SUFFIXES)

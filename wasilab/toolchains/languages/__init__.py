@@ -1,1 +1,1 @@
-"""One file a language: from its source to a WASI module."""
+"""One file per language: compiles its source to a WASI module."""

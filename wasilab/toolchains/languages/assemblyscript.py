@@ -1,4 +1,4 @@
-"""AssemblyScript by asc under Node.js, with the package that gives it WASI (@assemblyscript/wasi-shim).
+"""AssemblyScript by asc under Node.js, with the package that provides WASI (@assemblyscript/wasi-shim).
 
 The two npm packages are looked for together in WASILAB_ASC (a folder, or asc itself), beside the `asc` on PATH, in
 ./node_modules, in wasilab's own data folder and in npm's global folder. asc writes no DWARF; the name section
@@ -22,7 +22,7 @@ from .npm_packages import install_line, nodes, package_folders
 SHIM = Path("@assemblyscript", "wasi-shim")
 ASC = Path("assemblyscript", "bin", "asc.js")
 ALIASES = ("abort", "trace", "seed", "console", "crypto", "performance", "process", "Date")
-"""Globals of AssemblyScript that the shim implements over WASI."""
+"""AssemblyScript globals that the shim implements with WASI."""
 
 
 class AssemblyScript(Toolchain):
@@ -73,7 +73,7 @@ class AssemblyScript(Toolchain):
         return found
 
     def command(self, tool: Tool, job: Job) -> Command:
-        # asc takes a library folder by relative path only, and reads entry files as relative to the folder it runs in.
+        # asc accepts a library folder only as a relative path, and resolves entry files against its current folder.
         folder = os.path.realpath(job.folder)
         library = os.path.relpath(os.path.realpath(tool.extra["shim"]), folder)
         argv = [*tool.argv, job.file_name, "--lib", os.path.join(library, "assembly"), "--use", "ASC_WASI=1"]
@@ -87,7 +87,7 @@ class AssemblyScript(Toolchain):
         return Command(tuple(argv), Path(folder), {"NODE_OPTIONS": None})
 
     def installation(self, tool: Tool) -> list[str]:
-        # asc imports further packages that npm put beside it.
+        # asc imports other packages that npm installed beside it.
         return [*super().installation(tool), str(Path(tool.extra["shim"]).parent.parent)]
 
     def clean(self, output: str, job: Job) -> str:

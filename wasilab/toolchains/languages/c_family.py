@@ -1,8 +1,8 @@
-"""C and C++: clang with a WASI libc where there is one, else zig's clang, which brings its own libc.
+"""C and C++: clang with a WASI libc if there is one, else zig's clang, which has its own libc.
 
-Order: WASILAB_CC (C++: WASILAB_CXX), WASI_SDK_PATH, a clang that links for wasm32-wasi, a zig on PATH, PyPI's
-ziglang. Default flags keep DWARF and compile fast; paths in DWARF are mapped so that it names the cell and the
-module is the same wherever it is compiled.
+Order: WASILAB_CC (C++: WASILAB_CXX), WASI_SDK_PATH, a clang that links for wasm32-wasi, a zig on PATH, PyPI's ziglang.
+Default flags keep DWARF and compile fast. Paths in DWARF are mapped so that they name the cell, and so that the module
+is the same wherever it is compiled.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from .zig_tool import (
 
 PROBE_TIMEOUT = 60.0
 TARGET = "wasm32-wasi"
-"""Not wasm32-wasip1: Debian's libc stands under the old name, and every clang knows it."""
+"""Not wasm32-wasip1: Debian installs its libc under the old name, which every clang knows."""
 EMULATIONS = ("getpid", "mman", "process-clocks", "signal")
-"""What wasi-libc emulates when asked to."""
+"""wasi-libc's optional emulations."""
 
 _PROBE = {
     "c": '#include <stdio.h>\nint main(void) { puts("ok"); return 0; }\n',
@@ -66,7 +66,7 @@ def emulation_flags(*names: str) -> tuple[str, ...]:
 
 
 class CFamily(Toolchain):
-    """What C and C++ share."""
+    """The common part of C and C++."""
 
     default_flags: ClassVar[tuple[str, ...]] = ("-g", "-O1", "-Wall")
     variable: ClassVar[str]
@@ -101,7 +101,7 @@ class CFamily(Toolchain):
         return found
 
     def _places(self) -> list[tuple[str, tuple[str, ...]]]:
-        """Every compiler that might do, in order, lazily enough that a hit costs only a few stats."""
+        """Candidate compilers in order, generated lazily, so that a hit costs only a few stat calls."""
         places: list[tuple[str, tuple[str, ...]]] = []
         for variable in dict.fromkeys((self.variable, "WASILAB_CC")):
             if command := os.environ.get(variable, "").strip():
@@ -134,7 +134,7 @@ class CFamily(Toolchain):
 
         def probe() -> Tool:
             if kind == "zig":
-                # Zig carries its libc: linking would build it, a minute's work that belongs to `warm`.
+                # Zig includes its libc: linking would build it, which takes a minute and belongs to `warm`.
                 return Tool("zig", (path, *argv[1:]), zig_version(argv[:-1]), path, how)
             return self._probe_clang((path, *argv[1:]), path, how)
 
@@ -157,12 +157,12 @@ class CFamily(Toolchain):
         if failure is not None:
             raise ToolchainError(f"it does not link for {TARGET}: {failure}")
         if "is deprecated, use --target=" in said:
-            # clang 21 and later complain of the target's name on every compile.
+            # clang 21 and later warn about the target's name on every compile.
             full = (*full, "-Wno-deprecated", "-Wdeprecated-declarations")
         return Tool("clang", full, match[1], path, how)
 
     def _link(self, argv: tuple[str, ...]) -> tuple[str | None, str]:
-        """Why a small program does not link (None if it does), and what the compiler said."""
+        """Why a small program does not link (None if it does), and the compiler's output."""
         with tempfile.TemporaryDirectory(prefix="wasilab-") as folder:
             source, output = Path(folder, "probe" + self.suffixes[0]), Path(folder, "probe.wasm")
             source.write_text(_PROBE[self.language])
@@ -174,7 +174,7 @@ class CFamily(Toolchain):
             return reason.replace(folder + "/", ""), done.output
 
     def _own_headers(self, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """Keep the host's headers out: Debian's clang looks in /usr/include, too, where <setjmp.h> is Linux's."""
+        """Exclude the host's headers: Debian's clang also searches /usr/include, whose <setjmp.h> is for Linux."""
         stated = run_group(
             [*argv, "-x", self.zig_word.replace("cc", "c"), "-E", "-v", os.devnull], bounds=ProcessBounds(PROBE_TIMEOUT)
         )
@@ -184,12 +184,12 @@ class CFamily(Toolchain):
             return ()
         flags = ["-nostdlibinc"]
         for path in own:
-            # libc++ wraps the compiler's headers and stands before them; libc stands behind them.
+            # libc++ wraps the compiler's headers and must precede them; libc follows them.
             flags += ["-isystem" if "/c++/" in path else "-idirafter", path]
         return tuple(flags)
 
     def extra(self) -> tuple[str, ...]:
-        """Flags that the language needs on WASI, before the person's."""
+        """Flags that the language needs for WASI, before the user's flags."""
         return ()
 
     def command(self, tool: Tool, job: Job) -> Command:
@@ -200,7 +200,7 @@ class CFamily(Toolchain):
             argv.append(f"--target={TARGET}")
             env = {**zig_environment(job.folder, tell_link=job.reports)}
         else:
-            env = {"TMPDIR": str(job.folder)}  # what the linker says of an object then names no folder of this machine
+            env = {"TMPDIR": str(job.folder)}  # linker messages about an object then name no folder of this machine
         flags = job.flags
         where = cwd
         if tool.kind == "zig" and Path(os.path.realpath(tool.path)).is_relative_to(os.path.realpath(cwd)):

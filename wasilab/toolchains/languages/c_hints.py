@@ -1,11 +1,11 @@
-"""What to say when C or C++ does not compile or link for WASI: the missing emulation, library or feature, by name."""
+"""Hints for C or C++ that does not compile or link for WASI: the missing emulation, library or feature."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 
-# Symbols and headers of each emulation, as wasi-libc's headers and the linker name them.
+# Symbols and headers of each emulation, as named by wasi-libc's headers and the linker.
 _EMULATED = {
     "mman": ("mmap", "munmap", "mprotect", "madvise"),
     "signal": ("signal", "raise", "psignal", "strsignal", "__SIG_IGN", "__SIG_ERR"),
@@ -30,12 +30,12 @@ def _emulation(name: str) -> str:
 
 
 def hints(output: str) -> list[str]:
-    """Sentences for the errors in a compiler's output; empty if nothing is recognised."""
+    """Hints for the errors in a compiler's output; empty if none is recognised."""
     return list(_hints(output))
 
 
 def unlinked(output: str, sources: Mapping[str, str]) -> Iterator[str]:
-    """Sentences for undefined symbols that a source beside the cell defines; `sources` are those not linked yet."""
+    """Hints for undefined symbols that another source of the cell defines; `sources` are those not yet linked."""
     for symbol in re.findall(r"undefined symbol: `?(\w+)", output):
         for name, text in sources.items():
             if re.search(rf"\b{re.escape(symbol)}\s*\(", text):
@@ -43,7 +43,7 @@ def unlinked(output: str, sources: Mapping[str, str]) -> Iterator[str]:
 
 
 def nowhere(output: str, source: str) -> Iterator[str]:
-    """Sentences for undefined symbols of which nothing better is known: where the source uses them."""
+    """Hints for other undefined symbols: where the source uses them."""
     for symbol in dict.fromkeys(re.findall(r"undefined symbol: `?([^\n`]+)", output)):
         name = re.split(r"[(<]", symbol)[0].rpartition("::")[2].strip()
         lines = [at for at, row in enumerate(source.splitlines(), 1) if re.search(rf"\b{re.escape(name)}\s*\(", row)]

@@ -1,7 +1,7 @@
-"""Go by `go build` for wasip1, one package and the standard library: Go 1.21 and later know the target.
+"""Go by `go build` for wasip1: one package and the standard library. Requires Go 1.21 or later.
 
-Nothing is fetched: modules, other Go versions and cgo are switched off. Go writes no DWARF for WebAssembly; its
-name section still names the functions. `-trimpath` makes the module the same in every folder.
+Nothing is downloaded: modules, other Go versions and cgo are disabled. Go writes no DWARF for WebAssembly, but the name
+section names the functions. `-trimpath` makes the module independent of the folder.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Go(Toolchain):
         return found
 
     def file_name(self, name: str) -> str:
-        # go leaves out files that end in _test or in the name of another system.
+        # go ignores files that end in _test or in the name of another system.
         return source_file_name(name, self.suffixes).replace("_", "-").lstrip("-")
 
     def command(self, tool: Tool, job: Job) -> Command:
@@ -142,7 +142,7 @@ class Go(Toolchain):
 
 
 def _is_script(path: str) -> bool:
-    """PyPI's `go` command is a Python script: the compiler it starts is quicker to start at once."""
+    """PyPI's `go` command is a Python script: starting the compiler directly is faster."""
     try:
         with open(os.path.realpath(path), "rb") as file:
             return file.read(2) == b"#!"

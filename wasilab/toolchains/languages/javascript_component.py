@@ -1,10 +1,10 @@
-"""JavaScript, made a component by componentize-js: the engine StarlingMonkey, and the cell.
+"""JavaScript as a component made by componentize-js: the engine StarlingMonkey, and the cell.
 
-componentize-js runs a module once and keeps the engine as it is then; what it exports is what the component does. A
-cell is a plain script, so it becomes the body of the exported `run`, with its `import`s before it, on the same lines. A
-source that has an `export` of its own is taken as it stands. `wasi:` names may be imported without a version.
+componentize-js runs a module once and snapshots the engine; the module's exports become the component's. A cell is a
+plain script, so it becomes the body of the exported `run`, after its `import`s, on the same lines. A source with its
+own `export` is not changed. `wasi:` names may be imported without a version.
 
-The two npm packages are looked for in WASILAB_COMPONENTIZE_JS and where those of `npm_packages.py` are.
+The two npm packages are looked for in WASILAB_COMPONENTIZE_JS and in the folders of `npm_packages.py`.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class JavaScript(Toolchain):
         (job.folder / "world.wit").write_text(command_wit(INTERFACES, imports=used), encoding="utf-8")
         (job.folder / "wasilab_program.mjs").write_text(source, encoding="utf-8", errors="surrogatepass")
         (job.folder / "wasilab_driver.mjs").write_text(_DRIVER, encoding="utf-8")
-        # componentize-js takes a TMPDIR beneath the current folder for the folder of the source.
+        # componentize-js mistakes a TMPDIR below the current folder for the source folder.
         inside = job.folder / "wasilab_js"
         inside.mkdir(exist_ok=True)
         argv = [*tool.argv[:1], "../wasilab_driver.mjs", tool.argv[1], job.file_name, *self.caches(tool), *features]
@@ -121,15 +121,15 @@ class JavaScript(Toolchain):
         return [_DRIVER, _BEFORE, _AFTER, command_wit(INTERFACES)]
 
     def installation(self, tool: Tool) -> list[str]:
-        # componentize-js imports further packages that npm put beside it, and starts wizer, a program of one of them.
+        # componentize-js imports other packages that npm installed beside it, and starts wizer from one of them.
         return [*super().installation(tool), tool.extra["modules"]]
 
     def caches(self, tool: Tool) -> list[str]:
-        # wizer compiles the engine, and keeps its machine code below the home folder that it is told of.
+        # wizer compiles the engine, and caches its machine code below $HOME.
         return [str(make_folder(cache_folder() / "componentize-js"))]
 
     def clean(self, output: str, job: Job) -> str:
-        """What the engine says of the script."""
+        """The engine's messages about the script."""
         text = re.sub(r"\s*\n(?:Redirecting|Call to main|thread '|note: run with).*", "", super().clean(output, job))
         return text.strip("\n") + "\n" if text.strip() else ""
 
@@ -138,7 +138,7 @@ class JavaScript(Toolchain):
 
 
 def program_of(source: str) -> str:
-    """The module that a script becomes: itself where it exports something, else the body of `run`."""
+    """The module for a script: the script itself if it has exports, else one with it as the body of `run`."""
     if not _EXPORT.search(source):
         imports = [match[0].strip().rstrip(";") for match in _IMPORT.finditer(source)]
         head = _EXIT + "".join(f"{' '.join(one.split())}; " for one in imports)

@@ -1,8 +1,8 @@
-"""Where packages of npm are looked for, and Node.js, which runs them.
+"""Finds npm packages, and Node.js to run them.
 
-Compilers that are npm packages (asc, componentize-js), and the adapter that makes components of modules, are found
-alike: in the folder that an environment variable names, in ./node_modules, beside a command on PATH, in wasilab's own
-data folder, in npm's global folder.
+Compilers that are npm packages (asc, componentize-js), and the adapter that makes components from modules, are looked
+for in the folder that an environment variable names, in ./node_modules, beside a command on PATH, in wasilab's own data
+folder, and in npm's global folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..probe import executables
 
 
 def own_folder() -> Path:
-    """Where the install lines put packages: it needs no rights and is always found."""
+    """The folder for packages in our install commands: it needs no privileges and is always searched."""
     return user_data_path("wasilab")
 
 
@@ -35,10 +35,10 @@ def nodes() -> list[str]:
 
 
 def package_folders(variable: str, marker: Path, commands: Sequence[str] = ()) -> Iterator[tuple[str, Path]]:
-    """How found and a node_modules folder, in order.
+    """(how found, node_modules folder), in order.
 
-    `variable` names a folder that holds node_modules, that folder itself, or a file in a package; `marker` is a file
-    that the folder must hold to be taken from the current folder; `commands` are those of the package.
+    `variable` names a folder with a node_modules folder, that folder itself, or a file in a package. The current
+    folder's node_modules must contain the file `marker`. `commands` are the package's commands.
     """
     if own := os.environ.get(variable, "").strip():
         path = Path(os.path.realpath(own))
@@ -58,5 +58,5 @@ def package_folders(variable: str, marker: Path, commands: Sequence[str] = ()) -
 
 
 def _holding(path: Path) -> Path | None:
-    """The innermost node_modules folder that `path` is, or lies in."""
+    """The innermost node_modules folder that is or contains `path`."""
     return next((folder for folder in (path, *path.parents) if folder.name == "node_modules"), None)

@@ -1,8 +1,8 @@
-"""Python, made a component by componentize-py: CPython, the modules that the cell imports, and the cell.
+"""Python as a component made by componentize-py: CPython, the modules that the cell imports, and the cell.
 
-componentize-py runs the program's module once and keeps the interpreter as it is then. A cell is a plain script, so
-what is compiled is a small program of ours that holds the script: it imports, ahead, the modules that the script
-names (there is no library to import from later), and executes the script when the component is run.
+componentize-py runs the program's module once and snapshots the interpreter. A cell is a plain script, so we compile a
+small program that contains it. The program imports the script's modules in advance (there is no library to import from
+later), and executes the script when the component runs.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Python(Toolchain):
     title = "Python"
     aliases = ("python3",)
     suffixes = (".py",)
-    example_ending = ".txt"  # they are guests' programs, not modules of this package
+    example_ending = ".txt"  # these are guest programs, not modules of this package
     lexer = "python"
     style = "python"
     makes_component = True
@@ -123,11 +123,11 @@ class Python(Toolchain):
         return [_PROGRAM, command_wit(INTERFACES)]
 
     def installation(self, tool: Tool) -> list[str]:
-        # The command is a script of pip's: it starts a Python, which is ours most times.
+        # The command is a script installed by pip: it starts a Python, usually ours.
         return [*super().installation(tool), os.path.realpath(sys.base_prefix), sys.prefix]
 
     def clean(self, output: str, job: Job) -> str:
-        """Python's own traceback, without the frames of componentize-py and of the program around the script."""
+        """Python's traceback without the frames of componentize-py and of the program around the script."""
         text = super().clean(output, job)
         _, mark, own = text.partition("AssertionError: Traceback")
         if mark:

@@ -1,4 +1,4 @@
-"""Rust by rustc alone, one crate and the standard library: a rustc counts if it has the target and can link for it.
+"""Rust by rustc: one crate and the standard library. A rustc is usable if it has the target and can link for it.
 
 The target is wasm32-wasip1, or wasm32-wasi in compilers older than 1.78. Not here: cargo and crates from the net.
 """
@@ -58,7 +58,7 @@ class Rust(Toolchain):
         places = [("PATH", path) for path in executables(["rustc"], ["/usr/bin", str(Path.home() / ".cargo" / "bin")])]
         if own := os.environ.get("WASILAB_RUSTC", "").strip():
             places.insert(0, ("WASILAB_RUSTC", own))
-        # A rustup proxy does not change when its toolchain does; these do.
+        # A rustup proxy does not change with its toolchain; these files do.
         rustup = Path(os.environ.get("RUSTUP_HOME", "") or Path.home() / ".rustup")
         watch = [str(rustup / "settings.toml"), str(rustup / "toolchains"), str(rustup / "update-hashes")]
         watch += ["/usr/lib/rustlib", os.environ.get("RUSTUP_TOOLCHAIN", "")]

@@ -1,4 +1,4 @@
-"""WAT, the text form of WebAssembly: assembled by Wasmtime itself, in microseconds, in this process."""
+"""WAT, the text format of WebAssembly: assembled by Wasmtime in this process, in microseconds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The Zig language, compiled by the same zig that serves C.
+"""The Zig language, compiled by the same zig as C.
 
-Debug mode through LLVM: zig's own WebAssembly back end is quicker (0.2 s against 1 s) and writes no DWARF.
+Debug mode through LLVM: zig's own WebAssembly back end is faster (0.2 s instead of 1 s) but writes no DWARF.
 """
 
 from __future__ import annotations

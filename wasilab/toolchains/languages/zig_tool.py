@@ -1,7 +1,7 @@
-"""Finding zig and keeping account of what it has built; used for C, C++ and the Zig language.
+"""Finds zig and remembers what it has built; used for C, C++ and Zig.
 
-Zig builds libc, libc++ and its runtime from source at the first use of a set of flags. Its own cache
-(ZIG_GLOBAL_CACHE_DIR, else in the user's cache folder) keeps them; here is only a mark that says so.
+Zig builds libc, libc++ and its runtime from source when a set of flags is first used. Its own cache
+(ZIG_GLOBAL_CACHE_DIR, or in the user's cache folder) keeps them; we only store a mark that they are built.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ..probe import Tool, executables
 from ..process import ProcessBounds, run_group
 
 INSTALL = "pip install ziglang"
-"""The one line that installs zig."""
+"""The command that installs zig."""
 
 
 def find_zigs() -> Iterator[tuple[str, str]]:
-    """How found and executable, in order: WASILAB_ZIG, PATH, the PyPI package ziglang beside this Python."""
+    """(how found, executable), in order: WASILAB_ZIG, PATH, the PyPI package ziglang beside this Python."""
     if own := os.environ.get("WASILAB_ZIG", "").strip():
         yield "WASILAB_ZIG", own
     for path in executables(["zig"]):
@@ -43,7 +43,7 @@ def find_zigs() -> Iterator[tuple[str, str]]:
 
 
 def zig_version(argv: Sequence[str]) -> str:
-    """The version of a zig. Raises `ToolchainError` if it is none."""
+    """The version of a zig. Raises `ToolchainError` if the program is not zig."""
     done = run_group([*argv, "version"], bounds=ProcessBounds(60))
     version = done.output.strip()
     if done.status != 0 or not version[:1].isdigit():
@@ -59,11 +59,11 @@ def global_cache() -> Path:
         return Path(base) / "zig"
     if home := os.environ.get("HOME"):
         return Path(home) / ".cache" / "zig"
-    return cache_folder() / "zig"  # without a HOME zig itself gives up
+    return cache_folder() / "zig"  # without HOME zig itself fails
 
 
 def made_global_cache() -> Path:
-    """Zig's cache folder, made if it is not there yet: only what is there can be opened to a confined compiler."""
+    """Zig's cache folder, created if missing: a confined compiler can be given only existing folders."""
     folder = global_cache()
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,28 +71,28 @@ def made_global_cache() -> Path:
 
 
 def zig_environment(folder: Path, *, tell_link: bool = False) -> dict[str, str]:
-    """Variables for a compile in `folder`: libraries go to the shared cache, the cell's objects do not.
+    """Environment variables for a compile in `folder`: libraries go to the shared cache, the cell's objects do not.
 
-    With `tell_link` zig writes the command of its linker, which `reporting_link` reads.
+    With `tell_link` zig prints its linker command, which `reporting_link` reads.
     """
     found = {"ZIG_GLOBAL_CACHE_DIR": str(global_cache()), "ZIG_LOCAL_CACHE_DIR": str(folder / ".zig-cache")}
     return {**found, "ZIG_VERBOSE_LINK": "1"} if tell_link else found
 
 
 _LINK = re.compile(r"^wasm-ld --.*\n?|^ar rcs .*\n?", re.MULTILINE)
-"""What zig writes when it is to tell the commands of its linker and archiver."""
+"""The linker and archiver commands that zig prints on request."""
 
 
 def without_link(output: str) -> str:
-    """What zig wrote, without the commands of its linker."""
+    """Zig's output without its linker commands."""
     return _LINK.sub("", output)
 
 
 def reporting_link(tool: Tool, job: Job, command: Command, output: str) -> Command | None:
-    """The link of a program once more, so that it reports what its library refuses.
+    """The command to link a program again, so that it reports what its library refuses.
 
-    `zig cc` drops the flag that it takes, zig's own linker has it. Zig writes paths as they are: with a space in one
-    this link fails, and the program stays as it was.
+    `zig cc` drops the needed flag, but zig's linker has it. Zig prints paths unquoted: if one has a space, this link
+    fails and the program is left unchanged.
     """
     lines = [line.split() for line in output.splitlines() if line.startswith("wasm-ld --")]
     if not lines or "-o" not in lines[-1][:-1]:
@@ -109,12 +109,12 @@ def _place(tool: Tool, variant: str, where: str) -> Path:
 
 
 def is_marked(tool: Tool, variant: str, where: str) -> bool:
-    """Whether `mark` was called for this compiler, variant and cache place."""
+    """Whether `mark` was called for this compiler, variant and cache folder."""
     return _place(tool, variant, where).exists()
 
 
 def mark(tool: Tool, variant: str, where: str) -> None:
-    """Note that a compile of this variant succeeded, so that its libraries are built."""
+    """Record that a compile of this variant succeeded, so its libraries are built."""
     path = _place(tool, variant, where)
     if not path.exists():
         with contextlib.suppress(OSError, ToolchainError):
@@ -122,10 +122,10 @@ def mark(tool: Tool, variant: str, where: str) -> None:
 
 
 def is_warm(tool: Tool, variant: str) -> bool:
-    """Whether zig has built what this variant needs (and its cache is still there)."""
+    """Whether zig has built this variant's libraries (and its cache still exists)."""
     return is_marked(tool, variant, str(global_cache())) and global_cache().is_dir()
 
 
 def mark_warm(tool: Tool, variant: str) -> None:
-    """Note that zig has built what this variant needs."""
+    """Record that zig has built this variant's libraries."""
     mark(tool, variant, str(global_cache()))

@@ -1,1 +1,1 @@
-"""What is linked into programs beside their own objects."""
+"""Objects linked into programs in addition to their own."""

@@ -1,12 +1,12 @@
-"""An object file that makes a program report the paths that its own C library refuses.
+"""Makes an object file with which a program reports the paths that its own C library refuses.
 
-wasi-libc's `__wasilibc_find_relpath` looks for the granted directory that holds a path; where there is none it answers
+wasi-libc's `__wasilibc_find_relpath` looks for the granted directory that contains a path; if there is none it returns
 -1, and the caller sets errno without a WASI call. Linked with `--wrap`, every other object calls the function here
-instead, which calls the real one and, on -1, the import `wasilab.library_lookup` with the path (`wasi/library.py`). A
-program that opens nothing gets none of it: the linker drops what is not used. Zig's and Go's own libraries ask the
-host, so that there the refusal is a call; a Zig program that calls C's library (-lc) reports nothing.
+instead. It calls the real function and, on -1, the import `wasilab.library_lookup` with the path (`wasi/library.py`). A
+program that opens nothing does not contain it: the linker drops unused code. Zig's and Go's own libraries ask the host,
+so a refusal there is a call; a Zig program that uses the C library (-lc) reports nothing.
 
-It is written byte by byte, because not every compiler here compiles C. Sources:
+The object is written byte by byte, because not every supported compiler compiles C. Sources:
 https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md for objects, WebAssembly core 5.5 for sections.
 """
 
@@ -25,7 +25,7 @@ _REAL, _REPORT = 0, 1
 
 
 def write_object(folder: Path) -> Path:
-    """Put the object file into a work folder."""
+    """Write the object file to a work folder."""
     path = folder / ".tools" / "library_lookup.o"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(object_file())
@@ -33,7 +33,7 @@ def write_object(folder: Path) -> Path:
 
 
 def concerns(output: str) -> bool:
-    """Whether what a linker says may be about the object or its flag, so that the program is linked without them."""
+    """Whether a linker's output may be about the object or its flag; the program is then linked without them."""
     return _FUNCTION in output or "library_lookup" in output or "--wrap" in output
 
 
@@ -68,7 +68,7 @@ def object_file() -> bytes:
 
 
 def _body() -> tuple[bytes, list[tuple[int, int]]]:
-    """The function's body, and where it calls which function."""
+    """The function's body, and the offsets of its calls."""
     body = bytearray(b"\x01\x02" + _I32)  # local 4: the answer, local 5: the path's length
     calls: list[tuple[int, int]] = []
 
