@@ -1,4 +1,4 @@
-"""`adapt`: a preview1 module to a component. In a file of its own, because a run of a .wasm needs no toolchain."""
+"""`adapt`: converts a preview1 module to a component. A separate file, because running a .wasm needs no toolchain."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def adapt(
     on_progress: Callable[[float, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Module:
-    """The component of WASI 0.2 that a preview1 module becomes: the same program, its calls translated by an adapter.
+    """Convert a preview1 module to a WASI 0.2 component: the same program, with its calls translated by an adapter.
 
-    A command (`_start`) becomes a component that exports `wasi:cli/run`. A reactor or library has to say in its own
-    bytes which world it is of (a section `component-type`, as wit-bindgen writes it). What a component is made with is
-    named by `wasilab doctor`. The names of functions and the lines of the source are kept.
+    A command (`_start`) becomes a component that exports `wasi:cli/run`. A reactor or library must name its world in a
+    section `component-type`, as written by wit-bindgen. `wasilab doctor` lists the tools used. Function names and
+    source lines are kept.
 
-    Raises `AdaptError` where a part is missing (with the line that installs it) or the module is none of these, and
-    `ModuleError` for bytes that are no module.
+    Raises `AdaptError` if a tool is missing (with the install command) or the module is none of these, and
+    `ModuleError` for bytes that are not a module.
     """
     module = program if isinstance(program, Module) else load(program)
     if module.is_component:

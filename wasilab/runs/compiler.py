@@ -1,4 +1,4 @@
-"""`compile`: source to a `Module`. In a file of its own, because a run of a .wasm needs no toolchain."""
+"""`compile`: source to a `Module`. A separate file, because running a .wasm needs no toolchain."""
 
 from __future__ import annotations
 

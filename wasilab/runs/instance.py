@@ -1,4 +1,4 @@
-"""A module kept alive: its exports as Python functions, its memory, the record of its calls so far."""
+"""A live instance of a module: its exports as Python functions, its memory, its trace so far."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the traces of this process weigh, and the budget that they share.
+"""The memory budget shared by this process's traces.
 
-A notebook keeps every run that somebody can still reach, and each holds its calls: 75 bytes or more a call. So the
-traces of runs that have ended share one budget. Over it the ones that were not looked at for longest are moved to files
-in a folder of this process, and come back when they are asked for; the folder goes with the process.
+A notebook keeps every reachable run, with 75 bytes or more per call. So the traces of ended runs share one budget.
+Above it, the least recently used traces are moved to files in a folder of this process and loaded again on access. The
+folder is deleted with the process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Keeps(Protocol):
 
     @property
     def weight(self) -> int:
-        """Bytes of memory that its trace takes now, roughly."""
+        """Approximate bytes of memory that its trace uses now."""
     def unload(self) -> None:
         """Move its trace to a file."""
 
@@ -35,7 +35,7 @@ def eighth_of_memory() -> int:
 
 
 class KeptTraces:
-    """The traces in memory, in the order in which they were last looked at. Any thread may ask."""
+    """The traces in memory, in order of last use. Thread-safe."""
 
     def __init__(self, budget: Callable[[], int] = eighth_of_memory) -> None:
         self.budget = budget()
@@ -60,7 +60,7 @@ class KeptTraces:
         return sum(run.weight for run in self._alive())
 
     def make_room(self) -> None:
-        """Move the traces that were not looked at for longest to files, until the rest is within the budget."""
+        """Move the least recently used traces to files until the rest is within the budget."""
         runs = self._alive()
         weights = [run.weight for run in runs]
         total = sum(weights)

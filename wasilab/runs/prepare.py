@@ -1,4 +1,4 @@
-"""What one run is made of: host, recorder, output and pump, built from the `Grants` and taken down after it.
+"""The parts of one run: host, recorder, output and pump, built from the `Grants` and released afterwards.
 
 The only file that knows the engine, the capabilities and the trace together. `runner.py` says when; a `Run` or an
 `Instance` keeps the result.
@@ -76,11 +76,11 @@ class RunOptions:
     native: bool = True
     """Whether the native library may answer calls, where there is one."""
     isolate: Literal["on", "strict"] | None = None
-    """Whether it runs in a confined process: with what walls there are, or only with all (`isolated/`)."""
+    """Whether it runs in a confined process: with the available walls, or only with all walls (`isolated/`)."""
 
 
 class Prepared:
-    """What one run is made of: host, recorder, output and pump, built from the grants and released after it."""
+    """The parts of one run: host, recorder, output and pump, built from the grants and released afterwards."""
 
     def __init__(
         self,

@@ -1,1 +1,1 @@
-"""Many runs of one program: each of its calls failed once, sweeps over parameters."""
+"""Many runs of one program: failing each of its calls once, and parameter sweeps."""

@@ -1,4 +1,4 @@
-"""Gives tasks to whatever executor there is, none of which is imported.
+"""Submits tasks to any supported executor, without importing its library.
 
 Anything with `submit` (`concurrent.futures`), a Dask client (`get_executor`), an ipyparallel view or client
 (`executor`), a `joblib.Parallel`; None runs them here, one after another.
@@ -15,11 +15,11 @@ Foreign = Any
 """An object of a library that is not imported: an executor, a future."""
 
 IN_FLIGHT = 32
-"""Tasks that wait for a worker or its answer at one time, so that memory stays bounded."""
+"""Maximum pending tasks, so that memory stays bounded."""
 
 
 class SweepError(ValueError):
-    """A sweep that cannot be made; the message names what is wrong and says what to write."""
+    """An invalid sweep; the message names the error and the remedy."""
 
 
 Task = tuple[Callable[..., Foreign], tuple[Foreign, ...]]

@@ -1,8 +1,8 @@
-"""Fails every call of a program once, one run each: what does the program do about it?
+"""Fails every call of a program once, one run each, to see how the program reacts.
 
-The runs are harmless and repeatable: host folders are copied into memory, folders in memory begin as they were granted,
-clocks step and randomness is seeded. Each run is compared with one that has no fault, by its exit status, its stdout
-and what it left in its folders.
+The runs are harmless and repeatable: host folders are copied into memory, in-memory folders start as granted, clocks
+step and randomness is seeded. Each run is compared with a run without a fault by exit status, stdout and the final
+contents of its folders.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VERDICTS = {
     "loses": "the same status, but other output or files: a silent loss",
     "crashes": "a trap, or a limit",
 }
-"""What a program can do about a fault."""
+"""The possible reactions of a program to a fault."""
 MOST_RUNS = 1000
 
 

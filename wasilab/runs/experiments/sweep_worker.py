@@ -1,4 +1,4 @@
-"""What a worker does for a sweep: some runs of one program, each under its own parameters, as plain values.
+"""A sweep's worker: does some runs of one program, each with its own parameters, as plain values.
 
 `run_some` is called by whatever executor there is, in this process or another one. It takes and returns nothing but
 bytes, texts and numbers. The program comes with the first task that a worker gets, and is found by its hash from then

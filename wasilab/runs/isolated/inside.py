@@ -1,4 +1,4 @@
-"""The confined process of one run: waits for it, raises the walls, compiles, runs, and tells the parent all of it.
+"""The confined process of one run: waits for work, raises the walls, compiles, runs, and reports to the parent.
 
 `main` is called by `engine/isolate/first_steps.py` with everything imported and nothing of a guest at hand. What the
 parent sends is trusted; what is sent to it is not.

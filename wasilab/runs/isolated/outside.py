@@ -1,4 +1,4 @@
-"""Our end of a run in a confined process: what `engine/worker.py`'s `start` is for a run in this one.
+"""Our end of a run in a confined process, the counterpart of `start` in `engine/worker.py`.
 
 The worker thread of the run gives the process its work and then reads what it tells, message by message, into the
 output, the recorder and the folders of the run, until it tells how it ended or is gone. By then the process may belong
@@ -290,7 +290,7 @@ class IsolatedRunning(Running):
     # ---- the end
 
     def _gone(self, status: int, told: str, bad: str | None) -> Outcome:
-        """What it means that the process ended without a word, or told what it cannot."""
+        """The outcome if the process ended without a report, or sent an invalid message."""
         seconds = self.time() - self.started
         if self.session.stop_reason is not None:
             return self.session.outcome(None, Interrupted(), seconds)

@@ -1,8 +1,8 @@
-"""What a confined process is given of a run: values that JSON has, and open descriptors that they name by number.
+"""The data of a run sent to a confined process: JSON values, and open descriptors that they name by number.
 
-`pack` makes them of a prepared run, here; `Shipment` makes the things again, there. Folders of the host are opened here
-and go as descriptors; folders in memory and copies go as their contents. What is an object of this process, such as a
-Python function that answers a call, cannot go: `CannotIsolate` says so.
+`pack` makes them from a prepared run here; `Shipment` rebuilds the objects in the process. Folders of the host are
+opened here and go as descriptors; folders in memory and copies go as their contents. What is an object of this process,
+such as a Python function that answers a call, cannot go: `CannotIsolate` says so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A recording: a trace that holds all that its program was answered, and the program itself.
+"""A recording: a trace that holds every answer its program got, and the program itself.
 
-It may be a stranger's file. The program in it runs without any host, as every replay does, and within the limits of
-the person who replays it.
+It may be an untrusted file. Its program runs without a host, as in every replay, and within the replaying user's
+limits.
 """
 
 from __future__ import annotations

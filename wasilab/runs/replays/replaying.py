@@ -1,4 +1,4 @@
-"""Runs a recording again: the same program, no host at all, each answer from the trace."""
+"""Runs a recording again: the same program, without a host, with each answer from the trace."""
 
 from __future__ import annotations
 
