@@ -18,7 +18,7 @@ from .prepare import Prepared, Program, RunOptions, load_program
 
 
 class Exports:
-    """The functions that an instance exports, as attributes: `exports.add(1, 2)`, or `exports["add"](1, 2)`."""
+    """An instance's exported functions, as attributes: `exports.add(1, 2)`, or `exports["add"](1, 2)`."""
 
     def __init__(self, functions: Mapping[str, Any], name: str, full: Mapping[str, Any] | None = None) -> None:
         self._functions = functions
@@ -154,16 +154,16 @@ class Instance:
 
     @property
     def denied(self) -> tracing.Refusals:
-        """What was refused so far."""
+        """The refusals so far."""
         return granting.denied(self.trace, self.grants)
 
     @property
     def closed(self) -> bool:
-        """Whether it is over: closed, or ended by what the guest did."""
+        """Whether it has ended: closed, or ended by the guest."""
         return self._live.outcome is not None
 
     def close(self) -> None:
-        """Let go of the instance and of all that it held. Closing twice does nothing."""
+        """Release the instance and its resources. Closing twice does nothing."""
         self._live.close()
         self._prepared.release()
 

@@ -1,4 +1,4 @@
-"""A lab: several programs as instances that call each other, each with grants, descriptors and limits of its own."""
+"""A lab: several programs as instances that call each other, each with its own grants, descriptors and limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Passing = Mapping[str, "int | Sequence[int] | Mapping[int, RightsGiven]"]
 
 
 class LabError(ValueError):
-    """A lab that cannot be as asked; the message is one sentence for a person."""
+    """An invalid lab; the message is one sentence for the user."""
 
 
 class Member:
@@ -77,7 +77,7 @@ class Member:
 
     @property
     def denied(self) -> tracing.Refusals:
-        """What was refused to it so far."""
+        """Its refusals so far."""
         return granting.denied(self.trace, self.grants)
 
     def _open(self) -> LabMember:
@@ -109,7 +109,7 @@ class Lab:
     def __init__(self, name: str = "lab") -> None:
         self.name = name
         self.flows: list[DescriptorFlow] = []
-        """Every descriptor that was passed, or refused, in order."""
+        """Every passed or refused descriptor, in order."""
         self.opened: LabMembers | None = None
         """The instances, once there are any."""
         self._members: dict[str, Member] = {}
@@ -246,7 +246,7 @@ class Lab:
         return tracing.Trace.merged(named, {"name": self.name})
 
     def close(self) -> None:
-        """Let go of all instances and of what they held. Closing twice does nothing."""
+        """Release all instances and their resources. Closing twice does nothing."""
         self._closed = True
         if self.opened is not None:
             self.opened.close()

@@ -1,4 +1,4 @@
-"""What the caller keeps of a run.
+"""The result of a run.
 
 A `Run` is the face over an outcome, a trace and the views that draw them; how a run is put together is in `prepare.py`.
 What reads the trace or draws it is imported on first use (`trace`, `grants` and `views` are lazy packages): numpy,
@@ -37,7 +37,7 @@ COLUMN_BYTES = 100
 
 
 class RunError(RuntimeError):
-    """Something asked of a run that it cannot tell (yet); the message says why."""
+    """A run cannot answer a request (yet); the message says why."""
 
 
 class Run:
@@ -48,11 +48,11 @@ class Run:
     """
 
     streamed: bool = False
-    """Whether the output was already shown while it came, so that a report need not repeat it."""
+    """Whether the output was already shown live, so that a report need not repeat it."""
     divergence: Divergence | None = None
-    """Where a replay parted from its recording; None where it did not, and for a run that is no replay."""
+    """Where a replay diverged from its recording; None if it did not, or if the run is not a replay."""
     memory: bytes | None = None
-    """The guest's memory where a replay stopped; see `replay`."""
+    """The guest's memory at the point where a replay stopped; see `replay`."""
     repeats: tuple[float, ...] = ()
     """The seconds of each run of `--repeat N`; this is the last of them."""
 
@@ -80,7 +80,7 @@ class Run:
         self._trace_lock = threading.RLock()
         self._history: tracing.History | None = None
         self._file: Path | None = None
-        """Where the calls are, once they were moved out of memory."""
+        """The file of the calls, once they were moved out of memory."""
         self._notes: list[tuple[int, int, str]] = []
 
     # ---- how it ended
@@ -100,7 +100,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Seconds that it took; those until now, while it runs."""
+        """Duration in seconds; so far, while it runs."""
         outcome = self._outcome or self._running.outcome
         return outcome.seconds if outcome is not None else self._running.time() - self._running.started
 
@@ -111,7 +111,7 @@ class Run:
 
     @property
     def error(self) -> str | None:
-        """Why it ended, in a sentence, when it did not end by itself; else None."""
+        """Why it ended, in a sentence, if it did not end by itself; else None."""
         return None if self.outcome.kind == "exit" else self.outcome.message
 
     # ---- what it did
@@ -143,12 +143,12 @@ class Run:
 
     @property
     def output_cut(self) -> int:
-        """Bytes of output beyond the limit: counted, not kept."""
+        """Number of output bytes beyond the limit, which are not kept."""
         return self._prepared.output.cut
 
     @property
     def trace(self) -> tracing.Trace:
-        """The record of its calls; of those so far, while it runs. Raises `RunError` for a run without a trace."""
+        """The trace of its calls (so far, while it runs). Raises `RunError` for a run without a trace."""
         with self._trace_lock:
             trace = self._trace
             if trace is None:
@@ -159,7 +159,7 @@ class Run:
         return trace
 
     def _record_so_far(self) -> tracing.Trace:
-        """The trace as it is now; it is kept once the run has ended."""
+        """The current trace; cached once the run has ended."""
         recorder = self._prepared.recorder
         if recorder is None:
             raise RunError(f"{self.name} was run with trace=False (--no-trace): nothing was recorded")
@@ -184,12 +184,12 @@ class Run:
 
     @property
     def recorder(self) -> Recorder | None:
-        """What its calls are written to while it runs; None without a trace."""
+        """The recorder of its calls while it runs; None without a trace."""
         return self._prepared.recorder
 
     @property
     def weight(self) -> int:
-        """Bytes of memory that its trace takes now, roughly; 0 when it is in a file."""
+        """Approximate bytes of memory that its trace uses; 0 if it is in a file."""
         recorder = self._prepared.recorder
         if recorder is None or (self._file is not None and self._trace is None):
             return 0
@@ -197,7 +197,7 @@ class Run:
         return (recorder.nbytes() if self._file is None else 0) + calls * COLUMN_BYTES
 
     def unload(self) -> None:
-        """Move the trace of a run that has ended to a file of this process; `trace` brings it back."""
+        """Move the trace of an ended run to a file of this process; `trace` loads it again."""
         with self._trace_lock:
             recorder = self._prepared.recorder
             if self.running or recorder is None or recorder.spooled:
@@ -207,7 +207,7 @@ class Run:
                 path = KEPT.new_file()
                 try:
                     recorder.move_to(path)
-                except OSError:  # a full disk: the calls stay where they are
+                except OSError:  # disk full: the calls stay in memory
                     path.unlink(missing_ok=True)
                     return
                 self._file = path
@@ -246,18 +246,18 @@ class Run:
 
     @property
     def denied(self) -> tracing.Refusals:
-        """What was refused: the call, what it asked for, why, and the smallest grant that would allow it."""
+        """The refusals: the call, its request, the reason, and the smallest grant that would allow it."""
         return granting.denied(self.trace, self.grants)
 
     @property
     def changes(self) -> runs.RunChanges:
-        """What it changed in its `copy` directories, with `.apply()` to write it to the host."""
+        """Its changes in `copy` directories; `.apply()` writes them to the host."""
         copies = {guest: d for guest, d in self._prepared.dirs.items() if isinstance(d, host_objects.copydir.CopyDir)}
         return runs.RunChanges({guest: copy.changes() for guest, copy in copies.items()})
 
     @property
     def directories(self) -> dict[str, Directory]:
-        """The folders that it was given, by guest path, as they are now; those that were copied are the copies."""
+        """Its granted folders by guest path, in their current state; for `copy` folders, the copies."""
         return dict(self._prepared.dirs)
 
     @property
@@ -267,11 +267,11 @@ class Run:
         return [] if asking is None else list(asking.asked)
 
     def again(self, grants: Grants) -> Run:
-        """Start the same program with the same arguments and options under other grants; returns the detached run."""
+        """Start the same program with the same arguments and options but other grants; returns the detached run."""
         return self._again(grants)
 
     def replay(self, *, until: int | None = None, stacks: bool | int = False) -> Run:
-        """Run it again with no host at all: no folder, clock or network; each call is answered from the trace.
+        """Run it again without a host (no folder, clock or network); each call is answered from the trace.
 
         A call that differs from what was recorded ends the replay; its `divergence` says how. `until`: stop before that
         call; `memory` of the returned run is the guest's memory there. `stacks=True` takes the guest's stacks, which
@@ -293,14 +293,14 @@ class Run:
     def regrant(self, grants: Grants) -> dict[str, str]:
         """Give a detached run other grants while it runs; what gives less is refused from the next call on.
 
-        Returns what cannot change before its end, by name, with the reason; empty for nothing.
+        Returns the grants that cannot change before its end, by name, with the reason.
         Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
         """
         return self._live_update.become(grants)
 
     @property
     def fixed(self) -> dict[str, str]:
-        """What `regrant` cannot change in a detached run, by name, with the reason."""
+        """The grants that `regrant` cannot change in a detached run, by name, with the reason."""
         return dict(self._live_update.fixed)
 
     @property
@@ -311,17 +311,17 @@ class Run:
 
     @property
     def question(self) -> live_grants.ask.Question | None:
-        """The question that the guest waits for an answer to, in ask mode."""
+        """In ask mode, the question that the guest waits on."""
         questions = self._prepared.questions
         return None if questions is None else questions.question
 
     def answer(self, answer: live_grants.ask.Answer) -> bool:
-        """Answer the question that waits; returns whether there was one."""
+        """Answer the pending question; returns whether there was one."""
         questions = self._prepared.questions
         return questions is not None and questions.answer(answer)
 
     def serve(self, pump: Pump) -> None:
-        """Serve the run from this thread until it is over: output, input, interrupts."""
+        """Serve the run's output, input and interrupts from this thread until it ends."""
         self._outcome = pump.serve(self._running)
 
     def wait(self, timeout: float | None = None) -> Self:
@@ -330,12 +330,12 @@ class Run:
         return self
 
     def stop(self, timeout: float | None = 5.0) -> Self:
-        """End the guest, at once, in whatever it does; waits for it at most `timeout` seconds."""
+        """End the guest at once, whatever it is doing; waits for it at most `timeout` seconds."""
         self._running.interrupt()
         return self.wait(timeout)
 
     def send(self, text: str | bytes) -> None:
-        """Give a detached run input, where its stdin is "ask"; `end_input()` ends it."""
+        """Send input to a detached run whose stdin is "ask"; `end_input()` ends the input."""
         self._asking().feed(text if isinstance(text, bytes) else text.encode())
 
     def end_input(self) -> None:
@@ -350,7 +350,7 @@ class Run:
 
     def __await__(self) -> Generator[Any, None, Self]:
         """`await run`: the notebook stays alive meanwhile."""
-        import asyncio  # not before somebody awaits: it costs a tenth of a second's start
+        import asyncio  # imported only when awaited: it adds 0.1 s to the start
 
         loop = asyncio.get_running_loop()
         over = asyncio.Event()

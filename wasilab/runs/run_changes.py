@@ -1,4 +1,4 @@
-"""What a run changed in its copied folders, all of them together."""
+"""A run's changes in all its copied folders."""
 
 from __future__ import annotations
 
