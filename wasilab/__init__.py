@@ -1,8 +1,7 @@
 """wasilab: compile, grant, run, and see every WASI call, in Jupyter, IPython, a script or a terminal.
 
-The public names are imported on first use, so `import wasilab` does nothing visible and costs nothing. `%load_ext
-wasilab` imports the rest in the background, if a person is at the notebook or the prompt. `__init__.pyi` tells type
-checkers the same names.
+The public names are imported on first use, so `import wasilab` is cheap and has no side effects. `%load_ext wasilab`
+imports the rest in the background in an interactive session. `__init__.pyi` declares the same names for type checkers.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _NAMES = {
     "run": "runs.runner:run",
     "sweep": "runs.experiments.sweeping:sweep",
 }
-"""The public names, and where each is defined."""
+"""The public names and where each is defined."""
 
 __all__ = sorted(_NAMES)
 

@@ -1,9 +1,9 @@
-"""`wasilab` on the command line: arguments in, an exit status out. What the commands do is in `commands/`.
+"""`wasilab` on the command line: arguments in, exit status out. The commands are in `commands/`.
 
 Exit status: the guest's own; 134 after a trap, 137 when a limit ended the run, 130 when interrupted, 141 when the
-reader of stdout went away, 2 when the request was wrong, 1 when a compile failed or the output could not be written.
-The guest's stdout and stderr are passed through byte by byte, as with any program: what it writes to a terminal
-reaches the terminal. What wasilab itself writes about a guest (names, paths, refusals) is escaped.
+reader of stdout went away, 2 for a usage error, 1 when a compile failed or the output could not be written.
+The guest's stdout and stderr are passed through unchanged, so its control sequences reach the terminal. What wasilab
+itself writes about a guest (names, paths, refusals) is escaped.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ EXIT_BROKEN_PIPE = 141
 
 
 WIDE = 160
-"""Columns of a text that goes into a pipe or a file."""
+"""Width of text written to a pipe or a file."""
 
 
 EVERY_ELSEWHERE = 10.0
-"""Seconds between two lines of progress where stderr is a pipe or a file."""
+"""Seconds between two progress lines when stderr is a pipe or a file."""
 
 
 class OutputLost(Exception):
-    """What is written to stdout or stderr goes nowhere: the reader has left, the disk is full."""
+    """Output to stdout or stderr cannot be written: the reader has exited, or the disk is full."""
 
     def __init__(self, stream: TextIO, error: OSError) -> None:
         super().__init__(str(error))
@@ -53,7 +53,7 @@ class OutputLost(Exception):
 
 
 def main(argv: Sequence[str] | None = None, ready: Callable[[], object] = lambda: None) -> int:
-    """Carry out one command line (default: the process's own); returns the exit status.
+    """Execute one command line (default: the process's own); returns the exit status.
 
     `ready` is called when the command's modules are imported and its work is about to begin.
     """
@@ -72,9 +72,9 @@ def main(argv: Sequence[str] | None = None, ready: Callable[[], object] = lambda
 
 
 def _stand_in_for_closed_streams() -> None:
-    """Let /dev/null stand for a standard stream that was closed (`>&-`).
+    """Open /dev/null in place of a closed standard stream (`>&-`).
 
-    Its number would go to the next file that is opened, a host folder for example, and the guest's output into that.
+    Otherwise the next file opened (a host folder, say) would get its number, and receive the guest's output.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -87,14 +87,14 @@ def _stand_in_for_closed_streams() -> None:
 
 
 def _write_any_character() -> None:
-    """Escape what the terminal's encoding lacks instead of failing on it."""
+    """Escape characters that the terminal's encoding lacks instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Write text through to the outside; raises `OutputLost`."""
+    """Write and flush text; raises `OutputLost`."""
     try:
         stream.write(text)
         stream.flush()
@@ -103,8 +103,8 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def _give_up(lost: OutputLost, command: str) -> int:
-    """Say that the output could not be written, where somebody can still read it; returns the exit status."""
-    # Python would complain once more when it flushes at exit: let it flush into nothing.
+    """Report that the output could not be written, on a stream that still works; returns the exit status."""
+    # Python would report the error again when it flushes at exit: let it flush to /dev/null.
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), lost.stream.fileno())
     if isinstance(lost.error, BrokenPipeError):
@@ -145,7 +145,7 @@ def _complain(command: str, message: str, status: int, color: ColorChoice) -> in
     _write(sys.stdout, "")
     palette = palette_for(color, sys.stderr.isatty())
     lines = message.rstrip("\n").split("\n")
-    # A compiler's own text stands for itself; a sentence of ours says who speaks.
+    # A compiler's own text needs no prefix; our messages name the command.
     text = message if len(lines) > 1 else f"{palette('error', command + ':')} {message}"
     _write(sys.stderr, text.rstrip("\n") + "\n")
     return status
@@ -204,11 +204,11 @@ class TerminalFrontend:
         return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
     def own_stdin(self, interrupt: Interrupt) -> File:
-        """The process's own stdin, read as the guest asks for it."""
+        """The process's own stdin, read when the guest reads."""
         return process_input(0, interrupt)
 
     def read_line(self, prompt: str = "") -> str | None:
-        """A line typed at the terminal, prompted for on stderr; None where stdin or stderr is no terminal."""
+        """A line typed at the terminal, prompted for on stderr; None if stdin or stderr is not a terminal."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return None
         _write(sys.stdout, "")
@@ -217,7 +217,7 @@ class TerminalFrontend:
         return line.rstrip("\n") if line else None
 
     def asker(self) -> commands.terminal_questions.TerminalPerson | None:
-        """The person at the terminal; None where stderr, which a question is told on, is not one."""
+        """The user at the terminal; None if stderr, to which questions are written, is not a terminal."""
         person = commands.terminal_questions.TerminalPerson(commands.terminal_questions.drawn_word())
         if not (sys.stderr.isatty() and person.is_there()):
             return None
@@ -244,7 +244,7 @@ class TerminalFrontend:
 
 
 class RawStreams:
-    """The guest's streams, passed through as they are; a write raises `OutputLost`."""
+    """The guest's streams, passed through unchanged; a failed write raises `OutputLost`."""
 
     def stdout(self, data: bytes) -> None:
         self._pass(data, sys.stdout)
@@ -265,7 +265,7 @@ class RawStreams:
 
 
 class TerminalBusy:
-    """`compiling hello.c ... 3 s` on stderr: one line, rewritten, on a terminal; a line now and then elsewhere."""
+    """`compiling hello.c ... 3 s` on stderr: one rewritten line on a terminal, occasional lines elsewhere."""
 
     def __init__(self, what: str, quiet: bool = False, after: float = 1.0) -> None:
         self._what = what
@@ -278,7 +278,7 @@ class TerminalBusy:
         self._thread: threading.Thread | None = None
 
     def tick(self, what: str | None = None) -> None:
-        """Show the time that has passed; `what` says what is being done now."""
+        """Show the elapsed time; `what` names the current activity."""
         if what is not None:
             self._what = what
         now = time.monotonic()
@@ -290,7 +290,7 @@ class TerminalBusy:
         _write(sys.stderr, f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
 
     def tick_by_itself(self) -> None:
-        """Let a thread keep the time, for work that does not call `tick`."""
+        """Update the time from a thread, for work that does not call `tick`."""
 
         def keep_time() -> None:
             with suppress(OutputLost):

@@ -5,8 +5,8 @@
 
     __getattr__ = attach(__name__, {"display": "display"})
 
-`from .. import views` then costs nothing, and `views.display.show(run)` imports `views/display.py` when it is executed.
-So a run that nobody looks at does not pay for numpy, matplotlib or widgets, and no import hides inside a function.
+`from .. import views` then costs nothing, and executing `views.display.show(run)` imports `views/display.py`. A run
+that is never displayed does not import numpy, matplotlib or widgets, and no import hides inside a function.
 `tests/test_architecture.py` counts each name here as an import.
 """
 
@@ -20,7 +20,7 @@ from importlib import import_module
 def attach(package: str, names: Mapping[str, str]) -> Callable[[str], object]:
     """The `__getattr__` (PEP 562) of the package called `package`.
 
-    `names` maps each name to what it stands for below the package: "display" is the module `display`, and
+    `names` maps each name to its target within the package: "display" is the module `display`, and
     "trace:Trace" is `Trace` in the module `trace`.
     """
 

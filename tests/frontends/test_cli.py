@@ -327,7 +327,7 @@ def test_changes_to_a_copy_are_shown_and_written_only_when_asked(shell: Shell) -
     program = shell.program("make.wat", programs.MAKE_FILE)
     done = shell.run("run", "--explain", "--dir", "d:copy", program)
     assert done.returncode == 0
-    assert b"changed in the copy of d: 1 created; the folder itself is as it was\n  created  made.txt" in done.stderr
+    assert b"changed in the copy of d: 1 created; the folder itself is unchanged\n  created  made.txt" in done.stderr
     assert b"--apply" in done.stderr
     assert list((shell.folder / "d").iterdir()) == []
     done = shell.run("run", "--apply", "--dir", "d:copy", program)
@@ -349,7 +349,7 @@ def test_changes_of_a_program_that_failed_are_not_written(shell: Shell) -> None:
     [
         (["--apply"], b"--apply writes what changed in a copied folder: grant one with --dir HOST::GUEST:copy"),
         (["--apply", "--dir", ".:rw"], b"--apply writes what changed in a copied folder"),
-        (["--apply", "--learn", "--dir", ".:copy"], b"--learn changes nothing on the host: leave --apply out"),
+        (["--apply", "--learn", "--dir", ".:copy"], b"--learn changes nothing on the host: omit --apply"),
     ],
 )
 def test_apply_says_what_it_needs(shell: Shell, options: list[str], said: bytes) -> None:

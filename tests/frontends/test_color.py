@@ -141,6 +141,6 @@ def test_a_diff_of_one_trace_says_how_to_give_two(folder: Path, capfd: pytest.Ca
     capfd.readouterr()
     assert main(["diff", "hello.wtrace"]) == 2
     assert capfd.readouterr().err == (
-        "wasilab diff: two traces are compared: wasilab diff hello.wtrace OTHER "
+        "wasilab diff: diff needs two traces: wasilab diff hello.wtrace OTHER "
         "(wasilab run --trace OTHER.wtrace PROGRAM records another)\n"
     )

@@ -283,7 +283,7 @@ CASES = {
     "run --record": ("run --record r.wtrace hello.wat", "run hello.wat", r"files .*\br\.wtrace"),
     "replay --until": (RECORDED + "replay --until 1 r.wtrace", RECORDED + "replay r.wtrace", "stopped before call 1"),
     "replay --from-file": (
-        RECORDED + "replay --from-file echo.wat r.wtrace", RECORDED + "replay r.wtrace", "parts from the recording",
+        RECORDED + "replay --from-file echo.wat r.wtrace", RECORDED + "replay r.wtrace", "diverges from the recording",
     ),
     "replay --feature": (
         RECORDED + "replay --feature gcc r.wtrace", RECORDED + "replay r.wtrace", "unknown WebAssembly feature",
@@ -315,7 +315,7 @@ CASES = {
     "replay --quiet": (RECORDED + "replay --quiet r.wtrace", RECORDED + "replay r.wtrace", "!replayed 2 calls"),
     "inject --each": ("inject --each random.wat", "inject random.wat", "fails with EIO"),
     "inject --error": ("inject --each --error EAGAIN random.wat", "inject --each random.wat", "fails with EAGAIN"),
-    "inject --calls": ("inject --each --calls fd random.wat", "inject --each random.wat", "nothing to fail"),
+    "inject --calls": ("inject --each --calls fd random.wat", "inject --each random.wat", "no call to fail"),
     "inject --runs": ("inject --each --runs 1 hello.wat", "inject --each hello.wat", "not tried"),
     "inject --lang": ("inject --each --lang wat hello.txt", "inject --each hello.txt", "fails with EIO"),
     "sweep --workers": ("sweep --workers 0 sweep.toml", "sweep sweep.toml", "--workers"),

@@ -163,7 +163,7 @@ def test_a_run_at_a_terminal_is_asked_there_and_not_on_stdin(terminal: Terminal,
     assert process.stdin is not None
     process.stdin.write(b"r\n" * 100)
     process.stdin.close()
-    word = terminal.shows("a question of ours carries the word '([a-z]{6})'")[1]
+    word = terminal.shows("wasilab's questions show the word '([a-z]{6})'")[1]
     terminal.shows(rf"wasilab asks \[{word}\].*wants to know the time.*help\) ")
     assert process.poll() is None, "what stands in stdin is no answer"
     time.sleep(TOO_SOON + 0.2)  # a person reads the question

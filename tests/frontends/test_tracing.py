@@ -124,7 +124,7 @@ def test_a_note_from_the_command_line_is_saved_and_shown_everywhere(
 
 
 def test_an_unwritable_trace_is_reported_before_the_run(shell: InteractiveShell) -> None:
-    with pytest.raises(UsageError, match=r"to see some of the calls only, write -e"):
+    with pytest.raises(UsageError, match=r"to show only some calls, use -e"):
         shell.run_cell_magic("wasi", "wat --trace path,fd_*", LOOP)
 
 

@@ -245,7 +245,7 @@ def test_a_replay_can_be_shown_as_a_run(recorded: wasilab.Run) -> None:
     again = recorded.replay()
     assert "exit" in repr(again)
     parted = replay(Recording(recorded.trace, copying(status=4)))
-    assert "arted from its recording" in parted._repr_mimebundle_()["text/html"]
+    assert "iverged from its recording" in parted._repr_mimebundle_()["text/html"]
     assert_same(recorded, again.replay())
     assert ReplayLink.__doc__
 
@@ -274,7 +274,7 @@ def test_the_command_records_and_replays(tmp_path: Path, capsys: pytest.CaptureF
     assert "path_open(" in said.err
     assert main(["replay", file, "--from-file", str(tmp_path / "other.wasm")]) == 1
     said = capsys.readouterr()
-    assert "parts from the recording at call 6: its argument 'rval' is 9, and was 3" in said.err
+    assert "diverges from the recording at call 6: its argument 'rval' is 9, and was 3" in said.err
     assert "recorded: proc_exit(rval=3)" in said.err
     assert "    at start" in said.err
 
@@ -283,7 +283,7 @@ def test_the_command_records_and_replays(tmp_path: Path, capsys: pytest.CaptureF
     ("words", "sentence"),
     [
         (["run", "--record", "a.json", "x.wasm"], "ends in .wtrace"),
-        (["run", "--record", "a.wtrace", "--trace", "b.wtrace", "x.wasm"], "leave --trace out"),
+        (["run", "--record", "a.wtrace", "--trace", "b.wtrace", "x.wasm"], "omit --trace"),
         (["run", "--record", "a.wtrace", "--no-trace", "x.wasm"], "--no-trace records nothing"),
         (["replay", "nowhere.wtrace"], "there is no trace 'nowhere.wtrace'"),
         (["replay", "x.wasm"], "cannot be read as a trace"),

@@ -106,7 +106,7 @@ def test_what_is_saved_is_small_and_lives_again(opened: Any, lab: Lab, browser: 
     said = lost.page.locator(".jp-OutputArea-output.jupyter-widgets").first
     assert said.inner_text() == "Error displaying widget: model not found"
     assert said.evaluate("(node) => getComputedStyle(node).fontSize") == "0px"
-    assert "when the cell is run again" in said.evaluate("(node) => getComputedStyle(node, '::after').content")
+    assert "Run the cell again" in said.evaluate("(node) => getComputedStyle(node, '::after').content")
     shot(lost.page, "lab-reopened-without-state")
     assert lost.errors == []
     lost.close()

@@ -48,7 +48,7 @@ def run(tmp_path: Any) -> Any:
 
 def test_a_report_shows_the_names_the_lines_and_that_the_folder_is_untouched(run: Any, tmp_path: Any) -> None:
     text, page, cell = report.text(run), report.page(run), report.html(run)
-    assert "changed in the copy of /d: 1 created, 1 modified; the folder itself is as it was" in text
+    assert "changed in the copy of /d: 1 created, 1 modified; the folder itself is unchanged" in text
     for line in ("  created  new.txt", "  modified old.txt (14 B -> 9 B)", "    -one", "    +four", "    -three"):
         assert line in text.splitlines()
     for shown in (page, cell):

@@ -61,7 +61,7 @@ def test_grant_only_what_was_used_and_undo(shown: Callable[..., Panel]) -> None:
     before = Grants(dirs={"/d": MemDir({"a.txt": "x"}), "/unused": MemDir()}, env={"A": "b"})
     it = shown(READER.module(), before)
     it.button_used.click()
-    assert "run the program first" in it.said.value
+    assert "run the program to its end first" in it.said.value
     it.button_run.click()
     it.button_used.click()
     assert list(it.grants.dirs) == ["/d"]

@@ -1,6 +1,6 @@
-"""What wasilab can be told to do, the same on the command line and in a notebook: one file a command.
+"""The commands, the same on the command line and in a notebook: one file per command.
 
-`line/grammar.py` turns words into a `Request`, and the command's own file carries it out through a `Frontend`.
+`line/grammar.py` turns words into a `Request`; the command's own file executes it through a `Frontend`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from .line.subcommand import Subcommand
 
 COMMANDS = (
     Subcommand(
-        "run", "compile if need be, run under the given grants, record every WASI call",
+        "run", "compile if necessary, run with the given grants, record every WASI call",
         "programs.run_command", aliases=("exec",), arguments="program",
     ),
     Subcommand(
@@ -19,7 +19,7 @@ COMMANDS = (
         aliases=("build",), arguments="compiler",
     ),
     Subcommand(
-        "adapt", "make a component of WASI 0.2 of a preview1 module", "programs.adapt_command"
+        "adapt", "convert a preview1 module to a WASI 0.2 component", "programs.adapt_command"
     ),
     Subcommand(
         "inspect", "what a module imports, exports and can ask for, without running it", "programs.inspect_command"
@@ -29,7 +29,7 @@ COMMANDS = (
         "traces.trace_command", aliases=("strace",),
     ),
     Subcommand(
-        "replay", "run a recorded program again, answered from its recording; where does it part?",
+        "replay", "run a recorded program again, answered from its recording; stop where it differs",
         "experiments.replay_command",
     ),
     Subcommand(
@@ -40,7 +40,7 @@ COMMANDS = (
         "sweep", "run a program under every combination of some parameters, from a TOML file",
         "experiments.sweep_command",
     ),
-    Subcommand("sql", "ask a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
+    Subcommand("sql", "query a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
     Subcommand("diff", "compare two traces, call by call", "traces.diff_command"),
     Subcommand("plot", "a plot of a run or trace: timeline, latency, bytes and others", "traces.plot_command"),
     Subcommand("advise", "the smallest grants under which the same calls would succeed", "traces.advise_command"),
@@ -53,18 +53,18 @@ COMMANDS = (
         "machine.doctor_command",
     ),
     Subcommand(
-        "bench", "what a call costs on this machine, beside Node, wasmtime-py and a bare os.write",
+        "bench", "what a call costs on this machine, compared with Node, wasmtime-py and a bare os.write",
         "machine.bench_command",
     ),
-    Subcommand("settings", "what the engine is made with, and every limit", "runner.settings_command"),
-    Subcommand("completion", "the script by which bash, zsh or fish completes commands", "runner.completion_command"),
+    Subcommand("settings", "the engine's settings and every limit", "runner.settings_command"),
+    Subcommand("completion", "the completion script for bash, zsh or fish", "runner.completion_command"),
     Subcommand("cache", "the compile cache: where it is, its size, clear it", "machine.cache_command"),
     Subcommand(
         "list", "the modules and runs named in this notebook", "notebook.list_command",
         aliases=("ls",), notebook_only=True,
     ),
     Subcommand(
-        "forget", "let go of named modules and runs, and of the memory of their traces", "notebook.forget_command",
+        "forget", "remove named modules and runs, and free the memory of their traces", "notebook.forget_command",
         notebook_only=True,
     ),
     Subcommand(
@@ -79,12 +79,12 @@ COMMANDS = (
 )  # fmt: skip
 
 def command_names(kind: FrontendKind) -> list[str]:
-    """The names of the commands of a front end, in the order of the help."""
+    """The names of a front end's commands, in the order of the help."""
     return [command.name for command in COMMANDS if kind == "notebook" or not command.notebook_only]
 
 
 def find_command(name: str, kind: FrontendKind) -> Subcommand | None:
-    """The command of that name or alias, or None where the front end has none."""
+    """The command with that name or alias, or None if the front end has none."""
     for command in COMMANDS:
         if name == command.name or name in command.aliases:
             return command if kind == "notebook" or not command.notebook_only else None
@@ -92,7 +92,7 @@ def find_command(name: str, kind: FrontendKind) -> Subcommand | None:
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Carry out a request. Raises `UsageProblem`, `GrantError`, `ModuleError` or a `ToolchainError`."""
+    """Execute a request. Raises `UsageProblem`, `GrantError`, `ModuleError` or a `ToolchainError`."""
     command = find_command(request.command, frontend.kind)
     assert command is not None, f"the grammar made a request for {request.command!r}"
     return command.module().execute(request, frontend)

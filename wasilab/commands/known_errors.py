@@ -1,4 +1,4 @@
-"""Errors that the person can mend, told from bugs of ours, and the exit status of each."""
+"""Errors that the user can fix, as opposed to our bugs, and the exit status of each."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ EXIT_INTERRUPT = 130
 
 
 def text_of(error: Exception, palette: Palette) -> str:
-    """What is printed of the error: a compiler's own text in the colours of `palette`, else the sentence."""
+    """The text to print for the error: a compiler's own text in the colours of `palette`, else the message."""
     if isinstance(error, CompileError):
         return "\n".join(styled(str(error), palette))
     return str(error)
 
 
 def exit_status(error: Exception) -> int | None:
-    """The exit status for an error that the person can mend; None for any other."""
+    """The exit status for an error that the user can fix; None for any other."""
     if isinstance(error, CompileInterrupted):
         return EXIT_INTERRUPT
     if isinstance(error, (CompileError, ToolchainMissing)):

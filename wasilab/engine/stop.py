@@ -61,7 +61,7 @@ class Divergence:
     """The difference, described."""
 
     def __str__(self) -> str:
-        words = f"the program parts from its recording at call {self.seq}: {self.difference}"
+        words = f"the program diverges from its recording at call {self.seq}: {self.difference}"
         if self.recorded:
             words += f"; recorded was {self.recorded}"
         return f"{words}; what came is {self.came}" if self.came else words

@@ -1,6 +1,6 @@
-"""What one notebook session holds: modules and runs by name, and the files that cells share.
+"""The state of one notebook session: modules and runs by name, and the files that cells share.
 
-There is one `NotebookSession` a shell; it is forgotten with the kernel. Nothing here compiles or runs.
+There is one `NotebookSession` per shell, which lives as long as the kernel. Nothing here compiles or runs.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class NotebookSession:
     """Whether the session's first cell has been run."""
 
     def keep(self, name: str, module: Module, run: Any = None, cell: argparse.Namespace | None = None) -> None:
-        """Keep a module, its run, and the options of its cell under `name`; what is None stays as it was.
+        """Keep a module, its run, and the options of its cell under `name`; None leaves a part unchanged.
 
-        Raises `UsageProblem` for what cannot be a name.
+        Raises `UsageProblem` for an invalid name.
         """
         check_name(name)
         kept = self.kept.setdefault(name, Kept(module))
         if cell is None and kept.module is not module:
-            kept.cell = None  # the name stands for another program now
+            kept.cell = None  # the name now means another program
         kept.module = module
         kept.run = kept.run if run is None else run
         kept.cell = kept.cell if cell is None else cell
 
     def forget(self, name: str | None) -> list[Any]:
-        """Forget a name, or (None) every name and the last run; returns the runs that nothing here holds any more."""
+        """Forget a name, or (None) every name and the last run; returns the runs no longer held here."""
         gone = [self.kept.pop(each) for each in ([*self.kept] if name is None else [name])]
         runs = [kept.run for kept in gone if kept.run is not None]
         if name is None or self.last in runs:
@@ -67,7 +67,7 @@ class NotebookSession:
         return None if kept is None else kept.run
 
     def file(self, name: str, text: str, cell: int = 0) -> None:
-        """Write a file, from the cell of that number, into the compile folder of the session."""
+        """Write a file from the numbered cell into the compile folder of the session."""
         if not name or name.startswith(("/", "-")) or ".." in name.split("/") or "\0" in name or "\\" in name:
             raise UsageProblem(f"{name!r} cannot be a file of the session: write a relative name such as util.h")
         self.files[name] = text
@@ -82,12 +82,12 @@ class NotebookSession:
         return rows
 
     def missing(self, name: str) -> str:
-        """The sentence for a name that is not kept."""
+        """The error message for an unknown name."""
         return f"nothing is named {name!r}{did_you_mean(name, self.kept, ' (%%wasi --name NAME names a cell)')}"
 
 
 def _state(run: Any) -> str:
-    """How a run ended, and what its trace weighs."""
+    """How a run ended, and the size of its trace."""
     end = "running" if run.running else f"exit status {run.exit_code}"
     if not run.traced:
         return end
@@ -95,7 +95,7 @@ def _state(run: Any) -> str:
 
 
 def cell_number(shell: Any) -> int:
-    """The number of the cell that runs, as in `In[7]`; 0 in a shell that keeps no history."""
+    """The number of the current cell, as in `In[7]`; 0 in a shell without history."""
     history = shell.history_manager
     return len(history.input_hist_raw) - 1 if history is not None else 0
 

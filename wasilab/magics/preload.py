@@ -1,8 +1,8 @@
-"""What the first cell would wait for, done while the person types it: imports, the start of Wasmtime, the fonts.
+"""Do in advance what the first cell would wait for: imports, starting Wasmtime, loading fonts.
 
 After `%load_ext wasilab` in a notebook or an IPython terminal a thread waits a moment, imports what a cell needs and
-runs a small program once. It shows nothing, makes no widget and writes nothing but that program in the compile cache.
-The first magic waits for the thread, so that the two do not import at the same time, or cancels it if it has not begun.
+runs a small program once. It shows nothing, makes no widget and writes only that program to the compile cache. The
+first magic waits for the thread, so that the two do not import at the same time, or cancels it if it has not begun.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 PAUSE = 0.25
-"""Seconds after `%load_ext` in which a cell that is already on its way comes first."""
+"""Seconds to wait after `%load_ext`, so that a cell that is already queued runs first."""
 
 
 class Preload:
-    """Work that starts when nothing else is asked for, and ends before anything else begins."""
+    """Background work that starts when the session is idle and is finished or cancelled before other work."""
 
     def __init__(self, work: Callable[[], object], pause: float = PAUSE) -> None:
         self._work = work
@@ -31,7 +31,7 @@ class Preload:
         threading.Thread(target=self._go, name="wasilab-preload", daemon=True).start()
 
     def wait(self) -> None:
-        """Cancel it, or wait for its end. Returns at once ever after."""
+        """Cancel it, or wait for its end. Later calls return at once."""
         if self._begun:
             self._cancelled.set()
             self._over.wait()
@@ -47,5 +47,5 @@ class Preload:
 
 
 def wanted(shell: Any) -> bool:
-    """Whether a person is there: in a kernel, or in IPython's terminal with its prompt."""
+    """Whether the session is interactive: a kernel, or IPython's terminal with its prompt."""
     return getattr(shell, "kernel", None) is not None or getattr(shell, "pt_app", None) is not None

@@ -93,7 +93,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def keep_empty_cell(lines: list[str]) -> list[str]:
-    """Let a cell of nothing but `%%wasi LANG` reach the magic, which puts a template there.
+    """Let a cell that is only `%%wasi LANG` reach the magic, which inserts a template.
 
     IPython itself refuses a cell magic without a body.
     """
@@ -103,11 +103,11 @@ def keep_empty_cell(lines: list[str]) -> list[str]:
 
 
 keep_empty_cell.has_side_effects = True  # type: ignore[attr-defined]
-# IPython must not try it on a line that is being typed: with its empty line the cell would look complete.
+# IPython must not apply it to a line being typed: the added empty line would make the cell look complete.
 
 
 def _draw_for_pages_only(shell: object) -> None:
-    """In a terminal, which shows text only, do not draw the picture of a run."""
+    """In a text-only terminal, do not draw the picture of a run."""
     formatter = getattr(shell, "display_formatter", None)
     if formatter is not None and list(formatter.active_types) == ["text/plain"]:
         formatter.mimebundle_formatter.for_type_by_name("wasilab.runs.run", "Run", _text_only)
@@ -118,7 +118,7 @@ def _text_only(run: Any, include: Any = None, exclude: Any = None) -> dict[str, 
 
 
 def _lazy_matcher(preload: Preload, session: NotebookSession) -> object:
-    """The completion matcher; what it needs is imported when Tab is first pressed on one of our lines."""
+    """The completion matcher; it imports what it needs at the first Tab on one of our lines."""
     found: list[Any] = []
 
     @context_matcher()  # type: ignore[untyped-decorator]

@@ -1,4 +1,4 @@
-"""The boxes of the panel that are shown when needed: a question that waits, and a refusal with its remedy."""
+"""The boxes that the panel shows when needed: a pending question, and a refusal with its remedy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def classed(widget: Any, *names: str) -> Any:
 
 
 def put(html: w.HTML, text: str) -> None:
-    """Show a text; an empty one takes no room."""
+    """Show a text; an empty one takes no space."""
     html.value = text
     html.layout.display = "" if text else "none"
 
@@ -32,7 +32,7 @@ def small(text: str, tooltip: str) -> w.Button:
 
 
 def question_box(question: Question, answer: Callable[[Answer], object]) -> w.Box:
-    """What the guest waits to be allowed, with a button for each answer; none of them is the default."""
+    """The pending question, with a button for each answer; none is the default."""
     buttons = []
     for each in Answer:
         button = w.Button(description=each.value.capitalize())
@@ -43,7 +43,7 @@ def question_box(question: Question, answer: Callable[[Answer], object]) -> w.Bo
 
 
 def refusal_box(group: RefusedCalls, grant: Callable[[Remedy], object], choose: Callable[[], object]) -> w.Box:
-    """What was refused and why, and a button that grants it, or chooses the folder that it is about."""
+    """What was refused and why, and a button that grants it or chooses the folder."""
     mark = '<span class="wasilab-bad">✖</span>' if group.sure else '<span class="wasilab-warn">?</span>'
     remedy = group.remedy
     children: list[w.Widget] = [w.HTML(f"{mark} {as_html(group)}")]

@@ -1,7 +1,7 @@
-"""The powerbox: a chooser of folders, where choosing one is granting it.
+"""The powerbox: a folder chooser in which choosing a folder grants it.
 
-The person designates a folder of the host, and by that alone it is granted; the guest never sees the names that were
-looked through (Stiegler and Miller 2006, "How Emily Tamed the Caml"; CapDesk's powerbox). Nothing is granted until the
+Designating a host folder grants it; the guest never sees the names that the user browsed
+(Stiegler and Miller 2006, "How Emily Tamed the Caml"; CapDesk's powerbox). Nothing is granted until the
 button is pressed, and only what the button says then.
 """
 
@@ -37,11 +37,11 @@ def _script() -> str:
 
 
 class Folders(anywidget.AnyWidget):
-    """The list in the page: what it shows are its traits; what is done there comes as messages (`folders.js`)."""
+    """The list in the page: it shows its traits; user actions arrive as messages (`folders.js`)."""
 
     _esm = traitlets.Unicode().tag(sync=True)
     crumbs = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    """The folder that is looked into and those above it, from the root on."""
+    """The current folder and its parents, starting at the root."""
     entries: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
     """(name, remark) of each folder in it."""
     chosen = traitlets.Int(-1).tag(sync=True)
@@ -50,9 +50,9 @@ class Folders(anywidget.AnyWidget):
 
 
 class Chooser(w.VBox):  # type: ignore[misc]
-    """Browses folders from the current one on; `closed()` is called at the end. What goes wrong is said in it.
+    """Browses folders, starting at the current one; `closed()` is called at the end. It shows its own errors.
 
-    `looked_for`: a path that the program wanted, which tells the name under which a folder that holds it is to be seen.
+    `looked_for`: a path that the program wanted, which determines the guest path of a folder that holds it.
     """
 
     def __init__(self, model: PanelModel, closed: Callable[[], object], looked_for: str = "") -> None:
@@ -62,11 +62,11 @@ class Chooser(w.VBox):  # type: ignore[misc]
         self._quiet = False
         self._guest_typed = False
         self._wrong = ""
-        """Why the path that stands there was not gone to: until it is put right, nothing is granted."""
+        """Why the typed path could not be opened: until it is corrected, nothing is granted."""
         self.place = ""
-        """The folder that is looked into."""
+        """The current folder."""
         self.names: list[str] = []
-        """The folders in it, as they are called on the disk."""
+        """The folders in it, by their names on disk."""
         self.path = classed(w.Text(continuous_update=False, placeholder="or type the path of a folder"), "wasilab-path")
         self.list = Folders(_esm=_script())
         self.said = classed(w.HTML(), "wasilab-said")
@@ -99,16 +99,16 @@ class Chooser(w.VBox):  # type: ignore[misc]
 
     @property
     def target(self) -> str:
-        """The folder that the button grants: the one highlighted, else the one that is looked into."""
+        """The folder that the button grants: the highlighted one, else the current one."""
         chosen = self.list.chosen
         return os.path.join(self.place, self.names[chosen]) if 0 <= chosen < len(self.names) else self.place
 
     def say(self, text: str) -> None:
-        """Say what went wrong."""
+        """Show an error."""
         put(self.said, f'<span class="wasilab-bad" role="alert">{html_text(text)}</span>' if text else "")
 
     def go(self, folder: str) -> None:
-        """Look into a folder; one that cannot be looked into is said, and nothing changes."""
+        """Open a folder; if it cannot be read, show an error and change nothing."""
         place = os.path.normpath(os.path.join(self.place or os.curdir, os.path.expanduser(folder.strip() or os.curdir)))
         try:
             place = os.path.abspath(place)
@@ -139,7 +139,7 @@ class Chooser(w.VBox):  # type: ignore[misc]
             act()
 
     def _on_message(self, message: object) -> None:
-        """What was done in the page. Whatever else may come is not for us."""
+        """Handle an action in the page. Other messages are ignored."""
         if not isinstance(message, dict):
             return
         opened, crumb = message.get("open"), message.get("crumb")
@@ -204,7 +204,7 @@ def guest_name(place: str) -> str:
 
 
 def name_for(place: str, looked_for: str) -> str:
-    """The name under which the folder `place` holds the path that a program looked for; "" where it does not."""
+    """The name under which the folder `place` holds the path that a program looked for; "" if it does not."""
     parts = [part for part in looked_for.split("/") if part not in ("", ".")]
     root = "/" if looked_for.startswith("/") else ""
     if ".." in parts or "\0" in looked_for:
@@ -217,7 +217,7 @@ def name_for(place: str, looked_for: str) -> str:
 
 def likely_folder(looked_for: str) -> str:
     """The folder that a program most likely wants: one that holds the path that it looked for, from here or from the
-    root on, else one that is called as the folder in that path; "" for none."""
+    root, else one with the name of the folder in that path; "" for none."""
     parts = [part for part in looked_for.split("/") if part not in ("", ".")]
     if len(parts) < 2 or ".." in parts or "\0" in looked_for:
         return ""
@@ -233,7 +233,7 @@ def _wanted(looked_for: str) -> str:
 
 
 def _above(place: str) -> list[str]:
-    """A folder and those above it, from the root on."""
+    """A folder and its parents, starting at the root."""
     found = [place]
     while os.path.dirname(found[0]) != found[0]:
         found.insert(0, os.path.dirname(found[0]))
@@ -243,12 +243,12 @@ def _above(place: str) -> list[str]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link into a place that may not be looked into
+    except OSError:  # a link into a folder that may not be read
         return False
 
 
 def _is_text(name: str) -> bool:
-    """Whether a name is UTF-8: no other can be sent to the page, or be written into a policy."""
+    """Whether a name is UTF-8: no other can be sent to the page or written to a policy."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -257,7 +257,7 @@ def _is_text(name: str) -> bool:
 
 
 def _remark(path: str) -> str:
-    """What a person should know of a folder before opening or granting it."""
+    """What the user should know about a folder before opening or granting it."""
     if os.path.islink(path):
         return f"→ {visible(os.path.realpath(path))}"
     return "" if os.access(path, os.R_OK | os.X_OK) else "you may not look into it"

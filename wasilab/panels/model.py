@@ -1,8 +1,8 @@
 """What the panel edits, without its widgets: a program, the grants for its next run, the running run, undo.
 
-Every change makes a new `Grants`, and a detached run is brought to it at once (`grants/live/update.py`); what
-a run cannot be given before its end is known beforehand (`fixed`). Methods may be called from any thread and raise
-`GrantError` (or another `ValueError`) with one sentence, having changed nothing.
+Every change makes a new `Grants`, which a detached run gets at once (`grants/live/update.py`); `fixed` tells in advance
+what cannot change during a run. Methods may be called from any thread. On failure they change nothing and raise
+`GrantError` (or another `ValueError`) with a one-sentence message.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PanelModel:
         """The last run, or the running one."""
         self.changed: Callable[[], object] = lambda: None
         self.question: Question | None = None
-        """What the guest of a detached run waits to be allowed, in ask mode."""
+        """The pending question of a detached run in ask mode."""
         self._lock = threading.RLock()
         self._grants = grants
         self._shelf: dict[str, Directory] = dict(grants.dirs)
@@ -69,12 +69,12 @@ class PanelModel:
         self.put(self._grants.with_(**changes))
 
     def set_field(self, name: str, value: object) -> None:
-        """Replace one field of the grants, where its name is known only when the program runs."""
+        """Replace one field of the grants whose name is known only at run time."""
         fields: dict[str, Any] = {name: value}
         self.put(replace(self._grants, **fields))
 
     def set_arguments(self, text: str) -> None:
-        """Take other arguments for the next run, written as words of a shell: a word in quotes may hold spaces."""
+        """Set the arguments for the next run, written as shell words: a quoted word may contain spaces."""
         try:
             args = tuple(shlex.split(text))
         except ValueError as error:
@@ -92,7 +92,7 @@ class PanelModel:
             raise GrantError(str(error)) from None
 
     def put(self, grants: Grants) -> None:
-        """Take other grants, as one step that can be undone."""
+        """Replace the grants, as one undoable step."""
         with self._lock:
             if grants == self._grants:
                 return
@@ -102,7 +102,7 @@ class PanelModel:
         self.changed()
 
     def _take(self, grants: Grants) -> None:
-        """Bring the running run to `grants`, which may fail, and then take them."""
+        """Apply `grants` to the running run, which may fail, then store them."""
         shelf = {guest: grants.dirs.get(guest, kept) for guest, kept in self._shelf.items()} | dict(grants.dirs)
         taken = grants.with_(dirs={g: shelf[g] for g in shelf if g in grants.dirs})
         if self.run is not None and self.run.running:
@@ -133,7 +133,7 @@ class PanelModel:
         self.edit(withheld={**self._grants.withheld, guest: tuple(names)})
 
     def remove(self, guest: str) -> None:
-        """Take a directory off the shelf."""
+        """Remove a directory from the shelf."""
         with self._lock:
             self._shelf.pop(guest, None)
         if guest in self._grants.dirs:
@@ -147,7 +147,7 @@ class PanelModel:
         return bool(self._history)
 
     def undo(self) -> None:
-        """Take the last change back."""
+        """Undo the last change."""
         with self._lock:
             if not self._history:
                 return
@@ -180,17 +180,17 @@ class PanelModel:
             self.run.stop()
 
     def works(self, name: str) -> bool | None:
-        """Whether a grant works in the running run; None without one, or where the run does not hold it."""
+        """Whether a grant works in the running run; None without a run, or if the run does not hold it."""
         if self.run is None or not self.run.running or name not in self.run.live:
             return None
         return self.run.live.works(name)
 
     def writing_revoked(self, guest: str) -> bool:
-        """Whether the right to change a directory was taken back in the running run."""
+        """Whether the right to change a directory was revoked in the running run."""
         return bool(self.works(guest) and self.run is not None and self.run.live.is_read_only(guest))
 
     def fixed(self, name: str) -> str:
-        """Why this cannot be changed in the running run, "" where it can; `name`: a row of the panel, a limit, or
+        """Why this cannot be changed in the running run, "" if it can; `name`: a row of the panel, a limit, or
         "dirs" for adding one."""
         run = self.run
         if run is None or not run.running:
@@ -198,11 +198,11 @@ class PanelModel:
         return run.fixed.get("dirs" if name in self._shelf and name not in run.grants.dirs else name, "")
 
     def waits(self, name: str) -> str:
-        """Why what is chosen here comes with the next run only, "" where the running run has it."""
+        """Why this choice applies only to the next run, "" if the running run has it."""
         return self._waiting.get(name, "") if self.running else ""
 
     def rights_revoked(self, guest: str) -> tuple[str, ...]:
-        """The rights of a directory that were taken back in the running run."""
+        """The rights on a directory that were revoked in the running run."""
         run = self.run
         if run is None or not run.running or guest not in run.grants.dirs:
             return ()
@@ -223,20 +223,20 @@ class PanelModel:
         self.changed()
 
     def answer(self, answer: Answer) -> None:
-        """Answer the question that waits."""
+        """Answer the pending question."""
         if self.run is not None:
             self.run.answer(answer)
 
-    # ---- what came of it
+    # ---- results
 
     def advice(self) -> GrantAdvice:
-        """The smallest grants for what the last run did."""
+        """The smallest grants for the last run's calls."""
         if self.run is None or self.running or not self.run.traced:
-            raise GrantError("run the program first, to its end: what it used is known then")
+            raise GrantError("run the program to its end first: only then is it known what it used")
         return advise(self.run)
 
     def use_advice(self) -> str:
-        """Grant only what the last run used. Returns what a person should know of it, "" for nothing."""
+        """Grant only what the last run used. Returns a caveat for the user, "" for none."""
         advice = self.advice()
         self.put(advice.grants)
         return FAILED if advice.failed else ""
@@ -250,7 +250,7 @@ class PanelModel:
         self.put(remedy.apply(self._grants))
 
     def looked_for(self) -> str:
-        """A path that the last run failed over and that no directory held, as far as it shows; else ""."""
+        """A path on which the last run failed because no directory held it, as far as the trace shows; else ""."""
         run = self.run
         if run is None or run.running or not run.traced or run.exit_code == 0:
             return ""

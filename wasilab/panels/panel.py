@@ -2,7 +2,7 @@
 
 `panel(program_or_run)` shows it; `%wasi grants` is the same. What it edits is in `model.py`, the controls in `rows.py`,
 choosing a folder in `chooser.py`, the table for readers without a kernel in `table.py`.
-Callbacks may run on any thread and never print: what goes wrong is said in the panel.
+Callbacks may run on any thread and never print: errors are shown in the panel.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from .model import PanelModel
 from .rows import Bounds, Folder, Group, Sockets, group_for, set_disabled
 
 FOLLOW_SECONDS = 0.25
-"""How often the figures of a running run are brought up to date."""
+"""How often the figures of a running run are updated."""
 SLOW_CALLS = 200_000
-"""Calls beyond which they are only at its end: reading them would take longer than the wait."""
+"""With more calls than this, they are updated only at the end: reading them would take longer than the interval."""
 ERRORS = (ValueError, OSError, argparse.ArgumentTypeError, GrantError, ModuleError, RunError)
 HEADS = ("", "asked for", "granted", "used", "refused")
 
@@ -46,7 +46,7 @@ HEADS = ("", "asked for", "granted", "used", "refused")
 def panel(
     program: Program | Run | None = None, grants: Grants | None = None, args: tuple[str, ...] | list[str] = ()
 ) -> Panel:
-    """The panel of a program (a `Module`, its bytes or path) or of a run: what it asks for, is given, and used.
+    """The panel of a program (a `Module`, its bytes or path) or of a run: what it asks for, was given, and used.
 
     `grants`: what it starts with (default: the run's, or `Grants()`). `args`: the program's arguments (default: the
     run's). Without a program, the panel only edits grants: `panel().grants`.
@@ -94,21 +94,21 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.model.changed = self.refresh
         self.refresh()
 
-    # ---- what a notebook or a test asks of it
+    # ---- for notebooks and tests
 
     def controls(self, row: str) -> object:
         """The controls of a row, by its name: "argv", "clocks", "sockets", or the guest path of a folder."""
         return self._groups[row]
 
     def cell(self, row: str, column: Literal["used", "refused", "warning", "state"]) -> str:
-        """What a row shows in a column, as HTML; "+" is the row where folders are granted."""
+        """The HTML of a row in a column; "+" is the row where folders are granted."""
         cells = {"used": self._used, "refused": self._refused, "warning": self._warnings, "state": self._states}
         text: str = cells[column][row].value
         return text
 
     @property
     def grants(self) -> Grants:
-        """The grants as they stand."""
+        """The current grants."""
         return self.model.grants
 
     @property
@@ -126,7 +126,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         return bundle
 
     def release(self) -> None:
-        """Close the panel and everything in it, where it is not shown any more; not while its run is running."""
+        """Close the panel and everything in it once it is no longer shown; not while its run is running."""
         if self.model.running:
             return
         self.model.changed = lambda: None
@@ -146,11 +146,11 @@ class Panel(w.VBox):  # type: ignore[misc]
             return made
 
         self.button_run = button("Run", "run it to its end; the kernel waits", self._run, "primary")
-        live = "run it beside the kernel; every switch is live"
+        live = "run it in the background; every switch is live"
         self.button_detached = button("Run detached", live, lambda: self._start(True))
         self.button_stop = button("Stop", "end the run", self.model.stop)
-        self.button_used = button("Grant only what was used", "the least for what it did", self.model.use_advice)
-        self.button_undo = button("Undo", "take the last change back", self.model.undo)
+        self.button_used = button("Grant only what was used", "the smallest grants for it", self.model.use_advice)
+        self.button_undo = button("Undo", "undo the last change", self.model.undo)
         self.button_timeline = w.ToggleButton(description="Timeline", tooltip="every call of the run, as it happens")
         self.button_timeline.observe(lambda _: self._edit(self._show_timeline), "value")
         buttons = (
@@ -162,7 +162,7 @@ class Panel(w.VBox):  # type: ignore[misc]
     def _make_more(self) -> w.Box:
         self.rights = w.Dropdown(options=[("rights: as specified", "strict"), ("rights: as Wasmtime", "compat")])
         self.ask = w.Checkbox(description="ask me for what is not granted", indent=False)
-        self.writable_code = w.Checkbox(description="let it write where code is run from", indent=False)
+        self.writable_code = w.Checkbox(description="let it write to folders that code is run from", indent=False)
         for field, widget in (("rights", self.rights), ("ask", self.ask), ("writable_code", self.writable_code)):
             widget.observe(lambda change, field=field: self._set(field, change["new"]), "value")
         self._fixed_words = w.HTML()
@@ -202,7 +202,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         return classed(w.Box((*cells, self._used[name], self._refused[name])), "wasilab-row")
 
     def _build_rows(self, shelf: list[str]) -> None:
-        """Make the rows anew when directories or sockets came or went; the others stay as they are."""
+        """Rebuild the rows if directories or sockets were added or removed; other rows stay."""
         model, edit, groups = self.model, self._edit, self._groups
         if not groups:
             fields = switched_fields(type(model.grants))
@@ -228,7 +228,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.rows.children = (self._head, *self._fixed, self._adding, *rows, self._sockets)
         self._shown = shelf
 
-    # ---- bringing it up to date
+    # ---- updating
 
     def refresh(self) -> None:
         """Show the state of the model; from any thread."""
@@ -290,7 +290,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         return "" if directory is None else table.warning_html(warning(directory))
 
     def _state(self, name: str) -> str:
-        """What became of a grant in the running run."""
+        """The state of a grant in the running run."""
         model = self.model
         if model.waits(name):
             return table.waits_html(model.waits(name))
@@ -327,7 +327,7 @@ class Panel(w.VBox):  # type: ignore[misc]
             return
         if run.running:
             self._refused["+"].value = ""
-            self.verdict.value = "<b>running</b>: every switch above is live; what is greyed says why it is not"
+            self.verdict.value = "<b>running</b>: every switch above is live; a greyed one says why it is not"
             return
         tone = {"good": "good", "warn": "bad", "bad": "bad"}[mood(run)]
         mark = "✔" if tone == "good" else "✖"
@@ -335,16 +335,16 @@ class Panel(w.VBox):  # type: ignore[misc]
         refused = self.model.refused()
         self.refusals.children = tuple(refusal_box(group, self._grant, self._choose) for group in refused[:20])
         outside = sum(group.count for group in refused if group.remedy is not None and group.remedy.asks_for_a_folder)
-        # What lies in no granted directory has no row of its own: it stands where directories are granted.
+        # Paths in no granted directory have no row of their own: they are shown where directories are granted.
         self._refused["+"].value = table.count_html(outside)
 
     def _grant(self, remedy: Remedy) -> None:
         self._edit(lambda: self.model.grant(remedy))
 
-    # ---- what the buttons do
+    # ---- button actions
 
     def _edit(self, change: Callable[[], object]) -> None:
-        """Carry out a change and say what it returns, if that is a sentence, or what went wrong."""
+        """Make a change and show the sentence that it returns, if any, or the error."""
         try:
             said = change()
         except ERRORS as error:
@@ -365,7 +365,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         (where or self.said).value = said
 
     def _run(self) -> None:
-        """Run to the end; beside the kernel where the person is needed meanwhile, who could not answer otherwise."""
+        """Run to the end; in the background if the user has to answer questions meanwhile."""
         self._start(self.grants.stdin == "ask" or self.grants.ask)
 
     def _start(self, detach: bool) -> None:
@@ -376,7 +376,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         self.refresh()
 
     def _show_timeline(self) -> None:
-        """The timeline of the run, where it is asked for."""
+        """The timeline of the run, if requested."""
         run = self.run
         if not self.button_timeline.value or run is None or not run.traced:
             self.picture.children = ()

@@ -1,8 +1,8 @@
 """A question of ask mode in a cell: buttons, while the cell that runs the guest is still busy.
 
-The front end has to reach the kernel meanwhile. JupyterLab does since 4.4, through a subshell of the kernel (Jupyter
-Enhancement Proposal 91). Whether it can is found out: the widget says when it is shown, and where that is not heard
-within a few seconds the question is asked in the input box.
+The front end must be able to reach the kernel meanwhile. JupyterLab can since 4.4, through a subshell of the kernel
+(Jupyter Enhancement Proposal 91). The widget reports when it is shown; if no report arrives within a few seconds, the
+question is asked in the input box.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ..grants.live.ask import Answer, Decider, Question
 from ..text.escape import html_text
 
 SHOWN_SECONDS = 4.0
-"""How long the widget has to say that it is shown."""
+"""How long to wait for the widget's report that it is shown."""
 TOO_SOON = 0.3
-"""Seconds after it is shown in which a click is no answer."""
+"""Seconds after it is shown in which clicks are ignored."""
 _WAIT = 0.05
 
 
@@ -47,13 +47,13 @@ class QuestionButtons(anywidget.AnyWidget):
             _esm=_script(), question=str(question), answers=[answer.value.capitalize() for answer in Answer]
         )
         self.on_msg(self.take)
-        # ipykernel 7.4 hands what comes back on a comm to the shell that last wrote to it: the one that runs the cell.
-        # Without this note of its own, the message goes where the front end sends it, to a subshell that is free.
+        # ipykernel 7.4 passes comm messages to the shell that last wrote to that comm: the one that runs the cell.
+        # Without that record, the message goes where the front end sends it: to a free subshell.
         if hasattr(self.comm, "_reply_subshell_id"):
             del self.comm._reply_subshell_id
 
     def take(self, _widget: object, content: object, _buffers: object) -> None:
-        """A message from the page: that it is shown, or an answer. Anything else is ignored."""
+        """Handle a message from the page: that it is shown, or an answer. Anything else is ignored."""
         if not isinstance(content, dict):
             return
         if content.get("shown") and self.shown_at is None:
@@ -67,7 +67,7 @@ class QuestionButtons(anywidget.AnyWidget):
 
 
 class NotebookPerson:
-    """Answers questions by buttons where the front end can show them, else through `otherwise`.
+    """Asks questions with buttons if the front end can show them, else through `otherwise`.
 
     `display`: IPython's function of that name.
     """
@@ -78,7 +78,7 @@ class NotebookPerson:
         self._buttons = True
 
     def __call__(self, question: Question) -> Answer | None:
-        """The answer; None where nobody can be asked. Call it on the thread that runs the cell."""
+        """The answer; None if nobody can be asked. Call it on the thread that runs the cell."""
         if self._buttons:
             answer = self._click(question)
             if answer is not None:
@@ -87,7 +87,7 @@ class NotebookPerson:
         return self._otherwise(question)
 
     def _click(self, question: Question) -> Answer | None:
-        """The answer that was clicked; None where the front end does not show the buttons."""
+        """The clicked answer; None if the front end does not show the buttons."""
         widget = QuestionButtons(question)
         said = ""
         bundle: Any = widget._repr_mimebundle_()
@@ -100,7 +100,7 @@ class NotebookPerson:
             if widget.shown_at is None:
                 return None
             said = "not answered"
-            while not widget.settled.wait(_WAIT):  # in short steps: an interrupt is heard between two
+            while not widget.settled.wait(_WAIT):  # in short steps: interrupts are handled in between
                 pass
             assert widget.given is not None
             said = widget.given.value

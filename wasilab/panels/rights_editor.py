@@ -1,7 +1,7 @@
 """The rights of one granted directory, one checkbox each: an unticked right is withheld.
 
-The rights are preview1's own, in groups that a person thinks in. What the mode does not give cannot be ticked. The
-boxes are made when they are first looked at, since a page may hold many folders.
+The rights are preview1's, grouped by purpose. Rights that the mode does not give cannot be ticked. The boxes are made
+when they are first opened, because a page may hold many folders.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ GROUPS = {
     "remove, move": ("path_unlink_file", "path_remove_directory", "path_rename_source", "path_link_source"),
     "set times": ("path_filestat_set_times", "fd_filestat_set_times"),
 }  # fmt: skip
-"""Every right of a directory and of the files in it, by what it is for."""
+"""Every right on a directory and the files in it, by purpose."""
 assert {name for names in GROUPS.values() for name in names} == set(of_directories())
 
 
 class RightsEditor(w.VBox):  # type: ignore[misc]
-    """A button that says how many rights there are, and unfolds them as checkboxes."""
+    """A button that shows the number of rights and unfolds them as checkboxes."""
 
     def __init__(self, model: PanelModel, edit: Callable[[Callable[[], object]], None], guest: str) -> None:
         self._model = model
@@ -97,7 +97,7 @@ class RightsEditor(w.VBox):  # type: ignore[misc]
             self._edit(lambda: self._put({name}, give=bool(change["new"])))
 
     def _all_or_none(self, names: tuple[str, ...]) -> None:
-        """Withhold the group, or give all of it where all that can be given is withheld."""
+        """Withhold the group, or give it back if all of it that can be given is withheld."""
         open_to_choice = {name for name in names if not self.boxes[name].disabled}
         self._put(open_to_choice, give=not any(self.boxes[name].value for name in open_to_choice))
 

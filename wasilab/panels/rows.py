@@ -1,7 +1,7 @@
 """The controls of the panel's column "granted": one small group of widgets for each kind of capability.
 
-Each group knows how to show a `Grants` (`show`) and hands every change of the person's to the model through `edit`,
-which says in words what went wrong. Setting a value from here never counts as a change of the person's.
+Each group can show a `Grants` (`show`) and passes every change by the user to the model through `edit`, which shows
+errors. Setting a value from here never counts as a change by the user.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from .rights_editor import RightsEditor
 from .table import LIMITS_SHOWN
 
 Edit = Callable[[Callable[[], object]], None]
-"""Carries out a change and shows its error, if it has one."""
+"""Makes a change and shows its error, if any."""
 
 
 _MODES = (("read only", "ro"), ("read and change", "rw"), ("a copy", "copy"))
 
 
 class Group(w.Box):  # type: ignore[misc]
-    """Widgets side by side that wrap where there is no room."""
+    """Widgets side by side that wrap if there is no room."""
 
     def __init__(self, model: PanelModel, edit: Edit, children: tuple[w.Widget, ...] = ()) -> None:
         self.model = model
@@ -61,7 +61,7 @@ class Group(w.Box):  # type: ignore[misc]
             set_disabled(widget, reason)
 
     def on(self, widget: w.Widget, change: Callable[[Any], object]) -> None:
-        """Call `change(value)` when the person changes `widget`."""
+        """Call `change(value)` when the user changes `widget`."""
 
         def on_change(event: dict[str, object]) -> None:
             if not self.setting:
@@ -95,7 +95,7 @@ class SwitchGroup(Group):
 
 
 class Arguments(SwitchGroup):
-    """The arguments of the next run as words of a shell, and whether the program sees them."""
+    """The arguments of the next run as shell words, and whether the program sees them."""
 
     def __init__(self, model: PanelModel, edit: Edit) -> None:
         super().__init__(model, edit, "args", "the program sees them")
@@ -143,7 +143,7 @@ class Kind(Group):
 
 
 class Stdin(Group):
-    """What the guest reads: nothing, an empty stream, a text, or what the person types while it runs."""
+    """What the guest reads: nothing, an empty stream, a text, or what the user types while it runs."""
 
     def __init__(self, model: PanelModel, edit: Edit) -> None:
         self.kind = w.Dropdown(options=[("empty", "empty"), ("a text", "text"), ("I type it", "ask"), ("none", "none")])
@@ -170,7 +170,7 @@ class Stdin(Group):
 
 
 class Environment(Group):
-    """Variables: NAME=value, one button each to take it away, one field to add."""
+    """Variables: NAME=value, each with a button to remove it, and a field to add one."""
 
     def __init__(self, model: PanelModel, edit: Edit) -> None:
         self.new = w.Text(placeholder="NAME=value", continuous_update=False)
@@ -193,7 +193,7 @@ class Environment(Group):
     def load(self, grants: Grants) -> None:
         shown = []
         for name, value in grants.env.items():
-            button = small("×", f"take {name} away")
+            button = small("×", f"remove {name}")
             button.on_click(lambda _, name=name: self.edit(lambda: self._remove(name)))
             shown += [w.HTML(f"<code>{html_text(name)}={html_text(value)}</code>"), button]
         self.children = (*shown, self.new)
@@ -219,24 +219,24 @@ class Sockets(Group):
     def load(self, grants: Grants) -> None:
         shown = []
         for socket in grants.sockets:
-            button = small("×", f"take {socket.address} away")
+            button = small("×", f"remove {socket.address}")
             button.on_click(lambda _, address=socket.address: self.edit(lambda: self._remove(address)))
             shown += [w.HTML(f"<code>{html_text(socket.address)}</code>"), button]
         self.children = (*shown, self.new)
 
     def disable(self, reason: str) -> None:
-        set_disabled(self.new, reason)  # one that is there can be taken away
+        set_disabled(self.new, reason)  # an existing one can be removed
 
 
 class Folder(Group):
-    """A directory: a switch, what stands behind it, its mode, a button to take it away."""
+    """A directory: a switch, its target, its mode, a button to remove it."""
 
     def __init__(self, model: PanelModel, edit: Edit, guest: str) -> None:
         self.guest = guest
         self.box = w.Checkbox(description="granted", indent=False)
         self.mode = w.Dropdown(options=[(words, mode) for words, mode in _MODES if mode in POSSIBLE_MODES])
         self.where = w.HTML()
-        self.away = small("×", f"take {guest} away")
+        self.away = small("×", f"remove {guest}")
         self.rights = RightsEditor(model, edit, guest)
         super().__init__(model, edit, (self.box, self.mode, self.away, self.where, self.rights))
         self.on(self.box, lambda on: model.switch(guest, on))

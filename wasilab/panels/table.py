@@ -1,6 +1,6 @@
 """The panel's rows as a plain table: what a reader without a kernel sees, and the texts that the live panel shows.
 
-Asked for, granted, used, refused: a row a capability. All guest text goes through `escape.html_text`.
+Asked for, granted, used, refused: one row per capability. All guest text is escaped with `escape.html_text`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..views.subject import as_subject
 from ..wasi.rights import INHERITING, names, of_read_only
 
 FAMILIES_OF_ROW = {"clock": ("clock", "poll")}
-"""The families of calls that a row is about, where it is not just its own: a timer is a poll."""
+"""The families of calls that a row covers if not only its own: a timer is a poll."""
 TITLES = {
     "args": "arguments", "environ": "environment", "clock": "clocks", "random": "randomness", "fd": "streams",
     "path": "directories", "sock": "sockets",
@@ -33,7 +33,7 @@ LIMITS_SHOWN = {name: bound for name, bound in BOUNDS.items() if bound.shown}
 """The limits that the panel shows."""
 SHOWN = 4
 OUTPUT_LINES, OUTPUT_CHARACTERS = 20, 4000
-"""How much of the end of stdout and stderr is shown."""
+"""How much of the tail of stdout and stderr is shown."""
 REVOKED = '<span class="wasilab-revoked">revoked: the next call is refused</span>'
 WRITING_REVOKED = '<span class="wasilab-revoked">writing revoked: the next change is refused</span>'
 CHANGED = '<span class="wasilab-good">changed: in force from the next call on</span>'
@@ -72,7 +72,7 @@ def used_html(item: Item, known: bool) -> str:
 
 
 def refused_html(item: Item, *, spelled: bool = False) -> str:
-    """The cell "refused": the count with the reasons in its tooltip, or under it where they stand nowhere else."""
+    """The cell "refused": the count with the reasons in its tooltip, or below it if they are shown nowhere else."""
     reasons = "".join(f'<div class="wasilab-why">{html_text(reason)}</div>' for reason in item.reasons)
     return count_html(item.refused, "\n".join(item.reasons)) + (reasons if spelled else "")
 
@@ -84,7 +84,7 @@ def count_html(refused: int, why: str = "") -> str:
 
 
 def rights_of(grants: Grants, guest: str, writable: bool) -> int:
-    """The rights of preview1 that a granted directory gives, to itself or to what is opened beneath it."""
+    """The preview1 rights that a granted directory gives, on itself or on what is opened beneath it."""
     return INHERITING & ~(0 if writable else of_read_only()) & ~masks(grants).get(guest, 0)
 
 
@@ -94,7 +94,7 @@ def rights_words(has: int) -> str:
 
 
 def rights_html(grants: Grants, guest: str) -> str:
-    """The rights of preview1 that a granted directory gives, to be unfolded."""
+    """The preview1 rights that a granted directory gives, as an unfoldable list."""
     directory = grants.dirs.get(guest)
     if directory is None:
         return ""
@@ -118,12 +118,12 @@ def fixed_html(why: str) -> str:
 
 
 def waits_html(why: str) -> str:
-    """What was changed and comes with the next run only."""
+    """A change that applies only to the next run."""
     return f'<span class="wasilab-waits">from the next run on: {html_text(why)}</span>'
 
 
 def rights_revoked_html(names: str) -> str:
-    """Rights that were taken back while it runs."""
+    """Rights that were revoked while it runs."""
     return f'<span class="wasilab-revoked">revoked: {html_text(names)}; the next such call is refused</span>'
 
 
@@ -133,7 +133,7 @@ def warning_html(text: str) -> str:
 
 
 def static_html(module: Module | None, grants: Grants, run: Run | None) -> str:
-    """The whole panel as a table, with the grants as a command line under it."""
+    """The whole panel as a table, with the grants as a command line below it."""
     trace = run.trace if run is not None and run.traced else None
     rows = []
     before = ""
@@ -159,7 +159,7 @@ def static_html(module: Module | None, grants: Grants, run: Run | None) -> str:
 
 
 def _ungranted(module: Module | None, grants: Grants, trace: Trace | None) -> list[Item]:
-    """A line for directories and for sockets where the program asks for them and none is granted."""
+    """A row for directories and one for sockets if the program asks for them and none is granted."""
     found = []
     if not grants.dirs and asked(module, "path"):
         groups = [] if trace is None else refusals(as_subject(trace), by_remedy=True)
@@ -172,7 +172,7 @@ def _ungranted(module: Module | None, grants: Grants, trace: Trace | None) -> li
 
 
 def output_html(run: Run | None) -> str:
-    """The end of what the guest wrote to stdout and stderr, in the order in which it wrote it."""
+    """The tail of the guest's output to stdout and stderr, in the order written."""
     shown: list[str] = []
     characters, lines = OUTPUT_CHARACTERS, OUTPUT_LINES
     for stream, data in reversed(run.output if run is not None else []):

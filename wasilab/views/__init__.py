@@ -1,4 +1,4 @@
-"""What a person sees of a run: report, timeline, plots. All of it is imported when a run is first shown."""
+"""Displays of a run: report, timeline, plots. They are imported when a run is first shown."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Display a run in a notebook: the report, and beside it the timeline, which works while the kernel runs.
+"""Display a run in a notebook: the report and the timeline, which works while the kernel runs.
 
-Imported when a run is first displayed, since it brings in the widgets; `report/report.py` alone does for a terminal.
+Imported when a run is first displayed, because it imports the widgets; a terminal needs only `report/report.py`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["show", "timeline"]
 
 
 def show(run: Subject) -> None:
-    """Display a run where a kernel serves a person: the report, and the live timeline, which hides it while it lives.
+    """Display a run in an interactive kernel: the report, and the live timeline, which hides it while connected.
 
     Raises NotImplementedError elsewhere, which lets IPython take `mimebundle`.
     """
     if not _serves_a_person():
-        raise NotImplementedError("no widget lives here")
+        raise NotImplementedError("widgets do not work here")
     timeline(run).display(mimebundle(run))
     forget_columns(run)
 
@@ -36,18 +36,18 @@ class LiveDisplay:
         self._place = self._widget.display_live()
 
     def close(self, patience: float) -> None:
-        """Take it from the page once the end of the run is in it, after `patience` seconds in any case."""
+        """Remove it from the page once it shows the end of the run, after at most `patience` seconds."""
         self._widget.settle(patience)
         self._place.update({"text/plain": ""}, raw=True)
 
 
 def show_live(run: Subject) -> LiveDisplay | None:
-    """Show the timeline of a running run while its cell waits for it; None where no widget lives."""
+    """Show the timeline of a running run while its cell waits for it; None where widgets do not work."""
     return LiveDisplay(run) if _serves_a_person() else None
 
 
 def release(run: Subject) -> None:
-    """Let go of a run that was shown: its timeline, its place in `Out`, and the memory of its trace."""
+    """Release a run that was shown: its timeline, its entry in `Out`, and the memory of its trace."""
     shown = shown_timeline(run)
     if shown is not None:
         shown.release()
@@ -57,10 +57,10 @@ def release(run: Subject) -> None:
 
 
 def _serves_a_person() -> bool:
-    """Whether this process is a Jupyter kernel whose front end can ask a person: only there a widget lives.
+    """Whether this process is a Jupyter kernel with an interactive front end, the only place where widgets work.
 
-    Programs that execute a notebook with nobody to answer (nbclient: `nbconvert --execute`, papermill, Jupyter Book)
-    make a page of it, and a page would prefer the widget to the report and show nothing without the network. Voila
+    Programs that execute a notebook unattended (nbclient: `nbconvert --execute`, papermill, Jupyter Book) make a page
+    of it; the page would prefer the widget to the report and show nothing without the network. Voila
     executes in the same way, but serves the widgets.
     """
     kernel = kernel_of(shell())

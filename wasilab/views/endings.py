@@ -1,4 +1,4 @@
-"""How a run can end, in words: one row a kind of `Outcome`, for the verdict, the timelines and the command line."""
+"""How a run can end, in words: one row per kind of `Outcome`, for the verdict, the timelines, the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Ending:
     verdict: str
     """How a sentence on the run begins; "" for an exit, which has a status."""
     mark: str
-    """The word beside the mark at the end of a timeline; "" for a run that ended by itself or never began."""
+    """The word by the mark at the end of a timeline; "" for a run that ended by itself or never began."""
 
 
 ENDINGS: dict[Kind, Ending] = {
@@ -24,11 +24,11 @@ ENDINGS: dict[Kind, Ending] = {
     "limit": Ending("Stopped by a limit", "limit"),
     "interrupt": Ending("Stopped by you", "stopped"),
     "error": Ending("Could not run", ""),
-    "diverged": Ending("Parted from its recording", "parted"),
+    "diverged": Ending("Diverged from its recording", "diverged"),
 }
 
 
 def mark_of(run: Subject) -> str:
-    """The word at the end of a run's timeline; "" also while it runs and where its end is not known."""
+    """The word at the end of a run's timeline; "" while it runs or if its end is unknown."""
     outcome = outcome_of(run)
     return "" if outcome is None else ENDINGS[outcome.kind].mark

@@ -1,4 +1,4 @@
-"""The part of IPython that the views use, without importing it: a program that does not, needs none of it."""
+"""The part of IPython that the views use, without importing IPython."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Kernel(Protocol):
     """An ipykernel."""
 
     def get_parent(self) -> dict[str, dict[str, object]]:
-        """The message that is being carried out."""
+        """The message being executed."""
 
 
 class Formatters(Protocol):
@@ -28,7 +28,7 @@ class Formatters(Protocol):
 
 
 class Shell(Protocol):
-    """`InteractiveShell`, as far as it is needed."""
+    """The parts of `InteractiveShell` that are used."""
 
     user_ns: dict[str, object]
     displayhook: object
@@ -37,7 +37,7 @@ class Shell(Protocol):
 
 
 def shell() -> Shell | None:
-    """IPython's shell, where there is one."""
+    """IPython's shell, if there is one."""
     ipython = sys.modules.get("IPython")
     return None if ipython is None else cast("Shell | None", ipython.get_ipython())
 

@@ -1,6 +1,6 @@
 """Grant and run again: the same program once more with one more grant, from a button of the timeline.
 
-A remedy that a person has to complete first (a host folder, a number) is shown, but has no button. The new run is
+A remedy that the user has to complete first (a host folder, a number) is shown without a button. The new run is
 detached: it grows in the timeline and can be stopped.
 """
 
@@ -24,7 +24,7 @@ def can_rerun(run: Subject, remedy: Remedy) -> bool:
 
 
 def _read_stdin(run: Subject) -> bool:
-    """Whether the program read its stdin, as far as the trace can tell: what a person typed cannot be repeated."""
+    """Whether the program read its stdin, as far as the trace shows: typed input cannot be repeated."""
     columns = Columns.of(run)
     stdin = [life.life for life in trace_of(run).store.lives.values() if standard_stream(life) == "stdin"]
     operations = columns.functions.operations
@@ -35,11 +35,11 @@ def _read_stdin(run: Subject) -> bool:
 def rerun(run: Subject, remedy: Remedy) -> Subject:
     """Start the program of `run` again, with the same arguments and one more grant; returns the detached run.
 
-    Asked only of a run for which `can_rerun` is true. Raises `GrantError` for what cannot be granted any more.
+    Call it only if `can_rerun` is true. Raises `GrantError` for what can no longer be granted.
     """
     assert run.again is not None
     assert run.grants is not None
     grants = remedy.apply(run.grants)
     if grants.stdin == "ask":
-        grants = replace(grants, stdin=b"")  # nobody was asked the first time, and nobody is there to be asked now
+        grants = replace(grants, stdin=b"")  # nobody was asked the first time, and nobody can be asked now
     return run.again(grants)

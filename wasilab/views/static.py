@@ -1,6 +1,6 @@
 """The forms of a run that need no widget: the report and the plots.
 
-Imported when a run is first drawn: numpy and Pillow come with it. `display.py` adds the widgets.
+Imported when a run is first drawn, because it imports numpy and Pillow. `display.py` adds the widgets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a view needs of a run, and the three things that provide it: a run, a snapshot of a running run, a bare trace.
+"""What a view needs from a run, and the three things that provide it: a run, a snapshot of a running run, a bare trace.
 
-Every view takes a `Subject`. `runs.run.Run` is one, and so may be a class of a notebook's own. `as_subject` makes one
-of a bare `Trace`; `snapshot` makes one of a running run whose parts all describe the same calls.
+Every view takes a `Subject`. `runs.run.Run` is one; a class in a notebook can be one too. `as_subject` makes one from a
+bare `Trace`; `snapshot` makes one from a running run, whose parts all describe the same calls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..trace.record.recorder import Recorder
 from ..trace.trace import Trace
 
 _LONGEST = 1e9
-"""Seconds that a trace file may say its run took: some 30 years."""
+"""The longest run time accepted from a trace file: some 30 years, in seconds."""
 
 
 class Subject(Protocol):
@@ -29,22 +29,22 @@ class Subject(Protocol):
 
     @property
     def name(self) -> str:
-        """What the run is called; "" for none."""
+        """The name of the run; "" for none."""
     @property
     def args(self) -> tuple[str, ...]:
         """The program's arguments after argv[0]."""
     @property
     def module(self) -> Module | None:
-        """The program; None where only its trace is at hand."""
+        """The program; None if only its trace is available."""
     @property
     def grants(self) -> Grants | None:
-        """What the program was given; None where only its trace is at hand."""
+        """What the program was given; None if only its trace is available."""
     @property
     def running(self) -> bool:
         """Whether the guest still runs."""
     @property
     def outcome(self) -> Outcome | None:
-        """How the run ended; None where that is not known. May raise while `running`: see `outcome_of`."""
+        """How the run ended; None if unknown. May raise while `running`: see `outcome_of`."""
     @property
     def seconds(self) -> float:
         """Seconds that the run took; seconds so far while it runs."""
@@ -68,7 +68,7 @@ class Subject(Protocol):
         """What the guest wrote to stderr, as far as it was kept."""
     @property
     def streamed(self) -> bool:
-        """Whether the output was shown while it came, so that a report need not repeat it."""
+        """Whether the output was already shown as it arrived, so that a report need not repeat it."""
     @property
     def changes(self) -> Mapping[str, Changes]:
         """What the run changed in its copied directories: guest path -> changes."""
@@ -77,11 +77,11 @@ class Subject(Protocol):
         """What the running guest's calls are written to; None where not `traced`."""
     @property
     def again(self) -> Callable[[Grants], Subject] | None:
-        """Starts the same program under other grants, beside the kernel; None where that cannot be done."""
+        """Starts the same program with other grants in the background; None if that is impossible."""
     def stop(self, timeout: float | None = None) -> object:
         """End the running guest, waiting at most `timeout` seconds for it."""
     def unload(self) -> None:
-        """Free the memory that the trace takes, until it is asked for again; nothing where that cannot be done."""
+        """Free the memory of the trace until it is next used; does nothing if that is impossible."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +122,11 @@ class TraceSubject:
         """Nothing runs."""
 
     def unload(self) -> None:
-        """A trace without its run stays where it is."""
+        """A trace without its run stays in memory."""
 
 
 class RunSnapshot:
-    """A running run at one moment: what grows is held, everything else is the run's own."""
+    """A running run at one moment: what grows is copied, everything else is the run's own."""
 
     running = True
     outcome = None
@@ -165,7 +165,7 @@ class RunSnapshot:
 
 
 def snapshot(run: Subject) -> Subject:
-    """A consistent snapshot of a running run; a run that has ended never changes and stands for itself."""
+    """A consistent snapshot of a running run; an ended run never changes and is returned itself."""
     return RunSnapshot(run) if run.running and not isinstance(run, RunSnapshot) else run
 
 
@@ -173,12 +173,12 @@ def as_subject(run_or_trace: Subject | Trace) -> Subject:
     """The run itself; of a bare trace, the trace with what its file says of the run (`Trace.meta`)."""
     if not isinstance(run_or_trace, Trace):
         return run_or_trace
-    whole = run_or_trace.rows is None  # a part of a trace did not end as the run did
+    whole = run_or_trace.rows is None  # part of a trace did not end as the run did
     return TraceSubject(run_or_trace, _outcome(run_or_trace.meta) if whole else None)
 
 
 def _outcome(meta: Mapping[str, object]) -> Outcome | None:
-    """How the run of a trace ended, where the trace says so. A file may hold anything: what does not fit is ignored."""
+    """How the run of a trace ended, if the trace says so. A file may hold anything: invalid values are ignored."""
     kind, code, seconds = meta.get("outcome"), meta.get("exit_code"), meta.get("seconds")
     known: Kind | None = next((each for each in get_args(Kind) if each == kind), None)
     if known is None or not isinstance(code, int) or not isinstance(seconds, (int, float)):

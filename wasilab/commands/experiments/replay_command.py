@@ -1,4 +1,4 @@
-"""`replay`: a recorded run, run again without a host, and where it parts from its recording."""
+"""`replay`: run a recorded program again without a host, and show where it differs from its recording."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = (
         "Run a recorded program again: no folder, clock or network; each call is answered from the recording, which\n"
         "`run --record FILE.wtrace` makes. It stops at the first call that differs. Exit status: the recorded one;\n"
-        "1 where the program parts from its recording, 2 for a recording that cannot be replayed."
+        "1 if the program differs from its recording, 2 for a recording that cannot be replayed."
     )
     file_argument(parser, "the recording" + ("; or the name of a run" if kind == "notebook" else ""))
     parser.add_argument(
@@ -35,11 +35,11 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--from-file", dest="other", metavar="OTHER",
-        help="run this program in place of the recorded one: does a new build still ask the same? Addresses may differ",
+        help="run this program instead: does a new build make the same calls? Addresses may differ",
     )  # fmt: skip
     parser.add_argument(
         "--feature", dest="features", action="append", default=[], metavar="NAME[=off]",
-        help="turn a WebAssembly feature on or off, as run does: a recording turns on none of its own",
+        help="turn a WebAssembly feature on or off, as for run: a recording turns none on",
     )  # fmt: skip
     for name in ("seconds", "memory"):
         bound = BOUNDS[name]
@@ -60,7 +60,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 
 def _call_number(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise argparse.ArgumentTypeError(f"{text!r} is not the number of a call, such as 17")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a call number, such as 17")
     return int(text)
 
 
@@ -75,7 +75,7 @@ def _limit(name: str) -> Callable[[str], float | None]:
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Replay a recording; the status is that of the recorded program, 1 where the replay parts from it."""
+    """Replay a recording; the status is that of the recorded program, or 1 if the replay differs from it."""
     options = request.options
     trace = load_trace(options.file, frontend)
     run = frontend.run_named(options.file) if isinstance(options.file, str) else None
@@ -102,18 +102,19 @@ def execute(request: Request, frontend: Frontend) -> Done:
 
 
 def where_it_parted(run: ReplayedRun, palette: Palette) -> list[str]:
-    """The call at which a replay parts from its recording: what was recorded, what came, where the guest was."""
+    """The call at which a replay differs from its recording: the recorded call, the actual one, the guest's stack."""
     found = run.divergence
     if found is None:
         return []
-    lines = [palette("error", f"wasilab: parts from the recording at call {found.seq}: ") + visible(found.difference)]
+    head = palette("error", f"wasilab: diverges from the recording at call {found.seq}: ")
+    lines = [head + visible(found.difference)]
     lines += [f"    recorded: {visible(found.recorded)}"] * bool(found.recorded)
     lines += [f"    came:     {visible(found.came)}"] * bool(found.came)
     return lines + [f"    at {visible(str(frame))}" for frame in run.outcome.frames[:_FRAMES]]
 
 
 def _said(run: ReplayedRun, recording: Recording, until: int | None) -> str:
-    """What the replay came to, in a line or some."""
+    """The result of the replay, in one or more lines."""
     calls = counted(run.calls, "call")
     if run.memory is not None:
         at = recording.describe(run.calls) if run.calls < len(recording.trace) else "the end of the recording"
@@ -123,5 +124,5 @@ def _said(run: ReplayedRun, recording: Recording, until: int | None) -> str:
         return f"{calls} of {len(recording.trace):,} were the same"
     if run.outcome.kind in ("limit", "error") and run.calls < len(recording.trace):
         return f"{calls} of {len(recording.trace):,} were replayed"
-    what = "the other program asks the same" if recording.is_other else "the same calls, output and end"
+    what = "the other program makes the same calls" if recording.is_other else "the same calls, output and end"
     return f"replayed {calls}: {what}"

@@ -1,4 +1,4 @@
-"""`sweep`: a program run under every combination of the parameters that a TOML file names."""
+"""`sweep`: run a program under every combination of the parameters in a TOML file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         "  \"limits.fuel\" = [1000000]        \"env.LANG\" = [\"C\", \"de\"]\n"
         "\n"
         "Parameters: args, stdin, seed, clock, faults, env.NAME, limits.NAME. Clocks step and randomness is seeded:\n"
-        "the same sweep gives the same calls. Exit status: 0, or 1 where a run was lost or could not be made."
+        "the same sweep gives the same calls. Exit status: 0, or 1 if a run was lost or could not start."
     )
     file_argument(parser, "the sweep (.toml)")
     parser.add_argument("--workers", type=count, metavar="N", help="processes (default: none, one run after another)")
@@ -51,7 +51,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Make the sweep; show how the runs ended, or the answer to the query."""
+    """Run the sweep; show how the runs ended, or the answer to the query."""
     options = request.options
     path = Path(options.file).expanduser()
     plan = _read(path)
@@ -86,7 +86,7 @@ def _sweep(plan: dict[str, Value], module: Module, path: Path, executor: Executo
 
 
 def _read(path: Path) -> dict[str, Value]:
-    """The file's document, its keys and types checked. Raises `UsageProblem`."""
+    """The file's contents, with keys and types checked. Raises `UsageProblem`."""
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -1,6 +1,6 @@
-"""The forms of an option's value: what a text has to look like, and what it is read as.
+"""Converters for option values: the accepted syntax and the resulting value.
 
-Each raises `argparse.ArgumentTypeError` with one sentence for a text of another form.
+Each raises `argparse.ArgumentTypeError` with a one-line message for invalid text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def snaplen(text: str) -> int | None:
 
 
 def pair(text: str) -> tuple[str, str]:
-    """`NAME=FILE` as two."""
+    """`NAME=FILE` as a pair."""
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=FILE")

@@ -1,7 +1,7 @@
-"""What a command needs of the front end that it was called through, and what it returns.
+"""What a command needs from the front end that called it, and what it returns.
 
 `Frontend` is implemented for the command line (`cli.py`) and the notebook (`magics/cells/notebook_frontend.py`); the
-commands know neither. Everything passed to `say` or `note` is text for people: guest bytes are escaped before.
+commands know neither. Text passed to `say` or `note` is for people: guest bytes must already be escaped.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ...runs.run import Run
 from ...text.palette import Palette
 
 FrontendKind = Literal["cli", "notebook"]
-"""Which of the two front ends a request came through."""
+"""Which of the two front ends made a request."""
 
 
 class Busy(Protocol):
-    """A line of progress while something takes long."""
+    """A progress line during long work."""
 
     def tick(self, what: str | None = None) -> None:
-        """Say what is being done; the elapsed time is added."""
+        """Show the current activity; the elapsed time is added."""
 
 
 class Done(NamedTuple):
@@ -52,7 +52,7 @@ class Streams(Protocol):
 
 
 class Watching(Protocol):
-    """Shows a run while it goes on: called on the thread that runs the command."""
+    """Shows a run in progress: called on the thread that runs the command."""
 
     def started(self, run: Run) -> None:
         """The guest is about to run."""
@@ -73,50 +73,50 @@ class Frontend(Protocol):
     err: Palette
     """The colours of what `note` writes."""
     columns: int
-    """How wide a text for `say` may be."""
+    """The width of text for `say`."""
 
     def say(self, text: str) -> None:
-        """Write the command's answer, a whole text (a newline is added if it has none at its end)."""
+        """Write the command's answer (a missing final newline is added)."""
 
     def note(self, text: str) -> None:
         """Write a remark beside the answer (stderr)."""
 
     def remark(self, text: str) -> None:
-        """Write a fact beside the answer that is not a warning: figures, the address of a socket."""
+        """Write additional information that is not a warning: figures, the address of a socket."""
 
     def fold(self, title: str, text: str) -> None:
-        """Write a long remark, folded under its title where the front end can fold."""
+        """Write a long remark, folded under its title if the front end can fold."""
 
     def offer(self, line: str, source: str) -> None:
-        """Give the person a program: `source`, and in a notebook the `%%wasi` line that runs it."""
+        """Give the user a program: `source`, and in a notebook the `%%wasi` line that runs it."""
 
     def busy(self, what: str, quiet: bool = False, *, ticking: bool = False) -> AbstractContextManager[Busy]:
         """A line of progress, shown once the work takes more than a second.
 
-        `ticking`: whoever does the work calls `tick` often; otherwise a thread keeps the time.
+        `ticking`: the work itself calls `tick` often; otherwise a thread updates the time.
         """
 
     def streams(self, quiet: bool = False) -> Streams:
         """New streams for one run."""
 
     def watching(self) -> Watching | None:
-        """What shows one run while it goes on; None for nothing."""
+        """Shows one run while it is in progress; None to show nothing."""
 
     def has_person(self) -> bool:
-        """Whether a person is there who can type the guest's input when it asks."""
+        """Whether a user is present who can type the guest's input when it reads."""
 
     def input_at_hand(self) -> bool:
         """Whether the process's stdin is a pipe or a file, which could be the guest's input."""
 
     def own_stdin(self, interrupt: Interrupt) -> File | None:
-        """The person's input as a file that the guest reads directly; None: `read_line` is called for each line."""
+        """The user's input as a file that the guest reads directly; None: `read_line` is called for each line."""
 
     def read_line(self, prompt: str = "") -> str | None:
-        """A line from the person, without its newline; None at the end of input, or where nobody can be asked."""
+        """A line from the user, without its newline; None at the end of input, or if nobody can be asked."""
 
     def asker(self) -> live.ask.Decider | None:
-        """Who answers the questions of a run in ask mode; None where nobody can be asked. Call it before the guest
-        begins: there may be something to say first."""
+        """Who answers the questions of a run in ask mode; None if nobody can be asked. Call it before the guest
+        begins: an introduction may be shown first."""
 
     def find(self, name: str) -> Module | None:
         """The module kept under a name, or None."""
@@ -131,7 +131,7 @@ class Frontend(Protocol):
         """The options of the cell that made the module kept under a name, or None."""
 
     def forget(self, name: str | None) -> None:
-        """Let go of what is kept under a name; None: of everything, the last run too."""
+        """Remove what is kept under a name; None removes everything, including the last run."""
 
     def rows(self) -> list[tuple[str, str, str]]:
-        """(name, module, last run and what its trace weighs) of everything that is kept, as text."""
+        """(name, module, last run with the size of its trace) of everything that is kept, as text."""

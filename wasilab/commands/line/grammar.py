@@ -3,7 +3,7 @@
 A request that cannot be understood raises `UsageProblem` with the nearest valid option. What a command does, and which
 options it has, is in the command's own file (`commands/catalog.py` lists them); what an option of a grant means is in
 `grants/forms/flags.py`. argparse makes the help texts and converts the values. The words before and after the program's
-name are separated here, because everything after FILE belongs to the guest, even if it looks like an option of ours.
+name are separated here, because everything after FILE belongs to the guest, even if it looks like a wasilab option.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .words import Values
 
 
 def program_name(kind: FrontendKind) -> str:
-    """What a person types before a command."""
+    """What is typed before a command."""
     return "wasilab" if kind == "cli" else "%wasi"
 
 
@@ -50,7 +50,7 @@ def build(command: str | Subcommand, kind: FrontendKind, values: Values | None =
 
 
 def parse(words: Sequence[str], kind: FrontendKind, values: Values | None = None) -> Request:
-    """The request that `words` (command first) make. Raises `UsageProblem` or `HelpAsked`."""
+    """The request that `words` (command first) express. Raises `UsageProblem` or `HelpAsked`."""
     values = values or Values()
     if not words or words[0] in ("-h", "--help", "help"):
         if len(words) > 1 and (words[0] == "help" or find_command(words[1], kind)):
@@ -83,7 +83,7 @@ def split_at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def split_at_program(parser: Parser, words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Our words up to and including FILE, and the guest's own after it."""
+    """Our words up to and including FILE, and the guest's words after it."""
     takes_value = parser.takes_value()
     at = 0
     while at < len(words):
@@ -97,7 +97,7 @@ def split_at_program(parser: Parser, words: Sequence[str]) -> tuple[list[str], l
 
 
 def read_options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
-    """argparse's namespace for `words`. Raises `UsageProblem`, for an unknown option with the nearest that exists."""
+    """argparse's namespace for `words`. Raises `UsageProblem`, which names the nearest option for an unknown one."""
     takes_value = parser.takes_value()
     words = ["--strace-file=" + word[9:] if word.startswith("--strace=") else word for word in words]
     words = ["--isolation=" + word[10:] if word.startswith("--isolate=") else word for word in words]

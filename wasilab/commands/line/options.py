@@ -1,6 +1,6 @@
 """Groups of options that several commands share.
 
-What an option of a grant or limit means is in `grants/forms/flags.py`, which also puts it on the parser.
+Options for grants and limits are in `grants/forms/flags.py`, which also adds them to the parser.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from .frontend import FrontendKind
 from .parser import Parser
 
 CELL_STACKS = 1000
-"""Calls of a cell's run whose stack is taken unless it says otherwise, and as many refused ones: 25 ms at most each."""
+"""By default stacks are taken for this many calls of a cell's run and as many refused ones: at most 25 ms each."""
 
 
 def add_compile_options(parser: Parser) -> None:
-    """What the compiler is told in wasilab's words; its own flags stand behind `--`."""
+    """Compiler settings with wasilab's own names; the compiler's flags follow `--`."""
     group = parser.add_argument_group(
         "the compiler",
         "It sees few environment variables. Where the kernel has Landlock it opens nothing but its installation, the "
@@ -27,7 +27,7 @@ def add_compile_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--component", action="store_true",
-        help="make the module a component of WASI 0.2, by the adapter that `wasilab doctor` names",
+        help="make the module a WASI 0.2 component, with the adapter that `wasilab doctor` names",
     )  # fmt: skip
     group.add_argument(
         "--emulate", action="extend", default=[], type=names, metavar="NAME,...",
@@ -36,11 +36,11 @@ def add_compile_options(parser: Parser) -> None:
 
 
 def add_run_options(parser: Parser) -> None:
-    """What is run, and how often."""
+    """What to run, and how often."""
     group = parser.add_argument_group("the program")
     group.add_argument(
         "--invoke", metavar="FUNCTION",
-        help="call this export in place of _start, with the arguments by its types: 42, 0xff, nan, 0x1.8p3, "
+        help="call this export instead of _start, with arguments written by type: 42, 0xff, nan, 0x1.8p3, "
         "i32x4:1,2,3,4, null, extern:TEXT, func:EXPORT; a component's "
         "as WIT has them: '{x: 1, y: 2}', '[1, 2]', 'some(\"text\")'",
     )  # fmt: skip
@@ -52,7 +52,7 @@ def add_run_options(parser: Parser) -> None:
         "--link", dest="preloads", action="append", default=[], type=linked,
         metavar="LIB.wasm", help="the same, imported under the file's own name (lib)",
     )  # fmt: skip
-    group.add_argument("--argv0", metavar="NAME", help="what the program finds in argv[0] (default: its file's name)")
+    group.add_argument("--argv0", metavar="NAME", help="the program's argv[0] (default: its file's name)")
     group.add_argument(
         "--inject-file", dest="fault_files", action="append", default=[], metavar="FILE.toml",
         help="faults to inject, as [[fault]] tables (calls, error, short, delay, data, when, path, p, seed)",
@@ -62,16 +62,16 @@ def add_run_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--learn", action="store_true",
-        help="try it where it can do no harm (folders as copies, virtual clocks) and say what it would need",
+        help="rehearse safely (folders as copies, virtual clocks) and say what grants it would need",
     )  # fmt: skip
     group.add_argument("--time", action="store_true", help="show where the time went: compile, load, run")
     group.add_argument(
-        "--no-native", action="store_true", help="have Python answer every call, not the native library (slower)"
+        "--no-native", action="store_true", help="answer every call in Python, without the native library (slower)"
     )
 
 
 def add_strace_options(group: argparse._ActionsContainer) -> None:
-    """The letters of strace that choose calls; `-e trace=SPEC`, as strace has it, is read too."""
+    """strace's letters for selecting calls; strace's `-e trace=SPEC` works too."""
     group.add_argument(
         "-e", "--calls", type=calls, metavar="SPEC",
         help="strace text of these calls only: names, patterns, families, /regex/: path,fd_*,/sync$/",
@@ -82,31 +82,31 @@ def add_strace_options(group: argparse._ActionsContainer) -> None:
     which.add_argument("-Z", "--failed", action="store_true", help="... of calls that failed")
     group.add_argument(
         "-r", dest="times", action="store_const", const="relative", default="run",
-        help="... with the time since the call before it",
+        help="... with the time since the previous call",
     )  # fmt: skip
 
 
 def add_view_options(parser: Parser, kind: FrontendKind) -> None:
-    """What is shown and kept of a run."""
+    """What to show and save of a run."""
     group = parser.add_argument_group("what is shown and kept")
     group.add_argument("--strace", action="store_true", help="every call as strace text, after the run")
     group.add_argument("--strace-file", metavar="FILE", help="the strace text into a file (also --strace=FILE)")
     group.add_argument(
         "--trace", dest="trace_file", metavar="FILE",
-        help="save the trace; the suffix says how: .wtrace .jsonl .parquet .csv .strace .pftrace .json (calls: -e)",
+        help="save the trace, in the suffix's format: .wtrace .jsonl .parquet .csv .strace .pftrace .json (calls: -e)",
     )  # fmt: skip
     group.add_argument(
         "--record", metavar="FILE.wtrace",
-        help="save the trace with all data and the program in it, for `replay`; floating-point loops take longer so",
+        help="save the trace with all data and the program, for `replay`; slows floating-point loops",
     )  # fmt: skip
     group.add_argument("--no-trace", action="store_true", help="record nothing (the quickest run)")
     group.add_argument(
-        "--snaplen", type=snaplen, default=64, metavar="BYTES", help="bytes of data kept a call (default 64; all)"
+        "--snaplen", type=snaplen, default=64, metavar="BYTES", help="bytes of data kept per call (default 64; all)"
     )
     kept = f"of the first {CELL_STACKS:,} calls and refusals" if kind == "notebook" else "none"
     group.add_argument(
         "--stacks", action=argparse.BooleanOptionalAction, default=CELL_STACKS if kind == "notebook" else False,
-        help=f"the guest's call stack and source line at every call (default: {kept})",
+        help=f"the guest's call stack and source line for every call (default: {kept})",
     )  # fmt: skip
     add_strace_options(group)
     group.add_argument("-c", "--summary", action="store_true", help="calls, errors and time by name")
@@ -123,10 +123,10 @@ def add_view_options(parser: Parser, kind: FrontendKind) -> None:
 
 
 def add_cell_options(parser: Parser) -> None:
-    """What only a notebook has."""
+    """Options that only a notebook has."""
     group = parser.add_argument_group("the notebook")
     group.add_argument("--name", help="keep the module and its last run under this name")
-    group.add_argument("--detach", action="store_true", help="return at once; the run goes on (run.wait(), run.stop())")
+    group.add_argument("--detach", action="store_true", help="return at once while it runs on (run.wait(), run.stop())")
 
 
 LANGUAGE_HELP = "c, c++, zig, rust, go, assemblyscript, wat, python, javascript (default: by the file's suffix)"

@@ -1,4 +1,4 @@
-"""Files that a command writes: checked before the work is done, with one sentence for what cannot be written."""
+"""Files that a command writes: checked before the work is done, with a one-line error if one cannot be written."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def check_writable(flag: str, name: str) -> Path:
     if not path.parent.is_dir():
         raise UsageProblem(f"{flag} {name}: there is no folder {str(path.parent)!r}")
     if path.exists() and not _may(path, os.W_OK):
-        raise UsageProblem(f"{flag} {name}: that file is not yours to write to; name another")
+        raise UsageProblem(f"{flag} {name}: you may not write to that file; name another")
     if not path.exists() and not _may(path.parent, os.W_OK | os.X_OK):
-        raise UsageProblem(f"{flag} {name}: the folder {str(path.parent)!r} is not yours to write to; name another")
+        raise UsageProblem(f"{flag} {name}: the folder {str(path.parent)!r} is not writable for you; name another")
     return path
 
 
@@ -30,7 +30,7 @@ def _may(path: Path, what: int) -> bool:
 
 
 def write_file(flag: str, name: str, write: Callable[[Path], object]) -> Path:
-    """Let `write` write the file; raises `UsageProblem` when it cannot be written. Returns its path."""
+    """Write the file with `write`; raises `UsageProblem` when it cannot be written. Returns its path."""
     path = check_writable(flag, name)
     try:
         write(path)

@@ -1,4 +1,4 @@
-"""An argparse parser that raises instead of leaving the process, and that takes `{expression}`s as values.
+"""An argparse parser that raises instead of exiting, and that accepts `{expression}`s as values.
 
 It defines no option; the commands do, and `options.py` those that they share.
 """
@@ -18,11 +18,11 @@ from .usage import HelpAsked, UsageProblem
 from .words import Values
 
 OBJECTS = frozenset({"file", "files", "first", "second", "args", "of", "words"})
-"""Arguments that take a Python object as well as a text: a module, a run, a trace, a list of words."""
+"""Arguments that accept a Python object as well as text: a module, a run, a trace, a list of words."""
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises instead of leaving the process, and that knows which of its options take a value."""
+    """An argparse parser that raises instead of exiting, and that knows which of its options take a value."""
 
     def __init__(self, prog: str, values: Values, **more: Any) -> None:
         super().__init__(
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageProblem(self.values.shown(self._plainly(message)), command=self.prog)
 
     def _plainly(self, message: str) -> str:
-        """argparse's sentence in the words of the person, with what is missing or may stand there."""
+        """argparse's message with the user's spelling, and what is missing or allowed."""
         if missing := re.fullmatch(r"the following arguments are required: (.+)", message):
             usage = " ".join(self.format_usage().removeprefix("usage: ").split())
             return f"{missing[1].replace(', ', ' and ')} missing: {usage}"
@@ -54,14 +54,14 @@ class Parser(argparse.ArgumentParser):
         return f"{name}: {rest}"
 
     def takes_value(self) -> dict[str, bool]:
-        """Every option by its spellings, and whether a value follows it."""
+        """Every option by its spellings, and whether it takes a value."""
         return {name: action.nargs != 0 for name, action in self._option_string_actions.items()}
 
     def expanding(self) -> Parser:
-        """Make every option and argument take `{expression}`s: before its own conversion, marks become text.
+        """Make every option and argument accept `{expression}`s: marks become text before its own conversion.
 
-        Those in `OBJECTS` get the value as the object it is when the word is an expression and no more. An option whose
-        type is `Template` gets the word with its values still apart.
+        Those in `OBJECTS` get the Python object itself if the word is a single expression. An option whose
+        type is `Template` gets the word with its values still separate.
         """
         for action in self._actions:
             convert = action.type
@@ -82,14 +82,14 @@ def _after(values: Values, convert: Callable[[str], object]) -> Callable[[str], 
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """As wide as the terminal. argparse would import shutil for that, with every option that is added."""
+    """As wide as the terminal. argparse itself would import shutil for each added option."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=terminal_columns() - 2)
 
 
 def terminal_columns() -> int:
-    """The columns of the terminal that stdout is, 80 for any other; COLUMNS says otherwise."""
+    """The width of stdout's terminal, 80 if it is not a terminal; COLUMNS overrides both."""
     named = os.environ.get("COLUMNS", "")
     if named.isdecimal() and int(named) > 0:
         return int(named)
@@ -100,7 +100,7 @@ def terminal_columns() -> int:
 
 
 class _Help(argparse.Action):
-    """`-h`: the help text, as an exception, so that a notebook is not left."""
+    """`-h`: raise the help text as an exception, so that a notebook does not exit."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=more.get("help"))

@@ -1,4 +1,4 @@
-"""One request in words that have been understood."""
+"""One parsed request."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ class Request(NamedTuple):
     rest: list[str]
     """The guest's own arguments (`run`) or the compiler's flags (`compile`, a cell)."""
     values: Values
-    """The Python values that stood in braces in the line."""
+    """The Python values that were in braces in the line."""

@@ -1,4 +1,4 @@
-"""What a command is: its name, its one line of help, and the module that holds its parser and its function."""
+"""A command: its name, its one line of help, and the module with its parser and function."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class CommandModule(Protocol):
         """Put the command's options and arguments on `parser`, and its description."""
 
     def execute(self, request: Request, frontend: Frontend) -> Done:
-        """Carry out the request.
+        """Execute the request.
 
-        Raises `UsageProblem`, `GrantError`, `ModuleError` or a `ToolchainError` for what the person can mend.
+        Raises `UsageProblem`, `GrantError`, `ModuleError` or a `ToolchainError` for what the user can fix.
         """
 
 
@@ -34,9 +34,9 @@ class Subcommand(NamedTuple):
     aliases: tuple[str, ...] = ()
     notebook_only: bool = False
     arguments: Literal["ours", "program", "compiler"] = "ours"
-    """Whose the last words are: all ours; the guest's after the program's name; the compiler's after `--`."""
+    """Who owns the last words: all ours; the guest's after the program's name; the compiler's after `--`."""
 
     def module(self) -> CommandModule:
-        """The command's module; it is imported when it is first asked for, so that no command pays for another."""
+        """The command's module, imported on first use, so that no command pays for another."""
         package = __package__.rpartition(".")[0]
         return cast(CommandModule, import_module(f"{package}.{self.home}"))

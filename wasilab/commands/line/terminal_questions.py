@@ -1,4 +1,4 @@
-"""A question of ask mode at a terminal, so that neither type-ahead nor the guest answers it.
+"""Ask-mode questions at a terminal, asked so that neither type-ahead nor the guest can answer them.
 
 The answer is read from the terminal itself (/dev/tty), not from stdin. What was typed before the question is dropped,
 and so is a line that is complete within the first 300 ms: nobody has read the question by then. The guest's output goes
@@ -27,18 +27,18 @@ TOO_SOON = 0.3
 """Seconds after a question in which a line is no answer."""
 _KNOWN_STATE = "\x1b[?1049l\x1b[!p\x1b[r\x1b(B\x0f\x1b[0m\x1b[?7h\x1b[?25h"
 """Leave the alternate screen, soft reset, whole screen scrolls, ASCII letters, no attributes, wrap lines, show the
-cursor (ECMA-48 and DEC private modes, as xterm documents them)."""
+cursor (ECMA-48 and DEC private modes as documented by xterm)."""
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 
 
 def drawn_word() -> str:
-    """A word of six letters that can be said and that nobody can guess: one of 240 million."""
+    """A pronounceable word of six letters that cannot be guessed: one of 240 million."""
     return "".join(secrets.choice(letters) for letters in (_CONSONANTS, _VOWELS) * 3)
 
 
 @dataclass
 class TerminalPerson:
-    """The person at the terminal `path`. `word` is told before the guest begins (`introduction`)."""
+    """The user at the terminal `path`. `word` is shown before the guest begins (`introduction`)."""
 
     word: str
     path: str = "/dev/tty"
@@ -46,7 +46,7 @@ class TerminalPerson:
 
     def introduction(self) -> str:
         """What to say before the guest begins."""
-        return f"wasilab: a question of ours carries the word {self.word!r}; one without it is the program's own output"
+        return f"wasilab: wasilab's questions show the word {self.word!r}; one without it is the program's own output"
 
     def is_there(self) -> bool:
         """Whether there is a terminal that this process may read."""
@@ -97,7 +97,7 @@ class TerminalPerson:
 def _in_background(fd: int) -> bool:
     try:
         return os.tcgetpgrp(fd) != os.getpgrp()
-    except OSError:  # not this process's controlling terminal, which has no foreground for it
+    except OSError:  # not this process's controlling terminal, so it has no foreground process group
         return False
 
 
@@ -108,7 +108,7 @@ def _write(fd: int, text: str) -> None:
 
 
 def _read_line(fd: int) -> str | None:
-    """A line without its newline; None at the end of input. The terminal hands out whole lines."""
+    """A line without its newline; None at the end of input. The terminal delivers whole lines."""
     data = b""
     while not data.endswith(b"\n"):
         try:

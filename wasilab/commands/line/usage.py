@@ -1,4 +1,4 @@
-"""Errors in what a person typed: one line that says what is wrong and what to write instead.
+"""Usage errors: one line that says what is wrong and what to write instead.
 
 The command line prints it to stderr and exits with status 2; a notebook raises IPython's `UsageError`.
 """
@@ -19,7 +19,7 @@ class UsageProblem(Exception):
 
 
 class HelpAsked(Exception):
-    """The person asked for help or the version: print `text`, succeed."""
+    """The user asked for help or the version: print `text` and succeed."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

@@ -1,9 +1,9 @@
 """The words of a magic's line: shell quoting, and Python values by unquoted `{expression}`.
 
 The rule: an unquoted `{expression}` is replaced with its value; quoted text is never touched, and nothing else (no
-`$name`, no `!command`, no globbing) expands. A value stays one value whatever is in it: one that holds spaces or
-starts with "-" cannot turn into further words or options. The words are those of `shlex.split` for all other text.
-This file knows no option; `grammar.py` does.
+`$name`, no `!command`, no globbing) expands. A value stays one word: spaces or a
+leading "-" in it cannot make further words or options. All other text is split as by `shlex.split`. Options are
+`grammar.py`'s concern.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Callable
 from ...text.template import Template
 from .usage import UsageProblem
 
-# A value travels through argparse as a mark of two private-use characters around its number.
+# A value passes through argparse as a mark: its number between two private-use characters.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}([0-9]{{1,9}}){_CLOSE}")
 
 
 class Values:
-    """The values that the `{expression}`s of one line had, by the mark that stands for each among its words."""
+    """The values of one line's `{expression}`s, by the mark that replaces each in the words."""
 
     def __init__(self) -> None:
         self._values: list[object] = []
@@ -35,7 +35,7 @@ class Values:
         return f"{_OPEN}{len(self._values) - 1}{_CLOSE}"
 
     def object(self, word: str) -> object:
-        """What `word` stands for: the value itself if it is one expression and nothing else, else its text."""
+        """What `word` means: the value itself if it is a single expression, else its text."""
         whole = _MARK.fullmatch(word)
         return self._values[int(whole[1])] if whole and self._has(whole) else self.text(word)
 
@@ -56,16 +56,16 @@ class Values:
         return _MARK.sub(written, word)
 
     def _has(self, mark: re.Match[str]) -> bool:
-        """Whether a value stands for `mark`: a shell hands on any characters, also those of a mark."""
+        """Whether `mark` has a value: a shell passes any characters on, including those of a mark."""
         return int(mark[1]) < len(self._values)
 
     def template(self, word: str, kind: type[Template] = Template) -> Template:
-        """`word` for an option that takes it apart: no separator in a value counts. Raises as `text` does."""
+        """`word` for an option that splits it: separators inside a value do not count. Raises as `text` does."""
         self.text(word)
         return kind(word, self.text)
 
     def shown(self, word: str) -> str:
-        """`word` as the person wrote it, for messages."""
+        """`word` as the user wrote it, for messages."""
 
         def written(mark: re.Match[str]) -> str:
             return "{" + self._sources[int(mark[1])] + "}" if self._has(mark) else mark[0]
@@ -144,7 +144,7 @@ def _expression(line: str, at: int) -> tuple[str, int]:
         else:
             return source, end + 1
     raise UsageProblem(
-        f"{line[at - 1 :]!r} is not a Python expression in braces; quote it if the braces are meant as they are"
+        f"{line[at - 1 :]!r} is not a Python expression in braces; quote it if the braces are literal"
     )
 
 

@@ -1,4 +1,4 @@
-"""`bench`: what a WASI call costs on this machine, beside other hosts."""
+"""`bench`: what a WASI call costs on this machine, compared with other hosts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .doctor_command import native_words
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = (
-        "What a WASI call costs on this machine: wasilab with and without its trace, beside Node, wasmtime-py and a "
-        "bare os.write. All take turns in one run, so the ratios hold on a busy machine, too."
+        "What a WASI call costs on this machine: wasilab with and without its trace, Node, wasmtime-py and a "
+        "bare os.write. They take turns in one run, so the ratios hold on a busy machine too."
     )
     parser.add_argument(
         "call", nargs="*", metavar="CALL", help=f"only these calls: {', '.join(name.split()[0] for name in CALLS)}"
@@ -58,7 +58,7 @@ def _call(word: str) -> str:
 
 
 def facts(table: Table) -> dict[str, object]:
-    """The table as plain JSON values: ns a call, None where a host is absent."""
+    """The table as plain JSON values: ns per call, None where a host is absent."""
     return {
         call: {
             label: None if figures is None else {by: figures.judged(by) for by in TITLES}

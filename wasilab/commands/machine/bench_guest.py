@@ -1,17 +1,17 @@
 """The benchmark's guests: WebAssembly text that makes one WASI call many times and reports the nanoseconds it took.
 
 The same binary runs under every host. It opens `bench.dat` in its first preopened directory, makes the call 2,000
-times to warm up and then in batches of 500, each time checking for errno 0. The last 24 bytes of its stdout are three
+times to warm up and then in batches of 500, checking each time for errno 0. The last 24 bytes of its stdout are three
 numbers of 8 bytes: the nanoseconds of the quickest batch and of all batches together by the monotonic clock, and those
-of all batches by the process's own clock of CPU time, 0 where the host has none. The quickest batch is the one that
-nothing else on the machine disturbed; the mean is what a program pays.
+of all batches by the process's CPU clock, 0 where the host has none. The quickest batch is the least disturbed by the
+rest of the machine; the mean is what a program pays.
 """
 
 from __future__ import annotations
 
 FILE = "bench.dat"
 BATCH = 500
-"""Calls between two looks at the clock."""
+"""Calls between two readings of the clock."""
 WARM = 2000
 """Calls before the first measured one."""
 
@@ -43,7 +43,7 @@ CALLS = {
     "open and close": f"(i32.or {_OPEN} (call $fd_close (i32.load (i32.const 520))))",
     "line to stdout": "(call $fd_write (i32.const 1) (i32.const 72) (i32.const 2) (i32.const 128))",
 }
-"""Label -> the call, an expression that is 0 where it succeeds."""
+"""Label -> the call, an expression that is 0 on success."""
 
 
 def guest(call: str, count: int) -> str:

@@ -1,4 +1,4 @@
-"""`cache`: what the compiles have kept on the disk."""
+"""`cache`: what compilations have kept on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..line.request import Request
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = "The compile cache."
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--size", action="store_true", help="how big it is (the default)")
+    which.add_argument("--size", action="store_true", help="its size (the default)")
     which.add_argument("--clear", action="store_true", help="empty it")
 
 

@@ -1,8 +1,8 @@
 """What a WASI call costs on this machine: wasilab traced and untraced, wasmtime-py's own WASI, Node's, `os.write`.
 
-Hosts take turns, call by call, in one run, so that a busy machine blurs all of them alike. Each is judged three times:
-by its quickest batch of 500 calls, which nothing disturbed; by the mean over all its calls (the median of the rounds),
-which is what a program pays; and by the CPU time of the process. Trust the ratios.
+Hosts take turns, call by call, in one run, so that load affects all of them alike. Each has three figures:
+its quickest batch of 500 calls, the least disturbed; the mean over all its calls (the median of the rounds), which is
+what a program pays; and the CPU time of the process. The ratios are more reliable than the figures.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Judged = Literal["best", "mean", "cpu"]
 
 @dataclass(frozen=True)
 class Times:
-    """Nanoseconds of the quickest batch, of all batches together, and of CPU; a CPU time of 0 is not known."""
+    """Nanoseconds of the quickest batch, of all batches together, and of CPU; a CPU time of 0 means unknown."""
 
     best: int
     total: int
@@ -61,14 +61,14 @@ class Times:
 
 @dataclass
 class Figures:
-    """What one call costs under one host, in ns a call."""
+    """What one call costs under one host, in ns per call."""
 
     best: float = float("inf")
     means: list[float] = field(default_factory=list)
     cpus: list[float] = field(default_factory=list)
 
     def add(self, times: Times, count: int) -> None:
-        """Take one round's times of `count` calls into account."""
+        """Add one round's times of `count` calls."""
         measured = count // BATCH * BATCH
         self.best = min(self.best, times.best / BATCH)
         self.means.append(times.total / measured)
@@ -76,7 +76,7 @@ class Figures:
             self.cpus.append(times.cpu / measured)
 
     def judged(self, by: Judged) -> float | None:
-        """The figure; None where it is not known."""
+        """The figure; None if it is not known."""
         if by == "best":
             return self.best
         values = self.means if by == "mean" else self.cpus
@@ -95,7 +95,7 @@ class Peer:
 
 
 def ours(*, trace: bool = True, native: bool = True, raw: bool = True, stacks: bool = False) -> Callable[..., Times]:
-    """A measurement under wasilab, over a folder granted rw."""
+    """A measurement under wasilab, on a folder granted as rw."""
 
     def measure(module: Module, folder: Path, count: int) -> Times:
         grants = Grants(dirs={"/d": HostDir(folder, mode="rw")})
@@ -203,7 +203,7 @@ TITLES: dict[Judged, str] = {
 
 
 def lines(table: Table, by: Judged) -> list[str]:
-    """The table as text, judged one way, with what wasilab costs beside each peer."""
+    """The table as text for one kind of figure, with wasilab's cost relative to each peer."""
     calls = list(table)
     labels = list(next(iter(table.values())))
     rows = [[TITLES[by], *calls]]

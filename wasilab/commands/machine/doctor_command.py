@@ -1,4 +1,4 @@
-"""`doctor`: what is on this machine, what is missing and how to install it."""
+"""`doctor`: what this machine has, what is missing and how to install it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPTIONAL = {
     "duckdb": ("traces in SQL", "pip install duckdb pyarrow"),
     "pandas": ("traces as DataFrames", "pip install pandas pyarrow"),
 }
-"""What is needed for some things only: for which, and the line that installs it."""
+"""Optional parts: what each is for, and the line that installs it."""
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
@@ -45,12 +45,12 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
-        "--warm", action="store_true", help="build the libc caches ahead, so that the first cell is quick"
+        "--warm", action="store_true", help="build the libc caches now, so that the first cell is quick"
     )
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Describe the machine; with `--warm`, build what the first compile of C and C++ would wait for."""
+    """Describe the machine; with `--warm`, build the libraries that the first C or C++ compile would wait for."""
     options = request.options
     if options.warm:
         return _warm(frontend)
@@ -84,7 +84,7 @@ def machine() -> dict[str, Any]:
 
 
 def isolation_facts() -> dict[str, Any]:
-    """The walls around an isolated run (`--isolate`) on this machine: name -> what it means, and whether it stands."""
+    """The walls around an isolated run (`--isolate`) on this machine: name -> its meaning, whether it is available."""
     try:
         standing, why = isolated.outside.doctor(), ""
     except GrantError as error:
@@ -94,11 +94,11 @@ def isolation_facts() -> dict[str, Any]:
 
 
 def security() -> list[str]:
-    """What is known against Wasmtime, and against its cache, in sentences."""
+    """Known vulnerabilities of Wasmtime and problems with its cache, as sentences."""
     version = advisories.installed()
     known = advisories.warning(version).splitlines()
     if not known:
-        known = [f"wasmtime {version}: no hole is known here (advisories up to {advisories.CHECKED})"]
+        known = [f"wasmtime {version}: no vulnerability known (advisories up to {advisories.CHECKED})"]
     trouble = engines.cache_trouble()
     return [*known, *([f"Wasmtime's cache is not used: {trouble}"] if trouble else [])]
 
@@ -111,7 +111,7 @@ def _version(name: str) -> str | None:
 
 
 def _language(found: LanguageStatus) -> dict[str, Any]:
-    """How one language stands here: the compiler used, whether it is warm, what else was found, the install line."""
+    """The state of one language: the compiler used, whether it is warm, other compilers found, the install line."""
     return {
         "title": found.title,
         "uses": None if found.tool is None else _tool(found.tool),
@@ -124,7 +124,7 @@ def _language(found: LanguageStatus) -> dict[str, Any]:
 
 
 def _components(found: Adaptation) -> dict[str, Any]:
-    """What makes components of modules (`adapt`, `--component`): the program, the adapters, what installs the rest."""
+    """What converts modules to components (`adapt`, `--component`): the program, the adapters, the install line."""
     return {
         "tool": None if found.tools is None else _tool(found.tools),
         "adapter": None if found.command is None else str(found.command),
@@ -189,7 +189,7 @@ def describe(facts: dict[str, Any]) -> str:
 
 
 def wall_lines(facts: dict[str, Any]) -> list[str]:
-    """What `--isolate` puts around a run here."""
+    """The walls that `--isolate` provides on this machine."""
     if facts["why_not"]:
         return [f"--isolate cannot be used: {facts['why_not']}"]
     rows = facts["walls"].items()
@@ -214,7 +214,7 @@ def _first_line(text: str) -> str:
 
 
 def _warm(frontend: Frontend) -> Done:
-    """Let every compiler that is found and cold build its libraries now; C has to be there."""
+    """Make each installed compiler that is cold build its libraries now; C is required."""
     failed = False
     for language in SLOW_FIRST:
         found = status(language)

@@ -1,1 +1,1 @@
-"""What only a notebook has: list, grants, timeline, plot, and the line of a `%%wasi` cell."""
+"""Commands that only a notebook has: list, grants, timeline, plot, and the `%%wasi` line."""

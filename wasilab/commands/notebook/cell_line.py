@@ -23,7 +23,7 @@ def build_cell(values: Values | None = None) -> Parser:
     )
     parser.add_argument("lang", nargs="?", metavar="LANG", help="the language of the cell (default: c)")
     parser.add_argument(
-        "--args", metavar="'ARG...'", help="the guest's arguments, one text split like a shell's, or {a_list}"
+        "--args", metavar="'ARG...'", help="the guest's arguments: one text, split as by a shell, or {a_list}"
     )
     parser.add_argument("--save", metavar="FILE", help="write the compiled module to FILE as well")
     parser.add_argument("--compile-only", action="store_true", help="compile and name it, do not run it")

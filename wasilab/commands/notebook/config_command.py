@@ -1,4 +1,4 @@
-"""`config`: what the cells of a notebook do unless an option says otherwise."""
+"""`config`: the defaults for the cells of a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`forget`: let go of named modules and their runs."""
+"""`forget`: remove named modules and their runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ..line.usage import UsageProblem
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = (
-        "Let go of the modules and runs of these names: their timelines show the saved report, and the memory of their "
-        "traces is freed. A run that a variable still names moves to a file and comes back when it is asked for."
+        "Remove the modules and runs of these names: their timelines show the saved report, and the memory of their "
+        "traces is freed. The trace of a run that a variable still refers to moves to a file and is read back on use."
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="a name, as %%wasi list shows it")
     parser.add_argument("--all", action="store_true", help="every name, and the last run")

@@ -1,4 +1,4 @@
-"""`grants`: the panel of a program, with a switch for each grant."""
+"""`grants`: a program's panel, with a switch for each grant."""
 
 from __future__ import annotations
 

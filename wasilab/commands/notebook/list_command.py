@@ -21,5 +21,5 @@ def execute(request: Request, frontend: Frontend) -> Done:
     for name, module, run in rows:
         frontend.say(f"{name:20} {module:32} {run}")
     if KEPT.weight():
-        frontend.say(f"all traces in memory: {size(KEPT.weight())} of the {size(KEPT.budget)} that they share")
+        frontend.say(f"all traces in memory: {size(KEPT.weight())} of a shared budget of {size(KEPT.budget)}")
     return Done(0)

@@ -1,6 +1,6 @@
 """Commands that take a program: run, compile, inspect, demo, template.
 
-A run of a .wasm needs no compiler, and one that has nothing to show afterwards no view: both are imported on first use.
+Running a .wasm needs no compiler, and a run with nothing to show needs no view: both are imported on first use.
 """
 
 from __future__ import annotations

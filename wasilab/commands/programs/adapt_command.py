@@ -1,4 +1,4 @@
-"""`adapt`: a preview1 module, or a source file compiled to one, to a component of WASI 0.2."""
+"""`adapt`: convert a preview1 module, or a source file compiled to one, to a WASI 0.2 component."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     file_argument(parser, "the module")
     parser.add_argument("-o", "--output", metavar="OUT", help="the component (default: FILE with .component.wasm)")
     parser.add_argument("--lang", metavar="LANG", help=f"a source's language: {LANGUAGE_HELP}")
-    parser.add_argument("--quiet", action="store_true", help="no progress, and nothing of what was written")
+    parser.add_argument("--quiet", action="store_true", help="show neither progress nor what was written")
     if kind == "notebook":
         parser.add_argument("--name", help="keep the component under this name")
 

@@ -1,4 +1,4 @@
-"""What is shown and kept of a run once the guest has ended: its end, refusals, changes, strace text, files."""
+"""What is shown and saved after the guest has ended: its end, refusals, changes, strace text, files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WARNINGS_SHOWN = 10
 
 
 def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bool) -> None:
-    """Show and keep what the options ask for; `explain`: say in words what was refused."""
+    """Show and save what the options ask for; `explain`: explain what was refused."""
     if run.outcome.result_texts:
         frontend.say("\n".join(run.outcome.result_texts))
     for line in [*(ending(run, frontend.err) if frontend.kind == "cli" else ()), *warnings(run, frontend.err)]:
@@ -52,7 +52,7 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
 
 
 def _recorded(run: Run, file: str) -> str:
-    """What a recording holds and weighs."""
+    """The contents and size of a recording."""
     bytes_moved = int(run.trace.column("nbytes").sum())
     program = sum(len(module.data) for module in run.trace.store.modules)
     size = Path(file).expanduser().stat().st_size
@@ -71,10 +71,10 @@ def _lines(text: str) -> str:
 
 
 def ending(run: Run, palette: Palette = PLAIN) -> list[str]:
-    """How the run ended when it did not end by itself, and the guest's stack."""
+    """How the run ended if not by itself, and the guest's stack."""
     outcome = run.outcome
     lines = []
-    if outcome.kind not in ("exit", "diverged"):  # `replay` says itself where a run parted from its recording
+    if outcome.kind not in ("exit", "diverged"):  # `replay` itself says where a run differed from its recording
         message = visible(outcome.message or "")
         verdict = palette("error", f"wasilab: {ENDINGS[outcome.kind].verdict.lower()}")
         lines.append(f"{verdict}{': ' + message if message else ''}")
@@ -83,7 +83,7 @@ def ending(run: Run, palette: Palette = PLAIN) -> list[str]:
 
 
 def warnings(run: Run, palette: Palette = PLAIN) -> list[str]:
-    """The sentences on imports that nothing answers, and the like; not more than a person reads."""
+    """The warnings, such as imports that nothing provides; no more than a person would read."""
     found = run.outcome.warnings
     lines = [f"{palette('warning', 'wasilab:')} {visible(warning)}" for warning in found[:WARNINGS_SHOWN]]
     if len(found) > len(lines):
@@ -97,7 +97,7 @@ def explanations(run: Run, palette: Palette = PLAIN) -> list[str]:
 
 
 def unapplied(run: Run) -> list[str]:
-    """What changed in the copied folders of a run, and how to have it."""
+    """What changed in a run's copied folders, and how to apply it."""
     lines = changed.text(run)
     return [*lines, "  to write it to the host: --apply"] if lines else []
 

@@ -21,7 +21,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.usage = "%(prog)s SOURCE [-o OUT] [--lang LANG] [-- COMPILER FLAGS]"
     parser.description = (
         "Compile SOURCE to a .wasm module or, with --component, a component.\n"
-        "Everything after -- goes to the compiler as it is."
+        "Everything after -- goes to the compiler unchanged."
     )
     file_argument(parser, "the source file", metavar="SOURCE")
     parser.add_argument("-o", "--output", metavar="OUT", help="the module (default: SOURCE with .wasm)")
@@ -29,7 +29,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress; compiler messages only")
     parser.add_argument(
         "--reports", action="store_true",
-        help="let a C, C++ or Rust program report to wasilab what its own library refuses; it then runs only here",
+        help="let a C, C++ or Rust program report what its own library refuses; it then runs only in wasilab",
     )  # fmt: skip
     add_compile_options(parser)
     if kind == "notebook":

@@ -1,7 +1,7 @@
 """Compile a source file or a text for a command, with progress.
 
-What the compiler writes is passed on as it is. What is wrong before it is called (a file that is not text, an option
-that its language lacks) is a `UsageProblem` that names the file and the remedy.
+The compiler's output is passed on unchanged. Errors found before it is called (a file that is not text, an option that
+the language lacks) raise `UsageProblem`, which names the file and the remedy.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..line.frontend import Frontend
 from ..line.usage import UsageProblem
 
 NEIGHBOUR_BYTES = 2_000_000
-"""Neighbouring sources that a compile takes along, in bytes altogether."""
+"""The most bytes of neighbouring sources that a compile includes."""
 
 
 def compile_file(
     path: Path, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False,
     component: bool = False, portable: bool = False,
 ) -> Module:  # fmt: skip
-    """Compile a source file of the disk; the sources beside it can be included."""
+    """Compile a source file; the sources beside it can be included."""
     language = language_name(lang) if lang is not None else language_of_path(str(path))
     try:
         source = path.read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def compile_file(
 
 
 def compiler_flags(options: argparse.Namespace, language: str, flags: Sequence[str]) -> list[str]:
-    """What `--reactor` and `--emulate` mean to the compiler of `language`, and then the person's own flags."""
+    """The flags of `--reactor` and `--emulate` for the compiler of `language`, then the user's own flags."""
     found: list[str] = []
     if options.reactor:
         found += toolchain_for(language).reactor_flags
@@ -72,7 +72,7 @@ def compile_text(
 ) -> Module:
     """Compile a text with progress; on success the compiler's warnings are passed on.
 
-    With `portable` the module runs without wasilab, too (see `runs.compiler.compile`).
+    With `portable` the module also runs without wasilab (see `runs.compiler.compile`).
     """
     with frontend.busy(f"compiling {name}", quiet, ticking=True) as busy:
         module = compiler.compile(
@@ -90,7 +90,7 @@ def compile_text(
 
 
 def _neighbours(path: Path) -> dict[str, str]:
-    """The other sources of the same suffix in the folder, as long as they are small."""
+    """The other sources in the folder with the same suffix, if they are small."""
     files: dict[str, str] = {}
     left = NEIGHBOUR_BYTES
     for other in sorted(path.parent.glob(f"*{path.suffix}")):

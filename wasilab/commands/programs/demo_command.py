@@ -1,4 +1,4 @@
-"""`demo`: one program, refused and then granted, with everything that wasilab shows of the two runs."""
+"""`demo`: one program, refused and then granted, and everything that wasilab shows about the two runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..traces.saved import strace
 from .after_run import ending, explanations, warnings
 from .compiling import compile_text
 
-TEXT = "Nothing is ambient: this file was copied because two folders were granted.\n"
+TEXT = "There is no ambient authority: this file was copied because two folders were granted.\n"
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
@@ -39,7 +39,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 def execute(request: Request, frontend: Frontend) -> Done:
     """Compile the bundled copy.c, run it without grants and with them, write the pictures."""
     if not request.options.into:
-        raise UsageProblem("--into: the name is empty; name a folder, which is made where it is missing")
+        raise UsageProblem("--into: the name is empty; name a folder, which is created if it does not exist")
     folder = Path(request.options.into).expanduser()
     source = (resources.files("wasilab") / "examples" / "copy.c").read_text(encoding="utf-8")
     source_folder, target_folder = _folders(folder, source)
@@ -81,7 +81,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     copied = target_folder / "hello.txt"
     ok = granted.exit_code == 0 and copied.is_file() and copied.read_text() == TEXT and refused.exit_code != 0
     if not ok:
-        frontend.note("wasilab demo: the runs did not do what they should; please report it with the text above")
+        frontend.note("wasilab demo: the runs did not behave as expected; please report this with the text above")
         return Done(1)
     frontend.say(
         f"\nThe copy is in {copied}. Go on in a notebook:\n"
@@ -95,7 +95,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
 
 
 def _beside(command: str) -> str:
-    """A command of this environment as the person would type it: by name where PATH has it, else by its path."""
+    """A command of this environment as it would be typed: its name if PATH has it, else its path."""
     folder = os.path.dirname(sys.argv[0])
     here = os.path.join(folder, command)
     found = shutil.which(command)

@@ -33,9 +33,9 @@ FAMILY_WORDS = {
     "random": "random bytes",
     "sched": "let others run",
     "sock": "network connections",
-    "unknown": "names that WASI does not have (answered with ENOSYS)",
+    "unknown": "names that are not in WASI (answered with ENOSYS)",
 }
-"""What a family of calls is about, to follow "it can ask for"."""
+"""The purpose of a family of calls, shown below "it can ask for"."""
 
 KIND_WORDS = {
     "command": "a command: runs from _start to its end",
@@ -53,12 +53,12 @@ PACKAGE_WORDS = {
     "random": "random bytes",
     "sockets": "network connections",
 }
-"""What a package of WASI 0.2 and 0.3 is about, to follow "it can ask for"."""
+"""The purpose of a WASI 0.2 or 0.3 package, shown below "it can ask for"."""
 
 DEBUG_WORDS = {
     DebugInfo.LINES: "names of functions and source lines (DWARF)",
     DebugInfo.STALE: "source lines are lost: its DWARF does not fit its code. A tool such as wasm-opt without -g "
-    "changed the code after the linker: leave it out, or give it -g",
+    "changed the code after the linker: omit that step, or pass -g to it",
     DebugInfo.NAMES: "names of functions, no source lines (C, C++, Rust and Zig write them with -g)",
     DebugInfo.NOTHING: "neither names of functions nor source lines: it was stripped",
 }
@@ -72,11 +72,11 @@ WORLD_SHOWN = 400
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = "What a module imports, exports and can ask for, without running it."
     file_argument(parser, "a .wasm, .wat or source file")
-    parser.add_argument("second", nargs="?", metavar="OTHER", help="another one, to compare what both ask for")
+    parser.add_argument("second", nargs="?", metavar="OTHER", help="a second one, to compare what both ask for")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
         "--under", metavar="FLAGS",
-        help="say what grants would answer to each import; FLAGS are those of run in one text: '--dir . --env A=1'",
+        help="show how these grants would answer each import; FLAGS are flags of run in one text: '--dir . --env A=1'",
     )  # fmt: skip
     parser.add_argument("--lang", metavar="LANG", help=LANGUAGE_HELP)
 
@@ -102,7 +102,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
 
 
 def _foresee(module: Module, request: Request, frontend: Frontend) -> Done:
-    """What grants would answer, or what two modules ask for."""
+    """How grants would answer, or what two modules ask for."""
     options = request.options
     second = None
     if options.second is not None:
@@ -134,7 +134,7 @@ def describe(module: Module) -> Iterator[str]:
         calls = len({item.name for item in module.wasi_imports})
         yield f"  WASI      {', '.join(snapshots)}, {counted(calls, 'call')}"
     elif module.kind != "component":
-        yield "  WASI      no call: it can compute, and touch nothing"
+        yield "  WASI      no call: it can compute, but touch nothing"
     memory = module.memory
     if memory is not None:
         most = "no maximum" if memory.max_bytes is None else f"at most {size(memory.max_bytes)}"
@@ -180,11 +180,11 @@ def describe_component(module: Module, world: World) -> Iterator[str]:
     if packages:
         yield "it can ask for"
     for package, names in packages.items():
-        yield f"  {package:10} {PACKAGE_WORDS.get(package, 'something that wasilab does not know')}"
+        yield f"  {package:10} {PACKAGE_WORDS.get(package, 'unknown to wasilab')}"
         yield from _wrapped("             ", names)
     missing = unprovided(world)
     if missing:
-        yield f"it cannot be run here, for wasilab does not provide {', '.join(missing)}"
+        yield f"it cannot be run here: wasilab does not provide {', '.join(missing)}"
     lines = list(world.wit())
     yield "its world"
     yield from (f"  {shorten(line, 2 * NAMES_WIDTH)}" for line in lines[:WORLD_SHOWN])

@@ -1,4 +1,4 @@
-"""From what a person names as the program to a `Module`: a module, a name of the notebook, a .wasm, a source file."""
+"""Find the `Module` that an argument names: a module, a name in the notebook, a .wasm or a source file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def load_program(
     word: object, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False,
     portable: bool = False,
 ) -> Module:  # fmt: skip
-    """The module that `word` names; a source is compiled, `portable` or to report what its library refuses.
+    """The module that `word` names; a source is compiled, `portable` or so that it reports what its library refuses.
 
     Raises `UsageProblem`, `ModuleError` or a `ToolchainError`."""
     if isinstance(word, Module):
@@ -51,7 +51,7 @@ def _is_module(path: Path) -> bool:
 
 
 def absent(text: str, path: Path, frontend: Frontend) -> str:
-    """The sentence for a file that is not there, with the nearest that is."""
+    """The message for a missing file, with the nearest existing name."""
     folder = path.parent
     names = [entry.name for entry in folder.iterdir()][:1000] if folder.is_dir() else []
     guess = did_you_mean(path.name, names)
@@ -59,5 +59,5 @@ def absent(text: str, path: Path, frontend: Frontend) -> str:
     if not folder.is_dir():
         what += f" (no folder {str(folder)!r} either)"
     if frontend.kind == "notebook" and "." not in text and "/" not in text:
-        what += " and nothing is named so (%%wasi --name NAME names a cell)"
+        what += " and nothing has that name (%%wasi --name NAME names a cell)"
     return what + guess

@@ -1,4 +1,4 @@
-"""What `--repeat` and `--time` say: where the time went, and how time and calls were spread over several runs.
+"""The output of `--repeat` and `--time`: where the time went, and how time and calls varied over several runs.
 
 Of each run only three numbers are kept; the traces of all but the last would fill the memory.
 """
@@ -16,7 +16,7 @@ from ...text.numbers import counted, duration
 BARS = "▁▂▃▄▅▆▇█"
 BINS = 32
 DRAWN_FROM = 8
-"""Runs from which on a histogram says more than best, median and worst."""
+"""The number of runs from which a histogram says more than best, median and worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Turn:
 
     @classmethod
     def of(cls, run: Run) -> Turn:
-        """What is kept of a run."""
+        """What is kept from a run."""
         return cls(run.outcome.seconds, len(run.trace) + run.trace.dropped if run.traced else 0, run.exit_code)
 
 
 def timing(first: Outcome, compile_seconds: float, engine: EngineOptions) -> str:
-    """Where the time of a run went; of several, of the first."""
+    """Where a run's time went (of several, the first run's)."""
     native = first.native_calls
     how = f" ({', '.join(words)})" if (words := engine.words()) else ""
     return (
@@ -46,7 +46,7 @@ def timing(first: Outcome, compile_seconds: float, engine: EngineOptions) -> str
 
 
 def distribution(turns: Sequence[Turn]) -> str:
-    """The spread of wall time and of calls over several runs, with a histogram of the time where they are many."""
+    """The spread of wall time and calls over several runs; for many runs with a histogram of the time."""
     times = sorted(turn.seconds for turn in turns)
     calls = sorted(turn.calls for turn in turns)
     codes = sorted({turn.status for turn in turns})
@@ -60,7 +60,7 @@ def distribution(turns: Sequence[Turn]) -> str:
 
 
 def histogram(times: Sequence[float]) -> str:
-    """Sorted times in seconds as one line of bars, from the best to that of 19 runs in 20; the rest is counted."""
+    """Sorted times in seconds as one line of bars, from the best to the 95th percentile; the rest is counted."""
     most = times[max(len(times) * 19 // 20 - 1, 0)]
     width = (most - times[0]) / BINS
     counts = [0] * BINS

@@ -35,7 +35,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Load or compile FILE, run it, show what was asked for. The exit status is the guest's."""
+    """Load or compile FILE, run it, show what the options ask for. The exit status is the guest's."""
     options = request.options
     started = time.perf_counter()
     prepare(options, keep=frontend.kind == "notebook" or (options.repeat or 1) > 1)

@@ -1,8 +1,8 @@
-"""A run as its options say: checks before it, grants, repetitions, and what is shown and kept after it.
+"""Execute a run according to its options: checks before it, grants, repetitions, and output after it.
 
-`run` comes here with a program from a file, the cell magic with a module that it has compiled. Both front ends show
+`run` calls this with a program from a file, the cell magic with a module that it has compiled. Both front ends show
 things in the same order: the guest's output as it comes, then how the run ended if not by itself, what was refused, and
-what was asked for (`--strace`, `--summary`, `--time`). A notebook shows the report in place of the middle part.
+what was asked for (`--strace`, `--summary`, `--time`). A notebook shows the report instead of the middle part.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ..runner.engine_flags import check_engine_outputs, engine_options, write_en
 from ..runner.isolation import isolation
 
 LONGEST_TEXT = 100
-"""Characters that are shown of a variable or a stdin that a person did not type."""
+"""The most characters shown of a variable or stdin that the user did not type."""
 
 
 def run_module(
@@ -77,7 +77,7 @@ def run_module(
             frontend.note(line)
     finally:
         spool = _spool(options)
-        if spool is not None:  # what the trace has read of it stays
+        if spool is not None:  # what the trace has read from it stays
             Path(spool).unlink(missing_ok=True)
     if options.learn:
         lesson = granting.learn.lesson(last, asked)
@@ -92,7 +92,7 @@ def run_module(
 def _repeat(
     first: Run, times: int, again: Callable[[], Run], frontend: Frontend, quiet: bool
 ) -> tuple[Run, str]:
-    """Run `times` times in all, or until an interrupt; returns the last run and the spread of their times in words."""
+    """Run `times` times, or until an interrupt; returns the last run and the spread of the times in words."""
     last, turns = first, [programs.repeats.Turn.of(first)]
     with frontend.busy(f"run 2 of {times:,}", quiet) as busy:
         while len(turns) < times and last.outcome.kind != "interrupt":
@@ -168,7 +168,7 @@ def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
 
 
 def _spool(options: argparse.Namespace) -> str | None:
-    """The file, beside the trace's own, that takes the calls over the trace's memory limit until the trace is saved."""
+    """The file beside the trace's own that holds calls beyond the trace's memory limit until the trace is saved."""
     if not options.trace_file or (options.repeat or 1) > 1:
         return None
     return f"{Path(options.trace_file).expanduser()}.spool"
@@ -177,8 +177,8 @@ def _spool(options: argparse.Namespace) -> str | None:
 def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool = True) -> Grants:
     """The grants that the options name.
 
-    A program named by a cell starts with the grants of that cell, which is said. Where a person is there, stdin asks
-    them: typing is giving. The process's own pipe or file is not the guest's unless it is named (`--stdin -`). A run
+    A program named by a cell starts with the grants of that cell; a note says so. If a user is present, stdin asks
+    them: typing grants the input. The process's own pipe or file is not the guest's unless named (`--stdin -`). A run
     that is not `attended` has nobody to ask.
     """
     plain = Grants(stdin="ask" if attended and frontend.has_person() else b"")
@@ -209,9 +209,9 @@ def _faults_of(path: str) -> list[str]:
 
 
 def _beyond(grants: Grants, plain: Grants, *, resolved: bool = True) -> str:
-    """What `grants` give beside the defaults, as flags, "" for nothing; `plain` has the stdin of the frontend.
+    """What `grants` give beyond the defaults, as flags, "" for nothing; `plain` has the frontend's stdin.
 
-    A long text is cut. `resolved` is for people who did not type them: a folder is what a link leads to.
+    A long text is cut. `resolved` shows a folder by the target of its links, for users who did not type it.
     """
     stdin = Grants().stdin if grants.stdin == plain.stdin else grants.stdin
     folders = {
@@ -226,7 +226,7 @@ def _beyond(grants: Grants, plain: Grants, *, resolved: bool = True) -> str:
     )
     try:
         return join(shown.to_flags())
-    except GrantError:  # a folder in memory with a bound of its own
+    except GrantError:  # a folder in memory with its own bound
         return repr(shown)
 
 
@@ -238,7 +238,7 @@ def _read_in_vain(run: Run, options: argparse.Namespace) -> bool:
 
 
 def say_where_it_listens(grants: Grants, frontend: Frontend) -> None:
-    """Bind the listening sockets and tell the port that the system chose for port 0. Raises `UsageProblem`."""
+    """Bind the listening sockets and report the port that the system chose for port 0. Raises `UsageProblem`."""
     for socket in grants.sockets:
         try:
             host, port = socket.bind()
@@ -249,26 +249,26 @@ def say_where_it_listens(grants: Grants, frontend: Frontend) -> None:
 
 
 def _ended_in_silence(run: Run, options: argparse.Namespace) -> bool:
-    """Whether nothing is to be shown or kept of the run: then no view and no reader of the trace is imported."""
+    """Whether nothing of the run is shown or saved: then no view and no trace reader is imported."""
     asked = (options.apply, options.strace, options.strace_file, options.trace_file, options.summary)
     outcome = run.outcome
     return not any(asked) and not outcome.result_texts and not outcome.warnings and outcome.kind == "exit"
 
 
 def _explains(options: argparse.Namespace) -> bool:
-    """Whether refusals are explained: as `--explain` says, else where stderr is a terminal."""
+    """Whether refusals are explained: according to `--explain`, else if stderr is a terminal."""
     return sys.stderr.isatty() if options.explain is None else bool(options.explain)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Fail before the run, not after it, when a file cannot be written."""
+    """Fail before the run, not after it, if a file cannot be written."""
     if options.record is not None:
         _check_recording(options)
     if options.trace_file is not None:
         if Path(options.trace_file).suffix.lower() not in WRITABLE:
             raise UsageProblem(
                 f"--trace {options.trace_file}: a trace is saved in a file that ends in one of {', '.join(WRITABLE)}; "
-                "to see some of the calls only, write -e"
+                "to show only some calls, use -e"
             )
         try:
             check(options.trace_file)
@@ -283,13 +283,13 @@ def _check_outputs(options: argparse.Namespace) -> None:
     stacks = options.stacks is True
     wants = (options.trace_file, options.strace, options.strace_file, options.summary, stacks, options.learn)
     if options.no_trace and any(wants):
-        raise UsageProblem("--no-trace records nothing: leave out --trace, --strace, --summary, --stacks and --learn")
+        raise UsageProblem("--no-trace records nothing: omit --trace, --strace, --summary, --stacks and --learn")
 
 
 def _check_recording(options: argparse.Namespace) -> None:
-    """A recording is the trace of the run, in the one format that holds all of it."""
+    """A recording is the run's trace in the only format that holds all of it."""
     if options.trace_file is not None and options.trace_file != options.record:
-        raise UsageProblem(f"--record {options.record} is the trace of the run already: leave --trace out")
+        raise UsageProblem(f"--record {options.record} already saves the trace of the run: omit --trace")
     if Path(options.record).suffix.lower() != ".wtrace":
         raise UsageProblem(f"--record {options.record}: a recording is saved in a file that ends in .wtrace")
     options.trace_file = options.record
@@ -298,6 +298,6 @@ def _check_recording(options: argparse.Namespace) -> None:
 def _check_copies(grants: Grants, *, learning: bool) -> None:
     """`--apply` needs a copied folder, and a run that is not a rehearsal."""
     if learning:
-        raise UsageProblem("--learn changes nothing on the host: leave --apply out")
+        raise UsageProblem("--learn changes nothing on the host: omit --apply")
     if not any(isinstance(folder, HostDir) and folder.mode == "copy" for folder in grants.dirs.values()):
         raise UsageProblem("--apply writes what changed in a copied folder: grant one with --dir HOST::GUEST:copy")

@@ -10,18 +10,18 @@ from ..line.parser import Parser
 from ..line.request import Request
 
 OF_PROGRAM = {"hello": "", "words": " --name words --dir .::/data --args /data/FILE"}
-"""What a `%%wasi` line says of each program, behind the language."""
+"""The rest of the `%%wasi` line for each program, after the language."""
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     where = "as a new cell" if kind == "notebook" else "on stdout"
-    parser.description = f"A small program to start from, {where}: hello greets, words counts those of a file."
+    parser.description = f"A small program to start from, {where}: hello greets, words counts the words of a file."
     parser.add_argument("lang", nargs="?", default="c", metavar="LANG", help=LANGUAGE_HELP.split(" (")[0])
     parser.add_argument("program", nargs="?", default="hello", choices=PROGRAMS, metavar="PROGRAM", help="hello, words")
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Hand a bundled program over: as a new cell of the notebook, or on stdout."""
+    """Output a bundled program: as a new notebook cell, or on stdout."""
     options = request.options
     toolchain = toolchain_for(language_name(options.lang))
     source = toolchain.example(options.program)

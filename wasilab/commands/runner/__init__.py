@@ -1,1 +1,1 @@
-"""What Wasmtime's own command line has beside grants: how a program is compiled, profiled, completed by a shell."""
+"""Options and commands like Wasmtime's, besides grants: compiling, profiling, shell completion."""

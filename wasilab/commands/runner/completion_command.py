@@ -1,4 +1,4 @@
-"""`completion`: a script by which bash, zsh or fish completes wasilab's commands, options and their values."""
+"""`completion`: a script for bash, zsh or fish that completes wasilab's commands, options and their values."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ WHERE = {
     "zsh": 'eval "$(wasilab completion zsh)"       in ~/.zshrc, after compinit',
     "fish": "wasilab completion fish | source       in ~/.config/fish/config.fish",
 }
-"""How each shell loads its script."""
+"""The line that loads each shell's script."""
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = (
-        "Print the script by which a shell completes wasilab's commands, options and values. To load it:\n\n  "
+        "Print the script that makes a shell complete wasilab's commands, options and values. To load it:\n\n  "
         + "\n  ".join(WHERE.values())
     )
     parser.add_argument("shell", metavar="SHELL", help=", ".join(SHELLS))
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Print the script of the shell named."""
+    """Print the named shell's script."""
     shell = request.options.shell
     if shell not in SHELLS:
         nearest = did_you_mean(shell, SHELLS)

@@ -1,4 +1,4 @@
-"""The options that say how Wasmtime compiles and links a program (`engine/compiling/engine_options.py`)."""
+"""The options for how Wasmtime compiles and links a program (`engine/compiling/engine_options.py`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..line.usage import UsageProblem
 
 
 def add_engine_options(parser: Parser) -> None:
-    """Put the options on a parser, in a group of its help."""
+    """Add the options to a parser, in their own help group."""
     group = parser.add_argument_group("how Wasmtime compiles and links it")
     group.add_argument(
         "-O", "--optimize", choices=get_args(Optimize), default="speed",
@@ -37,11 +37,11 @@ def add_engine_options(parser: Parser) -> None:
     )
     group.add_argument(
         "--cache", action=argparse.BooleanOptionalAction, default=True,
-        help="whether compiled code is kept for the next run (default: it is)",
+        help="keep compiled code for the next run (default: yes)",
     )  # fmt: skip
     group.add_argument(
         "--nan-canonical", action="store_true",
-        help="every NaN that is computed has the same bits, on every machine; slower floats",
+        help="computed NaNs have the same bits on every machine; slower floats",
     )  # fmt: skip
     group.add_argument(
         "--max-stack", type=size, default=DEFAULT_STACK, metavar="BYTES",
@@ -50,11 +50,11 @@ def add_engine_options(parser: Parser) -> None:
     group.add_argument(
         "--unknown-imports", choices=get_args(UnknownImports),
         help="imports that nothing provides: trap when called; default (zeros, nulls, empty memories); error, also for "
-        "names that WASI does not have. Unless said, those answer ENOSYS and all others are an error",
+        "names that are not in WASI. Without this option those answer ENOSYS and all others are an error",
     )  # fmt: skip
     group.add_argument(
         "--coredump", metavar="FILE",
-        help="if it traps or reaches a limit, its stack and memories as a WebAssembly core dump (for wasm-tools)",
+        help="on a trap or limit, save stack and memories as a WebAssembly core dump (for wasm-tools)",
     )  # fmt: skip
     group.add_argument(
         "--profile", type=profile, metavar="KIND[=FILE]",
@@ -80,7 +80,7 @@ _ENDINGS = {"perfmap": ".map", "jitdump": ".dump"}
 
 
 def check_engine_outputs(options: argparse.Namespace, module: Module) -> None:
-    """Fail before the run when what it leaves for other tools cannot be written, or is not made of such a program."""
+    """Fail before the run if a file for other tools cannot be written, or does not apply to such a program."""
     kind, file = options.profile or ("", "")
     if module.is_component and (options.coredump or kind == "guest"):
         which = "--coredump" if options.coredump else "--profile guest"
@@ -110,7 +110,7 @@ def write_engine_outputs(run: Run, options: argparse.Namespace) -> Iterator[str]
 
 
 def engine_options(options: argparse.Namespace) -> EngineOptions:
-    """What the options of a run mean. Raises `UsageProblem`."""
+    """The engine options that a run's options mean. Raises `UsageProblem`."""
     try:
         return EngineOptions(
             optimize=options.optimize,

@@ -1,4 +1,4 @@
-"""What `inspect` says of a module's imports before it runs: what it can never do, what grants would answer."""
+"""What `inspect` says about a module's imports: what it can never do, and how grants would answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAMES_SHOWN = 60
 
 
 def grants_under(flags: str) -> Grants:
-    """The grants that the flags of `run` in one text mean. Raises `UsageProblem`, `GrantError`."""
+    """The grants given by flags of `run` in one text. Raises `UsageProblem`, `GrantError`."""
     parser = Parser("--under", Values())
     add_options(parser)
     try:
@@ -29,12 +29,12 @@ def grants_under(flags: str) -> Grants:
         raise UsageProblem(f"--under {flags!r}: {error}") from None
     options, rest = parser.expanding().parse_known_args(words, argparse.Namespace())
     if rest:
-        raise UsageProblem(f"--under: {rest[0]!r} is no grant: write flags of run, such as --under '--dir . --env A=1'")
+        raise UsageProblem(f"--under: {rest[0]!r} is not a grant: write flags of run: --under '--dir . --env A=1'")
     return from_options(options, Grants())
 
 
 def never_lines(module: Module) -> Iterator[str]:
-    """What it can never do; a module that touches nothing can do none of it, which is said elsewhere."""
+    """What it can never do; empty for a module that touches nothing, which is reported elsewhere."""
     if not module.wasi_imports:
         return
     found = foresee(module, Grants())
@@ -45,11 +45,11 @@ def never_lines(module: Module) -> Iterator[str]:
             yield f"  {words} ({why})"
     if found.unknown:
         names = ", ".join(shorten(visible(name), NAMES_SHOWN) for name in found.unknown[:10])
-        yield f"WASI does not have {names}: a call of {'one' if len(found.unknown) > 1 else 'it'} answers ENOSYS"
+        yield f"WASI does not define {names}: a call of {'one' if len(found.unknown) > 1 else 'it'} answers ENOSYS"
 
 
 def answer_lines(found: Foresight) -> Iterator[str]:
-    """Each import: what it could do, and what the grants would answer."""
+    """Each import: what it could do, and how the grants would answer."""
     refused = sum(one.refused for one in found.imports)
     yield f"under these grants ({counted(refused, 'import')} of {len(found.imports)} would be refused)"
     for one in found.imports:
@@ -59,7 +59,7 @@ def answer_lines(found: Foresight) -> Iterator[str]:
 
 
 def comparison_lines(first: Module, second: Module) -> Iterator[str]:
-    """What two modules ask for, beside each other."""
+    """What two modules ask for, side by side."""
     mine, theirs, both = differing(first, second)
     for name, calls in ((first.name, mine), (second.name, theirs)):
         yield f"only {visible(name)} imports: {', '.join(map(visible, calls)) if calls else 'nothing'}"

@@ -1,5 +1,5 @@
-"""`--isolate`: whether a program runs in a process of its own behind the kernel's walls; and what a notebook says once
-for all cells (`%wasi config isolate on`)."""
+"""`--isolate`: whether a program runs in its own process behind the kernel's walls; and a notebook's default for all
+cells (`%wasi config isolate on`)."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ CHOICES: tuple[Choice, ...] = ("on", "strict", "off")
 
 
 class Settings:
-    """What a front end does where an option says nothing."""
+    """What a front end does if no option is given."""
 
     isolate: Choice = "off"
 
 
 CHOSEN = Settings()
-"""The settings of this process: those of its notebook."""
+"""The settings of this process, that is, of its notebook."""
 
 
 def add_isolate_option(parser: Parser) -> None:
-    """Put `--isolate` on a parser, and `--isolation`, which `--isolate=strict` is another spelling of."""
+    """Add `--isolate` to a parser, and `--isolation`, of which `--isolate=strict` is another spelling."""
     group = parser.add_argument_group("the process it runs in")
     group.add_argument(
         "--isolate", action="store_const", const="on",
         help="run in a process of its own, behind the walls that this kernel has (`wasilab doctor` lists them), so "
-        "that a hole in the engine is not the end of this one; --isolate=strict: only if all of them stand",
+        "that a vulnerability in the engine does not compromise this one; --isolate=strict: only if all are available",
     )  # fmt: skip
     group.add_argument("--isolation", dest="isolate", choices=CHOICES, help="the same, by name: on, strict, off")
 
 
 def isolation(options: argparse.Namespace) -> bool | Literal["strict"]:
-    """What the options, or else the notebook's settings, say for `runner.run`."""
+    """The argument of `runner.run` according to the options, or else the notebook's settings."""
     chosen: Choice = options.isolate or CHOSEN.isolate
     return "strict" if chosen == "strict" else chosen == "on"
 
 
 def prepare(options: argparse.Namespace, *, keep: bool) -> None:
-    """Let the process for an isolated run start now, while the program is loaded or compiled.
+    """Start the process for an isolated run now, while the program is loaded or compiled.
 
     `keep`: further runs are likely to come, so another process is started after each.
     """

@@ -1,4 +1,4 @@
-"""`settings`: what the engine is made with unless said otherwise, and what else it could be."""
+"""`settings`: the engine's default settings and the alternatives."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ FLAGS = {
     "coredump": ("--coredump", ()),
     "profile": ("--profile", get_args(how.Profile)),
 }
-"""The option of each field of `EngineOptions`, and its values where they are few."""
+"""The option for each field of `EngineOptions`, and its values if they are few."""
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
-    parser.description = "The engine's settings and limits: what they are unless an option says otherwise."
+    parser.description = "The engine's default settings and limits."
     parser.add_argument("--json", action="store_true", help="as JSON")
 
 
@@ -41,7 +41,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
 
 
 def settings() -> dict[str, Any]:
-    """The settings as plain JSON values. Sizes in bytes, times in seconds; null: without bound, or not set."""
+    """The settings as plain JSON values. Sizes in bytes, times in seconds; null: no bound, or not set."""
     usual = how.EngineOptions()
     return {
         "wasmtime": version("wasmtime"),

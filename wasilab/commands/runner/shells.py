@@ -1,7 +1,7 @@
-"""The completion scripts of bash, zsh and fish, made from the commands' own parsers: what exists is offered.
+"""The completion scripts of bash, zsh and fish, made from the commands' own parsers.
 
-The scripts stand by themselves: a shell that completes a word starts no Python. They are made of names of commands,
-options, choices and help texts only, all of which are this package's own.
+The scripts are self-contained: completing a word starts no Python. They contain only names of commands, options,
+choices and help texts, all from this package.
 """
 
 from __future__ import annotations
@@ -178,9 +178,9 @@ def fish(commands: Sequence[CompletedCommand]) -> str:
 
 
 def _fish(text: str) -> str:
-    """A text as one word of fish, in whose quotes only these two are special."""
+    """A text as one word of fish; within its quotes only these two characters are special."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 SHELLS: dict[str, Callable[[Sequence[CompletedCommand]], str]] = {"bash": bash, "zsh": zsh, "fish": fish}
-"""The shells that there is a script for."""
+"""The shells that have a script."""

@@ -21,8 +21,8 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         "--as", dest="form", choices=("flags", "toml", "python"), default="flags", help="how it is printed"
     )
     parser.add_argument("--narrow", action="store_true", help="grant the deepest folders that hold all that was used")
-    parser.add_argument("--limits", action="store_true", help="set the limits to the peaks that were seen")
-    parser.add_argument("--include-missing", action="store_true", help="add what was asked for and refused")
+    parser.add_argument("--limits", action="store_true", help="set the limits to the observed peaks")
+    parser.add_argument("--include-missing", action="store_true", help="also grant what was requested and refused")
 
 
 def execute(request: Request, frontend: Frontend) -> Done:

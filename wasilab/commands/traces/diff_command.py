@@ -24,7 +24,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--by", choices=("call", "operation"),
-        help="what makes a call the same in both: its name, or what it is for, which two versions of WASI share "
+        help="what makes two calls equal: their name, or their operation, which two versions of WASI share "
         "(default: by operation where the traces have no call in common)",
     )  # fmt: skip
 
@@ -45,10 +45,10 @@ def execute(request: Request, frontend: Frontend) -> Done:
 
 
 def _how_to_give_two(first: Any, kind: FrontendKind) -> str:
-    """The sentence for one trace where two are compared."""
+    """The message for one trace where two are needed."""
     one = quote(first) if isinstance(first, str) else "A"
     if kind == "notebook":
-        return f"two traces are compared, each a file or the name of a run: %wasi diff {one} OTHER"
+        return f"diff needs two traces, each a file or the name of a run: %wasi diff {one} OTHER"
     return (
-        f"two traces are compared: wasilab diff {one} OTHER (wasilab run --trace OTHER.wtrace PROGRAM records another)"
+        f"diff needs two traces: wasilab diff {one} OTHER (wasilab run --trace OTHER.wtrace PROGRAM records another)"
     )

@@ -1,4 +1,4 @@
-"""`plot`: one plot of a run or of a saved trace, or of two beside each other."""
+"""`plot`: one plot of a run or of a saved trace, or of two side by side."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Draw one plot of a run, or of two beside each other; show it in a notebook, write it on the command line."""
+    """Draw one plot of a run, or of two side by side; show it in a notebook, write a file on the command line."""
     name, kind, other = _read(request.options.words, frontend)
     if (kind == TWO) != (other is not None):
         prog = program_name(frontend.kind)
@@ -84,7 +84,7 @@ def _subject(word: Any, frontend: Frontend) -> Subject | Trace:
 
 
 def _read(words: list[Any], frontend: Frontend) -> tuple[Any, str, Any]:
-    """(run or None, kind, other run or None) of `[NAME] [KIND] [OTHER]`; KIND before NAME is read too, with a hint."""
+    """(run or None, kind, other run or None) of `[NAME] [KIND] [OTHER]`; KIND before NAME also works, with a hint."""
     prog = f"{program_name(frontend.kind)} plot"
     if len(words) > 3:
         raise UsageProblem(f"{words[3]!r} is one argument too many: {prog} NAME KIND")
@@ -110,5 +110,5 @@ def _is_kind(word: Any) -> bool:
 
 
 def _shown(word: Any, before: str = "") -> str:
-    """A word as it is typed, for a hint; a Python value stands there in braces."""
+    """A word as typed, for a hint; a Python value is shown in braces."""
     return "" if word is None else before + (quote(word) if isinstance(word, str) else "{...}")

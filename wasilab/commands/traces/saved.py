@@ -1,4 +1,4 @@
-"""From what a person names as a trace to a `Trace`, and the choice of its calls by strace's letters."""
+"""Find the `Trace` that an argument names, and select its calls by strace's letters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..line.usage import UsageProblem
 
 
 def load_trace(word: object, frontend: Frontend) -> Trace:
-    """The trace that `word` names: a trace or a run, a run of the notebook, or a saved file."""
+    """The trace that `word` names: a trace or a run, a run in the notebook, or a saved file."""
     if isinstance(word, Trace):
         return word
     kept = getattr(word, "trace", None)
@@ -37,7 +37,7 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
     if path.is_dir():
         raise UsageProblem(f"{name!r} is a folder; name the trace in it")
     if path.exists() and not path.is_file():
-        raise UsageProblem(f"{name!r} is not a regular file, as a saved trace has to be")
+        raise UsageProblem(f"{name!r} is not a regular file, as a saved trace must be")
     if not path.is_file():
         names = [entry.name for entry in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
         raise UsageProblem(f"there is no trace {name!r}{did_you_mean(path.name, names)}")
@@ -49,7 +49,7 @@ def load_trace(word: object, frontend: Frontend) -> Trace:
 
 
 def choose(whole: Trace, options: argparse.Namespace) -> Trace:
-    """The calls that the letters of strace name (`options.add_strace_options`)."""
+    """The calls that strace's letters select (`options.add_strace_options`)."""
     try:
         chosen = whole.filter(call=options.calls, path=options.only_path)
     except QueryError as error:
@@ -58,7 +58,7 @@ def choose(whole: Trace, options: argparse.Namespace) -> Trace:
 
 
 def strace(chosen: Trace, **style: Unpack[StyleOptions]) -> str:
-    """The calls as strace text; the thread's number only where there are several. `style`: see `trace/text.py`."""
+    """The calls as strace text; the thread's number only if there are several. `style`: see `trace/text.py`."""
     several = len(chosen) > 0 and bool((chosen.column("tid") != chosen.column("tid")[0]).any())
     style.setdefault("pid", several)
     return chosen.text(**style)

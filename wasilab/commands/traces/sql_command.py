@@ -1,4 +1,4 @@
-"""`sql`: ask a trace in SQL."""
+"""`sql`: query a trace in SQL."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..line.usage import UsageProblem
 from .saved import load_trace
 
 STATEMENT = re.compile(r"(?:select|with|from|describe|show|summarize|pivot)\b", re.IGNORECASE)
-"""How a query begins."""
+"""The first words of a query."""
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
@@ -36,7 +36,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Ask a trace in SQL; a notebook shows the answer as a table."""
+    """Query a trace in SQL; a notebook shows the answer as a table."""
     name, query = _read(request, frontend)
     chosen = load_trace(name, frontend)
     with frontend.busy("asking"):
@@ -48,7 +48,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
 
 
 def _read(request: Request, frontend: Frontend) -> tuple[Any, str]:
-    """(trace, query) of the words. The query before its trace is read too, with a hint."""
+    """(trace, query) of the words. A query before its trace also works, with a hint."""
     options, prog = request.options, f"{program_name(frontend.kind)} sql"
     words: list[Any] = options.words
     if frontend.kind == "notebook" and options.of is not None:

@@ -1,4 +1,4 @@
-"""`trace`: what was recorded, as strace text, tables, pictures and other formats. Nothing is run."""
+"""`trace`: show a recording as strace text, tables, pictures and other formats. Nothing is run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.add_argument("--tail", type=count, metavar="N", help="the last N calls")
     parser.add_argument(
         "--times", choices=("run", "relative", "epoch", "none"), default="run",
-        help="the time before a call: since the run's start (default), since the call before, of the day, or none",
+        help="the time shown for a call: since the run's start (default), since the previous call, of day, or none",
     )  # fmt: skip
     add_strace_options(parser)
     parser.add_argument(
@@ -53,13 +53,13 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         "-y", "--fd-paths", action=argparse.BooleanOptionalAction, default=True,
         help="descriptors with their paths (default)",
     )  # fmt: skip
-    parser.add_argument("-s", "--strings", type=count, default=STRING_BYTES, metavar="N", help="bytes shown a buffer")
+    parser.add_argument("-s", "--strings", type=count, default=STRING_BYTES, metavar="N", help="bytes shown per buffer")
     parser.add_argument("-v", "--verbose", action="store_true", help="all rights by name")
     parser.add_argument(
         "-k", "--stacks", action="store_true", help="the guest's stack under each call, where it was taken"
     )
     parser.add_argument("-c", "--summary", action="store_true", help="calls, errors and time by name")
-    parser.add_argument("--fds", action="store_true", help="each descriptor's life: opened, moved, closed or leaked")
+    parser.add_argument("--fds", action="store_true", help="lifetime of each descriptor: opened, moved, closed, leaked")
     parser.add_argument("--by-line", action="store_true", help="calls, bytes and time by line of source")
     parser.add_argument("--annotate", action="store_true", help="the source with those figures in the margin")
     parser.add_argument(
@@ -73,7 +73,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
-    """Show a trace as strace text, or as the options say."""
+    """Show a trace as strace text, or as the options specify."""
     options = request.options
     whole = load_trace(options.file, frontend)
     _note(whole, options)
@@ -129,7 +129,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
         else:
             frontend.note("the trace is empty: the guest made no call")
     if whole.dropped:
-        frontend.note(f"{counted(whole.dropped, 'earlier call')} went over the trace's budget and are not in it")
+        frontend.note(f"{counted(whole.dropped, 'earlier call')} exceeded the trace's budget and are not included")
     return Done(0, None)
 
 
@@ -152,7 +152,7 @@ def _annotated(chosen: Trace) -> str:
 
 
 def _note(whole: Trace, options: argparse.Namespace) -> None:
-    """Put the notes on the trace; one that came from a file is written back to it."""
+    """Add the notes to the trace; one that came from a file is written back to it."""
     for first, last, text in options.notes:
         if last >= len(whole) + whole.dropped:
             raise UsageProblem(f"--note: there is no call {last}: the last is {len(whole) + whole.dropped - 1}")

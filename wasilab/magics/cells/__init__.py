@@ -1,4 +1,4 @@
-"""What a cell needs: from its text to a command and back to what it shows."""
+"""The work of a cell: from its text to a command, and to its output."""
 
 from __future__ import annotations
 

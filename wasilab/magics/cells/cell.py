@@ -1,4 +1,4 @@
-"""From a magic's text to a command and back: words, the request, the command, and errors as a cell shows them."""
+"""Execute a magic: its words, the request, the command, and errors as a cell shows them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .notebook_frontend import NotebookFrontend
 
 
 def run_line(shell: Any, session: NotebookSession, line: str) -> Any:
-    """`%wasi COMMAND ...`: carry it out; returns the value to show."""
+    """`%wasi COMMAND ...`: execute it; returns the value to show."""
     values = Values()
     frontend = NotebookFrontend(session, shell)
 
@@ -99,7 +99,7 @@ def run_cell(shell: Any, session: NotebookSession, line: str, cell: str) -> Any:
 
 
 def _places(error: CompileError, session: NotebookSession, file: str, number: int) -> list[tuple[int, int]]:
-    """(cell, line) of each error that lies in a cell: this one, or the `%%wasi_file` cell of the file that it is in."""
+    """(cell, line) of each error in a cell: this one, or the `%%wasi_file` cell that wrote the file."""
     found = []
     for one in error.diagnostics:
         if one.severity == "error" and one.line:
@@ -120,22 +120,22 @@ def _sql_words(line: str) -> list[str]:
 
 
 def _plain_word(text: str) -> str:
-    """`text` as one word for `split`, whatever quotes it holds."""
+    """`text` as one word for `split`, whatever quotes it contains."""
     return "'" + text.strip().replace("'", "'\"'\"'") + "'"
 
 
 def _offer_template(shell: Any, line: str, language: str) -> str:
-    """Put the language's template into the empty cell; returns the sentence about it.
+    """Put the language's template into the empty cell; returns a message about it.
 
-    The cell succeeds: JupyterLab takes nothing of a cell that failed.
+    The cell succeeds, because JupyterLab ignores the payload of a failed cell.
     """
     toolchain = toolchain_for(language)
     shell.set_next_input(f"%%wasi {line}\n{toolchain.template}".rstrip("\n"), replace=True)
-    return f"the cell was empty: it holds a small {toolchain.title} program now, to change and to run"
+    return f"the cell was empty: it now holds a small {toolchain.title} program to change and run"
 
 
 def _warm_c(session: NotebookSession, language: str) -> None:
-    """With the first cell of another language, let a cold C compiler build its library in the background."""
+    """At the first cell of another language, start a cold C compiler's library build in the background."""
     if not session.warmed:
         session.warmed = True
         if language != "c":
@@ -154,7 +154,7 @@ def guest_args(given: Any) -> list[str]:
 
 
 def _finished(session: NotebookSession, request: Request, done: Done) -> Done:
-    """Remember the run; a run that the person stopped fails the cell, so that queued cells wait."""
+    """Remember the run; if the user stopped it, fail the cell so that queued cells do not run."""
     run = done.value
     session.last = run
     run.streamed = True
@@ -190,7 +190,7 @@ def _detached(request: Request, frontend: NotebookFrontend) -> Done:
 
 
 def _as_a_cell(carry_out: Any, frontend: NotebookFrontend) -> Any:
-    """The value of `carry_out`, its errors turned into what a cell shows of them."""
+    """The value of `carry_out`, with errors converted to what a cell shows."""
     try:
         done: Done = carry_out()
         return done.value

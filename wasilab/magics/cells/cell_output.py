@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 LINES_SHOWN = 2_000
-"""Lines of one stream that a cell shows as they come; a page with a million lines freezes."""
+"""The most lines of one stream that a cell shows; a page with a million lines freezes."""
 CHARACTERS_SHOWN = 400_000
 """The same in characters, for lines without end."""
 TAIL_LINES = 5
@@ -23,10 +23,10 @@ TAIL_LINES = 5
 
 
 class CellStream:
-    """One of the guest's output streams on its way into the cell.
+    """One of the guest's output streams, shown in the cell.
 
-    Bytes are decoded as UTF-8, a character that is cut between two writes is waited for, and what is not UTF-8
-    becomes U+FFFD. Beyond the caps, lines are counted instead of shown; `close` says how many.
+    Bytes are decoded as UTF-8; the rest of a character split between two writes is awaited, and invalid bytes
+    become U+FFFD. Beyond the caps, lines are counted instead of shown; `close` says how many.
     """
 
     def __init__(self, name: str, stream: TextIO, lines: int = LINES_SHOWN, characters: int = CHARACTERS_SHOWN) -> None:
@@ -75,7 +75,7 @@ class CellStream:
         return text[len(shown) :]
 
     def close(self) -> None:
-        """The guest is done: write what was held back of a cut character, and how much was not shown."""
+        """The guest has ended: write a pending partial character, and how much was not shown."""
         self._take(self._decoder.decode(b"", final=True))
         if self._cut:
             hidden = self.lines_hidden + bool(self._partial)
@@ -89,10 +89,10 @@ class CellStream:
 
 
 class Progress:
-    """A line such as `compiling C ... 3 s` that appears once something takes longer than a second, and goes again.
+    """A line such as `compiling C ... 3 s`, shown if something takes longer than a second, then removed.
 
-    In a notebook it is one display that is updated and emptied at the end; in a terminal it is one line on stderr.
-    `tick` is called by whoever waits, many times a second, on the main thread.
+    In a notebook it is one display that is updated and finally emptied; in a terminal it is one line on stderr.
+    The waiting code calls `tick` many times a second on the main thread.
     """
 
     def __init__(self, what: str, quiet: bool = False, after: float = 1.0) -> None:
@@ -104,7 +104,7 @@ class Progress:
         self._terminal = False
 
     def tick(self, what: str | None = None) -> None:
-        """Show the time that has passed, at most twice a second; `what` says what goes on now."""
+        """Show the elapsed time, at most twice a second; `what` names the current activity."""
         if what is not None:
             self.what = what
         now = time.monotonic()
@@ -127,7 +127,7 @@ class Progress:
             self._handle.update(data, raw=True)
 
     def close(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         if self._terminal:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -137,7 +137,7 @@ class Progress:
 
 @contextmanager
 def progress(what: str, quiet: bool = False) -> Iterator[Progress]:
-    """A `Progress` for the time of a `with` block."""
+    """A `Progress` for a `with` block."""
     shown = Progress(what, quiet)
     try:
         yield shown

@@ -1,8 +1,7 @@
 """What Tab offers on a `%wasi` or `%%wasi` line: commands, options, their values, languages, names and folders.
 
-It reads the same parsers as the magics do, so an option that exists is offered and no other. Nothing is run, and
-nothing outside the current folder's names is looked at. IPython calls `matcher` for every line; all but ours are
-answered with nothing at once.
+It reads the magics' own parsers, so it offers exactly the existing options. Nothing is run, and only names in the
+current folder are read. IPython calls `matcher` for every line; for any line but ours it returns nothing at once.
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
 SOURCES = (".wasm", ".wat", ".c", ".cc", ".cpp", ".zig", ".rs", ".go", ".ts")
 TRACES = (".wtrace", ".jsonl", ".parquet")
 GUESTS = ("/", "/data", "/tmp")
-"""Guest paths that programs ask for, where no run has said better."""
+"""Guest paths that programs often use, if no run is known."""
 PATH_CALLS = 2000
-"""Calls of the last run whose paths are looked at."""
+"""Calls of the last run whose paths are read."""
 
 
 def suggestions(
     text: str, names: Iterable[str], languages: Iterable[str], paths: Callable[[], list[str]] = list
 ) -> tuple[str, list[str]]:
-    """What can stand in place of the last word of `text`, a magic's line up to the cursor.
+    """Candidates for the last word of `text`, a magic's line up to the cursor.
 
     Returns that word as it stands and the candidates. `names` are the session's named modules and runs. `paths` returns
     the guest paths that the last run used or asked for.
@@ -96,7 +95,7 @@ def _command(
 def _arguments(
     command: str, given: list[str], current: str, names: Iterable[str], languages: Iterable[str]
 ) -> list[str]:
-    """What a command takes that is no option; `given` are the words before the cursor."""
+    """Candidates for a command's arguments that are not options; `given` are the words before the cursor."""
     if command == "template":
         return list(languages) if not given else list(PROGRAMS)
     if command == "plot":
@@ -116,7 +115,7 @@ def _options(parser: Parser, current: str) -> list[str]:
 def _of_option(
     parser: Parser, before: list[str], current: str, languages: Iterable[str], paths: Callable[[], list[str]]
 ) -> list[str] | None:
-    """The values of the option that the cursor stands behind; None when it stands behind none."""
+    """The values of the option before the cursor; None if there is none."""
     option = before[-1] if before else ""
     if not parser.takes_value().get(option):
         return None
@@ -172,7 +171,7 @@ def _files(current: str, suffixes: tuple[str, ...] | None = SOURCES) -> list[str
 
 
 def _entries(current: str) -> list[str]:
-    """The names in the folder that `current` begins in, hidden ones and those with spaces left out."""
+    """The names in the folder of `current`, without hidden names and names with spaces."""
     folder, _, start = current.rpartition("/")
     base = folder + "/" if folder or current.startswith("/") else ""
     try:
@@ -183,7 +182,7 @@ def _entries(current: str) -> list[str]:
 
 
 def paths_of(run: Any) -> list[str]:
-    """The guest paths that the first calls of a run named; what a shell would read otherwise is left out."""
+    """The guest paths in the first calls of a run, without those that a shell would not read literally."""
     if run is None or not getattr(run, "traced", False):
         return []
     found = dict.fromkeys(event.path for event in run.trace[:PATH_CALLS])
@@ -215,5 +214,5 @@ def matcher(
 
 
 def language_names() -> list[str]:
-    """The languages that a cell can be in."""
+    """The languages of cells."""
     return list(LANGUAGES)

@@ -1,4 +1,4 @@
-"""What the magics need of the rest of the package, in one module that is imported at the first use."""
+"""What the magics need from the rest of the package, in one module that is imported on first use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def matcher_for(session: NotebookSession) -> object:
 
 
 def warm_up(widgets: bool) -> None:
-    """Do once, unseen, what a cell does. `widgets`: import what a front end with widgets needs, too."""
+    """Do once, invisibly, what a cell does. `widgets`: also import what a front end with widgets needs."""
     run = runner.run(compiler.compile(toolchain_for("wat").template, "wat", name="preload"), stacks=1)
     run._repr_mimebundle_()
     if widgets:

@@ -1,7 +1,7 @@
 """Runs that outlive their cell: `--detach` returns at once, and the output still goes to the cell that started it.
 
-The guest runs on its worker thread as always; here a follower thread, in a copy of the cell's context (so that what it
-writes finds its own cell), shows what has come. The run itself answers `wait`, `await`, `stop` and `send`.
+The guest runs on its worker thread as always. A follower thread in a copy of the cell's context (so that its output
+reaches that cell) shows new output. The run itself answers `wait`, `await`, `stop` and `send`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ..notebook_session import NotebookSession
 from .notebook_frontend import CellStreams, NotebookFrontend
 
 FOLLOW_SECONDS = 0.1
-"""How often the cell is brought up to date."""
+"""How often the cell is updated."""
 
 
 def start(module: Module, args: Sequence[str], options: argparse.Namespace, frontend: NotebookFrontend) -> Run:
-    """Start a run that goes on by itself; its output follows into the cell."""
+    """Start a background run; its output goes to the cell."""
     if options.repeat and options.repeat > 1:
-        raise UsageProblem("--detach starts one run: leave --repeat out")
+        raise UsageProblem("--detach starts one run: omit --repeat")
     for flag in ("strace", "strace_file", "trace_file", "summary", "time", "learn", "apply"):
         if getattr(options, flag):
             name = flag.removesuffix("_file")
-            raise UsageProblem(f"--detach returns before the end: leave --{name} out, and look at run.trace afterwards")
+            raise UsageProblem(f"--detach returns before the end: omit --{name}, and use run.trace afterwards")
     grants = grants_of(options, frontend, attended=False)
     say_where_it_listens(grants, frontend)
     run = runner.run(module, args, grants, **run_settings(module, options), detach=True)
@@ -45,7 +45,7 @@ def start(module: Module, args: Sequence[str], options: argparse.Namespace, fron
 
 
 def _follow(run: Run, streams: CellStreams) -> None:
-    """Show what the run has written, until it is over."""
+    """Show the run's output until it ends."""
     shown = [0, 0]
     over = False
     while not over:

@@ -1,7 +1,6 @@
-"""Errors that fail a cell without a traceback of ours: a person made a mistake in *their* program, not we in ours.
+"""Errors that fail a cell without our traceback: the mistake is in the user's program, not in wasilab.
 
-IPython calls `_render_traceback_` of an exception where it has one. The cell fails all the same, so that "Run All"
-stops there.
+IPython calls an exception's `_render_traceback_` if it has one. The cell still fails, so "Run All" stops there.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from ...text.numbers import counted
 from ...text.palette import ANSI
 
 LINES_SHOWN = 120
-"""Lines of a compiler's text that a cell shows: one mistake in a template can make a thousand."""
+"""The most lines of a compiler's output that a cell shows: one mistake in a template can make a thousand."""
 _CYAN, _YELLOW, _OFF = "\x1b[1;36m", "\x1b[33m", "\x1b[0m"
 
 
@@ -27,7 +26,7 @@ def _in_colour() -> bool:
 
 
 class CellFailure(Exception):
-    """The base: shown as its message, line by line, and nothing else."""
+    """The base class: only its message is shown, line by line."""
 
     def _render_traceback_(self) -> list[str]:
         return str(self).splitlines()
@@ -36,8 +35,8 @@ class CellFailure(Exception):
 class CompileFailed(CellFailure):
     """The compiler refused the cell; the text is the compiler's own, with the cell's line numbers.
 
-    `hints` stand below it, and `places`, each a cell's number and a line in it, are named once more at the end, in the
-    form of IPython's own tracebacks: front ends that make those a link to the line (VS Code) do it here too.
+    `hints` are shown below it. `places`, each a cell number and a line, are repeated at the end in the form of
+    IPython's own tracebacks, which some front ends (VS Code) turn into links.
     """
 
     def __init__(self, text: str, places: Sequence[tuple[int, int]] = (), hints: Sequence[str] = ()) -> None:
@@ -52,7 +51,7 @@ class CompileFailed(CellFailure):
             left = len(shown) - LINES_SHOWN
             shown = [
                 *shown[:LINES_SHOWN],
-                f"[... {counted(left, 'more line')} of the compiler's; mend the first error]",
+                f"[... {counted(left, 'more line')} from the compiler; fix the first error]",
             ]
         hints = styled("\n".join(f"hint: {hint}" for hint in self.hints), ANSI) if self.hints else []
         places = [f"{_CYAN}Cell In[{cell}], line {line}{_OFF}" for cell, line in self.places if cell]
@@ -61,7 +60,7 @@ class CompileFailed(CellFailure):
 
 
 class CellInterrupted(KeyboardInterrupt):
-    """The person stopped the cell: queued cells do not run."""
+    """The user stopped the cell: queued cells do not run."""
 
     def _render_traceback_(self) -> list[str]:
         row = f"{_YELLOW}Interrupted{_OFF}{': ' + str(self) if str(self) else ''}"

@@ -1,8 +1,8 @@
-"""The timeline of the run that a cell waits for: it appears when the run takes longer than a moment, and grows.
+"""The growing timeline of the run that a cell waits for, shown once the run has taken a while.
 
-It goes when the run ends: then the report with the same timeline takes its place, as the cell's value. Everything
-here is called on the thread that executes the cell. What a browser asks meanwhile is answered where the kernel can
-answer during a cell, and else afterwards.
+It is removed when the run ends, and replaced by the report with the same timeline, as the cell's value. Everything
+here is called on the thread that executes the cell. The browser's questions are answered during the cell if the kernel
+can do that, else afterwards.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...runs.run import Run
 AFTER = 1.0
 """Seconds of running after which the timeline appears."""
 SETTLE_SECONDS = 30.0
-"""Seconds that the end of a run is waited for to be in the timeline."""
+"""Seconds to wait for the end of a run to appear in the timeline."""
 
 
 class LiveView:
@@ -31,15 +31,15 @@ class LiveView:
         self._run, self._due = run, time.monotonic() + AFTER
 
     def tick(self) -> None:
-        """Many times a second: show the timeline once it is time."""
+        """Called many times a second: show the timeline once it is due."""
         run = self._run
         if run is None or self._shown is not None or time.monotonic() < self._due:
             return
-        self._run = None  # once, whatever comes of it
+        self._run = None  # only once, even if it fails
         if run.traced and run.running:
             self._shown = views.display.show_live(run)
 
     def close(self) -> None:
-        """The run is over: what comes next shows it."""
+        """The run has ended: the report replaces the timeline."""
         if self._shown is not None:
             self._shown.close(SETTLE_SECONDS)

@@ -1,4 +1,4 @@
-"""The notebook's front frontend: where the commands write, ask and keep things when they are called from a cell."""
+"""The notebook front end: where commands called from a cell write, ask and keep things."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .live_view import LiveView
 
 
 class CellStreams:
-    """The two output streams of one run, shown in the cell (or not at all when `quiet` hides nothing but these)."""
+    """The two output streams of one run, shown in the cell (unless `quiet` hides them)."""
 
     def __init__(self) -> None:
         self.stdout = CellStream("stdout", sys.stdout)
@@ -57,7 +57,7 @@ class NotebookFrontend:
         sys.stderr.flush()
 
     def remark(self, text: str) -> None:
-        """Shown as a value is, not as stderr, which a notebook paints red; in a terminal it is stderr all the same."""
+        """Shown like a value, not as stderr, which a notebook colours red; in a terminal it still goes to stderr."""
         if not in_kernel():
             self.note(text)
             return
@@ -99,7 +99,7 @@ class NotebookFrontend:
         return None
 
     def read_line(self, prompt: str = "") -> str | None:
-        """A line from the input box; None where there is no one to ask (a headless kernel, the end of input)."""
+        """A line from the input box; None if there is no one to ask (a headless kernel) or at the end of input."""
         sys.stdout.flush()
         sys.stderr.flush()
         try:
@@ -108,7 +108,7 @@ class NotebookFrontend:
             return None
 
     def asker(self) -> live.ask.Decider | None:
-        """Buttons in the page where it can show them, else the input box; the terminal itself in a terminal."""
+        """Buttons if the page can show them, else the input box; in a terminal, the terminal itself."""
         if in_kernel():
             from IPython.display import display
 

@@ -1,1 +1,1 @@
-"""The timeline that moves: a widget, what it asks the kernel, and its JavaScript."""
+"""The interactive timeline: a widget, the kernel's answers to it, and its JavaScript."""

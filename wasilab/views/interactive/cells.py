@@ -1,4 +1,4 @@
-"""What each cell of the notebook shows, so that executing it again releases what it showed before.
+"""Tracks what each notebook cell shows, so that executing it again releases its previous output.
 
 A front end does not tell the kernel that an output is gone, and a widget is held until its connection is closed. So
 what is shown is remembered under its cell, and released when that cell is about to run again.
@@ -12,11 +12,11 @@ from collections.abc import Callable
 from ..ipython import Shell, kernel_of
 
 _SHOWN: weakref.WeakKeyDictionary[Shell, dict[str, list[Callable[[], None]]]] = weakref.WeakKeyDictionary()
-"""IPython's shell -> cell -> what releases the things that it shows."""
+"""IPython's shell -> cell -> the functions that release what it shows."""
 
 
 def remember(shell: Shell | None, release: Callable[[], None]) -> None:
-    """Call `release` when the cell that runs now is run again."""
+    """Call `release` when the current cell is run again."""
     cell = _cell(shell)
     if shell is None or not cell:
         return
@@ -32,7 +32,7 @@ def remember(shell: Shell | None, release: Callable[[], None]) -> None:
 
 
 def forget_output(shell: Shell | None, value: object) -> None:
-    """Take a value out of IPython's `Out` and `_7`. What else names it keeps it, `_` and the person's variables too."""
+    """Remove a value from IPython's `Out` and `_7`. Other references, such as `_` and user variables, stay."""
     if shell is None:
         return
     names, outputs = shell.user_ns, _outputs(shell)
@@ -43,7 +43,7 @@ def forget_output(shell: Shell | None, value: object) -> None:
 
 
 def replace_output(shell: Shell | None, old: object, new: object) -> None:
-    """Put `new` in the place of `old` in IPython's `Out`, `_7`, `_`, `__` and `___`; variables of the person stay."""
+    """Replace `old` by `new` in IPython's `Out`, `_7`, `_`, `__` and `___`; user variables stay."""
     if shell is None:
         return
     names, outputs = shell.user_ns, _outputs(shell)
@@ -64,7 +64,7 @@ def _outputs(shell: Shell) -> dict[int, object]:
 
 
 def _cell(shell: Shell | None) -> str:
-    """What tells the cell that runs from others: its id where the front end sends it, else its source."""
+    """Identifies the current cell: its id if the front end sends it, else its source."""
     kernel = kernel_of(shell)
     request = kernel.get_parent() if kernel is not None else {}
     cell = request.get("metadata", {}).get("cellId") or request.get("content", {}).get("code")

@@ -1,4 +1,4 @@
-"""Values that a filter can be made of, as the widget takes them (js/filter/): of one call, and of all with counts."""
+"""Values to filter by, as the widget takes them (js/filter/): those of one call, and of all calls with counts."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ...trace.trace import Trace
 
 
 def examples_of(event: CallEvent) -> list[tuple[str, str, str]]:
-    """(kind, value for people, term of a filter) of each value of a call."""
+    """(kind, displayed value, filter term) of each value of a call."""
     return [(example.name, example.shown, example.term) for example in examples(event)]
 
 
 def facets_of(trace: Trace, expression: str) -> list[dict[str, object]]:
     """The values of the calls that satisfy an expression ("" for all), with counts (the typedef `Facet`).
 
-    Raises QueryError in words.
+    Raises QueryError with a message for people.
     """
     chosen = trace.filter(expression) if expression.strip() else trace
     return [

@@ -12,14 +12,14 @@ from ..subject import Subject, trace_of
 
 
 def file_stem(run: Subject) -> str:
-    """The beginning of the name of a file that is made of a run: its name, of characters that every system takes."""
+    """The stem of an exported file's name: the run's name, in characters valid on every system."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", run.name)[:60].strip("._") or "trace"
 
 
 def exported(run: Subject, suffix: str) -> tuple[str, bytes]:
     """(file name, content) in the format that `suffix` names, such as ".parquet"; ".html" is the report.
 
-    Raises `trace.TraceError` for an unknown suffix or a missing extra, in words.
+    Raises `trace.TraceError` for an unknown suffix or a missing extra.
     """
     name = f"{file_stem(run)}{suffix}"
     with tempfile.TemporaryDirectory(prefix="wasilab-") as folder:

@@ -1,8 +1,8 @@
 """What the timeline widget sends to the browser: binary columns, the saved snapshot, and answers to its questions.
 
-Plain functions of a run or trace, without any widget, so that each can be tested by itself. Numbers go as columns of
-little-endian binary, decoded text only for the rows that are looked at, and all guest text is made visible before it
-leaves. `widget.py` carries it, `js/data/store.js` reads it.
+Plain functions of a run or trace, without any widget, so that each can be tested by itself. Numbers are sent as
+little-endian binary columns, decoded text only for displayed rows; all guest text is made visible before it is sent.
+`widget.py` sends it, `js/data/store.js` reads it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from .choices import examples_of, facets_of
 from .export import file_stem
 
 SAVED_CALLS = 12_000
-"""A run of at most so many calls is saved in the notebook whole; a larger one as an overview."""
+"""A run of at most this many calls is saved whole in the notebook; a larger one as an overview."""
 BINS = 2048
 """Bins of the overview over the whole span."""
 CALLS_A_MESSAGE = 1 << 18
 WHOLE_CALLS = 2_000_000
-"""The browser holds all calls of a run of at most so many; of a larger one, a window around what is looked at."""
+"""The browser holds all calls of a run of at most this many; of a larger one, a window around the visible part."""
 WINDOW_CALLS = 1_000_000
 SAVED_DETAILS_BYTES = 150_000
 MOST_LIVES, MOST_OUTPUTS = 2000, 500
@@ -48,19 +48,19 @@ LAYOUT = (
     ("start", "<f8"), ("dur", "<f4"), ("handle", "<u4"), ("call", "u1"), ("errno", "u1"), ("denied_by", "u1"),
     ("flags", "u1"),
 )  # fmt: skip
-"""The columns on the wire, 20 bytes a call; js/data/store.js reads them in this order."""
+"""The columns as sent, 20 bytes per call; js/data/store.js reads them in this order."""
 REFUSED, FAILED, INJECTED = 1, 2, 4
 
 
 class Feed:
-    """Everything that the browser may want to know of one run. Rows count from 0, in the order of start."""
+    """Answers everything that the browser can ask about one run. Rows count from 0, in the order of start."""
 
     def __init__(self, run: Subject) -> None:
         self.run = run
 
     @property
     def trace(self) -> Trace:
-        """The trace of the run, which may have to come back from a file: nothing of it is held here."""
+        """The run's trace, which may have to be read back from a file: it is not held here."""
         return trace_of(self.run)
 
     @property
@@ -89,7 +89,7 @@ class Feed:
             "bins": BINS,
             "window": WINDOW_CALLS if len(columns) > WHOLE_CALLS else 0,
             "exports": exports(),
-            "facets": facets_of(self.trace, "") if len(columns) <= LARGE else [],  # asked for when they are opened
+            "facets": facets_of(self.trace, "") if len(columns) <= LARGE else [],  # requested when they are opened
         }
 
     def snapshot(self) -> bytes:
@@ -114,7 +114,7 @@ class Feed:
         return first, min(WINDOW_CALLS, len(self.columns) - first)
 
     def overview(self) -> bytes:
-        """BINS bins over the span for the guest and each family: part busy f4, calls u4, verdicts u1, a table each."""
+        """BINS bins over the span for the guest and each family: busy part f4, calls u4, verdicts u1, a table each."""
         columns = self.columns
         edges = np.linspace(0.0, float(columns.span), BINS + 1)
         width = columns.span / BINS
@@ -136,7 +136,7 @@ class Feed:
         return b"".join(table.tobytes() for table in tables)
 
     def saved_details(self) -> dict[str, object]:
-        """Details that a reader without a kernel can still open: the refused calls, the first, the slowest."""
+        """Details that can be opened without a kernel: the refused calls, the first, the slowest."""
         columns = self.columns
         if not len(columns):
             return {}
@@ -156,7 +156,7 @@ class Feed:
         return kept
 
     def lives(self) -> list[dict[str, object]]:
-        """The openings of descriptors as bars: life, label, from and to in ns (None: open, and the run still runs)."""
+        """The openings of descriptors as bars: life, label, from and to in ns (None: still open in a running run)."""
         columns, store = self.columns, self.trace.store
         end, going_on = columns.span, self.run.running
 
@@ -215,16 +215,16 @@ class Feed:
         ours = [(self.seq_of(row), self.seq_of(row), text) for row, text in rows.items() if row in known]
         store.notes[:] = kept + ours
 
-    # -- what is asked for -------------------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------------------------
 
     def event(self, row: int) -> CallEvent:
-        """The call of a row. Raises ValueError for a row that the run does not have."""
+        """The call of a row. Raises ValueError for a row that does not exist."""
         if not 0 <= row < len(self.columns):
             raise ValueError(f"there is no call {row:,}; the trace holds {len(self.columns):,}")
         return self.trace[row if self.columns.order is None else int(self.columns.order[row])]
 
     def rows(self, first: int, count: int) -> list[list[str]]:
-        """Arguments and result in words of `count` rows, for the table."""
+        """Arguments and result of `count` rows as text, for the table."""
         last = min(first + min(count, 1000), len(self.columns))
         found = []
         for row in range(max(first, 0), last):
@@ -234,7 +234,7 @@ class Feed:
         return found
 
     def detail(self, row: int) -> dict[str, object]:
-        """Everything on one call (the typedef `Detail` of js/inspector.js); JSON."""
+        """Everything about one call (the typedef `Detail` of js/inspector.js); JSON."""
         event = self.event(row)
         call = spec.SNAPSHOT1.get(event.name)
         errno = event.errno_name
@@ -262,7 +262,7 @@ class Feed:
         }
 
     def matching(self, expression: str) -> bytes:
-        """The calls that satisfy a filter expression, a bit a row, lowest first. Raises QueryError in words."""
+        """The calls that satisfy a filter expression, one bit per row, lowest first. Raises QueryError."""
         chosen = self.trace.filter(expression)
         mask = np.zeros(len(self.columns), bool)
         rows = chosen.rows
@@ -310,7 +310,7 @@ def packed(column: npt.NDArray[np.integer], kind: str) -> bytes:
 
 
 def vocabulary(families: list[str], functions: Functions) -> dict[str, object]:
-    """The words that the numbers of the columns stand for. `families` are the lanes, in order."""
+    """The names for the numbers in the columns. `families` are the lanes, in order."""
     order = {family: index for index, family in enumerate(families)}
     return {
         "families": families,
@@ -329,7 +329,7 @@ def vocabulary(families: list[str], functions: Functions) -> dict[str, object]:
 
 
 def _about(functions: Functions, number: int) -> str:
-    """A sentence about a function of the trace's own list: where it is declared, and what it is for."""
+    """A sentence about a function of the trace's own list: where it is declared, and its purpose."""
     found = functions.get(number)
     if found is None:
         return ""
@@ -343,7 +343,7 @@ def arguments(event: CallEvent, limit: int) -> list[tuple[str, str]]:
 
 
 def result(event: CallEvent) -> str:
-    """The result in words: the errno's name, or the values returned."""
+    """The result as text: the errno's name, or the values returned."""
     if event.errno_name:
         return "did not return" if event.errno_name == "?" else event.errno_name
     values = event.result_texts()
@@ -353,7 +353,7 @@ def result(event: CallEvent) -> str:
 
 
 def capability(run: Subject, event: CallEvent) -> str:
-    """The grant that the call went through, in words; "" when the run's grants are not at hand."""
+    """The grant that the call used, as text; "" if the run's grants are not available."""
     grants = run.grants
     if grants is None:
         return ""
@@ -369,5 +369,5 @@ def capability(run: Subject, event: CallEvent) -> str:
 
 
 def exports() -> list[tuple[str, str]]:
-    """(suffix, words) of every format that a trace can be written in here."""
+    """(suffix, description) of every format in which a trace can be written here."""
     return [*((suffix, suffix.lstrip(".")) for suffix in WRITABLE), (".capabilities.svg", "capabilities (.svg)")]

@@ -1,7 +1,7 @@
-"""A running run, for the timeline: the calls that were added, at most ten times a second.
+"""Sends a running run's new calls to the timeline, at most ten times a second.
 
-Reads the recorder's chunks as they grow (a record counts once its chunk says so) and sends only what is new, so the
-cost follows the calls and not the trace. What happens at the end of the run is `on_end`, the widget's.
+Reads the recorder's chunks as they grow (a record counts once its chunk says so) and sends only new ones, so the cost
+depends on the new calls, not on the trace. The widget's `on_end` handles the end of the run.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ QUIET_PERIOD = 0.5
 WORDS_PERIOD = 1.0
 """Seconds, at least, between two lists of descriptors and lines of output."""
 WAIT_FOR_COST = 40
-"""Seconds of waiting for each second of processor time that an update took: it costs the run less than 3 %."""
+"""Seconds to wait per second of CPU time that an update took: it costs the run less than 3 %."""
 MOST_CALLS = 1 << 17
-"""Calls sent in one update; the rest follow in the next ones."""
+"""The most calls sent in one update; the rest follow in later ones."""
 MOST_LIVE = 2_000_000
-"""Calls sent while it runs; what follows is shown when it has ended."""
+"""The most calls sent while it runs; the rest is shown when it has ended."""
 
 
 class LiveFeed:
-    """Sends the growth of `run` through `send(content, buffers)` from a thread of its own."""
+    """Sends the growth of `run` through `send(content, buffers)` from its own thread."""
 
     def __init__(self, run: Subject, send: Callable[..., None], on_end: Callable[[Subject], None]) -> None:
         self.run = run
@@ -50,7 +50,7 @@ class LiveFeed:
         self._told = -1
         self._closed = threading.Event()
         self.over = threading.Event()
-        """Set when the end of the run has been told, or nothing more is sent."""
+        """Set when the end of the run has been sent, or nothing more will be."""
         self._thread = threading.Thread(target=self._follow, name="wasilab-timeline", daemon=True)
         self._feed: tuple[float, Feed] | None = None
 
@@ -60,11 +60,11 @@ class LiveFeed:
         return run.running and run.recorder is not None
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._thread.start()
 
     def close(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         self._closed.set()
 
     def stop(self) -> None:
@@ -72,7 +72,7 @@ class LiveFeed:
         self.run.stop(0.0)
 
     def feed(self) -> Feed:
-        """What is known until now (at most a second old), to answer questions about it."""
+        """A snapshot (at most a second old), to answer questions about it."""
         now = time.monotonic()
         if self._feed is None or now - self._feed[0] > 1.0:
             self._feed = (now, Feed(snapshot(self.run)))
@@ -93,7 +93,7 @@ class LiveFeed:
             self.over.set()
 
     def _push(self) -> None:
-        """Send the calls since the last time, and how far the run is; now and then also when it made none."""
+        """Send the calls since the last update and the run's time; occasionally also if there were none."""
         records = grown(self._recorder, self._next, MOST_CALLS if self._next - self._base < MOST_LIVE else 0)
         if not len(records) and time.monotonic() - self._sent < QUIET_PERIOD:
             return
@@ -115,7 +115,7 @@ class LiveFeed:
         self._send({"push": "calls", "first": first, "count": len(records), "meta": meta}, columns(records))
 
     def _words(self) -> dict[str, object]:
-        """The descriptors and the output so far, when they may have changed and it is time for them again."""
+        """The descriptors and the output so far, if they may have changed and an update is due."""
         begun = time.monotonic()
         if self._next == self._told or begun < self._tell_at:
             return {}
@@ -134,7 +134,7 @@ def grown(recorder: Recorder, since: int, most: int) -> npt.NDArray[np.void]:
         if most <= 0 or chunk.first + chunk.n <= since:
             continue
         part = records_of(chunk)[max(since - chunk.first, 0) :][:most]
-        if chunk.first > since and not found:  # calls in between were dropped: the rows stay in step by a gap
+        if chunk.first > since and not found:  # calls in between were dropped: a gap keeps the row numbers right
             since = chunk.first
         found.append(part)
         most -= len(part)

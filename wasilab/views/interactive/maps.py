@@ -9,7 +9,7 @@ from ..maps.graph_svg import graph_svg
 from ..subject import Subject, trace_of
 
 SAVED_CALLS = 12_000
-"""The maps of a run of at most so many calls are saved in the notebook; those of a larger one are asked for."""
+"""The maps of a run of at most this many calls are saved in the notebook; those of a larger one are requested."""
 SAVED_PATHS = 300
 
 
@@ -40,7 +40,7 @@ def _stacks(run: Subject, most: int) -> dict[str, object]:
 
 
 def saved_maps(run: Subject) -> dict[str, object]:
-    """What a saved notebook holds of them; {} for a large run."""
+    """The maps saved in a notebook; {} for a large run."""
     if run.running or len(trace_of(run)) > SAVED_CALLS:
         return {}
     return maps_of(run, SAVED_PATHS)

@@ -1,7 +1,7 @@
 """The timeline's JavaScript as one ES module: the files of `js/` joined in the order of their imports.
 
-anywidget takes one module as text, and a module made of text cannot import its neighbours. The files stay plain ES
-modules that a browser runs as they are (the tests' harness page does); joining drops the `import` lines between
+anywidget takes one module as text, which cannot import its neighbours. The files stay plain ES modules that a browser
+can run directly (the tests' harness page does); joining drops the `import` lines between
 them and the word `export` before declarations. Not a bundler: nothing is parsed, renamed or rewritten.
 """
 

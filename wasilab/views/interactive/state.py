@@ -15,7 +15,7 @@ CONTENT_CHARACTERS, OUTPUT_CHARACTERS = 1500, 2000
 def state_of(run: Subject, seq: int) -> dict[str, object]:
     """The state when call `seq` had returned (the typedef `State` of js/travel/state.js).
 
-    Raises IndexError, in words, for a call that the run does not have.
+    Raises IndexError, with a message, for a call that does not exist.
     """
     moment = run.history.at(seq)
     files = sorted(moment.files, key=lambda file: (file.change == "", file.path))
@@ -49,7 +49,7 @@ def _file(file: FileThen, with_content: bool) -> tuple[str, str, str, str]:
 
 
 def _content(file: FileThen) -> str:
-    """The beginning of a file as text, what was not kept counted in brackets; "" where nothing is known."""
+    """The beginning of a file as text, with missing bytes counted in brackets; "" if nothing is known."""
     content = file.content if not file.directory and file.change != "deleted" else None
     if content is None:
         return ""
@@ -62,7 +62,7 @@ def _content(file: FileThen) -> str:
 
 
 def _output(output: OutputThen) -> tuple[str, str]:
-    """(how much, its end as text)."""
+    """(size, end of the text)."""
     if not output.length:
         return "", ""
     text = visible(output.data[-OUTPUT_CHARACTERS:], lines=True)

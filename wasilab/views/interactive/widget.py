@@ -1,8 +1,8 @@
-"""The interactive timeline as a Jupyter widget: a thin carrier between `feed.py` and `js/timeline.js`.
+"""The interactive timeline as a Jupyter widget: a thin link between `feed.py` and `js/timeline.js`.
 
-What is saved in a notebook are the traits: the module, a snapshot of the calls (all of a small run, an overview of a
-large one), a few details and the report's parts; under 1 MB for any run. Everything else is asked for by custom
-messages and answered by `Feed`. Callbacks may run on any thread and never print: an error is an answer in words.
+A notebook saves the traits: the module, a snapshot of the calls (all of a small run, an overview of a large one), a few
+details and the report's parts; under 1 MB for any run. Everything else is requested by custom messages and answered by
+`Feed`. Callbacks may run on any thread and never print: an error is sent as an answer.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from .state import state_of
 _LOG = logging.getLogger("wasilab")
 
 _SHOWN: weakref.WeakValueDictionary[int, TimelineWidget] = weakref.WeakValueDictionary()
-"""The timeline of each run that was shown, by the run's id: a second display is a second view of it, not a copy."""
+"""The timeline of each run that was shown, by the run's id: a second display is another view, not a copy."""
 
 Question = dict[str, str | int | float]
-"""What the browser asks, with what belongs to it: numbers and texts by name."""
+"""A request from the browser, with its parameters: numbers and texts by name."""
 
 
 
@@ -54,7 +54,7 @@ class Place(Protocol):
     """An output of a cell that can be changed (IPython's `DisplayHandle`)."""
 
     def update(self, obj: object, *, raw: bool) -> None:
-        """Show something else there."""
+        """Replace what it shows."""
 
 
 Rerun = Callable[[Remedy], Subject]
@@ -64,8 +64,8 @@ Rerun = Callable[[Remedy], Subject]
 class TimelineWidget(anywidget.AnyWidget):
     """The timeline of a run or trace. In a notebook, the last value of a cell shows it.
 
-    A button "grant and run again" stands beside each refusal whose remedy is complete; `again` replaces what
-    it does. `self.run` is the run that is shown.
+    Each refusal with a complete remedy has a button "grant and run again"; `again` replaces its action.
+    `self.run` is the run that is shown.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -115,7 +115,7 @@ class TimelineWidget(anywidget.AnyWidget):
         return self._shown_first is run_or_trace or any(attempt.run is run_or_trace for attempt in self._attempts)
 
     def release(self) -> None:
-        """Let go of the run and of the connection to the page, where the saved report then takes the place of this.
+        """Release the run and the connection to the page, which then shows the saved report instead.
 
         A running run is released when it ends.
         """
@@ -131,7 +131,7 @@ class TimelineWidget(anywidget.AnyWidget):
         self.close()
 
     def display(self, report: dict[str, str]) -> None:
-        """Show the widget in the cell, after `report` (a MIME bundle), which is seen where the widget is not alive."""
+        """Show the widget in the cell, after `report` (a MIME bundle), visible where the widget is not connected."""
         from IPython.display import display
 
         remember(shell(), self.release)
@@ -142,7 +142,7 @@ class TimelineWidget(anywidget.AnyWidget):
         display(view, raw=True)  # type: ignore[no-untyped-call]
 
     def display_live(self) -> Place:
-        """Show the widget for the time of a run; returns the place, to be emptied."""
+        """Show the widget during a run; returns its display, to be emptied."""
         from IPython.display import display
 
         kind = "application/vnd.jupyter.widget-view+json"
@@ -151,13 +151,13 @@ class TimelineWidget(anywidget.AnyWidget):
         return place
 
     def settle(self, patience: float) -> None:
-        """Wait, at most `patience` seconds, until the end of a run that is over is shown."""
+        """Wait, at most `patience` seconds, until the end of an ended run is shown."""
         live = self._live
         if live is not None:
             live.over.wait(patience)
 
     def _saved(self, report: dict[str, str]) -> dict[str, str]:
-        """The output that stays in the notebook, hidden while the widget lives."""
+        """The output that stays in the notebook, hidden while the widget is connected."""
         return {**report, "text/html": unless_alive(self._key, report["text/html"])}
 
     def _follow(self) -> None:
@@ -180,7 +180,7 @@ class TimelineWidget(anywidget.AnyWidget):
         self.display({"text/plain": f"<Timeline of {visible(words)}>", "text/html": picture})
 
     def _put(self, feed: Feed, *, live: bool = False) -> None:
-        """Take everything from `feed` in one update, so that no view sees half of it."""
+        """Update everything from `feed` at once, so that no view sees a partial update."""
         self.feed = feed
         with self.hold_sync():
             self._snapshot = feed.snapshot()
@@ -192,7 +192,7 @@ class TimelineWidget(anywidget.AnyWidget):
             self._meta = {**feed.meta(), "live": live, "thin": False, "facets": []} if live else feed.meta()
 
     def _finished(self, run: Subject) -> None:
-        """A live run ended: keep it as any other, with the notes that were written meanwhile."""
+        """A live run ended: treat it like any other, with the notes written meanwhile."""
         self._live = None
         feed = Feed(run)
         feed.take_notes(self.notes)
@@ -209,7 +209,7 @@ class TimelineWidget(anywidget.AnyWidget):
             (sections.verdict_html(run) if outcome_of(run) is not None else "") + sections.stack_html(run)
             + sections.refusals_html(run, buttons=self._may_rerun)
         )  # fmt: skip
-        if self._current:  # nobody saw what this run wrote: it stands open
+        if self._current:  # this run's output was not shown anywhere: open it
             head, output = head + output, ""
         rest = (
             (f"<details><summary>Output</summary>{output}</details>" if output else "")
@@ -224,7 +224,7 @@ class TimelineWidget(anywidget.AnyWidget):
         self.feed.take_notes(change["new"])
 
     def _answer(self, _widget: object, content: object, _buffers: object) -> None:
-        """Answer one question of the browser; whatever goes wrong becomes words there, never a lost traceback."""
+        """Answer one request from the browser; any error is shown there, never lost."""
         if not isinstance(content, dict) or "ask" not in content:
             return
         answer: dict[str, object] = {"id": content.get("id")}
@@ -303,7 +303,7 @@ class TimelineWidget(anywidget.AnyWidget):
 
     def _compare(self, index: int) -> tuple[dict[str, object], list[bytes]]:
         if not 0 <= index < len(self._attempts) or self.run.running:
-            raise ValueError("there is nothing to compare with")
+            raise ValueError("there is no other run to compare with")
         sides = self._attempts[index], self._attempts[self._current]
         return {"html": comparison_html(*sides, (index + 1, self._current + 1))}, []
 
@@ -313,7 +313,7 @@ class TimelineWidget(anywidget.AnyWidget):
 
 
 def shown_timeline(run_or_trace: Subject | Trace) -> TimelineWidget | None:
-    """The timeline of a run or trace, where there is one already."""
+    """The existing timeline of a run or trace, if any."""
     known = _SHOWN.get(id(run_or_trace))
     return known if known is not None and known.shows(run_or_trace) else None
 

@@ -1,4 +1,4 @@
-"""Where the things of a capability graph stand: a column a step from the program, a row a thing, and what is said.
+"""The layout of a capability graph: one column per step from the program, one row per thing, and the texts.
 
 Shared by the SVG and the matplotlib figure. Nothing here draws.
 """
@@ -17,20 +17,20 @@ ROW, BOX = 40, 28
 LETTER = 6.7
 """Width of a letter of the boxes' text."""
 COLUMN_GAP = 150
-"""Between two columns, where the words of the edges stand."""
+"""The gap between two columns, for the labels of edges."""
 MARGIN = 8
 LABEL, EDGE = 30, 23
-"""Letters of a box and of an edge."""
+"""The most letters in a box and on an edge."""
 
 
 @dataclass(frozen=True, slots=True)
 class GraphBox:
-    """A thing in its place. Pixels from the top left."""
+    """A placed thing. Pixels from the top left."""
 
     origin: Origin
     label: str
     told: str
-    """Everything that is known of it, in a sentence."""
+    """A sentence with everything known about it."""
     x: float
     y: float
     width: float
@@ -60,7 +60,7 @@ class Arranged:
     height: float
     more: int
     words: str
-    """What the picture shows, for those who cannot see it."""
+    """A description of the picture for screen readers."""
 
 
 def arranged(run: Subject) -> Arranged:
@@ -90,7 +90,7 @@ def arranged(run: Subject) -> Arranged:
 
 
 def _rows(origins: Origins) -> dict[Origin, tuple[int, float]]:
-    """Thing -> (column, row): leaves one under the other, each other one in the middle of what came from it."""
+    """Thing -> (column, row): leaves below each other, every other thing centred on what came from it."""
     order = list(origins.all())
     depth = {origins.program: 0}
     for one in order:

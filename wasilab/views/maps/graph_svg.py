@@ -1,6 +1,6 @@
 """The capability graph as SVG, for the widget, for a page and as a file of its own. No script; every text is escaped.
 
-Colours are CSS variables of the widget, with values of their own for a page without it, light or dark.
+Colours are CSS variables of the widget, with default values, light or dark, for a page without it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _style(name: str) -> str:
 
 
 def graph_svg(run: Subject, *, page: bool = False) -> str:
-    """The capability graph of a run. With `page` it is a file of its own, light or dark as its reader has it."""
+    """The capability graph of a run. With `page` it is a separate file, light or dark as the reader's theme."""
     drawn = arranged(run)
     height = drawn.height + (18 if drawn.more else 0)
     parts = [_line(line) for line in drawn.lines] + [_box(box) for box in drawn.boxes]

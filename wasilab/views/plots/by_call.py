@@ -1,7 +1,7 @@
 """Plots of calls and time: counts, latencies, host against guest, transitions, refusals, two runs compared.
 
-Each function computes plain arrays, draws them into `ax` (or a figure of its own) and returns the Figure. Times are
-drawn in the unit that reads best, named on the axis. The list of plots is in `plots.py`.
+Each function computes plain arrays, draws them into `ax` (or a new figure) and returns the Figure. Times use the most
+readable unit, named on the axis. The list of plots is in `plots.py`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def counts(run: Subject, ax: Axes | None = None) -> Figure:
 
 
 def counted_as(row: CallSummary) -> str:
-    """How often a call was made, and how many of those were refused or failed: too few to see in a bar, maybe."""
+    """How often a call was made, and how many were refused or failed, which may be too few to see in a bar."""
     others = other_errors(row)
     parts = [f"{row.refused:,} refused"] * bool(row.refused) + [f"{others:,} other errno"] * bool(others)
     return f"{row.calls:,}" + (f" ({', '.join(parts)})" if parts and row.calls > 1 else "")
@@ -80,7 +80,7 @@ def other_errors(row: CallSummary) -> int:
 
 
 def latency(run: Subject, ax: Axes | None = None) -> Figure:
-    """For each call the part of its calls (0 to 1) that took at most so long; the time axis is logarithmic."""
+    """For each call the cumulative distribution of its latency (0 to 1); the time axis is logarithmic."""
     columns = Columns.of(run)
     rows: Sequence[CallSummary] = summary_rows(run)
     rows = ([row for row in rows if row.calls > 1] or rows)[:8]
@@ -91,7 +91,7 @@ def latency(run: Subject, ax: Axes | None = None) -> Figure:
     for index, row in enumerate(rows):
         times, part = ecdf(columns, row.call)
         x, y = np.append(times[:1], times) / 1e3, np.append(0, part)
-        # a colour a call, not a family: lines of one family cross each other
+        # one colour per call, not per family: lines of one family cross
         axes.step(x, y, where="post", label=f"{row.call} ({row.calls:,})", linewidth=1.5, color=f"C{index}",
                   linestyle=styles[index % 4])  # fmt: skip
     if rows:
@@ -119,7 +119,7 @@ def ecdf(columns: Columns, name: str, points: int = 500) -> tuple[Floats, Floats
 
 
 def box(run: Subject, ax: Axes | None = None) -> Figure:
-    """A box a call: median, quartiles, whiskers at 1 % and 99 %, the longest as a point; logarithmic."""
+    """One box per call: median, quartiles, whiskers at 1 % and 99 %, the longest as a point; logarithmic."""
     columns = Columns.of(run)
     rows = summary_rows(run)[:MOST][::-1]
     fig, axes = canvas(ax, (6.4, 1.2 + 0.3 * max(len(rows), 3)))
@@ -149,7 +149,7 @@ def quartiles(columns: Columns, name: str) -> dict[str, object]:
 
 
 def host_and_guest(run: Subject, ax: Axes | None = None, bins: int = 200) -> Figure:
-    """The part of each moment spent in the host, by family, the rest in the guest."""
+    """The share of time spent in the host, by family, over the run; the rest is the guest's."""
     columns = Columns.of(run)
     fig, axes = canvas(ax, (6.4, 3.2))
     edges, layers = shares(columns, bins)
@@ -186,7 +186,7 @@ def total(columns: Columns, name: str) -> int:
 
 
 def transitions(run: Subject, ax: Axes | None = None) -> Figure:
-    """A matrix: how often the call of the column followed the call of the row, as a part of the row."""
+    """A matrix: how often the column's call followed the row's call, as a share of the row."""
     columns = Columns.of(run)
     names, matrix = following(columns)
     fig, axes = canvas(ax, (1.9 + 0.42 * max(len(names), 4), 1.5 + 0.36 * max(len(names), 3)))
@@ -234,7 +234,7 @@ def refused(run: Subject, ax: Axes | None = None) -> Figure:
 
 
 def compare(run: Subject, ax: Axes | None = None, *, other: Subject | Trace | None = None) -> Figure:
-    """Calls by name of two runs beside each other, with the change of their total time as a note."""
+    """Calls by name of two runs side by side, noting the change in total time."""
     if other is None:
         raise ValueError("a comparison needs a second run: plot(run, 'compare', other=run2)")
     second = as_subject(other)

@@ -1,4 +1,4 @@
-"""What all pictures share: a figure of our own, text that the font can draw, axes with units, the PNG.
+"""Shared by all plots: our figure class, text that the font can draw, axes with units, the PNG.
 
 matplotlib's object-oriented `Figure` only (never pyplot: it is not thread-safe and leaks into the user's own figures).
 The other files of this folder and `timeline/figure.py` decide what is drawn.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DIM = "#667080"
-"""The colour of what is not data: notes, grid labels."""
+"""The colour of notes and grid labels."""
 
 
 def canvas(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -30,7 +30,7 @@ def canvas(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
 
 
 def new_figure(size: tuple[float, float], dpi: int = 120, layout: str | None = "constrained") -> Figure:
-    """A figure of `size` inches that shows itself as a PNG where it is the last value of a cell."""
+    """A figure of `size` inches that is shown as a PNG if it is the last value of a cell."""
     return _figure_class()(figsize=size, dpi=dpi, layout=layout)  # type: ignore[arg-type]
 
 
@@ -39,7 +39,7 @@ def _figure_class() -> type[Figure]:
     from matplotlib.figure import Figure
 
     class Picture(Figure):
-        """A Figure that needs no pyplot and no backend to be seen in a notebook."""
+        """A Figure that needs neither pyplot nor a backend to be shown in a notebook."""
 
         def _repr_png_(self) -> bytes:
             return png(self)
@@ -48,9 +48,9 @@ def _figure_class() -> type[Figure]:
 
 
 def label(text: str | bytes, limit: int = 60) -> str:
-    """Guest text as one line that matplotlib draws as it is: no mathematics, no character that the font lacks."""
+    """Guest text as one line that matplotlib draws literally: no mathematics, no character that the font lacks."""
     shown = shorten(visible(text), limit)
-    if any(ord(c) > 0x17F for c in shown if c != "…"):  # every font of ours has the Latin letters, and the µ of "µs"
+    if any(ord(c) > 0x17F for c in shown if c != "…"):  # all our fonts have the Latin letters and the µ of "µs"
         known = _characters()
         shown = "".join(c if ord(c) in known else f"\\u{ord(c):04x}" for c in shown)
     return shown.replace("$", r"\$")
@@ -65,7 +65,7 @@ def _characters() -> frozenset[int]:
 
 
 def finish(axes: Axes, title: str, x: str = "", y: str = "") -> None:
-    """Title, axis labels and the quiet frame that all plots share."""
+    """Title, axis labels and the plain frame that all plots share."""
     axes.set_title(title, loc="left", fontsize=10.5)
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
@@ -75,7 +75,7 @@ def finish(axes: Axes, title: str, x: str = "", y: str = "") -> None:
 
 
 def nothing(axes: Axes, words: str) -> None:
-    """Say in the middle of empty axes that there is nothing to draw, and why."""
+    """Write in the middle of empty axes why there is nothing to draw."""
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=DIM, fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -86,7 +86,7 @@ def bar_notes(axes: Axes, values: Iterable[float], words: list[str]) -> None:
     for row, (value, text) in enumerate(zip(values, words, strict=True)):
         axes.annotate(text, (float(value), row), (4, 0), textcoords="offset points", va="center", fontsize=8, color=DIM)
     axes.margins(x=0.18)
-    axes.set_ylim(min(-0.6, len(words) / 2 - 1.6), max(len(words) - 0.4, len(words) / 2 + 0.6))  # few bars stay slim
+    axes.set_ylim(min(-0.6, len(words) / 2 - 1.6), max(len(words) - 0.4, len(words) / 2 + 0.6))  # keep few bars slim
     count_axis(axes)
 
 

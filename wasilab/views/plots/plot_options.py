@@ -8,9 +8,9 @@ from ...trace.trace import Trace
 from ..subject import Subject
 
 PLOT_KINDS = {
-    "timeline": "what the program did when, a lane a family",
+    "timeline": "what the program did when, one lane per family",
     "counts": "how often each call was made, and how it ended",
-    "latency": "how long calls took: the part that took at most so long (log scale)",
+    "latency": "how long calls took: cumulative distribution (log scale)",
     "box": "how long calls took: median, quartiles and extremes by call",
     "time": "time in the host against time in the guest, over the run",
     "transitions": "which call follows which",
@@ -18,11 +18,11 @@ PLOT_KINDS = {
     "compare": "two runs beside each other, call by call",
     "bytes": "bytes read and written over time, by descriptor",
     "fds": "open descriptors over time",
-    "gantt": "the life of each descriptor, and its calls",
+    "gantt": "the lifetime of each descriptor, and its calls",
     "paths": "calls or bytes by directory",
     "capabilities": "what was opened through which grant, and what was refused",
 }
-"""Name -> what it shows."""
+"""Name -> description."""
 
 
 class PlotOptions(TypedDict, total=False):

@@ -1,8 +1,8 @@
-"""The plots of a run by name, and a page of the most telling ones.
+"""The plots of a run by name, and a page of the most useful ones.
 
 `plot(run, "latency")` returns a matplotlib `Figure`; `kinds()` lists the names. What each plot shows is in
 `by_call.py` (calls and time) and `things.py` (descriptors and paths); each is one function that draws into
-the axes it is given or into a figure of its own, and returns the Figure. In a notebook a Figure shows itself.
+the given axes or a new figure, and returns the Figure. A notebook displays a Figure as an image.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ KINDS: dict[str, tuple[Plot, str]] = {name: (_DRAW[name], words) for name, words
 """Name -> (function, what it shows)."""
 
 OVERVIEW = ("timeline", "counts", "latency", "gantt", "time", "paths", "bytes", "transitions")
-"""Plots with a legend beside them stand in one column."""
+"""Plots with a legend beside them, which are stacked in one column."""
 
 
 class PlotError(ValueError):
-    """A plot that cannot be drawn; the message says what to ask for instead."""
+    """A plot that cannot be drawn; the message says what to use instead."""
 
 
 def kinds() -> dict[str, str]:
@@ -78,7 +78,7 @@ def plot(
 
 
 def plots(run_or_trace: Subject | Trace) -> Figure:
-    """A page with the most telling plots of a run."""
+    """A page with the most useful plots of a run."""
     run = snapshot(as_subject(run_or_trace))
     columns = Columns.of(run)
     calls, lives = min(len(columns.numbers), by_call.MOST), len(trace_of(run).store.lives)

@@ -1,6 +1,6 @@
 """Plots of the things that a program touches: descriptors and paths.
 
-Each function computes plain arrays, draws them into `ax` (or a figure of its own) and returns the Figure. The list of
+Each function computes plain arrays, draws them into `ax` (or a new figure) and returns the Figure. The list of
 plots is in `plots.py`; plots of calls and time are in `by_call.py`.
 """
 
@@ -61,7 +61,7 @@ def flows(run: Subject) -> list[Flow]:
 
 
 def moved(run: Subject, ax: Axes | None = None) -> Figure:
-    """Bytes read (solid) and written (dashed) over time, added up, a line a descriptor."""
+    """Cumulative bytes read (solid) and written (dashed) over time, one line per descriptor."""
     columns = Columns.of(run)
     lines = flows(run)
     fig, axes = canvas(ax, (6.4, 3.2))
@@ -101,7 +101,7 @@ def open_counts(run: Subject) -> tuple[Ints, Ints]:
 
 
 def open_descriptors(run: Subject, ax: Axes | None = None) -> Figure:
-    """The number of open descriptors over time; what is left open at the end is said."""
+    """The number of open descriptors over time, and how many are left open at the end."""
     columns = Columns.of(run)
     times, counts = open_counts(run)
     fig, axes = canvas(ax, (6.4, 2.6))
@@ -170,7 +170,7 @@ def directories(run: Subject, by: str = "calls") -> dict[str, int]:
 
 
 def branches(found: dict[str, int]) -> dict[str, int]:
-    """`found` without the directories that only lead to one other (the same figure would be drawn twice)."""
+    """`found` without directories that only contain one other (they would show the same figure twice)."""
     totals: dict[str, set[int]] = {}
     for path, amount in found.items():
         if path != "/":

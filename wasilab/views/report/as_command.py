@@ -1,4 +1,4 @@
-"""A run as the command line that repeats it, to be read and pasted."""
+"""A run as the command line that repeats it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a run changed in its `copy` directories, for the report: names and short differences, as text and as HTML.
 
-The folders themselves are as they were until the changes are applied; both forms say so, and how to apply them. The
-whole of it is in `run.changes`. A guest chooses how much it changes, so what is computed here is bounded.
+The folders themselves are unchanged until the changes are applied; both forms say so, and how to apply them.
+`run.changes` has all of them. A guest chooses how much it changes, so the work here is bounded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...text.escape import cut_lines, html_text, shorten, visible
 from ...text.numbers import counted, size
 from ..subject import Subject, outcome_of
 
-KEPT = "the folder itself is as it was"
+KEPT = "the folder itself is unchanged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ChangedEntry:
 
 
 def copies(run: Subject) -> dict[str, Changes]:
-    """The copied directories of a run that has ended in which something changed: guest path -> changes."""
+    """The copied directories of an ended run in which something changed: guest path -> changes."""
     if outcome_of(run) is None:
         return {}
     return {guest: changes for guest, changes in run.changes.items() if changes}
@@ -116,7 +116,7 @@ def _sizes(file: Modified) -> str:
 
 
 def _difference(file: Modified) -> str:
-    """The lines of a unified difference below its two heading lines; "" for what is large or no text."""
+    """The lines of a unified diff below its two heading lines; "" for large files and files that are not text."""
     sides = (file.before, file.after)
     if any(len(side) > DIFF_BYTES or side.count(b"\n") > DIFF_LINES or b"\0" in side for side in sides):
         return ""

@@ -3,7 +3,7 @@
 `document` makes a complete HTML file (no script, no request to anywhere). `embedded` puts such a file into a notebook
 output as a sandboxed `<iframe srcdoc>` with a plain form beside it: a front end that strips frames and styles
 (GitHub, an untrusted notebook) strips both the frame and the rule that hides the plain form, so something readable
-always remains. What stands in the page is made by `sections.py`.
+always remains. `sections.py` makes the contents of the page.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def css() -> str:
 def document(title: str, body: str, *, auto_theme: bool = True) -> str:
     """A complete HTML document. `title` and `body` are HTML (escaped by the caller).
 
-    `auto_theme`: dark where the reader's system is; an embedded page is always light inside (its frame is inverted
-    by the dark notebook around it, see `embedded`).
+    `auto_theme`: dark if the reader's system is; an embedded page is always light inside (a dark notebook inverts
+    its frame, see `embedded`).
     """
     return (
         f'<!doctype html><html lang="en" class="{"auto" if auto_theme else "light"}"><head><meta charset="utf-8">'
@@ -51,16 +51,16 @@ body:has(.wasilab-timeline[data-key="KEY"]) .wasilab-static[data-key="KEY"] { di
 .jp-OutputArea-child:has(.wasilab-static[data-key="KEY"]) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*))
   { font-size: 0 }
 .jp-OutputArea-child:has(.wasilab-static[data-key="KEY"]) + .jp-OutputArea-child > .jupyter-widgets:not(:has(*))::after
-  { content: "The timeline that moves comes back when the cell is run again."; font-size: 12px; opacity: .7 }
+  { content: "Run the cell again to get the interactive timeline."; font-size: 12px; opacity: .7 }
 </style>"""
 
 
 def unless_alive(key: str, content: str) -> str:
-    """`content` for an output beside the widget of that `key`: hidden while the widget lives in the same page.
+    """`content` for an output beside the widget with that `key`: hidden while the widget is alive in the same page.
 
-    A front end shows a widget in preference to anything else in the same output, also when it cannot (a notebook opened
-    again without its kernel): hence two outputs. `content` waits a second, for the widget comes a moment after it; what
-    JupyterLab says in place of a lost widget is put in better words.
+    A front end prefers a widget to anything else in the same output, even if it cannot show it (a notebook reopened
+    without its kernel): hence two outputs. `content` waits a second, because the widget appears a moment later.
+    JupyterLab's message for a lost widget is replaced by a clearer one.
     """
     return f'{_LATE.replace("KEY", key)}<div class="wasilab-static" data-key="{key}">{content}</div>'
 

@@ -1,7 +1,7 @@
-"""What a run was refused, put together for reading: one grouping, and how a group is shown as text and as HTML.
+"""A run's refusals, grouped for reading, and each group as text and as HTML.
 
-Every place that tells a person of refusals (report, timeline, panel, command line) takes the groups and their words
-from here. What grant would help is decided in `grants/remedy.py`. Light: no NumPy until a trace is read.
+Every display of refusals (report, timeline, panel, command line) uses these groups and texts. `grants/remedy.py`
+decides which grant would help. NumPy is imported only when a trace is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...trace.answers.library_refusals import library_refusal
 from ..subject import Subject, outcome_of, trace_of
 
 LONG = 600
-"""Characters of a sentence that is shown in a box of its own, which scrolls."""
+"""Sentences longer than this many characters are shown in a scrolling box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class RefusedCalls:
     line: str = ""
     """The guest's source line of the first one, "" when it is not known."""
     first: int = -1
-    """`seq` of the first one; -1 where no call stands for it."""
+    """`seq` of the first one; -1 if no call shows it."""
     inferred: bool = False
-    """Whether no call shows it, only what the program printed or was given; the sentence says on what it rests."""
+    """Whether no call shows it, only what the program printed or was given; the sentence names the evidence."""
     sure: bool = True
     """False for what is inferred and only likely."""
 
@@ -43,9 +43,9 @@ class RefusedCalls:
 
 
 def refusals(run: Subject, *, by_remedy: bool = False) -> list[RefusedCalls]:
-    """What a run was refused, grouped by sentence, the most frequent first; last, what its own library refused.
+    """A run's refusals, grouped by sentence, the most frequent first; last, those by the program's own library.
 
-    `by_remedy`: one group a remedy, under the sentence of its first call.
+    `by_remedy`: one group per remedy, with the sentence of its first call.
     """
     if not run.traced:
         return []
@@ -66,7 +66,7 @@ def refusals(run: Subject, *, by_remedy: bool = False) -> list[RefusedCalls]:
 def _inferred(run: Subject) -> list[RefusedCalls]:
     """A path that the program's own library refused without a call, as far as the output of an ended run shows it.
 
-    Where the program says that it went well, only what nothing else explains is told.
+    If the program ended successfully, only what nothing else explains is reported.
     """
     outcome = outcome_of(run)
     if outcome is None:

@@ -1,4 +1,4 @@
-"""The report of a run: what a cell shows, what a terminal shows, and the file that stands alone.
+"""The report of a run: in a cell, in a terminal, and as a self-contained file.
 
 `text` is for a terminal, `html` for a notebook (isolated, with a plain form for readers that strip frames), `page`
 for a file, `mimebundle` for IPython's display machinery. The sentences are in `verdict.py` and `refused.py`, the HTML
@@ -31,7 +31,7 @@ TEXT_WIDTH = 100
 def text(run: Subject, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     """The report for a terminal: verdict, stack, refusals with their remedies, output, the costliest calls.
 
-    `output=False` leaves stdout and stderr out (where they were shown while the guest ran).
+    `output=False` omits stdout and stderr (if they were shown while the guest ran).
     """
     run = snapshot(run)
     lines = textwrap.wrap(f"{visible(run.name) or 'run'}: {verdict(run)}", width, subsequent_indent="  ")
@@ -84,7 +84,7 @@ def body(run: Subject, *, output: bool = True) -> str:
 
 
 def plain(run: Subject, picture: bytes, *, output: bool = True) -> str:
-    """The report in the few tags that every sanitiser lets through."""
+    """The report in the few tags that every sanitiser allows."""
     columns = Columns.of(run)
     items = "".join(
         f"<li>{'<br>'.join(map(html_text, as_lines(group)))}</li>" for group in refusals(run)[: sections.REFUSALS_SHOWN]
@@ -118,15 +118,15 @@ def to_html(run: Subject, path: str | PathLike[str]) -> None:
 
 
 def mimebundle(run: Subject) -> dict[str, str]:
-    """What IPython displays of a run where no widget lives: `text/plain` and `text/html`, the same content in both.
+    """What IPython displays for a run without widgets: `text/plain` and `text/html`, with the same content.
 
-    A run that says `streamed = True` showed its output in the cell already: it is not repeated.
+    If `run.streamed` is True, the cell already showed its output, which is not repeated.
     """
     output = not run.streamed
     bundle: dict[str, str] = {"text/plain": text(run, output=output)}
     ipython = shell()
     formatter = None if ipython is None else ipython.display_formatter
-    if formatter is None or "text/html" in formatter.active_types:  # a terminal would throw it away
+    if formatter is None or "text/html" in formatter.active_types:  # a terminal would discard it
         bundle["text/html"] = html(run, output=output)
     return bundle
 
@@ -137,7 +137,7 @@ def title(run: Subject) -> str:
 
 
 def timeline_words(run: Subject, columns: Columns) -> str:
-    """What the timeline picture shows, for those who cannot see it."""
+    """A description of the timeline picture for screen readers."""
     begun, left = columns.gaps()
     guest = int((left - begun).sum())
     times = {"guest": guest, **{name: int(columns.dur[mask].sum()) for name, mask in columns.families.items()}}

@@ -1,4 +1,4 @@
-"""What a person is told of a program that was run again with one more grant: what was added, and the way back."""
+"""The display of a program that was run again with one more grant: what was added, and how to go back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Attempt:
 
     run: Subject
     added: Remedy | None = None
-    """What it was granted beyond the attempt before; None for the first one."""
+    """What it was granted in addition to the previous attempt; None for the first one."""
 
 
 def attempts_html(attempts: Sequence[Attempt], current: int) -> str:

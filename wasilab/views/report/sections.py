@@ -1,7 +1,7 @@
 """The parts of a report as HTML: verdict, refusals, output, asked/granted/used, summary, source lines.
 
-Each function returns a fragment for `page.document` and for the widget, which shows the same fragments. All text of a
-guest or a person goes through `escape.html_text`.
+Each function returns a fragment for both `page.document` and the widget. All text from guests and users is escaped
+with `escape.html_text`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def verdict_html(run: Subject) -> str:
 
 
 def running_html(run: Subject) -> str:
-    """The line in the verdict's place while it runs."""
+    """The line shown instead of the verdict while it runs."""
     name = html_text(run.name or "run")
     return (
         f'<div class="verdict busy" role="status"><span class="mark" aria-hidden="true">{MARKS["busy"]}</span>'
@@ -80,7 +80,7 @@ def refusals_html(run: Subject, *, buttons: Callable[[Remedy], bool] = lambda _:
 
 
 def output_html(run: Subject, head: str = "<h2>{}</h2>") -> str:
-    """What the guest wrote, made visible and cut to a readable length; `head` is the markup of a stream's name."""
+    """The guest's output, made visible and cut to a readable length; `head` is the markup of a stream's name."""
     parts = []
     for name in ("stdout", "stderr"):
         shown, left = output_start(run, name, OUTPUT_LINES, OUTPUT_CHARACTERS)
@@ -91,7 +91,7 @@ def output_html(run: Subject, head: str = "<h2>{}</h2>") -> str:
 
 
 def notes_html(run: Subject, head: str = "<h2>{}</h2>") -> str:
-    """A person's notes on the calls of the trace, in the order of the calls; "" when there are none."""
+    """The user's notes on calls of the trace, in the order of the calls; "" when there are none."""
     notes = _notes(run)
     if not notes:
         return ""
@@ -127,7 +127,7 @@ def _notes(run: Subject) -> list[tuple[str, str, str]]:
 
 
 def grants_html(run: Subject) -> str:
-    """Asked for, granted, used, refused: a row a family; "" where only the trace is at hand."""
+    """Asked for, granted, used, refused: one row per family; "" if only the trace is available."""
     if run.grants is None:
         return ""
     rows = []
@@ -146,7 +146,7 @@ def grants_html(run: Subject) -> str:
 
 
 def summary_html(run: Subject) -> str:
-    """A row a call name: calls, refusals, errors, time, bytes."""
+    """One row per call name: calls, refusals, errors, time, bytes."""
     rows = summary_rows(run)
     if not rows:
         return "<p class=dim>No WASI call was made.</p>"
@@ -154,7 +154,7 @@ def summary_html(run: Subject) -> str:
 
 
 def lines_html(run: Subject, most: int = 8) -> str:
-    """The source lines whose calls took most time; "" when no line is known."""
+    """The source lines whose calls took the most time; "" if no line is known."""
     rows = sorted(trace_of(run).by_line().rows, key=lambda row: -row.time)[:most]
     if not rows:
         return ""
@@ -210,7 +210,7 @@ def image_html(png: bytes, alt: str) -> str:
 
 
 def output_start(run: Subject, name: str, lines: int, characters: int) -> tuple[str, str]:
-    """The beginning of what the guest wrote to a stream, made visible, and in words what is left out ("" nothing).
+    """The beginning of the guest's output to a stream, made visible, and a note on what is omitted ("" for nothing).
 
     Only what is shown is decoded: the output may be as long as the run's limit allows.
     """

@@ -14,7 +14,7 @@ AROUND = 4
 
 
 def source_of(run: Subject) -> tuple[str, str]:
-    """(file name, text) of the guest's source, ("", "") when it is not at hand."""
+    """(file name, text) of the guest's source, ("", "") if it is not available."""
     meta = trace_of(run).meta
     text = (run.module.source if run.module is not None else None) or meta.get("source") or ""
     name = (run.module.source_name if run.module is not None else None) or meta.get("source_name") or ""
@@ -22,9 +22,9 @@ def source_of(run: Subject) -> tuple[str, str]:
 
 
 def source_lines(run: Subject, stack: Sequence[StackFrame]) -> tuple[str, int, list[tuple[int, str]]] | None:
-    """(file, line, [(number, text), ...]) of the innermost frame that lies in the guest's own source, else None.
+    """(file, line, [(number, text), ...]) of the innermost frame in the guest's own source, else None.
 
-    When the source is not at hand, the innermost frame with a line is named, with no lines.
+    If the source is not available, names the innermost frame with a line, without source lines.
     """
     name, text = source_of(run)
     known = [frame for frame in stack if frame.file and frame.line]

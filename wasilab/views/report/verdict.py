@@ -60,6 +60,6 @@ def frames_of(run: Subject) -> tuple[Frame, ...]:
 
 
 def _refused(run: Subject, columns: Columns) -> int:
-    """How many calls were refused, searches for directories that found none included."""
+    """How many calls were refused, including searches for directories that found none."""
     derived = 0 if columns.dropped else sum(group.count for group in refusals(run) if not group.inferred)
     return max(int(columns.refused.sum()), derived)

@@ -1,1 +1,1 @@
-"""The timeline as pictures: columns, shapes, and what draws them."""
+"""The timeline as pictures: columns, shapes, and the back ends that draw them."""

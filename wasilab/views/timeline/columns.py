@@ -1,7 +1,7 @@
-"""What every view reads of a trace: its columns as NumPy arrays, with the questions that pictures ask of them.
+"""A trace's columns as NumPy arrays, with the computations that the views share.
 
-The views draw time; here are the shared answers: which calls were refused, when the guest itself ran, how busy a
-lane was within each bin. This file draws nothing and knows no widget. Times are ns since the run's start.
+They answer which calls were refused, when the guest itself ran, and how busy a lane was within each bin. This file
+draws nothing and uses no widget. Times are ns since the run's start.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 FAMILIES = (*operations.FAMILIES, "unknown")
-"""The lanes of a timeline, in the order in which a program's life tends to meet them."""
+"""The lanes of a timeline, in the order in which a program typically uses them."""
 
 COLOURS: Mapping[str, str] = {
     "args": "#8c7a4d", "environ": "#6f8f3d", "clock": "#8a63d2", "random": "#c05fb5", "path": "#0f9d7a",
@@ -41,7 +41,7 @@ _KEPT: WeakKeyDictionary[Trace, Columns] = WeakKeyDictionary()
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The columns of one trace, in the order of the calls' start. All arrays have one entry a call."""
+    """The columns of one trace, in the order of the calls' start. All arrays have one entry per call."""
 
     start: Ints
     """ns since the run's start."""
@@ -58,7 +58,7 @@ class Columns:
     order: npt.NDArray[np.int64] | None = None
     """The trace's row of each call, None when it is the same."""
     functions: Functions = Functions()  # noqa: RUF009  it is immutable
-    """What the numbers of `call` stand for."""
+    """The names for the numbers of `call`."""
     dropped: int = 0
     """Calls that were not kept, before the first one here."""
     ended: int = 0
@@ -81,7 +81,7 @@ class Columns:
     def _read(cls, trace: Trace, ended: int) -> Columns:
         start = np.asarray(trace.column("t_start")).view(np.int64)
         order = None
-        if len(start) > 1 and (np.diff(start) < 0).any():  # several threads end in another order than they start
+        if len(start) > 1 and (np.diff(start) < 0).any():  # with several threads the end order may differ
             order = np.argsort(start, kind="stable")
             start = start[order]
         taken = {}
@@ -164,11 +164,11 @@ def standard_stream(life: Life) -> str:
 
 _STANDARD = ("stdin", "stdout", "stderr")
 LARGE = 100_000
-"""Calls beyond which the columns of a trace are not kept for the next question."""
+"""The columns of a trace with more calls than this are not cached."""
 
 
 def forget_columns(run: Subject) -> None:
-    """Free what was computed of a large trace, once it is shown. The next question computes it again."""
+    """Free the cached columns of a large trace once it is shown. They are computed again when needed."""
     if run.traced and not run.running and len(run.trace) > LARGE:
         _KEPT.pop(run.trace, None)
         run.trace.forget_columns()
@@ -178,7 +178,7 @@ _ROWS: WeakKeyDictionary[Trace, tuple[CallSummary, ...]] = WeakKeyDictionary()
 
 
 def summary_rows(run: Subject) -> tuple[CallSummary, ...]:
-    """The rows of the trace's summary, the call that took most time first; kept as long as the trace is."""
+    """The rows of the trace's summary, the call that took the most time first; cached as long as the trace lives."""
     trace = trace_of(run)
     known = _ROWS.get(trace)
     if known is None:

@@ -1,4 +1,4 @@
-"""The static timeline as a matplotlib figure, to change, to print or to put beside other plots."""
+"""The static timeline as a matplotlib figure, to modify, print or combine with other plots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def figure(
     """The timeline of a run or trace as a Figure, `width` inches wide.
 
     With `ax` it is drawn into those axes and their figure is returned. `title` defaults to the run's name, its
-    calls and its time. An empty run gives a picture that says so.
+    calls and its time. The picture of an empty run says so.
     """
     drawn = scene(as_subject(run))
     fig, axes = _page(drawn, width) if ax is None else canvas(ax, (width, 1.0))
@@ -37,8 +37,8 @@ def figure(
 def _page(drawn: Scene, width: float) -> tuple[Figure, Axes]:
     """A figure and axes whose margins fit the lanes' names and notes.
 
-    Margins, title and axis label stand where they are computed here: to place them, matplotlib would measure every
-    text, which takes longer than drawing them.
+    Margins, title and axis label are placed by computation here: matplotlib would measure every text to place them,
+    which takes longer than drawing them.
     """
     height = 1.25 + 0.34 * drawn.rows
     fig = new_figure((width, height), layout=None)
@@ -51,7 +51,7 @@ def _page(drawn: Scene, width: float) -> tuple[Figure, Axes]:
 
 
 def _draw(axes: Axes, drawn: Scene) -> None:
-    """Draw the scene into `axes`, whose x is in the unit that reads best and whose y counts lanes from below."""
+    """Draw the scene into `axes`, with x in the most readable unit and y counting lanes from below."""
     from matplotlib.collections import PolyCollection
     from matplotlib.ticker import MaxNLocator
 
@@ -98,7 +98,7 @@ def _draw(axes: Axes, drawn: Scene) -> None:
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     if drawn.words("tick"):
-        axes.xaxis.set_major_locator(MaxNLocator(6))  # not the scene's ticks: a person may zoom into these axes
+        axes.xaxis.set_major_locator(MaxNLocator(6))  # not the scene's ticks: the user may zoom into these axes
     else:
         axes.set_xticks([])
     axes.set_xlabel(f"time since the start of the run ({unit})", fontsize=8)

@@ -1,7 +1,7 @@
-"""The static timeline as a PNG, drawn straight into a bitmap, for readers that strip pages down to pictures.
+"""The static timeline as a PNG, drawn directly into a bitmap, for readers that strip everything but images.
 
 A cell draws one after every run: a matplotlib figure costs 45 ms each, and half a second of imports for the first one;
-this costs a few milliseconds. For a figure to change, to print or to put beside others there is `run.plot()`.
+this costs a few milliseconds. For a figure to modify, print or combine, use `run.plot()`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def picture(run: Subject) -> bytes:
     page = _Page(scene(run))
     page.draw()
     out = io.BytesIO()
-    # A hundred colours are all that is in it, smooth edges included: half the bytes, and quicker packed.
+    # It has at most a hundred colours, antialiasing included: half the bytes, and faster to compress.
     few = page.image.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     paper = [(r, g, b) if min(r, g, b) < 250 else (255, 255, 255) for r, g, b in _colours(few.getpalette() or [])]
     few.putpalette([part for colour in paper for part in colour])
@@ -47,7 +47,7 @@ def _colours(palette: list[int]) -> Iterator[tuple[int, int, int]]:
 
 
 class _Page:
-    """The bitmap and where things stand in it."""
+    """The bitmap and the positions in it."""
 
     def __init__(self, drawn: Scene) -> None:
         widest = max(_font(12).getlength(note(drawn, row)) for row in range(drawn.rows))
@@ -85,7 +85,7 @@ class _Page:
         return TOP + 4 + ROW * (row + 0.5)
 
     def at(self, ns: float) -> float:
-        """Where a time stands."""
+        """The x position of a time."""
         return self.left + ns / self.scene.span * (self.right - self.left - 1)
 
     def text(self, place: tuple[float, float], words: str, *, size: int = 12, anchor: str = "lm", colour: str = DIM,
@@ -153,7 +153,7 @@ def drawable(text: str, limit: int = 100) -> str:
 
 @cache
 def _has(char: str) -> bool:
-    """Whether the font has a character: what it lacks is drawn as the same box as one that cannot be."""
+    """Whether the font has a character: a missing one is drawn as the same box as an invalid one."""
     font = _font(15)
     return bytes(font.getmask(char)) != bytes(font.getmask("\U0010ffff"))
 
@@ -165,10 +165,10 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def _font_file(name: str) -> str:
-    """Where matplotlib, which is always installed with us, keeps a font of its own.
+    """The path of a font in matplotlib, which is always installed with wasilab.
 
-    Its installed files are asked first, because importing matplotlib takes half a second. Where its packager put the
-    fonts elsewhere, matplotlib itself is asked.
+    Its installed files are searched first, because importing matplotlib takes half a second. If its packager put the
+    fonts elsewhere, matplotlib is imported and asked.
     """
     try:
         file = distribution("matplotlib").locate_file(f"matplotlib/mpl-data/fonts/ttf/{name}")
@@ -183,7 +183,7 @@ def _font_file(name: str) -> str:
 
 @cache
 def _glyph(verdict: str, size: int) -> Image.Image:
-    """A glyph in its colour with a white rim, smooth at its edges."""
+    """An antialiased glyph in its colour with a white rim."""
     fine = 8 * size
     shape = [(fine * (0.5 + 0.4 * x), fine * (0.5 + 0.4 * y)) for x, y in SIGNS[verdict].outline]
     large = Image.new("RGBA", (fine, fine), (255, 255, 255, 0))

@@ -2,7 +2,7 @@
 
 `scene` turns a run into bars, glyphs, texts and lines: x in ns since the run's start, y in lanes from the top. The back
 ends place them: `svg.py` in a page, `png.py` in a bitmap, `figure.py` in a matplotlib figure. Any number of calls
-becomes at most `bins` bars a lane, so the work of drawing has a bound. The interactive timeline is in `interactive/`.
+becomes at most `bins` bars per lane, so the work of drawing is bounded. The interactive timeline is in `interactive/`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .columns import Columns, Ints, Mask, busy
 Spans = npt.NDArray[np.float64]
 
 MOST_NOTES = 12
-"""Notes of a person that are marked in the picture."""
+"""The most user notes marked in the picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """How a verdict on a call is shown: a shape beside the colour, for those who cannot tell the colours apart."""
+    """How a verdict on a call is shown: a shape as well as a colour, for colour-blind readers."""
 
     words: str
     char: str
@@ -45,7 +45,7 @@ SIGNS: Mapping[str, Sign] = {
     "failed": Sign("other errno", "┃", ((-.3, -1), (.3, -1), (.3, 1), (-.3, 1))),
     "injected": Sign("injected", "◆", ((0, -1), (1, 0), (0, 1), (-1, 0))),
 }  # fmt: skip
-"""Verdict -> its sign, the most telling first."""
+"""Verdict -> its sign, the most important first."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ Role = Literal["title", "lane", "calls", "time", "tick", "axis", "ending", "note
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Words and what they are for, which says where they stand.
+    """A text and its role, which determines its place.
 
     "title" above the picture; "lane" left of a row, "calls" and "time" right of it; "tick" at `x` under the axis,
     "axis" below it; "ending" and "note" at their lines; "empty" in the middle of a picture without calls. A title or
-    note may hold text of a guest or a person: the back end makes it visible.
+    note may hold text from a guest or the user: the back end makes it visible.
     """
 
     role: Role
@@ -104,7 +104,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A vertical line through all lanes: a tick of the axis, the end that a run came to, or a person's note."""
+    """A vertical line through all lanes: a tick of the axis, the end that a run came to, or a user's note."""
 
     role: Literal["tick", "ending", "note"]
     x: float
@@ -179,14 +179,14 @@ def scene(run: Subject, *, bins: int = 1200, ticks: int = 6) -> Scene:
 
 
 def note(scene: Scene, row: int) -> str:
-    """What stands at the right end of a lane: "12 calls, 3.1 ms"."""
+    """The text at the right end of a lane: "12 calls, 3.1 ms"."""
     return ", ".join(text.words for role in ("calls", "time") for text in scene.words(role) if text.row == row)
 
 
 def lanes(columns: Columns, bins: int = 1200) -> list[Lane]:
     """The lanes of a run: the guest's own time, then each family that made a call.
 
-    Up to `bins` calls a lane are drawn as they are; more are binned.
+    Up to `bins` calls per lane are drawn individually; more are binned.
     """
     starts, ends = columns.gaps()
     found = [Lane("guest", 0, int((ends - starts).sum()), _bars(starts, ends, columns.span, bins), {})]
@@ -200,7 +200,7 @@ def lanes(columns: Columns, bins: int = 1200) -> list[Lane]:
 
 
 def _bars(start: Ints, end: Ints, span: int, bins: int) -> Spans:
-    """At most `bins` bars for these intervals; a bar is at least a 1/bins of the width, so that it can be seen."""
+    """At most `bins` bars for these intervals; a bar is at least 1/bins of the width, so that it is visible."""
     if len(start) <= bins:
         least = span / bins
         right = np.maximum(end, start + least)
@@ -223,7 +223,7 @@ def _thinned(start: Ints, mask: Mask, span: int, bins: int) -> Ints:
 
 
 def _notes(run: Subject) -> list[tuple[float, str]]:
-    """(ns, text) of the first notes of a person: each stands at the first call that it is about."""
+    """(ns, text) of the user's first notes, each at its first call."""
     trace = trace_of(run)
     found: list[tuple[float, str]] = []
     for first, last, text in trace.notes[:MOST_NOTES]:
@@ -239,7 +239,7 @@ def headline(run: Subject, columns: Columns) -> str:
 
 
 def figures(run: Subject, columns: Columns) -> str:
-    """`headline` without the name, which a guest's author chose."""
+    """`headline` without the name, which the guest's author chose."""
     if run.running:
         text = f"{counted(len(columns), 'call')}, still running"
     else:

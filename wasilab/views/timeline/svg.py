@@ -1,4 +1,4 @@
-"""The static timeline as HTML: lanes as wide as the page, bars as SVG that stretches, words in the page's letters.
+"""The static timeline as HTML: lanes as wide as the page, bars as stretching SVG, text in the page's font.
 
 For the report's own page, light or dark, wide or narrow. A reader that strips all but the simplest tags gets the PNG
 of `png.py` instead. No script.
@@ -18,7 +18,7 @@ BINS, SIGNS_SHOWN, TICKS = 1000, 100, 5
 
 
 def strip_html(run: Subject, alternative: str) -> str:
-    """The timeline as a fragment; `alternative` tells the same to those who cannot see it."""
+    """The timeline as a fragment; `alternative` is its description for screen readers."""
     drawn = scene(run, bins=BINS, ticks=TICKS)
     legend = "".join(f'<span class="sign-{v}">{SIGNS[v].char} {SIGNS[v].words}</span> ' for v in drawn.verdicts)
     ending = drawn.word("ending")
@@ -75,7 +75,7 @@ def _signs(glyphs: Glyphs, span: int) -> str:
 
 
 def _apart(times: Ints, span: int) -> list[int]:
-    """At most `SIGNS_SHOWN` of the times, far enough from each other to be told apart."""
+    """At most `SIGNS_SHOWN` of the times, far enough apart to be distinguishable."""
     _, first = np.unique(times * SIGNS_SHOWN // max(span, 1), return_index=True)
     return [int(at) for at in times[first]]
 
