@@ -187,18 +187,18 @@ def test_a_fault_is_the_same_through_text_flags_policies_and_python(fault: st.Da
     ("text", "sentence"),
     [
         ("fd_wrte:error=EIO", "did you mean 'fd_write'"), ("fd_write:eror=EIO", "did you mean 'error'"),
-        ("fd_write", "says no fault"), ("fd_write:error=EFOO", "no such errno"),
+        ("fd_write", "no fault given"), ("fd_write:error=EFOO", "no such errno"),
         ("fd_write:error=SUCCESS", "no such errno"),
         ("fd_write:short=x", "write a number"), ("fd_write:short=-1", "number of bytes"),
         ("clock_time_get:short=1", "short= is for"), ("path_open:data=flip", "data= is for"),
         ("fd_write:data=burn", "data=flip"), ("fd_write:error=EIO:when=0", "write 3"),
         ("fd_write:error=EIO:when=5..2", "write 3"), ("fd_write:error=EIO:when=1+0", "write 3"),
-        ("fd_write:error=EIO:when=\u0663", "write 3"), ("fd_write:error=EIO:short=1", "moves no bytes"),
+        ("fd_write:error=EIO:when=\u0663", "write 3"), ("fd_write:error=EIO:short=1", "transfers no bytes"),
         ("fd_write:delay=9h", "up to an hour"), ("fd_write:delay=-1", "up to an hour"),
-        ("proc_exit:error=EIO", "no call that"),
+        ("proc_exit:error=EIO", "not a call that"),
         ("fd_write:error=EIO:p=0", "probability"), ("fd_write:error=EIO:p=nan", "probability"),
         ("fd_write:error=EIO:p=2", "probability"), ("fd_write:error=EIO:seed=-1", "whole number"),
-        ("fd_write:error=EIO:path=", "pattern"), ("fd_write:error=EIO:error=EIO", "twice"), ("", "no call that"),
+        ("fd_write:error=EIO:path=", "pattern"), ("fd_write:error=EIO:error=EIO", "twice"), ("", "not a call that"),
     ],
 )  # fmt: skip
 def test_a_bad_fault_is_named_with_what_to_write(text: str, sentence: str) -> None:
@@ -291,7 +291,7 @@ def test_the_command_fails_each_call(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "1 recovers" in capsys.readouterr().out
     for words, sentence in (
         (["inject", program], "inject --each FILE"), (["inject", "--each", "--error", "EX", program], "no such errno"),
-        (["inject", "--each", "--calls", "fd_nothing", program], "no call that can have a fault"),
+        (["inject", "--each", "--calls", "fd_nothing", program], "not a call that can have a fault"),
         (["inject", "--each", "--inject", "fd_write:error=EIO", program], "leave out other faults"),
         (["inject", "--each", "--calls", "path_link", program], "no call to fail"),
     ):  # fmt: skip

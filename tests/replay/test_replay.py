@@ -287,8 +287,8 @@ def test_the_command_records_and_replays(tmp_path: Path, capsys: pytest.CaptureF
         (["run", "--record", "a.wtrace", "--no-trace", "x.wasm"], "--no-trace records nothing"),
         (["replay", "nowhere.wtrace"], "there is no trace 'nowhere.wtrace'"),
         (["replay", "x.wasm"], "cannot be read as a trace"),
-        (["replay", "x.wtrace", "--until", "-1"], "is not the number of a call"),
-        (["replay", "x.wtrace", "--until", "x"], "is not the number of a call"),
+        (["replay", "x.wtrace", "--until", "-1"], "is not a call number"),
+        (["replay", "x.wtrace", "--until", "x"], "is not a call number"),
     ],
 )  # fmt: skip
 def test_the_command_says_what_is_wrong(

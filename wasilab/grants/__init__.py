@@ -1,6 +1,6 @@
 """What a guest is given: the grants, their forms, changes during a run, advice.
 
-What reads a trace is imported on first use: a run that nobody asks about does not pay for it.
+Code that reads traces is imported on first use, so that a plain run does not pay for it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Folders that a guest must not write to unasked: what it leaves there, this Python or a compiler would run.
+"""Folders that a guest must not write to by default: this Python or a compiler would run code from them.
 
-A grant as rw of a folder that holds one of them is refused when a run starts, unless `Grants.writable_code` allows it:
+A rw grant of a folder that holds one of them is refused when a run starts, unless `Grants.writable_code` allows it:
 the folders that this Python imports from, its virtual environment, and the caches of compiled programs and of machine
 code. Of packages, environments and caches, a folder inside them is refused as well; of a folder that only happens to be
 on `sys.path`, such as the current one of a notebook, an inner folder is free to use.
 
-A folder that holds the person's home is granted with a warning.
+A folder that holds the user's home is granted with a warning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
 
 
 def check_code_folders(grants: GrantValue) -> None:
-    """Raise `GrantError` for a directory that `grants` let a guest write code to, unless they allow that."""
+    """Raise `GrantError` for a directory in which `grants` would let a guest write code, unless they allow that."""
     for guest, directory in grants.dirs.items():
         why = "" if grants.writable_code else code_in(directory)
         if why:
@@ -36,12 +36,12 @@ def check_code_folders(grants: GrantValue) -> None:
 
 
 def code_in(directory: Directory) -> str:
-    """What in a directory granted as rw would run code that a guest leaves there, "" for nothing."""
+    """Why code that a guest writes to a rw directory would be run, "" if it would not."""
     return code_at(directory.real) if isinstance(directory, HostDir) and directory.mode == "rw" else ""
 
 
 def code_at(folder: str) -> str:
-    """What in a folder of the host (its absolute path, links resolved) would run code that is left there, or ""."""
+    """Why code written to a host folder (its absolute path, links resolved) would be run, or ""."""
     for place, what, whole in _places():
         if _holds(folder, place) or (whole and _holds(place, folder)):
             return what
@@ -49,7 +49,7 @@ def code_at(folder: str) -> str:
 
 
 def warning(directory: Directory) -> str:
-    """What a person should know of a directory granted as rw, "" for nothing."""
+    """A warning about a directory granted as rw, "" for none."""
     why = code_in(directory)
     if why:
         return f"{why}: a guest that can write there can leave code for it to run; grant a folder of its own, or copy"
@@ -61,7 +61,7 @@ def warning(directory: Directory) -> str:
 
 
 def _places() -> Iterator[tuple[str, str, bool]]:
-    """(folder, what it is, whether a folder inside it is as bad as the whole)."""
+    """(folder, what it is, whether folders inside it are refused too)."""
     yield os.path.realpath(cache_folder()), "it holds the cache of compiled programs", True
     yield os.path.realpath(user_cache_folder("wasmtime")), "it holds Wasmtime's cache of machine code", True
     if sys.prefix != sys.base_prefix:

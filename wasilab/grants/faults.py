@@ -1,11 +1,11 @@
-"""Faults to inject into a run, in the words of `strace --inject` where they fit.
+"""Faults to inject into a run, in the syntax of `strace --inject` where it applies.
 
     fd_write:error=ENOSPC:when=3+          every fd_write from the third on fails
     fd_read,fd_pread:short=1               every read gets one byte
     path_*:delay=50ms:path=*.db            each call on such a path takes 50 ms longer
-    fd_read:data=flip:p=0.1:seed=7         one read in ten has a bit turned over, the same ones in every run
+    fd_read:data=flip:p=0.1:seed=7         one read in ten has a bit flipped, the same ones in every run
 
-`Fault` is the value, its `rule` the text; grants take both. `injections` makes what a run needs of them.
+`Fault` is the value, its `rule` the text; grants accept both. `injections` converts them for a run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ERRNOS = {code.symbol: code for code in Errno if code}
 _SHORTENED = frozenset(
     ("fd_read", "fd_pread", "fd_write", "fd_pwrite", "fd_readdir", "path_readlink", "sock_recv", "sock_send")
 )
-"""Calls that may move fewer bytes than they were asked to."""
+"""Calls that may transfer fewer bytes than requested."""
 _WITH_DATA = _SHORTENED | {"random_get"}
 _CALLS = tuple(name for name, call in SNAPSHOT1.items() if call.returns)
 _WHEN = re.compile(r"([0-9]{1,15})(?:\.\.([0-9]{1,15}))?(\+([0-9]{0,15}))?", re.ASCII)
@@ -41,13 +41,13 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault: which calls have it, what it does, when.
+    """A fault: which calls it affects, what it does, and when.
 
-    `calls`: names, patterns and families of WASI calls, by commas. One effect at least: `error` (an errno's name),
-    `short` (the most bytes that are moved), `delay` (seconds, or text such as "50ms"), `data` ("flip": a bit is turned
-    over). `when` counts the calls that match, from 1: 3 is the third only, "3+" all from there, "3+2" every second from
-    there, "2..5" a range. `path` is a pattern of the guest's path. `p` is the probability, drawn from `seed`.
-    Raises `FaultError` (a ValueError).
+    `calls`: names, patterns and families of WASI calls, comma-separated. At least one effect: `error` (an errno's
+    name), `short` (the most bytes transferred), `delay` (seconds, or text such as "50ms"), `data` ("flip": flip a bit).
+    `when` counts the matching calls, from 1: 3 is only the third, "3+" all from the third on, "3+2" every second one
+    from the third on, "2..5" a range. `path` is a pattern of the guest's path. `p` is the probability, drawn from
+    `seed`. Raises `FaultError` (a ValueError).
     """
 
     calls: str
@@ -66,9 +66,9 @@ class Fault:
         set_(self, "delay", None if self.delay is None else _seconds(self.delay))
         names = self.names
         if self.error is None and self.short is None and self.delay is None and self.data is None:
-            raise FaultError(f"{self.calls}: says no fault; write error=EIO, short=1, delay=50ms or data=flip")
+            raise FaultError(f"{self.calls}: no fault given; write error=EIO, short=1, delay=50ms or data=flip")
         if self.error is not None and (self.short is not None or self.data is not None):
-            raise FaultError(f"{self.calls}: a call that fails moves no bytes: leave out short= and data=, or error=")
+            raise FaultError(f"{self.calls}: a call that fails transfers no bytes: omit short= and data=, or error=")
         for what, wanted, may in (("short", self.short, _SHORTENED), ("data", self.data, _WITH_DATA)):
             if wanted is not None and not may & set(names):
                 raise FaultError(f"{self.calls}: {what}= is for {', '.join(sorted(may))}")
@@ -95,13 +95,13 @@ class Fault:
                 close = did_you_mean(name, _OPTIONS, f"; write one of {', '.join(f'{o}=' for o in _OPTIONS)}")
                 raise FaultError(f"{text!r:.200}: there is no {part!r:.80}{close}")
             if name in found:
-                raise FaultError(f"{text!r:.200}: {name}= stands there twice")
+                raise FaultError(f"{text!r:.200}: {name}= is given twice")
             found[name] = _number(name, value) if name in ("short", "seed", "p") else value
         return cls(calls, **found)
 
     @property
     def names(self) -> list[str]:
-        """The calls that it is for."""
+        """The calls that it affects."""
         found: list[str] = []
         for word in str(self.calls).split(","):
             word = word.strip()
@@ -109,7 +109,7 @@ class Fault:
             if not matching:
                 known = dict.fromkeys((*_CALLS, *(n.partition("_")[0] for n in _CALLS)))
                 close = did_you_mean(word, known, "; write a call of WASI preview 1, or a pattern such as fd_*")
-                raise FaultError(f"{word!r:.80} is no call that can have a fault{close}")
+                raise FaultError(f"{word!r:.80} is not a call that can have a fault{close}")
             found += matching
         return list(dict.fromkeys(found))
 
@@ -128,7 +128,7 @@ class Fault:
         return self.rule
 
     def begin(self) -> FaultRule:
-        """The fault of one run, which counts from its beginning."""
+        """The fault in one run; it counts from the start of the run."""
         first, last, step = _when(self.when)
         errno = None if self.error is None else _errno(self.error)
         return FaultRule(
@@ -185,7 +185,7 @@ def _number(name: str, text: str) -> float:
 def injections(
     faults: Sequence[str], overrides: Mapping[str, Callable[..., Any]], interrupt: Interrupt
 ) -> dict[str, Callable[..., Any]]:
-    """`overrides` with the faults of one run before them: call -> function."""
+    """`overrides`, preceded by the faults of one run: call -> function."""
     found = dict(overrides)
     rules: dict[str, list[FaultRule]] = {}
     for text in faults:
@@ -203,7 +203,7 @@ def read_fault_file(text: str) -> list[str]:
 
     Raises `FaultError`.
     """
-    import tomllib  # where a file is read: not at every start
+    import tomllib  # imported only when a file is read
 
     try:
         document = tomllib.loads(text)

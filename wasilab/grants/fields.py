@@ -1,9 +1,8 @@
-"""How a field of `Grants` is described, once: the flags, policies, Python and JSON, the panel and a running guest read
-it here.
+"""The single description of each field of `Grants`, used by flags, policies, Python, JSON, the panel and running
+guests.
 
-A `GrantField` stands beside each field of `value.GrantValue`. Its `shape` says how the value is written; each form
-(`forms/`) has one function for each shape and loops over the fields, so that a new grant of a known shape needs no
-change there.
+Each field of `value.GrantValue` has a `GrantField`. Its `shape` says how the value is written; each form (`forms/`) has
+one function per shape and loops over the fields, so a new grant of a known shape needs no change there.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class FieldShape(Enum):
     CHOICE = auto()
     """One of `GrantField.choices`."""
     FUNCTIONS = auto()
-    """Python functions by name: only Python can say it."""
+    """Python functions by name: only Python can express them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +48,18 @@ class SourceKind:
 
     name: str
     usual: str = ""
-    """The number that it has unless said otherwise; "" where it has none."""
+    """The default number; "" if there is none."""
     note: str = ""
-    """What that number is, for people: "ns a step"."""
+    """The unit of that number, for people: "ns a step"."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrantField:
-    """What is to be known of one field of `Grants` beside its value."""
+    """The description of one field of `Grants`."""
 
     shape: FieldShape
     words: str
-    """What it is, as the help text of its option."""
+    """The help text of its option."""
     type: type | tuple[type, ...]
     """What a value must be an instance of."""
     example: str
@@ -70,21 +69,21 @@ class GrantField:
     toml: tuple[str, str] = ("", "")
     """The table and the key of a policy file ("" for the top level, "" for the whole table)."""
     name: str = ""
-    """The name by which it is switched and counted while a guest runs; "" where it is not."""
+    """The name by which it is switched and counted while a guest runs; "" for none."""
     family: str = ""
     """The family of WASI calls that need it, for its row of the panel."""
     fixed: str = ""
-    """Why it cannot change while a guest runs; "" where it can."""
+    """Why it cannot change while a guest runs; "" if it can."""
     metavar: str = ""
-    """What stands for a value in the help of its option; "" for the usual."""
+    """The placeholder for a value in the help of its option; "" for the default one."""
     parse: Callable[[str], object] | None = None
-    """Of a source: its text to its value; raises `ValueError`."""
+    """For a source: converts its text to its value; raises `ValueError`."""
     kinds: tuple[SourceKind, ...] = ()
-    """Of a source: what there is to choose from."""
+    """For a source: the available kinds."""
     choices: tuple[str, ...] = ()
-    """Of a choice: the values."""
+    """For a choice: the values."""
     nothing: Callable[[], object] | None = None
-    """What `Grants.nothing()` holds in its place; None for the default."""
+    """Its value in `Grants.nothing()`; None for the default."""
 
 
 def grant(shape: FieldShape, words: str, **more: Any) -> dict[str, GrantField]:

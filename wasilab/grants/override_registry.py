@@ -1,12 +1,12 @@
-"""`@override("random_get")`: a function of the notebook in place of a WASI call, in all later runs until it is removed.
+"""`@override("random_get")`: a notebook function that replaces a WASI call in all later runs until it is removed.
 
     @wasilab.override("random_get")
     def loaded_dice(original, buffer):
         buffer[:] = b"\\4" * len(buffer)
 
-The function gets the ordinary behaviour as `original` and the call's decoded arguments; what it returns, and what
-happens when it fails, is in `engine/overrides.py`. Every call that it answers is flagged OVERRIDE in the trace. For
-one run only, name it in `Grants(overrides={...})`, which comes before what is registered here.
+The function gets the ordinary behaviour as `original` and the call's decoded arguments; `engine/overrides.py` describes
+its return value and failures. Every call that it answers is flagged OVERRIDE in the trace. For one run only, use
+`Grants(overrides={...})`, which takes precedence over what is registered here.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _registered: dict[str, Callable[..., object]] = {}
 
 
 def override(name: str) -> Callable[[F], F]:
-    """A decorator: the function answers the WASI call `name` in every run from now on; the last one registered counts.
+    """A decorator: the function answers the WASI call `name` in every later run; the last one registered wins.
 
-    Raises `GrantError` for what is no WASI call.
+    Raises `GrantError` for an unknown WASI call.
     """
     if name not in SNAPSHOT1:
         raise GrantError(f"override({name!r}): no such WASI call{nearest(name, SNAPSHOT1)}")
@@ -44,7 +44,7 @@ def override(name: str) -> Callable[[F], F]:
 
 
 def remove_overrides(*names: str) -> None:
-    """Give the calls `names` (none named: all) their ordinary behaviour back. Raises `GrantError` for a wrong name."""
+    """Restore the ordinary behaviour of the calls `names` (default: all). Raises `GrantError` for a wrong name."""
     with _lock:
         for name in names or tuple(_registered):
             if name not in _registered:
@@ -53,6 +53,6 @@ def remove_overrides(*names: str) -> None:
 
 
 def overrides() -> Mapping[str, Callable[..., Any]]:
-    """What is registered now: call -> function."""
+    """The current registrations: call -> function."""
     with _lock:
         return MappingProxyType(dict(_registered))

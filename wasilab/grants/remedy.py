@@ -1,9 +1,9 @@
-"""What would let a refused call succeed: from a `Need` to a flag, words, and other grants.
+"""What would let a refused call succeed: from a `Need` to a flag, text and new grants.
 
 The only file that knows how a need is met. A refusal carries a value (`capabilities.refusal.Need`); `remedy(need,
-given)` joins it with what the run was given, and the `Remedy` says the same thing in every form: `flag` for a command
-line, `words`, whether it is `complete` or a person has to fill something in (`blanks`, `hint`), and `apply(grants)`.
-Whoever shows or uses a remedy asks here and looks into no text.
+given)` combines it with what the run was given, and the `Remedy` offers every form: `flag` for a command line, `words`,
+whether it is `complete` or the user has to fill something in (`blanks`, `hint`), and `apply(grants)`. Code that shows
+or uses a remedy calls these and never parses text.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ _PLAIN = {
     NeedKind.STDOUT: ("--stdout", "stdout"),
     NeedKind.STDERR: ("--stderr", "stderr"),
 }  # fmt: skip
-"""The needs that are met by one flag without a value of their own: the flag, and what it grants in words."""
+"""The needs met by one flag without a value: the flag, and what it grants as text."""
 _NETWORK = {
     NeedKind.CONNECT: ("--connect", "connect", "connections to"),
     NeedKind.RESOLVE: ("--resolve", "resolve", "to look up"),
     NeedKind.HTTP: ("--http", "http", "requests to"),
 }  # fmt: skip
-"""The needs on the network: the flag, the field of `Grants`, and words before what is named."""
+"""Network needs: the flag, the field of `Grants`, and the words before the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a run was given, as far as a remedy depends on it."""
+    """The part of a run's grants on which remedies depend."""
 
     folders: Mapping[str, str | None] = field(default_factory=dict)
-    """Folders of the host by guest path; None for a directory that is none of the host's."""
+    """Host folders by guest path; None for a directory that is not a host folder."""
     withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The rights that are withheld, by guest path."""
     limits: Limits | None = None
@@ -61,7 +61,7 @@ class Given:
 
     @classmethod
     def in_meta(cls, meta: Mapping[str, object]) -> Given:
-        """What a trace says of its run (`Trace.meta`). A file may hold anything: what does not fit is left out."""
+        """What a trace says about its run (`Trace.meta`). A file may hold anything: invalid values are ignored."""
         folders, withheld = meta.get("dirs"), meta.get("withheld")
         known = folders.items() if isinstance(folders, dict) else ()
         lists = withheld.items() if isinstance(withheld, dict) else ()
@@ -77,24 +77,24 @@ class Remedy:
 
     kind: NeedKind
     guest: str = ""
-    """The guest path of the directory that it is about; "" where it is not known."""
+    """The guest path of the directory; "" if unknown."""
     host: str | None = None
-    """The folder of the host to grant; None where a person has to choose one, or no folder is granted."""
+    """The folder of the host to grant; None if the user has to choose one, or no folder is granted."""
     mode: Mode = "ro"
     rights: tuple[str, ...] = ()
-    """The rights that are given back."""
+    """The rights that are restored."""
     left: tuple[str, ...] | None = None
-    """The rights that stay withheld; None where it is not known what is withheld."""
+    """The rights that stay withheld; None if unknown."""
     limit: str = ""
     """The field of `Limits` to raise, or the bound of the directory itself ("max_bytes", "max_names")."""
     used_up: float | None = None
     """What that limit was."""
     in_python_only: bool = False
-    """Whether the directory is one that no flag can say."""
+    """Whether the directory is one that no flag can express."""
 
     @property
     def blanks(self) -> tuple[str, ...]:
-        """What a person has to put in, in the order of the flag: HOST, GUEST, or the unit of a limit."""
+        """What the user has to fill in, in the order of the flag: HOST, GUEST, or the unit of a limit."""
         match self.kind:
             case NeedKind.DIRECTORY | NeedKind.WRITE if self.host is None and not self.in_python_only:
                 return ("HOST",) if self.guest else ("HOST", "GUEST")
@@ -111,13 +111,13 @@ class Remedy:
 
     @property
     def asks_for_a_folder(self) -> bool:
-        """Whether it is complete once a person has chosen a folder of the host."""
+        """Whether it is complete once the user has chosen a host folder."""
         return "HOST" in self.blanks
 
     @property
     def flag(self) -> str:
-        """It as text for a command line, quoted for a shell, with a word in capitals for each blank; "" where no flag
-        can say it."""
+        """The flag for a command line, quoted for a shell, with a word in capitals for each blank; "" if no flag can
+        express it."""
         match self.kind:
             case NeedKind.DIRECTORY | NeedKind.WRITE:
                 return self._dir_flag()
@@ -146,7 +146,7 @@ class Remedy:
 
     @property
     def words(self) -> str:
-        """It as words that follow "grant"."""
+        """The words that follow "grant"."""
         where = f"at {visible(self.guest)!r}" if self.guest else ""
         match self.kind:
             case NeedKind.DIRECTORY | NeedKind.WRITE:
@@ -167,12 +167,12 @@ class Remedy:
 
     @property
     def text(self) -> str:
-        """The flag, or where no flag can say it, words that follow "to allow it:"."""
+        """The flag, or if no flag can express it, words that follow "to allow it:"."""
         return self.flag or f"grant {self.words}"
 
     @property
     def hint(self) -> str:
-        """What a person has to put in for each blank, "" where it is complete."""
+        """What the user has to fill in for each blank, "" if it is complete."""
         match self.blanks:
             case ("HOST",):
                 return "HOST is the folder to give"
@@ -183,7 +183,7 @@ class Remedy:
         return ""
 
     def apply(self, grants: Grants) -> Grants:
-        """`grants` with it. Raises `GrantError` where it is not `complete`, and for a folder that cannot be granted."""
+        """`grants` with it. Raises `GrantError` if it is not `complete`, and for a folder that cannot be granted."""
         if not self.complete:
             raise GrantError(f"{self.text}: {self.hint or 'this cannot be granted without knowing more'}")
         match self.kind:
@@ -214,12 +214,12 @@ class Remedy:
 
 
 def remedy(need: Need | None, given: Given) -> Remedy | None:
-    """The smallest grant that meets `need` in a run that was `given` so much; None where no grant would."""
+    """The smallest grant that meets `need` in a run that was `given` this; None if no grant would."""
     if need is None:
         return None
     match need.kind:
         case NeedKind.DIRECTORY:
-            # The folder that holds what was looked for, under the name that the program looks for it.
+            # The folder that holds the path, under the name that the program uses.
             folder = posixpath.dirname(posixpath.normpath(need.guest)) if need.guest else ""
             return Remedy(need.kind, folder or ("." if need.guest else ""))
         case NeedKind.WRITE:
@@ -248,7 +248,7 @@ def folder_remedy(host: str, guest: str | None = None, mode: Mode = DEFAULT_MODE
 
 
 def given_to(trace: tracing.Trace, grants: Grants | None) -> Given:
-    """What the run of `trace` was given: its `grants` where they are at hand, and what the trace says of the rest."""
+    """What the run of `trace` was given: its `grants` if available, and for the rest what the trace says."""
     at_the_start = Given.in_meta(trace.meta)
     if grants is None:
         return at_the_start
@@ -257,7 +257,7 @@ def given_to(trace: tracing.Trace, grants: Grants | None) -> Given:
 
 
 def denied(trace: tracing.Trace, grants: Grants | None = None) -> tracing.Refusals:
-    """`trace.denied`, each refusal with its remedy as text. `grants`: what the run was given, where it is at hand."""
+    """`trace.denied`, each refusal with its remedy as text. `grants`: what the run was given, if available."""
     given = given_to(trace, grants)
 
     def text(need: Need) -> str:

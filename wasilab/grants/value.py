@@ -1,4 +1,4 @@
-"""The value behind `Grants`: its fields, each described once, what they may hold, and when two are equal.
+"""The value behind `Grants`: its fields with their descriptions, their valid values, and equality.
 
 Everything that reads or writes grants (flags, policies, Python, JSON, advice, the panel) works on a `GrantValue` and
 loops over its fields (`fields.grant_fields`). `grants.Grants` is this value with those forms as methods.
@@ -35,7 +35,7 @@ _NS_SINCE_1970 = "ns since 1970"
 
 
 class GrantError(ValueError):
-    """A grant that cannot be given: the message names it and says what to write instead."""
+    """An invalid grant: the message names it and says what to write instead."""
 
 
 class GrantArguments(TypedDict, total=False):
@@ -81,7 +81,7 @@ class GrantValue:
             fixed="a program learns the names of its folders when it starts",
         ),
     )
-    """Preopened directories by their guest path. A `str` value is short for `HostDir(value)`."""
+    """Preopened directories by guest path. A `str` value is short for `HostDir(value)`."""
     withheld: Mapping[str, Iterable[str]] = field(
         default_factory=dict,
         metadata=grant(
@@ -122,7 +122,7 @@ class GrantValue:
             nothing=bool,
         ),
     )
-    """Whether the guest sees its argv (without, it sees no argument, not even argv[0])."""
+    """Whether the guest sees its argv (otherwise it sees no argument, not even argv[0])."""
     stdin: bytes | File | Literal["ask"] | None = field(
         default=b"",
         metadata=grant(
@@ -137,7 +137,7 @@ class GrantValue:
             nothing=lambda: None,
         ),
     )
-    """Descriptor 0: bytes, a file of your own, "ask" (the person at the notebook or terminal), or None: absent."""
+    """Descriptor 0: bytes, a file of your own, "ask" (the user at the notebook or terminal), or None: absent."""
     stdout: bool = field(
         default=True,
         metadata=grant(
@@ -226,7 +226,7 @@ class GrantValue:
         default=(),
         metadata=grant(
             FieldShape.RULES,
-            "put a fault into calls: error=EIO, short=N, delay=50ms or data=flip; when=3+2, path=*.db, p=0.1, seed=7",
+            "fault calls: error=EIO, short=N, delay=50ms or data=flip; when=3+2, path=*.db, p=0.1, seed=7",
             type=(list, tuple),
             example="['fd_write:error=EIO:when=3']",
             flag="--inject",
@@ -250,7 +250,7 @@ class GrantValue:
             fixed="what may be connected to is set when a program starts",
         ),
     )
-    """What a component may connect to, by TCP and UDP: HOST:PORT."""
+    """TCP and UDP addresses to which a component may connect: HOST:PORT."""
     resolve: tuple[str, ...] = field(
         default=(),
         metadata=grant(
@@ -264,7 +264,7 @@ class GrantValue:
             fixed="what may be looked up is set when a program starts",
         ),
     )
-    """Names that a component may look up."""
+    """Names that a component may resolve."""
     http: tuple[str, ...] = field(
         default=(),
         metadata=grant(
@@ -283,18 +283,18 @@ class GrantValue:
         default_factory=Limits,
         metadata=grant(
             FieldShape.LIMITS,
-            "how much of everything",
+            "limits on every resource",
             type=Limits,
             example="Limits(seconds=5)",
             toml=("limits", ""),
         ),
     )
-    """How much of everything: fuel, memory, seconds, descriptors, bytes."""
+    """Limits on every resource: fuel, memory, seconds, descriptors, bytes."""
     rights: Rights = field(
         default="strict",
         metadata=grant(
             FieldShape.CHOICE,
-            "preview1's rights as specified, or as Wasmtime has them today",
+            "preview1's rights as specified, or as in Wasmtime today",
             type=object,
             example="'strict'",
             flag="--rights",
@@ -308,7 +308,7 @@ class GrantValue:
         default=False,
         metadata=grant(
             FieldShape.SWITCH,
-            "ask you when the program first uses something that is not granted (without you there: refuse)",
+            "ask you when the program first uses something that is not granted (refuse if you cannot be asked)",
             type=bool,
             example="True",
             flag="--ask",
@@ -316,20 +316,20 @@ class GrantValue:
             fixed="what asks is put in place when a program starts",
         ),
     )
-    """Whether what is not granted is asked for, on first use, of the person at the notebook or terminal; where there is
-    nobody to ask it is refused."""
+    """Whether the user at the notebook or terminal is asked at the first use of something not granted; if nobody can be
+    asked, it is refused."""
     writable_code: bool = field(
         default=False,
         metadata=grant(
             FieldShape.SWITCH,
-            "let a folder be rw although this Python imports from it, or it holds a virtual environment or a cache",
+            "allow a rw folder that this Python imports from, or that holds a virtual environment or a cache",
             type=bool,
             example="True",
             flag="--writable-code",
             toml=("", "writable_code"),
         ),
     )
-    """Whether a guest may be let write where this Python or a compiler would run what it leaves (`code_folders.py`)."""
+    """Whether a guest may write where this Python or a compiler would run the code (`code_folders.py`)."""
     features: tuple[str, ...] = field(
         default=(),
         metadata=grant(
@@ -359,7 +359,7 @@ class GrantValue:
 
     def __post_init__(self) -> None:
         for name, about in grant_fields(type(self)).items():
-            object.__setattr__(self, name, _checked(name, about, getattr(self, name)))  # frozen: this is the one way in
+            object.__setattr__(self, name, _checked(name, about, getattr(self, name)))  # frozen
         object.__setattr__(self, "withheld", MappingProxyType(_checked_rights(self.dirs, self.withheld)))
 
     def __eq__(self, other: object) -> bool:
@@ -372,25 +372,25 @@ class GrantValue:
 
     @classmethod
     def nothing(cls, **given: Unpack[GrantArguments]) -> Self:
-        """No argv, no stdio, no clock, no randomness, nothing; then what is `given` by name."""
+        """Nothing, not even argv, stdio, clocks or randomness, except what is `given` by name."""
         cls._check_names(given)
         none = {name: about.nothing() for name, about in grant_fields(cls).items() if about.nothing is not None}
         return cls(**{**none, **given})  # type: ignore[arg-type]  # by their names, checked above
 
     def with_(self, **changes: Unpack[GrantArguments]) -> Self:
-        """These grants with some fields replaced; what was withheld from a directory goes when the directory goes."""
+        """These grants with some fields replaced; removing a directory removes its withheld rights."""
         self._check_names(changes)
         if "dirs" in changes and "withheld" not in changes:
             changes["withheld"] = {g: names for g, names in self.withheld.items() if g in changes["dirs"]}
         return replace(self, **changes)
 
     def with_field(self, name: str, value: object) -> Self:
-        """These grants with the field `name` replaced, where the name is known only when the program runs."""
+        """These grants with the field `name` replaced, for names known only at run time."""
         changes: dict[str, Any] = {name: value}
         return self.with_(**changes)
 
     def with_dir(self, guest: str, directory: Directory | str) -> Self:
-        """These grants and one more directory (or another one at that guest path, from which the same is withheld)."""
+        """These grants with one more directory (one that replaces another keeps its withheld rights)."""
         given = host_folder(directory) if isinstance(directory, str) else directory
         return self.with_(dirs={**self.dirs, guest: given})
 
@@ -402,7 +402,7 @@ class GrantValue:
 
     @property
     def holds_no_stream(self) -> bool:
-        """Whether there is neither argv nor a standard stream: such grants are thought of as "nothing, but"."""
+        """Whether there is neither argv nor a standard stream: such grants are best written as "nothing, except"."""
         return not (self.args or self.stdout or self.stderr) and self.stdin is None
 
     @classmethod
@@ -424,7 +424,7 @@ def given(grants: GrantValue, name: str) -> Any:
 
 
 def memory_key(directory: MemDir) -> tuple[object, ...]:
-    """A directory in memory as a value: its contents, its quota in bytes and names, whether it can be changed."""
+    """A directory in memory as a value: its contents, its quota in bytes and names, whether it is writable."""
     return directory.files(), directory.max_bytes, directory.max_names, directory.writable
 
 
@@ -437,7 +437,7 @@ def host_folder(path: str, mode: str = DEFAULT_MODE) -> HostDir:
 
 
 def nearest(word: str, valid: Iterable[object]) -> str:
-    """`"; did you mean 'x'?"` for the valid name nearest to `word`, or the list of all when none is near."""
+    """`"; did you mean 'x'?"` for the valid name nearest to `word`, or the list of all if none is near."""
     names = sorted(str(v) for v in valid)
     return did_you_mean(word, names, f" (valid: {', '.join(names)})" if 0 < len(names) <= 20 else "")
 
@@ -446,7 +446,7 @@ def nearest(word: str, valid: Iterable[object]) -> str:
 
 
 def _checked(name: str, about: GrantField, value: Any) -> object:
-    """The value in its normal form. Raises `GrantError` for what a field of this shape cannot hold."""
+    """The normalised value. Raises `GrantError` for what a field of this shape cannot hold."""
     if not isinstance(value, about.type):
         if about.type is Mapping:
             raise GrantError(f"{name} is a {type(value).__name__}, not a mapping: write {about.example}")
@@ -511,7 +511,7 @@ def _sockets(name: str, about: GrantField, value: Iterable[object]) -> tuple[obj
 
 
 def listening(sockets: Iterable[Any]) -> list[Any]:
-    """The sockets, all of which listen. Raises `GrantError` for the end of a channel, which only Python can name."""
+    """The sockets, all of which listen. Raises `GrantError` for the end of a channel, which only Python can express."""
     for socket in sockets:
         if not hasattr(socket, "accept"):
             raise GrantError(f"{socket!r} is an object of this process: only Python can say it")
@@ -553,7 +553,7 @@ _CHECKS: Mapping[FieldShape, Callable[[str, GrantField, Any], object]] = {
 
 
 def _checked_rights(dirs: Iterable[str], withheld: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """`withheld` in its normal form, the names in the order of their bits.
+    """`withheld`, normalised, with the names in the order of their bits.
 
     Raises `GrantError` for a name that is not a right of a directory, and for a directory that is not granted.
     """
@@ -574,7 +574,7 @@ def _checked_rights(dirs: Iterable[str], withheld: Mapping[str, Iterable[str]]) 
 
 
 TAKEN = frozenset((*(about.name for about in grant_fields(GrantValue).values() if about.name), "sockets", "+"))
-"""The names of the other grants, by which they are switched and counted: a directory cannot have one of them."""
+"""The names by which the other grants are switched and counted: no directory may have one of them."""
 
 
 def check_guest_path(guest: str) -> None:

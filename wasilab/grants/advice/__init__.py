@@ -1,1 +1,1 @@
-"""The least grants that a trace needs, with the evidence."""
+"""The smallest grants that a trace needs, with the evidence."""

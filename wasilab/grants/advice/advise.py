@@ -1,12 +1,12 @@
-"""Least privilege from what was seen: the smallest grants under which the same calls would succeed again.
+"""Least privilege from observed calls: the smallest grants under which the same calls would succeed again.
 
     >>> print(advise(run))                              # doctest: +SKIP
     --dir data::/data --no-stderr --random none
     ...
 
-`advise` reads runs or traces (`evidence.py`), keeps of each grant what the successful calls needed, and says for every
-line which calls it rests on. What was refused is listed beside it, as asked for and missing, and only added when that
-is asked. A trace is a lower bound: another input may need more; the text says so each time.
+`advise` reads runs or traces (`evidence.py`), keeps the part of each grant that the successful calls needed, and names
+the calls behind every line. Refused requests are listed separately as missing, and added only on request. A trace is a
+lower bound: another input may need more; the text always says so.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from .recorded import Recorded, grants_of, trace_of
 from .together import merged
 
 MOST_PARTS = 8
-"""Folders that a directory is split into at most, when advice is narrowed."""
+"""The most folders that a directory is split into when advice is narrowed."""
 LOWER_BOUND = "a trace is a lower bound: with other input the program may need more than it did here"
-FAILED = "the program did not end well, so the standard streams stay; what it would have needed later is not known"
-STREAM_KEPT = "not used, but the program did not end well: what it would have written is not known"
+FAILED = "the program failed, so the standard streams stay; what it would have needed later is not known"
+STREAM_KEPT = "not used, but the program failed: what it would have written is not known"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One grant of the advice and why it stands there."""
+    """One grant of the advice and the reason for it."""
 
     flag: str
-    """The grant as a flag, "" for what the default gives without one."""
+    """The grant as a flag, "" if the default gives it without one."""
     name: str
     """What is granted: a guest path, "stdin", "clocks", ..."""
     verdict: str
@@ -60,7 +60,7 @@ class Line:
     why: str
     """The evidence in a sentence."""
     calls: Counter[str] = field(default_factory=Counter)
-    """The successful calls that it rests on, by name."""
+    """The successful calls behind it, by name."""
     first: int = -1
     """`seq` of the first of them, -1 for none."""
 
@@ -72,14 +72,14 @@ class GrantAdvice:
     grants: Grants
     lines: tuple[Line, ...]
     missing: tuple[MissingGrant, ...]
-    """What was asked for and refused; not part of `grants` unless `advise(..., include_missing=True)`."""
+    """What was requested and refused; not part of `grants` unless `advise(..., include_missing=True)`."""
     evidence: Evidence
     program: tuple[str, ...] = ()
-    """The words of a command line after the flags: the program and its arguments, where a run was given."""
+    """The words of a command line after the flags: the program and its arguments, if a run was given."""
     failed: bool = False
-    """Whether a run did not end well: what the program would have needed later is not known."""
+    """Whether a run failed: what the program would have needed later is not known."""
     wider: GrantAdvice | None = None
-    """The advice that keeps the folders as they were granted, where this one names folders inside them."""
+    """The advice that keeps the granted folders, if this one names folders inside them."""
 
     def flags(self) -> list[str]:
         """The grants as command-line flags, `--deny-all` first where that is shorter."""
@@ -100,7 +100,7 @@ class GrantAdvice:
     def _command_or_python(self) -> str:
         try:
             return self.command()
-        except GrantError:  # such as a capability of one's own
+        except GrantError:  # such as a user-defined capability
             return to_python(self.grants, contents=200)
 
     def _remarks(self) -> list[str]:
@@ -148,14 +148,13 @@ def advise(
     narrow: replace a directory by those below it that hold all that was used, each read-only unless it was changed,
         under the guest paths that they had all along (`/data` becomes `/data/in`): smaller, but other preopens than
         before, so it is never done unasked.
-    limits: set descriptors and bytes to the peaks that were observed, rounded up to a power of two.
+    limits: set descriptors and bytes to the observed peaks, rounded up to a power of two.
     include_missing: add what was refused, with the smallest grant that allows it.
-    base: the grants that the traces were made under; needed only for traces that do not say.
+    base: the grants of the traced runs; needed only for traces that do not record them.
     keep_copies: a directory that was granted as a `copy` and changed stays a copy; False makes it `rw`.
 
-    The standard streams stay after a run that did not end well (a trap, a limit, a status other than 0): a program that
-    stopped early may not have come to write what went wrong. Raises `GrantError` when a trace does not say what was
-    granted and `base` is not given.
+    The standard streams stay after a failed run (a trap, a limit, a status other than 0): a program that stopped early
+    may not have reported its error. Raises `GrantError` if a trace does not record its grants and `base` is not given.
     """
     if not runs:
         raise GrantError("advise() needs at least one run or trace")
@@ -167,7 +166,7 @@ def advise(
     failed = any(_failed(trace) for trace in traces)
     work = _Work(granted, evidence, narrow, keep_copies, keep_streams=failed)
     grants = work.grants()
-    for line, remedy in allowed(runs):  # in ask mode, what a person allowed is what the calls needed
+    for line, remedy in allowed(runs):  # in ask mode, what the user allowed is what the calls needed
         grants = remedy.apply(grants)
         work.lines.append(line)
     missing = tuple(missing_grants(runs))
@@ -181,13 +180,13 @@ def advise(
 
 
 def _failed(trace: Trace) -> bool:
-    """Whether the run of a trace did not end well, as far as the trace says."""
+    """Whether the run of a trace failed, as far as the trace says."""
     outcome = trace.meta.get("outcome")
     return outcome is not None and (outcome != "exit" or trace.meta.get("exit_code") != 0)
 
 
 def allowed(runs: Iterable[Recorded]) -> list[tuple[Line, Remedy]]:
-    """What was asked for and allowed in runs under `ask`, each as a line of advice and as the grant in its place."""
+    """What was requested and allowed in runs with `ask`, each as a line of advice and as the grant that replaces it."""
     remedies: dict[Remedy, list[Asked]] = {}
     for run in runs:
         for asked in () if isinstance(run, Trace) else run.asked:
@@ -333,13 +332,13 @@ def parts(guest: str, directory: HostDir, paths: Mapping[str, bool]) -> dict[str
         below = posixpath.relpath(path, root)
         if below == ".." or below.startswith("../"):
             return {}
-        # A file needs the folder that holds it; a folder that was opened is itself enough.
+        # A file needs the folder that holds it; for an opened folder, the folder itself is enough.
         whole = not changed and os.path.isdir(os.path.join(directory.path, below))
         folder = below if whole else posixpath.dirname(below)
         if folder in ("", "."):
             return {}
         found[folder] = found.get(folder, False) or changed
-    for folder in sorted(found, key=len, reverse=True):  # one that lies in another goes into it
+    for folder in sorted(found, key=len, reverse=True):  # a folder inside another is merged into it
         outer = next((f for f in found if f != folder and folder.startswith(f + "/")), None)
         if outer is not None:
             found[outer] = found[outer] or found.pop(folder)
@@ -354,7 +353,7 @@ def _flag(guest: str, directory: Directory) -> str:
 
 
 def smallest_flags(grants: Grants) -> list[str]:
-    """Flags that mean `grants`, from the default or from `--deny-all`, whichever takes fewer words."""
+    """Flags for `grants`, starting from the default or from `--deny-all`, whichever is shorter."""
     return min(to_flags(grants), to_flags(grants, bare=True), key=len)
 
 

@@ -1,7 +1,7 @@
-"""Asked for, granted, used: the three sides of a run beside each other, family by family.
+"""Asked for, granted, used: a run's three sides compared, family by family.
 
-What a module asks for is the static list of its imports; what it has is its `Grants`; what it used is in the
-trace. The panel and the report draw these rows; nothing here draws.
+A module asks for its static list of imports, has its `Grants`, and used what is in the trace. The panel and the
+report draw these rows; nothing here draws.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ class Row:
     asked: tuple[str, ...]
     """Calls of this family among the module's imports."""
     granted: str
-    """What the grants give of this family, in words; "" when nothing."""
+    """What the grants give for this family, as text; "" for nothing."""
     used: Mapping[str, int]
-    """Calls made, by name (whatever their result)."""
+    """Calls made, by name (with any result)."""
     refused: Mapping[str, int]
     """Calls that were refused, by name."""
 
 
 def asked_by_family(module: Module | None) -> dict[str, list[str]]:
-    """Family of `FAMILIES` -> the calls of it that the program imports: an upper bound of what it can make."""
+    """Family of `FAMILIES` -> the calls of it that the program imports: an upper bound on the calls it can make."""
     asked: dict[str, list[str]] = {family: [] for family in FAMILIES}
     if module is None:
         return asked
@@ -60,7 +60,7 @@ def _of_module(module: Module) -> Iterator[tuple[str, str]]:
 
 
 _WORLDS: dict[str, tuple[tuple[str, str], ...]] = {}
-"""What components ask for, by their hash: the last few, since to read a world takes a while."""
+"""What the last few components ask for, by their hash: reading a world is slow."""
 
 
 def _of_component(sha256: str, module: Module) -> tuple[tuple[str, str], ...]:
@@ -68,7 +68,7 @@ def _of_component(sha256: str, module: Module) -> tuple[tuple[str, str], ...]:
     if found is None:
         try:
             functions = components.world.asked_functions(module)
-        except ValueError:  # what is wrong with it is said when it is run
+        except ValueError:  # its error is reported when it is run
             functions = []
         found = tuple((family_of(f.family, f.operation, f.name), f.name) for f in functions)
         while len(_WORLDS) >= 8:
@@ -101,17 +101,17 @@ class Item:
 
     family: str
     name: str
-    """How it is named everywhere: a guest path, "stdin", "env", "clocks", "random", "listen ADDRESS", "argv"."""
+    """Its name: a guest path, "stdin", "env", "clocks", "random", "listen ADDRESS", "argv"."""
     granted: str
-    """What is given, in words; "" when it is not granted."""
+    """What is given, as text; "" when it is not granted."""
     used: int
     """Successful calls that needed it."""
     refused: int
     """Calls on it that were refused."""
     warning: str = ""
-    """What a person should know before granting this, a sentence; mostly ""."""
+    """A warning for the user before granting this; usually ""."""
     reasons: tuple[str, ...] = ()
-    """Why calls on it were refused, one reason a kind of call."""
+    """Why calls on it were refused, one reason per kind of call."""
 
 
 def items(grants: Grants, trace: Trace | None) -> list[Item]:
@@ -135,7 +135,7 @@ def items(grants: Grants, trace: Trace | None) -> list[Item]:
 
 
 def switched_fields(kind: type[GrantValue]) -> dict[str, GrantField]:
-    """The fields that are one row each, in the order of `FAMILIES`; those of another family come last."""
+    """The fields with one row each, in the order of `FAMILIES`; those of other families come last."""
 
     def place(entry: tuple[str, GrantField]) -> int:
         family = entry[1].family
@@ -145,7 +145,7 @@ def switched_fields(kind: type[GrantValue]) -> dict[str, GrantField]:
 
 
 def granted_words(about: GrantField, value: Any) -> str:
-    """What a field of the grants gives, in words; "" for nothing."""
+    """What a field of the grants gives, as text; "" for nothing."""
     match about.shape:
         case FieldShape.SWITCH:
             return "given" if value else ""
@@ -160,7 +160,7 @@ def granted_words(about: GrantField, value: Any) -> str:
 
 
 def stdin_words(stdin: object) -> str:
-    """What the guest's stdin is: "empty", "you are asked", "12 bytes", ..., "" when it is absent."""
+    """The guest's stdin as text: "empty", "you are asked", "12 bytes", ..., "" when it is absent."""
     if stdin is None:
         return ""
     if isinstance(stdin, bytes):
@@ -169,7 +169,7 @@ def stdin_words(stdin: object) -> str:
 
 
 def place_of(directory: Directory) -> str:
-    """What stands behind a granted directory: the host folder and the mode, or "in memory"."""
+    """The target of a granted directory: the host folder and the mode, or "in memory"."""
     if isinstance(directory, HostDir):
         return f"{directory.path}{leads_to(directory)} ({directory.mode})"
     return mode_of(directory) or type(directory).__name__
@@ -182,15 +182,15 @@ def lacking(grants: Grants, guest: str) -> str:
 
 
 def leads_to(directory: HostDir) -> str:
-    """" → PATH" for a folder that was named by a link, else ""."""
+    """" → PATH" for a folder named by a link, else ""."""
     return f" → {directory.real}" if directory.is_link else ""
 
 
 def describe(grants: Grants) -> dict[str, str]:
-    """What the grants give, in words, by family of calls ("" for nothing)."""
+    """What the grants give, as text, by family of calls ("" for nothing)."""
     stdio = [name for name, given in (("stdout", grants.stdout), ("stderr", grants.stderr)) if given]
     if grants.stdin is not None:
-        kind = "asks the person" if grants.stdin == "ask" else "empty" if grants.stdin == b"" else "given"
+        kind = "asks you" if grants.stdin == "ask" else "empty" if grants.stdin == b"" else "given"
         stdio.insert(0, f"stdin ({kind})")
     clocks = "" if grants.clocks.spec == "none" else grants.clocks.spec
     return {

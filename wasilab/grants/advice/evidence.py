@@ -1,8 +1,8 @@
-"""What a trace shows of how grants were used: which grant each call went through, and whether the call changed it.
+"""How grants were used according to a trace: which grant each call used, and whether the call changed it.
 
 Every call acts on a grant: the preopened directory, stream or socket that its descriptor descends from, or one of the
-kinds without a descriptor ("argv", "env", "clocks", "random"). `read` sums a trace up by grant, a column at a
-time, so that a million calls take well under a second. What follows from it is in `advise.py`.
+kinds without a descriptor ("argv", "env", "clocks", "random"). `read` summarises a trace by grant, a column at a
+time, so that a million calls take well under a second. `advise.py` draws the conclusions.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from ...wasi.preview1.spec import BY_NUMBER, SNAPSHOT1
 from ...wasi.types import Errno, Eventtype, Fdflags, Oflags, Rights
 
 DISCOVERY = frozenset({"fd_prestat_get", "fd_prestat_dir_name", "fd_fdstat_get"})
-"""Calls by which every program looks at what it was given; they alone do not use a grant."""
+"""Calls with which every program inspects its descriptors; by themselves they do not use a grant."""
 
 CHANGING = frozenset({
     "path_create_directory", "path_filestat_set_times", "path_link", "path_remove_directory", "path_rename",
     "path_symlink", "path_unlink_file", "fd_filestat_set_times", "fd_filestat_set_size", "fd_allocate", "fd_write",
     "fd_pwrite",
 })  # fmt: skip
-"""Calls that a read-only directory refuses; path_open is one when it asks to write, create or truncate."""
+"""Calls that a read-only directory refuses; path_open too, if it asks to write, create or truncate."""
 
 _LOOKING = frozenset({Operation.PREOPENS, Operation.DESCRIBE, Operation.CLOSE})
 _CHANGES = frozenset({
@@ -78,13 +78,13 @@ class Use:
     reasons: dict[str, str] = field(default_factory=dict)
     """Why the first of them was refused, by the name of the call; safe to print."""
     first: int = -1
-    """`seq` of the first call that succeeded and used it (not one that only looked), -1 for none."""
+    """`seq` of the first successful call that used it (not only inspected it), -1 for none."""
     first_change: int = -1
     """`seq` of the first changing call, -1 for none."""
     paths: dict[str, bool] = field(default_factory=dict)
-    """Guest paths that were used with success below a directory, and whether they were changed."""
+    """Guest paths below a directory that were used successfully, and whether they were changed."""
     absent: dict[str, bool] = field(default_factory=dict)
-    """Guest paths that were looked for below a directory and not there (ENOENT), and whether to change them."""
+    """Guest paths below a directory that were looked for and missing (ENOENT), and whether to change them."""
 
     @property
     def used(self) -> int:
@@ -93,13 +93,13 @@ class Use:
 
     @property
     def looked(self) -> int:
-        """Calls that succeeded but only looked at the descriptor."""
+        """Calls that succeeded but only inspected the descriptor."""
         return sum(self.calls.values()) - self.used
 
 
 @dataclass
 class Evidence:
-    """The uses of one or several traces, by grant, and the peaks that `Limits` could be set to."""
+    """The uses in one or more traces, by grant, and the peaks to which `Limits` could be set."""
 
     uses: dict[str, Use] = field(default_factory=dict)
     traces: int = 0
@@ -109,18 +109,18 @@ class Evidence:
     fds: int = 0
     """The most descriptors open at once."""
     written: int = 0
-    """The most bytes that one run wrote, with what its names and the growth of its files count for (`wasi/host.py`)."""
+    """The most bytes that one run wrote, including the charge for names and file growth (`wasi/host.py`)."""
     largest: int = 0
     """The most bytes that one call moved."""
     seconds: float = 0.0
     """The longest run, from its first call to its last."""
 
     def of(self, name: str) -> Use:
-        """The use of a grant, empty where it was not used."""
+        """The use of a grant, empty if it was not used."""
         return self.uses.setdefault(name, Use(name))
 
     def add(self, trace: Trace) -> None:
-        """Read another trace into this evidence."""
+        """Add another trace to this evidence."""
         self.traces += 1
         self.calls += len(trace)
         self.dropped += int(trace.dropped)
@@ -131,7 +131,7 @@ class Evidence:
             if reason:
                 self.of(row[0]).reasons.setdefault(row[1], reason)
         self._paths(trace, roots, changing)
-        for stream, call, rows in missed_streams(trace):  # to the guest they are just not open
+        for stream, call, rows in missed_streams(trace):  # to the guest they are simply not open
             self.of(stream).refused[call] += len(rows)
             self.of(stream).reasons.setdefault(call, f"{stream} is not granted")
         for name, life, path, seq in _targets(trace, roots):
@@ -156,7 +156,7 @@ class Evidence:
                 use.first_change = first
 
     def _paths(self, trace: Trace, roots: _Roots, changing: Any) -> None:
-        """The guest paths that calls named, below which grant, and whether they were changed there."""
+        """The guest paths named by calls, the grant of each, and whether they were changed there."""
         records = trace.records
         errno = records["errno"]
         first_only = records["call"] != SNAPSHOT1["path_symlink"].number  # whose first path is the link's text
@@ -196,10 +196,10 @@ class Evidence:
 
 
 def _names_and_growth(trace: Trace) -> int:
-    """What the names that a run made and the sizes that it set count for in `Limits.bytes_written`, at most.
+    """At most how much the names that a run made and the sizes that it set count in `Limits.bytes_written`.
 
-    A trace does not say whether a file that was opened with creat existed, nor how large a file was before. The gaps
-    that writes beyond the end leave are not counted.
+    A trace does not say whether a file opened with creat existed, or how large a file was before. Gaps left by writes
+    beyond the end are not counted.
     """
     count = 0
     lengths = np.array([0, *map(len, trace.store.paths)], np.int64)
@@ -263,7 +263,7 @@ def _opening(trace: Trace, words: tuple[str, ...]) -> Any:
 
 
 def only_looks(name: str) -> bool:
-    """Whether a call, by its name, only looks at what was granted; it alone does not use a grant."""
+    """Whether a call, by its name, only inspects what was granted, which does not use the grant."""
     return name in DISCOVERY or name in _COMPONENT_DISCOVERY or name.startswith("[resource-drop]")
 
 
@@ -273,7 +273,7 @@ def reads(name: str) -> bool:
 
 
 def read(*traces: Trace) -> Evidence:
-    """The evidence of some traces together."""
+    """The combined evidence of some traces."""
     evidence = Evidence()
     for trace in traces:
         evidence.add(trace)
@@ -281,7 +281,7 @@ def read(*traces: Trace) -> Evidence:
 
 
 class _Roots:
-    """From the life of a descriptor to the name of the grant that it descends from."""
+    """Maps a descriptor's life to the name of the grant from which it descends."""
 
     def __init__(self, trace: Trace) -> None:
         self.lives: Mapping[int, Life] = trace.store.lives
@@ -295,18 +295,18 @@ class _Roots:
         seqs = np.asarray(trace.column("seq"))[rows].tolist()
         self._opener = dict(zip(seqs, records["handle"][rows].tolist(), strict=True))
         self._names: dict[int, str | None] = {0: None}
-        # Where the opening call was dropped, the longest granted path that is a prefix has to do.
+        # If the opening call was dropped, fall back to the longest granted path that is a prefix.
         self._granted = sorted((_text(x.preopen) for x in self.lives.values() if x.preopen is not None), key=len)
 
     def name(self, life: int) -> str | None:
-        """The name of the grant, None when the life is not known or came from nowhere."""
+        """The name of the grant, None if the life is unknown or has no origin."""
         if life not in self._names:
-            self._names[life] = None  # a file that lies may hold a cycle
+            self._names[life] = None  # a forged file may hold a cycle
             self._names[life] = self._find(life)
         return self._names[life]
 
     def at(self, fd: int, seq: int) -> int:
-        """The life behind a descriptor number at one call, 0 when it is not known."""
+        """The life of a descriptor number at one call, 0 if unknown."""
         for number, life in self.lives.items():
             if life.number_at(seq)[0] == fd and life.opened_seq < seq and not 0 <= life.closed_seq <= seq:
                 return number

@@ -1,8 +1,8 @@
-"""Before a run: what each import of a module could do, what the grants would answer, and what it can never do.
+"""Before a run: what each import of a module could do, how the grants would answer, and what it can never do.
 
-"System call imports represent a static list of the capabilities requested by a wasm module": so what is not imported
-cannot be asked for, whatever the module computes. What is imported may still be refused; that is told from the grants
-alone, as the WASI host decides it, and nothing is run.
+"System call imports represent a static list of the capabilities requested by a wasm module": a module can never request
+what it does not import. An imported call may still be refused; this is derived from the grants alone, by the WASI
+host's rules, and nothing is run.
 """
 
 from __future__ import annotations
@@ -37,39 +37,39 @@ ABILITIES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("get random bytes", ("random_get",)),
     ("take a network connection", ("sock_accept",)),
 )
-"""What a program might want to do, and the calls by which it could: without any of them it cannot."""
+"""What a program might want to do, and the calls that could do it: without any of them it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """One import of WASI, looked at before the run."""
+    """One WASI import, examined before the run."""
 
     module: str
     name: str
     words: str
-    """What it could do; what is known of it, for a name that WASI does not have."""
+    """What it could do; for a name that is not in WASI, what is known about it."""
     answer: str
-    """What the grants would answer, in words."""
+    """How the grants would answer, as text."""
     refused: bool
     """Whether every such call would be refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Foresight:
-    """What can be said of a module before it runs."""
+    """What is known about a module before it runs."""
 
     imports: tuple[Foreseen, ...]
     """Its imports of WASI, in their order, each once."""
     never: tuple[str, ...]
     """What it can never do, as sentences such as "cannot list a folder: does not import fd_readdir"."""
     unknown: tuple[str, ...]
-    """Imports that WASI does not have: a call of one answers ENOSYS."""
+    """Imports that are not in WASI: calling one returns ENOSYS."""
     elsewhere: tuple[str, ...]
-    """Modules that it imports from besides WASI: what they give it, they may do for it."""
+    """Modules other than WASI that it imports from: they may act on its behalf."""
 
 
 def foresee(module: Module, grants: GrantValue) -> Foresight:
-    """What the imports of a core module could do under `grants`. A component's are its world's (`inspect`)."""
+    """What the imports of a core module could do under `grants`. For a component, use `inspect`."""
     seen = {(item.module, item.name): item for item in module.wasi_imports}
     imports, unknown = [], []
     for source, name in seen:
@@ -103,7 +103,7 @@ def _words(call: Call) -> str:
 
 
 def _answer(call: Call, grants: GrantValue) -> tuple[str, bool]:
-    """What the grants answer to a call, and whether they refuse it whatever its arguments."""
+    """How the grants answer a call, and whether they refuse it for any arguments."""
     family = call.family
     if family == "args":
         return ("its arguments", False) if grants.args else ("no argument at all", False)
@@ -148,7 +148,7 @@ def _lacks(guest: str, folder: Directory, grants: GrantValue) -> int:
 
 
 def _by_descriptor(call: Call, grants: GrantValue) -> tuple[str, bool]:
-    """On which descriptors a call would be allowed, of those that are open from the start."""
+    """Which of the initially open descriptors would allow a call."""
     right = int(call.params[0].right) if call.params else 0
     held = [name for name, given in (("stdout", grants.stdout), ("stderr", grants.stderr)) if given]
     if grants.stdin is not None:

@@ -1,10 +1,10 @@
-"""Learn mode: run a program where it can do no harm, see what it asks for, and say what it would need.
+"""Learn mode: run a program safely, record what it asks for, and report the grants it would need.
 
-`rehearsal(grants)` are grants to try a program under: every folder a copy in memory, the current folder (copied) as "."
+`rehearsal(grants)` returns grants for a trial run: every folder a copy in memory, the current folder (copied) as "."
 for all other paths, virtual clocks, seeded randomness. Nothing is changed on the host, and no file outside the folders
-named and the current one is read. `lesson(run, grants)` is the advice for the real thing: copies that were changed
-become `rw`, virtual clocks and randomness real ones, and what was looked for where nothing was granted is listed as
-missing. One rehearsal may not reach far: a program that misses a file stops early.
+named and the current one is read. `lesson(run, grants)` is the advice for the real run: changed copies become
+`rw`, virtual clocks and randomness become real, and paths that were looked for but not granted are listed as missing.
+One rehearsal may not be enough: a program that misses a file stops early.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from .missing import MissingGrant
 from .recorded import RecordedRun
 
 SUGGESTED = 20
-"""Folders that are suggested at most."""
+"""The most folders that are suggested."""
 
 
 def rehearsal(grants: Grants, cwd: str | None = None) -> Grants:
-    """`grants` made harmless, with stand-ins for what they lack (`cwd`: the current folder, if another)."""
+    """`grants` made safe, with stand-ins for what they lack (`cwd`: the current folder, if another)."""
     dirs: dict[str, Directory] = {
         guest: host_folder(d.path, "copy") if isinstance(d, HostDir) else d for guest, d in grants.dirs.items()
     }
@@ -50,9 +50,9 @@ def rehearsal(grants: Grants, cwd: str | None = None) -> Grants:
 
 
 def lesson(run: RecordedRun, grants: Grants) -> GrantAdvice:
-    """What the program of a rehearsal `run` would need, the least first. `grants` are those that it was made from.
+    """What the program of a rehearsal `run` would need, smallest first. `grants` are those it was derived from.
 
-    The advice names the folders that were used inside those that were granted; `wider` keeps the folders as they were.
+    The advice names the used folders inside the granted ones; `wider` keeps the granted folders.
     """
     least, wider = _advice(run, grants, narrow=True), _advice(run, grants, narrow=False)
     return least if least.grants == wider.grants else replace(least, wider=wider)
@@ -62,7 +62,7 @@ def _advice(run: RecordedRun, grants: Grants, *, narrow: bool) -> GrantAdvice:
     clocks = Clocks.real() if grants.clocks.spec == "none" else grants.clocks
     random = Random.real() if grants.random.spec == "none" else grants.random
     advice = advise(run, base=run.grants.with_(clocks=clocks, random=random), keep_copies=False, narrow=narrow)
-    # A folder that was granted by name keeps the mode that it was named with, unless less is enough.
+    # A folder granted by name keeps its mode, unless a weaker one is enough.
     dirs = {
         guest: grants.dirs[guest] if _asked_for_a_copy(grants, guest) and d.writable else d
         for guest, d in advice.grants.dirs.items()
@@ -79,7 +79,7 @@ def _asked_for_a_copy(grants: Grants, guest: str) -> bool:
 
 
 def elsewhere(use: Use, here: str) -> list[MissingGrant]:
-    """What was looked for in the stand-in folder `here` and is, by its name, somewhere else on the host."""
+    """What was looked for in the stand-in folder `here` but, by its name, is elsewhere on the host."""
     wanted: dict[str, tuple[bool, list[str]]] = {}
     for path, changed in use.absent.items():
         place = outside(path, here)

@@ -1,6 +1,6 @@
-"""What runs asked for and were refused, over several runs: the grants that are missing.
+"""What one or more runs requested and were refused: the missing grants.
 
-What was granted and taken back, and what the host's operating system refused, is not missing: no grant would give it.
+Revoked grants and refusals by the host's operating system are not missing: no grant would help.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _NOT_MISSING = (DeniedBy.REVOKED, DeniedBy.HOST)
 
 @dataclass(frozen=True, slots=True)
 class MissingGrant:
-    """Something that was asked for and not granted, over all calls that were refused for want of it."""
+    """Something that was requested and not granted, summed over all calls that were refused because of it."""
 
     remedy: Remedy | None
     """The smallest grant that would allow it; None when no grant would."""
     why: str
     """What was asked, and why it was refused."""
     count: int
-    """How many calls were refused for want of it."""
+    """How many calls were refused because of it."""
     first: int
-    """`seq` of the first of them, -1 where no call stands for it."""
+    """`seq` of the first of them, -1 if no call shows it."""
     line: str = ""
     """The source line of the first of them, `file:line`, where it is known."""
 
@@ -42,14 +42,14 @@ class MissingGrant:
 
     @property
     def asks_for_a_folder(self) -> bool:
-        """Whether it can be granted once a person has chosen a folder of the host."""
+        """Whether it can be granted once the user has chosen a host folder."""
         return self.remedy is not None and self.remedy.asks_for_a_folder
 
 
 def missing_grants(runs: Iterable[Recorded], *, every: bool = False) -> list[MissingGrant]:
-    """What some runs or traces asked for and were refused, the most frequent first.
+    """What some runs or traces requested and were refused, the most frequent first.
 
-    `every`: also what was granted and taken back, and what the host's operating system refused.
+    `every`: also revoked grants and refusals by the host's operating system.
     """
     found: dict[tuple[Remedy | None, str], MissingGrant] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""What advice reads: a run with its trace, or a trace by itself."""
+"""The input of advice: a run with its trace, or a bare trace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..value import GrantError
 
 
 class RecordedRun(Protocol):
-    """What advice reads of a run beside its trace. Every member is read-only."""
+    """What advice reads of a run besides its trace. Every member is read-only."""
 
     @property
     def trace(self) -> Trace: ...
@@ -39,5 +39,5 @@ def trace_of(recorded: Recorded) -> Trace:
 
 
 def grants_of(recorded: Recorded) -> Grants | None:
-    """What the run was given, where it is at hand."""
+    """What the run was given, if available."""
     return None if isinstance(recorded, Trace) else recorded.grants

@@ -1,4 +1,4 @@
-"""The grants of several runs as one: what all of them had together, from which advice for all of them is made."""
+"""The union of several runs' grants, from which advice for all of them is made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..grants import Grants
 
 
 def merged(several: Iterable[Grants]) -> Grants:
-    """What all of them had together; where two differ on one name, the wider of two modes, else the later."""
+    """The union of all of them; where two differ on one name, the wider of two modes, else the later."""
     together: Grants | None = None
     for grants in several:
         if together is None:
@@ -49,7 +49,7 @@ def _width(directory: Directory) -> int:
 
 
 def _withheld(one: Grants, other: Grants) -> dict[str, tuple[str, ...]]:
-    """What is withheld where either of two is given."""
+    """The rights withheld by both of two grants."""
     both: dict[str, tuple[str, ...]] = {}
     for guest in {**one.withheld, **other.withheld}:
         sides = [set(g.withheld.get(guest, ())) for g in (one, other) if guest in g.dirs]

@@ -1,9 +1,9 @@
-"""Grants as command-line flags, both ways: the grammar that the CLI and the cell magic share, and its inverse.
+"""Convert grants to and from command-line flags: the grammar shared by the CLI and the cell magic, and its inverse.
 
-`add_options` puts the flags on an argparse parser, `from_options` builds the grants that they mean, `to_flags` prints
-the flags that mean the same as a value. Policy files named by `--policy` are merged first, in order; then `--deny-all`
-empties the rest; then every other flag adds to or replaces what stands. Each shape of a field (`FieldShape`) has a
-function here for each of the three.
+`add_options` adds the flags to an argparse parser, `from_options` builds grants from parsed flags, `to_flags` prints
+the flags equivalent to a value. Policy files named by `--policy` are merged first, in order; then `--deny-all` empties
+the rest; then every other flag adds to or replaces the result. Each shape of a field (`FieldShape`) has a function here
+for each of the three.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ def size(text: str) -> int:
 
 
 class InMemory(str):
-    """The guest path of a `--mem`; it stands in one list with the `--dir`s, because order numbers descriptors."""
+    """The guest path of a `--mem`, kept in one list with the `--dir`s because their order numbers the descriptors."""
 
 
 class Mapped(Template):
-    """The value of a `--mapdir`, GUEST::HOST: the order that Wasmtime 0.3 had; in the same list as the `--dir`s."""
+    """The value of a `--mapdir`, GUEST::HOST: the order of Wasmtime 0.3; kept in the same list as the `--dir`s."""
 
 
 # ---- the options
 
 
 def add_options(parser: argparse.ArgumentParser, kind: type[GrantValue] = GrantValue) -> None:
-    """Put every flag that grants or limits something on `parser`, in two groups of its help."""
-    give = parser.add_argument_group("grants (nothing else is there for the guest)")
+    """Add every flag that grants or limits something to `parser`, in two help groups."""
+    give = parser.add_argument_group("grants (the guest has nothing else)")
     bound = parser.add_argument_group("limits")
     give.add_argument(
         "--policy", action="append", default=[], metavar="FILE", help="a policy file (TOML) to start from; repeatable"
     )
     give.add_argument(
-        "--deny-all", action="store_true", help="start from nothing at all, without argv, stdio, clocks, randomness"
+        "--deny-all", action="store_true", help="start from nothing, without argv, stdio, clocks, randomness"
     )
     for name, about in grant_fields(kind).items():
         if about.shape is FieldShape.LIMITS:
@@ -73,7 +73,7 @@ def _add(group: argparse._ArgumentGroup, name: str, about: GrantField) -> None:
             metavar = "HOST[::GUEST][:ro|:rw|:copy]"
             add(flag, action="append", type=Template, default=[], metavar=metavar, dest=_dest(name), help=words)
             add("--mapdir", action="append", type=Mapped, dest=_dest(name), metavar="GUEST::HOST[:ro|:rw|:copy]",
-                help="the same with the guest's path first, as Wasmtime's older command line had it")  # fmt: skip
+                help="the same with the guest's path first, as in Wasmtime's older command line")  # fmt: skip
             add("--mem", action="append", type=InMemory, dest=_dest(name), metavar="GUEST",
                 help="grant an empty directory in memory")  # fmt: skip
         case FieldShape.WITHHELD:
@@ -107,7 +107,7 @@ def _given(options: argparse.Namespace, name: str) -> Any:
 
 
 def leaves_stdin_open(options: argparse.Namespace) -> bool:
-    """Whether no flag says what the guest reads, so that it may be the person at hand."""
+    """Whether no flag sets the guest's stdin, so that the user may be asked."""
     return _given(options, "stdin") is None and _given(options, "stdin_text") is None and not options.deny_all
 
 
@@ -137,9 +137,9 @@ def _limit(bound: Bound) -> Callable[[str], float | str]:
 
 
 def from_options(options: argparse.Namespace, base: G, *, on_policy: Callable[[G], object] | None = None) -> G:
-    """The grants that parsed flags mean, on top of `base` and the policy files named.
+    """The grants given by parsed flags, on top of `base` and the named policy files.
 
-    `on_policy` is called with `base` and what the policy files add to it, if any is named. Raises `GrantError` with one
+    `on_policy` is called with `base` and the additions of the policy files, if any. Raises `GrantError` with one
     sentence naming the flag.
     """
     grants = base
@@ -157,14 +157,14 @@ def from_options(options: argparse.Namespace, base: G, *, on_policy: Callable[[G
             if value is not now:
                 changes[name] = value
     if "dirs" in changes and "withheld" not in changes:
-        changes["withheld"] = grants.withheld  # a folder that is named again keeps what it lacked
+        changes["withheld"] = grants.withheld  # a folder that is named again keeps its withheld rights
     return grants.with_(**changes)
 
 
 def parse_dir(given: str | Template) -> tuple[str, HostDir]:
     """`HOST[::GUEST][:ro|:rw|:copy]` -> (guest path, directory). The guest path defaults to the host path as given.
 
-    The value of an `{expression}` is a path or a part of one: no colon in it ends the host path or gives a mode.
+    The value of an `{expression}` is a path or part of one: colons in it are not separators.
     """
     template = given if isinstance(given, Template) else Template(given)
     drive, rest = os.path.splitdrive(template.pattern)  # "C:" on Windows, nothing elsewhere
@@ -211,7 +211,7 @@ def parse_mapdir(given: str | Template) -> tuple[str, HostDir]:
 
 
 def _swapped(host: str, guest: str) -> bool:
-    """Whether a pair of paths looks as if it were written in the other order."""
+    """Whether a pair of paths looks swapped."""
     try:
         return not os.path.isdir(os.path.expanduser(host)) and os.path.isdir(os.path.expanduser(guest))
     except ValueError:  # a NUL in a path
@@ -219,7 +219,7 @@ def _swapped(host: str, guest: str) -> bool:
 
 
 def parse_env(text: str) -> tuple[str, str]:
-    """`K=V` -> (K, V); `K` alone takes the value from the host's environment and fails when it is not set there."""
+    """`K=V` -> (K, V); `K` alone takes the value from the host's environment and fails if it is not set there."""
     name, equals, value = text.partition("=")
     if not equals:
         if name not in os.environ:
@@ -229,7 +229,7 @@ def parse_env(text: str) -> tuple[str, str]:
 
 
 def _read(options: argparse.Namespace, name: str, about: GrantField, now: Any) -> object:
-    """What the flags of one field mean, on top of `now`; `now` itself where they say nothing."""
+    """The value given by one field's flags, on top of `now`; `now` itself if there are none."""
     given: Any = None if about.shape is FieldShape.LIMITS else _given(options, name)
     match about.shape:
         case FieldShape.DIRS:
@@ -325,10 +325,10 @@ def _stdin(flag: str, path: str) -> bytes | Literal["ask"] | None:
 
 
 def to_flags(grants: GrantValue, *, bare: bool | None = None) -> list[str]:
-    """Flags that `from_options` turns back into `grants`; `[]` for the default.
+    """Flags that `from_options` converts back to `grants`; `[]` for the default.
 
-    `bare`: whether they start from `--deny-all` (default: when that is how such grants are thought of: no argv, no
-    standard stream). Raises `GrantError` for what flags cannot say: overrides, contents of a directory in memory,
+    `bare`: whether they start from `--deny-all` (default: if there is neither argv nor a standard stream). Raises
+    `GrantError` for what flags cannot express: overrides, contents of a directory in memory,
     streams, clocks and directories of a class of your own.
     """
     if bare is None:
@@ -341,12 +341,12 @@ def to_flags(grants: GrantValue, *, bare: bool | None = None) -> list[str]:
 
 
 def _option(flag: str, value: str) -> list[str]:
-    """The words of an option; a value that looks like an option itself is tied to it."""
+    """The words of an option; a value that looks like an option is joined with `=`."""
     return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
 def _written(about: GrantField, value: Any, start: Any) -> list[str]:
-    """The flags of one field, where it is not as in `start`."""
+    """The flags of one field, if it differs from `start`."""
     match about.shape:
         case FieldShape.DIRS:
             return [word for guest, directory in value.items() for word in dir_flags(guest, directory)]
@@ -404,6 +404,6 @@ def folder_words(guest: str, host: str, mode: str) -> list[str]:
     if "::" in host or host.endswith(":"):
         raise GrantError(f"the folder {host!r}: flags cannot say its colons, a policy file can")
     body = host if (host.rstrip("/") or "/") == guest else f"{host}::{guest}"
-    # The mode is left out where it is the default and nothing could be mistaken for one.
+    # The mode is omitted if it is the default and nothing could be mistaken for one.
     usual = mode == DEFAULT_MODE and ":" not in body.replace("::", "", 1)
     return _option("--dir", body if usual else f"{body}:{mode}")

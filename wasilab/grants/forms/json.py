@@ -1,4 +1,4 @@
-"""Grants as a plain value, both ways and without loss: a dict of what JSON has, to be sent or kept with a recording.
+"""Convert grants to and from plain JSON values without loss, to send them or keep them with a recording.
 
     {"version": 1,
      "dirs": [{"guest": "/data", "host": "/home/me/data", "named": "data", "mode": "ro", "device": 2049, "inode": 71},
@@ -6,9 +6,9 @@
                                            "d": {"folder": true}}, "mode": "rw", "max_bytes": 1, "max_names": 1}],
      "withheld": {"/data": ["fd_readdir"]}, "env": {"LANG": "C"}, "args": true, "stdin": {"text": ""}, ...}
 
-Every field is written, so that another default in a later version changes nothing. A folder of the host is opened again
-by its absolute path, and must be the same folder: device and inode are compared. Overrides and objects of classes of
-your own cannot be written. Reading believes nothing: what is not as the writer makes it is a `GrantError`.
+Every field is written, so that a different default in a later version changes nothing. A host folder is reopened by its
+absolute path, and must be the same folder: device and inode are compared. Overrides and objects of your own classes
+cannot be written. Reading is strict: anything that the writer would not produce raises `GrantError`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MEMORY_KEYS = ("guest", "memory", "mode", "max_bytes", "max_names")
 
 
 def to_value(grants: GrantValue) -> dict[str, Any]:
-    """`grants` as values that JSON has. Raises `GrantError` for what such a value cannot hold."""
+    """`grants` as JSON values. Raises `GrantError` for what JSON cannot hold."""
     value: dict[str, Any] = {"version": VERSION}
     for name, about in grant_fields(type(grants)).items():
         value[name] = _written(name, about, getattr(grants, name))
@@ -103,9 +103,9 @@ def _bytes_value(data: bytes) -> dict[str, object]:
 def from_value(value: object, kind: type[G], *, same_folders: bool = True) -> G:
     """The grants of class `kind` that `to_value` wrote.
 
-    `same_folders`: whether a folder of the host has to be the very one that was granted, by device and inode (False
-    where the value comes from another machine that has the same folders at the same paths). Raises `GrantError` for
-    anything else, and for what cannot be granted (any more), such as a folder that is gone or another one now.
+    `same_folders`: whether a host folder must be the one that was granted, by device and inode (False if the value
+    comes from another machine with the same folders at the same paths). Raises `GrantError` for invalid values, and for
+    what cannot be granted (any more), such as a folder that is gone or was replaced.
     """
     about = grant_fields(kind)
     rows = _mapping(value, "the grants")
@@ -161,7 +161,7 @@ def _directory(entry: Mapping[str, Any], name: str, same_folders: bool) -> Direc
     host, named = _text(entry, "host", name), _text(entry, "named", name)
     if not os.path.isabs(host):
         raise GrantError(f"{name}[{guest!r}]: {host!r} is not an absolute path")
-    # The name that it was granted by is kept where it leads to the same place: flags and Python then say it as before.
+    # The original name is kept if it leads to the same folder, so that flags and Python show it as before.
     path = named if os.path.realpath(os.path.expanduser(named)) == host else host
     directory = HostDir(path, mode, **bounds)
     if same_folders and directory.identity != (entry["device"], entry["inode"]):

@@ -1,7 +1,7 @@
-"""Grants as a Python expression, both ways: what a person can paste, and what a trace says of its run.
+"""Convert grants to and from a Python expression, for pasting and for the metadata of traces.
 
-`from_python` reads such an expression without evaluating it: it knows literals and the few constructors that build
-grants, and nothing else, because a trace file may come from anybody.
+`from_python` reads such an expression without evaluating it. It accepts only literals and the few constructors that
+build grants, because a trace file may be hostile.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {
 def to_python(grants: GrantValue, *, contents: int | None = None) -> str:
     """A Python expression that builds `grants` (objects of your own classes print as their `repr`).
 
-    `contents`: the files of a directory in memory are left out where they take more characters than this.
+    `contents`: the files of a directory in memory are omitted if they take more characters than this.
     """
     default = type(grants)()
     parts: list[str] = []
@@ -84,7 +84,7 @@ def _keywords(items: Iterable[tuple[str, Any]]) -> str:
 
 
 def from_python(text: str, kind: type[G]) -> G:
-    """The grants of class `kind` that `to_python` wrote as `text`, read and not evaluated.
+    """The grants of class `kind` that `to_python` wrote as `text`, parsed without evaluation.
 
     Raises `GrantError` for anything but literals and the constructors of grants, and for what cannot be granted (any
     more), such as a folder that is gone.

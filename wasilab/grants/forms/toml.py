@@ -1,7 +1,7 @@
-"""Policy files: grants as TOML, to keep beside a program and to hand to somebody else.
+"""Policy files: grants as TOML, to keep with a program and to share.
 
     rights = "strict"                                   # or "compat"
-    ask = false                                         # true: ask a person for what is not granted
+    ask = false                                         # true: ask the user for what is not granted
     deny_all = true                                     # start from nothing; default: from the default grants
 
     [dirs]
@@ -34,8 +34,8 @@
 A later file adds to and overrides an earlier one; flags come after the files. An unknown key is an error that
 names the nearest valid one, because a misspelt restriction that is ignored is a hole.
 
-A policy may be a stranger's. It names folders and sockets, which are shown before a run, but it does not copy a file
-of the host into a guest's stdin, and reading it ends: it is a regular file of a bounded size.
+A policy may be untrusted. It names folders and sockets, which are shown before a run, but it cannot copy an arbitrary
+host file into a guest's stdin. Only a regular file of bounded size is read.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ Table = Mapping[str, Any]
 
 _DIR = ("host", "mode", "memory", "max_bytes", "withhold")
 STDIN_BYTES = 1 << 30
-"""The longest file that is read into memory to be a guest's stdin."""
+"""The largest file that is read into memory for a guest's stdin."""
 POLICY_BYTES = 1 << 20
-"""The longest policy file."""
+"""The largest policy file."""
 LONGEST_MESSAGE = 500
-"""Characters of what is said of a policy: it shows values that can be long."""
+"""The most characters of an error message: it shows values that can be long."""
 
 
 # ---- a policy to grants
@@ -88,7 +88,7 @@ def merge_files(grants: G, paths: Iterable[str | os.PathLike[str]]) -> G:
 
 def merge_text(grants: G, text: str, *, folder: Path | None = None, name: str = "policy") -> G:
     """`grants` with the policy `text` applied; host paths are relative to `folder` (default: the current one)."""
-    import tomllib  # when a policy is read: not at every start
+    import tomllib  # imported only when a policy is read
 
     try:
         policy = tomllib.loads(text)
@@ -100,7 +100,7 @@ def merge_text(grants: G, text: str, *, folder: Path | None = None, name: str = 
         return _merge(grants, policy, folder or Path())
     except (ValueError, OSError) as error:
         raise GrantError(f"policy {name}: {shorten(str(error), LONGEST_MESSAGE)}") from None
-    except RecursionError:  # a message that would show such a value
+    except RecursionError:  # the message would have shown such a value
         raise GrantError(f"policy {name}: its arrays or tables are nested too deeply") from None
 
 
@@ -159,7 +159,7 @@ def _kind(table: Table, key: str, kind: type, default: Any = None) -> Any:
 
 
 def _read(rows: Table, about: GrantField, now: Any, folder: Path) -> object:
-    """What the table `rows` says of one field, on top of `now`; `now` itself where it says nothing."""
+    """The value of one field in the table `rows`, on top of `now`; `now` itself if it is not given."""
     key = about.toml[1]
     match about.shape:
         case FieldShape.DIRS if rows:
@@ -219,7 +219,7 @@ def _directory(guest: str, entry: object, folder: Path) -> Directory:
 
 
 def read_input(path: Path) -> bytes:
-    """What a person's file, device or pipe gives up to its end, for a guest to read as its stdin.
+    """The whole contents of the user's file, device or pipe, for a guest to read as its stdin.
 
     Raises `OSError`, `GrantError` for one that is too long.
     """
@@ -231,7 +231,7 @@ def read_input(path: Path) -> bytes:
 
 
 def _beside(folder: Path, name: str, key: str) -> bytes:
-    """What the regular file `name` holds, which lies in the folder of the policy that names it."""
+    """The contents of the regular file `name`, which must be in the folder of the policy that names it."""
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise GrantError(f"{key} = {name!r:.80}: not in the folder of the policy; if you want it read: --stdin FILE")
@@ -242,9 +242,9 @@ def _beside(folder: Path, name: str, key: str) -> bytes:
 
 
 def _regular_file(path: Path, most: int) -> bytes:
-    """What a regular file holds. Raises `OSError`, `GrantError` for a pipe, a device, a folder or a longer file."""
+    """A regular file's contents. Raises `OSError`, `GrantError` for a pipe, a device, a folder or a longer file."""
     if path.exists():
-        _check_regular(path.stat().st_mode)  # first: to open a device can already do something
+        _check_regular(path.stat().st_mode)  # check first: opening a device can have side effects
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     with open(os.open(path, flags), "rb") as file:
         _check_regular(os.fstat(file.fileno()).st_mode)
@@ -270,7 +270,7 @@ def _bounded(file: BinaryIO, most: int) -> bytes:
 def save(grants: GrantValue, path: str | os.PathLike[str]) -> None:
     """Write `grants` as a policy file; relative host paths are rewritten to be relative to it.
 
-    Raises `GrantError` for what a policy cannot say, and for a file that cannot be written.
+    Raises `GrantError` for what a policy cannot express, and for a file that cannot be written.
     """
     try:
         folder = Path(path).resolve().parent
@@ -282,7 +282,7 @@ def save(grants: GrantValue, path: str | os.PathLike[str]) -> None:
 
 
 def to_toml(grants: GrantValue, *, folder: Path | None = None) -> str:
-    """The policy text that gives `grants`; what stands at its default is left out.
+    """The policy text for `grants`, without defaults.
 
     Raises `GrantError` for what a policy cannot say (overrides, directories and streams of a class of your own).
     """
@@ -310,7 +310,7 @@ def to_toml(grants: GrantValue, *, folder: Path | None = None) -> str:
 
 
 def spec_of(source: object, form: str) -> str:
-    """The textual form of clocks or randomness; raises `GrantError` where they are of a class of your own."""
+    """The textual form of clocks or randomness; raises `GrantError` for objects of your own classes."""
     spec: str = getattr(source, "spec", "custom")
     if spec == "custom":
         raise GrantError(f"{type(source).__name__} of your own: {form} cannot say it, Python can")
@@ -337,7 +337,7 @@ def _dir_toml(guest: str, directory: Directory, folder: Path | None) -> dict[str
 
 
 def _written(about: GrantField, value: Any, start: Any) -> dict[str, str]:
-    """The keys of one field and their values as TOML, where it is not as in `start`."""
+    """The keys of one field and their values as TOML, if it differs from `start`."""
     key = about.toml[1]
     match about.shape:
         case FieldShape.VARIABLES:
@@ -372,7 +372,7 @@ def _write_stdin(key: str, value: object) -> dict[str, str]:
 
 
 def _toml(value: str | int | float | bool) -> str:
-    import json  # when a policy is written: not at every start
+    import json  # imported only when a policy is written
 
     if not isinstance(value, str):
         return json.dumps(value)
@@ -380,6 +380,6 @@ def _toml(value: str | int | float | bool) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise GrantError(f"{value!r} is not Unicode text: a policy cannot say it") from None
-    # A JSON string is a TOML basic string. What a terminal would act on, or not show, is escaped as TOML has it.
+    # A JSON string is a TOML basic string. Control and invisible characters are escaped in TOML's syntax.
     text = json.dumps(value, ensure_ascii=False)
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)

@@ -1,4 +1,4 @@
-"""Grants during a run: switches, other grants, ask mode. Imported on first use: most runs keep what they began with."""
+"""Grants during a run: switches, other grants, ask mode. Imported on first use: most runs keep their initial grants."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Ask mode: what is not granted is asked for, the first time that the guest uses it, of the person who is there.
+"""Ask mode: the user is asked when the guest first uses something that is not granted.
 
 With `Grants(ask=True)` (`--ask`) the guest also holds a stand-in for everything that it was not given: "/", a
-directory in which every path is a question, and clocks, randomness and streams that ask before their first use. A
-question is answered with allow once, allow for the run, deny or deny all; there is no default answer, and where nobody
-can answer it is a denial. The same thing is not asked for twice at a time, nor again once "for the run" or "deny" has
-been said. Every question and answer is kept, with the number of the call, and the call is flagged ASKED in the trace.
+directory that asks for every path, and clocks, randomness and streams that ask before their first use. The answers are
+allow once, allow for the run, deny and deny all; there is no default answer, and if nobody can answer, the request is
+denied. The same thing is not asked twice at the same time, nor again after "for the run" or "deny". Every question and
+answer is kept with the number of the call, and the call is flagged ASKED in the trace.
 
-Who is asked is somebody else's business: a `Decider` is given (the cell's input box, the panel's buttons, a terminal).
-Not asked for: the environment and argv, which a guest takes as a whole before its first line runs.
+A `Decider` (the cell's input box, the panel's buttons, a terminal) asks the user. The environment and argv are not
+asked for, because a guest reads them whole before its first line runs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ...trace.record.recorder import Flag, Recorder
 from ..remedy import Remedy, folder_remedy
 
 MOST_QUESTIONS = 200
-"""Questions of one run: a guest cannot wear a person down with more; what it asks then is denied."""
+"""The most questions of one run, so that a guest cannot wear the user down; further requests are denied."""
 Access = Literal["read", "change", "use"]
 
 
 class Answer(Enum):
-    """What a person can say to a question."""
+    """The answers to a question."""
 
     ONCE = "allow once"
     RUN = "allow for the run"
@@ -39,12 +39,12 @@ class Answer(Enum):
 
     @property
     def allows(self) -> bool:
-        """Whether the call goes on."""
+        """Whether the call proceeds."""
         return self in (Answer.ONCE, Answer.RUN)
 
 
 KEYS = {"o": Answer.ONCE, "r": Answer.RUN, "d": Answer.DENY, "a": Answer.DENY_ALL}
-"""The letter of each answer, where one is typed."""
+"""The letter for each typed answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Question:
     """The thing itself: an absolute host path, "clocks", "stdin"."""
     access: Access
     remedy: Remedy
-    """The grant that would have made the question unnecessary."""
+    """The grant that would make the question unnecessary."""
 
     def __str__(self) -> str:
         return f"{self.program} wants to {self.wants}"
@@ -73,12 +73,12 @@ class Question:
 
 
 Decider = Callable[[Question], "Answer | None"]
-"""Answers a question, on the guest's thread, waiting as long as it takes; None: there is nobody to answer."""
+"""Answers a question on the guest's thread, waiting as long as necessary; None if nobody can answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, its answer, and the call (`seq`) that it was asked in."""
+    """A question, its answer, and the call (`seq`) that caused it."""
 
     question: Question
     answer: Answer | None
@@ -94,16 +94,16 @@ class Asking:
         self._decide = decide
         self._program = repr(program)[1:-1]
         self.recorder = recorder
-        """Where the calls are recorded, to know in which one a question was asked."""
+        """Where the calls are recorded, to know which one caused a question."""
         self.here = os.path.realpath(os.curdir)
-        """The current folder: what lies in it is named relative to it in flags."""
+        """The current folder: flags name paths in it relative to it."""
         self._lock = threading.Lock()
         self._allowed: set[tuple[str, Access]] = set()
         self._denied: set[tuple[str, Access]] = set()
         self._deny_all = self._nobody = False
 
     def require(self, wants: str, subject: str, access: Access, remedy: Remedy) -> None:
-        """Return if it is allowed; else raise `Refused` (by ASK), after asking where it has not been decided yet."""
+        """Return if it is allowed, else raise `Refused` (by ASK); ask first if it has not been decided yet."""
         with self._lock:  # one question at a time; a second asker of the same thing finds the answer
             if self._covered(subject, access):
                 return
@@ -123,7 +123,7 @@ class Asking:
                 self._denied.add((subject, access))
             elif answer is Answer.DENY_ALL:
                 self._deny_all = True
-            elif answer is None:  # nobody there now: nobody later
+            elif answer is None:  # if nobody can answer now, nobody can later
                 self._nobody = True
         if answer is None:
             raise _refused(wants, f"there is nobody to ask; grant it with {remedy.flag}")
@@ -131,13 +131,13 @@ class Asking:
             raise _refused(wants, "denied")
 
     def folder(self, folder: str, access: Access) -> Remedy:
-        """The grant of a host folder under the name that a program run here would use for it."""
+        """The grant of a host folder under the name that a program in the current folder would use."""
         below = os.path.relpath(folder, self.here)
         name = folder if below == ".." or below.startswith("../") else below
         return folder_remedy(name, mode="rw" if access == "change" else "ro")
 
     def _covered(self, subject: str, access: Access) -> bool:
-        """Whether it, or a folder that it lies in, was allowed for the run; what may be changed may be read."""
+        """Whether it, or a folder containing it, was allowed for the run; permission to change includes reading."""
         wide: tuple[Access, ...] = (access, "change") if access == "read" else (access,)
         for known, how in self._allowed:
             if how in wide and (known == subject or subject.startswith(known.rstrip("/") + "/")):
@@ -145,7 +145,7 @@ class Asking:
         return False
 
     def mark(self) -> None:
-        """Set the flag ASKED on the calls in which something was asked; call it when they have been recorded."""
+        """Set the flag ASKED on the calls that caused questions; call it when they have been recorded."""
         if self.recorder is None:
             return
         for asked in self.asked:

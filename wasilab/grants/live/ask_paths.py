@@ -1,7 +1,7 @@
-"""A directory in which every path is a question: the host's files, one at a time, as a person allows them.
+"""A directory that asks for every path: it provides the host's files one at a time, as the user allows them.
 
-It stands for what was not granted, in ask mode only. The guest learns nothing of the host before the answer: a refusal
-does not tell whether a file is there. After the answer the path is opened beneath its own folder, links in the last
+Ask mode uses it for what was not granted. The guest learns nothing about the host before the answer: a refusal does not
+reveal whether a file exists. After the answer the path is opened beneath its own folder, links in the last
 component not followed, so that what is opened is what was asked for; the question names the place that links lead to.
 """
 
@@ -23,7 +23,7 @@ from .ask import Access, Asking
 
 
 class AskDirectory(BaseDirectory):
-    """The host folder `host`, with a question before every use of a path in it."""
+    """The host folder `host`, which asks before every use of a path in it."""
 
     writable = True
     asks = True
@@ -44,7 +44,7 @@ class AskDirectory(BaseDirectory):
         return real
 
     def _ask(self, verb: str, path: str, access: Access, *, follow: bool = False) -> tuple[HostDir, str]:
-        """The folder that holds `path` and the name in it, once the person has allowed it."""
+        """The folder that holds `path` and the name in it, once the user has allowed it."""
         real = self._locate(path, follow)
         folder, name = posixpath.split(real)
         grant = real if os.path.isdir(real) else folder
@@ -120,10 +120,10 @@ class AskDirectory(BaseDirectory):
 
 
 class AskEverywhere(AskDirectory):
-    """Everything that no other preopen holds: the current folder, and behind it the host's root.
+    """Everything that no other preopen holds: the current folder, then the host's root.
 
     A WASI program has no current folder of its own; which of the two it means by "etc/passwd" is decided by
-    `learn.outside`, and the question says the absolute path.
+    `learn.outside`, and the question shows the absolute path.
     """
 
     def __init__(self, asking: Asking, here: str) -> None:
@@ -144,6 +144,6 @@ def _host_folder(path: str, access: Access) -> HostDir:
         folder = HostDir(path, mode="rw" if access == "change" else DEFAULT_MODE)
     except ValueError as error:
         raise OSError(errno.EACCES, str(error)) from None
-    if folder.real != path:  # a link was put there while the person read the question
+    if folder.real != path:  # it was replaced by a link while the user read the question
         raise Refused(errno.EPERM, f"{path!r} is no longer where it was when it was asked for", DeniedBy.ASK)
     return folder

@@ -1,8 +1,8 @@
 """The capabilities of one run: the objects that the WASI host is given, by name.
 
-`Grants` is what a person wrote; `RunCapabilities` is what stands behind it in one run: fresh copies, clocks at their
-beginning, streams. What changes a run's capabilities without changing its grants works on this value: switches that
-revoke (`switches.py`), stand-ins that ask (`stand_ins.py`). Nothing is decided here.
+`Grants` is what the user wrote; `RunCapabilities` are the objects for one run: fresh copies, clocks at their start,
+streams. Code that changes a run's capabilities without changing its grants works on this value: switches that revoke
+(`switches.py`), stand-ins that ask (`stand_ins.py`). Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RunCapabilities:
     sockets: tuple[Any, ...] = ()
 
     def names(self) -> list[str]:
-        """What is held, by the names that a person switches: "argv", guest paths, "stdin", "listen ADDRESS", ..."""
+        """What is held, by the names of its switches: "argv", guest paths, "stdin", "listen ADDRESS", ..."""
         strings = [name for name, held in (("argv", self.args), ("env", self.environ)) if held is not None]
         streams = [name for name in STREAMS if getattr(self, name) is not None]
         clocks = ["clocks"] if getattr(self.clocks, "spec", "") != "none" else []
@@ -51,7 +51,7 @@ class RunCapabilities:
         socket: Callable[[str, object], object] = lambda name, thing: thing,
         strings: Callable[[str, Strings], Strings] = lambda name, thing: thing,
     ) -> RunCapabilities:
-        """The same with everything that is held replaced by what the function of its kind makes of (name, thing)."""
+        """A copy in which everything held is replaced by its kind's function of (name, thing)."""
         names = self.names()
         streams = {n: getattr(self, n) for n in STREAMS}
         clocks = self.clocks

@@ -1,4 +1,4 @@
-"""Who hears of a run, and the pump that serves them: the engine's, which also keeps all output and puts questions."""
+"""The listeners of a run, and the pump that serves them: the engine's, which also keeps output and asks questions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ...engine.worker import Pump
 from .. import live
 
 Ask = Callable[[], "str | bytes | None"]
-"""Asks the person for a line of input: `str` gets a newline, `bytes` is taken as it is, None is the end."""
+"""Asks the user for a line of input: `str` gets a newline, `bytes` is used unchanged, None is the end."""
 
 
 class Listeners(NamedTuple):
-    """Who hears of a run in the calling thread, and who answers it (see `run`)."""
+    """The callbacks of a run in the calling thread (see `run`)."""
 
     on_stdout: Callable[[bytes], object] | None = None
     on_stderr: Callable[[bytes], object] | None = None
@@ -29,14 +29,14 @@ class Listeners(NamedTuple):
 
 
 class ServedPump(Pump):
-    """The engine's pump, which keeps all output as well; what nobody listens to is kept and no more."""
+    """The engine's pump, which also keeps all output; output without a listener is only kept."""
 
     def __init__(self, output: Output, listeners: Listeners) -> None:
         super().__init__(
             listeners.on_stdout, listeners.on_stderr, listeners.on_input, listeners.on_compiling, self._tick
         )
         self.own: File | None = None
-        """The person's own input, when it is read directly."""
+        """The user's input, if it is read directly."""
         self.questions: live.questions.Questions | None = None
         """Where questions of ask mode wait."""
         self._output = output

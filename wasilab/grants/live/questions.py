@@ -1,8 +1,8 @@
-"""Where a question waits for its answer: asked on the guest's thread, answered on the one that has the person.
+"""Where a question waits for its answer: asked on the guest's thread, answered on the user's.
 
 A blocking run answers from its pump (`Questions.serve`, called every tick by the thread that started it); a detached
-one is answered by the panel's buttons (`Questions.answer`). Stopping the run ends the waiting. The time that a person
-takes is not time of the run: `RunTime` stands still meanwhile.
+one is answered by the panel's buttons (`Questions.answer`). Stopping the run ends the waiting. The time that the user
+takes does not count as run time: `RunTime` pauses meanwhile.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...capabilities.waiting import Interrupt, wait_any
 from .ask import KEYS, Answer, Decider, Question
 
 Reader = Callable[[str], "str | None"]
-"""Shows a prompt and returns a typed line; None at the end of input, or where there is nobody."""
+"""Shows a prompt and returns a typed line; None at the end of input, or if there is no user."""
 
 HELP = """\
   o, y  allow it once
@@ -27,7 +27,7 @@ HELP = """\
 
 
 class RunTime:
-    """The time of a run, in ns, as `time.perf_counter_ns`; it stands still while a person is waited for."""
+    """The time of a run, in ns, as `time.perf_counter_ns`; it pauses while waiting for the user."""
 
     def __init__(self) -> None:
         self._lost = 0
@@ -39,19 +39,19 @@ class RunTime:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stand still. One pause at a time."""
+        """Pause. One pause at a time."""
         self._since = since = time.perf_counter_ns()
         try:
             yield
         finally:
             lost = time.perf_counter_ns() - since
-            # In this order a reader in between sees a moment too early, never one too late.
+            # In this order a concurrent reader sees a time slightly too early, never too late.
             self._lost += lost
             self._since = None
 
 
 class Questions:
-    """One question at a time on its way to a person and back.
+    """Passes one question at a time to the user and the answer back.
 
     `interrupt` is the run's: once it is set, a waiting question raises `Interrupted` on the guest's thread.
     `on_question` is called (on the guest's thread) with each new question, and with None when it is settled.
@@ -59,7 +59,7 @@ class Questions:
 
     def __init__(self, interrupt: Interrupt, on_question: Callable[[Question | None], object] | None = None) -> None:
         self.time = RunTime()
-        """The time of the run, without that of its questions."""
+        """The time of the run, without the time of its questions."""
         self._interrupt = interrupt
         self._on_question = on_question
         self._lock = threading.Lock()
@@ -69,7 +69,7 @@ class Questions:
 
     @property
     def question(self) -> Question | None:
-        """The question that waits now."""
+        """The pending question."""
         return self._question
 
     def decide(self, question: Question) -> Answer | None:
@@ -91,7 +91,7 @@ class Questions:
                 self._on_question(None)
 
     def answer(self, answer: Answer | None, number: int | None = None) -> bool:
-        """Answer the question that waits (number `number`, if given); None: there is nobody. Whether there was one."""
+        """Answer the pending question (number `number`, if given); None: nobody there. Whether there was one."""
         with self._lock:
             if self._question is None or self._bell is None or number not in (None, self._question.number):
                 return False
@@ -100,14 +100,14 @@ class Questions:
             return True
 
     def serve(self, decide: Decider) -> None:
-        """Put the waiting question, if there is one, to the person behind `decide`."""
+        """Pass the pending question, if any, to `decide`."""
         question = self._question
         if question is not None:
             self.answer(decide(question), question.number)
 
 
 def by_line(read: Reader) -> Decider:
-    """A person who types a line for each question; asked again until the line is an answer."""
+    """Asks for a typed line for each question, repeatedly until the line is an answer."""
 
     def decide(question: Question) -> Answer | None:
         prompt = question.prompt
@@ -124,7 +124,7 @@ def by_line(read: Reader) -> Decider:
 
 
 def explanation(line: str) -> str:
-    """What to say to a line that is not an answer: the help that it asks for, or that it is none. Ends in a newline."""
+    """The reply to a line that is not an answer: help if requested, else an error. Ends in a newline."""
     if line.strip().lower() in ("h", "help", "?"):
         return HELP
     return f"{line.strip()[:20]!r} is not an answer: type o, r, d or a, or ? for help\n"
@@ -141,4 +141,4 @@ _SHORT = {
     "y": Answer.ONCE, "yes": Answer.ONCE, "once": Answer.ONCE, "run": Answer.RUN, "for the run": Answer.RUN,
     "n": Answer.DENY, "no": Answer.DENY, "all": Answer.DENY_ALL,
 }  # fmt: skip
-"""What else a person may type: the words whose first letters the question has in brackets, yes and no."""
+"""Other accepted answers: the words whose first letters the question shows in brackets, yes and no."""

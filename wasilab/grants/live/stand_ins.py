@@ -1,6 +1,6 @@
-"""What a guest holds in ask mode in place of what it was not granted: things that ask before they are used.
+"""The stand-ins that a guest holds in ask mode for what it was not granted; they ask before use.
 
-The directory that asks is in `ask_paths.py`. Not for: deciding (`ask.py`).
+The directory that asks is in `ask_paths.py`, the decision in `ask.py`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class AskClock:
 
 
 class AskRandom(Random):
-    """The system's randomness, once it is allowed."""
+    """The system's randomness, once allowed."""
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
@@ -83,7 +83,7 @@ class AskRandom(Random):
 
 
 class AskFile:
-    """A stream whose `read`, `write` and polling ask first; the rest is the stream's own."""
+    """A stream whose `read`, `write` and polling ask first; everything else is passed through."""
 
     def __init__(self, stream: File, ask: Callable[[], None]) -> None:
         self._stream = stream

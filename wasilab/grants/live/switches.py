@@ -1,17 +1,17 @@
-"""Grants that can be taken back while the guest runs: every capability of a run has a switch of its own.
+"""Grants that can be revoked while the guest runs: every capability of a run has its own switch.
 
 `revoke("/data")` works at once and from any thread: the next call through it is refused, denied_by REVOKED, and so is
 every call on a descriptor that was opened through it. `restore("/data")` grants it anew: it can be opened again, but
-what was opened before the revocation stays dead, as it would if the grant were another one. A call that is waiting in
-the host at that moment ends as it would have; only a read of stdin is woken.
+descriptors opened before the revocation stay dead, as they would with a different grant. A call that is waiting in the
+host at that moment ends normally; only a read of stdin is woken.
 
-`read_only("/data")` takes back less: looking still works, and the next change through that directory, or through
-anything opened in it, is refused. `put("/data", other)` lets another thing stand behind the name. What a whole `Grants`
-means for a running guest is decided in `update.py`.
+`read_only("/data")` revokes less: reading still works, and the next change through that directory, or through anything
+opened in it, is refused. `put("/data", other)` replaces the object behind the name. `update.py` applies a whole
+`Grants` to a running guest.
 
-What is opened stands behind a membrane (`capabilities/patterns.py`) with the switch that was in force; the grant itself
-behind a gate that looks up the switch in force now. That costs each call on a descriptor a little (0.2 to 0.3 us,
-measured), so only runs that somebody can switch have it: detached runs and those of the panel.
+Opened objects are behind a membrane (`capabilities/patterns.py`) with the switch in force when they were opened; the
+grant itself is behind a gate that looks up the current switch. That costs each call on a descriptor 0.2 to 0.3 us
+(measured), so only runs that can be switched have it: detached runs and those of the panel.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from .capabilities import CLOCKS, RunCapabilities
 
 T = TypeVar("T")
 Listener = Callable[[str, bool], object]
-"""Told of every change: (name of the grant, whether it works now)."""
+"""Called after every change: (name of the grant, whether it works now)."""
 
 VALUES = ("clocks", "random")
-"""What the host asks for anew at every call, so that it can be given to a guest that was started without it."""
+"""What the host looks up at every call, so that it can be granted to a guest that started without it."""
 
 
 class GrantSwitch(Switch):
-    """The switch of one grant: off, or on for looking only."""
+    """The switch of one grant: off, or read-only."""
 
     __slots__ = ("name", "read_only")
 
@@ -64,7 +64,7 @@ class GrantSwitch(Switch):
 
 
 class LiveGrants:
-    """The switches of one run. `held` is what the WASI host is to be given in place of the things themselves."""
+    """The switches of one run. Give `held` to the WASI host instead of the original objects."""
 
     host: Host | None = None
     """The host that was given `held`; without it clocks and randomness can be switched off and on, not replaced."""
@@ -77,13 +77,13 @@ class LiveGrants:
         self._listeners: list[Listener] = []
         self._watchers: list[Callable[[], object]] = []
         self._replaced: dict[str, object] = {}
-        """What stands behind a name in place of what the run began with."""
+        """What has replaced a name's initial object."""
         self._stdin: object = held.stdin
         self._dirs = tuple(held.preopens)
         self.held = held.mapped(self._gated, self._gated, self._gated, self._gated, self._gated, self._gated)
 
     def _gated(self, name: str, thing: T) -> T:
-        """`thing` behind the switch of `name` that is in force; what it opens, behind a membrane with that switch."""
+        """`thing` behind the current switch of `name`; what it opens is behind a membrane with that switch."""
         switches, replaced = self._switches, self._replaced
 
         def gate(inner: object, operation: str, /, *args: object) -> object:
@@ -100,7 +100,7 @@ class LiveGrants:
         return interpose(thing, gate, "live", _LiveGate(self, name))
 
     def _woken(self, name: str, inner: Any, args: tuple[Any, ...]) -> int:
-        """A read of a stream that got nothing: it is at its end, or a switch ended the wait."""
+        """The result of a read without data: the stream is at its end, or a switch ended the wait."""
         while True:
             self._switches[name].check("read", args)
             now = self._replaced.get(name, inner)
@@ -122,7 +122,7 @@ class LiveGrants:
         return not self._switch(name).revoked and name not in self._absent
 
     def revoke(self, name: str) -> None:
-        """Take a grant back, at once: `revoke("/data")`, `revoke("clocks")`. Twice is the same as once."""
+        """Revoke a grant at once: `revoke("/data")`, `revoke("clocks")`. Idempotent."""
         with self._lock:
             switch = self._switch(name)
             changed = not switch.revoked
@@ -134,7 +134,7 @@ class LiveGrants:
             self._tell(name, False)
 
     def restore(self, name: str) -> None:
-        """Grant it again; what was opened through it before it was revoked stays dead."""
+        """Grant it again; descriptors opened before it was revoked stay dead."""
         with self._lock:
             former = self._switch(name)
             if former.revoked:
@@ -144,9 +144,9 @@ class LiveGrants:
             self._tell(name, True)
 
     def read_only(self, name: str, on: bool = True) -> None:
-        """Take the right to change a directory back, at once, and leave the right to look; `on=False` gives it again.
+        """Make a directory read-only at once; `on=False` allows changes again.
 
-        What is opened stays open. It never gives more than the run was given. Raises `GrantError` for what is not a
+        Open descriptors stay open. This never gives more than the run was given. Raises `GrantError` for what is not a
         directory of the run.
         """
         if name not in self._dirs:
@@ -160,13 +160,13 @@ class LiveGrants:
             self._tell(name, self.works(name))
 
     def is_read_only(self, name: str) -> bool:
-        """Whether the right to change a directory has been taken back."""
+        """Whether a directory has been made read-only."""
         return name in self._switches and self._switches[name].read_only
 
     def put(self, name: str, thing: Any, *, keep: bool = False) -> None:
-        """Grant another thing under the name, from the next call on: a directory, a stdin, `Clocks`, randomness.
+        """Replace the object under a name, from the next call on: a directory, a stdin, `Clocks`, randomness.
 
-        What was opened through the former is dead, unless it is to be kept (`keep`: the same folder, with more rights).
+        Descriptors opened through the old one are dead, unless kept (`keep`: the same folder, with more rights).
         """
         with self._lock:
             former = self._switch(name)
@@ -190,7 +190,7 @@ class LiveGrants:
         self._tell(name, True)
 
     def _wake(self) -> None:
-        """Let a guest that waits for a line look again: the stream that it waits at is over."""
+        """Wake a guest that waits for a line: its stream has ended."""
         if isinstance(self._stdin, AskInput):
             self._stdin.end()
 
@@ -222,7 +222,7 @@ class LiveGrants:
 
 @dataclass(frozen=True)
 class _LiveGate:
-    """What `look_through` knows of the gate of a grant (`interpose.PassThrough`)."""
+    """What `look_through` knows about the gate of a grant (`interpose.PassThrough`)."""
 
     grants: LiveGrants
     name: str

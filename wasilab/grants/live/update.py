@@ -1,9 +1,9 @@
-"""Other grants for a run that goes on: what each difference means to a guest that has begun, and what it cannot mean.
+"""Change the grants of a running run: the effect of each difference, and what cannot change.
 
-`LiveUpdate.become(grants)` brings a detached run to other grants. What gives less takes effect with the next call,
-which is refused as revoked; what gives other things or more is there from the next call on: another mode of a folder,
-another kind of clock, a variable, more seconds. Some things a guest has only at its start, because it asks for them
-once or the engine sets them then: `fixed` names them with the reason, and `become` leaves them and says so.
+`LiveUpdate.become(grants)` gives a detached run other grants. Reductions take effect with the next call, which is
+refused as revoked. Replacements and additions apply from the next call on: another mode of a folder, another kind of
+clock, a variable, more seconds. Some things are fixed at the start, because the guest reads them once or the engine
+sets them then: `fixed` names them with the reason, and `become` leaves them unchanged and reports them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SET_LIMITS = {name: bound.fixed for name, bound in BOUNDS.items() if bound.fixe
 
 
 class LiveUpdate:
-    """The hands that other grants need to reach into a run that goes on. `now` is what it has."""
+    """What is needed to change the grants of a running run. `now` are its current grants."""
 
     def __init__(
         self,
@@ -44,8 +44,8 @@ class LiveUpdate:
         stdin: Callable[[Any], File | None],
         limit: Callable[[Limits], None],
     ) -> None:
-        """`dirs`: the directories of the run, which are kept up to date; `words`: argv, should it be granted; `stdin`
-        makes the stream that a `Grants.stdin` means; `limit` puts limits in force."""
+        """`dirs`: the directories of the run, which are kept up to date; `words`: argv, in case it is granted; `stdin`
+        makes the stream for a `Grants.stdin`; `limit` applies limits."""
         self.now = self._start = grants
         self.live = live
         self._host = host
@@ -56,16 +56,16 @@ class LiveUpdate:
         self._stdin = stdin
         self._limit = limit
         self._behind = dict(grants.dirs)
-        """The grant of the directory behind each name, less what was taken back by `LiveGrants.read_only`."""
+        """The grant of the directory behind each name, without what `LiveGrants.read_only` revoked."""
         self._lock = threading.RLock()
         self._set_fields = {name: each.fixed for name, each in grant_fields(type(grants)).items() if each.fixed}
         self.fixed: dict[str, str] = {**self._set_fields, **_SET_LIMITS}
-        """What cannot be changed in this run, with the reason: fields of `Grants` and `Limits`, and streams. "dirs" is
-        about further ones."""
+        """What cannot be changed in this run, with the reason: fields of `Grants` and `Limits`, and streams. "dirs"
+        refers to additional ones."""
         self.fixed |= {name: NO_STREAM for name in ("stdin", "stdout", "stderr") if name not in live}
 
     def become(self, grants: Grants) -> dict[str, str]:
-        """Bring the run to `grants`. Returns what stays as it was until its end, by name, with the reason.
+        """Apply `grants` to the run. Returns what cannot change until its end, by name, with the reason.
 
         Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
         """
@@ -81,7 +81,7 @@ class LiveUpdate:
         return self._left(grants)
 
     def become_values(self, grants: Grants) -> None:
-        """Bring clocks, randomness, argv, variables and limits of the run to those of `grants`, and nothing else."""
+        """Apply only the clocks, randomness, argv, variables and limits of `grants` to the run."""
         with self._lock:
             self._values(grants)
             if grants.limits != self.now.limits:
@@ -93,7 +93,7 @@ class LiveUpdate:
     # ---- directories
 
     def _fresh(self, grants: Grants) -> dict[str, Directory]:
-        """The directories that are to stand behind a name in place of others, made for this run."""
+        """The directories that replace others under a name, made for this run."""
         made = {}
         for name, directory in grants.dirs.items():
             former = self._behind.get(name)
@@ -162,7 +162,7 @@ class LiveUpdate:
             self.live.revoke(name)
 
     def _left(self, grants: Grants) -> dict[str, str]:
-        """What of `grants` this run has not got."""
+        """The parts of `grants` that this run does not have."""
         left = {guest: self.fixed["dirs"] for guest in grants.dirs if guest not in self._behind}
         for name in ("stdin", "stdout", "stderr"):
             if name in self.fixed and getattr(grants, name) not in (None, False):
@@ -180,7 +180,7 @@ class LiveUpdate:
 
 
 def _one(former: Directory, directory: Directory) -> bool:
-    """Whether two grants are of one folder of the host itself, whatever may be done with it."""
+    """Whether two grants refer to the same host folder, in any mode."""
     if not isinstance(former, HostDir) or not isinstance(directory, HostDir):
         return False
     return former.real == directory.real and "copy" not in (former.mode, directory.mode)
