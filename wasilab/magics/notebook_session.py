@@ -7,12 +7,33 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
+from .. import runs
 from ..commands.line.usage import UsageProblem
 from ..module.module import Module
 from ..text.nearest import did_you_mean
 from ..text.numbers import size
+
+
+class RawHistory(Protocol):
+    """What is used of IPython's `HistoryManager`."""
+
+    input_hist_raw: list[str]
+
+
+class CellShell(Protocol):
+    """What is used of IPython's `InteractiveShell`."""
+
+    @property
+    def history_manager(self) -> RawHistory | None:
+        """What was entered so far; None where nothing is kept."""
+
+    def ev(self, expr: str, /) -> object:
+        """The value of a Python expression in the notebook."""
+
+    def set_next_input(self, s: str, replace: bool = False) -> None:
+        """Put a text into a new cell, or into the one that runs."""
 
 
 @dataclass
@@ -20,7 +41,7 @@ class Kept:
     """A module kept under a name, and its last run (None: not run yet)."""
 
     module: Module
-    run: Any = None
+    run: runs.run.Run | None = None
     cell: argparse.Namespace | None = None
     """The options of the `%%wasi` cell that made the module; None for one from a file."""
 
@@ -30,14 +51,16 @@ class NotebookSession:
     """The session's names, its last run, and the files of `%%wasi_file` cells."""
 
     kept: dict[str, Kept] = field(default_factory=dict)
-    last: object = None
+    last: runs.run.Run | None = None
     files: dict[str, str] = field(default_factory=dict)
     cells: dict[str, int] = field(default_factory=dict)
     """The number of the cell that wrote each file; its text begins on that cell's second line."""
     warmed: bool = False
     """Whether the session's first cell has been run."""
 
-    def keep(self, name: str, module: Module, run: Any = None, cell: argparse.Namespace | None = None) -> None:
+    def keep(
+        self, name: str, module: Module, run: runs.run.Run | None = None, cell: argparse.Namespace | None = None
+    ) -> None:
         """Keep a module, its run, and the options of its cell under `name`; None leaves a part unchanged.
 
         Raises `UsageProblem` for an invalid name.
@@ -50,16 +73,16 @@ class NotebookSession:
         kept.run = kept.run if run is None else run
         kept.cell = kept.cell if cell is None else cell
 
-    def forget(self, name: str | None) -> list[Any]:
+    def forget(self, name: str | None) -> list[runs.run.Run]:
         """Forget a name, or (None) every name and the last run; returns the runs no longer held here."""
         gone = [self.kept.pop(each) for each in ([*self.kept] if name is None else [name])]
-        runs = [kept.run for kept in gone if kept.run is not None]
-        if name is None or self.last in runs:
-            runs += [self.last] if self.last is not None and self.last not in runs else []
+        held = [kept.run for kept in gone if kept.run is not None]
+        if name is None or self.last in held:
+            held += [self.last] if self.last is not None and self.last not in held else []
             self.last = None
-        return [run for run in runs if not any(run is kept.run for kept in self.kept.values())]
+        return [run for run in held if not any(run is kept.run for kept in self.kept.values())]
 
-    def run_named(self, name: str | None) -> object:
+    def run_named(self, name: str | None) -> runs.run.Run | None:
         """The run under `name`, or the last one; None when there is none."""
         if name is None:
             return self.last
@@ -86,7 +109,7 @@ class NotebookSession:
         return f"nothing is named {name!r}{did_you_mean(name, self.kept, ' (%%wasi --name NAME names a cell)')}"
 
 
-def _state(run: Any) -> str:
+def _state(run: runs.run.Run) -> str:
     """How a run ended, and the size of its trace."""
     end = "running" if run.running else f"exit status {run.exit_code}"
     if not run.traced:
@@ -94,7 +117,7 @@ def _state(run: Any) -> str:
     return f"{end}, trace {size(run.weight) if run.weight else 'in a file'}"
 
 
-def cell_number(shell: Any) -> int:
+def cell_number(shell: CellShell) -> int:
     """The number of the current cell, as in `In[7]`; 0 in a shell without history."""
     history = shell.history_manager
     return len(history.input_hist_raw) - 1 if history is not None else 0

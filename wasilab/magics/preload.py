@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 PAUSE = 0.25
 """Seconds to wait after `%load_ext`, so that a cell that is already queued runs first."""
@@ -46,6 +45,6 @@ class Preload:
             self._over.set()
 
 
-def wanted(shell: Any) -> bool:
+def wanted(shell: object) -> bool:
     """Whether the session is interactive: a kernel, or IPython's terminal with its prompt."""
     return getattr(shell, "kernel", None) is not None or getattr(shell, "pt_app", None) is not None

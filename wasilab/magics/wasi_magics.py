@@ -7,8 +7,10 @@ from typing import Any
 
 from IPython.core.completer import context_matcher
 from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
 
+from .. import runs
 from ..commands.line.usage import UsageProblem
 from ..commands.line.words import split
 from . import cells
@@ -20,7 +22,7 @@ from .preload import Preload, wanted
 class WasiMagics(Magics):
     """The two magics and the session that they share."""
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.session = NotebookSession()
         self.preload = Preload(lambda: cells.deferred.warm_up(widgets=getattr(shell, "kernel", None) is not None))
@@ -52,6 +54,7 @@ class WasiMagics(Magics):
         Python value (`--dir {folder}::/data`, `--args {my_list}`); quoted text and everything else stays as it is.
         """
         self.preload.wait()
+        assert self.shell is not None, "IPython made the magics"
         if cell is None:
             return cells.deferred.run_line(self.shell, self.session, line)
         return cells.deferred.run_cell(self.shell, self.session, line, cell)
@@ -66,6 +69,7 @@ class WasiMagics(Magics):
 
         The file is in memory; cells that are compiled afterwards see it, and are compiled again when it changes.
         """
+        assert self.shell is not None, "IPython made the magics"
         try:
             words = split(line)
             if len(words) != 1:
@@ -75,7 +79,7 @@ class WasiMagics(Magics):
             raise UsageError(problem.message) from None
 
 
-def load_ipython_extension(shell: Any) -> None:
+def load_ipython_extension(shell: InteractiveShell) -> None:
     """`%load_ext wasilab`: register the magics and their completion; loading twice keeps the session."""
     if any(isinstance(found, WasiMagics) for found in shell.magics_manager.registry.values()):
         return
@@ -113,7 +117,7 @@ def _draw_for_pages_only(shell: object) -> None:
         formatter.mimebundle_formatter.for_type_by_name("wasilab.runs.run", "Run", _text_only)
 
 
-def _text_only(run: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:
+def _text_only(run: runs.run.Run, include: object = None, exclude: object = None) -> dict[str, str]:
     return {"text/plain": cells.deferred.report_text(run, output=not run.streamed)}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import ipywidgets as w
 
@@ -12,8 +12,10 @@ from ..grants.remedy import Remedy
 from ..text.escape import html_text
 from ..views.report.refused import RefusedCalls, as_html
 
+W = TypeVar("W", bound=w.Widget)
 
-def classed(widget: Any, *names: str) -> Any:
+
+def classed(widget: W, *names: str) -> W:
     """The widget, with classes of the style sheet."""
     for name in names:
         widget.add_class(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import ipywidgets as w
 
@@ -25,7 +25,7 @@ from ..runs.prepare import Program, load_program
 from ..runs.run import Run, RunError
 from ..text.escape import html_text
 from ..views.interactive.cells import remember
-from ..views.interactive.widget import timeline
+from ..views.interactive.widget import TimelineWidget, timeline
 from ..views.ipython import shell
 from ..views.report.as_command import command_line
 from ..views.report.verdict import mood, verdict
@@ -71,7 +71,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         self._warnings: dict[str, w.HTML] = {}
         self._states: dict[str, w.HTML] = {}
         self._shown: list[str] = []
-        self._picture: Any = None
+        self._picture: TimelineWidget | None = None
         self.said = classed(w.HTML(), "wasilab-said")
         self.title = w.HTML()
         self.verdict = w.HTML()
@@ -172,7 +172,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         field = w.Text(placeholder="a line for the program's stdin", continuous_update=False)
         field.add_class("wasilab-long")
 
-        def send(change: dict[str, Any]) -> None:
+        def send(change: dict[str, str]) -> None:
             if change["new"] and self.run is not None:
                 self._edit(lambda: self.run.send(change["new"] + "\n") if self.run is not None else None)
                 field.value = ""

@@ -90,7 +90,7 @@ class NotebookPerson:
         """The clicked answer; None if the front end does not show the buttons."""
         widget = QuestionButtons(question)
         said = ""
-        bundle: Any = widget._repr_mimebundle_()
+        bundle = widget._repr_mimebundle_()
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         handle = self._display(data, raw=True, display_id=True)
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import ipywidgets as w
 
@@ -92,7 +91,7 @@ class RightsEditor(w.VBox):  # type: ignore[misc]
             rows.append(row)
         self._list.children = rows
 
-    def _on_change(self, name: str, change: dict[str, Any]) -> None:
+    def _on_change(self, name: str, change: dict[str, object]) -> None:
         if not self._setting:
             self._edit(lambda: self._put({name}, give=bool(change["new"])))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import ipywidgets as w
 
@@ -155,7 +155,10 @@ class Stdin(Group):
 
     def _put(self, kind: str) -> None:
         self.text.layout.display = "" if kind == "text" else "none"
-        values: dict[str, Any] = {"empty": b"", "ask": "ask", "none": None, "text": self.text.value.encode()}
+        text: str = self.text.value
+        values: dict[str, bytes | Literal["ask"] | None] = {
+            "empty": b"", "ask": "ask", "none": None, "text": text.encode(),
+        }  # fmt: skip
         self.model.edit(stdin=values[kind])
 
     def load(self, grants: Grants) -> None:

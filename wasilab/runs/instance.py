@@ -20,7 +20,7 @@ from .prepare import Prepared, Program, RunOptions, load_program
 class Exports:
     """An instance's exported functions, as attributes: `exports.add(1, 2)`, or `exports["add"](1, 2)`."""
 
-    def __init__(self, functions: Mapping[str, Any], name: str, full: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, functions: Mapping[str, object], name: str, full: Mapping[str, object] | None = None) -> None:
         self._functions = functions
         self._name = name
         self._full = full or {}
@@ -49,10 +49,10 @@ class ResourceClass:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._make: Callable[..., Any] | None = None
-        self._static: dict[str, Any] = {}
+        self._make: Callable[..., object] | None = None
+        self._static: dict[str, object] = {}
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: object) -> object:
         """Make one. Raises `TypeError` where the component exports no constructor."""
         if self._make is None:
             raise TypeError(f"{self._name} has no constructor")
@@ -71,13 +71,13 @@ class ResourceClass:
         return f"<resource {self._name}>"
 
 
-def _arranged(functions: Mapping[str, Any]) -> dict[str, Any]:
+def _arranged(functions: Mapping[str, Callable[..., object]]) -> dict[str, object]:
     """The functions of a component under their Python names, in their interfaces, and under their full names.
 
     `ns:pkg/counting@1.0.0#[constructor]counter` is `exports.counting.counter`. Methods are on the resources.
     """
-    found: dict[str, Any] = {}
-    inside: dict[str, dict[str, Any]] = {}
+    found: dict[str, object] = {}
+    inside: dict[str, dict[str, object]] = {}
     for full, call in functions.items():
         interface, _, name = full.rpartition("#")
         place = inside.setdefault(interface, {}) if interface else found
@@ -87,6 +87,8 @@ def _arranged(functions: Mapping[str, Any]) -> dict[str, Any]:
         else:
             resource, _, member = rest.partition(".")
             made = place.setdefault(identifier(resource), ResourceClass(resource))
+            if not isinstance(made, ResourceClass):
+                continue  # a function has that name
             if kind == "constructor":
                 made._make = call
             elif kind == "static":

@@ -11,7 +11,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 from .. import grants as granting
 from ..capabilities import host as host_objects
@@ -106,7 +106,7 @@ class Prepared:
         self.pump = ServedPump(self.output, listeners)
         self.asking: live_grants.ask.Asking | None = None
         self.questions: live_grants.questions.Questions | None = None
-        self.overrides: Mapping[str, Callable[..., Any]] = {**overrides(), **grants.overrides}
+        self.overrides: Mapping[str, Callable[..., object]] = {**overrides(), **grants.overrides}
         if grants.faults:
             if module.is_component:
                 raise GrantError(f"{module.name} is a component: faults are injected into calls of preview 1 only")
@@ -236,7 +236,9 @@ class Prepared:
         self.output.streams.append(stream)
         return stream
 
-    def _stdin(self, given: Any, own_stdin: Callable[[Interrupt], File | None] | None) -> File | None:
+    def _stdin(
+        self, given: File | str | bytes | None, own_stdin: Callable[[Interrupt], File | None] | None
+    ) -> File | None:
         if isinstance(given, QueueInput):
             given.stopped_by(self.interrupt)
         if given is None or not isinstance(given, (str, bytes)):
@@ -314,7 +316,7 @@ class Prepared:
                 self.host.notes.append(f"the copy at {guest} is without {len(skipped) - 5:,} more names")
 
 
-def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, Any]:
+def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, object]:
     """What a trace says of its run (`Trace.meta`): plain values, as they go into files."""
     return {
         "name": name,
@@ -333,13 +335,15 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
     }
 
 
+T = TypeVar("T")
+
 ENGINE_OPTIONS = ("nan_canonical", "max_stack", "unknown_imports")
 """Options of the engine that a program can notice."""
 REPLAY_VERSION = 1
 """Of what `needed_for_replay` says."""
 
 
-def needed_for_replay(options: RunOptions, grants: Grants, args: Sequence[str]) -> dict[str, Any]:
+def needed_for_replay(options: RunOptions, grants: Grants, args: Sequence[str]) -> dict[str, object]:
     """What a trace says of how its program was started, so that it can be started so again."""
     return {
         "version": REPLAY_VERSION,
@@ -359,10 +363,13 @@ def stored_modules(module: Module, preload: Mapping[str, Module]) -> list[Stored
     ]
 
 
-def _fresh(thing: Any) -> Any:
+def _fresh(thing: T) -> T:
     """A capability at its beginning, for one run, where it has a state of its own (`fresh()`)."""
     fresh = getattr(thing, "fresh", None)
-    return thing if fresh is None else fresh()
+    if fresh is None:
+        return thing
+    begun: T = fresh()
+    return begun
 
 
 def _bytes(text: str | bytes) -> bytes:

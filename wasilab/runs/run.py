@@ -348,7 +348,7 @@ class Run:
             raise RunError(f'{self.name} takes no input: its stdin was not granted as "ask" (--stdin -)')
         return stdin
 
-    def __await__(self) -> Generator[Any, None, Self]:
+    def __await__(self) -> Generator[object, None, Self]:
         """`await run`: the notebook stays alive meanwhile."""
         import asyncio  # imported only when awaited: it adds 0.1 s to the start
 
@@ -369,7 +369,7 @@ class Run:
     def _ipython_display_(self) -> None:
         views.display.show(self)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return views.static.mimebundle(self)
 
     def to_html(self, path: str | os.PathLike[str]) -> None:

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def write_atomic(path: Path, *parts: bytes) -> None:
         raise
 
 
-def store(key: str, meta: dict[str, Any], wasm: bytes) -> None:
+def store(key: str, meta: Mapping[str, object], wasm: bytes) -> None:
     """Store a module, and make room by deleting the least recently used entries.
 
     If the disk is full or read-only, the entry is lost but the compile succeeds.

@@ -121,10 +121,10 @@ class Frontend(Protocol):
     def find(self, name: str) -> Module | None:
         """The module kept under a name, or None."""
 
-    def run_named(self, name: str | None) -> Any:
+    def run_named(self, name: str | None) -> Run | None:
         """The run kept under a name (None: the last one), or None."""
 
-    def keep(self, name: str, module: Module, run: Any = None) -> None:
+    def keep(self, name: str, module: Module, run: Run | None = None) -> None:
         """Keep a module, and its run, under a name."""
 
     def cell_options(self, name: str) -> argparse.Namespace | None:

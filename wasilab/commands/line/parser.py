@@ -75,7 +75,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _after(values: Values, convert: Callable[[str], object]) -> Callable[[str], object]:
-    def read(word: str) -> Any:
+    def read(word: str) -> object:
         return convert(values.text(word))
 
     return read
@@ -105,5 +105,5 @@ class _Help(argparse.Action):
     def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=more.get("help"))
 
-    def __call__(self, parser: argparse.ArgumentParser, *ignored: Any) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *ignored: object) -> NoReturn:
         raise HelpAsked(parser.format_help())

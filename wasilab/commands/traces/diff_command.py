@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ...text.shell import quote
 from ...trace.answers.diff import CONTENTS
 from ..line.frontend import Done, Frontend, FrontendKind
@@ -44,7 +42,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     return Done(0 if found.same else 1, None)
 
 
-def _how_to_give_two(first: Any, kind: FrontendKind) -> str:
+def _how_to_give_two(first: object, kind: FrontendKind) -> str:
     """The message for one trace where two are needed."""
     one = quote(first) if isinstance(first, str) else "A"
     if kind == "notebook":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 from ...text.shell import quote
 from ...trace.trace import Trace
@@ -66,16 +66,15 @@ def execute(request: Request, frontend: Frontend) -> Done:
     return Done()
 
 
-def _subject(word: Any, frontend: Frontend) -> Subject | Trace:
+def _subject(word: object, frontend: Frontend) -> Subject | Trace:
     """The run that `word` is or names (None: the last one), else the trace in a file. Raises `UsageProblem`."""
-    run = None
+    run: Subject | None = None
     if word is None or isinstance(word, str):
         run = frontend.run_named(word)
     elif hasattr(word, "trace"):
-        run = word
+        run = cast("Subject", word)
     if run is not None:
-        subject: Subject = run
-        return subject
+        return run
     if word is None:
         raise UsageProblem("nothing has run yet in this notebook")
     if frontend.kind == "notebook" and isinstance(word, str) and not os.path.exists(os.path.expanduser(word)):
@@ -83,7 +82,7 @@ def _subject(word: Any, frontend: Frontend) -> Subject | Trace:
     return load_trace(word, frontend)
 
 
-def _read(words: list[Any], frontend: Frontend) -> tuple[Any, str, Any]:
+def _read(words: list[object], frontend: Frontend) -> tuple[object, Any, object]:
     """(run or None, kind, other run or None) of `[NAME] [KIND] [OTHER]`; KIND before NAME also works, with a hint."""
     prog = f"{program_name(frontend.kind)} plot"
     if len(words) > 3:
@@ -105,10 +104,10 @@ def _read(words: list[Any], frontend: Frontend) -> tuple[Any, str, Any]:
     raise AssertionError(words)
 
 
-def _is_kind(word: Any) -> bool:
+def _is_kind(word: object) -> TypeGuard[str]:
     return isinstance(word, str) and word in PLOT_KINDS
 
 
-def _shown(word: Any, before: str = "") -> str:
+def _shown(word: object, before: str = "") -> str:
     """A word as typed, for a hint; a Python value is shown in braces."""
     return "" if word is None else before + (quote(word) if isinstance(word, str) else "{...}")

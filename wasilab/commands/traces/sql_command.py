@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from ...text.escape import visible
 from ...text.shell import quote
 from ...trace.errors import QueryError, TraceError
+from ...trace.sql.statements import SqlResult
 from ...trace.trace import Trace
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.grammar import program_name
@@ -47,10 +48,10 @@ def execute(request: Request, frontend: Frontend) -> Done:
     return Done(0)
 
 
-def _read(request: Request, frontend: Frontend) -> tuple[Any, str]:
+def _read(request: Request, frontend: Frontend) -> tuple[object, str]:
     """(trace, query) of the words. A query before its trace also works, with a hint."""
     options, prog = request.options, f"{program_name(frontend.kind)} sql"
-    words: list[Any] = options.words
+    words: list[object] = options.words
     if frontend.kind == "notebook" and options.of is not None:
         frontend.note(f"hint: the trace comes first: {prog} {_shown(options.of)} 'select ...'")
         return options.of, " ".join(map(str, words))
@@ -65,22 +66,22 @@ def _read(request: Request, frontend: Frontend) -> tuple[Any, str]:
     return first, " ".join(map(str, rest))
 
 
-def _is_statement(word: Any) -> bool:
+def _is_statement(word: object) -> TypeGuard[str]:
     return isinstance(word, str) and STATEMENT.match(word) is not None
 
 
-def _is_trace(word: Any, frontend: Frontend) -> bool:
+def _is_trace(word: object, frontend: Frontend) -> bool:
     """Whether the word is a trace or a run, names a run, or is the path of a file."""
     if not isinstance(word, (str, os.PathLike)):
         return True
     return frontend.run_named(os.fspath(word)) is not None or Path(word).expanduser().is_file()
 
 
-def _shown(word: Any) -> str:
+def _shown(word: object) -> str:
     return quote(word) if isinstance(word, str) else "{...}"
 
 
-def answer(chosen: Trace, query: str, label: str) -> Any:
+def answer(chosen: Trace, query: str, label: str) -> SqlResult:
     """The answer to a query; raises `UsageProblem` that begins with `label`."""
     try:
         return chosen.sql(query)

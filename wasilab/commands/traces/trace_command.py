@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 from ...grants.remedy import denied
 from ...text.escape import visible
@@ -133,7 +132,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     return Done(0, None)
 
 
-def _picture(chosen: Any, path: Path) -> None:
+def _picture(chosen: Trace, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in (".png", ".svg", ".pdf"):
         raise ValueError("a picture ends in .png, .svg or .pdf")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from collections.abc import Callable
 
 from IPython.core.error import UsageError
 
@@ -24,14 +24,14 @@ from ...module.module import ModuleError
 from ...toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
 from ...toolchains.doctor import warm_in_background
 from ...toolchains.registry import language_name, toolchain_for
-from ..notebook_session import NotebookSession, cell_number, check_name
+from ..notebook_session import CellShell, NotebookSession, cell_number, check_name
 from .detached import start
 from .failures import CellFailure, CellInterrupted, CompileFailed
 from .interrupts import ignore_interrupts
 from .notebook_frontend import NotebookFrontend
 
 
-def run_line(shell: Any, session: NotebookSession, line: str) -> Any:
+def run_line(shell: CellShell, session: NotebookSession, line: str) -> object:
     """`%wasi COMMAND ...`: execute it; returns the value to show."""
     values = Values()
     frontend = NotebookFrontend(session, shell)
@@ -50,7 +50,7 @@ def run_line(shell: Any, session: NotebookSession, line: str) -> Any:
     return _as_a_cell(carry_out, frontend)
 
 
-def run_cell(shell: Any, session: NotebookSession, line: str, cell: str) -> Any:
+def run_cell(shell: CellShell, session: NotebookSession, line: str, cell: str) -> object:
     """`%%wasi ...`: compile the body, run it; returns the `Run`."""
     if line.split()[:1] == ["sql"]:
         return run_line(shell, session, f"{line} {_plain_word(cell)}")
@@ -124,7 +124,7 @@ def _plain_word(text: str) -> str:
     return "'" + text.strip().replace("'", "'\"'\"'") + "'"
 
 
-def _offer_template(shell: Any, line: str, language: str) -> str:
+def _offer_template(shell: CellShell, line: str, language: str) -> str:
     """Put the language's template into the empty cell; returns a message about it.
 
     The cell succeeds, because JupyterLab ignores the payload of a failed cell.
@@ -142,7 +142,7 @@ def _warm_c(session: NotebookSession, language: str) -> None:
             warm_in_background("c")
 
 
-def guest_args(given: Any) -> list[str]:
+def guest_args(given: object) -> list[str]:
     """The guest's arguments: a text that is split like a shell's, or the items of a Python list."""
     if given is None:
         return []
@@ -189,11 +189,10 @@ def _detached(request: Request, frontend: NotebookFrontend) -> Done:
     return Done(0, start(module, request.rest, request.options, frontend))
 
 
-def _as_a_cell(carry_out: Any, frontend: NotebookFrontend) -> Any:
+def _as_a_cell(carry_out: Callable[[], Done], frontend: NotebookFrontend) -> object:
     """The value of `carry_out`, with errors converted to what a cell shows."""
     try:
-        done: Done = carry_out()
-        return done.value
+        return carry_out().value
     except HelpAsked as asked:
         frontend.say(asked.text)
         return None

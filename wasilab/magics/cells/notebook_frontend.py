@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from IPython.core.error import StdinNotImplementedError
 
@@ -16,10 +15,11 @@ from ...capabilities.waiting import Interrupt
 from ...commands.line.frontend import Busy, FrontendKind
 from ...grants import live
 from ...module.module import Module
+from ...runs.run import Run
 from ...text.compiler_text import html as painted
 from ...text.escape import html_text
 from ...text.palette import PLAIN
-from ..notebook_session import NotebookSession
+from ..notebook_session import CellShell, NotebookSession
 from .cell_output import CellStream, Progress, in_kernel
 from .live_view import LiveView
 
@@ -44,7 +44,7 @@ class NotebookFrontend:
     out = err = PLAIN
     columns = 160
 
-    def __init__(self, session: NotebookSession, shell: Any) -> None:
+    def __init__(self, session: NotebookSession, shell: CellShell) -> None:
         self.session = session
         self._shell = shell
 
@@ -123,14 +123,14 @@ class NotebookFrontend:
         kept = self.session.kept.get(name)
         return None if kept is None else kept.module
 
-    def run_named(self, name: str | None) -> Any:
+    def run_named(self, name: str | None) -> Run | None:
         return self.session.run_named(name)
 
     def cell_options(self, name: str) -> argparse.Namespace | None:
         kept = self.session.kept.get(name)
         return None if kept is None else kept.cell
 
-    def keep(self, name: str, module: Module, run: Any = None) -> None:
+    def keep(self, name: str, module: Module, run: Run | None = None) -> None:
         self.session.keep(name, module, run)
 
     def forget(self, name: str | None) -> None:

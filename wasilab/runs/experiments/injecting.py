@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ...capabilities.clocks import Clocks
 from ...capabilities.host.hostdir import HostDir
@@ -131,7 +130,7 @@ def inject_each(
     return Robustness(error, baseline, tuple(rows), max(0, len(wanted) - most))
 
 
-def _verdict(run: Run, ended: tuple[Any, ...], expected: tuple[Any, ...]) -> str:
+def _verdict(run: Run, ended: tuple[object, ...], expected: tuple[object, ...]) -> str:
     if run.outcome.kind != "exit":
         return "crashes"
     if ended == expected:
@@ -161,6 +160,6 @@ def _repeatable(clocks: Clocks) -> Clocks:
     return clocks if clocks.spec == "none" or clocks.realtime.virtual else Clocks.stepped(1000)
 
 
-def _left(run: Run) -> dict[str, Any]:
+def _left(run: Run) -> dict[str, object]:
     """What the run left in its folders."""
     return {guest: d.files() for guest, d in run.directories.items() if isinstance(d, MemDir)}

@@ -20,6 +20,7 @@ from ...capabilities.random import Random
 from ...grants.forms.python import from_python
 from ...grants.grants import Grants
 from ...grants.live.pump import Listeners
+from ...grants.value import GrantArguments
 from ...module.module import Module
 from ..prepare import RunOptions
 from ..run import Run
@@ -50,7 +51,7 @@ class RunPlan:
     def granted(self) -> Grants:
         """The grants of the run."""
         grants = _read_grants(self.grants)
-        changes: dict[str, Any] = {}
+        changes: GrantArguments = {}
         if any(type(folder) is MemDir for folder in grants.dirs.values()):  # each run has its own
             changes["dirs"] = {guest: _begun(folder) for guest, folder in grants.dirs.items()}
             changes["withheld"] = grants.withheld
@@ -102,7 +103,7 @@ class RunRow:
     stdout_bytes: int
     seconds: float
     worker: str = ""
-    columns: Mapping[str, Sequence[Any]] | None = None
+    columns: Mapping[str, Sequence[object]] | None = None
     """`CALL_COLUMNS` of its calls; None where they are not kept."""
 
 

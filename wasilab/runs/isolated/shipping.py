@@ -295,7 +295,7 @@ class Shipment:
         return MemDir(files, max_bytes=entry["max_bytes"], max_names=entry["max_names"], mode=mode)  # type: ignore[arg-type]
 
 
-def _argument_of(arg: Any) -> Any:
+def _argument_of(arg: object) -> Any:
     return base64.b64decode(arg["base64"]) if isinstance(arg, dict) else arg
 
 

@@ -144,7 +144,7 @@ class Recording:
         return None
 
 
-def _how(found: Any) -> dict[str, Any]:
+def _how(found: object) -> dict[str, Any]:
     """How the program was started (`prepare.needed_for_replay`)."""
     if found is None:
         raise CannotReplay("the trace was not made by a run of this version of wasilab, so it cannot be replayed")
