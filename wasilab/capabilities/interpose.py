@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
 from .clocks import Clock
-from .protocols import Directory, File
+from .protocols import Directory, File, Listening
 from .random import RandomSource
 from .strings import Strings
 from .uncopyable import Uncopyable
@@ -44,7 +44,7 @@ OPENING = frozenset(("open", "accept"))
 class Gate(Protocol):
     """The function that every operation on a thing goes through."""
 
-    def __call__(self, thing: Any, operation: str, /, *args: Any) -> Any:
+    def __call__(self, thing: object, operation: str, /, *args: object) -> object:
         """Do `operation` on `thing`, or refuse it."""
 
 
@@ -73,7 +73,7 @@ class PassThrough(Protocol):
         ...
 
 
-def perform(thing: object, operation: str, *args: object) -> Any:
+def perform(thing: object, operation: str, *args: object) -> object:
     """Do it: `thing.operation(*args)`."""
     return getattr(thing, operation)(*args)
 
@@ -94,7 +94,7 @@ class _Interposed(Uncopyable):
 
 
 def _through_the_gate(operation: str) -> Callable[..., object]:
-    def method(self: _Interposed, *args: Any) -> Any:
+    def method(self: _Interposed, *args: object) -> object:
         return self._gate(self._thing, operation, *args)
 
     method.__name__ = operation
@@ -104,7 +104,7 @@ def _through_the_gate(operation: str) -> Callable[..., object]:
 class _File(_Interposed):
     __slots__ = ("filetype",)
 
-    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+    def __init__(self, thing: File, gate: Gate, name: str) -> None:
         super().__init__(thing, gate, name)
         self.filetype = thing.filetype
 
@@ -118,19 +118,19 @@ class _Connection(_File):
     __slots__ = ()
 
     @property
-    def interrupt(self) -> Any:
+    def interrupt(self) -> object:
         """As `StreamSocket.interrupt`: what stops a wait on it."""
         return self._thing.interrupt
 
     @interrupt.setter
-    def interrupt(self, interrupt: Any) -> None:
+    def interrupt(self, interrupt: object) -> None:
         self._thing.interrupt = interrupt
 
 
 class _Listener(_File):
     __slots__ = ("address",)
 
-    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+    def __init__(self, thing: Listening, gate: Gate, name: str) -> None:
         super().__init__(thing, gate, name)
         self.address = thing.address
 
@@ -138,7 +138,7 @@ class _Listener(_File):
 class _Directory(_Interposed):
     __slots__ = ("filetype", "writable")
 
-    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+    def __init__(self, thing: Directory, gate: Gate, name: str) -> None:
         super().__init__(thing, gate, name)
         self.filetype = thing.filetype
         self.writable = thing.writable
@@ -162,7 +162,7 @@ class _Directory(_Interposed):
 class _Clock(_Interposed):
     __slots__ = ("virtual",)
 
-    def __init__(self, thing: Any, gate: Gate, name: str) -> None:
+    def __init__(self, thing: Clock, gate: Gate, name: str) -> None:
         super().__init__(thing, gate, name)
         self.virtual = thing.virtual
 

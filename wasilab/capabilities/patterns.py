@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from .interpose import CHANGING, OPENING, interpose, perform
-from .protocols import Directory, FileType, OpenHow
+from .protocols import Directory, File, FileFlags, FileType, OpenHow
 from .refusal import DeniedBy, Need, NeedKind, Refused, refused_change
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
-def attenuate(thing: T, allows: Callable[[str, tuple[Any, ...]], bool], name: str = "attenuate") -> T:
+def attenuate(thing: T, allows: Callable[[str, tuple[object, ...]], bool], name: str = "attenuate") -> T:
     """Deep attenuator: only operations for which `allows(operation, args)` is true; letting go (close) always is.
 
     The general form of giving less: a proxy that passes on some messages and not others (Miller 2006, 9.3).
@@ -38,7 +39,7 @@ def attenuate(thing: T, allows: Callable[[str, tuple[Any, ...]], bool], name: st
     wasilab.capabilities.refusal.Refused: [Errno 1] the operation 'unlink' is not among what attenuate allows
     """
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+    def gate(inner: object, operation: str, /, *args: object) -> object:
         if operation != "close" and not allows(operation, args):
             raise _refused(f"the operation {operation!r} is not among what {name} allows")
         result = perform(inner, operation, *args)
@@ -61,7 +62,7 @@ def facet(thing: T, *operations: str) -> T:
     wasilab.capabilities.refusal.Refused: [Errno 1] this facet has no operation 'resolution'
     """
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+    def gate(inner: object, operation: str, /, *args: object) -> object:
         if operation != "close" and operation not in operations:
             raise _refused(f"this facet has no operation {operation!r}")
         return perform(inner, operation, *args)
@@ -81,21 +82,21 @@ def read_only(thing: T) -> T:
     wasilab.capabilities.refusal.Refused: [Errno 1] 'b' cannot be created or changed: its folder is granted read-only...
     """
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+    def gate(inner: object, operation: str, /, *args: object) -> object:
         if operation in CHANGING:
             raise _refused_change(args)
-        if operation == "open" and args[1].changes:
-            raise refused_change(args[0])
+        if operation == "open" and cast(OpenHow, args[1]).changes:
+            raise refused_change(cast(str, args[0]))
         result = perform(inner, operation, *args)
         return wrap(result) if operation in OPENING else result
 
-    def wrap(inner: Any) -> Any:
+    def wrap(inner: U) -> U:
         wrapped = interpose(inner, gate, "read_only")
         if hasattr(wrapped, "writable"):
             wrapped.writable = False
         return wrapped
 
-    return wrap(thing)  # type: ignore[no-any-return]
+    return wrap(thing)
 
 
 def subtree(directory: Directory, path: str) -> Directory:
@@ -138,17 +139,19 @@ def append_only(thing: T) -> T:
     wasilab.capabilities.refusal.Refused: [Errno 1] this can only be added to: 'set_size' would change what is there
     """
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
-        if operation in _NOT_APPENDING or (operation == "open" and args[1].truncate):
+    def gate(inner: object, operation: str, /, *args: object) -> object:
+        if operation in _NOT_APPENDING or (operation == "open" and cast(OpenHow, args[1]).truncate):
             raise _refused(f"this can only be added to: {operation!r} would change what is there")
         if operation == "open":
-            path, how = args
-            opened = inner.open(path, replace(how, append=True) if how.write else how)
+            path, how = cast(tuple[str, OpenHow], args)
+            opened = cast(Directory, inner).open(path, replace(how, append=True) if how.write else how)
             return interpose(opened, gate, "append_only")
         if operation == "set_flags":
-            args = (replace(args[0], append=inner.flags().append),)
-        if operation == "write" and inner.filetype is FileType.REGULAR_FILE:
-            inner.seek(0, os.SEEK_END)
+            args = (replace(cast(FileFlags, args[0]), append=cast(File, inner).flags().append),)
+        if operation == "write":
+            file = cast(File, inner)
+            if file.filetype is FileType.REGULAR_FILE:
+                file.seek(0, os.SEEK_END)
         result = perform(inner, operation, *args)
         return interpose(result, gate, "append_only") if operation in OPENING else result
 
@@ -171,20 +174,27 @@ def quota(thing: T, max_bytes: int) -> T:
     """
     left = max_bytes
 
-    def growth(inner: Any, operation: str, args: tuple[Any, ...]) -> int:
+    def growth(inner: object, operation: str, args: tuple[object, ...]) -> int:
         """Bytes by which a file grows without being written: up to a new size, or to where a write begins."""
-        if operation not in ("set_size", "allocate", "write", "pwrite") or inner.filetype is not FileType.REGULAR_FILE:
+        if operation not in ("set_size", "allocate", "write", "pwrite"):
+            return 0
+        file = cast(File, inner)
+        if file.filetype is not FileType.REGULAR_FILE:
             return 0
         if operation == "write":
-            end = int(inner.tell())
+            end = int(file.tell())
         else:
-            end = args[1] if operation == "pwrite" else sum(args)
-        return max(0, end - int(inner.stat().size))
+            end = cast(int, args[1]) if operation == "pwrite" else sum(cast(tuple[int, ...], args))
+        return max(0, end - int(file.stat().size))
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+    def gate(inner: object, operation: str, /, *args: object) -> object:
         nonlocal left
         writes = operation in ("write", "pwrite", "send")
-        price = sum(map(len, args[0])) if writes else len(args[0]) if operation == "fill" else 0
+        price = 0
+        if writes:
+            price = sum(map(len, cast(Sequence[memoryview], args[0])))
+        elif operation == "fill":
+            price = len(cast(memoryview, args[0]))
         grown = growth(inner, operation, args)
         if price + grown > left:
             raise Refused(
@@ -194,7 +204,7 @@ def quota(thing: T, max_bytes: int) -> T:
                 Need(NeedKind.QUOTA, limit="max_bytes"),
             )
         result = perform(inner, operation, *args)
-        left -= grown + (result if writes else price)
+        left -= grown + (cast(int, result) if writes else price)
         return interpose(result, gate, "quota") if operation in OPENING else result
 
     return interpose(thing, gate, f"quota[{max_bytes}]")
@@ -205,8 +215,8 @@ class LogEntry:
     """One operation that went through `logged`: `result`, or the error that it raised."""
 
     operation: str
-    args: tuple[Any, ...]
-    result: Any = None
+    args: tuple[object, ...]
+    result: object = None
     error: BaseException | None = None
 
 
@@ -222,7 +232,7 @@ def logged(thing: T, log: Callable[[LogEntry], object]) -> T:
     ['open', 'tell']
     """
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+    def gate(inner: object, operation: str, /, *args: object) -> object:
         try:
             result = perform(inner, operation, *args)
         except BaseException as error:
@@ -270,7 +280,7 @@ class Switch:
         for watcher in list(self._watchers):
             watcher()
 
-    def check(self, operation: str, args: tuple[Any, ...] = ()) -> None:
+    def check(self, operation: str, args: tuple[object, ...] = ()) -> None:
         """Raise `Refused` (EPERM, by REVOKED) if revoked."""
         if self.revoked:
             raise Refused(errno.EPERM, self.reason, DeniedBy.REVOKED, notcapable=True)
@@ -294,7 +304,7 @@ def revocable(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
     """
     switch = switch or Switch()
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+    def gate(inner: object, operation: str, /, *args: object) -> object:
         if switch.restricted and operation != "close":
             switch.check(operation, args)
         return getattr(inner, operation)(*args)
@@ -317,7 +327,7 @@ def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
     """
     switch = switch or Switch()
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+    def gate(inner: object, operation: str, /, *args: object) -> object:
         if switch.restricted and operation != "close":
             switch.check(operation, args)
         result = getattr(inner, operation)(*args)
@@ -363,7 +373,7 @@ def ask(thing: T, decide: Callable[[str], bool], what: str) -> T:
     """
     answer: bool | None = None
 
-    def gate(inner: Any, operation: str, /, *args: Any) -> Any:
+    def gate(inner: object, operation: str, /, *args: object) -> object:
         nonlocal answer
         if answer is None and operation != "close":
             answer = decide(what)
@@ -391,7 +401,7 @@ class SealerPair(Generic[T]):
     unseal: Callable[[Box], T]
 
 
-def sealer() -> SealerPair[Any]:
+def sealer() -> SealerPair[object]:
     """A sealer and its unsealer: the box alone is worth nothing, box and unsealer together give what is in it.
 
     Rights amplification: two capabilities together give what neither gives alone (Morris 1973). It is how a file dialog
@@ -407,14 +417,14 @@ def sealer() -> SealerPair[Any]:
     Traceback (most recent call last):
     PermissionError: this box was sealed by another sealer
     """
-    contents: WeakKeyDictionary[Box, Any] = WeakKeyDictionary()
+    contents: WeakKeyDictionary[Box, object] = WeakKeyDictionary()
 
-    def seal(value: Any) -> Box:
+    def seal(value: object) -> Box:
         box = Box()
         contents[box] = value
         return box
 
-    def unseal(box: Box) -> Any:
+    def unseal(box: Box) -> object:
         if box not in contents:
             raise PermissionError("this box was sealed by another sealer")
         return contents[box]
@@ -426,7 +436,7 @@ def _refused(reason: str, need: Need | None = None) -> Refused:
     return Refused(errno.EPERM, reason, need=need, notcapable=True)
 
 
-def _refused_change(args: tuple[Any, ...]) -> Refused:
+def _refused_change(args: tuple[object, ...]) -> Refused:
     names = [arg for arg in args if isinstance(arg, str)]
     if names:
         return refused_change(names[0])

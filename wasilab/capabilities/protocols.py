@@ -155,6 +155,13 @@ class File(Protocol):
         """Close it; closing twice does nothing."""
 
 
+class Listening(File, Protocol):
+    """A socket that listens."""
+
+    @property
+    def address(self) -> object: ...
+
+
 @runtime_checkable
 class Directory(Protocol):
     """An open directory: the power over a tree of names.

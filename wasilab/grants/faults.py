@@ -183,8 +183,8 @@ def _number(name: str, text: str) -> float:
 
 
 def injections(
-    faults: Sequence[str], overrides: Mapping[str, Callable[..., Any]], interrupt: Interrupt
-) -> dict[str, Callable[..., Any]]:
+    faults: Sequence[str], overrides: Mapping[str, Callable[..., object]], interrupt: Interrupt
+) -> dict[str, Callable[..., object]]:
     """`overrides`, preceded by the faults of one run: call -> function."""
     found = dict(overrides)
     rules: dict[str, list[FaultRule]] = {}

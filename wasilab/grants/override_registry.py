@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..wasi.preview1.spec import SNAPSHOT1
 from .value import GrantError, nearest
@@ -52,7 +52,7 @@ def remove_overrides(*names: str) -> None:
             del _registered[name]
 
 
-def overrides() -> Mapping[str, Callable[..., Any]]:
+def overrides() -> Mapping[str, Callable[..., object]]:
     """The current registrations: call -> function."""
     with _lock:
         return MappingProxyType(dict(_registered))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
 
 from ..capabilities import host as host_objects
 from ..capabilities.clocks import Clocks
@@ -26,6 +26,8 @@ from ..wasi.preview1.spec import SNAPSHOT1
 from ..wasi.rights import of_directories
 from .faults import Fault
 from .fields import FieldShape, GrantField, SourceKind, grant, grant_fields
+
+T = TypeVar("T")
 
 Rights = Literal["strict", "compat"]
 MODES: tuple[Mode, ...] = ("ro", "rw", "copy")
@@ -60,7 +62,7 @@ class GrantArguments(TypedDict, total=False):
     ask: bool
     writable_code: bool
     features: tuple[str, ...]
-    overrides: Mapping[str, Callable[..., Any]]
+    overrides: Mapping[str, Callable[..., object]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -345,7 +347,7 @@ class GrantValue:
         ),
     )
     """WebAssembly features that are turned on or off: NAME or NAME=off (`engine/compiling/wasm_features.py`)."""
-    overrides: Mapping[str, Callable[..., Any]] = field(
+    overrides: Mapping[str, Callable[..., object]] = field(
         default_factory=dict,
         metadata=grant(
             FieldShape.FUNCTIONS,
@@ -413,7 +415,7 @@ class GrantValue:
             raise TypeError(f"grants have no field {wrong[0]!r}{nearest(wrong[0], known)}")
 
 
-def given(grants: GrantValue, name: str) -> Any:
+def given(grants: GrantValue, name: str) -> object:
     """What a field gives, as a value to compare: directories in memory by their contents and limits, in order."""
     value = getattr(grants, name)
     if name == "dirs":
@@ -445,7 +447,7 @@ def nearest(word: str, valid: Iterable[object]) -> str:
 # ---- what a field may hold
 
 
-def _checked(name: str, about: GrantField, value: Any) -> object:
+def _checked(name: str, about: GrantField, value: object) -> object:
     """The normalised value. Raises `GrantError` for what a field of this shape cannot hold."""
     if not isinstance(value, about.type):
         if about.type is Mapping:
@@ -510,7 +512,7 @@ def _sockets(name: str, about: GrantField, value: Iterable[object]) -> tuple[obj
     return tuple(value)
 
 
-def listening(sockets: Iterable[Any]) -> list[Any]:
+def listening(sockets: Iterable[T]) -> list[T]:
     """The sockets, all of which listen. Raises `GrantError` for the end of a channel, which only Python can express."""
     for socket in sockets:
         if not hasattr(socket, "accept"):

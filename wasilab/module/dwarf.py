@@ -54,7 +54,7 @@ class _Unit:
 
     __slots__ = ("addresses", "cu", "locations", "name", "offset")
 
-    def __init__(self, offset: int, name: str | None, cu: Any = None) -> None:
+    def __init__(self, offset: int, name: str | None, cu: object = None) -> None:
         self.offset = offset
         """Where it begins in `.debug_info`."""
         self.name = name
@@ -173,7 +173,8 @@ class SourceMap:
             attributes = top.attributes
             low = attributes["DW_AT_low_pc"].value if "DW_AT_low_pc" in attributes else 0
             if "DW_AT_ranges" in attributes and ranges is not None:
-                entries += [(begin, end, unit) for begin, end in _unit_ranges(ranges, cu, attributes, low)]
+                at = attributes["DW_AT_ranges"].value
+                entries += [(begin, end, unit) for begin, end in _unit_ranges(ranges, cu, at, low)]
             elif "DW_AT_high_pc" in attributes:
                 high = attributes["DW_AT_high_pc"]
                 end = high.value if high.form == "DW_FORM_addr" else low + high.value
@@ -237,12 +238,12 @@ def _fit(starts: list[int], module: Module) -> bool:
     return 2 * len(begins.intersection(starts)) >= len(starts)
 
 
-def _unit_ranges(ranges: Any, cu: Any, attributes: Any, low: int) -> list[tuple[int, int]]:
-    attribute = attributes["DW_AT_ranges"]
+def _unit_ranges(ranges: Any, cu: Any, at: int, low: int) -> list[tuple[int, int]]:
+    """The ranges of a unit whose list lies at `at`; `low` is the base of its addresses."""
     if cu.header.version >= 5:
-        entries = ranges.get_range_list_at_offset(attribute.value, cu)
+        entries = ranges.get_range_list_at_offset(at, cu)
     else:
-        entries = ranges.get_range_list_at_offset(attribute.value)
+        entries = ranges.get_range_list_at_offset(at)
     found = []
     base = low
     for entry in entries:
@@ -277,7 +278,7 @@ def _text(name: bytes | str) -> str:
 def _dwarf_info(module: Module) -> Any:
     from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
 
-    sections: dict[str, Any] = dict.fromkeys(_ALL)
+    sections: dict[str, DebugSectionDescriptor | None] = dict.fromkeys(_ALL)
     for name in _SECTIONS:
         payload = module.custom(f".debug_{name}")
         if payload:

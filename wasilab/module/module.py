@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ..text.escape import shorten, visible
 from ..wasi.library import LIBRARY_LOOKUP
@@ -272,7 +272,7 @@ class Module:
 
     # ---- presentation
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The same as plain JSON values (`wasilab inspect --json`)."""
         memory = self.memory
         return {

@@ -199,6 +199,7 @@ class Prepared:
         clocks = grants.clocks.fresh()
         if clocks.realtime.virtual and clocks.spec != "none":
             self._make_repeatable(clocks)
+        self._sockets = tuple(socket.fresh(self.interrupt) for socket in grants.sockets)
         held = RunCapabilities(
             args=self._argv,
             environ=self._environ,
@@ -208,9 +209,8 @@ class Prepared:
             stderr=self._stream(pump.stderr) if grants.stderr else None,
             clocks=clocks,
             random=_fresh(grants.random),
-            sockets=tuple(socket.fresh(self.interrupt) for socket in grants.sockets),
+            sockets=self._sockets,
         )
-        self._sockets = held.sockets
         if not grants.ask:
             return held
         pump.questions = self.questions = live_grants.questions.Questions(self.interrupt, listeners.on_asked)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import posixpath
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ..capabilities.clocks import Clocks
-from ..capabilities.protocols import Directory, File, FileType
+from ..capabilities.protocols import Directory, File, FileType, Listening
 from ..capabilities.random import Random, RandomSource
 from ..capabilities.refusal import DeniedBy, Need, NeedKind, Refused
 from ..capabilities.strings import GivenStrings, Strings
@@ -74,7 +74,7 @@ class Host:
         stderr: File | None = None,
         clocks: Clocks | None = None,
         random: RandomSource | None = None,
-        sockets: Sequence[Any] = (),
+        sockets: Sequence[File] = (),
         interrupt: Interrupt | None = None,
         rights: str = "strict",
         max_fds: int = 256,
@@ -160,7 +160,7 @@ class Host:
         self,
         preopens: Mapping[str, Directory],
         stdio: tuple[File | None, ...],
-        sockets: Sequence[Any],
+        sockets: Sequence[File],
         withheld: Mapping[str, int],
     ) -> None:
         wanted = sum(stream is not None for stream in stdio) + len(preopens) + len(sockets)
@@ -184,10 +184,10 @@ class Host:
         for listener in sockets:
             self.fds.open(self._of_socket(listener))
 
-    def _of_socket(self, socket: Any) -> Descriptor:
+    def _of_socket(self, socket: File) -> Descriptor:
         """The descriptor of a socket that is open from the start: one that listens, or an end of a channel."""
         if hasattr(socket, "accept"):
-            name = f"<listen {socket.address}>"
+            name = f"<listen {cast(Listening, socket).address}>"
             return Descriptor(socket, r.LISTENER, r.SOCKET, name, strict=self.strict, owned=False)
         return Descriptor(socket, r.SOCKET, 0, "<channel>", strict=self.strict)
 

@@ -15,9 +15,10 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from io import BufferedReader
+from typing import Any, Protocol, cast
 
 from ..uncopyable import Uncopyable
 from ..waiting import Readiness
@@ -74,6 +75,29 @@ class HttpRequest:
         return b"\r\n".join([*lines, b"connection: close", b"", b""])
 
 
+class BodySource(Protocol):
+    """The body of a request, as far as the guest has written it."""
+
+    @property
+    def trailers(self) -> Iterable[tuple[str, bytes]] | None: ...
+    def take_in_turn(self) -> bytes | None:
+        """The next bytes, None at the end. Waits for them."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class BodySink(Protocol):
+    """The body of a response, which the guest reads."""
+
+    def put_in_turn(self, data: bytes, /) -> None:
+        """Append bytes. Waits for room."""
+        ...
+
+    def end(self, trailers: Fields | None = None, /) -> None: ...
+    def fail(self, failure: Any, /) -> None: ...
+
+
 class Exchange(Uncopyable):
     """A request on its way and its response coming. `answered` is readable once there is a head, or a failure.
 
@@ -81,7 +105,9 @@ class Exchange(Uncopyable):
     the methods of `wasi/components/http/byte_queue.py`.
     """
 
-    def __init__(self, request: HttpRequest, sending: Any, receiving: Any, failed: type[Exception]) -> None:
+    def __init__(
+        self, request: HttpRequest, sending: BodySource | None, receiving: BodySink, failed: type[Exception]
+    ) -> None:
         self.status = 0
         self.fields: Fields = []
         self.failure: HttpFailed | None = None
@@ -174,7 +200,7 @@ class Exchange(Uncopyable):
     def _receive(self, made: socket.socket) -> None:
         request = self._request
         made.settimeout(request.first_byte_seconds)
-        with made.makefile("rb", _PIECE) as file:
+        with cast(BufferedReader, made.makefile("rb", _PIECE)) as file:
             for _ in range(MAX_INTERIM):
                 status, fields = read_head(file)
                 if status >= 200 or status == 101:
@@ -194,7 +220,7 @@ class Exchange(Uncopyable):
                 self._plain(file, length)
                 self._receiving.end()
 
-    def _plain(self, file: Any, length: int | None) -> None:
+    def _plain(self, file: BufferedReader, length: int | None) -> None:
         left = length
         while left is None or left > 0:
             part = file.read1(_PIECE if left is None else min(left, _PIECE))
@@ -206,7 +232,7 @@ class Exchange(Uncopyable):
                 left -= len(part)
             self._receiving.put_in_turn(part)
 
-    def _chunks(self, file: Any) -> Fields | None:
+    def _chunks(self, file: BufferedReader) -> Fields | None:
         while True:
             line = file.readline(1024)
             size = re.fullmatch(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n", line)
@@ -220,7 +246,7 @@ class Exchange(Uncopyable):
                 raise HttpFailed("HTTP-response-transfer-coding", "a chunk is longer than it says")
 
 
-def read_head(file: Any) -> tuple[int, Fields]:
+def read_head(file: BufferedReader) -> tuple[int, Fields]:
     """The status and the fields of a response. Raises `HttpFailed`."""
     line = file.readline(MAX_HEAD)
     found = _STATUS.match(line.rstrip(b"\r\n"))
@@ -231,7 +257,7 @@ def read_head(file: Any) -> tuple[int, Fields]:
     return int(found[1]), read_fields(file)
 
 
-def read_fields(file: Any) -> Fields:
+def read_fields(file: BufferedReader) -> Fields:
     """The fields up to an empty line, names in lower case. Raises `HttpFailed`."""
     fields: Fields = []
     left = MAX_HEAD

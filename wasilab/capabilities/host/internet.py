@@ -12,11 +12,10 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from ..paths import fail
 from ..uncopyable import Uncopyable
-from .http_exchange import USUAL_SECONDS, Exchange, HttpRequest
+from .http_exchange import USUAL_SECONDS, BodySink, BodySource, Exchange, HttpRequest
 from .network import Network
 from .sockets import StreamSocket
 
@@ -119,7 +118,9 @@ class Internet(Uncopyable):
         limits = [USUAL_SECONDS if one is None else min(max(one, 0.001), USUAL_SECONDS) for one in seconds]
         return HttpRequest(scheme, host, port, method, target, tuple(fields), chunked, *limits)
 
-    def send(self, request: HttpRequest, sending: Any, receiving: Any, failed: type[Exception]) -> Exchange:
+    def send(
+        self, request: HttpRequest, sending: BodySource | None, receiving: BodySink, failed: type[Exception]
+    ) -> Exchange:
         """Send an HTTP request (`http_exchange.Exchange`). Raises `Refused` unless a grant names its origin."""
         self.rules.check_origin(request.scheme, request.host, request.port)
         return Exchange(request, sending, receiving, failed)

@@ -12,7 +12,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..paths import fail
 from ..protocols import BaseFile, Buffers, FileFlags, FileType, Stat
@@ -186,7 +186,7 @@ class StreamSocket(_Socket):
             raise fail(errno.EBADF)
         return self._socket
 
-    def address_of(self, *, remote: bool) -> tuple[Any, ...]:
+    def address_of(self, *, remote: bool) -> tuple[object, ...]:
         """Its own address, or the other side's, as the socket module has it."""
         made = self._open()
         return tuple(made.getpeername() if remote else made.getsockname())

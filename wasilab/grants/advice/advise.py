@@ -16,12 +16,12 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Literal
 
 from ...capabilities.clocks import Clocks
-from ...capabilities.host.features import DEFAULT_MODE
+from ...capabilities.host.features import DEFAULT_MODE, Mode
 from ...capabilities.host.hostdir import HostDir
-from ...capabilities.protocols import Directory
+from ...capabilities.protocols import Directory, File
 from ...capabilities.random import Random
 from ...engine.limits import Limits
 from ...text.escape import visible
@@ -260,7 +260,7 @@ class _Work:
         self.lines.append(Line(flag if keep else "", name, "kept" if keep else "dropped", why, use.calls, use.first))
         return keep
 
-    def _stdin(self) -> Any:
+    def _stdin(self) -> bytes | File | Literal["ask"] | None:
         had, use = self.granted.stdin, self.evidence.of("stdin")
         if had is None:
             return None
@@ -307,7 +307,7 @@ class _Work:
         self.lines.append(Line(_flag(guest, smaller), guest, verdict, why, use.calls, use.first))
         return {guest: smaller}
 
-    def _mode(self, directory: HostDir, changed: bool) -> Any:
+    def _mode(self, directory: HostDir, changed: bool) -> Mode:
         if not changed:
             return DEFAULT_MODE
         return "copy" if directory.mode == "copy" and self.keep_copies else "rw"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -144,13 +144,13 @@ def switched_fields(kind: type[GrantValue]) -> dict[str, GrantField]:
     return dict(sorted((entry for entry in grant_fields(kind).items() if entry[1].name), key=place))
 
 
-def granted_words(about: GrantField, value: Any) -> str:
+def granted_words(about: GrantField, value: object) -> str:
     """What a field of the grants gives, as text; "" for nothing."""
     match about.shape:
         case FieldShape.SWITCH:
             return "given" if value else ""
         case FieldShape.VARIABLES:
-            return ", ".join(value)
+            return ", ".join(cast(Mapping[str, str], value))
         case FieldShape.SOURCE:
             spec: str = getattr(value, "spec", "custom")
             return "" if spec == "none" else spec

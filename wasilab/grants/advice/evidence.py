@@ -11,13 +11,13 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from ...text.escape import visible
 from ...trace.answers.refusals import missed_streams
-from ...trace.columns.decode import Batch, built_in_plan, bytes_moved, plan
+from ...trace.columns.decode import Batch, Values, built_in_plan, bytes_moved, plan
+from ...trace.columns.records import Array
 from ...trace.record.functions import FIRST_FURTHER, Function
 from ...trace.record.recorder import DID_NOT_RETURN, Life
 from ...trace.trace import Trace
@@ -155,7 +155,7 @@ class Evidence:
             if use.first_change < 0 or first < use.first_change:
                 use.first_change = first
 
-    def _paths(self, trace: Trace, roots: _Roots, changing: Any) -> None:
+    def _paths(self, trace: Trace, roots: _Roots, changing: Array) -> None:
         """The guest paths named by calls, the grant of each, and whether they were changed there."""
         records = trace.records
         errno = records["errno"]
@@ -226,7 +226,7 @@ def _further(trace: Trace) -> list[tuple[int, Function]]:
     return list(enumerate(trace.store.functions.further, FIRST_FURTHER))
 
 
-def _component_names(trace: Trace, lengths: Any) -> int:
+def _component_names(trace: Trace, lengths: Array) -> int:
     """`_names_and_growth` of the calls of a component."""
     count = 0
     making = _opening(trace, ("create",))
@@ -241,7 +241,7 @@ def _component_names(trace: Trace, lengths: Any) -> int:
     return count
 
 
-def _arguments(trace: Trace, number: int, name: str, rows: Any) -> Iterator[tuple[Any, list[Any]]]:
+def _arguments(trace: Trace, number: int, name: str, rows: Array) -> Iterator[tuple[Array, Values]]:
     """(rows, values) of the parameter `name` of calls of a function of the trace's own list."""
     how = plan(trace.store.functions, number)
     field = next((param for param in how.params if param.name == name), None)
@@ -250,7 +250,7 @@ def _arguments(trace: Trace, number: int, name: str, rows: Any) -> Iterator[tupl
             yield rows[where], Batch(part, index, how).values(field)
 
 
-def _opening(trace: Trace, words: tuple[str, ...]) -> Any:
+def _opening(trace: Trace, words: tuple[str, ...]) -> Array:
     """Which calls of a component open a file with one of the flags (a boolean a row)."""
     found = np.zeros(len(trace), bool)
     for number, function in _further(trace):
@@ -335,7 +335,7 @@ class _Roots:
 
 
 def _groups(
-    trace: Trace, roots: _Roots, changing: Any
+    trace: Trace, roots: _Roots, changing: Array
 ) -> Iterator[tuple[tuple[str, str, bool, bool, bool, int, int], str]]:
     """(grant, call, succeeded, refused, changed, count, first seq) of every kind of call on every grant, and the reason
     of the first that was refused."""
@@ -380,7 +380,7 @@ def _targets(trace: Trace, roots: _Roots) -> Iterator[tuple[str, int, bytes, int
                 yield name, roots.at(fd, seqs[row]), path, seqs[row]
 
 
-def _changing(trace: Trace) -> Any:
+def _changing(trace: Trace) -> Array:
     """Which calls a read-only grant would refuse (a boolean a row); of polls, which wait for a time."""
     records = trace.records
     changing = [SNAPSHOT1[name].number for name in CHANGING]
@@ -400,7 +400,7 @@ def _changing(trace: Trace) -> Any:
     return found
 
 
-def _timers(trace: Trace, found: Any) -> None:
+def _timers(trace: Trace, found: Array) -> None:
     polls = built_in_plan(SNAPSHOT1["poll_oneoff"].number)
     field = next(param for param in polls.params if param.kind == "insubs")
     rows = np.flatnonzero(trace.column("call") == polls.number)

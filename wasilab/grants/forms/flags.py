@@ -345,7 +345,7 @@ def _option(flag: str, value: str) -> list[str]:
     return [f"{flag}={value}"] if value.startswith("-") else [flag, value]
 
 
-def _written(about: GrantField, value: Any, start: Any) -> list[str]:
+def _written(about: GrantField, value: Any, start: object) -> list[str]:
     """The flags of one field, if it differs from `start`."""
     match about.shape:
         case FieldShape.DIRS:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from ...capabilities import host as host_objects
@@ -37,9 +37,9 @@ _MEMORY_KEYS = ("guest", "memory", "mode", "max_bytes", "max_names")
 # ---- grants to a value
 
 
-def to_value(grants: GrantValue) -> dict[str, Any]:
+def to_value(grants: GrantValue) -> dict[str, object]:
     """`grants` as JSON values. Raises `GrantError` for what JSON cannot hold."""
-    value: dict[str, Any] = {"version": VERSION}
+    value: dict[str, object] = {"version": VERSION}
     for name, about in grant_fields(type(grants)).items():
         value[name] = _written(name, about, getattr(grants, name))
     return value
@@ -119,7 +119,7 @@ def from_value(value: object, kind: type[G], *, same_folders: bool = True) -> G:
         raise error if isinstance(error, GrantError) else GrantError(f"the grants cannot be read: {error}") from None
 
 
-def _read(name: str, about: GrantField, value: Any, same_folders: bool) -> object:
+def _read(name: str, about: GrantField, value: object, same_folders: bool) -> object:
     match about.shape:
         case FieldShape.DIRS:
             entries = [_mapping(entry, name) for entry in _list(value, name)]
@@ -133,7 +133,7 @@ def _read(name: str, about: GrantField, value: Any, same_folders: bool) -> objec
         case FieldShape.SOCKETS:
             return tuple(host_objects.sockets.listen(str(address)) for address in _list(value, name))
         case FieldShape.LIMITS:
-            bounds = _mapping(value, name)
+            bounds: dict[str, Any] = _mapping(value, name)
             _only(bounds, BOUNDS, name)
             return Limits(**bounds)
         case FieldShape.STDIN if isinstance(value, dict):
@@ -143,9 +143,9 @@ def _read(name: str, about: GrantField, value: Any, same_folders: bool) -> objec
     return value
 
 
-def _directory(entry: Mapping[str, Any], name: str, same_folders: bool) -> Directory:
+def _directory(entry: Mapping[str, object], name: str, same_folders: bool) -> Directory:
     guest = entry["guest"]
-    bounds = {key: entry[key] for key in ("max_bytes", "max_names") if key in entry}
+    bounds: dict[str, Any] = {key: entry[key] for key in ("max_bytes", "max_names") if key in entry}
     if any(type(bound) is not int or bound < 0 for bound in bounds.values()):
         raise GrantError(f"{name}[{guest!r}]: max_bytes and max_names are whole numbers")
     mode = _text(entry, "mode", name)
@@ -172,7 +172,7 @@ def _directory(entry: Mapping[str, Any], name: str, same_folders: bool) -> Direc
     return directory
 
 
-def _node(node: Mapping[str, Any], path: str) -> bytes | Symlink | dict[str, bytes]:
+def _node(node: Mapping[str, object], path: str) -> bytes | Symlink | dict[str, bytes]:
     if node.get("folder") is True and len(node) == 1:
         return {}
     if "link" in node and len(node) == 1:
@@ -180,24 +180,25 @@ def _node(node: Mapping[str, Any], path: str) -> bytes | Symlink | dict[str, byt
     return _bytes(node, path)
 
 
-def _bytes(node: Mapping[str, Any], what: str) -> bytes:
-    if len(node) == 1 and isinstance(node.get("text"), str):
-        return str(node["text"]).encode()
-    if len(node) == 1 and isinstance(node.get("base64"), str):
+def _bytes(node: Mapping[str, object], what: str) -> bytes:
+    text, base64 = node.get("text"), node.get("base64")
+    if len(node) == 1 and isinstance(text, str):
+        return text.encode()
+    if len(node) == 1 and isinstance(base64, str):
         try:
-            return binascii.a2b_base64(node["base64"], strict_mode=True)
+            return binascii.a2b_base64(base64, strict_mode=True)
         except ValueError:  # binascii.Error, or text beyond ASCII
             pass
     raise GrantError(f"{what}: these are not the contents of a file")
 
 
-def _mapping(value: object, what: str) -> dict[str, Any]:
+def _mapping(value: object, what: str) -> dict[str, object]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise GrantError(f"{what}: {type(value).__name__} where a mapping of names is expected")
     return value
 
 
-def _list(value: object, what: str) -> list[Any]:
+def _list(value: object, what: str) -> list[object]:
     if not isinstance(value, list):
         raise GrantError(f"{what}: {type(value).__name__} where a list is expected")
     return value
@@ -210,7 +211,7 @@ def _text(entry: Mapping[str, object], key: str, what: str) -> str:
     return value
 
 
-def _only(table: Mapping[str, object], valid: Any, where: str) -> None:
+def _only(table: Mapping[str, object], valid: Collection[str], where: str) -> None:
     for key in table:
         if key not in valid:
             raise GrantError(f"{where}: unknown key {key!r}{nearest(key, valid)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...capabilities import host as host_objects
 from ...capabilities.clocks import Clocks
@@ -22,7 +22,7 @@ from ..value import GrantError, GrantValue, given, host_folder, memory_key
 
 G = TypeVar("G", bound=GrantValue)
 
-_CONSTRUCTORS: Mapping[str, Callable[..., Any]] = {
+_CONSTRUCTORS: Mapping[str, Callable[..., object]] = {
     "HostDir": host_folder,
     "MemDir": MemDir,
     "Limits": Limits,
@@ -79,7 +79,7 @@ def _dict(items: Iterable[tuple[str, str]]) -> str:
     return f"{{{', '.join(f'{key!r}: {text}' for key, text in items)}}}"
 
 
-def _keywords(items: Iterable[tuple[str, Any]]) -> str:
+def _keywords(items: Iterable[tuple[str, object]]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in items)
 
 
@@ -89,7 +89,7 @@ def from_python(text: str, kind: type[G]) -> G:
     Raises `GrantError` for anything but literals and the constructors of grants, and for what cannot be granted (any
     more), such as a folder that is gone.
     """
-    constructors: dict[str, Callable[..., Any]] = {**_CONSTRUCTORS, kind.__name__: kind}
+    constructors: dict[str, Callable[..., object]] = {**_CONSTRUCTORS, kind.__name__: kind}
     try:
         grants = _value(ast.parse(text, mode="eval").body, constructors)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
@@ -99,7 +99,7 @@ def from_python(text: str, kind: type[G]) -> G:
     return grants
 
 
-def _value(node: ast.expr, constructors: Mapping[str, Callable[..., Any]]) -> Any:
+def _value(node: ast.expr, constructors: Mapping[str, Callable[..., object]]) -> object:
     if isinstance(node, ast.Call):
         name = ast.unparse(node.func) if isinstance(node.func, (ast.Name, ast.Attribute)) else ""
         if name not in constructors or any(word.arg is None for word in node.keywords):

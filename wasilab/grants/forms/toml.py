@@ -45,7 +45,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar, cast
 
 from ...capabilities import host as host_objects
 from ...capabilities.host.features import DEFAULT_MODE
@@ -59,6 +59,7 @@ from ..fields import FieldShape, GrantField, grant_fields
 from ..value import GrantError, GrantValue, host_folder, listening, memory_key, nearest
 
 G = TypeVar("G", bound=GrantValue)
+K = TypeVar("K")
 Table = Mapping[str, Any]
 
 _DIR = ("host", "mode", "memory", "max_bytes", "withhold")
@@ -151,11 +152,11 @@ def _table(policy: Table, key: str) -> Table:
     return value
 
 
-def _kind(table: Table, key: str, kind: type, default: Any = None) -> Any:
+def _kind(table: Table, key: str, kind: type[K], default: K | None = None) -> K:
     value = table.get(key, default)
     if key in table and type(value) is not kind:
         raise GrantError(f"{key} = {value!r}: must be a {kind.__name__}")
-    return value
+    return cast(K, value)
 
 
 def _read(rows: Table, about: GrantField, now: Any, folder: Path) -> object:
@@ -336,7 +337,7 @@ def _dir_toml(guest: str, directory: Directory, folder: Path | None) -> dict[str
     raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: a policy cannot say it")
 
 
-def _written(about: GrantField, value: Any, start: Any) -> dict[str, str]:
+def _written(about: GrantField, value: Any, start: object) -> dict[str, str]:
     """The keys of one field and their values as TOML, if it differs from `start`."""
     key = about.toml[1]
     match about.shape:

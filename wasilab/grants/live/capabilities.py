@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import cast
 
 from ...capabilities.clocks import Clock, Clocks
-from ...capabilities.protocols import Directory, File
+from ...capabilities.protocols import Directory, File, Listening
 from ...capabilities.random import Random, RandomSource
 from ...capabilities.strings import Strings
 
@@ -32,7 +32,7 @@ class RunCapabilities:
     stderr: File | None = None
     clocks: Clocks = field(default_factory=Clocks.nothing)
     random: RandomSource = field(default_factory=Random.nothing)
-    sockets: tuple[Any, ...] = ()
+    sockets: tuple[File, ...] = ()
 
     def names(self) -> list[str]:
         """What is held, by the names of its switches: "argv", guest paths, "stdin", "listen ADDRESS", ..."""
@@ -48,7 +48,7 @@ class RunCapabilities:
         stream: Callable[[str, File], File] = lambda name, thing: thing,
         clock: Callable[[str, Clock], Clock] = lambda name, thing: thing,
         random: Callable[[str, RandomSource], RandomSource] = lambda name, thing: thing,
-        socket: Callable[[str, object], object] = lambda name, thing: thing,
+        socket: Callable[[str, File], File] = lambda name, thing: thing,
         strings: Callable[[str, Strings], Strings] = lambda name, thing: thing,
     ) -> RunCapabilities:
         """A copy in which everything held is replaced by its kind's function of (name, thing)."""
@@ -69,6 +69,8 @@ class RunCapabilities:
         )
 
 
-def socket_name(socket: Any) -> str:
+def socket_name(socket: object) -> str:
     """The name of a listening socket: "listen 127.0.0.1:8080"."""
-    return f"listen {socket.address}" if hasattr(socket, "accept") else str(getattr(socket, "address", "channel"))
+    if hasattr(socket, "accept"):
+        return f"listen {cast(Listening, socket).address}"
+    return str(getattr(socket, "address", "channel"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import cast
 
 from ...capabilities.clocks import Clock, Clocks
 from ...capabilities.protocols import Buffers, Directory, File
@@ -37,13 +37,21 @@ def stand_ins(
         random = AskRandom(asking)
     made = {name: make() for name, make in streams.items() if getattr(held, name) is None}
     standard = {name: _stream(asking, name, stream) for name, stream in made.items() if stream is not None}
-    return replace(held, preopens=preopens, clocks=clocks, random=random, **standard)
+    return replace(
+        held,
+        preopens=preopens,
+        clocks=clocks,
+        random=random,
+        stdin=standard.get("stdin", held.stdin),
+        stdout=standard.get("stdout", held.stdout),
+        stderr=standard.get("stderr", held.stderr),
+    )
 
 
-def _stream(asking: Asking, name: str, stream: File) -> Any:
+def _stream(asking: Asking, name: str, stream: File) -> File:
     verb = "read from" if name == "stdin" else "write to"
     remedy = Remedy(NeedKind(name))
-    return AskFile(stream, lambda: asking.require(f"{verb} {name}", name, "use", remedy))
+    return cast(File, AskFile(stream, lambda: asking.require(f"{verb} {name}", name, "use", remedy)))
 
 
 class AskClock:
@@ -102,5 +110,5 @@ class AskFile:
         self._ask()
         return self._stream.fileno()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)

@@ -20,11 +20,13 @@ import errno
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from ...capabilities.clocks import Clocks
-from ...capabilities.interpose import CHANGING, OPENING, interpose
+from ...capabilities.interpose import CHANGING, OPENING, interpose, perform
 from ...capabilities.patterns import Membrane, Switch, membrane
+from ...capabilities.protocols import OpenHow
+from ...capabilities.random import RandomSource
 from ...capabilities.refusal import DeniedBy, Refused
 from ...capabilities.streams import AskInput
 from ...wasi.host import Host
@@ -56,9 +58,9 @@ class GrantSwitch(Switch):
         self.restricted = on or self.revoked
         self.changed()
 
-    def check(self, operation: str, args: tuple[Any, ...] = ()) -> None:
+    def check(self, operation: str, args: tuple[object, ...] = ()) -> None:
         super().check(operation, args)
-        if self.read_only and (operation in CHANGING or (operation == "open" and args[1].changes)):
+        if self.read_only and (operation in CHANGING or (operation == "open" and cast(OpenHow, args[1]).changes)):
             reason = f"changing {self.name!r} was granted, then taken back"
             raise Refused(errno.EPERM, reason, DeniedBy.REVOKED, notcapable=True)
 
@@ -99,7 +101,7 @@ class LiveGrants:
 
         return interpose(thing, gate, "live", _LiveGate(self, name))
 
-    def _woken(self, name: str, inner: Any, args: tuple[Any, ...]) -> int:
+    def _woken(self, name: str, inner: object, args: tuple[object, ...]) -> int:
         """The result of a read without data: the stream is at its end, or a switch ended the wait."""
         while True:
             self._switches[name].check("read", args)
@@ -107,7 +109,7 @@ class LiveGrants:
             if now is inner:
                 return 0
             inner = now
-            result: int = inner.read(*args)
+            result = cast(int, perform(inner, "read", *args))
             if result:
                 return result
 
@@ -163,7 +165,7 @@ class LiveGrants:
         """Whether a directory has been made read-only."""
         return name in self._switches and self._switches[name].read_only
 
-    def put(self, name: str, thing: Any, *, keep: bool = False) -> None:
+    def put(self, name: str, thing: object, *, keep: bool = False) -> None:
         """Replace the object under a name, from the next call on: a directory, a stdin, `Clocks`, randomness.
 
         Descriptors opened through the old one are dead, unless kept (`keep`: the same folder, with more rights).
@@ -171,12 +173,13 @@ class LiveGrants:
         with self._lock:
             former = self._switch(name)
             if name == "clocks":
-                clocks = Clocks(*(self._gated(name, getattr(thing, kind)) for kind in CLOCKS), spec=thing.spec)
+                spec = cast(Clocks, thing).spec
+                clocks = Clocks(*(self._gated(name, getattr(thing, kind)) for kind in CLOCKS), spec=spec)
                 if self.host is not None:
                     self.host.use_clocks(clocks)
             elif name == "random":
                 if self.host is not None:
-                    self.host.use_random(self._gated(name, thing))
+                    self.host.use_random(self._gated(name, cast(RandomSource, thing)))
             else:
                 self._replaced[name] = thing
             self._absent.discard(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Literal
 
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory, File
@@ -41,7 +41,7 @@ class LiveUpdate:
         *,
         argv: GivenStrings,
         environ: GivenStrings,
-        stdin: Callable[[Any], File | None],
+        stdin: Callable[[bytes | File | Literal["ask"] | None], File | None],
         limit: Callable[[Limits], None],
     ) -> None:
         """`dirs`: the directories of the run, which are kept up to date; `words`: argv, in case it is granted; `stdin`

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ...capabilities.protocols import File
 from ...capabilities.refusal import DeniedBy
 from .. import rights as r
 from ..errnos import Errno, WasiError
@@ -77,7 +78,7 @@ def _ip_text(case: str, parts: tuple[int, ...]) -> str:
     return str(ipaddress.IPv6Address(b"".join(part.to_bytes(2, "big") for part in parts)))
 
 
-def _socket_value(name: tuple[Any, ...]) -> Value:
+def _socket_value(name: tuple[object, ...]) -> Value:
     case, parts = _ip_value(str(name[0]))
     if case == "ipv4":
         return case, (name[1], parts)
@@ -113,14 +114,14 @@ class TcpSocket:
         self.path = "<tcp socket>"
 
     @classmethod
-    def of(cls, host: Host, connection: Any) -> TcpSocket:
+    def of(cls, host: Host, connection: File) -> TcpSocket:
         """The socket of a connection that was accepted."""
         made = cls(host, ipv6=False)
         made.state = "connected"
         made._hold(host, connection)
         return made
 
-    def _hold(self, host: Host, stream: Any, path: str = "<connection>") -> None:
+    def _hold(self, host: Host, stream: File, path: str = "<connection>") -> None:
         host.fds.require_room()
         self.path = path
         self.descriptor = host.fds.open(Descriptor(stream, r.SOCKET, 0, path, strict=host.strict))

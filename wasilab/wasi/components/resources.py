@@ -10,8 +10,8 @@ import errno
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
+from ...capabilities.clocks import Clock
 from ...capabilities.refusal import DeniedBy
 from ...capabilities.waiting import wait_any
 from ..errnos import Errno, WasiError
@@ -68,7 +68,7 @@ class Pollable:
     def __init__(
         self,
         *,
-        clock: Any = None,
+        clock: Clock | None = None,
         deadline: int = 0,
         reader: Callable[[], int | None] | None = None,
         writer: Callable[[], int | None] | None = None,
@@ -92,7 +92,7 @@ def wait_for(host: Host, pollables: list[Pollable], *, block: bool = True) -> li
         readers: dict[int, list[int]] = {}
         writers: dict[int, list[int]] = {}
         sleeps: list[int] = []
-        jumps: list[tuple[int, int, Any]] = []
+        jumps: list[tuple[int, int, Clock]] = []
         for place, one in enumerate(pollables):
             if one.ready is not None and one.ready():
                 found.append(place)
@@ -229,6 +229,6 @@ class OutputStream:
         return Pollable(writer=self.fileno)
 
 
-def monotonic_deadline(clock: Any, when: int) -> int:
+def monotonic_deadline(clock: Clock, when: int) -> int:
     """A time of a real clock of the grants as a time of `time.monotonic_ns`."""
     return time.monotonic_ns() + max(0, when - int(clock.now()))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from .. import types as t
 from ..errnos import Errno
@@ -111,7 +111,7 @@ class Call:
     operation: Operation
     params: tuple[Param, ...]
     results: tuple[Result, ...]
-    function: Callable[..., Any] = field(compare=False)
+    function: Callable[..., object] = field(compare=False)
     """What the call does: `function(host, *decoded arguments)`, returning None, one value, or a tuple of one value a
     result. It raises `WasiError`, `OSError` (with `Refused`), `ValueError`, `OverflowError` or `UnicodeError` for a
     failure that `errnos.explain` turns into an errno; `ProcExit` ends the guest; `Interrupted` says that the run was
