@@ -200,7 +200,7 @@ class Trace(Calls):
         """A pyarrow.Table, one row a call (columns: `sql/arrow.py`); needs the extra `arrow`."""
         return arrow.to_arrow(self)
 
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def to_pandas(self) -> Any:

@@ -61,9 +61,10 @@ class CallEvent:
     """Row of the trace's store."""
 
     @cached_property
-    def _record(self) -> Any:
+    def _record(self) -> np.void:
         part, index = self.trace.store.locate(self.row)
-        return part.records[index]
+        record: np.void = part.records[index]
+        return record
 
     @cached_property
     def _batch(self) -> Batch:

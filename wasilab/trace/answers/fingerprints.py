@@ -57,7 +57,7 @@ def _mix(numbers: Iterable[Array], n: int) -> Array:
     return mixed
 
 
-def _hashes(values: Iterable[Any]) -> Array:
+def _hashes(values: Iterable[object]) -> Array:
     """Python's hash of each value, which is the same for equal values within one process."""
     return np.array([hash(value) for value in values], "<i8").view("<u8")
 

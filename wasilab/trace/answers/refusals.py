@@ -21,7 +21,6 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -83,7 +82,7 @@ class Refusals:
     def from_calls(cls, trace: Calls) -> Refusals:
         """The refusals among the calls of `trace`."""
         rows = np.flatnonzero(trace.column("denied_by"))
-        groups: dict[tuple[Any, ...], list[int]] = {}
+        groups: dict[tuple[object, ...], list[int]] = {}
         calls, targets = trace.column("call")[rows].tolist(), trace.target_ids[rows].tolist()
         numbers = rows if trace.rows is None else trace.rows[rows]
         for row, call, target in zip(numbers.tolist(), calls, targets, strict=True):

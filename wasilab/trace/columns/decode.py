@@ -456,7 +456,7 @@ def _filestat(fields: tuple[int, ...]) -> t.Filestat:
     return t.Filestat(dev, ino, filetype, nlink, size, atim, mtim, ctim)  # type: ignore[arg-type]
 
 
-_MAKERS: dict[tuple[str, int], Callable[[tuple[int, ...]], Any]] = {
+_MAKERS: dict[tuple[str, int], Callable[[tuple[int, ...]], object]] = {
     ("filestat", 64): _filestat,
     ("filestat", 56): _filestat,
     ("fdstat", 24): lambda fields: t.Fdstat(*fields),

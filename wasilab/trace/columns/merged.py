@@ -15,7 +15,8 @@ import numpy as np
 
 from ..record.functions import FIRST_FURTHER, OTHER, Function
 from ..record.layout import Life
-from ..record.tables import Tables
+from ..record.reasons import Reason
+from ..record.tables import Frame, Tables
 from .part import Part, PartContent
 from .records import RECORD, Array
 from .store import LIFE_BITS, Store
@@ -51,9 +52,9 @@ class _Merging:
         """(instance, life, whether it is still open)."""
         self._arena = bytearray()
         self._paths: list[bytes] = []
-        self._reasons: list[Any] = []
+        self._reasons: list[Reason] = []
         self._stacks: list[list[int]] = []
-        self._frames: list[list[Any]] = []
+        self._frames: list[Frame] = []
         self._functions: dict[Function, int] = {}
 
     def add(self, instance: int, store: Store, shift: int) -> None:
@@ -75,7 +76,7 @@ class _Merging:
         self._records.append(np.concatenate(mine) if mine else np.zeros(0, RECORD))
         self._seqs.append(np.concatenate([part.numbers() for part in store.parts]) if mine else np.zeros(0, "<i8"))
         self._stacks += [[frame + frames for frame in stack] for stack in store.stacks]
-        self._frames += [list(frame) for frame in store.frames]
+        self._frames += store.frames
         still_open = {life.life for life in store.tables().lives}
         self._lives += [(instance, life, number in still_open) for number, life in store.lives.items()]
 

@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from ..record.layout import Chunk, Life, settled
 from ..record.payload import HEADER
 from ..record.reasons import Reason
 from ..record.recorder import Recorder
-from ..record.tables import Resolver, Tables
+from ..record.tables import Frame, Resolver, Tables
 from .container_reader import read
 from .decode import Plan, plan
 from .lives import LifeIndex
@@ -96,12 +95,11 @@ class Store:
 
     def tables(self) -> Tables:
         """The tables, with the frames' source lines."""
-        notes = [list(note) for note in self.notes]
-        frames = [list(frame) for frame in self.frames]
         functions = list(self.functions.further)
         return Tables(
-            dict(self.meta), self.dropped, list(self._open), self.stacks, frames, notes, functions, self.modules
-        )
+            dict(self.meta), self.dropped, list(self._open), self.stacks, self.frames, list(self.notes), functions,
+            self.modules,
+        )  # fmt: skip
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
@@ -274,7 +272,7 @@ class Store:
         return [str(name) for name in found] if isinstance(found, list) else []
 
     @property
-    def raw_frames(self) -> Sequence[Sequence[Any]]:
+    def raw_frames(self) -> Sequence[Frame]:
         """Every different frame as it was recorded, without looking for its line: the first entry is the function."""
         return self._frames
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from typing import Any
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def matching(trace: Calls, expression: str | None, conditions: Conditions | None
     return mask
 
 
-def _condition(trace: Calls, name: str, wanted: Any) -> Mask:
+def _condition(trace: Calls, name: str, wanted: object) -> Mask:
     if name in WORDS:
         if not isinstance(wanted, bool):
             raise QueryError(f"{name}= takes True or False, not {wanted!r}")

@@ -10,7 +10,7 @@ import fnmatch
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence, Set
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from ..errors import QueryError
 from ..record.functions import Functions
 from ..record.layout import DID_NOT_RETURN, Flag
 
-Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 
 Text = str | Sequence[str | int] | Set[str | int] | int | None
@@ -73,7 +73,7 @@ class Conditions(TypedDict, total=False):
     unstable: bool | None
 
 
-COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+COMPARE: dict[str, Callable[[Array, float], object]] = {
     "=": operator.eq, "==": operator.eq, "!=": operator.ne,
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
 }  # fmt: skip

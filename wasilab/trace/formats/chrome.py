@@ -8,7 +8,8 @@ counters (`C`). Not for: loading again.
 from __future__ import annotations
 
 import json
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def _meta(name: str, tid: int, value: str) -> dict[str, object]:
     return {"ph": "M", "name": name, "pid": _PID, "tid": tid, "args": {"name": value}}
 
 
-def _calls(trace: Calls) -> Any:
+def _calls(trace: Calls) -> Iterator[list[dict[str, object]]]:
     total = 0
     noted = trace.notes
     functions, families = trace.functions.names, trace.functions.families
@@ -54,11 +55,11 @@ def _calls(trace: Calls) -> Any:
         columns = (records[name].tolist() for name in names)
         moved = trace.column("nbytes")[rows.at].tolist()
         seqs = rows.part.numbers(rows.index).tolist()
-        out: list[dict[str, Any]] = []
+        out: list[dict[str, object]] = []
         for (start, dur, call, errno, denied, tid, payload), args, results, seq, count in zip(
             zip(*columns, strict=True), rows.args, rows.results, seqs, moved, strict=True
         ):
-            extra: dict[str, Any] = {"seq": seq, **args}
+            extra: dict[str, object] = {"seq": seq, **args}
             extra["errno"] = "?" if errno == DID_NOT_RETURN else ERRNO_NAMES[errno] or "SUCCESS"
             if results:
                 extra["result"] = results
@@ -81,7 +82,7 @@ def _counter(name: str, time: int, value: int) -> dict[str, object]:
     return {"ph": "C", "name": name, "pid": _PID, "ts": time / 1000, "args": {name: value}}
 
 
-def _lives(trace: Calls) -> list[dict[str, Any]]:
+def _lives(trace: Calls) -> list[dict[str, object]]:
     seqs, starts, ends = trace.seq, trace.column("t_start"), trace.column("t_end")
     if not len(seqs):
         return []

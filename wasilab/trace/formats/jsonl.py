@@ -54,7 +54,7 @@ def write(trace: Calls, file: IO[bytes]) -> None:
         for i, raw in enumerate(raws):
             record = records[i]
             path = int(record["path"])
-            line: dict[str, Any] = {
+            line: dict[str, object] = {
                 "seq": seqs[i], "t_start": raw[0], "dur": raw[1], "call": functions[int(record["call"])],
                 "errno": ERRNO_NAMES[int(record["errno"])], "path": full[at[i]], "nbytes": nbytes[at[i]],
                 "args": args[i], "result": results[i],
@@ -68,7 +68,7 @@ def write(trace: Calls, file: IO[bytes]) -> None:
             notes = [text for first, last, text in noted if first <= seqs[i] <= last]
             if notes:
                 line["notes"] = notes
-            rest: dict[str, Any] = {"record": raw, "args": words[i]}
+            rest: dict[str, object] = {"record": raw, "args": words[i]}
             name = names[path] if 0 < path < len(names) else None
             if name is not None:
                 rest["path"] = name.hex()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from ..record.layout import RECORD_BYTES
 from ..record.reasons import Reason, need_from_text, need_text
 from ..record.tables import Tables
 from ..sql import arrow as table
+from ..sql.arrow_types import ArrowColumn, ArrowTable
 
 VERSION = 1
 _KEY = b"wasilab"
@@ -38,6 +39,9 @@ _ROW_GROUPS, _COLUMNS, _META_DATA, _ENCODINGS, _UNCOMPRESSED = 4, 1, 3, 2, 6
 """Numbers of fields of FileMetaData, RowGroup, ColumnChunk and (the last two) ColumnMetaData (parquet.thrift)."""
 _DELTA_BYTE_ARRAY = 7
 _MOST_NESTED = 16
+
+Thrift: TypeAlias = "bool | int | list[Thrift] | dict[int, Thrift] | None"
+"""A value of Thrift's compact protocol as `_Compact` reads it: None is a text or a double, a dict is a struct."""
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
@@ -72,15 +76,16 @@ def write(trace: Calls, file: IO[bytes]) -> None:
     )  # fmt: skip
 
 
-def _needs(trace: Calls) -> Any:
+def _needs(trace: Calls) -> ArrowColumn:
     """What refused calls needed (`record.reasons`), as JSON text; null where nothing is known."""
     pa = extras.pyarrow()
     codes, needs = table.reasons(trace, lambda reason: reason.need)
     texts = pa.array([need_text(need) for need in needs], pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts)
+    found: ArrowColumn = pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), texts)
+    return found
 
 
-def _payloads(trace: Calls) -> Any:
+def _payloads(trace: Calls) -> ArrowColumn:
     """The payloads without their reason numbers, as a binary column; without a loop if they lie in order."""
     pa = extras.pyarrow()
     pieces = []
@@ -103,7 +108,8 @@ def _payloads(trace: Calls) -> Any:
             kept = blobs(trace.store, part, index)
             found = [b"\0\0" + blob[2:] + bytes(-len(blob) & 3) if blob else b"" for blob in kept]
             pieces.append(pa.array(found, pa.binary()))
-    return pa.chunked_array(pieces, pa.binary())
+    column: ArrowColumn = pa.chunked_array(pieces, pa.binary())
+    return column
 
 
 def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> Store:
@@ -142,23 +148,39 @@ def _cause(error: Exception) -> str:
     return visible((str(error).splitlines() or [type(error).__name__])[0][:200])
 
 
-def _check(rows: int, footer: dict[int, Any], bound: SizeBound) -> None:
+def _check(rows: int, footer: dict[int, Thrift], bound: SizeBound) -> None:
     """Refuse a file that says itself that it is too large, and delta-encoded values, whose size cannot be bounded.
 
     Not by pyarrow's objects for a column: it ends the whole process when the statistics of one contradict each other.
     """
     bound.check(rows * RECORD_BYTES)
     size = 0
-    for group in footer.get(_ROW_GROUPS, ()):
-        for column in group.get(_COLUMNS, ()):
-            about = column.get(_META_DATA, {})
-            size += max(about.get(_UNCOMPRESSED, 0), 0)
-            if _DELTA_BYTE_ARRAY in about.get(_ENCODINGS, ()):
+    for group in _listed(footer, _ROW_GROUPS):
+        for column in _listed(_struct(group), _COLUMNS):
+            about = _struct(_struct(column).get(_META_DATA, {}))
+            taken = about.get(_UNCOMPRESSED, 0)
+            if not isinstance(taken, int):
+                raise ValueError("its metadata are not those of a Parquet file")
+            size += max(taken, 0)
+            if _DELTA_BYTE_ARRAY in _listed(about, _ENCODINGS):
                 raise ValueError("a column is encoded in a way that no trace uses")
     bound.check(size)
 
 
-def _footer(file: IO[bytes]) -> dict[int, Any]:
+def _struct(value: Thrift) -> dict[int, Thrift]:
+    if not isinstance(value, dict):
+        raise ValueError("its metadata are not those of a Parquet file")
+    return value
+
+
+def _listed(struct: dict[int, Thrift], number: int) -> list[Thrift]:
+    value = struct.get(number, [])
+    if not isinstance(value, list):
+        raise ValueError("its metadata are not those of a Parquet file")
+    return value
+
+
+def _footer(file: IO[bytes]) -> dict[int, Thrift]:
     """The file's metadata by the numbers of their fields, without texts."""
     file.seek(-8, os.SEEK_END)
     size = int.from_bytes(file.read(4), "little")
@@ -178,16 +200,16 @@ class _Compact:
         self._data = data
         self._at = 0
 
-    def struct(self, depth: int) -> dict[int, Any]:
+    def struct(self, depth: int) -> dict[int, Thrift]:
         """The fields of a struct by their numbers."""
-        fields: dict[int, Any] = {}
+        fields: dict[int, Thrift] = {}
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._signed()
             fields[number] = self._value(head & 15, depth)
         return fields
 
-    def _value(self, kind: int, depth: int) -> Any:
+    def _value(self, kind: int, depth: int) -> Thrift:
         if depth > _MOST_NESTED:
             raise ValueError("its metadata are nested too deeply")
         if kind in (1, 2):  # true, false
@@ -208,7 +230,7 @@ class _Compact:
             return self.struct(depth + 1)
         raise ValueError(f"its metadata hold a value of the unknown kind {kind}")
 
-    def _element(self, kind: int, depth: int) -> Any:
+    def _element(self, kind: int, depth: int) -> Thrift:
         return self._byte() == 1 if kind in (1, 2) else self._value(kind, depth)
 
     def _byte(self) -> int:
@@ -236,7 +258,7 @@ class _Compact:
         return found >> 1 ^ -(found & 1)
 
 
-def _head(metadata: dict[bytes, bytes] | None) -> dict[str, Any] | None:
+def _head(metadata: dict[bytes, bytes] | None) -> dict[str, object] | None:
     if metadata is None or _KEY not in metadata:
         return None
     head = json.loads(metadata[_KEY])
@@ -245,7 +267,7 @@ def _head(metadata: dict[bytes, bytes] | None) -> dict[str, Any] | None:
     return head
 
 
-def _part(rows: Any, bound: SizeBound) -> Part:
+def _part(rows: ArrowTable, bound: SizeBound) -> Part:
     records = np.zeros(rows.num_rows, RECORD)
     for name in ("t_start", "dur", "result"):
         records[name] = _numbers(rows[name])
@@ -265,11 +287,17 @@ def _part(rows: Any, bound: SizeBound) -> Part:
     arena[where] = numbers & 0xFF
     arena[where + 1] = numbers >> 8
     seqs = ascending(_numbers(rows["seq"]).astype("<i8"))
-    content = PartContent(records, arena.tobytes(), [bytes(path) for path in paths], reasons, (), seqs)
+    content = PartContent(records, arena.tobytes(), [_bytes(path) for path in paths], reasons, (), seqs)
     return Part(int(seqs[0]), len(records), content)
 
 
-def _reasons(rows: Any) -> tuple[Array, list[Reason]]:
+def _bytes(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("a path is not of bytes")
+    return value
+
+
+def _reasons(rows: ArrowTable) -> tuple[Array, list[Reason]]:
     """A code for each row (-1: none) and the reasons: the different pairs of a sentence and a need."""
     texts, sentences = _codes(rows["reason"])
     if "need" not in rows.column_names:
@@ -285,14 +313,14 @@ def _reasons(rows: Any) -> tuple[Array, list[Reason]]:
     return np.where(texts < 0, -1, codes), reasons
 
 
-def _numbers(column: Any) -> Array:
+def _numbers(column: ArrowColumn) -> Array:
     found: Array = column.to_numpy()
     if found.dtype.kind not in "iu":
         raise ValueError("a column of numbers holds other values")
     return found
 
 
-def _codes(column: Any) -> tuple[Array, list[Any]]:
+def _codes(column: ArrowColumn) -> tuple[Array, list[object]]:
     """A text column as codes (-1: null) and the values that occur."""
     pa = extras.pyarrow()
     column = _whole(column)
@@ -305,7 +333,7 @@ def _codes(column: Any) -> tuple[Array, list[Any]]:
     return numbers - absent, values
 
 
-def _whole(column: Any) -> Any:
+def _whole(column: ArrowColumn) -> ArrowColumn:
     """A chunked column as one array."""
     pa = extras.pyarrow()
     column = column.combine_chunks()
@@ -314,7 +342,7 @@ def _whole(column: Any) -> Any:
     return column
 
 
-def _arena(payload: Any, bound: SizeBound) -> tuple[Array, Array, Array]:
+def _arena(payload: ArrowColumn, bound: SizeBound) -> tuple[Array, Array, Array]:
     """The bytes of a part's payloads, the offset of each, and which rows have one."""
     pa = extras.pyarrow()
     if pa.types.is_dictionary(payload.type):
@@ -328,9 +356,9 @@ def _arena(payload: Any, bound: SizeBound) -> tuple[Array, Array, Array]:
     if payload.null_count:
         payload = payload.fill_null(b"")
     buffers = payload.buffers()
-    offsets = np.frombuffer(buffers[1], "<i4", len(payload) + 1, payload.offset * 4).astype("<i8")
+    offsets = np.frombuffer(memoryview(buffers[1] or b""), "<i4", len(payload) + 1, payload.offset * 4).astype("<i8")
     sizes = np.diff(offsets)
     if (sizes & 3).any() or ((sizes > 0) & (sizes < 8)).any():
         raise ValueError("a payload is not valid")
-    data = np.frombuffer(buffers[2], "u1") if buffers[2] is not None else np.zeros(0, "u1")
+    data = np.frombuffer(memoryview(buffers[2]), "u1") if buffers[2] is not None else np.zeros(0, "u1")
     return data[offsets[0] : offsets[-1]].copy(), offsets[:-1] - offsets[0], sizes > 0

@@ -9,8 +9,8 @@ Perfetto's perfetto_trace.proto. Not for: loading again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import IO, Any
+from collections.abc import Hashable, Iterator
+from typing import IO
 
 import numpy as np
 
@@ -108,7 +108,7 @@ class _Interned:
             self._new.append(block(field, number(1, found) + text(2, value)))
         return found
 
-    def message(self, field: int, key: Any, content: bytes) -> int:
+    def message(self, field: int, key: Hashable, content: bytes) -> int:
         """The number of something else; `content` follows its number."""
         found = self._ids.get((field, key))
         if found is None:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
 from ..calls import Calls
-from ..columns.decode import Batch, Field, Iovec
+from ..columns.decode import Batch, Field, Iovec, Values
 from ..columns.part import Part
 from ..columns.records import Array
 from ..record.functions import Bytes
 from ..record.layout import Flag
 from ..strace.values import names_of, quote
+
+Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
+"""A value that JSON has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class Rows:
     records: Array
     at: Array
     """Positions in the trace."""
-    args: list[dict[str, Any]]
-    results: list[dict[str, Any]]
+    args: list[dict[str, Plain]]
+    results: list[dict[str, Plain]]
 
 
 def decoded(trace: Calls) -> Iterator[Rows]:
@@ -53,14 +56,14 @@ def decoded(trace: Calls) -> Iterator[Rows]:
         yield Rows(part, index, records, at, args.tolist(), results.tolist())
 
 
-def _dicts(fields: tuple[Field, ...], columns: list[list[Any]], n: int) -> list[dict[str, Any]]:
+def _dicts(fields: tuple[Field, ...], columns: list[list[Plain]], n: int) -> list[dict[str, Plain]]:
     names = [field.name for field in fields]
     if not names:
         return [{} for _ in range(n)]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _plain(values: list[Any], field: Field) -> list[Any]:
+def _plain(values: Values, field: Field) -> list[Plain]:
     kind = field.kind
     if kind == sig.FD:
         return values
@@ -72,7 +75,7 @@ def _plain(values: list[Any], field: Field) -> list[Any]:
     return [_value(value) for value in values]
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> Plain:
     if value is None or isinstance(value, int):
         return value
     if isinstance(value, bytes):

@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from ...wasi.library import LIBRARY_LOOKUP
 from ...wasi.operations import FAMILIES, Operation, family_of
@@ -144,10 +143,10 @@ def pack_values(values: Sequence[object], snaplen: int | None = None) -> bytes:
     return json.dumps(list(values), default=plain, separators=(",", ":")).encode()
 
 
-def unpack_values(data: bytes) -> list[Any] | None:
+def unpack_values(data: bytes) -> list[object] | None:
     """The inverse of `pack_values`; None for bytes that are not its work or were cut short."""
 
-    def object_hook(value: dict[str, Any]) -> Any:
+    def object_hook(value: dict[str, object]) -> object:
         if value.keys() == {"bytes", "length"} and isinstance(value["bytes"], str) and type(value["length"]) is int:
             return Bytes(bytes.fromhex(value["bytes"]), value["length"])
         return value

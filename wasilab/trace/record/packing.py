@@ -11,7 +11,6 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .layout import Life
 
@@ -128,7 +127,7 @@ def unpack_modules(body: memoryview) -> list[StoredModule]:
     return found
 
 
-def _row(row: Any) -> tuple[str, str, int]:
+def _row(row: object) -> tuple[str, str, int]:
     if not isinstance(row, dict):
         raise ValueError("the list of modules is not valid")
     preload, name, size = row.get("preload"), row.get("name"), row.get("size")

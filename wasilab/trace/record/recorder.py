@@ -49,6 +49,26 @@ PACKED_TOGETHER = 8
 """How many full chunks are packed at a time. Packing imports NumPy, so only long runs do it."""
 
 
+class Lived(Protocol):
+    """What has a serial number among all openings."""
+
+    @property
+    def life(self) -> int: ...
+
+
+class OpenDescriptor(Lived, Protocol):
+    """What is noted of an open descriptor; a handle of a component also has `type` and `parent`."""
+
+    @property
+    def fd(self) -> int: ...
+    @property
+    def path(self) -> bytes | str: ...
+    @property
+    def preopen(self) -> bytes | str | None: ...
+    @property
+    def object(self) -> object: ...
+
+
 class RecordWriter(Protocol):
     """Writes the records of a run in place of the generated lines; see `Recorder.write_by`."""
 
@@ -244,7 +264,7 @@ class Recorder:
             self._function_numbers[function] = number
         return number
 
-    def on_open(self, descriptor: Any) -> None:
+    def on_open(self, descriptor: OpenDescriptor) -> None:
         """Note that `descriptor` (wasi.fdtable.Descriptor) is open; hook of `FdTable`.
 
         Before the first call this is a preopen or a standard stream. A life already known is a descriptor that moved
@@ -281,7 +301,7 @@ class Recorder:
         """Note how often numbers have been opened, where it was not told of each opening (`RecordWriter`)."""
         self._generations.update(generations)
 
-    def on_close(self, descriptor: Any) -> None:
+    def on_close(self, descriptor: Lived) -> None:
         """Note that `descriptor` is closed by the call in progress; hook of `FdTable`."""
         life = self.open_lives.pop(descriptor.life, None)
         if life is not None:

@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ...wasi.operations import Operation
 from .functions import Function
@@ -26,6 +26,12 @@ _MOST_NAME = 1 << 10
 """Characters of the name of a function, parameter or type in a file."""
 _MOST_PARAMS = 1 << 8
 _OPERATIONS = frozenset(operation.value for operation in Operation)
+
+
+Frame: TypeAlias = tuple[str, int, str | None, int]
+"""(function, module offset, file or None, line or 0) of a frame of a stack."""
+Note: TypeAlias = tuple[int, int, str]
+"""(first seq, last seq, text) of a note."""
 
 
 class SourceLine(Protocol):
@@ -59,10 +65,9 @@ class Tables:
     """Descriptors still open at the end."""
     stacks: list[list[int]] = field(default_factory=list)
     """Stack id - 1 -> indices into `frames`, innermost first."""
-    frames: list[list[Any]] = field(default_factory=list)
-    """[function, module offset, file or None, line or 0] of each different frame."""
-    notes: list[list[Any]] = field(default_factory=list)
-    """[first seq, last seq, text] of each note."""
+    frames: list[Frame] = field(default_factory=list)
+    """Each different frame."""
+    notes: list[Note] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     """The trace's own list of functions (`functions.py`)."""
     modules: Sequence[StoredModule] = ()
@@ -70,14 +75,14 @@ class Tables:
 
     def locate(self, resolver: Resolver) -> None:
         """Give each frame the line of source that the resolver knows."""
-        for frame in self.frames:
-            found = resolver.locate(frame[1])
+        for index, (function, offset, _, _) in enumerate(self.frames):
+            found = resolver.locate(offset)
             if found is not None:
-                frame[2], frame[3] = str(found.file), int(found.line)
+                self.frames[index] = (function, offset, str(found.file), int(found.line))
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Everything but the lives, as values that JSON has."""
-        document: dict[str, Any] = {
+        document: dict[str, object] = {
             "meta": self.meta, "notes": self.notes, "dropped": self.dropped, "stacks": self.stacks,
             "frames": self.frames,
         }  # fmt: skip
@@ -86,7 +91,7 @@ class Tables:
         return document
 
     @classmethod
-    def from_document(cls, document: Any, lives: Sequence[Life] | bytes | memoryview | str) -> Tables:
+    def from_document(cls, document: object, lives: Sequence[Life] | bytes | memoryview | str) -> Tables:
         """The tables that `document` describes; `lives` as they are, packed, or packed in hex.
 
         Raises ValueError, which says what is wrong.
@@ -115,11 +120,11 @@ class Tables:
         return pack_lives(lives).hex()
 
 
-def number_frames(table: Sequence[Sequence[tuple[str, int]]]) -> tuple[list[list[int]], list[list[Any]]]:
+def number_frames(table: Sequence[Sequence[tuple[str, int]]]) -> tuple[list[list[int]], list[Frame]]:
     """Stacks of (function, offset) as lists of frame numbers, and the frames."""
     ids: dict[tuple[str, int], int] = {}
     stacks = [[ids.setdefault(frame, len(ids)) for frame in stack] for stack in table]
-    return stacks, [[function, offset, None, 0] for function, offset in ids]
+    return stacks, [(function, offset, None, 0) for function, offset in ids]
 
 
 def encodable(text: str) -> str:
@@ -130,7 +135,7 @@ def encodable(text: str) -> str:
 # -- reading files that may be corrupt ---------------------------------------------------------------------------------
 
 
-def _meta(found: Any) -> dict[str, Any]:
+def _meta(found: object) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("the metadata is not an object")
     for name in _TEXTS:
@@ -142,11 +147,10 @@ def _meta(found: Any) -> dict[str, Any]:
     seconds = found.get("seconds")
     if not isinstance(seconds, int | float | None) or not math.isfinite(seconds or 0):
         raise ValueError("the metadata entry 'seconds' is not a number")
-    cleaned: dict[str, Any] = _cleaned(found)
-    return cleaned
+    return {encodable(str(key)): _cleaned(one) for key, one in found.items()}
 
 
-def _cleaned(value: Any) -> Any:
+def _cleaned(value: object) -> object:
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, list):
@@ -156,29 +160,29 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-def _rows(found: Any, what: str) -> list[Any]:
+def _rows(found: object, what: str) -> list[object]:
     if not isinstance(found, list):
         raise ValueError(f"the {what} are not a list")
     return found
 
 
-def _number(found: Any, what: str) -> int:
+def _number(found: object, what: str) -> int:
     if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= _LAST_NS:
         raise ValueError(f"{what} cannot be {str(found)[:40]!r}")
     return found
 
 
-def _frame(found: Any) -> list[Any]:
+def _frame(found: object) -> Frame:
     if not isinstance(found, list) or len(found) != 4 or not isinstance(found[0], str):
         raise ValueError("a frame of a stack is not valid")
     function, offset, file, line = found
     if not isinstance(file, str | None):
         raise ValueError("the file of a frame is not a text")
     where = None if file is None else encodable(file)
-    return [encodable(function), _number(offset, "an offset"), where, _number(line, "a line")]
+    return encodable(function), _number(offset, "an offset"), where, _number(line, "a line")
 
 
-def _function(found: Any) -> Function:
+def _function(found: object) -> Function:
     if not isinstance(found, dict):
         raise ValueError("a function is not an object")
     name, family, module, version = (_name(found.get(key, "")) for key in ("name", "family", "module", "version"))
@@ -188,20 +192,21 @@ def _function(found: Any) -> Function:
     return Function(name, family, module, version, known, params, results, found.get("raw") is True)
 
 
-def _name(found: Any) -> str:
+def _name(found: object) -> str:
     if not isinstance(found, str) or len(found) > _MOST_NAME:
         raise ValueError("the name of a function, parameter or type is not a text, or too long")
     return encodable(found)
 
 
-def _signature(found: Any) -> tuple[tuple[str, str], ...]:
+def _signature(found: object) -> tuple[tuple[str, str], ...]:
     rows = _rows(found, "parameters of a function")
-    if len(rows) > _MOST_PARAMS or not all(isinstance(row, list) and len(row) == 2 for row in rows):
+    pairs = [row for row in rows if isinstance(row, list) and len(row) == 2]
+    if len(rows) > _MOST_PARAMS or len(pairs) < len(rows):
         raise ValueError("the parameters of a function are not pairs of a name and a type")
-    return tuple((_name(name), _name(type_)) for name, type_ in rows)
+    return tuple((_name(name), _name(type_)) for name, type_ in pairs)
 
 
-def _stack(found: Any, frames: int) -> list[int]:
+def _stack(found: object, frames: int) -> list[int]:
     if not isinstance(found, list) or len(found) > _MOST_STACK:
         raise ValueError("a stack is not a list of frames")
     if not all(type(index) is int and 0 <= index < frames for index in found):
@@ -209,7 +214,7 @@ def _stack(found: Any, frames: int) -> list[int]:
     return found
 
 
-def _note(found: Any) -> list[Any]:
+def _note(found: object) -> Note:
     if not isinstance(found, list) or len(found) != 3 or not isinstance(found[2], str):
         raise ValueError("a note is not valid")
-    return [_number(found[0], "a note's call"), _number(found[1], "a note's call"), encodable(found[2])]
+    return _number(found[0], "a note's call"), _number(found[1], "a note's call"), encodable(found[2])

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Sequence
 from functools import cache
 from types import CodeType, FunctionType
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from .layout import (
     CHUNK_RECORDS,
@@ -49,7 +49,7 @@ class Chunks(Protocol):
         ...
 
 
-def record_globals(recorder: Chunks) -> dict[str, Any]:
+def record_globals(recorder: Chunks) -> dict[str, object]:
     """The values of the upper-case names in the lines, but for ORIGIN."""
 
     def path_number(path: bytes) -> int:

@@ -7,7 +7,7 @@ dictionaries, so a table of a million calls costs tens of megabytes. Not for: Nu
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from ..record.layout import DID_NOT_RETURN
 from ..record.reasons import Reason
 from ..strace.lines import lines
 from ..strace.style import Style
+from .arrow_types import ArrowColumn, ArrowTable
 
 K = TypeVar("K", bound=Hashable)
 Coded = tuple[Array, list[str]]
@@ -105,10 +106,10 @@ def reasons(trace: Calls, key: Callable[[Reason], K | None]) -> tuple[Array, lis
     return codes, list(ids)
 
 
-def arrays(trace: Calls, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+def arrays(trace: Calls, names: tuple[str, ...] | None = None) -> dict[str, ArrowColumn]:
     """The columns as pyarrow arrays."""
     pa = pyarrow()
-    found: dict[str, Any] = {}
+    found: dict[str, ArrowColumn] = {}
     for name, kind in NUMBERS:
         if names is None or name in names:
             found[name] = pa.array(np.ascontiguousarray(trace.column(name)).astype(kind))
@@ -121,14 +122,15 @@ def arrays(trace: Calls, names: tuple[str, ...] | None = None) -> dict[str, Any]
     return found
 
 
-def to_arrow(trace: Calls, *, text: bool = False) -> Any:
+def to_arrow(trace: Calls, *, text: bool = False) -> ArrowTable:
     """A pyarrow.Table with the columns NUMBERS and TEXTS; with `text`, also `text`: the call as strace shows it."""
     pa = pyarrow()
     columns = arrays(trace)
     made = {name: columns[name] for name in COLUMNS}
     if text:
         made["text"] = pa.array(call_texts(trace), pa.string())
-    return pa.table(made)
+    table: ArrowTable = pa.table(made)
+    return table
 
 
 def call_texts(trace: Calls) -> list[str]:
@@ -136,17 +138,17 @@ def call_texts(trace: Calls) -> list[str]:
     return [line for some in lines(trace, Style(pid=False, time="none", durations=False)) for line in some]
 
 
-def to_pandas(trace: Calls) -> Any:
+def to_pandas(trace: Calls) -> object:
     """A pandas.DataFrame with the columns NUMBERS and TEXTS, texts as categories."""
     pd = pandas()
-    columns: dict[str, Any] = {name: trace.column(name).astype(kind) for name, kind in NUMBERS}
+    columns: dict[str, object] = {name: trace.column(name).astype(kind) for name, kind in NUMBERS}
     for name in TEXTS:
         codes, texts = coded(trace, name)
         columns[name] = pd.Categorical.from_codes(codes, texts)
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
 
 
-def fds_table(trace: Calls) -> Any:
+def fds_table(trace: Calls) -> ArrowTable:
     """The descriptors' lives as a pyarrow.Table."""
     pa = pyarrow()
     rows = Fds.from_calls(trace).to_dicts()
@@ -155,20 +157,23 @@ def fds_table(trace: Calls) -> Any:
         "bytes_read", "bytes_written", "time", "leaked", "last_fd",
     ]  # fmt: skip
     kinds = {"path": pa.string(), "kind": pa.string(), "preopen": pa.bool_(), "leaked": pa.bool_()}
-    return pa.table({name: pa.array([row[name] for row in rows], kinds.get(name, pa.int64())) for name in names})
+    columns = {name: pa.array([row[name] for row in rows], kinds.get(name, pa.int64())) for name in names}
+    table: ArrowTable = pa.table(columns)
+    return table
 
 
-def paths_table(trace: Calls) -> Any:
+def paths_table(trace: Calls) -> ArrowTable:
     """The figures of each path as a pyarrow.Table: calls, errors, refused, bytes, time."""
     pa = pyarrow()
     codes, texts = coded(trace, "path")
     n = len(texts)
 
-    def total(weights: Array) -> Any:
-        return pa.array(totals(codes, weights, n))
+    def total(weights: Array) -> ArrowColumn:
+        column: ArrowColumn = pa.array(totals(codes, weights, n))
+        return column
 
     errno = trace.column("errno")
-    table = pa.table({
+    table: ArrowTable = pa.table({
         "path": pa.array(texts, pa.string()), "calls": total(np.ones(len(codes))),
         "errors": total((errno != 0) & (errno != DID_NOT_RETURN)), "refused": total(trace.column("denied_by") != 0),
         "bytes": total(trace.column("nbytes")), "time": total(trace.column("dur")),
@@ -176,19 +181,20 @@ def paths_table(trace: Calls) -> Any:
     return table.filter(pa.array([text != "" for text in texts], pa.bool_()))
 
 
-def lines_table(trace: Calls) -> Any:
+def lines_table(trace: Calls) -> ArrowTable:
     """The figures by source line as a pyarrow.Table."""
     pa = pyarrow()
     rows = list(Lines.from_calls(trace))
     texts = ("file", "function")
     names = ("file", "line", "function", "calls", "errors", "refused", "bytes", "time")
-    return pa.table({
+    table: ArrowTable = pa.table({
         name: pa.array([getattr(row, name) for row in rows], pa.string() if name in texts else pa.int64())
         for name in names
     })  # fmt: skip
+    return table
 
 
-def output_table(trace: Calls) -> Any:
+def output_table(trace: Calls) -> ArrowTable:
     """What the guest wrote to stdout and stderr, one row a call, as far as the trace kept it."""
     pa = pyarrow()
     chosen = trace.select(matching(trace, "call=fd_write ok (path='<stdout>' or path='<stderr>')"))
@@ -198,4 +204,5 @@ def output_table(trace: Calls) -> Any:
     columns = list(zip(*rows, strict=True)) or [()] * 5
     kinds = (pa.int64(), pa.int64(), pa.string(), pa.string(), pa.bool_())
     names = ("seq", "t_start", "stream", "text", "truncated")
-    return pa.table({n: pa.array(c, k) for n, c, k in zip(names, columns, kinds, strict=True)})
+    table: ArrowTable = pa.table({n: pa.array(c, k) for n, c, k in zip(names, columns, kinds, strict=True)})
+    return table

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
 
 _ALLOWED = ("SELECT", "EXPLAIN", "MULTI")
 """Types of statements that are run; MULTI is what a pivot becomes."""
@@ -29,7 +28,7 @@ def main() -> None:
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     request = json.loads(stdin.readline())
     tables = {name: pa.ipc.open_stream(pa.py_buffer(stdin.read(size))).read_all() for name, size in request["views"]}
-    config: dict[str, Any] = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         # The statement asks of the trace: it reads and writes no file, fetches no extension, and stays in its bounds.
         "enable_external_access": "false",
         "autoinstall_known_extensions": "false",
@@ -75,7 +74,7 @@ def _bound_memory(count: int) -> None:
             now = int(file.read().split()[0]) * resource.getpagesize()
     except (ImportError, OSError):
         return  # then DuckDB's own limit is the only one
-    hard: Any = resource.getrlimit(resource.RLIMIT_AS)[1]
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (now + 2 * count, hard))
 
 

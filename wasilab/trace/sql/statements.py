@@ -29,6 +29,7 @@ from ..answers.tabular import table_html, text_table
 from ..calls import Calls
 from ..errors import QueryError
 from . import arrow as table
+from .arrow_types import ArrowTable
 
 _VIEWS = {
     "calls": table.to_arrow, "fds": table.fds_table, "paths": table.paths_table, "lines": table.lines_table,
@@ -51,7 +52,7 @@ _PROCESS = Path(__file__).with_name("duckdb_process.py")
 class SqlResult:
     """The answer to a statement. `arrow` is a pyarrow.Table; printed are the first 100 rows, long cells cut."""
 
-    arrow: Any
+    arrow: ArrowTable
 
     @property
     def columns(self) -> list[str]:
@@ -59,14 +60,14 @@ class SqlResult:
         return list(self.arrow.column_names)
 
     @property
-    def rows(self) -> list[tuple[Any, ...]]:
+    def rows(self) -> list[tuple[object, ...]]:
         """The rows as tuples of Python values."""
         return list(zip(*(column.to_pylist() for column in self.arrow.columns), strict=True))
 
     def __len__(self) -> int:
         return int(self.arrow.num_rows)
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+    def __iter__(self) -> Iterator[tuple[object, ...]]:
         return iter(self.rows)
 
     def to_arrow(self) -> Any:
@@ -77,7 +78,7 @@ class SqlResult:
         """A pandas.DataFrame."""
         return self.arrow.to_pandas()
 
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.arrow.__arrow_c_stream__(requested_schema)
 
     def _shown(self) -> list[list[str]]:
@@ -107,7 +108,7 @@ _nested.maxlist = _nested.maxdict = _nested.maxtuple = _nested.maxlevel = 10
 _nested.maxstring = _nested.maxother = CELL
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
@@ -117,7 +118,7 @@ def _cell(value: Any) -> str:
     return visible(shorten(_nested.repr(value) if isinstance(value, (list, dict, bytes)) else str(value), CELL))
 
 
-def _is_number(kind: Any) -> bool:
+def _is_number(kind: object) -> bool:
     pa = extras.pyarrow()
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
@@ -132,13 +133,13 @@ def sql(trace: Calls, statement: str, *, seconds: float = SECONDS, memory: int =
 
 
 def ask_tables(
-    statement: str, tables: Mapping[str, Any], *, seconds: float = SECONDS, memory: int = MEMORY
+    statement: str, tables: Mapping[str, ArrowTable], *, seconds: float = SECONDS, memory: int = MEMORY
 ) -> SqlResult:
     """The same of some Arrow tables, by their names."""
     return _ask(statement, lambda: dict(tables), seconds, memory)
 
 
-def _ask(statement: str, make: Callable[[], dict[str, Any]], seconds: float, memory: int) -> SqlResult:
+def _ask(statement: str, make: Callable[[], dict[str, ArrowTable]], seconds: float, memory: int) -> SqlResult:
     extras.need_duckdb()
     command = [sys.executable, "-P", str(_PROCESS)]
     process = subprocess.Popen(
@@ -180,7 +181,7 @@ def _ask(statement: str, make: Callable[[], dict[str, Any]], seconds: float, mem
     return SqlResult(extras.pyarrow().ipc.open_stream(body).read_all())
 
 
-def _views(trace: Calls, statement: str) -> dict[str, Any]:
+def _views(trace: Calls, statement: str) -> dict[str, ArrowTable]:
     """The views that the statement names; all for one that lists them."""
     words = set(re.findall(r"\w+", statement.lower()))
     if words & {"show", "information_schema"}:
@@ -192,7 +193,7 @@ def _views(trace: Calls, statement: str) -> dict[str, Any]:
     return views
 
 
-def _stream(made: Any) -> bytes:
+def _stream(made: ArrowTable) -> bytes:
     pa = extras.pyarrow()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, made.schema) as writer:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from .. import extras
+from .arrow_types import ArrowTable
 from .statements import SqlResult, ask_tables
 
-Table = Any
-"""An object of pyarrow, which has no types."""
 
 class SweptRun(Protocol):
     """What is written of a run."""
@@ -42,7 +41,7 @@ class SweptRun(Protocol):
     @property
     def seconds(self) -> float: ...
     @property
-    def columns(self) -> Mapping[str, Sequence[Table]] | None: ...
+    def columns(self) -> Mapping[str, Sequence[object]] | None: ...
 
 
 class CallsFile:
@@ -61,7 +60,7 @@ class CallsFile:
 
     def add(self, runs: Sequence[SweptRun]) -> None:
         """Append the calls of these runs."""
-        columns: dict[str, list[Table]] = {name: [] for name in self._schema.names}
+        columns: dict[str, list[object]] = {name: [] for name in self._schema.names}
         for run in runs:
             if run.columns is None:
                 continue
@@ -75,16 +74,17 @@ class CallsFile:
         """Complete the file."""
         self._writer.close()
 
-    def read(self) -> Table:
+    def read(self) -> ArrowTable:
         """All of it as a pyarrow.Table."""
-        return extras.parquet().read_table(self.path)
+        found: ArrowTable = extras.parquet().read_table(self.path)
+        return found
 
 
-def runs_table(parameters: Sequence[Mapping[str, Table]], runs: Sequence[SweptRun]) -> Table:
+def runs_table(parameters: Sequence[Mapping[str, object]], runs: Sequence[SweptRun]) -> ArrowTable:
     """A row a run: its number, its parameters (prefixed "p."), and what came of it."""
     pa = extras.pyarrow()
     names = list(parameters[0]) if parameters else []
-    columns: dict[str, Table] = {"run": [run.number for run in runs]}
+    columns: dict[str, Sequence[object]] = {"run": [run.number for run in runs]}
     for name in names:
         values = [row[name] for row in parameters]
         kinds = {type(value) for value in values if value is not None}
@@ -93,14 +93,15 @@ def runs_table(parameters: Sequence[Mapping[str, Table]], runs: Sequence[SweptRu
         columns["bytes" if field == "moved" else field] = [getattr(run, field) for run in runs]
     columns["stdout"] = [run.stdout.decode("utf-8", "backslashreplace") for run in runs]
     columns["seconds"] = [run.seconds for run in runs]
-    return pa.table(columns)
+    table: ArrowTable = pa.table(columns)
+    return table
 
 
-def write_parquet(table: Table, path: Path) -> None:
+def write_parquet(table: ArrowTable, path: Path) -> None:
     """Write a table to a file."""
     extras.parquet().write_table(table, path, compression="zstd")
 
 
-def ask(statement: str, runs: Table, calls: CallsFile | None) -> SqlResult:
+def ask(statement: str, runs: ArrowTable, calls: CallsFile | None) -> SqlResult:
     """Ask of the views `runs` and, where they were kept, `calls`."""
     return ask_tables(statement, {"runs": runs} | ({} if calls is None else {"calls": calls.read()}))

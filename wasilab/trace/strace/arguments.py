@@ -6,9 +6,10 @@ For: `lines.py`. Not for: a single value (`values.py`), or how pieces become lin
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from enum import IntEnum, IntFlag
 from functools import lru_cache
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ from .values import (
     subscription_text,
     value_text,
 )  # fmt: skip
+
+T = TypeVar("T")
 
 Fds = Callable[[Batch, Field], Piece]
 """Makes the text of a column of descriptors, with or without their paths."""
@@ -124,13 +127,13 @@ def _inheriting(name: str, base: Array, rights: Array) -> list[Piece]:
     return [[f", {name}={SHORT_RIGHTS[value]}" if some else "" for some, value in found]]
 
 
-def _member(column: Array, kind: Any) -> Piece:
-    if kind == "time":
+def _member(column: Array, kind: type[IntEnum] | type[IntFlag] | str | None) -> Piece:
+    if isinstance(kind, str):  # "time"
         return dates(column)
     return numbered(column, str if kind is None else names_of(kind).__getitem__)
 
 
-_STRUCTS: dict[str, tuple[tuple[str, Any], ...]] = {
+_STRUCTS: dict[str, tuple[tuple[str, type[IntEnum] | type[IntFlag] | str | None], ...]] = {
     "filestat": (
         ("dev", None), ("ino", None), ("filetype", t.Filetype), ("nlink", None), ("size", None), ("atim", "time"),
         ("mtim", "time"), ("ctim", "time"),
@@ -166,7 +169,7 @@ def scalar(values: Array, kind: Type, verbose: bool = True) -> Piece:
     return numbered(values, names_of(kind.python).__getitem__)
 
 
-def _values(values: list[Any], limit: int) -> list[str]:
+def _values(values: Iterable[object], limit: int) -> list[str]:
     return [UNKNOWN if value is None else value_text(value, limit) for value in values]
 
 
@@ -192,7 +195,7 @@ def _strings(batch: Batch, field: Field, limit: int) -> Piece:
     ]  # fmt: skip
 
 
-def _at_pointers(batch: Batch, field: Field, one: Callable[[Any], str]) -> Piece:
+def _at_pointers(batch: Batch, field: Field, one: Callable[[T], str]) -> Piece:
     """Lists that the call wrote; the address of the list where it wrote none."""
     pointers = batch.word(field.word).tolist()
     values = batch.values(field)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from operator import add
-from typing import Any
 
 import numpy as np
 
@@ -179,7 +178,7 @@ class CallWriter:
             pieces += [f", {field.name}=" if i else f" {{{field.name}=", *self._result(batch, field)]
         return [*pieces, "}"] if batch.plan.results else pieces
 
-    def _marks(self, part: Part, record: Any) -> str:
+    def _marks(self, part: Part, record: np.void) -> str:
         flags = int(record["flags"])
         end = "".join(mark for flag, mark in _MARKS if flags & flag)
         denied_by = int(record["denied_by"])

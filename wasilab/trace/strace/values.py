@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from enum import IntEnum, IntFlag
 from functools import lru_cache
-from typing import Any
+from typing import TypeVar
 
 from ...wasi import types as t
 from ..columns.decode import ERRNO_NAMES
@@ -20,6 +20,8 @@ from ..record.functions import Bytes
 from ..record.layout import DID_NOT_RETURN
 from ..record.raw_values import Name
 from .style import STRING_BYTES
+
+T = TypeVar("T")
 
 UNKNOWN = "?"
 
@@ -196,7 +198,7 @@ def second_text(seconds: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def struct_text(value: Any, verbose: bool = True) -> str:
+def struct_text(value: object, verbose: bool = True) -> str:
     """A struct of the spec (filestat, fdstat, prestat) in braces; `verbose`: with all rights.
 
     Otherwise rights are abbreviated, and those passed on are left out where they include the descriptor's own.
@@ -246,7 +248,7 @@ def event_text(event: t.Event) -> str:
     return text + "}"
 
 
-def value_text(value: Any, limit: int = STRING_BYTES) -> str:
+def value_text(value: object, limit: int = STRING_BYTES) -> str:
     """A value of a further function (`record/functions.py`): texts and bytes quoted, records in braces, lists in
     brackets.
     """
@@ -267,6 +269,6 @@ def value_text(value: Any, limit: int = STRING_BYTES) -> str:
     return str(value)
 
 
-def listed(values: list[Any] | None, one: Callable[[Any], str]) -> str:
+def listed(values: list[T] | None, one: Callable[[T], str]) -> str:
     """`[a, b]`, or ? for None."""
     return UNKNOWN if values is None else "[" + ", ".join(map(one, values)) + "]"
