@@ -56,7 +56,7 @@ class Lived(Protocol):
     def life(self) -> int: ...
 
 
-class OpenDescriptor(Lived, Protocol):
+class OpenedDescriptor(Lived, Protocol):
     """What is noted of an open descriptor; a handle of a component also has `type` and `parent`."""
 
     @property
@@ -264,7 +264,7 @@ class Recorder:
             self._function_numbers[function] = number
         return number
 
-    def on_open(self, descriptor: OpenDescriptor) -> None:
+    def on_open(self, descriptor: OpenedDescriptor) -> None:
         """Note that `descriptor` (wasi.fdtable.Descriptor) is open; hook of `FdTable`.
 
         Before the first call this is a preopen or a standard stream. A life already known is a descriptor that moved
