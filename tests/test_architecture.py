@@ -36,7 +36,7 @@ ORDER = (
 MAX_FILES_IN_A_FOLDER = 12
 MAX_LATE_IMPORTS = 8
 MAX_LITERAL_GETATTR_IN_VIEWS = 5
-MAX_ANY = 310  # 300 is the aim, mostly by typing the handles of Wasmtime in `engine/`
+MAX_ANY = 236  # as many as there are; issue 10 allows 300
 MAX_PRIVATE_REACH_INS = 30
 
 # Imports inside functions, `file -> module`: reason.
