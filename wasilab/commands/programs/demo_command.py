@@ -26,7 +26,7 @@ from ..traces.saved import strace
 from .after_run import ending, explanations, warnings
 from .compiling import compile_text
 
-TEXT = "There is no ambient authority: this file was copied because two folders were granted.\n"
+TEXT = "Nothing is ambient: this file was copied because two folders were granted.\n"
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
