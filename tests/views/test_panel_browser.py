@@ -78,8 +78,8 @@ def test_the_classroom_story(lab: Lab, browser: Any) -> None:
     assert "not asked for" in panel.row("sockets").inner_text()
     shot(page, "refused")
 
-    panel.says("the program looked for granted directories and found none")
-    panel.says("--dir HOST[::GUEST]")
+    panel.says("without asking the host: no directory is granted")
+    panel.says("--dir HOST::/data")
     assert "✖ 1" in panel.row("directories").inner_text()
     panel.click("Choose a folder…")
     panel.says("the program looked for")
