@@ -105,7 +105,7 @@ def test_a_usage_error_is_one_line(kernel: Kernel) -> None:
     done = kernel.run(cell(programs.HELLO, "wat --starce"))
     assert (done.status, done.ename) == ("error", "UsageError")
     assert "did you mean '--strace'?" in done.evalue
-    assert "it holds a small WAT program now" in kernel.run(cell("", "wat")).displays[0]["text/plain"]
+    assert "it now holds a small WAT program to change and run" in kernel.run(cell("", "wat")).displays[0]["text/plain"]
     assert "did you mean 'zig'?" in kernel.run(cell("x", "zag")).evalue
 
 
