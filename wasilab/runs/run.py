@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Protocol, Self, Unpack
 
 from .. import grants as granting
 from .. import module as module_room
@@ -34,6 +34,12 @@ from .prepare import Prepared
 
 COLUMN_BYTES = 100
 """Bytes a call, roughly, that a trace takes for its columns beside the record, once a report was made of it."""
+
+
+class MemoryAt(Protocol):
+    """Gives the guest's memory at a call."""
+
+    def __call__(self, call: int, *, before: bool = False) -> bytes: ...
 
 
 class RunError(RuntimeError):
@@ -66,6 +72,7 @@ class Run:
         prepared: Prepared,
         again: Callable[[Grants], Run],
         replay: Callable[..., Run],
+        remember: Callable[[], MemoryAt],
     ) -> None:
         self.module = module
         self.args = args
@@ -74,6 +81,8 @@ class Run:
         self._running = running
         self._again = again
         self._replay = replay
+        self._remember = remember
+        self._memory_at: MemoryAt | None = None
         self._prepared = prepared
         self._outcome: Outcome | None = None
         self._trace: tracing.Trace | None = None
@@ -231,7 +240,9 @@ class Run:
             words = {item.name: item.granted for item in granting.compare.items(grants, None) if item.granted}
             folders = tuple(g for g, d in self._prepared.dirs.items() if isinstance(d, MemDir))
             outputs = (self.stdout_bytes, self.stderr_bytes)
-            self._history = tracing.History(trace, self._prepared.before, folders, outputs, words)
+            self._history = tracing.History(
+                trace, self._prepared.before, folders, outputs, words, lambda seq: self.memory_at(seq)
+            )
         return self._history
 
     def at(self, call: int | tracing.CallEvent) -> tracing.Moment:
@@ -239,10 +250,23 @@ class Run:
 
         Open descriptors with path, rights and offset; the grants and which were revoked; the files of folders in memory
         and of copies, and what the run wrote elsewhere; output so far; the source line. What was written to files is
-        known as far as the trace kept it (`snaplen=None`, --snaplen all). Raises IndexError for a call that the trace
-        does not hold.
+        known as far as the trace kept it (`snaplen=None`, --snaplen all). Its `memory` is rebuilt by a replay on access
+        (`memory_at`). Raises IndexError for a call that the trace does not hold.
         """
         return self.history.at(call if isinstance(call, int) else call.seq)
+
+    def memory_at(self, call: int | tracing.CallEvent, *, before: bool = False) -> bytes:
+        """The linear memory of the instance that made a call, when that call had returned; `before`: when it was made.
+
+        The program is replayed up to that call without a host. The replay then waits there, so that later calls cost
+        only what lies between, and the memory at neighbouring calls is kept (up to 64 MiB). Raises `CannotReplay` (a
+        ValueError) where the trace does not hold what a replay needs (`record=True` keeps it), and IndexError for a
+        call that it does not have.
+        """
+        if self._memory_at is None:
+            _ = self.outcome
+            self._memory_at = self._remember()
+        return self._memory_at(call if isinstance(call, int) else call.seq, before=before)
 
     @property
     def denied(self) -> tracing.Refusals:

@@ -22,7 +22,7 @@ from ..module.module import Module
 from . import isolated, replays
 from .kept import KEPT
 from .prepare import Prepared, Program, RunOptions, load_program, needed_for_replay, text_of
-from .run import Run
+from .run import MemoryAt, Run
 
 
 def run(
@@ -135,7 +135,10 @@ def start_run(
     def replayed(**how: Any) -> Run:
         return replays.replaying.replay_of(result.trace, module, options, **how)
 
-    result = Run(module, words, prepared.grants, prepared.name, running, prepared, again, replayed)
+    def remember() -> MemoryAt:
+        return replays.memories.memory_of(result.trace, module, options)
+
+    result = Run(module, words, prepared.grants, prepared.name, running, prepared, again, replayed, remember)
     running.on_done(prepared.release)
     KEPT.used(result)
     if on_started is not None:

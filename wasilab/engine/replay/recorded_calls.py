@@ -19,7 +19,11 @@ from ...trace.record.reasons import Reason
 from ...trace.record.recorder import Recorder
 from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import UNSTABLE
+from ..calls.memory import GuestMemory
 from ..stop import CannotReplay, Diverged, Divergence, EndOfReplay
+
+Point = tuple[int, bool]
+"""A place in a replay: the number of a call, and whether it has been answered. Points compare in order of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,8 @@ class ReplayCursor:
         self.divergence: Divergence | None = None
         self.memory: bytes | None = None
         """A copy of the guest's memory when the replay stopped at `until`."""
+        self.watch: Callable[[Point, GuestMemory], None] | None = None
+        """Called on the guest's thread before each call and after its answer, with the caller's memory."""
         self.describe = describe
         """Formats the recorded call of a number."""
         self.write = write

@@ -60,6 +60,8 @@ class ReplayLink(Link):
                 if recorded.number != number or not recorded.flags & Flag.NOSYS:
                     raise cursor.part(cursor.describe(recorded.seq), label, f"it calls {label}, which no host provides")
                 answered = function(*arguments)
+                if cursor.watch is not None:
+                    cursor.watch((cursor.done, True), self.memory)
                 end = cursor.answered()
                 if end is not None and self.stop.error is None:
                     raise end
@@ -134,6 +136,8 @@ class ReplayLink(Link):
         if cursor.until is not None and cursor.done >= cursor.until:
             cursor.memory = memory.view.tobytes()
             raise EndOfReplay("exit", 0, f"stopped before call {cursor.done}, as it was asked to")
+        if cursor.watch is not None:
+            cursor.watch((cursor.done, False), memory)
         return self.host.run_time()
 
     def _replay(self, call: Call, caller: Caller, words: tuple[int, ...], unstable: bool) -> int:
@@ -167,6 +171,8 @@ class ReplayLink(Link):
 
     def _end(self, call: Call, recorded: RecordedCall, words: Sequence[int]) -> int:
         """Return the recorded errno, or raise the recorded end of the guest."""
+        if self._cursor.watch is not None:
+            self._cursor.watch((self._cursor.done, True), self.memory)
         end = self._cursor.answered()
         if recorded.errno != DID_NOT_RETURN:
             if end is not None:

@@ -1,1 +1,2 @@
+from . import memories as memories
 from . import replaying as replaying

@@ -18,7 +18,8 @@ from ...module.module import Module
 from ...trace.trace import Trace
 from ..kept import KEPT
 from ..prepare import Prepared, RunOptions
-from ..run import Run
+from ..run import MemoryAt, Run
+from .memories import ReplayedMemory
 from .recordings import Recording
 
 _OF_THE_RECORDING = (
@@ -110,8 +111,13 @@ def _run_of(recording: Recording, running: Running, prepared: Prepared) -> Repla
     def once_more(**how: Any) -> Run:
         return replay(recording, **how)
 
+    def remember() -> MemoryAt:
+        return ReplayedMemory(recording).at
+
     args = tuple(recording.arguments)
-    return ReplayedRun(recording.module, args, prepared.grants, prepared.name, running, prepared, again, once_more)
+    return ReplayedRun(
+        recording.module, args, prepared.grants, prepared.name, running, prepared, again, once_more, remember
+    )
 
 
 def replay_of(trace: Trace, module: Module, options: RunOptions, **how: Any) -> ReplayedRun:

@@ -23,7 +23,7 @@ from ..record.layout import Life
 from ..strace.values import SHORT_RIGHTS, names_of
 from .files import FD_WRITE, FileContent, Files, FileStory, output_column
 from .life_columns import LifeColumns
-from .moment import FileThen, HeldGrant, Moment, OpenDescriptor, OutputThen
+from .moment import FileThen, HeldGrant, Moment, OpenDescriptor, OutputThen, without_memory
 
 MOST_WRITES = 256
 """Writes whose bytes make the output of a moment, where it was not kept apart from the trace: the newest."""
@@ -36,11 +36,13 @@ class History:
 
     `before`: what its folders in memory held at the start, full path -> contents (None: a folder). `folders`: the guest
     paths of these folders. `outputs`: the bytes of stdout and stderr, where they were kept apart from the trace.
+    `memory`: rebuilds the linear memory after a call, where that is possible.
     """
 
     def __init__(
         self, calls: Calls, before: Mapping[str, bytes | None] | None = None, folders: tuple[str, ...] = (),
         outputs: tuple[bytes, bytes] | None = None, grants: Mapping[str, str] | None = None,
+        memory: Callable[[int], bytes] | None = None,
     ) -> None:  # fmt: skip
         self.calls = Calls(calls.store)
         """All calls of the run, also where `calls` are some."""
@@ -48,6 +50,7 @@ class History:
         self._folders = folders
         self._outputs = outputs
         self._grants = grants or {}
+        self._memory = memory or without_memory
         self._lives = LifeColumns(self.calls)
         self._places = Places(self.calls.store)
 
@@ -79,6 +82,7 @@ class History:
             files=tuple(self._files(row)),
             stdout=self._output(0, row),
             stderr=self._output(1, row),
+            memory_then=lambda: self._memory(seq),
         )
 
     def stack(self, seq: int) -> list[StackFrame]:

@@ -83,6 +83,14 @@ class OutputThen:
     whole: bool
 
 
+def without_memory(seq: int) -> bytes:
+    """Raise the error of a moment whose memory nothing can rebuild."""
+    raise ValueError(
+        f"the memory at call {seq} is not known: a trace alone does not run its program; run.at({seq}) of a run "
+        "made with record=True rebuilds it"
+    )
+
+
 @dataclass(frozen=True)
 class Moment:
     """The state of a run when call `seq` had returned. Times in ns since the run's start."""
@@ -99,6 +107,13 @@ class Moment:
     """Files in the folders of memory, and all that the run wrote, made, renamed or removed."""
     stdout: OutputThen
     stderr: OutputThen
+    memory_then: Callable[[], bytes] = field(repr=False, compare=False)
+
+    @property
+    def memory(self) -> bytes:
+        """The linear memory of the instance that made the call, rebuilt by a replay. Raises ValueError (`CannotReplay`)
+        where the trace does not hold what a replay needs; see `Run.memory_at`."""
+        return self.memory_then()
 
     def __getitem__(self, path: str) -> FileThen:
         """The file with this path; KeyError names those that there are."""
