@@ -6,6 +6,7 @@ that they start it once. `pytest -m "not slow"` is the fast lane.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -73,6 +74,17 @@ def pytest_configure(config: pytest.Config) -> None:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and isinstance(reporter, TerminalReporter) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(FailuresAtOnce(reporter), "failures at once")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exclude what collecting makes, which stays to the end, from garbage collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -51,7 +51,7 @@ def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
     def visit(node: ast.AST, kind: str) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
         for child in ast.iter_child_nodes(node):
             inner = kind
-            if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            if isinstance(child, ast.If) and named(child.test) == "TYPE_CHECKING":
                 inner = "typing"
             elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 inner = "function"
@@ -60,6 +60,11 @@ def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
             yield from visit(child, inner)
 
     yield from visit(tree(path), "module")
+
+
+def named(node: ast.expr) -> str:
+    """The name or the last part of the dotted name that an expression is."""
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
 @cache
@@ -95,7 +100,7 @@ def imports() -> list[Import]:
 
 def attached(path: Path) -> Iterator[tuple[int, str]]:
     """(line, module below the package) of each name that a package's `__init__.py` gives to `lazy.attach`."""
-    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and ast.unparse(node.func) == "attach"]
+    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and named(node.func) == "attach"]
     for node in ast.walk(tree(path)) if calls else ():
         if isinstance(node, ast.Dict):
             for value in node.values:
