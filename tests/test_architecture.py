@@ -340,4 +340,4 @@ def home_of(node: ast.ImportFrom, name: str, package: Path) -> str:
     """The module below a package that a line of its stub imports `name` from, or that `name` is."""
     module = f"{node.module}.{name}" if node.module else name
     file = package.parent.joinpath(*module.split(".")).with_suffix(".py")
-    return module if file.exists() else str(node.module)
+    return module if file.exists() or file.with_suffix("").is_dir() else str(node.module)

@@ -43,7 +43,9 @@ _NAMES = {
 
 __all__ = sorted(_NAMES)
 
-__getattr__ = attach(__name__, {**_NAMES, "load_ipython_extension": "magics:load_ipython_extension"})
+__getattr__ = attach(
+    __name__, {**_NAMES, "course": "course", "load_ipython_extension": "magics:load_ipython_extension"}
+)
 
 
 def __dir__() -> list[str]:

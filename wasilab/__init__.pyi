@@ -1,3 +1,4 @@
+from . import course as course
 from .capabilities.clocks import Clocks as Clocks
 from .capabilities.host.hostdir import HostDir as HostDir
 from .capabilities.host.local.channel import Channel as Channel

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Self
 
+from .excess import excess
 from .forms.flags import to_flags
 from .forms.json import from_value, to_value
 from .forms.python import to_python
@@ -56,6 +57,10 @@ class Grants(GrantValue):
         """The grants that `to_value` wrote. Raises `GrantError` for anything else, and if a host folder is gone
         or, with `same_folders`, was replaced."""
         return from_value(value, cls, same_folders=same_folders)
+
+    def covers(self, other: GrantValue) -> bool:
+        """Whether `other` gives nothing that these do not; folders in memory are not compared by their contents."""
+        return not excess(other, self)
 
     def __reduce__(self) -> tuple[Callable[..., Grants], tuple[object, ...]]:
         """Pickled by value: unpickling reopens the folders. Raises `GrantError` for what has no value."""

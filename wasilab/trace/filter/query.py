@@ -13,11 +13,13 @@ An expression is a list of terms that must all hold; `or`, `not` and parentheses
     refused  failed  ok  injected  truncated  asked  nosys  overridden  unstable  noted  unreturned
     fd_*  path_open,fd  ENOENT   alone: call=fd_*, call=path_open,fd, errno=ENOENT
 
-Not for: what one term means (`terms.py`), or SQL (`sql/statements.py`).
+Not for: how an expression is read (`expressions.py`), what one term means (`terms.py`), or SQL (`sql/statements.py`).
 """
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 from collections.abc import Sequence, Set
 
@@ -26,9 +28,9 @@ import numpy as np
 from ...capabilities.refusal import DeniedBy
 from ..calls import Calls
 from ..errors import QueryError
+from .expressions import And, Bare, Comparison, Not, Or, Part, parsed
 from .terms import (
     COLUMNS,
-    COMPARE,
     EXAMPLES,
     TEXT_COLUMNS,
     TIME_COLUMNS,
@@ -50,7 +52,7 @@ def matching(trace: Calls, expression: str | None, conditions: Conditions | None
     """Which calls of `trace` satisfy the expression and all conditions. Raises QueryError."""
     mask = np.ones(len(trace), bool)
     if expression is not None and expression.strip():
-        mask &= _Parser(trace, expression).parse()
+        mask &= _mask(trace, parsed(expression))
     for name, wanted in (conditions or {}).items():
         if wanted is not None:
             mask &= _condition(trace, name, wanted)
@@ -83,98 +85,26 @@ def _condition(trace: Calls, name: str, wanted: object) -> Mask:
     return mask
 
 
-# -- expressions -------------------------------------------------------------------------------------------------------
+def _mask(trace: Calls, part: Part) -> Mask:
+    match part:
+        case And(parts):
+            return functools.reduce(operator.and_, (_mask(trace, each) for each in parts))
+        case Or(parts):
+            return functools.reduce(operator.or_, (_mask(trace, each) for each in parts))
+        case Not(part):
+            return ~_mask(trace, part)
+        case Comparison(column, relation, value):
+            return compare(trace, column, relation, value)
+        case Bare(name):
+            return _bare(trace, name)
 
-_TOKEN = re.compile(
-    r"""\s*(?:(?P<op><=|>=|!=|==|!~|=|<|>|~)|(?P<paren>[()])|(?P<not>!)"""
-    r"""|"(?P<dq>(?:\\.|[^"\\])*)"|'(?P<sq>(?:\\.|[^'\\])*)'|(?P<bare>[^\s()=!<>~"']+))"""
-)
-_VALUE = re.compile(
-    r"""\s*(?:"(?P<dq>(?:\\.|[^"\\])*)"|'(?P<sq>(?:\\.|[^'\\])*)'"""
-    r"""|(?P<bare>(?:/(?:\\.|[^/\s\\])+/|[^\s()])+))"""
-)
 
-
-class _Parser:
-    """A recursive descent parser. Each rule returns the mask of the calls that satisfy it."""
-
-    def __init__(self, trace: Calls, text: str) -> None:
-        self.trace = trace
-        self.text = text
-        self.at = 0
-        self.depth = 0
-
-    def parse(self) -> Mask:
-        mask = self._or()
-        if self.at < len(self.text.rstrip()):
-            raise QueryError(f"unexpected {shown(self.text[self.at :].strip())} at the end of the filter")
-        return mask
-
-    def _peek(self) -> re.Match[str] | None:
-        return _TOKEN.match(self.text, self.at)
-
-    def _or(self) -> Mask:
-        mask = self._and()
-        while (token := self._peek()) and (token["bare"] == "or" or token["bare"] == "||"):
-            self.at = token.end()
-            mask = mask | self._and()
-        return mask
-
-    def _and(self) -> Mask:
-        mask = self._not()
-        while (token := self._peek()) and token["paren"] != ")" and token["bare"] != "or":
-            if token["bare"] in ("and", "&&"):
-                self.at = token.end()
-            mask = mask & self._not()
-        return mask
-
-    def _not(self) -> Mask:
-        token = self._peek()
-        if token is None:
-            raise QueryError(f"the filter {shown(self.text)} ends where a term is expected, such as errno!=0")
-        if self.depth > 100:
-            raise QueryError("the filter is nested too deeply")
-        if token["not"] or token["bare"] == "not":
-            self.at = token.end()
-            self.depth += 1
-            mask = ~self._not()
-            self.depth -= 1
-            return mask
-        if token["paren"] == "(":
-            self.depth += 1
-            self.at = token.end()
-            mask = self._or()
-            closing = self._peek()
-            if closing is None or closing["paren"] != ")":
-                raise QueryError(f"the filter {shown(self.text)} lacks a closing parenthesis")
-            self.at = closing.end()
-            self.depth -= 1
-            return mask
-        if token["bare"] is None:
-            raise QueryError(f"unexpected {shown(token[0].strip())} in the filter: write a term, such as errno!=0")
-        return self._term(token)
-
-    def _term(self, token: re.Match[str]) -> Mask:
-        name = token["bare"]
-        self.at = token.end()
-        following = self._peek()
-        if following is None or following["op"] is None:
-            if name in WORDS:
-                return word(self.trace, name)
-            if column := column_of(self.trace.functions, name):
-                return compare(self.trace, column, "=", name)
-            if name in COLUMNS:
-                raise QueryError(f"{name} needs a value: write {EXAMPLES.get(name, f'{name}=3')}")
-            if name in ("and", "or", "&&", "||"):
-                raise QueryError(f"unexpected {name!r} in the filter: write a term, such as errno!=0")
-            raise QueryError(f"unknown filter term {shown(name)}{suggest(name, (*WORDS, *COLUMNS))}")
-        value = _VALUE.match(self.text, following.end())
-        if value is None:
-            raise QueryError(f"{name}{following['op']} needs a value")
-        if value["bare"] is not None and value["bare"][0] in "=<>~!":
-            wrong = following["op"] + value["bare"][0]
-            raise QueryError(f"unknown operator {wrong!r} after {name}: use one of {' '.join(COMPARE)} ~ !~")
-        self.at = value.end()
-        quoted = value["dq"] if value["dq"] is not None else value["sq"]
-        text = value["bare"] if quoted is None else re.sub(r"\\([\"'\\])", r"\1", quoted)
-        return compare(self.trace, name, following["op"], text)
+def _bare(trace: Calls, name: str) -> Mask:
+    """A term without an operator: a word such as `refused`, or the name of a call, a family or an errno."""
+    if name in WORDS:
+        return word(trace, name)
+    if column := column_of(trace.functions, name):
+        return compare(trace, column, "=", name)
+    if name in COLUMNS:
+        raise QueryError(f"{name} needs a value: write {EXAMPLES.get(name, f'{name}=3')}")
+    raise QueryError(f"unknown filter term {shown(name)}{suggest(name, (*WORDS, *COLUMNS))}")

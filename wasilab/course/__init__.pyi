@@ -1,0 +1,35 @@
+from .checked import Checked as Checked
+from .checked import CheckFailed as CheckFailed
+from .checked import Verdict as Verdict
+from .checking import check as check
+from .claim import Claim as Claim
+from .claim import CourseError as CourseError
+from .claim import Finding as Finding
+from .claims.about_calls import at_least as at_least
+from .claims.about_calls import at_most as at_most
+from .claims.about_calls import before as before
+from .claims.about_calls import closes_all as closes_all
+from .claims.about_calls import exactly as exactly
+from .claims.about_calls import makes as makes
+from .claims.about_calls import moves_at_most as moves_at_most
+from .claims.about_calls import never as never
+from .claims.about_calls import only_under as only_under
+from .claims.about_grants import fuel_at_most as fuel_at_most
+from .claims.about_grants import granted_no_more_than as granted_no_more_than
+from .claims.about_grants import holds_at_most as holds_at_most
+from .claims.about_grants import memory_at_most as memory_at_most
+from .claims.about_grants import refused as refused
+from .claims.about_grants import unrefused as unrefused
+from .claims.about_modules import exports as exports
+from .claims.about_modules import imports_none_of as imports_none_of
+from .claims.about_modules import imports_only as imports_only
+from .claims.about_output import ends as ends
+from .claims.about_output import exits as exits
+from .claims.about_output import prints as prints
+from .claims.about_output import prints_nothing as prints_nothing
+from .claims.about_output import writes as writes
+from .claims.about_pairs import differs_only_in as differs_only_in
+from .claims.about_pairs import repeats as repeats
+from .claims.about_pairs import that as that
+
+__all__: list[str]
