@@ -13,7 +13,7 @@ import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, run
 from wasilab.capabilities.streams import QueueInput
-from wasilab.engine.isolate import confined_process, seccomp, walls
+from wasilab.engine.isolate import confined_process, sandbox, seccomp
 from wasilab.grants.value import GrantError
 from wasilab.module.module import Module, from_wat
 from wasilab.runs.isolated import outside
@@ -22,7 +22,7 @@ from ..grants.guests import READ, WRITE, Guest, fd
 from ..waiting import until
 from . import holes
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
 HOLES = Path(holes.__file__)
 LOOP = from_wat('(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))', name="loop")
 
@@ -37,13 +37,13 @@ def waiting() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def standing() -> list[str]:
-    """The walls of this machine."""
+def active() -> list[str]:
+    """The sandbox layers of this machine."""
     return outside.doctor()
 
 
-def needs(standing: list[str], *names: str) -> None:
-    if lacking := set(names) - set(standing):
+def needs(active: list[str], *names: str) -> None:
+    if lacking := set(names) - set(active):
         pytest.skip(f"this machine has no {', '.join(sorted(lacking))}")
 
 
@@ -186,8 +186,8 @@ def test_its_process_takes_no_more_memory_than_it_may() -> None:
 
 @pytest.mark.usefixtures("planted")
 @pytest.mark.parametrize("name", ["execve", "socket", "ptrace", "fork", "unshare"])
-def test_a_fatal_system_call_ends_its_process(name: str, standing: list[str]) -> None:
-    needs(standing, "system calls")
+def test_a_fatal_system_call_ends_its_process(name: str, active: list[str]) -> None:
+    needs(active, "system calls")
     done = hole(holes.SYSCALL + seccomp.FATAL[name])
     assert "SIGSYS" in str(done.error)
     assert "forbid" in str(done.error)
@@ -195,9 +195,9 @@ def test_a_fatal_system_call_ends_its_process(name: str, standing: list[str]) ->
 
 @pytest.mark.usefixtures("planted")
 def test_what_broke_out_reaches_the_granted_folders_only(
-    tmp_path: Path, standing: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, active: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    needs(standing, *walls.WALLS)
+    needs(active, *sandbox.LAYERS)
     monkeypatch.setenv("SECRET_TOKEN", "x")
     granted = tmp_path / "granted"
     granted.mkdir()
@@ -218,24 +218,24 @@ def test_what_broke_out_reaches_the_granted_folders_only(
 @pytest.mark.usefixtures("planted")
 def test_a_process_that_lies_is_ended() -> None:
     done = hole(holes.LIE)
-    assert "taken over" in str(done.error)
+    assert "taken it over" in str(done.error)
     assert done.outcome.kind == "error"
 
 
-@pytest.mark.parametrize("wall", ["seccomp", "landlock", "namespaces"])
-def test_strict_runs_nothing_without_all_walls(wall: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WASILAB_TEST_WITHOUT", wall)
+@pytest.mark.parametrize("layer", ["seccomp", "landlock", "namespaces"])
+def test_strict_runs_nothing_without_all_layers(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WASILAB_TEST_WITHOUT", layer)
     strict = run(LOOP, isolate="strict")
     assert strict.outcome.kind == "error"
     assert not len(strict.trace)
-    assert "strict isolation needs walls" in str(strict.error)
+    assert "strict isolation needs sandbox layers" in str(strict.error)
 
 
 def test_a_missing_wall_is_said_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WASILAB_TEST_WITHOUT", "seccomp")
     done = run(Guest().module(), isolate=True)
     assert done.exit_code == 0
-    assert any("without some walls" in warning and "system calls" in warning for warning in done.outcome.warnings)
+    assert any("without some sandbox layers" in line and "system calls" in line for line in done.outcome.warnings)
 
 
 @pytest.mark.parametrize(

@@ -76,13 +76,13 @@ def test_a_limit_of_one_ends_that_one_alone() -> None:
 def test_what_is_no_pipeline_is_refused() -> None:
     with lab_of(CAT, CAT, READER) as lab:
         for names, words in (
-            (["a"], "two members or more"), (["a", "a"], "each of them once"), (["a", "x"], "no 'x'"),
-            (["a", "c"], "c is no command"),
+            (["a"], "two different members"), (["a", "a"], "two different members"), (["a", "x"], "no 'x'"),
+            (["a", "c"], "c is not a command"),
         ):  # fmt: skip
             with pytest.raises(LabError, match=words):
                 lab.pipe(*names)
         lab.pipe("a", "b")
-        with pytest.raises(LabError, match="a was run already"):
+        with pytest.raises(LabError, match="a has already run"):
             lab.pipe("a", "b")
         with pytest.raises(LabError, match="ran in a pipeline"):
             lab.run("a")

@@ -280,14 +280,14 @@ def test_names_of_a_lab_are_checked() -> None:
     with pytest.raises(LabError, match="mine is empty"):
         lab.open()
     lab.add("a", text('(func (export "f"))'))
-    for name, words in (("a", "has a 'a' already"), ("", "needs a name")):
+    for name, words in (("a", "already has a member 'a'"), ("", "needs a name")):
         with pytest.raises(LabError, match=words):
             lab.add(name, text(""))
     with pytest.raises(LabError, match=r"no 'b' \(it has a\)"):
         lab.link("a", "b")
     with pytest.raises(LabError, match="0 commands: name one"):
         lab.run()
-    with pytest.raises(LabError, match="cannot add 'c': mine is open already"):
+    with pytest.raises(LabError, match="cannot add 'c': mine is already open"):
         lab.add("c", text(""))
     with pytest.raises(AttributeError, match="exports no function 'g'"):
         lab["a"].exports.g()
@@ -295,7 +295,7 @@ def test_names_of_a_lab_are_checked() -> None:
     lab.close()
     with pytest.raises(LabError, match="is closed"):
         lab.open()
-    with pytest.raises(LabError, match="no guest profile"):
+    with pytest.raises(LabError, match="cannot make a guest profile"):
         Lab().add("a", text(""), engine=EngineOptions(profile="guest"))
     with pytest.raises(KeyError):
         lab["b"]

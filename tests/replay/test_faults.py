@@ -292,7 +292,7 @@ def test_the_command_fails_each_call(tmp_path: Path, capsys: pytest.CaptureFixtu
     for words, sentence in (
         (["inject", program], "inject --each FILE"), (["inject", "--each", "--error", "EX", program], "no such errno"),
         (["inject", "--each", "--calls", "fd_nothing", program], "not a call that can have a fault"),
-        (["inject", "--each", "--inject", "fd_write:error=EIO", program], "leave out other faults"),
+        (["inject", "--each", "--inject", "fd_write:error=EIO", program], "remove the other faults"),
         (["inject", "--each", "--calls", "path_link", program], "no call to fail"),
     ):  # fmt: skip
         assert main(words) == 2, words

@@ -218,8 +218,8 @@ def test_a_part_of_a_cut_file_can_be_looked_at_and_not_replayed(recorded: wasila
 @pytest.mark.parametrize(
     ("meta", "sentence"),
     [
-        ({"sha256": "0" * 64}, "not the one that was recorded"),
-        ({"sha256": None}, "not the one that was recorded"),
+        ({"sha256": "0" * 64}, "not the program that was recorded"),
+        ({"sha256": None}, "not the program that was recorded"),
         ({"replay": {"version": 99}}, "a newer version"),
         ({"replay": {"version": "1"}}, "does not say how"),
         ({"replay": [1]}, "does not say how"),

@@ -212,7 +212,7 @@ def test_what_cannot_be_replayed_says_why(tmp_path: Path, recorded: wasilab.Run)
     assert small.replay().exit_code == 3  # nothing was cut, so nothing is missing
     with pytest.raises(CannotReplay, match="some of a run's calls"):
         Recording(recorded.trace[1:])
-    with pytest.raises(CannotReplay, match="does not hold its program"):
+    with pytest.raises(CannotReplay, match="does not contain its program"):
         Recording(small.trace)
     with pytest.raises(CannotReplay, match="records nothing"):
         wasilab.run(copying(), record=True, trace=False)

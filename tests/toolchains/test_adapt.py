@@ -72,9 +72,9 @@ def test_variables_name_the_program_and_the_adapter(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("(component)", "is a component already"),
-        ('(module (memory (export "memory") 1) (func (export "f")))', "is a library, and says nothing of the types"),
-        ('(module (func (export "_start")))', "exports no memory under the name memory"),
+        ("(component)", "is already a component"),
+        ('(module (memory (export "memory") 1) (func (export "f")))', "is a library that does not declare the types"),
+        ('(module (func (export "_start")))', "does not export its memory"),
         ('(module (import "wasi_unstable" "fd_close" (func (param i32) (result i32))))', "imports wasi_unstable"),
     ],
 )

@@ -85,7 +85,7 @@ def test_a_portable_module_has_the_imports_of_wasi_alone() -> None:
     assert portable.bytes == compiled("c", portable=True).bytes
     assert {item.module for item in portable.imports} == {"wasi_snapshot_preview1"}
     assert portable.portable() is portable
-    with pytest.raises(ModuleError, match="its source is not at hand: compile it once more"):
+    with pytest.raises(ModuleError, match="its source is not available: compile it again"):
         load(reporting.bytes).portable()
 
 

@@ -1,4 +1,4 @@
-"""A module looked at, not run: what it imports and exports, its source lines, the names of its functions.
+"""Inspects a module without running it: imports and exports, source lines, function names.
 
 Source lines and names are imported on first use: a run that records no stacks reads neither.
 """

@@ -1,6 +1,6 @@
 """The elements of the WebAssembly binary format: a bounded reader, and the types of imports and exports.
 
-`module.py` knows the sections; here is what they consist of: LEB128 numbers, names, value types, limits, and the type
+`module.py` reads the sections; this file reads their elements: LEB128 numbers, names, value types, limits, and the type
 section. Recursive groups, structs and arrays of the GC proposal are skipped correctly, so that such a module can be
 inspected, although only function types matter to WASI. Source: WebAssembly core 3.0, 5.2-5.5.
 """
@@ -16,7 +16,7 @@ _VALUE_TYPES = {
 }  # fmt: skip
 
 _MAX_NAME = 100_000
-"""Wasmtime's own bound on the bytes of an import or export name."""
+"""Wasmtime's limit on the bytes of an import or export name."""
 
 
 class WasmFormatError(ValueError):
@@ -122,7 +122,7 @@ class Reader:
         begin = self.position
         if size > self.end - begin:
             raise WasmFormatError(
-                f"it is truncated: {size:,} bytes are announced at byte {begin:,}, {self.end - begin:,} are there"
+                f"it is truncated: {size:,} bytes are declared at byte {begin:,}, but only {self.end - begin:,} follow"
             )
         self.position = begin + size
         return Reader(self.data, begin, begin + size)
@@ -139,10 +139,10 @@ class Reader:
             raise WasmFormatError(f"the name at byte {body.position:,} is not UTF-8") from None
 
     def count(self, smallest: int) -> int:
-        """The length of a vector whose items take at least `smallest` bytes; refused when there is no room for them."""
+        """The length of a vector whose items take at least `smallest` bytes; an error if they cannot fit."""
         number = self.u32()
         if number * smallest > self.end - self.position:
-            raise WasmFormatError(f"{number:,} items are announced at byte {self.position:,}: more than are there")
+            raise WasmFormatError(f"{number:,} items are declared at byte {self.position:,}: more than the bytes left")
         return number
 
 
@@ -163,12 +163,12 @@ def read_limits(reader: Reader) -> tuple[int, int | None, bool, bool, int]:
     """(minimum, maximum or None, shared, 64-bit, page size in bytes) of a memory or table."""
     flags = reader.byte()
     if flags > 15:
-        raise WasmFormatError(f"limits flags 0x{flags:02x} at byte {reader.position - 1:,} are not known")
+        raise WasmFormatError(f"unknown limits flags 0x{flags:02x} at byte {reader.position - 1:,}")
     minimum = reader.u64()
     maximum = reader.u64() if flags & 1 else None
     log2 = reader.u32() if flags & 8 else 16
     if log2 > 16:
-        raise WasmFormatError(f"a page size of 2**{log2} bytes is not known")
+        raise WasmFormatError(f"unsupported page size of 2**{log2} bytes")
     return minimum, maximum, bool(flags & 2), bool(flags & 4), 1 << log2
 
 

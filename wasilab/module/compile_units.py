@@ -1,9 +1,9 @@
 """The addresses of each compile unit, from the first entry of each unit in DWARF 2 to 4.
 
-`dwarf.py` asks about a few addresses of a program whose C library has a hundred units. To read the first entry of a
-unit, pyelftools parses the unit's whole abbreviation table, which takes milliseconds for each. Here only the one
-abbreviation is read. For anything else (DWARF 5, unknown forms, damage) the answer is None, and pyelftools reads it.
-Not here: line tables.
+`dwarf.py` looks up a few addresses of a program whose C library has a hundred units. To read the first entry of a unit,
+pyelftools parses the unit's whole abbreviation table, which takes milliseconds for each. Here only the one abbreviation
+is read. For anything else (DWARF 5, unknown forms, damage) the answer is None, and pyelftools reads it. Not here: line
+tables.
 
 The formats: DWARF 4 (dwarfstd.org), sections 7.5.1.1 (unit header), 7.5.3 (abbreviations), 7.5.4 (forms), 7.24 (range
 lists).
@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass
 
 MAX_RANGES = 1 << 20
-"""Address ranges of all units together that are read."""
+"""Maximum number of address ranges read, of all units together."""
 _NAME, _LOW, _HIGH, _RANGES = 0x03, 0x11, 0x12, 0x55
 _STRING, _STRP, _ADDR = 0x08, 0x0E, 0x01
 _SIZES = {0x01: 4, 0x0B: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x0C: 1, 0x0E: 4, 0x17: 4, 0x19: 0}
@@ -33,7 +33,7 @@ class UnitHead:
 
 
 def unit_heads(info: bytes, abbrev: bytes, strings: bytes, ranges: bytes, limit: int) -> list[UnitHead] | None:
-    """The first `limit` units; None when there is something that this reader does not know."""
+    """The first `limit` units; None if the data contains something that this reader does not support."""
     found: list[UnitHead] = []
     at = total = 0
     try:
@@ -65,7 +65,7 @@ def _first_entry(
     """Attribute -> (form, value) of the entry at offset `at` of `info`; None for an unknown form."""
     code, at = _uleb(info, at)
     number, table = _uleb(abbrev, table)
-    if number != code:  # compilers number the unit's own entry first
+    if number != code:  # compilers number the unit's entry first
         return None
     _, table = _uleb(abbrev, table)
     table += 1

@@ -1,9 +1,9 @@
 """Source lines of addresses in a module: DWARF, read lazily.
 
-A stack frame holds an offset in the module. That offset, less the offset of the code section's payload, is a DWARF
+A stack frame holds an offset in the module. That offset minus the offset of the code section's payload is a DWARF
 address. Only the compile units that are needed are decoded: all line tables of a C library take seconds, those of one
-unit take milliseconds. Nothing is read before the first question. Damaged DWARF gives no lines and never an error,
-because it is a stranger's data.
+unit take milliseconds. Nothing is read before the first lookup. Damaged DWARF gives no lines and never an error,
+because it is untrusted data.
 
 Not here: taking stacks (`engine/calls/stacks.py`), showing annotated source (`views/`).
 """
@@ -23,11 +23,11 @@ from .compile_units import unit_heads
 from .module import Module
 
 MAX_UNITS = 20_000
-"""Compile units that are read; a program with more has lines for these only."""
+"""Maximum number of compile units that are read; a larger program has lines only for these."""
 MAX_ROWS = 2_000_000
-"""Rows of one unit's line table that are decoded."""
+"""Maximum rows decoded of one unit's line table."""
 _PROBED = 64
-"""Ranges that are compared with the functions of the module, to see whether DWARF fits the code."""
+"""Ranges that are compared with the module's functions, to check that DWARF matches the code."""
 _PROLOGUE = 16
 """Bytes: a function declares its locals before its first row. A trap there is shown at that row."""
 _SECTIONS = (
@@ -56,28 +56,28 @@ class _Unit:
 
     def __init__(self, offset: int, name: str | None, cu: object = None) -> None:
         self.offset = offset
-        """Where it begins in `.debug_info`."""
+        """Its offset in `.debug_info`."""
         self.name = name
-        """Its main file; None when that was not read."""
+        """Its main file; None if it was not read."""
         self.cu = cu
         self.addresses: list[int] | None = None
         self.locations: list[Location | None] = []
 
 
 class DebugInfo(Enum):
-    """What a module says of its source: what a stack or a trace of it can show."""
+    """How much debug information a module has, which decides what a stack can show."""
 
     LINES = "names and source lines"
-    STALE = "source lines that do not fit its code"
+    STALE = "source lines that do not match its code"
     """A tool changed the code after the linker and left the line tables as they were, as wasm-opt does."""
     NAMES = "names of functions, no source lines"
     NOTHING = "neither names of functions nor source lines"
 
 
 class SourceMap:
-    """Source locations of one module. Made by `source_map`. It reads nothing before the first question.
+    """Source locations of one module. Made by `source_map`. It reads nothing before the first lookup.
 
-    Any thread may ask; one of them reads at a time.
+    Thread-safe; one thread reads at a time.
     """
 
     def __init__(self, module: Module) -> None:
@@ -93,7 +93,7 @@ class SourceMap:
 
     @property
     def stale(self) -> bool:
-        """Whether the addresses do not fit the module's code. Then no line is told: it would be a wrong one."""
+        """Whether the addresses do not match the module's code. Then no lines are given: they would be wrong."""
         with self._lock:
             try:
                 self._begin()
@@ -102,7 +102,7 @@ class SourceMap:
             return self._stale
 
     def locate(self, offset: int) -> Location | None:
-        """The line of the instruction at byte `offset` of the module; None where there is none."""
+        """The source line of the instruction at byte `offset` of the module; None if unknown."""
         if offset in self._cache:
             return self._cache[offset]
         with self._lock:
@@ -116,7 +116,7 @@ class SourceMap:
         return found
 
     def unit_name(self, offset: int) -> str | None:
-        """The main file of the compile unit of an instruction; None when it is not known. Decodes no line table."""
+        """The main file of an instruction's compile unit; None if unknown. Decodes no line table."""
         with self._lock:
             try:
                 self._begin()
@@ -126,7 +126,7 @@ class SourceMap:
         return None if unit is None else unit.name
 
     def is_own(self, location: Location | None) -> bool:
-        """Whether a location is in the file that the person wrote. Without a known file, every location is."""
+        """Whether a location is in the user's own source file. True if that file is not known."""
         if location is None:
             return False
         return self._own is None or location.file == self._own
@@ -151,7 +151,7 @@ class SourceMap:
             self._keep([])
 
     def _keep(self, entries: list[tuple[int, int, _Unit]]) -> None:
-        # A linker leaves the code that it dropped at address 0 or at the top of the address space.
+        # A linker puts the code that it dropped at address 0 or at the top of the address space.
         self._ranges = sorted((e for e in entries if 0 < e[0] < e[1]), key=lambda e: e[0])
         self._starts = [begin for begin, _, _ in self._ranges]
 
@@ -212,18 +212,19 @@ class SourceMap:
             if state.file not in files:
                 files[state.file] = _file_name(program.header, state.file)
             name, directory = files[state.file]
-            if 0 < state.line < 1 << 24:  # line 0 is code that the compiler made: it belongs to the line before
+            if 0 < state.line < 1 << 24:  # line 0 is generated code: it belongs to the previous line
                 rows.append((state.address, Location(name, state.line, directory) if name else None))
-        # The end of a sequence may have the same address as the start of the next one, which counts then.
+        # The end of a sequence may have the same address as the start of the next one, which then wins.
         rows.sort(key=lambda row: (row[0], row[1] is not None))
         unit.addresses = [address for address, _ in rows]
         unit.locations = [location for _, location in rows]
 
 
 def _fit(starts: list[int], module: Module) -> bool:
-    """Whether ranges of DWARF, in order, begin where functions of the module do: a linker writes one for each.
+    """Whether sorted DWARF ranges start where functions of the module start: a linker writes one range for each
+    function.
 
-    Some begin elsewhere (parts of Rust's). Of a module that was changed afterwards, none is there or hardly any fits.
+    Some start elsewhere (parts of Rust's). In a module that was changed afterwards, there are none or hardly any match.
     """
     if not starts or module.code_offset is None:
         return False
@@ -258,7 +259,7 @@ def _unit_ranges(ranges: Any, cu: Any, at: int, low: int) -> list[tuple[int, int
 
 
 def _file_name(header: Any, index: int) -> tuple[str, str]:
-    """(name, directory) of a file number of a line program; empty when there is no such file."""
+    """(name, directory) of a file number of a line program; empty strings if there is no such file."""
     entries = header["file_entry"]
     five = header["version"] >= 5
     at = index if five else index - 1
@@ -292,14 +293,14 @@ def _dwarf_info(module: Module) -> Any:
 def source_map(module: Module) -> SourceMap | None:
     """The module's source map; None when it has no line tables. Cached by the module's bytes.
 
-    Of a component it is that of its `source_module`: offsets are within that.
+    For a component it is the map of its `source_module`, and offsets are relative to that module.
     """
     found = module.source_module
     return SourceMap(found) if found is not None and found.has_dwarf else None
 
 
 def debug_info(module: Module) -> DebugInfo:
-    """What a module says of its source."""
+    """How much debug information a module has."""
     sources = source_map(module)
     if sources is not None:
         return DebugInfo.STALE if sources.stale else DebugInfo.LINES

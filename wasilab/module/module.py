@@ -1,10 +1,10 @@
-"""What a WebAssembly module contains, read without running it: imports, exports, memories, names, debug sections.
+"""Parses a WebAssembly module without running it: imports, exports, memories, names, debug sections.
 
-The section parser reads only what a person wants to know before a run (types, imports, exports, memories, the start
-function, custom sections). It skips function bodies, so a module of 100 MB costs little more than reading its file.
-Wasmtime validates the whole module when it is compiled for a run (`engine/`). Every byte is hostile: each length is
-checked against what is left before it is used. Source: WebAssembly core 3.0, chapter 5 (binary format), and its
-appendix on the name section.
+The section parser reads only what is useful before a run (types, imports, exports, memories, the start function, custom
+sections). It skips function bodies, so a module of 100 MB costs little more than reading its file. Wasmtime validates
+the whole module when it is compiled for a run (`engine/`). The input is untrusted: each length is checked against the
+remaining bytes before it is used. Source: WebAssembly core 3.0, chapter 5 (binary format), and its appendix on the name
+section.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LOOKALIKES = (
 
 
 class ModuleError(ValueError):
-    """A file or text is not a WebAssembly module. The message is one sentence for a person, with names escaped."""
+    """A file or text is not a WebAssembly module. The message is one sentence for the user, with names escaped."""
 
     def __init__(self, message: str) -> None:
         super().__init__(visible(message, lines=True))
@@ -101,7 +101,7 @@ class Module:
         self.warnings = ""
         """The compiler's warnings; "" for a module that was loaded."""
         self.without_reports: Callable[[], Module] | None = None
-        """Compiles it once more without `reports_lookups`, where it was compiled here."""
+        """Compiles the module again without `reports_lookups`; None if it was not compiled in this process."""
         self.is_component = False
         self.types: list[FuncType | None] = []
         self.imports: list[Import] = []
@@ -126,7 +126,7 @@ class Module:
             cause = shorten(visible(str(error)), _LONGEST_CAUSE)
             raise ModuleError(f"{name} is a damaged WebAssembly module: {cause}") from None
 
-    # ---- what a person asks
+    # ---- queries
 
     @cached_property
     def sha256(self) -> str:
@@ -143,7 +143,8 @@ class Module:
 
     @cached_property
     def source_module(self) -> Module | None:
-        """The module that source lines are of: itself; of a component the largest core module in it that has any."""
+        """The module that source lines refer to: itself; in a component, the largest core module that has line
+        tables."""
         if not self.is_component:
             return self
         for data in sorted(set(_core_modules(Reader(self.bytes, 8), 0)), key=len, reverse=True)[:_CORE_MODULES]:
@@ -164,11 +165,11 @@ class Module:
 
     @cached_property
     def reports_lookups(self) -> bool:
-        """Whether it reports to wasilab what its own library refuses: no other host provides that import."""
+        """Whether it imports wasilab's report function, through which its C library reports the paths it refuses."""
         return any(item.module == LIBRARY_LOOKUP.module for item in self.imports)
 
     def portable(self) -> Module:
-        """The module without the import that only wasilab provides: compiled once more where it has that, else itself.
+        """The module without the import that only wasilab provides: compiled again if it has that import, else itself.
 
         Raises `ModuleError` for a module with that import that was not compiled in this process.
         """
@@ -176,15 +177,15 @@ class Module:
             return self
         if self.without_reports is None:
             raise ModuleError(
-                f"{self.name} reports to wasilab what its library refuses, and its source is not at hand: compile it "
-                "once more (wasilab compile)"
+                f"{self.name} imports wasilab's report function, and its source is not available: compile it "
+                "again (wasilab compile)"
             )
         return self.without_reports()
 
     def asks(self) -> dict[str, list[str]]:
-        """What the module can ask of WASI: names of calls by family, "unknown" for names that no snapshot has.
+        """The WASI calls that the module imports, by family; "unknown" for names that are in no snapshot.
 
-        This is an upper bound: a call that is not imported cannot be made.
+        This is an upper bound of what it can call.
         """
         found: dict[str, list[str]] = {}
         for item in self.wasi_imports:
@@ -310,7 +311,7 @@ class Module:
             self.is_component = True
             return
         if self.bytes[4:8] != b"\x01\x00\x00\x00":
-            raise WasmFormatError(f"version {int.from_bytes(self.bytes[4:8], 'little')} of the format is not known")
+            raise WasmFormatError(f"unknown format version {int.from_bytes(self.bytes[4:8], 'little')}")
         reader = Reader(self.bytes, 8)
         function_payload: Reader | None = None
         while not reader.at_end:
@@ -338,7 +339,7 @@ class Module:
             elif section == 10:
                 self.code_offset, self.code_size = begin, size
             elif section > 13:
-                raise WasmFormatError(f"section {section} at byte {begin} is not known")
+                raise WasmFormatError(f"unknown section {section} at byte {begin}")
         if function_payload is not None:
             self.functions = [function_payload.u32() for _ in range(function_payload.count(1))]
 
@@ -364,12 +365,12 @@ class Module:
                 body.byte()
                 found = f"tag of type {body.u32()}"
             else:
-                raise WasmFormatError(f"import {module}.{name} is of the unknown kind {kind}")
+                raise WasmFormatError(f"import {module}.{name} has the unknown kind {kind}")
             yield Import(module, name, found)
 
 
 _CORE_MODULES = 16
-"""Core modules of a component that are looked at for source lines, the largest first."""
+"""Core modules of a component that are searched for source lines, the largest first."""
 
 
 def _core_modules(reader: Reader, depth: int) -> Iterator[bytes]:
@@ -385,14 +386,14 @@ def _core_modules(reader: Reader, depth: int) -> Iterator[bytes]:
                 body.position += 8
                 yield from _core_modules(body, depth + 1)
     except WasmFormatError:
-        return  # what is damaged is told when it is run
+        return  # a run reports the damage
 
 
 def _read_exports(body: Reader) -> Iterator[Export]:
     for _ in range(body.count(3)):
         name, kind, index = body.name(), body.byte(), body.u32()
         if kind >= len(_EXTERNS):
-            raise WasmFormatError(f"export {name!r} is of the unknown kind {kind}")
+            raise WasmFormatError(f"export {name!r} has the unknown kind {kind}")
         yield Export(name, _EXTERNS[kind], index)
 
 
@@ -410,7 +411,7 @@ def _check_head(head: bytes, name: str) -> None:
     for start, what in _LOOKALIKES:
         if head.startswith(start):
             raise ModuleError(f"{name} is not a WebAssembly module but {what}")
-    raise ModuleError(f"{name} is not a WebAssembly module: it begins with {head[:8]!r}, not with b'\\x00asm'")
+    raise ModuleError(f"{name} is not a WebAssembly module: it starts with {head[:8]!r}, not with b'\\x00asm'")
 
 
 def load(source: str | os.PathLike[str] | bytes, *, name: str | None = None) -> Module:

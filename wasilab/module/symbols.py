@@ -1,7 +1,7 @@
-"""Names of functions as people write them: C++ and Rust names demangled, by the `demangle` package.
+"""Demangles the names of C++ and Rust functions, with the `demangle` package.
 
-A stack shows the qualified name alone: parameter types are left out and template arguments are shown as `<...>`. Names
-come from a stranger's module, so the package works within bounds, and a name that it cannot read is shown as it is.
+A stack shows only the qualified name: parameter types are omitted and template arguments are shown as `<...>`. Names
+are untrusted input, so the package is given limits, and a name that it cannot parse is shown unchanged.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from functools import lru_cache
 from typing import Any
 
 MAX_NAME = 4096
-"""Longer names are not tried."""
+"""Longer names are not demangled."""
 MAX_DEPTH = 100
-"""Nesting of templates and scopes in one name."""
+"""Maximum nesting of templates and scopes in one name."""
 _DETAILS = re.compile(r"(?<=\{closure)#\d+(?=\})|\[abi:\w+\]|(?<=operator\"\") |^(?:non-)?virtual (?=thunk)")
-"""What is left out of a name: which of several closures, ABI tags, a space."""
+"""Parts that are removed from a name: numbers of closures, ABI tags, a space."""
 
 
 @lru_cache(maxsize=8192)
 def demangle(name: str) -> str:
-    """`_ZN3lab3BoxIiE3getEv` -> `lab::Box<...>::get`. A name that is not mangled, or not understood, is unchanged."""
+    """`_ZN3lab3BoxIiE3getEv` -> `lab::Box<...>::get`. A name that is not mangled, or cannot be parsed, is unchanged."""
     if not name.startswith(("_Z", "_R")) or len(name) > MAX_NAME:
         return name
     import demangle as library  # 50 ms: only when a mangled name is shown

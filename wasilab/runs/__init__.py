@@ -1,4 +1,4 @@
-"""One run from end to end: prepare, run, hold the result."""
+"""Prepares and runs programs, and holds the results."""
 
 from __future__ import annotations
 

@@ -22,25 +22,25 @@ def adapt(
     source lines are kept.
 
     Raises `AdaptError` if a tool is missing (with the install command) or the module is none of these, and
-    `ModuleError` for bytes that are not a module.
+    `ModuleError` for bytes that are not a WebAssembly module.
     """
     module = program if isinstance(program, Module) else load(program)
     if module.is_component:
-        raise AdaptError(f"{module.name} is a component already")
+        raise AdaptError(f"{module.name} is already a component")
     module = module.portable()
     if any(item.module == "wasi_unstable" for item in module.imports):
         raise AdaptError(
-            f"{module.name} imports wasi_unstable, the snapshot before preview1, which the adapter does not know: "
-            "compile it with a compiler of today"
+            f"{module.name} imports wasi_unstable, the snapshot before preview1, which the adapter does not support: "
+            "compile it with a current compiler"
         )
     command = module.kind == "command"
     if not command and not any(name.startswith("component-type") for name in module.custom_sections):
         raise AdaptError(
-            f"{module.name} is a {module.kind}, and says nothing of the types of its exports, so a component of it "
-            "would export nothing: write the program with wit-bindgen, or give it a main"
+            f"{module.name} is a {module.kind} that does not declare the types of its exports, so its component "
+            "would export nothing: use wit-bindgen, or give the program a main function"
         )
     if not any(export.kind == "memory" and export.name == "memory" for export in module.exports):
-        raise AdaptError(f"{module.name} exports no memory under the name memory, which the adapter reads and writes")
+        raise AdaptError(f"{module.name} does not export its memory as \"memory\", which the adapter needs")
     data = adapt_bytes(
         module.bytes, module.name, command=command, interrupt=cancelled or (lambda: False), on_progress=on_progress
     )

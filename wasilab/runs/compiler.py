@@ -23,16 +23,15 @@ def compile(
     on_progress: Callable[[float, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Module:
-    """Compile `source` to a module; the result comes from the cache when nothing has changed.
+    """Compile `source` to a module, or take the result from the cache if nothing has changed.
 
     `lang`: c, c++, zig, rust, go, assemblyscript, wat, python or javascript; the last two make components, and the
     others do with `component` (`adapt`). `flags` go to the compiler. `files` are further sources, name -> text, in the
-    same folder. `first_line` is the line of the cell or file that the source begins on.
-    A program of C, C++ or Rust reports the paths that its own library refuses without asking the host by an import
-    that only wasilab provides; `portable` leaves it out, for a module that is to run elsewhere (`Module.portable`).
-    `on_progress(seconds, sentence)` is called while it takes long; `cancelled()` is asked often, and true ends it.
-    Raises `CompileError` (what the compiler wrote), `ToolchainMissing` (what to install), `CompileInterrupted`,
-    and with `component` `AdaptError`.
+    same folder. `first_line` is the line of the cell or file on which the source starts. A program in C, C++ or Rust
+    imports a function of wasilab, with which its library reports the paths that it refuses without calling the host.
+    `portable` omits it, for a module that is to run elsewhere (`Module.portable`). `on_progress(seconds, sentence)` is
+    called during a long compilation; `cancelled()` is polled, and true ends it. Raises `CompileError` (the compiler's
+    message), `ToolchainMissing` (what to install), `CompileInterrupted`, and with `component` `AdaptError`.
     """
     compiled = compile_source(
         source,

@@ -1,4 +1,4 @@
-"""A live instance of a module: its exports as Python functions, its memory, its trace so far."""
+"""A live instance of a module: its exports as Python functions, its memory, and its trace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Exports:
         try:
             return self._functions[name] if name in self._functions else self._full[name]
         except KeyError:
-            offer = ", ".join(self._functions) or "none at all"
+            offer = ", ".join(self._functions) or "no functions"
             raise AttributeError(f"{self._name} exports no function {name!r}; it exports {offer}") from None
 
     __getitem__ = __getattr__
@@ -45,7 +45,7 @@ class Exports:
 
 
 class ResourceClass:
-    """A resource type that a component exports: called it makes one; its static functions are attributes."""
+    """A resource type exported by a component. Calling it creates a resource; its static functions are attributes."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -53,7 +53,7 @@ class ResourceClass:
         self._static: dict[str, object] = {}
 
     def __call__(self, *arguments: object) -> object:
-        """Make one. Raises `TypeError` where the component exports no constructor."""
+        """Create a resource. Raises `TypeError` if the component exports no constructor."""
         if self._make is None:
             raise TypeError(f"{self._name} has no constructor")
         return self._make(*arguments)
@@ -72,7 +72,7 @@ class ResourceClass:
 
 
 def _arranged(functions: Mapping[str, Callable[..., object]]) -> dict[str, object]:
-    """The functions of a component under their Python names, in their interfaces, and under their full names.
+    """The functions of a component by their Python names, by interface, and by their full names.
 
     `ns:pkg/counting@1.0.0#[constructor]counter` is `exports.counting.counter`. Methods are on the resources.
     """
@@ -88,7 +88,7 @@ def _arranged(functions: Mapping[str, Callable[..., object]]) -> dict[str, objec
             resource, _, member = rest.partition(".")
             made = place.setdefault(identifier(resource), ResourceClass(resource))
             if not isinstance(made, ResourceClass):
-                continue  # a function has that name
+                continue  # a function has the same name
             if kind == "constructor":
                 made._make = call
             elif kind == "static":
@@ -102,8 +102,9 @@ def _arranged(functions: Mapping[str, Callable[..., object]]) -> dict[str, objec
 class Instance:
     """A module kept alive: `exports` to call, `memory` to read and write, `trace` of its WASI calls so far.
 
-    One call at a time. What ends the guest (a trap, proc_exit, a limit, an interrupt) raises `GuestError` out of the
-    call, whose `outcome` says how; the instance is over then. `close()` lets go of it; a context manager does too.
+    One call at a time. An end of the guest (a trap, proc_exit, a limit, an interrupt) raises `GuestError` from the
+    call; its `outcome` says how it ended. The instance is then closed. `close()` releases it; so does a context
+    manager.
     """
 
     def __init__(
@@ -131,8 +132,8 @@ class Instance:
             raise
         functions = self._live.exports
         self.exports = Exports(_arranged(functions) if module.is_component else functions, self.name, functions)
-        """The exported functions: numbers in, a number, a list of numbers or None out; of a component, values of their
-        types: records as dataclasses, resources as objects."""
+        """The exported functions. They take numbers and return a number, a list of numbers or None; those of a
+        component take and return values of their types: records as dataclasses, resources as objects."""
         self.memory = self._live.memory
         """`read(pointer, size) -> bytes`, `write(pointer, data)`; `IndexError` outside the memory."""
 
@@ -148,7 +149,7 @@ class Instance:
 
     @property
     def trace(self) -> tracing.Trace:
-        """The record of its WASI calls so far."""
+        """The trace of its WASI calls so far."""
         recorder = self._prepared.recorder
         assert recorder is not None, "an instance always records"
         lines = module_room.dwarf.source_map(self.module)
@@ -161,7 +162,7 @@ class Instance:
 
     @property
     def closed(self) -> bool:
-        """Whether it has ended: closed, or ended by the guest."""
+        """Whether it was closed, or ended by the guest."""
         return self._live.outcome is not None
 
     def close(self) -> None:
@@ -192,11 +193,11 @@ def instantiate(
     native: bool = True,
     engine: EngineOptions | None = None,
 ) -> Instance:
-    """Keep a reactor, a library or any module alive: its exports become Python functions.
+    """Instantiate a reactor, a library or any other module, and keep it alive: its exports become Python functions.
 
     `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
-    reactor's `_initialize` has been called. `native=False` has Python answer every call. `engine` says how Wasmtime
-    compiles and links it. Raises `GuestError` when it cannot be instantiated.
+    reactor's `_initialize` has been called. With `native=False` Python answers every call. `engine` sets how Wasmtime
+    compiles and links it. Raises `GuestError` if it cannot be instantiated.
     """
     module = load_program(program)
     prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))

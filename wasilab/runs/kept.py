@@ -17,7 +17,7 @@ from typing import Protocol
 
 
 class Keeps(Protocol):
-    """What is kept: a run that has ended."""
+    """An ended run whose trace is kept."""
 
     @property
     def weight(self) -> int:
@@ -27,7 +27,7 @@ class Keeps(Protocol):
 
 
 def eighth_of_memory() -> int:
-    """An eighth of the machine's memory, in bytes; 256 MiB where the system does not tell."""
+    """An eighth of the machine's memory, in bytes; 256 MiB if its size is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 8
     except (ValueError, OSError, AttributeError):
@@ -39,7 +39,7 @@ class KeptTraces:
 
     def __init__(self, budget: Callable[[], int] = eighth_of_memory) -> None:
         self.budget = budget()
-        """Bytes of memory that all traces may take together; the newest stays in any case."""
+        """Bytes of memory that all traces may use together; the newest always stays in memory."""
         self._runs: OrderedDict[int, weakref.ref[Keeps]] = OrderedDict()
         self._lock = threading.RLock()
         self._folder: Path | None = None
@@ -48,7 +48,7 @@ class KeptTraces:
         self._files = 0
 
     def used(self, run: Keeps) -> None:
-        """`run` has ended, or its trace is looked at: it is the last one to be moved to a file."""
+        """Mark `run` as most recently used: it has ended, or its trace was accessed."""
         key = id(run)
         with self._lock:
             if key not in self._runs:
@@ -56,11 +56,11 @@ class KeptTraces:
             self._runs.move_to_end(key)
 
     def weight(self) -> int:
-        """Bytes of memory that all traces take now, roughly."""
+        """Approximate bytes of memory that all traces use now."""
         return sum(run.weight for run in self._alive())
 
     def make_room(self) -> None:
-        """Move the least recently used traces to files until the rest is within the budget."""
+        """Move the least recently used traces to files until the rest fits the budget."""
         runs = self._alive()
         weights = [run.weight for run in runs]
         total = sum(weights)
@@ -71,10 +71,10 @@ class KeptTraces:
             total -= weight - run.weight
 
     def new_file(self) -> Path:
-        """A file that does not exist yet, in a folder that only this person can read and that goes with the process."""
+        """A new file name in a folder that only this user can read and that is deleted with the process."""
         with self._lock:
             if self._folder is None:
-                import tempfile  # when the first trace moves to the disk: not at every start
+                import tempfile  # imported only when needed, to keep the start fast
 
                 made = tempfile.TemporaryDirectory(prefix="wasilab-traces-", ignore_cleanup_errors=True)
                 self._keeper, self._folder = made, Path(made.name)
@@ -82,7 +82,7 @@ class KeptTraces:
             return self._folder / f"{self._files}.wtrace"
 
     def _alive(self) -> list[Keeps]:
-        references = list(self._runs.values())  # one step: a run may go while others are looked at
+        references = list(self._runs.values())  # atomic: a run may be collected during the loop
         return [run for run in (reference() for reference in references) if run is not None]
 
 

@@ -30,7 +30,7 @@ class LabError(ValueError):
 
 
 class Member:
-    """One instance of a lab: what it exports, what it printed, what it did."""
+    """One instance of a lab: its exports, its output and its trace."""
 
     def __init__(self, lab: Lab, name: str, module: Module, prepared: Prepared, plan: MemberPlan) -> None:
         self._lab = lab
@@ -62,7 +62,7 @@ class Member:
 
     @property
     def outcome(self) -> Outcome | None:
-        """How it ended; None while it lives, and before the lab is open."""
+        """How it ended; None before the lab is open and while the instance is alive."""
         opened = self._lab.opened
         if self.name in self._lab._piped:
             return self._lab._piped[self.name]
@@ -70,7 +70,7 @@ class Member:
 
     @property
     def trace(self) -> tracing.Trace:
-        """Its own calls so far; `lab.trace` has those of all."""
+        """The trace of its calls so far; `lab.trace` has the calls of all members."""
         recorder = self._prepared.recorder
         assert recorder is not None, "a member always records"
         return tracing.Trace.from_recorder(recorder, module_room.dwarf.source_map(self.module))
@@ -94,13 +94,13 @@ class Member:
 class Lab:
     """Several programs that call each other, each with its own grants, descriptor table, limits and fuel.
 
-    `add` puts a program in, `link` lets one import the functions of another (also in a circle), `run` calls a
-    command's `_start`, `lab["b"].exports` those of the others. Nothing is compiled before the first call. One call at a
-    time, in the whole lab. A context manager; `close()` lets go of everything.
+    `add` adds a program, `link` lets one import the functions of another (circles are allowed), `run` calls a command's
+    `_start`, `lab["b"].exports` those of the others. Nothing is compiled before the first call. One call at a time in
+    the whole lab. `close()`, or a `with` block, releases everything.
 
-    Functions of numbers and vectors pass between instances. Descriptors pass as plain arguments where a link says which
-    parameter is one: `lab.link("a", "b", passing={"count": 0})`. The receiver gets a number of its own for the same
-    capability, which counts as dup'ed (one position) and is closed when the call returns. See `flows`.
+    Instances call each other with numbers and vectors. A descriptor is passed as a plain argument if the link says
+    which parameter is one: `lab.link("a", "b", passing={"count": 0})`. The receiver gets its own number for the same
+    capability. It behaves as after dup (one shared offset) and is closed when the call returns. See `flows`.
 
     Source of the idea: WASI's rationale ("Why no UNIX-domain sockets?"): descriptors can be passed as arguments in
     plain function calls.
@@ -109,9 +109,9 @@ class Lab:
     def __init__(self, name: str = "lab") -> None:
         self.name = name
         self.flows: list[DescriptorFlow] = []
-        """Every passed or refused descriptor, in order."""
+        """All passed and refused descriptors, in order."""
         self.opened: LabMembers | None = None
-        """The instances, once there are any."""
+        """The instances; None before they are created."""
         self._members: dict[str, Member] = {}
         self._plans: dict[str, MemberPlan] = {}
         self._closed = False
@@ -132,18 +132,18 @@ class Lab:
         stacks: bool | int = False,
         snaplen: int | None = 64,
     ) -> Member:
-        """Put in a program under a name; `grants` (default: `Grants()`) are its own, and no other's.
+        """Add a program under a name; `grants` (default: `Grants()`) apply to it alone.
 
-        `functions` are Python functions that it imports, by module and name: numbers, `V128` and, for an external
-        reference, any object go in and out. `preload` gives modules that share its store. Everything else is as in
-        `wasilab.instantiate`. Raises `LabError` for a name that is taken, `ModuleError`, `GrantError`.
+        `functions` are the Python functions that it imports, by module and name. Arguments and results are numbers,
+        `V128` and, for external references, any object. `preload` names modules that share its store. Everything else
+        is as in `wasilab.instantiate`. Raises `LabError` for a name that is taken, `ModuleError`, `GrantError`.
         """
         self._must_be_shut(f"add {name!r}")
         if not name or name in self._members:
-            raise LabError(f"the lab has a {name!r} already" if name else "a member of a lab needs a name")
+            raise LabError(f"the lab already has a member {name!r}" if name else "a member of a lab needs a name")
         engine = engine or EngineOptions()
         if engine.profile == "guest":
-            raise LabError("a lab makes no guest profile: run the program by itself for one")
+            raise LabError("a lab cannot make a guest profile: run the program by itself for one")
         module = load_program(program)
         prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
         assert prepared.recorder is not None, "RunOptions asks for a trace"
@@ -165,15 +165,17 @@ class Lab:
         rights: RightsGiven = "same",
         keep: bool = False,
     ) -> Self:
-        """Let `importer` have its imports from the module `as_` (default: the exporter's name) from `exporter`.
+        """Resolve the imports of `importer` from the module `as_` (default: the exporter's name) with exports of
+        `exporter`.
 
-        `passing` says which parameters of which functions are descriptors; `rights` what of their rights passes:
-        "same", "ro" (what changes nothing), or preview1's names. With `keep` the receiver keeps them after the call. A
-        number that stands for no descriptor of the caller is refused before `exporter` is entered: the call answers -8
-        (BADF) where it returns one integer, and ends the caller elsewhere. Returns the lab.
+        `passing` says which parameters of which functions are descriptors; `rights` which of their rights are passed:
+        "same", "ro" (only rights that cannot change anything), or names of rights of preview1. With `keep` the receiver
+        keeps them after the call. A number that is not an open descriptor of the caller is refused before `exporter` is
+        entered: the call returns -8 (BADF) if its result is one integer, and otherwise ends the caller. Returns the
+        lab.
 
-        Raises `LabError` for names that the lab does not have, `PassingError` for rights that do not exist; what the
-        modules themselves do not fit is told when the lab opens (`GuestError`, `LinkError`).
+        Raises `LabError` for unknown names and `PassingError` for unknown rights. Mismatches between the modules are
+        reported when the lab opens (`GuestError`, `LinkError`).
         """
         self._must_be_shut(f"link {importer!r}")
         for name in (importer, exporter):
@@ -181,14 +183,14 @@ class Lab:
         links = self._plans[importer].links
         module = exporter if as_ is None else as_
         if any(link.as_ == module for link in links):
-            raise LabError(f"{importer} has its imports from {module!r} already")
+            raise LabError(f"{importer} is already linked to {module!r}")
         declared = {name: _declared(given, rights, keep) for name, given in (passing or {}).items()}
         links.append(LinkPlan(module, exporter, declared))
         return self
 
     def open(self) -> LabMembers:
-        """Compile and instantiate all, and initialise reactors; the first call does it too. Raises `LinkError`,
-        `GuestError`.
+        """Compile and instantiate all members, and initialise reactors. The first call does this too. Raises
+        `LinkError`, `GuestError`.
         """
         if self._closed:
             raise LabError(f"{self.name} is closed")
@@ -201,7 +203,8 @@ class Lab:
         return self.opened
 
     def run(self, name: str | None = None) -> Outcome:
-        """Call `_start` of a command (default: the only one), once. How it ended; raises `TypeError` for a second time.
+        """Call `_start` of a command (default: the only one) and return how it ended. Raises `TypeError` the second
+        time.
         """
         opened = self.open()
         if name is None:
@@ -216,31 +219,31 @@ class Lab:
             raise TypeError(str(error)) from None
 
     def pipe(self, *names: str) -> list[Outcome]:
-        """Run commands at once, the stdout of each as the stdin of the next, over pipes of the system; how each ended.
+        """Run commands concurrently, the stdout of each piped to the stdin of the next, and return how each ended.
 
-        Each runs on a thread of its own and once only; `pipes` tells what went through and who waited for whom, and
-        `lab[name].stdout` what the last one printed. The members must not be linked. Raises `LabError`.
+        Each runs once, on its own thread. `pipes` shows how much was transferred and which member waited for which;
+        `lab[name].stdout` has the output of the last one. The members must not be linked. Raises `LabError`.
         """
         self._must_be_shut("run a pipeline")
         if len(names) < 2 or len(set(names)) != len(names):
-            raise LabError("a pipeline has two members or more, each of them once")
+            raise LabError("a pipeline needs at least two different members")
         for name in names:
             self._known(name)
             plan = self._plans[name]
             if plan.module.kind != "command":
-                raise LabError(f"{name} is no command: it has no _start")
+                raise LabError(f"{name} is not a command: it has no _start")
             if plan.links or plan.functions:
-                raise LabError(f"{name} is linked: members of a pipeline run at once, and links are for one at a time")
+                raise LabError(f"{name} is linked: linked members cannot run concurrently in a pipeline")
             if name in self._piped:
-                raise LabError(f"{name} was run already: a command runs once; add it again under another name")
+                raise LabError(f"{name} has already run: a command runs once; add it again under another name")
         outcomes, self.pipes = run_pipeline([self._plans[name] for name in names])
         self._piped.update(outcomes)
         return list(outcomes.values())
 
     @property
     def trace(self) -> tracing.Trace:
-        """The calls of all members in one trace, on one time axis; the column `instance` counts them in the order in
-        which they were added, and the text begins with their names.
+        """The calls of all members in one trace, on one time axis. The column `instance` numbers the members in the
+        order in which they were added; lines of text start with their names.
         """
         named = [(name, member.trace.store) for name, member in self._members.items()]
         return tracing.Trace.merged(named, {"name": self.name})
@@ -255,7 +258,7 @@ class Lab:
 
     def _must_be_shut(self, what: str) -> None:
         if self.opened is not None or self._closed:
-            state = "closed" if self._closed else "open already"
+            state = "closed" if self._closed else "already open"
             raise LabError(f"cannot {what}: {self.name} is {state}; make a new lab")
 
     def _known(self, name: str) -> None:

@@ -1,6 +1,6 @@
-"""The parts of one run: host, recorder, output and pump, built from the `Grants` and released afterwards.
+"""Builds the parts of a run from the `Grants` (host, recorder, output, pump) and releases them afterwards.
 
-The only file that knows the engine, the capabilities and the trace together. `runner.py` says when; a `Run` or an
+The only file that uses the engine, the capabilities and the trace together. `runner.py` calls it; a `Run` or an
 `Instance` keeps the result.
 """
 
@@ -44,21 +44,21 @@ from ..wasi.host import Host
 from ..wasi.library import REPORTED
 
 Program = Module | bytes | str | os.PathLike[str]
-"""What can be run: a module, its bytes, or the path of a .wasm or .wat file."""
+"""A program: a module, its bytes, or the path of a .wasm or .wat file."""
 
 
 MOST_SWITCHES = 10_000
-"""Switches of grants that a run's record keeps."""
+"""Maximum number of grant switches that a run records."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a program is started and recorded, beside its arguments and grants (see `runner.run`)."""
+    """How a program is started and recorded, in addition to its arguments and grants (see `runner.run`)."""
 
     name: str | None = None
-    """What the run is called; None: the module's name."""
+    """The run's name; None: the module's name."""
     argv0: str | bytes | None = None
-    """argv[0]; None: what the run is called."""
+    """argv[0]; None: the run's name."""
     invoke: str | None = None
     """The export to call instead of `_start`."""
     preload: Mapping[str, Module] = field(default_factory=dict)
@@ -70,13 +70,13 @@ class RunOptions:
     snaplen: int | None = 64
     spool: str | os.PathLike[str] | None = None
     record: bool = False
-    """Whether the trace holds all that a replay needs: all bytes, the program, the same bits on every machine."""
+    """Whether the trace keeps all that a replay needs: all data, the program, the same results on every machine."""
     raw: bool = True
-    """Whether the engine may use Wasmtime's raw callbacks, where they are available."""
+    """Whether the engine may use Wasmtime's raw callbacks, if available."""
     native: bool = True
-    """Whether the native library may answer calls, where there is one."""
+    """Whether the native library may answer calls, if there is one."""
     isolate: Literal["on", "strict"] | None = None
-    """Whether it runs in a confined process: with the available walls, or only with all walls (`isolated/`)."""
+    """Whether it runs in a confined process: with the available sandbox layers, or only with all (`isolated/`)."""
 
 
 class Prepared:
@@ -173,7 +173,7 @@ class Prepared:
             if self.live is not None:
                 self.live.listen(self._note_switch)
         self.before = self._contents() if options.trace else {}
-        """What the folders in memory hold at the start: full path -> contents; None for a folder."""
+        """The initial contents of the folders in memory: full path -> contents; None for a folder."""
 
     def _contents(self) -> dict[str, bytes | None]:
         found: dict[str, bytes | None] = {}
@@ -184,7 +184,7 @@ class Prepared:
         return found
 
     def _note_switch(self, name: str, works: bool) -> None:
-        """Keep in the record that a grant was switched, after its last call until now."""
+        """Record that a grant was switched, after the most recent call."""
         recorder, live = self.recorder, self.live
         assert recorder is not None
         assert live is not None
@@ -194,7 +194,7 @@ class Prepared:
             noted.append([len(recorder) - 1, name, state])
 
     def _held(self, listeners: Listeners) -> RunCapabilities:
-        """What the grants give, as the objects of this run; in ask mode with stand-ins for what they do not give."""
+        """The granted capabilities as objects of this run; in ask mode, with placeholders for what is not granted."""
         grants, pump = self.grants, self.pump
         clocks = grants.clocks.fresh()
         if clocks.realtime.virtual and clocks.spec != "none":
@@ -225,7 +225,7 @@ class Prepared:
         )
 
     def _network(self) -> host_objects.internet.Internet | None:
-        """What a component's sockets reach. A core module has none: preview1 has no call that connects."""
+        """The network of a component. A core module has none: preview1 has no call that connects."""
         if not self.module.is_component:
             return None
         grants = self.grants
@@ -254,13 +254,13 @@ class Prepared:
         return asking
 
     def memory_folders(self) -> list[tuple[str, MemDir]]:
-        """The folders in memory, copies included, by their guest paths."""
+        """The folders in memory, including copies, with their guest paths."""
         return [(guest, directory) for guest, directory in self.dirs.items() if isinstance(directory, MemDir)]
 
     def make_updatable(
         self, running: Running, kind: type[live_grants.update.LiveUpdate] | None = None
     ) -> live_grants.update.LiveUpdate:
-        """From now on the run can be given other grants; `kind` is another class than `LiveUpdate` that gives them."""
+        """Allow the grants to be changed while the run is running. `kind` is the class that does it."""
         assert self.live is not None, "a run with switches"
 
         def limit(limits: Limits) -> None:
@@ -275,7 +275,7 @@ class Prepared:
         return made
 
     def release(self) -> None:
-        """Close what the run held: once, when the guest has ended."""
+        """Close the run's resources, once, after the guest has ended."""
         if self._released:
             return
         self._released = True
@@ -293,7 +293,7 @@ class Prepared:
         self.interrupt.close()
 
     def _make_repeatable(self, clocks: Clocks) -> None:
-        """With a virtual clock, files in memory take their times from it too: the same run leaves the same trace."""
+        """With a virtual clock, files in memory take their times from it too, so that equal runs leave equal traces."""
         for device, directory in enumerate(self.dirs.values(), 1):
             if isinstance(directory, MemDir):
                 self._endings.append(directory.make_repeatable(clocks.realtime.now, device))
@@ -317,7 +317,7 @@ class Prepared:
 
 
 def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, name: str) -> dict[str, object]:
-    """What a trace says of its run (`Trace.meta`): plain values, as they go into files."""
+    """The metadata of a run's trace (`Trace.meta`): plain values that files can store."""
     return {
         "name": name,
         "module": module.name,
@@ -338,13 +338,13 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
 T = TypeVar("T")
 
 ENGINE_OPTIONS = ("nan_canonical", "max_stack", "unknown_imports")
-"""Options of the engine that a program can notice."""
+"""Engine options that a program can observe."""
 REPLAY_VERSION = 1
-"""Of what `needed_for_replay` says."""
+"""The version of the data of `needed_for_replay`."""
 
 
 def needed_for_replay(options: RunOptions, grants: Grants, args: Sequence[str]) -> dict[str, object]:
-    """What a trace says of how its program was started, so that it can be started so again."""
+    """How the program was started, so that a replay can start it in the same way."""
     return {
         "version": REPLAY_VERSION,
         "invoke": options.invoke,
@@ -356,7 +356,7 @@ def needed_for_replay(options: RunOptions, grants: Grants, args: Sequence[str]) 
 
 
 def stored_modules(module: Module, preload: Mapping[str, Module]) -> list[StoredModule]:
-    """The program as a recording holds it."""
+    """The program as a recording stores it."""
     return [
         StoredModule("", module.name, module.bytes),
         *(StoredModule(name, library.name, library.bytes) for name, library in preload.items()),
@@ -364,7 +364,7 @@ def stored_modules(module: Module, preload: Mapping[str, Module]) -> list[Stored
 
 
 def _fresh(thing: T) -> T:
-    """A capability at its beginning, for one run, where it has a state of its own (`fresh()`)."""
+    """A capability in its initial state, for one run, if it has state (`fresh()`)."""
     fresh = getattr(thing, "fresh", None)
     if fresh is None:
         return thing
@@ -377,10 +377,10 @@ def _bytes(text: str | bytes) -> bytes:
 
 
 def text_of(text: str | bytes) -> str:
-    """An argument as a trace keeps it: text, bad bytes replaced."""
+    """An argument as a trace stores it: text with invalid bytes replaced."""
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
 
 
 def load_program(program: Program) -> Module:
-    """The module that `program` stands for."""
+    """The module of a `Program`."""
     return program if isinstance(program, Module) else load(program)

@@ -1,8 +1,8 @@
 """The result of a run.
 
-A `Run` is the face over an outcome, a trace and the views that draw them; how a run is put together is in `prepare.py`.
-What reads the trace or draws it is imported on first use (`trace`, `grants` and `views` are lazy packages): numpy,
-Pillow and the widgets cost more than a short run itself.
+A `Run` combines an outcome, a trace and the views of them; `prepare.py` builds the parts of a run. Code that reads or
+draws the trace is imported on first use (`trace`, `grants` and `views` are lazy packages): numpy, Pillow and the
+widgets cost more than a short run itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .kept import KEPT
 from .prepare import Prepared
 
 COLUMN_BYTES = 100
-"""Bytes a call, roughly, that a trace takes for its columns beside the record, once a report was made of it."""
+"""Approximate bytes per call of a trace's columns, in addition to the records, once a report was made."""
 
 
 class MemoryAt(Protocol):
@@ -120,7 +120,7 @@ class Run:
 
     @property
     def error(self) -> str | None:
-        """Why it ended, in a sentence, if it did not end by itself; else None."""
+        """Why it ended, as a sentence, if it did not end by itself; else None."""
         return None if self.outcome.kind == "exit" else self.outcome.message
 
     # ---- what it did
@@ -233,7 +233,8 @@ class Run:
 
     @property
     def history(self) -> tracing.History:
-        """Its state at any call, derived from the record, the grants and what its folders in memory held."""
+        """Its state at any call, derived from the trace, the grants and the initial contents of its folders in
+        memory."""
         trace = self.trace
         if self._history is None or self._history.calls.store is not trace.store:
             grants = self.grants
@@ -248,10 +249,10 @@ class Run:
     def at(self, call: int | tracing.CallEvent) -> tracing.Moment:
         """The state when a call (its number `seq`, or the call itself) had returned, without running it again.
 
-        Open descriptors with path, rights and offset; the grants and which were revoked; the files of folders in memory
-        and of copies, and what the run wrote elsewhere; output so far; the source line. What was written to files is
-        known as far as the trace kept it (`snaplen=None`, --snaplen all). Its `memory` is rebuilt by a replay on access
-        (`memory_at`). Raises IndexError for a call that the trace does not hold.
+        Open descriptors with path, rights and offset; the grants and which were revoked; the files in folders in memory
+        and copies, and what the run wrote elsewhere; the output so far; the source line. File contents are known as far
+        as the trace kept the data (`snaplen=None`, --snaplen all). Its `memory` is rebuilt by a replay on access
+        (`memory_at`). Raises IndexError for a call that is not in the trace.
         """
         return self.history.at(call if isinstance(call, int) else call.seq)
 
@@ -281,7 +282,7 @@ class Run:
 
     @property
     def directories(self) -> dict[str, Directory]:
-        """Its granted folders by guest path, in their current state; for `copy` folders, the copies."""
+        """Its granted folders by guest path, in their current state. For `copy` folders these are the copies."""
         return dict(self._prepared.dirs)
 
     @property
@@ -299,8 +300,8 @@ class Run:
 
         A call that differs from what was recorded ends the replay; its `divergence` says how. `until`: stop before that
         call; `memory` of the returned run is the guest's memory there. `stacks=True` takes the guest's stacks, which
-        the first run need not have done. Raises `CannotReplay` (a ValueError) where the trace does not hold what a
-        replay needs: a run with `record=True` always does.
+        the first run need not have done. Raises `CannotReplay` (a ValueError) if the trace does not have what a replay
+        needs; a run with `record=True` always has it.
         """
         _ = self.outcome
         return self._replay(until=until, stacks=stacks)
@@ -309,16 +310,18 @@ class Run:
 
     @property
     def live(self) -> live_grants.switches.LiveGrants:
-        """The switches of a detached run: `run.live.revoke("/data")` takes a grant back at once, `restore` gives it."""
+        """The switches of a detached run: `run.live.revoke("/data")` takes a grant back at once, `restore` gives it
+        back."""
         if self._prepared.live is None:
             raise RunError(f"{self.name} has no switches: start it with detach=True (--detach) to revoke while it runs")
         return self._prepared.live
 
     def regrant(self, grants: Grants) -> dict[str, str]:
-        """Give a detached run other grants while it runs; what gives less is refused from the next call on.
+        """Change the grants of a detached run while it runs. What is no longer granted is refused from the next call
+        on.
 
-        Returns the grants that cannot change before its end, by name, with the reason.
-        Raises `GrantError`, having changed nothing, for a folder that cannot be copied.
+        Returns the grants that cannot change while it runs, by name, with the reason. Raises `GrantError` for a folder
+        that cannot be copied; then nothing has changed.
         """
         return self._live_update.become(grants)
 
@@ -335,7 +338,7 @@ class Run:
 
     @property
     def question(self) -> live_grants.ask.Question | None:
-        """In ask mode, the question that the guest waits on."""
+        """In ask mode, the question that the guest is waiting for."""
         questions = self._prepared.questions
         return None if questions is None else questions.question
 
@@ -354,7 +357,7 @@ class Run:
         return self
 
     def stop(self, timeout: float | None = 5.0) -> Self:
-        """End the guest at once, whatever it is doing; waits for it at most `timeout` seconds."""
+        """End the guest immediately; waits at most `timeout` seconds for it."""
         self._running.interrupt()
         return self.wait(timeout)
 
@@ -373,7 +376,7 @@ class Run:
         return stdin
 
     def __await__(self) -> Generator[object, None, Self]:
-        """`await run`: the notebook stays alive meanwhile."""
+        """`await run`: the notebook stays responsive meanwhile."""
         import asyncio  # imported only when awaited: it adds 0.1 s to the start
 
         loop = asyncio.get_running_loop()
@@ -401,9 +404,9 @@ class Run:
         views.static.to_html(self, path)
 
     def plot(self, kind: str = "timeline", ax: Any = None, **options: Unpack[views.PlotOptions]) -> Any:
-        """A matplotlib `Figure` of the run; an unknown kind is answered with the list of all.
+        """A matplotlib `Figure` of the run. The error for an unknown kind lists all kinds.
 
-        `options` are those of the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.
+        `options` depend on the kind: `run.plot("compare", other=run2)`, `run.plot("paths", by="bytes")`.
         """
         return views.static.plot(self, kind, ax=ax, **options)
 

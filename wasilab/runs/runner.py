@@ -1,7 +1,7 @@
-"""One run from end to end: `run(module, grants=...)` puts a guest, what it was given and the recorder together.
+"""Runs programs: `run(module, grants=...)` connects a guest, its grants and the recorder.
 
-What a run is made of stands in `prepare.py`; `Run` (`run.py`) and `Instance` (`instance.py`) are what a person keeps.
-`run` takes everything as keywords; `start_run` takes the same as three values: grants, options, listeners.
+`prepare.py` builds the parts of a run; `Run` (`run.py`) and `Instance` (`instance.py`) are the results. `run` takes
+keyword arguments; `start_run` takes the same as three values: grants, options, listeners.
 """
 
 from __future__ import annotations
@@ -55,37 +55,36 @@ def run(
     native: bool = True,
     isolate: bool | Literal["strict"] = False,
 ) -> Run:
-    """Run a program under `grants` (default: `Grants()`, no directory, no variable, no socket) and record its calls.
+    """Run a program under `grants` (default: `Grants()`: no directory, variable or socket) and record its calls.
 
     `args` are the guest's arguments after argv[0], which is `argv0` or `name` (default: the module's name); with
-    `invoke`, the export of that name is called instead of `_start` and `args` are its values, or texts of them.
-    `preload` maps import module names to programs whose exports the module imports. `engine` says how Wasmtime compiles
-    it and what is done about unknown imports. `trace=False` records nothing; `stacks=True` takes the guest's call
-    stack at every call (15 to 30 us each, by their depth), a number at the first so many calls and at as many refused
-    ones beyond them; `snaplen` bytes of data are kept a call (None: all); over the trace limit the oldest calls go to
-    the file `spool`, if one is named. `record=True` keeps all that a replay needs: all bytes, the program in the saved
-    `.wtrace`, and arithmetic with the same bits on every machine (`EngineOptions.nan_canonical`).
+    `invoke`, the export of that name is called instead of `_start`, and `args` are its arguments, as values or text.
+    `preload` maps import module names to programs whose exports the module imports. `engine` sets how Wasmtime compiles
+    it and how unknown imports are handled. `trace=False` records nothing. `stacks=True` takes the guest's call stack at
+    every call (15 to 30 us each, depending on depth); a number N takes it at the first N calls and at N refused calls
+    after them. `snaplen` bytes of data are kept per call (None: all). Above the trace limit the oldest calls go to the
+    file `spool`, if given. `record=True` keeps everything that a replay needs: all data, the program in the saved
+    `.wtrace`, and the same arithmetic results on every machine (`EngineOptions.nan_canonical`).
 
-    `native=False` has Python answer every call, which is slower and else the same.
+    With `native=False` Python answers every call: slower, with the same results.
 
-    `isolate=True` runs it in a process of its own behind the walls that the kernel has (`wasilab doctor` lists them),
-    so that a hole in Wasmtime is not the end of this process; "strict" runs nothing unless all of them stand. Folders,
-    streams, clocks, limits, `stop` and `revoke` work as without it; Python functions and objects of yours, ask mode and
-    a component's network cannot go there (`GrantError`).
+    `isolate=True` runs it in a separate process, confined by the kernel's sandbox layers (`wasilab doctor` lists them),
+    so that a vulnerability in Wasmtime does not compromise this process; "strict" requires all layers. Folders,
+    streams, clocks, limits, `stop` and `revoke` work as usual. Python functions and your own Python objects, ask mode
+    and a component's network are not available (`GrantError`).
 
-    `on_stdout` and `on_stderr` get the guest's output as it comes, in the calling thread. Where `grants.stdin` is
-    "ask", `own_stdin(interrupt)` may give the person's own input as a file; else `on_input()` is asked for each line.
-    `on_compiling(seconds)` and `on_tick()` serve progress; `on_started(run)` is given the run that goes on.
-    `detach=True` returns at once, with a `Run` that is still running; each of its grants has a switch,
-    `run.live.revoke("/data")`.
+    `on_stdout` and `on_stderr` get the guest's output as it arrives, in the calling thread. If `grants.stdin` is "ask",
+    `own_stdin(interrupt)` may return the user's input as a file; otherwise `on_input()` is called for each line.
+    `on_compiling(seconds)` and `on_tick()` report progress; `on_started(run)` gets the running `Run`. `detach=True`
+    returns at once, with a `Run` that is still running; each of its grants has a switch, `run.live.revoke("/data")`.
 
-    Where `grants.ask` is set, `decide(question)` returns the answer, in the calling thread, or `on_question(prompt)`
-    what the person typed; or `on_asked(question)` is told of each question, on the guest's thread, and
-    `run.answer(...)` answers it. Without any of them there is nobody to ask, and what was not granted is refused. The
-    time that a person takes is not time of the run.
+    If `grants.ask` is set, `decide(question)` returns the answer, in the calling thread, or `on_question(prompt)`
+    returns what the user typed; or `on_asked(question)` is called with each question, on the guest's thread, and
+    `run.answer(...)` answers it. Without any of these, what was not granted is refused. The time spent waiting for an
+    answer does not count as time of the run.
 
     An interrupt (Ctrl-C, the notebook's stop button) ends the run, not the caller: see `Run.outcome`. Raises
-    `ModuleError` or `GrantError`, one sentence each, for what cannot be run or given.
+    `ModuleError` or `GrantError`, one sentence each, for a program that cannot be run or a grant that cannot be given.
     """
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
     engine = engine or EngineOptions()
@@ -113,7 +112,7 @@ def start_run(
     detach: bool = False,
     on_started: Callable[[Run], object] | None = None,
 ) -> Run:
-    """`run`, with the module loaded and the keyword arguments put together."""
+    """`run`, with the module loaded and the keyword arguments grouped."""
     KEPT.make_room()
     invoked = options.invoke is not None
     prepared = Prepared(
@@ -149,7 +148,7 @@ def start_run(
 
 
 def _start(prepared: Prepared, args: Sequence[str | bytes], detach: bool) -> Running:
-    """Start what was prepared, in this process or in a confined one."""
+    """Start a prepared run, in this process or in a confined one."""
     options, invoked = prepared.options, prepared.options.invoke is not None
     engine = replace(options.engine, features=(*options.engine.features, *prepared.grants.features))
     if options.isolate is not None:

@@ -1,8 +1,7 @@
-"""A compiler's text in colours, alike for the seven languages: place, severity, and the marks below a source line.
+"""Colours compiler messages, whichever compiler wrote them: location, severity, and the markers below a source line.
 
-The words stay the compiler's own. Escape sequences in them are removed first, so that a message cannot colour anything.
-`styled` is for a terminal and for a cell that failed, `html` for folded warnings. It does not matter which compiler
-wrote the text: the formats are recognised line by line.
+The text is not changed. Escape sequences in it are removed first, so a message cannot set colours of its own. `styled`
+is for a terminal and for a failed cell, `html` for folded warnings. The formats are recognised line by line.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _MARKS = re.compile(r"(?P<gutter>\s*[|│])(?P<marks>.*\S.*)|(?P<bare>\s*[~^][~^
 
 
 def painted(text: str) -> Iterator[list[Piece]]:
-    """The lines of `text`, each in pieces of one style."""
+    """Split `text` into lines, and each line into pieces of one style."""
     now: TextStyle = "error"
     for line in plain(text).rstrip("\n").split("\n"):
         if head := _HEAD.fullmatch(line):

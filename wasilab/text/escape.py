@@ -1,7 +1,7 @@
-"""Text from a guest or a stranger's file, made safe to show to a person.
+"""Escapes untrusted text, from a guest or a file, so that it is safe to display.
 
 For: every place where output, a file name, an argument, a symbol or an error message reaches a terminal, a page or a
-picture. Control characters, escape sequences, bidirectional overrides, zero-width characters and lone surrogates are
+image. Control characters, escape sequences, bidirectional overrides, zero-width characters and lone surrogates are
 shown as escapes, so nothing in the text can move, hide, recolour or run anything. Not for: the arguments of a strace
 line, which are quoted byte by byte as strace does it (`trace/strace/values.py`).
 """
@@ -53,14 +53,14 @@ def html_text(text: object, *, lines: bool = False) -> str:
     """`text` for HTML content or a quoted attribute: `visible`, then escaped.
 
     Wrap the result in an element with `dir="ltr"` (or CSS `unicode-bidi: isolate`), so that right-to-left letters of a
-    guest cannot reorder what stands beside them.
+    guest cannot reorder the text around them.
     """
     source = text if isinstance(text, (str, bytes)) else str(text)
     return visible(source, lines=lines).translate(_MARKUP)
 
 
 def shorten(text: str, limit: int) -> str:
-    """`text` in at most `limit` characters. The middle is left out, because both ends of a path carry meaning."""
+    """`text` in at most `limit` characters. The middle is cut out, because both ends of a path are informative."""
     if len(text) <= limit:
         return text
     keep = max(limit - 1, 2)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 CUTOFF = 0.55
-"""The least likeness (`difflib`'s ratio, 0 to 1) of a word that is suggested."""
+"""The minimum similarity (`difflib`'s ratio, 0 to 1) of a suggested word."""
 
 
 def nearest(word: str, valid: Iterable[str], also: Mapping[str, str] | None = None) -> str | None:
-    """The valid word most like `word`, or None when none is close. Case and leading dashes do not count.
+    """The valid word most similar to `word`, or None if none is close. Case and leading dashes are ignored.
 
-    `also` maps words that people know from elsewhere, in lower case, to the word used here. Such a word is taken first,
-    if it is valid.
+    `also` maps common synonyms, in lower case, to the word used here. A synonym is preferred, if its word is valid.
 
     >>> nearest("--starce", ["--strace", "--summary"]), nearest("x", ["--strace"])
     ('--strace', None)

@@ -24,7 +24,7 @@ DURATION_UNITS = {
 
 
 def duration(ns: float) -> str:
-    """A duration in nanoseconds as text of three figures: "830 ns", "1.24 ms", "2.50 s", "3 min 20 s".
+    """A duration in nanoseconds as text with three significant digits: "830 ns", "1.24 ms", "2.50 s", "3 min 20 s".
 
     >>> duration(1_240_000), duration(200e9)
     ('1.24 ms', '3 min 20 s')
@@ -98,7 +98,7 @@ def size_unit(most: float) -> tuple[float, str]:
 def parse_size(text: str) -> int:
     """Bytes from text such as "64m", "64 MiB", "1.5GiB" or "1000" (units: `SIZE_UNITS`, in any case).
 
-    Raises `ValueError` with a sentence that says what to write. The result is a whole number: "1.5" is refused.
+    Raises `ValueError`; the message shows a valid form. The result is a whole number of bytes: "1.5" is an error.
 
     >>> parse_size("64m"), parse_size("1.5 KiB"), parse_size("2kB")
     (67108864, 1536, 2000)
@@ -117,8 +117,8 @@ def parse_size(text: str) -> int:
 def parse_duration(text: str, *, bare: str = "") -> float:
     """Nanoseconds from text such as "1ms", "2.5 s" or "3min" (units: `DURATION_UNITS`).
 
-    A number without a unit is taken in the unit `bare`; without `bare`, only 0 may stand alone. Raises `ValueError`
-    with a sentence that says what to write.
+    A number without a unit has the unit `bare`; without `bare`, only 0 needs no unit. Raises `ValueError`; the message
+    shows a valid form.
 
     >>> parse_duration("1.5ms"), parse_duration("2", bare="s")
     (1500000.0, 2000000000)
@@ -136,7 +136,7 @@ def parse_duration(text: str, *, bare: str = "") -> float:
 def parse_count(text: str, *, least: int = 0) -> int:
     """A whole number of at least `least`; "_" between digits and a factor k, M or G (of 1000) are accepted: "10M".
 
-    Raises `ValueError` with a sentence that says what to write.
+    Raises `ValueError`; the message shows a valid form.
 
     >>> parse_count("1_000"), parse_count("10M")
     (1000, 10000000)

@@ -1,7 +1,7 @@
-"""Colours for a terminal: what a style means, and whether there are any.
+"""Terminal colours: the styles, and whether they are used.
 
-A function that makes text for people takes a `Palette` and says what each part is; without one the text is plain. The
-words are the same in both. Text of a guest goes through `escape.visible` before, so that it cannot colour anything.
+A function that makes text for display takes a `Palette` and names the style of each part. Without a palette the same
+text is plain. Text from a guest is escaped first (`escape.visible`), so it cannot set colours.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CODES: dict[TextStyle, str] = {
 
 
 class Palette:
-    """Styles that are shown, each by its code; none in `PLAIN`."""
+    """The escape code of each style; none in `PLAIN`."""
 
     def __init__(self, codes: Mapping[TextStyle, str]) -> None:
         self._codes = codes
@@ -52,10 +52,9 @@ ANSI = Palette(CODES)
 
 
 def palette_for(choice: ColorChoice, terminal: bool) -> Palette:
-    """The palette of a stream: `choice` is `--color`, `terminal` whether the stream is one.
+    """The palette of a stream: `choice` is the value of `--color`, `terminal` whether the stream is a terminal.
 
-    By itself ("auto") a terminal has colours unless NO_COLOR (https://no-color.org) is set and not empty, or TERM is
-    "dumb".
+    With "auto" a terminal has colours unless NO_COLOR (https://no-color.org) is set and not empty, or TERM is "dumb".
     """
     if choice == "auto":
         return ANSI if terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" else PLAIN

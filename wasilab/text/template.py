@@ -1,7 +1,7 @@
-"""A word in which the values of expressions stand apart from what was written around them.
+"""A command-line word whose `{expression}` values are kept separate from the text around them.
 
-In `{folder}::/data:ro` the colons are the writer's. A colon in the value of `folder` is not: it is part of a name.
-Whoever takes the word apart does so on `pattern`, and fills the pieces afterwards.
+In `{folder}::/data:ro` the colons are separators. A colon in the value of `folder` is not: it is part of a name. Code
+that splits the word splits `pattern`, and fills in the values afterwards.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A word as written, with a mark in place of each value, and the function that puts the values in.
+    """A word with a placeholder for each value, and the function that fills in the values.
 
-    A mark is of private-use characters and digits, so that no separator is in it. `Template("text")` is plain text.
+    A placeholder consists of private-use characters and digits, so it has no separator. `Template("text")` is plain
+    text.
     """
 
     pattern: str
     fill: Callable[[str], str] = str
 
     def __str__(self) -> str:
-        """The word with its values."""
+        """The word with its values filled in."""
         return self.fill(self.pattern)

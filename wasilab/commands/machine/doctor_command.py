@@ -8,7 +8,7 @@ import platform
 from typing import Any
 
 from ...engine.compiling import advisories, engines
-from ...engine.isolate.walls import WALLS
+from ...engine.isolate.sandbox import LAYERS
 from ...engine.session import why_not_native
 from ...grants.value import GrantError
 from ...runs import isolated
@@ -76,7 +76,7 @@ def machine() -> dict[str, Any]:
         "languages": {found.language: _language(found) for found in report()},
         "components": _components(adaptation(refresh=True)),
         "confinement": confinement(),
-        "walls": isolation_facts(),
+        "isolation": isolation_facts(),
         "native": {"used": not why_not_native(), "why_not": why_not_native()},
         "security": security(),
         "cache": _cache_facts(),
@@ -84,13 +84,13 @@ def machine() -> dict[str, Any]:
 
 
 def isolation_facts() -> dict[str, Any]:
-    """The walls around an isolated run (`--isolate`) on this machine: name -> its meaning, whether it is available."""
+    """The sandbox layers for `--isolate` on this machine: name -> meaning, and whether it is available."""
     try:
-        standing, why = isolated.outside.doctor(), ""
+        active, why = isolated.outside.doctor(), ""
     except GrantError as error:
-        standing, why = [], str(error)
-    walls = {name: {"stands": name in standing, "words": words} for name, words in WALLS.items()}
-    return {"walls": walls, "why_not": why}
+        active, why = [], str(error)
+    layers = {name: {"active": name in active, "words": words} for name, words in LAYERS.items()}
+    return {"layers": layers, "why_not": why}
 
 
 def security() -> list[str]:
@@ -174,7 +174,7 @@ def describe(facts: dict[str, Any]) -> str:
     if made["install"]:
         lines.append(f"  {'':16}install with: {made['install']}")
     lines += ["", "security", *(f"  {line}" for line in facts["security"])]
-    lines += ["", *wall_lines(facts["walls"])]
+    lines += ["", *isolation_lines(facts["isolation"])]
     lines += ["", native_words(facts["native"]["why_not"]), "", "optional parts"]
     for name, part in facts["optional"].items():
         state = part["version"] or "missing; install with: " + part["install"]
@@ -188,16 +188,16 @@ def describe(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def wall_lines(facts: dict[str, Any]) -> list[str]:
-    """The walls that `--isolate` provides on this machine."""
+def isolation_lines(facts: dict[str, Any]) -> list[str]:
+    """The sandbox layers of `--isolate` on this machine."""
     if facts["why_not"]:
         return [f"--isolate cannot be used: {facts['why_not']}"]
-    rows = facts["walls"].items()
-    lacking = [name for name, wall in rows if not wall["stands"]]
+    rows = facts["layers"].items()
+    lacking = [name for name, layer in rows if not layer["active"]]
     verdict = f"--isolate=strict refuses to run: {', '.join(lacking)} missing" if lacking else "--isolate=strict works"
     return [
-        f"walls around an isolated run ({verdict})",
-        *(f"  {name:16}{wall['words'] if wall['stands'] else 'missing: ' + wall['words']}" for name, wall in rows),
+        f"sandbox of an isolated run ({verdict})",
+        *(f"  {name:16}{layer['words'] if layer['active'] else 'missing: ' + layer['words']}" for name, layer in rows),
     ]
 
 

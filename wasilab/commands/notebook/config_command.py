@@ -10,14 +10,14 @@ from ..line.usage import UsageProblem
 from ..runner.isolation import CHOICES, CHOSEN
 
 WORDS = {
-    "on": "programs run in a process of their own, behind the walls that this machine has",
-    "strict": "programs run in a process of their own, and only where all walls stand",
+    "on": "programs run in a separate process, in the sandbox that this machine supports",
+    "strict": "programs run in a separate process, and only if all layers of the sandbox are available",
     "off": "programs run in the kernel's own process",
 }
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
-    parser.description = "What the cells of this notebook do unless an option says otherwise."
+    parser.description = "Show or change the defaults for the cells of this notebook."
     parser.add_argument("setting", nargs="?", metavar="isolate", help="whether programs run in a confined process")
     parser.add_argument("value", nargs="?", metavar="VALUE", help=", ".join(CHOICES))
 
@@ -26,7 +26,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     """Show or change a setting."""
     name, value = request.options.setting, request.options.value
     if name not in (None, "isolate"):
-        raise UsageProblem(f"there is no setting {name!r}{did_you_mean(name, ['isolate'], ': isolate')}")
+        raise UsageProblem(f"unknown setting {name!r}{did_you_mean(name, ['isolate'], '; the setting is isolate')}")
     if value is not None:
         if value not in CHOICES:
             raise UsageProblem(f"isolate cannot be {value!r}: choose {', '.join(CHOICES)}")

@@ -1,4 +1,4 @@
-"""`--isolate`: whether a program runs in its own process behind the kernel's walls; and a notebook's default for all
+"""`--isolate`: whether a program runs in its own process in the kernel's sandbox; and a notebook's default for all
 cells (`%wasi config isolate on`)."""
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def add_isolate_option(parser: Parser) -> None:
     group = parser.add_argument_group("the process it runs in")
     group.add_argument(
         "--isolate", action="store_const", const="on",
-        help="run in a process of its own, behind the walls that this kernel has (`wasilab doctor` lists them), so "
-        "that a vulnerability in the engine does not compromise this one; --isolate=strict: only if all are available",
+        help="run in a separate process, in the sandbox that this kernel supports (`wasilab doctor` lists its layers), "
+        "so that a vulnerability in the engine does not compromise this one; --isolate=strict: only with all layers",
     )  # fmt: skip
     group.add_argument("--isolation", dest="isolate", choices=CHOICES, help="the same, by name: on, strict, off")
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .messages import BadMessage, MessageChannel, MessageKind, record_of
-from .walls import WALLS
+from .sandbox import LAYERS
 
 _SCRIPT = Path(__file__).with_name("first_steps.py")
 _VARIABLES = frozenset({
@@ -108,7 +108,7 @@ class ConfinedProcess:
                 raise CannotIsolate(f"the process for the run did not start: {lines[-1]}")
             self._ready = found
         entered = self._ready.get("entered")
-        return [name for name in entered if name in WALLS] if isinstance(entered, list) else []
+        return [name for name in entered if name in LAYERS] if isinstance(entered, list) else []
 
     @property
     def alive(self) -> bool:

@@ -1,8 +1,8 @@
 """The first steps of a confined process: `python -I -S first_steps.py JSON`, before it imports anything heavy.
 
 JSON is an object: `paths` (sys.path), `module` (what to import and call `main` of), `control`, `lifeline` and `errors`
-(descriptors: the socket to the parent, a pipe that closes with the parent, the target of stderr), `without` (walls to
-leave out, for tests).
+(descriptors: the socket to the parent, a pipe that closes with the parent, the target of stderr), `without` (sandbox
+layers to leave out, for tests).
 
 It becomes three processes. This one stays outside the PID namespace and ends the others when the parent ends. The first
 one inside is the namespace's init, and only waits. The second one inside executes the run. As in a shell, a status

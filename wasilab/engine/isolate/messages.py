@@ -38,7 +38,7 @@ class MessageKind(Enum):
     VALUES = 6
 
     READY = 32
-    WALLS = 33
+    LAYERS = 33
     RUNNING = 34
     STDOUT = 35
     STDERR = 36

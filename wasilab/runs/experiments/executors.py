@@ -1,7 +1,7 @@
 """Submits tasks to any supported executor, without importing its library.
 
 Anything with `submit` (`concurrent.futures`), a Dask client (`get_executor`), an ipyparallel view or client
-(`executor`), a `joblib.Parallel`; None runs them here, one after another.
+(`executor`), a `joblib.Parallel`; with None they run here, one after another.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 Foreign = Any
-"""An object of a library that is not imported: an executor, a future."""
+"""An executor or future of a library that is not imported here."""
 
 IN_FLIGHT = 32
 """Maximum pending tasks, so that memory stays bounded."""
@@ -27,9 +27,9 @@ Task = tuple[Callable[..., Foreign], tuple[Foreign, ...]]
 
 
 def answers(executor: Foreign, tasks: Iterable[tuple[int, Task]]) -> Iterator[tuple[int, Foreign]]:
-    """(key, answer or exception) of each (key, task), in the order of the tasks.
+    """Yield (key, answer or exception) for each (key, task), in the order of the tasks.
 
-    A task may be given again by whoever reads: `tasks` is asked for the next one when there is room.
+    The next task is taken from `tasks` only when there is room, so the caller can add a task again.
     """
     if executor is None:
         for key, (function, arguments) in tasks:
@@ -76,14 +76,14 @@ def _answer(future: Foreign) -> Foreign:
 
 def _submit(executor: Foreign) -> Callable[..., Foreign] | None:
     """The function that submits a task; None for one that takes a list of tasks (joblib)."""
-    if hasattr(executor, "get_executor"):  # a Dask client: its own `submit` would take equal tasks for one
+    if hasattr(executor, "get_executor"):  # a Dask client: its own `submit` would merge equal tasks
         executor = executor.get_executor(pure=False)
     elif not hasattr(executor, "submit") and hasattr(executor, "executor"):
         executor = executor.executor() if callable(executor.executor) else executor.executor
     submit = getattr(executor, "submit", None)
     if submit is None and not (callable(executor) and hasattr(executor, "n_jobs")):
         raise SweepError(
-            f"a {type(executor).__name__} is no executor: give one of concurrent.futures, a Dask client, an "
+            f"{type(executor).__name__} is not an executor: use one of concurrent.futures, a Dask client, an "
             "ipyparallel view, a joblib.Parallel, or None"
         )
     return submit if submit is None or callable(submit) else None

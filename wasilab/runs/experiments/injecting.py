@@ -44,9 +44,9 @@ class FailedOnce:
     nth: int
     """Which call of that name, from 1."""
     seq: int
-    """The number of the call in the run."""
+    """The call's number in the run (`seq`)."""
     where: str
-    """What the call was on: a path, or ""."""
+    """The path of the call, or ""."""
     verdict: str
     exit_code: int
     said: str
@@ -61,7 +61,7 @@ class Robustness:
     baseline: Run
     rows: tuple[FailedOnce, ...]
     left_out: int
-    """Calls for which there were too many runs."""
+    """Calls that were not tried because of the bound on runs."""
 
     @property
     def counts(self) -> Counter[str]:
@@ -69,7 +69,7 @@ class Robustness:
         return Counter(row.verdict for row in self.rows)
 
     def __str__(self) -> str:
-        """The table, a line a run, and what it comes to."""
+        """A table with one line per run, and the totals."""
         lines = [f"{'call':>5}  {'fails with ' + self.error:28} {'verdict':9} {'status':>6}  {'says'}"]
         for row in self.rows:
             name = shorten(f"{row.call} #{row.nth}" + (f" {visible(row.where)}" if row.where else ""), 28)
@@ -92,15 +92,15 @@ def inject_each(
     most: int = MOST_RUNS,
     on_run: Callable[[int, str], object] | None = None,
 ) -> Robustness:
-    """Run the program once without a fault, then once for each call of it that `calls` names, which fails with `error`.
+    """Run the program once without a fault, then once for each of its calls named by `calls`, which fails with `error`.
 
-    `most` bounds the runs. `on_run(number, call)` is told of each. Raises `FaultError` for an error or call that does
-    not exist, and `GrantError`.
+    `most` limits the number of runs. `on_run(number, call)` is called for each. Raises `FaultError` for an unknown
+    error or call, and `GrantError`.
     """
     options = replace(options or RunOptions(), record=False, spool=None, trace=True)
     names = Fault(calls, error=error).names
     if grants.faults:
-        raise FaultError("each call fails once here: leave out other faults")
+        raise FaultError("this fails each call once by itself: remove the other faults")
     baseline = _run(module, args, grants, options, ())
     if baseline.outcome.kind in ("error", "interrupt"):
         return Robustness(error, baseline, (), 0)
@@ -119,7 +119,7 @@ def inject_each(
         if run.outcome.kind == "interrupt":
             break
         if not len(injected):
-            exhausted.add(name)  # the others failed before anything was asked: their descriptor is not open, say
+            exhausted.add(name)  # the other calls fail earlier, for example on a closed descriptor
             continue
         event = injected[0]
         ended = run.exit_code, run.stdout_bytes, _left(run)
@@ -148,7 +148,7 @@ def _run(module: Module, args: Sequence[str], grants: Grants, options: RunOption
 
 
 def _beginning(directory: Directory) -> Directory:
-    """The directory as it was granted, for one run, in memory."""
+    """A copy in memory of the directory as granted, for one run."""
     if isinstance(directory, HostDir) and directory.mode == "rw":
         return HostDir(directory.path, "copy")
     if type(directory) is MemDir:
@@ -161,5 +161,5 @@ def _repeatable(clocks: Clocks) -> Clocks:
 
 
 def _left(run: Run) -> dict[str, object]:
-    """What the run left in its folders."""
+    """The contents of the run's folders after it."""
     return {guest: d.files() for guest, d in run.directories.items() if isinstance(d, MemDir)}

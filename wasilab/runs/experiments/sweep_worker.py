@@ -1,8 +1,7 @@
-"""A sweep's worker: does some runs of one program, each with its own parameters, as plain values.
+"""The worker of a sweep: runs one program several times, each time with its own parameters, given as plain values.
 
-`run_some` is called by whatever executor there is, in this process or another one. It takes and returns nothing but
-bytes, texts and numbers. The program comes with the first task that a worker gets, and is found by its hash from then
-on.
+`run_some` is called by an executor, in this process or another one. It takes and returns only bytes, texts and numbers.
+The program is sent with a worker's first task and is found by its hash afterwards.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ from ..runner import start_run
 
 MOST_MODULES = 8
 OUTPUT_KEPT = 4096
-"""Bytes of stdout that a row of the result keeps."""
+"""Bytes of stdout kept in a row of the result."""
 CALL_COLUMNS = ("seq", "call", "errno", "fd", "path", "bytes", "result", "refused", "injected")
 
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """One run of a sweep, as values that any executor can send."""
+    """One run of a sweep, as values that an executor can send."""
 
     number: int
     args: tuple[str, ...]
@@ -52,7 +51,7 @@ class RunPlan:
         """The grants of the run."""
         grants = _read_grants(self.grants)
         changes: GrantArguments = {}
-        if any(type(folder) is MemDir for folder in grants.dirs.values()):  # each run has its own
+        if any(type(folder) is MemDir for folder in grants.dirs.values()):  # each run gets its own
             changes["dirs"] = {guest: _begun(folder) for guest, folder in grants.dirs.items()}
             changes["withheld"] = grants.withheld
         if self.env:
@@ -77,7 +76,7 @@ def _read_grants(text: str) -> Grants:
 
 
 def _begun(folder: Directory) -> Directory:
-    """A folder in memory as it was granted."""
+    """A folder in memory, in its initial state."""
     if type(folder) is not MemDir:
         return folder
     mode: Literal["ro", "rw"] = "rw" if folder.writable else "ro"
@@ -86,25 +85,25 @@ def _begun(folder: Directory) -> Directory:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """What came of one run."""
+    """The result of one run."""
 
     number: int
     kind: str
-    """How it ended (`engine.outcome.Kind`), or "lost": its worker went away."""
+    """How it ended (`engine.outcome.Kind`), or "lost" if its worker disappeared."""
     exit_code: int
     message: str
     calls: int
     refused: int
     failed: int
     moved: int
-    """Bytes that its calls moved."""
+    """Bytes read and written by its calls."""
     stdout: bytes
     """The first 4096 bytes."""
     stdout_bytes: int
     seconds: float
     worker: str = ""
     columns: Mapping[str, Sequence[object]] | None = None
-    """`CALL_COLUMNS` of its calls; None where they are not kept."""
+    """`CALL_COLUMNS` of its calls; None if they are not kept."""
 
 
 _modules: OrderedDict[str, Module] = OrderedDict()
@@ -113,7 +112,7 @@ _modules: OrderedDict[str, Module] = OrderedDict()
 def run_some(
     sha256: str, name: str, program: bytes | None, plans: Sequence[RunPlan], calls: bool
 ) -> list[RunRow] | None:
-    """Run the plans; None where the program is not known here and was not sent. `calls`: keep the calls as well."""
+    """Run the plans; None if the program is unknown here and was not sent. `calls`: also keep the calls."""
     module = _modules.get(sha256)
     if module is None:
         if program is None:
@@ -127,7 +126,7 @@ def run_some(
 def _run(module: Module, plan: RunPlan, calls: bool) -> RunRow:
     try:
         run = run_plan(module, plan)
-    except ValueError as error:  # grants that cannot be given here, such as a folder that is not there
+    except ValueError as error:  # a grant that fails here, such as a missing folder
         return RunRow(plan.number, "error", 1, str(error), 0, 0, 0, 0, b"", 0, 0.0)
     trace, outcome = run.trace, run.outcome
     denied, errnos, moved = trace.column("denied_by") != 0, trace.column("errno"), trace.column("nbytes")
@@ -148,5 +147,5 @@ def _run(module: Module, plan: RunPlan, calls: bool) -> RunRow:
 
 
 def run_plan(module: Module, plan: RunPlan) -> Run:
-    """The whole run that a plan describes, in this process."""
+    """Run a plan in this process and return the whole run."""
     return start_run(module, plan.args, plan.granted(), RunOptions(invoke=plan.invoke), Listeners())

@@ -1,6 +1,6 @@
-"""`sweep`: a program run under every combination of some parameters, here or by any executor, as one result.
+"""`sweep`: runs a program with every combination of some parameters, here or in an executor, as one result.
 
-The same sweep gives the same calls and outputs: clocks step and randomness is seeded unless the grants say otherwise.
+The same sweep gives the same calls and outputs: clocks are stepped and randomness is seeded unless set by the grants.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from .executors import SweepError, answers
 from .sweep_worker import RunPlan, RunRow, run_plan, run_some
 
 Value = Any
-"""A value of a parameter, or an executor of whatever library."""
+"""A value of a parameter, or an executor of any library."""
 
 PARAMETERS = ("args", "stdin", "seed", "clock", "faults", "grants")
-"""What can be swept besides "env.NAME" and "limits.NAME"."""
+"""Parameters that can be swept besides "env.NAME" and "limits.NAME"."""
 A_TASK = 20
-"""Runs of one task: enough that sending it costs little, few enough that progress shows."""
+"""Runs per task: enough to make the sending cheap, few enough to show progress."""
 _LOST = "the worker of this run was lost: "
 
 
@@ -47,11 +47,11 @@ class Sweep(Sequence[RunRow]):
     def __init__(self, module: Module, plans: Sequence[RunPlan], parameters: Sequence[Mapping[str, Value]]) -> None:
         self.module = module
         self.parameters = parameters
-        """The parameters of each run, as they are shown."""
+        """The parameters of each run, as displayed."""
         self.rows: list[RunRow] = []
-        """What came of each run, in the order of `parameters`."""
+        """The result of each run, in the order of `parameters`."""
         self.partial = False
-        """Whether it was interrupted: the runs that ended before are here."""
+        """Whether it was interrupted; only the runs that ended before that are present."""
         self._plans = plans
         self._calls: CallsFile | None = None
 
@@ -62,33 +62,33 @@ class Sweep(Sequence[RunRow]):
         return self.rows[index]
 
     def keep_calls(self, calls: CallsFile) -> None:
-        """Remember where the calls are."""
+        """Set the file of the calls."""
         self._calls = calls
 
     @property
     def table(self) -> Value:
-        """A pyarrow.Table with a row a run: parameters, end, calls, refusals, bytes, output, seconds."""
+        """A pyarrow.Table with one row per run: parameters, end, calls, refusals, bytes, output, seconds."""
         return runs_table([dict(p) for p in self.parameters[: len(self.rows)]], self.rows)
 
     @property
     def calls(self) -> Path:
-        """The Parquet file of all calls, with the number of their run; it goes with this object."""
+        """The Parquet file of all calls, with the number of their run. It is deleted with this object."""
         if self._calls is None:
-            raise SweepError("the calls were not kept: sweep(..., calls=True) keeps them, which needs pyarrow")
+            raise SweepError("the calls were not kept: use sweep(..., calls=True), which needs pyarrow")
         return self._calls.path
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write `runs.parquet` and, where the calls were kept, `calls.parquet` into a folder."""
+        """Write `runs.parquet` and, if the calls were kept, `calls.parquet` into a folder."""
         write_parquet(self.table, Path(folder) / "runs.parquet")
         if self._calls is not None:
             shutil.copyfile(self._calls.path, Path(folder) / "calls.parquet")
 
     def sql(self, statement: str) -> SqlResult:
-        """Ask in SQL of the views `runs` and `calls`; needs the extra `arrow`."""
+        """Query the views `runs` and `calls` with SQL; needs the extra `arrow`."""
         return ask(statement, self.table, self._calls)
 
     def rerun(self, number: int) -> Run:
-        """Run one of them again here, as a whole `Run` with its trace."""
+        """Run one of them again here; returns the `Run` with its trace."""
         return run_plan(self.module, self._plans[range(len(self._plans))[number]])
 
     def __str__(self) -> str:
@@ -115,15 +115,15 @@ def sweep(
     runs_per_task: int = A_TASK,
     progress: Callable[[int, int], object] | None = None,
 ) -> Sweep:
-    """Run a program under every combination of the values in `over`, the last name changing fastest.
+    """Run a program with every combination of the values in `over`; the last name changes fastest.
 
     `over` maps names to lists of values: "args" (lists of arguments), "stdin" (bytes or text), "seed" (of the
     randomness), "clock" ("stepped:1000"), "faults" (lists of `Fault` or their texts), "grants" (whole `Grants`),
-    "env.NAME" and "limits.NAME". `args` and `grants` are those of every run; clocks step and randomness is seeded
-    unless they say otherwise. `executor`: anything of `concurrent.futures`, a Dask client, an ipyparallel view, a
-    `joblib.Parallel`; None runs them here. `calls`: keep all calls in a Parquet file (needs pyarrow).
-    `progress` is called after each task with the runs done and all of them. A lost worker is a row of kind "lost"; an
-    interrupt returns what there is (`partial`). Raises `SweepError` (a ValueError), `GrantError`.
+    "env.NAME" and "limits.NAME". `args` and `grants` apply to every run; clocks are stepped and randomness is seeded
+    unless set by them. `executor`: one of `concurrent.futures`, a Dask client, an ipyparallel view, a
+    `joblib.Parallel`; with None they run here. `calls`: keep all calls in a Parquet file (needs pyarrow). `progress` is
+    called after each task with the number of runs done and of all runs. A lost worker gives a row of kind "lost". An
+    interrupt returns the runs so far (`partial`). Raises `SweepError` (a ValueError), `GrantError`.
     """
     module = load_program(program)
     if module.is_component and "faults" in over:
@@ -143,7 +143,7 @@ def sweep(
 
     try:
         for number, answer in answers(executor, (task(n, whole=n == 0) for n in range(len(tasks)))):
-            if answer is None:  # this worker has not had the program yet
+            if answer is None:  # this worker does not have the program yet
                 ((_, answer),) = list(answers(executor, [task(number, whole=True)]))
             if isinstance(answer, Exception):
                 lost = f"{_LOST}{type(answer).__name__}: {answer}"[:400]
@@ -187,12 +187,12 @@ def _plans(
         if isinstance(values, str | bytes) or not isinstance(values, Sequence) or not len(values):
             raise SweepError(f"{name}: give a list of the values to try, not {values!r:.80}")
     texts: dict[int, str] = {}
-    for name, values in over.items():  # each value by itself: there may be many combinations
+    for name, values in over.items():  # check each value, not each combination: there may be many
         for value in values:
             try:
                 _plan(0, {name: value}, args, base, invoke, texts).granted()
             except (ValueError, TypeError, AttributeError) as error:
-                raise SweepError(f"{name}: {value!r:.80} cannot be given: {error}") from None
+                raise SweepError(f"{name}: {value!r:.80} cannot be used: {error}") from None
     plans, parameters = [], []
     for number, values in enumerate(itertools.product(*over.values())):
         given = dict(zip(over, values, strict=True))
@@ -208,9 +208,9 @@ def _check_name(name: str) -> None:
     if family == "limits":
         if rest in BOUNDS:
             return
-        raise SweepError(f"there is no limit {rest!r}{did_you_mean(rest, BOUNDS, f'; there are {list(BOUNDS)}')}")
+        raise SweepError(f"unknown limit {rest!r}{did_you_mean(rest, BOUNDS, f'; the limits are {list(BOUNDS)}')}")
     known = (*PARAMETERS, "env.NAME", "limits.NAME")
-    raise SweepError(f"there is no parameter {name!r}{did_you_mean(name, known, f'; there are {list(known)}')}")
+    raise SweepError(f"unknown parameter {name!r}{did_you_mean(name, known, f'; the parameters are {list(known)}')}")
 
 
 def _plan(
@@ -219,18 +219,18 @@ def _plan(
 ) -> RunPlan:  # fmt: skip
     grants = given.get("grants", base)
     if not isinstance(grants, Grants):
-        raise SweepError(f"grants: {grants!r:.80} are no Grants")
+        raise SweepError(f"grants: {grants!r:.80} is not a Grants object")
     if id(grants) not in texts:
         texts[id(grants)] = _text_of(grants)
     stdin = given.get("stdin")
     seed = given.get("seed", 0 if grants.random == Grants().random else None)
     if seed is not None and type(seed) is not int:
-        raise ValueError("a seed is a whole number")
+        raise ValueError("a seed must be a whole number")
     faults = given.get("faults", ())
     faults = (faults,) if isinstance(faults, str | Fault) else faults
     words = given.get("args", args)
     if isinstance(words, str) or not isinstance(words, Sequence):
-        raise SweepError(f"args: {words!r:.80} is no list of arguments: write [{words!r:.80}]")
+        raise SweepError(f"args: {words!r:.80} is not a list of arguments: write [{words!r:.80}]")
     return RunPlan(
         number, tuple(map(str, words)), texts[id(grants)],
         tuple((name.partition(".")[2], str(value)) for name, value in given.items() if name.startswith("env.")),
@@ -244,14 +244,14 @@ def _plan(
 
 
 def _text_of(grants: Grants) -> str:
-    """The grants as a value that can be sent."""
+    """The grants as text that can be sent to a worker."""
     if grants.overrides:
-        raise SweepError(f"the overrides ({', '.join(grants.overrides)}) are Python functions, which cannot be sent")
+        raise SweepError(f"the overrides ({', '.join(grants.overrides)}) cannot be sent: they are Python functions")
     if grants.ask or grants.stdin == "ask":
-        raise SweepError("a sweep has nobody to ask: leave ask=True and stdin=\"ask\" out")
+        raise SweepError("a sweep cannot ask questions: remove ask=True and stdin=\"ask\"")
     for guest, folder in grants.dirs.items():
         if isinstance(folder, HostDir) and folder.mode == "rw":
-            raise SweepError(f"the runs of a sweep would write over each other in {guest!r}: grant it as copy")
+            raise SweepError(f"the runs of a sweep would overwrite each other's files in {guest!r}: grant it as copy")
     text = to_python(grants)
     try:
         from_text = RunPlan(0, (), text).granted()
@@ -262,7 +262,7 @@ def _text_of(grants: Grants) -> str:
 
 
 def _shown(value: Value) -> Value:
-    """A parameter as the table has it."""
+    """A parameter as the table shows it."""
     if isinstance(value, bool | int | float) or value is None:
         return value
     if isinstance(value, bytes):

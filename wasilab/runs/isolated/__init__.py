@@ -1,4 +1,5 @@
-"""A run in a confined process: `outside.py` is our end, `inside.py` the process, `shipping.py` what it is given."""
+"""Runs in a confined process: `outside.py` is the parent's side, `inside.py` the process, `shipping.py` the data
+sent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The confined process of one run: waits for work, raises the walls, compiles, runs, and reports to the parent.
+"""The confined process of one run: waits for work, enters its sandbox, compiles, runs, and reports to the parent.
 
-`main` is called by `engine/isolate/first_steps.py` with everything imported and nothing of a guest at hand. What the
-parent sends is trusted; what is sent to it is not.
+`main` is called by `engine/isolate/first_steps.py` after all imports and before any data of a guest. What the parent
+sends is trusted; the parent does not trust what it receives.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from ...capabilities.waiting import Interrupt
 from ...engine.compiling import engines
 from ...engine.isolate.messages import MessageChannel, MessageKind, Record, record_of
 from ...engine.isolate.outcomes import to_record
+from ...engine.isolate.sandbox import MIB, SandboxBounds, enter_sandbox, lower_memory
 from ...engine.isolate.trace_mirror import TraceSender
-from ...engine.isolate.walls import MIB, WallBounds, lower_memory, raise_walls
 from ...engine.limits import Limits
 from ...engine.outcome import Outcome
 from ...engine.sessions import make_session
@@ -46,11 +46,11 @@ from ..prepare import Prepared
 from . import shipping
 
 COMPONENTS = ("wasilab.engine.components", "wasilab.wasi.components")
-"""What runs components: imported for one only."""
+"""The component engine: imported only for components."""
 COMPILE_BYTES = 2 << 30
-"""Bytes of data that compiling may take beside what the guest may; taken back before it runs."""
+"""Extra bytes of data allowed for compiling; withdrawn before the guest runs."""
 SPARE_BYTES = 256 * MIB
-"""Bytes of data for Python, its threads and what Wasmtime keeps."""
+"""Bytes of data for Python, its threads and Wasmtime."""
 _WARM = """(module
   (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "path_open"
@@ -62,11 +62,11 @@ _WARM = """(module
     (drop (call $o (i32.const 3) (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 0) (i64.const 0) (i64.const 0)
                    (i32.const 0) (i32.const 20)))
     unreachable))"""
-"""A program that makes a call, is refused one, and traps: what they need is imported by then."""
+"""A program that makes a call, has one refused, and traps, so that everything these need is imported."""
 
 
 def main(control: int, entered: Sequence[str], without: Sequence[str]) -> None:
-    """Serve one run; returns when it is over, or when the parent is gone."""
+    """Serve one run; returns when it has ended, or when the parent is gone."""
     channel = MessageChannel(socket.socket(fileno=control))
     hole = _hole()
     _warm_up()
@@ -77,10 +77,10 @@ def main(control: int, entered: Sequence[str], without: Sequence[str]) -> None:
     given = shipping.Shipment(record_of(message[1]), message[2])
     if given.is_component:
         _import_all(COMPONENTS)
-    standing = raise_walls(_bounds(given.limits), given.folders, given.listening, entered, without)
+    active = enter_sandbox(_bounds(given.limits), given.folders, given.listening, entered, without)
     engines.clear()
     engines.become_confined(threads=True)
-    channel.send_record(MessageKind.WALLS, {"standing": standing})
+    channel.send_record(MessageKind.LAYERS, {"active": active})
     if "probe" in record_of(message[1]):
         return
     try:
@@ -92,15 +92,15 @@ def main(control: int, entered: Sequence[str], without: Sequence[str]) -> None:
 
 
 def _hole() -> dict[str, Callable[..., object]]:
-    """Functions that a test plants in place of calls, to do what a guest that broke out would."""
+    """Functions that a test puts in place of calls, to simulate a guest that has escaped."""
     path = os.environ.get("WASILAB_TEST_HOLE")
     return {} if not path else dict(runpy.run_path(path)["OVERRIDES"])
 
 
-def _bounds(limits: Limits) -> WallBounds:
+def _bounds(limits: Limits) -> SandboxBounds:
     memory = limits.memory + limits.trace + 2 * limits.output + limits.io + SPARE_BYTES
     seconds = None if limits.seconds is None else math.ceil((limits.seconds + 300) * (os.cpu_count() or 1))
-    return WallBounds(memory, COMPILE_BYTES, seconds, limits.fds)
+    return SandboxBounds(memory, COMPILE_BYTES, seconds, limits.fds)
 
 
 def _import_all(packages: Sequence[str]) -> None:
@@ -110,7 +110,7 @@ def _import_all(packages: Sequence[str]) -> None:
 
 
 def _warm_up() -> None:
-    """Import what a run needs, by running one: files cannot be opened later."""
+    """Import what a run needs, by running a small program: files cannot be opened later."""
     _ = host_objects.copydir, host_objects.plainfolder, host_objects.sockets, live_grants.update
     engines.become_confined(threads=False)
     module = from_wat(_WARM, name="warm")
@@ -122,7 +122,7 @@ def _warm_up() -> None:
     prepared.make_updatable(running)
     prepared.pump.serve(running)
     prepared.release()
-    folder.close()  # what is open would stay open behind the walls
+    folder.close()  # or it would stay open inside the sandbox
     if prepared.recorder is not None:
         TraceSender(prepared.recorder, lambda *_: None).tick(last=True)
     try:
@@ -130,14 +130,14 @@ def _warm_up() -> None:
     except ValueError:
         traceback.format_exc()
     del prepared, running
-    while threading.active_count() > 1:  # its threads are at their end: they were told so
+    while threading.active_count() > 1:  # its threads are about to end
         time.sleep(0.001)
     gc.collect()
     gc.freeze()
 
 
 class _Inside:
-    """The run, once the walls stand."""
+    """The run, inside the sandbox."""
 
     def __init__(
         self, channel: MessageChannel, given: shipping.Shipment, hole: dict[str, Callable[..., object]]
@@ -151,7 +151,7 @@ class _Inside:
         self._stdin: QueueInput | None = None
 
     def serve(self) -> None:
-        """Run it to its end."""
+        """Run the program to its end."""
         channel, given = self._channel, self._given
         modules = given.modules()
         module = modules.pop("")
@@ -218,12 +218,12 @@ class _Inside:
         return None if descriptor is None else DescriptorInput(descriptor, interrupt)
 
     def _compile(self, modules: list[Module], request: engines.CompileRequest) -> float:
-        """Have the machine code ready, made now or from before; returns the seconds that making it took."""
+        """Compile the modules, unless machine code was sent; returns the seconds it took."""
         codes = self._given.codes()
         if codes is not None:
             engines.adopt(modules, request, codes)
             return 0.0
-        with contextlib.suppress(engines.WasmtimeCompileError):  # the run says why
+        with contextlib.suppress(engines.WasmtimeCompileError):  # the run reports it
             compiled = engines.acquire(modules, request)
             for made in compiled.modules:
                 self._channel.send(MessageKind.CODE, made.serialize())
@@ -232,7 +232,7 @@ class _Inside:
         return 0.0
 
     def _listen(self) -> None:
-        """Do what the parent says while the guest runs; end with the parent."""
+        """Handle the parent's messages while the guest runs; ends with the parent."""
         while True:
             try:
                 message = self._channel.receive()

@@ -1,9 +1,8 @@
-"""Our end of a run in a confined process, the counterpart of `start` in `engine/worker.py`.
+"""The parent's side of a run in a confined process, the counterpart of `start` in `engine/worker.py`.
 
-The worker thread of the run gives the process its work and then reads what it tells, message by message, into the
-output, the recorder and the folders of the run, until it tells how it ended or is gone. By then the process may belong
-to its guest: every message is checked, nothing in it is executed, and what it can make this process keep is bounded by
-the limits of the run.
+The worker thread of the run sends the process its work and then reads its messages into the output, the recorder and
+the folders of the run, until it reports the end or is gone. The process may be controlled by its guest: every message
+is checked, nothing in it is executed, and the memory that it can use here is bounded by the limits of the run.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from ...capabilities.protocols import Directory
 from ...capabilities.streams import DescriptorInput, QueueInput
 from ...capabilities.waiting import Interrupted
 from ...engine.compiling.engine_options import EngineOptions
-from ...engine.isolate import walls
+from ...engine.isolate import sandbox
 from ...engine.isolate.confined_process import PREPARED, CannotIsolate, ConfinedProcess, signal_name, why_not
 from ...engine.isolate.messages import BadMessage, MessageKind, Record, record_of
 from ...engine.isolate.outcomes import from_record
+from ...engine.isolate.sandbox import LAYERS
 from ...engine.isolate.trace_mirror import TraceMirror
-from ...engine.isolate.walls import WALLS
 from ...engine.outcome import EXIT_ERROR, EXIT_LIMIT, Outcome
 from ...engine.session import Session
 from ...engine.sessions import make_session
@@ -41,23 +40,23 @@ from ..prepare import Prepared
 from .shipping import Parcel, pack, unpack_files
 
 Isolation = Literal["on", "strict"]
-"""With what walls there are, or with all of them."""
+"""With the available sandbox layers, or only with all of them."""
 MODULE = "wasilab.runs.isolated.inside"
 _GRACE_SECONDS = 2.0
-"""Seconds that the process has to end its guest, before it is ended itself."""
+"""Seconds that the process gets to end its guest before it is killed."""
 _LATER_SECONDS = 1.0
-"""Seconds after the guest's own time limit at which ours ends it."""
+"""Seconds after the guest's time limit at which the parent ends it."""
 _CODE_BYTES = 128 << 20
 _MOST_CODES = 32
 _MOST_FILES = 2
-_NEEDS_OTHER_FOLDER = "the walls of an isolated run stand, and another folder cannot come in"
+_NEEDS_OTHER_FOLDER = "an isolated run cannot be given another folder after it has entered its sandbox"
 
 
 class Codes:
-    """Machine code that confined processes made, for the next one with the same modules, in memory only.
+    """Machine code from confined processes, kept in memory for the next one with the same modules.
 
-    It is never run in this process. Which code belongs to which modules is known here, so a process that was taken over
-    can spoil only what its own program runs as.
+    It is never run in this process. This process knows which code belongs to which modules, so a compromised process
+    can corrupt only the code of its own program.
     """
 
     def __init__(self) -> None:
@@ -72,7 +71,7 @@ class Codes:
             return self._held.get(key)
 
     def put(self, key: tuple[object, ...], codes: Sequence[bytes]) -> None:
-        """Keep code."""
+        """Store code."""
         with self._lock:
             self._held[key] = tuple(codes)
             while len(self._held) > _MOST_CODES or sum(self._sizes()) > _CODE_BYTES:
@@ -86,7 +85,7 @@ CODES = Codes()
 
 
 class IsolatedRunning(Running):
-    """A guest in a confined process. `walls` names those that stand; None until they do."""
+    """A guest in a confined process. `layers` names the active sandbox layers; None until they are active."""
 
     def __init__(
         self, session: Session, prepared: Prepared, worker: Worker, level: Isolation, args: Sequence[str | bytes],
@@ -99,7 +98,7 @@ class IsolatedRunning(Running):
         super().__init__(session, self._talk, worker, watch)
         if watch is not None:
             self.on_done(watch.close)
-        self.walls: list[str] | None = None
+        self.layers: list[str] | None = None
         self._prepared = prepared
         self._level = level
         self._args = args
@@ -107,7 +106,7 @@ class IsolatedRunning(Running):
         self._without = without
         self.process: ConfinedProcess | None = None
         self._told: list[tuple[MessageKind, bytes]] = []
-        """What is to be told to the process before it has its work."""
+        """Messages for the process that wait until it has its work."""
         self._begun = False
         self._tell_lock = threading.Lock()
         self._files: dict[int, bytes] = {}
@@ -119,7 +118,7 @@ class IsolatedRunning(Running):
     # ---- from any thread
 
     def tell(self, kind: MessageKind, body: bytes = b"") -> None:
-        """Send something to the process, once it has its work; one that is gone is told nothing."""
+        """Send a message to the process, once it has its work; ignored if it is gone."""
         with self._tell_lock:
             if not self._begun:
                 self._told.append((kind, body))
@@ -128,7 +127,7 @@ class IsolatedRunning(Running):
                     self.process.channel.send(kind, body)
 
     def tell_record(self, kind: MessageKind, record: Record) -> None:
-        """The same for a value that JSON has."""
+        """The same for a JSON value."""
         self.tell(kind, json.dumps(record).encode())
 
     def interrupt(self, reason: Literal["interrupt", "seconds"] = "interrupt") -> None:
@@ -165,7 +164,7 @@ class IsolatedRunning(Running):
         finally:
             if process is not None and outcome is None:
                 status, told = process.end(), process.told
-            elif process is not None:  # it told its end: it takes its time to go
+            elif process is not None:  # it reported its end: it may need time to exit
                 threading.Thread(target=process.end, name="wasilab confined end", daemon=True).start()
             if PREPARED.keep:
                 PREPARED.start(MODULE)
@@ -198,7 +197,7 @@ class IsolatedRunning(Running):
     def _compiled_too_long(self, process: ConfinedProcess) -> None:
         if self.state == "compiling":
             self._compile_bound = (
-                f"compiling {self.session.module.name} to machine code takes more than "
+                f"compiling {self.session.module.name} to machine code took more than "
                 f"{self.session.limits.compile_seconds:g} s; raise it with --max-compile-time"
             )
             process.kill()
@@ -210,7 +209,7 @@ class IsolatedRunning(Running):
         return (request.fuel, request.features, request.options.settings, *shas)
 
     def _listen(self, process: ConfinedProcess) -> Outcome | None:
-        """Read until the process tells how the run ended (None: it is gone). Raises `BadMessage`."""
+        """Read until the process reports how the run ended (None: it is gone). Raises `BadMessage`."""
         while True:
             message = process.channel.receive()
             if message is None:
@@ -248,22 +247,22 @@ class IsolatedRunning(Running):
                 self._folder(body)
             case MessageKind.FILE if body and body[0] < _MOST_FILES:
                 self._files[body[0]] = bytes(body[1:])
-            case MessageKind.WALLS if self.walls is None:
-                return self._walls_stand(body)
+            case MessageKind.LAYERS if self.layers is None:
+                return self._sandbox_entered(body)
             case _:
-                raise BadMessage(f"{kind.name.lower()} out of place")
+                raise BadMessage(f"unexpected {kind.name.lower()}")
         return None
 
-    def _walls_stand(self, body: bytearray) -> Outcome | None:
-        standing = record_of(body).get("standing")
-        self.walls = [name for name in WALLS if isinstance(standing, list) and name in standing]
-        lacking = walls.missing(self.walls)
+    def _sandbox_entered(self, body: bytearray) -> Outcome | None:
+        active = record_of(body).get("active")
+        self.layers = [name for name in LAYERS if isinstance(active, list) and name in active]
+        lacking = sandbox.missing(self.layers)
         if lacking and self._level == "strict":
-            words = ", ".join(f"{name} ({WALLS[name]})" for name in lacking)
+            words = ", ".join(f"{name} ({LAYERS[name]})" for name in lacking)
             return Outcome(
                 "error", EXIT_ERROR,
-                f"strict isolation needs walls that this machine does not have: {words}; `wasilab doctor` lists them, "
-                "and --isolate takes those that are there",
+                f"strict isolation needs sandbox layers that this machine does not have: {words}; `wasilab doctor` "
+                "lists them, and --isolate uses those that are available",
             )  # fmt: skip
         return None
 
@@ -281,7 +280,7 @@ class IsolatedRunning(Running):
         guest, files = unpack_files(body)
         directory = dict(self._prepared.memory_folders()).get(guest)
         if directory is None or not directory.writable:
-            raise BadMessage("files of a folder that the run does not hold, or may not change")
+            raise BadMessage("files of a folder that the run does not have, or may not change")
         try:
             directory.become(files)
         except (ValueError, OSError) as error:
@@ -298,32 +297,32 @@ class IsolatedRunning(Running):
             return Outcome("limit", EXIT_LIMIT, self._compile_bound)
         if bad is not None:
             words = (
-                f"the process of the isolated run told its parent what it cannot ({bad}), as one would that its "
-                "program has taken over; it was ended"
+                f"the process of the isolated run sent its parent an invalid message ({bad}), as if its program had "
+                "taken it over; it was killed"
             )
             return Outcome("error", EXIT_ERROR, words, seconds=seconds, detail=told)
         name = signal_name(status)
         if name == "SIGXCPU":
-            return Outcome("limit", EXIT_LIMIT, "its processor time is over", seconds=seconds)
+            return Outcome("limit", EXIT_LIMIT, "it used up its CPU time", seconds=seconds)
         cause = {
-            "SIGSYS": "it made a system call that its walls forbid",
-            "SIGKILL": "the kernel or somebody else killed it, as happens when memory runs out",
+            "SIGSYS": "it made a system call that its sandbox forbids",
+            "SIGKILL": "it was killed, for example because the machine ran out of memory",
             "SIGABRT": "it aborted",
-            "SIGSEGV": "it used memory that is not its own",
-            "SIGBUS": "it used memory that is not there",
+            "SIGSEGV": "it accessed invalid memory",
+            "SIGBUS": "it accessed memory that does not exist",
         }.get(name, f"its status was {status}")
         how = f" ({name})" if name else ""
         words = f"the process of the isolated run ended before its program did{how}: {cause}"
         return Outcome("error", status if name else EXIT_ERROR, words, seconds=seconds, detail=told)
 
     def _completed(self, outcome: Outcome) -> Outcome:
-        """With what only we know: the walls that are missing, the files that came, the host's own remarks."""
+        """Add what only the parent knows: the missing sandbox layers, the received files, the host's notes."""
         if self._cut:
             self._prepared.output.lose(self._cut)
         notes = list(self._prepared.host.remarks())
-        if self.walls is not None and (lacking := walls.missing(self.walls)):
-            words = ", ".join(f"{name} ({WALLS[name]})" for name in lacking)
-            notes.append(f"isolated without some walls, which this machine does not have: {words}")
+        if self.layers is not None and (lacking := sandbox.missing(self.layers)):
+            words = ", ".join(f"{name} ({LAYERS[name]})" for name in lacking)
+            notes.append(f"isolated without some sandbox layers, which this machine does not have: {words}")
         options = self.session.options
         return replace(
             outcome,
@@ -334,7 +333,7 @@ class IsolatedRunning(Running):
 
 
 class SentInput(QueueInput):
-    """The input of a guest in another process: what is fed goes there."""
+    """The input of a guest in another process, to which it is sent."""
 
     def __init__(self, tell: Callable[[MessageKind, bytes], None]) -> None:
         super().__init__()
@@ -349,7 +348,7 @@ class SentInput(QueueInput):
 
 
 class SentUpdate(LiveUpdate):
-    """Other grants for a guest in another process: less of its folders, and other values, but no other folder."""
+    """Changes the grants of a guest in another process: folders can be restricted or revoked, but not added."""
 
     tell: Callable[[MessageKind, Record], None]
 
@@ -373,7 +372,7 @@ class SentUpdate(LiveUpdate):
 
 
 def _is_less(directory: Directory, former: Directory) -> bool:
-    """Whether a folder is `former`, of the host, with no right to change it any more."""
+    """Whether a folder is the host folder `former`, now without write access."""
     if not isinstance(directory, HostDir) or not isinstance(former, HostDir):
         return False
     return directory.real == former.real and (former.mode, directory.mode) == ("rw", "ro")
@@ -382,16 +381,16 @@ def _is_less(directory: Directory, former: Directory) -> bool:
 def start_isolated(
     prepared: Prepared, args: Sequence[str | bytes], engine: EngineOptions, level: Isolation, *, updatable: bool = False
 ) -> IsolatedRunning:
-    """Run what was prepared in a confined process, detached; see `engine.worker.start`.
+    """Start a prepared run in a confined process, detached; see `engine.worker.start`.
 
-    `args` are the guest's arguments, or the values of the export that is called. Releases what was prepared and raises
-    `GrantError` for grants that cannot go into another process.
+    `args` are the guest's arguments, or the values for the export that is called. Releases the prepared run and raises
+    `GrantError` for grants that cannot be sent to another process.
     """
     options, module = prepared.options, prepared.module
     try:
         if why := why_not():
             raise CannotIsolate(why)
-        _, parcel = pack(prepared, args, engine, None)  # what cannot go is an error now
+        _, parcel = pack(prepared, args, engine, None)  # raises now if something cannot be sent
         parcel.close()
     except CannotIsolate as error:
         prepared.release()
@@ -422,14 +421,14 @@ def start_isolated(
 
 
 def prepare(*, keep: bool) -> None:
-    """Start the process for the next run, if none waits; `keep`: another after each isolated run."""
+    """Start the process for the next run, if none is waiting; `keep`: start another after each isolated run."""
     PREPARED.keep = PREPARED.keep or keep
     if not why_not():
         PREPARED.start(MODULE)
 
 
 def doctor() -> list[str]:
-    """The walls that stand around a run on this machine, found out by raising them. Raises `GrantError`."""
+    """The sandbox layers available on this machine, found by activating them. Raises `GrantError`."""
     try:
         return _tried()
     except CannotIsolate as error:
@@ -444,17 +443,17 @@ def _tried() -> list[str]:
         record = {"grants": grants, "dirs": [], "sockets": [], "live": False, "args": [], "probe": True}
         process.channel.send_record(MessageKind.JOB, record)
         message = process.channel.receive()
-        if message is None or message[0] is not MessageKind.WALLS:
-            raise CannotIsolate(f"the walls could not be tried: {process.told.strip()[-200:] or 'the process ended'}")
-        standing = record_of(message[1]).get("standing")
-        return [name for name in WALLS if isinstance(standing, list) and name in standing]
+        if message is None or message[0] is not MessageKind.LAYERS:
+            raise CannotIsolate(f"the sandbox could not be tried: {process.told.strip()[-200:] or 'the process ended'}")
+        active = record_of(message[1]).get("active")
+        return [name for name in LAYERS if isinstance(active, list) and name in active]
     except (BadMessage, OSError) as error:
-        raise CannotIsolate(f"the walls could not be tried: {error}") from None
+        raise CannotIsolate(f"the sandbox could not be tried: {error}") from None
     finally:
         process.end()
 
 
 def without_for_tests() -> list[str]:
-    """Walls that `WASILAB_TEST_WITHOUT` takes away for a test."""
+    """Sandbox layers that `WASILAB_TEST_WITHOUT` disables for a test."""
     named = os.environ.get("WASILAB_TEST_WITHOUT", "").split(",")
     return [name for name in ("namespaces", "landlock", "seccomp") if name in named]

@@ -1,8 +1,8 @@
-"""The data of a run sent to a confined process: JSON values, and open descriptors that they name by number.
+"""The data sent to a confined process for a run: JSON values, and open descriptors that they name by number.
 
-`pack` makes them from a prepared run here; `Shipment` rebuilds the objects in the process. Folders of the host are
-opened here and go as descriptors; folders in memory and copies go as their contents. What is an object of this process,
-such as a Python function that answers a call, cannot go: `CannotIsolate` says so.
+`pack` makes them from a prepared run; `Shipment` rebuilds the objects in the process. Folders of the host are opened
+here and sent as descriptors; folders in memory and copies are sent as their contents. An object of this process, such
+as a Python function that answers a call, cannot be sent (`CannotIsolate`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOST_DESCRIPTORS = 200
 
 
 class Parcel:
-    """Descriptors that go to the process, opened or borrowed here; `close` closes those that were opened for it."""
+    """Descriptors to send, opened or borrowed here; `close` closes those that were opened for it."""
 
     def __init__(self) -> None:
         self.descriptors: list[int] = []
@@ -46,7 +46,7 @@ class Parcel:
         return len(self.descriptors) - 1
 
     def add_bytes(self, data: bytes) -> int:
-        """Send bytes as a file without a name."""
+        """Send bytes as an anonymous file."""
         file = os.memfd_create("wasilab") if hasattr(os, "memfd_create") else _temporary()
         self._own.append(file)
         view = memoryview(data)
@@ -65,7 +65,7 @@ class Parcel:
 def pack(
     prepared: Prepared, args: Sequence[object], engine: EngineOptions, codes: Sequence[bytes] | None
 ) -> tuple[Record, Parcel]:
-    """What the process needs for a run. Raises `CannotIsolate` for a grant that cannot go there."""
+    """The data for a run. Raises `CannotIsolate` for a grant that cannot be sent."""
     grants, options = prepared.grants, prepared.options
     _check(prepared)
     parcel = Parcel()
@@ -104,21 +104,21 @@ def pack(
 
 
 def _check(prepared: Prepared) -> None:
-    """Refuse what is an object of this process."""
+    """Refuse objects of this process."""
     grants = prepared.grants
     if prepared.overrides:
         raise CannotIsolate(
-            f"Python functions answer calls here ({', '.join(prepared.overrides)}), and they cannot go into the "
-            "process of an isolated run: run it without isolation, or without them"
+            f"the overrides ({', '.join(prepared.overrides)}) are Python functions, which cannot be sent to the "
+            "process of an isolated run: remove them or the isolation"
         )
     if grants.ask:
         raise CannotIsolate(
-            "an isolated run can be given nothing after its walls stand, so it cannot ask: leave out ask (--ask), or "
-            "the isolation"
+            "an isolated run can be given nothing after it has entered its sandbox, so it cannot ask: remove ask "
+            "(--ask) or the isolation"
         )
     if prepared.module.is_component and (grants.connect or grants.resolve or grants.http):
         raise CannotIsolate(
-            "an isolated run has no network of its own, so connect, resolve and http cannot be granted to it"
+            "an isolated run has no network, so connect, resolve and http cannot be granted to it"
         )
     if isinstance(grants.stdin, QueueInput) or not isinstance(grants.stdin, (bytes, str, type(None))):
         raise CannotIsolate(
@@ -128,15 +128,15 @@ def _check(prepared: Prepared) -> None:
 
 
 def _values(grants: Grants) -> Record:
-    """The grants that are values; stdin as it is, "ask" aside."""
+    """The grants that are values, with stdin unless it is "ask"."""
     stdin = b"" if grants.stdin == "ask" else grants.stdin
-    # Compiling is bounded from outside there, by the limits of the whole process.
+    # There, compiling is bounded by the limits of the whole process.
     limits = replace(grants.limits, compile_seconds=None, compile_memory=None)
     plain = grants.with_(dirs={}, withheld={}, sockets=(), stdin=stdin, limits=limits)
     try:
         return to_value(plain)
     except (GrantError, ValueError) as error:
-        raise CannotIsolate(f"this cannot go into the process of an isolated run: {error}") from None
+        raise CannotIsolate(f"this cannot be sent to the process of an isolated run: {error}") from None
 
 
 def _directory(guest: str, held: Directory, granted: Directory, parcel: Parcel) -> Record:
@@ -147,14 +147,14 @@ def _directory(guest: str, held: Directory, granted: Directory, parcel: Parcel) 
         return {"guest": guest, "contents": parcel.add_bytes(pack_files(guest, held)), **bounds}
     raise CannotIsolate(
         f"the directory at {guest!r} is a {type(held).__name__} of this process, which an isolated run cannot use: "
-        "grant a folder of the host, or one in memory"
+        "grant a host folder or one in memory"
     )
 
 
 def _socket(socket: object, parcel: Parcel) -> Record:
     if not isinstance(socket, ListenSocket):
         raise CannotIsolate(
-            f"a {type(socket).__name__} cannot go into the process of an isolated run: grant a listening socket"
+            f"a {type(socket).__name__} cannot be sent to the process of an isolated run: grant a listening socket"
         )
     socket.bind()
     return {"address": socket.address, "at": parcel.add(socket.fileno() or 0)}
@@ -187,7 +187,7 @@ def unpack_files(data: bytes | bytearray) -> tuple[str, dict[str, bytes | Symlin
         for path, node in zip(items[::2], items[1::2], strict=True):
             kind, content = node[:1], node[1:]
             if kind not in (_FILE, _LINK, _FOLDER):
-                raise ValueError("a file of no kind")
+                raise ValueError("a file without a kind")
             files[path.decode()] = (
                 content if kind == _FILE else Symlink(content.decode()) if kind == _LINK else {}
             )
@@ -197,7 +197,7 @@ def unpack_files(data: bytes | bytearray) -> tuple[str, dict[str, bytes | Symlin
 
 
 class Shipment:
-    """What was sent, in the process that is to run it: nothing of it has been looked at yet."""
+    """The received data, in the process that is to run it. Nothing has been parsed yet."""
 
     def __init__(self, record: Record, descriptors: Sequence[int]) -> None:
         self._record = record
@@ -217,7 +217,7 @@ class Shipment:
 
     @property
     def listening(self) -> list[int]:
-        """The sockets."""
+        """The listening sockets."""
         return [self._fd(entry) for entry in self._record["sockets"]]
 
     @property
@@ -241,7 +241,7 @@ class Shipment:
         return [_argument_of(arg) for arg in self._record["args"]]
 
     def codes(self) -> list[bytes] | None:
-        """The machine code that a process like this one made of the same modules; None for none."""
+        """Machine code for the same modules from an earlier process, or None."""
         numbers = self._record["codes"]
         return None if numbers is None else [self._bytes(number) for number in numbers]
 
@@ -270,7 +270,7 @@ class Shipment:
         return from_value(found, Grants)
 
     def grants(self, on_wanted: Callable[[], None]) -> Grants:
-        """All grants; `on_wanted` is called when the guest waits for input that a person gives."""
+        """All grants; `on_wanted` is called when the guest waits for interactive input."""
         found = self._record
         stdin: Record = {"stdin": QueueInput(on_wanted)} if found["stdin"] == "queue" else {}
         if isinstance(found["stdin"], dict):
@@ -283,7 +283,7 @@ class Shipment:
 
     @property
     def own_stdin(self) -> int | None:
-        """The descriptor that is the guest's stdin; None where it is not one."""
+        """The descriptor that is the guest's stdin; None if stdin is not a descriptor."""
         stdin = self._record["stdin"]
         return self._fd(stdin) if isinstance(stdin, dict) else None
 
@@ -300,7 +300,7 @@ def _argument_of(arg: object) -> Any:
 
 
 def _temporary() -> int:
-    import tempfile  # where there are no files without a name in memory
+    import tempfile  # for systems without anonymous files in memory
 
     descriptor, path = tempfile.mkstemp(prefix="wasilab-")
     os.unlink(path)

@@ -1,4 +1,4 @@
-"""A recorded run, run again."""
+"""Replays recorded runs."""
 
 from __future__ import annotations
 

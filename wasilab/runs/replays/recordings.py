@@ -1,4 +1,4 @@
-"""A recording: a trace that holds every answer its program got, and the program itself.
+"""A recording: a trace with every answer that its program got, and the program itself.
 
 It may be an untrusted file. Its program runs without a host, as in every replay, and within the replaying user's
 limits.
@@ -23,14 +23,14 @@ from ...trace.trace import Trace
 from ..prepare import ENGINE_OPTIONS, REPLAY_VERSION
 
 _FROM_OUTSIDE = {"limit": 137, "interrupt": 130}
-"""Ends that did not come from the program, and their exit codes."""
+"""Kinds of end that were not caused by the program, and their exit codes."""
 _STREAMS = {b"<stdout>": 1, b"<stderr>": 2}
 
 
 class Recording:
     """A trace and the program that made its calls.
 
-    `module` and `preload` are the program where the trace does not hold it. Raises `CannotReplay`, which says what is
+    `module` and `preload` give the program if the trace does not contain it. Raises `CannotReplay`, which says what is
     missing.
     """
 
@@ -48,22 +48,22 @@ class Recording:
         if module is None:
             if not stored:
                 raise CannotReplay(
-                    "the trace does not hold its program: record it with --record FILE.wtrace, or name the program "
+                    "the trace does not contain its program: record it with --record FILE.wtrace, or name the program "
                     "with --from-file FILE.wasm"
                 )
-            # Without its language: that would say that a compiler made it here.
+            # Without its language, which would mean that it was compiled here.
             source = {key: meta.get(key) for key in ("source", "source_name")}
             module = Module(bytes(stored[0].data), visible(stored[0].name), **source)
             if module.sha256 != meta.get("sha256"):
-                raise CannotReplay("the program in the file is not the one that was recorded: their hashes differ")
+                raise CannotReplay("this is not the program that was recorded: the hashes differ")
         if module.is_component:
-            raise CannotReplay(f"{module.name} is a component: its calls can be traced, and not replayed yet")
+            raise CannotReplay(f"{module.name} is a component: its calls can be traced but not replayed yet")
         if preload is None:
             preload = {each.preload: Module(bytes(each.data), visible(each.name)) for each in stored[1:]}
         self.module = module
         self.preload = dict(preload)
         self.is_other = module.sha256 != meta.get("sha256")
-        """Whether the program is another one than was recorded."""
+        """Whether the program differs from the one that was recorded."""
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], module: Module | None = None) -> Recording:
@@ -77,10 +77,10 @@ class Recording:
         return [str(each) for each in found] if isinstance(found, list) else []
 
     def engine(self, features: Sequence[str] = ()) -> EngineOptions:
-        """How the program was compiled and linked, as far as it can notice.
+        """The options of compiling and linking that the program can observe.
 
-        `features` are turned on or off by the person who replays it: a file turns on none that a stranger's module does
-        not have anyway.
+        `features` are set by the user who replays it. A file can enable only those that an untrusted module may use
+        anyway.
         """
         found = self.how.get("engine")
         given = {name: found[name] for name in ENGINE_OPTIONS if name in found} if isinstance(found, dict) else {}
@@ -96,7 +96,7 @@ class Recording:
             raise CannotReplay(f"the trace does not say how its program was compiled: {error}") from None
 
     def limits(self, given: Limits) -> Limits:
-        """The limits of a replay: what a program notices is as it was recorded, as far as `given` allows it."""
+        """The limits of a replay: those that a program can observe are as recorded, up to `given`."""
         found: dict[str, int] = {}
         recorded = self.how.get("limits")
         for name in ("memory", "table_elements", "instances"):
@@ -113,7 +113,7 @@ class Recording:
         return Limits(**{**kept, **found})
 
     def cursor(self, *, until: int | None = None, exact: bool = True) -> ReplayCursor:
-        """Its calls, from the first. Raises `CannotReplay` for an `until` that it does not have."""
+        """A cursor at the first call. Raises `CannotReplay` if there is no call `until`."""
         count = len(self.trace)
         if until is not None and not 0 <= until <= count:
             raise CannotReplay(f"there is no call {until:,} to stop at: the recording has {count:,} calls, from 0")
@@ -129,11 +129,11 @@ class Recording:
         )  # fmt: skip
 
     def describe(self, seq: int) -> str:
-        """A call of it as strace text."""
+        """One of its calls as strace text."""
         return self.trace[seq : seq + 1].text(pid=False, time="none", durations=False).strip()
 
     def _end(self) -> EndOfReplay | None:
-        """The end that came from outside the program, with its last call at the latest; None for any other."""
+        """The end, if it came from outside the program (at its last call at the latest); otherwise None."""
         meta = self.trace.meta
         kind, message = meta.get("outcome"), meta.get("message") or ""
         if kind in ("limit", "interrupt"):

@@ -1,4 +1,4 @@
-"""Runs a recording again: the same program, without a host, with each answer from the trace."""
+"""Replays a recording: runs the same program without a host and answers each call from the trace."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from .recordings import Recording
 _OF_THE_RECORDING = (
     "name", "module", "sha256", "args", "grants", "dirs", "withheld", "source", "lang", "source_name", "replay",
 )  # fmt: skip
-"""Entries of a trace's metadata that a replay takes over."""
+"""Metadata entries of the trace that a replay copies."""
 
 
 class ReplayedRun(Run):
-    """A run that was answered by a recording."""
+    """A run whose calls were answered from a recording."""
 
     calls: int = 0
-    """Calls that were answered."""
+    """Number of calls that were answered."""
 
     def finish(self, recording: Recording, cursor: ReplayCursor) -> None:
-        """Compare how it ended with how the recording did."""
+        """Compare its end with the end of the recording."""
         self.calls, self.memory, self.divergence = cursor.done, cursor.memory, cursor.divergence
         outcome, meta = self.outcome, recording.trace.meta
         if self.divergence is not None or cursor.memory is not None or cursor.is_over:
             return
         if outcome.kind in ("interrupt", "limit") or (outcome.kind == "error" and meta.get("outcome") != "error"):
-            return  # it was stopped, or could not be run: the message says why
+            return  # stopped, or could not run: the message says why
         difference = recorded = ""
         if cursor.done < cursor.count:
-            difference = "the program ended there, and the recording goes on"
+            difference = "the program ended there, but the recording has further calls"
             recorded = recording.describe(cursor.done)
         elif (outcome.kind, outcome.exit_code) != (meta.get("outcome"), meta.get("exit_code")):
             difference = (
@@ -72,7 +72,7 @@ def replay(
 ) -> ReplayedRun:
     """Run a recording again. Raises `CannotReplay`.
 
-    `until`: stop before that call, keep the memory. `limits`: what the replay may take (`Recording.limits`).
+    `until`: stop before that call and keep the memory. `limits`: the maximum for the replay (`Recording.limits`).
     `features`: WebAssembly features that are turned on or off (`Recording.engine`).
     """
     limits = recording.limits(limits or Limits())
@@ -121,5 +121,5 @@ def _run_of(recording: Recording, running: Running, prepared: Prepared) -> Repla
 
 
 def replay_of(trace: Trace, module: Module, options: RunOptions, **how: Any) -> ReplayedRun:
-    """Replay a run of this process; see `replay`."""
+    """Replay a run of this process. See `replay`."""
     return replay(Recording(trace, module, options.preload), features=trace.meta["replay"]["features"], **how)

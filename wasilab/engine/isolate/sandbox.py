@@ -1,7 +1,7 @@
-"""The walls (confinement mechanisms) around a confined run, which the process raises permanently itself.
+"""The sandbox of a confined run: layers of confinement that the process applies to itself, irrevocably.
 
-The process raises them before it compiles or loads its guest, and reports which are active. A wall that cannot be
-raised is skipped and reported; `--isolate=strict` then refuses to run.
+It does so before it compiles or loads its guest, and reports which are active. A layer that is not available is skipped
+and reported; `--isolate=strict` then refuses to run.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from dataclasses import dataclass
 from ...capabilities.host import landlock
 from . import namespaces, seccomp
 
-WALLS = {
-    "privileges": "no new privileges, and none of the superuser's",
+LAYERS = {
+    "privileges": "no new privileges and no superuser rights",
     "limits": "memory, processor time, descriptors and processes within limits",
     "files": "only the granted folders can be opened (Landlock)",
-    "system calls": "no sockets but the granted ones, no programs, no other processes (seccomp)",
-    "user": "a user namespace of its own",
+    "system calls": "only granted sockets, no new programs, no other processes (seccomp)",
+    "user": "a separate user namespace",
     "mount": "an empty file system",
-    "network": "a network of its own, with nothing in it",
-    "process": "no other process can be seen or signalled",
+    "network": "a separate network without interfaces",
+    "process": "no other process is visible",
 }
-"""Every wall by name, with its meaning."""
+"""Every layer by name, with its meaning."""
 MIB = 1 << 20
 _SPARE_DESCRIPTORS = 128
 _MOST_THREADS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class WallBounds:
+class SandboxBounds:
     """Limits of a confined process, in bytes and seconds; None: unlimited."""
 
     memory: int
@@ -45,49 +45,49 @@ class WallBounds:
 
 
 class CannotConfine(Exception):
-    """The process is not in a state to raise walls."""
+    """The process is in a state in which it cannot be confined."""
 
 
-def raise_walls(
-    bounds: WallBounds,
+def enter_sandbox(
+    bounds: SandboxBounds,
     folders: Sequence[tuple[int, bool]],
     listening: Sequence[int],
     entered: Collection[str],
     without: Collection[str] = (),
 ) -> list[str]:
-    """Permanently raise every wall that this machine supports around this process; returns their names.
+    """Apply every layer that this machine supports to this process, irrevocably; returns their names.
 
     `folders` are the open folders granted to the guest, and whether each is writable; `listening` its sockets.
-    `entered` names its namespaces, `without` the walls to leave out, for tests.
+    `entered` names the namespaces that it is in, `without` the layers to leave out, for tests.
     """
     if _threads() != 1:
-        raise CannotConfine("it has threads already, which Landlock would not reach")
-    standing = [name for name in ("user", "network", "process") if name in entered]
+        raise CannotConfine("it already has threads, which Landlock would not confine")
+    active = [name for name in ("user", "network", "process") if name in entered]
     with contextlib.suppress(OSError, ValueError):
         _limit(bounds, alone="user" in entered)
-        standing.append("limits")
+        active.append("limits")
     if "mount" in entered and namespaces.empty_root():
-        standing.append("mount")
+        active.append("mount")
     if sys.platform == "linux" and namespaces.drop_capabilities():
         with contextlib.suppress(OSError):
             landlock.no_new_privileges()
-            standing.append("privileges")
+            active.append("privileges")
     if "landlock" not in without:
         with contextlib.suppress(OSError):
             landlock.confine_thread(landlock.Reach(folders=tuple(folders)))
-            standing.append("files")
-    if "seccomp" not in without and seccomp.available() and "privileges" in standing:
+            active.append("files")
+    if "seccomp" not in without and seccomp.available() and "privileges" in active:
         seccomp.install(seccomp.program(os.getpid(), listening))
-        standing.append("system calls")
-    return [name for name in WALLS if name in standing]
+        active.append("system calls")
+    return [name for name in LAYERS if name in active]
 
 
-def missing(standing: Collection[str]) -> list[str]:
-    """The walls that are not active."""
-    return [name for name in WALLS if name not in standing]
+def missing(active: Collection[str]) -> list[str]:
+    """The layers that are not active."""
+    return [name for name in LAYERS if name not in active]
 
 
-def _limit(bounds: WallBounds, alone: bool) -> None:
+def _limit(bounds: SandboxBounds, alone: bool) -> None:
     import resource
 
     def most(which: int, value: int) -> None:
