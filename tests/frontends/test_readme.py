@@ -1,4 +1,4 @@
-"""What README.md tells a reader to type is typed here: its terminal lines, cells, Python, files and flags."""
+"""What README.md and MANUAL.md tell a reader to type is typed here: terminal lines, cells, Python, files and flags."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from wasilab.toolchains.registry import toolchain_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANUAL = (ROOT / "wasilab" / "MANUAL.md").read_text(encoding="utf-8")
+BOTH = f"{README}\n{MANUAL}"
 
-# What each terminal line of the README is to end with, and to say on stdout or stderr, by what stands in it only.
+# What each terminal line of the manual is to end with, and to say on stdout or stderr, by what stands in it only.
 SAYS = {
     "run --dir in --dir out:rw": (0, "copied 75 bytes"),
     "--deny-all": (2, "args_sizes_get"),
@@ -42,7 +44,7 @@ SAYS = {
 
 def blocks(heading: str) -> list[tuple[str, str]]:
     """(language, text) of each fenced block below a heading of the second level."""
-    part = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    part = BOTH.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
     return re.findall(r"^```(\w*)\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
 
 
@@ -103,7 +105,7 @@ def test_the_lines_on_faults_do_what_is_said_of_them(
 
 @pytest.mark.toolchain
 def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: Path, shell: InteractiveShell) -> None:
-    cells = [text for lang, text in blocks("In a cell") if not lang]
+    cells = [text for lang, text in blocks("Five minutes") if not lang]
     for cell in cells:
         result = shell.run_cell(cell)
         assert result.success, cell
@@ -114,7 +116,7 @@ def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: P
     refused = shell.run_cell("%wasi run --deny-all look").result
     assert refused.exit_code == 1
     assert refused.denied
-    for name in re.findall(r"`_\.(\w+)`", README):
+    for name in re.findall(r"`_\.(\w+)`", BOTH):
         assert hasattr(run, name)
 
 
@@ -126,10 +128,10 @@ def test_the_python_runs_as_it_stands(demo: Path) -> None:
     found: dict[str, Any] = {}
     shown: list[Any] = []
     tree = ast.parse(code + recording + sweeping)
-    for node in ast.walk(tree):  # what a line of the README would show in a cell is kept
+    for node in ast.walk(tree):  # what a line of the manual would show in a cell is kept
         if isinstance(node, ast.Expr):
             node.value = ast.Call(ast.Name("show", ast.Load()), [node.value], [])
-    exec(compile(ast.fix_missing_locations(tree), "README.md", "exec"), {"show": shown.append}, found)
+    exec(compile(ast.fix_missing_locations(tree), "MANUAL.md", "exec"), {"show": shown.append}, found)
     run = found["run"]
     assert run.exit_code == 0
     assert run.stdout.startswith("copied 75 bytes")
@@ -141,27 +143,74 @@ def test_the_python_runs_as_it_stands(demo: Path) -> None:
     assert found["recorded"].stdout.startswith("copied 75 bytes")
 
 
+def console() -> Iterator[tuple[str, str]]:
+    """(command, output) of each command of the tour."""
+    for lang, text in blocks("Five minutes"):
+        if lang == "console":
+            for piece in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                command, _, output = piece.partition("\n")
+                yield command, output
+
+
+def timeless(text: str) -> str:
+    """The text without times: the first column of strace's text, and what a call took."""
+    return re.sub(r"<\d+\.\d+>$", "<>", re.sub(r"^\d+\.\d+ ", "", text, flags=re.MULTILINE), flags=re.MULTILINE)
+
+
+@pytest.mark.toolchain
+def test_the_tour_prints_what_the_readme_shows(
+    demo: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(demo / "wasilab-demo")
+    tour = list(console())
+    assert len(tour) >= 5
+    for command, shown in tour:
+        words = shlex.split(command)
+        assert words[0] == "wasilab"
+        main(words[1:])
+        out, err = capfd.readouterr()
+        assert timeless(shown) == timeless(out + err), command
+
+
+@pytest.mark.toolchain
+def test_the_commands_after_the_tour_work(
+    demo: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(demo / "wasilab-demo")
+    part = README.split("\n## Five minutes\n")[1].split("\n## ")[0]
+    typed = re.findall(r"^\| [^|]+ \| `(wasilab [^`]+)` \|$", part, re.MULTILINE)
+    assert len(typed) == 5
+    for line in typed:
+        assert main(shlex.split(line)[1:]) in (0, 1), line
+        assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 200
+
+
 def test_every_option_that_the_readme_names_exists() -> None:
     parsers = [build(name, "cli") for name in command_names("cli")] + [build_cell()]
     known = {spelling for parser in parsers for spelling in parser.takes_value()}
-    ours = README.replace("jupyter nbconvert", "").replace("--ClearMetadataPreprocessor.enabled", "")
-    others = {"--to", "--execute", "--calls", "--max", "--here", "--strict"}  # of other programs
+    ours = BOTH.replace("jupyter nbconvert", "").replace("--ClearMetadataPreprocessor.enabled", "")
+    others = {"--to", "--execute", "--calls", "--max", "--here", "--strict", "--trace", "--inject"}  # of other programs
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ours)) - others
     assert named
     assert named <= known | {"--no-argv", "--no-stdout", "--no-stderr", "--no-native", "--version"}, named - known
 
 
 def test_every_file_that_the_readme_names_is_there() -> None:
-    named = set(re.findall(r"`((?:tests|wasilab|notebooks|binder|\.ci)/[\w./-]*)`", README))
+    named = set(re.findall(r"`((?:tests|wasilab|notebooks|binder|\.ci)/[\w./-]*)`", BOTH))
     named |= set(re.findall(r"\]\(([\w./-]+)\)", README))
-    named |= {f"wasilab/{name}" for name in re.findall(r"`((?:engine|wasi|capabilities|trace)/[\w/]+\.py)`", README)}
+    named |= {f"wasilab/{name}" for name in re.findall(r"\]\(([\w./-]+)\)", MANUAL)}
+    named |= {f"wasilab/{name}" for name in re.findall(r"`((?:engine|wasi|capabilities|trace)/[\w/]+\.py)`", BOTH)}
     named |= set(re.findall(r"^(wasilab/[\w./]+)  ", README, re.MULTILINE))
     assert len(named) > 15
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
 def test_every_module_that_the_readme_runs_can_be_run() -> None:
-    modules = set(re.findall(r"python -m (tests[\w.]+)", README))
+    modules = set(re.findall(r"python -m (tests[\w.]+)", BOTH))
     assert {"tests.bench", "tests.bench.trace", "tests.hostile.fuzz"} <= modules
     for module in modules:
         file = ROOT / module.replace(".", "/")
