@@ -282,6 +282,10 @@ CASES = {
     "run --inject-file": ("run --inject-file faults.toml hello.wat", "run hello.wat", "!hello\n"),
     "run --record": ("run --record r.wtrace hello.wat", "run hello.wat", r"files .*\br\.wtrace"),
     "replay --until": (RECORDED + "replay --until 1 r.wtrace", RECORDED + "replay r.wtrace", "stopped before call 1"),
+    "replay --continue": (
+        RECORDED + "replay --until 0 --continue --env A=1 r.wtrace", RECORDED + "replay --until 0 --env A=1 r.wtrace",
+        "replayed 0 calls, then live: 2 calls",
+    ),
     "replay --from-file": (
         RECORDED + "replay --from-file echo.wat r.wtrace", RECORDED + "replay r.wtrace", "diverges from the recording",
     ),
@@ -331,6 +335,8 @@ NEED_C = {
 }  # fmt: skip
 
 
+SHARING = ("inject", "replay")
+"""Commands that take the grants of `run`."""
 COMPONENTS = {
     "run --connect": ("connects.wasm", making.CONNECTS),
     "run --resolve": ("resolves.wasm", making.RESOLVES),
@@ -346,10 +352,10 @@ def test_every_option_has_a_case_and_every_case_an_option() -> None:
     ]  # fmt: skip
     known = {f"{command} {name}" for command, action in actions for name in action.option_strings}
     switched = {f"{command} {name}" for command, action in actions for name in action.option_strings if "--no-" in name}
-    switched = {each for each in switched if not each.startswith("inject ")}
+    switched = {each for each in switched if each.split()[0] not in SHARING}
     assert set(CASES) <= known
     for command, action in actions:
-        if command == "inject" and {f"run {name}" for name in action.option_strings} <= known:
+        if command in SHARING and {f"run {name}" for name in action.option_strings} <= known:
             continue  # the grants of `run`
         assert {f"{command} {name}" for name in action.option_strings} & set(CASES), action.option_strings
     assert switched <= set(CASES)

@@ -295,16 +295,21 @@ class Run:
         """Start the same program with the same arguments and options but other grants; returns the detached run."""
         return self._again(grants)
 
-    def replay(self, *, until: int | None = None, stacks: bool | int = False) -> Run:
+    def replay(
+        self, *, until: int | None = None, continue_with: Grants | None = None, stacks: bool | int = False
+    ) -> Run:
         """Run it again without a host (no folder, clock or network); each call is answered from the trace.
 
         A call that differs from what was recorded ends the replay; its `divergence` says how. `until`: stop before that
-        call; `memory` of the returned run is the guest's memory there. `stacks=True` takes the guest's stacks, which
-        the first run need not have done. Raises `CannotReplay` (a ValueError) if the trace does not have what a replay
-        needs; a run with `record=True` always has it.
+        call; `memory` of the returned run is the guest's memory there. `continue_with`: go on live under these grants
+        from there, from the first call that differs, or from the end of the record: clocks and randomness are theirs,
+        stdin begins with what they hold, and descriptors that are open are opened again with the same numbers, paths,
+        offsets and flags. What the replayed part wrote to files is not written again. `stacks=True` takes the guest's
+        stacks, which the first run need not have done. Raises `CannotReplay` (a ValueError) where the trace does not
+        hold what a replay needs: a run with `record=True` always does.
         """
         _ = self.outcome
-        return self._replay(until=until, stacks=stacks)
+        return self._replay(until=until, continue_with=continue_with, stacks=stacks)
 
     # ---- a detached run
 

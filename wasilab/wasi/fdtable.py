@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from ..capabilities.protocols import Directory, File
@@ -232,6 +232,25 @@ class FdTable:
         descriptor.fd = fd
         descriptor.life = life
         self._register(descriptor)
+
+    def take_out(self) -> list[Descriptor]:
+        """Take all descriptors out without closing them, as if none had been opened; `put_back` is for later."""
+        found = list(self.entries.values())
+        self.entries.clear()
+        self._free.clear()
+        self._freed.clear()
+        self._next, self.lives = FIRST, 0
+        return found
+
+    def put_back(self, descriptors: Iterable[tuple[Descriptor, int, int]], freed: Iterable[int], lives: int) -> None:
+        """Put descriptors into an empty table, each with its number and life; `freed` are further numbers that had been
+        used, and `lives` is the number of openings before."""
+        for descriptor, fd, life in descriptors:
+            self.enter(descriptor, fd, life)
+        for fd in freed:
+            self._skip_to(fd)
+            self._free_number(fd)
+        self.lives = lives
 
     def reflect(self, mirror: Mirror | None) -> None:
         """Let `mirror` be told of what is open and of every change from now on; None: nobody any more."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from dataclasses import replace
 
-from ...engine.limits import BOUNDS, Limits
+from ...engine.limits import Limits
+from ...grants.forms.flags import add_options, from_options, to_flags
+from ...grants.grants import Grants
 from ...runs.replays.recordings import Recording
 from ...runs.replays.replaying import ReplayedRun, replay
 from ...text.escape import visible
 from ...text.numbers import counted
 from ...text.palette import Palette
+from ...text.shell import join
 from .. import programs
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.options import add_strace_options, file_argument
 from ..line.parser import Parser
 from ..line.request import Request
+from ..line.usage import UsageProblem
 from ..programs.program import load_program
+from ..programs.running import grants_of
 from ..traces.saved import load_trace
 
 _FRAMES = 20
@@ -26,7 +31,12 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.description = (
         "Run a recorded program again: no folder, clock or network; each call is answered from the recording, which\n"
         "`run --record FILE.wtrace` makes. It stops at the first call that differs. Exit status: the recorded one;\n"
-        "1 if the program differs from its recording, 2 for a recording that cannot be replayed."
+        "1 if the program differs from its recording, 2 for a recording that cannot be replayed.\n"
+        "\n"
+        "  wasilab replay run.wtrace --until 12 --continue --dir in --mem /out\n"
+        "\n"
+        "goes on live before call 12, under these grants: open files are opened again with the same numbers and\n"
+        "offsets, clocks and randomness are those of now, stdin begins anew. The exit status is then the program's."
     )
     file_argument(parser, "the recording" + ("; or the name of a run" if kind == "notebook" else ""))
     parser.add_argument(
@@ -38,14 +48,10 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         help="run this program instead: does a new build make the same calls? Addresses may differ",
     )  # fmt: skip
     parser.add_argument(
-        "--feature", dest="features", action="append", default=[], metavar="NAME[=off]",
-        help="turn a WebAssembly feature on or off, as for run: a recording turns none on",
+        "--continue", dest="goes_on", action="store_true",
+        help="go on live under the grants below: before --until CALL, where the program differs, or after the record",
     )  # fmt: skip
-    for name in ("seconds", "memory"):
-        bound = BOUNDS[name]
-        parser.add_argument(
-            bound.flag, dest=f"limit_{name}", type=_limit(name), metavar=bound.metavar, help=f"bound of {bound.words}"
-        )
+    add_options(parser)
     group = parser.add_argument_group("what is shown and kept")
     group.add_argument("--strace", action="store_true", help="every call of the replay as strace text")
     group.add_argument("--strace-file", metavar="FILE", help="the strace text into a file")
@@ -64,14 +70,18 @@ def _call_number(text: str) -> int:
     return int(text)
 
 
-def _limit(name: str) -> Callable[[str], float | None]:
-    def read(text: str) -> float | None:
-        try:
-            return BOUNDS[name].parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
+def _live_grants(options: argparse.Namespace, frontend: Frontend) -> Grants | None:
+    """The grants to go on under; None for a replay only, whose limits and features are all that is taken of them."""
+    if options.goes_on:
+        return grants_of(options, frontend)
+    given = from_options(options, Grants())
+    rest = given.with_(limits=replace(given.limits, seconds=None, memory=Limits().memory), features=())
+    if rest != Grants():
+        raise UsageProblem(
+            f"a replay has no host and takes no grants ({join(to_flags(rest))}): with --continue the program goes on "
+            "live under them"
+        )
+    return None
 
 
 def execute(request: Request, frontend: Frontend) -> Done:
@@ -82,13 +92,16 @@ def execute(request: Request, frontend: Frontend) -> Done:
     other = None if options.other is None else load_program(options.other, frontend, quiet=options.quiet)
     module = other if other is not None else getattr(run, "module", None) if not trace.store.modules else None
     recording = Recording(trace, module)
-    given = {name: value for name in ("seconds", "memory") if (value := getattr(options, f"limit_{name}")) is not None}
+    grants = _live_grants(options, frontend)
+    given = from_options(options, Grants()) if grants is None else grants
     streams = frontend.streams()
     try:
         with frontend.busy(f"replaying {options.file}", options.quiet, ticking=True) as busy:
             replayed = replay(
-                recording, until=options.until, stacks=options.stacks, limits=Limits(**given),
-                features=options.features, on_stdout=streams.stdout, on_stderr=streams.stderr, on_tick=busy.tick,
+                recording, until=options.until, continue_with=grants, stacks=options.stacks, limits=given.limits,
+                features=given.features, on_stdout=streams.stdout, on_stderr=streams.stderr, on_tick=busy.tick,
+                on_input=frontend.read_line, own_stdin=frontend.own_stdin,
+                decide=frontend.asker() if given.ask else None,
             )  # fmt: skip
     finally:
         streams.close()
@@ -106,7 +119,7 @@ def where_it_parted(run: ReplayedRun, palette: Palette) -> list[str]:
     found = run.divergence
     if found is None:
         return []
-    head = palette("error", f"wasilab: diverges from the recording at call {found.seq}: ")
+    head = palette("note" if run.is_live else "error", f"wasilab: diverges from the recording at call {found.seq}: ")
     lines = [head + visible(found.difference)]
     lines += [f"    recorded: {visible(found.recorded)}"] * bool(found.recorded)
     lines += [f"    came:     {visible(found.came)}"] * bool(found.came)
@@ -116,6 +129,8 @@ def where_it_parted(run: ReplayedRun, palette: Palette) -> list[str]:
 def _said(run: ReplayedRun, recording: Recording, until: int | None) -> str:
     """The result of the replay, in one or more lines."""
     calls = counted(run.calls, "call")
+    if run.is_live:
+        return f"replayed {calls}, then live: {counted(len(run.trace) - run.calls, 'call')} under the grants"
     if run.memory is not None:
         at = recording.describe(run.calls) if run.calls < len(recording.trace) else "the end of the recording"
         lines = [f"stopped before call {run.calls}: {visible(at)}"]

@@ -124,6 +124,10 @@ class RecordedLives:
                 recorder.chunk.lives.append(life)
 
 
+class GoesLive(Exception):
+    """The replayed part of the run ends here: the host answers this call and all later ones."""
+
+
 class ReplayCursor:
     """A replay's position in the calls of a recording.
 
@@ -147,6 +151,11 @@ class ReplayCursor:
         self.divergence: Divergence | None = None
         self.memory: bytes | None = None
         """A copy of the guest's memory when the replay stopped at `until`."""
+        self.continue_with: Callable[[int], None] | None = None
+        """Prepares the host to answer from a call on, where the replay ends; None: the guest ends there. It is called
+        on the guest's thread and raises `CannotReplay`."""
+        self.is_live = False
+        """Whether the host answers now."""
         self.watch: Callable[[Point, GuestMemory], None] | None = None
         """Called on the guest's thread before each call and after its answer, with the caller's memory."""
         self.describe = describe
@@ -161,14 +170,22 @@ class ReplayCursor:
     def next_call(self, came: object) -> RecordedCall:
         """The recorded call that must come next. `came` describes the actual call. Raises `Diverged`."""
         found = next(self._calls, None)
+        if found is None and self.continue_with is not None:
+            raise GoesLive
         if found is None:
             raise self.part("", str(came), f"the recording has {self.count:,} calls, and the program makes another one")
         return found
 
-    def part(self, recorded: str, came: str, difference: str) -> Diverged:
-        """The error for a program that diverges from its recording here."""
+    def part(self, recorded: str, came: str, difference: str) -> Diverged | GoesLive:
+        """What to raise for a program that diverges from its recording here."""
         self.divergence = Divergence(self.done, recorded, came, difference)
-        return Diverged(self.divergence)
+        return Diverged(self.divergence) if self.continue_with is None else GoesLive()
+
+    def go_live(self) -> None:
+        """Let the host answer from this call on. Raises `CannotReplay`."""
+        assert self.continue_with is not None, "only a replay that goes on raises GoesLive"
+        self.continue_with(self.done)
+        self.is_live = True
 
     @property
     def is_over(self) -> bool:

@@ -2,7 +2,8 @@
 
 A replay links every WASI import to a function that takes the next recorded call, compares it with the program's call,
 and returns the recorded answer. The replay is recorded too, with its own times and stacks. A call that differs ends the
-guest (`Diverged`).
+guest (`Diverged`), unless the run goes on under grants (`ReplayCursor.continue_with`): then the ordinary trampolines
+take over.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..calls.absent import absent_number
 from ..calls.link import Link
 from ..stop import CannotReplay, EndOfReplay, HostStop
 from .answering import Sent, answer, compare, words_of
-from .recorded_calls import RecordedCall, ReplayCursor, damaged
+from .recorded_calls import GoesLive, RecordedCall, ReplayCursor, damaged
 
 Caller = Any
 """A callback's first argument, raw or public."""
@@ -32,7 +33,9 @@ class ReplayLink(Link):
     """The imports of one instance, answered from `cursor`, which all instances of a run share."""
 
     def __init__(self, cursor: ReplayCursor, *args: Caller, **kwargs: Caller) -> None:
-        kwargs["overrides"], kwargs["native"] = None, None
+        kwargs["native"] = None
+        if cursor.continue_with is None:
+            kwargs["overrides"] = None
         super().__init__(*args, **kwargs)
         self._cursor = cursor
         self._write = None if self._recorder is None else self._recorder.make_writer(self._instance)
@@ -40,8 +43,9 @@ class ReplayLink(Link):
     def _trampoline(self, call: Call) -> FunctionType:
         wanted = FuncType(call.signature, ("i32",) if call.returns else ())
         perform = self._present(call, call.module == "wasi_unstable")
+        live = None if self._cursor.continue_with is None else super()._trampoline(call)
         make = self._raw_target if self._raw else self._public_target
-        return cast(FunctionType, make(call.name, wanted, perform))
+        return cast(FunctionType, make(call.name, wanted, perform, live))
 
     def _absent(
         self, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool
@@ -54,6 +58,8 @@ class ReplayLink(Link):
 
         def absent(*arguments: Caller) -> Caller:
             cursor = self._cursor
+            if cursor.is_live:
+                return function(*arguments)
             try:
                 self._begin(_raw.caller(arguments[1]) if raw else arguments[0])
                 recorded = cursor.next_call(label)
@@ -66,44 +72,77 @@ class ReplayLink(Link):
                 if end is not None and self.stop.error is None:
                     raise end
                 return answered
+            except GoesLive:
+                return function(*arguments) if self._went_live(name) else refused()
             except BaseException as error:  # noqa: BLE001  nothing may leave a callback
                 if self.stop.error is None:
                     self._ended(error, name)
-                if raw:
-                    return _raw.trap()
-                raise HostStop from None
+                return refused()
+
+        def refused() -> int:
+            if raw:
+                return _raw.trap()
+            raise HostStop from None
 
         return absent
 
     # ---- how the guest calls
 
-    def _raw_target(self, name: str, wanted: FuncType, perform: Perform) -> Callable[..., int]:
+    def _went_live(self, name: str) -> bool:
+        """Let the host answer from this call on; returns whether it can. If not, the guest ends."""
+        try:
+            self._cursor.go_live()
+        except BaseException as error:  # noqa: BLE001  nothing may leave a callback
+            self._ended(error, name)
+        return self._cursor.is_live
+
+    def _raw_target(
+        self, name: str, wanted: FuncType, perform: Perform, live: Callable[..., Caller] | None
+    ) -> Callable[..., int]:
         places = [
             index
             for slot, kind in enumerate(wanted.params)
             for index in ((4 * slot, 4 * slot + 1) if kind in ("i64", "f64") else (4 * slot,))
         ]
 
+        cursor = self._cursor
+
         def target(env: int, caller: int, slots: Caller, count: int) -> int:
+            if live is not None and cursor.is_live:
+                return cast(int, live(env, caller, slots, count))
             try:
                 errno = perform(_raw.caller(caller), tuple([slots[index] for index in places]))
                 if wanted.results:
                     slots[0] = errno
                 return 0
+            except GoesLive:
+                if live is not None and self._went_live(name):
+                    return cast(int, live(env, caller, slots, count))
+                return _raw.trap()
             except BaseException as error:  # noqa: BLE001  nothing may leave a callback
                 self._ended(error, name)
                 return _raw.trap()
 
         return target
 
-    def _public_target(self, name: str, wanted: FuncType, perform: Perform) -> Callable[..., Caller]:
+    def _public_target(
+        self, name: str, wanted: FuncType, perform: Perform, live: Callable[..., Caller] | None
+    ) -> Callable[..., Caller]:
+        cursor = self._cursor
+
         def target(caller: Caller, *arguments: Caller) -> Caller:
+            if live is not None and cursor.is_live:
+                return live(caller, *arguments)
             words: list[int] = []
             for kind, given in zip(wanted.params, arguments, strict=True):
                 given = given if isinstance(given, int) else 0
                 words += [given & 0xFFFFFFFF] if kind != "i64" else [given & 0xFFFFFFFF, given >> 32 & 0xFFFFFFFF]
             try:
                 errno = perform(caller, tuple(words))
+            except GoesLive:
+                if live is not None and self._went_live(name):
+                    return live(caller, *arguments)
+                raise HostStop from None
             except BaseException as error:  # noqa: BLE001  as above
                 self._ended(error, name)
                 raise HostStop from None
@@ -127,13 +166,15 @@ class ReplayLink(Link):
         return lambda caller, words: self._replay(call, caller, words, unstable)
 
     def _begin(self, caller: Caller) -> int:
-        """Bind the caller's memory; returns the call's start time. Raises `EndOfReplay` if the replay stops here.
-        """
+        """Bind the caller's memory; returns the call's start time. Raises `EndOfReplay` or `GoesLive` if the replay
+        stops here."""
         cursor, memory = self._cursor, self.memory
         if self._foreign:
             memory.forget()
         memory.look(caller)
         if cursor.until is not None and cursor.done >= cursor.until:
+            if cursor.continue_with is not None:
+                raise GoesLive
             cursor.memory = memory.view.tobytes()
             raise EndOfReplay("exit", 0, f"stopped before call {cursor.done}, as it was asked to")
         if cursor.watch is not None:
@@ -151,23 +192,34 @@ class ReplayLink(Link):
         if recorded.unstable != unstable or (recorded.instance != self._instance and cursor.exact):
             other = "another module of WASI" if recorded.unstable != unstable else "another instance"
             raise cursor.part(cursor.describe(recorded.seq), str(came), f"it is a call of {other}")
+        if cursor.continue_with is not None and recorded.errno == DID_NOT_RETURN and call.returns:
+            raise GoesLive  # it was stopped in this call
         difference = compare(call, recorded, words, memory, exact=cursor.exact)
         if difference is not None:
             raise cursor.part(cursor.describe(recorded.seq), str(came), difference)
         if not recorded.errno:
             sent = Sent(call, recorded, words, memory)
+            results = self._results(call, words)
             try:
                 answer(call, recorded, words, memory, caller)
             except Trap as error:
                 raise damaged(recorded.seq, f"its answer does not fit ({error})") from None
             difference = sent.difference()
             if difference is not None:
+                for at, before in results:  # if the call is made again, it may send them
+                    memory.view[at : at + len(before)] = before
                 raise cursor.part(cursor.describe(recorded.seq), str(came), difference)
             stream = cursor.output_of.get(recorded.handle)
             if stream is not None and cursor.write is not None and sent.data:
                 cursor.write(stream, sent.data)
         self._record(recorded, caller, words, start)
         return self._end(call, recorded, words)
+
+    def _results(self, call: Call, words: Sequence[int]) -> list[tuple[int, bytes]]:
+        """(address, bytes) of where the call's results are going to be stored."""
+        view = self.memory.view
+        places = zip(call.results, words[len(words) - len(call.results) :], strict=True) if call.results else ()
+        return [(at, view[at : at + result.type.size].tobytes()) for result, at in places]
 
     def _end(self, call: Call, recorded: RecordedCall, words: Sequence[int]) -> int:
         """Return the recorded errno, or raise the recorded end of the guest."""

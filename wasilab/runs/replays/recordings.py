@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...engine.compiling.engine_options import EngineOptionError, EngineOptions
@@ -95,8 +96,11 @@ class Recording:
         except (EngineOptionError, FeatureError, TypeError) as error:
             raise CannotReplay(f"the trace does not say how its program was compiled: {error}") from None
 
-    def limits(self, given: Limits) -> Limits:
-        """The limits of a replay: those that a program can observe are as recorded, up to `given`."""
+    def limits(self, given: Limits, *, live: bool = False) -> Limits:
+        """The limits of a replay: what a program notices is as it was recorded, as far as `given` allows it.
+
+        `live`: the run goes on under grants, so the other limits are those of `given`.
+        """
         found: dict[str, int] = {}
         recorded = self.how.get("limits")
         for name in ("memory", "table_elements", "instances"):
@@ -109,6 +113,8 @@ class Recording:
                     f"it was recorded with limits.{name}={was:,}, and a replay may take {may:,}: raise it with {flag}"
                 )
             found[name] = was
+        if live:
+            return replace(given, **found)
         kept = {name: getattr(given, name) for name in ("seconds", "fuel", "output", "trace", "compile_seconds")}
         return Limits(**{**kept, **found})
 

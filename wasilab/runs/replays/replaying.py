@@ -1,4 +1,7 @@
-"""Replays a recording: runs the same program without a host and answers each call from the trace."""
+"""Runs a recording again: the same program, without a host, with each answer from the trace.
+
+It may go on from there under grants (`continue_with`): then the host takes over where the replay ends.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from ...capabilities.protocols import File
+from ...capabilities.waiting import Interrupt
 from ...engine.limits import Limits
 from ...engine.outcome import EXIT_ERROR, Outcome
 from ...engine.replay.recorded_calls import ReplayCursor
 from ...engine.replay.replay_link import ReplayLink
 from ...engine.stop import CannotReplay, Divergence
 from ...engine.worker import Running, start
+from ...grants import live as live_grants
 from ...grants.grants import Grants
-from ...grants.live.pump import Listeners
+from ...grants.live.pump import Ask, Listeners
 from ...module.module import Module
 from ...trace.trace import Trace
 from ..kept import KEPT
@@ -21,6 +27,7 @@ from ..prepare import Prepared, RunOptions
 from ..run import MemoryAt, Run
 from .memories import ReplayedMemory
 from .recordings import Recording
+from .reopening import Reopening
 
 _OF_THE_RECORDING = (
     "name", "module", "sha256", "args", "grants", "dirs", "withheld", "source", "lang", "source_name", "replay",
@@ -32,13 +39,16 @@ class ReplayedRun(Run):
     """A run whose calls were answered from a recording."""
 
     calls: int = 0
-    """Number of calls that were answered."""
+    """Calls that were answered from the recording."""
+    is_live: bool = False
+    """Whether it went on under grants: the calls from number `calls` on were answered by a host."""
 
     def finish(self, recording: Recording, cursor: ReplayCursor) -> None:
         """Compare its end with the end of the recording."""
         self.calls, self.memory, self.divergence = cursor.done, cursor.memory, cursor.divergence
         outcome, meta = self.outcome, recording.trace.meta
-        if self.divergence is not None or cursor.memory is not None or cursor.is_over:
+        self.is_live = cursor.is_live
+        if self.is_live or self.divergence is not None or cursor.memory is not None or cursor.is_over:
             return
         if outcome.kind in ("interrupt", "limit") or (outcome.kind == "error" and meta.get("outcome") != "error"):
             return  # stopped, or could not run: the message says why
@@ -62,39 +72,56 @@ def replay(
     recording: Recording,
     *,
     until: int | None = None,
+    continue_with: Grants | None = None,
     stacks: bool | int = False,
     limits: Limits | None = None,
     features: Sequence[str] = (),
     on_stdout: Callable[[bytes], object] | None = None,
     on_stderr: Callable[[bytes], object] | None = None,
     on_tick: Callable[[], object] | None = None,
+    on_input: Ask | None = None,
+    own_stdin: Callable[[Interrupt], File | None] | None = None,
+    decide: live_grants.ask.Decider | None = None,
     raw: bool = True,
 ) -> ReplayedRun:
     """Run a recording again. Raises `CannotReplay`.
 
-    `until`: stop before that call and keep the memory. `limits`: the maximum for the replay (`Recording.limits`).
-    `features`: WebAssembly features that are turned on or off (`Recording.engine`).
+    `until`: stop before that call, keep the memory. `continue_with`: go on live under these grants where the replay
+    ends, which is before `until`, at the first call that differs, or after the last recorded call. What is open there
+    is opened again below the new grants (`reopening.py`); if that is not possible, the run ends with an error.
+    `on_input`, `own_stdin`, `decide`: as for `run`, for the live part. `limits`: what the replay may take
+    (`Recording.limits`). `features`: WebAssembly features that are turned on or off (`Recording.engine`).
     """
-    limits = recording.limits(limits or Limits())
+    grants = continue_with
+    limits = recording.limits(limits or (grants or Grants()).limits, live=grants is not None)
     cursor = recording.cursor(until=until, exact=not recording.is_other)
     options = RunOptions(
         name=recording.trace.meta.get("name"), invoke=recording.how.get("invoke"), preload=recording.preload,
         stacks=stacks, snaplen=None, raw=raw,
     )  # fmt: skip
-    listeners = Listeners(on_stdout=on_stdout, on_stderr=on_stderr, on_tick=on_tick)
+    listeners = Listeners(
+        on_stdout=on_stdout, on_stderr=on_stderr, on_input=on_input, own_stdin=own_stdin, on_tick=on_tick, decide=decide
+    )
     args = recording.arguments
+    words = () if options.invoke is not None else args
     KEPT.make_room()
-    prepared = Prepared(recording.module, (), Grants.nothing(limits=limits), options, listeners)
+    if grants is None:
+        prepared = Prepared(recording.module, (), Grants.nothing(limits=limits), options, listeners)
+    else:
+        prepared = Prepared(recording.module, words, grants.with_(limits=limits), options, listeners)
+        cursor.end = None  # what had ended it from outside does not end it now
+        cursor.continue_with = Reopening(recording.trace, prepared.host).reopen
     recorder = prepared.recorder
     assert recorder is not None, "a replay is always recorded"
-    recorder.meta |= {key: recording.trace.meta.get(key) for key in _OF_THE_RECORDING} | {"replayed": True}
+    taken = _OF_THE_RECORDING if grants is None else ("replay",)
+    recorder.meta |= {key: recording.trace.meta.get(key) for key in taken} | {"replayed": True}
     recorder.modules = recording.trace.store.modules
     cursor.lives.begin(recorder)
     cursor.write = lambda stream, data: (prepared.pump.stdout if stream == 1 else prepared.pump.stderr)(data)
     running = start(
         recording.module, prepared.host, recorder, limits, invoke=options.invoke,
         invoke_args=args if options.invoke is not None else (), preload=options.preload, raw=raw, native=False,
-        link=partial(ReplayLink, cursor), engine=recording.engine(features),
+        link=partial(ReplayLink, cursor), engine=recording.engine(features), overrides=prepared.overrides,
     )  # fmt: skip
     replayed = _run_of(recording, running, prepared)
     running.on_done(prepared.release)
