@@ -133,6 +133,6 @@ def test_a_program_does_not_differ_from_itself(kernel: Kernel) -> None:
         done = kernel.run(f"%wasi run --name {name} --dir {{granted}}::/data {{runs['wat'].module}} /data/text.txt")
         assert done.stdout == LINE
     assert value(kernel, "differences(runs['wat'], _)")["lone"] == []
-    said = kernel.run("%wasi diff once twice").stdout
+    said = kernel.run("%wasi diff once twice").value["text/plain"]
     assert "2 changed (1 in data, 1 in results), 8 the same" in said  # the program's own name is its first argument
-    assert "the same 10 calls" in kernel.run("%wasi diff --ignore data --ignore results once twice").stdout
+    assert "the same 10 calls" in kernel.run("%wasi diff --ignore data --ignore results once twice").value["text/plain"]

@@ -258,6 +258,9 @@ CASES = {
     "diff --by": (
         ECHOED + "diff --by operation t.wtrace u.wtrace", ECHOED + "diff t.wtrace u.wtrace", "compared: operation",
     ),
+    "diff -o": (
+        ECHOED + "diff -o d.html t.wtrace u.wtrace", ECHOED + "diff t.wtrace u.wtrace", r"files .*\bd\.html"
+    ),
     "plot -o": (BOTH + "plot -o p.svg t.wtrace counts", BOTH + "plot t.wtrace counts", r"files .*\bp\.svg"),
     "advise -o": (BOTH + "advise -o p.toml t.wtrace", BOTH + "advise t.wtrace", r"files .*\bp\.toml"),
     "advise --as": (BOTH + "advise --as python t.wtrace", BOTH + "advise t.wtrace", "Grants"),

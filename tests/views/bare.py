@@ -9,6 +9,8 @@ import base64
 import json
 from typing import Any
 
+from anywidget import AnyWidget
+
 from wasilab.views.interactive.widget import TimelineWidget
 
 from .lab import Timeline
@@ -16,7 +18,8 @@ from .lab import Timeline
 _PAGE = """<!doctype html><meta charset="utf-8"><body style="margin:8px;background:%s"><div id="at"></div>"""
 _START = """async ([code, state]) => {
   const bytes = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-  const value = (given) => (given?.base64 !== undefined ? bytes(given.base64) : given);
+  const value = (given) =>
+    given?.base64 !== undefined ? bytes(given.base64) : Array.isArray(given) ? given.map(value) : given;
   const traits = new Map(Object.entries(state).map(([k, v]) => [k, value(v)]));
   const heard = {};
   const tell = (event, ...given) => [...(heard[event] ?? [])].forEach((each) => each(...given));
@@ -46,13 +49,15 @@ _START = """async ([code, state]) => {
 
 def plain(value: Any) -> Any:
     """A trait for JSON."""
+    if isinstance(value, list):
+        return [plain(each) for each in value]
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
 class BarePage:
     """A widget shown in a fresh page; `line` drives it as `Timeline` does."""
 
-    def __init__(self, browser: Any, widget: TimelineWidget, *, dark: bool = False, width: int = 1000) -> None:
+    def __init__(self, browser: Any, widget: AnyWidget, *, dark: bool = False, width: int = 1000) -> None:
         self.widget = widget
         self.errors: list[str] = []
         self.page = browser.new_page(viewport={"width": width, "height": 900})
@@ -68,7 +73,8 @@ class BarePage:
 
     def _ask(self, text: str) -> str:
         sent: list[Any] = []
-        before = {key: self.widget.get_state(key)[key] for key in ("_head", "_report", "_meta", "_snapshot")}
+        watched = ("_head", "_report", "_meta", "_snapshot") if isinstance(self.widget, TimelineWidget) else ()
+        before = {key: self.widget.get_state(key)[key] for key in watched}
         self.widget.send = lambda content, buffers=None: sent.append((content, buffers or []))
         self.widget._answer(None, json.loads(text), [])
         after = {key: self.widget.get_state(key)[key] for key in before}

@@ -86,6 +86,7 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     registered = WasiMagics(shell)
     shell.register_magics(registered)
     _draw_for_pages_only(shell)
+    _show_differences(shell)
     transformers = getattr(shell, "input_transformers_cleanup", None)
     if transformers is not None:
         transformers.append(keep_empty_cell)
@@ -108,6 +109,17 @@ def keep_empty_cell(lines: list[str]) -> list[str]:
 
 keep_empty_cell.has_side_effects = True  # type: ignore[attr-defined]
 # IPython must not apply it to a line being typed: the added empty line would make the cell look complete.
+
+
+def _show_differences(shell: object) -> None:
+    """Show `a.diff(b)` of two traces as two runs on one axis."""
+    formatter = getattr(shell, "display_formatter", None)
+    if formatter is not None:
+        formatter.ipython_display_formatter.for_type_by_name("wasilab.trace.answers.diff", "Diff", _on_one_axis)
+
+
+def _on_one_axis(difference: runs.run_diff.Difference) -> None:
+    cells.deferred.show_difference(difference)
 
 
 def _draw_for_pages_only(shell: object) -> None:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from ..lazy import attach
 
-__getattr__ = attach(__name__, {"RunChanges": "run_changes:RunChanges"})
+__getattr__ = attach(__name__, {"RunChanges": "run_changes:RunChanges", "RunDiff": "run_diff:RunDiff"})

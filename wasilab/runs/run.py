@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, Unpack
 
@@ -290,6 +290,15 @@ class Run:
         """The questions of ask mode (`grants.ask`) and their answers, in order."""
         asking = self._prepared.asking
         return [] if asking is None else list(asking.asked)
+
+    def diff(
+        self, other: Run | tracing.Trace, *, ignore: Sequence[str] = (), by: str | None = None
+    ) -> runs.RunDiff:
+        """How `other` differs from this run, call by call; in a notebook, both on one axis with the differences marked.
+
+        `ignore` and `by` are those of `Trace.diff`. Raises `RunError` for a run without a trace.
+        """
+        return runs.RunDiff.from_runs(self, other, ignore, by)
 
     def again(self, grants: Grants) -> Run:
         """Start the same program with the same arguments and options but other grants; returns the detached run."""

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 
+from ..trace.answers.diff import Diff
+from ..trace.trace import Trace
+from .comparison.compared import Compared
 from .interactive.cells import forget_output
+from .interactive.pair_widget import PairWidget
 from .interactive.widget import shown_timeline, timeline
 from .ipython import kernel_of, shell
 from .report.report import mimebundle
@@ -26,6 +30,18 @@ def show(run: Subject) -> None:
         raise NotImplementedError("widgets do not work here")
     timeline(run).display(mimebundle(run))
     forget_columns(run)
+
+
+def show_comparison(compared: Compared) -> None:
+    """Display two runs on one axis in an interactive kernel. Raises NotImplementedError elsewhere."""
+    if not _serves_a_person():
+        raise NotImplementedError("widgets do not work here")
+    PairWidget(compared).display()
+
+
+def show_difference(difference: Diff[Trace]) -> None:
+    """The same for a difference of two traces, whose runs are not known."""
+    show_comparison(Compared.of(difference))
 
 
 class LiveDisplay:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from ... import views
 from ...runs import compiler, runner
+from ...runs.run_diff import Difference
 from ...toolchains.registry import toolchain_for
 from ...views.report.report import text as report_text
 from ..notebook_session import NotebookSession
 from .cell import run_cell, run_line
 from .completion import language_names, matcher, paths_of
 
-__all__ = ["matcher_for", "report_text", "run_cell", "run_line", "warm_up"]
+__all__ = ["matcher_for", "report_text", "run_cell", "run_line", "show_difference", "warm_up"]
 
 
 def matcher_for(session: NotebookSession) -> object:
     """The completion matcher over the names and the last run of `session`."""
     return matcher(lambda: list(session.kept), language_names, lambda: paths_of(session.last))
+
+
+def show_difference(difference: Difference) -> None:
+    """Show two traces on one axis, with their differences marked."""
+    views.display.show_difference(difference)
 
 
 def warm_up(widgets: bool) -> None:

@@ -196,24 +196,25 @@ class Diff(Generic[Some]):
     @cached_property
     def changed(self) -> list[Change]:
         """The calls that are in both and differ."""
-        outcome = {name: set(rows.tolist()) for name, rows in self._outcome.items()}
-        contents = {name: set(rows.tolist()) for name, rows in self._contents.items()}
-        denied = [t.column("denied_by") != 0 for t in (self.a, self.b)]
-        errno, moved = ([t.column(name) for t in (self.a, self.b)] for name in ("errno", "nbytes"))
-        targets, names = self.a.store.targets, self.a.functions.names
-        found = []
-        for row in np.flatnonzero(self.kinds == ChangeKind.CHANGED).tolist():
-            i, j = int(self.left[row]), int(self.right[row])
-            found.append(
-                Change(
-                    names[int(self.a.column("call")[i])], targets[int(self.a.target_ids[i])][0], i, j,
-                    (bool(denied[0][i]), bool(denied[1][j])) if row in outcome["verdict"] else None,
-                    (ERRNO_NAMES[errno[0][i]], ERRNO_NAMES[errno[1][j]]) if row in outcome["errno"] else None,
-                    (int(moved[0][i]), int(moved[1][j])) if row in outcome["bytes"] else None,
-                    tuple(name for name, rows in contents.items() if row in rows),
-                )
-            )  # fmt: skip
-        return found
+        return [self.change(row) for row in np.flatnonzero(self.kinds == ChangeKind.CHANGED).tolist()]
+
+    def change(self, row: int) -> Change:
+        """How the two calls of a row differ. ValueError for a row in which a side has no call."""
+        i, j = int(self.left[row]), int(self.right[row])
+        if i < 0 or j < 0:
+            raise ValueError(f"row {row:,} holds one call: only two can differ")
+        denied = [bool(trace.column("denied_by")[at]) for trace, at in ((self.a, i), (self.b, j))]
+        errno = [int(trace.column("errno")[at]) for trace, at in ((self.a, i), (self.b, j))]
+        moved = [int(trace.column("nbytes")[at]) for trace, at in ((self.a, i), (self.b, j))]
+        outcome = {name for name, rows in self._outcome.items() if _holds(rows, row)}
+        return Change(
+            self.a.functions.names[int(self.a.column("call")[i])],
+            self.a.store.targets[int(self.a.target_ids[i])][0], i, j,
+            (denied[0], denied[1]) if "verdict" in outcome else None,
+            (ERRNO_NAMES[errno[0]], ERRNO_NAMES[errno[1]]) if "errno" in outcome else None,
+            (moved[0], moved[1]) if "bytes" in outcome else None,
+            tuple(name for name, rows in self._contents.items() if _holds(rows, row)),
+        )  # fmt: skip
 
     @cached_property
     def latency(self) -> list[Latency]:
@@ -286,7 +287,11 @@ class Diff(Generic[Some]):
         for run in np.split(shown, np.flatnonzero(np.diff(shown) > 1) + 1):
             yield run.tolist()
 
-    def _texts(self, rows: list[int]) -> list[tuple[int, str, str]]:
+    def lines(self, rows: Sequence[int]) -> list[tuple[int, str, str]]:
+        """(a `ChangeKind`, call of the first trace, call of the second) of some rows, as strace prints calls.
+
+        "" where a side has no call. Two lines that look the same are told apart by what differs beyond them.
+        """
         sides = []
         for trace, side in ((self.a, self.left), (self.b, self.right)):
             wanted = [int(side[row]) for row in rows if side[row] >= 0]
@@ -298,6 +303,10 @@ class Diff(Generic[Some]):
             if kind == ChangeKind.CHANGED and first == second:
                 first, second = self._beyond(row, first, second)
             found.append((kind, first, second))
+        return found
+
+    def _texts(self, rows: list[int]) -> list[tuple[int, str, str]]:
+        found = self.lines(rows)
         out: list[tuple[int, str, str]] = []
         for (kind, x, y), run in groupby(found):  # a loop that ran more often is one line
             more = len(list(run)) - 1
@@ -335,7 +344,11 @@ class Diff(Generic[Some]):
                 out.append(_side_by_side(kind, _cut(left, half), _cut(right, half), half, palette))
         if shown < len(self):
             out.append(f"... {len(self) - shown:,} more differences")
-        return "\n".join([*out, *self._shifts(), *self._notes(), self.compared()])
+        return "\n".join([*out, *self.remarks()])
+
+    def remarks(self) -> list[str]:
+        """What is said below the rows: shifted times, notes on calls, and what was compared."""
+        return [*self._shifts(), *self._notes(), self.compared()]
 
     def _shifts(self) -> list[str]:
         shifted = [one for one in self.latency if one.calls >= 10 and not 0.5 < one.ratio < 2]
@@ -368,7 +381,7 @@ class Diff(Generic[Some]):
                     for text in marked
                 )
                 body.append(f'<tr title="{ChangeKind(kind).name.lower()}">{cells}</tr>')
-        notes = [*self._shifts(), *self._notes(), self.compared()]
+        notes = self.remarks()
         if shown < len(self):
             notes.insert(0, f"{len(self) - shown:,} more differences")
         table = f'<table width="100%" style="table-layout:fixed;width:100%"><tbody>{"".join(body)}</tbody></table>'
@@ -391,6 +404,12 @@ _MARK = "background:rgba(255,180,0,.35)"
 _REMOVED: TextStyle = "error"
 _ADDED: TextStyle = "good"
 _WORD = re.compile(r"\w+|\W")
+
+
+def _holds(rows: Array, row: int) -> bool:
+    """Whether sorted `rows` hold a row."""
+    at = int(np.searchsorted(rows, row))
+    return at < len(rows) and int(rows[at]) == row
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -11,23 +11,26 @@ import re
 from functools import cache
 from importlib.resources import files
 
-ORDER = (
-    "data/words", "data/store", "data/lod", "lanes", "draw", "data/ask", "table", "inspector", "navigate", "saving",
-    "panels", "filter/terms", "filter/examples", "filter/filtering", "tabs", "maps/tree", "maps/maps", "flame/layout",
-    "flame/flame", "travel/state", "travel/travel", "data/shared", "head", "timeline",
-)  # fmt: skip
-"""Every file of `js/`, each after those that it imports."""
+_BASE = ("data/words", "data/store", "data/lod", "lanes", "draw", "data/ask", "inspector", "navigate", "theme")
+ORDERS = {
+    "timeline": (
+        *_BASE, "table", "saving", "panels", "filter/terms", "filter/examples", "filter/filtering", "tabs", "maps/tree",
+        "maps/maps", "flame/layout", "flame/flame", "travel/state", "travel/travel", "data/shared", "head", "timeline",
+    ),
+    "pair": (*_BASE, "pair/axis", "pair/halves", "pair/differences", "pair/pair"),
+}  # fmt: skip
+"""The files of `js/` that each widget consists of, each after those that it imports."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\.\.?/[\w/]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=class |function |const |async )", re.MULTILINE)
 
 
 @cache
-def module() -> str:
-    """The whole module; its default export is the anywidget definition."""
+def module(widget: str = "timeline") -> str:
+    """The whole module of a widget; its default export is the anywidget definition."""
     folder = files(__package__).joinpath("js")
     parts = []
-    for name in ORDER:
+    for name in ORDERS[widget]:
         text = folder.joinpath(f"{name}.js").read_text(encoding="utf-8")
         parts.append(f"// ---- {name}.js\n{_EXPORT.sub('', _IMPORT.sub('', text))}")
     return "\n".join(parts)
@@ -37,5 +40,6 @@ def module() -> str:
 def style() -> str:
     """The style sheet inside the widget's shadow root."""
     folder = files(__package__)
-    report = files("wasilab.views").joinpath("fragments.css").read_text(encoding="utf-8")
-    return report + folder.joinpath("js").joinpath("timeline.css").read_text(encoding="utf-8")
+    views = files("wasilab.views")
+    shared = [views.joinpath(name).read_text(encoding="utf-8") for name in ("fragments.css", "comparison/pair.css")]
+    return "".join(shared) + folder.joinpath("js").joinpath("timeline.css").read_text(encoding="utf-8")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from ...grants.remedy import Remedy
 from ...text.escape import html_text
+from ..comparison.compared import compare
+from ..comparison.pair_html import lanes_html, legend_html
 from ..subject import Subject
 from .as_command import command_line
 
@@ -54,9 +56,10 @@ def attempt_line(attempts: Sequence[Attempt], current: int) -> tuple[str, str]:
 
 def comparison_html(first: Attempt, second: Attempt, numbers: tuple[int, int]) -> str:
     """How two attempts differ, call by call."""
-    difference = first.run.trace.diff(second.run.trace)
+    compared = compare(first.run, second.run)
+    difference = compared.difference
     left, right = numbers
     return (
-        f"<h2>Run {left} compared with run {right}</h2>"
+        f"<h2>Run {left} compared with run {right}</h2>{legend_html(compared)}{lanes_html(compared, 'time')}"
         f"<pre dir=ltr class=comparison>{html_text(difference.text(width=120), lines=True)}</pre>"
     )

@@ -189,17 +189,17 @@ def lanes(columns: Columns, bins: int = 1200) -> list[Lane]:
     Up to `bins` calls per lane are drawn individually; more are binned.
     """
     starts, ends = columns.gaps()
-    found = [Lane("guest", 0, int((ends - starts).sum()), _bars(starts, ends, columns.span, bins), {})]
+    found = [Lane("guest", 0, int((ends - starts).sum()), bars(starts, ends, columns.span, bins), {})]
     flagged = {"failed": columns.failed, "injected": columns.injected, "refused": columns.refused}
     for family, mask in columns.families.items():
         start, end = columns.start[mask], columns.end[mask]
         marks = {v: _thinned(columns.start, mask & flags, columns.span, bins // 4) for v, flags in flagged.items()}
         total = int(columns.dur[mask].sum())
-        found.append(Lane(family, int(mask.sum()), total, _bars(start, end, columns.span, bins), marks))
+        found.append(Lane(family, int(mask.sum()), total, bars(start, end, columns.span, bins), marks))
     return found
 
 
-def _bars(start: Ints, end: Ints, span: int, bins: int) -> Spans:
+def bars(start: Ints, end: Ints, span: int, bins: int) -> Spans:
     """At most `bins` bars for these intervals; a bar is at least 1/bins of the width, so that it is visible."""
     if len(start) <= bins:
         least = span / bins

@@ -12,7 +12,7 @@ from ...text.escape import html_text, shorten
 from ...text.numbers import duration
 from ..subject import Subject
 from .columns import COLOURS, Ints
-from .scene import SIGNS, Bars, Glyphs, Scene, scene
+from .scene import SIGNS, Bars, Glyphs, Scene, Spans, scene
 
 BINS, SIGNS_SHOWN, TICKS = 1000, 100, 5
 
@@ -37,7 +37,7 @@ def _row(drawn: Scene, bars: Bars) -> str:
     shapes = (
         '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">'
         f'<path style="fill:{colour};stroke:{colour}" stroke-width="1" vector-effect="non-scaling-stroke" '
-        f'd="{_path(bars, drawn.span)}"/></svg>'
+        f'd="{bars_path(bars.spans, drawn.span)}"/></svg>'
     )
     notes = "".join(
         f'<b style="left:{100 * text.x / drawn.span:.2f}%" title="{html_text(shorten(text.words, 300))}"></b>'
@@ -53,10 +53,10 @@ def _row(drawn: Scene, bars: Bars) -> str:
     )
 
 
-def _path(bars: Bars, span: int) -> str:
-    """The bars as an SVG path; those that touch and are about as tall are one."""
-    scale, joined = 1000 / span, list[list[float]]()
-    for x0, x1, height in bars.spans.tolist():
+def bars_path(spans: Spans, length: float) -> str:
+    """Bars on an axis of that length as an SVG path; those that touch and are about as tall are one."""
+    scale, joined = 1000 / length, list[list[float]]()
+    for x0, x1, height in spans.tolist():
         left, right, tall = round(x0 * scale, 1), round(min(x1 * scale, 1000), 1), round(height * 12) / 12
         if joined and left <= joined[-1][1] and tall == joined[-1][2]:
             joined[-1][1] = max(right, joined[-1][1])

@@ -373,7 +373,13 @@ export class Painter {
     }
     g.clearRect(0, 0, this.width, 34);
     if (this.minimapImage) g.drawImage(this.minimapImage, this.gutter, 4);
-    const clamp = (/** @type {number} */ ns) => this.gutter + Math.max(0, Math.min(1, ns / store.span)) * (width - 1);
+    this.paintWindow(g, view, store.span);
+  }
+
+  /** The part of the minimap that is in sight. @param {CanvasRenderingContext2D} g @param {View} view @param {number} span ns */
+  paintWindow(g, view, span) {
+    const { theme } = this, width = Math.ceil(this.plot);
+    const clamp = (/** @type {number} */ ns) => this.gutter + Math.max(0, Math.min(1, ns / span)) * (width - 1);
     const x0 = clamp(view.from), x1 = clamp(view.to);
     g.fillStyle = theme.shade;
     g.fillRect(this.gutter, 2, Math.max(x0 - this.gutter, 0), 30);

@@ -12,6 +12,7 @@ import { sharedOf } from "./data/shared.js";
 import { REFUSED } from "./data/store.js";
 import { CallTable } from "./table.js";
 import { Tabs } from "./tabs.js";
+import { retheme } from "./theme.js";
 import { Flame } from "./flame/flame.js";
 import { Maps } from "./maps/maps.js";
 import { Travel } from "./travel/travel.js";
@@ -213,17 +214,7 @@ export class TimelineView {
 
   /** Follow the page around: the colour behind the widget decides between light and dark. */
   retheme() {
-    let dark = false;
-    for (let node = /** @type {Element | null} */ (this.host); node; node = node.parentElement ?? /** @type {any} */ (node.getRootNode()).host ?? null) {
-      const parts = getComputedStyle(node).backgroundColor.match(/[\d.]+/g)?.map(Number) ?? [];
-      if (parts.length < 3 || parts[3] === 0) continue;
-      dark = parts[0] * 0.3 + parts[1] * 0.59 + parts[2] * 0.11 < 128;
-      break;
-    }
-    this.root.dataset.theme = dark ? "dark" : "light";
-    const style = getComputedStyle(this.root);
-    for (const name of ["bg", "fg", "dim", "warn", "line", "stripe", "select", "shade", "link"]) this.painter.theme[name] = style.getPropertyValue(`--${name}`).trim();
-    this.painter.theme.font = "11px system-ui, sans-serif";
+    retheme(this.host, this.root, this.painter.theme);
     this.soon();
   }
 

@@ -2,7 +2,7 @@
 // nothing of drawing; every watcher is told of every change.
 
 import { asView } from "./ask.js";
-import { CallStore, Overview } from "./store.js";
+import { CallStore, Overview, split } from "./store.js";
 
 /** @typedef {import("./ask.js").Model} Model */
 
@@ -33,7 +33,7 @@ export class Shared {
     if (saved && saved.byteLength) {
       const data = asView(saved);
       if (meta.thin) store.overview = new Overview(data, meta.bins, meta.families.length + 1);
-      else store.append(split(data, meta.calls), meta.calls);
+      else store.append(split(data, meta.calls, SIZES), meta.calls);
     }
     this.asked = false;
     this.tell();
@@ -83,14 +83,4 @@ const SIZES = [8, 4, 4, 1, 1, 1, 1];
 /** @param {DataView} data @param {number} skip bytes that are known already @returns {DataView} */
 function after(data, skip) {
   return new DataView(data.buffer, data.byteOffset + skip, data.byteLength - skip);
-}
-
-/** @param {DataView} data columns one after the other @param {number} n @returns {DataView[]} */
-function split(data, n) {
-  let at = data.byteOffset;
-  return SIZES.map((size) => {
-    const part = new DataView(data.buffer, at, size * n);
-    at += size * n;
-    return part;
-  });
 }

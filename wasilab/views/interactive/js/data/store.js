@@ -19,6 +19,7 @@
  * @property {boolean} thin       the columns are not all in the snapshot: ask for them
  * @property {[string, string][]} exports  suffix and name of each export
  * @property {number} window      calls held of a run too large to hold, around what is looked at; 0 for all
+ * @property {number} [ended]     ns, when the run itself ended, if the axis goes on
  * @property {number} bins        bins of the overview, 0 when there is none
  * @property {import("../filter/terms.js").Facet[]} [facets]  of the whole run
  * @property {Record<string, string>} colours  by family and verdict
@@ -133,7 +134,7 @@ export class CallStore {
   get guestEnd() {
     const last = this.length - 1;
     if (this.meta.live) return last >= 0 ? this.end(last) : 0; // it may be in a call that has not come back
-    return last >= 0 && this.errno[last] === NOT_RETURNED ? this.end(last) : this.meta.span;
+    return last >= 0 && this.errno[last] === NOT_RETURNED ? this.end(last) : this.meta.ended ?? this.meta.span;
   }
 
   /** How many calls lie in a range of time, by the overview. @param {number} from @param {number} to ns */
@@ -249,4 +250,14 @@ export class Overview {
     this.count = new Uint32Array(copy, cells * 4, cells);
     this.flags = new Uint8Array(copy, cells * 8, cells); // verdict bits
   }
+}
+
+/** @param {DataView} data columns one after the other @param {number} n entries @param {number[]} sizes bytes an entry of each @returns {DataView[]} */
+export function split(data, n, sizes) {
+  let at = data.byteOffset;
+  return sizes.map((size) => {
+    const part = new DataView(data.buffer, at, size * n);
+    at += size * n;
+    return part;
+  });
 }

@@ -1,0 +1,1 @@
+"""Two runs on one axis: their lanes aligned, the differences marked."""
