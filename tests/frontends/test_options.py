@@ -328,6 +328,7 @@ CASES = {
     "sweep --workers": ("sweep --workers 0 sweep.toml", "sweep sweep.toml", "--workers"),
     "sweep -o": ("sweep -o out sweep.toml", "sweep sweep.toml", "calls.parquet"),
     "sweep --sql": ("sweep --sql 'select 7 as seven from runs' sweep.toml", "sweep sweep.toml", "seven"),
+    "program -o": ("program copy -o copy.wasm", "program copy", r"files .*\bcopy\.wasm"),
     "cache --size": ("cache --size", "cache --clear", "at most"),
     "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),
 }  # fmt: skip

@@ -34,6 +34,9 @@ The claims:
     that("a sentence", lambda run: ...)                                anything
     ~claim   claim | claim   claim.hint("...", "...")   claim.worth(2)
 
+`program("copy")` is a program of the lessons as a module, which needs no compiler (`prebuilt.py`); in a notebook
+`%wasi program copy` shows its source and keeps it, so that `%wasi run copy FROM TO` runs it.
+
 Nothing earns nothing. A claim that a program fulfils by doing nothing (`never`, `at_most`, `exits(0)`, `unrefused`)
 is "not judged yet" until another one holds; a check of such claims alone is refused as a mistake of its author.
 `that(..., needs_action=True)` promises that doing nothing does not fulfil it.
@@ -70,6 +73,8 @@ _NAMES = {
     "moves_at_most": "claims.about_calls:moves_at_most",
     "never": "claims.about_calls:never",
     "only_under": "claims.about_calls:only_under",
+    "program": "prebuilt:program",
+    "program_names": "prebuilt:program_names",
     "prints": "claims.about_output:prints",
     "prints_nothing": "claims.about_output:prints_nothing",
     "refused": "claims.about_grants:refused",

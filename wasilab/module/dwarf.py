@@ -30,6 +30,8 @@ _PROBED = 64
 """Ranges that are compared with the module's functions, to check that DWARF matches the code."""
 _PROLOGUE = 16
 """Bytes: a function declares its locals before its first row. A trap there is shown at that row."""
+_DROPPED = 0xFFFFFFF0
+"""Addresses from here on are of code that the linker dropped: lld writes -1 or -2 in place of the address."""
 _SECTIONS = (
     "info", "abbrev", "str", "line", "line_str", "ranges", "rnglists", "addr", "str_offsets", "aranges",
 )  # fmt: skip
@@ -152,7 +154,7 @@ class SourceMap:
 
     def _keep(self, entries: list[tuple[int, int, _Unit]]) -> None:
         # A linker puts the code that it dropped at address 0 or at the top of the address space.
-        self._ranges = sorted((e for e in entries if 0 < e[0] < e[1]), key=lambda e: e[0])
+        self._ranges = sorted((e for e in entries if 0 < e[0] < min(e[1], _DROPPED)), key=lambda e: e[0])
         self._starts = [begin for begin, _, _ in self._ranges]
 
     def _unit_at(self, address: int) -> _Unit | None:

@@ -1,0 +1,1 @@
+"""Commands of the course: its programs, exercises, checks and notebooks."""

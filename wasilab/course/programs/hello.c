@@ -1,0 +1,7 @@
+// Hello, as everybody writes it.
+#include <stdio.h>
+
+int main(void) {
+    puts("Hello");
+    return 0;
+}
