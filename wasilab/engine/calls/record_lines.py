@@ -193,6 +193,8 @@ class _RecordLines:
                 "    data = data[:SNAPLEN]",
                 f"    truncated = {_TRUNCATED}  # TRUNCATED",
             )
+        elif self.schema.data is Data.EVENTS:
+            return "data", False
         else:
             return None, False
         return "data", True
@@ -207,6 +209,9 @@ class _RecordLines:
                     f"aux = asked[:{MAX_KEPT_SUBSCRIPTIONS * self.schema.subscription_bytes}]",
                     f"if len(data) <= {MAX_KEPT_EVENTS * t.EVENT.size}:",
                     "    aux += data",
+                    "    data = b''",
+                    "elif len(data) > SNAPLEN:",
+                    "    data = b''",
                 )
             case Aux.PATH:
                 return self.known.paths[1]

@@ -253,8 +253,9 @@ APART void record(Call *c, int known) {
       if (c->count > KEPT_IOVECS) flags |= TRUNCATED;
     } else if (s->subscriptions != NONE) {
       kept = (uint64_t)s->subscription_size * (w[s->count] < KEPT_SUBSCRIPTIONS ? w[s->count] : KEPT_SUBSCRIPTIONS);
-      events = result <= KEPT_EVENTS && inside(g, w[s->events], 32 * result, 1) ? 32 * result : 0;
-      aux = kept + events;
+      events = inside(g, w[s->events], 32 * result, 1) ? 32 * result : 0;
+      if (result > KEPT_EVENTS && events > t->snap) events = 0;
+      aux = result > KEPT_EVENTS ? kept : kept + events, data = result > KEPT_EVENTS ? events : 0;
     } else if (s->string[1] != NONE) aux = c->length[1];
     else if (s->result[1] != NONE) aux = 4;
     else if (s->is_struct) aux = s->result_size[0];
@@ -284,7 +285,7 @@ APART void record(Call *c, int known) {
       }
     } else if (s->subscriptions != NONE) {
       memcpy(z, c->subscriptions, kept), z += kept;
-      memcpy(z, g->base + w[s->events], events), z += events;
+      memcpy(z, g->base + w[s->events], events), z += events, data = 0;
     } else if (s->string[1] != NONE) memcpy(z, c->path[1], aux), z += aux;
     else if (s->result[1] != NONE) memcpy(z, &second, 4), z += 4;
     else if (aux) memcpy(z, g->base + w[s->result[0]], aux), z += aux;

@@ -12,7 +12,7 @@ enum {
   NATIVE_IOVECS = 16,           /* entries of one native read or write: stdio uses two */
   KEPT_IOVECS = 64,             /* entries that a record keeps, */
   KEPT_SUBSCRIPTIONS = 256,     /* subscriptions of a poll that it keeps, */
-  KEPT_EVENTS = 1024,           /* and events: of more than these it keeps none */
+  KEPT_EVENTS = 1024,           /* and events: more than these are data, within the snap length */
   RANDOM = 256,                 /* bytes that getrandom(2) gives in one piece, never interrupted */
   PATHS = 1 << 14,              /* places of the table of a chunk's paths, */
   MOST_PATHS = PATHS - 1024,    /* and how many are filled: hashing needs gaps */

@@ -229,7 +229,7 @@ def _put_events(
 ) -> None:  # fmt: skip
     count = dict(zip((name for name, _ in words_of(call)), words, strict=True))[param.type.count]
     kept = min(count, MAX_KEPT_SUBSCRIPTIONS) * schema(call).subscription_bytes
-    events = recorded.aux[kept:]
+    events = recorded.aux[kept:] or recorded.data
     if len(events) != t.EVENT.size * recorded.result or recorded.result > count:
         raise damaged(recorded.seq, "its events are not those of its subscriptions")
     memory.check(caller, words[at], t.EVENT.size * count, 8, call.name, param.name)

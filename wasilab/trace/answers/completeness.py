@@ -41,8 +41,14 @@ def missing_for_replay(trace: Calls) -> str | None:
         )
     good = store.column("errno") == 0
     many = good & (numbers == SNAPSHOT1["poll_oneoff"].number) & (store.column("result") > MAX_KEPT_EVENTS)
-    if many.any():
-        return f"call {int(np.argmax(many))} (poll_oneoff) had more than {MAX_KEPT_EVENTS:,} events: none was kept"
+    for row in np.flatnonzero(many).tolist():
+        part, index = store.locate(row)
+        head = header(part, int(part.records["payload"][index]))
+        if head is None or head[3] == 0:
+            return (
+                f"call {row} (poll_oneoff) had more than {MAX_KEPT_EVENTS:,} events, and the trace kept none: "
+                "record=True keeps all of them"
+            )
     for row in np.flatnonzero(good & ((flags & Flag.TRUNCATED) != 0) & (numbers < len(BUILT_IN))).tolist():
         part, index = store.locate(row)
         head = header(part, int(part.records["payload"][index]))

@@ -70,7 +70,7 @@ def _arguments(batch: Batch) -> Array:
 
 
 def _data(batch: Batch) -> Array:
-    if batch.plan.payload.data in (Data.NOTHING, Data.VALUES):
+    if batch.plan.payload.data in (Data.NOTHING, Data.EVENTS, Data.VALUES):
         return np.zeros(batch.n, "<u8")
     if batch.plan.name == "fd_readdir":
         listings = batch.values(next(f for f in batch.plan.params if f.kind == sig.OUTBUF))

@@ -355,12 +355,13 @@ def _subscriptions(batch: Batch, field: Field) -> Values:
 
 
 def _events(batch: Batch, field: Field) -> Values:
-    """The events written, which follow the subscriptions in aux; None where the trace does not hold them."""
+    """The events written, which follow the subscriptions in aux, or are the data; None where the trace lacks them."""
     size = batch.plan.payload.subscription_bytes
     found: Values = []
-    rows = zip(batch.aux, batch.word(2).tolist(), batch.records["result"].tolist(), batch.errno.tolist(), strict=True)
-    for aux, subscriptions, count, errno in rows:
-        events = aux[min(subscriptions, MAX_KEPT_SUBSCRIPTIONS) * size :]
+    rows = zip(batch.aux, batch.data, batch.word(2).tolist(), batch.records["result"].tolist(), batch.errno.tolist(),
+               strict=True)  # fmt: skip
+    for aux, data, subscriptions, count, errno in rows:
+        events = aux[min(subscriptions, MAX_KEPT_SUBSCRIPTIONS) * size :] or data
         if errno or not events or len(events) != count * t.EVENT.size:
             found.append(None)
         else:

@@ -32,7 +32,8 @@ VECTOR_BYTES = 8
 MAX_KEPT_SUBSCRIPTIONS = 256
 """Poll subscriptions that are kept."""
 MAX_KEPT_EVENTS = 1024
-"""Poll events that are kept; if there are more, none is."""
+"""Poll events that are kept among the auxiliary bytes. If there are more, they are the data; if the snap length is less
+than all of them, none is kept."""
 
 
 class Aux(Enum):
@@ -43,7 +44,7 @@ class Aux(Enum):
     PATH = "the second path; the first stands in the record"
     RESULT = "the second result, a u32; the first stands in the record"
     STRUCT = "the result, a struct, as it lies in guest memory"
-    POLL = "the subscriptions as read, then the events as written"
+    POLL = "the subscriptions as read, then the events as written, up to MAX_KEPT_EVENTS"
     VALUES = "the arguments, as `pack_values` writes them"
 
 
@@ -54,6 +55,7 @@ class Data(Enum):
     MOVED = "the bytes that the call moved through its array of buffers"
     BUFFER = "the bytes that the call wrote to its buffer"
     STRINGS = "the arguments or variables that the call wrote, each with its NUL"
+    EVENTS = "the events as written, where there are more than MAX_KEPT_EVENTS"
     VALUES = "the results, as `pack_values` writes them"
 
 
@@ -86,7 +88,7 @@ def schema(call: Call) -> Schema:
     if sig.IOVECS in kinds or sig.CIOVECS in kinds:
         aux, data = Aux.VECTORS, Data.MOVED
     elif sig.INSUBS in kinds:
-        aux = Aux.POLL
+        aux, data = Aux.POLL, Data.EVENTS
     elif kinds.count(sig.STRING) == 2:
         aux = Aux.PATH
     elif len(call.results) == 2:
