@@ -495,7 +495,7 @@ def test_failing_opens_leak_no_descriptor(root: Path, either_way: str, held: Hel
 
 def race_seconds() -> float:
     """`WASILAB_RACE_SECONDS=30` for the long form; a short one in every run."""
-    return float(os.environ.get("WASILAB_RACE_SECONDS", "1.0"))
+    return float(os.environ.get("WASILAB_RACE_SECONDS", "0.4"))
 
 
 def test_a_directory_swapped_for_a_link_never_lets_the_guest_out(root: Path, either_way: str, held: Held) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import wasmtime
 
 import wasilab
+from wasilab.cli import main
 
 COUNTING = """(component
   (component $C
@@ -102,9 +101,10 @@ def test_a_resource_of_another_instance_is_refused() -> None:
         (["nothing"], 1, "exports no function 'nothing'; it exports add, x-of"),
     ],
 )
-def test_invoke_reads_wave(adding: Path, arguments: list[str], code: int, words: str) -> None:
+def test_invoke_reads_wave(
+    adding: Path, arguments: list[str], code: int, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     name, *rest = arguments
-    command = [sys.executable, "-m", "wasilab", "run", "--invoke", name, str(adding), *rest]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == code
-    assert words in found.stdout + found.stderr
+    assert main(["run", "--invoke", name, str(adding), *rest]) == code
+    out, err = capfd.readouterr()
+    assert words in (err if code else out)

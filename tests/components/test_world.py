@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 import wasmtime
 
 import wasilab
+from wasilab.cli import main
 from wasilab.engine.components.world import MAX_TEXT, unprovided, world_of
 from wasilab.module.binary import WasmFormatError
 
@@ -67,11 +67,11 @@ def test_damaged_bytes_end_in_words() -> None:
             list(world_of(module).wit())
 
 
-def test_inspect_shows_it(tmp_path: Path) -> None:
+def test_inspect_shows_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "handles.wasm"
     path.write_bytes(bytes(wasmtime.wat2wasm(HANDLES)))
-    command = [sys.executable, "-m", "wasilab", "inspect", str(path)]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert main(["inspect", str(path)]) == 0
+    found = capfd.readouterr().out
     assert "a component: its imports and exports are interfaces with types" in found
     assert "clocks     the time, and sleeping" in found
     assert "import wasi:io/poll@0.2.0 {" in found

@@ -128,7 +128,7 @@ def test_costs_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_small_modules_are_compiled_without_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded, "compiled", None)
     assert run(wat("", "(loop $l (br_if $l (i32.const 0)))")).outcome.ok
-    assert run(SLOW, limits=Limits(compile_seconds=None, compile_memory=None, fuel=0)).outcome.kind == "limit"
+    assert run(MEDIUM, limits=Limits(compile_seconds=None, compile_memory=None, fuel=0)).outcome.kind == "limit"
 
 
 @pytest.mark.parametrize("shape", [(60, 60), (20, 200), (120, 20), (2, 320), (1, 400)])

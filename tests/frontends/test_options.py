@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -337,6 +338,7 @@ NEED_C = {
     "compile --component", "run --quiet", "compile --reactor", "compile --emulate", "compile --reports",
     "demo --into", "doctor --warm",
 }  # fmt: skip
+ASKS_COMPILERS = {"doctor --json"}  # starts each that is installed
 
 
 SHARING = ("inject", "replay")
@@ -391,7 +393,14 @@ def answer(line: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> str:
     return f"{said}files {files}\n"
 
 
-@pytest.mark.parametrize("option", [pytest.param(o, marks=pytest.mark.toolchain if o in NEED_C else ()) for o in CASES])
+def marked(option: str) -> Any:
+    """An option as a parameter, with its marker."""
+    if option in NEED_C:
+        return pytest.param(option, marks=pytest.mark.toolchain)
+    return pytest.param(option, marks=pytest.mark.slow if option in ASKS_COMPILERS else ())
+
+
+@pytest.mark.parametrize("option", [marked(option) for option in CASES])
 def test_an_option_does_what_its_help_says(
     option: str, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_the_help_of_plot_lists_the_kinds_with_a_line_each(kind: str) -> None:
         assert any(line.split()[:1] == [name] and words in line for line in asked.value.text.splitlines())
 
 
+@pytest.mark.slow
 def test_sql_takes_the_run_first(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     calls = {}

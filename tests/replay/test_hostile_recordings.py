@@ -164,6 +164,7 @@ def test_a_forged_answer_is_not_written(recorded: wasilab.Run, what: str) -> Non
     assert len(run.trace) <= len(recorded.trace)
 
 
+@pytest.mark.slow
 def test_a_recording_with_any_bytes_changed_ends_in_words(recorded: wasilab.Run) -> None:
     kinds = set()
     for seed in range(400):

@@ -103,6 +103,7 @@ def ground() -> Iterator[fuzz.Ground]:
     ground.remove()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, database=None, derandomize=True,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),

@@ -16,8 +16,10 @@ from tests.engine.guests import wat
 from wasilab import Fault, Grants, HostDir, Limits, MemDir
 from wasilab.cli import main
 from wasilab.runs.experiments.executors import IN_FLIGHT, SweepError
-from wasilab.runs.experiments.sweeping import Sweep
+from wasilab.runs.experiments.sweeping import A_TASK, Sweep
 from wasilab.trace.errors import QueryError
+
+parquet = pytest.importorskip("pyarrow.parquet")
 
 NAMES = "args_sizes_get args_get fd_read fd_write random_get clock_time_get path_open proc_exit"
 PROGRAM = wat(NAMES, """
@@ -38,7 +40,7 @@ errno."""
 GRANTS = Grants(dirs={"/": MemDir({"kept": b"1"})})
 OVER: dict[str, Sequence[Any]] = {
     "seed": [1, 2, 3], "faults": [[], ["fd_write:error=EIO:path=<stdout>"]], "stdin": [b"one", "two"],
-    "args": [[], ["x", "y"]], "limits.bytes_written": [None, 10_000],
+    "args": [[], ["x", "y"]],
 }  # fmt: skip
 
 
@@ -58,14 +60,14 @@ def pool() -> Any:
 
 
 def test_every_combination_is_run_once(serial: Sweep) -> None:
-    assert len(serial) == 48 == len(serial.parameters)
-    assert [row.number for row in serial] == list(range(48))
+    assert len(serial) == 24 == len(serial.parameters)
+    assert [row.number for row in serial] == list(range(24))
     statuses = {(p["args"], p["faults"]): row.exit_code for p, row in zip(serial.parameters, serial, strict=True)}
     fault = "fd_write:error=EIO:path=<stdout>"
     assert {key[0]: code for key, code in statuses.items() if not key[1]} == {"": 10, "x y": 30}
     assert statuses["", f"'{fault}'"] == 10 + 29
     assert GRANTS.dirs["/"].files() == {"kept": b"1"}  # type: ignore[attr-defined]  # each run had its own folder
-    assert str(serial).startswith("48 runs of module; exit 10: 12")
+    assert str(serial).startswith("24 runs of module; exit 10: 6")
 
 
 def test_equal_parameters_give_equal_runs_and_other_seeds_other_ones(serial: Sweep) -> None:
@@ -76,22 +78,23 @@ def test_equal_parameters_give_equal_runs_and_other_seeds_other_ones(serial: Swe
     assert again.calls.read_bytes() == serial.calls.read_bytes()
 
 
-@pytest.mark.parametrize("size", [1, 5, 100])
+@pytest.mark.parametrize("size", [1, A_TASK, 100])
 def test_threads_and_processes_give_the_same_bytes(serial: Sweep, pool: ProcessPoolExecutor, size: int) -> None:
     with ThreadPoolExecutor(3) as threads:
         for executor in (pool, threads):
             other = swept(executor, runs_per_task=size)
-            assert other.calls.read_bytes() == serial.calls.read_bytes() or size != 20
-            assert other.sql("select * from calls").rows == serial.sql("select * from calls").rows
+            assert parquet.read_table(other.calls).equals(parquet.read_table(serial.calls))
+            if size == A_TASK:
+                assert other.calls.read_bytes() == serial.calls.read_bytes()
             without = other.table.drop_columns(["seconds"])
             assert without.equals(serial.table.drop_columns(["seconds"]))
 
 
 def test_the_tables_are_asked_in_sql(serial: Sweep, tmp_path: Path) -> None:
     found = serial.sql('select "p.seed", count(*), sum(calls)::int from runs group by 1 order by 1')
-    assert found.rows == [(1, 16, 128), (2, 16, 128), (3, 16, 128)]
+    assert found.rows == [(1, 8, 64), (2, 8, 64), (3, 8, 64)]
     injected = serial.sql("select call, count(*) from calls join runs using (run) where injected group by 1")
-    assert injected.rows == [("fd_write", 24)]
+    assert injected.rows == [("fd_write", 12)]
     with pytest.raises(QueryError, match="SELECT"):
         serial.sql("drop table runs")
     serial.save(tmp_path)
@@ -103,7 +106,7 @@ def test_a_run_is_made_again_whole(serial: Sweep) -> None:
     assert run.exit_code == serial[7].exit_code
     assert run.stdout_bytes == serial[7].stdout
     assert len(run.trace) == serial[7].calls
-    assert serial.rerun(-1).stdout_bytes == serial[47].stdout
+    assert serial.rerun(-1).stdout_bytes == serial[23].stdout
 
 
 def test_host_folders_are_opened_where_the_run_is(pool: ProcessPoolExecutor, tmp_path: Path) -> None:
@@ -177,7 +180,7 @@ def test_the_program_is_sent_once_to_a_worker() -> None:
 
     with Counting(1) as one:
         swept(one, runs_per_task=4)
-    assert len(sent) == 12
+    assert len(sent) == 6
     assert sum(size > 0 for size in sent) == 1
 
 
@@ -195,10 +198,10 @@ class _Losing(ThreadPoolExecutor):
 def test_a_lost_worker_is_a_row_and_not_the_end() -> None:
     with _Losing(2) as executor:
         found = swept(executor, runs_per_task=10)
-    assert len(found) == 48
+    assert len(found) == 24
     assert [row.number for row in found if row.kind == "lost"] == list(range(10, 20))
     assert "the worker is gone" in found[10].message
-    assert found.table.num_rows == 48
+    assert found.table.num_rows == 24
 
 
 def test_a_process_that_dies_is_a_row(pool: ProcessPoolExecutor) -> None:
@@ -216,7 +219,7 @@ def test_an_interrupt_returns_what_there_is() -> None:
             return super().submit(function, *arguments, **named)
 
     with Stopped(1) as executor:
-        found = wasilab.sweep(PROGRAM, {"seed": range(2000)}, executor, grants=GRANTS, runs_per_task=10)
+        found = wasilab.sweep(PROGRAM, {"seed": range(60)}, executor, grants=GRANTS, runs_per_task=10)
     assert found.partial
     assert len(found) % 10 == 0
     assert len(found) < 31
