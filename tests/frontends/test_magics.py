@@ -63,6 +63,16 @@ def test_a_name_keeps_the_module_and_its_last_run(shell: InteractiveShell, capsy
     assert "exit status 7" in capsys.readouterr().out
 
 
+def test_a_named_program_that_is_run_by_its_name_keeps_that_run(shell: InteractiveShell) -> None:
+    shell.run_line_magic("wasi", "program hello")
+    run = shell.run_line_magic("wasi", "run hello")
+    assert shell.run_line_magic("wasi", "grants hello").model.run is run
+    detached = shell.run_line_magic("wasi", "run --detach hello")
+    assert shell.run_line_magic("wasi", "grants hello").model.run is detached
+    detached.wait(60)
+
+
+
 def test_arguments_come_as_a_text_or_as_a_list(shell: InteractiveShell) -> None:
     assert wasi(shell, """wat --args "a 'b c'" """, programs.HELLO).args == ("a", "b c")
     shell.user_ns["words"] = ["--dir", "x y"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,13 @@ def load_program(
     if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):
         return load(path)
     return programs.compiling.compile_file(path, frontend, lang=lang, flags=flags, quiet=quiet, portable=portable)
+
+
+def name_to_keep(options: argparse.Namespace, module: Module, frontend: Frontend) -> str | None:
+    """The name under which the notebook keeps this run: that of `--name`, or the one by which `module` was found."""
+    given: str | None = getattr(options, "name", None)
+    word = getattr(options, "file", None)
+    return given or (word if isinstance(word, str) and frontend.find(word) is module else None)
 
 
 def _is_module(path: Path) -> bool:

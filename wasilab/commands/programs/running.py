@@ -33,6 +33,7 @@ from ..line.outputs import check_writable
 from ..line.usage import UsageProblem
 from ..runner.engine_flags import check_engine_outputs, engine_options, write_engine_outputs
 from ..runner.isolation import isolation
+from .program import name_to_keep
 
 LONGEST_TEXT = 100
 """The most characters shown of a variable or stdin that the user did not type."""
@@ -52,7 +53,7 @@ def run_module(
     if module.warnings and not options.quiet:
         frontend.fold(f"compiled with warnings: {module.name}", visible(module.warnings, lines=True))
     repeat: int = options.repeat or 1
-    name = getattr(options, "name", None)
+    name = name_to_keep(options, module, frontend)
     asked = grants_of(options, frontend)
     say_where_it_listens(asked, frontend)
     if options.apply:

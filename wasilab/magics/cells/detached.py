@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from ...commands.line.usage import UsageProblem
+from ...commands.programs.program import name_to_keep
 from ...commands.programs.running import grants_of, run_settings, say_where_it_listens
 from ...engine.threads import spawn
 from ...module.module import Module
@@ -37,8 +38,9 @@ def start(module: Module, args: Sequence[str], options: argparse.Namespace, fron
     run.streamed = True
     session: NotebookSession = frontend.session
     session.last = run
-    if options.name:
-        session.keep(options.name, module, run)
+    kept_name = name_to_keep(options, module, frontend)
+    if kept_name:
+        session.keep(kept_name, module, run)
     streams = CellStreams()
     spawn(lambda: _follow(run, streams), f"wasilab follows {run.name}"[:60])
     return run
