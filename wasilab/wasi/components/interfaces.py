@@ -1,13 +1,12 @@
-"""The vocabulary in which the functions of WASI 0.2 and 0.3 are declared: interfaces, types, and `function`.
+"""Declares the functions of WASI 0.2 and 0.3: interfaces, types, and the decorator `function`.
 
-An `Interface` stands at the head of a group of functions; `@interface.function(...)` above each function gives its
-name and its type as WIT writes it. Everything else reads the declarations here: the engine links them and checks that
-a component means the same types, the trace names functions and arguments by them, and `operation` says in the words of
-all WASI versions what a function is for.
+An `Interface` groups functions; `@interface.function(...)` above each function gives its name and its type in WIT. All
+other code uses these declarations: the engine links them and checks that a component has the same types, the trace
+names functions and arguments by them, and `operation` classifies a function in the same way for all WASI versions.
 
 A function gets the `Host` and the lifted arguments (their form is in `engine/components/abi/emitter.py`), and returns
-the result, for a type `result<T, E>` the T. It raises what `Host.explain` knows for a failure, `ResultError` for an
-error that it words itself. Not here: which of them exist (`catalogue.py`).
+the result, for a type `result<T, E>` the T. It raises an error that `Host.explain` knows, or `ResultError` for an error
+code that it chooses itself. Not here: the list of all interfaces (`catalogue.py`).
 
 Source: the WIT packages of WASI 0.2.12 and 0.3.0.
 """
@@ -24,11 +23,11 @@ from .waits import Value
 
 F = TypeVar("F", bound=Callable[..., object])
 Errors = Callable[[WasiError], Value]
-"""What a failure of a call is in the interface's own words: the payload of `error`."""
+"""Maps a failure to the interface's own error code: the payload of `error`."""
 
 
 class ResultError(Exception):
-    """The `error` of a result, worded by the function itself. `cause` is the failure behind it, for the trace."""
+    """The `error` of a result, chosen by the function itself. `cause` is the underlying failure, for the trace."""
 
     def __init__(self, value: Value, cause: WasiError | None = None) -> None:
         super().__init__(value)
@@ -49,7 +48,7 @@ class WasiFunction:
     call: Callable[..., Value]
     """call(host, *arguments)."""
     errors: Errors | None
-    """None for a function whose result has no error: what fails then ends the guest, with the reason."""
+    """None for a function whose result has no error: a failure then ends the guest, with the reason."""
     is_async: bool = False
 
     @property
@@ -65,11 +64,10 @@ class WasiFunction:
 
 @dataclass(slots=True)
 class Interface:
-    """An interface: its name without the version, the version ("0.2" or "0.3"), the types that it defines.
+    """An interface: its name without the version, the version ("0.2" or "0.3"), and the types that it defines.
 
-    `types` maps names to WIT types; a name that another interface defines is mapped to "use INTERFACE"
-    (or "use INTERFACE as NAME", by the name that it has there). `resources`
-    maps the names of resources to what dropping one does.
+    `types` maps names to WIT types; a name that another interface defines is mapped to "use INTERFACE" (or "use
+    INTERFACE as NAME" with its name there). `resources` maps the names of resources to the functions that drop them.
     """
 
     name: str
@@ -81,7 +79,7 @@ class Interface:
     def function(
         self, name: str, operation: Operation, type_: str, *, errors: Errors | None = None
     ) -> Callable[[F], F]:
-        """Declare the function below. `type_`: "(self: borrow<error>) -> string", with "async " before it if it is.
+        """Declare the function below. `type_`: "(self: borrow<error>) -> string", or "async (...) -> ...".
 
         One Python function may be declared for several interfaces.
         """

@@ -1,0 +1,1 @@
+"""`wasi:sockets` 0.2 and 0.3: TCP, UDP and name lookup."""
