@@ -153,7 +153,7 @@ def test_all_but_folders_of_the_host_works_as_on_windows(tmp_path: Path) -> None
         input="typed\n", timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    why = "on this system a program cannot be kept inside a folder while others change it"
+    why = "on this system a program cannot be confined to a folder while others change it"
     assert done.stdout.splitlines() == [
         "memory: 0 written",
         "copy: 0 ('new.txt',) False",

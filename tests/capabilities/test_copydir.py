@@ -231,7 +231,7 @@ def test_nothing_is_written_where_another_folder_has_taken_the_place_of_the_copi
     elif put == "folder":
         shutil.copytree(victim, work / "sub")
     before = contents(tmp_path)
-    with pytest.raises(ApplyError, match=r"sub' is no longer the one that was copied: .* nothing was applied"):
+    with pytest.raises(ApplyError, match=r"sub' is not the one that was copied any more: .* nothing was applied"):
         place.changes().apply()
     assert contents(tmp_path) == before
 
@@ -269,7 +269,7 @@ def test_when_a_step_fails_those_before_it_are_undone(
         for name in ("move", "mkdir", "symlink"):
             patch.setattr(kind, name, failing(getattr(kind, name)))
         patch.setattr(HostFile, "write", failing(HostFile.write))
-        with pytest.raises(ApplyError, match="No space left on device; everything was undone"):
+        with pytest.raises(ApplyError, match="No space left on device; all changes were undone"):
             changes.apply()
     assert contents(root) == before
     assert str(place.changes()) == str(changes), "they can be applied later"
@@ -295,7 +295,7 @@ def test_steps_that_cannot_be_undone_are_reported(root: Path, monkeypatch: pytes
         place.changes().apply()
     parked = next(path.name for path in root.iterdir() if path.name.startswith(".wasilab-"))
     assert (root / parked).read_text() == "one\ntwo\nthree\n"
-    said = f"could not be undone for text (what was there may be under {parked})"
+    said = f"the changes of text could not be undone (the old files may be at {parked})"
     assert str(caught.value).endswith(said)
 
 

@@ -90,9 +90,9 @@ def failed(call: Callable[[], object]) -> int:
     ("name", "why"),
     [
         ("missing", "does not exist; create it first"),
-        ("root/file", "is a file; name the folder"),
-        ("root/file/x", "is a file; name the folder"),
-        ("fifo", "is a file; name the folder"),
+        ("root/file", "is a file; grant the folder"),
+        ("root/file/x", "is a file; grant the folder"),
+        ("fifo", "is a file; grant the folder"),
         ("dangling", "does not exist"),
         ("nul\0", "null"),
         ("x" * 300, "too long"),
@@ -130,9 +130,9 @@ def test_a_folder_that_you_may_not_use_cannot_be_granted(root: Path, nobody: Non
         os.seteuid(65534)
     else:
         os.chmod(visible, 0o555)
-    with pytest.raises(BadFolder, match="you may not read it; ask its owner"):
+    with pytest.raises(BadFolder, match="you are not allowed to read it; ask its owner"):
         HostDir(locked)
-    with pytest.raises(BadFolder, match="you may not change it; grant it as ro or copy"):
+    with pytest.raises(BadFolder, match="you may not write to it; grant it as ro or copy"):
         HostDir(visible, "rw")
     assert HostDir(visible, "ro").list() == []
 

@@ -51,12 +51,12 @@ def test_it_is_made_from_nested_mappings_and_tells_its_contents() -> None:
 @pytest.mark.parametrize(
     ("files", "why"),
     [
-        ({"": "x"}, "cannot be the name"),
-        ({"..": "x"}, "cannot be the name"),
-        ({"/a": "x"}, "cannot be the name"),
-        ({"a//b": "x"}, "cannot be the name"),
-        ({"a\0": "x"}, "cannot be the name"),
-        ({"x" * 256: "x"}, "cannot be the name"),
+        ({"": "x"}, "is not a valid file name"),
+        ({"..": "x"}, "is not a valid file name"),
+        ({"/a": "x"}, "is not a valid file name"),
+        ({"a//b": "x"}, "is not a valid file name"),
+        ({"a\0": "x"}, "is not a valid file name"),
+        ({"x" * 256: "x"}, "is not a valid file name"),
         ({"a": "x", "a/b": "y"}, "both as a file and as a folder"),
         ({"a/b": "x", "a": {"b": "y"}}, "named twice"),
     ],

@@ -304,7 +304,7 @@ def test_append_only_adds_and_never_changes(tmp_path: Any) -> None:
         ]
         for attempt in attempts:
             reason = refused(lambda a=attempt, f=adding, g=log: a(f, g), DeniedBy.GRANT).reason  # type: ignore[misc]
-            assert "only be added to" in reason
+            assert "this is append-only" in reason
 
 
 def test_append_only_output_and_quota_on_random() -> None:

@@ -53,7 +53,7 @@ def test_a_folder_says_how_to_name_it_in_another_process(tmp_path: Path) -> None
     granted = HostDir(tmp_path, "rw")
     with pytest.raises(TypeError) as caught:
         copy.deepcopy({"/d": granted})
-    assert f"in another process write HostDir({str(tmp_path)!r}, mode='rw') there" in str(caught.value)
+    assert f"in the other process, create HostDir({str(tmp_path)!r}, mode='rw')" in str(caught.value)
 
 
 def test_it_is_refused_before_another_process_is_started(tmp_path: Path) -> None:

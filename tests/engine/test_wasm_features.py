@@ -166,4 +166,4 @@ def test_a_cache_of_machine_code_that_others_can_write_is_not_used(
     assert engines.cache_trouble() is None
     (tmp_path / "wasmtime").mkdir(mode=0o777)
     (tmp_path / "wasmtime").chmod(0o777)
-    assert "others can write into the cache folder" in str(engines.cache_trouble())
+    assert "other users can write to the cache folder" in str(engines.cache_trouble())

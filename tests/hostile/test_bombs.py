@@ -120,7 +120,7 @@ def test_guests_cannot_take_the_last_descriptors_of_the_process(yard: Yard, kind
         capture_output=True, text=True, check=False, env=PYTHON_HERE, cwd=os.getcwd(), timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("50 True True the process has opened all 86 descriptors that guests may have")
+    assert done.stdout.startswith("50 True True the process has opened all 86 descriptors available to guests")
 
 
 def test_tables_share_their_limit() -> None:

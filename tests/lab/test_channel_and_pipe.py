@@ -190,10 +190,10 @@ def test_an_end_is_given_once_and_only_python_can_say_it() -> None:
         grants.to_flags()
     first = wasilab.run(text('(memory (export "memory") 1) (func (export "_start"))'), grants=grants)
     assert first.exit_code == 0
-    with pytest.raises((GrantError, BadAddress), match="channel left was given to a run already, or closed"):
+    with pytest.raises((GrantError, BadAddress), match="channel left was already given to a run, or closed"):
         wasilab.run(text('(func (export "_start"))'), grants=grants)
     assert channel.right.receive() == b"", "the run is over, and so is its end"
-    with pytest.raises(ValueError, match="was given to a run"):
+    with pytest.raises(ValueError, match="was already given to a run"):
         channel.left.send(b"x")
     channel.close()
     channel.close()

@@ -1,1 +1,1 @@
-"""The things that a guest can hold: directories, files, clocks, randomness, streams, sockets (floor 1)."""
+"""Capabilities, the objects that a guest can hold: directories, files, clocks, randomness, streams, sockets."""

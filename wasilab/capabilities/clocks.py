@@ -1,9 +1,9 @@
-"""Clocks that a guest can be given: real, frozen, stepped, coarse, or none.
+"""A guest's clocks: real, frozen, stepped, coarse, or none.
 
-A clock is a capability like any other: a precise one helps attacks such as Spectre (see the WASI rationale).
-`Clocks` is the value that grants hold, one clock for each of WASI's four clock ids; `parse` and
-`spec` are its textual form. Sleeping is not here: `poll_oneoff` waits in real time on a clock that is not
-`virtual` and calls `advance_to` on one that is.
+A clock is a capability like any other: a precise clock helps attacks such as Spectre (see the WASI rationale). `Clocks`
+is the value that grants hold, one clock for each of WASI's four clock ids; `parse` and `spec` are its textual form.
+Sleeping is not here: `poll_oneoff` waits in real time on a clock that is not `virtual` and calls `advance_to` on one
+that is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Clock(Protocol):
     """Whether its time is simulated: nothing sleeps on it, `advance_to` is called instead."""
 
     def resolution(self) -> int:
-        """The smallest step of it (POSIX clock_getres)."""
+        """Its smallest step (POSIX clock_getres)."""
 
     def now(self) -> int:
         """The time: since the epoch for a realtime clock, since some fixed point for the others."""
@@ -51,7 +51,7 @@ class RealClock:
 
 
 class CoarseClock:
-    """Another clock, rounded down to whole multiples of `step` ns: too coarse to time a cache."""
+    """Another clock, rounded down to multiples of `step` ns: too coarse to time a cache."""
 
     def __init__(self, clock: Clock, step: int) -> None:
         self.virtual = clock.virtual
@@ -70,7 +70,7 @@ class CoarseClock:
 
 
 class FrozenClock:
-    """A clock that stands still; a sleep on it ends at once and no time has passed."""
+    """A clock that does not advance; a sleep on it returns at once and no time passes."""
 
     virtual = True
 
@@ -96,7 +96,7 @@ class Timeline:
 
 
 class SteppedClock:
-    """A virtual clock: every reading is one step later than the last, a sleep jumps to its deadline.
+    """A virtual clock: each reading is one step later than the previous one, and a sleep jumps to its deadline.
 
     The clocks of one run share a `Timeline`, so readings of the realtime and the monotonic clock are in order.
     """
@@ -120,9 +120,9 @@ class SteppedClock:
 
 
 class NoClock:
-    """The clock that was not granted: every use of it is refused (ENOTCAPABLE)."""
+    """A clock that was not granted: every use is refused (ENOTCAPABLE)."""
 
-    virtual = True  # so that a poll does not sleep on it: `advance_to` refuses too
+    virtual = True  # so that poll calls `advance_to`, which refuses, instead of sleeping
 
     def _refuse(self) -> Refused:
         return Refused(errno.EPERM, "no clock is granted", need=Need(NeedKind.CLOCK), notcapable=True)
@@ -155,8 +155,8 @@ _NAMES = ("realtime", "monotonic", "process", "thread")
 class Clocks:
     """One clock for each WASI clock id. Build it with `real()`, `frozen(t)`, `stepped(ns)`, `coarse(ns)`, `nothing()`.
 
-    Two `Clocks` are equal when their `spec` is, unless they hold clocks of your own (`Clocks(mine, mine, ...)`):
-    these are equal when the clocks are. A stepped clock has state: `fresh()` gives one run its own from the start.
+    Two `Clocks` are equal if their `spec` is, unless they hold your own clocks (`Clocks(mine, mine, ...)`): these are
+    equal if the clocks are. A stepped clock has state: `fresh()` returns clocks in the initial state for one run.
     """
 
     realtime: Clock
@@ -173,19 +173,19 @@ class Clocks:
 
     @classmethod
     def real(cls) -> Clocks:
-        """The machine's clocks, as precise as they are."""
+        """The machine's clocks, with full precision."""
         return cls(*map(_real, _NAMES), spec="real")
 
     @classmethod
     def frozen(cls, time_ns: int = 0) -> Clocks:
-        """Clocks that stand still: realtime at `time_ns` since the epoch, the others at 0."""
+        """Clocks that do not advance: realtime at `time_ns` since the epoch, the others at 0."""
         _positive("frozen", time_ns, 0)
         zero = FrozenClock(0)
         return cls(FrozenClock(time_ns), zero, zero, zero, spec=f"frozen:{time_ns}")
 
     @classmethod
     def stepped(cls, step_ns: int = 1000, start_ns: int = 0) -> Clocks:
-        """Virtual clocks that move `step_ns` a reading, realtime from `start_ns` since the epoch: repeatable runs."""
+        """Virtual clocks for repeatable runs: `step_ns` per reading, realtime from `start_ns` since the epoch."""
         _positive("stepped", step_ns, 0)
         _positive("stepped", start_ns, 0)
         line = Timeline(step_ns)
@@ -207,7 +207,7 @@ class Clocks:
 
     @classmethod
     def parse(cls, spec: str) -> Clocks:
-        """The clocks that `spec` names, e.g. "coarse:1000000"; `ValueError` says what the choices are."""
+        """The clocks that `spec` names, e.g. "coarse:1000000". `ValueError` lists the choices."""
         kind, *texts = spec.strip().split(":")
         makers = {"real": (cls.real, 0), "frozen": (cls.frozen, 1), "stepped": (cls.stepped, 2)}
         makers |= {"coarse": (cls.coarse, 1), "none": (cls.nothing, 0)}
@@ -217,12 +217,12 @@ class Clocks:
                 return maker(*(int(text.replace("_", "")) for text in texts))
             except ValueError as error:
                 if "int()" in str(error):
-                    error = ValueError("write a whole number of nanoseconds behind the colon")
+                    error = ValueError("write a whole number of nanoseconds after the colon")
                 raise ValueError(f"clock {spec!r}: {error}") from None
-        raise ValueError(f"clock {spec!r} is not known: use real, frozen:NS, stepped:NS, coarse:NS or none")
+        raise ValueError(f"unknown clock {spec!r}: use real, frozen:NS, stepped:NS, coarse:NS or none")
 
     def fresh(self) -> Clocks:
-        """These clocks at their beginning, for one run."""
+        """These clocks in their initial state, for one run."""
         return Clocks.parse(self.spec) if self.kind == "stepped" else self
 
     def __eq__(self, other: object) -> bool:

@@ -1,9 +1,9 @@
-"""Putting a gate between a guest and a capability: the one mechanism under all of `patterns.py`.
+"""Puts a gate between a guest and a capability: the mechanism under all of `patterns.py`.
 
-`interpose(thing, gate)` gives an object of the same kind (Directory, File, Clock, random source, strings, socket) every
-operation of which is the call `gate(thing, operation, *args)`. The gate decides: it may refuse, observe, or do it with
-`perform(thing, operation, *args)`. No other method of the thing can be called through the new object. Classes of your
-own work like those of wasilab, because only the operations of the protocols count.
+`interpose(thing, gate)` returns an object of the same kind (Directory, File, Clock, random source, strings, socket).
+Each of its operations calls `gate(thing, operation, *args)`. The gate may refuse, observe, or do the operation with
+`perform(thing, operation, *args)`. No other method of the object can be called through the new one. Your own classes
+work like those of wasilab, because only the operations of the protocols matter.
 """
 
 from __future__ import annotations
@@ -35,51 +35,51 @@ LISTENER_OPERATIONS = [*FILE_OPERATIONS, "accept"]
 _CHANGING_FILES = ("write", "pwrite", "set_size", "allocate", "set_times", "send", "shutdown")
 _CHANGING_NAMES = ("mkdir", "rmdir", "unlink", "symlink", "rename", "rename_from", "link", "link_from")
 CHANGING = frozenset((*_CHANGING_FILES, *_CHANGING_NAMES, "set_times_path"))
-"""The operations that change something. `open` does when its `OpenHow.changes` says so."""
+"""The operations that change something. `open` does if its `OpenHow.changes` is true."""
 
 OPENING = frozenset(("open", "accept"))
-"""The operations that hand out another capability."""
+"""The operations that return another capability."""
 
 
 class Gate(Protocol):
-    """The function that every operation on a thing goes through."""
+    """The function through which every operation goes."""
 
     def __call__(self, thing: object, operation: str, /, *args: object) -> object:
-        """Do `operation` on `thing`, or refuse it."""
+        """Do `operation` on `thing`, or raise `Refused`."""
 
 
 class PassThrough(Protocol):
-    """What is known of a gate that, while it is open, passes every operation on as it is: then whoever wants to save
-    the detour may work on the thing itself (`look_through`)."""
+    """A gate that forwards every operation unchanged while it is open. Then a caller can skip the gate and work on the
+    object behind it (`look_through`)."""
 
     def is_open(self) -> bool:
-        """Whether every operation passes now."""
+        """Whether every operation is forwarded now."""
         ...
 
     def behind(self, thing: object) -> object:
-        """What stands behind the gate now; `thing` is what it was made for."""
+        """The object behind the gate now; `thing` is the one that it was made for."""
         ...
 
     def as_now(self) -> PassThrough:
-        """The gate of what is opened through this one now, which is the same for ever; equal ones are one gate."""
+        """The gate of objects opened through this one now. It never changes; equal gates are the same gate."""
         ...
 
     def wrap(self, thing: T) -> T:
-        """`thing` as it is when it is opened through this gate now."""
+        """`thing`, wrapped as if it were opened through this gate now."""
         ...
 
     def watch(self, changed: Callable[[], object]) -> None:
-        """Call `changed` after every change of the above, in the thread that makes it and before that goes on."""
+        """Call `changed` after every change of these, in the thread that makes the change, before it continues."""
         ...
 
 
 def perform(thing: object, operation: str, *args: object) -> object:
-    """Do it: `thing.operation(*args)`."""
+    """Call `thing.operation(*args)`."""
     return getattr(thing, operation)(*args)
 
 
 class _Interposed(Uncopyable):
-    """An object whose operations all go through a gate; its subclasses get theirs from the lists above."""
+    """An object whose operations all go through a gate; its subclasses get their operations from the lists above."""
 
     __slots__ = ("_gate", "_name", "_pass_through", "_thing")
 
@@ -110,7 +110,7 @@ class _File(_Interposed):
 
     @property
     def created(self) -> bool:
-        """As `HostFile.created`; a file of your own class counts as made where it was opened to be."""
+        """As `HostFile.created`; a file of your own class counts as created if it was opened to be created."""
         return getattr(self._thing, "created", True)
 
 
@@ -119,7 +119,7 @@ class _Connection(_File):
 
     @property
     def interrupt(self) -> object:
-        """As `StreamSocket.interrupt`: what stops a wait on it."""
+        """As `StreamSocket.interrupt`: stops a wait on it."""
         return self._thing.interrupt
 
     @interrupt.setter
@@ -145,7 +145,7 @@ class _Directory(_Interposed):
 
     @property
     def asks(self) -> bool:
-        """Whether looking into it asks a person (ask mode)."""
+        """Whether accessing it asks the user (ask mode)."""
         return getattr(self._thing, "asks", False)
 
     @property
@@ -155,7 +155,7 @@ class _Directory(_Interposed):
 
     @property
     def lasting(self) -> bool:
-        """As `HostFolder.lasting`: whether what is left in it stays on the host."""
+        """As `HostFolder.lasting`: whether files written to it stay on the host."""
         return getattr(self._thing, "lasting", False)
 
 
@@ -172,7 +172,7 @@ class _Random(_Interposed):
 
     @property
     def spec(self) -> str:
-        """As `Random.spec`: what stands behind it, for showing."""
+        """As `Random.spec`: the source, for display."""
         return getattr(self._thing, "spec", "custom")
 
 
@@ -197,10 +197,9 @@ for _, _kind, _names in _KINDS:
 
 
 def interpose(thing: T, gate: Gate, name: str = "interposed", pass_through: PassThrough | None = None) -> T:
-    """An object of the same kind as `thing` whose every operation goes through `gate`; `name` shows in its repr.
+    """An object of the same kind as `thing` whose operations all go through `gate`; `name` is for its repr.
 
-    `pass_through` says that the gate only passes on, and when. Raises `TypeError` for what is not a
-    capability.
+    `pass_through` tells when the gate only forwards. Raises `TypeError` for anything that is not a capability.
     """
     for operation, kind, _ in _KINDS:
         if hasattr(thing, operation):
@@ -208,16 +207,16 @@ def interpose(thing: T, gate: Gate, name: str = "interposed", pass_through: Pass
             made._pass_through = pass_through
             return cast(T, made)
     raise TypeError(
-        f"{thing!r} is not a capability: it lacks the operations of a directory, file, clock, random source, strings "
-        "or socket"
+        f"{thing!r} is not a capability: it does not have the operations of a directory, file, clock, random source, "
+        "strings or socket"
     )
 
 
 def look_through(thing: object) -> tuple[object, list[PassThrough]]:
-    """The thing itself behind gates that only pass on, and these gates, the outermost first.
+    """The object behind gates that only forward, and these gates, the outermost first.
 
-    It may be worked on directly while all of them are open. Behind a gate of another kind nothing is seen: then the
-    interposed object is what is returned.
+    It may be used directly while all of them are open. A gate of another kind cannot be skipped: then the interposed
+    object is returned.
     """
     gates: list[PassThrough] = []
     while isinstance(thing, _Interposed) and thing._pass_through is not None:

@@ -1,10 +1,10 @@
-"""From a guest's path to (the directory that holds it, its last name): the rules of every `path_*` call.
+"""Resolves a guest's path to its parent directory and last name, by the rules of all `path_*` calls.
 
-For: walking a path one name at a time over any tree of directories, and refusing what leaves it. Never by string: the
-walk holds the directories themselves, descriptors of the host (`host/resolve.py`) or nodes in memory (`memory/`), so
-that a directory swapped for a link in the meantime cannot lead out. Not for: what is done with the last name. It is
-never opened or created here, and followed only if it is a link and the caller says so; whatever then uses (parent,
-name) must itself not follow links (O_NOFOLLOW, AT_SYMLINK_NOFOLLOW).
+For: walking a path one name at a time over any tree of directories, and refusing paths that leave it. The walk never
+compares strings: it holds the directories, as host descriptors (`host/resolve.py`) or nodes in memory (`memory/`), so
+that a directory swapped for a link in the meantime cannot lead out. Not for: using the last name. It is never opened or
+created here, and followed only if it is a link and the caller asks for it. Code that uses (parent, name) must not
+follow links itself (O_NOFOLLOW, AT_SYMLINK_NOFOLLOW).
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ Place = TypeVar("Place")
 
 
 def fail(number: int) -> OSError:
-    """The `OSError` for `number`, with the system's words."""
+    """The `OSError` for `number`, with the system's message."""
     return OSError(number, os.strerror(number))
 
 
 def escape(path: str, how: str) -> Refused:
-    """The refusal of a path that leaves its directory; `how` says by what step."""
+    """The refusal of a path that leaves its directory; `how` names the step."""
     reason = f"{path!r} leaves the directory it was resolved in: {how}"
     return Refused(errno.EPERM, reason, DeniedBy.PATH, Need(NeedKind.DIRECTORY, path))
 
 
 def check_path(path: str) -> None:
-    """Refuse what is not a relative path at all: empty, with a NUL, not UTF-8, too long, absolute."""
+    """Refuse an invalid relative path: empty, with a NUL, not UTF-8, too long, or absolute."""
     if not path:
         raise fail(errno.ENOENT)
     if "\0" in path:
-        raise OSError(errno.EINVAL, "a path cannot hold a NUL")
+        raise OSError(errno.EINVAL, "a path cannot contain a NUL")
     try:
         length = len(path.encode())
     except UnicodeEncodeError:
@@ -52,17 +52,17 @@ def check_path(path: str) -> None:
 
 
 def check_link_text(target: str) -> None:
-    """Refuse a text that no link may have: empty, with a NUL, too long, or absolute (`Refused`, by PATH)."""
+    """Refuse an invalid link text: empty, with a NUL, too long, or absolute (`Refused`, by PATH)."""
     if target[:1] == "/":
         raise Refused(errno.EPERM, f"a link to {target!r} would leave its directory: it is absolute", DeniedBy.PATH)
     check_path(target)
 
 
 class Tree(Protocol[Place]):
-    """What a walk needs of a tree of names; a place is an open directory in it."""
+    """The interface of a tree that `walk` needs; a place is an open directory in it."""
 
     most_open: int
-    """How many places a walk may hold at once; of a deeper path the oldest are let go and re-entered by name."""
+    """How many places a walk may hold at once. On a deeper path the oldest are closed and re-entered by name."""
 
     def enter(self, place: Place, name: str) -> Place:
         """Open the directory `name` in `place`; ENOTDIR or ELOOP if it is anything else, a link included."""
@@ -78,7 +78,7 @@ class Tree(Protocol[Place]):
 
 
 class Resolved(Generic[Place]):
-    """Where a path leads: `name` in the directory `parent`. Close it (or use `with`) when done with `parent`."""
+    """The result of a walk: `name` in the directory `parent`. Close it (or use `with`) when done with `parent`."""
 
     __slots__ = ("_tree", "dots", "must_be_dir", "name", "parent")
 
@@ -95,7 +95,7 @@ class Resolved(Generic[Place]):
         self._tree = tree
 
     def close(self) -> None:
-        """Let go of `parent`, if it was opened for this."""
+        """Close `parent`, if it was opened for this result."""
         tree, self._tree = self._tree, None
         if tree is not None:
             tree.leave(self.parent)
@@ -111,10 +111,11 @@ class Resolved(Generic[Place]):
 def walk(tree: Tree[Place], root: Place, path: str, follow: bool) -> Resolved[Place]:
     """Resolve `path` beneath `root` one name at a time; a final link is followed only if `follow`.
 
-    A slash after a final link does not follow it here, for that depends on what is to be done: looking at "link/" does
-    (resolve again with `follow`), making or removing "link/" must not (`must_be_dir` says that the slash was there).
+    A slash after a final link does not follow it here, because that depends on the operation: stat of "link/" follows
+    it (resolve again with `follow`), creating or removing "link/" does not (`must_be_dir` tells that there was a
+    slash).
 
-    Raises `Refused` (EPERM, by PATH) for what leads out: an absolute path, ".." above `root`, a link to either;
+    Raises `Refused` (EPERM, by PATH) for a path that leads out: an absolute path, ".." above `root`, a link to either;
     ELOOP after 40 links; ENOENT, ENOTDIR, EACCES, ENAMETOOLONG as POSIX path resolution does.
     """
     check_path(path)
@@ -147,14 +148,14 @@ class _Walk(Generic[Place]):
         self.path = path
         """The whole path, for the refusal."""
         self.todo = [name for name in reversed(path.split("/")) if name]
-        """The worklist: the names still to walk, the next one last. The text of a link is pushed onto it, so that a
-        link's names obey the same rules as the path's own."""
+        """The worklist: the remaining names, the next one last. The text of a link is pushed onto it, so that a link's
+        names obey the same rules as the path's own."""
         self.above: list[Place | None] = []
-        """The directories entered below `root`, each in the one before it. ".." leaves the last one: it goes back to
+        """The directories entered below `root`, each in the one before it. ".." leaves the last one: it returns to
         where the walk came from, whatever the directory's real parent is by now. At `root` there is none to leave, and
-        ".." is an escape. None: let go on the way down a very deep path."""
+        ".." is an escape. None: closed on the way down a very deep path."""
         self.names: list[str] = []
-        """The names under which the directories in `above` were entered, to re-enter one that was let go."""
+        """The names under which the directories in `above` were entered, to re-enter one that was closed."""
         self.links = 0
         """Links followed so far: `MAX_LINKS` ends a loop."""
         self.must_be_dir = path[-1] == "/"
@@ -163,7 +164,7 @@ class _Walk(Generic[Place]):
         """The last name if it was "." or "..": the walk then ends in a directory and not at a name."""
 
     def stay(self) -> None:
-        """".": nothing moves, but the directory must allow to be searched."""
+        """".": stay here, but check that the directory may be searched."""
         self.dots = "" if self.todo else "."
         self.tree.search(self._here())
 
@@ -179,12 +180,12 @@ class _Walk(Generic[Place]):
         self.tree.leave(here)
 
     def go_down(self, name: str) -> None:
-        """A name with more to come: enter the directory, or push the names of a link."""
+        """A name that is not the last: enter the directory, or push the names of a link."""
         here = self._here()
         try:
             place = self.tree.enter(here, name)
         except OSError as error:
-            # POSIX leaves open which of the two a link gives with O_DIRECTORY | O_NOFOLLOW.
+            # POSIX does not say which of the two O_DIRECTORY | O_NOFOLLOW gives for a link.
             if isinstance(error, Refused) or error.errno not in (errno.ENOTDIR, errno.ELOOP):
                 raise
             if not self.follow(name):
@@ -233,7 +234,7 @@ class _Walk(Generic[Place]):
                 self.tree.leave(place)
 
     def _here(self) -> Place:
-        """The directory that the walk is in, re-entered if it was let go."""
+        """The directory that the walk is in, re-entered if it was closed."""
         if not self.above:
             return self.root
         here = self.above[-1]
@@ -242,7 +243,7 @@ class _Walk(Generic[Place]):
         return here
 
     def _let_go(self) -> None:
-        """Close the oldest directory that is held, so that a deep path takes no more than `most_open` descriptors."""
+        """Close the oldest open directory, so that a deep path takes at most `most_open` descriptors."""
         index = len(self.above) - 1 - self.tree.most_open
         place = self.above[index]
         if place is not None:

@@ -1,8 +1,8 @@
-"""The object-capability patterns: ways to give away less than one has, and to take it back.
+"""The object-capability patterns: wrappers that grant less than they hold, or that can be revoked.
 
 Each is a function from a capability to a lesser one, under the name that the literature uses, for any directory, file,
 stream, clock, random source or socket, wasilab's or your own. They compose. All are built on `interpose.py`. A pattern
-is shallow (about one thing) or deep (also about everything opened through it); its first line says which.
+is shallow (applies to one object) or deep (also to everything opened through it); its first line says which.
 
 Read: J. Dennis, E. Van Horn 1966 (capabilities); N. Hardy 1988, "The Confused Deputy" (why names without authority are
 dangerous); M. Miller 2006, "Robust Composition" (these patterns).
@@ -26,9 +26,9 @@ U = TypeVar("U")
 
 
 def attenuate(thing: T, allows: Callable[[str, tuple[object, ...]], bool], name: str = "attenuate") -> T:
-    """Deep attenuator: only operations for which `allows(operation, args)` is true; letting go (close) always is.
+    """Deep attenuator: only operations for which `allows(operation, args)` is true; `close` is always allowed.
 
-    The general form of giving less: a proxy that passes on some messages and not others (Miller 2006, 9.3).
+    The general form of attenuation: a proxy that forwards some messages and not others (Miller 2006, 9.3).
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> looking = attenuate(MemDir({"a": "text"}), lambda operation, args: operation in ("list", "stat_path"))
@@ -36,12 +36,12 @@ def attenuate(thing: T, allows: Callable[[str, tuple[object, ...]], bool], name:
     ['a']
     >>> looking.unlink("a")
     Traceback (most recent call last):
-    wasilab.capabilities.refusal.Refused: [Errno 1] the operation 'unlink' is not among what attenuate allows
+    wasilab.capabilities.refusal.Refused: [Errno 1] the operation 'unlink' is not allowed by attenuate
     """
 
     def gate(inner: object, operation: str, /, *args: object) -> object:
         if operation != "close" and not allows(operation, args):
-            raise _refused(f"the operation {operation!r} is not among what {name} allows")
+            raise _refused(f"the operation {operation!r} is not allowed by {name}")
         result = perform(inner, operation, *args)
         return interpose(result, gate, name) if operation in OPENING else result
 
@@ -49,7 +49,7 @@ def attenuate(thing: T, allows: Callable[[str, tuple[object, ...]], bool], name:
 
 
 def facet(thing: T, *operations: str) -> T:
-    """Shallow facet: one side of a thing, the operations named; what is opened through it keeps its own powers.
+    """Shallow facet: only the named operations of an object; what is opened through it keeps all its operations.
 
     An object shows different clients different faces of one state (Miller 2006; Morris 1973).
 
@@ -71,7 +71,7 @@ def facet(thing: T, *operations: str) -> T:
 
 
 def read_only(thing: T) -> T:
-    """Deep attenuator to reading: nothing is changed through it, nor through anything opened through it.
+    """Deep read-only attenuator: nothing can be changed through it or through anything opened through it.
 
     The oldest pattern: a capability with fewer rights than its parent (Dennis and Van Horn 1966).
 
@@ -100,9 +100,9 @@ def read_only(thing: T) -> T:
 
 
 def subtree(directory: Directory, path: str) -> Directory:
-    """The directory at `path` as a capability of its own: what is above or beside it does not exist.
+    """The directory at `path` as a separate capability: nothing above or beside it is reachable.
 
-    Designation is authority: holding the subtree is all that is needed, and all that one gets (Miller 2006, 3.3).
+    Designation is authority: the subtree is all that the holder needs, and all that it gets (Miller 2006, 3.3).
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> inner = subtree(MemDir({"a/b/c": "text", "secret": "x"}), "a/b")
@@ -123,7 +123,7 @@ _NOT_APPENDING = CHANGING - {"write", "send", "mkdir", "symlink"}
 
 
 def append_only(thing: T) -> T:
-    """Deep attenuator to adding: new names, and writes at the end; what is there is neither changed nor removed.
+    """Deep append-only attenuator: new names, and writes at the end; existing data is neither changed nor removed.
 
     A log that a program may extend but not rewrite (the append right of Multics; Saltzer and Schroeder 1975).
 
@@ -136,12 +136,12 @@ def append_only(thing: T) -> T:
     b'one two'
     >>> log.set_size(0)
     Traceback (most recent call last):
-    wasilab.capabilities.refusal.Refused: [Errno 1] this can only be added to: 'set_size' would change what is there
+    wasilab.capabilities.refusal.Refused: [Errno 1] this is append-only: 'set_size' would change existing data
     """
 
     def gate(inner: object, operation: str, /, *args: object) -> object:
         if operation in _NOT_APPENDING or (operation == "open" and cast(OpenHow, args[1]).truncate):
-            raise _refused(f"this can only be added to: {operation!r} would change what is there")
+            raise _refused(f"this is append-only: {operation!r} would change existing data")
         if operation == "open":
             path, how = cast(tuple[str, OpenHow], args)
             opened = cast(Directory, inner).open(path, replace(how, append=True) if how.write else how)
@@ -159,7 +159,7 @@ def append_only(thing: T) -> T:
 
 
 def quota(thing: T, max_bytes: int) -> T:
-    """Deep attenuator of quantity: at most `max_bytes` are written through it altogether (a random source: made).
+    """Deep attenuator of quantity: at most `max_bytes` in total can be written through it (random source: produced).
 
     Authority is also a matter of quantity: a purse drawn on a bank account (Miller, Morningstar, Frantz 2000). Reading
     is free. What makes a file grow without writing (set_size, allocate, a gap) counts as well; nothing is refunded.
@@ -175,7 +175,7 @@ def quota(thing: T, max_bytes: int) -> T:
     left = max_bytes
 
     def growth(inner: object, operation: str, args: tuple[object, ...]) -> int:
-        """Bytes by which a file grows without being written: up to a new size, or to where a write begins."""
+        """Bytes by which a file grows without being written: up to a new size, or up to the start of a write."""
         if operation not in ("set_size", "allocate", "write", "pwrite"):
             return 0
         file = cast(File, inner)
@@ -223,7 +223,7 @@ class LogEntry:
 def logged(thing: T, log: Callable[[LogEntry], object]) -> T:
     """Deep observer: `log` is called after every operation; nothing is refused or changed.
 
-    Interposition without loss of authority: the client cannot tell (as in Horton; Miller, Donnelley, Karp 2007).
+    Interposition without loss of authority: the client cannot detect it (as in Horton; Miller, Donnelley, Karp 2007).
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> seen = []
@@ -247,7 +247,7 @@ def logged(thing: T, log: Callable[[LogEntry], object]) -> T:
 class Switch:
     """The off switch of a revocable capability: `switch()` revokes at once, from any thread; `restore()` undoes it.
 
-    A subclass may refuse some operations only: it overrides `check` and sets `restricted` while it refuses any.
+    A subclass may refuse only some operations: it overrides `check` and sets `restricted` while it refuses any.
     """
 
     __slots__ = ("_watchers", "reason", "restricted", "revoked")
@@ -256,9 +256,9 @@ class Switch:
         self._watchers: list[Callable[[], object]] = []
         self.revoked = False
         self.restricted = False
-        """Whether `check` has to be asked: mostly one test of this is all that an operation costs."""
+        """Whether `check` must be called. Usually an operation only tests this flag."""
         self.reason = reason
-        """The reason that the trace shows for a refused call."""
+        """The reason shown in the trace for a refused call."""
 
     def __call__(self) -> None:
         """Revoke."""
@@ -266,17 +266,17 @@ class Switch:
         self.changed()
 
     def restore(self) -> None:
-        """Let it work again."""
+        """Enable the capability again."""
         self.revoked = self.restricted = False
         self.changed()
 
     def watch(self, watcher: Callable[[], object]) -> None:
-        """Call `watcher` whenever it is switched, before `switch()` and its like return."""
+        """Call `watcher` after each switch, before `switch()` and `restore()` return."""
         if watcher not in self._watchers:
             self._watchers.append(watcher)
 
     def changed(self) -> None:
-        """Tell the watchers; for a subclass that sets `restricted`."""
+        """Notify the watchers; for a subclass that sets `restricted`."""
         for watcher in list(self._watchers):
             watcher()
 
@@ -289,8 +289,8 @@ class Switch:
 def revocable(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
     """Shallow caretaker: the capability and its off switch; what was opened through it keeps working.
 
-    A forwarder that its owner can sever (Redell 1974). A file that was opened before stays usable: this is the
-    known limit of the pattern, and the reason for `membrane`.
+    A forwarder that its owner can cut off (Redell 1974). A file that was opened before stays usable: this is the known
+    limit of the pattern, and the reason for `membrane`.
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder, off = revocable(MemDir({"a": "text"}))
@@ -315,7 +315,7 @@ def revocable(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
 def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
     """Deep caretaker: the capability, and an off switch for it and everything that was opened through it.
 
-    Whatever crosses the membrane is wrapped in it, so one cut severs everything (Miller 2006, 9.3).
+    Everything that crosses the membrane is wrapped in it, so one switch revokes everything (Miller 2006, 9.3).
 
     >>> from wasilab.capabilities.memory.memdir import MemDir
     >>> folder, off = membrane(MemDir({"a": "text"}))
@@ -339,7 +339,7 @@ def membrane(thing: T, switch: Switch | None = None) -> tuple[T, Switch]:
 
 @dataclass(frozen=True)
 class Membrane:
-    """What `look_through` knows of the gate of a membrane (`interpose.PassThrough`)."""
+    """The gate of a membrane, for `look_through` (`interpose.PassThrough`)."""
 
     switch: Switch
 
@@ -360,10 +360,10 @@ class Membrane:
 
 
 def ask(thing: T, decide: Callable[[str], bool], what: str) -> T:
-    """Shallow, lazy grant: `decide(what)` is called at the first use, and the answer holds from then on.
+    """Shallow, lazy grant: `decide(what)` is called at the first use, and its answer applies from then on.
 
-    Permission by asking, as a browser does it for the camera (compare the powerbox, Stiegler and Miller 2006, where
-    choosing is granting and no question is needed).
+    Permission by asking, as in a browser for the camera (compare the powerbox, Stiegler and Miller 2006, where choosing
+    is granting and no question is needed).
 
     >>> from wasilab.capabilities.clocks import Clocks
     >>> clock = ask(Clocks.frozen(5).realtime, lambda what: False, "the time")
@@ -385,7 +385,7 @@ def ask(thing: T, decide: Callable[[str], bool], what: str) -> T:
 
 
 class Box:
-    """A sealed box: anyone can pass it on, only its unsealer opens it."""
+    """A sealed box: anyone can pass it on, but only its unsealer can open it."""
 
     __slots__ = ("__weakref__",)
 
@@ -395,14 +395,14 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class SealerPair(Generic[T]):
-    """What `sealer` makes: `seal` and `unseal`, each of which can be given away by itself."""
+    """The result of `sealer`: `seal` and `unseal`, which can be given away separately."""
 
     seal: Callable[[T], Box]
     unseal: Callable[[Box], T]
 
 
 def sealer() -> SealerPair[object]:
-    """A sealer and its unsealer: the box alone is worth nothing, box and unsealer together give what is in it.
+    """A sealer and its unsealer: the box alone is useless; box and unsealer together give the contents.
 
     Rights amplification: two capabilities together give what neither gives alone (Morris 1973). It is how a file dialog
     can pass a directory through code that must not use it.

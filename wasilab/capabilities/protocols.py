@@ -1,12 +1,12 @@
-"""Directories, files and streams as the WASI host uses them: small protocols and the values they pass.
+"""The protocols through which the WASI host uses directories, files and streams, and the values that they pass.
 
-`wasi/` sees the things that a guest holds only through these protocols, so an attenuating wrapper
-(`patterns.py`) or a notebook's own class works wherever `HostDir` or `MemDir` does. Subclass `BaseFile` or
-`BaseDirectory` and override what it can do; everything else refuses as POSIX would.
+`wasi/` uses a guest's capabilities only through these protocols, so an attenuating wrapper (`patterns.py`) or a
+notebook's own class works wherever `HostDir` or `MemDir` does. Subclass `BaseFile` or `BaseDirectory` and override the
+operations that it supports; the others fail as POSIX says.
 
-Paths are `str`, relative, "/"-separated, without NUL, and may hold "." and "..": an implementation resolves
-them beneath itself and refuses (`Refused`, by `DeniedBy.PATH`) what would leave it. Times are integer
-nanoseconds since the epoch; `None` leaves a time as it is. Errors are `OSError` with POSIX errno.
+Paths are `str`, relative, "/"-separated, without NUL, and may contain "." and "..": an implementation resolves them
+beneath itself and refuses (`Refused`, by `DeniedBy.PATH`) what would leave it. Times are integer nanoseconds since the
+epoch; `None` leaves a time as it is. Errors are `OSError` with POSIX errno.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class OpenHow:
 
     @property
     def changes(self) -> bool:
-        """Whether opening this way may change what is there, or asks for a handle that can."""
+        """Whether opening this way may change something, or asks for a handle that can."""
         return self.write or self.create or self.truncate or self.append
 
 
@@ -94,7 +94,7 @@ class FileFlags:
 class File(Protocol):
     """An open file, stream or device.
 
-    A file may also have `created: bool`, whether opening it made it. One that does not say counts as made where it was
+    A file may also have `created: bool`, whether opening it created it. A file without it counts as created if it was
     opened to be created, in `Limits.names` and `Limits.bytes_written`.
     """
 
@@ -125,7 +125,7 @@ class File(Protocol):
         """Truncate or extend with zeros (ftruncate)."""
 
     def allocate(self, offset: int, length: int) -> None:
-        """Make sure that the range has room (posix_fallocate)."""
+        """Reserve space for the range (posix_fallocate)."""
 
     def advise(self, offset: int, length: int, advice: int) -> None:
         """A hint on how the range will be used (posix_fadvise); `advice` numbered as in WASI."""
@@ -134,29 +134,29 @@ class File(Protocol):
         """Set the access and modification times (futimens)."""
 
     def sync(self) -> None:
-        """Bring data and attributes to the storage (fsync)."""
+        """Write data and attributes to storage (fsync)."""
 
     def datasync(self) -> None:
-        """Bring the data to the storage (fdatasync)."""
+        """Write the data to storage (fdatasync)."""
 
     def flags(self) -> FileFlags:
-        """The present flags."""
+        """The current flags."""
 
     def set_flags(self, flags: FileFlags) -> None:
         """Change the flags."""
 
     def fileno(self) -> int | None:
-        """An OS descriptor to wait on, or None when the file never blocks."""
+        """An OS descriptor to wait on, or None if the file never blocks."""
 
     def available(self) -> int:
-        """Bytes that a read would get without waiting, as far as known (0 if not)."""
+        """Bytes that a read would get without waiting; 0 if unknown."""
 
     def close(self) -> None:
         """Close it; closing twice does nothing."""
 
 
 class Listening(File, Protocol):
-    """A socket that listens."""
+    """A listening socket."""
 
     @property
     def address(self) -> object: ...
@@ -164,14 +164,14 @@ class Listening(File, Protocol):
 
 @runtime_checkable
 class Directory(Protocol):
-    """An open directory: the power over a tree of names.
+    """An open directory: access to a tree of names.
 
     `rename` and `link` may name another directory. They are dispatched twice, `a.rename(p, b, q)` calling
-    `b.rename_from(a, p, q)`, so that each of two wrappers checks its own side before the things themselves meet;
-    two kinds that cannot exchange files raise EXDEV.
+    `b.rename_from(a, p, q)`, so that each of two wrappers checks its own side before the operation is done; two classes
+    that cannot exchange files raise EXDEV.
 
     A directory may also have `hidden: int`, the names that its last `list()` left out; `lasting: bool`, whether what is
-    left in it stays on the host (False if it does not say); and `asks: bool`, whether looking into it asks a person.
+    left in it stays on the host (default False); and `asks: bool`, whether accessing it asks the user.
     """
 
     filetype: FileType
@@ -181,7 +181,7 @@ class Directory(Protocol):
         """Open or create what `path` names."""
 
     def stat_path(self, path: str, follow: bool) -> Stat:
-        """The attributes of what `path` names; of a final link itself unless `follow`."""
+        """The attributes of what `path` names; a final link is followed only if `follow`."""
 
     def stat(self) -> Stat:
         """The directory's own attributes."""
@@ -223,7 +223,7 @@ class Directory(Protocol):
         """Set the times of what `path` names."""
 
     def sync(self) -> None:
-        """Bring the directory to the storage (fsync on it)."""
+        """Write the directory to storage (fsync)."""
 
     def close(self) -> None:
         """Close it; closing twice does nothing."""
@@ -234,9 +234,9 @@ def _error(number: int) -> OSError:
 
 
 class BaseFile:
-    """A file on which every operation fails: derive a file class of your own from it.
+    """A file on which every operation fails: a base for your own file classes.
 
-    Reading and writing raise EBADF, seeking ESPIPE, the rest EINVAL, as POSIX has it for a stream.
+    Reading and writing raise EBADF, seeking ESPIPE, the rest EINVAL, as POSIX says for a stream.
     """
 
     filetype: FileType = FileType.CHARACTER_DEVICE
@@ -298,7 +298,7 @@ class BaseFile:
 
 
 class BaseDirectory:
-    """An empty directory in which nothing can be created: derive a directory class of your own from it."""
+    """An empty directory in which nothing can be created: a base for your own directory classes."""
 
     filetype: FileType = FileType.DIRECTORY
     writable: bool = False

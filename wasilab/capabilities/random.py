@@ -1,7 +1,7 @@
-"""Random sources that a guest can be given: the system's, a seeded one, or none.
+"""A guest's random source: the system's, a seeded one, or none.
 
-`Random` is the value that grants hold. A seeded source gives the same bytes for the same seed on every machine,
-however the guest slices its requests; it is for repeatable runs, never for keys.
+`Random` is the value that grants hold. A seeded source gives the same bytes for the same seed on every machine, however
+the guest splits its requests; it is for repeatable runs, never for keys.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from .refusal import Need, NeedKind, Refused
 
 CHUNK = 1 << 20
-"""Bytes made at a time (1 MiB), so that a request of any size needs little memory of the host."""
+"""Bytes generated at a time (1 MiB), so that a large request needs little host memory."""
 
 
 @runtime_checkable
@@ -28,7 +28,7 @@ class RandomSource(Protocol):
 class Random:
     """The random sources that come with wasilab, and their names: `real()`, `seeded(n)`, `nothing()`.
 
-    Two are equal when their `spec` is. A seeded source has state: `fresh()` gives one run its own from the start.
+    Two are equal if their `spec` is. A seeded source has state: `fresh()` returns it in its initial state for one run.
     """
 
     spec: str = "custom"
@@ -56,7 +56,7 @@ class Random:
 
     @staticmethod
     def parse(spec: str) -> Random:
-        """The source that `spec` names, e.g. "seeded:1"; `ValueError` says what the choices are."""
+        """The source that `spec` names, e.g. "seeded:1". `ValueError` lists the choices."""
         kind, colon, text = spec.strip().partition(":")
         if not colon and kind in ("real", "none"):
             return SystemRandom() if kind == "real" else NoRandom()
@@ -65,10 +65,10 @@ class Random:
                 return SeededRandom(int(text) if colon else 0)
             except ValueError:
                 raise ValueError(f"random {spec!r}: the seed must be a whole number, as in seeded:1") from None
-        raise ValueError(f"random {spec!r} is not known: use real, seeded:N or none")
+        raise ValueError(f"unknown random source {spec!r}: use real, seeded:N or none")
 
     def fresh(self) -> Random:
-        """This source at its beginning, for one run."""
+        """This source in its initial state, for one run."""
         return self
 
     def fill(self, buffer: memoryview) -> None:
@@ -91,7 +91,7 @@ class Random:
 
 
 class NoRandom(Random):
-    """The randomness that was not granted."""
+    """A random source that was not granted."""
 
     spec = "none"
 

@@ -1,9 +1,9 @@
-"""How a capability says no: the error that carries its reason.
+"""The error with which a capability refuses an operation, and its reason.
 
 A capability raises a plain `OSError` for what the operating system or the kind of file forbids (no such file, not a
-directory), and a `Refused` for what *the grant* forbids. The difference is what the trace's
-`denied_by` column shows. A `Refused` also carries what was needed (`Need`): a value, from which others make words, a
-flag or a change of the grants. This file knows nothing of WASI; `wasi/errnos.py` maps both errors to WASI errnos.
+directory), and a `Refused` for what *the grant* forbids. The difference is shown in the trace's `denied_by` column. A
+`Refused` also carries what was needed (`Need`): a value, from which other code makes text, a flag or a change of the
+grants. This file knows nothing of WASI; `wasi/errnos.py` maps both errors to WASI errnos.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ class DeniedBy(IntEnum):
     NONE = 0
     """Not refused."""
     GRANT = 1
-    """Nothing that the guest was granted allows it: no such preopen, or one that is read-only."""
+    """No grant allows it: there is no such preopen, or it is read-only."""
     RIGHT = 2
-    """The descriptor lacks a right that the call needs (preview1's rights model)."""
+    """The descriptor does not have a right that the call needs (preview1's rights model)."""
     PATH = 3
-    """The path leaves the directory that it is resolved in."""
+    """The path leaves the directory in which it is resolved."""
     HOST = 4
     """The host's operating system refused (its own permissions)."""
     REVOKED = 5
     """The capability was granted, then taken back."""
     QUOTA = 6
-    """A limit of the grants is used up."""
+    """A limit of the grants was reached."""
     POLICY = 7
     """A rule refused: a special file, an absolute link target, an override."""
     ASK = 8
-    """A person was asked and said no."""
+    """The user was asked and denied it."""
 
 
 class NeedKind(StrEnum):
     """The kinds of `Need`. The values are written to trace files and do not change."""
 
     DIRECTORY = "directory"
-    """A directory that holds `guest`, which no granted directory does."""
+    """A directory that contains `guest`; no granted directory does."""
     WRITE = "write"
-    """The directory granted at `guest`, with the permission to change it."""
+    """Write access to the directory granted at `guest`."""
     RIGHTS = "rights"
     """The preview1 rights `rights`, which the grant of the directory at `guest` withholds."""
     COMPAT = "compat"
-    """The rights mode "compat": in "strict" mode the descriptor lacks a right that it was not opened with."""
+    """The rights mode "compat": in "strict" mode the descriptor does not have a right that it was not opened with."""
     CLOCK = "clock"
     """A clock."""
     RANDOM = "random"
@@ -60,7 +60,7 @@ class NeedKind(StrEnum):
     CONNECT = "connect"
     """A connection to `limit`, HOST:PORT."""
     RESOLVE = "resolve"
-    """To look the name `limit` up."""
+    """Looking up the name `limit`."""
     HTTP = "http"
     """Requests to the origin `limit`."""
     QUOTA = "quota"
@@ -69,29 +69,29 @@ class NeedKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What would have to be granted for a refused call to succeed: a value, without a word of a command line.
+    """What would have to be granted for a refused call to succeed, as a value without command-line text.
 
-    A refusal that no grant can lift (a rule, the host's operating system, a person's no) has no `Need`.
+    A refusal that no grant can lift (by a rule, the operating system or the user's answer) has no `Need`.
     """
 
     kind: NeedKind
     guest: str = ""
-    """The guest path that `kind` speaks of, "" where it is not known.
+    """The guest path that `kind` refers to, "" if unknown.
 
-    A capability does not know under which name it was granted: in a `Refused` this is the path as it was asked for,
-    relative to the capability. `wasi.host.Host.explain` puts the whole path in its place.
+    A capability does not know under which name it was granted: in a `Refused` this is the path as requested, relative
+    to the capability. `wasi.host.Host.explain` replaces it with the full path.
     """
     rights: tuple[str, ...] = ()
     limit: str = ""
-    """The limit, or what on the network is needed."""
+    """The limit, or the network address, name or origin that is needed."""
 
 
 class Refused(OSError):
     """An operation that the grant behind a capability forbids.
 
-    `errno` is the POSIX number (from the `errno` module), `reason` one sentence for a person in which all
-    guest text is escaped, `by` the part that refused, `need` what would have allowed it (None: nothing would).
-    `notcapable=True` asks for WASI's ENOTCAPABLE, for which POSIX has no number.
+    `errno` is the POSIX number (from the `errno` module), `reason` one sentence for the user in which all guest text is
+    escaped, `by` the part that refused, `need` what would have allowed it (None: nothing would). `notcapable=True` asks
+    for WASI's ENOTCAPABLE, for which POSIX has no number.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Refused(OSError):
 
 
 def refused_change(path: str) -> Refused:
-    """The refusal of creating or changing `path` in a folder that is granted read-only."""
+    """The refusal to create or change `path` in a folder that is granted read-only."""
     return Refused(
         EPERM,
         f"{path!r} cannot be created or changed: its folder is granted read-only",

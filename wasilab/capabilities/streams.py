@@ -1,4 +1,4 @@
-"""Streams that a guest can hold as stdin, stdout and stderr: files that have no position.
+"""Streams for a guest's stdin, stdout and stderr: files without a position.
 
 All are character devices, as a terminal is. Nothing here touches the process's own standard streams, except
 `DescriptorInput`, which the command line may give a duplicate of one. Streams carry bytes; text is not decoded here.
@@ -24,14 +24,14 @@ class _Input(BaseFile):
 
 
 class EmptyInput(_Input):
-    """An input at its end: every read gives 0 bytes."""
+    """An input at end of file: every read returns 0 bytes."""
 
     def read(self, buffers: Buffers) -> int:
         return 0
 
 
 class BytesInput(_Input):
-    """An input of known bytes; it never blocks."""
+    """An input with fixed contents; it never blocks."""
 
     def __init__(self, data: bytes) -> None:
         self._rest = memoryview(bytes(data))
@@ -55,7 +55,7 @@ class BytesInput(_Input):
 class QueueInput(Uncopyable, _Input):
     """An input that another thread feeds: `feed(bytes)`, then `end()` for the end of file.
 
-    A read with nothing buffered calls `on_wanted()` and waits until it is fed or ended, or `interrupt` is set
+    A read with an empty buffer calls `on_wanted()` and waits until it is fed or ended, or `interrupt` is set
     (`Interrupted`). `on_wanted` is called from the reading thread, so it must be thread-safe and quick: post a request
     and return. A poll, which calls `fileno()`, asks for input too. There is one request at a time: the next is made
     only after a `feed`.
@@ -75,11 +75,11 @@ class QueueInput(Uncopyable, _Input):
         self._ready = Readiness()  # set while a read would not wait
 
     def stopped_by(self, interrupt: Interrupt) -> None:
-        """Let `interrupt`, that of the run that reads it next, end a waiting read from now on."""
+        """Use `interrupt`, that of the next run that reads it, to end a waiting read from now on."""
         self._interrupt = interrupt
 
     def feed(self, data: bytes) -> None:
-        """Add `data` to what the guest can read; nothing happens after `end` or `close`."""
+        """Append `data` to the input; ignored after `end` or `close`."""
         with self._lock:
             self._asked = False
             if not data or self._ended or self._closed:
@@ -138,7 +138,7 @@ class QueueInput(Uncopyable, _Input):
             return len(self._data)
 
     def fileno(self) -> int | None:
-        """The descriptor that is readable while a read would not wait; asking for it counts as wanting input."""
+        """The descriptor that is readable while a read would not wait. This call counts as a request for input."""
         if self._closed:
             return None
         self._want()
@@ -149,7 +149,7 @@ class QueueInput(Uncopyable, _Input):
 
     def set_flags(self, flags: FileFlags) -> None:
         if flags != FileFlags(nonblock=flags.nonblock):
-            raise OSError(errno.EINVAL, "an input stream has no flag but nonblock")
+            raise OSError(errno.EINVAL, "the only flag of an input stream is nonblock")
         self._nonblock = flags.nonblock
 
     def close(self) -> None:
@@ -166,8 +166,8 @@ class QueueInput(Uncopyable, _Input):
 class AskInput(QueueInput):
     """A `QueueInput` whose reader asks for each line: `request()` is called when the guest wants input.
 
-    `request` posts to the thread that owns the input box and returns at once; that thread answers with `feed`
-    (a line with its newline) or `end`.
+    `request` notifies the thread that owns the input box and returns at once; that thread answers with `feed` (a line
+    with its newline) or `end`.
     """
 
     def __init__(self, request: Callable[[], None], interrupt: Interrupt) -> None:
@@ -201,7 +201,7 @@ class DescriptorInput(Uncopyable, _Input):
 
     def set_flags(self, flags: FileFlags) -> None:
         if flags != FileFlags(nonblock=flags.nonblock):
-            raise OSError(errno.EINVAL, "an input stream has no flag but nonblock")
+            raise OSError(errno.EINVAL, "the only flag of an input stream is nonblock")
         self._nonblock = flags.nonblock
 
     def close(self) -> None:
@@ -215,8 +215,8 @@ class DescriptorInput(Uncopyable, _Input):
 
 
 def process_input(fd: int, interrupt: Interrupt) -> BaseFile:
-    """The input of this process as a stream: `DescriptorInput`, or where pipes and consoles cannot be waited for (on
-    Windows) a queue that a thread of its own fills, a piece each time the guest wants one."""
+    """The input of this process as a stream: `DescriptorInput`, or, where pipes and consoles cannot be polled (on
+    Windows), a queue that a separate thread fills each time the guest wants input."""
     if hasattr(select, "poll"):
         return DescriptorInput(fd, interrupt)
     wanted = threading.Semaphore(0)
@@ -236,7 +236,7 @@ def process_input(fd: int, interrupt: Interrupt) -> BaseFile:
 
 
 class CallbackOutput(BaseFile):
-    """An output that passes the bytes of each write to `fn`, up to `limit` bytes altogether.
+    """An output that passes the bytes of each write to `fn`, up to `limit` bytes in total.
 
     Beyond the limit a write still succeeds, but its bytes are only counted: `written` is how many bytes the guest
     wrote, `cut` how many of them `fn` did not get. Append flags are accepted: a stream always appends.
@@ -274,28 +274,28 @@ class CallbackOutput(BaseFile):
 
 
 class CollectedOutput(CallbackOutput):
-    """An output whose bytes may first be collected by whoever writes in its place (engine/native).
+    """An output for which another writer (engine/native) may first collect bytes.
 
-    `fn` must take whatever it is given, at any time, raise nothing, and not wait: what it is given together may have
-    been written in many calls. The guest is told that a write has succeeded before `fn` sees it.
+    `fn` must accept all data at any time, and must neither raise nor block. The bytes of one call may have been written
+    by many calls of the guest. The guest's write has already succeeded when `fn` gets the data.
     """
 
     def __init__(self, fn: Callable[[bytes], object]) -> None:
         super().__init__(fn)
         self.collector: Callable[[], object] | None = None
-        """Hands what has been collected to `take`, in the order in which it was written."""
+        """Passes the collected bytes to `take`, in the order of writing."""
 
     def write(self, buffers: Buffers) -> int:
         self.flush()
         return super().write(buffers)
 
     def flush(self) -> None:
-        """Bring in what has been collected until now; from any thread."""
+        """Take the bytes that have been collected so far. Thread-safe."""
         if self.collector is not None:
             self.collector()
 
     def take(self, data: bytes) -> None:
-        """Take bytes that were collected."""
+        """Accept collected bytes."""
         super().write([memoryview(data)])
 
 

@@ -1,7 +1,7 @@
-"""Strings that a guest can be given to read: its arguments, its environment.
+"""The strings that a guest reads: its arguments and environment.
 
-A guest reads them in two calls: it asks how many there are and how large, makes room, and asks for the strings. They
-must not grow in between, so `GivenStrings` refuses the second call if they were changed after the first.
+A guest reads them in two calls: it asks for their number and size, allocates memory, and asks for the strings. They
+must not grow in between, so `GivenStrings` refuses the second call if they were changed after the first one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Strings(Protocol):
     """A list of byte strings without NUL, as a capability."""
 
     def sizes(self) -> tuple[int, int]:
-        """How many there are, and their bytes with a NUL after each."""
+        """Their number, and their total size in bytes with a NUL after each."""
 
     def get(self) -> list[bytes]:
         """The strings, as many and as large as the last `sizes()` said."""
@@ -34,7 +34,7 @@ class GivenStrings:
         self._strings: tuple[bytes, ...] = ()
         self._announced: tuple[bytes, ...] | None = None
         self.before_change: Callable[[], object] | None = None
-        """Called by `put` while the former strings are still given."""
+        """Called by `put` before the strings are replaced."""
         self.put(strings)
 
     def put(self, strings: Iterable[bytes]) -> None:
@@ -48,7 +48,7 @@ class GivenStrings:
         self._strings = given
 
     def current(self) -> tuple[bytes, ...]:
-        """The strings as they are now, for their owner: nothing is announced by looking."""
+        """The current strings, for their owner: this does not count as a call of `sizes`."""
         return self._strings
 
     def sizes(self) -> tuple[int, int]:
@@ -60,7 +60,7 @@ class GivenStrings:
         if self._announced is not None and self._announced != strings:
             raise Refused(
                 errno.EPERM,
-                "they were changed after the guest asked for their size, so they may no longer fit the room it made",
+                "they were changed after the guest asked for their size, so they may no longer fit its buffer",
                 DeniedBy.REVOKED,
                 notcapable=True,
             )

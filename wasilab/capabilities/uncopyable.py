@@ -1,7 +1,7 @@
-"""Objects that stand for something of this process, of which no second one can be made by copying.
+"""A base class for objects that hold a resource of this process and therefore cannot be copied.
 
-For: capabilities that hold a descriptor, a socket or a lock. Python would copy or pickle the bare number, which names
-something else in another process and is closed twice in this one.
+For: capabilities with a descriptor, a socket or a lock. Python would copy or pickle the bare number, which means
+something else in another process and would be closed twice in this one.
 """
 
 from __future__ import annotations
@@ -19,4 +19,4 @@ class Uncopyable:
 
     def _instead(self) -> str:
         """Why, and what to do instead."""
-        return "it holds an open object of this process; make a new one where it is needed"
+        return "it holds an open resource of this process; create a new one where it is needed"

@@ -1,7 +1,7 @@
-"""Waiting that can be stopped: every blocking host call waits on an `Interrupt` beside the thing it waits for.
+"""Interruptible waiting: every blocking host call also waits on an `Interrupt`.
 
-An epoch interrupts WebAssembly code but not a host call (measured: a host sleep of 3 s delays the interrupt by
-3 s). So a host call that may block selects on its own descriptor *and* on `Interrupt.fileno()`.
+An epoch interrupts WebAssembly code but not a host call (measured: a host sleep of 3 s delays the interrupt by 3 s). So
+a host call that may block polls its own descriptor *and* `Interrupt.fileno()`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Interrupted(Exception):
 
 
 class Readiness:
-    """A descriptor that is readable while something is ready, for `wait_any` beside sockets and pipes.
+    """A descriptor that is readable while something is ready, for `wait_any` together with sockets and pipes.
 
-    A pipe; where only sockets can be waited for (Windows), a pair of sockets. Not thread-safe: its owner has a lock.
+    A pipe; where only sockets can be polled (Windows), a pair of sockets. Not thread-safe: its owner has a lock.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Readiness:
             self._read, self._write = (each.fileno() for each in self._sockets)
 
     def set(self) -> None:
-        """Make it readable; once for each `clear`."""
+        """Make it readable; call at most once before each `clear`."""
         if self._sockets is None:
             os.write(self._write, b"!")
         else:
@@ -64,7 +64,7 @@ class Readiness:
         return self._read
 
     def close(self) -> None:
-        """Close it; nothing may be called afterwards."""
+        """Close it; no method may be called afterwards."""
         if self._sockets is None:
             os.close(self._read)
             os.close(self._write)
@@ -76,7 +76,7 @@ class Readiness:
 class Interrupt(Uncopyable):
     """A one-way switch that other threads set and blocking host calls wait on.
 
-    It has a descriptor, so it can be waited for beside sockets and pipes. Once set it stays set: one run, one
+    It has a descriptor, so it can be polled together with sockets and pipes. Once set it stays set: one run, one
     `Interrupt`.
     """
 
@@ -99,7 +99,7 @@ class Interrupt(Uncopyable):
         return self._set
 
     def fileno(self) -> int:
-        """A descriptor that turns readable, for good, once the interrupt is set."""
+        """A descriptor that becomes readable, permanently, when the interrupt is set."""
         return self._ready.fileno()
 
     def check(self) -> None:
@@ -108,7 +108,7 @@ class Interrupt(Uncopyable):
             raise Interrupted
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Sleep `timeout` seconds (`None`: without end) or until the interrupt is set; return whether it is."""
+        """Sleep `timeout` seconds (`None`: forever) or until the interrupt is set; return whether it is set."""
         wait_any((), (), timeout, self, check=False)
         return self._set
 
@@ -120,7 +120,7 @@ class Interrupt(Uncopyable):
                 self._ready.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_closed"):  # an interrupt whose descriptor could not be made has nothing to close
+        if hasattr(self, "_closed"):  # without it, creating the descriptor failed
             self.close()
 
 
@@ -130,9 +130,8 @@ def wait_any(
     """Wait until one of the OS descriptors is ready, `timeout` seconds pass or `interrupt` is set.
 
     Returns the readable and the writable descriptors (both empty after a timeout). Raises `Interrupted` when
-    interrupted, unless `check` is false. There is no busy waiting. With poll(2) there is no limit on descriptor
-    numbers; where there is only select(2), on Windows, only sockets can be waited for. A timeout longer than the system
-    can express is waited for in pieces.
+    interrupted, unless `check` is false. It does not busy-wait. With poll(2) there is no limit on descriptor numbers;
+    with only select(2), on Windows, only sockets can be polled. A timeout longer than the system can express is split.
     """
     way = _by_poll if hasattr(select, "poll") else _by_select
     wait = way(readers, writers, interrupt.fileno())
@@ -151,7 +150,7 @@ def wait_any(
 
 
 def hung_up(fd: int) -> bool:
-    """Whether the peer of a connection has shut down or gone; False where the system cannot say."""
+    """Whether the peer of a connection has shut down or is gone; False if the system cannot tell."""
     if not hasattr(select, "poll"):
         return False
     gone = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0)
@@ -190,7 +189,7 @@ def _by_select(readers: Descriptors, writers: Descriptors, interrupt: int) -> Ca
     """A function that waits by select(2) for so many seconds."""
 
     def wait(seconds: float) -> Ready:
-        # Windows tells of a failed connection by the third list only.
+        # Windows reports a failed connection only in the third list.
         can_read, can_write, failed = select.select([*readers, interrupt], writers, writers, seconds)
         return list({*can_read} - {interrupt}), list({*can_write, *failed})
 

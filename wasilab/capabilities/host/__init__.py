@@ -1,6 +1,6 @@
 """Files, directories and sockets of the host.
 
-Copies of folders and sockets are imported on first use: most runs are given neither.
+Copies of folders and sockets are imported on first use: most runs use neither.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where caches lie, and whether what lies there can be believed.
+"""The folders of caches, and whether their contents can be trusted.
 
-What a cache holds is run: modules, machine code, the command lines of compilers. So a folder that another user owns or
-can write to is refused. Nothing heavy is imported here, since every run looks at Wasmtime's folder.
+Cached data is executed: modules, machine code, the command lines of compilers. So a folder that another user owns or
+can write to is refused. Nothing heavy is imported here, since every run checks Wasmtime's folder.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ def _user_cache(program: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where wasilab keeps compiled modules and what it learnt of compilers: WASILAB_CACHE_DIR or the user's cache."""
+    """The folder of compiled modules and of facts about compilers: WASILAB_CACHE_DIR or the user's cache."""
     own = os.environ.get("WASILAB_CACHE_DIR")
     return Path(own) if own else _user_cache("wasilab")
 
 
 def user_cache_folder(program: str) -> Path:
-    """Where another program, such as Wasmtime, keeps its cache for this user."""
+    """The cache folder of another program, such as Wasmtime, for this user."""
     return _user_cache(program)
 
 
 def distrust(folder: str | os.PathLike[str]) -> str | None:
-    """Why a cache in this folder is not used, as a sentence with the remedy; None if it is ours or not there."""
+    """Why a cache in this folder is not used, as a sentence with the remedy; None if it can be used or does not
+    exist."""
     if not hasattr(os, "geteuid"):
         return None  # Windows: a folder below the user's profile
     try:
@@ -42,7 +43,7 @@ def distrust(folder: str | os.PathLike[str]) -> str | None:
         return None
     shown = os.fspath(folder)
     if found.st_uid != os.geteuid():
-        return f"the cache folder {shown!r} belongs to another user, who could change what is run from it"
+        return f"the cache folder {shown!r} belongs to another user, who could change cached code"
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return f"others can write into the cache folder {shown!r} and so change what is run from it: chmod go-w {shown}"
+        return f"other users can write to the cache folder {shown!r} and could change cached code: chmod go-w {shown}"
     return None

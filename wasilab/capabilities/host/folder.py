@@ -1,8 +1,8 @@
-"""An open folder of the host: the power over one tree of real files, by descriptors.
+"""An open host folder: access to one tree of real files, by descriptors.
 
-Every path is resolved beneath the descriptor held here (`resolve.py`), and what is then done with the last name never
-follows links. Only regular files and directories are opened. `HostDir` (`hostdir.py`) is what a person grants; this is
-what a run holds. Rights, rights masks and descriptor numbers are WASI's business, not this file's.
+Every path is resolved beneath the descriptor held here (`resolve.py`), and the operation on the last name never follows
+links. Only regular files and directories are opened. `HostDir` (`hostdir.py`) is the grant; this is the object that a
+run holds. Rights and descriptor numbers are handled in `wasi/`.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from .hostfile import HostFile, host_filetype, host_stat, host_times, leave_some
 from .resolve import cannot_be_procfs, refuse_procfs, rename_to_free_name, resolve
 
 MAX_COPY = 256 << 20
-"""The most bytes (256 MiB) that a folder to be copied may hold and that the guest's copy may grow to."""
+"""The maximum bytes (256 MiB) of a folder to be copied and of the guest's copy."""
 
 _ALWAYS = O_NOFOLLOW | O_CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-_NO_FILE = 0o170000  # no st_mode has it: "nothing there"
+_NO_FILE = 0o170000  # no st_mode has this type: there is no file
 
 
 class BadFolder(ValueError):
-    """A folder that cannot be granted; the message says which, why, and what to do."""
+    """A folder that cannot be granted; the message says which one, why, and what to do."""
 
 
 class HostFolder(Uncopyable):
-    """A `Directory` over the open descriptor `fd`, which it takes over; `name` is what people call it.
+    """A `Directory` over the open descriptor `fd`, which it takes over; `name` is its name in messages.
 
     `writable` is the policy of the whole tree: directories opened beneath it share it. A folder that is `granted`
-    serves many runs: `close()` on it does nothing, and its descriptor goes with the object.
+    serves many runs: `close()` on it does nothing, and its descriptor is closed with the object.
     """
 
     filetype = FileType.DIRECTORY
     lasting = True
-    """Whether what a guest leaves in it stays on the host."""
+    """Whether files that a guest writes to it stay on the host."""
 
     def __init__(self, fd: int, name: str, *, writable: bool, granted: bool = False) -> None:
         self._fd = fd
@@ -50,26 +50,26 @@ class HostFolder(Uncopyable):
         self.before_close: Callable[[], object] | None = None
         """As `HostFile.before_close`; for a folder that the guest opened."""
         self.hidden_names: list[str] = []
-        """The names that the last `list()` left out because they are not UTF-8, which no WASI program could use."""
+        """The names that the last `list()` left out because they are not UTF-8, so no WASI program could use them."""
 
     @property
     def hidden(self) -> int:
-        """How many names the last `list()` left out."""
+        """The number of names that the last `list()` left out."""
         return len(self.hidden_names)
 
     # -- for wasilab itself, not for a guest ------------------------------------------------------------------------
 
     @property
     def descriptor(self) -> int:
-        """The descriptor of this process; -1 once it is closed."""
+        """The descriptor of this process; -1 if closed."""
         return self._fd
 
     def reopened(self, *, writable: bool) -> HostFolder:
-        """The same open folder once more, with a descriptor of its own."""
+        """The same open folder with a new descriptor."""
         return HostFolder(os.dup(self._fd), self.name, writable=writable)
 
     def is_at(self, path: str) -> bool:
-        """Whether this very folder is what `path` leads to now: the same device and inode."""
+        """Whether `path` leads to this folder now: the same device and inode."""
         try:
             there = os.stat(path)
         except OSError:
@@ -78,7 +78,7 @@ class HostFolder(Uncopyable):
         return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
 
     def link_text(self, path: str) -> str:
-        """The text of a link, whatever it is: `readlink` refuses an absolute one, which names a path of the host."""
+        """The text of a link, even if it is absolute; `readlink` refuses that, because it is a host path."""
         with self._find(path) as found:
             return os.readlink(found.name, dir_fd=found.parent)
 
@@ -107,7 +107,7 @@ class HostFolder(Uncopyable):
         return resolve(self._fd, path, False)
 
     def _look(self, path: str, follow: bool) -> tuple[Resolved[int], os.stat_result | None]:
-        """Find `path` and what is there, following a final link if `follow` or a slash says so; None: nothing."""
+        """Find `path` and its stat (None if missing), following a final link if `follow` or a slash requires it."""
         found = self._find(path)
         try:
             st = self._lstat(found)
@@ -121,7 +121,7 @@ class HostFolder(Uncopyable):
         return found, st
 
     def _look_at(self, path: str, follow: bool) -> tuple[Resolved[int], os.stat_result]:
-        """Find what must be there, and be a directory if a slash says so: ENOENT, ENOTDIR."""
+        """Find an existing file, which must be a directory if a slash follows: ENOENT, ENOTDIR."""
         found, st = self._look(path, follow)
         if st is None or (found.must_be_dir and not modes.S_ISDIR(st.st_mode)):
             found.close()
@@ -187,7 +187,7 @@ class HostFolder(Uncopyable):
 
     def _open_file(self, found: Resolved[int], how: OpenHow, path: str, new: bool) -> HostFile:
         fd = os.open(found.name, open_flags(how), 0o666, dir_fd=found.parent)
-        try:  # it may have been replaced since the look-up: check what was opened
+        try:  # it may have been replaced since the lookup: check the opened file
             leave_some(fd)
             st = os.fstat(fd)
             if not modes.S_ISREG(st.st_mode):
@@ -232,14 +232,14 @@ class HostFolder(Uncopyable):
         with self._find(path) as found:
             if not found.must_be_dir:
                 text = os.readlink(found.name, dir_fd=found.parent)
-                if text[:1] == "/":  # the text of such a link is a path of the host
+                if text[:1] == "/":  # such a text is a host path
                     raise escape(path, "it is a link with an absolute target")
                 try:
                     text.encode()
                 except UnicodeEncodeError:
                     raise fail(errno.EILSEQ) from None
                 return text
-        self.stat_path(path, True)  # "link/" names what the link leads to, which is not a link
+        self.stat_path(path, True)  # "link/" names the link's target, which is not a link
         raise fail(errno.EINVAL)
 
     # -- changing ---------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ class HostFolder(Uncopyable):
             os.symlink(target, found.name, dir_fd=found.parent)
 
     def _check_new_name(self, found: Resolved[int]) -> None:
-        """A new name for anything but a directory can have no slash after it."""
+        """A new name of a non-directory cannot end with a slash."""
         if found.must_be_dir:
             st = self._lstat(found)
             if st is None:
@@ -304,7 +304,7 @@ class HostFolder(Uncopyable):
             os.rename(old.name, new.name, src_dir_fd=old.parent, dst_dir_fd=new.parent)
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
-        self._check_writable(path)  # a second name in a writable folder would allow to change it
+        self._check_writable(path)  # a second name in a writable folder would make it writable
         target.link_from(self, path, target_path, follow)
 
     def link_from(self, source: Directory, path: str, target_path: str, follow: bool) -> None:
@@ -335,7 +335,7 @@ class HostFolder(Uncopyable):
     # -- the object -------------------------------------------------------------------------------------------------
 
     def fileno(self) -> int:
-        """The descriptor, which stays this object's."""
+        """The descriptor, which this object keeps."""
         return self._fd
 
     def close(self) -> None:
@@ -357,7 +357,7 @@ class HostFolder(Uncopyable):
 
 
 def open_flags(how: OpenHow) -> int:
-    """The flags of openat(2) with which a regular file is opened."""
+    """The flags of openat(2) to open a regular file."""
     access = (os.O_RDWR if how.read else os.O_WRONLY) if how.write else os.O_RDONLY
     return (
         _ALWAYS
@@ -373,12 +373,12 @@ def open_flags(how: OpenHow) -> int:
 
 def _special(path: str) -> Refused:
     return Refused(
-        errno.EPERM, f"{path!r} is a FIFO, device or socket: only files and directories are opened", DeniedBy.POLICY
+        errno.EPERM, f"{path!r} is a FIFO, device or socket: only files and directories can be opened", DeniedBy.POLICY
     )
 
 
 def _entry_type(entry: os.DirEntry[str]) -> FileType:
-    # These three are known from the listing itself (d_type); the rest needs an lstat.
+    # These three are known from the listing (d_type); the others need an lstat.
     if entry.is_symlink():
         return FileType.SYMBOLIC_LINK
     if entry.is_file(follow_symlinks=False):

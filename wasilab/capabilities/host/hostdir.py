@@ -1,7 +1,7 @@
-"""A folder of the host as a person grants it: a path and a mode.
+"""A host folder as a grant: a path and a mode.
 
-`mode` is the policy of the whole tree: "ro", "rw", or "copy" (the guest works on a copy in memory). What a run then
-holds is made by `fresh()`: the open folder itself (`folder.py`) or a new copy of it (`copydir.py`).
+`mode` is the policy of the whole tree: "ro", "rw", or "copy" (the guest works on a copy in memory). `fresh()` makes the
+object that a run holds: the open folder (`folder.py`) or a new copy of it (`copydir.py`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from .resolve import refuse_procfs
 
 
 class HostDir(Uncopyable):
-    """The host folder `path` (a leading "~" is expanded; a link is followed here, where you name it, and nowhere else).
+    """The host folder `path` (a leading "~" is expanded; a link is followed only here, where the folder is named).
 
-    `mode`: "ro" (the default) lets a guest look, "rw" change, "copy" change a copy in memory whose differences can be
-    looked at and applied. `max_bytes` and `max_names` bound such a copy. On Windows only "copy" can be had, and is the
-    default. Raises `BadFolder` when the folder is missing, is a file, or is not open to you.
+    `mode`: "ro" (the default) lets a guest read, "rw" change, "copy" change a copy in memory whose differences can be
+    inspected and applied. `max_bytes` and `max_names` bound such a copy. On Windows only "copy" is available, and is
+    the default. Raises `BadFolder` if the folder is missing, is a file, or cannot be opened by you.
 
-    It is a `Directory` itself, whose operations are those of the folder or, in mode "copy", of a copy that is made at
-    the first use. `close()` does nothing, so a grant serves many runs; the descriptor goes with the object. Two are
+    It is a `Directory` itself. Its operations are those of the folder or, in mode "copy", of a copy that is made at the
+    first use. `close()` does nothing, so a grant serves many runs; the descriptor is closed with the object. Two are
     equal when they name the same folder in the same mode.
     """
 
@@ -43,33 +43,33 @@ class HostDir(Uncopyable):
         max_names: int = MAX_NAMES,
     ) -> None:
         if mode not in ("ro", "rw", "copy"):
-            raise BadFolder(f"mode {mode!r} of the folder {os.fspath(path)!r} is not known: use ro, rw or copy")
+            raise BadFolder(f"unknown mode {mode!r} of the folder {os.fspath(path)!r}: use ro, rw or copy")
         self.path = os.fspath(path)
-        """The folder as it was named."""
+        """The folder's path as given."""
         self.mode: Mode = mode
         self.writable = mode != "ro"
         try:
             self.real = os.path.realpath(os.path.expanduser(self.path)) if "\0" not in self.path else self.path
-            """The absolute path that it stands for, links resolved when it was granted."""
+            """Its absolute path, with links resolved when it was granted."""
         except OSError as error:  # a relative path, and the working directory is gone
             raise BadFolder(f"cannot grant the folder {self.path!r}: {_why(error)}") from None
         self.is_link = os.path.islink(os.path.expanduser(self.path).rstrip("/"))
         """Whether `path` named a link when it was granted; `real` is then what the link leads to."""
         self.max_bytes = max_bytes
-        """The most bytes that a copy may hold."""
+        """The maximum bytes of a copy."""
         self.max_names = max_names
-        """The most names that a copy may hold."""
+        """The maximum names of a copy."""
         self._folder = self._open()
         self._held: HostFolder | host.copydir.CopyDir | None = None if mode == "copy" else self.fresh()
-        """What its own operations work on; a copy is made at the first use."""
+        """The object that its own operations use; a copy is made at the first use."""
 
     def _open(self) -> HostFolder | host.plainfolder.PlainFolder:
         if HAS_DIR_FD:
             return HostFolder(self._open_descriptor(), self.path, writable=self.mode == "rw", granted=True)
         if self.mode != "copy":
             raise BadFolder(
-                f"cannot grant the folder {self.path!r} as {self.mode}: on this system a program cannot be kept inside "
-                "a folder while others change it; grant it as copy, and apply its changes when they are what you want"
+                f"cannot grant the folder {self.path!r} as {self.mode}: on this system a program cannot be confined to "
+                "a folder while others change it; grant it as copy, and apply its changes if you want them"
             )
         try:
             folder = host.plainfolder.PlainFolder(self.real, self.path, writable=False)
@@ -88,8 +88,8 @@ class HostDir(Uncopyable):
             can = os.R_OK | os.X_OK | (os.W_OK if self.mode == "rw" else 0)
             effective = os.access in os.supports_effective_ids
             if not os.access(f"{self.real}/.", can, effective_ids=effective):
-                lacking = "change" if os.access(f"{self.real}/.", os.R_OK | os.X_OK) else "look into"
-                remedy = "grant it as ro or copy" if lacking == "change" else "ask its owner for permission"
+                lacking = "write to" if os.access(f"{self.real}/.", os.R_OK | os.X_OK) else "read"
+                remedy = "grant it as ro or copy" if lacking == "write to" else "ask its owner for permission"
                 raise BadFolder(
                     f"cannot grant the folder {self.path!r} as {self.mode}: you may not {lacking} it; {remedy}"
                 )
@@ -102,9 +102,9 @@ class HostDir(Uncopyable):
         return fd
 
     def fresh(self) -> HostFolder | host.copydir.CopyDir:
-        """What one run holds: the open folder; in mode "copy", a copy of it as it is now.
+        """The object for one run: the open folder or, in mode "copy", a copy of its current contents.
 
-        Raises `BadFolder` when the folder is too large to be copied.
+        Raises `BadFolder` if the folder is too large to be copied.
         """
         if self.mode != "copy":
             assert isinstance(self._folder, HostFolder)
@@ -113,7 +113,7 @@ class HostDir(Uncopyable):
 
     @property
     def identity(self) -> tuple[int, int]:
-        """The device and inode of the open folder: what makes it this one, whatever its path leads to later."""
+        """The device and inode of the open folder, which identify it even if its path leads elsewhere later."""
         stat = self._folder.stat()
         return stat.dev, stat.ino
 
@@ -123,20 +123,20 @@ class HostDir(Uncopyable):
         return self._held
 
     def changes(self) -> memory.Changes:
-        """How the copy differs from what was copied, where this object itself was used as a directory.
+        """How the copy differs from the original, if this object itself was used as a directory.
 
-        What a run changed is in `run.changes`: each run has a copy of its own. Raises `ValueError` in another mode.
+        The changes of a run are in `run.changes`: each run has its own copy. Raises `ValueError` in another mode.
         """
         directory = self._directory()
         if not isinstance(directory, host.copydir.CopyDir):
-            raise ValueError(f"only a folder granted as copy has changes to look at, and this one is {self.mode}")
+            raise ValueError(f"only a folder granted as copy has changes; this one is granted as {self.mode}")
         return directory.changes()
 
     # -- the operations of a Directory ------------------------------------------------------------------------------
 
     @property
     def hidden(self) -> int:
-        """How many names the last `list()` left out because they are not UTF-8."""
+        """The number of names that the last `list()` left out because they are not UTF-8."""
         return getattr(self._directory(), "hidden", 0)
 
     def open(self, path: str, how: OpenHow) -> File | Directory:
@@ -203,15 +203,15 @@ class HostDir(Uncopyable):
 
     def _instead(self) -> str:
         return (
-            f"it holds an open folder of this process; in another process write HostDir({self.path!r}, "
-            f"mode={self.mode!r}) there"
+            f"it holds an open folder of this process; in the other process, create HostDir({self.path!r}, "
+            f"mode={self.mode!r})"
         )
 
 
 def copy_in_writable(dirs: Mapping[str, Directory]) -> tuple[str, str] | None:
-    """(guest path of a copied folder, guest path of a writable one that holds the same folder); None if there is none.
+    """(guest path of a copied folder, guest path of a writable one that contains the same folder), or None.
 
-    A guest that holds both could change the folder behind the copy, to which the copy's changes are applied.
+    A guest with both could change the original, to which the copy's changes are applied.
     """
     folders = [(guest, d) for guest, d in dirs.items() if isinstance(d, HostDir)]
     for guest, copied in folders:
@@ -223,15 +223,15 @@ def copy_in_writable(dirs: Mapping[str, Directory]) -> tuple[str, str] | None:
 
 
 def _held(source: Directory) -> Directory:
-    """What stands behind a grant that is used as a directory: two of them meet as what they hold."""
+    """The directory behind a grant, so that two grants can rename and link between each other."""
     return source._directory() if isinstance(source, HostDir) else source
 
 
 def _why(error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "it does not exist; create it first, or name another"
+        return "it does not exist; create it first, or choose another"
     if isinstance(error, NotADirectoryError):
-        return "it is a file; name the folder that holds it"
+        return "it is a file; grant the folder that contains it"
     if isinstance(error, PermissionError):
-        return "you may not read it; ask its owner for permission, or name another"
+        return "you are not allowed to read it; ask its owner for permission, or choose another"
     return f"{error.strerror or error}" if isinstance(error, OSError) else f"{error}"

@@ -1,7 +1,7 @@
-"""An open regular file of the host.
+"""An open regular host file.
 
 `HostFolder.open` makes these after it has checked that the descriptor is a regular file, never a FIFO, device or
-socket. Where the file was found and whether it may be opened this way is decided there.
+socket. That class also decides where the file is and whether it may be opened this way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..uncopyable import Uncopyable
 try:
     import fcntl
     import resource
-except ImportError:  # Windows: no guest holds a file of the host there
+except ImportError:  # Windows: there, no guest holds a host file
     fcntl = resource = None  # type: ignore[assignment]
 
 _TYPES = {
@@ -30,7 +30,7 @@ _TYPES = {
     modes.S_IFCHR: FileType.CHARACTER_DEVICE,
     modes.S_IFBLK: FileType.BLOCK_DEVICE,
     modes.S_IFSOCK: FileType.SOCKET_STREAM,
-}  # a FIFO has no number in WASI: UNKNOWN
+}  # WASI has no number for a FIFO: UNKNOWN
 
 
 def host_filetype(mode: int) -> FileType:
@@ -53,7 +53,7 @@ def host_stat(st: os.stat_result, _of: type[Stat] = Stat, _types: dict[int, File
 
 
 def host_times(st: os.stat_result, atim: int | None, mtim: int | None) -> tuple[int, int]:
-    """Both times for `os.utime(ns=)`, which cannot leave one of them as it is (UTIME_OMIT)."""
+    """Both times for `os.utime(ns=)`, which cannot leave one of them unchanged (UTIME_OMIT)."""
     return (st.st_atime_ns if atim is None else atim, st.st_mtime_ns if mtim is None else mtim)
 
 
@@ -72,7 +72,7 @@ _ADVICE = tuple(
 
 
 RESERVED = 64
-"""Descriptors of this process that no guest gets: Python, the notebook's sockets and the next run need some."""
+"""Descriptors of this process reserved for Python, the notebook's sockets and the next run."""
 
 
 def _ceiling() -> int:
@@ -86,15 +86,15 @@ _known_ceiling = _ceiling()
 
 
 def most_descriptors() -> int:
-    """The number from which on a descriptor of this process is no guest's (see `leave_some`)."""
+    """The first descriptor number that is reserved (see `leave_some`)."""
     return _known_ceiling
 
 
 def leave_some(fd: int) -> None:
-    """Raise EMFILE (`Refused`, by QUOTA) if `fd`, opened for a guest, is one of the process's last; close it then.
+    """Close `fd` and raise EMFILE (`Refused`, by QUOTA) if it, opened for a guest, is a reserved number.
 
-    The system gives out the lowest free number, so a high one means that few are left. Each run has a limit of its
-    own, but all runs share that of the process.
+    The system allocates the lowest free number, so a high one means that few are left. Each run has its own limit, but
+    all runs share that of the process.
     """
     global _known_ceiling
     if fd >= _known_ceiling:
@@ -102,17 +102,17 @@ def leave_some(fd: int) -> None:
         if fd >= _known_ceiling:
             raise Refused(
                 errno.EMFILE,
-                f"the process has opened all {_known_ceiling} descriptors that guests may have; wait for other runs to "
+                f"the process has opened all {_known_ceiling} descriptors available to guests; wait for other runs to "
                 "end, or raise the system's limit (ulimit -n)",
                 DeniedBy.QUOTA,
             )
 
 
 class HostFile(Uncopyable):
-    """An open regular file of the host; takes over `fd`, closes it on `close` or when forgotten.
+    """An open regular host file; takes over `fd` and closes it on `close` or when the object is deleted.
 
-    `writable` says whether the directory that it was found in may be changed: without it, changes of its
-    size and times are refused even where the operating system would allow them through a descriptor.
+    `writable` tells whether its directory may be changed: without it, changes of its size and times are refused even
+    where the operating system would allow them through a descriptor.
     """
 
     filetype = FileType.REGULAR_FILE
@@ -121,16 +121,16 @@ class HostFile(Uncopyable):
     def __init__(self, fd: int, how: OpenHow, writable: bool, created: bool = False) -> None:
         self._fd = fd
         self.created = created
-        """Whether opening it made it."""
+        """Whether opening it created it."""
         self._writable = writable
         self._how = how
-        self._flags: FileFlags | None = None  # as in `how` until asked for: opening is hot
+        self._flags: FileFlags | None = None  # made from `how` on first access: opening must be fast
         self.before_close: Callable[[], object] | None = None
-        """Called before the descriptor is closed, by whoever uses it in place of these methods; must not raise."""
+        """Called before the descriptor is closed, for code that uses the descriptor directly; must not raise."""
 
     @property
     def descriptor(self) -> int:
-        """The descriptor of this process; -1 once it is closed. Its position is the file's."""
+        """The descriptor of this process; -1 if closed. Its offset is the file's position."""
         return self._fd
 
     @property
@@ -146,7 +146,7 @@ class HostFile(Uncopyable):
         return os.write(self._fd, buffers[0]) if len(buffers) == 1 else os.writev(self._fd, buffers)
 
     def pread(self, buffers: Buffers, offset: int) -> int:
-        if offset < 0:  # preadv2(2), which Python calls, takes -1 for "at the position"
+        if offset < 0:  # preadv2(2), which Python calls, treats -1 as "at the current position"
             raise fail(errno.EINVAL)
         return os.preadv(self._fd, buffers, offset)
 
@@ -156,7 +156,7 @@ class HostFile(Uncopyable):
         return os.pwritev(self._fd, buffers, offset)
 
     def read_bytes(self, limit: int) -> bytes:
-        """All of it from the position on, at most `limit` bytes: for wasilab itself, not for a guest."""
+        """At most `limit` bytes from the position on: for wasilab itself, not for a guest."""
         with open(self._fd, "rb", closefd=False) as file:
             return file.read(limit)
 
@@ -174,7 +174,7 @@ class HostFile(Uncopyable):
         os.ftruncate(self._fd, size)
 
     def allocate(self, offset: int, length: int) -> None:
-        """Refused with ENOTSUP: few file systems can, and WASI lets a host say so."""
+        """Always ENOTSUP: few file systems support it, and WASI permits this answer."""
         self._check_writable("size")
         raise fail(errno.ENOTSUP)
 

@@ -1,8 +1,8 @@
-"""One HTTP/1.1 request and its response, over a socket of the host, on threads: nothing here keeps a guest waiting.
+"""One HTTP/1.1 request and its response, over a host socket, on threads, so that it does not block the guest.
 
-The server is a stranger: its status line, fields, chunks and trailers are bounded and checked, and everything that
-follows a rule that is broken is a failure with the name that `wasi:http` has for it. Which origins may be spoken to is
-asked before this (`network.py`). The bodies are queues of the one who asks.
+The server is not trusted: its status line, fields, chunks and trailers are bounded and checked, and every violation is
+an error with the name that `wasi:http` has for it. Which origins may be accessed is checked before this (`network.py`).
+The bodies are queues of the caller.
 
 Source: RFC 9112.
 """
@@ -27,9 +27,9 @@ MAX_HEAD = 64 << 10
 """Bytes of a response's status line and fields, or of its trailers."""
 MAX_FIELDS = 256
 MAX_INTERIM = 10
-"""Responses of 1xx before the one that counts."""
+"""Maximum number of 1xx responses before the final one."""
 USUAL_SECONDS = 600.0
-"""How long a connection, the first byte and any further one may take, unless the request says otherwise."""
+"""Default timeouts in seconds of the connection, the first byte, and between bytes."""
 _PIECE = 64 << 10
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: |$)")
@@ -48,7 +48,7 @@ class HttpFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What is sent. `target` and `fields` hold no line break. `chunked`: the length of the body is not known."""
+    """A request to send. `target` and `fields` contain no line breaks. `chunked`: the body's length is unknown."""
 
     scheme: str
     host: str
@@ -76,12 +76,12 @@ class HttpRequest:
 
 
 class BodySource(Protocol):
-    """The body of a request, as far as the guest has written it."""
+    """The body of a request, which the guest writes."""
 
     @property
     def trailers(self) -> Iterable[tuple[str, bytes]] | None: ...
     def take_in_turn(self) -> bytes | None:
-        """The next bytes, None at the end. Waits for them."""
+        """The next bytes, None at the end. Blocks until there are some."""
         ...
 
     def close(self) -> None: ...
@@ -91,7 +91,7 @@ class BodySink(Protocol):
     """The body of a response, which the guest reads."""
 
     def put_in_turn(self, data: bytes, /) -> None:
-        """Append bytes. Waits for room."""
+        """Append bytes. Blocks until there is room."""
         ...
 
     def end(self, trailers: Fields | None = None, /) -> None: ...
@@ -99,9 +99,9 @@ class BodySink(Protocol):
 
 
 class Exchange(Uncopyable):
-    """A request on its way and its response coming. `answered` is readable once there is a head, or a failure.
+    """A request in progress and its response. `answered` is readable once there is a response head, or an error.
 
-    `sending` is read for the body (None: there is none), `receiving` is filled with that of the response: queues with
+    The request's body is read from `sending` (None: no body), the response's body is put into `receiving`: queues with
     the methods of `wasi/components/http/byte_queue.py`.
     """
 
@@ -123,7 +123,7 @@ class Exchange(Uncopyable):
         threading.Thread(target=self._work, name="wasilab http", daemon=True).start()
 
     def close(self) -> None:
-        """End it: the threads stop at their next step."""
+        """Stop it: the threads end at their next step."""
         with self._lock:
             if self._closed:
                 return
@@ -192,7 +192,7 @@ class Exchange(Uncopyable):
         try:
             self._send_body(made)
         except BaseException as error:  # noqa: BLE001  it is what the guest is told
-            if isinstance(error, self._failed):  # the guest gave the body up: there is no whole request
+            if isinstance(error, self._failed):  # the guest abandoned the body: the request is incomplete
                 self._answer(named(error, connected=True))
                 with contextlib.suppress(OSError):
                     made.shutdown(socket.SHUT_RDWR)
@@ -206,7 +206,7 @@ class Exchange(Uncopyable):
                 if status >= 200 or status == 101:
                     break
             else:
-                raise HttpFailed("HTTP-protocol-error", "the server sends interim responses and no other")
+                raise HttpFailed("HTTP-protocol-error", "the server sends only interim responses")
             made.settimeout(request.between_seconds)
             empty = request.method == "HEAD" or status in (204, 304) or status == 101
             length, chunked = framing(fields)
@@ -252,8 +252,8 @@ def read_head(file: BufferedReader) -> tuple[int, Fields]:
     found = _STATUS.match(line.rstrip(b"\r\n"))
     if found is None:
         if not line:
-            raise HttpFailed("HTTP-response-incomplete", "the server closed the connection without an answer")
-        raise HttpFailed("HTTP-protocol-error", "what the server answered is not HTTP/1.1")
+            raise HttpFailed("HTTP-response-incomplete", "the server closed the connection without a response")
+        raise HttpFailed("HTTP-protocol-error", "the server's response is not HTTP/1.1")
     return int(found[1]), read_fields(file)
 
 
@@ -284,7 +284,7 @@ def framing(fields: Fields) -> tuple[int | None, bool]:
     codings = [value.strip().lower() for name, v in fields if name == "transfer-encoding" for value in v.split(b",")]
     if codings:
         if codings != [b"chunked"]:
-            raise HttpFailed("HTTP-response-transfer-coding", "the response has a transfer coding that is not known")
+            raise HttpFailed("HTTP-response-transfer-coding", "the response has an unknown transfer coding")
         return None, True
     lengths = {value.strip() for name, v in fields if name == "content-length" for value in v.split(b",")}
     if not lengths:
@@ -295,14 +295,14 @@ def framing(fields: Fields) -> tuple[int | None, bool]:
 
 
 def named(error: BaseException, *, connected: bool) -> HttpFailed:
-    """What a failure on the way is called in `wasi:http`."""
+    """The error of `wasi:http` for an exception."""
     if isinstance(error, HttpFailed):
         return error
     code = getattr(error, "code", None)
     if isinstance(code, str):
         return HttpFailed(code, str(error))
     if isinstance(error, socket.gaierror):
-        return HttpFailed("DNS-error", "the host's name cannot be resolved")
+        return HttpFailed("DNS-error", "the host name cannot be resolved")
     if isinstance(error, ssl.SSLCertVerificationError):
         return HttpFailed("TLS-certificate-error", str(error.verify_message))
     if isinstance(error, ssl.SSLError):

@@ -1,7 +1,7 @@
-"""Sockets of the host within the rules of a `Network`: connecting, sending, looking names up.
+"""Host sockets within the rules of a `Network`: connecting, sending, looking up names.
 
-Nothing here blocks: a socket is made non-blocking, a lookup runs on a thread and signals a pipe. What an address may be
-connected to is decided at every connection, also to an address that a granted name resolved to before.
+Nothing here blocks: a socket is made non-blocking, a lookup runs on a thread and signals a pipe. The rules are checked
+at every connection, also for an address to which a granted name resolved before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .sockets import StreamSocket
 
 
 class Lookup(Uncopyable):
-    """A name being looked up. `fileno()` is readable once it is done."""
+    """A name lookup in progress. `fileno()` is readable once it is done."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -41,7 +41,7 @@ class Lookup(Uncopyable):
 
     @property
     def done(self) -> bool:
-        """Whether there is an answer."""
+        """Whether it is done."""
         return self.addresses is not None or self.error is not None
 
     def fileno(self) -> int:
@@ -49,7 +49,7 @@ class Lookup(Uncopyable):
         return self._read
 
     def close(self) -> None:
-        """Give the descriptors back, once the thread is done with them."""
+        """Close the descriptors, once the thread is done with them."""
         threading.Thread(target=self._finish, daemon=True).start()
 
     def _finish(self) -> None:
@@ -59,14 +59,14 @@ class Lookup(Uncopyable):
 
 
 class Internet(Uncopyable):
-    """The network as one run may use it."""
+    """The network of one run."""
 
     def __init__(self, rules: Network | None = None) -> None:
         self.rules = rules if rules is not None else Network()
         self._names: dict[str, frozenset[str]] = {}
 
     def look_up(self, name: str) -> Lookup | list[str]:
-        """The addresses of a name, or a lookup in progress. An address as a number needs no grant. Raises `Refused`."""
+        """The addresses of a name, or a lookup in progress. An IP address needs no grant. Raises `Refused`."""
         bare = name[1:-1] if name[:1] == "[" and name[-1:] == "]" else name
         try:
             return [str(ipaddress.ip_address(bare))]
@@ -75,7 +75,7 @@ class Internet(Uncopyable):
         return Lookup(self.rules.check_name(name))
 
     def resolved(self, name: str, addresses: list[str]) -> None:
-        """Remember what a granted name resolved to: those addresses are what the name's grants speak of."""
+        """Remember the addresses to which a granted name resolved: the name's grants apply to them."""
         for address in addresses:
             self._names[address] = self._names.get(address, frozenset()) | {name.lower().rstrip(".")}
 
@@ -100,7 +100,7 @@ class Internet(Uncopyable):
         return made
 
     def connect(self, made: socket.socket, address: str, port: int) -> bool:
-        """Begin to connect; whether it is done already. Raises `Refused`, `OSError`."""
+        """Start connecting; returns whether it is already connected. Raises `Refused`, `OSError`."""
         self.check(address, port)
         code = made.connect_ex((address, port))
         if code in (0, errno.EISCONN):
@@ -114,14 +114,15 @@ class Internet(Uncopyable):
         scheme: str, host: str, port: int, method: str, target: bytes, fields: Sequence[tuple[str, bytes]], *,
         chunked: bool, seconds: Sequence[float | None],
     ) -> HttpRequest:  # fmt: skip
-        """A request for `send`. `seconds`: for connecting, for the first byte, between bytes; None: as usual."""
+        """A request for `send`. `seconds`: timeouts of connecting, the first byte, and between bytes; None: the
+        defaults."""
         limits = [USUAL_SECONDS if one is None else min(max(one, 0.001), USUAL_SECONDS) for one in seconds]
         return HttpRequest(scheme, host, port, method, target, tuple(fields), chunked, *limits)
 
     def send(
         self, request: HttpRequest, sending: BodySource | None, receiving: BodySink, failed: type[Exception]
     ) -> Exchange:
-        """Send an HTTP request (`http_exchange.Exchange`). Raises `Refused` unless a grant names its origin."""
+        """Send an HTTP request (`http_exchange.Exchange`). Raises `Refused` unless its origin is granted."""
         self.rules.check_origin(request.scheme, request.host, request.port)
         return Exchange(request, sending, receiving, failed)
 
@@ -132,7 +133,7 @@ class Internet(Uncopyable):
 
     @staticmethod
     def connected(made: socket.socket) -> None:
-        """Raise the error of a connection that failed."""
+        """Raise the error of a failed connection."""
         code = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise fail(code)

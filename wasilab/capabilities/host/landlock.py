@@ -1,11 +1,11 @@
-"""Confining a thread and the processes that it starts to a few files and folders of the host, by Landlock.
+"""Confines a thread and the processes that it starts to some files and folders of the host, with Landlock.
 
-Landlock (Linux 5.13 and later) lets any process give up access for good. What is given up here: every file and folder
-outside those named, TCP connections (Linux 6.7), and signals to processes outside (Linux 6.12). What was open before
-stays usable. Names and sizes of files can still be asked for: Landlock does not restrict `stat`.
+Landlock (Linux 5.13 and later) lets any process give up access permanently. Given up here: all files and folders except
+those named, TCP connections (Linux 6.7), and signals to processes outside (Linux 6.12). Open descriptors stay usable.
+Names and sizes of files can still be read: Landlock does not restrict `stat`.
 
-A whole process is confined by confining its first thread. A program to be started is confined by starting it from a
-thread of its own (`call_confined`), which leaves the process itself as it was and runs no Python between fork and exec.
+A whole process is confined by confining its first thread. A new program is confined by starting it from a separate
+thread (`call_confined`), which leaves the process itself unconfined and runs no Python between fork and exec.
 
 Source: https://docs.kernel.org/userspace-api/landlock.html.
 """
@@ -27,7 +27,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-"""System calls, by the numbers that they have on every architecture."""
+"""System call numbers, the same on every architecture."""
 _VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -35,33 +35,33 @@ _PR_SET_NO_NEW_PRIVS = 38
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-"""Rights that a rule for a file, not a folder, may have."""
+"""The rights that a rule for a file, as opposed to a folder, may have."""
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _NEVER_GUESTS = _EXECUTE | _IOCTL_DEV | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11
-"""What a guest's folder is never opened for: to execute, to control or make devices, to make sockets and FIFOs."""
+"""Rights that a guest's folder never gets: to execute, to control or create devices, to create sockets and FIFOs."""
 _ALL = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""ABI version -> every right to files and folders; later versions have those of the last."""
+"""ABI version -> all rights to files and folders; later versions have those of the last one."""
 _TCP = 0b11
-"""To bind and to connect TCP sockets (ABI 4)."""
+"""Binding and connecting TCP sockets (ABI 4)."""
 _SCOPES = 0b11
 """Abstract Unix sockets and signals of processes outside (ABI 6)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a confined process can still reach, as paths of the host. A folder stands for all below it.
+    """The host paths that a confined process can access. A folder includes everything below it.
 
     Paths that do not exist are left out; links are followed.
     """
 
     read: tuple[str, ...] = ()
-    """What it may read and execute."""
+    """Paths that it may read and execute."""
     write: tuple[str, ...] = ()
-    """What it may read, execute, change, create and delete."""
+    """Paths that it may read, execute, change, create and delete."""
     network: bool = False
     """Whether it may use TCP."""
     folders: tuple[tuple[int, bool], ...] = ()
-    """Open folders, by descriptor, and whether it may change what is in each; nothing in them is executed."""
+    """Open folders, by descriptor, and whether it may change their contents; nothing in them may be executed."""
 
 
 class _Attributes(ctypes.Structure):
@@ -75,7 +75,7 @@ class _PathBeneath(ctypes.Structure):
 
 @cache
 def abi() -> int:
-    """The version of Landlock that this kernel has; 0 where there is none."""
+    """The Landlock version of this kernel; 0 if it has none."""
     if sys.platform != "linux":
         return 0
     try:
@@ -85,9 +85,9 @@ def abi() -> int:
 
 
 def confine_thread(reach: Reach) -> None:
-    """Confine the calling thread to `reach`, and whatever it starts from now on. There is no way back.
+    """Confine the calling thread, and everything it starts from now on, to `reach`. This is irrevocable.
 
-    Raises `OSError` when the kernel refuses, or has no Landlock (ENOSYS).
+    Raises `OSError` if the kernel refuses or has no Landlock (ENOSYS).
     """
     version = abi()
     if not version:
@@ -112,10 +112,10 @@ def confine_thread(reach: Reach) -> None:
 
 
 def call_confined(reach: Reach, function: Callable[[], T]) -> T:
-    """The value of `function`, called on a thread of its own that is confined to `reach`. Raises what it raises.
+    """Call `function` on a separate thread that is confined to `reach`; returns its result or raises its exception.
 
-    For starting a process: it is confined from its first instruction on, and this process is not. What `function`
-    opens or imports itself is confined as well. A KeyboardInterrupt comes out when `function` has returned.
+    For starting a process: it is confined from its first instruction, and this process is not. What `function` opens or
+    imports itself is confined as well. A KeyboardInterrupt is raised after `function` has returned.
     """
     answers: list[T] = []
     failures: list[BaseException] = []
@@ -142,7 +142,7 @@ def call_confined(reach: Reach, function: Callable[[], T]) -> T:
 
 
 def _allow(ruleset: int, path: str, access: int) -> None:
-    """Add a rule for what `path` leads to. Raises `OSError` when there is nothing."""
+    """Add a rule for the file at `path`. Raises `OSError` if there is none."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -158,7 +158,7 @@ def _add_rule(ruleset: int, descriptor: int, access: int) -> None:
 
 
 def no_new_privileges() -> None:
-    """Let nothing that this thread executes have more privileges than it has, for good. Raises `OSError`."""
+    """Permanently prevent programs executed by this thread from gaining privileges. Raises `OSError`."""
     if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         raise _last_error()
 

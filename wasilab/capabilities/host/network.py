@@ -1,10 +1,10 @@
-"""What a guest may reach on the network: rules that name hosts and ports, and nothing by default.
+"""The network access of a guest: rules that name hosts and ports; nothing by default.
 
 `Network` is the value that grants hold. `connect` are "HOST:PORT" that sockets may connect to, `resolve` are names that
-may be looked up, `http` are origins ("https://example.org") that requests may be sent to. A rule names one host: an
-address as a number, or a name, which then may be looked up as well. The port may be "*".
+may be looked up, `http` are origins ("https://example.org") to which requests may be sent. A rule names one host: an IP
+address, or a name, which then may also be looked up. The port may be "*".
 
-Pure rules: who opens sockets is in `host/internet.py`.
+This file has only the rules; `host/internet.py` opens sockets.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ MAX_NAME = 253
 
 
 class BadRule(ValueError):
-    """A rule that names nothing that can be reached; the message says what to write instead."""
+    """An invalid rule; the message shows a valid form."""
 
 
 def _host(text: str) -> str:
-    """A host in its normal form: a number as it is usually written, a name in lower case without a final dot."""
+    """A host in its normal form: an IP address in its usual notation, a name in lower case without a final dot."""
     bare = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
     try:
         return str(ipaddress.ip_address(bare))
@@ -44,7 +44,7 @@ def read_connect(rule: str) -> tuple[str, str]:
     number = port.isascii() and port.isdigit() and 0 < int(port) < 65536
     found = _host(host)
     if not colon or not (number or port == "*") or not (_name(found) or ":" in found):
-        raise BadRule(f"{rule!r} is not what can be connected to: write HOST:PORT, as in 127.0.0.1:8080")
+        raise BadRule(f"{rule!r} is not an address to connect to: write HOST:PORT, as in 127.0.0.1:8080")
     return found, str(int(port)) if number else port
 
 
@@ -64,13 +64,13 @@ def read_name(rule: str) -> str:
     """The name of a rule of `resolve`. Raises `BadRule`."""
     found = _host(rule)
     if not _name(found):
-        raise BadRule(f"{rule!r} is not a name that can be looked up: write NAME, as in example.org")
+        raise BadRule(f"{rule!r} is not a host name: write NAME, as in example.org")
     return found
 
 
 @dataclass(frozen=True)
 class Network:
-    """The rules. Raises `BadRule` for one that cannot be read."""
+    """The rules. Raises `BadRule` for an invalid one."""
 
     connect: tuple[str, ...] = ()
     resolve: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class Network:
         return [read_connect(rule) for rule in self.connect]
 
     def names(self) -> list[str]:
-        """The names that may be looked up: by `resolve`, or because they may be connected to."""
+        """The names that may be looked up: those of `resolve`, and those of `connect`."""
         return [*(read_name(rule) for rule in self.resolve), *(host for host, _ in self.peers())]
 
     def origins(self) -> list[tuple[str, str, str]]:

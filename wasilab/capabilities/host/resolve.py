@@ -1,8 +1,8 @@
-"""Resolving a guest's path beneath a folder of the host, by descriptors.
+"""Resolves a guest's path beneath a host folder, with descriptors.
 
-`resolve` has the contract of `paths.walk` and two ways to keep it: Linux's openat2(2) walks to the parent
-(RESOLVE_BENEATH) where it can, and the manual walk over `HostTree` answers exactly about everything that the kernel
-declines. Elsewhere the manual walk does it all. The rules of paths themselves are in `paths.py`.
+`resolve` has the contract of `paths.walk` and two implementations: Linux's openat2(2) walks to the parent
+(RESOLVE_BENEATH) where possible, and the manual walk over `HostTree` handles everything that the kernel declines. On
+other systems the manual walk does everything. The rules of paths are in `paths.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .features import DIRECTORY_FLAGS, LINUX, O_NOFOLLOW, libc
 
 _PROC_SUPER_MAGIC, _PROC_BLOCK = 0x9FA0, 1024
 plain_devices: set[int] = set()
-"""Devices (st_dev) that were not procfs when they were first seen."""
+"""Devices (st_dev) that were not procfs when first seen."""
 
 
 def refuse_procfs(st: os.stat_result, fd: int) -> None:
-    """Refuse a file of procfs, whose links and files reach into this process (`Refused`, by POLICY).
+    """Refuse a file of procfs, whose links and files give access to this process (`Refused`, by POLICY).
 
-    `st` is what fstat(2) gives for `fd`. Nothing is refused outside Linux.
+    `st` is the result of fstat(2) for `fd`. Nothing is refused outside Linux.
     """
     if cannot_be_procfs(st) or libc is None:
         return
@@ -32,21 +32,21 @@ def refuse_procfs(st: os.stat_result, fd: int) -> None:
     if libc.fstatfs(fd, buffer) != 0:
         raise fail(ctypes.get_errno())
     if ctypes.c_long.from_buffer(buffer).value == _PROC_SUPER_MAGIC:
-        raise Refused(errno.EPERM, "procfs is never granted: its files reach into this process", DeniedBy.POLICY)
+        raise Refused(errno.EPERM, "procfs is never granted: its files give access to this process", DeniedBy.POLICY)
     plain_devices.add(st.st_dev)
 
 
 def cannot_be_procfs(st: os.stat_result) -> bool:
     """Whether a file is known to lie outside procfs, without a system call.
 
-    Every file of procfs has blocks of 1024 bytes. The device alone does not tell: its number is given to another file
-    system when the one that had it is unmounted, so a device that was seen before may be procfs now.
+    Every file of procfs has blocks of 1024 bytes. The device number alone is not enough: it is reused for another file
+    system after an unmount, so a device that was seen before may be procfs now.
     """
     return not LINUX or (st.st_blksize != _PROC_BLOCK and st.st_dev in plain_devices)
 
 
 class HostTree:
-    """The host's file system by descriptors, for `walk`."""
+    """The host's file system, accessed by descriptors, for `walk`."""
 
     most_open = 100
 
@@ -64,7 +64,7 @@ class HostTree:
         try:
             return os.readlink(name, dir_fd=place)
         except OSError:
-            return None  # not a link, or not there: the operation that follows reports it
+            return None  # not a link, or missing: the next operation reports it
 
     def search(self, place: int) -> None:
         os.stat(".", dir_fd=place)
@@ -84,16 +84,16 @@ class _OpenHow(ctypes.Structure):
 
 _SYS_OPENAT2 = 437  # the same on every Linux architecture but alpha
 _NO_XDEV, _NO_MAGICLINKS, _BENEATH = 0x01, 0x02, 0x08
-# NO_XDEV: what crosses a mount is left to the walk, which asks each new device whether it is procfs.
+# NO_XDEV: paths that cross a mount are left to the manual walk, which checks each new device for procfs.
 _HOW = _OpenHow(DIRECTORY_FLAGS & ~O_NOFOLLOW, 0, _BENEATH | _NO_MAGICLINKS | _NO_XDEV)
 _HOW_AT = ctypes.addressof(_HOW)
 _HOW_SIZE = ctypes.sizeof(_HOW)
 
 
 def open_beneath(root: int, path: str) -> int:
-    """Let the kernel open the directory `path` beneath `root` (an O_PATH descriptor); OSError with its errno.
+    """Open the directory `path` beneath `root` with openat2 (an O_PATH descriptor). Raises OSError with its errno.
 
-    EXDEV: it leaves `root` or crosses a mount. ELOOP: too many links, or a magic one. ENOSYS: no openat2 here.
+    EXDEV: it leaves `root` or crosses a mount. ELOOP: too many links, or a magic one. ENOSYS: there is no openat2.
     """
     if features.SYSCALL is None:
         raise fail(errno.ENOSYS)
@@ -109,11 +109,11 @@ def open_beneath(root: int, path: str) -> int:
 
 
 _FINAL = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-"""The kernel's errors that the walk would give as well; after any other the walk finds the exact error."""
+"""Kernel errors that the manual walk would give as well; after any other the manual walk finds the exact error."""
 
 
 def resolve(root: int, path: str, follow: bool) -> Resolved[int]:
-    """`walk` over the host's descriptors beneath `root`, with the same answers, by openat2 where that works."""
+    """`walk` over the host's descriptors beneath `root`, by openat2 where that works, with the same results."""
     if features.SYSCALL is None:
         return walk(HOST_TREE, root, path, follow)
     check_path(path)
@@ -141,8 +141,8 @@ def resolve(root: int, path: str, follow: bool) -> Resolved[int]:
 def rename_to_free_name(old: Resolved[int], new: Resolved[int]) -> None:
     """rename(2) that replaces nothing: EEXIST if the new name is taken.
 
-    This is one step where the system offers it (Linux's RENAME_NOREPLACE, macOS's RENAME_EXCL). Elsewhere the name is
-    looked up first, and one that is created between the look-up and the rename is replaced.
+    This is atomic if the system supports it (Linux's RENAME_NOREPLACE, macOS's RENAME_EXCL). Elsewhere the name is
+    looked up first, and a file created between the lookup and the rename is replaced.
     """
     if features.RENAME is not None:
         names = os.fsencode(old.name), os.fsencode(new.name)

@@ -1,8 +1,7 @@
-"""Sockets that a guest can hold: listening sockets that the grants preopen, and the connections accepted on them.
+"""Sockets of a guest: listening sockets that the grants preopen, and the connections accepted on them.
 
-A guest of preview1 cannot make a connection: there is no call for it. `listen("127.0.0.1:8080")` is the grant.
-An address without a host (":8080") can be reached from this machine only; write "0.0.0.0:80" to be reachable from
-outside.
+A preview1 guest cannot make a connection: there is no call for it. `listen("127.0.0.1:8080")` is the grant. An address
+without a host (":8080") is reachable only from this machine; write "0.0.0.0:80" to be reachable from outside.
 """
 
 from __future__ import annotations
@@ -23,26 +22,26 @@ from .hostfile import host_stat, leave_some
 T = TypeVar("T")
 _BACKLOG = 128
 _PIECE = 1 << 20
-"""Bytes received at a time at most."""
+"""The maximum bytes received at a time."""
 
 
 class BadAddress(ValueError):
-    """An address that cannot be listened on; the message says what to write instead."""
+    """An invalid address for listening; the message shows a valid form."""
 
 
 class _Socket(Uncopyable, BaseFile):
-    """What both kinds share: the socket itself (never blocking), waiting, flags."""
+    """The common parts of both kinds: the non-blocking socket, waiting, flags."""
 
     filetype = FileType.SOCKET_STREAM
     interrupt: Interrupt | None = None
-    """What stops a wait here; set by whoever runs the guest. The WASI host mostly waits itself, on `fileno()`."""
+    """Stops a wait; set by the run. The WASI host usually waits itself, on `fileno()`."""
     _nonblock = False
 
     def _open(self) -> socket.socket:
         raise fail(errno.EBADF)
 
     def _wait(self, attempt: Callable[[], T], nonblock: bool, writing: bool = False) -> T:
-        """Try until it does not say EAGAIN, waiting for the socket and the interrupt in between."""
+        """Retry while it fails with EAGAIN, waiting for the socket and the interrupt in between."""
         while True:
             try:
                 return attempt()
@@ -74,29 +73,29 @@ class _Socket(Uncopyable, BaseFile):
 class ListenSocket(_Socket):
     """A TCP socket listening at `address`: "127.0.0.1:8080", "[::1]:80", ":8080" for this machine; port 0 is any free.
 
-    The port is taken when it is first needed (`bind()`, or the first use), and kept for as long as this object lives:
-    `close()` by a guest does nothing, so a grant serves many runs. Equal when the addresses are.
-    Raises `BadAddress` for what is not an address; `bind()` raises it when the port cannot be taken.
+    The port is bound when it is first needed (`bind()`, or the first use), and kept as long as this object exists:
+    `close()` by a guest does nothing, so a grant serves many runs. Equal when the addresses are. Raises `BadAddress`
+    for an invalid address; `bind()` raises it if the port is not available.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
-        """The address as it was granted."""
+        """The address as granted."""
         self._host, self._port = _parse(address)
         self._socket: socket.socket | None = None
-        self._granted: ListenSocket | None = None  # whose port it is, for one run's own
+        self._granted: ListenSocket | None = None  # the owner of the port, for a run's own socket
 
     @classmethod
     def of_descriptor(cls, address: str, descriptor: int) -> ListenSocket:
-        """The socket that listens at `address` already, by a descriptor that is now this object's."""
+        """A socket that already listens at `address`; takes over its descriptor."""
         made = cls(address)
         made._socket = socket.socket(fileno=descriptor)
         made._socket.setblocking(False)
         return made
 
     def fresh(self, interrupt: Interrupt | None = None) -> ListenSocket:
-        """This socket for one run, which `interrupt` stops: the same port, but flags and a stop of its own, so two runs
-        at once wait on it side by side. Bound now, so that a taken port is an error now.
+        """This socket for one run, stopped by `interrupt`: the same port, but its own flags and interrupt, so that two
+        concurrent runs can wait on it. It is bound now, so that an unavailable port is an error now.
         """
         self.bind()
         mine = ListenSocket(self.address)
@@ -105,7 +104,7 @@ class ListenSocket(_Socket):
         return mine
 
     def bind(self) -> tuple[str, int]:
-        """Take the port, if not yet; return the (host, port) that a client connects to."""
+        """Bind the port, if not yet bound; return the (host, port) that a client connects to."""
         if self._granted is not None:
             return self._granted.bind()
         if self._socket is None:
@@ -118,14 +117,14 @@ class ListenSocket(_Socket):
                 made.setblocking(False)
             except OSError as error:
                 made.close()
-                raise BadAddress(f"cannot listen on {self.address!r}: {error.strerror}; name another port") from None
+                raise BadAddress(f"cannot listen on {self.address!r}: {error.strerror}; choose another port") from None
             self._socket = made
         host, port = self._socket.getsockname()[:2]
         return host, port
 
     @property
     def port(self) -> int:
-        """The port that it listens on (taken now, if not yet)."""
+        """The port on which it listens (bound now, if not yet)."""
         return self.bind()[1]
 
     def _open(self) -> socket.socket:
@@ -137,7 +136,7 @@ class ListenSocket(_Socket):
         return self._socket
 
     def accept(self, nonblock: bool = False) -> StreamSocket:
-        """The next connection; EAGAIN if there is none and `nonblock` (or its flag) says not to wait."""
+        """The next connection; EAGAIN if there is none and `nonblock` or its flag is set."""
         connection, _ = self._wait(self._open().accept, nonblock or self._nonblock)
         try:
             leave_some(connection.fileno())
@@ -147,7 +146,7 @@ class ListenSocket(_Socket):
         return StreamSocket(connection, self.interrupt)
 
     def release(self) -> None:
-        """Free the port; the next use takes it again. On a run's own socket (`fresh`) it does nothing."""
+        """Free the port; the next use binds it again. Does nothing on a run's own socket (`fresh`)."""
         made, self._socket = self._socket, None
         if made is not None:
             made.close()
@@ -169,11 +168,11 @@ class ListenSocket(_Socket):
         return f"listen({self.address!r})"
 
     def _instead(self) -> str:
-        return f"it may hold a port of this process; in another process write listen({self.address!r}) there"
+        return f"it may hold a port of this process; in the other process, create listen({self.address!r})"
 
 
 class StreamSocket(_Socket):
-    """A TCP connection; takes over `connection`. Reading is `recv` and writing `send`, as POSIX has it for sockets."""
+    """A TCP connection; takes over `connection`. Reading is `recv` and writing `send`, as in POSIX."""
 
     def __init__(self, connection: socket.socket, interrupt: Interrupt | None = None) -> None:
         connection.setblocking(False)
@@ -187,15 +186,15 @@ class StreamSocket(_Socket):
         return self._socket
 
     def address_of(self, *, remote: bool) -> tuple[object, ...]:
-        """Its own address, or the other side's, as the socket module has it."""
+        """The local or remote address, in the form of the socket module."""
         made = self._open()
         return tuple(made.getpeername() if remote else made.getsockname())
 
     def recv(self, buffers: Buffers, peek: bool = False, waitall: bool = False) -> tuple[int, int]:
         """Receive into `buffers` without waiting (EAGAIN); return (bytes, WASI's roflags: 0, a stream cuts nothing).
 
-        0 bytes: the other side has shut down. `peek` leaves the bytes there. With `waitall` it is EAGAIN until the
-        buffers can be filled or the stream has ended; what has come meanwhile is held here and not lost.
+        0 bytes: the other side has shut down. `peek` does not consume the bytes. With `waitall` it is EAGAIN until the
+        buffers can be filled or the stream has ended; data received meanwhile is buffered here.
         """
         waitall = waitall and not self._nonblock  # as on Linux: a non-blocking receive gets what has arrived
         room = sum(map(len, buffers))
@@ -214,7 +213,7 @@ class StreamSocket(_Socket):
         return done, 0
 
     def _gather(self, room: int) -> None:
-        """Hold `room` bytes, or all up to the stream's end; EAGAIN until then."""
+        """Buffer `room` bytes, or all up to the end of the stream; EAGAIN until then."""
         while len(self._held) < room:
             piece = self._open().recv(min(room - len(self._held), _PIECE))
             if not piece:
@@ -222,7 +221,7 @@ class StreamSocket(_Socket):
             self._held += piece
 
     def send(self, buffers: Buffers) -> int:
-        """Send without waiting (EAGAIN); return the bytes taken. A connection that is gone is EPIPE."""
+        """Send without waiting (EAGAIN); return the number of bytes accepted. EPIPE if the connection is closed."""
         filled = [buffer for buffer in buffers if len(buffer)]
         if not filled:
             return 0
@@ -269,4 +268,4 @@ def _parse(address: str) -> tuple[str, int]:
     try:
         return str(ipaddress.ip_address(host[1:-1] if host[0] + host[-1] == "[]" else host)), int(port)
     except ValueError:
-        raise BadAddress(f"{address!r}: name the host by its number, as in 127.0.0.1:{port} or [::1]:{port}") from None
+        raise BadAddress(f"{address!r}: write an IP address, as in 127.0.0.1:{port} or [::1]:{port}") from None

@@ -1,4 +1,4 @@
-"""Directories in memory, and what changed in them."""
+"""Directories in memory, and their changes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a run changed in a copied folder: found by comparing inodes, and shown as a diff.
+"""The changes of a run in a copied folder: found by comparing inodes, and shown as a diff.
 
-A `Baseline` remembers a tree in memory as it was copied; `changes()` compares. Because files in memory keep their
-inode under a rename, a renamed file is known as such and not guessed from its contents. Writing the changes to a host
-is not done here: whoever made the copy gives the function that does (`host/copies/copydir.py`).
+A `Baseline` remembers the state of a tree in memory; `changes()` compares. Because files in memory keep their inode
+when renamed, a renamed file is recognised and not guessed from its contents. Writing the changes to a host is done by a
+function from the copy's creator (`host/copies/copydir.py`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from .memtree import DirNode, FileNode, Node
 T = TypeVar("T")
 
 _MAX_DIFF, _MAX_LINES = 1 << 20, 5000
-"""Bytes and lines of a file beyond which no line diff is made (its time can grow with their square)."""
+"""Bytes and lines of a file above which no line diff is made (the time can grow quadratically)."""
 
-# What is shown of changes unless more is asked for. A guest chooses how much it changes, so all of it is bounded.
+# Limits on the display of changes: a guest decides how much it changes, so the display is bounded.
 NAMES_SHOWN, DIFFS_SHOWN = 30, 8
-"""Entries of each kind that are named, and files whose difference is shown line by line."""
+"""The maximum entries shown of each kind, and files shown with a line diff."""
 DIFF_BYTES, DIFF_LINES, LINES_SHOWN = 1 << 16, 1000, 60
-"""Sizes of a file beyond which its difference is not shown, and the lines shown of one."""
+"""The maximum size of a file whose diff is shown, and the maximum lines shown of it."""
 
 
 class ApplyError(RuntimeError):
-    """The changes cannot be applied. The message says why, and what was done: nothing, unless it says otherwise."""
+    """The changes cannot be applied. The message says why; nothing was changed unless it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Modified:
         return _diff(self.path, self.before, self.after)
 
     def shown(self) -> str:
-        """The difference for a person: its first lines, with control characters escaped; one line for a large file."""
+        """The difference for display: its first lines, with control characters escaped; one line for a large file."""
         sides = (self.before, self.after)
         if any(len(side) > DIFF_BYTES or side.count(b"\n") > DIFF_LINES for side in sides):
             return f"({visible(self.path)}: {len(self.before)} -> {len(self.after)} bytes, too large to show)"
@@ -58,10 +58,10 @@ class Modified:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """How a copied folder differs from what was copied; paths are relative to it, in order.
+    """How a copied folder differs from the original; paths are relative to it and sorted.
 
-    `created` and `deleted` name files, links and directories, `renamed` (old, new). What lies in a renamed directory
-    is not listed again unless it changed as well. It is true if anything differs. Printing it shows the first changes,
+    `created` and `deleted` name files, links and directories, `renamed` (old, new). The contents of a renamed directory
+    are not listed unless they changed as well. It is true if anything differs. Printing it shows the first changes,
     with control characters escaped; the fields have all of them.
     """
 
@@ -86,25 +86,25 @@ class Changes:
         return "\n".join(lines) if lines else "nothing changed"
 
     def apply(self) -> None:
-        """Make the same changes to the folder on the host, all of them or none.
+        """Make the same changes to the host folder, all of them or none.
 
-        Raises `ApplyError` where that cannot be done: something concerned is no longer on the host as it was copied, or
-        the host refuses a step. Afterwards these changes are the baseline.
+        Raises `ApplyError` if that fails: an affected file on the host is not as it was copied any more, or the host
+        refuses a step. Afterwards these changes are the baseline.
         """
         if self._apply is None:
-            raise ApplyError("these changes belong to no folder")
+            raise ApplyError("these changes do not belong to a host folder")
         self._apply(self)
 
 
 class Baseline:
-    """A tree as it was: which inode had which name in which directory, and what the files held."""
+    """The state of a tree: which inode had which name in which directory, and the contents of the files."""
 
     def __init__(self, root: DirNode) -> None:
         self.root = root
         self.remember()
 
     def remember(self) -> None:
-        """Take the tree as it is now for the baseline."""
+        """Use the current tree as the baseline."""
         self.contents: dict[FileNode, bytes] = {}
         self.paths: dict[str, Node] = {}
         for path, node in walk_nodes(self.root):
@@ -113,7 +113,7 @@ class Baseline:
                 self.contents[node] = node.frozen_data()
 
     def changes(self, apply: Callable[[Changes], None] | None = None) -> Changes:
-        """What differs now; `apply` writes changes to where the tree was copied from."""
+        """The current differences; `apply` writes changes to the original folder."""
         now = dict(walk_nodes(self.root))
         gone, come = _names_gone_and_come(self.root, self.paths, now)
         old_names: dict[Node, list[str]] = {}
@@ -128,7 +128,8 @@ class Baseline:
                 del gone[renamed[-1][0]], come[path]
         for path, node in sorted(come.items()):
             if isinstance(gone.get(path), FileNode) and isinstance(node, FileNode):
-                # Written beside and renamed over: another inode, but to a person the same file, modified.
+                # Written to a new file and renamed over the old one: another inode, but for a user the same, modified
+                # file.
                 before, after = self.contents[gone[path]], bytes(node.data)  # type: ignore[index]
                 del gone[path]
                 if before != after:
@@ -165,7 +166,7 @@ def _names(root: DirNode, paths: dict[str, Node]) -> Iterator[tuple[str, Node, s
 
 
 def _some(things: Sequence[T], line: Callable[[T], str]) -> list[str]:
-    """A line for each of the first things, and one that says how many more there are."""
+    """A line for each of the first items, and one with the number of further items."""
     more = len(things) - NAMES_SHOWN
     return [line(thing) for thing in things[:NAMES_SHOWN]] + ([f"... and {more} more"] if more > 0 else [])
 
@@ -182,7 +183,7 @@ def _diff(path: str, before: bytes, after: bytes) -> str:
             return f"({visible(path)}: {len(old)} -> {len(new)} lines, too many for a line diff)\n"
     except UnicodeError:
         return f"({visible(path)}: binary, {sizes})\n"
-    import difflib  # when a difference is shown: not at every start
+    import difflib  # imported only when needed, to keep the start fast
 
     lines = list(difflib.unified_diff(old, new, f"a/{visible(path)}", f"b/{visible(path)}", lineterm=""))
     return "\n".join(lines) + "\n" if lines else f"({visible(path)}: only the ends of lines differ, {sizes})\n"

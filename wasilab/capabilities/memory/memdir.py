@@ -1,8 +1,8 @@
 """A directory tree in memory that behaves like a POSIX file system, bounded by a quota.
 
-It answers as `HostDir` does (a test runs the same operations on both): hard links, links, renames over other names,
-files unlinked while open, directories removed while open. Nothing in it reaches the host. The
-inodes and open files are in `memtree.py`, the walk over paths in `capabilities/paths.py`.
+It behaves like `HostDir` (a test runs the same operations on both): hard links, links, renames over other names, files
+unlinked while open, directories removed while open. It never accesses the host. The inodes and open files are in
+`memtree.py`, the walk over paths in `capabilities/paths.py`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .memtree import DirNode, FileNode, LinkNode, MemFile, MemTree, Node
 MAX_BYTES = 64 << 20
 """The default quota: 64 MiB of file contents."""
 MAX_NAMES = 100_000
-"""The default bound on names in the whole tree."""
+"""The default limit on names in the whole tree."""
 
 
 class Symlink(str):
-    """The text of a symbolic link, as a value in the mapping that a `MemDir` is made from."""
+    """The text of a symbolic link, as a value in the mapping from which a `MemDir` is created."""
 
 
 Files: TypeAlias = Mapping[str, Union[bytes, str, Symlink, "Files"]]
-"""What a tree is made from: names to bytes, text (stored as UTF-8), `Symlink`, or the mapping of a directory."""
+"""The contents of a tree: names to bytes, text (stored as UTF-8), `Symlink`, or the mapping of a directory."""
 
 
 class _Nodes:
@@ -59,7 +59,7 @@ _NODES = _Nodes()
 
 
 def lookup(place: DirNode, name: str) -> Node | None:
-    """What `name` names in `place` ("." is the place itself), None if nothing."""
+    """The node called `name` in `place` ("." is the place itself), or None."""
     node = place.entries.get(name)
     if node is not None:
         return node
@@ -73,9 +73,9 @@ def lookup(place: DirNode, name: str) -> Node | None:
 class MemDir:
     """A directory in memory holding `files` (`{"a.txt": "text", "sub": {"b.bin": b"..."}}`; "sub/b.bin" works too).
 
-    `max_bytes` bounds the contents (64 MiB unless said), `max_names` the number of names: beyond either a guest gets
-    ENOSPC. `mode="ro"` lets a guest only read. The tree lives as long as this object, over many runs: `close()` on it
-    does nothing. Directories opened beneath share the tree. Raises `ValueError` for a name that no file can have.
+    `max_bytes` bounds the contents (default 64 MiB), `max_names` the number of names: above either a guest gets ENOSPC.
+    With `mode="ro"` a guest can only read. The tree exists as long as this object, over many runs: `close()` does
+    nothing. Directories opened beneath share the tree. Raises `ValueError` for an invalid file name.
     """
 
     filetype = FileType.DIRECTORY
@@ -90,7 +90,7 @@ class MemDir:
         mode: Literal["ro", "rw"] = "rw",
     ) -> None:
         if mode not in ("ro", "rw"):
-            raise ValueError(f"mode {mode!r} of a folder in memory is not known: use ro or rw")
+            raise ValueError(f"unknown mode {mode!r} of a folder in memory: use ro or rw")
         self._tree = MemTree(max_bytes, max_names)
         self._node = DirNode(self._tree, None)
         self.writable = mode == "rw"
@@ -102,7 +102,7 @@ class MemDir:
     # -- for its owner, not for a guest -----------------------------------------------------------------------------
 
     def contents(self) -> dict[str, bytes | None]:
-        """The files and folders in it now: path -> contents, None for a folder. No file is copied until it changes."""
+        """The current files and folders: path -> contents, None for a folder. No file is copied until it changes."""
         return {
             path: node.frozen_data() if isinstance(node, FileNode) else None
             for path, node in walk_nodes(self._node)
@@ -133,13 +133,13 @@ class MemDir:
 
     def _put(self, place: DirNode, name: str, node: Node) -> None:
         if name in ("", ".", "..") or "\0" in name or len(name.encode(errors="replace")) > 255:
-            raise ValueError(f"{name!r} cannot be the name of a file: 1 to 255 bytes, no NUL, not '.' or '..'")
+            raise ValueError(f"{name!r} is not a valid file name: 1 to 255 bytes, no NUL, not '.' or '..'")
         if name in place.entries:
             raise ValueError(f"{name!r} is named twice")
         place.add(name, node)
 
     def files(self) -> dict[str, bytes | Symlink | dict[str, bytes]]:
-        """What is in it now, by path, in the form that it can be made from; an empty directory is `{}`."""
+        """The current contents by path, in the form that the constructor takes; an empty directory is `{}`."""
         contents: dict[str, bytes | Symlink | dict[str, bytes]] = {}
         for path, node in walk_nodes(self._node):
             if isinstance(node, FileNode):
@@ -151,9 +151,9 @@ class MemDir:
         return contents
 
     def become(self, files: Mapping[str, bytes | Symlink | dict[str, bytes]]) -> None:
-        """Hold these files and no others, as `files()` gives them; what is the same already stays as it is.
+        """Replace the contents by these files, in the form of `files()`; equal files are left as they are.
 
-        Raises `ValueError` for a name that no file can have, and for more than fits.
+        Raises `ValueError` for an invalid file name, and if the quota is exceeded.
         """
         now = self.files()
         try:
@@ -165,7 +165,7 @@ class MemDir:
             raise ValueError(f"{error.reason} (max_bytes={self.max_bytes}, max_names={self.max_names})") from None
 
     def _remove(self, path: str) -> None:
-        """Remove a name, and the folders above it that are empty then."""
+        """Remove a name, and the parent folders that are then empty."""
         *parents, name = path.split("/")
         places = [self._node]
         for parent in parents:
@@ -184,7 +184,7 @@ class MemDir:
         return here is not None
 
     def read_bytes(self, path: str) -> bytes:
-        """The contents of the file `path` now, links followed."""
+        """The current contents of the file `path`; links are followed."""
         node = self._look(path, True)[1]
         if not isinstance(node, FileNode):
             raise fail(errno.ENOENT if node is None else errno.EISDIR)
@@ -206,11 +206,11 @@ class MemDir:
         return self._tree.used_bytes
 
     def make_repeatable(self, now: Callable[[], int], device: int) -> Callable[[], None]:
-        """Make what a guest can see of it depend on nothing outside: for runs that are compared bit for bit.
+        """Make everything that a guest can observe reproducible, for runs that are compared bit for bit.
 
-        From now on times come from `now` (ns since the epoch; a virtual clock's), all present ones are set to one
-        reading of it, and `device` is the tree's st_dev (give each tree of a run another). Returns what ends this: call
-        it when the run is over: the tree may serve another run, whose times are not that clock's.
+        From now on times come from `now` (ns since the epoch; a virtual clock's), all existing times are set to one
+        reading of it, and `device` is the tree's st_dev (use a different one for each tree of a run). Returns a
+        function that ends this; call it after the run, because the next run may have another clock.
         """
         tree = self._tree
         tree.tell_time_by(now)
@@ -220,7 +220,7 @@ class MemDir:
             node.atim = node.mtim = node.ctim = start
 
         def end() -> None:
-            if tree.now is now:  # unless a later run has taken it over meanwhile
+            if tree.now is now:  # unless a later run has already replaced it
                 tree.tell_time_by(time.time_ns)
                 tree.device = tree.own_device
 
@@ -230,7 +230,7 @@ class MemDir:
 
     def _find(self, path: str) -> Resolved[DirNode]:
         """(parent, name) of `path`, a final link not followed."""
-        if len(path) < 1000:  # the common case: only directories, and a last name that exists
+        if len(path) < 1000:  # the common case: only directories, and an existing last name
             here: Node | None = self._node
             *parents, name = path.split("/")
             for parent in parents:
@@ -240,7 +240,7 @@ class MemDir:
         return walk(_NODES, self._node, path, False)
 
     def _look(self, path: str, follow: bool) -> tuple[Resolved[DirNode], Node | None]:
-        """Find `path` and what is there, following a final link if `follow` or a slash says so."""
+        """Find `path` and its node, following a final link if `follow` or a slash requires it."""
         found = self._find(path)
         node = lookup(found.parent, found.name)
         if isinstance(node, LinkNode) and (follow or found.must_be_dir):
@@ -319,7 +319,7 @@ class MemDir:
     # -- changing ---------------------------------------------------------------------------------------------------
 
     def _new_name(self, path: str, directory: bool) -> Resolved[DirNode]:
-        """The place for a new name: EEXIST if it is taken; only a directory's may be followed by a slash."""
+        """The parent for a new name: EEXIST if it exists; only a directory's name may end with a slash."""
         self._check_writable(path)
         found = self._find(path)
         node = None if found.dots else lookup(found.parent, found.name)
@@ -403,7 +403,7 @@ class MemDir:
             node.nlink -= 1
 
     def link(self, path: str, target: Directory, target_path: str, follow: bool) -> None:
-        self._check_writable(path)  # a second name in a writable folder would allow to change it
+        self._check_writable(path)  # a second name in a writable folder would make it writable
         target.link_from(self, path, target_path, follow)
 
     def link_from(self, source: Directory, path: str, target_path: str, follow: bool) -> None:
@@ -433,7 +433,7 @@ class MemDir:
 
 
 def walk_nodes(root: DirNode) -> Iterator[tuple[str, Node]]:
-    """Every path and node beneath `root`, a directory before what is in it; without recursion, however deep."""
+    """Every path and node beneath `root`, a directory before its contents; without recursion, for any depth."""
     places = [("", root)]
     while places:
         prefix, place = places.pop()

@@ -1,7 +1,7 @@
 """The inodes of a tree of files in memory, their quota, and open files.
 
-`MemDir` (`memdir.py`) gives names to inodes and has the rules of paths. Here is what files, directories and links
-consist of, what they cost, and how they are read and written at a position. Nothing touches the host.
+`MemDir` (`memdir.py`) names inodes and has the rules of paths. This file has the data of files, directories and links,
+their cost, and reading and writing at a position. It never accesses the host.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ..protocols import Buffers, FileFlags, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Need, NeedKind, Refused
 
 MAX_FILE = 2**44 - 4096
-"""The largest size of a file in bytes (as ext4's); beyond it is EFBIG."""
+"""The maximum size of a file in bytes (as in ext4); above it is EFBIG."""
 MAX_DEPTH = 1000
-"""How deep directories may nest."""
+"""The maximum nesting of directories."""
 _LAST_OFFSET = 2**63 - 1
 
 _devices = itertools.count(0x57415349)
 
 
 class Quota:
-    """The bytes that all files of a tree take together, and may take.
+    """The bytes used by all files of a tree, and their limit.
 
-    Whoever reads and writes files in place of `MemFile` puts an object of the same kind here (`engine/native`).
+    Code that reads and writes files in place of `MemFile` puts an object of the same kind here (`engine/native`).
     """
 
     __slots__ = ("most", "real", "used")
@@ -38,10 +38,10 @@ class Quota:
         self.used = 0
         self.most = most
         self.real = True
-        """Whether the tree's times are the machine's."""
+        """Whether the tree's times come from the machine's clock."""
 
     def take(self, size: int) -> bool:
-        """Take `size` bytes, or give them back where it is negative; False if there are no more."""
+        """Allocate `size` bytes, or free them if negative; False if the quota is exceeded."""
         if size > 0 and self.used + size > self.most:
             return False
         self.used += size
@@ -64,21 +64,21 @@ class MemTree:
 
     @property
     def max_bytes(self) -> int:
-        """The bytes that its files may take."""
+        """The maximum bytes of its files."""
         return self.quota.most
 
     @property
     def used_bytes(self) -> int:
-        """The bytes that its files take."""
+        """The bytes used by its files."""
         return self.quota.used
 
     def tell_time_by(self, now: Callable[[], int]) -> None:
-        """Let times come from `now` (ns since the epoch)."""
+        """Take times from `now` (ns since the epoch)."""
         self.now = now
         self.quota.real = now is time.time_ns
 
     def charge(self, size: int) -> None:
-        """Take `size` bytes of the quota; `Refused` (ENOSPC, by QUOTA) if there are no more."""
+        """Allocate `size` bytes of the quota; `Refused` (ENOSPC, by QUOTA) if it is exceeded."""
         if not self.quota.take(size):
             raise Refused(
                 errno.ENOSPC,
@@ -89,7 +89,7 @@ class MemTree:
             )
 
     def charge_name(self, node: Node) -> None:
-        """Take one name of the quota, for `node`."""
+        """Allocate one name of the quota, for `node`."""
         if self.used_names >= self.max_names:
             node.dropped()
             reason = f"the in-memory folder is full: it has reached its limit of {self.max_names} names"
@@ -98,7 +98,7 @@ class MemTree:
 
 
 class Node:
-    """An inode: what is there, whatever names it has. Times in ns since the epoch."""
+    """An inode, independent of its names. Times in ns since the epoch."""
 
     __slots__ = ("atim", "ctim", "ino", "mtim", "nlink", "tree")
     filetype: FileType
@@ -119,7 +119,7 @@ class Node:
         self.mtim = self.ctim = self.tree.now()
 
     def note_time(self) -> None:
-        """Take over the time of a change that was made elsewhere; before its times are read or set."""
+        """Update its times after a change made elsewhere; called before its times are read or set."""
 
     def set_times(self, atim: int | None, mtim: int | None) -> None:
         """Set its times; ctim is now."""
@@ -129,7 +129,7 @@ class Node:
         self.ctim = self.tree.now()
 
     def dropped(self) -> None:
-        """Called when a name or an open handle of it is gone: free what can no longer be reached."""
+        """Called after a name or an open handle was removed: free data that is no longer reachable."""
 
     def stat(self) -> Stat:
         """Its attributes."""
@@ -138,26 +138,26 @@ class Node:
 
 
 class SharedData(Protocol):
-    """The bytes of one file as they are shared with whoever reads and writes them in place of `MemFile`."""
+    """The bytes of one file, shared with code that reads and writes them in place of `MemFile`."""
 
     def show(self, data: bytes) -> None:
-        """The file's bytes are these, and are not written to."""
+        """Share the file's bytes for reading."""
         ...
 
     def writable(self, data: bytes) -> bytearray:
-        """A copy of the file's bytes that can be changed in place, by both: a `bytearray` as far as it is used here."""
+        """A copy of the file's bytes that both sides can change in place, with the interface of `bytearray`."""
         ...
 
     def take_touched(self) -> int:
-        """When it was last written to by the other one, ns since the epoch; 0 if that is known already."""
+        """When the other side last wrote to it, ns since the epoch; 0 if there was no new write."""
         ...
 
 
 class FileNode(Node):
-    """A regular file: its bytes, and how many handles are open on it.
+    """A regular file: its bytes, and the number of open handles.
 
-    `data` stays the very `bytes` that the file was made from until it is first changed (`writable_data`): a copied
-    folder costs its size once, and what was never written to is known by identity.
+    `data` is the `bytes` object from which the file was created until the first change (`writable_data`): a copied
+    folder uses memory once, and unchanged files are recognised by identity.
     """
 
     __slots__ = ("data", "opens", "shared")
@@ -171,14 +171,14 @@ class FileNode(Node):
         self.shared: SharedData | None = None
 
     def writable_data(self) -> bytearray:
-        """Its bytes to change in place."""
+        """Its bytes, which can be changed in place."""
         data = self.data
         if isinstance(data, bytes):
             data = self.data = bytearray(data) if self.shared is None else self.shared.writable(data)
         return data
 
     def frozen_data(self) -> bytes:
-        """Its bytes; the same object is its `data` until it is changed."""
+        """Its bytes; this object is its `data` until it is changed."""
         data = self.data = bytes(self.data)
         if self.shared is not None:
             self.shared.show(data)
@@ -194,7 +194,7 @@ class FileNode(Node):
         return len(self.data)
 
     def resize(self, size: int) -> None:
-        """Cut it, or extend it with zeros, within the quota."""
+        """Truncate it, or extend it with zeros, within the quota."""
         if size > MAX_FILE:
             raise fail(errno.EFBIG)
         self.tree.charge(size - len(self.data))
@@ -228,7 +228,7 @@ class LinkNode(Node):
 
 
 class DirNode(Node):
-    """A directory: names in the order of their making, and the directory that holds it (None for a root)."""
+    """A directory: names in order of creation, and its parent directory (None for a root)."""
 
     __slots__ = ("entries", "parent")
     filetype = FileType.DIRECTORY
@@ -243,7 +243,7 @@ class DirNode(Node):
         return len(self.entries)
 
     def add(self, name: str, node: Node) -> None:
-        """Give `node` the free name `name` here."""
+        """Add the new name `name` for `node`."""
         self.check_new(name, node)
         if isinstance(node, LinkNode) and node.nlink == 0:
             self.tree.charge(node.size())
@@ -260,7 +260,7 @@ class DirNode(Node):
             node.ctim = self.mtim
 
     def check_new(self, name: str, node: Node) -> None:
-        """Raise the error that the new name `name` for `node` would meet."""
+        """Raise the error that adding `name` for `node` would cause."""
         if self.nlink == 0:  # removed, but still held open
             raise fail(errno.ENOENT)
         if len(name.encode()) > 255:
@@ -269,7 +269,7 @@ class DirNode(Node):
             self._check_depth(node)
 
     def _check_depth(self, node: DirNode) -> None:
-        """Bound how deep directories nest, for the sake of everything that walks a whole tree."""
+        """Bound the nesting of directories, for code that walks a whole tree."""
         depth, here = 1, self.parent
         while here is not None:
             depth, here = depth + 1, here.parent
@@ -283,7 +283,7 @@ class DirNode(Node):
             level = [child for place in level for child in place.entries.values() if isinstance(child, DirNode)]
 
     def remove(self, name: str) -> None:
-        """Take the name `name` away."""
+        """Remove the name `name`."""
         node = self.entries.pop(name)
         self.tree.used_names -= 1
         self.touch()
@@ -308,7 +308,7 @@ class DirNode(Node):
 
 
 class Cursor:
-    """The position of an open file in memory, an object of its own so that it can be shared."""
+    """The position of an open file in memory, a separate object so that it can be shared."""
 
     __slots__ = ("position",)
 
@@ -317,7 +317,7 @@ class Cursor:
 
 
 class MemFile:
-    """An open file in memory, with a position of its own. Reading leaves atim alone (a noatime mount)."""
+    """An open file in memory, with its own position. Reading does not change atim (as on a noatime mount)."""
 
     filetype = FileType.REGULAR_FILE
     __slots__ = ("_cursor", "_flags", "_node", "_open", "_read", "_writable", "_write", "created")
@@ -325,7 +325,7 @@ class MemFile:
     def __init__(self, node: FileNode, how: OpenHow, writable: bool, created: bool = False) -> None:
         self._node = node
         self.created = created
-        """Whether opening it made it."""
+        """Whether opening it created it."""
         self._read = how.read or not how.write
         self._write = how.write
         self._writable = writable
@@ -335,7 +335,7 @@ class MemFile:
         node.opens += 1
 
     def share(self, cursor: Cursor) -> FileNode:
-        """Keep the position in `cursor` from now on; returns the file that it is the position in."""
+        """Keep the position in `cursor` from now on; returns the file's node."""
         cursor.position = self._cursor.position
         self._cursor = cursor
         return self._node
@@ -372,7 +372,7 @@ class MemFile:
         return done
 
     def pwrite(self, buffers: Buffers, offset: int) -> int:
-        """Write at `offset`; with the append flag at the end all the same, as Linux does."""
+        """Write at `offset`; with the append flag at the end, as Linux does."""
         _check_offset(offset)
         return self._write_at(buffers, len(self._node.data) if self._flags.append else offset)
 
@@ -389,7 +389,7 @@ class MemFile:
         if end > MAX_FILE:
             raise fail(errno.EFBIG)
         if offset == size:
-            node.tree.charge(total)  # growing at the end is the common case: no zeros first
+            node.tree.charge(total)  # appending is the common case: no zeros needed
             data = node.writable_data()
             for buffer in buffers:
                 data += buffer
@@ -463,7 +463,7 @@ class MemFile:
         self._flags = flags
 
     def fileno(self) -> int | None:
-        return None  # memory never blocks
+        return None  # never blocks
 
     def available(self) -> int:
         return max(0, len(self._node.data) - self._cursor.position)
@@ -487,6 +487,6 @@ class MemFile:
 
 
 def _check_offset(offset: int) -> None:
-    """POSIX: an offset that is negative, or a range that ends beyond the largest one, is EINVAL."""
+    """POSIX: a negative offset, or a range that ends above the maximum, is EINVAL."""
     if not 0 <= offset <= _LAST_OFFSET:
         raise fail(errno.EINVAL)

@@ -1,1 +1,1 @@
-"""Copies of host folders in memory: made, and their changes applied to the folder."""
+"""Copies host folders to memory, and applies their changes to the folder."""

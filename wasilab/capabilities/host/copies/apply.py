@@ -1,8 +1,8 @@
-"""Writing the changes of a copied folder to the host: all of them, or none.
+"""Writes the changes of a copied folder to the host: all of them, or none.
 
-Everything is done through the open folder that was copied, and resolved beneath it, so nothing outside can be reached
-whatever stands at its path by now. What is to go is first moved to a random name and removed at the very end, so that
-every step before that can be undone when a later one fails.
+Everything is done through the open folder that was copied, and resolved beneath it, so nothing outside can be changed
+even if its path now leads elsewhere. Deleted files are first moved to random names and removed at the very end, so that
+every step before that can be undone if a later one fails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..hostfile import HostFile
 from .plainfolder import PlainFolder
 
 _NAMED = 5
-"""Paths that an error message names."""
+"""The maximum number of paths in an error message."""
 
 
 class Applier:
@@ -37,18 +37,19 @@ class Applier:
         self._now = dict(walk_nodes(baseline.root))
         self._host: HostFolder | PlainFolder = folder
         self._path = ""
-        """The path that the current step is about."""
+        """The path of the current step."""
         self._undo: list[tuple[str, Callable[[], None]]] = []
         """(path, how to undo it) of each step done, in order."""
         self._parked: dict[str, str] = {}
-        """Path of a deleted or renamed thing -> the random name that it has meanwhile."""
+        """Path of a deleted or renamed file -> its temporary random name."""
 
     def apply(self) -> None:
-        """Do it. Raises `ApplyError`, having changed nothing, if that cannot be done; its message says what it is."""
+        """Apply the changes. Raises `ApplyError` if that fails; then nothing has changed, unless its message says
+        so."""
         if not self._folder.is_at(self._real):
             raise ApplyError(
-                f"the folder {self._folder.name!r} is no longer the one that was copied: {visible(self._real)} "
-                "is gone or leads to another folder by now; nothing was applied"
+                f"the folder {self._folder.name!r} is not the one that was copied any more: {visible(self._real)} "
+                "is gone or leads to another folder; nothing was applied"
             )
         self._host = self._folder.reopened(writable=True)
         try:
@@ -72,7 +73,7 @@ class Applier:
     # -- before anything is done ------------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Every path that is to go or to change must be as it was copied, every new one must be free."""
+        """Check that every path to delete or change is as it was copied, and that every new path is free."""
         changes, before = self._changes, self._before
         leaving = [*changes.deleted, *(old for old, _ in changes.renamed)]
         wrong = [path for path in leaving if not self._same(path, before[path])]
@@ -86,7 +87,7 @@ class Applier:
         if wrong:
             raise ApplyError(
                 f"the folder {self._folder.name!r} has changed since it was copied ({_names(wrong)}): nothing was "
-                "applied; run again on the folder as it is now"
+                "applied; run the program again"
             )
 
     def _same(self, path: str, node: Node) -> bool:
@@ -95,7 +96,7 @@ class Applier:
             return self._holds(path, self._baseline.contents[node])
         if not isinstance(node, DirNode) or self._type(path) is not FileType.DIRECTORY:
             return self._type(path) == node.filetype
-        # A name in it that was not copied (new, or a FIFO) would keep the directory from being removed.
+        # A name in it that was not copied (new, or a FIFO) would prevent the removal of the directory.
         folder = self._host.open(path, OpenHow(directory=True, follow=False))
         try:
             assert isinstance(folder, (HostFolder, PlainFolder))
@@ -105,7 +106,7 @@ class Applier:
             folder.close()
 
     def _holds(self, path: str, data: bytes) -> bool:
-        """Whether `path` is a file with just these contents. Its size is compared before anything is read."""
+        """Whether `path` is a file with these contents. Its size is compared before it is read."""
         try:
             stat = self._host.stat_path(path, False)
             if stat.filetype is not FileType.REGULAR_FILE or stat.size != len(data):
@@ -117,7 +118,7 @@ class Applier:
             raise
 
     def _path_before(self, path: str) -> str:
-        """Where the file that is now at `path` was when the folder was copied."""
+        """The path that the file now at `path` had when the folder was copied."""
         above = [pair for pair in self._changes.renamed if f"{path}/".startswith(f"{pair[1]}/")]
         best = max(above, key=lambda pair: len(pair[1]), default=None)
         return best[0] + path[len(best[1]) :] if best else path
@@ -133,7 +134,7 @@ class Applier:
     # -- the steps --------------------------------------------------------------------------------------------------
 
     def _take_away(self) -> None:
-        """Move what is deleted or renamed to random names, deepest first, so that every name that is needed is free."""
+        """Move deleted and renamed files to random names, deepest first, so that all new names are free."""
         deleted = set(self._changes.deleted)
         leaving = [path for path in deleted if deleted.isdisjoint(_above(path))]
         leaving += [old for old, _ in self._changes.renamed]
@@ -144,11 +145,11 @@ class Applier:
             except OSError as error:
                 if error.errno != errno.EXDEV or path not in deleted:
                     raise
-                parked = path  # on a file system of its own: removed at the end, from where it is
+                parked = path  # a mount point: removed at the end, under its own name
             self._parked[path] = parked
 
     def _put_in_place(self) -> None:
-        """Make what is new and give renamed things their names: shallowest first, a directory before what is in it."""
+        """Create new files and give renamed ones their names: shallowest first, a directory before its contents."""
         old_names = {new: old for old, new in self._changes.renamed}
         for path in sorted([*self._changes.created, *old_names], key=lambda path: (path.count("/"), path)):
             node = self._now[path]
@@ -178,7 +179,7 @@ class Applier:
         _fill(file, data)
 
     def _overwrite(self, change: Modified) -> None:
-        """New contents in the same file: its permissions and its other names stay as they are."""
+        """Write new contents to the same file, which keeps its permissions and other names."""
         self._path = path = change.path
         file = self._host.open(path, OpenHow(write=True, follow=False))
         self._undo.append((path, partial(self._restore, path, change.before)))
@@ -190,7 +191,7 @@ class Applier:
     # -- afterwards -------------------------------------------------------------------------------------------------
 
     def _undo_all(self) -> list[str]:
-        """Take back every step, the last one first; the paths of those that could not be taken back."""
+        """Undo every step, the last one first; returns the paths whose steps could not be undone."""
         left = []
         for path, undo in reversed(self._undo):
             try:
@@ -203,13 +204,13 @@ class Applier:
         what = f"cannot apply the changes to the folder {self._folder.name!r}: {visible(self._path)}: "
         what += f"{error.strerror or error}; "
         if not left:
-            return what + "everything was undone, the folder is as it was"
+            return what + "all changes were undone"
         parked = [name for path, name in self._parked.items() if path in left]
-        waiting = f" (what was there may be under {', '.join(parked[:_NAMED])})" if parked else ""
-        return what + f"what was done could not be undone for {_names(left)}{waiting}"
+        waiting = f" (the old files may be at {', '.join(parked[:_NAMED])})" if parked else ""
+        return what + f"the changes of {_names(left)} could not be undone{waiting}"
 
     def _remove(self) -> None:
-        """Remove what was deleted. Nothing else is left to do, and this cannot be undone."""
+        """Remove the deleted files. This is the last step and cannot be undone."""
         left = []
         for path in self._changes.deleted:
             parked = self._parked.get(path)
@@ -224,13 +225,13 @@ class Applier:
                 left.append(f"{visible(path)} ({error.strerror or error}; now named {parked})")
         if left:
             raise ApplyError(
-                f"the changes were applied to the folder {self._folder.name!r}, but what was deleted could not all be "
+                f"the changes were applied to the folder {self._folder.name!r}, but some deleted files could not be "
                 f"removed: {', '.join(left[:_NAMED])}"
             )
 
 
 def _fill(file: object, data: bytes) -> None:
-    """Let `data` be the whole contents of an open file, and close it."""
+    """Set the whole contents of an open file, and close it."""
     assert isinstance(file, HostFile)
     try:
         file.set_size(0)
@@ -242,7 +243,7 @@ def _fill(file: object, data: bytes) -> None:
 
 
 def _above(path: str) -> list[str]:
-    """The directories that `path` lies in."""
+    """The directories that contain `path`."""
     parts = path.split("/")
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 

@@ -1,8 +1,8 @@
-"""A copy of a host folder in memory: the guest changes the copy, and its changes are shown before they are real.
+"""A copy of a host folder in memory: the guest changes the copy, and its changes can be inspected before applying them.
 
-`CopyDir` copies the folder once, bounded, when it is made. `changes()` says how the copy differs from what was copied
-(`memory/changes.py`), and `changes().apply()` writes the differences to the host (`apply.py`), through the folder that
-was copied. The guest itself never reaches the host.
+`CopyDir` copies the folder once, within bounds, when it is created. `changes()` tells how the copy differs from the
+original (`memory/changes.py`), and `changes().apply()` writes the differences to the host (`apply.py`), through the
+folder that was copied. The guest itself never accesses the host.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from .plainfolder import PlainFolder
 class CopyDir(Uncopyable, MemDir):
     """A copy in memory of the open `folder`, whose absolute path is `real`.
 
-    Raises `BadFolder` for a folder beyond `max_bytes` or `max_names`.
+    Raises `BadFolder` for a folder above `max_bytes` or `max_names`.
     """
 
     lasting = True
-    """What a guest leaves in it may be written to the host."""
+    """Its files may later be written to the host."""
 
     def __init__(
         self, folder: HostFolder | PlainFolder, real: str, *, max_bytes: int = MAX_COPY, max_names: int = MAX_NAMES
     ) -> None:
         super().__init__(max_bytes=max_bytes, max_names=max_names)
         self.skipped: dict[str, str] = {}
-        """What was left out of the copy: path to reason (special files, names that are not UTF-8, unreadable files)."""
+        """Files left out of the copy: path -> reason (special files, names that are not UTF-8, unreadable files)."""
         self._copied = folder
         self._copied_path = real
         try:
@@ -44,7 +44,7 @@ class CopyDir(Uncopyable, MemDir):
         self._baseline = Baseline(self._node)
 
     def changes(self) -> Changes:
-        """How the copy differs from the folder as it was copied (from what was applied, if that is later)."""
+        """How the copy differs from the folder as it was copied, or as it was after the last `apply`."""
         return self._baseline.changes(self._apply)
 
     def _apply(self, changes: Changes) -> None:
@@ -55,7 +55,7 @@ class CopyDir(Uncopyable, MemDir):
 
 
 class _Copier:
-    """Copies a tree into memory: nothing is followed, only regular files are opened."""
+    """Copies a tree into memory: links are not followed, and only regular files are opened."""
 
     def __init__(self, folder: HostFolder | PlainFolder, into: DirNode, skipped: dict[str, str]) -> None:
         self._folder = folder
@@ -65,8 +65,8 @@ class _Copier:
         self._linked: dict[tuple[int, int], FileNode] = {}  # files with several names stay one file
 
     def copy(self) -> None:
-        """Copy all that is in the folder; `Refused` (by QUOTA) for more than the tree in memory may hold."""
-        todo = [("", self._into)]  # by path and not by descriptor: a tree may be deeper and wider than these reach
+        """Copy the folder's contents; `Refused` (by QUOTA) if the tree in memory cannot hold them."""
+        todo = [("", self._into)]  # paths, not descriptors: a deep or wide tree would need too many
         while todo:
             path, node = todo.pop()
             try:
@@ -117,7 +117,7 @@ class _Copier:
             key = (stat.dev, stat.ino)
             if key in self._linked:
                 return self._linked[key]
-            # One byte more than there is room for is enough for the quota to refuse it.
+            # One byte more than fits is enough for the quota to refuse it.
             room = self._tree.max_bytes - self._tree.used_bytes
             node = FileNode(self._tree, place.read_bytes(entry.name, room + 1))
             if stat.nlink > 1:

@@ -1,8 +1,8 @@
-"""A folder of the host by its path, for copying it and for applying changes where directories have no descriptors.
+"""A host folder accessed by its path, to copy it and to apply changes where there are no directory descriptors.
 
-For: Windows. It does what `HostFolder` does for the copier and the applier, but by names: between a look and the step
-after it, another process could put a link in a directory's place. So no guest ever holds one; guests there work on
-copies in memory.
+For: Windows. It does what `HostFolder` does for the copier and the applier, but by names: between a check and the step
+after it, another process could replace a directory by a link. So no guest ever holds one; guests on Windows use copies
+in memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..hostfile import HostFile, host_filetype, host_stat
 
 
 class PlainFolder(Uncopyable):
-    """The folder at the absolute path `real`; `name` is what people call it. Links in it are never followed."""
+    """The folder at the absolute path `real`; `name` is its name in messages. Links in it are never followed."""
 
     filetype = FileType.DIRECTORY
     lasting = True
@@ -33,22 +33,22 @@ class PlainFolder(Uncopyable):
 
     @property
     def hidden(self) -> int:
-        """How many names the last `list()` left out."""
+        """The number of names that the last `list()` left out."""
         return len(self.hidden_names)
 
     def reopened(self, *, writable: bool) -> PlainFolder:
-        """The same folder once more."""
+        """The same folder again."""
         return PlainFolder(self._real, self.name, writable=writable)
 
     def is_at(self, path: str) -> bool:
-        """Whether this very folder is what `path` leads to now: the same device and inode."""
+        """Whether `path` leads to this folder now: the same device and inode."""
         try:
             return _identity(path) == self._identity
         except OSError:
             return False
 
     def _path(self, path: str) -> str:
-        """The host's path of `path`, through directories only: a link on the way is refused."""
+        """The host path of `path`, which may go through directories only: links are refused."""
         check_path(path)
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if ".." in parts:
@@ -56,7 +56,7 @@ class PlainFolder(Uncopyable):
         here = self._real
         for depth, part in enumerate(parts):
             if os.sep != "/" and any(char in part for char in '\\:'):
-                raise OSError(errno.EINVAL, "a name cannot hold a backslash or a colon on this system")
+                raise OSError(errno.EINVAL, "a name cannot contain a backslash or a colon on this system")
             here = os.path.join(here, part)
             if depth < len(parts) - 1 and _type(os.lstat(here)) is not FileType.DIRECTORY:
                 raise fail(errno.ENOTDIR)
@@ -152,7 +152,7 @@ class PlainFolder(Uncopyable):
 
 
 def _type(st: os.stat_result) -> FileType:
-    """The type of a file. A junction of Windows looks like a directory and leads elsewhere: it is neither."""
+    """The type of a file. A Windows junction looks like a directory but leads elsewhere, so it is UNKNOWN."""
     if getattr(st, "st_reparse_tag", 0) and not modes.S_ISLNK(st.st_mode):
         return FileType.UNKNOWN
     return host_filetype(st.st_mode)

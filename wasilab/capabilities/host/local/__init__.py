@@ -1,1 +1,1 @@
-"""What joins two programs of this process: pipes and channels."""
+"""Connections between two programs of this process: pipes and channels."""

@@ -1,7 +1,7 @@
-"""A pipe of the system between two programs: the output of one is the input of the other.
+"""A system pipe between two programs: the output of one is the input of the other.
 
-A writer that is faster than the reader waits once the pipe is full (64 KiB on Linux): back-pressure. How often and how
-long each side waited is counted. Neither end ever blocks in the system, so an interrupt ends a wait at once.
+A writer that is faster than the reader waits when the pipe is full (64 KiB on Linux): backpressure. How often and how
+long each side waited is counted. Neither end blocks in a system call, so an interrupt ends a wait at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...waiting import Interrupt, wait_any
 
 
 class _PipeEnd(Uncopyable, BaseFile):
-    """What both ends share."""
+    """The common parts of both ends."""
 
     filetype = FileType.CHARACTER_DEVICE
 
@@ -26,11 +26,11 @@ class _PipeEnd(Uncopyable, BaseFile):
         self._interrupt = interrupt
         self._nonblock = False
         self.moved = 0
-        """Bytes that passed this end."""
+        """Bytes transferred by this end."""
         self.waits = 0
-        """How often it waited for the other end."""
+        """The number of waits for the other end."""
         self.waited_ns = 0
-        """For how long, in all."""
+        """The total duration of these waits."""
 
     def _open(self) -> int:
         if self._fd < 0:
@@ -54,7 +54,7 @@ class _PipeEnd(Uncopyable, BaseFile):
 
     def set_flags(self, flags: FileFlags) -> None:
         if flags != FileFlags(nonblock=flags.nonblock):
-            raise OSError(errno.EINVAL, "a pipe has no flag but nonblock")
+            raise OSError(errno.EINVAL, "the only flag of a pipe is nonblock")
         self._nonblock = flags.nonblock
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class _PipeEnd(Uncopyable, BaseFile):
 
 
 class PipeReader(_PipeEnd):
-    """The end that is read; takes over the descriptor. 0 bytes: the writer has gone and all is read."""
+    """The read end; takes over the descriptor. 0 bytes: the write end is closed and everything was read."""
 
     def read(self, buffers: Buffers) -> int:
         filled = [buffer for buffer in buffers if len(buffer)]
@@ -87,7 +87,7 @@ class PipeReader(_PipeEnd):
 
 
 class PipeWriter(_PipeEnd):
-    """The end that is written; takes over the descriptor. EPIPE: the reader has gone. A write may be short."""
+    """The write end; takes over the descriptor. EPIPE: the read end is closed. A write may be short."""
 
     def write(self, buffers: Buffers) -> int:
         filled = [buffer for buffer in buffers if len(buffer)]
