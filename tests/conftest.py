@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-# The only skips that CI may show: the programs of public suites are not in the repository (see tests/conformance and
-# tests/components), and WASILAB_NATIVE=0 leaves the native library out.
-ALLOWED_SKIPS = ("WASILAB_NATIVE", "WASI_TESTSUITE", "COMPONENT_MODEL_TESTS", "COMPONENT_ADAPTER")
+# The only skips that CI may show: the programs of public suites are not in the repository (see tests/conformance,
+# tests/components and tests/wast), and WASILAB_NATIVE=0 leaves the native library out.
+ALLOWED_SKIPS = (
+    "WASILAB_NATIVE", "WASI_TESTSUITE", "COMPONENT_MODEL_TESTS", "COMPONENT_ADAPTER", "WASM_SPEC_TESTS",
+)  # fmt: skip
 # Markers of tests that need something outside Python. Each of their files is one group for pytest-xdist.
 HEAVY = ("browser", "kernel", "toolchain")
 MOST_WORKERS = 8
@@ -32,7 +34,7 @@ SLOW = {
     "hostile/test_resources.py", "hostile/test_swap_race.py", "hostile/test_text.py", "native/test_differential.py",
     "native/test_library_in_c.py", "test_portable.py", "trace/test_bombs.py", "trace/test_hostile_files.py",
     "trace/test_perfetto.py", "trace/test_table.py", "views/test_bad_input.py", "views/test_picture.py",
-    "views/test_plots.py", "views/test_timeline.py",
+    "views/test_plots.py", "views/test_timeline.py", "wast/test_scripts.py",
 }  # fmt: skip
 
 # A shell starts its background jobs with SIGINT ignored, and their children inherit it: nothing could be interrupted.

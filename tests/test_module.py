@@ -32,6 +32,22 @@ def wasm(text: str = WAT) -> bytes:
     return bytes(wasmtime.wat2wasm(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "types"),
+    [
+        ('(item "c" (func (result i32))) (item "d" (memory 1 2))', ["() -> i32", None]),
+        ('(item "c") (item "d") (func (result i32))', ["() -> i32", "() -> i32"]),
+        ('(item "c") (item "d") (memory 1 2)', [None, None]),
+    ],
+)
+def test_imports_that_share_a_module_or_a_type(text: str, types: list[str | None]) -> None:
+    module = Module(wasm(f'(module (import "ab" {text}) (import "x" "y" (global i32)))'))
+    assert [(i.module, i.name) for i in module.imports] == [("ab", "c"), ("ab", "d"), ("x", "y")]
+    assert module.memories == [i.type for i in module.imports if type(i.type).__name__ == "MemoryType"]
+    found = [str(i.type) if isinstance(i.type, FuncType) else None for i in module.imports]
+    assert found == [None if one is None else str(FuncType((), ("i32",))) for one in [*types, None]]
+
+
 def test_a_module_tells_what_it_is() -> None:
     module = Module(wasm(), "hello.wasm")
     assert module.kind == "command"

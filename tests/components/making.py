@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from wasilab.toolchains.adapt import INSTALL_TOOLS, adaptation
+from wasilab.toolchains.wasm_tools.adapt import INSTALL_TOOLS, adaptation
 from wasilab.wasi.components.catalogue import INTERFACES
 from wasilab.wasi.components.wit.wit_packages import command_wit
 

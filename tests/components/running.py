@@ -16,7 +16,6 @@ from wasilab.capabilities.streams import BytesInput
 from wasilab.engine.compiling import engines
 from wasilab.engine.compiling.engine_options import EngineOptions
 from wasilab.engine.compiling.wasm_features import features
-from wasilab.engine.components.abi.python_values import from_abi, to_abi
 from wasilab.engine.components.component_binary import parse
 from wasilab.engine.components.component_session import ComponentSession
 from wasilab.engine.components.instantiate import core_modules
@@ -63,12 +62,8 @@ class Running:
 
     def raw(self, name: str, arguments: Sequence[Any]) -> Any:
         """Call an export with arguments for its types, and give the result by its type."""
-        function = self.session.functions()[self.session.find(name)]
-        run = self.session._run
-        assert run is not None
-        given = [to_abi(t, value, n) for (n, t), value in zip(function.type.params, arguments, strict=True)]
-        found = run.call(function, given)
-        return function.type.result, from_abi(function.type.result, found, lambda resource, rep: rep)
+        full = self.session.find(name)
+        return self.session.functions()[full].type.result, self.session.call_typed(full, arguments)
 
     def close(self) -> None:
         """Let go of it."""

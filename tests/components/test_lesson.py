@@ -16,8 +16,8 @@ from wasilab.capabilities.host.hostdir import HostDir
 from wasilab.grants.advice.compare import compare
 from wasilab.module.module import Module
 from wasilab.panels.table import asked
-from wasilab.toolchains.adapt import adaptation
 from wasilab.toolchains.diagnostics import ToolchainMissing
+from wasilab.toolchains.wasm_tools.adapt import adaptation
 from wasilab.trace.trace import Trace
 from wasilab.views.interactive.feed import Feed
 from wasilab.views.plots.by_call import box, counts, latency, transitions

@@ -33,9 +33,16 @@ NEEDS = {
     "multi-value": '(module (func $two (result i32 i32) (i32.const 1) (i32.const 2)) (func (export "_start")))',
     "bulk-memory": """(module (memory 1) (func (export "_start")
       (memory.fill (i32.const 0) (i32.const 0) (i32.const 0))))""",
+    "threads": '(module (memory 1) (func (export "_start") (drop (i32.atomic.load (i32.const 0)))))',
+    "wide-arithmetic": """(module (func (export "_start")
+      (i64.add128 (i64.const 1) (i64.const 0) (i64.const 1) (i64.const 0)) (drop) (drop)))""",
+    "custom-page-sizes": '(module (memory 1 (pagesize 1)) (func (export "_start")))',
+    "compact-imports": """(module (import "wasi_snapshot_preview1"
+      (item "sched_yield" (func $yield (result i32))) (item "proc_exit" (func (param i32))))
+      (func (export "_start") (drop (call $yield))))""",
 }
 """A feature, and a program that does not work without it."""
-OFF = ("gc", "exceptions", "function-references")
+OFF = ("gc", "exceptions", "function-references", "custom-page-sizes", "compact-imports")
 
 
 @pytest.mark.parametrize("name", OFF)
@@ -61,6 +68,15 @@ def test_a_module_that_a_compiler_made_here_has_every_feature() -> None:
     stranger = load(NEEDS["gc"].encode())
     assert run(Module(stranger.bytes, "here", source="", lang="c")).outcome.ok
     assert not run(Module(stranger.bytes, "text", source="", lang="wat")).outcome.ok
+
+
+@pytest.mark.parametrize("switch", ["stack-switching", "stack-switching=off"])
+def test_a_feature_that_ends_the_process_is_refused(switch: str) -> None:
+    with pytest.raises(FeatureError, match="stack-switching is always off: Wasmtime 50 ends the whole process"):
+        features([switch], foreign=True)
+    program = load(b'(module (type $f (func)) (type $c (cont $f)) (func (export "_start") (drop (ref.null $c))))')
+    for module in (program, Module(program.bytes, "here", source="", lang="c")):
+        assert "stack switching is disabled" in run(module).outcome.message
 
 
 def test_a_stranger_among_the_preloads_takes_the_features_away() -> None:

@@ -17,9 +17,9 @@ from wasilab.cli import main
 from wasilab.commands.catalog import command_names
 from wasilab.commands.line.grammar import build
 from wasilab.engine.session import why_not_native
-from wasilab.toolchains.adapt import adaptation
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
+from wasilab.toolchains.wasm_tools.adapt import adaptation
 
 from ..components import making
 from . import programs
@@ -49,6 +49,8 @@ NESTED = (
     f' {"(loop " * LOOPS}{CHANGES}{" (br_if 0 (local.get 0)))" * LOOPS}))'
 )
 """More than a moment to compile."""
+PASSES = '(assert_invalid (module (func (result i32))) "no value")'
+TAKES_GC = "(module (type (struct)))"
 TWO = "(i32.const 64) (i32.const 80)"
 FILES = {
     "hello.wat": programs.HELLO,
@@ -330,6 +332,12 @@ CASES = {
     "sweep -o": ("sweep -o out sweep.toml", "sweep sweep.toml", "calls.parquet"),
     "sweep --sql": ("sweep --sql 'select 7 as seven from runs' sweep.toml", "sweep sweep.toml", "seven"),
     "program -o": ("program copy -o copy.wasm", "program copy", r"files .*\bcopy\.wasm"),
+    "wast --text": (f"wast --text '{PASSES}'", "wast", "1 of 1 assertion hold"),
+    "wast --timeout": (f"wast --timeout x --text '{PASSES}'", f"wast --text '{PASSES}'", "number of seconds"),
+    "wast --feature": (
+        f"wast --feature gc=off --text '{TAKES_GC}'", f"wast --text '{TAKES_GC}'", "0 fail, 1 other command failed",
+    ),
+    "wast --notes": (f"wast --notes --text '{PASSES}'", f"wast --text '{PASSES}'", "holds, but expected"),
     "cache --size": ("cache --size", "cache --clear", "at most"),
     "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),
 }  # fmt: skip

@@ -40,6 +40,7 @@ COMMANDS = (
         "sweep", "run a program under every combination of some parameters, from a TOML file",
         "experiments.sweep_command",
     ),
+    Subcommand("wast", "run WebAssembly test scripts (.wast): files, or all below a folder", "runner.wast_command"),
     Subcommand("sql", "query a trace in SQL: views calls, fds, paths, lines, output", "traces.sql_command"),
     Subcommand("diff", "compare two traces, call by call", "traces.diff_command"),
     Subcommand("plot", "a plot of a run or trace: timeline, latency, bytes and others", "traces.plot_command"),

@@ -32,7 +32,7 @@ from .native.native_run import NativeRun, native_run
 from .outcome import EXIT_ERROR, EXIT_INTERRUPT, EXIT_LIMIT, EXIT_TRAP, Frame, Outcome
 from .postmortem import guest_profile
 from .postmortem.coredump import Dumped, coredump
-from .postmortem.trap_words import TRAP_WORDS, unreachable_words
+from .postmortem.trap_words import TRAP_WORDS, trap_code, unreachable_words
 from .preloads import Origins, reexported, references_pass
 from .stop import EndOfReplay, HostBug, LinkError, Stop
 from .values.texts import value_text
@@ -320,7 +320,7 @@ class Session:
         frames = self._frames(error)
         if isinstance(cause, EndOfReplay):
             return Outcome(cause.kind, cause.exit_code, cause.message, frames, **common)
-        if isinstance(cause or error, Interrupted) or (cause is None and _code(error) == "INTERRUPT"):
+        if isinstance(cause or error, Interrupted) or (cause is None and trap_code(error) == "INTERRUPT"):
             return self._stopped(frames, common)
         if isinstance(cause, Trap):
             return Outcome("trap", EXIT_TRAP, str(cause), frames, **common)
@@ -330,7 +330,7 @@ class Session:
             return Outcome("limit", EXIT_LIMIT, str(error), **common)
         if isinstance(error, (engines.WasmtimeCompileError, LinkError, InvokeError)):
             return Outcome("error", EXIT_ERROR, str(error), **common)
-        code = _code(error)
+        code = trap_code(error)
         if code == "OUT_OF_FUEL":
             return Outcome("limit", EXIT_LIMIT, f"the fuel of {self.limits.fuel:,} is used up", frames, **common)
         if isinstance(error, (wasmtime.Trap, wasmtime.WasmtimeError)):
@@ -472,17 +472,6 @@ def forget(error: BaseException | None) -> None:
         error.__traceback__ = None
         following, error.__context__, error.__cause__ = error.__context__, None, None
         error = following
-
-
-def _code(error: BaseException | None) -> str | None:
-    """The name of a Wasmtime trap's code; None for other errors."""
-    if not isinstance(error, wasmtime.Trap):
-        return None
-    try:
-        code = error.trap_code
-    except ValueError:
-        return None
-    return code.name if code is not None else None
 
 
 def _compiled_here(module: Module) -> bool:

@@ -1,4 +1,4 @@
-"""The two magics as IPython sees them, and what `%load_ext wasilab` registers."""
+"""The magics as IPython sees them, and what `%load_ext wasilab` registers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .preload import Preload, wanted
 
 @magics_class
 class WasiMagics(Magics):
-    """The two magics and the session that they share."""
+    """The magics and the session that they share."""
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
@@ -77,6 +77,23 @@ class WasiMagics(Magics):
             self.session.file(words[0], cell if cell.endswith("\n") else cell + "\n", cell_number(self.shell))
         except UsageProblem as problem:
             raise UsageError(problem.message) from None
+
+
+    @no_var_expand
+    @cell_magic
+    def wast(self, line: str, cell: str) -> object:
+        """Run the cell as a WebAssembly test script: modules and assertions about them.
+
+            %%wast [--timeout SECONDS] [--feature NAME[=off]]... [--notes]
+            (module (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))
+            (assert_return (invoke "add" (i32.const 1) (i32.const 2)) (i32.const 3))
+
+        Each assertion that fails is a line: its place, what was expected and what came. `%wasi wast --help` lists the
+        options; `%wasi wast FILE...` runs files.
+        """
+        self.preload.wait()
+        assert self.shell is not None, "IPython made the magics"
+        return cells.deferred.run_script_cell(self.shell, self.session, line, cell)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 _VALUE_TYPES = {
     0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref",
     0x6E: "anyref", 0x6D: "eqref", 0x6C: "i31ref", 0x6B: "structref", 0x6A: "arrayref", 0x69: "exnref",
+    0x68: "contref", 0x75: "nullcontref",
     0x71: "nullref", 0x72: "nullexternref", 0x73: "nullfuncref", 0x74: "nullexnref", 0x78: "i8", 0x77: "i16",
 }  # fmt: skip
 
@@ -173,7 +174,7 @@ def read_limits(reader: Reader) -> tuple[int, int | None, bool, bool, int]:
 
 
 def read_types(reader: Reader) -> list[FuncType | None]:
-    """The type section: function types by index, None where the type is a struct or an array."""
+    """The type section: function types by index, None for structs, arrays and continuations."""
     types: list[FuncType | None] = []
     for _ in range(reader.count(1)):
         types += read_type_group(reader, reader.byte())
@@ -201,6 +202,9 @@ def _subtype(reader: Reader, form: int) -> FuncType | None:
         return None
     if form == 0x5E:
         _field(reader)
+        return None
+    if form == 0x5D:  # a continuation of the proposal stack-switching
+        reader.s33()
         return None
     raise WasmFormatError(f"0x{form:02x} at byte {reader.position - 1:,} is not a type")
 

@@ -344,31 +344,52 @@ class Module:
             self.functions = [function_payload.u32() for _ in range(function_payload.count(1))]
 
     def _read_imports(self, body: Reader) -> Iterator[Import]:
+        """The imports; also those of the proposal compact-imports, where several share a module name or also a type.
+
+        Source: WebAssembly/compact-import-section, "Binary Format".
+        """
         for _ in range(body.count(4)):
             module, name, kind = body.name(), body.name(), body.byte()
-            found: ExternType
-            if kind == 0:
-                index = body.u32()
-                signature = self.types[index] if index < len(self.types) else None
-                if signature is None:
-                    raise WasmFormatError(f"import {module}.{name} names type {index}, which is not a function type")
-                found = signature
-            elif kind == 1:
-                found = f"table of {value_type(body)} {_bounds(read_limits(body))}"
-            elif kind == 2:
-                found = MemoryType(*read_limits(body))
-                self.memories.append(found)
-            elif kind == 3:
-                described = value_type(body)
-                found = f"global {'mut ' if body.byte() else ''}{described}"
-            elif kind == 4:
-                body.byte()
-                found = f"tag of type {body.u32()}"
+            if name == "" and kind == _SHARED_MODULE:
+                for _ in range(body.count(3)):
+                    name = body.name()
+                    yield self._import(body, module, name, body.byte())
+            elif name == "" and kind == _SHARED_TYPE:
+                shared = self._import(body, module, "", body.byte())
+                for at in range(body.count(1)):
+                    if at and isinstance(shared.type, MemoryType):
+                        self.memories.append(shared.type)
+                    yield Import(module, body.name(), shared.type)
             else:
-                raise WasmFormatError(f"import {module}.{name} has the unknown kind {kind}")
-            yield Import(module, name, found)
+                yield self._import(body, module, name, kind)
+
+    def _import(self, body: Reader, module: str, name: str, kind: int) -> Import:
+        """One import, of which the type follows."""
+        found: ExternType
+        if kind == 0:
+            index = body.u32()
+            signature = self.types[index] if index < len(self.types) else None
+            if signature is None:
+                raise WasmFormatError(f"import {module}.{name} names type {index}, which is not a function type")
+            found = signature
+        elif kind == 1:
+            found = f"table of {value_type(body)} {_bounds(read_limits(body))}"
+        elif kind == 2:
+            found = MemoryType(*read_limits(body))
+            self.memories.append(found)
+        elif kind == 3:
+            described = value_type(body)
+            found = f"global {'mut ' if body.byte() else ''}{described}"
+        elif kind == 4:
+            body.byte()
+            found = f"tag of type {body.u32()}"
+        else:
+            raise WasmFormatError(f"import {module}.{name} has the unknown kind {kind}")
+        return Import(module, name, found)
 
 
+_SHARED_MODULE, _SHARED_TYPE = 0x7F, 0x7E
+"""In the place of the kind of an import: several of one module follow, with or without a type each."""
 _CORE_MODULES = 16
 """Core modules of a component that are searched for source lines, the largest first."""
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from ..module.module import Module, load
-from ..toolchains.adapt import AdaptError, adapt_bytes
+from ..toolchains.wasm_tools.adapt import AdaptError, adapt_bytes
 
 
 def adapt(

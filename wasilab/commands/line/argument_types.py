@@ -9,6 +9,7 @@ import argparse
 import re
 from pathlib import Path
 
+from ...engine.limits import BOUNDS
 from ...grants.forms.flags import size
 from ...text.numbers import parse_count
 
@@ -19,6 +20,17 @@ def count(text: str) -> int:
         return parse_count(text, least=1)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def seconds(text: str) -> float:
+    """A time in seconds, such as 2.5 or 500ms."""
+    try:
+        found = BOUNDS["seconds"].parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if found is None:
+        raise argparse.ArgumentTypeError("there must be a limit: write for example 10, or 500ms")
+    return found
 
 
 def snaplen(text: str) -> int | None:

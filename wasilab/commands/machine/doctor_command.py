@@ -14,12 +14,12 @@ from ...grants.value import GrantError
 from ...runs import isolated
 from ...text.numbers import counted, size
 from ...toolchains import cache as store
-from ...toolchains.adapt import Adaptation, adaptation
 from ...toolchains.compile import Compiled
 from ...toolchains.diagnostics import ToolchainError
 from ...toolchains.doctor import LanguageStatus, confinement, report, status, warm
 from ...toolchains.probe import Tool
 from ...toolchains.registry import SLOW_FIRST
+from ...toolchains.wasm_tools.adapt import Adaptation, adaptation
 from ...version import __version__
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.parser import Parser

@@ -72,7 +72,7 @@ def settings(chosen: Features, *, fuel: bool, further: Settings = ()) -> Setting
     if not dict(chosen)["reference-types"]:
         found.append(("wasm_component_model_async", 0))  # it needs them, and Wasmtime ends the process without
     # This Wasmtime lacks a feature that it does not know.
-    found += [(FEATURES[n].setting, int(on)) for n, on in chosen if hasattr(wasmtime.Config, FEATURES[n].setting)]
+    found += [(FEATURES[n].setting, int(on)) for n, on in chosen if _is_setting(FEATURES[n].setting)]
     if NEVER_MOVES:
         found.append(("memory_may_move", 0))
     return tuple(found)
@@ -101,6 +101,10 @@ def configure(config: Any, chosen: Settings) -> None:
             setter(config.ptr(), value)
         elif hasattr(wasmtime.Config, name):
             setattr(config, name, bool(value))
+
+
+def _is_setting(name: str) -> bool:
+    return hasattr(_bindings, f"wasmtime_config_{name}_set") or hasattr(wasmtime.Config, name)
 
 
 def cache_trouble() -> str | None:

@@ -55,9 +55,19 @@ FEATURES: Mapping[str, Feature] = {
                 signs="gc (?:feature|support)|`gc` proposal"),
         Feature("exceptions", "exceptions that are thrown and caught", foreign=False, needs=("reference-types",),
                 signs="exceptions? (?:proposal|handling|refs)"),
+        Feature("threads", "atomic instructions and shared memories", signs="threads (?:support|must be enabled)"),
+        Feature("wide-arithmetic", "128-bit sums and products of integers", signs="wide arithmetic"),
+        Feature("custom-page-sizes", "memories whose pages have one byte", foreign=False,
+                signs="custom page sizes"),
+        Feature("compact-imports", "imports that share a module name", foreign=False, signs="compact.imports?"),
     )
 }  # fmt: skip
 """All features by name."""
+
+REFUSED: Mapping[str, str] = {
+    "stack-switching": "Wasmtime 50 ends the whole process when a program resumes a continuation",
+}
+"""Features that Wasmtime has and that cannot be turned on here, and why."""
 
 Features = tuple[tuple[str, bool], ...]
 """Whether each feature is on, by name."""
@@ -70,6 +80,8 @@ class FeatureError(ValueError):
 def read_feature(text: str) -> tuple[str, bool]:
     """Parse a switch, "gc", "gc=on" or "gc=off", into name and state. Raises `FeatureError`."""
     name, _, state = text.partition("=")
+    if name in REFUSED:
+        raise FeatureError(f"the WebAssembly feature {name} is always off: {REFUSED[name]}")
     if name not in FEATURES:
         raise FeatureError(f"unknown WebAssembly feature {name!r}{did_you_mean(name, FEATURES, _listed())}")
     if state not in ("", "on", "off") or text.endswith("="):

@@ -191,6 +191,16 @@ class ComponentSession(Session):
         self._run.finish()
         return from_abi(function.type.result, found, self._resource)
 
+    def call_typed(self, name: str, arguments: Sequence[Value]) -> Value:
+        """Call an export with Python values, and return once its result is there; a resource is its representation.
+
+        Unlike `call`, it does not wait for what the component does after returning.
+        """
+        assert self._run is not None
+        function = self.functions()[name]
+        given = [to_abi(t, value, n) for (n, t), value in zip(function.type.params, arguments, strict=True)]
+        return from_abi(function.type.result, self._run.call(function, given), lambda resource, rep: rep)
+
     def _resource(self, type_: v.ResourceType, rep: Value) -> Resource:
         """The Python object for an owned handle."""
         run, methods, named = self._run, {}, type_.name

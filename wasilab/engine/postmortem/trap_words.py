@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import wasmtime
+
 from ..outcome import Frame
 
 TRAP_WORDS: Mapping[str, str] = {
@@ -27,6 +29,17 @@ _UNDEFINED = ("undefined_weak:", "signature_mismatch:")
 _ASSERTS = ("__assert_fail", "__assert", "__assert_func")
 _LOOKED_AT = 12
 """Number of innermost frames checked: a Rust panic has some frames before its own."""
+
+
+def trap_code(error: BaseException | None) -> str | None:
+    """The name of a Wasmtime trap's code; None for other errors."""
+    if not isinstance(error, wasmtime.Trap):
+        return None
+    try:
+        code = error.trap_code
+    except ValueError:
+        return None
+    return code.name if code is not None else None
 
 
 def unreachable_words(frames: Sequence[Frame], lang: str | None) -> str:

@@ -52,6 +52,8 @@ def run_line(shell: CellShell, session: NotebookSession, line: str) -> object:
 
 def run_cell(shell: CellShell, session: NotebookSession, line: str, cell: str) -> object:
     """`%%wasi ...`: compile the body, run it; returns the `Run`."""
+    if line.split()[:1] == ["wast"]:
+        return run_script_cell(shell, session, line.strip()[len("wast") :], cell)
     if line.split()[:1] == ["sql"]:
         return run_line(shell, session, f"{line} {_plain_word(cell)}")
     values = Values()
@@ -98,6 +100,11 @@ def run_cell(shell: CellShell, session: NotebookSession, line: str, cell: str) -
     return _as_a_cell(carry_out, frontend)
 
 
+def run_script_cell(shell: CellShell, session: NotebookSession, line: str, cell: str) -> object:
+    """`%%wast ...`: run the body as a script. Its lines are counted as in the cell, whose first one is the magic's."""
+    return run_line(shell, session, f"wast {line} --text {_one_word(chr(10) + cell)}")
+
+
 def _places(error: CompileError, session: NotebookSession, file: str, number: int) -> list[tuple[int, int]]:
     """(cell, line) of each error in a cell: this one, or the `%%wasi_file` cell that wrote the file."""
     found = []
@@ -120,8 +127,13 @@ def _sql_words(line: str) -> list[str]:
 
 
 def _plain_word(text: str) -> str:
+    """`text` without surrounding space as one word for `split`."""
+    return _one_word(text.strip())
+
+
+def _one_word(text: str) -> str:
     """`text` as one word for `split`, whatever quotes it contains."""
-    return "'" + text.strip().replace("'", "'\"'\"'") + "'"
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def _offer_template(shell: CellShell, line: str, language: str) -> str:

@@ -28,6 +28,7 @@ from ...views.plots.plot_options import PLOT_KINDS
 LINE = re.compile(r"^\s*(%%?wasi(?:_file)?)(?=\s)(.*)$", re.DOTALL)
 
 SOURCES = (".wasm", ".wat", ".c", ".cc", ".cpp", ".zig", ".rs", ".go", ".ts")
+SCRIPTS = (".wast",)
 TRACES = (".wtrace", ".jsonl", ".parquet")
 GUESTS = ("/", "/data", "/tmp")
 """Guest paths that programs often use, if no run is known."""
@@ -104,6 +105,8 @@ def _arguments(
         return list(names)
     if command in ("doctor", "cache", "demo"):
         return []
+    if command == "wast":
+        return _files(current, SCRIPTS)
     suffixes = TRACES if command in ("trace", "diff", "advise") else SOURCES
     return [*names, *_files(current, suffixes)]
 

@@ -8,10 +8,12 @@ from ...runs.run_diff import Difference
 from ...toolchains.registry import toolchain_for
 from ...views.report.report import text as report_text
 from ..notebook_session import NotebookSession
-from .cell import run_cell, run_line
+from .cell import run_cell, run_line, run_script_cell
 from .completion import language_names, matcher, paths_of
 
-__all__ = ["matcher_for", "report_text", "run_cell", "run_line", "show_difference", "warm_up"]
+__all__ = [
+    "matcher_for", "report_text", "run_cell", "run_line", "run_script_cell", "show_difference", "warm_up",
+]  # fmt: skip
 
 
 def matcher_for(session: NotebookSession) -> object:

