@@ -34,6 +34,9 @@ The claims:
     that("a sentence", lambda run: ...)                                anything
     ~claim   claim | claim   claim.hint("...", "...")   claim.worth(2)
 
+`check(mine, exercise="03.1")` without claims takes those of the register (`entries.py` says what an exercise is);
+`exercise("03.1")` shows it.
+
 `program("copy")` is a program of the lessons as a module, which needs no compiler (`prebuilt.py`); in a notebook
 `%wasi program copy` shows its source and keeps it, so that `%wasi run copy FROM TO` runs it.
 
@@ -59,6 +62,8 @@ _NAMES = {
     "check": "checking:check",
     "closes_all": "claims.about_calls:closes_all",
     "differs_only_in": "claims.about_pairs:differs_only_in",
+    "exercise": "register:exercise",
+    "exercise_ids": "register:exercise_ids",
     "ends": "claims.about_output:ends",
     "exactly": "claims.about_calls:exactly",
     "exits": "claims.about_output:exits",

@@ -33,5 +33,7 @@ from .claims.about_pairs import repeats as repeats
 from .claims.about_pairs import that as that
 from .prebuilt import program as program
 from .prebuilt import program_names as program_names
+from .register import exercise as exercise
+from .register import exercise_ids as exercise_ids
 
 __all__: list[str]

@@ -34,6 +34,13 @@ class Verdict:
     """The hints to show, which are as many as there were failed attempts."""
     more_hints: int = 0
     """How many further hints there are."""
+    trial: str = ""
+    """The input of the exercise that it is about; "" if there is one only."""
+
+    @property
+    def claimed(self) -> str:
+        """The sentence, after its trial."""
+        return f"{self.trial}: {self.sentence}" if self.trial else self.sentence
 
 
 class CheckFailed(AssertionError):
@@ -92,7 +99,7 @@ class Checked:
     def __str__(self) -> str:
         lines = [f"{self.headline}."]
         for each in self.verdicts:
-            lines += _filled(f"{SIGNS[each.state]} {_WORDS[each.state]}: ", visible(each.sentence), "  ")
+            lines += _filled(f"{SIGNS[each.state]} {_WORDS[each.state]}: ", visible(each.claimed), "  ")
             lines += _filled("found: ", each.found, "      ") if each.found else []
             for item in each.evidence:
                 lines += _filled("", str(item), "        ")
@@ -128,7 +135,7 @@ def _filled(head: str, text: str, indent: str) -> list[str]:
 
 
 def _row(verdict: Verdict) -> str:
-    parts = [html_text(verdict.sentence)]
+    parts = [html_text(verdict.claimed)]
     if verdict.found:
         parts.append(f'<div class="found">found: {html_text(verdict.found)}</div>')
     if verdict.evidence:

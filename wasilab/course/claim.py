@@ -16,7 +16,6 @@ from ..module.module import Module
 from ..text.escape import shorten, visible
 from ..text.numbers import counted
 from ..trace.answers.event import CallEvent
-from ..trace.answers.refusals import Refusals
 from ..trace.columns.places import Places
 from ..trace.strace.lines import blocks
 from ..trace.strace.style import Style
@@ -45,8 +44,6 @@ class Judged(Protocol):
     def grants(self) -> Grants: ...
     @property
     def trace(self) -> Trace: ...
-    @property
-    def denied(self) -> Refusals: ...
     @property
     def outcome(self) -> Outcome: ...
     @property
@@ -97,6 +94,14 @@ class Claim:
     one claim of another kind, and this one is not judged until that one holds."""
     hints: tuple[str, ...] = ()
     points: float = 1.0
+
+    def found(self, run: Judged) -> Finding:
+        """What the judge finds. One that fails, such as a predicate with a mistake, says so as its finding."""
+        try:
+            return self.judge(run)
+        except Exception as error:  # noqa: BLE001  # of anybody's predicate
+            why = f"{type(error).__name__}: {shorten(visible(str(error)), 200)}"
+            return Finding(False, f"this could not be judged: {why}")
 
     def hint(self, *steps: str) -> Claim:
         """The same claim with hints, the vaguest first; one more is shown at each failed attempt."""

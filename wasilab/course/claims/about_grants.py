@@ -35,7 +35,7 @@ def refused(call: str = "", path: str = "", by: str = "") -> Claim:
         )
 
     def judge(run: Judged) -> Finding:
-        entries = run.denied.entries
+        entries = run.trace.denied.entries
         if any(fits(each) for each in entries):
             return Finding(True)
         if not entries:
@@ -50,7 +50,7 @@ def unrefused() -> Claim:
     """Nothing that the program asks for is refused."""
 
     def judge(run: Judged) -> Finding:
-        entries = run.denied.entries
+        entries = run.trace.denied.entries
         return Finding(not entries, f"{counted(len(entries), 'refusal')}" if entries else "", _shown(entries))
 
     return Claim("nothing is refused", judge, holds_for_nothing=True)
