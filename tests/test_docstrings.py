@@ -83,6 +83,9 @@ def names(tmp_path: Path) -> Iterator[dict[str, Any]]:
     lab.close()
 
 
+RETURN_NOTHING = ("run.live.revoke", "inst.close")
+
+
 def is_expression(code: str) -> bool:
     return bool(re.match(r"(run|trace|inst|len|panel|listen|lab|Fault|Grants|HostDir|Clocks)\b", code))
 
@@ -97,7 +100,8 @@ def test_an_example_of_a_docstring_works_as_written(names: dict[str, Any], name:
         names["run"].stop()
     if code.startswith("lab["):
         names["lab"].link("a", "b")
-    eval(code, names)
+    value = eval(code, names)
+    assert (value is None) == code.startswith(RETURN_NOTHING), value
 
 
 @pytest.mark.parametrize(("name", "code"), [pair for pair in FOUND if not is_expression(pair[1])])

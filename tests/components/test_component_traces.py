@@ -66,3 +66,4 @@ def test_advice_is_enough(used: wasilab.Instance) -> None:
     with wasilab.instantiate(wasilab.compile(GUEST, "wat"), advice.grants) as again:
         again.exports.start()
         again.exports.read()
+        assert not again.trace.denied

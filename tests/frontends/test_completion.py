@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from wasilab.magics.cells.completion import paths_of, suggestions
+
+from ..trace.building import Builder
+from ..views.fakes import FakeRun
 
 LANGUAGES = ["c", "c++", "zig", "wat"]
 
@@ -67,11 +70,17 @@ def test_guest_paths_are_those_that_the_last_run_asked_for() -> None:
 
 
 def test_paths_of_a_run_are_safe_to_type() -> None:
-    paths = ("/a", "<stdout>", "", "/b c", "/x\x1b[31m", "/q'", "/a", "/d.e")
-    run = SimpleNamespace(traced=True, trace=[SimpleNamespace(path=path) for path in paths])
+    calls = Builder()
+    calls.open(3, "/", preopen="/")
+    calls.write_text(1, b"hello")
+    calls.call("sched_yield")
+    for path in (b"a", b"b c", b"x\x1b[31m", b"q'", b"a", b"d.e"):
+        calls.path_open(3, path)
+    run = FakeRun(calls.trace(), None)
+    assert [call.path for call in run.trace][:4] == ["<stdout>", "", "/a", "/b c"]
     assert paths_of(run) == ["/a", "/d.e"]
     assert paths_of(None) == []
-    assert paths_of(SimpleNamespace(traced=False)) == []
+    assert paths_of(replace(run, traced=False)) == []
 
 
 def test_arguments_are_those_of_the_command(folder: Path) -> None:

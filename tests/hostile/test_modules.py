@@ -49,12 +49,10 @@ def custom(name: str, body: bytes) -> bytes:
 
 def looked_at(module: Module) -> None:
     """Everything that is read of a module before it runs."""
-    for part in ("imports", "exports", "kind", "memories", "min_bytes", "is_component", "names", "functions"):
-        getattr(module, part, None)
-    repr(module)
-    page = getattr(module, "_repr_html_", None)
-    if page is not None:
-        page()
+    assert module.to_dict()["name"] == module.name
+    assert module.name in repr(module)
+    assert len(module.function_names) <= len(module.bytes)
+    module.asks()
     source_map(module)
 
 
@@ -147,8 +145,6 @@ def test_a_module_with_bytes_turned_is_refused_or_runs(data: st.DataObject) -> N
     changed = bytearray(SMALL)
     for _ in range(data.draw(st.integers(1, 4))):
         changed[data.draw(st.integers(8, len(SMALL) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(ModuleError):
-        looked_at(load(bytes(changed), name="it"))
     told(bytes(changed))
 
 
