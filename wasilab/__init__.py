@@ -33,6 +33,7 @@ _NAMES = {
     "instantiate": "runs.instance:instantiate",
     "listen": "capabilities.host.sockets:listen",
     "load": "module.module:load",
+    "minimize": "runs.experiments.minimizing:minimize",
     "override": "grants.override_registry:override",
     "panel": "panels.panel:panel",
     "remove_overrides": "grants.override_registry:remove_overrides",

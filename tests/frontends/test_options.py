@@ -329,6 +329,20 @@ CASES = {
     "inject --runs": ("inject --each --runs 1 hello.wat", "inject --each hello.wat", "not tried"),
     "inject --lang": ("inject --each --lang wat hello.txt", "inject --each hello.txt", "fails with EIO"),
     "sweep --workers": ("sweep --workers 0 sweep.toml", "sweep sweep.toml", "--workers"),
+    "minimize --keep": (
+        RECORDED + "minimize --keep 'call=fd_write ok' r.wtrace", RECORDED + "minimize --exit 0 r.wtrace",
+        "granted: std",
+    ),
+    "minimize --exit": (
+        RECORDED + "minimize --exit 0 r.wtrace", RECORDED + "minimize --keep 'call=fd_write ok' r.wtrace",
+        "granted: nothing",
+    ),
+    "minimize --runs": (
+        RECORDED + "minimize --runs 1 --exit 0 r.wtrace", RECORDED + "minimize --exit 0 r.wtrace", "not finished",
+    ),
+    "minimize -o": (
+        RECORDED + "minimize -o zz --exit 0 r.wtrace", RECORDED + "minimize --exit 0 r.wtrace", r"files .*\bzz\b",
+    ),
     "sweep -o": ("sweep -o out sweep.toml", "sweep sweep.toml", "calls.parquet"),
     "sweep --sql": ("sweep --sql 'select 7 as seven from runs' sweep.toml", "sweep sweep.toml", "seven"),
     "program -o": ("program copy -o copy.wasm", "program copy", r"files .*\bcopy\.wasm"),
@@ -349,7 +363,7 @@ NEED_C = {
 ASKS_COMPILERS = {"doctor --json"}  # starts each that is installed
 
 
-SHARING = ("inject", "replay")
+SHARING = ("inject", "minimize", "replay")
 """Commands that take the grants of `run`."""
 COMPONENTS = {
     "run --connect": ("connects.wasm", making.CONNECTS),

@@ -37,6 +37,10 @@ COMMANDS = (
         "experiments.inject_command", arguments="program",
     ),
     Subcommand(
+        "minimize", "the smallest grants, files and input with which a recorded program still shows something",
+        "experiments.minimize_command",
+    ),
+    Subcommand(
         "sweep", "run a program under every combination of some parameters, from a TOML file",
         "experiments.sweep_command",
     ),

@@ -361,6 +361,11 @@ class Run:
         questions = self._prepared.questions
         return questions is not None and questions.answer(answer)
 
+    @property
+    def preloads(self) -> dict[str, Module]:
+        """The modules whose exports it imported, by import name."""
+        return dict(self._prepared.options.preload)
+
     def serve(self, pump: Pump) -> None:
         """Serve the run's output, input and interrupts from this thread until it ends."""
         self._outcome = pump.serve(self._running)

@@ -138,11 +138,11 @@ class _Opening:
 
     def _below(self, fd: int, path: str) -> tuple[Descriptor, str]:
         """The granted folder that a path lies in, and the rest of the path."""
-        holding = [name for name in self._folders if path == _normal(name) or path.startswith(_inside(name))]
+        holding = [name for name in self._folders if path == _normal(name) or path.startswith(inside(name))]
         if not holding:
             self._refuse(fd, path, "the new grants have no folder that it lies in")
         name = max(holding, key=lambda each: len(_normal(each)))
-        return self._folders[name], path[len(_inside(name)) :] or "."
+        return self._folders[name], path[len(inside(name)) :] or "."
 
     def _check_name(self, fd: int, path: str, life: Life) -> None:
         """Refuse a file that no longer had its name."""
@@ -265,7 +265,7 @@ def _normal(folder: str) -> str:
     return posixpath.normpath(folder)
 
 
-def _inside(folder: str) -> str:
+def inside(folder: str) -> str:
     """The beginning of the paths in a folder, as the trace names them (`wasi/preview1/path.py`)."""
     probe = posixpath.normpath(f"{folder.rstrip('/')}/x")
     return probe[:-1]
