@@ -27,6 +27,14 @@ HOLES = Path(holes.__file__)
 LOOP = from_wat('(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))', name="loop")
 
 
+COMPONENT = from_wat("""(component
+  (core module $m (func (export "run") (result i32) (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func $run (result (result)) (canon lift (core func $i "run")))
+  (instance $run (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.0" (instance $run)))""", name="component")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def waiting() -> Iterator[None]:
     """A process is started for the next run while a test looks at the last one."""
@@ -262,3 +270,9 @@ def test_a_recording_of_an_isolated_run_can_be_replayed() -> None:
     done = run(guest.module(), isolate=True, record=True)
     assert done.replay().outcome.kind == "exit"
     assert done.replay().stdout == "out"
+
+
+def test_a_component_runs_in_its_own_process() -> None:
+    done = run(COMPONENT, isolate=True)
+    assert done.error is None
+    assert done.exit_code == 0

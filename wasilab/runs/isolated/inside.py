@@ -77,6 +77,7 @@ def main(control: int, entered: Sequence[str], without: Sequence[str]) -> None:
     given = shipping.Shipment(record_of(message[1]), message[2])
     if given.is_component:
         _import_all(COMPONENTS)
+        _ = host_objects.internet, host_objects.network
     active = enter_sandbox(_bounds(given.limits), given.folders, given.listening, entered, without)
     engines.clear()
     engines.become_confined(threads=True)
