@@ -29,6 +29,7 @@ _NAMES = {
     "adapt": "runs.adapter:adapt",
     "advise": "grants.advice.advise:advise",
     "compile": "runs.compiler:compile",
+    "explore": "runs.experiments.exploring:explore",
     "foresee": "grants.advice.foresight:foresee",
     "instantiate": "runs.instance:instantiate",
     "listen": "capabilities.host.sockets:listen",

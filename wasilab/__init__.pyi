@@ -21,6 +21,7 @@ from .module.module import load as load
 from .panels.panel import panel as panel
 from .runs.adapter import adapt as adapt
 from .runs.compiler import compile as compile
+from .runs.experiments.exploring import explore as explore
 from .runs.experiments.minimizing import minimize as minimize
 from .runs.experiments.sweeping import sweep as sweep
 from .runs.instance import Instance as Instance

@@ -25,6 +25,10 @@ COMMANDS = (
         "inspect", "what a module imports, exports and can ask for, without running it", "programs.inspect_command"
     ),
     Subcommand(
+        "explore", "what does this module do? its imports in plain words, and an isolated first run",
+        "experiments.explore_command", arguments="compiler",
+    ),
+    Subcommand(
         "trace", "read a saved trace: strace text, filters, summary, plots, other formats",
         "traces.trace_command", aliases=("strace",),
     ),

@@ -34,7 +34,8 @@ class Subcommand(NamedTuple):
     aliases: tuple[str, ...] = ()
     notebook_only: bool = False
     arguments: Literal["ours", "program", "compiler"] = "ours"
-    """Who owns the last words: all ours; the guest's after the program's name; the compiler's after `--`."""
+    """Who owns the last words: all ours; the guest's after the program's name; the compiler's (or the
+    explored module's) after `--`."""
 
     def module(self) -> CommandModule:
         """The command's module, imported on first use, so that no command pays for another."""

@@ -9,8 +9,9 @@ from dataclasses import asdict
 from ...engine.components.world import World, unprovided, world_of
 from ...grants.advice.foresight import differing, foresee
 from ...module.binary import FuncType
-from ...module.dwarf import DebugInfo, debug_info
+from ...module.dwarf import debug_info
 from ...module.module import Module
+from ...module.module_words import DEBUG_WORDS, FAMILY_WORDS, KIND_WORDS, PACKAGE_WORDS
 from ...text.escape import shorten, visible
 from ...text.numbers import counted, size
 from ...wasi.components.catalogue import WORLDS
@@ -21,48 +22,6 @@ from ..line.request import Request
 from ..line.usage import UsageProblem
 from ..runner.foreseen import answer_lines, comparison_lines, grants_under, never_lines
 from .program import load_program
-
-FAMILY_WORDS = {
-    "args": "its arguments",
-    "environ": "environment variables",
-    "clock": "the time",
-    "fd": "work with open files and streams",
-    "path": "names in its directories: open, make, remove, look up",
-    "poll": "sleep, and wait for input",
-    "proc": "end itself, raise a signal",
-    "random": "random bytes",
-    "sched": "let others run",
-    "sock": "network connections",
-    "unknown": "names that are not in WASI (answered with ENOSYS)",
-}
-"""The purpose of a family of calls, shown below "it can ask for"."""
-
-KIND_WORDS = {
-    "command": "a command: runs from _start to its end",
-    "reactor": "a reactor: is initialised, then its exports are called",
-    "component": "a component: its imports and exports are interfaces with types",
-    "library": "a library: neither _start nor _initialize; call an export with --invoke",
-}
-
-PACKAGE_WORDS = {
-    "cli": "its arguments, the environment, standard streams, its exit",
-    "clocks": "the time, and sleeping",
-    "filesystem": "files and directories",
-    "http": "HTTP requests",
-    "io": "streams, and waiting for them",
-    "random": "random bytes",
-    "sockets": "network connections",
-}
-"""The purpose of a WASI 0.2 or 0.3 package, shown below "it can ask for"."""
-
-DEBUG_WORDS = {
-    DebugInfo.LINES: "names of functions and source lines (DWARF)",
-    DebugInfo.STALE: "source lines are lost: its DWARF does not fit its code. A tool such as wasm-opt without -g "
-    "changed the code after the linker: omit that step, or pass -g to it",
-    DebugInfo.NAMES: "names of functions, no source lines (C, C++, Rust and Zig write them with -g)",
-    DebugInfo.NOTHING: "neither names of functions nor source lines: it was stripped",
-}
-"""What stacks and traces of a module can show."""
 
 EXPORTS_SHOWN = 40
 NAMES_WIDTH = 100

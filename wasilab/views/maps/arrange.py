@@ -69,10 +69,10 @@ def arranged(run: Subject) -> Arranged:
     columns: dict[int, float] = {}
     rows = _rows(origins)
     for one, (depth, _) in rows.items():
-        columns[depth] = max(columns.get(depth, 0.0), len(_label(one)) * LETTER + 22)
+        columns[depth] = max(columns.get(depth, 0.0), _width(one, depth))
     left = {depth: MARGIN + sum(columns[d] + COLUMN_GAP for d in range(depth)) for depth in columns}
     boxes = {
-        one: GraphBox(one, _label(one), _told(one), left[depth], MARGIN + row * ROW, len(_label(one)) * LETTER + 22)
+        one: GraphBox(one, _label(one), _told(one), left[depth], MARGIN + row * ROW, _width(one, depth))
         for one, (depth, row) in rows.items()
     }
     lines = tuple(
@@ -106,6 +106,11 @@ def _rows(origins: Origins) -> dict[Origin, tuple[int, float]]:
         if one.children:
             rows[one] = (rows[one.children[0]] + rows[one.children[-1]]) / 2
     return {one: (depth[one], rows[one]) for one in order}
+
+
+def _width(one: Origin, depth: int) -> float:
+    """Pixels of a box; the program's text is bold."""
+    return len(_label(one)) * LETTER * (1.0 if depth else 1.12) + 22
 
 
 def _label(one: Origin) -> str:

@@ -1,0 +1,1 @@
+"""What an unknown module is, can ask for and does in a first run without grants."""
