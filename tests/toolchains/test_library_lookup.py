@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -23,18 +24,21 @@ pytestmark = pytest.mark.toolchain
 SOURCES = {
     "c": '#include <stdio.h>\nint main(void) {\n  return !fopen("/etc/passwd", "r");\n}\n',
     "c++": '#include <cstdio>\nint main() {\n  return !std::fopen("/etc/passwd", "r");\n}\n',
+    "zig": 'extern "c" fn fopen(path: [*:0]const u8, mode: [*:0]const u8) ?*anyopaque;\n'
+    'pub fn main() u8 {\n  return @intFromBool(fopen("/etc/passwd", "r") == null);\n}\n',
     "rust": 'fn main() {\n  let f = std::fs::File::open("/etc/passwd");\n  std::process::exit(f.is_err() as i32);\n}\n',
 }
-LINES = {"c": "cell.c:3", "c++": "cell.cpp:3", "rust": "cell.rs:2"}
+LINES = {"c": "cell.c:3", "c++": "cell.cpp:3", "zig": "cell.zig:3", "rust": "cell.rs:2"}
 
 
-def compiled(language: str, source: str | None = None, **options: bool) -> wasilab.Module:
+def compiled(language: str, source: str | None = None, flags: Sequence[str] = (), **options: bool) -> wasilab.Module:
     """The module of a program, which skips the test where its language has no compiler."""
     try:
         toolchain_for(language).find()
     except ToolchainMissing as error:
         pytest.skip(str(error).splitlines()[0])
-    return wasilab.compile(source or SOURCES[language], language, **options)  # type: ignore[arg-type]
+    flags = ["-lc", *flags] if language == "zig" else flags
+    return wasilab.compile(source or SOURCES[language], language, flags=flags, **options)
 
 
 @pytest.fixture(params=SOURCES)
@@ -58,6 +62,33 @@ def test_a_refused_path_is_an_event_with_its_line_and_its_remedy(refused: tuple[
     assert group.remedy.text.endswith("::/etc")
     assert 'library_lookup(path="/etc/passwd")' in run.trace.text()
     assert run.trace.meta["library_lookups"] is True
+
+
+@pytest.mark.timeout(900)  # zig builds its C library first, where no other test has
+@pytest.mark.parametrize("flags", [["-OReleaseFast"], ["-OReleaseSmall"], ["-fno-entry", "-rdynamic"]])
+def test_a_zig_program_reports_whatever_it_is_optimized_for(flags: list[str]) -> None:
+    source = SOURCES["zig"].replace("pub fn main", "export fn look") if "-fno-entry" in flags else None
+    module = compiled("zig", source, flags)
+    run = wasilab.run(module) if source is None else wasilab.run(module, invoke="look")
+    assert [event.path for event in run.trace if event.name == "library_lookup"] == ["/etc/passwd"]
+    assert "library_lookup" not in {item.name for item in module.portable().imports}
+
+
+def test_a_zig_program_without_the_c_library_asks_the_host() -> None:
+    source = """const std = @import("std");
+pub fn main() void {
+    var file: std.os.wasi.fd_t = undefined;
+    _ = std.os.wasi.path_open(3, .{}, "notes.txt", 9, .{}, .{}, .{}, .{}, &file);
+}
+"""
+    module = wasilab.compile(source, "zig")
+    assert not module.reports_lookups
+    run = wasilab.run(module, stacks=True)
+    group = refusals(run)[0]
+    assert (group.inferred, group.line) == (False, "cell.zig:4")
+    assert group.remedy is not None
+    assert "--dir HOST::." in group.remedy.text
+    assert not wasilab.run(module, grants=wasilab.Grants(dirs={".": wasilab.MemDir({"notes.txt": "x"})})).denied
 
 
 def test_a_path_in_a_granted_folder_is_no_event() -> None:

@@ -84,6 +84,20 @@ def test_what_go_asks_for_outside_every_directory_is_refused_and_its_search_alon
         assert denied[0].need == Need(NeedKind.DIRECTORY)
 
 
+def test_what_zig_asks_for_in_a_current_folder_that_was_not_granted_is_refused() -> None:
+    b = Builder()
+    b.path_open(3, b"data/notes.txt", errno=8)
+    denied = b.trace().denied
+    assert [(r.asked, r.need) for r in denied] == [
+        ("path_open('data/notes.txt')", Need(NeedKind.DIRECTORY, "notes.txt"))
+    ]
+    assert "no directory is granted, and the program takes the first for its current folder" in denied[0].sentence
+    closed = Builder()
+    closed.open(3, "/data", preopen="/data", filetype=3)
+    closed.path_open(3, b"x", errno=8)  # the program itself closed it
+    assert closed.trace().denied == []
+
+
 def test_nothing_refused_says_so() -> None:
     denied = copying().trace().denied
     assert (len(denied), str(denied)) == (0, "nothing was refused")

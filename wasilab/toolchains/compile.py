@@ -96,8 +96,8 @@ def compile_source(
     in the flags. `first_line` is the line of the cell on which the source starts (2 under a `%%wasi` line): all line
     numbers count from it.
 
-    With `reports`, a C, C++ or Rust program reports each path that its own library refuses, through an import that only
-    the lab provides (`linking/library_lookup.py`). Without it, the module runs anywhere.
+    With `reports`, a C, C++, Zig (-lc) or Rust program reports each path that its own library refuses, through an
+    import that only the lab provides (`linking/library_lookup.py`). Without it, the module runs anywhere.
 
     `interrupt` is a function polled every 50 ms; True stops the compile. `on_progress(seconds, sentence)` is called
     about four times a second after the first half second.

@@ -11,7 +11,17 @@ from pathlib import Path
 from ..base import Command, Job, Toolchain
 from ..probe import Failure, Tool, remembered
 from ..process import Cancelled, Progress
-from .zig_tool import INSTALL, find_zigs, is_warm, made_global_cache, mark_warm, zig_environment, zig_version
+from .zig_tool import (
+    INSTALL,
+    find_zigs,
+    is_warm,
+    made_global_cache,
+    mark_warm,
+    reporting_link,
+    without_link,
+    zig_environment,
+    zig_version,
+)  # fmt: skip
 
 TARGET = "wasm32-wasi"
 
@@ -24,6 +34,7 @@ class Zig(Toolchain):
     suffixes = (".zig",)
     lexer = "zig"
     slow_first = True
+    reports = True
     reactor_flags = ("-fno-entry", "-rdynamic")
     refused_flags = {  # noqa: RUF012
         "-o": "the module's place is set by wasilab",
@@ -50,7 +61,24 @@ class Zig(Toolchain):
     def command(self, tool: Tool, job: Job) -> Command:
         argv = [*tool.argv, "build-exe", "-target", TARGET, "--color", "off", *job.flags, job.file_name]
         argv += [f"-femit-bin={job.output_path}", "--name", Path(job.file_name).stem.replace(".", "_")]
-        return Command(tuple(argv), job.folder, zig_environment(job.folder))
+        reports = job.reports and _links_libc(job.flags)
+        if reports:
+            argv.append(f"-femit-llvm-bc={_bitcode(job)}")
+        return Command(tuple(argv), job.folder, zig_environment(job.folder, tell_link=reports))
+
+    def link_again(self, tool: Tool, job: Job, output: str) -> Command | None:
+        """Link the bitcode: zig deletes the object once it has linked it, and its linker compiles bitcode as well."""
+        if not _links_libc(job.flags):
+            return None
+        level = "--lto-O0", "--lto-CGO0" if _is_debug(job.flags) else "--lto-CGO2"
+        found = reporting_link(tool, job, self.command(tool, job), output)
+        if found is None or not any(part.endswith("_zcu.o") for part in found.argv):
+            return None
+        argv = tuple(str(_bitcode(job)) if part.endswith("_zcu.o") else part for part in found.argv)
+        return Command((*argv, *level), found.cwd, found.env)
+
+    def clean(self, output: str, job: Job) -> str:
+        return super().clean(without_link(output), job)
 
     def caches(self, tool: Tool) -> list[str]:
         return [str(made_global_cache())]
@@ -81,3 +109,19 @@ class Zig(Toolchain):
 
     def cold(self, tool: Tool) -> str | None:
         return None if is_warm(tool, "zig") else "the first compile builds zig's runtime, about 15 seconds, once"
+
+
+def _links_libc(flags: tuple[str, ...]) -> bool:
+    """Whether a program is linked with the C library; Zig's own asks the host about every path."""
+    return "-lc" in flags or any(pair in (("-l", "c"), ("--library", "c")) for pair in zip(flags, flags[1:], strict=False))
+
+
+def _is_debug(flags: tuple[str, ...]) -> bool:
+    """Whether a program is compiled without optimization, zig's default."""
+    levels = [flag for flag in flags if flag.startswith("-O")]
+    return not levels or levels[-1] in ("-O", "-ODebug")
+
+
+def _bitcode(job: Job) -> Path:
+    """Where zig writes the program as LLVM bitcode."""
+    return job.folder / "program.bc"

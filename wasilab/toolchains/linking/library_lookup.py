@@ -4,7 +4,7 @@ wasi-libc's `__wasilibc_find_relpath` looks for the granted directory that conta
 -1, and the caller sets errno without a WASI call. Linked with `--wrap`, every other object calls the function here
 instead. It calls the real function and, on -1, the import `wasilab.library_lookup` with the path (`wasi/library.py`). A
 program that opens nothing does not contain it: the linker drops unused code. Zig's and Go's own libraries ask the host,
-so a refusal there is a call; a Zig program that uses the C library (-lc) reports nothing.
+so a refusal there is a call; a Zig program reports what the C library refuses if it is linked with it (-lc).
 
 The object is written byte by byte, because not every supported compiler compiles C. Sources:
 https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md for objects, WebAssembly core 5.5 for sections.

@@ -10,6 +10,7 @@ Some refusals are derived from other calls, since nothing refused them as such:
   `fd_prestat_get` for each granted directory, gets EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
 - Go's library looks for directories at the start of every program, and asks for a file outside all of them relative to
   descriptor -1. There the search says nothing, and those calls are the refusals.
+- Zig's library takes descriptor 3 for the current folder without asking whether it is one.
 - A standard stream that was not granted is not open to the guest (EBADF).
 
 A path outside all granted directories is refused by the program's own C library. Where the program reports it, it is in
@@ -19,6 +20,7 @@ the trace (`wasi/library.py`); otherwise `library_refusals.py` guesses. Not for:
 from __future__ import annotations
 
 import html
+import posixpath
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -214,23 +216,32 @@ def _searched_in_vain(trace: Calls) -> Refusal | None:
     return Refusal("fd_prestat_get", "a granted directory", DeniedBy.GRANT, sentence, need, event.seq)
 
 
-_NO_DIRECTORY = 0xFFFFFFFF
+_NO_DIRECTORY, _FIRST_DIRECTORY = 0xFFFFFFFF, 3
 _PATH_CALLS = [call.number for call in spec.SNAPSHOT1.values() if call.family == "path"]
 
 
 def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
-    """Paths relative to descriptor -1, as Go's library asks for what no granted directory holds."""
-    lost = (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == _NO_DIRECTORY)
-    rows = np.flatnonzero(lost & np.isin(trace.column("call"), _PATH_CALLS))
+    """Paths relative to descriptor -1 (Go), or to the first directory although none was granted (Zig)."""
+    base = trace.column("args")[:, 0]
+    nowhere = base == _NO_DIRECTORY
+    granted_none = not trace.dropped and all(life.preopen is None for life in trace.lives.values())
+    if granted_none and not any(life.fd == _FIRST_DIRECTORY for life in trace.lives.values()):
+        nowhere = nowhere | (base == _FIRST_DIRECTORY)
+    rows = np.flatnonzero(nowhere & (trace.column("errno") == _BADF) & np.isin(trace.column("call"), _PATH_CALLS))
     groups: dict[tuple[int, int], list[int]] = {}
     for row, call, target in zip(rows.tolist(), trace.column("call")[rows], trace.target_ids[rows], strict=True):
         groups.setdefault((int(call), int(target)), []).append(row)
     for same in groups.values():
         event = CallEvent(trace, trace.row(same[0]))
         asked = _asked(event)
-        sentence = f"{asked} failed: no granted directory holds this path"
+        absolute = event.path.startswith("/")
+        if event.fd == _FIRST_DIRECTORY:
+            sentence = f"{asked} failed: no directory is granted, and the program takes the first for its current folder"
+            need = Need(NeedKind.DIRECTORY, "" if absolute else posixpath.basename(event.path))
+        else:
+            sentence = f"{asked} failed: no granted directory holds this path"
+            need = Need(NeedKind.DIRECTORY, event.path if absolute else "")
         line = _line(event, lines)
-        need = Need(NeedKind.DIRECTORY, event.path if event.path.startswith("/") else "")
         yield Refusal(event.name, asked, DeniedBy.GRANT, sentence, need, event.seq, line, len(same))
 
 
