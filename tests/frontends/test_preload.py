@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests.pretend_zig import PretendZig, ended
+from tests.waiting import until
 from wasilab.magics.preload import Preload, wanted
 
 from .conftest import Kernel
@@ -77,3 +82,35 @@ def test_a_kernel_preloads_silently(kernel: Kernel) -> None:
     assert done.text == "[True, True, False]"
     assert (done.stdout, done.stderr, done.displays) == ("", "", [])
     assert kernel.run("%wasi list").stdout.startswith("nothing is named yet")
+
+
+@pytest.mark.kernel
+@pytest.mark.procfs
+def test_a_kernel_builds_the_c_library_meanwhile_and_stops_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zig = PretendZig(tmp_path)
+    for name, value in zig.variables.items():
+        monkeypatch.setenv(name, value)
+    kernel = Kernel()
+    try:
+        assert kernel.run("import wasilab").status == "ok"
+        assert zig.started == []
+        assert kernel.run("%load_ext wasilab").status == "ok"
+        until(lambda: zig.started)
+        done = kernel.run('%%wasi wat\n(module (func (export "_start")))')  # nothing waits for it
+        assert done.status == "ok"
+        assert len(zig.started) == 1
+        assert not ended(zig.started[0])
+    finally:
+        kernel.close()
+    until(lambda: ended(zig.started[0]))
+
+
+def test_a_command_builds_no_library_of_another_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    zig = PretendZig(tmp_path)
+    for name, value in zig.variables.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "a.wat").write_text('(module (func (export "_start")))')
+    subprocess.run([sys.executable, "-m", "wasilab", "run", str(tmp_path / "a.wat")], check=True)
+    assert zig.started == []

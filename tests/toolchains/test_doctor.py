@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
 from wasilab.toolchains import doctor
 from wasilab.toolchains.compile import compile_source
 from wasilab.toolchains.diagnostics import ToolchainMissing
@@ -90,6 +92,6 @@ def test_warming_compiles_past_the_cache(pretend_clang: Pretend) -> None:
 
 def test_warming_in_the_background_leaves_a_warm_compiler_alone(pretend_clang: Pretend) -> None:
     log = pretend_clang()
-    stop = doctor.warm_in_background("c")
-    stop()
+    doctor.warm_in_background("c")
+    until(lambda: not any(thread.name == "wasilab-warm-c" for thread in threading.enumerate()))
     assert log.read_text() == ""

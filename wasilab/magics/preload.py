@@ -2,7 +2,8 @@
 
 After `%load_ext wasilab` in a notebook or an IPython terminal a thread waits a moment, imports what a cell needs and
 runs a small program once. It shows nothing, makes no widget and writes only that program to the compile cache. The
-first magic waits for the thread, so that the two do not import at the same time, or cancels it if it has not begun.
+first magic waits for the thread, so that the two do not import at the same time, or cancels it if it has not begun. At
+its end it starts the build of the C library, if the C compiler must still do that; no magic waits for this one.
 """
 
 from __future__ import annotations

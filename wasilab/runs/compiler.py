@@ -27,11 +27,12 @@ def compile(
 
     `lang`: c, c++, zig, rust, go, assemblyscript, wat, python or javascript; the last two make components, and the
     others do with `component` (`adapt`). `flags` go to the compiler. `files` are further sources, name -> text, in the
-    same folder. `first_line` is the line of the cell or file on which the source starts. A program in C, C++ or Rust
-    imports a function of wasilab, with which its library reports the paths that it refuses without calling the host.
-    `portable` omits it, for a module that is to run elsewhere (`Module.portable`). `on_progress(seconds, sentence)` is
-    called during a long compilation; `cancelled()` is polled, and true ends it. Raises `CompileError` (the compiler's
-    message), `ToolchainMissing` (what to install), `CompileInterrupted`, and with `component` `AdaptError`.
+    same folder. `first_line` is the line of the cell or file on which the source starts. A program in C, C++, Zig
+    (-lc) or Rust imports a function of wasilab, with which its library reports the paths that it refuses without
+    calling the host. `portable` omits it, for a module that is to run elsewhere (`Module.portable`).
+    `on_progress(seconds, sentence)` is called during a long compilation; `cancelled()` is polled, and true ends it.
+    Raises `CompileError` (the compiler's message), `ToolchainMissing` (what to install), `CompileInterrupted`, and with
+    `component` `AdaptError`.
     """
     compiled = compile_source(
         source,

@@ -17,6 +17,7 @@ from typing import ClassVar
 from . import confinement
 from .confinement import CompileLimits
 from .diagnostics import CompileError, ToolchainError, ToolchainMissing, parse
+from .libraries.first_build import FirstBuild
 from .linking import library_lookup
 from .names import source_file_name
 from .probe import Failure, Tool
@@ -39,6 +40,10 @@ class Job:
     limits: CompileLimits = CompileLimits()  # noqa: RUF009  it is immutable
     reports: bool = False
     """Whether the program reports paths that its own library refuses (`linking/library_lookup.py`)."""
+    background: bool = False
+    """Whether nobody waits for it (`ProcessBounds.background`)."""
+    first_build: FirstBuild | None = None
+    """The build of the compiler's libraries that this compile includes; None if they are built."""
 
     @property
     def source_path(self) -> Path:
@@ -145,17 +150,21 @@ class Toolchain(ABC):
             job.limits.seconds,
             job.limits.memory,
             confinement.reach([*self.installation(tool), *self.named(job)], [str(job.folder), *self.caches(tool)]),
+            job.background,
         )
+        report = None if job.first_build is None else job.first_build.descriptor
+        reports: dict[str, str | None] = {} if report is None else {"ZIG_PROGRESS": str(report)}
 
         def run(command: Command) -> Finished:
             return run_group(
                 command.argv,
                 cwd=command.cwd,
-                env=confinement.environment(command.env, job.folder),
+                env=confinement.environment({**command.env, **reports}, job.folder),
                 cancelled=cancelled,
                 on_progress=on_progress,
                 sentence=lambda elapsed: self.sentence(tool, job, elapsed),
                 bounds=bounds,
+                descriptors=() if report is None else (report,),
             )
 
         finished = run(command)

@@ -182,11 +182,17 @@ def lock(key: str, cancelled: Callable[[], bool], waiting: Callable[[float], Non
 
     Raises `CompileInterrupted`. The lock is released when its process ends, however it ends.
     """
+    # 256 locks for all keys: lock files cannot be removed without a race, so their number is fixed.
+    with file_lock(make_folder(cache_folder() / "locks") / key[:2], cancelled, waiting):
+        yield
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, cancelled: Callable[[], bool], waiting: Callable[[float], None]) -> Iterator[None]:
+    """Hold the lock of a file in the cache folder; as `lock`."""
     if fcntl is None:
         yield
         return
-    # 256 locks for all keys: lock files cannot be removed without a race, so their number is fixed.
-    path = make_folder(cache_folder() / "locks") / key[:2]
     start = time.monotonic()
     with open(path, "ab") as file:
         while True:

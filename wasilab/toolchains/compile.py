@@ -88,6 +88,7 @@ def compile_source(
     use_cache: bool = True,
     limits: CompileLimits = CompileLimits(),  # noqa: B008  it is immutable
     reports: bool = False,
+    background: bool = False,
 ) -> Compiled:
     """Compile `source` of language `lang` (a name, an alias or a suffix) to a WASI module.
 
@@ -98,6 +99,8 @@ def compile_source(
 
     With `reports`, a C, C++, Zig (-lc) or Rust program reports each path that its own library refuses, through an
     import that only the lab provides (`linking/library_lookup.py`). Without it, the module runs anywhere.
+
+    With `background`, the compiler runs on one processor at the lowest priority.
 
     `interrupt` is a function polled every 50 ms; True stops the compile. `on_progress(seconds, sentence)` is called
     about four times a second after the first half second.
@@ -123,6 +126,7 @@ def compile_source(
         folder=Path(),
         limits=limits,
         reports=reports and toolchain.reports,
+        background=background,
     )
     with interruptible(stop):
         tool = toolchain.find()

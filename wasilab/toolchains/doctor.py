@@ -82,28 +82,36 @@ def report(*, refresh: bool = True) -> list[LanguageStatus]:
     return [status(language, refresh=refresh) for language in LANGUAGES]
 
 
-def warm(language: str, on_progress: Progress | None = None, interrupt: Cancelled | None = None) -> Compiled:
+def warm(
+    language: str,
+    on_progress: Progress | None = None,
+    interrupt: Cancelled | None = None,
+    *,
+    background: bool = False,
+) -> Compiled:
     """Compile the language's template without the module cache, so that its compiler builds its libraries now.
 
-    It uses the flags of a plain cell, since zig builds its libraries for each set of flags. Raises as `compile_source`.
+    It uses the flags of a plain cell, since zig builds its libraries for each set of flags. `background`: on one
+    processor, at the lowest priority. Raises as `compile_source`.
     """
     toolchain = toolchain_for(language)
     return compile_source(
-        toolchain.template, language, name="warm", on_progress=on_progress, interrupt=interrupt, use_cache=False
-    )
+        toolchain.template, language, name="warm", on_progress=on_progress, interrupt=interrupt, use_cache=False,
+        background=background,
+    )  # fmt: skip
 
 
 def warm_in_background(language: str) -> Callable[[], None]:
     """Warm a language on a daemon thread if its compiler is installed and cold; returns a function that stops it.
 
-    It reports nothing: the first compile that needs the libraries waits for them or shows the error.
+    It reports nothing, and ends with this process. The first compile that needs the libraries continues where it is.
     """
     stop = threading.Event()
 
     def work() -> None:
         try:
             if status(language, refresh=False).cold is not None:
-                warm(language, interrupt=stop.is_set)
+                warm(language, interrupt=stop.is_set, background=True)
         except ToolchainError:
             return
 

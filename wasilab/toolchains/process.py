@@ -57,6 +57,8 @@ class ProcessBounds:
     """Bytes of data (heap and private mappings) of each process."""
     reach: landlock.Reach | None = None
     """The files that it can open, if the kernel has Landlock."""
+    background: bool = False
+    """Whether it runs on one processor at the lowest priority, and ends with this process however that ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,9 @@ def run_group(
     on_progress: Progress | None = None,
     sentence: Callable[[float], str] = lambda _seconds: "compiling",
     bounds: ProcessBounds = ProcessBounds(),
+    descriptors: Sequence[int] = (),
 ) -> Finished:
-    """Run `argv` to completion and return its output.
+    """Run `argv` to completion and return its output; `descriptors` are inherited under their numbers.
 
     Raises `CompileInterrupted` if `cancelled` returns True, and `ToolchainError` if the program cannot be started,
     exceeds its time limit, or waits for a FIFO that nobody writes to. After any exception (also a KeyboardInterrupt),
@@ -105,7 +108,7 @@ def run_group(
     kept, total = bytearray(), 0
     started: list[subprocess.Popen[bytes]] = []
     try:
-        process = _start(argv, cwd, env, bounds, started)
+        process = _start(argv, cwd, env, bounds, started, descriptors)
         watch = _Watch(process.pid, argv[0], start, bounds)
         assert process.stdout is not None
         pipe = process.stdout.fileno()
@@ -147,6 +150,7 @@ def _start(
     env: Mapping[str, str] | None,
     bounds: ProcessBounds,
     started: list[subprocess.Popen[bytes]],
+    descriptors: Sequence[int],
 ) -> subprocess.Popen[bytes]:
     """Start a process with its limits; it is in `started` even if an exception follows."""
     if not shutil.which(argv[0]):  # the shell that sets the limits would give a less clear message
@@ -154,17 +158,19 @@ def _start(
     null = os.open(os.devnull, os.O_RDWR)  # do it here, because a confined thread may not be able to
 
     def popen() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            _limited(argv, bounds),
-            cwd=cwd,
-            env=None if env is None else dict(env),
-            stdin=null,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        started.append(process)
-        _alive.add(process)
+        with _on_one_processor() if bounds.background else contextlib.nullcontext():
+            process = subprocess.Popen(
+                _limited(argv, bounds),
+                cwd=cwd,
+                env=None if env is None else dict(env),
+                stdin=subprocess.PIPE if bounds.background else null,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=descriptors,
+            )
+            started.append(process)
+            _alive.add(process)
         return process
 
     try:
@@ -177,6 +183,22 @@ def _start(
         os.close(null)
 
 
+@contextlib.contextmanager
+def _on_one_processor() -> Iterator[None]:
+    """Bind this thread, and the processes that it starts meanwhile, to one processor, where the system can (Linux)."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, allowed)
+
+
 def _limited(argv: Sequence[str], bounds: ProcessBounds) -> list[str]:
     """Wrap the command in a shell that sets the resource limits and then execs it, so that they apply from the start.
 
@@ -187,9 +209,17 @@ def _limited(argv: Sequence[str], bounds: ProcessBounds) -> list[str]:
         limits.append(f"ulimit -d {max(1, bounds.memory >> 10)} 2>/dev/null")
     if bounds.seconds is not None:
         limits.append(f"ulimit -t {max(1, int(bounds.seconds) + 1)} 2>/dev/null")
-    if not limits or not os.access("/bin/sh", os.X_OK):
+    if not (limits or bounds.background) or not os.access("/bin/sh", os.X_OK):
         return list(argv)
-    return ["/bin/sh", "-c", "; ".join([*limits, 'exec "$@"']), "sh", *argv]
+    if not bounds.background:
+        return ["/bin/sh", "-c", "; ".join([*limits, 'exec "$@"']), "sh", *argv]
+    if nice := shutil.which("nice"):
+        argv = [nice, "-n", "19", *argv]
+    return ["/bin/sh", "-c", "; ".join([*limits, _TIED]), "sh", *argv]
+
+
+_TIED = 'exec 3<&0 </dev/null; "$@" 3<&- & command=$!; (read -r _ <&3; kill -9 0) & wait $command'
+"""Runs a command and kills the group when this process ends: stdin is a pipe of which it holds the other end."""
 
 
 class _Watch:
@@ -299,8 +329,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kill the whole group: otherwise the children would outlive the compiler driver."""
     _kill_group(process)
     process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
     _alive.discard(process)
 
 

@@ -29,7 +29,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress; compiler messages only")
     parser.add_argument(
         "--reports", action="store_true",
-        help="let a C, C++, Zig (-lc) or Rust program report what its own library refuses; it then runs only in wasilab",
+        help="let a C, C++, Zig or Rust program report what its own C library refuses; it then runs only in wasilab",
     )  # fmt: skip
     add_compile_options(parser)
     if kind == "notebook":

@@ -147,7 +147,8 @@ def _offer_template(shell: CellShell, line: str, language: str) -> str:
 
 
 def _warm_c(session: NotebookSession, language: str) -> None:
-    """At the first cell of another language, start a cold C compiler's library build in the background."""
+    """At the first cell of another language, start a cold C compiler's library build in the background, as a queued
+    cell leaves out what `%load_ext` does in advance."""
     if not session.warmed:
         session.warmed = True
         if language != "c":

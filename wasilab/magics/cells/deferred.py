@@ -5,6 +5,7 @@ from __future__ import annotations
 from ... import views
 from ...runs import compiler, runner
 from ...runs.run_diff import Difference
+from ...toolchains.doctor import warm_in_background
 from ...toolchains.registry import toolchain_for
 from ...views.report.report import text as report_text
 from ..notebook_session import NotebookSession
@@ -27,8 +28,12 @@ def show_difference(difference: Difference) -> None:
 
 
 def warm_up(widgets: bool) -> None:
-    """Do once, invisibly, what a cell does. `widgets`: also import what a front end with widgets needs."""
+    """Do once, invisibly, what a cell does, and have the C compiler build its library in the background if it is cold.
+
+    `widgets`: also import what a front end with widgets needs.
+    """
     run = runner.run(compiler.compile(toolchain_for("wat").template, "wat", name="preload"), stacks=1)
     run._repr_mimebundle_()
     if widgets:
         assert views.display is not None
+    warm_in_background("c")

@@ -25,10 +25,11 @@ from ..process import Cancelled, ProcessBounds, Progress, run_group
 from .c_hints import hints, nowhere, unlinked
 from .zig_tool import INSTALL as ZIG_INSTALL
 from .zig_tool import (
+    being_built,
+    build_once,
     find_zigs,
     is_warm,
     made_global_cache,
-    mark_warm,
     reporting_link,
     without_link,
     zig_environment,
@@ -263,10 +264,13 @@ class CFamily(Toolchain):
     def build(
         self, tool: Tool, job: Job, cancelled: Cancelled, on_progress: Progress | None
     ) -> tuple[bytes, str, Command]:
-        result = super().build(tool, job, cancelled, on_progress)
-        if tool.kind == "zig":
-            mark_warm(tool, self._variant(job.flags))
-        return result
+        def build(job: Job, stop: Cancelled, tell: Progress | None) -> tuple[bytes, str, Command]:
+            return super(CFamily, self).build(tool, job, stop, tell)
+
+        if tool.kind != "zig":
+            return build(job, cancelled, on_progress)
+        what = "its C library" if self.language == "c" else "its C and C++ libraries"
+        return build_once(tool, self._variant(job.flags), what, job, cancelled, on_progress, build)
 
     def link_again(self, tool: Tool, job: Job, output: str) -> Command | None:
         return reporting_link(tool, job, self.command(tool, job), output) if tool.kind == "zig" else None
@@ -287,15 +291,14 @@ class CFamily(Toolchain):
         return " ".join([self.language, level, *(["-s"] if "-s" in flags else [])])
 
     def sentence(self, tool: Tool, job: Job, elapsed: float) -> str:
-        if tool.kind == "zig" and not is_warm(tool, self._variant(job.flags)):
-            libraries = "wasi-libc" if self.language == "c" else "wasi-libc and libc++"
-            return f"first compile: zig builds {libraries} for these flags, about a minute, once"
-        return super().sentence(tool, job, elapsed)
+        return job.first_build.sentence(elapsed) if job.first_build else super().sentence(tool, job, elapsed)
 
     def cold(self, tool: Tool) -> str | None:
-        if tool.kind == "zig" and not is_warm(tool, self._variant(())):
-            return "the first compile builds wasi-libc, about a minute, once"
-        return None
+        if tool.kind != "zig" or is_warm(tool, variant := self._variant(())):
+            return None
+        if progress := being_built(tool, variant):
+            return f"its library is being built now: {progress}"
+        return "the first compile builds its library, about a minute, once"
 
 
 _WITH_PATH = ("-I", "-L", "-B", "-isystem", "-iquote", "-idirafter", "-include", "-imacros", "--sysroot=", "@")

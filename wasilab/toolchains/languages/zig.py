@@ -6,6 +6,7 @@ Debug mode through LLVM: zig's own WebAssembly back end is faster (0.2 s instead
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from ..base import Command, Job, Toolchain
@@ -13,10 +14,10 @@ from ..probe import Failure, Tool, remembered
 from ..process import Cancelled, Progress
 from .zig_tool import (
     INSTALL,
+    build_once,
     find_zigs,
     is_warm,
     made_global_cache,
-    mark_warm,
     reporting_link,
     without_link,
     zig_environment,
@@ -86,17 +87,18 @@ class Zig(Toolchain):
     def build(
         self, tool: Tool, job: Job, cancelled: Cancelled, on_progress: Progress | None
     ) -> tuple[bytes, str, Command]:
-        result = super().build(tool, job, cancelled, on_progress)
-        mark_warm(tool, self._variant(job.flags))
-        return result
+        def build(job: Job, stop: Cancelled, tell: Progress | None) -> tuple[bytes, str, Command]:
+            return super(Zig, self).build(tool, job, stop, tell)
+
+        what = "its C library" if _links_libc(job.flags) else "its runtime"
+        return build_once(tool, self._variant(job.flags), what, job, cancelled, on_progress, build)
 
     def _variant(self, flags: tuple[str, ...]) -> str:
-        return " ".join(["zig", *(flag for flag in flags if flag.startswith("-O"))])
+        libc = ["-lc"] if _links_libc(flags) else []
+        return " ".join(["zig", *libc, *(flag for flag in flags if flag.startswith("-O"))])
 
     def sentence(self, tool: Tool, job: Job, elapsed: float) -> str:
-        if not is_warm(tool, self._variant(job.flags)):
-            return "first compile: zig builds its runtime for these flags, about 15 seconds, once"
-        return super().sentence(tool, job, elapsed)
+        return job.first_build.sentence(elapsed) if job.first_build else super().sentence(tool, job, elapsed)
 
     def hints(self, output: str, job: Job) -> list[str]:
         if re.search(r"has no member named 'main'|missing struct field.*main", output):
@@ -113,7 +115,7 @@ class Zig(Toolchain):
 
 def _links_libc(flags: tuple[str, ...]) -> bool:
     """Whether a program is linked with the C library; Zig's own asks the host about every path."""
-    return "-lc" in flags or any(pair in (("-l", "c"), ("--library", "c")) for pair in zip(flags, flags[1:], strict=False))
+    return "-lc" in flags or not {("-l", "c"), ("--library", "c")}.isdisjoint(pairwise(flags))
 
 
 def _is_debug(flags: tuple[str, ...]) -> bool:

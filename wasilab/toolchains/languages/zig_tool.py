@@ -1,7 +1,8 @@
 """Finds zig and remembers what it has built; used for C, C++ and Zig.
 
 Zig builds libc, libc++ and its runtime from source when a set of flags is first used. Its own cache
-(ZIG_GLOBAL_CACHE_DIR, or in the user's cache folder) keeps them; we only store a mark that they are built.
+(ZIG_GLOBAL_CACHE_DIR, or in the user's cache folder) keeps them; we only store a mark that they are built, and let one
+compile at a time build them (`libraries/first_build.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,10 +20,13 @@ from ...capabilities.host.cache_folders import cache_folder
 from ..base import Command, Job
 from ..cache import trusted_cache_folder, write_atomic
 from ..diagnostics import ToolchainError
+from ..libraries.first_build import reporting, taking_turns, under_way
 from ..linking import library_lookup
 from ..probe import Tool, executables
-from ..process import ProcessBounds, run_group
+from ..process import Cancelled, ProcessBounds, Progress, run_group
 
+Build = Callable[[Job, Cancelled, Progress | None], tuple[bytes, str, Command]]
+"""`Toolchain.build` for one compiler."""
 INSTALL = "pip install ziglang"
 """The command that installs zig."""
 
@@ -129,3 +134,39 @@ def is_warm(tool: Tool, variant: str) -> bool:
 def mark_warm(tool: Tool, variant: str) -> None:
     """Record that zig has built this variant's libraries."""
     mark(tool, variant, str(global_cache()))
+
+
+def build_once(
+    tool: Tool, variant: str, what: str, job: Job, cancelled: Cancelled, on_progress: Progress | None, build: Build
+) -> tuple[bytes, str, Command]:
+    """Compile with zig; if that first builds the libraries of a variant, one compile at a time does so.
+
+    `what` names the libraries. Raises as `build`.
+    """
+    if job.first_build is None and not is_warm(tool, variant):
+        turn = taking_turns(
+            _identity(tool, variant), lambda: is_warm(tool, variant), cancelled, on_progress, background=job.background
+        )
+        with turn as taken:
+            if taken is not None:
+                stop, publish = taken
+
+                def tell(seconds: float, sentence: str) -> None:
+                    publish(sentence)
+                    if on_progress is not None:
+                        on_progress(seconds, sentence)
+
+                with reporting(what, tool.path) as first:
+                    result = build(replace(job, first_build=first), stop, tell)
+                mark_warm(tool, variant)
+                return result
+    return build(job, cancelled, on_progress)
+
+
+def being_built(tool: Tool, variant: str) -> str:
+    """How far a running build of a variant's libraries is; "" if there is none."""
+    return under_way(_identity(tool, variant))
+
+
+def _identity(tool: Tool, variant: str) -> str:
+    return "\n".join([tool.path, tool.version, variant, str(global_cache())])

@@ -236,7 +236,8 @@ def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
         asked = _asked(event)
         absolute = event.path.startswith("/")
         if event.fd == _FIRST_DIRECTORY:
-            sentence = f"{asked} failed: no directory is granted, and the program takes the first for its current folder"
+            why = "no directory is granted, and the program takes the first for its current folder"
+            sentence = f"{asked} failed: {why}"
             need = Need(NeedKind.DIRECTORY, "" if absolute else posixpath.basename(event.path))
         else:
             sentence = f"{asked} failed: no granted directory holds this path"

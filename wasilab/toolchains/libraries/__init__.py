@@ -1,0 +1,1 @@
+"""Libraries that a compiler builds from source at its first use."""
