@@ -124,7 +124,7 @@ def test_a_policy_that_grants_more_fails_with_what_is_too_much(tmp_path: Path) -
 def test_a_check_by_the_register_needs_what_the_exercise_is_about(tmp_path: Path) -> None:
     hello = run(HELLO)
     for wrong, words in (
-        (lambda: check(hello, exercise="4.1"), "did you mean '04.1'"),
+        (lambda: check(hello, exercise="04.11"), "did you mean '04.1'"),
         (lambda: check(hello, exercise="04.1"), "the name of its file"),
         (lambda: check(tmp_path / "no.toml", exercise="04.1"), "cannot be read"),
         (lambda: check("mine.toml", exercise="03.1"), "the first value is str"),
