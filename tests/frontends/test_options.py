@@ -55,6 +55,7 @@ TWO = "(i32.const 64) (i32.const 80)"
 FILES = {
     "hello.wat": programs.HELLO,
     "hello.txt": programs.HELLO,
+    "a.ipynb": '{"cells": []}',
     "echo.wat": programs.ECHO,
     "open.wat": programs.OPEN_SECRET,
     "loop.wat": programs.LOOP,
@@ -355,6 +356,9 @@ CASES = {
         f"wast --feature gc=off --text '{TAKES_GC}'", f"wast --text '{TAKES_GC}'", "0 fail, 1 other command failed",
     ),
     "wast --notes": (f"wast --notes --text '{PASSES}'", f"wast --text '{PASSES}'", "holds, but expected"),
+    "grade -o": ("grade . -o g.csv", "grade .", r"files .*\bg\.csv"),
+    "grade -e": ("grade . -e 04.1", "grade .", "a.ipynb +04.1"),
+    "grade --isolation": ("grade . --isolation no", "grade .", "choose on or strict or off"),
     "cache --size": ("cache --size", "cache --clear", "at most"),
     "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),
 }  # fmt: skip

@@ -57,6 +57,9 @@ COMMANDS = (
         "demo", "see it work: one program, refused and then granted, and its timeline", "programs.demo_command"
     ),
     Subcommand("template", "a small program to start from, in any language", "programs.template_command"),
+    Subcommand(
+        "grade", "grade the programs and policies of a folder of notebooks", "course.grade_command"
+    ),
     Subcommand("program", "a program of the lessons, which needs no compiler", "course.program_command"),
     Subcommand(
         "doctor", "compilers, versions and caches; what is missing and the line that installs it",

@@ -113,6 +113,10 @@ class Checked:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        return self.table_html()
+
+    def table_html(self) -> str:
+        """The table as HTML, with its style sheet."""
         rows = "".join(_row(each) for each in self.verdicts)
         state: State = "holds" if self else "fails"
         note = f"<p>Not judged yet: {_OPEN}.</p>" if any(each.state == "open" for each in self.verdicts) else ""

@@ -46,7 +46,7 @@ from ..grants.grants import Grants
 from .claim import Claim, CourseError, Judged
 
 ExerciseKind = Literal["program", "policy", "run", "python"]
-LIMITS = Limits(seconds=10, memory=256 << 20, bytes_written=16 << 20, output=1 << 20, trace=32 << 20)
+LIMITS = Limits(seconds=5, memory=256 << 20, bytes_written=16 << 20, output=1 << 20, trace=32 << 20)
 """The limits of a trial whose grants have none of their own."""
 
 
