@@ -31,5 +31,7 @@ from .runs.run import Run as Run
 from .runs.runner import run as run
 from .trace.trace import Trace as Trace
 from .version import __version__ as __version__
+from .views.inside.function_code import function_code as function_code
+from .views.inside.module_picture import look_inside as look_inside
 
 __all__: list[str]

@@ -38,6 +38,8 @@ SAYS = {
     "--annotate": (0, "fopen(argv[1]"),
     "sql": (0, "path_open"),
     "inspect": (0, "path_open"),
+    "code copy.wasm": (0, "bytes of WebAssembly"),
+    "memory run": (0, "stack pointer 0x"),
     "doctor": (0, "wasmtime"),
 }
 
@@ -125,9 +127,10 @@ def test_the_python_runs_as_it_stands(demo: Path) -> None:
     (code,) = [text for lang, text in blocks("In Python") if lang == "python"]
     (sweeping,) = [text for lang, text in blocks("Sweeps") if lang == "python"]
     (recording,) = [text for lang, text in blocks("Record once, replay anywhere") if lang == "python"]
+    (inside,) = [text for lang, text in blocks("A look inside") if lang == "python"]
     found: dict[str, Any] = {}
     shown: list[Any] = []
-    tree = ast.parse(code + recording + sweeping)
+    tree = ast.parse(code + inside + recording + sweeping)
     for node in ast.walk(tree):  # what a line of the manual would show in a cell is kept
         if isinstance(node, ast.Expr):
             node.value = ast.Call(ast.Name("show", ast.Load()), [node.value], [])
@@ -141,6 +144,8 @@ def test_the_python_runs_as_it_stands(demo: Path) -> None:
     assert (None, True) in shown
     assert len(found["runs"]) == 10
     assert found["recorded"].stdout.startswith("copied 75 bytes")
+    assert any("went through it" in str(each) for each in shown)
+    assert any("could be dropped" in str(each) for each in shown)
 
 
 def console() -> Iterator[tuple[str, str]]:

@@ -24,6 +24,8 @@ COMMANDS = (
     Subcommand(
         "inspect", "what a module imports, exports and can ask for, without running it", "programs.inspect_command"
     ),
+    Subcommand("code", "a function's source, WebAssembly text and machine code side by side", "inside.code_command"),
+    Subcommand("memory", "a guest's memory as a hexdump, with its regions marked", "inside.memory_command"),
     Subcommand(
         "explore", "what does this module do? its imports in plain words, and an isolated first run",
         "experiments.explore_command", arguments="compiler",

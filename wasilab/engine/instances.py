@@ -56,6 +56,13 @@ class LiveMemory:
     def __len__(self) -> int:
         return int(self._memory().data_len(self._session.store))
 
+    @property
+    def stack_pointer(self) -> int | None:
+        """The value of the export `__stack_pointer`: where the guest's stack ends now; None without that export."""
+        found = self._session.exports.get("__stack_pointer")
+        value = found.value(self._session.store) if isinstance(found, wasmtime.Global) else None
+        return value & 0xFFFF_FFFF if isinstance(value, int) else None
+
     def _range(self, pointer: int, size: int) -> None:
         if pointer < 0 or size < 0 or pointer + size > len(self):
             raise IndexError(f"{size:,} bytes at 0x{pointer:x} lie outside the memory of {len(self):,} bytes")

@@ -108,6 +108,10 @@ class Reader:
 
     def s33(self) -> int:
         """A signed LEB128 number of at most 33 bits (a heap type)."""
+        return self.signed(33)
+
+    def signed(self, bits: int) -> int:
+        """A signed LEB128 number with no more bytes than one of `bits` bits may take."""
         value = shift = 0
         while True:
             byte = self.byte()
@@ -115,7 +119,7 @@ class Reader:
             shift += 7
             if byte < 0x80:
                 return value - (1 << shift) if byte & 0x40 else value
-            if shift >= 35:
+            if shift >= bits:
                 raise WasmFormatError(f"the number at byte {self.position} is too long")
 
     def sub(self, size: int) -> Reader:

@@ -243,7 +243,11 @@ class Module:
 
     @cached_property
     def function_names(self) -> dict[int, str]:
-        """Function index -> name, as the name section has it: mangled names stay mangled. Empty without a section.
+        """Function index -> name, as the name section has it: mangled names stay mangled. Empty without a section."""
+        return self.names(1)
+
+    def names(self, part: int) -> dict[int, str]:
+        """Index -> name, of one part of the name section: 1 functions, 7 globals, 9 data segments. Empty without it.
 
         A damaged section gives the names before the damage, since no run needs names.
         """
@@ -254,9 +258,9 @@ class Module:
         reader = Reader(payload)
         try:
             while not reader.at_end:
-                part = reader.byte()
+                number = reader.byte()
                 body = reader.sub(reader.u32())
-                if part == 1:
+                if number == part:
                     for _ in range(body.count(2)):
                         index = body.u32()
                         names[index] = body.name()

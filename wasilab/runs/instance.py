@@ -9,10 +9,12 @@ from typing import Any, Self
 from .. import grants as granting
 from .. import module as module_room
 from .. import trace as tracing
+from .. import views
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.components.abi.python_values import identifier
 from ..engine.instances import Live
 from ..grants.grants import Grants
+from ..module.inside.memory_layout import with_stack_pointer
 from ..module.module import Module
 from .prepare import Prepared, Program, RunOptions, load_program
 
@@ -115,9 +117,11 @@ class Instance:
         self.grants = prepared.grants
         self.name = prepared.name
         self._prepared = prepared
+        self._code = with_stack_pointer(module)
+        """The module that runs: a few bytes longer where the stack pointer had to be exported to be read."""
         try:
             self._live = Live.open(
-                module,
+                self._code,
                 prepared.host,
                 prepared.recorder,
                 prepared.grants.limits,
@@ -152,8 +156,29 @@ class Instance:
         """The trace of its WASI calls so far."""
         recorder = self._prepared.recorder
         assert recorder is not None, "an instance always records"
-        lines = module_room.dwarf.source_map(self.module)
+        lines = module_room.dwarf.source_map(self._code)
         return tracing.Trace.from_recorder(recorder, lines)
+
+    def memory_image(
+        self, start: int | None = None, length: int | None = None
+    ) -> views.memory_image.MemoryImage:
+        """Its memory now, as a hexdump with data segments, stack, stack pointer and heap marked.
+
+        `length` bytes from the address `start`; without `start` the beginning of each region. Raises `IndexError` for
+        an address outside the memory, `ValueError` for a module without one.
+        """
+        memory = self.memory
+        return views.memory_image.memory_image(
+            self.module, len(memory), memory.read, memory.stack_pointer, f"{self.name} now", start, length
+        )
+
+    def code(self, function: str | int) -> views.function_code.FunctionCode:
+        """A function's source, WebAssembly text and machine code side by side, with the calls made from it so far.
+
+        `function`: its name, an export or its index. The calls need `stacks=True`. Raises `ModuleError` for a function
+        that the program does not define.
+        """
+        return views.function_code.function_code(self._code, function, self.trace)
 
     @property
     def denied(self) -> tracing.Refusals:

@@ -8,6 +8,7 @@ from typing import Self
 from .. import grants as granting
 from .. import module as module_room
 from .. import trace as tracing
+from .. import views
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.entry import InvokeError
 from ..engine.instances import LiveMemory
@@ -16,6 +17,7 @@ from ..engine.lab.passing import DescriptorFlow, Passed, RightsGiven, passed
 from ..engine.lab.pipeline import Joint, run_pipeline
 from ..engine.outcome import Outcome
 from ..grants.grants import Grants
+from ..module.inside.memory_layout import with_stack_pointer
 from ..module.module import Module
 from ..text.nearest import did_you_mean
 from .instance import Exports
@@ -50,6 +52,13 @@ class Member:
         """`read(pointer, size) -> bytes`, `write(pointer, data)`; `IndexError` outside the memory. Opens the lab."""
         return self._open().live.memory
 
+    def memory_image(self, start: int | None = None, length: int | None = None) -> views.memory_image.MemoryImage:
+        """Its memory now, as a hexdump with its regions marked; see `Instance.memory_image`. Opens the lab."""
+        memory = self.memory
+        return views.memory_image.memory_image(
+            self.module, len(memory), memory.read, memory.stack_pointer, f"{self.name} now", start, length
+        )
+
     @property
     def stdout(self) -> str:
         """What it wrote to stdout so far, as UTF-8 text."""
@@ -73,7 +82,7 @@ class Member:
         """The trace of its calls so far; `lab.trace` has the calls of all members."""
         recorder = self._prepared.recorder
         assert recorder is not None, "a member always records"
-        return tracing.Trace.from_recorder(recorder, module_room.dwarf.source_map(self.module))
+        return tracing.Trace.from_recorder(recorder, module_room.dwarf.source_map(self._plan.module))
 
     @property
     def denied(self) -> tracing.Refusals:
@@ -148,8 +157,9 @@ class Lab:
         prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
         assert prepared.recorder is not None, "RunOptions asks for a trace"
         plan = MemberPlan(
-            name, module, prepared.host, prepared.recorder, prepared.grants.limits, prepared.overrides, prepared.pump,
-            engine, {key: load_program(value) for key, value in (preload or {}).items()}, functions or {},
+            name, with_stack_pointer(module), prepared.host, prepared.recorder, prepared.grants.limits,
+            prepared.overrides, prepared.pump, engine,
+            {key: load_program(value) for key, value in (preload or {}).items()}, functions or {},
         )  # fmt: skip
         self._plans[name] = plan
         member = self._members[name] = Member(self, name, module, prepared, plan)

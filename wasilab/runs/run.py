@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, Unpack
+from typing import Any, NamedTuple, Protocol, Self, Unpack
 
 from .. import grants as granting
 from .. import module as module_room
@@ -36,10 +36,17 @@ COLUMN_BYTES = 100
 """Approximate bytes per call of a trace's columns, in addition to the records, once a report was made."""
 
 
+class MemoryThen(NamedTuple):
+    """A guest's linear memory at one moment, and the value of its stack pointer (None if it is not known)."""
+
+    data: bytes
+    stack_pointer: int | None
+
+
 class MemoryAt(Protocol):
     """Gives the guest's memory at a call."""
 
-    def __call__(self, call: int, *, before: bool = False) -> bytes: ...
+    def __call__(self, call: int, *, before: bool = False) -> MemoryThen: ...
 
 
 class RunError(RuntimeError):
@@ -264,10 +271,27 @@ class Run:
         ValueError) where the trace does not hold what a replay needs (`record=True` keeps it), and IndexError for a
         call that it does not have.
         """
+        return self._memory_then(call if isinstance(call, int) else call.seq, before).data
+
+    def _memory_then(self, call: int, before: bool) -> MemoryThen:
         if self._memory_at is None:
             _ = self.outcome
             self._memory_at = self._remember()
-        return self._memory_at(call if isinstance(call, int) else call.seq, before=before)
+        return self._memory_at(call, before=before)
+
+    def memory_image(
+        self, at: int | tracing.CallEvent | None = None, start: int | None = None, length: int | None = None, *,
+        before: bool = False,
+    ) -> views.memory_image.MemoryImage:  # fmt: skip
+        """The memory that `memory_at` gives after call `at` (default: the last), as a hexdump with its regions marked.
+
+        `length` bytes from the address `start`; without `start` the beginning of each region. Raises `CannotReplay` (a
+        ValueError), `IndexError` for a call or an address that is not there.
+        """
+        call = max(0, len(self.trace) - 1) if at is None else at if isinstance(at, int) else at.seq
+        held = self._memory_then(call, before)
+        title = f"{self.name} {'before' if before else 'after'} call {call}"
+        return views.memory_image.kept_image(self.module, held.data, held.stack_pointer, title, start, length)
 
     @property
     def denied(self) -> tracing.Refusals:
@@ -319,6 +343,14 @@ class Run:
         """
         _ = self.outcome
         return self._replay(until=until, continue_with=continue_with, stacks=stacks)
+
+    def code(self, function: str | int) -> views.function_code.FunctionCode:
+        """A function's source, WebAssembly text and machine code side by side, with the calls made from it.
+
+        `function`: its name, an export or its index. The calls need `stacks=True`. Raises `ModuleError` for a function
+        that the program does not define.
+        """
+        return views.function_code.function_code(self.module, function, self.trace if self.traced else None)
 
     # ---- a detached run
 

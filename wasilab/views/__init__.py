@@ -5,5 +5,12 @@ from __future__ import annotations
 from ..lazy import attach
 
 __getattr__ = attach(
-    __name__, {"PlotOptions": "plots.plot_options:PlotOptions", "display": "display", "static": "static"}
+    __name__,
+    {
+        "PlotOptions": "plots.plot_options:PlotOptions",
+        "display": "display",
+        "function_code": "inside.function_code",
+        "memory_image": "inside.memory_image",
+        "static": "static",
+    },
 )

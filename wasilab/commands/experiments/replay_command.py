@@ -15,6 +15,7 @@ from ...text.numbers import counted
 from ...text.palette import Palette
 from ...text.shell import join
 from .. import programs
+from ..line.argument_types import call_number
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.options import add_strace_options, file_argument
 from ..line.parser import Parser
@@ -40,7 +41,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     )
     file_argument(parser, "the recording" + ("; or the name of a run" if kind == "notebook" else ""))
     parser.add_argument(
-        "--until", type=_call_number, metavar="CALL",
+        "--until", type=call_number, metavar="CALL",
         help="stop before this call (as `trace` numbers them, from 0) and show where the program is",
     )  # fmt: skip
     parser.add_argument(
@@ -62,12 +63,6 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     add_strace_options(group)
     group.add_argument("-c", "--summary", action="store_true", help="calls, errors and time by name")
     group.add_argument("--quiet", action="store_true", help="the guest's own output only")
-
-
-def _call_number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a call number, such as 17")
-    return int(text)
 
 
 def _live_grants(options: argparse.Namespace, frontend: Frontend) -> Grants | None:

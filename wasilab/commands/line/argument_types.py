@@ -64,6 +64,24 @@ def noted(text: str) -> tuple[int, int, str]:
     return int(found[1]), int(found[2] or found[1]), found[3]
 
 
+def address(text: str) -> int:
+    """An address in a memory: 4096 or 0x1000."""
+    try:
+        found = int(text, 0) if len(text) <= 20 else -1
+    except ValueError:
+        found = -1
+    if found < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address, such as 0x1000 or 4096")
+    return found
+
+
+def call_number(text: str) -> int:
+    """The number of a call, as `trace` counts them from 0."""
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a call number, such as 17")
+    return int(text)
+
+
 def names(text: str) -> list[str]:
     """`a,b` as a list."""
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -10,10 +10,11 @@ from ...engine.components.world import World, unprovided, world_of
 from ...grants.advice.foresight import differing, foresee
 from ...module.binary import FuncType
 from ...module.dwarf import debug_info
-from ...module.module import Module
+from ...module.module import Module, ModuleError
 from ...module.module_words import DEBUG_WORDS, FAMILY_WORDS, KIND_WORDS, PACKAGE_WORDS
 from ...text.escape import shorten, visible
 from ...text.numbers import counted, size
+from ...views.inside.module_picture import ModulePicture, look_inside
 from ...wasi.components.catalogue import WORLDS
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.options import LANGUAGE_HELP, file_argument
@@ -29,7 +30,11 @@ WORLD_SHOWN = 400
 
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
-    parser.description = "What a module imports, exports and can ask for, without running it."
+    parser.description = (
+        "What a module imports, exports and can ask for, and what is inside: sections, function table, memory,\n"
+        "largest functions, what could be dropped. Nothing is run."
+    )
+    parser.epilog = f"Example: {'%wasi inspect look' if kind == 'notebook' else 'wasilab inspect copy.wasm'}"
     file_argument(parser, "a .wasm, .wat or source file")
     parser.add_argument("second", nargs="?", metavar="OTHER", help="a second one, to compare what both ask for")
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -53,11 +58,25 @@ def execute(request: Request, frontend: Frontend) -> Done:
             frontend.say(json.dumps({**module.to_dict(), **told}, indent=2))
         else:
             frontend.say("\n".join(visible(line) for line in describe_component(module, world)))
-    elif options.json:
-        frontend.say(json.dumps({**module.to_dict(), "debug": debug_info(module).name.lower()}, indent=2))
-    else:
-        frontend.say("\n".join(describe(module)))
-    return Done()
+        return Done()
+    picture: ModulePicture | None = None
+    trouble = ""
+    try:
+        picture = look_inside(module)
+    except ModuleError as error:
+        trouble = str(error)
+    if options.json:
+        description = module.to_dict()
+        description |= {"debug": debug_info(module).name.lower(), "inside": picture and picture.to_dict()}
+        frontend.say(json.dumps(description, indent=2))
+        return Done()
+    lines = list(describe(module))
+    if picture is None:
+        lines.append(f"what is inside cannot be shown: {trouble}")
+    elif frontend.kind == "cli":
+        lines.append(picture.text())
+    frontend.say("\n".join(lines))
+    return Done(0, picture if frontend.kind == "notebook" else None)
 
 
 def _foresee(module: Module, request: Request, frontend: Frontend) -> Done:

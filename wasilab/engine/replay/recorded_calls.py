@@ -156,8 +156,9 @@ class ReplayCursor:
         on the guest's thread and raises `CannotReplay`."""
         self.is_live = False
         """Whether the host answers now."""
-        self.watch: Callable[[Point, GuestMemory], None] | None = None
-        """Called on the guest's thread before each call and after its answer, with the caller's memory."""
+        self.watch: Callable[[Point, GuestMemory, int | None], None] | None = None
+        """Called on the guest's thread before each call and after its answer, with the caller's memory and the value of
+        its export `__stack_pointer` (None without one)."""
         self.describe = describe
         """Formats the recorded call of a number."""
         self.write = write

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, cast
 
+import wasmtime
+
 from ...module.binary import FuncType
 from ...trace.record.layout import DID_NOT_RETURN, Flag
 from ...trace.record.payload import RECORD_WORDS, pack_payload
@@ -38,6 +40,8 @@ class ReplayLink(Link):
             kwargs["overrides"] = None
         super().__init__(*args, **kwargs)
         self._cursor = cursor
+        self._stack_pointer: wasmtime.Global | None = None
+        """The caller's export `__stack_pointer`, where someone watches the replay."""
         self._write = None if self._recorder is None else self._recorder.make_writer(self._instance)
 
     def _trampoline(self, call: Call) -> FunctionType:
@@ -66,8 +70,7 @@ class ReplayLink(Link):
                 if recorded.number != number or not recorded.flags & Flag.NOSYS:
                     raise cursor.part(cursor.describe(recorded.seq), label, f"it calls {label}, which no host provides")
                 answered = function(*arguments)
-                if cursor.watch is not None:
-                    cursor.watch((cursor.done, True), self.memory)
+                self._watched(True)
                 end = cursor.answered()
                 if end is not None and self.stop.error is None:
                     raise end
@@ -178,8 +181,18 @@ class ReplayLink(Link):
             cursor.memory = memory.view.tobytes()
             raise EndOfReplay("exit", 0, f"stopped before call {cursor.done}, as it was asked to")
         if cursor.watch is not None:
-            cursor.watch((cursor.done, False), memory)
+            pointer = caller.get("__stack_pointer")
+            self._stack_pointer = pointer if isinstance(pointer, wasmtime.Global) else None
+            self._watched(False)
         return self.host.run_time()
+
+    def _watched(self, answered: bool) -> None:
+        """Tell who watches the replay that it is before a call, or after its answer."""
+        watch = self._cursor.watch
+        if watch is not None:
+            pointer = self._stack_pointer
+            address = None if pointer is None else int(pointer.value(self.store)) & 0xFFFF_FFFF
+            watch((self._cursor.done, answered), self.memory, address)
 
     def _replay(self, call: Call, caller: Caller, words: tuple[int, ...], unstable: bool) -> int:
         start = self._begin(caller)
@@ -223,8 +236,7 @@ class ReplayLink(Link):
 
     def _end(self, call: Call, recorded: RecordedCall, words: Sequence[int]) -> int:
         """Return the recorded errno, or raise the recorded end of the guest."""
-        if self._cursor.watch is not None:
-            self._cursor.watch((self._cursor.done, True), self.memory)
+        self._watched(True)
         end = self._cursor.answered()
         if recorded.errno != DID_NOT_RETURN:
             if end is not None:

@@ -19,10 +19,11 @@ from ...engine.replay.replay_link import ReplayLink
 from ...engine.stop import CannotReplay, EndOfReplay
 from ...engine.worker import Running, start
 from ...grants.grants import Grants
+from ...module.inside.memory_layout import with_stack_pointer
 from ...module.module import Module
 from ...trace.trace import Trace
 from ..prepare import Prepared, RunOptions
-from ..run import MemoryAt
+from ..run import MemoryAt, MemoryThen
 from .recordings import Recording
 
 MOST_BYTES = 64 << 20
@@ -39,10 +40,11 @@ class _Snapshots:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Point, list[bytes]] = OrderedDict()
+        self._pointers: dict[Point, int | None] = {}
         self._uses: Counter[int] = Counter()  # id of a page -> snapshots that have it
 
-    def add(self, point: Point, view: memoryview) -> None:
-        """Keep a copy of `view`, and drop the snapshots used longest ago above `MOST_BYTES`."""
+    def add(self, point: Point, view: memoryview, pointer: int | None) -> None:
+        """Keep a copy of `view` with the stack pointer, and drop the snapshots used longest ago above `MOST_BYTES`."""
         near: list[bytes] = next(reversed(self._kept.values()), [])
         pages = []
         for index, at in enumerate(range(0, len(view), _PAGE)):
@@ -51,16 +53,17 @@ class _Snapshots:
             pages.append(old if old == page else page)
         self._drop(point)
         self._kept[point] = pages
+        self._pointers[point] = pointer
         self._uses.update(map(id, pages))
         while len(self._kept) > 1 and len(self._uses) * _PAGE > MOST_BYTES:
             self._drop(next(iter(self._kept)))
 
-    def get(self, point: Point) -> bytes | None:
+    def get(self, point: Point) -> MemoryThen | None:
         pages = self._kept.get(point)
         if pages is None:
             return None
         self._kept.move_to_end(point)
-        return b"".join(pages)
+        return MemoryThen(b"".join(pages), self._pointers[point])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -68,6 +71,7 @@ class _Snapshots:
         return len(self._kept), len({id(page) for pages in self._kept.values() for page in pages}) * _PAGE
 
     def _drop(self, point: Point) -> None:
+        self._pointers.pop(point, None)
         for page in self._kept.pop(point, ()):
             self._uses[id(page)] -= 1
             if not self._uses[id(page)]:
@@ -95,7 +99,7 @@ class _PausedReplay:
         )  # fmt: skip
         self._prepared = Prepared(recording.module, (), Grants.nothing(limits=limits), options)
         self._begin = partial(
-            start, recording.module, self._prepared.host, None, limits, invoke=options.invoke,
+            start, with_stack_pointer(recording.module), self._prepared.host, None, limits, invoke=options.invoke,
             invoke_args=recording.arguments if options.invoke is not None else (), preload=options.preload,
             native=False, link=partial(ReplayLink, self.cursor), engine=recording.engine(features),
         )  # fmt: skip
@@ -139,10 +143,10 @@ class _PausedReplay:
         if self._running is not None:
             self._running.interrupt()
 
-    def _watch(self, point: Point, memory: GuestMemory) -> None:
+    def _watch(self, point: Point, memory: GuestMemory, pointer: int | None) -> None:
         """On the guest's thread, at each point: keep the memory, and wait at the target."""
         if point >= self._keep_from and point[1] == self._target[1]:
-            self._snapshots.add(point, memory.view)
+            self._snapshots.add(point, memory.view, pointer)
         if point < self._target and not self._closed:
             return
         with self._change:
@@ -182,7 +186,12 @@ class ReplayedMemory:
         weakref.finalize(self, _end_all, self._replays)
 
     def at(self, call: int, *, before: bool = False) -> bytes:
-        """The memory of the instance that made `call`, after it returned; `before`: when it was made.
+        """The memory of the instance that made `call`, after it returned; `before`: when it was made. Raises as `then`.
+        """
+        return self.then(call, before=before).data
+
+    def then(self, call: int, *, before: bool = False) -> MemoryThen:
+        """The memory as `at` gives it, and the stack pointer.
 
         Raises `IndexError` for a call that the recording does not have, and `CannotReplay`.
         """
@@ -228,4 +237,4 @@ def _end_all(replays: list[_PausedReplay]) -> None:
 def memory_of(trace: Trace, module: Module, options: RunOptions) -> MemoryAt:
     """The memory at any call of a run of this process."""
     recording = Recording(trace, module, options.preload)
-    return ReplayedMemory(recording, features=trace.meta["replay"]["features"]).at
+    return ReplayedMemory(recording, features=trace.meta["replay"]["features"]).then

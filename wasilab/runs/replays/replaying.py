@@ -139,7 +139,7 @@ def _run_of(recording: Recording, running: Running, prepared: Prepared) -> Repla
         return replay(recording, **how)
 
     def remember() -> MemoryAt:
-        return ReplayedMemory(recording).at
+        return ReplayedMemory(recording).then
 
     args = tuple(recording.arguments)
     return ReplayedRun(

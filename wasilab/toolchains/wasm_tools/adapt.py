@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...capabilities.host.cache_folders import cache_folder
-from .. import confinement
 from ..cache import make_folder
 from ..diagnostics import ToolchainError
 from ..languages.npm_packages import install_line, package_folders
 from ..probe import Failure, Tool
-from ..process import Cancelled, ProcessBounds, Progress, never, run_group
-from .wasm_tools_program import INSTALL_TOOLS, find_wasm_tools, python_folders
+from ..process import Cancelled, Progress, never
+from .wasm_tools_program import INSTALL_TOOLS, find_wasm_tools, run_wasm_tools
 
 JCO = Path("@bytecodealliance", "jco", "lib")
 COMMAND_ADAPTER, REACTOR_ADAPTER = (f"wasi_snapshot_preview1.{kind}.wasm" for kind in ("command", "reactor"))
@@ -99,14 +98,9 @@ def adapt_bytes(
         module, output = Path(folder, "module.wasm"), Path(folder, "out.wasm")
         module.write_bytes(wasm)
         arguments = ["component", "new", str(module), "--adapt", f"wasi_snapshot_preview1={adapter}", "-o", str(output)]
-        reach = confinement.reach(
-            [*confinement.installation(there.tools.path), str(adapter), *python_folders()], [folder]
-        )
-        done = run_group(
-            [*there.tools.argv, *arguments],
-            cwd=Path(folder), env=confinement.environment({}, Path(folder)), cancelled=interrupt or never,
-            on_progress=on_progress, sentence=lambda elapsed: f"making a component of {name}",
-            bounds=ProcessBounds(*ADAPT_BOUNDS, reach),
+        done = run_wasm_tools(
+            there.tools, arguments, Path(folder), ADAPT_BOUNDS, what=f"making a component of {name}",
+            also=[str(adapter)], cancelled=interrupt or never, on_progress=on_progress,
         )  # fmt: skip
         if done.status != 0 or not output.is_file():
             said = _said(done.output, [folder]) or f"it ended with status {done.status}"

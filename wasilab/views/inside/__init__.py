@@ -1,0 +1,1 @@
+"""A look inside a program: its sections, its memory, the code of one function."""
