@@ -37,6 +37,8 @@ The claims:
 `check(mine, exercise="03.1")` without claims takes those of the register (`entries.py` says what an exercise is);
 `exercise("03.1")` shows it.
 
+`check_directory(folder)` calls every operation of a folder of your own with bad values, and lists wrong answers.
+
 `program("copy")` is a program of the lessons as a module, which needs no compiler (`prebuilt.py`); in a notebook
 `%wasi program copy` shows its source and keeps it, so that `%wasi run copy FROM TO` runs it.
 
@@ -60,6 +62,7 @@ _NAMES = {
     "at_most": "claims.about_calls:at_most",
     "before": "claims.about_calls:before",
     "check": "checking:check",
+    "check_directory": "conformance:check_directory",
     "closes_all": "claims.about_calls:closes_all",
     "differs_only_in": "claims.about_pairs:differs_only_in",
     "exercise": "register:exercise",

@@ -31,6 +31,7 @@ from .claims.about_output import writes as writes
 from .claims.about_pairs import differs_only_in as differs_only_in
 from .claims.about_pairs import repeats as repeats
 from .claims.about_pairs import that as that
+from .conformance import check_directory as check_directory
 from .prebuilt import program as program
 from .prebuilt import program_names as program_names
 from .register import exercise as exercise

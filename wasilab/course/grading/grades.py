@@ -55,7 +55,7 @@ def grades_html(grades: Sequence[Grade], title: str) -> str:
 def _row(each: Grade) -> str:
     note = html_text(each.note)
     if each.checked is not None:
-        note = f"<details><summary>{note}</summary>{each.checked.table_html()}</details>"
+        note = f'<details><summary style="margin:0">{note}</summary>{each.checked.table_html()}</details>'
     return (
         f'<tr><td class="words">{html_text(each.notebook)}</td><td>{html_text(each.exercise)}</td>'
         f'<td class="n">{each.points:g}</td><td class="n">{each.out_of:g}</td><td class="words">{note}</td></tr>'
