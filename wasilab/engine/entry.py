@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import wasmtime
 
@@ -18,10 +19,10 @@ from ..module.binary import FuncType
 from ..module.module import Module
 from .calls import raw as _raw
 from .values.checked_call import checked_entry
-from .values.exported_function import ExportValue
 from .values.references import ForeignReference, FunctionReference
 from .values.texts import EXAMPLES, KINDS, FunctionName, as_f32, named, parse_value
 from .values.vector import V128
+from .values.wasmtime_objects import ExternItem
 
 NUMBERS = frozenset({"i32", "i64", "f32", "f64"})
 
@@ -39,26 +40,29 @@ def offer(module: Module) -> str:
     return f"name a function with --invoke: {shown}"
 
 
-class Exported(Mapping[str, object]):
+class Exported(Mapping[str, ExternItem]):
     """The exports of an instance by name, as wasmtime objects made on demand.
 
     wasmtime-py makes all at once, in quadratic time: five minutes for the 100,000 that fit into a megabyte. With
     `instance` None it is empty.
     """
 
-    def __init__(self, module: Module, store: ExportValue, instance: ExportValue) -> None:
+    def __init__(self, module: Module, store: wasmtime.Store | None, instance: wasmtime.Instance | None) -> None:
         self._names = {} if instance is None else {e.name: e.kind for e in module.exports}
         self._store = store
         self._instance = instance
-        self._known: dict[str, ExportValue] = {}
-        if instance is not None and not _raw.AVAILABLE:
+        self._known: dict[str, ExternItem] = {}
+        if instance is not None and store is not None and not _raw.AVAILABLE:
             self._known = dict(instance.exports(store))
 
-    def __getitem__(self, name: str) -> ExportValue:
+    def __getitem__(self, name: str) -> ExternItem:
         if name not in self._known:
-            if name not in self._names:
+            if name not in self._names or self._store is None or self._instance is None:
                 raise KeyError(name)
-            self._known[name] = _raw.export(self._store, self._instance, name)
+            found = _raw.export(self._store, self._instance, name)
+            if found is None:
+                raise KeyError(name)
+            self._known[name] = found
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -75,7 +79,9 @@ class Exported(Mapping[str, object]):
 class Entries:
     """The exported functions of one instance; `exports` are all its exports. Drop it with the store."""
 
-    def __init__(self, module: Module, store: ExportValue, instance: ExportValue, *, raw: bool) -> None:
+    def __init__(
+        self, module: Module, store: wasmtime.Store | None, instance: wasmtime.Instance | None, *, raw: bool
+    ) -> None:
         self.exports = Exported(module, store, instance)
         self._module = module
         self._store = store
@@ -85,7 +91,7 @@ class Entries:
     def __contains__(self, name: str) -> bool:
         return isinstance(self.exports.get(name), wasmtime.Func)
 
-    def call(self, name: str, arguments: Sequence[ExportValue] = ()) -> ExportValue:
+    def call(self, name: str, arguments: Sequence[object] = ()) -> object:
         """Call an export with values (text is parsed as a number or vector); returns None, a value or a list of values.
 
         Raises `InvokeError` for an unknown function or wrong arguments, and whatever the guest raises.
@@ -96,7 +102,7 @@ class Entries:
         except ForeignReference as error:
             raise InvokeError(f"{name}: {error}") from None
 
-    def read(self, name: str, arguments: Sequence[ExportValue]) -> list[ExportValue]:
+    def read(self, name: str, arguments: Sequence[object]) -> list[object]:
         """Parse a user's texts as arguments of the export `name` (`values/texts.py`).
 
         Arguments that are not text are unchanged. Raises `InvokeError` as `call` does.
@@ -129,7 +135,7 @@ class Entries:
         found = self._known[name] = self._find(name)
         return found
 
-    def _find(self, name: str) -> tuple[Callable[..., ExportValue], tuple[str, ...]]:
+    def _find(self, name: str) -> tuple[Callable[..., object], tuple[str, ...]]:
         module = self._module
         if name not in self:
             raise InvokeError(f"{module.name} exports no function {name!r}; {offer(module)}")
@@ -144,6 +150,8 @@ class Entries:
                 f"export a function of other types ({', '.join(sorted(KINDS))}) that calls it"
             )
         function = self.exports[name]
+        assert isinstance(function, wasmtime.Func), "as its kind says"
+        assert self._store is not None, "it has an instance"
         found = None
         if self._raw:
             enter = _raw.entry if {*kinds} <= NUMBERS else checked_entry
@@ -177,7 +185,7 @@ def _converted(name: str, wanted: Sequence[str], arguments: Sequence[object]) ->
     return converted
 
 
-def python_value(name: str, kind: str, given: ExportValue) -> ExportValue:
+def python_value(name: str, kind: str, given: object) -> object:
     """Convert a Python value to type `kind`; raises `InvokeError`, naming the function `name`, if it does not fit."""
     try:
         return _value(name, kind, given)
@@ -185,7 +193,7 @@ def python_value(name: str, kind: str, given: ExportValue) -> ExportValue:
         raise InvokeError(f"{name}: {given!r} is not {named(kind)}: give for example {EXAMPLES[kind]}") from None
 
 
-def _value(name: str, kind: str, given: ExportValue) -> ExportValue:
+def _value(name: str, kind: str, given: Any) -> object:
     """Convert a Python value to type `kind`."""
     if kind in ("i32", "i64"):
         bits = 32 if kind == "i32" else 64

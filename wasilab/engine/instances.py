@@ -47,9 +47,9 @@ class LiveMemory:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def _memory(self) -> ExportValue:
+    def _memory(self) -> wasmtime.Memory:
         memory = self._session.exports.get("memory")
-        if not isinstance(memory, wasmtime.Memory) or self._session.store is None:
+        if not isinstance(memory, wasmtime.Memory) or not self._session.is_open:
             raise ValueError(f'{self._session.module.name} exports no memory under the name "memory"')
         return memory
 
@@ -93,12 +93,12 @@ class Live:
         self._pump = pump
         self._lock = lock or threading.Lock()
         self._running: Running | None = None
-        self._results: ExportValue = None
+        self._results: object = None
         self._begun: set[str] = set()
         """The entry points called so far; each may run once."""
         here = weakref.ref(self)
 
-        def perform(call: Callable[[], ExportValue]) -> ExportValue:
+        def perform(call: Callable[[], object]) -> object:
             live = here()
             if live is None:
                 raise RuntimeError(f"the instance of {session.module.name} is gone")
@@ -121,7 +121,7 @@ class Live:
         *,
         preload: Mapping[str, Module] | None = None,
         engine: EngineOptions | None = None,
-        overrides: Mapping[str, Callable[..., ExportValue]] | None = None,
+        overrides: Mapping[str, Callable[..., object]] | None = None,
         pump: Callable[[], Pump] = Pump,
         raw: bool = True,
         native: bool = True,
@@ -163,7 +163,7 @@ class Live:
         type_ = None if module.is_component else next(found, None)
         return ExportedFunction(name, partial(self.call, name), partial(self.call_async, name), type_)
 
-    def _call(self, name: str, arguments: Sequence[ExportValue]) -> ExportValue:
+    def _call(self, name: str, arguments: Sequence[object]) -> ExportValue:
         """Call an export on the worker. Raises `InvokeError` for an entry point that was called before."""
         if name in ENTRY_POINTS and not self.session.module.is_component:
             if name in self._begun:
@@ -174,14 +174,14 @@ class Live:
             self._begun.add(name)
         return self.session.call(name, arguments)
 
-    def call(self, name: str, *arguments: ExportValue) -> ExportValue:
+    def call(self, name: str, *arguments: object) -> ExportValue:
         """Call an export. Returns None, a number or a list of numbers; for a component, a value of its type.
 
         Raises `TypeError` for a wrong number or kind of arguments, `GuestError` if the guest ended.
         """
         return self.perform(lambda: self._call(name, arguments))
 
-    async def call_async(self, name: str, *arguments: ExportValue) -> ExportValue:
+    async def call_async(self, name: str, *arguments: object) -> ExportValue:
         """`call` without blocking the event loop; cancelling it interrupts the guest and ends the instance.
 
         Output printed meanwhile is kept and delivered with the next blocking call.
@@ -212,14 +212,14 @@ class Live:
         finally:
             self._lock.release()
 
-    def _working(self, call: Callable[[], ExportValue]) -> Callable[[], None]:
+    def _working(self, call: Callable[[], object]) -> Callable[[], None]:
         def work() -> None:
             self.session.arm()
             self._results = call()
 
         return work
 
-    def perform(self, call: Callable[[], ExportValue]) -> ExportValue:
+    def perform(self, call: Callable[[], object]) -> ExportValue:
         """Run an action of the guest on the instance's worker, within its limits. Raises as `call` does."""
         self._run(self._working(call))
         return self._results

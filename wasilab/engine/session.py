@@ -36,6 +36,7 @@ from .postmortem.trap_words import TRAP_WORDS, trap_code, unreachable_words
 from .preloads import Origins, reexported, references_pass
 from .stop import EndOfReplay, HostBug, LinkError, Stop
 from .values.texts import value_text
+from .values.wasmtime_objects import ExternItem
 
 
 def why_not_native() -> str:
@@ -68,16 +69,16 @@ class Session:
         self.limits = limits
         self.options = engine or EngineOptions()
         self.stop = Stop()
-        self.store: Any = None
-        self.engine: Any = None
-        self.instance: Any = None
+        self._store: wasmtime.Store | None = None
+        self._engine: wasmtime.Engine | None = None
+        self.instance: wasmtime.Instance | None = None
         self.links: list[Link] = []
         self.compile_seconds = 0.0
         self.stop_reason: str | None = None
         """"interrupt" or "seconds" once the end was requested (set by the worker before it bumps the epoch)."""
-        self.perform: Callable[[Callable[[], Any]], Any] = lambda call: call()
+        self.perform: Callable[[Callable[[], object]], object] = lambda call: call()
         """How a value returned by the guest calls it again; a live instance sets its own."""
-        self.linked: Callable[[Any], Mapping[str, Mapping[str, Any]]] | None = None
+        self.linked: Callable[[wasmtime.Module], Mapping[str, Mapping[str, ExternItem]]] | None = None
         """Provides functions from outside: compiled module -> import module name -> import name -> function."""
         self.companions: Sequence[Session] = ()
         """Sessions that end with this one on an interrupt: its callees and callers."""
@@ -103,6 +104,23 @@ class Session:
         self._foreign = False
         self._memory_share = limits.memory
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a store: from `open` to `release`."""
+        return self._store is not None
+
+    @property
+    def store(self) -> wasmtime.Store:
+        """Its store; it must be open."""
+        assert self._store is not None, "open() first"
+        return self._store
+
+    @property
+    def engine(self) -> wasmtime.Engine:
+        """Its engine; it must be compiled."""
+        assert self._engine is not None, "compile() first"
+        return self._engine
+
     # ---- from bytes to an instance
 
     def compile(self) -> None:
@@ -121,7 +139,7 @@ class Session:
                     "compile it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
                 )
         self._compiled = engines.acquire(self._programs(), self.request())
-        self.engine = self._compiled.engine
+        self._engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds
 
     def request(self) -> engines.CompileRequest:
@@ -140,14 +158,14 @@ class Session:
         """Instantiate the preloads in order, then the module. May run guest code (start functions, `_initialize`)."""
         assert self._compiled is not None, "compile() first"
         modules = self._programs()
-        self.store = wasmtime.Store(self.engine)
+        self._store = wasmtime.Store(self.engine)
         self._set_limits(modules)
         if self._recorder is not None:
             self._listen(self._recorder)
             self._recorder.start_clock()
         if self._native_wanted:
             self.native = native_run(self.host, self._recorder)
-        provided: dict[str, Mapping[str, Any]] = {}
+        provided: dict[str, Mapping[str, ExternItem]] = {}
         if self.linked is not None:
             provided.update(self.linked(self._compiled.modules[0]))
         self._foreign = references_pass(modules, self._preload)
@@ -163,10 +181,12 @@ class Session:
         self.instance = self._instantiate(self.module, self._compiled.modules[0], provided, 0)
         self._entries = self._enter(self.module, self.instance)
 
-    def _enter(self, module: Module, instance: Any) -> Entries:
+    def _enter(self, module: Module, instance: wasmtime.Instance) -> Entries:
         return Entries(module, self.store, instance, raw=self._raw)
 
-    def _instantiate(self, module: Module, compiled: Any, provided: Mapping[str, Any], number: int) -> Any:
+    def _instantiate(
+        self, module: Module, compiled: wasmtime.Module, provided: Mapping[str, Mapping[str, ExternItem]], number: int
+    ) -> wasmtime.Instance:
         link = self._link(
             module, self.store, self.host, self._recorder, self.stop,
             instance=min(number, 255), raw=self._raw, overrides=self._overrides,
@@ -188,7 +208,8 @@ class Session:
         assert self._compiled is not None, "compile() first"
         modules = [self.module, *self._preload.values()]
         named = [(module.name, code) for module, code in zip(modules, self._compiled.modules, strict=False)]
-        self._profile = guest_profile.GuestProfile(self.store, self.engine, self.module.name, named, self._is_stopping)
+        store, name = self.store, self.module.name
+        self._profile = guest_profile.GuestProfile(store, store.engine, name, named, self._is_stopping)
 
     def _is_stopping(self) -> bool:
         """Whether the guest must end; the profiler calls this in place of Wasmtime's own deadline."""
@@ -271,14 +292,14 @@ class Session:
             raise InvokeError(f"{self.module.name} exports no function {invoke!r}; {offer(self.module)}")
         return invoke
 
-    def start(self, invoke: str | None, arguments: Sequence[Any]) -> Any:
+    def start(self, invoke: str | None, arguments: Sequence[object]) -> object:
         """Run the program: `_start`, or `_initialize` and then the requested function. Returns its results."""
         name = self._started = self.entry(invoke)
         if self.module.kind == "reactor" and name != "_initialize":
             self._entries.call("_initialize")
         return self.call(name, self._entries.read(name, arguments))
 
-    def call(self, name: str, arguments: Sequence[Any] = ()) -> Any:
+    def call(self, name: str, arguments: Sequence[object] = ()) -> object:
         """Call an export with Python numbers (text is parsed as numbers). Raises what the guest raises."""
         return self._entries.call(name, arguments)
 
@@ -289,21 +310,21 @@ class Session:
         else:
             self.stop.error = error
 
-    def texts_of(self, results: Any) -> tuple[str, ...]:
+    def texts_of(self, results: object) -> tuple[str, ...]:
         """The results of the function called by `start`, as text."""
         if self._started is None:
             return ()
         kinds = self._entries.results(self._started)
-        values = results if len(kinds) > 1 else [results]
+        values = results if isinstance(results, list) and len(kinds) > 1 else [results]
         return tuple(value_text(kind, value) for kind, value in zip(kinds, values, strict=False))
 
     # ---- ends
 
-    def outcome(self, results: Any, error: BaseException | None, seconds: float) -> Outcome:
+    def outcome(self, results: object, error: BaseException | None, seconds: float) -> Outcome:
         """Build the `Outcome`."""
         ended = error is not None and not isinstance(self.stop.error, ProcExit)
         common: dict[str, Any] = {
-            "coredump": self._coredump(error) if ended and self.options.coredump and self.store is not None else b"",
+            "coredump": self._coredump(error) if ended and self.options.coredump and self.is_open else b"",
             "profile": b"" if self._profile is None else self._profile.finish(),
             "seconds": seconds,
             "compile_seconds": self.compile_seconds,
@@ -362,13 +383,13 @@ class Session:
         lines = text.rsplit("Caused by:", 1)[-1].split("\n")
         return f"the program trapped: {' '.join(line.strip() for line in lines if line.strip())[:600]}"
 
-    def _stopped(self, frames: tuple[Any, ...], common: dict[str, Any]) -> Outcome:
+    def _stopped(self, frames: tuple[Frame, ...], common: dict[str, Any]) -> Outcome:
         if self.stop_reason == "seconds":
             words = f"the time limit of {self.limits.seconds:g} s is over"
             return Outcome("limit", EXIT_LIMIT, words, frames, **common)
         return Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted", frames, **common)
 
-    def _frames(self, error: BaseException | None) -> tuple[Any, ...]:
+    def _frames(self, error: BaseException | None) -> tuple[Frame, ...]:
         frames = self.stop.frames
         if not frames and isinstance(error, wasmtime.Trap):
             frames = error.frames
@@ -404,7 +425,7 @@ class Session:
                 link.count_from(origin)
 
     def _fuel_used(self) -> int | None:
-        if self.limits.fuel is None or self.store is None:
+        if self.limits.fuel is None or not self.is_open:
             return None
         try:
             return self.limits.fuel - int(self.store.get_fuel())
@@ -439,16 +460,16 @@ class Session:
         self.stop.frames = []
         self._entries = Entries(self.module, None, None, raw=self._raw)
         self._preloaded = []
-        self.instance = self.store = None
+        self.instance = self._store = None
 
 
 class LimitReached(Exception):
     """A limit is exceeded before the run starts; the message is for the user."""
 
 
-def run(session: Session, invoke: str | None, arguments: Sequence[Any]) -> Outcome:
+def run(session: Session, invoke: str | None, arguments: Sequence[object]) -> Outcome:
     """Open the session and run its program to the end on this thread."""
-    results: Any = None
+    results: object = None
     error: BaseException | None = None
     start = session.host.run_time()
     try:

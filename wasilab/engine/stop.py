@@ -7,7 +7,8 @@ No exception may pass through a callback (`raw.py`), so the cause is kept in a `
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+import wasmtime
 
 from .outcome import Kind
 
@@ -82,5 +83,5 @@ class Stop:
 
     def __init__(self) -> None:
         self.error: BaseException | None = None
-        self.frames: list[Any] = []
+        self.frames: list[wasmtime.Frame] = []
         """The guest's stack at that time: Wasmtime's frames, innermost first."""

@@ -7,8 +7,7 @@ No exception may leave a callback (`raw.py`): it would corrupt the process. So e
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from ...capabilities.refusal import Need
 from ...capabilities.waiting import Interrupted
@@ -25,10 +24,12 @@ from ...trace.record.payload import (
 )
 from ...trace.record.recorder import Recorder
 from ...wasi import types as t
+from ...wasi.fdtable import Descriptor
 from ...wasi.host import Host
 from ...wasi.preview1 import signature as sig
 from ...wasi.preview1.signature import Call
 from ..stop import HostBug, Stop
+from ..values.wasmtime_objects import CallbackCaller, CallerOf
 from .memory import MAX_PATH, GuestMemory
 from .overrides import Override
 from .stacks import CallStacks
@@ -51,7 +52,7 @@ class FailedCalls:
         recorder: Recorder | None,
         stacks: CallStacks,
         overrides: Mapping[str, Override],
-        caller_of: Callable[[Any], Any],
+        caller_of: CallerOf,
         *,
         instance: int = 0,
         flags: int = 0,
@@ -69,8 +70,8 @@ class FailedCalls:
         self._flags = flags
 
     def answer(
-        self, error: BaseException, call: Call, caller: Any, start: int, descriptor: Any, path: bytes | None,
-        words: tuple[int, ...],
+        self, error: BaseException, call: Call, caller: CallbackCaller, start: int, descriptor: Descriptor | None,
+        path: bytes | None, words: tuple[int, ...],
     ) -> int:  # fmt: skip
         """The errno for a call that raised `error`, or `ENDS` if the guest must end, with the cause in `Stop`.
 
@@ -121,8 +122,8 @@ class FailedCalls:
         return str(cause) if isinstance(cause, (t.Trap, HostBug)) else ""
 
     def note(
-        self, start: int, caller: Any, number: int, life: int, path: bytes | None, errno: int, denied: int, flags: int,
-        reason: str, aux: bytes, words: Sequence[int], need: Need | None = None,
+        self, start: int, caller: CallbackCaller, number: int, life: int, path: bytes | None, errno: int, denied: int,
+        flags: int, reason: str, aux: bytes, words: Sequence[int], need: Need | None = None,
     ) -> None:  # fmt: skip
         """Record a call that failed or did not return, if the run is traced."""
         if self._write is None or self._recorder is None:
@@ -142,7 +143,7 @@ class FailedCalls:
         self._memory = GuestMemory(None)
         self._stacks.close()
 
-    def _asked_path(self, call: Call, caller: Any, words: tuple[int, ...]) -> bytes | None:
+    def _asked_path(self, call: Call, caller: CallbackCaller, words: tuple[int, ...]) -> bytes | None:
         """The path of a call that failed before its path was read (its descriptor is not open), if readable."""
         word = 0
         for param in call.params:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 import wasmtime
 
@@ -37,6 +37,7 @@ from ..native.native_run import NativeRun
 from ..preloads import Origins
 from ..stop import HostStop, LinkError, Stop
 from ..values.substitutes import can_stand_in, kind_of, stand_in
+from ..values.wasmtime_objects import CallerOf, ExternItem, RetainedCallback, as_function_type
 from . import raw as _raw
 from .absent import absent_function, consequence, has_default, why_absent
 from .codegen import code
@@ -73,7 +74,7 @@ class Link:
     def __init__(
         self,
         module: Module,
-        store: Any,
+        store: wasmtime.Store,
         host: Host,
         recorder: Recorder | None,
         stop: Stop,
@@ -87,7 +88,7 @@ class Link:
         unknown_imports: UnknownImports | None = None,
     ) -> None:
         self.module = module
-        self.store = store
+        self._store: wasmtime.Store | None = store
         self.host = host
         self.stop = stop
         self.memory = GuestMemory(store)
@@ -102,15 +103,15 @@ class Link:
         self._native = native if self._raw else None
         self._foreign = foreign
         self._recorder = recorder
-        self._callbacks: list[Any] = []
+        self._callbacks: list[RetainedCallback | FunctionState] = []
         self._without_stacks: list[FunctionState] = []
         """The native functions whose calls go to Python while stacks are recorded."""
         self._functions: dict[tuple[str, str], FunctionType] = {}
-        self._types: dict[FuncType, Any] = {}
-        self._compiled_imports: Sequence[Any] | None = None
-        self._globals: dict[str, Any] = {}
+        self._types: dict[FuncType, wasmtime.FuncType] = {}
+        self._compiled_imports: Sequence[wasmtime.ImportType] | None = None
+        self._globals: dict[str, object] = {}
         self._guest = GuestState()
-        caller_of = _raw.caller if self._raw else _same
+        caller_of = cast(CallerOf, _raw.caller if self._raw else _same)
         self._stacks = CallStacks(store, module, recorder, self._leave_out_stacks, raw=raw)
         if self._native is not None:
             self.memory.copy = self._guest = self._native.guest(self._find_memory)
@@ -120,17 +121,24 @@ class Link:
         )  # fmt: skip
         self._globals.update(record_globals(recorder), **self._call_globals(caller_of))
 
+    @property
+    def store(self) -> wasmtime.Store:
+        """The store of the instance, until `close`."""
+        assert self._store is not None, "not closed"
+        return self._store
+
     # ---- imports
 
     def imports(
-        self, compiled: Any, provided: Mapping[str, Mapping[str, Any]], origins: Origins | None = None
-    ) -> list[Any]:
+        self, compiled: wasmtime.Module, provided: Mapping[str, Mapping[str, ExternItem]],
+        origins: Origins | None = None,
+    ) -> list[ExternItem]:  # fmt: skip
         """A value for each import of the module, in order. `provided`: module name -> exports of a preloaded module;
         `origins`: those exports that are WASI functions; this instance gets its own.
 
         Raises `LinkError` naming every import that nothing provides.
         """
-        answers: list[Any] = []
+        answers: list[ExternItem] = []
         missing: list[str] = []
         for position, item in enumerate(self.module.imports):
             given = provided.get(item.module, {}).get(item.name)
@@ -182,7 +190,9 @@ class Link:
             hint = "it is built for JavaScript by Emscripten; compile for wasm32-wasi instead"
         return f"{self.module.name} imports what nothing here provides: {shown}; {hint}"
 
-    def _wasi(self, module: str, name: str, wanted: FuncType, compiled: Any, position: int) -> Any:
+    def _wasi(
+        self, module: str, name: str, wanted: FuncType, compiled: wasmtime.Module, position: int
+    ) -> wasmtime.Func:
         call = _SERVED.get(module, {}).get(name)
         strange = [kind for kind in (*wanted.params, *wanted.results) if kind not in PASSED]
         raw = self._raw or bool(strange and _raw.AVAILABLE)
@@ -191,7 +201,7 @@ class Link:
                 f"{self.module.name} imports {module}.{name} as {wanted}, and this wasmtime-py cannot pass "
                 f"{strange[0]}: take the import out, or install the wasmtime that wasilab is tested with"
             )
-        function: Any
+        function: Callable[..., object] | None
         if call is not None and _served(call, wanted):
             key = (module, name)
             function = self._functions.get(key)
@@ -203,19 +213,21 @@ class Link:
             function = self._absent(module, name, call, wanted, raw=raw)
         type_ = self._type(wanted, compiled, position)
         if raw:
-            function_, callback = _raw.function(self.store, type_, function)
+            made, callback = _raw.function(self.store, type_, cast("Callable[..., int]", function))
             self._callbacks.append(callback)
-            return function_
+            return made
         return wasmtime.Func(self.store, type_, function, access_caller=True)
 
-    def _absent(self, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool) -> Callable[..., Any]:
+    def _absent(
+        self, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool
+    ) -> Callable[..., object]:
         """The function for an import that no host serves."""
         unknown = self._unknown_imports
         why = why_absent(module, name, call, wanted)
         self.warnings.append(f"{why}: {consequence(wanted, unknown)}")
         return absent_function(self._failed_calls, module, name, call, wanted, raw=raw, why=why, unknown=unknown)
 
-    def _type(self, wanted: FuncType, compiled: Any, position: int) -> Any:
+    def _type(self, wanted: FuncType, compiled: wasmtime.Module, position: int) -> wasmtime.FuncType:
         type_ = self._types.get(wanted)
         if type_ is None:
             if self._compiled_imports is None and not _VALTYPES.keys() >= {*wanted.params, *wanted.results}:
@@ -238,9 +250,9 @@ class Link:
             native=native is not None,
         )
         unstable = call.module == "wasi_unstable"
-        perform: Callable[..., Any] = call.function
+        perform = call.function
         if native is not None:
-            perform = native.performing(call, perform)
+            perform = native.performing(call, cast("Callable[..., int]", perform))
         if override is not None:
             perform = override.prepare(call, perform)
         flags = self._flags | (int(Flag.UNSTABLE) if unstable else 0)
@@ -253,10 +265,12 @@ class Link:
                 names[f"PACK_{result.type.name}{'_0' if unstable else ''}"] = result.type.struct.pack_into
         return FunctionType(code(call, variant), names, call.name)
 
-    def _native_function(self, native: NativeRun, call: Call, trampoline: FunctionType, type_: Any) -> Any:
+    def _native_function(
+        self, native: NativeRun, call: Call, trampoline: FunctionType, type_: wasmtime.FuncType
+    ) -> wasmtime.Func:
         """The library's function for `call`; it calls `trampoline` for what it cannot answer itself."""
         off = call.name in self.overrides or self._foreign or self._stacks.wanted
-        meta = self._globals[f"META_{identifier(call)}"]
+        meta = cast(int, self._globals[f"META_{identifier(call)}"])
         state = native.function(self._guest, call, meta, trampoline, off=off, foreign=self._foreign)
         if self._stacks.wanted and not self._foreign and call.name not in self.overrides:
             self._without_stacks.append(state)
@@ -274,7 +288,7 @@ class Link:
         """Make the trampolines count time from `origin_ns` (perf_counter_ns)."""
         self._globals["ORIGIN"] = origin_ns
 
-    def _call_globals(self, caller_of: Callable[[Any], Any]) -> dict[str, Any]:
+    def _call_globals(self, caller_of: CallerOf) -> dict[str, object]:
         """The values of the upper-case names in a trampoline, except its record's (see `record_globals`)."""
         return {
             "now": self.host.run_time,
@@ -327,7 +341,7 @@ class Link:
         self._compiled_imports = None
         self._failed_calls.close()
         self.memory = GuestMemory(None)
-        self.store = None
+        self._store = None
 
 
 def _served(call: Call | None, wanted: FuncType) -> bool:
@@ -339,14 +353,14 @@ def _no_stack(caller: object) -> int:
     return 0
 
 
-def _same(caller: object) -> object:
+def _same(caller: wasmtime.Caller) -> wasmtime.Caller:
     return caller
 
 
-def _function_type(wanted: FuncType, imports: Sequence[Any], position: int) -> Any:
+def _function_type(wanted: FuncType, imports: Sequence[wasmtime.ImportType], position: int) -> wasmtime.FuncType:
     """The `wasmtime.FuncType`; for types other than numbers, the one from the compiled module."""
     if imports and not _VALTYPES.keys() >= {*wanted.params, *wanted.results}:
-        return imports[position].type
+        return as_function_type(imports[position])
     return wasmtime.FuncType(
         [_VALTYPES[name]() for name in wanted.params], [_VALTYPES[name]() for name in wanted.results]
     )

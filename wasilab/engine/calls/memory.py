@@ -17,7 +17,9 @@ import contextlib
 import ctypes
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
+
+import wasmtime
 
 from ...wasi.types import Errno, Trap, WasiError
 
@@ -41,6 +43,13 @@ class _Region(ctypes.c_char * (1 << 32)):  # type: ignore[misc]  # mypy: a compu
 _NOTHING = memoryview(b""), memoryview(b"").cast("I"), memoryview(b"").cast("Q")
 
 
+class MemoryCopy(Protocol):
+    """The memory's address and length, for C code."""
+
+    base: int
+    size: int
+
+
 class GuestMemory:
     """The memory that the calling instance exports as "memory".
 
@@ -51,10 +60,10 @@ class GuestMemory:
 
     __slots__ = ("_memory", "_store", "copy", "size", "u32", "u64", "view")
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: wasmtime.Store | None) -> None:
         self._store = store
-        self._memory: Any = None
-        self.copy: Any = None
+        self._memory: wasmtime.Memory | None = None
+        self.copy: MemoryCopy | None = None
         """An object whose `base` and `size` follow the memory's address and length (`native.binding.GuestState`)."""
         self.size = 0
         self.view, self.u32, self.u64 = _NOTHING
@@ -67,14 +76,14 @@ class GuestMemory:
         if self.copy is not None:
             self.copy.size = 0
 
-    def look(self, caller: object) -> None:
+    def look(self, caller: wasmtime.Caller) -> None:
         """Map the caller's current memory, if it has a usable one."""
         if self._memory is None:
             with contextlib.suppress(Trap):
                 self._find(caller, "")
         self.refresh(caller)
 
-    def refresh(self, context: Any) -> bool:
+    def refresh(self, context: wasmtime.Store | wasmtime.Caller) -> bool:
         """Map the memory at its current size; `context` is a store or a caller. Returns whether it had grown."""
         if self._memory is None:
             return False
@@ -94,10 +103,8 @@ class GuestMemory:
             self.copy.base, self.copy.size = address, size
         return True
 
-    def _find(self, caller: Any, call: str) -> None:
+    def _find(self, caller: wasmtime.Caller, call: str) -> None:
         """Bind the caller's own export "memory"."""
-        import wasmtime
-
         found = caller.get("memory")
         if not isinstance(found, wasmtime.Memory):
             raise Trap(f"{call} needs the module's memory, but it exports none under the name \"memory\"")
@@ -105,7 +112,7 @@ class GuestMemory:
             raise Trap(f"{call} cannot work in a 64-bit memory: the pointers of WASI preview 1 have 32 bits")
         self._memory = found
 
-    def check(self, caller: Any, pointer: int, size: int, align: int, call: str, what: str) -> None:
+    def check(self, caller: wasmtime.Caller, pointer: int, size: int, align: int, call: str, what: str) -> None:
         """Return if `size` bytes at `pointer` are inside the memory and aligned; raise `Trap` if not.
 
         `caller` gives access to the memory (a `wasmtime.Caller`).
@@ -124,7 +131,7 @@ class GuestMemory:
 
     # ---- arguments that are more than one number
 
-    def string(self, caller: Any, pointer: int, length: int, call: str, what: str) -> bytes:
+    def string(self, caller: wasmtime.Caller, pointer: int, length: int, call: str, what: str) -> bytes:
         """A copy of a path or link text. NAMETOOLONG beyond 4096 bytes."""
         if pointer + length > self.size:
             self.check(caller, pointer, length, 1, call, what)
@@ -132,7 +139,9 @@ class GuestMemory:
             raise WasiError(Errno.NAMETOOLONG, f"{call}: {what} has {length:,} bytes; a path has at most {MAX_PATH:,}")
         return self.view[pointer : pointer + length].tobytes()
 
-    def iovecs(self, caller: Any, pointer: int, count: int, limit: int, call: str, what: str) -> list[memoryview]:
+    def iovecs(
+        self, caller: wasmtime.Caller, pointer: int, count: int, limit: int, call: str, what: str
+    ) -> list[memoryview]:
         """The buffers that an array of (pointer u32, length u32) names, as views, at most `limit` bytes in all.
 
         The array is read once, before anything is moved, so a buffer that lies over the array changes nothing.
@@ -154,7 +163,7 @@ class GuestMemory:
                     buffers.append(self.view[at : at + length])
         return buffers
 
-    def subscriptions(self, caller: Any, pointer: int, count: int, size: int, call: str) -> bytes:
+    def subscriptions(self, caller: wasmtime.Caller, pointer: int, count: int, size: int, call: str) -> bytes:
         """A copy of `count` poll subscriptions of `size` bytes each; INVAL beyond 4096."""
         self.check(caller, pointer, count * size, 8, call, "in")
         if count > MAX_SUBSCRIPTIONS:
@@ -163,7 +172,9 @@ class GuestMemory:
             )
         return self.view[pointer : pointer + count * size].tobytes()
 
-    def put_strings(self, caller: object, array: int, buffer: int, strings: Sequence[bytes], call: str) -> bytes:
+    def put_strings(
+        self, caller: wasmtime.Caller, array: int, buffer: int, strings: Sequence[bytes], call: str
+    ) -> bytes:
         """Lay out NUL-terminated `strings` at `buffer` and pointers to them at `array`; return the block."""
         block = b"".join([string + b"\0" for string in strings])
         self.check(caller, array, 4 * len(strings), 4, call, "pointer array")

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...capabilities.waiting import Interrupted
 from ...trace.record.recorder import Flag
+from ...wasi.host import Host
 from ...wasi.preview1.signature import Call
 from ...wasi.types import DeniedBy, Errno, ProcExit, Trap, WasiError, encode_events
 from .injection import Injection
@@ -35,7 +36,7 @@ def _said(error: Exception) -> str:
 class Override:
     """One overridden call: callable in place of its semantic function."""
 
-    def __init__(self, name: str, function: Callable[..., Any], host: Any) -> None:
+    def __init__(self, name: str, function: Callable[..., object], host: Host) -> None:
         self.name = name
         self.flags = int(Flag.OVERRIDE)
         """Flags of the call in progress: INJECTED is added when the function did not ask the original."""
@@ -51,7 +52,7 @@ class Override:
         self._semantic = semantic
         return self
 
-    def __call__(self, host: Any, *arguments: Any) -> Any:
+    def __call__(self, host: Host, *arguments: object) -> object:
         self.flags = int(Flag.OVERRIDE | Flag.INJECTED)
 
         def original(*given: object) -> object:
@@ -74,7 +75,7 @@ class Override:
             if isinstance(self._function, Injection):
                 self.flags = self._function.flags(self.flags)
 
-    def _checked(self, value: Any, arguments: tuple[Any, ...]) -> Any:
+    def _checked(self, value: object, arguments: tuple[Any, ...]) -> object:
         """The value, if its shape matches the call's results."""
         call = self._call
         if any(p.type.kind == "outevents" for p in call.params):

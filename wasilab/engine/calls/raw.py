@@ -14,9 +14,10 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import wasmtime
+
+from ..values.wasmtime_objects import ExternItem, RetainedCallback
 
 _CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_size_t, ctypes.c_size_t, ctypes.c_size_t, ctypes.POINTER(ctypes.c_uint32), ctypes.c_size_t
@@ -48,7 +49,9 @@ except (ImportError, AttributeError):
 """Whether this wasmtime-py has the fast path."""
 
 
-def function(store: Any, type_: Any, target: Callable[..., int]) -> tuple[Any, Any]:
+def function(
+    store: wasmtime.Store, type_: wasmtime.FuncType, target: Callable[..., int]
+) -> tuple[wasmtime.Func, RetainedCallback]:
     """A `wasmtime.Func` that calls `target(env, caller, v, n)`, and the callback to keep alive beside the store."""
     callback = _CALLBACK(target)
     made = _func_type()
@@ -58,7 +61,7 @@ def function(store: Any, type_: Any, target: Callable[..., int]) -> tuple[Any, A
     return wasmtime.Func._from_raw(made), callback
 
 
-def native_function(store: Any, type_: Any, address: int, env: int) -> Any:
+def native_function(store: wasmtime.Store, type_: wasmtime.FuncType, address: int, env: int) -> wasmtime.Func:
     """A `wasmtime.Func` that calls the C function at `address` with `env`; keep what both point to beside the store."""
     made = _func_type()
     _new_unchecked(
@@ -67,7 +70,7 @@ def native_function(store: Any, type_: Any, address: int, env: int) -> Any:
     return wasmtime.Func._from_raw(made)
 
 
-def caller(address: int) -> Any:
+def caller(address: int) -> wasmtime.Caller:
     """The `wasmtime.Caller` behind a callback's second argument; valid until the callback returns."""
     return _Caller(ctypes.cast(address, _caller_pointer))
 
@@ -82,7 +85,9 @@ _SLOTS = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 """The layout of a number in a 16-byte slot."""
 
 
-def entry(store: Any, function: Any, params: Sequence[str], results: Sequence[str]) -> Callable[..., Any] | None:
+def entry(
+    store: wasmtime.Store, function: wasmtime.Func, params: Sequence[str], results: Sequence[str]
+) -> Callable[..., object] | None:
     """`function` (a `wasmtime.Func`) as a Python function of numbers; None if it has other types.
 
     It returns None, a number or a list of numbers, and raises `wasmtime.Trap` or `WasmtimeError`, as the public call
@@ -98,7 +103,7 @@ def entry(store: Any, function: Any, params: Sequence[str], results: Sequence[st
     context, address = store._context(), ctypes.byref(function._func)
     pack_into, unpack_from, call, single = given.pack_into, gotten.unpack_from, _call_unchecked, len(results) == 1
 
-    def enter(*numbers: Any) -> Any:
+    def enter(*numbers: object) -> object:
         pack_into(slots, 0, *numbers)
         trap = _trap_pointer()
         error = call(context, address, slots, count, ctypes.byref(trap))
@@ -112,7 +117,7 @@ def entry(store: Any, function: Any, params: Sequence[str], results: Sequence[st
     return enter
 
 
-def export(store: Any, instance: Any, name: str) -> Any:
+def export(store: wasmtime.Store, instance: wasmtime.Instance, name: str) -> ExternItem | None:
     """The export `name` of an instance as a wasmtime object; None if there is none."""
     text, item = name.encode(), _extern()
     buffer = ctypes.create_string_buffer(text, len(text))

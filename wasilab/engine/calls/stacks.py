@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import wasmtime
 
@@ -21,6 +20,7 @@ from ... import module as module_room
 from ...module.module import Module
 from ...trace.record.recorder import Recorder
 from ..outcome import Frame
+from ..values.wasmtime_objects import CallbackCaller
 
 _TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
 """(module (func (export "t") unreachable))"""
@@ -49,8 +49,9 @@ class CallStacks:
     """
 
     def __init__(
-        self, store: Any, module: Module, recorder: Recorder | None, on_spent: Callable[[], object], *, raw: bool = True
-    ) -> None:
+        self, store: wasmtime.Store, module: Module, recorder: Recorder | None, on_spent: Callable[[], object],
+        *, raw: bool = True,
+    ) -> None:  # fmt: skip
         self._recorder = recorder if recorder is not None and recorder.stacks else None
         self._on_spent = on_spent
         self._make: Callable[[], StackTaker] | None = lambda: StackTaker(store, module, self._recorder, raw=raw)
@@ -61,7 +62,7 @@ class CallStacks:
         """Whether stacks are recorded."""
         return self._recorder is not None
 
-    def number(self, caller: Any) -> int:
+    def number(self, caller: CallbackCaller) -> int:
         """The number of the guest's current stack; 0 if stacks are off or the budget is used up."""
         recorder = self._recorder
         if self._taker is None or recorder is None:
@@ -72,7 +73,7 @@ class CallStacks:
         recorder.stacks_left -= 1
         return self._taker.take()
 
-    def refused(self, caller: Any) -> int:
+    def refused(self, caller: CallbackCaller) -> int:
         """The stack of a refused call. These are few and users want their source lines, so they have their own
         budget."""
         recorder = self._recorder
@@ -81,7 +82,7 @@ class CallStacks:
         recorder.refused_stacks_left -= 1
         return self._taker.take()
 
-    def frames(self) -> list[Any]:
+    def frames(self) -> list[wasmtime.Frame]:
         """The guest's current frames, innermost first; a trap made by the host has none. Raises nothing."""
         try:
             taker = self._taker or (self._make() if self._make is not None else None)
@@ -97,12 +98,14 @@ class CallStacks:
 class StackTaker:
     """Takes the stack of a guest that is inside a host call, as a stack number of the recorder."""
 
-    def __init__(self, store: Any, module: Module, recorder: Recorder | None, *, raw: bool = True) -> None:
+    def __init__(self, store: wasmtime.Store, module: Module, recorder: Recorder | None, *, raw: bool = True) -> None:
         self._store = store
         self._module = module
         self._recorder = recorder
         compiled = wasmtime.Module(store.engine, _TRAPPER)
-        self._function: Any = wasmtime.Instance(store, compiled, []).exports(store)["t"]
+        function = wasmtime.Instance(store, compiled, []).exports(store)["t"]
+        assert isinstance(function, wasmtime.Func)
+        self._function = function
         self._known: dict[tuple[int, ...], int] = {}
         self._raw = raw and _RAW
         if self._raw:
@@ -132,7 +135,7 @@ class StackTaker:
             known = self._known[offsets] = self._intern(self.frames())
         return known
 
-    def frames(self) -> list[Any]:
+    def frames(self) -> list[wasmtime.Frame]:
         """Wasmtime's current frames of the guest, innermost first."""
         try:
             self._function(self._store)
@@ -141,13 +144,13 @@ class StackTaker:
             return trap.frames[1:MAX_FRAMES]
         return []
 
-    def _intern(self, frames: Sequence[object]) -> int:
+    def _intern(self, frames: Sequence[wasmtime.Frame]) -> int:
         if not frames or self._recorder is None:
             return 0
         return self._recorder.intern_stack([(function_name(f, self._module), offset_of(f)) for f in frames])
 
 
-def offset_of(frame: Any) -> int:
+def offset_of(frame: wasmtime.Frame) -> int:
     """The byte offset in the module of a Wasmtime frame's instruction; 0 if Wasmtime has none (it reports 2**64-1 for a
     function that ran out of stack on entry).
     """
@@ -155,13 +158,13 @@ def offset_of(frame: Any) -> int:
     return offset if offset < _NO_OFFSET else 0
 
 
-def function_name(frame: Any, module: Module) -> str:
+def function_name(frame: wasmtime.Frame, module: Module) -> str:
     """The demangled name of a Wasmtime frame's function; "function N" when nothing names it."""
     name = frame.func_name or module.function_name(frame.func_index)
     return module_room.symbols.demangle(name) if name else f"function {frame.func_index}"
 
 
-def located(raw_frames: Sequence[Any], modules: Sequence[Module]) -> tuple[Frame, ...]:
+def located(raw_frames: Sequence[wasmtime.Frame], modules: Sequence[Module]) -> tuple[Frame, ...]:
     """Wasmtime's frames, innermost first, with source lines where the module has DWARF for them.
 
     Wasmtime tells a frame's module only by the name in its name section. With several modules, a frame is looked up in

@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import wasmtime
 
@@ -40,9 +39,9 @@ Settings = tuple[tuple[str, int], ...]
 class CompiledModules:
     """An engine with the modules of one run compiled for it, owned by the run from `acquire` to `release`."""
 
-    key: tuple[Any, ...]
-    engine: Any
-    modules: list[Any]
+    key: tuple[object, ...]
+    engine: wasmtime.Engine
+    modules: list[wasmtime.Module]
     """A `wasmtime.Module` for each requested `Module`, in order."""
     seconds: float
     """Seconds taken; near 0 if it came from the pool."""
@@ -61,7 +60,7 @@ _confined = threading.Event()
 """Set in a process that cannot open files (`become_confined`)."""
 _alone = threading.Event()
 """Set while Wasmtime must not start threads."""
-_idle: OrderedDict[tuple[Any, ...], list[CompiledModules]] = OrderedDict()
+_idle: OrderedDict[tuple[object, ...], list[CompiledModules]] = OrderedDict()
 
 
 def settings(chosen: Features, *, fuel: bool, further: Settings = ()) -> Settings:
@@ -78,7 +77,7 @@ def settings(chosen: Features, *, fuel: bool, further: Settings = ()) -> Setting
     return tuple(found)
 
 
-def new_engine(chosen: Settings, *, disk_cache: bool = True) -> Any:
+def new_engine(chosen: Settings, *, disk_cache: bool = True) -> wasmtime.Engine:
     """An engine with these settings, and with Wasmtime's cache if its folder can be trusted."""
     config = wasmtime.Config()
     further = []
@@ -93,7 +92,7 @@ def new_engine(chosen: Settings, *, disk_cache: bool = True) -> Any:
     return wasmtime.Engine(config)
 
 
-def configure(config: Any, chosen: Settings) -> None:
+def configure(config: wasmtime.Config, chosen: Settings) -> None:
     """Apply these settings to a `wasmtime.Config`. Some exist only in the C API, not in wasmtime-py."""
     for name, value in chosen:
         setter = getattr(_bindings, f"wasmtime_config_{name}_set", None)
@@ -191,7 +190,7 @@ def adopt(modules: list[Module], request: CompileRequest, codes: Sequence[bytes]
     release(CompiledModules(_key(modules, request), engine, made, 0.0, 0))
 
 
-def _key(modules: list[Module], request: CompileRequest) -> tuple[Any, ...]:
+def _key(modules: list[Module], request: CompileRequest) -> tuple[object, ...]:
     options = request.options
     shas = (module.sha256 for module in modules)
     return (request.fuel, request.features, options.settings, options.cache, *shas)
@@ -209,7 +208,7 @@ def _within(request: CompileRequest, seconds: float, memory: int) -> bool:
     )
 
 
-def _compiled_here(engine: Any, module: Module, has: Features) -> Any:
+def _compiled_here(engine: wasmtime.Engine, module: Module, has: Features) -> wasmtime.Module:
     try:
         return wasmtime.Module(engine, module.bytes)
     except wasmtime.WasmtimeError as error:
@@ -217,8 +216,8 @@ def _compiled_here(engine: Any, module: Module, has: Features) -> Any:
 
 
 def _compiled_apart(
-    engine: Any, chosen: Settings, module: Module, request: CompileRequest, left: float | None
-) -> tuple[Any, float]:
+    engine: wasmtime.Engine, chosen: Settings, module: Module, request: CompileRequest, left: float | None
+) -> tuple[wasmtime.Module, float]:
     """The module, and the seconds of processor time that it took: 0 if it is known to be cheap."""
     identity = costs.identity(module.sha256, chosen)
     known = costs.known_cost(identity) if request.options.cache else None

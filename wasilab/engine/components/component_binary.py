@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from ...module.binary import Reader, WasmFormatError, read_limits, read_type_group, value_type
 
@@ -117,6 +117,10 @@ class AliasDefinition:
     outward: int = 0
 
 
+TypeBody: TypeAlias = Any
+"""Depends on the kind of type: names, types, pairs of them, or declarations."""
+
+
 @dataclass(frozen=True, slots=True)
 class TypeDefinition:
     """A type: `kind` is "record", "variant", ..., "func", "component", "instance", "resource" or "primitive".
@@ -125,7 +129,7 @@ class TypeDefinition:
     """
 
     kind: str
-    body: Any = None
+    body: TypeBody = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from ..stop import LinkError
 from . import component_binary as b
 from .canon_functions import LiftedFunction, call_from_host
 from .concurrency import fibers
-from .concurrency.fibers import EngineObject
 from .concurrency.handles import Handle
 from .concurrency.tasks import ComponentInstance, Scheduler
 from .instantiate import Imports, Instantiation, uses_waiting
@@ -113,9 +112,9 @@ class ComponentRun:
 
     def __init__(
         self,
-        store: EngineObject,
+        store: wasmtime.Store,
         component: b.ComponentBody,
-        modules: dict[bytes, tuple[Module, EngineObject]],
+        modules: dict[bytes, tuple[Module, wasmtime.Module]],
         imports: MakeImports,
         interrupt: Interrupt,
         on_failure: Callable[[BaseException], None] = lambda error: None,

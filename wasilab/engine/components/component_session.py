@@ -24,7 +24,7 @@ from . import component_binary as b
 from .abi.python_values import Resource, WaveError, from_abi, identifier, read_wave, to_abi
 from .canon_functions import LiftedFunction
 from .component_run import ComponentRun
-from .concurrency.fibers import CoreFunction, EngineObject
+from .concurrency.fibers import CoreFunction
 from .host_calls import HostImports, unknown_interface
 from .instantiate import core_modules
 from .recording import CallRecorder
@@ -65,7 +65,7 @@ class ComponentSession(Session):
         for data in dict.fromkeys(core_modules(self._component)):
             self._core.append(Module(data, f"{module.name}, core module {len(self._core)}"))
         self._compiled = engines.acquire(self._core, request)
-        self.engine = self._compiled.engine
+        self._engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds + (time.perf_counter() - start if self._compiled.seconds else 0.0)
 
     def _check_imports(self) -> None:
@@ -88,7 +88,7 @@ class ComponentSession(Session):
         """Instantiate. May run the guest's start functions."""
         assert self._compiled is not None, "compile() first"
         assert self._component is not None
-        self.store = wasmtime.Store(self.engine)
+        self._store = wasmtime.Store(self.engine)
         self._set_limits(self._core)
         self.store.set_limits(
             memory_size=self.limits.memory // max(1, memories(self._component)),
@@ -242,7 +242,7 @@ class ComponentSession(Session):
         named = [(function_name(frame, self.module), self._offset(frame)) for frame in frames]
         return self._recorder.intern_stack(named)
 
-    def _offset(self, frame: EngineObject) -> int:
+    def _offset(self, frame: wasmtime.Frame) -> int:
         """A frame's offset in the module with source lines; 0 for a frame of another module."""
         source = self.module.source_module
         name = frame.func_name
@@ -250,11 +250,12 @@ class ComponentSession(Session):
             return 0
         return offset_of(frame)
 
-    def _where(self) -> list[EngineObject]:
+    def _where(self) -> list[wasmtime.Frame]:
         """The guest's current frames, innermost first; a trap made by the host has none."""
         try:
-            compiled = wasmtime.Module(self.engine, _TRAPPER)
+            compiled = wasmtime.Module(self.store.engine, _TRAPPER)
             trapper = wasmtime.Instance(self.store, compiled, []).exports(self.store)["t"]
+            assert isinstance(trapper, wasmtime.Func)
             CoreFunction(self.store, trapper, (), ()).call()
         except wasmtime.Trap as trap:
             trap.__traceback__ = None

@@ -186,9 +186,10 @@ class HostImports:
     # ---- functions that cannot wait
 
     def lower(
-        self, function: Declared, context: CanonContext
+        self, function: object, context: CanonContext
     ) -> tuple[tuple[str, ...], tuple[str, ...], Callable[..., int]] | None:
         """(params, results, raw callback) of a function that cannot wait."""
+        assert isinstance(function, Declared)
         signature = v.signature(function.type, lowered=True, is_async=False)
         recorder = self._recorder
         layout = layout_for(function.type) if recorder is not None and not signature.params_in_memory else None

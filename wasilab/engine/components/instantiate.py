@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import CodeType
+from typing import Protocol, TypeVar, cast
 
 import wasmtime
 
@@ -23,20 +24,16 @@ from ...wasi.types import Trap
 from ..calls import raw as _raw
 from ..entry import Exported
 from ..stop import LinkError
+from ..values.wasmtime_objects import ExternItem, RetainedCallback
 from . import component_binary as b
 from .abi.canon_context import CanonContext
 from .abi.linear_memory import LinearMemory
 from .canon_builtins import BuiltinFunctions, Made
-from .canon_functions import HostFunction, LiftedFunction, LoweredFunction
-from .concurrency.fibers import (
-    BlockingFunctions,
-    CoreFunction,
-    EngineObject,
-    function_type,
-    instantiate_on_fiber,
-)
+from .canon_functions import ComponentFunction, HostFunction, LiftedFunction, LoweredFunction
+from .concurrency.fibers import BlockingFunctions, CoreFunction, Target, function_type, instantiate_on_fiber
 from .concurrency.tasks import Code, ComponentInstance, Scheduler, Task, Thread
 
+T = TypeVar("T")
 MAX_INSTANCES = 1000
 """Maximum component instances of one run."""
 _WAITING = frozenset(
@@ -51,13 +48,13 @@ class Imports(Protocol):
     def resource(self, interface: str, name: str) -> v.ResourceType:
         """The resource type `name` of `interface`."""
 
-    def function(self, interface: str, name: str, type_: v.ComponentFuncType) -> EngineObject:
+    def function(self, interface: str, name: str, type_: v.ComponentFuncType) -> object:
         """The function `name` of `interface`: a `HostFunction`, or an object that `lower` can make a core function
         from."""
 
     def lower(
-        self, function: EngineObject, context: CanonContext
-    ) -> tuple[tuple[str, ...], tuple[str, ...], EngineObject] | None:
+        self, function: object, context: CanonContext
+    ) -> tuple[tuple[str, ...], tuple[str, ...], Callable[..., int]] | None:
         """(params, results, raw callback) of a function that cannot wait, lowered at once; None for others."""
 
     def close(self) -> None:
@@ -98,18 +95,33 @@ class Scope:
     """The index spaces of one component or type, by sort, and the scope around it."""
 
     outer: Scope | None = None
-    spaces: dict[str, list[EngineObject]] = field(default_factory=dict)
+    spaces: dict[str, list[object]] = field(default_factory=dict)
 
-    def add(self, sort: str, thing: EngineObject) -> None:
+    def add(self, sort: str, thing: object) -> None:
         """Add a definition under the next index of its sort."""
         self.spaces.setdefault(sort, []).append(thing)
 
-    def get(self, sort: str, index: int) -> EngineObject:
+    def get(self, sort: str, index: int) -> object:
         """The definition of that index. Raises `LinkError`."""
         space = self.spaces.get(sort, ())
         if index >= len(space):
             raise LinkError(f"the component refers to {sort} {index}, which it does not have")
         return space[index]
+
+    def typed(self, sort: str, index: int, kind: type[T]) -> T:
+        """The definition of that index, an instance of `kind`. Raises `LinkError`."""
+        found = self.get(sort, index)
+        if not isinstance(found, kind):
+            raise LinkError(f"{sort} {index} of the component is a {type(found).__name__}, not a {kind.__name__}")
+        return found
+
+    def core_function(self, index: int) -> wasmtime.Func:
+        """The core function of that index."""
+        return self.typed("core func", index, wasmtime.Func)
+
+    def core_instance(self, index: int) -> Mapping[str, ExternItem]:
+        """The exports of the core instance of that index."""
+        return cast("Mapping[str, ExternItem]", self.get("core instance", index))
 
     def up(self, levels: int) -> Scope:
         """The scope `levels` levels out."""
@@ -139,8 +151,8 @@ class Instantiation:
 
     def __init__(
         self,
-        store: EngineObject,
-        modules: Mapping[bytes, tuple[Module, EngineObject]],
+        store: wasmtime.Store,
+        modules: Mapping[bytes, tuple[Module, wasmtime.Module]],
         imports: Imports,
         scheduler: Scheduler,
         failed: Callable[[BaseException], int],
@@ -156,10 +168,10 @@ class Instantiation:
         self.on_instance: Callable[[ComponentInstance], object] | None = None
         self._modules = modules
         self._imports = imports
-        self._callbacks: list[EngineObject] = []
+        self._callbacks: list[RetainedCallback] = []
         self._memories: list[LinearMemory] = []
         self._weights: dict[int, tuple[int, int]] = {}
-        self._kept: list[EngineObject] = []
+        self._kept: list[object] = []
         self._resources: list[v.ResourceType] = []
         self._count = 0
         self._blocking = BlockingFunctions(store, failed) if waiting else None
@@ -175,7 +187,7 @@ class Instantiation:
         if self._blocking is not None:
             self._blocking.close()
 
-    def run(self, component: b.ComponentBody) -> dict[str, tuple[str, EngineObject]]:
+    def run(self, component: b.ComponentBody) -> dict[str, tuple[str, object]]:
         """Instantiate the outermost component; its exports by name, each with its sort."""
         return self._component(component, None, None, None)
 
@@ -184,10 +196,10 @@ class Instantiation:
     def _component(
         self,
         component: b.ComponentBody,
-        arguments: Mapping[str, tuple[str, EngineObject]] | None,
+        arguments: Mapping[str, tuple[str, object]] | None,
         outer: Scope | None,
         parent: ComponentInstance | None,
-    ) -> dict[str, tuple[str, EngineObject]]:
+    ) -> dict[str, tuple[str, object]]:
         self._count += 1
         if self._count > MAX_INSTANCES:
             raise LinkError(f"the component makes more than {MAX_INSTANCES} component instances")
@@ -204,24 +216,26 @@ class Instantiation:
     # ---- core functions
 
     def core_function(
-        self, params: tuple[str, ...], results: tuple[str, ...], target: EngineObject, *, blocks: bool
-    ) -> EngineObject:
+        self, params: tuple[str, ...], results: tuple[str, ...], target: Target, *, blocks: bool
+    ) -> wasmtime.Func:
         """A `wasmtime.Func` of `target(*words)`, which returns a word or None."""
         if blocks and self._blocking is not None:
             return self._blocking.make(params, results, target)
         return self.raw_function(params, results, _slots_to_words(params, results, target, self.failed))
 
-    def raw_function(self, params: tuple[str, ...], results: tuple[str, ...], callback: EngineObject) -> EngineObject:
+    def raw_function(
+        self, params: tuple[str, ...], results: tuple[str, ...], callback: Callable[..., int]
+    ) -> wasmtime.Func:
         """A `wasmtime.Func` of a raw callback over slots."""
         made, keep = _raw.function(self.store, function_type(params, results), callback)
         self._callbacks.append(keep)
         return made
 
-    def callable(self, function: EngineObject, params: tuple[str, ...], results: tuple[str, ...]) -> CoreFunction:
+    def callable(self, function: wasmtime.Func, params: tuple[str, ...], results: tuple[str, ...]) -> CoreFunction:
         """A core function for the host to call."""
         return CoreFunction(self.store, function, params, results, on_fiber=self.waiting)
 
-    def memory(self, memory: EngineObject) -> LinearMemory:
+    def memory(self, memory: wasmtime.Memory) -> LinearMemory:
         """The view of a core memory; there is one per memory."""
         key = _identity(memory)
         for known in self._memories:
@@ -239,7 +253,7 @@ class Instantiation:
         except v.TypeTooLarge as error:
             raise LinkError(str(error)) from None
 
-    def instantiate_core(self, data: bytes, given: Callable[[str, str], EngineObject]) -> Exported:
+    def instantiate_core(self, data: bytes, given: Callable[[str, str], ExternItem]) -> Exported:
         """A core instance."""
         module, compiled = self._modules[data]
         imports = [given(item.module, item.name) for item in module.imports]
@@ -263,16 +277,16 @@ class _Instantiator:
         run: Instantiation,
         instance: ComponentInstance,
         scope: Scope,
-        arguments: Mapping[str, tuple[str, EngineObject]] | None,
+        arguments: Mapping[str, tuple[str, object]] | None,
     ) -> None:
         self.run = run
         self.instance = instance
         self.scope = scope
         self.arguments = arguments
-        self.exports: dict[str, tuple[str, EngineObject]] = {}
-        self._contexts: dict[tuple[EngineObject, ...], CanonContext] = {}
+        self.exports: dict[str, tuple[str, object]] = {}
+        self._contexts: dict[tuple[object, ...], CanonContext] = {}
         self._builtins = BuiltinFunctions(instance)
-        self._carry: dict[type[EngineObject], Callable[[EngineObject], None]] = {
+        self._carry: dict[type[b.Definition], Callable[..., None]] = {
             b.CoreModule: self._core_module, b.CoreInstance: self._core_instance, b.CoreType: self._core_type,
             b.ComponentBody: self._nested, b.InstanceDefinition: self._instance, b.AliasDefinition: self._alias,
             b.TypeDefinition: self._type, b.Lift: self._lift, b.Lower: self._lower, b.Builtin: self._builtin,
@@ -296,9 +310,9 @@ class _Instantiator:
         if definition.module is None:
             scope.add("core instance", {name: scope.get(*item) for name, item in definition.exports})
             return
-        arguments = {name: scope.get("core instance", index) for name, index in definition.arguments}
+        arguments = {name: scope.core_instance(index) for name, index in definition.arguments}
 
-        def given(module: str, name: str) -> EngineObject:
+        def given(module: str, name: str) -> ExternItem:
             try:
                 return arguments[module][name]
             except KeyError:
@@ -306,7 +320,7 @@ class _Instantiator:
                     f"a core module of the component imports {module}.{name}, which it is not given"
                 ) from None
 
-        data = scope.get("core module", definition.module)
+        data = scope.typed("core module", definition.module, bytes)
         stack = self.run.scheduler.stack
         stack.append(self._starting())
         made = self.run.instantiate_core(data, given)
@@ -329,7 +343,7 @@ class _Instantiator:
         if definition.component is None:
             made = {name: (item.sort, scope.get(*item)) for name, item in definition.exports}
         else:
-            component, outer = scope.get("component", definition.component)
+            component, outer = scope.typed("component", definition.component, tuple)
             arguments = {name: (item.sort, scope.get(*item)) for name, item in definition.arguments}
             made = self.run._component(component, arguments, outer, self.instance)
         scope.add("instance", made)
@@ -341,9 +355,9 @@ class _Instantiator:
             return
         try:
             if definition.kind == "export":
-                scope.add(sort, scope.get("instance", definition.index)[definition.name][1])
+                scope.add(sort, scope.typed("instance", definition.index, dict)[definition.name][1])
             else:
-                scope.add(sort, scope.get("core instance", definition.index)[definition.name])
+                scope.add(sort, scope.core_instance(definition.index)[definition.name])
         except KeyError:
             raise LinkError(f"the component refers to an export {definition.name!r} that is not there") from None
 
@@ -366,13 +380,15 @@ class _Instantiator:
             found = self.run.imports.resource("", definition.name) if index is None else self.scope.get("type", index)
             self.scope.add("type", found)
         elif sort == "func":
-            self.scope.add("func", self.run.imports.function("", definition.name, self.scope.get("type", index or 0)))
+            type_ = self.scope.typed("type", index or 0, v.ComponentFuncType)
+            self.scope.add("func", self.run.imports.function("", definition.name, type_))
         elif sort == "instance":
-            self.scope.add("instance", self._imported(definition.name, self.scope.get("type", index or 0)))
+            unresolved = self.scope.typed("type", index or 0, _Unresolved)
+            self.scope.add("instance", self._imported(definition.name, unresolved))
         else:
             raise LinkError(f"the component imports the {sort} {definition.name!r}, which nothing here provides")
 
-    def _imported(self, interface: str, type_: _Unresolved) -> dict[str, tuple[str, EngineObject]]:
+    def _imported(self, interface: str, type_: _Unresolved) -> dict[str, tuple[str, object]]:
         """An instance that the host provides, according to its type."""
         inner = _Instantiator(self.run, self.instance, Scope(type_.scope), None)
         scope, found = inner.scope, inner.exports
@@ -381,13 +397,13 @@ class _Instantiator:
                 inner.carry_out(declaration)
                 continue
             name, (sort, index) = declaration.name, declaration.desc
-            thing: EngineObject
+            thing: object
             if sort == "type":
                 thing = self.run.imports.resource(interface, name) if index is None else scope.get("type", index)
             elif sort == "func":
-                thing = self.run.imports.function(interface, name, scope.get("type", index or 0))
+                thing = self.run.imports.function(interface, name, scope.typed("type", index or 0, v.ComponentFuncType))
             elif sort == "instance":
-                thing = inner._imported(f"{interface}/{name}", scope.get("type", index or 0))
+                thing = inner._imported(f"{interface}/{name}", scope.typed("type", index or 0, _Unresolved))
             else:
                 raise LinkError(f"the component imports {sort} {name!r} of {interface}, which nothing here provides")
             scope.add(sort, thing)
@@ -431,7 +447,7 @@ class _Instantiator:
         else:
             self.scope.add("type", self.run.measured(self._defined(kind, body)))
 
-    def _defined(self, kind: str, body: EngineObject) -> v.ValueType:
+    def _defined(self, kind: str, body: b.TypeBody) -> v.ValueType:
         of = self.value_type
         if kind == "primitive":
             return v.PRIMITIVES[body]
@@ -463,7 +479,7 @@ class _Instantiator:
         resource = v.ResourceType("resource", self.instance)
         self.run._resources.append(resource)
         if destructor is not None:
-            core = self.run.callable(self.scope.get("core func", destructor), ("i32",), ())
+            core = self.run.callable(self.scope.core_function(destructor), ("i32",), ())
             context = CanonContext(self.instance, None, None, "utf8")
             lifted = LiftedFunction("destructor", v.ComponentFuncType((("rep", v.U32),)), core, context)
 
@@ -483,17 +499,19 @@ class _Instantiator:
         key = (options.memory, options.realloc, options.encoding)
         found = self._contexts.get(key)
         if found is None:
-            memory = None if options.memory is None else self.run.memory(self.scope.get("core memory", options.memory))
+            memory = None
+            if options.memory is not None:
+                memory = self.run.memory(self.scope.typed("core memory", options.memory, wasmtime.Memory))
             realloc = (
                 None
                 if options.realloc is None
-                else self.run.callable(self.scope.get("core func", options.realloc), ("i32",) * 4, ("i32",))
+                else self.run.callable(self.scope.core_function(options.realloc), ("i32",) * 4, ("i32",))
             )
             found = self._contexts[key] = CanonContext(self.instance, memory, realloc, options.encoding, self.run.waits)
         return found
 
     def _lift(self, definition: b.Lift) -> None:
-        type_: v.ComponentFuncType = self.scope.get("type", definition.type)
+        type_ = self.scope.typed("type", definition.type, v.ComponentFuncType)
         options = definition.options
         core = v.signature(type_, lowered=False, is_async=options.is_async, callback=options.callback is not None)
         run, scope = self.run, self.scope
@@ -503,13 +521,13 @@ class _Instantiator:
             LiftedFunction(
                 "",
                 type_,
-                run.callable(scope.get("core func", definition.function), core.params, core.results),
+                run.callable(scope.core_function(definition.function), core.params, core.results),
                 self.context(options),
                 is_async=options.is_async,
                 callback=None
                 if options.callback is None
-                else run.callable(scope.get("core func", options.callback), ("i32",) * 3, ("i32",)),
-                post_return=None if post is None else run.callable(scope.get("core func", post), core.results, ()),
+                else run.callable(scope.core_function(options.callback), ("i32",) * 3, ("i32",)),
+                post_return=None if post is None else run.callable(scope.core_function(post), core.results, ()),
             ),
         )
 
@@ -523,21 +541,22 @@ class _Instantiator:
         if fused is not None:
             self.scope.add("core func", run.raw_function(*fused))
             return
-        lowered = LoweredFunction(function, context, is_async=definition.options.is_async)
+        lowered = LoweredFunction(cast(ComponentFunction, function), context, is_async=definition.options.is_async)
         core = lowered.signature
         made = run.core_function(core.params, core.results, lowered.target, blocks=lowered.blocks)
         self.scope.add("core func", made)
 
     def _builtin(self, definition: b.Builtin) -> None:
-        type_: EngineObject = None
+        type_: object = None
         if definition.name == "task.return":
             type_ = self._maybe(definition.type)
         elif isinstance(definition.type, int) and not definition.name.startswith("thread."):
             type_ = self.scope.get("type", definition.type)
         table = None
         if definition.name == "thread.new-indirect":
-            core_table = self.scope.get("core table", definition.number)
-            core_type: b.CoreType = self.scope.get("core type", definition.type)  # type: ignore[arg-type]
+            core_table = self.scope.typed("core table", definition.number, wasmtime.Table)
+            assert isinstance(definition.type, int)
+            core_type = self.scope.typed("core type", definition.type, b.CoreType)
 
             def table(index: int) -> CoreFunction:
                 if index >= core_table.size(self.run.store):
@@ -568,15 +587,15 @@ class _Synchronous:
 _SYNCHRONOUS = _Synchronous()
 
 
-def _identity(memory: EngineObject) -> tuple[int, ...]:
+def _identity(memory: wasmtime.Memory) -> tuple[int, ...]:
     """The identity of a core memory within its store."""
     raw = memory._memory
     return tuple(bytes(raw)) if raw is not None else (id(memory),)
 
 
 def _slots_to_words(
-    params: tuple[str, ...], results: tuple[str, ...], target: EngineObject, failed: Callable[[BaseException], int]
-) -> EngineObject:
+    params: tuple[str, ...], results: tuple[str, ...], target: Target, failed: Callable[[BaseException], int]
+) -> Callable[..., int]:
     """A raw callback over slots that calls `target(*words)`."""
     words = ", ".join(
         f"v[{4 * i}] | v[{4 * i + 1}] << 32" if kind in ("i64", "f64") else f"v[{4 * i}]"
@@ -592,16 +611,16 @@ def _slots_to_words(
         f"def callback(env, c, v, n):\n    try:\n        {after}\n        return 0\n"
         "    except BaseException as error:\n        return failed(error)\n"
     )
-    names = {"target": target, "failed": failed}
+    names: dict[str, Callable[..., int]] = {"target": target, "failed": failed}  # type: ignore[dict-item]
     exec(_callback_code(text), names)
     return names["callback"]
 
 
-def _callback_code(text: str) -> EngineObject:
+def _callback_code(text: str) -> CodeType:
     found = _CALLBACKS.get(text)
     if found is None:
         found = _CALLBACKS[text] = compile(text, "<wasilab component callback>", "exec")
     return found
 
 
-_CALLBACKS: dict[str, EngineObject] = {}
+_CALLBACKS: dict[str, CodeType] = {}

@@ -19,7 +19,6 @@ from ...module.binary import Reader, WasmFormatError
 from .. import compiling
 from ..compiling import costs
 from ..compiling.engines import CompileRequest, Settings, configure, rejected, settings
-from .concurrency.fibers import EngineObject
 
 _BODY = b"\x03\x00\x00\x0b"
 """A function body of three bytes: no locals, unreachable, end."""
@@ -30,7 +29,7 @@ _KEPT = 64
 _SMALL = 1 << 14
 """Largest component skeleton, in bytes, that is validated in this process: its cost is bounded by its size."""
 _lock = threading.Lock()
-_engine: tuple[Settings, EngineObject] | None = None
+_engine: tuple[Settings, wasmtime.Engine] | None = None
 """The validating engine, and its settings."""
 _valid: OrderedDict[str, None] = OrderedDict()
 """Hashes of valid components, newest last."""
@@ -82,7 +81,7 @@ def _validated_here(bare: bytes, chosen: Settings) -> None:
     wasmtime_component.Component(engine, bare)
 
 
-def _new_engine(chosen: Settings) -> EngineObject:
+def _new_engine(chosen: Settings) -> wasmtime.Engine:
     config = wasmtime.Config()
     configure(config, chosen)
     return wasmtime.Engine(config)

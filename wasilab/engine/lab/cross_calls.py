@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import wasmtime
+
 from ...capabilities.waiting import Interrupted
 from ...module.binary import FuncType
 from ...module.module import Module
@@ -25,7 +27,7 @@ from ..entry import NUMBERS
 from ..session import Session
 from ..stop import LinkError
 from ..values.raw_slots import read_slots, write_slot
-from ..values.wasmtime_objects import WasmtimeObject
+from ..values.wasmtime_objects import Imported, RawWords, RetainedCallback, as_function_type
 from .passing import DescriptorFlow, DescriptorPassage, Passed
 
 PASSES = NUMBERS | {"v128"}
@@ -98,15 +100,15 @@ class CrossCalls:
     def __init__(self, name: str, session: Session) -> None:
         self._name = name
         self._session = session
-        self._callbacks: list[WasmtimeObject] = []
+        self._callbacks: list[RetainedCallback] = []
 
     def provide(
-        self, exporters: Mapping[str, Exporter], compiled: WasmtimeObject
-    ) -> dict[str, dict[str, WasmtimeObject]]:
+        self, exporters: Mapping[str, Exporter], compiled: wasmtime.Module
+    ) -> Imported:
         """Import module name -> import name -> function, for the links of this instance. Call it once the store
         exists."""
-        found: dict[str, dict[str, WasmtimeObject]] = {}
-        types: Sequence[WasmtimeObject] | None = None
+        found: Imported = {}
+        types: Sequence[wasmtime.ImportType] | None = None
         for position, item in enumerate(self._session.module.imports):
             exporter = exporters.get(item.module)
             if exporter is None or not isinstance(item.type, FuncType):
@@ -114,7 +116,7 @@ class CrossCalls:
             if types is None:
                 types = compiled.imports  # a new object at each access, so read it once
             target = self._target(exporter, item.name, item.type)
-            function, callback = _raw.function(self._session.store, types[position].type, target)
+            function, callback = _raw.function(self._session.store, as_function_type(types[position]), target)
             self._callbacks.append(callback)
             found.setdefault(item.module, {})[item.name] = function
         return found
@@ -134,7 +136,7 @@ class CrossCalls:
             number = recorder.function_number(Function(name, "link", exporter.name, params=params, results=results))
             note = _CallNotes(number, recorder.make_writer())
 
-        def target(env: int, caller: int, slots: WasmtimeObject, count: int) -> int:
+        def target(env: int, caller: int, slots: RawWords, count: int) -> int:
             start = session.host.run_time()
             values = read_slots(slots, type_.params)
             asked = list(values)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import wasmtime
+
 from ...module.module import Module
 from ...trace.record.recorder import Recorder
 from ...wasi.host import Host
@@ -22,7 +24,7 @@ from ..limits import Limits
 from ..outcome import Outcome
 from ..session import Session
 from ..stop import LinkError
-from ..values.wasmtime_objects import WasmtimeObject
+from ..values.wasmtime_objects import Imported, RetainedCallback
 from ..worker import Pump
 from .channel_calls import MODULE, channel_functions
 from .cross_calls import CrossCalls, Ended, Exporter, check_link
@@ -71,10 +73,10 @@ class LabMember:
         self.functions: dict[str, Mapping[str, Callable[..., object]]] = dict(plan.functions)
         self.started = False
         """Whether its `_start` was called."""
-        self._keep: list[WasmtimeObject] = []
+        self._keep: list[RetainedCallback] = []
         self._depth = 0
 
-    def provide(self, compiled: WasmtimeObject) -> dict[str, dict[str, WasmtimeObject]]:
+    def provide(self, compiled: wasmtime.Module) -> Imported:
         """The functions for its imports from other instances and from Python."""
         found = provide_functions(self.session, self.functions, compiled, self._keep)
         for module, members in self.cross.provide(self.exporters, compiled).items():

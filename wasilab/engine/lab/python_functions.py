@@ -10,6 +10,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
 
+import wasmtime
+
 from ...module.binary import FuncType
 from ...text.nearest import did_you_mean
 from ...trace.record.functions import Function, pack_values
@@ -22,7 +24,7 @@ from ..session import Session
 from ..stop import LinkError
 from ..values import references
 from ..values.raw_slots import clear_slots, read_slot, write_slot
-from ..values.wasmtime_objects import WasmtimeObject
+from ..values.wasmtime_objects import Imported, RawWords, RetainedCallback, as_function_type
 
 try:
     from wasmtime import _bindings
@@ -58,13 +60,13 @@ def check_functions(name: str, session: Session, functions: Functions) -> None:
 
 
 def provide_functions(
-    session: Session, functions: Functions, compiled: WasmtimeObject, keep: list[WasmtimeObject]
-) -> dict[str, dict[str, WasmtimeObject]]:
+    session: Session, functions: Functions, compiled: wasmtime.Module, keep: list[RetainedCallback]
+) -> Imported:
     """The functions as imports of the session's instance. Call it once the store exists, and retain the objects in
     `keep` as long as the store.
     """
-    found: dict[str, dict[str, WasmtimeObject]] = {}
-    types: Sequence[WasmtimeObject] | None = None
+    found: Imported = {}
+    types: Sequence[wasmtime.ImportType] | None = None
     for position, item in enumerate(session.module.imports):
         function = functions.get(item.module, {}).get(item.name)
         if function is None or not isinstance(item.type, FuncType):
@@ -72,7 +74,7 @@ def provide_functions(
         if types is None:
             types = compiled.imports
         target = _target(session, item.module, item.name, item.type, function)
-        made, callback = _raw.function(session.store, types[position].type, target)
+        made, callback = _raw.function(session.store, as_function_type(types[position]), target)
         keep.append(callback)
         found.setdefault(item.module, {})[item.name] = made
     return found
@@ -89,7 +91,7 @@ def _target(
         number = recorder.function_number(Function(name, "python", module, params=params, results=results))
     write = None if recorder is None else recorder.make_writer()
 
-    def target(env: int, caller: int, slots: WasmtimeObject, count: int) -> int:
+    def target(env: int, caller: int, slots: RawWords, count: int) -> int:
         start = session.host.run_time()
         values: list[object] = []
         each: list[object] = []
@@ -125,7 +127,7 @@ def _target(
     return target
 
 
-def _take(store: WasmtimeObject, slots: WasmtimeObject, at: int, kind: str) -> object:
+def _take(store: wasmtime.Store, slots: RawWords, at: int, kind: str) -> object:
     if kind != "externref":
         return read_slot(slots, at, kind)
     reference = _reference()
@@ -138,7 +140,7 @@ def _take(store: WasmtimeObject, slots: WasmtimeObject, at: int, kind: str) -> o
         _unroot(ctypes.byref(reference))
 
 
-def _give(store: WasmtimeObject, slots: WasmtimeObject, at: int, kind: str, value: object) -> None:
+def _give(store: wasmtime.Store, slots: RawWords, at: int, kind: str, value: object) -> None:
     if kind != "externref":
         write_slot(slots, at, kind, value)
         return

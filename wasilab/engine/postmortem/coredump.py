@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import wasmtime
 
+from ...module.binary import MemoryType
 from ...module.module import Module
 from ..calls.stacks import MAX_FRAMES
-from ..values.wasmtime_objects import WasmtimeObject
 
 BLOCK = 64 << 10
 """Granularity, in bytes, of leaving out zeros."""
@@ -29,10 +29,13 @@ class Dumped(NamedTuple):
     """One instance of a run: its module, and its exports as wasmtime objects."""
 
     module: Module
-    exports: Mapping[str, WasmtimeObject]
+    exports: Mapping[str, object]
 
 
-def coredump(store: WasmtimeObject, instances: Sequence[Dumped], frames: Sequence[WasmtimeObject]) -> bytes:
+DumpedMemory: TypeAlias = tuple[wasmtime.Memory, MemoryType]
+
+
+def coredump(store: wasmtime.Store, instances: Sequence[Dumped], frames: Sequence[wasmtime.Frame]) -> bytes:
     """The bytes of a core dump. `instances`: the program first; `frames`: Wasmtime's, innermost first."""
     memories = [_memories(instance) for instance in instances]
     numbers, kept = _numbered(memories)
@@ -57,9 +60,9 @@ def coredump(store: WasmtimeObject, instances: Sequence[Dumped], frames: Sequenc
     return b"".join(parts)
 
 
-def _memories(instance: Dumped) -> list[WasmtimeObject]:
+def _memories(instance: Dumped) -> list[DumpedMemory]:
     """The exported memories of an instance, each once, with its type beside it."""
-    found: dict[int, WasmtimeObject] = {}
+    found: dict[int, DumpedMemory] = {}
     for export in instance.module.exports:
         if export.kind == "memory" and export.index not in found and export.index < len(instance.module.memories):
             memory = instance.exports.get(export.name)
@@ -68,10 +71,10 @@ def _memories(instance: Dumped) -> list[WasmtimeObject]:
     return list(found.values())
 
 
-def _numbered(memories: Sequence[list[WasmtimeObject]]) -> tuple[dict[int, int], list[WasmtimeObject]]:
+def _numbered(memories: Sequence[list[DumpedMemory]]) -> tuple[dict[int, int], list[DumpedMemory]]:
     """The number of each memory in the dump, by the entry's id, and the memories in that order."""
     numbers: dict[int, int] = {}
-    kept: list[WasmtimeObject] = []
+    kept: list[DumpedMemory] = []
     for found in memories:
         for entry in found:
             numbers[id(entry)] = len(kept)
@@ -79,21 +82,21 @@ def _numbered(memories: Sequence[list[WasmtimeObject]]) -> tuple[dict[int, int],
     return numbers, kept
 
 
-def _frame(frame: WasmtimeObject, instances: Sequence[Dumped]) -> bytes:
+def _frame(frame: wasmtime.Frame, instances: Sequence[Dumped]) -> bytes:
     name, index = frame.func_name, int(frame.func_index)
     at = next((i for i, one in enumerate(instances) if name and one.module.function_names.get(index) == name), 0)
     offset = int(frame.func_offset)
     return b"\0" + _u(at) + _u(index) + _u(offset if offset < _UNKNOWN else 0) + _vec([]) + _vec([])
 
 
-def _memory_type(store: WasmtimeObject, memory: WasmtimeObject, type_: WasmtimeObject) -> bytes:
+def _memory_type(store: wasmtime.Store, memory: wasmtime.Memory, type_: MemoryType) -> bytes:
     pages = int(memory.data_len(store)) // type_.page_size
     custom = type_.page_size != 1 << 16
     flags = (4 if type_.is_64 else 0) | (8 if custom else 0)
     return bytes([flags]) + _u(pages) + (_u(type_.page_size.bit_length() - 1) if custom else b"")
 
 
-def _segments(store: WasmtimeObject, memory: WasmtimeObject, number: int, is_64: bool) -> Iterator[bytes]:
+def _segments(store: wasmtime.Store, memory: wasmtime.Memory, number: int, is_64: bool) -> Iterator[bytes]:
     """The data segments with a memory's non-zero parts."""
     size = int(memory.data_len(store))
     base = ctypes.addressof(memory.data_ptr(store).contents) if size else 0

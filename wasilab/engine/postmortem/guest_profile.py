@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import wasmtime
 
 from ..threads import spawn
-from ..values.wasmtime_objects import WasmtimeObject
+from ..values.wasmtime_objects import Pointer, RawWords
 
 try:
     from wasmtime import _bindings
@@ -44,8 +44,8 @@ class GuestProfile:
     """
 
     def __init__(
-        self, store: WasmtimeObject, engine: WasmtimeObject, name: str,
-        modules: Sequence[tuple[str, WasmtimeObject]], stopping: Callable[[], bool],
+        self, store: wasmtime.Store, engine: wasmtime.Engine, name: str,
+        modules: Sequence[tuple[str, wasmtime.Module]], stopping: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._over = threading.Event()
         self._turn = threading.Lock()
@@ -57,10 +57,10 @@ class GuestProfile:
         profiler = _new(engine.ptr(), ctypes.byref(own), INTERVAL_NS, entries, len(modules))
         if not profiler:
             raise RuntimeError("Wasmtime made no profiler")
-        self._profiler: WasmtimeObject = profiler
+        self._profiler = profiler
         store_pointer, last = store.ptr(), time.perf_counter_ns()
 
-        def on_epoch(context: WasmtimeObject, data: WasmtimeObject, delta: WasmtimeObject, kind: WasmtimeObject) -> int:
+        def on_epoch(context: object, data: object, delta: RawWords, kind: RawWords) -> int:
             nonlocal last
             try:
                 if stopping():
@@ -118,12 +118,12 @@ class GuestProfile:
             self._over.set()
 
 
-def _interrupt() -> WasmtimeObject:
+def _interrupt() -> Pointer:
     """An error that ends the guest; its text does not matter, since the requester of the end words the outcome."""
     return _bindings.wasmtime_error_new(ctypes.create_string_buffer(b"interrupted"))
 
 
-def _name(text: str) -> WasmtimeObject:
+def _name(text: str) -> ctypes.Structure:
     """A name that Wasmtime copies; Python owns its bytes."""
     data = text.encode("utf-8", "replace")
     return _bindings.wasm_byte_vec_t(len(data), (ctypes.c_ubyte * len(data)).from_buffer_copy(data))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import wasmtime
+
 from ...trace.record.payload import MAX_KEPT_SUBSCRIPTIONS, MAX_KEPT_VECTORS, VECTOR_BYTES, Aux, Data, schema
 from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
@@ -169,7 +171,9 @@ def _pieces(memory: GuestMemory, array: int, count: int, size: int) -> list[tupl
 # ---- what it answered
 
 
-def answer(call: Call, recorded: RecordedCall, words: Sequence[int], memory: GuestMemory, caller: object) -> None:
+def answer(
+    call: Call, recorded: RecordedCall, words: Sequence[int], memory: GuestMemory, caller: wasmtime.Caller
+) -> None:
     """Write the results of a successful call into the guest's memory. Raises `CannotReplay` for results that no run can
     have recorded, and `Trap` for out-of-bounds pointers."""
     layout = schema(call)
@@ -208,7 +212,7 @@ def answer(call: Call, recorded: RecordedCall, words: Sequence[int], memory: Gue
 
 
 def _scatter(
-    call: Call, recorded: RecordedCall, array: int, count: int, memory: GuestMemory, caller: object
+    call: Call, recorded: RecordedCall, array: int, count: int, memory: GuestMemory, caller: wasmtime.Caller
 ) -> None:
     """Write the recorded data of a read into the buffers of an array."""
     data = memoryview(recorded.data)
@@ -225,7 +229,8 @@ def _scatter(
 
 
 def _put_events(
-    call: Call, param: Param, recorded: RecordedCall, words: Sequence[int], at: int, memory: GuestMemory, caller: object
+    call: Call, param: Param, recorded: RecordedCall, words: Sequence[int], at: int, memory: GuestMemory,
+    caller: wasmtime.Caller,
 ) -> None:  # fmt: skip
     count = dict(zip((name for name, _ in words_of(call)), words, strict=True))[param.type.count]
     kept = min(count, MAX_KEPT_SUBSCRIPTIONS) * schema(call).subscription_bytes

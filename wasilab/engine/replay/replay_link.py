@@ -23,18 +23,17 @@ from ..calls import raw as _raw
 from ..calls.absent import absent_number
 from ..calls.link import Link
 from ..stop import CannotReplay, EndOfReplay, HostStop
+from ..values.wasmtime_objects import RawWords
 from .answering import Sent, answer, compare, words_of
 from .recorded_calls import GoesLive, RecordedCall, ReplayCursor, damaged
 
-Caller = Any
-"""A callback's first argument, raw or public."""
-Perform = Callable[[Caller, tuple[int, ...]], int]
+Perform = Callable[[wasmtime.Caller, tuple[int, ...]], int]
 """Performs a call: `perform(caller, arguments as 32-bit words)` returns the errno."""
 
 class ReplayLink(Link):
     """The imports of one instance, answered from `cursor`, which all instances of a run share."""
 
-    def __init__(self, cursor: ReplayCursor, *args: Caller, **kwargs: Caller) -> None:
+    def __init__(self, cursor: ReplayCursor, *args: Any, **kwargs: Any) -> None:
         kwargs["native"] = None
         if cursor.continue_with is None:
             kwargs["overrides"] = None
@@ -53,14 +52,14 @@ class ReplayLink(Link):
 
     def _absent(
         self, module: str, name: str, call: Call | None, wanted: FuncType, *, raw: bool
-    ) -> Callable[..., Caller]:
+    ) -> Callable[..., object]:
         """A function for an import that no host provides. It answers by itself, as in the recording; only its position
         is compared."""
         function = super()._absent(module, name, call, wanted, raw=raw)
         number = absent_number(self._failed_calls, module, name, call, wanted)
         label = f"{module}.{name}"
 
-        def absent(*arguments: Caller) -> Caller:
+        def absent(*arguments: Any) -> object:
             cursor = self._cursor
             if cursor.is_live:
                 return function(*arguments)
@@ -100,7 +99,7 @@ class ReplayLink(Link):
         return self._cursor.is_live
 
     def _raw_target(
-        self, name: str, wanted: FuncType, perform: Perform, live: Callable[..., Caller] | None
+        self, name: str, wanted: FuncType, perform: Perform, live: Callable[..., object] | None
     ) -> Callable[..., int]:
         places = [
             index
@@ -110,7 +109,7 @@ class ReplayLink(Link):
 
         cursor = self._cursor
 
-        def target(env: int, caller: int, slots: Caller, count: int) -> int:
+        def target(env: int, caller: int, slots: RawWords, count: int) -> int:
             if live is not None and cursor.is_live:
                 return cast(int, live(env, caller, slots, count))
             try:
@@ -129,11 +128,11 @@ class ReplayLink(Link):
         return target
 
     def _public_target(
-        self, name: str, wanted: FuncType, perform: Perform, live: Callable[..., Caller] | None
-    ) -> Callable[..., Caller]:
+        self, name: str, wanted: FuncType, perform: Perform, live: Callable[..., object] | None
+    ) -> Callable[..., object]:
         cursor = self._cursor
 
-        def target(caller: Caller, *arguments: Caller) -> Caller:
+        def target(caller: wasmtime.Caller, *arguments: object) -> object:
             if live is not None and cursor.is_live:
                 return live(caller, *arguments)
             words: list[int] = []
@@ -168,7 +167,7 @@ class ReplayLink(Link):
     def _present(self, call: Call, unstable: bool) -> Perform:
         return lambda caller, words: self._replay(call, caller, words, unstable)
 
-    def _begin(self, caller: Caller) -> int:
+    def _begin(self, caller: wasmtime.Caller) -> int:
         """Bind the caller's memory; returns the call's start time. Raises `EndOfReplay` or `GoesLive` if the replay
         stops here."""
         cursor, memory = self._cursor, self.memory
@@ -194,7 +193,7 @@ class ReplayLink(Link):
             address = None if pointer is None else int(pointer.value(self.store)) & 0xFFFF_FFFF
             watch((self._cursor.done, answered), self.memory, address)
 
-    def _replay(self, call: Call, caller: Caller, words: tuple[int, ...], unstable: bool) -> int:
+    def _replay(self, call: Call, caller: wasmtime.Caller, words: tuple[int, ...], unstable: bool) -> int:
         start = self._begin(caller)
         cursor, memory = self._cursor, self.memory
         came = _Words(call, words)
@@ -246,7 +245,7 @@ class ReplayLink(Link):
             raise ProcExit(words[0])
         raise end or Trap(recorded.reason.text or f"{call.name} did not return when it was recorded")
 
-    def _record(self, recorded: RecordedCall, caller: Caller, words: Sequence[int], start: int) -> None:
+    def _record(self, recorded: RecordedCall, caller: wasmtime.Caller, words: Sequence[int], start: int) -> None:
         """Record the replayed call: its arguments and answer, with its own time and stack."""
         if self._write is None or self._recorder is None:
             return

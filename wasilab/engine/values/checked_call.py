@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import wasmtime
 
 from . import references
 from .texts import KINDS
 from .vector import V128
-from .wasmtime_objects import WasmtimeObject
 
 try:
     from wasmtime import _bindings
@@ -31,8 +31,8 @@ except (ImportError, AttributeError):
 
 
 def checked_entry(
-    store: WasmtimeObject, function: WasmtimeObject, params: Sequence[str], results: Sequence[str]
-) -> Callable[..., WasmtimeObject] | None:
+    store: wasmtime.Store, function: wasmtime.Func, params: Sequence[str], results: Sequence[str]
+) -> Callable[..., object] | None:
     """`function` (a `wasmtime.Func`) as a Python function of its values; None if it has a type that cannot leave
     WebAssembly.
 
@@ -44,7 +44,7 @@ def checked_entry(
         return None
     context, address, home = store._context(), ctypes.byref(function._func), int(function._func.store_id)
 
-    def enter(*values: WasmtimeObject) -> WasmtimeObject:
+    def enter(*values: object) -> object:
         given, gotten = (_value * len(params))(), (_value * len(results))()
         trap = _trap_pointer()
         try:
@@ -66,21 +66,21 @@ def checked_entry(
     return enter
 
 
-def _put(store: WasmtimeObject, slot: WasmtimeObject, kind: str, value: WasmtimeObject, home: int) -> None:
+def _put(store: wasmtime.Store, slot: _bindings.wasmtime_val_t, kind: str, value: object, home: int) -> None:
     """Put `value` into a slot; the slot's kind is set last, once the value is complete."""
     if kind == "v128":
-        data = value.bytes if isinstance(value, V128) else bytes(value)
+        data = value.bytes if isinstance(value, V128) else bytes(cast(bytes, value))
         ctypes.memmove(slot.of.v128, V128(data).bytes, 16)
     elif kind == "externref":
         references.put_object(store, slot.of.externref, value)
     elif kind == "funcref":
-        references.put_function(slot.of.funcref, value, home)
+        references.put_function(slot.of.funcref, cast("references.FunctionReference | None", value), home)
     else:
         setattr(slot.of, kind, value)
-    slot.kind = _CODES[kind]
+    slot.kind = _CODES[kind]  # type: ignore[assignment]  # ctypes takes an int for a c_ubyte
 
 
-def _take(store: WasmtimeObject, slot: WasmtimeObject, kind: str) -> WasmtimeObject:
+def _take(store: wasmtime.Store, slot: _bindings.wasmtime_val_t, kind: str) -> object:
     if kind == "v128":
         return V128(bytes(slot.of.v128))
     if kind == "externref":

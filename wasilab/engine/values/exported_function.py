@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 from ...module.binary import FuncType
 
 ExportValue: TypeAlias = Any
-"""An argument or result of an export: a number, `V128`, an object, a reference, None; a list for several results."""
+"""The result of an export: a number, `V128`, an object, a reference, None; a list for several results. Only the user
+knows which, so it is not checked."""
 _PYTHON = {"i32": int, "i64": int, "f32": float, "f64": float, "externref": object}
 """The Python type of a value, for annotations; other types use WebAssembly's name."""
 
@@ -30,10 +31,10 @@ class ExportedFunction:
         self._call = call
         self._call_async = call_async
 
-    def __call__(self, *arguments: ExportValue) -> ExportValue:
+    def __call__(self, *arguments: object) -> ExportValue:
         return self._call(*arguments)
 
-    async def call_async(self, *arguments: ExportValue) -> ExportValue:
+    async def call_async(self, *arguments: object) -> ExportValue:
         """Call it without blocking the event loop: other tasks and widgets keep running. Raises as the call does.
 
         Cancelling it interrupts the guest at once, and ends the instance.
@@ -41,7 +42,7 @@ class ExportedFunction:
         return await self._call_async(*arguments)
 
     @property
-    def __signature__(self) -> ExportValue:
+    def __signature__(self) -> object:
         """Positional parameters, with Python types."""
         import inspect  # imported only for help, not at every start
 
@@ -53,7 +54,7 @@ class ExportedFunction:
             for at, type_ in enumerate(self.type.params)
         ]
         results = self.type.results
-        found: ExportValue = None if not results else _PYTHON.get(results[0], results[0]) if len(results) == 1 else list
+        found: object = None if not results else _PYTHON.get(results[0], results[0]) if len(results) == 1 else list
         return inspect.Signature(params, return_annotation=found)
 
     def __repr__(self) -> str:

@@ -10,17 +10,17 @@ import struct
 from collections.abc import Sequence
 
 from .vector import V128
-from .wasmtime_objects import WasmtimeObject
+from .wasmtime_objects import RawWords
 
 _FORMATS = {"i32": "<i", "i64": "<q", "f32": "<f", "f64": "<d"}
 REFERENCE = "<reference>"
 """Represents a non-null reference."""
 
 
-def read_slot(words: WasmtimeObject, at: int, kind: str) -> object:
+def read_slot(words: RawWords, at: int, kind: str) -> object:
     """The value in slot `at`: an int (signed), a float, `V128`, None, or `REFERENCE`."""
     first = 4 * at
-    data = struct.pack("<4I", *words[first : first + 4])
+    data = struct.pack("<4I", *(words[word] for word in range(first, first + 4)))
     if kind in _FORMATS:
         return struct.unpack_from(_FORMATS[kind], data)[0]
     if kind == "v128":
@@ -28,19 +28,19 @@ def read_slot(words: WasmtimeObject, at: int, kind: str) -> object:
     return REFERENCE if any(data[:8]) else None
 
 
-def read_slots(words: WasmtimeObject, kinds: Sequence[str]) -> list[object]:
+def read_slots(words: RawWords, kinds: Sequence[str]) -> list[object]:
     """The values in the slots, from the first."""
     return [read_slot(words, at, kind) for at, kind in enumerate(kinds)]
 
 
-def write_slot(words: WasmtimeObject, at: int, kind: str, value: WasmtimeObject) -> None:
+def write_slot(words: RawWords, at: int, kind: str, value: object) -> None:
     """Put a number or a vector into slot `at`."""
-    data = value.bytes if kind == "v128" else struct.pack(_FORMATS[kind], value).ljust(16, b"\0")
-    for word, value in enumerate(struct.unpack("<4I", data), 4 * at):  # a ctypes pointer takes no slice
-        words[word] = value
+    data = value.bytes if isinstance(value, V128) else struct.pack(_FORMATS[kind], value).ljust(16, b"\0")
+    for at_word, word in enumerate(struct.unpack("<4I", data), 4 * at):  # a ctypes pointer takes no slice
+        words[at_word] = word
 
 
-def clear_slots(words: WasmtimeObject, count: int) -> None:
+def clear_slots(words: RawWords, count: int) -> None:
     """Set the first `count` slots to zero, which is the zero or null of every type."""
     for word in range(4 * count):
         words[word] = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 
-from .wasmtime_objects import WasmtimeObject
+import wasmtime
 
 try:
     from wasmtime import _bindings
@@ -35,7 +35,7 @@ _gone = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_forget)
 """Called by Wasmtime when no reference to an object is left; it must live as long as the process."""
 
 
-def put_object(store: WasmtimeObject, reference: WasmtimeObject, value: object) -> None:
+def put_object(store: wasmtime.Store, reference: _bindings.wasmtime_externref_t, value: object) -> None:
     """Make `reference` (a `wasmtime_externref_t`) refer to `value`; null for None. Raises `MemoryError` if the store
     has no room for it.
     """
@@ -49,7 +49,7 @@ def put_object(store: WasmtimeObject, reference: WasmtimeObject, value: object) 
         raise MemoryError("the store has no room for another external reference")
 
 
-def take_object(store: WasmtimeObject, reference: WasmtimeObject) -> object:
+def take_object(store: wasmtime.Store, reference: _bindings.wasmtime_externref_t) -> object:
     """The object of `reference`; None for a null reference."""
     if not reference.store_id:
         return None
@@ -71,14 +71,14 @@ class FunctionReference:
 
     __slots__ = ("_func",)
 
-    def __init__(self, func: WasmtimeObject) -> None:
+    def __init__(self, func: _bindings.wasmtime_func_t) -> None:
         self._func = func
 
     def __repr__(self) -> str:
         return "<reference to a function>"
 
 
-def put_function(reference: WasmtimeObject, value: FunctionReference | None, store_id: int) -> None:
+def put_function(reference: _bindings.wasmtime_func_t, value: FunctionReference | None, store_id: int) -> None:
     """Make `reference` (a `wasmtime_func_t`) the function of `value`. Raises `ForeignReference` for a function of
     another store, on which Wasmtime would abort the process.
     """
@@ -91,7 +91,7 @@ def put_function(reference: WasmtimeObject, value: FunctionReference | None, sto
     ctypes.memmove(ctypes.byref(reference), ctypes.byref(func), ctypes.sizeof(func))
 
 
-def take_function(reference: WasmtimeObject) -> FunctionReference | None:
+def take_function(reference: _bindings.wasmtime_func_t) -> FunctionReference | None:
     """The function of `reference`; None for a null reference."""
     if not reference.store_id:
         return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import wasmtime
 
 from ..compiling import engines
 from ..compiling.wasm_features import Features
-from ..values.wasmtime_objects import WasmtimeObject
+from ..values.wasmtime_objects import as_int
 from .script_values import Item, Slot, items_text, matches, put, slot_text
 
 try:
@@ -56,11 +57,14 @@ SPECTEST_OF_FEATURES = {
 """What "spectest" exports besides if a feature is on."""
 
 
+Slots: TypeAlias = "ctypes.Array[_bindings.wasmtime_val_t]"
+
+
 class GuestThrew(Exception):
     """A call ended in an exception that WebAssembly threw."""
 
 
-def new_engine(features: Features) -> WasmtimeObject:
+def new_engine(features: Features) -> wasmtime.Engine:
     """An engine for the core modules of a script."""
     on = dict(features)
     further = (("shared_memory", int(on["threads"])), ("wasm_branch_hinting", 1))
@@ -70,11 +74,11 @@ def new_engine(features: Features) -> WasmtimeObject:
 class ScriptModule:
     """An instance of a core module, by its exports."""
 
-    def __init__(self, store: CoreStore, instance: WasmtimeObject) -> None:
+    def __init__(self, store: CoreStore, instance: wasmtime.Instance) -> None:
         self.store = store
         self._instance = instance
 
-    def export(self, name: str) -> WasmtimeObject:
+    def export(self, name: str) -> _bindings.wasmtime_extern_t:
         """The `wasmtime_extern_t` of that name. Raises `KeyError`."""
         text, item = name.encode("utf-8", "surrogatepass"), _extern()
         found = _export_get(
@@ -88,19 +92,19 @@ class ScriptModule:
         """Make all exports importable from `module`."""
         store.linker.define_instance(store.store, module, self._instance)
 
-    def shared_memories(self) -> Mapping[str, WasmtimeObject]:
+    def shared_memories(self) -> Mapping[str, _bindings.wasmtime_extern_t]:
         """The exported shared memories, which other stores can use."""
-        found: dict[str, WasmtimeObject] = {}
+        found: dict[str, _bindings.wasmtime_extern_t] = {}
         at = 0
         while True:
-            item: WasmtimeObject = _extern()
+            item = _extern()
             name, length = ctypes.POINTER(ctypes.c_char)(), ctypes.c_size_t()
             if not _export_nth(
                 self.store.context, ctypes.byref(self._instance._instance), at, ctypes.byref(name),
                 ctypes.byref(length), ctypes.byref(item),
             ):  # fmt: skip
                 return found
-            if item.kind == _SHARED:
+            if as_int(item.kind) == _SHARED:
                 found[ctypes.string_at(name, length.value).decode("utf-8", "replace")] = item
             at += 1
 
@@ -115,7 +119,7 @@ class ScriptModule:
         except KeyError:
             return f"the module has no export {name!r}"
         wanted = {"invoke": _FUNC, "get": _GLOBAL}.get(action["type"])
-        if wanted is None or item.kind != wanted:
+        if wanted is None or as_int(item.kind) != wanted:
             return f"the export {name!r} is not a {'global' if action['type'] == 'get' else 'function'}"
         if wanted == _GLOBAL:
             slots = (Slot * 1)()
@@ -132,10 +136,10 @@ class ScriptModule:
 class SharedInstance:
     """What a thread of a script sees of another thread's instance: its shared memories."""
 
-    def __init__(self, memories: Mapping[str, WasmtimeObject]) -> None:
+    def __init__(self, memories: Mapping[str, _bindings.wasmtime_extern_t]) -> None:
         self._memories = memories
 
-    def shared_memories(self) -> Mapping[str, WasmtimeObject]:
+    def shared_memories(self) -> Mapping[str, _bindings.wasmtime_extern_t]:
         """Its shared memories."""
         return self._memories
 
@@ -152,7 +156,7 @@ class SharedInstance:
 class CoreStore:
     """The store and the linker of a script or of one of its threads."""
 
-    def __init__(self, engine: WasmtimeObject, features: Features) -> None:
+    def __init__(self, engine: wasmtime.Engine, features: Features) -> None:
         self.engine = engine
         self.features = features
         self.store = wasmtime.Store(engine)
@@ -168,7 +172,7 @@ class CoreStore:
             self.instantiate(self.compiled(bytes(wasmtime.wat2wasm(text)))).define_in(self, "spectest")
 
     @property
-    def context(self) -> WasmtimeObject:
+    def context(self) -> ctypes._Pointer[_bindings.wasmtime_context_t]:
         """The `wasmtime_context_t`."""
         return self.store._context()
 
@@ -176,15 +180,15 @@ class CoreStore:
         """Make the next epoch end what runs."""
         self.store.set_epoch_deadline(1)
 
-    def compiled(self, data: bytes) -> WasmtimeObject:
+    def compiled(self, data: bytes) -> wasmtime.Module:
         """The machine code of a module. Raises `wasmtime.WasmtimeError`."""
         return wasmtime.Module(self.engine, data)
 
-    def instantiate(self, module: WasmtimeObject) -> ScriptModule:
+    def instantiate(self, module: wasmtime.Module) -> ScriptModule:
         """A new instance. Raises `wasmtime.Trap`, and `wasmtime.WasmtimeError` if it cannot be linked."""
         return ScriptModule(self, self.linker.instantiate(self.store, module))
 
-    def define(self, module: str, name: str, item: WasmtimeObject) -> None:
+    def define(self, module: str, name: str, item: _bindings.wasmtime_extern_t) -> None:
         """Make one item importable."""
         one, two = module.encode("utf-8", "surrogatepass"), name.encode("utf-8", "surrogatepass")
         error = _define(
@@ -193,12 +197,13 @@ class CoreStore:
         if error:
             raise wasmtime.WasmtimeError._from_ptr(error)
 
-    def call(self, function: WasmtimeObject, arguments: Sequence[Item]) -> WasmtimeObject:
+    def call(self, function: _bindings.wasmtime_func_t, arguments: Sequence[Item]) -> Slots:
         """The results of a function, as slots; unroot each."""
         type_ = _func_type(self.context, ctypes.byref(function))
         count = _results_of(type_).contents.size
         _delete_type(type_)
-        given, found = (Slot * len(arguments))(), (Slot * count)()
+        given = (Slot * len(arguments))()
+        found: Slots = (Slot * count)()
         trap = _trap_pointer()
         try:
             for slot, item in zip(given, arguments, strict=True):
@@ -228,7 +233,7 @@ class CoreStore:
         return True
 
 
-def _difference(store: WasmtimeObject, slots: Sequence[WasmtimeObject], expected: Sequence[Item]) -> str:
+def _difference(store: wasmtime.Store, slots: Sequence[_bindings.wasmtime_val_t], expected: Sequence[Item]) -> str:
     if len(slots) == len(expected) and all(matches(store, *pair) for pair in zip(slots, expected, strict=True)):
         return ""
     like = [*expected, *[None] * len(slots)]
@@ -236,5 +241,5 @@ def _difference(store: WasmtimeObject, slots: Sequence[WasmtimeObject], expected
     return f"expected {items_text(expected)}, got {found}"
 
 
-def _buffer(text: bytes) -> WasmtimeObject:
+def _buffer(text: bytes) -> ctypes.Array[ctypes.c_char]:
     return ctypes.create_string_buffer(text, len(text))

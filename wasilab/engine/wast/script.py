@@ -22,7 +22,6 @@ from ..postmortem.trap_words import trap_code
 from ..session import LimitReached
 from ..stop import LinkError
 from ..threads import TimeLimit, spawn
-from ..values.wasmtime_objects import WasmtimeObject
 from .component_instance import COMPONENT_TRAPS, ScriptComponent, check_component
 from .core_store import CoreStore, GuestThrew, ScriptModule, SharedInstance, new_engine
 from .script_values import Item, NotSupported, items_text
@@ -65,7 +64,7 @@ class Script:
         seconds: float,
         report: Callable[[ScriptVerdict], None],
         begin: Callable[[int], None] = lambda line: None,
-        engine: WasmtimeObject = None,
+        engine: wasmtime.Engine | None = None,
     ) -> None:
         self.folder = folder
         self.features = features

@@ -12,11 +12,13 @@ import ctypes
 import math
 import struct
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import wasmtime
 
 from ...text.escape import shorten, visible
 from ..values import references
-from ..values.wasmtime_objects import WasmtimeObject
+from ..values.wasmtime_objects import as_int
 
 try:
     from wasmtime import _bindings
@@ -33,7 +35,8 @@ except (ImportError, AttributeError):
     AVAILABLE = False
 """Whether this wasmtime-py has the needed functions."""
 
-Item: TypeAlias = Mapping[str, WasmtimeObject]
+Json: TypeAlias = Any
+Item: TypeAlias = Mapping[str, Json]
 """A value, an action or a command as wasm-tools writes it."""
 
 _KINDS = {
@@ -67,10 +70,10 @@ class HostReference:
         self.number = number
 
 
-def put(store: WasmtimeObject, slot: WasmtimeObject, item: Item) -> None:
+def put(store: wasmtime.Store, slot: _bindings.wasmtime_val_t, item: Item) -> None:
     """Put an argument into a slot, its kind last. Raises `NotSupported`."""
     kind = item["type"]
-    value: WasmtimeObject = item.get("value")
+    value: Json = item.get("value")
     if kind == "v128":
         data = b"".join(_bits(item["lane_type"], lane) for lane in value)
         ctypes.memmove(slot.of.v128, data.ljust(16, b"\0"), 16)
@@ -87,13 +90,13 @@ def put(store: WasmtimeObject, slot: WasmtimeObject, item: Item) -> None:
         getattr(slot.of, kind).store_id = 0
     else:
         raise NotSupported(f"the host cannot make a value of type {kind}")
-    slot.kind = _KINDS[kind]
+    slot.kind = _KINDS[kind]  # type: ignore[assignment]  # ctypes takes an int for a c_ubyte
 
 
-def matches(store: WasmtimeObject, slot: WasmtimeObject, item: Item) -> bool:
+def matches(store: wasmtime.Store, slot: _bindings.wasmtime_val_t, item: Item) -> bool:
     """Whether a result is what a script expects."""
-    kind, found = item["type"], _NAMES.get(slot.kind)
-    value: WasmtimeObject = item.get("value")
+    kind, found = item["type"], _NAMES.get(as_int(slot.kind))
+    value: Json = item.get("value")
     if kind == "either":
         return any(matches(store, slot, one) for one in item["values"])
     data = ctypes.string_at(ctypes.addressof(slot.of), 16)
@@ -120,12 +123,12 @@ def matches(store: WasmtimeObject, slot: WasmtimeObject, item: Item) -> bool:
     return check is None or bool(check(store._context(), ctypes.byref(slot.of.anyref)))
 
 
-def _bits(kind: str, text: WasmtimeObject) -> bytes:
+def _bits(kind: str, text: str) -> bytes:
     width = _WIDTHS[kind]
     return (int(text) & ((1 << 8 * width) - 1)).to_bytes(width, "little")
 
 
-def _same(kind: str, data: bytes, expected: WasmtimeObject) -> bool:
+def _same(kind: str, data: bytes, expected: str) -> bool:
     pattern = _NAN.get((kind, expected))
     if pattern is not None:
         return int.from_bytes(data, "little") & pattern[0] == pattern[1]
@@ -143,7 +146,7 @@ def items_text(items: Sequence[Item]) -> str:
 def item_text(item: Item) -> str:
     """A value of a script, for a message: "i32 7", "f32 nan:canonical", "v128 i16x8 1 2 3 4 5 6 7 8", "funcref"."""
     kind = str(item["type"])
-    value: WasmtimeObject = item.get("value")
+    value: Json = item.get("value")
     if kind == "either":
         return " or ".join(map(item_text, item["values"]))
     if kind == "v128":
@@ -154,9 +157,9 @@ def item_text(item: Item) -> str:
     return shorten(visible(kind if value is None else f"{kind} {value}"), 100)
 
 
-def slot_text(slot: WasmtimeObject, like: Item | None) -> str:
+def slot_text(slot: _bindings.wasmtime_val_t, like: Item | None) -> str:
     """A result, for a message; a vector is split into lanes as the expected one is."""
-    found = _NAMES.get(slot.kind, "value")
+    found = _NAMES.get(as_int(slot.kind), "value")
     data = ctypes.string_at(ctypes.addressof(slot.of), 16)
     if found == "v128":
         lane = "i32" if like is None else like.get("lane_type", "i32")
@@ -168,7 +171,7 @@ def slot_text(slot: WasmtimeObject, like: Item | None) -> str:
     return found if any(data[:8]) else f"{found} null"
 
 
-def _number(kind: str, text: WasmtimeObject) -> str:
+def _number(kind: str, text: str) -> str:
     if (kind, text) in _NAN:
         return str(text)
     data = _bits(kind, text)

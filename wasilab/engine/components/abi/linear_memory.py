@@ -17,10 +17,11 @@ import math
 import struct
 from collections.abc import Callable
 
+import wasmtime
+
 from ....wasi.components.value_types import MAX_VALUE_BYTES
 from ....wasi.types import Trap
 from ...calls.memory import _Region
-from ..concurrency.fibers import EngineObject
 
 UTF16_TAG = 1 << 31
 _PACK_F32, _PACK_F64 = struct.Struct("<f"), struct.Struct("<d")
@@ -91,7 +92,7 @@ class LinearMemory:
 
     __slots__ = ("_memory", "_store", "key", "size", "u16", "u32", "u64", "view")
 
-    def __init__(self, store: EngineObject, memory: EngineObject, key: EngineObject = None) -> None:
+    def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory, key: object = None) -> None:
         self.key = key
         """Its identity within the store."""
         self._store = store
@@ -139,7 +140,7 @@ class LinearMemory:
             self.list_check(pointer, count, 1, 1)
         return self.view[pointer : pointer + count]
 
-    def numbers(self, pointer: int, count: int, size: int, code: str) -> list[EngineObject]:
+    def numbers(self, pointer: int, count: int, size: int, code: str) -> list[int] | list[float]:
         """A list of numbers of `size` bytes with that `struct` format code."""
         self.list_check(pointer, count, size, size)
         cast: Callable[[str], memoryview] = self.view[pointer : pointer + count * size].cast  # type: ignore[assignment]

@@ -18,14 +18,12 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import wasmtime
 
 from ...calls import raw as _raw
-
-EngineObject: TypeAlias = Any
-"""A wasmtime-py object (store, module, function, memory, ...) or a C API structure."""
+from ...values.wasmtime_objects import ExternItem, Pointer, RetainedCallback
 
 _PACK = {"i32": "I12x", "f32": "I12x", "i64": "Q8x", "f64": "Q8x"}
 _KINDS = {"i32": 0, "i64": 1, "f32": 2, "f64": 3}
@@ -59,7 +57,7 @@ _VALUE_TYPES = {
 }  # fmt: skip
 
 
-def function_type(params: Sequence[str], results: Sequence[str]) -> EngineObject:
+def function_type(params: Sequence[str], results: Sequence[str]) -> wasmtime.FuncType:
     """The `wasmtime.FuncType` of core types by name."""
     return wasmtime.FuncType([_VALUE_TYPES[name]() for name in params], [_VALUE_TYPES[name]() for name in results])
 
@@ -74,8 +72,8 @@ class CoreFunction:
 
     def __init__(
         self,
-        store: EngineObject,
-        function: EngineObject,
+        store: wasmtime.Store,
+        function: wasmtime.Func,
         params: Sequence[str],
         results: Sequence[str],
         *,
@@ -90,7 +88,7 @@ class CoreFunction:
 
 
 def _raw_entry(
-    store: EngineObject, function: EngineObject, params: Sequence[str], results: Sequence[str]
+    store: wasmtime.Store, function: wasmtime.Func, params: Sequence[str], results: Sequence[str]
 ) -> Callable[..., int | None]:
     given = struct.Struct("<" + "".join(_PACK[kind] for kind in params))
     gotten = struct.Struct("<" + "".join(_PACK[kind] for kind in results))
@@ -130,7 +128,7 @@ class Fiber:
         self._trap = _trap_pointer()
         self._error = _error_pointer()
         self.done = False
-        self._future: EngineObject = _call_async(
+        self._future: Pointer | None = _call_async(
             function.store._context(), ctypes.byref(function.function._func), self._args, len(words), self._results,
             len(function.results), ctypes.byref(self._trap), ctypes.byref(self._error),
         )  # fmt: skip
@@ -174,7 +172,14 @@ class Blocked:
     def __init__(self, finish: Callable[[], int | None]) -> None:
         self.finish = finish
         self.released = False
-        self._keep: EngineObject = None
+        self._keep: RetainedCallback | None = None
+
+
+Target: TypeAlias = Callable[..., int | Blocked | None]
+"""A host function of words; only a blocking one may return `Blocked`."""
+Values: TypeAlias = "ctypes._Pointer[_bindings.wasmtime_val]"
+TrapReturn: TypeAlias = "ctypes._Pointer[ctypes._Pointer[_bindings.wasm_trap_t]]"
+Continuation: TypeAlias = "ctypes._Pointer[_bindings.wasmtime_async_continuation_t]"
 
 
 class BlockingFunctions:
@@ -183,21 +188,21 @@ class BlockingFunctions:
     `failed(error)` gets an exception and makes the trap that ends the guest.
     """
 
-    def __init__(self, store: EngineObject, failed: Callable[[BaseException], int]) -> None:
+    def __init__(self, store: wasmtime.Store, failed: Callable[[BaseException], int]) -> None:
         self._store = store
-        self._linker: EngineObject = wasmtime.Linker(store.engine)
+        self._linker: wasmtime.Linker | None = wasmtime.Linker(store.engine)
         self._failed = failed
-        self._callbacks: list[EngineObject] = []
+        self._callbacks: list[RetainedCallback] = []
 
     def make(
-        self, params: Sequence[str], results: Sequence[str], target: Callable[..., int | Blocked | None]
-    ) -> EngineObject:
+        self, params: Sequence[str], results: Sequence[str], target: Target
+    ) -> wasmtime.Func:
         """A `wasmtime.Func` that calls `target(*words)`, which returns a word, None or `Blocked`."""
         wide = [kind in _WIDE for kind in params]
         kind = results[0] if results else None
         failed = self._failed
 
-        def put(slots: EngineObject, word: int | None) -> None:
+        def put(slots: Values, word: int | None) -> None:
             if kind is not None and word is not None:
                 slots[0].kind = _KINDS[kind]
                 if kind in _WIDE:
@@ -205,19 +210,19 @@ class BlockingFunctions:
                 else:
                     slots[0].of.i32 = word
 
-        def trapped(error: BaseException, trap_return: EngineObject) -> None:
+        def trapped(error: BaseException, trap_return: TrapReturn) -> None:
             address = failed(error)
             trap_return[0] = ctypes.cast(address, _trap_pointer)
 
         def callback(
-            env: EngineObject,
-            caller: EngineObject,
-            args: EngineObject,
+            env: object,
+            caller: object,
+            args: Values,
             nargs: int,
-            slots: EngineObject,
+            slots: Values,
             nresults: int,
-            trap_return: EngineObject,
-            then: EngineObject,
+            trap_return: TrapReturn,
+            then: Continuation,
         ) -> None:
             try:
                 then[0].callback = _ready  # the continuation must always be set
@@ -231,7 +236,7 @@ class BlockingFunctions:
                     return
                 blocked = answer
 
-                def resume(env: EngineObject) -> bool:
+                def resume(env: object) -> bool:
                     if not blocked.released:
                         return False
                     try:
@@ -245,18 +250,22 @@ class BlockingFunctions:
             except BaseException as error:  # noqa: BLE001  nothing may leave a callback
                 trapped(error, trap_return)
 
+        linker = self._linker
+        assert linker is not None, "not closed"
         made = _async_callback(callback)
         self._callbacks.append(made)
         name = str(len(self._callbacks))
         text = ctypes.create_string_buffer(name.encode())
         type_ = function_type(params, results)  # must live until the call is over
         error = _define_async(
-            self._linker.ptr(), ctypes.create_string_buffer(b"h"), 1, text, len(name),
+            linker.ptr(), ctypes.create_string_buffer(b"h"), 1, text, len(name),
             type_.ptr(), made, None, _raw._NO_FINALIZER,
         )  # fmt: skip
         if error:
             raise wasmtime.WasmtimeError._from_ptr(error)
-        return self._linker.get(self._store, "h", name)
+        function = linker.get(self._store, "h", name)
+        assert isinstance(function, wasmtime.Func)
+        return function
 
     def close(self) -> None:
         """Free the callbacks, once no guest runs any more."""
@@ -264,7 +273,9 @@ class BlockingFunctions:
         self._linker = None
 
 
-def instantiate_on_fiber(store: EngineObject, compiled: EngineObject, imports: Sequence[EngineObject]) -> EngineObject:
+def instantiate_on_fiber(
+    store: wasmtime.Store, compiled: wasmtime.Module, imports: Sequence[ExternItem]
+) -> wasmtime.Instance:
     """Instantiate, on a fiber run to completion, a core module whose start function may reach blocking functions.
 
     Raises `wasmtime.Trap` or `WasmtimeError`.
