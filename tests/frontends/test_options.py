@@ -405,10 +405,16 @@ def test_every_option_has_a_case_and_every_case_an_option() -> None:
     assert switched <= set(CASES)
 
 
+def named_in(text: str) -> set[str]:
+    """The files that a text names, and those that they name."""
+    found = {name for name in FILES if name in text}
+    return found.union(*(named_in(FILES[name]) for name in found))
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
+def folder(option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in named_in(" ".join(CASES[option][:2])):
+        (tmp_path / name).write_text(FILES[name])
     deep = tmp_path / "deep" / "sub"
     deep.mkdir(parents=True)
     (deep / "a.txt").write_text("a")
