@@ -41,7 +41,7 @@ MAX_FILES_IN_A_FOLDER = 12
 MAX_LATE_IMPORTS = 8
 MAX_LITERAL_GETATTR_IN_VIEWS = 5
 MAX_ANY = 145  # 136 when this was set; issue 10 allows 300
-MAX_PRIVATE_REACH_INS = 30
+MAX_PRIVATE_REACH_INS = 25
 
 # Imports inside functions, `file -> module`: reason.
 LATE: dict[str, str] = {
@@ -264,7 +264,7 @@ def test_tests_use_few_private_names() -> None:
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
         for line, name in private_reach_ins(path)
-        if name not in ("_start", "_initialize")  # names of exports that WASI gives
+        if name not in ("_start", "_initialize", "_exit")  # exports named by WASI, and a public function of `os`
     ]
     assert len(uses) <= MAX_PRIVATE_REACH_INS, f"{len(uses)}\n" + "\n".join(uses)
 

@@ -18,7 +18,8 @@ from .compare import Result, run_ours, run_theirs
 from .differences import DIFFERENCES, Difference
 from .scenarios import FAMILIES
 
-pytestmark = pytest.mark.slow
+# One worker, for the results under Wasmtime and the differences found are shared.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("differential")]
 
 Theirs = Callable[[str, str], dict[str, Result]]
 RUNS = [

@@ -242,8 +242,8 @@ def test_a_live_run_grows_and_becomes_a_run_like_any_other(
     feed = LiveFeed(run, lambda content, buffers: sent.append((content, buffers)), lambda _: over.set())
     for _ in range(3):
         book.call("clock_time_get", 0, 1, 0, 0)
-        feed._push()
-    feed._push()
+        feed.push()
+    feed.push()
     assert [(content["first"], content["count"]) for content, _ in sent] == [(0, 1), (1, 1), (2, 1)]
     assert sent[-1][0]["meta"]["span"] >= book.now
     assert np.frombuffer(sent[-1][1][0], "<f8").tolist() == book.trace()["t_start"][2:].tolist()
@@ -262,15 +262,15 @@ def test_a_live_run_tells_its_descriptors_its_output_and_that_time_goes_on(
     sent: list[dict[str, Any]] = []
     feed = LiveFeed(Unending(book), lambda content, buffers: sent.append(content), lambda _: None)
     book.call("fd_write", 1, 64, 1, 80, fd=1, result=3, data=b"hi\n")
-    feed._push()
+    feed.push()
     assert [(stream, text) for _, _, stream, text in sent[-1]["meta"]["output"]] == [("stdout", "hi")]
     assert [life["to"] for life in sent[-1]["meta"]["lives"]] == [None] * 4
     feed._tell_at = 0.0
     book.open(4, b"/data/in.txt")
     book.call("fd_close", 4, fd=4, closing=True)
-    feed._push()
+    feed.push()
     assert [life["label"] for life in sent[-1]["meta"]["lives"] if life["to"] is not None] == ["4</data/in.txt>"]
-    feed._push()
+    feed.push()
     assert (sent[-1]["count"], "lives" in sent[-1]["meta"]) == (0, False)
     assert sent[-1]["meta"]["span"] > sent[-2]["meta"]["span"]
 

@@ -82,7 +82,7 @@ class LiveFeed:
         while not self._closed.is_set():
             ended = not self.run.running
             begun = time.thread_time()
-            self._push()
+            self.push()
             if ended:
                 break
             self._closed.wait(max(PERIOD, (time.thread_time() - begun) * WAIT_FOR_COST))
@@ -92,7 +92,7 @@ class LiveFeed:
         finally:
             self.over.set()
 
-    def _push(self) -> None:
+    def push(self) -> None:
         """Send the calls since the last update and the run's time; occasionally also if there were none."""
         records = grown(self._recorder, self._next, MOST_CALLS if self._next - self._base < MOST_LIVE else 0)
         if not len(records) and time.monotonic() - self._sent < QUIET_PERIOD:
