@@ -215,6 +215,27 @@ CASES = {
     "adapt -o": ("adapt writes.wat -o named.wasm", "adapt writes.wat", r"files .*\bnamed\.wasm"),
     "adapt --lang": ("adapt --lang wat writes.txt", "adapt writes.txt", "writes.component.wasm: .* component"),
     "adapt --quiet": ("adapt --quiet writes.wat", "adapt writes.wat", "!writes.component.wasm: "),
+    "compile --aot": ("compile --aot hello.wat; run hello.cwasm", "compile hello.wat", r"cwasm: .* machine code"),
+    "compile -O": (
+        "compile --aot -O size hello.wat; inspect hello.cwasm", "compile --aot hello.wat; inspect hello.cwasm",
+        "optimisation size",
+    ),
+    "compile --debug-info": (
+        "compile --aot --debug-info hello.wat; inspect hello.cwasm", "compile --aot hello.wat; inspect hello.cwasm",
+        "settings  debug-info",
+    ),
+    "compile --nan-canonical": (
+        "compile --aot --nan-canonical hello.wat; inspect hello.cwasm", "compile --aot hello.wat; inspect hello.cwasm",
+        "canonical NaNs",
+    ),
+    "compile --for-fuel": (
+        "compile --aot --for-fuel hello.wat; run --fuel 1000 hello.cwasm",
+        "compile --aot hello.wat; run --fuel 1000 hello.cwasm", r"^hello\n",
+    ),
+    "compile --feature": (
+        "compile --aot --feature gc hello.wat; inspect hello.cwasm", "compile --aot hello.wat; inspect hello.cwasm",
+        "!no gc",
+    ),
     "compile --reports": (
         "compile --reports opens.c; inspect opens.wasm", "compile opens.c; inspect opens.wasm", "library_lookup",
     ),

@@ -144,7 +144,7 @@ class Session:
 
     def request(self) -> engines.CompileRequest:
         """How to compile the modules."""
-        foreign = not all(_compiled_here(module) for module in self._programs())
+        foreign = not all(engines.made_here(module) for module in self._programs())
         limits = self.limits
         return engines.CompileRequest(
             features(self.options.features, foreign=foreign), self.options, limits.fuel is not None,
@@ -493,11 +493,6 @@ def forget(error: BaseException | None) -> None:
         error.__traceback__ = None
         following, error.__context__, error.__cause__ = error.__context__, None, None
         error = following
-
-
-def _compiled_here(module: Module) -> bool:
-    """Whether a local compiler made the module. WebAssembly text does not count: it can express any binary."""
-    return module.lang not in (None, "wat")
 
 
 def _imported_memories(module: Module) -> int:

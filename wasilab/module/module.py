@@ -20,6 +20,7 @@ from ..text.escape import shorten, visible
 from ..wasi.library import LIBRARY_LOOKUP
 from ..wasi.preview1.spec import MODULES
 from .binary import ExternType, FuncType, MemoryType, Reader, WasmFormatError, read_limits, read_types, value_type
+from .precompiled import MAGIC, Precompiled
 
 ModuleKind = Literal["command", "reactor", "component", "library"]
 
@@ -32,6 +33,7 @@ _EXTERNS = ("func", "table", "memory", "global", "tag")
 _LOOKALIKES = (
     (b"\x7fELF", "a native Linux program: compile it for the target wasm32-wasi"),
     (b"\xcf\xfa\xed\xfe", "a native macOS program: compile it for the target wasm32-wasi"),
+    (MAGIC, "machine code made ahead of time, which only wasilab run and inspect read"),
     (b"MZ", "a native Windows program: compile it for the target wasm32-wasi"),
     (b"!<arch>", "a library archive: link it into a .wasm first"),
     (b"BC\xc0\xde", "LLVM bitcode: link it into a .wasm first"),
@@ -102,6 +104,8 @@ class Module:
         """The compiler's warnings; "" for a module that was loaded."""
         self.without_reports: Callable[[], Module] | None = None
         """Compiles the module again without `reports_lookups`; None if it was not compiled in this process."""
+        self.precompiled: Precompiled | None = None
+        """Its machine code, if it was made ahead of time; None: the engine makes it."""
         self.is_component = False
         self.types: list[FuncType | None] = []
         self.imports: list[Import] = []

@@ -22,6 +22,7 @@ from ..capabilities.protocols import Directory, File
 from ..capabilities.streams import AskInput, BytesInput, CollectedOutput, EmptyInput, QueueInput
 from ..capabilities.strings import GivenStrings
 from ..capabilities.waiting import Interrupt
+from ..engine import compiling
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.limits import Limits
 from ..engine.output import Output
@@ -37,6 +38,7 @@ from ..grants.live.pump import Listeners, ServedPump
 from ..grants.override_registry import overrides
 from ..grants.value import GrantError
 from ..module.module import Module, load
+from ..module.precompiled import is_precompiled
 from ..trace.record.packing import StoredModule
 from ..trace.record.recorder import Recorder
 from ..version import __version__
@@ -382,5 +384,9 @@ def text_of(text: str | bytes) -> str:
 
 
 def load_program(program: Program) -> Module:
-    """The module of a `Program`."""
-    return program if isinstance(program, Module) else load(program)
+    """The module of a `Program`. Raises `ModuleError`."""
+    if isinstance(program, Module):
+        return program
+    if not isinstance(program, bytes) and is_precompiled(Path(program)):
+        return compiling.ahead_of_time.load_machine_code(Path(program))
+    return load(program)

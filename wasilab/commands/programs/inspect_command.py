@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from ...engine.components.world import World, unprovided, world_of
 from ...grants.advice.foresight import differing, foresee
@@ -12,6 +14,7 @@ from ...module.binary import FuncType
 from ...module.dwarf import debug_info
 from ...module.module import Module, ModuleError
 from ...module.module_words import DEBUG_WORDS, FAMILY_WORDS, KIND_WORDS, PACKAGE_WORDS
+from ...module.precompiled import is_precompiled
 from ...text.escape import shorten, visible
 from ...text.numbers import counted, size
 from ...views.inside.module_picture import ModulePicture, look_inside
@@ -22,6 +25,7 @@ from ..line.parser import Parser
 from ..line.request import Request
 from ..line.usage import UsageProblem
 from ..runner.foreseen import answer_lines, comparison_lines, grants_under, never_lines
+from ..runner.machine_code_lines import described_machine_code
 from .program import load_program
 
 EXPORTS_SHOWN = 40
@@ -48,13 +52,21 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
 def execute(request: Request, frontend: Frontend) -> Done:
     """Describe the module that FILE is or compiles to."""
     options = request.options
+    alone = options.second is None and options.under is None
+    if alone and isinstance(options.file, (str, os.PathLike)) and is_precompiled(Path(options.file).expanduser()):
+        return _machine_code(Path(options.file).expanduser(), options.json, frontend)
     module = load_program(options.file, frontend, lang=options.lang, quiet=options.json, portable=True)
-    if options.second is not None or options.under is not None:
+    if not alone:
         return _foresee(module, request, frontend)
+    return _described(module, frontend, {} if options.json else None)
+
+
+def _described(module: Module, frontend: Frontend, told: dict[str, object] | None) -> Done:
+    """Describe a module; as JSON with what is `told` of it already, if that is not None."""
     if module.is_component:
         world = world_of(module)
-        if options.json:
-            told = {"imports": world.imports, "exports": world.exports, "not_provided": unprovided(world)}
+        if told is not None:
+            told = {**told, "imports": world.imports, "exports": world.exports, "not_provided": unprovided(world)}
             frontend.say(json.dumps({**module.to_dict(), **told}, indent=2))
         else:
             frontend.say("\n".join(visible(line) for line in describe_component(module, world)))
@@ -65,8 +77,8 @@ def execute(request: Request, frontend: Frontend) -> Done:
         picture = look_inside(module)
     except ModuleError as error:
         trouble = str(error)
-    if options.json:
-        description = module.to_dict()
+    if told is not None:
+        description = {**told, **module.to_dict()}
         description |= {"debug": debug_info(module).name.lower(), "inside": picture and picture.to_dict()}
         frontend.say(json.dumps(description, indent=2))
         return Done()
@@ -77,6 +89,16 @@ def execute(request: Request, frontend: Frontend) -> Done:
         lines.append(picture.text())
     frontend.say("\n".join(lines))
     return Done(0, picture if frontend.kind == "notebook" else None)
+
+
+def _machine_code(path: Path, as_json: bool, frontend: Frontend) -> Done:
+    """What a file of machine code is, and the module in it."""
+    found = described_machine_code(path)
+    if as_json and found.module is None:
+        frontend.say(json.dumps(found.to_dict(), indent=2))
+    elif not as_json:
+        frontend.say("\n".join(found.lines(path)))
+    return Done() if found.module is None else _described(found.module, frontend, found.to_dict() if as_json else None)
 
 
 def _foresee(module: Module, request: Request, frontend: Frontend) -> Done:

@@ -7,7 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...engine import compiling
 from ...module.module import Module, load
+from ...module.precompiled import is_precompiled
 from ...text.nearest import did_you_mean
 from .. import programs
 from ..line.frontend import Frontend
@@ -38,6 +40,8 @@ def load_program(
         raise UsageProblem(absent(text, path, frontend))
     if path.is_dir():
         raise UsageProblem(f"{text!r} is a folder; name the program in it")
+    if lang is None and is_precompiled(path):
+        return compiling.ahead_of_time.load_machine_code(path)
     if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):
         return load(path)
     return programs.compiling.compile_file(path, frontend, lang=lang, flags=flags, quiet=quiet, portable=portable)

@@ -25,9 +25,8 @@ from ..line.parser import Parser
 from ..line.usage import UsageProblem
 
 
-def add_engine_options(parser: Parser) -> None:
-    """Add the options to a parser, in their own help group."""
-    group = parser.add_argument_group("how Wasmtime compiles and links it")
+def add_code_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options that machine code depends on, besides features and fuel."""
     group.add_argument(
         "-O", "--optimize", choices=get_args(Optimize), default="speed",
         help="what its machine code is optimised for: none (compiles fastest), speed (the default), size",
@@ -36,12 +35,18 @@ def add_engine_options(parser: Parser) -> None:
         "--debug-info", action="store_true", help="machine code with DWARF, for a native debugger (gdb, lldb)"
     )
     group.add_argument(
-        "--cache", action=argparse.BooleanOptionalAction, default=True,
-        help="keep compiled code for the next run (default: yes)",
-    )  # fmt: skip
-    group.add_argument(
         "--nan-canonical", action="store_true",
         help="computed NaNs have the same bits on every machine; slower floats",
+    )  # fmt: skip
+
+
+def add_engine_options(parser: Parser) -> None:
+    """Add the options to a parser, in their own help group."""
+    group = parser.add_argument_group("how Wasmtime compiles and links it")
+    add_code_options(group)
+    group.add_argument(
+        "--cache", action=argparse.BooleanOptionalAction, default=True,
+        help="keep compiled code for the next run (default: yes)",
     )  # fmt: skip
     group.add_argument(
         "--max-stack", type=size, default=DEFAULT_STACK, metavar="BYTES",

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from ...lazy import attach
 
-__getattr__ = attach(__name__, {"bounded": "bounded"})
+__getattr__ = attach(__name__, {"ahead_of_time": "ahead_of_time", "bounded": "bounded"})

@@ -1,1 +1,2 @@
+from . import ahead_of_time as ahead_of_time
 from . import bounded as bounded

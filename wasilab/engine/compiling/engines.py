@@ -21,11 +21,12 @@ import wasmtime
 
 from ...capabilities.host.cache_folders import distrust, user_cache_folder
 from ...module.module import Module
+from ...module.precompiled import Precompiled
 from .. import compiling
 from . import costs
 from .engine_options import EngineOptions
 from .small import MEMORY, SECONDS, is_small
-from .wasm_features import FEATURES, Features, missing_feature
+from .wasm_features import FEATURES, Features, features, missing_feature
 
 POOL_BYTES = 96 << 20
 """Wasm bytes whose compiled code is kept for the next run."""
@@ -138,6 +139,13 @@ def acquire(modules: list[Module], request: CompileRequest) -> CompiledModules:
     """
     options = request.options
     key = _key(modules, request)
+    chosen = settings(request.features, fuel=request.fuel, further=options.settings)
+    for module in modules:
+        if module.precompiled is not None:
+            usual = dict(features((), foreign=not made_here(module)))
+            differing = [f"{name}{'' if on else '=off'}" for name, on in request.features if usual[name] != on]
+            if said := compiling.ahead_of_time.mismatch(module, chosen, differing):
+                raise WasmtimeCompileError(said)
     with _lock:
         idle = _idle.get(key)
         if idle:
@@ -147,11 +155,13 @@ def acquire(modules: list[Module], request: CompileRequest) -> CompiledModules:
             found.seconds = 0.0
             return found
     start = time.perf_counter()
-    chosen = settings(request.features, fuel=request.fuel, further=options.settings)
     engine = new_engine(chosen, disk_cache=options.cache)
     compiled = []
     left = request.seconds
     for module in modules:
+        if module.precompiled is not None:
+            compiled.append(_made_ahead(engine, module, module.precompiled))
+            continue
         if _compiles_here(module, request):
             compiled.append(_compiled_here(engine, module, request.features))
             continue
@@ -160,6 +170,39 @@ def acquire(modules: list[Module], request: CompileRequest) -> CompiledModules:
         left = None if left is None else max(0.001, left - seconds)
     size = sum(len(module.bytes) for module in modules)
     return CompiledModules(key, engine, compiled, time.perf_counter() - start, size, keep=options.cache)
+
+
+def _made_ahead(engine: wasmtime.Engine, module: Module, made: Precompiled) -> wasmtime.Module:
+    try:
+        return wasmtime.Module.deserialize(engine, made.code)
+    except wasmtime.WasmtimeError as error:
+        raise WasmtimeCompileError(
+            f"the machine code of {module.name} cannot be used here: {sentence(error)}; compile it again: "
+            f"{made.recompile}"
+        ) from None
+
+
+def precompile(module: Module, request: CompileRequest) -> Precompiled:
+    """The machine code of a module, to be kept in a file; its `recompile` is empty.
+
+    Raises as `acquire` does.
+    """
+    chosen = settings(request.features, fuel=request.fuel, further=request.options.settings)
+    kept = compiling.ahead_of_time.code_settings(chosen)
+    if _compiles_here(module, request) or not compiling.bounded.available():
+        made = _compiled_here(new_engine(chosen, disk_cache=False), module, request.features)
+        return Precompiled(bytes(made.serialize()), kept, "")
+    bounds = compiling.bounded.CompileBounds(request.seconds, request.memory)
+    try:
+        code, _ = compiling.bounded.compiled(module.name, module.bytes, chosen, bounds, request.cancelled)
+    except compiling.bounded.InvalidModule as error:
+        raise rejected(module.name, str(error), request.features) from None
+    return Precompiled(code, kept, "")
+
+
+def made_here(module: Module) -> bool:
+    """Whether a local compiler made the module. WebAssembly text does not count: it can express any binary."""
+    return module.lang not in (None, "wat")
 
 
 def become_confined(*, threads: bool) -> None:
