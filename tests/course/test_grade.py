@@ -16,7 +16,8 @@ from wasilab.course.entries import LIMITS
 from wasilab.course.grading import grader, submissions
 from wasilab.course.grading.grader import Grade, grade
 from wasilab.course.grading.grades import grades_csv, grades_html, grades_text
-from wasilab.course.grading.submissions import BadSubmission, handed_in, read_notebook
+from wasilab.course.grading.submissions import handed_in, read_notebook
+from wasilab.course.notebook_file import BadNotebook
 from wasilab.course.register import find_exercise
 from wasilab.toolchains.confinement import CompileLimits
 
@@ -224,5 +225,5 @@ def test_the_command_writes_the_tables(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_file_that_vanishes_or_is_closed_to_us_is_a_row(tmp_path: Path) -> None:
-    with pytest.raises(BadSubmission, match="No such file"):
+    with pytest.raises(BadNotebook, match="No such file"):
         read_notebook(tmp_path / "gone.ipynb")

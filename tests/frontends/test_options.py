@@ -389,6 +389,11 @@ CASES = {
     "grade -o": ("grade . -o g.csv", "grade .", r"files .*\bg\.csv"),
     "grade -e": ("grade . -e 04.1", "grade .", "a.ipynb +04.1"),
     "grade --isolation": ("grade . --isolation no", "grade .", "choose on or strict or off"),
+    "course --teacher": (
+        "course --teacher k; course k/teacher", "course c; course c/teacher", "not empty and no copy"
+    ),
+    "lab --no-browser": ("lab --no-browser --port 70000", "lab --port 0", "at most 65535"),
+    "lab --port": ("lab --port 70000", "lab --port 0", "at most 65535"),
     "cache --size": ("cache --size", "cache --clear", "at most"),
     "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),
 }  # fmt: skip

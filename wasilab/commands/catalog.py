@@ -62,6 +62,13 @@ COMMANDS = (
     Subcommand(
         "grade", "grade the programs and policies of a folder of notebooks", "course.grade_command"
     ),
+    Subcommand("lab", "JupyterLab on a copy of the course", "course.lab_command"),
+    Subcommand("course", "copy the course into a folder, and bring its lessons up to date", "course.course_command"),
+    Subcommand("exercise", "an exercise of the course, with the cell to begin with", "course.exercise_command"),
+    Subcommand(
+        "example", "a program to change and run; without a name, all of them", "course.example_command",
+        aliases=("examples",),
+    ),
     Subcommand("program", "a program of the lessons, which needs no compiler", "course.program_command"),
     Subcommand(
         "doctor", "compilers, versions and caches; what is missing and the line that installs it",

@@ -17,8 +17,9 @@ from ..checked import Checked
 from ..checking import result_of
 from ..claim import CourseError
 from ..judging import Isolate, judge_module, judge_policy
+from ..notebook_file import BadNotebook
 from ..register import find_exercise
-from .submissions import BadSubmission, HandedIn, find_notebooks, read_notebook
+from .submissions import HandedIn, find_notebooks, read_notebook
 
 COMPILE_LIMITS = CompileLimits(seconds=120, memory=2 << 30)
 """The limits of one compile."""
@@ -53,7 +54,7 @@ def grade(folder: str | os.PathLike[str], exercises: Sequence[str] = (), isolate
     root = Path(folder)
     try:
         notebooks = find_notebooks(root)
-    except BadSubmission as error:
+    except BadNotebook as error:
         raise CourseError(f"the folder {str(root)!r} {error}") from None
     if not notebooks:
         raise CourseError(f"the folder {str(root)!r} holds no notebooks (*.ipynb)")
@@ -65,7 +66,7 @@ def _rows(root: Path, notebooks: Sequence[Path], wanted: Sequence[str], isolate:
         name = visible(os.fspath(path.relative_to(root)))
         try:
             found = {each.exercise.id: each for each in read_notebook(path)}
-        except BadSubmission as error:
+        except BadNotebook as error:
             yield Grade(name, "", 0, 0, str(error))
             continue
         if not found and not wanted:

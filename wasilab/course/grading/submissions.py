@@ -15,22 +15,19 @@ If several cells hand in the same exercise, the last one counts.
 from __future__ import annotations
 
 import ast
-import json
 import os
 import re
 import shlex
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...text.numbers import counted, size
+from ...text.numbers import counted
 from ..claim import CourseError
 from ..entries import Exercise
+from ..notebook_file import BadNotebook, read_notebook_file
 from ..register import find_exercise
 
-MOST_BYTES = 16 << 20
-"""The largest notebook that is read."""
 MOST_CELLS = 5000
 MOST_TEXT = 1 << 20
 """Characters of all code cells together."""
@@ -44,10 +41,6 @@ _CHECK = re.compile(
     r"""check\s*\(\s*(?:(?P<name>[A-Za-z_]\w*)|["'](?P<file>[^"'\n]{1,200})["'])[^()]{0,200}?"""
     r"""exercise\s*=\s*["'](?P<id>[\w.-]{1,20})["']"""
 )
-
-
-class BadSubmission(Exception):
-    """A notebook cannot be read; the message says why, in a phrase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +60,13 @@ class HandedIn:
 def find_notebooks(folder: Path) -> list[Path]:
     """All entries named `*.ipynb` in a folder and the folders in it, sorted; links are listed and never followed.
 
-    Hidden folders are left out. Raises `BadSubmission` if the folder cannot be read or holds too many.
+    Hidden folders are left out. Raises `BadNotebook` if the folder cannot be read or holds too many.
     """
     found: list[Path] = []
     for path in _walk(folder, 0):
         found.append(path)
         if len(found) > MOST_FILES:
-            raise BadSubmission(f"holds more than {counted(MOST_FILES, 'notebook')}: grade its folders one by one")
+            raise BadNotebook(f"holds more than {counted(MOST_FILES, 'notebook')}: grade its folders one by one")
     return sorted(found)
 
 
@@ -84,7 +77,7 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
     except OSError as error:
         if depth:
             return
-        raise BadSubmission(f"cannot be read: {error.strerror or error}") from None
+        raise BadNotebook(f"cannot be read: {error.strerror or error}") from None
     for entry in listed:
         if entry.name.startswith("."):
             continue
@@ -96,48 +89,18 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def read_notebook(path: Path) -> list[HandedIn]:
-    """What a notebook hands in, in the order of its cells. Raises `BadSubmission`."""
-    return handed_in(_cells(_json(_bytes(path))))
+    """What a notebook hands in, in the order of its cells. Raises `BadNotebook`."""
+    return handed_in(_cells(path))
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
-    except OSError as error:
-        if path.is_symlink():
-            raise BadSubmission("is a link, which is not followed") from None
-        raise BadSubmission(f"cannot be read: {error.strerror or error}") from None
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise BadSubmission("is not a regular file")
-    with os.fdopen(fd, "rb") as file:
-        try:
-            data = file.read(MOST_BYTES + 1)
-        except OSError as error:
-            raise BadSubmission(f"cannot be read: {error.strerror or error}") from None
-    if len(data) > MOST_BYTES:
-        raise BadSubmission(f"is larger than {size(MOST_BYTES)}")
-    return data
-
-
-def _json(data: bytes) -> object:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:  # also of UnicodeDecodeError
-        why = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
-        raise BadSubmission(f"is no notebook: it is {why}") from None
-
-
-def _cells(notebook: object) -> list[str]:
+def _cells(path: Path) -> list[str]:
     """The texts of the cells, with "" for what is no code cell."""
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    if not isinstance(cells, list):
-        raise BadSubmission("is no notebook: it has no list of cells (format 4)")
+    cells = read_notebook_file(path)["cells"]
     if len(cells) > MOST_CELLS:
-        raise BadSubmission(f"has more than {counted(MOST_CELLS, 'cell')}")
+        raise BadNotebook(f"has more than {counted(MOST_CELLS, 'cell')}")
     texts = [_text(cell) for cell in cells]
     if sum(map(len, texts)) > MOST_TEXT:
-        raise BadSubmission(f"has more than {counted(MOST_TEXT, 'character')} in its cells")
+        raise BadNotebook(f"has more than {counted(MOST_TEXT, 'character')} in its cells")
     return texts
 
 

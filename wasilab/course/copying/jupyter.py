@@ -1,0 +1,50 @@
+"""JupyterLab on a copy of the course: a kernel of this Python, and trusted notebooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from ..claim import CourseError
+from .pulling import STATE, first_notebook, notebooks_in
+
+INSTALL = f'{os.path.basename(sys.executable)} -m pip install "wasilab[lab]"'
+
+
+def open_lab(folder: Path, *, browser: bool = True, port: int | None = None) -> int:
+    """Run JupyterLab on a copy of the course until it ends; returns its exit status. Raises `CourseError` without it.
+
+    The kernel "Python 3" is this Python whatever else is installed. The notebooks of the course are trusted, so that
+    their saved outputs show.
+    """
+    if find_spec("jupyterlab") is None:
+        raise CourseError(f"JupyterLab is not installed in this Python: {INSTALL}")
+    trust(folder)
+    argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
+    argv += ["--no-browser"] * (not browser) + [f"--port={port}"] * (port is not None)
+    environment = os.environ | {"JUPYTER_PATH": os.pathsep.join(_path(folder))}
+    try:
+        return subprocess.call([*argv, str(folder.resolve() / first_notebook())], env=environment)
+    except KeyboardInterrupt:
+        return 130
+
+
+def trust(folder: Path) -> None:
+    """Sign the notebooks of the course in a copy for this user, as `jupyter trust` does."""
+    paths = [str(path) for path in notebooks_in(folder) if path.is_file()]
+    subprocess.run([sys.executable, "-m", "nbformat.sign", *paths], check=False, capture_output=True)
+
+
+def _path(folder: Path) -> list[str]:
+    """Where Jupyter looks for kernels: first the copy, with a kernel that is this Python."""
+    place = folder.resolve() / STATE / "jupyter"
+    kernel = place / "kernels" / "python3"
+    kernel.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Python 3 (wasilab)", "language": "python", "metadata": {"debugger": True}}
+    (kernel / "kernel.json").write_text(json.dumps(spec, indent=1) + "\n", encoding="utf-8")
+    return [str(place), *filter(None, [os.environ.get("JUPYTER_PATH")])]
