@@ -10,6 +10,7 @@ from ...grants.remedy import denied
 from ...text.escape import visible
 from ...text.numbers import counted
 from ...trace.errors import QueryError
+from ...trace.formats.suffixes import opened_in
 from ...trace.strace.style import STRING_BYTES
 from ...trace.trace import Trace
 from ...views.timeline.figure import figure
@@ -90,7 +91,8 @@ def execute(request: Request, frontend: Frontend) -> Done:
     if options.export is not None:
         with frontend.busy(f"writing {options.export}"):
             write_file("--export", options.export, chosen.save)
-        frontend.note(f"{options.export}: {counted(len(chosen), 'call')}")
+        where = opened_in(Path(options.export).suffix.lower())
+        frontend.note(f"{options.export}: {counted(len(chosen), 'call')}{f'; {where}' if where else ''}")
         done = True
     if options.plot is not None:
         with frontend.busy(f"drawing {options.plot}"):

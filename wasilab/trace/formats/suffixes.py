@@ -16,6 +16,24 @@ WRITABLE = (".wtrace", ".jsonl", ".parquet", ".csv", ".strace", ".pftrace", ".js
 READABLE = (".wtrace", ".jsonl", ".parquet")
 """Those that can be loaded again."""
 
+TOOLS = (
+    (".pftrace", "Perfetto", "https://ui.perfetto.dev", "drop the file on the page"),
+    (".json", "Chrome's tracing", "chrome://tracing", "type the address in Chrome, then drop the file on the page"),
+    (".speedscope", "speedscope", "https://www.speedscope.app", "drop the file on the page"),
+    (".folded", "flamegraph.pl", "", "run: flamegraph.pl FILE > flame.svg"),
+    (".parquet", "DuckDB, pandas, Polars", "", "in DuckDB: select * from 'FILE'"),
+    (".wtrace", "wasilab", "", "in a terminal: wasilab trace FILE; in Python: wasilab.Trace.load('FILE')"),
+)
+"""Other tools that open a saved trace: (suffix, tool, address of its page or "", what to do there)."""
+
+
+def opened_in(suffix: str) -> str:
+    """What to do with a saved trace, in a sentence; "" for a suffix that only text tools read."""
+    for known, tool, address, act in TOOLS:
+        if known == suffix and address:
+            return f"open it in {tool}: {address}, {act}"
+    return ""
+
 
 def check(path: str | Path) -> Path:
     """Raise the TraceError that `save` would, for what can be known before there is a trace; returns the path."""

@@ -27,6 +27,7 @@ from ...text.escape import shorten, visible
 from ...text.numbers import counted, size
 from ...text.shell import join
 from ...trace.maps.file_tree import FileUse
+from ...wasi.library import LIBRARY_LOOKUP
 from ...wasi.operations import Operation
 from ..subject import Subject, trace_of
 
@@ -127,7 +128,9 @@ class Explored:
     @cached_property
     def elsewhere(self) -> list[str]:
         """Modules other than WASI that it imports from: they may act on its behalf."""
-        return [] if self.module.is_component else list(foresee(self.module, Grants()).elsewhere)
+        if self.module.is_component:
+            return []
+        return [name for name in foresee(self.module, Grants()).elsewhere if name != LIBRARY_LOOKUP.module]
 
     @cached_property
     def unprovided(self) -> list[str]:

@@ -20,8 +20,9 @@ from ...grants.advice.compare import describe, mode_of
 from ...text.escape import shorten, visible
 from ...trace.answers.event import CallEvent
 from ...trace.columns.decode import ERRNO_NAMES
-from ...trace.formats.suffixes import WRITABLE
+from ...trace.formats.suffixes import TOOLS, WRITABLE
 from ...trace.record.functions import BUILT_IN, Functions
+from ...trace.record.tables import encodable
 from ...trace.strace.lines import fd_text
 from ...trace.trace import Trace
 from ...wasi.operations import Operation
@@ -33,6 +34,7 @@ from ..timeline.columns import COLOURS, LARGE, Columns, busy, standard_stream
 from ..timeline.scene import SIGNS, headline
 from .choices import examples_of, facets_of
 from .export import file_stem
+from .query_box import EXAMPLES
 
 SAVED_CALLS = 12_000
 """A run of at most this many calls is saved whole in the notebook; a larger one as an overview."""
@@ -43,6 +45,7 @@ WHOLE_CALLS = 2_000_000
 """The browser holds all calls of a run of at most this many; of a larger one, a window around the visible part."""
 WINDOW_CALLS = 1_000_000
 SAVED_DETAILS_BYTES = 150_000
+MOST_NOTES, NOTE_CHARACTERS = 2000, 500
 MOST_LIVES, MOST_OUTPUTS = 2000, 500
 LAYOUT = (
     ("start", "<f8"), ("dur", "<f4"), ("handle", "<u4"), ("call", "u1"), ("errno", "u1"), ("denied_by", "u1"),
@@ -89,6 +92,8 @@ class Feed:
             "bins": BINS,
             "window": WINDOW_CALLS if len(columns) > WHOLE_CALLS else 0,
             "exports": exports(),
+            "tools": list(TOOLS),
+            "questions": list(EXAMPLES),
             "facets": facets_of(self.trace, "") if len(columns) <= LARGE else [],  # requested when they are opened
         }
 
@@ -200,20 +205,52 @@ class Feed:
         at = int(np.searchsorted(seqs, seq))
         if seq < 0 or at >= len(seqs) or int(seqs[at]) != seq:
             return None
+        return self._row_at(at)
+
+    def _row_at(self, at: int) -> int:
+        """The row of the call at a place of the trace."""
         return at if self.columns.order is None else int(np.flatnonzero(self.columns.order == at)[0])
 
     def notes(self) -> dict[str, str]:
-        """The notes on single calls, by row as text (a note on a range shows in the details of its calls)."""
-        rows = ((self.row_of(first), text) for first, last, text in self.trace.notes if first == last)
-        return {str(row): visible(text) for row, text in rows if row is not None}
+        """The notes by row, "12", or by first and last row, "3-9"; several on the same calls are joined."""
+        return {key: "; ".join(visible(text) for _, _, text in notes) for key, notes in self._noted().items() if key}
+
+    def _noted(self) -> dict[str, list[tuple[int, int, str]]]:
+        """The trace's notes by the key of their calls; "" for those on calls that it does not hold."""
+        found: dict[str, list[tuple[int, int, str]]] = {}
+        seqs = self.trace.column("seq")
+        for note in self.trace.notes:
+            low, high = int(np.searchsorted(seqs, note[0])), int(np.searchsorted(seqs, note[1], side="right")) - 1
+            key = ""
+            if low <= high:
+                order = self.columns.order
+                rows = (low, high)
+                if order is not None:
+                    rows = tuple(np.flatnonzero((order >= low) & (order <= high))[[0, -1]].tolist())
+                key = f"{rows[0]}-{rows[1]}" if note[0] != note[1] else str(rows[0])
+            found.setdefault(key, []).append(note)
+        return found
 
     def take_notes(self, notes: Mapping[str, str]) -> None:
-        """Make `notes` the notes on single calls of the trace; those on ranges and on calls not held stay."""
-        store, known = self.trace.store, range(len(self.columns))
-        kept = [note for note in store.notes if note[0] != note[1] or self.row_of(note[0]) is None]
-        rows = {int(row): str(text) for row, text in notes.items() if str(row).isdigit()}
-        ours = [(self.seq_of(row), self.seq_of(row), text) for row, text in rows.items() if row in known]
-        store.notes[:] = kept + ours
+        """Make `notes`, written as `notes()` gives them, those of the trace; those on calls that it does not hold stay.
+
+        A note that is what it was stays as it is. What is not a note on calls of the trace is ignored.
+        """
+        store, had, shown = self.trace.store, self._noted(), self.notes()
+        new = list(had.get("", []))
+        for key, text in list(notes.items())[:MOST_NOTES]:
+            if shown.get(key) == text:
+                new += had[key]
+                continue
+            rows = [int(part) for part in str(key).split("-") if part.isdecimal() and len(part) < 16]
+            if "-".join(map(str, rows)) != str(key) or len(rows) not in (1, 2) or not str(text).strip():
+                continue
+            if max(rows) < len(self.columns) and rows[0] <= rows[-1]:
+                part = slice(rows[0], rows[-1] + 1)
+                order = self.columns.order
+                seqs = self.trace.column("seq")[part if order is None else order[part]]
+                new.append((int(seqs.min()), int(seqs.max()), encodable(str(text)[:NOTE_CHARACTERS])))
+        store.notes[:] = new
 
     # -- requests ----------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,8 @@ _BASE = ("data/words", "data/store", "data/lod", "lanes", "draw", "data/ask", "i
 ORDERS = {
     "timeline": (
         *_BASE, "table", "saving", "panels", "filter/terms", "filter/examples", "filter/filtering", "tabs", "maps/tree",
-        "maps/maps", "flame/layout", "flame/flame", "travel/state", "travel/travel", "data/shared", "head", "timeline",
+        "maps/maps", "flame/layout", "flame/flame", "travel/state", "travel/memory", "travel/travel", "onward/spans",
+        "onward/notes", "onward/sql", "onward/tools", "data/shared", "head", "timeline",
     ),
     "pair": (*_BASE, "pair/axis", "pair/halves", "pair/differences", "pair/pair"),
 }  # fmt: skip

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+
+import numpy as np
+
 from ...text.escape import shorten, visible
 from ...text.numbers import counted, size
 from ...trace.moments.moment import FileThen, Moment, OutputThen, offset_words, rights_words, size_words
@@ -10,6 +14,8 @@ from ..subject import Subject
 
 MOST_DESCRIPTORS, MOST_FILES, MOST_CONTENTS = 200, 100, 24
 CONTENT_CHARACTERS, OUTPUT_CHARACTERS = 1500, 2000
+MOST_PARTS, PART_BYTES, NEAR = 40, 64, 16
+"""Changed parts of memory that are shown, bytes of each, and how near two changes belong to one part."""
 
 
 def state_of(run: Subject, seq: int) -> dict[str, object]:
@@ -34,6 +40,46 @@ def state_of(run: Subject, seq: int) -> dict[str, object]:
         "stdout": _output(moment.stdout),
         "stderr": _output(moment.stderr),
     }
+
+
+def memory_of(run: Subject, seq: int, since: int) -> dict[str, object]:
+    """What changed in linear memory from call `since` to call `seq` (`MemoryChange` of js/travel/memory.js).
+
+    The memory is rebuilt by replays. Raises ValueError (`CannotReplay`) where the run does not hold what they need.
+    """
+    now = run.history.at(seq).memory
+    before = now if since == seq else run.history.at(since).memory
+    parts, changed = _changed(before, now)
+    more = len(now) - len(before)
+    return {
+        "seq": seq,
+        "since": since,
+        "size": size(len(now)),
+        "grown": f"{size(abs(more))} {'more' if more > 0 else 'less'}" if more else "",
+        "changed": counted(changed, "byte"),
+        "parts": [
+            (start, end, _sent(before[start : start + PART_BYTES]), _sent(now[start : start + PART_BYTES]))
+            for start, end in parts[:MOST_PARTS]
+        ],
+        "more": max(len(parts) - MOST_PARTS, 0),
+    }
+
+
+def _sent(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _changed(before: bytes, now: bytes) -> tuple[list[tuple[int, int]], int]:
+    """([(start, end) of each changed part], how many bytes changed); new memory counts where it is not zero."""
+    length = min(len(before), len(now))
+    first, second = np.frombuffer(before, np.uint8)[:length], np.frombuffer(now, np.uint8)
+    places = np.concatenate((np.flatnonzero(first != second[:length]), length + np.flatnonzero(second[length:])))
+    if not len(places):
+        return [], 0
+    breaks = np.flatnonzero(np.diff(places) > NEAR)
+    starts = places[np.concatenate(([0], breaks + 1))]
+    ends = places[np.concatenate((breaks, [len(places) - 1]))] + 1
+    return list(zip(starts.tolist(), ends.tolist(), strict=True)), len(places)
 
 
 def _descriptor(moment: Moment, at: int) -> tuple[object, ...]:

@@ -38,7 +38,8 @@ from .feed import CALLS_A_MESSAGE, Feed
 from .live import LiveFeed
 from .maps import maps_of, saved_maps
 from .module_js import module, style
-from .state import state_of
+from .query_box import answer_sql
+from .state import memory_of, state_of
 
 _LOG = logging.getLogger("wasilab")
 
@@ -78,7 +79,7 @@ class TimelineWidget(anywidget.AnyWidget):
     _report = traitlets.Unicode("").tag(sync=True)
     _maps = traitlets.Dict().tag(sync=True)
     notes = traitlets.Dict().tag(sync=True)
-    """Notes by row of the trace (as text), as written in the inspector."""
+    """Notes by row of the trace, "12", or by first and last row, "3-9", as written in the inspector and the notes."""
 
     def __init__(self, run_or_trace: Subject | Trace, *, again: Rerun | None = None) -> None:
         self._rerun = again
@@ -262,6 +263,11 @@ class TimelineWidget(anywidget.AnyWidget):
                 return {"maps": maps_of(feed.run)}, []
             case "state":
                 return {"state": state_of(feed.run, feed.seq_of(int(content["row"])))}, []
+            case "memory":
+                seq, since = feed.seq_of(int(content["row"])), feed.seq_of(int(content["since"]))
+                return {"memory": memory_of(feed.run, seq, since)}, []
+            case "sql":
+                return {"answer": answer_sql(feed.trace, str(content["statement"]), feed.row_of)}, []
             case "search":
                 found = feed.search(str(content["text"]), int(content["row"]), int(content["by"]))
                 row, place, total = found or (None, 0, 0)

@@ -41,7 +41,7 @@ export class Painter {
     this.overlay = null;
     /** @type {() => number} ns of the cursor in time, NaN for none */
     this.travel = () => NaN;
-    /** @type {() => number[]} the rows that have a note */
+    /** @type {() => [number, number][]} the first and last row of each note */
     this.noted = () => [];
   }
 
@@ -257,8 +257,12 @@ export class Painter {
       g.strokeRect(x0 - 1.5, RULER + lane * this.laneHeight - view.scroll + 2.5, x1 - x0 + 3, this.laneHeight - 5);
     }
     g.fillStyle = theme.link;
-    for (const row of this.noted()) {
-      const x = row < store.length ? this.x(view, store.start[row]) : -1;
+    for (const [row, last] of this.noted()) {
+      if (last > row && last >= 0 && row < store.length) {
+        const x0 = Math.max(this.x(view, store.start[Math.max(row, 0)]), this.gutter), x1 = Math.min(this.x(view, store.end(Math.min(last, store.length - 1))), this.width);
+        if (x1 > x0) g.fillRect(x0, RULER, Math.max(x1 - x0, 2), 3);
+      }
+      const x = row >= 0 && row < store.length ? this.x(view, store.start[row]) : -1;
       if (x < this.gutter) continue;
       g.beginPath();
       g.moveTo(x - 5, RULER);

@@ -79,10 +79,10 @@ export function toolbar(view) {
 
 /**
  * What a range of time holds, as a table.
- * @param {CallStore} store @param {[number, number]} range ns @param {() => void} zoom @param {() => void} close
+ * @param {CallStore} store @param {[number, number]} range ns @param {() => void} zoom @param {() => void} close @param {(text: string) => void} note
  * @returns {Node[]}
  */
-export function summaryTable(store, [from, to], zoom, close) {
+export function summaryTable(store, [from, to], zoom, close, note) {
   const rows = store.summary(from, to), wide = to - from;
   const calls = rows.reduce((sum, row) => sum + row.calls, 0), total = rows.reduce((sum, row) => sum + row.total, 0);
   const head = el("div", { class: "inspector-head" },
@@ -90,7 +90,15 @@ export function summaryTable(store, [from, to], zoom, close) {
     el("button", { onclick: zoom }, "Zoom to it"), el("button", { "aria-label": "Clear the selection", title: "Clear the selection (Escape)", onclick: close }, "×"));
   if (!rows.length) return [head];
   const line = (/** @type {string} */ tag, /** @type {string[]} */ cells) => el("tr", {}, ...cells.map((text, i) => el(tag, { class: i ? "n" : null }, text)));
-  return [head, el("div", { class: "wide" }, el("table", {},
+  const noting = el("input", { class: "note", type: "text", maxLength: 500, placeholder: "a note on these calls, kept with the trace (Enter)", "aria-label": "Note on the selected calls", onkeydown: (/** @type {KeyboardEvent} */ event) => {
+    event.stopPropagation();
+    if (event.key === "Enter" && noting.value.trim()) {
+      note(noting.value);
+      noting.value = "";
+    }
+    if (event.key === "Escape") close();
+  } });
+  return [head, noting, el("div", { class: "wide" }, el("table", {},
     el("thead", {}, line("th", ["call", "calls", "refused", "errors", "total", "median", "p99"])),
     el("tbody", {}, ...rows.map((row) => line("td", [row.name, number(row.calls), row.refused ? store.mark(REFUSED) + number(row.refused) : "", row.failed + row.refused ? number(row.failed + row.refused) : "", duration(row.total), duration(row.median), duration(row.p99)])))))];
 }

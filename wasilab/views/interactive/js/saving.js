@@ -18,10 +18,16 @@ export async function exportAs(view, suffix) {
   try {
     const { content, buffers } = await view.asker.ask("export", { suffix });
     save(new Blob([/** @type {any} */ (buffers[0])]), content.name);
-    view.say(`Exported ${content.name}.`);
+    const tool = view.store.meta.tools?.find(([known, , address]) => known === suffix && address);
+    view.say(`Exported ${content.name}${tool ? `. For ${tool[1]}: open ${pageOf(tool[2])}, ${tool[3]}` : ""}.`);
   } catch (error) {
     view.say(/** @type {Error} */ (error).message, true);
   }
+}
+
+/** @param {string} address of a tool's page @returns {string} as a person types it */
+export function pageOf(address) {
+  return address.startsWith("chrome") ? address : address.split("//")[1] ?? address;
 }
 
 /** The timeline as it is seen, under its title and without a pointer. @param {import("./timeline.js").TimelineView} view @returns {Promise<Blob>} */

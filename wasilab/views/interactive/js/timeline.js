@@ -16,6 +16,10 @@ import { retheme } from "./theme.js";
 import { Flame } from "./flame/flame.js";
 import { Maps } from "./maps/maps.js";
 import { Travel } from "./travel/travel.js";
+import { Notes } from "./onward/notes.js";
+import { listed } from "./onward/spans.js";
+import { SqlBox } from "./onward/sql.js";
+import { Tools } from "./onward/tools.js";
 import { Filtering } from "./filter/filtering.js";
 import { summaryTable, toolbar } from "./panels.js";
 import { counted, el, instant } from "./data/words.js";
@@ -45,7 +49,7 @@ export class TimelineView {
     this.minimap = el("canvas", { class: "minimap", "aria-hidden": "true" });
     this.lod = new LevelOfDetail(this.store);
     this.painter = new Painter(this.canvas, this.minimap, this.store, this.lod);
-    this.painter.noted = () => Object.keys(model.get("notes") ?? {}).map((row) => Number(row) - this.store.first);
+    this.painter.noted = () => listed(model.get("notes") ?? {}).map(({ first, last }) => [first - this.store.first, last - this.store.first]);
     this.tip = el("div", { class: "tip", role: "tooltip", hidden: true });
     this.table = new CallTable(this.store, this.asker, (row) => this.choose(row), (row) => {
       const detail = this.details.known(row);
@@ -66,6 +70,12 @@ export class TimelineView {
     this.tabs.add({ name: "graph", label: "Capabilities", title: "The capability graph: what came from what", element: this.maps.graph, toggled: (open) => this.maps.toggled(open) });
     this.flame = new Flame(this);
     this.tabs.add({ name: "flame", label: "Call tree", title: "Which functions of the guest made the calls", element: this.flame.element, toggled: (open) => this.flame.toggled(open) });
+    this.notes = new Notes(this);
+    this.tabs.add({ name: "notes", label: "Notes", title: "Notes on calls and ranges", element: this.notes.element, toggled: (open) => this.notes.toggled(open) });
+    this.sql = new SqlBox(this);
+    this.tabs.add({ name: "sql", label: "SQL", title: "Questions in SQL, whose rows lead to the calls", element: this.sql.element, toggled: (open) => this.sql.toggled(open) });
+    this.tools = new Tools(this);
+    this.tabs.add({ name: "tools", label: "Open in…", title: "Other tools: the file, and where to drop it", element: this.tools.element, toggled: (open) => this.tools.toggled(open) });
     this.painter.travel = () => this.travel.time;
     this.bar = toolbar(this);
     this.selection = el("section", { class: "selection", "aria-label": "Summary of the selected time", hidden: true });
@@ -83,6 +93,8 @@ export class TimelineView {
     this.themes = new MutationObserver(() => this.retheme());
     for (const node of [document.documentElement, document.body]) this.themes.observe(node, { attributes: true });
     for (const trait of ["_head", "_report"]) model.on(`change:${trait}`, this.update);
+    this.renoted = () => this.notes.reset();
+    model.on("change:notes", this.renoted);
     this.retheme();
     this.update();
     this.navigator.fit();
@@ -91,6 +103,7 @@ export class TimelineView {
   close() {
     this.shared.watchers.delete(this.update);
     for (const trait of ["_head", "_report"]) this.model.off(`change:${trait}`, this.update);
+    this.model.off("change:notes", this.renoted);
     this.sizes.disconnect();
     this.themes.disconnect();
     this.travel.stop();
@@ -314,7 +327,7 @@ export class TimelineView {
   select() {
     const range = this.navigator.view.selection;
     this.selection.hidden = !range;
-    if (range) this.selection.replaceChildren(...summaryTable(this.store, range, () => this.navigator.look(range[0], range[1]), () => this.escape()));
+    if (range) this.selection.replaceChildren(...summaryTable(this.store, range, () => this.navigator.look(range[0], range[1]), () => this.escape(), (text) => this.notes.onRange(range, text)));
     this.soon();
   }
 
@@ -326,22 +339,27 @@ export class TimelineView {
       this.bar.found(content.row === null ? "0 of 0" : `${content.place.toLocaleString("en-US")} of ${content.total.toLocaleString("en-US")}`);
       if (content.row === null) this.say(`Nothing holds "${text}".`);
       else {
-        const row = content.row - this.store.first;
-        if ((row >= 0 && row < this.store.length) || (await this.fetchWindow({ row: content.row }))) this.choose(content.row - this.store.first);
+        await this.chooseRow(content.row);
       }
     } catch (error) {
       this.say(/** @type {Error} */ (error).message, true);
     }
   }
 
+  /** Have a call in the store. @param {number} row of the trace @returns {Promise<boolean>} whether it is there */
+  async hold(row) {
+    const at = row - this.store.first;
+    return (at >= 0 && at < this.store.length) || this.fetchWindow({ row });
+  }
+
+  /** Pin a call. @param {number} row of the trace */
+  async chooseRow(row) {
+    if (await this.hold(row)) this.choose(row - this.store.first);
+  }
+
   /** @param {number} row @param {string} text */
   note(row, text) {
-    const notes = { ...(this.model.get("notes") ?? {}) }, key = String(row + this.store.first);
-    if (text.trim()) notes[key] = text.trim();
-    else delete notes[key];
-    this.model.set("notes", notes);
-    this.model.save_changes();
-    this.soon();
+    this.notes.write(String(row + this.store.first), text);
   }
 
   async stop() {

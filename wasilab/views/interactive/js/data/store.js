@@ -21,6 +21,8 @@
  * @property {number} window      calls held of a run too large to hold, around what is looked at; 0 for all
  * @property {number} [ended]     ns, when the run itself ended, if the axis goes on
  * @property {number} bins        bins of the overview, 0 when there is none
+ * @property {[string, string, string, string][]} [tools]  suffix, tool, address, what to do
+ * @property {[string, string][]} [questions]  name and statement in SQL
  * @property {import("../filter/terms.js").Facet[]} [facets]  of the whole run
  * @property {Record<string, string>} colours  by family and verdict
  * @property {Record<string, Sign>} signs  by verdict: "refused", "failed", "injected"

@@ -2,6 +2,7 @@
 // back costs what stepping forward costs: the state is derived from the record, one question at a time.
 
 import { sourceLines } from "../inspector.js";
+import { MemoryChanges } from "./memory.js";
 import { differences, lastBefore, localState, timeOf } from "./state.js";
 import { el, instant, number } from "../data/words.js";
 
@@ -26,9 +27,10 @@ export class Travel {
     this.player = button("▶", "Play (space on the timeline)", () => this.play());
     this.words = el("span", { class: "quiet moment" });
     this.body = el("div", { class: "state", "aria-live": "off" });
+    this.memory = new MemoryChanges(view);
     this.element = el("section", { class: "travel" },
       el("div", { class: "transport" }, button("|◂", "First call", () => this.to(0)), button("◂", "Back one call (, on the timeline)", () => this.step(-1)), this.player,
-        button("▸", "On one call (. on the timeline)", () => this.step(1)), button("▸|", "Last call", () => this.to(this.last)), this.slider, this.words), this.body);
+        button("▸", "On one call (. on the timeline)", () => this.step(1)), button("▸|", "Last call", () => this.to(this.last)), this.slider, this.words), this.body, this.memory.element);
   }
 
   get last() {
@@ -48,6 +50,7 @@ export class Travel {
   /** The calls changed: other runs have other states. */
   reset() {
     this.known.clear();
+    this.memory.reset();
     this.shown = null;
     if (this.open) this.to(Math.min(this.at, this.last));
   }
@@ -82,6 +85,7 @@ export class Travel {
     this.view.table.reveal(this.at - store.first);
     this.view.soon();
     this.load();
+    this.memory.to(this.at);
   }
 
   play() {
