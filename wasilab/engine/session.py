@@ -80,6 +80,8 @@ class Session:
         """How a value returned by the guest calls it again; a live instance sets its own."""
         self.linked: Callable[[wasmtime.Module], Mapping[str, Mapping[str, ExternItem]]] | None = None
         """Provides functions from outside: compiled module -> import module name -> import name -> function."""
+        self.take_store: Callable[[Session], tuple[engines.CompiledModules, wasmtime.Store]] | None = None
+        """Gives the compiled modules and the store, where other sessions have the same store; None: it has its own."""
         self.companions: Sequence[Session] = ()
         """Sessions that end with this one on an interrupt: its callees and callers."""
         self.recorder = self._recorder = recorder
@@ -128,7 +130,7 @@ class Session:
 
         Raises `WasmtimeCompileError`, `LinkError`, `CompileLimitReached`, and `Interrupted` if the end was requested.
         """
-        for module in self._programs():
+        for module in self.programs():
             if module.is_component:
                 raise LinkError(
                     f"{module.name} is a component (WASI 0.2), not a core module: compile it for wasm32-wasip1 instead"
@@ -138,28 +140,38 @@ class Session:
                     f"{module.name} has a memory that threads share, and there are no threads in WASI preview 1: "
                     "compile it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
                 )
-        self._compiled = engines.acquire(self._programs(), self.request())
+        if self.take_store is not None:
+            self._compiled, self._store = self.take_store(self)
+        else:
+            self._compiled = engines.acquire(self.programs(), self.request())
         self._engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds
 
     def request(self) -> engines.CompileRequest:
         """How to compile the modules."""
-        foreign = not all(engines.made_here(module) for module in self._programs())
+        foreign = not self.compiled_here()
         limits = self.limits
         return engines.CompileRequest(
             features(self.options.features, foreign=foreign), self.options, limits.fuel is not None,
             limits.compile_seconds, limits.compile_memory, lambda: self.stop_reason is not None,
         )  # fmt: skip
 
-    def _programs(self) -> list[Module]:
+    def compiled_here(self) -> bool:
+        """Whether local compilers made all its modules."""
+        return all(engines.made_here(module) for module in self.programs())
+
+    def programs(self) -> list[Module]:
+        """The module and its preloads."""
         return [self.module, *self._preload.values()]
 
     def open(self) -> None:
         """Instantiate the preloads in order, then the module. May run guest code (start functions, `_initialize`)."""
         assert self._compiled is not None, "compile() first"
-        modules = self._programs()
-        self._store = wasmtime.Store(self.engine)
-        self._set_limits(modules)
+        modules = self.programs()
+        if self._store is None:
+            self._store = wasmtime.Store(self.engine)
+            self.limit_store(self.store, modules)
+        self.arm()
         if self._recorder is not None:
             self._listen(self._recorder)
             self._recorder.start_clock()
@@ -218,7 +230,8 @@ class Session:
         self.stop.error = self.stop.error or Interrupted()
         return True
 
-    def _set_limits(self, modules: Sequence[Module]) -> None:
+    def limit_store(self, store: wasmtime.Store, modules: Sequence[Module]) -> None:
+        """Set the limits of a store that is to hold these modules. Raises `LimitReached`."""
         limits = self.limits
         if len(modules) > limits.instances:
             raise LimitReached(
@@ -238,7 +251,7 @@ class Session:
                     f"{module.name} starts with {largest:,} bytes of memory, above the limit of "
                     f"{limits.memory:,} bytes{note}; raise it with --max-memory"
                 )
-        self.store.set_limits(
+        store.set_limits(
             memory_size=share,
             table_elements=limits.table_elements // max(1, sum(m.tables for m in modules)),  # it counts each one
             instances=limits.instances + 2 * len(modules),
@@ -246,8 +259,7 @@ class Session:
             memories=memories,
         )
         if limits.fuel is not None:
-            self.store.set_fuel(limits.fuel)
-        self.arm()
+            store.set_fuel(limits.fuel)
 
     def arm(self) -> None:
         """Make the next epoch bump end the guest. Raises `Interrupted` if the end was already requested."""
@@ -393,7 +405,7 @@ class Session:
         frames = self.stop.frames
         if not frames and isinstance(error, wasmtime.Trap):
             frames = error.frames
-        return located(frames, self._programs())
+        return located(frames, self.programs())
 
     def _memory_hint(self) -> str:
         memory = self._entries.exports.get("memory")

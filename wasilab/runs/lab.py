@@ -111,12 +111,17 @@ class Lab:
     which parameter is one: `lab.link("a", "b", passing={"count": 0})`. The receiver gets its own number for the same
     capability. It behaves as after dup (one shared offset) and is closed when the call returns. See `flows`.
 
+    With `shared_store` all instances are in one store: memories, tables, globals and references pass too, as each
+    module imports them. The instances then share fuel and the limits of memory. Without it each has a store of its own.
+
     Source of the idea: WASI's rationale ("Why no UNIX-domain sockets?"): descriptors can be passed as arguments in
     plain function calls.
     """
 
-    def __init__(self, name: str = "lab") -> None:
+    def __init__(self, name: str = "lab", *, shared_store: bool = False) -> None:
         self.name = name
+        self.shared_store = shared_store
+        """Whether all instances are in one store."""
         self.flows: list[DescriptorFlow] = []
         """All passed and refused descriptors, in order."""
         self.opened: LabMembers | None = None
@@ -209,7 +214,9 @@ class Lab:
                 raise LabError(f"{', '.join(self._piped)} ran in a pipeline: make a new lab")
             if not self._plans:
                 raise LabError(f"{self.name} is empty: add(name, program) first")
-            self.opened = LabMembers(list(self._plans.values()), self.flows)
+            self.opened = LabMembers(
+                list(self._plans.values()), self.flows, shared_store=self.shared_store
+            )
         return self.opened
 
     def run(self, name: str | None = None) -> Outcome:

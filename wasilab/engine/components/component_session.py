@@ -89,7 +89,8 @@ class ComponentSession(Session):
         assert self._compiled is not None, "compile() first"
         assert self._component is not None
         self._store = wasmtime.Store(self.engine)
-        self._set_limits(self._core)
+        self.limit_store(self.store, self._core)
+        self.arm()
         self.store.set_limits(
             memory_size=self.limits.memory // max(1, memories(self._component)),
             table_elements=self.limits.table_elements,

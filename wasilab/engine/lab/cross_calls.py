@@ -15,7 +15,7 @@ import wasmtime
 
 from ...capabilities.waiting import Interrupted
 from ...module.binary import FuncType
-from ...module.module import Module
+from ...module.module import Import, Module
 from ...text.nearest import did_you_mean
 from ...trace.record.functions import Function, pack_values
 from ...trace.record.layout import DID_NOT_RETURN
@@ -54,8 +54,11 @@ class Exporter:
     """The log of passed descriptors."""
 
 
-def check_link(importer: str, module: Module, as_: str, exporter: Exporter) -> None:
-    """Raise `LinkError` for an invalid link: a missing export, a different type, an undeclared parameter."""
+def check_link(importer: str, module: Module, as_: str, exporter: Exporter, *, one_store: bool = False) -> None:
+    """Raise `LinkError` for an invalid link: a missing export, a different type, an undeclared parameter.
+
+    `one_store`: both share a store, so that memories, tables, globals and references pass too.
+    """
     wanted = [item for item in module.imports if item.module == as_]
     if not wanted:
         names = {item.module for item in module.imports}
@@ -66,10 +69,15 @@ def check_link(importer: str, module: Module, as_: str, exporter: Exporter) -> N
         if export is None:
             near = did_you_mean(item.name, offered, _list(offered))
             raise LinkError(f"{importer} imports {as_}.{item.name}, which {exporter.name} does not export{near}")
+        is_function = isinstance(item.type, FuncType)
+        if one_store and is_function != (export.kind == "func"):
+            raise LinkError(f"{importer} imports {as_}.{item.name} as a {_kind(item)}, and it is a {export.kind}")
+        if one_store and not is_function:
+            continue  # Wasmtime compares their types when it instantiates
         if not isinstance(item.type, FuncType) or export.kind != "func":
             raise LinkError(
                 f"{importer} imports {as_}.{item.name}, a {export.kind}: only functions pass between stores; "
-                "give the module with preload= to have it in the importer's own"
+                "Lab(shared_store=True) has one store for all, preload= puts the module into the importer's own"
             )
         found = exporter.module.function_type(export.index)
         if found != item.type:
@@ -77,8 +85,13 @@ def check_link(importer: str, module: Module, as_: str, exporter: Exporter) -> N
                 f"{importer} imports {as_}.{item.name} as {item.type}, and in {exporter.name} it is {found}"
             )
         strange = [kind for kind in (*item.type.params, *item.type.results) if kind not in PASSES]
-        if strange:
-            raise LinkError(f"{as_}.{item.name} takes or returns {strange[0]}, which cannot pass between two stores")
+        if strange and not one_store:
+            raise LinkError(
+                f"{as_}.{item.name} takes or returns {strange[0]}, which cannot pass between two stores: "
+                "Lab(shared_store=True) has one for all"
+            )
+        if strange and item.name in exporter.passing:
+            raise LinkError(f"{as_}.{item.name} takes or returns {strange[0]}: it cannot pass descriptors as well")
     for name, params in exporter.passing.items():
         known = next((item.type for item in wanted if item.name == name and isinstance(item.type, FuncType)), None)
         if known is None:
@@ -87,6 +100,10 @@ def check_link(importer: str, module: Module, as_: str, exporter: Exporter) -> N
         for param in params:
             if param >= len(known.params) or known.params[param] != "i32":
                 raise LinkError(f"parameter {param} of {name} {known} is no descriptor: a descriptor is an i32")
+
+
+def _kind(item: Import) -> str:
+    return "func" if isinstance(item.type, FuncType) else str(item.type).split(" ")[0]
 
 
 def _list(names: object) -> str:
@@ -113,6 +130,8 @@ class CrossCalls:
             exporter = exporters.get(item.module)
             if exporter is None or not isinstance(item.type, FuncType):
                 continue
+            if any(kind not in PASSES for kind in (*item.type.params, *item.type.results)):
+                continue  # references pass directly, within one store (`shared_store.py`)
             if types is None:
                 types = compiled.imports  # a new object at each access, so read it once
             target = self._target(exporter, item.name, item.type)

@@ -30,6 +30,7 @@ from .channel_calls import MODULE, channel_functions
 from .cross_calls import CrossCalls, Ended, Exporter, check_link
 from .passing import DescriptorFlow, Passed
 from .python_functions import Functions, check_functions, provide_functions
+from .shared_store import SharedStore, begin_order, provide_directly
 
 
 @dataclass(slots=True)
@@ -71,6 +72,8 @@ class LabMember:
         self.cross = CrossCalls(plan.name, self.session)
         self.exporters: dict[str, Exporter] = {}
         self.functions: dict[str, Mapping[str, Callable[..., object]]] = dict(plan.functions)
+        self.shares = False
+        """Whether its store has other instances too."""
         self.started = False
         """Whether its `_start` was called."""
         self._keep: list[RetainedCallback] = []
@@ -81,6 +84,9 @@ class LabMember:
         found = provide_functions(self.session, self.functions, compiled, self._keep)
         for module, members in self.cross.provide(self.exporters, compiled).items():
             found.setdefault(module, {}).update(members)
+        if self.shares:
+            for module, members in provide_directly(self.plan.module, self.exporters).items():
+                found.setdefault(module, {}).update(members)
         return found
 
     def enter(self, name: str, values: Sequence[object]) -> object:
@@ -117,19 +123,22 @@ class LabMember:
 class LabMembers:
     """The instances of a lab by name."""
 
-    def __init__(self, plans: Sequence[MemberPlan], flows: list[DescriptorFlow]) -> None:
+    def __init__(self, plans: Sequence[MemberPlan], flows: list[DescriptorFlow], *, shared_store: bool = False) -> None:
         """Check every link, and compile and instantiate all. Raises `LinkError` or `GuestError`; nothing is open
-        then."""
+        then. `shared_store`: one store for all."""
         for plan in plans:
             if plan.module.is_component:
                 raise LinkError(f"{plan.name} is a component, and a lab links core modules")
         lock = threading.Lock()
         self.members = {plan.name: LabMember(plan, lock) for plan in plans}
+        self._shared: SharedStore | None = None
         try:
+            if shared_store:
+                self._shared = SharedStore([(name, member.session) for name, member in self.members.items()])
             for member in self.members.values():
                 self._link(member, flows)
-            for member in self.members.values():
-                self._begin(member)
+            for name in self._order(plans):
+                self._begin(self.members[name])
             now = time.perf_counter_ns(), time.time_ns()
             for member in self.members.values():
                 member.session.start_clock(now)
@@ -145,10 +154,20 @@ class LabMembers:
         for link in plan.links:
             other = self.members[link.exporter]
             exporter = Exporter(link.exporter, other.plan.module, other.session, other.enter, link.passing, flows)
-            check_link(plan.name, plan.module, link.as_, exporter)
+            check_link(plan.name, plan.module, link.as_, exporter, one_store=self._shared is not None)
             member.exporters[link.as_] = exporter
         member.session.linked = member.provide
+        if self._shared is not None:
+            member.shares = True
+            member.session.take_store = self._shared.of
         member.session.companions = [other.session for other in self.members.values() if other is not member]
+
+    def _order(self, plans: Sequence[MemberPlan]) -> list[str]:
+        """The order in which the members are instantiated."""
+        if self._shared is None:
+            return [plan.name for plan in plans]
+        links = {plan.name: {link.as_: link.exporter for link in plan.links} for plan in plans}
+        return begin_order({plan.name: plan.module for plan in plans}, links)
 
     def _begin(self, member: LabMember) -> None:
         try:
@@ -177,6 +196,8 @@ class LabMembers:
         """Release all instances."""
         for member in self.members.values():
             member.close()
+        if self._shared is not None:
+            self._shared.close()
 
 
 def _named(outcome: Outcome, name: str) -> Outcome:
