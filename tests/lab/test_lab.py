@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+import wasilab
 from wasilab import Grants, GuestError, HostDir, Limits, MemDir
 from wasilab.engine.compiling.engine_options import EngineOptions
 from wasilab.engine.lab.passing import PassingError
 from wasilab.engine.stop import LinkError
 from wasilab.runs.lab import Lab, LabError
 from wasilab.trace.trace import Trace
+from wasilab.views import static
 
 from .programs import OPENER, READER, text
 
@@ -414,3 +416,36 @@ def test_calls_of_python_functions_are_in_the_trace() -> None:
         (call,) = lab["holder"].trace
         assert (call.name, call.family) == ("redeem", "python")
         assert "redeem($0=\"null\") = 0 {result=0}" in lab["holder"].trace.text()
+
+
+def test_a_passed_descriptor_is_an_arrow_between_two_lanes_and_a_forged_number_a_cross(
+    folder: HostDir, tmp_path: Path
+) -> None:
+    with lab_of(folder) as lab:
+        opener = lab["opener"].exports
+        fd = opener.open()
+        opener.count(fd)
+        opener.count(77)
+        path = tmp_path / "lab.wtrace"
+        lab.trace.save(str(path))
+        figure = lab.plot()
+    for drawn in (figure, wasilab.Trace.load(path)):
+        axes = (drawn if drawn is figure else static.plot(drawn, "gantt")).axes[0]
+        names = [text.get_text() for text in axes.get_yticklabels()]
+        assert "opener 77: not open, refused" in names
+        arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None) is not None]
+        (arrow,) = arrows
+        ends = [names[int(y)] for _, y in (arrow.xyann, arrow.xy)]
+        assert ends == ["opener 4</data/a.txt>", "reader 3<<opener>/data/a.txt>"]
+        (cross,) = [line for line in axes.lines if line.get_marker() == "X"]
+        assert names[int(cross.get_ydata()[0])].startswith("opener 77")
+        assert "1 was passed on" in axes.get_title(loc="left")
+
+
+@pytest.mark.parametrize("passed", [7, [7], [[1, 2]], [["x"] * 8], [[0, "c", "a", 1, 1, "b", True, 2]]])
+def test_a_trace_file_that_lies_about_passed_descriptors_draws_none(lab: Lab, passed: Any) -> None:
+    lab["opener"].exports.open()
+    trace = lab.trace
+    trace.meta["passed"] = passed
+    axes = static.plot(trace, "gantt").axes[0]
+    assert not [text for text in axes.texts if getattr(text, "arrow_patch", None) is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Self
+from typing import Any, Self, Unpack
 
 from .. import grants as granting
 from .. import module as module_room
@@ -20,6 +20,7 @@ from ..grants.grants import Grants
 from ..module.inside.memory_layout import with_stack_pointer
 from ..module.module import Module
 from ..text.nearest import did_you_mean
+from ..trace.columns.merged import MOST_PASSED, PassedOn, life_of
 from .instance import Exports
 from .prepare import Prepared, Program, RunOptions, load_program
 
@@ -263,7 +264,28 @@ class Lab:
         order in which they were added; lines of text start with their names.
         """
         named = [(name, member.trace.store) for name, member in self._members.items()]
-        return tracing.Trace.merged(named, {"name": self.name})
+        return tracing.Trace.merged(named, {"name": self.name, "passed": self._passed()})
+
+    def _passed(self) -> list[PassedOn]:
+        """The flows on the axis of the merged trace."""
+        numbers = {name: at for at, name in enumerate(self._members)}
+        origins = [plan.recorder.origin_ns for plan in self._plans.values()]
+        return [
+            PassedOn(
+                max(0, flow.at - min(origins)), flow.call, flow.sender, flow.from_fd,
+                life_of(numbers[flow.sender], flow.from_life), flow.receiver, flow.to_fd,
+                life_of(numbers[flow.receiver], flow.to_life),
+            )
+            for flow in self.flows[:MOST_PASSED]
+            if flow.sender in numbers and flow.receiver in numbers
+        ]  # fmt: skip
+
+    def plot(self, kind: str = "gantt", **options: Unpack[views.PlotOptions]) -> Any:
+        """A matplotlib `Figure` of the calls of all members; the kinds are those of a run.
+
+        "gantt" (the default) has a lane for each descriptor of each member, and an arrow for each one that was passed.
+        """
+        return views.static.plot(self.trace, kind, **options)
 
     def close(self) -> None:
         """Release all instances and their resources. Closing twice does nothing."""

@@ -10,6 +10,7 @@ are; BADF: the number is not open; NOTSOCK: it is not a channel.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -68,7 +69,7 @@ def channel_functions(name: str, host: Host, flows: list[DescriptorFlow]) -> dic
         flows.append(
             DescriptorFlow(
                 "channel", sent.sender, sent.fd, sent.descriptor.life, name, mine.fd, mine.life, sent.descriptor.path,
-                tuple(r.listed(mine.allowed)), True,
+                tuple(r.listed(mine.allowed)), True, time.perf_counter_ns(),
             )
         )  # fmt: skip
         return mine.fd

@@ -8,6 +8,7 @@ descriptor can pass it on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -55,6 +56,8 @@ class DescriptorFlow:
     rights: tuple[str, ...]
     """The receiver's rights, by preview1's names."""
     kept: bool
+    at: int
+    """When, in ns of `time.perf_counter_ns`."""
 
 
 def passed(param: int, rights: RightsGiven = "same", *, keep: bool = False) -> Passed:
@@ -128,7 +131,11 @@ class DescriptorPassage:
     def _pass(self, number: int, passing: Passed) -> int:
         given = self._giver.fds.entries.get(number)
         if given is None:
-            self.flows.append(DescriptorFlow(self._call, self._sender, number, 0, self._receiver, -1, 0, "", (), False))
+            self.flows.append(
+                DescriptorFlow(
+                    self._call, self._sender, number, 0, self._receiver, -1, 0, "", (), False, time.perf_counter_ns()
+                )
+            )
             raise WasiError(
                 Errno.BADF, f"descriptor {number} is not open in {self._sender}: {self._call} was not entered"
             )
@@ -140,7 +147,7 @@ class DescriptorPassage:
         self.flows.append(
             DescriptorFlow(
                 self._call, self._sender, number, given.life, self._receiver, made.fd, made.life, given.path,
-                tuple(r.listed(made.allowed)), passing.keep,
+                tuple(r.listed(made.allowed)), passing.keep, time.perf_counter_ns(),
             )
         )  # fmt: skip
         return made.fd

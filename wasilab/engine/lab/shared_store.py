@@ -19,7 +19,7 @@ from ..compiling import engines
 from ..limits import BOUNDS
 from ..session import Session
 from ..stop import LinkError
-from ..values.wasmtime_objects import WasmtimeObject
+from ..values.wasmtime_objects import Imported
 from .cross_calls import PASSES, Exporter
 
 _OF_A_STORE = ("fuel", "memory", "table_elements", "instances")
@@ -45,7 +45,7 @@ class SharedStore:
                         f"both the same limits.{limit}"
                     )
 
-    def of(self, session: Session) -> tuple[engines.CompiledModules, WasmtimeObject]:
+    def of(self, session: Session) -> tuple[engines.CompiledModules, wasmtime.Store]:
         """The compiled modules of one of the sessions, and the store. The first call compiles all."""
         if self._compiled is None or self._store is None:
             modules = [module for one in self._sessions for module in one.programs()]
@@ -102,9 +102,9 @@ def begin_order(modules: Mapping[str, Module], links: Mapping[str, Mapping[str, 
     return found
 
 
-def provide_directly(module: Module, exporters: Mapping[str, Exporter]) -> dict[str, dict[str, WasmtimeObject]]:
+def provide_directly(module: Module, exporters: Mapping[str, Exporter]) -> Imported:
     """What a module imports from instances of its own store as it is. Raises `LinkError` for one that is not there."""
-    found: dict[str, dict[str, WasmtimeObject]] = {}
+    found: Imported = {}
     for item in module.imports:
         exporter = exporters.get(item.module)
         if exporter is None or not passes_directly(item.type):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,45 @@ from .records import RECORD, Array
 from .store import LIFE_BITS, Store
 
 MOST_INSTANCES = 255
+MOST_PASSED = 10_000
+"""Passed descriptors that the metadata keeps: the first ones."""
 _MOST_REASONS = 0xFFFF
+
+
+class PassedOn(NamedTuple):
+    """A descriptor that one instance passed to another, or a number that was refused (`receiver_life` 0)."""
+
+    at: int
+    """ns on the axis of the trace."""
+    call: str
+    """The function whose argument it was, as `instance.function`, or "channel"."""
+    sender: str
+    sender_fd: int
+    sender_life: int
+    """The life in the merged trace; 0 if the number was not open."""
+    receiver: str
+    receiver_fd: int
+    receiver_life: int
+
+
+def life_of(instance: int, life: int) -> int:
+    """The number in a merged trace of a descriptor's life in an instance's own; 0 stays 0."""
+    return life + (instance << LIFE_BITS) if life else 0
+
+
+def passed_on(store: Store) -> list[PassedOn]:
+    """The descriptors that instances of a merged trace passed to each other, in order; none for other traces.
+
+    They are metadata, which a file can hold too: entries of another form are left out.
+    """
+    found = store.meta.get("passed")
+    types = (int, str, str, int, int, str, int, int)
+    return [
+        PassedOn(*entry)
+        for entry in (found[:MOST_PASSED] if isinstance(found, list) else ())
+        if isinstance(entry, (list, tuple)) and len(entry) == len(types)
+        and all(type(value) is kind for value, kind in zip(entry, types, strict=True))
+    ]  # fmt: skip
 
 
 def merged(stores: Sequence[tuple[str, Store]], meta: dict[str, Any]) -> Store:
@@ -135,8 +173,8 @@ class _Merging:
 
         return replace(
             life,
-            life=life.life + (instance << LIFE_BITS),
-            parent=life.parent + (instance << LIFE_BITS) if life.parent else 0,
+            life=life_of(instance, life.life),
+            parent=life_of(instance, life.parent),
             opened_seq=place(life.opened_seq),
             closed_seq=place(life.closed_seq),
             moves=tuple((place(seq), fd, generation) for seq, fd, generation in life.moves),

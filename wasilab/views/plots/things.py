@@ -14,6 +14,8 @@ import numpy as np
 
 from ...text.escape import visible
 from ...text.numbers import counted, size, size_unit, time_unit
+from ...trace.columns.merged import PassedOn, passed_on
+from ...trace.columns.store import LIFE_BITS, Store
 from ...trace.record.recorder import Life
 from ...trace.strace.lines import fd_text
 from ...trace.trace import Trace
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 MOST = 16
 FLOWS = 6
+ARROWS = 200
+"""Passed descriptors that are drawn."""
+FORGED = 4
+"""Lanes of refused numbers."""
 POINTS = 1000
 _READS = (Operation.READ, Operation.RECEIVE, Operation.LIST)
 _WRITES = (Operation.WRITE, Operation.SEND)
@@ -119,32 +125,67 @@ def open_descriptors(run: Subject, ax: Axes | None = None) -> Figure:
 
 
 def gantt(run: Subject, ax: Axes | None = None) -> Figure:
-    """A bar for each descriptor from open to close, with its calls as ticks."""
+    """A bar for each descriptor from open to close, with its calls as ticks.
+
+    In a trace of several instances each name begins with its instance's, and an arrow leads from a passed descriptor to
+    the receiver's; a number that was refused has a lane of its own.
+    """
     trace, columns = trace_of(run), Columns.of(run)
-    lives = list(trace.store.lives.values())
+    store, lives = trace.store, list(trace.store.lives.values())
+    passed = passed_on(store)
+    shared = {life for each in passed[:ARROWS] for life in (each.sender_life, each.receiver_life)}
     busiest = np.bincount(columns.handle, minlength=max((life.life for life in lives), default=0) + 1)
-    chosen = sorted(sorted(lives, key=lambda life: -int(busiest[life.life]))[:MOST], key=lambda life: life.life)[::-1]
-    fig, axes = canvas(ax, (7, 1.2 + 0.26 * max(len(chosen), 3)))
+    wanted = sorted(lives, key=lambda life: (life.life not in shared, -int(busiest[life.life])))[:MOST]
+    chosen = sorted(wanted, key=lambda life: life.life)[::-1]
+    forged = list(dict.fromkeys((each.sender, each.sender_fd) for each in passed if not each.receiver_life))[:FORGED]
+    fig, axes = canvas(ax, (7, 1.2 + 0.26 * max(len(chosen) + len(forged), 3)))
     one, unit = time_unit(columns.span)
     if not chosen:
         nothing(axes, "no descriptor was open")
-    for row, life in enumerate(chosen):
-        opened, closed = _span(trace, columns, life)
+    lent = {each.receiver_life: _lent(columns, each) for each in passed[:ARROWS] if each.receiver_life}
+    for row, life in enumerate(chosen, len(forged)):
+        opened, closed = lent.get(life.life) or _span(trace, columns, life)
         axes.barh(row, max(closed - opened, columns.span / 400) / one, left=opened / one, height=0.62,
                   color=COLOURS["fd"], alpha=0.25)  # fmt: skip
         times = columns.start[columns.handle == life.life]
         if len(times) > POINTS:
             times = times[np.unique(times * POINTS // columns.span, return_index=True)[1]]
         axes.vlines(times / one, row - 0.31, row + 0.31, color=COLOURS["fd"], linewidth=1)
-        if life.closed_seq < 0 and life.opened_seq >= 0:
+        if life.closed_seq < 0 and life.opened_seq >= 0 and life.life not in lent:
             axes.annotate("never closed", (columns.span / one, row), (-3, 0), textcoords="offset points", ha="right",
                           va="center", fontsize=7, color=COLOURS["failed"])  # fmt: skip
+    rows = {life.life: row for row, life in enumerate(chosen, len(forged))}
+    for each in passed[:ARROWS]:
+        at = min(each.at, columns.span) / one
+        if each.sender_life in rows and each.receiver_life in rows:
+            axes.annotate("", (at, rows[each.receiver_life]), (at, rows[each.sender_life]), zorder=5,
+                          arrowprops={"arrowstyle": "-|>", "color": COLOURS["path"], "linewidth": 1.4})  # fmt: skip
+        elif (each.sender, each.sender_fd) in forged and not each.receiver_life:
+            axes.plot(at, forged.index((each.sender, each.sender_fd)), linestyle="none", marker="X", markersize=8,
+                      color=COLOURS["refused"], zorder=5)  # fmt: skip
     if chosen:
-        axes.set_yticks(range(len(chosen)), [label(fd_text(life.fd, life.path), 40) for life in chosen])
+        names = [label(f"{sender} {fd}: not open, refused", 40) for sender, fd in forged]
+        names += [label(_lane_name(store, life), 40) for life in chosen]
+        axes.set_yticks(range(len(names)), names)
         axes.set_xlim(0, columns.span / one)
     more = f" (the {MOST} busiest of {len(lives):,})" if len(lives) > MOST else ""
-    finish(axes, f"descriptors{more}", f"time ({unit})")
+    passing = f", {counted(sum(bool(each.receiver_life) for each in passed), 'was passed on', 'were passed on')}"
+    finish(axes, f"descriptors{more}{passing if passed else ''}", f"time ({unit})")
     return fig
+
+
+def _lent(columns: Columns, each: PassedOn) -> tuple[int, int]:
+    """(ns received, ns given back) of a passed descriptor: the end of the call that passed it, or of the trace."""
+    during = (columns.handle == each.sender_life) & (columns.start <= each.at) & (each.at <= columns.end)
+    ends = columns.end[during]
+    return each.at, int(ends.min()) if len(ends) and each.call != "channel" else columns.span
+
+
+def _lane_name(store: Store, life: Life) -> str:
+    """`3</data>`, with the instance's name before it where there are several."""
+    instance = life.life >> LIFE_BITS
+    name = f"{store.instances[instance]} " if instance < len(store.instances) else ""
+    return name + fd_text(life.fd, life.path)
 
 
 def directories(run: Subject, by: str = "calls") -> dict[str, int]:
