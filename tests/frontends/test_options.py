@@ -239,6 +239,12 @@ CASES = {
     "compile --reports": (
         "compile --reports opens.c; inspect opens.wasm", "compile opens.c; inspect opens.wasm", "library_lookup",
     ),
+    "compile --max-compile-time": (
+        "compile --max-compile-time 1ms warns.c -- -DT", "compile warns.c", r"took longer than 0\.001 s; raise it with",
+    ),
+    "compile --max-compile-memory": (
+        "compile --max-compile-memory 1m warns.c -- -DM", "compile warns.c", "may take 1m of memory; raise it with",
+    ),
     "compile --emulate": (
         "compile --emulate getpid getpid.c -- -Wall; run getpid.wasm",
         "compile getpid.c; run getpid.wasm",

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import wasilab
 from wasilab.capabilities.host import landlock
+from wasilab.cli import main
+from wasilab.magics.wasi_magics import WasiMagics
 from wasilab.toolchains import confinement
 from wasilab.toolchains.compile import compile_source
 from wasilab.toolchains.confinement import CompileLimits
@@ -120,6 +123,28 @@ def test_the_time_of_a_compile_is_limited(pretend_clang: Callable[..., Path]) ->
     pretend_clang("sleep 1000")
     with pytest.raises(ToolchainError, match=r"took longer than 0\.3 s"):
         compile_source("", "c", limits=CompileLimits(seconds=0.3))
+
+
+def test_the_limits_of_a_person_bound_the_compiler_of_source_too(
+    pretend_clang: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend_clang("sleep 1000")
+    with pytest.raises(ToolchainError, match=r"took longer than 0\.3 s; raise it with --max-compile-time"):
+        wasilab.compile("", "c", limits=wasilab.Limits(compile_seconds=0.3))
+    (tmp_path / "a.c").write_text("int main(void) { return 0; }")
+    assert main(["run", "--max-compile-time", "0.3", str(tmp_path / "a.c")]) == 2
+    pretend_clang(f"ulimit -d > {tmp_path}/limit; ok")
+    wasilab.compile("", "c", limits=wasilab.Limits(compile_memory=512 << 20))
+    assert (tmp_path / "limit").read_text() == f"{512 << 10}\n"
+    wasilab.compile(" ", "c")
+    assert (tmp_path / "limit").read_text() == f"{confinement.COMPILE_MEMORY >> 10}\n"
+
+
+@pytest.mark.parametrize("command", ["compile", "run"])
+def test_help_says_that_a_compiler_reads_files_and_variables(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert "can have its compiler read your files and variables" in capsys.readouterr().out
+    assert "can have its compiler read your files and variables" in (WasiMagics.wasi.__doc__ or "")
 
 
 @pytest.mark.toolchain

@@ -138,14 +138,22 @@ class Limits:
     """Names (files, folders, links) added to folders minus names removed; adding one more fails with NOSPC."""
     compile_seconds: float | None = _limit(
         300.0,
-        Bound("--max-compile-time", "seconds", "time to compile the module", none=True, fixed=_COMPILED, shown=False),
+        Bound(
+            "--max-compile-time", "seconds", "time to compile the module or its source",
+            none=True, fixed=_COMPILED, shown=False,
+        ),
     )
-    """Seconds of processor time to compile the module to machine code; beyond it the run ends with exit code 137."""
+    """Seconds of processor time to compile the module to machine code; beyond it the run ends with exit code 137. A
+    value other than the default also bounds the compiler of its source (`runs/compiler.py`), in wall-clock time."""
     compile_memory: int | None = _limit(
         2 * GIB,
-        Bound("--max-compile-memory", "bytes", "memory to compile the module", none=True, fixed=_COMPILED, shown=False),
+        Bound(
+            "--max-compile-memory", "bytes", "memory to compile the module or its source",
+            none=True, fixed=_COMPILED, shown=False,
+        ),
     )
-    """Bytes of memory to compile the module to machine code; beyond it the run ends with exit code 137."""
+    """Bytes of memory to compile the module to machine code; beyond it the run ends with exit code 137. A value other
+    than the default also bounds each process of the compiler of its source."""
 
     def __post_init__(self) -> None:
         for name, bound in BOUNDS.items():

@@ -50,6 +50,9 @@ class WasiMagics(Magics):
             %wasi template LANG              a new cell with a small program to start from
             %wasi                            lists the commands
 
+        A source can have its compiler read your files and variables (#include, .incbin, include_str!, env!). The
+        compiler is confined where the system can do it: see `%wasi compile --help`.
+
         `%wasi help cell` and `%wasi COMMAND --help` list the options. An unquoted {expression} is replaced with its
         Python value (`--dir {folder}::/data`, `--args {my_list}`); quoted text and everything else stays as it is.
         """

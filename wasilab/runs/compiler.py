@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from ..engine.limits import DEFAULTS, Limits
 from ..module.module import Module
 from ..toolchains.compile import compile_source
+from ..toolchains.confinement import CompileLimits
 from .adapter import adapt
 
 
@@ -20,6 +22,7 @@ def compile(
     first_line: int = 1,
     component: bool = False,
     portable: bool = False,
+    limits: Limits | None = None,
     on_progress: Callable[[float, str], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Module:
@@ -31,6 +34,7 @@ def compile(
     (-lc) or Rust imports a function of wasilab, with which its library reports the paths that it refuses without
     calling the host. `portable` omits it, for a module that is to run elsewhere (`Module.portable`).
     `on_progress(seconds, sentence)` is called during a long compilation; `cancelled()` is polled, and true ends it.
+    `limits` may change the time and memory that the compiler can use (`compile_seconds`, `compile_memory`).
     Raises `CompileError` (the compiler's message), `ToolchainMissing` (what to install), `CompileInterrupted`, and with
     `component` `AdaptError`.
     """
@@ -44,6 +48,7 @@ def compile(
         on_progress=on_progress,
         interrupt=cancelled or (lambda: False),
         reports=not (portable or component),
+        limits=_of_source(limits),
     )
     module = Module(
         compiled.wasm,
@@ -60,3 +65,12 @@ def compile(
     if component and not module.is_component:
         return adapt(module, on_progress=on_progress, cancelled=cancelled)
     return module
+
+
+def _of_source(limits: Limits | None) -> CompileLimits:
+    """The limits of a compiler of source: its own defaults, except for what differs from the defaults of `Limits`."""
+    usual, given = CompileLimits(), limits or Limits()
+    return CompileLimits(
+        usual.seconds if given.compile_seconds == DEFAULTS["compile_seconds"] else given.compile_seconds,
+        usual.memory if given.compile_memory == DEFAULTS["compile_memory"] else given.compile_memory,
+    )

@@ -19,7 +19,7 @@ from ..capabilities.host import landlock
 
 FOLDERS_VARIABLE = "WASILAB_COMPILER_FOLDERS"
 COMPILE_SECONDS = 900.0
-"""Wall-clock seconds of one compile: zig's first one builds a C library, which takes a minute or two on a slow
+"""Default wall-clock seconds of one compile: zig's first one builds a C library, which takes a minute or two on a slow
 machine."""
 COMPILE_MEMORY = 4 << 30
 """Bytes of data of each process of a compile."""
@@ -47,7 +47,7 @@ _DEVICES = ("/dev/null",)
 
 @dataclass(frozen=True, slots=True)
 class CompileLimits:
-    """Limits of one compile; None: unlimited."""
+    """Limits of one compile of source; None: unlimited. A person sets them with `Limits` (`runs/compiler.py`)."""
 
     seconds: float | None = COMPILE_SECONDS
     memory: int | None = COMPILE_MEMORY

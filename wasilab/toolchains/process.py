@@ -235,7 +235,9 @@ class _Watch:
     def check(self, elapsed: float) -> None:
         """Raise `ToolchainError` if one of these is the case."""
         if self._seconds is not None and elapsed > self._seconds:
-            raise ToolchainError(f"{self._name!r} took longer than {self._seconds:g} s")
+            raise ToolchainError(
+                f"{self._name!r} took longer than {self._seconds:g} s; raise it with --max-compile-time"
+            )
         if elapsed < self._next_look:
             return
         self._next_look = elapsed + _STUCK_STEP
@@ -272,6 +274,7 @@ def out_of_memory(output: str, finished: Finished, bounds: ProcessBounds) -> str
     if bounds.memory is None or finished.status == 0:
         return None
     signs = ("out of memory", "bad_alloc", "annot allocate memory", "memory allocation of", "OutOfMemory")
+    signs += ("failed to map segment",)  # the dynamic loader, before the compiler starts
     if not any(sign in output for sign in signs):
         return None
     return f"a compiler may take {exact_size(bounds.memory)} of memory; raise it with --max-compile-memory"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 
+from ...text.numbers import exact_size
+from ...toolchains.confinement import COMPILE_MEMORY, COMPILE_SECONDS
 from .argument_types import calls, count, linked, names, pair, snaplen
 from .frontend import FrontendKind
 from .parser import Parser
@@ -15,12 +17,21 @@ CELL_STACKS = 1000
 """By default stacks are taken for this many calls of a cell's run and as many refused ones: at most 25 ms each."""
 
 
-def add_compile_options(parser: Parser) -> None:
+SOURCE_IS_UNTRUSTED = (
+    "A source can have its compiler read your files and variables (#include,\n"
+    ".incbin, include_str!, env!). It sees few environment variables. It may take\n"
+    f"{COMPILE_SECONDS:g} s and {exact_size(COMPILE_MEMORY)} of memory (--max-compile-...). Where the\n"
+    "kernel has Landlock it opens nothing but its installation, the source, the\n"
+    "files of the cell, and the files and folders that its flags name (-I FOLDER)."
+)
+"""What somebody who compiles a stranger's source should know, as in README and MANUAL."""
+
+
+def add_compile_options(parser: Parser) -> argparse._ArgumentGroup:
     """Compiler settings with wasilab's own names; the compiler's flags follow `--`."""
     group = parser.add_argument_group(
         "the compiler",
-        "It sees few environment variables. Where the kernel has Landlock it opens nothing but its installation, the "
-        "source, the files of the cell, and the files and folders that its flags name (-I FOLDER).",
+        SOURCE_IS_UNTRUSTED,
     )
     group.add_argument(
         "--reactor", action="store_true", help="a module of exported functions, without main (see --invoke)"
@@ -33,6 +44,7 @@ def add_compile_options(parser: Parser) -> None:
         "--emulate", action="extend", default=[], type=names, metavar="NAME,...",
         help="C, C++: what wasi-libc emulates: mman, signal, process-clocks, getpid",
     )  # fmt: skip
+    return group
 
 
 def add_run_options(parser: Parser) -> None:

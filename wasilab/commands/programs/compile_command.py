@@ -12,6 +12,7 @@ from ...engine.compiling.costs import CompileLimitReached
 from ...engine.compiling.engine_options import EngineOptions
 from ...engine.compiling.wasm_features import features
 from ...engine.limits import Limits
+from ...grants.forms.flags import add_compile_limits, compile_limits
 from ...module.module import load
 from ...module.precompiled import SUFFIX, is_precompiled
 from ...text.numbers import size
@@ -42,7 +43,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         "--reports", action="store_true",
         help="let a C, C++, Zig or Rust program report what its own C library refuses; it then runs only in wasilab",
     )  # fmt: skip
-    add_compile_options(parser)
+    add_compile_limits(add_compile_options(parser))
     group = parser.add_argument_group(
         "ahead of time", "A file of machine code starts without compiling. Only you can run it, on this machine."
     )
@@ -88,7 +89,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     flags = compiler_flags(options, language, request.rest)
     module = compile_file(
         path, frontend, lang=language, flags=flags, quiet=options.quiet, component=options.component,
-        portable=not options.reports,
+        portable=not options.reports, limits=compile_limits(options),
     )  # fmt: skip
     if module.warnings:
         frontend.note(module.warnings)

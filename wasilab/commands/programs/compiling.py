@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ...engine.limits import Limits
 from ...module.module import Module
 from ...runs import compiler
 from ...toolchains.languages.c_family import emulation_flags
@@ -23,7 +24,7 @@ NEIGHBOUR_BYTES = 2_000_000
 
 def compile_file(
     path: Path, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False,
-    component: bool = False, portable: bool = False,
+    component: bool = False, portable: bool = False, limits: Limits | None = None,
 ) -> Module:  # fmt: skip
     """Compile a source file; the sources beside it can be included."""
     language = language_name(lang) if lang is not None else language_of_path(str(path))
@@ -41,7 +42,7 @@ def compile_file(
         files = _neighbours(path)
     return compile_text(
         source, language, frontend, name=path.name, flags=[*extra, *flags], files=files, first_line=1, quiet=quiet,
-        component=component, portable=portable,
+        component=component, portable=portable, limits=limits,
     )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def compile_text(
     quiet: bool = False,
     component: bool = False,
     portable: bool = False,
+    limits: Limits | None = None,
 ) -> Module:
     """Compile a text with progress; on success the compiler's warnings are passed on.
 
@@ -84,6 +86,7 @@ def compile_text(
             first_line=first_line,
             component=component,
             portable=portable,
+            limits=limits,
             on_progress=lambda seconds, sentence: busy.tick(sentence),
         )
     return module

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...engine import compiling
+from ...engine.limits import Limits
 from ...module.module import Module, load
 from ...module.precompiled import is_precompiled
 from ...text.nearest import did_you_mean
@@ -18,7 +19,7 @@ from ..line.usage import UsageProblem
 
 def load_program(
     word: object, frontend: Frontend, *, lang: str | None = None, flags: Sequence[str] = (), quiet: bool = False,
-    portable: bool = False,
+    portable: bool = False, limits: Limits | None = None,
 ) -> Module:  # fmt: skip
     """The module that `word` names; a source is compiled, `portable` or so that it reports what its library refuses.
 
@@ -44,7 +45,9 @@ def load_program(
         return compiling.ahead_of_time.load_machine_code(path)
     if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):
         return load(path)
-    return programs.compiling.compile_file(path, frontend, lang=lang, flags=flags, quiet=quiet, portable=portable)
+    return programs.compiling.compile_file(
+        path, frontend, lang=lang, flags=flags, quiet=quiet, portable=portable, limits=limits
+    )
 
 
 def name_to_keep(options: argparse.Namespace, module: Module, frontend: Frontend) -> str | None:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import time
 
-from ...grants.forms.flags import add_options
+from ...grants.forms.flags import add_options, compile_limits
 from ..line.frontend import Done, Frontend, FrontendKind
-from ..line.options import LANGUAGE_HELP, add_cell_options, add_run_options, add_view_options, file_argument
+from ..line.options import (
+    LANGUAGE_HELP,
+    SOURCE_IS_UNTRUSTED,
+    add_cell_options,
+    add_run_options,
+    add_view_options,
+    file_argument,
+)
 from ..line.parser import Parser
 from ..line.request import Request
 from ..runner.engine_flags import add_engine_options
@@ -22,6 +29,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
         "Everything after FILE is the guest's own. Exit status: the guest's; 134 after a trap, 137 when a limit\n"
         "ended it, 130 when interrupted, 2 for a usage error."
     )
+    parser.epilog = SOURCE_IS_UNTRUSTED
     what = "the program" + ("; or a name from --name" if kind == "notebook" else "")
     file_argument(parser, what)
     parser.add_argument("--lang", metavar="LANG", help=f"the source's language: {LANGUAGE_HELP}")
@@ -39,5 +47,6 @@ def execute(request: Request, frontend: Frontend) -> Done:
     options = request.options
     started = time.perf_counter()
     prepare(options, keep=frontend.kind == "notebook" or (options.repeat or 1) > 1)
-    module = load_program(options.file, frontend, lang=options.lang, quiet=options.quiet)
+    limits = compile_limits(options)
+    module = load_program(options.file, frontend, lang=options.lang, quiet=options.quiet, limits=limits)
     return run_module(module, request.rest, options, frontend, compile_seconds=time.perf_counter() - started)

@@ -111,8 +111,22 @@ def leaves_stdin_open(options: argparse.Namespace) -> bool:
     return _given(options, "stdin") is None and _given(options, "stdin_text") is None and not options.deny_all
 
 
-def _add_limits(group: argparse._ArgumentGroup) -> None:
-    for name, bound in BOUNDS.items():
+_OF_COMPILING = ("compile_seconds", "compile_memory")
+
+
+def add_compile_limits(group: argparse._ArgumentGroup) -> None:
+    """Add the flags that limit compiling, for a command that only compiles."""
+    _add_limits(group, _OF_COMPILING)
+
+
+def compile_limits(options: argparse.Namespace) -> Limits:
+    """The limits of compiling among parsed flags; every other limit has its default."""
+    return _read_limits(options, Limits(), _OF_COMPILING)
+
+
+def _add_limits(group: argparse._ArgumentGroup, names: Iterable[str] = BOUNDS) -> None:
+    for name in names:
+        bound = BOUNDS[name]
         usual = DEFAULTS[name]
         default = "" if usual is None else f" (default {bound.text(usual)})"
         group.add_argument(
@@ -291,8 +305,8 @@ def _read_stdin(flag: str, file: str | None, text: str | None, now: object) -> o
     return now if file is None else _stdin(flag, file)
 
 
-def _read_limits(options: argparse.Namespace, now: Limits) -> Limits:
-    given = {limit: value for limit in BOUNDS if (value := _given(options, limit)) is not None}
+def _read_limits(options: argparse.Namespace, now: Limits, names: Iterable[str] = BOUNDS) -> Limits:
+    given = {limit: value for limit in names if (value := _given(options, limit)) is not None}
     bounds: dict[str, Any] = {limit: None if value == NONE else value for limit, value in given.items()}
     try:
         return replace(now, **bounds) if bounds else now

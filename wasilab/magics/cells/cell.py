@@ -19,6 +19,7 @@ from ...commands.programs.compiling import compile_text, compiler_flags
 from ...commands.programs.program import load_program
 from ...commands.programs.running import run_module
 from ...commands.traces.sql_command import STATEMENT
+from ...grants.forms.flags import compile_limits
 from ...grants.value import GrantError
 from ...module.module import ModuleError
 from ...toolchains.diagnostics import CompileError, CompileInterrupted, ToolchainError, ToolchainMissing
@@ -80,6 +81,7 @@ def run_cell(shell: CellShell, session: NotebookSession, line: str, cell: str) -
                 first_line=2,
                 quiet=options.quiet,
                 component=options.component,
+                limits=compile_limits(options),
             )
         except CompileError as error:
             file = toolchain_for(language).file_name(options.name or "cell")
@@ -198,7 +200,10 @@ def _save(data: bytes, path: str) -> None:
 
 
 def _detached(request: Request, frontend: NotebookFrontend) -> Done:
-    module = load_program(request.options.file, frontend, lang=request.options.lang, quiet=request.options.quiet)
+    options = request.options
+    module = load_program(
+        options.file, frontend, lang=options.lang, quiet=options.quiet, limits=compile_limits(options)
+    )
     return Done(0, start(module, request.rest, request.options, frontend))
 
 
