@@ -130,8 +130,15 @@ def test_one_click_grants_what_was_refused_and_runs_again(opened: Any) -> None:
     page = opened(COPY)
     line = page.timeline()
     assert "1 call was refused" in line.host.locator(".verdict").inner_text()
+    line.until("view.table.pages.size > 0")
+    refused = line.js("view.table.pages.get(0).findIndex((row) => row[1].includes('ENOTCAPABLE'))")
+    assert refused >= 0
+    line.js("view.choose(arg)", refused)
     line.host.locator("button[data-grant]").click()
     line.until("!view.store.meta.live && view.root.querySelector('.verdict').innerText.includes('nothing was refused')")
+    line.until("view.table.pages.get(0)?.length === view.store.length")
+    assert "ENOTCAPABLE" not in line.host.locator(".table").inner_text(), "the rows are those of the new run"
+    assert line.js("view.navigator.view.pinned") == -1
     assert line.host.locator("button[data-grant]").count() == 0
     assert (page.lab.notebooks / "in" / "b.txt").exists()
     story = line.host.locator(".attempt")

@@ -49,7 +49,7 @@ export class Painter {
   resize(width, height, wideLabels) {
     this.width = width;
     this.height = height;
-    this.gutter = Math.round(wideLabels ? Math.min(230, width * 0.3) : width < 560 ? 58 : 76);
+    this.gutter = Math.round(wideLabels ? Math.min(230, width * 0.3) : width < 560 ? 66 : 76);
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     for (const [canvas, w, h] of /** @type {[HTMLCanvasElement, number, number][]} */ ([[this.canvas, width, height], [this.minimap, width, 34]])) {
       canvas.width = Math.round(w * ratio);
@@ -340,7 +340,8 @@ export class Painter {
       g.fillRect(2, y - 5, 4, 10);
       g.fillStyle = theme.fg;
       const letters = Math.floor((this.gutter - 14) / 6.4), label = this.lanes[lane].label;
-      g.fillText(label.length > letters ? `${label.slice(0, 5)}…${label.slice(-(letters - 6))}` : label, 10, y);
+      const tail = Math.max(letters - 6, 1); // both ends of a descriptor's name tell
+      g.fillText(label.length > letters ? `${label.slice(0, letters - tail - 1)}…${label.slice(-tail)}` : label, 10, y);
     }
     g.restore();
     g.fillStyle = theme.dim;

@@ -26,6 +26,11 @@ export class Details {
     this.cache = new Map();
   }
 
+  /** Other calls are in the store. */
+  forget() {
+    this.cache = new Map(); // answers that are on their way go into the old one
+  }
+
   /** @param {number} row @returns {Detail | undefined} */
   known(row) {
     return this.cache.get(row) ?? this.saved()[row + this.store.first];
@@ -35,9 +40,9 @@ export class Details {
   async get(row) {
     const known = this.known(row);
     if (known) return known;
-    const { content } = await this.asker.ask("detail", { row: row + this.store.first });
-    if (this.cache.size > 500) this.cache.delete(/** @type {number} */ (this.cache.keys().next().value));
-    this.cache.set(row, content.detail);
+    const { cache } = this, { content } = await this.asker.ask("detail", { row: row + this.store.first });
+    if (cache.size > 500) cache.delete(/** @type {number} */ (cache.keys().next().value));
+    cache.set(row, content.detail);
     return content.detail;
   }
 }

@@ -216,8 +216,8 @@ export class CallTable {
 
   /** Other calls are in the store: their words are not those of the rows before. */
   forget() {
-    this.pages.clear();
-    this.asked.clear();
+    this.pages = new Map(); // answers that are on their way go into the old ones
+    this.asked = new Map();
   }
 
   paint() {
@@ -273,24 +273,26 @@ export class CallTable {
 
   /** @param {number} page @param {number} rows how many the page has now */
   async fetch(page, rows) {
-    this.asked.set(page, rows);
+    const { pages, asked } = this;
+    asked.set(page, rows);
     try {
       const { content } = await this.asker.ask("rows", { first: page * PAGE + this.store.first, count: PAGE });
-      this.pages.set(page, content.rows);
-      if (this.pages.size > 200) {
-        const oldest = /** @type {number} */ (this.pages.keys().next().value);
-        this.pages.delete(oldest);
-        this.asked.delete(oldest);
+      pages.set(page, content.rows);
+      if (pages.size > 200) {
+        const oldest = /** @type {number} */ (pages.keys().next().value);
+        pages.delete(oldest);
+        asked.delete(oldest);
       }
+      if (pages !== this.pages) return;
       // The kernel's answer on a running run may be a second old: the next update, not this paint, asks for the rest.
       const behind = this.store.meta.live && content.rows.length < rows;
       this.paint();
       if (behind) {
         clearTimeout(this.timer);
-        this.asked.set(page, content.rows.length);
+        asked.set(page, content.rows.length);
       }
     } catch {
-      this.asked.delete(page); // the kernel is gone: the columns stay
+      asked.delete(page); // the kernel is gone: the columns stay
     }
   }
 

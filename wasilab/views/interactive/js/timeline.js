@@ -135,6 +135,7 @@ export class TimelineView {
     if (this.reportShown !== report) this.report.innerHTML = this.reportShown = report;
     this.arrangeLanes();
     this.bar.refresh();
+    if (this.loaded !== this.shared.loads) this.forget();
     this.table.refresh();
     this.root.style.setProperty("--calls", String(Math.min(this.store.meta.live ? 99 : this.store.meta.calls, 99)));
     this.say("");
@@ -149,6 +150,16 @@ export class TimelineView {
     if (this.counted !== (this.counted = `${this.store.meta.title} ${this.store.meta.live}`)) this.filtering.count();
     this.canvas.setAttribute("aria-label", `Timeline of ${this.resting()}. Keys: W and S zoom, A and D pan, F fits, arrows choose a call, slash searches, M selects the time in sight, Escape lets go.`);
     this.soon();
+  }
+
+  /** Other calls are in the store: nothing that was asked of those before is true of them. */
+  forget() {
+    const ended = this.wasLive && !this.store.meta.live; // the same calls: the pinned one stays
+    this.loaded = this.shared.loads;
+    this.wasLive = this.store.meta.live;
+    this.table.forget();
+    this.details.forget();
+    if (!ended && this.navigator.view.pinned >= 0) this.choose(-1);
   }
 
   arrangeLanes() {
@@ -196,7 +207,7 @@ export class TimelineView {
     try {
       const { content, buffers } = await this.asker.ask("window", which), pinned = this.navigator.view.pinned + this.store.first;
       this.table.forget();
-      this.details.cache.clear();
+      this.details.forget();
       this.navigator.view.hover = -1;
       this.shared.push({ ...content, push: "calls", replace: true }, buffers);
       const row = pinned - this.store.first;

@@ -18,6 +18,8 @@ export class Shared {
     /** @type {Set<() => void>} */
     this.watchers = new Set();
     this.asked = false;
+    /** How often the calls were replaced by those of another run, or of the same one now that it has ended. */
+    this.loads = 0;
     this.load();
     model.on("change:_meta", () => this.load());
     model.on("msg:custom", (/** @type {any} */ content, /** @type {any[]} */ buffers) => this.push(content, buffers));
@@ -36,6 +38,7 @@ export class Shared {
       else store.append(split(data, meta.calls, SIZES), meta.calls);
     }
     this.asked = false;
+    this.loads += 1;
     this.tell();
   }
 
