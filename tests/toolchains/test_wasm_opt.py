@@ -44,7 +44,8 @@ def test_it_is_kept_out_of_compiles(wasm_opt: Path, flags: list[str]) -> None:
 
 @pytest.mark.toolchain
 def test_it_runs_when_it_is_asked_for(wasm_opt: Path) -> None:
-    compiled = compile_source(SOURCE, "c", ["--wasm-opt"], use_cache=False)
+    # A clang looks beside itself before PATH, and Debian's wasm-opt is there: -B comes first.
+    compiled = compile_source(SOURCE, "c", ["--wasm-opt", f"-B{wasm_opt.parent / 'bin'}"], use_cache=False)
     if compiled.toolchain.startswith("clang"):  # zig's linker is its own, and never starts it
         assert wasm_opt.read_text().count(" -o ") == 1
 

@@ -166,13 +166,14 @@ def _changed_after(path: Path, moment: int) -> bool:
 
 
 def _publish(path: Path, text: str) -> None:
-    with contextlib.suppress(OSError):
-        path.write_text(text[:_MOST_TEXT], encoding="utf-8")
+    # One write of one size: whoever reads meanwhile sees the old text or the new one, and never an empty file.
+    with contextlib.suppress(OSError), open(path, "r+b", buffering=0) as file:
+        file.write(text.encode()[:_MOST_TEXT].ljust(_MOST_TEXT))
 
 
 def _text(path: Path) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_MOST_TEXT)
+            return file.read(_MOST_TEXT).rstrip()
     except OSError:
         return ""
