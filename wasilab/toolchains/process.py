@@ -273,8 +273,10 @@ def out_of_memory(output: str, finished: Finished, bounds: ProcessBounds) -> str
     """A message for a compiler that ran out of memory; None for any other end."""
     if bounds.memory is None or finished.status == 0:
         return None
-    signs = ("out of memory", "bad_alloc", "annot allocate memory", "memory allocation of", "OutOfMemory")
-    signs += ("failed to map segment",)  # the dynamic loader, before the compiler starts
+    signs = (
+        "out of memory", "bad_alloc", "annot allocate memory", "memory allocation of", "OutOfMemory",
+        "failed to map segment",  # the dynamic loader, before the compiler starts
+    )  # fmt: skip
     if not any(sign in output for sign in signs):
         return None
     return f"a compiler may take {exact_size(bounds.memory)} of memory; raise it with --max-compile-memory"

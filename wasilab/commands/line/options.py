@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 
-from ...text.numbers import exact_size
-from ...toolchains.confinement import COMPILE_MEMORY, COMPILE_SECONDS
 from .argument_types import calls, count, linked, names, pair, snaplen
 from .frontend import FrontendKind
 from .parser import Parser
@@ -19,10 +17,10 @@ CELL_STACKS = 1000
 
 SOURCE_IS_UNTRUSTED = (
     "A source can have its compiler read your files and variables (#include,\n"
-    ".incbin, include_str!, env!). It sees few environment variables. It may take\n"
-    f"{COMPILE_SECONDS:g} s and {exact_size(COMPILE_MEMORY)} of memory (--max-compile-...). Where the\n"
-    "kernel has Landlock it opens nothing but its installation, the source, the\n"
-    "files of the cell, and the files and folders that its flags name (-I FOLDER)."
+    ".incbin, include_str!, env!). It sees few environment variables, and has a limit\n"
+    "of time and memory (--max-compile-...). Where the kernel has Landlock it opens\n"
+    "nothing but its installation, the source, the files of the cell, and the files\n"
+    "and folders that its flags name (-I FOLDER)."
 )
 """What somebody who compiles a stranger's source should know, as in README and MANUAL."""
 

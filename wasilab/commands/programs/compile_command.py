@@ -11,7 +11,6 @@ from ...engine.compiling import engines
 from ...engine.compiling.costs import CompileLimitReached
 from ...engine.compiling.engine_options import EngineOptions
 from ...engine.compiling.wasm_features import features
-from ...engine.limits import Limits
 from ...grants.forms.flags import add_compile_limits, compile_limits
 from ...module.module import load
 from ...module.precompiled import SUFFIX, is_precompiled
@@ -115,19 +114,19 @@ def _ahead_of_time(request: Request, path: Path, output: Path, frontend: Fronten
     options = request.options
     if options.component:
         raise UsageProblem("--aot is for core modules, and --component makes a component")
+    limits = compile_limits(options)
     if options.lang is None and path.suffix == ".wasm":
         module = load(path)
     else:
         language = language_name(options.lang) if options.lang is not None else language_of_path(str(path))
         flags = compiler_flags(options, language, request.rest)
         module = compile_file(
-            path, frontend, lang=language, flags=flags, quiet=options.quiet, portable=not options.reports
+            path, frontend, lang=language, flags=flags, quiet=options.quiet, portable=not options.reports, limits=limits
         )
     if module.is_component:
         raise UsageProblem(f"{module.name} is a component, and --aot is for core modules (its code is cached)")
     if module.warnings:
         frontend.note(module.warnings)
-    limits = Limits()
     chosen = features(options.features, foreign=not engines.made_here(module))
     engine = EngineOptions(
         optimize=options.optimize, debug_info=options.debug_info, nan_canonical=options.nan_canonical
