@@ -79,7 +79,7 @@ def test_they_are_compared_by_operation_side_by_side(traces: tuple[Trace, Trace]
     assert (len(by_call.removed), len(by_call.added)) == (len(traces[0]), len(traces[1]))
     assert traces[0].diff(traces[0], by="operation").same
     assert traces[0].diff(traces[0]).by == "call"
-    with pytest.raises(ValueError, match='give "call" or "operation"'):
+    with pytest.raises(ValueError, match='use "call" or "operation"'):
         traces[0].diff(traces[1], by="name")
 
 

@@ -116,7 +116,7 @@ WRONG = [
     ("run --trace= hello.wat", ".jsonl"),
     ("trace t.jsonl --export=", "empty"),
     ("trace t.jsonl --plot=", "empty"),
-    ("trace t.jsonl --sql=", "as one SELECT"),
+    ("trace t.jsonl --sql=", "only one SELECT statement can be run"),
     ("advise t.jsonl -o ''", "empty"),
     ("compile hello.wat -o ''", "empty"),
     ("run ''", "empty"),

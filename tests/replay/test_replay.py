@@ -206,7 +206,7 @@ def test_a_recording_computes_the_same_bits_on_every_machine() -> None:
 def test_what_cannot_be_replayed_says_why(tmp_path: Path, recorded: wasilab.Run) -> None:
     folder = MemDir({"a.txt": b"x" * 5000})
     short = wasilab.run(copying(), grants=Grants(dirs={"/in": folder}))
-    with pytest.raises(CannotReplay, match=r"call 1 \(fd_read\) moved more bytes than the trace kept"):
+    with pytest.raises(CannotReplay, match=r"call 1 \(fd_read\) transferred more bytes than the trace kept"):
         short.replay()
     small = wasilab.run(copying(), grants=Grants(dirs={"/in": MemDir({"a.txt": b"x"})}))
     assert small.replay().exit_code == 3  # nothing was cut, so nothing is missing

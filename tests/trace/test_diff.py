@@ -280,7 +280,7 @@ def test_a_difference_beyond_what_a_line_shows_is_told() -> None:
 
 
 def test_what_cannot_be_ignored_is_named() -> None:
-    with pytest.raises(ValueError, match=r"ignore='times' cannot be left out; these can: arguments, data, results"):
+    with pytest.raises(ValueError, match=r"ignore='times' is not valid: use arguments, data, results"):
         many(5).diff(many(5), ignore=["times"])
 
 

@@ -301,7 +301,7 @@ def test_a_killed_run_leaves_a_spool_whose_complete_calls_open(tmp_path: Path) -
         Trace.load(spool)
     loaded = Trace.load(spool, partial=True)
     assert len(loaded) >= CHUNK_RECORDS
-    assert "cut short" in loaded.meta["partial"]
+    assert "truncated" in loaded.meta["partial"]
     assert loaded[5].data == b"%016d" % 5
 
 

@@ -162,7 +162,7 @@ def test_a_library_look_up_is_counted_as_no_wasi_call() -> None:
     assert repr(trace) == "<Trace of 1 WASI call and 1 refusal by the program's own library>"
     summary = trace.summary()
     assert (summary["library_lookup"].calls, summary.total.calls) == (1, 1)
-    assert "library_lookup is no WASI call" in str(summary)
+    assert "library_lookup is not a WASI call" in str(summary)
 
 
 def test_a_library_look_up_can_be_filtered_compared_and_asked_of() -> None:

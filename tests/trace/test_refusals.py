@@ -91,7 +91,7 @@ def test_what_zig_asks_for_in_a_current_folder_that_was_not_granted_is_refused()
     assert [(r.asked, r.need) for r in denied] == [
         ("path_open('data/notes.txt')", Need(NeedKind.DIRECTORY, "notes.txt"))
     ]
-    assert "no directory is granted, and the program takes the first for its current folder" in denied[0].sentence
+    assert "no directory is granted, and the program uses the first one as its current folder" in denied[0].sentence
     closed = Builder()
     closed.open(3, "/data", preopen="/data", filetype=3)
     closed.path_open(3, b"x", errno=8)  # the program itself closed it

@@ -168,10 +168,10 @@ SQL_WRONG = {
     "selec 1 from lines": ('"selec"', "lines has file, line, function,"),
     "select sum(call) from calls": ("sum(VARCHAR)", "calls has"),
     "select": ("the views are calls, fds, paths, lines, output",),
-    "": ("as one SELECT; this is nothing",),
-    "select 1; select 2": ("as one SELECT; this is 2 statements",),
+    "": ("only one SELECT statement can be run; this is nothing",),
+    "select 1; select 2": ("only one SELECT statement can be run; this is 2 statements",),
     "drop table calls": ("a statement of the kind drop",),
-    "select * from read_csv('pyproject.toml')": ("a statement asks of the trace only",),
+    "select * from read_csv('pyproject.toml')": ("a statement can only query the trace",),
     "copy calls to 'out.csv'": ("a statement of the kind copy",),
     "attach 'new.db'": ("a statement of the kind attach",),
     "install httpfs": ("a statement of the kind load",),
@@ -217,7 +217,7 @@ def test_no_statement_takes_the_process_its_memory_or_its_time(statement: str) -
 
 def test_a_statement_is_bounded_in_time() -> None:
     counting = "with recursive t(a) as (select 1 union all select a + 1 from t) select max(a) from t"
-    with pytest.raises(QueryError, match=r"the statement took more than 0\.5 seconds: ask of fewer calls"):
+    with pytest.raises(QueryError, match=r"the statement took more than 0\.5 seconds: query fewer calls"):
         copying().trace().sql(counting, seconds=0.5)
 
 

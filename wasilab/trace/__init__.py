@@ -1,6 +1,6 @@
-"""The record of a run and what can be asked of it.
+"""The recorded calls of a run, and the analyses of them.
 
-Recording needs nothing but `record/`. `Trace`, and with it numpy and all that reads columns, is imported on first use.
+Recording needs only `record/`. `Trace`, and with it NumPy and everything that reads columns, is imported on first use.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The core of a trace: some calls of a run, as columns.
 
-For: everything that reads calls (text, summary, diff, files). `Calls` is a selection of rows of a `Store`. It knows its
-columns, and none of its readers. Selecting again gives another selection of the same store and copies nothing. Not for:
-the methods that a person uses (`trace.py`).
+For: everything that reads calls (text, summary, diff, files). `Calls` is a selection of rows of a `Store`. It has the
+columns, and imports none of its readers. Selecting again gives another selection of the same store without copying. Not
+for: the methods for users (`trace.py`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Calls:
     # -- columns -----------------------------------------------------------------------------------------------------
 
     def forget_columns(self) -> None:
-        """Free the columns that were computed so far; they are computed again when they are asked for."""
+        """Free the columns computed so far; they are computed again on access."""
         self._cache.clear()
         self.store.forget_columns()
 
@@ -87,8 +87,8 @@ class Calls:
     def column(self, name: str) -> Array:
         """One column, an entry a call: the fields of `RECORD` (`path` numbers into `store.paths`, from 1), and `seq`,
         `t_end`, `gap` (ns of guest time since the call before it ended), `nbytes`, `fd` (-1: none), `generation`,
-        `line` (0: unknown), `name`, `family`, `operation` (what it is for, in words that all versions of WASI
-        share), `errno_name`, `full_path` (text). Raises KeyError.
+        `line` (0: unknown), `name`, `family`, `operation` (its kind, named alike for all versions of WASI),
+        `errno_name`, `full_path` (text). Raises KeyError.
         """
         found = self._cache.get(name)
         if found is None:
@@ -162,7 +162,7 @@ class Calls:
 
     @property
     def target_ids(self) -> Array:
-        """For every call the index into `store.targets` of what it acted on."""
+        """For every call the index into `store.targets` of the file that it acted on."""
         ids = self.store.target_ids
         return ids if self.rows is None else ids[self.rows]
 
@@ -194,12 +194,12 @@ class Calls:
 
     @property
     def meta(self) -> dict[str, Any]:
-        """What is known about the run: module, args, grants, versions, `start_epoch_ns`, exit status, source, ..."""
+        """Metadata of the run: module, args, grants, versions, `start_epoch_ns`, exit status, source, ..."""
         return self.store.meta
 
     @property
     def functions(self) -> Functions:
-        """The functions that the column `call` numbers."""
+        """The functions that the column `call` refers to."""
         return self.store.functions
 
     @property
@@ -220,12 +220,12 @@ class Calls:
 
     @property
     def dropped(self) -> int:
-        """Calls that were not kept, because the trace's budget was used up."""
+        """Calls that were dropped because the trace's memory budget was used up."""
         return self.store.dropped
 
     @property
     def truncated(self) -> int:
-        """Calls of which some bytes (data, path, buffers) were longer than what was kept."""
+        """Calls whose data, path or buffers were not kept completely."""
         return int(np.count_nonzero(self.column("flags") & int(Flag.TRUNCATED)))
 
     @property

@@ -1,6 +1,6 @@
-"""The errors of the trace: a file that cannot be read or written, a question that cannot be understood.
+"""The exceptions of the trace: a file that cannot be read or written, an invalid filter or SQL statement.
 
-They stand apart from what raises them, so that a front end can catch them without loading a reader of traces.
+They are in a separate file so that a front end can catch them without loading a reader of traces.
 """
 
 from __future__ import annotations
@@ -11,4 +11,4 @@ class TraceError(ValueError):
 
 
 class QueryError(ValueError):
-    """A filter or an SQL statement that cannot be understood. The message says what is wrong and what is valid."""
+    """An invalid filter or SQL statement. The message says what is wrong and what is valid."""

@@ -30,9 +30,9 @@ def parquet() -> Any:
 
 
 def need_duckdb() -> None:
-    """Raise the TraceError that names the command which installs DuckDB, where it is missing.
+    """Raise a TraceError with the install command if DuckDB is missing.
 
-    It is imported in a process of its own (`sql/duckdb_process.py`).
+    It is imported in a separate process (`sql/duckdb_process.py`).
     """
     try:
         missing = find_spec("duckdb") is None

@@ -1,7 +1,7 @@
-"""A trace: the calls of a run, to be sliced, filtered, read, saved and compared.
+"""A trace: the calls of a run, with methods to slice, filter, print, analyse, save and compare them.
 
-For: everything that a person asks of a recorded run. `Trace` is a thin face: the data is `Calls` (`calls.py`), and each
-method calls a function of `filter/`, `strace/`, `answers/`, `sql/` or `formats/`. Not for: drawing (`views/`).
+For: all uses of a recorded run. `Trace` is a thin facade: the data is `Calls` (`calls.py`), and each method calls a
+function of `filter/`, `strace/`, `answers/`, `sql/` or `formats/`. Not for: drawing (`views/`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Trace(Calls):
 
     @classmethod
     def from_recorder(cls, recorder: Recorder, resolver: Resolver | None = None) -> Trace:
-        """What a recorder holds now; may be taken from any thread while the guest runs.
+        """The calls that a recorder has now; can be called from any thread while the guest runs.
 
         `resolver` finds source lines (`module/dwarf.py`); by default it is the recorder's.
         """
@@ -65,17 +65,17 @@ class Trace(Calls):
     def load(cls, path: str | Path, *, partial: bool = False, max_bytes: int | None = None) -> Trace:
         """Open a saved trace: `.wtrace`, `.parquet` or `.jsonl`.
 
-        Raises TraceError (a ValueError) for a file that is not one, or is damaged or cut short; `partial=True` opens
-        what is whole of a `.wtrace` that was cut short. A file that would take much more memory than its size tells
-        (100 times, and 64 MiB at least) is refused as well; `max_bytes` is another bound, for a file that you trust.
+        Raises TraceError (a ValueError) for a file that is not a trace, damaged or truncated; `partial=True` opens the
+        complete part of a truncated `.wtrace`. A file that would take much more memory than its size (100 times, at
+        least 64 MiB) is refused as well; `max_bytes` sets another limit, for a file that you trust.
         """
         return cls(load(path, partial=partial, max_bytes=max_bytes))
 
     def save(self, path: str | Path) -> Path:
         """Write the trace in the format that the suffix names (`formats/suffixes.py`); return the path.
 
-        `.wtrace`, `.parquet` and `.jsonl` are lossless. Raises TraceError for an unknown suffix, a missing extra (and
-        names it) or a file that cannot be written.
+        `.wtrace`, `.parquet` and `.jsonl` are lossless. Raises TraceError for an unknown suffix, a missing extra (which
+        it names) or a file that cannot be written.
         """
         return save(self, path)
 
@@ -123,10 +123,10 @@ class Trace(Calls):
         limit: int | None = None,
         **style: Unpack[StyleOptions],
     ) -> str:
-        """The calls as strace prints them, one line each, ending in a line end.
+        """The calls as strace prints them, one line each, with a final line end.
 
-        `trace="path,fd_*,/re/"` (--trace), `path` (-P), `successful` (-z), `failed` (-Z) choose calls; `count` (-c)
-        gives the summary instead; `limit` shows the first so many. The rest are fields of `strace.style.Style`:
+        `trace="path,fd_*,/re/"` (--trace), `path` (-P), `successful` (-z), `failed` (-Z) select calls; `count` (-c)
+        gives the summary instead; `limit` is the maximum number of lines. The rest are fields of `strace.style.Style`:
         `durations` (-T), `time="relative"` (-r), `fd_paths` (-y), `stacks` (-k), `strings` (-s), `verbose` (-v), `pid`,
         `notes`.
         """
@@ -149,11 +149,11 @@ class Trace(Calls):
 
     @property
     def files(self) -> FileTree:
-        """The files that the calls acted on, as a tree: read, written, made, removed, refused; bytes and counts."""
+        """The files that the calls acted on, as a tree: read, written, created, removed, refused; bytes and counts."""
         return FileTree.from_calls(self)
 
     def call_tree(self) -> CallTree:
-        """Which functions of the guest made the calls (needs stacks): by host time, calls and bytes."""
+        """The calls by function of the guest (needs stacks): host time, calls and bytes."""
         return CallTree.from_calls(self)
 
     @cached_property
@@ -163,23 +163,23 @@ class Trace(Calls):
 
     @cached_property
     def history(self) -> History:
-        """The state at any call, made when it is first asked for."""
+        """The state at any call, computed at the first access."""
         return History(self)
 
     def moment(self, call: int | CallEvent) -> Moment:
-        """The state of the run when `call` (its `seq`, or the call itself) had returned, derived from the record.
+        """The state of the run after `call` (its `seq`, or the call itself), derived from the trace.
 
-        Open descriptors with offsets and rights, files that were written, output. `Run.at` knows more of a run: what
-        its folders held at the start, and its grants. Raises IndexError for a call that the trace does not hold.
+        Open descriptors with offsets and rights, files that were written, output. `Run.at` knows more: the initial
+        contents of folders, and the grants. Raises IndexError for a call that is not in the trace.
         """
         return self.history.at(call.seq if isinstance(call, CallEvent) else call)
 
     def diff(self, other: Trace, *, ignore: Sequence[str] = (), by: str | None = None) -> Diff[Trace]:
         """How `other` differs from this trace: calls added, removed, and those with another outcome or content.
 
-        `ignore` names what of the matched calls is not compared: "arguments", "data", "results". `by` says what makes a
-        call the same in both: "call", its name and path, or "operation", what it is for and its path, which is the
-        way for two versions of WASI and chosen where the traces have no call in common.
+        `ignore` names what is not compared of matched calls: "arguments", "data", "results". `by` sets how calls are
+        matched: by "call" (name and path), or by "operation" and path, which is the way for two versions of WASI and
+        the default if the traces have no calls in common.
         """
         return Diff.from_calls(self, other, ignore, by)
 
@@ -190,7 +190,7 @@ class Trace(Calls):
     def annotate(self, source: str | None = None, file: str | None = None) -> Annotation:
         """The guest's source with the figures of `by_line` in the margin; refusals marked.
 
-        `source` is by default what the trace's metadata holds.
+        `source` is by default taken from the trace's metadata.
         """
         return Annotation.from_calls(self, source, file)
 
@@ -208,9 +208,9 @@ class Trace(Calls):
         return arrow.to_pandas(self)
 
     def sql(self, statement: str, *, seconds: float = SECONDS, memory: int = MEMORY) -> SqlResult:
-        """Ask in SQL, through DuckDB, of the views `calls, fds, paths, lines, output`; needs the extra `arrow`.
+        """Query the views `calls, fds, paths, lines, output` with SQL, in DuckDB; needs the extra `arrow`.
 
-        The statement is one SELECT. It may take `seconds` and about `memory` bytes, in a process of its own.
+        The statement is one SELECT. It may take `seconds` and about `memory` bytes, in a separate process.
         """
         return sql(self, statement, seconds=seconds, memory=memory)
 

@@ -1,1 +1,1 @@
-"""What can be asked of a trace: summary, descriptors, refusals, differences."""
+"""Analyses of a trace: summary, descriptors, refusals, differences."""

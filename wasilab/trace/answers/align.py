@@ -1,14 +1,14 @@
 """The longest common subsequence of two long sequences of numbers.
 
 For: `diff.py`, which compares 100,000 calls with 100,000. The steps: common prefixes and suffixes are matched. Numbers
-that only one sequence has are left out, since they match nothing. Long sequences are cut at runs that occur once in
-both. Each stretch between is aligned in a band around the diagonal, which is widened until no better alignment can lie
-outside it (Ukkonen 1985). A row of the dynamic programme is one Python integer, a bit for each column (Hyyro,
-"Bit-parallel LCS-length computation revisited", 2004). So the time grows with the number of differences, not with the
+that occur in only one sequence are left out, since they match nothing. Long sequences are cut at runs that occur once
+in both. Each part between cuts is aligned in a band around the diagonal, which is widened until no better alignment can
+lie outside it (Ukkonen 1985). A row of the dynamic programme is one Python integer, a bit for each column (Hyyro,
+"Bit-parallel LCS-length computation revisited", 2004). So the time depends on the number of differences, not on the
 product of the lengths.
 
-A stretch that would need a band of more than `CELLS` is aligned within a band of that size: the result is a common
-subsequence, perhaps not a longest one. Not for: what the numbers mean.
+A part that would need a band of more than `CELLS` is aligned within a band of that size: the result is a common
+subsequence, but perhaps not a longest one. Not for: the meaning of the numbers.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ ANCHORED = 1 << 24
 """Cells (length of a times length of b) above which the sequences are first cut where a run of eight numbers occurs
 once in both: then the result may be a little shorter than the longest."""
 CELLS = 1 << 30
-"""Cells of the widest band: some 0.2 s."""
+"""Cells of the widest band: about 0.2 s."""
 SLACK = 1 << 16
-"""A stretch whose lengths differ by more than this is cut into several of the same proportion."""
+"""A part whose lengths differ by more than this is cut into several of the same proportion."""
 BAND = 1 << 9
 ROWS = 1 << 11
-"""Rows whose bits are kept at a time to walk back."""
+"""Rows whose bits are kept at a time for backtracking."""
 _SPARSE = 12
-"""Masks of fewer bits are set bit by bit, which is quicker."""
+"""Masks with fewer bits are set bit by bit, which is faster."""
 _PIECE = 256
-"""The least number of calls between two cuts."""
+"""The minimum number of calls between two cuts."""
 _GRAM = 8
 
 
@@ -72,7 +72,7 @@ def align(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def _trim(a: Array, b: Array, alo: int, ahi: int, blo: int, bhi: int, pairs: Pairs) -> tuple[int, int, int, int]:
-    """Match what the ranges have in common at both ends; return what is left."""
+    """Match the common prefix and suffix of the ranges; return the remaining ranges."""
     n = min(ahi - alo, bhi - blo)
     differ = np.flatnonzero(a[alo : alo + n] != b[blo : blo + n])
     same = int(differ[0]) if len(differ) else n
@@ -88,7 +88,7 @@ def _trim(a: Array, b: Array, alo: int, ahi: int, blo: int, bhi: int, pairs: Pai
 
 
 def _common(a: Array, b: Array) -> tuple[Array, Array]:
-    """Where each holds a number that the other has, too."""
+    """The positions in each of numbers that the other also has."""
     return np.flatnonzero(np.isin(a, b)), np.flatnonzero(np.isin(b, a))
 
 
@@ -96,7 +96,7 @@ def _common(a: Array, b: Array) -> tuple[Array, Array]:
 
 
 def _banded(a: Array, b: Array) -> tuple[Array, Array]:
-    """The alignment of `a` with `b` in a band that is widened until it cannot miss a better one.
+    """Align `a` with `b` in a band that is widened until no better alignment can lie outside it.
 
     For a no shorter than b, the band holds the cells (i, j) of b and a with -t <= j - i <= len(a) - len(b) + t. An
     alignment that leaves it has at least len(a) - len(b) + 2 * t + 2 calls without a partner.
@@ -133,7 +133,7 @@ class _Band:
         """The row of bits before each block."""
 
     def length(self) -> int:
-        """How long the longest common subsequence within the band is."""
+        """The length of the longest common subsequence within the band."""
         row, start, end = 0, 0, 0
         zeros = 0
         for block in self.blocks:
@@ -212,7 +212,7 @@ class _Band:
 
 
 def _cuts(a: Array, b: Array, alo: int, ahi: int, blo: int, bhi: int) -> list[tuple[int, int, int, int]]:
-    """Smaller ranges of both, [] when there is no good place to cut."""
+    """Smaller ranges of both; [] if there is no good place to cut."""
     points = [(alo + i, blo + j) for i, j in _anchors(a[alo:ahi], b[blo:bhi])]
     if not points:
         return []
@@ -234,7 +234,7 @@ def _anchors(a: Array, b: Array) -> list[tuple[int, int]]:
 
 
 def _spread(chain: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Some of the places: as many as make ranges that are quick to align, and both sides of each jump."""
+    """A selection of the places, such that the ranges are quick to align, with both sides of each jump."""
     found = [(0, 0)]
     before = found[0]
     for i, j in chain:
@@ -248,7 +248,7 @@ def _spread(chain: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _once(grams: Array) -> tuple[Array, Array]:
-    """The runs that occur once, and where."""
+    """The runs that occur once, and their positions."""
     values, places, counts = np.unique(grams, return_index=True, return_counts=True)
     return values[counts == 1], places[counts == 1]
 

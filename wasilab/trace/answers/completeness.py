@@ -1,7 +1,7 @@
-"""Whether a trace holds all that its program was answered, so that it can be run again without a host.
+"""Checks whether a trace has everything that a replay without a host needs.
 
-What the columns tell is checked here, in words for a person. Whether each answer has the shape that its call asks for
-is checked when it is given (`engine/replay/`).
+The columns are checked here. Whether each recorded result has the shape that its call needs is checked when it is
+replayed (`engine/replay/`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ..record.payload import MAX_KEPT_EVENTS, Data, schema
 
 
 def missing_for_replay(trace: Calls) -> str | None:
-    """Why the trace cannot be replayed, in a sentence; None where it can."""
+    """Why the trace cannot be replayed, as a sentence; None if it can."""
     store = trace.store
     if trace.rows is not None:
-        return "these are some of a run's calls: a replay takes all of them, so replay the whole trace"
+        return "these are only some of a run's calls: replay the whole trace"
     if store.meta.get("partial"):
         return "the recording was cut short: its last calls are missing"
     if store.dropped:
@@ -30,14 +30,14 @@ def missing_for_replay(trace: Calls) -> str | None:
         )
     seqs, numbers, flags = store.column("seq"), store.column("call"), store.column("flags")
     if len(seqs) and (int(seqs[0]) != 0 or int(seqs[-1]) != len(seqs) - 1):
-        return "calls are missing from the trace: a replay takes all calls of a run"
+        return "calls are missing from the trace: a replay needs all calls of a run"
     if (flags & Flag.DETACHED).any():
         return "its calls were made by an instance that Python called: only a run can be replayed"
     strange = np.flatnonzero((numbers >= len(BUILT_IN)) & ((flags & Flag.NOSYS) == 0))
     if len(strange):
         return (
-            f"call {int(strange[0])} is not one of WASI preview 1, and a replay answers only those (components and "
-            "their calls can be traced, not replayed)"
+            f"call {int(strange[0])} is not a call of WASI preview 1, and only those can be replayed (components and "
+            "their calls can be traced but not replayed)"
         )
     good = store.column("errno") == 0
     many = good & (numbers == SNAPSHOT1["poll_oneoff"].number) & (store.column("result") > MAX_KEPT_EVENTS)
@@ -55,6 +55,6 @@ def missing_for_replay(trace: Calls) -> str | None:
         call = BUILT_IN[int(numbers[row])]
         whole = head is not None and head[3] == int(store.column("result")[row])
         if schema(call).data in (Data.MOVED, Data.BUFFER) and call.results and whole:
-            continue  # only the array of its buffers was cut, which the program has again
-        return f"call {row} ({call.name}) moved more bytes than the trace kept: record=True keeps all of them"
+            continue  # only the array of its buffers was cut, and the program will pass that again
+        return f"call {row} ({call.name}) transferred more bytes than the trace kept: record=True keeps all of them"
     return None

@@ -1,7 +1,7 @@
-"""The life of every descriptor: which call opened it, what went through it, whether it was closed.
+"""The life of every descriptor: which call opened it, the bytes read and written, and whether it was closed.
 
-For: `Trace.fds()`. Figures are computed on whole columns. A descriptor whose opening was dropped from the trace still
-has its figures. Not for: descriptor semantics (`wasi/fdtable.py`).
+For: `Trace.fds()`. Figures are computed on whole columns. A descriptor whose opening call was dropped from the trace
+still has its figures. Not for: descriptor semantics (`wasi/fdtable.py`).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class FdLife:
     path: str
     kind: str
     opened_by: int
-    """`seq` of the call that opened it, -1 when it was open from the start."""
+    """`seq` of the call that opened it; -1 if it was open from the start."""
     closed_by: int
-    """`seq` of the call that closed it, -1 when none did."""
+    """`seq` of the call that closed it; -1 if none did."""
     preopen: bool
     calls: int
     reads: int
@@ -47,18 +47,18 @@ class FdLife:
     bytes_written: int
     time: int
     last_fd: int
-    """The number that it had at the end: another than `fd` after fd_renumber."""
+    """Its last number, which differs from `fd` after fd_renumber."""
     moved: str = ""
-    """All its numbers, `4 -> 7`, when it had several."""
+    """All its numbers, `4 -> 7`, if it had several."""
 
     @property
     def leaked(self) -> bool:
-        """Opened by the program and not closed by it."""
+        """Whether the program opened it and did not close it."""
         return self.opened_by >= 0 and self.closed_by < 0
 
 
 def _further(trace: Calls, wanted: tuple[Operation, ...]) -> list[int]:
-    """The numbers of a component's functions that are for these operations."""
+    """The numbers of a component's functions with these operations."""
     operations = trace.functions.operations
     return [number for number in trace.functions.known if trace.functions.get(number) and operations[number] in wanted]
 
@@ -69,11 +69,11 @@ class Fds:
 
     rows: tuple[FdLife, ...]
     notes: tuple[str, ...] = ()
-    """The notes that a person made on calls, a line each."""
+    """The user's notes on calls, one line each."""
 
     @classmethod
     def from_calls(cls, trace: Calls) -> Fds:
-        """The descriptors that `trace` knows, with the figures of its calls."""
+        """The descriptors of `trace`, with the figures of its calls."""
         used, number = np.unique(trace.column("handle"), return_inverse=True)
         call, moved = trace.column("call"), trace.column("nbytes")
         reads, writes = (

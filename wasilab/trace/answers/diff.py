@@ -1,13 +1,13 @@
-"""How two runs differ: calls added and removed, and calls that were asked, moved or answered something else.
+"""Compares two runs: calls added and removed, and calls with other arguments, data or results.
 
-For: `a.diff(b)`. A call is the same call in both when it has the same name and acts on the same path. Matched calls
-are compared by their outcome (refused or not, errno, bytes moved) and, unless that is switched off, by their arguments,
-the data that they moved and their results (`fingerprints.py` says what is left out). How long they took is compared by
-name only, since single times are noise.
+For: `a.diff(b)`. A call is the same call in both when it has the same name and acts on the same path. Matched calls are
+compared by their outcome (refused or not, errno, bytes transferred) and, unless switched off, by their arguments, data
+and results (`fingerprints.py` lists what is ignored). Durations are compared by name only, because single durations are
+noise.
 
-Traces of two versions of WASI (a preview1 module and the same program as a component) have no call in common. They are
-compared by operation: a call is the same in both when it is for the same thing (open, read, write, ...) on the same
-path, and calls that only prepare another one (describing a descriptor, say) stand alone.
+Traces of two versions of WASI (a preview1 module and the same program as a component) have no calls in common. They are
+compared by operation: a call is the same in both if it does the same operation (open, read, write, ...) on the same
+path. Calls that only prepare another one (for example describing a descriptor) have no counterpart.
 
 Not for: the alignment itself (`align.py`).
 """
@@ -48,13 +48,13 @@ CONTEXT = 2
 SHOWN = 400
 """Rows shown by `str` and in a notebook."""
 CONTENTS = ("arguments", "data", "results")
-"""What of a call can be left out of a comparison."""
+"""The parts of a call that can be left out of a comparison."""
 _STYLE = Style(pid=False, time="none", durations=False, strings=24)
 _VERBOSE = replace(_STYLE, verbose=True)
 
 
 class ChangeKind(IntEnum):
-    """What became of a call from the first trace to the second."""
+    """How a call differs between the first and the second trace."""
 
     SAME = 0
     CHANGED = 1
@@ -75,7 +75,7 @@ class Change:
     errno: tuple[str, str] | None
     bytes: tuple[int, int] | None
     contents: tuple[str, ...] = ()
-    """Which of `CONTENTS` differ, of calls with the same outcome."""
+    """Which of `CONTENTS` differ, if the outcome is the same."""
 
     def __str__(self) -> str:
         parts = []
@@ -90,7 +90,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long the matched calls of one name took, ns."""
+    """The durations of the matched calls of one name, in ns."""
 
     call: str
     calls: int
@@ -110,11 +110,11 @@ class Diff(Generic[Some]):
     ) -> None:
         self.a, self.b = a, b
         self.left, self.right = left, right
-        """Index of the call in `a` and in `b` for each row; -1 where there is none."""
+        """Index of the call in `a` and in `b` for each row; -1 if there is none."""
         self.ignored = tuple(content for content in CONTENTS if content in ignored)
-        """What was not compared, of `CONTENTS`."""
+        """The `CONTENTS` that were not compared."""
         self.by = by
-        """What makes a call the same in both: "call", its name and path, or "operation"."""
+        """How calls are matched: by "call" (name and path) or by "operation"."""
         both = (left >= 0) & (right >= 0)
         lone = np.where(left >= 0, np.uint8(ChangeKind.REMOVED), np.uint8(ChangeKind.ADDED))
         self.kinds = np.where(both, np.uint8(ChangeKind.SAME), lone)
@@ -138,18 +138,18 @@ class Diff(Generic[Some]):
 
     @classmethod
     def from_calls(cls, a: Some, b: Some, ignore: Sequence[str] = (), by: str | None = None) -> Diff[Some]:
-        """Compare two traces. `ignore` names what is not compared, of "arguments", "data" and "results"; `by` says what
-        makes a call the same: "call", "operation", or None: by operation where they have no call in common.
+        """Compare two traces. `ignore` names what is not compared, of "arguments", "data" and "results". `by` sets how
+        calls are matched: "call", "operation", or None: by operation if the traces have no calls in common.
         """
         if by not in (None, "call", BY_OPERATION):
-            raise ValueError(f'by={by!r} cannot be compared by: give "call" or "operation"')
+            raise ValueError(f'by={by!r} is not valid: use "call" or "operation"')
         if by is None:
             by = "call" if not len(a) or not len(b) or _shares_a_call(a, b) else BY_OPERATION
         wrong = [content for content in ignore if content not in CONTENTS]
         if wrong:
-            raise ValueError(f"ignore={wrong[0]!r} cannot be left out; these can: {', '.join(CONTENTS)}")
+            raise ValueError(f"ignore={wrong[0]!r} is not valid: use {', '.join(CONTENTS)}")
         if by == BY_OPERATION:
-            ignore = CONTENTS  # they are written otherwise in each version
+            ignore = CONTENTS  # they have another form in each version
         ia, ib = align(*_keys(a, b, by))
         return cls(a, b, *_rows(ia, ib, len(a), len(b)), ignore, by)
 
@@ -180,7 +180,7 @@ class Diff(Generic[Some]):
 
     @property
     def same(self) -> bool:
-        """Whether both made the same calls with the same outcomes and contents (times aside)."""
+        """Whether both made the same calls with the same outcomes and contents, apart from times."""
         return not self.kinds.any()
 
     @property
@@ -195,14 +195,14 @@ class Diff(Generic[Some]):
 
     @cached_property
     def changed(self) -> list[Change]:
-        """The calls that are in both and differ."""
+        """The calls that are in both traces and differ."""
         return [self.change(row) for row in np.flatnonzero(self.kinds == ChangeKind.CHANGED).tolist()]
 
     def change(self, row: int) -> Change:
         """How the two calls of a row differ. ValueError for a row in which a side has no call."""
         i, j = int(self.left[row]), int(self.right[row])
         if i < 0 or j < 0:
-            raise ValueError(f"row {row:,} holds one call: only two can differ")
+            raise ValueError(f"row {row:,} has a call on one side only")
         denied = [bool(trace.column("denied_by")[at]) for trace, at in ((self.a, i), (self.b, j))]
         errno = [int(trace.column("errno")[at]) for trace, at in ((self.a, i), (self.b, j))]
         moved = [int(trace.column("nbytes")[at]) for trace, at in ((self.a, i), (self.b, j))]
@@ -250,7 +250,7 @@ class Diff(Generic[Some]):
         return f"{len(self.a):,} against {len(self.b):,} calls{how}: {', '.join(parts)}, {counts[0]:,} the same{more}"
 
     def _how(self) -> str:
-        """In what the changed calls differ, where it is not the outcome alone: " (3 in outcome, 2 in data)"."""
+        """How the changed calls differ, unless only in outcome: " (3 in outcome, 2 in data)"."""
         outcome = np.unique(np.concatenate(list(self._outcome.values())))
         counts = {"outcome": len(outcome), **{name: len(rows) for name, rows in self._contents.items()}}
         if not any(counts[name] for name in CONTENTS if name in counts):
@@ -258,11 +258,11 @@ class Diff(Generic[Some]):
         return f" ({', '.join(f'{count:,} in {name}' for name, count in counts.items() if count)})"
 
     def compared(self) -> str:
-        """One sentence that says what was compared and what was not."""
+        """One sentence on what was compared and what was not."""
         if self.by == BY_OPERATION:
             return (
-                "compared: operation (open, read, write, ...), path, outcome, bytes moved; not compared: how each "
-                "version of WASI words arguments and results, times, descriptor numbers"
+                "compared: operation (open, read, write, ...), path, outcome, bytes moved; not compared: the form of "
+                "arguments and results in each version of WASI, times, descriptor numbers"
             )
         compared = [content for content in CONTENTS if content not in self.ignored]
         sentence = f"compared: {_listed(['path', 'outcome', 'bytes moved', *compared])}"
@@ -290,7 +290,7 @@ class Diff(Generic[Some]):
     def lines(self, rows: Sequence[int]) -> list[tuple[int, str, str]]:
         """(a `ChangeKind`, call of the first trace, call of the second) of some rows, as strace prints calls.
 
-        "" where a side has no call. Two lines that look the same are told apart by what differs beyond them.
+        "" if a side has no call. Two lines that look the same are extended by what differs and is not shown.
         """
         sides = []
         for trace, side in ((self.a, self.left), (self.b, self.right)):
@@ -319,7 +319,7 @@ class Diff(Generic[Some]):
         return out
 
     def _beyond(self, row: int, first: str, second: str) -> tuple[str, str]:
-        """Two lines that look the same, with what differs and a line does not show: rights, or bytes further on."""
+        """Two lines that look the same, extended by the difference that they do not show: rights, or later bytes."""
         verbose = ["".join(blocks(event.trace.at(event.row), _VERBOSE)).rstrip("\n") for event in self._events(row)]
         if verbose[0] != verbose[1]:
             return verbose[0], verbose[1]
@@ -331,7 +331,7 @@ class Diff(Generic[Some]):
     def text(
         self, width: int = 160, context: int = CONTEXT, limit: int = SHOWN, palette: Palette = PLAIN
     ) -> str:
-        """Two aligned columns: `<` removed, `>` added, `|` changed. What is too long is cut where both are alike."""
+        """Two aligned columns: `<` removed, `>` added, `|` changed. Long lines are cut where both are equal."""
         half = max((width - 3) // 2, 10)
         out = [palette("heading", self.headline())]
         shown = 0
@@ -347,7 +347,7 @@ class Diff(Generic[Some]):
         return "\n".join([*out, *self.remarks()])
 
     def remarks(self) -> list[str]:
-        """What is said below the rows: shifted times, notes on calls, and what was compared."""
+        """The text below the rows: changed durations, notes on calls, and what was compared."""
         return [*self._shifts(), *self._notes(), self.compared()]
 
     def _shifts(self) -> list[str]:
@@ -407,7 +407,7 @@ _WORD = re.compile(r"\w+|\W")
 
 
 def _holds(rows: Array, row: int) -> bool:
-    """Whether sorted `rows` hold a row."""
+    """Whether the sorted `rows` contain a row."""
     at = int(np.searchsorted(rows, row))
     return at < len(rows) and int(rows[at]) == row
 
@@ -423,7 +423,7 @@ def _shares_a_call(a: Calls, b: Calls) -> bool:
 
 
 def _keys(a: Calls, b: Calls, by: str = "call") -> tuple[Array, Array]:
-    """A number for what each call is: its name (or what it is for) and the path that it acted on."""
+    """A number for the identity of each call: its name (or operation) and its path."""
     ids: dict[str, int] = {}
     keys = []
     for trace in (a, b):
@@ -434,14 +434,14 @@ def _keys(a: Calls, b: Calls, by: str = "call") -> tuple[Array, Array]:
 
 
 def _kinds(trace: Calls, by: str) -> Sequence[str]:
-    """What each of the 256 numbers of functions counts as."""
+    """The name or operation of each of the 256 numbers of functions."""
     if by != BY_OPERATION:
         return trace.functions.names
     return [f"operation {operation}" for operation in trace.functions.operations]
 
 
 def _rows(ia: Array, ib: Array, n: int, m: int) -> tuple[Array, Array]:
-    """The matches and all that lies between them as rows in order: what was removed before what was added."""
+    """The matches, and everything between them, as rows in order: removed calls before added ones."""
     lone_a, lone_b = np.ones(n, bool), np.ones(m, bool)
     lone_a[ia] = False
     lone_b[ib] = False
@@ -466,7 +466,7 @@ def _at(side: Array, run: list[int]) -> str:
 
 
 def _changes(first: str, second: str) -> list[tuple[bool, str, str]]:
-    """Two lines as (whether this differs, text of the first, text of the second), by words."""
+    """The parts of two lines, word by word: (whether they differ, text of the first, text of the second)."""
     words = _WORD.findall(first), _WORD.findall(second)
     matcher = difflib.SequenceMatcher(None, *words, autojunk=False)
     return [
@@ -476,7 +476,7 @@ def _changes(first: str, second: str) -> list[tuple[bool, str, str]]:
 
 
 def _side_by_side(kind: int, left: str, right: str, half: int, palette: Palette) -> str:
-    """One row of two columns; what differs is in the colours of its side."""
+    """One row of two columns; differences have the colour of their side."""
     blank = " " * (half - len(left))
     if kind == ChangeKind.CHANGED and palette.colors:
         parts = _changes(left, right)
@@ -500,16 +500,16 @@ def _marked(first: str, second: str) -> tuple[str, str]:
 
 
 def _breakable(text: str) -> str:
-    """Text as HTML that a page may break at a `|`, a slash or a comma, also where it keeps no style."""
+    """Text as HTML that can be wrapped at a `|`, a slash or a comma, even where styles are removed."""
     return re.sub(r"([|/,])(?=\S)", r"\1<wbr>", html.escape(visible(text)))
 
 
 _KEPT_AROUND = 12
-"""Characters kept on each side of what two long lines have in common."""
+"""Characters kept on each side of a common part of two long lines."""
 
 
 def _cut_alike(first: str, second: str, width: int) -> tuple[str, str]:
-    """Two lines, cut where both are alike until both fit, or as far as that goes."""
+    """Two lines, cut where both are equal until both fit, as far as possible."""
     if max(len(first), len(second)) <= width:
         return first, second
     changes = _changes(first, second)
@@ -527,7 +527,7 @@ def _cut_alike(first: str, second: str, width: int) -> tuple[str, str]:
 
 
 def _cut(text: str, width: int) -> str:
-    """At most `width` characters: the arguments are cut first, since the outcome is what differs."""
+    """At most `width` characters: the arguments are cut first, since the outcome differs."""
     if len(text) <= width:
         return text
     at = text.rfind(") = ")

@@ -28,7 +28,7 @@ from ..strace.style import STRING_BYTES, Style
 
 
 class Fd(int):
-    """A descriptor number that remembers the path it was opened as ("" if the number was not open)."""
+    """A descriptor number with the path under which it was opened ("" if the number was not open)."""
 
     path: str
 
@@ -113,18 +113,18 @@ class CallEvent:
 
     @property
     def denied_by(self) -> DeniedBy | int:
-        """Which part of the capability system refused it."""
+        """The part of the capability system that refused it."""
         number = int(self._record["denied_by"])
         return DeniedBy(number) if number <= max(DeniedBy) else number
 
     @property
     def reason(self) -> str:
-        """Why it was refused, in a sentence, or ""."""
+        """Why it was refused, as a sentence, or ""."""
         return reason_of(self._batch.part, int(self._record["payload"])).text
 
     @property
     def need(self) -> Need | None:
-        """What would have allowed it; None if no grant would, or if it was not refused."""
+        """What would have allowed it; None if no grant would have, or if it was not refused."""
         return reason_of(self._batch.part, int(self._record["payload"])).need
 
     @property
@@ -144,7 +144,7 @@ class CallEvent:
 
     @property
     def path(self) -> str:
-        """The full path of what it acted on, or ""."""
+        """The full path that it acted on, or ""."""
         store = self.trace.store
         return store.targets[int(store.target_ids[self.row])][0]
 
@@ -166,7 +166,7 @@ class CallEvent:
 
     @property
     def data(self) -> bytes:
-        """The bytes that it moved, as far as the trace kept them (see `truncated`)."""
+        """The bytes that it read or wrote, as far as the trace kept them (see `truncated`)."""
         return self._batch.data[0] if self._batch.has_payload[0] else b""
 
     @property
@@ -176,7 +176,7 @@ class CallEvent:
 
     @cached_property
     def args(self) -> dict[str, Any]:
-        """Its parameters by name; None where the trace does not hold one (an unreadable pointer, a failed read)."""
+        """Its parameters by name; None for one that the trace does not have (an unreadable pointer, a failed read)."""
         return {one.name: self._typed(one, self._batch.values(one)[0]) for one in self._batch.plan.params}
 
     @cached_property
@@ -195,7 +195,7 @@ class CallEvent:
         return self._texts(Style(strings=strings, verbose=True)).arguments(self._batch)
 
     def result_texts(self, strings: int = STRING_BYTES) -> list[tuple[str, str]]:
-        """The same of each result; "?" where the trace does not hold it."""
+        """The same for each result; "?" if the trace does not have it."""
         return self._texts(Style(strings=strings, verbose=True)).results(self._batch)
 
     def _texts(self, style: Style) -> CallWriter:
@@ -213,7 +213,7 @@ class CallEvent:
 
     @property
     def notes(self) -> list[str]:
-        """The notes that a person made on it."""
+        """The user's notes on it."""
         return [text for first, last, text in self.trace.notes if first <= self.seq <= last]
 
     def _opened(self, fd: int) -> str:

@@ -1,7 +1,7 @@
-"""A number each for what a call was asked, what it moved and what it answered, so that many calls compare quickly.
+"""Hashes of each call's arguments, data and results, so that many calls can be compared quickly.
 
-For: `diff.py`. What differs between two runs of one program anyway is left out: addresses, descriptor numbers (the path
-is compared instead), device and inode numbers, times of files, cookies of a listing. Not for: showing what differs.
+For: `diff.py`. Values that always differ between two runs are ignored: addresses, descriptor numbers (the path is
+compared instead), device and inode numbers, times of files, cookies of a listing. Not for: showing differences.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ..record.payload import Aux, Data
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _NOT_COMPARED = {"cookie", "precision"}
-"""Arguments that are not compared: their values say nothing about what the program does."""
+"""Arguments that are not compared, because they do not tell what the program does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Fingerprints:
 
     arguments: Array
     data: Array
-    """Of the bytes that the trace kept."""
+    """Hash of the bytes that the trace kept."""
     results: Array
 
     @classmethod
@@ -111,4 +111,4 @@ _STRUCTS: dict[str, Callable[[Any], tuple[int, ...]]] = {
     "fdstat": lambda stat: tuple(map(int, stat)),
     "prestat": lambda stat: tuple(map(int, stat)),
 }
-"""What is compared of a struct: its members but for device, inode, links and times."""
+"""The members of a struct that are compared: all but device, inode, links and times."""

@@ -1,14 +1,14 @@
-"""A guess at what a program's own library refused without asking the host, from what a run shows.
+"""Guesses what a program's own C library refused without a call to the host, from the evidence of a run.
 
-Where directories are granted and a program names a path outside all of them, wasi-libc (and what is built on it, such
-as Rust's standard library) compares the path with the directories' names and fails by itself: no call is made. A
-program that is compiled and run in the lab reports such a path, which is then in the trace (`wasi/library.py`). Of any
-other program a run shows this much: whether stderr has the library's words although the host never answered so; which
-paths the program was given or complained of that no granted directory holds and no call named; whether it looked the
-directories up only then. A finding says what it rests on. Not for: refused calls (`refusals.py`).
+If directories are granted and a program opens a path outside all of them, wasi-libc (and libraries built on it, such as
+Rust's standard library) compares the path with the directories' names and fails by itself, without a call. A program
+compiled by wasilab reports such a path, which is then in the trace (`wasi/library.py`). For any other program the
+evidence is: whether stderr has the library's error message although the host never gave that error; which paths appear
+in its arguments or error messages that are in no granted directory and in no call; whether it looked the directories up
+only then. A finding names its evidence. Not for: refused calls (`refusals.py`).
 
-A component asks for its directories once, at the start, whether it needs them or not, so there nothing follows from the
-asking; and where none is granted, there is no search in vain to see, so what the program says is looked at in any case.
+A component gets its directories once, at the start, whether it needs them or not, so for components the lookup is no
+evidence; and if none is granted there is no failed search, so the program's output is always examined.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ...wasi.types import Errno
 from ..calls import Calls
 
 MOST = 1 << 16
-"""Characters of stderr that are looked through, from its end."""
+"""Characters of stderr that are searched, from its end."""
 _PHRASES = ("capabilities insufficient", "pre-opened file descriptor")
-"""What wasi-libc and Rust's standard library say of ENOTCAPABLE, and of a path that no directory holds."""
+"""The messages of wasi-libc and Rust's standard library for ENOTCAPABLE, and for a path in no directory."""
 _RUST = re.compile(r'pre-opened file descriptor through which "((?:[^"\\]|\\.){1,4096})" could be opened')
 _PERROR = re.compile(r"^(?:[^\n:]{1,200}: )??([^\n:]{1,4096}): Capabilities insufficient", re.MULTILINE)
 _QUOTED = re.compile(r"""["'`]([^"'`\n]{2,4096})["'`]|(?<![\w:/.])(/[\w./+@-]{2,4096})""")
@@ -55,14 +55,14 @@ class _Source(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LibraryRefusal:
-    """A path that was, as far as the run shows, refused by the program's own library."""
+    """A path that, by the evidence of the run, the program's own library refused."""
 
     path: str
-    """The path, safe to print; "" where only the library's words are known."""
+    """The path, safe to print; "" if only the library's message is known."""
     sure: bool
-    """Whether nothing else explains the run; otherwise it is likely."""
+    """Whether it is certain; otherwise it is likely."""
     sentence: str
-    """What happened, and what that rests on."""
+    """What happened, and the evidence."""
 
     @property
     def need(self) -> Need:
@@ -71,10 +71,10 @@ class LibraryRefusal:
 
 
 def library_refusal(trace: Calls, stderr: str) -> LibraryRefusal | None:
-    """What the program's library refused by itself in a run that failed, None where nothing points to it.
+    """What the program's library refused by itself in a failed run; None without evidence.
 
-    `stderr` is what the program wrote to it. A trace that lost calls shows nothing; where the host or the program
-    itself reported a refusal, that is the answer.
+    `stderr` is the program's output to stderr. A trace that lost calls is no evidence; if the host or the program
+    itself reported a refusal, this returns None.
     """
     granted = _granted(trace)
     reported = bool(trace.meta.get(REPORTED)) or (trace.column("call") == LIBRARY_LOOKUP.number).any()
@@ -84,7 +84,7 @@ def library_refusal(trace: Calls, stderr: str) -> LibraryRefusal | None:
         return None
     said = any(phrase in stderr.lower() for phrase in _PHRASES)
     if (trace.column("errno") == int(Errno.NOTCAPABLE)).any():
-        said = False  # the host did answer so: the words may be about that
+        said = False  # the host did return that error: the message may be about that
     named = {_normal(path.decode("utf-8", "replace")) for path in trace.store.paths}
     for path, source in _candidates(trace, stderr):
         if not _is_inside(path, granted) and _normal(path) not in named:
@@ -93,7 +93,7 @@ def library_refusal(trace: Calls, stderr: str) -> LibraryRefusal | None:
 
 
 def path_in_output(trace: Calls, stderr: str) -> str:
-    """A path that the program was given or complains of and that no granted directory holds; "" where there is none."""
+    """A path in the program's arguments or messages that is in no granted directory; "" if there is none."""
     granted = _granted(trace)
     return next((visible(path) for path, _ in _candidates(trace, stderr) if not _is_inside(path, granted)), "")
 
@@ -113,7 +113,7 @@ def _granted(trace: Calls) -> list[bytes]:
 
 
 def _evidence(source: _Source, said: bool, late: bool) -> tuple[bool, str]:
-    """(whether it is certain, what it rests on)."""
+    """(whether it is certain, the evidence)."""
     if source is _Source.ABSENT:
         return True, "stderr calls it missing (an empty folder in memory may be enough)"
     if late:
@@ -136,7 +136,7 @@ def _explain(path: str, granted: list[bytes], sure: bool, evidence: str) -> Libr
 
 
 def _candidates(trace: Calls, stderr: str) -> Iterator[tuple[str, _Source]]:
-    """(path, where it was found) of the paths that the program complained of or was given, the most certain first."""
+    """(path, where it was found) of the paths in the program's messages and arguments, the most certain first."""
     stderr = stderr[-MOST:]
     for match in _RUST.finditer(stderr):
         yield match[1], _Source.STDERR
@@ -145,7 +145,7 @@ def _candidates(trace: Calls, stderr: str) -> Iterator[tuple[str, _Source]]:
             yield match[1].strip(), _Source.STDERR
     args = trace.meta.get("args")
     for text in args if isinstance(args, list) else ():
-        # An option may hold it: --config=/etc/app.conf
+        # An option may contain it: --config=/etc/app.conf
         path = text.rpartition("=")[2] if isinstance(text, str) and text.startswith("-") else text
         if isinstance(path, str) and _is_path(path):
             yield path, _Source.ARGUMENT
@@ -179,10 +179,10 @@ def _is_inside(path: str, granted: list[bytes]) -> bool:
 
 
 def _looked_up_late(trace: Calls) -> bool:
-    """Whether the directories were looked up after the program had begun, and no path was asked for afterwards.
+    """Whether the directories were looked up after the program's start, and no call with a path followed.
 
-    Newer libraries look them up at the first use of a path. Older ones do so at the start of every program, which says
-    nothing.
+    Newer libraries look them up at the first use of a path. Older ones do so at the start of every program, which is no
+    evidence.
     """
     calls = trace.column("call")
     looked_up = np.flatnonzero(calls == _LOOK_UP)

@@ -1,16 +1,16 @@
-"""Refused calls in words, each with what was needed.
+"""Describes refused calls, each with what was needed.
 
-For: `Trace.denied`, the report, `--refused`. The sentence is what the host or a capability said when it refused (the
-payload's reason), with the call and the path before it. What was needed is a value (`Need`); `grants/remedy.py` says
-how it is granted.
+For: `Trace.denied`, the report, `--refused`. The sentence is the reason that the host or a capability gave (in the
+payload), preceded by the call and the path. What was needed is a value (`Need`); `grants/remedy.py` tells how it is
+granted.
 
-Some refusals are derived from other calls, since nothing refused them as such:
+Some refusals are derived from other calls, because no call was refused:
 
 - A program that opens a file without any granted directory makes no call that could be refused. Its C library asks
   `fd_prestat_get` for each granted directory, gets EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
 - Go's library looks for directories at the start of every program, and asks for a file outside all of them relative to
-  descriptor -1. There the search says nothing, and those calls are the refusals.
-- Zig's library takes descriptor 3 for the current folder without asking whether it is one.
+  descriptor -1. There the search is no evidence, and those calls are the refusals.
+- Zig's library uses descriptor 3 as the current folder without checking that it is one.
 - A standard stream that was not granted is not open to the guest (EBADF).
 
 A path outside all granted directories is refused by the program's own C library. Where the program reports it, it is in
@@ -48,15 +48,15 @@ class Refusal:
 
     call: str
     asked: str
-    """What the guest asked for, as it would write it: `path_open('/etc/passwd')`."""
+    """What the guest tried to do: `path_open('/etc/passwd')`."""
     denied_by: DeniedBy
     sentence: str
     need: Need | None
-    """What would have to be granted for it to succeed; None when no grant would do, or the trace does not say."""
+    """What would have to be granted for it to succeed; None if no grant would help, or if unknown."""
     seq: int
     """The (first) call."""
     line: str = ""
-    """The source line of the call, `file:line`, where it is known."""
+    """The source line of the call, `file:line`, if known."""
     count: int = 1
     remedy: str = ""
     """The smallest grant that would allow it, as text; set by `Refusals.with_remedies`."""
@@ -99,7 +99,7 @@ class Refusals:
         return cls(sorted(entries, key=lambda entry: entry.seq), noted_lines(trace))
 
     def with_remedies(self, text: Callable[[Need], str]) -> Refusals:
-        """The same, each with the `text` of what would meet its need: a trace does not know how that is written."""
+        """The same, each with `text(need)` as its remedy: a trace does not know how grants are written."""
         entries = [each if each.need is None else replace(each, remedy=text(each.need)) for each in self.entries]
         return Refusals(entries, self.notes)
 
@@ -154,14 +154,14 @@ def _refusal(trace: Calls, rows: list[int], lines: Places) -> Refusal:
 
 _WHY = {
     DeniedBy.NONE: "the trace does not say why",
-    DeniedBy.GRANT: "nothing that was granted allows it",
-    DeniedBy.RIGHT: "the descriptor lacks the right",
-    DeniedBy.PATH: "the path leaves the directory that was granted",
+    DeniedBy.GRANT: "no grant allows it",
+    DeniedBy.RIGHT: "the descriptor does not have the right",
+    DeniedBy.PATH: "the path leaves the granted directory",
     DeniedBy.HOST: "the host's operating system does not allow it",
-    DeniedBy.REVOKED: "the grant was taken back",
-    DeniedBy.QUOTA: "a limit of the grants is used up",
+    DeniedBy.REVOKED: "the grant was revoked",
+    DeniedBy.QUOTA: "a limit of the grants was reached",
     DeniedBy.POLICY: "a rule forbids it",
-    DeniedBy.ASK: "a person was asked and said no",
+    DeniedBy.ASK: "the user was asked and denied it",
 }
 
 
@@ -194,7 +194,7 @@ def _line(event: CallEvent, lines: Places) -> str:
 
 
 def _searched_in_vain(trace: Calls) -> Refusal | None:
-    """A C library's search for granted directories that found none, as a refusal; None where there was no such search.
+    """A C library's search for granted directories that found none, as a refusal; None if there was no such search.
     """
     if any(life.preopen is not None for life in trace.lives.values()) or trace.dropped:
         return None
@@ -212,7 +212,7 @@ def _searched_in_vain(trace: Calls) -> Refusal | None:
         "ENOENT or ENOTCAPABLE by itself, without a call"
     )
     need = Need(NeedKind.DIRECTORY)
-    # No source line: the search is the C library's own, before main.
+    # No source line: the C library searches before main.
     return Refusal("fd_prestat_get", "a granted directory", DeniedBy.GRANT, sentence, need, event.seq)
 
 
@@ -236,7 +236,7 @@ def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
         asked = _asked(event)
         absolute = event.path.startswith("/")
         if event.fd == _FIRST_DIRECTORY:
-            why = "no directory is granted, and the program takes the first for its current folder"
+            why = "no directory is granted, and the program uses the first one as its current folder"
             sentence = f"{asked} failed: {why}"
             need = Need(NeedKind.DIRECTORY, "" if absolute else posixpath.basename(event.path))
         else:
@@ -250,14 +250,14 @@ _STREAMS = ((0, NeedKind.STDIN, "fd_read"), (1, NeedKind.STDOUT, "fd_write"), (2
 
 
 def missed_streams(trace: Calls) -> Iterator[tuple[NeedKind, str, Array]]:
-    """(stream, call, rows) of each standard stream that was read or written and was never open."""
+    """(stream, call, rows) of each standard stream that was used and was never open."""
     if trace.dropped:
         return
     calls, failed = trace.column("call"), trace.column("errno") == _BADF
     known = {life.fd for life in trace.lives.values()} | {life.path for life in trace.lives.values()}
     for fd, name, call in _STREAMS:
         if fd in known or f"<{name}>".encode() in known:
-            continue  # it was granted, and the guest closed it
+            continue  # it was granted, and closed by the guest
         rows = np.flatnonzero(failed & (calls == spec.SNAPSHOT1[call].number) & (trace.column("args")[:, 0] == fd))
         if len(rows):
             yield name, call, rows

@@ -1,7 +1,7 @@
-"""Which line of the guest's source made which calls: figures by line, and the source with them in its margin.
+"""Calls by source line of the guest: a table, and the annotated source.
 
 For: `Trace.by_line()` and `Trace.annotate()`. `columns/places.py` says which line a call is counted for. Without stacks
-or DWARF no line is known, and the tables say so. Not for: reading DWARF (`module/dwarf.py`).
+or DWARF no line is known, which the tables say. Not for: reading DWARF (`module/dwarf.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .tabular import noted_lines, notes_html, table_html, text_table, totals
 
 @dataclass(frozen=True, slots=True)
 class LineSummary:
-    """All calls that one line of source made. Time in ns."""
+    """All calls made by one line of source. Time in ns."""
 
     file: str
     line: int
@@ -44,11 +44,11 @@ class Lines:
 
     rows: tuple[LineSummary, ...]
     without: int
-    """Calls for which no line is known."""
+    """Calls with no known line."""
     budget: str = ""
-    """How many stacks were taken, in words, to follow a sentence; "" when all were."""
+    """A clause on how many stacks were taken; "" if all were."""
     notes: tuple[str, ...] = ()
-    """The notes that a person made on calls, a line each."""
+    """The user's notes on calls, one line each."""
 
     @classmethod
     def from_calls(cls, trace: Calls) -> Lines:
@@ -119,7 +119,7 @@ def _cells(row: LineSummary) -> tuple[str, ...]:
 
 
 def _budget(trace: Calls) -> str:
-    """What to say of a run that recorded the stacks of its first calls only; "" otherwise."""
+    """A clause for a run that recorded the stacks of its first calls only; else ""."""
     kept = trace.meta.get("stacks")
     if not isinstance(kept, int) or isinstance(kept, bool) or trace.store.n + trace.dropped <= kept:
         return ""
@@ -128,24 +128,24 @@ def _budget(trace: Calls) -> str:
 
 @dataclass(frozen=True)
 class Annotation:
-    """The guest's source, each line with its calls, bytes and time; `!` marks lines that were refused something."""
+    """The guest's source, each line with its calls, bytes and time; `!` marks lines with refused calls."""
 
     source: str
     lines: dict[int, list[LineSummary]]
     name: str
     remark: str = ""
     notes: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    """The notes that a person made on calls, by the calls' line; 0 for those whose line is not known."""
+    """The user's notes on calls, by line; 0 for calls with no known line."""
 
     @classmethod
     def from_calls(cls, trace: Calls, source: str | None = None, file: str | None = None) -> Annotation:
         """The source of `trace`, or the one given, with the figures of the lines of `file`.
 
-        Raises ValueError when neither the trace nor the caller has the source.
+        Raises ValueError if neither the trace nor the caller gives the source.
         """
         text = source if source is not None else trace.meta.get("source")
         if not isinstance(text, str):
-            raise ValueError("the trace does not hold its program's source: give it as annotate(source=...)")
+            raise ValueError("the trace does not contain its program's source: pass it as annotate(source=...)")
         name = PurePosixPath(file or str(trace.meta.get("source_name") or "")).name
         table: dict[int, list[LineSummary]] = {}
         lines = Lines.from_calls(trace)
@@ -210,7 +210,7 @@ class Annotation:
 
 _FIGURE = "text-align:right;white-space:nowrap"
 _REFUSED = "background:#b3261e;color:#fff;border-radius:3px;padding:0 .4em"
-"""The style of a word that is readable on a light page and on a dark one."""
+"""A style that is readable on light and dark pages."""
 
 
 def _notes_by_line(trace: Calls, name: str) -> dict[int, tuple[str, ...]]:

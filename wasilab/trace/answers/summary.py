@@ -42,7 +42,7 @@ class CallSummary:
 def call_summaries(
     names: Sequence[str], call: Array, dur: Array, failed: Array, refused: Array, nbytes: Array
 ) -> list[CallSummary]:
-    """One summary for each function among some calls, the one that took most time first.
+    """One summary for each function among some calls, sorted by time.
 
     All arrays have one entry a call: the function's number, ns, whether it returned an errno, whether it was refused,
     bytes moved. `names` are the functions' names by number (`Functions.names`).
@@ -77,7 +77,7 @@ _STYLES: dict[int, TextStyle] = {_HEAD.index("errors"): "warning", _HEAD.index("
 
 @dataclass(frozen=True)
 class Summary:
-    """One row for each function that was called, the one that took most time first."""
+    """One row for each function that was called, sorted by time."""
 
     rows: tuple[CallSummary, ...]
     total: CallSummary
@@ -85,13 +85,13 @@ class Summary:
     dropped: int = 0
     notes: tuple[str, ...] = ()
     stacks: bool = False
-    """Whether stacks were taken, which costs time between calls."""
+    """Whether stacks were taken, which takes time between calls."""
     whole: Calls | None = field(default=None, repr=False, compare=False)
     """The calls, unless the summary is of a part of a trace."""
 
     @cached_property
     def guest(self) -> int:
-        """Time between the calls, which is the guest's own, in ns; 0 for a part of a trace. Computed when asked for."""
+        """Time between the calls, spent in the guest, in ns; 0 for a part of a trace. Computed on access."""
         return 0 if self.whole is None else int(self.whole.column("gap").sum(dtype="<i8"))
 
     @classmethod
@@ -131,7 +131,7 @@ class Summary:
             host, guest = duration(self.total.total), duration(self.guest)
             remarks.append(f"in the host {host} ({share:.1f}%), in the guest {guest}{stacks}")
         if any(row.call == LIBRARY_LOOKUP.name for row in self.rows):
-            remarks.append(f"{LIBRARY_LOOKUP.name} is no WASI call: the program's own library refused a path by itself")
+            remarks.append(f"{LIBRARY_LOOKUP.name} is not a WASI call: the program's library refused a path by itself")
         return [*remarks, *self.notes]
 
     def _cells(self, row: CallSummary) -> tuple[str, ...]:

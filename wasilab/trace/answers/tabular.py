@@ -1,7 +1,7 @@
-"""Tables of an answer as text and as HTML, and the sums that fill them.
+"""Formats tables as text and as HTML, and computes their sums.
 
-For: the other files of this folder. Cells are texts that may be a guest's: they are escaped here for HTML, and made
-visible (`text/escape.py`) by whoever makes them. Not for: what a table says.
+For: the other files of this folder. Cells may contain text of a guest: they are escaped here for HTML, and made visible
+(`text/escape.py`) by the caller. Not for: the contents of a table.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def text_table(
 ) -> list[str]:
     """Rows, the head first, as lines with aligned columns: those in `left` to the left, the others to the right.
 
-    `styles`: column -> the style of what stands in it below the head.
+    `styles`: column -> the style of its cells below the head.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -42,7 +42,7 @@ def text_table(
 
 
 def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as HTML. A narrow page scrolls it; no figure is broken from its unit."""
+    """A table as HTML. On a narrow page it scrolls; a figure is never separated from its unit."""
 
     def line(cells: Sequence[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
@@ -60,7 +60,7 @@ def notes_html(notes: Sequence[str]) -> str:
 
 
 def noted_lines(trace: Calls) -> tuple[str, ...]:
-    """The notes that a person made on calls of `trace`, a line each."""
+    """The user's notes on calls of `trace`, one line each."""
     if not trace.notes or not len(trace):
         return ()
     seq = trace.column("seq")

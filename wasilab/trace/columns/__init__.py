@@ -1,1 +1,1 @@
-"""The record of a run as it is read: parts, columns, decoding."""
+"""Reads the record of a run: parts, columns, decoding."""

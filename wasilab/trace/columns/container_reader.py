@@ -1,7 +1,7 @@
 """Opens a container (`record/container.py`). Nothing in it is executed, and every length is checked before it is used.
 
-Opening reads the heads of the blocks and compares checksums. The calls of a block are read, and inflated if they are
-compressed, when somebody asks for them. Not for: what the numbers mean (`decode.py`).
+Opening reads the heads of the blocks and compares checksums. The calls of a block are read, and decompressed if
+necessary, on access. Not for: the meaning of the numbers (`decode.py`).
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ EAGER_BYTES = 64 << 20
 """Raw blocks are checked when the file is opened, or, in files larger than this, when they are first read."""
 _MAX_BODY = 1 << 31
 _INFLATION = 1040
-"""The most bytes that one byte of zlib's output can inflate to (https://zlib.net/zlib_tech.html)."""
+"""The maximum compression ratio of zlib (https://zlib.net/zlib_tech.html)."""
 _OBJECTS = 8
-"""How many bytes of memory a byte of a table takes as Python objects, roughly."""
+"""Approximate bytes of memory per byte of a table, as Python objects."""
 _MAX_REASONS = 0xFFFF
 _DAMAGES = (ValueError, struct.error, zlib.error, KeyError, TypeError, RecursionError)
-"""What a corrupt block raises."""
+"""The exceptions that a corrupt block causes."""
 
 
 def read(path: str | Path, *, partial: bool = False, max_bytes: int | None = None) -> tuple[list[Part], Tables]:
     """Open a container: its parts and its tables. `max_bytes` of calls are accepted (None: in relation to the file).
 
-    Raises TraceError for a foreign, damaged or unfinished file and for one that holds too much. `partial=True` opens
-    the complete blocks of a file that was cut short (a killed process, a full disk) and says so in `meta["partial"]`.
+    Raises TraceError for a file of another format, a damaged, unfinished or too large one. `partial=True` opens the
+    complete blocks of a truncated file (a killed process, a full disk) and says so in `meta["partial"]`.
     """
     path = Path(path)
     try:
@@ -70,7 +70,7 @@ def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tupl
             if block.codec == ZLIB:
                 bound.add(block.raw if block.kind != b"TABL" else _OBJECTS * block.raw)
                 if block.raw > _INFLATION * len(block.body) + 64:
-                    raise ValueError("a block claims more bytes than it can hold")
+                    raise ValueError("a block declares more bytes than it can contain")
             if block.kind == b"CHNK":
                 parts.append(_part(path, block, cache, checked=eager or block.codec == ZLIB))
             elif block.kind == b"PROG":
@@ -89,7 +89,7 @@ def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tupl
     if tables is None:
         tables = Tables()
     if not complete:
-        tables.meta["partial"] = "the file was cut short; only its complete blocks are here"
+        tables.meta["partial"] = "the file was truncated; only its complete blocks are present"
     tables.modules = modules
     return parts, tables
 
@@ -98,7 +98,7 @@ def _broken(path: Path, parts: list[Part], why: str) -> str:
     calls = sum(part.n for part in parts)
     text = f"{path} is a damaged or unfinished trace ({why})"
     if calls:
-        text += f"; its first {calls:,} calls are whole: Trace.load({path.name!r}, partial=True) opens them"
+        text += f"; its first {calls:,} calls are complete: Trace.load({path.name!r}, partial=True) opens them"
     return text
 
 
@@ -110,14 +110,14 @@ class Block(NamedTuple):
     body: memoryview
     """As stored."""
     raw: int
-    """Bytes of the body once inflated, as the block claims."""
+    """Bytes of the decompressed body, as the block declares."""
     crc: int
 
 
 def blocks(data: memoryview, check: bool) -> Iterator[Block]:
     """The blocks of a container. `check`: compare the checksums of raw CHNK blocks, too.
 
-    Raises ValueError for what is not a container.
+    Raises ValueError if it is not a container.
     """
     at = len(MAGIC)
     while at < len(data):
@@ -128,7 +128,7 @@ def blocks(data: memoryview, check: bool) -> Iterator[Block]:
         if stored > len(data) - at:
             raise ValueError("it ends in the middle of a block")
         if kind not in (b"CHNK", b"PROG", b"TABL", b"TEND") or codec not in (RAW, ZLIB) or raw > _MAX_BODY:
-            raise ValueError("it has a block of a kind that this version of wasilab does not know")
+            raise ValueError("it has a block of a kind that this version of wasilab does not support")
         body = data[at : at + stored]
         if (check or codec == ZLIB or kind != b"CHNK") and zlib.crc32(body) != crc:
             raise ValueError("a block does not match its checksum")
@@ -137,22 +137,22 @@ def blocks(data: memoryview, check: bool) -> Iterator[Block]:
 
 
 def _body(block: Block) -> memoryview:
-    """The body of a block, inflated; no more bytes than the block claims are made."""
+    """The decompressed body of a block; decompression stops at the size that the block declares."""
     if block.codec == RAW:
         return block.body
     unpacker = zlib.decompressobj(-15)
     body = unpacker.decompress(block.body, block.raw) if block.raw else b""
     if len(body) != block.raw or unpacker.unconsumed_tail:
-        raise ValueError("a block does not have the size that it claims")
+        raise ValueError("a block does not have the size that it declares")
     return memoryview(body)
 
 
 _RECORDS_AT = CHUNK.size + (-(CHUNK.size + BLOCK.size) & 7)
-"""Where the records begin in the body of a CHNK block."""
+"""The offset of the records in the body of a CHNK block."""
 
 
 def _part(path: Path, block: Block, cache: ContentCache, checked: bool) -> Part:
-    """A CHNK block as a part whose content is read later; ValueError if its head is not one."""
+    """A CHNK block as a part whose content is read later; ValueError if its head is invalid."""
     head = block.body[: CHUNK.size]
     if block.codec == ZLIB:
         head = memoryview(zlib.decompressobj(-15).decompress(block.body, CHUNK.size))
@@ -182,7 +182,7 @@ def _loader(
         except _DAMAGES as error:
             raise TraceError(f"{path} is damaged: the calls from {first:,} on cannot be read ({error})") from None
         except MemoryError:
-            raise TraceError(f"{path} holds more than fits into memory, at the calls from {first:,} on") from None
+            raise TraceError(f"{path} does not fit into memory, at the calls from {first:,} on") from None
 
     return load
 
@@ -199,7 +199,7 @@ def _content(body: memoryview, codec: int, n: int, lengths: list[int]) -> PartCo
     arena, paths, reasons, lives, numbers = sections
     seqs = ascending(np.frombuffer(numbers, "<i8")) if numbers else None
     if seqs is not None and len(seqs) != n:
-        raise ValueError("a block lacks the numbers of its calls")
+        raise ValueError("a block does not have the numbers of its calls")
     table = [unpack_reason(entry) for entry in unpack_list(reasons, _MAX_REASONS)]
     return PartContent(records, arena, unpack_list(paths, n), table, lives, seqs)
 

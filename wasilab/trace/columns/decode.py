@@ -1,8 +1,8 @@
-"""Decodes raw records into typed values, a column at a time, by the table of calls.
+"""Decodes raw records into typed values, column by column, by the table of calls.
 
 For: every view that shows arguments or results. A `Plan` says where each parameter of a function is recorded: in the
-record's four core words, as its path, or in its payload (`record/payload.py` has the schema). `Batch` reads one
-parameter of many calls at once with NumPy, so that decoding a row costs well under a microsecond. Not for: turning
+record's four core words, in its path, or in its payload (`record/payload.py` has the schema). `Batch` reads one
+parameter of many calls at once with NumPy, so that decoding a row takes well under a microsecond. Not for: turning
 values into text (`strace/values.py`).
 """
 
@@ -36,7 +36,7 @@ _VALUE_TYPE = Type("value", VALUE, ())
 RAW = "raw"
 """The kind of a parameter or result of a function that is recorded raw (`record/raw_values.py`)."""
 _HANDLE = Type("fd", sig.FD, ("i32",), struct=t.U32)
-"""A handle of a component: shown as a descriptor is, with what it stands for."""
+"""A handle of a component: shown like a descriptor, with its resource."""
 _TEXT = Type("string", sig.STRING, sig.POINTER_AND_LENGTH)
 
 
@@ -59,7 +59,7 @@ class DirEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One parameter or result and where it lies."""
+    """One parameter or result, and where it is stored."""
 
     name: str
     type: Type
@@ -69,7 +69,7 @@ class Field:
     order: int = 0
     """Which of the strings, fds or results it is, from 0."""
     raw: RawParam | None = None
-    """What a parameter of the kind `RAW` is."""
+    """The form of a parameter of the kind `RAW`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class Plan:
     params: tuple[Field, ...]
     results: tuple[Field, ...]
     moves: str = ""
-    """What `nbytes` counts: "result" (the first result), "length" (the buffer's length) or "" for nothing."""
+    """What `nbytes` is taken from: "result" (the first result), "length" (the buffer's length) or "" (0)."""
     writes: bool = False
-    """Whether the bytes moved leave the guest."""
+    """Whether the bytes are written by the guest."""
     raw: RawLayout | None = None
     """How a function of the trace's own list is recorded raw."""
 
@@ -103,7 +103,7 @@ _MOVED_IN_RESULT = {
 
 
 def plan(functions: Functions, number: int, unstable: bool = False) -> Plan:
-    """The plan of a function of a trace; without parameters for a number that stands for no function."""
+    """The plan of a function of a trace; without parameters for an unknown number."""
     further = functions.get(number)
     if further is not None:
         return _further_plan(number, further)
@@ -112,7 +112,7 @@ def plan(functions: Functions, number: int, unstable: bool = False) -> Plan:
 
 @lru_cache(maxsize=512)
 def built_in_plan(number: int, unstable: bool = False) -> Plan:
-    """The plan of a function that every trace knows."""
+    """The plan of a function that is in every trace."""
     call = BUILT_IN[number]
     if unstable:
         call = UNSTABLE.get(call.name, call)
@@ -196,7 +196,7 @@ class Batch:
 
     @cached_property
     def places(self) -> tuple[Array, Array, Array, Array]:
-        """For each payload: whether it is there, offset of aux, offset of data, end of data. A corrupt one counts as
+        """For each payload: whether it exists, offset of aux, offset of data, end of data. A corrupt one counts as
         absent.
         """
         words_bytes = 4 * self.plan.payload.further_words
@@ -219,13 +219,13 @@ class Batch:
         return self.places[0]
 
     def extents(self) -> tuple[list[int], list[int], list[bool]]:
-        """For each call's payload: start of the header, end of the data, whether there is one."""
+        """For each call's payload: start of the header, end of the data, whether it exists."""
         good, aux, _, end = self.places
         head = aux - HEADER.size - 4 * self.plan.payload.further_words
         return head.tolist(), end.tolist(), good.tolist()
 
     def word(self, k: int) -> Array:
-        """The k-th 32-bit word of each call's arguments (0 where the trace does not hold it)."""
+        """The k-th 32-bit word of each call's arguments (0 if the trace does not have it)."""
         if k < RECORD_WORDS:
             return np.asarray(self.records["args"][:, k])
         good, aux, _, _ = self.places
@@ -267,11 +267,11 @@ class Batch:
     # -- one parameter or result of all calls -------------------------------------------------------------------------
 
     def values(self, field: Field) -> Values:
-        """The parameter's value in each call; None where the trace does not hold it."""
+        """The parameter's value in each call; None if the trace does not have it."""
         return _READERS[field.kind](self, field)
 
     def results(self, field: Field) -> Values:
-        """The result's value in each call; None where the call failed or did not return."""
+        """The result's value in each call; None if the call failed or did not return."""
         layout = field.type.struct
         ok = (self.errno == 0).tolist()
         if field.kind == VALUE:
@@ -303,7 +303,7 @@ def _scalar(batch: Batch, field: Field) -> Values:
 
 
 def _string(batch: Batch, field: Field) -> Values:
-    """First string: the record's path; second: aux. None where the trace has none (an unreadable pointer)."""
+    """First string: the record's path; second: aux. None if the trace has none (an unreadable pointer)."""
     if field.order:
         good = batch.has_payload.tolist()
         return [aux if has else None for has, aux in zip(good, batch.aux, strict=True)]
@@ -312,7 +312,7 @@ def _string(batch: Batch, field: Field) -> Values:
 
 
 def _iovecs(batch: Batch, field: Field) -> Values:
-    """A list of Iovec for each call; None where the array could not be read."""
+    """A list of Iovec for each call; None if the array could not be read."""
     found: Values = []
     for aux, data, has in zip(batch.aux, batch.data, batch.has_payload.tolist(), strict=True):
         if not has:
@@ -330,7 +330,7 @@ def _iovecs(batch: Batch, field: Field) -> Values:
 
 
 def _buffer(batch: Batch, field: Field) -> Values:
-    """The bytes written to the buffer (directory entries for fd_readdir), None where the call failed."""
+    """The bytes written to the buffer (directory entries for fd_readdir); None if the call failed."""
     ok = (batch.errno == 0).tolist()
     if batch.plan.name == "fd_readdir":
         return [dirents(data) if good else None for good, data in zip(ok, batch.data, strict=True)]
@@ -355,7 +355,8 @@ def _subscriptions(batch: Batch, field: Field) -> Values:
 
 
 def _events(batch: Batch, field: Field) -> Values:
-    """The events written, which follow the subscriptions in aux, or are the data; None where the trace lacks them."""
+    """The events written, which follow the subscriptions in aux, or are the data; None if the trace does not have
+    them."""
     size = batch.plan.payload.subscription_bytes
     found: Values = []
     rows = zip(batch.aux, batch.data, batch.word(2).tolist(), batch.records["result"].tolist(), batch.errno.tolist(),
@@ -374,7 +375,7 @@ def _value(batch: Batch, field: Field) -> Values:
 
 
 def _raw(batch: Batch, field: Field) -> Values:
-    """A parameter that is recorded raw: lifted out of its words, or what was kept of what they point to."""
+    """A parameter that is recorded raw: lifted from its words, or the stored bytes that they point to."""
     param = field.raw
     if param is None:
         return [None] * batch.n
@@ -466,7 +467,7 @@ _MAKERS: dict[tuple[str, int], Callable[[tuple[int, ...]], object]] = {
 
 
 def bytes_moved(call: Array, errno: Array, result: Array, args: Array, functions: Functions) -> Array:
-    """How many bytes each call moved, u64: 0 for failed calls and those that move none."""
+    """The bytes that each call read or wrote, u64: 0 for failed calls and those that transfer none."""
     by_result = np.zeros(256, bool)
     by_length = np.zeros(256, bool)
     for number in range(len(BUILT_IN)):
@@ -494,4 +495,4 @@ KNOWN_ERRNOS: dict[int, t.Errno] = {int(errno): errno for errno in t.Errno}
 ERRNO_NAMES: tuple[str, ...] = tuple(map(_errno_name, range(256)))
 """`ENOENT`; "" for success, "?" for a call that did not return, "E123" for a number that WASI does not have."""
 ERRNO_TEXTS: tuple[str, ...] = tuple(KNOWN_ERRNOS[n].text if n in KNOWN_ERRNOS else "unknown error" for n in range(256))
-"""What each errno means, in strace's words."""
+"""The message of each errno, as in strace."""

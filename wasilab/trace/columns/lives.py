@@ -1,9 +1,9 @@
-"""Finds the life of the descriptor that a call was made on, without reading the lives of the whole trace.
+"""Finds the life of a call's descriptor without reading the lives of the whole trace.
 
-A life is stored with the part in which it ended, or with those still open at the end. The descriptor of a call was open
-at the call, so its life is among the open ones, in the call's own part or in a later one. They are searched in this
-order, and each is indexed when it is first searched, so that the text of 200 calls out of a million reads one part. Not
-for: all lives (`Store.lives`).
+A life is stored with the part in which it ended, or with those still open at the end. A call's descriptor was open at
+the call, so its life is among the open ones, in the call's part or in a later one. They are searched in this order, and
+each is indexed when it is first searched, so that the text of 200 calls out of a million reads one part. Not for: all
+lives (`Store.lives`).
 """
 
 from __future__ import annotations

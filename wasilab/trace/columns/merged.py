@@ -1,7 +1,7 @@
-"""Several traces as one: the calls of several instances, in the order in which they ended, with one time origin.
+"""Merges several traces: the calls of several instances, in the order in which they ended, with one time origin.
 
-For: a lab of many instances, a pipeline of programs. The column `instance` says whose call it is, and the metadata's
-"instances" names them. Every instance has descriptors of its own, so a life's number has that of its instance in its
+For: a lab of several instances, a pipeline of programs. The column `instance` tells which instance made a call, and the
+metadata's "instances" names them. Every instance has its own descriptors, so a life's number has the instance in its
 upper bits (`store.LIFE_BITS`). Not for: comparing traces (`answers/diff.py`).
 """
 
@@ -64,9 +64,9 @@ def passed_on(store: Store) -> list[PassedOn]:
 
 
 def merged(stores: Sequence[tuple[str, Store]], meta: dict[str, Any]) -> Store:
-    """The calls of all of `stores`, each with the name of its instance. Raises `ValueError` for more than 255.
+    """The calls of all `stores`, each with the name of its instance. Raises `ValueError` for more than 255.
 
-    Times are laid on one axis by the wall-clock time at which each recording began. Everything is held in memory.
+    Times are put on one axis by the wall-clock time at which each recording began. Everything is held in memory.
     """
     if len(stores) > MOST_INSTANCES:
         raise ValueError(f"{len(stores)} traces cannot be merged: an instance is a number below {MOST_INSTANCES}")
@@ -81,13 +81,13 @@ def merged(stores: Sequence[tuple[str, Store]], meta: dict[str, Any]) -> Store:
 
 
 class _Merging:
-    """What is put together, instance by instance."""
+    """The state of a merge, instance by instance."""
 
     def __init__(self) -> None:
         self._records: list[Array] = []
         self._seqs: list[Array] = []
         self._lives: list[tuple[int, Life, bool]] = []
-        """(instance, life, whether it is still open)."""
+        """(instance, life, whether still open)."""
         self._arena = bytearray()
         self._paths: list[bytes] = []
         self._reasons: list[Reason] = []
@@ -96,7 +96,7 @@ class _Merging:
         self._functions: dict[Function, int] = {}
 
     def add(self, instance: int, store: Store, shift: int) -> None:
-        """Take in the calls of one instance, which began `shift` ns after the first."""
+        """Add the calls of one instance, which began `shift` ns after the first."""
         calls = self._calls(store)
         stacks, frames = len(self._stacks), len(self._frames)
         mine: list[Array] = []
@@ -127,7 +127,7 @@ class _Merging:
         return table
 
     def _payloads(self, part: Part, payloads: Array) -> Array:
-        """Take in a part's payloads; where they lie now. The reasons that they name are numbered anew."""
+        """Add a part's payloads, with new numbers for their reasons; returns their new offsets."""
         arena = bytearray(part.arena)
         arena += bytes(-len(arena) % 4)
         used = np.unique(payloads[payloads != 0]).astype("<i8") - 1
@@ -144,7 +144,7 @@ class _Merging:
         return np.asarray(np.where(payloads != 0, payloads + np.uint32(base), 0))
 
     def store(self, meta: dict[str, Any], dropped: int) -> Store:
-        """The store of all that was taken in."""
+        """The store of all added calls."""
         records = np.concatenate(self._records) if self._records else np.zeros(0, RECORD)
         ended = records["t_start"] + records["dur"]
         order = np.argsort(ended, kind="stable")
@@ -161,7 +161,7 @@ class _Merging:
         return Store([Part(0, len(records), content)], tables)
 
     def _moved(self, instance: int, life: Life, where: Sequence[Array]) -> Life:
-        """A life with its numbers as they are in the merged trace."""
+        """A life with its numbers in the merged trace."""
         seqs, places = self._seqs[instance], where[instance]
         total = sum(map(len, self._seqs))
 

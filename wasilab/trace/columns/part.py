@@ -1,7 +1,7 @@
-"""A run of consecutive calls in memory or in a file: what a `Store` is made of.
+"""Consecutive calls in memory or in a file: the parts of a `Store`.
 
-The content of a part that comes from a file is read when it is needed, and no more of it is kept than `ContentCache`
-allows. Not for: reading files (`container_reader.py`, `formats/`).
+The content of a part from a file is read on access, and kept within the limits of `ContentCache`. Not for: reading
+files (`container_reader.py`, `formats/`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ..record.reasons import Reason
 from .records import Array, by_column
 
 LAST_SEQ = 1 << 62
-"""The highest number that a call of a file may have."""
+"""The maximum number of a call in a file."""
 CACHED_BYTES = 256 << 20
-"""Bytes of content that are kept in memory for the parts of one file."""
+"""Maximum bytes of content kept in memory for the parts of one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,16 @@ class PartContent:
     lives: Sequence[Life] | memoryview = ()
     """Descriptors closed among these calls; packed (`pack_lives`) when they come from a file."""
     seqs: Array | None = None
-    """`seq` of each call where they are not consecutive (a filtered trace)."""
+    """`seq` of each call if they are not consecutive (a filtered trace)."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that it takes, roughly."""
+        """Approximate bytes of memory that it uses."""
         return self.records.nbytes + len(self.arena) + 100 * len(self.paths)
 
 
 class ContentCache:
-    """Keeps the contents that were used last. Safe to use from any thread."""
+    """Keeps the most recently used contents. Thread-safe."""
 
     def __init__(self, limit: int = CACHED_BYTES) -> None:
         self._limit = limit
@@ -61,7 +61,7 @@ class ContentCache:
         return key in self._contents
 
     def get(self, key: int, load: Callable[[], PartContent]) -> PartContent:
-        """The content with this key; loaded if it is not kept."""
+        """The content with this key, loaded if necessary."""
         with self._lock:
             content = self._contents.get(key)
             if content is not None:
@@ -99,7 +99,7 @@ class Part:
         self._load = content if not isinstance(content, PartContent) else None
         self._cache = cache if cache is not None else _NO_CACHE
         self._closed = closed
-        """Gives what `closed` is, where that can be had without the rest."""
+        """Gives `closed`, if that can be read without the rest."""
         self._alone = alone
 
     @property
@@ -117,11 +117,11 @@ class Part:
 
     @property
     def unpacks(self) -> bool:
-        """Whether its records are unpacked anew at each look."""
+        """Whether its records are unpacked again at each access."""
         return self._alone is not None and not self.is_loaded
 
     def alone(self) -> tuple[Array, Sequence[bytes]]:
-        """Its records and paths, without the payloads where that is less work; for one look, as they are not kept."""
+        """Its records and paths, without the payloads if that is less work; for one access, as they are not kept."""
         if self._alone is not None and not self.is_loaded:
             return self._alone()
         return self.records, self.paths
@@ -154,7 +154,7 @@ class Part:
         return np.arange(self.first, self.first + self.n) if index is None else np.asarray(index + self.first)
 
     def rows(self, index: Array) -> Array:
-        """The records at `index` (ascending), without a copy when that is all of them."""
+        """The records at `index` (ascending); not copied if that is all of them."""
         return self.records if len(index) == self.n else np.asarray(self.records[index])
 
     def section(self, *, compress: bool) -> Section:
@@ -181,7 +181,7 @@ _NO_CACHE = ContentCache(0)
 
 
 def ascending(seqs: Array) -> Array:
-    """The numbers of calls as they are; ValueError if they cannot be such."""
+    """Check the numbers of calls; ValueError if they do not ascend."""
     if len(seqs) and (seqs[0] < 0 or seqs[-1] > LAST_SEQ or not (np.diff(seqs) > 0).all()):
         raise ValueError("the numbers of the calls do not ascend")
     return seqs

@@ -1,7 +1,7 @@
-"""The place in the guest's source that each recorded stack is counted for.
+"""The source line to which the calls of each recorded stack are attributed.
 
-This is the innermost frame that lies in the person's own file (`meta["source_name"]`) or, when that is not known, the
-innermost one with a line. Not for: reading DWARF (`module/dwarf.py`).
+This is the innermost frame in the user's source file (`meta["source_name"]`) or, if that is not known, the innermost
+one with a line. Not for: reading DWARF (`module/dwarf.py`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Place = tuple[str, int, str]
 
 
 class Places:
-    """For every stack number (0: no stack) the place in the source that its calls are counted for, None if unknown.
+    """For every stack number (0: no stack) the source line to which its calls are attributed, None if unknown.
 
-    Each is looked up when it is asked for, since reading debug information takes time.
+    Each is looked up on access, since reading debug information takes time.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,6 +38,6 @@ class Places:
         return (self[number] for number in range(len(self)))
 
     def get(self, number: int) -> Place | None:
-        """The place of a stack, None also for a number that the trace does not hold."""
+        """The place of a stack, None also for an unknown number."""
         return self[number] if 0 <= number < len(self) else None
 

@@ -26,7 +26,7 @@ def records_of(chunk: Chunk) -> Array:
 
 
 def by_column(records: Array) -> bytes:
-    """Records byte column by byte column, `t_start` as differences: this way they compress well."""
+    """Records as byte columns, with `t_start` as differences, which compresses well."""
     columns = []
     for name in COLUMN_NAMES:
         column = records[name]

@@ -1,4 +1,4 @@
-"""How much memory the calls of a file may take: a small file that unpacks to gigabytes is refused.
+"""Limits the memory for the calls of a file: a small file that unpacks to gigabytes is refused.
 
 Not for: reading files (`container_reader.py`, `formats/`).
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 from ..errors import TraceError
 
 LEAST = 64 << 20
-"""Bytes that any file may hold."""
+"""Bytes that are always allowed."""
 RATIO = 100
-"""How many times as large as its file a trace may be in memory. Traces of real runs are at most some 40 times as large.
+"""How many times larger than its file a trace may be in memory. Traces of real runs are at most about 40 times larger.
 """
 
 
@@ -26,12 +26,12 @@ class SizeBound:
         self._count = 0
 
     def add(self, count: int) -> None:
-        """Count bytes; TraceError when there are more than the bound in all."""
+        """Count bytes; TraceError if the total exceeds the bound."""
         self._count += count
         self.check(self._count)
 
     def check(self, count: int) -> None:
-        """TraceError when so many bytes would be more than the bound."""
+        """TraceError if so many bytes would exceed the bound."""
         if count > self.limit:
             raise TraceError(
                 f"{self._path} has {self._size:,} bytes and would take more than {self.limit:,} in memory, which no "

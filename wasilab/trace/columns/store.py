@@ -1,8 +1,8 @@
-"""All calls of one trace as columns: parts in memory or in a file, seen as one table.
+"""All calls of one trace as columns: one table over parts in memory or in a file.
 
-For: `Calls`, which is a selection of rows of a `Store`. Each column is gathered from the parts when it is first asked
-for and then kept, so that a filter on one column of ten million calls reads that column only. Numbers that are local to
-a part (paths) become global here. Not for: their meaning (`decode.py`).
+For: `Calls`, which is a selection of rows of a `Store`. Each column is gathered from the parts at its first use and
+then kept, so that a filter on one column of ten million calls reads only that column. Numbers that are local to a part
+(paths) become global here. Not for: their meaning (`decode.py`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from .part import ContentCache, Part, PartContent
 from .records import COLUMN_NAMES, RECORD, Array, records_of
 
 LIFE_BITS = 24
-"""Of a merged trace: bits of a life's number that count the openings of one instance; the instance stands above."""
+"""In a merged trace: bits of a life's number for the openings of one instance; the instance is in the upper bits."""
 _SYMLINK = spec.SNAPSHOT1["path_symlink"].number
 UNPACKED_BYTES = 32 << 20
-"""Bytes of a recording's packed calls that stay unpacked in memory for the next look."""
+"""Bytes of a recording's packed calls that stay unpacked in memory for the next access."""
 GATHERED_TOGETHER = 4_000_000
-"""Calls of a recording up to which all columns are gathered at once: unpacking costs more than copying a column."""
+"""Maximum calls of a recording for which all columns are gathered at once: unpacking costs more than copying."""
 
 
 class Store:
@@ -49,12 +49,12 @@ class Store:
         self.functions = Functions(tables.functions)
         """Number in the column `call` -> function."""
         self.modules = tables.modules
-        """The program that was run, of a recording; empty for any other trace."""
+        """The program, in a recording; empty in other traces."""
         self._frames = tables.frames
         self._located: dict[int, tuple[str, int, str | None, int]] = {}
         self._open = tables.lives
         self.resolver = resolver
-        """Finds source lines; None for a trace from a file, whose frames hold them."""
+        """Finds source lines; None for a trace from a file, whose frames have them."""
         self._starts: list[int] = []
         total = 0
         for part in self.parts:
@@ -65,7 +65,7 @@ class Store:
 
     @classmethod
     def from_recorder(cls, recorder: Recorder, resolver: Resolver | None = None) -> Store:
-        """The calls recorded until now; the guest may go on meanwhile."""
+        """The calls recorded so far; the guest may continue to run."""
         chunks = list(recorder.chunks)
         calls = chunks[-1].first + chunks[-1].n
         parts: list[Part] = []
@@ -78,7 +78,7 @@ class Store:
                 return [settled(life, calls) for life in chunk.closed_lives()]
 
             def content(chunk: Chunk = chunk) -> PartContent:
-                records = records_of(chunk)  # first: what they refer to is there by then
+                records = records_of(chunk)  # first, so that everything they refer to already exists
                 return PartContent(records, chunk.payloads(), list(chunk.paths), list(chunk.reasons), closed(chunk))
 
             if chunk.is_packed:
@@ -157,12 +157,12 @@ class Store:
 
     @cached_property
     def target_ids(self) -> Array:
-        """For every call, the index into `targets` of what it acted on: the path it named, or its descriptor's path."""
+        """For every call, the index into `targets` of its file: the path it named, or its descriptor's path."""
         return self._targets[0]
 
     @cached_property
     def targets(self) -> list[tuple[str, str]]:
-        """Pairs of (full path, path as the guest gave it). The first is ("", ""), for calls that act on no file."""
+        """Pairs of (full path, path as the guest gave it). The first is ("", ""), for calls without a file."""
         return self._targets[1]
 
     @cached_property
@@ -171,7 +171,7 @@ class Store:
         width = len(self.paths) + 1
         highest = int(handles.max(initial=0)) + 1
         pairs = handles.astype("<u8") * np.uint64(width) + paths
-        if highest * width <= 4 * self.n + (1 << 20):  # a table fits; sorting a million pairs would be slow
+        if highest * width <= 4 * self.n + (1 << 20):  # a table is small enough; sorting a million pairs would be slow
             used = np.zeros(highest * width, bool)
             used[pairs] = True
             keys = np.flatnonzero(used)
@@ -238,12 +238,12 @@ class Store:
         return plan(self.functions, number, unstable)
 
     def locate(self, row: int) -> tuple[Part, int]:
-        """The part that holds a row, and the index in it."""
+        """The part with a row, and the index in it."""
         index = bisect_right(self._starts, row) - 1
         return self.parts[index], row - self._starts[index]
 
     def reason(self, row: int) -> Reason:
-        """Why a call was refused: its sentence ("" where it has none) and what was needed."""
+        """Why a call was refused: its sentence ("" if none) and what was needed."""
         part, index = self.locate(row)
         return reason_of(part, int(part.records["payload"][index]))
 
@@ -251,7 +251,7 @@ class Store:
 
     @cached_property
     def lives(self) -> dict[int, Life]:
-        """Every opening of a descriptor that the trace knows, by life number."""
+        """Every known opening of a descriptor, by life number."""
         found: dict[int, Life] = {}
         for part in self.all_parts:
             for life in part.closed():
@@ -262,7 +262,7 @@ class Store:
 
     @cached_property
     def life_index(self) -> LifeIndex:
-        """Finds the life that a call speaks of."""
+        """Finds the life of a call's descriptor."""
         return LifeIndex(self.all_parts, self._open, bits=LIFE_BITS if self.instances else 0)
 
     @property
@@ -273,12 +273,12 @@ class Store:
 
     @property
     def raw_frames(self) -> Sequence[Frame]:
-        """Every different frame as it was recorded, without looking for its line: the first entry is the function."""
+        """Every distinct frame as recorded, without its line; the first entry is the function."""
         return self._frames
 
     @property
     def frames(self) -> list[tuple[str, int, str | None, int]]:
-        """Every different frame: (function, module offset, file or None, line or 0)."""
+        """Every distinct frame: (function, module offset, file or None, line or 0)."""
         return [self._frame(index) for index in range(len(self._frames))]
 
     def _frame(self, index: int) -> tuple[str, int, str | None, int]:
@@ -295,7 +295,7 @@ class Store:
     def own_frame(self, number: int, name: str) -> tuple[str, int, str | None, int] | None:
         """The innermost frame of a stack in the file `name`, else the innermost with a line; None if there is none.
 
-        Reads no more debug information than it needs: each unit of a C library takes milliseconds.
+        Reads only the necessary debug information: each unit of a C library takes milliseconds.
         """
         if not 0 < number <= len(self.stacks):
             return None
@@ -305,7 +305,7 @@ class Store:
                 of_unit = self.resolver.unit_name(self._frames[index][1]) or ""
                 root, of_crate, _ = of_unit.partition("/@/")  # rustc names a unit by its crate's first file
                 if (of_crate or of_unit.endswith(_C_FILES)) and PurePosixPath(root).name != name:
-                    continue  # of another C file or crate; units of other languages hold code of several files
+                    continue  # of another C file or crate; units of other languages contain code of several files
             frame = self._frame(index)
             if frame[3] and frame[2] and PurePosixPath(frame[2]).name == name:
                 return frame
@@ -313,7 +313,7 @@ class Store:
         return next((frame for frame in frames if frame[2] and frame[3]), None)
 
     def stack(self, number: int) -> list[tuple[str, int, str | None, int]]:
-        """The frames of a stack, innermost first; [] for 0 or a number that the trace does not hold."""
+        """The frames of a stack, innermost first; [] for 0 or an unknown number."""
         if not 0 < number <= len(self.stacks):
             return []
         return [self._frame(index) for index in self.stacks[number - 1]]
@@ -334,7 +334,7 @@ def _spooled(recorder: Recorder, before: int) -> list[Part]:
 
 
 def header(part: Part, payload: int) -> tuple[int, int, int, int] | None:
-    """(offset after the header, reason, len(aux), len(data)) of a payload, or None where there is none."""
+    """(offset after the header, reason, len(aux), len(data)) of a payload, or None if there is none."""
     at = (payload - 1) << 2
     if payload == 0 or at + 8 > len(part.arena):
         return None
@@ -345,7 +345,7 @@ _NO_REASON = Reason("")
 
 
 def reason_of(part: Part, payload: int) -> Reason:
-    """The reason in a payload of `part`; an empty one where there is none."""
+    """The reason in a payload of `part`; an empty one if there is none."""
     found = header(part, payload)
     if found is None or not 0 < found[1] <= len(part.reasons):
         return _NO_REASON

@@ -1,7 +1,7 @@
-"""Copies some calls of a trace into parts of their own, to save a slice or a filtered trace.
+"""Copies some calls of a trace into new parts, to save a slice or a filtered trace.
 
-Only what these calls need is copied: their payloads, paths and reasons. So a file of some calls does not hold the data
-of the others. Not for: choosing the calls (`filter/`).
+Only their own payloads, paths and reasons are copied. So a file of some calls does not contain the data of the others.
+Not for: choosing the calls (`filter/`).
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Choosing calls by an expression or by conditions."""
+"""Selects calls by an expression or by conditions."""

@@ -1,7 +1,7 @@
-"""Filters from examples: the term that a value of a call stands for, and the values that occur with their counts.
+"""Makes filters from examples: the filter term for a value of a call, and the values that occur, with counts.
 
-For: views in which a person points at a value (a call, a path, a descriptor, an errno, a line) and asks for "only
-this". What they get is text that `query.py` reads and `--filter` takes. Not for: how an expression is evaluated.
+For: views in which the user selects a value (a call, a path, a descriptor, an errno, a line) and chooses "only this".
+The result is text for `query.py` and `--filter`. Not for: evaluating an expression.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ from ..record.functions import Functions
 from ..record.layout import DID_NOT_RETURN
 
 MOST_VALUES = 12
-"""Values that a facet lists; how many more there are is told."""
+"""Maximum values listed by a facet, which also has the number of further ones."""
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _PLAIN = frozenset(string.ascii_letters + string.digits + "/._-+@%:<> ")
-"""Characters of a path that mean themselves in a pattern."""
+"""Characters of a path that are literal in a pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A value of a call, and the filter that chooses the calls that have it."""
+    """A value of a call, and the filter for the calls with this value."""
 
     name: str
-    """What it is a value of: one of `FACETS`."""
+    """The kind of value: one of `FACETS`."""
     shown: str
-    """The value for people: nothing in it is active."""
+    """The value for display, safe to print."""
     term: str
-    """The term of a filter."""
+    """The filter term."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """The values of one kind that occur in some calls, the most frequent first."""
+    """The values of one kind in some calls, the most frequent first."""
 
     name: str
     values: tuple[tuple[Example, int], ...]
     """At most `MOST_VALUES` of them, each with the number of its calls."""
     more: int
-    """How many further values there are."""
+    """The number of further values."""
 
 
 def call_term(name: str) -> str:
-    """The calls of the function with this name."""
+    """The filter for calls of this function."""
     return f"call={name}" if _WORD.fullmatch(name) else f"call~{_exactly(name)}"
 
 
 def path_term(path: str, *, below: bool = False) -> str:
-    """The calls that acted on a path; with `below`, on anything in the folder that it names."""
+    """The filter for calls on a path; with `below`, on anything in that folder."""
     if below:
         path = path.rstrip("/") + "/"
     if _PLAIN.issuperset(path) and path:
@@ -70,12 +70,12 @@ def path_term(path: str, *, below: bool = False) -> str:
 
 
 def function_term(name: str) -> str:
-    """The calls with this function of the guest on their stack."""
+    """The filter for calls with this guest function on their stack."""
     return f"function={name}" if _WORD.fullmatch(name) else f"function~{_exactly(name)}"
 
 
 def errno_term(number: int) -> str:
-    """The calls that ended with this errno; 0 is success."""
+    """The filter for calls with this errno; 0 is success."""
     if number == 0:
         return "ok"
     if number == DID_NOT_RETURN:
@@ -84,7 +84,7 @@ def errno_term(number: int) -> str:
 
 
 def _exactly(text: str, below: bool = False) -> str:
-    """A quoted regular expression that only `text` matches (with `below`, what begins with it), of harmless characters.
+    """A quoted regular expression that matches only `text` (with `below`, everything starting with it).
     """
     pattern = "^" + "".join(_escaped(char) for char in text) + ("" if below else r"\Z")
     return '"' + pattern.replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -98,7 +98,7 @@ def _escaped(char: str) -> str:
 
 
 def examples(event: CallEvent) -> list[Example]:
-    """What a call can be an example of."""
+    """The values for which a call is an example."""
     calls, store = event.trace, event.trace.store
     part, index = store.locate(event.row)
     record = part.records[index]
@@ -132,7 +132,7 @@ def facets(calls: Calls, most: int = MOST_VALUES) -> list[Facet]:
 
 
 def _counted(column: Array) -> tuple[Array, Array]:
-    """The different numbers of a column, and how often each occurs; -1 stands for none and is left out."""
+    """The distinct numbers of a column, and how often each occurs; -1 means none and is left out."""
     column = column[column >= 0]
     if not len(column):
         return column, np.zeros(0, np.int64)
@@ -145,7 +145,7 @@ def _counted(column: Array) -> tuple[Array, Array]:
 
 
 def _values(calls: Calls, name: str, keys: Array) -> Iterator[tuple[Example, int]] | None:
-    """(example, number) of each number of a facet's column; None where there are none."""
+    """(example, number) of each number of a facet's column; None if there are none."""
     keys = keys[keys >= 0]
     if not len(keys):
         return None
@@ -154,7 +154,7 @@ def _values(calls: Calls, name: str, keys: Array) -> Iterator[tuple[Example, int
 
 
 def _without(column: Array, nothing: int = 0) -> Array:
-    """A column of numbers with -1 for those that stand for nothing."""
+    """A column with -1 instead of `nothing`."""
     wide = column.astype(np.int64)
     wide[wide == nothing] = -1
     return wide
@@ -206,4 +206,4 @@ _EXAMPLES: dict[str, Callable[[Calls, int], tuple[str, str]]] = {
     "line": lambda calls, number: (f"line {number}", f"line={number}"),
 }  # fmt: skip
 FACETS = tuple(_COLUMNS)
-"""What a facet can be of."""
+"""The kinds of facets."""

@@ -1,4 +1,4 @@
-"""A filter in English, for people who do not read the language of filters.
+"""Describes a filter in English, for users who do not know the filter language.
 
 For: the claims of a check (`course/`): "call=path_open errno=0 path=*etc*" is a "path_open call that succeeds and acts
 on a path that matches *etc*". Not for: choosing calls (`query.py`).
@@ -15,14 +15,14 @@ _WORDS = {
     "refused": ("be", "refused"), "denied": ("be", "refused"), "failed": ("fail", ""), "ok": ("succeed", ""),
     "noted": ("have", "a note"), "unreturned": ("fail", "to return"),
     "truncated": ("have", "data that was not kept whole"), "injected": ("have", "a fault"),
-    "asked": ("be", "asked about"), "nosys": ("be", "unknown to the host"),
+    "asked": ("be", "asked about"), "nosys": ("be", "not provided by the host"),
     "overridden": ("be", "answered by a Python function"), "unstable": ("be", "of wasi_unstable"),
 }  # fmt: skip
 _DENIED_BY = {
-    DeniedBy.GRANT: "for want of a grant", DeniedBy.RIGHT: "for want of a right",
+    DeniedBy.GRANT: "for lack of a grant", DeniedBy.RIGHT: "for lack of a right",
     DeniedBy.PATH: "because its path leaves the granted folder", DeniedBy.HOST: "by the operating system",
     DeniedBy.REVOKED: "because the grant was taken back", DeniedBy.QUOTA: "by a limit", DeniedBy.POLICY: "by a rule",
-    DeniedBy.ASK: "by a person who was asked",
+    DeniedBy.ASK: "by the user, who was asked",
 }  # fmt: skip
 _THAN = {">": "more than ", "<": "less than ", ">=": "at least ", "<=": "at most "}
 _VERBS = {
@@ -35,7 +35,7 @@ _VERBS = {
 
 
 def in_english(expression: str, *, plural: bool = False) -> str:
-    """The calls that an expression chooses, as a noun phrase without an article: "fd_write call that fails".
+    """The calls that an expression selects, as a noun phrase without an article: "fd_write call that fails".
 
     `plural`: "fd_write calls that fail". Raises QueryError for an expression that cannot be read; whether its names
     exist is only known when it is evaluated. An empty expression means any call.

@@ -1,7 +1,7 @@
-"""Reading a filter: the text of an expression as a tree of terms.
+"""Parses a filter: the text of an expression into a tree of terms.
 
-For: `query.py`, which evaluates the tree on a trace, and `english.py`, which puts it into words. The language is
-described in `query.py`. Not for: what one term means (`terms.py`).
+For: `query.py`, which evaluates the tree on a trace, and `english.py`, which describes it. The language is described in
+`query.py`. Not for: the meaning of a term (`terms.py`).
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """A term that stands alone: `refused`, `path_open`, `ENOENT`."""
+    """A term without an operator: `refused`, `path_open`, `ENOENT`."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """What does not hold."""
+    """The negation of a part."""
 
     part: Part
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """What all must hold, of two or more."""
+    """The conjunction of two or more parts."""
 
     parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Of what one must hold, of two or more."""
+    """The disjunction of two or more parts."""
 
     parts: tuple[Part, ...]
 
@@ -54,7 +54,7 @@ Part = Comparison | Bare | Not | And | Or
 
 
 def parsed(text: str) -> Part:
-    """The tree of an expression that is not empty. Raises QueryError, which says what is wrong with its form."""
+    """The tree of a non-empty expression. Raises QueryError for a syntax error."""
     return _Parser(text).parse()
 
 
@@ -69,7 +69,7 @@ _VALUE = re.compile(
 
 
 class _Parser:
-    """A recursive descent parser. Each rule returns the tree of what it read."""
+    """A recursive descent parser. Each rule returns its tree."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -118,7 +118,7 @@ class _Parser:
             inner = self._or()
             closing = self._peek()
             if closing is None or closing["paren"] != ")":
-                raise QueryError(f"the filter {shown(self.text)} lacks a closing parenthesis")
+                raise QueryError(f"missing closing parenthesis in the filter {shown(self.text)}")
             self.at = closing.end()
             self.depth -= 1
             return inner

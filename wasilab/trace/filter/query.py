@@ -1,10 +1,10 @@
-"""Choosing calls: `Trace.filter("call=path_* errno!=0 path~'^/data' dur>1ms refused")` or by keyword arguments.
+"""Selects calls: `Trace.filter("call=path_* errno!=0 path~'^/data' dur>1ms refused")` or by keyword arguments.
 
 An expression is a list of terms that must all hold; `or`, `not` and parentheses work as in Python.
 
     call=path_open,fd_*      a name, a pattern, a family (path), or /regular expression/; commas mean "any of"
-    operation=open,remove    what calls are for, in words that preview1, WASI 0.2 and 0.3 share
-    path=/data/*             the full path of what the call acted on, or the path as the guest gave it; ~ for a regex
+    operation=open,remove    the kind of operation, with the same names for preview1, WASI 0.2 and 0.3
+    path=/data/*             the full path that the call acted on, or the path as the guest gave it; ~ for a regex
     function=main            a function of the guest, anywhere on the stack of the call (needs stacks)
     errno=ENOENT  errno!=0   names with or without the E, or numbers; "?" for a call that did not return
     dur>1ms  gap>=2s  t<0.5s a time needs a unit: ns, us, ms, s
@@ -13,7 +13,7 @@ An expression is a list of terms that must all hold; `or`, `not` and parentheses
     refused  failed  ok  injected  truncated  asked  nosys  overridden  unstable  noted  unreturned
     fd_*  path_open,fd  ENOENT   alone: call=fd_*, call=path_open,fd, errno=ENOENT
 
-Not for: how an expression is read (`expressions.py`), what one term means (`terms.py`), or SQL (`sql/statements.py`).
+Not for: parsing (`expressions.py`), the meaning of a term (`terms.py`), or SQL (`sql/statements.py`).
 """
 
 from __future__ import annotations

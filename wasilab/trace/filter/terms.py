@@ -1,7 +1,7 @@
-"""One term of a filter, a comparison of a column or a word such as `refused`, as the mask of the calls that satisfy it.
+"""Evaluates one filter term, a comparison or a word such as `refused`, to the mask of the calls that satisfy it.
 
-For: `query.py`, which parses expressions. Everything is evaluated on whole columns; a text is compared once however
-often it occurs. Messages name the column and show what is valid.
+For: `query.py`. Everything is evaluated on whole columns; each distinct text is compared only once, however often it
+occurs. Messages name the column and list valid values.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Number = str | float | range | Sequence[float] | Set[float] | None
 
 
 class Conditions(TypedDict, total=False):
-    """What `Trace.filter` takes by keyword: the columns and words of an expression. None: no condition."""
+    """The keyword arguments of `Trace.filter`: the columns and words of an expression. None: no condition."""
 
     call: Text
     family: Text
@@ -84,7 +84,7 @@ _NUMBER_COLUMNS = {
 }  # fmt: skip
 TEXT_COLUMNS = ("call", "family", "operation", "path", "function", "errno", "denied_by")
 COLUMNS = (*TEXT_COLUMNS, *TIME_COLUMNS, *_NUMBER_COLUMNS)
-"""The columns that a filter may name."""
+"""The columns of the filter language."""
 _FLAG_WORDS = {
     "injected": Flag.INJECTED, "truncated": Flag.TRUNCATED, "asked": Flag.ASKED, "nosys": Flag.NOSYS,
     "overridden": Flag.OVERRIDE, "unstable": Flag.UNSTABLE,
@@ -95,7 +95,7 @@ _ALSO_CALLED = {
     "size": "bytes", "len": "bytes", "length": "bytes", "latency": "dur", "duration": "dur", "time": "t",
     "start": "t", "thread": "tid", "pid": "tid", "ret": "result", "return": "result", "denied": "denied_by",
 }  # fmt: skip
-"""What other tools call a column -> its name here."""
+"""The names of columns in other tools -> their names here."""
 EXAMPLES = {
     "call": "call=path_*", "family": "family=path", "operation": "operation=open,make", "path": "path=/data/*",
     "function": "function=main",
@@ -104,11 +104,11 @@ EXAMPLES = {
     **{name: f"{name}>1ms" for name in TIME_COLUMNS},
 }  # fmt: skip
 WORDS = ("refused", "denied", "failed", "ok", "noted", "unreturned", *_FLAG_WORDS)
-"""The words that stand alone in a filter."""
+"""The words of the filter language that need no operator."""
 
 
 def word(trace: Calls, name: str) -> Mask:
-    """The calls that a word such as `refused` stands for."""
+    """The calls selected by a word such as `refused`."""
     if name in ("refused", "denied"):
         return np.asarray(trace.column("denied_by") != 0)
     if name == "failed":
@@ -130,7 +130,7 @@ def word(trace: Calls, name: str) -> Mask:
 
 
 def compare(trace: Calls, name: str, op: str, value: str) -> Mask:
-    """The calls whose column `name` stands in relation `op` to `value`."""
+    """The calls for which the comparison `name op value` is true."""
     if name == "operation":
         table = _operation_table(trace.functions, value, regex="~" in op)
         return _negate(table[trace.column("call")], _equality(name, op))
@@ -164,7 +164,7 @@ def compare(trace: Calls, name: str, op: str, value: str) -> Mask:
 
 
 def _equality(name: str, op: str, regex: bool = True) -> bool:
-    """Whether the operator negates; QueryError for one that texts do not have."""
+    """Whether the operator negates; QueryError for an operator that does not apply to text."""
     allowed = ("=", "==", "!=", "~", "!~") if regex else ("=", "==", "!=")
     if op not in allowed:
         raise QueryError(f"{name} cannot be compared with {op}: use one of {' '.join(allowed)}")
@@ -176,7 +176,7 @@ def _negate(mask: Mask, negate: bool) -> Mask:
 
 
 def number_column(trace: Calls, name: str) -> Array:
-    """The column of numbers or times that a filter calls `name`; QueryError if there is none."""
+    """The column of numbers or times with the filter name `name`; QueryError if there is none."""
     column = TIME_COLUMNS.get(name) or _NUMBER_COLUMNS.get(name)
     if column is None:
         raise QueryError(f"unknown column {shown(name)}{suggest(name, (*COLUMNS, *WORDS))}")
@@ -184,7 +184,7 @@ def number_column(trace: Calls, name: str) -> Array:
 
 
 def suggest(name: str, valid: Sequence[str]) -> str:
-    """What follows "unknown x": the nearest valid name, if one is near, and all valid names."""
+    """The text after "unknown x": the nearest valid name, if one is close, and all valid names."""
     return f"{did_you_mean(name, valid, ';', _ALSO_CALLED)} valid are: {', '.join(dict.fromkeys(valid))}"
 
 
@@ -196,12 +196,12 @@ def _regex(name: str, value: str) -> re.Pattern[str]:
 
 
 def shown(text: str) -> str:
-    """What a person typed, quoted and cut to the length of a message."""
+    """User input, quoted and shortened for a message."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def _call_table(functions: Functions, value: str, *, regex: bool, family: bool = False) -> Mask:
-    """For each of the 256 numbers of functions whether `value` names it."""
+    """For each of the 256 numbers of functions, whether `value` matches its name."""
     texts = functions.families if family else functions.names
     if regex:
         pattern = _regex("family" if family else "call", value)
@@ -235,7 +235,7 @@ def _families(functions: Functions) -> Iterator[tuple[str, str]]:
 
 
 def _operation_table(functions: Functions, value: str, *, regex: bool) -> Mask:
-    """For each of the 256 numbers of functions whether `value` names what it is for."""
+    """For each of the 256 numbers of functions, whether `value` matches its operation."""
     texts = functions.operations
     if regex:
         pattern = _regex("operation", value)
@@ -306,7 +306,7 @@ def _path(trace: Calls, value: str, *, regex: bool) -> Mask:
 
 
 def _function(trace: Calls, value: str, *, regex: bool) -> Mask:
-    """The calls with a function that `value` names anywhere on the guest's stack."""
+    """The calls with a function that matches `value` anywhere on the guest's stack."""
     patterns = [_regex("function", value).search] if regex else [
         re.compile(fnmatch.translate(item)).match for item in value.split(",")
     ]  # fmt: skip

@@ -1,7 +1,7 @@
 """`.csv`: one row per call, for spreadsheets and scripts. Arguments are strace's text. Not for: loading again.
 
-A cell that a spreadsheet would take for a formula (it begins with =, +, -, @, a tab or a line end) gets an apostrophe
-before it: the text of a path is the guest's, and must not run in a spreadsheet.
+A cell that a spreadsheet would treat as a formula (it starts with =, +, -, @, a tab or a line end) gets an apostrophe
+before it: the text of a path comes from the guest and must not be executed by a spreadsheet.
 """
 
 from __future__ import annotations
@@ -49,5 +49,5 @@ def write(trace: Calls, file: IO[bytes]) -> None:
 
 
 def safe(cell: str) -> str:
-    """The cell, with an apostrophe if a spreadsheet would take it for a formula."""
+    """The cell, with an apostrophe if a spreadsheet would treat it as a formula."""
     return "'" + cell if cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") and cell else cell

@@ -93,7 +93,7 @@ def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> 
         with open(path, "rb") as file:
             head = json.loads(file.readline(_LONGEST_LINE))
             if not isinstance(head, dict) or head.get("wasilab") != VERSION:
-                raise TraceError(f"{path} is not a wasilab trace: its first line is not that of a trace")
+                raise TraceError(f"{path} is not a wasilab trace: its first line is not the header of a trace")
             tables = Tables.from_document(head, str(head["lives"]))
             claimed = int(head["calls"])
             while raw := file.readline(_LONGEST_LINE):
@@ -115,7 +115,7 @@ def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> 
         raise TraceError(f"{path} is a damaged trace, near line {number} ({type(error).__name__}: {error})") from None
     calls = sum(part.n for part in parts)
     if calls != claimed and not partial:
-        raise TraceError(f"{path} is cut short: it holds {calls:,} of {claimed:,} calls")
+        raise TraceError(f"{path} is truncated: it contains {calls:,} of {claimed:,} calls")
     return Store(parts, tables)
 
 
@@ -124,7 +124,7 @@ def _part(lines: list[dict[str, Any]]) -> Part:
     raws = [line["raw"] for line in lines]
     columns = list(zip(*(raw["record"] for raw in raws), strict=True))
     if len(columns) != len(_RAW):
-        raise ValueError("a record has a wrong number of fields")
+        raise ValueError("a record has the wrong number of fields")
     for name, column in zip(_RAW, columns, strict=True):
         records[name] = np.array(column, RECORD[name])
     records["args"] = np.array([raw["args"] for raw in raws], "<u4").reshape(len(lines), 4)

@@ -1,6 +1,6 @@
 """`.parquet`: lossless, columnar, a few bytes per call (extra `arrow`), and readable by DuckDB, pandas, Polars, ...
 
-It has the columns of `sql/arrow.py`, and beside them what a lossless trace needs: the raw words (w0 to w3), the path as
+It has the columns of `sql/arrow.py`, and the additional data of a lossless trace: the raw words (w0 to w3), the path as
 the guest gave it and the payload. The tables are JSON in the file's metadata under the key `wasilab`.
 """
 
@@ -41,7 +41,7 @@ _DELTA_BYTE_ARRAY = 7
 _MOST_NESTED = 16
 
 Thrift: TypeAlias = "bool | int | list[Thrift] | dict[int, Thrift] | None"
-"""A value of Thrift's compact protocol as `_Compact` reads it: None is a text or a double, a dict is a struct."""
+"""A value of Thrift's compact protocol as `_Compact` reads it: None for a text or a double, a dict for a struct."""
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
@@ -77,7 +77,7 @@ def write(trace: Calls, file: IO[bytes]) -> None:
 
 
 def _needs(trace: Calls) -> ArrowColumn:
-    """What refused calls needed (`record.reasons`), as JSON text; null where nothing is known."""
+    """What refused calls needed (`record.reasons`), as JSON text; null if unknown."""
     pa = extras.pyarrow()
     codes, needs = table.reasons(trace, lambda reason: reason.need)
     texts = pa.array([need_text(need) for need in needs], pa.string())
@@ -124,7 +124,7 @@ def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> 
             if head is None:
                 raise TraceError(f"{path} is a Parquet file, but not a wasilab trace")
             _check(metadata.num_rows, _footer(file), bound)
-            # A value that is repeated is held once: `_arena` counts before it is written out.
+            # A repeated value is stored once: `_arena` counts the bytes before expanding it.
             source = pq.ParquetFile(file, metadata=metadata, read_dictionary=["payload"])
             optional = [name for name in ("need",) if name in metadata.schema.names]  # not in older files
             columns = [*_WANTED, *optional, *(f"raw_{name}" for name in _RAW)]
@@ -137,21 +137,21 @@ def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> 
     except TraceError:
         raise
     except MemoryError:
-        raise TraceError(f"{path} holds more than fits into memory") from None
+        raise TraceError(f"{path} does not fit into memory") from None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise TraceError(f"{path} is a damaged or unfinished trace ({_cause(error)})") from None
     return Store(parts, tables)
 
 
 def _cause(error: Exception) -> str:
-    """What pyarrow says, which may quote the file."""
+    """The message of pyarrow, which may quote the file."""
     return visible((str(error).splitlines() or [type(error).__name__])[0][:200])
 
 
 def _check(rows: int, footer: dict[int, Thrift], bound: SizeBound) -> None:
-    """Refuse a file that says itself that it is too large, and delta-encoded values, whose size cannot be bounded.
+    """Refuse a file that declares too large a size, and delta-encoded values, whose size cannot be bounded.
 
-    Not by pyarrow's objects for a column: it ends the whole process when the statistics of one contradict each other.
+    This does not use pyarrow's column objects, which crash the process if a column's statistics are inconsistent.
     """
     bound.check(rows * RECORD_BYTES)
     size = 0
@@ -160,23 +160,23 @@ def _check(rows: int, footer: dict[int, Thrift], bound: SizeBound) -> None:
             about = _struct(_struct(column).get(_META_DATA, {}))
             taken = about.get(_UNCOMPRESSED, 0)
             if not isinstance(taken, int):
-                raise ValueError("its metadata are not those of a Parquet file")
+                raise ValueError("its metadata is not valid")
             size += max(taken, 0)
             if _DELTA_BYTE_ARRAY in _listed(about, _ENCODINGS):
-                raise ValueError("a column is encoded in a way that no trace uses")
+                raise ValueError("a column has an encoding that traces do not use")
     bound.check(size)
 
 
 def _struct(value: Thrift) -> dict[int, Thrift]:
     if not isinstance(value, dict):
-        raise ValueError("its metadata are not those of a Parquet file")
+        raise ValueError("its metadata is not valid")
     return value
 
 
 def _listed(struct: dict[int, Thrift], number: int) -> list[Thrift]:
     value = struct.get(number, [])
     if not isinstance(value, list):
-        raise ValueError("its metadata are not those of a Parquet file")
+        raise ValueError("its metadata is not valid")
     return value
 
 
@@ -191,9 +191,9 @@ def _footer(file: IO[bytes]) -> dict[int, Thrift]:
 
 
 class _Compact:
-    """Reads Thrift's compact protocol (thrift-compact-protocol.md), in which Parquet has its metadata.
+    """Reads Thrift's compact protocol (thrift-compact-protocol.md), the format of Parquet's metadata.
 
-    Raises `ValueError` for what is not in it. Texts are skipped; no list is longer than the bytes that are left.
+    Raises `ValueError` for invalid data. Texts are skipped; no list is longer than the remaining bytes.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -211,7 +211,7 @@ class _Compact:
 
     def _value(self, kind: int, depth: int) -> Thrift:
         if depth > _MOST_NESTED:
-            raise ValueError("its metadata are nested too deeply")
+            raise ValueError("its metadata is nested too deeply")
         if kind in (1, 2):  # true, false
             return kind == 1
         if kind == 3:
@@ -228,7 +228,7 @@ class _Compact:
             return [self._element(head & 15, depth + 1) for _ in range(count)]
         if kind == 12:
             return self.struct(depth + 1)
-        raise ValueError(f"its metadata hold a value of the unknown kind {kind}")
+        raise ValueError(f"its metadata has a value of the unknown kind {kind}")
 
     def _element(self, kind: int, depth: int) -> Thrift:
         return self._byte() == 1 if kind in (1, 2) else self._value(kind, depth)
@@ -239,10 +239,10 @@ class _Compact:
         return self._data[at]
 
     def _skip(self, size: int, room: int = 0) -> None:
-        """Go on by `size` bytes; there must be `room` more."""
+        """Skip `size` bytes; at least `room` more must follow."""
         self._at += size
         if self._at + room > len(self._data):
-            raise ValueError("its metadata end early")
+            raise ValueError("its metadata is truncated")
 
     def _varint(self) -> int:
         found = 0
@@ -251,7 +251,7 @@ class _Compact:
             found |= (byte & 127) << shift
             if byte < 128:
                 return found
-        raise ValueError("its metadata hold a number that is too large")
+        raise ValueError("its metadata has a number that is too large")
 
     def _signed(self) -> int:
         found = self._varint()
@@ -293,12 +293,12 @@ def _part(rows: ArrowTable, bound: SizeBound) -> Part:
 
 def _bytes(value: object) -> bytes:
     if not isinstance(value, bytes):
-        raise ValueError("a path is not of bytes")
+        raise ValueError("a path is not bytes")
     return value
 
 
 def _reasons(rows: ArrowTable) -> tuple[Array, list[Reason]]:
-    """A code for each row (-1: none) and the reasons: the different pairs of a sentence and a need."""
+    """A code for each row (-1: none) and the reasons: the distinct pairs of a sentence and a need."""
     texts, sentences = _codes(rows["reason"])
     if "need" not in rows.column_names:
         return texts, [Reason(str(sentence)) for sentence in sentences]
@@ -316,7 +316,7 @@ def _reasons(rows: ArrowTable) -> tuple[Array, list[Reason]]:
 def _numbers(column: ArrowColumn) -> Array:
     found: Array = column.to_numpy()
     if found.dtype.kind not in "iu":
-        raise ValueError("a column of numbers holds other values")
+        raise ValueError("a column of numbers has other values")
     return found
 
 

@@ -2,8 +2,8 @@
 
 One process (the run) has a thread track for each guest thread, with a slice for each call: its arguments, its results
 and, if it was refused, why. Further tracks have the descriptors (a slice for each life, a track for each number),
-counters (open descriptors, bytes read and written) and what the guest wrote, as log messages. Flows join the call that
-opened a descriptor and the one that closed it; guest stacks and notes are arguments. The field numbers are those of
+counters (open descriptors, bytes read and written) and the guest's output, as log messages. Flows connect the call that
+opened a descriptor with the one that closed it; guest stacks and notes are arguments. The field numbers are those of
 Perfetto's perfetto_trace.proto. Not for: loading again.
 """
 
@@ -86,7 +86,7 @@ def _packets(trace: Calls) -> Iterator[list[bytes]]:
 
 
 def _event(time: int, event: bytes, interned: _Interned) -> bytes:
-    """A packet of one track event (field 11), with the texts that it is the first to use (field 12)."""
+    """A packet with one track event (field 11) and the texts that it uses first (field 12)."""
     new = interned.take()
     head = number(8, time) + _SEQUENCE + _NEEDS_STATE
     return head + (block(12, new) if new else b"") + block(11, event)
@@ -109,7 +109,7 @@ class _Interned:
         return found
 
     def message(self, field: int, key: Hashable, content: bytes) -> int:
-        """The number of something else; `content` follows its number."""
+        """The number of another message; `content` follows its number."""
         found = self._ids.get((field, key))
         if found is None:
             found = self._ids[field, key] = len(self._ids) + 1
@@ -117,7 +117,7 @@ class _Interned:
         return found
 
     def take(self) -> bytes:
-        """What was named since the last time."""
+        """The texts added since the last call."""
         if not self._new:
             return b""
         new = b"".join(self._new)
@@ -147,7 +147,7 @@ def _value(value: object) -> bytes:
 def _stack(trace: Calls, interned: _Interned, stack: int) -> bytes:
     """A guest stack as an argument: a list of frames, innermost first.
 
-    Not as TrackEvent.callstack: today's trace processors (v52) report that field as unknown, which counts as an error.
+    Not as TrackEvent.callstack: current trace processors (v52) report that field as unknown, which counts as an error.
     """
     frames = []
     for function, offset, file, line in trace.store.stack(stack):
@@ -214,7 +214,7 @@ def _flows(trace: Calls) -> tuple[dict[int, int], dict[int, int]]:
 
 
 def _logs(trace: Calls, interned: _Interned) -> list[bytes]:
-    """What the guest wrote to stdout and stderr, as log messages (they land in Perfetto's log tab)."""
+    """The guest's output to stdout and stderr, as log messages (shown in Perfetto's log tab)."""
     out = []
     for name, priority in (("stdout", _INFO), ("stderr", _ERROR)):
         chosen = trace.select(matching(trace, "call=fd_write ok", {"path": f"<{name}>"}))
@@ -234,7 +234,7 @@ def _logs(trace: Calls, interned: _Interned) -> list[bytes]:
 
 
 def _lives(trace: Calls, interned: _Interned) -> list[bytes]:
-    """A slice for each descriptor's life, on the track of each number it had, and the count of open ones."""
+    """A slice for each descriptor's life, on the track of each of its numbers, and the count of open ones."""
     seqs = trace.seq
     if not len(seqs):
         return []

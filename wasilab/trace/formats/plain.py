@@ -1,6 +1,6 @@
 """The arguments and results of calls as plain values: numbers, names, strings, lists.
 
-For: JSON lines, and the arguments of Chrome's and Perfetto's formats. They are decoded a column at a time. Not for:
+For: JSON lines, and the arguments in Chrome's and Perfetto's formats. They are decoded column by column. Not for:
 strace text (`strace/`) or typed Python objects (`answers/event.py`).
 """
 
@@ -23,7 +23,7 @@ from ..record.layout import Flag
 from ..strace.values import names_of, quote
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
-"""A value that JSON has."""
+"""A JSON value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Rows:
 
 
 def decoded(trace: Calls) -> Iterator[Rows]:
-    """All calls of a trace, some thousands at a time."""
+    """All calls of a trace, a few thousand at a time."""
     for part, index, at in trace.store.batches(trace.rows):
         records = part.records[index]
         args = np.empty(len(index), object)
@@ -102,5 +102,5 @@ def _value(value: object) -> Plain:
 
 
 def text(data: bytes) -> str:
-    """Bytes as text without quotes: printable UTF-8 as it is, the rest as C escapes."""
+    """Bytes as text without quotes: printable UTF-8 unchanged, the rest as C escapes."""
     return quote(data)[1:-1]

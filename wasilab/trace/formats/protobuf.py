@@ -1,6 +1,6 @@
-"""The part of the protobuf wire format that is needed to write messages: fields as bytes, to be joined.
+"""The part of the protobuf wire format for writing messages: each field as bytes, to be concatenated.
 
-For: `perfetto.py`, which needs no protobuf package this way and is several times faster. The format is described at
+For: `perfetto.py`, which therefore needs no protobuf package and is several times faster. The format is described at
 https://protobuf.dev/programming-guides/encoding. Not for: reading.
 """
 
@@ -10,7 +10,7 @@ import struct
 
 
 def varint(value: int) -> bytes:
-    """A base-128 number; negative ones as 64-bit two's complement."""
+    """A base-128 number; negative numbers as 64-bit two's complement."""
     if 0 <= value < 0x80:
         return _ONE[value]
     value &= 0xFFFFFFFFFFFFFFFF

@@ -1,6 +1,6 @@
-"""Saves a trace to a file and opens one again, in the format of the file's suffix or content.
+"""Saves a trace to a file and loads one, in the format of the file's suffix or content.
 
-Not for: the formats, which have one file each.
+Not for: the formats, which have one module each.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _READERS: dict[str, Callable[..., Store]] = {
     ".wtrace": wtrace.read, ".jsonl": jsonl.read, ".parquet": parquet.read,
 }  # fmt: skip
 _MARKS = ((MAGIC, ".wtrace"), (b"PAR1", ".parquet"), (b'{"wasilab"', ".jsonl"))
-"""The first bytes of a file -> its format, whatever its name is."""
+"""The first bytes of a file -> its format, regardless of its name."""
 assert tuple(WRITERS) == WRITABLE
 assert tuple(_READERS) == READABLE
 
 
 def save(trace: Calls, path: str | Path) -> Path:
-    """Write `trace` to `path` in the format of its suffix; the file appears only when it is whole.
+    """Write `trace` to `path` in the format of its suffix. The file appears only when it is complete.
 
     Raises TraceError for an unknown suffix, an extra that is not installed, or a file that cannot be written.
     """
@@ -64,7 +64,7 @@ def save(trace: Calls, path: str | Path) -> Path:
 def load(path: str | Path, *, partial: bool = False, max_bytes: int | None = None) -> Store:
     """The calls of a saved trace; raises TraceError.
 
-    `max_bytes`: how much memory they may take, by default 100 times the file's size and at least 64 MiB.
+    `max_bytes`: the maximum memory, by default 100 times the file's size and at least 64 MiB.
     """
     path = Path(path).expanduser()
     try:
@@ -82,7 +82,7 @@ def load(path: str | Path, *, partial: bool = False, max_bytes: int | None = Non
     try:
         return _READERS[suffix](path, partial=partial, max_bytes=max_bytes)
     except MemoryError:
-        raise TraceError(f"{path} holds more than fits into memory") from None
+        raise TraceError(f"{path} does not fit into memory") from None
 
 
 def _umask() -> int:

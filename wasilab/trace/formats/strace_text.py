@@ -1,8 +1,8 @@
 """`.strace`: strace text for tools that read it: thread, epoch seconds, duration, no banner.
 
-Perfetto's importer takes the first `)` before an equals sign for the end of the arguments, and `<unfinished ...>`
-anywhere in a line for a call that did not return (src/trace_processor/plugins/strace/strace_trace_tokenizer.cc). So
-where a guest's path or data hold such text, one character of it is written as an escape. Not for: loading again.
+Perfetto's importer treats the first `)` before an equals sign as the end of the arguments, and `<unfinished ...>`
+anywhere in a line as a call that did not return (src/trace_processor/plugins/strace/strace_trace_tokenizer.cc). So if a
+guest's path or data contain such text, one character of it is written as an escape. Not for: loading again.
 """
 
 from __future__ import annotations

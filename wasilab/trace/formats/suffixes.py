@@ -1,6 +1,6 @@
-"""The suffixes that a trace can be saved under, and a check whether it can be saved at a path.
+"""The suffixes of the trace formats, and a check whether a trace can be saved at a path.
 
-For: a front end that checks a path before a run; no reader of traces is imported. Not for: saving (`storage.py`).
+For: a front end that checks a path before a run, without importing a reader of traces. Not for: saving (`storage.py`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from ..errors import TraceError
 from ..extras import pyarrow
 
 WRITABLE = (".wtrace", ".jsonl", ".parquet", ".csv", ".strace", ".pftrace", ".json", ".speedscope", ".folded")
-"""The suffixes that a trace can be saved under."""
+"""The suffixes with which a trace can be saved."""
 READABLE = (".wtrace", ".jsonl", ".parquet")
-"""Those that can be loaded again."""
+"""The suffixes that can be loaded again."""
 
 TOOLS = (
     (".pftrace", "Perfetto", "https://ui.perfetto.dev", "drop the file on the page"),
@@ -36,10 +36,10 @@ def opened_in(suffix: str) -> str:
 
 
 def check(path: str | Path) -> Path:
-    """Raise the TraceError that `save` would, for what can be known before there is a trace; returns the path."""
+    """Raise the TraceError that `save` would raise, as far as it is known before the run; returns the path."""
     path = Path(path).expanduser()
     if path.suffix.lower() not in WRITABLE:
-        raise TraceError(f"{path.name}: a trace is saved in the format of its suffix, one of {', '.join(WRITABLE)}")
+        raise TraceError(f"{path.name}: the suffix selects the format of a trace: use one of {', '.join(WRITABLE)}")
     if path.suffix.lower() == ".parquet":
         pyarrow()
     if path.is_dir():
@@ -47,5 +47,5 @@ def check(path: str | Path) -> Path:
     if not path.parent.is_dir():
         raise TraceError(f"{path} cannot be written: there is no folder {str(path.parent)!r}")
     if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise TraceError(f"{path} cannot be written: the folder {str(path.parent)!r} is not writable for you")
+        raise TraceError(f"{path} cannot be written: you are not allowed to write to the folder {str(path.parent)!r}")
     return path

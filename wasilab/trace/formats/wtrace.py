@@ -1,5 +1,5 @@
-"""`.wtrace`: the lossless format that needs only NumPy. `record/container.py` describes its bytes, which a spool has
-too.
+"""`.wtrace`: the lossless format that needs only NumPy. `record/container.py` describes its bytes; a spool has the same
+format.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from ..record.container import Writer
 
 
 def write(trace: Calls, file: IO[bytes]) -> None:
-    """Write the calls, compressed, and for a whole recording its program."""
+    """Write the calls, compressed, and for a complete recording its program."""
     writer = Writer(file, compress=True)
     for part in parts_of(trace.store, trace.rows):
         if part.n or len(part.content.lives):
             writer.chunk(part.section(compress=True))
     tables = trace.store.tables()
-    if trace.rows is not None:  # some of the calls: they cannot be run again
+    if trace.rows is not None:  # a selection of calls cannot be replayed
         tables.modules = ()
     writer.tables(tables)
     writer.close()
 
 
 def read(path: Path, *, partial: bool = False, max_bytes: int | None = None) -> Store:
-    """Open a file; its calls stay on disk until they are asked for. Raises TraceError."""
+    """Open a file; its calls are read on access. Raises TraceError."""
     parts, tables = read_container(path, partial=partial, max_bytes=max_bytes)
     return Store(parts, tables)

@@ -1,1 +1,1 @@
-"""What a run touched and where it came from: the tree of its files, and the origins of its descriptors."""
+"""The files that a run used, as a tree; the origins of its descriptors; its calls by function."""

@@ -1,7 +1,7 @@
-"""Which functions of the guest made which calls: the recorded stacks as a tree, by host time, calls or bytes.
+"""The recorded guest stacks as a tree, with the host time, calls and bytes of each function.
 
-For: the flame graph, speedscope and folded stacks. Calls whose stack was not taken hang from the root. Recursion deeper
-than `DEEPEST` frames is cut, the innermost frames stay. Not for: source lines (`answers/source_lines.py`).
+For: the flame graph, speedscope and folded stacks. Calls without a stack are children of the root. Recursion deeper
+than `DEEPEST` frames is cut; the innermost frames are kept. Not for: source lines (`answers/source_lines.py`).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ..calls import Calls
 from ..filter.by_example import call_term, function_term
 
 Weight = Literal["time", "calls", "bytes"]
-"""What a tree is weighed by: ns in the host, calls, bytes moved."""
+"""The weight of a node: ns in the host, calls, or bytes read and written."""
 DEEPEST = 200
 
 
 @dataclass(slots=True)
 class CallNode:
-    """A function of the guest or, as a leaf, a call; figures include what it called. Times in ns."""
+    """A function of the guest or, as a leaf, a call. Figures include its callees. Times in ns."""
 
     name: str
     """Not safe to print (`text.escape.visible`)."""
     place: str = ""
-    """"copy.c", the file of the function, where it is known."""
+    """"copy.c", the file of the function, if known."""
     leaf: bool = False
     calls: int = 0
     time: int = 0
@@ -57,7 +57,7 @@ class CallTree:
         return _tree(calls)
 
     def __iter__(self) -> Iterator[tuple[int, CallNode]]:
-        """(depth, node), the most expensive first, each before what it called."""
+        """(depth, node), the most expensive first, each before its callees."""
         todo = [(0, self.root)]
         while todo:
             depth, node = todo.pop()
@@ -66,7 +66,7 @@ class CallTree:
             todo += [(depth + 1, child) for child in sorted(node.children.values(), key=lambda one: one.time)]
 
     def stacks(self) -> Iterator[tuple[list[CallNode], CallNode]]:
-        """(frames from the outermost, leaf) of each different way to a call."""
+        """(frames from the outermost, leaf) of each distinct stack of a call."""
         above: list[CallNode] = []
         for depth, node in self:
             del above[depth:]
@@ -75,7 +75,7 @@ class CallTree:
             above.append(node)
 
     def folded(self, weight: Weight = "time") -> str:
-        """One line a stack, `main;copy;fd_read 1234`, as flame graph tools read it."""
+        """One line per stack, `main;copy;fd_read 1234`, for flame graph tools."""
         lines = (f"{';'.join(frame_name(one) for one in [*frames, leaf])} {getattr(leaf, weight)}"
                  for frames, leaf in self.stacks())  # fmt: skip
         return "".join(f"{line}\n" for line in lines)
@@ -92,7 +92,7 @@ class CallTree:
 
 
 def frame_name(node: CallNode) -> str:
-    """The name of a frame for a file of one line a stack: nothing active, no separator in it."""
+    """The name of a frame in folded stacks: safe to print, without separators."""
     return visible(node.name).replace(";", ":").replace("\n", " ") or "?"
 
 

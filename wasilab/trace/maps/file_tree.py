@@ -1,7 +1,7 @@
-"""The files that a run touched, as a tree of folders with what was done to each.
+"""The files that a run used, as a tree of folders with the operations on each.
 
-For: `Trace.files`, the widget's file tree. Figures are computed on whole columns, once for each different path. Not
-for: what the files held (`moments/`).
+For: `Trace.files`, the widget's file tree. Figures are computed on whole columns, once for each distinct path. Not for:
+the contents of files (`moments/`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..columns.records import Array
 from ..filter.by_example import path_term
 
 MOST_PATHS = 3000
-"""Paths in a tree: those with the most calls."""
+"""Maximum paths in a tree: those with the most calls."""
 _KINDS: dict[str, tuple[Operation, ...]] = {
     "reads": (Operation.READ, Operation.LIST, Operation.READ_LINK), "writes": (Operation.WRITE, Operation.RESIZE),
     "opens": (Operation.OPEN,), "made": (Operation.MAKE, Operation.SYMLINK, Operation.LINK),
@@ -29,7 +29,7 @@ _KINDS: dict[str, tuple[Operation, ...]] = {
 
 @dataclass(slots=True)
 class FileUse:
-    """A file or folder, and what the run did to it. Of a folder the figures include what lies in it."""
+    """A file or folder, and the run's operations on it. The figures of a folder include its contents."""
 
     name: str
     """The last part of its path; not safe to print (`text.escape.visible`)."""
@@ -49,7 +49,7 @@ class FileUse:
 
     @property
     def words(self) -> str:
-        """What was done to it, in words."""
+        """The operations on it, as text."""
         parts = [
             f"read {size(self.bytes_read)}" if self.bytes_read else "read" if self.reads else "",
             f"written {size(self.bytes_written)}" if self.bytes_written else "written" if self.writes else "",
@@ -60,7 +60,7 @@ class FileUse:
 
     @property
     def term(self) -> str:
-        """The filter that chooses its calls, those on what lies in it included."""
+        """The filter for its calls, including those on its contents."""
         own = path_term(self.path)
         return f"({own} or {path_term(self.path, below=True)})" if self.children else own
 
@@ -70,7 +70,7 @@ class FileUse:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def sorted(self) -> list[FileUse]:
-        """What lies in it: folders first, each in order of names."""
+        """Its contents: folders first, sorted by name."""
         return sorted(self.children.values(), key=lambda use: (not use.children, use.name))
 
 
@@ -80,7 +80,7 @@ _FIGURES = ("calls", "reads", "writes", "bytes_read", "bytes_written", "opens", 
 
 @dataclass(frozen=True)
 class FileTree:
-    """The files of a run. `root` holds the tops, such as "/data"; `more` counts paths that are left out."""
+    """The files of a run. `root` has the top folders, such as "/data"; `more` counts paths that are left out."""
 
     root: FileUse
     more: int = 0
@@ -91,7 +91,7 @@ class FileTree:
         return _tree(calls)
 
     def __iter__(self) -> Iterator[tuple[int, FileUse]]:
-        """(depth, file or folder), a folder before what lies in it."""
+        """(depth, file or folder), a folder before its contents."""
         todo = [(0, use) for use in reversed(self.root.sorted())]
         while todo:
             depth, use = todo.pop()
@@ -99,7 +99,7 @@ class FileTree:
             todo += [(depth + 1, child) for child in reversed(use.sorted())]
 
     def __getitem__(self, path: str) -> FileUse:
-        """The file or folder with this path; KeyError if the run did not touch it."""
+        """The file or folder with this path; KeyError if the run did not use it."""
         for _, use in self:
             if use.path == path:
                 return use
@@ -123,7 +123,7 @@ class FileTree:
 def _tree(calls: Calls) -> FileTree:
     targets = calls.store.targets
     ids = calls.target_ids
-    paths = ["" if full.startswith("<") else full for full, _ in targets]  # ".." stays: that it was tried is the point
+    paths = ["" if full.startswith("<") else full for full, _ in targets]  # ".." is kept: it shows the attempt
     per_target = np.bincount(ids, minlength=len(targets))
     for number, path in enumerate(paths):
         if not path:
@@ -142,7 +142,7 @@ def _tree(calls: Calls) -> FileTree:
 
 
 def _figures(calls: Calls, ids: Array, n: int) -> dict[str, Array]:
-    """A column for each figure, an entry a target."""
+    """A column for each figure, one entry per target."""
     errno, refused = calls.column("errno"), calls.column("denied_by") != 0
     good = errno == 0
     operation = np.array([list(Operation).index(op) for op in calls.functions.operations])[calls.column("call")]
@@ -163,7 +163,7 @@ def _figures(calls: Calls, ids: Array, n: int) -> dict[str, Array]:
 
 
 def _place(root: FileUse, path: str, own: FileUse) -> None:
-    """Add the figures of a path to it and to every folder above it."""
+    """Add the figures of a path to its node and to every parent folder."""
     here = root
     at = "/" if path.startswith("/") else ""
     parts: Sequence[str] = [part for part in path.split("/") if part and part != "."] or ["/"]
@@ -174,7 +174,7 @@ def _place(root: FileUse, path: str, own: FileUse) -> None:
 
 
 def _only_tops(root: FileUse) -> None:
-    """Name the tops by their whole path: "/data", not "data" in a folder that nobody granted."""
+    """Name the top folders by their full path: "/data", not "data" in a folder that is not granted."""
     for name, use in list(root.children.items()):
         if use.path.startswith("/") and not name.startswith("/"):
             use.name = use.path

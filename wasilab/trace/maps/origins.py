@@ -1,7 +1,7 @@
-"""What came from what: the program, the capabilities that it was given, what it opened through them, what was refused.
+"""The graph of origins: the program, its capabilities, what it opened through them, and what was refused.
 
-For: the picture of capabilities, `Run.plot("capabilities")`. A descriptor comes from the directory through which it was
-opened, as the record tells; openings of the same path through the same one are counted together. Not for: drawing.
+For: the capability graph, `Run.plot("capabilities")`. A descriptor's origin is the directory through which it was
+opened; openings of the same path through the same directory are counted together. Not for: drawing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..moments.life_columns import LifeColumns
 from .file_tree import FileTree
 
 MOST = 60
-"""Things in a graph: those with the most calls; how many are left out is told."""
+"""Maximum nodes in a graph: those with the most calls. The number of omitted nodes is shown."""
 FAMILIES = ("args", "environ", "clock", "random", "sock")
-"""Families whose capability is not a descriptor."""
+"""Families of calls whose capability is not a descriptor."""
 
 _FOLDER_RIGHTS = {
     "open": t.Rights.PATH_OPEN, "list": t.Rights.FD_READDIR, "create": t.Rights.PATH_CREATE_FILE,
@@ -33,38 +33,38 @@ _FILE_RIGHTS = {"read": t.Rights.FD_READ, "write": t.Rights.FD_WRITE}
 
 @dataclass(slots=True, eq=False)
 class Origin:
-    """A thing that the program held, or was refused."""
+    """Something that the program held or was refused."""
 
     label: str
     """Not safe to print (`text.escape.visible`)."""
     kind: str
     """"program", "grant", "stream", "folder", "file" or "refused"."""
     edge: str = ""
-    """Its rights in a few words ("" where the record does not tell them), or why it was refused."""
+    """Its rights in short ("" if unknown), or why it was refused."""
     calls: int = 0
     openings: int = 0
     use: str = ""
     term: str = ""
-    """The filter that chooses its calls."""
+    """The filter for its calls."""
     life: int = 0
-    """One of its openings, 0 for none."""
+    """The life number of one of its openings; 0: none."""
     children: list[Origin] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Origins:
-    """The graph of a run: `program` and all that came from it. `more` things are left out."""
+    """The graph of a run, from its root `program`. `more` nodes are left out."""
 
     program: Origin
     more: int = 0
 
     @classmethod
     def from_calls(cls, calls: Calls, name: str = "program") -> Origins:
-        """What the calls tell."""
+        """The graph of these calls."""
         return _Maker(calls, name).make()
 
     def all(self) -> Iterable[Origin]:
-        """Every thing, before what came from it."""
+        """Every node, parents before children."""
         todo = [self.program]
         while todo:
             one = todo.pop()
@@ -108,7 +108,7 @@ class _Maker:
         return found
 
     def _rights(self, origins: Origins) -> None:
-        """Say on each edge what the descriptor may do, as it was when it was opened."""
+        """Set the rights on each edge, as they were when the descriptor was opened."""
         columns = LifeColumns(self.calls)
         for one in origins.all():
             life = self.calls.lives.get(one.life)
@@ -128,7 +128,7 @@ class _Maker:
         return one
 
     def _parents(self, seqs: list[int]) -> dict[int, int]:
-        """`seq` of the call that opened a descriptor -> the life of the directory that it was made on."""
+        """`seq` of the call that opened a descriptor -> the life of the directory through which it was opened."""
         calls = self.calls
         rows = np.searchsorted(calls.column("seq"), seqs)
         held = calls.column("seq")

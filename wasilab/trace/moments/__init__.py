@@ -1,1 +1,1 @@
-"""The state of a run at any of its calls, derived from the record."""
+"""The state of a run at any of its calls, derived from the trace."""

@@ -1,8 +1,8 @@
-"""The files of a run over time: which path was which file, how long it was, and what it held.
+"""The files of a run over time: which file a path named, its size, and its contents.
 
-For: `history.py`. Everything comes from the record: what calls opened, wrote, resized, renamed and removed. What a file
-held before is known where the caller gives it (folders in memory and copies); of what was written only what the trace
-kept (`--snaplen`). Paths are taken as the guest named them: links are not followed. Not for: descriptors.
+For: `history.py`. Everything is derived from the trace: the files that calls opened, wrote, resized, renamed and
+removed. The initial contents are known if the caller gives them (folders in memory and copies); written data as far as
+the trace kept it (`--snaplen`). Paths are those that the guest named: links are not followed. Not for: descriptors.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ..columns.records import Array
 from .life_columns import LifeColumns
 
 LARGEST_CONTENT = 1 << 16
-"""Bytes of a file beyond which its contents are not put together."""
+"""Maximum size in bytes of a file whose contents are reconstructed."""
 MOST_STEPS = 5000
-"""Writes to a file since it was empty, beyond which its contents are not put together."""
+"""Maximum writes to a file, since it was empty, for which its contents are reconstructed."""
 MOST_CHANGES = 300_000
-"""Calls that change names (open, rename, remove) which are followed; of a longer trace the first so many."""
+"""Maximum calls that change names (open, rename, remove) which are followed."""
 _NAMES = ("path_open", "path_rename", "path_unlink_file", "path_remove_directory", "path_create_directory", "path_link",
           "path_symlink")  # fmt: skip
 _NUMBER = {name: SNAPSHOT1[name].number for name in (*_NAMES, "fd_write", "fd_pwrite", "fd_filestat_set_size",
@@ -39,19 +39,19 @@ _WRITE, _RESIZE, _EXTEND = 0, 1, 2
 
 @dataclass(slots=True, eq=False)
 class FileStory:
-    """One file, whatever its names."""
+    """One file, independent of its names."""
 
     before: bytes | None
-    """What it held when it was first seen; None where that is not known."""
+    """Its initial contents; None if unknown."""
     directory: bool = False
     created: int = -1
-    """The row of the call that created it, as far as the record tells; -1: it was there before."""
+    """The row of the call that created it, if known; -1: it existed before."""
     steps: list[tuple[int, int, int, int]] = field(default_factory=list)
     """(row, _WRITE, _RESIZE or _EXTEND, offset, bytes) of each change, in order; an offset of -1: its end."""
     _sizes: Array | None = None
 
     def sizes(self) -> Array:
-        """Its size after each step; -1 where it is not known."""
+        """Its size after each step; -1 if unknown."""
         if self._sizes is None:
             size = -1 if self.before is None else len(self.before)
             found = []
@@ -65,7 +65,7 @@ class FileStory:
         return self._sizes
 
     def size_at(self, row: int) -> int:
-        """Its size after the call at `row`; -1 where it is not known."""
+        """Its size after the call at `row`; -1 if unknown."""
         at = bisect_right(self.steps, row, key=lambda step: step[0]) - 1
         if at < 0:
             return -1 if self.before is None else len(self.before)
@@ -74,7 +74,7 @@ class FileStory:
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What a file held. `kept` tells byte by byte whether the trace kept it; where it did not, `data` is 0."""
+    """The contents of a file. `kept` tells for each byte whether it is known; unknown bytes of `data` are 0."""
 
     data: bytes
     kept: bytes
@@ -85,7 +85,7 @@ class FileContent:
         return 0 not in self.kept
 
     def pieces(self) -> Iterator[bytes | int]:
-        """The known bytes, and in between how many are not known."""
+        """The known bytes, and between them the numbers of unknown bytes."""
         at = 0
         while at < len(self.data):
             known = self.kept[at] == 1
@@ -96,16 +96,16 @@ class FileContent:
 
 
 class Files:
-    """The files that a trace tells of.
+    """The files of a trace.
 
-    `before`: what folders held at the start, full path -> contents (None: a folder).
+    `before`: the initial contents of folders, full path -> contents (None: a folder).
     """
 
     def __init__(self, lives: LifeColumns, before: Mapping[str, bytes | None], folders: tuple[str, ...]) -> None:
         self.lives = lives
         self.calls = lives.calls
         self._folders = folders
-        """Folders of which `before` is all."""
+        """Folders whose initial contents `before` lists completely."""
         self.names: dict[str, list[tuple[int, FileStory | None]]] = {}
         for path, content in before.items():
             self.names[path] = [(-1, FileStory(content, directory=content is None))]
@@ -224,21 +224,21 @@ class Files:
                    strict=True)  # fmt: skip
         node.steps += [(row, _EXTEND, min(at, 1 << 62), min(length, 1 << 62)) for (row, at), (_, length) in ends]
 
-    # -- asking --------------------------------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------------------------
 
     @cached_property
     def paths(self) -> list[str]:
-        """Every path that was a name of something at some time."""
+        """Every path that named a file at some time."""
         return sorted(self.names)
 
     def node_at(self, path: str, row: int) -> FileStory | None:
-        """What a path named after the call at `row`."""
+        """The file that a path named after the call at `row`."""
         entries = self.names[path]
         at = bisect_right(entries, row, key=lambda entry: entry[0]) - 1
         return entries[at][1] if at >= 0 else None
 
     def content_at(self, node: FileStory, row: int) -> FileContent | None:
-        """What a file held after the call at `row`; None for one that is not known, or too large to show."""
+        """The contents of a file after the call at `row`; None if unknown, or too large to show."""
         size = node.size_at(row)
         last = bisect_right(node.steps, row, key=lambda step: step[0])
         first = last
@@ -283,7 +283,7 @@ def _normal(path: str) -> str:
 
 
 def output_column(calls: Calls, path: bytes) -> tuple[Array, Array]:
-    """(rows of the writes to a stream, how many bytes were written to it after each)."""
+    """(rows of the writes to a stream, the total bytes written to it after each)."""
     streams = [life.life for life in calls.lives.values() if life.path == path]
     good = (calls.column("errno") == 0) & np.isin(calls.column("handle"), streams)
     rows = np.flatnonzero(good & (calls.column("call") == _NUMBER["fd_write"]))

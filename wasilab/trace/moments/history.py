@@ -1,7 +1,7 @@
-"""A run as a history: its state at any call, derived from the record without running it again.
+"""The history of a run: its state at any call, derived from the trace without running it again.
 
-For: `Trace.moment`, `Run.at` and the widget's cursor in time. Stepping back costs what stepping forward costs: every
-answer is a search in columns that are made once. Not for: replay, which runs the program again.
+For: `Trace.moment`, `Run.at` and the widget's time cursor. Stepping backwards costs as much as stepping forwards: every
+query is a search in columns that are computed once. Not for: replay, which runs the program again.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from .life_columns import LifeColumns
 from .moment import FileThen, HeldGrant, Moment, OpenDescriptor, OutputThen, without_memory
 
 MOST_WRITES = 256
-"""Writes whose bytes make the output of a moment, where it was not kept apart from the trace: the newest."""
+"""Maximum writes from which a moment's output is made, if the output was not kept separately: the newest."""
 MOST_FILES = 500
-"""Files that a moment lists; those that changed come first."""
+"""Maximum files in a moment; changed files come first."""
 
 
 class History:
     """The state of a run at any of its calls.
 
-    `before`: what its folders in memory held at the start, full path -> contents (None: a folder). `folders`: the guest
-    paths of these folders. `outputs`: the bytes of stdout and stderr, where they were kept apart from the trace.
-    `memory`: rebuilds the linear memory after a call, where that is possible.
+    `before`: the initial contents of its folders in memory, full path -> contents (None: a folder). `folders`: the
+    guest paths of these folders. `outputs`: the bytes of stdout and stderr, if they were kept separately. `memory`:
+    rebuilds the linear memory after a call, if possible.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class History:
         memory: Callable[[int], bytes] | None = None,
     ) -> None:  # fmt: skip
         self.calls = Calls(calls.store)
-        """All calls of the run, also where `calls` are some."""
+        """All calls of the run, even if `calls` is a selection."""
         self._before = before or {}
         self._folders = folders
         self._outputs = outputs
@@ -56,20 +56,20 @@ class History:
 
     @cached_property
     def files(self) -> Files:
-        """The files that the trace tells of."""
+        """The files of the trace."""
         return Files(self._lives, self._before, self._folders)
 
     def row_of(self, seq: int) -> int:
-        """The row of a call. Raises IndexError, which says what calls there are."""
+        """The row of a call. Raises IndexError, whose message lists the existing calls."""
         row = self._lives.row_of(seq)
         if row is None:
             seqs = self.calls.column("seq")
-            there = f"the trace holds calls {seqs[0]} to {seqs[-1]}" if len(seqs) else "the trace holds no call"
+            there = f"the trace has calls {seqs[0]} to {seqs[-1]}" if len(seqs) else "the trace has no calls"
             raise IndexError(f"there is no call {seq}; {there}")
         return row
 
     def at(self, seq: int) -> Moment:
-        """The state when call `seq` had returned. Raises IndexError for a call that the trace does not hold."""
+        """The state after call `seq` had returned. Raises IndexError for a call that is not in the trace."""
         row = self.row_of(seq)
         event = CallEvent(self.calls, row)
         return Moment(

@@ -1,7 +1,7 @@
-"""What the calls on one descriptor did to it: its offset, rights and flags after each of them.
+"""The offset, rights and flags of one descriptor after each call on it.
 
 For: `history.py`. The calls of a descriptor are found by one sort of the whole trace, and its offsets are computed on
-columns, so that any moment of a million calls is at hand. Not for: what the calls did to files (`files.py`).
+columns, so that any moment among a million calls is found quickly. Not for: changes of files (`files.py`).
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _WRITES = np.array([c.operation is Operation.WRITE for c in BY_NUMBER])
 _PLACES = np.isin(np.arange(len(BY_NUMBER)), [SNAPSHOT1["fd_seek"].number, SNAPSHOT1["fd_tell"].number])
 _TELLS = [SNAPSHOT1[name].number for name in ("fd_fdstat_get", "fd_fdstat_set_rights", "fd_fdstat_set_flags")]
 _LARGEST = 1 << 62
-"""Beyond it no file reaches: a number of a corrupt trace."""
+"""The maximum plausible offset; a larger one is from a corrupt trace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The rights and flags of a descriptor, as far as the record tells them."""
+    """The rights and flags of a descriptor, as far as known."""
 
     rights: int | None = None
     exact: bool = False
-    """Whether the rights are those that it has; otherwise those that it was asked to have, which may be more."""
+    """Whether these are its actual rights; otherwise those requested, which may be more."""
     flags: int | None = None
 
 
 class LifeColumns:
-    """The calls of a trace by the descriptor that they were made on."""
+    """The calls of a trace by descriptor."""
 
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
@@ -66,7 +66,7 @@ class LifeColumns:
         return np.asarray(self._order[low:high])
 
     def offsets(self, life: Life) -> tuple[Array, Array]:
-        """(rows of the calls on it, its offset after each): -1 where it is not known, as after an appending write."""
+        """(rows of the calls on it, its offset after each): -1 if unknown, as after an appending write."""
         known = self._offsets.get(life.life)
         if known is None:
             if len(self._offsets) > 64:
@@ -91,7 +91,7 @@ class LifeColumns:
         return rows, offset
 
     def offset_at(self, life: Life, row: int) -> int:
-        """Its offset after the call at `row` of the trace, -1 where it is not known."""
+        """Its offset after the call at `row` of the trace; -1 if unknown."""
         rows, offsets = self.offsets(life)
         at = int(np.searchsorted(rows, row, side="right")) - 1
         return int(offsets[at]) if at >= 0 else 0
@@ -100,7 +100,7 @@ class LifeColumns:
         return any((held.flags or 0) & t.Fdflags.APPEND for _, held in self.changes(life))
 
     def changes(self, life: Life) -> list[tuple[int, Held]]:
-        """(row, what it held from then on) for each time that the record tells its rights or flags; row -1: at first.
+        """(row, rights and flags from then on) for each call that reveals them; row -1: initially.
         """
         known = self._held.get(life.life)
         if known is None:
@@ -145,7 +145,7 @@ class LifeColumns:
         return Held(_int(event.args.get("fs_rights_base")), False, _int(event.args.get("fdflags")))
 
     def held_at(self, life: Life, row: int) -> Held:
-        """What it held after the call at `row`."""
+        """Its rights and flags after the call at `row`."""
         now = Held()
         for since, held in self.changes(life):
             if since > row:
@@ -154,7 +154,7 @@ class LifeColumns:
         return now
 
     def row_of(self, seq: int) -> int | None:
-        """The row of a call; None where the trace does not hold it."""
+        """The row of a call; None if it is not in the trace."""
         seqs = self.calls.column("seq")
         at = int(np.searchsorted(seqs, seq))
         return at if 0 <= at < len(seqs) and int(seqs[at]) == seq else None

@@ -1,4 +1,4 @@
-"""The state of a run when one of its calls had returned, as a value to look at."""
+"""The state of a run after one of its calls, as a value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..columns.places import Place
 from .files import FileContent
 
 SHOWN = 40
-"""Rows of each kind that `str` and a notebook show."""
+"""Maximum rows of each kind in `str` and in a notebook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,25 +21,25 @@ class OpenDescriptor:
 
     fd: int
     path: str
-    """As it was opened; not safe to print (`text.escape.visible`)."""
+    """Its path when opened; not safe to print (`text.escape.visible`)."""
     kind: str
     offset: int | None
-    """Where the next read or write begins, bytes; None where it has none, or the record does not tell."""
+    """Its offset in bytes; None if it has none, or if unknown."""
     rights: int | None
-    """What it may do (`wasi.types.Rights`); None where the record does not tell."""
+    """Its rights (`wasi.types.Rights`); None if unknown."""
     rights_shown: str
     """The rights by name, abbreviated."""
     exact: bool
-    """Whether `rights` are those that it had; otherwise those that its opening asked for, which may be more."""
+    """Whether `rights` are the actual ones; otherwise those requested at opening, which may be more."""
     append: bool
     opened_by: int
-    """`seq` of the call that opened it, -1 when it was open from the start."""
+    """`seq` of the call that opened it; -1 if it was open from the start."""
     life: int
 
 
 @dataclass(frozen=True, slots=True)
 class HeldGrant:
-    """A capability that the program was given."""
+    """A granted capability."""
 
     name: str
     words: str
@@ -49,42 +49,42 @@ class HeldGrant:
 
 @dataclass(frozen=True, slots=True)
 class FileThen:
-    """A file, folder or link, as far as the record tells of it."""
+    """A file, folder or link, as far as known."""
 
     path: str
     directory: bool
     size: int | None
-    """Bytes; None where that is not known."""
+    """Its size in bytes; None if unknown."""
     change: str
-    """What the run had done to it: "", "created", "changed", "deleted", "renamed"."""
+    """The run's last kind of change: "", "created", "changed", "deleted", "renamed"."""
     row: int = field(repr=False, default=-1)
     """The row of the call that changed it last, -1 for none."""
     _content: Callable[[], FileContent | None] = field(repr=False, compare=False, default=lambda: None)
 
     @property
     def content(self) -> FileContent | None:
-        """What it held; None where it is not known, or more than 64 KiB."""
+        """Its contents; None if unknown, or more than 64 KiB."""
         return self._content()
 
     @property
     def data(self) -> bytes | None:
-        """What it held; None unless every byte is known."""
+        """Its contents; None unless every byte is known."""
         content = self.content
         return content.data if content is not None and content.whole else None
 
 
 @dataclass(frozen=True, slots=True)
 class OutputThen:
-    """What had been written to a stream."""
+    """The output to a stream so far."""
 
     length: int
     data: bytes
-    """The bytes; fewer than `length`, or with zeros in between, where they were not kept."""
+    """The bytes; if not all were kept, fewer than `length` or with zeros in between."""
     whole: bool
 
 
 def without_memory(seq: int) -> bytes:
-    """Raise the error of a moment whose memory nothing can rebuild."""
+    """Raise the error of a moment whose memory cannot be rebuilt."""
     raise ValueError(
         f"the memory at call {seq} is not known: a trace alone does not run its program; run.at({seq}) of a run "
         "made with record=True rebuilds it"
@@ -93,18 +93,18 @@ def without_memory(seq: int) -> bytes:
 
 @dataclass(frozen=True)
 class Moment:
-    """The state of a run when call `seq` had returned. Times in ns since the run's start."""
+    """The state of a run after call `seq`. Times in ns since the run's start."""
 
     seq: int
     call: str
     """The line of the call, as strace writes it."""
     time: int
     place: Place | None
-    """(file, line, function) of the source that made the call; None where it is not known."""
+    """(file, line, function) of the source line that made the call; None if unknown."""
     descriptors: tuple[OpenDescriptor, ...]
     grants: tuple[HeldGrant, ...]
     files: tuple[FileThen, ...]
-    """Files in the folders of memory, and all that the run wrote, made, renamed or removed."""
+    """Files in folders in memory, and all files that the run wrote, created, renamed or removed."""
     stdout: OutputThen
     stderr: OutputThen
     memory_then: Callable[[], bytes] = field(repr=False, compare=False)
@@ -112,15 +112,16 @@ class Moment:
     @property
     def memory(self) -> bytes:
         """The linear memory of the instance that made the call, rebuilt by a replay. Raises ValueError (`CannotReplay`)
-        where the trace does not hold what a replay needs; see `Run.memory_at`."""
+        if the trace does not have what a replay needs; see `Run.memory_at`."""
         return self.memory_then()
 
     def __getitem__(self, path: str) -> FileThen:
-        """The file with this path; KeyError names those that there are."""
+        """The file with this path; KeyError lists the existing ones."""
         for file in self.files:
             if file.path == path:
                 return file
-        raise KeyError(f"{path!r} is not among {', '.join(file.path for file in self.files[:SHOWN]) or 'no files'}")
+        known = ", ".join(file.path for file in self.files[:SHOWN])
+        raise KeyError(f"no file {path!r}; the files are {known or 'none'}")
 
     def fd(self, number: int) -> OpenDescriptor:
         """The open descriptor with this number; KeyError if there was none."""
@@ -173,21 +174,21 @@ class Moment:
 
 
 def offset_words(descriptor: OpenDescriptor) -> str:
-    """Where a descriptor stands, in words."""
+    """The offset of a descriptor as text."""
     if descriptor.offset is None:
         return "at the end" if descriptor.append else ""
     return f"{descriptor.offset:,}"
 
 
 def rights_words(descriptor: OpenDescriptor) -> str:
-    """The rights of a descriptor, in words; "at most" where only what it was asked to have is known."""
+    """The rights of a descriptor as text; "at most" if only the requested rights are known."""
     if descriptor.rights is None:
         return ""
     return descriptor.rights_shown if descriptor.exact else f"at most {descriptor.rights_shown}"
 
 
 def size_words(file: FileThen) -> str:
-    """The size of a file, in words."""
+    """The size of a file as text."""
     if file.directory:
         return "folder"
     return "?" if file.size is None else size(file.size)

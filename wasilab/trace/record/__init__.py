@@ -1,1 +1,1 @@
-"""The record of a run as it is written: layout, recorder, packing."""
+"""Writes the record of a run: layout, recorder, packing."""

@@ -1,10 +1,10 @@
-"""Packs the payloads of a full chunk: of structs, only the bytes that differ from call to call are kept.
+"""Packs the payloads of a full chunk: of structs, only the bytes that differ between calls are stored.
 
-A program that stats a thousand files gets a thousand 64-byte structs in which the device, the type, the link count and
-the high bytes of all numbers are the same. So when a chunk is full, the payloads of its struct results are laid out as
-a table, and a column of bytes that never changes is kept once. Nothing is lost: `bytes(arena)` gives the payloads back.
-Packing is done for thousands of calls at once, outside the calls. It imports NumPy, so a short run records without it.
-Not for: files (`container.py`), which are compressed.
+A program that stats a thousand files gets a thousand 64-byte structs in which device, type, link count and the high
+bytes of all numbers are the same. So when a chunk is full, the payloads of its struct results are arranged as a table,
+and a constant column of bytes is stored once. This is lossless: `bytes(arena)` restores the payloads. Packing is done
+for thousands of calls at once, outside the calls. It imports NumPy, so a short run records without it. Not for: files
+(`container.py`), which are compressed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from ...wasi.preview1 import spec
 
 WORTH = 64
-"""Fewer structs of one size are not packed."""
+"""The minimum number of structs of one size that is packed."""
 _PAYLOAD_WORD = 9
 """The index of the 32-bit word of a record that is `payload`."""
 _CALL_AT = 40
@@ -44,7 +44,7 @@ class CompactArena:
 
     @property
     def nbytes(self) -> int:
-        """The memory it takes, in bytes."""
+        """The memory that it uses, in bytes."""
         tables: int = self._steps.nbytes + self._varies.nbytes
         return len(self._rest) + len(self._first) + len(self._columns) + tables
 
@@ -66,7 +66,7 @@ class CompactArena:
 
 
 def compacted(arena: bytearray, records: memoryview) -> CompactArena | None:
-    """The packed arena of a full chunk with these records; None where packing would save little."""
+    """The packed arena of a full chunk with these records; None if packing would save little."""
     calls = records[_CALL_AT::64].tobytes()
     if len(calls) - len(calls.translate(None, _STRUCTS)) < WORTH:
         return None

@@ -1,7 +1,7 @@
-r"""The bytes of a trace on disk: a sequence of checked blocks, appended while the guest runs or written at the end.
+r"""The container format of a trace: a sequence of blocks with checksums, appended during the run or written at the end.
 
-For: the spool of a recorder and the `.wtrace` files of `formats/wtrace.py`, which are one format. Not for: reading
-(`columns/container_reader.py`), or what the numbers mean (`layout.py`, `columns/decode.py`).
+For: the spool of a recorder and the `.wtrace` files of `formats/wtrace.py`, which have the same format. Not for:
+reading (`columns/container_reader.py`), or the meaning of the numbers (`layout.py`, `columns/decode.py`).
 
     file   = b"\x89WTRACE\n" block*
     block  = kind 4s | codec u8, 000 | crc32 u32, 0000 | stored u64 | raw u64 | body (padded to 8 bytes)
@@ -10,8 +10,8 @@ For: the spool of a recorder and the `.wtrace` files of `formats/wtrace.py`, whi
     TABL   = JSON: meta, notes, dropped, stacks, frames | lives still open      (one, after the last CHNK)
     TEND   = calls u64                                                          (the file is complete)
 
-Codec 0 is raw (records are mapped, not read); codec 1 is zlib over the body, in which the records were laid out column
-by column with `t_start` as differences. All numbers are little endian. The CRC is of the body as stored.
+Codec 0 is raw (records are mapped, not read); codec 1 is zlib over the body, in which the records are arranged column
+by column with `t_start` as differences. All numbers are little-endian. The CRC is of the stored body.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ assert CHUNK_RECORDS <= MAX_RECORDS
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A run of calls as it is written: the content of one CHNK block."""
+    """Consecutive calls in the form in which they are written: the content of one CHNK block."""
 
     first: int
     n: int
     records: Bytes
-    """As they lie in memory for codec 0; column by column for codec 1 (`columns/records.py`)."""
+    """In memory layout for codec 0; column by column for codec 1 (`columns/records.py`)."""
     arena: Bytes
     paths: Sequence[bytes]
     reasons: Sequence[Reason]
     lives: Sequence[Life] | memoryview
     """Descriptors closed among these calls, as objects or packed."""
     seqs: bytes = b""
-    """The numbers of the calls (i64) where they are not consecutive from `first`."""
+    """The numbers of the calls (i64) if they are not consecutive from `first`."""
 
     @classmethod
     def of_chunk(cls, chunk: Chunk) -> Section:
@@ -68,9 +68,9 @@ class Section:
 
 
 class Writer:
-    """Writes a container; raises OSError as the file system does.
+    """Writes a container; raises OSError.
 
-    `compress`: with codec 1, for which the records of a section must lie column by column.
+    `compress`: with codec 1, for which the records of a section must be column by column.
     """
 
     def __init__(self, target: str | Path | IO[bytes], *, compress: bool = False) -> None:
@@ -85,7 +85,7 @@ class Writer:
         self._file.write(MAGIC)
 
     def chunk(self, section: Section) -> None:
-        """Append a run of calls."""
+        """Append consecutive calls."""
         lists = pack_list(section.paths), pack_list([pack_reason(reason) for reason in section.reasons])
         lives = section.lives if isinstance(section.lives, memoryview) else pack_lives(section.lives)
         parts = [section.arena, *lists, lives, section.seqs]
@@ -95,7 +95,7 @@ class Writer:
         self.calls += section.n
 
     def tables(self, tables: Tables) -> None:
-        """Append the tables, and before them the program, if they have one."""
+        """Append the program, if there is one, and then the tables."""
         if tables.modules:
             self._block(b"PROG", pack_modules(tables.modules), self._codec)
         text = json.dumps(tables.document(), ensure_ascii=True, default=str).encode()

@@ -1,9 +1,9 @@
-"""The functions that a trace can name, and their numbers.
+"""The functions that a trace can refer to, and their numbers.
 
 A record names its function by a number of one byte. The functions of preview1 have the numbers of the WASI document
 (`wasi/preview1/spec.py`). `LIBRARY_LOOKUP` (`wasi/library.py`) is an event that is not a WASI call. Any other function,
-such as one of WASI 0.2, is entered in the trace's own list and numbered from `FIRST_FURTHER` in the order of its first
-use; the list is saved with the trace. Not for: how arguments are read (`columns/decode.py`).
+such as one of WASI 0.2, is added to the trace's own list and numbered from `FIRST_FURTHER` in the order of first use;
+the list is saved with the trace. Not for: reading arguments (`columns/decode.py`).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import BY_NUMBER
 
 BUILT_IN: tuple[Call, ...] = (*BY_NUMBER, LIBRARY_LOOKUP)
-"""The functions that every trace knows, by number."""
+"""The functions that are in every trace, by number."""
 FIRST_FURTHER = 64
-"""The first number of a trace's own list. The numbers below it that are not used are reserved for built-in functions.
+"""The first number of a trace's own list. Unused numbers below it are reserved for built-in functions.
 """
 OTHER = 254
 """The number of all further functions once the list is full."""
 UNKNOWN = "unknown"
-"""The family of a number that stands for no function."""
+"""The family of an unknown number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class Function:
     """A function of a trace's own list. Its calls are recorded as values (`pack_values`), or raw (`raw_values.py`)."""
 
     name: str
-    """As the program imports it: `[method]descriptor.open-at`."""
+    """Its name in the program's imports: `[method]descriptor.open-at`."""
     family: str
     module: str
     """The interface without its version: `wasi:filesystem/types`."""
     version: str = ""
     operation: Operation = Operation.UNKNOWN
-    """What it is for, in words that all versions of WASI share."""
+    """The kind of operation, named alike for all versions of WASI."""
     params: tuple[tuple[str, str], ...] = ()
-    """(name, type as WIT writes it) of each parameter."""
+    """(name, WIT type) of each parameter."""
     results: tuple[tuple[str, str], ...] = ()
     """(name, type) of each result; a single result without a name is called "result"."""
     raw: bool = False
@@ -61,7 +61,7 @@ class Functions:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The name of each of the 256 numbers; "unknown_N" for one that stands for no function."""
+        """The name of each of the 256 numbers; "unknown_N" for an unknown one."""
         names = [f"unknown_{number}" for number in range(256)]
         for call in BUILT_IN:
             names[call.number] = call.name
@@ -73,8 +73,8 @@ class Functions:
 
     @cached_property
     def families(self) -> tuple[str, ...]:
-        """The family of each of the 256 numbers; that of a component's function is the one of preview1's calls that do
-        the same."""
+        """The family of each of the 256 numbers; that of a component's function is the family of preview1's calls with
+        the same operation."""
         families = [UNKNOWN] * 256
         for call in BUILT_IN:
             families[call.number] = call.family
@@ -92,7 +92,7 @@ class Functions:
 
     @cached_property
     def operations(self) -> tuple[Operation, ...]:
-        """What each of the 256 numbers is for."""
+        """The operation of each of the 256 numbers."""
         operations = [Operation.UNKNOWN] * 256
         for call in BUILT_IN:
             operations[call.number] = call.operation
@@ -102,12 +102,12 @@ class Functions:
 
     @cached_property
     def family_names(self) -> tuple[str, ...]:
-        """The families of its functions: those that every trace knows, then the packages of its own list."""
+        """The families of its functions: those of every trace, then the packages of its own list."""
         return tuple(dict.fromkeys((*FAMILIES, *(function.family for function in self.further))))
 
     @cached_property
     def known(self) -> tuple[int, ...]:
-        """The numbers that stand for a function."""
+        """The numbers that refer to a function."""
         return (*(call.number for call in BUILT_IN), *range(FIRST_FURTHER, FIRST_FURTHER + len(self.further)))
 
     def get(self, number: int) -> Function | None:
@@ -121,17 +121,17 @@ class Functions:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Bytes among the values of a call, as much of them as the trace kept."""
+    """Bytes among the values of a call, as far as the trace kept them."""
 
     data: bytes
     length: int
-    """How many there were."""
+    """Their original number."""
 
 
 def pack_values(values: Sequence[object], snaplen: int | None = None) -> bytes:
-    """Arguments or results as JSON text: numbers, strings, booleans, None, lists and dictionaries of such.
+    """Arguments or results as JSON text: numbers, strings, booleans, None, lists and dictionaries.
 
-    Bytes become `{"bytes": hexadecimal, "length": how many there were}`, cut to `snaplen`. Everything else becomes its
+    Bytes become `{"bytes": hexadecimal, "length": original length}`, cut to `snaplen`. Everything else becomes its
     `str`.
     """
 
@@ -144,7 +144,7 @@ def pack_values(values: Sequence[object], snaplen: int | None = None) -> bytes:
 
 
 def unpack_values(data: bytes) -> list[object] | None:
-    """The inverse of `pack_values`; None for bytes that are not its work or were cut short."""
+    """The inverse of `pack_values`; None for other or truncated bytes."""
 
     def object_hook(value: dict[str, object]) -> object:
         if value.keys() == {"bytes", "length"} and isinstance(value["bytes"], str) and type(value["length"]) is int:

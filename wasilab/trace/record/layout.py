@@ -1,7 +1,7 @@
-"""The layout of a recorded call in memory: the 64-byte record, and the chunk that holds records and their payloads.
+"""The memory layout of recorded calls: the 64-byte record, and the chunk of records and their payloads.
 
-For: the recorder and everything that reads its bytes. Nothing here needs NumPy, so that recording starts quickly and
-works where NumPy does not exist; `columns/records.py` makes a NumPy dtype of `FIELDS`. Not for: what a payload holds
+For: the recorder and everything that reads its bytes. This file does not need NumPy, so that recording starts quickly
+and works without NumPy; `columns/records.py` makes a NumPy dtype from `FIELDS`. Not for: the contents of a payload
 (`payload.py`), writing (`recorder.py`), or the meaning of arguments (`columns/decode.py`).
 """
 
@@ -33,29 +33,29 @@ FIELDS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 """The layout of one call, as (name, NumPy type, shape): 64 bytes, little endian, no padding."""
 
 PACK = struct.Struct("<QQQIIIIBBBBHHIIII")
-"""The same for the struct module."""
+"""The same as a struct format."""
 RECORD_BYTES = 64
 FLAGS_AT = 44
 """The offset of `flags` in a record."""
 CHUNK_RECORDS = 8192
 CHUNK_BYTES = RECORD_BYTES * CHUNK_RECORDS
 SIDE_BYTES = 4 << 20
-"""A chunk is closed early once its arena or its paths reach this size, so that a budget can be kept."""
+"""A chunk is closed early when its arena or its paths reach this size, so that the budget can be kept."""
 PATH_BYTES = 4096
-"""Longer paths are cut to this (POSIX PATH_MAX) and the call is flagged TRUNCATED."""
+"""Longer paths are cut to this length (POSIX PATH_MAX) and the call is flagged TRUNCATED."""
 MAX_STACKS = 1 << 16
 MAX_FRAMES = 256
 STRUCT_COST = 240
-"""Bytes that the table of shared structs takes for each."""
+"""Bytes per entry of the table of shared structs."""
 PATH_COST = 120
-"""Bytes of overhead of a path while its chunk is written."""
+"""Overhead in bytes of a path while its chunk is written."""
 _PATH_IDS = 80
-"""The part of it that is freed when the chunk is full: the entry in the table of numbers."""
+"""The part of it that is freed when the chunk is full: the entry in the number table."""
 DID_NOT_RETURN = 255
 """The `errno` of a call that ended the guest."""
 MAX_MOVES = 64
 MAX_STRUCTS = 256
-"""Payloads of a chunk that later calls can share; sharing more would cost more than it saves."""
+"""Maximum payloads of a chunk that later calls can share; sharing more would cost more than it saves."""
 
 assert PACK.size == RECORD_BYTES
 
@@ -64,27 +64,27 @@ class Flag(IntFlag):
     """The record's `flags`."""
 
     INJECTED = 1
-    """The result was made up by an injection rule or an override."""
+    """The result comes from a fault or an override."""
     TRUNCATED = 2
-    """Some bytes of the call (data, path, iovecs) were longer than what was kept."""
+    """Data, path or iovecs of the call were not kept completely."""
     ASKED = 4
-    """A person was asked before the call was allowed or refused."""
+    """The user was asked before the call was allowed or refused."""
     UNSTABLE = 8
     """A call of `wasi_unstable` (snapshot 0)."""
     NOSYS = 16
     """The host does not provide this call."""
     OVERRIDE = 32
-    """Answered by a function of the grants' `overrides`."""
+    """Answered by an override."""
     DETACHED = 64
-    """Made outside `_start` (an export called by Python)."""
+    """Made outside `_start` (in an export called from Python)."""
 
 
 @dataclass(slots=True)
 class Life:
     """One opening of a descriptor, from open to close.
 
-    `fd` is the number that it was opened as. Numbers are reused, `life` is not. `generation` counts the openings of the
-    same number (and the moves to it), from 1. `opened_seq` and `closed_seq` are the calls that opened and closed it; -1
+    `fd` is its number when opened. Numbers are reused, `life` is not. `generation` counts the openings of the same
+    number (and the moves to it), from 1. `opened_seq` and `closed_seq` are the calls that opened and closed it; -1
     means "before the first call" or "still open".
     """
 
@@ -101,7 +101,7 @@ class Life:
     type: str = ""
     """The resource type of a component's handle: "descriptor", "input-stream"; "" for a descriptor of preview1."""
     parent: int = 0
-    """The life of what it was made from; 0: nothing that is known."""
+    """The life of its parent; 0: none, or unknown."""
 
     def number_at(self, seq: int) -> tuple[int, int]:
         """(number, generation) before call `seq`."""
@@ -114,17 +114,17 @@ class Life:
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers that it had, one after the other."""
+        """Its successive numbers."""
         return [self.fd, *(fd for _, fd, _ in self.moves)]
 
 
 def settled(life: Life, calls: int) -> Life:
-    """A closed life; one that the host closed after the last call, when the run ended, counts as still open."""
+    """A closed life. One that the host closed after the last call, at the end of the run, counts as still open."""
     return replace(life, closed_seq=-1) if life.closed_seq >= calls else life
 
 
 class Chunk:
-    """Up to 8192 consecutive calls with all that is needed to read them."""
+    """Up to 8192 consecutive calls with everything that is needed to read them."""
 
     __slots__ = (
         "arena", "buf", "compact", "first", "lives", "n", "path_ids", "paths", "reason_ids", "reasons", "side",
@@ -139,42 +139,42 @@ class Chunk:
         """Records complete in `buf`."""
         self.arena = bytearray()
         self.compact: CompactArena | None = None
-        """The payloads of a full chunk, instead of `arena`, where that takes less memory."""
+        """The payloads of a full chunk, instead of `arena`, if that takes less memory."""
         self.paths: list[bytes] = []
         self.path_ids: dict[bytes, int] = {}
         self.reasons: list[Reason] = []
         self.reason_ids: dict[Reason, int] = {}
         self.structs: dict[bytes, int] = {}
-        """Payloads of struct results and where they lie (1-based, in words), so that equal ones are kept once."""
+        """Payloads of struct results -> their offset (1-based, in words), so that equal ones are stored once."""
         self.lives: list[Life] = []
         self.side = 0
-        """Bytes held by paths, reasons and lives, roughly."""
+        """Approximate bytes used by paths, reasons and lives."""
 
     def nbytes(self) -> int:
-        """Bytes of memory that the chunk holds, roughly."""
-        records = len(self.buf) if self.n else 0  # untouched zeros take no memory
+        """Approximate bytes of memory used by the chunk."""
+        records = len(self.buf) if self.n else 0  # untouched zero pages take no memory
         return records + (len(self.arena) if self.compact is None else self.compact.nbytes) + self.side
 
     def trim(self) -> None:
-        """Give back the room of records that were not made, half a megabyte at most: nothing is written any more."""
+        """Free the space of unused records, at most half a megabyte. Nothing is written to the chunk any more."""
         self.buf = self.buf[: self.n * RECORD_BYTES]
 
     @property
     def is_packed(self) -> bool:
-        """Whether its records are packed: to read them takes a moment, and none is added any more."""
+        """Whether its records are packed: reading them takes time, and none can be added."""
         return False
 
     @property
     def full(self) -> bool:
-        """Whether the next record belongs into another chunk."""
+        """Whether the next record goes into another chunk."""
         return self.n >= CHUNK_RECORDS
 
     def records(self) -> bytes | bytearray:
-        """The complete records; any thread may ask."""
+        """The complete records. Thread-safe."""
         return bytes(memoryview(self.buf)[: self.n * RECORD_BYTES])
 
     def closed_lives(self) -> list[Life]:
-        """The descriptors that were closed by its calls; any thread may ask."""
+        """The descriptors that were closed by its calls. Thread-safe."""
         return list(self.lives)
 
     def set_flag(self, index: int, flag: Flag) -> None:
@@ -182,17 +182,17 @@ class Chunk:
         self.buf[index * RECORD_BYTES + FLAGS_AT] |= int(flag) & 0xFF
 
     def close(self) -> None:
-        """Free what only writing needs: no call is added any more."""
+        """Free data that only writing needs. No call can be added any more."""
         self.side -= STRUCT_COST * len(self.structs) + _PATH_IDS * len(self.paths)
         self.path_ids, self.reason_ids, self.structs = {}, {}, {}
 
     def pack(self) -> None:
-        """Pack the payloads of a closed chunk, where that saves memory."""
+        """Pack the payloads of a closed chunk, if that saves memory."""
         self.compact = compacted(self.arena, memoryview(self.buf)[: self.n * RECORD_BYTES])
         if self.compact is not None:
             self.arena = bytearray()
 
     def payloads(self) -> bytes | bytearray:
-        """The payloads; any thread may ask, also while the chunk is packed."""
+        """The payloads. Thread-safe, also while the chunk is being packed."""
         arena, compact = self.arena, self.compact  # in this order: `pack` sets the second before it empties the first
         return bytes(arena) if compact is None else bytes(compact)

@@ -1,7 +1,7 @@
 """Lists of byte strings, tables of descriptor lives and the program of a recording as bytes, for the files of a trace.
 
-Reading trusts nothing: a length is checked before it is used, and ValueError or struct.error is raised for corrupt
-bytes. Not for: calls (`container.py`).
+The input of reading is untrusted: a length is checked before it is used, and ValueError or struct.error is raised for
+corrupt bytes. Not for: calls (`container.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def pack_list(items: Sequence[bytes]) -> bytes:
 
 
 def unpack_list(data: memoryview, most: int = 1 << 32) -> list[bytes]:
-    """The inverse of `pack_list`; raises ValueError or struct.error when `data` is not one of at most `most` items."""
+    """The inverse of `pack_list`, for at most `most` items; raises ValueError or struct.error for corrupt data."""
     (count,) = struct.unpack_from("<I", data)
     if 4 + 4 * count > len(data) or count > most:
         raise ValueError("a list is longer than its block")
@@ -62,24 +62,24 @@ def pack_lives(lives: Sequence[Life]) -> bytes:
 
 
 def unpack_lives(data: memoryview) -> list[Life]:
-    """The inverse of `pack_lives`; raises ValueError or struct.error when `data` is not one."""
+    """The inverse of `pack_lives`; raises ValueError or struct.error for corrupt data."""
     (count,) = struct.unpack_from("<I", data)
     size = count * _LIFE.size
     if 4 + size > len(data):
         raise ValueError("a table is longer than its block")
     rows = _LIFE.iter_unpack(data[4 : 4 + size])
     paths = unpack_list(data[4 + size :])
-    if len(paths) == 2 * count:  # of a version that kept no moves
+    if len(paths) == 2 * count:  # from a version without moves
         paths = [text for i in range(count) for text in (paths[2 * i], paths[2 * i + 1], b"")]
     resources = [("", 0)] * count
-    if len(paths) == 5 * count and count:  # of a component: each has a type and a parent as well
+    if len(paths) == 5 * count and count:  # of a component: each also has a type and a parent
         resources = [
             (paths[5 * i + 3].decode("utf-8", "replace"), struct.unpack("<I", paths[5 * i + 4])[0])
             for i in range(count)
         ]
         paths = [text for i in range(count) for text in paths[5 * i : 5 * i + 3]]
     if len(paths) != 3 * count:
-        raise ValueError("a table of descriptors lacks their paths")
+        raise ValueError("a table of descriptors does not have their paths")
     return [
         Life(life, fd, generation, paths[3 * i], kind, opened, closed, paths[3 * i + 1] if has else None,
              tuple(_MOVE.iter_unpack(paths[3 * i + 2])), *resources[i])
@@ -89,18 +89,18 @@ def unpack_lives(data: memoryview) -> list[Life]:
 
 @dataclass(frozen=True, slots=True)
 class StoredModule:
-    """A module as a recording holds it."""
+    """A module in a recording."""
 
     preload: str
-    """The name that the program imports it by; "" for the program itself, which comes first."""
+    """The name by which the program imports it; "" for the program itself, which comes first."""
     name: str
-    """What reports call it."""
+    """Its name in reports."""
     data: bytes | memoryview
     """The binary."""
 
 
 def pack_modules(modules: Sequence[StoredModule]) -> list[bytes | bytearray | memoryview]:
-    """A program as the parts of a block: a JSON list that names its modules with their sizes, and their bytes."""
+    """A program as the parts of a block: a JSON list of its modules' names and sizes, and their bytes."""
     rows = [{"preload": module.preload, "name": module.name, "size": len(module.data)} for module in modules]
     head = json.dumps(rows, ensure_ascii=True).encode()
     return [_LENGTH.pack(len(head)), head, *(module.data for module in modules)]
@@ -114,7 +114,7 @@ def unpack_modules(body: memoryview) -> list[StoredModule]:
         raise ValueError("the list of modules is longer than its block")
     rows = json.loads(bytes(body[_LENGTH.size : at]))
     if not isinstance(rows, list) or not 0 < len(rows) <= _MOST_MODULES:
-        raise ValueError("the list of modules is not one")
+        raise ValueError("the list of modules is not a list")
     found = []
     for row in rows:
         preload, name, size = _row(row)

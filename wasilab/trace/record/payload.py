@@ -1,12 +1,11 @@
-"""The schema of a payload, which is what a call carries beyond its record.
+"""The schema of a payload, the data of a call that does not fit its record.
 
 A payload is `<HHI` reason, bytes of aux, bytes of data; then the call's 32-bit core words after the fourth; then the
-auxiliary bytes; then the data; then zeros up to a multiple of four bytes. `schema(call)` says what the auxiliary bytes
+auxiliary bytes; then the data; then zeros up to a multiple of four bytes. `schema(call)` tells what the auxiliary bytes
 and the data are. The engine's trampolines write payloads by it, and `columns/decode.py` reads them by it.
 
-For a call that failed, aux is what it was asked to work on (`Aux.VECTORS` without the result, `Aux.PATH`, the
-subscriptions of `Aux.POLL`) as far as the guest's pointers could be read, and data is empty. Not for: what the record
-itself holds (`layout.py`).
+For a failed call, aux has its input (`Aux.VECTORS` without the result, `Aux.PATH`, the subscriptions of `Aux.POLL`), as
+far as the guest's pointers could be read, and data is empty. Not for: the record itself (`layout.py`).
 """
 
 from __future__ import annotations
@@ -23,40 +22,40 @@ from ...wasi.preview1.signature import Call
 HEADER = struct.Struct("<HHI")
 """The head of a payload: reason (a number of the chunk's table, 0 for none), bytes of aux, bytes of data."""
 RECORD_WORDS = 4
-"""Core words of a call that stand in its record; the others stand in its payload."""
+"""Core words of a call in its record; the others are in its payload."""
 MAX_AUX = 0xFFFF
 MAX_KEPT_VECTORS = 64
-"""Entries of an iovec array that are kept; if there were more, the call is flagged TRUNCATED."""
+"""Maximum entries of an iovec array that are kept; if there were more, the call is flagged TRUNCATED."""
 VECTOR_BYTES = 8
 """One entry: pointer u32, length u32."""
 MAX_KEPT_SUBSCRIPTIONS = 256
-"""Poll subscriptions that are kept."""
+"""Maximum poll subscriptions that are kept."""
 MAX_KEPT_EVENTS = 1024
-"""Poll events that are kept among the auxiliary bytes. If there are more, they are the data; if the snap length is less
+"""Maximum poll events kept in the auxiliary bytes. If there are more, they are the data; if the snap length is less
 than all of them, none is kept."""
 
 
 class Aux(Enum):
-    """What the auxiliary bytes of a payload are."""
+    """The contents of a payload's auxiliary bytes."""
 
     NOTHING = "nothing"
-    VECTORS = "the array of buffers as read, then the second result (u32) where the call has one"
-    PATH = "the second path; the first stands in the record"
-    RESULT = "the second result, a u32; the first stands in the record"
-    STRUCT = "the result, a struct, as it lies in guest memory"
+    VECTORS = "the array of buffers as read, then the second result (u32), if any"
+    PATH = "the second path; the first is in the record"
+    RESULT = "the second result, a u32; the first is in the record"
+    STRUCT = "the result, a struct, as in guest memory"
     POLL = "the subscriptions as read, then the events as written, up to MAX_KEPT_EVENTS"
-    VALUES = "the arguments, as `pack_values` writes them"
+    VALUES = "the arguments, written by `pack_values`"
 
 
 class Data(Enum):
-    """What the data of a payload is, cut to the trace's snap length."""
+    """The contents of a payload's data, cut to the trace's snap length."""
 
     NOTHING = "nothing"
-    MOVED = "the bytes that the call moved through its array of buffers"
+    MOVED = "the bytes that the call read or wrote through its array of buffers"
     BUFFER = "the bytes that the call wrote to its buffer"
-    STRINGS = "the arguments or variables that the call wrote, each with its NUL"
-    EVENTS = "the events as written, where there are more than MAX_KEPT_EVENTS"
-    VALUES = "the results, as `pack_values` writes them"
+    STRINGS = "the arguments or variables that the call wrote, each with a NUL"
+    EVENTS = "the events as written, if there are more than MAX_KEPT_EVENTS"
+    VALUES = "the results, written by `pack_values`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ class Schema:
     """How the payloads of one call are laid out."""
 
     words: int
-    """Core words of the call, those of the record included; an i64 is two, low word first."""
+    """Core words of the call, including those in the record; an i64 is two, low word first."""
     aux: Aux
     data: Data
     subscription_bytes: int
@@ -72,7 +71,7 @@ class Schema:
 
     @property
     def further_words(self) -> int:
-        """Core words that stand in the payload."""
+        """Core words in the payload."""
         return max(self.words - RECORD_WORDS, 0)
 
 
@@ -110,7 +109,7 @@ def pack_payload(aux: bytes = b"", data: bytes = b"", words: Sequence[int] = (),
     """The bytes of a payload.
 
     `words`: the core words after the fourth, all of them. `aux`: at most 65535 bytes are kept; the caller sets
-    TRUNCATED when it gives less than there was. `data`: already cut to the snap length. `reason`: from
+    TRUNCATED if it gives less than there was. `data`: already cut to the snap length. `reason`: from
     `Recorder.intern_reason`, 0 for none.
     """
     if len(aux) > MAX_AUX:

@@ -1,17 +1,17 @@
-"""How the calls of a component's imports lie in a trace: their core words, and what those point to, as they were.
+"""The raw form in which a trace stores calls of a component's imports: their core words, and the data they point to.
 
 A further function (`functions.py`) is recorded either as values (`pack_values`), which is general and slow, or raw: its
-core words stand in the record and its payload, the first string is the record's path, and of what lies in memory the
-parts that people look at are kept. `raw_layout` says from the types alone what is kept where, so that the engine that
-writes and `columns/` that read agree.
+core words are in the record and its payload, the first string is the record's path, and of the data in memory the parts
+that are displayed are kept. `raw_layout` derives from the types what is kept where, so that the engine, which writes,
+and `columns/`, which reads, agree.
 
 =========  =====================================================================
 aux        the second string, or the elements of a list, or the result's bytes
-data       bytes that the call was given (a list<u8>), or that it gave
-result     a result of one word; of bytes or text, how many there are
+data       bytes that the call got (a list<u8>), or returned
+result     a result of one word; for bytes or text, their length
 =========  =====================================================================
 
-Not for: functions whose parameters lie in memory, or that wait (those are recorded as values).
+Not for: functions with parameters in memory, or that wait (these are recorded as values).
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from ...wasi.components.wit.wit_text import read_type
 from .functions import Function
 
 MAX_TYPE_TEXT = 20_000
-"""Characters of one type in a trace file."""
+"""Maximum characters of one type in a trace file."""
 
 
 class RawArgument(Enum):
     """How a parameter is recorded."""
 
-    HANDLE = "a number of the guest's table"
+    HANDLE = "a handle of the guest"
     NUMBER = "an integer"
     WORDS = "core words, to be lifted"
     STRING = "text: the path, or aux"
     BYTES = "a list<u8>: data, and its length among the words"
     LIST = "a list of 32-bit elements: aux, and its length among the words"
-    COUNT = "a list of which only the length is kept"
+    COUNT = "a list; only its length is kept"
 
 
 class RawResult(Enum):
     """How the result (of a result type: its success) is recorded."""
 
-    NOTHING = "there is none"
+    NOTHING = "no result"
     NUMBER = "in the result column"
     HANDLE = "the number of an owned handle, in the result column"
     BYTES = "data, and the length in the result column"
-    STRUCT = "aux: as it lies in memory"
-    VALUES = "data, as `pack_values` writes it"
+    STRUCT = "aux: as in memory"
+    VALUES = "data, written by `pack_values`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ _NUMBERS = frozenset({"u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"})
 
 
 def raw_layout(params: tuple[tuple[str, v.ValueType], ...], result: v.ValueType | None) -> RawLayout | None:
-    """The layout for these types; None where the parameters do not fit into core words."""
+    """The layout for these types; None if the parameters do not fit into core words."""
     found: list[RawParam] = []
     word = strings = handles = lists = data = 0
     if sum(len(v.flat(type_)) for _, type_ in params) > v.MAX_FLAT_PARAMS:
@@ -139,9 +139,9 @@ def _has_text(type_: v.ValueType) -> bool:
 
 @lru_cache(maxsize=1024)
 def layout_of(function: Function) -> RawLayout | None:
-    """The layout of a function of a trace's own list; None where it is recorded as values, or its types make no sense.
+    """The layout of a function of a trace's own list; None if it is recorded as values, or its types are invalid.
 
-    The types may come out of a stranger's file.
+    The types may come from an untrusted file.
     """
     if not function.raw:
         return None
@@ -155,7 +155,7 @@ def layout_of(function: Function) -> RawLayout | None:
 
 def _read(text: str) -> v.ValueType:
     if len(text) > MAX_TYPE_TEXT:
-        raise ValueError("a type that is too long")
+        raise ValueError("a type is too long")
     return v.measured(read_type(text, v.ResourceType), {})
 
 
@@ -169,8 +169,8 @@ class Name(str):
 
 
 def lift_words(type_: v.ValueType, words: list[tuple[int, str]]) -> object:
-    """The value that core words carry, as plain values: dictionaries for records, `Name` for cases; a pointer with its
-    length where the value lies in memory. `words` are (word, core type), as many as `flat` says."""
+    """The value of core words as plain values: dictionaries for records, `Name` for cases; a pointer with its length if
+    the value is in memory. `words` are (word, core type), as many as `flat` gives."""
     if isinstance(type_, v.PrimitiveType):
         if type_.name == "string":
             return f"{words[0][0]:#x}, {words[1][0]}"
@@ -192,10 +192,10 @@ def lift_words(type_: v.ValueType, words: list[tuple[int, str]]) -> object:
 
 
 def lift_bytes(type_: v.ValueType, data: bytes, at: int = 0) -> object:
-    """The same of a value that lies in memory. Raises `ValueError` for too few bytes."""
+    """The same for a value in memory. Raises `ValueError` for too few bytes."""
     size = v.layout(type_)[0]
     if at + size > len(data):
-        raise ValueError("a value that was cut short")
+        raise ValueError("a value is truncated")
     if isinstance(type_, v.PrimitiveType) and type_.name != "string":
         return _number(type_.name, int.from_bytes(data[at : at + size], "little"))
     if isinstance(type_, (v.OwnType, v.BorrowType, v.StreamType, v.FutureType)):

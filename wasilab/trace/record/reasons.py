@@ -1,8 +1,8 @@
-"""Why a call was refused, as a trace keeps it: a sentence for people, and what was needed as a value.
+"""The reason for a refusal in a trace: a sentence for the user, and what was needed as a value.
 
-A chunk has a table of them, and a payload names one by its number. In `.wtrace` an entry is the sentence in UTF-8, then
-a NUL and the `Need` as JSON where there is one. Older versions of wasilab wrote the sentence alone, and they read the
-sentence of newer files. Reading trusts nothing: a value that is not a `Need` as this version writes it is ignored.
+A chunk has a table of reasons, and a payload refers to one by number. In `.wtrace` an entry is the sentence in UTF-8,
+then a NUL and the `Need` as JSON, if there is one. Older versions of wasilab wrote only the sentence, and they read the
+sentence of newer files. The input is untrusted: anything but a `Need` as written by this version is ignored.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ...capabilities.refusal import Need, NeedKind
 
 _KINDS = {kind.value: kind for kind in NeedKind}
 MAX_GUEST = 1 << 14
-"""Characters of a guest path in a file. A granted path has at most 4096 bytes, and so has a path below it."""
+"""Maximum characters of a guest path in a file. A granted path has at most 4096 bytes, and so has a path below it."""
 MAX_RIGHTS = 64
 MAX_NAME = 64
-"""Characters of the name of a right or a limit."""
+"""Maximum characters of the name of a right or a limit."""
 
 
 class Reason(NamedTuple):
@@ -25,11 +25,11 @@ class Reason(NamedTuple):
 
     text: str
     need: Need | None = None
-    """What would have allowed it; None where no grant would, or where the file does not say."""
+    """What would have allowed it; None if no grant would have, or if unknown."""
 
 
 def need_value(need: Need) -> dict[str, str | list[str]]:
-    """`need` as values that JSON has, without what is empty."""
+    """`need` as JSON values, without empty fields."""
     found: dict[str, str | list[str]] = {"kind": need.kind.value}
     if need.guest:
         found["guest"] = need.guest
@@ -41,7 +41,7 @@ def need_value(need: Need) -> dict[str, str | list[str]]:
 
 
 def need_from_value(value: object) -> Need | None:
-    """The inverse of `need_value`; None for anything else, such as a kind of a newer version."""
+    """The inverse of `need_value`; None for anything else, such as a kind from a newer version."""
     if not isinstance(value, dict):
         return None
     kind, guest, limit = _KINDS.get(str(value.get("kind"))), value.get("guest", ""), value.get("limit", "")
@@ -62,7 +62,7 @@ def pack_reason(reason: Reason) -> bytes:
 
 
 def unpack_reason(entry: bytes) -> Reason:
-    """The inverse of `pack_reason`, of whatever bytes."""
+    """The inverse of `pack_reason`, for any bytes."""
     text, _, need = entry.partition(b"\0")
     return Reason(text.decode("utf-8", "replace"), need_from_text(need.decode("utf-8", "replace")) if need else None)
 

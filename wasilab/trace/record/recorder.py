@@ -1,12 +1,12 @@
-"""The recorder: one fixed-size record for every WASI call, written while the guest waits.
+"""The recorder: writes one fixed-size record for every WASI call, while the guest waits.
 
-For: the hot path of a traced run. A record holds raw integers only; decoding happens when somebody reads the trace
-(`columns/decode.py`). How a record is written is in `writing.py`. Not for: reading a trace (`trace.py`), nor the bytes
-of a trace file (`container.py`).
+For: the hot path of a traced run. A record contains only raw integers; they are decoded when the trace is read
+(`columns/decode.py`). `writing.py` has the code that writes a record. Not for: reading a trace (`trace.py`), or the
+bytes of a trace file (`container.py`).
 
-A trace is a list of chunks. Each chunk is complete in itself (records, arena, paths, reasons, descriptor lives closed
-in it), so a memory budget is kept by dropping or spooling the oldest one. One thread writes at a time (the guest's).
-Any thread may read meanwhile (`Trace.from_recorder`): chunks only grow, and a record counts once `chunk.n` says so.
+A trace is a list of chunks. Each chunk is self-contained (records, arena, paths, reasons, descriptor lives closed in
+it), so a memory budget is kept by dropping or spooling the oldest one. Only the guest's thread writes. Any thread may
+read at the same time (`Trace.from_recorder`): chunks only grow, and records up to `chunk.n` are complete.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ __all__ = ["CHUNK_RECORDS", "DID_NOT_RETURN", "SIDE_BYTES", "Chunk", "Flag", "Li
 
 
 PACKED_TOGETHER = 8
-"""How many full chunks are packed at a time. Packing imports NumPy, so only long runs do it."""
+"""The number of full chunks packed at a time. Packing imports NumPy, so only long runs do it."""
 
 
 class Lived(Protocol):
-    """What has a serial number among all openings."""
+    """Something with a serial number among all openings."""
 
     @property
     def life(self) -> int: ...
 
 
 class OpenedDescriptor(Lived, Protocol):
-    """What is noted of an open descriptor; a handle of a component also has `type` and `parent`."""
+    """The recorded attributes of an open descriptor; a handle of a component also has `type` and `parent`."""
 
     @property
     def fd(self) -> int: ...
@@ -73,7 +73,7 @@ class RecordWriter(Protocol):
     """Writes the records of a run in place of the generated lines; see `Recorder.write_by`."""
 
     def new_chunk(self, first: int) -> Chunk:
-        """The next chunk to be written; the former one is closed."""
+        """The next chunk to write; the previous one is closed."""
         ...
 
     def writer(self, instance: int, tid: int) -> Write:
@@ -81,16 +81,16 @@ class RecordWriter(Protocol):
         ...
 
     def open_lives(self) -> list[Life]:
-        """Descriptors that are open and that the recorder has not been told of."""
+        """Open descriptors that the recorder does not know yet."""
         ...
 
     def generation(self, fd: int) -> int:
-        """How often the number has been opened, the opening in progress included."""
+        """How often the number has been opened, including the opening in progress."""
         ...
 
 
 class ResourceOpening:
-    """A handle of a component that begins to live: what `Recorder.on_open` takes beside a descriptor."""
+    """A new handle of a component, for `Recorder.on_open`."""
 
     __slots__ = ("fd", "filetype", "life", "object", "parent", "path", "preopen", "type")
 
@@ -112,8 +112,8 @@ class Recorder:
 
     `budget_bytes`: memory for chunks. Over it the oldest chunk is written to the `spool` file, if one is named, or
     dropped and counted in `dropped`. `snaplen`: bytes of data kept per call (None: all). `stacks`: at which calls the
-    engine takes the guest's call stack: True for every call, a number for the first so many calls and, after them, the
-    first so many refused ones. `meta`: what the trace should know about its run (see `Trace.meta`).
+    engine takes the guest's call stack: True for every call, a number N for the first N calls and, after them, the
+    first N refused ones. `meta`: metadata of the run (see `Trace.meta`).
     """
 
     def __init__(
@@ -132,12 +132,12 @@ class Recorder:
         self.budget_bytes = budget_bytes
         self.snaplen = snaplen
         if stacks < 0:
-            raise ValueError(f"stacks is True, False or a number of calls, not {stacks}")
+            raise ValueError(f"stacks must be True, False or a number of calls, not {stacks}")
         self.stacks = bool(stacks)
         self.stacks_left = math.inf if stacks is True else int(stacks)
-        """How many more calls may have their stack taken."""
+        """The number of further calls whose stack is taken."""
         self.refused_stacks_left = self.stacks_left
-        """How many more refused calls may, once `stacks_left` is used up."""
+        """The number of further refused calls whose stack is taken, once `stacks_left` is 0."""
         self.meta: dict[str, Any] = dict(meta or {})
         if self.stacks:
             self.meta["stacks"] = "all" if stacks is True else int(stacks)
@@ -145,13 +145,13 @@ class Recorder:
         """perf_counter_ns at the run's start, which is subtracted from every `t_start`."""
         self.meta.setdefault("start_epoch_ns", time.time_ns())
         self.dropped = 0
-        """Calls no longer held, in memory or on disk."""
+        """Calls that are neither in memory nor on disk any more."""
         self.resolver: Resolver | None = None
         """Finds source lines; set by the runner."""
         self.spool_error: str | None = None
-        """Why spooling stopped (a full disk, ...), once it did; from then on the oldest calls are dropped."""
+        """Why spooling stopped (a full disk, ...), or None; after that the oldest calls are dropped."""
         self.packs = True
-        """Whether full chunks are packed: not where NumPy cannot be imported any more."""
+        """Whether full chunks are packed: not if NumPy cannot be imported any more."""
         self._written_by: RecordWriter | None = None
         self.chunk = Chunk(0)
         self.chunks: list[Chunk] = [self.chunk]
@@ -162,7 +162,7 @@ class Recorder:
         self.functions: list[Function] = []
         """The trace's own list of functions (`functions.py`)."""
         self.modules: Sequence[StoredModule] = ()
-        """The program, where the record is to hold it."""
+        """The program, if it is part of the record."""
         self._function_numbers: dict[Function, int] = {}
         self._stack_ids: dict[tuple[tuple[str, int], ...], int] = {}
         self._generations: dict[int, int] = {}
@@ -179,23 +179,23 @@ class Recorder:
     # -- writing: the guest's thread ---------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        """Calls seen so far, dropped and spooled ones included: the `seq` of the next one."""
+        """Calls so far, including dropped and spooled ones: the `seq` of the next one."""
         return self.chunk.first + self.chunk.n
 
     def make_writer(self, instance: int = 0, tid: int = 1) -> Write:
-        """The function that records one call of an instance and thread; ask for it once and keep it.
+        """The function that records one call of an instance and thread. Get it once and keep it.
 
         write(t_start, dur, result, handle, path, payload, call, errno, denied_by, flags, w0, w1, w2, w3, stack=0): see
-        `writing.Write`. The engine's trampolines record their calls themselves, by the same lines.
+        `writing.Write`. The engine's trampolines record their calls themselves, with the same code.
         """
         return writer(self, instance, tid) if self._written_by is None else self._written_by.writer(instance, tid)
 
     def write_by(self, other: RecordWriter | None) -> None:
-        """Let `other` write the records from now on; None: the generated lines again. Between two calls only."""
+        """Let `other` write the records from now on; None: the generated code again. Only between two calls."""
         self._written_by = other
         former = self.chunk
         if former.n:
-            self._begin_chunk()  # the budget is kept when calls are added, not here: at the end this is all there is
+            self._begin_chunk()  # without checking the budget, which is done when calls are added
             return
         former.close()
         self.chunk = self.chunks[-1] = self._new_chunk(former.first)
@@ -205,8 +205,8 @@ class Recorder:
         return Chunk(first) if self._written_by is None else self._written_by.new_chunk(first)
 
     def start_clock(self, at: tuple[int, int] | None = None) -> int:
-        """Start the clock of the trace: the guest is about to be entered. Returns `origin_ns`, which no longer changes
-        once a call is recorded. `at`: the moment, as (`time.perf_counter_ns`, `time.time_ns`), where it is not now.
+        """Start the clock of the trace, just before the guest is entered. Returns `origin_ns`, which no longer changes
+        once a call is recorded. `at`: the moment, as (`time.perf_counter_ns`, `time.time_ns`), if it is not now.
 
         Descriptors that are open now count as open from the start; later ones are opened by calls.
         """
@@ -217,11 +217,11 @@ class Recorder:
 
     @property
     def record(self) -> Write:
-        """The writer of instance 0 (`make_writer`): ask for it once and keep it."""
+        """The writer of instance 0 (`make_writer`). Get it once and keep it."""
         return self.make_writer()
 
     def intern_reason(self, text: str, need: Need | None = None) -> int:
-        """The number of a refusal's sentence and need, for the payload of the next record.
+        """The number of a refusal's reason and need, for the payload of the next record.
 
         Makes room for that record first. The number is valid for the next record only.
         """
@@ -238,7 +238,7 @@ class Recorder:
     def intern_stack(self, frames: Sequence[tuple[str, int]]) -> int:
         """The number of a guest stack, innermost frame first, each (function name, module offset).
 
-        0 once 65536 different stacks are held (`stacks_dropped` counts the rest). Frames beyond 256 are cut.
+        0 once 65536 distinct stacks are stored (`stacks_dropped` counts the rest). Frames after the first 256 are cut.
         """
         key = tuple(frames[:MAX_FRAMES])
         index = self._stack_ids.get(key)
@@ -253,7 +253,7 @@ class Recorder:
     def function_number(self, function: Function) -> int:
         """The number of a function that is not one of preview1, for the column `call`.
 
-        Enters it in the trace's own list at its first use. Once the list is full, all further ones share `OTHER`.
+        Adds it to the trace's own list at its first use. Once the list is full, all further ones share `OTHER`.
         """
         number = self._function_numbers.get(function)
         if number is None:
@@ -265,10 +265,10 @@ class Recorder:
         return number
 
     def on_open(self, descriptor: OpenedDescriptor) -> None:
-        """Note that `descriptor` (wasi.fdtable.Descriptor) is open; hook of `FdTable`.
+        """Record that `descriptor` (wasi.fdtable.Descriptor) is open; hook of `FdTable`.
 
-        Before the first call this is a preopen or a standard stream. A life already known is a descriptor that moved
-        to another number (fd_renumber).
+        Before the first call this is a preopen or a standard stream. A known life is a descriptor that moved to another
+        number (fd_renumber).
         """
         seq = len(self)
         other = self._written_by
@@ -294,15 +294,15 @@ class Recorder:
         )
 
     def enter_life(self, life: Life) -> None:
-        """Note an open descriptor that another writer has opened (`RecordWriter`)."""
+        """Add an open descriptor that another writer has opened (`RecordWriter`)."""
         self.open_lives[life.life] = life
 
     def count_openings(self, generations: Mapping[int, int]) -> None:
-        """Note how often numbers have been opened, where it was not told of each opening (`RecordWriter`)."""
+        """Set how often numbers have been opened, for openings by another writer (`RecordWriter`)."""
         self._generations.update(generations)
 
     def on_close(self, descriptor: Lived) -> None:
-        """Note that `descriptor` is closed by the call in progress; hook of `FdTable`."""
+        """Record that `descriptor` is closed by the call in progress; hook of `FdTable`."""
         life = self.open_lives.pop(descriptor.life, None)
         if life is not None:
             life.closed_seq = len(self)
@@ -317,7 +317,7 @@ class Recorder:
         if not chunk.full and not (force and chunk.n):
             return
         self._begin_chunk()
-        growth = CHUNK_BYTES + min(2 * SIDE_BYTES, self.budget_bytes // 4)  # what the new chunk may come to hold
+        growth = CHUNK_BYTES + min(2 * SIDE_BYTES, self.budget_bytes // 4)  # the possible size of the new chunk
         if len(self._unpacked) >= PACKED_TOGETHER or self._held + growth > self.budget_bytes:
             self._pack()
         while self._held + growth > self.budget_bytes and len(self.chunks) > 1:
@@ -343,7 +343,7 @@ class Recorder:
         self._unpacked.clear()
 
     def _spool_chunk(self, chunk: Chunk) -> bool:
-        """Write a complete chunk to the spool file; False when there is none or it cannot be written."""
+        """Write a complete chunk to the spool file; False if there is none or it cannot be written."""
         if self._spool_path is None or self.spool_error is not None:
             return False
         try:
@@ -359,7 +359,7 @@ class Recorder:
     def close(self) -> None:
         """End the recording: complete the spool file, if there is one. Closing twice does nothing.
 
-        A spool file that was begun ends up holding the whole trace and opens with `Trace.load`.
+        A spool file that was begun then contains the whole trace and can be opened with `Trace.load`.
         """
         if self._closed:
             return
@@ -384,10 +384,10 @@ class Recorder:
             self.spool_error = f"the trace could not be written to {self._spool_path}: {error.strerror or error}"
 
     def move_to(self, path: Path) -> None:
-        """Write all calls to a file that `Trace.load` opens, and hold none of them any more.
+        """Move all calls to a file that `Trace.load` can open.
 
-        Only after `close`, and only where none were spooled. Traces that were taken before keep what they have. Raises
-        OSError for a file that cannot be written; the calls then stay here.
+        Only after `close`, and only if none were spooled. Existing traces keep their calls. Raises OSError for a file
+        that cannot be written; the calls then stay here.
         """
         assert self._closed, "a recorder that is still written to keeps its calls"
         assert not self.spooled, "a trace of which a part is in a file already"
@@ -406,7 +406,7 @@ class Recorder:
     # -- reading: any thread -----------------------------------------------------------------------------------------
 
     def nbytes(self) -> int:
-        """Bytes of memory held for the trace now, roughly."""
+        """Approximate bytes of memory used by the trace now."""
         return self._held + self.chunk.nbytes()
 
     @property
@@ -415,7 +415,7 @@ class Recorder:
         return self._spool_path
 
     def tables(self) -> Tables:
-        """What the trace holds once, as it is now: metadata, stacks, open descriptors."""
+        """The current tables of the trace: metadata, stacks, open descriptors."""
         stacks, frames = number_frames(list(self.stack_table))
         meta = dict(self.meta)
         if self.stacks_dropped:
@@ -430,7 +430,7 @@ class Recorder:
         )
 
     def add_flag(self, seq: int, flag: Flag) -> None:
-        """Set a flag of the call `seq`, if memory still holds it; a spooled or dropped call stays as it is."""
+        """Set a flag of the call `seq`, if it is still in memory; a spooled or dropped call is not changed."""
         for chunk in list(self.chunks):
             if chunk.first <= seq < chunk.first + chunk.n:
                 chunk.set_flag(seq - chunk.first, flag)

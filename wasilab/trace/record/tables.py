@@ -1,7 +1,7 @@
-"""The tables of a trace: metadata, notes, stacks, functions and open descriptors, as all formats write and read them.
+"""The tables of a trace: metadata, notes, stacks, functions and open descriptors, for all formats.
 
-The document is the same in `.wtrace`, `.jsonl` and `.parquet`. Reading trusts nothing: ValueError says what is not
-valid. Not for: calls (`container.py`).
+The document is the same in `.wtrace`, `.jsonl` and `.parquet`. The input of reading is untrusted: ValueError says what
+is not valid. Not for: calls (`container.py`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _TEXTS = ("name", "module", "sha256", "grants", "source", "lang", "source_name",
 """Metadata that is text, or None."""
 _LAST_NS = (1 << 63) - 1
 _MOST_STACK = 1 << 12
-"""Frames of one stack in a file; a recorder keeps fewer."""
+"""Maximum frames of one stack in a file; a recorder keeps fewer."""
 _MOST_NAME = 1 << 10
-"""Characters of the name of a function, parameter or type in a file."""
+"""Maximum characters of the name of a function, parameter or type in a file."""
 _MOST_PARAMS = 1 << 8
 _OPERATIONS = frozenset(operation.value for operation in Operation)
 
@@ -35,7 +35,7 @@ Note: TypeAlias = tuple[int, int, str]
 
 
 class SourceLine(Protocol):
-    """A line of source."""
+    """A source line."""
 
     @property
     def file(self) -> str: ...
@@ -47,17 +47,17 @@ class Resolver(Protocol):
     """Finds the source of an offset in the module (`module/dwarf.py`)."""
 
     def locate(self, offset: int) -> SourceLine | None:
-        """The line of source, None where there is none."""
+        """The source line, or None."""
         ...
 
     def unit_name(self, offset: int) -> str | None:
-        """The name of the compile unit that the offset lies in, None where it is not known."""
+        """The name of the compile unit with the offset; None if unknown."""
         ...
 
 
 @dataclass(slots=True)
 class Tables:
-    """What a trace holds once, whatever the number of its calls."""
+    """The data that a trace has once, independent of the number of calls."""
 
     meta: dict[str, Any] = field(default_factory=dict)
     dropped: int = 0
@@ -66,22 +66,22 @@ class Tables:
     stacks: list[list[int]] = field(default_factory=list)
     """Stack id - 1 -> indices into `frames`, innermost first."""
     frames: list[Frame] = field(default_factory=list)
-    """Each different frame."""
+    """Each distinct frame."""
     notes: list[Note] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     """The trace's own list of functions (`functions.py`)."""
     modules: Sequence[StoredModule] = ()
-    """The program that was run, of a recording. Only a container holds it."""
+    """The program, in a recording. Only a container stores it."""
 
     def locate(self, resolver: Resolver) -> None:
-        """Give each frame the line of source that the resolver knows."""
+        """Set the source line of each frame, from the resolver."""
         for index, (function, offset, _, _) in enumerate(self.frames):
             found = resolver.locate(offset)
             if found is not None:
                 self.frames[index] = (function, offset, str(found.file), int(found.line))
 
     def document(self) -> dict[str, object]:
-        """Everything but the lives, as values that JSON has."""
+        """Everything but the lives, as JSON values."""
         document: dict[str, object] = {
             "meta": self.meta, "notes": self.notes, "dropped": self.dropped, "stacks": self.stacks,
             "frames": self.frames,
@@ -97,7 +97,7 @@ class Tables:
         Raises ValueError, which says what is wrong.
         """
         if not isinstance(document, dict):
-            raise ValueError("the tables are not those of a trace")
+            raise ValueError("the tables are not an object")
         try:
             meta, dropped = _meta(document["meta"]), _number(document["dropped"], "dropped calls")
             frames = [_frame(frame) for frame in _rows(document["frames"], "frames")]
@@ -105,18 +105,18 @@ class Tables:
             notes = [_note(note) for note in _rows(document["notes"], "notes")]
             functions = [_function(entry) for entry in _rows(document.get("functions", []), "functions")]
         except KeyError as missing:
-            raise ValueError(f"the tables lack {missing}") from None
+            raise ValueError(f"the tables do not have {missing}") from None
         if isinstance(lives, str):
             lives = bytes.fromhex(lives)
         if isinstance(lives, bytes | memoryview):
             try:
                 lives = unpack_lives(memoryview(lives))
             except struct.error:
-                raise ValueError("the table of descriptors is cut short") from None
+                raise ValueError("the table of descriptors is truncated") from None
         return cls(meta, dropped, list(lives), stacks, frames, notes, functions)
 
     def packed_lives(self, lives: Sequence[Life]) -> str:
-        """Lives as `from_document` takes them, in hex."""
+        """Lives in hex, for `from_document`."""
         return pack_lives(lives).hex()
 
 
@@ -168,7 +168,7 @@ def _rows(found: object, what: str) -> list[object]:
 
 def _number(found: object, what: str) -> int:
     if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= _LAST_NS:
-        raise ValueError(f"{what} cannot be {str(found)[:40]!r}")
+        raise ValueError(f"invalid value for {what}: {str(found)[:40]!r}")
     return found
 
 

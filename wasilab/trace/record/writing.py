@@ -1,9 +1,9 @@
-"""The lines that write one record, as source text: the only place that knows how a record is written.
+"""The source text of the code that writes one record: the only place that writes records.
 
-A call that succeeds is recorded by its trampoline (`engine/calls/record_lines.py`), any other call by
-`Recorder.make_writer`. Both are generated from these lines, since calling a function for each record would double its
+A successful call is recorded by its trampoline (`engine/calls/record_lines.py`), any other call by
+`Recorder.make_writer`. Both are generated from these lines, because calling a function for each record would double its
 cost. The lines use the locals `chunk`, `index`, `path_id`, `arena` and `payload_at`, and the globals of
-`record_globals`. Not for: what a record holds (`layout.py`) or how a payload is built (`payload.py`).
+`record_globals`. Not for: the layout of a record (`layout.py`) or of a payload (`payload.py`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .layout import (
 )
 
 LOCALS = ("chunk", "index", "path_id", "arena", "structs", "payload_at")
-"""Names of locals that the lines use."""
+"""Names of the locals of the lines."""
 FLAGS_SHIFT = 32
 _PACK = struct.Struct("<QQQIIIIQIIII").pack_into
 """The layout of a record, with its columns from `call` to `tid` as one number (`meta`)."""
@@ -40,7 +40,7 @@ def meta(call: int, instance: int, flags: int, errno: int = 0, denied_by: int = 
 
 
 class Chunks(Protocol):
-    """What the lines need of a recorder."""
+    """The interface of a recorder that the lines need."""
 
     chunk: Chunk
 
@@ -50,10 +50,10 @@ class Chunks(Protocol):
 
 
 def record_globals(recorder: Chunks) -> dict[str, object]:
-    """The values of the upper-case names in the lines, but for ORIGIN."""
+    """The values of the upper-case names in the lines, except ORIGIN."""
 
     def path_number(path: bytes) -> int:
-        """The number of a path that the current chunk has not seen."""
+        """The number of a path that is new in the current chunk."""
         chunk = recorder.chunk
         chunk.paths.append(path)
         chunk.side += len(path) + PATH_COST
@@ -67,7 +67,7 @@ def record_globals(recorder: Chunks) -> dict[str, object]:
 
 
 def find_room() -> list[str]:
-    """Find the chunk and the index of the next record."""
+    """Set the chunk and the index of the next record."""
     return [
         "chunk = RECORDER.chunk",
         "index = chunk.n",
@@ -79,17 +79,18 @@ def find_room() -> list[str]:
 
 
 def number_path(path: str) -> list[str]:
-    """Set `path_id` for the path that is in the local `path`, of at most PATH_BYTES bytes."""
+    """Set `path_id` for the path in the local `path`, of at most PATH_BYTES bytes."""
     return [f"path_id = chunk.path_ids.get({path}) or PATH_NUMBER({path})"]
 
 
 def begin_payload() -> list[str]:
-    """Set `arena`, and `payload_at` for what is appended to it next."""
+    """Set `arena`, and `payload_at` for the next bytes appended to it."""
     return ["arena = chunk.arena", "payload_at = (len(arena) >> 2) + 1"]
 
 
 def store_payload(payload: str, *, shared: bool = False) -> list[str]:
-    """Append the payload that is in the local `payload`. `shared`: an equal one is stored once, as results often are.
+    """Append the payload in the local `payload`. `shared`: equal ones, which are frequent among results, are stored
+    once.
     """
     if not shared:
         return [*begin_payload(), f"arena += {payload}"]
@@ -109,7 +110,7 @@ def write_record(
 ) -> list[str]:
     """Pack the record and count it. `columns` are the expressions of result, handle, path, stack and payload.
 
-    `payload` and `path` say whether the call may have one: then the chunk may have reached its size.
+    `payload` and `path` tell whether the call may have one: then the chunk may have reached its maximum size.
     """
     full = [f"payload_at > {SIDE_BYTES >> 2}"] * payload + [f"chunk.side > {SIDE_BYTES}"] * path
     return [
@@ -130,7 +131,7 @@ class Write(Protocol):
     """Records one call.
 
     `t_start` is a raw `time.perf_counter_ns()`, `dur` ns; `path` bytes or None; `payload` bytes from `pack_payload` or
-    None; all else integers within their column's range, unsigned. Raises nothing for such values.
+    None; all others unsigned integers within their column's range. Raises nothing for such values.
     """
 
     def __call__(

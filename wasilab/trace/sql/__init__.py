@@ -1,1 +1,1 @@
-"""A trace as tables of other libraries: Arrow, pandas, and SQL over them."""
+"""Converts a trace to tables of other libraries (Arrow, pandas), and queries them with SQL."""

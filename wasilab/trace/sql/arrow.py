@@ -40,7 +40,7 @@ NUMBERS = (
 )  # fmt: skip
 """The number columns and their NumPy types. Times in ns."""
 TEXTS = ("call", "family", "errno", "path", "denied_by", "reason", "note")
-"""The columns that are texts; `path` is the full path of what the call acted on."""
+"""The text columns; `path` is the full path that the call acted on."""
 _FIRST = ("seq", "t_start", "dur", "call", "path", "errno", "fd", "result", "nbytes", "denied_by", "reason")
 COLUMNS = (*_FIRST, *(name for name in (*(n for n, _ in NUMBERS), *TEXTS) if name not in _FIRST))
 """The columns of a table, in order."""
@@ -63,7 +63,7 @@ def coded(trace: Calls, name: str) -> Coded:
 
 
 def _used(codes: Array, texts: Sequence[str]) -> Coded:
-    """The same column over the texts that occur, each once."""
+    """The same column with only the texts that occur, each once."""
     used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
     ids: dict[str, int] = {}
     table = np.zeros(len(texts), "<i4")
@@ -195,7 +195,7 @@ def lines_table(trace: Calls) -> ArrowTable:
 
 
 def output_table(trace: Calls) -> ArrowTable:
-    """What the guest wrote to stdout and stderr, one row a call, as far as the trace kept it."""
+    """The guest's output to stdout and stderr, one row per call, as far as the trace kept it."""
     pa = pyarrow()
     chosen = trace.select(matching(trace, "call=fd_write ok (path='<stdout>' or path='<stderr>')"))
     rows = [

@@ -1,4 +1,4 @@
-"""What is used of pyarrow's classes: it has no types of its own."""
+"""Protocols for the parts of pyarrow's classes that are used: pyarrow has no type annotations."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ..columns.records import Array
 
 
 class ArrowBuffer(Protocol):
-    """What is used of pyarrow's `Buffer`: the buffer protocol."""
+    """The used part of pyarrow's `Buffer`: the buffer protocol."""
 
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 
 class ArrowColumn(Protocol):
-    """What is used of pyarrow's `Array` and `ChunkedArray`."""
+    """The used part of pyarrow's `Array` and `ChunkedArray`."""
 
     @property
     def type(self) -> object: ...
@@ -41,14 +41,14 @@ class ArrowColumn(Protocol):
 
 
 class ArrowSchema(Protocol):
-    """What is used of pyarrow's `Schema`."""
+    """The used part of pyarrow's `Schema`."""
 
     @property
     def types(self) -> list[object]: ...
 
 
 class ArrowTable(Protocol):
-    """What is used of pyarrow's `Table`."""
+    """The used part of pyarrow's `Table`."""
 
     @property
     def column_names(self) -> list[str]: ...

@@ -1,8 +1,8 @@
-"""The process in which DuckDB runs one statement; `statements.py` starts it as a script.
+"""The process in which DuckDB runs one statement, started as a script by `statements.py`.
 
-DuckDB counts some of its memory and answers an interrupt between steps only: one call of a function such as `repeat`
-can take all of a machine's memory, or minutes. So a statement runs in a process of its own, which has a bound of memory
-and can be ended. It imports nothing of this package.
+DuckDB counts only part of its memory and reacts to an interrupt only between steps: one call of a function such as
+`repeat` can use all memory of the machine, or take minutes. So a statement runs in a separate process, which has a
+memory limit and can be killed. It imports nothing from this package.
 
 Standard input: a line of JSON (`statement`, `memory` in bytes, `views`: name and bytes of each), then the views as
 Arrow IPC streams. Standard output: a line of JSON, `{}` or `{"error": DuckDB's message}`, then the result as an Arrow
@@ -16,12 +16,12 @@ import os
 import sys
 
 _ALLOWED = ("SELECT", "EXPLAIN", "MULTI")
-"""Types of statements that are run; MULTI is what a pivot becomes."""
+"""The permitted types of statements; a pivot has the type MULTI."""
 _THREADS = 4
 
 
 def main() -> None:
-    """Answer the one statement on standard input."""
+    """Run the statement from standard input."""
     import duckdb
     import pyarrow as pa
 
@@ -29,7 +29,7 @@ def main() -> None:
     request = json.loads(stdin.readline())
     tables = {name: pa.ipc.open_stream(pa.py_buffer(stdin.read(size))).read_all() for name, size in request["views"]}
     config: dict[str, str | bool | int | float | list[str]] = {
-        # The statement asks of the trace: it reads and writes no file, fetches no extension, and stays in its bounds.
+        # The statement may only query the trace: no files, no extensions, and within its limits.
         "enable_external_access": "false",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
@@ -62,18 +62,18 @@ def main() -> None:
         with pa.ipc.new_stream(stdout, result.schema) as writer:
             writer.write_table(result)
     stdout.flush()
-    os._exit(0)  # threads of DuckDB may still be busy, and nothing is left to do
+    os._exit(0)  # without waiting for threads of DuckDB
 
 
 def _bound_memory(count: int) -> None:
-    """Let the process have no more than `count` bytes of memory beyond what it has."""
+    """Limit the process to `count` more bytes of memory."""
     try:
         import resource
 
         with open("/proc/self/statm") as file:
             now = int(file.read().split()[0]) * resource.getpagesize()
     except (ImportError, OSError):
-        return  # then DuckDB's own limit is the only one
+        return  # then only DuckDB's own limit applies
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (now + 2 * count, hard))
 

@@ -1,11 +1,10 @@
-"""Asking a trace in SQL, through DuckDB (extra `arrow`).
+"""SQL queries over a trace, with DuckDB (extra `arrow`).
 
     trace.sql("select call, count(*), sum(dur) from calls where errno <> '' group by call order by 3 desc")
 
-The views: `calls` (one row a call; also called `trace`), `fds`, `paths`, `lines`, `output`. Times are ns.
-`calls.text`, the call as strace shows it, is there when the statement names it. A statement only asks: it is one
-SELECT, runs in a process of its own (`duckdb_process.py`) and has bounds of time and memory. Not for: quick choices
-(`Trace.filter`).
+The views: `calls` (one row per call; also called `trace`), `fds`, `paths`, `lines`, `output`. Times are ns.
+`calls.text`, the call as strace shows it, exists if the statement names it. A statement is one SELECT, runs in a
+separate process (`duckdb_process.py`), and has limits of time and memory. Not for: simple filters (`Trace.filter`).
 """
 
 from __future__ import annotations
@@ -36,21 +35,21 @@ _VIEWS = {
     "output": table.output_table,
 }  # fmt: skip
 SECONDS = 60.0
-"""How long a statement may take."""
+"""The time limit of a statement."""
 MEMORY = 1 << 30
-"""Bytes of memory that a statement may take."""
+"""The memory limit of a statement in bytes."""
 MESSAGE = 300
-"""Characters of DuckDB's message that are shown."""
+"""Maximum characters shown of DuckDB's message."""
 SHOWN = 100
-"""Rows of a result that are printed."""
+"""Maximum rows printed."""
 CELL = 1000
-"""Characters of a cell that are printed."""
+"""Maximum characters printed of a cell."""
 _PROCESS = Path(__file__).with_name("duckdb_process.py")
 
 
 @dataclass(frozen=True)
 class SqlResult:
-    """The answer to a statement. `arrow` is a pyarrow.Table; printed are the first 100 rows, long cells cut."""
+    """The result of a statement. `arrow` is a pyarrow.Table. Printing shows the first 100 rows, with long cells cut."""
 
     arrow: ArrowTable
 
@@ -126,8 +125,7 @@ def _is_number(kind: object) -> bool:
 def sql(trace: Calls, statement: str, *, seconds: float = SECONDS, memory: int = MEMORY) -> SqlResult:
     """Run one SELECT, for at most `seconds` and in about `memory` bytes.
 
-    QueryError says what is wrong and which columns there are, or that a bound was reached; TraceError says which extra
-    is missing.
+    QueryError says what is wrong and lists the columns, or that a limit was reached; TraceError names a missing extra.
     """
     return _ask(statement, lambda: _views(trace, statement), seconds, memory)
 
@@ -135,7 +133,7 @@ def sql(trace: Calls, statement: str, *, seconds: float = SECONDS, memory: int =
 def ask_tables(
     statement: str, tables: Mapping[str, ArrowTable], *, seconds: float = SECONDS, memory: int = MEMORY
 ) -> SqlResult:
-    """The same of some Arrow tables, by their names."""
+    """The same for some Arrow tables, by name."""
     return _ask(statement, lambda: dict(tables), seconds, memory)
 
 
@@ -146,7 +144,7 @@ def _ask(statement: str, make: Callable[[], dict[str, ArrowTable]], seconds: flo
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        views = make()  # while the process starts
+        views = make()  # in parallel with the start of the process
         columns = {name: list(made.column_names) for name, made in views.items()}
         streams = {name: _stream(made) for name, made in views.items()}
         request = {
@@ -154,7 +152,7 @@ def _ask(statement: str, make: Callable[[], dict[str, ArrowTable]], seconds: flo
         }  # fmt: skip
         answer, _ = process.communicate(json.dumps(request).encode() + b"\n" + b"".join(streams.values()), seconds)
     except subprocess.TimeoutExpired:
-        raise QueryError(f"the statement took more than {seconds:g} seconds: ask of fewer calls") from None
+        raise QueryError(f"the statement took more than {seconds:g} seconds: query fewer calls") from None
     finally:
         process.kill()
         process.wait()
@@ -167,22 +165,22 @@ def _ask(statement: str, make: Callable[[], dict[str, ArrowTable]], seconds: flo
     except ValueError:
         died = signal.strsignal(-process.returncode) if process.returncode < 0 else f"status {process.returncode}"
         raise QueryError(
-            f"the statement ended DuckDB ({died}): it needs more than {size(memory)} of memory, or met a fault of "
-            "DuckDB's"
+            f"the statement ended DuckDB ({died}): it needs more than {size(memory)} of memory, or there is a bug in "
+            "DuckDB"
         ) from None
     if "refused" in said:
         kind = said["refused"]
         given = f"{kind} statements" if kind.isdigit() else f"a statement of the kind {kind}"
-        raise QueryError(f"a statement asks of the trace, as one SELECT; this is {'nothing' if kind == '0' else given}")
+        raise QueryError(f"only one SELECT statement can be run; this is {'nothing' if kind == '0' else given}")
     if "error" in said:
         raise QueryError(_explained(said["error"], columns, memory))
     if not body:
-        raise QueryError("the statement gives no rows: ask with select")
+        raise QueryError("the statement returns no rows: use SELECT")
     return SqlResult(extras.pyarrow().ipc.open_stream(body).read_all())
 
 
 def _views(trace: Calls, statement: str) -> dict[str, ArrowTable]:
-    """The views that the statement names; all for one that lists them."""
+    """The views that the statement names; all if it lists them."""
     words = set(re.findall(r"\w+", statement.lower()))
     if words & {"show", "information_schema"}:
         words |= _VIEWS.keys()
@@ -204,9 +202,9 @@ def _stream(made: ArrowTable) -> bytes:
 def _explained(message: str, columns: dict[str, list[str]], memory: int) -> str:
     """DuckDB's message in one sentence, followed by the views and the columns of those that the statement names."""
     if "file system operations are disabled" in message or "disabled by configuration" in message:
-        return "a statement asks of the trace only: it reads and writes no other file"
+        return "a statement can only query the trace: it cannot read or write files"
     if message.startswith("Out of Memory Error"):
-        return f"the statement needs more than {size(memory)} of memory: ask of fewer calls, or for fewer columns"
+        return f"the statement needs more than {size(memory)} of memory: query fewer calls or columns"
     said = " ".join(re.split(r"\n\n|Candidate functions:", message)[0].split())
     first = visible(re.sub(r"^(Parser|Binder|Catalog) Error: ", "", said))[:MESSAGE]
     missing = re.search(r"Table with name (\S+) does not exist", first)

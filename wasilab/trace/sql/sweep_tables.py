@@ -1,6 +1,6 @@
-"""The runs of a sweep and all their calls as Arrow tables: the calls stream into a Parquet file, run after run.
+"""The runs of a sweep and their calls as Arrow tables. The calls are streamed into a Parquet file, run by run.
 
-A row of calls holds nothing that differs between two sweeps of the same runs (no times), so the same sweep gives the
+A row of calls has no values that differ between two sweeps of the same runs (no times), so the same sweep gives the
 same bytes. Needs pyarrow, and DuckDB for SQL.
 """
 
@@ -16,7 +16,7 @@ from .statements import SqlResult, ask_tables
 
 
 class SweptRun(Protocol):
-    """What is written of a run."""
+    """The data of a run that is written."""
 
     @property
     def number(self) -> int: ...
@@ -45,7 +45,7 @@ class SweptRun(Protocol):
 
 
 class CallsFile:
-    """A Parquet file that takes the calls of some runs at a time. Raises TraceError where pyarrow is missing."""
+    """A Parquet file to which the calls of runs are appended. Raises TraceError if pyarrow is missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -81,7 +81,7 @@ class CallsFile:
 
 
 def runs_table(parameters: Sequence[Mapping[str, object]], runs: Sequence[SweptRun]) -> ArrowTable:
-    """A row a run: its number, its parameters (prefixed "p."), and what came of it."""
+    """One row per run: its number, its parameters (prefixed "p."), and its result."""
     pa = extras.pyarrow()
     names = list(parameters[0]) if parameters else []
     columns: dict[str, Sequence[object]] = {"run": [run.number for run in runs]}
@@ -103,5 +103,5 @@ def write_parquet(table: ArrowTable, path: Path) -> None:
 
 
 def ask(statement: str, runs: ArrowTable, calls: CallsFile | None) -> SqlResult:
-    """Ask of the views `runs` and, where they were kept, `calls`."""
+    """Query the views `runs` and, if they were kept, `calls`."""
     return ask_tables(statement, {"runs": runs} | ({} if calls is None else {"calls": calls.read()}))

@@ -1,6 +1,6 @@
-"""The text of parameters and results, a column at a time, as pieces of lines.
+"""Formats parameters and results, column by column, as pieces of lines.
 
-For: `lines.py`. Not for: a single value (`values.py`), or how pieces become lines (`pieces.py`).
+For: `lines.py`. Not for: a single value (`values.py`), or joining pieces to lines (`pieces.py`).
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from .values import (
 T = TypeVar("T")
 
 Fds = Callable[[Batch, Field], Piece]
-"""Makes the text of a column of descriptors, with or without their paths."""
+"""Formats a column of descriptors, with or without their paths."""
 MOST_BUFFERS = 8
 """Longer lists of buffers are written one by one."""
 PATH_CHARACTERS = 4096
-"""A path is shown whole, up to the longest that a recorder keeps."""
+"""A path is shown completely, up to the maximum that a recorder keeps."""
 
 
 def parameter(batch: Batch, field: Field, limit: int, fds: Fds, verbose: bool = True) -> list[Piece]:
@@ -75,7 +75,7 @@ def parameter(batch: Batch, field: Field, limit: int, fds: Fds, verbose: bool = 
 
 
 def result(batch: Batch, field: Field, verbose: bool = True) -> list[Piece]:
-    """The text of one result in every call; "?" where there is none."""
+    """The text of one result in every call; "?" if there is none."""
     if field.type.record:
         return _struct(batch, field, verbose)
     if field.kind in (VALUE, RAW):
@@ -90,7 +90,7 @@ def result(batch: Batch, field: Field, verbose: bool = True) -> list[Piece]:
 
 
 def _struct(batch: Batch, field: Field, verbose: bool) -> list[Piece]:
-    """A struct of the spec in braces, a member at a time."""
+    """A struct of the spec in braces, member by member."""
     layout = field.type.struct
     make = _STRUCTS.get(field.type.name)
     good, aux, data, _ = batch.places
@@ -111,9 +111,9 @@ def _struct(batch: Batch, field: Field, verbose: bool) -> list[Piece]:
 
 
 def inheriting(batch: Batch, field: Field) -> list[Piece]:
-    """The inheriting rights of path_open, with the comma before them, where they lack some of the rights asked for.
+    """The inheriting rights of path_open, with the comma before them, if they lack some of the requested rights.
 
-    Libraries ask for all that the directory passes on, so otherwise they are left out.
+    Libraries request all that the directory can pass on, so otherwise they are omitted.
     """
     base = next(other for other in batch.plan.params if other.name == "fs_rights_base")
     return _inheriting(field.name, batch.numbers(base), batch.numbers(field))
@@ -143,7 +143,7 @@ _STRUCTS: dict[str, tuple[tuple[str, type[IntEnum] | type[IntFlag] | str | None]
     ),
     "prestat": (("tag", t.Preopentype), ("name_len", None)),
 }  # fmt: skip
-"""The members of result structs in the order of their layouts, and the type that names their values."""
+"""The members of result structs in the order of their layouts, and the types that name their values."""
 
 
 @lru_cache(maxsize=16)
@@ -161,7 +161,7 @@ def layout_dtype(layout: struct.Struct) -> np.dtype[np.void]:
 
 
 def scalar(values: Array, kind: Type, verbose: bool = True) -> Piece:
-    """Numbers as text, named if their type has names."""
+    """Numbers as text, or as names if their type has names."""
     if kind.python is None:
         return numbered(values, str)
     if kind.python is t.Rights and not verbose:
@@ -184,7 +184,7 @@ def _string(batch: Batch, field: Field, limit: int) -> Piece:
 
 
 def _strings(batch: Batch, field: Field, limit: int) -> Piece:
-    """The arguments or variables that the guest got; the last with "..." if the trace kept no more of them."""
+    """The arguments or variables that the guest got; the last with "..." if the trace did not keep all."""
     pointers = batch.word(field.word).tolist()
     cut = (batch.records["flags"] & int(Flag.TRUNCATED) != 0).tolist()
     rows = zip(pointers, batch.values(field), cut, strict=True)
@@ -196,7 +196,7 @@ def _strings(batch: Batch, field: Field, limit: int) -> Piece:
 
 
 def _at_pointers(batch: Batch, field: Field, one: Callable[[T], str]) -> Piece:
-    """Lists that the call wrote; the address of the list where it wrote none."""
+    """Lists that the call wrote; the address of the list if it wrote none."""
     pointers = batch.word(field.word).tolist()
     values = batch.values(field)
     return [f"{p:#x}" if v is None else listed(v, one) for p, v in zip(pointers, values, strict=True)]
@@ -225,7 +225,7 @@ def _subscriptions(batch: Batch, field: Field) -> Piece:
 
 
 def _events(batch: Batch, field: Field) -> Piece:
-    """The events written, which follow the subscriptions; their address if the trace lacks them."""
+    """The events written, which follow the subscriptions; their address if the trace does not have them."""
     good, aux, data, _ = batch.places
     kept = np.minimum(batch.word(2), MAX_KEPT_SUBSCRIPTIONS).astype("<i8") * t.SUBSCRIPTION.size
     counts = batch.records["result"]
@@ -250,14 +250,14 @@ def _structs_at(batch: Batch, starts: Array, counts: Array, layout: struct.Struc
 
 
 def _lists(texts: Array, counts: Array) -> list[str]:
-    """`[a, b]` for each call; `counts` are how many of the texts belong to it."""
+    """`[a, b]` for each call; `counts` are the numbers of texts of each."""
     flat = texts.tolist()
     ends = np.cumsum(counts)
     return [f"[{', '.join(flat[a:b])}]" for a, b in zip((ends - counts).tolist(), ends.tolist(), strict=True)]
 
 
 def _iovecs(batch: Batch, field: Field, limit: int) -> list[Piece]:
-    """Scatter and gather lists with the bytes that moved, calls with the same number of buffers at a time."""
+    """Scatter and gather lists with their bytes, for calls with the same number of buffers together."""
     good, aux, data, _ = batch.places
     few = distinct(np.where(good, (data - aux) >> 3, -1))
     if few is None:
@@ -274,12 +274,12 @@ def _iovecs(batch: Batch, field: Field, limit: int) -> list[Piece]:
 
 
 def _buffers(batch: Batch, count: int, limit: int) -> list[Piece]:
-    """Lists of `count` buffers each, a buffer at a time; [] where that cannot be done."""
+    """Lists of `count` buffers each, buffer by buffer; [] if that is not possible."""
     if not 0 < count <= MOST_BUFFERS:
         return []
     _, aux, data, end = batch.places
     outgoing = batch.plan.writes
-    most = np.minimum(batch.records["result"], 1 << 62).astype("<i8")  # a corrupt file may claim any number
+    most = np.minimum(batch.records["result"], 1 << 62).astype("<i8")  # a corrupt file may have any number
     moved = None if outgoing else np.where(batch.errno == 0, most, 0)
     pieces: list[Piece] = []
     start, done = data, np.zeros(batch.n, "<i8")
@@ -288,7 +288,7 @@ def _buffers(batch: Batch, count: int, limit: int) -> list[Piece]:
         whole = lengths if moved is None else np.clip(moved - done, 0, lengths)
         stop = np.minimum(start + lengths, end)
         kept = stop - start
-        if ((kept == 0) & (whole > 0)).any():  # bytes were moved and none of them kept
+        if ((kept == 0) & (whole > 0)).any():  # there were bytes, and none were kept
             return []
         cut = (kept > limit) | (kept < whole)
         shown = zip(start.tolist(), np.minimum(stop, start + limit).tolist(), strict=True)
@@ -322,7 +322,7 @@ def _vector_list(vectors: list[Iovec] | None, ok: bool, moved: int, outgoing: bo
 
 
 def _buffer(batch: Batch, field: Field, limit: int) -> list[str]:
-    """An output buffer: what was written to it and its length, or its address if the call failed."""
+    """An output buffer: its contents and length, or its address if the call failed."""
     pointers, lengths = batch.word(field.word).tolist(), batch.word(field.word + 1).tolist()
     written = batch.records["result"].tolist() if batch.plan.moves == "result" else lengths
     texts = []

@@ -1,11 +1,11 @@
-"""A trace as strace would print it.
+"""Formats a trace as strace would print it.
 
     1 1700000000.123456 path_open(fd=3</data>, path="a.txt", ...) = 0 {fd=4</data/a.txt>} <0.000041>
     1 1700000000.123900 path_open(...) = -1 ENOTCAPABLE (Capabilities insufficient) (DENIED: why) <0.000020>
 
-For: `Trace.text()`, `--strace`, the `.strace` export. The text is an interface (golden tests): one line a call, no
-banner, the thread first, epoch seconds with six digits. Lines are made a column at a time, because a million of them
-are asked for. Not for: single values (`values.py`) or choosing calls (`query.py`).
+For: `Trace.text()`, `--strace`, the `.strace` export. The text is an interface (golden tests): one line per call, no
+banner, the thread first, epoch seconds with six digits. Lines are made column by column, because a trace may have a
+million of them. Not for: single values (`values.py`) or selecting calls (`query.py`).
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _MARKS = (
 
 
 def lines(trace: Calls, style: Style) -> Iterator[list[str]]:
-    """The lines of the calls in order, some thousands at a time."""
+    """The lines of the calls in order, a few thousand at a time."""
     for columns in _columns(trace, style):
         some = [column for column in columns if column]
         yield some[0] if len(some) == 1 else list(map("".join, zip(*some, strict=True)))
 
 
 def blocks(trace: Calls, style: Style, *, guarded: bool = False) -> Iterator[str]:
-    """The same lines as text, each with its line end.
+    """The same lines as text, each with a line end.
 
-    `guarded`: no argument holds what a reader of strace text takes for the end of the arguments, `) =`.
+    `guarded`: no argument contains `) =`, which readers of strace text treat as the end of the arguments.
     """
     for heads, bodies, tails in _columns(trace, style, "\n", guarded):
         pieces = [""] * (3 * len(bodies))
@@ -64,7 +64,7 @@ def blocks(trace: Calls, style: Style, *, guarded: bool = False) -> Iterator[str
 def _columns(
     trace: Calls, style: Style, end: str = "", guarded: bool = False
 ) -> Iterator[tuple[list[str], list[str], list[str]]]:
-    """The three parts of some thousands of lines at a time: before the call, the call, after it.
+    """The three parts of the lines, a few thousand at a time: before the call, the call, after it.
 
     An empty list means that the lines have no such part. `end` is appended to the last part, if there is one.
     """
@@ -150,7 +150,7 @@ class CallWriter:
         style = self.style
         name = batch.plan.name
         pieces: list[Piece] = [f"{name}("]
-        verbose = style.verbose or name == "fd_fdstat_set_rights"  # whose rights are the point
+        verbose = style.verbose or name == "fd_fdstat_set_rights"  # here the rights matter
         for i, field in enumerate(batch.plan.params):
             if not verbose and field.name == "fs_rights_inheriting":
                 pieces += arguments.inheriting(batch, field)
@@ -240,7 +240,7 @@ _SHOWN_FLAGS = sum(flag for flag, _ in _MARKS)
 _FAILED = [f"-1 {name} ({text})" for name, text in zip(ERRNO_NAMES, ERRNO_TEXTS, strict=True)]
 _FAILED[DID_NOT_RETURN] = "?"
 _FAILED_COMPONENT = ["?" if number == DID_NOT_RETURN else f"err {shown(number)}" for number in range(256)]
-"""How a call of WASI 0.2 or 0.3 failed: by the word that it has for it."""
+"""The error code of a failed call of WASI 0.2 or 0.3, by its own name."""
 
 
 def fd_text(fd: int, path: bytes) -> str:
@@ -250,7 +250,7 @@ def fd_text(fd: int, path: bytes) -> str:
 
 
 def denied_name(number: int) -> str:
-    """The name of what refused, for a refusal without a sentence."""
+    """What refused the call, for a refusal without a reason."""
     try:
         return DeniedBy(number).name.lower()
     except ValueError:
@@ -258,7 +258,7 @@ def denied_name(number: int) -> str:
 
 
 def stack_text(store: Store, number: int) -> str:
-    """The guest's stack as lines of its own, innermost frame first."""
+    """The guest's stack as separate lines, innermost frame first."""
     out = []
     for function, offset, file, line in store.stack(number):
         where = f" at {visible(file)}:{line}" if file else ""
@@ -267,7 +267,7 @@ def stack_text(store: Store, number: int) -> str:
 
 
 def _notes(trace: Calls) -> dict[int, str]:
-    """Call -> its notes. A note on a span of calls stands at the first one that is shown."""
+    """Call -> its notes. A note on a span of calls is put at the first one that is shown."""
     found: dict[int, str] = {}
     seqs = trace.column("seq")
     for first, last, text in trace.notes:

@@ -1,9 +1,9 @@
-"""Makes text a column at a time; what rows share is written once.
+"""Formats text column by column; text that rows share is made once.
 
-A line of a trace is a row of pieces. A piece is the same text in every row (a `str`), one of few texts (`Coded`), or a
-text of its own in each row (a `list`). `texts` joins them: neighbours with few texts become one piece with few texts.
-So a call of ten arguments of which only the data differs costs three pieces per row, not thirty. Not for: what the
-texts say (`arguments.py`).
+A line of a trace is a row of pieces. A piece is the same text in every row (a `str`), one of a few texts (`Coded`), or
+a separate text for each row (a `list`). `texts` joins them: neighbours with few texts become one piece with few texts.
+So a call of ten arguments of which only the data differs costs three pieces per row, not thirty. Not for: making the
+texts (`arguments.py`).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from ..columns.records import Array
 
 FEW = 1 << 10
-"""The most different texts that count as few; more are made row by row."""
+"""The maximum number of distinct texts that counts as few; more are made row by row."""
 _RANGE = 1 << 16
-"""Numbers within a range of this size are told apart with a table, since sorting them costs more."""
+"""Numbers within a range of this size are distinguished by a table, since sorting costs more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """One of few texts in each row: `texts[codes[row]]`."""
+    """One of a few texts in each row: `texts[codes[row]]`."""
 
     codes: Array
     texts: list[str]
@@ -41,7 +41,7 @@ Piece = str | Coded | list[str]
 
 
 def distinct(numbers: Array) -> tuple[Array, Array] | None:
-    """(code of each row, the different numbers), or None where they are not few."""
+    """(code of each row, the distinct numbers), or None if there are too many."""
     if not len(numbers):
         return None
     first = numbers[0]
@@ -96,7 +96,7 @@ def texts(pieces: Iterable[Piece], n: int) -> list[str]:
 
 
 def _merged(pieces: Iterable[Piece]) -> list[Piece]:
-    """The same rows in fewer pieces: no two neighbours have few texts, and a `str` only stands alone."""
+    """The same rows in fewer pieces: no two neighbours have few texts, and a `str` occurs only alone."""
     out: list[Piece] = []
     few: str | Coded = ""
     for piece in pieces:
@@ -118,7 +118,7 @@ def _merged(pieces: Iterable[Piece]) -> list[Piece]:
 
 
 def _both(a: str | Coded, b: str | Coded) -> str | Coded | None:
-    """Two neighbours as one piece; None if that would make too many texts."""
+    """Two neighbours as one piece; None if that would give too many texts."""
     if isinstance(a, str):
         return a + b if isinstance(b, str) else Coded(b.codes, [a + text for text in b.texts])
     if isinstance(b, str):

@@ -1,7 +1,7 @@
-"""Times as text: before and after a call in its line, and the dates of files.
+"""Formats times: before and after a call in its line, and the dates of files.
 
-Seconds have six digits, rounded down, as strace prints them. They are made for thousands of lines at once, as a matrix
-of characters in which every row is a text. Not for: durations for people (`text/numbers.py`).
+Seconds have six digits, rounded down, as in strace. They are made for thousands of lines at once, as a matrix of
+characters in which every row is a text. Not for: durations for display (`text/numbers.py`).
 """
 
 from __future__ import annotations

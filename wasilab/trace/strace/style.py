@@ -1,4 +1,4 @@
-"""What a line of strace text shows: the options of `Trace.text()` and of `--strace`. Not for: making the text."""
+"""The options of strace text, for `Trace.text()` and `--strace`. Not for: making the text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Literal, TypedDict, get_args
 
 Time = Literal["epoch", "relative", "run", "none"]
 STRING_BYTES = 64
-"""Bytes of a string that are shown unless asked otherwise."""
+"""The default number of bytes shown of a string."""
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What a line shows, with the letters of strace's options."""
+    """The contents of a line, with the letters of strace's options."""
 
     pid: bool = True
     """The thread's number first (-f)."""
@@ -21,13 +21,14 @@ class Style:
     durations: bool = True
     """Seconds spent in the call, in angle brackets (-T)."""
     fd_paths: bool = True
-    """Descriptors with the path they were opened as (-y)."""
+    """Descriptors with their paths (-y)."""
     stacks: bool = False
     """The guest's stack under each call (-k)."""
     strings: int = STRING_BYTES
-    """Bytes of data shown a buffer (-s)."""
+    """Bytes of data shown per buffer (-s)."""
     verbose: bool = False
-    """All rights by name (-v). Otherwise `FD_READ|...` stands for the two dozen that a library asks for to read."""
+    """All rights by name (-v). Otherwise `FD_READ|...` abbreviates the two dozen rights that a library requests to
+    read."""
     notes: bool = True
     """Notes, as comments."""
 
@@ -37,7 +38,7 @@ class Style:
 
     @classmethod
     def from_options(cls, options: StyleOptions) -> Style:
-        """The style that keyword arguments name; TypeError names a wrong one and the right ones."""
+        """The style of these keyword arguments; TypeError names an unknown one and lists the valid ones."""
         wrong = sorted(set(options) - set(cls.__dataclass_fields__))
         if wrong:
             known = ", ".join(cls.__dataclass_fields__)
@@ -46,7 +47,7 @@ class Style:
 
 
 class StyleOptions(TypedDict, total=False):
-    """The fields of `Style` as keyword arguments, so that a type checker knows a wrong one at the caller."""
+    """The fields of `Style` as keyword arguments, so that a type checker checks them at the caller."""
 
     pid: bool
     time: Time

@@ -1,9 +1,9 @@
-r"""Single values as text: strings quoted, flags and enums by name, structs in braces.
+r"""Formats single values: strings quoted, flags and enums by name, structs in braces.
 
-For: everything that prints a value of a trace as strace does. All bytes of a trace are hostile: what is not printable
-(ESC, bidirectional controls, line ends, broken UTF-8) becomes C escapes (`\n`, `\x1b`), so that no path or payload can
-move a cursor, reorder a line or forge one. HTML is escaped where it is made. Not for: a whole line (`lines.py`), or
-text for people (`text/escape.py`).
+For: everything that prints a value of a trace as strace does. All bytes of a trace are untrusted: unprintable
+characters (ESC, bidirectional controls, line ends, invalid UTF-8) become C escapes (`\n`, `\x1b`), so that no path or
+payload can move the cursor, reorder a line or forge one. HTML is escaped elsewhere. Not for: a whole line (`lines.py`),
+or other text (`text/escape.py`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CACHE_ENTRIES = 1 << 16
 
 
 class _Quotes(dict[bytes, str]):
-    """Bytes -> their quoted text, filled on demand. Long ones are not kept, since a guest could fill the memory with
+    """Bytes -> their quoted text, filled on demand. Long ones are not kept, because a guest could fill the memory with
     them.
     """
 
@@ -87,7 +87,7 @@ def _escaped(text: str, *, quotes: bool = False) -> str:
 
 
 def _bytes_of(char: str) -> bytes:
-    """The UTF-8 bytes of a character; for a lone surrogate the byte that it stands for, or else its own three bytes."""
+    """The UTF-8 bytes of a character; for a lone surrogate the byte that it represents, or else its own three bytes."""
     return char.encode("utf-8", "surrogateescape" if "\udc80" <= char <= "\udcff" else "surrogatepass")
 
 
@@ -95,12 +95,12 @@ _NAMED = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def path_text(path: bytes) -> str:
-    """A guest's path without quotes, as strace writes it after a descriptor: printable UTF-8, all else escaped."""
+    """A guest's path without quotes, as strace writes it after a descriptor, with unprintable characters escaped."""
     return _escaped(path.decode("utf-8", "surrogateescape"))
 
 
 def clipped(data: bytes, limit: int, more: bool = False) -> str:
-    """Quoted, at most `limit` bytes, with "..." after the quote when there was more."""
+    """Quoted, at most `limit` bytes, with "..." after the quote if there was more."""
     if len(data) > limit:
         return quote(data[:limit]) + "..."
     return quote(data) + "..." if more else quote(data)
@@ -124,7 +124,7 @@ def flags_text(value: int, kind: type[IntFlag]) -> str:
 
 
 def enum_text(value: int, kind: type[IntEnum]) -> str:
-    """The member's name, or the number when the enum has no such member."""
+    """The member's name, or the number if the enum has no such member."""
     try:
         return kind(value).name
     except ValueError:
@@ -132,7 +132,7 @@ def enum_text(value: int, kind: type[IntEnum]) -> str:
 
 
 class Names(dict[int, str]):
-    """Number -> name, filled on demand and kept small whatever a guest passes."""
+    """Number -> name, filled on demand, with a bounded size."""
 
     def __init__(self, kind: type[IntEnum] | type[IntFlag]) -> None:
         super().__init__()
@@ -160,11 +160,11 @@ _ACCESS = (
     int(t.Rights.PATH_OPEN | t.Rights.PATH_CREATE_FILE),
     int(t.Rights.FD_READDIR),
 )
-"""A set of rights is named by the first of these that it has any of."""
+"""A set of rights is abbreviated by the first of these groups that it has any of."""
 
 
 class _ShortRights(dict[int, str]):
-    """Rights -> short text. A library asks for two dozen rights; what matters is whether it reads or writes."""
+    """Rights -> short text. A library requests two dozen rights; what matters is whether it reads or writes."""
 
     def __missing__(self, value: int) -> str:
         if len(self) > 4096:
@@ -201,7 +201,7 @@ def second_text(seconds: int) -> str:
 def struct_text(value: object, verbose: bool = True) -> str:
     """A struct of the spec (filestat, fdstat, prestat) in braces; `verbose`: with all rights.
 
-    Otherwise rights are abbreviated, and those passed on are left out where they include the descriptor's own.
+    Otherwise rights are abbreviated, and inheriting rights are omitted if they include the descriptor's own.
     """
     if isinstance(value, t.Filestat):
         return (

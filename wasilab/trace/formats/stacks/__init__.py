@@ -1,1 +1,1 @@
-"""Formats of profilers: the guest's stacks with what their calls cost."""
+"""Profiler formats: the guest's stacks with the cost of their calls."""

@@ -1,4 +1,4 @@
-"""Folded stacks, a line a stack with the ns that its calls took in the host: what flame graph tools read."""
+"""Folded stacks, for flame graph tools: one line per stack, with the ns that its calls took in the host."""
 
 from __future__ import annotations
 
