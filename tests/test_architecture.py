@@ -67,6 +67,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pandas": ("trace/extras.py",),
     "platformdirs": ("toolchains", "capabilities/host/cache_folders.py"),
     "hatchling": ("engine/native/build.py",),
+    "tqdm": ("runs/experiments/sweeping.py",),
 }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +18,7 @@ import wasilab
 from tests.engine.guests import wat
 from wasilab import Fault, Grants, HostDir, Limits, MemDir
 from wasilab.cli import main
+from wasilab.runs.experiments import sweep_worker
 from wasilab.runs.experiments.executors import IN_FLIGHT, SweepError
 from wasilab.runs.experiments.sweeping import A_TASK, Sweep
 from wasilab.trace.errors import QueryError
@@ -310,3 +314,137 @@ def test_the_command_sweeps_as_a_file_says(tmp_path: Path, capsys: pytest.Captur
         assert main(["sweep", str(file)]) == 2, text
         assert sentence in capsys.readouterr().err
     assert main(["sweep", str(tmp_path / "none.toml")]) == 2
+
+
+# --- plots, progress, memory ---
+
+
+def test_a_heat_map_has_the_mean_of_each_pair(serial: Sweep) -> None:
+    figure = serial.plot("heat", x="faults", y="args", value="exit_code")
+    (image,) = figure.axes[0].images
+    assert image.get_array().tolist() == [[10.0, 39.0], [30.0, 59.0]]
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["none", "x y"]
+    shares = serial.plot().axes[0].images[0].get_array()
+    assert shares.tolist() == [[0.0] * 3] * 2  # status 10 or more: none is ok
+
+
+def test_lines_and_boxes_have_the_values_of_the_runs(serial: Sweep) -> None:
+    axes = serial.plot("lines", x="seed", by="args", value="exit_code").axes[0]
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[24.5] * 3, [44.5] * 3]
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[1, 2, 3]] * 2
+    axes = serial.plot("box", x="args", value="failed").axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["none", "x y"]
+    assert axes.get_xlabel() == "failed calls"
+
+
+def test_lost_runs_and_one_parameter_and_none_are_drawn() -> None:
+    with _Losing(2) as executor:
+        found = swept(executor, over={"seed": range(24)}, runs_per_task=10)
+    for kind in ("heat", "lines", "box"):
+        assert found.plot(kind, value="calls").axes[0].get_title(loc="left") == "calls, 24 runs"
+        assert swept(over={"seed": [1]}).plot(kind).axes
+    with ProcessPoolExecutor(1) as mortal:
+        mortal.submit(os._exit, 3).exception()
+        gone = swept(mortal, over={"seed": [1, 2]})
+    for kind in ("heat", "lines", "box"):
+        assert [text.get_text() for text in gone.plot(kind).axes[0].texts] == ["no run ended"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "sentence"),
+    [
+        ("heart", {}, "did you mean 'heat'"), ("heat", {"x": "sead"}, "did you mean 'seed'"),
+        ("heat", {"value": "colour"}, "the runs have no 'colour'"), ("box", {"y": "seed"}, "is for 'heat'"),
+        ("lines", {"y": "seed"}, "is for 'heat'"), ("heat", {"by": "seed"}, "is for 'lines'"),
+    ],
+)  # fmt: skip
+def test_a_plot_that_does_not_exist_is_refused(
+    serial: Sweep, kind: str, options: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        serial.plot(kind, **options)
+
+
+def test_many_values_are_cut_and_the_title_says_so() -> None:
+    found = swept(over={"seed": range(70)}, calls=False)
+    axes = found.plot("heat").axes[0]
+    assert axes.get_title(loc="left").endswith("; the first 60 values of seed")
+    assert axes.images[0].get_array().shape == (1, 60)
+
+
+def test_progress_is_shown_by_tqdm_or_told(capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[int, int]] = []
+    swept(runs_per_task=10, progress=lambda done, of: told.append((done, of)), calls=False)
+    assert told == [(10, 24), (20, 24), (24, 24)]
+    pytest.importorskip("tqdm")
+    swept(progress=True, calls=False)
+    assert "24/24" in capsys.readouterr().err
+
+
+def test_without_tqdm_there_is_no_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    assert len(swept(progress=True, calls=False)) == 24
+    assert capsys.readouterr().err == ""
+
+
+def test_no_run_and_no_call_stays_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[wasilab.Run]] = []
+    alive: list[int] = []
+    start = sweep_worker.start_run
+
+    def noted(*args: Any, **named: Any) -> wasilab.Run:
+        run = start(*args, **named)
+        made.append(weakref.ref(run))
+        return run
+
+    def look(done: int, of: int) -> None:
+        gc.collect()
+        alive.append(sum(reference() is not None for reference in made))
+
+    monkeypatch.setattr(sweep_worker, "start_run", noted)
+    found = swept(over={"seed": range(60)}, progress=look)
+    assert (len(made), len(alive)) == (60, 3)
+    assert max(alive) <= 1
+    assert {row.columns for row in found} == {None}
+    assert len({id(row.stdout) for row in swept(over={"seed": [1] * 9})}) == 1  # equal outputs are kept once
+
+
+def test_a_fault_of_chance_takes_the_seed_of_its_run() -> None:
+    faults = [["fd_write:error=EIO:p=0.5"], ["fd_write:error=EIO:p=0.5:seed=3"]]
+    found = swept(over={"seed": range(16), "faults": faults})
+    chance = [row.failed for row, p in zip(found, found.parameters, strict=True) if "seed=3" not in p["faults"]]
+    fixed = [row.failed for row, p in zip(found, found.parameters, strict=True) if "seed=3" in p["faults"]]
+    assert len(set(chance)) > 1
+    assert len(set(fixed)) == 1
+    assert [row.failed for row in swept(over={"seed": range(16), "faults": faults[:1]})] == chance
+
+
+# --- the libraries themselves, where they are installed ---
+
+
+@pytest.mark.slow
+def test_a_local_dask_cluster(serial: Sweep) -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        for executor in (client, client.get_executor(pure=False)):
+            found = swept(executor)
+            assert parquet.read_table(found.calls).equals(parquet.read_table(serial.calls))
+
+
+@pytest.mark.slow
+def test_an_ipyparallel_cluster(serial: Sweep) -> None:
+    ipyparallel = pytest.importorskip("ipyparallel")
+    with ipyparallel.Cluster(n=2, log_level=40) as client:
+        for executor in (client.load_balanced_view(), client[:], client):
+            found = swept(executor)
+            assert parquet.read_table(found.calls).equals(parquet.read_table(serial.calls))
+
+
+@pytest.mark.slow
+def test_joblib(serial: Sweep) -> None:
+    joblib = pytest.importorskip("joblib")
+    found = swept(joblib.Parallel(2))
+    assert parquet.read_table(found.calls).equals(parquet.read_table(serial.calls))

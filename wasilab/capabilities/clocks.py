@@ -12,6 +12,7 @@ import errno
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol, runtime_checkable
 
 from .refusal import Need, NeedKind, Refused
@@ -137,7 +138,9 @@ class NoClock:
         raise self._refuse()
 
 
+@cache
 def _real(name: str) -> RealClock:
+    """A clock of the machine. It has no state, and asking for its resolution takes longer than reading it."""
     now = {
         "realtime": time.time_ns,
         "monotonic": time.monotonic_ns,

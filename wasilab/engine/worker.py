@@ -332,6 +332,7 @@ def start(
     raw: bool = True,
     native: bool = True,
     link: Callable[..., Link] = Link,
+    worker: Worker | None = None,
 ) -> Running:
     """Run a module detached on a worker thread; `Running.outcome` tells how it ended.
 
@@ -340,7 +341,8 @@ def start(
     own memory. `engine` sets how they are compiled and linked. `overrides` maps call names to Python functions
     `f(original, *decoded arguments)`. `native=False` makes Python answer every call; `raw=False` uses wasmtime-py's
     public functions instead of the C API. The caller owns the host and closes it after the run. `link` answers the
-    imports (`Link`, or `replay.ReplayLink`).
+    imports (`Link`, or `replay.ReplayLink`). `worker`: the thread to use, which stays for further runs; None: its
+    own.
     """
     session = make_session(
         module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
@@ -356,11 +358,12 @@ def start(
             raise
         return run(session, invoke, invoke_args)
 
-    worker = Worker(f"wasilab {module.name}"[:60])
+    thread = worker or Worker(f"wasilab {module.name}"[:60])
     seconds = session.limits.seconds
     time_limit = None if seconds is None else TimeLimit(seconds, lambda: host.run_time() / 1e9)
-    running = Running(session, task, worker, time_limit)
-    running.on_done(worker.end)
+    running = Running(session, task, thread, time_limit)
+    if worker is None:
+        running.on_done(thread.end)
     if time_limit is not None:
         running.on_done(time_limit.close)
     # Only once the outcome is set: after that no interrupt bumps the epoch of an engine that another run may use.

@@ -79,6 +79,8 @@ class RunOptions:
     """Whether the native library may answer calls, if there is one."""
     isolate: Literal["on", "strict"] | None = None
     """Whether it runs in a confined process: with the available sandbox layers, or only with all (`isolated/`)."""
+    described: bool = True
+    """Whether the trace says what was run under which grants, as it must to be saved."""
 
 
 class Prepared:
@@ -166,7 +168,7 @@ class Prepared:
                 None if options.record else options.snaplen,
                 options.stacks,
                 spool=None if options.spool is None else Path(options.spool),
-                meta=describe_run(module, args, grants, self.name),
+                meta=describe_run(module, args, grants, self.name) if options.described else {},
             )
             if options.record:
                 self.recorder.modules = stored_modules(module, options.preload)

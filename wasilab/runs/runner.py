@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ..capabilities.protocols import File
 from ..capabilities.waiting import Interrupt
 from ..engine.compiling.engine_options import EngineOptions
+from ..engine.threads import Worker
 from ..engine.worker import Running, start
 from ..grants import live as live_grants
 from ..grants.grants import Grants
@@ -111,6 +112,7 @@ def start_run(
     *,
     detach: bool = False,
     on_started: Callable[[Run], object] | None = None,
+    worker: Worker | None = None,
 ) -> Run:
     """`run`, with the module loaded and the keyword arguments grouped."""
     KEPT.make_room()
@@ -126,7 +128,7 @@ def start_run(
     words = tuple(text_of(a) for a in args)
     if prepared.recorder is not None:
         prepared.recorder.meta["replay"] = needed_for_replay(options, prepared.grants, words)
-    running = _start(prepared, args, detach)
+    running = _start(prepared, args, detach, worker)
 
     def again(grants: Grants) -> Run:
         return start_run(module, args, grants, replace(options, spool=None), Listeners(), detach=True)
@@ -147,7 +149,7 @@ def start_run(
     return result
 
 
-def _start(prepared: Prepared, args: Sequence[str | bytes], detach: bool) -> Running:
+def _start(prepared: Prepared, args: Sequence[str | bytes], detach: bool, worker: Worker | None) -> Running:
     """Start a prepared run, in this process or in a confined one."""
     options, invoked = prepared.options, prepared.options.invoke is not None
     engine = replace(options.engine, features=(*options.engine.features, *prepared.grants.features))
@@ -165,6 +167,7 @@ def _start(prepared: Prepared, args: Sequence[str | bytes], detach: bool) -> Run
         overrides=prepared.overrides,
         raw=options.raw,
         native=options.native,
+        worker=worker,
     )
     if detach:
         prepared.make_updatable(running)

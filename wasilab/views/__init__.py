@@ -12,5 +12,6 @@ __getattr__ = attach(
         "function_code": "inside.function_code",
         "memory_image": "inside.memory_image",
         "static": "static",
+        "sweep_plot": "plots.sweep_plots:sweep_plot",
     },
 )

@@ -78,6 +78,8 @@ def _submit(executor: Foreign) -> Callable[..., Foreign] | None:
     """The function that submits a task; None for one that takes a list of tasks (joblib)."""
     if hasattr(executor, "get_executor"):  # a Dask client: its own `submit` would merge equal tasks
         executor = executor.get_executor(pure=False)
+    elif hasattr(executor, "scatter") and hasattr(executor, "targets"):  # a direct view runs a task on all its engines
+        executor = executor.client.load_balanced_view(executor.targets).executor
     elif not hasattr(executor, "submit") and hasattr(executor, "executor"):
         executor = executor.executor() if callable(executor.executor) else executor.executor
     submit = getattr(executor, "submit", None)

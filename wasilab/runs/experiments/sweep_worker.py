@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from ...capabilities.clocks import Clocks
 from ...capabilities.memory.memdir import MemDir
 from ...capabilities.protocols import Directory
 from ...capabilities.random import Random
+from ...engine.threads import Worker
+from ...grants.faults import Fault
 from ...grants.forms.python import from_python
 from ...grants.grants import Grants
 from ...grants.live.pump import Listeners
@@ -63,11 +65,18 @@ class RunPlan:
         if self.clock is not None:
             changes["clocks"] = Clocks.parse(self.clock)
         if self.faults:
-            changes["faults"] = (*grants.faults, *self.faults)
+            changes["faults"] = (*grants.faults, *map(self._seeded, self.faults))
         if self.limits:
             limits: Any = {name: getattr(grants.limits, name) for name in type(grants.limits).__slots__}
             changes["limits"] = type(grants.limits)(**{**limits, **dict(self.limits)})
         return grants.with_(**changes) if changes else grants
+
+    def _seeded(self, rule: str) -> str:
+        """A fault of chance that has no seed of its own takes the run's."""
+        fault = Fault.parse(rule)
+        if self.seed is None or not 0 <= self.seed < 1 << 63 or fault.p == 1 or fault.seed:
+            return rule
+        return replace(fault, seed=self.seed).rule
 
 
 @lru_cache(maxsize=32)
@@ -120,12 +129,17 @@ def run_some(
         module = _modules[sha256] = Module(program, name)
         while len(_modules) > MOST_MODULES:
             _modules.popitem(last=False)
-    return [_run(module, plan, calls) for plan in plans]
-
-
-def _run(module: Module, plan: RunPlan, calls: bool) -> RunRow:
+    worker = Worker("wasilab sweep")
     try:
-        run = run_plan(module, plan)
+        return [_run(module, plan, calls, worker) for plan in plans]
+    finally:
+        worker.end()
+
+
+def _run(module: Module, plan: RunPlan, calls: bool, worker: Worker) -> RunRow:
+    options = RunOptions(invoke=plan.invoke, described=False)
+    try:
+        run = start_run(module, plan.args, plan.granted(), options, Listeners(), worker=worker)
     except ValueError as error:  # a grant that fails here, such as a missing folder
         return RunRow(plan.number, "error", 1, str(error), 0, 0, 0, 0, b"", 0, 0.0)
     trace, outcome = run.trace, run.outcome

@@ -11,9 +11,11 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ... import views
 from ...capabilities.host.hostdir import HostDir
 from ...engine.limits import BOUNDS
 from ...grants.faults import Fault
@@ -38,6 +40,7 @@ PARAMETERS = ("args", "stdin", "seed", "clock", "faults", "grants")
 """Parameters that can be swept besides "env.NAME" and "limits.NAME"."""
 A_TASK = 20
 """Runs per task: enough to make the sending cheap, few enough to show progress."""
+_USUAL = Grants()
 _LOST = "the worker of this run was lost: "
 
 
@@ -87,6 +90,20 @@ class Sweep(Sequence[RunRow]):
         """Query the views `runs` and `calls` with SQL; needs the extra `arrow`."""
         return ask(statement, self.table, self._calls)
 
+    def plot(
+        self, kind: str = "heat", *, x: str | None = None, y: str | None = None, by: str | None = None,
+        value: str | None = None, ax: Value = None,
+    ) -> Value:  # fmt: skip
+        """A matplotlib `Figure` of the runs: "heat" (a value over the parameters `x` and `y`), "lines" (over `x`, a
+        line for each value of `by`, with least and most), "box" (its distribution for each value of `x`).
+
+        `value`: "ok" (the share of runs that ended with status 0), "exit_code", "calls", "refused", "failed", "bytes",
+        "stdout_bytes" or "seconds". Parameters that are not named are those with the most values. Raises PlotError (a
+        ValueError) for a kind, parameter or value that does not exist.
+        """
+        parameters = list(self.parameters[0]) if self.parameters else []
+        return views.sweep_plot(kind, self.table.to_pydict(), parameters, x=x, y=y, by=by, value=value, ax=ax)
+
     def rerun(self, number: int) -> Run:
         """Run one of them again here; returns the `Run` with its trace."""
         return run_plan(self.module, self._plans[range(len(self._plans))[number]])
@@ -113,7 +130,7 @@ def sweep(
     invoke: str | None = None,
     calls: bool = True,
     runs_per_task: int = A_TASK,
-    progress: Callable[[int, int], object] | None = None,
+    progress: bool | Callable[[int, int], object] = False,
 ) -> Sweep:
     """Run a program with every combination of the values in `over`; the last name changes fastest.
 
@@ -121,9 +138,10 @@ def sweep(
     randomness), "clock" ("stepped:1000"), "faults" (lists of `Fault` or their texts), "grants" (whole `Grants`),
     "env.NAME" and "limits.NAME". `args` and `grants` apply to every run; clocks are stepped and randomness is seeded
     unless set by them. `executor`: one of `concurrent.futures`, a Dask client, an ipyparallel view, a
-    `joblib.Parallel`; with None they run here. `calls`: keep all calls in a Parquet file (needs pyarrow). `progress` is
-    called after each task with the number of runs done and of all runs. A lost worker gives a row of kind "lost". An
-    interrupt returns the runs so far (`partial`). Raises `SweepError` (a ValueError), `GrantError`.
+    `joblib.Parallel`; with None they run here. `calls`: keep all calls in a Parquet file (needs pyarrow). `progress`:
+    True shows a bar (`tqdm.auto`, if it is installed); a function is called after each task with the number of
+    completed and of all runs. A fault of chance without a seed takes the run's. A lost worker gives a row of kind
+    "lost". An interrupt returns the runs so far (`partial`). Raises `SweepError` (a ValueError), `GrantError`.
     """
     module = load_program(program)
     if module.is_component and "faults" in over:
@@ -141,6 +159,9 @@ def sweep(
         program = module.bytes if whole else None
         return number, (run_some, (module.sha256, module.name, program, tasks[number], calls))
 
+    outputs: dict[bytes, bytes] = {}
+    bar = _bar(len(plans)) if progress is True else None
+    report = progress if callable(progress) else None if bar is None else bar.update_to
     try:
         for number, answer in answers(executor, (task(n, whole=n == 0) for n in range(len(tasks)))):
             if answer is None:  # this worker does not have the program yet
@@ -152,22 +173,47 @@ def sweep(
             answer = answer[:ended]
             if file is not None:
                 file.add(answer)
-            found.rows += [_without_calls(row) for row in answer]
-            if progress is not None:
-                progress(len(found.rows), len(plans))
+            found.rows += [_kept(row, outputs) for row in answer]
+            if report is not None:
+                report(len(found.rows), len(plans))
             if ended is not None:
                 found.partial = True
                 break
     except KeyboardInterrupt:
         found.partial = True
     finally:
+        if bar is not None:
+            bar.close()
         if file is not None:
             file.close()
     return found
 
 
-def _without_calls(row: RunRow) -> RunRow:
-    return RunRow(*(getattr(row, name) for name in RunRow.__slots__[:-1]))
+class _Bar:
+    """A bar of tqdm that is told how many runs are done."""
+
+    def __init__(self, bar: Value) -> None:
+        self._bar = bar
+
+    def update_to(self, done: int, of: int) -> None:
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _bar(runs: int) -> _Bar | None:
+    """A bar for so many runs; None where tqdm is not installed."""
+    try:
+        from tqdm.auto import tqdm  # optional, and only for who asks for a bar
+    except ImportError:
+        return None
+    return _Bar(tqdm(total=runs, unit="run"))
+
+
+def _kept(row: RunRow, outputs: dict[bytes, bytes]) -> RunRow:
+    """The row without its calls; equal outputs are kept once."""
+    return replace(row, stdout=outputs.setdefault(row.stdout, row.stdout), columns=None)
 
 
 def _folder_for(owner: object) -> Path:
@@ -223,7 +269,7 @@ def _plan(
     if id(grants) not in texts:
         texts[id(grants)] = _text_of(grants)
     stdin = given.get("stdin")
-    seed = given.get("seed", 0 if grants.random == Grants().random else None)
+    seed = given.get("seed", 0 if grants.random == _USUAL.random else None)
     if seed is not None and type(seed) is not int:
         raise ValueError("a seed must be a whole number")
     faults = given.get("faults", ())
@@ -236,7 +282,7 @@ def _plan(
         tuple((name.partition(".")[2], str(value)) for name, value in given.items() if name.startswith("env.")),
         stdin.encode() if isinstance(stdin, str) else stdin,
         seed,
-        given.get("clock", "stepped:1000" if grants.clocks == Grants().clocks else None),
+        given.get("clock", "stepped:1000" if grants.clocks == _USUAL.clocks else None),
         tuple(str(fault) for fault in faults),
         tuple((name.partition(".")[2], value) for name, value in given.items() if name.startswith("limits.")),
         invoke,
