@@ -125,15 +125,19 @@ class Live:
         pump: Callable[[], Pump] = Pump,
         raw: bool = True,
         native: bool = True,
+        prepare: Callable[[Session], object] | None = None,
     ) -> Live:
         """Compile, instantiate and, for a reactor, call `_initialize`. Does not call `_start`.
 
-        `pump()` makes the pump that serves a call. Raises `GuestError` if any of this ends the guest.
+        `pump()` makes the pump that serves a call. `prepare` is called with the session before
+        it is compiled. Raises `GuestError` if any of this ends the guest.
         """
         session = make_session(
             module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
             native=native, detached=True,
         )  # fmt: skip
+        if prepare is not None:
+            prepare(session)
         live = cls(session, pump)
         live.begin()
         return live
@@ -240,10 +244,14 @@ class Live:
         if self._time_limit is not None:
             self._time_limit.close()
         self._worker.end()
+        self.when_idle(self.session.release)
+
+    def when_idle(self, call: Callable[[], None]) -> None:
+        """Call it once no call of this instance runs any more: now, or when an abandoned one returns."""
         if self._running is None:
-            self.session.release()
+            call()
         else:
-            self._running.on_done(self.session.release)
+            self._running.on_done(call)
 
     def _acquire(self) -> None:
         if not self._lock.acquire(blocking=False):

@@ -36,7 +36,7 @@ from .postmortem.trap_words import TRAP_WORDS, trap_code, unreachable_words
 from .preloads import Origins, reexported, references_pass
 from .stop import EndOfReplay, HostBug, LinkError, Stop
 from .values.texts import value_text
-from .values.wasmtime_objects import ExternItem
+from .values.wasmtime_objects import ExternItem, RetainedCallback
 
 
 def why_not_native() -> str:
@@ -82,6 +82,10 @@ class Session:
         """Provides functions from outside: compiled module -> import module name -> import name -> function."""
         self.take_store: Callable[[Session], tuple[engines.CompiledModules, wasmtime.Store]] | None = None
         """Gives the compiled modules and the store, where other sessions have the same store; None: it has its own."""
+        self.held = False
+        """Whether `release` does nothing yet: other instances of its store may still call its functions."""
+        self.keep: list[RetainedCallback] = []
+        """Callbacks of functions from outside, as long as the store."""
         self.companions: Sequence[Session] = ()
         """Sessions that end with this one on an interrupt: its callees and callers."""
         self.recorder = self._recorder = recorder
@@ -455,8 +459,11 @@ class Session:
 
     def release(self) -> None:
         """Return the engine to the pool and release the store. This frees the guest's memory at once unless a view of
-        it exists, without waiting for the garbage collector: a run may have touched gigabytes.
+        it exists, without waiting for the garbage collector: a run may have touched gigabytes. While `held` it does
+        nothing.
         """
+        if self.held:
+            return
         if self._compiled is not None:
             engines.release(self._compiled)
             self._compiled = None
@@ -473,6 +480,8 @@ class Session:
         self._entries = Entries(self.module, None, None, raw=self._raw)
         self._preloaded = []
         self.instance = self._store = None
+        self.keep.clear()
+        self.linked = None
 
 
 class LimitReached(Exception):

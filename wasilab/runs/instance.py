@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 from .. import grants as granting
@@ -13,6 +14,8 @@ from .. import views
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.components.abi.python_values import identifier
 from ..engine.instances import Live
+from ..engine.lab.live_table import LiveTable, table_of
+from ..engine.lab.python_functions import Functions, link_functions
 from ..grants.grants import Grants
 from ..module.inside.memory_layout import with_stack_pointer
 from ..module.module import Module
@@ -111,7 +114,7 @@ class Instance:
 
     def __init__(
         self, module: Module, prepared: Prepared, preload: Mapping[str, Module], engine: EngineOptions, *,
-        native: bool = True,
+        native: bool = True, functions: Functions | None = None,
     ) -> None:
         self.module = module
         self.grants = prepared.grants
@@ -130,12 +133,13 @@ class Instance:
                 overrides=prepared.overrides,
                 pump=lambda: prepared.pump,
                 native=native,
+                prepare=None if functions is None else partial(link_functions, prepared.name, functions),
             )
         except BaseException:
             prepared.release()
             raise
-        functions = self._live.exports
-        self.exports = Exports(_arranged(functions) if module.is_component else functions, self.name, functions)
+        exported = self._live.exports
+        self.exports = Exports(_arranged(exported) if module.is_component else exported, self.name, exported)
         """The exported functions. They take numbers and return a number, a list of numbers or None; those of a
         component take and return values of their types: records as dataclasses, resources as objects."""
         self.memory = self._live.memory
@@ -171,6 +175,14 @@ class Instance:
         return views.memory_image.memory_image(
             self.module, len(memory), memory.read, memory.stack_pointer, f"{self.name} now", start, length
         )
+
+    def table(self, name: str | None = None) -> LiveTable:
+        """An exported table of function references (default: the only one), to put Python functions into.
+
+        `inst.table().put(function, "i32 -> i32")` returns the index, which is a function pointer of the guest.
+        Raises `TableError` (a TypeError) where there is no such table.
+        """
+        return table_of(self._live, name)
 
     def code(self, function: str | int) -> views.function_code.FunctionCode:
         """A function's source, WebAssembly text and machine code side by side, with the calls made from it so far.
@@ -217,14 +229,16 @@ def instantiate(
     snaplen: int | None = 64,
     native: bool = True,
     engine: EngineOptions | None = None,
+    functions: Functions | None = None,
 ) -> Instance:
     """Instantiate a reactor, a library or any other module, and keep it alive: its exports become Python functions.
 
     `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
     reactor's `_initialize` has been called. With `native=False` Python answers every call. `engine` sets how Wasmtime
-    compiles and links it. Raises `GuestError` if it cannot be instantiated.
+    compiles and links it. `functions` are Python functions that it imports, by module and name, as in `Lab.add`. Raises
+    `GuestError` if it cannot be instantiated, `LinkError` for functions that it does not import.
     """
     module = load_program(program)
     prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
-    return Instance(module, prepared, preloads, engine or EngineOptions(), native=native)
+    return Instance(module, prepared, preloads, engine or EngineOptions(), native=native, functions=functions)

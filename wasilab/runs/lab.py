@@ -12,6 +12,7 @@ from .. import views
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.entry import InvokeError
 from ..engine.instances import LiveMemory
+from ..engine.lab.live_table import LiveTable, table_of
 from ..engine.lab.members import LabMember, LabMembers, LinkPlan, MemberPlan
 from ..engine.lab.passing import DescriptorFlow, Passed, RightsGiven, passed
 from ..engine.lab.pipeline import Joint, run_pipeline
@@ -52,6 +53,10 @@ class Member:
     def memory(self) -> LiveMemory:
         """`read(pointer, size) -> bytes`, `write(pointer, data)`; `IndexError` outside the memory. Opens the lab."""
         return self._open().live.memory
+
+    def table(self, name: str | None = None) -> LiveTable:
+        """An exported table of function references; see `Instance.table`. Opens the lab."""
+        return table_of(self._open().live, name)
 
     def memory_image(self, start: int | None = None, length: int | None = None) -> views.memory_image.MemoryImage:
         """Its memory now, as a hexdump with its regions marked; see `Instance.memory_image`. Opens the lab."""

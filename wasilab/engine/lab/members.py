@@ -24,7 +24,7 @@ from ..limits import Limits
 from ..outcome import Outcome
 from ..session import Session
 from ..stop import LinkError
-from ..values.wasmtime_objects import Imported, RetainedCallback
+from ..values.wasmtime_objects import Imported
 from ..worker import Pump
 from .channel_calls import MODULE, channel_functions
 from .cross_calls import CrossCalls, Ended, Exporter, check_link
@@ -76,12 +76,11 @@ class LabMember:
         """Whether its store has other instances too."""
         self.started = False
         """Whether its `_start` was called."""
-        self._keep: list[RetainedCallback] = []
         self._depth = 0
 
     def provide(self, compiled: wasmtime.Module) -> Imported:
         """The functions for its imports from other instances and from Python."""
-        found = provide_functions(self.session, self.functions, compiled, self._keep)
+        found = provide_functions(self.session, self.functions, compiled, self.session.keep)
         for module, members in self.cross.provide(self.exporters, compiled).items():
             found.setdefault(module, {}).update(members)
         if self.shares:
@@ -117,7 +116,6 @@ class LabMember:
         """Release the instance."""
         self.live.close()
         self.cross.close()
-        self._keep.clear()
 
 
 class LabMembers:
@@ -197,7 +195,15 @@ class LabMembers:
         for member in self.members.values():
             member.close()
         if self._shared is not None:
-            self._shared.close()
+            left = list(self.members)
+
+            def idle() -> None:
+                left.pop()
+                if not left and self._shared is not None:
+                    self._shared.close()
+
+            for member in self.members.values():
+                member.live.when_idle(idle)
 
 
 def _named(outcome: Outcome, name: str) -> Outcome:

@@ -59,6 +59,12 @@ def check_functions(name: str, session: Session, functions: Functions) -> None:
                 raise LinkError(f"{module}.{member}: {function!r} is not a function")
 
 
+def link_functions(name: str, functions: Functions, session: Session) -> None:
+    """Let a session that is not compiled yet import Python functions. Raises `LinkError` as `check_functions`."""
+    check_functions(name, session, functions)
+    session.linked = lambda compiled: provide_functions(session, functions, compiled, session.keep)
+
+
 def provide_functions(
     session: Session, functions: Functions, compiled: wasmtime.Module, keep: list[RetainedCallback]
 ) -> Imported:
@@ -73,16 +79,17 @@ def provide_functions(
             continue
         if types is None:
             types = compiled.imports
-        target = _target(session, item.module, item.name, item.type, function)
+        target = target_of(session, item.module, item.name, item.type, function)
         made, callback = _raw.function(session.store, as_function_type(types[position]), target)
         keep.append(callback)
         found.setdefault(item.module, {})[item.name] = made
     return found
 
 
-def _target(
+def target_of(
     session: Session, module: str, name: str, type_: FuncType, function: Callable[..., object]
 ) -> Callable[..., int]:
+    """A raw callback (`calls/raw.py`) that calls a Python function and records the call as `module`.`name`."""
     store, recorder = session.store, session.recorder
     number = 0
     if recorder is not None:

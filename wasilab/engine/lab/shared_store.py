@@ -55,6 +55,7 @@ class SharedStore:
             self._store = wasmtime.Store(self._compiled.engine)
             session.limit_store(self._store, modules)
         at = sum(len(one.programs()) for one in self._sessions[: self._sessions.index(session)])
+        session.held = True
         mine = self._compiled.modules[at : at + len(session.programs())]
         return replace(self._compiled, modules=mine, keep=False), self._store
 
@@ -62,7 +63,10 @@ class SharedStore:
         return any(session.stop_reason is not None for session in self._sessions)
 
     def close(self) -> None:
-        """Release it, once all sessions are released."""
+        """Release all sessions and the store, once no guest code runs in it any more."""
+        for session in self._sessions:
+            session.held = False
+            session.release()
         if self._compiled is not None:
             engines.release(self._compiled)
         self._compiled = self._store = None
