@@ -61,6 +61,7 @@ FILES = {
     "loop.wat": programs.LOOP,
     "lines.wat": programs.LINES_50000,
     "add.wat": programs.ADD,
+    "grow.wat": '(module (memory (export "memory") 1) (func (export "grow") (result i32) (memory.grow (i32.const 1))))',
     "secret.txt": "told\n",
     "argc.wat": value_of("args_sizes_get", "i32 i32", TWO),
     "vars.wat": value_of("environ_sizes_get", "i32 i32", TWO),
@@ -172,6 +173,11 @@ CASES = {
     ),
     "run --max-stack": (
         "run --max-stack 16k --invoke down deep.wat 9000", "run --invoke down deep.wat 9000", "stack is exhausted"
+    ),
+    "run --trap-on-grow-failure": (
+        "run --trap-on-grow-failure --max-memory 64k --invoke grow grow.wat",
+        "run --max-memory 64k --invoke grow grow.wat",
+        "could not grow a memory",
     ),
     "run --coredump": ("run --coredump core.wasm trap.wat", "run trap.wat", r"files .*\bcore\.wasm"),
     "run --profile": ("run --profile guest=p.json hello.wat", "run hello.wat", r"files .*\bp\.json"),

@@ -13,8 +13,9 @@ from typing import Any
 
 import wasmtime
 
+from .. import module as module_room
 from ..capabilities.waiting import Interrupted
-from ..module.module import Module
+from ..module.module import Module, ModuleError
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
 from ..wasi.types import ProcExit, Trap
@@ -100,6 +101,7 @@ class Session:
         self._link = link
         """Answers an instance's imports: a `Link`, or a class with the same interface that answers from a recording."""
         self._detached = detached
+        self._changed = False
         self._compiled: engines.CompiledModules | None = None
         self._entries = Entries(module, None, None, raw=raw)
         self._profile: guest_profile.GuestProfile | None = None
@@ -144,12 +146,26 @@ class Session:
                     f"{module.name} has a memory that threads share, and there are no threads in WASI preview 1: "
                     "compile it without them (without -pthread, for wasm32-wasip1 instead of wasm32-wasip1-threads)"
                 )
+        self.change_code()
         if self.take_store is not None:
             self._compiled, self._store = self.take_store(self)
         else:
             self._compiled = engines.acquire(self.programs(), self.request())
         self._engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds
+
+    def change_code(self) -> None:
+        """Replace the instructions of the modules, if the options ask for it; before they are compiled. Doing it again
+        changes nothing. Raises `LinkError`.
+        """
+        if not self.options.trap_on_grow_failure or self._changed:
+            return
+        self._changed = True
+        try:
+            self.module, *others = map(module_room.grow_traps.trapping_on_grow_failure, self.programs())
+        except ModuleError as error:
+            raise LinkError(str(error)) from None
+        self._preload = dict(zip(self._preload, others, strict=True))
 
     def request(self) -> engines.CompileRequest:
         """How to compile the modules."""
@@ -371,7 +387,7 @@ class Session:
         if code == "OUT_OF_FUEL":
             return Outcome("limit", EXIT_LIMIT, f"the fuel of {self.limits.fuel:,} is used up", frames, **common)
         if isinstance(error, (wasmtime.Trap, wasmtime.WasmtimeError)):
-            words = self._trap_words(code, frames) or self._cause(str(error))
+            words = self._grew_in_vain(error) or self._trap_words(code, frames) or self._cause(str(error))
             return Outcome("trap", EXIT_TRAP, words + self._memory_hint(), frames, **common)
         assert error is not None
         bug = HostBug("the engine", error)
@@ -379,7 +395,22 @@ class Session:
 
     def _coredump(self, error: BaseException | None) -> bytes:
         frames = self.stop.frames or (error.frames if isinstance(error, wasmtime.Trap) else [])
+        if self._grew_in_vain(error):
+            frames = frames[1:]
         return coredump(self.store, [Dumped(self.module, self._entries.exports), *self._preloaded], frames)
+
+    def _grew_in_vain(self, error: BaseException | None) -> str:
+        """The message if a function that was added for `trap_on_grow_failure` trapped; "" otherwise."""
+        if not isinstance(error, wasmtime.Trap) or not error.frames:
+            return ""
+        innermost = error.frames[0]
+        added = [each.changed.added for each in self.programs() if each.changed is not None]
+        if innermost.func_name is not None or not any(innermost.func_index >= first for first in added):
+            return ""
+        return (
+            "the program could not grow a memory or table, and --trap-on-grow-failure ends it then: the limit "
+            "(--max-memory, --max-table) or the module's own maximum is reached"
+        )
 
     def _trap_words(self, code: str | None, frames: Sequence[Frame]) -> str:
         """The message for a trap code; "" without a code."""

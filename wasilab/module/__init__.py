@@ -7,4 +7,4 @@ from __future__ import annotations
 
 from ..lazy import attach
 
-__getattr__ = attach(__name__, {"dwarf": "dwarf", "symbols": "symbols"})
+__getattr__ = attach(__name__, {"dwarf": "dwarf", "grow_traps": "grow_traps", "symbols": "symbols"})

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..text.escape import shorten, visible
 from ..wasi.library import LIBRARY_LOOKUP
@@ -78,6 +79,23 @@ class Export:
         return f"Export({self.name!r}, {self.kind})"
 
 
+class ChangedCode(NamedTuple):
+    """How the code of a module relates to that of the module it was made of (`grow_traps.py`)."""
+
+    original: Module
+    starts: tuple[int, ...]
+    """Offsets in the changed module, ascending."""
+    originals: tuple[int, ...]
+    """The original's offset for each of `starts`; those between two of them follow in step."""
+    added: int
+    """The index of the first function that was added."""
+
+    def original_offset(self, offset: int) -> int:
+        """The original's offset of an instruction of the changed module; 0 for 0 and for an added function."""
+        at = bisect_right(self.starts, offset) - 1
+        return self.originals[at] + offset - self.starts[at] if offset and self.originals[at] else 0
+
+
 class Module:
     """A WebAssembly module with the source it came from, when it was compiled here.
 
@@ -104,6 +122,8 @@ class Module:
         """The compiler's warnings; "" for a module that was loaded."""
         self.without_reports: Callable[[], Module] | None = None
         """Compiles the module again without `reports_lookups`; None if it was not compiled in this process."""
+        self.changed: ChangedCode | None = None
+        """How its code was changed for a run; None: it was not."""
         self.precompiled: Precompiled | None = None
         """Its machine code, if it was made ahead of time; None: the engine makes it."""
         self.is_component = False
@@ -114,6 +134,8 @@ class Module:
         """All memories by index: the imported ones come first."""
         self.tables = 0
         """How many tables the module defines, without imported ones."""
+        self.imported_tables: list[tuple[bytes, bool]] = []
+        """The element type of each imported table in binary, and whether its indexes have 64 bits."""
         self.functions: list[int] = []
         """The type index of each function that the module defines, without imported ones."""
         self.start: int | None = None
@@ -367,6 +389,8 @@ class Module:
                 for at in range(body.count(1)):
                     if at and isinstance(shared.type, MemoryType):
                         self.memories.append(shared.type)
+                    elif at and str(shared.type).startswith("table "):
+                        self.imported_tables.append(self.imported_tables[-1])
                     yield Import(module, body.name(), shared.type)
             else:
                 yield self._import(body, module, name, kind)
@@ -381,7 +405,11 @@ class Module:
                 raise WasmFormatError(f"import {module}.{name} names type {index}, which is not a function type")
             found = signature
         elif kind == 1:
-            found = f"table of {value_type(body)} {_bounds(read_limits(body))}"
+            begin = body.position
+            described, element = value_type(body), body.data[begin : body.position]
+            limits = read_limits(body)
+            self.imported_tables.append((element, limits[3]))
+            found = f"table of {described} {_bounds(limits)}"
         elif kind == 2:
             found = MemoryType(*read_limits(body))
             self.memories.append(found)

@@ -341,7 +341,7 @@ def describe_run(module: Module, args: Sequence[str | bytes], grants: Grants, na
 
 T = TypeVar("T")
 
-ENGINE_OPTIONS = ("nan_canonical", "max_stack", "unknown_imports")
+ENGINE_OPTIONS = ("nan_canonical", "max_stack", "unknown_imports", "trap_on_grow_failure")
 """Engine options that a program can observe."""
 REPLAY_VERSION = 1
 """The version of the data of `needed_for_replay`."""

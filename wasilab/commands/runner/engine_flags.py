@@ -58,6 +58,10 @@ def add_engine_options(parser: Parser) -> None:
         "names that are not in WASI. Without this option those answer ENOSYS and all others are an error",
     )  # fmt: skip
     group.add_argument(
+        "--trap-on-grow-failure", action="store_true",
+        help="end the program when its memory or a table cannot grow, instead of answering -1",
+    )  # fmt: skip
+    group.add_argument(
         "--coredump", metavar="FILE",
         help="on a trap or limit, save stack and memories as a WebAssembly core dump (for wasm-tools)",
     )  # fmt: skip
@@ -87,6 +91,8 @@ _ENDINGS = {"perfmap": ".map", "jitdump": ".dump"}
 def check_engine_outputs(options: argparse.Namespace, module: Module) -> None:
     """Fail before the run if a file for other tools cannot be written, or does not apply to such a program."""
     kind, file = options.profile or ("", "")
+    if module.is_component and options.trap_on_grow_failure:
+        raise UsageProblem(f"--trap-on-grow-failure is for core modules; {module.name} is a component")
     if module.is_component and (options.coredump or kind == "guest"):
         which = "--coredump" if options.coredump else "--profile guest"
         raise UsageProblem(f"{which} is for core modules; {module.name} is a component")
@@ -124,6 +130,7 @@ def engine_options(options: argparse.Namespace) -> EngineOptions:
             nan_canonical=options.nan_canonical,
             max_stack=options.max_stack,
             unknown_imports=options.unknown_imports,
+            trap_on_grow_failure=options.trap_on_grow_failure,
             coredump=options.coredump is not None,
             profile=options.profile[0] if options.profile else None,
         )

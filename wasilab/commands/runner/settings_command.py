@@ -22,6 +22,7 @@ FLAGS = {
     "nan_canonical": ("--nan-canonical", ()),
     "max_stack": ("--max-stack", ()),
     "unknown_imports": ("--unknown-imports", get_args(how.UnknownImports)),
+    "trap_on_grow_failure": ("--trap-on-grow-failure", ()),
     "coredump": ("--coredump", ()),
     "profile": ("--profile", get_args(how.Profile)),
 }

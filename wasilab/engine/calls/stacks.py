@@ -147,7 +147,8 @@ class StackTaker:
     def _intern(self, frames: Sequence[wasmtime.Frame]) -> int:
         if not frames or self._recorder is None:
             return 0
-        return self._recorder.intern_stack([(function_name(f, self._module), offset_of(f)) for f in frames])
+        named = [(function_name(f, self._module), original_offset(f, self._module)) for f in frames]
+        return self._recorder.intern_stack(named)
 
 
 def offset_of(frame: wasmtime.Frame) -> int:
@@ -156,6 +157,12 @@ def offset_of(frame: wasmtime.Frame) -> int:
     """
     offset = int(frame.module_offset)
     return offset if offset < _NO_OFFSET else 0
+
+
+def original_offset(frame: wasmtime.Frame, module: Module) -> int:
+    """The same in the module as it was before its instructions were replaced."""
+    offset = offset_of(frame)
+    return offset if module.changed is None else module.changed.original_offset(offset)
 
 
 def function_name(frame: wasmtime.Frame, module: Module) -> str:
@@ -172,9 +179,13 @@ def located(raw_frames: Sequence[wasmtime.Frame], modules: Sequence[Module]) -> 
     """
     frames = []
     for frame in raw_frames[:MAX_FRAMES]:
-        index, offset, name = frame.func_index, offset_of(frame), frame.func_name
+        index, name = frame.func_index, frame.func_name
         module = next((m for m in modules if name and m.function_names.get(index) == name), modules[0])
-        found = _location(module_room.dwarf.source_map(module), offset)
+        if module.changed is not None and index >= module.changed.added:
+            continue  # a function of ours: its caller is the program's
+        offset = original_offset(frame, module)
+        source = module if module.changed is None else module.changed.original
+        found = _location(module_room.dwarf.source_map(source), offset)
         frames.append(Frame(function_name(frame, module), found[0], found[1], offset, module.name))
     return tuple(frames)
 

@@ -47,6 +47,9 @@ class EngineOptions:
     """How imports that nothing provides are handled: "trap": functions that end the program when called; "default":
     functions that return zeros and null references, and empty memories, tables and globals; "error": it does not start.
     None: names that WASI does not have answer ENOSYS, all others are an error."""
+    trap_on_grow_failure: bool = False
+    """Whether a `memory.grow` or `table.grow` that fails ends a core module instead of answering -1. Its instructions
+    are replaced for this (`module/grow_traps.py`)."""
     coredump: bool = False
     """Whether a run that ends in a trap or at a limit leaves `Outcome.coredump`."""
     profile: Profile | None = None
@@ -65,7 +68,7 @@ class EngineOptions:
             value = getattr(self, name)
             if value not in get_args(values) and not (value is None and name != "optimize"):
                 raise EngineOptionError(f"{name}={value!r}: write one of {', '.join(map(repr, get_args(values)))}")
-        for name in ("debug_info", "cache", "nan_canonical", "coredump"):
+        for name in ("debug_info", "cache", "nan_canonical", "trap_on_grow_failure", "coredump"):
             if not isinstance(getattr(self, name), bool):
                 raise EngineOptionError(f"{name}={getattr(self, name)!r}: write True or False")
         stack = self.max_stack
@@ -82,6 +85,7 @@ class EngineOptions:
             "with debug information": self.debug_info,
             "not cached": not self.cache,
             "with canonical NaNs": self.nan_canonical,
+            "ended when growing fails": self.trap_on_grow_failure,
             f"{self.max_stack:,} bytes of stack": self.max_stack != DEFAULT_STACK,
         }
         return [words for words, so in said.items() if so]

@@ -53,6 +53,8 @@ class ComponentSession(Session):
         module = self.module
         if self._preload:
             raise LinkError(f"{module.name} is a component: --preload gives modules to core modules only")
+        if self.options.trap_on_grow_failure:
+            raise LinkError(f"{module.name} is a component: trap_on_grow_failure is for core modules only")
         start = time.perf_counter()
         request = self.request()
         validate(module.name, module.bytes, module.sha256, request)

@@ -48,6 +48,8 @@ class SharedStore:
     def of(self, session: Session) -> tuple[engines.CompiledModules, wasmtime.Store]:
         """The compiled modules of one of the sessions, and the store. The first call compiles all."""
         if self._compiled is None or self._store is None:
+            for one in self._sessions:
+                one.change_code()
             modules = [module for one in self._sessions for module in one.programs()]
             foreign = next((one for one in self._sessions if not one.compiled_here()), self._sessions[0])
             request = replace(foreign.request(), cancelled=self._cancelled)

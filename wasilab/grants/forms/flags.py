@@ -235,6 +235,8 @@ def _swapped(host: str, guest: str) -> bool:
 def parse_env(text: str) -> tuple[str, str]:
     """`K=V` -> (K, V); `K` alone takes the value from the host's environment and fails if it is not set there."""
     name, equals, value = text.partition("=")
+    if not name:
+        raise GrantError(f"--env {text!r}: the variable has no name; write --env NAME=VALUE, or NAME for the host's")
     if not equals:
         if name not in os.environ:
             raise GrantError(f"--env {name}: not set in the host's environment; write --env {name}=VALUE")

@@ -40,7 +40,7 @@ from ...grants import live as live_grants
 from ...grants.grants import Grants
 from ...grants.live.pump import Listeners
 from ...grants.value import GrantError
-from ...module import dwarf
+from ...module import dwarf, grow_traps
 from ...module.module import Module, from_wat
 from ..prepare import Prepared
 from . import shipping
@@ -115,7 +115,7 @@ def _warm_up() -> None:
     _ = host_objects.copydir, host_objects.plainfolder, host_objects.sockets, live_grants.update
     engines.become_confined(threads=False)
     module = from_wat(_WARM, name="warm")
-    _ = dwarf.source_map(module)
+    _ = dwarf.source_map(module), grow_traps
     folder = HostFolder(os.open("/", READ_DIRECTORY), "/", writable=False)
     dirs: dict[str, Directory] = {"/m": MemDir({"x": b""}), "/h": folder}
     prepared = Prepared(module, (), Grants(dirs=dirs, env={"x": "y"}, limits=Limits(seconds=10)), live=True)
