@@ -405,6 +405,7 @@ CASES = {
         "course --teacher k; course k/teacher", "course c; course c/teacher", "not empty and no copy"
     ),
     "lab --no-browser": ("lab --no-browser --port 70000", "lab --port 0", "at most 65535"),
+    "lab --allow-root": ("lab --allow-root --port 70000", "lab --port 0", "at most 65535"),
     "lab --port": ("lab --port 70000", "lab --port 0", "at most 65535"),
     "cache --size": ("cache --size", "cache --clear", "at most"),
     "cache --clear": ("compile hello.wat; cache --clear", "compile hello.wat; cache", "removed"),

@@ -21,6 +21,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     )
     parser.add_argument("folder", nargs="?", default=FOLDER, metavar="FOLDER", help="default: %(default)s")
     parser.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
+    parser.add_argument("--allow-root", action="store_true", help="let Jupyter's server run as root, as in a container")
     parser.add_argument("--port", type=count, metavar="N", help="the port of the server (default: Jupyter's, 8888)")
 
 
@@ -33,6 +34,6 @@ def execute(request: Request, frontend: Frontend) -> Done:
         raise UsageProblem(f"--port {options.port}: a port is at most 65535")
     folder = pull_course(options.folder, frontend)
     try:
-        return Done(open_lab(folder, browser=not options.no_browser, port=options.port))
+        return Done(open_lab(folder, browser=not options.no_browser, port=options.port, root=options.allow_root))
     except CourseError as error:
         raise UsageProblem(str(error)) from None

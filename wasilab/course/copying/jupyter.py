@@ -15,9 +15,10 @@ from .pulling import STATE, first_notebook, notebooks_in
 INSTALL = f'{os.path.basename(sys.executable)} -m pip install "wasilab[lab]"'
 
 
-def open_lab(folder: Path, *, browser: bool = True, port: int | None = None) -> int:
+def open_lab(folder: Path, *, browser: bool = True, port: int | None = None, root: bool = False) -> int:
     """Run JupyterLab on a copy of the course until it ends; returns its exit status. Raises `CourseError` without it.
 
+    `root`: let the server run as root, which it refuses by itself.
     The kernel "Python 3" is this Python whatever else is installed. The notebooks of the course are trusted, so that
     their saved outputs show.
     """
@@ -26,6 +27,7 @@ def open_lab(folder: Path, *, browser: bool = True, port: int | None = None) -> 
     trust(folder)
     argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
     argv += ["--no-browser"] * (not browser) + [f"--port={port}"] * (port is not None)
+    argv += ["--allow-root"] * root
     environment = os.environ | {"JUPYTER_PATH": os.pathsep.join(_path(folder))}
     try:
         return subprocess.call([*argv, str(folder.resolve() / first_notebook())], env=environment)
