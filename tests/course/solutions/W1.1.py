@@ -6,9 +6,9 @@ from wasilab.course import program
 
 
 def written(**more):
-    dirs = {"/work": MemDir({"a.txt": "{}"}), **more}
+    dirs = {"/bench": MemDir({"a.txt": "{}"}), **more}
     grants = Grants(dirs=dirs, clocks=Clocks.nothing(), random=Random.nothing())
-    return wasilab.run(program("copy"), ["/work/a.txt", "/work/blink.json"], grants)
+    return wasilab.run(program("copy"), ["/bench/a.txt", "/bench/blink.json"], grants)
 
 
 def wrong():

@@ -40,15 +40,15 @@ def _clipboard(first: Judged) -> tuple[Claim, ...]:
 WORKSHOPS: tuple[Exercise, ...] = (
     Exercise(
         "W1.1", "Its least grants", minutes=10, kind="run",
-        statement="Run Yosys so that it still writes `/work/blink.json`, and grant nothing that can be left out.",
-        starter="""mine = wasilab.run(yosys, ["-q", "-p", script], grants)
-""",
+        statement="Run Yosys so that it still writes `/bench/blink.json`, and grant nothing that can be left out.",
+        starter="mine = synthesise(folders)\n",
         claims=(
             exits(0),
-            makes("ok operation=write path=/work/blink.json").worth(2),
+            makes("ok operation=write path=/bench/blink.json").worth(2),
             that("everything that is granted is used", _all_used).hint(
                 "Which files were opened? run.trace.filter('call=path_open ok') lists them.",
-                "Grants(clocks=Clocks.nothing(), random=Random.nothing()) takes away what is given by default.",
+                "synthesise(folders, clocks=Clocks.nothing(), random=Random.nothing()) takes away what is given by "
+                "default.",
             ),
         ),
     ),
