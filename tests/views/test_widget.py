@@ -253,6 +253,22 @@ def test_a_live_run_grows_and_becomes_a_run_like_any_other(
     assert run.stopped == 1
 
 
+def test_a_live_timeline_sends_no_more_than_it_may_cost(
+    new_book: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = new_book()
+    for _ in range(5000):
+        book.call("clock_time_get", 0, 1, 0, 0)
+    sent: list[dict[str, Any]] = []
+    feed = LiveFeed(Unending(book), lambda content, buffers: sent.append(content), lambda _: None)
+    monkeypatch.setattr(live, "WAIT_FOR_COST", 1e12)
+    feed.push()
+    assert (sent[-1]["count"], "lives" in sent[-1]["meta"]) == (1000, False)
+    monkeypatch.setattr(live, "WAIT_FOR_COST", 1e-12)
+    feed.push()
+    assert (sent[-1]["count"], "lives" in sent[-1]["meta"]) == (4000, True)
+
+
 def test_a_live_run_tells_its_descriptors_its_output_and_that_time_goes_on(
     new_book: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

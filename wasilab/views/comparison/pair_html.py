@@ -20,7 +20,8 @@ from ..timeline.scene import figures, tick_values
 from ..timeline.svg import bars_path
 from .compared import AXES, SIGN, WORDS, Axis, Compared, Mark, PairLane
 
-PAIRS_SHOWN = 400
+PAIRS_SHOWN, PAIRS_SAVED = 400, 120
+"""The most differences listed in a page, and in a notebook, which has to stay small."""
 TICKS = 5
 CALL_LETTERS = 400
 NONE = "no such call"
@@ -147,9 +148,9 @@ def _ticks(places: list[tuple[float, str]], length: float, unit: str) -> str:
     )
 
 
-def comparison_body(compared: Compared) -> str:
-    """The whole comparison as an HTML fragment."""
-    rows = compared.differing(PAIRS_SHOWN)
+def comparison_body(compared: Compared, most: int = PAIRS_SHOWN) -> str:
+    """The whole comparison as an HTML fragment, with at most so many differences listed."""
+    rows = compared.differing(most)
     links = frozenset(rows)
     difference = compared.difference
     tone = "good" if difference.same else "warn"
@@ -189,10 +190,11 @@ def comparison_bundle(compared: Compared) -> dict[str, str]:
     """What IPython displays where there is no widget: text, and the page in a frame with the table as plain form."""
     lanes = 2 + 2 * len(compared.families)
     height = min(260 + 50 * lanes + 60 * min(len(compared.difference), 12), 900)
-    body = f"<style>{pair_css()}</style>{comparison_body(compared)}"
-    plain = compared.difference._repr_html_()
+    body = f"<style>{pair_css()}</style>{comparison_body(compared, PAIRS_SAVED)}"
+    text = compared.difference.text(limit=2 * PAIRS_SAVED)
+    plain = f"<pre>{html_text(text, lines=True)}</pre>"
     return {
-        "text/plain": compared.difference.text(),
+        "text/plain": text,
         "text/html": embedded(comparison_title(compared), body, plain, height),
     }
 

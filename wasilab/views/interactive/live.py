@@ -27,7 +27,9 @@ QUIET_PERIOD = 0.5
 WORDS_PERIOD = 1.0
 """Seconds, at least, between two lists of descriptors and lines of output."""
 WAIT_FOR_COST = 40
-"""Seconds to wait per second of CPU time that an update took: it costs the run less than 3 %."""
+"""Seconds of the run per second of CPU time that its updates take: they cost it less than 3 %."""
+CALL_COST, WORDS_COST = 1e-7, 3e-7
+"""CPU seconds that sending a call, and telling descriptors and output, take for each call, until they were measured."""
 MOST_CALLS = 1 << 17
 """The most calls sent in one update; the rest follow in later ones."""
 MOST_LIVE = 2_000_000
@@ -47,6 +49,9 @@ class LiveFeed:
         self._next = self._base
         self._met: set[str] = set()
         self._sent = self._tell_at = 0.0
+        self._begun = time.monotonic()
+        self._cost = 0.0
+        self._call_cost, self._words_cost = CALL_COST, WORDS_COST
         self._told = -1
         self._closed = threading.Event()
         self.over = threading.Event()
@@ -85,16 +90,26 @@ class LiveFeed:
             self.push()
             if ended:
                 break
-            self._closed.wait(max(PERIOD, (time.thread_time() - begun) * WAIT_FOR_COST))
+            self._cost += time.thread_time() - begun
+            self._closed.wait(max(PERIOD, -self._left() * WAIT_FOR_COST))
         try:
             if not self._closed.is_set():
                 self._on_end(self.run)
         finally:
             self.over.set()
 
+    def _left(self) -> float:
+        """CPU seconds that updates may still take for the time that the run has taken; below 0 if they took more."""
+        return (time.monotonic() - self._begun) / WAIT_FOR_COST - self._cost
+
     def push(self) -> None:
-        """Send the calls since the last update and the run's time; occasionally also if there were none."""
-        records = grown(self._recorder, self._next, MOST_CALLS if self._next - self._base < MOST_LIVE else 0)
+        """Send the calls since the last update and the run's time; occasionally also if there were none.
+
+        Sends no more than it may cost: the rest follows.
+        """
+        begun = time.thread_time()
+        most = max(min(MOST_CALLS, int(self._left() / self._call_cost)), 1000)
+        records = grown(self._recorder, self._next, most if self._next - self._base < MOST_LIVE else 0)
         if not len(records) and time.monotonic() - self._sent < QUIET_PERIOD:
             return
         self._sent = time.monotonic()
@@ -104,26 +119,35 @@ class LiveFeed:
         self._met |= {functions.families[number] for number in numbers}
         self._next += len(records)
         last = int((records["t_start"] + records["dur"]).max()) if len(records) else 0
+        words = self._words()
         meta = {
             "calls": self._next - self._base,
             "span": max(last, time.perf_counter_ns() - self._recorder.origin_ns),
             "live": True,
             **vocabulary([family for family in FAMILIES if family in self._met], functions),
-            **self._words(),
+            **words,
             "exports": exports(),
         }
         self._send({"push": "calls", "first": first, "count": len(records), "meta": meta}, columns(records))
+        if len(records) > 1000 and not words:
+            self._call_cost = (time.thread_time() - begun) / len(records)
 
     def _words(self) -> dict[str, object]:
-        """The descriptors and the output so far, if they may have changed and an update is due."""
+        """The descriptors and the output so far, if they may have changed, an update is due and its cost is allowed."""
         begun = time.monotonic()
         if self._next == self._told or begun < self._tell_at:
             return {}
+        calls = self._recorder.chunks[-1].first + self._recorder.chunks[-1].n - self._base  # they need the whole trace
+        if calls * self._words_cost > self._left():
+            return {}
+        spent = time.thread_time()
         self._feed = None
         feed = self.feed()
         words = {"lives": feed.lives(), "output": list(feed.outputs())}
         self._told = self._next
-        self._tell_at = begun + max(WORDS_PERIOD, 20 * (time.monotonic() - begun))  # they need the whole trace
+        self._tell_at = begun + WORDS_PERIOD
+        if calls > 1000:
+            self._words_cost = (time.thread_time() - spent) / calls
         return words
 
 

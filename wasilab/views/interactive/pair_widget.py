@@ -18,7 +18,7 @@ import traitlets
 from ...text.escape import shorten, visible
 from ...trace.answers.diff import ChangeKind
 from ..comparison.compared import SIGN, WORDS, Compared
-from ..comparison.pair_html import CALL_LETTERS, PAIRS_SHOWN, comparison_bundle
+from ..comparison.pair_html import CALL_LETTERS, PAIRS_SAVED, comparison_bundle
 from ..ipython import shell
 from ..report.page import unless_alive
 from ..timeline.scene import headline
@@ -27,9 +27,9 @@ from .feed import CALLS_A_MESSAGE, Feed, vocabulary
 from .module_js import module, style
 
 _LOG = logging.getLogger("wasilab")
-SAVED_CALLS = 10_000
+SAVED_CALLS = 9_000
 """The calls of two runs are saved in the notebook if they are at most this many together."""
-SAVED_BYTES = 150_000
+SAVED_BYTES = 80_000
 """Bytes of details saved."""
 MOST_CALLS = 1_000_000
 """The calls of each run that the browser holds: of a longer run, the first."""
@@ -56,7 +56,7 @@ class PairWidget(anywidget.AnyWidget):
         super().__init__(
             _esm=module("pair"), _style=style(), _key=secrets.token_hex(8), _meta=self._described(),
             _columns=[b"".join(self.calls(side, 0, MOST_CALLS)) for side in (0, 1)] if small else [],
-            _rows=self.pairs(PAIRS_SHOWN), _details=self._saved_details(),
+            _rows=self.pairs(PAIRS_SAVED), _details=self._saved_details(),
         )  # fmt: skip
         self.on_msg(self._answer)
 
