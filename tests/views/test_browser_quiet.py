@@ -30,6 +30,36 @@ COUNT = """() => {
 }"""
 
 
+def test_two_runs_on_one_axis_send_the_kernel_nothing(opened: Any) -> None:
+    both = "one, two = wasilab.run(module), wasilab.run(module)\none.diff(two)"
+    page = opened(FEW_CALLS.replace("wasilab.run(module)", both))
+    line = page.timeline()
+    line.until("!view.loading && view.sides.every((side) => side.length > 0)")
+    line.canvas.focus()
+    page.page.keyboard.press("ArrowRight")
+    line.until("!view.cards.hidden")
+    page.idle()
+    page.page.evaluate(COUNT)
+    page.page.wait_for_timeout(3000)  # the time looked at, not a wait for anything
+    assert page.page.evaluate("window.sent") == []
+
+
+def test_open_panels_send_the_kernel_nothing(opened: Any) -> None:
+    page = opened(FEW_CALLS)
+    line = page.timeline()
+    for panel in line.js("view.tabs.tabs.map((tab) => tab.name)"):
+        line.js("view.tabs.show(arg)", panel)
+        line.until("!view.travel.asking && view.asker.open.size === 0")
+    line.js("view.tabs.show('state')")
+    line.until("!view.travel.asking && view.asker.open.size === 0")
+    line.host.locator(".memory > summary").click()
+    line.until("!view.travel.memory.asking && view.asker.open.size === 0")
+    page.idle()
+    page.page.evaluate(COUNT)
+    page.page.wait_for_timeout(3000)  # the time looked at, not a wait for anything
+    assert page.page.evaluate("window.sent") == []
+
+
 def test_finished_timelines_send_the_kernel_nothing(opened: Any) -> None:
     page = opened(FEW_CALLS, FEW_CALLS)
     for index in (0, 1):
