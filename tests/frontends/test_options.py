@@ -95,6 +95,7 @@ FILES = {
 TRACE = "run --dir . --stacks --trace t.wtrace open.wat; "
 BENCH = "bench clock_time_get --rounds 1"
 RECORDED = "run --record r.wtrace hello.wat >n; "
+A_NOTEBOOK = "inspect a.ipynb >n; "  # so that the file is there
 UNOPENED = "run --record r.wtrace open.wat >n; "
 BOTH = "run --trace t.wtrace hello.wat; "
 ECHOED = (
@@ -398,9 +399,9 @@ CASES = {
         f"wast --feature gc=off --text '{TAKES_GC}'", f"wast --text '{TAKES_GC}'", "0 fail, 1 other command failed",
     ),
     "wast --notes": (f"wast --notes --text '{PASSES}'", f"wast --text '{PASSES}'", "holds, but expected"),
-    "grade -o": ("grade . -o g.csv", "grade .", r"files .*\bg\.csv"),
-    "grade -e": ("grade . -e 04.1", "grade .", "a.ipynb +04.1"),
-    "grade --isolation": ("grade . --isolation no", "grade .", "choose on or strict or off"),
+    "grade -o": (A_NOTEBOOK + "grade . -o g.csv", A_NOTEBOOK + "grade .", r"files .*\bg\.csv"),
+    "grade -e": (A_NOTEBOOK + "grade . -e 04.1", A_NOTEBOOK + "grade .", "a.ipynb +04.1"),
+    "grade --isolation": (A_NOTEBOOK + "grade . --isolation no", A_NOTEBOOK + "grade .", "choose on or strict or off"),
     "course --teacher": (
         "course --teacher k; course k/teacher", "course c; course c/teacher", "not empty and no copy"
     ),
