@@ -111,7 +111,7 @@ def test_seeks_that_overflow(yard: Yard, kind: str) -> None:
 @pytest.mark.parametrize("whence", [3, 255, 256, 1 << 31, (1 << 32) - 1])
 def test_whence_that_there_is_not(yard: Yard, module: str, whence: int) -> None:
     run = opened(yard, module=module).call("fd_seek", 4, 0, whence, OUT).run().assert_answered("SUCCESS", "INVAL")
-    assert run[1].reason == f"there is no whence {whence}"
+    assert run[1].reason == f"unknown whence {whence}"
 
 
 def test_whence_has_another_order_in_the_older_snapshot(yard: Yard) -> None:

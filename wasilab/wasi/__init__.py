@@ -1,9 +1,9 @@
-"""What WASI is and how each call behaves.
+"""WASI: its types, its calls and their semantics.
 
-- `types.py`, `errnos.py`: the values and their layout in memory; `operations.py`: what calls are for, in words that all
+- `types.py`, `errnos.py`: the values and their memory layout; `operations.py`: the kinds of calls, named alike for all
   versions of WASI share.
-- `host.py`: what one run holds, and where rights are enforced; `fdtable.py`: its descriptors; `rights.py`: the model.
-- `preview1/`: the calls, each declared above the function that does it, and the table of all of them.
+- `host.py`: the state of one run, and the enforcement of rights; `fdtable.py`: its descriptors; `rights.py`: the model.
+- `preview1/`: the calls, each declared above its function, and the table of all calls.
 
-It sees the things that a guest holds only through `capabilities/`, and knows neither the engine nor the trace.
+It uses a guest's objects only through `capabilities/`, and imports neither the engine nor the trace.
 """

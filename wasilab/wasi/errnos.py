@@ -1,6 +1,6 @@
-"""WASI's error codes, and how an error of the host or of a capability becomes one.
+"""WASI's error codes, and the mapping of errors of the host or of a capability to them.
 
-The numbers are the same in both snapshots. This file maps errors; which call raises which error, and when, is in
+The numbers are the same in both snapshots. This file maps errors; which call raises which error is defined in
 `preview1/`.
 """
 
@@ -106,17 +106,17 @@ class Errno(IntEnum):
 
     @property
     def symbol(self) -> str:
-        """The name as C programs know it: `ENOENT`, `E2BIG`, and plain `SUCCESS`."""
+        """The C name: `ENOENT`, `E2BIG`, or `SUCCESS`."""
         if self is Errno.SUCCESS:
             return "SUCCESS"
         return "E2BIG" if self is Errno.TOOBIG else f"E{self.name}"
 
 
 class WasiError(Exception):
-    """A call's failure: the errno for the guest, and for people the reason and which part refused.
+    """A call's failure: the errno for the guest, and for the user the reason and which part refused.
 
-    `reason` is one sentence with all guest text escaped, or empty when the errno says everything. `need` is what
-    would have allowed the call, with whole guest paths; None where no grant would.
+    `reason` is one sentence with all guest text escaped, or empty if the errno says everything. `need` is what would
+    have allowed the call, with full guest paths; None if no grant would have.
     """
 
     def __init__(
@@ -133,13 +133,13 @@ class WasiError(Exception):
 
 
 def _posix_table() -> dict[int, Errno]:
-    """POSIX number -> WASI errno, for every name that this platform's `errno` module knows."""
+    """POSIX number -> WASI errno, for every name in this platform's `errno` module."""
     table = {}
     for member in Errno:
         number = getattr(_posix, member.symbol, None)
         if number is not None:
             table[number] = member
-    # Names that WASI spells differently, folds together, or does not have.
+    # Names that WASI spells differently, merges, or does not have.
     for name, member in {
         "EDQUOT": Errno.DQUOT,
         "EOPNOTSUPP": Errno.NOTSUP,
@@ -158,11 +158,11 @@ def _posix_table() -> dict[int, Errno]:
 
 
 POSIX_TO_WASI = _posix_table()
-"""POSIX errno (of this platform) -> WASI errno; a number that is not in it becomes `Errno.IO`."""
+"""POSIX errno (of this platform) -> WASI errno; other numbers become `Errno.IO`."""
 
 
 def errno_of(error: OSError) -> Errno:
-    """The WASI errno of an `OSError`, `Refused` included."""
+    """The WASI errno of an `OSError`, including `Refused`."""
     if isinstance(error, Refused) and error.notcapable:
         return Errno.NOTCAPABLE
     if error.errno is None:
@@ -174,7 +174,7 @@ _HOST_SAYS_NO = {_posix.EACCES, _posix.EPERM, _posix.EROFS}
 
 
 def explain(error: BaseException) -> WasiError | None:
-    """The failure that a guest sees for an exception raised below, or None when it is not the failure of a call.
+    """The failure that a guest sees for an exception, or None if it is not the failure of a call.
 
     `OSError` keeps its errno; EACCES, EPERM and EROFS of the operating system are refusals by `DeniedBy.HOST`.
     `UnicodeError` is ILSEQ (a path is not UTF-8), `ValueError` and `OverflowError` are INVAL, `MemoryError` is

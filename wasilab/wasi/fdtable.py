@@ -1,7 +1,7 @@
-"""The guest's descriptors: the table of small numbers and the capability behind each.
+"""The guest's descriptor table: small numbers and the capability of each.
 
-The numbers are the guest's own; they are never descriptors of this process. What a call may do with a descriptor is
-decided in `rights.py` and `host.py`; how it is done, in `preview1/`.
+The numbers are the guest's own, never descriptors of this process. What a call may do with a descriptor is decided in
+`rights.py` and `host.py`; the calls are in `preview1/`.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from .errnos import Errno, WasiError
 from .rights import ALL, allowed
 
 MAX_LISTED = 32 << 20
-"""Bytes of the listings that open directories keep for `fd_readdir`, roughly and all together."""
+"""Approximate total bytes of the listings that open directories keep for `fd_readdir`."""
 FIRST = 3
-"""The lowest number given to what is opened, unless the guest itself closed 0, 1 or 2."""
+"""The lowest number for a new descriptor, unless the guest itself closed 0, 1 or 2."""
 
 _rights_lock = threading.Lock()
 
 
 class Mirror(Protocol):
-    """Told of every change of a host's descriptors, and of what else it holds, by whoever answers some calls in the
-    host's place (engine/native). It may also open files itself, and enters them in the table when it is asked to."""
+    """Is notified of every change of a host's descriptors and settings; implemented by code that answers some calls in
+    the host's place (engine/native). It may also open files itself, and enters them in the table on request."""
 
     def put(self, descriptor: Descriptor) -> None:
-        """The descriptor has its number, or something about it has changed; from any thread."""
+        """The descriptor got its number, or has changed; from any thread."""
         ...
 
     def drop(self, descriptor: Descriptor) -> None:
-        """The descriptor is about to lose its number; what it stands for is not closed yet."""
+        """The descriptor is about to lose its number; its object is not closed yet."""
         ...
 
     def enter_opened(self) -> None:
-        """Enter what it has opened itself (`FdTable.enter`)."""
+        """Enter the descriptors that it has opened itself (`FdTable.enter`)."""
         ...
 
     def renew(self) -> None:
@@ -46,7 +46,7 @@ class Mirror(Protocol):
 
 
 class Withheld:
-    """The rights that a grant withholds from a directory: one object for it and all that is opened beneath it.
+    """The rights that a grant withholds from a directory: one object for it and everything opened beneath it.
 
     It may change while the guest runs (`Host.regrant`); the descriptors that share it are then updated.
     """
@@ -55,21 +55,21 @@ class Withheld:
 
     def __init__(self, read_only: int = 0, named: int = 0, guest: str = "") -> None:
         self.guest = guest
-        """The guest path at which the directory is granted; "" for what comes from no granted directory."""
+        """The guest path at which the directory is granted; "" if there is none."""
         self.read_only = read_only
         """Withheld because the directory is granted read-only. The directory itself refuses as well."""
         self.named = named
         """Withheld by name, in either rights mode."""
         self.revoked = 0
-        """Granted, then taken back."""
+        """Granted, then revoked."""
         self.unpassed = 0
-        """Not passed on by the instance that it came from."""
+        """Not passed on by another instance."""
         self.giver = ""
         """That instance."""
 
     @property
     def cut(self) -> int:
-        """What no descriptor may do, whatever its own rights say."""
+        """All withheld rights: no descriptor has them, whatever its own rights."""
         return self.named | self.revoked
 
 
@@ -77,16 +77,16 @@ _NOTHING = Withheld()
 
 
 class FileReach:
-    """How far the file behind a descriptor is known to reach, so that a write which leaves a gap is noticed. An object
-    of its own: whoever answers calls in the host's place keeps an object of the same two attributes here."""
+    """The known minimum size of a descriptor's file, to detect writes that leave a gap. A separate object: code that
+    answers calls in the host's place puts an object with the same two attributes here."""
 
     __slots__ = ("beyond", "known_end")
 
     def __init__(self) -> None:
         self.known_end = 0
-        """The file reaches so far at least: a write that begins before leaves no gap."""
+        """The file has at least this size: a write that begins before leaves no gap."""
         self.beyond = False
-        """Whether the position was moved to where the next write may leave a gap."""
+        """Whether the position may be beyond the end of the file."""
 
 
 class Descriptor:
@@ -121,29 +121,29 @@ class Descriptor:
         """The rights that `fd_fdstat_get` shows, as an integer of `Rights` bits."""
         self.inheriting = inheriting
         self.most = self.most_inheriting = ALL
-        """The rights that the guest has not given up with fd_fdstat_set_rights."""
+        """The rights that the guest has not dropped with fd_fdstat_set_rights."""
         self.allowed = allowed(rights, self.filetype, strict=strict) & ~withheld.cut
-        """The effective rights: what a call tests."""
+        """The effective rights, which calls check."""
         self.strict = strict
         self.withheld = withheld
-        """What the grant that it comes from withholds."""
+        """The rights that its grant withholds."""
         self.fdflags = fdflags
         """`Fdflags` bits."""
         self.path = path
-        """The guest's name for it, such as "/data/a.txt" or "<stdin>", for messages."""
+        """Its guest path, such as "/data/a.txt" or "<stdin>", for messages."""
         self.preopen = preopen
-        """The name under which it was granted, None if the guest opened it."""
+        """The name under which it was granted; None if the guest opened it."""
         self.owned = owned
-        """Whether closing the descriptor closes the object: not for what the grants hold and other runs may use."""
+        """Whether closing the descriptor closes the object: not for granted objects, which other runs may use."""
         self.reach = FileReach()
-        """How far the file is known to reach."""
+        """The known minimum size of the file."""
         self.mirror: Mirror | None = None
-        """Who is told of changes while it is open."""
+        """Notified of changes while it is open."""
         self.entries: list[bytes] | None = None
         """The listing that `fd_readdir` serves from: packed dirents, in order."""
 
     def reduce_rights(self, rights: int, inheriting: int) -> None:
-        """Give up, for good, the rights that are not in `rights` and `inheriting`."""
+        """Permanently drop the rights that are not in `rights` and `inheriting`."""
         with _rights_lock:
             self.most &= ~(self.rights & ~rights)
             self.most_inheriting &= ~(self.inheriting & ~inheriting)
@@ -152,10 +152,10 @@ class Descriptor:
             self._update_allowed()
 
     def update_rights(self, offered: tuple[int, int] | None = None) -> None:
-        """Apply what the grant withholds now. May be called from any thread.
+        """Apply what the grant withholds now. Thread-safe.
 
         `offered` is the rights and the inheriting set that the grant gives from now on; the guest gets those of them
-        that it has not given up itself.
+        that it has not dropped itself.
         """
         with _rights_lock:
             if offered is not None:
@@ -168,7 +168,7 @@ class Descriptor:
             self.mirror.put(self)
 
     def set_fdflags(self, flags: int) -> None:
-        """Note that the object has these flags now."""
+        """Record the object's new flags."""
         self.fdflags = flags
         if self.mirror is not None:
             self.mirror.put(self)
@@ -187,7 +187,7 @@ class FdTable:
     """The table. `entries` may be read directly; change it only through the methods.
 
     The hooks `on_open(descriptor)` and `on_close(descriptor)` are called after the change; a renumbered descriptor
-    keeps its life, and `on_renumber(descriptor, old number)` says so.
+    keeps its life, and `on_renumber(descriptor, old number)` is called.
     """
 
     def __init__(self, max_fds: int) -> None:
@@ -201,11 +201,11 @@ class FdTable:
         self._freed: set[int] = set()  # the same numbers
         self._next = FIRST
         self.lives = 0
-        """Openings so far."""
+        """The number of openings so far."""
         self.mirror: Mirror | None = None
 
     def require_room(self) -> None:
-        """Raise MFILE when no further descriptor may be opened."""
+        """Raise MFILE if no further descriptor may be opened."""
         if len(self.entries) >= self.max_fds:
             raise WasiError(
                 Errno.MFILE, f"the limit of {self.max_fds} open descriptors is reached",
@@ -213,7 +213,7 @@ class FdTable:
             )  # fmt: skip
 
     def open(self, descriptor: Descriptor, fd: int | None = None) -> Descriptor:
-        """Put a descriptor in at the smallest free number, or at `fd`, which must be free."""
+        """Add a descriptor at the smallest free number, or at `fd`, which must be free."""
         self.require_room()
         if fd is None:
             fd = self._lowest_free()
@@ -227,14 +227,14 @@ class FdTable:
         return descriptor
 
     def enter(self, descriptor: Descriptor, fd: int, life: int) -> None:
-        """Put in a descriptor that the mirror opened, at the number and with the life that it has there."""
+        """Add a descriptor that the mirror opened, with its number and life there."""
         self._skip_to(fd)
         descriptor.fd = fd
         descriptor.life = life
         self._register(descriptor)
 
     def take_out(self) -> list[Descriptor]:
-        """Take all descriptors out without closing them, as if none had been opened; `put_back` is for later."""
+        """Remove all descriptors without closing them, as if none had been opened; `put_back` adds them again."""
         found = list(self.entries.values())
         self.entries.clear()
         self._free.clear()
@@ -253,7 +253,7 @@ class FdTable:
         self.lives = lives
 
     def reflect(self, mirror: Mirror | None) -> None:
-        """Let `mirror` be told of what is open and of every change from now on; None: nobody any more."""
+        """Notify `mirror` of the open descriptors and of every change from now on; None: stop notifying."""
         self.mirror = mirror
         for descriptor in list(self.entries.values()):
             descriptor.mirror = mirror
@@ -263,7 +263,7 @@ class FdTable:
     def _register(self, descriptor: Descriptor) -> None:
         self.entries[descriptor.fd] = descriptor
         if descriptor.withheld.revoked:
-            descriptor.update_rights()  # another thread took rights back while this was not in the table yet
+            descriptor.update_rights()  # another thread may have revoked rights before it was in the table
         if self.mirror is not None:
             descriptor.mirror = self.mirror
             self.mirror.put(descriptor)
@@ -282,7 +282,7 @@ class FdTable:
         return self._next
 
     def _skip_to(self, fd: int) -> None:
-        """Take the number `fd`: those between the ones given so far and it become free ones."""
+        """Reserve the number `fd`: the numbers between the used ones and `fd` become free."""
         for skipped in range(self._next, fd):
             self._free_number(skipped)
         self._next = max(self._next, fd + 1)
@@ -295,8 +295,8 @@ class FdTable:
     def keep_listing(self, descriptor: Descriptor, entries: list[bytes]) -> None:
         """Keep a directory's listing; the oldest listings are dropped when all together exceed `MAX_LISTED`.
 
-        A dropped listing is read again when it is asked for: a guest that lists huge directories through many
-        descriptors gets slower, and wasilab's memory stays bounded.
+        A dropped listing is read again when needed: a guest that lists huge directories through many descriptors gets
+        slower, and wasilab's memory stays bounded.
         """
         self._listed.pop(descriptor, None)
         self._listed[descriptor] = sum(map(len, entries)) + 48 * len(entries)
@@ -307,7 +307,7 @@ class FdTable:
             oldest.entries = None
 
     def close(self, descriptor: Descriptor) -> None:
-        """Take a descriptor out, free its number and close it. An error of closing is raised, the number free."""
+        """Remove a descriptor, free its number and close it. An error of closing is raised afterwards."""
         self._leave(descriptor)
         del self.entries[descriptor.fd]
         self._free_number(descriptor.fd)
@@ -323,7 +323,7 @@ class FdTable:
         old, new = source.fd, target.fd
         self._leave(target)
         self._leave(source)
-        self.entries[new] = source  # before the old entry goes: a thread that takes rights back must find it
+        self.entries[new] = source  # before removing the old entry: a thread that revokes rights must find it
         del self.entries[old]
         self._free_number(old)
         source.fd = new
@@ -343,4 +343,4 @@ class FdTable:
             try:
                 self.close(descriptor)
             except OSError:
-                continue  # the number is free, and the run is over
+                continue  # the number is free, and the run has ended

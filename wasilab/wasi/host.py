@@ -1,7 +1,7 @@
-"""The WASI host of one run: what the guest holds, and the one place where rights are enforced.
+"""The WASI host of one run: the guest's capabilities and descriptors, and the only place where rights are enforced.
 
-A `Host` is given capabilities and never looks for any itself. The calls are functions that get it as their first
-argument (`preview1/`). No guest memory here, no engine, no trace.
+A `Host` is given its capabilities and never obtains any itself. The calls are functions with the host as their first
+argument (`preview1/`). Not here: guest memory, the engine, the trace.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from .types import Rights
 _STDIO = ("<stdin>", "<stdout>", "<stderr>")
 _MAX_NOTES = 100
 UNBOUNDED = 1 << 63
-"""More bytes than anything can hold: no limit."""
+"""Means no limit: more bytes than any storage has."""
 NAME_COST = 256
-"""Bytes that a name counts for beside its own: about what an inode takes on a disk. Without it a program could fill a
+"""Bytes that a name counts for in addition to its length: about the size of an inode. Without it a program could fill a
 file system with empty files and write nothing."""
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 
 
 def name_cost(path: bytes, text: bytes = b"") -> int:
-    """The bytes that the last name of `path` counts for when it is made; `text` is that of a symbolic link."""
+    """The bytes that the new last name of `path` counts for; `text` is the text of a symbolic link."""
     return NAME_COST + len(path.rstrip(b"/").rpartition(b"/")[2]) + len(text)
 
 
 class Meter:
-    """Bytes that a guest has written so far, and that it may write in all. Whoever answers calls in the host's place
-    puts an object of the same two attributes here, and counts in it."""
+    """Bytes that a guest has written so far, and their limit. Code that answers calls in the host's place puts an
+    object with the same two attributes here, and counts in it."""
 
     __slots__ = ("most_written", "written")
 
@@ -50,15 +50,14 @@ class Meter:
 
 
 class Host:
-    """What one run of a guest holds.
+    """The state of one run of a guest.
 
     `args` and `environ` are byte strings without NUL (or `Strings` of your own); `environ` entries are `NAME=value`.
     `preopens` maps the guest's names ("/", "/data") to directories, which become descriptors 3, 4, ... in that order;
     `sockets` (listening) follow them. A standard stream that is None is not open. `rights` is "strict" or "compat" (see
     `rights.py`); `withheld` maps a guest path to the `Rights` bits that the directory and all beneath it lack in either
-    mode.
-    `max_bytes_written` bounds the bytes that the run writes (None: unbounded), and `max_names` the names that it adds
-    to directories, less those that it removes. `max_io` bounds the bytes that one call moves: the engine passes on no
+    mode. `max_bytes_written` bounds the bytes that the run writes (None: unbounded), and `max_names` the names that it
+    adds to directories, minus those that it removes. `max_io` bounds the bytes of one call: the engine passes on no
     more of a guest's buffers, so reads and writes may be short.
 
     Raises `ValueError` for arguments that cannot be passed to a guest.
@@ -99,34 +98,34 @@ class Host:
         self.random: RandomSource = random if random is not None else Random.nothing()
         self.interrupt = interrupt if interrupt is not None else Interrupt()
         self.network = network
-        """What a component may reach (`capabilities/host/internet.Internet`); None: nothing."""
+        """The network of a component (`capabilities/host/internet.Internet`); None: no network."""
         self.meter = Meter(UNBOUNDED if max_bytes_written is None else max_bytes_written)
-        """What the whole run has written and may write."""
+        """The bytes that the run has written and may write."""
         self.names = 0
-        """Names added to directories so far, less those removed."""
+        """Names added to directories so far, minus those removed."""
         self.most_names = max_names if max_names is not None else UNBOUNDED
-        """Names that the whole run may add; it may be changed while the guest runs."""
+        """The maximum names that the run may add; may be changed while the guest runs."""
         self.max_io = max_io
         self.run_time: Callable[[], int] = time.perf_counter_ns
-        """The time, in ns, that calls and the run are measured by. In ask mode a clock stands here that does not move
-        while a person is asked."""
+        """The clock, in ns, that measures calls and the run. In ask mode it is a clock that does not advance while the
+        user is asked."""
         self.notes: list[str] = []
-        """Remarks on the run although no call failed, such as names left out of a listing."""
+        """Notes on the run that are not failures of calls, such as names left out of a listing."""
         self.on_close: list[Callable[[], object]] = []
-        """What else is done at the end of the run: by interfaces that hold things of the host's."""
+        """Functions called at the end of the run, for interfaces that hold host resources."""
         self.links = LeftLinks()
         self._preopens = dict(preopens or {})
         self._withheld: dict[str, Withheld] = {}
         self._open_granted(preopens or {}, (stdin, stdout, stderr), sockets, withheld or {})
 
     def use_clocks(self, clocks: Clocks) -> None:
-        """Give the guest these clocks from the next call on."""
+        """Use these clocks from the next call on."""
         self.clock_list = (clocks.realtime, clocks.monotonic, clocks.process, clocks.thread)
         """The clocks by WASI's clock id."""
         self._renew()
 
     def use_random(self, source: RandomSource) -> None:
-        """Give the guest this randomness from the next call on."""
+        """Use this random source from the next call on."""
         self.random = source
         self._renew()
 
@@ -145,7 +144,7 @@ class Host:
         return self.meter.most_written
 
     def limit(self, *, fds: int, bytes_written: int | None, names: int | None, io: int) -> None:
-        """Put other limits in force, from the next call on; from any thread."""
+        """Set other limits from the next call on. Thread-safe."""
         self.fds.max_fds = fds
         self.most_names = UNBOUNDED if names is None else names
         self.meter.most_written = UNBOUNDED if bytes_written is None else bytes_written
@@ -185,29 +184,29 @@ class Host:
             self.fds.open(self._of_socket(listener))
 
     def _of_socket(self, socket: File) -> Descriptor:
-        """The descriptor of a socket that is open from the start: one that listens, or an end of a channel."""
+        """The descriptor of a preopened socket: a listening one, or an end of a channel."""
         if hasattr(socket, "accept"):
             name = f"<listen {cast(Listening, socket).address}>"
             return Descriptor(socket, r.LISTENER, r.SOCKET, name, strict=self.strict, owned=False)
         return Descriptor(socket, r.SOCKET, 0, "<channel>", strict=self.strict)
 
     def _offered(self, lacks: Withheld) -> tuple[int, int]:
-        """The rights that the descriptor of a granted directory shows, and what it passes on."""
-        if not self.strict:  # as Wasmtime shows them
+        """The rights of a granted directory's descriptor, and its inheriting rights."""
+        if not self.strict:  # as in Wasmtime
             return r.DIRECTORY & ~int(Rights.PATH_FILESTAT_SET_SIZE) & ~lacks.named, r.INHERITING & ~lacks.named
-        # To read or write what is opened stays among what is passed on, so that the opening is refused (see CHANGES).
+        # Reading and writing stay in the inheriting set, so that the opening is refused (see CHANGES).
         return (
             r.DIRECTORY & ~lacks.read_only & ~lacks.named,
             r.INHERITING & ~lacks.read_only & ~(lacks.named & ~(_READ | _WRITE)),
         )
 
     def regrant(self, name: str, withheld: int, *, writable: bool) -> None:
-        """Withhold other rights from the directory granted at `name`, from any thread, while the guest runs.
+        """Change the rights withheld from the directory granted at `name`, from any thread, while the guest runs.
 
-        Rights that are newly withheld are taken back, also from everything opened beneath the directory. Rights that
-        are no longer withheld return to the directory itself; what was opened before keeps the rights it was opened
-        with. `writable` gives the rights that a read-only grant lacks. Taking those back again is done by the
-        capability (`grants/live/`).
+        Newly withheld rights are revoked, also from everything opened beneath the directory. Rights that are no longer
+        withheld return to the directory itself; descriptors opened before keep the rights they were opened with.
+        `writable` adds the rights that a read-only grant does not have. Revoking those again is done by the capability
+        (`grants/live/`).
         """
         lacks = self._withheld[name]
         if writable:
@@ -232,8 +231,8 @@ class Host:
     def check(self, descriptor: Descriptor, needed: int) -> None:
         """Raise `WasiError` unless `descriptor` has all the rights of `needed`.
 
-        What makes no sense for the type of file is NOTDIR or NOTSOCK. A missing right is NOTCAPABLE in strict mode,
-        and BADF in compat mode; it is a refusal by the grant if the grant is read-only, else by the right.
+        A call that does not apply to the type of file is NOTDIR or NOTSOCK. A missing right is NOTCAPABLE in strict
+        mode, and BADF in compat mode; it is a refusal by the grant if the grant is read-only, else by the right.
         """
         missing = int(needed) & ~descriptor.allowed
         if not missing:
@@ -259,7 +258,7 @@ class Host:
                 DeniedBy.GRANT,
                 Need(NeedKind.WRITE, descriptor.withheld.guest),
             )
-        if missing & ~r.of_type(filetype):  # not a refusal: no grant could give it (such as a seek on a stream)
+        if missing & ~r.of_type(filetype):  # not a refusal: no grant could give it (such as seeking in a stream)
             why = f"which {_KIND.get(FileType(filetype), 'a stream')} never has"
             raise WasiError(Errno.NOTCAPABLE, f"{what} lacks the right {r.names(missing)}, {why}")
         why = "which was not asked for when it was opened, was not passed on by its directory, or was given up"
@@ -267,7 +266,7 @@ class Host:
         raise WasiError(Errno.NOTCAPABLE, reason, DeniedBy.RIGHT, Need(NeedKind.COMPAT))
 
     def require_bytes(self, count: int, what: str = "this") -> None:
-        """Raise NOSPC unless the run may still write `count` bytes, which `what` counts for."""
+        """Raise NOSPC unless the run may still write `count` bytes, the cost of `what`."""
         left = self.most_written - self.written
         if count <= left:
             return
@@ -277,30 +276,30 @@ class Host:
         raise WasiError(Errno.NOSPC, f"{reason}; raise limits.bytes_written", DeniedBy.QUOTA, need)
 
     def has_room_for(self, cost: int) -> bool:
-        """Whether the run may still add a name that counts for `cost` bytes."""
+        """Whether the run may still add a name that costs `cost` bytes."""
         return self.names < self.most_names and cost <= self.most_written - self.written
 
     def require_name(self, cost: int) -> None:
-        """Raise NOSPC unless the run may still add a name that counts for `cost` bytes (`name_cost`)."""
+        """Raise NOSPC unless the run may still add a name that costs `cost` bytes (`name_cost`)."""
         if self.names >= self.most_names:
             reason = f"the limit of {self.most_names} new names is used up; raise limits.names"
             raise WasiError(Errno.NOSPC, reason, DeniedBy.QUOTA, Need(NeedKind.LIMIT, limit="names"))
         self.require_bytes(cost, "a new name")
 
     def note(self, sentence: str) -> None:
-        """Add a remark to `notes`: each sentence once, at most a hundred."""
+        """Add a sentence to `notes`: each once, at most a hundred."""
         if sentence not in self.notes and len(self.notes) < _MAX_NOTES:
             self.notes.append(sentence)
 
     def remarks(self) -> list[str]:
-        """The notes, and what the run leaves that a person should know of."""
+        """The notes, and warnings about links that the run left."""
         return [*self.notes, *self.links.remarks(self._preopens)]
 
     def explain(self, error: BaseException, descriptor: Descriptor | None = None) -> WasiError | None:
-        """`errnos.explain`, with the errno of the rights mode: compat has PERM where strict has NOTCAPABLE.
+        """`errnos.explain`, with the errno of the rights mode: compat uses PERM for NOTCAPABLE.
 
-        `descriptor` is what the call was made on: a capability does not know the name that it was granted under, so
-        the guest path of its `Need` is made whole here.
+        `descriptor` is the one that the call was made on: a capability does not know under which name it was granted,
+        so the guest path of its `Need` is completed here.
         """
         failure = explain(error)
         if failure is None:
@@ -312,17 +311,17 @@ class Host:
         return failure
 
     def close(self) -> None:
-        """Close what the guest left open, at the end of the run."""
+        """Close the guest's open descriptors, at the end of the run."""
         while self.on_close:
             self.on_close.pop()()
         self.fds.close_all()
 
 
 def _placed(need: Need, descriptor: Descriptor | None) -> Need | None:
-    """What a capability needed, with the whole guest path; None where the path is not known and nothing can be said."""
+    """What a capability needed, with the full guest path; None if the path is unknown."""
     if need.kind is NeedKind.DIRECTORY:
         path = "" if descriptor is None else posixpath.normpath(posixpath.join(descriptor.path, need.guest))
-        # A lexical answer: links are not followed. Where a relative path leads, only the program knows.
+        # Lexical: links are not followed. Only the program knows where a relative path leads.
         return Need(need.kind, path if path.startswith("/") else "")
     if need.kind in (NeedKind.WRITE, NeedKind.QUOTA):
         guest = "" if descriptor is None else descriptor.withheld.guest

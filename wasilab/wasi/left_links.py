@@ -1,7 +1,7 @@
-"""The symbolic links that a program leaves, and those of them that lead out of the folder they are in.
+"""Finds symbolic links that a program leaves behind and that lead out of their folder.
 
-A guest may make a link to "../../x": it cannot follow it, but whoever opens it on the host later is led out of the
-folder. So the links that a run makes are remembered, and those that are still there and lead out are told at its end.
+A guest may create a link to "../../x": it cannot follow it, but a program on the host that opens it later leaves the
+folder. So the links that a run creates are recorded, and those that still exist and lead out are reported at its end.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from ..capabilities.protocols import Directory, FileType
 from ..capabilities.refusal import DeniedBy, Refused
 
 MOST = 10_000
-"""Links remembered; a program that makes more has its further ones unchecked, and that is told."""
+"""Maximum links recorded; further ones are not checked, which is reported."""
 _SHOWN = 20
 
 
 class LeftLinks:
-    """The links that one run has made, by the guest's path."""
+    """The links created by one run, by guest path."""
 
     def __init__(self) -> None:
         self._paths: set[str] = set()
         self._more = False
 
     def made(self, path: str) -> None:
-        """A link was made at `path`."""
+        """A link was created at `path`."""
         if len(self._paths) < MOST:
             self._paths.add(path)
         else:
             self._more = True
 
     def linked(self, path: str, new_path: str) -> None:
-        """What is at `path` has the second name `new_path`."""
+        """The file at `path` got the second name `new_path`."""
         if path in self._paths:
             self.made(new_path)
 
     def renamed(self, path: str, new_path: str) -> None:
-        """What is at `path`, with all beneath it, is at `new_path` now."""
+        """The file or tree at `path` was moved to `new_path`."""
         if not self._paths:
             return
         beneath = f"{path}/"
@@ -46,7 +46,7 @@ class LeftLinks:
         self._paths |= {new_path + each[len(path) :] for each in moved}
 
     def remarks(self, directories: Mapping[str, Directory]) -> list[str]:
-        """A sentence for each link that leads out of the directory that it is in; `directories` by guest path."""
+        """A sentence for each link that leads out of its directory; `directories` by guest path."""
         lasting = {name: each for name, each in directories.items() if getattr(each, "lasting", False)}
         found = []
         for path in sorted(self._paths):
@@ -66,17 +66,17 @@ class LeftLinks:
 
 
 def _leads_out(directory: Directory, path: str) -> str | None:
-    """The text of the link `path` if it leads out of `directory`; None if it does not, or is not there any more."""
+    """The text of the link `path` if it leads out of `directory`; None if it does not, or does not exist any more."""
     try:
         if directory.stat_path(path, False).filetype is not FileType.SYMBOLIC_LINK:
             return None
         text = directory.readlink(path)
     except (Refused, OSError):
-        return None  # another program replaced a part of the path meanwhile
+        return None  # another program has replaced a part of the path
     try:
         directory.stat_path(path, True)
     except Refused as error:
         return text if error.by is DeniedBy.PATH else None
     except OSError:
-        return None  # it leads nowhere, or in a circle
+        return None  # a dangling link, or a loop
     return None

@@ -1,9 +1,8 @@
-"""A path that the program's own C library refused, told to the host as if it were a call.
+"""The report of a path that the program's own C library refused, recorded like a call.
 
-Where a program names a path outside all granted directories, wasi-libc answers by itself and makes no WASI call. A
-program that is compiled and run in the lab reports such a path through an import of the module "wasilab"; it is
-answered, explained and recorded as a call is. Not for: programs without that import, of which
-`trace/answers/library_refusals.py` guesses.
+If a program opens a path outside all granted directories, wasi-libc fails by itself, without a WASI call. A program
+compiled by wasilab reports such a path through an import of the module "wasilab", which is answered, explained and
+recorded like a call. Not for: programs without that import, for which `trace/answers/library_refusals.py` guesses.
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ from .preview1.spec import BY_NUMBER
 
 
 def library_lookup(host: Host, path: bytes) -> None:
-    """Refuse a path that lies in no granted directory, which the program's own C library did already.
+    """Refuse a path that is in no granted directory, as the program's own C library already did.
 
-    This is no WASI call. The program does not see the answer; the trace shows the path and what would have allowed it.
+    This is not a WASI call. The program does not see the result; the trace shows the path and what would have allowed
+    it.
 
     Errors:
         ENOTCAPABLE: always
@@ -44,5 +44,5 @@ LIBRARY_LOOKUP = Call(
 MODULE: dict[str, Call] = {LIBRARY_LOOKUP.name: LIBRARY_LOOKUP}
 """The import module "wasilab": name -> call."""
 REPORTED = "library_lookups"
-"""The entry of a trace's metadata that says that the program reports what its library refuses: nothing is guessed then.
+"""The metadata entry of a trace whose program reports the refusals of its library, so that nothing needs to be guessed.
 """

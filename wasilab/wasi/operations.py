@@ -1,7 +1,7 @@
-"""What a call does, in words that all versions of WASI share.
+"""The kinds of calls, named alike for all versions of WASI.
 
-Each call of preview1 is declared with one `Operation` (`preview1/`), so that whoever asks "which calls open a file?" or
-"what waits?" need not list names of calls. `FAMILIES` are the coarser groups in which calls are listed and coloured.
+Each call of preview1 is declared with one `Operation` (`preview1/`), so that code that needs all calls which open a
+file or wait need not list names of calls. `FAMILIES` are the coarser groups in which calls are listed and coloured.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Operation(StrEnum):
-    """What a call is for. The values are words for people and for filters."""
+    """The kind of a call. The values are names for display and for filters."""
 
     ARGUMENTS = "arguments"
     """Read the program's arguments."""
@@ -19,9 +19,9 @@ class Operation(StrEnum):
     CLOCK = "clock"
     """Read a clock or its resolution."""
     RANDOM = "random"
-    """Take random bytes."""
+    """Get random bytes."""
     PREOPENS = "preopens"
-    """Learn which directories were granted."""
+    """List the granted directories."""
     OPEN = "open"
     """Open or create a file or directory."""
     CLOSE = "close"
@@ -31,15 +31,15 @@ class Operation(StrEnum):
     WRITE = "write"
     """Write bytes."""
     SEEK = "seek"
-    """Move or ask the position in a file."""
+    """Set or get the position in a file."""
     SYNC = "sync"
-    """Bring a file to the storage."""
+    """Write a file to storage."""
     ADVISE = "advise"
-    """Say how a range of a file will be used."""
+    """Declare how a range of a file will be used."""
     ALLOCATE = "allocate"
-    """Reserve room for a range of a file."""
+    """Reserve space for a range of a file."""
     RESIZE = "resize"
-    """Cut or extend a file."""
+    """Truncate or extend a file."""
     STAT = "stat"
     """Read the attributes of a file."""
     SET_TIMES = "set-times"
@@ -63,19 +63,19 @@ class Operation(StrEnum):
     CONFIGURE = "configure"
     """Change the flags of a descriptor."""
     REDUCE_RIGHTS = "reduce-rights"
-    """Give up rights of a descriptor."""
+    """Drop rights of a descriptor."""
     RENUMBER = "renumber"
     """Give a descriptor another number."""
     POLL = "poll"
     """Wait for descriptors and times."""
     SLEEP = "sleep"
-    """Wait for a time only."""
+    """Wait only for a time."""
     YIELD = "yield"
     """Let other threads run."""
     CONNECT = "connect"
     """Make a connection."""
     ACCEPT = "accept"
-    """Take a connection of a listening socket."""
+    """Accept a connection of a listening socket."""
     RECEIVE = "receive"
     """Receive from a connection."""
     SEND = "send"
@@ -87,7 +87,7 @@ class Operation(StrEnum):
     SIGNAL = "signal"
     """Send the program a signal."""
     UNKNOWN = "unknown"
-    """A call that this version of wasilab does not know, such as one in a trace file of a later version."""
+    """An unknown call, such as one in a trace file from a later version of wasilab."""
 
 
 _BY_OPERATION = {
@@ -99,8 +99,8 @@ _BY_OPERATION = {
 
 
 def family_of(package: str, operation: Operation, name: str) -> str:
-    """The family, one of `FAMILIES`, in which a function of WASI 0.2 or 0.3 is listed: that of the calls of preview1
-    which do the same. `package` is "filesystem", "sockets", ...; a function of a path ends in `-at`.
+    """The family, one of `FAMILIES`, of a function of WASI 0.2 or 0.3: the one of preview1's calls with the same
+    operation. `package` is "filesystem", "sockets", ...; a function of a path ends in `-at`.
     """
     if package in ("sockets", "http"):
         return "poll" if operation is Operation.POLL else "sock"
@@ -110,5 +110,5 @@ def family_of(package: str, operation: Operation, name: str) -> str:
 
 
 FAMILIES = ("args", "environ", "clock", "random", "path", "library", "fd", "poll", "sched", "sock", "proc")
-"""The families of calls (the first part of a call's name), in the order in which they are shown. "library" holds what a
-program asked its own library and never the host (`library.py`)."""
+"""The families of calls (the first part of a call's name), in display order. "library" has the paths that a program's
+own library refused without a call (`library.py`)."""

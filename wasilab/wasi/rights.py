@@ -1,9 +1,9 @@
-"""The rights model of preview1: which rights a descriptor gets, and what a missing one means.
+"""The rights model of preview1: which rights a descriptor gets, and the effect of a missing one.
 
-Two modes, one check. In `strict` mode a descriptor may do what its rights say: they come from the grant and from what
-was asked for at `path_open`, limited by the directory's inheriting set, and only shrink. In `compat` mode, Wasmtime's
-behaviour today, requests count only as far as reading and writing go, and the rights shown are those of the type.
-Either way `Descriptor.allowed` holds the effective rights, so that a call tests one integer.
+Two modes, one check. In `strict` mode the rights of a descriptor come from the grant and from the rights requested at
+`path_open`, limited by the directory's inheriting set, and can only shrink. In `compat` mode, Wasmtime's current
+behaviour, requests matter only for reading and writing, and the rights shown are those of the type. In both modes
+`Descriptor.allowed` has the effective rights, so that a call checks one integer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILE = int(
     R.FD_DATASYNC | R.FD_READ | R.FD_SEEK | R.FD_FDSTAT_SET_FLAGS | R.FD_SYNC | R.FD_TELL | R.FD_WRITE | R.FD_ADVISE
     | R.FD_ALLOCATE | R.FD_FILESTAT_GET | R.FD_FILESTAT_SET_SIZE | R.FD_FILESTAT_SET_TIMES | R.POLL_FD_READWRITE
 )  # fmt: skip
-"""What can be done with a regular file."""
+"""The rights that apply to a regular file."""
 
 DIRECTORY = int(
     R.FD_DATASYNC | R.FD_SYNC | R.PATH_CREATE_DIRECTORY | R.PATH_CREATE_FILE | R.PATH_LINK_SOURCE
@@ -28,21 +28,21 @@ DIRECTORY = int(
     | R.PATH_FILESTAT_GET | R.PATH_FILESTAT_SET_SIZE | R.PATH_FILESTAT_SET_TIMES | R.FD_FILESTAT_GET
     | R.FD_FILESTAT_SET_TIMES | R.PATH_SYMLINK | R.PATH_REMOVE_DIRECTORY | R.PATH_UNLINK_FILE | R.POLL_FD_READWRITE
 )  # fmt: skip
-"""What can be done with a directory itself."""
+"""The rights that apply to a directory itself."""
 
 STREAM = int(
     R.FD_READ | R.FD_FDSTAT_SET_FLAGS | R.FD_WRITE | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE
 )  # fmt: skip
-"""What can be done with a stream. Without fd_seek and fd_tell, which is how wasi-libc's `isatty` knows a terminal."""
+"""The rights that apply to a stream. Without fd_seek and fd_tell, by which wasi-libc's `isatty` detects a terminal."""
 
 SOCKET = STREAM | int(R.SOCK_SHUTDOWN)
-"""What can be done with a connected socket."""
+"""The rights that apply to a connected socket."""
 
 LISTENER = int(R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE | R.SOCK_ACCEPT)
-"""What can be done with a listening socket; it passes `SOCKET` on."""
+"""The rights that apply to a listening socket; it passes `SOCKET` on."""
 
 INHERITING = FILE | DIRECTORY
-"""What a granted directory passes on to what is opened beneath it."""
+"""The inheriting rights of a granted directory."""
 
 CHANGES = int(
     R.PATH_CREATE_DIRECTORY | R.PATH_CREATE_FILE | R.PATH_LINK_SOURCE | R.PATH_LINK_TARGET | R.PATH_RENAME_SOURCE
@@ -54,7 +54,7 @@ rights in that set, so that a program that opens a file for writing would otherw
 learn it late; this way the opening itself is refused, with the reason."""
 
 WRITING = int(R.FD_WRITE | R.FD_ALLOCATE | R.FD_FILESTAT_SET_SIZE)
-"""Rights that make sense only for a file that is open for writing."""
+"""Rights that apply only to a file that is open for writing."""
 
 ONLY_DIRECTORY = int(
     R.PATH_CREATE_DIRECTORY | R.PATH_CREATE_FILE | R.PATH_LINK_SOURCE | R.PATH_LINK_TARGET | R.PATH_OPEN | R.FD_READDIR
@@ -70,12 +70,12 @@ _SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
 
 
 def of_read_only() -> int:
-    """The rights that have no effect in a directory that is granted read-only."""
+    """The rights without effect in a directory that is granted read-only."""
     return CHANGES | WRITING
 
 
 def of_type(filetype: int) -> int:
-    """The rights that make sense for a file type."""
+    """The rights that apply to a file type."""
     if filetype == FileType.DIRECTORY:
         return DIRECTORY
     if filetype == FileType.REGULAR_FILE:
@@ -98,7 +98,7 @@ def allowed(rights: int, filetype: int, *, strict: bool) -> int:
 
 
 def of_directories() -> dict[str, int]:
-    """The rights that a granted directory, or what is opened beneath it, can have, by name, in the order of their bits:
+    """The rights that a granted directory, or a file opened beneath it, can have, by name, in the order of their bits:
     those that a grant can withhold."""
     return {name: int(right) for right in R if int(right) & INHERITING and (name := (right.name or "").lower())}
 
@@ -115,5 +115,5 @@ def listed(rights: int) -> list[str]:
 
 
 def names(rights: int) -> str:
-    """The rights as words, such as "fd_read, fd_seek"."""
+    """The rights as text, such as "fd_read, fd_seek"."""
     return ", ".join(listed(rights))

@@ -1,8 +1,8 @@
-"""The values of WASI: enums, flags, rights, the tuples that calls take and return, and their layout in memory.
+"""The types of WASI: enums, flags, rights, the tuples that calls take and return, and their memory layout.
 
 Names are those of the witx documents, written as Python names. Two snapshots exist: `wasi_snapshot_preview1` and the
 older `wasi_unstable` (snapshot 0), which differ in the layout of `filestat` and `subscription`, in the order of
-`whence` and in lacking `sock_accept`. All numbers are little-endian. Nothing here touches a guest or a host.
+`whence` and in `sock_accept`, which the older one does not have. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Rights(IntFlag):
-    """What may be done through a descriptor. The semantics compare plain integers; this names them."""
+    """The rights of a descriptor. The semantics compare plain integers; this class names them."""
 
     FD_DATASYNC = 1 << 0
     FD_READ = 1 << 1
@@ -157,7 +157,7 @@ class Riflags(IntFlag):
 
 
 class Roflags(IntFlag):
-    """What `sock_recv` says of the message."""
+    """Flags of the message received by `sock_recv`."""
 
     RECV_DATA_TRUNCATED = 1
 
@@ -241,9 +241,9 @@ class Dirent(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """One entry of `poll_oneoff`'s input, of either snapshot; the fields that its type lacks are 0.
+    """One entry of `poll_oneoff`'s input, of either snapshot; fields that its type does not have are 0.
 
-    `type` may be a number that `Eventtype` does not have, since a guest wrote it. Times are nanoseconds.
+    `type` may be a number that is not in `Eventtype`, since a guest wrote it. Times are nanoseconds.
     """
 
     userdata: int
@@ -274,7 +274,7 @@ class ProcExit(Exception):
 
 
 class Trap(Exception):
-    """The host ends the guest with a trap; the message is for people."""
+    """The host ends the guest with a trap; the message is for the user."""
 
 
 U8 = struct.Struct("<B")

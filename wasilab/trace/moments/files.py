@@ -112,7 +112,7 @@ class Files:
         self._of_life: dict[int, FileStory] = {}
         self._follow()
 
-    # -- following names ---------------------------------------------------------------------------------------------
+    # -- following names -----------------------------------------------------------------------------------------------
 
     def _follow(self) -> None:
         lives, calls = self.lives, self.calls

@@ -29,4 +29,4 @@ INTERFACES: dict[tuple[str, str], Interface] = _gathered()
 """(name, version "0.2" or "0.3") -> interface."""
 
 WORLDS = ("wasi:cli/run", "wasi:http/incoming-handler", "wasi:http/handler")
-"""What a program exports to be run: a command, an HTTP handler of 0.2, one of 0.3."""
+"""The interfaces that a runnable program exports: a command, an HTTP handler of 0.2, or one of 0.3."""

@@ -20,7 +20,7 @@ from .resources import PIECE, Closed, InputStream, OutputStream, Pollable, monot
 from .waits import HostWait, Incoming, Pending, Promise, Source
 
 MAX_RANDOM = 64 << 20
-"""Bytes of randomness in one call; 0.3 may give less than was asked for, 0.2 refuses more."""
+"""Maximum random bytes per call; 0.3 returns at most this many, 0.2 refuses more."""
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 
 
@@ -59,13 +59,13 @@ def get_arguments(host: Host) -> list[str]:
 @ENVIRONMENT2.function("initial-cwd", Op.ENVIRONMENT, "() -> option<string>")
 @ENVIRONMENT3.function("get-initial-cwd", Op.ENVIRONMENT, "() -> option<string>")
 def initial_cwd(host: Host) -> None:
-    """There is none: nothing is ambient."""
+    """None: a component has no current directory."""
 
 
 @EXIT2.function("exit", Op.EXIT, "(status: result)")
 @EXIT3.function("exit", Op.EXIT, "(status: result)")
 def exit_(host: Host, status: tuple[str, None]) -> NoReturn:
-    """End the program: with code 0, or 1 for an error."""
+    """End the program with code 0, or 1 for an error."""
     raise ProcExit(0 if status[0] == "ok" else 1)
 
 
@@ -111,12 +111,12 @@ class NotGranted:
     write = read
 
     def fileno(self) -> None:
-        """It never waits."""
+        """None: it never blocks."""
         return
 
 
 def _standard(host: Host, number: int) -> Descriptor:
-    """The descriptor of a standard stream, or a stand-in that refuses."""
+    """The descriptor of a standard stream, or a placeholder that refuses every call."""
     return host.fds.entries.get(number) or NotGranted(number)  # type: ignore[return-value]
 
 
@@ -148,7 +148,7 @@ def _cli_error(host: Host, error: BaseException) -> tuple[str, str]:
 
 @STDIN3.function("read-via-stream", Op.READ, "() -> tuple<stream<u8>, future<result<_, error-code>>>")
 def stdin_stream(host: Host) -> tuple[Source, Promise]:
-    """Standard input, and how it ended."""
+    """A stream of standard input, and how it ended."""
     done = Promise()
     stream = InputStream(_standard(host, 0))
 
@@ -167,7 +167,7 @@ def stdin_stream(host: Host) -> tuple[Source, Promise]:
 
 
 class StandardSink:
-    """Where the bytes go that a guest writes into a stream over standard output or error."""
+    """The receiver of the bytes that a guest writes to a stream of standard output or error."""
 
     def __init__(self, host: Host, number: int, done: Promise) -> None:
         self._host = host
@@ -183,13 +183,13 @@ class StandardSink:
         return
 
     def end(self, error: BaseException | None) -> None:
-        """Say how it ended."""
+        """Report how the stream ended."""
         self._done.resolve(("ok", None) if error is None else _cli_error(self._host, error))
 
 
 def _output(number: int) -> Callable[[Host, Incoming], Promise]:
     def write_via_stream(host: Host, data: Incoming) -> Promise:
-        """Write what comes; how it ended."""
+        """Write a stream of bytes; returns how it ended."""
         done = Promise()
         data.consume(StandardSink(host, number, done))
         return done
@@ -201,7 +201,7 @@ _WRITE_TYPE = "(data: stream<u8>) -> future<result<_, error-code>>"
 STDOUT3.function("write-via-stream", Op.WRITE, _WRITE_TYPE)(_output(1))
 STDERR3.function("write-via-stream", Op.WRITE, _WRITE_TYPE)(_output(2))
 
-# -- terminals: nothing here is one ------------------------------------------------------------------------------------
+# -- terminals: there are none -----------------------------------------------------------------------------------------
 
 TERMINALS: list[Interface] = []
 for _version in ("0.2", "0.3"):
@@ -255,14 +255,14 @@ def monotonic_resolution(host: Host) -> int:
 
 @MONOTONIC2.function("subscribe-instant", Op.SLEEP, "(when: instant) -> own<pollable>")
 def subscribe_instant(host: Host, when: int) -> Pollable:
-    """Ready at a time."""
-    host.clock_list[1].resolution()  # refused here where no clock is granted
+    """Ready at this time."""
+    host.clock_list[1].resolution()  # refuses if no clock is granted
     return Pollable(clock=host.clock_list[1], deadline=when)
 
 
 @MONOTONIC2.function("subscribe-duration", Op.SLEEP, "(when: duration) -> own<pollable>")
 def subscribe_duration(host: Host, duration: int) -> Pollable:
-    """Ready after a while."""
+    """Ready after this duration."""
     clock = host.clock_list[1]
     return Pollable(clock=clock, deadline=min(_MAX, clock.now() + duration))
 
@@ -278,13 +278,13 @@ def _until(host: Host, when: int) -> Pending | None:
 
 @MONOTONIC3.function("wait-until", Op.SLEEP, "async (when: mark)")
 def wait_until(host: Host, when: int) -> Pending | None:
-    """Wait for a time."""
+    """Wait until this time."""
     return _until(host, when)
 
 
 @MONOTONIC3.function("wait-for", Op.SLEEP, "async (how-long: duration)")
 def wait_for_duration(host: Host, how_long: int) -> Pending | None:
-    """Wait a while."""
+    """Wait for this duration."""
     return _until(host, min(_MAX, host.clock_list[1].now() + how_long))
 
 
@@ -295,7 +295,7 @@ def _split(ns: int) -> tuple[int, int]:
 @WALL2.function("now", Op.CLOCK, "() -> datetime")
 @SYSTEM3.function("now", Op.CLOCK, "() -> instant")
 def wall_now(host: Host) -> tuple[int, int]:
-    """The time of day, since 1970."""
+    """The wall-clock time, since 1970."""
     return _split(host.clock_list[0].now())
 
 
@@ -330,7 +330,7 @@ def _random(host: Host, size: int) -> bytes:
 @RANDOM2.function("get-random-bytes", Op.RANDOM, "(len: u64) -> list<u8>")
 @INSECURE2.function("get-insecure-random-bytes", Op.RANDOM, "(len: u64) -> list<u8>")
 def random_bytes2(host: Host, size: int) -> bytes:
-    """Random bytes, as many as asked for."""
+    """Random bytes of the requested number."""
     if size > min(MAX_RANDOM, host.max_io):
         raise WasiError(
             Errno.NOMEM, f"{size:,} random bytes in one call are too many; at most {min(MAX_RANDOM, host.max_io):,}"
@@ -341,7 +341,7 @@ def random_bytes2(host: Host, size: int) -> bytes:
 @RANDOM3.function("get-random-bytes", Op.RANDOM, "(max-len: u64) -> list<u8>")
 @INSECURE3.function("get-insecure-random-bytes", Op.RANDOM, "(max-len: u64) -> list<u8>")
 def random_bytes3(host: Host, most: int) -> bytes:
-    """Random bytes, at least one and at most so many."""
+    """At least one and at most `most` random bytes."""
     return _random(host, min(most, PIECE, host.max_io))
 
 
@@ -357,7 +357,7 @@ def random_u64(host: Host) -> int:
 @SEED2.function("insecure-seed", Op.RANDOM, "() -> tuple<u64, u64>")
 @SEED3.function("get-insecure-seed", Op.RANDOM, "() -> tuple<u64, u64>")
 def insecure_seed(host: Host) -> tuple[int, int]:
-    """A seed for hash tables; the same one each time that a run asks for it."""
+    """A seed for hash tables; constant within a run."""
     seed = _SEEDS.get(host)
     if seed is None:
         data = _random(host, 16)

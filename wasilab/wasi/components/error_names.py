@@ -1,7 +1,7 @@
-"""Errors of components that are no errno: the numbers under which a trace keeps them, and the names of all.
+"""Errors of components without an errno: their numbers in a trace, and the names of all errors.
 
-A trace has one byte for how a call failed. What has an errno of WASI has its number; the rest have numbers from 128
-on. `name_of` gives the word that the interface of a function has for it.
+A trace has one byte for the error of a call. An error with a WASI errno has its number; the others have numbers from
+128 on. `name_of` gives the name of an error in the function's interface.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .waits import Value
 FIRST = 128
 OTHERS = (
     "closed",
-    # wasi:sockets, what has no errno of its own
+    # wasi:sockets, errors without an errno
     "unknown", "timeout", "concurrency-conflict", "not-in-progress", "invalid-state", "new-socket-limit",
     "address-not-bindable", "datagram-too-large", "name-unresolvable", "temporary-resolver-failure",
     "permanent-resolver-failure", "connection-broken",
@@ -31,7 +31,7 @@ OTHERS = (
     # wasi:http header errors, and anything else
     "invalid-syntax", "forbidden", "immutable", "size-exceeded", "not-supported", "other",
 )  # fmt: skip
-"""The errors, from number `FIRST` on. New ones are added at the end: the numbers stand in trace files."""
+"""The errors, from number `FIRST` on. New ones are added at the end: the numbers are in trace files."""
 _NUMBERS = {name: FIRST + number for number, name in enumerate(OTHERS)}
 
 
@@ -68,10 +68,10 @@ _WORDS_BY_NUMBER = {int(errno): word for errno, word in _WORDS.items()}
 
 
 def word_of(errno: Errno | int) -> str:
-    """The word that WASI 0.2 and 0.3 have for an errno (`wasi:filesystem` error-code); "io" where they have none."""
+    """The name of an errno in WASI 0.2 and 0.3 (`wasi:filesystem` error-code); "io" if it has none."""
     return _WORDS_BY_NUMBER.get(int(errno), "io")
 
 
 def shown(number: int) -> str:
-    """The word for an error of a component's call in a trace: of an errno, or of a number from `FIRST` on."""
+    """The name of an error of a component's call in a trace: of an errno, or of a number from `FIRST` on."""
     return name_of(number) or word_of(number)

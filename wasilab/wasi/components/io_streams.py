@@ -11,7 +11,7 @@ from .resources import PIECE, Closed, InputStream, IoError, OutputStream, Pollab
 from .waits import Value
 
 MAX_BLOCKING_WRITE = 4096
-"""Bytes of a `blocking-write-and-flush` (the document's own bound)."""
+"""Maximum bytes of a `blocking-write-and-flush` (from the specification)."""
 
 
 def _stream_error(failure: WasiError) -> Value:
@@ -39,7 +39,7 @@ STREAMS = Interface(
 
 @ERROR.function("[method]error.to-debug-string", Op.DESCRIBE, "(self: borrow<error>) -> string")
 def to_debug_string(host: Host, error: IoError) -> str:
-    """The failure in words."""
+    """The failure as text."""
     return str(error)
 
 
@@ -48,7 +48,7 @@ def to_debug_string(host: Host, error: IoError) -> str:
 
 @POLL.function("[method]pollable.ready", Op.POLL, "(self: borrow<pollable>) -> bool")
 def ready(host: Host, pollable: Pollable) -> bool:
-    """Whether it is ready; waits for nothing."""
+    """Whether it is ready, without waiting."""
     return bool(wait_for(host, [pollable], block=False))
 
 
@@ -60,7 +60,8 @@ def block(host: Host, pollable: Pollable) -> None:
 
 @POLL.function("poll", Op.POLL, "(in: list<borrow<pollable>>) -> list<u32>")
 def poll(host: Host, pollables: list[Pollable]) -> list[int]:
-    """Wait until one of them is ready; the places of all that are. The document says that an empty list traps."""
+    """Wait until one of them is ready; returns the indices of all that are. By the specification, an empty list
+    traps."""
     if not pollables:
         raise Trap("poll: the list of pollables is empty")
     return wait_for(host, pollables)
@@ -80,7 +81,7 @@ def _read(host: Host, stream: InputStream, count: int, *, block: bool) -> bytes 
     "(self: borrow<input-stream>, len: u64) -> result<list<u8>, stream-error>", errors=_stream_error,
 )  # fmt: skip
 def read(host: Host, stream: InputStream, count: int) -> bytes | memoryview:
-    """At most `count` bytes, none when there are none yet; `closed` at the end."""
+    """At most `count` bytes, possibly none; `closed` at the end."""
     return _read(host, stream, count, block=False)
 
 
@@ -98,7 +99,7 @@ def blocking_read(host: Host, stream: InputStream, count: int) -> bytes | memory
     "(self: borrow<input-stream>, len: u64) -> result<u64, stream-error>", errors=_stream_error,
 )  # fmt: skip
 def skip(host: Host, stream: InputStream, count: int) -> int:
-    """Read and throw away."""
+    """Read and discard bytes."""
     return len(_read(host, stream, count, block=False))
 
 
@@ -107,13 +108,13 @@ def skip(host: Host, stream: InputStream, count: int) -> int:
     "(self: borrow<input-stream>, len: u64) -> result<u64, stream-error>", errors=_stream_error,
 )  # fmt: skip
 def blocking_skip(host: Host, stream: InputStream, count: int) -> int:
-    """Read and throw away, at least one byte."""
+    """Read and discard at least one byte."""
     return len(_read(host, stream, count, block=True))
 
 
 @STREAMS.function("[method]input-stream.subscribe", Op.POLL, "(self: borrow<input-stream>) -> own<pollable>")
 def input_subscribe(host: Host, stream: InputStream) -> Pollable:
-    """Ready when there is something to read, or the end."""
+    """Ready when there is something to read, or at the end."""
     return stream.pollable(host)
 
 
@@ -125,7 +126,7 @@ def input_subscribe(host: Host, stream: InputStream) -> Pollable:
     errors=_stream_error,
 )  # fmt: skip
 def check_write(host: Host, stream: OutputStream) -> int:
-    """How many bytes the next write may have."""
+    """The number of bytes permitted for the next write."""
     fd = stream.fileno()
     ready_now = fd is None or bool(wait_for(host, [stream.pollable(host)], block=False))
     stream.permit = PIECE if ready_now else 0
@@ -137,14 +138,14 @@ def check_write(host: Host, stream: OutputStream) -> int:
     "(self: borrow<output-stream>, contents: list<u8>) -> result<_, stream-error>", errors=_stream_error,
 )  # fmt: skip
 def write(host: Host, stream: OutputStream, contents: bytes | memoryview) -> None:
-    """Write. More than `check-write` permitted ends the guest, as the document says."""
+    """Write. By the specification, writing more than `check-write` permitted ends the guest."""
     _use(stream, len(contents))
     stream.write(host, contents)
 
 
 def _use(stream: OutputStream, count: int) -> None:
     if count > stream.permit:
-        raise Trap(f"output-stream.write: {count:,} bytes, and check-write permitted {stream.permit:,}")
+        raise Trap(f"output-stream.write: {count:,} bytes, but check-write permitted {stream.permit:,}")
     stream.permit -= count
 
 
@@ -153,7 +154,7 @@ def _use(stream: OutputStream, count: int) -> None:
     "(self: borrow<output-stream>, contents: list<u8>) -> result<_, stream-error>", errors=_stream_error,
 )  # fmt: skip
 def blocking_write_and_flush(host: Host, stream: OutputStream, contents: bytes | memoryview) -> None:
-    """Write at most 4096 bytes and wait until they are out; more ends the guest, as the document says."""
+    """Write at most 4096 bytes and wait until they are written. By the specification, more ends the guest."""
     if len(contents) > MAX_BLOCKING_WRITE:
         raise Trap(f"blocking-write-and-flush: {len(contents):,} bytes are too many; at most {MAX_BLOCKING_WRITE:,}")
     stream.write(host, contents)
@@ -174,7 +175,7 @@ def write_zeroes(host: Host, stream: OutputStream, count: int) -> None:
     "(self: borrow<output-stream>, len: u64) -> result<_, stream-error>", errors=_stream_error,
 )  # fmt: skip
 def blocking_write_zeroes_and_flush(host: Host, stream: OutputStream, count: int) -> None:
-    """Write at most 4096 zeros and wait until they are out."""
+    """Write at most 4096 zeros and wait until they are written."""
     if count > MAX_BLOCKING_WRITE:
         raise Trap(f"blocking-write-zeroes-and-flush: {count:,} bytes are too many; at most {MAX_BLOCKING_WRITE:,}")
     stream.write(host, bytes(count))
@@ -189,12 +190,12 @@ def blocking_write_zeroes_and_flush(host: Host, stream: OutputStream, count: int
     errors=_stream_error,
 )  # fmt: skip
 def flush(host: Host, stream: OutputStream) -> None:
-    """Nothing is held back here, so there is nothing to do."""
+    """Does nothing: writes are not buffered."""
 
 
 @STREAMS.function("[method]output-stream.subscribe", Op.POLL, "(self: borrow<output-stream>) -> own<pollable>")
 def output_subscribe(host: Host, stream: OutputStream) -> Pollable:
-    """Ready when something can be written."""
+    """Ready when a write is possible."""
     return stream.pollable(host)
 
 
@@ -204,7 +205,7 @@ def output_subscribe(host: Host, stream: OutputStream) -> Pollable:
     errors=_stream_error,
 )  # fmt: skip
 def splice(host: Host, stream: OutputStream, source: InputStream, count: int) -> int:
-    """Move bytes from one stream to the other, as many as there are without waiting."""
+    """Move the available bytes from one stream to the other."""
     data = _read(host, source, min(count, PIECE), block=False)
     stream.write(host, data)
     return len(data)
@@ -216,7 +217,7 @@ def splice(host: Host, stream: OutputStream, source: InputStream, count: int) ->
     errors=_stream_error,
 )  # fmt: skip
 def blocking_splice(host: Host, stream: OutputStream, source: InputStream, count: int) -> int:
-    """Move bytes from one stream to the other, at least one."""
+    """Move at least one byte from one stream to the other."""
     data = _read(host, source, min(count, PIECE), block=True)
     stream.write(host, data)
     return len(data)

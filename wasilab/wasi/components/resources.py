@@ -1,7 +1,7 @@
-"""The things behind the resources of WASI 0.2: streams, pollables, errors.
+"""The objects of WASI 0.2's resources: streams, pollables, errors.
 
-A descriptor of WASI 0.2 and 0.3 is a `Descriptor` of the host's own table, as in preview1: the same rights, limits,
-lives in the trace, switches. It has a number there that the guest never sees.
+A descriptor of WASI 0.2 and 0.3 is a `Descriptor` of the host's table, as in preview1, with the same rights, limits,
+lives in the trace, and switches. Its number there is not visible to the guest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..types import Rights
 from .interfaces import ResultError
 
 PIECE = 1 << 20
-"""The most bytes that one read of a stream gives, and that `check-write` permits."""
+"""The maximum bytes that one read of a stream returns, and that `check-write` permits."""
 _READ, _WRITE = int(Rights.FD_READ), int(Rights.FD_WRITE)
 
 
@@ -36,8 +36,8 @@ class Closed(ResultError):
 def need(host: Host, d: Descriptor, right: int) -> None:
     """Raise `WasiError` unless the descriptor has the right.
 
-    What its grant withholds is refused as in preview1; what it was not opened for is BADF, which these versions have
-    a word for.
+    What its grant withholds is refused as in preview1; a right that it was not opened with is BADF, for which these
+    versions have a name.
     """
     if right & ~d.allowed:
         try:
@@ -59,10 +59,10 @@ class IoError:
 
 
 class Pollable:
-    """`wasi:io/poll`: something that becomes ready. Ready at once unless one of the arguments says otherwise.
+    """`wasi:io/poll`: something that becomes ready; immediately unless an argument says otherwise.
 
     `clock` and `deadline`: a time on a clock of the grants, ns. `reader` and `writer` give a descriptor of the OS to
-    wait for, or None when it never blocks. `ready` is asked before anything is waited for.
+    wait for, or None if it never blocks. `ready` is called before waiting.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class Pollable:
 
 
 def wait_for(host: Host, pollables: list[Pollable], *, block: bool = True) -> list[int]:
-    """The places of those that are ready; waits for the first when none is, unless `block` is false.
+    """The indices of those that are ready. If none is, waits for the first, unless `block` is false.
 
-    A virtual clock is not slept on: when nothing else is ready it moves to its earliest deadline.
+    A virtual clock does not sleep: if nothing else is ready it advances to the earliest deadline.
     """
     host.interrupt.check()
     while True:
@@ -124,14 +124,14 @@ def wait_for(host: Host, pollables: list[Pollable], *, block: bool = True) -> li
         if jumps:
             _, deadline, clock = min(jumps, key=lambda jump: jump[0])
             clock.advance_to(deadline)
-            if clock.now() < deadline:  # a frozen clock stands still, and a sleep on it ends at once
+            if clock.now() < deadline:  # a frozen clock does not advance, and a sleep on it ends at once
                 return [place for place, one in enumerate(pollables) if one.clock is clock and one.deadline == deadline]
         elif not (readers or writers or sleeps):
-            raise WasiError(Errno.DEADLK, "it would wait for something that cannot happen")
+            raise WasiError(Errno.DEADLK, "the wait would never end")
 
 
 class InputStream:
-    """`wasi:io/streams` input-stream: the bytes of a descriptor from an offset on, or of a stream that has none."""
+    """`wasi:io/streams` input-stream: the bytes of a descriptor from an offset on, or of a stream without offsets."""
 
     def __init__(self, descriptor: Descriptor, offset: int | None = None, *, owned: bool = False) -> None:
         self.descriptor = descriptor
@@ -142,11 +142,11 @@ class InputStream:
 
     @property
     def path(self) -> str:
-        """For people."""
+        """For display."""
         return self.descriptor.path
 
     def read(self, host: Host, count: int, *, block: bool) -> bytes | memoryview:
-        """At most `count` bytes; none when there are none yet and it must not wait. Raises `Closed` at the end."""
+        """At most `count` bytes, possibly none if it must not wait. Raises `Closed` at the end."""
         d = self.descriptor
         if not d.allowed & _READ:
             need(host, d, _READ)
@@ -196,11 +196,11 @@ class OutputStream:
 
     @property
     def path(self) -> str:
-        """For people."""
+        """For display."""
         return self.descriptor.path
 
     def write(self, host: Host, data: bytes | memoryview) -> None:
-        """All of it, waiting where the thing behind it makes it wait."""
+        """Write all bytes; waits if the descriptor blocks."""
         d = self.descriptor
         if not d.allowed & _WRITE:
             need(host, d, _WRITE)
@@ -225,10 +225,10 @@ class OutputStream:
         return found
 
     def pollable(self, host: Host) -> Pollable:
-        """Ready when something can be written."""
+        """Ready when a write is possible."""
         return Pollable(writer=self.fileno)
 
 
 def monotonic_deadline(clock: Clock, when: int) -> int:
-    """A time of a real clock of the grants as a time of `time.monotonic_ns`."""
+    """Converts a time of a granted real clock to a time of `time.monotonic_ns`."""
     return time.monotonic_ns() + max(0, when - int(clock.now()))

@@ -1,12 +1,11 @@
-"""The types of the component model, resolved: no index is left in them, resource types are objects.
+"""The resolved types of the component model: without indices, with resource types as objects.
 
-Two types are the same type when they are equal. Resource types are equal only to themselves, because every
-instantiation of a component makes its resource types anew. Names of records, variants and so on are not part of a
-type: `use`d types are the same type under two names.
+Two types are the same type if they are equal. Resource types are equal only to themselves, because every instantiation
+of a component creates new resource types. Names of records, variants and so on are not part of a type: a `use`d type is
+the same type under another name.
 
-The layout (size, alignment, flat core types) of a type is here too, computed once a type. A type that a hostile
-component builds by doubling (a tuple of two tuples of two tuples ...) is refused by its weight before anything walks
-it.
+This file also computes the layout (size, alignment, flat core types) of a type, once per type. A type that a hostile
+component builds by doubling (a tuple of two tuples of two tuples ...) is refused by its weight before it is traversed.
 
 Source: component-model, `design/mvp/CanonicalABI.md`, sections "Alignment", "Element Size", "Flattening".
 """
@@ -18,25 +17,25 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 MAX_WEIGHT = 20_000
-"""Nodes of one type, every use of a part counted: more would take minutes to generate code for."""
+"""Maximum nodes of one type, counting every use of a part: generating code for more would take minutes."""
 MAX_DEPTH = 100
-"""Nesting of one type; Wasmtime's own bound is the same."""
+"""Maximum nesting of a type, the same as in Wasmtime."""
 MAX_FLAT_PARAMS = 16
 MAX_FLAT_ASYNC_PARAMS = 4
 MAX_FLAT_RESULTS = 1
 MAX_VALUE_BYTES = (1 << 28) - 1
-"""The most bytes of one string, list or value (CanonicalABI.md, MAX_LIST_BYTE_LENGTH)."""
+"""The maximum bytes of one string, list or value (CanonicalABI.md, MAX_LIST_BYTE_LENGTH)."""
 
 
 class TypeTooLarge(ValueError):
-    """A type that is larger than anything a program could mean."""
+    """A type that is too large."""
 
 
 class ResourceType:
-    """A type of resources. `name` is for people; `owner` the component instance that defined it, None for the host.
+    """A resource type. `name` is for display; `owner` is the component instance that defined it, None for the host.
 
-    `destroy` is called with the representation when an owned handle is dropped: for a host resource the Python object,
-    for a guest's the 32-bit number that it chose.
+    `destroy` is called with the representation when an owned handle is dropped: the Python object of a host resource,
+    or the 32-bit number that the guest chose.
     """
 
     __slots__ = ("destroy", "is_host", "name", "owner")
@@ -50,7 +49,7 @@ class ResourceType:
         self.is_host = is_host
 
     def forget(self) -> None:
-        """Its run is over: hold nothing of it. The type itself may be kept, in caches of layouts."""
+        """Release references to its run, which has ended. The type itself may stay in caches of layouts."""
         self.owner = self.destroy = None
 
     def __repr__(self) -> str:
@@ -58,12 +57,12 @@ class ResourceType:
 
 
 class ValueType:
-    """A type of values."""
+    """A value type."""
 
     __slots__ = ()
 
     def parts(self) -> Iterator[ValueType]:
-        """The types that it is made of, one level down."""
+        """The types that it directly consists of."""
         return iter(())
 
 
@@ -209,7 +208,7 @@ class OwnType(ValueType):
 
 @dataclass(frozen=True, slots=True)
 class BorrowType(ValueType):
-    """A handle lent for the duration of a call."""
+    """A handle borrowed for the duration of a call."""
 
     resource: ResourceType
 
@@ -219,7 +218,7 @@ class BorrowType(ValueType):
 
 @dataclass(frozen=True, slots=True)
 class StreamType(ValueType):
-    """The readable end of a stream of elements; of no values, only of counts, when `element` is None."""
+    """The readable end of a stream of elements; without values, only with counts, if `element` is None."""
 
     element: ValueType | None = None
 
@@ -274,7 +273,7 @@ NUMBERS = frozenset({"s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "f32"
 
 
 def measured(type_: ValueType, weights: dict[int, tuple[int, int]]) -> ValueType:
-    """`type_`, once it is known to be small enough; `weights` remembers those of its parts by identity.
+    """Return `type_` after checking its size; `weights` caches the weights of its parts by identity.
 
     Raises `TypeTooLarge`.
     """
@@ -314,12 +313,12 @@ def cases_of(type_: ValueType) -> tuple[tuple[str, ValueType | None], ...]:
 
 
 def pair_of(type_: MapType) -> TupleType:
-    """What a map is a list of."""
+    """The element type of a map as a list."""
     return TupleType((type_.key, type_.value))
 
 
 def discriminant_size(count: int) -> int:
-    """Bytes of the number that tells `count` cases apart."""
+    """Bytes of the discriminant of `count` cases."""
     return 1 if count <= 1 << 8 else 2 if count <= 1 << 16 else 4
 
 
@@ -339,7 +338,7 @@ def fields_of(type_: ValueType) -> list[tuple[int, ValueType]]:
 
 
 def payload_offset(type_: ValueType) -> int:
-    """Where the value of a case lies, behind the discriminant."""
+    """The offset of a case's value, after the discriminant."""
     cases = cases_of(type_)
     alignment = max((layout(part)[1] for _, part in cases if part is not None), default=1)
     return align_to(discriminant_size(len(cases)), alignment)
@@ -385,13 +384,13 @@ def joined(one: str, other: str) -> str:
 
 @lru_cache(maxsize=4096)
 def flat(type_: ValueType) -> tuple[str, ...]:
-    """The core types that carry a value as parameters or results."""
+    """The core types of a value as parameters or results."""
     if isinstance(type_, PrimitiveType):
         return ("i32", "i32") if type_.name == "string" else (_PRIMITIVE_WORDS.get(type_.name, "i32"),)
     if isinstance(type_, MapType) or (isinstance(type_, ListType) and type_.length is None):
         return ("i32", "i32")
     if isinstance(type_, ListType):
-        return flat(type_.element) * min(type_.length or 0, MAX_FLAT_PARAMS + 1)  # more never is flat
+        return flat(type_.element) * min(type_.length or 0, MAX_FLAT_PARAMS + 1)  # more is never flat
     if isinstance(type_, (OwnType, BorrowType, StreamType, FutureType, FlagsType)):
         return ("i32",)
     if isinstance(type_, (RecordType, TupleType)):
@@ -420,7 +419,7 @@ def contains_any(function: ComponentFuncType, kinds: tuple[type[ValueType], ...]
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The core function that a lifted or lowered function is: parameters and results, and what goes through memory."""
+    """The core signature of a lifted or lowered function: parameters and results, and what is passed through memory."""
 
     params: tuple[str, ...]
     results: tuple[str, ...]

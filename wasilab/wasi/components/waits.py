@@ -1,6 +1,6 @@
-"""What a host function hands to the engine when it has no answer yet: things to wait for, streams, futures.
+"""What a host function returns to the engine if its result is not ready: waits, streams, futures.
 
-Plain values and small protocols, so that the semantics know nothing of the engine and the engine nothing of them.
+Plain values and small protocols, so that the semantics and the engine do not depend on each other.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ Value: TypeAlias = Any
 
 
 class HostWait:
-    """Something that the host waits for: descriptors of the OS, a time, or a condition that only a guest can fulfil.
+    """Something that the host waits for: OS descriptors, a time, or a condition that only a guest can fulfil.
 
     `deadline` is in ns of `time.monotonic_ns`; `jump`, for a virtual clock, moves that clock instead of waiting.
-    `ready` is asked where neither is given.
+    `ready` is called if neither is given.
     """
 
     __slots__ = ("deadline", "jump", "readers", "ready", "writers")
@@ -38,10 +38,10 @@ class HostWait:
 
 
 class Pending:
-    """The answer of an async function that has to wait.
+    """The result of an async function that has to wait.
 
-    Once `wait` is over, `finish()` gives the result (or raises, or gives another `Pending`). `cancel()` is called when
-    nobody wants it any more.
+    After `wait`, `finish()` returns the result (or raises, or returns another `Pending`). `cancel()` is called if the
+    result is not needed any more.
     """
 
     __slots__ = ("cancel", "finish", "wait")
@@ -53,10 +53,10 @@ class Pending:
 
 
 class Source:
-    """A stream that the host feeds.
+    """A stream from the host.
 
-    `pull(count)` gives at most `count` elements (bytes for a stream of u8, else a list), a `HostWait` when there are
-    none yet, or None at the end. It raises nothing. `close()` is called once when nobody reads any more.
+    `pull(count)` returns at most `count` elements (bytes for a stream of u8, else a list), a `HostWait` if there are
+    none yet, or None at the end. It must not raise. `close()` is called once when the stream is not read any more.
     """
 
     __slots__ = ("close", "pull")
@@ -77,7 +77,7 @@ class Promise:
         self._listeners: list[Callable[[], None]] = []
 
     def resolve(self, value: Value) -> None:
-        """Give the value; the second time changes nothing."""
+        """Set the value; ignored the second time."""
         if self.done:
             return
         self.done, self.value = True, value
@@ -86,7 +86,7 @@ class Promise:
         self._listeners.clear()
 
     def then(self, listener: Callable[[], None]) -> None:
-        """Call `listener` when the value is there."""
+        """Call `listener` when the value is set."""
         if self.done:
             listener()
         else:
@@ -94,23 +94,23 @@ class Promise:
 
 
 class Sink(Protocol):
-    """Where the host puts what a guest writes into a stream."""
+    """The host's receiver of the elements that a guest writes to a stream."""
 
     def put(self, data: Value) -> None:
-        """Take elements (bytes for u8). Raises to end the stream."""
+        """Accept elements (bytes for u8). Raises to end the stream."""
 
     def room(self) -> HostWait | None:
-        """None while more can be taken; else what to wait for."""
+        """None if more can be accepted; else what to wait for."""
 
     def end(self, error: BaseException | None) -> None:
-        """Nothing more comes: the guest closed it (None), or `put` raised `error`."""
+        """The stream has ended: the guest closed it (None), or `put` raised `error`."""
 
 
 class Incoming(Protocol):
-    """The readable end of a stream or future that a guest gave away, as a host function gets it."""
+    """The readable end of a guest's stream or future, as passed to a host function."""
 
     def consume(self, sink: Sink) -> None:
-        """Let everything that comes go into `sink`."""
+        """Pass all elements to `sink`."""
 
     def drop(self) -> None:
-        """Read nothing of it."""
+        """Close it without reading."""

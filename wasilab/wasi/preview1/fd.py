@@ -1,8 +1,8 @@
-"""The calls that move bytes through a descriptor, and those on the table of descriptors.
+"""The calls that read and write bytes of a descriptor, and those on the descriptor table.
 
 The calls on attributes (`fd_fdstat_*`, `fd_filestat_*`) are in `fdstat.py`. The engine has looked the descriptor up and
-checked the right that the declaration names: a descriptor that arrives here is of a type for which the call makes
-sense, unless the function says otherwise.
+checked the right in the declaration: a descriptor that arrives here has a type to which the call applies, unless the
+function says otherwise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import signature as s
 from .signature import Param, Result, call
 
 MAX_BUFFERS = 1024
-"""Buffers that one call may name (POSIX IOV_MAX on Linux)."""
+"""Maximum buffers of one call (POSIX IOV_MAX on Linux)."""
 
 _TOP = 1 << 63
 _DIRECTORY, _REGULAR = int(FileType.DIRECTORY), int(FileType.REGULAR_FILE)
@@ -180,7 +180,7 @@ def fd_seek(host: Host, d: Descriptor, offset: int, whence: int) -> int:
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/lseek.html
     """
     if whence > 2:
-        raise WasiError(Errno.INVAL, f"there is no whence {whence}")
+        raise WasiError(Errno.INVAL, f"unknown whence {whence}")
     if _SEEK & ~d.allowed and (offset or whence != _CUR):
         host.check(d, _SEEK)
     position: int = d.object.seek(offset, whence)
@@ -264,7 +264,7 @@ def fd_advise(host: Host, d: Descriptor, offset: int, length: int, advice: int) 
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/posix_fadvise.html
     """
     if advice > 5:
-        raise WasiError(Errno.INVAL, f"there is no advice {advice}")
+        raise WasiError(Errno.INVAL, f"unknown advice {advice}")
     if offset >= _TOP or length >= _TOP:
         raise WasiError(Errno.INVAL, "the offset or the length is 2**63 or more")
     d.object.advise(offset, length, advice)
@@ -406,7 +406,7 @@ def fd_readdir(host: Host, d: Descriptor, buffer: memoryview, cookie: int) -> in
 
 
 def _listing(host: Host, d: Descriptor) -> list[bytes]:
-    """The directory now, as packed dirents; names that are not UTF-8 are left out and noted."""
+    """The directory as packed dirents; names that are not UTF-8 are left out and noted."""
     directory = d.object.stat()
     entries = [(b".", directory.ino, _DIRECTORY), (b"..", directory.ino, _DIRECTORY)]
     found = d.object.list()
@@ -435,9 +435,9 @@ def readable(buffers: list[memoryview]) -> list[memoryview]:
 
 
 def writable(host: Host, buffers: list[memoryview], gap: int = 0) -> list[memoryview]:
-    """The buffers of one writing call, cut to what the run may still write; NOSPC when nothing is left.
+    """The buffers of one writing call, cut to the bytes that the run may still write; NOSPC if none.
 
-    `gap` is the number of bytes by which the file grows before what is written: they count as well.
+    `gap` is the number of bytes by which the file grows before the written data: they count as well.
     """
     if len(buffers) > MAX_BUFFERS:
         raise _too_many()
@@ -449,7 +449,7 @@ def writable(host: Host, buffers: list[memoryview], gap: int = 0) -> list[memory
 
 
 def _write_beyond(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
-    """Write where the position was moved to, perhaps beyond the end."""
+    """Write at a position that may be beyond the end of the file."""
     gap = _gap(d, d.object.tell())
     count: int = d.object.write(writable(host, buffers, gap))
     host.written += count + gap
@@ -458,7 +458,7 @@ def _write_beyond(host: Host, d: Descriptor, buffers: list[memoryview]) -> int:
 
 
 def _gap(d: Descriptor, position: int) -> int:
-    """The bytes from the end of a file to `position`: by so many a write there makes it grow without contents."""
+    """The bytes from the end of a file to `position`, by which a write there extends it without contents."""
     if d.filetype != _REGULAR or d.fdflags & _APPEND:
         return 0
     end: int = d.object.stat().size
@@ -482,7 +482,7 @@ def _cut(buffers: list[memoryview], limit: int) -> list[memoryview]:
 
 
 def skip(buffers: list[memoryview], count: int) -> list[memoryview]:
-    """What is left of a list of buffers after `count` bytes."""
+    """The rest of a list of buffers after `count` bytes."""
     rest = []
     for buffer in buffers:
         if count < len(buffer):

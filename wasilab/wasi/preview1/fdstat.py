@@ -1,4 +1,4 @@
-"""The calls on the attributes of a descriptor (`fd_fdstat_*`) and of the file behind it (`fd_filestat_*`)."""
+"""The calls on the attributes of a descriptor (`fd_fdstat_*`) and of its file (`fd_filestat_*`)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def fd_fdstat_set_rights(host: Host, d: Descriptor, base: int, inheriting: int) 
 
 
 def _of_the_grant(d: Descriptor, added: int) -> tuple[DeniedBy, Need | None]:
-    """Who refused rights that a descriptor cannot gain, and the need that would give them (None: nothing would)."""
+    """What refused the rights that a descriptor cannot gain, and the need that would give them, or None."""
     if added & d.withheld.named:
         need = Need(NeedKind.RIGHTS, d.withheld.guest, tuple(r.listed(added & d.withheld.named)))
         return DeniedBy.GRANT, need
@@ -156,7 +156,7 @@ def fd_filestat_set_times(host: Host, d: Descriptor, atim: int, mtim: int, flags
 
 
 def file_flags(flags: int) -> FileFlags:
-    """WASI's fdflags as a capability's."""
+    """WASI's fdflags as flags of a capability."""
     return FileFlags(
         append=bool(flags & Fdflags.APPEND),
         nonblock=bool(flags & Fdflags.NONBLOCK),
@@ -167,7 +167,7 @@ def file_flags(flags: int) -> FileFlags:
 
 
 def filestat(stat: Filestat) -> Filestat:
-    """A stat whose numbers all fit their fields: times before 1970 are 0 (the document allows it)."""
+    """A stat whose numbers fit their fields: times before 1970 become 0 (permitted by the specification)."""
     if min(stat) < 0 or max(stat) >= 1 << 64:
         return Filestat(*(min(max(n, 0), (1 << 64) - 1) for n in stat))  # type: ignore[arg-type]
     return stat

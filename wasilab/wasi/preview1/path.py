@@ -1,8 +1,8 @@
-"""The calls on names beneath an open directory.
+"""The calls on paths beneath an open directory.
 
-A path is UTF-8, relative, and resolved beneath its descriptor: no part of it, and no link on its way, leads out.
-Resolving a path, and refusing one that leaves its directory, is the directory's work (`capabilities/`). This file
-decodes names and flags, enforces the rights of `path_open`, and gives what was opened its descriptor.
+A path is UTF-8, relative, and resolved beneath its descriptor: no part of it, and no link, may lead out. The directory
+resolves the path and refuses one that leaves it (`capabilities/`). This file decodes names and flags, enforces the
+rights of `path_open`, and creates the descriptor.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _check_flags(dirflags: int, oflags: int, fdflags: int) -> None:
 
 
 def _check_rights(host: Host, d: Descriptor, name: str, oflags: int, base: int, fdflags: int) -> None:
-    """Check, in strict mode, the rights that the flags need, and refuse writing through a read-only grant."""
+    """In strict mode, check the rights that the flags need, and refuse writing through a read-only grant."""
     needed = (_CREATE_FILE if oflags & _CREAT else 0) | (_SET_SIZE if oflags & _TRUNC else 0)
     if needed & ~d.allowed:
         host.check(d, needed)
@@ -158,9 +158,9 @@ def _check_rights(host: Host, d: Descriptor, name: str, oflags: int, base: int, 
 
 
 def _check_withheld(host: Host, d: Descriptor, name: str, oflags: int, base: int, cut: int) -> None:
-    """Refuse, in either mode, to open something for what the grant withholds (`cut`).
+    """In either mode, refuse to open something with rights that the grant withholds (`cut`).
 
-    wasi-libc asks for fd_read when it opens a directory, where that right has no meaning: it does not count there.
+    wasi-libc requests fd_read when it opens a directory, where that right has no meaning and is ignored.
     """
     asked = (_CREATE_FILE if oflags & _CREAT else 0) | (_SET_SIZE if oflags & _TRUNC else 0)
     asked |= base & (_WRITE if oflags & _ODIRECTORY else _READ | _WRITE)
@@ -169,7 +169,7 @@ def _check_withheld(host: Host, d: Descriptor, name: str, oflags: int, base: int
 
 
 def _rights(host: Host, d: Descriptor, filetype: int, how: OpenHow, base: int, inheriting: int) -> tuple[int, int]:
-    """The rights of what has been opened beneath `d`."""
+    """The rights of a new descriptor opened beneath `d`."""
     of_type = r.of_type(filetype)
     if not host.strict:
         kept = of_type & ~(0 if how.read else _READ) & ~(0 if how.write else _WRITE)
@@ -181,7 +181,7 @@ def _rights(host: Host, d: Descriptor, filetype: int, how: OpenHow, base: int, i
 
 @cache
 def _how(read: bool, write: bool, oflags: int, fdflags: int, follow: bool) -> OpenHow:
-    """The flags as a capability takes them; only valid ones arrive here, so the cache holds a few thousand at most."""
+    """The flags as `OpenHow`; only valid ones arrive here, so the cache has at most a few thousand entries."""
     return OpenHow(
         read=read,
         write=write,
@@ -413,7 +413,7 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
 
 
 def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descriptor, new_name: str) -> BaseException:
-    """The failure of a call on two directories, explained for the directory that refused."""
+    """The failure of a call on two directories, attributed to the directory that refused."""
     need, writable = error.need, bool(old.object.writable)
     if need is not None and need.kind is NeedKind.WRITE and writable != bool(new.object.writable):
         second = writable
@@ -423,8 +423,8 @@ def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descrip
 
 
 def _exists(d: Descriptor, name: str, follow: bool) -> bool:
-    """Whether there is something at a path; an error of looking is left to the operation that follows."""
-    if getattr(d.object, "asks", False):  # to look would be a question of its own to the person
+    """Whether a path exists; errors are left to the operation that follows."""
+    if getattr(d.object, "asks", False):  # the lookup would ask the user a separate question
         return False
     try:
         d.object.stat_path(name, follow)
@@ -434,12 +434,12 @@ def _exists(d: Descriptor, name: str, follow: bool) -> bool:
 
 
 def _full(d: Descriptor, name: str) -> str:
-    """The guest's path of `name` in `d`, by the text alone: links on the way are not followed."""
+    """The guest path of `name` in `d`, lexically: links are not followed."""
     return posixpath.normpath(f"{d.path.rstrip('/')}/{name}")
 
 
 def _added(host: Host, cost: int) -> None:
-    """Count a name that was made."""
+    """Count a new name."""
     host.names += 1
     host.written += cost
 
@@ -449,7 +449,7 @@ def _name(raw: bytes) -> str:
     if len(raw) > MAX_PATH:
         raise WasiError(Errno.NAMETOOLONG, f"a path of {len(raw)} bytes; {MAX_PATH} are allowed")
     if b"\0" in raw:
-        raise WasiError(Errno.INVAL, f"the path {raw[:64]!r} holds a NUL")
+        raise WasiError(Errno.INVAL, f"the path {raw[:64]!r} contains a NUL")
     if not raw:
         raise WasiError(Errno.NOENT, "the path is empty")
     return raw.decode()

@@ -1,8 +1,8 @@
-"""The call that waits: `poll_oneoff`, for times and for descriptors, without ever spinning.
+"""`poll_oneoff`, which waits for times and for descriptors, without busy-waiting.
 
-Each subscription is classified once: it is an error, it is ready, it waits for a descriptor of the OS, or it waits for
-a time. What is ready is reported without waiting. A virtual clock is never slept on: when nothing else is ready, it
-is advanced to its earliest deadline, which is reported.
+Each subscription is classified once: it is an error, it is ready, it waits for an OS descriptor, or it waits for a
+time. Ready ones are reported without waiting. A virtual clock does not sleep: if nothing else is ready, it is advanced
+to its earliest deadline, which is reported.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def poll_oneoff(host: Host, subscriptions: list[Subscription]) -> list[Event]:
 
 
 class _Poll:
-    """One call: the subscriptions sorted by what they wait for."""
+    """The state of one call: the subscriptions by what they wait for."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -78,7 +78,7 @@ class _Poll:
         self.jumps: list[tuple[int, int, Subscription]] = []
         """(ns to go, deadline, subscription) of virtual clocks."""
         self.waits: list[tuple[int, Descriptor, Subscription]] = []
-        """(descriptor of the OS, descriptor of the guest, subscription)."""
+        """(OS descriptor, guest descriptor, subscription)."""
 
     def take(self, sub: Subscription) -> None:
         """Classify one subscription; a failure becomes its event."""
@@ -110,7 +110,7 @@ class _Poll:
         descriptor = self.host.fds.entries.get(sub.fd)
         if descriptor is None:
             raise WasiError(Errno.BADF)
-        # A listening socket is polled for reading to learn of a connection; it has no right to read.
+        # A listening socket is polled for reading to detect a connection; it has no right to read.
         listening = descriptor.allowed & _ACCEPT and sub.type == _FD_READ
         self.host.check(descriptor, _POLL if listening else _POLL | _RIGHT[sub.type])
         fileno = None if descriptor.filetype in _ALWAYS_READY else descriptor.object.fileno()
@@ -120,7 +120,7 @@ class _Poll:
             self.waits.append((fileno, descriptor, sub))
 
     def _ready(self, descriptor: Descriptor, sub: Subscription, flags: int) -> Event:
-        count = 1 if sub.type == _FD_WRITE else 0  # how much fits is not known: at least something
+        count = 1 if sub.type == _FD_WRITE else 0  # the free space is unknown, but at least 1
         if sub.type == _FD_READ and descriptor.filetype != FileType.DIRECTORY:
             if descriptor.filetype == FileType.REGULAR_FILE:
                 count = max(0, descriptor.object.stat().size - descriptor.object.tell())
@@ -143,12 +143,12 @@ class _Poll:
                     self.events.append(Event(sub.userdata, failure.errno, sub.type))
 
     def due(self) -> None:
-        """Add the events of running clocks whose time has come."""
+        """Add the events of expired clock subscriptions."""
         elapsed = time.monotonic_ns() - self.started
         self.events += [Event(sub.userdata, 0, _CLOCK) for left, sub in self.sleeps if left <= elapsed]
 
     def jump(self) -> None:
-        """Advance virtual time to the earliest deadline and report the subscriptions that it ends."""
+        """Advance virtual time to the earliest deadline and report the expired subscriptions."""
         earliest = min(left for left, _, _ in self.jumps)
         for left, deadline, sub in self.jumps:
             if left == earliest:

@@ -1,4 +1,4 @@
-"""The calls about the program itself: arguments, environment, clocks, randomness, yielding, signals and exit."""
+"""The calls on the process: arguments, environment, clocks, randomness, yielding, signals and exit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import signature as s
 from .signature import Param, Result, call
 
 RANDOM_CHUNK = 1 << 20
-"""Bytes that `random_get` fills before it looks again whether the run was stopped (1 MiB)."""
+"""Bytes that `random_get` fills between checks whether the run was stopped (1 MiB)."""
 
 _END_OF_TIME = 1 << 64
 _IGNORED_SIGNALS = {Signal.NONE, Signal.PIPE, Signal.CHLD, Signal.CONT, Signal.URG, Signal.WINCH}

@@ -1,6 +1,6 @@
-"""The calls on sockets. There is no way to make one: listening sockets are preopened by the grants.
+"""The calls on sockets. A guest cannot create one: listening sockets are preopened by the grants.
 
-Waiting is done here, on the socket and the run's interrupt together; the capability is then asked not to block.
+Waiting is done here, on the socket and the run's interrupt together; the capability is then called without blocking.
 """
 
 from __future__ import annotations
@@ -60,14 +60,14 @@ def sock_accept(host: Host, d: Descriptor, flags: int) -> int:
     if flags & ~31:
         raise WasiError(Errno.INVAL, f"undefined fdflags in {flags:#x}")
     if flags & ~_NONBLOCK:
-        raise WasiError(Errno.NOTSUP, "a socket can have no flag but nonblock")
+        raise WasiError(Errno.NOTSUP, "the only flag of a socket is nonblock")
     _socket(d)
     if not hasattr(d.object, "accept"):
         raise WasiError(Errno.INVAL, f"{d.path!r} does not listen")
     host.fds.require_room()
     stream = _patient(host, d, lambda: d.object.accept(True))
     try:
-        stream.interrupt = host.interrupt  # what stops fd_read and fd_write on it
+        stream.interrupt = host.interrupt  # stops fd_read and fd_write on it
         if flags:
             stream.set_flags(file_flags(flags))
         rights = r.SOCKET & d.inheriting if host.strict else r.SOCKET
@@ -174,8 +174,8 @@ def sock_shutdown(host: Host, d: Descriptor, how: int) -> None:
     """
     _socket(d)
     if how & ~(_RD | _WR) or not how:
-        raise WasiError(Errno.INVAL, f"how {how:#x} names no direction, or an undefined one")
-    if hasattr(d.object, "accept"):  # compat rights let the call come this far
+        raise WasiError(Errno.INVAL, f"how {how:#x} has no direction, or an undefined one")
+    if hasattr(d.object, "accept"):  # possible with compat rights
         raise WasiError(Errno.NOTCONN, f"{d.path!r} listens and is not connected")
     d.object.shutdown(bool(how & _RD), bool(how & _WR))
 
@@ -186,7 +186,7 @@ def _socket(d: Descriptor) -> None:
 
 
 def _patient(host: Host, d: Descriptor, attempt: Callable[[], T], *, writing: bool = False) -> T:
-    """Try, and unless the descriptor is non-blocking, wait and try again until it does not say EAGAIN."""
+    """Retry on EAGAIN after waiting, unless the descriptor is non-blocking."""
     while True:
         try:
             return attempt()

@@ -1,8 +1,8 @@
-"""The table of all calls of preview1 and of `wasi_unstable`, from which everything else is derived.
+"""The table of all calls of preview1 and of `wasi_unstable`, from which all other tables are derived.
 
 `SNAPSHOT1` holds the 46 calls of `wasi_snapshot_preview1`, `UNSTABLE` the 45 of `wasi_unstable` (snapshot 0), with its
-own layouts. Each call is declared above its function, in the file of its family; this file puts the declarations
-together and derives the older module.
+own layouts. Each call is declared above its function, in the file of its family; this file collects the declarations
+and derives the older module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .signature import DECLARED, Call, Param, Result, Type
 
 __all__ = ["BY_NUMBER", "MODULES", "SNAPSHOT1", "UNKNOWN", "UNSTABLE", "Call", "Param", "Result", "Type"]
 
-_FILES = (proc, fd, fdstat, path, poll, sock)  # importing them has declared their calls
+_FILES = (proc, fd, fdstat, path, poll, sock)  # importing them declares their calls
 
 BY_NUMBER: tuple[Call, ...] = tuple(sorted(DECLARED.values(), key=lambda call: call.number))
 """The calls of preview1 by their number."""
@@ -32,7 +32,7 @@ _NOT_IN_UNSTABLE = {"sock_accept"}
 
 
 def _unstable(call: Call) -> Call:
-    """The same call as `wasi_unstable` has it; the number is shared."""
+    """The same call in `wasi_unstable`, with the same number."""
     return replace(
         call,
         module="wasi_unstable",
@@ -50,9 +50,9 @@ MODULES: dict[str, dict[str, Call]] = {"wasi_snapshot_preview1": SNAPSHOT1, "was
 
 
 def _unknown(host: object) -> NoReturn:
-    """A call that this version of wasilab does not know."""
+    """An unknown call."""
     raise WasiError(Errno.NOSYS)
 
 
 UNKNOWN = Call("unknown", 254, Operation.UNKNOWN, (), (), _unknown)
-"""What stands for a call of a trace file whose number is not in the table."""
+"""Represents a call of a trace file whose number is not in the table."""

@@ -36,7 +36,7 @@ from .file_common import (
 
 @both_versions("get-flags", Op.DESCRIBE, ") -> result<descriptor-flags, error-code>")
 def get_flags(host: Host, d: Descriptor) -> int:
-    """What it may be used for."""
+    """The flags of the descriptor."""
     if d.filetype == IS_DIRECTORY:
         changes = d.allowed & int(R.PATH_CREATE_FILE | R.PATH_CREATE_DIRECTORY)
         asked = d.preopen is not None or d.fdflags & MUTATE_ASKED
@@ -53,7 +53,7 @@ def get_flags(host: Host, d: Descriptor) -> int:
     errors=code_of,
 )  # fmt: skip
 def get_type2(host: Host, d: Descriptor) -> str:
-    """Its type."""
+    """The type of the file."""
     return type2(d.filetype)
 
 
@@ -62,7 +62,7 @@ def get_type2(host: Host, d: Descriptor) -> str:
     "async (self: borrow<descriptor>) -> result<descriptor-type, error-code>", errors=code3_of,
 )  # fmt: skip
 def get_type3(host: Host, d: Descriptor) -> tuple[str, None]:
-    """Its type."""
+    """The type of the file."""
     return type3(d.filetype)
 
 
@@ -90,7 +90,7 @@ def _stat_at(host: Host, d: Descriptor, path_flags: int, path: str) -> Filestat:
     errors=code_of,
 )  # fmt: skip
 def stat2(host: Host, d: Descriptor) -> Value:
-    """The attributes of what is open."""
+    """The attributes of the open file."""
     found = _stat(host, d)
     return _stat_value(found, type2(found.filetype))
 
@@ -100,7 +100,7 @@ def stat2(host: Host, d: Descriptor) -> Value:
     errors=code3_of,
 )  # fmt: skip
 def stat3(host: Host, d: Descriptor) -> Value:
-    """The attributes of what is open."""
+    """The attributes of the open file."""
     found = _stat(host, d)
     return _stat_value(found, type3(found.filetype))
 
@@ -110,21 +110,21 @@ _STAT_AT = "(self: borrow<descriptor>, path-flags: path-flags, path: string) -> 
 
 @TYPES2.function("[method]descriptor.stat-at", Op.STAT, _STAT_AT, errors=code_of)
 def stat_at2(host: Host, d: Descriptor, path_flags: int, path: str) -> Value:
-    """The attributes of what a path names."""
+    """The attributes of the file at a path."""
     found = _stat_at(host, d, path_flags, path)
     return _stat_value(found, type2(found.filetype))
 
 
 @TYPES3.function("[method]descriptor.stat-at", Op.STAT, f"async {_STAT_AT}", errors=code3_of)
 def stat_at3(host: Host, d: Descriptor, path_flags: int, path: str) -> Value:
-    """The attributes of what a path names."""
+    """The attributes of the file at a path."""
     found = _stat_at(host, d, path_flags, path)
     return _stat_value(found, type3(found.filetype))
 
 
 @both_versions("set-size", Op.RESIZE, ", size: filesize) -> result<_, error-code>")
 def set_size(host: Host, d: Descriptor, size: int) -> None:
-    """Cut or extend."""
+    """Truncate or extend the file."""
     if d.filetype == IS_DIRECTORY:
         raise WasiError(Errno.ISDIR if host.strict else Errno.BADF)
     need(host, d, int(R.FD_WRITE))
@@ -141,7 +141,7 @@ def _new_time(value: tuple[str, tuple[int, int] | None], set_it: Fstflags, set_n
         return 0, int(set_now)
     seconds, nanoseconds = time
     if nanoseconds >= 1_000_000_000:
-        raise WasiError(Errno.INVAL, f"{nanoseconds} nanoseconds are a second or more")
+        raise WasiError(Errno.INVAL, f"{nanoseconds} nanoseconds: must be less than a second")
     ns = seconds * 1_000_000_000 + nanoseconds
     if not 0 <= ns < TOP:
         raise WasiError(Errno.INVAL, f"the time {seconds} s cannot be set")
@@ -159,27 +159,27 @@ _TWO_TIMES = ", data-access-timestamp: new-timestamp, data-modification-timestam
 
 @both_versions("set-times", Op.SET_TIMES, f"{_TWO_TIMES}result<_, error-code>")
 def set_times(host: Host, d: Descriptor, access: Value, modified: Value) -> None:
-    """Set the times of what is open."""
+    """Set the times of the open file."""
     need(host, d, int(R.FD_FILESTAT_SET_TIMES))
     fdstat.fd_filestat_set_times(host, d, *_times(access, modified))
 
 
 @both_versions("set-times-at", Op.SET_TIMES, f", path-flags: path-flags, path: string{_TWO_TIMES}result<_, error-code>")
 def set_times_at(host: Host, d: Descriptor, path_flags: int, path: str, access: Value, modified: Value) -> None:
-    """Set the times of what a path names."""
+    """Set the times of the file at a path."""
     in_directory(d)
     need(host, d, int(R.PATH_FILESTAT_SET_TIMES))
     paths.path_filestat_set_times(host, d, path_flags & FOLLOW, path.encode(), *_times(access, modified))
 
 
 def _hash(stat: Filestat) -> tuple[int, int]:
-    """The file's serial number, which the preview1 adapter takes from the lower half, and its device."""
+    """The file's inode number (the preview1 adapter uses the lower half) and its device."""
     return stat.ino & (1 << 64) - 1, stat.dev & (1 << 64) - 1
 
 
 @both_versions("metadata-hash", Op.STAT, ") -> result<metadata-hash-value, error-code>")
 def metadata_hash(host: Host, d: Descriptor) -> tuple[int, int]:
-    """Two numbers that are the same for the same file."""
+    """Two numbers that are equal for the same file."""
     return _hash(_stat(host, d))
 
 
@@ -187,7 +187,7 @@ def metadata_hash(host: Host, d: Descriptor) -> tuple[int, int]:
     "metadata-hash-at", Op.STAT, ", path-flags: path-flags, path: string) -> result<metadata-hash-value, error-code>"
 )
 def metadata_hash_at(host: Host, d: Descriptor, path_flags: int, path: str) -> tuple[int, int]:
-    """The same of what a path names."""
+    """The same for the file at a path."""
     return _hash(_stat_at(host, d, path_flags, path))
 
 
@@ -204,7 +204,7 @@ def is_same_object(host: Host, d: Descriptor, other: Descriptor) -> bool:
 
 @both_versions("advise", Op.ADVISE, ", offset: filesize, length: filesize, advice: advice) -> result<_, error-code>")
 def advise(host: Host, d: Descriptor, offset: int, length: int, advice: str) -> None:
-    """How a range will be used."""
+    """Declare how a range will be used."""
     if d.filetype == IS_DIRECTORY:
         raise WasiError(Errno.BADF)
     need(host, d, int(R.FD_ADVISE))
@@ -214,11 +214,11 @@ def advise(host: Host, d: Descriptor, offset: int, length: int, advice: str) -> 
 
 @both_versions("sync", Op.SYNC, ") -> result<_, error-code>")
 def sync(host: Host, d: Descriptor) -> None:
-    """Data and attributes to the storage."""
+    """Write data and attributes to storage."""
     fd.fd_sync(host, d)
 
 
 @both_versions("sync-data", Op.SYNC, ") -> result<_, error-code>")
 def sync_data(host: Host, d: Descriptor) -> None:
-    """Data to the storage."""
+    """Write data to storage."""
     fd.fd_datasync(host, d)

@@ -79,7 +79,7 @@ def read2(host: Host, d: Descriptor, length: int, offset: int) -> tuple[memoryvi
     "(self: borrow<descriptor>, buffer: list<u8>, offset: filesize) -> result<filesize, error-code>", errors=code_of,
 )  # fmt: skip
 def write2(host: Host, d: Descriptor, data: memoryview, offset: int) -> int:
-    """Write at an offset; the bytes written."""
+    """Write at an offset; returns the number of bytes written."""
     not_a_directory(d)
     need(host, d, int(R.FD_WRITE))
     return fd.fd_pwrite(host, d, [memoryview(data)[: host.max_io]], offset)
@@ -87,7 +87,7 @@ def write2(host: Host, d: Descriptor, data: memoryview, offset: int) -> int:
 
 @TYPES2.function("filesystem-error-code", Op.DESCRIBE, "(err: borrow<error>) -> option<error-code>")
 def filesystem_error_code(host: Host, error: IoError) -> str | None:
-    """The error code behind the failure of a stream."""
+    """The error code of a stream's failure."""
     return code_of(error.failure)
 
 
@@ -111,7 +111,7 @@ def read_via_stream3(host: Host, d: Descriptor, offset: int) -> tuple[Source, Pr
             need(host, d, int(R.FD_READ))
             buffer = memoryview(bytearray(min(count, PIECE, host.max_io)))
             got = fd.fd_pread(host, d, [buffer], at)
-        except Exception as error:  # noqa: BLE001  what is no failure is raised again
+        except Exception as error:  # noqa: BLE001  other exceptions are raised again
             done.resolve(explained(host, error, d))
             return None
         at += got
@@ -124,7 +124,7 @@ def read_via_stream3(host: Host, d: Descriptor, offset: int) -> tuple[Source, Pr
 
 
 class FileSink:
-    """Where the bytes go that a guest writes into a stream over a file."""
+    """The receiver of the bytes that a guest writes to a stream of a file."""
 
     def __init__(self, host: Host, stream: OutputStream, done: Promise) -> None:
         self._host = host
@@ -140,11 +140,11 @@ class FileSink:
         self._stream.write(self._host, data)
 
     def room(self) -> None:
-        """Always."""
+        """Always None: a file always accepts bytes."""
         return
 
     def end(self, error: BaseException | None) -> None:
-        """Say how it ended."""
+        """Report how the stream ended."""
         ended = ("ok", None) if error is None else explained(self._host, error, self._stream.descriptor)
         self._done.resolve(ended)
 
@@ -155,7 +155,7 @@ class FileSink:
     "(self: borrow<descriptor>, data: stream<u8>, offset: filesize) -> future<result<_, error-code>>",
 )
 def write_via_stream3(host: Host, d: Descriptor, data: Incoming, offset: int) -> Promise:
-    """Write what comes, from an offset on; how it ended."""
+    """Write a stream of bytes from an offset on; returns how it ended."""
     done = Promise()
     data.consume(FileSink(host, OutputStream(d, offset), done))
     return done
@@ -167,7 +167,7 @@ def write_via_stream3(host: Host, d: Descriptor, data: Incoming, offset: int) ->
     "(self: borrow<descriptor>, data: stream<u8>) -> future<result<_, error-code>>",
 )
 def append_via_stream3(host: Host, d: Descriptor, data: Incoming) -> Promise:
-    """Write what comes, at the end; how it ended."""
+    """Write a stream of bytes at the end; returns how it ended."""
     done = Promise()
     data.consume(FileSink(host, OutputStream(d, append=True), done))
     return done

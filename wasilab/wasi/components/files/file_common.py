@@ -45,7 +45,7 @@ _TYPES = {
 }  # fmt: skip
 IS_DIRECTORY = int(FileType.DIRECTORY)
 MUTATE_ASKED = 1 << 16
-"""Beyond preview1's own fdflags: a directory was opened with `mutate-directory`."""
+"""A flag beyond preview1's fdflags: the directory was opened with `mutate-directory`."""
 TOP = 1 << 63
 """The first value above a signed 64-bit number."""
 
@@ -155,7 +155,7 @@ def not_a_directory(d: Descriptor) -> None:
 
 
 def explained(host: Host, error: BaseException, d: Descriptor) -> tuple[str, tuple[str, None]]:
-    """The `error` of a future for what a stream ran into. Raises what is not a failure of the guest's."""
+    """The `error` of a future for an exception in a stream. Raises exceptions that are not failures of a call."""
     failure = host.explain(error, d)
     if failure is None:
         raise error

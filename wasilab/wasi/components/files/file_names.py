@@ -46,7 +46,7 @@ from .file_common import (
 def open_at(host: Host, d: Descriptor, path_flags: int, path: str, open_flags: int, flags: int) -> Descriptor:
     """Open or create a file or directory beneath a directory, as preview1's path_open.
 
-    To create or truncate asks for writing as well; nothing asked for at all asks for reading.
+    Creating or truncating implies writing; without any flag the file is opened for reading.
     """
     in_directory(d)
     need(host, d, int(R.PATH_OPEN))
@@ -87,7 +87,7 @@ def create_directory_at(host: Host, d: Descriptor, path: str) -> None:
 
 @both_versions("remove-directory-at", Op.REMOVE, ", path: string) -> result<_, error-code>")
 def remove_directory_at(host: Host, d: Descriptor, path: str) -> None:
-    """Remove an empty directory. A name with "/" behind it is judged by where it leads."""
+    """Remove an empty directory. If the name ends with "/", a link is followed first."""
     in_directory(d)
     need(host, d, int(R.PATH_REMOVE_DIRECTORY))
     if path.endswith("/") and path.strip("/"):
@@ -149,7 +149,7 @@ def readlink_at(host: Host, d: Descriptor, path: str) -> str:
 
 
 def _entries(host: Host, d: Descriptor) -> Iterator[Entry]:
-    """What is in a directory, without the names that are not UTF-8, which are noted."""
+    """The entries of a directory. Names that are not UTF-8 are left out and noted."""
     in_directory(d)
     need(host, d, int(R.FD_READDIR))
     found = d.object.list()
@@ -180,7 +180,7 @@ class DirectoryEntries:
     "(self: borrow<descriptor>) -> result<own<directory-entry-stream>, error-code>", errors=code_of,
 )  # fmt: skip
 def read_directory2(host: Host, d: Descriptor) -> DirectoryEntries:
-    """The directory as it is now."""
+    """A snapshot of the directory."""
     return DirectoryEntries(_entries(host, d), d.path)
 
 
@@ -200,7 +200,7 @@ def read_directory_entry(host: Host, stream: DirectoryEntries) -> tuple[str, str
     "(self: borrow<descriptor>) -> tuple<stream<directory-entry>, future<result<_, error-code>>>",
 )
 def read_directory3(host: Host, d: Descriptor) -> tuple[Source, Promise]:
-    """The directory as it is when it is first read, and how it ended."""
+    """The directory at the first read, and how the stream ended."""
     done = Promise()
     entries: Iterator[Entry] | None = None
 
@@ -209,7 +209,7 @@ def read_directory3(host: Host, d: Descriptor) -> tuple[Source, Promise]:
         try:
             if entries is None:
                 entries = _entries(host, d)
-        except Exception as error:  # noqa: BLE001  what is no failure is raised again
+        except Exception as error:  # noqa: BLE001  other exceptions are raised again
             done.resolve(explained(host, error, d))
             return None
         found = []

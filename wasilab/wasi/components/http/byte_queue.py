@@ -1,6 +1,6 @@
-"""A bounded queue of bytes between a guest and the thread that speaks HTTP for it: the body of a message.
+"""A bounded byte queue for the body of a message, between a guest and the thread that does HTTP for it.
 
-The guest's side never blocks here: it asks, and waits on a descriptor beside its interrupt. The thread's side blocks.
+The guest's side never blocks here: it polls a descriptor together with its interrupt. The thread's side blocks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ....capabilities.uncopyable import Uncopyable
 from ....capabilities.waiting import Readiness
 
 CAPACITY = 1 << 20
-"""Bytes that may lie in a queue before a writer has to wait."""
+"""Bytes in a queue above which a writer has to wait."""
 Trailers = list[tuple[str, bytes]]
 
 
@@ -26,7 +26,7 @@ class BodyFailed(Exception):
 
 
 class ByteQueue(Uncopyable):
-    """Bytes, then an end with trailers or a failure. Descriptors to wait on are made when they are asked for."""
+    """Bytes, then an end with trailers or a failure. Descriptors to wait on are created on access."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -40,10 +40,10 @@ class ByteQueue(Uncopyable):
         self._writable: Readiness | None = None
         self._is_readable, self._is_writable = False, True
         self.passed = 0
-        """Bytes put into it so far."""
+        """Total bytes put into it."""
 
     def _update(self) -> None:
-        """Bring the descriptors to what is so now; the lock is held."""
+        """Update the descriptors to the current state; the caller holds the lock."""
         if self._closed:
             return
         readable = bool(self._parts) or self._ended
@@ -59,7 +59,7 @@ class ByteQueue(Uncopyable):
         self._changed.notify_all()
 
     def readable_fileno(self) -> int | None:
-        """A descriptor that is readable while a `take` would not wait; None where it never would."""
+        """A descriptor that is readable while a `take` would not wait; None if it never waits."""
         with self._changed:
             if self._closed:
                 return None
@@ -70,7 +70,7 @@ class ByteQueue(Uncopyable):
             return self._readable.fileno()
 
     def writable_fileno(self) -> int | None:
-        """A descriptor that is readable while there is room; None where nobody need wait."""
+        """A descriptor that is readable while there is room; None if there is always room."""
         with self._changed:
             if self._closed:
                 return None
@@ -84,17 +84,17 @@ class ByteQueue(Uncopyable):
 
     @property
     def has_room(self) -> bool:
-        """Whether a `put` is welcome."""
+        """Whether there is room for more bytes."""
         with self._changed:
             return self._is_writable
 
     def put(self, data: bytes) -> None:
-        """Add bytes, however many lie there. Raises `BodyFailed` when nobody will read them."""
+        """Add bytes, even if the queue is full. Raises `BodyFailed` if they will not be read."""
         with self._changed:
             if self.failure is not None:
                 raise self.failure
             if self._closed or self._ended:
-                raise BodyFailed("connection-terminated", "nobody reads this body any more")
+                raise BodyFailed("connection-terminated", "the reader of this body is closed")
             if data:
                 self._parts.append(data)
                 self._size += len(data)
@@ -102,20 +102,20 @@ class ByteQueue(Uncopyable):
                 self._update()
 
     def put_in_turn(self, data: bytes) -> None:
-        """Add bytes once there is room: for a thread. Raises `BodyFailed`."""
+        """Wait for room and add bytes; for a thread. Raises `BodyFailed`."""
         with self._changed:
             self._changed.wait_for(lambda: self._size < CAPACITY or self._closed or self._ended)
         self.put(data)
 
     def end(self, trailers: Trailers | None = None) -> None:
-        """Nothing more comes."""
+        """End the body."""
         with self._changed:
             if not self._ended:
                 self._ended, self.trailers = True, trailers
                 self._update()
 
     def fail(self, failure: BodyFailed) -> None:
-        """It ends before its time; what lies there is lost."""
+        """End the body prematurely; queued bytes are discarded."""
         with self._changed:
             if not self._ended:
                 self._ended, self.failure = True, failure
@@ -126,7 +126,7 @@ class ByteQueue(Uncopyable):
     # ---- the reading side
 
     def take(self, most: int) -> bytes | None:
-        """At most so many bytes; none where there are none yet; None at the end. Raises `BodyFailed`."""
+        """At most `most` bytes, b"" if there are none yet; None at the end. Raises `BodyFailed`."""
         with self._changed:
             if self.failure is not None:
                 raise self.failure
@@ -141,7 +141,7 @@ class ByteQueue(Uncopyable):
             return part
 
     def take_in_turn(self) -> bytes | None:
-        """The next bytes once there are some: for a thread. None at the end. Raises `BodyFailed`."""
+        """Wait for the next bytes; for a thread. None at the end. Raises `BodyFailed`."""
         with self._changed:
             self._changed.wait_for(lambda: bool(self._parts) or self._ended or self._closed)
             if self._closed:
@@ -149,7 +149,7 @@ class ByteQueue(Uncopyable):
         return self.take(CAPACITY)
 
     def close(self) -> None:
-        """Let go of it: whoever waits goes on, and is told."""
+        """Close it: a waiting thread continues with an error."""
         with self._changed:
             if self._closed:
                 return

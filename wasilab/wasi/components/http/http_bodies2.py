@@ -25,7 +25,7 @@ HANDLER2 = Interface(
 
 
 class BodyInput(InputStream):
-    """The bytes of a body that comes. Its parent in the trace is the body."""
+    """The input stream of an incoming body. Its parent in the trace is the body."""
 
     def __init__(self, body: IncomingBody) -> None:
         self.descriptor = body  # type: ignore[assignment]
@@ -35,7 +35,7 @@ class BodyInput(InputStream):
         self.queue = body.queue
 
     def read(self, host: Host, count: int, *, block: bool) -> bytes:
-        """As of any input."""
+        """As in `InputStream`."""
         size = min(count, PIECE, host.max_io)
         while True:
             found = body_read(self.queue, size) if size else b""
@@ -50,19 +50,19 @@ class BodyInput(InputStream):
         return self.queue is None or bool(wait_for(host, [self.pollable(host)], block=False))
 
     def fileno(self) -> int | None:
-        """A descriptor that is readable when it would not wait."""
+        """A descriptor that is readable when a read would not wait."""
         return None if self.queue is None else self.queue.readable_fileno()
 
 
 class BodyOutput(OutputStream):
-    """Where the bytes of a body go. Its parent in the trace is the body."""
+    """The output stream of an outgoing body. Its parent in the trace is the body."""
 
     def __init__(self, body: OutgoingBody) -> None:
         super().__init__(body)  # type: ignore[arg-type]
         self.queue = body.queue
 
     def write(self, host: Host, data: bytes | memoryview) -> None:
-        """All of it; counts as written."""
+        """Write all bytes, which count towards the limit of bytes written."""
         host.require_bytes(len(data))
         while not self.queue.has_room:
             wait_for(host, [self.pollable(host)])
@@ -91,14 +91,14 @@ class IncomingBody:
         self.given = False
 
     def close(self) -> None:
-        """Nobody reads on."""
+        """Stop reading the body."""
         if self.queue is not None:
             self.queue.close()
         self.on_close()
 
 
 class OutgoingBody:
-    """The body of a request that is being written."""
+    """The body of a request, while it is written."""
 
     def __init__(self, message: HttpMessage, queue: ByteQueue) -> None:
         self.path = message.path
@@ -108,13 +108,13 @@ class OutgoingBody:
         self.length = int(lengths[0]) if len(lengths) == 1 and lengths[0].isdigit() else None
 
     def close(self) -> None:
-        """Dropped before its end: the request is not whole."""
+        """Dropped before its end: the request is incomplete."""
         if not self.finished:
             self.queue.fail(BodyFailed("internal-error", "the body of the request was dropped before its end"))
 
 
 class FutureTrailers:
-    """The trailers of a body that was read to its end, or thrown away."""
+    """The trailers of a body that was read to its end, or discarded."""
 
     path = "<trailers>"
 
@@ -124,11 +124,12 @@ class FutureTrailers:
         self.on_close = body.on_close
 
     def close(self) -> None:
-        """Nobody asks for them any more."""
+        """They are not needed any more."""
         self.on_close()
 
     def look(self) -> Value:
-        """("ok", trailers or None), ("error", error-code), or None while the body lasts. What is left of it is lost."""
+        """("ok", trailers or None), ("error", error-code), or None before the end of the body, whose rest is
+        discarded."""
         try:
             while (found := body_read(self.queue, PIECE)) is not None:
                 if not found:
@@ -142,17 +143,17 @@ class FutureTrailers:
 
 
 def _once(thing: Value, attribute: str) -> None:
-    """Raise the error of a result without one for the second time."""
+    """Raise `ResultError` if this is the second time."""
     if getattr(thing, attribute):
         raise ResultError(None)
     setattr(thing, attribute, True)
 
 
-# -- what comes in -----------------------------------------------------------------------------------------------------
+# -- incoming messages -------------------------------------------------------------------------------------------------
 
 
 def consume(host: Host, message: HttpMessage) -> IncomingBody:
-    """The body; once."""
+    """Get the body; only once."""
     _once(message, "passed_on")
     return IncomingBody(message)
 
@@ -167,20 +168,20 @@ for _resource in ("incoming-request", "incoming-response"):
     "[method]incoming-body.stream", Op.READ, "(self: borrow<incoming-body>) -> result<own<input-stream>>"
 )
 def incoming_stream(host: Host, body: IncomingBody) -> BodyInput:
-    """Its bytes; once."""
+    """Get the stream of its bytes; only once."""
     _once(body, "given")
     return BodyInput(body)
 
 
 @TYPES2.function("[static]incoming-body.finish", Op.CLOSE, "(this: own<incoming-body>) -> own<future-trailers>")
 def finish_incoming(host: Host, body: IncomingBody) -> FutureTrailers:
-    """Its trailers, once it is over."""
+    """Get its trailers, after its end."""
     return FutureTrailers(body)
 
 
 @TYPES2.function("[method]future-trailers.subscribe", Op.POLL, "(self: borrow<future-trailers>) -> own<pollable>")
 def trailers_subscribe(host: Host, future: FutureTrailers) -> Pollable:
-    """Ready once they are there."""
+    """Ready once the trailers are available."""
     queue = future.queue
     return Pollable() if queue is None or future.taken else Pollable(reader=queue.readable_fileno)
 
@@ -200,11 +201,11 @@ def trailers_get(host: Host, future: FutureTrailers) -> Value:
     return ("ok", found)
 
 
-# -- what goes out -----------------------------------------------------------------------------------------------------
+# -- outgoing messages -------------------------------------------------------------------------------------------------
 
 
 def outgoing_body(host: Host, message: HttpMessage) -> OutgoingBody:
-    """The body; once."""
+    """Get the body; only once."""
     _once(message.body, "taken")
     try:
         message.body.queue = new_body(host)
@@ -223,7 +224,7 @@ for _resource in ("outgoing-request", "outgoing-response"):
     "[method]outgoing-body.write", Op.WRITE, "(self: borrow<outgoing-body>) -> result<own<output-stream>>"
 )
 def body_write(host: Host, body: OutgoingBody) -> BodyOutput:
-    """Where its bytes go; once."""
+    """Get the stream for its bytes; only once."""
     _once(body, "given")
     return BodyOutput(body)
 
@@ -233,10 +234,10 @@ def body_write(host: Host, body: OutgoingBody) -> BodyOutput:
     "(this: own<outgoing-body>, trailers: option<own<fields>>) -> result<_, error-code>",
 )  # fmt: skip
 def finish_outgoing(host: Host, body: OutgoingBody, trailers: HttpFields | None) -> None:
-    """It is whole."""
+    """Complete the body."""
     body.finished = True
     if body.length is not None and body.length != body.queue.passed:
-        failure = BodyFailed("HTTP-request-body-size", "the body has not the length that content-length says")
+        failure = BodyFailed("HTTP-request-body-size", "the body does not have the length of content-length")
         body.queue.fail(failure)
         raise ResultError(("HTTP-request-body-size", body.queue.passed), HttpError(failure.code, failure.reason))
     body.queue.end(None if trailers is None else trailers.entries)
@@ -249,7 +250,7 @@ def finish_outgoing(host: Host, body: OutgoingBody, trailers: HttpFields | None)
     errors=error_code,
 )  # fmt: skip
 def handle(host: Host, request: HttpRequestMessage, options: RequestOptions | None) -> SentRequest:
-    """Send it."""
+    """Send the request."""
     try:
         return send(host, request, options)
     except HttpError as error:
@@ -285,15 +286,15 @@ def response_get(host: Host, sent: SentRequest) -> Value:
         return ("ok", ("error", error.value))
 
 
-# -- what a handler of requests has: there is no server here -----------------------------------------------------------
+# -- handlers of requests: there is no server --------------------------------------------------------------------------
 
 
 def _no_server(host: Host, *given: object) -> NoReturn:
-    raise ResultError(code_value("internal-error", "there is no server here"))
+    raise ResultError(code_value("internal-error", "there is no server"))
 
 
 def _set_response(host: Host, param: object, response: Value) -> None:
-    """Nobody waits for it: there is no server here."""
+    """Ignored: there is no server."""
     if response[0] == "ok":
         response[1].close()
 
@@ -313,7 +314,7 @@ _declare(
 
 
 def response_of(sent: SentRequest) -> HttpResponseMessage:
-    """Its response, once it is done. Raises `ResultError`."""
+    """The response of a finished request. Raises `ResultError`."""
     try:
         return sent.response()
     except HttpError as error:

@@ -1,4 +1,4 @@
-"""Sending a request, as both versions of `wasi:http` do it: the grant is asked, then a thread speaks for the guest."""
+"""Sends a request, for both versions of `wasi:http`: checks the grants, then a thread does the exchange."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .http_fields import TIMEOUTS, HttpError, HttpFields, RequestOptions
 from .http_messages import HttpRequestMessage, HttpResponseMessage, host_and_port
 
 MAX_EXCHANGES = 32
-"""Requests of one run that are under way at once."""
+"""Maximum concurrent requests of one run."""
 MAX_BODIES = 100
-"""Bodies of one run that are held at once: each may take descriptors of the host."""
+"""Maximum bodies that one run holds: each may use descriptors of the host."""
 _UNDER_WAY: WeakKeyDictionary[Host, list[SentRequest]] = WeakKeyDictionary()
 _BODIES: WeakKeyDictionary[Host, WeakSet[ByteQueue]] = WeakKeyDictionary()
 
 
 def new_body(host: Host) -> ByteQueue:
-    """An empty body. Raises `HttpError` where there are too many; they go with the run."""
+    """An empty body. Raises `HttpError` if there are too many. Bodies are closed with the run."""
     bodies = _BODIES.get(host)
     if bodies is None:
         bodies = _BODIES[host] = WeakSet()
         host.on_close.append(lambda: _close_all(host))
     if len(bodies) >= MAX_BODIES:
-        raise HttpError("connection-limit-reached", f"{MAX_BODIES} bodies of messages are held")
+        raise HttpError("connection-limit-reached", f"there are already {MAX_BODIES} bodies of messages")
     made = ByteQueue()
     bodies.add(made)
     return made
@@ -43,7 +43,7 @@ def _close_all(host: Host) -> None:
 
 
 class SentRequest:
-    """A request under way."""
+    """A request in progress."""
 
     def __init__(self, exchange: Any, receiving: ByteQueue, path: str) -> None:
         self.exchange = exchange
@@ -57,11 +57,11 @@ class SentRequest:
         return bool(self.exchange.done)
 
     def fileno(self) -> int | None:
-        """Readable once it is done; None where nobody need wait."""
+        """A descriptor that is readable once it is done; None if it is already done."""
         return None if self.closed else int(self.exchange.answered.fileno())
 
     def drop(self) -> None:
-        """Nobody asks for the response any more; one that was given lives on."""
+        """The response is not needed any more; a response that was already returned stays valid."""
         if not self.taken:
             self.close()
 
@@ -77,7 +77,7 @@ class SentRequest:
         return made
 
     def close(self) -> None:
-        """End it, and forget it."""
+        """Stop it and release it."""
         if not self.closed:
             self.closed = True
             self.exchange.close()
@@ -85,13 +85,13 @@ class SentRequest:
 
 
 def send(host: Host, request: HttpRequestMessage, options: RequestOptions | None) -> SentRequest:
-    """Send it. Raises `HttpError`, and `Refused` or `WasiError` where no grant names the origin."""
+    """Send a request. Raises `HttpError`, and `Refused` or `WasiError` if its origin is not granted."""
     scheme = "https" if request.scheme is None else str(request.scheme[1] or request.scheme[0]).lower()
     if scheme not in ("http", "https"):
         raise HttpError("HTTP-protocol-error", f"the scheme {visible(scheme)!r} is neither http nor https")
     where = host_and_port(request.authority or "", 443 if scheme == "https" else 80)
     if where is None:
-        raise HttpError("HTTP-request-URI-invalid", "the request names no authority")
+        raise HttpError("HTTP-request-URI-invalid", "the request has no authority")
     target = request.target or "/"
     if not target.startswith("/") and not (target == "*" and request.verb == "OPTIONS"):
         target = f"/{target}"
@@ -103,7 +103,7 @@ def send(host: Host, request: HttpRequestMessage, options: RequestOptions | None
         )  # fmt: skip
     under_way = [one for one in _UNDER_WAY.get(host, ()) if not one.closed]
     if len(under_way) >= MAX_EXCHANGES:
-        raise HttpError("connection-limit-reached", f"{MAX_EXCHANGES} requests are under way")
+        raise HttpError("connection-limit-reached", f"{MAX_EXCHANGES} requests are already in progress")
     body = request.body.queue
     sized = bool(request.headers.values("content-length"))
     receiving = new_body(host)
@@ -129,7 +129,7 @@ def send(host: Host, request: HttpRequestMessage, options: RequestOptions | None
 
 
 def body_read(queue: ByteQueue | None, most: int) -> Value:
-    """`ByteQueue.take`, with its failure as the stream's."""
+    """`ByteQueue.take`, with a failure as the error of the stream."""
     if queue is None:
         return None
     try:

@@ -1,6 +1,6 @@
 """`wasi:http/types` 0.2 and 0.3: the types, header fields, and the options of a request.
 
-Source: the WIT packages of wasi:http 0.2.12 and 0.3.0; RFC 9110 for what a name and a value may be.
+Source: the WIT packages of wasi:http 0.2.12 and 0.3.0; RFC 9110 for valid names and values.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..waits import Value
 from .byte_queue import BodyFailed, Trailers
 
 MAX_FIELD_BYTES = 128 << 10
-"""Bytes of the names and values of one set of fields."""
+"""Maximum bytes of the names and values of one set of fields."""
 FORBIDDEN = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "transfer-encoding",
     "upgrade", "http2-settings", "host",
 })  # fmt: skip
-"""Fields that are the transport's own matter."""
+"""Fields that only the transport may set."""
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _CASES = (
@@ -106,7 +106,7 @@ _NO_PAYLOAD: dict[str, Value] = {
 
 
 class HttpError(WasiError):
-    """A failure that `wasi:http` has its own name for."""
+    """A failure with a name of its own in `wasi:http`."""
 
     def __init__(self, code: str, reason: str = "") -> None:
         super().__init__(Errno.IO, reason)
@@ -114,12 +114,12 @@ class HttpError(WasiError):
 
     @property
     def value(self) -> Value:
-        """As a component gets it."""
+        """The error code for the component."""
         return code_value(self.code, self.reason)
 
 
 def code_value(code: str, reason: str = "") -> Value:
-    """An `error-code`; where a case has a value, what is known of it."""
+    """An `error-code`, with a payload if the case has one."""
     return (code, reason or None) if code == "internal-error" else (code, _NO_PAYLOAD.get(code))
 
 
@@ -133,7 +133,7 @@ def error_code(failure: WasiError) -> Value:
 
 
 def http_result(error: HttpError | BodyFailed) -> ResultError:
-    """The error of a function whose error is an `error-code`."""
+    """The error of a function that returns an `error-code`."""
     cause = error if isinstance(error, HttpError) else HttpError(error.code, error.reason)
     return ResultError(cause.value, cause)
 
@@ -152,7 +152,7 @@ class HttpFields:
         self.size = sum(len(name) + len(value) for name, value in self.entries)
 
     def fixed(self) -> HttpFields:
-        """The same, not to be changed."""
+        """An immutable copy."""
         return HttpFields(self.entries, mutable=False)
 
     def values(self, name: str) -> list[bytes]:
@@ -161,7 +161,7 @@ class HttpFields:
         return [value for known, value in self.entries if known == lower]
 
     def check(self, name: str, values: list[Value] | tuple[Value, ...] = ()) -> str:
-        """The name in lower case. Raises the `header-error` of a change."""
+        """The name in lower case. Raises the `header-error` of an invalid change."""
         if not self.mutable:
             raise ResultError(("immutable", None))
         if not TOKEN.fullmatch(name) or any(not _VALUE.fullmatch(bytes(value)) for value in values):
@@ -171,7 +171,7 @@ class HttpFields:
         return name.lower()
 
     def add(self, name: str, values: list[Value], *, sized: bool) -> None:
-        """Add values. `sized`: there is a `header-error` for too many; else the guest ends."""
+        """Add values. `sized`: the version has a `header-error` for too many; otherwise the guest is ended."""
         lower = self.check(name, values)
         more = sum(len(lower) + len(value) for value in values)
         if self.size + more > MAX_FIELD_BYTES:
@@ -182,7 +182,7 @@ class HttpFields:
         self.entries += [(lower, bytes(value)) for value in values]
 
     def remove(self, name: str) -> list[bytes]:
-        """Take a name out; its values."""
+        """Remove a name; returns its values."""
         lower = self.check(name)
         found = self.values(lower)
         self.entries = [entry for entry in self.entries if entry[0] != lower]
@@ -201,7 +201,7 @@ def _both(name: str, type_: str) -> Callable[[Callable[..., object]], Callable[.
 
 @_both("[constructor]fields", "() -> own<fields>")
 def new_fields(host: Host) -> HttpFields:
-    """No fields yet."""
+    """Create empty fields."""
     return HttpFields()
 
 
@@ -213,18 +213,18 @@ def get_field(host: Host, fields: HttpFields, name: str) -> list[bytes]:
 
 @_both("[method]fields.has", "(self: borrow<fields>, name: field-name) -> bool")
 def has_field(host: Host, fields: HttpFields, name: str) -> bool:
-    """Whether there is one."""
+    """Whether the name exists."""
     return bool(fields.values(name))
 
 
 @_both("[method]fields.clone", "(self: borrow<fields>) -> own<fields>")
 def clone_fields(host: Host, fields: HttpFields) -> HttpFields:
-    """The same, to be changed by itself."""
+    """A mutable copy."""
     return HttpFields(fields.entries)
 
 
 def entries_of(host: Host, fields: HttpFields) -> list[Value]:
-    """All of them."""
+    """All names and values."""
     return list(fields.entries)
 
 
@@ -235,7 +235,7 @@ TYPES3.function("[method]fields.copy-all", Op.DESCRIBE, f"(self: borrow<fields>)
 
 @_both("[method]fields.delete", "(self: borrow<fields>, name: field-name) -> result<_, header-error>")
 def delete_field(host: Host, fields: HttpFields, name: str) -> None:
-    """Take a name out."""
+    """Remove a name."""
     fields.remove(name)
 
 
@@ -244,7 +244,7 @@ def delete_field(host: Host, fields: HttpFields, name: str) -> None:
     "(self: borrow<fields>, name: field-name) -> result<list<field-value>, header-error>",
 )  # fmt: skip
 def get_and_delete_field(host: Host, fields: HttpFields, name: str) -> list[bytes]:
-    """Take a name out, and say what it was."""
+    """Remove a name and return its values."""
     return fields.remove(name)
 
 
@@ -263,7 +263,8 @@ def _declare_changes(interface: Interface, *, sized: bool) -> None:
     def append(host: Host, fields: HttpFields, name: str, value: Value) -> None:
         fields.add(name, [value], sized=sized)
 
-    from_list.__doc__, set_field.__doc__, append.__doc__ = "Fields of these.", "Replace a name's.", "Add a value."
+    from_list.__doc__, set_field.__doc__ = "Create fields.", "Replace the values of a name."
+    append.__doc__ = "Add a value."
     error = "header-error>"
     interface.function("[static]fields.from-list", Op.DESCRIBE, f"(entries: {_LIST}) -> result<own<fields>, {error}")(
         from_list
@@ -279,7 +280,7 @@ _declare_changes(TYPES3, sized=True)
 
 @TYPES2.function("http-error-code", Op.DESCRIBE, "(err: borrow<io-error>) -> option<error-code>")
 def http_error_code(host: Host, error: IoError) -> Value:
-    """What a failure of a stream was in HTTP, if it was one of that."""
+    """The HTTP error of a stream's failure, if it has one."""
     return error.failure.value if isinstance(error.failure, HttpError) else None
 
 
@@ -289,7 +290,7 @@ TIMEOUTS = ("connect-timeout", "first-byte-timeout", "between-bytes-timeout")
 
 
 class RequestOptions:
-    """How long things may take, ns; None: as usual."""
+    """Timeouts in ns; None: the defaults."""
 
     path = ""
 
@@ -298,13 +299,13 @@ class RequestOptions:
         self.mutable = mutable
 
     def fixed(self) -> RequestOptions:
-        """The same, not to be changed."""
+        """An immutable copy."""
         return RequestOptions(self.given, mutable=False)
 
 
 @_both("[constructor]request-options", "() -> own<request-options>")
 def new_options(host: Host) -> RequestOptions:
-    """As usual."""
+    """Create options with the default timeouts."""
     return RequestOptions()
 
 
@@ -312,7 +313,7 @@ def new_options(host: Host) -> RequestOptions:
     "[method]request-options.clone", Op.DESCRIBE, "(self: borrow<request-options>) -> own<request-options>"
 )
 def clone_options(host: Host, options: RequestOptions) -> RequestOptions:
-    """The same, to be changed by itself."""
+    """A mutable copy."""
     return RequestOptions(options.given)
 
 

@@ -1,4 +1,4 @@
-"""`wasi:http` requests and responses, 0.2 and 0.3: what they say, without their bodies' bytes and without sending."""
+"""`wasi:http` requests and responses, 0.2 and 0.3. Not here: the contents of bodies, and sending."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _AUTHORITY = re.compile(
     r"(?:[A-Za-z0-9\-._~%!$&'()*+,;=:]+@)?([A-Za-z0-9\-._~%!$&'()*+,;=]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
 )
 MAX_URI = 8192
-"""Characters of a path with its query, or of an authority."""
+"""Maximum characters of a path with its query, or of an authority."""
 
 
 def host_and_port(authority: str, usual: int) -> tuple[str, int] | None:
-    """The host and the port that an authority names; None where it names none."""
+    """The host and the port of an authority; None if it is invalid."""
     found = _AUTHORITY.fullmatch(authority)
     if found is None or len(authority) > MAX_URI:
         return None
@@ -32,14 +32,14 @@ def host_and_port(authority: str, usual: int) -> tuple[str, int] | None:
 
 
 class Body:
-    """The body of a message, and what becomes of it. `queue` None: there is none."""
+    """The body of a message. `queue` is None if there is no body."""
 
     def __init__(self, queue: ByteQueue | None = None) -> None:
         self.queue = queue
         self.taken = False
 
     def close(self) -> None:
-        """Nobody wants it any more."""
+        """It is not needed any more."""
         if self.queue is not None:
             self.queue.close()
 
@@ -53,14 +53,14 @@ class HttpMessage:
         self.headers = headers.fixed()
         self.body = Body()
         self.on_close: Callable[[], None] = lambda: None
-        """What it is part of: a response's exchange."""
+        """The exchange of a response."""
         self.sent: Promise | None = None
-        """Of a message of 0.3 that the guest made: how its sending went."""
+        """The result of sending, for a message of 0.3 made by the guest."""
         self.passed_on = False
-        """Whether its body is somebody else's now."""
+        """Whether its body was moved elsewhere."""
 
     def close(self) -> None:
-        """Let go of it, unless its body was taken."""
+        """Close it, unless its body was taken."""
         if not self.passed_on:
             self.body.close()
             self.on_close()
@@ -79,13 +79,13 @@ class HttpRequestMessage(HttpMessage):
 
     @property
     def path(self) -> str:  # type: ignore[override]
-        """For people."""
+        """For display."""
         scheme = "https" if self.scheme is None else str(self.scheme[1] or self.scheme[0]).lower()
         return f"<{self.verb} {scheme}://{self.authority or ''}{self.target or '/'}>"[:200]
 
     @property
     def verb(self) -> str:
-        """The method as it is sent."""
+        """The method as sent."""
         case, other = self.method
         return str(other) if case == "other" else str(case).upper()
 
@@ -99,7 +99,7 @@ class HttpResponseMessage(HttpMessage):
 
     @property
     def path(self) -> str:  # type: ignore[override]
-        """For people."""
+        """For display."""
         return f"<response {self.status}>"
 
 
@@ -110,7 +110,7 @@ def _refuse() -> ResultError:
 def _attribute(
     name: str, type_: str, get: Callable[[Host, Value], Value], put: Callable[[Host, Value, Value], None] | None = None
 ) -> None:
-    """Declare a getter and a setter of a request: of those that go out in 0.2, of those that come in, of all in 0.3."""
+    """Declare a getter and a setter of requests: of outgoing and incoming ones in 0.2, of all in 0.3."""
     for resource in ("outgoing-request", "incoming-request"):
         TYPES2.function(f"[method]{resource}.{name}", Op.DESCRIBE, f"(self: borrow<{resource}>) -> {type_}")(get)
     TYPES3.function(f"[method]request.get-{name}", Op.DESCRIBE, f"(self: borrow<request>) -> {type_}")(get)
@@ -121,7 +121,7 @@ def _attribute(
 
 
 def set_method(host: Host, request: HttpRequestMessage, method: Value) -> None:
-    """Set it: a token."""
+    """Set the method: a token."""
     case, other = method
     if case == "other":
         if other.lower() in _METHODS and other == other.upper():
@@ -132,7 +132,7 @@ def set_method(host: Host, request: HttpRequestMessage, method: Value) -> None:
 
 
 def set_target(host: Host, request: HttpRequestMessage, path: str | None) -> None:
-    """Set it; "" is "/"."""
+    """Set the path; "" means "/"."""
     if path is not None and (not _PATH.fullmatch(path) or len(path) > MAX_URI):
         raise _refuse()
     request.target = path or "/" if path is not None else None
@@ -165,7 +165,7 @@ _attribute("headers", "own<fields>", lambda host, request: request.headers)
 
 @TYPES3.function("[method]request.get-options", Op.DESCRIBE, "(self: borrow<request>) -> option<own<request-options>>")
 def get_options(host: Host, request: HttpRequestMessage) -> RequestOptions | None:
-    """What was given with it."""
+    """The options of the request."""
     return None if request.options is None else request.options.fixed()
 
 

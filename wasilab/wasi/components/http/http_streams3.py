@@ -23,7 +23,7 @@ _TRAILERS = "future<result<option<own<fields>>, error-code>>"
 
 
 class _Contents:
-    """The stream of a body that a guest writes, into a queue."""
+    """Puts the bytes of a body that a guest writes into a queue."""
 
     def __init__(self, host: Host, queue: ByteQueue, over: Callable[[], None]) -> None:
         self._host = host
@@ -31,7 +31,7 @@ class _Contents:
         self._over = over
 
     def put(self, data: bytes) -> None:
-        """Take bytes; they count as written."""
+        """Accept bytes, which count towards the limit of bytes written."""
         self._host.require_bytes(len(data))
         self._queue.put(bytes(data))
         self._host.written += len(data)
@@ -42,7 +42,7 @@ class _Contents:
         return None if fd is None else HostWait(readers=(fd,))
 
     def end(self, error: BaseException | None) -> None:
-        """The stream is over."""
+        """The stream has ended."""
         if error is not None:
             code = error.code if isinstance(error, BodyFailed) else "internal-error"
             self._queue.fail(BodyFailed(code, str(error)))
@@ -50,14 +50,14 @@ class _Contents:
 
 
 class _Outcome:
-    """The future of the trailers that a guest gives, which says as well whether the message is whole."""
+    """The future of the trailers from the guest, which also tells whether the message is complete."""
 
     def __init__(self, told: Callable[[Value], None]) -> None:
         self._told = told
         self._value: Value = None
 
     def put(self, values: Value) -> None:
-        """Take the value."""
+        """Accept the value."""
         self._value = values[0]
 
     def room(self) -> None:
@@ -65,14 +65,14 @@ class _Outcome:
         return
 
     def end(self, error: BaseException | None) -> None:
-        """It is there, or will never be."""
+        """The future has its value, or was dropped."""
         self._told(self._value if self._value is not None else ("error", ("internal-error", "no trailers came")))
 
 
 def _begin(
     host: Host, message: HttpMessage, contents: Incoming | None, trailers: Incoming
 ) -> Promise:
-    """Bring the body and the trailers of a message that a guest makes into its queue; how it was sent."""
+    """Put the body and the trailers of a guest's message into its queue; returns the result of sending."""
     sent = Promise()
     queue = new_body(host) if contents is not None else None
     message.body.queue = queue
@@ -86,7 +86,7 @@ def _begin(
         if case == "ok" and queue is not None:
             queue.end(None if value is None else value.entries)
         elif queue is not None:
-            queue.fail(BodyFailed(str(value[0]), "the guest gave the message up"))
+            queue.fail(BodyFailed(str(value[0]), "the guest abandoned the message"))
         if case != "ok":
             sent.resolve(("error", value))
 
@@ -114,7 +114,7 @@ def _begin(
 def new_request3(
     host: Host, headers: HttpFields, contents: Incoming | None, trailers: Incoming, options: RequestOptions | None
 ) -> tuple[HttpRequestMessage, Promise]:
-    """A request, and how its sending went."""
+    """Create a request; also returns the result of sending."""
     made = HttpRequestMessage(headers, options)
     return made, _begin(host, made, contents, trailers)
 
@@ -126,27 +126,27 @@ def new_request3(
 def new_response3(
     host: Host, headers: HttpFields, contents: Incoming | None, trailers: Incoming
 ) -> tuple[HttpResponseMessage, Promise]:
-    """A response, and how its sending went."""
+    """Create a response; also returns the result of sending."""
     made = HttpResponseMessage(headers)
     return made, _begin(host, made, contents, trailers)
 
 
 class _Ignored:
-    """A future of the guest's that says how it went with a body: nobody asks."""
+    """A future of the guest with its result of reading a body, which is ignored."""
 
     def put(self, values: Value) -> None:
-        """Take it."""
+        """Ignore the value."""
 
     def room(self) -> None:
         """Always."""
         return
 
     def end(self, error: BaseException | None) -> None:
-        """It is over."""
+        """Do nothing."""
 
 
 def consume_body(host: Host, message: HttpMessage, how: Incoming) -> tuple[Source, Promise]:
-    """The bytes of a body, and its trailers once it is over."""
+    """The bytes of a body, and the trailers after its end."""
     message.passed_on = True
     how.consume(_Ignored())
     queue, trailers = message.body.queue, Promise()
@@ -191,7 +191,7 @@ for _resource in ("request", "response"):
 @CLIENT3.function("send", Op.CONNECT, "async (request: own<request>) -> result<own<response>, error-code>",
                   errors=error_code)  # fmt: skip
 def send3(host: Host, request: HttpRequestMessage) -> Pending:
-    """Send it; the response."""
+    """Send a request; returns the response."""
     told = request.sent
 
     def failed(error: WasiError) -> None:

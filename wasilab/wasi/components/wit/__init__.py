@@ -1,1 +1,1 @@
-"""The notation in which WASI is declared (WIT): read, and written for compilers."""
+"""WIT, the language of WASI's declarations: parsing, and writing for compilers."""

@@ -1,8 +1,8 @@
-"""The declarations of WASI 0.2 written as WIT packages, for compilers that make components out of them.
+"""Writes the declarations of WASI 0.2 as WIT packages, for compilers that make components.
 
-What comes out is one text: the packages with every interface and function that wasilab provides, and before them the
-world `command`, which imports all of it and exports `wasi:cli/run`. Written from the same declarations that the engine
-links by, so a program cannot be compiled against something that is not there.
+The result is one text: the packages with every interface and function that wasilab provides, preceded by the world
+`command`, which imports them and exports `wasi:cli/run`. It is made from the declarations that the engine links, so a
+program cannot be compiled against a function that does not exist.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from ..interfaces import Interface
 
 VERSION = "0.2.12"
-"""The version that is written: the functions of 0.2.x are those of its last release."""
+"""The written version: the functions of 0.2.x are those of its last release."""
 _KEYWORDS = frozenset({
     "as", "async", "bool", "borrow", "char", "constructor", "enum", "export", "f32", "f64", "flags", "from", "func",
     "future", "import", "in", "include", "interface", "list", "option", "own", "package", "record", "resource",
@@ -94,7 +94,7 @@ def _declared(name: str, text: str, package: str) -> str:
 
 
 def _type(text: str) -> str:
-    """A type as WIT writes it: `own<x>` is `x`, and a name that is a keyword has a mark."""
+    """A type in WIT: `own<x>` is `x`, and a name that is a keyword is escaped."""
     return _FIELD.sub(lambda m: _marked(m[1] or m[2]), _OWN.sub(r"\1", text))
 
 

@@ -1,7 +1,7 @@
-"""The types in the declarations of `wasi/components/`, read: WIT's notation into value types.
+"""Parses the WIT types in the declarations of `wasi/components/` into value types.
 
-Only types: `list<u8>`, `result<_, error-code>`, `record { a: u32 }`, `(self: borrow<error>) -> string`. The text is our
-own, so an error in it is a mistake of ours (`ValueError`).
+Only types: `list<u8>`, `result<_, error-code>`, `record { a: u32 }`, `(self: borrow<error>) -> string`. The input is
+our own text, so an error in it is a bug (`ValueError`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Reader:
     def expect(self, token: str) -> None:
         found = self.next()
         if found != token:
-            raise ValueError(f"{self.text!r}: {token!r} was expected, not {found!r}")
+            raise ValueError(f"{self.text!r}: expected {token!r}, not {found!r}")
 
     def listed(self, close: str, item: Callable[[], object]) -> list[object]:
         found = []
@@ -119,7 +119,7 @@ def read_type(text: str, named: Named) -> v.ValueType:
     reader = _Reader(text, named)
     found = reader.value()
     if reader.peek():
-        raise ValueError(f"{text!r}: {reader.peek()!r} is too much")
+        raise ValueError(f"{text!r}: unexpected {reader.peek()!r} at the end")
     return found
 
 
@@ -133,5 +133,5 @@ def read_function(text: str, named: Named, *, is_async: bool = False) -> v.Compo
         reader.next()
         result = reader.value()
     if reader.peek():
-        raise ValueError(f"{text!r}: {reader.peek()!r} is too much")
+        raise ValueError(f"{text!r}: unexpected {reader.peek()!r} at the end")
     return v.ComponentFuncType(params, result, is_async)  # type: ignore[arg-type]
