@@ -45,6 +45,12 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Every node of a file's tree."""
+    return list(ast.walk(tree(path)))
+
+
 def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
     """(import statement, kind) of a file."""
 
@@ -100,8 +106,8 @@ def imports() -> list[Import]:
 
 def attached(path: Path) -> Iterator[tuple[int, str]]:
     """(line, module below the package) of each name that a package's `__init__.py` gives to `lazy.attach`."""
-    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and named(node.func) == "attach"]
-    for node in ast.walk(tree(path)) if calls else ():
+    calls = [node for node in nodes(path) if isinstance(node, ast.Call) and named(node.func) == "attach"]
+    for node in nodes(path) if calls else ():
         if isinstance(node, ast.Dict):
             for value in node.values:
                 if isinstance(value, ast.Constant):
@@ -154,7 +160,7 @@ def private_reach_ins(path: Path) -> Iterator[tuple[int, str]]:
 
     A test's own names do not count: what it reads of `self` or `cls`, and what the test files define themselves.
     """
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in defined_by_tests():
             if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
                 yield node.lineno, node.attr
@@ -172,7 +178,7 @@ def is_private(name: str) -> bool:
 def defined_by_tests() -> frozenset[str]:
     names = set()
     for path in (ROOT / "tests").rglob("*.py"):
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 names.add(node.name)
             elif (

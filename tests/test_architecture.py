@@ -22,6 +22,7 @@ from .structure import (
     imports,
     modules,
     named,
+    nodes,
     private_reach_ins,
     public_classes,
     room,
@@ -77,6 +78,7 @@ def _syntax_trees() -> Iterator[None]:
     gc.disable()
     yield
     tree.cache_clear()
+    nodes.cache_clear()
     gc.enable()
 
 
@@ -210,7 +212,7 @@ def test_nothing_is_read_out_of_a_sentence_or_a_flag() -> None:
     for module, path in modules().items():
         if room(module) in ("toolchains", "module", "text") or module in ("grants.remedy", *MAY_READ):
             continue
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Compare) and any(isinstance(op, (ast.In, ast.NotIn)) for op in node.ops):
                 if any(of_people(side) for side in node.comparators):
                     found.add(f"{module}:{node.lineno}")
@@ -227,8 +229,8 @@ def test_the_rooms_below_the_command_line_know_no_flag_of_it() -> None:
     for module, path in modules().items():
         if room(module) not in ("capabilities", "wasi", "trace"):
             continue
-        docstrings = {id(node.value) for node in ast.walk(tree(path)) if isinstance(node, ast.Expr)}
-        texts = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Constant) and id(node) not in docstrings]
+        docstrings = {id(node.value) for node in nodes(path) if isinstance(node, ast.Expr)}
+        texts = [node for node in nodes(path) if isinstance(node, ast.Constant) and id(node) not in docstrings]
         for node in texts:
             if isinstance(node.value, str) and re.search(r"(^|[\s(])--[a-z]", node.value):
                 found.append(f"{module}:{node.lineno}: {node.value!r}")
@@ -240,7 +242,7 @@ def test_views_do_not_ask_a_run_by_name_what_it_has() -> None:
         f"{module}:{node.lineno}"
         for module, path in modules().items()
         if room(module) == "views"
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id in ("getattr", "hasattr")
@@ -254,7 +256,7 @@ def test_few_values_have_no_type() -> None:
     uses = [
         f"{module}:{node.lineno}"
         for module, path in modules().items()
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Name) and node.id == "Any"
     ]
     assert len(uses) <= MAX_ANY, f"{len(uses)} uses of Any"
