@@ -19,6 +19,7 @@ from wasilab.grants.advice.advise import smallest_flags
 from wasilab.grants.forms.flags import add_options, from_options, to_flags
 from wasilab.grants.forms.python import from_python
 from wasilab.grants.forms.toml import merge_text, save, to_toml
+from wasilab.grants.value import TAKEN
 from wasilab.wasi.rights import of_directories
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
@@ -45,7 +46,8 @@ def all_grants(draw: Any, root: Path) -> Grants:
         st.sampled_from(FOLDERS),
         st.sampled_from(["ro", "rw", "copy"]),
     )
-    guest = st.one_of(st.sampled_from(["/data", ".", "a:rw", "/x:ro", "-g", "::", "/a::b", *FOLDERS]), NAME)
+    free = NAME.filter(lambda name: name not in TAKEN)  # the others are refused
+    guest = st.one_of(st.sampled_from(["/data", ".", "a:rw", "/x:ro", "-g", "::", "/a::b", *FOLDERS]), free)
     clocks = st.one_of(
         st.sampled_from([Clocks.real(), Clocks.nothing()]),
         st.builds(Clocks.frozen, ns()),
