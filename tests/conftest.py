@@ -89,7 +89,7 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
         # Its name would differ between workers, which then refuse to run anything.
@@ -100,6 +100,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if heavy:
             group = "browser" if "browser" in heavy else item.nodeid.partition("::")[0]
             item.add_marker(pytest.mark.xdist_group(group))
+    if hasattr(config, "workerinput"):  # long groups first and short tests last, so that no worker waits at the end
+        items.sort(key=first_to_last)
+
+
+def first_to_last(item: pytest.Item) -> tuple[bool, ...]:
+    """In what order the workers of pytest-xdist begin: browser, kernel, toolchain, other slow tests, all others."""
+    return (*(item.get_closest_marker(name) is None for name in (*HEAVY, "xdist_group", "slow")),)
 
 
 @pytest.hookimpl(wrapper=True)
