@@ -124,6 +124,11 @@ class Session:
         return self._store
 
     @property
+    def is_compiled(self) -> bool:
+        """Whether it has an engine: from `compile` on; never where another process executes it."""
+        return self._engine is not None
+
+    @property
     def engine(self) -> wasmtime.Engine:
         """Its engine; it must be compiled."""
         assert self._engine is not None, "compile() first"

@@ -95,7 +95,7 @@ class Running:
             for each in (session, *session.companions):
                 each.stop_reason = each.stop_reason or (reason if each is session else "interrupt")
                 each.host.interrupt.set()
-                if not compiling and each.engine is not None:
+                if not compiling and each.is_compiled:
                     each.engine.increment_epoch()
         if compiling:
             self._finish(Outcome("interrupt", EXIT_INTERRUPT, "the run was interrupted while it was compiled"))
