@@ -179,7 +179,7 @@ class Instance:
     def table(self, name: str | None = None) -> LiveTable:
         """An exported table of function references (default: the only one), to put Python functions into.
 
-        `inst.table().put(function, "i32 -> i32")` returns the index, which is a function pointer of the guest.
+        Its `put` takes a function and a type such as "i32 -> i32"; its result is a function pointer of the guest.
         Raises `TableError` (a TypeError) where there is no such table.
         """
         return table_of(self._live, name)
