@@ -1,0 +1,31 @@
+;; Copies stdin to stdout, and writes a dot for each 50 ms in which nothing came: it waits in poll_oneoff, for the input and
+;; a clock at once. Its reads never wait.
+(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) ".")
+  (func $put (param $at i32) (param $size i32)
+    (i32.store (i32.const 0) (local.get $at))
+    (i32.store (i32.const 4) (local.get $size))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func (export "_start")
+    ;; two subscriptions of 48 bytes at 256: fd_read (type 1) of descriptor 0, and the monotonic clock (type 0, id 1)
+    (i64.store (i32.const 256) (i64.const 1))
+    (i32.store8 (i32.const 264) (i32.const 1))
+    (i32.store (i32.const 272) (i32.const 0))
+    (i64.store (i32.const 304) (i64.const 2))
+    (i32.store8 (i32.const 312) (i32.const 0))
+    (i32.store (i32.const 320) (i32.const 1))
+    (i64.store (i32.const 328) (i64.const 50000000))
+    (loop $again
+      (if (call $poll (i32.const 256) (i32.const 512) (i32.const 2) (i32.const 8)) (then (return)))
+      (if (i64.eq (i64.load (i32.const 512)) (i64.const 2))          ;; the first event is the clock's
+        (then (call $put (i32.const 16) (i32.const 1)) (br $again)))
+      (i32.store (i32.const 0) (i32.const 1024))
+      (i32.store (i32.const 4) (i32.const 4096))
+      (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then (return)))
+      (if (i32.eqz (i32.load (i32.const 8))) (then (return)))
+      (call $put (i32.const 1024) (i32.load (i32.const 8)))
+      (br $again))))
