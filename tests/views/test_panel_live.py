@@ -11,9 +11,11 @@ from wasilab import Grants, HostDir, MemDir
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.grants.value import GrantError
 from wasilab.panels.panel import Panel
+from wasilab.panels.table import static_html
 from wasilab.wasi.rights import of_directories
 
 from ..grants.guests import READ, WRITE, Guest, fd
+from ..replay.test_live_faults import watching
 from .panels import ENDLESS, going, until
 
 
@@ -187,3 +189,30 @@ def test_a_right_is_taken_back_from_a_running_run(shown: Callable[..., Panel]) -
     until(lambda: not going(it).running)
     (denied,) = going(it).denied
     assert (denied.call, denied.denied_by) == ("path_open", DeniedBy.REVOKED)
+
+
+def test_a_fault_is_added_and_removed_while_it_runs(shown: Callable[..., Panel]) -> None:
+    it = shown(watching(), Grants())
+    it.button_detached.click()
+    until(lambda: len(going(it).trace) > 3)
+    it.controls("faults").new.value = "fd_write:error=EIO:when=2+"
+    assert it.controls("faults").new.value == ""
+    assert it.grants.faults == ("fd_write:error=EIO:when=2+",)
+    until(lambda: len(going(it).trace.filter("injected")) > 0)
+    it.refresh()
+    assert "⚡" in it.cell("faults", "used")
+    assert "in force from the next call" in it.cell("faults", "state")
+    code, remove, _ = it.controls("faults").children
+    assert "fd_write:error=EIO:when=2+" in code.value
+    it.controls("faults").new.value = "fd_wriet:error=EIO"
+    assert "did you mean" in it.said.value
+    assert len(it.grants.faults) == 1
+    remove.click()
+    assert it.grants.faults == ()
+    until(lambda: not going(it).running)  # it ends once a write has failed and another has not
+    assert going(it).exit_code == 0
+    it.button_undo.click()
+    assert it.grants.faults == ("fd_write:error=EIO:when=2+",)
+    static = static_html(it.model.module, it.grants, it.run)
+    assert '<code class="wasilab-fault">fd_write:error=EIO:when=2+</code>' in static
+    assert "⚡" in static

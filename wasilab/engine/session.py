@@ -91,7 +91,7 @@ class Session:
         """Sessions that end with this one on an interrupt: its callees and callers."""
         self.recorder = self._recorder = recorder
         self._preload = dict(preload or {})
-        self._overrides = overrides or {}
+        self._overrides = dict(overrides or {})
         self._raw = raw
         self.native: NativeRun | None = None
         """The native path, if the run has it, from `open` to `release`."""
@@ -304,6 +304,15 @@ class Session:
         )
         for link in list(self.links):
             link.limit_io(limits.io)
+
+    def override(self, name: str, function: Callable[..., Any] | None) -> None:
+        """Let `function` answer the calls of `name` from now on; None: the host. From any thread."""
+        if function is None:
+            self._overrides.pop(name, None)
+        else:
+            self._overrides[name] = function
+        for link in list(self.links):
+            link.override(name, function)
 
     def _listen(self, recorder: Recorder) -> None:
         """Make the recorder follow the descriptors: those open now, and all later opens and closes."""

@@ -183,14 +183,18 @@ def _number(name: str, text: str) -> float:
 
 
 def injections(
-    faults: Sequence[str], overrides: Mapping[str, Callable[..., object]], interrupt: Interrupt
-) -> dict[str, Callable[..., object]]:
-    """`overrides`, preceded by the faults of one run: call -> function."""
+    faults: Sequence[str], overrides: Mapping[str, Callable[..., object]], interrupt: Interrupt,
+    begun: dict[str, FaultRule] | None = None,
+) -> dict[str, Callable[..., object]]:  # fmt: skip
+    """`overrides`, preceded by the faults of one run: call -> function.
+
+    `begun`: the faults that the run has already, by their texts, which go on counting; the others are added to it.
+    """
     found = dict(overrides)
     rules: dict[str, list[FaultRule]] = {}
     for text in faults:
         fault = Fault.parse(text)
-        rule = fault.begin()
+        rule = fault.begin() if begun is None else begun.setdefault(text, fault.begin())
         for name in fault.names:
             rules.setdefault(name, []).append(rule)
     for name, its in rules.items():

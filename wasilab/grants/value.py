@@ -235,7 +235,6 @@ class GrantValue:
             toml=("faults", "inject"),
             metavar="CALLS:FAULT[:WHEN]...",
             parse=Fault.parse,
-            fixed="faults are counted from a program's start",
         ),
     )
     """Faults, as `Fault` or its text; kept as text."""

@@ -33,7 +33,7 @@ from . import table
 from .boxes import classed, put, question_box, refusal_box, small
 from .chooser import Chooser
 from .model import PanelModel
-from .rows import Bounds, Folder, Group, Sockets, group_for, set_disabled
+from .rows import Bounds, Faults, Folder, Group, Sockets, group_for, set_disabled
 
 FOLLOW_SECONDS = 0.25
 """How often the figures of a running run are updated."""
@@ -215,6 +215,8 @@ class Panel(w.VBox):  # type: ignore[misc]
                 self._fixed.append(self._row(about.name, about.family, first, groups[about.name], title))
             groups["sockets"] = Sockets(model, edit)
             self._sockets = self._row("sockets", "sock", True, groups["sockets"], "sockets")
+            groups["faults"] = Faults(model, edit)
+            self._faults = self._row("faults", "", False, groups["faults"], "faults")
             self.add = small("+ grant a folder…", "choose a folder: choosing is granting")
             self.add.on_click(lambda _: self._choose())
             self._adding = self._row("+", "path", True, self.add, "directories")
@@ -225,7 +227,7 @@ class Panel(w.VBox):  # type: ignore[misc]
             if guest not in groups:
                 groups[guest] = Folder(model, edit, guest)
             rows.append(self._row(guest, "path", False, groups[guest]))
-        self.rows.children = (self._head, *self._fixed, self._adding, *rows, self._sockets)
+        self.rows.children = (self._head, *self._fixed, self._adding, *rows, self._sockets, self._faults)
         self._shown = shelf
 
     # ---- updating
@@ -282,6 +284,7 @@ class Panel(w.VBox):  # type: ignore[misc]
                 self._used[item.name].value = table.used_html(item, trace is not None)
                 self._refused[item.name].value = table.refused_html(item)
                 put(self._warnings[item.name], self._warning(item.name))
+        self._used["faults"].value = table.injected_html(trace)
         for name in self._states:
             put(self._states[name], self._state(name))
 

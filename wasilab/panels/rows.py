@@ -231,6 +231,37 @@ class Sockets(Group):
         set_disabled(self.new, reason)  # an existing one can be removed
 
 
+class Faults(Group):
+    """Calls that fail on purpose: each fault with a button to remove it, and a field to add one."""
+
+    def __init__(self, model: PanelModel, edit: Edit) -> None:
+        self.new = w.Text(placeholder="fd_write:error=EIO:when=3+", continuous_update=False)
+        self.new.add_class("wasilab-long")
+        super().__init__(model, edit, (self.new,))
+        self.on(self.new, self._add)
+
+    def _add(self, text: str) -> None:
+        if text.strip():
+            self.model.edit(faults=(*self.model.grants.faults, text.strip()))
+            self.new.value = ""
+
+    def _remove(self, at: int) -> None:
+        faults = self.model.grants.faults
+        self.model.edit(faults=(*faults[:at], *faults[at + 1 :]))
+
+    def load(self, grants: Grants) -> None:
+        shown = []
+        for at, fault in enumerate(grants.faults):
+            button = small("×", f"remove {fault}")
+            button.on_click(lambda _, at=at: self.edit(lambda: self._remove(at)))
+            shown += [w.HTML(f'<code class="wasilab-fault">{html_text(str(fault))}</code>'), button]
+        self.children = (*shown, self.new)
+
+    def disable(self, reason: str) -> None:
+        for widget in self.children:
+            set_disabled(widget, reason)
+
+
 class Folder(Group):
     """A directory: a switch, its target, its mode, a button to remove it."""
 

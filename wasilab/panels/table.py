@@ -77,6 +77,17 @@ def refused_html(item: Item, *, spelled: bool = False) -> str:
     return count_html(item.refused, "\n".join(item.reasons)) + (reasons if spelled else "")
 
 
+def injected_html(trace: Trace | None) -> str:
+    """How many calls got a fault, "" for none or without a run."""
+    count = 0 if trace is None else len(trace.filter("injected"))
+    return f'<span class="wasilab-fault">⚡ {counted(count, "call")}</span>' if count else ""
+
+
+def faults_html(grants: Grants) -> str:
+    """The faults, as code."""
+    return " ".join(f'<code class="wasilab-fault">{html_text(str(fault))}</code>' for fault in grants.faults)
+
+
 def count_html(refused: int, why: str = "") -> str:
     """How many calls were refused, "" for none."""
     title = f' title="{html_text(why, lines=True)}"' if why else ""
@@ -147,6 +158,11 @@ def static_html(module: Module | None, grants: Grants, run: Run | None) -> str:
             f"<td>{asked_html(module, item.family) if first else ''}</td>"
             f"<td>{granted}{rights_html(grants, item.name)}{warning_html(item.warning)}</td>"
             f"<td>{used_html(item, trace is not None)}</td><td>{refused_html(item, spelled=True)}</td></tr>"
+        )
+    if grants.faults or injected_html(trace):
+        rows.append(
+            f"<tr><th scope=row>faults</th><td></td><td></td><td>{faults_html(grants)}</td>"
+            f"<td>{injected_html(trace)}</td><td></td></tr>"
         )
     heads = "".join(f"<th scope=col>{name}</th>" for name in ("", "grant", "asked for", "granted", "used", "refused"))
     title = f"Grants of <b>{html_text(module.name)}</b>" if module is not None else "Grants"

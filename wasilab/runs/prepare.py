@@ -23,6 +23,7 @@ from ..capabilities.streams import AskInput, BytesInput, CollectedOutput, EmptyI
 from ..capabilities.strings import GivenStrings
 from ..capabilities.waiting import Interrupt
 from ..engine import compiling
+from ..engine.calls.injection import FaultRule
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.limits import Limits
 from ..engine.output import Output
@@ -110,11 +111,11 @@ class Prepared:
         self.pump = ServedPump(self.output, listeners)
         self.asking: live_grants.ask.Asking | None = None
         self.questions: live_grants.questions.Questions | None = None
-        self.overrides: Mapping[str, Callable[..., object]] = {**overrides(), **grants.overrides}
-        if grants.faults:
-            if module.is_component:
-                raise GrantError(f"{module.name} is a component: faults are injected into calls of preview 1 only")
-            self.overrides = injections([str(each) for each in grants.faults], self.overrides, self.interrupt)
+        self._plain: Mapping[str, Callable[..., object]] = {**overrides(), **grants.overrides}
+        self._faults: dict[str, FaultRule] = {}
+        if grants.faults and module.is_component:
+            raise GrantError(f"{module.name} is a component: faults are injected into calls of preview 1 only")
+        self.overrides = injections([str(each) for each in grants.faults], self._plain, self.interrupt, self._faults)
         self._released = False
         self._sockets: tuple[host_objects.sockets.ListenSocket | host_objects.sockets.StreamSocket, ...] = ()
         self._endings: list[Callable[[], None]] = []
@@ -275,8 +276,19 @@ class Prepared:
         self.live_update = made = make(
             self.grants, self.live, self.host, self.dirs, self._words, argv=self._argv, environ=self._environ,
             stdin=lambda given: self._stdin(given, None), limit=limit,
+            faults=lambda faults: self._inject(faults, running),
         )  # fmt: skip
         return made
+
+    def _inject(self, faults: Sequence[str], running: Running) -> None:
+        """Inject these faults from the next call on; those that stay go on counting. Raises `GrantError`."""
+        if self.module.is_component:
+            raise GrantError(f"{self.module.name} is a component: faults are injected into calls of preview 1 only")
+        self._faults = {text: rule for text, rule in self._faults.items() if text in faults}
+        before, self.overrides = self.overrides, injections(faults, self._plain, self.interrupt, self._faults)
+        for name in {*before, *self.overrides}:
+            if self.overrides.get(name) is not before.get(name):
+                running.session.override(name, self.overrides.get(name))
 
     def release(self) -> None:
         """Close the run's resources, once, after the guest has ended."""

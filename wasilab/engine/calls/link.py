@@ -32,7 +32,7 @@ from ...wasi.library import LIBRARY_LOOKUP, MODULE
 from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import MODULES
 from ..compiling.engine_options import UnknownImports
-from ..native.binding import FunctionState, GuestState
+from ..native.binding import OFF, FunctionState, GuestState
 from ..native.native_run import NativeRun
 from ..preloads import Origins
 from ..stop import HostStop, LinkError, Stop
@@ -104,7 +104,9 @@ class Link:
         self._foreign = foreign
         self._recorder = recorder
         self._callbacks: list[RetainedCallback | FunctionState] = []
-        self._without_stacks: list[FunctionState] = []
+        self._native_states: list[tuple[str, FunctionState]] = []
+        """The native functions by the names of their calls."""
+        self._without_stacks: list[tuple[str, FunctionState]] = []
         """The native functions whose calls go to Python while stacks are recorded."""
         self._functions: dict[tuple[str, str], FunctionType] = {}
         self._types: dict[FuncType, wasmtime.FuncType] = {}
@@ -273,7 +275,8 @@ class Link:
         meta = cast(int, self._globals[f"META_{identifier(call)}"])
         state = native.function(self._guest, call, meta, trampoline, off=off, foreign=self._foreign)
         if self._stacks.wanted and not self._foreign and call.name not in self.overrides:
-            self._without_stacks.append(state)
+            self._without_stacks.append((call.name, state))
+        self._native_states.append((call.name, state))
         self._callbacks.append(state)
         return _raw.native_function(self.store, type_, native.address_of(call), ctypes.addressof(state))
 
@@ -314,9 +317,24 @@ class Link:
     def _leave_out_stacks(self) -> None:
         """Stop recording stacks, so that they cost nothing more."""
         self._globals["STACK"] = _no_stack
-        for function in self._without_stacks:
-            function.mode = 0
+        for name, function in self._without_stacks:
+            if name not in self.overrides:
+                function.mode = 0
         self._without_stacks.clear()
+
+    def override(self, name: str, function: Callable[..., object] | None) -> None:
+        """Let `function` answer the calls of `name` from the next one on; None: the host. From any thread."""
+        if function is None:
+            self.overrides.pop(name, None)
+        else:
+            self.overrides[name] = Override(name, function, self.host)
+        for (module, call), trampoline in list(self._functions.items()):
+            if call == name:  # the guest holds the function, so its code is replaced
+                trampoline.__code__ = self._trampoline(_SERVED[module][call]).__code__
+        waiting = {id(state) for _, state in self._without_stacks}
+        for call, state in self._native_states:
+            if call == name and not self._foreign:
+                state.mode = OFF if function is not None or id(state) in waiting else 0
 
     def end(self, error: BaseException, name: str) -> None:
         """Store why the guest ends: `name`, which is not a WASI call, raised `error`. Raises nothing."""
@@ -337,6 +355,7 @@ class Link:
         self._functions.clear()
         self._callbacks.clear()
         self._without_stacks.clear()
+        self._native_states.clear()
         self._guest = GuestState()
         self._compiled_imports = None
         self._failed_calls.close()

@@ -43,9 +43,11 @@ class LiveUpdate:
         environ: GivenStrings,
         stdin: Callable[[bytes | File | Literal["ask"] | None], File | None],
         limit: Callable[[Limits], None],
+        faults: Callable[[Sequence[str]], None],
     ) -> None:
         """`dirs`: the directories of the run, which are kept up to date; `words`: argv, in case it is granted; `stdin`
-        makes the stream for a `Grants.stdin`; `limit` applies limits."""
+        makes the stream for a `Grants.stdin`; `limit` applies limits, `faults` faults (it raises
+        `GrantError` for a component)."""
         self.now = self._start = grants
         self.live = live
         self._host = host
@@ -55,6 +57,7 @@ class LiveUpdate:
         self._environ = environ
         self._stdin = stdin
         self._limit = limit
+        self._faults = faults
         self._behind = dict(grants.dirs)
         """The grant of the directory behind each name, without what `LiveGrants.read_only` revoked."""
         self._lock = threading.RLock()
@@ -72,6 +75,7 @@ class LiveUpdate:
         with self._lock:
             check_code_folders(grants)
             fresh = self._fresh(grants)
+            self._inject(grants)
             self._directories(grants, fresh)
             self._streams(grants)
             self._values(grants)
@@ -81,14 +85,20 @@ class LiveUpdate:
         return self._left(grants)
 
     def become_values(self, grants: Grants) -> None:
-        """Apply only the clocks, randomness, argv, variables and limits of `grants` to the run."""
+        """Apply only the clocks, randomness, argv, variables, limits and faults of `grants` to the run."""
         with self._lock:
+            self._inject(grants)
             self._values(grants)
             if grants.limits != self.now.limits:
                 self._limit(grants.limits)
             self.now = self.now.with_(
-                clocks=grants.clocks, random=grants.random, args=grants.args, env=grants.env, limits=grants.limits
-            )
+                clocks=grants.clocks, random=grants.random, args=grants.args, env=grants.env, limits=grants.limits,
+                faults=grants.faults,
+            )  # fmt: skip
+
+    def _inject(self, grants: Grants) -> None:
+        if grants.faults != self.now.faults:
+            self._faults([str(fault) for fault in grants.faults])
 
     # ---- directories
 
