@@ -177,6 +177,17 @@ def test_a_run_is_compared_with_a_run_or_a_trace() -> None:
     assert first.diff(second.trace).on_one_axis.second.name == ""
 
 
+def test_a_difference_is_shown_with_the_runs_names(monkeypatch: pytest.MonkeyPatch, copy_run: Any) -> None:
+    from wasilab.magics.cells import deferred
+
+    shown: list[Compared] = []
+    monkeypatch.setattr(deferred.views.display, "show_comparison", shown.append)
+    other = replace(run_of(other_copy()), name="other")
+    for difference in (RunDiff.from_runs(copy_run, other), copy_run.trace.diff(other.trace)):
+        deferred.show_difference(difference)
+    assert [compared.names for compared in shown] == [("copy.c", "other"), ("first", "second")]
+
+
 @pytest.fixture
 def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 
-from ..trace.answers.diff import Diff
-from ..trace.trace import Trace
 from .comparison.compared import Compared
 from .interactive.cells import forget_output
 from .interactive.pair_widget import PairWidget
@@ -37,11 +35,6 @@ def show_comparison(compared: Compared) -> None:
     if not _serves_a_person():
         raise NotImplementedError("widgets do not work here")
     PairWidget(compared).display()
-
-
-def show_difference(difference: Diff[Trace]) -> None:
-    """The same for a difference of two traces, whose runs are not known."""
-    show_comparison(Compared.of(difference))
 
 
 class LiveDisplay:

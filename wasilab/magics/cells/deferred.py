@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ... import views
 from ...runs import compiler, runner
-from ...runs.run_diff import Difference
+from ...runs.run_diff import Difference, RunDiff
 from ...toolchains.doctor import warm_in_background
 from ...toolchains.registry import toolchain_for
 from ...views.report.report import text as report_text
@@ -23,8 +23,9 @@ def matcher_for(session: NotebookSession) -> object:
 
 
 def show_difference(difference: Difference) -> None:
-    """Show two traces on one axis, with their differences marked."""
-    views.display.show_difference(difference)
+    """Show two runs or traces on one axis, with their differences marked."""
+    known = difference.on_one_axis if isinstance(difference, RunDiff) else views.static.Compared.of(difference)
+    views.display.show_comparison(known)
 
 
 def warm_up(widgets: bool) -> None:

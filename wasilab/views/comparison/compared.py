@@ -16,7 +16,7 @@ import numpy as np
 from ...text.escape import shorten, visible
 from ...trace.answers.diff import ChangeKind, Diff
 from ...trace.trace import Trace
-from ..subject import Subject, TraceSubject, as_subject, trace_of
+from ..subject import Subject, as_subject, trace_of
 from ..timeline.columns import FAMILIES, Columns, Ints, Mask
 from ..timeline.scene import Spans, bars
 
@@ -67,24 +67,19 @@ class Compared:
     difference: Diff[Trace]
     first: Subject
     second: Subject
+    labels: tuple[str, str] | None = None
+    """What the two are called; None: their names."""
 
     @classmethod
     def of(cls, difference: Diff[Trace]) -> Compared:
         """A difference of two traces, without their runs."""
         return cls(difference, as_subject(difference.a), as_subject(difference.b))
 
-    @classmethod
-    def named(cls, difference: Diff[Trace], first: str, second: str) -> Compared:
-        """A difference of two traces with names."""
-        subjects = [
-            TraceSubject(trace, as_subject(trace).outcome, name)
-            for trace, name in ((difference.a, first), (difference.b, second))
-        ]
-        return cls(difference, *subjects)
-
     @property
     def names(self) -> tuple[str, str]:
         """What the two are called, made visible: their names, or "first" and "second" where these are the same."""
+        if self.labels is not None:
+            return self.labels
         found = [shorten(visible(side.name), 40) for side in (self.first, self.second)]
         if found[0] == found[1] or not all(found):
             return "first", "second"
@@ -203,7 +198,7 @@ def _inverse(places: Ints, length: int) -> Ints:
     return found
 
 
-def compare(first: Subject | Trace, second: Subject | Trace) -> Compared:
-    """How two runs or traces differ."""
+def compare(first: Subject | Trace, second: Subject | Trace, labels: tuple[str, str] | None = None) -> Compared:
+    """How two runs or traces differ. `labels` are safe to print."""
     one, two = as_subject(first), as_subject(second)
-    return Compared(Diff.from_calls(trace_of(one), trace_of(two)), one, two)
+    return Compared(Diff.from_calls(trace_of(one), trace_of(two)), one, two, labels)

@@ -18,7 +18,7 @@ from ..report.page import document, embedded
 from ..timeline.columns import COLOURS
 from ..timeline.scene import figures, tick_values
 from ..timeline.svg import bars_path
-from .compared import AXES, SIGN, WORDS, Axis, Compared, Mark, PairLane
+from .compared import AXES, SIGN, Axis, Compared, Mark, PairLane
 
 PAIRS_SHOWN, PAIRS_SAVED = 400, 120
 """The most differences listed in a page, and in a notebook, which has to stay small."""
@@ -100,7 +100,7 @@ def _when(compared: Compared, side: int, row: int) -> str:
 
 
 def _lane(lane: PairLane, length: float, compared: Compared, links: frozenset[int]) -> str:
-    colour = "var(--guest)" if lane.name == "guest" else COLOURS[lane.name]
+    colour = "var(--guest, #9aa3ad)" if lane.name == "guest" else COLOURS[lane.name]
     halves = "".join(
         f'<svg class="half-{half}" viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">'
         f'<path style="fill:{colour};stroke:{colour}" stroke-width="1" vector-effect="non-scaling-stroke" '
@@ -198,7 +198,3 @@ def comparison_bundle(compared: Compared) -> dict[str, str]:
         "text/html": embedded(comparison_title(compared), body, plain, height),
     }
 
-
-def mark_words(kind: ChangeKind) -> tuple[str, str]:
-    """(sign, word) of a kind of difference."""
-    return SIGN.get(kind, ""), WORDS[kind]

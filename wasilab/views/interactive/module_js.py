@@ -2,7 +2,8 @@
 
 anywidget takes one module as text, which cannot import its neighbours. The files stay plain ES modules that a browser
 can run directly (the tests' harness page does); joining drops the `import` lines between
-them and the word `export` before declarations. Not a bundler: nothing is parsed, renamed or rewritten.
+them, the word `export` before declarations, and comments on lines of their own, because a notebook stores the module.
+Not a bundler: nothing is parsed, renamed or rewritten.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ ORDERS = {
 """The files of `js/` that each widget consists of, each after those that it imports."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\.\.?/[\w/]+\.js";\n', re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*(?:/\*\*(?:(?!\*/).)*\*/|//[^\n]*)[ \t]*\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export (?=class |function |const |async )", re.MULTILINE)
 
 
@@ -33,7 +35,7 @@ def module(widget: str = "timeline") -> str:
     parts = []
     for name in ORDERS[widget]:
         text = folder.joinpath(f"{name}.js").read_text(encoding="utf-8")
-        parts.append(f"// ---- {name}.js\n{_EXPORT.sub('', _IMPORT.sub('', text))}")
+        parts.append(f"// ---- {name}.js\n{_EXPORT.sub('', _COMMENT.sub('', _IMPORT.sub('', text)))}")
     return "\n".join(parts)
 
 

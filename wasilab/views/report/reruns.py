@@ -56,9 +56,9 @@ def attempt_line(attempts: Sequence[Attempt], current: int) -> tuple[str, str]:
 
 def comparison_html(first: Attempt, second: Attempt, numbers: tuple[int, int]) -> str:
     """How two attempts differ, call by call."""
-    compared = compare(first.run, second.run)
-    difference = compared.difference
     left, right = numbers
+    compared = compare(first.run, second.run, (f"run {left}", f"run {right}"))
+    difference = compared.difference
     return (
         f"<h2>Run {left} compared with run {right}</h2>{legend_html(compared)}{lanes_html(compared, 'time')}"
         f"<pre dir=ltr class=comparison>{html_text(difference.text(width=120), lines=True)}</pre>"
