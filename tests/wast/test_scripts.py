@@ -135,6 +135,23 @@ def test_wrong_words_are_one_sentence(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "my script.wast"], "'my script.wast' is a test script, not a program: wasilab wast 'my script.wast'"),
+        (["inspect", "my script.wast"], "is a test script, not a program: wasilab wast 'my script.wast'"),
+        (["x.wast"], "'x.wast' is not a command; to run a test script: wasilab wast x.wast"),
+    ],
+)
+def test_other_commands_name_this_one(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my script.wast").write_text("(module)")
+    assert cli.main(words) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_a_script_that_cannot_be_parsed_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script, odd = tmp_path / "bad.wast", tmp_path / "odd.wast"
     script.write_text("(module)\n(assert_returns)")

@@ -116,6 +116,8 @@ def read_options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
 
 def _no_such_command(word: str, kind: FrontendKind) -> str:
     names = command_names(kind)
+    if word.endswith(".wast"):
+        return f"{word!r} is not a command; to run a test script: {program_name(kind)} wast {word}"
     if re.search(r"\.(wasm|wat|c|cc|cpp|cxx|zig|rs|go|ts|py)$", word) or "/" in word:
         return f"{word!r} is not a command; to run a program: {program_name(kind)} run {word}"
     if word.startswith("-"):

@@ -12,6 +12,7 @@ from ...engine.limits import Limits
 from ...module.module import Module, load
 from ...module.precompiled import is_precompiled
 from ...text.nearest import did_you_mean
+from ...text.shell import quote
 from .. import programs
 from ..line.frontend import Frontend
 from ..line.usage import UsageProblem
@@ -41,6 +42,9 @@ def load_program(
         raise UsageProblem(absent(text, path, frontend))
     if path.is_dir():
         raise UsageProblem(f"{text!r} is a folder; name the program in it")
+    if lang is None and path.suffix == ".wast":
+        command = f"{'wasilab' if frontend.kind == 'cli' else '%wasi'} wast {quote(text)}"
+        raise UsageProblem(f"{text!r} is a test script, not a program: {command}")
     if lang is None and is_precompiled(path):
         return compiling.ahead_of_time.load_machine_code(path)
     if lang is None and (path.suffix in (".wasm", "") or _is_module(path)):

@@ -16,7 +16,7 @@ class Wat(Toolchain):
     language = "wat"
     title = "WAT"
     related = ("wasm", "webassembly")
-    suffixes = (".wat", ".wast")
+    suffixes = (".wat",)
     lexer = "wat"
     style = "wat"
 
