@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import wasilab
+from wasilab.cli import main
 from wasilab.commands.machine.doctor_command import native_words
 from wasilab.engine.session import why_not_native
 
@@ -46,13 +47,38 @@ class Shell:
         )  # fmt: skip
 
 
+class Here(Shell):
+    """The same in this process, where that a command is a process does not matter. It reads nothing from stdin."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[bytes]
+    ) -> None:
+        super().__init__(folder)
+        self.capture = capture
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("WASILAB_CACHE_DIR", self.env["WASILAB_CACHE_DIR"])
+
+    def run(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        assert not stdin
+        self.capture.readouterr()
+        status = main(words)
+        return subprocess.CompletedProcess(words, status, *self.capture.readouterr())
+
+
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def process(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
-def test_the_guests_output_is_passed_on_byte_for_byte(shell: Shell) -> None:
-    done = shell.run("run", shell.program("hello.wat", programs.HELLO))
+@pytest.fixture
+def shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Shell:
+    return Here(tmp_path, monkeypatch, capfdbinary)
+
+
+def test_the_guests_output_is_passed_on_byte_for_byte(process: Shell) -> None:
+    done = process.run("run", process.program("hello.wat", programs.HELLO))
     assert (done.returncode, done.stdout, done.stderr) == (0, b"hello\n", b"oops\n")
 
 
@@ -78,16 +104,16 @@ def test_an_invoked_function_prints_its_result(shell: Shell) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, b"42")
 
 
-def test_the_real_stdin_is_the_guests_when_it_is_granted(shell: Shell) -> None:
-    done = shell.run("run", "--stdin", "-", shell.program("echo.wat", programs.ECHO), stdin=b"caf\xc3\xa9\x00\xff")
+def test_the_real_stdin_is_the_guests_when_it_is_granted(process: Shell) -> None:
+    done = process.run("run", "--stdin", "-", process.program("echo.wat", programs.ECHO), stdin=b"caf\xc3\xa9\x00\xff")
     assert (done.returncode, done.stdout) == (0, b"ready\ncaf\xc3\xa9\x00\xff")
 
 
-def test_an_ungranted_pipe_is_not_read_and_the_person_is_told(shell: Shell) -> None:
-    done = shell.run("run", shell.program("echo.wat", programs.ECHO), stdin=b"secret")
+def test_an_ungranted_pipe_is_not_read_and_the_person_is_told(process: Shell) -> None:
+    done = process.run("run", process.program("echo.wat", programs.ECHO), stdin=b"secret")
     assert (done.returncode, done.stdout) == (0, b"ready\n")
     assert b"write --stdin - to give it this input" in done.stderr
-    quiet = shell.run("run", "--stdin-text", "", shell.program("echo.wat", programs.ECHO), stdin=b"secret")
+    quiet = process.run("run", "--stdin-text", "", process.program("echo.wat", programs.ECHO), stdin=b"secret")
     assert (quiet.stdout, quiet.stderr) == (b"ready\n", b"")
 
 
@@ -97,31 +123,31 @@ def test_the_port_chosen_for_port_0_is_printed(shell: Shell) -> None:
     assert done.stderr.decode().startswith("listening on 127.0.0.1:")
 
 
-def test_deny_all_leaves_the_guest_nothing(shell: Shell) -> None:
-    done = shell.run("run", "--deny-all", shell.program("echo.wat", programs.ECHO), stdin=b"x")
+def test_deny_all_leaves_the_guest_nothing(process: Shell) -> None:
+    done = process.run("run", "--deny-all", process.program("echo.wat", programs.ECHO), stdin=b"x")
     assert done.returncode == 9
     assert done.stdout == b""
 
 
-def test_ctrl_c_ends_a_computing_guest_with_130(shell: Shell) -> None:
+def test_ctrl_c_ends_a_computing_guest_with_130(process: Shell) -> None:
     for name in ("LOOP", "SLEEP", "ECHO"):
-        process = shell.start("run", "--stdin", "-", shell.program("p.wat", getattr(programs, name)))
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130, name
-        _, errors = process.communicate()
+        started = process.start("run", "--stdin", "-", process.program("p.wat", getattr(programs, name)))
+        assert started.stdout is not None
+        assert started.stdout.readline() == b"ready\n"
+        started.send_signal(signal.SIGINT)
+        assert started.wait(timeout=30) == 130, name
+        _, errors = started.communicate()
         assert b"Traceback" not in errors
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(shell: Shell) -> None:
-    process = shell.start("run", shell.program("flood.wat", programs.FLOOD))
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"yyyyyyy\n"
-    process.stdout.close()
-    assert process.stderr is not None
-    errors = process.stderr.read()
-    assert process.wait(timeout=30) == 141
+def test_a_reader_that_goes_away_ends_it_quietly(process: Shell) -> None:
+    started = process.start("run", process.program("flood.wat", programs.FLOOD))
+    assert started.stdout is not None
+    assert started.stdout.readline() == b"yyyyyyy\n"
+    started.stdout.close()
+    assert started.stderr is not None
+    errors = started.stderr.read()
+    assert started.wait(timeout=30) == 141
     assert errors == b""
 
 
@@ -291,7 +317,7 @@ def test_the_cache_can_be_emptied(shell: Shell) -> None:
         (["trace", "fake.wasm"], "fake.wasm"),
         (["trace", "none.jsonl"], "none.jsonl"),
         (["compile", "none.c"], "none.c"),
-        (["compile", "hello.wat", "-o", "hello.wat"], "source itself"),
+        (["compile", "hello.wat", "-o", "hello.wat"], "is the program itself"),
         (["rnu", "hello.wat"], "did you mean 'run'?"),
         (["hello.wat"], "wasilab run hello.wat"),
     ],
