@@ -1,7 +1,8 @@
 """What all tests share: the lanes, parallel runs, and in CI no quiet skip.
 
-The whole suite runs on all cores. Tests that share a kernel, a JupyterLab or a compiler's cache run in one worker, so
-that they start it once. `pytest -m "not slow"` is the fast lane.
+The whole suite runs on all cores, the long groups first. Tests that share a kernel, a JupyterLab or a compiler's cache
+run in one worker, so that they start it once. `pytest -m "not slow"` is the fast lane: it should take two cores a
+minute, so a test of more than 0.3 s of CPU is marked `slow` or listed in `SLOW` below.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ ALLOWED_SKIPS = (
 # Markers of tests that need something outside Python. Each of their files is one group for pytest-xdist.
 HEAVY = ("browser", "kernel", "toolchain")
 MOST_WORKERS = 8
-# Files that the fast lane leaves out: each takes five seconds of CPU or more (`--durations` shows them).
+# Files that the fast lane leaves out: fuzzing, large sizes, many processes; a second of CPU or more each.
 SLOW = {
     "components/test_component_traces.py", "conformance/test_differential.py", "engine/test_threads.py",
-    "frontends/test_cli.py", "frontends/test_core_only.py", "frontends/test_explained.py",
+    "frontends/test_core_only.py", "frontends/test_explained.py",
     "frontends/test_hostile.py", "frontends/test_readme.py", "frontends/test_streams.py", "grants/test_reads_back.py",
     "hostile/test_bombs.py", "hostile/test_descriptors.py", "hostile/test_fuzz.py", "hostile/test_memory.py",
     "hostile/test_modules.py", "hostile/test_numbers.py", "hostile/test_paths.py", "hostile/test_published.py",

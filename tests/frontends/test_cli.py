@@ -77,6 +77,7 @@ def shell(
     return Here(tmp_path, monkeypatch, capfdbinary)
 
 
+@pytest.mark.slow
 def test_the_guests_output_is_passed_on_byte_for_byte(process: Shell) -> None:
     done = process.run("run", process.program("hello.wat", programs.HELLO))
     assert (done.returncode, done.stdout, done.stderr) == (0, b"hello\n", b"oops\n")
@@ -104,11 +105,13 @@ def test_an_invoked_function_prints_its_result(shell: Shell) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, b"42")
 
 
+@pytest.mark.slow
 def test_the_real_stdin_is_the_guests_when_it_is_granted(process: Shell) -> None:
     done = process.run("run", "--stdin", "-", process.program("echo.wat", programs.ECHO), stdin=b"caf\xc3\xa9\x00\xff")
     assert (done.returncode, done.stdout) == (0, b"ready\ncaf\xc3\xa9\x00\xff")
 
 
+@pytest.mark.slow
 def test_an_ungranted_pipe_is_not_read_and_the_person_is_told(process: Shell) -> None:
     done = process.run("run", process.program("echo.wat", programs.ECHO), stdin=b"secret")
     assert (done.returncode, done.stdout) == (0, b"ready\n")
@@ -123,12 +126,14 @@ def test_the_port_chosen_for_port_0_is_printed(shell: Shell) -> None:
     assert done.stderr.decode().startswith("listening on 127.0.0.1:")
 
 
+@pytest.mark.slow
 def test_deny_all_leaves_the_guest_nothing(process: Shell) -> None:
     done = process.run("run", "--deny-all", process.program("echo.wat", programs.ECHO), stdin=b"x")
     assert done.returncode == 9
     assert done.stdout == b""
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_computing_guest_with_130(process: Shell) -> None:
     for name in ("LOOP", "SLEEP", "ECHO"):
         started = process.start("run", "--stdin", "-", process.program("p.wat", getattr(programs, name)))
@@ -140,6 +145,7 @@ def test_ctrl_c_ends_a_computing_guest_with_130(process: Shell) -> None:
         assert b"Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_ends_it_quietly(process: Shell) -> None:
     started = process.start("run", process.program("flood.wat", programs.FLOOD))
     assert started.stdout is not None
@@ -266,6 +272,7 @@ def test_inspect_says_what_a_module_can_ask_for(shell: Shell) -> None:
     assert "fd_write" in facts["asks"]["fd"]
 
 
+@pytest.mark.slow
 def test_doctor_knows_wat_everywhere(shell: Shell) -> None:
     facts = json.loads(shell.run("doctor", "--json").stdout)
     assert facts["languages"]["wat"]["uses"] is not None
@@ -276,6 +283,7 @@ def test_doctor_knows_wat_everywhere(shell: Shell) -> None:
     assert facts["native"] == {"used": not why_not_native(), "why_not": why_not_native()}
 
 
+@pytest.mark.slow
 def test_doctor_says_whether_calls_are_answered_natively() -> None:
     said = {}
     for setting in ("1", "0", "/nowhere/libturbo.so"):
