@@ -6,11 +6,19 @@ with the Python of runtime.txt, and then runs postBuild there as a program.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import resource
+import runpy
 import shlex
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 from wasilab.commands.line.grammar import parse
 
@@ -22,7 +30,8 @@ def test_the_repository_itself_is_installed_with_extras_that_it_has() -> None:
     first = (ROOT / "binder" / "requirements.txt").read_text().splitlines()[0]
     extras = re.fullmatch(r"\.\[([\w,]+)\]", first)
     assert extras
-    assert {"zig", "lab"} <= set(extras[1].split(",")) <= set(PROJECT["optional-dependencies"])
+    assert set(extras[1].split(",")) == {"zig", "lab"}
+    assert {"zig", "lab"} <= set(PROJECT["optional-dependencies"])
 
 
 def test_its_python_is_supported() -> None:
@@ -41,3 +50,68 @@ def test_its_post_build_runs_existing_commands() -> None:
     commands = [shlex.split(line)[1:] for line in lines if line.startswith("wasilab ")]
     assert commands
     assert all(parse(words, "cli") for words in commands)
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "binder" / "constraints.txt").read_text().splitlines()
+    return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+
+def test_every_direct_requirement_is_pinned_to_a_version_that_it_allows() -> None:
+    packaging = pytest.importorskip("packaging.requirements")
+    for text in runpy.run_path(str(ROOT / "binder" / "pin.py"))["requirements"]():
+        wanted = packaging.Requirement(text)
+        assert wanted.specifier.contains(pins()[wanted.name.lower()]), text
+    assert not {"pyarrow", "duckdb", "pandas"} & set(pins())
+
+
+def test_pip_finds_the_constraints_beside_the_requirements() -> None:
+    assert "-c constraints.txt" in (ROOT / "binder" / "requirements.txt").read_text().splitlines()
+
+
+def test_the_first_cell_says_that_work_is_lost(tmp_path: Path) -> None:
+    for name in ("binder", "notebooks"):
+        (tmp_path / name).mkdir()
+    shutil.copy(ROOT / "binder" / "welcome.py", tmp_path / "binder")
+    path = tmp_path / "notebooks" / "00-x.ipynb"
+    path.write_text(json.dumps({"cells": [{"id": "a"}]}))
+    for _ in range(2):
+        subprocess.run([sys.executable, str(tmp_path / "binder" / "welcome.py")], check=True)
+        assert [cell["id"] for cell in json.loads(path.read_text())["cells"]] == ["binder", "a"]
+    assert "is lost" in path.read_text()
+
+
+def test_the_hubs_files_name_what_exists() -> None:
+    folder = ROOT / "binder" / "hub"
+    docker = (folder / "Dockerfile").read_text()
+    for name in re.findall(r"binder/[\w./-]+", docker):
+        assert (ROOT / name).exists(), name
+    assert os.access(folder / "start.sh", os.X_OK)
+    line = re.search(r"^wasilab (course \S+)", (folder / "start.sh").read_text(), re.MULTILINE)
+    assert line
+    assert parse(shlex.split(line[1]), "cli")
+    container = json.loads((ROOT / "binder" / "devcontainer" / "devcontainer.json").read_text())
+    assert "binder/constraints.txt" in container["postCreateCommand"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not os.environ.get("WASILAB_BUILD_BINDER"), reason="WASILAB_BUILD_BINDER is not set: 10 minutes")
+def test_the_environment_is_built_and_runs_the_first_notebook_with_no_process_above_2_gb(tmp_path: Path) -> None:
+    """What repo2docker does, without a container: it fetches 100 packages and compiles zig's C library."""
+    python = shutil.which((ROOT / "binder" / "runtime.txt").read_text().strip().replace("-", "")) or sys.executable
+    repository, environment = tmp_path / "repository", tmp_path / "environment"
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
+    repository.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(repository)], input=archive, check=True)
+    subprocess.run([python, "-m", "venv", str(environment)], check=True)
+    scripts = environment / "bin"
+    variables = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path / "home")}
+    for argv in (
+        [str(scripts / "pip"), "install", "--quiet", "-r", "binder/requirements.txt"],
+        ["binder/postBuild"],
+        ["jupyter", "execute", "--allow-errors", next((repository / "notebooks").glob("00-*.ipynb")).name],
+    ):
+        folder = repository / "notebooks" if argv[0] == "jupyter" else repository
+        subprocess.run(argv, cwd=folder, env=variables, check=True)
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < 2 << 30
