@@ -275,7 +275,7 @@ def out_of_memory(output: str, finished: Finished, bounds: ProcessBounds) -> str
         return None
     signs = (
         "out of memory", "bad_alloc", "annot allocate memory", "memory allocation of", "OutOfMemory",
-        "failed to map segment",  # the dynamic loader, before the compiler starts
+        "error while loading shared libraries",  # before the compiler itself starts
     )  # fmt: skip
     if not any(sign in output for sign in signs):
         return None
