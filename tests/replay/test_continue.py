@@ -166,6 +166,21 @@ def test_a_file_that_the_recorded_part_created_is_created_again() -> None:
     assert read_only.exit_code == 1
 
 
+def test_a_file_that_was_looked_for_in_vain_and_then_opened_was_created() -> None:
+    look = "(drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 80) (i32.const 5) (i32.const 0) (i64.const 2)"
+    look += "(i64.const 0) (i32.const 0) (i32.const 200)))"
+    parts = (opening(80, 5, 200, oflags=1), "(i32.store (i32.const 1024) (i32.const 0x64636261))",
+             moving("fd_write", A, 4), moving("fd_write", A, 2))  # fmt: skip
+    run = record(program(look, *parts), {})
+    again = go_on(run, number_of(run, "fd_write", 1), {})
+    folder = again.directories["/d"]
+    assert isinstance(folder, MemDir)
+    assert folder.files() == {"b.txt": b"abcdab"}
+    unknown = record(program(*parts), {})  # it may have been there, with anything in it
+    refused = go_on(unknown, number_of(unknown, "fd_write", 1), {})
+    assert "does not exist below the new grants" in refused.outcome.message
+
+
 @pytest.mark.parametrize(
     ("parts", "files", "grants", "why"),
     [

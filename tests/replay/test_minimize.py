@@ -217,7 +217,8 @@ def test_the_command(
     assert Path("d/a.txt").read_bytes() == b"!!! and more"
     for wrong, why in (
         ([], "name what must stay"), (["--keep", "call=fd_write"], "no call of the recording"),
-        (["--keep", KEEP, "-o", "small"], "is not empty"), (["--exit", "9"], "does not show it"),
+        (["--keep", KEEP, "-o", "small"], "is not empty"), (["--keep", " "], "empty filter"),
+        (["--exit", "9"], "does not show it"),
         (["--keep", "fd=notanumber"], "fd"), (["--keep", KEEP, "--dir", "nowhere"], "nowhere"),
     ):  # fmt: skip
         assert main(["minimize", "r.wtrace", *wrong]) == 2, wrong

@@ -150,6 +150,8 @@ def _recording(trace: Trace | Run) -> Recording:
 def _kept(keep: str | Kept, recording: Recording) -> Kept:
     if not isinstance(keep, str):
         return keep
+    if not keep.strip():
+        raise MinimizeError("every call satisfies an empty filter: name what must stay, such as call=path_open")
     if not len(recording.trace.filter(keep)):
         raise MinimizeError(f"no call of the recording satisfies {keep!r}: wasilab trace -F shows which calls do")
     expression = keep

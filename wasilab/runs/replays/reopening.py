@@ -19,6 +19,7 @@ from ...engine.stop import CannotReplay
 from ...text.escape import visible
 from ...trace.answers.event import CallEvent
 from ...trace.calls import Calls
+from ...trace.moments.files import FileStory
 from ...trace.moments.history import History
 from ...trace.moments.life_columns import LifeColumns
 from ...trace.record.layout import Life
@@ -168,10 +169,20 @@ class _Opening:
     def _created(self, path: str, life: Life) -> bytes | None:
         """What a file held that the recorded part had created; None where the trace does not tell all of it."""
         node = self._history.files.node_at(path, self._last)
-        if node is None or node.created < 0 or node.directory:
+        if node is None or node.directory:
             return None
+        if node.created < 0:
+            if node.before is not None or not self._was_missing(path, life.opened_seq):
+                return None
+            node = FileStory(b"", created=life.opened_seq, steps=node.steps)
         content = self._history.files.content_at(node, self._last)
         return content.data if content is not None and content.whole else None
+
+    def _was_missing(self, path: str, seq: int) -> bool:
+        """Whether a call before `seq` had found no such file, and no other had opened one."""
+        on_it = self._trace.column("full_path")[:seq] == path
+        errnos = self._trace.column("errno")[:seq][on_it].tolist()
+        return int(Errno.NOENT) in errnos and 0 not in errnos
 
     def _create(
         self, fd: int, path: str, folder: Descriptor, how: tuple[int, bytes, int, int, int, int], content: bytes
