@@ -142,6 +142,14 @@ def test_a_hostile_module_gives_a_page(case: str, tmp_path: Path) -> None:
     assert re.search(words, both(found, tmp_path))
 
 
+def test_what_could_not_run_is_not_said_to_have_done_nothing(tmp_path: Path) -> None:
+    text = both(explored(wat("", imports='(import "other" "f" (func))')), tmp_path)
+    assert "Could not run" in text
+    assert "it looked for no file" not in text
+    assert "did not" not in text
+    assert "to go on with" not in text
+
+
 def test_a_module_that_cannot_be_isolated_is_described_and_not_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

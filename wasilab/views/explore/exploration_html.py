@@ -22,7 +22,7 @@ _NAMES, _EXPORTS, _LETTERS = 60, 60, 80
 def exploration_body(found: Explored) -> str:
     """The page's contents."""
     parts = [_head(found), _asks(found), _never(found), _first_run(found)]
-    if found.run is not None:
+    if found.run is not None and found.ran:
         parts += [_looked_for(found), _said(found), _go_on(found), _more(found.run)]
     return "".join([*parts, _exports(found)])
 
@@ -138,8 +138,6 @@ def _go_on(found: Explored) -> str:
         f"{' and may be changed' if folder.changes else ''}</li>"
         for folder in found.folders[:MOST_FOLDERS]
     )
-    if found.policy is None:
-        return ""
     toml = found.toml()
     policy = f"<details><summary>As a policy file</summary><pre dir=ltr>{html_text(toml, lines=True)}</pre></details>"
     return (

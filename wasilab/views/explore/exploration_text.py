@@ -46,6 +46,8 @@ def _lines(found: Explored) -> Iterator[str]:
     yield from wrap(shorten(verdict(found.run), _NAMES * 2), WIDTH, initial_indent="  ", subsequent_indent="  ")
     if found.problem:
         yield f"  {visible(found.problem)}"
+    if not found.ran:
+        return
     for name in ("stdout", "stderr"):
         shown, left = output_start(found.run, name, 8, 800)
         if shown:
@@ -62,8 +64,6 @@ def _lines(found: Explored) -> Iterator[str]:
         yield f"  ... and {counted(len(found.paths) - _PATHS, 'more path')}"
     for subject, sentence in found.said():
         yield f"{subject:12}{sentence}"
-    if found.policy is None:
-        return
     yield "the least to go on with (a first run is a lower bound: with other input it may need more)"
     yield f"  {found.command()}"
     for folder in found.folders[:MOST_FOLDERS]:

@@ -86,6 +86,11 @@ class Explored:
     file: str = "PROGRAM"
     """What the module is called in the command that goes on."""
 
+    @property
+    def ran(self) -> bool:
+        """Whether it began to run; if not, only its imports are known."""
+        return self.run is not None and self.run.outcome is not None and self.run.outcome.kind != "error"
+
     @cached_property
     def asked(self) -> list[AskedFamily]:
         """The families of calls that it imports; an upper bound of what it can ask for."""
@@ -228,7 +233,7 @@ class Explored:
     @cached_property
     def policy(self) -> Grants | None:
         """The least grants seen, without folders: those are a person's choice. None for what cannot be run."""
-        if self.advice is None or self.run is None or self.run.outcome is None or self.run.outcome.kind == "error":
+        if self.advice is None or not self.ran:
             return None
         return self.advice.grants.with_(dirs={}, limits=Grants().limits, withheld={})
 
