@@ -45,6 +45,7 @@ from wasilab.course import (
     unrefused,
     writes,
 )
+from wasilab.course.claim import quoted
 from wasilab.runs.run import Run
 
 NOTHING = program('(func (export "_start"))')
@@ -196,6 +197,13 @@ def test_the_table_holds_nothing_active(opens: Run) -> None:
     assert "&lt;script&gt;" in page
     assert "<script>" not in page
     assert "d/a&lt;b&gt;" in page
+
+
+def test_a_long_output_is_quoted_by_its_ends() -> None:
+    text = quoted("begin" + "\x1b" * 5_000_000 + "end")
+    assert text.startswith('"begin\\x1b')
+    assert text.endswith('end"')
+    assert len(text) == 162
 
 
 def test_points_are_weights(opens: Run) -> None:

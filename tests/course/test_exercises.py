@@ -149,6 +149,7 @@ def test_an_exercise_shows_its_statement_and_starter() -> None:
     assert "5 minutes, 4 points" in repr(shown)
     assert "&lt;unistd.h&gt;" in shown._repr_html_()
     assert exercise("ex03-1") == shown
+    assert all("0 points" not in exercise(id).headline.replace("10 points", "") for id in exercise_ids())
 
 
 def entry(**given: Any) -> Exercise:

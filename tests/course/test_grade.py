@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from wasilab.cli import main
-from wasilab.course import CourseError, judging
+from wasilab.course import CourseError, exercise_ids, judging
+from wasilab.course.copying.pulling import course_folder
 from wasilab.course.entries import LIMITS
 from wasilab.course.grading import grader, submissions
 from wasilab.course.grading.grader import Grade, grade
 from wasilab.course.grading.grades import grades_csv, grades_html, grades_text
-from wasilab.course.grading.submissions import handed_in, read_notebook
+from wasilab.course.grading.submissions import find_notebooks, handed_in, read_notebook
 from wasilab.course.notebook_file import BadNotebook
 from wasilab.course.register import find_exercise
 from wasilab.toolchains.confinement import CompileLimits
@@ -141,7 +142,7 @@ def test_a_file_that_is_no_notebook_is_one_row(tmp_path: Path, data: bytes, word
 def test_cells_of_any_shape_hand_in_nothing(tmp_path: Path, cells: str) -> None:
     (tmp_path / "a.ipynb").write_text(f'{{"cells": {cells}}}')
     (row,) = grades(tmp_path)
-    assert row.note == "no cell hands in an exercise"
+    assert row.note == "no cell hands in a program or policy of an exercise"
 
 
 def test_links_pipes_and_folders_are_not_read(tmp_path: Path) -> None:
@@ -190,6 +191,12 @@ def test_names_are_harmless_in_every_table(tmp_path: Path) -> None:
     (_, row) = csv.reader(grades_csv(rows).splitlines())
     assert row[0].startswith("'=cmd")
     assert "\u202e" not in "\n".join([*grades_text(rows), grades_csv(rows), grades_html(rows, "x")])
+
+
+def test_every_program_and_policy_of_the_course_is_found_in_its_notebooks() -> None:
+    """As committed, with the starters: the same cells hold what a student hands in."""
+    found = {each.exercise.id for path in find_notebooks(course_folder()) for each in read_notebook(path)}
+    assert found >= {id for id in exercise_ids() if find_exercise(id).kind in ("program", "policy")}
 
 
 def test_wanted_exercises_have_a_row_each(tmp_path: Path) -> None:

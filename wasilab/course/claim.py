@@ -167,6 +167,8 @@ def calls_found(count: int, evidence: tuple[ShownCall, ...] = ()) -> str:
     )
 
 
-def quoted(text: str | bytes) -> str:
+def quoted(text: str) -> str:
     """A guest's text in quotation marks, short and safe to print."""
+    if len(text) > 4 * SHOWN_TEXT:  # both ends are shown, of a text that may have many megabytes
+        text = text[: 2 * SHOWN_TEXT] + text[-2 * SHOWN_TEXT :]
     return f'"{shorten(visible(text), SHOWN_TEXT)}"'

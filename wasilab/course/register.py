@@ -51,9 +51,11 @@ class ShownExercise:
 
     @property
     def headline(self) -> str:
-        """Its name, minutes and points."""
+        """Its name and minutes, and its points where they do not depend on a run."""
         entry = self.entry
-        effort = f"{counted(entry.minutes, 'minute')}, {counted_points(entry.points)}"
+        effort = counted(entry.minutes, "minute")
+        if entry.pair is None:  # whose claims are made of the other run
+            effort += f", {counted_points(entry.points)}"
         return f"Exercise {entry.id}: {entry.title} ({effort})"
 
     def __repr__(self) -> str:

@@ -70,7 +70,7 @@ def _rows(root: Path, notebooks: Sequence[Path], wanted: Sequence[str], isolate:
             yield Grade(name, "", 0, 0, str(error))
             continue
         if not found and not wanted:
-            yield Grade(name, "", 0, 0, "no cell hands in an exercise")
+            yield Grade(name, "", 0, 0, "no cell hands in a program or policy of an exercise")
         for id in wanted or sorted(found):
             if id in found:
                 yield _graded(name, found[id], isolate)
