@@ -152,6 +152,17 @@ def test_other_commands_name_this_one(
     assert said in capsys.readouterr().err
 
 
+def test_a_fifo_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "x.wast")
+    (tmp_path / "y.wast").write_text("(module)")
+    assert cli.main(["wast", str(tmp_path / "x.wast")]) == 2
+    assert "is a FIFO, socket or device, not a file" in capsys.readouterr().err
+    assert cli.main(["wast", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("1 script: ")
+
+
 def test_a_script_that_cannot_be_parsed_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script, odd = tmp_path / "bad.wast", tmp_path / "odd.wast"
     script.write_text("(module)\n(assert_returns)")

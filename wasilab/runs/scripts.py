@@ -16,8 +16,8 @@ from ..toolchains.cache import make_folder
 from ..toolchains.wasm_tools.script_parser import ScriptParseError, parse_script
 
 FOLDER_FEATURES: Mapping[str, Sequence[str]] = {"threads": ("reference-types=off", "multi-memory=off")}
-"""Features of the scripts below a folder of this name; elsewhere all that Wasmtime has are on. The threads proposal's
-scripts are older than modules with several tables and memories, and expect errors.
+"""Features of the scripts in a folder of this name; elsewhere all that Wasmtime has are on. WebAssembly/testsuite has
+scripts of the threads proposal that are older than modules with several tables and memories, and expect errors.
 """
 SCRIPT_SUFFIX = ".wast"
 LARGEST_SCRIPT = 64 << 20
@@ -45,9 +45,8 @@ class ScriptSource:
         return data
 
     def switches(self) -> Sequence[str]:
-        """The features that its folders ask for."""
-        parts = () if self.path is None else self.path.resolve().parent.parts
-        return [switch for part in parts for switch in FOLDER_FEATURES.get(part, ())]
+        """The features that its folder asks for."""
+        return () if self.path is None else FOLDER_FEATURES.get(self.path.resolve().parent.name, ())
 
 
 @dataclass(slots=True)

@@ -166,7 +166,7 @@ def describe(facts: dict[str, Any]) -> str:
     made = facts["components"]
     tool = made["tool"]
     lines.append(f"  {facts['confinement']}")
-    lines += ["", "components of preview1 modules (`wasilab adapt`, --component)"]
+    lines += ["", "components of preview1 modules (`wasilab adapt`, --component), and test scripts (`wasilab wast`)"]
     known = "missing" if tool is None else f"{tool['name']} ({tool['how']}, {tool['path']})"
     lines.append(f"  {'wasm-tools':16}{known}")
     lines.append(f"  {'adapter':16}{made['adapter'] or 'missing'}")

@@ -145,4 +145,6 @@ def _ahead_of_time(request: Request, path: Path, output: Path, frontend: Fronten
     write_file("-o", str(output), lambda file: file.write_bytes(data))
     if not options.quiet:
         frontend.note(f"{output}: {size(len(data))}, machine code; only you can run it, on this machine")
-    return Done(0)
+    if getattr(options, "name", None):
+        frontend.keep(options.name, module)
+    return Done(0, module)

@@ -93,6 +93,8 @@ def _sources(word: object) -> list[ScriptSource]:
     if not text or not path.exists():
         names = [each.name for each in path.parent.iterdir()][:1000] if path.parent.is_dir() else []
         raise UsageProblem(f"there is no file or folder {text!r}{did_you_mean(path.name, names)}")
+    if not path.is_file() and not path.is_dir():
+        raise UsageProblem(f"{text!r} is a FIFO, socket or device, not a file")
     if path.is_file() and path.suffix != SCRIPT_SUFFIX:
         raise UsageProblem(f"{text!r} is not a script: its name does not end in {SCRIPT_SUFFIX}")
     found = scripts_below(path)
