@@ -9,6 +9,7 @@ import pytest
 import wasilab
 from wasilab import Grants, Lab
 from wasilab.cli import main
+from wasilab.engine.inside import memory_snapshots
 from wasilab.module.module import Module, from_wat
 
 WAT = """(module (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
@@ -85,6 +86,43 @@ def test_a_recorded_run_at_any_call() -> None:
     for of, call in ((run, 9), (silent, 0)):
         with pytest.raises(IndexError, match=f"there is no call {call}"):
             of.memory_image(call)
+
+
+def test_an_instance_that_keeps_its_memory_at_any_call() -> None:
+    works = from_wat(REACTOR.replace('(func (export "push")', """(func (export "work")
+      (drop (call $yield)) (i32.store8 (i32.const 512) (i32.const 65))
+      (global.set $__stack_pointer (i32.const 200)) (drop (call $yield)))
+      (func (export "push")"""))  # fmt: skip
+    with wasilab.instantiate(works, snapshots=True) as instance:
+        instance.exports.work()
+        instance.exports.write(512, 66)
+        assert [instance.memory_image(512, 1, at=at).read(512, 1) for at in (0, 1)] == [b"\0", b"A"]
+        assert [instance.memory_image(at=at).stack_pointer for at in (1, 0)] == [200, 256]
+        assert instance.memory_image(at=1, before=True).stack_pointer == 200
+        assert instance.memory_image(512, 1).read(512, 1) == b"B", "now"
+        with pytest.raises(IndexError, match="at call 2 is not kept: it is kept at 2 calls, 0 to 1"):
+            instance.memory_image(at=2)
+    with wasilab.instantiate(works) as plain, pytest.raises(IndexError, match=r"instantiate with snapshots=True"):
+        plain.memory_image(at=0)
+
+
+def test_a_component_keeps_no_snapshots() -> None:
+    with pytest.raises(ValueError, match="snapshots are for core modules"):
+        wasilab.instantiate(wasilab.load(b"\0asm\x0d\0\x01\0"), snapshots=True)
+
+
+def test_snapshots_of_an_instance_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_snapshots, "MOST_BYTES", 20 * 4096)
+    works = from_wat(REACTOR.replace('(func (export "push")', """(func (export "work") (param i32)
+      (i32.store (i32.const 600) (local.get 0)) (drop (call $yield)))
+      (func (export "push")"""))  # fmt: skip
+    with wasilab.instantiate(works, snapshots=True) as instance:
+        for n in range(50):
+            instance.exports.work(n + 1)
+        assert instance.memory_image(600, 4, at=49).read(600, 4) == b"\x32\0\0\0"
+        with pytest.raises(IndexError, match="is not kept"):
+            instance.memory_image(at=0)
+        assert len(instance.trace) == 50
 
 
 def test_a_member_of_a_lab(module: Module) -> None:

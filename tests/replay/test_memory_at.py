@@ -9,6 +9,7 @@ import pytest
 
 import wasilab
 from tests.engine.guests import imports, wat
+from wasilab.engine.inside import memory_snapshots
 from wasilab.engine.stop import CannotReplay
 from wasilab.runs.replays import memories
 from wasilab.runs.replays.memories import ReplayedMemory
@@ -75,14 +76,14 @@ def test_stepping_runs_the_program_once_each_way(run: wasilab.Run, monkeypatch: 
 
 
 def test_what_is_kept_is_bounded(run: wasilab.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memories, "MOST_BYTES", 40 * 4096)
+    monkeypatch.setattr(memory_snapshots, "MOST_BYTES", 40 * 4096)
     memory = ReplayedMemory(Recording(run.trace))
     found = [memory.at(seq) for seq in range(CALLS)]
     count, size = memory.kept
     assert size <= 40 * 4096
     assert 2 < count < CALLS  # equal pages are kept once
     assert [memory.at(seq) for seq in range(CALLS)] == found
-    monkeypatch.setattr(memories, "MOST_BYTES", 1)
+    monkeypatch.setattr(memory_snapshots, "MOST_BYTES", 1)
     assert [memory.at(seq) for seq in range(CALLS)] == found
     assert memory.kept[0] == 1
 

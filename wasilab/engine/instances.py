@@ -19,6 +19,7 @@ import wasmtime
 from ..module.module import Module
 from ..trace.record.recorder import Recorder
 from ..wasi.host import Host
+from .calls.link import Link
 from .compiling.engine_options import EngineOptions
 from .entry import InvokeError
 from .limits import Limits
@@ -126,6 +127,7 @@ class Live:
         raw: bool = True,
         native: bool = True,
         prepare: Callable[[Session], object] | None = None,
+        link: Callable[..., Link] = Link,
     ) -> Live:
         """Compile, instantiate and, for a reactor, call `_initialize`. Does not call `_start`.
 
@@ -134,7 +136,7 @@ class Live:
         """
         session = make_session(
             module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
-            native=native, detached=True,
+            native=native, detached=True, link=link,
         )  # fmt: skip
         if prepare is not None:
             prepare(session)

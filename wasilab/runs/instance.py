@@ -11,8 +11,11 @@ from .. import grants as granting
 from .. import module as module_room
 from .. import trace as tracing
 from .. import views
+from ..engine.calls.link import Link
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.components.abi.python_values import identifier
+from ..engine.inside.memory_snapshots import MemorySnapshots
+from ..engine.inside.watched_link import WatchedLink
 from ..engine.instances import Live
 from ..engine.lab.live_table import LiveTable, table_of
 from ..engine.lab.python_functions import Functions, link_functions
@@ -114,7 +117,7 @@ class Instance:
 
     def __init__(
         self, module: Module, prepared: Prepared, preload: Mapping[str, Module], engine: EngineOptions, *,
-        native: bool = True, functions: Functions | None = None,
+        native: bool = True, functions: Functions | None = None, snapshots: bool = False,
     ) -> None:
         self.module = module
         self.grants = prepared.grants
@@ -122,6 +125,7 @@ class Instance:
         self._prepared = prepared
         self._code = with_stack_pointer(module)
         """The module that runs: a few bytes longer where the stack pointer had to be exported to be read."""
+        self._snapshots = MemorySnapshots() if snapshots else None
         try:
             self._live = Live.open(
                 self._code,
@@ -132,7 +136,8 @@ class Instance:
                 engine=replace(engine, features=(*engine.features, *prepared.grants.features)),
                 overrides=prepared.overrides,
                 pump=lambda: prepared.pump,
-                native=native,
+                native=native and self._snapshots is None,
+                link=Link if self._snapshots is None else partial(WatchedLink, self._snapshots.watch),
                 prepare=None if functions is None else partial(link_functions, prepared.name, functions),
             )
         except BaseException:
@@ -164,13 +169,23 @@ class Instance:
         return tracing.Trace.from_recorder(recorder, lines)
 
     def memory_image(
-        self, start: int | None = None, length: int | None = None
+        self, start: int | None = None, length: int | None = None, *, at: int | None = None, before: bool = False
     ) -> views.memory_image.MemoryImage:
         """Its memory now, as a hexdump with data segments, stack, stack pointer and heap marked.
 
-        `length` bytes from the address `start`; without `start` the beginning of each region. Raises `IndexError` for
-        an address outside the memory, `ValueError` for a module without one.
+        `length` bytes from the address `start`; without `start` the beginning of each region. `at`: after that WASI
+        call of its trace (`before`: when it was made), for an instance with `snapshots=True`. Raises `IndexError` for
+        an address outside the memory or a call whose memory is not kept, `ValueError` for a module without memory.
         """
+        if at is not None:
+            held = None if self._snapshots is None else self._snapshots.get((at, not before))
+            if held is None:
+                kept = [] if self._snapshots is None else self._snapshots.calls
+                there = f"it is kept at {len(kept):,} calls, {kept[0]} to {kept[-1]}" if kept else "it is kept at none"
+                hint = " (instantiate with snapshots=True)" if self._snapshots is None else ""
+                raise IndexError(f"{self.name}: the memory at call {at} is not kept: {there}{hint}")
+            title = f"{self.name} {'before' if before else 'after'} call {at}"
+            return views.memory_image.kept_image(self.module, held.data, held.stack_pointer, title, start, length)
         memory = self.memory
         return views.memory_image.memory_image(
             self.module, len(memory), memory.read, memory.stack_pointer, f"{self.name} now", start, length
@@ -230,15 +245,22 @@ def instantiate(
     native: bool = True,
     engine: EngineOptions | None = None,
     functions: Functions | None = None,
+    snapshots: bool = False,
 ) -> Instance:
     """Instantiate a reactor, a library or any other module, and keep it alive: its exports become Python functions.
 
     `inst.exports.add(1, 2)`, `inst.memory.read(ptr, n)`, `inst.trace`, `inst.close()`; also a context manager. A
     reactor's `_initialize` has been called. With `native=False` Python answers every call. `engine` sets how Wasmtime
     compiles and links it. `functions` are Python functions that it imports, by module and name, as in `Lab.add`. Raises
-    `GuestError` if it cannot be instantiated, `LinkError` for functions that it does not import.
+    `GuestError` if it cannot be instantiated, `LinkError` for functions that it does not import. `snapshots` keeps its
+    memory at each WASI call, for its `memory_image`: the newest, up to 64 MiB of different pages (`ValueError` for a
+    component).
     """
     module = load_program(program)
+    if snapshots and module.is_component:
+        raise ValueError(f"{module.name} is a component, whose memories are its own: snapshots are for core modules")
     prepared = Prepared(module, args, grants or Grants(), RunOptions(name, stacks=stacks, snaplen=snaplen))
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
-    return Instance(module, prepared, preloads, engine or EngineOptions(), native=native, functions=functions)
+    return Instance(
+        module, prepared, preloads, engine or EngineOptions(), native=native, functions=functions, snapshots=snapshots
+    )

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, Unpack
+from typing import Any, Protocol, Self, Unpack
 
 from .. import grants as granting
 from .. import module as module_room
@@ -22,6 +22,7 @@ from ..capabilities import host as host_objects
 from ..capabilities.memory.memdir import MemDir
 from ..capabilities.protocols import Directory
 from ..capabilities.streams import QueueInput
+from ..engine.inside.memory_snapshots import MemoryThen
 from ..engine.outcome import Outcome
 from ..engine.stop import Divergence
 from ..engine.worker import Pump, Running
@@ -34,13 +35,6 @@ from .prepare import Prepared
 
 COLUMN_BYTES = 100
 """Approximate bytes per call of a trace's columns, in addition to the records, once a report was made."""
-
-
-class MemoryThen(NamedTuple):
-    """A guest's linear memory at one moment, and the value of its stack pointer (None if it is not known)."""
-
-    data: bytes
-    stack_pointer: int | None
 
 
 class MemoryAt(Protocol):

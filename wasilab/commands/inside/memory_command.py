@@ -59,9 +59,12 @@ def execute(request: Request, frontend: Frontend) -> Done:
 
 
 def _image(word: object, options: argparse.Namespace, frontend: Frontend) -> MemoryImage:
-    if isinstance(word, (Instance, Member)):
+    if isinstance(word, Instance):
+        at = len(word.trace) - 1 if options.before and options.at is None else options.at
+        return word.memory_image(options.start, options.length, at=at, before=options.before)
+    if isinstance(word, Member):
         if options.at is not None or options.before:
-            raise UsageProblem("--at and --before are for a recorded run: an instance's memory is shown as it is now")
+            raise UsageProblem("--at and --before are for runs and instances: a lab's member is shown as it is now")
         return word.memory_image(options.start, options.length)
     run = word if isinstance(word, Run) else frontend.run_named(word) if word is None or isinstance(word, str) else None
     if run is None and word is None:

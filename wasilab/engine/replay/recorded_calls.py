@@ -20,10 +20,8 @@ from ...trace.record.recorder import Recorder
 from ...wasi.preview1.signature import Call
 from ...wasi.preview1.spec import UNSTABLE
 from ..calls.memory import GuestMemory
+from ..inside.memory_snapshots import Point
 from ..stop import CannotReplay, Diverged, Divergence, EndOfReplay
-
-Point = tuple[int, bool]
-"""A place in a replay: the number of a call, and whether it has been answered. Points compare in order of time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from functools import partial
 
 from ...engine.calls.memory import GuestMemory
+from ...engine.inside.memory_snapshots import MemorySnapshots, MemoryThen, Point
 from ...engine.limits import Limits
-from ...engine.replay.recorded_calls import Point, ReplayCursor
+from ...engine.replay.recorded_calls import ReplayCursor
 from ...engine.replay.replay_link import ReplayLink
 from ...engine.stop import CannotReplay, EndOfReplay
 from ...engine.worker import Running, start
@@ -23,66 +23,20 @@ from ...module.inside.memory_layout import with_stack_pointer
 from ...module.module import Module
 from ...trace.trace import Trace
 from ..prepare import Prepared, RunOptions
-from ..run import MemoryAt, MemoryThen
+from ..run import MemoryAt
 from .recordings import Recording
 
-MOST_BYTES = 64 << 20
-"""Bytes of memory at several calls that a `ReplayedMemory` keeps; the newest stays in any case."""
 MOST_PAUSED = 4
 """Replays of this process that wait for a further call; the one used longest ago is ended."""
 STEPS_BACK = 16
 """Calls before an earlier one whose memory is kept as well."""
-_PAGE = 4096
-
-
-class _Snapshots:
-    """The memory at some points as pages; equal pages of neighbouring snapshots are kept once."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[Point, list[bytes]] = OrderedDict()
-        self._pointers: dict[Point, int | None] = {}
-        self._uses: Counter[int] = Counter()  # id of a page -> snapshots that have it
-
-    def add(self, point: Point, view: memoryview, pointer: int | None) -> None:
-        """Keep a copy of `view` with the stack pointer, and drop the snapshots used longest ago above `MOST_BYTES`."""
-        near: list[bytes] = next(reversed(self._kept.values()), [])
-        pages = []
-        for index, at in enumerate(range(0, len(view), _PAGE)):
-            page = view[at : at + _PAGE].tobytes()
-            old = near[index] if index < len(near) else b""
-            pages.append(old if old == page else page)
-        self._drop(point)
-        self._kept[point] = pages
-        self._pointers[point] = pointer
-        self._uses.update(map(id, pages))
-        while len(self._kept) > 1 and len(self._uses) * _PAGE > MOST_BYTES:
-            self._drop(next(iter(self._kept)))
-
-    def get(self, point: Point) -> MemoryThen | None:
-        pages = self._kept.get(point)
-        if pages is None:
-            return None
-        self._kept.move_to_end(point)
-        return MemoryThen(b"".join(pages), self._pointers[point])
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """How many there are, and the bytes of their pages."""
-        return len(self._kept), len({id(page) for pages in self._kept.values() for page in pages}) * _PAGE
-
-    def _drop(self, point: Point) -> None:
-        self._pointers.pop(point, None)
-        for page in self._kept.pop(point, ()):
-            self._uses[id(page)] -= 1
-            if not self._uses[id(page)]:
-                del self._uses[id(page)]
 
 
 class _PausedReplay:
     """A replay that runs to one point after another. All but `watch` is called by the thread that asks."""
 
     def __init__(
-        self, recording: Recording, limits: Limits, features: Sequence[str], snapshots: _Snapshots
+        self, recording: Recording, limits: Limits, features: Sequence[str], snapshots: MemorySnapshots
     ) -> None:
         self.position: Point = (-1, True)
         """Where it waits."""
@@ -179,7 +133,7 @@ class ReplayedMemory:
         self._recording = recording
         self._limits = recording.limits(limits or Limits())
         self._features = features
-        self._snapshots = _Snapshots()
+        self._snapshots = MemorySnapshots()
         self._replays: list[_PausedReplay] = []
         """The replay that waits, if there is one."""
         self._lock = threading.Lock()
