@@ -111,6 +111,8 @@ def test_a_run_is_made_again_whole(serial: Sweep) -> None:
     assert run.stdout_bytes == serial[7].stdout
     assert len(run.trace) == serial[7].calls
     assert serial.rerun(-1).stdout_bytes == serial[23].stdout
+    assert serial[23].rerun().stdout_bytes == serial[23].stdout
+    assert len(serial[7].rerun().trace) == serial[7].calls
 
 
 def test_host_folders_are_opened_where_the_run_is(pool: ProcessPoolExecutor, tmp_path: Path) -> None:

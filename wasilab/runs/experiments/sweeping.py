@@ -11,7 +11,8 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,26 @@ _USUAL = Grants()
 _LOST = "the worker of this run was lost: "
 
 
-class Sweep(Sequence[RunRow]):
-    """The runs of a sweep: `runs[3]`, `runs.table`, `runs.calls`, `runs.sql("select ...")`, `runs.rerun(3)`."""
+@dataclass(frozen=True, slots=True)
+class SweptRow(RunRow):
+    """What came of one run of a sweep."""
+
+    again: Callable[[], Run] | None = field(default=None, repr=False, compare=False)
+
+    def rerun(self) -> Run:
+        """Run it again here, as a whole `Run` with its trace."""
+        assert self.again is not None, "a sweep knows how to make its runs"
+        return self.again()
+
+
+class Sweep(Sequence[SweptRow]):
+    """The runs of a sweep: `runs[3]`, `runs.table`, `runs.calls`, `runs.sql("select ...")`, `runs[3].rerun()`."""
 
     def __init__(self, module: Module, plans: Sequence[RunPlan], parameters: Sequence[Mapping[str, Value]]) -> None:
         self.module = module
         self.parameters = parameters
         """The parameters of each run, as displayed."""
-        self.rows: list[RunRow] = []
+        self.rows: list[SweptRow] = []
         """The result of each run, in the order of `parameters`."""
         self.partial = False
         """Whether it was interrupted; only the runs that ended before that are present."""
@@ -173,7 +186,7 @@ def sweep(
             answer = answer[:ended]
             if file is not None:
                 file.add(answer)
-            found.rows += [_kept(row, outputs) for row in answer]
+            found.rows += [_kept(row, outputs, partial(run_plan, module, plans[row.number])) for row in answer]
             if report is not None:
                 report(len(found.rows), len(plans))
             if ended is not None:
@@ -211,9 +224,11 @@ def _bar(runs: int) -> _Bar | None:
     return _Bar(tqdm(total=runs, unit="run"))
 
 
-def _kept(row: RunRow, outputs: dict[bytes, bytes]) -> RunRow:
+def _kept(row: RunRow, outputs: dict[bytes, bytes], again: Callable[[], Run]) -> SweptRow:
     """The row without its calls; equal outputs are kept once."""
-    return replace(row, stdout=outputs.setdefault(row.stdout, row.stdout), columns=None)
+    fields = {name: getattr(row, name) for name in RunRow.__slots__}
+    fields |= {"stdout": outputs.setdefault(row.stdout, row.stdout), "columns": None}
+    return SweptRow(**fields, again=again)
 
 
 def _folder_for(owner: object) -> Path:
