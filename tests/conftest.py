@@ -28,8 +28,8 @@ MOST_WORKERS = 8
 # Files that the fast lane leaves out: fuzzing, large sizes, many processes; a second of CPU or more each.
 SLOW = {
     "components/test_component_traces.py", "conformance/test_differential.py", "engine/test_threads.py",
-    "frontends/test_core_only.py", "frontends/test_explained.py",
-    "frontends/test_hostile.py", "frontends/test_readme.py", "frontends/test_streams.py", "grants/test_reads_back.py",
+    "frontends/test_core_only.py", "frontends/test_readme.py", "frontends/test_streams.py",
+    "grants/test_reads_back.py",
     "hostile/test_bombs.py", "hostile/test_descriptors.py", "hostile/test_fuzz.py", "hostile/test_memory.py",
     "hostile/test_modules.py", "hostile/test_numbers.py", "hostile/test_paths.py", "hostile/test_published.py",
     "hostile/test_resources.py", "hostile/test_swap_race.py", "hostile/test_text.py", "native/test_differential.py",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Kernel
-from .test_cli import Shell
+from .test_cli import Here, Shell
 
 WASI = '(import "wasi_snapshot_preview1"'
 
@@ -51,8 +51,8 @@ BYTES = {
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Shell:
+    return Here(tmp_path, monkeypatch, capfdbinary)
 
 
 @pytest.mark.parametrize("name", TEXTS)
