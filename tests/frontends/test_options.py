@@ -130,8 +130,8 @@ CASES = {
     "run --deny-all": ("run --deny-all hello.wat", "run hello.wat", "!hello\n"),
     "run --rights": ("run --rights compat --dir . mkdir.wat", "run --dir . mkdir.wat", "!status 76"),
     "run --withhold": ("run --dir . --withhold .:path_open open.wat", "run --dir . open.wat", "status 76"),
-    "run --ask": ("run --explain --ask open.wat", "run --explain open.wat", "nobody"),
-    "run --no-ask": ("run --explain --ask --no-ask open.wat", "run --explain --ask open.wat", "!nobody"),
+    "run --ask": ("run --explain --ask open.wat", "run --explain open.wat", "cannot be asked"),
+    "run --no-ask": ("run --explain --ask --no-ask open.wat", "run --explain --ask open.wat", "!cannot be asked"),
     "run --writable-code": ("run --dir .:rw --writable-code hello.wat", "run --dir .:rw hello.wat", "hello\n"),
     "run --no-writable-code": (
         "run --dir .:rw --writable-code --no-writable-code hello.wat",

@@ -116,11 +116,11 @@ def test_an_answer_is_its_letter_or_its_words_and_nothing_else(typed: str, meant
 def test_where_nobody_is_there_it_is_refused(folder: Path, person: Person | None) -> None:
     finished = go(Guest().open("a.txt"), person)
     assert finished.exit_code == NOTCAPABLE
-    assert "nobody to ask" in finished.trace[0].reason
+    assert "the user cannot be asked" in finished.trace[0].reason
     assert finished.trace[0].reason.endswith("grant it with --dir .")
     asking = Asking(None if person is None else lambda question: None)
     for subject in ("/x", "/y"):
-        with pytest.raises(Refused, match=f"nobody to ask; grant it with --dir {subject}"):
+        with pytest.raises(Refused, match=f"the user cannot be asked; grant it with --dir {subject}"):
             asking.require("read it", subject, "read", folder_remedy(subject))
     assert len(asking.asked) == 1
 

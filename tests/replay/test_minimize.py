@@ -120,7 +120,7 @@ def test_what_cannot_be_minimised_is_said(recorded: wasilab.Run) -> None:
     with pytest.raises(MinimizeError, match="a run with these grants does not show it"):
         minimize(recorded, KEEP, grants=Grants())
     for grants, why in (
-        (Grants(stdin="ask"), "what a person types"), (Grants(overrides={"sched_yield": print}), "overrides"),
+        (Grants(stdin="ask"), "interactive input"), (Grants(overrides={"sched_yield": print}), "overrides"),
     ):  # fmt: skip
         with pytest.raises(MinimizeError, match=why):
             minimize(recorded, KEEP, grants=grants)

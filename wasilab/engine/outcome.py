@@ -51,8 +51,8 @@ class Outcome:
     the entry point, `compile_seconds` the compile time before it. `warnings` name imports that return ENOSYS. `detail`
     is a traceback of the host's own code where the host failed, for a bug report. `coredump` and `profile` are files
     for other tools, where `EngineOptions` asked for them; b"" otherwise. `results` are the values that an invoked
-    export returned, `result_texts` the same as a person writes them. `native_calls` counts the calls that the native
-    library answered; None where Python answered all of them.
+    export returned, `result_texts` the same as text. `native_calls` counts the calls that the native library answered;
+    None where Python answered all of them.
     """
 
     kind: Kind

@@ -129,7 +129,7 @@ class GrantValue:
         default=b"",
         metadata=grant(
             FieldShape.STDIN,
-            "what the guest reads: a file, - for you (or the pipe at hand), none",
+            "what the guest reads: a file, - for you (or the pipe on stdin), none",
             type=object,
             example='b"text"',
             flag="--stdin",

@@ -353,7 +353,7 @@ class Panel(w.VBox):  # type: ignore[misc]
         except ERRORS as error:
             self._say(str(error), bad=True)
             self.refresh()
-        except Exception as error:  # noqa: BLE001  in a callback nobody else would say it
+        except Exception as error:  # noqa: BLE001  in a callback it would otherwise not be shown
             self._say(f"{type(error).__name__}: {error}", bad=True)
         else:
             self._say(said if isinstance(said, str) else "")

@@ -1,5 +1,5 @@
 // A question of ask mode in a notebook: what the program wants, and a button for each answer.
-const SOON = 300; // ms in which a click is no answer: nobody has read the question by then
+const SOON = 300; // ms in which clicks are ignored: the user cannot have read the question yet
 const TELL = 150; // ms between two messages that the question is shown
 const TELLS = 30;
 
@@ -11,7 +11,7 @@ function render({ model, el }) {
   const text = document.createElement("p");
   text.dir = "ltr";
   text.style.cssText = "margin: 0 0 6px; font-weight: 600; overflow-wrap: anywhere;";
-  text.textContent = model.get("question"); // never as HTML: it holds words of the guest
+  text.textContent = model.get("question"); // never as HTML: it contains text from the guest
   box.setAttribute("aria-label", text.textContent);
   box.append(text);
   const buttons = model.get("answers").map((answer, index) => {

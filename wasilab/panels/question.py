@@ -78,7 +78,7 @@ class NotebookPerson:
         self._buttons = True
 
     def __call__(self, question: Question) -> Answer | None:
-        """The answer; None if nobody can be asked. Call it on the thread that runs the cell."""
+        """The answer; None if the user cannot be asked. Call it on the thread that runs the cell."""
         if self._buttons:
             answer = self._click(question)
             if answer is not None:

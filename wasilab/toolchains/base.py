@@ -24,7 +24,7 @@ from .probe import Failure, Tool
 from .process import Cancelled, Finished, ProcessBounds, Progress, out_of_memory, run_group
 
 PROGRAMS = ("hello", "words")
-"""The programs bundled for every language: a greeting, and one that counts the words of a file."""
+"""The programs bundled for every language: a greeting, and a word counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Job:
     reports: bool = False
     """Whether the program reports paths that its own library refuses (`linking/library_lookup.py`)."""
     background: bool = False
-    """Whether nobody waits for it (`ProcessBounds.background`)."""
+    """Whether it runs in the background (`ProcessBounds.background`)."""
     first_build: FirstBuild | None = None
     """The build of the compiler's libraries that this compile includes; None if they are built."""
 

@@ -100,8 +100,8 @@ def run_group(
     """Run `argv` to completion and return its output; `descriptors` are inherited under their numbers.
 
     Raises `CompileInterrupted` if `cancelled` returns True, and `ToolchainError` if the program cannot be started,
-    exceeds its time limit, or waits for a FIFO that nobody writes to. After any exception (also a KeyboardInterrupt),
-    no process of the group is left.
+    exceeds its time limit, or waits for a FIFO without a writer. After any exception (also a KeyboardInterrupt), no
+    process of the group is left.
     """
     stop = cancelled or _ambient.get()
     start = time.monotonic()
@@ -244,7 +244,7 @@ class _Watch:
         waits = _opens_a_fifo(self._pid)
         if waits and self._waiting:
             raise ToolchainError(
-                f"{self._name!r} waits to open a FIFO that nobody writes to: a file that the source includes, or one "
+                f"{self._name!r} waits to open a FIFO without a writer: a file that the source includes, or one "
                 "named among the flags, is not an ordinary file"
             )
         self._waiting = waits

@@ -1,4 +1,4 @@
-"""Grant and run again: the same program once more with one more grant, from a button of the timeline.
+"""Grant and run again: reruns a program with one more grant, from a button of the timeline.
 
 A remedy that the user has to complete first (a host folder, a number) is shown without a button. The new run is
 detached: it grows in the timeline and can be stopped.
@@ -41,5 +41,5 @@ def rerun(run: Subject, remedy: Remedy) -> Subject:
     assert run.grants is not None
     grants = remedy.apply(run.grants)
     if grants.stdin == "ask":
-        grants = replace(grants, stdin=b"")  # nobody was asked the first time, and nobody can be asked now
+        grants = replace(grants, stdin=b"")  # the user was not asked the first time and cannot be asked now
     return run.again(grants)

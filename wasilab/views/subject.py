@@ -1,4 +1,4 @@
-"""What a view needs from a run, and the three things that provide it: a run, a snapshot of a running run, a bare trace.
+"""The interface that views need, and its three implementations: a run, a snapshot of a running run, a bare trace.
 
 Every view takes a `Subject`. `runs.run.Run` is one; a class in a notebook can be one too. `as_subject` makes one from a
 bare `Trace`; `snapshot` makes one from a running run, whose parts all describe the same calls.

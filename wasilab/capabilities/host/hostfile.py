@@ -142,7 +142,7 @@ class HostFile(Uncopyable):
         return os.readv(self._fd, buffers)
 
     def write(self, buffers: Buffers) -> int:
-        # One buffer is the usual case, and write(2) the quicker call for it.
+        # One buffer is the common case, for which write(2) is faster.
         return os.write(self._fd, buffers[0]) if len(buffers) == 1 else os.writev(self._fd, buffers)
 
     def pread(self, buffers: Buffers, offset: int) -> int:

@@ -154,7 +154,7 @@ class Exchange(Uncopyable):
             else:
                 threading.Thread(target=self._send_beside, args=(made,), name="wasilab http", daemon=True).start()
             self._receive(made)
-        except BaseException as error:  # noqa: BLE001  it is what the guest is told
+        except BaseException as error:  # noqa: BLE001  reported to the guest
             failure = named(error, connected=made is not None)
             self._answer(failure)
             self._receiving.fail(self._failed(failure.code, failure.reason))
@@ -191,7 +191,7 @@ class Exchange(Uncopyable):
     def _send_beside(self, made: socket.socket) -> None:
         try:
             self._send_body(made)
-        except BaseException as error:  # noqa: BLE001  it is what the guest is told
+        except BaseException as error:  # noqa: BLE001  reported to the guest
             if isinstance(error, self._failed):  # the guest abandoned the body: the request is incomplete
                 self._answer(named(error, connected=True))
                 with contextlib.suppress(OSError):

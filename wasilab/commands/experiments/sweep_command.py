@@ -47,7 +47,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     file_argument(parser, "the sweep (.toml)")
     parser.add_argument("--workers", type=count, metavar="N", help="processes (default: none, one run after another)")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="write runs.parquet and calls.parquet there")
-    parser.add_argument("--sql", metavar="QUERY", help="ask of the views runs and calls (needs duckdb)")
+    parser.add_argument("--sql", metavar="QUERY", help="query the views runs and calls with SQL (needs duckdb)")
 
 
 def execute(request: Request, frontend: Frontend) -> Done:

@@ -112,10 +112,10 @@ class Frontend(Protocol):
         """The user's input as a file that the guest reads directly; None: `read_line` is called for each line."""
 
     def read_line(self, prompt: str = "") -> str | None:
-        """A line from the user, without its newline; None at the end of input, or if nobody can be asked."""
+        """A line from the user, without its newline; None at the end of input, or if the user cannot be asked."""
 
     def asker(self) -> live.ask.Decider | None:
-        """Who answers the questions of a run in ask mode; None if nobody can be asked. Call it before the guest
+        """Answers the questions of a run in ask mode; None if the user cannot be asked. Call it before the guest
         begins: an introduction may be shown first."""
 
     def find(self, name: str) -> Module | None:

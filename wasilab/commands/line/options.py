@@ -22,7 +22,7 @@ SOURCE_IS_UNTRUSTED = (
     "nothing but its installation, the source, the files of the cell, and the files\n"
     "and folders that its flags name (-I FOLDER)."
 )
-"""What somebody who compiles a stranger's source should know, as in README and MANUAL."""
+"""A warning about compiling untrusted sources, as in README and MANUAL."""
 
 
 def add_compile_options(parser: Parser) -> argparse._ArgumentGroup:

@@ -1,10 +1,10 @@
 """Ask-mode questions at a terminal, asked so that neither type-ahead nor the guest can answer them.
 
 The answer is read from the terminal itself (/dev/tty), not from stdin. What was typed before the question is dropped,
-and so is a line that is complete within the first 300 ms: nobody has read the question by then. The guest's output goes
-to the same terminal as it is, so before the question the terminal is brought into a known state, and the question
-carries a word that was drawn by lot and shown before the guest began: a guest that prints a question of its own does
-not know the word.
+and so is a line that is complete within the first 300 ms: the user cannot have read the question yet. The guest's
+output goes to the same terminal as it is, so before the question the terminal is brought into a known state, and the
+question carries a word that was drawn by lot and shown before the guest began: a guest that prints a question of its
+own does not know the word.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Values:
         self._sources: list[str] = []
 
     def put(self, value: object, source: str) -> str:
-        """Keep `value` of the expression `source`; returns the mark that stands for it."""
+        """Keep `value` of the expression `source`; returns its placeholder."""
         self._values.append(value)
         self._sources.append(source)
         return f"{_OPEN}{len(self._values) - 1}{_CLOSE}"
@@ -151,5 +151,5 @@ def _expression(line: str, at: int) -> tuple[str, int]:
 def _value(source: str, evaluate: Callable[[str], object]) -> object:
     try:
         return evaluate(source)
-    except Exception as error:  # noqa: BLE001  (a person's expression can raise anything: it is shown, by name)
+    except Exception as error:  # noqa: BLE001  (the user's expression can raise anything; the error is shown by name)
         raise UsageProblem(f"{{{source}}}: {type(error).__name__}: {error}") from None

@@ -144,7 +144,7 @@ def _cache_facts() -> dict[str, Any]:
 
 
 def describe(facts: dict[str, Any]) -> str:
-    """The same for a person."""
+    """The same as text."""
     lines = [f"wasilab {facts['wasilab']}, Python {facts['python']}, {facts['platform']}"]
     lines.append("  " + ", ".join(f"{name} {version or 'MISSING'}" for name, version in facts["parts"].items()))
     lines += ["", "languages"]

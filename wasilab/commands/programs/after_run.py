@@ -83,7 +83,7 @@ def ending(run: Run, palette: Palette = PLAIN) -> list[str]:
 
 
 def warnings(run: Run, palette: Palette = PLAIN) -> list[str]:
-    """The warnings, such as imports that nothing provides; no more than a person would read."""
+    """The warnings, such as imports that nothing provides; only the first few."""
     found = run.outcome.warnings
     lines = [f"{palette('warning', 'wasilab:')} {visible(warning)}" for warning in found[:WARNINGS_SHOWN]]
     if len(found) > len(lines):

@@ -180,7 +180,7 @@ def grants_of(options: argparse.Namespace, frontend: Frontend, *, attended: bool
 
     A program named by a cell starts with the grants of that cell; a note says so. If a user is present, stdin asks
     them: typing grants the input. The process's own pipe or file is not the guest's unless named (`--stdin -`). A run
-    that is not `attended` has nobody to ask.
+    that is not `attended` cannot ask the user.
     """
     plain = Grants(stdin="ask" if attended and frontend.has_person() else b"")
     name = getattr(options, "file", None)

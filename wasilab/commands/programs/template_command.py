@@ -15,7 +15,7 @@ OF_PROGRAM = {"hello": "", "words": " --name words --dir .::/data --args /data/F
 
 def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     where = "as a new cell" if kind == "notebook" else "on stdout"
-    parser.description = f"A small program to start from, {where}: hello greets, words counts the words of a file."
+    parser.description = f"A small program to start from, {where}: hello prints a greeting, words counts words."
     parser.add_argument("lang", nargs="?", default="c", metavar="LANG", help=LANGUAGE_HELP.split(" (")[0])
     parser.add_argument("program", nargs="?", default="hello", choices=PROGRAMS, metavar="PROGRAM", help="hello, words")
 

@@ -35,7 +35,7 @@ class DescribedMachineCode(NamedTuple):
         }  # fmt: skip
 
     def lines(self, path: Path) -> Iterator[str]:
-        """The same for a person, without the module."""
+        """The same as text, without the module."""
         yield f"{visible(path.name)}: {self.what}"
         yield f"  size      {size(self.bytes)}"
         if self.made is None:

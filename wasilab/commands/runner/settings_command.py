@@ -62,7 +62,7 @@ def settings() -> dict[str, Any]:
 
 
 def describe(found: dict[str, Any]) -> str:
-    """The same for a person."""
+    """The same as text."""
     lines = [f"Wasmtime {found['wasmtime']} on {found['platform']}", "", "engine"]
     for name, one in found["engine"].items():
         others = f"  ({', '.join(one['values'])})" if one["values"] else ""

@@ -25,7 +25,7 @@ class Advisory:
     """The GitHub advisory ID."""
     words: str
     """What a guest could do, in a short phrase."""
-    mended: tuple[Version, ...]
+    fixed: tuple[Version, ...]
     """The first fixed version of each release line; all lines after the last one are fixed too."""
     since: Version = (0,)
     """The first affected version."""
@@ -39,8 +39,8 @@ class Advisory:
 
     def affects(self, version: Version) -> bool:
         """Whether that version is affected."""
-        line = [first for first in self.mended if first[0] == version[0]]
-        return version >= self.since and version < (line or self.mended)[-1]
+        line = [first for first in self.fixed if first[0] == version[0]]
+        return version >= self.since and version < (line or self.fixed)[-1]
 
 
 ADVISORIES = (

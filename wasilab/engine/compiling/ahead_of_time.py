@@ -162,7 +162,7 @@ def _target() -> str:
 
 
 def _machine(key: bytes) -> str:
-    """A value for this machine, which tells nobody else which one it is."""
+    """A value that identifies this machine only to itself."""
     identity = socket.gethostname().encode()
     with contextlib.suppress(OSError):
         identity = Path("/etc/machine-id").read_bytes()[:100] or identity

@@ -238,7 +238,7 @@ class SlotTable:
         return number
 
     def update_grants(self) -> None:
-        """Put in force what the grants give now; from any thread, after a change of them and before it is told of."""
+        """Apply changed grants; from any thread, after the change and before it is announced."""
         with self._lock:
             for number, passage in enumerate(self._passages):
                 self._library.put(ctypes.addressof(self._live) + 8 * number, passage.rights())
@@ -296,7 +296,7 @@ class SlotTable:
             self._entered(opened_life(entry, path))
 
     def pending(self) -> OpenedFiles:
-        """What the library has opened and Python has not heard of; from any thread."""
+        """The descriptors that the library has opened and Python does not know yet. Thread-safe."""
         return self._log.read(self._directories)
 
     def generation(self, fd: int) -> int:

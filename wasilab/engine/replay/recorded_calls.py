@@ -182,7 +182,7 @@ class ReplayCursor:
 
     def go_live(self) -> None:
         """Let the host answer from this call on. Raises `CannotReplay`."""
-        assert self.continue_with is not None, "only a replay that goes on raises GoesLive"
+        assert self.continue_with is not None, "only a continued replay raises GoesLive"
         self.continue_with(self.done)
         self.is_live = True
 

@@ -76,7 +76,7 @@ class Script:
         self._definitions: dict[str | None, bytes] = {}
         self._instances: dict[str | None, ScriptInstance] = {}
         self.stuck = False
-        """Whether a thread of the script goes on after it."""
+        """Whether a thread of the script continues after it."""
         self._abandoned = False
         self._threads: dict[str, _Thread] = {}
         self._component: ScriptComponent | None = None

@@ -1,5 +1,5 @@
 """The process that runs scripts. It reads one JSON line for each script from stdin: the folder with `script.json` and
-its modules, the features, and the seconds for a command. It writes a JSON line for each verdict that a person wants to
+its modules, the features, and the seconds for a command. It writes a JSON line for each verdict that the user wants to
 see, and after each script whether the process can run another one.
 
 `script_process.py` starts it and trusts nothing that it writes.
@@ -21,7 +21,7 @@ from .script import Script, ScriptVerdict
 SHOWN = 10_000
 """The most verdicts of a script that are written; the rest is counted."""
 LONGEST = 2_000
-"""The most characters of the words of a verdict."""
+"""The maximum characters of a verdict's text."""
 
 
 class Reporter:

@@ -108,7 +108,7 @@ class Asking:
             if self._covered(subject, access):
                 return
             if self._nobody:
-                raise _refused(wants, f"there is nobody to ask; grant it with {remedy.flag}")
+                raise _refused(wants, f"the user cannot be asked; grant it with {remedy.flag}")
             if self._deny_all or (subject, access) in self._denied:
                 raise _refused(wants, "denied")
             if len(self.asked) >= MOST_QUESTIONS:
@@ -126,7 +126,7 @@ class Asking:
             elif answer is None:  # if nobody can answer now, nobody can later
                 self._nobody = True
         if answer is None:
-            raise _refused(wants, f"there is nobody to ask; grant it with {remedy.flag}")
+            raise _refused(wants, f"the user cannot be asked; grant it with {remedy.flag}")
         if not answer.allows:
             raise _refused(wants, "denied")
 

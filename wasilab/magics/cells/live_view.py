@@ -27,7 +27,7 @@ class LiveView:
         self._shown: views.display.LiveDisplay | None = None
 
     def started(self, run: Run) -> None:
-        """The run has begun."""
+        """The run has started."""
         self._run, self._due = run, time.monotonic() + AFTER
 
     def tick(self) -> None:

@@ -150,7 +150,7 @@ def with_stack_pointer(module: Module) -> Module:
         number = next((at for at, one in enumerate(globals_of(module)) if one.name == STACK_POINTER), None)
         place = next((one for one in sections(module) if one.id == EXPORT), None)
     except (ModuleError, WasmFormatError):
-        return module  # whoever runs it says what is wrong with it
+        return module  # a run reports what is wrong with it
     if number is None or place is None:
         return module
     reader = Reader(module.bytes, place.payload, place.end)

@@ -43,7 +43,7 @@ class Exploration(Explored):
 
 
 def exploration_limits(seconds: float = SECONDS) -> Limits:
-    """The limits of the first run: small, for a module that nobody knows."""
+    """The limits of the first run: small, for an unknown module."""
     return Limits(
         memory=256 * MIB, seconds=seconds, fds=64, bytes_written=16 * MIB, output=MIB, trace=32 * MIB, io=4 * MIB,
         table_elements=1_000_000, instances=16, names=2000, compile_seconds=60.0, compile_memory=1024 * MIB,
@@ -55,10 +55,10 @@ def explore(
 ) -> Exploration:
     """What a module can ask for, and what it does in a first run of at most `seconds` without any grant.
 
-    The run is always isolated: in a process of its own, with small limits, an empty
-    folder in memory as "/", no environment, no input, no network, a clock that stands still and the same random bytes
-    each time. A module that cannot be run so is described without a run; `problem` says why. `file` is what the module
-    is called in the command that goes on. Raises `ModuleError` for what is not a module.
+    The run is always isolated: in a process of its own, with small limits, an empty folder in memory as "/", no
+    environment, no input, no network, a clock that stands still and the same random bytes each time. A module that
+    cannot be run so is described without a run; `problem` says why. `file` is what the module is its name in the next
+    command. Raises `ModuleError` if it is not a module.
     """
     module = load_program(program)
     words, called = tuple(args), file or module.name
@@ -71,7 +71,7 @@ def explore(
 
 
 def _problem(done: Run, seconds: float) -> str:
-    """What a person should know of the run besides its verdict."""
+    """Notes on the run in addition to its verdict."""
     if done.outcome.kind == "limit":
         return f"The first run has small limits ({duration(seconds * 1e9)}, 256 MiB); with more it may go on."
     if done.outcome.kind == "error":

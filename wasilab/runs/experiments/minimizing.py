@@ -39,7 +39,7 @@ Part = TypeVar("Part", str, bytes, list[str])
 
 
 class _Enough(Exception):
-    """The runs are used up, or a person interrupted."""
+    """The limit of runs was reached, or the user interrupted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ Node = bytes | Symlink | dict[str, bytes]
 HELD = ("argv", "stdout", "stderr", "clocks", "random")
 """What may be granted beside folders, variables and stdin."""
 MOST_FILE = 64 << 20
-"""Bytes of a file that a recording may speak of; more of it is left out."""
+"""Maximum bytes of a file taken from a recording; the rest is left out."""
 _CREATES = int(Oflags.CREAT | Oflags.TRUNC)
 
 
@@ -111,7 +111,7 @@ class Reproduction:
     def from_grants(cls, grants: Grants, args: tuple[str, ...]) -> Reproduction:
         """What grants give; host folders are copied into memory. Raises `MinimizeError` for what cannot be copied."""
         if grants.ask or not isinstance(grants.stdin, bytes | None):
-            raise MinimizeError("what a person types cannot be made smaller: give stdin as text, and leave --ask out")
+            raise MinimizeError("interactive input cannot be made smaller: give stdin as text, and remove --ask")
         if grants.sockets or grants.overrides:
             raise MinimizeError("sockets and overrides cannot be made smaller: leave them out")
         folders = {}

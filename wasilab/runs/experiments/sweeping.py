@@ -203,7 +203,7 @@ def sweep(
 
 
 class _Bar:
-    """A bar of tqdm that is told how many runs are done."""
+    """A progress bar of tqdm."""
 
     def __init__(self, bar: Value) -> None:
         self._bar = bar

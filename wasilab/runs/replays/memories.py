@@ -1,7 +1,7 @@
 """The guest's memory at any call of a recording, rebuilt by replaying to it.
 
-The replay pauses at the call that was asked for, on its own thread, and goes on from there for a later one. For an
-earlier call it starts again, and keeps the memory at the calls just before it as well, so that a person can step back.
+The replay pauses at the requested call, on its own thread, and continues from there for a later one. For an earlier
+call it starts again, and also keeps the memory at the calls just before it, so that the user can step back.
 """
 
 from __future__ import annotations

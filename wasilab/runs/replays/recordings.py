@@ -99,7 +99,7 @@ class Recording:
     def limits(self, given: Limits, *, live: bool = False) -> Limits:
         """The limits of a replay: what a program notices is as it was recorded, as far as `given` allows it.
 
-        `live`: the run goes on under grants, so the other limits are those of `given`.
+        `live`: the run continues under grants, so the other limits are those of `given`.
         """
         found: dict[str, int] = {}
         recorded = self.how.get("limits")

@@ -206,7 +206,7 @@ class CFamily(Toolchain):
         where = cwd
         if tool.kind == "zig" and Path(os.path.realpath(tool.path)).is_relative_to(os.path.realpath(cwd)):
             # Zig knows its own library by the path from where it runs, if that is above it (the folder that holds
-            # .venv): it would build the library once more for such a folder. So it runs beside the source.
+            # .venv): it would build the library again for such a folder. So it runs in the source's folder.
             flags, where = counted_from(cwd, flags, job.files), job.folder
         sources = [str(job.folder / flag) if flag in job.files else flag for flag in flags]
         if tool.kind == "clang" and NO_WASM_OPT not in argv and WASM_OPT not in flags:
@@ -215,7 +215,7 @@ class CFamily(Toolchain):
             sources = [flag for flag in sources if flag != WASM_OPT]
         if self.language == "c++" and any(map(_STREAMS.search, (job.source, *job.files.values()))):
             argv += ["-include", str(_file_streams(job.folder))]
-        # The folder of the person is where -I and -L count from; the work folder is where quoted includes are found.
+        # -I and -L are relative to the user's folder; quoted includes are found in the work folder.
         argv += [*self.default_flags, *self.extra(), "-fno-color-diagnostics"]
         argv += [f"-ffile-prefix-map={cwd}=.", f"-ffile-prefix-map={job.folder}=.", "-fdebug-compilation-dir=."]
         argv += ["-MMD", "-MF", str(job.folder / "deps.d")]
@@ -241,7 +241,7 @@ class CFamily(Toolchain):
         return [os.path.realpath(path) for path in found if path.exists()]
 
     def context(self, job: Job) -> list[str]:
-        # Relative paths among the flags count from the person's folder.
+        # Relative paths in the flags are relative to the user's folder.
         folder = [str(_current_folder(job))] if job.flags else []
         if WASM_OPT in job.flags:
             folder.append(fingerprint([shutil.which("wasm-opt") or ""]))

@@ -166,7 +166,7 @@ def _changed_after(path: Path, moment: int) -> bool:
 
 
 def _publish(path: Path, text: str) -> None:
-    # One write of one size: whoever reads meanwhile sees the old text or the new one, and never an empty file.
+    # One write of constant size: a concurrent reader sees the old text or the new one, never an empty file.
     with contextlib.suppress(OSError), open(path, "r+b", buffering=0) as file:
         file.write(text.encode()[:_MOST_TEXT].ljust(_MOST_TEXT))
 

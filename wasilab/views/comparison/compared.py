@@ -41,7 +41,7 @@ class Mark:
     """Of the difference."""
     kind: ChangeKind
     second: bool
-    """Whether it stands in the second run's half."""
+    """Whether it is in the second run's half."""
     x: float
     """On the axis."""
 

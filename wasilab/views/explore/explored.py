@@ -55,7 +55,7 @@ class AskedFamily:
 
 @dataclass(frozen=True, slots=True)
 class WantedFolder:
-    """A folder that the module looked for or used, as an option of `run` that a person completes."""
+    """A folder that the module looked for or used, as an option of `run` to be completed by the user."""
 
     guest: str
     """The guest path that would hold what it looked for."""
@@ -84,7 +84,7 @@ class Explored:
     problem: str
     """Why it was not run, or why the run says little; "" for nothing."""
     file: str = "PROGRAM"
-    """What the module is called in the command that goes on."""
+    """The module's name in the next command."""
 
     @property
     def ran(self) -> bool:
@@ -232,7 +232,7 @@ class Explored:
 
     @cached_property
     def policy(self) -> Grants | None:
-        """The least grants seen, without folders: those are a person's choice. None for what cannot be run."""
+        """The smallest grants seen, without folders, which the user chooses. None if it cannot be run."""
         if self.advice is None or not self.ran:
             return None
         return self.advice.grants.with_(dirs={}, limits=Grants().limits, withheld={})

@@ -64,7 +64,7 @@ class FunctionCode:
         return ", ".join(parts)
 
     def source_line(self, row: CodeRow) -> str:
-        """The text of a row's source line; "" where the source is not at hand."""
+        """The text of a row's source line; "" if the source is not available."""
         module = self.module
         if not row.line or module.source is None or not _is_own(row.file, module.source_name):
             return ""

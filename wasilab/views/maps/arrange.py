@@ -42,7 +42,7 @@ class GraphBox:
 
 @dataclass(frozen=True, slots=True)
 class GraphEdge:
-    """From a thing to what came from it."""
+    """An edge from a node to one that originates from it."""
 
     start: GraphBox
     end: GraphBox

@@ -1,4 +1,4 @@
-"""Plots of the things that a program touches: descriptors and paths.
+"""Plots of the descriptors and paths that a program uses.
 
 Each function computes plain arrays, draws them into `ax` (or a new figure) and returns the Figure. The list of
 plots is in `plots.py`; plots of calls and time are in `by_call.py`.

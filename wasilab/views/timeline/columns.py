@@ -99,7 +99,7 @@ class Columns:
 
     @cached_property
     def refused(self) -> Mask:
-        """Calls that a grant, a right, a path rule, the host's system, a quota or a person refused."""
+        """Calls that were refused by a grant, a right, a path rule, the operating system, a quota or the user."""
         return np.asarray(self.denied_by != 0)
 
     @cached_property

@@ -41,7 +41,7 @@ def _compiled(text: str) -> CodeType:
 
 
 class CanonContext:
-    """Memory, allocation and encoding of the canonical options that `key` stands for, in one component instance."""
+    """Memory, allocation and encoding of the canonical options with this `key`, in one component instance."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 // The timeline's canvas: ruler, lanes, bars, glyphs, selection, minimap. Reads the store and the view, changes neither.
-// What is where under the pointer is answered here too, because it is the drawing's own geometry.
+// It also finds the call under the pointer, because it has the geometry.
 
 import { glyph } from "./lanes.js";
 import { LevelOfDetail } from "./data/lod.js";
@@ -115,7 +115,7 @@ export class Painter {
 
   /** @param {CanvasRenderingContext2D} g @param {View} view */
   paintRuler(g, view) {
-    if (this.store.span <= 1) return; // nothing happened yet
+    if (this.store.span <= 1) return; // there are no calls yet
     const step = roundStep(view.to - view.from, this.plot / 90);
     g.strokeStyle = this.theme.line;
     g.fillStyle = this.theme.dim;
@@ -208,7 +208,7 @@ export class Painter {
     g.globalAlpha = 1;
   }
 
-  /** The guest's own time. @param {CanvasRenderingContext2D} g @param {View} view @param {number} from ns @param {number} to ns */
+  /** The time spent in the guest. @param {CanvasRenderingContext2D} g @param {View} view @param {number} from ns @param {number} to ns */
   paintGuest(g, view, from, to) {
     const top = RULER + GUEST * this.laneHeight - view.scroll;
     const x0 = Math.max(this.x(view, from), this.gutter), x1 = Math.min(this.x(view, to), this.width);
@@ -275,7 +275,7 @@ export class Painter {
       g.fillStyle = store.meta.colours.refused;
       g.fillRect(end - 2, RULER, 2, this.height);
       g.textAlign = "right";
-      g.fillStyle = theme.bg; // the word stands over the lanes
+      g.fillStyle = theme.bg; // the word is drawn over the lanes
       g.fillRect(end - 9 - g.measureText(store.meta.ending).width, RULER + 1, 7 + g.measureText(store.meta.ending).width, 14);
       g.fillStyle = store.meta.colours.refused;
       g.fillText(store.meta.ending, end - 5, RULER + 8);
@@ -340,7 +340,7 @@ export class Painter {
       g.fillRect(2, y - 5, 4, 10);
       g.fillStyle = theme.fg;
       const letters = Math.floor((this.gutter - 14) / 6.4), label = this.lanes[lane].label;
-      const tail = Math.max(letters - 6, 1); // both ends of a descriptor's name tell
+      const tail = Math.max(letters - 6, 1); // both ends of a descriptor's name are informative
       g.fillText(label.length > letters ? `${label.slice(0, letters - tail - 1)}…${label.slice(-tail)}` : label, 10, y);
     }
     g.restore();
@@ -348,7 +348,7 @@ export class Painter {
     if (this.store.span > 1) g.fillText(duration(view.to - view.from), 2, 9);
   }
 
-  /** The whole run small, with the view as a window in it. @param {View} view */
+  /** The minimap: the whole run, with the view as a window in it. @param {View} view */
   paintMinimap(view) {
     const g = context(this.minimap), { theme, store } = this, width = Math.ceil(this.plot), tall = 26;
     const key = `${this.lod.key} ${width} ${theme.bg}`;
@@ -381,7 +381,7 @@ export class Painter {
     this.paintWindow(g, view, store.span);
   }
 
-  /** The part of the minimap that is in sight. @param {CanvasRenderingContext2D} g @param {View} view @param {number} span ns */
+  /** The visible part in the minimap. @param {CanvasRenderingContext2D} g @param {View} view @param {number} span ns */
   paintWindow(g, view, span) {
     const { theme } = this, width = Math.ceil(this.plot);
     const clamp = (/** @type {number} */ ns) => this.gutter + Math.max(0, Math.min(1, ns / span)) * (width - 1);
@@ -427,7 +427,7 @@ export class Painter {
   }
 }
 
-/** @param {string} colour "#rrggbb" @returns {string} black or white, whichever is read better on it (WCAG's contrast) */
+/** @param {string} colour "#rrggbb" @returns {string} black or white, whichever has the better contrast (WCAG) */
 export function inkOn(colour) {
   const light = [1, 3, 5].map((at) => (parseInt(colour.slice(at, at + 2), 16) / 255) ** 2.2);
   return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] > 0.18 ? "#000" : "#fff";

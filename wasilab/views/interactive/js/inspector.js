@@ -1,5 +1,5 @@
-// One call in full: the tooltip under the pointer and the inspector of the pinned call. What is known from the columns
-// shows at once, decoded arguments, payload, stack and source line when Python answers. All text is set as text.
+// One call in detail: the tooltip under the pointer and the inspector of the pinned call. Data from the columns
+// is shown at once; decoded arguments, payload, stack and source line when Python answers. All text is set as text.
 
 import { CallStore, FAILED, INJECTED, REFUSED } from "./data/store.js";
 import { Asker } from "./data/ask.js";
@@ -26,9 +26,9 @@ export class Details {
     this.cache = new Map();
   }
 
-  /** Other calls are in the store. */
+  /** The store has other calls. */
   forget() {
-    this.cache = new Map(); // answers that are on their way go into the old one
+    this.cache = new Map(); // pending answers go into the old one
   }
 
   /** @param {number} row @returns {Detail | undefined} */
@@ -56,7 +56,7 @@ export function ending(store, row) {
 }
 
 /**
- * The tooltip: what tells calls apart at a glance. Everything else is in the inspector, which a click opens.
+ * The tooltip: a summary of a call. The details are in the inspector, which a click opens.
  * @param {CallStore} store @param {number} row @param {Detail | undefined} detail @param {HTMLElement} box
  */
 export function fillTooltip(store, row, detail, box) {
@@ -146,7 +146,7 @@ export class Inspector {
     this.filled = row;
     this.element.replaceChildren(...parts);
     if (!had) return;
-    const same = /** @type {HTMLElement | null} */ (this.element.querySelector(`[aria-label="${had.getAttribute("aria-label")}"]`)); // who uses the keyboard stays there
+    const same = /** @type {HTMLElement | null} */ (this.element.querySelector(`[aria-label="${had.getAttribute("aria-label")}"]`)); // keep the keyboard focus
     if (same instanceof HTMLInputElement && typed !== null) same.value = typed;
     same?.focus({ preventScroll: true });
   }

@@ -1,4 +1,4 @@
-// The lanes of the timeline, by family or by descriptor, and the signs of verdicts. draw.js decides where they are drawn.
+// The lanes of the timeline, by family or by descriptor, and the signs of verdicts. draw.js draws them.
 
 import { CallStore, INJECTED, REFUSED } from "./data/store.js";
 

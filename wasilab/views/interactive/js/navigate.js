@@ -1,5 +1,5 @@
-// What part of the run is in sight, and the input that moves it: wheel, pinch, drag, keys. Draws nothing: it changes the
-// view and says so. Plain wheel zooms once the timeline has the focus; before, the page scrolls as readers expect.
+// The visible part of the run, and the input that moves it: wheel, pinch, drag, keys. It does not draw: it changes the
+// view and reports the change. The wheel zooms if the timeline has the focus; otherwise the page scrolls.
 
 import { CallStore } from "./data/store.js";
 import { Painter, RULER } from "./draw.js";
@@ -69,7 +69,7 @@ export class Navigator {
     return this.view.scroll !== before;
   }
 
-  /** Bring a call into sight, zooming in as far as it takes to see it. @param {number} row */
+  /** Make a call visible, zooming in as far as necessary. @param {number} row */
   reveal(row) {
     const begin = this.store.start[row], end = this.store.end(row), width = this.view.to - this.view.from;
     const least = Math.max((end - begin) * 1.5, 40), seen = ((end - begin) / width) * this.painter.plot;
@@ -167,7 +167,7 @@ export class Navigator {
       this.pointers.set(event.pointerId, point);
       const [c, d] = [...this.pointers.values()], now = Math.hypot(c.x - d.x, c.y - d.y);
       if (apart > 8 && now > 8) this.zoom(apart / now, this.painter.time(this.view, (a.x + b.x) / 2));
-      this.pan((a.x + b.x - c.x - d.x) / 2); // what was between the fingers stays between them
+      this.pan((a.x + b.x - c.x - d.x) / 2); // keep the content between the fingers
     } else if (this.mode === "travel") this.acts.travel.toTime(this.painter.time(this.view, point.x));
     else if (this.mode === "select" && this.moved > 3) {
       const here = this.painter.time(this.view, Math.max(point.x, this.painter.gutter));
@@ -185,8 +185,8 @@ export class Navigator {
     const point = at(event, this.painter.canvas), known = this.pointers.delete(event.pointerId);
     if (!known || event.type === "pointercancel") return;
     if (this.mode === "pinch") {
-      this.mode = "pan"; // the finger that stays drags,
-      this.moved = Infinity; // and is no tap when it leaves
+      this.mode = "pan"; // the remaining finger drags,
+      this.moved = Infinity; // and is not a tap when it is lifted
       return;
     }
     if ((this.moved ?? 0) <= 3 && this.mode === "pan") this.acts.choose(this.painter.rowAt(this.view, point.x, point.y));
@@ -196,7 +196,7 @@ export class Navigator {
     }
   }
 
-  /** Select the time in sight. */
+  /** Select the visible time. */
   mark() {
     this.view.selection = [Math.max(this.view.from, 0), Math.min(this.view.to, this.store.span)];
     this.acts.selected();

@@ -1,9 +1,9 @@
-// What the export menu gives: files that Python writes, and the timeline as it is seen.
+// The export menu: files that Python writes, and an image of the timeline.
 
 import { context } from "./draw.js";
 import { el } from "./data/words.js";
 
-/** @param {Blob} blob @param {string} name give it to the person as a file */
+/** @param {Blob} blob @param {string} name offer it as a download */
 export function save(blob, name) {
   const link = el("a", { href: URL.createObjectURL(blob), download: name });
   document.body.append(link);
@@ -25,12 +25,12 @@ export async function exportAs(view, suffix) {
   }
 }
 
-/** @param {string} address of a tool's page @returns {string} as a person types it */
+/** @param {string} address of a tool's page @returns {string} as the user would type it */
 export function pageOf(address) {
   return address.startsWith("chrome") ? address : address.split("//")[1] ?? address;
 }
 
-/** The timeline as it is seen, under its title and without a pointer. @param {import("./timeline.js").TimelineView} view @returns {Promise<Blob>} */
+/** An image of the visible timeline with its title, without the pointer. @param {import("./timeline.js").TimelineView} view @returns {Promise<Blob>} */
 export function picture({ canvas, painter, navigator, store }) {
   const head = 26, scale = canvas.width / painter.width;
   painter.paint({ ...navigator.view, hover: -1, cursor: NaN });

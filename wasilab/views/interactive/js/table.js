@@ -1,5 +1,5 @@
-// The calls as a table that holds only the rows in sight, however many there are. Columns that are typed arrays show at
-// once; arguments and results in words come from Python a page at a time. Choosing a row tells the timeline, and back.
+// The calls as a virtual table, with only the visible rows in the page. Columns from typed arrays are shown at
+// once; the text of arguments and results comes from Python page by page. The selection is shared with the timeline.
 
 import { CallStore, FAILED, INJECTED, REFUSED } from "./data/store.js";
 import { Asker } from "./data/ask.js";
@@ -7,9 +7,9 @@ import { duration, el, instant, number } from "./data/words.js";
 
 const ROW = 22, PAGE = 100, TALLEST = 8_000_000; // browsers clip elements at some 16 to 33 million pixels
 const COLUMNS = ["#", "time", "call", "arguments", "result", "took"];
-const LEAST = 34; // pixels: as narrow as a column can be made
+const LEAST = 34; // pixels: the minimum width of a column
 
-/** What a column is sorted by; those that are not here are known to the kernel only. @type {Record<string, (store: CallStore) => (row: number) => number>} */
+/** The sort key of a column; the keys of other columns are known only to the kernel. @type {Record<string, (store: CallStore) => (row: number) => number>} */
 const SORT_KEYS = {
   "#": () => (row) => row,
   time: (store) => (row) => store.start[row],
@@ -48,9 +48,9 @@ export class CallTable {
     this.order = null;
     /** @type {Uint32Array | null} row -> index in the table, when sorted */
     this.places = null;
-    // One listener for all rows, by height: rows are replaced while a click is on its way.
+    // One listener for all rows, by height: rows may be replaced during a click.
     this.body = el("div", { class: "rows", role: "rowgroup", onclick: (/** @type {MouseEvent} */ e) => {
-      if (this.selected()) return; // text was marked, to be copied
+      if (this.selected()) return; // text was selected for copying
       const index = this.firstShown + Math.floor((e.clientY - this.body.getBoundingClientRect().top) / ROW);
       if (index >= 0 && index < this.count) this.onChoose(this.rowAt(index));
     }, oncontextmenu: (/** @type {MouseEvent} */ e) => this.menu(e) });
@@ -75,7 +75,7 @@ export class CallTable {
     this.onAsk(this.rowAt(index), mouse ? event.clientX : box.left + 120, y, first);
   }
 
-  /** The heading of a column: a click sorts by it, its right edge is dragged. @param {string} name @param {number} i */
+  /** The heading of a column: a click sorts by it, dragging its right edge resizes it. @param {string} name @param {number} i */
   makeHeading(name, i) {
     const sorts = name in SORT_KEYS;
     const edge = el("span", { class: "edge", title: "Drag to make the column wider or narrower", onpointerdown: (/** @type {PointerEvent} */ e) => this.resize(e, i), onclick: (/** @type {Event} */ e) => e.stopPropagation() });
@@ -91,14 +91,14 @@ export class CallTable {
   /** Sort by a column: largest first, smallest first, in the order of time again. @param {string} column */
   sort(column) {
     const { sorted } = this;
-    if (this.store.meta.window) return; // only a part of the calls is here
+    if (this.store.meta.window) return; // only some of the calls are loaded
     this.sorted = sorted?.column !== column ? { column, down: true } : sorted.down ? { column, down: false } : null;
     this.arrange();
     this.scroller.scrollTop = 0;
     this.refresh();
   }
 
-  /** Put the rows that the table shows into the chosen order. */
+  /** Sort the rows of the table. */
   arrange() {
     const { store, sorted } = this;
     this.order = this.places = null;
@@ -118,7 +118,7 @@ export class CallTable {
     this.order.forEach((row, index) => { if (this.places) this.places[row] = index; });
   }
 
-  /** What the order depends on besides the column. */
+  /** The other values on which the order depends. */
   state() {
     const { store } = this;
     return `${store.version} ${store.length} ${store.meta.live} ${this.hide} ${this.hide ? store.matches?.length : ""}`;
@@ -192,7 +192,7 @@ export class CallTable {
     this.paint();
   }
 
-  /** How many table rows a pixel of scrolling stands for, times ROW. */
+  /** The number of table rows per pixel of scrolling, times ROW. */
   get stretch() {
     const room = Math.max(this.scroller.clientHeight, ROW), total = this.count * ROW;
     return total <= TALLEST ? 1 : (total - room) / (TALLEST - room);
@@ -258,7 +258,7 @@ export class CallTable {
       ...cells.map((text, i) => el("span", { class: `cell c${i}`, role: "gridcell", title: i === 3 || i === 4 ? text : null }, text)));
   }
 
-  /** Ask for the words of rows in sight that are not here yet. @param {number} first @param {number} last */
+  /** Request the text of visible rows that are not loaded yet. @param {number} first @param {number} last */
   want(first, last) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {

@@ -1,4 +1,4 @@
-// Panels under the timeline, one at a time, chosen by tabs: what there is besides the calls.
+// Panels under the timeline, one at a time, selected by tabs.
 
 import { el } from "./data/words.js";
 

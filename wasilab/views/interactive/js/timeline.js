@@ -1,5 +1,5 @@
-// The timeline widget: puts store, painter, navigator, table and inspector together in one shadow root, and talks to
-// Python (views/interactive/widget.py). An ES module for anywidget; no library, no request to anywhere but the kernel.
+// The timeline widget: combines store, painter, navigator, table and inspector in one shadow root, and communicates with
+// Python (views/interactive/widget.py). An ES module for anywidget, without libraries; it sends requests only to the kernel.
 
 import { makeHead } from "./head.js";
 import { Asker } from "./data/ask.js";
@@ -38,7 +38,7 @@ export class TimelineView {
     this.frameRequest = undefined;
     /** When the first picture was drawn, performance.now(). @type {number | undefined} */
     this.firstPaint = undefined;
-    this.followed = ""; // the view that the table was last brought to
+    this.followed = ""; // the view that the table last followed
     host.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab's own keys must not act on ours
     const root = host.attachShadow({ mode: "open" });
     root.append(el("style", { textContent: model.get("_style") }));
@@ -152,7 +152,7 @@ export class TimelineView {
     this.soon();
   }
 
-  /** Other calls are in the store: nothing that was asked of those before is true of them. */
+  /** The store has other calls: discard everything derived from the previous ones. */
   forget() {
     const ended = this.wasLive && !this.store.meta.live; // the same calls: the pinned one stays
     this.loaded = this.shared.loads;
@@ -177,7 +177,7 @@ export class TimelineView {
     this.resize();
   }
 
-  /** Ask for the calls that the notebook did not hold. */
+  /** Request the calls that are not saved in the notebook. */
   async fetchCalls() {
     const { store, shared } = this;
     if (store.meta.window || store.complete || shared.asked) return;
@@ -194,7 +194,7 @@ export class TimelineView {
     shared.asked = store.complete;
   }
 
-  /** Of a run too large to hold: the calls in sight, once they are few enough. */
+  /** For a run that is too large: load the visible calls, once they are few enough. */
   wantWindow() {
     const { store } = this, { from, to } = this.navigator.view;
     clearTimeout(this.windowTimer);
@@ -222,7 +222,7 @@ export class TimelineView {
   resize() {
     const width = Math.floor(this.frame.clientWidth);
     if (width < 1) return;
-    if (!this.painter.theme.bg) this.retheme(); // there is no style before the widget is in the page
+    if (!this.painter.theme.bg) this.retheme(); // there are no styles before the widget is in the page
     const height = Math.min(this.painter.contentHeight, this.arrangement === "fd" ? 420 : 360);
     this.root.classList.toggle("narrow", width < 720);
     if (width !== this.painter.width || height !== this.painter.height || this.arrangement !== this.sized) {
@@ -236,7 +236,7 @@ export class TimelineView {
     this.soon();
   }
 
-  /** Follow the page around: the colour behind the widget decides between light and dark. */
+  /** Follow the page's theme: the background colour decides between light and dark. */
   retheme() {
     retheme(this.host, this.root, this.painter.theme);
     this.soon();
@@ -257,7 +257,7 @@ export class TimelineView {
     });
   }
 
-  /** Let the table show the calls in sight, unless the pinned one is. */
+  /** Scroll the table to the visible calls, unless the pinned call is visible. */
   followTable() {
     const { from, to, pinned } = this.navigator.view, key = `${from} ${to}`;
     if (key === this.followed) return;
@@ -273,11 +273,11 @@ export class TimelineView {
   /** @param {number} row @param {number} x @param {number} y */
   hover(row, x, y) {
     clearTimeout(this.tipTimer);
-    this.tip.hidden = row < 0 || row === this.navigator.view.pinned; // the inspector tells of a pinned call
+    this.tip.hidden = row < 0 || row === this.navigator.view.pinned; // the inspector shows a pinned call
     if (this.tip.hidden) return;
     fillTooltip(this.store, row, this.details.known(row), this.tip);
     const room = this.painter.width, wide = Math.min(260, room - 16);
-    Object.assign(this.tip.style, { maxWidth: `${wide}px`, left: "0" }); // it is measured where it has room
+    Object.assign(this.tip.style, { maxWidth: `${wide}px`, left: "0" }); // measure it where it has room
     this.tip.style.left = `${Math.max(4, Math.min(x + 14, room - this.tip.offsetWidth - 6))}px`;
     const tall = this.tip.offsetHeight, bottom = this.root.getBoundingClientRect().bottom - this.frame.getBoundingClientRect().top;
     this.tip.style.top = `${y + 22 + tall < bottom ? y + 18 : Math.max(y - tall - 12, bottom - this.root.offsetHeight + 4)}px`; // nothing shows outside the widget
@@ -310,7 +310,7 @@ export class TimelineView {
     this.soon();
   }
 
-  /** The next or previous call that the filter lets through. @param {number} by */
+  /** Go to the next or previous call that matches the filter. @param {number} by */
   step(by) {
     const { pinned, from } = this.navigator.view, matches = this.store.matches;
     let row = pinned < 0 ? this.store.firstAt(from) - (by > 0 ? 1 : 0) : pinned;
@@ -334,7 +334,7 @@ export class TimelineView {
     } else this.choose(-1);
   }
 
-  /** Show what the selected time holds. */
+  /** Show the summary of the selected time. */
   select() {
     const range = this.navigator.view.selection;
     this.selection.hidden = !range;
@@ -342,7 +342,7 @@ export class TimelineView {
     this.soon();
   }
 
-  /** Go to the next call whose name, path, errno or reason holds `text`. @param {string} text @param {number} by */
+  /** Go to the next call whose name, path, errno or reason contains `text`. @param {string} text @param {number} by */
   async search(text, by) {
     if (!text.trim() || !this.store.length) return;
     try {
@@ -357,7 +357,7 @@ export class TimelineView {
     }
   }
 
-  /** Have a call in the store. @param {number} row of the trace @returns {Promise<boolean>} whether it is there */
+  /** Load a call into the store. @param {number} row of the trace @returns {Promise<boolean>} whether it is loaded */
   async hold(row) {
     const at = row - this.store.first;
     return (at >= 0 && at < this.store.length) || this.fetchWindow({ row });

@@ -1,5 +1,5 @@
-// The calls of one run as typed arrays, in the order of their start, and the questions that the views ask of them.
-// Filled by binary buffers from Python (views/interactive/feed.py): a saved snapshot first, then the columns. Draws nothing.
+// The calls of one run as typed arrays, in the order of their start, and the queries of the views.
+// Filled by binary buffers from Python (views/interactive/feed.py): a saved snapshot first, then the columns. It does not draw.
 
 /**
  * @typedef {Object} Meta what is not a column; made by views/interactive/feed.py
@@ -19,7 +19,7 @@
  * @property {boolean} thin       the columns are not all in the snapshot: ask for them
  * @property {[string, string][]} exports  suffix and name of each export
  * @property {number} window      calls held of a run too large to hold, around what is looked at; 0 for all
- * @property {number} [ended]     ns, when the run itself ended, if the axis goes on
+ * @property {number} [ended]     ns, when the run itself ended, if the axis continues
  * @property {number} bins        bins of the overview, 0 when there is none
  * @property {[string, string, string, string][]} [tools]  suffix, tool, address, what to do
  * @property {[string, string][]} [questions]  name and statement in SQL
@@ -125,17 +125,17 @@ export class CallStore {
     this.version += 1;
   }
 
-  /** Whether the calls of a range of time are here (the whole run, unless it is windowed). @param {number} from @param {number} to ns */
+  /** Whether the calls of a range of time are loaded (the whole run, unless it is windowed). @param {number} from @param {number} to ns */
   covers(from, to) {
     if (!this.meta.window) return this.length > 0;
     const last = this.first + this.length >= this.meta.calls;
     return this.length > 0 && (this.first === 0 || this.start[0] <= from) && (last || this.start[this.length - 1] >= Math.min(to, this.meta.span));
   }
 
-  /** When the guest's own time is over, ns: after a call that did not return, the stack is only unwound. */
+  /** The end of the guest's time, ns: after a call that did not return, the stack is only unwound. */
   get guestEnd() {
     const last = this.length - 1;
-    if (this.meta.live) return last >= 0 ? this.end(last) : 0; // it may be in a call that has not come back
+    if (this.meta.live) return last >= 0 ? this.end(last) : 0; // it may be in a call that has not returned
     return last >= 0 && this.errno[last] === NOT_RETURNED ? this.end(last) : this.meta.ended ?? this.meta.span;
   }
 
@@ -149,7 +149,7 @@ export class CallStore {
     return sum;
   }
 
-  /** Whether every call of the trace is here. */
+  /** Whether every call of the trace is loaded. */
   get complete() {
     return this.first === 0 && this.length >= this.meta.calls;
   }
@@ -213,7 +213,7 @@ export class CallStore {
   }
 
   /**
-   * What a range of time holds, a row a call name.
+   * The summary of a range of time, one row per call name.
    * @param {number} from ns @param {number} to ns
    */
   summary(from, to) {

@@ -1,4 +1,4 @@
-// Numbers and names as a person reads them. The same wording as text/numbers.py.
+// Formats numbers and names for display, in the same way as text/numbers.py.
 // Not for guest text: that arrives already made visible by text/escape.py and is only ever set as textContent.
 
 /** @param {number} ns @returns {string} a duration, three figures: "830 ns", "1.24 ms" */
@@ -17,7 +17,7 @@ export function duration(ns) {
 /**
  * A point in time, with as many figures as tell points `step` ns apart from each other.
  * @param {number} ns @param {number} step
- * @param {number} [of] the time that chooses the unit: the end of the axis or column that this one stands in
+ * @param {number} [of] the time that chooses the unit: the end of its axis or column
  * @returns {string}
  */
 export function instant(ns, step, of = ns) {

@@ -68,7 +68,7 @@ export class Filtering {
     if (focus) [...this.facets.querySelectorAll("button")].find((button) => button.title.endsWith(focus))?.focus({ preventScroll: true });
   }
 
-  /** The term of the facet that has the focus: whoever uses the keyboard stays there. */
+  /** The term of the facet that has the focus, to keep the keyboard focus. */
   focused() {
     const root = /** @type {ShadowRoot} */ (this.facets.getRootNode()), active = root.activeElement;
     return active && this.facets.contains(active) ? (active.getAttribute("title") ?? "").replace(/^[^:]*: /, "") : "";

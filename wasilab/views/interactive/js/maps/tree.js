@@ -1,4 +1,4 @@
-// A tree whose folders open and close, as rows with a depth: which rows are seen, and what the keys do. Draws nothing.
+// A tree whose folders open and close, as rows with a depth: the visible rows, and the keys. It does not draw.
 
 /**
  * @typedef {Object} Row  made by views/interactive/maps.py
@@ -12,10 +12,10 @@ export function named([depth, name, words, term, calls, read, written, refused, 
   return { depth, name, words, term, calls, read, written, refused, failed, folder };
 }
 
-/** The indices of the rows that are seen. @param {{depth: number}[]} rows @param {Set<number>} closed folders @returns {number[]} */
+/** The indices of the visible rows. @param {{depth: number}[]} rows @param {Set<number>} closed folders @returns {number[]} */
 export function seen(rows, closed) {
   const found = [];
-  let hidden = Infinity; // what is deeper than this lies in a closed folder
+  let hidden = Infinity; // deeper rows are in a closed folder
   for (const [at, row] of rows.entries()) {
     if (row.depth > hidden) continue;
     hidden = closed.has(at) ? row.depth : Infinity;
@@ -25,7 +25,7 @@ export function seen(rows, closed) {
 }
 
 /**
- * What a key does on the row at `now`, as the ARIA pattern of trees has it.
+ * The effect of a key on the row at `now`, by the ARIA pattern of trees.
  * @param {{depth: number, folder: boolean}[]} rows @param {Set<number>} closed is changed @param {number} now @param {string} key @returns {number} the row that has the focus then; -1 when the key does nothing
  */
 export function pressed(rows, closed, now, key) {

@@ -27,7 +27,7 @@ export function changed(notes, key, text) {
 }
 
 /**
- * What a person typed for calls: "12", "3-9", "3 to 9", with the numbers that the views show.
+ * Parses the user's text for calls: "12", "3-9", "3 to 9", with the numbers that the views show.
  * @param {string} typed @param {number} dropped calls before the first one held @param {number} calls that the trace holds
  * @returns {{first: number, last: number} | string} rows, or what is wrong
  */

@@ -1,5 +1,5 @@
-// A box for questions in SQL. Python answers them (trace/sql/, one SELECT with bounds); a row leads to its call, or to the
-// calls that it is about.
+// A box for SQL queries. Python runs them (trace/sql/, one SELECT with limits); a row leads to its call, or to the
+// calls that it summarises.
 
 import { el, number } from "../data/words.js";
 

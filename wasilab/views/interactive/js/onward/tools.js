@@ -1,5 +1,5 @@
-// Where a trace can be looked at besides here: the file for each tool, and what to do with it. The widget itself asks nobody:
-// the person saves the file and opens the tool's page.
+// Other tools for viewing a trace: the file for each tool, and how to open it. The widget sends nothing to them:
+// the user saves the file and opens the tool's page.
 
 import { exportAs, pageOf } from "../saving.js";
 import { el } from "../data/words.js";

@@ -1,5 +1,5 @@
-// Two runs on one axis: puts two stores, the painter, the navigator and the list of differences together in one shadow root,
-// and talks to Python (views/interactive/pair_widget.py). An ES module for anywidget; it asks the kernel and nobody else.
+// Two runs on one axis: combines two stores, the painter, the navigator and the list of differences in one shadow root,
+// and communicates with Python (views/interactive/pair_widget.py). An ES module for anywidget; it sends requests only to the kernel.
 
 import { Asker, asView } from "../data/ask.js";
 import { split } from "../data/store.js";
@@ -134,7 +134,7 @@ export class PairView {
     if (this.row >= 0) this.reveal(this.row);
   }
 
-  /** Ask for the calls that the notebook did not hold. */
+  /** Request the calls that are not saved in the notebook. */
   async fetchCalls() {
     try {
       for (const [at, side] of this.sides.entries())
