@@ -22,12 +22,13 @@ function render({ model, el }) {
     button.disabled = true;
     button.addEventListener("click", () => {
       for (const each of buttons) each.disabled = true;
-      model.send({ answer: index });
+      model.send({ answer: index, after: performance.now() - begun });
     });
     box.append(button);
     return button;
   });
   el.append(box);
+  const begun = performance.now();
   const timer = setTimeout(() => {
     for (const each of buttons) each.disabled = false;
   }, SOON);

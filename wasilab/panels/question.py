@@ -22,8 +22,9 @@ from ..text.escape import html_text
 
 SHOWN_SECONDS = 4.0
 """How long to wait for the widget's report that it is shown."""
-TOO_SOON = 0.3
-"""Seconds after it is shown in which clicks are ignored."""
+TOO_SOON_MS = 290.0
+"""Milliseconds after it is shown in which clicks are ignored, by the page's clock: on a busy machine its messages may
+arrive all at once. Its buttons are off for 300."""
 _WAIT = 0.05
 
 
@@ -41,7 +42,7 @@ class QuestionButtons(anywidget.AnyWidget):
 
     def __init__(self, question: Question) -> None:
         self.given: Answer | None = None
-        self.shown_at: float | None = None
+        self.shown = False
         self.settled = threading.Event()
         super().__init__(
             _esm=_script(), question=str(question), answers=[answer.value.capitalize() for answer in Answer]
@@ -56,12 +57,13 @@ class QuestionButtons(anywidget.AnyWidget):
         """Handle a message from the page: that it is shown, or an answer. Anything else is ignored."""
         if not isinstance(content, dict):
             return
-        if content.get("shown") and self.shown_at is None:
-            self.shown_at = time.monotonic()
-        index = content.get("answer")
-        if type(index) is not int or self.shown_at is None or not 0 <= index < len(Answer):
+        index, after = content.get("answer"), content.get("after")
+        if content.get("shown"):
+            self.shown = True
+        if type(index) is not int or not 0 <= index < len(Answer) or not isinstance(after, (int, float)):
             return
-        if self.given is None and time.monotonic() - self.shown_at >= TOO_SOON:
+        self.shown = True
+        if self.given is None and after >= TOO_SOON_MS:
             self.given = list(Answer)[index]
             self.settled.set()
 
@@ -95,9 +97,9 @@ class NotebookPerson:
         handle = self._display(data, raw=True, display_id=True)
         try:
             patience = time.monotonic() + SHOWN_SECONDS
-            while widget.shown_at is None and time.monotonic() < patience:
+            while not widget.shown and time.monotonic() < patience:
                 widget.settled.wait(_WAIT)
-            if widget.shown_at is None:
+            if not widget.shown:
                 return None
             said = "not answered"
             while not widget.settled.wait(_WAIT):  # in short steps: interrupts are handled in between
