@@ -250,3 +250,12 @@ def test_the_tree_outlives_close_and_shows_what_a_run_left() -> None:
     assert place.open("left", OpenHow()).filetype is FileType.REGULAR_FILE
     assert failed(lambda: place.read_bytes(".")) == errno.EISDIR
     assert failed(lambda: place.read_bytes("missing")) == errno.ENOENT
+
+
+def test_a_write_of_no_bytes_leaves_the_position_also_in_append_mode() -> None:
+    folder = MemDir({"a": b"0123456789"})
+    file = folder.open("a", OpenHow(write=True, append=True))
+    assert file.write([memoryview(b"")]) == 0
+    assert file.tell() == 0, "POSIX write: no other results"
+    file.write([memoryview(b"x")])
+    assert file.tell() == 11

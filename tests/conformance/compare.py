@@ -125,3 +125,13 @@ def run_ours(family: str, folder: Path, kind: str, rights: str, *, mutable: bool
             plant(folder / f"c{number}")
         directory = HostDir(folder, mode=mode)
     return _run(family, lambda: Ours({"/": directory}, rights), directory)
+
+
+def disagreement(ours: Result, theirs: Result) -> tuple[str, str, str] | None:
+    """(call, our errno, theirs) of the first call that came to something else, or what was left behind."""
+    for mine, other in zip(ours.log, theirs.log, strict=False):
+        if mine != other:
+            return mine[0].partition("(")[0], mine[1], other[1]
+    if ours != theirs:
+        return "what is left behind", "SUCCESS", "SUCCESS"
+    return None

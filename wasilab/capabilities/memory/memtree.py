@@ -365,10 +365,10 @@ class MemFile:
         return start - offset
 
     def write(self, buffers: Buffers) -> int:
-        if self._flags.append:
-            self._cursor.position = len(self._node.data)
-        done = self._write_at(buffers, self._cursor.position)
-        self._cursor.position += done
+        at = len(self._node.data) if self._flags.append else self._cursor.position
+        done = self._write_at(buffers, at)
+        if done:  # a write of no bytes has no other result (POSIX write), also in append mode
+            self._cursor.position = at + done
         return done
 
     def pwrite(self, buffers: Buffers, offset: int) -> int:
