@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from wasilab.capabilities.host import landlock
 from wasilab.cli import main
 from wasilab.course import CourseError, exercise_ids, judging
 from wasilab.course.copying.pulling import course_folder
@@ -20,6 +21,7 @@ from wasilab.course.grading.grades import grades_csv, grades_html, grades_text
 from wasilab.course.grading.submissions import find_notebooks, handed_in, read_notebook
 from wasilab.course.notebook_file import BadNotebook
 from wasilab.course.register import find_exercise
+from wasilab.runs.isolated import outside
 from wasilab.toolchains.confinement import CompileLimits
 
 from .test_exercises import solution
@@ -229,6 +231,30 @@ def test_the_command_writes_the_tables(tmp_path: Path, capsys: pytest.CaptureFix
     ):
         assert main(wrong) == 2
         assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.procfs
+def test_an_isolation_that_is_not_there_is_an_error_and_costs_nobody_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook(tmp_path / "a.ipynb")
+    monkeypatch.setenv("WASILAB_TEST_WITHOUT", "seccomp")
+    with pytest.raises(CourseError, match="cannot be isolated here"):
+        list(grade(tmp_path, isolate="strict"))
+    monkeypatch.setattr(outside, "why_not", lambda: "this system has no fork")
+    with pytest.raises(CourseError, match="--isolation off"):
+        list(grade(tmp_path))
+
+
+def test_compilers_that_are_not_confined_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook(tmp_path / "a.ipynb")
+    assert main(["grade", str(tmp_path), "--isolation", "off"]) == 0
+    assert "Landlock" not in capsys.readouterr().err
+    monkeypatch.setattr(landlock, "abi", lambda: 0)
+    assert main(["grade", str(tmp_path), "--isolation", "off"]) == 0
+    assert "this system has no Landlock" in capsys.readouterr().err
 
 
 def test_a_file_that_vanishes_or_is_closed_to_us_is_a_row(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...capabilities.host import landlock
 from ...course.claim import CourseError
 from ...course.grading.grader import Grade, grade
 from ...course.grading.grades import grades_csv, grades_html, grades_text
@@ -46,6 +47,8 @@ def execute(request: Request, frontend: Frontend) -> Done:
             raise UsageProblem(f"-o {path}: a table is written as .csv or .html")
         if not path.parent.is_dir():
             raise UsageProblem(f"-o {path}: there is no folder {str(path.parent)!r}")
+    if not landlock.abi():
+        frontend.note("this system has no Landlock: a compiler can open any file that you can, and quote it")
     isolate: Isolate = _ISOLATE[options.isolation]
     rows: list[Grade] = []
     try:

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...module.module import Module, ModuleError
+from ...grants.value import GrantError
+from ...module.module import Module, ModuleError, load
+from ...runs.runner import run
 from ...text.escape import shorten, visible
 from ...toolchains.compile import compile_source
 from ...toolchains.confinement import CompileLimits
@@ -48,7 +50,8 @@ def grade(folder: str | os.PathLike[str], exercises: Sequence[str] = (), isolate
     """Grade the notebooks of a folder, row by row: each exercise that a notebook hands in, or each of `exercises`.
 
     No Python of a notebook is run. `isolate` is how programs run: True, "strict" (with all layers of the sandbox), or
-    False, in this process. Raises `CourseError` for a folder that cannot be read, or an unknown exercise.
+    False, in this process. Raises `CourseError` for a folder that cannot be read, an unknown exercise, or an isolation
+    that this machine does not have.
     """
     wanted = [find_exercise(id).id for id in exercises]
     root = Path(folder)
@@ -58,7 +61,18 @@ def grade(folder: str | os.PathLike[str], exercises: Sequence[str] = (), isolate
         raise CourseError(f"the folder {str(root)!r} {error}") from None
     if not notebooks:
         raise CourseError(f"the folder {str(root)!r} holds no notebooks (*.ipynb)")
+    _try_isolation(isolate)
     return _rows(root, notebooks, wanted, isolate)
+
+
+def _try_isolation(isolate: Isolate) -> None:
+    """Run a program that does nothing in the way that is asked for, so that its absence costs nobody points."""
+    try:
+        outcome = run(load(b'(module (func (export "_start")))'), isolate=isolate).outcome
+    except GrantError as error:
+        raise CourseError(f"programs cannot be isolated here: {error}; --isolation off runs them without") from None
+    if not outcome.ok:
+        raise CourseError(f"programs cannot be isolated here: {outcome.message}; --isolation on uses what there is")
 
 
 def _rows(root: Path, notebooks: Sequence[Path], wanted: Sequence[str], isolate: Isolate) -> Iterator[Grade]:
