@@ -34,6 +34,7 @@ OPTIONAL = {
     "jupyterlab": ("notebooks in the browser", "pip install jupyterlab"),
     "pyarrow": ("traces as .parquet and Arrow tables", "pip install pyarrow"),
     "duckdb": ("traces in SQL", "pip install duckdb pyarrow"),
+    "capstone": ("machine code as instructions (code)", "pip install capstone"),
     "pandas": ("traces as DataFrames", "pip install pandas pyarrow"),
 }
 """Optional parts: what each is for, and the line that installs it."""
