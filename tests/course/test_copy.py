@@ -185,6 +185,7 @@ def test_lab_is_jupyterlab_on_a_copy_with_this_python(
 
     monkeypatch.setattr(jupyter.subprocess, "call", call)
     monkeypatch.setattr(jupyter, "trust", lambda folder: None)
+    monkeypatch.setattr(jupyter, "find_spec", lambda name: name)
     folder = tmp_path / "mine"
     assert main(["lab", str(folder), "--no-browser", "--port", "9999", "--allow-root"]) == 0
     ((argv, env),) = started
