@@ -115,6 +115,8 @@ def test_an_estimate_is_not_contradicted_by_the_clock() -> None:
     build = FirstBuild("its C library")
     assert build.sentence(5).endswith("once; it takes about a minute")
     assert build.sentence(61).endswith("once; it takes longer than usual")
+    assert FirstBuild("its runtime", 15).sentence(5).endswith("once; it takes about 15 seconds")
+    assert FirstBuild("its runtime", 15).sentence(16).endswith("it takes longer than usual")
     build.part = "compiler_rt"
     assert build.sentence(200).endswith("once: compiler_rt")
     build.part, build.files = "wasi libc.a", 138

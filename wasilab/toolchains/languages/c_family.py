@@ -269,8 +269,8 @@ class CFamily(Toolchain):
 
         if tool.kind != "zig":
             return build(job, cancelled, on_progress)
-        what = "its C library" if self.language == "c" else "its C and C++ libraries"
-        return build_once(tool, self._variant(job.flags), what, job, cancelled, on_progress, build)
+        libraries = "its C library" if self.language == "c" else "its C and C++ libraries", 60
+        return build_once(tool, self._variant(job.flags), libraries, job, cancelled, on_progress, build)
 
     def link_again(self, tool: Tool, job: Job, output: str) -> Command | None:
         return reporting_link(tool, job, self.command(tool, job), output) if tool.kind == "zig" else None

@@ -90,8 +90,8 @@ class Zig(Toolchain):
         def build(job: Job, stop: Cancelled, tell: Progress | None) -> tuple[bytes, str, Command]:
             return super(Zig, self).build(tool, job, stop, tell)
 
-        what = "its C library" if _links_libc(job.flags) else "its runtime"
-        return build_once(tool, self._variant(job.flags), what, job, cancelled, on_progress, build)
+        libraries = ("its C library", 60) if _links_libc(job.flags) else ("its runtime", 15)
+        return build_once(tool, self._variant(job.flags), libraries, job, cancelled, on_progress, build)
 
     def _variant(self, flags: tuple[str, ...]) -> str:
         libc = ["-lc"] if _links_libc(flags) else []

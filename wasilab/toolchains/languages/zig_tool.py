@@ -137,11 +137,12 @@ def mark_warm(tool: Tool, variant: str) -> None:
 
 
 def build_once(
-    tool: Tool, variant: str, what: str, job: Job, cancelled: Cancelled, on_progress: Progress | None, build: Build
-) -> tuple[bytes, str, Command]:
+    tool: Tool, variant: str, libraries: tuple[str, int], job: Job, cancelled: Cancelled,
+    on_progress: Progress | None, build: Build,
+) -> tuple[bytes, str, Command]:  # fmt: skip
     """Compile with zig; if that first builds the libraries of a variant, one compile at a time does so.
 
-    `what` names the libraries. Raises as `build`.
+    `libraries` are their name and how many seconds building them usually takes. Raises as `build`.
     """
     if job.first_build is None and not is_warm(tool, variant):
         turn = taking_turns(
@@ -156,7 +157,7 @@ def build_once(
                     if on_progress is not None:
                         on_progress(seconds, sentence)
 
-                with reporting(what, tool.path) as first:
+                with reporting(*libraries, tool.path) as first:
                     result = build(replace(job, first_build=first), stop, tell)
                 mark_warm(tool, variant)
                 return result

@@ -26,8 +26,6 @@ from ...text.numbers import counted
 from ..cache import file_lock, make_folder, trusted_cache_folder
 from ..process import Cancelled, Progress
 
-USUAL_SECONDS = 60.0
-"""Roughly how long a build takes on two processors; after that no estimate is shown."""
 _FILES = {"wasi libc.a": 621}
 """The files of a part, as counted with zig 0.17.1."""
 _MOST_TEXT = 200
@@ -41,7 +39,9 @@ class FirstBuild:
     """One build of a compiler's libraries."""
 
     what: str
-    """What is built, as a noun phrase: "wasi-libc"."""
+    """What is built, as a noun phrase: "its C library"."""
+    usual: int = 60
+    """Roughly how many seconds it takes on two processors; after that no estimate is shown."""
     descriptor: int | None = None
     """The pipe on which zig reports its progress; None if it cannot be read."""
     part: str = ""
@@ -57,7 +57,8 @@ class FirstBuild:
             total = _FILES.get(self.part, 0)
             done = f"{self.files} of about {total} files" if self.files <= total else counted(self.files, "file")
             return f"{head}: {self.part}, {done}" if self.files else f"{head}: {self.part}"
-        return f"{head}; it takes about a minute" if elapsed < USUAL_SECONDS else f"{head}; it takes longer than usual"
+        usual = "a minute" if self.usual == 60 else f"{self.usual} seconds"
+        return f"{head}; it takes {f'about {usual}' if elapsed < self.usual else 'longer than usual'}"
 
 
 @contextlib.contextmanager
@@ -101,9 +102,9 @@ def under_way(identity: str) -> str:
 
 
 @contextlib.contextmanager
-def reporting(what: str, zig: str) -> Iterator[FirstBuild]:
+def reporting(what: str, usual: int, zig: str) -> Iterator[FirstBuild]:
     """A build whose progress is read from zig, if this zig's reports can be read."""
-    build = FirstBuild(what)
+    build = FirstBuild(what, usual)
     size = _name_bytes(Path(os.path.realpath(zig)).parent)
     if size is None or os.name == "nt":
         yield build
