@@ -103,6 +103,7 @@ def ask(run: Any, statement: str) -> dict[str, Any]:
     return answer_sql(feed.trace, statement, feed.row_of)
 
 
+@pytest.mark.slow
 def test_a_row_leads_to_its_call_or_to_the_calls_that_it_is_about(evil_run: Any) -> None:
     pytest.importorskip("duckdb")
     rows = ask(evil_run, "select seq, call from calls where call = 'path_open' order by seq")
@@ -125,6 +126,7 @@ def test_a_row_leads_to_its_call_or_to_the_calls_that_it_is_about(evil_run: Any)
     assert ask(evil_run, "select 12345678 as seq")["leads"] == [""]
 
 
+@pytest.mark.slow
 def test_every_example_is_answered(copy_run: Any) -> None:
     pytest.importorskip("duckdb")
     for name, statement in EXAMPLES:
