@@ -200,6 +200,35 @@ run.timeline()
 """
 
 
+GROWING = """%%%%wasi wat --name growing --timeout 120
+(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $i i32) (local $work i32)
+    (loop $again
+      (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 16)))
+      (local.set $work (i32.const 0))
+      (loop $busy
+        (local.set $work (i32.add (local.get $work) (i32.const 1)))
+        (br_if $busy (i32.lt_u (local.get $work) (i32.const %d))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $i) (i32.const %d))))))"""
+
+
+@pytest.mark.parametrize(("work", "calls"), [(10_000_000, 1500), (100_000, 150_000)], ids=["few calls", "many calls"])
+def test_an_ordinary_cell_grows_while_it_runs(opened: Any, work: int, calls: int) -> None:
+    page = opened("%load_ext wasilab", GROWING % (work, calls), run=False)
+    page.page.evaluate("""() => { window.lengths = new Set(); window.watching = setInterval(() => {
+        const store = document.querySelector('.wasilab-timeline')?.timeline?.store;
+        if (store?.meta.live && store.length) window.lengths.add(store.length); }, 20); }""")
+    page.run_all()
+    lengths = page.page.evaluate("[...window.lengths]")
+    print(f"\n{calls:,} calls: {len(lengths)} pictures while it ran")
+    assert len(lengths) >= 3
+    line = page.timeline()
+    line.until(f"view.store.length === {calls} && !view.store.meta.live")
+
+
 def test_a_detached_run_grows_until_it_is_stopped(opened: Any) -> None:
     page = opened(LIVE)
     line = page.timeline()

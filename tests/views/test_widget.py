@@ -19,6 +19,7 @@ from wasilab.capabilities.refusal import NeedKind
 from wasilab.grants.remedy import Remedy
 from wasilab.views.interactive import live
 from wasilab.views.interactive import widget as widget_module
+from wasilab.views.interactive.feed import SAVED_CALLS
 from wasilab.views.interactive.live import LiveFeed, columns, grown
 from wasilab.views.interactive.module_js import ORDERS, module
 from wasilab.views.interactive.widget import TimelineWidget, timeline
@@ -231,7 +232,7 @@ class Unending(FakeRun):
 
 
 def test_a_live_run_grows_and_becomes_a_run_like_any_other(
-    copy_run: Any, many_run: Callable[[int], Any], new_book: Callable[[], Any]
+    copy_run: Any, new_book: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     book = new_book()
     run: Any = Unending(book)
@@ -244,13 +245,30 @@ def test_a_live_run_grows_and_becomes_a_run_like_any_other(
         book.call("clock_time_get", 0, 1, 0, 0)
         feed.push()
     feed.push()
-    assert [(content["first"], content["count"]) for content, _ in sent] == [(0, 1), (1, 1), (2, 1)]
+    assert [(content["first"], content["count"]) for content, _ in sent] == [(0, 1), (0, 2), (0, 3)]
+    monkeypatch.setattr(live, "AGAIN_SECONDS", 0.0)  # from then on the page listens
+    book.call("clock_time_get", 0, 1, 0, 0)
+    feed.push()
+    assert (sent[-1][0]["first"], sent[-1][0]["count"]) == (3, 1)
     assert sent[-1][0]["meta"]["span"] >= book.now
-    assert np.frombuffer(sent[-1][1][0], "<f8").tolist() == book.trace()["t_start"][2:].tolist()
+    assert np.frombuffer(sent[-1][1][0], "<f8").tolist() == book.trace()["t_start"][3:].tolist()
     feed.start()
     feed.stop()
     assert over.wait(60)
     assert run.stopped == 1
+
+
+@pytest.mark.parametrize("calls", [300, 13_000])
+def test_a_live_run_is_shown_however_many_calls_it_has_made(calls: int, new_book: Callable[[], Any]) -> None:
+    book = new_book()
+    for _ in range(calls):
+        book.call("clock_time_get", 0, 1, 0, 0)
+    run: Any = Unending(book)
+    widget = TimelineWidget(run)
+    state = widget.get_state(["_meta", "_snapshot"])
+    run.stop()
+    assert (state["_meta"]["calls"], state["_meta"]["thin"]) == (calls, False)
+    assert len(state["_snapshot"]) == (calls * 20 if calls <= SAVED_CALLS else 0)
 
 
 def test_a_live_timeline_sends_no_more_than_it_may_cost(
@@ -261,6 +279,7 @@ def test_a_live_timeline_sends_no_more_than_it_may_cost(
         book.call("clock_time_get", 0, 1, 0, 0)
     sent: list[dict[str, Any]] = []
     feed = LiveFeed(Unending(book), lambda content, buffers: sent.append(content), lambda _: None)
+    monkeypatch.setattr(live, "AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(live, "WAIT_FOR_COST", 1e12)
     feed.push()
     assert (sent[-1]["count"], "lives" in sent[-1]["meta"]) == (1000, False)
@@ -274,6 +293,7 @@ def test_a_live_run_tells_its_descriptors_its_output_and_that_time_goes_on(
 ) -> None:
     monkeypatch.setattr(live, "QUIET_PERIOD", 0.0)
     monkeypatch.setattr(live, "WORDS_PERIOD", 0.0)
+    monkeypatch.setattr(live, "AGAIN_SECONDS", 0.0)
     book = new_book()
     sent: list[dict[str, Any]] = []
     feed = LiveFeed(Unending(book), lambda content, buffers: sent.append(content), lambda _: None)

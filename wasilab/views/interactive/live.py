@@ -32,6 +32,9 @@ CALL_COST, WORDS_COST = 1e-7, 3e-7
 """CPU seconds that sending a call, and telling descriptors and output, take for each call, until they were measured."""
 MOST_CALLS = 1 << 17
 """The most calls sent in one update; the rest follow in later ones."""
+AGAIN_SECONDS, AGAIN_CALLS = 5.0, 20_000
+"""How long, and up to how many calls, each update holds all calls. A page hears nothing before it shows the timeline,
+and cannot ask while its kernel executes the cell."""
 MOST_LIVE = 2_000_000
 """The most calls sent while it runs; the rest is shown when it has ended."""
 
@@ -109,15 +112,18 @@ class LiveFeed:
         """
         begun = time.thread_time()
         most = max(min(MOST_CALLS, int(self._left() / self._call_cost)), 1000)
-        records = grown(self._recorder, self._next, most if self._next - self._base < MOST_LIVE else 0)
-        if not len(records) and time.monotonic() - self._sent < QUIET_PERIOD:
+        now = time.monotonic()
+        again = now - self._begun < AGAIN_SECONDS and self._next - self._base < min(AGAIN_CALLS, most)
+        since = self._base if again else self._next
+        records = grown(self._recorder, since, most if since - self._base < MOST_LIVE else 0)
+        if since + len(records) <= self._next and now - self._sent < QUIET_PERIOD:
             return
-        self._sent = time.monotonic()
-        first = self._next - self._base
+        self._sent = now
+        first = since - self._base
         functions = Functions(self._recorder.functions)
         numbers = np.flatnonzero(np.bincount(records["call"], minlength=256)).tolist()
         self._met |= {functions.families[number] for number in numbers}
-        self._next += len(records)
+        self._next = max(self._next, since + len(records))
         last = int((records["t_start"] + records["dur"]).max()) if len(records) else 0
         words = self._words()
         meta = {

@@ -34,7 +34,7 @@ from ..timeline.scene import headline
 from .cells import forget_output, remember, replace_output
 from .choices import facets_of
 from .export import exported
-from .feed import CALLS_A_MESSAGE, Feed
+from .feed import CALLS_A_MESSAGE, SAVED_CALLS, Feed
 from .live import LiveFeed
 from .maps import maps_of, saved_maps
 from .module_js import module, style
@@ -184,7 +184,8 @@ class TimelineWidget(anywidget.AnyWidget):
         """Update everything from `feed` at once, so that no view sees a partial update."""
         self.feed = feed
         with self.hold_sync():
-            self._snapshot = feed.snapshot()
+            large = len(feed.columns) > SAVED_CALLS  # of a live run no overview: its calls are on their way
+            self._snapshot = b"" if live and large else feed.snapshot()
             self._details = {} if live else feed.saved_details()
             self._maps = {} if live else saved_maps(feed.run)
             head, self._report = (sections.running_html(feed.run), "") if live else self._sections(feed.run)

@@ -181,6 +181,7 @@ export class TimelineView {
   async fetchCalls() {
     const { store, shared } = this;
     if (store.meta.window || store.complete || shared.asked) return;
+    if (store.first > 0 && store.meta.live) return; // the end of the run brings all
     shared.asked = true;
     try {
       while (!store.complete) {
@@ -392,6 +393,11 @@ export class TimelineView {
 }
 
 export default {
+  /** Listen from the start: what a running run sends before it is shown is not lost. @param {{model: Model}} context */
+  initialize({ model }) {
+    sharedOf(model);
+  },
+
   /** @param {{model: Model, el: HTMLElement}} context */
   render({ model, el: element }) {
     const host = document.createElement("div");

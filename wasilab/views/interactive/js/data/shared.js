@@ -52,8 +52,9 @@ export class Shared {
         store.first = content.first;
       }
       if (content.first > store.first + store.length) {
-        store.meta.calls = content.first + content.count; // a part was sent before anybody listened: it is asked for
-        return this.tell();
+        // A part was sent before anybody listened. A kernel that executes the cell cannot be asked for it: what comes is shown.
+        store.length = 0;
+        store.first = content.first;
       }
       const known = store.first + store.length - content.first;
       if (known < content.count) store.append(buffers.map((buffer, i) => after(asView(buffer), known * SIZES[i])), content.count - known);
