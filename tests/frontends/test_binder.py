@@ -63,6 +63,10 @@ def test_every_direct_requirement_is_pinned_to_a_version_that_it_allows() -> Non
         wanted = packaging.Requirement(text)
         assert wanted.specifier.contains(pins()[wanted.name.lower()]), text
     assert not {"pyarrow", "duckdb", "pandas"} & set(pins())
+    for name in runpy.run_path(str(ROOT / "binder" / "pin.py"))["OF_LESSONS"]:
+        assert name in pins()
+        for file in ("postBuild", "hub/Dockerfile"):
+            assert f"--no-deps -c binder/constraints.txt {name}" in (ROOT / "binder" / file).read_text()
 
 
 def test_pip_finds_the_constraints_beside_the_requirements() -> None:
