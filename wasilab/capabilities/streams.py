@@ -11,6 +11,7 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from typing import ClassVar
 
 from .protocols import BaseFile, Buffers, FileFlags, FileType
 from .uncopyable import Uncopyable
@@ -174,24 +175,23 @@ class AskInput(QueueInput):
         super().__init__(request, interrupt)
 
 
-class DescriptorInput(Uncopyable, _Input):
-    """An OS descriptor that is read without a position (a pipe, a terminal), duplicated so that it can be closed."""
+class OwnedDescriptor(Uncopyable, BaseFile):
+    """A file without a position, on a descriptor that it closes. Its only flag is nonblock, kept in Python alone."""
+
+    filetype = FileType.CHARACTER_DEVICE
+    noun: ClassVar[str]
+    """What error messages call it."""
 
     def __init__(self, fd: int, interrupt: Interrupt) -> None:
-        self._fd = os.dup(fd)
+        self._fd = fd
         self._interrupt = interrupt
         self._nonblock = False
 
-    def read(self, buffers: Buffers) -> int:
-        filled = [buffer for buffer in buffers if len(buffer)]
-        if not filled:
-            return 0
+    def _open(self) -> int:
+        """The descriptor; EBADF once it is closed."""
         if self._fd < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        ready, _ = wait_any((self._fd,), (), 0 if self._nonblock else None, self._interrupt)
-        if not ready:
-            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        return os.readv(self._fd, filled)
+        return self._fd
 
     def fileno(self) -> int | None:
         return self._fd if self._fd >= 0 else None
@@ -201,7 +201,7 @@ class DescriptorInput(Uncopyable, _Input):
 
     def set_flags(self, flags: FileFlags) -> None:
         if flags != FileFlags(nonblock=flags.nonblock):
-            raise OSError(errno.EINVAL, "the only flag of an input stream is nonblock")
+            raise OSError(errno.EINVAL, f"the only flag of {self.noun} is nonblock")
         self._nonblock = flags.nonblock
 
     def close(self) -> None:
@@ -212,6 +212,25 @@ class DescriptorInput(Uncopyable, _Input):
     def __del__(self) -> None:
         if hasattr(self, "_fd"):
             self.close()
+
+
+class DescriptorInput(OwnedDescriptor):
+    """An OS descriptor that is read without a position (a pipe, a terminal), duplicated so that it can be closed."""
+
+    noun = "an input stream"
+
+    def __init__(self, fd: int, interrupt: Interrupt) -> None:
+        super().__init__(os.dup(fd), interrupt)
+
+    def read(self, buffers: Buffers) -> int:
+        filled = [buffer for buffer in buffers if len(buffer)]
+        if not filled:
+            return 0
+        fd = self._open()
+        ready, _ = wait_any((fd,), (), 0 if self._nonblock else None, self._interrupt)
+        if not ready:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return os.readv(fd, filled)
 
 
 def process_input(fd: int, interrupt: Interrupt) -> BaseFile:

@@ -11,14 +11,16 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .cache import trusted_cache_folder, write_atomic
 from .diagnostics import CompileInterrupted, ToolchainError
+from .process import ProcessBounds, run_group
 
 FAILURE_LIFE = 60.0
 """Seconds for which a failed probe is remembered."""
@@ -123,3 +125,29 @@ def python_scripts() -> list[str]:
     import sysconfig
 
     return [sysconfig.get_path("scripts")]
+
+
+def versioned_programs(
+    name: str, variable: str, elsewhere: str, problem: Callable[[str], str], *, refresh: bool = False
+) -> Iterator[Tool | Failure]:
+    """Each program `name`: the one that the environment variable names, those on PATH and in this Python's environment.
+
+    It works if `name --version` prints its name and version; otherwise `problem(output)` is the reason. `elsewhere`
+    says how one that no variable names was found.
+    """
+    own = os.environ.get(variable, "").strip()
+    places = [(variable, own)] if own else []
+    places += [(elsewhere, path) for path in executables([name], python_scripts())]
+    for how, path in places:
+        if not os.path.isfile(path):
+            yield Failure(path, "there is no such file")
+            continue
+
+        def probe(how: str = how, path: str = path) -> Tool:
+            stated = run_group([path, "--version"], bounds=ProcessBounds(60))
+            version = re.search(rf"{name} (\d[\w.]*)", stated.output)
+            if stated.status != 0 or version is None:
+                raise ToolchainError(problem(stated.output.strip()))
+            return Tool(name, (path,), version[1], path, how)
+
+        yield remembered(f"{name}\0{how}", path, probe, refresh=refresh)

@@ -11,13 +11,14 @@ import errno
 import os
 import stat as modes
 from collections.abc import Callable
+from contextlib import closing
 
 from ..paths import Resolved, check_link_text, escape, fail
 from ..protocols import Directory, Entry, File, FileType, OpenHow, Stat
 from ..refusal import DeniedBy, Refused, refused_change
 from ..uncopyable import Uncopyable
 from .features import LINUX, O_CLOEXEC, O_NOFOLLOW, O_PATH, READ_DIRECTORY
-from .hostfile import HostFile, host_filetype, host_stat, host_times, leave_some
+from .hostfile import HostFile, first_bytes, host_filetype, host_stat, host_times, leave_some
 from .resolve import cannot_be_procfs, refuse_procfs, rename_to_free_name, resolve
 
 MAX_COPY = 256 << 20
@@ -84,13 +85,8 @@ class HostFolder(Uncopyable):
 
     def read_bytes(self, path: str, limit: int) -> bytes:
         """The first `limit` bytes of a file; a final link is not followed."""
-        file = self.open(path, OpenHow(follow=False))
-        try:
-            if not isinstance(file, HostFile):
-                raise fail(errno.EISDIR)
-            return file.read_bytes(limit)
-        finally:
-            file.close()
+        with closing(self.open(path, OpenHow(follow=False))) as opened:
+            return first_bytes(opened, limit)
 
     def move(self, path: str, new_path: str) -> None:
         """Rename within this folder, replacing nothing: EEXIST if the new name is taken."""

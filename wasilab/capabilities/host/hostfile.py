@@ -230,3 +230,10 @@ class HostFile(Uncopyable):
     def __del__(self) -> None:
         if getattr(self, "_fd", -1) >= 0:
             self.close()
+
+
+def first_bytes(opened: object, limit: int) -> bytes:
+    """The first `limit` bytes of what a folder's `open` returned; EISDIR if that is a folder."""
+    if not isinstance(opened, HostFile):
+        raise fail(errno.EISDIR)
+    return opened.read_bytes(limit)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import wasmtime
 
@@ -86,18 +86,22 @@ _SLOTS = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
 
 
 def entry(
-    store: wasmtime.Store, function: wasmtime.Func, params: Sequence[str], results: Sequence[str]
+    store: wasmtime.Store,
+    function: wasmtime.Func,
+    params: Sequence[str],
+    results: Sequence[str],
+    layouts: Mapping[str, str] = _SLOTS,
 ) -> Callable[..., object] | None:
     """`function` (a `wasmtime.Func`) as a Python function of numbers; None if it has other types.
 
     It returns None, a number or a list of numbers, and raises `wasmtime.Trap` or `WasmtimeError`, as the public call
-    does at ten times the cost. i32 and i64 are signed. It is not reentrant, and must not be called after the store is
-    freed.
+    does at ten times the cost. i32 and i64 are signed; other `layouts` of a slot may make them unsigned. It is not
+    reentrant, and must not be called after the store is freed.
     """
-    if not AVAILABLE or any(kind not in _SLOTS for kind in (*params, *results)):
+    if not AVAILABLE or any(kind not in layouts for kind in (*params, *results)):
         return None
-    given = struct.Struct("<" + "".join(_SLOTS[kind] for kind in params))
-    gotten = struct.Struct("<" + "".join(_SLOTS[kind] for kind in results))
+    given = struct.Struct("<" + "".join(layouts[kind] for kind in params))
+    gotten = struct.Struct("<" + "".join(layouts[kind] for kind in results))
     count = max(len(params), len(results), 1)
     slots = (_slot * count)()
     context, address = store._context(), ctypes.byref(function._func)

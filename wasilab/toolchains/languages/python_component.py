@@ -15,9 +15,7 @@ from typing import ClassVar
 from ...wasi.components.catalogue import INTERFACES
 from ...wasi.components.wit.wit_packages import command_wit
 from ..base import Command, Job, Toolchain
-from ..diagnostics import ToolchainError
-from ..probe import Failure, Tool, executables, python_scripts, remembered
-from ..process import ProcessBounds, run_group
+from ..probe import Failure, Tool, versioned_programs
 
 _PROGRAM = '''\
 import ast, importlib, linecache, os, sys, traceback, types
@@ -91,24 +89,12 @@ class Python(Toolchain):
         return "pip install componentize-py"
 
     def candidates(self, *, refresh: bool = False) -> list[Tool | Failure]:
-        own = os.environ.get("WASILAB_COMPONENTIZE_PY", "").strip()
-        places = [("WASILAB_COMPONENTIZE_PY", own)] if own else []
-        places += [("PyPI or PATH", path) for path in executables(["componentize-py"], python_scripts())]
         found: list[Tool | Failure] = []
-        for how, path in places:
-            if not os.path.isfile(path):
-                found.append(Failure(path, "there is no such file"))
-                continue
-
-            def probe(how: str = how, path: str = path) -> Tool:
-                stated = run_group([path, "--version"], bounds=ProcessBounds(60))
-                version = re.search(r"componentize-py (\d[\w.]*)", stated.output)
-                if stated.status != 0 or version is None:
-                    raise ToolchainError(f"it does not run: {stated.output.strip()[:200] or 'no output'}")
-                return Tool("componentize-py", (path,), version[1], path, how)
-
-            found.append(remembered(f"componentize-py\0{how}", path, probe, refresh=refresh))
-            if isinstance(found[-1], Tool) and not refresh:
+        for one in versioned_programs(
+            "componentize-py", "WASILAB_COMPONENTIZE_PY", "PyPI or PATH", _does_not_run, refresh=refresh
+        ):
+            found.append(one)
+            if isinstance(one, Tool) and not refresh:
                 break
         return found
 
@@ -145,3 +131,7 @@ class Python(Toolchain):
 
     def sentence(self, tool: Tool, job: Job, elapsed: float) -> str:
         return f"making a component of CPython and {job.file_name}: about 20 s"
+
+
+def _does_not_run(output: str) -> str:
+    return f"it does not run: {output[:200] or 'no output'}"

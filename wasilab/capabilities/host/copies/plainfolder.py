@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
+from contextlib import closing
 
 from ...paths import check_path, escape, fail
 from ...protocols import Entry, FileType, OpenHow, Stat
 from ...uncopyable import Uncopyable
-from ..hostfile import HostFile, host_filetype, host_stat
+from ..hostfile import HostFile, first_bytes, host_filetype, host_stat
 
 
 class PlainFolder(Uncopyable):
@@ -108,13 +109,8 @@ class PlainFolder(Uncopyable):
 
     def read_bytes(self, path: str, limit: int) -> bytes:
         """The first `limit` bytes of a file; a final link is not followed."""
-        file = self.open(path, OpenHow(follow=False))
-        try:
-            if not isinstance(file, HostFile):
-                raise fail(errno.EISDIR)
-            return file.read_bytes(limit)
-        finally:
-            file.close()
+        with closing(self.open(path, OpenHow(follow=False))) as opened:
+            return first_bytes(opened, limit)
 
     def mkdir(self, path: str) -> None:
         self._check()

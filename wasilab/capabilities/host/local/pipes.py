@@ -6,36 +6,28 @@ long each side waited is counted. Neither end blocks in a system call, so an int
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 
-from ...protocols import BaseFile, Buffers, FileFlags, FileType
-from ...uncopyable import Uncopyable
+from ...protocols import Buffers
+from ...streams import OwnedDescriptor
 from ...waiting import Interrupt, wait_any
 
 
-class _PipeEnd(Uncopyable, BaseFile):
+class _PipeEnd(OwnedDescriptor):
     """The common parts of both ends."""
 
-    filetype = FileType.CHARACTER_DEVICE
+    noun = "a pipe"
 
     def __init__(self, fd: int, interrupt: Interrupt) -> None:
         os.set_blocking(fd, False)
-        self._fd = fd
-        self._interrupt = interrupt
-        self._nonblock = False
+        super().__init__(fd, interrupt)
         self.moved = 0
         """Bytes transferred by this end."""
         self.waits = 0
         """The number of waits for the other end."""
         self.waited_ns = 0
         """The total duration of these waits."""
-
-    def _open(self) -> int:
-        if self._fd < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return self._fd
 
     def _wait(self, *, writing: bool) -> None:
         fds = (self._open(),)
@@ -45,26 +37,6 @@ class _PipeEnd(Uncopyable, BaseFile):
             wait_any(() if writing else fds, fds if writing else (), None, self._interrupt)
         finally:
             self.waited_ns += time.perf_counter_ns() - start
-
-    def fileno(self) -> int | None:
-        return self._fd if self._fd >= 0 else None
-
-    def flags(self) -> FileFlags:
-        return FileFlags(nonblock=self._nonblock)
-
-    def set_flags(self, flags: FileFlags) -> None:
-        if flags != FileFlags(nonblock=flags.nonblock):
-            raise OSError(errno.EINVAL, "the only flag of a pipe is nonblock")
-        self._nonblock = flags.nonblock
-
-    def close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_fd"):
-            self.close()
 
 
 class PipeReader(_PipeEnd):

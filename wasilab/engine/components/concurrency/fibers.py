@@ -16,9 +16,8 @@ Core words are unsigned integers; floats are passed as their bits. Source: `wasm
 from __future__ import annotations
 
 import ctypes
-import struct
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import wasmtime
 
@@ -84,30 +83,7 @@ class CoreFunction:
         self.params = tuple(params)
         self.results = tuple(results)
         self.on_fiber = on_fiber
-        self.call = _raw_entry(store, function, params, results)
-
-
-def _raw_entry(
-    store: wasmtime.Store, function: wasmtime.Func, params: Sequence[str], results: Sequence[str]
-) -> Callable[..., int | None]:
-    given = struct.Struct("<" + "".join(_PACK[kind] for kind in params))
-    gotten = struct.Struct("<" + "".join(_PACK[kind] for kind in results))
-    count = max(len(params), len(results), 1)
-    slots = (_raw._slot * count)()
-    context, address = store._context(), ctypes.byref(function._func)
-    pack_into, unpack_from, call, single = given.pack_into, gotten.unpack_from, _raw._call_unchecked, bool(results)
-
-    def enter(*words: int) -> int | None:
-        pack_into(slots, 0, *words)
-        trap = _trap_pointer()
-        error = call(context, address, slots, count, ctypes.byref(trap))
-        if error:
-            raise wasmtime.WasmtimeError._from_ptr(error)
-        if trap:
-            raise wasmtime.Trap._from_ptr(trap)
-        return unpack_from(slots)[0] if single else None
-
-    return enter
+        self.call = cast("Callable[..., int | None]", _raw.entry(store, function, params, results, _PACK))
 
 
 class Fiber:

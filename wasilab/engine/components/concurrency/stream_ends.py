@@ -120,8 +120,8 @@ class Shared:
         raise NotImplementedError
 
 
-class SharedStream(Shared):
-    """A stream between two guests, or from a guest to the host."""
+class Rendezvous(Shared):
+    """Both ends are guests' or one is: the first of a read and a write waits here for the other."""
 
     def __init__(self, element: ValueType | None) -> None:
         super().__init__(element)
@@ -132,9 +132,6 @@ class SharedStream(Shared):
         self._buffer: Value = None
         self._on_copy: OnCopy | None = None
         self._on_done: OnDone | None = None
-
-    def _remember(self, instance: ComponentInstance | None, buffer: Value, on_copy: OnCopy, on_done: OnDone) -> None:
-        self._instance, self._buffer, self._on_copy, self._on_done = instance, buffer, on_copy, on_done
 
     def _end_pending(self, result: int) -> None:
         done = self._on_done
@@ -150,6 +147,13 @@ class SharedStream(Shared):
             self.dropped = True
             if self._buffer is not None:
                 self._end_pending(DROPPED)
+
+
+class SharedStream(Rendezvous):
+    """A stream between two guests, or from a guest to the host."""
+
+    def _remember(self, instance: ComponentInstance | None, buffer: Value, on_copy: OnCopy, on_done: OnDone) -> None:
+        self._instance, self._buffer, self._on_copy, self._on_done = instance, buffer, on_copy, on_done
 
     def read(self, instance: ComponentInstance | None, to: Value, on_copy: OnCopy, on_done: OnDone) -> None:
         if self.dropped:
@@ -191,32 +195,8 @@ class SharedStream(Shared):
                 self._remember(instance, given, on_copy, on_done)
 
 
-class SharedFuture(Shared):
+class SharedFuture(Rendezvous):
     """A future: one value, once."""
-
-    def __init__(self, element: ValueType | None) -> None:
-        super().__init__(element)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._instance: ComponentInstance | None = None
-        self._buffer: Value = None
-        self._on_done: OnDone | None = None
-
-    def _end_pending(self, result: int) -> None:
-        done = self._on_done
-        self._forget()
-        assert done is not None
-        done(result)
-
-    def cancel(self) -> None:
-        self._end_pending(CANCELLED)
-
-    def drop(self) -> None:
-        if not self.dropped:
-            self.dropped = True
-            if self._buffer is not None:
-                self._end_pending(DROPPED)
 
     def read(self, instance: ComponentInstance | None, to: Value, on_copy: OnCopy, on_done: OnDone) -> None:
         if self._buffer is None:
