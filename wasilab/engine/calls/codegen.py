@@ -91,7 +91,9 @@ class _Trampoline:
         words = ", ".join(self.locals.words) + ("," if len(self.locals.words) == 1 else "")
         start = "started" if self.variant.traced else "0"
         add(1, "except BaseException as error:")
-        add(2, f"errno = FAIL(error, CALL_{self.id}, caller, {start}, {self.locals.descriptor}, {first}, ({words}))")
+        flags = f", OVERRIDE_{self.id}.flags" if self.variant.overridden else ""
+        known = f"{self.locals.descriptor}, {first}, ({words}){flags}"
+        add(2, f"errno = FAIL(error, CALL_{self.id}, caller, {start}, {known})")
         if self.variant.native:
             add(2, f"return errno if errno >= 0 else {ENDS_GUEST}")
             return
@@ -104,7 +106,7 @@ class _Trampoline:
     def _tell_library(self) -> None:
         """Pass the library the parts of its record that it cannot read from the guest's memory."""
         if self.variant.overridden:
-            self.text.add(2, f"NATIVE.flags = PERFORM_{self.id}.flags")
+            self.text.add(2, f"NATIVE.flags = OVERRIDE_{self.id}.flags")
         if self.variant.stacks:
             self.text.add(2, "NATIVE.stack = STACK(caller)")
         if len(self.locals.results) == 2:
@@ -275,7 +277,8 @@ class _Trampoline:
     def _perform(self) -> None:
         """Call the semantic function and store what it returns."""
         add = self.text.add
-        performed = f"PERFORM_{self.id}({', '.join(['HOST', *self.locals.arguments])})"
+        function = f"{'OVERRIDE' if self.variant.overridden else 'PERFORM'}_{self.id}"
+        performed = f"{function}({', '.join(['HOST', *self.locals.arguments])})"
         returned = self.returned or ", ".join(name for name, _, _ in self.locals.results)
         add(2, f"{returned} = {performed}" if returned else performed, *self.storing)
         for name, result, pointer in self.locals.results:

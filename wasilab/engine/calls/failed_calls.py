@@ -7,7 +7,7 @@ No exception may leave a callback (`raw.py`): it would corrupt the process. So e
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ...capabilities.refusal import Need
 from ...capabilities.waiting import Interrupted
@@ -31,7 +31,6 @@ from ...wasi.preview1.signature import Call
 from ..stop import HostBug, Stop
 from ..values.wasmtime_objects import CallbackCaller, CallerOf
 from .memory import MAX_PATH, GuestMemory
-from .overrides import Override
 from .stacks import CallStacks
 
 ENDS = -1
@@ -51,7 +50,6 @@ class FailedCalls:
         memory: GuestMemory,
         recorder: Recorder | None,
         stacks: CallStacks,
-        overrides: Mapping[str, Override],
         caller_of: CallerOf,
         *,
         instance: int = 0,
@@ -65,18 +63,17 @@ class FailedCalls:
         self._recorder = recorder
         self._write = recorder.make_writer(instance=instance) if recorder is not None else None
         self._stacks = stacks
-        self._overrides = overrides
         self._caller_of = caller_of
         self._flags = flags
 
     def answer(
         self, error: BaseException, call: Call, caller: CallbackCaller, start: int, descriptor: Descriptor | None,
-        path: bytes | None, words: tuple[int, ...],
+        path: bytes | None, words: tuple[int, ...], flags: int = 0,
     ) -> int:  # fmt: skip
         """The errno for a call that raised `error`, or `ENDS` if the guest must end, with the cause in `Stop`.
 
         `start` is when the call began (`Host.run_time`). `descriptor` and `path` are the arguments decoded so far;
-        `words` are all arguments as 32-bit words.
+        `words` are all arguments as 32-bit words, `flags` those of the override that answered.
         """
         try:
             known = self._host.explain(error, descriptor) if call.returns else None
@@ -85,10 +82,7 @@ class FailedCalls:
             else:
                 errno, denied, reason, need = DID_NOT_RETURN, 0, self._end(error, call.name), None
             if self._write is not None:
-                flags = int(Flag.UNSTABLE) if call.module == "wasi_unstable" else 0
-                override = self._overrides.get(call.name)
-                if override is not None:
-                    flags |= override.flags
+                flags |= int(Flag.UNSTABLE) if call.module == "wasi_unstable" else 0
                 life = 0 if descriptor is None else descriptor.life
                 aux = attempted(call, words, self._memory)
                 if path is None:

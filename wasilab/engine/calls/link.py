@@ -118,8 +118,7 @@ class Link:
         if self._native is not None:
             self.memory.copy = self._guest = self._native.guest(self._find_memory)
         self._failed_calls = FailedCalls(
-            host, stop, self.memory, recorder, self._stacks, self.overrides, caller_of, instance=instance,
-            flags=self._flags,
+            host, stop, self.memory, recorder, self._stacks, caller_of, instance=instance, flags=self._flags,
         )  # fmt: skip
         self._globals.update(record_globals(recorder), **self._call_globals(caller_of))
 
@@ -259,7 +258,8 @@ class Link:
             perform = override.prepare(call, perform)
         flags = self._flags | (int(Flag.UNSTABLE) if unstable else 0)
         names = self._globals
-        names[f"PERFORM_{identifier(call)}"] = perform
+        # Two names, for a call may still be in its old code when an override comes or goes.
+        names[f"{'OVERRIDE' if variant.overridden else 'PERFORM'}_{identifier(call)}"] = perform
         names[f"CALL_{identifier(call)}"] = call
         names[f"META_{identifier(call)}"] = meta(call.number, self._instance, flags)
         for result in call.results:

@@ -86,7 +86,7 @@ class _RecordLines:
         self.add(2, *writing.find_room())
         meta = f"META_{self.id}"
         if self.variant.overridden:
-            meta += f" | PERFORM_{self.id}.flags << {writing.FLAGS_SHIFT}"
+            meta += f" | OVERRIDE_{self.id}.flags << {writing.FLAGS_SHIFT}"
         if self.schema.aux is Aux.VECTORS:
             has_payload = True
             self._buffers(meta)
