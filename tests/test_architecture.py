@@ -281,7 +281,7 @@ NOT_FOR_A_RUN = (
 )  # fmt: skip
 """What a run of a .wasm does not import, if nothing is to be shown of it."""
 
-def test_the_top_of_the_repository_holds_only_what_was_chosen() -> None:
+def test_the_top_of_the_repository_contains_only_the_listed_entries() -> None:
     top = subprocess.run(
         ["git", "ls-tree", "--name-only", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -329,7 +329,7 @@ def test_every_public_name_resolves() -> None:
         _ = wasilab.nothing_like_it
 
 
-def test_type_checkers_are_told_what_is_imported_on_first_use() -> None:
+def test_type_checkers_see_what_is_imported_on_first_use() -> None:
     """A package with lazy names has a stub that imports just those, from where they are."""
     for path in modules().values():
         lazy = {home for _, home in attached(path)}

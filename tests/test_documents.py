@@ -56,7 +56,7 @@ def test_every_place_for_something_new_exists() -> None:
     assert missing(part) == []
 
 
-def test_the_rooms_are_told_in_the_order_that_is_enforced() -> None:
+def test_the_rooms_are_listed_in_the_enforced_order() -> None:
     told = [re.sub(r"[`/]|\.py", "", cells[0]) for cells in table(DOCUMENT, "Rooms and their order")]
     enforced = [room for room in ORDER if room in told]
     assert told == enforced

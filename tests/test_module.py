@@ -48,7 +48,7 @@ def test_imports_that_share_a_module_or_a_type(text: str, types: list[str | None
     assert found == [None if one is None else str(FuncType((), ("i32",))) for one in [*types, None]]
 
 
-def test_a_module_tells_what_it_is() -> None:
+def test_a_module_describes_itself() -> None:
     module = Module(wasm(), "hello.wasm")
     assert module.kind == "command"
     assert [(i.module, i.name) for i in module.imports][:2] == [

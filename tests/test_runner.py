@@ -83,7 +83,7 @@ def test_lines_are_asked_for_one_by_one_in_the_calling_thread() -> None:
     assert asked == [True, True, True]
 
 
-def test_nobody_to_ask_is_the_end_of_input() -> None:
+def test_without_a_user_input_is_at_its_end() -> None:
     assert wasilab.run(wat(CAT), grants=Grants(stdin="ask")).exit_code == 0
 
 
@@ -273,7 +273,7 @@ def test_a_run_with_stepped_clocks_seeded_randomness_and_memory_repeats_to_the_b
     assert record() == first
 
 
-def test_what_a_copy_leaves_out_is_said(tmp_path: Path) -> None:
+def test_what_a_copy_leaves_out_is_reported(tmp_path: Path) -> None:
     import os
 
     os.mkfifo(tmp_path / "pipe")

@@ -87,7 +87,7 @@ def test_no_clock_refuses_every_use_as_not_granted() -> None:
         assert caught.value.errno == errno.EPERM
 
 
-def test_clocks_of_your_own_are_equal_when_they_are_the_same_clocks() -> None:
+def test_custom_clocks_are_equal_if_they_are_the_same_objects() -> None:
     mine = Clocks.frozen(1).realtime
     assert Clocks(mine, mine, mine, mine) == Clocks(mine, mine, mine, mine)
     assert Clocks(mine, mine, mine, mine) != Clocks(mine, mine, mine, Clocks.frozen(1).realtime)

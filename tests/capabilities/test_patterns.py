@@ -121,7 +121,7 @@ class Dice:
         buffer[:] = b"\4" * len(buffer)
 
 
-def test_your_own_classes_work_the_same() -> None:
+def test_custom_classes_work_the_same() -> None:
     hall = Hall()
     one = [memoryview(b"x")]
     writing = OpenHow(write=True)
@@ -328,7 +328,7 @@ def test_a_quota_is_one_purse_for_all_that_is_opened() -> None:
     assert first.pread([memoryview(bytearray(6))], 0) == 6
 
 
-def test_logged_tells_results_and_errors_and_changes_nothing() -> None:
+def test_logged_reports_results_and_errors_and_changes_nothing() -> None:
     log: list[LogEntry] = []
     place: Any = logged(MemDir({"a": "x"}), log.append)
     file = place.open("a", OpenHow())

@@ -43,7 +43,7 @@ def test_setting_after_closing_only_marks() -> None:
     assert interrupt.is_set()
 
 
-def test_waiting_tells_what_is_ready_to_read_and_to_write() -> None:
+def test_waiting_returns_what_is_ready_to_read_and_to_write() -> None:
     ours, theirs = os.pipe()
     interrupt = Interrupt()
     assert wait_any([ours], [], 0, interrupt) == ([], [])

@@ -248,7 +248,7 @@ def test_other_readers_name_it(made: Path) -> None:
         (["--aot", "invalid.wasm"], "invalid.wasm is not valid WebAssembly"),
     ],
 )
-def test_wrong_words_are_one_sentence(
+def test_wrong_arguments_give_one_sentence(
     words: list[str], said: str, made: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path("component.wasm").write_bytes(wasmtime.wat2wasm("(component)"))

@@ -1,4 +1,4 @@
-"""WebAssembly features: off for strangers where they are new, turned on by name; published holes of Wasmtime."""
+"""WebAssembly features: new ones are off for foreign modules and enabled by name; Wasmtime's advisories."""
 
 from __future__ import annotations
 

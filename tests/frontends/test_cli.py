@@ -112,7 +112,7 @@ def test_the_real_stdin_is_the_guests_when_it_is_granted(process: Shell) -> None
 
 
 @pytest.mark.slow
-def test_an_ungranted_pipe_is_not_read_and_the_person_is_told(process: Shell) -> None:
+def test_an_ungranted_pipe_is_not_read_and_the_user_is_informed(process: Shell) -> None:
     done = process.run("run", process.program("echo.wat", programs.ECHO), stdin=b"secret")
     assert (done.returncode, done.stdout) == (0, b"ready\n")
     assert b"write --stdin - to give it this input" in done.stderr
@@ -168,7 +168,7 @@ def test_a_refusal_is_explained_with_the_grant_that_would_allow_it(shell: Shell)
     assert shell.run("run", "--dir", ".", name).returncode == 0
 
 
-def test_strace_summary_and_a_saved_trace_tell_the_same(shell: Shell) -> None:
+def test_strace_summary_and_a_saved_trace_agree(shell: Shell) -> None:
     name = shell.program("hello.wat", programs.HELLO)
     done = shell.run("run", "--strace", "--summary", "--trace", "t.jsonl", name)
     assert done.stdout == b"hello\n"
@@ -273,7 +273,7 @@ def test_inspect_says_what_a_module_can_ask_for(shell: Shell) -> None:
 
 
 @pytest.mark.slow
-def test_doctor_knows_wat_everywhere(shell: Shell) -> None:
+def test_doctor_lists_wat_on_every_system(shell: Shell) -> None:
     facts = json.loads(shell.run("doctor", "--json").stdout)
     assert facts["languages"]["wat"]["uses"] is not None
     assert set(facts["languages"]) == {

@@ -1,4 +1,4 @@
-"""The moment after an Interrupt is deaf to the next one, and no longer than that."""
+"""A second Interrupt is ignored for a moment after the first, and no longer."""
 
 from __future__ import annotations
 

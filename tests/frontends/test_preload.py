@@ -1,4 +1,4 @@
-"""What is made ready after `%load_ext`: never beside a cell, never seen, and nothing without somebody who types."""
+"""What is prepared after `%load_ext`: never while a cell runs, without output, and only in interactive sessions."""
 
 from __future__ import annotations
 

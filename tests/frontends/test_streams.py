@@ -1,4 +1,4 @@
-"""The command line where the world around it is not as usual: closed streams, full disks, locked files, no home."""
+"""The command line in unusual environments: closed streams, full disks, locked files, no home directory."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def test_a_saved_trace_holds_more_than_its_memory(shell: InteractiveShell, tmp_p
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_the_summary_tells_host_from_guest() -> None:
+def test_the_summary_separates_host_from_guest() -> None:
     trace = wasilab.run(LOOP.encode()).trace
     found = trace.summary()
     assert found.guest == int(trace.column("gap").sum())

@@ -229,7 +229,7 @@ def test_after_a_run_that_failed_the_streams_stay_and_later_needs_are_unknown(fo
     assert not advise(ended).grants.stderr
 
 
-def test_a_strangers_trace_prints_no_control_character(tmp_path: Path) -> None:
+def test_a_foreign_trace_prints_no_control_character(tmp_path: Path) -> None:
     evil = "d\x1b]0;owned\x07\u202e"
     (tmp_path / evil).mkdir()
     (tmp_path / evil / "a\x1b[2J").write_text("x")

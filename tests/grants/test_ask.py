@@ -1,4 +1,4 @@
-"""Ask mode: what is not granted is asked for once, answered by a person, and refused where there is none."""
+"""Ask mode: the user is asked once for what is not granted; if no user can be asked, it is refused."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ def test_no_default_answer(folder: Path) -> None:
         ("0", None),
     ],
 )  # fmt: skip
-def test_an_answer_is_its_letter_or_its_words_and_nothing_else(typed: str, meant: Answer | None) -> None:
+def test_an_answer_is_its_letter_or_its_word_and_nothing_else(typed: str, meant: Answer | None) -> None:
     assert parse(typed) is meant
 
 
 @pytest.mark.parametrize("person", [None, Person(None)])
-def test_where_nobody_is_there_it_is_refused(folder: Path, person: Person | None) -> None:
+def test_it_is_refused_if_the_user_cannot_be_asked(folder: Path, person: Person | None) -> None:
     finished = go(Guest().open("a.txt"), person)
     assert finished.exit_code == NOTCAPABLE
     assert "the user cannot be asked" in finished.trace[0].reason
@@ -245,7 +245,7 @@ def test_what_was_allowed_becomes_advice(folder: Path) -> None:
     assert (again.exit_code, again.stdout) == (0, "done")
 
 
-def test_a_guest_cannot_wear_a_person_down() -> None:
+def test_a_guest_cannot_ask_without_end() -> None:
     asking = Asking(lambda question: Answer.ONCE)
     for number in range(MOST_QUESTIONS):
         asking.require("read it", f"/x{number}", "read", folder_remedy("/"))
@@ -266,7 +266,7 @@ class Slow(Person):
         return super().__call__(prompt)
 
 
-def test_the_time_that_a_person_takes_is_not_time_of_the_run(folder: Path) -> None:
+def test_the_time_to_answer_does_not_count_as_run_time(folder: Path) -> None:
     guest = Guest().open("a.txt").read().open("sub/b.txt").read()
     finished = go(guest, Slow(0.6, "o", "o"), Grants(ask=True, limits=Limits(seconds=1)))
     assert finished.exit_code == 0, "two answers took longer than the limit"

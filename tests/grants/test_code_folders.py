@@ -1,4 +1,4 @@
-"""Where a guest's files would be run as code it is not let write, unless that is said."""
+"""A guest may not write where its files would be run as code, unless a flag allows it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_running_guest_is_not_given_such_a_folder_either(place: Path) -> None:
         started.stop()
 
 
-def test_a_question_says_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_warns_of_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place / "code")
     person = Person("a")
     run(WRITES, (), Grants(ask=True), on_question=person)

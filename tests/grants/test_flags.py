@@ -77,12 +77,12 @@ def test_mapdir_flag(tmp_path: Path, text: str, guest: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "::{}", "/data::", "", "/data:{}"])
-def test_a_mapdir_of_another_form_is_told_the_order(tmp_path: Path, text: str) -> None:
+def test_a_mapdir_of_another_form_is_answered_with_the_order(tmp_path: Path, text: str) -> None:
     with pytest.raises(GrantError, match=r"write GUEST::HOST, .*--dir is HOST::GUEST"):
         parse_mapdir(text.format(tmp_path))
 
 
-def test_a_pair_that_looks_swapped_is_told_the_right_order(tmp_path: Path) -> None:
+def test_a_swapped_pair_is_answered_with_the_right_order(tmp_path: Path) -> None:
     with pytest.raises(GrantError, match=rf"--mapdir is GUEST::HOST .*: write --mapdir /guest::{tmp_path}$"):
         parse_mapdir(f"{tmp_path}::/guest")
     with pytest.raises(GrantError, match=rf"--dir is HOST::GUEST .*: write --dir {tmp_path}::/guest$"):

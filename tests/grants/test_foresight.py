@@ -1,4 +1,4 @@
-"""What is said of a module's imports before it runs agrees with what the host answers when it does."""
+"""The predictions from a module's imports agree with what the host answers when it runs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ GRANTS = {
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("given", GRANTS)
-def test_what_is_foretold_is_what_happens(name: str, given: str, tmp_path: Path) -> None:
+def test_predictions_match_what_happens(name: str, given: str, tmp_path: Path) -> None:
     grants = GRANTS[given](str(tmp_path))
     module = calling(name)
     (told,) = foresee(module, grants).imports
@@ -86,7 +86,7 @@ def test_two_modules_are_compared() -> None:
     assert differing(calling("random_get"), calling("clock_time_get")) == (["random_get"], ["clock_time_get"], [])
 
 
-def test_inspect_says_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inspect_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("path_unlink_file", "random_get"):
         Path(f"{name}.wasm").write_bytes(calling(name).bytes)

@@ -1,4 +1,4 @@
-"""Learn mode: nothing on the host changes, and the lesson is enough for the real run."""
+"""Learn mode: nothing on the host changes, and the grants it finds are enough for the real run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def copier() -> Guest:
     return guest.call("random_get", f"(i32.const {SCRATCH}) (i32.const 4)")
 
 
-def test_the_rehearsal_changes_nothing_and_the_lesson_is_enough(folder: Path) -> None:
+def test_learning_changes_nothing_and_its_grants_are_enough(folder: Path) -> None:
     module = copier().module()
     rehearsed = run(module, (), rehearsal(Grants()))
     assert rehearsed.exit_code == 0

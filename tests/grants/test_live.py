@@ -1,4 +1,4 @@
-"""Grants taken back while the guest runs: at once, all that was opened with them, and given again."""
+"""Grants revoked while the guest runs: at once, with all that was opened by them; and granted again."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_one_grant_is_revoked_and_the_others_work_on(detached: Callable[..., Run
     assert len(started.trace) > before
 
 
-def test_listeners_hear_each_change_once() -> None:
+def test_listeners_are_called_once_per_change() -> None:
     from wasilab.grants.live.capabilities import RunCapabilities
     from wasilab.grants.live.switches import LiveGrants
 
@@ -193,7 +193,7 @@ def test_listeners_hear_each_change_once() -> None:
     assert heard == [("/d", False), ("/d", True)]
 
 
-def test_a_name_that_is_not_held_is_answered_with_the_nearest(detached: Callable[..., Run]) -> None:
+def test_an_unknown_name_is_answered_with_the_nearest(detached: Callable[..., Run]) -> None:
     started = detached(Guest().again().read(fd(0)), Grants())
     with pytest.raises(GrantError, match="did you mean 'stdout'"):
         started.live.revoke("stdoutt")

@@ -49,7 +49,7 @@ def test_the_original_can_be_asked() -> None:
     assert not call.flags & Flag.INJECTED
 
 
-def test_a_failing_function_is_eio_for_the_guest_and_said_to_the_person() -> None:
+def test_a_failing_function_is_eio_for_the_guest_and_shown_to_the_user() -> None:
     def broken(original: Any, buffer: memoryview) -> None:
         raise ZeroDivisionError("no dice")
 

@@ -1,4 +1,4 @@
-"""Other grants for a run that goes on: less is refused at once, more and other things are there from the next call."""
+"""New grants for a running guest: what was taken away is refused at once, what was added works from the next call."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def test_seconds_count_from_the_start_and_end_it_when_they_are_over(detached: Ca
     assert (longer.running, unbounded.running) == (True, True), "the limits that were lifted would be over by now"
 
 
-def test_a_read_that_waits_goes_on_at_the_new_stdin_or_is_refused(detached: Callable[..., Run]) -> None:
+def test_a_waiting_read_continues_on_the_new_stdin_or_is_refused(detached: Callable[..., Run]) -> None:
     waiting = Guest().write("ready", fd(1)).read(fd(0)).read(fd(0))
     asked = Grants(stdin="ask")
     fed = detached(waiting, asked)
@@ -305,7 +305,7 @@ def test_a_read_that_waits_goes_on_at_the_new_stdin_or_is_refused(detached: Call
     until(lambda: len(later.trace.filter("nbytes == 7")))
 
 
-def test_what_cannot_change_is_said_with_the_reason(detached: Callable[..., Run]) -> None:
+def test_what_cannot_change_is_refused_with_the_reason(detached: Callable[..., Run]) -> None:
     started = detached(IDLE, Grants(stderr=False))
     more = Grants(dirs={"/new": MemDir()}, sockets=(listen("127.0.0.1:0"),), rights="compat", ask=True)
     left = started.regrant(more)

@@ -66,7 +66,7 @@ def test_the_flag_of_any_folder_means_the_change_and_asks_for_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize("name", [*LIKE_A_PLACEHOLDER[:8], *ODD])
-def test_a_shell_reads_the_flag_back_as_the_very_words(name: str) -> None:
+def test_a_shell_splits_the_flag_into_the_same_words(name: str) -> None:
     met = Remedy(NeedKind.WRITE, "/d", name, "rw")
     assert met.flag.isprintable()
     script = f"printf '%s\\0' {met.flag}"
@@ -127,7 +127,7 @@ def test_a_saved_trace_names_the_folder_and_a_path_that_is_nowhere_granted_asks_
         (Need(NeedKind.LIMIT, limit="bytes_written"), "--max-written BYTES", "BYTES is more than 2m"),
     ],
 )  # fmt: skip
-def test_what_a_person_has_to_fill_in_is_said_and_not_guessed(need: Need, flag: str, hint: str) -> None:
+def test_blanks_for_the_user_are_named_and_not_guessed(need: Need, flag: str, hint: str) -> None:
     met = of(need, Grants(limits=Limits(fds=8, bytes_written=2 << 20)))
     assert (met.flag, met.hint, met.complete) == (flag, hint, False)
 
@@ -153,7 +153,7 @@ def test_the_flag_and_the_change_of_the_other_kinds_are_one(need: Need, flag: st
     assert parse(met.flag, grants) == met.apply(grants) != grants
 
 
-def test_what_no_flag_can_say_is_said_in_words(tmp_path: Path) -> None:
+def test_what_no_flag_can_express_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a::b").mkdir()
     colons = Grants(dirs={"/d": HostDir(tmp_path / "a::b")})
     met = of(Need(NeedKind.WRITE, "/d"), colons)
@@ -186,7 +186,7 @@ def test_a_trace_may_say_anything_of_its_run(meta: dict[str, object]) -> None:
             assert met is None or (met.text.isprintable() and met.hint.isprintable())
 
 
-def test_a_strangers_names_do_nothing_in_a_terminal_or_a_shell() -> None:
+def test_hostile_names_are_harmless_in_a_terminal_and_a_shell() -> None:
     evil = "/d\x1b]0;x\x07'; rm -rf ~ #"
     given = Given({evil: f"host{evil}"}, {evil: ("fd_read", "fd_readdir")})
     for need in (Need(NeedKind.WRITE, evil), Need(NeedKind.DIRECTORY, evil), Need(NeedKind.RIGHTS, evil, ("fd_read",))):

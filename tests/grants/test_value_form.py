@@ -126,7 +126,7 @@ def test_another_process_reads_the_folder_and_not_a_number(tmp_path: Path) -> No
         (Grants(dirs={"/d": read_only(MemDir())}), "'/d' is a .*: a value cannot hold it"),
     ],
 )
-def test_what_a_value_cannot_hold_is_named(grants: Grants, says: str) -> None:
+def test_what_a_value_cannot_express_is_named(grants: Grants, says: str) -> None:
     with pytest.raises(GrantError, match=says):
         grants.to_value()
     with pytest.raises(GrantError, match=says):

@@ -86,7 +86,7 @@ def test_descriptors_begin_anew(yard: Yard) -> None:
         assert after[2].data == b"inside\n"
 
 
-def test_the_process_s_own_world_is_untouched(yard: Yard) -> None:
+def test_the_process_is_untouched(yard: Yard) -> None:
     def world() -> tuple[object, ...]:
         mask = os.umask(0o22)
         os.umask(mask)

@@ -284,7 +284,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_a_name_section_that_lies(kind: str) -> None:
+def test_a_false_name_section(kind: str) -> None:
     trap = from_wat(program("sched_yield", "(drop (call $sched_yield)) unreachable")).bytes
     data = trap + custom("name", NAMES[kind])
     looked_at(load(data, name="it"))

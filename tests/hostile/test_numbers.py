@@ -109,7 +109,7 @@ def test_seeks_that_overflow(yard: Yard, kind: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("whence", [3, 255, 256, 1 << 31, (1 << 32) - 1])
-def test_whence_that_there_is_not(yard: Yard, module: str, whence: int) -> None:
+def test_an_undefined_whence(yard: Yard, module: str, whence: int) -> None:
     run = opened(yard, module=module).call("fd_seek", 4, 0, whence, OUT).run().assert_answered("SUCCESS", "INVAL")
     assert run[1].reason == f"unknown whence {whence}"
 
@@ -122,7 +122,7 @@ def test_whence_has_another_order_in_the_older_snapshot(yard: Yard) -> None:
 
 
 @pytest.mark.parametrize("advice", [6, 255, (1 << 32) - 1])
-def test_advice_that_there_is_not(yard: Yard, advice: int) -> None:
+def test_undefined_advice(yard: Yard, advice: int) -> None:
     opened(yard).call("fd_advise", 4, 0, 0, advice).call("fd_advise", 4, 0, 0, 5).run().assert_answered(
         "SUCCESS", "INVAL", "SUCCESS"
     )
@@ -130,14 +130,14 @@ def test_advice_that_there_is_not(yard: Yard, advice: int) -> None:
 
 @BOTH
 @pytest.mark.parametrize("clock", [4, 255, 1 << 31, (1 << 32) - 1])
-def test_clocks_that_there_are_not(module: str, clock: int) -> None:
+def test_undefined_clocks(module: str, clock: int) -> None:
     guest = Guest(module=module).call("clock_time_get", clock, 0, OUT).call("clock_res_get", clock, OUT)
     run = guest.run().assert_answered("INVAL", "INVAL")
     assert run[0].reason == f"there is no clock {clock}"
 
 
 @pytest.mark.parametrize("signal", [31, 255, (1 << 32) - 1, 1 << 31])
-def test_signals_that_there_are_not(signal: int) -> None:
+def test_undefined_signals(signal: int) -> None:
     Guest().call("proc_raise", signal).call("proc_raise", 9).call("proc_raise", 17).run().assert_answered(
         "INVAL", "NOTSUP", "SUCCESS"
     )
@@ -325,7 +325,7 @@ def test_random_bytes_of_any_size(module: str, raw: bool) -> None:
 
 
 @pytest.mark.parametrize("rights", [1 << 40, TOP, 1 << 63, 1 << 30])
-def test_rights_that_there_are_not_are_not_given(yard: Yard, rights: int) -> None:
+def test_undefined_rights_are_not_granted(yard: Yard, rights: int) -> None:
     guest = opened(yard).open("file.txt", rights=rights | READ | SEEK, inheriting=rights).call("fd_fdstat_get", 5, OUT)
     guest.call("fd_fdstat_set_rights", 5, rights | READ, 0).call("fd_fdstat_set_rights", 5, READ, rights)
     run = guest.run()

@@ -82,7 +82,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("error", "errno"), REFUSALS)
-def test_an_override_that_refuses_is_heard(error: OSError, errno: str) -> None:
+def test_a_refusal_by_an_override_reaches_the_guest(error: OSError, errno: str) -> None:
     def refusing(original: Any, *arguments: Any) -> None:
         raise error
 
@@ -92,7 +92,7 @@ def test_an_override_that_refuses_is_heard(error: OSError, errno: str) -> None:
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=lambda e: type(e).__name__)
 @RAW
-def test_an_override_that_wants_out_ends_the_run_alone(error: BaseException, raw: bool) -> None:
+def test_an_override_that_exits_ends_only_the_run(error: BaseException, raw: bool) -> None:
     def leaving(original: Any, *arguments: Any) -> None:
         raise error
 
@@ -139,7 +139,7 @@ def test_an_override_that_answers_garbage_writes_none_of_it(kind: str) -> None:
 
 @pytest.mark.parametrize("count", [-1, 9, 1 << 31, (1 << 32) - 1, 1 << 32])
 @RAW
-def test_an_override_that_claims_more_than_the_buffers_hold(count: int, raw: bool) -> None:
+def test_an_override_that_claims_more_than_the_buffers_size(count: int, raw: bool) -> None:
     """nread beyond the buffers: the guest's own to believe, but the host must read nothing beyond them."""
     names = ("fd_read", "fd_write", "fd_readdir", "path_readlink", "fd_pread")
     grants = wasilab.Grants(
@@ -346,7 +346,7 @@ ACTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", ACTS)
 @RAW
-def test_a_file_of_one_s_own_that_misbehaves(kind: str, raw: bool) -> None:
+def test_a_misbehaving_custom_file(kind: str, raw: bool) -> None:
     grants = wasilab.Grants(stdin=Evil(ACTS[kind]), limits=LIMITS)
     guest = Guest(grants=grants, raw=raw).iovec(IOVECS, (BUFFER, 8)).call("fd_read", 0, IOVECS, 1, OUT)
     guest.call("fd_filestat_get", 0, OUT).call("fd_close", 0).call("sched_yield")
@@ -393,7 +393,7 @@ ANSWERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_a_directory_of_one_s_own_that_misbehaves(kind: str) -> None:
+def test_a_misbehaving_custom_directory(kind: str) -> None:
     grants = wasilab.Grants(dirs={"/e": EvilDirectory(ANSWERS[kind])}, limits=LIMITS)
     guest = Guest(grants=grants).open("file", rights=READ).call("fd_readdir", 3, BUFFER, 4096, 0, OUT)
     guest.call("path_readlink", 3, "file", BUFFER, 100, OUT).open("new", oflags=CREAT, rights=ALL)

@@ -155,7 +155,7 @@ def test_huge_announced_sizes_cost_nothing() -> None:
     assert [region.kind for region in layout.regions()] == ["unused"]
 
 
-def test_names_of_a_stranger_are_escaped() -> None:
+def test_names_in_a_foreign_module_are_escaped() -> None:
     evil = from_wat('(module (func $"<script>\\1b[31m" (export "_start") nop) (func nop))')
     picture = look_inside(evil)
     shown = picture._repr_html_()

@@ -1,4 +1,4 @@
-"""What a process that was taken over can tell its parent: nothing but `BadMessage` comes of it."""
+"""Messages from a process that was taken over: the worst that they cause in the parent is `BadMessage`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_is_no_record_is_refused(body: bytes) -> None:
         record_of(body)
 
 
-def test_an_outcome_survives_the_way() -> None:
+def test_an_outcome_round_trips() -> None:
     assert from_record(record_of(json.dumps(to_record(OUTCOME)).encode())) == OUTCOME
 
 
@@ -106,7 +106,7 @@ def taken(messages: list[tuple[MessageKind, bytes]]) -> Recorder:
     return recorder
 
 
-def test_a_trace_survives_the_way() -> None:
+def test_a_trace_round_trips() -> None:
     recorder = traced()
     assert Trace.from_recorder(taken(sent(recorder))).text() == Trace.from_recorder(recorder).text() != ""
 
@@ -151,7 +151,7 @@ def test_calls_out_of_order_are_refused() -> None:
         taken([*calls, *calls])
 
 
-def test_files_survive_the_way_and_damaged_ones_are_refused() -> None:
+def test_files_round_trip_and_damaged_ones_are_refused() -> None:
     directory = MemDir({"a": b"\0\xff", "sub": {"b": "text", "empty": {}}})
     packed = pack_files("/d", directory)
     assert unpack_files(packed) == ("/d", directory.files())
@@ -237,7 +237,7 @@ def test_the_filter_looks_at_arguments(call: int, args: tuple[int, ...], answer:
     assert verdict(seccomp.program(2, [7]), call, *args) == answer
 
 
-def test_the_filter_ends_what_speaks_another_architecture() -> None:
+def test_the_filter_kills_calls_of_another_architecture() -> None:
     rules = seccomp.program(2)
     assert verdict(rules, 1, arch=0x40000003) == KILL
     assert verdict(rules, 1 | 0x40000000) == KILL

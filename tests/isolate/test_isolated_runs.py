@@ -1,4 +1,4 @@
-"""Runs in a confined process: they look as any run does, and what breaks out of the engine reaches nothing."""
+"""Runs in a confined process: they look like any run, and a guest that escapes the engine reaches nothing."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_a_fatal_system_call_ends_its_process(name: str, active: list[str]) -> N
 
 
 @pytest.mark.usefixtures("planted")
-def test_what_broke_out_reaches_the_granted_folders_only(
+def test_an_escaped_guest_reaches_only_the_granted_folders(
     tmp_path: Path, active: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs(active, *sandbox.LAYERS)
@@ -224,7 +224,7 @@ def test_what_broke_out_reaches_the_granted_folders_only(
 
 
 @pytest.mark.usefixtures("planted")
-def test_a_process_that_lies_is_ended() -> None:
+def test_a_process_that_sends_false_messages_is_ended() -> None:
     done = hole(holes.LIE)
     assert "taken it over" in str(done.error)
     assert done.outcome.kind == "error"
@@ -239,7 +239,7 @@ def test_strict_runs_nothing_without_all_layers(layer: str, monkeypatch: pytest.
     assert "strict isolation needs sandbox layers" in str(strict.error)
 
 
-def test_a_missing_wall_is_said_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_layer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WASILAB_TEST_WITHOUT", "seccomp")
     done = run(Guest().module(), isolate=True)
     assert done.exit_code == 0

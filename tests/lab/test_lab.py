@@ -443,7 +443,7 @@ def test_a_passed_descriptor_is_an_arrow_between_two_lanes_and_a_forged_number_a
 
 
 @pytest.mark.parametrize("passed", [7, [7], [[1, 2]], [["x"] * 8], [[0, "c", "a", 1, 1, "b", True, 2]]])
-def test_a_trace_file_that_lies_about_passed_descriptors_draws_none(lab: Lab, passed: Any) -> None:
+def test_a_trace_file_with_false_passed_descriptors_draws_none(lab: Lab, passed: Any) -> None:
     lab["opener"].exports.open()
     trace = lab.trace
     trace.meta["passed"] = passed

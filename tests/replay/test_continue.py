@@ -205,7 +205,7 @@ def test_what_cannot_be_opened_again_is_refused_by_name(
     assert re.search(why, found.outcome.message), found.outcome.message
 
 
-def test_it_goes_on_where_another_program_parts() -> None:
+def test_it_continues_where_another_program_diverges() -> None:
     files = MemDir({"a.txt": b"text"})
     run = wasilab.run(copying(), grants=Grants(dirs={"/in": files}), record=True)
     other = copying(status=4)
@@ -227,7 +227,7 @@ def test_bytes_that_differ_are_sent_live_as_they_were_before_the_results() -> No
     assert replay(Recording(run.trace, other), continue_with=Grants()).stdout == "ABCDEFGHIJKL"
 
 
-def test_a_run_that_a_limit_ended_goes_on_after_it() -> None:
+def test_a_run_that_a_limit_ended_continues_after_it() -> None:
     body = "(loop $l (drop (call $clock_time_get (i32.const 1) (i64.const 1) (i32.const 8)))"
     body += "(local.set $i (i32.add (local.get $i) (i32.const 1))) "
     body += "(br_if $l (i32.lt_u (local.get $i) (i32.const 500))))"
@@ -253,7 +253,7 @@ def test_the_trace_of_both_parts_is_a_recording(tmp_path: Path) -> None:
     assert (public.stdout, public.exit_code, public.is_live) == (run.stdout, 3, True)
 
 
-def test_more_is_granted_than_the_recorded_run_held() -> None:
+def test_more_is_granted_than_in_the_recorded_run() -> None:
     module = program(
         "(drop (call $args_sizes_get (i32.const 8) (i32.const 12)))", moving("fd_read", "(i32.const 3)", 1),
         "(drop (call $fd_prestat_get (i32.const 3) (i32.const 8)))",
@@ -264,7 +264,7 @@ def test_more_is_granted_than_the_recorded_run_held() -> None:
     assert run.trace.filter("fd_prestat_get")[0].errno_name == "EBADF"
 
 
-def test_the_command_goes_on_live(
+def test_the_command_continues_live(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -288,7 +288,7 @@ def test_the_command_goes_on_live(
         assert why in capfd.readouterr().err
 
 
-def test_a_hosts_file_goes_on_at_its_offset(tmp_path: Path) -> None:
+def test_a_host_file_continues_at_its_offset(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"0123456789")
     module = program(opening(64, 5, 200), moving("fd_read", A, 4), moving("fd_read", A, 4), TO_STDOUT)
     grants = Grants(dirs={"/d": HostDir(str(tmp_path), "rw")})

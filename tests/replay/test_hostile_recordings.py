@@ -1,4 +1,4 @@
-"""A recording is a stranger's file, and its answers are written into a guest's memory: nothing in it does harm.
+"""A recording may be hostile, and its answers are written into a guest's memory: nothing in it does harm.
 
 Whatever a file says, a replay ends as an outcome in words, or is refused by `CannotReplay` or `TraceError`. It is never
 a failure of the host ("a bug of wasilab"), and the guest's memory outside the bytes that its call names stays as it is.
@@ -287,7 +287,7 @@ def test_modules_are_packed_and_unpacked() -> None:
     ]  # fmt: skip
 
 
-def test_a_file_turns_on_no_feature_that_a_strangers_module_lacks(tmp_path: Path) -> None:
+def test_a_file_enables_no_feature_that_foreign_modules_lack(tmp_path: Path) -> None:
     module = wasilab.load(b"""(module (type $s (struct (field i32)))
       (func (export "_start") (drop (struct.new $s (i32.const 1)))))""")
     first = wasilab.run(module, grants=Grants(features=["gc"]), record=True)

@@ -82,7 +82,7 @@ def test_an_override_is_there_again_when_the_fault_has_gone() -> None:
     assert run.trace[-2].flags & 32  # the override
 
 
-def test_what_is_wrong_is_said_and_changes_nothing() -> None:
+def test_a_wrong_fault_is_refused_and_changes_nothing() -> None:
     run = start()
     with pytest.raises(GrantError, match="did you mean 'fd_write'"):
         run.regrant(Grants(faults=["fd_wite:error=EIO"]))

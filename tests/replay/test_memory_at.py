@@ -116,7 +116,7 @@ def wait_until(condition: object) -> None:
     raise AssertionError("it never became true")
 
 
-def test_what_cannot_be_rebuilt_is_said(run: wasilab.Run) -> None:
+def test_what_cannot_be_rebuilt_is_refused_with_the_reason(run: wasilab.Run) -> None:
     with pytest.raises(IndexError, match="there is no call 41: the recording has 41 calls, from 0"):
         run.memory_at(41)
     with pytest.raises(IndexError, match="there is no call -1"):

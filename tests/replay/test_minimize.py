@@ -112,7 +112,7 @@ def test_an_interrupt_and_the_last_run_give_the_best_so_far(recorded: wasilab.Ru
         minimize(recorded, at_once)
 
 
-def test_what_cannot_be_minimised_is_said(recorded: wasilab.Run) -> None:
+def test_what_cannot_be_minimised_is_refused_with_the_reason(recorded: wasilab.Run) -> None:
     with pytest.raises(MinimizeError, match="no call of the recording satisfies 'call=fd_write'"):
         minimize(recorded, "call=fd_write")
     with pytest.raises(QueryError, match="errnoo"):
@@ -142,7 +142,7 @@ def test_a_candidate_that_never_ends_is_stopped() -> None:
     assert (found.complete, len(found.inputs.stdin or b"")) == (True, 1)
 
 
-def test_what_a_recording_tells_of_listings_links_and_changes() -> None:
+def test_what_a_recording_contains_of_listings_links_and_changes() -> None:
     module = wat(
         "fd_readdir path_filestat_get path_readlink path_unlink_file path_create_directory path_open fd_pread fd_pwrite"
         " environ_sizes_get environ_get",

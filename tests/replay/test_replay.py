@@ -1,4 +1,4 @@
-"""A recorded run is run again: same calls, output and end; and where another program parts from it."""
+"""A recorded run is replayed: same calls, output and outcome; and where another program diverges from it."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_it_stops_before_a_call_and_keeps_the_memory(recorded: wasilab.Run) -> N
         (wat(READS, THREE.replace("(i32.const 32)", "(i32.const 24)"), extra=NAME), 5, "its buffers have 24 bytes"),
     ],
 )  # fmt: skip
-def test_another_program_parts_at_the_call_that_differs(
+def test_another_program_diverges_at_the_call_that_differs(
     recorded: wasilab.Run, other: wasilab.Module, call: int | None, difference: str
 ) -> None:
     found = replay(Recording(recorded.trace, other)).divergence

@@ -105,7 +105,7 @@ def test_the_tables_are_asked_in_sql(serial: Sweep, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.parquet", "runs.parquet"]
 
 
-def test_a_run_is_made_again_whole(serial: Sweep) -> None:
+def test_a_run_is_reproduced_completely(serial: Sweep) -> None:
     run = serial.rerun(7)
     assert run.exit_code == serial[7].exit_code
     assert run.stdout_bytes == serial[7].stdout

@@ -59,7 +59,7 @@ def test_an_unknown_emulation_lists_the_known() -> None:
         emulation_flags("fork")
 
 
-def test_a_missing_header_is_told_where_to_come_from() -> None:
+def test_a_missing_header_names_its_source() -> None:
     with pytest.raises(CompileError) as caught:
         compile_source('#include "util.h"\nint main(void) { return 0; }\n', "c")
     assert "%%wasi_file util.h" in caught.value.hints[0]
@@ -88,7 +88,7 @@ def test_a_header_in_a_folder_that_a_flag_names_is_watched(tmp_path: Path) -> No
     assert not compile_source(source, "c", flags).cached
 
 
-def test_relative_folders_count_from_the_persons_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_folders_start_at_the_users_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "include").mkdir()
     (tmp_path / "include" / "own.h").write_text("#define X 0\n")
     monkeypatch.chdir(tmp_path)
@@ -97,7 +97,7 @@ def test_relative_folders_count_from_the_persons_folder(tmp_path: Path, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["include"]
 
 
-def test_zig_runs_apart_where_its_own_library_lies_below_the_persons_folder(
+def test_zig_runs_elsewhere_if_its_library_lies_below_the_users_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zig = tmp_path / ".venv" / "ziglang" / "zig"

@@ -80,14 +80,14 @@ def test_a_folder_that_a_flag_names_can_be_read(flags: list[str], secret: Path) 
 
 
 @pytest.mark.toolchain
-def test_a_relative_folder_counts_from_the_persons(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_is_resolved_against_the_users(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(secret.parent.parent)
     source = '#include "secret.h"\nint main(void) { return secret[0]; }\n'
     assert SECRET.encode() in compile_source(source, "c", ["-Iprivate"]).wasm
 
 
 @pytest.mark.toolchain
-def test_a_variable_of_the_person_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_environment_variables_are_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     require("rust")
     monkeypatch.setenv("API_TOKEN", SECRET)
     with pytest.raises(CompileError, match="API_TOKEN"):
@@ -125,7 +125,7 @@ def test_the_time_of_a_compile_is_limited(pretend_clang: Callable[..., Path]) ->
         compile_source("", "c", limits=CompileLimits(seconds=0.3))
 
 
-def test_the_limits_of_a_person_bound_the_compiler_of_source_too(
+def test_the_users_limits_bound_the_compiler_too(
     pretend_clang: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pretend_clang("sleep 1000")

@@ -1,4 +1,4 @@
-"""How languages stand: found, cold, missing with the line that installs, and why a compiler does not do."""
+"""The state of each language: found, cold, missing with the install command, and why a compiler does not work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first build of zig's libraries: shared, visible, and in the background nobody's burden."""
+"""The first build of zig's libraries: shared, visible, and at low priority in the background."""
 
 from __future__ import annotations
 

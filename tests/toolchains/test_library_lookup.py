@@ -146,7 +146,7 @@ def outcome_of(module: wasilab.Module) -> Outcome:
     return outcome
 
 
-def test_an_error_of_the_program_is_told_without_what_the_lab_adds() -> None:
+def test_an_error_of_the_program_is_shown_without_what_wasilab_adds() -> None:
     with pytest.raises(CompileError) as caught:
         compiled("c", "int absent(void);\nint main(void) { return absent(); }\n")
     assert "absent" in str(caught.value)
@@ -173,7 +173,7 @@ def test_zigs_link_commands_are_not_taken_for_warnings() -> None:
     assert without_link(said) == "a.c:1: warning: x\nmore\n"
 
 
-def test_a_module_of_a_stranger_may_report_but_gets_nothing_by_it() -> None:
+def test_reports_by_a_foreign_module_give_it_nothing() -> None:
     text = b"""(module (import "wasilab" "library_lookup" (func $f (param i32 i32) (result i32)))
       (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
       (memory (export "memory") 1) (data (i32.const 0) "/\\1b[31mx")
@@ -202,7 +202,7 @@ def test_other_names_of_that_module_are_not_provided() -> None:
     assert "imports what nothing here provides: function wasilab.more" in outcome.message
 
 
-def test_the_object_is_whole() -> None:
+def test_the_object_is_complete() -> None:
     found = library_lookup.object_file()
     assert found[:8] == b"\0asm\1\0\0\0"
     assert found.count(b"library_lookup") == 2

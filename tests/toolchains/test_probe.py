@@ -65,7 +65,7 @@ def test_it_is_asked_again_for_another_purpose_executable_or_on_demand(tmp_path:
     assert counting.asked == 5
 
 
-def test_a_failure_is_believed_for_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_remembered_for_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(_executable(tmp_path / "clang"))
     counting = Counting(works=False)
     assert remembered("c", path, counting) == Failure(path, "it does not link")

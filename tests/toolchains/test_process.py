@@ -69,7 +69,7 @@ def test_an_interrupt_ends_the_whole_group(tmp_path: Path) -> None:
     assert _ended(child)
 
 
-def test_a_process_without_an_interrupt_of_its_own_heeds_the_one_around_it() -> None:
+def test_a_process_without_its_own_interrupt_uses_the_enclosing_one() -> None:
     with pytest.raises(CompileInterrupted), interruptible(lambda: True):
         run_group([*SH, "sleep 1000"])
     assert run_group([*SH, "echo free"]).output == "free\n"

@@ -13,7 +13,7 @@ from wasilab.toolchains.registry import LANGUAGES, NAMES, language_name, languag
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_is_whole(language: str) -> None:
+def test_every_language_is_complete(language: str) -> None:
     toolchain = toolchain_for(language)
     assert isinstance(toolchain, Toolchain)
     assert toolchain.language == language

@@ -89,7 +89,7 @@ def test_few_structs_and_those_that_share_nothing_stay_as_they_are() -> None:
 
 
 @pytest.mark.slow
-def test_a_saved_and_a_spooled_trace_hold_what_was_recorded(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_saved_and_a_spooled_trace_contain_what_was_recorded(tmp_path) -> None:  # type: ignore[no-untyped-def]
     b = stats(2 * CHUNK_RECORDS)
     lines = b.trace().text()
     for suffix in (".wtrace", ".parquet", ".jsonl"):

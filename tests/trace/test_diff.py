@@ -270,7 +270,7 @@ def test_data_is_compared_as_far_as_both_traces_kept_it() -> None:
     assert a.trace().diff(b.trace()).same
 
 
-def test_a_difference_beyond_what_a_line_shows_is_told() -> None:
+def test_a_difference_beyond_the_shown_part_of_a_line_is_reported() -> None:
     a, b = two()
     a.write_text(1, b"a" * 50 + b"1")
     b.write_text(1, b"a" * 50 + b"2")

@@ -37,7 +37,7 @@ def test_a_filter_reads_as_a_noun_phrase(filter: str, one: str, several: str) ->
     assert (in_english(filter), in_english(filter, plural=True)) == (one, several)
 
 
-def test_what_a_person_typed_is_made_visible() -> None:
+def test_control_characters_in_typed_text_are_made_visible() -> None:
     assert in_english("path='\u202ea'") == r"call that acts on \u202ea"
 
 

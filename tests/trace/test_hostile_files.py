@@ -1,4 +1,4 @@
-"""Files that a stranger made: cut short, damaged, or whole but false. Only TraceError may come of them."""
+"""Trace files from others: truncated, damaged, or complete but false. They may raise only TraceError."""
 
 from __future__ import annotations
 

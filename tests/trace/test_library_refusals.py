@@ -38,7 +38,7 @@ def says(text: str) -> Guest:
         'error: failed to find a pre-opened file descriptor through which "/etc/app.conf" could be opened',
     ],
 )
-def test_the_words_of_the_library_with_the_path_are_certain(text: str) -> None:
+def test_the_librarys_message_with_the_path_is_certain(text: str) -> None:
     finding = guess(says(text))
     assert finding is not None
     assert (finding.path, finding.sure) == ("/etc/app.conf", True)

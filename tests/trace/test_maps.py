@@ -58,7 +58,7 @@ def of(origins: Origins, label: str, kind: str = "") -> Origin:
     return next(one for one in origins.all() if one.label == label and kind in ("", one.kind))
 
 
-def test_the_graph_tells_what_came_from_what(run: wasilab.Run) -> None:
+def test_the_graph_shows_what_was_derived_from_what(run: wasilab.Run) -> None:
     graph = Origins.from_calls(run.trace, "maps")
     granted = of(graph, "/d")
     assert granted.kind == "grant"
@@ -74,7 +74,7 @@ def test_the_graph_tells_what_came_from_what(run: wasilab.Run) -> None:
         assert not one.term or len(run.trace.filter(one.term)) >= one.calls, one.term
 
 
-def test_a_large_graph_keeps_grants_and_refusals_and_tells_the_rest() -> None:
+def test_a_large_graph_keeps_grants_and_refusals_and_counts_the_rest() -> None:
     b = Builder()
     b.open(3, "/data", preopen="/data", filetype=3)
     for i in range(200):
@@ -96,7 +96,7 @@ def names(svg: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pictures_of_hostile_traces_hold_no_active_text(seed: int) -> None:
+def test_pictures_of_hostile_traces_contain_no_active_text(seed: int) -> None:
     b = anything(100, seed)
     b.path_open(3, b'<script>alert(1)</script>"onload="x', errno=76, denied=1, reason="no")
     trace = b.trace()
@@ -109,7 +109,7 @@ def test_pictures_of_hostile_traces_hold_no_active_text(seed: int) -> None:
     assert visible(text, lines=True) == text
 
 
-def test_no_box_lies_on_another() -> None:
+def test_boxes_do_not_overlap() -> None:
     for trace in (copying().trace(), many(2000), copying().trace()[:0]):
         drawn = arranged(as_subject(trace))
         places = [(box.x, box.y, box.width) for box in drawn.boxes]

@@ -94,7 +94,7 @@ def test_a_moment_names_what_was_done(run: wasilab.Run) -> None:
     assert "<table" in last._repr_html_()
 
 
-def test_a_saved_trace_knows_what_the_record_tells(run: wasilab.Run, tmp_path: Path) -> None:
+def test_a_saved_trace_has_the_states_of_its_record(run: wasilab.Run, tmp_path: Path) -> None:
     loaded = Trace.load(run.trace.save(tmp_path / "x.wtrace"))
     moment = loaded.moment(4)
     assert moment["/d/new.txt"].data == b"hello"
@@ -103,7 +103,7 @@ def test_a_saved_trace_knows_what_the_record_tells(run: wasilab.Run, tmp_path: P
     assert loaded[3:5].moment(4).descriptors == moment.descriptors, "a part of a trace has the state of the whole"
 
 
-def test_what_was_not_kept_is_told_apart() -> None:
+def test_what_was_not_kept_is_marked() -> None:
     b = Builder()
     b.open(3, "/d", preopen="/d", filetype=3)
     b.open(4, "/d/f")

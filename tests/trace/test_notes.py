@@ -1,4 +1,4 @@
-"""What a person noted on a call stands in every view and every file."""
+"""A user's note on a call appears in every view and every file."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_note_is_in_every_file_of_single_calls(suffix: str, tmp_path: Path) ->
         assert NOTE.encode() in path.read_bytes()
 
 
-def test_a_note_stands_under_the_line_that_made_the_call() -> None:
+def test_a_note_appears_under_the_line_that_made_the_call() -> None:
     recorder = Recorder(stacks=True, meta={"source": "int main() {\n  yield();\n}\n", "source_name": "prog.c"})
     recorder.resolver = Lines({16: ("prog.c", 2)})
     number = recorder.intern_stack([("main", 16)])

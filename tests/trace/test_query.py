@@ -193,7 +193,7 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize("expression", MESSAGES)
-def test_a_filter_typed_wrong_is_told_what_is_right(expression: str) -> None:
+def test_a_mistyped_filter_is_answered_with_the_right_one(expression: str) -> None:
     with pytest.raises(QueryError) as caught:
         copying().trace().filter(expression)
     said = str(caught.value)

@@ -183,7 +183,7 @@ SQL_WRONG = {
 
 
 @pytest.mark.parametrize("statement", SQL_WRONG)
-def test_sql_typed_wrong_is_told_what_is_right(
+def test_mistyped_sql_is_answered_with_the_right_one(
     statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

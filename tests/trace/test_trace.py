@@ -150,7 +150,7 @@ def stacked(**meta: object) -> Recorder:
     return recorder
 
 
-def test_calls_belong_to_the_innermost_line_of_the_persons_own_file() -> None:
+def test_calls_belong_to_the_innermost_line_of_the_users_own_file() -> None:
     lines = Trace.from_recorder(stacked(source_name="prog.c")).by_line()
     assert [(row.file, row.line, row.calls, row.time, row.refused) for row in lines] == [
         ("prog.c", 3, 2, 30, 0),

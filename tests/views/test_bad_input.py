@@ -1,4 +1,4 @@
-"""Runs at the edge of what can be: each view shows something sensible of each.
+"""Extreme runs: each view shows something sensible for each.
 
 Ten million calls are in `test_timeline.py`; a call of 0 ns under the JavaScript's level of detail is in `test_js.py`.
 """

@@ -1,4 +1,4 @@
-"""A notebook at rest asks its kernel nothing."""
+"""An idle notebook sends its kernel no messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run changed in its copies: shown in every report, bounded and deaf to what guests write."""
+"""What a run changed in its copies: shown in every report, bounded, with guest text escaped."""
 
 from __future__ import annotations
 

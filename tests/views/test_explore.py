@@ -1,4 +1,4 @@
-"""What does this module do? The findings of `explore`, also about modules that mean harm."""
+"""What does this module do? The findings of `explore`, also for hostile modules."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def both(found: Exploration, folder: Path) -> str:
     return text
 
 
-def test_an_unknown_module_is_told_in_plain_words(tmp_path: Path) -> None:
+def test_an_unknown_module_is_described_in_plain_words(tmp_path: Path) -> None:
     found = explored(wat(opening(13), data=b"data/text.txt"))
     assert found.run is not None
     assert found.run.outcome is not None
@@ -93,7 +93,7 @@ def test_the_first_run_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> N
     assert grants.limits.memory <= 256 << 20
 
 
-def test_a_component_is_told_in_the_same_words(tmp_path: Path) -> None:
+def test_a_component_is_described_in_the_same_words(tmp_path: Path) -> None:
     found = explored("""(component
       (import "wasi:random/random@0.2.0" (instance $r (export "get-random-u64" (func (result u64)))))
       (core func $draw (canon lower (func $r "get-random-u64")))
@@ -142,7 +142,7 @@ def test_a_hostile_module_gives_a_page(case: str, tmp_path: Path) -> None:
     assert re.search(words, both(found, tmp_path))
 
 
-def test_what_could_not_run_is_not_said_to_have_done_nothing(tmp_path: Path) -> None:
+def test_a_program_that_could_not_run_is_not_reported_as_harmless(tmp_path: Path) -> None:
     text = both(explored(wat("", imports='(import "other" "f" (func))')), tmp_path)
     assert "Could not run" in text
     assert "it looked for no file" not in text

@@ -1,4 +1,4 @@
-"""A day in one kernel stays small: what is let go of, what moves to a file, and that it comes back."""
+"""Memory of a long-lived kernel: what is freed, what moves to a file, and that it can be read again."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def wat(calls: int) -> str:
     return text
 
 
-def test_a_trace_that_moved_to_a_file_comes_back_whole() -> None:
+def test_a_trace_that_moved_to_a_file_comes_back_complete() -> None:
     run = ran(20_000)
     run.trace.note(5, "look here")
     before, text = run.trace[:100].text(), run.trace.summary()
@@ -190,7 +190,7 @@ def test_a_disk_that_is_full_costs_no_call(monkeypatch: pytest.MonkeyPatch, tmp_
     assert len(run.trace) == 100
 
 
-def test_out_forgets_a_value_and_what_the_person_named_stays() -> None:
+def test_clearing_out_frees_a_value_but_not_what_the_user_named() -> None:
     value = object()
     names = {"_oh": {3: value, 4: 1}, "_3": value, "_4": 1, "_": value, "mine": value}
     cells.forget_output(SimpleNamespace(user_ns=names), value)

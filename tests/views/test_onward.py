@@ -1,4 +1,4 @@
-"""What leads on from the timeline: notes on ranges, questions in SQL, other tools, changed memory."""
+"""Next steps from the timeline: notes on ranges, SQL queries, other tools, changed memory."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def growing() -> Any:
     return wasilab.run(wasilab.compile(GROWING, "wat", name="growing"), record=True, grants=GRANTS)
 
 
-def test_the_changed_parts_of_memory_are_told(growing: Any) -> None:
+def test_the_changed_parts_of_memory_are_listed(growing: Any) -> None:
     change: Any = memory_of(growing, 1, 0)
     assert change["changed"] == "5 bytes"
     assert [part[:2] for part in change["parts"]] == [(256, 260), (4096, 4097)]
@@ -289,7 +289,7 @@ def test_rows_of_an_answer_lead_to_the_calls_by_pointer_and_keyboard(bare: Any, 
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_perfetto_is_given_a_file_and_said_what_to_do(bare: Any, copy_run: Any) -> None:
+def test_perfetto_gets_a_file_and_instructions(bare: Any, copy_run: Any) -> None:
     page = bare(copy_run, width=420)
     line = page.line
     line.js("view.tabs.show('tools')")

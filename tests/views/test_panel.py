@@ -44,7 +44,7 @@ def test_the_rights_of_a_directory_are_shown_without_a_kernel(folder: Path) -> N
     assert "linear memory 1g" in html
 
 
-def test_a_refusal_by_the_programs_own_library_is_told(shown: Callable[..., Panel], folder: Path) -> None:
+def test_a_refusal_by_the_programs_own_library_is_shown(shown: Callable[..., Panel], folder: Path) -> None:
     guest = Guest().write("out: Capabilities insufficient", fd(2)).open("missing")
     it = shown(guest.module(), Grants(dirs={"data": HostDir("data")}))
     it.button_run.click()
@@ -120,7 +120,7 @@ def test_a_refusal_is_granted_by_a_click(shown: Callable[..., Panel], folder: Pa
     assert "Ended well" in it.verdict.value
 
 
-def test_every_control_makes_the_grants_that_it_says(shown: Callable[..., Panel]) -> None:
+def test_every_control_makes_the_grants_of_its_label(shown: Callable[..., Panel]) -> None:
     it = shown()
     rows = ("argv", "env", "clocks", "random", "stdin", "stdout", "stderr", "sockets")
     groups = {row: it.controls(row) for row in rows}
@@ -167,7 +167,7 @@ def test_every_control_makes_the_grants_that_it_says(shown: Callable[..., Panel]
     ("name", "text", "says"),
     [("memory", "lots", "is not a size"), ("seconds", "-1", "is not a number of seconds"), ("fds", "0", "Limits.fds")],
 )
-def test_a_wrong_limit_is_said_and_put_back(shown: Callable[..., Panel], name: str, text: str, says: str) -> None:
+def test_a_wrong_limit_is_reported_and_reset(shown: Callable[..., Panel], name: str, text: str, says: str) -> None:
     it = shown()
     before = it.limits.fields[name].value
     it.limits.fields[name].value = text

@@ -44,7 +44,7 @@ def test_a_path_that_the_library_refused_leads_to_its_folder(shown: Callable[...
         ("/x/none", "data", ""), ("../a.txt", "data", ""), ("", "data", ""), ("/", "data", ""), ("a\0b", "data", ""),
     ],
 )  # fmt: skip
-def test_the_name_under_which_a_folder_holds_what_is_wanted(
+def test_the_guest_path_under_which_a_folder_has_what_is_wanted(
     folder: Path, looked_for: str, place: str, name: str
 ) -> None:
     assert name_for(str(folder / place), looked_for) == name

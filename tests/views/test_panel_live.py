@@ -97,7 +97,7 @@ def test_every_switch_reaches_the_running_run_and_says_so(shown: Callable[..., P
     until(lambda: it.cell("data", "state") == "")
 
 
-def test_what_a_run_cannot_be_given_is_greyed_and_says_why(shown: Callable[..., Panel], folder: Path) -> None:
+def test_what_a_run_cannot_be_given_is_disabled_with_the_reason(shown: Callable[..., Panel], folder: Path) -> None:
     it = shown(Guest().again().read(fd(0)).module(), Grants(dirs={"data": HostDir("data")}, stderr=False))
     it.model.add("later", MemDir())
     it.model.switch("later", False)

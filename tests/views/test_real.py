@@ -1,4 +1,4 @@
-"""Views of real runs: what the engine records is what the pictures and the report tell."""
+"""Views of real runs: the pictures and the report show what the engine recorded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_traces_time_counts_from_where_the_guest_is_entered() -> None:
     assert int(columns.end[-1]) <= run.outcome.seconds * 1e9 + 1_000_000
 
 
-def test_a_trap_is_told_with_what_came_before() -> None:
+def test_a_trap_is_reported_with_what_came_before() -> None:
     run = run_of("(unreachable)")
     assert verdict(run).startswith("Trapped: ")
     assert "after 2 WASI calls" in verdict(run)
@@ -41,7 +41,7 @@ def test_a_trap_is_told_with_what_came_before() -> None:
     assert "hi" in repr(run)
 
 
-def test_an_exit_status_is_told() -> None:
+def test_an_exit_status_is_reported() -> None:
     assert verdict(run_of("(call $exit (i32.const 3))")).startswith("Ended with exit status 3, after 3 WASI calls")
 
 

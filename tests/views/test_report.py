@@ -1,4 +1,4 @@
-"""The report: complete in every form, isolated, and deaf to what guests write."""
+"""The report: complete in every form, isolated, with guest text escaped."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_terminal_is_given_text_only(copy_run: Any, monkeypatch: pytest.Monkey
     assert list(report.mimebundle(copy_run)) == ["text/plain"]
 
 
-def test_the_pages_timeline_tells_what_the_picture_tells(copy_run: Any, many_run: Any) -> None:
+def test_the_pages_timeline_shows_what_the_picture_shows(copy_run: Any, many_run: Any) -> None:
     page = report.page(copy_run)
     tags = Tags(page)
     tracks = [attributes for tag, attributes in tags.found if tag == "path"]
@@ -262,7 +262,7 @@ def test_a_path_of_4096_characters_stays_in_the_page(copy_run: Any) -> None:
         (SimpleNamespace(_allow_stdin=False), "voila/0.5.8", True),
     ],
 )
-def test_the_widget_is_for_a_person_and_the_report_for_a_page(
+def test_the_widget_is_shown_live_and_the_report_in_pages(
     copy_run: Any, monkeypatch: pytest.MonkeyPatch, kernel: Any, server: str, expected: bool
 ) -> None:
     ipython = SimpleNamespace(kernel=kernel, display_formatter=None)

@@ -91,7 +91,7 @@ def test_every_question_is_answered(copy_run: Any) -> None:
         ("rows", {"first": "x", "count": 1}, "invalid literal"),
     ],
 )
-def test_what_goes_wrong_is_an_answer_in_words(copy_run: Any, ask: str, more: dict[str, Any], words: str) -> None:
+def test_a_failure_is_an_answer_with_a_sentence(copy_run: Any, ask: str, more: dict[str, Any], words: str) -> None:
     assert words in Talk(copy_run).ask(ask, **more)[0]["error"]
 
 
@@ -173,7 +173,7 @@ READS = WAT.replace(
 )
 
 
-def test_a_program_that_asked_nobody_is_repeated_with_an_empty_stdin() -> None:
+def test_a_program_without_input_is_repeated_with_an_empty_stdin() -> None:
     import wasilab
     from wasilab.capabilities.random import Random
 
@@ -187,7 +187,7 @@ def test_a_program_that_asked_nobody_is_repeated_with_an_empty_stdin() -> None:
     assert len(again.widget.run.denied) == 0
 
 
-def test_a_remedy_that_a_person_has_to_complete_has_no_button() -> None:
+def test_a_remedy_with_blanks_has_no_button() -> None:
     import wasilab
 
     run = wasilab.run(wasilab.compile(WAT, "wat"))
@@ -288,7 +288,7 @@ def test_a_live_timeline_sends_no_more_than_it_may_cost(
     assert (sent[-1]["count"], "lives" in sent[-1]["meta"]) == (4000, True)
 
 
-def test_a_live_run_tells_its_descriptors_its_output_and_that_time_goes_on(
+def test_a_live_run_shows_its_descriptors_output_and_elapsed_time(
     new_book: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "QUIET_PERIOD", 0.0)
@@ -369,7 +369,7 @@ def test_the_module_is_valid_for_a_javascript_engine(widget: str, tmp_path: Path
     assert done.returncode == 0, done.stderr
 
 
-def test_a_program_that_is_run_again_tells_one_story(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_is_run_again_is_one_series_of_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     import wasilab
     from wasilab.capabilities.random import Random
 

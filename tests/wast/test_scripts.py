@@ -124,7 +124,7 @@ def test_features_follow_the_folder_and_the_option(tmp_path: Path, capsys: pytes
         (["--feature", "gc", "--feature", "function-references=off", "--text", "(module)"], "gc needs function-ref"),
     ],
 )
-def test_wrong_words_are_one_sentence(
+def test_wrong_arguments_give_one_sentence(
     words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -315,7 +315,7 @@ def test_an_odd_value_is_one_verdict(item: dict[str, object], tmp_path: Path) ->
         ("exit 3", "its process ended with status 3"),
     ],
 )
-def test_a_process_that_dies_or_lies_is_ended_and_replaced(
+def test_a_process_that_dies_or_sends_false_messages_is_replaced(
     does: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = tmp_path / "python"
