@@ -191,6 +191,7 @@ def test_lab_is_jupyterlab_on_a_copy_with_this_python(
     ((argv, env),) = started
     assert argv[:3] == [sys.executable, "-m", "jupyterlab"]
     assert {"--no-browser", "--allow-root", "--port=9999", f"--ServerApp.root_dir={folder.resolve()}"} <= set(argv)
+    assert set(jupyter.QUIET) <= set(argv)
     assert argv[-1] == str(folder.resolve() / "00-start-here.ipynb")
     place = Path(env["JUPYTER_PATH"].split(os.pathsep)[0])
     assert json.loads((place / "kernels/python3/kernel.json").read_text())["argv"][0] == sys.executable

@@ -14,6 +14,9 @@ from .pulling import STATE, first_notebook, notebooks_in
 
 INSTALL = f'{os.path.basename(sys.executable)} -m pip install "wasilab[lab]"'
 
+QUIET = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+"""JupyterLab asks nobody for news and updates, and does not ask the student about it."""
+
 
 def open_lab(folder: Path, *, browser: bool = True, port: int | None = None, root: bool = False) -> int:
     """Run JupyterLab on a copy of the course until it ends; returns its exit status. Raises `CourseError` without it.
@@ -26,6 +29,7 @@ def open_lab(folder: Path, *, browser: bool = True, port: int | None = None, roo
         raise CourseError(f"JupyterLab is not installed in this Python: {INSTALL}")
     trust(folder)
     argv = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}"]
+    argv += QUIET
     argv += ["--no-browser"] * (not browser) + [f"--port={port}"] * (port is not None)
     argv += ["--allow-root"] * root
     environment = os.environ | {"JUPYTER_PATH": os.pathsep.join(_path(folder))}
