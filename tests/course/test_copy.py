@@ -195,6 +195,8 @@ def test_lab_is_jupyterlab_on_a_copy_with_this_python(
     assert argv[-1] == str(folder.resolve() / "00-start-here.ipynb")
     place = Path(env["JUPYTER_PATH"].split(os.pathsep)[0])
     assert json.loads((place / "kernels/python3/kernel.json").read_text())["argv"][0] == sys.executable
+    assert Path(env["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0]) == place
+    assert "announcements" in (place / "labconfig/page_config.json").read_text()
     assert (folder / STATE).is_dir()
     assert main(["lab", str(folder), "--port", "99999"]) == 2
     monkeypatch.setattr(jupyter, "find_spec", lambda name: None)

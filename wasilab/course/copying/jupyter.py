@@ -15,7 +15,9 @@ from .pulling import STATE, first_notebook, notebooks_in
 INSTALL = f'{os.path.basename(sys.executable)} -m pip install "wasilab[lab]"'
 
 QUIET = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-"""JupyterLab asks nobody for news and updates, and does not ask the student about it."""
+"""JupyterLab asks nobody for news and updates."""
+_ANNOUNCEMENTS = "@jupyterlab/apputils-extension:announcements"
+"""The part of JupyterLab that asks a student whether to fetch news."""
 
 
 def open_lab(folder: Path, *, browser: bool = True, port: int | None = None, root: bool = False) -> int:
@@ -32,7 +34,8 @@ def open_lab(folder: Path, *, browser: bool = True, port: int | None = None, roo
     argv += QUIET
     argv += ["--no-browser"] * (not browser) + [f"--port={port}"] * (port is not None)
     argv += ["--allow-root"] * root
-    environment = os.environ | {"JUPYTER_PATH": os.pathsep.join(_path(folder))}
+    place = _own_files(folder)
+    environment = os.environ | {name: _before(name, place) for name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH")}
     try:
         return subprocess.call([*argv, str(folder.resolve() / first_notebook())], env=environment)
     except KeyboardInterrupt:
@@ -45,12 +48,20 @@ def trust(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "nbformat.sign", *paths], check=False, capture_output=True)
 
 
-def _path(folder: Path) -> list[str]:
-    """Where Jupyter looks for kernels: first the copy, with a kernel that is this Python."""
+def _own_files(folder: Path) -> Path:
+    """A folder within the copy in which Jupyter finds a kernel that is this Python, and a part that is off."""
     place = folder.resolve() / STATE / "jupyter"
-    kernel = place / "kernels" / "python3"
+    kernel, pages = place / "kernels" / "python3", place / "labconfig"
     kernel.mkdir(parents=True, exist_ok=True)
+    pages.mkdir(exist_ok=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": "Python 3 (wasilab)", "language": "python", "metadata": {"debugger": True}}
     (kernel / "kernel.json").write_text(json.dumps(spec, indent=1) + "\n", encoding="utf-8")
-    return [str(place), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    page = {"disabledExtensions": {_ANNOUNCEMENTS: True}}
+    (pages / "page_config.json").write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+    return place
+
+
+def _before(name: str, place: Path) -> str:
+    """The value of a search path of Jupyter with a folder in front."""
+    return os.pathsep.join([str(place), *filter(None, [os.environ.get(name)])])
