@@ -208,7 +208,7 @@ def test_advice_that_flags_cannot_say_is_printed_as_python(folder: Path) -> None
     advice = advise(finished)
     assert str(advice).startswith("Grants(dirs={'/m': MemDir({'a.txt': b'text'})}")
     assert "kept: " in str(advice)
-    with pytest.raises(GrantError, match="flags cannot say"):
+    with pytest.raises(GrantError, match="flags cannot express"):
         advice.command()
 
 

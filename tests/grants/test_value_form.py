@@ -123,7 +123,7 @@ def test_another_process_reads_the_folder_and_not_a_number(tmp_path: Path) -> No
     ("grants", "says"),
     [
         (Grants(overrides={"random_get": lambda original, buffer: None}), r"overrides \(random_get\) are Python"),
-        (Grants(dirs={"/d": read_only(MemDir())}), "'/d' is a .*: a value cannot hold it"),
+        (Grants(dirs={"/d": read_only(MemDir())}), "'/d' is a .*: a value cannot express it"),
     ],
 )
 def test_what_a_value_cannot_express_is_named(grants: Grants, says: str) -> None:

@@ -386,7 +386,7 @@ def _written(about: GrantField, value: Any, start: object) -> list[str]:
         case FieldShape.STDIN if type(value) is not type(start) or value != start:
             return _write_stdin(about.flag, value)
         case FieldShape.FUNCTIONS if value:
-            raise GrantError(f"the overrides ({', '.join(value)}) are Python functions: flags cannot say them")
+            raise GrantError(f"the overrides ({', '.join(value)}) are Python functions: flags cannot express them")
     return []
 
 
@@ -394,7 +394,7 @@ def _write_stdin(flag: str, value: object) -> list[str]:
     if value is None or value == "ask":
         return [flag, "none" if value is None else "-"]
     if not isinstance(value, bytes):
-        raise GrantError(f"stdin is a {type(value).__name__}: flags cannot say it")
+        raise GrantError(f"stdin is a {type(value).__name__}: flags cannot express it")
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -405,20 +405,20 @@ def _write_stdin(flag: str, value: object) -> list[str]:
 
 
 def dir_flags(guest: str, directory: Directory) -> list[str]:
-    """The flags that grant `directory` at `guest`; raises `GrantError` for what flags cannot say."""
+    """The flags that grant `directory` at `guest`; raises `GrantError` for what flags cannot express."""
     if isinstance(directory, HostDir):
         return folder_words(guest, directory.path, directory.mode)
     if isinstance(directory, MemDir):
         if memory_key(directory) != memory_key(MemDir()):
-            raise GrantError(f"the directory in memory at {guest!r} has contents or limits: flags cannot say it")
+            raise GrantError(f"the directory in memory at {guest!r} has contents or limits: flags cannot express it")
         return _option("--mem", guest)
-    raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: flags cannot say it, Python can")
+    raise GrantError(f"the directory at {guest!r} is a {type(directory).__name__}: flags cannot express it, Python can")
 
 
 def folder_words(guest: str, host: str, mode: str) -> list[str]:
-    """The words that grant the folder `host` of the host at `guest`; raises `GrantError` for what flags cannot say."""
+    """The words that grant the host folder `host` at `guest`; raises `GrantError` for what flags cannot express."""
     if "::" in host or host.endswith(":"):
-        raise GrantError(f"the folder {host!r}: flags cannot say its colons, a policy file can")
+        raise GrantError(f"the folder {host!r}: flags cannot express its colons, a policy file can")
     body = host if (host.rstrip("/") or "/") == guest else f"{host}::{guest}"
     # The mode is omitted if it is the default and nothing could be mistaken for one.
     usual = mode == DEFAULT_MODE and ":" not in body.replace("::", "", 1)
