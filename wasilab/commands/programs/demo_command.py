@@ -84,8 +84,8 @@ def execute(request: Request, frontend: Frontend) -> Done:
         frontend.note("wasilab demo: the runs did not behave as expected; please report this with the text above")
         return Done(1)
     frontend.say(
-        f"\nThe copy is in {copied}. Go on in a notebook:\n"
-        f"  {_beside('jupyter')} lab notebooks/00-start-here.ipynb"
+        f"\nThe copy is in {copied}. Go on with the course, in JupyterLab:\n"
+        f"  {_beside('wasilab')} lab lessons"
         "      (or, in any notebook: %load_ext wasilab, then %%wasi c)\n"
         f"or here:\n  {_beside('wasilab')} run --strace --dir {shlex.quote(str(source_folder))}::in "
         f"--dir {shlex.quote(str(target_folder))}::out:{mode} "
