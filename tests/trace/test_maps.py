@@ -14,6 +14,7 @@ from wasilab.trace.maps.file_tree import FileTree
 from wasilab.trace.maps.origins import MOST, Origin, Origins
 from wasilab.views.maps.arrange import arranged
 from wasilab.views.maps.graph_svg import graph_svg
+from wasilab.views.plots.plot_options import PLOT_KINDS
 from wasilab.views.subject import as_subject
 
 from .building import Builder, anything, copying, many
@@ -117,4 +118,4 @@ def test_boxes_do_not_overlap() -> None:
             assert x + width <= drawn.width
             for other_x, other_y, _ in places[at + 1 :]:
                 assert abs(y - other_y) >= 28 or other_x >= x + width or other_x + 1 < x
-    assert re.search(r"capabilities", " ".join(wasilab.views.plots.plot_options.PLOT_KINDS))
+    assert re.search(r"capabilities", " ".join(PLOT_KINDS))
