@@ -103,7 +103,7 @@ class Reader:
                 if value >> bits:
                     raise WasmFormatError(f"the number before byte {self.position} has more than {bits} bits")
                 return value
-            if shift >= bits + 6:
+            if shift >= bits:  # it needs ceil(bits / 7) bytes, and may have no more
                 raise WasmFormatError(f"the number at byte {self.position} is too long")
 
     def s33(self) -> int:
