@@ -33,18 +33,26 @@ from .file_common import (
     type3,
 )
 
+_FD_READ, _FD_WRITE = int(R.FD_READ), int(R.FD_WRITE)
+_CREATES = int(R.PATH_CREATE_FILE) | int(R.PATH_CREATE_DIRECTORY)
+_STAT, _STAT_PATH = int(R.FD_FILESTAT_GET), int(R.PATH_FILESTAT_GET)
+_SYNC_FLAGS = (
+    (int(Fdflags.SYNC), FILE_SYNC), (int(Fdflags.DSYNC), DATA_SYNC), (int(Fdflags.RSYNC), REQUESTED_SYNC),
+)  # fmt: skip
+
 
 @both_versions("get-flags", Op.DESCRIBE, ") -> result<descriptor-flags, error-code>")
 def get_flags(host: Host, d: Descriptor) -> int:
     """The flags of the descriptor."""
     if d.filetype == IS_DIRECTORY:
-        changes = d.allowed & int(R.PATH_CREATE_FILE | R.PATH_CREATE_DIRECTORY)
+        changes = d.allowed & _CREATES
         asked = d.preopen is not None or d.fdflags & MUTATE_ASKED
         return READ | (MUTATE if changes and asked else 0)
-    found = (READ if d.allowed & int(R.FD_READ) else 0) | (WRITE if d.allowed & int(R.FD_WRITE) else 0)
-    for flag, bit in ((Fdflags.SYNC, FILE_SYNC), (Fdflags.DSYNC, DATA_SYNC), (Fdflags.RSYNC, REQUESTED_SYNC)):
-        if d.fdflags & flag:
-            found |= bit
+    found = (READ if d.allowed & _FD_READ else 0) | (WRITE if d.allowed & _FD_WRITE else 0)
+    if d.fdflags:
+        for flag, bit in _SYNC_FLAGS:
+            if d.fdflags & flag:
+                found |= bit
     return found
 
 
@@ -75,13 +83,13 @@ def _stat_value(stat: Filestat, type_: Value) -> tuple[Value, ...]:
 
 
 def _stat(host: Host, d: Descriptor) -> Filestat:
-    need(host, d, int(R.FD_FILESTAT_GET))
+    need(host, d, _STAT)
     return fdstat.fd_filestat_get(host, d)
 
 
 def _stat_at(host: Host, d: Descriptor, path_flags: int, path: str) -> Filestat:
     in_directory(d)
-    need(host, d, int(R.PATH_FILESTAT_GET))
+    need(host, d, _STAT_PATH)
     return paths.path_filestat_get(host, d, path_flags & FOLLOW, path.encode())
 
 

@@ -19,6 +19,8 @@ from .file_common import (
     not_a_directory,
 )
 
+_FD_READ, _FD_WRITE = int(R.FD_READ), int(R.FD_WRITE)
+
 
 @TYPES2.function(
     "[method]descriptor.read-via-stream", Op.READ,
@@ -27,7 +29,7 @@ from .file_common import (
 def read_via_stream2(host: Host, d: Descriptor, offset: int) -> InputStream:
     """A stream of the bytes from an offset on."""
     not_a_directory(d)
-    need(host, d, int(R.FD_READ))
+    need(host, d, _FD_READ)
     _check_offset(offset)
     return InputStream(d, offset)
 
@@ -39,7 +41,7 @@ def read_via_stream2(host: Host, d: Descriptor, offset: int) -> InputStream:
 def write_via_stream2(host: Host, d: Descriptor, offset: int) -> OutputStream:
     """A stream that writes from an offset on."""
     not_a_directory(d)
-    need(host, d, int(R.FD_WRITE))
+    need(host, d, _FD_WRITE)
     _check_offset(offset)
     return OutputStream(d, offset)
 
@@ -51,7 +53,7 @@ def write_via_stream2(host: Host, d: Descriptor, offset: int) -> OutputStream:
 def append_via_stream2(host: Host, d: Descriptor) -> OutputStream:
     """A stream that writes at the end."""
     not_a_directory(d)
-    need(host, d, int(R.FD_WRITE))
+    need(host, d, _FD_WRITE)
     return OutputStream(d, append=True)
 
 
@@ -68,7 +70,7 @@ def _check_offset(offset: int) -> None:
 def read2(host: Host, d: Descriptor, length: int, offset: int) -> tuple[memoryview, bool]:
     """Bytes at an offset, and whether the end is reached."""
     not_a_directory(d)
-    need(host, d, int(R.FD_READ))
+    need(host, d, _FD_READ)
     buffer = memoryview(bytearray(min(length, PIECE, host.max_io)))
     got = fd.fd_pread(host, d, [buffer], offset)
     return buffer[:got], got == 0 and length > 0
@@ -81,8 +83,9 @@ def read2(host: Host, d: Descriptor, length: int, offset: int) -> tuple[memoryvi
 def write2(host: Host, d: Descriptor, data: memoryview, offset: int) -> int:
     """Write at an offset; returns the number of bytes written."""
     not_a_directory(d)
-    need(host, d, int(R.FD_WRITE))
-    return fd.fd_pwrite(host, d, [memoryview(data)[: host.max_io]], offset)
+    need(host, d, _FD_WRITE)
+    view = memoryview(data)
+    return fd.fd_pwrite(host, d, [view if len(view) <= host.max_io else view[: host.max_io]], offset)
 
 
 @TYPES2.function("filesystem-error-code", Op.DESCRIBE, "(err: borrow<error>) -> option<error-code>")
@@ -108,7 +111,7 @@ def read_via_stream3(host: Host, d: Descriptor, offset: int) -> tuple[Source, Pr
         nonlocal at
         try:
             not_a_directory(d)
-            need(host, d, int(R.FD_READ))
+            need(host, d, _FD_READ)
             buffer = memoryview(bytearray(min(count, PIECE, host.max_io)))
             got = fd.fd_pread(host, d, [buffer], at)
         except Exception as error:  # noqa: BLE001  other exceptions are raised again

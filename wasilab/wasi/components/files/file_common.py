@@ -39,9 +39,12 @@ _NAMES = (
     "not-permitted", "pipe", "read-only", "invalid-seek", "text-file-busy", "cross-device",
 )  # fmt: skip
 _TYPES = {
-    FileType.BLOCK_DEVICE: "block-device", FileType.CHARACTER_DEVICE: "character-device",
-    FileType.DIRECTORY: "directory", FileType.REGULAR_FILE: "regular-file", FileType.SOCKET_DGRAM: "socket",
-    FileType.SOCKET_STREAM: "socket", FileType.SYMBOLIC_LINK: "symbolic-link",
+    int(filetype): name
+    for filetype, name in (
+        (FileType.BLOCK_DEVICE, "block-device"), (FileType.CHARACTER_DEVICE, "character-device"),
+        (FileType.DIRECTORY, "directory"), (FileType.REGULAR_FILE, "regular-file"), (FileType.SOCKET_DGRAM, "socket"),
+        (FileType.SOCKET_STREAM, "socket"), (FileType.SYMBOLIC_LINK, "symbolic-link"),
+    )
 }  # fmt: skip
 IS_DIRECTORY = int(FileType.DIRECTORY)
 MUTATE_ASKED = 1 << 16
@@ -62,11 +65,11 @@ def code3_of(failure: WasiError) -> tuple[str, None]:
 
 
 def type2(filetype: int) -> str:
-    return _TYPES.get(FileType(filetype), "unknown")
+    return _TYPES.get(filetype, "unknown")
 
 
 def type3(filetype: int) -> tuple[str, None]:
-    found = _TYPES.get(FileType(filetype))
+    found = _TYPES.get(filetype)
     return ("other", None) if found is None else (found, None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from ....capabilities.protocols import Entry
 from ...fdtable import Descriptor
@@ -37,6 +38,29 @@ from .file_common import (
     type3,
 )
 
+_PATH_OPEN = int(R.PATH_OPEN)
+_FD_READ, _FD_WRITE = int(R.FD_READ), int(R.FD_WRITE)
+_READ_OR_WRITE = _FD_READ | _FD_WRITE
+
+
+@cache
+def _asked(open_flags: int, flags: int) -> tuple[int, int, int]:
+    """(oflags, fdflags, rights to read and write) of preview1's path_open for these flags, of 4 and 6 bits."""
+    reads = flags & READ or not flags & WRITE
+    writes = flags & WRITE or (open_flags & (CREATE | TRUNCATE) and not open_flags & DIRECTORY)
+    oflags = (
+        (Oflags.CREAT if open_flags & CREATE else 0)
+        | (Oflags.DIRECTORY if open_flags & DIRECTORY else 0)
+        | (Oflags.EXCL if open_flags & EXCLUSIVE and open_flags & CREATE else 0)
+        | (Oflags.TRUNC if open_flags & TRUNCATE else 0)
+    )
+    fdflags = (
+        (Fdflags.SYNC if flags & FILE_SYNC else 0)
+        | (Fdflags.DSYNC if flags & DATA_SYNC else 0)
+        | (Fdflags.RSYNC if flags & REQUESTED_SYNC else 0)
+    )
+    return int(oflags), int(fdflags), (_FD_READ if reads else 0) | (_FD_WRITE if writes else 0)
+
 
 @both_versions(
     "open-at", Op.OPEN,
@@ -49,27 +73,11 @@ def open_at(host: Host, d: Descriptor, path_flags: int, path: str, open_flags: i
     Creating or truncating implies writing; without any flag the file is opened for reading.
     """
     in_directory(d)
-    need(host, d, int(R.PATH_OPEN))
-    wants = flags
-    if not wants & (READ | WRITE):
-        wants |= READ
-    if open_flags & (CREATE | TRUNCATE) and not open_flags & DIRECTORY:
-        wants |= WRITE
-    oflags = (
-        (Oflags.CREAT if open_flags & CREATE else 0)
-        | (Oflags.DIRECTORY if open_flags & DIRECTORY else 0)
-        | (Oflags.EXCL if open_flags & EXCLUSIVE and open_flags & CREATE else 0)
-        | (Oflags.TRUNC if open_flags & TRUNCATE else 0)
-    )
-    fdflags = (
-        (Fdflags.SYNC if flags & FILE_SYNC else 0)
-        | (Fdflags.DSYNC if flags & DATA_SYNC else 0)
-        | (Fdflags.RSYNC if flags & REQUESTED_SYNC else 0)
-    )
-    base = d.inheriting & ~int(R.FD_READ | R.FD_WRITE)
-    base |= (int(R.FD_READ) if wants & READ else 0) | (int(R.FD_WRITE) if wants & WRITE else 0)
+    need(host, d, _PATH_OPEN)
+    oflags, fdflags, rights = _asked(open_flags, flags)
+    inheriting = d.inheriting
     number = paths.path_open(
-        host, d, FOLLOW if path_flags & FOLLOW else 0, path.encode(), int(oflags), base, d.inheriting, int(fdflags)
+        host, d, path_flags & FOLLOW, path.encode(), oflags, inheriting & ~_READ_OR_WRITE | rights, inheriting, fdflags
     )
     opened = host.fds.entries[number]
     if opened.filetype == IS_DIRECTORY and flags & MUTATE:
