@@ -144,11 +144,15 @@ class BuiltinFunctions:
 
     def resource_drop(self, resource: ResourceType, index: int) -> None:
         instance = self.instance
-        instance.check_leave()
+        if not instance.may_leave:
+            instance.check_leave()
         notes = instance.notes
         start = 0 if notes is None else time.perf_counter_ns()
         handle: Handle = instance.handles.drop(index, resource)
-        self._let_go(handle, resource)
+        if handle.own and resource.destroy is not None:
+            resource.destroy(handle.rep, instance)
+        else:
+            self._let_go(handle, resource)
         if notes is not None:
             notes.dropped(handle, index, start)
 
@@ -156,8 +160,6 @@ class BuiltinFunctions:
         instance = self.instance
         if not handle.own:
             handle.scope.borrows -= 1
-        elif resource.destroy is not None:
-            resource.destroy(handle.rep, instance)
         elif resource.owner is not None and resource.owner is not instance:
             owner: ComponentInstance = resource.owner  # type: ignore[assignment]
             owner.enter_from(instance)

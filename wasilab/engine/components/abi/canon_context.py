@@ -55,6 +55,8 @@ class CanonContext:
         self.memory: Value = memory
         self.encoding = encoding
         self._realloc = realloc
+        self._plain_realloc = None if realloc is None or realloc.on_fiber else realloc.call
+        """The realloc's call, if it never needs a fiber."""
         self._waits = waits
         self._elements: dict[tuple[Value, bool], Callable[..., Value]] = {}
         table = instance.handles
@@ -72,7 +74,13 @@ class CanonContext:
             raise Trap("a value needs memory of the guest, and no realloc is given for it")
         instance = self.instance
         instance.may_leave = False
-        pointer = instance.scheduler.call_here(self._realloc, old, old_size, alignment, size)
+        if self._plain_realloc is not None:  # as `call_here`, without its cost
+            stack = instance.scheduler.stack
+            stack.append(None)
+            pointer = self._plain_realloc(old, old_size, alignment, size)
+            stack.pop()
+        else:
+            pointer = instance.scheduler.call_here(self._realloc, old, old_size, alignment, size)
         instance.may_leave = True
         memory = self.memory
         if pointer + size > memory.size:  # type: ignore[operator]
