@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import wasilab
+from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.host.hostdir import HostDir
+from wasilab.engine.components.abi.emitter import Emitter
+from wasilab.engine.components.recording import values_text
+from wasilab.trace.record.functions import pack_values
+from wasilab.wasi.components.value_types import ResourceType
+from wasilab.wasi.components.wit.wit_text import read_type
 
 from ..bench.components import GUEST
 
@@ -67,3 +74,55 @@ def test_advice_is_enough(used: wasilab.Instance) -> None:
         again.exports.start()
         again.exports.read()
         assert not again.trace.denied
+
+
+TICKS = 600
+CLOCK_GUEST = f"""(component
+  (import "wasi:clocks/wall-clock@0.2.0" (instance $wall
+    (type $d (record (field "seconds" u64) (field "nanoseconds" u32))) (export "datetime" (type $t (eq $d)))
+    (export "now" (func (result $t)))))
+  (core module $memory (memory (export "memory") 1))
+  (core instance $m (instantiate $memory))
+  (alias core export $m "memory" (core memory $mem))
+  (core func $now (canon lower (func $wall "now") (memory $mem)))
+  (core module $main
+    (import "" "now" (func $now (param i32)))
+    (func (export "tick") (local $i i32)
+      (loop $calls
+        (call $now (i32.const 64)) (call $now (i32.const 1024))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $calls (i32.lt_u (local.get $i) (i32.const {TICKS // 2}))))))
+  (core instance $i (instantiate $main (with "" (instance (export "now" (func $now))))))
+  (func (export "tick") (canon lift (core func $i "tick"))))"""
+
+
+@pytest.mark.parametrize("step", [0, 7])
+def test_results_of_many_calls_are_told_apart(step: int) -> None:
+    """Equal results are stored once, of different ones more than the table of a chunk holds."""
+    clocks = Clocks.stepped(step) if step else Clocks.frozen(41)
+    with wasilab.instantiate(wasilab.compile(CLOCK_GUEST, "wat"), wasilab.Grants(clocks=clocks)) as instance:
+        instance.exports.tick()
+        lines = instance.trace.text().splitlines()
+    shown = [int(line.split("nanoseconds=")[1].split("}")[0]) for line in lines]
+    assert len(shown) == TICKS
+    assert shown == ([shown[0] + step * number for number in range(TICKS)])
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"),
+    [
+        ("tuple<list<u8>, bool>", (b"\x00\xffabc", True)),
+        ("tuple<list<u8>, bool>", (memoryview(b""), False)),
+        ("tuple<s64, tuple<u8, list<u8>>>", (-(1 << 63), (255, memoryview(b"%s"))),),
+        ("tuple<string, u64>", ('"%d\\\x00\u20ac', 1)),
+        ("list<tuple<u32, bool>>", [(1, True)]),
+        ("f64", 0.5),
+    ],
+)  # fmt: skip
+def test_values_are_written_as_by_pack_values(type_: str, value: Any) -> None:
+    emitter = Emitter()
+    text = values_text(emitter, read_type(type_, lambda name: ResourceType(name, None)), "r")
+    emitter.put(f"return {text}")
+    names: dict[str, Any] = {"SNAPLEN": 3, "VALUES": lambda given: pack_values([given], 3)}
+    exec("\n".join(["def f(r):", *emitter.lines]), names)
+    assert names["f"](value) == pack_values([value], 3)

@@ -11,14 +11,23 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Sequence
+from functools import cache
 
 from ...capabilities.refusal import DeniedBy, Need
 from ...trace.record.functions import Function, pack_values
 from ...trace.record.layout import Flag
 from ...trace.record.payload import HEADER, pack_payload
-from ...trace.record.raw_values import RawArgument, RawLayout, RawParam, RawResult, raw_layout
+from ...trace.record.raw_values import INTEGERS, RawArgument, RawLayout, RawParam, RawResult, raw_layout
 from ...trace.record.recorder import DID_NOT_RETURN, Recorder, ResourceOpening
-from ...trace.record.writing import begin_payload, find_room, meta, number_path, record_globals, write_record
+from ...trace.record.writing import (
+    begin_payload,
+    find_room,
+    meta,
+    number_path,
+    record_globals,
+    store_payload,
+    write_record,
+)
 from ...wasi.components import value_types as v
 from ...wasi.components.error_names import number_of
 from ...wasi.components.interfaces import ResultError, WasiFunction
@@ -246,9 +255,8 @@ class CallRecorder:
         """The values of the names in `raw_lines`."""
         return {
             **record_globals(self.recorder),
-            "HEADER": HEADER.pack, "PADDING": _PADDING, "SNAPLEN": self.snaplen, "STACK": self.stack,
+            "PADDING": _PADDING, "SNAPLEN": self.snaplen, "STACK": self.stack,
             "VALUES": lambda value: pack_values([_plain(value)], self.snaplen),
-            "PACK_WORDS": {n: struct.Struct(f"<{n}I").pack for n in range(1, 40)},
         }  # fmt: skip
 
     def meta(self, number: int) -> int:
@@ -283,6 +291,8 @@ def raw_lines(
         put(*number_path("path"))
         path = "path_id"
     value, aux, data = "0", "", ""
+    further = list(words[4:])
+    payload = "0"
     if layout.second_string:
         put(f"aux = {strings[1]}.encode()[:{MAX_PATH}]")
         aux = "aux"
@@ -302,26 +312,25 @@ def raw_lines(
         value, data = "size", "data"
     elif layout.gotten is RawResult.STRUCT:
         assert layout.result is not None
-        if pointer:
-            size = v.layout(layout.result)[0]
-            base = f"{pointer} + {offset}" if offset else pointer
-            put(f"aux = M.view[{base}:{base} + {size}].tobytes()")
+        size = v.layout(layout.result)[0]
+        base = f"{pointer} + {offset}" if offset else pointer
+        if further or data:
+            in_memory = f"M.view[{base}:{base} + {size}].tobytes()"
+            put(f"aux = {in_memory if pointer else _in_word(size)}")
+            aux = "aux"
         else:
-            size = v.layout(layout.result)[0]
-            put(f"aux = (v[0] & {(1 << 8 * min(size, 4)) - 1}).to_bytes({size}, 'little')")
-        aux = "aux"
+            put(f"payload = {_struct_payload(emitter, size, base)}", *store_payload("payload", shared=True))
+            payload = "payload_at"
     elif layout.gotten is RawResult.VALUES:
-        put(f"data = VALUES({result})")
+        assert layout.result is not None
+        put(f"data = {values_text(emitter, layout.result, result)}")
         data = "data"
-    further = list(words[4:])
-    payload = "0"
     if further or aux or data:
         payload = "payload_at"
         put(*begin_payload())
+        pack = emitter.constant(_head_of(len(further)))
         sizes = f"{f'len({aux})' if aux else '0'}, {f'len({data})' if data else '0'}"
-        put(f"arena += HEADER(0, {sizes})")
-        if further:
-            put(f"arena += PACK_WORDS[{len(further)}]({', '.join(further)})")
+        put(f"arena += {pack}({', '.join(['0', sizes, *further])})")
         put(*(f"arena += {part}" for part in (aux, data) if part))
         if aux or data:
             put("if len(arena) & 3:", "    arena += PADDING[len(arena) & 3]")
@@ -331,6 +340,65 @@ def raw_lines(
     columns = [value, life, path, stack, payload]
     start = "t0 - RECORDER.origin_ns"
     put(*write_record(start, "t1 - t0", columns, "META", first, payload=payload != "0", path=path != "0"))
+
+
+@cache
+def _head_of(words: int) -> Callable[..., bytes]:
+    """pack(reason, bytes of aux, bytes of data, *the words after the fourth) of a payload."""
+    return struct.Struct(f"{HEADER.format}{words}I").pack
+
+
+def _in_word(size: int, length: int | None = None) -> str:
+    """The expression of a result of `size` bytes in the first result word, as `length` bytes."""
+    return f"(v[0] & {(1 << 8 * min(size, 4)) - 1}).to_bytes({length or size}, 'little')"
+
+
+def _struct_payload(emitter: Emitter, size: int, base: str) -> str:
+    """The expression of a payload that has only the result: `size` bytes at `base`, or a word if it is empty."""
+    head, padding = HEADER.pack(0, size, 0), bytes(-size & 3)
+    if not base:
+        return f"{emitter.constant(head)} + {_in_word(size, size + len(padding))}"
+    if size == 1:
+        return f"{emitter.constant(_byte_payloads())}[M.view[{base}]]"
+    if not size:
+        return emitter.constant(head)
+    text = "%b%b" + r"\0" * len(padding)
+    return f'b"{text}" % ({emitter.constant(head)}, M.view[{base}:{base} + {size}])'
+
+
+@cache
+def _byte_payloads() -> tuple[bytes, ...]:
+    """The payload of each result of one byte."""
+    return tuple(pack_payload(bytes((byte,))) for byte in range(256))
+
+
+def values_text(emitter: Emitter, type_: v.ValueType, value: str) -> str:
+    """The expression of `pack_values([_plain(value)], snaplen)`; without calling it for a type of known text."""
+    if not _is_formatted(type_):
+        return f"VALUES({value})"
+    text, parts = _text(emitter, type_, value)
+    return f"({f'[{text}]'!r} % ({', '.join(parts)},)).encode()"
+
+
+def _is_formatted(type_: v.ValueType) -> bool:
+    """Whether `_text` can write values of the type."""
+    if isinstance(type_, v.TupleType):
+        return bool(type_.elements) and all(map(_is_formatted, type_.elements))
+    return type_ in (v.BOOL, v.ListType(v.U8)) or (isinstance(type_, v.PrimitiveType) and type_.name in INTEGERS)
+
+
+def _text(emitter: Emitter, type_: v.ValueType, value: str) -> tuple[str, list[str]]:
+    """The format (for `%`) of a value in the text of `pack_values`, and the expressions that fill it."""
+    if type_ == v.BOOL:
+        return "%s", [f"('true' if {value} else 'false')"]
+    if isinstance(type_, v.ListType):
+        return '{"bytes":"%s","length":%d}', [f"{value}[:SNAPLEN].hex()", f"len({value})"]
+    if isinstance(type_, v.TupleType):
+        names = [emitter.fresh() for _ in type_.elements]
+        emitter.put(f"{', '.join(names)}, = {value}")
+        texts = [_text(emitter, part, name) for part, name in zip(type_.elements, names, strict=True)]
+        return f"[{','.join(text for text, _ in texts)}]", [part for _, parts in texts for part in parts]
+    return "%d", [value]
 
 
 def _listed(emitter: Emitter, layout: RawLayout, words: Sequence[str]) -> str:

@@ -77,7 +77,8 @@ class RawLayout:
     listed: bool
 
 
-_NUMBERS = frozenset({"u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"})
+INTEGERS = frozenset({"u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64"})
+"""The primitive types of integers."""
 
 
 def raw_layout(params: tuple[tuple[str, v.ValueType], ...], result: v.ValueType | None) -> RawLayout | None:
@@ -90,7 +91,7 @@ def raw_layout(params: tuple[tuple[str, v.ValueType], ...], result: v.ValueType 
         given, order = RawArgument.WORDS, 0
         if isinstance(type_, (v.OwnType, v.BorrowType)):
             given, order, handles = RawArgument.HANDLE, handles, handles + 1
-        elif isinstance(type_, v.PrimitiveType) and type_.name in _NUMBERS:
+        elif isinstance(type_, v.PrimitiveType) and type_.name in INTEGERS:
             given = RawArgument.NUMBER
         elif type_ == v.STRING:
             given = RawArgument.STRING if strings < 2 else RawArgument.COUNT
@@ -119,7 +120,7 @@ def _gotten(type_: v.ValueType | None, *, aux_free: bool, data_free: bool) -> Ra
         return RawResult.NOTHING
     if isinstance(type_, v.OwnType):
         return RawResult.HANDLE
-    if isinstance(type_, v.PrimitiveType) and type_.name in _NUMBERS | {"bool"}:
+    if isinstance(type_, v.PrimitiveType) and type_.name in INTEGERS | {"bool"}:
         return RawResult.NUMBER
     if type_ in (v.STRING, v.ListType(v.U8)) and data_free:
         return RawResult.BYTES
@@ -222,7 +223,7 @@ def _number(name: str, word: int) -> object:
     if name in ("f32", "f64"):
         packed = struct.pack("<Q", word)
         return struct.unpack("<f", packed[:4])[0] if name == "f32" else struct.unpack("<d", packed)[0]
-    if name not in _NUMBERS:
+    if name not in INTEGERS:
         return word
     bits = int(name[1:])
     word &= (1 << bits) - 1
