@@ -40,6 +40,9 @@ CALLS = {
     "descriptor.get-type (borrow)": ("get-type", "(call $get-type (local.get $file) (i32.const 64))"),
     "descriptor.stat": ("stat", "(call $stat (local.get $file) (i32.const 64))"),
     "descriptor.read, 64 bytes": ("read", "(call $read (local.get $file) (i64.const 64) (i64.const 0) (i32.const 64))"),
+    "descriptor.read, 4 KiB": (
+        "read-4k", "(call $read (local.get $file) (i64.const 4096) (i64.const 0) (i32.const 64))",
+    ),
     "descriptor.write, 4 KiB": (
         "write", "(call $write (local.get $file) (i32.const 4096) (i32.const 4096) (i64.const 0) (i32.const 64))",
     ),
