@@ -9,7 +9,7 @@ sets them then: `fixed` names them with the reason, and `become` leaves them unc
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from ...capabilities.host.hostdir import HostDir
@@ -17,6 +17,7 @@ from ...capabilities.protocols import Directory, File
 from ...capabilities.strings import GivenStrings
 from ...engine.limits import BOUNDS, Limits
 from ...wasi.host import Host
+from ...wasi.rights import bits
 from ..code_folders import check_code_folders
 from ..fields import grant_fields
 from ..forms.withheld import masks
@@ -84,10 +85,13 @@ class LiveUpdate:
             self.now = grants
         return self._left(grants)
 
-    def become_values(self, grants: Grants) -> None:
-        """Apply only the clocks, randomness, argv, variables, limits and faults of `grants` to the run."""
+    def become_values(self, grants: Grants, withheld: Mapping[str, Sequence[str]]) -> None:
+        """Apply only the clocks, randomness, argv, variables, limits and faults of `grants` to the run, and the rights
+        withheld from its directories."""
         with self._lock:
             self._inject(grants)
+            for name, directory in self._behind.items():
+                self._host.regrant(name, bits(withheld.get(name, ())), writable=directory.writable)
             self._values(grants)
             if grants.limits != self.now.limits:
                 self._limit(grants.limits)
@@ -148,8 +152,11 @@ class LiveUpdate:
             return
         if grants.stdin is None:
             self.live.revoke("stdin")
-        elif given(grants, "stdin") != given(self.now, "stdin"):
-            self.live.put("stdin", self._stdin(grants.stdin))
+        elif given(grants, "stdin") != given(self.now, "stdin") or not self.live.works("stdin"):
+            self._renew_stdin(grants)
+
+    def _renew_stdin(self, grants: Grants) -> None:
+        self.live.put("stdin", self._stdin(grants.stdin))
 
     def _values(self, grants: Grants) -> None:
         for name in ("clocks", "random"):
@@ -160,6 +167,8 @@ class LiveUpdate:
             elif wanted != getattr(self.now, name):
                 make = getattr(wanted, "fresh", None)
                 self.live.put(name, wanted if make is None else make())
+            else:
+                self.live.restore(name)
         self._strings("argv", self._argv, self._words if grants.args else (), self.now.args)
         variables = [f"{name}={value}".encode() for name, value in grants.env.items()]
         self._strings("env", self._environ, variables, bool(self.now.env))

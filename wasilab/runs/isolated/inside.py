@@ -35,10 +35,12 @@ from ...engine.isolate.trace_mirror import TraceSender
 from ...engine.limits import Limits
 from ...engine.outcome import Outcome
 from ...engine.sessions import make_session
+from ...engine.threads import Worker
 from ...engine.worker import Running, start
 from ...grants import live as live_grants
 from ...grants.grants import Grants
 from ...grants.live.pump import Listeners
+from ...grants.live.switches import LiveGrants
 from ...grants.value import GrantError
 from ...module import dwarf, grow_traps
 from ...module.module import Module, from_wat
@@ -150,6 +152,9 @@ class _Inside:
         self._stopped: str | None = None
         self._prepared: Prepared | None = None
         self._stdin: QueueInput | None = None
+        self._values: Record | None = None
+        """The last other grants that came."""
+        self._update_lock = threading.Lock()
 
     def serve(self) -> None:
         """Run the program to its end."""
@@ -157,7 +162,7 @@ class _Inside:
         modules = given.modules()
         module = modules.pop("")
         options = given.options(modules)
-        grants = given.grants(lambda: channel.send(MessageKind.WANTS_INPUT))
+        grants = given.grants(self._want_input)
         args = given.args
         sender: list[TraceSender] = []
 
@@ -192,12 +197,17 @@ class _Inside:
             prepared.recorder.packs = False
             sender.append(TraceSender(prepared.recorder, channel.send))
         channel.send_record(MessageKind.RUNNING, {"compile_seconds": seconds})
+        changed, worker = threading.Event(), Worker("wasilab guest")
+        worker.do(changed.wait)  # the guest's first call finds the grants that were changed before it
         running = self._running = start(
             module, prepared.host, prepared.recorder, grants.limits,
-            invoke=options.invoke, invoke_args=args if options.invoke is not None else (), **how,
+            invoke=options.invoke, invoke_args=args if options.invoke is not None else (), worker=worker, **how,
         )  # fmt: skip
         if given.live:
-            prepared.make_updatable(running)
+            with self._update_lock:
+                prepared.make_updatable(running)
+                self._become(self._values)
+        changed.set()
         if self._stopped is not None:
             running.interrupt("seconds" if self._stopped == "seconds" else "interrupt")
         outcome = prepared.pump.serve(running)
@@ -254,12 +264,30 @@ class _Inside:
             self._stdin.feed(bytes(body)) if kind is MessageKind.INPUT else self._stdin.end()
         elif kind is MessageKind.SWITCH and prepared is not None and prepared.live is not None:
             found = record_of(body)
-            name, live = found["name"], prepared.live
-            if not found["works"]:
-                live.revoke(name)
-                return
-            live.restore(name)
-            if name in prepared.dirs:
-                live.read_only(name, found["read_only"])
-        elif kind is MessageKind.VALUES and prepared is not None and prepared.live_update is not None:
-            prepared.live_update.become_values(shipping.Shipment.values(record_of(body)))
+            self._switch(prepared, prepared.live, found["name"], found["works"], found["read_only"])
+        elif kind is MessageKind.VALUES:
+            with self._update_lock:
+                self._become(record_of(body))
+
+    def _switch(self, prepared: Prepared, live: LiveGrants, name: str, works: bool, read_only: bool) -> None:
+        if not works:
+            live.revoke(name)
+            if name == "stdin" and self._stdin is not None:
+                self._stdin.end()  # wakes a guest that waits for a line
+            return
+        if name == "stdin" and self._stdin is not None and not live.works(name):
+            self._stdin = QueueInput(self._want_input, prepared.interrupt)
+            live.put(name, self._stdin)
+        live.restore(name)
+        if name in prepared.dirs:
+            live.read_only(name, read_only)
+
+    def _become(self, found: Record | None) -> None:
+        """Apply other grants, now or as soon as the guest is started."""
+        update = None if self._prepared is None else self._prepared.live_update
+        self._values = found
+        if update is not None and found is not None:
+            update.become_values(shipping.Shipment.values(found["grants"]), found["withheld"])
+
+    def _want_input(self) -> None:
+        self._channel.send(MessageKind.WANTS_INPUT)

@@ -49,7 +49,11 @@ _LATER_SECONDS = 1.0
 _CODE_BYTES = 128 << 20
 _MOST_CODES = 32
 _MOST_FILES = 2
-_NEEDS_OTHER_FOLDER = "an isolated run cannot be given another folder after it has entered its sandbox"
+_OTHER_FOLDER = (
+    "an isolated run cannot be given another folder, or more access to one, than it was started with: its sandbox "
+    "cannot be opened again"
+)
+_OTHER_INPUT = "an isolated run cannot be given another input than it was started with"
 
 
 class Codes:
@@ -361,14 +365,18 @@ class SentUpdate(LiveUpdate):
                 dirs[guest] = directory
                 continue
             dirs[guest] = former
-            left[guest] = _NEEDS_OTHER_FOLDER
+            left[guest] = _OTHER_FOLDER
         possible = grants.with_(dirs=dirs)
         if grants.stdin is not None and grants.stdin != self._start.stdin:
-            possible, left["stdin"] = possible.with_(stdin=self._start.stdin), _NEEDS_OTHER_FOLDER
+            possible, left["stdin"] = possible.with_(stdin=self._start.stdin), _OTHER_INPUT
         left |= super().become(possible)
         plain = possible.with_(dirs={}, withheld={}, sockets=(), stdin=b"", overrides={})
-        self.tell(MessageKind.VALUES, to_value(plain))
+        withheld = {guest: list(names) for guest, names in possible.withheld.items()}
+        self.tell(MessageKind.VALUES, {"grants": to_value(plain), "withheld": withheld})
         return left
+
+    def _renew_stdin(self, grants: Grants) -> None:
+        self.live.restore("stdin")  # the stream is in the process, and `SentInput` feeds it
 
 
 def _is_less(directory: Directory, former: Directory) -> bool:
