@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import runpy
 import shlex
 import shutil
@@ -96,26 +95,3 @@ def test_the_hubs_files_name_what_exists() -> None:
     assert parse(shlex.split(line[1]), "cli")
     container = json.loads((ROOT / "binder" / "devcontainer" / "devcontainer.json").read_text())
     assert "binder/constraints.txt" in container["postCreateCommand"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-@pytest.mark.skipif(not os.environ.get("WASILAB_BUILD_BINDER"), reason="WASILAB_BUILD_BINDER is not set: 10 minutes")
-def test_the_environment_is_built_and_runs_the_first_notebook_with_no_process_above_2_gb(tmp_path: Path) -> None:
-    """What repo2docker does, without a container: it fetches 100 packages and compiles zig's C library."""
-    python = shutil.which((ROOT / "binder" / "runtime.txt").read_text().strip().replace("-", "")) or sys.executable
-    repository, environment = tmp_path / "repository", tmp_path / "environment"
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True).stdout
-    repository.mkdir()
-    subprocess.run(["tar", "-x", "-C", str(repository)], input=archive, check=True)
-    subprocess.run([python, "-m", "venv", str(environment)], check=True)
-    scripts = environment / "bin"
-    variables = os.environ | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path / "home")}
-    for argv in (
-        [str(scripts / "pip"), "install", "--quiet", "-r", "binder/requirements.txt"],
-        ["binder/postBuild"],
-        ["jupyter", "execute", "--allow-errors", next((repository / "notebooks").glob("00-*.ipynb")).name],
-    ):
-        folder = repository / "notebooks" if argv[0] == "jupyter" else repository
-        subprocess.run(argv, cwd=folder, env=variables, check=True)
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < 2 << 30

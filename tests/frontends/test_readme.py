@@ -201,7 +201,10 @@ def test_every_option_that_the_readme_names_exists() -> None:
     parsers = [build(name, "cli") for name in command_names("cli")] + [build_cell()]
     known = {spelling for parser in parsers for spelling in parser.takes_value()}
     ours = BOTH.replace("jupyter nbconvert", "").replace("--ClearMetadataPreprocessor.enabled", "")
-    others = {"--to", "--execute", "--calls", "--max", "--here", "--strict", "--trace", "--inject"}  # of other programs
+    others = {  # of other programs
+        "--to", "--execute", "--calls", "--max", "--here", "--strict", "--trace", "--inject", "--export-table",
+        "--growable-table",
+    }  # fmt: skip
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", ours)) - others
     assert named
     assert named <= known | {"--no-argv", "--no-stdout", "--no-stderr", "--no-native", "--version"}, named - known
