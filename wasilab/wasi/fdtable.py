@@ -283,9 +283,10 @@ class FdTable:
 
     def _skip_to(self, fd: int) -> None:
         """Reserve the number `fd`: the numbers between the used ones and `fd` become free."""
-        for skipped in range(self._next, fd):
-            self._free_number(skipped)
-        self._next = max(self._next, fd + 1)
+        if fd >= self._next:
+            for skipped in range(self._next, fd):
+                self._free_number(skipped)
+            self._next = fd + 1
 
     def _free_number(self, fd: int) -> None:
         if fd not in self._freed:

@@ -18,7 +18,7 @@ from ...trace.record.functions import Function, pack_values
 from ...trace.record.layout import Flag
 from ...trace.record.payload import HEADER, pack_payload
 from ...trace.record.raw_values import INTEGERS, RawArgument, RawLayout, RawParam, RawResult, raw_layout
-from ...trace.record.recorder import DID_NOT_RETURN, Recorder, ResourceOpening
+from ...trace.record.recorder import DID_NOT_RETURN, Recorder
 from ...trace.record.writing import (
     begin_payload,
     find_room,
@@ -133,9 +133,7 @@ class CallRecorder:
         parent = self._of.get(id(getattr(rep, "descriptor", rep)), 0)
         self._of[id(rep)] = handle.life
         filetype = int(getattr(rep, "filetype", 0) or 0)
-        self.recorder.on_open(
-            ResourceOpening(handle.life, number, path, preopen, filetype, handle.resource.name, parent)
-        )
+        self.recorder.open_resource(handle.life, number, path, preopen, filetype, handle.resource.name, parent)
 
     def life_of(self, thing: Value) -> int:
         """The life of an object's handle; 0 if the object is not a resource."""
@@ -154,16 +152,16 @@ class CallRecorder:
             return
         self.taken(handle)
         key = ("drop", resource.name)
-        if key not in self._numbers:
+        drop = self._numbers.get(key)
+        if drop is None:
             function = Function(
                 f"[resource-drop]{resource.name}", "component", "canon", "", Operation.CLOSE,
                 (("self", f"own<{resource.name}>"),), (), True,
             )  # fmt: skip
-            self._numbers[key] = self.recorder.function_number(function)
+            drop = self._numbers[key] = self.recorder.function_number(function)
         took = time.perf_counter_ns() - start
-        self.write(
-            start, took, 0, handle.life, None, None, self._numbers[key], 0, 0, self.flags, number, 0, 0, 0, self.stack()
-        )
+        stack = 0 if self.take_stack is None else self.stack()
+        self.write(start, took, 0, handle.life, None, None, drop, 0, 0, self.flags, number, 0, 0, 0, stack)
 
     def copied(self, name: str, number: int, count: int, result: int, start: int) -> None:
         """Record a read or write of a stream or future, from call to answer."""

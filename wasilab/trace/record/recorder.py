@@ -57,7 +57,7 @@ class Lived(Protocol):
 
 
 class OpenedDescriptor(Lived, Protocol):
-    """The recorded attributes of an open descriptor; a handle of a component also has `type` and `parent`."""
+    """The recorded attributes of an open descriptor."""
 
     @property
     def fd(self) -> int: ...
@@ -87,24 +87,6 @@ class RecordWriter(Protocol):
     def generation(self, fd: int) -> int:
         """How often the number has been opened, including the opening in progress."""
         ...
-
-
-class ResourceOpening:
-    """A new handle of a component, for `Recorder.on_open`."""
-
-    __slots__ = ("fd", "filetype", "life", "object", "parent", "path", "preopen", "type")
-
-    def __init__(
-        self, life: int, number: int, path: str, preopen: str | None, filetype: int, type_: str, parent: int
-    ) -> None:
-        self.life = life
-        self.fd = number
-        self.path = path
-        self.preopen = preopen
-        self.type = type_
-        self.parent = parent
-        self.object = self
-        self.filetype = filetype
 
 
 class Recorder:
@@ -271,9 +253,7 @@ class Recorder:
         number (fd_renumber).
         """
         seq = len(self)
-        other = self._written_by
-        generation = self._generations.get(descriptor.fd, 0) + 1 if other is None else other.generation(descriptor.fd)
-        self._generations[descriptor.fd] = generation
+        generation = self._count_opening(descriptor.fd)
         known = self.open_lives.get(descriptor.life)
         if known is not None:
             known.moves = (*known.moves, (seq, descriptor.fd, generation))[-MAX_MOVES:]
@@ -288,10 +268,24 @@ class Recorder:
             seq if preopen is None and (seq or self._begun) else -1,
             -1,
             None if preopen is None else _as_bytes(preopen),
-            (),
-            getattr(descriptor, "type", ""),
-            getattr(descriptor, "parent", 0),
         )
+
+    def open_resource(
+        self, life: int, number: int, path: str, preopen: str | None, filetype: int, type_: str, parent: int
+    ) -> None:
+        """Record that a component got a handle of the resource type `type_`; `parent` is the life of its parent."""
+        seq = len(self)
+        self.open_lives[life] = Life(
+            life, number, self._count_opening(number), _as_bytes(path), filetype,
+            seq if preopen is None and (seq or self._begun) else -1,
+            -1, None if preopen is None else _as_bytes(preopen), (), type_, parent,
+        )  # fmt: skip
+
+    def _count_opening(self, number: int) -> int:
+        other = self._written_by
+        generation = self._generations.get(number, 0) + 1 if other is None else other.generation(number)
+        self._generations[number] = generation
+        return generation
 
     def enter_life(self, life: Life) -> None:
         """Add an open descriptor that another writer has opened (`RecordWriter`)."""
