@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import struct
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from wasilab import Grants, MemDir, Trace, run
 from wasilab.engine.isolate import seccomp
 from wasilab.engine.isolate.messages import MOST_BYTES, BadMessage, MessageChannel, MessageKind, record_of
 from wasilab.engine.isolate.outcomes import from_record, to_record
+from wasilab.engine.isolate.system_calls import AARCH64, MACHINES, X86_64, SystemCalls
 from wasilab.engine.isolate.trace_mirror import TraceMirror, TraceSender
 from wasilab.engine.outcome import Frame, Outcome
 from wasilab.runs.isolated.shipping import pack_files, unpack_files
@@ -210,36 +213,61 @@ def verdict(rules: list[seccomp.Instruction], number: int, *args: int, arch: int
 ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 
 
-def test_the_filter_allows_what_is_listed_and_nothing_else() -> None:
-    rules = seccomp.program(2)
-    some = {9: (ALLOW,), 16: (EPERM,), 56: (KILL,), 62: (EPERM,), 157: (EPERM,), 234: (EPERM,), 302: (ALLOW,),
-            43: (EPERM,), 288: (EPERM,), 435: (ENOSYS,)}  # fmt: skip
+@pytest.mark.parametrize("calls", [X86_64, AARCH64], ids=["x86_64", "aarch64"])
+def test_the_filter_allows_what_is_listed_and_nothing_else(calls: SystemCalls) -> None:
+    rules = seccomp.program(2, calls=calls)
+    some = {"mmap": ALLOW, "prlimit64": ALLOW, "clone": KILL, "clone3": ENOSYS}
+    answers = {
+        **{number: some.get(name, EPERM) for name, number in calls.checked.items()},
+        **dict.fromkeys(calls.fatal.values(), KILL), **dict.fromkeys(calls.allowed.values(), ALLOW),
+    }  # fmt: skip
     for number in range(600):
-        wanted = (
-            (ALLOW,) if number in seccomp.ALLOWED.values()
-            else (KILL,) if number in seccomp.FATAL.values() else some.get(number, (EPERM,))
-        )  # fmt: skip
-        assert verdict(rules, number) in wanted, number
-    assert not set(seccomp.ALLOWED.values()) & set(seccomp.FATAL.values())
+        assert verdict(rules, number, arch=calls.architecture) == answers.get(number, EPERM), number
+    assert not set(calls.allowed.values()) & {*calls.fatal.values(), *calls.checked.values()}
+    assert len({*calls.allowed.values()}) == len(calls.allowed)
 
 
+def test_the_machines_forbid_and_check_the_same_calls() -> None:
+    assert set(X86_64.fatal) - set(AARCH64.fatal) == {"fork", "vfork"}
+    assert set(AARCH64.fatal) <= set(X86_64.fatal)
+    assert set(AARCH64.allowed) <= set(X86_64.allowed)
+    assert set(AARCH64.checked) == set(X86_64.checked)
+
+
+_OTHER_NAMES = {"newfstatat": "fstatat"}
+_HEADERS = {"x86_64": "x86_64-linux-gnu/asm/unistd_64.h", "aarch64": "asm-generic/unistd.h"}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
+    header = Path("/usr/include", _HEADERS[machine])
+    if not header.exists():
+        pytest.skip(f"no {header}")
+    told = re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", header.read_text())
+    numbers = {name: int(number) for name, number in told}
+    calls = MACHINES[machine]
+    for name, number in {**calls.allowed, **calls.fatal, **calls.checked}.items():
+        assert numbers.get(name, numbers.get(_OTHER_NAMES.get(name, ""))) == number, name
+
+
+@pytest.mark.parametrize("calls", [X86_64, AARCH64], ids=["x86_64", "aarch64"])
 @pytest.mark.parametrize(
     ("call", "args", "answer"),
     [
-        (9, (0, 4096, 3, 0x22), ALLOW), (9, (0, 4096, 3, 0x21), EPERM), (9, (0, 4096, 3, 0x03), EPERM),
-        (56, (0x10000 | 0x100,), ALLOW), (56, (0x11,), KILL), (62, (2, 9), ALLOW), (62, (3, 9), EPERM),
-        (234, (2, 2, 6), ALLOW), (234, (1, 1, 6), EPERM), (288, (7,), ALLOW), (288, (8,), EPERM),
-        (16, (1, 0x541B), ALLOW), (16, (1, 0x5412), EPERM), (157, (15,), ALLOW), (157, (4,), EPERM),
-        (302, (0, 3), ALLOW), (302, (1, 3), EPERM),
+        ("mmap", (0, 4096, 3, 0x22), ALLOW), ("mmap", (0, 4096, 3, 0x21), EPERM), ("mmap", (0, 4096, 3, 0x03), EPERM),
+        ("clone", (0x10000 | 0x100,), ALLOW), ("clone", (0x11,), KILL), ("kill", (2, 9), ALLOW),
+        ("kill", (3, 9), EPERM), ("tgkill", (2, 2, 6), ALLOW), ("tgkill", (1, 1, 6), EPERM), ("accept4", (7,), ALLOW),
+        ("accept4", (8,), EPERM), ("accept", (7,), ALLOW), ("ioctl", (1, 0x541B), ALLOW), ("ioctl", (1, 0x5412), EPERM),
+        ("prctl", (15,), ALLOW), ("prctl", (4,), EPERM), ("prlimit64", (0, 3), ALLOW), ("prlimit64", (1, 3), EPERM),
     ],
 )  # fmt: skip
-def test_the_filter_looks_at_arguments(call: int, args: tuple[int, ...], answer: int) -> None:
-    assert verdict(seccomp.program(2, [7]), call, *args) == answer
+def test_the_filter_looks_at_arguments(calls: SystemCalls, call: str, args: tuple[int, ...], answer: int) -> None:
+    rules = seccomp.program(2, [7], calls)
+    assert verdict(rules, calls.checked[call], *args, arch=calls.architecture) == answer
 
 
 def test_the_filter_kills_calls_of_another_architecture() -> None:
-    rules = seccomp.program(2)
-    assert verdict(rules, 1, arch=0x40000003) == KILL
-    assert verdict(rules, 1 | 0x40000000) == KILL
-
-
+    for calls, other in ((X86_64, 0x40000003), (X86_64, AARCH64.architecture), (AARCH64, 0x40000028),
+                         (AARCH64, X86_64.architecture)):  # fmt: skip
+        assert verdict(seccomp.program(2, calls=calls), 1, arch=other) == KILL
+    assert verdict(seccomp.program(2, calls=X86_64), 1 | 0x40000000) == KILL

@@ -196,7 +196,7 @@ def test_its_process_takes_no_more_memory_than_it_may() -> None:
 @pytest.mark.parametrize("name", ["execve", "socket", "ptrace", "fork", "unshare"])
 def test_a_fatal_system_call_ends_its_process(name: str, active: list[str]) -> None:
     needs(active, "system calls")
-    done = hole(holes.SYSCALL + seccomp.FATAL[name])
+    done = hole(holes.SYSCALL + seccomp.here().fatal[name])
     assert "SIGSYS" in str(done.error)
     assert "forbid" in str(done.error)
 
