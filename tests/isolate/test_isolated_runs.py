@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -165,8 +168,8 @@ def hole(number: int, grants: Grants | None = None, isolate: Any = True) -> Run:
 
 @pytest.fixture
 def planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    confined_process.PREPARED.clear()
     monkeypatch.setenv("WASILAB_TEST_HOLE", str(HOLES))
+    confined_process.PREPARED.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -221,6 +224,21 @@ def test_an_escaped_guest_reaches_only_the_granted_folders(
     assert found["processes"] != "done"
     assert {found["kill"], found["file in memory"], found["shared memory"]} == {"Operation not permitted"}
     assert not (granted / "new").exists()
+
+
+def test_all_that_its_process_said_is_there_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, started = os.read, list[confined_process.ConfinedProcess]()
+
+    def late(descriptor: int, size: int) -> bytes:
+        if threading.current_thread().name == "wasilab confined stderr":
+            until(lambda: started and not started[0].alive)
+            time.sleep(0.2)  # far later than the end of its process is noticed
+        return read(descriptor, size)
+
+    monkeypatch.setattr(os, "read", late)
+    started.append(confined_process.ConfinedProcess("wasilab.no_such_module"))
+    assert started[0].end() == 70
+    assert "no_such_module" in started[0].told
 
 
 @pytest.mark.usefixtures("planted")

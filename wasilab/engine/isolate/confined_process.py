@@ -27,7 +27,7 @@ _VARIABLES = frozenset({
 """The environment variables that the process gets: those that Python and our library need. Others may hold secrets."""
 _TOLD_BYTES = 1 << 14
 _LONGEST_WAIT = 10.0
-"""Seconds to wait for a killed process."""
+"""Seconds to wait for a killed process, and for the end of its stderr."""
 
 
 class CannotIsolate(Exception):
@@ -78,7 +78,8 @@ class ConfinedProcess:
             os.close(life_end)
             os.close(errors_end)
         self.channel = MessageChannel(ours)
-        threading.Thread(target=self._listen, name="wasilab confined stderr", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, name="wasilab confined stderr", daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
         """Keep the end of its stderr: a panic, or a traceback of ours."""
@@ -91,7 +92,7 @@ class ConfinedProcess:
 
     @property
     def told(self) -> str:
-        """The end of its stderr."""
+        """The end of its stderr; complete once `end` has returned."""
         return bytes(self._told).decode("utf-8", "replace")
 
     def ready(self) -> list[str]:
@@ -133,6 +134,7 @@ class ConfinedProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
+        self._listener.join(_LONGEST_WAIT)  # only then is `told` complete
         self.channel.close()
         return status
 
