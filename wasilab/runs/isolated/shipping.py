@@ -118,7 +118,8 @@ def _check(prepared: Prepared) -> None:
         )
     if prepared.module.is_component and (grants.connect or grants.resolve or grants.http):
         raise CannotIsolate(
-            "an isolated run has no network, so connect, resolve and http cannot be granted to it"
+            "an isolated run has no network, so connect, resolve and http cannot be granted to it: remove them or the "
+            "isolation"
         )
     if isinstance(grants.stdin, QueueInput) or not isinstance(grants.stdin, (bytes, str, type(None))):
         raise CannotIsolate(
