@@ -333,6 +333,7 @@ def start(
     native: bool = True,
     link: Callable[..., Link] = Link,
     worker: Worker | None = None,
+    on_session: Callable[[Session], object] | None = None,
 ) -> Running:
     """Run a module detached on a worker thread; `Running.outcome` tells how it ended.
 
@@ -342,12 +343,14 @@ def start(
     `f(original, *decoded arguments)`. `native=False` makes Python answer every call; `raw=False` uses wasmtime-py's
     public functions instead of the C API. The caller owns the host and closes it after the run. `link` answers the
     imports (`Link`, or `replay.ReplayLink`). `worker`: the thread to use, which stays for further runs; None: its
-    own.
+    own. `on_session` is called with the session before it is compiled.
     """
     session = make_session(
         module, host, recorder, limits or Limits(), preload=preload, engine=engine, overrides=overrides, raw=raw,
         native=native, link=link,
     )  # fmt: skip
+    if on_session is not None:
+        on_session(session)
 
     def task() -> Outcome:
         session.compile()

@@ -22,7 +22,7 @@ from ..capabilities.protocols import Directory, File
 from ..capabilities.streams import AskInput, BytesInput, CollectedOutput, EmptyInput, QueueInput
 from ..capabilities.strings import GivenStrings
 from ..capabilities.waiting import Interrupt
-from ..engine import compiling
+from ..engine import compiling, components
 from ..engine.calls.injection import FaultRule
 from ..engine.compiling.engine_options import EngineOptions
 from ..engine.limits import Limits
@@ -98,9 +98,14 @@ class Prepared:
         live: bool = False,
     ) -> None:
         options = options or RunOptions()
-        if options.record and (module.is_component or not options.trace):
-            why = "is a component: its calls can be traced only" if options.trace else "records nothing (trace=False)"
-            raise CannotReplay(f"{module.name} {why}, so it cannot be recorded for a replay")
+        if options.record and not options.trace:
+            raise CannotReplay(f"{module.name} records nothing (trace=False), so it cannot be recorded for a replay")
+        if options.record and module.is_component:
+            why = components.recordable.why_not_recordable(module)
+            if options.isolate is not None:
+                why = "is a component in another process (isolate), whose typed calls are not sent here"
+            if why is not None:
+                raise CannotReplay(f"{module.name} {why}, so it cannot be recorded for a replay")
         listeners = listeners or Listeners()
         self.module = module
         self.options = options
@@ -173,6 +178,7 @@ class Prepared:
             )
             if options.record:
                 self.recorder.modules = stored_modules(module, options.preload)
+                self.recorder.host_calls = [] if module.is_component else None
             if self.asking is not None:
                 self.asking.recorder = self.recorder
             if self.live is not None:

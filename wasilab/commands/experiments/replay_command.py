@@ -126,7 +126,7 @@ def _said(run: ReplayedRun, recording: Recording, until: int | None) -> str:
     calls = counted(run.calls, "call")
     if run.is_live:
         return f"replayed {calls}, then live: {counted(len(run.trace) - run.calls, 'call')} under the grants"
-    if run.memory is not None:
+    if run.is_stopped:
         at = recording.describe(run.calls) if run.calls < len(recording.trace) else "the end of the recording"
         lines = [f"stopped before call {run.calls}: {visible(at)}"]
         return "\n".join(lines + [f"    at {visible(str(frame))}" for frame in run.outcome.frames[:_FRAMES]])

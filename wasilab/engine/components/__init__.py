@@ -7,4 +7,9 @@ from __future__ import annotations
 
 from ...lazy import attach
 
-__getattr__ = attach(__name__, {"world": "world"})
+__getattr__ = attach(__name__, {
+    "call_answers": "replayed.call_answers",
+    "component_session": "component_session",
+    "recordable": "replayed.recordable",
+    "world": "world",
+})

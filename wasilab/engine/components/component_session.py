@@ -19,7 +19,7 @@ from ..calls.stacks import function_name, located, offset_of
 from ..compiling import engines
 from ..entry import InvokeError
 from ..session import Session
-from ..stop import HostBug, LinkError
+from ..stop import EndOfReplay, HostBug, LinkError
 from . import component_binary as b
 from .abi.python_values import Resource, WaveError, from_abi, identifier, read_wave, to_abi
 from .canon_functions import LiftedFunction
@@ -28,6 +28,8 @@ from .concurrency.fibers import CoreFunction
 from .host_calls import HostImports, unknown_interface
 from .instantiate import core_modules
 from .recording import CallRecorder
+from .replayed.call_answers import CallAnswers
+from .replayed.call_log import CallLog, HostCalls
 from .validation import validate
 
 _TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
@@ -42,6 +44,8 @@ class ComponentSession(Session):
     _run: ComponentRun | None = None
     _component: b.ComponentBody | None = None
     _core: list[Module]
+    answers: CallAnswers | None = None
+    """Answers the host calls in a replay; set before `open`."""
 
     # ---- from bytes to an instance
 
@@ -106,14 +110,28 @@ class ComponentSession(Session):
             notes = CallRecorder(
                 self._recorder, detached=self._detached, take_stack=self._stack if self._recorder.stacks else None
             )
+        calls = self._calls()
         made = zip(self._core, self._compiled.modules, strict=True)
         compiled = {module.bytes: (module, machine_code) for module, machine_code in made}
         self._run = ComponentRun(
             self.store, self._component, compiled,
-            lambda waits, failed: HostImports(self.host, waits, failed, notes), self.host.interrupt, self._ended,
-            notes,
+            lambda waits, failed: HostImports(self.host, waits, failed, notes, calls), self.host.interrupt,
+            self._ended, notes,
         )  # fmt: skip
         self._run.instantiate()
+
+    def _calls(self) -> HostCalls | None:
+        """What records the host calls for a replay, or answers them in one."""
+        if self.answers is not None:
+            self.answers.stop = self._stop_replay
+            return self.answers
+        recorded = self._recorder is not None and self._recorder.host_calls is not None
+        return CallLog(self._recorder) if self._recorder is not None and recorded else None
+
+    def _stop_replay(self, end: EndOfReplay) -> None:
+        """End the guest at its next loop or call: its recording was ended from outside here."""
+        self.stop.error = end
+        self.engine.increment_epoch()
 
     # ---- calling
 
@@ -227,9 +245,11 @@ class ComponentSession(Session):
 
     def _ended(self, error: BaseException) -> None:
         """Store the exception that ended the guest, and its stack."""
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(self.stop.error, EndOfReplay):
+            pass
+        elif isinstance(error, KeyboardInterrupt):
             self.stop.error = Interrupted()
-        elif isinstance(error, (ProcExit, Interrupted, Trap)):
+        elif isinstance(error, (ProcExit, Interrupted, Trap, EndOfReplay)):
             self.stop.error = error
         elif not isinstance(error, (wasmtime.Trap, wasmtime.WasmtimeError)):
             self.stop.error = HostBug("a call of the component", error)
@@ -269,6 +289,8 @@ class ComponentSession(Session):
 
     def outcome(self, results: Value, error: BaseException | None, seconds: float) -> Value:
         """Build the `Outcome`."""
+        if self.answers is not None:
+            self.answers.finish()
         if self.stop.error is None and isinstance(error, (ProcExit, Trap, Interrupted)):
             self.stop.error = error
         return super().outcome(results, error, seconds)

@@ -30,6 +30,7 @@ from .abi.emitter import Emitter
 from .canon_functions import HostFunction
 from .concurrency.stream_ends import GuestStream, HostFuture, HostStream
 from .recording import CallRecorder, layout_for, narrow_words, raw_lines
+from .replayed.call_log import HostCalls
 
 Waits = Callable[[HostWait, Callable[[], None]], Callable[[], None]]
 
@@ -56,8 +57,11 @@ class HostImports:
         waits: Waits,
         failed: Callable[[BaseException], int],
         recorder: CallRecorder | None = None,
+        calls: HostCalls | None = None,
     ) -> None:
         self.host = host
+        self._calls = calls
+        """Records the calls for a replay, or answers them in one; None: the host answers."""
         self._recorder = recorder
         self._waits = waits
         self._failed = failed
@@ -96,6 +100,8 @@ class HostImports:
             if name in interface.resources:
                 drop = partial(interface.resources[name], self.host)
                 found = v.ResourceType(name, None, lambda rep, caller: drop(rep), is_host=True)
+                if self._calls is not None:
+                    found.destroy = self._calls.drop(name, drop)
             elif text.startswith("use "):
                 where, _, there = text.removeprefix("use ").partition(" as ")
                 found = self._named(where, version, there or name)
@@ -119,6 +125,8 @@ class HostImports:
             raise LinkError(f"the component imports {interface}#{name} as {type_}, and WASI has it as {wanted}")
         declared = Declared(function, type_)
         if function.is_async or v.contains_any(type_, (v.StreamType, v.FutureType)):
+            if self._calls is not None:
+                raise LinkError(f"{interface}#{name} may wait or has a stream, and its calls cannot be replayed")
             return HostFunction(
                 function.name, type_, self._adapted(declared), self._explained(declared), self._waits,
                 note=self._noting(declared),
@@ -193,10 +201,14 @@ class HostImports:
         signature = v.signature(function.type, lowered=True, is_async=False)
         recorder = self._recorder
         layout = layout_for(function.type) if recorder is not None and not signature.params_in_memory else None
+        explain = partial(self.explain, function)
+        call = function.function.call
+        if self._calls is not None:
+            call = self._calls.function(function.function, function.type, explain)
         names: dict[str, Value] = {
-            "F": function.function.call,
+            "F": call,
             "HOST": self.host,
-            "EXPLAIN": partial(self.explain, function),
+            "EXPLAIN": explain,
             "FAILED": self._failed,
             "I": context.instance,
             "now": time.perf_counter_ns,

@@ -34,6 +34,7 @@ from ...wasi.components.interfaces import ResultError, WasiFunction
 from ...wasi.components.waits import Value
 from ...wasi.errnos import WasiError
 from ...wasi.operations import Operation
+from ..stop import EndOfReplay
 from .abi.emitter import Emitter
 from .concurrency.handles import Handle
 
@@ -227,7 +228,9 @@ class CallRecorder:
         self._raw(number, start, words, errno, denied, reason, need, life, path, second)
 
     def ended(self, number: int, start: int, words: tuple[int, ...], error: BaseException, life: int = 0) -> None:
-        """Record a raw call that did not return."""
+        """Record a raw call that did not return. A call at which a replay ends was not made."""
+        if isinstance(error, EndOfReplay):
+            return
         cause = getattr(error, "cause", None)
         denied, reason, need = 0, str(error) if isinstance(error, Exception) else "", None
         if isinstance(cause, WasiError):

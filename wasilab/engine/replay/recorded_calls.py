@@ -147,6 +147,8 @@ class ReplayCursor:
         self.until = until
         self.end = end
         self.divergence: Divergence | None = None
+        self.is_stopped = False
+        """Whether the replay stopped at `until`."""
         self.memory: bytes | None = None
         """A copy of the guest's memory when the replay stopped at `until`."""
         self.continue_with: Callable[[int], None] | None = None

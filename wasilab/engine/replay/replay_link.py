@@ -177,6 +177,7 @@ class ReplayLink(Link):
         if cursor.until is not None and cursor.done >= cursor.until:
             if cursor.continue_with is not None:
                 raise GoesLive
+            cursor.is_stopped = True
             cursor.memory = memory.view.tobytes()
             raise EndOfReplay("exit", 0, f"stopped before call {cursor.done}, as it was asked to")
         if cursor.watch is not None:

@@ -134,6 +134,7 @@ def minimize(
     the first run does not show `keep`.
     """
     recording = trace if isinstance(trace, Recording) else _recording(trace)
+    recording.refuse_component("the inputs of a recording are minimized for core modules only")
     kept = _kept(keep, recording)
     search = _Minimizing(recording, kept, most_runs, progress)
     if grants is None:

@@ -130,6 +130,7 @@ class ReplayedMemory:
     """The memory at any call of a recording. Thread-safe. `limits` and `features`: see `replay`."""
 
     def __init__(self, recording: Recording, limits: Limits | None = None, features: Sequence[str] = ()) -> None:
+        recording.refuse_component("the memory at a call is rebuilt for core modules only")
         self._recording = recording
         self._limits = recording.limits(limits or Limits())
         self._features = features

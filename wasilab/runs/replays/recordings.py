@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...engine import components
 from ...engine.compiling.engine_options import EngineOptionError, EngineOptions
 from ...engine.compiling.wasm_features import FEATURES, FeatureError, read_feature
 from ...engine.limits import Limits
@@ -57,14 +58,33 @@ class Recording:
             module = Module(bytes(stored[0].data), visible(stored[0].name), **source)
             if module.sha256 != meta.get("sha256"):
                 raise CannotReplay("this is not the program that was recorded: the hashes differ")
-        if module.is_component:
-            raise CannotReplay(f"{module.name} is a component: its calls can be traced but not replayed yet")
+        self._check_kind(module)
         if preload is None:
             preload = {each.preload: Module(bytes(each.data), visible(each.name)) for each in stored[1:]}
         self.module = module
         self.preload = dict(preload)
         self.is_other = module.sha256 != meta.get("sha256")
         """Whether the program differs from the one that was recorded."""
+
+    def _check_kind(self, module: Module) -> None:
+        """Refuse a component that cannot be replayed, and a core module in place of a component or the reverse."""
+        if not module.is_component:
+            if self.trace.store.host_calls:
+                raise CannotReplay(f"the recording is one of a component, and {module.name} is a core module")
+            return
+        if len(self.trace) and not self.trace.store.host_calls:
+            raise CannotReplay(
+                f"{module.name} is a component, and the trace does not have the typed calls that its replay needs: "
+                "record the run with --record FILE.wtrace (record=True)"
+            )
+        why = components.recordable.why_not_recordable(module)
+        if why is not None:
+            raise CannotReplay(f"{module.name} {why}, so it cannot be replayed")
+
+    def refuse_component(self, what: str) -> None:
+        """Raise `CannotReplay` for a component; `what` needs a core module."""
+        if self.module.is_component:
+            raise CannotReplay(f"{self.module.name} is a component: {what}")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], module: Module | None = None) -> Recording:

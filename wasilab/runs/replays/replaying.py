@@ -11,16 +11,19 @@ from typing import Any
 
 from ...capabilities.protocols import File
 from ...capabilities.waiting import Interrupt
+from ...engine import components
 from ...engine.limits import Limits
 from ...engine.outcome import EXIT_ERROR, Outcome
 from ...engine.replay.recorded_calls import ReplayCursor
 from ...engine.replay.replay_link import ReplayLink
+from ...engine.session import Session
 from ...engine.stop import CannotReplay, Divergence
 from ...engine.worker import Running, start
 from ...grants import live as live_grants
 from ...grants.grants import Grants
 from ...grants.live.pump import Ask, Listeners
 from ...module.module import Module
+from ...trace.record.recorder import Recorder
 from ...trace.trace import Trace
 from ..kept import KEPT
 from ..prepare import Prepared, RunOptions
@@ -40,6 +43,8 @@ class ReplayedRun(Run):
 
     calls: int = 0
     """Calls that were answered from the recording."""
+    is_stopped: bool = False
+    """Whether it stopped before the call `until`."""
     is_live: bool = False
     """Whether it went on under grants: the calls from number `calls` on were answered by a host."""
 
@@ -48,7 +53,8 @@ class ReplayedRun(Run):
         self.calls, self.memory, self.divergence = cursor.done, cursor.memory, cursor.divergence
         outcome, meta = self.outcome, recording.trace.meta
         self.is_live = cursor.is_live
-        if self.is_live or self.divergence is not None or cursor.memory is not None or cursor.is_over:
+        self.is_stopped = cursor.is_stopped
+        if self.is_live or self.divergence is not None or cursor.is_stopped or cursor.is_over:
             return
         if outcome.kind in ("interrupt", "limit") or (outcome.kind == "error" and meta.get("outcome") != "error"):
             return  # stopped, or could not run: the message says why
@@ -93,6 +99,8 @@ def replay(
     (`Recording.limits`). `features`: WebAssembly features that are turned on or off (`Recording.engine`).
     """
     grants = continue_with
+    if grants is not None:
+        recording.refuse_component("its replay cannot go on live (continue_with, --continue)")
     limits = recording.limits(limits or (grants or Grants()).limits, live=grants is not None)
     cursor = recording.cursor(until=until, exact=not recording.is_other)
     options = RunOptions(
@@ -118,10 +126,12 @@ def replay(
     recorder.modules = recording.trace.store.modules
     cursor.lives.begin(recorder)
     cursor.write = lambda stream, data: (prepared.pump.stdout if stream == 1 else prepared.pump.stderr)(data)
+    answer = _component_answers(recording, cursor, recorder) if recording.module.is_component else None
     running = start(
         recording.module, prepared.host, recorder, limits, invoke=options.invoke,
         invoke_args=args if options.invoke is not None else (), preload=options.preload, raw=raw, native=False,
         link=partial(ReplayLink, cursor), engine=recording.engine(features), overrides=prepared.overrides,
+        on_session=answer,
     )  # fmt: skip
     replayed = _run_of(recording, running, prepared)
     running.on_done(prepared.release)
@@ -129,6 +139,20 @@ def replay(
     replayed.serve(prepared.pump)
     replayed.finish(recording, cursor)
     return replayed
+
+
+def _component_answers(
+    recording: Recording, cursor: ReplayCursor, recorder: Recorder
+) -> Callable[[Session], None]:
+    """Lets the session of a component answer its host calls from the recording."""
+    recorder.host_calls = []  # so that the replay can be replayed, too
+    answers = components.call_answers.CallAnswers(recording.trace.store.host_calls, cursor, recorder)
+
+    def answer(session: Session) -> None:
+        assert isinstance(session, components.component_session.ComponentSession), "the session of a component"
+        session.answers = answers
+
+    return answer
 
 
 def _run_of(recording: Recording, running: Running, prepared: Prepared) -> ReplayedRun:

@@ -34,10 +34,10 @@ def missing_for_replay(trace: Calls) -> str | None:
     if (flags & Flag.DETACHED).any():
         return "its calls were made by an instance that Python called: only a run can be replayed"
     strange = np.flatnonzero((numbers >= len(BUILT_IN)) & ((flags & Flag.NOSYS) == 0))
-    if len(strange):
+    if len(strange) and not store.host_calls:
         return (
-            f"call {int(strange[0])} is not a call of WASI preview 1, and only those can be replayed (components and "
-            "their calls can be traced but not replayed)"
+            f"call {int(strange[0])} is a component's, and the trace does not have the typed calls that its replay "
+            "needs: record=True keeps them"
         )
     good = store.column("errno") == 0
     many = good & (numbers == SNAPSHOT1["poll_oneoff"].number) & (store.column("result") > MAX_KEPT_EVENTS)

@@ -62,6 +62,7 @@ def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tupl
     parts: list[Part] = []
     tables: Tables | None = None
     modules: list[StoredModule] = []
+    host_calls: list[memoryview] = []
     complete = False
     cache = ContentCache()
     try:
@@ -75,6 +76,8 @@ def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tupl
                 parts.append(_part(path, block, cache, checked=eager or block.codec == ZLIB))
             elif block.kind == b"PROG":
                 modules = unpack_modules(_body(block))
+            elif block.kind == b"COMP":
+                host_calls = [_body(block)]
             elif block.kind == b"TABL":
                 tables = _tables(_body(block))
             else:
@@ -91,6 +94,7 @@ def _read(path: Path, data: memoryview, partial: bool, bound: SizeBound) -> tupl
     if not complete:
         tables.meta["partial"] = "the file was truncated; only its complete blocks are present"
     tables.modules = modules
+    tables.host_calls = host_calls
     return parts, tables
 
 
@@ -127,7 +131,7 @@ def blocks(data: memoryview, check: bool) -> Iterator[Block]:
         at += BLOCK.size
         if stored > len(data) - at:
             raise ValueError("it ends in the middle of a block")
-        if kind not in (b"CHNK", b"PROG", b"TABL", b"TEND") or codec not in (RAW, ZLIB) or raw > _MAX_BODY:
+        if kind not in (b"CHNK", b"PROG", b"COMP", b"TABL", b"TEND") or codec not in (RAW, ZLIB) or raw > _MAX_BODY:
             raise ValueError("it has a block of a kind that this version of wasilab does not support")
         body = data[at : at + stored]
         if (check or codec == ZLIB or kind != b"CHNK") and zlib.crc32(body) != crc:

@@ -50,6 +50,8 @@ class Store:
         """Number in the column `call` -> function."""
         self.modules = tables.modules
         """The program, in a recording; empty in other traces."""
+        self.host_calls = tables.host_calls
+        """The typed host calls of a component, in a recording; empty in other traces."""
         self._frames = tables.frames
         self._located: dict[int, tuple[str, int, str | None, int]] = {}
         self._open = tables.lives
@@ -98,7 +100,7 @@ class Store:
         functions = list(self.functions.further)
         return Tables(
             dict(self.meta), self.dropped, list(self._open), self.stacks, self.frames, list(self.notes), functions,
-            self.modules,
+            self.modules, self.host_calls,
         )  # fmt: skip
 
     # -- columns -----------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def write(trace: Calls, file: IO[bytes]) -> None:
             writer.chunk(part.section(compress=True))
     tables = trace.store.tables()
     if trace.rows is not None:  # a selection of calls cannot be replayed
-        tables.modules = ()
+        tables.modules = tables.host_calls = ()
     writer.tables(tables)
     writer.close()
 

@@ -7,6 +7,7 @@ reading (`columns/container_reader.py`), or the meaning of the numbers (`layout.
     block  = kind 4s | codec u8, 000 | crc32 u32, 0000 | stored u64 | raw u64 | body (padded to 8 bytes)
     CHNK   = first seq u64 | n u32 | u32 x 5: bytes of arena, paths, reasons, lives, seqs | 0 | records | these
     PROG   = JSON: names and sizes of modules | their bytes (`packing.py`) (a recording has one, before TABL)
+    COMP   = the typed host calls of a recorded component (before TABL): see `host_call_entries.py` of the engine
     TABL   = JSON: meta, notes, dropped, stacks, frames | lives still open      (one, after the last CHNK)
     TEND   = calls u64                                                          (the file is complete)
 
@@ -95,9 +96,11 @@ class Writer:
         self.calls += section.n
 
     def tables(self, tables: Tables) -> None:
-        """Append the program, if there is one, and then the tables."""
+        """Append the program and the host calls of a component, if there are any, and then the tables."""
         if tables.modules:
             self._block(b"PROG", pack_modules(tables.modules), self._codec)
+        if tables.host_calls:
+            self._block(b"COMP", list(tables.host_calls), self._codec)
         text = json.dumps(tables.document(), ensure_ascii=True, default=str).encode()
         self._block(b"TABL", [struct.pack("<Q", len(text)), text, pack_lives(tables.lives)], self._codec)
 

@@ -145,6 +145,10 @@ class Recorder:
         """The trace's own list of functions (`functions.py`)."""
         self.modules: Sequence[StoredModule] = ()
         """The program, if it is part of the record."""
+        self.host_calls: list[bytes | memoryview] | None = None
+        """The typed host calls of a component, as the engine packs them, if the run is recorded for a replay."""
+        self.host_call_bytes = 0
+        """The bytes of `host_calls`."""
         self._function_numbers: dict[Function, int] = {}
         self._stack_ids: dict[tuple[tuple[str, int], ...], int] = {}
         self._generations: dict[int, int] = {}
@@ -392,6 +396,7 @@ class Recorder:
                     writer.chunk(Section.of_chunk(chunk))
             writer.tables(self.tables())
             writer.close()
+        self.host_calls, self.host_call_bytes = None, 0
         empty = Chunk(len(self))
         empty.trim()
         self.chunk, self.chunks, self._held = empty, [empty], 0
@@ -401,7 +406,7 @@ class Recorder:
 
     def nbytes(self) -> int:
         """Approximate bytes of memory used by the trace now."""
-        return self._held + self.chunk.nbytes()
+        return self._held + self.chunk.nbytes() + self.host_call_bytes
 
     @property
     def spool_path(self) -> Path | None:
@@ -420,8 +425,9 @@ class Recorder:
         if self._written_by is not None:
             lives += self._written_by.open_lives()
         return Tables(
-            meta, self.dropped, lives, stacks, frames, functions=list(self.functions), modules=self.modules
-        )
+            meta, self.dropped, lives, stacks, frames, functions=list(self.functions), modules=self.modules,
+            host_calls=self.host_calls or (),
+        )  # fmt: skip
 
     def add_flag(self, seq: int, flag: Flag) -> None:
         """Set a flag of the call `seq`, if it is still in memory; a spooled or dropped call is not changed."""

@@ -22,8 +22,8 @@ _TEXTS = ("name", "module", "sha256", "grants", "source", "lang", "source_name",
 _LAST_NS = (1 << 63) - 1
 _MOST_STACK = 1 << 12
 """Maximum frames of one stack in a file; a recorder keeps fewer."""
-_MOST_NAME = 1 << 10
-"""Maximum characters of the name of a function, parameter or type in a file."""
+_MOST_NAME = 1 << 12
+"""Maximum characters of the name of a function, parameter or type in a file. The longest type of WASI has 1,541."""
 _MOST_PARAMS = 1 << 8
 _OPERATIONS = frozenset(operation.value for operation in Operation)
 
@@ -72,6 +72,8 @@ class Tables:
     """The trace's own list of functions (`functions.py`)."""
     modules: Sequence[StoredModule] = ()
     """The program, in a recording. Only a container stores it."""
+    host_calls: Sequence[bytes | memoryview] = ()
+    """The typed host calls of a component, in a recording, as the engine packs them. Only a container stores them."""
 
     def locate(self, resolver: Resolver) -> None:
         """Set the source line of each frame, from the resolver."""
