@@ -213,13 +213,15 @@ class HostFolder(Uncopyable):
         fd = os.open(".", READ_DIRECTORY, dir_fd=self._fd)
         try:
             with os.scandir(fd) as names:
-                for name in names:
-                    try:
-                        name.name.encode()
-                    except UnicodeEncodeError:
-                        self.hidden_names.append(name.name)
-                        continue
-                    entries.append(Entry(name.name, name.inode(), _entry_type(name)))
+                for found in names:
+                    name = found.name
+                    if not name.isascii():
+                        try:
+                            name.encode()
+                        except UnicodeEncodeError:
+                            self.hidden_names.append(name)
+                            continue
+                    entries.append(Entry(name, found.inode(), _entry_type(found)))
         finally:
             os.close(fd)
         return entries

@@ -44,6 +44,7 @@ _NEVER_GRANTED = (1 << 32) - 1
 _APPEND = int(Fdflags.APPEND)
 _SLOT = struct.Struct("<QQQQQQIIiIIIBBBB4x24s")
 assert _SLOT.size == ctypes.sizeof(b.Slot)
+_SLOT_WORDS, _GENERATION = _SLOT.size // 4, b.Slot.generation.offset // 4
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class SlotTable:
         self._lock = threading.RLock()
         self._tables: list[NativeBlock] = []  # the last one is in use
         self._slots: ctypes.Array[b.Slot] = (b.Slot * 0)()
+        self._words = memoryview(b"").cast("I")  # the slots as 32-bit words
         self._numbers: dict[Passage, int] = {}
         self._passages: list[Passage] = []
         self._live = (ctypes.c_uint64 * MOST_GRANTS)()
@@ -108,6 +110,7 @@ class SlotTable:
             block.write(0, former.read(former.size))
         self._tables.append(block)
         self._slots = (b.Slot * size).from_address(block.address)
+        self._words = memoryview(block.view).cast("I")
         self._state.slots, self._state.nslots = block.address, size
         for descriptor in list(self._host.fds.entries.values()):  # another thread may close some meanwhile
             if descriptor.mirror is not None and not self._slots[descriptor.fd].unready:
@@ -257,12 +260,10 @@ class SlotTable:
             fdflags: int,
         ) -> int:  # fmt: skip
             fd = path_open(host, directory, dirflags, path, oflags, base, inheriting, fdflags)
-            opened = host.fds.entries[fd]
-            if type(opened.object) is MemFile:
-                return fd
-            slot = self._slots[directory.fd]
-            if slot.kind == b.DIRECTORY and slot.life == directory.life:
-                self._recipes.learn(directory, slot, opened, (dirflags, oflags, base, inheriting, fdflags))
+            if directory.life in self._directories:
+                slot, opened = self._slots[directory.fd], host.fds.entries[fd]
+                if slot.kind == b.DIRECTORY and slot.life == directory.life:
+                    self._recipes.learn(directory, slot, opened, (dirflags, oflags, base, inheriting, fdflags))
             return fd
 
         return remembered
@@ -301,7 +302,8 @@ class SlotTable:
 
     def generation(self, fd: int) -> int:
         """How often the number has been opened."""
-        return int(self._slots[fd].generation) if fd < self._state.nslots else 0
+        place = fd * _SLOT_WORDS + _GENERATION
+        return self._words[place] if place < len(self._words) else 0
 
     def generations(self) -> dict[int, int]:
         """The same for all numbers that have been opened."""

@@ -22,6 +22,7 @@ MAX_BUFFERS = 1024
 
 _TOP = 1 << 63
 _DIRECTORY, _REGULAR = int(FileType.DIRECTORY), int(FileType.REGULAR_FILE)
+_U64 = (1 << 64) - 1
 _APPEND = int(Fdflags.APPEND)
 _SEEK, _CUR = int(R.FD_SEEK), 1
 _WHENCE_OF_UNSTABLE = (1, 2, 0)
@@ -395,33 +396,33 @@ def fd_readdir(host: Host, d: Descriptor, buffer: memoryview, cookie: int) -> in
     if entries is None or cookie == 0:
         entries = _listing(host, d)
         host.fds.keep_listing(d, entries)
-    used, size = 0, len(buffer)
-    for entry in entries[cookie:] if cookie < len(entries) else ():
-        piece = entry[: size - used]
-        buffer[used : used + len(piece)] = piece
-        used += len(piece)
-        if used == size:
+    pieces, used, size = [], 0, len(buffer)
+    for index in range(cookie, len(entries)):
+        if used >= size:
             break
-    return used
+        pieces.append(entries[index])
+        used += len(entries[index])
+    data = b"".join(pieces)[:size]
+    buffer[: len(data)] = data
+    return len(data)
 
 
 def _listing(host: Host, d: Descriptor) -> list[bytes]:
     """The directory as packed dirents; names that are not UTF-8 are left out and noted."""
-    directory = d.object.stat()
-    entries = [(b".", directory.ino, _DIRECTORY), (b"..", directory.ino, _DIRECTORY)]
+    pack, own = DIRENT.pack, d.object.stat().ino & _U64
+    entries = [pack(1, own, 1, _DIRECTORY) + b".", pack(2, own, 2, _DIRECTORY) + b".."]
     found = d.object.list()
     left_out = getattr(d.object, "hidden", 0)
     for name, ino, filetype in found:
         try:
-            entries.append((name.encode(), ino, int(filetype)))
+            raw = name.encode()
         except UnicodeEncodeError:
             left_out += 1
+            continue
+        entries.append(pack(len(entries) + 1, ino & _U64, len(raw), filetype) + raw)
     if left_out:
         host.note(f"fd_readdir({d.path!r}) left out {left_out} names that are not UTF-8")
-    return [
-        DIRENT.pack(cookie, ino & 0xFFFFFFFFFFFFFFFF, len(name), filetype) + name
-        for cookie, (name, ino, filetype) in enumerate(entries, 1)
-    ]
+    return entries
 
 
 # -- buffers and offsets -----------------------------------------------------------------------------------------------
