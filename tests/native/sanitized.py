@@ -38,8 +38,8 @@ def sanitized(folder: Path) -> dict[str, str] | None:
         return None
     return {
         **environment, "LD_PRELOAD": ":".join(map(_library, ("libasan.so", "libubsan.so"))),
-        # Wasmtime handles SIGSEGV itself: that is how it finds a guest's bad pointer. Freed memory is kept for 8 MB, not
-        # 256: hostile tests measure the memory that a run leaves.
+        # Wasmtime handles SIGSEGV itself: that is how it finds a guest's bad pointer. Of freed memory 8 MB are kept,
+        # not 256 MB: hostile tests measure the memory that a run leaves.
         "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=8:handle_segv=0:allow_user_segv_handler=1:abort_on_error=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }  # fmt: skip

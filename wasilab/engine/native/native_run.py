@@ -19,7 +19,6 @@ from ...capabilities.random import SystemRandom
 from ...capabilities.streams import CollectedOutput
 from ...capabilities.strings import GivenStrings, Strings
 from ...trace.record.recorder import Recorder
-from ...wasi.fdtable import Descriptor
 from ...wasi.host import Host, Meter
 from ...wasi.preview1.signature import Call
 from .binding import FOREIGN, OFF, FunctionState, GuestState, Library, RunState, library
