@@ -89,7 +89,7 @@ def test_a_module_within_the_limits_runs_and_its_cost_is_known_from_then_on(monk
     chosen = engines.settings(features((), foreign=True), fuel=False)
     cost = costs.known_cost(costs.identity(MEDIUM.sha256, chosen))
     assert cost is not None
-    assert cost.seconds > 0
+    assert 0 <= cost.seconds < 60  # less than half a millisecond where Wasmtime's cache has the code
     assert cost.memory > 1 << 20
     engines.clear()
     monkeypatch.setattr(bounded, "compiled", None)
