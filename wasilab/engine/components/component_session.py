@@ -28,8 +28,7 @@ from .concurrency.fibers import CoreFunction
 from .host_calls import HostImports, unknown_interface
 from .instantiate import core_modules
 from .recording import CallRecorder
-from .replayed.call_answers import CallAnswers
-from .replayed.call_log import CallLog, HostCalls
+from .replayed.call_log import CallLog, HostCalls, ReplayedCalls
 from .validation import validate
 
 _TRAPPER = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1t\0\0\x0a\5\1\3\0\0\x0b"
@@ -44,7 +43,7 @@ class ComponentSession(Session):
     _run: ComponentRun | None = None
     _component: b.ComponentBody | None = None
     _core: list[Module]
-    answers: CallAnswers | None = None
+    answers: ReplayedCalls | None = None
     """Answers the host calls in a replay; set before `open`."""
 
     # ---- from bytes to an instance

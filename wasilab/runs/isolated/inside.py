@@ -49,6 +49,8 @@ from . import shipping
 
 COMPONENTS = ("wasilab.engine.components", "wasilab.wasi.components")
 """The component engine: imported only for components."""
+REPLAYS = "wasilab.engine.components.replayed.call_answers"
+"""What only a replay needs, which does not run here. It imports NumPy, which starts threads."""
 COMPILE_BYTES = 2 << 30
 """Extra bytes of data allowed for compiling; withdrawn before the guest runs."""
 SPARE_BYTES = 256 * MIB
@@ -109,7 +111,8 @@ def _bounds(limits: Limits) -> SandboxBounds:
 def _import_all(packages: Sequence[str]) -> None:
     for package in packages:
         for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            importlib.import_module(found.name)
+            if found.name != REPLAYS:
+                importlib.import_module(found.name)
 
 
 def _warm_up() -> None:

@@ -14,6 +14,7 @@ from ....wasi.components.waits import Value
 from ....wasi.errnos import WasiError
 from ....wasi.host import Host
 from ....wasi.types import ProcExit, Trap
+from ...stop import EndOfReplay
 from .host_call_entries import CallEnd, HostCall, pack_call, put_cause
 from .typed_bytes import Damaged, Resources, ValueReader, put_bytes, put_value
 
@@ -32,6 +33,16 @@ class HostCalls(Protocol):
     def drop(self, resource: str, drop: Callable[[Value], object]) -> Callable[[Value, object], object]:
         """What is called in place of `drop(rep)`, with the resource and the instance that drops it: None for the host,
         at the end of the run, which is no call."""
+
+
+class ReplayedCalls(HostCalls, Protocol):
+    """Answers the calls in a replay (`CallAnswers`, which reads a recording and so needs NumPy)."""
+
+    stop: Callable[[EndOfReplay], None]
+    """Ends the guest; set by the session."""
+
+    def finish(self) -> None:
+        """Called after the guest has ended."""
 
 
 def full_name(function: WasiFunction) -> str:
