@@ -96,6 +96,14 @@ def test_a_module_within_the_limits_runs_and_its_cost_is_known_from_then_on(monk
     assert run(MEDIUM).outcome.ok
 
 
+def test_the_memory_of_this_process_is_no_cost_of_a_compile() -> None:
+    large = bytearray(os.urandom(1 << 20)) * 300
+    assert run(MEDIUM).outcome.ok
+    cost = costs.known_cost(costs.identity(MEDIUM.sha256, engines.settings(features((), foreign=True), fuel=False)))
+    assert cost is not None
+    assert cost.memory < len(large)
+
+
 def test_a_cost_above_the_limit_of_this_run_is_not_trusted() -> None:
     chosen = engines.settings(features((), foreign=True), fuel=False)
     costs.remember(costs.identity(SLOW.sha256, chosen), costs.Cost(100.0, 1 << 20))

@@ -49,8 +49,12 @@ def taken() -> "tuple[float, int]":
         import resource
     except ImportError:
         return seconds, 0
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return seconds, most if sys.platform == "darwin" else most * 1024
+    try:  # on Linux ru_maxrss starts with the memory of the parent, which may be a large notebook
+        with open("/proc/self/status", encoding="ascii") as status:
+            return seconds, next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+    except (OSError, ValueError, StopIteration):
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return seconds, most if sys.platform == "darwin" else most * 1024
 
 
 def engine(library: ctypes.CDLL, settings: "list[str]") -> ctypes.c_void_p:
