@@ -19,9 +19,21 @@ MOST = 2 << 30
 """Binder stops a server that takes more memory, in bytes."""
 
 
+def _python(version: str) -> str | None:
+    """A Python of this version that starts: on PATH, or of pyenv."""
+    pyenv = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
+    for found in filter(None, (shutil.which(f"python{version}"), *map(str, pyenv))):
+        if subprocess.run([found, "-c", ""], check=False, capture_output=True).returncode == 0:
+            return found
+    return None
+
+
 def main() -> int:
     """Build it, run notebook 00, and report."""
-    python = shutil.which((ROOT / "binder" / "runtime.txt").read_text().strip().replace("-", "")) or sys.executable
+    python = _python((ROOT / "binder" / "runtime.txt").read_text().strip().removeprefix("python-"))
+    if python is None:
+        print("the Python of binder/runtime.txt, whose packages are pinned, is not on this machine: nothing was built")
+        return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         repository, environment = folder / "repository", folder / "environment"
