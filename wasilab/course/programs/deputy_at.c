@@ -1,5 +1,5 @@
-// The same compiler, mended: FROM and TO are names in the folder `user`, and are opened through that folder's own
-// descriptor. No name that the user gives can mean a file of the books.
+// The same compiler, mended: FROM and TO are names in the folder `user`, opened through that folder's own
+// descriptor. openat ignores the descriptor for a path from the root (POSIX), so such a path is refused.
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -7,6 +7,10 @@
 int main(int argc, char **argv) {
     if (argc != 3) {
         fprintf(stderr, "usage: deputy_at FROM TO\n");
+        return 2;
+    }
+    if (argv[1][0] == '/' || argv[2][0] == '/') {
+        fprintf(stderr, "deputy_at: give names in the folder of the user, not paths from the root\n");
         return 2;
     }
     int user = open("user", O_RDONLY | O_DIRECTORY);
