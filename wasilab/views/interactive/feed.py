@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -35,6 +36,13 @@ from ..timeline.scene import SIGNS, headline
 from .choices import examples_of, facets_of
 from .export import file_stem
 from .query_box import EXAMPLES
+
+_LOG = logging.getLogger("wasilab")
+
+Question = dict[str, str | int | float]
+"""A request from the browser, with its parameters: numbers and texts by name."""
+Answer = tuple[dict[str, object], list[bytes]]
+"""What is sent to the browser: the message, and its binary buffers."""
 
 SAVED_CALLS = 12_000
 """A run of at most this many calls is saved whole in the notebook; a larger one as an overview."""
@@ -408,3 +416,19 @@ def capability(run: Subject, event: CallEvent) -> str:
 def exports() -> list[tuple[str, str]]:
     """(suffix, description) of every format in which a trace can be written here."""
     return [*((suffix, suffix.lstrip(".")) for suffix in WRITABLE), (".capabilities.svg", "capabilities (.svg)")]
+
+
+def answered(content: object, ask: Callable[[str, Question], Answer]) -> Answer | None:
+    """The answer to a message from the browser, by `ask(question, content)`; None if the message is no question.
+
+    An error of `ask` is the answer, so that the browser shows it: a widget's callback has nowhere else to report it.
+    """
+    if not isinstance(content, dict) or "ask" not in content:
+        return None
+    number = {"id": content.get("id")}
+    try:
+        message, buffers = ask(str(content["ask"]), content)
+    except Exception as error:  # noqa: BLE001  (see above)
+        _LOG.debug("a question of the page failed: %s", content["ask"], exc_info=True)
+        return number | {"error": str(error) or type(error).__name__}, []
+    return number | message, buffers

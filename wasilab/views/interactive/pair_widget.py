@@ -8,7 +8,6 @@ print: an error is sent as an answer.
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 
 import anywidget
@@ -23,10 +22,9 @@ from ..ipython import shell
 from ..report.page import unless_alive
 from ..timeline.scene import headline
 from .cells import remember
-from .feed import CALLS_A_MESSAGE, Feed, vocabulary
+from .feed import CALLS_A_MESSAGE, Answer, Feed, Question, answered, vocabulary
 from .module_js import module, style
 
-_LOG = logging.getLogger("wasilab")
 SAVED_CALLS = 9_000
 """The calls of two runs are saved in the notebook if they are at most this many together."""
 SAVED_BYTES = 80_000
@@ -145,25 +143,20 @@ class PairWidget(anywidget.AnyWidget):
 
     def _answer(self, _widget: object, content: object, _buffers: object) -> None:
         """Answer one request from the browser; any error is shown there, never lost."""
-        if not isinstance(content, dict) or "ask" not in content:
-            return
-        answer: dict[str, object] = {"id": content.get("id")}
-        buffers: list[bytes] = []
-        try:
-            match content["ask"]:
-                case "calls":
-                    side, first = int(bool(content["side"])), max(int(content["first"]), 0)
-                    held = min(len(self.feeds[side].columns), MOST_CALLS)
-                    count = max(min(CALLS_A_MESSAGE, held - first), 0)
-                    answer |= {"first": first, "count": count}
-                    buffers = self.calls(side, first, count)
-                case "pair":
-                    answer["pair"] = self.pair(int(content["row"]))
-                case "next":
-                    answer["row"] = self._next(int(content["row"]), int(content["by"]))
-                case ask:
-                    raise ValueError(f"the comparison does not know the question {ask!r}")
-        except Exception as error:  # noqa: BLE001  (the browser shows it; a callback has nowhere else to put it)
-            _LOG.debug("the comparison's question failed", exc_info=True)
-            answer["error"] = str(error) or type(error).__name__
-        self.send(answer, buffers)
+        found = answered(content, self._ask)
+        if found is not None:
+            self.send(*found)
+
+    def _ask(self, ask: str, content: Question) -> Answer:
+        match ask:
+            case "calls":
+                side, first = int(bool(content["side"])), max(int(content["first"]), 0)
+                held = min(len(self.feeds[side].columns), MOST_CALLS)
+                count = max(min(CALLS_A_MESSAGE, held - first), 0)
+                return {"first": first, "count": count}, self.calls(side, first, count)
+            case "pair":
+                return {"pair": self.pair(int(content["row"]))}, []
+            case "next":
+                return {"row": self._next(int(content["row"]), int(content["by"]))}, []
+            case _:
+                raise ValueError(f"the comparison does not know the question {ask!r}")

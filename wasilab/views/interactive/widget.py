@@ -7,7 +7,6 @@ details and the report's parts; under 1 MB for any run. Everything else is reque
 
 from __future__ import annotations
 
-import logging
 import secrets
 import weakref
 from collections.abc import Callable, Mapping
@@ -34,20 +33,16 @@ from ..timeline.scene import headline
 from .cells import forget_output, remember, replace_output
 from .choices import facets_of
 from .export import exported
-from .feed import CALLS_A_MESSAGE, SAVED_CALLS, Feed
+from .feed import CALLS_A_MESSAGE, SAVED_CALLS, Answer, Feed, Question, answered
 from .live import LiveFeed
 from .maps import maps_of, saved_maps
 from .module_js import module, style
 from .query_box import answer_sql
 from .state import memory_of, state_of
 
-_LOG = logging.getLogger("wasilab")
-
 _SHOWN: weakref.WeakValueDictionary[int, TimelineWidget] = weakref.WeakValueDictionary()
 """The timeline of each run that was shown, by the run's id: a second display is another view, not a copy."""
 
-Question = dict[str, str | int | float]
-"""A request from the browser, with its parameters: numbers and texts by name."""
 
 
 
@@ -227,19 +222,11 @@ class TimelineWidget(anywidget.AnyWidget):
 
     def _answer(self, _widget: object, content: object, _buffers: object) -> None:
         """Answer one request from the browser; any error is shown there, never lost."""
-        if not isinstance(content, dict) or "ask" not in content:
-            return
-        answer: dict[str, object] = {"id": content.get("id")}
-        buffers: list[bytes] = []
-        try:
-            more, buffers = self._ask(str(content["ask"]), content)
-            answer.update(more)
-        except Exception as error:  # noqa: BLE001  (the browser shows it; a callback has nowhere else to put it)
-            _LOG.debug("the timeline's question failed", exc_info=True)
-            answer["error"] = str(error) or type(error).__name__
-        self.send(answer, buffers)
+        found = answered(content, self._ask)
+        if found is not None:
+            self.send(*found)
 
-    def _ask(self, ask: str, content: Question) -> tuple[dict[str, object], list[bytes]]:
+    def _ask(self, ask: str, content: Question) -> Answer:
         feed = self._live.feed() if self._live is not None else self.feed
         match ask:
             case "calls":
@@ -290,7 +277,7 @@ class TimelineWidget(anywidget.AnyWidget):
             case _:
                 raise ValueError(f"the timeline does not know the question {ask!r}")
 
-    def _grant(self, index: int) -> tuple[dict[str, object], list[bytes]]:
+    def _grant(self, index: int) -> Answer:
         found = refusals(self.run)
         remedy = found[index].remedy if 0 <= index < len(found) else None
         if remedy is None or not self._may_rerun(remedy):
@@ -300,7 +287,7 @@ class TimelineWidget(anywidget.AnyWidget):
         _SHOWN[id(run)] = self
         return self._show_attempt(len(self._attempts) - 1)
 
-    def _show_attempt(self, index: int) -> tuple[dict[str, object], list[bytes]]:
+    def _show_attempt(self, index: int) -> Answer:
         if not 0 <= index < len(self._attempts):
             raise ValueError(f"there is no run {index + 1}")
         self._current = index
@@ -308,7 +295,7 @@ class TimelineWidget(anywidget.AnyWidget):
         self._follow()
         return {}, []
 
-    def _compare(self, index: int) -> tuple[dict[str, object], list[bytes]]:
+    def _compare(self, index: int) -> Answer:
         if not 0 <= index < len(self._attempts) or self.run.running:
             raise ValueError("there is no other run to compare with")
         sides = self._attempts[index], self._attempts[self._current]
