@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 
 from wasilab import Clocks, Grants, HostDir, MemDir, Random, Run, listen, run
-from wasilab.engine.isolate import confined_process
 from wasilab.module.module import from_wat
-from wasilab.runs.isolated import outside
 from wasilab.wasi.types import Errno
 
 from ..grants.guests import READ, WRITE, Guest, fd
 from ..waiting import until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux"),
+    pytest.mark.usefixtures("waiting"),
+]
 STEPS = from_wat(f"""(module
   (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
@@ -43,14 +44,6 @@ STEPS = from_wat(f"""(module
       (drop (call $sizes (i32.const 80) (i32.const 84)))
       (br $again))))""", name="steps")  # fmt: skip
 """For each byte of stdin: opens a.txt for reading and for writing, asks for the time, randomness and variables."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def waiting() -> Iterator[None]:
-    outside.prepare(keep=True)
-    yield
-    confined_process.PREPARED.keep = False
-    confined_process.PREPARED.clear()
 
 
 @pytest.fixture

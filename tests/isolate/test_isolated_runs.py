@@ -25,7 +25,10 @@ from ..grants.guests import READ, WRITE, Guest, fd
 from ..waiting import until
 from . import holes
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux"),
+    pytest.mark.usefixtures("waiting"),
+]
 HOLES = Path(holes.__file__)
 LOOP = from_wat('(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))', name="loop")
 
@@ -36,15 +39,6 @@ COMPONENT = from_wat("""(component
   (func $run (result (result)) (canon lift (core func $i "run")))
   (instance $run (export "run" (func $run)))
   (export "wasi:cli/run@0.2.0" (instance $run)))""", name="component")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def waiting() -> Iterator[None]:
-    """A process is started for the next run while a test looks at the last one."""
-    outside.prepare(keep=True)
-    yield
-    confined_process.PREPARED.keep = False
-    confined_process.PREPARED.clear()
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,10 @@ from wasilab.engine.outcome import Outcome
 from wasilab.panels.panel import Panel
 from wasilab.trace.record.recorder import Recorder, pack_payload
 from wasilab.trace.trace import Trace
+from wasilab.views.interactive.widget import TimelineWidget
 from wasilab.wasi.preview1.spec import SNAPSHOT1
 
+from .bare import BarePage
 from .fakes import FakeRun
 from .lab import CHROMIUM, Lab, Page
 
@@ -218,6 +220,26 @@ def browser() -> Iterator[Any]:
         chromium = engine.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def page_of(browser: Any) -> Iterator[Callable[..., BarePage]]:
+    """A function that opens a widget in a page of its own, closed after the test."""
+    pages: list[BarePage] = []
+
+    def make(widget: Any, **options: Any) -> BarePage:
+        pages.append(BarePage(browser, widget, **options))
+        return pages[-1]
+
+    yield make
+    for page in pages:
+        page.close()
+
+
+@pytest.fixture
+def bare(page_of: Callable[..., BarePage]) -> Callable[..., BarePage]:
+    """A function that opens the timeline of a run in a page of its own."""
+    return lambda run, **options: page_of(TimelineWidget(run), **options)
 
 
 @pytest.fixture(scope="module")

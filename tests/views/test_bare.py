@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from wasilab.views.interactive.widget import TimelineWidget
-
-from .bare import BarePage
 from .lab import shot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-@pytest.fixture
-def bare(browser: Any) -> Iterator[Callable[..., BarePage]]:
-    pages: list[BarePage] = []
-
-    def make(run: Any, **options: Any) -> BarePage:
-        pages.append(BarePage(browser, TimelineWidget(run), **options))
-        return pages[-1]
-
-    yield make
-    for page in pages:
-        page.close()
 
 
 def test_a_filter_is_made_of_values_that_are_pointed_at(bare: Any, evil_run: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -214,16 +214,8 @@ def test_a_page_that_cannot_be_written_is_one_sentence(
 
 
 @pytest.fixture
-def pair_page(browser: Any) -> Iterator[Callable[..., BarePage]]:
-    pages: list[BarePage] = []
-
-    def make(compared: Compared, **options: Any) -> BarePage:
-        pages.append(BarePage(browser, PairWidget(compared), **options))
-        return pages[-1]
-
-    yield make
-    for page in pages:
-        page.close()
+def pair_page(page_of: Callable[..., BarePage]) -> Callable[..., BarePage]:
+    return lambda compared, **options: page_of(PairWidget(compared), **options)
 
 
 @pytest.mark.browser

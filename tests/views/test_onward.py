@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,7 @@ from wasilab.trace.trace import Trace
 from wasilab.views.interactive.feed import MOST_NOTES, NOTE_CHARACTERS, Feed
 from wasilab.views.interactive.query_box import EXAMPLES, MOST_ROWS, answer_sql
 from wasilab.views.interactive.state import MOST_PARTS, PART_BYTES, memory_of
-from wasilab.views.interactive.widget import TimelineWidget
 
-from .bare import BarePage
 from .conftest import Book, copied, many, run_of
 from .lab import shot
 
@@ -211,19 +208,6 @@ def test_a_run_without_a_recording_says_what_is_needed(copy_run: Any) -> None:
 
 
 # --- in a page -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def bare(browser: Any) -> Iterator[Callable[..., BarePage]]:
-    pages: list[BarePage] = []
-
-    def make(run: Any, **options: Any) -> BarePage:
-        pages.append(BarePage(browser, TimelineWidget(run), **options))
-        return pages[-1]
-
-    yield make
-    for page in pages:
-        page.close()
 
 
 @pytest.mark.browser
