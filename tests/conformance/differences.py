@@ -101,7 +101,7 @@ DIFFERENCES = (
     # -- descriptors of the wrong type
     Difference(
         "path_.*", "NOTDIR", "BADF",
-        "A path call on what is no directory is NOTDIR, as in POSIX's *at calls.",
+        "A path call on what is not a directory is NOTDIR, as in POSIX's *at calls.",
     ),
     Difference(
         "fd_sync|fd_datasync", "SUCCESS", "BADF",
@@ -185,6 +185,6 @@ DIFFERENCES = (
     ),
     Difference(
         "path_open", "NOTDIR", "LOOP",
-        "A link that is not to be followed is no directory: NOTDIR, as O_DIRECTORY|O_NOFOLLOW has it on Linux.",
+        "A link that is not to be followed is not a directory: NOTDIR, as O_DIRECTORY|O_NOFOLLOW has it on Linux.",
     ),
 )  # fmt: skip

@@ -141,7 +141,7 @@ def test_what_is_no_notebook_any_more_stays(lessons: Path, tmp_path: Path) -> No
     (mine / "images" / "a.png").write_bytes(b"my png")
     for broken in ("{", "[]", '{"cells": [1]}'):
         (mine / FIRST).write_text(broken)
-        assert notes(pull(mine))[FIRST].startswith("left as it is: it is no notebook")
+        assert notes(pull(mine))[FIRST].startswith("left as it is: it is not a notebook")
         assert (mine / FIRST).read_text() == broken
     assert notes(pull(mine))["images/a.png"] == "left as it is: you changed it"
     (mine / FIRST).unlink()
@@ -155,7 +155,7 @@ def test_a_folder_of_other_things_is_left_alone(lessons: Path, tmp_path: Path) -
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("x")
-    with pytest.raises(CourseError, match="not empty and no copy"):
+    with pytest.raises(CourseError, match="not empty, and is not a copy"):
         pull(other)
     assert [path.name for path in other.iterdir()] == ["thesis.txt"]
     with pytest.raises(CourseError, match=r"thesis\.txt"):

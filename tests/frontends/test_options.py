@@ -403,7 +403,7 @@ CASES = {
     "grade -e": (A_NOTEBOOK + "grade . -e 04.1", A_NOTEBOOK + "grade .", "a.ipynb +04.1"),
     "grade --isolation": (A_NOTEBOOK + "grade . --isolation no", A_NOTEBOOK + "grade .", "choose on or strict or off"),
     "course --teacher": (
-        "course --teacher k; course k/teacher", "course c; course c/teacher", "not empty and no copy"
+        "course --teacher k; course k/teacher", "course c; course c/teacher", "not empty, and is not a copy"
     ),
     "lab --no-browser": ("lab --no-browser --port 70000", "lab --port 0", "at most 65535"),
     "lab --allow-root": ("lab --allow-root --port 70000", "lab --port 0", "at most 65535"),

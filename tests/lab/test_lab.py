@@ -152,7 +152,7 @@ def test_a_command_runs_once(folder: HostDir) -> None:
         assert lab.run().exit_code == 0
         with pytest.raises(TypeError, match="opener was started already: a command runs once"):
             lab.run("opener")
-        with pytest.raises(TypeError, match="reader is no command"):
+        with pytest.raises(TypeError, match="reader is not a command"):
             lab.run("reader")
         with pytest.raises(GuestError):
             lab["opener"].exports.open()
@@ -258,7 +258,7 @@ def test_a_link_that_does_not_fit_is_refused_by_name(importer: str, exporter: st
     ("passing", "words"),
     [
         ({"nope": 0}, "to 'nope', which opener does not import"),
-        ({"twice": 1}, "parameter 1 of twice .* is no descriptor"),
+        ({"twice": 1}, "parameter 1 of twice .* is not a descriptor"),
         ({"count": 7}, "parameter 7 of count"),
     ],
 )

@@ -129,7 +129,7 @@ def test_a_circle_of_memories_and_a_wrong_kind_are_refused_in_words() -> None:
 
 
 def test_descriptors_stay_apart_and_pass_by_the_link() -> None:
-    """One store, and still each its own descriptor table: a number of one is no descriptor of the other."""
+    """One store, and still each its own descriptor table: a number of one is not a descriptor of the other."""
     with Lab(shared_store=True) as lab:
         lab.add("opener", OPENER, Grants.nothing(dirs={"/d": MemDir({"a.txt": b"hello"})}))
         lab.add("reader", READER, Grants.nothing())

@@ -58,7 +58,7 @@ def test_wrong_signatures_are_one_clear_error_each(calls: Instance) -> None:
         (lambda a: a, "i32, i32 -> i32", "cannot be called as (i32, i32) -> (i32): too many positional arguments"),
         (lambda a, b: a, "i32 -> i64", "cannot be called as"),
         (lambda a: a, "i32 -> i64", "calls.wasm never calls a function of type (i32) -> (i64); its function types are"),
-        (lambda a: a, "i32 -> string", "'string' is no type of a Python function; these are: i32"),
+        (lambda a: a, "i32 -> string", "'string' is not a type that a Python function can have; use i32"),
         (lambda a: a, "i32", "is not a function type: write for example"),
         (lambda a: a, "", "needs a type, such as type='i32 -> i32'"),
         (17, "i32 -> i32", "17 is neither a function nor a reference"),

@@ -308,7 +308,7 @@ def test_the_command_sweeps_as_a_file_says(tmp_path: Path, capsys: pytest.Captur
     assert "16" in capsys.readouterr().out
     for text, sentence in (
         ("args = []", "name the program"), ("program = 'p.wasm'\novr = 1", "mean 'over'"),
-        ("program = 7", "program is no str"),
+        ("program = 7", "program is not a str"),
         ("program = 'none.wasm'", "none.wasm"), ("program = 'p.wasm'\n[over]\nsed = [1]", "mean 'seed'"),
         ("program", "not TOML"),
     ):  # fmt: skip

@@ -119,7 +119,7 @@ def _checked_claims(claims: tuple[object, ...]) -> list[Claim]:
     for claim in claims:
         if not isinstance(claim, Claim):
             word = f"{claim.__name__}()" if callable(claim) and hasattr(claim, "__name__") else repr(claim)
-            raise CourseError(f"check(run, ...): {shorten(word, 80)} is no claim: write for example prints('hello')")
+            raise CourseError(f"check(run, ...): {shorten(word, 80)} is not a claim: write for example prints('hello')")
     if all(claim.holds_for_nothing for claim in found):
         raise CourseError(
             "a program that does nothing fulfils every claim of this check: add one that says what it must do, such as "
@@ -130,7 +130,7 @@ def _checked_claims(claims: tuple[object, ...]) -> list[Claim]:
 
 @dataclass
 class _Attempts:
-    """The attempts at one exercise in this process. Checking the same run again is no further attempt."""
+    """The attempts at one exercise in this process. Checking the same run again is not another attempt."""
 
     number: int = 0
     last: weakref.ref[object] | None = field(default=None, repr=False)

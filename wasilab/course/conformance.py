@@ -92,7 +92,7 @@ def check_directory(directory: Directory) -> DirectoryReport:
     missing = [name for name in _operations(Directory) if not callable(getattr(directory, name, None))]
     if missing:
         raise CourseError(
-            f"{type(directory).__name__} is no directory: it has no {', '.join(missing[:5])}; derive it from "
+            f"{type(directory).__name__} is not a directory: it has no {', '.join(missing[:5])}; derive it from "
             "wasilab.capabilities.protocols.BaseDirectory"
         )
     return _Check(directory).run()

@@ -33,9 +33,9 @@ def read_notebook_file(path: Path) -> NotebookJson:
         notebook = json.loads(_bytes(path))
     except (ValueError, RecursionError) as error:  # also for UnicodeDecodeError
         why = "nested too deeply" if isinstance(error, RecursionError) else "not JSON"
-        raise BadNotebook(f"is no notebook: it is {why}") from None
+        raise BadNotebook(f"is not a notebook: it is {why}") from None
     if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        raise BadNotebook("is no notebook: it has no list of cells (format 4)")
+        raise BadNotebook("is not a notebook: it has no list of cells (format 4)")
     return cast(NotebookJson, notebook)
 
 

@@ -22,7 +22,7 @@ class Precompiled:
 
 
 def is_precompiled(path: Path) -> bool:
-    """Whether a file is to be read as machine code: by its first bytes, or by its suffix if it is no module."""
+    """Whether a file is to be read as machine code: by its first bytes, or by its suffix if it is not a module."""
     try:
         if not path.is_file():
             return False

@@ -98,7 +98,7 @@ def _read(path: Path) -> dict[str, Value]:
             raise UsageProblem(f"{path}: there is no {key!r}{did_you_mean(key, _KEYS, '; ' + ', '.join(_KEYS))}")
     for key, kind in (("program", str), ("args", list), ("policy", str), ("invoke", str), ("over", dict)):
         if key in found and not isinstance(found[key], kind):
-            raise UsageProblem(f"{path}: {key} is no {'table' if kind is dict else kind.__name__}")
+            raise UsageProblem(f"{path}: {key} is not a {'table' if kind is dict else kind.__name__}")
     if "program" not in found:
         raise UsageProblem(f"{path}: name the program: program = \"copy.wasm\"")
     if type(found.get("runs_per_task", 1)) is not int or found.get("runs_per_task", 1) < 1:

@@ -24,7 +24,7 @@ except ImportError:  # not POSIX
     termios = None  # type: ignore[assignment]
 
 TOO_SOON = 0.3
-"""Seconds after a question in which a line is no answer."""
+"""Seconds after a question in which a line is not an answer."""
 _KNOWN_STATE = "\x1b[?1049l\x1b[!p\x1b[r\x1b(B\x0f\x1b[0m\x1b[?7h\x1b[?25h"
 """Leave the alternate screen, soft reset, whole screen scrolls, ASCII letters, no attributes, wrap lines, show the
 cursor (ECMA-48 and DEC private modes as documented by xterm)."""

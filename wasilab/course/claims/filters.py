@@ -13,7 +13,7 @@ from ..claim import CourseError
 def in_words(name: str, what: str) -> tuple[str, str]:
     """A filter in English, for one call and for several. Raises `CourseError` for one that is wrong."""
     if not isinstance(what, str):
-        raise CourseError(f"{name}(...): {what!r} is no filter: write for example 'call=path_open errno!=0'")
+        raise CourseError(f"{name}(...): {what!r} is not a filter: write for example 'call=path_open errno!=0'")
     try:
         matching(Trace.from_recorder(Recorder()), what)
         return in_english(what), in_english(what, plural=True)

@@ -63,12 +63,13 @@ def pull(folder: Path, *, teacher: bool = False) -> list[Pulled]:
     """Copy the course into a folder, or bring the lessons of a copy up to date; a student's cells are not touched.
 
     With `teacher` the pages for teachers are copied as well. Raises `CourseError` for a folder that cannot be written
-    to, or that holds other things and is no copy.
+    to, or that holds other things and is not a copy.
     """
     source = course_folder()
     try:
         if folder.is_dir() and not (folder / STATE).is_dir() and any(folder.iterdir()):
-            raise CourseError(f"the folder {str(folder)!r} is not empty and no copy of the course: name a new folder")
+            what = "is not empty, and is not a copy of the course: name a new folder"
+            raise CourseError(f"the folder {str(folder)!r} {what}")
         (folder / STATE).mkdir(parents=True, exist_ok=True)
         return [_pulled(source / name, folder, name) for name in _names(source, teacher)]
     except OSError as error:
@@ -119,7 +120,7 @@ def _merged(mine: Path, base: Path, new: Path) -> tuple[NotebookJson, str]:
     read = [read_notebook_file(path) for path in (mine, base, new)]
     for notebook in read:
         if not all(isinstance(cell, dict) for cell in notebook["cells"]):
-            raise BadNotebook("is no notebook: a cell is no object")
+            raise BadNotebook("is not a notebook: a cell is not an object")
     cells = [cast(list[NotebookCell], notebook["cells"]) for notebook in read]
     merged = merge(*cells)
     note = f"{counted(merged.updated, 'cell')} updated"

@@ -94,7 +94,7 @@ def read_notebook(path: Path) -> list[HandedIn]:
 
 
 def _cells(path: Path) -> list[str]:
-    """The texts of the cells, with "" for what is no code cell."""
+    """The texts of the cells, with "" for what is not a code cell."""
     cells = read_notebook_file(path)["cells"]
     if len(cells) > MOST_CELLS:
         raise BadNotebook(f"has more than {counted(MOST_CELLS, 'cell')}")

@@ -99,7 +99,7 @@ def check_link(importer: str, module: Module, as_: str, exporter: Exporter, *, o
             raise LinkError(f"the link passes descriptors to {name!r}, which {importer} does not import{near}")
         for param in params:
             if param >= len(known.params) or known.params[param] != "i32":
-                raise LinkError(f"parameter {param} of {name} {known} is no descriptor: a descriptor is an i32")
+                raise LinkError(f"parameter {param} of {name} {known} is not a descriptor: a descriptor is an i32")
 
 
 def _kind(item: Import) -> str:

@@ -38,7 +38,7 @@ def read_type(text: str) -> FuncType:
     params, results = (tuple(part.replace(",", " ").split()) for part in found.groups())
     for kind in (*params, *results):
         if kind not in PASSES:
-            raise TableError(f"{kind!r} is no type of a Python function; these are: {', '.join(PASSES)}")
+            raise TableError(f"{kind!r} is not a type that a Python function can have; use {', '.join(PASSES)}")
     return FuncType(params, results)
 
 

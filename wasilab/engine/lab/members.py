@@ -179,7 +179,7 @@ class LabMembers:
         command."""
         member = self.members[name]
         if member.plan.module.kind != "command":
-            raise InvokeError(f"{name} is no command: it has no _start; call its exports")
+            raise InvokeError(f"{name} is not a command: it has no _start; call its exports")
         if member.started:
             raise InvokeError(f"{name} was started already: a command runs once; add it again under another name")
         member.started = True

@@ -22,7 +22,7 @@ class ScriptProgress(NamedTuple):
     skipped: int = 0
     """Assertions that need what Wasmtime's C API does not offer."""
     others_failed: int = 0
-    """Commands that are no assertions and failed or were skipped: modules, registrations, actions."""
+    """Commands that are not assertions and failed or were skipped: modules, registrations, actions."""
     differently: int = 0
     """Assertions that hold, with another error text than the script expects."""
 

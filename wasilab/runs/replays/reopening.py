@@ -112,7 +112,7 @@ class _Opening:
     def _opened(self, fd: int, path: str, life: Life) -> Descriptor:
         event = self._event(life.opened_seq)
         if event is None or event.name != "path_open" or life.kind not in (FileType.REGULAR_FILE, FileType.DIRECTORY):
-            self._refuse(fd, path, "it is no file or folder that can be opened again by its path")
+            self._refuse(fd, path, "it is not a file or folder that can be opened again by its path")
         folder, name = self._below(fd, path)
         self._check_name(fd, path, life)
         base, inheriting = self._rights(life)

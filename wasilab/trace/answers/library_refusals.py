@@ -73,7 +73,7 @@ class LibraryRefusal:
 def library_refusal(trace: Calls, stderr: str) -> LibraryRefusal | None:
     """What the program's library refused by itself in a failed run; None without evidence.
 
-    `stderr` is the program's output to stderr. A trace that lost calls is no evidence; if the host or the program
+    `stderr` is the program's output to stderr. A trace that lost calls is not evidence; if the host or the program
     itself reported a refusal, this returns None.
     """
     granted = _granted(trace)

@@ -9,7 +9,7 @@ Some refusals are derived from other calls, because no call was refused:
 - A program that opens a file without any granted directory makes no call that could be refused. Its C library asks
   `fd_prestat_get` for each granted directory, gets EBADF at the first, and answers ENOENT or ENOTCAPABLE by itself.
 - Go's library looks for directories at the start of every program, and asks for a file outside all of them relative to
-  descriptor -1. There the search is no evidence, and those calls are the refusals.
+  descriptor -1. There the search is not evidence, and those calls are the refusals.
 - Zig's library uses descriptor 3 as the current folder without checking that it is one.
 - A standard stream that was not granted is not open to the guest (EBADF).
 

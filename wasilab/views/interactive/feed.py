@@ -419,7 +419,7 @@ def exports() -> list[tuple[str, str]]:
 
 
 def answered(content: object, ask: Callable[[str, Question], Answer]) -> Answer | None:
-    """The answer to a message from the browser, by `ask(question, content)`; None if the message is no question.
+    """The answer to a message from the browser, by `ask(question, content)`; None if the message is not a question.
 
     An error of `ask` is the answer, so that the browser shows it: a widget's callback has nowhere else to report it.
     """

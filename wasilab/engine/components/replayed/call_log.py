@@ -32,7 +32,7 @@ class HostCalls(Protocol):
 
     def drop(self, resource: str, drop: Callable[[Value], object]) -> Callable[[Value, object], object]:
         """What is called in place of `drop(rep)`, with the resource and the instance that drops it: None for the host,
-        at the end of the run, which is no call."""
+        at the end of the run, which is not a call."""
 
 
 class ReplayedCalls(HostCalls, Protocol):

@@ -12,7 +12,7 @@ from ..instantiate import uses_waiting
 def why_not_recordable(module: Module) -> str | None:
     """Why the calls of this component cannot be recorded for a replay, as the rest of a sentence; None if they can.
 
-    A file that is no valid component gives None: running it says what is wrong.
+    A file that is not a valid component gives None: running it says what is wrong.
     """
     try:
         component = b.parse(module.bytes)

@@ -27,7 +27,7 @@ _FLOATS = {"f32": struct.Struct("<f"), "f64": struct.Struct("<d")}
 
 
 class Damaged(ValueError):
-    """Bytes that are no value of the type."""
+    """Bytes that are not a value of the type."""
 
 
 class Resources(Protocol):
