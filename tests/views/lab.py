@@ -149,6 +149,18 @@ class Page:
         """Run a JupyterLab command."""
         self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments or {}])
 
+    def theme(self, name: str) -> None:
+        """Change the theme to "Dark" or "Light" and wait until its splash screen has left the page.
+
+        JupyterLab removes the splash 200 ms after a change; a second change before that removes it twice, which raises.
+        """
+        self.command("apputils:change-theme", {"theme": f"JupyterLab {name}"})
+        self.page.wait_for_function(
+            """(name) => document.body.dataset.jpThemeName === name
+                && document.getElementById('jupyterlab-splash') === null""",
+            arg=f"JupyterLab {name}",
+        )
+
     def run_all(self) -> None:
         """Run every cell and wait for the end."""
         self.command("notebook:run-all-cells")

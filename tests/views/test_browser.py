@@ -225,14 +225,14 @@ def test_every_control_is_reached_and_worked_by_keyboard(opened: Any) -> None:
 def test_dark_and_narrow(opened: Any) -> None:
     page = opened(COPY, width=560, height=1100)
     page.command("application:toggle-left-area")
-    page.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
+    page.theme("Dark")
     line = page.timeline()
     line.until("view.root.dataset.theme === 'dark'")
     line.until("view.root.classList.contains('narrow')")
     assert line.js("view.root.scrollWidth <= view.root.clientWidth")
     line.canvas.scroll_into_view_if_needed()
     shot(page.page, "lab-dark-narrow")
-    page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+    page.theme("Light")
     line.until("view.root.dataset.theme === 'light'")
 
 

@@ -35,10 +35,7 @@ def frame(page: Page, from_last: int) -> Any:
 def test_a_module_the_code_of_a_function_and_a_memory_are_drawn(opened: Any, theme: str, width: int) -> None:
     cells = ["%load_ext wasilab", CELL, "%wasi inspect look", "%wasi code main look", "%wasi memory look"]
     page = opened(*cells, width=width, run=False)
-    page.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
-    page.page.wait_for_function(
-        "light => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower()
-    )
+    page.theme(theme)
     page.run_all()
     page.page.wait_for_function("() => document.querySelectorAll('iframe.wasilab-frame').length >= 3")
     picture = frame(page, 3)
@@ -55,4 +52,4 @@ def test_a_module_the_code_of_a_function_and_a_memory_are_drawn(opened: Any, the
     assert memory.locator(".hexdump mark").count() == 1
     assert memory.locator("body").evaluate("body => body.scrollWidth <= body.clientWidth + 1"), "it scrolls within"
     shot(page.page, f"inside-memory-{theme}-{width}")
-    page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+    page.theme("Light")

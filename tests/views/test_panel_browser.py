@@ -125,9 +125,9 @@ def test_the_classroom_story(lab: Lab, browser: Any) -> None:
         "() => [...document.querySelectorAll('.wasilab-timeline')].some((t) => t.timeline.store.denied.includes(5))"
     )  # DeniedBy.REVOKED
     shot(page, "revoked")
-    page.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
+    page.theme("Dark")
     shot(page, "revoked-dark")
-    page.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+    page.theme("Light")
 
     panel.row("data").get_by_label("granted", exact=True).check()
     panel.row("data").get_by_label("path_readlink", exact=True).uncheck()
