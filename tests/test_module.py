@@ -150,6 +150,21 @@ def test_a_file_that_is_not_a_module_gets_one_clear_sentence(data: bytes, said: 
         assert "f.wasm" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [(b"\x00", 0), (b"\x7f", -1), (b"\xff\xff\xff\xff\x07", 2**31 - 1), (b"\x80\x80\x80\x80\x78", -(2**31))],
+)
+def test_the_last_bit_of_a_signed_number_is_its_sign(data: bytes, value: int) -> None:
+    assert Reader(data).signed(32) == value
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff\x0f", b"\x80\x80\x80\x80\x70", b"\x80\x80\x80\x80\x08"])
+def test_the_spare_bits_of_a_signed_number_repeat_its_sign(data: bytes) -> None:
+    """The binary format of WebAssembly: the last byte of an sN may not say more than N bits."""
+    with pytest.raises(WasmFormatError, match="more than 32 bits"):
+        Reader(data).signed(32)
+
+
 def test_a_large_file_that_is_not_a_module_is_refused_by_its_head(tmp_path: Path) -> None:
     path = tmp_path / "big.wasm"
     with path.open("wb") as file:

@@ -111,14 +111,17 @@ class Reader:
         return self.signed(33)
 
     def signed(self, bits: int) -> int:
-        """A signed LEB128 number with no more bytes than one of `bits` bits may take."""
+        """A signed LEB128 number of at most `bits` bits."""
         value = shift = 0
         while True:
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             shift += 7
             if byte < 0x80:
-                return value - (1 << shift) if byte & 0x40 else value
+                value -= (byte & 0x40) << (shift - 6)
+                if not -1 << (bits - 1) <= value < 1 << (bits - 1):
+                    raise WasmFormatError(f"the number before byte {self.position} has more than {bits} bits")
+                return value
             if shift >= bits:
                 raise WasmFormatError(f"the number at byte {self.position} is too long")
 
