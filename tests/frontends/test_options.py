@@ -334,6 +334,11 @@ CASES = {
     "run --inject": ("run --inject fd_write:error=EIO hello.wat", "run hello.wat", "!hello\n"),
     "run --inject-file": ("run --inject-file faults.toml hello.wat", "run hello.wat", "!hello\n"),
     "run --record": ("run --record r.wtrace hello.wat", "run hello.wat", r"files .*\br\.wtrace"),
+    "run --snapshots": (
+        "run --snapshots --trace t.wtrace hello.wat >n; memory --at 0 t.wtrace",
+        "run --trace t.wtrace hello.wat >n; memory --at 0 t.wtrace",
+        "after call 0",
+    ),
     "replay --until": (RECORDED + "replay --until 1 r.wtrace", RECORDED + "replay r.wtrace", "stopped before call 1"),
     "replay --continue": (
         RECORDED + "replay --until 0 --continue --env A=1 r.wtrace", RECORDED + "replay --until 0 --env A=1 r.wtrace",

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import gc
 import threading
+from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 import wasilab
 from tests.engine.guests import imports, wat
+from wasilab import load_ipython_extension
 from wasilab.engine.inside import memory_snapshots
 from wasilab.engine.stop import CannotReplay
 from wasilab.runs.replays import memories
 from wasilab.runs.replays.memories import ReplayedMemory
 from wasilab.runs.replays.recordings import Recording
+from wasilab.views.interactive.feed import Feed
+from wasilab.views.interactive.state import memory_of
+from wasilab.views.subject import as_subject
 
 CALLS = 40
 COUNTING = f"""
@@ -135,3 +141,67 @@ def test_what_cannot_be_rebuilt_is_refused_with_the_reason(run: wasilab.Run) -> 
 def test_a_program_without_a_memory_has_none() -> None:
     text = f"(module {imports('proc_exit')} (func (export \"_start\") (call $proc_exit (i32.const 3))))"
     assert wasilab.run(wasilab.load(text.encode()), record=True).memory_at(0) == b""
+
+
+# ---- asked for when the run is started: snapshots=True, --snapshots
+
+
+def filling(size: int) -> wasilab.Module:
+    """Reads `size` random bytes at 1024, in one call."""
+    return wat("random_get", f"(drop (call $random_get (i32.const 1024) (i32.const {size})))")
+
+
+def test_a_run_with_snapshots_keeps_all_that_its_memory_needs() -> None:
+    run = wasilab.run(filling(4096), snapshots=True, snaplen=8)
+    assert run.snapshots
+    assert run.at(0).memory[1024:5120] == run.trace[0].data
+    assert len(set(run.trace[0].data)) > 100
+    assert not any(run.memory_at(0, before=True))
+    run.unload()
+    assert run.at(0).memory[1024:5120] == run.trace[0].data
+    shown = memory_of(run, 0, 0)
+    assert shown["size"] == "64.0 KiB"
+    again = run.again(run.grants).wait()
+    assert again.snapshots
+    assert again.at(0).memory[1024:] != run.at(0).memory[1024:]
+    plain = wasilab.run(filling(4096))
+    assert not plain.snapshots
+    with pytest.raises(CannotReplay, match="record=True keeps all"):
+        _ = plain.at(0).memory
+
+
+def test_the_timeline_shows_the_memory_of_such_a_run_only() -> None:
+    for snapshots in (True, False):
+        run = wasilab.run(filling(16), snapshots=snapshots)
+        assert Feed(run).meta()["snapshots"] is snapshots
+        assert Feed(as_subject(run.trace)).meta()["snapshots"] is False  # a trace alone does not run its program
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_what_a_snapshot_cannot_be_taken_of_is_refused_before_it_runs(isolate: bool) -> None:
+    component = wasilab.compile("(component)", "wat", name="part")
+    with pytest.raises(CannotReplay, match="part is a component: the memory at a call is rebuilt"):
+        wasilab.run(component, snapshots=True, isolate=isolate)
+    with pytest.raises(CannotReplay, match="records nothing"):
+        wasilab.run(filling(1), snapshots=True, trace=False, isolate=isolate)
+
+
+def test_a_trace_that_became_too_large_is_told_after_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.wasm").write_bytes(filling(2_000_000).bytes)
+    shell = InteractiveShell()
+    load_ipython_extension(shell)
+    loop = wat("random_get", """(local $n i32)
+      (loop $again (drop (call $random_get (i32.const 0) (i32.const 4096)))
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $n) (i32.const 20000))))""")
+    Path("loop.wasm").write_bytes(loop.bytes)
+    shell.run_line_magic("wasi", "run --snapshots --max-trace 1m loop.wasm")
+    said = "".join(capsys.readouterr())
+    assert "wasilab: --snapshots: the memory at a call cannot be rebuilt: " in said
+    assert "raise limits.trace, or record into a file (--max-trace SIZE)" in said
+    shell.run_line_magic("wasi", "run --snapshots x.wasm")
+    assert "--snapshots" not in "".join(capsys.readouterr())
+    shell.history_manager.enabled = False

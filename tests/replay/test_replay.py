@@ -285,6 +285,10 @@ def test_the_command_records_and_replays(tmp_path: Path, capsys: pytest.CaptureF
         (["run", "--record", "a.json", "x.wasm"], "ends in .wtrace"),
         (["run", "--record", "a.wtrace", "--trace", "b.wtrace", "x.wasm"], "omit --trace"),
         (["run", "--record", "a.wtrace", "--no-trace", "x.wasm"], "--no-trace records nothing"),
+        (["run", "--snapshots", "x.wasm"], "--snapshots: name the file that keeps them, with --trace FILE.wtrace"),
+        (["run", "--snapshots", "--trace", "a.parquet", "x.wasm"], "with --trace FILE.wtrace"),
+        (["run", "--snapshots", "--no-trace", "x.wasm"], "--no-trace records nothing"),
+        (["run", "--snapshots", "--trace", "a.wtrace", "c.wasm"], "c.wasm is a component: the memory at a call is"),
         (["replay", "nowhere.wtrace"], "there is no trace 'nowhere.wtrace'"),
         (["replay", "x.wasm"], "cannot be read as a trace"),
         (["replay", "x.wtrace", "--until", "-1"], "is not a call number"),
@@ -296,6 +300,7 @@ def test_the_command_says_what_is_wrong(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("x.wasm").write_bytes(copying().bytes)
+    Path("c.wasm").write_bytes(wasilab.compile("(component)", "wat").bytes)
     assert main(words) == 2
     said = capsys.readouterr().err
     assert sentence in said

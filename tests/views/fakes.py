@@ -28,6 +28,7 @@ class FakeRun:
     grants: Grants | None = field(default_factory=Grants)
     running: bool = False
     traced: bool = True
+    snapshots: bool = False
     stdout_bytes: bytes = b"line 0\nline 1\n"
     stderr_bytes: bytes = b""
     streamed: bool = False

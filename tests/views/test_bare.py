@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+import wasilab
+from tests.engine.guests import wat
+
 from .lab import shot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -136,3 +139,23 @@ def test_files_and_capabilities_lead_to_their_calls_also_without_a_kernel(bare: 
     line.host.locator("select[aria-label='Weighed by']").select_option("calls")
     assert flame.locator("[role=treeitem]").count() > 2
     shot(page.page, "flame")
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1200), (True, 500)])
+def test_the_state_of_a_run_with_snapshots_shows_the_memory_at_each_call(bare: Any, dark: bool, width: int) -> None:
+    once = "(drop (call $random_get (i32.const {0}) (i32.const 16)))"
+    run = wasilab.run(wat("random_get", "".join(once.format(at) for at in (4096, 8192, 20480))), snapshots=True)
+    page = bare(run, dark=dark, width=width)
+    line, panel = page.line, page.line.host.locator("section.travel")
+    line.host.locator("[role=tab]", has_text="State").click()
+    for seq, address in ((2, "0x5000"), (1, "0x5000"), (0, "0x2000"), (1, "0x2000")):  # since the previous stop
+        line.js(f"view.travel.to({seq})")
+        words = panel.locator(".memory p", has_text=f"to call {seq} ")
+        words.wait_for()
+        assert "16 bytes changed in 1 place" in words.inner_text()
+        assert panel.locator(".memory code").all_inner_texts() == [address]
+    shot(page.page, f"snapshots-{'dark' if dark else 'light'}-{width}")
+    plain = bare(wasilab.run(wat("random_get", once.format(4096))))
+    plain.line.host.locator("[role=tab]", has_text="State").click()
+    plain.line.until("view.travel.shown !== null")
+    assert plain.line.host.locator("details.memory[open]").count() == 0, "a replay is for who asked for it"

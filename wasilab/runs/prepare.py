@@ -50,6 +50,7 @@ Program = Module | bytes | str | os.PathLike[str]
 """A program: a module, its bytes, or the path of a .wasm or .wat file."""
 
 
+CORE_ONLY = "the memory at a call is rebuilt for core modules only"
 MOST_SWITCHES = 10_000
 """Maximum number of grant switches that a run records."""
 
@@ -74,6 +75,8 @@ class RunOptions:
     spool: str | os.PathLike[str] | None = None
     record: bool = False
     """Whether the trace keeps all that a replay needs: all data, the program, the same results on every machine."""
+    snapshots: bool = False
+    """Whether the memory at each call will be wanted, which takes a `record` of a core module."""
     raw: bool = True
     """Whether the engine may use Wasmtime's raw callbacks, if available."""
     native: bool = True
@@ -98,6 +101,8 @@ class Prepared:
         live: bool = False,
     ) -> None:
         options = options or RunOptions()
+        if options.snapshots and module.is_component:
+            raise CannotReplay(f"{module.name} is a component: {CORE_ONLY}")
         if options.record and not options.trace:
             raise CannotReplay(f"{module.name} records nothing (trace=False), so it cannot be recorded for a replay")
         if options.record and module.is_component:

@@ -193,6 +193,11 @@ class Run:
         return self._prepared.recorder is not None
 
     @property
+    def snapshots(self) -> bool:
+        """Whether it was run to see its memory at each call (`snapshots=True`, --snapshots)."""
+        return self._prepared.options.snapshots
+
+    @property
     def recorder(self) -> Recorder | None:
         """The recorder of its calls while it runs; None without a trace."""
         return self._prepared.recorder
@@ -262,7 +267,7 @@ class Run:
 
         The program is replayed up to that call without a host. The replay then waits there, so that later calls cost
         only what lies between, and the memory at neighbouring calls is kept (up to 64 MiB). Raises `CannotReplay` (a
-        ValueError) where the trace does not hold what a replay needs (`record=True` keeps it), and IndexError for a
+        ValueError) where the trace does not hold what a replay needs (`snapshots=True` keeps it), and IndexError for a
         call that it does not have.
         """
         return self._memory_then(call if isinstance(call, int) else call.seq, before).data

@@ -41,6 +41,7 @@ def run(
     snaplen: int | None = 64,
     spool: str | os.PathLike[str] | None = None,
     record: bool = False,
+    snapshots: bool = False,
     on_stdout: Callable[[bytes], object] | None = None,
     on_stderr: Callable[[bytes], object] | None = None,
     on_input: Ask | None = None,
@@ -65,7 +66,9 @@ def run(
     every call (15 to 30 us each, depending on depth); a number N takes it at the first N calls and at N refused calls
     after them. `snaplen` bytes of data are kept per call (None: all). Above the trace limit the oldest calls go to the
     file `spool`, if given. `record=True` keeps everything that a replay needs: all data, the program in the saved
-    `.wtrace`, and the same arithmetic results on every machine (`EngineOptions.nan_canonical`).
+    `.wtrace`, and the same arithmetic results on every machine (`EngineOptions.nan_canonical`). `snapshots=True` does
+    too: `Run.memory_at` gives the guest's linear memory at any call, rebuilt by a replay, and the timeline's State
+    panel shows what changed in it. Raises `CannotReplay` for a component, and with `trace=False`.
 
     With `native=False` Python answers every call: slower, with the same results.
 
@@ -89,11 +92,11 @@ def run(
     """
     preloads = {key: load_program(value) for key, value in (preload or {}).items()}
     engine = engine or EngineOptions()
-    if record:
+    if record or snapshots:
         engine = replace(engine, nan_canonical=True)
     options = RunOptions(
-        name, argv0, invoke, preloads, engine, trace, stacks, snaplen, spool, record, raw, native,
-        "strict" if isolate == "strict" else "on" if isolate else None,
+        name, argv0, invoke, preloads, engine, trace, stacks, snaplen, spool, record or snapshots, snapshots, raw,
+        native, "strict" if isolate == "strict" else "on" if isolate else None,
     )  # fmt: skip
     if decide is None and on_question is not None:
         decide = live_grants.questions.by_line(on_question)

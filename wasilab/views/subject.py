@@ -52,6 +52,9 @@ class Subject(Protocol):
     def traced(self) -> bool:
         """Whether the calls were recorded."""
     @property
+    def snapshots(self) -> bool:
+        """Whether the memory at each call is wanted, and can be rebuilt."""
+    @property
     def trace(self) -> Trace:
         """The record of the calls. May raise where not `traced`: see `trace_of`."""
     @property
@@ -96,6 +99,7 @@ class TraceSubject:
     grants: None = None
     running: bool = False
     traced: bool = True
+    snapshots: bool = False
     stdout_bytes: bytes = b""
     stderr_bytes: bytes = b""
     streamed: bool = False
@@ -135,6 +139,7 @@ class RunSnapshot:
         self._run = run
         self.seconds = run.seconds
         self.traced = run.traced
+        self.snapshots = run.snapshots
         self.trace = trace_of(run)
         self.denied = denied(self.trace, run.grants)
         self.stdout_bytes = run.stdout_bytes

@@ -15,6 +15,14 @@ CELL_STACKS = 1000
 """By default stacks are taken for this many calls of a cell's run and as many refused ones: at most 25 ms each."""
 
 
+SNAPSHOTS_HELP: dict[FrontendKind, str] = {
+    "cli": "keep what rebuilds the guest's memory at every call, in the file of --trace FILE.wtrace: "
+    "`run --snapshots --trace r.wtrace x.wasm`, then `memory r.wtrace --at 12`; costs what --record does",
+    "notebook": "keep what rebuilds the guest's memory at every call: what changed in it is in the timeline's State, "
+    "and run.at(12).memory has it; costs what --record does",
+}
+
+
 SOURCE_IS_UNTRUSTED = (
     "A source can have its compiler read your files and variables (#include,\n"
     ".incbin, include_str!, env!). It sees few environment variables, and has a limit\n"
@@ -109,6 +117,7 @@ def add_view_options(parser: Parser, kind: FrontendKind) -> None:
         "--record", metavar="FILE.wtrace",
         help="save the trace with all data and the program, for `replay`; slows floating-point loops",
     )  # fmt: skip
+    group.add_argument("--snapshots", action="store_true", help=SNAPSHOTS_HELP[kind])
     group.add_argument("--no-trace", action="store_true", help="record nothing (the quickest run)")
     group.add_argument(
         "--snaplen", type=snaplen, default=64, metavar="BYTES", help="bytes of data kept per call (default 64; all)"

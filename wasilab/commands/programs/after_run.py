@@ -12,6 +12,7 @@ from ...text.numbers import counted
 from ...text.numbers import size as size_text
 from ...text.palette import PLAIN, Palette
 from ...text.shell import quote
+from ...trace.answers.completeness import missing_for_replay
 from ...views.endings import ENDINGS
 from ...views.report import changed
 from ...views.report.refused import as_lines, refusals
@@ -47,6 +48,9 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
             raise UsageProblem(f"--trace {options.trace_file}: {error}") from None
         if getattr(options, "record", None) and not options.quiet:
             frontend.remark(_recorded(run, options.trace_file))
+    if getattr(options, "snapshots", False) and (why := missing_for_replay(run.trace)) is not None:
+        more = " (--max-trace SIZE)" if run.trace.dropped else ""
+        frontend.note(f"wasilab: --snapshots: the memory at a call cannot be rebuilt: {why}{more}")
     if options.summary:
         (frontend.note if frontend.kind == "cli" else frontend.say)(run.trace.summary().text(frontend.err))
 

@@ -48,7 +48,7 @@ def run_module(
     compile_seconds: float = 0.0,
 ) -> Done:
     """Run a module as `options` say."""
-    _check_outputs(options)
+    _check_outputs(options, frontend)
     check_engine_outputs(options, module)
     if module.warnings and not options.quiet:
         frontend.fold(f"compiled with warnings: {module.name}", visible(module.warnings, lines=True))
@@ -144,6 +144,7 @@ class RunSettings(TypedDict):
     trace: bool
     stacks: bool | int
     record: bool
+    snapshots: bool
     spool: str | None
     snaplen: int | None
     native: bool
@@ -161,6 +162,7 @@ def run_settings(module: Module, options: argparse.Namespace) -> RunSettings:
         "trace": not options.no_trace,
         "stacks": options.stacks,
         "record": options.record is not None,
+        "snapshots": options.snapshots,
         "spool": _spool(options),
         "snaplen": options.snaplen,
         "native": not options.no_native,
@@ -251,7 +253,9 @@ def say_where_it_listens(grants: Grants, frontend: Frontend) -> None:
 
 def _ended_in_silence(run: Run, options: argparse.Namespace) -> bool:
     """Whether nothing of the run is shown or saved: then no view and no trace reader is imported."""
-    asked = (options.apply, options.strace, options.strace_file, options.trace_file, options.summary)
+    asked = (
+        options.apply, options.strace, options.strace_file, options.trace_file, options.summary, options.snapshots
+    )  # fmt: skip
     outcome = run.outcome
     return not any(asked) and not outcome.result_texts and not outcome.warnings and outcome.kind == "exit"
 
@@ -261,10 +265,16 @@ def _explains(options: argparse.Namespace) -> bool:
     return sys.stderr.isatty() if options.explain is None else bool(options.explain)
 
 
-def _check_outputs(options: argparse.Namespace) -> None:
+def _check_outputs(options: argparse.Namespace, frontend: Frontend) -> None:
     """Fail before the run, not after it, if a file cannot be written."""
     if options.record is not None:
         _check_recording(options)
+    saved = Path(options.trace_file or "").suffix.lower() == ".wtrace"
+    if options.snapshots and frontend.kind == "cli" and not saved and not options.no_trace:
+        raise UsageProblem(
+            "--snapshots: name the file that keeps them, with --trace FILE.wtrace; then `wasilab memory FILE.wtrace "
+            "--at CALL` shows the memory at a call"
+        )
     if options.trace_file is not None:
         if Path(options.trace_file).suffix.lower() not in WRITABLE:
             raise UsageProblem(
@@ -282,9 +292,12 @@ def _check_outputs(options: argparse.Namespace) -> None:
     ):
         options.strace = True
     stacks = options.stacks is True
-    wants = (options.trace_file, options.strace, options.strace_file, options.summary, stacks, options.learn)
+    views = (options.trace_file, options.strace, options.strace_file, options.summary)
+    wants = (*views, stacks, options.learn, options.snapshots)
     if options.no_trace and any(wants):
-        raise UsageProblem("--no-trace records nothing: omit --trace, --strace, --summary, --stacks and --learn")
+        raise UsageProblem(
+            "--no-trace records nothing: omit --trace, --strace, --summary, --stacks, --learn and --snapshots"
+        )
 
 
 def _check_recording(options: argparse.Namespace) -> None:

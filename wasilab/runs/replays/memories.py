@@ -22,7 +22,7 @@ from ...grants.grants import Grants
 from ...module.inside.memory_layout import with_stack_pointer
 from ...module.module import Module
 from ...trace.trace import Trace
-from ..prepare import Prepared, RunOptions
+from ..prepare import CORE_ONLY, Prepared, RunOptions
 from ..run import MemoryAt
 from .recordings import Recording
 
@@ -130,7 +130,7 @@ class ReplayedMemory:
     """The memory at any call of a recording. Thread-safe. `limits` and `features`: see `replay`."""
 
     def __init__(self, recording: Recording, limits: Limits | None = None, features: Sequence[str] = ()) -> None:
-        recording.refuse_component("the memory at a call is rebuilt for core modules only")
+        recording.refuse_component(CORE_ONLY)
         self._recording = recording
         self._limits = recording.limits(limits or Limits())
         self._features = features

@@ -96,6 +96,7 @@ class Feed:
             "lives": self.lives(),
             "output": list(self.outputs()),
             "live": False,
+            "snapshots": self.run.snapshots,
             "thin": len(columns) > SAVED_CALLS,
             "bins": BINS,
             "window": WINDOW_CALLS if len(columns) > WHOLE_CALLS else 0,

@@ -16,6 +16,7 @@
  * @property {Life[]} lives       openings of descriptors
  * @property {[number, number, string, string][]} output  seq, ns, stream, text
  * @property {boolean} live       the guest is still running
+ * @property {boolean} [snapshots]  the memory at each call is wanted
  * @property {boolean} thin       the columns are not all in the snapshot: ask for them
  * @property {[string, string][]} exports  suffix and name of each export
  * @property {number} window      calls held of a run too large to hold, around what is looked at; 0 for all

@@ -30,7 +30,9 @@ export class MemoryChanges {
 
   /** Other calls, other memory. */
   reset() {
+    const { meta } = this.view.store;
     this.at = this.since = -1;
+    if (meta.snapshots && !meta.live) this.element.open = true; // the memory was asked for when the run was started
     this.body.replaceChildren();
   }
 
