@@ -13,6 +13,7 @@ import pytest
 
 import wasilab
 from wasilab.cli import main
+from wasilab.commands.catalog import command_names
 from wasilab.commands.machine.doctor_command import native_words
 from wasilab.engine.session import why_not_native
 
@@ -316,6 +317,10 @@ def test_the_cache_can_be_emptied(shell: Shell) -> None:
         (["run", "--listen", "everywhere", "hello.wat"], "everywhere"),
         (["run", "--stdin", "none.txt", "hello.wat"], "none.txt"),
         (["run", "--trace", "no/such/t.jsonl", "hello.wat"], "no/such"),
+        (["run", "-e", "path_opne", "hello.wat"], "did you mean 'path_open'?"),
+        (["run", "--isolate=strickt", "hello.wat"], "--isolate=strickt: choose on or strict or off"),
+        (["run", "--max-fds", "0", "hello.wat"], "--max-fds: '0' is not a whole number of at least 1"),
+        (["run", "--timeout", "0", "hello.wat"], "--timeout: '0' is not a number of seconds above 0"),
         (["run", "hallo.wat"], "did you mean 'hello.wat'?"),
         (["run", "."], "folder"),
         (["run", "text.txt"], "text.txt"),
@@ -326,6 +331,9 @@ def test_the_cache_can_be_emptied(shell: Shell) -> None:
         (["trace", "none.jsonl"], "none.jsonl"),
         (["compile", "none.c"], "none.c"),
         (["compile", "hello.wat", "-o", "hello.wat"], "is the program itself"),
+        (["grade", "text.txt"], "is a file: name the folder that it is in"),
+        (["course", "text.txt"], "'text.txt' is a file: name a new folder"),
+        (["program", "copy", "-o", "."], "-o .: that is a folder; name a file in it"),
         (["rnu", "hello.wat"], "did you mean 'run'?"),
         (["hello.wat"], "wasilab run hello.wat"),
     ],
@@ -341,6 +349,14 @@ def test_a_wrong_request_is_one_line_and_status_2(shell: Shell, words: list[str]
     assert len(lines) == 1, lines
     assert said in lines[0]
     assert lines[0].startswith("wasilab")
+    assert not done.stdout, "the program ran before its request was found to be wrong"
+
+
+def test_the_names_of_the_commands_stand_apart_from_their_summaries(shell: Shell) -> None:
+    rows = [line for line in shell.run("--help").stdout.decode().splitlines() if line.startswith("  ")]
+    assert len(rows) == len(command_names("cli"))
+    for row, name in zip(rows, command_names("cli"), strict=True):
+        assert row.startswith(f"  {name}  ")
 
 
 def test_a_source_that_does_not_compile_shows_the_compilers_words(shell: Shell) -> None:

@@ -148,7 +148,13 @@ def test_a_wrong_size_is_refused_by_the_parser(capsys: pytest.CaptureFixture[str
         (["--env", ""], "--env '': the variable has no name; write --env NAME=VALUE"),
         (["--stdin", "/no/such/file"], "--stdin /no/such/file"),
         (["--stdin", "-", "--stdin-text", "x"], "give one of them"),
-        (["--max-fds", "0"], "Limits.fds"),
+        (["--clock", "frozen:-5"], "^--clock frozen:-5: frozen takes a number of nanoseconds"),
+        (["--clock", "sundial:1"], "^--clock sundial:1: unknown clock 'sundial:1'"),
+        (["--withhold", ".:path_opne", "--dir", "."], "^--withhold .:path_opne: 'path_opne' is not a right"),
+        (["--withhold", "x:path_open", "--dir", "."], "^--withhold x: no directory is granted there"),
+        (["--dir", ".::/a", "--mem", "/a"], "two folders are granted at '/a'"),
+        (["--dir", ".::/a", "--dir", "/::/a"], "two folders are granted at '/a'"),
+        (["--dir", ""], "^--dir '': the host directory is empty"),
         (["--mem", ""], "guest path"),
     ],
 )
@@ -156,6 +162,12 @@ def test_a_wrong_flag_is_one_sentence_that_names_it(words: list[str], says: str)
     with pytest.raises(GrantError, match=says) as caught:
         parse(*words)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_named_again_takes_the_later_mode() -> None:
+    folder = parse("--dir", ".", "--dir", ".:rw").dirs["."]
+    assert isinstance(folder, HostDir)
+    assert folder.mode == "rw"
 
 
 def test_grants_do_not_change_once_made() -> None:

@@ -218,11 +218,14 @@ def test_the_command(
     for wrong, why in (
         ([], "name what must stay"), (["--keep", "call=fd_write"], "no call of the recording"),
         (["--keep", KEEP, "-o", "small"], "is not empty"), (["--keep", " "], "empty filter"),
-        (["--exit", "9"], "does not show it"),
+        (["--exit", "9"], "the recorded program ended with exit status 3, not 9"),
+        (["--exit", "x"], "'x' is not an exit status"), (["--exit", "256"], "'256' is not an exit status"),
         (["--keep", "fd=notanumber"], "fd"), (["--keep", KEEP, "--dir", "nowhere"], "nowhere"),
     ):  # fmt: skip
         assert main(["minimize", "r.wtrace", *wrong]) == 2, wrong
-        assert why in capfd.readouterr().err
+        out, err = capfd.readouterr()
+        assert why in err
+        assert "now:" not in out, "the search began although its result could not be kept"
 
 
 @pytest.mark.parametrize("path", [b"/d/../../etc/x", b"/d/" + b"n" * 5000, b"/d/\xff", b"/d/a\0b", b"/d//", b"/d/."])

@@ -165,7 +165,11 @@ def test_every_control_makes_the_grants_of_its_label(shown: Callable[..., Panel]
 
 @pytest.mark.parametrize(
     ("name", "text", "says"),
-    [("memory", "lots", "is not a size"), ("seconds", "-1", "is not a number of seconds"), ("fds", "0", "Limits.fds")],
+    [
+        ("memory", "lots", "is not a size"),
+        ("seconds", "-1", "is not a number of seconds"),
+        ("fds", "0", "is not a whole number of at least 1"),
+    ],
 )
 def test_a_wrong_limit_is_reported_and_reset(shown: Callable[..., Panel], name: str, text: str, says: str) -> None:
     it = shown()

@@ -54,21 +54,22 @@ class Bound:
         if self.unit == "bytes":
             return parse_size(text)
         if self.unit == "count":
-            return parse_count(text)
+            return parse_count(text, least=self.least)
         try:
             bare = re.fullmatch(r"[0-9.]+(e[-+]?[0-9]+)?", text.strip())  # parsed directly: nanoseconds would round it
             seconds = float(text) if bare else parse_duration(text) / 1e9
         except ValueError:
             seconds = 0.0
         if not 0 < seconds < 1e9:
-            raise ValueError(f"{text!r} is not a number of seconds: write for example 2.5, or 500ms")
+            what = "is not a number of seconds above 0 and below 1e9"
+            raise ValueError(f"{text!r} {what}: write for example 2.5, or 500ms")
         return seconds
 
     def text(self, value: float | None) -> str:
         """The shortest text that `parse` reads back as `value`."""
         if value is None:
             return NONE
-        return exact_size(int(value)) if self.unit == "bytes" else str(value)
+        return exact_size(int(value)) if self.unit == "bytes" else str(value).removesuffix(".0")
 
     def check(self, name: str, value: object) -> None:
         """Raise `ValueError`, naming the limit `name`, unless `value` is valid."""

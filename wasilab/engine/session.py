@@ -261,7 +261,7 @@ class Session:
         if len(modules) > limits.instances:
             raise LimitReached(
                 f"the program and its preloads are {len(modules)} instances, above the limit of {limits.instances}; "
-                "raise limits.instances"
+                "raise limits.instances (--max-instances)"
             )
         stand_ins = self.options.unknown_imports == "default"  # the host makes missing memories
         memories = max(1, sum(len(m.memories) - (0 if stand_ins else _imported_memories(m)) for m in modules))

@@ -38,7 +38,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     frontend.say(f"{shown.headline}\n\n{shown.entry.statement.strip()}\n")
     line, _, source = shown.entry.cell.partition("\n")
     if frontend.kind == "cli":
-        frontend.say(shown.entry.cell)
+        frontend.say(f"\n{shown.entry.cell}")
     elif shown.entry.starter:
         frontend.offer(line, source)
     return Done()

@@ -11,6 +11,7 @@ from ...course.grading.grades import grades_csv, grades_html, grades_text
 from ...course.judging import Isolate
 from ...text.numbers import counted
 from ..line.frontend import Done, Frontend, FrontendKind
+from ..line.outputs import check_writable
 from ..line.parser import Parser
 from ..line.request import Request
 from ..line.usage import UsageProblem
@@ -45,8 +46,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
     for path in outputs:
         if path.suffix not in _FORMS:
             raise UsageProblem(f"-o {path}: a table is written as .csv or .html")
-        if not path.parent.is_dir():
-            raise UsageProblem(f"-o {path}: there is no folder {str(path.parent)!r}")
+        check_writable("-o", str(path))
     if not landlock.abi():
         frontend.note("this system has no Landlock: a compiler can open any file that you can, and quote it")
     isolate: Isolate = _ISOLATE[options.isolation]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ...course.prebuilt import program, program_names, program_source
 from ...text.numbers import counted
 from ..line.frontend import Done, Frontend, FrontendKind
+from ..line.outputs import write_file
 from ..line.parser import Parser
 from ..line.request import Request
 from ..line.usage import UsageProblem
@@ -41,10 +40,7 @@ def execute(request: Request, frontend: Frontend) -> Done:
         if options.output is None:
             frontend.say(source.text)
             return Done()
-        try:
-            Path(options.output).write_bytes(module.bytes)
-        except OSError as error:
-            raise UsageProblem(f"-o {options.output}: {error.strerror or error}") from None
+        write_file("-o", options.output, lambda path: path.write_bytes(module.bytes))
         frontend.note(f"{options.output}: {counted(len(module.bytes), 'byte')}")
         return Done()
     frontend.keep(source.name, module)

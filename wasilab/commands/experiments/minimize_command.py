@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ...grants.forms.flags import add_options, from_options
 from ...grants.grants import Grants
-from ...runs.experiments.minimizing import MOST_RUNS, Kept, minimize
+from ...runs.experiments.minimizing import MOST_RUNS, Kept, check_new, minimize
 from ...runs.experiments.reproduction import MinimizeError, Reproduction
 from ...runs.replays.recordings import Recording
 from ...runs.run import Run
 from ...text.escape import visible
 from ...trace.errors import QueryError
-from ..line.argument_types import count
+from ..line.argument_types import count, exit_status
 from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.options import file_argument
 from ..line.parser import Parser
@@ -34,8 +36,9 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     file_argument(parser, "the recording" + ("; or the name of a run" if kind == "notebook" else ""))
     parser.add_argument("--keep", metavar="FILTER", help="the calls of which one must stay, as for trace --filter")
     parser.add_argument(
-        "--exit", dest="exit_code", type=int, metavar="STATUS", help="the exit status that must stay; 134 is a trap"
-    )
+        "--exit", dest="exit_code", type=exit_status, metavar="STATUS",
+        help="the exit status that must stay; 134 is a trap",
+    )  # fmt: skip
     parser.add_argument(
         "--runs", type=count, default=MOST_RUNS, metavar="N", help=f"the most runs to make (default {MOST_RUNS:,})"
     )
@@ -60,6 +63,11 @@ def execute(request: Request, frontend: Frontend) -> Done:
     if given.with_(limits=Grants().limits, features=()) != Grants():
         grants = grants_of(options, frontend, attended=False)
     try:
+        if options.output is not None:
+            check_new(Path(options.output))
+        ended = trace.meta.get("exit_code")
+        if grants is None and options.exit_code is not None and ended not in (None, options.exit_code):
+            raise MinimizeError(f"the recorded program ended with exit status {ended}, not {options.exit_code}")
         keep = _kept(recording, options.keep, options.exit_code)
         with frontend.busy("the first run", options.quiet) as busy:
             def tick(runs: int, best: Reproduction) -> None:

@@ -22,6 +22,13 @@ def count(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def exit_status(text: str) -> int:
+    """The exit status of a program."""
+    if not re.fullmatch("[0-9]{1,3}", text) or int(text) > 255:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an exit status: write a number from 0 to 255, such as 134")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """A time in seconds, such as 2.5 or 500ms."""
     try:

@@ -100,7 +100,12 @@ def read_options(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     """argparse's namespace for `words`. Raises `UsageProblem`, which names the nearest option for an unknown one."""
     takes_value = parser.takes_value()
     words = ["--strace-file=" + word[9:] if word.startswith("--strace=") else word for word in words]
-    words = ["--isolation=" + word[10:] if word.startswith("--isolate=") else word for word in words]
+    for at, word in enumerate(words):
+        if word.startswith("--isolate="):
+            choice, choices = word.partition("=")[2], parser.choices("--isolation")
+            if choices and choice not in choices:
+                parser.error(f"{word}: choose {' or '.join(choices)}")
+            words[at] = f"--isolation={choice}"
     options, unknown = parser.parse_known_args(words)
     if unknown:
         word = parser.values.shown(unknown[0])
@@ -130,7 +135,8 @@ def overview(kind: FrontendKind) -> str:
     prog = program_name(kind)
     names = command_names(kind)
     lines = [f"usage: {prog} COMMAND [OPTION]...", ""]
-    lines += [f"  {command.name:10}{command.summary}" for command in COMMANDS if command.name in names]
+    width = max(map(len, names)) + 2
+    lines += [f"  {command.name:{width}}{command.summary}" for command in COMMANDS if command.name in names]
     lines += ["", f"{prog} COMMAND --help describes a command."]
     if kind == "notebook":
         lines.append("A cell that begins with %%wasi [LANG] compiles and runs its body; %wasi help cell describes it.")

@@ -57,6 +57,11 @@ class Parser(argparse.ArgumentParser):
         """Every option by its spellings, and whether it takes a value."""
         return {name: action.nargs != 0 for name, action in self._option_string_actions.items()}
 
+    def choices(self, name: str) -> tuple[str, ...]:
+        """The values that an option accepts; empty if it accepts any, or if there is no such option."""
+        action = self._option_string_actions.get(name)
+        return () if action is None else tuple(map(str, action.choices or ()))
+
     def expanding(self) -> Parser:
         """Make every option and argument accept `{expression}`s: marks become text before its own conversion.
 

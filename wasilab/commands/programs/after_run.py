@@ -13,6 +13,8 @@ from ...text.numbers import size as size_text
 from ...text.palette import PLAIN, Palette
 from ...text.shell import quote
 from ...trace.answers.completeness import missing_for_replay
+from ...trace.record.recorder import Recorder
+from ...trace.trace import Trace
 from ...views.endings import ENDINGS
 from ...views.report import changed
 from ...views.report.refused import as_lines, refusals
@@ -47,7 +49,7 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
         except ValueError as error:
             raise UsageProblem(f"--trace {options.trace_file}: {error}") from None
         if getattr(options, "record", None) and not options.quiet:
-            frontend.remark(_recorded(run, options.trace_file))
+            frontend.remark(_recorded(run, options.trace_file, "wasilab" if frontend.kind == "cli" else "%wasi"))
     if getattr(options, "snapshots", False) and (why := missing_for_replay(run.trace)) is not None:
         more = " (--max-trace SIZE)" if run.trace.dropped else ""
         frontend.note(f"wasilab: --snapshots: the memory at a call cannot be rebuilt: {why}{more}")
@@ -55,14 +57,19 @@ def after(run: Run, options: argparse.Namespace, frontend: Frontend, explain: bo
         (frontend.note if frontend.kind == "cli" else frontend.say)(run.trace.summary().text(frontend.err))
 
 
-def _recorded(run: Run, file: str) -> str:
-    """The contents and size of a recording."""
+def check_selection(options: argparse.Namespace) -> None:
+    """Raise `UsageProblem`, before the run, if the calls that `-e` and `-P` name cannot be."""
+    choose(Trace.from_recorder(Recorder(0)), options)
+
+
+def _recorded(run: Run, file: str, typed: str) -> str:
+    """The contents and size of a recording; `typed` is what a command begins with in the front end."""
     bytes_moved = int(run.trace.column("nbytes").sum())
     program = sum(len(module.data) for module in run.trace.store.modules)
     size = Path(file).expanduser().stat().st_size
     return (
         f"{file}: {counted(len(run.trace), 'call')} that moved {size_text(bytes_moved)}, and the program of "
-        f"{size_text(program)}, in {size_text(size)}; run it again with replay {quote(file)}"
+        f"{size_text(program)}, in {size_text(size)}; run it again with {typed} replay {quote(file)}"
     )
 
 

@@ -49,6 +49,9 @@ def run_module(
 ) -> Done:
     """Run a module as `options` say."""
     _check_outputs(options, frontend)
+    # The names of a component's calls are known only when it has made them.
+    if (options.calls or options.only_path) and not module.is_component:
+        programs.after_run.check_selection(options)
     check_engine_outputs(options, module)
     if module.warnings and not options.quiet:
         frontend.fold(f"compiled with warnings: {module.name}", visible(module.warnings, lines=True))

@@ -66,6 +66,8 @@ def pull(folder: Path, *, teacher: bool = False) -> list[Pulled]:
     to, or that holds other things and is not a copy.
     """
     source = course_folder()
+    if folder.exists() and not folder.is_dir():
+        raise CourseError(f"{str(folder)!r} is a file: name a new folder for the course")
     try:
         if folder.is_dir() and not (folder / STATE).is_dir() and any(folder.iterdir()):
             what = "is not empty, and is not a copy of the course: name a new folder"

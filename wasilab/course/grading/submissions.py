@@ -77,6 +77,8 @@ def _walk(folder: Path, depth: int) -> Iterator[Path]:
     except OSError as error:
         if depth:
             return
+        if folder.is_file():
+            raise BadNotebook("is a file: name the folder that it is in") from None
         raise BadNotebook(f"cannot be read: {error.strerror or error}") from None
     for entry in listed:
         if entry.name.startswith("."):

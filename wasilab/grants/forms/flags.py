@@ -24,7 +24,7 @@ from ...engine.limits import BOUNDS, DEFAULTS, NONE, Bound, Limits
 from ...text.numbers import parse_size
 from ...text.template import Template
 from ..fields import FieldShape, GrantField, grant_fields
-from ..value import MODES, GrantError, GrantValue, host_folder, listening, memory_key
+from ..value import MODES, GrantError, GrantValue, host_folder, listening, memory_key, nearest
 from .toml import merge_files, read_input, spec_of
 from .withheld import in_flags, parse_withheld
 
@@ -172,6 +172,10 @@ def from_options(options: argparse.Namespace, base: G, *, on_policy: Callable[[G
                 changes[name] = value
     if "dirs" in changes and "withheld" not in changes:
         changes["withheld"] = grants.withheld  # a folder that is named again keeps its withheld rights
+    granted = changes.get("dirs", grants.dirs)
+    for guest in changes.get("withheld", ()):
+        if guest not in granted:
+            raise GrantError(f"--withhold {guest}: no directory is granted there{nearest(guest, granted)}")
     return grants.with_(**changes)
 
 
@@ -196,7 +200,7 @@ def parse_dir(given: str | Template) -> tuple[str, HostDir]:
     if sep and not guest:
         raise GrantError(f"--dir {template}: the guest path after '::' is empty; write for example {host}::/data")
     if not host:
-        raise GrantError(f"--dir {template}: the host directory is empty; write for example .::/data")
+        raise GrantError(f"--dir {str(template)!r}: the host directory is empty; write for example .::/data")
     host = drive + host
     if sep and _swapped(host, guest):
         raise GrantError(
@@ -276,6 +280,7 @@ def _read(options: argparse.Namespace, name: str, about: GrantField, now: Any) -
 
 def _read_dirs(given: list[InMemory | Template], now: Mapping[str, Directory]) -> Mapping[str, Directory]:
     found = dict(now)
+    here: dict[str, Directory] = {}
     guest: str
     directory: Directory
     for each in given:
@@ -283,8 +288,19 @@ def _read_dirs(given: list[InMemory | Template], now: Mapping[str, Directory]) -
             guest, directory = str(each), MemDir()
         else:
             guest, directory = parse_mapdir(each) if isinstance(each, Mapped) else parse_dir(each)
-        found[guest] = directory
+        # The same folder may be named again with another mode, as the remedy of a refusal does.
+        if guest in here and _place(here[guest]) != _place(directory):
+            raise GrantError(
+                f"two folders are granted at {guest!r}, {_place(here[guest])} and {_place(directory)}: "
+                "omit one, or give it another guest path, as in --dir HOST::GUEST"
+            )
+        here[guest] = found[guest] = directory
     return found if given else now
+
+
+def _place(directory: Directory) -> str:
+    """Where a folder that flags name is."""
+    return repr(directory.real) if isinstance(directory, HostDir) else "a folder in memory"
 
 
 def _read_withheld(given: list[str], now: Mapping[str, Iterable[str]]) -> Mapping[str, Iterable[str]]:
@@ -321,7 +337,10 @@ def _parsed(flag: str, text: str, parse: Callable[[str], object] | None) -> obje
     try:
         return parse(text)
     except ValueError as error:
-        raise GrantError(f"{flag} {text}: {error}") from None
+        # A parser may begin its message with the text ("clock 'frozen:x': ..."), which the flag has just shown.
+        kind, quoted, rest = str(error).partition(f"{text!r}: ")
+        message = rest if quoted and " " not in kind.strip() else str(error)
+        raise GrantError(f"{flag} {text or repr(text)}: {message}") from None
 
 
 def _stdin(flag: str, path: str) -> bytes | Literal["ask"] | None:

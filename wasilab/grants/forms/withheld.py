@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ...wasi.rights import bits
-from ..value import GrantError, GrantValue
+from ...wasi.rights import bits, of_directories
+from ..value import GrantError, GrantValue, nearest
 
 NONE = "none"
 
@@ -27,7 +27,13 @@ def parse_withheld(text: str) -> tuple[str, tuple[str, ...]]:
     if not colon or not guest or not names.strip():
         raise GrantError(f"--withhold {text}: write the guest path and rights, for example /data:path_unlink_file")
     rights = tuple(name.strip() for name in names.split(","))
-    return guest, () if rights == (NONE,) else rights
+    if rights == (NONE,):
+        return guest, ()
+    known = of_directories()
+    for name in rights:
+        if name not in known:
+            raise GrantError(f"--withhold {text}: {name!r} is not a right of a directory{nearest(name, known)}")
+    return guest, rights
 
 
 def in_flags(withheld: Mapping[str, Iterable[str]]) -> list[str]:

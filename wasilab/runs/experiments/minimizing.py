@@ -69,9 +69,8 @@ class Minimized:
         """Write the program, its files and `policy.toml` into an empty or new folder; returns the command that runs
         them there. Raises `MinimizeError` for a folder that has something in it, and OSError."""
         at = Path(folder)
+        check_new(at)
         at.mkdir(parents=True, exist_ok=True)
-        if any(at.iterdir()):
-            raise MinimizeError(f"{at} is not empty: name a new folder")
         (at / "program.wasm").write_bytes(self.recording.module.bytes)
         dirs: dict[str, Directory] = {}
         for number, (guest, given) in enumerate(self.inputs.folders.items()):
@@ -114,6 +113,14 @@ class Minimized:
     __repr__ = __str__
 
 
+def check_new(folder: Path) -> None:
+    """Raise `MinimizeError` unless `folder` is empty or does not exist."""
+    if folder.exists() and not folder.is_dir():
+        raise MinimizeError(f"{folder} is a file: name a new folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise MinimizeError(f"{folder} is not empty: name a new folder")
+
+
 def minimize(
     trace: Trace | Run | Recording,
     keep: str | Kept,
@@ -154,7 +161,9 @@ def _kept(keep: str | Kept, recording: Recording) -> Kept:
     if not keep.strip():
         raise MinimizeError("every call satisfies an empty filter: name what must stay, such as call=path_open")
     if not len(recording.trace.filter(keep)):
-        raise MinimizeError(f"no call of the recording satisfies {keep!r}: wasilab trace -F shows which calls do")
+        raise MinimizeError(
+            f"no call of the recording satisfies {keep!r}: wasilab trace --filter FILTER shows which calls do"
+        )
     expression = keep
     return lambda run: len(run.trace.filter(expression)) > 0
 

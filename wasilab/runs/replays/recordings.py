@@ -50,8 +50,8 @@ class Recording:
         if module is None:
             if not stored:
                 raise CannotReplay(
-                    "the trace does not contain its program: record it with --record FILE.wtrace, or name the program "
-                    "with --from-file FILE.wasm"
+                    "the trace does not contain its program: record it with --record FILE.wtrace (record=True in "
+                    "Python), or replay it with the program named: wasilab replay TRACE --from-file FILE.wasm"
                 )
             # Without its language, which would mean that it was compiled here.
             source = {key: meta.get(key) for key in ("source", "source_name")}

@@ -90,7 +90,7 @@ class Lines:
     def __str__(self) -> str:
         if not self.rows:
             remark = (
-                f"no line is known for {self.without:,} calls: run with stacks=True "
+                f"no line is known for {self.without:,} calls: run with stacks recorded, "
                 "and a module compiled with debug information (-g)"
             )
             return "\n".join([remark, *self.notes])
@@ -123,7 +123,10 @@ def _budget(trace: Calls) -> str:
     kept = trace.meta.get("stacks")
     if not isinstance(kept, int) or isinstance(kept, bool) or trace.store.n + trace.dropped <= kept:
         return ""
-    return f"; stacks were taken of the first {kept:,} calls and refusals only: run with stacks=True for all"
+    return (
+        f"; stacks were taken of the first {kept:,} calls and refusals only: "
+        "run with stacks=True for all"
+    )
 
 
 @dataclass(frozen=True)
