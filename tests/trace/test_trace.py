@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from wasilab.capabilities.refusal import DeniedBy
 from wasilab.module.dwarf import Location
-from wasilab.trace.answers.event import StackFrame
+from wasilab.trace.answers.event import StackFrame, data_of
 from wasilab.trace.columns import container_reader
+from wasilab.trace.columns.part import Part
 from wasilab.trace.formats.suffixes import WRITABLE
 from wasilab.trace.record.recorder import Recorder
 from wasilab.trace.trace import Trace
@@ -73,6 +75,24 @@ def test_the_descriptor_of_path_symlink_is_its_second_argument() -> None:
     assert trace["fd"].tolist() == [3, 3]
     assert trace["full_path"].tolist() == ["/data/link", "/data/target"]
     assert trace[0].path == "/data/link"
+
+
+def test_the_numbers_of_packed_calls_are_known_without_unpacking_them() -> None:
+    def unpack() -> Any:
+        raise AssertionError("unpacked")
+
+    part = Part(8, 3, unpack, alone=unpack)
+    assert part.numbers().tolist() == [8, 9, 10]
+    assert part.numbers(np.array([2])).tolist() == [10]
+
+
+def test_the_data_of_many_calls_is_that_of_each() -> None:
+    trace = Trace.from_recorder(copying().recorder)
+    rows = np.arange(len(trace))[::-1]
+    assert data_of(trace, rows) == [trace[row].data for row in rows.tolist()]
+    some = trace.filter("call=fd_*")
+    assert data_of(some, np.array([2, 0])) == [some[2].data, some[0].data]
+    assert any(data_of(some, np.arange(len(some))))
 
 
 def test_a_call_as_an_object_is_typed_by_the_spec() -> None:

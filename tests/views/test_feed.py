@@ -11,6 +11,8 @@ import pytest
 
 from wasilab.trace.errors import QueryError
 from wasilab.views.interactive.feed import BINS, LAYOUT, SAVED_CALLS, Feed
+from wasilab.views.interactive.widget import timeline
+from wasilab.views.report.report import mimebundle
 from wasilab.views.subject import as_subject
 
 
@@ -57,14 +59,29 @@ def test_the_overview_keeps_counts_times_and_verdicts(many_run: Any) -> None:
 
 @pytest.mark.parametrize("calls", [0, 1, SAVED_CALLS, 200_000])
 def test_what_a_notebook_saves_stays_under_a_megabyte(many_run: Any, calls: int) -> None:
-    from wasilab.views.interactive.widget import timeline
-    from wasilab.views.report.report import mimebundle
-
     run = many_run(calls)
     state = timeline(run).get_state()
     kept = [value for name, value in state.items() if name != "layout"]
     size = sum(len(value) * 4 / 3 if isinstance(value, bytes) else len(json.dumps(value)) for value in kept)
     assert size + len(json.dumps(mimebundle(run))) < 1_000_000
+
+
+def test_what_a_page_gets_at_once_does_not_grow_with_the_calls(many_run: Any) -> None:
+    def size(calls: int) -> int:
+        run = many_run(calls)
+        state = {name: value for name, value in timeline(run).get_state().items() if name != "layout"}
+        kept = (len(value) if isinstance(value, bytes) else len(json.dumps(value)) for value in state.values())
+        return sum(kept) + len(json.dumps(mimebundle(run)))
+
+    assert size(200_000) < 1.02 * size(20_000)
+
+
+def test_what_the_guest_printed_is_the_data_of_its_writes(copy_run: Any) -> None:
+    feed = Feed(copy_run)
+    assert len(list(feed.outputs())) == 12
+    for row, ns, stream, text in feed.outputs():
+        event = feed.event(row)
+        assert (event.t_start, stream, text) == (ns, "stdout", event.data.decode().strip())
 
 
 def test_details_decode_one_call_to_its_bytes_and_source_line(copy_run: Any) -> None:

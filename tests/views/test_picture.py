@@ -14,7 +14,7 @@ from PIL import Image
 from wasilab.engine.outcome import Outcome
 from wasilab.views.timeline.columns import COLOURS, Columns
 from wasilab.views.timeline.png import LEFT, WIDTH, drawable, picture
-from wasilab.views.timeline.scene import tick_values
+from wasilab.views.timeline.scene import scene, tick_values
 
 
 def pixels(data: bytes) -> Image.Image:
@@ -34,7 +34,7 @@ def amount(image: Image.Image, name: str, box: tuple[int, int, int, int] | None 
 
 
 def test_each_family_that_made_a_call_is_drawn_in_its_colour_and_no_other(copy_run: Any) -> None:
-    image = pixels(picture(copy_run))
+    image = pixels(picture(scene(copy_run)))
     assert image.width == WIDTH
     for family in ("args", "clock", "random", "path", "fd", "proc"):
         assert amount(image, family) > 20, family
@@ -43,27 +43,27 @@ def test_each_family_that_made_a_call_is_drawn_in_its_colour_and_no_other(copy_r
 
 
 def test_the_paper_is_white(copy_run: Any) -> None:
-    image = pixels(picture(copy_run))
+    image = pixels(picture(scene(copy_run)))
     assert image.getpixel((1, 1)) == image.getpixel((WIDTH - 2, image.height - 2)) == (255, 255, 255)
 
 
 def test_what_was_refused_has_its_glyph_and_the_legend_names_it(copy_run: Any, empty_run: Any) -> None:
-    image = pixels(picture(copy_run))
+    image = pixels(picture(scene(copy_run)))
     assert amount(image, "refused") > 25
     assert amount(image, "refused", (LEFT, 0, WIDTH, 34)) > 5, "in the legend"
-    assert amount(pixels(picture(empty_run)), "refused") == 0
+    assert amount(pixels(picture(scene(empty_run))), "refused") == 0
 
 
 @pytest.mark.parametrize("kind", ["trap", "limit", "interrupt"])
 def test_an_end_that_was_not_the_guests_own_is_marked_at_the_right_edge(copy_run: Any, kind: str) -> None:
-    plain = pixels(picture(copy_run))
-    marked = pixels(picture(replace(copy_run, outcome=Outcome(kind, 134, "x", seconds=0.001))))  # type: ignore[arg-type]
+    plain = pixels(picture(scene(copy_run)))
+    marked = pixels(picture(scene(replace(copy_run, outcome=Outcome(kind, 134, "x", seconds=0.001)))))  # type: ignore[arg-type]
     assert amount(marked, "refused") > amount(plain, "refused") + 200
 
 
 @pytest.mark.parametrize("calls", [0, 1, 7, 30_000])
 def test_any_number_of_calls_makes_a_small_picture(many_run: Any, calls: int) -> None:
-    data = picture(many_run(calls))
+    data = picture(scene(many_run(calls)))
     assert pixels(data).width == WIDTH
     assert 1_000 < len(data) < 100_000
 
@@ -71,7 +71,7 @@ def test_any_number_of_calls_makes_a_small_picture(many_run: Any, calls: int) ->
 def test_a_call_stands_where_its_time_is(many_run: Any) -> None:
     run = many_run(2000)
     columns = Columns.of(run)
-    image = pixels(picture(run))
+    image = pixels(picture(scene(run)))
     axis = image.height - 54
     right = max(x for x in range(WIDTH) if image.getpixel((x, axis)) != (255, 255, 255))
     drawn = [x for x in range(WIDTH) if amount(image, "fd", (x, 0, x + 1, image.height)) > 0]
@@ -82,7 +82,7 @@ def test_a_call_stands_where_its_time_is(many_run: Any) -> None:
 
 def test_a_hostile_name_is_drawn_and_does_not_push_the_rest_out(copy_run: Any) -> None:
     for name in ("a$x^{2}$\x1b \U0001f980\u202e" * 50, "\n" * 500, "", "W" * 10_000):
-        image = pixels(picture(replace(copy_run, name=name)))
+        image = pixels(picture(scene(replace(copy_run, name=name))))
         assert image.width == WIDTH
         assert amount(image, "fd") > 20
 

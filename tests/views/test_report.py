@@ -22,6 +22,7 @@ from wasilab.views.report.refused import refusals
 from wasilab.views.report.verdict import mood, verdict
 from wasilab.views.subject import snapshot
 from wasilab.views.timeline.columns import Columns
+from wasilab.views.timeline.scene import scene
 
 from .conftest import run_of
 from .fakes import FakeRun
@@ -276,6 +277,15 @@ def test_the_widget_is_shown_live_and_the_report_in_pages(
     else:
         with pytest.raises(NotImplementedError):  # IPython takes the bundle then
             display.show(copy_run)
+
+
+def test_a_report_computes_its_timeline_once(copy_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[Any] = []
+    monkeypatch.setattr(report, "scene", lambda run: computed.append(scene(run)) or computed[-1])
+    page = report.mimebundle(copy_run)["text/html"]
+    assert len(computed) == 1
+    assert "lane-track" in page
+    assert "data:image/png" in page
 
 
 def test_a_remedy_with_blanks_says_what_goes_there(copy_run: Any) -> None:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wasilab.engine.outcome import Outcome
+from wasilab.trace.record.layout import DID_NOT_RETURN
 from wasilab.views.plots.ink import png
 from wasilab.views.subject import as_subject
-from wasilab.views.timeline.columns import Columns, busy, merged
+from wasilab.views.timeline.columns import Columns, busy, counted_in_bins, merged
 from wasilab.views.timeline.figure import figure
 from wasilab.views.timeline.png import picture
 from wasilab.views.timeline.scene import lanes, scene
@@ -122,6 +123,37 @@ def test_busy_is_the_covered_part_of_each_bin(spans: list[tuple[int, int]], bins
     assert np.allclose(busy(start, end, edges), expected, atol=0.11)
 
 
+@given(intervals, st.integers(1, 30), st.booleans())
+def test_the_guests_time_in_each_bin_is_that_of_the_gaps(
+    spans: list[tuple[int, int]], bins: int, returns: bool
+) -> None:
+    spans.sort()
+    start = np.array([s for s, _ in spans], np.int64)
+    dur = np.array([d for _, d in spans], np.int64)
+    errno = np.full(len(spans), 0 if returns else DID_NOT_RETURN, np.uint8)
+    none = np.zeros(len(spans), np.uint8)
+    columns = Columns(start, dur, none, errno, none, none.astype(np.uint16), none, none, ended=1250)  # type: ignore[arg-type]
+    edges = np.linspace(0, 1300, bins + 1)
+    starts, ends = columns.gaps()
+    assert np.allclose(columns.guest_busy(edges), busy(starts, ends, edges), atol=1e-6)
+    assert columns.guest_ns == int((ends - starts).sum())
+
+
+@given(st.lists(st.integers(0, 999), max_size=60), st.integers(1, 40))
+def test_starts_are_counted_in_the_bin_that_holds_them(times: list[int], bins: int) -> None:
+    times.sort()
+    expected = [sum(1 for time in times if time * bins // 1000 == part) for part in range(bins)]
+    assert counted_in_bins(np.array(times, np.int64), 1000, bins).tolist() == expected
+
+
+@pytest.mark.parametrize("calls", [0, 1, 7, 30_000])
+def test_the_slowest_calls_are_found(many_run: Any, calls: int) -> None:
+    columns = Columns.of(many_run(calls))
+    rows = columns.slowest(20)
+    assert len(set(rows)) == min(20, calls)
+    assert sorted(columns.dur[rows].tolist()) == sorted(columns.dur.tolist())[-20:]
+
+
 @given(intervals)
 def test_merged_intervals_are_disjoint_and_cover_the_same(spans: list[tuple[int, int]]) -> None:
     spans.sort()
@@ -168,14 +200,14 @@ def test_notes_and_the_end_stand_in_every_back_end(new_book: Any) -> None:
     for _ in range(4):
         book.call("clock_time_get", 0, 1, 0, 0)
     run = run_of(book, outcome=Outcome("trap", 134, "unreachable", seconds=book.now / 1e9))
-    plain = len(picture(run))
+    plain = len(picture(scene(run)))
     run.trace.note(2, "look <here>")
     drawn = scene(run)
     assert [(text.words, text.x) for text in drawn.words("note")] == [("look <here>", run.trace["t_start"][2])]
     assert [line.role for line in drawn.lines if line.role != "tick"] == ["note", "ending"]
     words = [text.get_text() for text in figure(run).axes[0].texts]
     assert {"look <here>", "trap"} <= set(words)
-    page = strip_html(run, "")
+    page = strip_html(drawn, "")
     assert 'title="look &lt;here&gt;"' in page
     assert "trap" in page
-    assert len(picture(run)) > plain, "the words are in the bitmap"
+    assert len(picture(scene(run))) > plain, "the words are in the bitmap"

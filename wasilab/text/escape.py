@@ -29,7 +29,7 @@ def visible(text: str | bytes, *, lines: bool = False) -> str:
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
-    if text.isprintable():
+    if text.isprintable() or (lines and text.replace("\n", "").replace("\t", "").isprintable()):
         return text
     kept = "\n\t" if lines else ""
     return "".join(char if char in kept else _shown(char) for char in text)

@@ -112,9 +112,8 @@ class Calls:
         return np.asarray(self.column("t_start") + self.column("dur"))
 
     def _column_nbytes(self) -> Array:
-        return bytes_moved(
-            self.column("call"), self.column("errno"), self.column("result"), self.column("args"), self.store.functions
-        )
+        call, errno, result = self.column("call"), self.column("errno"), self.column("result")
+        return bytes_moved(call, errno, result, lambda: self.column("args"), self.store.functions)
 
     def _column_fd(self) -> Array:
         word = np.full(256, -1)

@@ -179,7 +179,7 @@ class Evidence:
             end = records["t_start"] + records["dur"]
             self.seconds = max(self.seconds, float(int(end.max()) - int(records["t_start"].min())) / 1e9)
         functions = trace.store.functions
-        moved = bytes_moved(records["call"], records["errno"], records["result"], records["args"], functions)
+        moved = bytes_moved(records["call"], records["errno"], records["result"], lambda: records["args"], functions)
         self.largest = max(self.largest, int(moved.max()) if len(moved) else 0)
         writes = [SNAPSHOT1[n].number for n in ("fd_write", "fd_pwrite", "sock_send")]
         writes += [n for n, f in _further(trace) if f.operation in (Operation.WRITE, Operation.SEND)]

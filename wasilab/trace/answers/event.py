@@ -21,6 +21,7 @@ from ...wasi import types as t
 from ...wasi.preview1 import signature as sig
 from ..calls import Calls
 from ..columns.decode import ERRNO_NAMES, KNOWN_ERRNOS, Batch, Field, bytes_moved
+from ..columns.records import Array
 from ..columns.store import reason_of, text_of
 from ..record.layout import DID_NOT_RETURN, Flag
 from ..strace.lines import CallWriter, blocks
@@ -161,7 +162,7 @@ class CallEvent:
         """Bytes that it read or wrote."""
         records = self._batch.records
         functions = self.trace.store.functions
-        moved = bytes_moved(records["call"], records["errno"], records["result"], records["args"], functions)
+        moved = bytes_moved(records["call"], records["errno"], records["result"], lambda: records["args"], functions)
         return int(moved[0])
 
     @property
@@ -254,6 +255,24 @@ def events(trace: Calls) -> Iterator[CallEvent]:
     """The calls one by one."""
     for row in range(trace.store.n) if trace.rows is None else trace.rows.tolist():
         yield CallEvent(trace, row)
+
+
+def data_of(trace: Calls, rows: Array) -> list[bytes]:
+    """`CallEvent.data` of the calls at some positions of a trace, decoded together."""
+    rows = rows if trace.rows is None else trace.rows[rows]
+    order = np.argsort(rows, kind="stable")
+    found = [b""] * len(rows)
+    for part, index, at in trace.store.batches(rows[order]):
+        records = part.records[index]
+        keys = records["call"].astype("<u2") | ((records["flags"] & int(Flag.UNSTABLE)) << 8)
+        for key in np.unique(keys).tolist():
+            chosen = np.flatnonzero(keys == key)
+            how = trace.store.plan(key & 0xFF, bool(key >> 8))
+            batch = Batch(part, index[chosen], how, records[chosen])
+            has = batch.has_payload.tolist()
+            for place, data, kept in zip(order[at[chosen]].tolist(), batch.data, has, strict=True):
+                found[place] = data if kept else b""
+    return found
 
 
 def _enum(kind: type[IntEnum], value: int) -> int:

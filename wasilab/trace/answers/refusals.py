@@ -193,6 +193,15 @@ def _line(event: CallEvent, lines: Places) -> str:
     return f"{visible(place[0])}:{place[1]}" if place else ""
 
 
+_NO_DIRECTORY, _FIRST_DIRECTORY = 0xFFFFFFFF, 3
+
+
+def _with_first_word(trace: Calls, mask: Array, *words: int) -> Array:
+    """The rows of the masked calls whose first argument is one of these. Reads the arguments only if there are any."""
+    rows = np.flatnonzero(mask)
+    return rows[np.isin(trace.column("args")[rows, 0], words)] if len(rows) else rows
+
+
 def _searched_in_vain(trace: Calls) -> Refusal | None:
     """A C library's search for granted directories that found none, as a refusal; None if there was no such search.
     """
@@ -201,7 +210,7 @@ def _searched_in_vain(trace: Calls) -> Refusal | None:
     calls = trace.column("call")
     if (calls == LIBRARY_LOOKUP.number).any():
         return None  # the program reports what its library refused, with the path
-    rows = np.flatnonzero((calls == _PRESTAT) & (trace.column("errno") == _BADF) & (trace.column("args")[:, 0] == 3))
+    rows = _with_first_word(trace, (calls == _PRESTAT) & (trace.column("errno") == _BADF), _FIRST_DIRECTORY)
     if not len(rows) or trace.meta.get("lang") == "go" or (calls == spec.SNAPSHOT1["path_open"].number).any():
         return None
     event = CallEvent(trace, trace.row(int(rows[0])))
@@ -216,18 +225,17 @@ def _searched_in_vain(trace: Calls) -> Refusal | None:
     return Refusal("fd_prestat_get", "a granted directory", DeniedBy.GRANT, sentence, need, event.seq)
 
 
-_NO_DIRECTORY, _FIRST_DIRECTORY = 0xFFFFFFFF, 3
 _PATH_CALLS = [call.number for call in spec.SNAPSHOT1.values() if call.family == "path"]
 
 
 def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
     """Paths relative to descriptor -1 (Go), or to the first directory although none was granted (Zig)."""
-    base = trace.column("args")[:, 0]
-    nowhere = base == _NO_DIRECTORY
+    nowhere = [_NO_DIRECTORY]
     granted_none = not trace.dropped and all(life.preopen is None for life in trace.lives.values())
     if granted_none and not any(life.fd == _FIRST_DIRECTORY for life in trace.lives.values()):
-        nowhere = nowhere | (base == _FIRST_DIRECTORY)
-    rows = np.flatnonzero(nowhere & (trace.column("errno") == _BADF) & np.isin(trace.column("call"), _PATH_CALLS))
+        nowhere.append(_FIRST_DIRECTORY)
+    failed = trace.column("errno") == _BADF
+    rows = _with_first_word(trace, failed & np.isin(trace.column("call"), _PATH_CALLS), *nowhere)
     groups: dict[tuple[int, int], list[int]] = {}
     for row, call, target in zip(rows.tolist(), trace.column("call")[rows], trace.target_ids[rows], strict=True):
         groups.setdefault((int(call), int(target)), []).append(row)
@@ -258,7 +266,7 @@ def missed_streams(trace: Calls) -> Iterator[tuple[NeedKind, str, Array]]:
     for fd, name, call in _STREAMS:
         if fd in known or f"<{name}>".encode() in known:
             continue  # it was granted, and closed by the guest
-        rows = np.flatnonzero(failed & (calls == spec.SNAPSHOT1[call].number) & (trace.column("args")[:, 0] == fd))
+        rows = _with_first_word(trace, failed & (calls == spec.SNAPSHOT1[call].number), fd)
         if len(rows):
             yield name, call, rows
 

@@ -7,7 +7,7 @@ figures by source line (`source_lines.py`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,13 +48,14 @@ def call_summaries(
     bytes moved. `names` are the functions' names by number (`Functions.names`).
     """
     counts = np.bincount(call, minlength=256)
-    ordered = dur[np.argsort(call, kind="stable")]  # a radix sort, on bytes
+    numbers = np.flatnonzero(counts).tolist()
+    ordered = dur if len(numbers) == 1 else dur[np.argsort(call, kind="stable")]  # a radix sort, on bytes
     errors = np.bincount(call[failed], minlength=256)
     denied = np.bincount(call[refused], minlength=256)
     moved = totals(call, nbytes, 256)
     rows = []
     end = 0
-    for number in np.flatnonzero(counts).tolist():
+    for number in numbers:
         start, end = end, end + int(counts[number])
         figures = int(errors[number]), int(denied[number]), int(moved[number])
         rows.append(_summary(names[number], ordered[start:end], *figures))
@@ -101,9 +102,12 @@ class Summary:
         failed = (errno != 0) & (errno != DID_NOT_RETURN)
         refused = trace.column("denied_by") != 0
         rows = call_summaries(trace.functions.names, call, dur, failed, refused, nbytes)
-        asked = call != LIBRARY_LOOKUP.number
-        errors, denied = int(np.count_nonzero(failed & asked)), int(np.count_nonzero(refused & asked))
-        total = _summary("total", dur[asked], errors, denied, sum(row.bytes for row in rows))
+        if len(rows) == 1 and rows[0].call != LIBRARY_LOOKUP.name:
+            total = replace(rows[0], call="total")
+        else:
+            asked = call != LIBRARY_LOOKUP.number
+            errors, denied = int(np.count_nonzero(failed & asked)), int(np.count_nonzero(refused & asked))
+            total = _summary("total", dur[asked], errors, denied, sum(row.bytes for row in rows))
         whole = trace if trace.rows is None else None
         return cls(tuple(rows), total, trace.dropped, noted_lines(trace), bool(trace.store.stacks), whole)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -466,20 +466,33 @@ _MAKERS: dict[tuple[str, int], Callable[[tuple[int, ...]], object]] = {
 }
 
 
-def bytes_moved(call: Array, errno: Array, result: Array, args: Array, functions: Functions) -> Array:
-    """The bytes that each call read or wrote, u64: 0 for failed calls and those that transfer none."""
-    by_result = np.zeros(256, bool)
-    by_length = np.zeros(256, bool)
-    for number in range(len(BUILT_IN)):
-        by_result[number] = built_in_plan(number).moves == "result"
-        by_length[number] = built_in_plan(number).moves == "length"
-    for number in functions.known[len(BUILT_IN) :]:
-        by_result[number] = plan(functions, number).moves == "result"
+def bytes_moved(
+    call: Array, errno: Array, result: Array, args: Callable[[], Array], functions: Functions
+) -> Array:
+    """The bytes that each call read or wrote, u64: 0 for failed calls and those that transfer none.
+
+    `args` is called only if a call needs its arguments for that.
+    """
+    by_result, by_length = _moves()
+    if functions.further:
+        by_result = by_result.copy()
+        for number in functions.known[len(BUILT_IN) :]:
+            by_result[number] = plan(functions, number).moves == "result"
     moved = np.where(by_result[call] & (errno == 0), result, np.uint64(0))
     lengths = by_length[call] & (errno == 0)
     if lengths.any():
-        moved[lengths] = args[lengths, 1]
+        moved[lengths] = args()[lengths, 1]
     return moved
+
+
+@cache
+def _moves() -> tuple[Array, Array]:
+    """For each number of a built-in function, whether its result is a number of bytes, and whether an argument is."""
+    by_result, by_length = np.zeros(256, bool), np.zeros(256, bool)
+    for number in range(len(BUILT_IN)):
+        by_result[number] = built_in_plan(number).moves == "result"
+        by_length[number] = built_in_plan(number).moves == "length"
+    return by_result, by_length
 
 
 def _errno_name(number: int) -> str:

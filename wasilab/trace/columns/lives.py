@@ -29,14 +29,16 @@ class LifeIndex:
         self._parts = parts
         self._groups: list[_Group | None] = [None] * len(parts)
         self._positions = {id(part): position for position, part in enumerate(parts)}
+        self._found: dict[int, Life | None] = {}
 
     def get(self, life: int, part: Part) -> Life | None:
         """The life with this number, which was open at a call of `part`."""
-        for group in self._from(part):
-            found = group.by_life.get(life)
-            if found is not None:
-                return found
-        return None
+        if not life:  # the call had no descriptor
+            return None
+        if life not in self._found:
+            in_groups = (group.by_life.get(life) for group in self._from(part))
+            self._found[life] = next((found for found in in_groups if found is not None), None)
+        return self._found[life]
 
     def at(self, fd: int, seq: int, part: Part, *, opened: bool = False) -> Life | None:
         """The life that number `fd` stood for at call `seq` of `part`; with `opened`, the one that the call opened."""

@@ -101,6 +101,7 @@ class Part:
         self._closed = closed
         """Gives `closed`, if that can be read without the rest."""
         self._alone = alone
+        """Gives records and paths without the payloads; only of parts whose calls are numbered consecutively."""
 
     @property
     def content(self) -> PartContent:
@@ -148,7 +149,7 @@ class Part:
 
     def numbers(self, index: Array | None = None) -> Array:
         """`seq` of the calls at `index` in the part, or of all."""
-        seqs = self.content.seqs
+        seqs = self.content.seqs if self._alone is None else None
         if seqs is not None:
             return seqs if index is None else np.asarray(seqs[index])
         return np.arange(self.first, self.first + self.n) if index is None else np.asarray(index + self.first)

@@ -17,8 +17,8 @@ from ...text.escape import shorten, visible
 from ...trace.answers.diff import ChangeKind, Diff
 from ...trace.trace import Trace
 from ..subject import Subject, as_subject, trace_of
-from ..timeline.columns import FAMILIES, Columns, Ints, Mask
-from ..timeline.scene import Spans, bars
+from ..timeline.columns import FAMILIES, Columns, Ints, Mask, Spans
+from ..timeline.scene import bars
 
 Axis = Literal["time", "calls"]
 AXES: tuple[Axis, ...] = ("time", "calls")

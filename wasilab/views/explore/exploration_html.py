@@ -12,6 +12,7 @@ from ..report.page import document, embedded
 from ..report.report import timeline_words
 from ..subject import Subject
 from ..timeline.columns import Columns
+from ..timeline.scene import scene
 from ..timeline.svg import strip_html
 from .exploration_text import exploration_text
 from .explored import MOST_FOLDERS, MOST_PATHS, Explored
@@ -153,7 +154,7 @@ def _more(run: Subject) -> str:
     columns = Columns.of(run)
     return (
         f'<h2>Its capabilities</h2><div class="wide">{graph_svg(run)}</div>'
-        f"<h2>Its calls</h2>{strip_html(run, timeline_words(run, columns))}"
+        f"<h2>Its calls</h2>{strip_html(scene(run), timeline_words(run, columns))}"
         f"<details><summary>Calls by name</summary>{sections.summary_html(run)}</details>"
     )
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ...capabilities.refusal import DeniedBy
 from ...grants.advice.compare import describe, mode_of
 from ...text.escape import shorten, visible
-from ...trace.answers.event import CallEvent
+from ...trace.answers.event import CallEvent, data_of
 from ...trace.columns.decode import ERRNO_NAMES
 from ...trace.formats.suffixes import TOOLS, WRITABLE
 from ...trace.record.functions import BUILT_IN, Functions
@@ -31,7 +31,7 @@ from ...wasi.preview1 import spec
 from ..endings import mark_of
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
-from ..timeline.columns import COLOURS, LARGE, Columns, busy, standard_stream
+from ..timeline.columns import COLOURS, LARGE, Columns, counted_in_bins, standard_stream
 from ..timeline.scene import SIGNS, headline
 from .choices import examples_of, facets_of
 from .export import file_stem
@@ -132,19 +132,17 @@ class Feed:
         columns = self.columns
         edges = np.linspace(0.0, float(columns.span), BINS + 1)
         width = columns.span / BINS
-        where = np.minimum((columns.start / width).astype(np.int64), BINS - 1)
-        verdict = (
-            np.where(columns.refused, REFUSED, 0) | np.where(columns.failed, FAILED, 0)
-            | np.where(columns.injected, INJECTED, 0)
-        ).astype(np.uint8)  # fmt: skip
-        parts = [busy(*columns.gaps(), edges) / width]
+        marked = ((REFUSED, columns.refused), (FAILED, columns.failed), (INJECTED, columns.injected))
+        parts = [columns.guest_busy(edges) / width]
         counts = [np.zeros(BINS, np.int64)]
         flags = [np.zeros(BINS, np.uint8)]
-        for mask in columns.families.values():
-            parts.append(busy(columns.start[mask], columns.end[mask], edges) / width)
-            counts.append(np.bincount(where[mask], minlength=BINS))
+        for family, calls in columns.by_family.items():
+            parts.append(calls.cover.busy(edges) / width)
+            counts.append(counted_in_bins(calls.start, columns.span, BINS))
             met = np.zeros(BINS, np.uint8)
-            np.bitwise_or.at(met, where[mask & (verdict != 0)], verdict[mask & (verdict != 0)])
+            for bit, mask in marked:
+                starts = columns.start[mask & columns.families[family]]
+                met[counted_in_bins(starts, columns.span, BINS) > 0] |= bit
             flags.append(met)
         tables = (np.concatenate(parts).astype("<f4"), np.concatenate(counts).astype("<u4"), np.concatenate(flags))
         return b"".join(table.tobytes() for table in tables)
@@ -157,7 +155,7 @@ class Feed:
         chosen = [
             *np.flatnonzero(columns.refused)[:100].tolist(),
             *range(min(60, len(columns))),
-            *np.argpartition(columns.dur, -min(20, len(columns)))[-20:].tolist(),
+            *columns.slowest(20),
         ]
         kept: dict[str, object] = {}
         room = SAVED_DETAILS_BYTES
@@ -196,8 +194,10 @@ class Feed:
         operations = columns.functions.operations
         writes = [number for number in columns.numbers if operations[number] is Operation.WRITE]
         wanted = np.isin(columns.handle, list(streams)) & np.isin(columns.call, writes)
-        for row in np.flatnonzero(wanted & (columns.errno == 0))[:MOST_OUTPUTS].tolist():
-            text = visible(self.event(row).data, lines=True).strip().replace("\n", " ⏎ ")
+        rows = np.flatnonzero(wanted & (columns.errno == 0))[:MOST_OUTPUTS]
+        written = data_of(self.trace, rows if columns.order is None else columns.order[rows])
+        for row, data in zip(rows.tolist(), written, strict=True):
+            text = visible(data, lines=True).strip().replace("\n", " ⏎ ")
             yield row, int(columns.start[row]), streams[int(columns.handle[row])], shorten(text, 120)
 
     # -- rows and calls ----------------------------------------------------------------------------------------------
@@ -227,8 +227,11 @@ class Feed:
     def _noted(self) -> dict[str, list[tuple[int, int, str]]]:
         """The trace's notes by the key of their calls; "" for those on calls that it does not hold."""
         found: dict[str, list[tuple[int, int, str]]] = {}
+        notes = self.trace.notes
+        if not notes:
+            return found
         seqs = self.trace.column("seq")
-        for note in self.trace.notes:
+        for note in notes:
             low, high = int(np.searchsorted(seqs, note[0])), int(np.searchsorted(seqs, note[1], side="right")) - 1
             key = ""
             if low <= high:

@@ -29,7 +29,7 @@ from ..report.sections import image_html
 from ..rerun import can_rerun, rerun
 from ..subject import Subject, as_subject, outcome_of
 from ..timeline.png import picture as drawn_picture
-from ..timeline.scene import headline
+from ..timeline.scene import headline, scene
 from .cells import forget_output, remember, replace_output
 from .choices import facets_of
 from .export import exported
@@ -172,7 +172,7 @@ class TimelineWidget(anywidget.AnyWidget):
 
     def _ipython_display_(self) -> None:
         words = headline(self.run, self.feed.columns)
-        picture = image_html(drawn_picture(self.run), f"Timeline: {words}")
+        picture = image_html(drawn_picture(scene(self.run)), f"Timeline: {words}")
         self.display({"text/plain": f"<Timeline of {visible(words)}>", "text/html": picture})
 
     def _put(self, feed: Feed, *, live: bool = False) -> None:

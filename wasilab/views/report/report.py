@@ -18,7 +18,7 @@ from ..ipython import shell
 from ..subject import Subject, snapshot
 from ..timeline.columns import Columns, summary_rows
 from ..timeline.png import picture as drawn_picture
-from ..timeline.scene import headline
+from ..timeline.scene import Scene, headline, scene
 from ..timeline.svg import strip_html
 from . import changed, sections
 from .page import document, embedded
@@ -62,8 +62,11 @@ def text(run: Subject, width: int = TEXT_WIDTH, *, output: bool = True) -> str:
     return "\n".join(lines)
 
 
-def body(run: Subject, *, output: bool = True) -> str:
-    """The whole report as an HTML fragment: everything that a reader without a kernel needs."""
+def body(run: Subject, drawn: Scene | None = None, *, output: bool = True) -> str:
+    """The whole report as an HTML fragment: everything that a reader without a kernel needs.
+
+    `drawn` is its timeline, if it is already computed.
+    """
     columns = Columns.of(run)
     lines, grants = sections.lines_html(run), sections.grants_html(run)
     return "".join(
@@ -74,7 +77,7 @@ def body(run: Subject, *, output: bool = True) -> str:
             sections.output_html(run) if output else "",
             changed.html(run),
             "<h2>Timeline</h2>",
-            strip_html(run, timeline_words(run, columns)),
+            strip_html(drawn or scene(run), timeline_words(run, columns)),
             sections.notes_html(run),
             f"<details open><summary>Asked for, granted, used</summary>{grants}</details>" if grants else "",
             "<details open><summary>Calls</summary>", sections.summary_html(run), "</details>",
@@ -103,7 +106,8 @@ def plain(run: Subject, picture: bytes, *, output: bool = True) -> str:
 def html(run: Subject, *, output: bool = True) -> str:
     """The report for a notebook's output."""
     run = snapshot(run)
-    whole, simple = body(run, output=output), plain(run, drawn_picture(run), output=output)
+    drawn = scene(run)
+    whole, simple = body(run, drawn, output=output), plain(run, drawn_picture(drawn), output=output)
     return embedded(title(run), whole, simple, _height(run, output))
 
 
@@ -138,9 +142,7 @@ def title(run: Subject) -> str:
 
 def timeline_words(run: Subject, columns: Columns) -> str:
     """A description of the timeline picture for screen readers."""
-    begun, left = columns.gaps()
-    guest = int((left - begun).sum())
-    times = {"guest": guest, **{name: int(columns.dur[mask].sum()) for name, mask in columns.families.items()}}
+    times = {"guest": columns.guest_ns, **{name: calls.total for name, calls in columns.by_family.items()}}
     parts = [f"{name} {duration(ns)}" for name, ns in times.items()]
     return f"Timeline: {headline(run, columns)}. Time by lane: {', '.join(parts)}."
 

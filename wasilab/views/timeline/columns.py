@@ -22,6 +22,7 @@ from ...wasi import operations
 from ..subject import Subject, outcome_of, trace_of
 
 Ints = npt.NDArray[np.int64]
+Spans = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 FAMILIES = (*operations.FAMILIES, "unknown")
@@ -36,7 +37,62 @@ COLOURS: Mapping[str, str] = {
 """One colour a family, the same in every view; red and amber are kept for refusals and other failures."""
 
 
+_BLOCK = 1 << 10
+"""Calls in a block of `Columns.slowest`."""
+
 _KEPT: WeakKeyDictionary[Trace, Columns] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """Disjoint intervals of time in ascending order. How much of any time they cover takes no loop over them."""
+
+    left: Ints
+    right: Ints
+
+    @classmethod
+    def of(cls, start: Ints, end: Ints) -> Cover:
+        """The union of intervals sorted by start."""
+        return cls(*merged(start, end))
+
+    @cached_property
+    def _done(self) -> Ints:
+        """ns covered by the first k intervals."""
+        done = np.zeros(len(self.left) + 1, np.int64)
+        np.cumsum(self.right - self.left, out=done[1:])
+        return done
+
+    @property
+    def total(self) -> int:
+        """ns covered."""
+        return int(self._done[-1])
+
+    def before(self, at: Spans) -> Spans:
+        """ns covered before each of some times."""
+        begun = np.searchsorted(self.left, np.floor(at).astype(np.int64), side="right")
+        if not len(self.left):
+            return np.zeros(len(at))
+        ahead = np.where(begun > 0, self.right[np.maximum(begun - 1, 0)] - at, 0.0)
+        return np.asarray(self._done[begun] - np.maximum(ahead, 0.0))
+
+    def busy(self, edges: Spans) -> Spans:
+        """ns covered in each bin between two of these ascending edges."""
+        return np.diff(self.before(edges))
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyCalls:
+    """The calls of one family, in the order of their start."""
+
+    start: Ints
+    end: Ints
+    total: int
+    """ns that they took together; of calls at the same time, each counts."""
+    cover: Cover
+    """When at least one of them was in the host."""
+
+    def __len__(self) -> int:
+        return len(self.start)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +144,7 @@ class Columns:
         for name in ("dur", "call", "errno", "denied_by", "flags", "handle", "nbytes"):
             column = np.asarray(trace.column(name))
             taken[name] = column if order is None else column[order]
-        taken["dur"] = taken["dur"].astype(np.int64)
+        taken["dur"] = taken["dur"].view(np.int64)
         return cls(
             start, **taken, order=order, functions=trace.functions, dropped=int(trace.dropped), ended=ended
         )
@@ -122,19 +178,37 @@ class Columns:
         return max(int(self.end.max()) if len(self) else 0, self.ended, 1)
 
     @cached_property
+    def host(self) -> Cover:
+        """When at least one call was in the host."""
+        return Cover.of(self.start, self.end)
+
+    @property
     def host_ns(self) -> int:
         """ns during which at least one call was in the host."""
-        left, right = merged(self.start, self.end)
-        return int((right - left).sum())
+        return self.host.total
 
-    def gaps(self) -> tuple[Ints, Ints]:
-        """When the guest itself ran: (starts, ends) of the time in no call, from 0 to the run's end.
+    @cached_property
+    def guest_end(self) -> int:
+        """ns since the run's start at which the guest last ran, or its last call returned.
 
         After a call that did not return (proc_exit, a host's trap) the stack is unwound: that time is not the guest's.
         """
-        left, right = merged(self.start, self.end)
-        last = 0 if self.unreturned else max(self.ended, 0)
-        starts, ends = np.concatenate(([0], right)), np.concatenate((left, [last]))
+        last = int(self.host.right[-1]) if len(self) else 0
+        return last if self.unreturned else max(last, self.ended)
+
+    @property
+    def guest_ns(self) -> int:
+        """ns during which the guest itself ran."""
+        return self.guest_end - self.host_ns
+
+    def guest_busy(self, edges: Spans) -> Spans:
+        """ns of the guest's own time in each bin between two of these ascending edges, from 0 on."""
+        at = np.minimum(edges, float(self.guest_end))
+        return np.diff(at - self.host.before(at))
+
+    def gaps(self) -> tuple[Ints, Ints]:
+        """When the guest itself ran: (starts, ends) of the time in no call, from 0 to `guest_end`."""
+        starts, ends = np.concatenate(([0], self.host.right)), np.concatenate((self.host.left, [self.guest_end]))
         keep = ends > starts
         return starts[keep], ends[keep]
 
@@ -145,6 +219,27 @@ class Columns:
         used = {families[number] for number in self.numbers}
         index = np.array([FAMILIES.index(family) for family in families], np.uint8)[self.call]
         return {family: index == at for at, family in enumerate(FAMILIES) if family in used}
+
+    @cached_property
+    def by_family(self) -> dict[str, FamilyCalls]:
+        """Family -> its calls, for the families that occur, in the order of `FAMILIES`."""
+        families = self.families
+        if len(families) == 1:
+            return {family: FamilyCalls(self.start, self.end, int(self.dur.sum()), self.host) for family in families}
+        found = {}
+        for family, mask in families.items():
+            start, end = self.start[mask], self.end[mask]
+            found[family] = FamilyCalls(start, end, int(self.dur[mask].sum()), Cover.of(start, end))
+        return found
+
+    def slowest(self, most: int) -> list[int]:
+        """The rows of the calls that took the most time, in any order."""
+        if not len(self):
+            return []
+        blocks = np.maximum.reduceat(self.dur, np.arange(0, len(self), _BLOCK))
+        longest = np.sort(np.argsort(blocks)[-most:])  # they hold the slowest calls
+        rows = np.concatenate([np.arange(at * _BLOCK, min((at + 1) * _BLOCK, len(self))) for at in longest.tolist()])
+        return [int(row) for row in rows[np.argsort(self.dur[rows], kind="stable")[-most:]]]
 
     @cached_property
     def numbers(self) -> list[int]:
@@ -196,23 +291,13 @@ def merged(start: Ints, end: Ints) -> tuple[Ints, Ints]:
     return start[first], reach[last]
 
 
-def busy(start: Ints, end: Ints, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """ns of each bin that the intervals cover; `edges` are evenly spaced. Exact, in O(intervals + bins)."""
-    left, right = merged(start, end)
-    bins = len(edges) - 1
-    scale = bins / (edges[-1] - edges[0])
-    first = np.clip(((left - edges[0]) * scale).astype(np.int64), 0, bins - 1)
-    last = np.clip(((right - edges[0]) * scale).astype(np.int64), 0, bins - 1)
-    inside = (first == last) & (left >= edges[0]) & (right <= edges[-1])  # nearly all, when there are many
-    covered = np.bincount(first[inside], weights=(right - left)[inside], minlength=bins)
-    return covered + _across(left[~inside], right[~inside], edges)
+def busy(start: Ints, end: Ints, edges: Spans) -> Spans:
+    """ns of each bin between two of these ascending edges that the intervals, sorted by start, cover."""
+    return Cover.of(start, end).busy(edges)
 
 
-def _across(left: Ints, right: Ints, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """`busy` of disjoint intervals that reach from one bin into another."""
-    if not len(left):
-        return np.zeros(len(edges) - 1)
-    at = np.stack([left, right], axis=1).ravel().astype(np.float64)
-    done = np.cumsum(right - left)
-    covered = np.stack([done - (right - left), done], axis=1).ravel().astype(np.float64)
-    return np.diff(np.interp(edges, at, covered, left=0.0))
+def counted_in_bins(start: Ints, span: int, bins: int) -> Ints:
+    """How many of these times, ascending from 0 to `span`, lie in each of `bins` equal parts of the span."""
+    edges = np.array([-(-part * span // bins) for part in range(bins)], np.int64)
+    first = np.searchsorted(start, edges)
+    return np.diff(first, append=len(start))

@@ -16,9 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ...text.escape import shorten, visible
 from ..plots.ink import DIM
-from ..subject import Subject
 from .columns import COLOURS
-from .scene import SIGNS, Bars, Scene, note, scene
+from .scene import SIGNS, Bars, Scene, note
 
 WIDTH = 990
 """Pixels, as wide as the figure of nine inches."""
@@ -28,9 +27,9 @@ INK, GRID, PALE = "#1a1d21", "#dedede", "#c7ccd1"
 """Text, the grid's lines, and the guest's own lane."""
 
 
-def picture(run: Subject) -> bytes:
-    """The timeline of a run as a PNG file."""
-    page = _Page(scene(run))
+def picture(drawn: Scene) -> bytes:
+    """The timeline as a PNG file."""
+    page = _Page(drawn)
     page.draw()
     out = io.BytesIO()
     # It has at most a hundred colours, antialiasing included: half the bytes, and faster to compress.

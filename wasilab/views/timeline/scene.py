@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from ...text.numbers import counted, duration, time_unit
 from ..endings import mark_of
 from ..subject import Subject, trace_of
-from .columns import Columns, Ints, Mask, busy
-
-Spans = npt.NDArray[np.float64]
+from .columns import Columns, Cover, Ints, Mask, Spans, counted_in_bins
 
 MOST_NOTES = 12
 """The most user notes marked in the picture."""
@@ -138,8 +135,8 @@ class Scene:
         return next((text.words for text in self.texts if text.role == role), "")
 
 
-def scene(run: Subject, *, bins: int = 1200, ticks: int = 6) -> Scene:
-    """The timeline of a run: `bins` bars a lane at most, `ticks` steps of the axis at most."""
+def scene(run: Subject, *, bins: int = 1200) -> Scene:
+    """The timeline of a run: `bins` bars a lane at most."""
     columns = Columns.of(run)
     drawn = lanes(columns, bins)
     texts = [Label("title", headline(run, columns))]
@@ -148,12 +145,11 @@ def scene(run: Subject, *, bins: int = 1200, ticks: int = 6) -> Scene:
         if lane.calls:
             texts.append(Label("calls", counted(lane.calls, "call"), row))
     lines = []
-    one, unit = time_unit(columns.span)
     if len(columns) or columns.ended:
-        for value in tick_values(columns.span / one, ticks):
-            lines.append(Rule("tick", value * one))
-            texts.append(Label("tick", f"{value:,.10g}", x=value * one))
-    texts.append(Label("axis", unit))
+        for tick in tick_labels(columns.span):
+            lines.append(Rule("tick", tick.x))
+            texts.append(tick)
+    texts.append(Label("axis", time_unit(columns.span)[1]))
     if not len(columns):
         texts.append(Label("empty", "no WASI call was made"))
     for at, words in _notes(run):
@@ -188,26 +184,42 @@ def lanes(columns: Columns, bins: int = 1200) -> list[Lane]:
 
     Up to `bins` calls per lane are drawn individually; more are binned.
     """
-    starts, ends = columns.gaps()
-    found = [Lane("guest", 0, int((ends - starts).sum()), bars(starts, ends, columns.span, bins), {})]
+    found = [Lane("guest", 0, columns.guest_ns, _guest_bars(columns, bins), {})]
     flagged = {"failed": columns.failed, "injected": columns.injected, "refused": columns.refused}
-    for family, mask in columns.families.items():
-        start, end = columns.start[mask], columns.end[mask]
+    for family, calls in columns.by_family.items():
+        mask = columns.families[family]
         marks = {v: _thinned(columns.start, mask & flags, columns.span, bins // 4) for v, flags in flagged.items()}
-        total = int(columns.dur[mask].sum())
-        found.append(Lane(family, int(mask.sum()), total, bars(start, end, columns.span, bins), marks))
+        drawn = bars(calls.start, calls.end, columns.span, bins, calls.cover)
+        found.append(Lane(family, len(calls), calls.total, drawn, marks))
     return found
 
 
-def bars(start: Ints, end: Ints, span: int, bins: int) -> Spans:
-    """At most `bins` bars for these intervals; a bar is at least 1/bins of the width, so that it is visible."""
+def bars(start: Ints, end: Ints, span: int, bins: int, cover: Cover | None = None) -> Spans:
+    """At most `bins` bars for these intervals; a bar is at least 1/bins of the width, so that it is visible.
+
+    `start` ascends; `cover` is the union of the intervals, if it is already known.
+    """
     if len(start) <= bins:
         least = span / bins
         right = np.maximum(end, start + least)
         return np.stack([start.astype(float), right, np.ones(len(start))], axis=1)
     edges = np.linspace(0.0, float(span), bins + 1)
-    part = np.clip(busy(start, end, edges) / np.diff(edges), 0.0, 1.0)
-    met = np.bincount(np.minimum(start * bins // max(span, 1), bins - 1), minlength=bins) > 0
+    covered = (cover or Cover.of(start, end)).busy(edges)
+    return _binned(covered, counted_in_bins(start, span, bins) > 0, edges)
+
+
+def _guest_bars(columns: Columns, bins: int) -> Spans:
+    """`bars` of the guest's own time, without a list of a million gaps."""
+    if len(columns.host.left) <= bins + 1:
+        return bars(*columns.gaps(), columns.span, bins)
+    edges = np.linspace(0.0, float(columns.span), bins + 1)
+    covered = columns.guest_busy(edges)
+    return _binned(covered, covered > 0, edges)
+
+
+def _binned(covered: Spans, met: Mask, edges: Spans) -> Spans:
+    """A bar for each bin that is covered in part, or in which an interval begins (`met`)."""
+    part = np.clip(covered / np.diff(edges), 0.0, 1.0)
     height = np.where(met | (part > 0), np.maximum(part, 0.25), 0.0)
     seen = height > 0
     return np.stack([edges[:-1][seen], edges[1:][seen], height[seen]], axis=1)
@@ -218,8 +230,8 @@ def _thinned(start: Ints, mask: Mask, span: int, bins: int) -> Ints:
     times = start[mask]
     if len(times) <= 1:
         return times
-    _, first = np.unique(times * bins // max(span, 1), return_index=True)
-    return times[first]
+    part = times * bins // span
+    return times[np.concatenate(([True], part[1:] != part[:-1]))]
 
 
 def _notes(run: Subject) -> list[tuple[float, str]]:
@@ -251,6 +263,12 @@ def figures(run: Subject, columns: Columns) -> str:
     if columns.dropped:
         text += f" (the first {counted(columns.dropped, 'call')} not kept)"
     return text
+
+
+def tick_labels(span: int, most: int = 6) -> list[Label]:
+    """The labels of the axis: round values from 0 to `span` ns, at most `most` steps apart, in the unit of the axis."""
+    one, _ = time_unit(span)
+    return [Label("tick", f"{value:,.10g}", x=value * one) for value in tick_values(span / one, most)]
 
 
 def tick_values(span: float, most: int = 6) -> list[float]:

@@ -10,16 +10,14 @@ import numpy as np
 
 from ...text.escape import html_text, shorten
 from ...text.numbers import duration
-from ..subject import Subject
-from .columns import COLOURS, Ints
-from .scene import SIGNS, Bars, Glyphs, Scene, Spans, scene
+from .columns import COLOURS, Ints, Spans
+from .scene import SIGNS, Bars, Glyphs, Scene, tick_labels
 
-BINS, SIGNS_SHOWN, TICKS = 1000, 100, 5
+SIGNS_SHOWN, TICKS = 100, 5
 
 
-def strip_html(run: Subject, alternative: str) -> str:
+def strip_html(drawn: Scene, alternative: str) -> str:
     """The timeline as a fragment; `alternative` is its description for screen readers."""
-    drawn = scene(run, bins=BINS, ticks=TICKS)
     legend = "".join(f'<span class="sign-{v}">{SIGNS[v].char} {SIGNS[v].words}</span> ' for v in drawn.verdicts)
     ending = drawn.word("ending")
     stopped = f'<span class="sign-refused">┃ {html_text(ending)}</span>' if ending else ""
@@ -81,9 +79,9 @@ def _apart(times: Ints, span: int) -> list[int]:
 
 
 def _axis(drawn: Scene) -> str:
-    ticks = drawn.words("tick")
-    if not ticks:
+    if not drawn.words("tick"):
         return f'<span></span><span class="lane-note">{drawn.word("empty")}</span><span></span>'
+    ticks = tick_labels(drawn.span, TICKS)
     marks = "".join(
         f'<span style="left:{100 * tick.x / drawn.span:.2f}%">{tick.words}'
         f"{' ' + drawn.word('axis') if tick is ticks[-1] else ''}</span>"
