@@ -47,8 +47,8 @@ class Running:
                  **host: Any) -> None:  # fmt: skip
         data = bytes(wasmtime.wat2wasm(source)) if isinstance(source, str) else source
         self.stdout, self.stderr = Collected(), Collected()
-        given = {"stdin": BytesInput(b""), "clocks": Clocks.real(), "random": Random.real(), **host}
-        self.host = Host(stdout=self.stdout, stderr=self.stderr, **given)
+        own = {"stdout": self.stdout, "stderr": self.stderr, "stdin": BytesInput(b"")}
+        self.host = Host(**{**own, "clocks": Clocks.real(), "random": Random.real(), **host})
         everything = EngineOptions(features=("gc", "exceptions"))
         self.session = ComponentSession(
             Module(data, "test"), self.host, recorder, limits or Limits(), engine=everything
