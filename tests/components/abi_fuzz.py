@@ -170,7 +170,7 @@ class Case:
                     lowered = imports.lower(made, context)
                     assert lowered is not None
                     params, results, call = lowered
-                    raw = partial(call, None, None, self.slots, 8)
+                    raw = partial(call, None, None, ctypes.addressof(self.slots), 8)
                     self.made.append((f"{full}#{name}", params, raw, type_, bool(type_.result and not results)))
                     continue
                 for is_async in (False, True) if type_.is_async else (False,):

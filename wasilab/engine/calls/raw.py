@@ -25,6 +25,14 @@ _CALLBACK = ctypes.CFUNCTYPE(
 """size_t callback(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *args_and_results, size_t length), with the
 pointers as plain numbers: making ctypes pointer objects of them costs more than the rest of the call."""
 
+_BY_ADDRESS = ctypes.CFUNCTYPE(*[ctypes.c_size_t] * 5)
+"""The same with the slots' address as a plain number too: a `slots` view of it can be kept, a pointer object cannot."""
+_slots: dict[int, memoryview] = {}
+known_slots: Callable[[int], memoryview | None] = _slots.get
+"""The view that `slots` made of an address."""
+MOST_SLOTS = 32
+_MOST_VIEWS = 256
+
 _NO_FINALIZER = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
 
 try:
@@ -49,11 +57,26 @@ except (ImportError, AttributeError):
 """Whether this wasmtime-py has the fast path."""
 
 
+def slots(address: int) -> memoryview:
+    """The slots at an address, as `MOST_SLOTS` slots of four 32-bit words. Use as many as the function has.
+
+    Calls at one depth of the guest's stack have their slots at one address, so the views are kept.
+    """
+    if len(_slots) >= _MOST_VIEWS:
+        _slots.clear()
+    made = memoryview((ctypes.c_uint32 * (4 * MOST_SLOTS)).from_address(address)).cast("B").cast("I")
+    _slots[address] = made
+    return made
+
+
 def function(
-    store: wasmtime.Store, type_: wasmtime.FuncType, target: Callable[..., int]
+    store: wasmtime.Store, type_: wasmtime.FuncType, target: Callable[..., int], *, by_address: bool = False
 ) -> tuple[wasmtime.Func, RetainedCallback]:
-    """A `wasmtime.Func` that calls `target(env, caller, v, n)`, and the callback to keep alive beside the store."""
-    callback = _CALLBACK(target)
+    """A `wasmtime.Func` that calls `target(env, caller, v, n)`, and the callback to keep alive beside the store.
+
+    `by_address`: `v` is the address of the slots, for `slots`.
+    """
+    callback = (_BY_ADDRESS if by_address else _CALLBACK)(target)
     made = _func_type()
     _new_unchecked(
         store._context(), type_.ptr(), ctypes.cast(callback, _callback_type), None, _NO_FINALIZER, ctypes.byref(made)

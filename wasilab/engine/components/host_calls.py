@@ -10,9 +10,10 @@ Not here: what the functions do (`wasi/components/`).
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from ...trace.record.raw_values import RawArgument, RawLayout
 from ...wasi.components import value_types as v
@@ -24,12 +25,14 @@ from ...wasi.errnos import WasiError
 from ...wasi.fdtable import Descriptor
 from ...wasi.host import Host
 from ...wasi.types import Trap
+from ..calls.raw import known_slots
+from ..calls.raw import slots as new_slots
 from ..stop import LinkError
 from .abi.canon_context import CanonContext
 from .abi.emitter import Emitter
 from .canon_functions import HostFunction
 from .concurrency.stream_ends import GuestStream, HostFuture, HostStream
-from .recording import CallRecorder, layout_for, narrow_words, raw_lines
+from .recording import CallRecorder, layout_for, narrow_words, raw_lines, sent_lines
 from .replayed.call_log import HostCalls
 
 Waits = Callable[[HostWait, Callable[[], None]], Callable[[], None]]
@@ -196,7 +199,7 @@ class HostImports:
     def lower(
         self, function: object, context: CanonContext
     ) -> tuple[tuple[str, ...], tuple[str, ...], Callable[..., int]] | None:
-        """(params, results, raw callback) of a function that cannot wait."""
+        """(params, results, raw callback over the slots' address) of a function that cannot wait."""
         assert isinstance(function, Declared)
         signature = v.signature(function.type, lowered=True, is_async=False)
         recorder = self._recorder
@@ -215,6 +218,8 @@ class HostImports:
             "Exception": Exception,
             "BaseException": BaseException,
             "min": min,
+            "SLOTS": known_slots,
+            "NEW_SLOTS": new_slots,
         }
         if recorder is not None:
             number = recorder.function(function.function, function.type, raw=layout is not None)
@@ -278,6 +283,12 @@ def _outgoing(type_: v.ValueType | None, waits: Waits) -> Callable[[Value], Valu
     return None
 
 
+@cache
+def _unpacker(kinds: tuple[str, ...]) -> Callable[[memoryview], tuple[int, ...]]:
+    """f(slots) -> the core words of these types. A slot has 16 bytes."""
+    return struct.Struct("<" + "".join("Q8x" if kind in ("i64", "f64") else "I12x" for kind in kinds)).unpack_from
+
+
 class _Trampoline:
     """Generates the raw callback of one function."""
 
@@ -305,11 +316,14 @@ class _Trampoline:
         traced = self.recorder is not None
         if traced:
             put("t0 = now()")
-        slots: list[tuple[str, str]] = []
-        for slot, kind in enumerate(self.signature.params):
-            wide = kind in ("i64", "f64")
-            put(f"w{slot} = v[{4 * slot}]" + (f" | v[{4 * slot + 1}] << 32" if wide else ""))
-            slots.append((f"w{slot}", kind))
+        slots = [(f"w{slot}", kind) for slot, kind in enumerate(self.signature.params)]
+        if slots or self.signature.results:
+            put("v = SLOTS(v) or NEW_SLOTS(v)")
+        if len(slots) == 1 and slots[0][1] in ("i32", "f32"):
+            put("w0 = v[0]")
+        elif slots:
+            words = emitter.constant(_unpacker(self.signature.params))
+            put(f"{', '.join(word for word, _ in slots)}, = {words}(v)")
         put("try:")
         emitter.depth += 1
         put("if not I.may_leave:", "    I.check_leave()")
@@ -358,8 +372,7 @@ class _Trampoline:
         emitter.depth -= 1
         put("else:")
         emitter.depth += 1
-        if self.recorder is not None:
-            put("t1 = now()")
+        self._note_end()
         handle = self._put_case(0, result.ok, "r")
         self._record(handle or "r", v.payload_offset(result))
         emitter.depth -= 1
@@ -371,8 +384,7 @@ class _Trampoline:
             "try:", f"    r = {self._call}", "except Exception as error:", f"    EXPLAIN(error, {self._first})",
             "    raise",
         )  # fmt: skip
-        if self.recorder is not None:
-            put("t1 = now()")
+        self._note_end()
         shown = "r"
         if result is None:
             pass
@@ -406,6 +418,14 @@ class _Trampoline:
         emitter.store(part, value, pointer, behind)
         return ""
 
+    def _note_end(self) -> None:
+        """Note when the call ended, and what it was given."""
+        if self.recorder is None:
+            return
+        self.emitter.put("t1 = now()")
+        if self.layout is not None:
+            sent_lines(self.emitter, self.layout, self.arguments, self.words, self.recorder.snaplen)
+
     def _record(self, result: str, offset: int) -> None:
         if self.recorder is None:
             return
@@ -417,7 +437,10 @@ class _Trampoline:
                 f"RECORD_VALUES(NUMBER, t0, ({self._tuple(self.arguments)}), {result}, has_result={has}, life={life})"
             )
             return
-        raw_lines(self.emitter, self.layout, self.arguments, self.words, result, self.pointer, offset, stacks)
+        raw_lines(
+            self.emitter, self.layout, self.arguments, self.words, result, self.pointer, offset, stacks,
+            self.recorder.snaplen,
+        )  # fmt: skip
 
     def _record_failure(self) -> None:
         if self.recorder is None:

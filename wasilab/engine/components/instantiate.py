@@ -224,10 +224,11 @@ class Instantiation:
         return self.raw_function(params, results, _slots_to_words(params, results, target, self.failed))
 
     def raw_function(
-        self, params: tuple[str, ...], results: tuple[str, ...], callback: Callable[..., int]
-    ) -> wasmtime.Func:
-        """A `wasmtime.Func` of a raw callback over slots."""
-        made, keep = _raw.function(self.store, function_type(params, results), callback)
+        self, params: tuple[str, ...], results: tuple[str, ...], callback: Callable[..., int], *,
+        by_address: bool = False,
+    ) -> wasmtime.Func:  # fmt: skip
+        """A `wasmtime.Func` of a raw callback over slots, or over their address."""
+        made, keep = _raw.function(self.store, function_type(params, results), callback, by_address=by_address)
         self._callbacks.append(keep)
         return made
 
@@ -539,7 +540,7 @@ class _Instantiator:
         if not isinstance(function, (LiftedFunction, HostFunction)) and not definition.options.is_async:
             fused = run.imports.lower(function, context)
         if fused is not None:
-            self.scope.add("core func", run.raw_function(*fused))
+            self.scope.add("core func", run.raw_function(*fused, by_address=True))
             return
         lowered = LoweredFunction(cast(ComponentFunction, function), context, is_async=definition.options.is_async)
         core = lowered.signature

@@ -39,6 +39,7 @@ from .abi.emitter import Emitter
 from .concurrency.handles import Handle
 
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+_UNSIGNED = tuple(v.PRIMITIVES[name] for name in INTEGERS if name[0] == "u")
 MAX_PATH = 4096
 _MAX_LIST = 16 << 10
 """Maximum bytes of a list kept in aux."""
@@ -274,17 +275,51 @@ def said(error: ResultError | None) -> tuple[int, int, str, Need | None]:
     return number_of(error.value), int(DeniedBy.NONE), "", None
 
 
+def sent_lines(
+    emitter: Emitter, layout: RawLayout, arguments: Sequence[str], words: Sequence[str], snaplen: int
+) -> None:
+    """Lines that keep the bytes and lists that a successful call was given.
+
+    They come before the lines that write its result, which the guest may want in the same place of its memory.
+    """
+    if layout.listed:
+        _listed(emitter, layout, words)
+    if sent := _sent(layout, arguments, words):
+        data, size = sent
+        if _only_sends(layout):
+            emitter.put(*find_room())
+            _data_payload(emitter, words[4:], data, size, snaplen)
+        else:
+            emitter.put(f"data = {data}[:SNAPLEN].tobytes()")
+
+
+def _sent(layout: RawLayout, arguments: Sequence[str], words: Sequence[str]) -> tuple[str, str] | None:
+    """The expressions of the bytes that the call sends, and of their number."""
+    for argument, param in zip(arguments, layout.params, strict=True):
+        if param.given is RawArgument.BYTES:
+            return argument, words[param.word + 1]
+    return None
+
+
+def _only_sends(layout: RawLayout) -> bool:
+    """Whether the payload of a call that sends bytes has nothing else but words."""
+    return not layout.second_string and not layout.listed and layout.gotten not in (RawResult.STRUCT, RawResult.VALUES)
+
+
 def raw_lines(
     emitter: Emitter, layout: RawLayout, arguments: Sequence[str], words: Sequence[str], result: str, pointer: str,
-    offset: int, stacks: bool,
+    offset: int, stacks: bool, snaplen: int,
 ) -> None:  # fmt: skip
-    """Lines that record a successful call, from `t0` to `t1`.
+    """Lines that record a successful call, from `t0` to `t1`, after those of `sent_lines`.
 
     `arguments`: the expressions of the lifted arguments; `words`: of the 32-bit core words; `result`: of the result,
     or of the number of its handle; a result that lies in memory begins at `pointer + offset`.
     """
     put = emitter.put
-    put(*find_room())
+    sent = _sent(layout, arguments, words)
+    stored = sent is not None and _only_sends(layout)
+    if not stored:
+        put(*find_room())
     path = "0"
     strings = [a for a, p in zip(arguments, layout.params, strict=True) if p.given is RawArgument.STRING]
     if strings:
@@ -298,19 +333,25 @@ def raw_lines(
         put(f"aux = {strings[1]}.encode()[:{MAX_PATH}]")
         aux = "aux"
     elif layout.listed:
-        aux = _listed(emitter, layout, words)
-    sent = [a for a, p in zip(arguments, layout.params, strict=True) if p.given is RawArgument.BYTES]
-    if sent:
-        put(f"data = {sent[0]}[:SNAPLEN]")
-        value, data = f"len({sent[0]})", "data"
+        aux = "aux"
+    if sent is not None:
+        value, data = sent[1], "data"
     if layout.gotten in (RawResult.NUMBER, RawResult.HANDLE):
-        value = f"{result} & 0xffffffffffffffff" if layout.gotten is RawResult.NUMBER else result
+        signed = layout.gotten is RawResult.NUMBER and layout.result not in _UNSIGNED
+        value = f"{result} & 0xffffffffffffffff" if signed else result
     elif layout.gotten is RawResult.BYTES:
+        data = result
         if layout.result == v.STRING:
-            put(f"data = {result}.encode()", "size = len(data)", "data = data[:SNAPLEN]")
+            put(f"data = {result}.encode()")
+            data = "data"
+        put(f"size = len({data})")
+        value = "size"
+        if not aux:
+            _data_payload(emitter, further, data, "size", snaplen)
+            stored = True
         else:
-            put(f"size = len({result})", f"data = {result}[:SNAPLEN]")
-        value, data = "size", "data"
+            put(f"data = {data}[:SNAPLEN]")
+            data = "data"
     elif layout.gotten is RawResult.STRUCT:
         assert layout.result is not None
         size = v.layout(layout.result)[0]
@@ -326,7 +367,9 @@ def raw_lines(
         assert layout.result is not None
         put(f"data = {values_text(emitter, layout.result, result)}")
         data = "data"
-    if further or aux or data:
+    if stored:
+        payload = "payload_at"
+    elif further or aux or data:
         payload = "payload_at"
         put(*begin_payload())
         pack = emitter.constant(_head_of(len(further)))
@@ -340,7 +383,30 @@ def raw_lines(
     first = [*words[:4], "0", "0", "0", "0"][:4]
     columns = [value, life, path, stack, payload]
     start = "t0 - RECORDER.origin_ns"
-    put(*write_record(start, "t1 - t0", columns, "META", first, payload=payload != "0", path=path != "0"))
+    put(*write_record(
+        start, "t1 - t0", columns, "META", first, payload=payload != "0", path=path != "0", constant=emitter.constant,
+    ))  # fmt: skip
+
+
+def _data_payload(emitter: Emitter, further: Sequence[str], data: str, size: str, snaplen: int) -> None:
+    """Lines that write a payload of words and data: the first `snaplen` of the `size` bytes of `data`.
+
+    Usually there are more bytes than are kept and the words are 0, and the payload's head is always the same.
+    """
+    put, pack = emitter.put, emitter.constant(_head_of(len(further)))
+    put(*begin_payload())
+    usual = snaplen < 1 << 20
+    if usual:
+        put(f"if {' or '.join([f'{size} < {snaplen}', *further])}:")
+        emitter.depth += 1
+    put(f"kept = {data}[:{snaplen}]", f"arena += {pack}({', '.join(['0', '0', 'len(kept)', *further])})")
+    put("arena += kept", "if len(arena) & 3:", "    arena += PADDING[len(arena) & 3]")
+    if usual:
+        emitter.depth -= 1
+        head = emitter.constant(_head_of(len(further))(0, 0, snaplen, *(0 for _ in further)))
+        put("else:", f"    arena += {head}", f"    arena += {data}[:{snaplen}]")
+        if snaplen & 3:
+            put(f"    arena += {_PADDING[snaplen & 3]!r}")
 
 
 @cache
@@ -402,11 +468,10 @@ def _text(emitter: Emitter, type_: v.ValueType, value: str) -> tuple[str, list[s
     return "%d", [value]
 
 
-def _listed(emitter: Emitter, layout: RawLayout, words: Sequence[str]) -> str:
+def _listed(emitter: Emitter, layout: RawLayout, words: Sequence[str]) -> None:
     param: RawParam = next(p for p in layout.params if p.given is RawArgument.LIST)
     pointer, count = words[param.word], words[param.word + 1]
     emitter.put(f"size = min({count} << 2, {_MAX_LIST})", f"aux = M.view[{pointer}:{pointer} + size].tobytes()")
-    return "aux"
 
 
 def narrow_words(kinds: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import linecache
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import CodeType, FunctionType
 from typing import Protocol, cast
@@ -37,6 +37,15 @@ _PACK = struct.Struct("<QQQIIIIQIIII").pack_into
 def meta(call: int, instance: int, flags: int, errno: int = 0, denied_by: int = 0, tid: int = 1) -> int:
     """The columns from `call` to `tid` as one number."""
     return call | errno << 8 | denied_by << 16 | instance << 24 | flags << FLAGS_SHIFT | tid << 48
+
+
+@cache
+def _packer(given: tuple[bool, ...]) -> Callable[..., None]:
+    """Packs a record's two times and those of its further values that are given; the others are 0."""
+    sizes = zip("QIIIIQIIII", given, strict=True)
+    return struct.Struct(
+        "<QQ" + "".join(code if there else f"{struct.calcsize(f'<{code}')}x" for code, there in sizes)
+    ).pack_into
 
 
 class Chunks(Protocol):
@@ -106,18 +115,23 @@ def store_payload(payload: str, *, shared: bool = False) -> list[str]:
 
 
 def write_record(
-    start: str, dur: str, columns: Sequence[str], meta: str, words: Sequence[str], *, payload: bool, path: bool
-) -> list[str]:
+    start: str, dur: str, columns: Sequence[str], meta: str, words: Sequence[str], *, payload: bool, path: bool,
+    constant: Callable[[object], str] | None = None,
+) -> list[str]:  # fmt: skip
     """Pack the record and count it. `columns` are the expressions of result, handle, path, stack and payload.
 
     `payload` and `path` tell whether the call may have one: then the chunk may have reached its maximum size.
+    `constant` gives the name of an object in the code: then what is always 0 is not passed to be packed.
     """
     full = [f"payload_at > {SIDE_BYTES >> 2}"] * payload + [f"chunk.side > {SIDE_BYTES}"] * path
+    pack, given = "PACK", [*columns, meta, *words]
+    if constant is not None:
+        pack = constant(_packer(tuple(value != "0" for value in given)))
+        given = [value for value in given if value != "0"]
     return [
-        "PACK(",
+        f"{pack}(",
         f"    chunk.buf, index * {RECORD_BYTES}, {start}, {dur},",
-        f"    {', '.join(columns)}, {meta},",
-        f"    {', '.join(words)},",
+        f"    {', '.join(given)},",
         ")",
         "chunk.n = index + 1",
         *([f"if {' or '.join(full)}:", "    NEXT_CHUNK(True)"] if full else []),

@@ -29,6 +29,7 @@ Source: component-model, `design/mvp/CanonicalABI.md`.
 from __future__ import annotations
 
 from ....wasi.components.value_types import (
+    MAX_VALUE_BYTES,
     NUMBERS,
     BorrowType,
     ComponentFuncType,
@@ -255,7 +256,12 @@ class Emitter:
         element = type_.element
         if isinstance(element, PrimitiveType) and element.name in NUMBERS:
             if element.name == "u8":
-                taken = f"M.octets({pointer}, {count})"
+                base, many = self.named(pointer), self.named(count)
+                self.put(
+                    f"if {many} > {MAX_VALUE_BYTES} or {base} + {many} > M.size:",
+                    f"    M.list_check({base}, {many}, 1, 1)",
+                )
+                taken = f"M.view[{base}:{base} + {many}]"
                 return self.named(f"bytes({taken})" if self.lasting else taken)
             size = layout(element)[0]
             return self.named(f"M.numbers({pointer}, {count}, {size}, {_CODES[element.name]!r})")
