@@ -305,8 +305,9 @@ class CollectedOutput(CallbackOutput):
         """Passes the collected bytes to `take`, in the order of writing."""
 
     def write(self, buffers: Buffers) -> int:
-        self.flush()
-        return super().write(buffers)
+        if self.collector is not None:
+            self.collector()
+        return CallbackOutput.write(self, buffers)
 
     def flush(self) -> None:
         """Take the bytes that have been collected so far. Thread-safe."""

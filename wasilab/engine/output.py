@@ -39,11 +39,13 @@ class Output:
 
     def keep(self, stream: int, data: bytes) -> bytes:
         """Keep the bytes that fit, and return them."""
-        room = max(0, self.limit - len(self._kept[1]) - len(self._kept[2]))
+        kept = self._kept
+        room = self.limit - len(kept[1]) - len(kept[2])
         if len(data) > room:
+            room = max(0, room)
             self._cut += len(data) - room
             data = data[:room]
-        self._kept[stream] += data
+        kept[stream] += data
         self._turn(stream, len(data))
         return data
 

@@ -153,7 +153,7 @@ class HostFile(Uncopyable):
     def pwrite(self, buffers: Buffers, offset: int) -> int:
         if offset < 0:
             raise fail(errno.EINVAL)
-        return os.pwritev(self._fd, buffers, offset)
+        return os.pwrite(self._fd, buffers[0], offset) if len(buffers) == 1 else os.pwritev(self._fd, buffers, offset)
 
     def read_bytes(self, limit: int) -> bytes:
         """At most `limit` bytes from the position on: for wasilab itself, not for a guest."""

@@ -184,6 +184,11 @@ class FileNode(Node):
             self.shared.show(data)
         return data
 
+    def touch(self) -> None:
+        if self.shared is not None:
+            self.note_time()
+        self.mtim = self.ctim = self.tree.now()
+
     def note_time(self) -> None:
         if self.shared is not None:
             touched = self.shared.take_touched()
@@ -373,20 +378,21 @@ class MemFile:
 
     def pwrite(self, buffers: Buffers, offset: int) -> int:
         """Write at `offset`; with the append flag at the end, as Linux does."""
-        _check_offset(offset)
+        if not 0 <= offset <= MAX_FILE:
+            _check_offset(offset)
         return self._write_at(buffers, len(self._node.data) if self._flags.append else offset)
 
     def _write_at(self, buffers: Buffers, offset: int) -> int:
         if not (self._write and self._open):
             raise fail(errno.EBADF)
-        total = sum(map(len, buffers))
+        total = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
         if not total:
             return 0
         node = self._node
         end = offset + total
-        _check_offset(end)
         size = len(node.data)
         if end > MAX_FILE:
+            _check_offset(end)
             raise fail(errno.EFBIG)
         if offset == size:
             node.tree.charge(total)  # appending is the common case: no zeros needed
@@ -397,8 +403,9 @@ class MemFile:
             if end > size:
                 node.resize(end)
             data = node.writable_data()
+            place = memoryview(data) if data.__class__ is bytearray else data  # a bytearray would copy the bytes twice
             for buffer in buffers:
-                data[offset : offset + len(buffer)] = buffer
+                place[offset : offset + len(buffer)] = buffer
                 offset += len(buffer)
         node.touch()
         return total

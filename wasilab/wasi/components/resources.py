@@ -204,8 +204,10 @@ class OutputStream:
         d = self.descriptor
         if not d.allowed & _WRITE:
             need(host, d, _WRITE)
-        view = memoryview(data)
-        while view:
+        if not data:
+            return
+        view = data if data.__class__ is memoryview else memoryview(data)
+        while True:
             if self.offset is None and not self.append:
                 done = preview1.fd_write(host, d, [view])
             else:
@@ -215,6 +217,8 @@ class OutputStream:
                     self.offset += done
             if done <= 0:
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
+            if done >= len(view):
+                return
             view = view[done:]
 
     def fileno(self) -> int | None:

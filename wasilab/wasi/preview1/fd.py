@@ -116,7 +116,8 @@ def fd_pread(host: Host, d: Descriptor, buffers: list[memoryview], offset: int) 
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#fd_pread
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/pread.html
     """
-    _check_offset(offset)
+    if offset >= _TOP:
+        raise _bad_offset(offset)
     count: int = d.object.pread(readable(buffers), offset)
     return count
 
@@ -142,7 +143,8 @@ def fd_pwrite(host: Host, d: Descriptor, buffers: list[memoryview], offset: int)
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#fd_pwrite
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/pwrite.html
     """
-    _check_offset(offset)
+    if offset >= _TOP:
+        raise _bad_offset(offset)
     meter, reach = host.meter, d.reach
     gap = _gap(d, offset) if offset > reach.known_end else 0
     if len(buffers) != 1 or len(buffers[0]) + gap > meter.most_written - meter.written:
@@ -492,6 +494,5 @@ def skip(buffers: list[memoryview], count: int) -> list[memoryview]:
     return rest
 
 
-def _check_offset(offset: int) -> None:
-    if offset >= _TOP:
-        raise WasiError(Errno.INVAL, f"the offset {offset} is 2**63 or more")
+def _bad_offset(offset: int) -> WasiError:
+    return WasiError(Errno.INVAL, f"the offset {offset} is 2**63 or more")

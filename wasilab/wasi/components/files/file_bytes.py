@@ -6,11 +6,12 @@ from ...errnos import Errno, WasiError
 from ...fdtable import Descriptor
 from ...host import Host
 from ...operations import Operation as Op
-from ...preview1 import fd
+from ...preview1.fd import fd_pread, fd_pwrite
 from ...types import Rights as R
 from ..resources import PIECE, InputStream, IoError, OutputStream, need
 from ..waits import Incoming, Promise, Source
 from .file_common import (
+    IS_DIRECTORY,
     TOP,
     TYPES2,
     TYPES3,
@@ -72,7 +73,7 @@ def read2(host: Host, d: Descriptor, length: int, offset: int) -> tuple[memoryvi
     not_a_directory(d)
     need(host, d, _FD_READ)
     buffer = memoryview(bytearray(min(length, PIECE, host.max_io)))
-    got = fd.fd_pread(host, d, [buffer], offset)
+    got = fd_pread(host, d, [buffer], offset)
     return buffer[:got], got == 0 and length > 0
 
 
@@ -82,10 +83,10 @@ def read2(host: Host, d: Descriptor, length: int, offset: int) -> tuple[memoryvi
 )  # fmt: skip
 def write2(host: Host, d: Descriptor, data: memoryview, offset: int) -> int:
     """Write at an offset; returns the number of bytes written."""
-    not_a_directory(d)
-    need(host, d, _FD_WRITE)
-    view = memoryview(data)
-    return fd.fd_pwrite(host, d, [view if len(view) <= host.max_io else view[: host.max_io]], offset)
+    if d.filetype == IS_DIRECTORY or not d.allowed & _FD_WRITE:
+        not_a_directory(d)
+        need(host, d, _FD_WRITE)
+    return fd_pwrite(host, d, [data if len(data) <= host.max_io else data[: host.max_io]], offset)
 
 
 @TYPES2.function("filesystem-error-code", Op.DESCRIBE, "(err: borrow<error>) -> option<error-code>")
@@ -113,7 +114,7 @@ def read_via_stream3(host: Host, d: Descriptor, offset: int) -> tuple[Source, Pr
             not_a_directory(d)
             need(host, d, _FD_READ)
             buffer = memoryview(bytearray(min(count, PIECE, host.max_io)))
-            got = fd.fd_pread(host, d, [buffer], at)
+            got = fd_pread(host, d, [buffer], at)
         except Exception as error:  # noqa: BLE001  other exceptions are raised again
             done.resolve(explained(host, error, d))
             return None
