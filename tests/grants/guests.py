@@ -33,6 +33,8 @@ SCRATCH = 4096
 class Guest:
     """Writes a program call by call; a call that fails ends it with its errno as the exit status."""
 
+    imports = _IMPORTS
+
     def __init__(self) -> None:
         self._texts = bytearray()
         self._lines: list[str] = []
@@ -46,9 +48,9 @@ class Guest:
         self._lines.append(f"(local.set $e (call ${name} {arguments})) (if (local.get $e) (then (br $out)))")
         return self
 
-    def open(self, path: str, *, fd: int = 3, rights: int = READ, oflags: int = 0) -> Guest:
-        """Opens; the new descriptor is in $fd."""
-        more = f"(i32.const {oflags}) (i64.const {rights}) (i64.const 0) (i32.const 0) (i32.const {SCRATCH})"
+    def open(self, path: str, *, fd: int = 3, rights: int = READ, oflags: int = 0, passed: int = 0) -> Guest:
+        """Opens, with rights for what is opened through it (`passed`); the new descriptor is in $fd."""
+        more = f"(i32.const {oflags}) (i64.const {rights}) (i64.const {passed}) (i32.const 0) (i32.const {SCRATCH})"
         self.call("path_open", f"(i32.const {fd}) (i32.const 1) {self.text(path)} {more}")
         self._lines.append(f"(local.set $fd (i32.load (i32.const {SCRATCH})))")
         return self
@@ -80,7 +82,8 @@ class Guest:
         texts = "".join(f"\\{byte:02x}" for byte in self._texts)
         body = "\n".join(self._lines) + "(br $again))" * loops
         return from_wat(
-            f'(module {_IMPORTS} (data (i32.const 0) "{texts}") (func (export "_start") (local $e i32) (local $fd i32)'
+            f'(module {self.imports} (data (i32.const 0) "{texts}")'
+            ' (func (export "_start") (local $e i32) (local $fd i32)'
             f"(block $out {body}) (call $proc_exit (local.get $e))))",
             name=name,
         )

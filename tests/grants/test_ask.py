@@ -10,8 +10,11 @@ import pytest
 
 from wasilab import Grants, Limits, MemDir, Run, advise, run
 from wasilab.capabilities.refusal import DeniedBy, Refused
+from wasilab.capabilities.waiting import Interrupt
+from wasilab.grants.live import questions
 from wasilab.grants.live.ask import MOST_QUESTIONS, Answer, Asking, Question
-from wasilab.grants.live.questions import HELP, RunTime, parse
+from wasilab.grants.live.ask_paths import AskEverywhere
+from wasilab.grants.live.questions import HELP, Questions, RunTime, parse
 from wasilab.grants.remedy import folder_remedy
 from wasilab.trace.record.recorder import Flag
 from wasilab.wasi.types import Errno
@@ -75,6 +78,37 @@ def test_a_folder_allowed_for_the_run_covers_what_is_in_it(folder: Path) -> None
     guest = Guest().open("sub", oflags=2).open("sub/b.txt").read()
     assert go(guest, person).exit_code == 0
     assert "open the folder" in person.prompts[0]
+
+
+def test_a_folder_opened_once_asks_for_what_is_in_it(folder: Path) -> None:
+    person = Person("o", "d")
+    guest = Guest().open("sub", rights=READ | 1 << 13, oflags=2, passed=READ).open("b.txt", fd=4)
+    assert go(guest, person).exit_code == NOTCAPABLE
+    assert person.prompts[1].startswith(f"guest wants to read '{folder / 'sub' / 'b.txt'}'")
+
+
+def test_a_question_is_not_asked_again_if_the_guest_wakes_up_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    monkeypatch.setattr(questions, "wait_any", lambda *args: go_on.wait(60))
+    interrupt = Interrupt()
+    waiting = Questions(interrupt)
+    guest = threading.Thread(target=waiting.decide, args=(Question(1, "p", "w", "s", "read", folder_remedy("/")),))
+    guest.start()
+    until(lambda: waiting.question is not None)
+    served: list[Question] = []
+    for _ in range(2):
+        waiting.serve(lambda question: served.append(question) or Answer.ONCE)
+    go_on.set()
+    guest.join()
+    interrupt.close()
+    assert len(served) == 1
+
+
+def test_a_path_that_is_too_long_and_a_link_that_leaves_are_refused_without_a_question(folder: Path) -> None:
+    assert go(Guest().open("x/" * 2048), Person()).exit_code == int(Errno.NAMETOOLONG)
+    directory = AskEverywhere(Asking(None), str(folder))
+    with pytest.raises(Refused, match="it is absolute"):
+        directory.symlink("/etc/passwd", "link")
 
 
 def test_denying_all_ends_the_questions(folder: Path) -> None:

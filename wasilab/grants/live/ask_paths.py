@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from ...capabilities.host.features import DEFAULT_MODE
 from ...capabilities.host.hostdir import HostDir
-from ...capabilities.protocols import BaseDirectory, Directory, Entry, File, OpenHow, Stat
+from ...capabilities.paths import MAX_PATH, check_link_text, fail
+from ...capabilities.protocols import BaseDirectory, Directory, Entry, File, FileType, OpenHow, Stat
 from ...capabilities.refusal import DeniedBy, Refused
 from ..code_folders import code_at
 from ..guest_paths import outside
@@ -34,6 +35,8 @@ class AskDirectory(BaseDirectory):
 
     def _locate(self, path: str, follow: bool) -> str:
         """The absolute host path that `path` leads to; refused where it leaves this folder."""
+        if len(path.encode()) > MAX_PATH:
+            raise fail(errno.ENAMETOOLONG)
         joined = posixpath.join(self._host, path.rstrip("/") or ".")
         head, tail = posixpath.split(joined)
         whole = follow or tail in (".", "..")
@@ -62,7 +65,7 @@ class AskDirectory(BaseDirectory):
         real = self._locate(path, how.follow)
         folder, name = self._ask(verb, path, access, follow=how.follow)
         opened = folder.open(name, replace(how, follow=False))
-        if isinstance(opened, HostDir):
+        if opened.filetype is FileType.DIRECTORY:
             opened.close()
             return AskDirectory(self._asking, real)
         return opened
@@ -95,6 +98,7 @@ class AskDirectory(BaseDirectory):
         folder.unlink(name)
 
     def symlink(self, target: str, path: str) -> None:
+        check_link_text(target)
         folder, name = self._ask(f"create a link to {target!r} at", path, "change")
         folder.symlink(target, name)
 

@@ -37,17 +37,31 @@ class RunTime:
         since = self._since
         return (time.perf_counter_ns() if since is None else since) - self._lost
 
+    @property
+    def lost(self) -> int:
+        """The ns of all pauses so far."""
+        return self._lost
+
+    def pause(self) -> None:
+        """Stop, until `resume`. One pause at a time."""
+        self._since = time.perf_counter_ns()
+
+    def resume(self, lost: int | None = None) -> None:
+        """Go on after a pause. `lost`: the ns of it that do not count; None: all of it."""
+        assert self._since is not None, "paused"
+        whole = time.perf_counter_ns() - self._since
+        # In this order a concurrent reader sees a time slightly too early, never too late.
+        self._lost += whole if lost is None else min(lost, whole)
+        self._since = None
+
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Pause. One pause at a time."""
-        self._since = since = time.perf_counter_ns()
+        """Pause while in the `with` block."""
+        self.pause()
         try:
             yield
         finally:
-            lost = time.perf_counter_ns() - since
-            # In this order a concurrent reader sees a time slightly too early, never too late.
-            self._lost += lost
-            self._since = None
+            self.resume()
 
 
 class Questions:
@@ -95,7 +109,7 @@ class Questions:
         with self._lock:
             if self._question is None or self._bell is None or number not in (None, self._question.number):
                 return False
-            self._answer = answer
+            self._question, self._answer = None, answer  # now, or it would be asked again if the guest wakes up late
             self._bell.set()
             return True
 
