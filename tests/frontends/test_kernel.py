@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import time
 from typing import Any
 
@@ -216,6 +217,20 @@ def test_a_question_of_ask_mode_is_put_in_the_input_box(kernel: Kernel, tmp_path
     assert allowed.status == "ok"
     nobody = kernel.run(cell(programs.OPEN_SECRET, "wat --ask"), stdin=False)
     assert (nobody.status, nobody.prompts) == ("ok", 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
+def test_an_isolated_cell_asks_in_the_input_box(kernel: Kernel, tmp_path: Any) -> None:
+    (tmp_path / "secret.txt").write_text("s")
+    kernel.run(f"import os; os.chdir({str(tmp_path)!r})")
+    kernel.run("%wasi config isolate on")
+    allowed = kernel.run(cell(programs.OPEN_SECRET, "wat --ask"), answers=["what?", "o"])
+    assert (allowed.status, allowed.prompts) == ("ok", 2)
+    assert kernel.run("(_.exit_code, [str(one.answer) for one in _.asked])").text == "(0, ['Answer.ONCE'])"
+    denied = kernel.run(cell(programs.OPEN_SECRET, "wat --ask"), answers=["d"])
+    assert denied.prompts == 1
+    assert kernel.run("_.exit_code").text == "76"
+    kernel.run("%wasi config isolate off")
 
 
 def test_what_a_run_shows_besides_its_report(kernel: Kernel) -> None:

@@ -189,9 +189,13 @@ CASES = {
     "run --learn": ("run --learn open.wat", "run open.wat", r"--dir \."),
     "run --time": ("run --time hello.wat", "run hello.wat", "time: .* running"),
     "run --no-native": ("run --time --no-native lines.wat", "run --time lines.wat", "every call answered in Python"),
-    "run --isolate": ("run --isolate --ask hello.wat", "run --ask hello.wat", "an isolated run can be given nothing"),
+    "run --isolate": (
+        "run --isolate --connect 127.0.0.1:9 connects.wasm", "run --connect 127.0.0.1:9 connects.wasm",
+        "an isolated run has no network",
+    ),
     "run --isolation": (
-        "run --isolation strict --ask hello.wat", "run --ask hello.wat", "an isolated run can be given nothing"
+        "run --isolation strict --connect 127.0.0.1:9 connects.wasm", "run --connect 127.0.0.1:9 connects.wasm",
+        "an isolated run has no network",
     ),
     "run --strace": ("run --strace hello.wat", "run hello.wat", "fd_write\\("),
     "run --strace-file": ("run --strace-file s.txt hello.wat", "run hello.wat", r"files .*\bs\.txt"),
@@ -430,6 +434,8 @@ COMPONENTS = {
     "run --connect": ("connects.wasm", making.CONNECTS),
     "run --resolve": ("resolves.wasm", making.RESOLVES),
     "run --http": ("asks.wasm", making.requests("127.0.0.1:1")),
+    "run --isolate": ("connects.wasm", making.CONNECTS),
+    "run --isolation": ("connects.wasm", making.CONNECTS),
 }
 """The components that a case needs."""
 

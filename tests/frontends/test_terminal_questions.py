@@ -144,7 +144,10 @@ def test_the_word_changes_each_time_and_is_pronounceable() -> None:
     assert all(re.fullmatch("([bdfgklmnprstvz][aeiou]){3}", word) for word in words)
 
 
-def test_a_run_at_a_terminal_is_asked_there_and_not_on_stdin(terminal: Terminal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("isolate", ["off", "on"])
+def test_a_run_at_a_terminal_is_asked_there_and_not_on_stdin(
+    terminal: Terminal, tmp_path: Path, isolate: str
+) -> None:
     """The whole way: stdin is a pipe full of answers, and the person answers at the terminal."""
     (tmp_path / "clock.wat").write_text(
         '(module (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))'
@@ -153,7 +156,8 @@ def test_a_run_at_a_terminal_is_asked_there_and_not_on_stdin(terminal: Terminal,
     )
     script = (
         "import os, fcntl, termios, sys; os.setsid(); fcntl.ioctl(2, termios.TIOCSCTTY, 0);"
-        "os.execv(sys.executable, [sys.executable, '-m', 'wasilab', 'run', '--clock', 'none', '--ask', 'clock.wat'])"
+        "os.execv(sys.executable, [sys.executable, '-m', 'wasilab', 'run', '--clock', 'none', '--ask',"
+        f" '--isolation', '{isolate}', 'clock.wat'])"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(

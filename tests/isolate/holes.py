@@ -7,10 +7,11 @@ of 99 with them.
 import ctypes
 import json
 import os
+import struct
 import sys
 
 libc = ctypes.CDLL(None, use_errno=True)
-ABORT, EAT, FAULT, LOOK, LIE, SYSCALL = 1000, 1001, 1002, 1003, 1004, 2000
+ABORT, EAT, FAULT, LOOK, LIE, FORGE, FLOOD, SYSCALL = 1000, 1001, 1002, 1003, 1004, 1005, 1006, 2000
 MMAP, MEMFD_CREATE, OPEN, KILL, PTRACE, TRUNCATE = 9, 319, 2, 62, 101, 76
 
 
@@ -30,7 +31,11 @@ def proc_raise(original, number):
     if number == LOOK:
         report(look())
     if number == LIE:
-        lie()
+        say(b"\xff" * 64)
+    if number == FORGE:
+        say(request({"do": "open", "args": [7, "../secret", ["read"]], "call": 0}))
+    if number == FLOOD:
+        say(request({"use": "clocks", "call": 0}) * 1000)
     libc.syscall(ctypes.c_long(number - SYSCALL), 0, 0, 0, 0, 0, 0)
     report({"survived": number - SYSCALL})
 
@@ -79,11 +84,17 @@ def tried(attempt):
     return "done"
 
 
-def lie():
-    """Send the parent what is no message, on every descriptor."""
+def request(found):
+    """A message of ask mode."""
+    body = json.dumps(found).encode()
+    return struct.pack("<BI", 45, len(body)) + body
+
+
+def say(data):
+    """Send the parent these bytes, on every descriptor, and wait."""
     for descriptor in range(3, 4096):
         try:
-            os.write(descriptor, b"\xff" * 64)
+            os.write(descriptor, data)
         except OSError:
             continue
     while True:

@@ -236,8 +236,13 @@ def test_all_that_its_process_said_is_there_when_it_has_ended(monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("planted")
-def test_a_process_that_sends_false_messages_is_ended() -> None:
-    done = hole(holes.LIE)
+@pytest.mark.parametrize(
+    ("number", "ask"),
+    [(holes.LIE, False), (holes.FORGE, False), (holes.FLOOD, False), (holes.FORGE, True), (holes.FLOOD, True)],
+)
+def test_a_process_that_sends_false_messages_is_ended(number: int, ask: bool) -> None:
+    grants = Grants.nothing(ask=ask)
+    done = hole(number, grants)
     assert "taken it over" in str(done.error)
     assert done.outcome.kind == "error"
 
@@ -261,7 +266,6 @@ def test_a_missing_layer_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("grants", "words"),
     [
-        (Grants(ask=True), "ask"),
         (Grants(overrides={"sched_yield": lambda original: None}), "sched_yield"),
         (Grants(stdin=QueueInput()), "stdin"),
     ],

@@ -199,6 +199,7 @@ class Pump:
         self._on_tick = on_tick
         self._pending: deque[tuple[int, bytearray]] = deque()
         self._pending_lock = threading.Lock()
+        self._delivery_lock = threading.RLock()
         self._wants_input = False
         self._wake = threading.Event()
 
@@ -276,8 +277,7 @@ class Pump:
         """Collect printed output that was not taken yet; for subclasses whose output is buffered elsewhere."""
 
     def _serve_once(self, running: Running, interrupted: bool) -> None:
-        self.flush()
-        self._hand_out()
+        self.deliver()
         if running.state == "compiling" and self._on_compiling is not None:
             elapsed = running.time() - running.started
             if elapsed > COMPILING_SECONDS:
@@ -289,14 +289,16 @@ class Pump:
             if not interrupted and not running.done.is_set():
                 self._ask()
 
-    def _hand_out(self) -> None:
-        """Deliver the pending output."""
-        for _ in range(len(self._pending)):
-            with self._pending_lock:
-                stream, data = self._pending.popleft()
-            sink = self._sinks[stream]
-            if sink is not None:
-                sink(bytes(data))
+    def deliver(self) -> None:
+        """Deliver the output so far. The guest's thread may call it where the listeners can be called from any."""
+        self.flush()
+        with self._delivery_lock:
+            for _ in range(len(self._pending)):
+                with self._pending_lock:
+                    stream, data = self._pending.popleft()
+                sink = self._sinks[stream]
+                if sink is not None:
+                    sink(bytes(data))
 
     def _ask(self) -> None:
         stream = self.stdin

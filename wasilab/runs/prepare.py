@@ -142,6 +142,8 @@ class Prepared:
             held = self._held(listeners)
             self.live = live_grants.switches.LiveGrants(held) if live else None
             held = held if self.live is None else self.live.held
+            self.preopens = held.preopens
+            """The directories that the guest holds from the start, with their switches."""
             self.host = Host(
                 args=held.args or (),
                 environ=held.environ or (),
@@ -229,16 +231,18 @@ class Prepared:
         )
         if not grants.ask:
             return held
+        streams: dict[str, Callable[[], File | None]] = {
+            "stdin": lambda: self._stdin("ask", listeners.own_stdin),
+            "stdout": lambda: self._stream(pump.stdout),
+            "stderr": lambda: self._stream(pump.stderr),
+        }
+        if listeners.asker is not None:
+            return live_grants.stand_ins.stand_ins(*listeners.asker, held, streams)
         pump.questions = self.questions = live_grants.questions.Questions(self.interrupt, listeners.on_asked)
         there = listeners.decide is not None or listeners.on_asked is not None
-        self.asking = live_grants.ask.Asking(self.questions.decide if there else None, self.name)
-        return live_grants.stand_ins.stand_ins(
-            self.asking,
-            held,
-            stdin=lambda: self._stdin("ask", listeners.own_stdin),
-            stdout=lambda: self._stream(pump.stdout),
-            stderr=lambda: self._stream(pump.stderr),
-        )
+        asking = self.asking = live_grants.ask.Asking(self.questions.decide if there else None, self.name)
+        everywhere = live_grants.ask_paths.AskEverywhere
+        return live_grants.stand_ins.stand_ins(asking.use, lambda: everywhere(asking, asking.here), held, streams)
 
     def _network(self) -> host_objects.internet.Internet | None:
         """The network of a component. A core module has none: preview1 has no call that connects."""

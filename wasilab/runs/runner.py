@@ -74,7 +74,7 @@ def run(
 
     `isolate=True` runs it in a separate process, confined by the kernel's sandbox layers (`wasilab doctor` lists them),
     so that a vulnerability in Wasmtime does not compromise this process; "strict" requires all layers. Folders,
-    streams, clocks, limits, `stop` and `revoke` work as usual. Python functions and your own Python objects, ask mode
+    streams, clocks, limits, `stop`, `revoke` and ask mode work as usual. Python functions and your own Python objects
     and a component's network are not available (`GrantError`).
 
     `on_stdout` and `on_stderr` get the guest's output as it arrives, in the calling thread. If `grants.stdin` is "ask",
@@ -83,7 +83,7 @@ def run(
     returns at once, with a `Run` that is still running; each of its grants has a switch, `run.live.revoke("/data")`.
 
     If `grants.ask` is set, `decide(question)` returns the answer, in the calling thread, or `on_question(prompt)`
-    returns what the user typed; or `on_asked(question)` is called with each question, on the guest's thread, and
+    returns what the user typed; or `on_asked(question)` is called with each question, on another thread, and
     `run.answer(...)` answers it. Without any of these, what was not granted is refused. The time spent waiting for an
     answer does not count as time of the run.
 

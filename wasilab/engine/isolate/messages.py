@@ -36,6 +36,7 @@ class MessageKind(Enum):
     INTERRUPT = 4
     SWITCH = 5
     VALUES = 6
+    ANSWER = 7
 
     READY = 32
     LAYERS = 33
@@ -50,6 +51,7 @@ class MessageKind(Enum):
     FOLDER = 42
     OUTCOME = 43
     FILE = 44
+    REQUEST = 45
 
 
 class BadMessage(Exception):
@@ -124,14 +126,18 @@ class MessageChannel:
             found += data
         return found
 
+    def fileno(self) -> int:
+        """The descriptor of the socket, to wait on."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Close this end."""
         self._socket.close()
 
 
-def record_of(body: bytes | bytearray) -> Record:
-    """Parse `body` as a JSON object. Raises `BadMessage`."""
-    if len(body) > MOST_RECORD_BYTES:
+def record_of(body: bytes | bytearray, most: int = MOST_RECORD_BYTES) -> Record:
+    """Parse `body`, of at most `most` bytes, as a JSON object. Raises `BadMessage`."""
+    if len(body) > most:
         raise BadMessage(f"a record of {len(body):,} bytes")
     try:
         found = json.loads(bytes(body))

@@ -8,6 +8,7 @@ __getattr__ = attach(
     __name__,
     {
         "ask": "ask",
+        "ask_paths": "ask_paths",
         "questions": "questions",
         "stand_ins": "stand_ins",
         "switches": "switches",

@@ -20,13 +20,21 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
-from ...capabilities.refusal import DeniedBy, Refused
+from ...capabilities.refusal import DeniedBy, NeedKind, Refused
 from ...trace.record.recorder import Flag, Recorder
 from ..remedy import Remedy, folder_remedy
 
 MOST_QUESTIONS = 200
 """The most questions of one run, so that a guest cannot wear the user down; further requests are denied."""
 Access = Literal["read", "change", "use"]
+USES = {
+    "clocks": ("know the time", NeedKind.CLOCK),
+    "random": ("draw random bytes", NeedKind.RANDOM),
+    "stdin": ("read from stdin", NeedKind.STDIN),
+    "stdout": ("write to stdout", NeedKind.STDOUT),
+    "stderr": ("write to stderr", NeedKind.STDERR),
+}
+"""What is asked for as a whole, by name: what the guest wants to do with it, and the need."""
 
 
 class Answer(Enum):
@@ -95,6 +103,8 @@ class Asking:
         self._program = repr(program)[1:-1]
         self.recorder = recorder
         """Where the calls are recorded, to know which one caused a question."""
+        self.call: int | None = None
+        """The number of the call in progress, if another process makes the calls; None: the recorder's next one."""
         self.here = os.path.realpath(os.curdir)
         """The current folder: flags name paths in it relative to it."""
         self._lock = threading.Lock()
@@ -105,7 +115,7 @@ class Asking:
     def require(self, wants: str, subject: str, access: Access, remedy: Remedy) -> None:
         """Return if it is allowed, else raise `Refused` (by ASK); ask first if it has not been decided yet."""
         with self._lock:  # one question at a time; a second asker of the same thing finds the answer
-            if self._covered(subject, access):
+            if self.covers(subject, access):
                 return
             if self._nobody:
                 raise _refused(wants, f"the user cannot be asked; grant it with {remedy.flag}")
@@ -113,7 +123,7 @@ class Asking:
                 raise _refused(wants, "denied")
             if len(self.asked) >= MOST_QUESTIONS:
                 raise _refused(wants, f"{MOST_QUESTIONS} questions have been asked; grant it with {remedy.flag}")
-            seq = len(self.recorder) if self.recorder is not None else -1
+            seq = self.call if self.call is not None else len(self.recorder) if self.recorder is not None else -1
             question = Question(len(self.asked) + 1, self._program, wants, subject, access, remedy)
             answer = self._decide(question) if self._decide is not None else None
             self.asked.append(Asked(question, answer, seq))
@@ -130,13 +140,18 @@ class Asking:
         if not answer.allows:
             raise _refused(wants, "denied")
 
+    def use(self, name: str) -> None:
+        """The same for one of `USES`."""
+        wants, need = USES[name]
+        self.require(wants, name, "use", Remedy(need))
+
     def folder(self, folder: str, access: Access) -> Remedy:
         """The grant of a host folder under the name that a program in the current folder would use."""
         below = os.path.relpath(folder, self.here)
         name = folder if below == ".." or below.startswith("../") else below
         return folder_remedy(name, mode="rw" if access == "change" else "ro")
 
-    def _covered(self, subject: str, access: Access) -> bool:
+    def covers(self, subject: str, access: Access) -> bool:
         """Whether it, or a folder containing it, was allowed for the run; permission to change includes reading."""
         wide: tuple[Access, ...] = (access, "change") if access == "read" else (access,)
         for known, how in self._allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ...capabilities.protocols import File
+from ...capabilities.protocols import Directory, File
 from ...capabilities.waiting import Interrupt
 from ...engine.output import Output
 from ...engine.worker import Pump
@@ -26,6 +26,14 @@ class Listeners(NamedTuple):
     on_tick: Callable[[], object] | None = None
     decide: live.ask.Decider | None = None
     on_asked: Callable[[live.ask.Question | None], object] | None = None
+    asker: Asker | None = None
+
+
+class Asker(NamedTuple):
+    """What asks the user where another process does (`stand_ins.stand_ins`)."""
+
+    use: live.stand_ins.Use
+    everywhere: Callable[[], Directory]
 
 
 class ServedPump(Pump):
@@ -44,7 +52,8 @@ class ServedPump(Pump):
 
     def _tick(self) -> None:
         listeners = self._listeners
-        if self.questions is not None and listeners.decide is not None:
+        if self.questions is not None and self.questions.question is not None and listeners.decide is not None:
+            self.deliver()  # what the guest wrote before it was asked about
             self.questions.serve(listeners.decide)
         if listeners.on_tick is not None:
             listeners.on_tick()

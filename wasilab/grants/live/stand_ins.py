@@ -1,42 +1,45 @@
 """The stand-ins that a guest holds in ask mode for what it was not granted; they ask before use.
 
-The directory that asks is in `ask_paths.py`, the decision in `ask.py`.
+The directory that asks is in `ask_paths.py`, the decision in `ask.py`. In a confined process, both are the parent's.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import cast
 
 from ...capabilities.clocks import Clock, Clocks
 from ...capabilities.protocols import Buffers, Directory, File
 from ...capabilities.random import Random, RandomSource
-from ...capabilities.refusal import NeedKind
 from ..guest_paths import ROOTS
-from ..remedy import Remedy
-from .ask import Asking
-from .ask_paths import AskEverywhere
 from .capabilities import CLOCKS, RunCapabilities
+
+Use = Callable[[str], None]
+"""Returns if the guest may use the thing of this name (`ask.USES`), else raises `Refused`."""
 
 
 def stand_ins(
-    asking: Asking, held: RunCapabilities, cwd: str | None = None, **streams: Callable[[], File | None]
+    use: Use,
+    everywhere: Callable[[], Directory],
+    held: RunCapabilities,
+    streams: Mapping[str, Callable[[], File | None]],
 ) -> RunCapabilities:
-    """`held` with a stand-in that asks for everything that was not granted; `streams` make the standard ones."""
+    """`held` with a stand-in that asks for everything that was not granted.
+
+    `everywhere` makes the directory that asks for every path, `streams` make the standard ones.
+    """
     preopens: dict[str, Directory] = dict(held.preopens)
-    asking.here = os.path.realpath(cwd or os.curdir)
     if not any(root in preopens for root in ROOTS):
-        preopens["/"] = AskEverywhere(asking, asking.here)
+        preopens["/"] = everywhere()
     clocks, random = held.clocks, held.random
     if clocks.spec == "none":
         real = Clocks.real()
-        clocks = Clocks(*(AskClock(asking, getattr(real, kind)) for kind in CLOCKS), spec="custom")
+        clocks = Clocks(*(AskClock(use, getattr(real, kind)) for kind in CLOCKS), spec="custom")
     if getattr(random, "spec", "") == "none":
-        random = AskRandom(asking)
+        random = AskRandom(use)
     made = {name: make() for name, make in streams.items() if getattr(held, name) is None}
-    standard = {name: _stream(asking, name, stream) for name, stream in made.items() if stream is not None}
+    standard = {name: stream_stand_in(use, name, stream) for name, stream in made.items() if stream is not None}
     return replace(
         held,
         preopens=preopens,
@@ -48,10 +51,9 @@ def stand_ins(
     )
 
 
-def _stream(asking: Asking, name: str, stream: File) -> File:
-    verb = "read from" if name == "stdin" else "write to"
-    remedy = Remedy(NeedKind(name))
-    return cast(File, AskFile(stream, lambda: asking.require(f"{verb} {name}", name, "use", remedy)))
+def stream_stand_in(use: Use, name: str, stream: File) -> File:
+    """A standard stream that asks before use."""
+    return cast(File, AskFile(stream, lambda: use(name)))
 
 
 class AskClock:
@@ -59,34 +61,31 @@ class AskClock:
 
     virtual = False
 
-    def __init__(self, asking: Asking, clock: Clock) -> None:
-        self._asking = asking
+    def __init__(self, use: Use, clock: Clock) -> None:
+        self._use = use
         self._clock = clock
 
-    def _ask(self) -> None:
-        self._asking.require("know the time", "clocks", "use", Remedy(NeedKind.CLOCK))
-
     def resolution(self) -> int:
-        self._ask()
+        self._use("clocks")
         return self._clock.resolution()
 
     def now(self) -> int:
-        self._ask()
+        self._use("clocks")
         return self._clock.now()
 
     def advance_to(self, deadline: int) -> None:
-        self._ask()
+        self._use("clocks")
 
 
 class AskRandom(Random):
     """The system's randomness, once allowed."""
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
+    def __init__(self, use: Use) -> None:
+        self._use = use
         self._source: RandomSource = Random.real()
 
     def fill(self, buffer: memoryview) -> None:
-        self._asking.require("draw random bytes", "random", "use", Remedy(NeedKind.RANDOM))
+        self._use("random")
         self._source.fill(buffer)
 
 
@@ -94,21 +93,22 @@ class AskFile:
     """A stream whose `read`, `write` and polling ask first; everything else is passed through."""
 
     def __init__(self, stream: File, ask: Callable[[], None]) -> None:
-        self._stream = stream
+        self.stream = stream
+        """The stream itself."""
         self._ask = ask
         self.filetype = stream.filetype
 
     def read(self, buffers: Buffers) -> int:
         self._ask()
-        return self._stream.read(buffers)
+        return self.stream.read(buffers)
 
     def write(self, buffers: Buffers) -> int:
         self._ask()
-        return self._stream.write(buffers)
+        return self.stream.write(buffers)
 
     def fileno(self) -> int | None:
         self._ask()
-        return self._stream.fileno()
+        return self.stream.fileno()
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)

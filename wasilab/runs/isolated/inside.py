@@ -46,6 +46,7 @@ from ...module import dwarf, grow_traps
 from ...module.module import Module, from_wat
 from ..prepare import Prepared
 from . import shipping
+from .requests import Requests
 
 COMPONENTS = ("wasilab.engine.components", "wasilab.wasi.components")
 """The component engine: imported only for components."""
@@ -117,7 +118,8 @@ def _import_all(packages: Sequence[str]) -> None:
 
 def _warm_up() -> None:
     """Import what a run needs, by running a small program: files cannot be opened later."""
-    _ = host_objects.copydir, host_objects.plainfolder, host_objects.sockets, live_grants.update
+    _ = host_objects.copydir, host_objects.plainfolder, host_objects.sockets
+    _ = live_grants.ask_paths, live_grants.stand_ins, live_grants.update
     engines.become_confined(threads=False)
     module = from_wat(_WARM, name="warm")
     _ = dwarf.source_map(module), grow_traps
@@ -158,6 +160,7 @@ class _Inside:
         self._values: Record | None = None
         """The last other grants that came."""
         self._update_lock = threading.Lock()
+        self._requests: Requests | None = None
 
     def serve(self) -> None:
         """Run the program to its end."""
@@ -173,15 +176,20 @@ class _Inside:
             for each in sender:
                 each.tick()
 
+        if grants.ask:
+            self._requests = Requests(channel)
         listeners = Listeners(
             on_stdout=lambda data: channel.send(MessageKind.STDOUT, data),
             on_stderr=lambda data: channel.send(MessageKind.STDERR, data),
             on_tick=tick,
             own_stdin=self._own_stdin,
+            asker=None if self._requests is None else self._requests.asker,
         )
         prepared = self._prepared = Prepared(
             module, () if options.invoke is not None else args, grants, options, listeners, live=given.live
         )
+        if self._requests is not None:
+            self._requests.begin(prepared)
         if isinstance(grants.stdin, QueueInput):
             self._stdin = grants.stdin
         before = {guest: shipping.pack_files(guest, d) for guest, d in prepared.memory_folders()}
@@ -227,9 +235,13 @@ class _Inside:
         record = to_record(replace(outcome, compile_seconds=outcome.compile_seconds or seconds))
         channel.send_record(MessageKind.OUTCOME, {**record, "cut": prepared.output.cut})
 
-    def _own_stdin(self, interrupt: Interrupt) -> File | None:
+    def _own_stdin(self, interrupt: Interrupt) -> File:
+        """The user's input: a descriptor, or what the parent sends."""
         descriptor = self._given.own_stdin
-        return None if descriptor is None else DescriptorInput(descriptor, interrupt)
+        if descriptor is not None:
+            return DescriptorInput(descriptor, interrupt)
+        self._stdin = QueueInput(self._want_input, interrupt)
+        return self._stdin
 
     def _compile(self, modules: list[Module], request: engines.CompileRequest) -> float:
         """Compile the modules, unless machine code was sent; returns the seconds it took."""
@@ -249,7 +261,7 @@ class _Inside:
         """Handle the parent's messages while the guest runs; ends with the parent."""
         while True:
             try:
-                message = self._channel.receive()
+                message = self._channel.receive_with_descriptors()
             except OSError:
                 message = None
             if message is None:
@@ -257,9 +269,11 @@ class _Inside:
             with contextlib.suppress(GrantError, ValueError):
                 self._obey(*message)
 
-    def _obey(self, kind: MessageKind, body: bytearray) -> None:
+    def _obey(self, kind: MessageKind, body: bytearray, descriptors: Sequence[int]) -> None:
         prepared, running = self._prepared, self._running
-        if kind is MessageKind.INTERRUPT:
+        if kind is MessageKind.ANSWER and self._requests is not None:
+            self._requests.answered(body, descriptors)
+        elif kind is MessageKind.INTERRUPT:
             self._stopped = bytes(body).decode()
             if running is not None:
                 running.interrupt("seconds" if self._stopped == "seconds" else "interrupt")

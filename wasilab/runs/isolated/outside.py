@@ -19,7 +19,7 @@ from typing import Literal
 from ...capabilities.host.hostdir import HostDir
 from ...capabilities.protocols import Directory
 from ...capabilities.streams import DescriptorInput, QueueInput
-from ...capabilities.waiting import Interrupted
+from ...capabilities.waiting import Interrupted, wait_any
 from ...engine.compiling.engine_options import EngineOptions
 from ...engine.isolate import sandbox
 from ...engine.isolate.confined_process import PREPARED, CannotIsolate, ConfinedProcess, signal_name, why_not
@@ -37,6 +37,7 @@ from ...grants.grants import Grants
 from ...grants.live.update import LiveUpdate
 from ...grants.value import GrantError
 from ..prepare import Prepared
+from .performing import Performer
 from .shipping import Parcel, pack, unpack_files
 
 Isolation = Literal["on", "strict"]
@@ -49,6 +50,7 @@ _LATER_SECONDS = 1.0
 _CODE_BYTES = 128 << 20
 _MOST_CODES = 32
 _MOST_FILES = 2
+_INPUT_BYTES = 1 << 16
 _OTHER_FOLDER = (
     "an isolated run cannot be given another folder, or more access to one, than it was started with: its sandbox "
     "cannot be opened again"
@@ -118,6 +120,10 @@ class IsolatedRunning(Running):
         self._cut = 0
         self._compile_bound: str | None = None
         self._mirror = None if prepared.recorder is None else TraceMirror(prepared.recorder)
+        self._performer = None if prepared.asking is None else Performer(prepared, self._answer, self._failed)
+        self._failure: BaseException | None = None
+        self._reading: DescriptorInput | None = None
+        """The user's input, of which the process wants more."""
 
     # ---- from any thread
 
@@ -170,8 +176,12 @@ class IsolatedRunning(Running):
                 status, told = process.end(), process.told
             elif process is not None:  # it reported its end: it may need time to exit
                 threading.Thread(target=process.end, name="wasilab confined end", daemon=True).start()
+            if self._performer is not None:
+                self._performer.close()
             if PREPARED.keep:
                 PREPARED.start(MODULE)
+        if self._failure is not None:
+            raise self._failure
         if outcome is None:
             outcome = self._gone(status, told, bad)
         return self._completed(outcome)
@@ -215,6 +225,8 @@ class IsolatedRunning(Running):
     def _listen(self, process: ConfinedProcess) -> Outcome | None:
         """Read until the process reports how the run ended (None: it is gone). Raises `BadMessage`."""
         while True:
+            if self._reading is not None:
+                self._read_input(self._reading, process)
             message = process.channel.receive()
             if message is None:
                 return None
@@ -231,12 +243,14 @@ class IsolatedRunning(Running):
     def _take(self, kind: MessageKind, body: bytearray) -> Outcome | None:
         prepared, mirror = self._prepared, self._mirror
         match kind:
-            case MessageKind.STDOUT if prepared.grants.stdout:
+            case MessageKind.STDOUT if prepared.grants.stdout or self._may("stdout"):
                 prepared.pump.stdout(bytes(body))
-            case MessageKind.STDERR if prepared.grants.stderr:
+            case MessageKind.STDERR if prepared.grants.stderr or self._may("stderr"):
                 prepared.pump.stderr(bytes(body))
-            case MessageKind.WANTS_INPUT if prepared.grants.stdin == "ask":
-                prepared.pump.want_input()
+            case MessageKind.WANTS_INPUT if prepared.grants.stdin == "ask" or self._may("stdin"):
+                self._want_input()
+            case MessageKind.REQUEST if self._performer is not None and self.state == "running":
+                self._performer.take(body)
             case MessageKind.CALLS if mirror is not None:
                 mirror.calls(body)
             case MessageKind.LIVES if mirror is not None:
@@ -256,6 +270,41 @@ class IsolatedRunning(Running):
             case _:
                 raise BadMessage(f"unexpected {kind.name.lower()}")
         return None
+
+    def _may(self, name: str) -> bool:
+        return self._performer is not None and self._performer.may(name)
+
+    def _want_input(self) -> None:
+        own = self._prepared.pump.own
+        if isinstance(own, DescriptorInput):
+            self._reading = own
+        else:
+            self._prepared.pump.want_input()
+
+    def _read_input(self, own: DescriptorInput, process: ConfinedProcess) -> None:
+        """Wait for the user's input, which is sent to the process, or for a message."""
+        descriptor = own.fileno()
+        if descriptor is None:
+            self._reading = None
+            return
+        either = (descriptor, process.channel.fileno())
+        ready, _ = wait_any(either, (), None, self._prepared.interrupt, check=False)
+        if descriptor in ready:
+            self._reading = None
+            data = os.read(descriptor, _INPUT_BYTES)
+            self.tell(MessageKind.INPUT if data else MessageKind.END_OF_INPUT, data)
+
+    def _answer(self, body: bytes, descriptors: Sequence[int]) -> None:
+        """Send the answer to a request; ignored if the process is gone."""
+        if self.process is not None:
+            with contextlib.suppress(OSError):
+                self.process.channel.send(MessageKind.ANSWER, body, descriptors=descriptors)
+
+    def _failed(self, error: BaseException) -> None:
+        """End the run for an error of ours in performing a request."""
+        self._failure = error
+        if self.process is not None:
+            self.process.kill()
 
     def _sandbox_entered(self, body: bytearray) -> Outcome | None:
         active = record_of(body).get("active")
@@ -410,7 +459,7 @@ def start_isolated(
     worker = Worker(f"wasilab {module.name}"[:60])
     running = IsolatedRunning(session, prepared, worker, level, args, engine, without_for_tests())
     running.on_done(worker.end)
-    if prepared.grants.stdin == "ask" and not isinstance(prepared.pump.own, DescriptorInput):
+    if prepared.pump.stdin is not None:
         prepared.pump.stdin = SentInput(running.tell)
     live = prepared.live
     if live is not None:

@@ -70,7 +70,7 @@ def pack(
     _check(prepared)
     parcel = Parcel()
     modules = {"": prepared.module, **options.preload}
-    own = prepared.pump.own
+    own = prepared.pump.own if grants.stdin == "ask" else None
     try:
         record = {
             "component": prepared.module.is_component,
@@ -92,8 +92,8 @@ def pack(
             "withheld": {guest: list(names) for guest, names in grants.withheld.items()},
             "dirs": [_directory(guest, d, grants.dirs[guest], parcel) for guest, d in prepared.dirs.items()],
             "sockets": [_socket(socket, parcel) for socket in grants.sockets],
-            "stdin": "queue" if grants.stdin == "ask" and not isinstance(own, DescriptorInput) else
-                     {"at": parcel.add(own.fileno() or 0)} if isinstance(own, DescriptorInput) else None,
+            "stdin": {"at": parcel.add(own.fileno() or 0)} if isinstance(own, DescriptorInput) else
+                     "queue" if grants.stdin == "ask" else None,
         }  # fmt: skip
         if len(parcel.descriptors) > _MOST_DESCRIPTORS:
             raise CannotIsolate(f"an isolated run can be given at most {_MOST_DESCRIPTORS} folders and files")
@@ -110,11 +110,6 @@ def _check(prepared: Prepared) -> None:
         raise CannotIsolate(
             f"the overrides ({', '.join(prepared.overrides)}) are Python functions, which cannot be sent to the "
             "process of an isolated run: remove them or the isolation"
-        )
-    if grants.ask:
-        raise CannotIsolate(
-            "an isolated run can be given nothing after it has entered its sandbox, so it cannot ask: remove ask "
-            "(--ask) or the isolation"
         )
     if prepared.module.is_component and (grants.connect or grants.resolve or grants.http):
         raise CannotIsolate(
