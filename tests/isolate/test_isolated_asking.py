@@ -344,6 +344,24 @@ def test_what_is_revoked_while_the_user_is_asked_is_refused_afterwards(
     assert "granted, then taken back" in seen[1][1]
 
 
+def test_other_grants_leave_what_asks_in_place(folder: Path, detached: Callable[..., Run]) -> None:
+    fill(folder)
+    grants = Grants.nothing(ask=True, dirs={"/m": MemDir({"x": "y"})})
+    guest = Guest().open("x").again().open("x").call("random_get", f"(i32.const {SCRATCH}) (i32.const 4)")
+    guest.write("out", fd(1)).call("fd_close", "(local.get $fd)")
+    for isolate in (False, True):
+        started = detached(guest, isolate, grants)
+        assert question(started).subject == "random"
+        assert started.regrant(grants.with_(env={"A": "b"})) == {}
+        assert started.answer(Answer.RUN)
+        until(lambda started=started: started.question is not None and started.question.subject == "stdout")
+        assert started.answer(Answer.RUN)
+        at = len(started.trace)
+        until(lambda started=started, at=at: len(started.trace) > at + 20)
+        started.live.revoke("random")
+        assert started.wait(60).exit_code == int(Errno.NOTCAPABLE)
+
+
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> list[confined_process.ConfinedProcess]:
     """The processes that runs took."""

@@ -143,7 +143,7 @@ class LiveUpdate:
     def _streams(self, grants: Grants) -> None:
         for name in ("stdout", "stderr"):
             if name in self.live:
-                (self.live.restore if getattr(grants, name) else self.live.revoke)(name)
+                (self.live.restore if getattr(grants, name) or self._asks_for(name) else self.live.revoke)(name)
         for name in self.live:
             if name.startswith("listen "):
                 wanted = any(name == f"listen {socket.address}" for socket in grants.sockets)
@@ -151,7 +151,7 @@ class LiveUpdate:
         if "stdin" not in self.live:
             return
         if grants.stdin is None:
-            self.live.revoke("stdin")
+            (self.live.restore if self._asks_for("stdin") else self.live.revoke)("stdin")
         elif given(grants, "stdin") != given(self.now, "stdin") or not self.live.works("stdin"):
             self._renew_stdin(grants)
 
@@ -162,7 +162,9 @@ class LiveUpdate:
         for name in ("clocks", "random"):
             wanted = getattr(grants, name)
             if wanted.spec == "none":
-                if self.live.works(name):
+                if self._asks_for(name):
+                    self.live.restore(name)
+                elif self.live.works(name):
                     self.live.revoke(name)
             elif wanted != getattr(self.now, name):
                 make = getattr(wanted, "fresh", None)
@@ -172,6 +174,11 @@ class LiveUpdate:
         self._strings("argv", self._argv, self._words if grants.args else (), self.now.args)
         variables = [f"{name}={value}".encode() for name, value in grants.env.items()]
         self._strings("env", self._environ, variables, bool(self.now.env))
+
+    def _asks_for(self, name: str) -> bool:
+        """Whether the guest holds the stand-in of ask mode for it, which no grant has replaced."""
+        values = (getattr(grants, name) for grants in (self._start, self.now))
+        return self._start.ask and all(getattr(value, "spec", value) in (None, False, "none") for value in values)
 
     def _strings(self, name: str, strings: GivenStrings, wanted: Sequence[bytes], had: bool) -> None:
         if wanted:
