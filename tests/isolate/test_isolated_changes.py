@@ -138,6 +138,72 @@ def test_stdin_is_taken_back_from_a_waiting_guest_and_given_again(detached: Call
     until(lambda: len(again.trace.filter("nbytes == 5")) == 2)
 
 
+READS = from_wat("""(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (loop $again
+      (i32.store (i32.const 0) (i32.const 96)) (i32.store (i32.const 4) (i32.const 64))
+      (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (br $again))))""", name="reads")
+"""Reads stdin for ever, whatever the calls return."""
+
+
+def sizes(started: Run) -> list[int]:
+    """The bytes of its reads that got any."""
+    return [call.nbytes for call in started.trace.filter("nbytes > 0")]
+
+
+def refused_since(started: Run, at: int) -> bool:
+    return any(call.errno for call in started.trace[at:])
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_text_that_is_granted_again_begins_anew_and_a_restored_one_goes_on(isolate: bool) -> None:
+    grants = Grants(stdin=b"text")
+    started = run(READS, (), grants, isolate=isolate, detach=True)
+    try:
+        until(lambda: sizes(started) == [4])
+        at = len(started.trace)
+        started.live.revoke("stdin")
+        until(lambda: refused_since(started, at))
+        started.live.restore("stdin")
+        until(lambda: not any(call.errno for call in started.trace[len(started.trace) - 5 :]))
+        assert sizes(started) == [4]
+        at = len(started.trace)
+        started.regrant(grants.with_(stdin=None))
+        until(lambda: refused_since(started, at))
+        started.regrant(grants)
+        until(lambda: sizes(started) == [4, 4])
+    finally:
+        started.stop()
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+@pytest.mark.parametrize("again", ["restore", "regrant"])
+def test_what_is_typed_after_stdin_was_given_again_is_read(isolate: bool, again: str) -> None:
+    grants = Grants(stdin="ask")
+    started = run(READS, (), grants, isolate=isolate, detach=True)
+    try:
+        started.send("first\n")
+        until(lambda: sizes(started) == [6])
+        at = len(started.trace)
+        if again == "restore":
+            started.live.revoke("stdin")
+        else:
+            started.regrant(grants.with_(stdin=None))
+        until(lambda: refused_since(started, at))
+        started.send("lost\n")
+        if again == "restore":
+            started.live.restore("stdin")
+        else:
+            started.regrant(grants)
+        started.send("second\n")
+        until(lambda: sizes(started) == [6, 7])
+    finally:
+        started.stop()
+
+
 def test_what_it_never_had_is_not_given_and_the_reason_is(tmp_path: Path, detached: Callable[..., Run]) -> None:
     grants = Grants(dirs={"/d": MemDir({"a.txt": "x"}), "/h": HostDir(tmp_path)}, env={"A": "b"}, stdin="ask")
     started = detached(STEPS, grants)

@@ -171,6 +171,7 @@ class Prepared:
             raise
         if self.live is not None:
             self.live.host = self.host
+            self.live.renew_stdin = self._restored_stdin
         if self.questions is not None:
             self.host.run_time = self.questions.time
         self._note_the_folders()
@@ -272,6 +273,17 @@ class Prepared:
         asking = AskInput(self.pump.want_input, self.interrupt)
         self.pump.stdin = asking
         return asking
+
+    def fresh_stdin(self) -> File | None:
+        """The stdin that was granted, from its beginning."""
+        return self._stdin(self.grants.stdin, None)
+
+    def _restored_stdin(self) -> File | None:
+        """The stream for what is typed once stdin was revoked, which ended its stream, and restored."""
+        stream = self._stdin("ask", None)
+        if self.asking is None or self.grants.stdin is not None or stream is None:
+            return stream
+        return live_grants.stand_ins.stream_stand_in(self.asking.use, "stdin", stream)
 
     def memory_folders(self) -> list[tuple[str, MemDir]]:
         """The folders in memory, including copies, with their guest paths."""

@@ -37,6 +37,7 @@ class MessageKind(Enum):
     SWITCH = 5
     VALUES = 6
     ANSWER = 7
+    RENEW_INPUT = 8
 
     READY = 32
     LAYERS = 33

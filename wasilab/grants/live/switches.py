@@ -25,13 +25,14 @@ from typing import TypeVar, cast
 from ...capabilities.clocks import Clocks
 from ...capabilities.interpose import CHANGING, OPENING, interpose, perform
 from ...capabilities.patterns import Membrane, Switch, membrane
-from ...capabilities.protocols import OpenHow
+from ...capabilities.protocols import File, OpenHow
 from ...capabilities.random import RandomSource
 from ...capabilities.refusal import DeniedBy, Refused
 from ...capabilities.streams import AskInput
 from ...wasi.host import Host
 from ..value import GrantError, nearest
 from .capabilities import CLOCKS, RunCapabilities
+from .stand_ins import AskFile
 
 T = TypeVar("T")
 Listener = Callable[[str, bool], object]
@@ -68,6 +69,8 @@ class GrantSwitch(Switch):
 class LiveGrants:
     """The switches of one run. Give `held` to the WASI host instead of the original objects."""
 
+    renew_stdin: Callable[[], File | None] | None = None
+    """Makes the stream for a stdin that is restored; None: another process does."""
     host: Host | None = None
     """The host that was given `held`; without it clocks and randomness can be switched off and on, not replaced."""
 
@@ -136,9 +139,17 @@ class LiveGrants:
             self._tell(name, False)
 
     def restore(self, name: str) -> None:
-        """Grant it again; descriptors opened before it was revoked stay dead."""
+        """Grant it again; descriptors opened before it was revoked stay dead.
+
+        A stdin that is a text continues where it was; of an interactive one, only what is typed from now on is read.
+        """
         with self._lock:
             former = self._switch(name)
+            ended = name == "stdin" and former.revoked and self._typed_input() is not None
+        if ended and self.renew_stdin is not None:
+            self.put(name, self.renew_stdin())
+            return
+        with self._lock:
             if former.revoked:
                 self._switches[name] = GrantSwitch(name, former.read_only)
                 self._changed()
@@ -194,8 +205,13 @@ class LiveGrants:
 
     def _wake(self) -> None:
         """Wake a guest that waits for a line: its stream has ended."""
-        if isinstance(self._stdin, AskInput):
-            self._stdin.end()
+        typed = self._typed_input()
+        if typed is not None:
+            typed.end()
+
+    def _typed_input(self) -> AskInput | None:
+        stream = self._stdin.stream if isinstance(self._stdin, AskFile) else self._stdin
+        return stream if isinstance(stream, AskInput) else None
 
     def listen(self, listener: Listener) -> None:
         """Call `listener(name, works)` after every change, from the thread that made it."""

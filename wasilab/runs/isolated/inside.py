@@ -282,6 +282,8 @@ class _Inside:
         elif kind is MessageKind.SWITCH and prepared is not None and prepared.live is not None:
             found = record_of(body)
             self._switch(prepared, prepared.live, found["name"], found["works"], found["read_only"])
+        elif kind is MessageKind.RENEW_INPUT and prepared is not None and prepared.live is not None:
+            self._renew_input(prepared, prepared.live)
         elif kind is MessageKind.VALUES:
             with self._update_lock:
                 self._become(record_of(body))
@@ -293,11 +295,21 @@ class _Inside:
                 self._stdin.end()  # wakes a guest that waits for a line
             return
         if name == "stdin" and self._stdin is not None and not live.works(name):
-            self._stdin = QueueInput(self._want_input, prepared.interrupt)
-            live.put(name, self._stdin)
+            self._renew_input(prepared, live)
         live.restore(name)
         if name in prepared.dirs:
             live.read_only(name, read_only)
+
+    def _renew_input(self, prepared: Prepared, live: LiveGrants) -> None:
+        """Give the guest its stdin anew: its text from the beginning, or what is typed from now on."""
+        if self._stdin is None:
+            live.put("stdin", prepared.fresh_stdin())
+            return
+        stream: File
+        stream = self._stdin = QueueInput(self._want_input, prepared.interrupt)
+        if self._requests is not None and prepared.grants.stdin is None:
+            stream = live_grants.stand_ins.stream_stand_in(self._requests.use, "stdin", stream)
+        live.put("stdin", stream)
 
     def _become(self, found: Record | None) -> None:
         """Apply other grants, now or as soon as the guest is started."""

@@ -403,7 +403,7 @@ class SentInput(QueueInput):
 class SentUpdate(LiveUpdate):
     """Changes the grants of a guest in another process: folders can be restricted or revoked, but not added."""
 
-    tell: Callable[[MessageKind, Record], None]
+    running: IsolatedRunning
 
     def become(self, grants: Grants) -> dict[str, str]:
         left: dict[str, str] = {}
@@ -421,11 +421,12 @@ class SentUpdate(LiveUpdate):
         left |= super().become(possible)
         plain = possible.with_(dirs={}, withheld={}, sockets=(), stdin=b"", overrides={})
         withheld = {guest: list(names) for guest, names in possible.withheld.items()}
-        self.tell(MessageKind.VALUES, {"grants": to_value(plain), "withheld": withheld})
+        self.running.tell_record(MessageKind.VALUES, {"grants": to_value(plain), "withheld": withheld})
         return left
 
     def _renew_stdin(self, grants: Grants) -> None:
-        self.live.restore("stdin")  # the stream is in the process, and `SentInput` feeds it
+        self.running.tell(MessageKind.RENEW_INPUT)  # the stream is in the process, and `SentInput` feeds it
+        self.live.restore("stdin")
 
 
 def _is_less(directory: Directory, former: Directory) -> bool:
@@ -468,11 +469,12 @@ def start_isolated(
                 MessageKind.SWITCH, {"name": name, "works": works, "read_only": live.is_read_only(name)}
             )
 
+        live.renew_stdin = None  # the process does
         live.listen(switched)
     if updatable:
         update = prepared.make_updatable(running, SentUpdate)
         assert isinstance(update, SentUpdate)
-        update.tell = running.tell_record
+        update.running = running
     running.begin()
     return running
 
