@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import wasilab
 from tests.engine.guests import wat
 
 from .lab import shot
+from .test_passed import EVIL, lab_of, passing_trace
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -144,7 +146,9 @@ def test_files_and_capabilities_lead_to_their_calls_also_without_a_kernel(bare: 
 @pytest.mark.parametrize(("dark", "width"), [(False, 1200), (True, 500)])
 def test_the_state_of_a_run_with_snapshots_shows_the_memory_at_each_call(bare: Any, dark: bool, width: int) -> None:
     once = "(drop (call $random_get (i32.const {0}) (i32.const 16)))"
-    run = wasilab.run(wat("random_get", "".join(once.format(at) for at in (4096, 8192, 20480))), snapshots=True)
+    program = wat("random_get", "".join(once.format(at) for at in (4096, 8192, 20480)))
+    run = wasilab.run(program, grants=wasilab.Grants(random=wasilab.Random.seeded(1)), snapshots=True)
+    assert all(0 not in event.data for event in run.trace), "each byte becomes another one"
     page = bare(run, dark=dark, width=width)
     line, panel = page.line, page.line.host.locator("section.travel")
     line.host.locator("[role=tab]", has_text="State").click()
@@ -159,3 +163,53 @@ def test_the_state_of_a_run_with_snapshots_shows_the_memory_at_each_call(bare: A
     plain.line.host.locator("[role=tab]", has_text="State").click()
     plain.line.until("view.travel.shown !== null")
     assert plain.line.host.locator("details.memory[open]").count() == 0, "a replay is for who asked for it"
+
+
+@pytest.mark.parametrize(("dark", "width"), [(False, 1300), (True, 500)])
+def test_a_passed_descriptor_is_an_arrow_that_pointer_and_keys_reach(
+    bare: Any, tmp_path: Path, dark: bool, width: int
+) -> None:
+    with lab_of(tmp_path, rights="ro", opener=EVIL) as lab:
+        trace = passing_trace(lab, EVIL)
+    page = bare(trace, dark=dark, width=width)
+    line, keys, mouse = page.line, page.page.keyboard, page.page.mouse
+    arrows, tip = "view.passing.arrows", line.host.locator("[role=tooltip]")
+    assert line.js(f"{arrows}.drawn") == 0, "no lane of a family holds descriptors"
+    line.host.locator("button", has_text="2 passed").click()
+    line.until(f"{arrows}.drawn === 3")
+    assert line.host.locator("select[aria-label='Lanes by']").input_value() == "fd"
+    status = line.host.locator("#status").inner_text()
+    assert status.startswith(f"1 of 3 passed: {EVIL} 4</data/a.txt> → reader 3<")
+    assert "rights withheld: fd_" in status
+    assert tip.inner_text().startswith(f"{EVIL} 4</data/a.txt> → reader 3<")
+    assert tip.locator("img").count() == 0
+    shot(page.page, f"passed-{'dark' if dark else 'light'}-{width}")
+    line.canvas.focus()
+    keys.press("p")
+    keys.press("p")
+    assert "77 → reader: refused" in line.host.locator("#status").inner_text()
+    keys.press("Shift+P")
+    keys.press("Enter")
+    line.until("view.store.nameOf(view.navigator.view.pinned) === 'number'")
+    assert line.js(f"{arrows}.chosen") == -1
+    keys.press("Escape")
+    line.canvas.scroll_into_view_if_needed()
+    box = line.canvas.bounding_box()
+    for arrangement in ("fd", "instance"):
+        line.host.locator("select[aria-label='Lanes by']").select_option(arrangement)
+        line.until(f"{arrows}.drawn === 3")
+        curve = line.js(f"{arrows}.place(view.navigator.view, 0)")
+        x, y = curve["x"] + 0.75 * curve["bend"], (curve["from"] + curve["to"]) / 2
+        mouse.move(box["x"] + x, box["y"] + y)
+        line.until(f"{arrows}.hover === 0")
+        tip.wait_for()
+        assert "in the call reader.count" in tip.inner_text()
+        mouse.click(box["x"] + x, box["y"] + y)
+        line.until(f"{arrows}.chosen === 0")
+        line.canvas.focus()
+        keys.press("Escape")
+        assert line.js(f"{arrows}.chosen") == -1
+        mouse.move(0, 0)
+    shot(page.page, f"passed-by-instance-{'dark' if dark else 'light'}-{width}")
+    line.host.locator("select[aria-label='Lanes by']").select_option("family")
+    line.until(f"{arrows}.drawn === 0")

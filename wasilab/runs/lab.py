@@ -279,7 +279,7 @@ class Lab:
             PassedOn(
                 max(0, flow.at - min(origins)), flow.call, flow.sender, flow.from_fd,
                 life_of(numbers[flow.sender], flow.from_life), flow.receiver, flow.to_fd,
-                life_of(numbers[flow.receiver], flow.to_life),
+                life_of(numbers[flow.receiver], flow.to_life), flow.withheld, flow.kept,
             )
             for flow in self.flows[:MOST_PASSED]
             if flow.sender in numbers and flow.receiver in numbers
@@ -291,6 +291,13 @@ class Lab:
         "gantt" (the default) has a lane for each descriptor of each member, and an arrow for each one that was passed.
         """
         return views.static.plot(self.trace, kind, **options)
+
+    def timeline(self) -> Any:
+        """The interactive timeline of the calls of all members so far, as a widget.
+
+        By descriptor and by instance it has an arrow for each descriptor that was passed.
+        """
+        return views.display.timeline(self.trace)
 
     def close(self) -> None:
         """Release all instances and their resources. Closing twice does nothing."""

@@ -63,13 +63,14 @@ def channel_functions(name: str, host: Host, flows: list[DescriptorFlow]) -> dic
             sent = made.carried.take(made.side)
             if not isinstance(sent, _Sent):
                 raise WasiError(Errno.AGAIN)
-            mine = host.fds.open(PassedDescriptor(sent.descriptor, r.ALL, sent.sender, strict=host.strict))
+            mine = PassedDescriptor(sent.descriptor, r.ALL, sent.sender, strict=host.strict)
+            host.fds.open(mine)
         except WasiError as error:
             return -int(error.errno)
         flows.append(
             DescriptorFlow(
                 "channel", sent.sender, sent.fd, sent.descriptor.life, name, mine.fd, mine.life, sent.descriptor.path,
-                tuple(r.listed(mine.allowed)), True, time.perf_counter_ns(),
+                tuple(r.listed(mine.allowed)), mine.not_passed(sent.descriptor), True, time.perf_counter_ns(),
             )
         )  # fmt: skip
         return mine.fd

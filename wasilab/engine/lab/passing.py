@@ -55,6 +55,8 @@ class DescriptorFlow:
     """The sender's path of it; "" for a number that was not open."""
     rights: tuple[str, ...]
     """The receiver's rights, by preview1's names."""
+    withheld: tuple[str, ...]
+    """The sender's rights that were not passed."""
     kept: bool
     at: int
     """When, in ns of `time.perf_counter_ns`."""
@@ -101,6 +103,10 @@ class PassedDescriptor(Descriptor):
         if not strict:  # compat rights are those of the type; still apply the link's restriction
             self.allowed &= mask
 
+    def not_passed(self, given: Descriptor) -> tuple[str, ...]:
+        """The rights of the sender's descriptor that this one does not have."""
+        return tuple(r.listed(given.allowed & ~self.allowed))
+
 
 class DescriptorPassage:
     """The descriptors passed in one call from `sender` to `receiver`: opened before it, closed after it."""
@@ -133,9 +139,10 @@ class DescriptorPassage:
         if given is None:
             self.flows.append(
                 DescriptorFlow(
-                    self._call, self._sender, number, 0, self._receiver, -1, 0, "", (), False, time.perf_counter_ns()
+                    self._call, self._sender, number, 0, self._receiver, -1, 0, "", (), (), False,
+                    time.perf_counter_ns(),
                 )
-            )
+            )  # fmt: skip
             raise WasiError(
                 Errno.BADF, f"descriptor {number} is not open in {self._sender}: {self._call} was not entered"
             )
@@ -147,7 +154,7 @@ class DescriptorPassage:
         self.flows.append(
             DescriptorFlow(
                 self._call, self._sender, number, given.life, self._receiver, made.fd, made.life, given.path,
-                tuple(r.listed(made.allowed)), passing.keep, time.perf_counter_ns(),
+                tuple(r.listed(made.allowed)), made.not_passed(given), passing.keep, time.perf_counter_ns(),
             )
         )  # fmt: skip
         return made.fd

@@ -25,6 +25,7 @@ MOST_INSTANCES = 255
 MOST_PASSED = 10_000
 """Passed descriptors that the metadata keeps: the first ones."""
 _MOST_REASONS = 0xFFFF
+_MOST_RIGHTS = 64
 
 
 class PassedOn(NamedTuple):
@@ -41,6 +42,10 @@ class PassedOn(NamedTuple):
     receiver: str
     receiver_fd: int
     receiver_life: int
+    withheld: tuple[str, ...] = ()
+    """The sender's rights that were not passed, by preview1's names."""
+    kept: bool = False
+    """Whether the receiver kept it after the call."""
 
 
 def life_of(instance: int, life: int) -> int:
@@ -54,13 +59,25 @@ def passed_on(store: Store) -> list[PassedOn]:
     They are metadata, which a file can hold too: entries of another form are left out.
     """
     found = store.meta.get("passed")
+    entries = found[:MOST_PASSED] if isinstance(found, list) else ()
+    return [each for entry in entries if (each := _passed_on(entry)) is not None]
+
+
+def _passed_on(entry: object) -> PassedOn | None:
+    """An entry of the metadata, in the form of this version or of the one before; None for anything else."""
     types = (int, str, str, int, int, str, int, int)
-    return [
-        PassedOn(*entry)
-        for entry in (found[:MOST_PASSED] if isinstance(found, list) else ())
-        if isinstance(entry, (list, tuple)) and len(entry) == len(types)
-        and all(type(value) is kind for value, kind in zip(entry, types, strict=True))
-    ]  # fmt: skip
+    if not isinstance(entry, (list, tuple)) or len(entry) not in (len(types), len(types) + 2):
+        return None
+    if not all(type(value) is kind for value, kind in zip(entry, types, strict=False)):
+        return None
+    if any(isinstance(value, int) and abs(value) >= 1 << 63 for value in entry):
+        return None
+    withheld, kept = entry[len(types) :] or ((), False)
+    if type(kept) is not bool or not isinstance(withheld, (list, tuple)):
+        return None
+    if len(withheld) > _MOST_RIGHTS or not all(type(name) is str for name in withheld):
+        return None
+    return PassedOn(*entry[: len(types)])._replace(withheld=tuple(withheld), kept=kept)
 
 
 def merged(stores: Sequence[tuple[str, Store]], meta: dict[str, Any]) -> Store:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,11 @@ from ...grants.advice.compare import describe, mode_of
 from ...text.escape import shorten, visible
 from ...trace.answers.event import CallEvent, data_of
 from ...trace.columns.decode import ERRNO_NAMES
+from ...trace.columns.merged import passed_on
+from ...trace.columns.store import LIFE_BITS
 from ...trace.formats.suffixes import TOOLS, WRITABLE
 from ...trace.record.functions import BUILT_IN, Functions
 from ...trace.record.tables import encodable
-from ...trace.strace.lines import fd_text
 from ...trace.trace import Trace
 from ...wasi.operations import Operation
 from ...wasi.preview1 import spec
@@ -32,6 +34,7 @@ from ..endings import mark_of
 from ..report.sources import source_lines
 from ..subject import Subject, trace_of
 from ..timeline.columns import COLOURS, LARGE, Columns, counted_in_bins, standard_stream
+from ..timeline.passed import PassedArrow, forged_lanes, lane_name, lent_spans, passed_descriptors
 from ..timeline.scene import SIGNS, headline
 from .choices import examples_of, facets_of
 from .export import file_stem
@@ -54,7 +57,9 @@ WHOLE_CALLS = 2_000_000
 WINDOW_CALLS = 1_000_000
 SAVED_DETAILS_BYTES = 150_000
 MOST_NOTES, NOTE_CHARACTERS = 2000, 500
-MOST_LIVES, MOST_OUTPUTS = 2000, 500
+MOST_LIVES, MOST_OUTPUTS, MOST_LANES = 2000, 500, 400
+MOST_PASSED = 2000
+"""Passed descriptors that the browser draws: the first ones."""
 LAYOUT = (
     ("start", "<f8"), ("dur", "<f4"), ("handle", "<u4"), ("call", "u1"), ("errno", "u1"), ("denied_by", "u1"),
     ("flags", "u1"),
@@ -93,7 +98,8 @@ class Feed:
             "title": shorten(visible(headline(self.run, columns)), 200),
             "file": file_stem(self.run),
             **vocabulary(families, self.trace.functions),
-            "lives": self.lives(),
+            "instances": [shorten(visible(name), 60) for name in self.trace.store.instances],
+            **self.lanes(),
             "output": list(self.outputs()),
             "live": False,
             "snapshots": self.run.snapshots,
@@ -115,7 +121,17 @@ class Feed:
     def calls(self, first: int, count: int = CALLS_A_MESSAGE) -> list[bytes]:
         """The columns of rows first to first + count, a buffer each, in the order that js/data/store.js reads them."""
         part = slice(first, first + count)
-        return [packed(getattr(self.columns, name)[part], kind) for name, kind in LAYOUT]
+        return [packed(self._handles(part) if name == "handle" else getattr(self.columns, name)[part], kind)
+                for name, kind in LAYOUT]  # fmt: skip
+
+    def _handles(self, part: slice) -> npt.NDArray[np.uint32]:
+        """The column "handle"; in a trace of several instances its upper bits name one even without a descriptor."""
+        handles = self.columns.handle[part]
+        if not self.trace.store.instances:
+            return handles
+        order = self.columns.order
+        instances = self.trace.column("instance")[part if order is None else order[part]]
+        return np.where(handles == 0, instances.astype(np.uint32) << np.uint32(LIFE_BITS), handles)
 
     def window(self, begin: float, end: float) -> tuple[int, int]:
         """(first row, rows) of up to `WINDOW_CALLS` calls with those from `begin` to `end` ns in their middle."""
@@ -167,10 +183,57 @@ class Feed:
             kept[str(row)] = detail
         return kept
 
-    def lives(self) -> list[dict[str, object]]:
-        """The openings of descriptors as bars: life, label, from and to in ns (None: still open in a running run)."""
+    def lanes(self) -> dict[str, object]:
+        """The lanes of descriptors, and the arrows between those of descriptors that were passed (js/passed/arrows.js).
+
+        The first `MOST_LANES` of `lives` have a lane each: with more openings, first those that were passed.
+        """
+        store = self.trace.store
+        passed = passed_descriptors(store, self.columns, MOST_PASSED)
+        forged, words = forged_lanes(passed), dict[str, int]()
+
+        def word(text: str) -> int:
+            return words.setdefault(shorten(text, 160), len(words))
+
+        def lane(each: PassedArrow) -> int:
+            refused = not each.receiver and each.sender in forged
+            return -1 - forged.index(each.sender) if refused else each.data.sender_life
+
+        rows = [
+            (
+                each.data.at, word(visible(each.data.call)), word(visible(each.data.sender)), word(each.sender),
+                lane(each), word(visible(each.data.receiver)), word(each.receiver), each.data.receiver_life,
+                word(visible(", ".join(each.data.withheld))), int(each.data.kept), each.row,
+            )
+            for each in passed
+        ]  # fmt: skip
+        ends = [life for each in passed for life in (each.data.sender_life, each.data.receiver_life)]
+        found = {
+            "words": list(words),
+            "rows": rows,
+            "more": len(passed_on(store)) - len(rows),
+            "forged": [shorten(name, 120) for name in forged],
+        }
+        return {
+            "lives": self.lives(dict.fromkeys(ends), lent_spans(passed)),
+            "lanes": MOST_LANES,
+            **({"passed": found} if passed else {}),
+        }
+
+    def lives(
+        self, first: Iterable[int] = (), spans: Mapping[int, tuple[int, int]] = MappingProxyType({})
+    ) -> list[dict[str, object]]:
+        """The openings of descriptors as bars: life, label, from and to in ns (None: still open in a running run).
+
+        `first`: lives that come before others where there are too many; `spans`: from and to of some.
+        """
         columns, store = self.columns, self.trace.store
         end, going_on = columns.span, self.run.running
+        known, wanted = list(store.lives.values())[:MOST_LIVES], list(first)
+        if wanted:
+            early = {life: place for place, life in enumerate(wanted)}
+            known = sorted(store.lives.values(), key=lambda life: early.get(life.life, len(early)))[:MOST_LIVES]
+            known[:MOST_LANES] = sorted(known[:MOST_LANES], key=lambda life: life.life)
 
         def at(seq: int, otherwise: int) -> int:
             row = self.row_of(seq)
@@ -179,12 +242,13 @@ class Feed:
         return [
             {
                 "life": life.life,
-                "label": shorten(fd_text(life.fd, life.path), 120),
-                "from": at(life.opened_seq, 0),
-                "to": (None if going_on else end) if life.closed_seq < 0 else at(life.closed_seq, end),
+                "label": shorten(lane_name(store, life), 120),
+                "from": spans[life.life][0] if life.life in spans else at(life.opened_seq, 0),
+                "to": spans[life.life][1] if life.life in spans
+                else (None if going_on else end) if life.closed_seq < 0 else at(life.closed_seq, end),
             }
-            for life in list(store.lives.values())[:MOST_LIVES]
-        ]
+            for life in known
+        ]  # fmt: skip
 
     def outputs(self) -> Iterator[tuple[int, int, str, str]]:
         """(row, ns, stream, text) of the writes to stdout and stderr, the first `MOST_OUTPUTS` of them."""

@@ -17,7 +17,8 @@ ORDERS = {
     "timeline": (
         *_BASE, "table", "saving", "panels", "filter/terms", "filter/examples", "filter/filtering", "tabs", "maps/tree",
         "maps/maps", "flame/layout", "flame/flame", "travel/state", "travel/memory", "travel/travel", "onward/spans",
-        "onward/notes", "onward/sql", "onward/tools", "data/shared", "head", "timeline",
+        "onward/notes", "onward/sql", "onward/tools", "passed/arrows", "passed/passing", "data/shared", "head",
+        "timeline",
     ),
     "pair": (*_BASE, "pair/axis", "pair/halves", "pair/differences", "pair/pair"),
 }  # fmt: skip

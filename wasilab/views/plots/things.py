@@ -14,14 +14,14 @@ import numpy as np
 
 from ...text.escape import visible
 from ...text.numbers import counted, size, size_unit, time_unit
-from ...trace.columns.merged import PassedOn, passed_on
-from ...trace.columns.store import LIFE_BITS, Store
+from ...trace.columns.merged import passed_on
 from ...trace.record.recorder import Life
 from ...trace.strace.lines import fd_text
 from ...trace.trace import Trace
 from ...wasi.operations import Operation
 from ..subject import Subject, trace_of
 from ..timeline.columns import COLOURS, Columns, Ints
+from ..timeline.passed import COLOUR, forged_lanes, lane_name, lent_spans, passed_descriptors
 from .ink import bar_notes, canvas, finish, label, legend_beside, nothing
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ MOST = 16
 FLOWS = 6
 ARROWS = 200
 """Passed descriptors that are drawn."""
-FORGED = 4
-"""Lanes of refused numbers."""
 POINTS = 1000
 _READS = (Operation.READ, Operation.RECEIVE, Operation.LIST)
 _WRITES = (Operation.WRITE, Operation.SEND)
@@ -132,17 +130,17 @@ def gantt(run: Subject, ax: Axes | None = None) -> Figure:
     """
     trace, columns = trace_of(run), Columns.of(run)
     store, lives = trace.store, list(trace.store.lives.values())
-    passed = passed_on(store)
-    shared = {life for each in passed[:ARROWS] for life in (each.sender_life, each.receiver_life)}
+    passed = passed_descriptors(store, columns, ARROWS)
+    shared = {life for each in passed for life in (each.data.sender_life, each.data.receiver_life)}
     busiest = np.bincount(columns.handle, minlength=max((life.life for life in lives), default=0) + 1)
     wanted = sorted(lives, key=lambda life: (life.life not in shared, -int(busiest[life.life])))[:MOST]
     chosen = sorted(wanted, key=lambda life: life.life)[::-1]
-    forged = list(dict.fromkeys((each.sender, each.sender_fd) for each in passed if not each.receiver_life))[:FORGED]
+    forged = forged_lanes(passed)
     fig, axes = canvas(ax, (7, 1.2 + 0.26 * max(len(chosen) + len(forged), 3)))
     one, unit = time_unit(columns.span)
     if not chosen:
         nothing(axes, "no descriptor was open")
-    lent = {each.receiver_life: _lent(columns, each) for each in passed[:ARROWS] if each.receiver_life}
+    lent = lent_spans(passed)
     for row, life in enumerate(chosen, len(forged)):
         opened, closed = lent.get(life.life) or _span(trace, columns, life)
         axes.barh(row, max(closed - opened, columns.span / 400) / one, left=opened / one, height=0.62,
@@ -155,37 +153,24 @@ def gantt(run: Subject, ax: Axes | None = None) -> Figure:
             axes.annotate("never closed", (columns.span / one, row), (-3, 0), textcoords="offset points", ha="right",
                           va="center", fontsize=7, color=COLOURS["failed"])  # fmt: skip
     rows = {life.life: row for row, life in enumerate(chosen, len(forged))}
-    for each in passed[:ARROWS]:
-        at = min(each.at, columns.span) / one
-        if each.sender_life in rows and each.receiver_life in rows:
-            axes.annotate("", (at, rows[each.receiver_life]), (at, rows[each.sender_life]), zorder=5,
-                          arrowprops={"arrowstyle": "-|>", "color": COLOURS["path"], "linewidth": 1.4})  # fmt: skip
-        elif (each.sender, each.sender_fd) in forged and not each.receiver_life:
-            axes.plot(at, forged.index((each.sender, each.sender_fd)), linestyle="none", marker="X", markersize=8,
+    for each in passed:
+        at, giver, taker = each.data.at / one, rows.get(each.data.sender_life), rows.get(each.data.receiver_life)
+        if each.receiver and giver is not None and taker is not None:
+            axes.annotate("", (at, taker), (at, giver), zorder=5,
+                          arrowprops={"arrowstyle": "-|>", "color": COLOUR, "linewidth": 1.4})  # fmt: skip
+        elif not each.receiver and each.sender in forged:
+            axes.plot(at, forged.index(each.sender), linestyle="none", marker="X", markersize=8,
                       color=COLOURS["refused"], zorder=5)  # fmt: skip
     if chosen:
-        names = [label(f"{sender} {fd}: not open, refused", 40) for sender, fd in forged]
-        names += [label(_lane_name(store, life), 40) for life in chosen]
+        names = [label(f"{name}: not open, refused", 40) for name in forged]
+        names += [label(lane_name(store, life), 40) for life in chosen]
         axes.set_yticks(range(len(names)), names)
         axes.set_xlim(0, columns.span / one)
     more = f" (the {MOST} busiest of {len(lives):,})" if len(lives) > MOST else ""
-    passing = f", {counted(sum(bool(each.receiver_life) for each in passed), 'was passed on', 'were passed on')}"
-    finish(axes, f"descriptors{more}{passing if passed else ''}", f"time ({unit})")
+    count = sum(bool(each.receiver_life) for each in passed_on(store))
+    passing = f", {counted(count, 'was passed on', 'were passed on')}" if passed else ""
+    finish(axes, f"descriptors{more}{passing}", f"time ({unit})")
     return fig
-
-
-def _lent(columns: Columns, each: PassedOn) -> tuple[int, int]:
-    """(ns received, ns given back) of a passed descriptor: the end of the call that passed it, or of the trace."""
-    during = (columns.handle == each.sender_life) & (columns.start <= each.at) & (each.at <= columns.end)
-    ends = columns.end[during]
-    return each.at, int(ends.min()) if len(ends) and each.call != "channel" else columns.span
-
-
-def _lane_name(store: Store, life: Life) -> str:
-    """`3</data>`, with the instance's name before it where there are several."""
-    instance = life.life >> LIFE_BITS
-    name = f"{store.instances[instance]} " if instance < len(store.instances) else ""
-    return name + fd_text(life.fd, life.path)
 
 
 def directories(run: Subject, by: str = "calls") -> dict[str, int]:

@@ -11,6 +11,7 @@ from ...trace.trace import Trace
 from ..plots.ink import DIM, canvas, label, new_figure
 from ..subject import Subject, as_subject
 from .columns import COLOURS
+from .passed import COLOUR
 from .scene import SIGNS, Scene, note, scene
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def _page(drawn: Scene, width: float) -> tuple[Figure, Axes]:
     height = 1.25 + 0.34 * drawn.rows
     fig = new_figure((width, height), layout=None)
     longest = max(len(note(drawn, row)) for row in range(drawn.rows))
-    left, right, bottom, top = 0.75, 0.25 + 0.068 * longest, 0.5, 0.32
+    names = max(len(text.words) for text in drawn.words("lane"))
+    left, right, bottom, top = max(0.75, 0.15 + 0.075 * names), 0.25 + 0.068 * longest, 0.5, 0.32
     inner = height - bottom - top
     axes = fig.add_axes((left / width, bottom / height, 1 - (left + right) / width, inner / height))
     axes.xaxis.set_label_coords(0.5, -0.25 / inner)
@@ -67,13 +69,16 @@ def _draw(axes: Axes, drawn: Scene) -> None:
         corners = np.stack([np.stack([x0, low], 1), np.stack([x1, low], 1),
                             np.stack([x1, high], 1), np.stack([x0, high], 1)], axis=1)  # fmt: skip
         axes.add_collection(
-            PolyCollection(list(corners), facecolors=COLOURS[bars.lane], edgecolors="none",
+            PolyCollection(list(corners), facecolors=COLOURS[bars.colour], edgecolors="none",
                            alpha=0.55 if bars.lane == "guest" else 1.0, label=bars.lane),
             autolim=False,
         )  # fmt: skip
     for glyphs in drawn.glyphs:
         axes.plot(glyphs.times / one, np.full(len(glyphs.times), y_of(glyphs.row)), linestyle="none", clip_on=False,
                   zorder=5, markersize=9, **_marker(glyphs.verdict))  # fmt: skip
+    for arrow in drawn.arrows:
+        axes.annotate("", (arrow.x / one, y_of(arrow.to)), (arrow.x / one, y_of(arrow.row)), zorder=5,
+                      arrowprops={"arrowstyle": "-|>", "color": COLOUR, "linewidth": 1.4})  # fmt: skip
     for line in drawn.lines:
         if line.role == "ending":
             axes.axvline(line.x / one, color=COLOURS["refused"], linewidth=2, zorder=6)
@@ -94,7 +99,7 @@ def _draw(axes: Axes, drawn: Scene) -> None:
     axes.set_xlim(0, drawn.span / one * 1.002)
     axes.set_ylim(-0.6, drawn.rows - 0.4)
     names = drawn.words("lane")
-    axes.set_yticks([y_of(name.row) for name in names], [name.words for name in names], fontsize=9)
+    axes.set_yticks([y_of(name.row) for name in names], [label(name.words, 40) for name in names], fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
     if drawn.words("tick"):

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ...text.escape import shorten, visible
 from ..plots.ink import DIM
 from .columns import COLOURS
-from .scene import SIGNS, Bars, Scene, note
+from .passed import COLOUR
+from .scene import SIGNS, Arrow, Bars, Scene, note
 
 WIDTH = 990
 """Pixels, as wide as the figure of nine inches."""
@@ -51,7 +52,9 @@ class _Page:
     def __init__(self, drawn: Scene) -> None:
         widest = max(_font(12).getlength(note(drawn, row)) for row in range(drawn.rows))
         self.scene = drawn
-        self.left, self.right = LEFT, WIDTH - 14 - math.ceil(widest)
+        names = [drawable(text.words, 40) for text in drawn.words("lane")]
+        self.left = max(LEFT, 20 + math.ceil(max(_font(14).getlength(name) for name in names)))
+        self.right = WIDTH - 14 - math.ceil(widest)
         self.bottom = TOP + 8 + ROW * drawn.rows
         self.image = Image.new("RGB", (WIDTH, self.bottom + BOTTOM), "white")
         self._draw = ImageDraw.Draw(self.image)
@@ -73,6 +76,8 @@ class _Page:
                     self._draw.line((x, y, x, y + 1), fill=DIM)
             elif line.role == "ending":
                 self._draw.line((x, TOP, x, self.bottom), fill=COLOURS["refused"], width=3)
+        for arrow in self.scene.arrows:
+            self.arrow(arrow)
         for glyphs in self.scene.glyphs:
             for ns in glyphs.times.tolist():
                 self.glyph((self.at(ns), self.middle(glyphs.row)), glyphs.verdict)
@@ -98,7 +103,8 @@ class _Page:
         for text in self.scene.texts:
             match text.role:
                 case "lane":
-                    self.text((self.left - 8, self.middle(text.row)), text.words, size=14, anchor="rm", colour=INK)
+                    self.text((self.left - 8, self.middle(text.row)), drawable(text.words, 40), size=14,
+                              anchor="rm", colour=INK)  # fmt: skip
                 case "time":
                     self.text((self.right + 8, self.middle(text.row)), note(self.scene, text.row))
                 case "tick":
@@ -118,12 +124,22 @@ class _Page:
 
     def bars(self, bars: Bars) -> None:
         """The bars of a lane."""
-        colour = PALE if bars.lane == "guest" else COLOURS[bars.lane]
+        colour = PALE if bars.lane == "guest" else COLOURS[bars.colour]
         scale = (self.right - self.left - 1) / self.scene.span
         low = round(self.middle(bars.row) + 13)
         for start, end, height in bars.spans.tolist():
             x, beyond = self.left + round(start * scale), self.left + round(end * scale)
             self._draw.rectangle((x, low - round(26 * height), max(x, beyond - 1), low), colour)
+
+    def arrow(self, arrow: Arrow) -> None:
+        """An arrow from the middle of a lane to the middle of another."""
+        x, start, end = round(self.at(arrow.x)), round(self.middle(arrow.row)), round(self.middle(arrow.to))
+        back = -10 if end > start else 10
+        for colour, wide in (("white", 5), (COLOUR, 2)):
+            more = (wide - 2) // 2
+            self._draw.line((x, start, x, end + back), fill=colour, width=wide)
+            self._draw.ellipse((x - 4 - more, start - 4 - more, x + 4 + more, start + 4 + more), colour)
+            self._draw.polygon([(x - 5 - more, end + back), (x + 5 + more, end + back), (x, end + more)], colour)
 
     def glyph(self, place: tuple[float, float], verdict: str, size: int = 14) -> None:
         """The glyph of a verdict around `place`."""

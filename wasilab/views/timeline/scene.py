@@ -8,19 +8,26 @@ becomes at most `bins` bars per lane, so the work of drawing is bounded. The int
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from ...text.escape import shorten
 from ...text.numbers import counted, duration, time_unit
+from ...trace.columns.store import Store
 from ..endings import mark_of
 from ..subject import Subject, trace_of
 from .columns import Columns, Cover, Ints, Mask, Spans, counted_in_bins
+from .passed import PassedArrow, forged_lanes, lane_name, passed_descriptors
 
 MOST_NOTES = 12
 """The most user notes marked in the picture."""
+MOST_PASSED, MOST_HOLDERS = 1000, 12
+"""Passed descriptors that are looked at, and lanes of those that were passed."""
+ARROWS = 60
+"""The most arrows between the same two lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,9 @@ class Lane:
     """One lane of calls, or the guest's own."""
 
     name: str
-    """The family, or "guest" for the time between calls."""
+    """The family, "guest" for the time between calls, or a descriptor that an instance passed or received."""
+    colour: str
+    """The key of its colour in `COLOURS`."""
     calls: int
     busy_ns: int
     bars: Spans
@@ -65,7 +74,9 @@ class Bars:
 
     row: int
     lane: str
-    """The lane's name, which gives the colour."""
+    """The lane's name."""
+    colour: str
+    """The key of its colour in `COLOURS`."""
     spans: Spans
     """(k, 3): start ns, end ns, height 0..1."""
 
@@ -78,6 +89,18 @@ class Glyphs:
     verdict: str
     times: Ints
     """ns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """A descriptor that was passed from the lane `row` to the lane `to`."""
+
+    row: int
+    to: int
+    x: float
+    """ns."""
+    words: str
+    """Who passed which number to whom."""
 
 
 Role = Literal["title", "lane", "calls", "time", "tick", "axis", "ending", "note", "empty"]
@@ -119,6 +142,7 @@ class Scene:
     glyphs: tuple[Glyphs, ...]
     texts: tuple[Label, ...]
     lines: tuple[Rule, ...]
+    arrows: tuple[Arrow, ...] = ()
 
     @property
     def verdicts(self) -> list[str]:
@@ -138,10 +162,15 @@ class Scene:
 def scene(run: Subject, *, bins: int = 1200) -> Scene:
     """The timeline of a run: `bins` bars a lane at most."""
     columns = Columns.of(run)
-    drawn = lanes(columns, bins)
+    passed = passed_descriptors(trace_of(run).store, columns, MOST_PASSED)
+    families = lanes(columns, bins)
+    held, places = holders(trace_of(run).store, columns, passed, bins)
+    drawn = families + held
     texts = [Label("title", headline(run, columns))]
     for row, lane in enumerate(drawn):
-        texts += [Label("lane", lane.name, row), Label("time", duration(lane.busy_ns), row)]
+        texts.append(Label("lane", lane.name, row))
+        if lane.calls or row < len(families):
+            texts.append(Label("time", duration(lane.busy_ns), row))
         if lane.calls:
             texts.append(Label("calls", counted(lane.calls, "call"), row))
     lines = []
@@ -162,7 +191,7 @@ def scene(run: Subject, *, bins: int = 1200) -> Scene:
     return Scene(
         columns.span,
         len(drawn),
-        tuple(Bars(row, lane.name, lane.bars) for row, lane in enumerate(drawn)),
+        tuple(Bars(row, lane.name, lane.colour, lane.bars) for row, lane in enumerate(drawn)),
         tuple(
             Glyphs(row, verdict, times)
             for row, lane in enumerate(drawn)
@@ -171,6 +200,7 @@ def scene(run: Subject, *, bins: int = 1200) -> Scene:
         ),
         tuple(texts),
         tuple(lines),
+        tuple(_arrows(passed, places, len(families), columns.span)),
     )
 
 
@@ -184,14 +214,51 @@ def lanes(columns: Columns, bins: int = 1200) -> list[Lane]:
 
     Up to `bins` calls per lane are drawn individually; more are binned.
     """
-    found = [Lane("guest", 0, columns.guest_ns, _guest_bars(columns, bins), {})]
+    found = [Lane("guest", "guest", 0, columns.guest_ns, _guest_bars(columns, bins), {})]
     flagged = {"failed": columns.failed, "injected": columns.injected, "refused": columns.refused}
     for family, calls in columns.by_family.items():
         mask = columns.families[family]
         marks = {v: _thinned(columns.start, mask & flags, columns.span, bins // 4) for v, flags in flagged.items()}
         drawn = bars(calls.start, calls.end, columns.span, bins, calls.cover)
-        found.append(Lane(family, len(calls), calls.total, drawn, marks))
+        found.append(Lane(family, family, len(calls), calls.total, drawn, marks))
     return found
+
+
+def holders(
+    store: Store, columns: Columns, passed: list[PassedArrow], bins: int = 1200
+) -> tuple[list[Lane], dict[int, int]]:
+    """The lanes of the first descriptors that were passed, with their calls, and of numbers that were refused; and the
+    lane of each life among them.
+    """
+    ends = dict.fromkeys(
+        life for each in passed if each.receiver for life in (each.data.sender_life, each.data.receiver_life)
+    )
+    known = [store.lives[life] for life in ends if life in store.lives][:MOST_HOLDERS]
+    found = []
+    for name in forged_lanes(passed):
+        times = np.array([each.data.at for each in passed if not each.receiver and each.sender == name], np.int64)
+        marks = {"refused": _thinned(times, np.ones(len(times), bool), columns.span, bins // 4)}
+        found.append(Lane(f"{name}: not open", "refused", 0, 0, np.zeros((0, 3)), marks))
+    places = {}
+    for life in sorted(known, key=lambda life: life.life):
+        places[life.life] = len(found)
+        mask = columns.handle == life.life
+        start, end = columns.start[mask], columns.end[mask]
+        total, name = int(columns.dur[mask].sum()), shorten(lane_name(store, life), 40)
+        found.append(Lane(name, "fd", int(mask.sum()), total, bars(start, end, columns.span, bins), {}))
+    return found, places
+
+
+def _arrows(passed: list[PassedArrow], places: Mapping[int, int], first: int, span: int) -> Iterator[Arrow]:
+    """An arrow for each passed descriptor whose ends have lanes, from the row `first` on; no two in the same place."""
+    seen = set()
+    for each in passed:
+        row, to = places.get(each.data.sender_life), places.get(each.data.receiver_life)
+        key = (row, to, each.data.at * ARROWS // span)
+        if row is None or to is None or not each.receiver or key in seen:
+            continue
+        seen.add(key)
+        yield Arrow(first + row, first + to, each.data.at, f"{each.sender} → {each.receiver}")
 
 
 def bars(start: Ints, end: Ints, span: int, bins: int, cover: Cover | None = None) -> Spans:

@@ -11,7 +11,7 @@ import numpy as np
 from ...text.escape import html_text, shorten
 from ...text.numbers import duration
 from .columns import COLOURS, Ints, Spans
-from .scene import SIGNS, Bars, Glyphs, Scene, tick_labels
+from .scene import SIGNS, Arrow, Bars, Glyphs, Scene, tick_labels
 
 SIGNS_SHOWN, TICKS = 100, 5
 
@@ -21,7 +21,8 @@ def strip_html(drawn: Scene, alternative: str) -> str:
     legend = "".join(f'<span class="sign-{v}">{SIGNS[v].char} {SIGNS[v].words}</span> ' for v in drawn.verdicts)
     ending = drawn.word("ending")
     stopped = f'<span class="sign-refused">┃ {html_text(ending)}</span>' if ending else ""
-    key = f'<div class="lane-key">{legend}{stopped}</div>' if legend or stopped else ""
+    passed = '<span class="sign-passed">⤵ descriptor passed on</span>' if drawn.arrows else ""
+    key = f'<div class="lane-key">{legend}{passed}{stopped}</div>' if legend or passed or stopped else ""
     rows = "".join(_row(drawn, bars) for bars in drawn.bars)
     return (
         f'{key}<div class="lanes{" ended" if ending else ""}" role="img" aria-label="{html_text(alternative)}">'
@@ -30,7 +31,7 @@ def strip_html(drawn: Scene, alternative: str) -> str:
 
 
 def _row(drawn: Scene, bars: Bars) -> str:
-    colour = "var(--guest)" if bars.lane == "guest" else COLOURS[bars.lane]
+    colour = "var(--guest)" if bars.lane == "guest" else COLOURS[bars.colour]
     # the stroke keeps a bar visible that is narrower than a pixel
     shapes = (
         '<svg viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">'
@@ -42,12 +43,23 @@ def _row(drawn: Scene, bars: Bars) -> str:
         for text in drawn.words("note")
     )
     signs = "".join(_signs(each, drawn.span) for each in drawn.glyphs if each.row == bars.row)
+    arrows = "".join(_arrow(each, drawn.span) for each in drawn.arrows if each.row == bars.row)
     calls = next((text.words for text in drawn.words("calls") if text.row == bars.row), "")
-    time = next(text.words for text in drawn.words("time") if text.row == bars.row)
+    time = next((text.words for text in drawn.words("time") if text.row == bars.row), "")
     return (
-        f'<span class="lane-name">{html_text(bars.lane)}</span>'
-        f'<span class="lane-track">{shapes}{notes}{signs}</span>'
+        f'<span class="lane-name" title="{html_text(bars.lane)}">{html_text(bars.lane)}</span>'
+        f'<span class="lane-track">{shapes}{notes}{signs}{arrows}</span>'
         f'<span class="lane-note">{f"<span class=lane-calls>{calls}, </span>" if calls else ""}{time}</span>'
+    )
+
+
+def _arrow(arrow: Arrow, span: int) -> str:
+    """An arrow from the middle of its lane to that of another: a box as high as the lanes between, drawn by CSS."""
+    edge, way = ("top", "down") if arrow.to > arrow.row else ("bottom", "up")
+    return (
+        f'<em class="flow {way}" style="left:{100 * arrow.x / span:.2f}%;{edge}:50%;'
+        f'height:calc((100% + 1px) * {abs(arrow.to - arrow.row)})" '
+        f'title="{html_text(shorten(arrow.words, 300))} at {duration(int(arrow.x))}"></em>'
     )
 
 

@@ -43,6 +43,8 @@ export class Painter {
     this.travel = () => NaN;
     /** @type {() => [number, number][]} the first and last row of each note */
     this.noted = () => [];
+    /** @type {((g: CanvasRenderingContext2D, view: View) => void) | null} draws between the calls and the marks */
+    this.between = null;
   }
 
   /** @param {number} width @param {number} height @param {boolean} wideLabels CSS pixels */
@@ -106,6 +108,7 @@ export class Painter {
     if (single) this.paintCalls(g, view, low, high, glyphs);
     glyphs.sort((a, b) => (a[2] & REFUSED) - (b[2] & REFUSED)); // refusals over all others
     for (const [x, y, verdict] of glyphs) glyph(g, x, y, verdict, this.store.meta, theme.bg);
+    this.between?.(g, view);
     this.paintMarks(g, view);
     g.restore();
     this.paintHandle(g, view);
@@ -194,7 +197,7 @@ export class Painter {
       if (top + laneHeight < RULER || top > this.height) continue;
       const left = Math.max(x0, this.gutter), wide = Math.max(Math.min(x1, this.width) - left, 1.5);
       const dimmed = store.mask !== null && !store.mask[row];
-      const colour = this.lanes[lane].from === undefined ? this.lanes[lane].colour : store.meta.colours[store.meta.families[store.familyOf(row)]];
+      const colour = !this.lanes[lane].mixed ? this.lanes[lane].colour : store.meta.colours[store.meta.families[store.familyOf(row)]];
       g.globalAlpha = dimmed ? 0.2 : 1;
       g.fillStyle = colour;
       g.fillRect(left, top + 4, wide, tall);

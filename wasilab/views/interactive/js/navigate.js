@@ -11,7 +11,8 @@ export class Navigator {
    * @param {CallStore} store @param {Painter} painter
    * @param {{changed: () => void, choose: (row: number) => void, hovered: (row: number, x: number, y: number) => void,
    *   selected: () => void, step: (by: number) => void, search: () => void, escape: () => void, hint: () => void, ask: (row: number, x: number, y: number) => void,
-   *   travel: {open: boolean, step: (by: number) => void, play: () => void, toTime: (ns: number) => void}}} acts
+   *   travel: {open: boolean, step: (by: number) => void, play: () => void, toTime: (ns: number) => void},
+   *   passing?: {hover: (x: number, y: number) => boolean, click: (x: number, y: number) => boolean, step: (by: number) => void, open: () => boolean}}} acts
    */
   constructor(store, painter, acts) {
     this.store = store;
@@ -95,6 +96,7 @@ export class Navigator {
     canvas.addEventListener("pointercancel", (event) => this.up(event));
     canvas.addEventListener("pointerleave", () => {
       this.view.cursor = NaN;
+      this.acts.passing?.hover(-1, 0);
       this.acts.hovered(-1, 0, 0);
       this.acts.changed();
     });
@@ -156,8 +158,9 @@ export class Navigator {
     const canvas = this.painter.canvas, point = at(event, canvas), before = this.pointers.get(event.pointerId);
     this.view.cursor = point.x >= this.painter.gutter ? this.painter.time(this.view, point.x) : NaN;
     if (!before) {
-      this.view.hover = this.painter.rowAt(this.view, point.x, point.y);
-      this.acts.hovered(this.view.hover, point.x, point.y);
+      const onArrow = this.acts.passing?.hover(point.x, point.y) ?? false;
+      this.view.hover = onArrow ? -1 : this.painter.rowAt(this.view, point.x, point.y);
+      if (!onArrow) this.acts.hovered(this.view.hover, point.x, point.y);
       this.acts.changed();
       return;
     }
@@ -189,8 +192,9 @@ export class Navigator {
       this.moved = Infinity; // and is not a tap when it is lifted
       return;
     }
-    if ((this.moved ?? 0) <= 3 && this.mode === "pan") this.acts.choose(this.painter.rowAt(this.view, point.x, point.y));
-    else if (this.mode === "select") {
+    if ((this.moved ?? 0) <= 3 && this.mode === "pan") {
+      if (!this.acts.passing?.click(point.x, point.y)) this.acts.choose(this.painter.rowAt(this.view, point.x, point.y));
+    } else if (this.mode === "select") {
       if ((this.moved ?? 0) <= 3) this.view.selection = null;
       this.acts.selected();
     }
@@ -208,14 +212,14 @@ export class Navigator {
     const { travel } = this.acts;
     const act = (travel.open && { ",": () => travel.step(-1), ".": () => travel.step(1), " ": () => travel.play() }[event.key]) || {
       w: () => this.zoom(0.7, this.middle), s: () => this.zoom(1 / 0.7, this.middle), "+": () => this.zoom(0.7, this.middle), "-": () => this.zoom(1 / 0.7, this.middle),
-      a: () => this.pan(-80), d: () => this.pan(80), f: () => this.fit(), "/": () => this.acts.search(), m: () => this.mark(),
+      a: () => this.pan(-80), d: () => this.pan(80), f: () => this.fit(), "/": () => this.acts.search(), m: () => this.mark(), p: () => this.acts.passing?.step(event.shiftKey ? -1 : 1),
       ArrowLeft: () => this.acts.step(-1), ArrowRight: () => this.acts.step(1), Home: () => this.fit(),
       ArrowUp: () => this.scrollBy(-this.painter.laneHeight), ArrowDown: () => this.scrollBy(this.painter.laneHeight), Escape: () => this.acts.escape(),
     }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!act) return;
+    if (event.key === "Enter" ? !this.acts.passing?.open() : !act) return;
     event.preventDefault();
     event.stopPropagation();
-    act();
+    act?.();
   }
 }
 

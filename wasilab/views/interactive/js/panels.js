@@ -6,7 +6,7 @@ import { CallStore, FAILED, INJECTED, REFUSED } from "./data/store.js";
 import { counted, duration, el, instant, number } from "./data/words.js";
 
 /** What the keys and the pointer do on the timeline. @type {[string, string][]} */
-const KEYS = [["W S", "zoom"], ["A D", "pan"], ["F", "fit"], ["← →", "previous and next call"], ["/", "search"], ["M", "select the time in sight"], ["Esc", "let go"], [", .", "with State open: back and on in time"], ["space", "play"],
+const KEYS = [["W S", "zoom"], ["A D", "pan"], ["F", "fit"], ["← →", "previous and next call"], ["/", "search"], ["M", "select the time in sight"], ["P", "the next descriptor that was passed on (Shift+P: the previous; Enter: its call)"], ["Esc", "let go"], [", .", "with State open: back and on in time"], ["space", "play"],
   ["drag", "pan"], ["wheel", "zoom (Ctrl before the first click); over the names, scroll"], ["double click", "zoom in"], ["Shift+drag, or drag on the times", "select a range"], ["click", "pin a call"], ["right click, or Shift+F10 in the table", "filter by a call's values"]];
 
 /**
@@ -15,11 +15,8 @@ const KEYS = [["W S", "zoom"], ["A D", "pan"], ["F", "fit"], ["← →", "previo
 export function toolbar(view) {
   const button = (/** @type {string} */ label, /** @type {string} */ title, /** @type {() => void} */ act, more = {}) =>
     el("button", { title, "aria-label": title, onclick: act, ...more }, label);
-  const lanes = el("select", { "aria-label": "Lanes by", title: "Lanes by", onchange: () => {
-    view.arrangement = lanes.value;
-    view.navigator.view.scroll = 0;
-    view.arrangeLanes();
-  } }, el("option", { value: "family" }, "by family"), el("option", { value: "fd" }, "by descriptor"));
+  const lanes = el("select", { "aria-label": "Lanes by", title: "Lanes by", onchange: () => view.arrangeBy(lanes.value) }, el("option", { value: "family" }, "by family"), el("option", { value: "fd" }, "by descriptor"));
+  const instances = el("option", { value: "instance" }, "by instance");
   const quiet = (/** @type {KeyboardEvent} */ event) => event.stopPropagation();
   const filter = el("input", { type: "search", class: "filter", placeholder: "filter, such as fd_* or refused", "aria-label": "Filter of calls", title: "The same expressions as --filter; Enter applies",
     "aria-describedby": "status", onkeydown: (/** @type {KeyboardEvent} */ event) => {
@@ -59,10 +56,12 @@ export function toolbar(view) {
     button("Fit", "Show the whole run (F)", () => view.navigator.fit()),
     button("+", "Zoom in (W)", () => view.navigator.zoom(0.6, view.navigator.middle)),
     button("−", "Zoom out (S)", () => view.navigator.zoom(1 / 0.6, view.navigator.middle)),
-    lanes, filter, facets, mode, search, steps, exports, stop, ask, legend, help);
+    lanes, view.passing.button, filter, facets, mode, search, steps, exports, stop, ask, legend, help);
   const refresh = () => {
     const { meta } = view.store;
     stop.hidden = !meta.live;
+    if ((meta.instances ?? []).length > 1) lanes.append(instances);
+    else instances.remove();
     const wanted = [["", "export…"], ...meta.exports, [".png", "picture (.png)"]];
     if (exports.options.length !== wanted.length) exports.replaceChildren(...wanted.map(([value, label]) => el("option", { value }, label)));
     let met = 0;
@@ -74,7 +73,7 @@ export function toolbar(view) {
       return met & Number(bit) ? [el("span", { class: kind }, `${sign.char} ${sign.words} `)] : [];
     }));
   };
-  return { element, filter, mode, search, found, refresh };
+  return { element, lanes, filter, mode, search, found, refresh };
 }
 
 /**

@@ -1,6 +1,6 @@
 // Light or dark, as the page around the widget is, and the colours of its style sheet for what is drawn on a canvas.
 
-const COLOURS = ["bg", "fg", "dim", "warn", "bad", "good", "line", "stripe", "select", "shade", "link"];
+const COLOURS = ["bg", "fg", "dim", "warn", "bad", "good", "line", "stripe", "select", "shade", "link", "passed"];
 
 /**
  * Follow the page around: the colour behind the widget decides.

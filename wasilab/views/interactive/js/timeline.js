@@ -14,6 +14,7 @@ import { CallTable } from "./table.js";
 import { Tabs } from "./tabs.js";
 import { retheme } from "./theme.js";
 import { Flame } from "./flame/flame.js";
+import { Passing } from "./passed/passing.js";
 import { Maps } from "./maps/maps.js";
 import { Travel } from "./travel/travel.js";
 import { Notes } from "./onward/notes.js";
@@ -51,6 +52,7 @@ export class TimelineView {
     this.painter = new Painter(this.canvas, this.minimap, this.store, this.lod);
     this.painter.noted = () => listed(model.get("notes") ?? {}).map(({ first, last }) => [first - this.store.first, last - this.store.first]);
     this.tip = el("div", { class: "tip", role: "tooltip", hidden: true });
+    this.passing = new Passing(this);
     this.table = new CallTable(this.store, this.asker, (row) => this.choose(row), (row) => {
       const detail = this.details.known(row);
       return detail ? [detail.args.map(([name, value]) => `${name}=${value}`).join(", "), detail.result] : null;
@@ -61,7 +63,7 @@ export class TimelineView {
     this.navigator = new Navigator(this.store, this.painter, {
       changed: () => this.soon(), choose: (row) => this.choose(row), hovered: (row, x, y) => this.hover(row, x, y), selected: () => this.select(),
       step: (by) => this.step(by), search: () => this.bar.search.focus(), escape: () => this.escape(), hint: () => this.hintWheel(),
-      ask: (row, x, y) => this.filtering.ask(row, x, y, this.canvas), travel: this.travel });
+      ask: (row, x, y) => this.filtering.ask(row, x, y, this.canvas), travel: this.travel, passing: this.passing });
     this.filtering = new Filtering(this);
     this.tabs = new Tabs(() => this.resize());
     this.tabs.add({ name: "state", label: "State", title: "The state of the run at a moment", element: this.travel.element, toggled: (open) => this.travel.toggle(open) });
@@ -163,9 +165,10 @@ export class TimelineView {
   }
 
   arrangeLanes() {
-    const { lanes, laneOf } = arrange(this.store, this.arrangement);
+    const { lanes, laneOf, lanesOfFlow } = arrange(this.store, this.arrangement);
     this.painter.lanes = lanes;
     this.painter.laneHeight = this.arrangement === "fd" ? 22 : 26;
+    this.passing.arranged(lanesOfFlow);
     this.lod.arrange(lanes.length, laneOf, this.arrangement);
     this.lod.hide = this.bar.mode.value === "hide" && this.store.mask !== null;
     if (this.store.mask && !this.lod.hide) {
@@ -175,6 +178,13 @@ export class TimelineView {
     } else this.painter.overlay = null;
     this.table.hide = this.lod.hide;
     this.resize();
+  }
+
+  /** @param {string} arrangement of the lanes: "family", "fd", "instance" */
+  arrangeBy(arrangement) {
+    this.arrangement = this.bar.lanes.value = arrangement;
+    this.navigator.view.scroll = 0;
+    this.arrangeLanes();
   }
 
   /** Request the calls that are not saved in the notebook. */
@@ -277,11 +287,7 @@ export class TimelineView {
     this.tip.hidden = row < 0 || row === this.navigator.view.pinned; // the inspector shows a pinned call
     if (this.tip.hidden) return;
     fillTooltip(this.store, row, this.details.known(row), this.tip);
-    const room = this.painter.width, wide = Math.min(260, room - 16);
-    Object.assign(this.tip.style, { maxWidth: `${wide}px`, left: "0" }); // measure it where it has room
-    this.tip.style.left = `${Math.max(4, Math.min(x + 14, room - this.tip.offsetWidth - 6))}px`;
-    const tall = this.tip.offsetHeight, bottom = this.root.getBoundingClientRect().bottom - this.frame.getBoundingClientRect().top;
-    this.tip.style.top = `${y + 22 + tall < bottom ? y + 18 : Math.max(y - tall - 12, bottom - this.root.offsetHeight + 4)}px`; // nothing shows outside the widget
+    this.placeTip(x, y);
     if (this.details.known(row)) return;
     this.tipTimer = setTimeout(async () => {
       try {
@@ -293,11 +299,22 @@ export class TimelineView {
     }, 90);
   }
 
+  /** Show the tooltip beside a point. @param {number} x @param {number} y */
+  placeTip(x, y) {
+    this.tip.hidden = false;
+    const room = this.painter.width, wide = Math.min(260, room - 16);
+    Object.assign(this.tip.style, { maxWidth: `${wide}px`, left: "0" }); // measure it where it has room
+    this.tip.style.left = `${Math.max(4, Math.min(x + 14, room - this.tip.offsetWidth - 6))}px`;
+    const tall = this.tip.offsetHeight, bottom = this.root.getBoundingClientRect().bottom - this.frame.getBoundingClientRect().top;
+    this.tip.style.top = `${y + 22 + tall < bottom ? y + 18 : Math.max(y - tall - 12, bottom - this.root.offsetHeight + 4)}px`; // nothing shows outside the widget
+  }
+
   /** Pin a call everywhere, -1 for none. @param {number} row */
   choose(row) {
     if (row >= this.store.length) return;
     this.navigator.view.pinned = row;
     if (row >= 0) {
+      this.passing.choose(-1);
       this.tip.hidden = true;
       this.navigator.reveal(row);
     }
@@ -332,7 +349,7 @@ export class TimelineView {
     if (view.selection) {
       view.selection = null;
       this.select();
-    } else this.choose(-1);
+    } else if (!this.passing.release()) this.choose(-1);
   }
 
   /** Show the summary of the selected time. */

@@ -14,6 +14,9 @@
  * @property {string[]} errnos    by number
  * @property {string[]} deniedBy  by number
  * @property {Life[]} lives       openings of descriptors
+ * @property {number} [lanes]     how many of them have a lane of their own
+ * @property {string[]} [instances]  the names of the instances of a lab; their number is in the upper bits of a life
+ * @property {import("../passed/arrows.js").Passed} [passed]  descriptors that instances passed to each other
  * @property {[number, number, string, string][]} output  seq, ns, stream, text
  * @property {boolean} live       the guest is still running
  * @property {boolean} [snapshots]  the memory at each call is wanted
@@ -31,6 +34,9 @@
  * @typedef {{life: number, label: string, from: number, to: number | null}} Life  ns; null: still open
  */
 
+export const LIFE_BITS = 24;
+/** In a trace of several instances: the bits of a life below those of its instance. */
+
 export const REFUSED = 1, FAILED = 2, INJECTED = 4;
 /** Bits of `verdict`. */
 
@@ -46,7 +52,7 @@ export class CallStore {
     this.version = 0;
     this.start = new Float64Array(0); // ns since the start of the run
     this.dur = new Float32Array(0); // ns
-    this.handle = new Uint32Array(0); // the descriptor's life, 0 for none
+    this.handle = new Uint32Array(0); // the descriptor's life, 0 for none; of several instances, with the instance
     this.call = new Uint8Array(0);
     this.errno = new Uint8Array(0);
     this.denied = new Uint8Array(0);

@@ -29,7 +29,7 @@ export function localState(store, at) {
   return {
     seq: at + store.meta.dropped, time, call: known ? store.nameOf(row) : "", source: null,
     descriptors: store.meta.lives.filter((life) => life.from <= time && (life.to === null || time < life.to || life.to >= store.meta.span)).map((life) => {
-      const [, fd, path] = /^(\d+)<(.*)>$/s.exec(life.label) ?? ["", "", life.label];
+      const [, fd, path] = /^((?:[^<]* )?\d+)<(.*)>$/s.exec(life.label) ?? ["", "", life.label];
       return [life.life, fd, path, "", "", ""];
     }),
     grants: [], files: [], more: { descriptors: 0, files: 0 }, stdout: output("stdout"), stderr: output("stderr"), partial: true,
