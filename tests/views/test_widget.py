@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 
 from wasilab.capabilities.refusal import NeedKind
 from wasilab.grants.remedy import Remedy
-from wasilab.views.interactive import live
+from wasilab.views.interactive import cells, live
 from wasilab.views.interactive import widget as widget_module
 from wasilab.views.interactive.feed import SAVED_CALLS
 from wasilab.views.interactive.live import LiveFeed, columns, grown
@@ -286,6 +287,61 @@ def test_a_live_timeline_sends_no_more_than_it_may_cost(
     monkeypatch.setattr(live, "WAIT_FOR_COST", 1e-12)
     feed.push()
     assert (sent[-1]["count"], "lives" in sent[-1]["meta"]) == (4000, True)
+
+
+def test_the_end_of_a_run_is_sent_at_once_whatever_the_updates_cost(
+    new_book: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "WAIT_FOR_COST", 1e12)  # the next update is due in years
+    book = new_book()
+    book.call("clock_time_get", 0, 1, 0, 0)
+    sent: list[dict[str, Any]] = []
+    ended = threading.Event()
+    feed = LiveFeed(Unending(book), lambda content, buffers: sent.append(content), lambda _: ended.set())
+    feed.start()
+    until(lambda: bool(sent))
+    feed.stop()
+    assert ended.wait(60)
+
+
+def test_what_a_cell_need_not_wait_for_is_done_after_it() -> None:
+    happened: list[str] = []
+    events: dict[str, Callable[[], None]] = {}
+    shell: Any = FakeShell(events)
+    cells.after_cell(shell, lambda: happened.append("first"))
+    cells.after_cell(shell, lambda: happened.append("second"))
+    assert happened == []
+    assert list(events) == ["post_run_cell"]
+    events["post_run_cell"]()
+    events["post_run_cell"]()
+    assert happened == ["first", "second"]
+    cells.after_cell(None, lambda: happened.append("no shell"))
+    assert happened[-1] == "no shell"
+
+
+def test_a_cell_that_runs_again_does_not_wait_until_its_former_trace_is_in_a_file(
+    many_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: dict[str, Callable[[], None]] = {}
+    shell: Any = FakeShell(events)
+    shell.kernel = SimpleNamespace(get_parent=lambda: {"metadata": {"cellId": "a"}})
+    monkeypatch.setattr(widget_module, "shell", lambda: shell)
+    unloaded: list[str] = []
+    run = replace(many_run(7))
+    monkeypatch.setattr(type(run), "unload", lambda self: unloaded.append(self.name), raising=True)
+    TimelineWidget(run).display({"text/plain": "", "text/html": ""})
+    events["pre_run_cell"]()
+    assert unloaded == []
+    events["post_run_cell"]()
+    assert unloaded == [run.name]
+
+
+class FakeShell:
+    """The part of IPython's shell that `cells` uses; `registered` are its callbacks by event."""
+
+    def __init__(self, registered: dict[str, Callable[[], None]]) -> None:
+        self.events = SimpleNamespace(register=registered.__setitem__)
+        self.user_ns: dict[str, object] = {}
 
 
 def test_a_live_run_shows_its_descriptors_output_and_elapsed_time(

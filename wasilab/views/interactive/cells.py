@@ -13,6 +13,8 @@ from ..ipython import Shell, kernel_of
 
 _SHOWN: weakref.WeakKeyDictionary[Shell, dict[str, list[Callable[[], None]]]] = weakref.WeakKeyDictionary()
 """IPython's shell -> cell -> the functions that release what it shows."""
+_AFTER: weakref.WeakKeyDictionary[Shell, list[Callable[[], None]]] = weakref.WeakKeyDictionary()
+"""IPython's shell -> what is called when the current cell has ended."""
 
 
 def remember(shell: Shell | None, release: Callable[[], None]) -> None:
@@ -29,6 +31,25 @@ def remember(shell: Shell | None, release: Callable[[], None]) -> None:
 
         shell.events.register("pre_run_cell", before_a_cell)
     _SHOWN[shell].setdefault(cell, []).append(release)
+
+
+def after_cell(shell: Shell | None, act: Callable[[], None]) -> None:
+    """Call `act` when the current cell has ended, or its next one if none is running; at once without a shell.
+
+    For work that a cell should not wait for.
+    """
+    if shell is None:
+        act()
+        return
+    if shell not in _AFTER:
+        waiting = _AFTER[shell] = []
+
+        def after_a_cell(_: object = None) -> None:
+            while waiting:
+                waiting.pop(0)()
+
+        shell.events.register("post_run_cell", after_a_cell)
+    _AFTER[shell].append(act)
 
 
 def forget_output(shell: Shell | None, value: object) -> None:

@@ -57,6 +57,7 @@ class LiveFeed:
         self._call_cost, self._words_cost = CALL_COST, WORDS_COST
         self._told = -1
         self._closed = threading.Event()
+        self._woken = threading.Event()
         self.over = threading.Event()
         """Set when the end of the run has been sent, or nothing more will be."""
         self._thread = threading.Thread(target=self._follow, name="wasilab-timeline", daemon=True)
@@ -74,6 +75,11 @@ class LiveFeed:
     def close(self) -> None:
         """Stop sending."""
         self._closed.set()
+        self._woken.set()
+
+    def hurry(self) -> None:
+        """Send what is new now, whatever it costs: the run has ended."""
+        self._woken.set()
 
     def stop(self) -> None:
         """Stop the guest, as an interrupt does."""
@@ -94,12 +100,20 @@ class LiveFeed:
             if ended:
                 break
             self._cost += time.thread_time() - begun
-            self._closed.wait(max(PERIOD, -self._left() * WAIT_FOR_COST))
+            self._pause(max(PERIOD, -self._left() * WAIT_FOR_COST))
         try:
             if not self._closed.is_set():
                 self._on_end(self.run)
         finally:
             self.over.set()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, but not beyond the end of the run, which need not wait for the cost of earlier updates."""
+        until = time.monotonic() + seconds
+        while self.run.running and (left := until - time.monotonic()) > 0:
+            if self._woken.wait(min(left, PERIOD)):
+                self._woken.clear()
+                return
 
     def _left(self) -> float:
         """CPU seconds that updates may still take for the time that the run has taken; below 0 if they took more."""

@@ -30,7 +30,7 @@ from ..rerun import can_rerun, rerun
 from ..subject import Subject, as_subject, outcome_of
 from ..timeline.png import picture as drawn_picture
 from ..timeline.scene import headline, scene
-from .cells import forget_output, remember, replace_output
+from .cells import after_cell, forget_output, remember, replace_output
 from .choices import facets_of
 from .export import exported
 from .feed import CALLS_A_MESSAGE, SAVED_CALLS, Answer, Feed, Question, answered
@@ -115,22 +115,32 @@ class TimelineWidget(anywidget.AnyWidget):
 
         A running run is released when it ends.
         """
+        for run in self._let_go():
+            run.unload()
+
+    def _release_for_again(self) -> None:
+        """`release` when the cell is about to run again, which need not wait until the old traces are in files."""
+        for run in self._let_go():
+            after_cell(shell(), run.unload)
+
+    def _let_go(self) -> list[Subject]:
+        """Release everything but the memory of the traces; returns their runs."""
         if self._live is not None:
             self._released = True
-            return
-        for attempt in self._attempts:
-            forget_output(shell(), attempt.run)
-            attempt.run.unload()
-        forget_output(shell(), self._shown_first)
+            return []
+        runs = [attempt.run for attempt in self._attempts]
+        for run in (*runs, self._shown_first):
+            forget_output(shell(), run)
         self._attempts = []
         self.run = self._shown_first = self.feed.run = as_subject(Trace.from_recorder(Recorder()))
         self.close()
+        return runs
 
     def display(self, report: dict[str, str]) -> None:
         """Show the widget in the cell, after `report` (a MIME bundle), visible where the widget is not connected."""
         from IPython.display import display
 
-        remember(shell(), self.release)
+        remember(shell(), self._release_for_again)
         self._displayed = True
         kind = "application/vnd.jupyter.widget-view+json"
         view = {kind: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}
@@ -150,6 +160,7 @@ class TimelineWidget(anywidget.AnyWidget):
         """Wait, at most `patience` seconds, until the end of an ended run is shown."""
         live = self._live
         if live is not None:
+            live.hurry()
             live.over.wait(patience)
 
     def _saved(self, report: dict[str, str]) -> dict[str, str]:
