@@ -348,3 +348,13 @@ def test_html_shows_guest_text_as_text() -> None:
         page = shown._repr_html_()
         assert "<script>" not in page
         assert "<b>" not in page
+
+
+def test_a_printed_trace_is_its_calls_without_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = copying().trace()
+    assert str(trace) == trace.text(time="none", pid=False, durations=False).rstrip("\n")
+    assert str(trace).splitlines()[-2:] == ["fd_close(fd=4</data/a.txt>) = 0", "proc_exit(rval=0) = ?"]
+    assert repr(trace) == "<Trace of 6 WASI calls>"
+    assert str(trace.filter("call=sock_*")) == ""
+    monkeypatch.setattr("wasilab.trace.trace.MOST_PRINTED", 2)
+    assert str(trace).splitlines()[2:] == ["... 4 more calls"]

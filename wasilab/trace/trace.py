@@ -41,6 +41,9 @@ from .strace.style import Style, StyleOptions
 
 __all__ = ["Trace", "TraceError"]
 
+MOST_PRINTED = 1000
+"""Calls that `print(trace)` shows."""
+
 
 class Trace(Calls):
     """The WASI calls of one run, in the order in which they ended.
@@ -218,6 +221,11 @@ class Trace(Calls):
 
     def __repr__(self) -> str:
         return f"<Trace of {self._headline()}>"
+
+    def __str__(self) -> str:
+        """The calls as `text` gives them, without times and durations: what `print(trace)` shows, `MOST_PRINTED` lines.
+        """
+        return self.text(time="none", durations=False, pid=False, limit=MOST_PRINTED).rstrip("\n")
 
     def _headline(self) -> str:
         calls = self.wasi_calls
