@@ -221,7 +221,7 @@ def test_annotated_source_shows_figures_and_marks_refusals() -> None:
 
 
 def test_without_stacks_by_line_says_what_to_do() -> None:
-    assert "stacks=True" in str(copying().trace().by_line())
+    assert "run with stacks recorded" in str(copying().trace().by_line())
 
 
 def test_frames_of_a_call() -> None:

@@ -42,7 +42,7 @@ from .strace.style import Style, StyleOptions
 __all__ = ["Trace", "TraceError"]
 
 MOST_PRINTED = 1000
-"""Calls that `print(trace)` shows."""
+"""Calls that a printed trace shows."""
 
 
 class Trace(Calls):
@@ -223,8 +223,7 @@ class Trace(Calls):
         return f"<Trace of {self._headline()}>"
 
     def __str__(self) -> str:
-        """The calls as `text` gives them, without times and durations: what `print(trace)` shows, `MOST_PRINTED` lines.
-        """
+        """What printing a trace shows: the calls as `text` gives them, without times, `MOST_PRINTED` at most."""
         return self.text(time="none", durations=False, pid=False, limit=MOST_PRINTED).rstrip("\n")
 
     def _headline(self) -> str:
