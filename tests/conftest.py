@@ -11,11 +11,13 @@ import gc
 import os
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
+
+from .folders import in_memory
 
 # The only skips that CI may show: the programs of public suites are not in the repository (see tests/conformance,
 # tests/components and tests/wast), and WASILAB_NATIVE=0 leaves the native library out.
@@ -25,6 +27,7 @@ ALLOWED_SKIPS = (
 # Markers of tests that need something outside Python. Each of their files is one group for pytest-xdist.
 HEAVY = ("browser", "kernel", "toolchain")
 MOST_WORKERS = 8
+TESTS = Path(__file__).parent
 # Files that the fast lane leaves out: fuzzing, large sizes, many processes; a second of CPU or more each.
 SLOW = {
     "components/test_component_traces.py", "conformance/test_differential.py", "engine/test_threads.py",
@@ -43,11 +46,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def whole_suite(config: pytest.Config) -> bool:
+    """Whether no single files or folders were named."""
+    return {str(Path(name).resolve()) for name in config.args} <= {str(TESTS)}
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker a core for the whole suite; none for named files, which start sooner without."""
-    everything = {str(Path(name).resolve()) for name in config.args} <= {str(Path(__file__).parent)}
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS) if everything else 0
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS) if whole_suite(config) else 0
+
+
+def keep_folders_in_memory() -> None:
+    """Make the folders of tests on a file system in memory, if there is one with room.
+
+    Named files are tested where temporary files usually are, so that `.ci/run` tests both kinds of file systems.
+    """
+    place = in_memory(4 << 30)
+    if place:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", place)
 
 
 class FailuresAtOnce:
@@ -73,7 +90,9 @@ class FailuresAtOnce:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Print failures at once in CI."""
+    """Choose where tests make their folders, and print failures at once in CI."""
+    if whole_suite(config):
+        keep_folders_in_memory()
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and isinstance(reporter, TerminalReporter) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(FailuresAtOnce(reporter), "failures at once")
@@ -91,12 +110,11 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    tests = Path(__file__).parent
     for item in items:
         # Its name would differ between workers, which then refuse to run anything.
         assert not re.search(r" at 0x[0-9a-f]{6,}", item.nodeid), f"give ids to the parameters of {item.nodeid}"
         heavy = [name for name in HEAVY if item.get_closest_marker(name)]
-        if heavy or (item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in SLOW):
+        if heavy or (item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).as_posix() in SLOW):
             item.add_marker(pytest.mark.slow)
         if heavy:
             group = "browser" if "browser" in heavy else item.nodeid.partition("::")[0]
@@ -121,3 +139,14 @@ def pytest_runtest_makereport(
             report.outcome = "failed"
             report.longrepr = f"skipped in CI, where every tool is installed: {reason}"
     return report
+
+
+@pytest.fixture
+def files_below_a_terabyte() -> Iterator[None]:
+    """Limit the size of files, since not every file system does (ext4 has no file of 2**62 bytes, tmpfs and XFS do)."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 40, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

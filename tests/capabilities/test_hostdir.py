@@ -188,6 +188,7 @@ def test_closing_a_grant_keeps_it_usable_and_deleting_it_closes_the_descriptor(r
 # -- looking and changing ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("files_below_a_terabyte")
 def test_a_file_is_read_and_written_by_scattered_buffers(root: Path, either_way: str) -> None:
     place = HostDir(root, "rw")
     assert isinstance(place, Directory)

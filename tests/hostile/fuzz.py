@@ -37,6 +37,7 @@ from wasilab.engine.instances import GuestError, Live
 from wasilab.runs.prepare import Prepared, RunOptions
 from wasilab.wasi.preview1.spec import MODULES
 
+from ..folders import in_memory
 from .conftest import descriptors, leaked_since, picture
 from .surface import BUFFERS, OPS, SECRET, SIZE, Pools, footprint, interpreter
 
@@ -100,8 +101,7 @@ class Ground:
     """The trees of one case, in memory where there is such a file system, and what they must look like afterwards."""
 
     def __init__(self) -> None:
-        fast = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.base = Path(tempfile.mkdtemp(prefix="wasilab-fuzz-", dir=fast))
+        self.base = Path(tempfile.mkdtemp(prefix="wasilab-fuzz-", dir=in_memory()))
         self.rebuild()
 
     def rebuild(self) -> None:

@@ -98,6 +98,7 @@ def test_numbers_and_flags_out_of_range_are_inval(guest, call: str, args: tuple[
     assert guest.call(call, fd, *args).errno == Errno.INVAL
 
 
+@pytest.mark.usefixtures("files_below_a_terabyte")
 def test_a_size_beyond_the_file_system_is_fbig_or_nospc_and_the_guest_lives(guest) -> None:
     fd = guest.open("a", 1)
     assert guest.call("fd_filestat_set_size", fd, 2**62).errno in (Errno.FBIG, Errno.INVAL, Errno.NOSPC)
