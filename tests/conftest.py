@@ -1,7 +1,7 @@
 """What all tests share: the lanes, parallel runs, and in CI no quiet skip.
 
-The whole suite runs on all cores, the long groups first. Tests that share a kernel, a JupyterLab or a compiler's cache
-run in one worker, so that they start it once. `pytest -m "not slow"` is the fast lane: it should take two cores a
+The whole suite runs on all cores, the long files first. The tests of a file run in one worker, and so do all that use
+JupyterLab, so that what they share is made once. `pytest -m "not slow"` is the fast lane: it should take two cores a
 minute, so a test of more than 0.3 s of CPU is marked `slow` or listed in `SLOW` below.
 """
 
@@ -12,7 +12,9 @@ import os
 import re
 import signal
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -24,7 +26,7 @@ from .folders import in_memory
 ALLOWED_SKIPS = (
     "WASILAB_NATIVE", "WASI_TESTSUITE", "COMPONENT_MODEL_TESTS", "COMPONENT_ADAPTER", "WASM_SPEC_TESTS",
 )  # fmt: skip
-# Markers of tests that need something outside Python. Each of their files is one group for pytest-xdist.
+# Markers of tests that need something outside Python.
 HEAVY = ("browser", "kernel", "toolchain")
 MOST_WORKERS = 8
 TESTS = Path(__file__).parent
@@ -39,6 +41,14 @@ SLOW = {
     "native/test_library_in_c.py", "test_portable.py", "trace/test_bombs.py", "trace/test_hostile_files.py",
     "trace/test_perfetto.py", "trace/test_table.py", "views/test_bad_input.py", "views/test_picture.py",
     "views/test_plots.py", "views/test_timeline.py", "wast/test_scripts.py",
+}  # fmt: skip
+WHOLLY_SLOW = re.compile(rf"^pytestmark = \[?pytest\.mark\.(slow|{'|'.join(HEAVY)})\b", re.MULTILINE)
+# Their tests are long and share little: each may run in any worker.
+SPREAD = SLOW - {"conformance/test_differential.py"}
+# The longest of the fast lane.
+LONG = {
+    "frontends/test_options.py", "isolate/test_isolated_changes.py", "isolate/test_isolated_runs.py",
+    "replay/test_sweeps.py", "test_architecture.py", "views/test_explore.py",
 }  # fmt: skip
 
 # A shell starts its background jobs with SIGINT ignored, and their children inherit it: nothing could be interrupted.
@@ -55,6 +65,34 @@ def whole_suite(config: pytest.Config) -> bool:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """A worker a core for the whole suite; none for named files, which start sooner without."""
     return min(len(os.sched_getaffinity(0)), MOST_WORKERS) if whole_suite(config) else 0
+
+
+@cache
+def worker_share(file: str) -> str:
+    """What the tests of a file, named below `tests`, run in one worker with; "" if each may run in any worker.
+
+    The groups of pytest-xdist are not used: its version 3.8 ignores them, with no warning, under pytest 9.2.
+    """
+    if file in SPREAD:
+        return ""
+    return "browser" if "mark.browser" in (TESTS / file).read_text() else file
+
+
+def work_unit(nodeid: str) -> str:
+    """The name that a test shares with all that run in one worker with it."""
+    return worker_share(nodeid.partition("::")[0].removeprefix("tests/")) or nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Give whole files to the workers."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Sharing(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return work_unit(nodeid)
+
+    return Sharing(config, log)
 
 
 def keep_folders_in_memory() -> None:
@@ -109,23 +147,32 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import files whose tests the fast lane leaves out."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    leaves_out = below_tests(collection_path) in SLOW or WHOLLY_SLOW.search(collection_path.read_text())
+    return True if leaves_out else None
+
+
+def below_tests(path: Path) -> str:
+    return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         # Its name would differ between workers, which then refuse to run anything.
         assert not re.search(r" at 0x[0-9a-f]{6,}", item.nodeid), f"give ids to the parameters of {item.nodeid}"
-        heavy = [name for name in HEAVY if item.get_closest_marker(name)]
-        if heavy or (item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).as_posix() in SLOW):
+        if below_tests(item.path) in SLOW or any(item.get_closest_marker(name) for name in HEAVY):
             item.add_marker(pytest.mark.slow)
-        if heavy:
-            group = "browser" if "browser" in heavy else item.nodeid.partition("::")[0]
-            item.add_marker(pytest.mark.xdist_group(group))
-    if hasattr(config, "workerinput"):  # long groups first and short tests last, so that no worker waits at the end
+    if hasattr(config, "workerinput"):  # long files first and short ones last, so that no worker waits at the end
         items.sort(key=first_to_last)
 
 
 def first_to_last(item: pytest.Item) -> tuple[bool, ...]:
     """In what order the workers of pytest-xdist begin: browser, kernel, toolchain, other slow tests, all others."""
-    return (*(item.get_closest_marker(name) is None for name in (*HEAVY, "xdist_group", "slow")),)
+    marked = (item.get_closest_marker(name) is None for name in (*HEAVY, "slow"))
+    return (*marked, below_tests(item.path) not in LONG)
 
 
 @pytest.hookimpl(wrapper=True)

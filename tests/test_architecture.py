@@ -30,8 +30,6 @@ from .structure import (
     tree,
 )  # fmt: skip
 
-pytestmark = pytest.mark.xdist_group("architecture")  # one worker parses the files for all these tests
-
 # A room imports only from itself and from the rooms before it.
 ORDER = (
     "version", "lazy", "text", "capabilities", "wasi", "toolchains", "module", "trace", "engine", "grants", "views",

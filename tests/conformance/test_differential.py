@@ -22,8 +22,8 @@ from .compare import Result, disagreement, run_ours, run_theirs
 from .differences import DIFFERENCES, LARGEST_POSITION, Difference
 from .scenarios import FAMILIES
 
-# One worker, for the results under Wasmtime and the differences found are shared.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("differential")]
+# They run in one worker, for the results under Wasmtime and the differences found are shared (tests/conftest.py).
+pytestmark = pytest.mark.slow
 
 Theirs = Callable[[str, str], dict[str, Result]]
 RUNS = [
