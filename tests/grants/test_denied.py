@@ -102,7 +102,7 @@ def test_a_path_that_leaves_is_allowed_by_granting_where_it_leads(folder: Path) 
     (refusal,) = finished.denied
     assert refusal.denied_by is DeniedBy.PATH
     words = shlex.split(refusal.remedy.replace("HOST", str(folder)))
-    assert words == ["--dir", f"{folder}::/data"]
+    assert words == ["--dir", f"{folder}::/data/sub/.."]
 
 
 def test_revoked_is_not_missing(folder: Path) -> None:

@@ -108,9 +108,9 @@ def test_a_saved_trace_names_the_folder_and_a_path_that_is_nowhere_granted_asks_
     leaving = run(Guest().open("../x/y").module(), (), Grants(dirs={"/data": MemDir()}))
     (missing,) = missing_grants([leaving])
     assert missing.remedy is not None
-    assert (missing.text, missing.complete, missing.asks_for_a_folder) == ("--dir HOST::/x", False, True)
+    assert (missing.text, missing.complete, missing.asks_for_a_folder) == ("--dir HOST::/data/../x", False, True)
     assert missing.remedy.hint == "HOST is the folder to give"
-    with pytest.raises(GrantError, match="--dir HOST::/x: HOST is the folder to give"):
+    with pytest.raises(GrantError, match="--dir HOST::/data/../x: HOST is the folder to give"):
         missing.remedy.apply(Grants())
 
 
@@ -119,7 +119,12 @@ def test_a_saved_trace_names_the_folder_and_a_path_that_is_nowhere_granted_asks_
     [
         (Need(NeedKind.DIRECTORY), "--dir HOST[::GUEST]",
          "HOST is the folder to give, GUEST where the program looks for it; --learn finds both"),
+        (Need(NeedKind.ABOVE), "--dir HOST[::GUEST]",
+         "a path cannot leave the folder where it begins: HOST holds all of it, GUEST is what it begins with"),
         (Need(NeedKind.DIRECTORY, "/GUEST/x"), "--dir HOST::/GUEST", "HOST is the folder to give"),
+        (Need(NeedKind.DIRECTORY, "in/../../etc/x"), "--dir HOST::in/../../etc", "HOST is the folder to give"),
+        (Need(NeedKind.DIRECTORY, "./in/x"), "--dir HOST::.", "HOST is the folder to give"),
+        (Need(NeedKind.DIRECTORY, "/a/.."), "--dir HOST::/a/..", "HOST is the folder to give"),
         (Need(NeedKind.DIRECTORY, "rel/x"), "--dir HOST::rel", "HOST is the folder to give"),
         (Need(NeedKind.DIRECTORY, "x"), "--dir HOST::.", "HOST is the folder to give"),
         (Need(NeedKind.DIRECTORY, "/a b/x"), "--dir HOST::'/a b'", "HOST is the folder to give"),

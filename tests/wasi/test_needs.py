@@ -9,7 +9,7 @@ import pytest
 
 from wasilab.capabilities.clocks import Clocks
 from wasilab.capabilities.host.hostdir import HostDir
-from wasilab.capabilities.memory.memdir import MemDir
+from wasilab.capabilities.memory.memdir import MemDir, Symlink
 from wasilab.capabilities.patterns import attenuate, quota, read_only, revocable
 from wasilab.capabilities.random import Random
 from wasilab.capabilities.refusal import DeniedBy, Need, NeedKind
@@ -53,14 +53,14 @@ def test_of_two_directories_the_one_that_refused_is_named(make_guest, looked_at,
 @pytest.mark.parametrize(
     ("guest", "path", "needed"),
     [
-        ("/data", "../secret/x", "/secret/x"),
-        ("/data", "a/../../secret", "/secret"),
+        ("/data", "../secret/x", "/data/../secret/x"),
+        ("/data", "a/../../secret", "/data/a/../../secret"),
         ("/data", "/etc/passwd", "/etc/passwd"),
-        ("/", "../x", "/x"),
-        (".", "../x", ""),  # where a relative path leads, only the program knows
+        ("/", "../x", "/../x"),
+        (".", "../x", "../x"),
     ],
 )
-def test_a_path_that_leaves_its_folder_needs_the_place_that_it_leads_to(make_guest, guest, path, needed) -> None:
+def test_a_path_that_leaves_its_folder_needs_a_folder_by_the_path_as_the_program_wrote_it(make_guest, guest, path, needed) -> None:
     answer = make_guest({guest: MemDir({"a": {}})}).call("path_open", 3, 0, path, 0, READ, 0, 0)
     assert (answer.denied_by, answer.need) == (DeniedBy.PATH, Need(NeedKind.DIRECTORY, needed))
 
@@ -70,7 +70,12 @@ def test_the_second_path_of_a_rename_is_taken_from_its_own_directory(make_guest,
     (tmp_path / "other").mkdir()
     folders = {"/from": HostDir(tmp_path, mode="rw"), "/a/b": HostDir(tmp_path / "other", mode="rw")}
     answer = make_guest(folders).call("path_rename", 3, "file", 4, "../x")
-    assert answer.need == Need(NeedKind.DIRECTORY, "/a/x")
+    assert answer.need == Need(NeedKind.DIRECTORY, "/a/b/../x")
+
+
+def test_a_link_that_leads_out_needs_a_folder_above(make_guest) -> None:
+    answer = make_guest({"/data": MemDir({"up": Symlink("../x")})}).call("path_open", 3, 1, "up", 0, READ, 0, 0)
+    assert (answer.denied_by, answer.need) == (DeniedBy.PATH, Need(NeedKind.ABOVE))
 
 
 def test_a_withheld_right_is_named_and_nothing_of_the_guests_words(make_guest) -> None:

@@ -41,6 +41,8 @@ class NeedKind(StrEnum):
 
     DIRECTORY = "directory"
     """A directory that contains `guest`; no granted directory does."""
+    ABOVE = "above"
+    """A directory that contains all of a path that leaves the granted directory in which it begins."""
     WRITE = "write"
     """Write access to the directory granted at `guest`."""
     RIGHTS = "rights"

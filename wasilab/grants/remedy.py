@@ -96,7 +96,7 @@ class Remedy:
     def blanks(self) -> tuple[str, ...]:
         """What the user has to fill in, in the order of the flag: HOST, GUEST, or the unit of a limit."""
         match self.kind:
-            case NeedKind.DIRECTORY | NeedKind.WRITE if self.host is None and not self.in_python_only:
+            case NeedKind.DIRECTORY | NeedKind.ABOVE | NeedKind.WRITE if self.host is None and not self.in_python_only:
                 return ("HOST",) if self.guest else ("HOST", "GUEST")
             case NeedKind.LIMIT:
                 return (BOUNDS[self.limit].metavar,)
@@ -119,7 +119,7 @@ class Remedy:
         """The flag for a command line, quoted for a shell, with a word in capitals for each blank; "" if no flag can
         express it."""
         match self.kind:
-            case NeedKind.DIRECTORY | NeedKind.WRITE:
+            case NeedKind.DIRECTORY | NeedKind.ABOVE | NeedKind.WRITE:
                 return self._dir_flag()
             case NeedKind.RIGHTS:
                 if self.left is None:
@@ -149,7 +149,7 @@ class Remedy:
         """The words that follow "grant"."""
         where = f"at {visible(self.guest)!r}" if self.guest else ""
         match self.kind:
-            case NeedKind.DIRECTORY | NeedKind.WRITE:
+            case NeedKind.DIRECTORY | NeedKind.ABOVE | NeedKind.WRITE:
                 folder = "a folder" if self.host is None else f"the folder {visible(self.host)!r}"
                 if self.in_python_only:
                     folder = "the directory"
@@ -176,6 +176,8 @@ class Remedy:
         match self.blanks:
             case ("HOST",):
                 return "HOST is the folder to give"
+            case ("HOST", _) if self.kind is NeedKind.ABOVE:
+                return "a path cannot leave the folder where it begins: HOST holds all of it, GUEST is what it begins with"
             case ("HOST", _):
                 return "HOST is the folder to give, GUEST where the program looks for it; --learn finds both"
             case (blank,) if self.used_up is not None:
@@ -187,7 +189,7 @@ class Remedy:
         if not self.complete:
             raise GrantError(f"{self.text}: {self.hint or 'this cannot be granted without knowing more'}")
         match self.kind:
-            case NeedKind.DIRECTORY | NeedKind.WRITE:
+            case NeedKind.DIRECTORY | NeedKind.ABOVE | NeedKind.WRITE:
                 assert self.host is not None
                 return grants.with_dir(self.guest or self.host, host_folder(self.host, self.mode))
             case NeedKind.RIGHTS:
@@ -220,8 +222,7 @@ def remedy(need: Need | None, given: Given) -> Remedy | None:
     match need.kind:
         case NeedKind.DIRECTORY:
             # The folder that holds the path, under the name that the program uses.
-            folder = posixpath.dirname(posixpath.normpath(need.guest)) if need.guest else ""
-            return Remedy(need.kind, folder or ("." if need.guest else ""))
+            return Remedy(need.kind, _folder_named_in(need.guest) if need.guest else "")
         case NeedKind.WRITE:
             host = given.folders.get(need.guest)
             elsewhere = need.guest in given.folders and host is None
@@ -240,6 +241,18 @@ def remedy(need: Need | None, given: Given) -> Remedy | None:
         case NeedKind.CONNECT | NeedKind.RESOLVE | NeedKind.HTTP:
             return Remedy(need.kind, limit=visible(need.limit))
     return Remedy(need.kind)
+
+
+def _folder_named_in(path: str) -> str:
+    """The name under which a folder must be granted for a C library to find `path` in it.
+
+    wasi-libc compares texts: ".." stays as the program wrote it, and a path that begins with "./" is looked for in
+    the folder named ".".
+    """
+    if path.startswith("./"):
+        return "."
+    path = ("/" if path.startswith("/") else "") + path.strip("/")
+    return path if posixpath.basename(path) == ".." else posixpath.dirname(path) or "."
 
 
 def folder_remedy(host: str, guest: str | None = None, mode: Mode = DEFAULT_MODE) -> Remedy:

@@ -320,9 +320,14 @@ class Host:
 def _placed(need: Need, descriptor: Descriptor | None) -> Need | None:
     """What a capability needed, with the full guest path; None if the path is unknown."""
     if need.kind is NeedKind.DIRECTORY:
-        path = "" if descriptor is None else posixpath.normpath(posixpath.join(descriptor.path, need.guest))
-        # Lexical: links are not followed. Only the program knows where a relative path leads.
-        return Need(need.kind, path if path.startswith("/") else "")
+        if need.guest.startswith("/"):
+            return need
+        if not posixpath.normpath(need.guest).startswith(".."):
+            return Need(NeedKind.ABOVE)  # a link led out
+        # The path as the program wrote it, with its "..": a C library compares it with the names of the granted
+        # folders as text, and begins at the one with the longest name.
+        here = "" if descriptor is None or descriptor.path == "." else descriptor.path
+        return Need(need.kind, posixpath.join(here, need.guest))
     if need.kind in (NeedKind.WRITE, NeedKind.QUOTA):
         guest = "" if descriptor is None else descriptor.withheld.guest
         return Need(need.kind, guest, need.rights, need.limit) if guest else None

@@ -8,7 +8,6 @@ recorded like a call. Not for: programs without that import, for which `trace/an
 from __future__ import annotations
 
 import os
-import posixpath
 
 from ..capabilities.refusal import DeniedBy, Need, NeedKind
 from ..text.escape import visible
@@ -33,8 +32,7 @@ def library_lookup(host: Host, path: bytes) -> None:
     directories = ", ".join(map(visible, granted))
     outside = f"no granted directory ({directories}) holds it" if granted else "no directory is granted"
     reason = f"the program's own C library refused '{visible(path)}' without asking the host: {outside}"
-    guest = posixpath.normpath(os.fsdecode(path))
-    raise WasiError(Errno.NOTCAPABLE, reason, DeniedBy.GRANT, Need(NeedKind.DIRECTORY, guest))
+    raise WasiError(Errno.NOTCAPABLE, reason, DeniedBy.GRANT, Need(NeedKind.DIRECTORY, os.fsdecode(path)))
 
 
 LIBRARY_LOOKUP = Call(

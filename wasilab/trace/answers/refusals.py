@@ -64,7 +64,7 @@ class Refusal:
     def text(self, palette: Palette = PLAIN) -> str:
         """The refusal as one line."""
         times = f" ({self.count:,} times)" if self.count > 1 else ""
-        where = f" at {palette('place', self.line)}" if self.line else ""
+        where = f" [{palette('place', self.line)}]" if self.line else ""
         remedy = f" To allow it: {palette('good', self.remedy)}" if self.remedy else ""
         return f"{palette('error', self.sentence)}{times}{where}.{remedy}"
 
@@ -132,7 +132,7 @@ class Refusals:
             return f"<p>Nothing was refused.</p>{notes_html(self.notes)}"
         items = "".join(
             f"<li>{html.escape(e.sentence)}{f' ({e.count:,} times)' if e.count > 1 else ''}"
-            + (f" at {html.escape(e.line)}" if e.line else "")
+            + (f" [{html.escape(e.line)}]" if e.line else "")
             + (f"<br>To allow it: <code>{html.escape(e.remedy)}</code>" if e.remedy else "")
             + "</li>"
             for e in self.entries
