@@ -61,6 +61,12 @@ def test_it_is_stored_executed_in_order_and_fails_only_where_it_says_so(path: Pa
 
 
 @lesson
+def test_no_magic_of_it_has_a_dollar_that_is_not_replaced(path: Path) -> None:
+    lines = [line for cell in code(path) for line in source(cell).splitlines()]
+    assert not [line for line in lines if re.search(r"(?:^|= )%wasi .*\$[a-z]", line)]
+
+
+@lesson
 def test_it_is_small_and_names_no_path_of_the_machine_that_made_it(path: Path) -> None:
     stored = path.read_text(encoding="utf-8")
     assert len(stored) < 1_000_000

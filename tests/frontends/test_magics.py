@@ -89,6 +89,16 @@ def test_nothing_expands_unless_it_is_asked_for(shell: InteractiveShell) -> None
     assert isinstance(run.error_in_exec, UsageError)
 
 
+def test_a_dollar_that_ipython_would_expand_is_remarked_on(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.user_ns["name"] = "value"
+    for line, said in (("A=$name", True), ("A=$other", False), ("'A=$name'", False), ("A={name}", False)):
+        run = wasi(shell, f"wat --env {line}", programs.HELLO)
+        assert run.grants.env["A"] == {"A={name}": "value"}.get(line, line.strip("'").removeprefix("A="))
+        assert ("for the value of name write {name}" in "".join(capsys.readouterr())) == said, line
+
+
 def test_a_python_object_can_be_the_program(shell: InteractiveShell) -> None:
     shell.user_ns["module"] = wasi(shell, "wat --compile-only", programs.HELLO)
     assert wasi(shell, "run {module}").stdout == "hello\n"

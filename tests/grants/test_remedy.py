@@ -110,7 +110,7 @@ def test_a_saved_trace_names_the_folder_and_a_path_that_is_nowhere_granted_asks_
     assert missing.remedy is not None
     assert (missing.text, missing.complete, missing.asks_for_a_folder) == ("--dir HOST::/data/../x", False, True)
     assert missing.remedy.hint == "HOST is the folder to give"
-    with pytest.raises(GrantError, match="--dir HOST::/data/../x: HOST is the folder to give"):
+    with pytest.raises(GrantError, match=r"--dir HOST::/data/\.\./x: HOST is the folder to give"):
         missing.remedy.apply(Grants())
 
 

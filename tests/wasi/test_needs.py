@@ -60,7 +60,7 @@ def test_of_two_directories_the_one_that_refused_is_named(make_guest, looked_at,
         (".", "../x", "../x"),
     ],
 )
-def test_a_path_that_leaves_its_folder_needs_a_folder_by_the_path_as_the_program_wrote_it(make_guest, guest, path, needed) -> None:
+def test_a_path_that_leaves_needs_a_folder_named_as_the_program_wrote(make_guest, guest, path, needed) -> None:
     answer = make_guest({guest: MemDir({"a": {}})}).call("path_open", 3, 0, path, 0, READ, 0, 0)
     assert (answer.denied_by, answer.need) == (DeniedBy.PATH, Need(NeedKind.DIRECTORY, needed))
 

@@ -177,7 +177,9 @@ class Remedy:
             case ("HOST",):
                 return "HOST is the folder to give"
             case ("HOST", _) if self.kind is NeedKind.ABOVE:
-                return "a path cannot leave the folder where it begins: HOST holds all of it, GUEST is what it begins with"
+                return (
+                    "a path cannot leave the folder where it begins: HOST holds all of it, GUEST is what it begins with"
+                )
             case ("HOST", _):
                 return "HOST is the folder to give, GUEST where the program looks for it; --learn finds both"
             case (blank,) if self.used_up is not None:

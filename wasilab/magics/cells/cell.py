@@ -31,6 +31,22 @@ from .failures import CellFailure, CellInterrupted, CompileFailed
 from .interrupts import ignore_interrupts
 from .notebook_frontend import NotebookFrontend
 
+_DOLLAR_NAME = re.compile(r"""(?<!\S)[^\s'"]*\$([A-Za-z_]\w*)""")
+"""A word that is not quoted, with `$name` in it."""
+
+
+def _words(line: str, shell: CellShell, values: Values, frontend: NotebookFrontend) -> list[str]:
+    """`words.split`, and a remark where IPython's own magics would have put in the value of `$name`."""
+    words = split(line, lambda source: shell.ev(source), values)
+    for found in _DOLLAR_NAME.finditer(line):
+        name = found[1]
+        try:
+            shell.ev(name)
+        except Exception:  # noqa: BLE001  (no variable of that name: a plain text)
+            continue
+        frontend.remark(f"${name} is passed as it is written; for the value of {name} write {{{name}}}")
+    return words
+
 
 def run_line(shell: CellShell, session: NotebookSession, line: str) -> object:
     """`%wasi COMMAND ...`: execute it; returns the value to show."""
@@ -38,7 +54,7 @@ def run_line(shell: CellShell, session: NotebookSession, line: str) -> object:
     frontend = NotebookFrontend(session, shell)
 
     def carry_out() -> Done:
-        words = _sql_words(line) or split(line, lambda source: shell.ev(source), values)
+        words = _sql_words(line) or _words(line, shell, values, frontend)
         if words[:2] == ["help", "cell"]:
             raise HelpAsked(build_cell(values).format_help())
         request = parse(words, "notebook", values)
@@ -61,7 +77,7 @@ def run_cell(shell: CellShell, session: NotebookSession, line: str, cell: str) -
     frontend = NotebookFrontend(session, shell)
 
     def carry_out() -> Done:
-        request = parse_cell(split(line, lambda source: shell.ev(source), values), values)
+        request = parse_cell(_words(line, shell, values, frontend), values)
         options = request.options
         _check_name(request)
         language = language_name(options.lang or "c")
