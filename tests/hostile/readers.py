@@ -39,6 +39,7 @@ from wasilab.grants.value import GrantError
 from wasilab.module.binary import WasmFormatError
 from wasilab.module.dwarf import debug_info, source_map
 from wasilab.module.module import ModuleError, load
+from wasilab.text.escape import visible
 from wasilab.trace.errors import TraceError
 from wasilab.trace.record import container
 from wasilab.trace.trace import Trace
@@ -236,7 +237,7 @@ def tried(reader: str, data: bytes, folder: Path, coverage: Coverage, found: Fou
         said = str(error)
         if data[:1] in (b"(", b";", b" ", b"\n"):
             said = said.replace("\n", " ")  # text of a module, whose mistake is shown below the line that has it
-        if "\n" in said or len(said) > 2000 or not said.isprintable():
+        if len(said) > 2000 or visible(said) != said:
             _wrong(found, data, f"its message is not one line of text: {said[:200]!r}")
     except BaseException as error:  # whatever else comes out is the finding
         if isinstance(error, KeyboardInterrupt):

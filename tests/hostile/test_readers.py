@@ -11,7 +11,7 @@ from wasilab.module.module import ModuleError, load
 from wasilab.trace.errors import TraceError
 from wasilab.trace.trace import Trace
 
-from .readers import CORPUS, READERS, Found, fuzz
+from .readers import CORPUS, READERS, Coverage, Found, Reader, fuzz, tried
 
 RUNS = 100
 
@@ -31,6 +31,21 @@ def test_a_reader_refuses_or_reads_whatever_it_gets(
     assert found.refused.total() > RUNS // 4
     assert found.read >= 1
     assert found.edges > found.began > 50  # it is guided: something new was reached from the corpus
+
+
+@pytest.mark.parametrize(("message", "findings"), [("a\u3000wide space", 0), ("a\x1b", 1), ("two\nlines", 1)])
+def test_a_finding_is_a_message_that_is_not_safe_to_show(
+    message: str, findings: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def read(data: bytes, folder: Path) -> None:
+        raise ValueError(message)
+
+    monkeypatch.setitem(READERS, "wasm", Reader(read, (ValueError,)))
+    found = Found("wasm")
+    tried("wasm", b"\0asm", tmp_path, Coverage(), found)
+    assert len(found.wrong) == findings
 
 
 def test_the_corpora_are_small() -> None:
