@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
 import sys
 import time
@@ -61,6 +62,13 @@ class Wide(Guest):
             "fd_readdir",
             f"(local.get $fd) (i32.const {SCRATCH}) (i32.const 4096) (i64.const 0) (i32.const {SCRATCH + 4096})",
         )
+        return self
+
+    def polled(self) -> Wide:
+        """Polls stdin and a clock that is due."""
+        at = f"(i32.const {SCRATCH})"
+        self._lines.append(f"(i32.store8 offset=8 {at} (i32.const 1)) (i32.store8 offset=88 {at} (i32.const 1))")
+        self.call("poll_oneoff", f"{at} (i32.const {SCRATCH + 200}) (i32.const 2) (i32.const {SCRATCH + 400})")
         return self
 
     def moved(self, name: str, old: str, new: str, source: int = 3, target: int = 3) -> Wide:
@@ -231,6 +239,29 @@ def test_a_terminals_input_is_asked_for_before_it_is_read(folder: Path) -> None:
         assert [call.nbytes for call in done.trace.filter(call="fd_read")] == [6, 0]
         assert [bool(call.flags & Flag.ASKED) for call in done.trace] == [True, True, False]
         assert done.exit_code == int(Errno.NOTCAPABLE)
+
+
+def test_an_answer_at_the_terminal_is_not_taken_for_input(folder: Path) -> None:
+    fill(folder)
+    ends = os.pipe()
+    left: list[bool] = []
+
+    def typed(prompt: str) -> str:
+        if "a.txt" in prompt:
+            os.write(ends[1], b"typed\n")
+            time.sleep(0.3)  # long enough for it to be read, if anything did
+            left.append(bool(select.select([ends[0]], [], [], 0)[0]))
+        return "r"
+
+    guest = Wide().polled().open("a.txt").read(fd(0))
+    done = run(
+        guest.module(), (), Grants(ask=True, stdin=None), isolate=True, on_question=typed,
+        own_stdin=lambda interrupt: DescriptorInput(ends[0], interrupt),
+    )  # fmt: skip
+    for end in ends:
+        os.close(end)
+    assert (done.exit_code, left) == (0, [True])
+    assert done.trace.filter(call="fd_read")[0].nbytes == 6
 
 
 def test_output_is_shown_before_the_question_that_follows_it(folder: Path) -> None:

@@ -51,6 +51,8 @@ _CODE_BYTES = 128 << 20
 _MOST_CODES = 32
 _MOST_FILES = 2
 _INPUT_BYTES = 1 << 16
+_BUSY_SECONDS = 0.05
+"""How often to look whether a request has been performed, while the process also wants input."""
 _OTHER_FOLDER = (
     "an isolated run cannot be given another folder, or more access to one, than it was started with: its sandbox "
     "cannot be opened again"
@@ -282,13 +284,18 @@ class IsolatedRunning(Running):
             self._prepared.pump.want_input()
 
     def _read_input(self, own: DescriptorInput, process: ConfinedProcess) -> None:
-        """Wait for the user's input, which is sent to the process, or for a message."""
-        descriptor = own.fileno()
+        """Wait for the user's input, which is sent to the process, or for a message.
+
+        While the user is asked, what they type is the answer.
+        """
+        descriptor, messages, interrupt = own.fileno(), process.channel.fileno(), self._prepared.interrupt
+        while self._performer is not None and self._performer.busy and not interrupt.is_set():
+            if wait_any((messages,), (), _BUSY_SECONDS, interrupt, check=False)[0]:
+                return
         if descriptor is None:
             self._reading = None
             return
-        either = (descriptor, process.channel.fileno())
-        ready, _ = wait_any(either, (), None, self._prepared.interrupt, check=False)
+        ready, _ = wait_any((descriptor, messages), (), None, interrupt, check=False)
         if descriptor in ready:
             self._reading = None
             data = os.read(descriptor, _INPUT_BYTES)

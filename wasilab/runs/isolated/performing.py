@@ -84,7 +84,7 @@ class Performer:
         if "close" in record:
             self._close(record["close"])
             return
-        if not self._idle.is_set():
+        if self.busy:
             raise BadMessage("a request before the last one was answered")
         call = record.get("call")
         recorder = self._prepared.recorder
@@ -94,6 +94,11 @@ class Performer:
         perform = self._use(record["use"]) if "use" in record else self._operation(record)
         self._idle.clear()
         self._worker.do(lambda: self._perform(call, perform))
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being performed: the user may be answering a question."""
+        return not self._idle.is_set()
 
     def may(self, name: str) -> bool:
         """Whether the process may use `name` now, as the user was asked. This uses up what was allowed once."""
