@@ -230,6 +230,9 @@ def test_an_isolated_cell_asks_in_the_input_box(kernel: Kernel, tmp_path: Any) -
     denied = kernel.run(cell(programs.OPEN_SECRET, "wat --ask"), answers=["d"])
     assert denied.prompts == 1
     assert kernel.run("_.exit_code").text == "76"
+    kernel.run(cell(programs.HELLO, "wat --name isolated --quiet"))
+    assert kernel.run("%wasi grants isolated").status == "ok"
+    assert kernel.run("_.model.isolate").text == "True"
     kernel.run("%wasi config isolate off")
 
 

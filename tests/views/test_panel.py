@@ -180,8 +180,12 @@ def test_a_wrong_limit_is_reported_and_reset(shown: Callable[..., Panel], name: 
     assert it.grants == Grants()
 
 
-def test_a_question_is_answered_by_a_button(shown: Callable[..., Panel], folder: Path) -> None:
-    it = shown(Guest().open("data/a.txt").read().module(), Grants(ask=True))
+ISOLATED = pytest.param(True, marks=pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux"))
+
+
+@pytest.mark.parametrize("isolate", [False, ISOLATED])
+def test_a_question_is_answered_by_a_button(shown: Callable[..., Panel], folder: Path, isolate: bool) -> None:
+    it = shown(Guest().open("data/a.txt").read().module(), Grants(ask=True), isolate=isolate)
     it.button_detached.click()
     until(lambda: it.question.children)
     (box,) = it.question.children
@@ -193,6 +197,17 @@ def test_a_question_is_answered_by_a_button(shown: Callable[..., Panel], folder:
     until(lambda: "Ended well" in it.verdict.value)
     assert it.question.children == ()
     assert [asked.answer for asked in going(it).asked] == [Answer.RUN]
+    assert going(it).isolate is isolate
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
+def test_the_panel_of_an_isolated_run_runs_it_isolated(shown: Callable[..., Panel]) -> None:
+    first = run(READER.module(), (), Grants(dirs={"/d": MemDir({"a.txt": "x"})}), isolate=True)
+    it = shown(first)
+    it.button_run.click()
+    assert "Ended well" in it.verdict.value
+    assert it.run is not first
+    assert going(it).isolate is True
 
 
 def test_input_is_typed_into_a_running_run(shown: Callable[..., Panel]) -> None:

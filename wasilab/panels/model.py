@@ -11,7 +11,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from ..capabilities.protocols import Directory
 from ..grants.advice.advise import FAILED, GrantAdvice, advise
@@ -36,9 +36,16 @@ class PanelModel:
     """`changed()` is called after every change, with the lock not held, from the thread that made it."""
 
     def __init__(
-        self, module: Module | None, grants: Grants, args: tuple[str, ...] = (), run: Run | None = None
+        self,
+        module: Module | None,
+        grants: Grants,
+        args: tuple[str, ...] = (),
+        run: Run | None = None,
+        isolate: bool | Literal["strict"] = False,
     ) -> None:
         self.module = module
+        self.isolate = isolate
+        """Whether its runs are isolated, as for `wasilab.run`."""
         self.args = args
         self.run = run
         """The last run, or the running one."""
@@ -169,7 +176,9 @@ class PanelModel:
         if self.running:
             raise GrantError("a run is still running: stop it first")
         asked = self._asked if detach else None
-        run = runner.run(self.module, self.args, self._grants, stacks=STACKS, detach=detach, on_asked=asked)
+        run = runner.run(
+            self.module, self.args, self._grants, stacks=STACKS, detach=detach, on_asked=asked, isolate=self.isolate
+        )
         self.run, self._waiting = run, {}
         self.changed()
         return run

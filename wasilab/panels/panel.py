@@ -44,26 +44,37 @@ HEADS = ("", "asked for", "granted", "used", "refused")
 
 
 def panel(
-    program: Program | Run | None = None, grants: Grants | None = None, args: tuple[str, ...] | list[str] = ()
+    program: Program | Run | None = None,
+    grants: Grants | None = None,
+    args: tuple[str, ...] | list[str] = (),
+    *,
+    isolate: bool | Literal["strict"] | None = None,
 ) -> Panel:
     """The panel of a program (a `Module`, its bytes or path) or of a run: what it asks for, was given, and used.
 
     `grants`: what it starts with (default: the run's, or `Grants()`). `args`: the program's arguments (default: the
-    run's). Without a program, the panel only edits grants: `panel().grants`.
+    run's). `isolate`: whether its runs are isolated, as for `wasilab.run` (default: as the run was). Without a program,
+    the panel only edits grants: `panel().grants`.
     """
     if isinstance(program, Run):
-        return Panel(program.module, grants or program.grants, tuple(args) or program.args, program)
+        isolate = program.isolate if isolate is None else isolate
+        return Panel(program.module, grants or program.grants, tuple(args) or program.args, program, isolate)
     module = None if program is None else load_program(program)
-    return Panel(module, grants or Grants(), tuple(args))
+    return Panel(module, grants or Grants(), tuple(args), isolate=isolate or False)
 
 
 class Panel(w.VBox):  # type: ignore[misc]
     """The widget. `.grants` is the value that it edits, `.run` the last run, `.model` everything behind it."""
 
     def __init__(
-        self, module: Module | None, grants: Grants, args: tuple[str, ...] = (), run: Run | None = None
+        self,
+        module: Module | None,
+        grants: Grants,
+        args: tuple[str, ...] = (),
+        run: Run | None = None,
+        isolate: bool | Literal["strict"] = False,
     ) -> None:
-        self.model = PanelModel(module, grants, args, run)
+        self.model = PanelModel(module, grants, args, run, isolate)
         self._lock = threading.RLock()
         self._groups: dict[str, Group] = {}
         self._used: dict[str, w.HTML] = {}

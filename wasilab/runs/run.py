@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, Unpack
+from typing import Any, Literal, Protocol, Self, Unpack
 
 from .. import grants as granting
 from .. import module as module_room
@@ -99,6 +99,12 @@ class Run:
     def running(self) -> bool:
         """Whether the guest still runs (a detached run)."""
         return self._outcome is None and not self._running.done.is_set()
+
+    @property
+    def isolate(self) -> bool | Literal["strict"]:
+        """Whether it runs in a confined process, as `wasilab.run` was told; "strict": only with all sandbox layers."""
+        level = self._prepared.options.isolate
+        return "strict" if level == "strict" else level is not None
 
     @property
     def outcome(self) -> Outcome:

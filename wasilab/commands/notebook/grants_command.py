@@ -7,6 +7,7 @@ from ..line.frontend import Done, Frontend, FrontendKind
 from ..line.parser import Parser
 from ..line.request import Request
 from ..programs.program import load_program
+from ..runner.isolation import by_settings
 from .named_runs import add_run_argument
 
 
@@ -23,4 +24,4 @@ def execute(request: Request, frontend: Frontend) -> Done:
         program = frontend.run_named(name) if name is None or isinstance(name, str) else None
         if program is None and name is not None:
             program = load_program(name, frontend)
-    return Done(0, panel(program))
+    return Done(0, panel(program, isolate=by_settings() or None))

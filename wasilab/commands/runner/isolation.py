@@ -36,8 +36,16 @@ def add_isolate_option(parser: Parser) -> None:
 
 def isolation(options: argparse.Namespace) -> bool | Literal["strict"]:
     """The argument of `runner.run` according to the options, or else the notebook's settings."""
-    chosen: Choice = options.isolate or CHOSEN.isolate
-    return "strict" if chosen == "strict" else chosen == "on"
+    return _argument(options.isolate or CHOSEN.isolate)
+
+
+def by_settings() -> bool | Literal["strict"]:
+    """The argument of `runner.run` according to the notebook's settings."""
+    return _argument(CHOSEN.isolate)
+
+
+def _argument(choice: Choice) -> bool | Literal["strict"]:
+    return "strict" if choice == "strict" else choice == "on"
 
 
 def prepare(options: argparse.Namespace, *, keep: bool) -> None:
