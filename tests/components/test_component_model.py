@@ -18,20 +18,11 @@ from wasilab.toolchains.wasm_tools.wasm_tools_program import INSTALL_TOOLS, find
 FOLDER = os.environ.get("COMPONENT_MODEL_TESTS", "")
 WASM_TOOLS = find_wasm_tools()[0] if FOLDER else None
 FILES = sorted(Path(FOLDER).rglob("*.wast")) if FOLDER else []
-THREADS = "Wasmtime 50 has no switch for the threading feature in its C API, so it cannot validate the file"
 EXPECTED: dict[str, tuple[int, str]] = {
     "async/cancellable.wast": (-1, "wasm-tools 1.253 no longer reads the option `cancellable`"),
-    "async/during-sync-call-may-block-if-other-ready-threads.wast": (6, THREADS),
-    "async/during-sync-call-no-exclusive-resume.wast": (9, THREADS),
-    "async/during-sync-call-no-sibling-resume.wast": (6, THREADS),
-    "async/trap-if-block-and-sync.wast": (47, THREADS),
-    "async/trap-if-sync-and-waitable-set.wast": (27, THREADS),
     "async/sync-streams.wast": (1, "expects a task that waits in a synchronous write to let another one begin"),
-    "binary/binary.wast": (2, "fixed-length lists and `cancellable` cannot be switched on in Wasmtime's C API"),
-    "validation/indicies.wast": (1, THREADS),
+    "binary/binary.wast": (1, "the option `cancellable` is no longer part of the binary format"),
     "validation/kebab.wast": (1, "Wasmtime takes `a-1` and `a1` for the same name"),
-    "validation/max-value-size.wast": (1, "fixed-length lists cannot be switched on in Wasmtime's C API"),
-    "values/post-return.wast": (57, THREADS),
 }
 """File -> (assertions that fail, why); -1 for a file that cannot be read at all."""
 

@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from wasilab import cli
+from wasilab.engine.compiling.engines import WasmtimeCompileError
 from wasilab.engine.compiling.wasm_features import features
 from wasilab.engine.wast import script_process
 from wasilab.engine.wast.progress import ScriptProgress
 from wasilab.engine.wast.script import Script, ScriptVerdict
 from wasilab.engine.wast.script_process import ScriptProcess
+from wasilab.runs import scripts
 from wasilab.runs.scripts import ScriptSource, ScriptTotals, run_scripts
 from wasilab.toolchains import probe
+from wasilab.toolchains.wasm_tools import component_validator
+from wasilab.toolchains.wasm_tools.component_validator import validate_component
+
+from ..components.running import Running
 
 FOLDER = Path(__file__).parent / "scripts"
 EVERYTHING = features((), foreign=False)
@@ -55,6 +61,40 @@ def test_every_command_of_the_language_holds() -> None:
     assert lines == []
     assert totals.holds
     assert (totals.scripts, totals.passed, totals.failed, totals.skipped) == (3, 53, 0, 0)
+
+
+def test_components_with_what_wasmtime_cannot_switch_on_hold() -> None:
+    totals, lines = ran(ScriptSource("script", FOLDER / "missing_features.wast"))
+    assert lines == []
+    assert (totals.passed, totals.failed, totals.differently) == (7, 0, 0)
+
+
+THREAD = "(component (core func (canon thread.index)))"
+
+
+def test_without_another_validator_wasmtime_judges_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scripts, "validate_component", lambda file, wanted: None)
+    totals, lines = ran(text(THREAD))
+    assert totals.others_failed == 1
+    assert "requires the component model threading feature" in lines[0]
+
+
+def test_a_program_that_is_run_is_always_judged_by_wasmtime() -> None:
+    with pytest.raises(WasmtimeCompileError, match="requires the component model threading feature"):
+        Running(THREAD)
+
+
+def test_what_the_other_validator_says_of_a_component(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.wasm"
+    file.write_bytes(b"\0asm\x0d\0\x01\0" + b"\x08\x02\x01\x26")  # canon thread.index
+    assert "the component model threading feature" in (validate_component(file, ["cm-async"]) or "")
+    assert validate_component(file, ["cm-async", "cm-threading"]) == ""
+    assert validate_component(file, ["cm-nonsense"]) is None
+    assert validate_component(tmp_path / "absent.wasm", ["cm-async"]) is None
+    file.write_bytes(file.read_bytes() + b"\xff" * 100)
+    assert "offset" in (validate_component(file, ["cm-threading"]) or "")
+    monkeypatch.setattr(component_validator, "find_wasm_tools", lambda: (None, ()))
+    assert validate_component(file, ["cm-async"]) is None
 
 
 FAILING = """\

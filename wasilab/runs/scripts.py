@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..capabilities.host.cache_folders import cache_folder
-from ..engine.compiling.wasm_features import features
+from ..engine.compiling.wasm_features import Features, features
+from ..engine.components.component_binary import is_component, parse
+from ..engine.components.validation import MISSING_FEATURES, VALIDATOR_FEATURES, uses_missing_features
 from ..engine.wast.progress import ScriptProgress
 from ..engine.wast.script import ScriptVerdict
 from ..engine.wast.script_process import ScriptProcess
+from ..module.binary import WasmFormatError
 from ..toolchains.cache import make_folder
+from ..toolchains.wasm_tools.component_validator import validate_component
 from ..toolchains.wasm_tools.script_parser import ScriptParseError, parse_script
 
 FOLDER_FEATURES: Mapping[str, Sequence[str]] = {"threads": ("reference-types=off", "multi-memory=off")}
@@ -22,6 +27,8 @@ scripts of the threads proposal that are older than modules with several tables 
 SCRIPT_SUFFIX = ".wast"
 LARGEST_SCRIPT = 64 << 20
 """The most bytes of a script."""
+LARGEST_JUDGED, MOST_JUDGED = 1 << 20, 1000
+"""The most bytes of a component, and the most modules of a script, that are looked at for wasm-tools to judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,8 @@ def _run(
             return
         begun = False
         try:
-            for verdict in process.run(Path(folder), chosen, seconds):
+            judged = _judged(Path(folder), chosen)
+            for verdict in process.run(Path(folder), chosen, seconds, judged):
                 begun = True
                 yield verdict
             begun = True
@@ -132,6 +140,29 @@ def _run(
             totals.not_run.append(source.name)
             words = f"{process.ended}; the rest of it was not run"
             yield ScriptVerdict(process.progress.line, "script", "failed", words)
+
+
+def _judged(folder: Path, chosen: Features) -> dict[str, str]:
+    """What wasm-tools says is wrong with the components that use what Wasmtime cannot switch on, by their SHA-256.
+
+    It must know Wasmtime's features as well; a version that does not judges nothing.
+    """
+    switches = [name if on else f"-{name}" for name, on in chosen]
+    wanted = [*switches, *VALIDATOR_FEATURES, *MISSING_FEATURES]
+    found = {}
+    for file in sorted(folder.glob("*.wasm"))[:MOST_JUDGED]:
+        if file.stat().st_size > LARGEST_JUDGED:
+            continue
+        data = file.read_bytes()
+        try:
+            if not is_component(data) or not uses_missing_features(parse(data)):
+                continue
+        except WasmFormatError:
+            continue
+        words = validate_component(file, wanted)
+        if words is not None:
+            found[hashlib.sha256(data).hexdigest()] = words
+    return found
 
 
 def scripts_below(path: Path) -> list[ScriptSource]:

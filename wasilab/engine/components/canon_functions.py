@@ -105,13 +105,13 @@ class LiftedFunction:
         return task.request_cancellation
 
     def _run_siblings(self, task: Task) -> None:
-        """Run other threads of the instance: a synchronous function may wait only for these."""
-        instance = self.instance
+        """Run other threads of the instance: a synchronous function may wait only for these.
+
+        A thread that needs the instance's stack for itself stands back: the call that waits may be using it.
+        """
         while task.state is not TaskState.RESOLVED:
-            ready = [
-                thread for thread in instance.threads.entries.values()
-                if thread.is_ready() and thread is not instance.exclusive
-            ]  # fmt: skip
+            threads = self.instance.threads.entries.values()
+            ready = [thread for thread in threads if thread.is_ready() and not thread.needs_stack]
             if not ready:
                 raise Trap("cannot block a synchronous task before returning")
             ready[0].resume()

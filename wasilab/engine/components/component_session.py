@@ -60,7 +60,7 @@ class ComponentSession(Session):
             raise LinkError(f"{module.name} is a component: trap_on_grow_failure is for core modules only")
         start = time.perf_counter()
         request = self.request()
-        validate(module.name, module.bytes, module.sha256, request)
+        self.validate(request)
         try:
             self._component = b.parse(module.bytes)
         except WasmFormatError as error:
@@ -72,6 +72,10 @@ class ComponentSession(Session):
         self._compiled = engines.acquire(self._core, request)
         self._engine = self._compiled.engine
         self.compile_seconds = self._compiled.seconds + (time.perf_counter() - start if self._compiled.seconds else 0.0)
+
+    def validate(self, request: engines.CompileRequest) -> None:
+        """Raise `WasmtimeCompileError` unless the component is valid. Everything else relies on it."""
+        validate(self.module.name, self.module.bytes, self.module.sha256, request)
 
     def _check_imports(self) -> None:
         """Raise `LinkError` naming every import that nothing provides."""

@@ -19,12 +19,17 @@ from ...module.binary import Reader, WasmFormatError
 from .. import compiling
 from ..compiling import costs
 from ..compiling.engines import CompileRequest, Settings, configure, rejected, settings
+from .component_binary import Builtin, ComponentBody, Definition, TypeDefinition
 
 _BODY = b"\x03\x00\x00\x0b"
 """A function body of three bytes: no locals, unreachable, end."""
 _DROPPED = frozenset({0, 9, 11, 12})
 """Core sections that do not affect a module's type: custom, element, data, data count."""
 _FEATURES = ("async", "async_stackful", "more_async_builtins", "map", "implements")
+VALIDATOR_FEATURES = tuple(f"cm-{name.replace('_', '-')}" for name in _FEATURES)
+"""The same, as wasm-tools names them."""
+MISSING_FEATURES = ("cm-threading", "cm-fixed-length-lists")
+"""Features of components that the engine has and Wasmtime's C API cannot switch on, so that Wasmtime refuses them."""
 _KEPT = 64
 _SMALL = 1 << 14
 """Largest component skeleton, in bytes, that is validated in this process: its cost is bounded by its size."""
@@ -85,6 +90,24 @@ def _new_engine(chosen: Settings) -> wasmtime.Engine:
     config = wasmtime.Config()
     configure(config, chosen)
     return wasmtime.Engine(config)
+
+
+def uses_missing_features(component: ComponentBody) -> bool:
+    """Whether a component uses one of `MISSING_FEATURES`."""
+    waiting: list[Definition] = [component]
+    while waiting:
+        definition = waiting.pop()
+        if isinstance(definition, ComponentBody):
+            waiting += definition.definitions
+        elif isinstance(definition, Builtin):
+            if definition.name.startswith("thread.") and definition.name != "thread.yield":
+                return True
+        elif isinstance(definition, TypeDefinition):
+            if definition.kind in ("component", "instance"):
+                waiting += definition.body
+            elif definition.kind == "list" and definition.body[1] is not None:
+                return True
+    return False
 
 
 def skeleton(data: bytes) -> bytes:

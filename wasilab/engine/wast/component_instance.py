@@ -29,28 +29,52 @@ from .script_values import Item, NotSupported
 COMPONENT_TRAPS = (Trap, wasmtime.Trap)
 """What ends the call of a component: a trap of the canonical ABI, or of its WebAssembly."""
 VALUE_SHOWN = 200
+_NAME = "the component"
 
 
-def check_component(data: bytes, features: Features) -> None:
-    """Validate a component and compile what is in it. Raises what is wrong with it."""
+def check_component(data: bytes, features: Features, judged: str | None) -> None:
+    """Validate a component and compile what is in it. Raises what is wrong with it.
+
+    `judged`: what another validator says is wrong with it, "" for nothing; None: Wasmtime is to say it.
+    """
     request = engines.CompileRequest(features)
-    validate("the component", data, hashlib.sha256(data).hexdigest(), request)
+    _validate(data, request, judged)
     modules = [Module(core, "core") for core in dict.fromkeys(core_modules(parse(data)))]
     engines.release(engines.acquire(modules, request))
 
 
-class ScriptComponent:
-    """A component, compiled and then instantiated: no input, clocks and random numbers, its output is dropped."""
+def _validate(data: bytes, request: engines.CompileRequest, judged: str | None) -> None:
+    if judged is None:
+        validate(_NAME, data, hashlib.sha256(data).hexdigest(), request)
+    elif judged:
+        raise engines.rejected(_NAME, judged, request.features, "a valid component")
 
-    def __init__(self, data: bytes, features: Features) -> None:
+
+class _ScriptSession(ComponentSession):
+    """The session of a component that another validator may have judged."""
+
+    judged: str | None = None
+
+    def validate(self, request: engines.CompileRequest) -> None:
+        _validate(self.module.bytes, request, self.judged)
+
+
+class ScriptComponent:
+    """A component, compiled and then instantiated: no input, clocks and random numbers, its output is dropped.
+
+    `judged` as in `check_component`.
+    """
+
+    def __init__(self, data: bytes, features: Features, judged: str | None) -> None:
         self.host = Host(
             stdin=BytesInput(b""), stdout=Discard(), stderr=Discard(), clocks=Clocks.real(), random=Random.real()
         )
         switches = tuple(f"{name}={'on' if on else 'off'}" for name, on in features)
         limits = Limits(compile_seconds=None, compile_memory=None)  # those of the process
-        self.session = ComponentSession(
-            Module(data, "the component"), self.host, None, limits, engine=EngineOptions(features=switches)
+        self.session = _ScriptSession(
+            Module(data, _NAME), self.host, None, limits, engine=EngineOptions(features=switches)
         )
+        self.session.judged = judged
         self.session.compile()
         self.session.open()
 

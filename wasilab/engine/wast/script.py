@@ -6,10 +6,12 @@ Source: the reference interpreter's README in WebAssembly/spec, "Scripts", and t
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import wasmtime
@@ -31,6 +33,8 @@ REJECTIONS = (wasmtime.WasmtimeError, WasmtimeCompileError, LinkError, ModuleErr
 """What an invalid, malformed or unlinkable module raises; a `wasmtime.Trap` is not one of them."""
 _COMPONENT = b"\1\0"
 """Bytes 6 and 7 of a component: its layer. Source: component-model, Binary.md."""
+NOT_JUDGED: Mapping[str, str] = MappingProxyType({})
+"""No component of a script was judged by another validator."""
 _LAST_LINE = (1 << 32) - 1
 _MOST_THREADS = 100
 _PATIENCE = 1.0
@@ -54,7 +58,9 @@ class Script:
     """A script being run. `report` gets a verdict for each command, `begin` the line of each before it is carried out;
     both may be called from threads of the script.
 
-    A command that takes longer than `seconds` is ended and fails, unless it waits where nothing can end it.
+    A command that takes longer than `seconds` is ended and fails, unless it waits where nothing can end it. `judged`:
+    what another validator says is wrong with a component, "" for nothing, by the SHA-256 of its bytes; Wasmtime judges
+    the others.
     """
 
     def __init__(
@@ -65,11 +71,13 @@ class Script:
         report: Callable[[ScriptVerdict], None],
         begin: Callable[[int], None] = lambda line: None,
         engine: wasmtime.Engine | None = None,
+        judged: Mapping[str, str] = NOT_JUDGED,
     ) -> None:
         self.folder = folder
         self.features = features
         self.seconds = seconds
         self.engine = new_engine(features) if engine is None else engine
+        self.judged = judged
         self._report = report
         self._begin = begin
         self._core: CoreStore | None = None
@@ -252,7 +260,7 @@ class Script:
     def _thread(self, command: Item) -> str:
         if len(self._threads) >= _MOST_THREADS:
             return f"a script has at most {_MOST_THREADS} threads"
-        inner = Script(self.folder, self.features, self.seconds, self._report, self._begin, self.engine)
+        inner = Script(self.folder, self.features, self.seconds, self._report, self._begin, self.engine, self.judged)
         shared = command.get("shared_module")
         if shared is not None:
             instance = self._instance(shared)
@@ -294,7 +302,7 @@ class Script:
 
     def _check(self, data: bytes) -> None:
         if data[6:8] == _COMPONENT:
-            check_component(data, self.features)
+            check_component(data, self.features, self._judgement(data))
         else:
             self._store().compiled(data)
 
@@ -303,8 +311,11 @@ class Script:
             store = self._store()
             return store.instantiate(store.compiled(data))
         self._component = None
-        self._component = ScriptComponent(data, self.features)
+        self._component = ScriptComponent(data, self.features, self._judgement(data))
         return self._component
+
+    def _judgement(self, data: bytes) -> str | None:
+        return self.judged.get(hashlib.sha256(data).hexdigest()) if self.judged else None
 
     def _instance(self, name: str | None) -> ScriptInstance:
         if name not in self._instances:

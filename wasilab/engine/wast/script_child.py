@@ -1,6 +1,6 @@
 """The process that runs scripts. It reads one JSON line for each script from stdin: the folder with `script.json` and
-its modules, the features, and the seconds for a command. It writes a JSON line for each verdict that the user wants to
-see, and after each script whether the process can run another one.
+its modules, the features, the seconds for a command, and what another validator says of its components. It writes a
+JSON line for each verdict that the user wants to see, and after each script whether the process can run another one.
 
 `script_process.py` starts it and trusts nothing that it writes.
 """
@@ -82,8 +82,9 @@ def main() -> None:
 def _run(task: dict[str, object], reporter: Reporter) -> bool:
     """Run one script; returns False if a thread of it cannot be ended."""
     folder = Path(str(task["folder"]))
-    features, seconds = task["features"], task["seconds"]
+    features, seconds, judged = task["features"], task["seconds"], task["judged"]
     assert isinstance(features, list)
+    assert isinstance(judged, dict)
     assert isinstance(seconds, (int, float))
     try:
         commands = json.loads((folder / "script.json").read_bytes())["commands"]
@@ -94,7 +95,7 @@ def _run(task: dict[str, object], reporter: Reporter) -> bool:
         reporter.report(ScriptVerdict(0, "script", "failed", words))
         return True
     chosen = tuple((str(name), bool(on)) for name, on in features)
-    script = Script(folder, chosen, seconds, reporter.report, reporter.begin)
+    script = Script(folder, chosen, seconds, reporter.report, reporter.begin, judged=judged)
     script.run(commands)
     return not script.stuck
 

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 from ..compiling.wasm_features import Features
 from .progress import PROGRESS, ScriptProgress
-from .script import ScriptVerdict
+from .script import NOT_JUDGED, ScriptVerdict
 
 _START = (
     "import json, runpy, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -61,16 +61,19 @@ class ScriptProcess:
             return ScriptProgress()
         return ScriptProgress(*PROGRESS.unpack(self._shared[: PROGRESS.size]))
 
-    def run(self, folder: Path, features: Features, seconds: float) -> Iterator[ScriptVerdict]:
+    def run(
+        self, folder: Path, features: Features, seconds: float, judged: Mapping[str, str] = NOT_JUDGED
+    ) -> Iterator[ScriptVerdict]:
         """Run the script in `folder` (`script.json` and its modules); yields each verdict that has words.
 
-        `seconds` is the limit of each command. Afterwards `progress` has the counts, and `ended` why it ended early.
-        Leaving the iteration early kills the process. Raises `ScriptsCannotRun`.
+        `seconds` is the limit of each command; `judged` as in `Script`. Afterwards `progress` has the counts, and
+        `ended` why it ended early. Leaving the iteration early kills the process. Raises `ScriptsCannotRun`.
         """
         self.ended = ""
         process = self._started()
         assert process.stdin is not None
-        task = {"folder": str(folder), "features": [list(one) for one in features], "seconds": seconds}
+        chosen = [list(one) for one in features]
+        task = {"folder": str(folder), "features": chosen, "seconds": seconds, "judged": dict(judged)}
         finished = False
         try:
             with contextlib.suppress(OSError):  # it has died: reading says so

@@ -256,6 +256,13 @@ class Thread:
         """Whether it waits for an explicit resume."""
         return self.ready is None and self not in self.task.instance.scheduler.stack
 
+    @property
+    def needs_stack(self) -> bool:
+        """Whether no other such thread of the instance may run meanwhile: it is the first one of an async call that is
+        lifted synchronously or with a callback."""
+        task = self.task
+        return self is task.implicit and task.type.is_async and task.exclusive
+
     def is_ready(self) -> bool:
         """Whether its wait is over."""
         return self.ready is not None and self.ready()

@@ -1,0 +1,73 @@
+;; Components with what Wasmtime's C API cannot switch on: wasm-tools says whether they are valid.
+
+(component
+  (core module $t (table (export "t") 1 funcref))
+  (core instance $t (instantiate $t))
+  (alias core export $t "t" (core table $table))
+  (core type $start (func (param i32)))
+  (core func $new (canon thread.new-indirect $start (core table $table)))
+  (core func $index (canon thread.index))
+  (core func $later (canon thread.resume-later))
+  (core func $switch (canon thread.suspend-then-resume))
+  (core func $suspend (canon thread.suspend))
+  (core func $return (canon task.return (result u32)))
+  (core module $m
+    (import "" "t" (table 1 funcref))
+    (import "" "new" (func $new (param i32 i32) (result i32)))
+    (import "" "index" (func $index (result i32)))
+    (import "" "later" (func $later (param i32)))
+    (import "" "switch" (func $switch (param i32) (result i32)))
+    (import "" "suspend" (func $suspend (result i32)))
+    (import "" "return" (func $return (param i32)))
+    (global $sum (mut i32) (i32.const 0))
+    (global $main (mut i32) (i32.const 0))
+    (global $busy (mut i32) (i32.const 0))
+    (elem (i32.const 0) func $add)
+    (func $add (param i32)
+      (global.set $sum (i32.add (global.get $sum) (local.get 0)))
+      (call $later (global.get $main)))
+    (func (export "sum") (result i32)
+      (global.set $busy (i32.const 1))
+      (global.set $main (call $index))
+      (drop (call $switch (call $new (i32.const 0) (i32.const 40))))
+      (call $later (call $new (i32.const 0) (i32.const 2)))
+      (drop (call $suspend))
+      (global.set $busy (i32.const 0))
+      (global.get $sum))
+    (func (export "arm") (result i32)
+      (call $return (i32.const 1))
+      (i32.const 1))
+    (func (export "armed") (param i32 i32 i32) (result i32)
+      (if (global.get $busy) (then unreachable))
+      (i32.const 1)))
+  (core instance $i (instantiate $m (with "" (instance
+    (export "t" (table $table)) (export "new" (func $new)) (export "index" (func $index))
+    (export "later" (func $later)) (export "switch" (func $switch)) (export "suspend" (func $suspend))
+    (export "return" (func $return))))))
+  (func (export "sum") (result u32) (canon lift (core func $i "sum")))
+  (func (export "arm") async (result u32)
+    (canon lift (core func $i "arm") async (callback (core func $i "armed")))))
+
+(assert_return (invoke "sum") (u32.const 42))
+;; a task that waits in its event loop is not resumed while a synchronous call waits for a thread
+(assert_return (invoke "arm") (u32.const 1))
+(assert_return (invoke "sum") (u32.const 84))
+
+(assert_invalid
+  (component
+    (core module $t (table (export "t") 1 funcref))
+    (core instance $t (instantiate $t))
+    (alias core export $t "t" (core table $table))
+    (core type $start (func (param i64)))
+    (core func (canon thread.new-indirect $start (core table $table))))
+  "start function must take a single `i32` argument")
+(assert_invalid
+  (component (core func $index (canon thread.index)) (alias core export 0 "t" (core table $table)))
+  "unknown core instance 0")
+
+(component
+  (core module $m (func (export "last") (param i32 i32 i32) (result i32) (local.get 2)))
+  (core instance $i (instantiate $m))
+  (func (export "last") (param "x" (list u8 3)) (result u8) (canon lift (core func $i "last"))))
+(assert_return (invoke "last" (list.const (u8.const 1) (u8.const 2) (u8.const 3))) (u8.const 3))
+(assert_invalid (component (type (list u8 0))) "Fixed-length lists must have more than zero elements")
