@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,11 @@ def test_calls_and_numbers_that_the_spec_lacks_are_shown_raw(call: int) -> None:
     assert trace[0].args is not None
     assert len(trace.denied) == 1
     assert trace.summary().total.calls == 1
+
+
+def test_a_summary_in_a_notebook_begins_with_the_call_and_has_no_empty_column() -> None:
+    shown = copying().trace().filter("ok").summary()._repr_html_()
+    head, first = re.findall(r"<tr>(.*?)</tr>", shown)[:2]
+    assert re.findall(r">([^<>]+)<", head) == ["call", "% time", "total", "calls", "min", "median", "p99", "bytes"]
+    assert re.findall(r">([^<>]+)<", first)[0] in copying().trace().summary().text()
+    assert '<td style="white-space:nowrap">' in first

@@ -90,7 +90,7 @@ class Lines:
     def __str__(self) -> str:
         if not self.rows:
             remark = (
-                f"no line is known for {self.without:,} calls: run with stacks=True "
+                f"no line is known for {self.without:,} calls: run with stacks recorded, "
                 "and a module compiled with debug information (-g)"
             )
             return "\n".join([remark, *self.notes])

@@ -162,6 +162,10 @@ class Summary:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        table = table_html(_HEAD, [self._cells(row) for row in (*self.rows, self.total)])
+        rows = [self._cells(row) for row in (*self.rows, self.total)]
+        # The name first, and no empty column: a narrow page shows only the first columns.
+        name = len(_HEAD) - 1
+        shown = [name, *(i for i in range(name) if any(row[i] for row in rows))]
+        table = table_html([_HEAD[i] for i in shown], [[row[i] for i in shown] for row in rows])
         dropped = f"{counted(self.dropped, 'earlier call')} dropped (the trace's budget)"
         return table + notes_html([*self._remarks(), *([dropped] if self.dropped else [])])

@@ -45,11 +45,13 @@ def table_html(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table as HTML. On a narrow page it scrolls; a figure is never separated from its unit."""
 
     def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+        # JupyterLab sets the style of cells, so that of the table does not reach them.
+        start = f'<{tag} style="white-space:nowrap">'
+        return "<tr>" + "".join(f"{start}{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
     body = "".join(line(row, "td") for row in rows)
     return (
-        '<div style="overflow-x:auto"><table style="white-space:nowrap">'
+        '<div style="overflow-x:auto"><table>'
         f"<thead>{line(head, 'th')}</thead><tbody>{body}</tbody></table></div>"
     )
 
