@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tests.lab.programs import OPENER, READER
 from wasilab import Channel, Grants, HostDir, Lab
 from wasilab.trace.columns.merged import MOST_PASSED, passed_on
 from wasilab.trace.columns.store import LIFE_BITS
+from wasilab.views.interactive.export import exported
 from wasilab.views.interactive.feed import MOST_LANES, Feed
 from wasilab.views.interactive.widget import TimelineWidget
 from wasilab.views.subject import as_subject
@@ -128,6 +130,20 @@ def test_the_static_forms_have_lanes_and_arrows_for_them(trace: wasilab.Trace) -
     image = np.asarray(Image.open(io.BytesIO(picture(scene(as_subject(trace))))).convert("RGB"), np.int16)
     green = np.array(ImageColor.getrgb(passing.COLOUR), np.int16)
     assert (abs(image - green).max(axis=2) < 12).sum() > 300
+
+
+def test_the_timeline_is_exported_as_svg_with_its_arrows(trace: wasilab.Trace) -> None:
+    name, data = exported(as_subject(trace), ".timeline.svg")
+    assert name == "trace.timeline.svg"
+    trace.meta["passed"] = []
+    _, plain = exported(as_subject(trace), ".timeline.svg")
+    green = []
+    for text in (data, plain):
+        root = ElementTree.fromstring(text)
+        assert root.tag.endswith("}svg")
+        assert not [each for each in root.iter() if each.tag.endswith("}script")]
+        green.append(sum(passing.COLOUR in each.get("style", "") for each in root.iter()))
+    assert green[0] - green[1] == 4, "a line and a head for each of two arrows"
 
 
 def test_a_run_alone_has_none_of_these_lanes() -> None:

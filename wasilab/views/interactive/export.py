@@ -9,6 +9,7 @@ from pathlib import Path
 from ..maps.graph_svg import graph_svg
 from ..report.report import to_html
 from ..subject import Subject, trace_of
+from ..timeline.figure import figure
 
 
 def file_stem(run: Subject) -> str:
@@ -26,6 +27,8 @@ def exported(run: Subject, suffix: str) -> tuple[str, bytes]:
         path = Path(folder) / name
         if suffix == ".html":
             to_html(run, path)
+        elif suffix == ".timeline.svg":
+            figure(run).savefig(path)
         elif suffix == ".capabilities.svg":
             path.write_text(graph_svg(run, page=True), encoding="utf-8")
         else:

@@ -483,7 +483,8 @@ def capability(run: Subject, event: CallEvent) -> str:
 
 def exports() -> list[tuple[str, str]]:
     """(suffix, description) of every format in which a trace can be written here."""
-    return [*((suffix, suffix.lstrip(".")) for suffix in WRITABLE), (".capabilities.svg", "capabilities (.svg)")]
+    pictures = [(".timeline.svg", "timeline (.svg)"), (".capabilities.svg", "capabilities (.svg)")]
+    return [*((suffix, suffix.lstrip(".")) for suffix in WRITABLE), *pictures]
 
 
 def answered(content: object, ask: Callable[[str, Question], Answer]) -> Answer | None:
