@@ -195,7 +195,16 @@ def shown(finished: Run) -> str:
     return re.sub(r"\b(dev|ino|atim|mtim|ctim|time|d_ino)=[^,}\]]+", r"\1=", text)
 
 
-@pytest.mark.parametrize("name", CASES)
+FIRST = {
+    "once", "deny", "deny all", "nobody", "in an opened folder", "looking", "changing", "uses once", "uses for the run",
+    "leaving", "out of a granted folder",
+}  # fmt: skip
+"""The cases that are tested in every run of the tests: each starts a process."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FIRST else [pytest.mark.slow]) for name in CASES]
+)
 def test_it_looks_as_a_run_in_this_process(name: str, folder: Path) -> None:
     write, answers, grants = CASES[name]
     module = write(Wide()).module()
