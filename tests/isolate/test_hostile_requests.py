@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import stat
 import sys
 import threading
@@ -196,6 +197,38 @@ def test_every_operation_is_asked_for(name: str, answer: Answer, taken: Callable
     assert len(requests.asked) == 1
     assert (sorted(os.listdir(folder)), (folder / "a.txt").stat()) == before
     assert requests.opened == []
+
+
+VALUES: list[Any] = [
+    0, 1, 2, -1, True, None, 0.5, 1 << 70, "", ".", "..", "/", "a.txt", "sub", "sub/..", "up", "up/..", "../secret",
+    "x" * 4097, "\0", "\ud800", "/rw", "/m", READ_ONLY, ["write", "create"], ["directory"], [], {}, "open",
+]  # fmt: skip
+"""What random requests are made of."""
+
+
+def test_random_requests_are_refused_or_asked_for_and_denied(taken: Callable[..., Taken], folder: Path) -> None:
+    (folder / "rw").mkdir()
+    (folder / "rw" / "x").write_text("x")
+    requests = taken(Answer.DENY_ALL, dirs={"/rw": HostDir(folder / "rw", "rw"), "/m": MemDir({"x": "y"})})
+    before = sorted(str(path) for path in folder.parent.rglob("*"))
+    chance, refused = random.Random(16), 0
+    for _ in range(2000):
+        name = chance.choice(list(OPERATIONS))
+        args = list(ONE_OF_EACH[name])
+        for at in range(len(args)):
+            if chance.random() < 0.3:
+                args[at] = chance.choice(VALUES)
+        try:
+            answer = requests.do(name, *args)
+        except BadMessage:
+            refused += 1
+            continue
+        harmless = "directory" in answer or (name == "stat_path" and "result" in answer)  # the place itself: "."
+        assert harmless or "errno" in answer, (name, args, answer)
+    assert 400 < refused < 1900
+    assert sorted(str(path) for path in folder.parent.rglob("*")) == before
+    assert requests.opened == []
+    assert len(requests.asked) == 1
 
 
 def test_a_descriptor_gives_what_was_allowed_and_no_more(taken: Callable[..., Taken], folder: Path) -> None:
