@@ -87,6 +87,13 @@ def test_the_numbers_of_packed_calls_are_known_without_unpacking_them() -> None:
     assert part.numbers(np.array([2])).tolist() == [10]
 
 
+def test_the_file_of_one_call_is_that_of_the_table_of_all() -> None:
+    store = Trace.from_recorder(copying().recorder).store
+    found = [store.target(row) for row in range(store.n)]
+    assert found == [store.targets[number] for number in store.target_ids.tolist()]
+    assert len({full for full, _ in found}) > 2
+
+
 def test_the_data_of_many_calls_is_that_of_each() -> None:
     trace = Trace.from_recorder(copying().recorder)
     rows = np.arange(len(trace))[::-1]

@@ -110,11 +110,13 @@ def _read(file: Path) -> Tool | Failure | None:
 
 def executables(names: Iterable[str], folders: Iterable[str] = ()) -> list[str]:
     """The executables with these names on PATH and then in `folders`, in order, without duplicates (links resolved)."""
-    search = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *folders]
+    search = [*filter(None, os.environ.get("PATH", os.defpath).split(os.pathsep)), *folders]
     found: dict[tuple[str, str], str] = {}
     for name in names:
         for folder in search:
-            path = shutil.which(name, path=folder) if folder else None
+            if os.name == "posix" and not os.access(os.path.join(folder, name), os.X_OK):
+                continue  # every cell asks for hundreds of names: `which` would take a millisecond
+            path = shutil.which(name, path=folder)
             if path is not None:
                 found.setdefault((name, os.path.realpath(path)), path)
     return list(found.values())

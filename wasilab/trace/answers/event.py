@@ -146,8 +146,7 @@ class CallEvent:
     @property
     def path(self) -> str:
         """The full path that it acted on, or ""."""
-        store = self.trace.store
-        return store.targets[int(store.target_ids[self.row])][0]
+        return self.trace.store.target(self.row)[0]
 
     @property
     def fd(self) -> Fd | None:

@@ -85,7 +85,8 @@ class Refusals:
         """The refusals among the calls of `trace`."""
         rows = np.flatnonzero(trace.column("denied_by"))
         groups: dict[tuple[object, ...], list[int]] = {}
-        calls, targets = trace.column("call")[rows].tolist(), trace.target_ids[rows].tolist()
+        calls = trace.column("call")[rows].tolist()
+        targets = trace.target_ids[rows].tolist() if len(rows) else []
         numbers = rows if trace.rows is None else trace.rows[rows]
         for row, call, target in zip(numbers.tolist(), calls, targets, strict=True):
             groups.setdefault((call, target, trace.store.reason(row)), []).append(row)
@@ -236,6 +237,8 @@ def _outside_every_directory(trace: Calls, lines: Places) -> Iterator[Refusal]:
         nowhere.append(_FIRST_DIRECTORY)
     failed = trace.column("errno") == _BADF
     rows = _with_first_word(trace, failed & np.isin(trace.column("call"), _PATH_CALLS), *nowhere)
+    if not len(rows):
+        return
     groups: dict[tuple[int, int], list[int]] = {}
     for row, call, target in zip(rows.tolist(), trace.column("call")[rows], trace.target_ids[rows], strict=True):
         groups.setdefault((int(call), int(target)), []).append(row)

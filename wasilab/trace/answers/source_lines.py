@@ -53,6 +53,8 @@ class Lines:
     @classmethod
     def from_calls(cls, trace: Calls) -> Lines:
         """The figures of `trace` by line."""
+        if not trace.store.stacks:
+            return cls((), len(trace), _budget(trace), noted_lines(trace))
         keys: dict[Place, int] = {}
         places = Places(trace.store)
         number = np.array([-1 if place is None else keys.setdefault(place, len(keys)) for place in places], "<i8")

@@ -186,18 +186,28 @@ class Store:
         else:
             keys, ids = np.unique(pairs, return_inverse=True)
             ids = ids.astype("<u4")
-        found = [self._join(key // width, key % width) for key in keys.tolist()]
+        paths_by_number = [None, *self.paths]
+        found = [self._join(key // width, paths_by_number[key % width]) for key in keys.tolist()]
         if not found or found[0] != ("", ""):
             found.insert(0, ("", ""))
             ids = ids + np.uint32(1)
         return self._symlinks(ids, found)
 
-    def _join(self, handle: int, path: int) -> tuple[str, str]:
+    def target(self, row: int) -> tuple[str, str]:
+        """The entry of `targets` for one call, without computing those of all calls."""
+        part, index = self.locate(row)
+        record = part.records[index]
+        if int(record["call"]) == _SYMLINK:
+            return self.targets[int(self.target_ids[row])]
+        path, paths = int(record["path"]), part.paths
+        return self._join(int(record["handle"]), paths[path - 1] if 0 < path <= len(paths) else None)
+
+    def _join(self, handle: int, path: bytes | None) -> tuple[str, str]:
         life = self.lives.get(handle)
         base = "" if life is None else text_of(life.path)
-        if not path:
+        if path is None:
             return base, ""
-        given = text_of(self.paths[path - 1])
+        given = text_of(path)
         if not base or given.startswith("/"):
             return given, given
         return base.rstrip("/") + "/" + given.removeprefix("./"), given

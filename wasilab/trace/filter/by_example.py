@@ -102,17 +102,19 @@ def examples(event: CallEvent) -> list[Example]:
     calls, store = event.trace, event.trace.store
     part, index = store.locate(event.row)
     record = part.records[index]
-    target = int(store.target_ids[event.row])
+    full = event.path
     place = Places(store).get(event.stack_id) if event.stack_id else None
     numbers = {
         "call": int(record["call"]),
-        "path": target if store.targets[target][0] else -1,
         "descriptor": int(record["handle"]) or -1,
         "errno": int(record["errno"]),
         "refused by": int(record["denied_by"]) or -1,
         "line": place[1] if place else -1,
     }
-    return [Example(name, *_EXAMPLES[name](calls, number)) for name, number in numbers.items() if number >= 0]
+    found = {name: _EXAMPLES[name](calls, number) for name, number in numbers.items() if number >= 0}
+    if full:  # not by its number, which needs those of all calls
+        found["path"] = _full_path(full)
+    return [Example(name, *found[name]) for name in FACETS if name in found]
 
 
 def facets(calls: Calls, most: int = MOST_VALUES) -> list[Facet]:
@@ -174,7 +176,10 @@ def _descriptor(calls: Calls, life: int) -> tuple[str, str]:
 
 
 def _path(calls: Calls, number: int) -> tuple[str, str]:
-    full = calls.store.targets[number][0]
+    return _full_path(calls.store.targets[number][0])
+
+
+def _full_path(full: str) -> tuple[str, str]:
     return shorten(visible(full), 120), path_term(full)
 
 
