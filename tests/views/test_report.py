@@ -9,7 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -286,6 +286,31 @@ def test_a_report_computes_its_timeline_once(copy_run: Any, monkeypatch: pytest.
     assert len(computed) == 1
     assert "lane-track" in page
     assert "data:image/png" in page
+
+
+class AskedRun(FakeRun):
+    """Counts how often its refusals are computed."""
+
+    asked: ClassVar[list[str]] = []
+
+    @property
+    def denied(self) -> Any:
+        self.asked.append(self.name)
+        return super().denied
+
+
+def test_a_report_finds_the_refusals_of_an_ended_run_once(copy_run: Any) -> None:
+    ended, other = (AskedRun(copy_run.trace, copy_run.outcome, name=name) for name in ("ended", "other"))
+    shown = report.mimebundle(ended)["text/html"]
+    assert AskedRun.asked == ["ended"]
+    assert "passwd" in shown
+    report.text(other)
+    assert AskedRun.asked == ["ended", "other"], "another run with the same trace may have other grants"
+    running = replace(ended, running=True)
+    AskedRun.asked.clear()
+    refusals(running)
+    refusals(running)
+    assert len(AskedRun.asked) == 2
 
 
 def test_a_remedy_with_blanks_says_what_goes_there(copy_run: Any) -> None:

@@ -141,18 +141,21 @@ def _tree(calls: Calls) -> FileTree:
     return FileTree(root, int(np.count_nonzero(per_target)) - len(chosen))
 
 
+_NUMBER = {operation: number for number, operation in enumerate(Operation)}
+
+
 def _figures(calls: Calls, ids: Array, n: int) -> dict[str, Array]:
     """A column for each figure, one entry per target."""
     errno, refused = calls.column("errno"), calls.column("denied_by") != 0
     good = errno == 0
-    operation = np.array([list(Operation).index(op) for op in calls.functions.operations])[calls.column("call")]
+    operation = np.array([_NUMBER[op] for op in calls.functions.operations])[calls.column("call")]
     moved = np.minimum(calls.column("nbytes"), np.uint64(1 << 50)).astype(np.float64)
 
     def total(mask: Array, weights: Array | None = None) -> Array:
         return np.bincount(ids[mask], weights=None if weights is None else weights[mask], minlength=n)
 
     masks = {
-        name: good & np.isin(operation, [list(Operation).index(each) for each in kinds])
+        name: good & np.isin(operation, [_NUMBER[each] for each in kinds])
         for name, kinds in _KINDS.items()
     }
     found = {name: total(mask) for name, mask in masks.items()}

@@ -7,11 +7,13 @@ decides which grant would help. NumPy is imported only when a trace is read.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary, ref
 
 from ...grants.remedy import Remedy, given_to, remedy
 from ...text.escape import html_text, shorten, visible
 from ...text.palette import PLAIN, Palette
 from ...trace.answers.library_refusals import library_refusal
+from ...trace.trace import Trace
 from ..subject import Subject, outcome_of, trace_of
 
 LONG = 600
@@ -49,6 +51,20 @@ def refusals(run: Subject, *, by_remedy: bool = False) -> list[RefusedCalls]:
     """
     if not run.traced:
         return []
+    if run.running or by_remedy:
+        return _grouped(run, by_remedy)
+    trace = run.trace
+    known = _KNOWN.get(trace)
+    if known is None or known[0]() is not run:
+        known = _KNOWN[trace] = ref(run), _grouped(run, by_remedy)
+    return list(known[1])
+
+
+_KNOWN: WeakKeyDictionary[Trace, tuple[ref[Subject], list[RefusedCalls]]] = WeakKeyDictionary()
+"""Trace -> the ended run that was asked about last, and its refusals: a report needs them a dozen times."""
+
+
+def _grouped(run: Subject, by_remedy: bool) -> list[RefusedCalls]:
     given = given_to(trace_of(run), run.grants)
     groups: dict[tuple[Remedy | None, str], RefusedCalls] = {}
     for denial in run.denied:
