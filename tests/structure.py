@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
+"""The fields of a syntax tree's nodes that hold statements."""
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "wasilab"
 
@@ -47,25 +49,36 @@ def tree(path: Path) -> ast.Module:
 
 @cache
 def nodes(path: Path) -> list[ast.AST]:
-    """Every node of a file's tree."""
-    return list(ast.walk(tree(path)))
+    """Every node of a file's tree, as `ast.walk` gives them in twice the time."""
+    found: list[ast.AST] = [tree(path)]
+    for node in found:
+        for value in vars(node).values():
+            if isinstance(value, ast.AST):
+                found.append(value)
+            elif isinstance(value, list):
+                found.extend(part for part in value if isinstance(part, ast.AST))
+    return found
 
 
-def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
+@cache
+def statements(path: Path) -> list[tuple[ast.Import | ast.ImportFrom, str]]:
     """(import statement, kind) of a file."""
+    found = []
 
-    def visit(node: ast.AST, kind: str) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
-        for child in ast.iter_child_nodes(node):
-            inner = kind
-            if isinstance(child, ast.If) and named(child.test) == "TYPE_CHECKING":
-                inner = "typing"
-            elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                inner = "function"
-            if isinstance(child, (ast.Import, ast.ImportFrom)):
-                yield child, kind
-            yield from visit(child, inner)
+    def visit(node: ast.AST, kind: str) -> None:
+        for field in BLOCKS:
+            for child in getattr(node, field, ()):
+                if isinstance(child, (ast.Import, ast.ImportFrom)):
+                    found.append((child, kind))
+                elif isinstance(child, ast.If) and named(child.test) == "TYPE_CHECKING":
+                    visit(child, "typing")
+                elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    visit(child, "function")
+                else:
+                    visit(child, kind)
 
-    yield from visit(tree(path), "module")
+    visit(tree(path), "module")
+    return found
 
 
 def named(node: ast.expr) -> str:
