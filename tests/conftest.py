@@ -7,6 +7,7 @@ minute, so a test of more than 0.3 s of CPU is marked `slow` or listed in `SLOW`
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import re
@@ -14,12 +15,15 @@ import signal
 from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from .folders import in_memory
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 # The only skips that CI may show: the programs of public suites are not in the repository (see tests/conformance,
 # tests/components and tests/wast), and WASILAB_NATIVE=0 leaves the native library out.
@@ -186,6 +190,17 @@ def pytest_runtest_makereport(
             report.outcome = "failed"
             report.longrepr = f"skipped in CI, where every tool is installed: {reason}"
     return report
+
+
+@pytest.fixture
+def ipython() -> Iterator[InteractiveShell]:
+    """An IPython shell without a history. IPython does not keep it: it would clean it up when the process ends."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    made = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    yield made
+    atexit.unregister(made.atexit_operations)
 
 
 @pytest.fixture

@@ -17,10 +17,9 @@ from wasilab.course.register import find_exercise
 
 
 @pytest.fixture
-def shell() -> InteractiveShell:
-    made = InteractiveShell()
-    made.run_line_magic("load_ext", "wasilab")
-    return made
+def shell(ipython: InteractiveShell) -> InteractiveShell:
+    ipython.run_line_magic("load_ext", "wasilab")
+    return ipython
 
 
 def test_an_exercise_is_put_into_a_cell(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:

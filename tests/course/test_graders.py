@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 import wasilab
 from tests.frontends.programs import HELLO
@@ -89,14 +90,12 @@ def test_a_check_is_a_test_of_otter(tmp_path: Path) -> None:
     assert "it makes a path_open call" in result.test_case_results[1].message
 
 
-def test_a_cell_shows_the_sentences_of_a_failed_check_and_no_stack() -> None:
+def test_a_cell_shows_the_sentences_of_a_failed_check_and_no_stack(ipython: InteractiveShell) -> None:
     """What an IPython shell, and with it nbgrader's report, shows of the exception."""
-    from IPython.core.interactiveshell import InteractiveShell
     from IPython.utils.capture import capture_output
 
-    shell = InteractiveShell()
     with capture_output() as shown:
-        shell.run_cell(f"{RUN}\ncheck(mine, makes('path_open'))")
+        ipython.run_cell(f"{RUN}\ncheck(mine, makes('path_open'))")
     assert "fails: it makes a path_open call" in shown.stdout
     assert "Traceback" not in shown.stdout + shown.stderr
     with pytest.raises(CheckFailed):

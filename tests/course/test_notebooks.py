@@ -134,17 +134,15 @@ def test_every_lesson_has_a_page_for_the_teacher_with_its_parts() -> None:
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ipython: InteractiveShell) -> Iterator[InteractiveShell]:
     """A shell in which the first lesson has been run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    made = InteractiveShell()
     for cell in code(NOTEBOOKS / "00-start-here.ipynb"):
-        done = made.run_cell(source(cell))
+        done = ipython.run_cell(source(cell))
         assert done.success or MAY_FAIL in cell["metadata"].get("tags", ()), source(cell)
-    yield made
-    made.history_manager.enabled = False
+    yield ipython
     os.chdir(tmp_path)
 
 

@@ -68,8 +68,10 @@ def test_a_program_on_the_command_line(capsys: pytest.CaptureFixture[str], tmp_p
         assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_program_in_a_cell_is_kept_under_its_name(capsys: pytest.CaptureFixture[str]) -> None:
-    shell = InteractiveShell()
+def test_a_program_in_a_cell_is_kept_under_its_name(
+    capsys: pytest.CaptureFixture[str], ipython: InteractiveShell
+) -> None:
+    shell = ipython
     shell.run_line_magic("load_ext", "wasilab")
     shell.run_line_magic("wasi", "program cost")
     assert "// Forty bytes" in capsys.readouterr().out

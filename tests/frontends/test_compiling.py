@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +33,14 @@ EMULATED = {
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ipython: InteractiveShell) -> InteractiveShell:
     try:
         toolchain_for("c").find()
     except ToolchainMissing as missing:
         pytest.skip(str(missing))
     monkeypatch.chdir(tmp_path)
-    made = InteractiveShell()
-    load_ipython_extension(made)
-    yield made
-    made.history_manager.enabled = False
+    load_ipython_extension(ipython)
+    return ipython
 
 
 def wasi(shell: InteractiveShell, line: str, cell: str) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from wasilab.magics.cells.completion import paths_of, suggestions
 
@@ -102,16 +103,13 @@ def test_other_lines_and_broken_ones_get_nothing() -> None:
     assert offered("%%wasi_file u") == []
 
 
-def test_the_shell_asks_us() -> None:
-    from IPython.core.interactiveshell import InteractiveShell
-
+def test_the_shell_asks_us(ipython: InteractiveShell) -> None:
     from wasilab.magics.wasi_magics import load_ipython_extension
 
-    shell = InteractiveShell()
-    load_ipython_extension(shell)
-    shell.Completer.use_jedi = False
+    load_ipython_extension(ipython)
+    ipython.Completer.use_jedi = False
     line = "%%wasi c --stra"
-    _, found = shell.complete("--stra", line, len(line))
+    _, found = ipython.complete("--stra", line, len(line))
     assert "--strace" in found
-    _, found = shell.complete("pri", "pri")
+    _, found = ipython.complete("pri", "pri")
     assert "print" in found

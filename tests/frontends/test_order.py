@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,12 @@ CALLS = "select count(*) n from calls"
 
 
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ipython: InteractiveShell) -> InteractiveShell:
     monkeypatch.chdir(tmp_path)
-    made = InteractiveShell()
-    load_ipython_extension(made)
-    made.run_cell_magic("wasi", "wat --name first", programs.EXIT_7)
-    made.run_cell_magic("wasi", "wat --name last", programs.HELLO)
-    yield made
-    made.history_manager.enabled = False
+    load_ipython_extension(ipython)
+    ipython.run_cell_magic("wasi", "wat --name first", programs.EXIT_7)
+    ipython.run_cell_magic("wasi", "wat --name last", programs.HELLO)
+    return ipython
 
 
 def test_a_plot_is_of_the_last_run_or_of_the_one_named_first(

@@ -69,13 +69,6 @@ def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     return tmp_path
 
 
-@pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    made = InteractiveShell()
-    yield made
-    made.history_manager.enabled = False
-
-
 @pytest.mark.toolchain
 def test_every_terminal_line_does_what_is_said_of_it(
     demo: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -107,16 +100,16 @@ def test_the_lines_on_faults_do_what_is_said_of_them(
 
 
 @pytest.mark.toolchain
-def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: Path, shell: InteractiveShell) -> None:
+def test_the_cells_run_as_they_stand_and_are_refused_without_their_grant(demo: Path, ipython: InteractiveShell) -> None:
     cells = [text for lang, text in blocks("Five minutes") if not lang]
     for cell in cells:
-        result = shell.run_cell(cell)
+        result = ipython.run_cell(cell)
         assert result.success, cell
     run = result.result
     assert "wasilab-demo" in run.stdout.split()
     assert run.exit_code == 0
-    assert shell.run_cell("%wasi run look").result.exit_code == 0, "it keeps the grants of its cell"
-    refused = shell.run_cell("%wasi run --deny-all look").result
+    assert ipython.run_cell("%wasi run look").result.exit_code == 0, "it keeps the grants of its cell"
+    refused = ipython.run_cell("%wasi run --deny-all look").result
     assert refused.exit_code == 1
     assert refused.denied
     for name in re.findall(r"`_\.(\w+)`", BOTH):

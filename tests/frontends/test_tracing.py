@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,9 @@ LOOP = """(module
 
 
 @pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    made = InteractiveShell()
-    load_ipython_extension(made)
-    yield made
-    made.history_manager.enabled = False
+def shell(ipython: InteractiveShell) -> InteractiveShell:
+    load_ipython_extension(ipython)
+    return ipython
 
 
 def line(shell: InteractiveShell, text: str) -> Any:

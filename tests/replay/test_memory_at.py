@@ -187,21 +187,19 @@ def test_what_a_snapshot_cannot_be_taken_of_is_refused_before_it_runs(isolate: b
 
 
 def test_a_trace_that_became_too_large_is_told_after_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ipython: InteractiveShell
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("x.wasm").write_bytes(filling(2_000_000).bytes)
-    shell = InteractiveShell()
-    load_ipython_extension(shell)
+    load_ipython_extension(ipython)
     loop = wat("random_get", """(local $n i32)
       (loop $again (drop (call $random_get (i32.const 0) (i32.const 4096)))
         (local.set $n (i32.add (local.get $n) (i32.const 1)))
         (br_if $again (i32.lt_u (local.get $n) (i32.const 20000))))""")
     Path("loop.wasm").write_bytes(loop.bytes)
-    shell.run_line_magic("wasi", "run --snapshots --max-trace 1m loop.wasm")
+    ipython.run_line_magic("wasi", "run --snapshots --max-trace 1m loop.wasm")
     said = "".join(capsys.readouterr())
     assert "wasilab: --snapshots: the memory at a call cannot be rebuilt: " in said
     assert "raise limits.trace, or record into a file (--max-trace SIZE)" in said
-    shell.run_line_magic("wasi", "run --snapshots x.wasm")
+    ipython.run_line_magic("wasi", "run --snapshots x.wasm")
     assert "--snapshots" not in "".join(capsys.readouterr())
-    shell.history_manager.enabled = False

@@ -402,9 +402,8 @@ class MemFile:
         else:
             if end > size:
                 node.resize(end)
-            held = node.data
-            # through a view, because a bytearray would copy the bytes twice
-            place = memoryview(held) if held.__class__ is bytearray else node.writable_data()
+            data = node.writable_data()
+            place = memoryview(data) if data.__class__ is bytearray else data  # a bytearray would copy the bytes twice
             for buffer in buffers:
                 place[offset : offset + len(buffer)] = buffer
                 offset += len(buffer)
