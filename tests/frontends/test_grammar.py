@@ -79,6 +79,7 @@ def test_a_wrong_word_is_one_line_with_the_nearest_valid_one(words: list[str], s
         (["--dir", "--mem", "/tmp"], "--dir needs a value: --dir HOST[::GUEST][:ro|:rw|:copy]"),
         (["--args", "-v"], "--args needs a value: --args 'ARG...' (one that begins with -: --args=-x)"),
         (["--name"], "--name needs a value: --name NAME"),
+        (["--no-trace=yes"], "--no-trace takes no value: write --no-trace without =yes"),
         (["--rights", "loose"], "--rights loose: choose strict or compat"),
         (["--repeat", "0"], "--repeat: '0' is not a whole number of at least 1: write digits, such as 1000 or 10M"),
         (["c", "a b.c"], "'a b.c' is one argument too many; the program's own arguments: --args 'a b.c'"),

@@ -47,6 +47,8 @@ class Parser(argparse.ArgumentParser):
         if rest == "expected one argument" and action is not None:
             dashed = f" (one that begins with -: {name}=-x)" if name in ("--args", "--under") else ""
             return f"{name} needs a value: {name} {action.metavar or action.dest.upper()}{dashed}"
+        if ignored := re.fullmatch(r"ignored explicit argument '(.*)'", rest, re.DOTALL):
+            return f"{name} takes no value: write {name} without ={ignored[1]}"
         action = action or next((one for one in self._actions if one.metavar == name), None)
         if rest.startswith("invalid choice: ") and action is not None and action.choices:
             given = rest.removeprefix("invalid choice: ").rpartition(" (choose from")[0]
