@@ -20,7 +20,7 @@ from wasilab.views import display
 from wasilab.views.report import report
 from wasilab.views.report.refused import refusals
 from wasilab.views.report.verdict import mood, verdict
-from wasilab.views.subject import snapshot
+from wasilab.views.subject import as_subject, snapshot
 from wasilab.views.timeline.columns import Columns
 from wasilab.views.timeline.scene import scene
 
@@ -64,6 +64,16 @@ def test_a_clean_run_is_good(many_run: Any) -> None:
     clean = replace(run, trace=run.trace.filter("ok"), refused=Refusals([]))
     assert verdict(clean).endswith("; nothing was refused.")
     assert mood(clean) == "good"
+
+
+def test_a_trace_that_does_not_say_how_its_run_ended_is_not_said_to_run(copy_run: Any) -> None:
+    part = as_subject(copy_run.trace)
+    refused = replace(copy_run, outcome=None)
+    clean = replace(refused, trace=copy_run.trace.filter("ok"), refused=Refusals([]))
+    assert verdict(clean) == f"{len(clean.trace)} WASI calls; nothing was refused."
+    assert mood(clean) == mood(part) == "unknown"
+    assert "Still running" not in report.page(part) + report.text(refused)
+    assert " refused." in verdict(refused)
 
 
 def test_a_running_run_and_one_without_a_trace_have_a_report(copy_run: Any) -> None:

@@ -22,7 +22,7 @@ from .refused import as_html, refusals
 from .sources import source_of
 from .verdict import frames_of, mood, verdict
 
-MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…"}
+MARKS = {"good": "✔", "warn": "▲", "bad": "✖", "busy": "…", "unknown": "•"}
 OUTPUT_LINES, OUTPUT_CHARACTERS = 400, 40_000
 REFUSALS_SHOWN, REFUSALS_OPEN = 30, 6
 NOTES_SHOWN = 100

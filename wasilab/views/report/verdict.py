@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ...engine.outcome import Frame
+from ...engine.outcome import Frame, Outcome
 from ...text.escape import visible
 from ...text.numbers import counted, duration
 from ..endings import ENDINGS
@@ -14,40 +14,49 @@ from .refused import refusals
 
 
 def verdict(run: Subject) -> str:
-    """One sentence: how the run ended, after how many calls and how long, and how many were refused."""
+    """One sentence: how the run ended, after how many calls and how long, and how many were refused.
+
+    A trace that does not say how its run ended (a part of one, or that of a lab) gets the number of its calls.
+    """
     columns, outcome = Columns.of(run), outcome_of(run)
-    seconds = outcome.seconds if outcome is not None else run.seconds
-    traced = run.traced
-    calls = f"{counted(len(columns) + columns.dropped, 'WASI call')} in " if traced else ""
-    after = f"after {calls}{duration(seconds * 1e9)}"
-    message = visible(outcome.message).rstrip(".") if outcome is not None else ""
-    if outcome is None:
-        head = "Still running"
-    elif outcome.kind == "exit":
-        head = "Ended well (exit status 0)" if outcome.ok else f"Ended with exit status {outcome.exit_code}"
+    calls = counted(len(columns) + columns.dropped, "WASI call")
+    if outcome is None and not run.running:
+        begin = calls
     else:
-        word = ENDINGS[outcome.kind].verdict
-        head = word if not message or outcome.kind == "interrupt" else f"{word}: {message}"
-    if outcome is not None and outcome.kind == "error" and not len(columns):
-        return f"{head}."
-    if not traced:
-        return f"{head}, {after}; its calls were not recorded."
+        head = "Still running" if outcome is None else _ending(outcome)
+        if outcome is not None and outcome.kind == "error" and not len(columns):
+            return f"{head}."
+        took = duration((outcome.seconds if outcome is not None else run.seconds) * 1e9)
+        begin = f"{head}, after {calls} in {took}" if run.traced else f"{head}, after {took}"
+    if not run.traced:
+        return f"{begin}; its calls were not recorded."
     refused = _refused(run, columns)
-    if not refused:
-        nothing = "no call" if refusals(run) else "nothing"
-        yet = " so far" if outcome is None else ""
-        return f"{head}, {after}; {nothing} was refused{yet}." if len(columns) else f"{head}, {after}."
-    return f"{head}, {after}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
+    if refused:
+        return f"{begin}; {counted(refused, 'call')} {'was' if refused == 1 else 'were'} refused."
+    if not len(columns):
+        return f"{begin}."
+    yet = " so far" if run.running else ""
+    return f"{begin}; {'no call' if refusals(run) else 'nothing'} was refused{yet}."
 
 
-Mood = Literal["good", "warn", "bad", "busy"]
+def _ending(outcome: Outcome) -> str:
+    if outcome.kind == "exit":
+        return "Ended well (exit status 0)" if outcome.ok else f"Ended with exit status {outcome.exit_code}"
+    word, message = ENDINGS[outcome.kind].verdict, visible(outcome.message).rstrip(".")
+    return word if not message or outcome.kind == "interrupt" else f"{word}: {message}"
+
+
+Mood = Literal["good", "warn", "bad", "busy", "unknown"]
 
 
 def mood(run: Subject) -> Mood:
-    """How the run went: "warn" ended by itself, but something was refused or the status is not 0; "busy" still runs."""
+    """How the run went: "warn" ended by itself, but something was refused or the status is not 0; "busy" still runs.
+
+    "unknown": a trace that does not say how its run ended.
+    """
     outcome = outcome_of(run)
     if outcome is None:
-        return "busy"
+        return "busy" if run.running else "unknown"
     if outcome.kind != "exit":
         return "bad"
     return "good" if outcome.ok and not _refused(run, Columns.of(run)) else "warn"
