@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -57,6 +57,17 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class FileFlags:
+    """The flags of an open file that can change while it is open (fcntl F_SETFL)."""
+
+    append: bool = False
+    nonblock: bool = False
+    dsync: bool = False
+    rsync: bool = False
+    sync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OpenHow:
     """How a file is opened: POSIX open(2)'s flags as names."""
 
@@ -72,22 +83,17 @@ class OpenHow:
     dsync: bool = False
     rsync: bool = False
     sync: bool = False
+    flags: FileFlags = field(init=False, repr=False, compare=False)
+    """Those of them that can change later. Made once, because many files are opened in the same way."""
+
+    def __post_init__(self) -> None:
+        flags = FileFlags(self.append, self.nonblock, self.dsync, self.rsync, self.sync)
+        object.__setattr__(self, "flags", flags)
 
     @property
     def changes(self) -> bool:
         """Whether opening this way may change something, or asks for a handle that can."""
         return self.write or self.create or self.truncate or self.append
-
-
-@dataclass(frozen=True, slots=True)
-class FileFlags:
-    """The flags of an open file that can change while it is open (fcntl F_SETFL)."""
-
-    append: bool = False
-    nonblock: bool = False
-    dsync: bool = False
-    rsync: bool = False
-    sync: bool = False
 
 
 @runtime_checkable

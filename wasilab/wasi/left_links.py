@@ -24,6 +24,10 @@ class LeftLinks:
         self._paths: set[str] = set()
         self._more = False
 
+    def __len__(self) -> int:
+        """Links recorded: without one, `linked` and `renamed` need not be called."""
+        return len(self._paths)
+
     def made(self, path: str) -> None:
         """A link was created at `path`."""
         if len(self._paths) < MOST:
@@ -38,8 +42,6 @@ class LeftLinks:
 
     def renamed(self, path: str, new_path: str) -> None:
         """The file or tree at `path` was moved to `new_path`."""
-        if not self._paths:
-            return
         beneath = f"{path}/"
         moved = {each for each in self._paths if each == path or each.startswith(beneath)}
         self._paths -= moved

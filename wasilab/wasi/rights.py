@@ -67,6 +67,10 @@ NEVER_STREAM = int(R.FD_DATASYNC | R.FD_SYNC | R.FD_ADVISE | R.FD_FILESTAT_SET_T
 
 _READ, _WRITE, _SEEK, _TELL = int(R.FD_READ), int(R.FD_WRITE), int(R.FD_SEEK), int(R.FD_TELL)
 _SOCKETS = (FileType.SOCKET_STREAM, FileType.SOCKET_DGRAM)
+_OF_TYPE = {
+    int(FileType.DIRECTORY): DIRECTORY, int(FileType.REGULAR_FILE): FILE,
+    int(FileType.SOCKET_STREAM): SOCKET, int(FileType.SOCKET_DGRAM): SOCKET,
+}  # fmt: skip
 
 
 def of_read_only() -> int:
@@ -76,13 +80,7 @@ def of_read_only() -> int:
 
 def of_type(filetype: int) -> int:
     """The rights that apply to a file type."""
-    if filetype == FileType.DIRECTORY:
-        return DIRECTORY
-    if filetype == FileType.REGULAR_FILE:
-        return FILE
-    if filetype in _SOCKETS:
-        return SOCKET
-    return STREAM
+    return _OF_TYPE.get(filetype, STREAM)
 
 
 def allowed(rights: int, filetype: int, *, strict: bool) -> int:

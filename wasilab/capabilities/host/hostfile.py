@@ -124,7 +124,7 @@ class HostFile(Uncopyable):
         """Whether opening it created it."""
         self._writable = writable
         self._how = how
-        self._flags: FileFlags | None = None  # made from `how` on first access: opening must be fast
+        self._flags = how.flags
         self.before_close: Callable[[], object] | None = None
         """Called before the descriptor is closed, for code that uses the descriptor directly; must not raise."""
 
@@ -195,14 +195,11 @@ class HostFile(Uncopyable):
         getattr(os, "fdatasync", os.fsync)(self._fd)
 
     def flags(self) -> FileFlags:
-        if self._flags is None:
-            how = self._how
-            self._flags = FileFlags(how.append, how.nonblock, how.dsync, how.rsync, how.sync)
         return self._flags
 
     def set_flags(self, flags: FileFlags) -> None:
         """Only `append` and `nonblock` can change on an open file (Linux ignores the rest): ENOTSUP for the others."""
-        now_set = self.flags()
+        now_set = self._flags
         if replace(flags, append=now_set.append, nonblock=now_set.nonblock) != now_set:
             raise fail(errno.ENOTSUP)
         now = fcntl.fcntl(self._fd, fcntl.F_GETFL)

@@ -70,6 +70,11 @@ def lookup(place: DirNode, name: str) -> Node | None:
     return None
 
 
+def _is_plain(name: str) -> bool:
+    """Whether a path's last name is sure to need none of the rules of `walk`. Its length is checked by `lookup`."""
+    return name.isascii() and name not in ("", ".", "..") and "\0" not in name
+
+
 class MemDir:
     """A directory in memory holding `files` (`{"a.txt": "text", "sub": {"b.bin": b"..."}}`; "sub/b.bin" works too).
 
@@ -230,17 +235,25 @@ class MemDir:
 
     def _find(self, path: str) -> Resolved[DirNode]:
         """(parent, name) of `path`, a final link not followed."""
-        if len(path) < 1000:  # the common case: only directories, and an existing last name
-            here: Node | None = self._node
+        here: Node | None = self._node
+        if "/" not in path:
+            name = path
+        elif len(path) < 1000:
             *parents, name = path.split("/")
             for parent in parents:
                 here = here.entries.get(parent) if isinstance(here, DirNode) else None
-            if isinstance(here, DirNode) and name in here.entries:
-                return Resolved(here, name, False)
+        else:
+            return walk(_NODES, self._node, path, False)
+        # The common case: only directories on the way, and a last name that exists or could.
+        if isinstance(here, DirNode) and (name in here.entries or _is_plain(name)):
+            return Resolved(here, name, False)
         return walk(_NODES, self._node, path, False)
 
     def _look(self, path: str, follow: bool) -> tuple[Resolved[DirNode], Node | None]:
         """Find `path` and its node, following a final link if `follow` or a slash requires it."""
+        node = self._node.entries.get(path)
+        if node is not None and not isinstance(node, LinkNode):
+            return Resolved(self._node, path, False), node
         found = self._find(path)
         node = lookup(found.parent, found.name)
         if isinstance(node, LinkNode) and (follow or found.must_be_dir):

@@ -334,7 +334,7 @@ class MemFile:
         self._read = how.read or not how.write
         self._write = how.write
         self._writable = writable
-        self._flags = FileFlags(how.append, how.nonblock, how.dsync, how.rsync, how.sync)
+        self._flags = how.flags
         self._cursor = Cursor()
         self._open = True
         node.opens += 1

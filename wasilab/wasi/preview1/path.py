@@ -379,7 +379,8 @@ def path_link(host: Host, old: Descriptor, old_flags: int, old_path: bytes, new:
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
     _added(host, cost)
-    host.links.linked(_full(old, name), _full(new, new_name))
+    if host.links:
+        host.links.linked(_full(old, name), _full(new, new_name))
 
 
 @call(
@@ -409,7 +410,8 @@ def path_rename(host: Host, old: Descriptor, old_path: bytes, new: Descriptor, n
     except Refused as error:
         raise _of_two(host, error, old, name, new, new_name) from None
     host.names -= replaces
-    host.links.renamed(_full(old, name), _full(new, new_name))
+    if host.links:
+        host.links.renamed(_full(old, name), _full(new, new_name))
 
 
 def _of_two(host: Host, error: Refused, old: Descriptor, name: str, new: Descriptor, new_name: str) -> BaseException:
