@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ...capabilities.refusal import Need
 from ...capabilities.waiting import Interrupted
@@ -139,41 +140,68 @@ class FailedCalls:
 
     def _asked_path(self, call: Call, caller: CallbackCaller, words: tuple[int, ...]) -> bytes | None:
         """The path of a call that failed before its path was read (its descriptor is not open), if readable."""
-        word = 0
-        for param in call.params:
-            if param.type.kind == sig.STRING:
-                with contextlib.suppress(t.WasiError, t.Trap):
-                    inside = self._caller_of(caller)
-                    return self._memory.string(inside, words[word], words[word + 1], call.name, param.name)
-                return None
-            word += _words_of(param.type.words)
+        at = _inputs(call)
+        if at.path is not None:
+            with contextlib.suppress(t.WasiError, t.Trap):
+                inside, (pointer, size) = self._caller_of(caller), words[at.path : at.path + 2]
+                return self._memory.string(inside, pointer, size, call.name, at.path_name)
         return None
+
+
+class _Inputs(NamedTuple):
+    """Where the input of a call lies: indices of 32-bit words, each of a pointer."""
+
+    path: int | None = None
+    path_name: str = ""
+    aux: int | None = None
+    """The input that the payload keeps beside the path."""
+    number: int = 0
+    """The word with its number of entries,"""
+    entry: int = 1
+    """the bytes of each,"""
+    most: int = 0
+    """and how many are kept."""
+
+
+_known_inputs: dict[tuple[str, str], _Inputs] = {}
+
+
+def _inputs(call: Call) -> _Inputs:
+    """The inputs of `call`: found once, because programs fail often, such as at looking for a file."""
+    found = _known_inputs.get((call.module, call.name))
+    if found is None:
+        found = _known_inputs[call.module, call.name] = _find_inputs(call)
+    return found
+
+
+def _find_inputs(call: Call) -> _Inputs:
+    layout = schema(call)
+    found = _Inputs()
+    word = 0
+    for param in call.params:
+        kind = param.type.kind
+        if kind == sig.STRING and found.path is None:
+            found = found._replace(path=word, path_name=param.name)
+        elif kind == sig.STRING and layout.aux is Aux.PATH:
+            found = found._replace(aux=word, number=word + 1, most=MAX_PATH)
+        elif kind in (sig.IOVECS, sig.CIOVECS):
+            found = found._replace(aux=word, number=word + 1, entry=VECTOR_BYTES, most=MAX_KEPT_VECTORS)
+        elif kind == sig.INSUBS:
+            number = [name for name, _ in call.words].index(param.type.count)  # the words before it are all 32 bits
+            size = layout.subscription_bytes
+            found = found._replace(aux=word, number=number, entry=size, most=MAX_KEPT_SUBSCRIPTIONS)
+        word += sum(2 if core == "i64" else 1 for core in param.type.words)
+    return found
 
 
 def attempted(call: Call, words: Sequence[int], memory: GuestMemory) -> bytes:
     """The auxiliary bytes of a failed call's payload: its input, as far as it can be read."""
-    layout = schema(call)
-    word = 0
-    strings = 0
-    for param in call.params:
-        kind = param.type.kind
-        if kind in (sig.IOVECS, sig.CIOVECS):
-            return _readable(memory, words[word], VECTOR_BYTES * min(words[word + 1], MAX_KEPT_VECTORS))
-        if kind == sig.STRING:
-            strings += 1
-            if layout.aux is Aux.PATH and strings == 2:
-                return _readable(memory, words[word], min(words[word + 1], MAX_PATH))
-        if kind == sig.INSUBS:
-            count = words[[name for name, _ in call.words].index(param.type.count)]  # its words are all 32 bits
-            return _readable(memory, words[word], layout.subscription_bytes * min(count, MAX_KEPT_SUBSCRIPTIONS))
-        word += _words_of(param.type.words)
-    return b""
+    at = _inputs(call)
+    if at.aux is None:
+        return b""
+    return _readable(memory, words[at.aux], at.entry * min(words[at.number], at.most))
 
 
 def _readable(memory: GuestMemory, pointer: int, size: int) -> bytes:
     """A copy of the bytes there; empty if they are outside the memory."""
     return memory.view[pointer : pointer + size].tobytes() if pointer + size <= memory.size else b""
-
-
-def _words_of(types: Sequence[str]) -> int:
-    return sum(2 if kind == "i64" else 1 for kind in types)
