@@ -73,11 +73,11 @@ def test_listings_that_were_dropped_are_made_anew_and_closed_ones_forgotten(monk
     host = Host(preopens={"/m": tree})
     descriptor = host.fds.entries[3]
     for _ in range(50):
-        host.fds.keep_listing(descriptor, [b"x" * 600])
+        host.fds.keep_listing(descriptor, fdtable.Listing(b"x" * 600, [0, 600]))
     assert len(host.fds._listed) == 1
     host.fds.close(descriptor)
     assert not host.fds._listed
-    assert descriptor.entries is None
+    assert descriptor.listing is None
     host.close()
 
 

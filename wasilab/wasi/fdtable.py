@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..capabilities.protocols import Directory, File
 from ..capabilities.refusal import DeniedBy, Need, NeedKind
@@ -89,11 +89,20 @@ class FileReach:
         """Whether the position may be beyond the end of the file."""
 
 
+class Listing(NamedTuple):
+    """A directory's entries, as `fd_readdir` gives them."""
+
+    data: bytes
+    """Packed dirents, in order."""
+    starts: list[int]
+    """Where each begins in `data`, and the end of the last."""
+
+
 class Descriptor:
     """An open descriptor. `life` distinguishes two openings that have the same number one after the other."""
 
     __slots__ = (
-        "allowed", "entries", "fd", "fdflags", "filetype", "inheriting", "life", "mirror", "most", "most_inheriting",
+        "allowed", "fd", "fdflags", "filetype", "inheriting", "life", "listing", "mirror", "most", "most_inheriting",
         "object", "owned", "path", "preopen", "reach", "rights", "strict", "withheld",
     )  # fmt: skip
 
@@ -139,11 +148,13 @@ class Descriptor:
         """The known minimum size of the file."""
         self.mirror: Mirror | None = None
         """Notified of changes while it is open."""
-        self.entries: list[bytes] | None = None
-        """The listing that `fd_readdir` serves from: packed dirents, in order."""
+        self.listing: Listing | None = None
+        """What `fd_readdir` serves from."""
 
     def reduce_rights(self, rights: int, inheriting: int) -> None:
         """Permanently drop the rights that are not in `rights` and `inheriting`."""
+        if not (self.rights & ~rights or self.inheriting & ~inheriting):
+            return
         with _rights_lock:
             self.most &= ~(self.rights & ~rights)
             self.most_inheriting &= ~(self.inheriting & ~inheriting)
@@ -175,7 +186,7 @@ class Descriptor:
 
     def close(self) -> None:
         """Close the object, if it is the descriptor's own."""
-        self.entries = None
+        self.listing = None
         if self.owned:
             self.object.close()
 
@@ -293,19 +304,19 @@ class FdTable:
             self._freed.add(fd)
             heapq.heappush(self._free, fd)
 
-    def keep_listing(self, descriptor: Descriptor, entries: list[bytes]) -> None:
+    def keep_listing(self, descriptor: Descriptor, listing: Listing) -> None:
         """Keep a directory's listing; the oldest listings are dropped when all together exceed `MAX_LISTED`.
 
         A dropped listing is read again when needed: a guest that lists huge directories through many descriptors gets
         slower, and wasilab's memory stays bounded.
         """
         self._listed.pop(descriptor, None)
-        self._listed[descriptor] = sum(map(len, entries)) + 48 * len(entries)
-        descriptor.entries = entries
+        self._listed[descriptor] = len(listing.data) + 40 * len(listing.starts)
+        descriptor.listing = listing
         while len(self._listed) > 1 and sum(self._listed.values()) > MAX_LISTED:
             oldest = next(iter(self._listed))
             del self._listed[oldest]
-            oldest.entries = None
+            oldest.listing = None
 
     def close(self, descriptor: Descriptor) -> None:
         """Remove a descriptor, free its number and close it. An error of closing is raised afterwards."""

@@ -7,9 +7,11 @@ function says otherwise.
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from ...capabilities.protocols import FileType
 from ..errnos import Errno, WasiError
-from ..fdtable import Descriptor
+from ..fdtable import Descriptor, Listing
 from ..host import Host
 from ..operations import Operation as Op
 from ..types import DIRENT, Fdflags, Prestat
@@ -394,23 +396,19 @@ def fd_readdir(host: Host, d: Descriptor, buffer: memoryview, cookie: int) -> in
     WASI: https://github.com/WebAssembly/WASI/blob/wasi-0.1/preview1/docs.md#fd_readdir
     POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/functions/readdir.html
     """
-    entries = d.entries
-    if entries is None or cookie == 0:
-        entries = _listing(host, d)
-        host.fds.keep_listing(d, entries)
-    pieces, used, size = [], 0, len(buffer)
-    for index in range(cookie, len(entries)):
-        if used >= size:
-            break
-        pieces.append(entries[index])
-        used += len(entries[index])
-    data = b"".join(pieces)[:size]
+    listing = d.listing
+    if listing is None or cookie == 0:
+        listing = _listing(host, d)
+        host.fds.keep_listing(d, listing)
+    starts = listing.starts
+    start = starts[cookie] if cookie < len(starts) else starts[-1]
+    data = listing.data[start : start + len(buffer)]
     buffer[: len(data)] = data
     return len(data)
 
 
-def _listing(host: Host, d: Descriptor) -> list[bytes]:
-    """The directory as packed dirents; names that are not UTF-8 are left out and noted."""
+def _listing(host: Host, d: Descriptor) -> Listing:
+    """List the directory; names that are not UTF-8 are left out and noted."""
     pack, own = DIRENT.pack, d.object.stat().ino & _U64
     entries = [pack(1, own, 1, _DIRECTORY) + b".", pack(2, own, 2, _DIRECTORY) + b".."]
     found = d.object.list()
@@ -424,7 +422,7 @@ def _listing(host: Host, d: Descriptor) -> list[bytes]:
         entries.append(pack(len(entries) + 1, ino & _U64, len(raw), filetype) + raw)
     if left_out:
         host.note(f"fd_readdir({d.path!r}) left out {left_out} names that are not UTF-8")
-    return entries
+    return Listing(b"".join(entries), [0, *accumulate(map(len, entries))])
 
 
 # -- buffers and offsets -----------------------------------------------------------------------------------------------
