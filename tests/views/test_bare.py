@@ -159,6 +159,8 @@ def test_the_state_of_a_run_with_snapshots_shows_the_memory_at_each_call(bare: A
         assert "16 bytes changed in 1 place" in words.inner_text()
         assert panel.locator(".memory code").all_inner_texts() == [address]
     shot(page.page, f"snapshots-{'dark' if dark else 'light'}-{width}")
+    line.js("(view.travel.memory.reset(), view.travel.memory.to(0))")
+    panel.locator(".memory p", has_text="no call comes before call 0").wait_for()
     plain = bare(wasilab.run(wat("random_get", once.format(4096))))
     plain.line.host.locator("[role=tab]", has_text="State").click()
     plain.line.until("view.travel.shown !== null")

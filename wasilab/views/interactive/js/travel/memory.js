@@ -56,7 +56,7 @@ export class MemoryChanges {
   fill({ seq, since, size, grown, changed, parts, more }) {
     const bytes = (/** @type {string} */ text) => hexdump(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
     this.body.replaceChildren(
-      el("p", {}, `${size}${grown ? `, ${grown}` : ""}; from call ${number(since)} to call ${number(seq)} ${parts.length ? `${changed} changed in ${counted(parts.length + more, "place")}` : "nothing changed"}.`),
+      el("p", {}, seq === since ? `${size}; no call comes before call ${number(seq)}, so there is nothing to compare with.` : `${size}${grown ? `, ${grown}` : ""}; from call ${number(since)} to call ${number(seq)} ${parts.length ? `${changed} changed in ${counted(parts.length + more, "place")}` : "nothing changed"}.`),
       ...parts.map(([start, end, before, after]) => el("details", { class: "part", open: parts.length <= 3 },
         el("summary", {}, el("code", {}, `0x${start.toString(16)}`), ` ${counted(end - start, "byte")}`),
         el("div", { class: "two" }, ...[["before", before], ["after", after]].map(([name, text]) => el("div", {}, el("span", { class: "quiet" }, name), el("pre", { class: "hex", dir: "ltr", tabIndex: 0, "aria-label": `Memory at 0x${start.toString(16)}, ${name}` }, bytes(text) || "(not there)")))))),
