@@ -402,7 +402,7 @@ CASES = {
     "sweep -o": ("sweep -o out sweep.toml", "sweep sweep.toml", "calls.parquet"),
     "sweep --sql": ("sweep --sql 'select 7 as seven from runs' sweep.toml", "sweep sweep.toml", "seven"),
     "program -o": ("program copy -o copy.wasm", "program copy", r"files .*\bcopy\.wasm"),
-    "wast --text": (f"wast --text '{PASSES}'", "wast", "1 of 1 assertion hold"),
+    "wast --text": (f"wast --text '{PASSES}'", "wast", "1 of 1 assertion holds"),
     "wast --timeout": (f"wast --timeout x --text '{PASSES}'", f"wast --text '{PASSES}'", "number of seconds"),
     "wast --feature": (
         f"wast --feature gc=off --text '{TAKES_GC}'", f"wast --text '{TAKES_GC}'", "0 fail, 1 other command failed",

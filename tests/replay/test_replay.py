@@ -93,6 +93,7 @@ def test_it_stops_before_a_call_and_keeps_the_memory(recorded: wasilab.Run) -> N
     assert stopped.memory[96:128] == bytes(32)  # and neither the time nor the random bytes
     assert (len(stopped.trace), stopped.calls, stopped.exit_code) == (2, 2, 0)
     assert stopped.outcome.frames[0].function == "start"
+    assert str(stopped).partition(",")[0].endswith("Stopped before call 2"), "it did not end"
     with pytest.raises(CannotReplay, match="no call 99 to stop at: the recording has 7 calls"):
         recorded.replay(until=99)
 

@@ -136,7 +136,7 @@ def test_a_text_and_the_notes(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["wast", "--notes", "--text", script]) == 0
     out = capsys.readouterr().out
     assert "script:2: assert_trap: holds, but expected 'out of luck', got" in out
-    assert "1 script: 1 of 1 assertion hold, 0 fail" in out
+    assert "1 script: 1 of 1 assertion holds, 0 fail" in out
 
 
 def test_features_follow_the_folder_and_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -400,6 +400,6 @@ def test_an_interrupt_ends_it_with_the_results_so_far(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     rest, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "1 script: 0 of 1 assertion hold, 1 fail" in rest
+    assert "1 script: 0 of 1 assertion holds, 1 fail" in rest
     assert rest.endswith("interrupted: these are the results so far\n")
     assert errors == ""

@@ -66,7 +66,7 @@ class LiveMemory:
 
     def _range(self, pointer: int, size: int) -> None:
         if pointer < 0 or size < 0 or pointer + size > len(self):
-            raise IndexError(f"{size:,} bytes at 0x{pointer:x} lie outside the memory of {len(self):,} bytes")
+            raise IndexError(f"{size:,} bytes at {pointer:#x} lie outside the memory of {len(self):,} bytes")
 
     def read(self, pointer: int, size: int) -> bytes:
         """A copy of `size` bytes at `pointer`. Raises `IndexError` outside the memory."""

@@ -46,13 +46,14 @@ class Outcome:
 
     `kind`: "exit" (returned from its start, or called proc_exit), "trap" (the guest broke a rule of WebAssembly or
     handed the host a bad pointer), "limit" (a field of `Limits`), "interrupt" (by the user), "error" (it could not
-    start, or a host bug), "diverged" (a replay differed from its recording). `message` is one sentence for the user, ""
-    for an ordinary exit. `frames` is the guest's stack at a trap or limit, innermost first. `seconds` is the time in
-    the entry point, `compile_seconds` the compile time before it. `warnings` name imports that return ENOSYS. `detail`
-    is a traceback of the host's own code where the host failed, for a bug report. `coredump` and `profile` are files
-    for other tools, where `EngineOptions` asked for them; b"" otherwise. `results` are the values that an invoked
-    export returned, `result_texts` the same as text. `native_calls` counts the calls that the native library answered;
-    None where Python answered all of them.
+    start, or a host bug), "diverged" (a replay differed from its recording). `message` is one sentence for the
+    user, "" for an ordinary exit; a replay that stopped where it was told to, also an "exit", says where. `frames`
+    is the guest's stack at a trap or limit, innermost first. `seconds` is the time in the entry point,
+    `compile_seconds` the compile time before it. `warnings` name imports that return ENOSYS. `detail` is a
+    traceback of the host's own code where the host failed, for a bug report. `coredump` and `profile` are files for
+    other tools, where `EngineOptions` asked for them; b"" otherwise. `results` are the values that an invoked
+    export returned, `result_texts` the same as text. `native_calls` counts the calls that the native library
+    answered; None where Python answered all of them.
     """
 
     kind: Kind

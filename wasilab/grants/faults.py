@@ -64,6 +64,8 @@ class Fault:
         set_ = object.__setattr__
         set_(self, "error", None if self.error is None else _errno(self.error).symbol)
         set_(self, "delay", None if self.delay is None else _seconds(self.delay))
+        if isinstance(self.calls, str) and ":" in self.calls:
+            raise FaultError(f"{self.calls!r:.200} is a whole fault: write Fault.parse(...), or name its parts")
         names = self.names
         if self.error is None and self.short is None and self.delay is None and self.data is None:
             raise FaultError(f"{self.calls}: no fault given; write error=EIO, short=1, delay=50ms or data=flip")

@@ -406,6 +406,11 @@ class GrantValue:
         """Whether there is neither argv nor a standard stream: such grants are best written as "nothing, except"."""
         return not (self.args or self.stdout or self.stderr) and self.stdin is None
 
+    def __new__(cls, *args: object, **named: object) -> Self:
+        """Refuse an unknown field by its name, with the nearest; the fields themselves are set by `__init__`."""
+        cls._check_names(named)
+        return super().__new__(cls)
+
     @classmethod
     def _check_names(cls, given: Mapping[str, object]) -> None:
         known = grant_fields(cls)

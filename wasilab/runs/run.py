@@ -266,6 +266,8 @@ class Run:
         as the trace kept the data (`snaplen=None`, --snaplen all). Its `memory` is rebuilt by a replay on access
         (`memory_at`). Raises IndexError for a call that is not in the trace.
         """
+        if not isinstance(call, (int, tracing.CallEvent)):
+            raise TypeError(f"give the number of a call, or a call of the trace, not {call!r:.80}")
         return self.history.at(call if isinstance(call, int) else call.seq)
 
     def memory_at(self, call: int | tracing.CallEvent, *, before: bool = False) -> bytes:

@@ -98,6 +98,10 @@ def run(
         name, argv0, invoke, preloads, engine, trace, stacks, snaplen, spool, record or snapshots, snapshots, raw,
         native, "strict" if isolate == "strict" else "on" if isolate else None,
     )  # fmt: skip
+    if isinstance(args, (str, bytes)):
+        raise TypeError(f"args is the text {args!r:.80}: give a list with a text for each argument, [{args!r:.80}]")
+    if grants is not None and not isinstance(grants, Grants):
+        raise TypeError(f"grants is a {type(grants).__name__}: give a Grants, such as Grants(dirs={{'/data': 'data'}})")
     if decide is None and on_question is not None:
         decide = live_grants.questions.by_line(on_question)
     listeners = Listeners(on_stdout, on_stderr, on_input, own_stdin, on_compiling, on_tick, decide, on_asked)

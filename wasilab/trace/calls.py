@@ -237,6 +237,8 @@ class Calls:
         last = int(seq) if until is None else int(until)
         if last < seq or seq < 0:
             raise ValueError(f"a note cannot be on calls from {seq} to {last}: give the first call, then the last")
+        if last >= self.store.n + self.dropped:
+            raise ValueError(f"there is no call {last}: the last is {self.store.n + self.dropped - 1}")
         self.store.notes.append((int(seq), last, encodable(str(text))))
 
 

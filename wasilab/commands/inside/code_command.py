@@ -23,7 +23,7 @@ def add_arguments(parser: Parser, kind: FrontendKind) -> None:
     if kind == "notebook":
         parser.add_argument("function", metavar="FUNCTION", help="its name, an export or its number")
         parser.add_argument("of", nargs="?", metavar="NAME", help="a run or a module (default: the last run)")
-        parser.epilog = "Example: %wasi code main look"
+        parser.epilog = "Example: %wasi code main look (or in the other order: %wasi code look main)"
         return
     file_argument(parser, "a .wasm, .wat or source file")
     parser.add_argument("function", metavar="FUNCTION", help="its name, an export or its number")
@@ -37,6 +37,8 @@ def execute(request: Request, frontend: Frontend) -> Done:
     options = request.options
     if frontend.kind == "notebook":
         of = options.of
+        if isinstance(of, str) and frontend.find(of) is None and frontend.find(options.function) is not None:
+            options.function, of = of, options.function  # NAME FUNCTION, the order of the command line
         module = frontend.find(of) if isinstance(of, str) else None
         run = frontend.run_named(of) if isinstance(of, str) and module is not None else None
         if module is None:

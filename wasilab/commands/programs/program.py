@@ -73,6 +73,7 @@ def absent(text: str, path: Path, frontend: Frontend) -> str:
     """The message for a missing file, with the nearest existing name."""
     folder = path.parent
     names = [entry.name for entry in folder.iterdir()][:1000] if folder.is_dir() else []
+    names += [name for name, _, _ in frontend.rows()]
     guess = did_you_mean(path.name, names)
     what = f"there is no file {text!r}"
     if not folder.is_dir():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ...capabilities.protocols import Directory
 from ...module.module import Module
+from ...text.escape import visible
 from ...wasi import rights as r
 from ...wasi.preview1.signature import FD, Call
 from ...wasi.preview1.spec import MODULES
@@ -160,11 +161,16 @@ def _by_descriptor(call: Call, grants: GrantValue) -> tuple[str, bool]:
     if call.name == "fd_readdir":
         return _by_folder(call, grants)
     if call.name.startswith("fd_prestat"):
-        return (f"of {', '.join(grants.dirs)}", False) if grants.dirs else ("no folder is granted", True)
-    folders = [f"what it opens in {', '.join(grants.dirs)}"] if grants.dirs else []
+        return (f"of {_listed(grants.dirs)}", False) if grants.dirs else ("no folder is granted", True)
+    folders = [f"what it opens in {_listed(grants.dirs)}"] if grants.dirs else []
     sockets = ["its sockets"] if grants.sockets else []
     where = [*held, *folders, *sockets]
     return (f"on {', '.join(where)}", False) if where else ("no descriptor is open", True)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The names of folders, quoted."""
+    return ", ".join(repr(visible(name)) for name in names)
 
 
 def differing(first: Module, second: Module) -> tuple[list[str], list[str], list[str]]:

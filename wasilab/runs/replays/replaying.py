@@ -6,6 +6,7 @@ It may go on from there under grants (`continue_with`): then the host takes over
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -54,6 +55,8 @@ class ReplayedRun(Run):
         outcome, meta = self.outcome, recording.trace.meta
         self.is_live = cursor.is_live
         self.is_stopped = cursor.is_stopped
+        if cursor.is_stopped and outcome.kind == "exit":
+            self._outcome = replace(outcome, message=f"Stopped before call {cursor.done:,}")
         if self.is_live or self.divergence is not None or cursor.is_stopped or cursor.is_over:
             return
         if outcome.kind in ("interrupt", "limit") or (outcome.kind == "error" and meta.get("outcome") != "error"):

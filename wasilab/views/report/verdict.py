@@ -40,9 +40,11 @@ def verdict(run: Subject) -> str:
 
 
 def _ending(outcome: Outcome) -> str:
+    message = visible(outcome.message).rstrip(".")
     if outcome.kind == "exit":
-        return "Ended well (exit status 0)" if outcome.ok else f"Ended with exit status {outcome.exit_code}"
-    word, message = ENDINGS[outcome.kind].verdict, visible(outcome.message).rstrip(".")
+        usual = "Ended well (exit status 0)" if outcome.ok else f"Ended with exit status {outcome.exit_code}"
+        return message or usual
+    word = ENDINGS[outcome.kind].verdict
     return word if not message or outcome.kind == "interrupt" else f"{word}: {message}"
 
 
