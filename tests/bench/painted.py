@@ -11,14 +11,17 @@ wasilab's compile cache. Parts in ms:
 - loaded: from the command until the page holds all calls, and not only an overview
 - cpu: of the kernel's process, during the cell
 
-Of several rounds the quickest counts, because the machine may be busy; `cpu` is the least of all rounds. A last line
-compares the two sizes. Nothing here asserts a time.
+- middle: the median of `wall` over the rounds
+
+Of several rounds the quickest counts, because the machine may be busy; `cpu` is the least of all rounds. The last lines
+compare the two sizes, and give the machine's load. Nothing here asserts a time.
 """
 
 from __future__ import annotations
 
 import ast
 import os
+import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,7 +42,7 @@ int main(void) {
     return 0;
 }
 """
-COLUMNS = ("wall", "request", *PARTS, "rest", "page", "loaded", "cpu")
+COLUMNS = ("wall", "middle", "request", *PARTS, "rest", "page", "loaded", "cpu")
 _RUN = """async (source) => {
   const now = () => performance.now(), app = window.jupyterapp, book = app.shell.currentWidget;
   const kernel = book.sessionContext.session.kernel, cell = book.content.activeCell;
@@ -102,7 +105,8 @@ def rows(browser: Any, rounds: int) -> Iterator[tuple[str, Split]]:
                     for kind in CELLS_A_ROUND:
                         taken[kind].append(measured(page, body))
                 for kind, splits in taken.items():
-                    yield f"{count:,} writes, {kind}", quickest(splits)
+                    middle = statistics.median(split["wall"] for split in splits)
+                    yield f"{count:,} writes, {kind}", {**quickest(splits), "middle": middle}
             page.close()
         finally:
             lab.close()
@@ -112,6 +116,7 @@ def lines(rounds: int = 5) -> Iterator[str]:
     """The figures as text."""
     from playwright.sync_api import sync_playwright
 
+    before = os.getloadavg()[0]
     yield f"{'Enter to painted, ms':<28}" + "".join(f"{name:>10}" for name in COLUMNS)
     walls: dict[str, float] = {}
     with sync_playwright() as engine:
@@ -124,6 +129,7 @@ def lines(rounds: int = 5) -> Iterator[str]:
     for kind in CELLS_A_ROUND:
         one, other = walls[f"{few:,} writes, {kind}"], walls[f"{many:,} writes, {kind}"]
         yield f"{kind}: {many:,} writes take {other / one:.1f} times as long to be painted as {few:,}"
+    yield f"load of {os.cpu_count()} processors: {before:.1f} before, {os.getloadavg()[0]:.1f} after"
 
 
 if __name__ == "__main__":

@@ -76,10 +76,10 @@ def test_a_kernel_preloads_silently(kernel: Kernel) -> None:
         "import sys, threading, time\n"
         "while any(t.name == 'wasilab-preload' for t in threading.enumerate()): time.sleep(0.05)\n"
         "[name in sys.modules"
-        " for name in ('wasilab.views.report.report', 'wasilab.views.interactive.widget', 'matplotlib')]"
+        " for name in ('wasilab.views.report.report', 'wasilab.views.interactive.widget', 'elftools', 'matplotlib')]"
     )
     done = kernel.run(asked)
-    assert done.text == "[True, True, False]"
+    assert done.text == "[True, True, True, False]"
     assert (done.stdout, done.stderr, done.displays) == ("", "", [])
     assert kernel.run("%wasi list").stdout.startswith("nothing is named yet")
 

@@ -291,6 +291,11 @@ def _dwarf_info(module: Module) -> Any:
     return DWARFInfo(DwarfConfig(True, "wasm", 4), **sections)
 
 
+def import_reader() -> None:
+    """Import what the first lookup of a line needs."""
+    import elftools.dwarf.dwarfinfo  # noqa: F401  (also imported only when needed)
+
+
 @lru_cache(maxsize=16)
 def source_map(module: Module) -> SourceMap | None:
     """The module's source map; None when it has no line tables. Cached by the module's bytes.

@@ -10,7 +10,7 @@ import os
 from .comparison.compared import Compared
 from .interactive.cells import forget_output
 from .interactive.pair_widget import PairWidget
-from .interactive.widget import shown_timeline, timeline
+from .interactive.widget import prepare, shown_timeline, timeline
 from .ipython import kernel_of, shell
 from .report.report import mimebundle
 from .subject import Subject
@@ -28,6 +28,12 @@ def show(run: Subject) -> None:
         raise NotImplementedError("widgets do not work here")
     timeline(run).display(mimebundle(run))
     forget_columns(run)
+
+
+def rehearse(run: Subject) -> None:
+    """Compute once, without a widget, what the first timeline of a process would wait for."""
+    prepare(run)
+    mimebundle(run)
 
 
 def show_comparison(compared: Compared) -> None:

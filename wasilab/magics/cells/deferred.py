@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ... import views
+from ...module.dwarf import import_reader
 from ...runs import compiler, runner
 from ...runs.run_diff import Difference, RunDiff
 from ...toolchains.doctor import warm_in_background
@@ -31,10 +32,12 @@ def show_difference(difference: Difference) -> None:
 def warm_up(widgets: bool) -> None:
     """Do once, invisibly, what a cell does, and have the C compiler build its library in the background if it is cold.
 
-    `widgets`: also import what a front end with widgets needs.
+    `widgets`: also what a front end with widgets needs.
     """
     run = runner.run(compiler.compile(toolchain_for("wat").template, "wat", name="preload"), stacks=1)
-    run._repr_mimebundle_()
     if widgets:
-        assert views.display is not None
+        views.display.rehearse(run)
+        import_reader()
+    else:
+        run._repr_mimebundle_()
     warm_in_background("c")

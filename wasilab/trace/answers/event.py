@@ -264,7 +264,7 @@ def data_of(trace: Calls, rows: Array) -> list[bytes]:
     for part, index, at in trace.store.batches(rows[order]):
         records = part.records[index]
         keys = records["call"].astype("<u2") | ((records["flags"] & int(Flag.UNSTABLE)) << 8)
-        for key in np.unique(keys).tolist():
+        for key in np.flatnonzero(np.bincount(keys)).tolist():  # np.unique would import numpy.ma: 27 ms
             chosen = np.flatnonzero(keys == key)
             how = trace.store.plan(key & 0xFF, bool(key >> 8))
             batch = Batch(part, index[chosen], how, records[chosen])

@@ -317,6 +317,12 @@ class TimelineWidget(anywidget.AnyWidget):
         return remedy.complete if self._rerun is not None else can_rerun(self.run, remedy)
 
 
+def prepare(run: Subject) -> None:
+    """Compute what the state of a widget consists of, so that what it reads and imports is in memory."""
+    feed = Feed(run)
+    feed.meta(), feed.snapshot(), feed.saved_details(), saved_maps(run), module(), style()
+
+
 def shown_timeline(run_or_trace: Subject | Trace) -> TimelineWidget | None:
     """The existing timeline of a run or trace, if any."""
     known = _SHOWN.get(id(run_or_trace))
