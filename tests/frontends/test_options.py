@@ -425,7 +425,8 @@ NEED_C = {
     "compile --component", "run --quiet", "compile --reactor", "compile --emulate", "compile --reports",
     "demo --into", "doctor --warm",
 }  # fmt: skip
-ASKS_COMPILERS = {"doctor --json"}  # starts each that is installed
+# They start each compiler that is installed, measure, or have several processes.
+SLOW = {"doctor --json", "bench --by", "bench --json", "bench --rounds", "grade -e", "wast --feature", "wast --notes"}
 
 
 SHARING = ("inject", "minimize", "replay")
@@ -493,7 +494,7 @@ def marked(option: str) -> Any:
     """An option as a parameter, with its marker."""
     if option in NEED_C:
         return pytest.param(option, marks=pytest.mark.toolchain)
-    return pytest.param(option, marks=pytest.mark.slow if option in ASKS_COMPILERS else ())
+    return pytest.param(option, marks=pytest.mark.slow if option in SLOW else ())
 
 
 @pytest.mark.parametrize("option", [marked(option) for option in CASES])

@@ -312,7 +312,7 @@ def test_the_time_to_answer_does_not_count_as_run_time(folder: Path) -> None:
 
 def test_a_limit_still_ends_a_run_that_asked(folder: Path) -> None:
     guest = Guest().open("a.txt").again().call("fd_seek", f"{fd(4)} (i64.const 0) (i32.const 0) (i32.const {SCRATCH})")
-    finished = go(guest, Slow(0.2, "r"), Grants(ask=True, limits=Limits(seconds=0.5)))
+    finished = go(guest, Slow(0.1, "r"), Grants(ask=True, limits=Limits(seconds=0.2)))
     assert finished.outcome.kind == "limit"
 
 

@@ -145,6 +145,7 @@ def test_numbers_at_their_edges_pass_alike_both_ways(raw: bool) -> None:
     host.close()
 
 
+@pytest.mark.slow
 @RAW
 def test_a_hundred_thousand_exports_do_not_hold_the_run_up(raw: bool) -> None:
     """wasmtime-py lists them in time that grows with the square: this was five minutes, past every limit."""

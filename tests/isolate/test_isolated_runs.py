@@ -174,7 +174,10 @@ def not_planted(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("planted")
-@pytest.mark.parametrize(("number", "signal", "status"), [(holes.ABORT, "SIGABRT", 134), (holes.FAULT, "SIGSEGV", 139)])
+@pytest.mark.parametrize(
+    ("number", "signal", "status"),
+    [pytest.param(holes.ABORT, "SIGABRT", 134, marks=pytest.mark.slow), (holes.FAULT, "SIGSEGV", 139)],
+)
 def test_an_abort_of_its_process_is_the_end_of_the_run_only(number: int, signal: str, status: int) -> None:
     done = hole(number)
     assert (done.outcome.kind, done.exit_code) == ("error", status)
@@ -275,6 +278,7 @@ def test_what_cannot_go_into_its_process_is_refused(grants: Grants, words: str) 
         run(LOOP, (), grants, isolate=True)
 
 
+@pytest.mark.slow
 def test_machine_code_is_kept_for_the_next_process_only() -> None:
     module = Module(Guest().write("x", fd(1)).module().bytes, "again")
     first, second = (run(module, isolate=True).outcome for _ in range(2))

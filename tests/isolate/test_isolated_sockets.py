@@ -45,6 +45,7 @@ def test_a_granted_port_works() -> None:
     listener.release()
 
 
+@pytest.mark.slow
 def test_a_port_is_taken_back_and_a_wait_for_a_connection_is_stopped() -> None:
     listener = listen("127.0.0.1:0")
     grants = Grants(sockets=(listener,))

@@ -94,6 +94,7 @@ def test_threads_and_processes_give_the_same_bytes(serial: Sweep, pool: ProcessP
             assert without.equals(serial.table.drop_columns(["seconds"]))
 
 
+@pytest.mark.slow
 def test_the_tables_are_asked_in_sql(serial: Sweep, tmp_path: Path) -> None:
     found = serial.sql('select "p.seed", count(*), sum(calls)::int from runs group by 1 order by 1')
     assert found.rows == [(1, 8, 64), (2, 8, 64), (3, 8, 64)]

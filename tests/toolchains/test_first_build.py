@@ -39,6 +39,7 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+@pytest.mark.slow
 def test_one_compile_builds_the_library_and_the_others_see_how_far_it_is(zig: PretendZig) -> None:
     said: list[str] = []
     first = in_thread(lambda: compile_source(SOURCE % 1, "c"))

@@ -19,14 +19,29 @@ from .building import Builder, copying, many
 
 
 def longest(a: list[int], b: list[int]) -> int:
-    row = [0] * (len(b) + 1)
+    """The length of a longest common subsequence, a row of the table at a time: a bit is 0 where the row steps up."""
+    places: dict[int, int] = {}
+    for j, y in enumerate(b):
+        places[y] = places.get(y, 0) | 1 << j
+    row = (1 << len(b)) - 1
     for x in a:
-        before = 0
-        for j, y in enumerate(b):
-            above = row[j + 1]
-            row[j + 1] = before + 1 if x == y else max(above, row[j])
-            before = above
-    return row[-1]
+        found = row & places.get(x, 0)
+        row = (row + found | row - found) & (1 << len(b)) - 1
+    return len(b) - row.bit_count()
+
+
+def test_the_longest_common_subsequence_is_that_of_the_definition() -> None:
+    def by_definition(a: list[int], b: list[int]) -> int:
+        if not a or not b:
+            return 0
+        if a[0] == b[0]:
+            return 1 + by_definition(a[1:], b[1:])
+        return max(by_definition(a[1:], b), by_definition(a, b[1:]))
+
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        a, b = (rng.integers(0, 3, rng.integers(0, 8)).tolist() for _ in range(2))
+        assert longest(a, b) == by_definition(a, b)
 
 
 @settings(max_examples=300, deadline=None)

@@ -71,6 +71,7 @@ def test_a_lossless_file_gives_back_everything(suffix: str, tmp_path: Path) -> N
     same(trace, Trace.load(tmp_path / f"t{suffix}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", LOSSLESS)
 def test_a_long_trace_of_several_chunks_comes_back(suffix: str, tmp_path: Path) -> None:
     trace = many(CHUNK_RECORDS * 2 + 100)

@@ -216,14 +216,14 @@ def test_a_snapshot_taken_while_the_guest_runs_is_whole() -> None:
 
 def test_beyond_the_budget_calls_are_spooled_and_none_is_lost(tmp_path: Path) -> None:
     spool = tmp_path / "run.wtrace"
-    b = Builder(budget=2 << 20, spool=spool)
+    b = Builder(budget=1 << 20, spool=spool)
     b.open(3, "/data", preopen="/data")
-    n = 12 * CHUNK_RECORDS + 5
+    n = 6 * CHUNK_RECORDS + 5
     for i in range(n):
         b.write_text(1, b"%016d" % i) if i % 2 else b.path_open(3, b"f%d" % (i // CHUNK_RECORDS), errno=44)
     live = b.trace()
     assert (len(live), live.dropped) == (n, 0)
-    assert b.recorder.nbytes() <= 2 << 20
+    assert b.recorder.nbytes() <= 1 << 20
     b.recorder.close()
     b.recorder.close()
     loaded = Trace.load(spool)

@@ -130,6 +130,7 @@ def test_every_example_is_answered(copy_run: Any) -> None:
         assert ask(copy_run, statement)["total"] >= 0, name
 
 
+@pytest.mark.slow
 def test_an_answer_has_bounds() -> None:
     pytest.importorskip("duckdb")
     found = ask(run_of(many(2000)), "select *, repeat('x', 100000) from calls")
