@@ -69,15 +69,15 @@ class OpenedFiles:
         """The entries in order of opening."""
         return map(OpenedFile._make, _ENTRY.iter_unpack(self._raw))
 
-    def path(self, entry: OpenedFile, paths: list[bytes]) -> str:
-        """The full guest path of a file; `paths` are the chunk's."""
-        name = paths[entry.path - 1].decode() if 0 < entry.path <= len(paths) else ""
-        return posixpath.normpath(f"{self._directories.get(entry.directory, '').rstrip('/')}/{name}")
+    def path(self, entry: OpenedFile, name: bytes) -> str:
+        """The full guest path of a file; `name` is the path with which it was opened."""
+        return posixpath.normpath(f"{self._directories.get(entry.directory, '').rstrip('/')}/{name.decode()}")
 
     def lives(self, paths: list[bytes], *, closed: bool) -> list[Life]:
         """The closed files, or the open ones, in the trace's form."""
         wanted = (entry for entry in self.entries() if (entry.ended != STILL_OPEN) == closed)
-        return [opened_life(entry, self.path(entry, paths)) for entry in wanted]
+        names = dict(enumerate(paths, 1))
+        return [opened_life(entry, self.path(entry, names.get(entry.path, b""))) for entry in wanted]
 
 
 def opened_life(entry: OpenedFile, path: str) -> Life:

@@ -76,6 +76,7 @@ class SlotTable:
         self.chunk: NativeChunk | None = None
         """The chunk being recorded; None if the run is not recorded."""
         self._library = library
+        self._enter_new, self._leave_new = library.enter, library.leave
         self._state = state
         self._at = ctypes.addressof(state)
         self._host = host
@@ -125,7 +126,7 @@ class SlotTable:
         The rest follows with the first call that uses it (`make_ready`).
         """
         fd = descriptor.fd
-        if descriptor.preopen is None and fd >= FIRST and self._library.enter(self._at, fd, descriptor.life):
+        if descriptor.preopen is None and fd >= FIRST and self._enter_new(self._at, fd, descriptor.life):
             return
         with self._lock:
             if fd >= self._state.nslots:
@@ -133,8 +134,12 @@ class SlotTable:
             slot = self._slots[fd]
             again = slot.life == descriptor.life
             if not again:
-                self._library.enter(self._at, fd, descriptor.life)
-            if not slot.unready or descriptor.preopen is not None or fd < FIRST:
+                self._enter_new(self._at, fd, descriptor.life)
+            if slot.opened and slot.allowed == descriptor.allowed | b.IN_USE:
+                slot.opened = 0  # the library has filled it in
+                cast(HostFile, look_through(descriptor.object)[0]).before_close = partial(self._withdraw, fd)
+                descriptor.reach = cast(FileReach, slot)
+            elif not slot.unready or descriptor.preopen is not None or fd < FIRST:
                 self._fill(descriptor, again=again)
 
     def make_ready(self, fd: int) -> int:
@@ -169,7 +174,7 @@ class SlotTable:
     def drop(self, descriptor: Descriptor) -> None:
         """Clear the slot of a descriptor that is about to be closed, or to have another number."""
         fd = descriptor.fd
-        if self._library.leave(self._at, fd):
+        if self._leave_new(self._at, fd):
             return
         with self._lock:
             self._withdraw(fd)
@@ -278,10 +283,9 @@ class SlotTable:
             if self.chunk is not None:
                 self.chunk.opened.append(opened)
             if self._state.open != len(self._host.fds.entries):
-                paths = self._paths.read()
                 for entry in opened.entries():
                     if entry.ended == b.STILL_OPEN:
-                        self._enter(entry, opened.path(entry, paths))
+                        self._enter(entry, opened.path(entry, self._paths.path(entry.path)))
             self._log.clear()
             if self.chunk is None:
                 self._library.fresh(self._at, 0)  # its paths are of no use any more

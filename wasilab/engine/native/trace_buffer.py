@@ -77,9 +77,15 @@ class PathTable:
         self._state = state
         self._at = ctypes.addressof(state)
         self._text, self._starts, self._sizes = NativeBlock(TEXT), NativeBlock(4 * PATHS), NativeBlock(4 * PATHS)
+        self._start_of, self._size_of = (memoryview(block.view).cast("I") for block in (self._starts, self._sizes))
         self._table = NativeBlock(4 * PATHS)
         state.text, state.path_table = self._text.address, self._table.address
         state.path_at, state.path_size = self._starts.address, self._sizes.address
+
+    def path(self, number: int) -> bytes:
+        """The path of a number, from 1, that the library has given; on the guest's thread."""
+        start, size = self._start_of[number - 1], self._size_of[number - 1]
+        return self._text.read(size, start)
 
     def read(self) -> list[bytes]:
         """The complete paths in order of their numbers; from any thread."""
@@ -236,6 +242,8 @@ class TraceBuffer:
         self.paths = paths
         self.records = NativeBlock(CHUNK_BYTES)
         self._table = table
+        self.generation = table.generation
+        """How often a number has been opened; without a call between, for every opening asks."""
         self._library = library
         self._at = ctypes.addressof(state)
         self._recorder = recorder
@@ -262,10 +270,6 @@ class TraceBuffer:
         self._library.fresh(self._at, first)
         chunk = self._table.chunk = NativeChunk(first, self)
         return chunk
-
-    def generation(self, fd: int) -> int:
-        """How often the number has been opened."""
-        return self._table.generation(fd)
 
     def open_lives(self) -> list[Life]:
         """Open files that the library opened and Python does not know yet."""

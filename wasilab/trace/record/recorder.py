@@ -256,7 +256,7 @@ class Recorder:
         Before the first call this is a preopen or a standard stream. A known life is a descriptor that moved to another
         number (fd_renumber).
         """
-        seq = len(self)
+        seq = self.chunk.first + self.chunk.n
         generation = self._count_opening(descriptor.fd)
         known = self.open_lives.get(descriptor.life)
         if known is not None:
@@ -286,9 +286,9 @@ class Recorder:
         )  # fmt: skip
 
     def _count_opening(self, number: int) -> int:
-        other = self._written_by
-        generation = self._generations.get(number, 0) + 1 if other is None else other.generation(number)
-        self._generations[number] = generation
+        if self._written_by is not None:
+            return self._written_by.generation(number)
+        generation = self._generations[number] = self._generations.get(number, 0) + 1
         return generation
 
     def enter_life(self, life: Life) -> None:
@@ -303,9 +303,10 @@ class Recorder:
         """Record that `descriptor` is closed by the call in progress; hook of `FdTable`."""
         life = self.open_lives.pop(descriptor.life, None)
         if life is not None:
-            life.closed_seq = len(self)
-            self.chunk.lives.append(life)
-            self.chunk.side += 240 + len(life.path)
+            chunk = self.chunk
+            life.closed_seq = chunk.first + chunk.n
+            chunk.lives.append(life)
+            chunk.side += 240 + len(life.path)
 
     # -- the budget --------------------------------------------------------------------------------------------------
 
