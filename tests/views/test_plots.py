@@ -110,6 +110,15 @@ def test_open_descriptors_follow_opens_and_closes(copy_run: Any) -> None:
     assert times[-2] == opened
 
 
+def test_gantt_marks_refused_calls_and_only_them(copy_run: Any) -> None:
+    axes = plot(copy_run, "gantt").axes[0]
+    marked = [float(x) for line in axes.lines if line.get_marker() == "x" for x in line.get_xdata()]
+    refused = copy_run.trace.filter("refused")
+    on_descriptors = refused.column("t_start")[refused.column("handle") > 0]
+    assert len(marked) == len(on_descriptors) > 0
+    assert f"{len(marked)} refused call" in axes.get_title(loc="left")
+
+
 def test_gantt_has_a_bar_a_descriptor_from_open_to_close(copy_run: Any) -> None:
     axes = plot(copy_run, "gantt").axes[0]
     names = [text.get_text() for text in axes.get_yticklabels()]

@@ -123,7 +123,7 @@ def open_descriptors(run: Subject, ax: Axes | None = None) -> Figure:
 
 
 def gantt(run: Subject, ax: Axes | None = None) -> Figure:
-    """A bar for each descriptor from open to close, with its calls as ticks.
+    """A bar for each descriptor from open to close, with its calls as ticks and a cross on those that were refused.
 
     In a trace of several instances each name begins with its instance's, and an arrow leads from a passed descriptor to
     the receiver's; a number that was refused has a lane of its own.
@@ -140,7 +140,7 @@ def gantt(run: Subject, ax: Axes | None = None) -> Figure:
     one, unit = time_unit(columns.span)
     if not chosen:
         nothing(axes, "no descriptor was open")
-    lent = lent_spans(passed)
+    lent, crosses = lent_spans(passed), 0
     for row, life in enumerate(chosen, len(forged)):
         opened, closed = lent.get(life.life) or _span(trace, columns, life)
         axes.barh(row, max(closed - opened, columns.span / 400) / one, left=opened / one, height=0.62,
@@ -149,8 +149,12 @@ def gantt(run: Subject, ax: Axes | None = None) -> Figure:
         if len(times) > POINTS:
             times = times[np.unique(times * POINTS // columns.span, return_index=True)[1]]
         axes.vlines(times / one, row - 0.31, row + 0.31, color=COLOURS["fd"], linewidth=1)
+        no = columns.start[(columns.handle == life.life) & columns.refused][:POINTS] / one
+        crosses += len(no)
+        axes.plot(no, [row] * len(no), linestyle="none", marker="x", markersize=7, markeredgewidth=2,
+                  color=COLOURS["refused"], zorder=5)  # fmt: skip
         if life.closed_seq < 0 and life.opened_seq >= 0 and life.life not in lent:
-            axes.annotate("never closed", (columns.span / one, row), (-3, 0), textcoords="offset points", ha="right",
+            axes.annotate("never closed", (columns.span / one, row), (4, 0), textcoords="offset points", ha="left",
                           va="center", fontsize=7, color=COLOURS["failed"])  # fmt: skip
     rows = {life.life: row for row, life in enumerate(chosen, len(forged))}
     for each in passed:
@@ -169,7 +173,8 @@ def gantt(run: Subject, ax: Axes | None = None) -> Figure:
     more = f" (the {MOST} busiest of {len(lives):,})" if len(lives) > MOST else ""
     count = sum(bool(each.receiver_life) for each in passed_on(store))
     passing = f", {counted(count, 'was passed on', 'were passed on')}" if passed else ""
-    finish(axes, f"descriptors{more}{passing}", f"time ({unit})")
+    marked = f", {counted(crosses, 'refused call')} (×)" if crosses else ""
+    finish(axes, f"descriptors{more}{passing}{marked}", f"time ({unit})")
     return fig
 
 
