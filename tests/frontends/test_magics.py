@@ -9,10 +9,13 @@ import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 
+import wasilab
 from wasilab.magics.cells.failures import CellFailure, CompileFailed
+from wasilab.magics.cells.live_view import LiveView
 from wasilab.magics.wasi_magics import WasiMagics, load_ipython_extension
 from wasilab.toolchains.diagnostics import ToolchainMissing
 from wasilab.toolchains.registry import toolchain_for
+from wasilab.views.interactive.widget import TimelineWidget
 
 from . import programs
 
@@ -37,6 +40,14 @@ def test_the_value_of_a_cell_is_its_run(shell: InteractiveShell, capsys: pytest.
     assert run.streamed
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("hello\n", "oops\n")
+
+
+def test_a_live_timeline_does_not_repeat_the_output_that_the_cell_shows() -> None:
+    module = wasilab.compile(programs.HELLO, "wat")
+    run = wasilab.run(module, on_started=LiveView().started)
+    assert run.stdout == "hello\n"
+    assert "hello" not in TimelineWidget(run).get_state("_report")["_report"]
+    assert "hello" in TimelineWidget(wasilab.run(module)).get_state("_report")["_report"]
 
 
 def test_quiet_shows_the_output_and_no_report(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:

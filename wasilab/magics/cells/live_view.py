@@ -27,7 +27,8 @@ class LiveView:
         self._shown: views.display.LiveDisplay | None = None
 
     def started(self, run: Run) -> None:
-        """The run has started."""
+        """The run has started. The cell shows its output as it comes, so the timeline does not repeat it at the end."""
+        run.streamed = True
         self._run, self._due = run, time.monotonic() + AFTER
 
     def tick(self) -> None:
