@@ -84,7 +84,7 @@ def measured(page: Page, body: str) -> Split:
     page.idle()
     inside: Split = ast.literal_eval(page.page.evaluate(_ASK, "bench.spent()"))
     known = found["request"] + found["page"] + sum(inside.get(part, 0.0) for part in PARTS)
-    return {**inside, **found, "rest": found["wall"] - known}
+    return {**inside, **found, "rest": max(found["wall"] - known, 0.0)}  # the page begins before the report's end
 
 
 def rows(browser: Any, rounds: int) -> Iterator[tuple[str, Split]]:
