@@ -10,6 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import wasilab
 from wasilab import Fault, Grants, Module
+from wasilab.commands.programs.inspect_command import describe
 from wasilab.grants.faults import FaultError
 from wasilab.magics.wasi_magics import load_ipython_extension
 
@@ -63,3 +64,24 @@ def test_a_mistyped_name_of_a_cell_is_answered_with_the_nearest(shell: Interacti
     shell.run_cell_magic("wasi", "wat --name seven", programs.HELLO)
     with pytest.raises(UsageError, match="did you mean 'seven'"):
         shell.run_line_magic("wasi", "run sevn")
+
+
+def test_an_instance_that_has_ended_says_so(hello: Module) -> None:
+    spin = wasilab.compile('(module (func (export "trap") unreachable) (func (export "f")))', "wat")
+    instance = wasilab.instantiate(spin)
+    with pytest.raises(wasilab.GuestError, match="unreachable"):
+        instance.exports.trap()
+    with pytest.raises(wasilab.GuestError, match=r"the instance has ended \(.*unreachable.*\); make a new one"):
+        instance.exports.f()
+
+
+def test_grants_that_cannot_be_swept_are_not_blamed_on_a_parameter(hello: Module) -> None:
+    grants = Grants(overrides={"fd_write": lambda original, *args: original(*args)})
+    with pytest.raises(ValueError, match=r"^grants: the overrides \(fd_write\) cannot be sent"):
+        wasilab.sweep(hello, {"seed": [0, 1]}, grants=grants)
+
+
+def test_a_module_that_imports_elsewhere_is_not_said_to_touch_nothing() -> None:
+    for imports, touch in (('(import "env" "f" (func))', "touch nothing by itself"), ("", "touch nothing")):
+        module = wasilab.compile(f"(module {imports})", "wat")
+        assert f"  WASI      no call: it can compute, but {touch}" in list(describe(module))

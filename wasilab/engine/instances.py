@@ -37,8 +37,10 @@ ENTRY_POINTS = ("_start", "_initialize")
 class GuestError(Exception):
     """The guest ended instead of returning; see `outcome`."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.message or f"the program ended with exit code {outcome.exit_code}")
+    def __init__(self, outcome: Outcome, *, earlier: bool = False) -> None:
+        """`earlier`: it ended before this call, which was not made."""
+        text = outcome.message or f"the program ended with exit code {outcome.exit_code}"
+        super().__init__(f"the instance has ended ({text}); make a new one" if earlier else text)
         self.outcome = outcome
 
 
@@ -271,7 +273,7 @@ class Live:
         """A call that has not started, and the list for its call error. Raises `GuestError` if the instance has ended.
         """
         if self.outcome is not None:
-            raise GuestError(self.outcome)
+            raise GuestError(self.outcome, earlier=True)
         self._results = None
         refused: list[InvokeError] = []
 

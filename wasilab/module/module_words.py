@@ -42,6 +42,6 @@ DEBUG_WORDS = {
     DebugInfo.STALE: "source lines are lost: its DWARF does not fit its code. A tool such as wasm-opt without -g "
     "changed the code after the linker: omit that step, or pass -g to it",
     DebugInfo.NAMES: "names of functions, no source lines (C, C++, Rust and Zig write them with -g)",
-    DebugInfo.NOTHING: "neither names of functions nor source lines: it was stripped",
+    DebugInfo.NOTHING: "neither names of functions nor source lines: stripped, or never there",
 }
 """What stacks and traces of a module can show."""

@@ -134,7 +134,8 @@ def describe(module: Module) -> Iterator[str]:
         calls = len({item.name for item in module.wasi_imports})
         yield f"  WASI      {', '.join(snapshots)}, {counted(calls, 'call')}"
     elif module.kind != "component":
-        yield "  WASI      no call: it can compute, but touch nothing"
+        touch = "touch nothing by itself" if module.imports else "touch nothing"
+        yield f"  WASI      no call: it can compute, but {touch}"
     memory = module.memory
     if memory is not None:
         most = "no maximum" if memory.max_bytes is None else f"at most {size(memory.max_bytes)}"

@@ -181,7 +181,7 @@ class LabMembers:
         if member.plan.module.kind != "command":
             raise InvokeError(f"{name} is not a command: it has no _start; call its exports")
         if member.started:
-            raise InvokeError(f"{name} was started already: a command runs once; add it again under another name")
+            raise InvokeError(f"{name} was started already: a command runs once; make a new lab")
         member.started = True
         try:
             member.live.call("_start")

@@ -248,6 +248,10 @@ def _plans(
         if isinstance(values, str | bytes) or not isinstance(values, Sequence) or not len(values):
             raise SweepError(f"{name}: give a list of the values to try, not {values!r:.80}")
     texts: dict[int, str] = {}
+    try:
+        _plan(0, {}, args, base, invoke, texts).granted()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SweepError(f"grants: {error}") from None
     for name, values in over.items():  # check each value, not each combination: there may be many
         for value in values:
             try:
