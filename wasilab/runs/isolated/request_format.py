@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import fields
 from enum import Enum, auto
 
 from ...capabilities.paths import fail
@@ -51,7 +51,7 @@ OPERATIONS: dict[str, tuple[ParameterKind, ...]] = {
 }
 """The operations of `Directory` that the parent performs: its object, then its arguments. For `symlink` the first path
 is the text of the link."""
-_HOW = frozenset(field.name for field in fields(OpenHow))
+_HOW = frozenset(field.name for field in fields(OpenHow) if field.init)
 _MOST_NS = 1 << 96
 
 Place = int | str | None
@@ -68,7 +68,7 @@ def encoded(kind: ParameterKind, value: object, place_of: Callable[[object], Pla
         if len(str(value).encode()) > MAX_PATH:
             raise fail(errno.ENAMETOOLONG)
     if isinstance(value, OpenHow):
-        return [name for name, on in asdict(value).items() if on]
+        return [name for name in sorted(_HOW) if getattr(value, name)]
     return value
 
 
