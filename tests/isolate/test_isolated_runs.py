@@ -243,11 +243,19 @@ def test_all_that_its_process_said_is_there_when_it_has_ended(monkeypatch: pytes
     ("number", "ask"),
     [(holes.LIE, False), (holes.FORGE, False), (holes.FLOOD, False), (holes.FORGE, True), (holes.FLOOD, True)],
 )
-def test_a_process_that_sends_false_messages_is_ended(number: int, ask: bool) -> None:
+def test_a_process_that_sends_false_messages_is_ended(
+    number: int, ask: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    for name in ("kill", "end"):
+        step = getattr(confined_process.ConfinedProcess, name)
+        noted = lambda self, step=step: (steps.append(step.__name__), step(self))[1]  # noqa: E731
+        monkeypatch.setattr(confined_process.ConfinedProcess, name, noted)
     grants = Grants.nothing(ask=ask)
     done = hole(number, grants)
     assert "taken it over" in str(done.error)
     assert done.outcome.kind == "error"
+    assert steps[0] == "kill", "it is given no time to exit"
 
 
 @pytest.mark.parametrize("layer", ["seccomp", "landlock", "namespaces"])

@@ -170,8 +170,14 @@ class IsolatedRunning(Running):
             self._give_work(process)
             outcome = self._listen(process)
         except CannotIsolate as error:
+            if process is not None:
+                process.kill()
             return Outcome("error", EXIT_ERROR, str(error))
-        except (BadMessage, OSError) as error:
+        except BadMessage as error:
+            bad = str(error)
+            if process is not None:
+                process.kill()  # now: `end` would first give it time to exit
+        except OSError as error:
             bad = str(error)
         finally:
             if process is not None and outcome is None:
