@@ -85,7 +85,8 @@ def test_the_guard_is_what_keeps_a_reused_descriptor_safe(tmp_path: Path) -> Non
     copy.mkdir(parents=True)
     tests.mkdir(parents=True)
     (copy / "turbo.c").write_text(text.replace(wait, ""))
-    shutil.copy(SOURCE.with_suffix(".h"), copy)
+    for header_file in SOURCE.parent.glob("*.h"):
+        shutil.copy(header_file, copy)
     for name in ("stand_in.h", "threads.c"):
         shutil.copy(HERE / name, tests)
     (tests / "shapes.h").write_text(header())

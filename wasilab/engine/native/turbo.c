@@ -12,19 +12,10 @@
 #define _GNU_SOURCE
 #endif
 #include "turbo.h"
+#include "systems.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <time.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#else
-#include <sys/random.h>
-#endif
 
 #define API __attribute__((visibility("default")))
 #define ALWAYS static inline __attribute__((always_inline))
@@ -36,17 +27,6 @@ API uint64_t turbo_ways[1024];
 #define PYTHON return (turbo_ways[__LINE__]++, 0)
 #else
 #define PYTHON return 0
-#endif
-
-/* The system calls themselves: the C library's functions for them ask for a cancelled thread, twice a call, at 15 ns. */
-#ifdef __linux__
-#define SYSTEM(name, ...) syscall(SYS_##name, __VA_ARGS__)
-#define SYS_read_at SYS_pread64
-#define SYS_write_at SYS_pwrite64
-#else
-#define SYSTEM(name, ...) name(__VA_ARGS__)
-#define read_at pread
-#define write_at pwrite
 #endif
 
 typedef struct { /* one call under way: its arguments, copied out of the guest's memory */
@@ -72,16 +52,6 @@ _Static_assert(sizeof(void *) == 8 && sizeof(Val) == 16 && offsetof(Recipe, asks
 
 /* ---- time */
 
-#ifdef __APPLE__
-enum { STEADY = CLOCK_UPTIME_RAW }; /* what Python's monotonic and perf_counter read there */
-#else
-enum { STEADY = CLOCK_MONOTONIC };
-#endif
-#ifdef __x86_64__
-#define ticks() __builtin_ia32_rdtsc()
-#else
-#define ticks() 0
-#endif
 static uint64_t clock_ns(clockid_t id) {
   struct timespec x;
   clock_gettime(id, &x);
@@ -149,6 +119,10 @@ APART uint64_t python(Call *c, void *caller, const Val *v) {
 static inline int inside(const Guest *g, uint32_t p, uint64_t size, uint32_t align) {
   return !(p & (align - 1)) && p + size <= g->size;
 }
+static uint64_t kept_subscriptions(const Call *c) {
+  uint32_t asked = c->w[c->f->shape.count];
+  return asked < KEPT_SUBSCRIPTIONS ? asked : KEPT_SUBSCRIPTIONS;
+}
 /* Copy what the arguments point at, so that no call changes what is recorded of it. 0: something is misaligned, too long, or
  * outside the memory as it is known here: Python looks again and says which. */
 APART int take_pointed(Call *c) {
@@ -171,9 +145,8 @@ APART int take_pointed(Call *c) {
   }
   if (s->outbuf != NONE && !inside(g, w[s->outbuf], w[s->outbuf + 1], 1)) return 0;
   if (s->subscriptions != NONE) {
-    uint64_t kept = w[s->count] < KEPT_SUBSCRIPTIONS ? w[s->count] : KEPT_SUBSCRIPTIONS;
     if (!inside(g, w[s->subscriptions], (uint64_t)w[s->count] * s->subscription_size, 8)) return 0;
-    memcpy(c->subscriptions, g->base + w[s->subscriptions], kept * s->subscription_size);
+    memcpy(c->subscriptions, g->base + w[s->subscriptions], kept_subscriptions(c) * s->subscription_size);
   }
   return 1;
 }
@@ -232,6 +205,11 @@ static uint64_t scalar(const Guest *g, uint32_t p, uint32_t size) { /* 4 or 8 in
   else memcpy(&x, g->base + p, size);
   return x;
 }
+typedef struct { const void *at; uint64_t size; } Piece;
+static uint8_t *put_piece(uint8_t *to, Piece piece) {
+  if (piece.size) memcpy(to, piece.at, piece.size);
+  return to + piece.size;
+}
 /* The record of a call that succeeded: all that it holds is in the call's words, in what `take` copied, and in the guest's
  * memory. Its payload is laid out as layout.py says: head, words after the fourth, aux, data, zeros up to a whole word. */
 APART void record(Call *c, int known) {
@@ -239,30 +217,31 @@ APART void record(Call *c, int known) {
   const Shape *s = &c->f->shape;
   const Guest *g = c->g;
   const uint32_t *w = c->w;
-  uint64_t took = (c->ended ? c->ended : now(t)) - c->began, result = 0, aux = 0, data = 0, kept = 0, events = 0, size = 0;
+  uint64_t took = (c->ended ? c->ended : now(t)) - c->began, result = 0, size = 0;
   uint32_t flags = t->flags, where = 0, path = 0, second = 0;
+  Piece aux[2] = {{0, 0}, {0, 0}}, data = {0, 0}; /* of a vector only the size of `data`: its bytes lie in many places */
   if (known && s->result[0] != NONE && !s->is_struct) {
     result = s->result[1] == NONE ? scalar(g, w[s->result[0]], s->result_size[0]) : t->result; /* two may share a place */
     if (s->result[1] != NONE) second = (uint32_t)scalar(g, w[s->result[1]], s->result_size[1]);
   }
   if (known && s->payload) {
     if (s->vector != NONE) {
-      kept = 8ull * (c->count < KEPT_IOVECS ? c->count : KEPT_IOVECS);
-      aux = kept + (s->result[1] != NONE ? 4 : 0);
-      data = result < c->total ? result : c->total;
+      aux[0] = (Piece){c->iovecs, 8ull * (c->count < KEPT_IOVECS ? c->count : KEPT_IOVECS)};
+      data.size = result < c->total ? result : c->total;
       if (c->count > KEPT_IOVECS) flags |= TRUNCATED;
     } else if (s->subscriptions != NONE) {
-      kept = (uint64_t)s->subscription_size * (w[s->count] < KEPT_SUBSCRIPTIONS ? w[s->count] : KEPT_SUBSCRIPTIONS);
-      events = inside(g, w[s->events], 32 * result, 1) ? 32 * result : 0;
-      if (result > KEPT_EVENTS && events > t->snap) events = 0;
-      aux = result > KEPT_EVENTS ? kept : kept + events, data = result > KEPT_EVENTS ? events : 0;
-    } else if (s->string[1] != NONE) aux = c->length[1];
-    else if (s->result[1] != NONE) aux = 4;
-    else if (s->is_struct) aux = s->result_size[0];
-    if (s->outbuf != NONE) data = s->result[0] == NONE || result > w[s->outbuf + 1] ? w[s->outbuf + 1] : result;
-    if (s->strings != NONE && inside(g, w[s->strings + 1], t->extent, 1)) data = t->extent;
-    if (data > t->snap) data = t->snap, flags |= TRUNCATED;
-    size = 8 + 4ull * s->extra + aux + data;
+      uint64_t events = inside(g, w[s->events], 32 * result, 1) ? 32 * result : 0;
+      aux[0] = (Piece){c->subscriptions, (uint64_t)s->subscription_size * kept_subscriptions(c)};
+      if (result <= KEPT_EVENTS) aux[1] = (Piece){g->base + w[s->events], events};
+      else if (events <= t->snap) data = (Piece){g->base + w[s->events], events};
+    } else if (s->string[1] != NONE) aux[0] = (Piece){c->path[1], c->length[1]};
+    else if (s->is_struct) aux[0] = (Piece){g->base + w[s->result[0]], s->result_size[0]};
+    if (s->result[1] != NONE) aux[1] = (Piece){&second, 4};
+    if (s->outbuf != NONE) data = (Piece){g->base + w[s->outbuf], w[s->outbuf + 1]};
+    if (s->outbuf != NONE && s->result[0] != NONE && result < data.size) data.size = result;
+    if (s->strings != NONE && inside(g, w[s->strings + 1], t->extent, 1)) data = (Piece){g->base + w[s->strings + 1], t->extent};
+    if (data.size > t->snap) data.size = t->snap, flags |= TRUNCATED;
+    size = 8 + 4ull * s->extra + aux[0].size + aux[1].size + data.size;
   }
   if (!fits(t, size + 4)) visit(t->turn, size + 4);
   if (known && s->string[0] != NONE && !(path = intern(t, c->path[0], c->length[0]))) {
@@ -273,23 +252,15 @@ APART void record(Call *c, int known) {
   if (t->n >= CHUNK) { t->lost++; return; }
   if (size) {
     uint8_t *start = t->arena + t->used, *z = start;
-    uint32_t head[2] = {(uint32_t)aux << 16, (uint32_t)data};
+    uint32_t head[2] = {(uint32_t)(aux[0].size + aux[1].size) << 16, (uint32_t)data.size};
     memcpy(z, head, 8), z += 8;
     memcpy(z, w + 4, 4ull * s->extra), z += 4 * s->extra;
-    if (s->vector != NONE) {
-      memcpy(z, c->iovecs, kept), z += kept;
-      memcpy(z, &second, aux - kept), z += aux - kept;
-      for (uint32_t i = 0; data; i++) {
-        uint64_t part = c->iovecs[2 * i + 1] < data ? c->iovecs[2 * i + 1] : data;
-        memcpy(z, g->base + c->iovecs[2 * i], part), z += part, data -= part;
-      }
-    } else if (s->subscriptions != NONE) {
-      memcpy(z, c->subscriptions, kept), z += kept;
-      memcpy(z, g->base + w[s->events], events), z += events, data = 0;
-    } else if (s->string[1] != NONE) memcpy(z, c->path[1], aux), z += aux;
-    else if (s->result[1] != NONE) memcpy(z, &second, 4), z += 4;
-    else if (aux) memcpy(z, g->base + w[s->result[0]], aux), z += aux;
-    if (data) memcpy(z, g->base + w[s->outbuf != NONE ? s->outbuf : s->strings + 1], data), z += data;
+    z = put_piece(put_piece(z, aux[0]), aux[1]);
+    if (s->vector == NONE) z = put_piece(z, data);
+    else for (uint32_t i = 0; data.size; i++) {
+      uint64_t part = c->iovecs[2 * i + 1] < data.size ? c->iovecs[2 * i + 1] : data.size;
+      z = put_piece(z, (Piece){g->base + c->iovecs[2 * i], part}), data.size -= part;
+    }
     memset(z, 0, 4), z += -(z - start) & 3;
     if (s->is_struct) where = shared(t, (uint32_t)(z - start));
     else where = (uint32_t)(t->used >> 2) + 1, store(&t->used, t->used + (uint64_t)(z - start));
@@ -449,11 +420,7 @@ static int clock_res_get(Call *c) {
 }
 static int random_get(Call *c) {
   if (!load(&c->t->random) || c->w[1] > RANDOM) PYTHON;
-#ifdef __linux__
-  if (syscall(SYS_getrandom, c->g->base + c->w[0], (size_t)c->w[1], 1) != (long)c->w[1]) PYTHON; /* 1: GRND_NONBLOCK */
-#else
-  if (getentropy(c->g->base + c->w[0], c->w[1])) PYTHON;
-#endif
+  if (!fill_randomly(c->g->base + c->w[0], c->w[1])) PYTHON;
   return 1;
 }
 static int yield(Call *c) { (void)c; return !sched_yield(); }
@@ -606,11 +573,6 @@ static int fd_tell(Call *c) {
   return 1;
 }
 
-#ifdef __APPLE__
-#define TIME(st, which) (st)->st_##which##timespec
-#else
-#define TIME(st, which) (st)->st_##which##tim
-#endif
 #define NS(x) ((uint64_t)(x).tv_sec * 1000000000u + (uint64_t)(x).tv_nsec)
 static int put_filestat(Call *c, uint32_t p, const struct stat *st) {
   static const uint8_t TYPES[16] = {[S_IFREG >> 12] = 4, [S_IFDIR >> 12] = 3, [S_IFLNK >> 12] = 7, [S_IFCHR >> 12] = 2,
@@ -657,15 +619,10 @@ static int parent(Call *c, int root, const char **name) {
   *name = slash ? slash + 1 : path;
   if (slash == path || !**name || !strcmp(*name, ".") || !strcmp(*name, "..")) return -1;
   if (!slash) return root;
-#ifdef __linux__
-  struct { uint64_t flags, mode, resolve; } how = {O_DIRECTORY | O_CLOEXEC | O_PATH, 0, 0x01 | 0x02 | 0x08};
-  *slash = 0; /* resolve: NO_XDEV, NO_MAGICLINKS and BENEATH, as capabilities/host/resolve.py asks for */
-  int found = (int)syscall(437, root, path, &how, sizeof how); /* openat2 */
+  *slash = 0;
+  int found = open_beneath(root, path);
   *slash = '/';
   return found;
-#else
-  return -1;
-#endif
 }
 /* Look at the last name: not through a link, and only where the device is the directory's own. A procfs, which Python refuses,
  * never is: the directory was asked when it was granted, and nothing else gets its device number while it is open. */
