@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NoReturn
 from weakref import WeakKeyDictionary
 
+from ...capabilities.protocols import BaseFile
 from ...capabilities.refusal import DeniedBy, Need, NeedKind
 from ...capabilities.strings import Strings
 from ..errnos import Errno, WasiError
@@ -90,19 +91,15 @@ _NAMES = ("stdin", "stdout", "stderr")
 _NEEDS = (NeedKind.STDIN, NeedKind.STDOUT, NeedKind.STDERR)
 
 
-class NotGranted:
-    """A standard stream that was not granted: every use of it is refused."""
+class NotGranted(BaseFile):
+    """The file of a standard stream that was not granted: every use of it is refused."""
 
     def __init__(self, number: int) -> None:
-        self.number = number
-        self.fd = number
-        self.path = f"<{_NAMES[number]}>"
-        self.allowed = _READ | _WRITE
-        self.object = self
+        self._number = number
 
     def _refuse(self) -> WasiError:
-        name = _NAMES[self.number]
-        return WasiError(Errno.BADF, f"{name} is not granted", DeniedBy.GRANT, Need(_NEEDS[self.number]))
+        name = _NAMES[self._number]
+        return WasiError(Errno.BADF, f"{name} is not granted", DeniedBy.GRANT, Need(_NEEDS[self._number]))
 
     def read(self, buffers: object) -> NoReturn:
         """Refuse."""
@@ -116,8 +113,13 @@ class NotGranted:
 
 
 def _standard(host: Host, number: int) -> Descriptor:
-    """The descriptor of a standard stream, or a placeholder that refuses every call."""
-    return host.fds.entries.get(number) or NotGranted(number)  # type: ignore[return-value]
+    """The descriptor of a standard stream, or one that refuses every call and is in no table."""
+    granted = host.fds.entries.get(number)
+    if granted is not None:
+        return granted
+    refused = Descriptor(NotGranted(number), _READ | _WRITE, 0, f"<{_NAMES[number]}>", strict=False, owned=False)
+    refused.fd = number
+    return refused
 
 
 @STDIN2.function("get-stdin", Op.OPEN, "() -> own<input-stream>")
