@@ -16,6 +16,7 @@ import pytest
 
 from wasilab import Clocks, Grants, HostDir, Limits, MemDir, Random, Run, run
 from wasilab.capabilities.streams import QueueInput
+from wasilab.course.prebuilt import program
 from wasilab.engine.isolate import confined_process, sandbox, seccomp
 from wasilab.grants.value import GrantError
 from wasilab.module.module import Module, from_wat
@@ -97,6 +98,14 @@ def test_results_of_an_export_and_the_place_of_a_trap_come_back() -> None:
     trapped = run(module, invoke="trap", isolate=True).outcome
     assert (trapped.kind, trapped.exit_code) == ("trap", 134)
     assert trapped.frames == run(module, invoke="trap").outcome.frames != ()
+
+
+def test_a_stack_has_its_source_lines_and_readable_names() -> None:
+    stopped = run(program("feed"), ["9999"], Grants(limits=Limits(fuel=100_000)), isolate=True).outcome
+    assert "feed.c" in [frame.file for frame in stopped.frames if frame.line], stopped
+    mangled = from_wat('(module (func $_ZN3lab3BoxIiE3getEv (export "trap") unreachable))')
+    trapped = run(mangled, invoke="trap", isolate=True).outcome
+    assert [frame.function for frame in trapped.frames] == ["lab::Box<...>::get"], trapped.message
 
 
 def test_limits_end_it() -> None:

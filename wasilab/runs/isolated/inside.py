@@ -61,13 +61,15 @@ _WARM = """(module
   (import "wasi_snapshot_preview1" "path_open"
     (func $o (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
   (memory (export "memory") 1) (data (i32.const 8) "x")
-  (func (export "_start")
+  (@custom ".debug_info" "") (@custom ".debug_line" "")
+  (func $_ZN4warm5startEv (export "_start")
     (i32.store (i32.const 0) (i32.const 8)) (i32.store (i32.const 4) (i32.const 1))
     (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
     (drop (call $o (i32.const 3) (i32.const 0) (i32.const 8) (i32.const 1) (i32.const 0) (i64.const 0) (i64.const 0)
                    (i32.const 0) (i32.const 20)))
     unreachable))"""
-"""A program that makes a call, has one refused, and traps, so that everything these need is imported."""
+"""A program that makes a call, has one refused, and traps in a function with a mangled name and (empty) DWARF sections,
+so that everything these need is imported."""
 
 
 def main(control: int, entered: Sequence[str], without: Sequence[str]) -> None:
